@@ -1,0 +1,26 @@
+//! The words every room of the house shares.
+//!
+//! Signalling, media, billing and the merchant surfaces never call each other directly: they exchange
+//! the values defined here, and reach each other through the few traits in [`ports`]. This crate has no
+//! behaviour beyond what a value must know about itself (parse, print, compare, map through a table).
+//! It knows no socket, clock, database or protocol.
+
+pub mod command;
+pub mod failure;
+pub mod id;
+pub mod ledger;
+pub mod media;
+pub mod money;
+pub mod number;
+pub mod ports;
+pub mod record;
+pub mod settings;
+pub mod time;
+
+pub use command::{CallCommand, Dialect, Party, Placed, Push, PushKind, Refusal, RequestKey};
+pub use failure::{Failure, Kind, Origin};
+pub use id::{CallId, CallIds, LegId, LegNo, MerchantId, SubAccountId, TrunkId};
+pub use money::{Currency, Micros};
+pub use number::{Number, NumberPlan};
+pub use record::{CallFacts, CallRecord, LegCharge, LegFacts, Outcome, Side, StateChange};
+pub use time::{Now, UnixMillis};

@@ -1,0 +1,254 @@
+//! What signalling tells the media plane, and what it hears back.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallId, LegId};
+
+/// An audio coding that can be relayed; both can be transcoded to each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Codec {
+    /// G.711 µ-law, 8000 Hz (RFC 3551 §4.5.14), static payload type 0.
+    Pcmu,
+    /// G.711 A-law, 8000 Hz (RFC 3551 §4.5.14), static payload type 8.
+    Pcma,
+}
+
+/// Payload numbers of one direction of one leg (RFC 3264 §5.1: they may differ per direction).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PayloadMap {
+    /// Audio payload types in order of preference. Sending uses the first.
+    pub audio: Vec<(u8, Codec)>,
+    /// telephone-event/8000 (RFC 4733), if agreed.
+    pub event: Option<u8>,
+}
+
+impl PayloadMap {
+    /// The codec behind a payload type.
+    #[must_use]
+    pub fn codec(&self, payload_type: u8) -> Option<Codec> {
+        self.audio.iter().find(|(pt, _)| *pt == payload_type).map(|(_, codec)| *codec)
+    }
+
+    /// The payload type to send a codec with.
+    #[must_use]
+    pub fn payload_type(&self, codec: Codec) -> Option<u8> {
+        self.audio.iter().find(|(_, c)| *c == codec).map(|(pt, _)| *pt)
+    }
+}
+
+/// Which way audio may flow on a leg, seen from us (RFC 3264 §5.1, §6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// Both ways.
+    SendReceive,
+    /// We send only: the far end holds us.
+    SendOnly,
+    /// We receive only.
+    ReceiveOnly,
+    /// Neither.
+    Inactive,
+}
+
+/// What offer and answer agreed for a leg's audio.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamSetup {
+    /// Where the far end says it listens for RTP. The latch may learn better.
+    pub remote: SocketAddr,
+    /// Where it listens for RTCP (RFC 3605); `None` means the next port.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share a port (RFC 5761): both sides said so.
+    pub rtcp_mux: bool,
+    /// How we number what we send.
+    pub send: PayloadMap,
+    /// How the far end numbers what it sends.
+    pub receive: PayloadMap,
+    /// Which way audio may flow.
+    pub direction: Direction,
+    /// Packet time we send, milliseconds.
+    pub ptime_ms: u8,
+    /// Report silence when no RTP came for this long; `None` while on hold or before the answer.
+    pub silence: Option<Duration>,
+}
+
+/// A sound made by a generator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Tone {
+    /// What a caller hears while the far phone rings (ITU-T E.180; China: 450 Hz, 1 s on, 4 s off).
+    RingBack,
+    /// 450 Hz, 0.35 s on, 0.35 s off.
+    Busy,
+    /// 450 Hz, 0.7 s on, 0.7 s off.
+    Congestion,
+    /// A short high beep: the call will be cut soon.
+    Warning,
+}
+
+/// A recorded announcement, by name; the prompt store finds the file and the language.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Prompt {
+    /// File name without its ending, e.g. `callee-busy`.
+    pub name: String,
+    /// `zh`, `en` or `fa`.
+    pub language: String,
+}
+
+/// What a leg hears: its outgoing stream has exactly one owner at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Comfort silence is not sent: nothing leaves.
+    Silence,
+    /// A tone until further notice.
+    Tone(Tone),
+    /// A prompt, once; then silence and [`MediaEvent::Played`].
+    Prompt(Prompt),
+    /// The audio of another leg.
+    Leg(LegId),
+}
+
+/// An order to the media plane. Orders for one call are carried out in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MediaCommand {
+    /// Take a port pair for a leg. Answered by `Opened` or `OpenFailed`.
+    Open {
+        /// For which leg.
+        leg: LegId,
+    },
+    /// Offer and answer agreed, or agreed anew: from now on accept and send accordingly.
+    Setup {
+        /// Which leg.
+        leg: LegId,
+        /// What was agreed.
+        setup: StreamSetup,
+    },
+    /// Change the owner of what a leg hears.
+    Hear {
+        /// The listening leg.
+        leg: LegId,
+        /// The new owner.
+        source: Source,
+    },
+    /// Lay a short sound over what a leg hears, then give the stream back to its owner.
+    Interject {
+        /// The listening leg.
+        leg: LegId,
+        /// The sound; played once through (a tone plays one beep).
+        source: Source,
+    },
+    /// Record two legs into one stereo file: `left` is A. Answered by `Recorded` or `RecordingFailed` after
+    /// `StopRecording` or when either leg closes.
+    Record {
+        /// Which call.
+        call: CallId,
+        /// Left channel.
+        left: LegId,
+        /// Right channel.
+        right: LegId,
+        /// Path of the finished file below the recordings folder, unguessable.
+        file: String,
+    },
+    /// Close the recording.
+    StopRecording {
+        /// Which call.
+        call: CallId,
+    },
+    /// Give the leg's ports back. Answered by `Closed`.
+    Close {
+        /// Which leg.
+        leg: LegId,
+    },
+}
+
+/// News from the media plane.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MediaEvent {
+    /// The leg has a port pair.
+    Opened {
+        /// Which leg.
+        leg: LegId,
+        /// Address and RTP port to offer; RTCP is the next port.
+        local: SocketAddr,
+    },
+    /// No ports left, or the system refused.
+    OpenFailed {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// The first RTP of a leg arrived and was latched to.
+    Started {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// No RTP for as long as the setup allows.
+    Silent {
+        /// Which leg.
+        leg: LegId,
+        /// How long ago the last packet came.
+        since: Duration,
+    },
+    /// A key was pressed (RFC 4733): one event per key.
+    Digit {
+        /// Which leg.
+        leg: LegId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// A prompt or an interjection ended.
+    Played {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// The recording is in place and its size was checked.
+    Recorded {
+        /// Which call.
+        call: CallId,
+        /// The file.
+        file: RecordedFile,
+    },
+    /// There is no usable recording.
+    RecordingFailed {
+        /// Which call.
+        call: CallId,
+    },
+    /// The leg's ports are in quarantine; these are its last figures.
+    Closed {
+        /// Which leg.
+        leg: LegId,
+        /// What its media saw.
+        stats: MediaStats,
+    },
+}
+
+/// A finished recording.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordedFile {
+    /// Path below the recordings folder.
+    pub file: String,
+    /// Length of the sound in milliseconds.
+    pub duration_ms: u64,
+    /// Size in bytes, as checked after the file was moved into place.
+    pub bytes: u64,
+}
+
+/// What one leg's media saw (RFC 3550 §6.4 terms).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct MediaStats {
+    /// RTP packets received.
+    pub packets_received: u64,
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// RTP payload octets received.
+    pub octets_received: u64,
+    /// Packets missing from the received sequence.
+    pub packets_lost: u64,
+    /// Largest interarrival jitter seen, microseconds.
+    pub jitter_max_us: u32,
+    /// Packets refused: wrong source, wrong payload type, malformed.
+    pub packets_dropped: u64,
+    /// Round trip by RTCP, microseconds; 0 when never measured.
+    pub round_trip_us: u32,
+    /// Loss the far end reported of what we sent, in 1/256 (RFC 3550 §6.4.1 fraction lost).
+    pub far_loss: u8,
+}

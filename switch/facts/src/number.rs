@@ -1,0 +1,201 @@
+//! Telephone numbers: what a merchant or a carrier wrote, made one of three things we can dial.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest E.164 number: 15 digits (ITU-T E.164 §6.1).
+pub const E164_MAX: usize = 15;
+
+/// A number that can be dialled, priced and routed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Number {
+    /// An extension of this switch: digits, as allotted (system 000 calls it a Callni number).
+    Internal(String),
+    /// A number of the public network: digits only, country code first, no `+`.
+    E164(String),
+    /// A short code of the home network: digits, dialled as they are (110, 10086, 95588).
+    Short(String),
+}
+
+impl Number {
+    /// The digits, without any mark of kind.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        match self {
+            Number::Internal(d) | Number::E164(d) | Number::Short(d) => d,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Internal(d) | Number::Short(d) => f.write_str(d),
+            Number::E164(d) => write!(f, "+{d}"),
+        }
+    }
+}
+
+/// Why a text is not a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NumberError {
+    /// Nothing left after the separators were taken out.
+    Empty,
+    /// A character that no telephone number has.
+    BadCharacter,
+    /// More digits than E.164 allows.
+    TooLong,
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NumberError::Empty => "no digits",
+            NumberError::BadCharacter => "not a telephone number",
+            NumberError::TooLong => "more than 15 digits",
+        })
+    }
+}
+
+impl std::error::Error for NumberError {}
+
+/// How numbers are written where this switch stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NumberPlan {
+    /// Country code of the home network, e.g. `86`.
+    pub country: String,
+    /// What stands before a national number when dialled at home, e.g. `0`. May be empty.
+    pub trunk_prefix: String,
+    /// What stands before a country code when dialled at home, e.g. `00`.
+    pub international_prefix: String,
+    /// Home numbers up to this many digits that do not start with the trunk prefix are short codes.
+    pub short_max: usize,
+}
+
+impl Default for NumberPlan {
+    fn default() -> Self {
+        NumberPlan {
+            country: "86".into(),
+            trunk_prefix: "0".into(),
+            international_prefix: "00".into(),
+            short_max: 6,
+        }
+    }
+}
+
+impl NumberPlan {
+    /// Reads a public number as people write it: `+86 138…`, `0086…`, `010-8888…`, `138…`, `10086`.
+    ///
+    /// Blanks, `-`, `.`, `(` and `)` are separators. Whether a bare short digit string is an extension
+    /// is the caller's question; here it is a short code.
+    ///
+    /// # Errors
+    /// When no dialable digits remain, a foreign character occurs, or E.164's 15 digits are passed.
+    pub fn parse(&self, text: &str) -> Result<Number, NumberError> {
+        let mut plus = false;
+        let mut digits = String::with_capacity(text.len());
+        for c in text.trim().chars() {
+            match c {
+                '+' if digits.is_empty() && !plus => plus = true,
+                '0'..='9' => digits.push(c),
+                ' ' | '-' | '.' | '(' | ')' | '\u{a0}' => {}
+                _ => return Err(NumberError::BadCharacter),
+            }
+        }
+        if digits.is_empty() {
+            return Err(NumberError::Empty);
+        }
+        if plus {
+            return e164(digits);
+        }
+        if let Some(rest) = strip(&digits, &self.international_prefix) {
+            return e164(rest.to_owned());
+        }
+        if let Some(rest) = strip(&digits, &self.trunk_prefix) {
+            return e164(format!("{}{rest}", self.country));
+        }
+        if digits.len() <= self.short_max {
+            return Ok(Number::Short(digits));
+        }
+        // A home number without its trunk prefix; one that already carries the country code and is
+        // too long for a national number keeps it.
+        let with_country = digits.starts_with(&self.country)
+            && digits.len() > self.country.len() + NATIONAL_MIN
+            && digits.len() > NATIONAL_MAX;
+        if with_country { e164(digits) } else { e164(format!("{}{digits}", self.country)) }
+    }
+
+    /// Writes a number the way people at home dial it: mobile and foreign numbers as they would.
+    #[must_use]
+    pub fn national(&self, number: &Number) -> String {
+        match number {
+            Number::Internal(d) | Number::Short(d) => d.clone(),
+            Number::E164(d) => match strip(d, &self.country) {
+                // Chinese mobile numbers (1xx) are dialled without a trunk prefix; so is any plan without one.
+                Some(rest) if rest.starts_with('1') && self.country == "86" => rest.to_owned(),
+                Some(rest) => format!("{}{rest}", self.trunk_prefix),
+                None => format!("{}{d}", self.international_prefix),
+            },
+        }
+    }
+}
+
+/// Shortest national number that may follow a country code.
+const NATIONAL_MIN: usize = 7;
+/// Longest national number of the plans we meet.
+const NATIONAL_MAX: usize = 11;
+
+fn strip<'a>(digits: &'a str, prefix: &str) -> Option<&'a str> {
+    if prefix.is_empty() {
+        return None;
+    }
+    digits.strip_prefix(prefix).filter(|rest| !rest.is_empty())
+}
+
+fn e164(digits: String) -> Result<Number, NumberError> {
+    if digits.len() > E164_MAX { Err(NumberError::TooLong) } else { Ok(Number::E164(digits)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn e(digits: &str) -> Result<Number, NumberError> {
+        Ok(Number::E164(digits.into()))
+    }
+
+    #[test]
+    fn every_spelling_of_a_number_is_one_number() {
+        let plan = NumberPlan::default();
+        for text in ["13800138000", "+8613800138000", "008613800138000", "138-0013 8000", "8613800138000"]
+        {
+            assert_eq!(plan.parse(text), e("8613800138000"), "{text}");
+        }
+        assert_eq!(plan.parse("010-88888888"), e("861088888888"));
+        assert_eq!(plan.parse("0044 20 7946 0000"), e("442079460000"));
+        assert_eq!(plan.parse("10086"), Ok(Number::Short("10086".into())));
+        assert_eq!(plan.parse(""), Err(NumberError::Empty));
+        assert_eq!(plan.parse("12a"), Err(NumberError::BadCharacter));
+        assert_eq!(plan.parse("+1234567890123456"), Err(NumberError::TooLong));
+    }
+
+    #[test]
+    fn national_writing_is_what_home_phones_show() {
+        let plan = NumberPlan::default();
+        assert_eq!(plan.national(&Number::E164("8613800138000".into())), "13800138000");
+        assert_eq!(plan.national(&Number::E164("861088888888".into())), "01088888888");
+        assert_eq!(plan.national(&Number::E164("442079460000".into())), "00442079460000");
+    }
+
+    proptest! {
+        #[test]
+        fn e164_survives_print_and_parse(digits in "[1-9][0-9]{6,14}") {
+            let plan = NumberPlan::default();
+            let number = Number::E164(digits);
+            prop_assert_eq!(plan.parse(&number.to_string()), Ok(number));
+        }
+    }
+}

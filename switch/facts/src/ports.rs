@@ -1,0 +1,61 @@
+//! The doors between rooms that may not see each other. `switch` stands behind them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::command::{CallCommand, LiveCall, Placed, Refusal};
+use crate::id::CallId;
+
+/// A future that can cross threads.
+pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// Live calls, as the merchant surfaces and the operator's hand reach them.
+pub trait Calls: Send + Sync + 'static {
+    /// Places a call. Answers once the holds and the journal are committed, or why not; within two seconds.
+    fn place(&self, command: CallCommand) -> Promise<Result<Placed, Refusal>>;
+
+    /// Ends a call. False when no such call is live.
+    fn hang_up(&self, call: CallId) -> Promise<bool>;
+
+    /// The live calls, oldest first.
+    fn live(&self) -> Promise<Vec<LiveCall>>;
+
+    /// Registered contacts: extension, contact URI, seconds left.
+    fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;
+
+    /// False while starting or draining.
+    fn ready(&self) -> bool;
+
+    /// Says that the settings in the store have changed and a new snapshot is due.
+    fn settings_changed(&self);
+}
+
+/// What came back from an address that a merchant gave us.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetched {
+    /// HTTP status.
+    pub status: u16,
+    /// Body, cut at the limit.
+    pub body: Vec<u8>,
+}
+
+/// Why nothing came back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FetchError {
+    /// Not a URL we visit: scheme, credentials, port.
+    BadUrl,
+    /// The address is one that merchants may not make us visit.
+    Refused,
+    /// Could not connect, or the connection broke; a word for the log.
+    Failed(String),
+    /// Took longer than allowed.
+    TimedOut,
+    /// Larger than allowed.
+    TooLarge,
+}
+
+/// Visits addresses that merchants gave, behind the guard.
+pub trait Fetcher: Send + Sync + 'static {
+    /// Gets a URL; at most `limit` bytes of body.
+    fn get(&self, url: String, limit: usize) -> Promise<Result<Fetched, FetchError>>;
+}

@@ -1,0 +1,195 @@
+//! What happened: the facts of a call as signalling saw them, and the record that rating makes of them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::CallCommand;
+use crate::failure::Failure;
+use crate::id::{CallId, LegId, LegNo};
+use crate::media::{MediaStats, RecordedFile};
+use crate::money::{Currency, Micros};
+use crate::number::Number;
+use crate::time::UnixMillis;
+
+/// Who let go first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The person on leg A.
+    Caller,
+    /// The person on leg B.
+    Callee,
+    /// This switch: failure, limit, merchant or operator.
+    Platform,
+}
+
+/// How the call as a whole came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Both parties talked and one of them hung up.
+    Completed,
+    /// Anything else; a call that was joined and then cut by a limit is here too.
+    Failed(Failure),
+}
+
+/// What signalling and media know of one leg that was attempted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LegFacts {
+    /// Which leg.
+    pub no: LegNo,
+    /// Whom it rang (or who rang us).
+    pub number: Number,
+    /// The number as the merchant wrote it.
+    pub as_sent: String,
+    /// Caller id shown on it, digits as put on the wire.
+    pub shown: String,
+    /// Name of the trunk it used; empty for an extension.
+    pub trunk: String,
+    /// SIP Call-ID, for finding it in a trace.
+    pub sip_call_id: String,
+    /// INVITE sent.
+    pub invited: UnixMillis,
+    /// First 18x.
+    pub progress: Option<UnixMillis>,
+    /// First 180.
+    pub alerting: Option<UnixMillis>,
+    /// 200 received.
+    pub answered: Option<UnixMillis>,
+    /// Down for billing: BYE received, or our decision to cut.
+    pub ended: Option<UnixMillis>,
+    /// Status of the final answer to our INVITE; `None` when none came.
+    pub sip_final: Option<u16>,
+    /// Q.850 cause, from a `Reason` header or from the table.
+    pub q850: Option<u8>,
+    /// Who let this leg go.
+    pub released_by: Option<Side>,
+    /// Why, when not by an ordinary hang-up.
+    pub failure: Option<Failure>,
+    /// Talk time its holds cover; a leg we cut is never billed past it. `None`: unlimited.
+    pub paid_until: Option<Duration>,
+    /// What its media saw.
+    pub media: MediaStats,
+}
+
+impl LegFacts {
+    /// Talk time from answer to end; zero when never answered.
+    #[must_use]
+    pub fn talk(&self) -> Duration {
+        match (self.answered, self.ended) {
+            (Some(answered), Some(ended)) => ended.since(answered),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Talk time in started seconds: `ceil(ended - answered)` (spec §1).
+    #[must_use]
+    pub fn bill_seconds(&self) -> u64 {
+        self.talk().as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+    }
+}
+
+/// Everything known of a call when its last leg is down.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallFacts {
+    /// Which call.
+    pub call: CallId,
+    /// What was asked for.
+    pub command: CallCommand,
+    /// When it was authorized.
+    pub placed: UnixMillis,
+    /// When both parties were joined.
+    pub bridged: Option<UnixMillis>,
+    /// When the last leg was down.
+    pub ended: UnixMillis,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Who let go first.
+    pub released_by: Side,
+    /// The legs that were attempted, by number; a leg never invited is absent.
+    pub legs: Vec<LegFacts>,
+    /// The recording, once closed and checked.
+    pub recording: Option<RecordedFile>,
+}
+
+impl CallFacts {
+    /// The facts of one leg, if it was attempted.
+    #[must_use]
+    pub fn leg(&self, no: LegNo) -> Option<&LegFacts> {
+        self.legs.iter().find(|leg| leg.no == no)
+    }
+}
+
+/// What one leg cost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LegCharge {
+    /// Which leg.
+    pub no: LegNo,
+    /// Prefix of the tariff row that priced it; empty when nothing was priced.
+    pub prefix: String,
+    /// Started seconds of talk.
+    pub seconds: u64,
+    /// Seconds charged, after intervals.
+    pub charged_seconds: u64,
+    /// The charge.
+    pub price: Micros,
+}
+
+/// A settled call: the facts and what they cost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// What happened.
+    pub facts: CallFacts,
+    /// One charge per attempted leg, by number.
+    pub charges: Vec<LegCharge>,
+    /// Currency of the charges.
+    pub currency: Currency,
+    /// Absolute URL of the recording; `None` when there is none.
+    pub recording_url: Option<String>,
+}
+
+impl CallRecord {
+    /// Sum of the charges.
+    #[must_use]
+    pub fn total(&self) -> Micros {
+        self.charges.iter().map(|charge| charge.price).sum()
+    }
+
+    /// The charge of one leg; zero when it was not attempted.
+    #[must_use]
+    pub fn price(&self, no: LegNo) -> Micros {
+        self.charges.iter().filter(|charge| charge.no == no).map(|charge| charge.price).sum()
+    }
+}
+
+/// A state that a leg reached, for merchants who follow a call live (spec §3.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegState {
+    /// INVITE sent.
+    Callout,
+    /// First 180 or 183.
+    Alerting,
+    /// Answered.
+    Answer,
+    /// Down.
+    Disconnect,
+}
+
+/// One leg reached one state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StateChange {
+    /// Which leg.
+    pub leg: LegId,
+    /// Position in the call's sequence of changes, from 0.
+    pub sequence: u32,
+    /// The state.
+    pub state: LegState,
+    /// The number being called on that leg, as the merchant wrote it.
+    pub number: String,
+    /// The number shown on that leg.
+    pub shown: String,
+    /// When.
+    pub at: UnixMillis,
+}

@@ -1,0 +1,143 @@
+//! What the operator configured, as the engine reads it: one immutable, versioned snapshot.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MerchantId, SubAccountId, TrunkId};
+use crate::media::Codec;
+use crate::number::NumberPlan;
+
+/// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Snapshot {
+    /// Rises with every change in the store.
+    pub version: u64,
+    /// Digest realm and domain of the extensions.
+    pub realm: String,
+    /// How numbers are written at home.
+    pub plan: NumberPlan,
+    /// By row id.
+    pub merchants: BTreeMap<MerchantId, Merchant>,
+    /// By user name, which is also the internal number.
+    pub extensions: BTreeMap<String, Extension>,
+    /// By row id.
+    pub trunks: BTreeMap<TrunkId, Trunk>,
+    /// Longest prefix wins, then the lower priority value.
+    pub routes: Vec<Route>,
+    /// Inbound numbers (E.164 digits) and the extension each leads to.
+    pub inbound: BTreeMap<String, String>,
+}
+
+/// A merchant's limits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Merchant {
+    /// Login name, system 000's `username`.
+    pub name: String,
+    /// Approved and not frozen.
+    pub enabled: bool,
+    /// Live calls at most; `None` is unlimited.
+    pub max_calls: Option<u32>,
+    /// New calls per second at most; `None` is unlimited.
+    pub calls_per_second: Option<u32>,
+    /// Longest talk time.
+    pub max_talk: Duration,
+    /// Language of the prompts its parties hear.
+    pub language: String,
+    /// Caller id for legs that name none (E.164 digits).
+    pub shown: Option<String>,
+}
+
+/// An extension: somebody who registers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Extension {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// The sub-account it is, if any.
+    pub sub_account: Option<SubAccountId>,
+    /// May register and be rung.
+    pub enabled: bool,
+    /// MD5(user:realm:password), lower-case hex (RFC 7616 §3.4.2).
+    pub ha1_md5: String,
+    /// SHA-256 of the same.
+    pub ha1_sha256: String,
+    /// Public number that rings when no contact is registered (spec §2.4), E.164 digits.
+    pub bound_phone: Option<String>,
+    /// Contacts at most.
+    pub max_contacts: u32,
+}
+
+/// A carrier.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Trunk {
+    /// Unique name.
+    pub name: String,
+    /// In use.
+    pub enabled: bool,
+    /// Addresses that its requests come from.
+    pub peers: Vec<IpNet>,
+    /// Where requests to it go.
+    pub target: SocketAddr,
+    /// `udp` or `tcp`.
+    pub transport: Transport,
+    /// Domain for From and Request-URI; empty uses the addresses.
+    pub domain: String,
+    /// Digest user and password for its challenges; `None` when it knows us by address.
+    pub credentials: Option<TrunkCredentials>,
+    /// How numbers are written to it.
+    pub numbers: NumberFormat,
+    /// Codecs offered, best first.
+    pub codecs: Vec<Codec>,
+    /// Legs at most; `None` is unlimited.
+    pub max_calls: Option<u32>,
+    /// INVITEs per second at most; `None` is unlimited.
+    pub calls_per_second: Option<u32>,
+}
+
+/// Digest user and password towards a trunk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrunkCredentials {
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// The only realm they are used for.
+    pub realm: String,
+}
+
+/// Signalling transport.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// RFC 3261 §18 over UDP.
+    Udp,
+    /// RFC 3261 §18 over TCP.
+    Tcp,
+}
+
+/// How a carrier wants numbers written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFormat {
+    /// `+8613800138000`.
+    #[default]
+    PlusE164,
+    /// `8613800138000`.
+    E164,
+    /// As dialled at home: `13800138000`, `01088888888`, `0044…`.
+    National,
+}
+
+/// A route: numbers that start with `prefix` go to `trunk`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// E.164 digits or short code digits; empty matches everything.
+    pub prefix: String,
+    /// Where to.
+    pub trunk: TrunkId,
+    /// Lower is tried first among equal prefixes.
+    pub priority: u16,
+}

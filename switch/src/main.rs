@@ -1,0 +1,3 @@
+//! Tandem: the process.
+
+fn main() {}
