@@ -5,6 +5,7 @@
 //! behaviour beyond what a value must know about itself (parse, print, compare, map through a table).
 //! It knows no socket, clock, database or protocol.
 
+pub mod binding;
 pub mod command;
 pub mod failure;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod record;
 pub mod settings;
 pub mod time;
 
+pub use binding::Binding;
 pub use command::{CallCommand, Dialect, Party, Placed, Push, PushKind, Refusal, RequestKey};
 pub use failure::{Failure, Kind, Origin};
 pub use id::{CallId, CallIds, LegId, LegNo, MerchantId, SubAccountId, TrunkId};

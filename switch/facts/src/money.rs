@@ -43,7 +43,11 @@ impl Micros {
             fraction.pop();
         }
         let whole = abs / 1_000_000;
-        if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+        if fraction.is_empty() {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{fraction}")
+        }
     }
 }
 

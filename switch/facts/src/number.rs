@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn every_spelling_of_a_number_is_one_number() {
         let plan = NumberPlan::default();
-        for text in ["13800138000", "+8613800138000", "008613800138000", "138-0013 8000", "8613800138000"]
+        for text in
+            ["13800138000", "+8613800138000", "008613800138000", "138-0013 8000", "8613800138000"]
         {
             assert_eq!(plan.parse(text), e("8613800138000"), "{text}");
         }
