@@ -1,1 +1,14 @@
-//! Sound.
+//! Sound: G.711 codings and the conversion between them, tones, sample-rate conversion, the recording
+//! timeline and MP3 writing.
+//!
+//! Pure: instants and samples come in as arguments, samples and bytes go out. Files, sockets and
+//! threads belong to `media`.
+
+pub mod g711;
+pub mod tone;
+
+/// Samples per second of everything a telephone leg carries.
+pub const RATE: u32 = 8_000;
+
+/// Samples of one 20 ms frame at [`RATE`].
+pub const FRAME: usize = 160;
