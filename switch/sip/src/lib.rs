@@ -1,1 +1,6 @@
 //! SIP (RFC 3261 and friends): bytes and instants in, bytes and events out.
+//!
+//! The crate is pure: it owns no socket, clock, thread or random source. [`wire`] reads and prints
+//! messages, [`offer`] is SDP and the offer/answer model, [`digest`] is authentication in both roles.
+
+pub mod wire;
