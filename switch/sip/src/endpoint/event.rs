@@ -1,0 +1,288 @@
+//! The vocabulary between an endpoint and its user: ids, wishes and events.
+
+use bytes::Bytes;
+
+use super::{Credentials, Flow};
+use crate::wire::{Contact, Message, Method, NameAddr, Reason, Uri};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub(crate) u64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// One INVITE usage, from its first request to its last answer. Never reused.
+    SessionId,
+    /// A request that the user has to answer with [`Endpoint::respond`](super::Endpoint::respond).
+    RequestId,
+    /// A request that the user sent with [`Endpoint::request`](super::Endpoint::request).
+    RequestOutId,
+}
+
+/// Bytes to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The way.
+    pub flow: Flow,
+    /// The message.
+    pub bytes: Bytes,
+}
+
+/// An outgoing INVITE.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// Request-URI.
+    pub uri: Uri,
+    /// Next hop.
+    pub flow: Flow,
+    /// From; a tag in it is replaced by ours.
+    pub from: NameAddr,
+    /// To; a tag in it is removed.
+    pub to: NameAddr,
+    /// User part of our Contact; empty for none.
+    pub contact_user: String,
+    /// Further headers, in order. `Max-Forwards` replaces the default of 70 (RFC 3261 §8.1.1.6);
+    /// the headers of the dialog itself (Via, From, To, Call-ID, CSeq, Contact, Route,
+    /// Content-Type, Content-Length) are ignored.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The offer. Empty: the INVITE bears none and the 2xx is expected to.
+    pub sdp: Bytes,
+    /// What answers a challenge. Without it 401 and 407 end the session.
+    pub credentials: Option<Credentials>,
+    /// Pre-loaded route set, first hop first (RFC 3261 §8.1.1.1).
+    pub route: Vec<NameAddr>,
+    /// Send everything in the dialog over `flow`, whatever Contact or Record-Route say: the peer is
+    /// a registered phone whose own address is of no use behind its NAT. Without it a Contact or
+    /// Record-Route with a reachable address is followed (see [`Endpoint`](super::Endpoint)).
+    pub keep_flow: bool,
+}
+
+/// An outgoing request outside of a session.
+#[derive(Clone, Debug)]
+pub struct OutOfDialog {
+    /// Method; not INVITE, ACK, CANCEL or BYE.
+    pub method: Method,
+    /// Request-URI.
+    pub uri: Uri,
+    /// Next hop.
+    pub flow: Flow,
+    /// From; a tag in it is replaced by ours.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// Further headers, in order, as in [`Invite::headers`]; Contact is allowed.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Content type and body.
+    pub body: Option<(String, Bytes)>,
+    /// What answers a challenge.
+    pub credentials: Option<Credentials>,
+    /// Call-ID and CSeq number of the last request of the same series (registrations keep one
+    /// Call-ID, RFC 3261 §10.2); the request takes the next number.
+    pub series: Option<(String, u32)>,
+}
+
+/// An answer to an [`Event::Request`], and the extras of a refusal.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Status code, 200 to 699.
+    pub code: u16,
+    /// Reason phrase; empty for the usual one.
+    pub phrase: String,
+    /// Further headers, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Content type and body.
+    pub body: Option<(String, Bytes)>,
+}
+
+/// Why a session that was up is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndCause {
+    /// The peer sent BYE.
+    Bye,
+    /// The peer never acknowledged our 2xx; we sent BYE (RFC 3261 §13.3.1.4).
+    AckTimeout,
+    /// The peer does not know the dialog any more: 481 (or 408) to a request of ours (§12.2.1.2).
+    Rejected481,
+    /// A request of ours in the dialog was not answered or could not be sent.
+    TransportLost,
+}
+
+/// What happened. Each session has exactly one last event: `Failed`, `Cancelled`, `Ended` or
+/// `ByeDone`; afterwards its id is unknown here.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new INVITE. 100 is sent already; answer it with `provisional`, `accept` or `reject`.
+    Invite {
+        /// The new session.
+        session: SessionId,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A provisional answer, 101 to 199. It never ends anything.
+    Progress {
+        /// The session.
+        session: SessionId,
+        /// Status code.
+        code: u16,
+        /// Session description, if it bears one.
+        sdp: Option<Bytes>,
+        /// The branch that speaks; each is an early dialog of its own. Empty without a tag.
+        to_tag: String,
+        /// Reason, if given (RFC 3326).
+        reason: Option<Reason>,
+    },
+    /// Our INVITE was accepted. It is acknowledged already; copies are acknowledged silently, and
+    /// a 2xx of another branch is acknowledged and ended by BYE without a word.
+    Answered {
+        /// The session.
+        session: SessionId,
+        /// Session description.
+        sdp: Option<Bytes>,
+        /// The branch that answered, as in [`Event::Progress`].
+        to_tag: String,
+    },
+    /// Our INVITE came to nothing. The session is gone.
+    Failed {
+        /// The session.
+        session: SessionId,
+        /// Status code; 408 and 503 for our own verdicts, 487 after a cancel.
+        code: u16,
+        /// Q.850 cause of a Reason header (RFC 3326), if any.
+        q850: Option<u8>,
+        /// Our own verdict: time-out or transport error, no answer from the peer.
+        local: bool,
+        /// We cancelled, the peer's 2xx crossed it, and we ended that dialog by ACK and BYE.
+        crossed: bool,
+        /// Retry-After in seconds.
+        retry_after: Option<u32>,
+        /// Contacts of a 3xx or 485.
+        contacts: Vec<Contact>,
+    },
+    /// The peer acknowledged our 2xx (the first ACK to each; copies are silent).
+    Acked {
+        /// The session.
+        session: SessionId,
+        /// Session description in the ACK: the answer to an offer in our 2xx.
+        sdp: Option<Bytes>,
+    },
+    /// The peer cancelled its INVITE (or ended it by BYE) before we answered. The session is gone;
+    /// 487 is sent.
+    Cancelled {
+        /// The session.
+        session: SessionId,
+        /// Reason of the CANCEL, if given.
+        reason: Option<Reason>,
+    },
+    /// A re-INVITE, to be answered with `accept_reinvite` or `reject_reinvite`. Glare is dealt with
+    /// below.
+    Reinvite {
+        /// The session.
+        session: SessionId,
+        /// The offer; `None` asks for ours.
+        sdp: Option<Bytes>,
+    },
+    /// Our re-INVITE was accepted and acknowledged.
+    ReinviteAnswered {
+        /// The session.
+        session: SessionId,
+        /// Session description.
+        sdp: Option<Bytes>,
+    },
+    /// Our re-INVITE was refused; the session stays as it was (RFC 3261 §14.1).
+    ReinviteFailed {
+        /// The session.
+        session: SessionId,
+        /// Status code.
+        code: u16,
+    },
+    /// An INFO in the dialog that carries a key press by signalling (`application/dtmf-relay` or
+    /// `application/dtmf`). It is answered with 200 already.
+    Info {
+        /// The session.
+        session: SessionId,
+        /// Content type.
+        content_type: String,
+        /// Body.
+        body: Bytes,
+    },
+    /// The dialog ended without a wish of ours. The session is gone.
+    Ended {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        cause: EndCause,
+        /// The first Reason of the BYE, if given.
+        reason: Option<Reason>,
+    },
+    /// Our BYE was answered or timed out: the last trace of the session is gone.
+    ByeDone {
+        /// The session.
+        session: SessionId,
+    },
+    /// A request outside of any dialog that the user has to answer with `respond`.
+    Request {
+        /// Its id.
+        id: RequestId,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A final answer to a request of ours outside of sessions.
+    Response {
+        /// The request.
+        id: RequestOutId,
+        /// Status code; 408 on time-out and 503 on transport error without a message.
+        code: u16,
+        /// The answer.
+        message: Option<Message>,
+        /// CSeq number that was used last, for the next request of the series.
+        cseq: u32,
+        /// Call-ID of the series.
+        call_id: String,
+    },
+}
+
+/// How much is alive, for metrics and the leak audit: after the last call and 32 s more (plus
+/// timer C for what never answers) each is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions that the user knows.
+    pub sessions: usize,
+    /// Sessions that are over for the user and wait for copies or for the answer to their BYE.
+    pub lingering: usize,
+    /// Client transactions.
+    pub client_transactions: usize,
+    /// Server transactions.
+    pub server_transactions: usize,
+    /// Requests of ours outside of sessions.
+    pub requests: usize,
+    /// Timers that run.
+    pub timers: usize,
+}
+
+/// What was refused or dropped since the start, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Bytes that are no message and bear nothing to answer.
+    pub unreadable: u64,
+    /// Responses that belong to nothing of ours.
+    pub stray_responses: u64,
+    /// ACKs that belong to nothing of ours.
+    pub stray_acks: u64,
+    /// Requests refused because a table was full.
+    pub overload: u64,
+    /// Requests answered below the user because they were wrong.
+    pub refused: u64,
+}
