@@ -1,1 +1,21 @@
-//! Durable money.
+//! Durable money: the store behind the switch.
+//!
+//! Everything that must outlive the process is a row here: merchants and what they own, the double-entry
+//! ledger, holds, the journal of open calls, call records, CDRs and the outbox of promised notifications.
+//! The arithmetic (prices, rounding, what a hold must be) is the `money` crate's; this crate runs it inside
+//! transactions. It knows no SIP and no HTTP.
+//!
+//! One set of statements serves two databases. SQLite has a single writer thread that commits in batches;
+//! PostgreSQL serves several machines, with row locks on the merchant's account.
+//!
+//! **Secrets.** API keys that sign requests (system 000 `key`, 001 `authToken`, 002 `accesskey`) and trunk
+//! passwords are stored readable, because the signatures need them; the SQLite file is created with mode
+//! 0600. Extension passwords are stored only as digests of RFC 7616 §3.4.2.
+
+pub mod desired;
+mod error;
+pub mod rows;
+mod store;
+
+pub use error::{Error, Result};
+pub use store::{SettleContext, Store, StoreConfig};

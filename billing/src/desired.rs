@@ -1,0 +1,499 @@
+//! What the operator wants to be there: the declarative file, as typed values.
+//!
+//! Amounts are decimal strings (`"0.15"`), numbers are written as people write them. Reading TOML and finding
+//! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rows::{CdrTypes, HexCase, MerchantStatus, UnknownAs};
+
+/// The whole file. Objects that are named are created or brought up to date. What is not named stays, except:
+/// a tariff's rates, and the list of routes when there is one, are taken as complete; and with `prune` every
+/// kind that occurs in the file is complete.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Desired {
+    /// Installation-wide settings.
+    pub settings: Option<Settings>,
+    /// Remove objects of a kind that occurs in this file when the file does not name them.
+    pub prune: bool,
+    /// Tariffs.
+    pub tariffs: Vec<Tariff>,
+    /// Merchants.
+    pub merchants: Vec<Merchant>,
+    /// Sub-accounts.
+    pub sub_accounts: Vec<SubAccount>,
+    /// Extensions.
+    pub extensions: Vec<Extension>,
+    /// Trunks.
+    pub trunks: Vec<Trunk>,
+    /// Routes; complete when not empty.
+    pub routes: Vec<Route>,
+    /// Inbound numbers.
+    pub inbound: Vec<Inbound>,
+    /// Top-ups; each is booked once.
+    pub top_ups: Vec<TopUp>,
+    /// Accounts of system 001.
+    pub ytx_accounts: Vec<YtxAccount>,
+    /// Apps of system 001.
+    pub ytx_apps: Vec<YtxApp>,
+    /// Companies of system 002.
+    pub companies: Vec<Company>,
+}
+
+/// Installation-wide settings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Digest realm and SIP domain.
+    pub realm: String,
+    /// Home country code, e.g. `86`.
+    #[serde(default = "country")]
+    pub country: String,
+    /// What stands before a national number.
+    #[serde(default = "trunk_prefix")]
+    pub trunk_prefix: String,
+    /// What stands before a country code.
+    #[serde(default = "international_prefix")]
+    pub international_prefix: String,
+    /// Longest short code.
+    #[serde(default = "short_max")]
+    pub short_max: usize,
+}
+
+/// A price list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tariff {
+    /// Unique name.
+    pub name: String,
+    /// Currency, e.g. `CNY`.
+    #[serde(default = "currency")]
+    pub currency: String,
+    /// Decimals a charge is rounded to, 0 to 6.
+    #[serde(default = "decimals")]
+    pub decimals: u8,
+    /// Its rates, complete.
+    #[serde(default)]
+    pub rates: Vec<Rate>,
+}
+
+/// One row of a tariff.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// `8613` (E.164 digits), `=8613800138000` (that number only), `short:10086`, `internal`, or `*`.
+    pub prefix: String,
+    /// Price of a minute.
+    pub per_minute: String,
+    /// Price of a minute within the first interval; the same when absent.
+    #[serde(default)]
+    pub first_per_minute: Option<String>,
+    /// First interval, seconds.
+    #[serde(default = "minute")]
+    pub initial: u32,
+    /// Further intervals, seconds.
+    #[serde(default = "minute")]
+    pub next: u32,
+    /// Charged once for an answered leg.
+    #[serde(default = "zero")]
+    pub connect_fee: String,
+    /// An answered leg costs at least this.
+    #[serde(default = "zero")]
+    pub minimum: String,
+    /// Seconds from the answer that cost nothing.
+    #[serde(default)]
+    pub free_seconds: u32,
+}
+
+/// A merchant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merchant {
+    /// Login name.
+    pub name: String,
+    /// Signing key of system 000.
+    #[serde(default)]
+    pub key: String,
+    /// Login password; kept as it is when absent. Stored as a salted hash.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Whether it may do business.
+    #[serde(default)]
+    pub status: MerchantStatus,
+    /// Currency of its balance. Cannot be changed later.
+    #[serde(default = "currency")]
+    pub currency: String,
+    /// `zh`, `en` or `fa`.
+    #[serde(default = "language")]
+    pub language: String,
+    /// Name of its tariff.
+    #[serde(default)]
+    pub tariff: Option<String>,
+    /// How far below zero the balance may go.
+    #[serde(default = "zero")]
+    pub credit: String,
+    /// Live calls at most.
+    #[serde(default)]
+    pub max_calls: Option<u32>,
+    /// New calls per second at most.
+    #[serde(default)]
+    pub calls_per_second: Option<u32>,
+    /// Longest talk time, seconds.
+    #[serde(default = "hour")]
+    pub max_talk: u32,
+    /// Caller id for legs that name none.
+    #[serde(default)]
+    pub caller_id: Option<String>,
+    /// Whether calls are recorded.
+    #[serde(default)]
+    pub record: bool,
+    /// Networks requests may come from; empty means any.
+    #[serde(default)]
+    pub allowed_ips: Vec<String>,
+    /// Hex case of the signatures we send.
+    #[serde(default)]
+    pub hex_case: HexCase,
+    /// May leg A be a public number?
+    #[serde(default)]
+    pub pstn_caller: bool,
+}
+
+/// A sub-account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubAccount {
+    /// Name of the merchant it belongs to.
+    pub merchant: String,
+    /// Unique within the merchant.
+    pub name: String,
+    /// Real name.
+    #[serde(default)]
+    pub realname: String,
+    /// E-mail.
+    #[serde(default)]
+    pub email: String,
+    /// May call and be called.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// An internal number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// 5 to 10 digits, not starting with 0; also the SIP user name.
+    pub number: String,
+    /// Name of the merchant it belongs to.
+    pub merchant: String,
+    /// Name of the sub-account it belongs to.
+    #[serde(default)]
+    pub sub_account: Option<String>,
+    /// SIP password; required for a new extension, kept as it is when absent.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// May register and be rung.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Public number that rings when no contact is registered.
+    #[serde(default)]
+    pub bound_phone: Option<String>,
+    /// Contacts at most.
+    #[serde(default = "contacts")]
+    pub max_contacts: u32,
+}
+
+/// A carrier.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// Unique name.
+    pub name: String,
+    /// Where requests to it go, `address:port`.
+    pub target: SocketAddr,
+    /// `udp` or `tcp`.
+    #[serde(default = "udp")]
+    pub transport: facts::settings::Transport,
+    /// Addresses or networks its requests come from; the target's address when empty.
+    #[serde(default)]
+    pub peers: Vec<String>,
+    /// In use.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Domain for From and Request-URI.
+    #[serde(default)]
+    pub domain: String,
+    /// Digest user for its challenges.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Digest password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The realm they are used for.
+    #[serde(default)]
+    pub realm: Option<String>,
+    /// How numbers are written to it.
+    #[serde(default)]
+    pub numbers: facts::settings::NumberFormat,
+    /// Codecs, best first: `pcma`, `pcmu`.
+    #[serde(default = "codecs")]
+    pub codecs: Vec<String>,
+    /// Legs at most.
+    #[serde(default)]
+    pub max_calls: Option<u32>,
+    /// INVITEs per second at most.
+    #[serde(default)]
+    pub calls_per_second: Option<u32>,
+}
+
+/// A route.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Digits the number starts with; empty matches everything.
+    #[serde(default)]
+    pub prefix: String,
+    /// Name of the trunk.
+    pub trunk: String,
+    /// Lower is tried first.
+    #[serde(default = "priority")]
+    pub priority: u16,
+}
+
+/// An inbound number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// The public number.
+    pub number: String,
+    /// The extension it leads to.
+    pub extension: String,
+}
+
+/// Money received. Booked once per merchant and id.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// The payer's own id, e.g. a bank reference.
+    pub id: String,
+    /// Name of the merchant.
+    pub merchant: String,
+    /// Amount in the merchant's currency.
+    pub amount: String,
+    /// Words for the ledger.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// An account of system 001.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YtxAccount {
+    /// `accountSID`.
+    pub sid: String,
+    /// `authToken`.
+    pub auth_token: String,
+    /// Name of the merchant.
+    pub merchant: String,
+    /// False answers -201.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+/// How a callback address is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackMode {
+    /// `Call` and `CallState` are appended.
+    #[default]
+    Suffix,
+    /// As it stands.
+    Plain,
+    /// `callback_url` for CDRs, `state_url` for states.
+    Two,
+}
+
+/// An app of a 001 account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YtxApp {
+    /// `appid`.
+    pub appid: String,
+    /// `accountSID` of its account.
+    pub account: String,
+    /// Offline answers -205.
+    #[serde(default = "yes")]
+    pub online: bool,
+    /// Enabled functions.
+    #[serde(default = "functions")]
+    pub functions: Vec<String>,
+    /// Numbers it may show; the first is the default.
+    #[serde(default)]
+    pub callers: Vec<String>,
+    /// Where pushes go; nothing is sent without one.
+    #[serde(default)]
+    pub callback_url: Option<String>,
+    /// Where states go in mode `two`.
+    #[serde(default)]
+    pub state_url: Option<String>,
+    /// How the address is used.
+    #[serde(default)]
+    pub callback_mode: CallbackMode,
+    /// How numbers are typed in CDR pushes.
+    #[serde(default)]
+    pub cdr_types: CdrTypes,
+    /// What an unrecognised outcome is called.
+    #[serde(default)]
+    pub unknown_as: UnknownAs,
+    /// Networks requests may come from; empty means any.
+    #[serde(default)]
+    pub allowed_ips: Vec<String>,
+    /// Whether its calls are recorded.
+    #[serde(default)]
+    pub record: bool,
+}
+
+/// A company of system 002.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Company {
+    /// `companycode`.
+    pub companycode: String,
+    /// `appid`.
+    pub appid: String,
+    /// `accesskey`.
+    pub accesskey: String,
+    /// Name of the merchant.
+    pub merchant: String,
+    /// Where CDRs go.
+    #[serde(default)]
+    pub cdr_url: Option<String>,
+    /// Where extension states go.
+    #[serde(default)]
+    pub state_url: Option<String>,
+    /// In use.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+/// Something wrong in the file. All are reported together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Mistake {
+    /// Where: `merchants[2].tariff`, as the path stands in the file.
+    pub path: String,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// What happened, or would happen, to one object.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Made.
+    Created,
+    /// Brought up to date.
+    Updated,
+    /// Taken away.
+    Removed,
+    /// Was so already.
+    Unchanged,
+}
+
+/// One line of the difference.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Change {
+    /// What happened.
+    pub act: Act,
+    /// `merchant`, `trunk`, ….
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Each field that changed: `max_calls: 5 → 10`. Secrets show no value.
+    pub fields: Vec<String>,
+}
+
+/// The outcome of applying a file. With mistakes nothing was written.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Changes {
+    /// In the order of the file's kinds.
+    pub lines: Vec<Change>,
+    /// Everything that is wrong; empty means it was applied (or would be, in a dry run).
+    pub mistakes: Vec<Mistake>,
+    /// Settings version afterwards.
+    pub version: u64,
+}
+
+impl Changes {
+    /// How many lines have this act.
+    #[must_use]
+    pub fn count(&self, act: Act) -> usize {
+        self.lines.iter().filter(|line| line.act == act).count()
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = match self.act {
+            Act::Created => '+',
+            Act::Updated => '~',
+            Act::Removed => '-',
+            Act::Unchanged => '=',
+        };
+        write!(f, "{mark} {} {}", self.kind, self.name)?;
+        for field in &self.fields {
+            write!(f, "\n    {field}")?;
+        }
+        Ok(())
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+fn minute() -> u32 {
+    60
+}
+fn hour() -> u32 {
+    3600
+}
+fn contacts() -> u32 {
+    5
+}
+fn priority() -> u16 {
+    100
+}
+fn decimals() -> u8 {
+    4
+}
+fn short_max() -> usize {
+    6
+}
+fn zero() -> String {
+    "0".into()
+}
+fn currency() -> String {
+    "CNY".into()
+}
+fn language() -> String {
+    "zh".into()
+}
+fn country() -> String {
+    "86".into()
+}
+fn trunk_prefix() -> String {
+    "0".into()
+}
+fn international_prefix() -> String {
+    "00".into()
+}
+fn udp() -> facts::settings::Transport {
+    facts::settings::Transport::Udp
+}
+fn codecs() -> Vec<String> {
+    vec!["pcma".into(), "pcmu".into()]
+}
+fn functions() -> Vec<String> {
+    vec!["call".into(), "account".into()]
+}

@@ -1,0 +1,414 @@
+//! What the store hands out: rows as values. Nothing here can reach the database.
+
+use std::collections::BTreeSet;
+
+use facts::command::{CallCommand, Dialect, PushKind};
+use facts::money::{Currency, Micros};
+use facts::record::{CallRecord, StateChange};
+use facts::time::UnixMillis;
+use facts::{CallId, LegNo, MerchantId, SubAccountId, TrunkId};
+use serde::{Deserialize, Serialize};
+
+/// Whether a merchant may do business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MerchantStatus {
+    /// Applied, not decided.
+    Pending,
+    /// In business.
+    #[default]
+    Approved,
+    /// Turned down; may apply again.
+    Rejected,
+    /// Stopped by an operator or a fraud rule.
+    Frozen,
+}
+
+/// Hex case of the signatures we send to a merchant (merchant API §2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HexCase {
+    /// The case the merchant used in the request that created the call.
+    #[default]
+    Mirror,
+    /// Always lower case.
+    Lower,
+    /// Always upper case.
+    Upper,
+}
+
+/// A merchant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Merchant {
+    /// Row id.
+    pub id: MerchantId,
+    /// Login name, system 000's `username`.
+    pub name: String,
+    /// System 000's signing key; empty when none is set. Never printed in lists.
+    #[serde(skip_serializing, default)]
+    pub key: String,
+    /// Whether it may do business.
+    pub status: MerchantStatus,
+    /// Currency of its balance.
+    pub currency: Currency,
+    /// Language of prompts and texts.
+    pub language: String,
+    /// Name of its tariff; `None` prices nothing.
+    pub tariff: Option<String>,
+    /// Live calls at most.
+    pub max_calls: Option<u32>,
+    /// New calls per second at most.
+    pub calls_per_second: Option<u32>,
+    /// Longest talk time, seconds.
+    pub max_talk_s: u32,
+    /// Caller id for legs that name none (E.164 digits).
+    pub caller_id: Option<String>,
+    /// Whether its calls are recorded.
+    pub record: bool,
+    /// Networks its requests may come from; empty means any.
+    pub allowed_ips: Vec<String>,
+    /// Hex case of the signatures we send.
+    pub hex_case: HexCase,
+    /// May leg A be a public number (merchant API §2.4 `callback_num`)?
+    pub pstn_caller: bool,
+}
+
+/// A user of a merchant, who spends the merchant's balance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SubAccount {
+    /// Row id.
+    pub id: SubAccountId,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Account name; the internal number when made by `biz_regist`.
+    pub name: String,
+    /// Real name as the merchant gave it.
+    pub realname: String,
+    /// E-mail as the merchant gave it.
+    pub email: String,
+    /// May call and be called.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: UnixMillis,
+}
+
+/// An internal number and who is behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Extension {
+    /// The internal number, which is also the SIP user name.
+    pub number: String,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// The sub-account it belongs to, if any.
+    pub sub_account: Option<SubAccountId>,
+    /// May register and be rung: its own switch and its sub-account's.
+    pub enabled: bool,
+    /// Public number that rings when no contact is registered, E.164 digits.
+    pub bound_phone: Option<String>,
+}
+
+/// What `biz_regist` made, or had made before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registered {
+    /// The sub-account.
+    pub account: SubAccount,
+    /// Its internal number.
+    pub number: String,
+    /// Its SIP password. `None` for an earlier account whose password was changed since.
+    pub password: Option<String>,
+    /// The same person had been registered within 24 hours; nothing new was made.
+    pub duplicate: bool,
+}
+
+/// An account of system 001.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct YtxAccount {
+    /// `accountSID`.
+    pub sid: String,
+    /// `authToken`.
+    #[serde(skip_serializing, default)]
+    pub auth_token: String,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// False answers -201.
+    pub active: bool,
+}
+
+/// How the callback address of a 001 app is used (merchant API §3.8).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "mode")]
+pub enum Callback {
+    /// Nothing is sent.
+    Off,
+    /// `Call` and `CallState` are appended to the address.
+    Suffix {
+        /// The address.
+        url: String,
+    },
+    /// One address for everything, as it stands.
+    Plain {
+        /// The address.
+        url: String,
+    },
+    /// Two addresses.
+    Two {
+        /// For CDRs.
+        cdr: String,
+        /// For states; `None` sends none.
+        state: Option<String>,
+    },
+}
+
+/// How numbers are typed in a 001 CDR push (merchant API §3.9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CdrTypes {
+    /// Everything a string, as in the seed.
+    #[default]
+    String,
+    /// Amounts, durations and `fid` as numbers.
+    Number,
+}
+
+/// What an unrecognised outcome is called (merchant API §3.7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownAs {
+    /// 未知.
+    #[default]
+    Unknown,
+    /// 正常.
+    Normal,
+}
+
+/// An app of a 001 account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct YtxApp {
+    /// `appid`.
+    pub appid: String,
+    /// The account it belongs to.
+    pub sid: String,
+    /// Whose, through the account.
+    pub merchant: MerchantId,
+    /// Offline answers -205.
+    pub online: bool,
+    /// Enabled functions, e.g. `call`, `account`.
+    pub functions: BTreeSet<String>,
+    /// Numbers it may show (E.164 digits), the first is the default.
+    pub callers: Vec<String>,
+    /// Where its pushes go.
+    pub callback: Callback,
+    /// How numbers are typed in its CDR pushes.
+    pub cdr_types: CdrTypes,
+    /// What an unrecognised outcome is called.
+    pub unknown_as: UnknownAs,
+    /// Networks its requests may come from; empty means any.
+    pub allowed_ips: Vec<String>,
+    /// Whether its calls are recorded.
+    pub record: bool,
+}
+
+/// A company of system 002.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Company {
+    /// `companycode`.
+    pub companycode: String,
+    /// `appid`.
+    pub appid: String,
+    /// `accesskey`.
+    #[serde(skip_serializing, default)]
+    pub accesskey: String,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Where CDRs go.
+    pub cdr_url: Option<String>,
+    /// Where extension states go.
+    pub state_url: Option<String>,
+    /// In use.
+    pub active: bool,
+}
+
+/// A trunk, as lists show it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrunkRow {
+    /// Row id.
+    pub id: TrunkId,
+    /// Everything else; the password is blanked.
+    pub trunk: facts::settings::Trunk,
+}
+
+/// A call, open or settled.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallEntry {
+    /// Which call.
+    pub call: CallId,
+    /// What was asked for.
+    pub command: CallCommand,
+    /// When it was authorized.
+    pub placed: UnixMillis,
+    /// The record; `None` while the call is open.
+    pub record: Option<CallRecord>,
+}
+
+/// A promise to tell, as the push worker gets it. Its lease ends at [`OutboxRow::leased_until`]; then the
+/// row is anybody's again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// Row id: stable, rising.
+    pub id: i64,
+    /// The call it is about.
+    pub call: CallId,
+    /// Who is told.
+    pub merchant: MerchantId,
+    /// What it is about.
+    pub kind: PushKind,
+    /// The language it is written in.
+    pub dialect: Dialect,
+    /// Absolute URL.
+    pub endpoint: String,
+    /// The dialect's own JSON from [`facts::Push::context`].
+    pub context: String,
+    /// The facts to be told.
+    pub payload: Payload,
+    /// Settings version when the event was written.
+    pub settings_version: u64,
+    /// The bytes to send, once they have been formatted: the same on every attempt.
+    pub body: Option<Vec<u8>>,
+    /// Attempts made before this one.
+    pub attempts: u32,
+    /// When the event was written.
+    pub created: UnixMillis,
+    /// End of the lease.
+    pub leased_until: UnixMillis,
+    /// Where the row stands.
+    pub state: OutboxState,
+}
+
+/// What an event says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// A leg reached a state.
+    State(StateChange),
+    /// A call was settled.
+    Record(Box<CallRecord>),
+}
+
+/// Where an outbox row stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxState {
+    /// To be sent, or sent and to be tried again.
+    Pending,
+    /// Delivered.
+    Done,
+    /// Given up; an operator may re-deliver.
+    Parked,
+}
+
+/// One attempt to deliver, as kept for the merchant's callback log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was sent.
+    pub at: UnixMillis,
+    /// Method and URL as sent.
+    pub request: String,
+    /// HTTP status; `None` when no answer came.
+    pub status: Option<u16>,
+    /// First 4 KiB of the answer, or the error in words.
+    pub answer: Vec<u8>,
+    /// Time until the answer, milliseconds.
+    pub latency_ms: u64,
+}
+
+/// One line of the ledger. The lines of a transfer sum to zero.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LedgerLine {
+    /// Stable, rising.
+    pub id: i64,
+    /// The transfer it belongs to, e.g. `1234567890123456789A.charge.0`.
+    pub transfer: String,
+    /// `charge`, `top_up`, ….
+    pub kind: String,
+    /// Account name, e.g. `merchant:7`, `revenue:CNY`, `cash:CNY`.
+    pub account: String,
+    /// The merchant whose account it is, if it is one.
+    pub merchant: Option<MerchantId>,
+    /// Positive adds to the account.
+    pub amount: Micros,
+    /// Currency of the amount.
+    pub currency: Currency,
+    /// The call it pays for, if any.
+    pub call: Option<CallId>,
+    /// The leg it pays for, if any.
+    pub leg: Option<LegNo>,
+    /// When.
+    pub at: UnixMillis,
+    /// Words, e.g. a top-up's external id.
+    pub note: String,
+}
+
+/// One CDR: a leg that was attempted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cdr {
+    /// Stable, rising.
+    pub id: i64,
+    /// Which call.
+    pub call: CallId,
+    /// Which leg.
+    pub leg: LegNo,
+    /// Who pays.
+    pub merchant: MerchantId,
+    /// The sub-account that asked, if any.
+    pub sub_account: Option<SubAccountId>,
+    /// The surface it came in by.
+    pub dialect: Dialect,
+    /// App or company within the dialect.
+    pub app: String,
+    /// What signalling and media saw.
+    pub facts: facts::record::LegFacts,
+    /// Prefix of the rate that priced it.
+    pub prefix: String,
+    /// Started seconds of talk.
+    pub seconds: u64,
+    /// Seconds charged.
+    pub charged_seconds: u64,
+    /// The charge.
+    pub price: Micros,
+    /// Its currency.
+    pub currency: Currency,
+    /// When the call was settled.
+    pub settled: UnixMillis,
+}
+
+/// A registered contact, kept so that a restart still reaches the phone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Binding {
+    /// The extension.
+    pub extension: String,
+    /// Tells the contacts of an extension apart.
+    pub contact: String,
+    /// When it lapses.
+    pub expires: UnixMillis,
+    /// Everything else, in the registrar's own JSON.
+    pub detail: String,
+}
+
+/// What an audit of the books found. All empty means the books are in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Audit {
+    /// Every finding in words.
+    pub findings: Vec<String>,
+    /// Holds that are neither posted nor voided.
+    pub open_holds: u64,
+    /// Calls that are not settled.
+    pub open_calls: u64,
+}
+
+impl Audit {
+    /// Nothing was found.
+    #[must_use]
+    pub fn in_order(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
