@@ -1,0 +1,70 @@
+//! What the engine is told once. All of it are knobs; none changes what is decided, only when.
+
+use std::time::Duration;
+
+use sip::endpoint::EndpointConfig;
+
+use crate::registrar::RegisterLimits;
+
+/// Everything an [`Engine`](crate::Engine) is built from.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The SIP side: listeners, timers, seed.
+    pub sip: EndpointConfig,
+    /// Number of this process in the installation, for call ids; its low 10 bits count.
+    pub node: u16,
+    /// Key of the nonces that we hand out.
+    pub secret: [u8; 32],
+    /// Calls at one time at most, those that wait for settlement included.
+    pub calls_max: usize,
+    /// New calls per second at most; `None` is unlimited.
+    pub calls_per_second: Option<u32>,
+    /// A leg that is up is given up when no RTP came for this long; `None` never.
+    pub silence: Option<Duration>,
+    /// The warning tone sounds this long before a cut; 10 to 60 s.
+    pub warning: Duration,
+    /// Proof of life is written this often.
+    pub alive: Duration,
+    /// The ledger answers an authorization within this time, or the request is refused.
+    pub authorize: Duration,
+    /// The media plane opens a port within this time, or the leg fails.
+    pub open: Duration,
+    /// The media plane closes ports and recordings within this time, or the call is settled without
+    /// their figures.
+    pub close: Duration,
+    /// A prompt is cut after this time.
+    pub prompt_max: Duration,
+    /// The next hop says anything at all within this time, or another one is tried.
+    pub response: Duration,
+    /// How long registrations last.
+    pub register: RegisterLimits,
+    /// How long a nonce is good for.
+    pub nonce_life: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        EngineConfig {
+            sip: EndpointConfig::default(),
+            node: 0,
+            secret: [0; 32],
+            calls_max: 20_000,
+            calls_per_second: None,
+            silence: Some(Duration::from_secs(60)),
+            warning: Duration::from_secs(15),
+            alive: Duration::from_secs(5),
+            authorize: Duration::from_millis(1_800),
+            open: Duration::from_secs(5),
+            close: Duration::from_secs(5),
+            prompt_max: Duration::from_secs(20),
+            response: Duration::from_secs(8),
+            register: RegisterLimits::default(),
+            nonce_life: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The warning tone sounds at least this long before a cut.
+pub(crate) const WARNING_MIN: Duration = Duration::from_secs(10);
+/// And at most this long.
+pub(crate) const WARNING_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,253 @@
+//! The whole vocabulary of this crate: what the shell tells the engine and hears back, and what legs
+//! and flows tell each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use facts::command::LiveCall;
+use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
+use facts::media::MediaCommand;
+use facts::settings::Snapshot;
+use facts::{
+    Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Outcome, Placed, Refusal,
+    Side, StateChange, UnixMillis,
+};
+use sip::endpoint::Transmit;
+
+/// A wish of the shell's clients. `token` comes back with the [`Answer`].
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Place a call.
+    Place {
+        /// Whom to answer.
+        token: u64,
+        /// The call asked for.
+        command: Box<CallCommand>,
+    },
+    /// End a call.
+    HangUp {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
+    },
+    /// List the live calls.
+    Live {
+        /// Whom to answer.
+        token: u64,
+    },
+    /// List the registered contacts.
+    Bindings {
+        /// Whom to answer.
+        token: u64,
+    },
+    /// New settings; calls under way keep the legs they have.
+    Settings(Arc<Snapshot>),
+    /// Take no new calls; after `grace` end those that are left. [`Effect::Drained`] follows.
+    Drain {
+        /// How long calls may go on.
+        grace: Duration,
+    },
+    /// A call that was open when the last process died: end it and settle it.
+    Recover(Box<OpenCall>),
+}
+
+/// What came of an [`Effect`]. Every effect that asks for a reply gets exactly one.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Effect::Authorize`].
+    Authorized {
+        /// Which call.
+        call: CallId,
+        /// The ledger's word.
+        answer: Authorized,
+    },
+    /// To [`Effect::Authorize`]: the store could not be asked. Nothing is dialled.
+    AuthorizeFailed {
+        /// Which call.
+        call: CallId,
+    },
+    /// To [`Effect::Extend`].
+    Extended {
+        /// Which leg.
+        leg: LegId,
+        /// The step that was asked for.
+        step: u32,
+        /// The ledger's word.
+        answer: Extended,
+    },
+    /// To [`Effect::Extend`]: the store could not be asked. The same step is asked again.
+    ExtendFailed {
+        /// Which leg.
+        leg: LegId,
+        /// The step that was asked for.
+        step: u32,
+    },
+    /// To [`Effect::Settle`]: the call is on record and may be forgotten.
+    Settled {
+        /// Which call.
+        call: CallId,
+    },
+    /// To [`Effect::Settle`]: not written. The same facts are sent again, later and later.
+    SettleFailed {
+        /// Which call.
+        call: CallId,
+    },
+    /// The registrations of the last process, once at start. Answers nothing.
+    Bindings(Vec<Binding>),
+}
+
+/// Answer to a [`Command`] that has a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// To [`Command::Place`].
+    Placed(Result<Placed, Refusal>),
+    /// To [`Command::HangUp`]: false when no such call is live.
+    HungUp(bool),
+    /// To [`Command::Live`], oldest first.
+    Live(Vec<LiveCall>),
+    /// To [`Command::Bindings`]: extension, contact URI, seconds left.
+    Bindings(Vec<(String, String, u64)>),
+}
+
+/// Work for the shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a SIP message.
+    Transmit(Transmit),
+    /// Ask the ledger for a call; [`Reply::Authorized`] or [`Reply::AuthorizeFailed`].
+    Authorize(Box<Authorize>),
+    /// Ask the ledger for more time; [`Reply::Extended`] or [`Reply::ExtendFailed`].
+    Extend(Extend),
+    /// Write down the state of a leg. In order per leg; no reply.
+    Journal(Box<JournalLeg>),
+    /// These calls are alive. No reply.
+    Alive {
+        /// Every call that was dialled and is not down.
+        calls: Vec<CallId>,
+        /// As of when.
+        at: UnixMillis,
+    },
+    /// Tell whoever follows the call. No reply.
+    Notify(StateChange),
+    /// The call is over; [`Reply::Settled`] or [`Reply::SettleFailed`].
+    Settle(Box<CallFacts>),
+    /// An order to the media plane.
+    Media(MediaCommand),
+    /// Answer a command.
+    Answer {
+        /// The command's token.
+        token: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Keep a registered contact over restarts; replaces the one with the same user and key.
+    SaveBinding(Box<Binding>),
+    /// Forget a registered contact.
+    DropBinding {
+        /// The extension.
+        user: String,
+        /// [`Binding::key`].
+        key: String,
+    },
+    /// Draining was asked for and no call is left.
+    Drained,
+}
+
+/// Sizes of the engine's tables, for metrics and for the leak audit. All but `bindings` are zero some
+/// time after the last call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Calls that are not settled yet.
+    pub calls: usize,
+    /// Legs that are not down.
+    pub legs: usize,
+    /// Legs whose media port is not given back.
+    pub ports: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// SIP sessions (INVITE dialogs, early and confirmed).
+    pub sessions: usize,
+    /// Registered contacts.
+    pub bindings: usize,
+    /// Deadlines that are set.
+    pub timers: usize,
+    /// Calls refused at admission since the start.
+    pub refused: u64,
+}
+
+/// What a leg tells its flow. Nothing here is SIP any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LegEvent {
+    /// The INVITE left.
+    Invited,
+    /// The far phone rings.
+    Ringing,
+    /// The first sound of the far network arrived, before any answer.
+    EarlyMedia,
+    /// Somebody answered.
+    Answered,
+    /// Nobody will: the leg is over.
+    Failed(Failure),
+    /// The person let go: before the answer (an inbound leg) or after it.
+    HungUp,
+    /// The leg was up and is gone without anybody letting go.
+    Lost(Failure),
+    /// The prompt it heard is over.
+    PromptOver,
+}
+
+/// What the call as a whole tells its flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Input {
+    /// News of a leg.
+    Leg(LegNo, LegEvent),
+    /// The call must end now, for this reason.
+    Cut(Failure),
+}
+
+/// What a leg shall hear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Hear {
+    /// Ring-back tone.
+    RingBack,
+    /// A prompt, once.
+    Prompt(&'static str),
+    /// The other leg.
+    Peer,
+}
+
+/// Why a leg is let go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Release {
+    /// Whose doing.
+    pub(crate) by: Side,
+    /// Why, unless somebody simply hung up. Gives the status and the Q.850 cause on the wire.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What a flow wants done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    /// Ring this leg.
+    Dial(LegNo),
+    /// Pass ringing on to an inbound leg: 180.
+    Alert(LegNo),
+    /// Open the sound path to an inbound leg before its answer: 183 with a description.
+    Early(LegNo),
+    /// Answer an inbound leg.
+    Accept(LegNo),
+    /// Change what a leg hears.
+    Hear(LegNo, Hear),
+    /// Both are up: let them talk, record if asked to, start the clock.
+    Join,
+    /// Let a leg go; does nothing to a leg that is down.
+    Release(LegNo, Release),
+    /// This is how the call came out. First word counts.
+    Decide(Outcome, Side),
+}
+
+/// The kind of a failure that a leg or a limit caused, seen from the call.
+pub(crate) const fn ours(kind: Kind) -> Failure {
+    Failure::new(facts::Origin::Us, kind)
+}
