@@ -1,0 +1,368 @@
+//! SDP and offer/answer (RFC 8866, RFC 3264, RFC 6337) for one audio stream.
+//!
+//! Two ways lead to an agreement. [`offer`] gives a [`PendingOffer`], which the peer's answer turns
+//! into an [`Agreed`]: the offer may travel in an INVITE, or in the 200 to an INVITE without SDP, whose
+//! ACK then brings the answer. [`answer`] takes the peer's offer and gives our answer with the
+//! [`Agreed`] at once: the offer came in an INVITE, or in the 200 to our INVITE without SDP.
+//!
+//! A [`LocalSession`] lives as long as the dialog. It keeps what RFC 3264 §8 wants kept: the o= id,
+//! its version (one more each time the description changes, and only then), and the m-lines with their
+//! places, so that later offers have as many.
+//!
+//! Every stream but the first acceptable audio stream is refused with port 0 and the call goes on.
+//! Only plain RTP (`RTP/AVP`) is spoken; nothing here sends media or decides codecs' merits.
+
+mod audio;
+pub mod sdp;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use audio::{Audio, Codec, Direction};
+pub use sdp::{SdpError, SessionDescription};
+
+use sdp::{Attribute, Connection, Media, Origin};
+
+/// What we can do on the stream, and wish to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalAudio {
+    /// Where we receive RTP; RTCP is received on the next port.
+    pub addr: SocketAddr,
+    /// Codecs we speak, best first, with the payload numbers of our offers.
+    pub codecs: Vec<Codec>,
+    /// The payload number of telephone-event in our offers; `None` if we do not speak it.
+    pub event: Option<u8>,
+    /// The packet time we ask for in milliseconds.
+    pub ptime_ms: Option<u16>,
+    /// The direction we wish.
+    pub direction: Direction,
+    /// Whether RTCP may share the RTP port.
+    pub rtcp_mux: bool,
+}
+
+impl LocalAudio {
+    /// Both ways, 20 ms, telephone-event under 101, RTCP on its own port.
+    pub fn new(addr: SocketAddr, codecs: Vec<Codec>) -> LocalAudio {
+        LocalAudio {
+            addr,
+            codecs,
+            event: Some(101),
+            ptime_ms: Some(20),
+            direction: Direction::SendRecv,
+            rtcp_mux: false,
+        }
+    }
+}
+
+/// What both sides have agreed on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agreed {
+    /// Where the peer receives RTP. Its address is unspecified if the peer holds with `c=0.0.0.0`;
+    /// [`Agreed::direction`] then does not send.
+    pub remote: SocketAddr,
+    /// Where the peer receives RTCP; the same as `remote` if muxed. `None` only if RTP is on port
+    /// 65535 and the peer named no other.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Whether RTCP shares the RTP port: both said so (RFC 5761 §5.1.1).
+    pub rtcp_mux: bool,
+    /// Codecs to send, best first, under the peer's payload numbers. Never empty.
+    pub send: Vec<Codec>,
+    /// Codecs to expect, under our payload numbers.
+    pub receive: Vec<Codec>,
+    /// The peer's payload number of telephone-event, if both speak it.
+    pub send_event: Option<u8>,
+    /// Our payload number of it.
+    pub receive_event: Option<u8>,
+    /// The direction from our side.
+    pub direction: Direction,
+    /// Packet time to send with, in milliseconds: the peer's wish, else ours, else 20.
+    pub ptime_ms: u16,
+    /// Whether the peer has put us on hold (in any spelling).
+    pub held: bool,
+}
+
+/// Why there is no agreement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The description does not read.
+    #[error(transparent)]
+    Sdp(#[from] SdpError),
+    /// No audio stream over plain RTP with a literal address.
+    #[error("no acceptable audio stream")]
+    NoAudio,
+    /// No codec in common.
+    #[error("no codec in common")]
+    NoCodec,
+    /// The answer lacks the m-line of our stream, or has another kind there.
+    #[error("answer does not match the offer")]
+    Mismatch,
+    /// The answer refused our stream with port 0.
+    #[error("stream refused")]
+    Refused,
+}
+
+impl OfferError {
+    /// The status code that refuses the offer (RFC 3261 §21.4.26). An error in an *answer* cannot be
+    /// answered: the dialog is ended.
+    pub const fn status(self) -> u16 {
+        match self {
+            OfferError::Sdp(_) => 400,
+            _ => 488,
+        }
+    }
+}
+
+/// Our side of a session's descriptions over its life.
+#[derive(Clone, Debug)]
+pub struct LocalSession {
+    id: u64,
+    version: u64,
+    printed: Option<String>,
+    slots: Vec<Slot>,
+}
+
+/// What stands at a place among the m-lines.
+#[derive(Clone, Debug)]
+enum Slot {
+    Audio,
+    Refused(Media),
+}
+
+impl LocalSession {
+    /// A session. `id` is the o= session id: unique among ours, and below 2^63 for peers that read it
+    /// as a signed number.
+    pub const fn new(id: u64) -> LocalSession {
+        LocalSession { id: id & (u64::MAX >> 1), version: 0, printed: None, slots: Vec::new() }
+    }
+
+    /// The version of the last description printed, from 1; 0 before the first.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn print(&mut self, audio: &Media, ip: IpAddr) -> Vec<u8> {
+        let media = self.slots.iter().map(|slot| match slot {
+            Slot::Audio => audio.clone(),
+            Slot::Refused(media) => media.clone(),
+        });
+        let mut description = SessionDescription {
+            origin: None,
+            name: Some("-".into()),
+            connection: Some(Connection::to(ip)),
+            attributes: Vec::new(),
+            media: media.collect(),
+        };
+        let body = description.to_string();
+        // RFC 3264 §8: one more if and only if something changed.
+        if self.printed.as_ref() != Some(&body) {
+            self.version += 1;
+            self.printed = Some(body);
+        }
+        let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        description.origin = Some(Origin {
+            username: "-".into(),
+            id: self.id.to_string(),
+            version: self.version.to_string(),
+            address: format!("IN {kind} {ip}"),
+        });
+        description.to_string().into_bytes()
+    }
+}
+
+/// An offer of ours that waits for its answer. Give it the answer, or drop it knowingly
+/// ([`PendingOffer::withdraw`]) when the request that carried it failed: the session as last agreed
+/// then stands. Cloned when a forked INVITE brings one answer per branch.
+#[must_use = "an offer ends with its answer or is withdrawn"]
+#[derive(Clone, Debug)]
+pub struct PendingOffer {
+    sdp: Vec<u8>,
+    local: LocalAudio,
+    place: usize,
+}
+
+/// Makes an offer of one audio stream, in the place it had before; streams refused before stay
+/// refused.
+pub fn offer(session: &mut LocalSession, local: LocalAudio) -> PendingOffer {
+    let place = match session.slots.iter().position(|slot| matches!(slot, Slot::Audio)) {
+        Some(place) => place,
+        None => {
+            session.slots.push(Slot::Audio);
+            session.slots.len() - 1
+        }
+    };
+    let section =
+        section(&local, &local.codecs, local.event, local.direction, local.rtcp_mux, "audio");
+    let sdp = session.print(&section, local.addr.ip());
+    PendingOffer { sdp, local, place }
+}
+
+impl PendingOffer {
+    /// The offer to send.
+    pub fn sdp(&self) -> &[u8] {
+        &self.sdp
+    }
+
+    /// Takes the peer's answer.
+    pub fn answered(self, answer: &[u8]) -> Result<Agreed, OfferError> {
+        let description = SessionDescription::parse(answer)?;
+        let media = description.media.get(self.place).ok_or(OfferError::Mismatch)?;
+        if !media.kind.eq_ignore_ascii_case("audio") {
+            return Err(OfferError::Mismatch);
+        }
+        if media.port == 0 {
+            return Err(OfferError::Refused);
+        }
+        let remote = Audio::read(&description, media).ok_or(OfferError::NoAudio)?;
+        agree(&self.local, &remote, Numbers::Ours)
+    }
+
+    /// The offer came to nothing.
+    pub fn withdraw(self) {}
+}
+
+/// Answers the peer's offer with what `local` can do. As many m-lines as the offer, in its order.
+/// The session is left as it was if there is no agreement.
+pub fn answer(
+    session: &mut LocalSession,
+    remote_offer: &[u8],
+    local: &LocalAudio,
+) -> Result<(Vec<u8>, Agreed), OfferError> {
+    let description = SessionDescription::parse(remote_offer)?;
+    let mut failure = OfferError::NoAudio;
+    let mut chosen = None;
+    for (place, media) in description.media.iter().enumerate() {
+        let Some(remote) = Audio::read(&description, media).filter(is_plain_rtp) else { continue };
+        match agree(local, &remote, Numbers::Theirs) {
+            Ok(agreed) => {
+                chosen = Some((place, media, remote, agreed));
+                break;
+            }
+            Err(error) => failure = error,
+        }
+    }
+    let Some((place, media, remote, agreed)) = chosen else { return Err(failure) };
+    session.slots = description
+        .media
+        .iter()
+        .enumerate()
+        .map(|(at, media)| if at == place { Slot::Audio } else { Slot::Refused(refused(media)) })
+        .collect();
+    // RFC 3264 §6.1: the answer keeps the offer's numbers and its order of preference.
+    let mut ours = local.clone();
+    ours.ptime_ms = local.ptime_ms.and(remote.ptime_ms).or(local.ptime_ms);
+    let section = section(
+        &ours,
+        &agreed.receive,
+        agreed.receive_event,
+        agreed.direction,
+        agreed.rtcp_mux,
+        &media.kind,
+    );
+    let sdp = session.print(&section, local.addr.ip());
+    Ok((sdp, agreed))
+}
+
+/// Whose payload numbers stand in our description.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    Ours,
+    Theirs,
+}
+
+fn agree(local: &LocalAudio, remote: &Audio, numbers: Numbers) -> Result<Agreed, OfferError> {
+    let (mut send, mut receive) = (Vec::new(), Vec::new());
+    for theirs in &remote.codecs {
+        let Some(ours) = local.codecs.iter().find(|ours| ours.same_encoding(theirs)) else {
+            continue;
+        };
+        send.push(theirs.clone());
+        receive.push(match numbers {
+            Numbers::Ours => ours.clone(),
+            Numbers::Theirs => theirs.clone(),
+        });
+    }
+    if send.is_empty() {
+        return Err(OfferError::NoCodec);
+    }
+    let send_event = remote.event.filter(|_| local.event.is_some());
+    let receive_event = match numbers {
+        Numbers::Ours => local.event.filter(|_| send_event.is_some()),
+        Numbers::Theirs => send_event,
+    };
+    let rtcp_mux = local.rtcp_mux && remote.rtcp_mux;
+    Ok(Agreed {
+        remote: remote.addr,
+        remote_rtcp: if rtcp_mux { Some(remote.addr) } else { remote.rtcp },
+        rtcp_mux,
+        send,
+        receive,
+        send_event,
+        receive_event,
+        direction: local.direction.towards(remote.direction),
+        ptime_ms: remote.ptime_ms.or(local.ptime_ms).unwrap_or(20),
+        held: remote.held,
+    })
+}
+
+fn is_plain_rtp(audio: &Audio) -> bool {
+    audio.proto.eq_ignore_ascii_case("RTP/AVP")
+}
+
+/// RFC 3264 §6: port 0, the rest of the line as offered; at least one format must stand there.
+fn refused(media: &Media) -> Media {
+    let mut formats = media.formats.clone();
+    if formats.is_empty() {
+        formats.push("0".into());
+    }
+    Media {
+        port: 0,
+        ports: None,
+        formats,
+        connection: None,
+        attributes: Vec::new(),
+        ..media.clone()
+    }
+}
+
+fn section(
+    local: &LocalAudio,
+    codecs: &[Codec],
+    event: Option<u8>,
+    direction: Direction,
+    rtcp_mux: bool,
+    kind: &str,
+) -> Media {
+    let mut formats: Vec<String> = codecs.iter().map(|c| c.payload_type.to_string()).collect();
+    let mut attributes = Vec::new();
+    let mut say = |name: &str, value: Option<String>| {
+        attributes.push(Attribute { name: name.to_owned(), value });
+    };
+    for codec in codecs {
+        let channels = if codec.channels > 1 { format!("/{}", codec.channels) } else { "".into() };
+        let map = format!("{} {}/{}{channels}", codec.payload_type, codec.name, codec.clock);
+        say("rtpmap", Some(map));
+    }
+    if let Some(event) = event {
+        formats.push(event.to_string());
+        say("rtpmap", Some(format!("{event} telephone-event/8000")));
+        say("fmtp", Some(format!("{event} 0-16")));
+    }
+    if let Some(ptime_ms) = local.ptime_ms {
+        say("ptime", Some(ptime_ms.to_string()));
+    }
+    say(direction.as_str(), None);
+    if rtcp_mux {
+        say("rtcp-mux", None);
+    }
+    Media {
+        kind: kind.to_owned(),
+        port: local.addr.port(),
+        ports: None,
+        proto: "RTP/AVP".to_owned(),
+        formats,
+        connection: None,
+        attributes,
+    }
+}
+
+#[cfg(test)]
+mod tests;
