@@ -1,0 +1,537 @@
+//! One leg's media: what it accepts, what it heard, what it sends.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::egress::{Egress, Owner};
+use crate::keys::Keys;
+use crate::latch::{Admission, Latch};
+use crate::packet::Header;
+use crate::reception::{Order, Reception};
+use crate::rtcp::{self, Account, CNAME_LEN, NtpClock, REPORT_MAX, Report};
+
+/// An audio coding of one octet a sample.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    /// G.711 µ-law (RFC 3551 §4.5.14).
+    Pcmu,
+    /// G.711 A-law (RFC 3551 §4.5.14).
+    Pcma,
+}
+
+/// The payload types of one direction (RFC 3264 §5.1: they may differ per direction).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Map {
+    /// Audio, best first.
+    pub audio: Vec<(u8, Coding)>,
+    /// telephone-event/8000 (RFC 4733).
+    pub event: Option<u8>,
+}
+
+impl Map {
+    fn kind(&self, payload_type: u8) -> Option<Kind> {
+        if let Some((_, coding)) = self.audio.iter().find(|(pt, _)| *pt == payload_type) {
+            return Some(Kind::Audio(*coding));
+        }
+        (self.event == Some(payload_type)).then_some(Kind::Event)
+    }
+
+    /// The payload type of a coding, or of the best one instead.
+    #[must_use]
+    pub fn nearest(&self, coding: Coding) -> Option<(u8, Coding)> {
+        self.audio.iter().find(|(_, c)| *c == coding).or(self.audio.first()).copied()
+    }
+}
+
+/// Which way audio may flow, seen from us (RFC 3264 §6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// Both ways.
+    SendReceive,
+    /// We send only.
+    SendOnly,
+    /// We receive only.
+    ReceiveOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Flow {
+    /// We may send.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Flow::SendReceive | Flow::SendOnly)
+    }
+
+    /// The far end may send.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Flow::SendReceive | Flow::ReceiveOnly)
+    }
+}
+
+/// What offer and answer agreed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setup {
+    /// Where the far end says it listens for RTP.
+    pub remote: SocketAddr,
+    /// Where it says it listens for RTCP (RFC 3605); `None` means the next port.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share a port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// How we number what we send.
+    pub send: Map,
+    /// How the far end numbers what it sends.
+    pub receive: Map,
+    /// Which way audio may flow.
+    pub flow: Flow,
+    /// Report when no RTP came for this long.
+    pub silence: Option<Duration>,
+}
+
+/// Why a packet goes no further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Offer and answer have not agreed yet.
+    NotReady,
+    /// Not RTP, or not RTCP.
+    Malformed,
+    /// From a stranger.
+    Source,
+    /// From somebody who has not yet proved to be the far end.
+    Unproven,
+    /// A payload type that was not agreed.
+    PayloadType,
+    /// Audio does not flow this way now.
+    Held,
+    /// A jump in the sequence that nothing has confirmed.
+    Suspect,
+    /// From before the stream was fastened to the outgoing one.
+    Late,
+    /// The outgoing stream belongs to somebody else.
+    NotOwner,
+    /// The listener has not agreed to telephone-events.
+    NoEvents,
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Sound.
+    Audio(Coding),
+    /// A telephone-event.
+    Event,
+}
+
+/// A packet that was accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Its header, as it came.
+    pub header: Header,
+    /// What it carries.
+    pub kind: Kind,
+    /// The first of the leg that was accepted.
+    pub started: bool,
+    /// A key whose first packet this is.
+    pub key: Option<char>,
+}
+
+/// Where a packet leaves to, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Departure {
+    /// The far end.
+    pub to: SocketAddr,
+    /// Codings to convert the payload from and to, when the listener does not speak the speaker's.
+    pub convert: Option<(Coding, Coding)>,
+}
+
+/// What makes one leg differ from all others. All of it is random.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Synchronisation source (RFC 3550 §8.1).
+    pub ssrc: u32,
+    /// First sequence number.
+    pub sequence: u16,
+    /// First timestamp.
+    pub timestamp: u32,
+    /// Canonical name (RFC 7022 §4.2).
+    pub cname: [u8; CNAME_LEN],
+}
+
+/// A leg's last figures (RFC 3550 §6.4 terms).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// RTP packets received and accepted.
+    pub packets_received: u64,
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// Payload octets received.
+    pub octets_received: u64,
+    /// Packets missing from the received sequence.
+    pub packets_lost: u64,
+    /// Largest interarrival jitter, microseconds.
+    pub jitter_max_us: u32,
+    /// Packets refused.
+    pub packets_dropped: u64,
+    /// Round trip by RTCP, microseconds; 0 when never measured.
+    pub round_trip_us: u32,
+    /// Loss the far end reported, in 1/256.
+    pub far_loss: u8,
+}
+
+/// How long a generator waits after the setup for the far end's first packet: before it, phones
+/// and networks tend to lose the first syllable.
+pub const START_GATE: Duration = Duration::from_millis(200);
+
+/// The media of one leg.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    clock: NtpClock,
+    cname: [u8; CNAME_LEN],
+    setup: Option<Setup>,
+    latch: Latch,
+    reception: Reception,
+    keys: Keys,
+    /// The outgoing stream.
+    egress: Egress,
+    account: Account,
+    rtcp_source: Option<SocketAddr>,
+    /// Packets sent when the report before the last was made (RFC 3550 §6.4).
+    sent_before: [u64; 2],
+    /// The first setup that lets us send.
+    ready_at: Option<Instant>,
+    started: bool,
+    watch: Watch,
+    dropped: u64,
+}
+
+/// Waiting for RTP.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    since: Instant,
+    reported: bool,
+}
+
+impl Leg {
+    /// A leg that knows nothing yet.
+    #[must_use]
+    pub fn new(now: Instant, clock: NtpClock, identity: &Identity) -> Leg {
+        Leg {
+            clock,
+            cname: identity.cname,
+            setup: None,
+            latch: Latch::default(),
+            reception: Reception::new(now),
+            keys: Keys::default(),
+            egress: Egress::new(identity.ssrc, identity.sequence, identity.timestamp),
+            account: Account::default(),
+            rtcp_source: None,
+            sent_before: [0; 2],
+            ready_at: None,
+            started: false,
+            watch: Watch { since: now, reported: false },
+            dropped: 0,
+        }
+    }
+
+    /// Offer and answer agreed, or agreed anew.
+    pub fn setup(&mut self, now: Instant, setup: Setup) {
+        self.latch.expect(setup.remote, setup.flow.receives());
+        if setup.flow.sends() {
+            self.ready_at.get_or_insert(now);
+        }
+        let before = self.setup.as_ref().and_then(|setup| setup.silence);
+        if setup.silence != before {
+            self.watch = Watch { since: now, reported: false };
+        }
+        if self.setup.as_ref().is_none_or(|before| before.remote != setup.remote) {
+            self.rtcp_source = None;
+        }
+        self.setup = Some(setup);
+    }
+
+    /// What was agreed last.
+    #[must_use]
+    pub fn agreed(&self) -> Option<&Setup> {
+        self.setup.as_ref()
+    }
+
+    /// RTP and RTCP share the RTP port (RFC 5761).
+    #[must_use]
+    pub fn muxed(&self) -> bool {
+        self.setup.as_ref().is_some_and(|setup| setup.rtcp_mux)
+    }
+
+    /// The outgoing stream.
+    #[must_use]
+    pub fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// Gives the outgoing stream to an owner.
+    pub fn give(&mut self, owner: Owner) {
+        self.egress.give(owner);
+    }
+
+    /// When a generator may start: with the first RTP heard, or [`START_GATE`] after the setup.
+    /// `None` while nothing can be sent at all.
+    #[must_use]
+    pub fn opens_at(&self, now: Instant) -> Option<Instant> {
+        let ready_at = self.ready_at?;
+        Some(if self.started { now } else { ready_at + START_GATE })
+    }
+
+    /// Takes a packet from the RTP port.
+    ///
+    /// # Errors
+    ///
+    /// Why it counts for nothing. The refusal has been counted.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<Arrival, Refusal> {
+        let arrival = self.judge(now, source, bytes);
+        if arrival.is_err() {
+            self.dropped += 1;
+        }
+        arrival
+    }
+
+    fn judge(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<Arrival, Refusal> {
+        let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
+        let header = Header::parse(bytes).map_err(|_| Refusal::Malformed)?;
+        match self.latch.admit(now, source, &header) {
+            Admission::Heard | Admission::Locked => {}
+            Admission::Unproven => return Err(Refusal::Unproven),
+            Admission::Refused => return Err(Refusal::Source),
+        }
+        self.watch = Watch { since: now, reported: false };
+        let kind = setup.receive.kind(header.payload_type);
+        let flow = setup.flow;
+        let steady = kind != Some(Kind::Event);
+        let Header { ssrc, sequence, timestamp, .. } = header;
+        let octets = header.payload.len();
+        let order = self.reception.note(now, ssrc, sequence, timestamp, octets, steady);
+        if order == Order::Suspect {
+            return Err(Refusal::Suspect);
+        }
+        let kind = kind.ok_or(Refusal::PayloadType)?;
+        if !flow.receives() {
+            return Err(Refusal::Held);
+        }
+        let started = !std::mem::replace(&mut self.started, true);
+        let key = match kind {
+            Kind::Event => self.keys.note(ssrc, timestamp, &bytes[header.payload.clone()]),
+            Kind::Audio(_) => None,
+        };
+        Ok(Arrival { header, kind, started, key })
+    }
+
+    /// Rewrites another leg's packet for this one.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not sent. A packet that is swallowed on purpose leaves no gap.
+    pub fn relay(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        packet: &mut [u8],
+    ) -> Result<Departure, Refusal> {
+        let (to, payload_type, convert) = match self.outbound(arrival.kind) {
+            Ok(outbound) => outbound,
+            Err(refusal) => {
+                self.egress.skip(&arrival.header);
+                return Err(refusal);
+            }
+        };
+        let stamp = self.egress.relay(now, &arrival.header, payload_type)?;
+        stamp.write(packet);
+        Ok(Departure { to, convert })
+    }
+
+    /// Another leg's packet is not passed on though it was not lost: its number closes up.
+    pub fn swallow(&mut self, header: &Header) {
+        self.egress.skip(header);
+    }
+
+    #[allow(clippy::type_complexity, reason = "three answers to one question, taken apart at once")]
+    fn outbound(&self, kind: Kind) -> Result<(SocketAddr, u8, Option<(Coding, Coding)>), Refusal> {
+        let (setup, to) = self.target()?;
+        match kind {
+            Kind::Event => Ok((to, setup.send.event.ok_or(Refusal::NoEvents)?, None)),
+            Kind::Audio(coding) => {
+                let (pt, spoken) = setup.send.nearest(coding).ok_or(Refusal::PayloadType)?;
+                Ok((to, pt, (spoken != coding).then_some((coding, spoken))))
+            }
+        }
+    }
+
+    fn target(&self) -> Result<(&Setup, SocketAddr), Refusal> {
+        let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
+        if !setup.flow.sends() || setup.remote.ip().is_unspecified() || setup.remote.port() == 0 {
+            return Err(Refusal::Held);
+        }
+        Ok((setup, self.latch.target().ok_or(Refusal::NotReady)?))
+    }
+
+    /// The coding that generated sound has to be in.
+    #[must_use]
+    pub fn spoken(&self) -> Option<Coding> {
+        self.setup.as_ref()?.send.audio.first().map(|(_, coding)| *coding)
+    }
+
+    /// Writes the header of a generated packet whose payload of `coding` is `units` octets long.
+    ///
+    /// # Errors
+    ///
+    /// Why it must not be sent.
+    pub fn generate(
+        &mut self,
+        now: Instant,
+        coding: Coding,
+        units: u16,
+        header: &mut [u8],
+    ) -> Result<SocketAddr, Refusal> {
+        let (to, payload_type, convert) = self.outbound(Kind::Audio(coding))?;
+        if convert.is_some() {
+            return Err(Refusal::PayloadType);
+        }
+        self.egress.generate(now, payload_type, units)?.write_new(header);
+        Ok(to)
+    }
+
+    /// No RTP for as long as the setup allows; told once for each silence.
+    pub fn fell_silent(&mut self, now: Instant) -> Option<Duration> {
+        let limit = self.setup.as_ref()?.silence?;
+        let since = now.saturating_duration_since(self.watch.since);
+        if self.watch.reported || since < limit {
+            return None;
+        }
+        self.watch.reported = true;
+        Some(since)
+    }
+
+    /// Takes a packet from the RTCP port, or an RTCP packet from a shared one.
+    ///
+    /// # Errors
+    ///
+    /// Why it counts for nothing. The refusal has been counted.
+    pub fn receive_rtcp(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        let outcome = self.judge_rtcp(now, source, bytes);
+        if outcome.is_err() {
+            self.dropped += 1;
+        }
+        outcome
+    }
+
+    fn judge_rtcp(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
+        let target = self.latch.target().ok_or(Refusal::NotReady)?;
+        if source.ip() != target.ip() && setup.remote_rtcp != Some(source) {
+            return Err(Refusal::Source);
+        }
+        let (ntp, ours) = (self.clock.ntp(now), self.egress.ssrc());
+        let account = &mut self.account;
+        let mut reporter = None;
+        rtcp::read(bytes, |item| {
+            if let rtcp::Item::Sender { ssrc, .. } | rtcp::Item::Receiver { ssrc } = item {
+                reporter = Some(ssrc);
+            }
+            account.note(now, ntp, ours, &item);
+        })
+        .map_err(|_| Refusal::Malformed)?;
+        // Symmetric RTCP: a NAT may have moved its port too.
+        if reporter.is_some() && reporter == self.reception.ssrc() {
+            self.rtcp_source = Some(source);
+        }
+        Ok(())
+    }
+
+    /// Writes the report that is due now, and says where it goes. `bye` ends the stream.
+    ///
+    /// `None` while nobody has agreed to anything, or nothing was sent nor heard.
+    pub fn report(
+        &mut self,
+        now: Instant,
+        bye: bool,
+        out: &mut [u8; REPORT_MAX],
+    ) -> Option<(usize, SocketAddr)> {
+        let to = self.rtcp_target()?;
+        let sent = self.egress.packets();
+        let sending = sent > self.sent_before[0];
+        self.sent_before = [self.sent_before[1], sent];
+        let sender = if sending { self.egress.sender_info(now, self.clock.ntp(now)) } else { None };
+        let (last_sr, delay) = self.account.echo(now);
+        let block = self.reception.report(last_sr, delay);
+        // Who never sent anything does not say goodbye (RFC 3550 §6.3.7).
+        if sender.is_none() && block.is_none() && !(bye && sent > 0) {
+            return None;
+        }
+        let report = Report { ssrc: self.egress.ssrc(), sender, block, cname: &self.cname, bye };
+        Some((report.write(out), to))
+    }
+
+    fn rtcp_target(&self) -> Option<SocketAddr> {
+        let setup = self.setup.as_ref()?;
+        let target = self.latch.target()?;
+        if setup.remote.ip().is_unspecified() || setup.remote.port() == 0 {
+            return None;
+        }
+        if setup.rtcp_mux {
+            return Some(target);
+        }
+        if let Some(source) = self.rtcp_source {
+            return Some(source);
+        }
+        let next = SocketAddr::new(target.ip(), target.port().checked_add(1)?);
+        // What was signalled holds as long as the RTP comes from where it was signalled.
+        Some(if target == setup.remote { setup.remote_rtcp.unwrap_or(next) } else { next })
+    }
+
+    /// The leg's figures so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let round_trip = self.account.round_trip().map_or(0, |time| time.as_micros());
+        Figures {
+            packets_received: self.reception.packets(),
+            packets_sent: self.egress.packets(),
+            octets_received: self.reception.octets(),
+            packets_lost: self.reception.lost(),
+            jitter_max_us: self.reception.jitter_max_us(),
+            packets_dropped: self.dropped,
+            round_trip_us: u32::try_from(round_trip).unwrap_or(u32::MAX),
+            far_loss: self.account.far_loss(),
+        }
+    }
+}
+
+/// The payload of an arrival, for a tap.
+impl Arrival {
+    /// Coding and place of the sound; `None` for telephone-events.
+    #[must_use]
+    pub fn sound(&self) -> Option<(Coding, Range<usize>)> {
+        match self.kind {
+            Kind::Audio(coding) => Some((coding, self.header.payload.clone())),
+            Kind::Event => None,
+        }
+    }
+}

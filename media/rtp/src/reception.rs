@@ -1,0 +1,375 @@
+//! What arrived and what did not: sequence, loss and jitter (RFC 3550 §6.4.1, A.1, A.3, A.8).
+//!
+//! One account per leg, over all sources it heard: when the far end changes its SSRC the closed
+//! source's figures are added up and a new one begins.
+
+use std::time::Instant;
+
+use crate::CLOCK_HZ;
+use crate::rtcp::ReportBlock;
+use crate::wire::ahead32;
+
+/// RFC 3550 A.1: a jump of more than this is not loss but a restart.
+pub const MAX_DROPOUT: u16 = 3000;
+/// RFC 3550 A.1: how far behind a packet may come and still be late rather than foreign.
+pub const MAX_MISORDER: u16 = 100;
+
+/// How a packet relates to those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// First of its source.
+    First,
+    /// Ahead of all before it; a gap may lie between.
+    Ahead,
+    /// Late or a copy.
+    Behind,
+    /// A jump that may be a restart; counts only when the next packet continues it.
+    Suspect,
+    /// The far end restarted its numbering.
+    Restarted,
+}
+
+/// The account of one source (RFC 3550 A.1 `source`).
+#[derive(Clone, Debug)]
+struct Source {
+    ssrc: u32,
+    max_seq: u16,
+    cycles: u32,
+    base_seq: u32,
+    /// The sequence number that would confirm a restart; above 16 bits means none.
+    bad_seq: u32,
+    received: u64,
+    expected_prior: u64,
+    received_prior: u64,
+    transit: Option<u32>,
+    /// Scaled by 16 (RFC 3550 A.8).
+    jitter_x16: u32,
+}
+
+/// The reception account of a leg.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    /// Arrival times are counted from here.
+    epoch: Instant,
+    source: Option<Source>,
+    lost_before: u64,
+    packets: u64,
+    octets: u64,
+    jitter_max: u32,
+}
+
+const NO_BAD_SEQ: u32 = 1 << 17;
+
+impl Reception {
+    /// An empty account. `epoch` is any instant not after the first packet.
+    #[must_use]
+    pub fn new(epoch: Instant) -> Self {
+        Reception { epoch, source: None, lost_before: 0, packets: 0, octets: 0, jitter_max: 0 }
+    }
+
+    /// Notes a packet. `octets` is its payload's length. `steady` is false for packets whose
+    /// timestamp does not follow the clock (telephone-events), which would spoil the jitter.
+    pub fn note(
+        &mut self,
+        now: Instant,
+        ssrc: u32,
+        sequence: u16,
+        timestamp: u32,
+        octets: usize,
+        steady: bool,
+    ) -> Order {
+        self.packets += 1;
+        self.octets += octets as u64;
+        let arrival = self.arrival(now);
+        let source = match &mut self.source {
+            Some(source) if source.ssrc == ssrc => source,
+            other => {
+                if let Some(old) = other {
+                    self.lost_before += old.lost();
+                }
+                let mut source = Source::new(ssrc, sequence);
+                source.received = 1;
+                if steady {
+                    source.transit = Some(arrival.wrapping_sub(timestamp));
+                }
+                *other = Some(source);
+                return Order::First;
+            }
+        };
+        let order = match source.advance(sequence) {
+            Order::Restarted => {
+                self.lost_before += source.lost();
+                *source = Source::new(ssrc, sequence);
+                Order::Restarted
+            }
+            order => order,
+        };
+        if order != Order::Suspect {
+            source.received += 1;
+        }
+        if steady && matches!(order, Order::Ahead | Order::Behind | Order::Restarted) {
+            source.note_transit(arrival.wrapping_sub(timestamp));
+            self.jitter_max = self.jitter_max.max(source.jitter_x16);
+        }
+        order
+    }
+
+    /// RTP packets received.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Payload octets received.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Packets missing so far, over all sources. Copies can make up for losses in this figure, as
+    /// RFC 3550 §6.4.1 has it, but never below zero.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_before + self.source.as_ref().map_or(0, Source::lost)
+    }
+
+    /// Largest interarrival jitter seen, microseconds.
+    #[must_use]
+    pub fn jitter_max_us(&self) -> u32 {
+        let units = u64::from(self.jitter_max) * 1_000_000 / (16 * u64::from(CLOCK_HZ));
+        u32::try_from(units).unwrap_or(u32::MAX)
+    }
+
+    /// The source heard last.
+    #[must_use]
+    pub fn ssrc(&self) -> Option<u32> {
+        self.source.as_ref().map(|source| source.ssrc)
+    }
+
+    /// The report block about that source, and the start of a new interval (RFC 3550 A.3).
+    /// `last_sr` and `delay_since_sr` come from the RTCP account.
+    pub fn report(&mut self, last_sr: u32, delay_since_sr: u32) -> Option<ReportBlock> {
+        let source = self.source.as_mut()?;
+        let expected = source.expected();
+        let expected_interval = expected - source.expected_prior;
+        let received_interval = source.received - source.received_prior;
+        source.expected_prior = expected;
+        source.received_prior = source.received;
+        let lost_interval = expected_interval.saturating_sub(received_interval);
+        let fraction = (lost_interval << 8).checked_div(expected_interval).unwrap_or(0);
+        let lost = expected.cast_signed() - source.received.cast_signed();
+        Some(ReportBlock {
+            ssrc: source.ssrc,
+            fraction_lost: u8::try_from(fraction).unwrap_or(255),
+            // 24 bits, signed (RFC 3550 §6.4.1).
+            cumulative_lost: i32::try_from(lost.clamp(-0x80_0000, 0x7f_ffff)).unwrap_or(0),
+            highest_sequence: source.extended_max(),
+            jitter: source.jitter_x16 >> 4,
+            last_sr,
+            delay_since_sr,
+        })
+    }
+
+    /// An instant in timestamp units, modulo 2^32.
+    fn arrival(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.epoch);
+        let units = since.as_micros() * u128::from(CLOCK_HZ) / 1_000_000;
+        (units & u128::from(u32::MAX)) as u32
+    }
+}
+
+impl Source {
+    /// RFC 3550 A.1 `init_seq`.
+    fn new(ssrc: u32, sequence: u16) -> Source {
+        Source {
+            ssrc,
+            max_seq: sequence,
+            cycles: 0,
+            base_seq: u32::from(sequence),
+            bad_seq: NO_BAD_SEQ,
+            received: 0,
+            expected_prior: 0,
+            received_prior: 0,
+            transit: None,
+            jitter_x16: 0,
+        }
+    }
+
+    /// RFC 3550 A.1 `update_seq`, without probation: the latch has vouched for the source.
+    fn advance(&mut self, sequence: u16) -> Order {
+        let delta = sequence.wrapping_sub(self.max_seq);
+        if delta == 0 {
+            Order::Behind
+        } else if delta < MAX_DROPOUT {
+            if sequence < self.max_seq {
+                self.cycles = self.cycles.wrapping_add(1 << 16);
+            }
+            self.max_seq = sequence;
+            self.bad_seq = NO_BAD_SEQ;
+            Order::Ahead
+        } else if delta <= u16::MAX - MAX_MISORDER + 1 {
+            if u32::from(sequence) == self.bad_seq {
+                Order::Restarted
+            } else {
+                self.bad_seq = u32::from(sequence.wrapping_add(1));
+                Order::Suspect
+            }
+        } else {
+            Order::Behind
+        }
+    }
+
+    /// RFC 3550 A.8, integer form.
+    fn note_transit(&mut self, transit: u32) {
+        if let Some(before) = self.transit {
+            let d = ahead32(before, transit).unsigned_abs();
+            // A far end that steps its timestamp clock is not jitter.
+            if d < CLOCK_HZ * 10 {
+                self.jitter_x16 = self
+                    .jitter_x16
+                    .wrapping_add(d)
+                    .wrapping_sub((self.jitter_x16.wrapping_add(8)) >> 4);
+            }
+        }
+        self.transit = Some(transit);
+    }
+
+    fn extended_max(&self) -> u32 {
+        self.cycles.wrapping_add(u32::from(self.max_seq))
+    }
+
+    fn expected(&self) -> u64 {
+        u64::from(self.extended_max().wrapping_sub(self.base_seq)) + 1
+    }
+
+    fn lost(&self) -> u64 {
+        self.expected().saturating_sub(self.received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::origin;
+
+    fn feed(account: &mut Reception, start: Instant, numbers: impl IntoIterator<Item = u16>) {
+        for (i, n) in numbers.into_iter().enumerate() {
+            let at = start + Duration::from_millis(20 * i as u64);
+            account.note(at, 7, n, (i as u32).wrapping_mul(160), 160, true);
+        }
+    }
+
+    #[test]
+    fn rfc3550_a_1_the_sequence_wraps_without_loss() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        feed(&mut account, start, (0..200_000_u32).map(|n| (n.wrapping_add(65_000)) as u16));
+        assert_eq!(account.lost(), 0);
+        let block = account.report(0, 0).unwrap();
+        assert_eq!(block.highest_sequence, 65_000 + 199_999);
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 0));
+    }
+
+    #[test]
+    fn rfc3550_a_3_one_in_four_lost_is_64_of_256() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        feed(&mut account, start, (0..100_u16).filter(|n| n % 4 != 2));
+        assert_eq!(account.lost(), 25);
+        let block = account.report(0, 0).unwrap();
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (64, 25));
+        feed(&mut account, start, 100..110_u16);
+        let block = account.report(0, 0).unwrap();
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 25), "a new interval");
+    }
+
+    #[test]
+    fn rfc3550_6_4_1_copies_make_the_cumulative_figure_negative_not_ours() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        feed(&mut account, start, [1, 1, 2, 2, 3, 3_u16]);
+        assert_eq!(account.lost(), 0);
+        assert_eq!(account.report(0, 0).unwrap().cumulative_lost, -3);
+    }
+
+    #[test]
+    fn rfc3550_a_1_a_restart_needs_two_packets_in_a_row() {
+        let at = origin();
+        let mut account = Reception::new(at);
+        assert_eq!(account.note(at, 7, 10, 0, 160, true), Order::First);
+        assert_eq!(account.note(at, 7, 30_000, 0, 160, true), Order::Suspect);
+        assert_eq!(account.note(at, 7, 11, 160, 160, true), Order::Ahead);
+        assert_eq!(account.note(at, 7, 30_000, 0, 160, true), Order::Suspect);
+        assert_eq!(account.note(at, 7, 30_001, 0, 160, true), Order::Restarted);
+        assert_eq!(account.note(at, 7, 30_003, 0, 160, true), Order::Ahead);
+        assert_eq!(account.lost(), 1);
+    }
+
+    #[test]
+    fn rfc3550_a_8_jitter_settles_at_the_mean_deviation() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        for i in 0..2000_u32 {
+            // Every other packet is 5 ms late: |D| is 40 units each time.
+            let late = Duration::from_millis(u64::from(i % 2) * 5);
+            let at = start + Duration::from_millis(20 * u64::from(i)) + late;
+            account.note(
+                at,
+                7,
+                i as u16,
+                i.wrapping_mul(160).wrapping_add(u32::MAX - 999),
+                160,
+                true,
+            );
+        }
+        let jitter = account.report(0, 0).unwrap().jitter;
+        assert!((38..=41).contains(&jitter), "{jitter}");
+        assert!((4_700..=5_200).contains(&account.jitter_max_us()));
+    }
+
+    #[test]
+    fn case_2_a_new_ssrc_starts_a_new_source_and_keeps_the_losses() {
+        let at = origin();
+        let mut account = Reception::new(at);
+        for n in [1, 2, 5] {
+            account.note(at, 7, n, 0, 160, true);
+        }
+        assert_eq!(account.note(at, 8, 40_000, 0, 160, true), Order::First);
+        account.note(at, 8, 40_002, 0, 160, true);
+        assert_eq!(account.lost(), 3);
+        assert_eq!(account.packets(), 5);
+    }
+
+    proptest! {
+        /// Against an oracle that keeps every extended number it saw.
+        #[test]
+        fn loss_equals_the_numbers_never_seen(
+            first: u16,
+            steps in proptest::collection::vec((1..40_u32, 0..8_u32), 1..400),
+        ) {
+            let at = origin();
+            let mut account = Reception::new(at);
+            let mut seen = BTreeSet::new();
+            let mut number = u32::from(first);
+            account.note(at, 7, first, 0, 160, true);
+            seen.insert(number);
+            for (step, back) in steps {
+                number += step;
+                account.note(at, 7, number as u16, 0, 160, true);
+                seen.insert(number);
+                // A straggler that was not seen before.
+                let late = number - back.min(step - 1);
+                if seen.insert(late) {
+                    account.note(at, 7, late as u16, 0, 160, true);
+                }
+            }
+            let expected = u64::from(number - u32::from(first)) + 1;
+            prop_assert_eq!(account.lost(), expected - seen.len() as u64);
+        }
+    }
+}

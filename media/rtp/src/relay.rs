@@ -1,0 +1,60 @@
+//! From one leg to another: the whole way of a packet, as one function over its bytes.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::leg::{Arrival, Departure, Leg, Refusal};
+
+/// What became of a packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Rewritten in place: convert the payload if so told, then send it there.
+    Send(Departure),
+    /// Accepted, and nobody listens.
+    Local,
+    /// Accepted, but not sent on.
+    Withheld(Refusal),
+    /// Not accepted.
+    Drop(Refusal),
+}
+
+/// The verdict, and the arrival behind it unless the packet was dropped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forwarded {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What it was.
+    pub arrival: Option<Arrival>,
+}
+
+/// Carries a packet that came to `from` over to `to`, its listener.
+///
+/// A gap upstream stays a gap downstream; payload type, SSRC, sequence and timestamp become the
+/// listener's. The payload is untouched.
+pub fn forward(
+    now: Instant,
+    from: &mut Leg,
+    to: Option<&mut Leg>,
+    source: SocketAddr,
+    packet: &mut [u8],
+) -> Forwarded {
+    let arrival = match from.receive(now, source, packet) {
+        Ok(arrival) => arrival,
+        Err(refusal) => {
+            if let (Some(to), Refusal::PayloadType) = (to, refusal)
+                && let Ok(header) = crate::Header::parse(packet)
+            {
+                to.swallow(&header);
+            }
+            return Forwarded { verdict: Verdict::Drop(refusal), arrival: None };
+        }
+    };
+    let verdict = match to {
+        None => Verdict::Local,
+        Some(to) => match to.relay(now, &arrival, packet) {
+            Ok(departure) => Verdict::Send(departure),
+            Err(refusal) => Verdict::Withheld(refusal),
+        },
+    };
+    Forwarded { verdict, arrival: Some(arrival) }
+}
