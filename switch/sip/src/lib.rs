@@ -1,9 +1,10 @@
 //! SIP (RFC 3261 and friends): bytes and instants in, bytes and events out.
 //!
 //! The crate is pure: it owns no socket, clock, thread or random source. [`wire`] reads and prints
-//! messages, [`offer`] is SDP and the offer/answer model, [`transaction`] holds the four machines of
-//! RFC 3261 §17, and [`endpoint`] joins them to sessions.
+//! messages, [`offer`] is SDP and the offer/answer model, [`digest`] is authentication in both roles,
+//! [`transaction`] holds the four machines of RFC 3261 §17, and [`endpoint`] joins them to sessions.
 
+pub mod digest;
 pub mod endpoint;
 pub mod offer;
 pub mod transaction;

@@ -78,6 +78,11 @@ impl<'a> Iterator for Split<'a> {
     }
 }
 
+/// The elements of a comma list, trimmed, quoted strings respected, empty ones skipped.
+pub(crate) fn split_commas(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Split::new(bytes, true)
+}
+
 /// The parts of `bytes` between semicolons, trimmed.
 pub(super) fn semicolons(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(bytes);

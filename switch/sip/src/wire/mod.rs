@@ -28,6 +28,7 @@ mod via;
 pub use draft::Draft;
 pub use error::{HeaderError, ParseError, ParseFault};
 pub use header::HeaderName;
+pub(crate) use lists::split_commas;
 pub use message::Message;
 pub use method::Method;
 pub use name_addr::{Contact, NameAddr};
