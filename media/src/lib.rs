@@ -6,6 +6,8 @@
 //! are made in the pure crate `rtp`; this crate owns sockets, clocks and threads, and nothing here
 //! knows what signalling, money or a merchant is.
 
+pub mod recorder;
+
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

@@ -5,6 +5,8 @@
 //! threads belong to `media`.
 
 pub mod g711;
+pub mod mp3;
+pub mod tape;
 pub mod tone;
 
 /// Samples per second of everything a telephone leg carries.

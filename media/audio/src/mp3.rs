@@ -1,0 +1,159 @@
+//! MP3 writing for recordings: two channels that never mix, every frame decodable by itself.
+//!
+//! MPEG-2 layer III (ISO/IEC 13818-3), 16 kHz, 64 kbit/s, plain stereo, constant rate, no bit
+//! reservoir: each frame is [`FRAME_BYTES`] long and needs no other frame, so a file cut anywhere
+//! plays up to the cut. LAME does the coding; the doubling from 8 kHz and the Info tag are ours, so
+//! that a recording found after a crash gets the same tag as one that was closed.
+//!
+//! Not here: files (see `media`), and where in time a sample belongs (see [`crate::tape`]).
+
+use mp3lame_encoder::{Bitrate, Builder, DualPcm, FlushGap, Mode, Quality, VbrMode};
+
+mod double;
+mod info;
+
+pub use info::{Info, whole_frames};
+
+use double::Doubler;
+
+/// Sample rate of the file.
+pub const RATE: u32 = 16_000;
+/// Rate of the file in kbit/s.
+pub const KBPS: u32 = 64;
+/// Samples per channel in one frame.
+pub const FRAME_SAMPLES: u64 = 576;
+/// Octets of one frame; at this rate no frame ever needs a padding octet.
+pub const FRAME_BYTES: usize = 288;
+/// The four octets each frame begins with: MPEG-2, layer III, no CRC, 64 kbit/s, 16 kHz, stereo.
+pub const FRAME_HEADER: [u8; 4] = [0xff, 0xf3, 0x88, 0x04];
+/// Samples at the start of the decoded file that are not sound: LAME's delay and the doubling's.
+pub const DELAY: u64 = 576 + double::DELAY as u64;
+/// The most samples taken in one step, at 8 kHz: bounds every buffer inside.
+pub const MAX_STEP: usize = 8_000;
+
+/// What LAME may answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The encoder could not be set up; in practice there was no memory.
+    #[error("the MP3 encoder could not be set up: {0}")]
+    Setup(&'static str),
+    /// The encoder refused samples.
+    #[error("the MP3 encoder refused samples: {0}")]
+    Encode(mp3lame_encoder::EncodeError),
+}
+
+/// One recording being coded: 8 kHz samples in, whole frames out.
+pub struct Encoder {
+    lame: mp3lame_encoder::Encoder,
+    left: Doubler,
+    right: Doubler,
+    doubled: [Vec<i16>; 2],
+    samples: u64,
+    finished: bool,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("samples", &self.samples).finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// A fresh encoder.
+    ///
+    /// # Errors
+    ///
+    /// When LAME has no memory.
+    pub fn new() -> Result<Encoder, Error> {
+        let lame = set_up().map_err(Error::Setup)?;
+        let doubled = [Vec::with_capacity(2 * MAX_STEP), Vec::with_capacity(2 * MAX_STEP)];
+        let (left, right) = (Doubler::new(), Doubler::new());
+        Ok(Encoder { lame, left, right, doubled, samples: 0, finished: false })
+    }
+
+    /// Samples per channel taken so far, at 8 kHz.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Takes samples of both channels (the shorter length counts) and appends the frames that became
+    /// complete.
+    ///
+    /// # Errors
+    ///
+    /// When LAME fails; the frames written before are good.
+    pub fn encode(&mut self, left: &[i16], right: &[i16], out: &mut Vec<u8>) -> Result<(), Error> {
+        let common = left.len().min(right.len());
+        for (left, right) in left[..common].chunks(MAX_STEP).zip(right[..common].chunks(MAX_STEP)) {
+            self.step(left, right, out)?;
+            self.samples += left.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Appends the last frames and tells what the file now holds. Nothing may be encoded afterwards;
+    /// a second call adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// When LAME fails; the frames written before are good.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if std::mem::replace(&mut self.finished, true) {
+            return Ok(());
+        }
+        let tail = [0; double::DELAY / 2];
+        self.step(&tail, &tail, out)?;
+        out.reserve(FLUSH_ROOM);
+        self.lame.flush_to_vec::<FlushGap>(out).map(drop).map_err(Error::Encode)
+    }
+
+    fn step(&mut self, left: &[i16], right: &[i16], out: &mut Vec<u8>) -> Result<(), Error> {
+        let [doubled_left, doubled_right] = &mut self.doubled;
+        doubled_left.clear();
+        doubled_right.clear();
+        self.left.push(left, doubled_left);
+        self.right.push(right, doubled_right);
+        out.reserve(mp3lame_encoder::max_required_buffer_size(doubled_left.len()));
+        let input = DualPcm { left: doubled_left.as_slice(), right: doubled_right.as_slice() };
+        self.lame.encode_to_vec(input, out).map(drop).map_err(Error::Encode)
+    }
+}
+
+/// What LAME's flush may need at most.
+const FLUSH_ROOM: usize = 7_200;
+
+/// Hertz above which LAME keeps nothing: the telephone band ends at 3400 Hz, and bits spent above it
+/// are taken from speech.
+const LOWPASS_HZ: i32 = 3_600;
+
+fn set_up() -> Result<mp3lame_encoder::Encoder, &'static str> {
+    let mut builder = Builder::new().ok_or("no memory")?;
+    builder.set_sample_rate(RATE).map_err(|_| "sample rate")?;
+    let rate = std::num::NonZeroU32::new(RATE);
+    builder.set_output_sample_rate(rate).map_err(|_| "output sample rate")?;
+    builder.set_num_channels(2).map_err(|_| "channels")?;
+    builder.set_mode(Mode::Stereo).map_err(|_| "stereo")?;
+    builder.set_brate(Bitrate::Kbps64).map_err(|_| "bit rate")?;
+    builder.set_vbr_mode(VbrMode::Off).map_err(|_| "constant rate")?;
+    builder.set_quality(Quality::Ok).map_err(|_| "quality")?;
+    builder.set_to_write_vbr_tag(false).map_err(|_| "no tag")?;
+    without_reservoir(&mut builder)?;
+    builder.build().map_err(|_| "parameters")
+}
+
+/// Each frame on its own, and no band above the telephone's: two settings the safe builder lacks.
+#[allow(unsafe_code, reason = "LAME's setters for these two are only reachable as C functions")]
+fn without_reservoir(builder: &mut Builder) -> Result<(), &'static str> {
+    use mp3lame_encoder::ffi;
+    // SAFETY: the pointer comes from a live builder that is borrowed for this call; both functions
+    // only store a number in the structure behind it.
+    let refused = unsafe {
+        let lame = builder.as_ptr();
+        ffi::lame_set_disable_reservoir(lame, 1) | ffi::lame_set_lowpassfreq(lame, LOWPASS_HZ)
+    };
+    if refused == 0 { Ok(()) } else { Err("no reservoir") }
+}
+
+#[cfg(test)]
+mod tests;

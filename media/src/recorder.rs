@@ -1,0 +1,236 @@
+//! Recordings: two legs of a call into one stereo MP3, on threads of their own.
+//!
+//! The media workers only copy packets into a bounded queue ([`Recorder::tap`]); they never wait and
+//! never wake anybody. The recording threads look at their queue ten times a second, lay the packets on
+//! the tape, code them and append whole frames to `<file>.part`. A thread apart closes files: it
+//! finishes the coding, writes the Info tag, syncs, renames and checks the size before
+//! [`MediaEvent::Recorded`] goes out, so that a slow disk delays no other recording.
+//!
+//! Every recording that was started gets exactly one answer after [`Recorder::stop`] or when the
+//! recorder is closed: `Recorded`, or `RecordingFailed` when the file could not be made or kept (a full
+//! disk, a name that leads out of the folder). A failure never reaches the call.
+//!
+//! What a killed process left behind is put right by [`recover`].
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use facts::id::CallId;
+use facts::media::{Codec, MediaEvent};
+
+pub use audio::tape::Side;
+
+mod file;
+mod job;
+mod leftovers;
+mod worker;
+
+pub use leftovers::{Leftovers, recover};
+
+/// How the recorder is laid out.
+#[derive(Clone, Debug)]
+pub struct RecorderConfig {
+    /// Folder below which recordings are placed; made when it is not there.
+    pub folder: PathBuf,
+    /// Recording threads; at least one. A core carries about 400 recordings.
+    pub threads: usize,
+}
+
+/// What the recorder holds and has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RecorderCounts {
+    /// Recordings under way, those being closed included.
+    pub recordings: u64,
+    /// Packets that found a full queue, since start.
+    pub taps_lost: u64,
+    /// Recordings in place, since start.
+    pub recorded: u64,
+    /// Recordings that failed, since start.
+    pub failed: u64,
+}
+
+/// A received packet's audio, on its way into a recording.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// Left is A, right is B.
+    pub side: Side,
+    /// When the packet arrived.
+    pub arrival: Instant,
+    /// Its RTP timestamp (RFC 3550 §5.1), 8 kHz.
+    pub timestamp: u32,
+    /// The coding of its payload.
+    pub codec: Codec,
+    /// The payload: one octet per sample.
+    pub payload: &'a [u8],
+}
+
+/// The handle of the recording threads. Share it by [`Arc`].
+#[derive(Debug)]
+pub struct Recorder {
+    shards: Vec<Shard>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where events go.
+pub type Events = Arc<dyn Fn(MediaEvent) + Send + Sync>;
+
+impl Recorder {
+    /// Starts the threads. `events` is called from them and must not block for long.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or the system refuses a thread.
+    pub fn open(config: &RecorderConfig, events: &Events) -> io::Result<Recorder> {
+        std::fs::create_dir_all(&config.folder)?;
+        let shared = Arc::new(Shared::default());
+        let (closing, to_close) = bounded(MAX_CLOSING);
+        let mut recorder = Recorder { shards: Vec::new(), shared, threads: Vec::new() };
+        let closer = worker::Closer::new(to_close, events.clone(), recorder.shared.clone());
+        recorder.spawn("tapes-close", move || closer.run())?;
+        for number in 0..config.threads.max(1) {
+            let (orders, to_do) = bounded(MAX_ORDERS);
+            let (packets, heard) = bounded(MAX_PACKETS);
+            let worker = worker::Worker::new(config.folder.clone(), to_do, heard, closing.clone());
+            recorder.spawn(&format!("tapes-{number}"), move || worker.run())?;
+            recorder.shards.push(Shard { orders, packets });
+        }
+        Ok(recorder)
+    }
+
+    /// Starts a recording whose first sample is heard at `at`. `file` is the path of the finished file
+    /// below the folder.
+    pub fn start(&self, call: CallId, file: String, at: Instant) {
+        self.shared.recordings.fetch_add(1, Ordering::Relaxed);
+        self.order(call, Order::Start { call, file, at });
+    }
+
+    /// Gives a packet to the call's recording, if there is one. Never blocks: when the queue is full the
+    /// packet is counted and forgotten.
+    pub fn tap(&self, call: CallId, heard: &Heard<'_>) {
+        let shard = self.shard(call);
+        for (part, payload) in heard.payload.chunks(MAX_PAYLOAD).enumerate() {
+            let mut packet = Packet {
+                call,
+                side: heard.side,
+                arrival: heard.arrival,
+                timestamp: heard.timestamp.wrapping_add((part * MAX_PAYLOAD) as u32),
+                codec: heard.codec,
+                length: payload.len() as u16,
+                payload: [0; MAX_PAYLOAD],
+            };
+            packet.payload[..payload.len()].copy_from_slice(payload);
+            if shard.packets.try_send(packet).is_err() {
+                self.shared.taps_lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ends a recording at `at`; its answer follows. Stopping what is not being recorded does nothing.
+    pub fn stop(&self, call: CallId, at: Instant) {
+        self.order(call, Order::Stop { call, at });
+    }
+
+    /// What is held and what has been counted.
+    #[must_use]
+    pub fn counts(&self) -> RecorderCounts {
+        RecorderCounts {
+            recordings: self.shared.recordings.load(Ordering::Relaxed),
+            taps_lost: self.shared.taps_lost.load(Ordering::Relaxed),
+            recorded: self.shared.recorded.load(Ordering::Relaxed),
+            failed: self.shared.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    fn shard(&self, call: CallId) -> &Shard {
+        // The low bits of a call id hardly vary: spread by multiplication.
+        let spread = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        &self.shards[spread as usize % self.shards.len()]
+    }
+
+    fn order(&self, call: CallId, order: Order) {
+        // A media worker must not wait for a disk; with this many orders queued the disk is lost anyway,
+        // and the recordings end when the recorder is closed.
+        match self.shard(call).orders.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                tracing::error!(%call, "the recorder does not take orders");
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    /// Finishes every recording and waits for the threads.
+    fn drop(&mut self) {
+        self.shards.clear();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a recording thread panicked");
+            }
+        }
+    }
+}
+
+/// The way to one recording thread.
+#[derive(Debug)]
+struct Shard {
+    orders: Sender<Order>,
+    packets: Sender<Packet>,
+}
+
+/// Figures that all threads count.
+#[derive(Debug, Default)]
+struct Shared {
+    recordings: AtomicU64,
+    taps_lost: AtomicU64,
+    recorded: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Order {
+    Start { call: CallId, file: String, at: Instant },
+    Stop { call: CallId, at: Instant },
+}
+
+/// A packet in the queue: no allocation on the way.
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    call: CallId,
+    side: Side,
+    codec: Codec,
+    arrival: Instant,
+    timestamp: u32,
+    length: u16,
+    payload: [u8; MAX_PAYLOAD],
+}
+
+/// Orders that may wait for one thread.
+const MAX_ORDERS: usize = 16_384;
+
+/// Packets that may wait for one thread: 0.3 s of 500 recordings.
+const MAX_PACKETS: usize = 16_384;
+
+/// Octets of one queue entry: 40 ms. Longer packets take several.
+const MAX_PAYLOAD: usize = 320;
+
+/// Recordings one thread carries; more are refused.
+const MAX_RECORDINGS: usize = 4_096;
+
+/// Recordings that may wait to be closed; then the recording threads wait too.
+const MAX_CLOSING: usize = 1_024;
+
+/// How often a thread looks at its queue.
+const POLL: Duration = Duration::from_millis(100);
