@@ -46,6 +46,7 @@ impl Message {
                 return Err(Fault::Repeated(name));
             }
         }
+        self.via()?;
         self.vias()?;
         self.from()?;
         self.to()?;
