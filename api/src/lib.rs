@@ -1,1 +1,45 @@
-//! HTTP doors.
+//! The HTTP doors of the switch: one router for the merchants' systems and the operator, a server that
+//! survives hostile clients, the outbox worker that pushes results to merchants, and the guard on every
+//! address that merchants give us.
+//!
+//! What the bytes mean is the `dialect` crate's business; who may call and what it costs is the store's;
+//! placing and ending calls is behind the [`facts::ports::Calls`] port. This crate moves values between them.
+
+mod admin;
+mod callni;
+mod counters;
+mod door;
+pub mod guard;
+mod health;
+mod limits;
+pub mod push;
+mod recordings;
+pub mod server;
+mod settings;
+mod state;
+mod ytx;
+
+pub use counters::Counters;
+pub use limits::Rate;
+pub use state::{ApiConfig, ApiState, MetricsText};
+
+use axum::Router;
+
+/// Everything on one router: merchants, recordings, operator, health.
+pub fn router(state: ApiState) -> Router {
+    merchant_router(state.clone()).merge(operator_router(state))
+}
+
+/// The merchants' systems and their recordings; anything else is 404.
+pub fn merchant_router(state: ApiState) -> Router {
+    Router::new()
+        .merge(callni::routes())
+        .merge(ytx::routes())
+        .merge(recordings::routes())
+        .with_state(state)
+}
+
+/// `/admin/v1`, `/healthz`, `/readyz` and `/metrics`, for an operator's own listener.
+pub fn operator_router(state: ApiState) -> Router {
+    Router::new().merge(health::routes()).merge(admin::guarded(&state)).with_state(state)
+}

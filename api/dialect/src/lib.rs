@@ -1,1 +1,14 @@
-//! The merchants' languages.
+//! The merchants' languages, as pure functions: tolerant bytes in, typed requests out; records in, the
+//! exact bytes of answers and pushes out; and the rules by which a push counts as delivered or is retried.
+//!
+//! One module per system. No clock, socket or store: instants, keys and look-up results are arguments.
+
+pub mod callni;
+pub mod clock;
+pub mod push;
+pub mod text;
+pub mod ytx;
+
+pub use push::{
+    Event, FormatError, Method, PushRequest, Secrets, delivered, format_push, retry_delays,
+};

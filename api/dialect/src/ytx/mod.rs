@@ -1,0 +1,24 @@
+//! System 001: JSON over POST with a signed header, request ids of 29 digits, state and record pushes.
+//!
+//! Spellings such as `DailbackCall`, `getBlance` and `dsc` are the system's own wire form.
+
+mod answer;
+mod auth;
+mod desc;
+mod id;
+mod push;
+mod request;
+
+pub use answer::{Code, balance_answer, cdr_answer, failure, success};
+pub use auth::{Auth, VALIDITY_DEFAULT, parse_authorization, sign_matches};
+pub use desc::state_desc;
+pub use id::{FID_TWO_WAY, call_of_request_id, request_id};
+pub use push::{PushContext, PushMode, cdr_push, endpoint, plain_digits, state_push};
+pub use request::{
+    Action, CREDIT_MIN, CdrPage, DailBack, Function, HangUp, Query, RING_DEFAULT, parse_body,
+};
+
+/// Content-Type of answers and pushes.
+pub const CONTENT_TYPE: &str = "application/json;charset=UTF-8";
+/// Delay before each send of a push, seconds: the list's length is the number of sends.
+pub const RETRY_SECONDS: [u64; 3] = [0, 60, 300];

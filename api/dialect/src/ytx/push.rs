@@ -1,0 +1,153 @@
+//! Pushes of system 001: each state of each leg, and the record of the whole call (fid 4).
+
+use facts::record::LegState;
+use facts::{CallRecord, LegFacts, LegNo, NumberPlan, PushKind, StateChange, UnixMillis};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::desc::state_desc;
+use super::id::{FID_TWO_WAY, request_id};
+use crate::clock;
+
+/// An app's wishes about its records; travels with the promise to send them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PushContext {
+    /// `cdr_types = number`: fid, duration and amounts are numbers in pushes instead of strings.
+    #[serde(default)]
+    pub numbers: bool,
+    /// `unknown_as = 正常`: what could not be recognised is called normal.
+    #[serde(default)]
+    pub unknown_as_normal: bool,
+}
+
+/// How the addresses of the two pushes come from the app's callback URL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PushMode<'a> {
+    /// `Call` and `CallState` are appended.
+    Suffix,
+    /// One address for all; receivers look for the `cdr` key.
+    Plain,
+    /// Records go to the callback URL, states to this one.
+    Two(&'a str),
+    /// Records go to the callback URL, states nowhere.
+    RecordsOnly,
+}
+
+/// The address for records, or for states; `None` when such pushes are not wanted.
+#[must_use]
+pub fn endpoint(base: &str, mode: &PushMode<'_>, kind: PushKind) -> Option<String> {
+    Some(match (mode, kind) {
+        (PushMode::RecordsOnly, PushKind::State) => return None,
+        (PushMode::Two(states), PushKind::State) => (*states).to_owned(),
+        (PushMode::Plain | PushMode::Two(_) | PushMode::RecordsOnly, _) => base.to_owned(),
+        (PushMode::Suffix, kind) => {
+            let joint = if base.ends_with(['?', '/', '=']) { "" } else { "/" };
+            let suffix = if kind == PushKind::State { "CallState" } else { "Call" };
+            format!("{base}{joint}{suffix}")
+        }
+    })
+}
+
+/// The body of a state push. `dsc` is the number being called on that leg, `src` the one shown to it.
+#[must_use]
+pub fn state_push(change: &StateChange) -> String {
+    let state = match change.state {
+        LegState::Callout => "callout",
+        LegState::Alerting => "alerting",
+        LegState::Answer => "answer",
+        LegState::Disconnect => "disconnect",
+    };
+    object(&[
+        ("requestid", text(&request_id(change.leg.call, FID_TWO_WAY))),
+        ("src", text(&plain_digits(&change.shown))),
+        ("dsc", text(&plain_digits(&change.number))),
+        ("timestamp", text(&clock::seconds(change.at))),
+        ("state", text(state)),
+        ("stateDesc", text("")),
+    ])
+}
+
+/// The body of a record push: one record.
+#[must_use]
+pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
+    let style = if context.numbers { CdrStyle::PushNumbers } else { CdrStyle::PushStrings };
+    format!(r#"{{"cdr":[{}]}}"#, write_cdr(record, context, style))
+}
+
+/// How the same record is written for its readers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CdrStyle {
+    /// All strings, times with milliseconds: as the seed shows.
+    PushStrings,
+    /// Numbers as numbers, times with milliseconds.
+    PushNumbers,
+    /// Numbers as numbers, times without milliseconds.
+    Query,
+}
+
+/// Fields in the order of the system's own sample.
+pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
+    let facts = &record.facts;
+    let command = &facts.command;
+    let (a, b) = (facts.leg(LegNo::A), facts.leg(LegNo::B));
+    let time = |at: Option<UnixMillis>| match (at, style) {
+        (None, _) => text(""),
+        (Some(at), CdrStyle::Query) => text(&clock::seconds(at)),
+        (Some(at), _) => text(&format!("{}.000", clock::seconds(at))),
+    };
+    let number = |digits: String| match style {
+        CdrStyle::PushStrings => text(&digits),
+        CdrStyle::PushNumbers | CdrStyle::Query => digits,
+    };
+    let a_end = a.and_then(|leg| leg.ended).or(Some(facts.ended));
+    let b_answered = b.and_then(|leg| leg.answered);
+    // A leg that was never answered ends, on paper, with the caller's.
+    let b_end = b_answered.and(b.and_then(|leg| leg.ended)).or(a_end);
+    let charged = record.charges.iter().find(|charge| charge.no == LegNo::A);
+    let duration =
+        charged.map_or_else(|| a.map_or(0, LegFacts::bill_seconds), |charge| charge.seconds);
+    object(&[
+        ("requestid", text(&request_id(facts.call, FID_TWO_WAY))),
+        ("appid", text(&command.app)),
+        ("fid", number(FID_TWO_WAY.to_string())),
+        ("caller", text(&command.a.as_sent)),
+        ("called", text(&command.b.as_sent)),
+        ("callerstime", time(a.and_then(|leg| leg.answered))),
+        ("calleretime", time(a_end)),
+        ("calledstime", time(b_answered)),
+        ("calledetime", time(b_end)),
+        ("tapesurl", text(record.recording_url.as_deref().unwrap_or("NoTapes"))),
+        ("duration", number(duration.to_string())),
+        ("oriamount", number(record.total().decimal(2))),
+        ("customParm", text(&command.custom)),
+        ("stateDesc", text(&state_desc(facts, context.unknown_as_normal))),
+    ])
+}
+
+/// A JSON object whose fields keep their order; the values are JSON already.
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> =
+        fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn text(value: &str) -> String {
+    Value::from(value).to_string()
+}
+
+/// A number as home phones show it, digits only: receivers compare its end with what they sent.
+#[must_use]
+pub fn plain_digits(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let plan = NumberPlan::default();
+    let foreign = number.trim_start().starts_with('+')
+        || digits.starts_with(&plan.international_prefix)
+        || (digits.starts_with(&plan.country) && digits.len() > HOME_MAX);
+    match plan.parse(number) {
+        Ok(parsed) if foreign => plan.national(&parsed),
+        _ => digits,
+    }
+}
+
+/// Longest number dialled at home without its country code: a mobile's 11 digits.
+const HOME_MAX: usize = 11;

@@ -1,0 +1,60 @@
+//! Live calls, calls by id, registrations.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use facts::CallId;
+use serde_json::json;
+
+use super::{Reply, bad, fault, not_found, ok, shown, store_fault};
+use crate::state::ApiState;
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/admin/v1/calls", get(live))
+        .route("/admin/v1/calls/{call}", get(show).merge(delete(hang_up)))
+        .route("/admin/v1/calls/{call}/hangup", post(hang_up))
+        .route("/admin/v1/bindings", get(bindings))
+}
+
+/// The live calls, oldest first.
+async fn live(State(state): State<ApiState>) -> Reply {
+    let items: Vec<_> = state.0.calls.live().await.iter().map(shown).collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+/// What is known of a call: what was asked for, how it stands if it is live, its record if it is settled.
+async fn show(State(state): State<ApiState>, Path(call): Path<String>) -> Reply {
+    let call = call_id(&call)?;
+    let entry = state.0.store.call(call).await.map_err(store_fault)?;
+    let entry = entry.ok_or_else(|| not_found("call"))?;
+    let live = state.0.calls.live().await.into_iter().find(|live| live.call == call);
+    let mut value = shown(&entry);
+    value["live"] = live.map_or(serde_json::Value::Null, |live| shown(&live));
+    Ok(ok(&value))
+}
+
+async fn hang_up(State(state): State<ApiState>, Path(call): Path<String>) -> Reply {
+    let call = call_id(&call)?;
+    if state.0.calls.hang_up(call).await {
+        tracing::info!(%call, "admin: call hung up");
+        return Ok(ok(&json!({ "call": call.to_string(), "state": "ending" })));
+    }
+    Err(fault(StatusCode::NOT_FOUND, "not_live", "no such live call"))
+}
+
+async fn bindings(State(state): State<ApiState>) -> Reply {
+    let bindings = state.0.calls.bindings().await;
+    let items: Vec<_> = bindings
+        .into_iter()
+        .map(|(extension, contact, seconds)| {
+            json!({ "extension": extension, "contact": contact, "expires_s": seconds })
+        })
+        .collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+fn call_id(text: &str) -> Result<CallId, axum::response::Response> {
+    text.parse().map_err(|_| bad("a call id is 19 digits"))
+}

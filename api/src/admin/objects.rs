@@ -1,0 +1,215 @@
+//! The declarative objects: list, show, and apply the whole document.
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use billing::desired::{Act, Changes, Desired, TopUp};
+use facts::Micros;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Asked, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
+use crate::door::{answer, read_body};
+use crate::state::{ApiState, now};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/admin/v1/apply", post(apply))
+        .route("/admin/v1/top-ups", post(top_up))
+        .route("/admin/v1/settings", get(settings))
+        .route("/admin/v1/balances", get(balances))
+        .route("/admin/v1/merchants/{merchant}/balance", get(balance))
+        .route("/admin/v1/{kind}", get(list))
+        .route("/admin/v1/{kind}/{name}", get(show))
+}
+
+/// All objects of a kind, with the field that names one of them. `None` for a kind there is not.
+async fn objects(
+    state: &ApiState,
+    kind: &str,
+    asked: &Asked,
+) -> Result<Option<(Vec<Value>, &'static str)>, Response> {
+    let store = &state.0.store;
+    let merchant = asked.merchant(state).await?;
+    let snapshot = || state.0.settings.current(store);
+    macro_rules! rows {
+        ($rows:expr) => {
+            $rows.await.map_err(store_fault)?.iter().map(shown).collect()
+        };
+    }
+    Ok(Some(match kind {
+        "merchants" => (rows!(store.merchants()), "name"),
+        "sub-accounts" => (rows!(store.sub_accounts(merchant)), "name"),
+        "extensions" => (rows!(store.extensions(merchant)), "number"),
+        "tariffs" => (rows!(store.tariffs()), "name"),
+        "ytx-accounts" => (rows!(store.ytx_accounts()), "sid"),
+        "ytx-apps" => (rows!(store.ytx_apps()), "appid"),
+        "companies" => (rows!(store.companies()), "companycode"),
+        "trunks" => {
+            let rows = store.trunks().await.map_err(store_fault)?;
+            let flat = rows.iter().map(|row| {
+                let mut value = shown(&row.trunk);
+                value["id"] = row.id.0.into();
+                if let Some(password) = value.pointer_mut("/credentials/password") {
+                    *password = Value::Null;
+                }
+                value
+            });
+            (flat.collect(), "name")
+        }
+        "routes" => {
+            (snapshot().await.map_err(store_fault)?.routes.iter().map(shown).collect(), "prefix")
+        }
+        "inbound" => {
+            let snapshot = snapshot().await.map_err(store_fault)?;
+            let rows = snapshot.inbound.iter();
+            let rows = rows.map(|(n, e)| json!({ "number": n, "extension": e }));
+            (rows.collect(), "number")
+        }
+        _ => return Ok(None),
+    }))
+}
+
+async fn list(
+    State(state): State<ApiState>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let found = objects(&state, &kind, &Asked::read(query.as_deref())).await?;
+    let (items, _) = found.ok_or_else(|| not_found("kind of object"))?;
+    Ok(ok(&json!({ "items": items })))
+}
+
+async fn show(
+    State(state): State<ApiState>,
+    Path((kind, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Reply {
+    let found = objects(&state, &kind, &Asked::read(query.as_deref())).await?;
+    let (items, key) = found.ok_or_else(|| not_found("kind of object"))?;
+    let named = |item: &Value| {
+        item[key] == name.as_str() || item["id"].as_i64().is_some_and(|id| id.to_string() == name)
+    };
+    items.iter().find(|item| named(item)).map(ok).ok_or_else(|| not_found("object"))
+}
+
+async fn settings(State(state): State<ApiState>) -> Reply {
+    let snapshot = state.0.settings.current(&state.0.store).await.map_err(store_fault)?;
+    Ok(ok(&json!({
+        "version": snapshot.version,
+        "realm": snapshot.realm,
+        "number_plan": shown(&snapshot.plan),
+    })))
+}
+
+/// The same document as the declarative file, as JSON. `?dry_run=1` only shows the difference. With any
+/// mistake nothing is written and all are told.
+async fn apply(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Reply {
+    let desired: Desired = body(&state, request).await?;
+    let dry_run = Asked::read(query.as_deref()).flag("dry_run");
+    let changes = change(&state, &desired, dry_run).await?;
+    Ok(written(&changes))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopUpAsked {
+    id: String,
+    merchant: String,
+    amount_micros: i64,
+    #[serde(default)]
+    note: String,
+}
+
+/// Books money received, once per merchant and id.
+async fn top_up(State(state): State<ApiState>, request: Request) -> Reply {
+    let asked: TopUpAsked = body(&state, request).await?;
+    let top_up = TopUp {
+        id: asked.id,
+        merchant: asked.merchant,
+        amount: Micros(asked.amount_micros).decimal(2),
+        note: asked.note,
+    };
+    let desired = Desired { top_ups: vec![top_up], ..Desired::default() };
+    Ok(written(&change(&state, &desired, false).await?))
+}
+
+async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Response> {
+    let changes = state.0.store.apply(desired, now(), dry_run).await.map_err(store_fault)?;
+    if !dry_run && changes.mistakes.is_empty() {
+        state.0.settings.forget().await;
+        state.0.calls.settings_changed();
+        tracing::info!(version = changes.version, "admin: settings applied");
+    }
+    Ok(changes)
+}
+
+fn written(changes: &Changes) -> Response {
+    let status =
+        if changes.mistakes.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let mut body = shown(changes);
+    body["created"] = changes.count(Act::Created).into();
+    body["updated"] = changes.count(Act::Updated).into();
+    body["removed"] = changes.count(Act::Removed).into();
+    body["unchanged"] = changes.count(Act::Unchanged).into();
+    if !changes.mistakes.is_empty() {
+        let count = changes.mistakes.len();
+        body["error"] = json!({
+            "code": "mistakes",
+            "message": format!("{count} mistakes; nothing was written"),
+        });
+    }
+    answer(status, "application/json", body.to_string())
+}
+
+async fn balances(State(state): State<ApiState>) -> Reply {
+    let merchants = state.0.store.merchants().await.map_err(store_fault)?;
+    let mut items = Vec::with_capacity(merchants.len());
+    for merchant in merchants {
+        items.push(balance_of(&state, merchant.id, &merchant.name).await?);
+    }
+    Ok(ok(&json!({ "items": items })))
+}
+
+async fn balance(State(state): State<ApiState>, Path(name): Path<String>) -> Reply {
+    let id = merchant_id(&state, &name).await?;
+    Ok(ok(&balance_of(&state, id, &name).await?))
+}
+
+async fn balance_of(
+    state: &ApiState,
+    id: facts::MerchantId,
+    name: &str,
+) -> Result<Value, Response> {
+    let balance = state.0.store.balance(id).await.map_err(store_fault)?;
+    Ok(json!({
+        "merchant": id,
+        "name": name,
+        "posted_micros": balance.posted,
+        "held_micros": balance.held,
+        "available_micros": balance.posted - balance.held,
+        "currency": balance.currency,
+    }))
+}
+
+/// Reads a JSON body; what is wrong with it is told with line and column.
+async fn body<T: for<'a> Deserialize<'a>>(
+    state: &ApiState,
+    request: Request,
+) -> Result<T, Response> {
+    let (parts, body) = request.into_parts();
+    let config = &state.0.config;
+    let (limit, patience) = (config.admin_body_limit, config.body_timeout);
+    let bytes = read_body(state, &parts.headers, body, limit, patience).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(bad("the body is empty; a JSON document was expected"));
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| fault(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))
+}

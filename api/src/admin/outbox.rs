@@ -1,0 +1,115 @@
+//! The callback log: what was promised to whom, what was sent, what came back; and sending it again.
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::routing::{get, post};
+use billing::rows::{Attempt, OutboxRow, OutboxState, Payload};
+use serde_json::{Value, json};
+
+use super::{Asked, Reply, bad, not_found, ok, store_fault};
+use crate::state::{ApiState, now};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/admin/v1/outbox", get(list))
+        .route("/admin/v1/outbox/{id}", get(show))
+        .route("/admin/v1/outbox/{id}/attempts", get(attempts))
+        .route("/admin/v1/outbox/{id}/redeliver", post(redeliver))
+        .route("/admin/v1/outbox/redeliver", post(redeliver_parked))
+}
+
+/// Rows put back by one request at most.
+const REDELIVER_MAX: u32 = 1000;
+
+async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let asked = Asked::read(query.as_deref());
+    let (after, limit) = (asked.after()?, asked.limit()?);
+    let merchant = asked.merchant(&state).await?;
+    let which = match asked.text("state").as_deref() {
+        None => None,
+        Some("pending") => Some(OutboxState::Pending),
+        Some("done") => Some(OutboxState::Done),
+        Some("parked") => Some(OutboxState::Parked),
+        Some(_) => return Err(bad("`state` is pending, done or parked")),
+    };
+    let rows = state.0.store.outbox(merchant, which, after, limit).await.map_err(store_fault)?;
+    let next = (rows.len() >= limit as usize).then(|| rows.last().map(|row| row.id)).flatten();
+    let items: Vec<Value> = rows.iter().map(row).collect();
+    Ok(ok(&json!({ "items": items, "next": next })))
+}
+
+async fn show(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
+    let found = state.0.store.outbox(None, None, id - 1, 1).await.map_err(store_fault)?;
+    let found = found.iter().find(|row| row.id == id).ok_or_else(|| not_found("outbox row"))?;
+    let mut value = row(found);
+    let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
+    value["log"] = attempts.iter().map(attempt).collect();
+    Ok(ok(&value))
+}
+
+async fn attempts(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
+    let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
+    let items: Vec<Value> = attempts.iter().map(attempt).collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+async fn redeliver(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
+    if !state.0.store.redeliver(id, now()).await.map_err(store_fault)? {
+        return Err(not_found("outbox row that was delivered or given up"));
+    }
+    state.0.push_wake.notify_one();
+    Ok(ok(&json!({ "id": id, "state": "pending" })))
+}
+
+/// Puts back all that was given up, of one merchant or of all; in pages, by the cursor in `after`.
+async fn redeliver_parked(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let asked = Asked::read(query.as_deref());
+    let after = asked.after()?;
+    let merchant = asked.merchant(&state).await?;
+    let parked = Some(OutboxState::Parked);
+    let store = &state.0.store;
+    let rows = store.outbox(merchant, parked, after, REDELIVER_MAX).await.map_err(store_fault)?;
+    let mut count = 0;
+    for row in &rows {
+        count += u32::from(store.redeliver(row.id, now()).await.map_err(store_fault)?);
+    }
+    state.0.push_wake.notify_one();
+    let full = rows.len() >= REDELIVER_MAX as usize;
+    let next = full.then(|| rows.last().map(|row| row.id)).flatten();
+    Ok(ok(&json!({ "redelivered": count, "next": next })))
+}
+
+fn row(row: &OutboxRow) -> Value {
+    let event = match &row.payload {
+        Payload::State(change) => json!({
+            "leg": change.leg.no.to_string(),
+            "state": change.state,
+            "sequence": change.sequence,
+        }),
+        Payload::Record(_) => Value::Null,
+    };
+    json!({
+        "id": row.id,
+        "call": row.call.to_string(),
+        "merchant": row.merchant,
+        "kind": row.kind,
+        "dialect": row.dialect,
+        "endpoint": row.endpoint,
+        "state": row.state,
+        "attempts": row.attempts,
+        "created": row.created,
+        "settings_version": row.settings_version,
+        "event": event,
+        "body": row.body.as_deref().map(String::from_utf8_lossy),
+    })
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "at": attempt.at,
+        "request": attempt.request,
+        "status": attempt.status,
+        "answer": String::from_utf8_lossy(&attempt.answer),
+        "latency_ms": attempt.latency_ms,
+    })
+}

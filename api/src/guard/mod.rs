@@ -1,0 +1,350 @@
+//! The guard on every address that a merchant gives us: callback URLs, prompt files, USSD pages.
+//!
+//! A URL is read strictly, its host is resolved, every address is checked, and the connection goes to an
+//! address that was checked: the check sits in the connector's resolver, so there is no second look-up
+//! that could answer otherwise. Proxy settings of the environment are ignored, redirects are followed by
+//! [`Fetcher::get`] only, at most three, each through the same gate. It does not know what the bytes mean.
+
+pub mod address;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use facts::ports::{FetchError, Fetched, Fetcher, Promise};
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// Longest URL we visit.
+pub const URL_MAX: usize = 8192;
+/// Redirects followed by a fetch. A push follows none.
+pub const REDIRECTS_MAX: usize = 3;
+/// Addresses of one name that we look at.
+const ADDRESSES_MAX: usize = 64;
+
+/// What the operator allows beyond the open Internet, and how long anything may take.
+#[derive(Clone, Debug)]
+pub struct GuardConfig {
+    /// Networks that may be visited although they are not public (test merchants on loopback, an
+    /// intranet). Empty by default.
+    pub allow_networks: Vec<IpNet>,
+    /// Host names whose addresses may be anything. Compared without case and trailing dot.
+    pub allow_hosts: Vec<String>,
+    /// Ports allowed beside those of the web.
+    pub allow_ports: Vec<u16>,
+    /// For the TCP and TLS handshakes.
+    pub connect_timeout: Duration,
+    /// For everything, from the look-up to the last byte of the answer.
+    pub total_timeout: Duration,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        GuardConfig {
+            allow_networks: Vec::new(),
+            allow_hosts: Vec::new(),
+            allow_ports: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Turns names into addresses. The system's resolver in service, a table in tests.
+pub trait Names: Send + Sync + 'static {
+    /// All addresses of a host name.
+    fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemNames;
+
+impl Names for SystemNames {
+    fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// A request to a merchant.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// `GET` or `POST`.
+    pub post: bool,
+    /// Where to.
+    pub url: String,
+    /// Headers beside Host and Content-Length.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body of a POST.
+    pub body: Vec<u8>,
+}
+
+/// The one HTTP client for addresses that we did not choose ourselves.
+#[derive(Clone)]
+pub struct GuardedClient {
+    rules: Arc<Rules>,
+    client: reqwest::Client,
+}
+
+impl fmt::Debug for GuardedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedClient").field("config", &self.rules.config).finish_non_exhaustive()
+    }
+}
+
+struct Rules {
+    config: GuardConfig,
+    names: Arc<dyn Names>,
+}
+
+impl GuardedClient {
+    /// A client that resolves as the system does.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up; a word for the log.
+    pub fn new(config: GuardConfig) -> Result<Self, String> {
+        Self::with_names(config, Arc::new(SystemNames))
+    }
+
+    /// A client with its own resolver.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up; a word for the log.
+    pub fn with_names(config: GuardConfig, names: Arc<dyn Names>) -> Result<Self, String> {
+        let connect = config.connect_timeout;
+        let total = config.total_timeout;
+        let rules = Arc::new(Rules { config, names });
+        let client = reqwest::Client::builder()
+            .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&rules))))
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(connect)
+            .timeout(total)
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("Tandem/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(GuardedClient { rules, client })
+    }
+
+    /// Would this address be visited? Reads the URL and checks what its name resolves to now. A name that
+    /// does not resolve, or not within `patience`, is not refused: that is for the visit itself to find out.
+    ///
+    /// # Errors
+    /// [`FetchError::BadUrl`] or [`FetchError::Refused`].
+    pub async fn check(&self, text: &str, patience: Duration) -> Result<(), FetchError> {
+        let url = self.rules.read(text)?;
+        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+        match tokio::time::timeout(patience, self.rules.resolve(name)).await {
+            Ok(Err(error @ FetchError::Refused)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends one request and reads at most `limit` bytes of the answer; what is longer is cut. A redirect
+    /// is an answer like any other.
+    ///
+    /// # Errors
+    /// When the address is refused or no whole answer head came.
+    pub async fn send(&self, request: &Outgoing, limit: usize) -> Result<Fetched, FetchError> {
+        let url = self.rules.read(&request.url)?;
+        let (fetched, _, _) = self.visit(url, Some(request), limit).await?;
+        Ok(fetched)
+    }
+
+    /// One visit. Also says whether the body was longer than `limit`, and where a redirect leads.
+    async fn visit(
+        &self,
+        url: Url,
+        request: Option<&Outgoing>,
+        limit: usize,
+    ) -> Result<(Fetched, bool, Option<Url>), FetchError> {
+        let base = url.clone();
+        let mut builder = match request {
+            Some(out) if out.post => self.client.post(url).body(out.body.clone()),
+            _ => self.client.get(url),
+        };
+        for (name, value) in request.map(|out| out.headers.as_slice()).unwrap_or_default() {
+            builder = builder.header(*name, value);
+        }
+        let mut response = builder.send().await.map_err(|error| failed(&error))?;
+        let status = response.status().as_u16();
+        let next = (300..400)
+            .contains(&status)
+            .then(|| response.headers().get("location").and_then(|value| value.to_str().ok()))
+            .flatten()
+            .and_then(|location| base.join(location).ok());
+        let mut body = Vec::new();
+        let mut longer = false;
+        while !longer {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = limit - body.len();
+                    longer = chunk.len() > room;
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Ok(None) => break,
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok((Fetched { status, body }, longer, next))
+    }
+}
+
+impl Fetcher for GuardedClient {
+    fn get(&self, url: String, limit: usize) -> Promise<Result<Fetched, FetchError>> {
+        let this = self.clone();
+        Box::pin(async move {
+            let deadline = this.rules.config.total_timeout;
+            let work = async {
+                let mut url = this.rules.read(&url)?;
+                for _ in 0..=REDIRECTS_MAX {
+                    let (fetched, longer, next) = this.visit(url, None, limit).await?;
+                    match next {
+                        Some(next) => url = this.rules.read(next.as_str())?,
+                        None if longer => return Err(FetchError::TooLarge),
+                        None => return Ok(fetched),
+                    }
+                }
+                Err(FetchError::Failed("too many redirects".into()))
+            };
+            tokio::time::timeout(deadline, work).await.unwrap_or(Err(FetchError::TimedOut))
+        })
+    }
+}
+
+impl Rules {
+    /// Reads a URL strictly and checks all that can be checked without a resolver.
+    fn read(&self, text: &str) -> Result<Url, FetchError> {
+        // The URL standard drops tabs and line breaks and turns `\` into `/`; a merchant has no honest
+        // use for them, an attacker has.
+        let odd = |c: char| c.is_control() || c == '\\' || c.is_whitespace();
+        if text.len() > URL_MAX || text.contains(odd) {
+            return Err(FetchError::BadUrl);
+        }
+        let url = Url::parse(text).map_err(|_| FetchError::BadUrl)?;
+        // `http:host` and `http:///host` are repaired by the standard; here they are mistakes.
+        let lower = text.to_ascii_lowercase();
+        let authority = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
+        let named = authority.is_some_and(|rest| !rest.starts_with(['/', '?', '#']));
+        if !named || !matches!(url.scheme(), "http" | "https") {
+            return Err(FetchError::BadUrl);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::BadUrl);
+        }
+        if authority.is_some_and(|rest| {
+            rest.split(['/', '?', '#']).next().is_some_and(|part| part.contains('@'))
+        }) {
+            return Err(FetchError::BadUrl);
+        }
+        let port = url.port_or_known_default().ok_or(FetchError::BadUrl)?;
+        if !address::is_web_port(port) && !self.config.allow_ports.contains(&port) {
+            return Err(FetchError::Refused);
+        }
+        match url.host() {
+            Some(Host::Ipv4(v4)) => self.admit(IpAddr::V4(v4))?,
+            Some(Host::Ipv6(v6)) => self.admit(IpAddr::V6(v6))?,
+            Some(Host::Domain(name)) if !name.trim_end_matches('.').is_empty() => {}
+            _ => return Err(FetchError::BadUrl),
+        }
+        Ok(url)
+    }
+
+    fn admit(&self, ip: IpAddr) -> Result<(), FetchError> {
+        let plain = ip.to_canonical();
+        let listed = |ip: &IpAddr| self.config.allow_networks.iter().any(|net| net.contains(ip));
+        if address::is_public(ip) || listed(&ip) || listed(&plain) {
+            Ok(())
+        } else {
+            Err(FetchError::Refused)
+        }
+    }
+
+    fn host_allowed(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.');
+        self.config.allow_hosts.iter().any(|h| h.trim_end_matches('.').eq_ignore_ascii_case(name))
+    }
+
+    /// All addresses of a name, if every one of them may be visited. One bad address among good ones
+    /// refuses the name: it is how a name is made to point inside now and then.
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+        let found = self
+            .names
+            .lookup(name.to_owned())
+            .await
+            .map_err(|error| FetchError::Failed(format!("look-up: {error}")))?;
+        if found.is_empty() {
+            return Err(FetchError::Failed("look-up: no address".into()));
+        }
+        if found.len() > ADDRESSES_MAX {
+            return Err(FetchError::Refused);
+        }
+        if !self.host_allowed(name) {
+            for ip in &found {
+                self.admit(*ip)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What reqwest asks when it is about to connect: the answer is what it connects to.
+struct CheckedResolver(Arc<Rules>);
+
+impl reqwest::dns::Resolve for CheckedResolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let rules = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = rules.resolve(name.as_str()).await.map_err(|error| {
+                let error: Box<dyn std::error::Error + Send + Sync> = Box::new(Blocked(error));
+                error
+            })?;
+            let addresses: Vec<SocketAddr> =
+                found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// Carries the resolver's verdict through the HTTP client's error chain.
+#[derive(Debug)]
+struct Blocked(FetchError);
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            FetchError::Failed(word) => f.write_str(word),
+            _ => f.write_str("address refused"),
+        }
+    }
+}
+
+impl std::error::Error for Blocked {}
+
+/// Names a failure without repeating the URL, which may carry a merchant's secrets.
+fn failed(error: &reqwest::Error) -> FetchError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut last = String::new();
+    while let Some(inner) = source {
+        if let Some(blocked) = inner.downcast_ref::<Blocked>() {
+            return blocked.0.clone();
+        }
+        last = inner.to_string();
+        source = inner.source();
+    }
+    if error.is_timeout() {
+        return FetchError::TimedOut;
+    }
+    if error.is_builder() {
+        return FetchError::BadUrl;
+    }
+    let stage = if error.is_connect() { "connect" } else { "exchange" };
+    FetchError::Failed(format!("{stage}: {last}"))
+}

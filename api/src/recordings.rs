@@ -1,0 +1,241 @@
+//! `GET /recordings/{file}`: finished recordings, at names nobody can guess, with single ranges.
+//!
+//! There is no list and no login: knowing the name is the permission. A name is checked character by
+//! character before it comes near the file system, and what it leads to must lie below the folder.
+
+use std::io::SeekFrom;
+use std::path::{Path as FilePath, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::BytesMut;
+use hyper::body::Frame;
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
+
+use crate::door::{answer, closing};
+use crate::state::ApiState;
+
+/// Bytes read from a file at a time.
+const CHUNK: usize = 64 * 1024;
+/// Folders above a file at most.
+const DEPTH_MAX: usize = 8;
+/// Longest name.
+const NAME_MAX: usize = 512;
+
+pub(crate) fn routes() -> Router<ApiState> {
+    Router::new().route("/recordings/{*file}", get(download))
+}
+
+async fn download(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let missing =
+        || answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such recording\n");
+    let Some(path) = below(&state.0.config.recordings, &name) else { return missing() };
+    let Some((file, length)) = open(&state.0.config.recordings, path).await else {
+        return missing();
+    };
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let range = match range.map_or(Range::Whole, |text| Range::read(text, length)) {
+        Range::Impossible => {
+            let mut response = closing(StatusCode::RANGE_NOT_SATISFIABLE, "no such range");
+            insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{length}"));
+            return response;
+        }
+        range => range,
+    };
+    serve(file, length, range).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a recording could not be read");
+        answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "unreadable\n")
+    })
+}
+
+/// The path of a name, if it is a name that recordings have: parts of letters, digits, `-`, `_` and `.`,
+/// none starting with a dot, ending in `.mp3`.
+fn below(root: &FilePath, name: &str) -> Option<PathBuf> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let part_is_good =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed);
+    let parts: Vec<&str> = name.split('/').collect();
+    let good = name.len() <= NAME_MAX
+        && parts.len() <= DEPTH_MAX
+        && parts.iter().all(|part| part_is_good(part))
+        && name.ends_with(".mp3");
+    good.then(|| parts.iter().fold(root.to_path_buf(), |path, part| path.join(part)))
+}
+
+/// Opens a plain file that really lies below the folder, links followed.
+async fn open(root: &FilePath, path: PathBuf) -> Option<(File, u64)> {
+    let root = tokio::fs::canonicalize(root).await.ok()?;
+    let real = tokio::fs::canonicalize(path).await.ok()?;
+    if !real.starts_with(&root) {
+        return None;
+    }
+    let file = File::open(real).await.ok()?;
+    let meta = file.metadata().await.ok()?;
+    meta.is_file().then_some((file, meta.len()))
+}
+
+/// What part of a file is wanted (RFC 9110 §14.2). More than one range is answered with the whole file,
+/// which §14.2 allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Range {
+    Whole,
+    Part { first: u64, last: u64 },
+    Impossible,
+}
+
+impl Range {
+    fn read(text: &str, length: u64) -> Range {
+        let Some(spec) = text.trim().strip_prefix("bytes=") else { return Range::Whole };
+        let Some((first, last)) = spec.split_once('-') else { return Range::Whole };
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        match (first.trim(), last.trim()) {
+            (_, last) if last.contains(',') => Range::Whole,
+            ("", last) => match number(last) {
+                None => Range::Whole,
+                Some(0) => Range::Impossible,
+                Some(_) if length == 0 => Range::Impossible,
+                Some(tail) => Range::Part { first: length.saturating_sub(tail), last: length - 1 },
+            },
+            (first, last) => match (number(first), number(last)) {
+                (None, _) => Range::Whole,
+                (Some(first), _) if first >= length => Range::Impossible,
+                (Some(first), None) if last.is_empty() => Range::Part { first, last: length - 1 },
+                (Some(first), Some(last)) if first <= last => {
+                    Range::Part { first, last: last.min(length - 1) }
+                }
+                _ => Range::Whole,
+            },
+        }
+    }
+}
+
+async fn serve(mut file: File, length: u64, range: Range) -> std::io::Result<Response> {
+    let (status, first, count) = match range {
+        Range::Part { first, last } => {
+            file.seek(SeekFrom::Start(first)).await?;
+            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+        }
+        Range::Whole | Range::Impossible => (StatusCode::OK, 0, length),
+    };
+    let body = Body::new(FileBody { file, left: count, buffer: BytesMut::new() });
+    let mut response = answer(status, "audio/mpeg", body);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {first}-{}/{length}", first + count - 1);
+        insert(&mut response, header::CONTENT_RANGE, &range);
+    }
+    insert(&mut response, header::CONTENT_LENGTH, &count.to_string());
+    insert(&mut response, header::ACCEPT_RANGES, "bytes");
+    insert(&mut response, header::CACHE_CONTROL, "private, max-age=86400");
+    Ok(response)
+}
+
+fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The rest of a file as a body, a chunk at a time.
+struct FileBody {
+    file: File,
+    left: u64,
+    buffer: BytesMut,
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let this = &mut *self;
+        let want = usize::try_from(this.left).unwrap_or(CHUNK).min(CHUNK);
+        this.buffer.resize(want, 0);
+        let mut buffer = ReadBuf::new(&mut this.buffer);
+        if let Err(error) = ready!(Pin::new(&mut this.file).poll_read(cx, &mut buffer)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let read = buffer.filled().len();
+        if read == 0 {
+            // Shorter than it was when opened: the announced length cannot be kept.
+            let gone = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+            return Poll::Ready(Some(Err(gone)));
+        }
+        this.left -= read as u64;
+        Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(read).freeze()))))
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_folder_are_no_names() {
+        let root = FilePath::new("/r");
+        for good in ["a.mp3", "2026/11/21/0123456789abcdef.mp3", "x-y_z.1.mp3"] {
+            assert!(below(root, good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ".mp3",
+            "..mp3/x.mp3",
+            "../x.mp3",
+            "a/../x.mp3",
+            "a//x.mp3",
+            "/etc/x.mp3",
+            "a\\x.mp3",
+            "a%2f.mp3",
+            "x.wav",
+            "x.mp3/",
+            "./x.mp3",
+            "a\0.mp3",
+            "ä.mp3",
+            "a b.mp3",
+            "C:/x.mp3",
+        ] {
+            assert!(below(root, bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_14_2_single_ranges() {
+        let part = |first, last| Range::Part { first, last };
+        for (text, range) in [
+            ("bytes=0-", part(0, 99)),
+            ("bytes=0-0", part(0, 0)),
+            ("bytes=90-200", part(90, 99)),
+            ("bytes=-10", part(90, 99)),
+            ("bytes=-1000", part(0, 99)),
+            ("bytes=100-", Range::Impossible),
+            ("bytes=-0", Range::Impossible),
+            ("bytes=5-4", Range::Whole),
+            ("bytes=0-1,5-6", Range::Whole),
+            ("lines=0-1", Range::Whole),
+            ("bytes=x", Range::Whole),
+        ] {
+            assert_eq!(Range::read(text, 100), range, "{text}");
+        }
+        assert_eq!(Range::read("bytes=0-", 0), Range::Impossible);
+    }
+}

@@ -1,0 +1,133 @@
+//! What every handler can reach, and the knobs of the doors.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use facts::ports::Calls;
+use facts::{CallCommand, MerchantId, Placed, Refusal, UnixMillis};
+use ipnet::IpNet;
+use tokio::sync::Notify;
+
+use crate::counters::Counters;
+use crate::guard::GuardedClient;
+use crate::limits::{Buckets, Rate};
+use crate::settings::Settings;
+
+/// Knobs of the doors.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// Bearer token of `/admin/v1`; `None` closes that door.
+    pub admin_token: Option<String>,
+    /// Folder of the finished recordings.
+    pub recordings: PathBuf,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Requests from one address.
+    pub per_ip: Rate,
+    /// Signed requests of one merchant.
+    pub per_merchant: Rate,
+    /// Largest body of a merchant's request, bytes.
+    pub body_limit: usize,
+    /// Largest body of an operator's request, bytes.
+    pub admin_body_limit: usize,
+    /// For reading a request's body.
+    pub body_timeout: Duration,
+    /// How long placing a call may take before the system error is answered.
+    pub place_timeout: Duration,
+    /// System 001: how far a request's timestamp may be from ours.
+    pub ytx_validity: Duration,
+    /// System 001: refuse a `credit` that is not above 60 instead of raising it.
+    pub ytx_strict_credit: bool,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        ApiConfig {
+            admin_token: None,
+            recordings: PathBuf::from("recordings"),
+            trusted_proxies: Vec::new(),
+            per_ip: Rate { per_second: 1000, burst: 2000 },
+            per_merchant: Rate { per_second: 500, burst: 1000 },
+            body_limit: 64 * 1024,
+            admin_body_limit: 8 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            place_timeout: Duration::from_secs(2),
+            ytx_validity: dialect::ytx::VALIDITY_DEFAULT,
+            ytx_strict_credit: false,
+        }
+    }
+}
+
+/// Produces the process's Prometheus text.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: billing::Store,
+    pub(crate) calls: Arc<dyn Calls>,
+    pub(crate) guard: GuardedClient,
+    pub(crate) config: ApiConfig,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) metrics: MetricsText,
+    pub(crate) push_wake: Arc<Notify>,
+    pub(crate) settings: Settings,
+    pub(crate) per_ip: Buckets<IpAddr>,
+    pub(crate) per_merchant: Buckets<MerchantId>,
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").finish_non_exhaustive()
+    }
+}
+
+impl ApiState {
+    /// Joins the doors with what stands behind them. `metrics` gives the rest of the process's metrics;
+    /// `push_wake` wakes the push worker after a re-delivery.
+    #[must_use]
+    pub fn new(
+        store: billing::Store,
+        calls: Arc<dyn Calls>,
+        guard: GuardedClient,
+        config: ApiConfig,
+        counters: Arc<Counters>,
+        metrics: MetricsText,
+        push_wake: Arc<Notify>,
+    ) -> ApiState {
+        let per_ip = Buckets::new(config.per_ip);
+        let per_merchant = Buckets::new(config.per_merchant);
+        ApiState(Arc::new(Inner {
+            store,
+            calls,
+            guard,
+            config,
+            counters,
+            metrics,
+            push_wake,
+            settings: Settings::default(),
+            per_ip,
+            per_merchant,
+        }))
+    }
+
+    /// Places a call; our own faults and a late answer are [`Refusal::Internal`].
+    pub(crate) async fn place(&self, command: CallCommand) -> Result<Placed, Refusal> {
+        let patience = self.0.config.place_timeout;
+        match tokio::time::timeout(patience, self.0.calls.place(command)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Refusal::Internal),
+        }
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
