@@ -164,6 +164,10 @@ pub struct Counts {
     pub legs: usize,
     /// Legs whose media port is not given back.
     pub ports: usize,
+    /// Places that merchants' calls occupy.
+    pub places: usize,
+    /// Places that legs occupy on trunks.
+    pub trunk_legs: usize,
     /// SIP transactions.
     pub transactions: usize,
     /// SIP sessions (INVITE dialogs, early and confirmed).

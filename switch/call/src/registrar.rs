@@ -200,8 +200,7 @@ impl Registrar {
         if entries.into_iter().flat_map(BTreeMap::values).any(|entry| asked.is_stale(entry)) {
             return Err(500);
         }
-        let keys: Vec<String> =
-            entries.into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        let keys: Vec<String> = entries.into_iter().flat_map(BTreeMap::keys).cloned().collect();
         Ok(keys.iter().filter_map(|key| self.remove(user, key)).collect())
     }
 
@@ -260,7 +259,11 @@ impl Registrar {
         let mut keys: BTreeSet<&String> = held.into_iter().flat_map(BTreeMap::keys).collect();
         let held_before = keys.len();
         for (key, entry) in &plan {
-            if entry.is_some() { keys.insert(key) } else { keys.remove(key) };
+            if entry.is_some() {
+                keys.insert(key)
+            } else {
+                keys.remove(key)
+            };
         }
         let grows = keys.len() > held_before;
         if grows && (keys.len() > contacts_max || self.len() >= BINDINGS_MAX) {
@@ -300,9 +303,10 @@ impl Registrar {
     fn put(&mut self, entry: Entry) {
         let user = entry.binding.user.clone();
         let key = entry.binding.key.clone();
-        self.by_time.insert((entry.until, user.clone(), key.clone()));
-        let old = self.users.entry(user.clone()).or_default().insert(key.clone(), entry.clone());
-        if let Some(old) = old.filter(|old| old.until != entry.until) {
+        let until = entry.until;
+        self.by_time.insert((until, user.clone(), key.clone()));
+        let old = self.users.entry(user.clone()).or_default().insert(key.clone(), entry);
+        if let Some(old) = old.filter(|old| old.until != until) {
             self.by_time.remove(&(old.until, user, key));
         }
     }

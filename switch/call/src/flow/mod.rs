@@ -1,0 +1,104 @@
+//! Programs over legs. A flow sees leg events and gives orders; it knows no SIP, no clock, no table.
+//! Each is an enum of its states, each state one function, each failure one row of one table.
+
+pub(crate) mod callback;
+pub(crate) mod dial;
+mod talk;
+
+use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
+
+use crate::event::{Input, Order, Release};
+
+pub(crate) use callback::Callback;
+pub(crate) use dial::Dial;
+
+/// The program of one call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    /// Ring A, then B, then join them.
+    Callback(Callback),
+    /// A called us: ring B, then join them.
+    Dial(Dial),
+}
+
+impl Flow {
+    /// Takes one input; appends its orders.
+    pub(crate) fn step(self, input: Input, out: &mut Vec<Order>) -> Flow {
+        match self {
+            Flow::Callback(state) => Flow::Callback(state.step(input, out)),
+            Flow::Dial(state) => Flow::Dial(state.step(input, out)),
+        }
+    }
+
+    /// True once the flow only waits for its legs to go down.
+    pub(crate) fn ending(self) -> bool {
+        matches!(self, Flow::Callback(Callback::Ending(_)) | Flow::Dial(Dial::Ending))
+    }
+
+    /// The state's name for operators.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Flow::Callback(state) => state.word(),
+            Flow::Dial(state) => state.word(),
+        }
+    }
+}
+
+/// The person on a leg.
+pub(crate) const fn side(leg: LegNo) -> Side {
+    if leg.0 == 0 { Side::Caller } else { Side::Callee }
+}
+
+/// The author of what happens on a leg.
+pub(crate) const fn origin(leg: LegNo) -> Origin {
+    if leg.0 == 0 { Origin::LegA } else { Origin::LegB }
+}
+
+/// The other one of two.
+pub(crate) const fn peer(leg: LegNo) -> LegNo {
+    if leg.0 == 0 { LegNo::B } else { LegNo::A }
+}
+
+/// Who let go when a leg failed before its answer: the person if it was the person's wish.
+pub(crate) fn refuser(leg: LegNo, failure: Failure) -> Side {
+    match failure.kind {
+        Kind::Busy | Kind::Rejected => side(leg),
+        _ => Side::Platform,
+    }
+}
+
+/// Ends the call because of `failure`: both legs go, by our hand.
+pub(crate) fn cut(failure: Failure, out: &mut Vec<Order>) {
+    let release = Release { by: Side::Platform, failure: Some(failure) };
+    out.push(Order::Decide(Outcome::Failed(failure), Side::Platform));
+    out.push(Order::Release(LegNo::A, release));
+    out.push(Order::Release(LegNo::B, release));
+}
+
+/// What A is told when B cannot be had (file names of the prompt store); `None` when there is nobody to tell.
+pub(crate) const fn prompt(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Busy | Kind::Rejected => "callee-busy",
+        Kind::NoAnswer => "callee-noanswer",
+        Kind::Unallocated | Kind::InvalidNumber => "callee-invalid",
+        Kind::Unreachable
+        | Kind::Forbidden
+        | Kind::Congestion
+        | Kind::NoRoute
+        | Kind::NotAcceptable
+        | Kind::Blocked
+        | Kind::LostDialog => "callee-unreachable",
+        Kind::NoBalance | Kind::CreditExhausted => "balance-low",
+        Kind::Internal | Kind::Crash => "system-error",
+        Kind::Abandoned
+        | Kind::MaxDuration
+        | Kind::MediaSilence
+        | Kind::HungUpByUs
+        | Kind::Shutdown => {
+            return None;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
