@@ -4,10 +4,21 @@
 //! news, replies of the ledger and commands with the clocks' reading, and carries out the [`Effect`]s
 //! it polls. It knows neither RTP nor SQL nor HTTP.
 
+mod admission;
+mod call;
 mod config;
+mod credit;
 mod engine;
 mod event;
+mod flow;
+mod leg;
 mod registrar;
+mod route;
+#[cfg(test)]
+mod testing;
+mod timers;
+mod trace;
+mod world;
 
 pub use config::EngineConfig;
 pub use engine::Engine;

@@ -1,0 +1,502 @@
+//! One call: its flow, its legs, and what it waits for before it can be put on record.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use facts::command::LiveCall;
+use facts::ledger::Paid;
+use facts::media::{MediaCommand, MediaEvent, RecordedFile};
+use facts::{
+    CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
+    UnixMillis,
+};
+
+use crate::config::{WARNING_MAX, WARNING_MIN};
+use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
+use crate::flow::{Callback, Dial, Flow};
+use crate::leg::{self, Arrival, Leg};
+use crate::route::Target;
+use crate::timers::{Key, Timer};
+use crate::trace::Trace;
+use crate::world::World;
+
+/// Legs of a two-party call.
+pub(crate) const LEGS: [LegNo; 2] = [LegNo::A, LegNo::B];
+/// Room in the last deadline beyond all that is planned.
+const DEADLINE_ROOM: Duration = Duration::from_secs(120);
+/// First pause before facts that were not written are sent again; doubles.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// Longest such pause.
+const SETTLE_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// Inputs handled in one step; more than any cascade of two legs can make.
+const INPUTS_MAX: usize = 64;
+
+/// How far a call has come as a whole.
+pub(crate) enum Phase {
+    /// The ledger is asked.
+    Authorizing {
+        /// Tokens of the requests that wait for the answer; the first one asked.
+        waiting: Vec<u64>,
+        /// The call was given up meanwhile.
+        doomed: Option<Failure>,
+    },
+    /// The flow runs.
+    Live,
+    /// All legs are down; figures and recording are awaited.
+    Closing,
+    /// The record is being written.
+    Settling { facts: Box<CallFacts>, tries: u32 },
+}
+
+/// The recording of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Recording {
+    None,
+    Running,
+    Closing,
+    Done(RecordedFile),
+}
+
+/// What makes a call besides its command.
+pub(crate) struct Plan {
+    pub(crate) flow: Flow,
+    pub(crate) targets: [Target; 2],
+    pub(crate) shown: [Option<Number>; 2],
+    pub(crate) language: String,
+    pub(crate) max_talk: Duration,
+    /// Max-Forwards of what we dial, of an inbound call.
+    pub(crate) hops_left: Option<u32>,
+}
+
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) command: CallCommand,
+    pub(crate) phase: Phase,
+    trace: Trace,
+    placed: UnixMillis,
+    /// A called us.
+    inbound: bool,
+    /// The flow of an inbound call has begun.
+    started: bool,
+    plan: Plan,
+    paid: [Option<Duration>; 2],
+    legs: [Option<Leg>; 2],
+    inbox: VecDeque<Input>,
+    bridged: Option<UnixMillis>,
+    decided: Option<(Outcome, Side)>,
+    recording: Recording,
+}
+
+impl Call {
+    pub(crate) fn new(
+        w: &mut World,
+        id: CallId,
+        command: CallCommand,
+        plan: Plan,
+        arrival: Option<Arrival>,
+    ) -> Call {
+        let mut trace = Trace::new(id, w.now);
+        let inbound = arrival.is_some();
+        let a =
+            arrival.map(|arrival| Leg::arrived(w, &mut trace, LegId::new(id, LegNo::A), arrival));
+        Call {
+            id,
+            command,
+            phase: Phase::Authorizing { waiting: Vec::new(), doomed: None },
+            trace,
+            placed: w.now.wall,
+            inbound,
+            started: false,
+            plan,
+            paid: [None; 2],
+            legs: [a, None],
+            inbox: VecDeque::new(),
+            bridged: None,
+            decided: None,
+            recording: Recording::None,
+        }
+    }
+
+    /// True while it occupies one of its merchant's places.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Authorizing { .. } | Phase::Live)
+    }
+
+    /// True when proof of its life is due.
+    pub(crate) fn is_dialled(&self) -> bool {
+        matches!(self.phase, Phase::Live | Phase::Closing)
+    }
+
+    /// Legs that are not down, and ports that are not given back.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let legs = self.legs.iter().flatten();
+        (
+            legs.clone().filter(|leg| !leg.is_down()).count(),
+            legs.filter(|leg| !leg.is_closed()).count(),
+        )
+    }
+
+    /// As operators see it.
+    pub(crate) fn view(&self) -> LiveCall {
+        let state = match self.phase {
+            Phase::Authorizing { .. } | Phase::Live => self.plan.flow.word(),
+            Phase::Closing | Phase::Settling { .. } => "ending",
+        };
+        LiveCall {
+            call: self.id,
+            merchant: self.command.merchant,
+            sub_account: self.command.sub_account,
+            state: state.to_owned(),
+            a: self.command.a.as_sent.clone(),
+            b: self.command.b.as_sent.clone(),
+            since: self.placed,
+            bridged: self.bridged,
+        }
+    }
+
+    /// The holds are there: begin.
+    pub(crate) fn granted(&mut self, w: &mut World, paid: &[Paid]) {
+        let Phase::Authorizing { doomed, .. } = &self.phase else {
+            return;
+        };
+        let doomed = *doomed;
+        w.timers.cancel(Key::call(self.id, Timer::Authorize));
+        self.phase = Phase::Live;
+        for no in LEGS {
+            let quoted = paid.iter().find(|paid| paid.leg == no);
+            // A leg that was not quoted costs nothing; one that was and got no answer is covered for
+            // no time at all.
+            self.paid[usize::from(no.0)] = match quoted {
+                Some(paid) => paid.until,
+                None if no == LegNo::A && self.inbound => None,
+                None => Some(Duration::ZERO),
+            };
+        }
+        let rings = self.command.a.ring + self.command.b.ring;
+        let deadline = w.now.mono + rings + self.plan.max_talk + DEADLINE_ROOM;
+        w.timers.set(Key::call(self.id, Timer::Deadline), deadline);
+        self.with(LegNo::A, |leg, trace| leg.admitted(w, trace));
+        match doomed {
+            Some(failure) => self.inbox.push_back(Input::Cut(failure)),
+            None if self.inbound => self.start_dial(w),
+            None => {
+                let mut orders = Vec::new();
+                self.plan.flow = Flow::Callback(Callback::start(&mut orders));
+                self.perform(w, orders);
+            }
+        }
+        self.run(w);
+    }
+
+    /// Ends the call; while the ledger is asked, as soon as it has answered.
+    pub(crate) fn cut(&mut self, w: &mut World, failure: Failure) -> bool {
+        match &mut self.phase {
+            Phase::Authorizing { doomed, .. } => {
+                doomed.get_or_insert(failure);
+                true
+            }
+            Phase::Live => {
+                self.feed(w, Input::Cut(failure));
+                true
+            }
+            Phase::Closing | Phase::Settling { .. } => false,
+        }
+    }
+
+    /// Lets a leg digest something; what it tells goes to the flow.
+    pub(crate) fn on_leg(
+        &mut self,
+        w: &mut World,
+        no: LegNo,
+        digest: impl FnOnce(
+            &mut Leg,
+            &mut World,
+            &mut Trace,
+            &[facts::media::Codec],
+        ) -> Option<LegEvent>,
+    ) {
+        let at = usize::from(no.0);
+        let like = self.legs.get(1 - at.min(1)).and_then(Option::as_ref).map(Leg::codecs);
+        let Some(Some(leg)) = self.legs.get_mut(at) else {
+            return;
+        };
+        let event = digest(leg, w, &mut self.trace, &like.unwrap_or_default());
+        if let Some(event) = event {
+            self.inbox.push_back(Input::Leg(no, event));
+        }
+        self.run(w);
+    }
+
+    pub(crate) fn feed(&mut self, w: &mut World, input: Input) {
+        self.inbox.push_back(input);
+        self.run(w);
+    }
+
+    /// A deadline of this call or of one of its legs has come.
+    pub(crate) fn expired(&mut self, w: &mut World, key: Key) {
+        let no = key.leg.unwrap_or(LegNo::A);
+        match key.timer {
+            Timer::Open => self.on_leg(w, no, |leg, w, trace, _| leg.unheard(w, trace)),
+            Timer::Ring => self.on_leg(w, no, |leg, w, trace, _| leg.unanswered(w, trace)),
+            Timer::Response => self.on_leg(w, no, Leg::unresponsive),
+            Timer::Extend => self.on_leg(w, no, |leg, w, trace, _| {
+                leg.extend(w, trace);
+                None
+            }),
+            Timer::Warn => {
+                let due = self.legs.get_mut(usize::from(no.0)).and_then(Option::as_mut);
+                if due.is_some_and(Leg::warn) {
+                    self.beep(w);
+                }
+            }
+            Timer::MaxWarn => self.beep(w),
+            Timer::Paid => {
+                let failure = Failure::new(Origin::Billing, Kind::CreditExhausted);
+                self.feed(w, Input::Cut(failure));
+            }
+            Timer::Max => self.feed(w, Input::Cut(ours(Kind::MaxDuration))),
+            Timer::Prompt => self
+                .on_leg(w, no, |leg, w, _, _| leg.prompt_over(w).then_some(LegEvent::PromptOver)),
+            Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
+            Timer::Close => self.settle(w),
+            Timer::Settle => self.settle_again(w),
+            Timer::Authorize => {}
+        }
+    }
+
+    /// News from the media plane about this call.
+    pub(crate) fn media(&mut self, w: &mut World, event: MediaEvent) {
+        match event {
+            MediaEvent::Opened { leg, local } => self.opened(w, leg.no, local),
+            MediaEvent::OpenFailed { leg } => self.on_leg(w, leg.no, |leg, w, trace, _| {
+                leg.port_gone(None);
+                leg.unheard(w, trace)
+            }),
+            MediaEvent::Started { leg } => self.on_leg(w, leg.no, |leg, _, _, _| leg.sounding()),
+            MediaEvent::Silent { leg, since } => {
+                self.on_leg(w, leg.no, |leg, w, trace, _| leg.silent(w, trace, since));
+            }
+            MediaEvent::Played { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
+                leg.prompt_over(w).then_some(LegEvent::PromptOver)
+            }),
+            MediaEvent::Digit { .. } => {}
+            MediaEvent::Recorded { file, .. } => self.recorded(w, Some(file)),
+            MediaEvent::RecordingFailed { .. } => self.recorded(w, None),
+            MediaEvent::Closed { leg, stats } => self.on_leg(w, leg.no, |leg, _, _, _| {
+                leg.port_gone(Some(stats));
+                None
+            }),
+        }
+    }
+
+    fn opened(&mut self, w: &mut World, no: LegNo, local: SocketAddr) {
+        let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) else {
+            return;
+        };
+        if !leg.opened(w, local) {
+            return;
+        }
+        if !leg.is_inbound() {
+            self.on_leg(w, no, Leg::invite);
+            return;
+        }
+        self.on_leg(w, no, |leg, w, trace, _| leg.wait(w, trace));
+        self.start_dial(w);
+        self.run(w);
+    }
+
+    /// An inbound call goes on when the ledger has granted it and A's offer was read.
+    fn start_dial(&mut self, w: &mut World) {
+        let waiting = self.legs[0].as_ref().is_some_and(Leg::is_waiting);
+        if self.started || !waiting || !matches!(self.phase, Phase::Live) {
+            return;
+        }
+        self.started = true;
+        let mut orders = Vec::new();
+        self.plan.flow = Flow::Dial(Dial::start(&mut orders));
+        self.perform(w, orders);
+    }
+
+    /// Sends away whoever called us; the call is not to be.
+    pub(crate) fn turn_away(&mut self, w: &mut World, kind: Kind) {
+        let release = Release { by: Side::Platform, failure: Some(ours(kind)) };
+        self.with(LegNo::A, |leg, trace| leg.release(w, trace, release));
+    }
+
+    fn recorded(&mut self, w: &mut World, file: Option<RecordedFile>) {
+        self.recording = match file {
+            Some(file) => Recording::Done(file),
+            None => Recording::None,
+        };
+        self.close(w);
+    }
+
+    fn beep(&mut self, w: &mut World) {
+        for leg in self.legs.iter_mut().flatten() {
+            leg.beep(w);
+        }
+    }
+
+    /// Runs the flow until nothing is left to tell it.
+    fn run(&mut self, w: &mut World) {
+        for _ in 0..INPUTS_MAX {
+            let Some(input) = self.inbox.pop_front() else {
+                break;
+            };
+            let mut orders = Vec::new();
+            self.plan.flow = self.plan.flow.step(input, &mut orders);
+            self.perform(w, orders);
+        }
+        self.close(w);
+    }
+
+    fn perform(&mut self, w: &mut World, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Dial(no) => self.dial(w, no),
+                Order::Join => self.join(w),
+                Order::Decide(outcome, by) => {
+                    self.decided.get_or_insert((outcome, by));
+                }
+                Order::Alert(no) => self.with(no, |leg, _| leg.pass_on(w, false)),
+                Order::Early(no) => self.with(no, |leg, _| leg.pass_on(w, true)),
+                Order::Accept(no) => self.with(no, |leg, trace| leg.accept(w, trace)),
+                Order::Hear(no, what) => {
+                    let language = self.plan.language.clone();
+                    self.with(no, |leg, _| leg.hear(w, what, &language));
+                }
+                Order::Release(no, release) => {
+                    self.with(no, |leg, trace| leg.release(w, trace, release));
+                }
+            }
+        }
+    }
+
+    fn with(&mut self, no: LegNo, act: impl FnOnce(&mut Leg, &mut Trace)) {
+        if let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) {
+            act(leg, &mut self.trace);
+        }
+    }
+
+    fn dial(&mut self, w: &mut World, no: LegNo) {
+        let at = usize::from(no.0);
+        let party = if no == LegNo::A { &self.command.a } else { &self.command.b };
+        let target = &self.plan.targets[at];
+        let called = leg::called(target.number(), party, self.plan.hops_left);
+        let shown = self.plan.shown[at].as_ref();
+        let id = LegId::new(self.id, no);
+        match Leg::dial(w, id, &called, target, shown, self.paid[at]) {
+            Ok(leg) => self.legs[at] = Some(leg),
+            Err(failure) => self.inbox.push_back(Input::Leg(no, LegEvent::Failed(failure))),
+        }
+    }
+
+    fn join(&mut self, w: &mut World) {
+        self.bridged = Some(self.trace.wall(w.now.mono));
+        let language = self.plan.language.clone();
+        for no in LEGS {
+            self.with(no, |leg, _| leg.hear(w, Hear::Peer, &language));
+        }
+        if self.command.record {
+            self.recording = Recording::Running;
+            let word = w.unguessable();
+            w.media(MediaCommand::Record {
+                call: self.id,
+                left: LegId::new(self.id, LegNo::A),
+                right: LegId::new(self.id, LegNo::B),
+                file: format!("{}/{}_{word}.mp3", &word[..2], self.id),
+            });
+        }
+        let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
+        let end = w.now.mono + self.plan.max_talk;
+        w.timers.set(Key::call(self.id, Timer::Max), end);
+        if self.plan.max_talk > warning {
+            w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
+        }
+    }
+
+    /// Takes the steps to the record that can be taken now.
+    fn close(&mut self, w: &mut World) {
+        if !matches!(self.phase, Phase::Live | Phase::Closing) || !self.plan.flow.ending() {
+            return;
+        }
+        if self.recording == Recording::Running {
+            self.recording = Recording::Closing;
+            w.media(MediaCommand::StopRecording { call: self.id });
+        }
+        if !self.legs.iter().flatten().all(Leg::is_down) {
+            return;
+        }
+        if matches!(self.phase, Phase::Live) {
+            self.phase = Phase::Closing;
+            w.timers.cancel_call(self.id);
+            w.timers.set(Key::call(self.id, Timer::Close), w.now.mono + w.config.close);
+        }
+        let quiet = self.recording != Recording::Closing;
+        if quiet && self.legs.iter().flatten().all(Leg::is_closed) {
+            self.settle(w);
+        }
+    }
+
+    fn settle(&mut self, w: &mut World) {
+        if !matches!(self.phase, Phase::Closing) {
+            return;
+        }
+        w.timers.cancel_call(self.id);
+        let legs: Vec<_> = self
+            .legs
+            .iter()
+            .flatten()
+            .filter(|leg| leg.attempted)
+            .map(|leg| leg.facts.clone())
+            .collect();
+        let now = self.trace.wall(w.now.mono);
+        let (outcome, released_by) =
+            self.decided.unwrap_or((Outcome::Failed(ours(Kind::Internal)), Side::Platform));
+        let facts = CallFacts {
+            call: self.id,
+            command: self.command.clone(),
+            placed: self.placed,
+            bridged: self.bridged,
+            ended: legs.iter().filter_map(|leg| leg.ended).max().unwrap_or(now),
+            outcome,
+            released_by,
+            legs,
+            recording: match &self.recording {
+                Recording::Done(file) => Some(file.clone()),
+                Recording::None | Recording::Running | Recording::Closing => None,
+            },
+        };
+        self.put_on_record(w, facts);
+    }
+
+    fn put_on_record(&mut self, w: &mut World, facts: CallFacts) {
+        w.emit(Effect::Settle(Box::new(facts.clone())));
+        self.phase = Phase::Settling { facts: Box::new(facts), tries: 0 };
+    }
+
+    /// The facts were not written: later again, and again.
+    pub(crate) fn settle_failed(&mut self, w: &mut World) {
+        if let Phase::Settling { tries, .. } = &mut self.phase {
+            let pause = SETTLE_AGAIN_MAX.min(SETTLE_AGAIN * 2_u32.pow((*tries).min(5)));
+            *tries += 1;
+            w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + pause);
+        }
+    }
+
+    fn settle_again(&mut self, w: &mut World) {
+        if let Phase::Settling { facts, .. } = &self.phase {
+            w.emit(Effect::Settle(facts.clone()));
+        }
+    }
+
+    /// A call of the last process, whose facts are all that is left of it.
+    pub(crate) fn closed(w: &mut World, facts: CallFacts, plan: Plan) -> Call {
+        let mut call = Call::new(w, facts.call, facts.command.clone(), plan, None);
+        call.placed = facts.placed;
+        call.bridged = facts.bridged;
+        call.put_on_record(w, facts);
+        call
+    }
+}

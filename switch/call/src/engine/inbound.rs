@@ -1,0 +1,218 @@
+//! An INVITE that came: from whom, to whom, may it.
+
+use std::time::Duration;
+
+use facts::settings::{Snapshot, Trunk};
+use facts::{
+    CallCommand, Dialect, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId, TrunkId,
+};
+use sip::endpoint::{Flow, SessionId};
+use sip::wire::{HeaderName, Message, Reason, Uri};
+
+use crate::call::Plan;
+use crate::flow::{Dial, Flow as Program};
+use crate::leg::{Arrival, Called};
+use crate::route;
+
+use super::Engine;
+
+/// How long an inbound call rings.
+const RING: Duration = Duration::from_secs(60);
+/// Seconds after which a refused carrier may try again.
+const RETRY_AFTER: &str = "5";
+
+/// Who calls whom, read off an INVITE.
+struct Intent {
+    merchant: MerchantId,
+    sub_account: Option<SubAccountId>,
+    caller: Number,
+    caller_as_sent: String,
+    callee: Number,
+    callee_as_sent: String,
+    /// Caller id to show to the callee.
+    shown: Option<Number>,
+    trunk: Option<TrunkId>,
+}
+
+impl Engine {
+    /// A new INVITE. 100 has been sent already.
+    pub(super) fn invited(&mut self, session: SessionId, request: &Message, flow: Flow) {
+        if self.drain.is_some() {
+            self.refuse(session, Kind::Shutdown);
+            return;
+        }
+        let snapshot = self.world.snapshot.clone();
+        // A carrier is who sends from its configured addresses; nothing a message says makes one.
+        let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
+            trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
+        });
+        let intent = match carrier {
+            Some((id, trunk)) => {
+                if !self.world.trunk_legs.room(*id, trunk.max_calls) {
+                    self.refuse(session, Kind::Congestion);
+                    return;
+                }
+                from_trunk(&snapshot, *id, trunk, request)
+            }
+            None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
+                Ok(user) => from_extension(&snapshot, &user, request),
+                Err(challenges) => {
+                    let now = self.world.now.mono;
+                    if self.is_home(request) {
+                        self.world.endpoint.reject(now, session, 401, challenges);
+                    } else {
+                        self.world.endpoint.reject(now, session, 403, Vec::new());
+                    }
+                    return;
+                }
+            },
+        };
+        let begun = intent.and_then(|intent| self.arrive(session, intent, request));
+        if let Err(kind) = begun {
+            self.refused += 1;
+            self.refuse(session, kind);
+        }
+    }
+
+    fn arrive(
+        &mut self,
+        session: SessionId,
+        intent: Intent,
+        request: &Message,
+    ) -> Result<(), Kind> {
+        let hops_left = request.max_forwards().ok().flatten();
+        self.admit(intent.merchant).map_err(Refusal::kind)?;
+        let target = self.target(&intent.callee).map_err(Refusal::kind)?;
+        let w = &self.world;
+        let merchant = w.snapshot.merchants.get(&intent.merchant).ok_or(Kind::Blocked)?;
+        let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
+        let arrival = Arrival {
+            session,
+            called: Called {
+                number: intent.caller.clone(),
+                as_sent: intent.caller_as_sent.clone(),
+                ring: RING,
+                hops_left: None,
+            },
+            shown: intent.caller_as_sent.clone(),
+            trunk: intent.trunk,
+            trunk_name: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
+            offer: Some(request.body_bytes()).filter(|body| !body.is_empty()),
+        };
+        let plan = Plan {
+            flow: Program::Dial(Dial::DialingB { early: false }),
+            targets: [route::Target::Public(intent.caller.clone()), target],
+            shown: [None, intent.shown],
+            language: merchant.language.clone(),
+            max_talk: merchant.max_talk,
+            // RFC 7332 §4 and RFC 3261 §16.6 step 3: two switches must not ring each other for ever.
+            hops_left: hops_left.map(|hops| hops.saturating_sub(1)),
+        };
+        let party =
+            |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
+        let command = CallCommand {
+            dialect: Dialect::Rest,
+            merchant: intent.merchant,
+            sub_account: intent.sub_account,
+            app: String::new(),
+            a: party(intent.caller, intent.caller_as_sent),
+            b: party(intent.callee, intent.callee_as_sent),
+            max_talk: None,
+            record: false,
+            key: None,
+            pushes: Vec::new(),
+            custom: String::new(),
+        };
+        self.begin(command, plan, Some(arrival), &[LegNo::B]);
+        Ok(())
+    }
+
+    /// Refuses an INVITE with the row's status and cause.
+    pub(super) fn refuse(&mut self, session: SessionId, kind: Kind) {
+        let row = kind.row();
+        let reason = Reason::q850(u16::from(row.q850), row.label).to_string().into_bytes();
+        let mut headers = vec![("Reason".to_owned(), reason)];
+        if row.sip == 503 {
+            headers.push(("Retry-After".to_owned(), RETRY_AFTER.as_bytes().to_vec()));
+        }
+        self.world.endpoint.reject(self.world.now.mono, session, row.sip, headers);
+    }
+
+    /// True when From claims our realm or one of our addresses: somebody who may have a password here.
+    fn is_home(&self, request: &Message) -> bool {
+        let Ok(from) = request.from() else {
+            return false;
+        };
+        let host = from.uri.host;
+        let listeners = &self.world.config.sip.listeners;
+        host.as_str().eq_ignore_ascii_case(&self.world.snapshot.realm)
+            || listeners.iter().any(|listener| {
+                host.ip() == Some(listener.advertised.ip()) || host.ip() == Some(listener.bind.ip())
+            })
+    }
+}
+
+fn from_trunk(
+    snapshot: &Snapshot,
+    id: TrunkId,
+    trunk: &Trunk,
+    request: &Message,
+) -> Result<Intent, Kind> {
+    let dialled = dialled(request)?;
+    let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
+    let user = snapshot.inbound.get(number.digits()).ok_or(Kind::Unallocated)?;
+    let extension = snapshot.extensions.get(user).ok_or(Kind::Unallocated)?;
+    // A trunk is trusted to assert who calls (RFC 3325 §5).
+    let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok();
+    let caller = asserted
+        .or_else(|| request.from().ok())
+        .and_then(|from| from.uri.user_text())
+        .unwrap_or_default();
+    let number = route::read(trunk, &snapshot.plan, &caller);
+    Ok(Intent {
+        merchant: extension.merchant,
+        sub_account: extension.sub_account,
+        shown: number.clone(),
+        caller: number.unwrap_or(Number::Short(String::new())),
+        caller_as_sent: caller,
+        callee: Number::Internal(user.clone()),
+        callee_as_sent: dialled,
+        trunk: Some(id),
+    })
+}
+
+fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<Intent, Kind> {
+    let extension = snapshot.extensions.get(user).ok_or(Kind::Blocked)?;
+    let dialled = dialled(request)?;
+    let callee = if snapshot.extensions.contains_key(&dialled) {
+        Number::Internal(dialled.clone())
+    } else {
+        snapshot.plan.parse(&dialled).map_err(|_| Kind::InvalidNumber)?
+    };
+    let merchant = snapshot.merchants.get(&extension.merchant);
+    let public = merchant
+        .and_then(|merchant| merchant.shown.clone())
+        .or_else(|| extension.bound_phone.clone())
+        .map(Number::E164);
+    let shown = match &callee {
+        Number::Internal(_) => Some(Number::Internal(user.to_owned())),
+        Number::E164(_) | Number::Short(_) => public,
+    };
+    Ok(Intent {
+        merchant: extension.merchant,
+        sub_account: extension.sub_account,
+        caller: Number::Internal(user.to_owned()),
+        caller_as_sent: user.to_owned(),
+        callee,
+        callee_as_sent: dialled,
+        shown,
+        trunk: None,
+    })
+}
+
+/// The user part of the Request-URI, or the number of a `tel:` URI.
+fn dialled(request: &Message) -> Result<String, Kind> {
+    let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
+    let uri = uri.ok_or(Kind::InvalidNumber)?;
+    uri.number().or_else(|| uri.user_text()).ok_or(Kind::InvalidNumber)
+}

@@ -1,0 +1,392 @@
+//! All calls. The engine owns the tables and hands each fact to the call it concerns; what a fact
+//! means is decided in flows and legs.
+
+mod inbound;
+mod place;
+mod recover;
+mod register;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use facts::command::LiveCall;
+use facts::media::MediaEvent;
+use facts::settings::Snapshot;
+use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now};
+use sip::endpoint::{Event, Flow, SessionId};
+
+use crate::admission::{Occupancy, Rates};
+use crate::call::Call;
+use crate::config::EngineConfig;
+use crate::event::{Answer, Command, Counts, Effect, Reply, ours};
+use crate::leg::Final;
+use crate::timers::Timer;
+use crate::world::World;
+
+/// Deadlines handled in one step; the rest is due at once again.
+const DEADLINES_MAX: usize = 1_000;
+
+/// Every live call, registration and SIP dialog of a process.
+///
+/// After each `handle_*` drain [`Engine::poll_effect`], then ask [`Engine::poll_timeout`].
+pub struct Engine {
+    world: World,
+    calls: BTreeMap<CallId, Call>,
+    ids: CallIds,
+    /// The call that each request key is at.
+    keys: BTreeMap<(MerchantId, Dialect, String), CallId>,
+    /// Live calls by merchant: what limits are read off.
+    places: Occupancy<MerchantId, CallId>,
+    merchant_rates: Rates<MerchantId>,
+    rate: Rates<()>,
+    register: register::Desk,
+    alive_at: Option<Instant>,
+    drain: Option<Drain>,
+    refused: u64,
+}
+
+/// Draining was asked for.
+struct Drain {
+    /// When the calls that are left are ended.
+    deadline: Instant,
+    cut: bool,
+    told: bool,
+}
+
+impl Engine {
+    /// An engine without any state.
+    #[must_use]
+    pub fn new(config: EngineConfig, snapshot: Arc<Snapshot>, now: Now) -> Engine {
+        Engine {
+            ids: CallIds::new(config.node),
+            register: register::Desk::new(&config),
+            world: World::new(config, snapshot, now),
+            calls: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            places: Occupancy::default(),
+            merchant_rates: Rates::default(),
+            rate: Rates::default(),
+            alive_at: None,
+            drain: None,
+            refused: 0,
+        }
+    }
+
+    /// One datagram, or one message cut from a stream.
+    pub fn handle_message(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        self.world.now = now;
+        self.world.endpoint.handle_message(now.mono, flow, bytes);
+        self.pump();
+    }
+
+    /// A message could not be sent over this flow, or its connection is gone.
+    pub fn handle_flow_error(&mut self, now: Now, flow: Flow) {
+        self.world.now = now;
+        let changes = self.world.registrar.flow_died(&flow);
+        self.world.keep(changes);
+        self.world.endpoint.handle_flow_error(now.mono, flow);
+        self.pump();
+    }
+
+    /// The outcome of an effect.
+    pub fn handle_reply(&mut self, now: Now, reply: Reply) {
+        self.world.now = now;
+        match reply {
+            Reply::Authorized { call, answer } => self.authorized(call, answer),
+            Reply::AuthorizeFailed { call } => self.authorize_failed(call),
+            Reply::Extended { leg, step, answer } => self.on_leg(leg, |call, w| {
+                call.on_leg(w, leg.no, |leg, w, _, _| {
+                    leg.extended(w, step, answer);
+                    None
+                });
+            }),
+            Reply::ExtendFailed { leg, step } => self.on_leg(leg, |call, w| {
+                call.on_leg(w, leg.no, |leg, w, _, _| {
+                    leg.extend_failed(w, step);
+                    None
+                });
+            }),
+            Reply::Settled { call } => self.forget(call),
+            Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
+            Reply::Bindings(saved) => {
+                let changes = self.world.registrar.restore(now, saved);
+                self.world.keep(changes);
+            }
+        }
+        self.pump();
+    }
+
+    /// News from the media plane.
+    pub fn handle_media(&mut self, now: Now, event: MediaEvent) {
+        self.world.now = now;
+        let id = match &event {
+            MediaEvent::Opened { leg, .. }
+            | MediaEvent::OpenFailed { leg }
+            | MediaEvent::Started { leg }
+            | MediaEvent::Silent { leg, .. }
+            | MediaEvent::Digit { leg, .. }
+            | MediaEvent::Played { leg }
+            | MediaEvent::Closed { leg, .. } => leg.call,
+            MediaEvent::Recorded { call, .. } | MediaEvent::RecordingFailed { call } => *call,
+        };
+        self.on_call(id, |call, w| call.media(w, event));
+        self.pump();
+    }
+
+    /// A wish of the shell's clients.
+    pub fn handle_command(&mut self, now: Now, command: Command) {
+        self.world.now = now;
+        match command {
+            Command::Place { token, command } => self.place(token, *command),
+            Command::HangUp { token, call } => {
+                let mut live = false;
+                self.on_call(call, |call, w| live = call.cut(w, ours(Kind::HungUpByUs)));
+                self.answer(token, Answer::HungUp(live));
+            }
+            Command::Live { token } => self.answer(token, Answer::Live(self.live())),
+            Command::Bindings { token } => {
+                let list = self.world.registrar.list(now.mono);
+                self.answer(token, Answer::Bindings(list));
+            }
+            Command::Settings(snapshot) => self.world.snapshot = snapshot,
+            Command::Drain { grace } => {
+                let deadline = now.mono + grace;
+                match &mut self.drain {
+                    Some(drain) => drain.deadline = drain.deadline.min(deadline),
+                    None => self.drain = Some(Drain { deadline, cut: false, told: false }),
+                }
+            }
+            Command::Recover(open) => self.recover(*open),
+        }
+        self.pump();
+    }
+
+    /// The instant of [`Engine::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.world.now = now;
+        self.world.endpoint.handle_timeout(now.mono);
+        self.pump();
+        for _ in 0..DEADLINES_MAX {
+            let Some(key) = self.world.timers.pop(now.mono) else {
+                break;
+            };
+            if key.timer == Timer::Authorize {
+                self.authorize_late(key.call);
+            } else {
+                self.on_call(key.call, |call, w| call.expired(w, key));
+            }
+        }
+        let changes = self.world.registrar.expire(now.mono);
+        self.world.keep(changes);
+        if self.alive_at.is_some_and(|at| at <= now.mono) {
+            self.alive_at = None;
+            let calls: Vec<CallId> =
+                self.calls.values().filter(|call| call.is_dialled()).map(|call| call.id).collect();
+            if !calls.is_empty() {
+                self.world.emit(Effect::Alive { calls, at: now.wall });
+            }
+        }
+        self.pump();
+    }
+
+    /// When [`Engine::handle_timeout`] is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let drain = self.drain.as_ref().filter(|drain| !drain.cut).map(|drain| drain.deadline);
+        [
+            self.world.endpoint.poll_timeout().map(|(at, _)| at),
+            self.world.timers.next(),
+            self.world.registrar.next(),
+            self.alive_at,
+            drain,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next thing to do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.world
+            .effects
+            .pop_front()
+            .or_else(|| self.world.endpoint.poll_transmit().map(Effect::Transmit))
+    }
+
+    /// The live calls, oldest first.
+    #[must_use]
+    pub fn live(&self) -> Vec<LiveCall> {
+        self.calls
+            .values()
+            .filter(|call| call.is_live() || call.is_dialled())
+            .map(Call::view)
+            .collect()
+    }
+
+    /// Sizes of the tables.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let sip = self.world.endpoint.counts();
+        let (legs, ports) = self
+            .calls
+            .values()
+            .map(Call::held)
+            .fold((0, 0), |(legs, ports), (l, p)| (legs + l, ports + p));
+        Counts {
+            calls: self.calls.len(),
+            legs,
+            ports,
+            places: self.places.total(),
+            trunk_legs: self.world.trunk_legs.total(),
+            transactions: sip.client_transactions + sip.server_transactions,
+            sessions: sip.sessions + sip.lingering,
+            bindings: self.world.registrar.len(),
+            timers: self.world.timers.len(),
+            refused: self.refused,
+        }
+    }
+
+    /// Digests what the endpoint has to tell, then looks after the calls as a whole.
+    fn pump(&mut self) {
+        while let Some(event) = self.world.endpoint.poll_event() {
+            self.event(event);
+        }
+        let now = self.world.now;
+        if self.alive_at.is_none() && !self.calls.is_empty() {
+            self.alive_at = Some(now.mono + self.world.config.alive);
+        }
+        let Some(drain) = &mut self.drain else {
+            return;
+        };
+        if self.calls.is_empty() && !std::mem::replace(&mut drain.told, true) {
+            self.world.emit(Effect::Drained);
+        }
+        let Some(drain) = &mut self.drain else {
+            return;
+        };
+        if drain.deadline <= now.mono && !std::mem::replace(&mut drain.cut, true) {
+            let ids: Vec<CallId> = self.calls.keys().copied().collect();
+            for id in ids {
+                self.on_call(id, |call, w| {
+                    call.cut(w, ours(Kind::Shutdown));
+                });
+            }
+            self.pump();
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Invite { session, request, flow } => self.invited(session, &request, flow),
+            Event::Request { id, request, flow } => self.requested(id, &request, flow),
+            Event::Progress { session, code, sdp, to_tag, .. } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, trace, _| {
+                        leg.progress(w, trace, (code, to_tag), sdp)
+                    });
+                });
+            }
+            Event::Answered { session, sdp, to_tag } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, trace, _| leg.answered(w, trace, sdp, &to_tag));
+                });
+            }
+            Event::Failed { session, code, q850, local, .. } => {
+                let answer = Final { code, q850, local };
+                self.on_session(session, true, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, trace, like| leg.failed(w, trace, answer, like));
+                });
+            }
+            Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp));
+            }),
+            Event::Cancelled { session, .. } => self.on_session(session, true, |call, w, no| {
+                call.on_leg(w, no, |leg, w, trace, _| leg.cancelled(w, trace));
+            }),
+            Event::Reinvite { session, sdp } => {
+                if !self.world.sessions.contains_key(&session) {
+                    self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
+                }
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, _, _| {
+                        leg.reinvited(w, sdp);
+                        None
+                    });
+                });
+            }
+            Event::Ended { session, cause, reason } => {
+                self.on_session(session, true, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, trace, _| {
+                        leg.ended(w, trace, cause, reason.as_ref())
+                    });
+                });
+            }
+            Event::ByeDone { session } => {
+                self.world.sessions.remove(&session);
+            }
+            // We send neither re-INVITEs nor requests of our own yet, and keys by signalling are
+            // answered below.
+            Event::ReinviteAnswered { .. }
+            | Event::ReinviteFailed { .. }
+            | Event::Info { .. }
+            | Event::Response { .. } => {}
+        }
+    }
+
+    fn on_session(
+        &mut self,
+        session: SessionId,
+        last: bool,
+        act: impl FnOnce(&mut Call, &mut World, LegNo),
+    ) {
+        let leg = if last {
+            self.world.sessions.remove(&session)
+        } else {
+            self.world.sessions.get(&session).copied()
+        };
+        if let Some(leg) = leg {
+            self.on_call(leg.call, |call, w| act(call, w, leg.no));
+        }
+    }
+
+    fn on_leg(&mut self, leg: LegId, act: impl FnOnce(&mut Call, &mut World)) {
+        self.on_call(leg.call, act);
+    }
+
+    /// Lends the world to a call, then keeps the table of places true to it.
+    fn on_call(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut World)) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        act(call, &mut self.world);
+        if !call.is_live() {
+            self.places.leave(call.command.merchant, id);
+        }
+    }
+
+    fn forget(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else {
+            return;
+        };
+        self.world.timers.cancel_call(id);
+        self.places.leave(call.command.merchant, id);
+        if let Some(key) = &call.command.key {
+            let key = (call.command.merchant, key.dialect, key.key.clone());
+            if self.keys.get(&key) == Some(&id) {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    fn answer(&mut self, token: u64, answer: Answer) {
+        self.world.emit(Effect::Answer { token, answer });
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! From a request to a call: idempotency, limits, targets, the ledger's word.
+
+use facts::ledger::{Authorize, Authorized, LegQuote};
+use facts::settings::Merchant;
+use facts::{CallCommand, CallId, Kind, LegNo, MerchantId, Number, Placed, Refusal};
+
+use crate::call::{Call, LEGS, Phase, Plan};
+use crate::event::{Answer, Effect, ours};
+use crate::flow::{Callback, Flow};
+use crate::leg::Arrival;
+use crate::route::{self, Target};
+use crate::timers::{Key, Timer};
+
+use super::Engine;
+
+/// Requests that may wait for one answer of the ledger.
+const WAITING_MAX: usize = 32;
+
+impl Engine {
+    /// A callback. The answer comes when the holds are committed.
+    pub(super) fn place(&mut self, token: u64, command: CallCommand) {
+        if self.same_request(token, &command) {
+            return;
+        }
+        let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
+        match plan {
+            Ok(plan) => {
+                let id = self.begin(command, plan, None, &LEGS);
+                if let Some(Call { phase: Phase::Authorizing { waiting, .. }, .. }) =
+                    self.calls.get_mut(&id)
+                {
+                    waiting.push(token);
+                }
+            }
+            Err(refusal) => {
+                self.refused += 1;
+                self.answer(token, Answer::Placed(Err(refusal)));
+            }
+        }
+    }
+
+    /// Answers a request whose key a live call bears, without starting another one.
+    fn same_request(&mut self, token: u64, command: &CallCommand) -> bool {
+        let Some(key) = &command.key else {
+            return false;
+        };
+        let held = (command.merchant, key.dialect, key.key.clone());
+        let Some(call) = self.keys.get(&held).and_then(|id| self.calls.get_mut(id)) else {
+            return false;
+        };
+        let answer = match &mut call.phase {
+            _ if call.command.key.as_ref() != Some(key) => Err(Refusal::KeyConflict),
+            Phase::Authorizing { waiting, .. } if waiting.len() < WAITING_MAX => {
+                waiting.push(token);
+                return true;
+            }
+            Phase::Authorizing { .. } => Err(Refusal::Busy),
+            Phase::Live | Phase::Closing | Phase::Settling { .. } => {
+                Ok(Placed { call: call.id, duplicate: true })
+            }
+        };
+        self.answer(token, Answer::Placed(answer));
+        true
+    }
+
+    /// Whether this merchant may start a call now. Counts it when it may.
+    pub(super) fn admit(&mut self, id: MerchantId) -> Result<(), Refusal> {
+        let config = &self.world.config;
+        if self.drain.is_some() || self.calls.len() >= config.calls_max {
+            return Err(Refusal::Busy);
+        }
+        let merchant = self.world.snapshot.merchants.get(&id).ok_or(Refusal::UnknownMerchant)?;
+        if !merchant.enabled {
+            return Err(Refusal::Disabled);
+        }
+        let now = self.world.now.mono;
+        let Merchant { max_calls, calls_per_second, .. } = *merchant;
+        let room = self.places.room(id, max_calls)
+            && self.merchant_rates.room(id, calls_per_second, now)
+            && self.rate.room((), config.calls_per_second, now);
+        if !room {
+            return Err(Refusal::TooManyCalls);
+        }
+        self.merchant_rates.count(id, calls_per_second, now);
+        self.rate.count((), config.calls_per_second, now);
+        Ok(())
+    }
+
+    fn plan(&self, command: &CallCommand) -> Result<Plan, Refusal> {
+        let snapshot = &self.world.snapshot;
+        let merchant = snapshot.merchants.get(&command.merchant).ok_or(Refusal::UnknownMerchant)?;
+        if let Number::Internal(user) = &command.a.number {
+            let owner = snapshot.extensions.get(user).filter(|e| e.merchant == command.merchant);
+            if !owner.ok_or(Refusal::BadCaller)?.enabled {
+                return Err(Refusal::Disabled);
+            }
+        }
+        let targets = [self.target(&command.a.number)?, self.target(&command.b.number)?];
+        let default = merchant.shown.clone().map(Number::E164);
+        Ok(Plan {
+            flow: Flow::Callback(Callback::DialingA),
+            targets,
+            shown: [
+                command.a.shown.clone().or(default.clone()),
+                command.b.shown.clone().or(default),
+            ],
+            language: merchant.language.clone(),
+            max_talk: command.max_talk.map_or(merchant.max_talk, |max| max.min(merchant.max_talk)),
+            hops_left: None,
+        })
+    }
+
+    /// Where a number leads, if anywhere.
+    pub(super) fn target(&self, number: &Number) -> Result<Target, Refusal> {
+        let w = &self.world;
+        let target = route::target(&w.snapshot, |user| w.registrar.registered(user), number)
+            .ok_or(Refusal::NoRoute)?;
+        match &target {
+            Target::Public(number) if route::trunks(&w.snapshot, number).is_empty() => {
+                Err(Refusal::NoRoute)
+            }
+            _ => Ok(target),
+        }
+    }
+
+    /// Enters a call into the tables and asks the ledger for the legs that cost.
+    pub(super) fn begin(
+        &mut self,
+        command: CallCommand,
+        plan: Plan,
+        arrival: Option<Arrival>,
+        priced: &[LegNo],
+    ) -> CallId {
+        let w = &mut self.world;
+        let id = self.ids.next(w.now.wall);
+        let quotes = priced
+            .iter()
+            .map(|leg| LegQuote { leg: *leg, number: plan.targets[usize::from(leg.0)].number() });
+        let authorize = Authorize {
+            call: id,
+            command: command.clone(),
+            legs: quotes.collect(),
+            at: w.now.wall,
+        };
+        if let Some(key) = &command.key {
+            self.keys.insert((command.merchant, key.dialect, key.key.clone()), id);
+        }
+        self.places.enter(command.merchant, id);
+        self.calls.insert(id, Call::new(w, id, command, plan, arrival));
+        w.timers.set(Key::call(id, Timer::Authorize), w.now.mono + w.config.authorize);
+        w.emit(Effect::Authorize(Box::new(authorize)));
+        id
+    }
+
+    /// The ledger's word.
+    pub(super) fn authorized(&mut self, id: CallId, answer: Authorized) {
+        match answer {
+            Authorized::Granted { paid } => {
+                self.tell(id, |first| Ok(Placed { call: id, duplicate: !first }));
+                self.on_call(id, |call, w| call.granted(w, &paid));
+            }
+            Authorized::Existing { call } => {
+                self.tell(id, |_| Ok(Placed { call, duplicate: true }));
+                self.turn_away(id, Kind::Internal);
+            }
+            Authorized::Refused(refusal) => {
+                self.refused += 1;
+                self.tell(id, |_| Err(refusal));
+                self.turn_away(id, refusal.kind());
+            }
+        }
+    }
+
+    /// The ledger could not be asked.
+    pub(super) fn authorize_failed(&mut self, id: CallId) {
+        self.refused += 1;
+        self.tell(id, |_| Err(Refusal::Internal));
+        self.turn_away(id, Kind::Internal);
+    }
+
+    /// The ledger takes too long for whoever asks. Should it grant the call after all, the call is
+    /// closed at once and put on record: a repeat of the request then finds that record.
+    pub(super) fn authorize_late(&mut self, id: CallId) {
+        self.tell(id, |_| Err(Refusal::Internal));
+        self.on_call(id, |call, w| {
+            call.cut(w, ours(Kind::Internal));
+        });
+    }
+
+    /// Answers everybody who waits for the ledger; the first one is told apart.
+    fn tell(&mut self, id: CallId, answer: impl Fn(bool) -> Result<Placed, Refusal>) {
+        let Some(Call { phase: Phase::Authorizing { waiting, .. }, .. }) = self.calls.get_mut(&id)
+        else {
+            return;
+        };
+        for (at, token) in std::mem::take(waiting).into_iter().enumerate() {
+            self.answer(token, Answer::Placed(answer(at == 0)));
+        }
+    }
+
+    /// Forgets a call that never began. An inbound INVITE is refused with the row's status.
+    fn turn_away(&mut self, id: CallId, kind: Kind) {
+        let authorizing = |call: &Call| matches!(call.phase, Phase::Authorizing { .. });
+        if !self.calls.get(&id).is_some_and(authorizing) {
+            return;
+        }
+        self.on_call(id, |call, w| call.turn_away(w, kind));
+        self.forget(id);
+    }
+}

@@ -1,0 +1,119 @@
+//! Calls that were open when the last process died: end what can be ended, put them on record.
+
+use facts::ledger::{JournalLeg, OpenCall};
+use facts::record::LegState;
+use facts::{CallFacts, Failure, Kind, LegFacts, LegNo, Origin, Outcome, Side, UnixMillis};
+use sip::wire::Reason;
+
+use crate::call::{Call, Plan};
+use crate::flow::{Callback, Flow, side};
+use crate::route::Target;
+use crate::trace::Trace;
+
+use super::Engine;
+
+impl Engine {
+    /// Ends one call of the last process. Its legs that were up are billed to the last proof of life.
+    pub(super) fn recover(&mut self, open: OpenCall) {
+        if self.calls.contains_key(&open.call) {
+            return;
+        }
+        let crash = Failure::new(Origin::Us, Kind::Crash);
+        let told: u32 = open.legs.iter().map(|leg| states(&leg.facts)).sum();
+        let mut trace = Trace::resume(open.call, self.world.now, told);
+        let cut_short = open.legs.is_empty() || open.legs.iter().any(|l| l.facts.ended.is_none());
+        let mut legs = Vec::new();
+        for leg in open.legs {
+            self.hang_up(&leg);
+            let mut facts = leg.facts;
+            if facts.ended.is_none() {
+                facts.ended = Some(last_life(&facts, open.alive));
+                facts.released_by = Some(Side::Platform);
+                facts.failure = Some(crash);
+                facts.q850 = facts.q850.or(Some(Kind::Crash.row().q850));
+                trace.notify(&mut self.world, &facts, LegState::Disconnect);
+            }
+            legs.push(facts);
+        }
+        legs.sort_by_key(|leg| leg.no);
+        let (outcome, released_by) =
+            if cut_short { (Outcome::Failed(crash), Side::Platform) } else { how_it_went(&legs) };
+        let facts = CallFacts {
+            call: open.call,
+            placed: open.placed,
+            bridged: bridged(&legs),
+            ended: legs.iter().filter_map(|leg| leg.ended).max().unwrap_or(open.alive),
+            outcome,
+            released_by,
+            legs,
+            recording: None,
+            command: open.command,
+        };
+        let plan = Plan {
+            flow: Flow::Callback(Callback::DialingA),
+            targets: [
+                Target::Public(facts.command.a.number.clone()),
+                Target::Public(facts.command.b.number.clone()),
+            ],
+            shown: [None, None],
+            language: String::new(),
+            max_talk: std::time::Duration::ZERO,
+            hops_left: None,
+        };
+        if let Some(key) = &facts.command.key {
+            let key = (facts.command.merchant, key.dialect, key.key.clone());
+            self.keys.insert(key, facts.call);
+        }
+        let call = Call::closed(&mut self.world, facts, plan);
+        self.calls.insert(call.id, call);
+    }
+
+    /// The far end may still be talking: BYE, in the dialog as it was written down.
+    fn hang_up(&mut self, leg: &JournalLeg) {
+        let Some(dialog) = leg.dialog.as_ref().filter(|_| leg.facts.ended.is_none()) else {
+            return;
+        };
+        let now = self.world.now.mono;
+        if let Some(session) = self.world.endpoint.resume(now, dialog) {
+            let row = Kind::Crash.row();
+            let reason = Reason::q850(u16::from(row.q850), row.label);
+            self.world.endpoint.bye(now, session, Some(reason));
+        }
+    }
+}
+
+/// States of a leg that were told before the crash: the sequence goes on behind them.
+fn states(facts: &LegFacts) -> u32 {
+    let reached = [true, facts.progress.is_some(), facts.answered.is_some(), facts.ended.is_some()];
+    reached.into_iter().map(u32::from).sum()
+}
+
+/// The last instant at which a leg is known to have lived; never before its answer, never past what
+/// was paid.
+fn last_life(facts: &LegFacts, alive: UnixMillis) -> UnixMillis {
+    let Some(answered) = facts.answered else {
+        return alive.max(facts.invited);
+    };
+    let ended = alive.max(answered);
+    facts.paid_until.map_or(ended, |paid| ended.min(answered + paid))
+}
+
+fn bridged(legs: &[LegFacts]) -> Option<UnixMillis> {
+    let answered = |no| legs.iter().find(|leg| leg.no == no).and_then(|leg| leg.answered);
+    Some(answered(LegNo::A)?.max(answered(LegNo::B)?))
+}
+
+/// Every leg was down before the crash: only the record was missing.
+fn how_it_went(legs: &[LegFacts]) -> (Outcome, Side) {
+    let first = legs.iter().min_by_key(|leg| leg.ended);
+    let by = first.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
+    // B's failure is why the call failed even when A was let go for it; A's comes first otherwise.
+    if let Some(failure) = legs.iter().rev().find_map(|leg| leg.failure) {
+        return (Outcome::Failed(failure), by);
+    }
+    if bridged(legs).is_some() {
+        return (Outcome::Completed, by);
+    }
+    let origin = if by == side(LegNo::A) { Origin::LegA } else { Origin::LegB };
+    (Outcome::Failed(Failure::new(origin, Kind::Abandoned)), by)
+}

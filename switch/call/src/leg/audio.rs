@@ -1,0 +1,146 @@
+//! Offer and answer of one leg (RFC 3264), and what the media plane is told of them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use facts::LegId;
+use facts::media::{Codec, Direction, MediaCommand, PayloadMap, StreamSetup};
+use sip::offer::{self, Agreed, LocalAudio, LocalSession, OfferError, PendingOffer};
+
+/// The audio stream of one leg over its life.
+pub(super) struct Audio {
+    leg: LegId,
+    session: LocalSession,
+    /// Our latest offer. Kept after its first answer: an early dialog and the final answer, or two
+    /// branches of a fork, answer the same one.
+    pending: Option<PendingOffer>,
+    local: Option<LocalAudio>,
+    agreed: Option<Agreed>,
+}
+
+impl Audio {
+    pub(super) fn new(leg: LegId) -> Audio {
+        // Unique per leg: eight legs a call are more than there will be.
+        let id = (leg.call.0 << 3) | u64::from(leg.no.0 & 7);
+        Audio { leg, session: LocalSession::new(id), pending: None, local: None, agreed: None }
+    }
+
+    /// Our offer: what both the far end's carrier takes and the other leg prefers first, then the rest
+    /// of what the carrier takes (we transcode).
+    pub(super) fn offer(&mut self, local: SocketAddr, takes: &[Codec], like: &[Codec]) -> Bytes {
+        let mut order: Vec<Codec> =
+            like.iter().filter(|codec| takes.contains(codec)).copied().collect();
+        for codec in takes {
+            if !order.contains(codec) {
+                order.push(*codec);
+            }
+        }
+        let local = LocalAudio::new(local, order.into_iter().map(named).collect());
+        self.offer_of(local)
+    }
+
+    /// Our offer again, for an INVITE or re-INVITE that bears none (RFC 3261 §14.2).
+    pub(super) fn offer_again(&mut self, local: SocketAddr, takes: &[Codec]) -> Bytes {
+        match self.local.clone() {
+            Some(local) => self.offer_of(local),
+            None => self.offer(local, takes, &[]),
+        }
+    }
+
+    fn offer_of(&mut self, local: LocalAudio) -> Bytes {
+        self.local = Some(local.clone());
+        let pending = offer::offer(&mut self.session, local);
+        let sdp = Bytes::copy_from_slice(pending.sdp());
+        if let Some(old) = self.pending.replace(pending) {
+            old.withdraw();
+        }
+        sdp
+    }
+
+    /// Their answer to our latest offer.
+    pub(super) fn answered(
+        &mut self,
+        sdp: &[u8],
+        silence: Option<Duration>,
+    ) -> Result<MediaCommand, OfferError> {
+        let pending = self.pending.clone().ok_or(OfferError::Mismatch)?;
+        let agreed = pending.answered(sdp)?;
+        Ok(self.agree(agreed, silence))
+    }
+
+    /// Our answer to their offer; an error leaves the session as it was.
+    pub(super) fn answer(
+        &mut self,
+        local: SocketAddr,
+        takes: &[Codec],
+        remote: &[u8],
+        silence: Option<Duration>,
+    ) -> Result<(Bytes, MediaCommand), OfferError> {
+        let ours = match self.local.clone() {
+            Some(ours) => ours,
+            None => LocalAudio::new(local, takes.iter().copied().map(named).collect()),
+        };
+        let (sdp, agreed) = offer::answer(&mut self.session, remote, &ours)?;
+        self.local = Some(ours);
+        Ok((sdp.into(), self.agree(agreed, silence)))
+    }
+
+    /// The codecs agreed on, in the far end's order; empty before.
+    pub(super) fn agreed_codecs(&self) -> Vec<Codec> {
+        self.agreed.iter().flat_map(|agreed| &agreed.send).filter_map(known).collect()
+    }
+
+    /// What was agreed last, with the silence watch of a leg that is up.
+    pub(super) fn watched(&self, silence: Option<Duration>) -> Option<MediaCommand> {
+        self.agreed.as_ref().map(|agreed| setup(self.leg, agreed, silence))
+    }
+
+    fn agree(&mut self, agreed: Agreed, silence: Option<Duration>) -> MediaCommand {
+        let command = setup(self.leg, &agreed, silence);
+        self.agreed = Some(agreed);
+        command
+    }
+}
+
+fn setup(leg: LegId, agreed: &Agreed, silence: Option<Duration>) -> MediaCommand {
+    let map = |codecs: &[offer::Codec], event| PayloadMap {
+        audio: codecs
+            .iter()
+            .filter_map(|codec| Some((codec.payload_type, known(codec)?)))
+            .collect(),
+        event,
+    };
+    let direction = match agreed.direction {
+        offer::Direction::SendRecv => Direction::SendReceive,
+        offer::Direction::SendOnly => Direction::SendOnly,
+        offer::Direction::RecvOnly => Direction::ReceiveOnly,
+        offer::Direction::Inactive => Direction::Inactive,
+    };
+    // Whoever holds us may fall silent, and whoever we do not listen to surely does.
+    let watched = !agreed.held && agreed.direction.receives();
+    MediaCommand::Setup {
+        leg,
+        setup: StreamSetup {
+            remote: agreed.remote,
+            remote_rtcp: agreed.remote_rtcp,
+            rtcp_mux: agreed.rtcp_mux,
+            send: map(&agreed.send, agreed.send_event),
+            receive: map(&agreed.receive, agreed.receive_event),
+            direction,
+            ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
+            silence: silence.filter(|_| watched),
+        },
+    }
+}
+
+fn named(codec: Codec) -> offer::Codec {
+    match codec {
+        Codec::Pcmu => offer::Codec::pcmu(),
+        Codec::Pcma => offer::Codec::pcma(),
+    }
+}
+
+fn known(codec: &offer::Codec) -> Option<Codec> {
+    [Codec::Pcmu, Codec::Pcma].into_iter().find(|ours| named(*ours).same_encoding(codec))
+}

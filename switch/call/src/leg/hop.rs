@@ -1,0 +1,158 @@
+//! Next hops: a target and a caller id become the addresses of an INVITE.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use facts::media::Codec;
+use facts::settings::{self, Trunk};
+use facts::{Kind, LegId, Number, TrunkId};
+use sip::endpoint::{Credentials, Flow, Transport};
+use sip::wire::{Host, NameAddr, Uri};
+
+use crate::registrar::Entry;
+use crate::route::{self, HOPS_MAX, Target};
+use crate::world::World;
+
+/// One way to try.
+#[derive(Clone, Debug)]
+pub(crate) struct Hop {
+    /// The carrier; `None` for a registered contact.
+    pub(crate) trunk: Option<TrunkId>,
+    /// Its name; empty for a registered contact.
+    pub(crate) name: String,
+    pub(crate) uri: Uri,
+    pub(crate) flow: Flow,
+    pub(crate) from: NameAddr,
+    pub(crate) to: NameAddr,
+    /// User part of our Contact.
+    pub(crate) contact_user: String,
+    /// Caller id as written on the wire.
+    pub(crate) shown: String,
+    pub(crate) credentials: Option<Credentials>,
+    /// Codecs it takes, best first.
+    pub(crate) codecs: Vec<Codec>,
+}
+
+/// Codecs of a registered phone, best first.
+const PHONE_CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+
+/// Every way to a target, best first; or why there is none.
+pub(crate) fn hops(
+    w: &World,
+    target: &Target,
+    shown: Option<&Number>,
+) -> Result<VecDeque<Hop>, Kind> {
+    let hops: VecDeque<Hop> = match target {
+        Target::Contacts(user) => {
+            let contacts = w.registrar.contacts(user);
+            contacts.iter().take(HOPS_MAX).filter_map(|entry| to_contact(w, entry, shown)).collect()
+        }
+        Target::Public(number) => route::trunks(&w.snapshot, number)
+            .into_iter()
+            .filter_map(|id| to_trunk(w, id, w.snapshot.trunks.get(&id)?, number, shown))
+            .collect(),
+    };
+    match (hops.is_empty(), target) {
+        (false, _) => Ok(hops),
+        (true, Target::Contacts(_)) => Err(Kind::Unreachable),
+        (true, Target::Public(_)) => Err(Kind::NoRoute),
+    }
+}
+
+/// Takes the first hop whose trunk has room now, and counts the leg on it.
+pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Option<Hop> {
+    while let Some(hop) = hops.pop_front() {
+        let Some(id) = hop.trunk else {
+            return Some(hop);
+        };
+        let limits = w.snapshot.trunks.get(&id).map(|t| (t.max_calls, t.calls_per_second));
+        let Some((max_calls, rate)) = limits else {
+            continue;
+        };
+        if w.trunk_legs.room(id, max_calls) && w.trunk_rates.room(id, rate, w.now.mono) {
+            w.trunk_rates.count(id, rate, w.now.mono);
+            w.trunk_legs.enter(id, leg);
+            return Some(hop);
+        }
+    }
+    None
+}
+
+fn to_trunk(
+    w: &World,
+    id: TrunkId,
+    trunk: &Trunk,
+    number: &Number,
+    shown: Option<&Number>,
+) -> Option<Hop> {
+    let transport = match trunk.transport {
+        settings::Transport::Udp => Transport::Udp,
+        settings::Transport::Tcp => Transport::Tcp,
+    };
+    let listener = w.listener(transport)?;
+    let plan = &w.snapshot.plan;
+    let called = route::write(trunk.numbers, plan, number);
+    let shown = shown.map(|shown| route::write(trunk.numbers, plan, shown)).unwrap_or_default();
+    let (mut uri, from) = if trunk.domain.is_empty() {
+        (Uri::at(Some(&called), trunk.target), at(&shown, listener.advertised))
+    } else {
+        let host = Host::parse(&trunk.domain)?;
+        (Uri::sip(Some(&called), host.clone(), None), Uri::sip(Some(user_of(&shown)), host, None))
+    };
+    let to = NameAddr::new(uri.clone());
+    if transport == Transport::Tcp {
+        uri.params.set("transport", Some("tcp"));
+    }
+    let credentials = trunk.credentials.as_ref().map(|credentials| Credentials {
+        realm: Some(credentials.realm.clone()),
+        username: credentials.user.clone(),
+        password: credentials.password.clone(),
+    });
+    let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
+    Some(Hop {
+        trunk: Some(id),
+        name: trunk.name.clone(),
+        uri,
+        flow: Flow { transport, local: listener.bind, remote: trunk.target, connection: None },
+        from: NameAddr::new(from),
+        to,
+        contact_user: shown.clone(),
+        shown,
+        credentials,
+        codecs,
+    })
+}
+
+fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
+    let uri = Uri::parse(&entry.binding.contact).ok()?;
+    let listener = w.listener_of(&entry.flow)?;
+    let shown = shown.map(|shown| w.snapshot.plan.national(shown)).unwrap_or_default();
+    let user = entry.binding.user.as_str();
+    let (from, to) = match Host::parse(&w.snapshot.realm) {
+        Some(host) => {
+            (Uri::sip(Some(user_of(&shown)), host.clone(), None), Uri::sip(Some(user), host, None))
+        }
+        None => (at(&shown, listener.advertised), Uri::at(Some(user), listener.advertised)),
+    };
+    Some(Hop {
+        trunk: None,
+        name: String::new(),
+        uri,
+        flow: entry.flow,
+        from: NameAddr::new(from),
+        to: NameAddr::new(to),
+        contact_user: shown.clone(),
+        shown,
+        credentials: None,
+        codecs: PHONE_CODECS.to_vec(),
+    })
+}
+
+fn at(shown: &str, address: SocketAddr) -> Uri {
+    Uri::at(Some(user_of(shown)), address)
+}
+
+/// RFC 3261 §8.1.1.3: nobody in particular.
+fn user_of(shown: &str) -> &str {
+    if shown.is_empty() { "anonymous" } else { shown }
+}

@@ -1,0 +1,192 @@
+//! Somebody called us: the INVITE waits for our answer.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use facts::media::Codec;
+use facts::record::LegState;
+use facts::{Failure, Kind, LegId, Origin, Side, TrunkId};
+use sip::endpoint::SessionId;
+use sip::wire::Reason;
+
+use crate::event::LegEvent;
+use crate::flow::origin;
+use crate::timers::{Key, Timer};
+use crate::trace::Trace;
+use crate::world::World;
+
+use super::{Called, Leg, Port, Stage};
+
+/// Codecs we answer with, best first; the offer's order decides (RFC 3264 §6.1).
+const CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+
+/// An INVITE that was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) session: SessionId,
+    /// Who calls: number of the record.
+    pub(crate) called: Called,
+    /// Caller id as it came.
+    pub(crate) shown: String,
+    /// The carrier it came by; `None` for an extension.
+    pub(crate) trunk: Option<TrunkId>,
+    /// Its name; empty for an extension.
+    pub(crate) trunk_name: String,
+    pub(crate) offer: Option<Bytes>,
+}
+
+impl Leg {
+    /// The leg of an INVITE that came.
+    pub(crate) fn arrived(w: &mut World, trace: &mut Trace, id: LegId, arrival: Arrival) -> Leg {
+        // Whoever calls us pays his own network: nothing is held for this leg and nothing limits it.
+        let mut leg = Leg::new(id, &arrival.called, None, w);
+        leg.session = Some(arrival.session);
+        leg.offered = arrival.offer;
+        leg.facts.shown = arrival.shown;
+        leg.facts.trunk = arrival.trunk_name;
+        leg.trunk = arrival.trunk;
+        if let Some(trunk) = leg.trunk {
+            w.trunk_legs.enter(trunk, id);
+        }
+        leg.facts.invited = trace.wall(w.now.mono);
+        leg.facts.sip_call_id = w.endpoint.call_id(arrival.session).unwrap_or_default().to_owned();
+        w.sessions.insert(arrival.session, id);
+        leg
+    }
+
+    /// The ledger granted the call: from now on the leg is on record, whatever became of it meanwhile.
+    pub(crate) fn admitted(&mut self, w: &mut World, trace: &mut Trace) {
+        self.attempted = true;
+        self.journal(w, None);
+        trace.notify(w, &self.facts, LegState::Callout);
+        if self.is_down() {
+            trace.notify(w, &self.facts, LegState::Disconnect);
+        }
+    }
+
+    /// The port came. True when an inbound leg is ready for its flow; false sends it away.
+    pub(crate) fn opened(&mut self, w: &mut World, local: SocketAddr) -> bool {
+        w.timers.cancel(Key::leg(self.id, Timer::Open));
+        if self.port != Port::Opening {
+            return false;
+        }
+        self.port = Port::Open(local);
+        self.stage == Stage::Opening
+    }
+
+    /// True for a leg that called us.
+    pub(crate) fn is_inbound(&self) -> bool {
+        self.hop.is_none()
+    }
+
+    /// True while their INVITE waits for our answer and we can give one.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.stage == Stage::Waiting
+    }
+
+    /// Reads their offer, now that there is a port to answer with.
+    pub(crate) fn wait(&mut self, w: &mut World, trace: &mut Trace) -> Option<LegEvent> {
+        let Port::Open(local) = self.port else {
+            return None;
+        };
+        self.stage = Stage::Waiting;
+        let offer = self.offered.clone()?;
+        match self.audio.answer(local, &CODECS, &offer, None) {
+            Ok((sdp, setup)) => {
+                self.offered = Some(sdp);
+                w.media(setup);
+                None
+            }
+            Err(_) => {
+                let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+                let release = crate::event::Release { by: Side::Platform, failure: Some(failure) };
+                self.release(w, trace, release);
+                Some(LegEvent::Failed(failure))
+            }
+        }
+    }
+
+    /// 180, or 183 with our description. `offered` holds our answer by now.
+    pub(crate) fn pass_on(&mut self, w: &mut World, early: bool) {
+        let (Stage::Waiting, Some(session)) = (&self.stage, self.session) else {
+            return;
+        };
+        let sdp = self.offered.clone().filter(|_| early);
+        w.endpoint.provisional(w.now.mono, session, if early { 183 } else { 180 }, sdp);
+    }
+
+    /// 200.
+    pub(crate) fn accept(&mut self, w: &mut World, trace: &mut Trace) {
+        let (Stage::Waiting, Some(session), Port::Open(local)) =
+            (&self.stage, self.session, self.port)
+        else {
+            return;
+        };
+        // A late offer: ours goes in the 200 and their answer comes in the ACK (RFC 3261 §13.3.1.4).
+        let sdp = match self.offered.clone() {
+            Some(answer) => answer,
+            None => self.audio.offer(local, &CODECS, &[]),
+        };
+        w.endpoint.accept(w.now.mono, session, sdp, Vec::new());
+        self.facts.sip_final = Some(200);
+        if let Some(setup) = self.audio.watched(w.config.silence) {
+            w.media(setup);
+        }
+        self.up(w, trace);
+    }
+
+    /// The ACK came, with an answer if our 200 bore the offer.
+    pub(crate) fn acked(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        sdp: Option<Bytes>,
+    ) -> Option<LegEvent> {
+        if self.stage != Stage::Up {
+            return None;
+        }
+        if let Some(sdp) = sdp {
+            match self.audio.answered(&sdp, w.config.silence) {
+                Ok(setup) => w.media(setup),
+                Err(_) => {
+                    let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+                    let release =
+                        crate::event::Release { by: Side::Platform, failure: Some(failure) };
+                    self.release(w, trace, release);
+                    return Some(LegEvent::Lost(failure));
+                }
+            }
+        }
+        if self.is_inbound() {
+            self.journal_up(w);
+        }
+        None
+    }
+
+    /// They gave up before our answer.
+    pub(crate) fn cancelled(&mut self, w: &mut World, trace: &mut Trace) -> Option<LegEvent> {
+        if !matches!(self.stage, Stage::Opening | Stage::Waiting) {
+            return None;
+        }
+        self.session = None;
+        self.facts.sip_final = Some(487);
+        let ended = trace.wall(w.now.mono);
+        let failure = Failure::new(Origin::LegA, Kind::Abandoned);
+        self.down(w, trace, ended, Side::Caller, Some(failure));
+        Some(LegEvent::HungUp)
+    }
+
+    /// A final answer other than 2xx, with the row's status and cause (RFC 3326, RFC 6432).
+    pub(super) fn refuse(
+        &mut self,
+        w: &mut World,
+        session: SessionId,
+        kind: Kind,
+        reason: &Reason,
+    ) {
+        let code = kind.row().sip;
+        let headers = vec![("Reason".to_owned(), reason.to_string().into_bytes())];
+        w.endpoint.reject(w.now.mono, session, code, headers);
+        self.facts.sip_final = Some(code);
+    }
+}

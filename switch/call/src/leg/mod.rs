@@ -1,0 +1,299 @@
+//! One leg: a SIP session, a media port, a clock. Everything about headers, codes and descriptions
+//! stops here; a flow sees [`LegEvent`]s.
+//!
+//! ```text
+//!  Opening ──port──► Inviting ──2xx──► Up ──► Down        outbound
+//!  Opening ──port──► Waiting ──accept─► Up ──► Down       inbound
+//!     └───────────────┴── refused, cancelled ──► Down
+//! ```
+
+mod audio;
+mod hop;
+mod inbound;
+mod outbound;
+mod talk;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use facts::ledger::JournalLeg;
+use facts::media::{MediaCommand, MediaStats, Prompt, Source, Tone};
+use facts::record::LegState;
+use facts::{
+    Failure, Kind, LegFacts, LegId, LegNo, Number, Origin, Party, Side, TrunkId, UnixMillis,
+};
+use sip::endpoint::SessionId;
+use sip::wire::Reason;
+
+use crate::credit::Credit;
+use crate::event::{Effect, Hear, Release};
+use crate::flow::peer;
+use crate::timers::{Key, Timer};
+use crate::trace::Trace;
+use crate::world::World;
+
+use audio::Audio;
+use hop::Hop;
+pub(crate) use hop::hops;
+pub(crate) use inbound::Arrival;
+pub(crate) use outbound::Final;
+
+/// Q.850 normal call clearing.
+const CLEARING: u8 = 16;
+
+/// Where a leg stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Waits for its media port.
+    Opening,
+    /// Our INVITE is out.
+    Inviting(Inviting),
+    /// Their INVITE is not answered yet.
+    Waiting,
+    /// Answered.
+    Up,
+    /// Over.
+    Down,
+}
+
+/// What was heard of the far end before its answer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Inviting {
+    /// An 18x came: the number exists and rings; no other hop is tried.
+    rang: bool,
+    /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
+    early: Vec<(String, Bytes)>,
+}
+
+/// Early dialogs whose descriptions are remembered at most.
+const BRANCHES_MAX: usize = 8;
+
+/// The media port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Port {
+    Opening,
+    Open(SocketAddr),
+    Closing,
+    Closed,
+}
+
+/// Who is rung how, or who called.
+#[derive(Clone, Debug)]
+pub(crate) struct Called {
+    /// Number of the record and of the price.
+    pub(crate) number: Number,
+    pub(crate) as_sent: String,
+    pub(crate) ring: Duration,
+    /// Max-Forwards of the INVITE, of a call that came to us.
+    pub(crate) hops_left: Option<u32>,
+}
+
+/// One leg of a call.
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    /// What is known of it; meaningless before `attempted`.
+    pub(crate) facts: LegFacts,
+    /// An INVITE was sent, or came.
+    pub(crate) attempted: bool,
+    stage: Stage,
+    port: Port,
+    session: Option<SessionId>,
+    hops: VecDeque<Hop>,
+    hop: Option<Hop>,
+    /// The carrier that it occupies.
+    trunk: Option<TrunkId>,
+    ring: Duration,
+    hops_left: Option<u32>,
+    audio: Audio,
+    /// Their offer, of an inbound leg.
+    offered: Option<Bytes>,
+    credit: Credit,
+    warned: bool,
+    answered_at: Option<Instant>,
+    prompting: bool,
+}
+
+impl Leg {
+    fn new(id: LegId, called: &Called, paid: Option<Duration>, w: &mut World) -> Leg {
+        w.media(MediaCommand::Open { leg: id });
+        w.timers.set(Key::leg(id, Timer::Open), w.now.mono + w.config.open);
+        Leg {
+            id,
+            facts: blank(id.no, called, paid),
+            attempted: false,
+            stage: Stage::Opening,
+            port: Port::Opening,
+            session: None,
+            hops: VecDeque::new(),
+            hop: None,
+            trunk: None,
+            ring: called.ring,
+            hops_left: called.hops_left,
+            audio: Audio::new(id),
+            offered: None,
+            credit: Credit::new(paid),
+            warned: false,
+            answered_at: None,
+            prompting: false,
+        }
+    }
+
+    /// True once the leg is over for signalling and for the bill.
+    pub(crate) fn is_down(&self) -> bool {
+        self.stage == Stage::Down
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.stage == Stage::Up
+    }
+
+    /// True once its media port is given back.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.port == Port::Closed
+    }
+
+    /// The codecs of this leg in the order its far end prefers.
+    pub(crate) fn codecs(&self) -> Vec<facts::media::Codec> {
+        self.audio.agreed_codecs()
+    }
+
+    /// The media port will not come, or is gone.
+    pub(crate) fn port_gone(&mut self, stats: Option<MediaStats>) {
+        self.port = Port::Closed;
+        if let Some(stats) = stats {
+            self.facts.media = stats;
+        }
+    }
+
+    /// Changes what the leg hears.
+    pub(crate) fn hear(&mut self, w: &mut World, what: Hear, language: &str) {
+        let prompt_timer = Key::leg(self.id, Timer::Prompt);
+        w.timers.cancel(prompt_timer);
+        self.prompting = false;
+        let source = match what {
+            Hear::RingBack => Source::Tone(Tone::RingBack),
+            Hear::Peer => Source::Leg(LegId::new(self.id.call, peer(self.id.no))),
+            Hear::Prompt(name) => {
+                self.prompting = true;
+                w.timers.set(prompt_timer, w.now.mono + w.config.prompt_max);
+                Source::Prompt(Prompt { name: name.to_owned(), language: language.to_owned() })
+            }
+        };
+        w.media(MediaCommand::Hear { leg: self.id, source });
+    }
+
+    /// True when the sound that ended was the prompt the flow waits for.
+    pub(crate) fn prompt_over(&mut self, w: &mut World) -> bool {
+        w.timers.cancel(Key::leg(self.id, Timer::Prompt));
+        std::mem::take(&mut self.prompting)
+    }
+
+    /// A short beep: the call will be cut soon.
+    pub(crate) fn beep(&mut self, w: &mut World) {
+        if self.is_up() {
+            let source = Source::Tone(Tone::Warning);
+            w.media(MediaCommand::Interject { leg: self.id, source });
+        }
+    }
+
+    /// Lets the leg go, in whatever state. Nothing happens to a leg that is down.
+    pub(crate) fn release(&mut self, w: &mut World, trace: &mut Trace, release: Release) {
+        let cause = release.failure.map_or(CLEARING, |failure| failure.kind.row().q850);
+        let reason = release.failure.map_or("normal clearing", |failure| failure.kind.row().label);
+        let reason = Reason::q850(u16::from(cause), reason);
+        let now = w.now.mono;
+        match (&self.stage, self.session) {
+            (Stage::Down, _) => return,
+            (Stage::Inviting(_), Some(session)) => w.endpoint.cancel(now, session, Some(reason)),
+            (Stage::Up, Some(session)) => w.endpoint.bye(now, session, Some(reason)),
+            (Stage::Opening | Stage::Waiting, Some(session)) => {
+                let kind = release.failure.map_or(Kind::Internal, |failure| failure.kind);
+                self.refuse(w, session, kind, &reason);
+            }
+            (_, None) => {}
+        }
+        let ended = trace.wall(now);
+        self.down(w, trace, ended, release.by, release.failure);
+    }
+
+    /// Writes the end down. `ended` never passes what is paid.
+    fn down(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        ended: UnixMillis,
+        by: Side,
+        failure: Option<Failure>,
+    ) {
+        self.stage = Stage::Down;
+        w.timers.cancel_leg(self.id);
+        if let Some(trunk) = self.trunk.take() {
+            w.trunk_legs.leave(trunk, self.id);
+        }
+        if matches!(self.port, Port::Opening | Port::Open(_)) {
+            self.port = Port::Closing;
+            w.media(MediaCommand::Close { leg: self.id });
+        }
+        let facts = &mut self.facts;
+        facts.paid_until = self.credit.paid();
+        let mut ended = ended;
+        if let Some(answered) = facts.answered {
+            ended = ended.max(answered);
+            if let Some(paid) = facts.paid_until {
+                ended = ended.min(answered + paid);
+            }
+        }
+        facts.ended = Some(ended);
+        facts.released_by = Some(by);
+        facts.failure = failure;
+        if facts.q850.is_none() {
+            facts.q850 = Some(failure.map_or(CLEARING, |failure| failure.kind.row().q850));
+        }
+        if self.attempted {
+            self.journal(w, None);
+            trace.notify(w, &self.facts, LegState::Disconnect);
+        }
+    }
+
+    /// The leg is gone by itself: nothing is sent.
+    fn lost(&mut self, w: &mut World, trace: &mut Trace, kind: Kind, origin: Origin) -> Failure {
+        let failure = Failure::new(origin, kind);
+        let ended = trace.wall(w.now.mono);
+        self.down(w, trace, ended, Side::Platform, Some(failure));
+        failure
+    }
+
+    fn journal(&self, w: &mut World, dialog: Option<Vec<u8>>) {
+        let entry = JournalLeg { leg: self.id, facts: self.facts.clone(), dialog };
+        w.emit(Effect::Journal(Box::new(entry)));
+    }
+}
+
+fn blank(no: LegNo, called: &Called, paid: Option<Duration>) -> LegFacts {
+    LegFacts {
+        no,
+        number: called.number.clone(),
+        as_sent: called.as_sent.clone(),
+        shown: String::new(),
+        trunk: String::new(),
+        sip_call_id: String::new(),
+        invited: UnixMillis(0),
+        progress: None,
+        alerting: None,
+        answered: None,
+        ended: None,
+        sip_final: None,
+        q850: None,
+        released_by: None,
+        failure: None,
+        paid_until: paid,
+        media: MediaStats::default(),
+    }
+}
+
+/// A party as the command names it.
+pub(crate) fn called(number: Number, party: &Party, hops_left: Option<u32>) -> Called {
+    Called { number, as_sent: party.as_sent.clone(), ring: party.ring, hops_left }
+}

@@ -1,0 +1,145 @@
+//! A leg that is up: re-INVITE, the paid time, silence, the end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use facts::ledger::{Extend, Extended};
+use facts::{Failure, Kind, Origin, Side};
+use sip::endpoint::EndCause;
+use sip::wire::Reason;
+
+use crate::config::{WARNING_MAX, WARNING_MIN};
+use crate::credit::ASK_AGAIN;
+use crate::event::{Effect, LegEvent};
+use crate::flow::{origin, side};
+use crate::timers::{Key, Timer};
+use crate::trace::Trace;
+use crate::world::World;
+
+use super::{Leg, Port, Stage};
+
+impl Leg {
+    /// A re-INVITE, answered here and not passed on: hold, another target, another codec concern
+    /// only this leg's media (RFC 3261 §14.2; a refusal leaves the session as it was).
+    pub(crate) fn reinvited(&mut self, w: &mut World, sdp: Option<Bytes>) {
+        let Some(session) = self.session else {
+            return;
+        };
+        let now = w.now.mono;
+        let Port::Open(local) = self.port else {
+            w.endpoint.reject_reinvite(now, session, 488);
+            return;
+        };
+        let takes = self
+            .hop
+            .as_ref()
+            .map(|hop| hop.codecs.clone())
+            .unwrap_or_else(|| vec![facts::media::Codec::Pcma, facts::media::Codec::Pcmu]);
+        match sdp {
+            None => {
+                let offer = self.audio.offer_again(local, &takes);
+                w.endpoint.accept_reinvite(now, session, offer);
+            }
+            Some(offer) => match self.audio.answer(local, &takes, &offer, w.config.silence) {
+                Ok((answer, setup)) => {
+                    w.endpoint.accept_reinvite(now, session, answer);
+                    w.media(setup);
+                }
+                Err(error) => w.endpoint.reject_reinvite(now, session, error.status()),
+            },
+        }
+    }
+
+    /// The peer's BYE, or a dialog that is gone.
+    pub(crate) fn ended(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        cause: EndCause,
+        reason: Option<&Reason>,
+    ) -> Option<LegEvent> {
+        self.session = None;
+        if self.is_down() {
+            return None;
+        }
+        if let Some(reason) = reason.filter(|reason| reason.is_q850()) {
+            self.facts.q850 = reason.cause.and_then(|cause| u8::try_from(cause).ok());
+        }
+        if cause == EndCause::Bye {
+            let ended = trace.wall(w.now.mono);
+            self.down(w, trace, ended, side(self.id.no), None);
+            return Some(LegEvent::HungUp);
+        }
+        let origin = origin(self.id.no);
+        Some(LegEvent::Lost(self.lost(w, trace, Kind::LostDialog, origin)))
+    }
+
+    /// No RTP for too long: a lost BYE or a dead phone. Billed to the last packet.
+    pub(crate) fn silent(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        since: Duration,
+    ) -> Option<LegEvent> {
+        let (Stage::Up, Some(session)) = (&self.stage, self.session) else {
+            return None;
+        };
+        let row = Kind::MediaSilence.row();
+        let reason = Reason::q850(u16::from(row.q850), row.label);
+        w.endpoint.bye(w.now.mono, session, Some(reason));
+        let failure = Failure::new(Origin::Media, Kind::MediaSilence);
+        let ended = trace.wall(w.now.mono) - since;
+        self.down(w, trace, ended, Side::Platform, Some(failure));
+        Some(LegEvent::Lost(failure))
+    }
+
+    /// Sets the deadlines of the paid time.
+    pub(super) fn arm(&mut self, w: &mut World) {
+        let Some(answered) = self.answered_at.filter(|_| self.is_up()) else {
+            return;
+        };
+        let plan = self.credit.schedule(w.config.warning.clamp(WARNING_MIN, WARNING_MAX));
+        let warn = plan.warn.filter(|_| !self.warned);
+        for (timer, after) in
+            [(Timer::Extend, plan.extend), (Timer::Warn, warn), (Timer::Paid, plan.cut)]
+        {
+            let key = Key::leg(self.id, timer);
+            match after {
+                Some(after) => w.timers.set(key, answered + after),
+                None => w.timers.cancel(key),
+            }
+        }
+    }
+
+    /// Time to pay for more.
+    pub(crate) fn extend(&mut self, w: &mut World, trace: &Trace) {
+        if self.is_up() {
+            let step = self.credit.ask();
+            let at = trace.wall(w.now.mono);
+            w.emit(Effect::Extend(Extend { leg: self.id, step, at }));
+        }
+    }
+
+    /// The ledger answered.
+    pub(crate) fn extended(&mut self, w: &mut World, step: u32, answer: Extended) {
+        if self.credit.answered(step, answer) {
+            self.facts.paid_until = self.credit.paid();
+            if self.is_up() {
+                self.journal_up(w);
+            }
+            self.arm(w);
+        }
+    }
+
+    /// The ledger could not be asked: once more, a little later; the paid time does not wait.
+    pub(crate) fn extend_failed(&mut self, w: &mut World, step: u32) {
+        if self.is_up() && self.credit.awaits(step) {
+            w.timers.set(Key::leg(self.id, Timer::Extend), w.now.mono + ASK_AGAIN);
+        }
+    }
+
+    /// The beep before the end of the paid time is due; once.
+    pub(crate) fn warn(&mut self) -> bool {
+        self.is_up() && !std::mem::replace(&mut self.warned, true)
+    }
+}

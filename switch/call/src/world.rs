@@ -1,0 +1,95 @@
+//! What all calls share: the clocks of this step, the settings, the SIP endpoint, the deadlines, the
+//! contacts and the queue of effects. One value, lent to one call at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use facts::media::MediaCommand;
+use facts::settings::Snapshot;
+use facts::{LegId, Now, TrunkId};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use sip::endpoint::{Endpoint, Flow, Listener, SessionId, Transport};
+
+use crate::admission::{Occupancy, Rates};
+use crate::config::EngineConfig;
+use crate::event::Effect;
+use crate::registrar::{Change, Registrar};
+use crate::timers::Timers;
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) config: EngineConfig,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) endpoint: Endpoint,
+    /// Which leg a SIP session belongs to, until the call is forgotten.
+    pub(crate) sessions: BTreeMap<SessionId, LegId>,
+    pub(crate) timers: Timers,
+    pub(crate) effects: VecDeque<Effect>,
+    pub(crate) registrar: Registrar,
+    /// Legs by the trunk they are on.
+    pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
+    /// INVITEs of the last second by trunk.
+    pub(crate) trunk_rates: Rates<TrunkId>,
+    rng: ChaCha20Rng,
+}
+
+impl World {
+    pub(crate) fn new(config: EngineConfig, snapshot: Arc<Snapshot>, now: Now) -> World {
+        // A stream apart from the endpoint's: the same seed must not give the same words twice.
+        let mut rng = ChaCha20Rng::from_seed(config.sip.seed);
+        rng.set_stream(0x0063_616c_6c00);
+        World {
+            now,
+            endpoint: Endpoint::new(config.sip.clone()),
+            config,
+            snapshot,
+            sessions: BTreeMap::new(),
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            registrar: Registrar::default(),
+            trunk_legs: Occupancy::default(),
+            trunk_rates: Rates::default(),
+            rng,
+        }
+    }
+
+    pub(crate) fn emit(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(crate) fn media(&mut self, command: MediaCommand) {
+        self.emit(Effect::Media(command));
+    }
+
+    /// The listener that speaks a transport.
+    pub(crate) fn listener(&self, transport: Transport) -> Option<Listener> {
+        self.config.sip.listeners.iter().find(|listener| listener.transport == transport).copied()
+    }
+
+    /// The listener a flow belongs to.
+    pub(crate) fn listener_of(&self, flow: &Flow) -> Option<Listener> {
+        self.config
+            .sip
+            .listeners
+            .iter()
+            .find(|listener| listener.transport == flow.transport && listener.bind == flow.local)
+            .copied()
+            .or_else(|| self.listener(flow.transport))
+    }
+
+    /// 128 bits that nobody can guess, as 32 hex digits.
+    pub(crate) fn unguessable(&mut self) -> String {
+        format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64())
+    }
+
+    /// Carries changed bindings to the store.
+    pub(crate) fn keep(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.emit(match change {
+                Change::Save(binding) => Effect::SaveBinding(Box::new(binding)),
+                Change::Drop { user, key } => Effect::DropBinding { user, key },
+            });
+        }
+    }
+}
