@@ -18,6 +18,7 @@ mod worker;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,7 @@ use rtp::rtcp::NtpClock;
 
 use counters::Counters;
 use ports::Pool;
+use recorder::{Recorder, RecorderConfig};
 use sound::Library;
 use worker::{Bell, Events, Inbox, Order, Parts, Worker};
 
@@ -86,6 +88,8 @@ pub struct Media {
     threads: Mutex<Vec<JoinHandle<()>>>,
     orders_lost: AtomicU64,
     events: Events,
+    /// Until stopped.
+    recorder: Mutex<Option<Arc<Recorder>>>,
 }
 
 /// The way to one worker.
@@ -99,6 +103,8 @@ struct Handle {
 /// Orders that a worker has not yet taken at most. Opening legs stops at half of it, so that there
 /// is always room to close them.
 const ORDERS_MAX: usize = 65_536;
+/// Recording threads at most; fewer on a machine with fewer cores.
+const RECORDERS_MAX: usize = 4;
 
 impl Media {
     /// Starts the workers. `events` is called from their threads, and from [`Media::order`] when a
@@ -116,12 +122,17 @@ impl Media {
         tracing::debug!(files, "limit of open files");
         let events: Events = Arc::new(events);
         let library = Arc::new(Library::new());
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let folder = config.recordings.clone();
+        let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };
+        let recorder = Arc::new(Recorder::open(&recorder, &events)?);
         let count = config.workers.max(1);
         let mut media = Media {
             workers: Vec::new(),
             threads: Mutex::new(Vec::new()),
             orders_lost: AtomicU64::new(0),
             events: events.clone(),
+            recorder: Mutex::new(Some(recorder.clone())),
         };
         for index in 0..count {
             let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
@@ -147,6 +158,7 @@ impl Media {
                 inbox: Inbox { orders, bell },
                 events: events.clone(),
                 library: library.clone(),
+                recorder: recorder.clone(),
                 counters,
             };
             media.spawn(index, Worker::new(parts, ntp_clock())?)?;
@@ -192,6 +204,11 @@ impl Media {
         for worker in &self.workers {
             worker.counters.add_to(&mut counts);
         }
+        if let Some(recorder) = &*self.recorder.lock().unwrap_or_else(PoisonError::into_inner) {
+            let tapes = recorder.counts();
+            counts.recordings = tapes.recordings;
+            counts.taps_lost = tapes.taps_lost;
+        }
         counts
     }
 
@@ -213,6 +230,8 @@ impl Media {
                 tracing::error!("a media worker panicked");
             }
         }
+        // The workers' shares are gone: this is the last, and dropping it finishes the tapes.
+        drop(self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Both legs of a call live on the same worker.

@@ -4,12 +4,15 @@
 //! a grid of absolute deadlines while any leg plays one; reports and silence are looked after ten
 //! times a second. On the way of a packet there is no allocation, lock or formatting.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use facts::LegId;
+use facts::id::CallId;
 use facts::media::{MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
 use rtp::{Arrival, Coding, Verdict};
@@ -17,7 +20,9 @@ use rtp::{Arrival, Coding, Verdict};
 use crate::counters::{Counters, Tally};
 use crate::poll::{Poller, Waker};
 use crate::ports::Pool;
+use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
+use crate::translate;
 use seat::{Seat, Seats};
 
 mod control;
@@ -85,7 +90,15 @@ pub(crate) struct Parts {
     pub(crate) inbox: Inbox,
     pub(crate) events: Events,
     pub(crate) library: Arc<Library>,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) counters: Arc<Counters>,
+}
+
+/// The two voices of a recording.
+#[derive(Clone, Copy, Debug)]
+struct Tape {
+    left: LegId,
+    right: LegId,
 }
 
 /// A worker.
@@ -95,6 +108,8 @@ pub(crate) struct Worker {
     seats: Seats,
     /// Seats that play a sound.
     sounding: Vec<usize>,
+    /// Recordings under way, and whose voices they hold.
+    tapes: BTreeMap<CallId, Tape>,
     clock: NtpClock,
     tally: Tally,
     /// When sounds are looked after next; `None` while there are none.
@@ -112,6 +127,7 @@ impl Worker {
             poller,
             seats: Seats::default(),
             sounding: Vec::new(),
+            tapes: BTreeMap::new(),
             clock,
             tally: Tally::default(),
             tick_at: None,
@@ -174,7 +190,8 @@ impl Worker {
             let _ = seat.leg.receive_rtcp(now, source, packet);
             return;
         }
-        let news = carry(now, seat, listener, source, packet, &mut self.tally);
+        let news =
+            carry(now, seat, listener, source, packet, &mut self.tally, &self.parts.recorder);
         if let Some(news) = news {
             self.tell(number, &news);
         }
@@ -211,6 +228,7 @@ fn carry(
     source: SocketAddr,
     packet: &mut [u8],
     tally: &mut Tally,
+    recorder: &Recorder,
 ) -> Option<Arrival> {
     tally.received += 1;
     let (leg, out) = match listener {
@@ -218,6 +236,18 @@ fn carry(
         None => (None, None),
     };
     let forwarded = rtp::forward(now, &mut seat.leg, leg, source, packet);
+    if let (Some(side), Some(arrival)) = (seat.tape, &forwarded.arrival)
+        && let Some((coding, payload)) = arrival.sound()
+    {
+        let heard = Heard {
+            side,
+            arrival: now,
+            timestamp: arrival.header.timestamp,
+            codec: translate::codec(coding),
+            payload: &packet[payload],
+        };
+        recorder.tap(seat.id.call, &heard);
+    }
     match forwarded.verdict {
         Verdict::Send(departure) => {
             if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use facts::LegId;
+use facts::id::CallId;
 use facts::media::{MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::{Identity, Leg};
 
 use super::seat::{self, Hears, Seat};
-use super::{ORDERS_MAX, Order, Worker};
+use super::{ORDERS_MAX, Order, Tape, Worker};
+use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::Sound;
 use crate::translate;
@@ -34,7 +36,10 @@ impl Worker {
             MediaCommand::Setup { leg, setup } => self.setup(now, leg, &setup),
             MediaCommand::Hear { leg, source } => self.hear(leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
-            MediaCommand::Record { .. } | MediaCommand::StopRecording { .. } => {}
+            MediaCommand::Record { call, left, right, file } => {
+                self.record(now, call, Tape { left, right }, file);
+            }
+            MediaCommand::StopRecording { call } => self.stop_recording(now, call),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
     }
@@ -59,6 +64,7 @@ impl Worker {
 
     fn opened(&self, leg: LegId, port: u16) {
         let local = SocketAddr::new(self.parts.advertised, port);
+        self.publish();
         self.event(MediaEvent::Opened { leg, local });
     }
 
@@ -83,8 +89,10 @@ impl Worker {
             *other != number
                 && seat.is_some_and(|seat| matches!(seat.hears, Hears::Leg(leg) if leg == id))
         });
+        let tape = self.tapes.get(&id.call).and_then(|tape| tape.side(id));
         if let Some(seat) = self.seats.get(number) {
             seat.listener = waiting;
+            seat.tape = tape;
         }
         Ok(port)
     }
@@ -156,12 +164,41 @@ impl Worker {
         }
     }
 
+    /// A leg that is not there yet is recorded from when it comes.
+    fn record(&mut self, now: Instant, call: CallId, tape: Tape, file: String) {
+        if self.tapes.contains_key(&call) {
+            tracing::warn!(%call, "the call is being recorded already");
+            return;
+        }
+        self.parts.recorder.start(call, file, now);
+        self.tapes.insert(call, tape);
+        self.thread_tape(call, Some(tape));
+    }
+
+    fn stop_recording(&mut self, now: Instant, call: CallId) {
+        if self.tapes.remove(&call).is_some() {
+            self.thread_tape(call, None);
+            self.parts.recorder.stop(call, now);
+        }
+    }
+
+    fn thread_tape(&mut self, call: CallId, tape: Option<Tape>) {
+        for number in self.seats.of_call(call).collect::<Vec<_>>() {
+            if let Some(seat) = self.seats.get(number) {
+                seat.tape = tape.and_then(|tape| tape.side(seat.id));
+            }
+        }
+    }
+
     fn close(&mut self, now: Instant, leg: LegId) {
         let Some(number) = self.seats.number(leg) else {
             // Closed before, or never opened: whoever waits for the answer gets it.
             self.event(MediaEvent::Closed { leg, stats: MediaStats::default() });
             return;
         };
+        if self.tapes.get(&leg.call).is_some_and(|tape| tape.side(leg).is_some()) {
+            self.stop_recording(now, leg.call);
+        }
         self.stop_listening(number);
         if let Some(seat) = self.seats.get(number) {
             report(now, seat, true);
@@ -171,6 +208,8 @@ impl Worker {
         self.parts.pool.give_back(now, seat.port);
         let stats = translate::stats(&seat.leg.figures());
         drop(seat);
+        // Who hears of it finds the figures in agreement.
+        self.publish();
         self.event(MediaEvent::Closed { leg, stats });
     }
 
@@ -179,7 +218,23 @@ impl Worker {
         for leg in self.seats.legs() {
             self.close(now, leg);
         }
+        while let Some((call, _)) = self.tapes.first_key_value() {
+            let call = *call;
+            self.stop_recording(now, call);
+        }
         self.publish();
+    }
+}
+
+impl Tape {
+    fn side(&self, leg: LegId) -> Option<Side> {
+        if leg == self.left {
+            Some(Side::Left)
+        } else if leg == self.right {
+            Some(Side::Right)
+        } else {
+            None
+        }
     }
 }
 

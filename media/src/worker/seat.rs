@@ -9,6 +9,7 @@ use facts::media::{Codec, Source};
 use rtp::Leg;
 use rtp::egress::Owner;
 
+use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::{Sound, What};
 use crate::translate;
@@ -30,6 +31,8 @@ pub(crate) struct Seat {
     pub(crate) interjection: Option<Sound>,
     /// The seat whose leg hears this one.
     pub(crate) listener: Option<usize>,
+    /// On which side of the call's recording its voice is laid.
+    pub(crate) tape: Option<Side>,
     /// When the next report is due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) ptime_ms: u8,
@@ -53,6 +56,7 @@ impl Seat {
             hears: Hears::Nothing,
             interjection: None,
             listener: None,
+            tape: None,
             report_at: None,
             ptime_ms: PTIME_MS,
         }
