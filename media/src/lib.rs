@@ -9,6 +9,7 @@
 mod counters;
 mod poll;
 mod ports;
+pub mod prompt;
 pub mod recorder;
 mod socket;
 mod sound;
