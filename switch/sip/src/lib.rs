@@ -4,6 +4,7 @@
 //! messages, [`offer`] is SDP and the offer/answer model, [`digest`] is authentication in both roles,
 //! [`transaction`] holds the four machines of RFC 3261 §17, and [`endpoint`] joins them to sessions.
 
+mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod offer;

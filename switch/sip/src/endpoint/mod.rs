@@ -1,8 +1,40 @@
 //! The endpoint: datagram or stream message → transaction, dialog, or something new.
+//!
+//! [`Endpoint`] owns every transaction and session of an engine, as values in tables. It is fed with
+//! messages and instants, asked by verbs, and drained after each: [`Endpoint::poll_transmit`] and
+//! [`Endpoint::poll_event`] until they are empty, then [`Endpoint::poll_timeout`].
+//!
+//! Where it sends: answers go by the top Via, `received` and `rport` (RFC 3581). Requests within a
+//! dialog go by its route set or remote target if that is an address its sender may name (never a
+//! network more private than its own), and otherwise over the flow of the dialog; see
+//! [`Invite::keep_flow`]. There is no resolver here.
+//!
+//! What it answers itself: copies, malformed requests (400, 414, 416, 505, 513), 405 and 501 with
+//! Allow, 406, 415 with Accept, 420 with Unsupported, 481, 482, 483, 491 and 500 with Retry-After in
+//! a dialog, 503 with Retry-After when a table is full, BYE, CANCEL, and OPTIONS and INFO in a dialog.
+//!
+//! What it does not do: 100rel, UPDATE, session timers and REFER (refused), names (no resolver),
+//! media and calls.
 
+mod auth;
+mod bye;
+mod client;
 mod config;
 mod event;
+mod ids;
+mod outside;
+mod receive;
+mod reinvite;
+mod request;
+mod route;
+mod schedule;
+mod server;
+mod session;
+mod table;
+mod uac;
+mod uas;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,79 +47,147 @@ pub use event::{
 };
 
 use crate::wire::Reason;
+use ids::Ids;
+use request::{Extra, push_extra};
+use schedule::Schedule;
+use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 
-/// All SIP state of one engine. Feed it with `handle_*`, wish with the verbs, then drain
-/// [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`].
+/// Most deadlines served in one turn; what is left is due at once in the next.
+const TURN_MAX: usize = 1024;
+
+/// All SIP state of one engine.
 #[derive(Debug)]
 pub struct Endpoint {
     config: EndpointConfig,
+    allow: String,
+    ids: Ids,
+    clients: BTreeMap<ClientKey, Client>,
+    by_flow: BTreeMap<Flow, BTreeSet<ClientKey>>,
+    servers: BTreeMap<ServerId, Server>,
+    server_keys: BTreeMap<Box<str>, ServerId>,
+    merged: BTreeMap<Box<str>, ServerId>,
+    sessions: BTreeMap<SessionId, Session>,
+    outside: BTreeMap<RequestOutId, Outside>,
+    schedule: Schedule,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    last_server: u64,
+    last_outside: u64,
+    lingering: usize,
+    drops: Drops,
 }
 
-#[allow(unused_variables, clippy::todo, clippy::needless_pass_by_value, reason = "skeleton")]
 impl Endpoint {
     /// An endpoint without any state.
     pub fn new(config: EndpointConfig) -> Endpoint {
-        Endpoint { config }
+        let mut allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO".to_owned();
+        for method in &config.methods {
+            allow.push_str(", ");
+            allow.push_str(method.as_str());
+        }
+        Endpoint {
+            allow,
+            ids: Ids::new(config.seed, config.engine),
+            clients: BTreeMap::new(),
+            by_flow: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            server_keys: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            schedule: Schedule::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            last_server: 0,
+            last_outside: 0,
+            lingering: 0,
+            drops: Drops::default(),
+            config,
+        }
     }
 
     /// One datagram, or one message cut from a stream.
     pub fn handle_message(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
-        todo!()
+        self.receive(now, flow, bytes);
     }
 
     /// A message could not be sent over this flow, or its connection is gone.
     pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
-        todo!()
+        self.flow_failed(now, flow);
     }
 
     /// The instant of [`Endpoint::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        for _ in 0..TURN_MAX {
+            let Some((at, owner)) = self.schedule.first() else { return };
+            if at > now {
+                return;
+            }
+            match owner {
+                Owner::Client(key) => self.client_due(now, key),
+                Owner::Server(id) => self.server_due(now, id),
+                Owner::Session(id) => self.session_due(now, id),
+            }
+        }
     }
 
     /// When [`Endpoint::handle_timeout`] is due next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        todo!()
+        let (at, owner) = self.schedule.first()?;
+        let timer = match owner {
+            Owner::Client(key) => self.clients.get(&key).and_then(Client::next_timer),
+            Owner::Server(id) => self.servers.get(&id).and_then(Server::next_timer),
+            Owner::Session(id) => self.sessions.get(&id).and_then(Session::next_timer),
+        };
+        Some((at, timer.map_or("", |(_, name)| name)))
     }
 
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        todo!()
+        self.transmits.pop_front()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        self.events.pop_front()
     }
 
     /// Calls. If the session table is full the session fails with 503 at once, by an event.
     pub fn invite(&mut self, now: Instant, invite: Invite) -> SessionId {
-        todo!()
+        self.start_invite(now, invite)
     }
 
     /// Gives up an outgoing INVITE. The CANCEL waits for a 1xx (RFC 3261 §9.1); the session ends
     /// with `Failed`. On a session that is up it is a BYE.
     pub fn cancel(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
-        todo!()
+        self.end_session(now, session, reason);
     }
 
     /// Ends a session in whatever state: BYE when it is up, CANCEL for an outgoing INVITE that
     /// rings, 480 for an incoming one. One last event follows.
     pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
-        todo!()
+        self.end_session(now, session, reason);
+    }
+
+    /// Answers the offer that a 2xx brought to an INVITE without one; the ACK bears it.
+    pub fn acknowledge(&mut self, session: SessionId, sdp: Bytes) {
+        self.send_owed_ack(session, sdp);
     }
 
     /// Offers anew. `false`: the session is not up, or a re-INVITE is under way.
     pub fn reinvite(&mut self, now: Instant, session: SessionId, sdp: Bytes) -> bool {
-        todo!()
+        self.start_reinvite(now, session, sdp)
     }
 
     /// A provisional answer, 101 to 199, to an incoming INVITE.
     pub fn provisional(&mut self, now: Instant, session: SessionId, code: u16, sdp: Option<Bytes>) {
-        todo!()
+        if (101..200).contains(&code) {
+            self.send_provisional(now, session, code, sdp);
+        }
     }
 
     /// Answers an incoming INVITE with 200.
+    #[allow(clippy::needless_pass_by_value, reason = "headers are given away with the answer")]
     pub fn accept(
         &mut self,
         now: Instant,
@@ -95,10 +195,11 @@ impl Endpoint {
         sdp: Bytes,
         headers: Vec<(String, Vec<u8>)>,
     ) {
-        todo!()
+        self.send_accept(now, session, sdp, &headers);
     }
 
     /// Refuses an incoming INVITE, 300 to 699. The session is gone, without an event.
+    #[allow(clippy::needless_pass_by_value, reason = "headers are given away with the answer")]
     pub fn reject(
         &mut self,
         now: Instant,
@@ -106,53 +207,74 @@ impl Endpoint {
         code: u16,
         headers: Vec<(String, Vec<u8>)>,
     ) {
-        todo!()
+        self.send_reject(now, session, code.clamp(300, 699), &headers);
     }
 
     /// Answers [`Event::Reinvite`] with 200.
     pub fn accept_reinvite(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
-        todo!()
+        self.send_reinvite_accept(now, session, sdp);
     }
 
     /// Refuses [`Event::Reinvite`]; the session stays as it was.
     pub fn reject_reinvite(&mut self, now: Instant, session: SessionId, code: u16) {
-        todo!()
+        self.send_reinvite_reject(now, session, code.clamp(300, 699));
     }
 
     /// Answers [`Event::Request`].
     pub fn respond(&mut self, now: Instant, request: RequestId, answer: Answer) {
-        todo!()
+        let id = ServerId(request.0);
+        let Some(server) = self.servers.get(&id) else { return };
+        if server.user != table::ServerUser::Request {
+            return;
+        }
+        let tag = self.ids.token();
+        let Some(mut draft) = self.answer_draft(id, answer.code, &self.ids.tag(tag)) else {
+            return;
+        };
+        push_extra(&mut draft, &answer.headers, Extra::Outside);
+        if let Some((content_type, body)) = answer.body {
+            draft.body(&content_type, body);
+        }
+        let bytes = draft.to_bytes();
+        self.answer(now, id, answer.code, &bytes);
     }
 
     /// Sends a request outside of sessions; [`Event::Response`] follows exactly once.
     pub fn request(&mut self, now: Instant, request: OutOfDialog) -> RequestOutId {
-        todo!()
+        self.start_request(now, request)
     }
 
     /// How much is alive.
     pub fn counts(&self) -> Counts {
-        todo!()
+        Counts {
+            sessions: self.sessions.len() - self.lingering,
+            lingering: self.lingering,
+            client_transactions: self.clients.len(),
+            server_transactions: self.servers.len(),
+            requests: self.outside.len(),
+            timers: self.schedule.len(),
+        }
     }
 
     /// What was refused or dropped since the start.
     pub fn drops(&self) -> Drops {
-        todo!()
+        self.drops
     }
 
     /// What a restarted process needs to end this session by BYE: tags, route set, target, flow,
     /// CSeq. `None` before the session is up.
     pub fn snapshot(&self, session: SessionId) -> Option<Vec<u8>> {
-        todo!()
+        self.write_snapshot(session)
     }
 
     /// Takes up a session from its snapshot, with CSeq 1000 further on. `None` if the bytes are not
     /// a snapshot.
-    pub fn resume(&mut self, now: Instant, snapshot: &[u8]) -> Option<SessionId> {
-        todo!()
+    pub fn resume(&mut self, _now: Instant, snapshot: &[u8]) -> Option<SessionId> {
+        self.read_snapshot(snapshot)
     }
 
     /// Call-ID of a session, for logs and records.
     pub fn call_id(&self, session: SessionId) -> Option<&str> {
-        todo!()
+        self.session_call_id(session)
     }
 }

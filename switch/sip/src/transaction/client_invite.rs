@@ -35,7 +35,6 @@ use super::{Class, Letter, Send, Step, Table, Tell, Timers};
 #[derive(Clone, Debug)]
 pub(crate) struct ClientInvite {
     state: State,
-    reliable: bool,
     timers: Table,
     completed_for: Duration,
     accepted_for: Duration,
@@ -61,7 +60,6 @@ impl ClientInvite {
         timers.set(Letter::B, now + values.timer_b);
         ClientInvite {
             state: State::Calling { interval: values.t1 },
-            reliable,
             timers,
             // §17.1.1.2: timer D is zero on reliable transports.
             completed_for: if reliable { Duration::ZERO } else { values.timer_d },
@@ -167,11 +165,6 @@ impl ClientInvite {
         self.timers.clear();
         self.state = state;
     }
-
-    #[cfg(test)]
-    fn is_reliable(&self) -> bool {
-        self.reliable
-    }
 }
 
 #[cfg(test)]
@@ -214,7 +207,6 @@ mod tests {
     fn a1_rfc3261_17_1_1_2_reliable_transport_sends_once() {
         let start = tests_epoch();
         let mut machine = ClientInvite::start(start, &Timers::default(), true);
-        assert!(machine.is_reliable());
         let (at, last) = sends(&mut machine, start, Duration::from_secs(32));
         assert_eq!(at, [0]);
         assert_eq!(last, Step::tell(Tell::Timeout).and_done());

@@ -1,4 +1,3 @@
-#![allow(dead_code, reason = "the endpoint follows")]
 //! The four transaction machines of RFC 3261 §17 as corrected by RFC 6026 and RFC 4320.
 //!
 //! A machine knows nothing of messages. It is told what happened (a response of some class, a copy

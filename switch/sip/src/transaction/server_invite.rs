@@ -85,8 +85,16 @@ impl ServerInvite {
         }
     }
 
-    /// The user answers. A second final answer is refused by an empty step.
-    pub(crate) fn respond(&mut self, now: Instant, values: &Timers, class: Class) -> Step {
+    /// The user answers. A second final answer is refused by an empty step. Without `resend` a
+    /// refusal leaves once (§8.2.7: a challenge is sent without keeping state), and a copy of the
+    /// INVITE draws it again.
+    pub(crate) fn respond(
+        &mut self,
+        now: Instant,
+        values: &Timers,
+        class: Class,
+        resend: bool,
+    ) -> Step {
         if self.state != State::Proceeding {
             return Step::NOTHING;
         }
@@ -100,7 +108,7 @@ impl ServerInvite {
             Class::Refusal => {
                 self.state = State::Completed { interval: values.t1 };
                 // §17.2.1: timer G only on unreliable transports, timer H on all.
-                if !self.reliable {
+                if resend && !self.reliable {
                     self.timers.set(Letter::G, now + values.t1);
                 }
                 self.timers.set(Letter::H, now + values.timer_h);
@@ -153,7 +161,10 @@ mod tests {
     fn a3_rfc3261_17_2_1_refusal_is_sent_eleven_times_in_32_s_without_an_ack() {
         let (start, values) = (tests_epoch(), Timers::default());
         let mut machine = ServerInvite::start(false);
-        assert_eq!(machine.respond(start, &values, Class::Refusal), Step::send(Send::Response));
+        assert_eq!(
+            machine.respond(start, &values, Class::Refusal, true),
+            Step::send(Send::Response)
+        );
         let mut at = vec![0];
         let mut last = Step::NOTHING;
         while let Some((due, _)) = machine.poll_timeout() {
@@ -174,7 +185,7 @@ mod tests {
         let (start, values) = (tests_epoch(), Timers::default());
         let mut machine = ServerInvite::start(false);
         assert_eq!(machine.handle_copy(), Step::send(Send::Response));
-        let _ = machine.respond(start, &values, Class::Refusal);
+        let _ = machine.respond(start, &values, Class::Refusal, true);
         assert_eq!(machine.handle_copy(), Step::send(Send::Response));
         assert_eq!(machine.handle_ack(start, &values), Step::NOTHING);
         assert_eq!(machine.handle_copy(), Step::NOTHING);
@@ -188,7 +199,7 @@ mod tests {
     fn rfc3261_17_2_1_reliable_refusal_is_not_resent_and_ends_with_the_ack() {
         let (start, values) = (tests_epoch(), Timers::default());
         let mut machine = ServerInvite::start(true);
-        let _ = machine.respond(start, &values, Class::Refusal);
+        let _ = machine.respond(start, &values, Class::Refusal, true);
         assert_eq!(machine.poll_timeout(), Some((start + values.timer_h, Letter::H)));
         assert_eq!(machine.handle_ack(start, &values), Step::done());
     }
@@ -197,7 +208,10 @@ mod tests {
     fn a4_rfc6026_7_1_accepted_lives_32_s_and_absorbs_invite_copies() {
         let (start, values) = (tests_epoch(), Timers::default());
         let mut machine = ServerInvite::start(true);
-        assert_eq!(machine.respond(start, &values, Class::Success), Step::send(Send::Response));
+        assert_eq!(
+            machine.respond(start, &values, Class::Success, true),
+            Step::send(Send::Response)
+        );
         assert_eq!(machine.handle_copy(), Step::NOTHING);
         assert_eq!(machine.handle_ack(start, &values), Step::tell(Tell::Ack));
         assert_eq!(machine.handle_copy(), Step::NOTHING);
@@ -207,11 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn rfc3261_8_2_7_a_challenge_is_sent_once_and_again_for_each_copy() {
+        let (start, values) = (tests_epoch(), Timers::default());
+        let mut machine = ServerInvite::start(false);
+        let step = machine.respond(start, &values, Class::Refusal, false);
+        assert_eq!(step, Step::send(Send::Response));
+        assert_eq!(machine.poll_timeout(), Some((start + values.timer_h, Letter::H)));
+        assert_eq!(machine.handle_copy(), Step::send(Send::Response));
+    }
+
+    #[test]
     fn rfc3261_17_2_1_only_one_final_answer_leaves() {
         let (start, values) = (tests_epoch(), Timers::default());
         let mut machine = ServerInvite::start(false);
-        let _ = machine.respond(start, &values, Class::Success);
-        assert_eq!(machine.respond(start, &values, Class::Refusal), Step::NOTHING);
+        let _ = machine.respond(start, &values, Class::Success, true);
+        assert_eq!(machine.respond(start, &values, Class::Refusal, true), Step::NOTHING);
         assert!(!machine.is_pending());
     }
 }

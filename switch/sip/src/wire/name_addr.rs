@@ -50,7 +50,7 @@ impl NameAddr {
                     [b';', params @ ..] => params,
                     _ => return None,
                 };
-                (&rest[..end], params)
+                (trim(&rest[..end]), params)
             }
             None if display.is_some() => return None,
             None => {

@@ -1,0 +1,310 @@
+//! A message comes in: what is it, to whom does it belong, and may it pass (RFC 3261 §8.2, §12.2.2).
+//!
+//! Refusals made here keep no state (§8.2.7): a copy of the request draws the same answer with the
+//! same tag, an ACK of it is dropped, and a flood leaves nothing behind.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::route::reply_flow;
+use super::server::{merge_key, server_key};
+use super::table::{Phase, ServerUser};
+use super::{Endpoint, Event, Flow, RequestId, SessionId};
+use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
+
+/// Server transactions beyond the maximum that only requests within dialogs may take: who is in a
+/// call comes first (RFC 6357 §3).
+const IN_DIALOG_RESERVE: usize = 8;
+
+/// A request on its way in.
+pub(super) struct Incoming {
+    pub(super) request: Message,
+    pub(super) method: Method,
+    pub(super) flow: Flow,
+    /// The top Via, stamped with where it came from.
+    pub(super) via: Via,
+    /// Where answers go.
+    pub(super) reply: Flow,
+    pub(super) key: Box<str>,
+}
+
+impl Incoming {
+    fn new(flow: Flow, request: Message) -> Option<Incoming> {
+        let method = request.method()?.clone();
+        let mut via = request.via().ok()?;
+        let key = server_key(&request, &via, &method);
+        let reply = reply_flow(&flow, &via);
+        // §18.2.1, RFC 3581 §4.
+        via.stamp(flow.remote.ip(), flow.remote.port());
+        Some(Incoming { request, method, flow, via, reply, key })
+    }
+}
+
+impl Endpoint {
+    pub(super) fn receive(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        match Message::parse(bytes) {
+            Ok(message) if message.is_request() => self.receive_request(now, flow, message),
+            Ok(message) => self.handle_response(now, flow, &message),
+            Err(error) => {
+                if error.fault == ParseFault::Empty {
+                    return;
+                }
+                let incoming =
+                    error.answerable().cloned().and_then(|part| Incoming::new(flow, part));
+                match incoming {
+                    Some(incoming) => self.refuse(&incoming, error.fault.status(), &[]),
+                    None => self.drops.unreadable += 1,
+                }
+            }
+        }
+    }
+
+    fn receive_request(&mut self, now: Instant, flow: Flow, request: Message) {
+        let Some(incoming) = Incoming::new(flow, request) else {
+            self.drops.unreadable += 1;
+            return;
+        };
+        // §17.2.3: copies first, and cheaply.
+        if let Some(&id) = self.server_keys.get(&incoming.key) {
+            return self.server_matched(now, id, &incoming);
+        }
+        if let Err(fault) = incoming.request.verify() {
+            return self.refuse(&incoming, fault.status(), &[]);
+        }
+        match incoming.method {
+            Method::Ack => return self.ack_received(now, &incoming),
+            Method::Cancel => return self.cancel_received(now, &incoming),
+            _ => {}
+        }
+        let in_dialog = incoming.request.to().is_ok_and(|to| to.tag().is_some());
+        if let Some((code, headers)) = self.head_fault(&incoming) {
+            return self.refuse(&incoming, code, &headers);
+        }
+        if self.is_full(in_dialog) {
+            self.drops.overload += 1;
+            let after = self.retry_after();
+            return self.refuse(&incoming, 503, &[("Retry-After", after)]);
+        }
+        if in_dialog {
+            self.receive_within(now, &incoming);
+        } else {
+            self.receive_outside(now, &incoming);
+        }
+    }
+
+    /// §8.2.1 and §8.2.2.3: the method and the extensions asked for.
+    fn head_fault(&self, incoming: &Incoming) -> Option<(u16, Headers)> {
+        let request = &incoming.request;
+        if !self.knows(&incoming.method) {
+            // §8.2.1: 405 for what we know and do not do here; §21.5.2: 501 for what nobody knows.
+            let code = if matches!(incoming.method, Method::Other(_)) { 501 } else { 405 };
+            return Some((code, vec![("Allow", self.allow())]));
+        }
+        // §8.2.2.3: no extension that can be required is supported here.
+        let required: Vec<String> = request
+            .headers(HeaderName::Require)
+            .map(|token| String::from_utf8_lossy(token).into_owned())
+            .collect();
+        if !required.is_empty() {
+            return Some((420, vec![("Unsupported", required.join(", "))]));
+        }
+        None
+    }
+
+    /// A request without a To tag.
+    fn receive_outside(&mut self, now: Instant, incoming: &Incoming) {
+        let request = &incoming.request;
+        // §8.2.2.2: the same request by another path.
+        if let Some(key) = merge_key(request)
+            && self.merged.contains_key(&key)
+        {
+            return self.refuse(incoming, 482, &[]);
+        }
+        match incoming.method {
+            Method::Invite => {
+                if let Some((code, headers)) = invite_fault(request) {
+                    return self.refuse(incoming, code, &headers);
+                }
+                if self.sessions.len() >= self.config.limits.sessions_max {
+                    self.drops.overload += 1;
+                    let after = self.retry_after();
+                    return self.refuse(incoming, 503, &[("Retry-After", after)]);
+                }
+                self.new_invite(now, incoming);
+            }
+            // §15.1.2, RFC 6086 §4.2.1: these live in dialogs only.
+            Method::Bye | Method::Info => self.refuse(incoming, 481, &[]),
+            _ => self.ask_user(now, incoming),
+        }
+    }
+
+    fn ask_user(&mut self, now: Instant, incoming: &Incoming) {
+        let id = self.start_server(now, incoming, ServerUser::Request);
+        self.events.push_back(Event::Request {
+            id: RequestId(id.0),
+            request: incoming.request.clone(),
+            flow: incoming.flow,
+        });
+    }
+
+    /// A request with a To tag (§12.2.2).
+    fn receive_within(&mut self, now: Instant, incoming: &Incoming) {
+        let Some(session) = self.dialog_session(&incoming.request) else {
+            return self.refuse(incoming, 481, &[]);
+        };
+        if !self.take_order(session, &incoming.request) {
+            return self.refuse(incoming, 500, &[]);
+        }
+        match incoming.method {
+            Method::Bye => self.bye_received(now, session, incoming),
+            Method::Invite => self.reinvite_received(now, session, incoming),
+            Method::Options => {
+                let headers = [("Allow", self.allow()), ("Accept", "application/sdp".to_owned())];
+                self.answer_within(now, incoming, 200, &headers);
+            }
+            Method::Info => self.info_received(now, session, incoming),
+            Method::Message => self.ask_user(now, incoming),
+            _ => self.refuse(incoming, 405, &[("Allow", self.allow())]),
+        }
+    }
+
+    fn take_order(&mut self, id: SessionId, request: &Message) -> bool {
+        let Ok(cseq) = request.cseq() else { return false };
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        match &mut session.phase {
+            Phase::Up(up) => up.dialog.take_order(cseq.number),
+            Phase::Ending(dialog) => dialog.take_order(cseq.number),
+            Phase::Ringing(ringing) => ringing.dialog.take_order(cseq.number),
+            Phase::Calling(calling) => {
+                let from = request.from().ok();
+                let tag = from.as_ref().and_then(|from| from.tag());
+                let early = calling.early.iter_mut().find(|early| Some(early.tag.as_str()) == tag);
+                early.is_none_or(|early| {
+                    let fits = early.remote_cseq.is_none_or(|last| cseq.number >= last);
+                    if fits {
+                        early.remote_cseq = Some(cseq.number);
+                    }
+                    fits
+                })
+            }
+            Phase::Over(_) => true,
+        }
+    }
+
+    /// INFO (RFC 6086): no package is ours; key presses in the two legacy types are told.
+    fn info_received(&mut self, now: Instant, session: SessionId, incoming: &Incoming) {
+        const KEYS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
+        let request = &incoming.request;
+        if request.header(HeaderName::InfoPackage).is_some() {
+            // RFC 6086 §4.2.2: 469 and the packages we take, which are none.
+            return self.answer_within(now, incoming, 469, &[("Recv-Info", String::new())]);
+        }
+        if request.body().is_empty() {
+            return self.answer_within(now, incoming, 200, &[]);
+        }
+        if !KEYS.iter().any(|media_type| request.has_body_of(media_type)) {
+            return self.answer_within(now, incoming, 415, &[("Accept", KEYS.join(", "))]);
+        }
+        self.answer_within(now, incoming, 200, &[]);
+        self.events.push_back(Event::Info {
+            session,
+            content_type: request.content_type().unwrap_or_default().to_ascii_lowercase(),
+            body: request.body_bytes(),
+        });
+    }
+
+    /// Answers without keeping state. An ACK is never answered (§17: it has no transaction).
+    pub(super) fn refuse(&mut self, incoming: &Incoming, code: u16, headers: &[(&str, String)]) {
+        if incoming.method == Method::Ack {
+            self.drops.stray_acks += 1;
+            return;
+        }
+        self.drops.refused += 1;
+        let mut draft = self.reply_draft(&incoming.request, &incoming.via, code);
+        draft.tag_to(&self.stateless_tag(incoming));
+        for (name, value) in headers {
+            draft.push(name, value);
+        }
+        let bytes = draft.to_bytes();
+        self.transmit(incoming.reply, bytes);
+    }
+
+    pub(super) fn stateless_tag(&self, incoming: &Incoming) -> String {
+        let request = &incoming.request;
+        let part = |name| request.header(name).unwrap_or_default();
+        self.ids.stateless_tag([
+            incoming.key.as_bytes(),
+            part(HeaderName::From),
+            part(HeaderName::CallId),
+            part(HeaderName::CSeq),
+        ])
+    }
+
+    fn knows(&self, method: &Method) -> bool {
+        matches!(
+            method,
+            Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Cancel
+        ) || self.config.methods.contains(method)
+    }
+
+    fn is_full(&self, in_dialog: bool) -> bool {
+        let max = self.config.limits.server_transactions_max;
+        let reserve = if in_dialog { max / IN_DIALOG_RESERVE } else { 0 };
+        self.servers.len() >= max + reserve
+    }
+
+    /// Overload is answered with a random wait, so that not all come back at once.
+    fn retry_after(&mut self) -> String {
+        let limits = &self.config.limits;
+        let range = u64::from(limits.retry_after_min)..=u64::from(limits.retry_after_max);
+        self.ids.between(&range).to_string()
+    }
+}
+
+type Headers = Vec<(&'static str, String)>;
+
+/// What a new INVITE must bear (§8.1.1.8, §8.2.3, §16.3).
+fn invite_fault(request: &Message) -> Option<(u16, Headers)> {
+    if request.contact().is_err() {
+        return Some((400, Vec::new()));
+    }
+    // §16.3: with no hop left it cannot be passed on to the other leg.
+    if request.max_forwards().ok().flatten() == Some(0) {
+        return Some((483, Vec::new()));
+    }
+    // §20.1: an Accept without our only type leaves nothing to answer with.
+    let accepts = |value: &[u8]| {
+        let value = String::from_utf8_lossy(value);
+        let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        matches!(media_type.as_str(), "application/sdp" | "application/*" | "*/*")
+    };
+    if request.count(HeaderName::Accept) > 0 && !request.headers(HeaderName::Accept).any(accepts) {
+        return Some((406, Vec::new()));
+    }
+    body_fault(request)
+}
+
+/// §8.2.3: a body that has to be understood and cannot be.
+pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
+    if request.body().is_empty() {
+        return None;
+    }
+    let optional = request.header_str(HeaderName::ContentDisposition).is_some_and(|value| {
+        let value = value.to_ascii_lowercase();
+        value.split(';').any(|part| part.trim().replace(' ', "") == "handling=optional")
+    });
+    if optional {
+        return None;
+    }
+    let encoded = request
+        .headers(HeaderName::ContentEncoding)
+        .any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Some((415, vec![("Accept-Encoding", "identity".to_owned())]));
+    }
+    if !request.has_body_of("application/sdp") {
+        return Some((415, vec![("Accept", "application/sdp".to_owned())]));
+    }
+    None
+}

@@ -1,0 +1,292 @@
+//! INVITE within a dialog, both ways, and glare (RFC 3261 §14).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::auth::Auth;
+use super::client::{Reply, Silence};
+use super::config::glare;
+use super::receive::{Incoming, body_fault};
+use super::table::{Ours, OursState, Outgoing, Phase, ServerId, ServerUser, Unacked, Up, User};
+use super::uac::sdp_of;
+use super::{EndCause, Endpoint, Event, SessionId};
+use crate::transaction::Class;
+use crate::wire::{HeaderName, Message, Method};
+
+impl Endpoint {
+    fn up(&mut self, id: SessionId) -> Option<&mut Up> {
+        match &mut self.sessions.get_mut(&id)?.phase {
+            Phase::Up(up) => Some(up),
+            Phase::Calling(_) | Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => None,
+        }
+    }
+
+    /// Our offer. §14.1: not while another INVITE in the dialog is open, on either side.
+    pub(super) fn start_reinvite(&mut self, now: Instant, id: SessionId, sdp: Bytes) -> bool {
+        let Some(up) = self.up(id) else { return false };
+        let busy = up.ours.is_some()
+            || up.theirs.is_some()
+            || up.owed_ack.is_some()
+            || up.bye.is_some()
+            || !up.unacked.is_empty();
+        if busy {
+            return false;
+        }
+        self.send_reinvite(now, id, sdp, 0);
+        true
+    }
+
+    fn send_reinvite(&mut self, now: Instant, id: SessionId, sdp: Bytes, tries: u8) {
+        let allow = self.allow();
+        let Some(up) = self.up(id) else { return };
+        let cseq = up.dialog.next_cseq();
+        let dialog = up.dialog.clone();
+        let mut draft = dialog.draft(&Method::Invite, cseq);
+        draft.push("Contact", &dialog.contact);
+        draft.push("Allow", allow);
+        draft.push("Accept", "application/sdp");
+        if !sdp.is_empty() {
+            draft.body("application/sdp", sdp.clone());
+        }
+        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
+        let out = Outgoing {
+            draft,
+            method: Method::Invite,
+            flow: self.hop(&dialog),
+            fallback: self.fallback_hop(&dialog),
+            user: User::Reinvite(id),
+            auth: Auth::within_dialog(auth.as_ref()),
+            keep_flow: dialog.keep_flow,
+        };
+        let key = self.start_client(now, out);
+        // The wait is longer than timer B, which speaks first while nothing has answered.
+        let until = now + self.config.timers.timer_b * 2;
+        if let Some(up) = self.up(id) {
+            up.ours = Some(Ours { state: OursState::Sent(key, until), sdp, tries });
+        }
+        self.schedule_session(id);
+    }
+
+    /// An answer to our re-INVITE.
+    pub(super) fn reinvite_answered(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        match Class::of(reply.code) {
+            Class::Provisional => {}
+            Class::Success => self.reinvite_accepted(id, reply),
+            Class::Refusal => self.reinvite_refused(now, id, reply),
+        }
+    }
+
+    fn reinvite_accepted(&mut self, id: SessionId, reply: &Reply<'_>) {
+        let Ok(cseq) = reply.message.cseq() else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        // A copy of a 2xx that is acknowledged already.
+        if let Some(ack) = session.acks.iter().find(|ack| ack.cseq == cseq.number) {
+            let (flow, bytes) = (ack.flow, ack.bytes.clone());
+            return self.transmit(flow, bytes);
+        }
+        let request = Message::parse(reply.request.clone()).ok();
+        let offered = request.as_ref().is_some_and(|request| !request.body().is_empty());
+        let sdp = sdp_of(reply.message);
+        let dialog = match &mut session.phase {
+            Phase::Up(up) => {
+                if up.owed_ack == Some(cseq.number) {
+                    return;
+                }
+                // §12.2.1.2: the 2xx moves the remote target.
+                up.dialog.refresh_target(reply.message);
+                let current = matches!(
+                    &up.ours,
+                    Some(Ours { state: OursState::Sent(key, _), .. }) if *key == reply.key
+                );
+                if current {
+                    up.ours = None;
+                    self.events
+                        .push_back(Event::ReinviteAnswered { session: id, sdp: sdp.clone() });
+                    if !offered && sdp.is_some() {
+                        up.owed_ack = Some(cseq.number);
+                        return self.schedule_session(id);
+                    }
+                }
+                up.dialog.clone()
+            }
+            Phase::Ending(dialog) => (**dialog).clone(),
+            Phase::Calling(_) | Phase::Ringing(_) | Phase::Over(_) => return,
+        };
+        self.send_ack(id, &dialog, cseq.number, request.as_ref(), None);
+        self.schedule_session(id);
+    }
+
+    /// §14.1: whatever refuses it, the session stays as it was, unless the dialog is unknown.
+    fn reinvite_refused(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        let Some(up) = self.up(id) else { return };
+        let Some(ours) = up
+            .ours
+            .take_if(|ours| matches!(ours.state, OursState::Sent(key, _) if key == reply.key))
+        else {
+            return;
+        };
+        let owner = up.owner;
+        match reply.code {
+            // §14.1: the owner of the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
+            491 if ours.tries < glare::RETRIES_MAX => {
+                let steps = if owner { glare::OWNER_STEPS } else { glare::OTHER_STEPS };
+                let wait = glare::STEP * u32::try_from(self.ids.between(&steps)).unwrap_or(400);
+                if let Some(up) = self.up(id) {
+                    up.ours = Some(Ours {
+                        state: OursState::Waiting(now + wait),
+                        sdp: ours.sdp,
+                        tries: ours.tries + 1,
+                    });
+                }
+            }
+            // §12.2.1.2: the dialog is gone.
+            481 | 408 => return self.lose_dialog(now, id, EndCause::Rejected481, None),
+            code => self.events.push_back(Event::ReinviteFailed { session: id, code }),
+        }
+        self.schedule_session(id);
+    }
+
+    /// §12.2.1.2: no answer at all, or no way there.
+    pub(super) fn reinvite_silent(&mut self, now: Instant, id: SessionId, silence: Silence) {
+        let _ = silence;
+        self.lose_dialog(now, id, EndCause::TransportLost, None);
+    }
+
+    /// A deadline of our re-INVITE has come: the retry after glare, or the end of patience.
+    pub(super) fn ours_due(&mut self, now: Instant, id: SessionId) {
+        let Some(up) = self.up(id) else { return };
+        let due = match &up.ours {
+            Some(Ours { state: OursState::Waiting(at) | OursState::Sent(_, at), .. }) => *at <= now,
+            None => false,
+        };
+        let theirs = up.theirs.is_some();
+        let Some(ours) = up.ours.take_if(|_| due) else { return };
+        match ours.state {
+            OursState::Waiting(_) if theirs => {
+                // The peer's own try is open: ours waits for its end, in one more step.
+                let state = OursState::Waiting(now + glare::STEP * 20);
+                up.ours = Some(Ours { state, ..ours });
+                self.schedule_session(id);
+            }
+            OursState::Waiting(_) => self.send_reinvite(now, id, ours.sdp, ours.tries),
+            OursState::Sent(key, _) => {
+                self.send_cancel(now, key, None);
+                self.events.push_back(Event::ReinviteFailed { session: id, code: 408 });
+                self.schedule_session(id);
+            }
+        }
+    }
+
+    /// The peer's INVITE within the dialog (§14.2).
+    pub(super) fn reinvite_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
+        if let Some((code, headers)) = body_fault(&incoming.request) {
+            return self.refuse(incoming, code, &headers);
+        }
+        let pending = match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Up(up)) if up.bye.is_some() => return self.refuse(incoming, 487, &[]),
+            // §14.2: a second INVITE before the first is answered.
+            Some(Phase::Up(up)) if up.theirs.is_some() => true,
+            Some(Phase::Ringing(_)) => true,
+            // §14.2: an INVITE of ours is under way.
+            Some(Phase::Up(up))
+                if matches!(&up.ours, Some(Ours { state: OursState::Sent(..), .. })) =>
+            {
+                return self.answer_within(now, incoming, 491, &[]);
+            }
+            Some(Phase::Up(_)) => false,
+            Some(Phase::Calling(_)) => return self.answer_within(now, incoming, 491, &[]),
+            Some(Phase::Ending(_) | Phase::Over(_)) | None => {
+                return self.refuse(incoming, 481, &[]);
+            }
+        };
+        if pending {
+            let seconds = self.ids.between(&(0..=10)).to_string();
+            return self.answer_within(now, incoming, 500, &[("Retry-After", seconds)]);
+        }
+        let server = self.start_server(now, incoming, ServerUser::Reinvite(id));
+        let until = now + self.config.timers.timer_b;
+        if let Some(up) = self.up(id) {
+            up.theirs = Some((server, until));
+        }
+        self.schedule_session(id);
+        self.events.push_back(Event::Reinvite { session: id, sdp: sdp_of(&incoming.request) });
+    }
+
+    pub(super) fn send_reinvite_accept(&mut self, now: Instant, id: SessionId, sdp: Bytes) {
+        let allow = self.allow();
+        let Some(up) = self.up(id) else { return };
+        let Some((server, _)) = up.theirs else { return };
+        let (tag, contact) = (up.dialog.local_tag.clone(), up.dialog.contact.clone());
+        let Some(mut draft) = self.answer_draft(server, 200, &tag) else { return };
+        let Some(row) = self.servers.get(&server) else { return };
+        let (reply, request) = (row.flow, row.request.clone());
+        for value in request.iter().flat_map(|request| request.lines(HeaderName::RecordRoute)) {
+            draft.push("Record-Route", value);
+        }
+        draft.push("Contact", contact);
+        draft.push("Allow", allow);
+        if !sdp.is_empty() {
+            draft.body("application/sdp", sdp);
+        }
+        let bytes = draft.to_bytes();
+        if !self.answer(now, server, 200, &bytes) {
+            return;
+        }
+        let wait = self.unacked(now, 0, bytes, reply, false);
+        let Some(up) = self.up(id) else { return };
+        up.theirs = None;
+        if let Some(request) = &request {
+            // §12.2.2: an INVITE moves the remote target.
+            up.dialog.refresh_target(request);
+            let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
+            if up.unacked.len() >= UNACKED_MAX {
+                up.unacked.remove(0);
+            }
+            up.unacked.push(Unacked { cseq, ..wait });
+        }
+        self.schedule_session(id);
+    }
+
+    pub(super) fn send_reinvite_reject(&mut self, now: Instant, id: SessionId, code: u16) {
+        let Some(up) = self.up(id) else { return };
+        let Some((server, _)) = up.theirs.take() else { return };
+        let tag = up.dialog.local_tag.clone();
+        self.answer_plain(now, server, code, &tag, &[]);
+        self.schedule_session(id);
+    }
+
+    /// CANCEL of the peer's re-INVITE (§9.2): 487, and the session stays.
+    pub(super) fn reinvite_cancelled(&mut self, now: Instant, id: SessionId) {
+        self.send_reinvite_reject(now, id, 487);
+    }
+
+    /// A user who never answered the peer's re-INVITE.
+    pub(super) fn theirs_due(&mut self, now: Instant, id: SessionId) {
+        let due = self.up(id).is_some_and(|up| up.theirs.is_some_and(|(_, at)| at <= now));
+        if due {
+            self.send_reinvite_reject(now, id, 500);
+        }
+    }
+
+    /// The session ends: what was open in it is closed (§15.1.2: 487), ours is cancelled.
+    pub(super) fn drop_reinvites(&mut self, now: Instant, id: SessionId) {
+        let Some(up) = self.up(id) else { return };
+        let theirs: Option<ServerId> = up.theirs.take().map(|(server, _)| server);
+        let ours = up.ours.take();
+        let tag = up.dialog.local_tag.clone();
+        if let Some(server) = theirs {
+            self.answer_plain(now, server, 487, &tag, &[]);
+        }
+        if let Some(Ours { state: OursState::Sent(key, _), .. }) = ours
+            && let Some(client) = self.clients.get_mut(&key)
+        {
+            // Nobody waits for it any more; it may not wait for ever.
+            client.abandon_at = Some(now + self.config.timers.cancel_wait);
+            self.schedule_client(key);
+        }
+    }
+}
+
+/// Most 2xx of re-INVITEs that wait for their ACK at one time in a session.
+const UNACKED_MAX: usize = 4;

@@ -1,0 +1,345 @@
+//! The rows of the endpoint's tables. Each row that has a deadline is in the schedule once.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::auth::Auth;
+use super::{Flow, RequestOutId, SessionId};
+use crate::dialog::Dialog;
+use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther};
+use crate::wire::{Draft, Message, Method, Reason, Via};
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    Client(ClientKey),
+    Server(ServerId),
+    Session(SessionId),
+}
+
+/// Names a client transaction (RFC 3261 §17.1.3): the token of its branch, and whether it is the
+/// CANCEL that shares the branch of its INVITE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClientKey {
+    pub(super) token: u64,
+    pub(super) cancel: bool,
+}
+
+/// Names a server transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ServerId(pub(super) u64);
+
+/// Who is told about a client transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// The INVITE that opens a session.
+    Invite(SessionId),
+    /// A CANCEL: whatever it brings, the INVITE's own answer counts.
+    Cancel,
+    /// A re-INVITE.
+    Reinvite(SessionId),
+    /// The BYE that the user of a session waits for.
+    Bye(SessionId),
+    /// A BYE that nobody waits for.
+    Stray,
+    /// A request outside of sessions.
+    Outside(RequestOutId),
+}
+
+/// One client transaction.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) machine: ClientMachine,
+    pub(super) method: Method,
+    pub(super) request: Bytes,
+    pub(super) flow: Flow,
+    /// Where to try once more after a transport error.
+    pub(super) fallback: Option<Flow>,
+    /// The ACK of the refusal, once there was one.
+    pub(super) ack: Option<Bytes>,
+    pub(super) user: User,
+    pub(super) auth: Option<Auth>,
+    /// When an INVITE that was cancelled is given up (RFC 3261 §9.1).
+    pub(super) abandon_at: Option<Instant>,
+    pub(super) due: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) enum ClientMachine {
+    Invite(ClientInvite),
+    Other(ClientOther),
+}
+
+impl Client {
+    pub(super) fn next_timer(&self) -> Option<(Instant, &'static str)> {
+        let machine = match &self.machine {
+            ClientMachine::Invite(machine) => machine.poll_timeout(),
+            ClientMachine::Other(machine) => machine.poll_timeout(),
+        };
+        earliest([named(machine), self.abandon_at.map(|at| (at, "cancel wait"))])
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite(machine) => machine.is_pending(),
+            ClientMachine::Other(machine) => machine.is_pending(),
+        }
+    }
+}
+
+/// Who is told about a server transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerUser {
+    /// The INVITE that opens a session.
+    Invite(SessionId),
+    /// A re-INVITE.
+    Reinvite(SessionId),
+    /// The endpoint's user, by `respond`.
+    Request,
+    /// Answered by the endpoint itself.
+    Endpoint,
+}
+
+/// One server transaction.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) machine: ServerMachine,
+    /// Kept until the final answer is made from it.
+    pub(super) request: Option<Message>,
+    /// The top Via with `received` and `rport`.
+    pub(super) via: Via,
+    /// Where answers go.
+    pub(super) flow: Flow,
+    /// The latest response.
+    pub(super) response: Option<Bytes>,
+    pub(super) user: ServerUser,
+    pub(super) key: Box<str>,
+    pub(super) merge_key: Option<Box<str>>,
+    pub(super) due: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) enum ServerMachine {
+    Invite(ServerInvite),
+    Other(ServerOther),
+}
+
+impl Server {
+    pub(super) fn next_timer(&self) -> Option<(Instant, &'static str)> {
+        named(match &self.machine {
+            ServerMachine::Invite(machine) => machine.poll_timeout(),
+            ServerMachine::Other(machine) => machine.poll_timeout(),
+        })
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        match &self.machine {
+            ServerMachine::Invite(machine) => machine.is_pending(),
+            ServerMachine::Other(machine) => machine.is_pending(),
+        }
+    }
+}
+
+/// One INVITE usage.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) call_id: String,
+    pub(super) phase: Phase,
+    /// The user has not seen a last event yet.
+    pub(super) known: bool,
+    /// The transaction of the INVITE that opened an outgoing session.
+    pub(super) invite: Option<ClientKey>,
+    /// Each ACK we sent, for copies of its 2xx. At most `Limits::forks_max`.
+    pub(super) acks: Vec<AckCopy>,
+    pub(super) auth: Option<Auth>,
+    pub(super) due: Option<Instant>,
+}
+
+/// The states of a session; each holds only what it needs.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Our INVITE has no final answer yet.
+    Calling(Calling),
+    /// The peer's INVITE has no final answer yet.
+    Ringing(Box<Ringing>),
+    /// The dialog is confirmed (or our 2xx waits for its ACK).
+    Up(Box<Up>),
+    /// Our BYE is under way.
+    Ending(Box<Dialog>),
+    /// Over for the user; late 2xx of an outgoing INVITE are still answered.
+    Over(Over),
+}
+
+#[derive(Debug)]
+pub(super) struct Calling {
+    pub(super) early: Vec<Early>,
+    pub(super) cancel: Cancelling,
+    /// Timer C, from the first provisional answer on.
+    pub(super) ring_until: Option<Instant>,
+    /// Timer C fired: the end is our verdict.
+    pub(super) gave_up: bool,
+    pub(super) keep_flow: bool,
+    /// Our INVITE bore an offer, so the ACK needs no answer.
+    pub(super) offered: bool,
+}
+
+/// One early dialog of an outgoing INVITE (RFC 3261 §12.1.2, §13.2.2.1).
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) tag: String,
+    pub(super) remote_cseq: Option<u32>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cancelling {
+    No,
+    /// Waits for a 1xx (RFC 3261 §9.1).
+    Wanted(Option<Reason>),
+    Sent,
+}
+
+#[derive(Debug)]
+pub(super) struct Ringing {
+    pub(super) server: ServerId,
+    pub(super) dialog: Dialog,
+    /// Extension of RFC 3261 §13.3.1.1: when the provisional answer is repeated.
+    pub(super) repeat_at: Option<Instant>,
+    /// When a user who never answers is given up.
+    pub(super) until: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Up {
+    pub(super) dialog: Dialog,
+    /// We made the Call-ID (RFC 3261 §14.1 lets the owner wait longer).
+    pub(super) owner: bool,
+    /// Our 2xx that wait for their ACK.
+    pub(super) unacked: Vec<Unacked>,
+    /// Our re-INVITE.
+    pub(super) ours: Option<Ours>,
+    /// The peer's re-INVITE, and when a user who never answers is given up.
+    pub(super) theirs: Option<(ServerId, Instant)>,
+    /// A 2xx with an offer waits for the user's answer, to go into the ACK: its CSeq number.
+    pub(super) owed_ack: Option<u32>,
+    /// The user wants a BYE, which has to wait for the first ACK (RFC 3261 §15).
+    pub(super) bye: Option<Option<Reason>>,
+}
+
+impl Up {
+    pub(super) fn new(dialog: Dialog, owner: bool) -> Up {
+        Up {
+            dialog,
+            owner,
+            unacked: Vec::new(),
+            ours: None,
+            theirs: None,
+            owed_ack: None,
+            bye: None,
+        }
+    }
+}
+
+/// A 2xx that is resent until its ACK comes (RFC 3261 §13.3.1.4).
+#[derive(Debug)]
+pub(super) struct Unacked {
+    pub(super) cseq: u32,
+    pub(super) bytes: Bytes,
+    pub(super) flow: Flow,
+    pub(super) next: Instant,
+    pub(super) interval: std::time::Duration,
+    pub(super) until: Instant,
+    /// Until this one is acknowledged no BYE may be sent: it opens the dialog.
+    pub(super) opens: bool,
+}
+
+/// A re-INVITE of ours.
+#[derive(Debug)]
+pub(super) struct Ours {
+    pub(super) state: OursState,
+    pub(super) sdp: Bytes,
+    pub(super) tries: u8,
+}
+
+#[derive(Debug)]
+pub(super) enum OursState {
+    /// Under way, and when it is given up.
+    Sent(ClientKey, Instant),
+    /// 491 came; tried again then (RFC 3261 §14.1).
+    Waiting(Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) request: Bytes,
+    pub(super) flow: Flow,
+    pub(super) keep_flow: bool,
+    pub(super) until: Instant,
+}
+
+/// An ACK of a 2xx, sent again for each copy of it (RFC 3261 §13.2.2.4).
+#[derive(Debug)]
+pub(super) struct AckCopy {
+    pub(super) tag: String,
+    pub(super) cseq: u32,
+    pub(super) bytes: Bytes,
+    pub(super) flow: Flow,
+}
+
+impl Session {
+    pub(super) fn new(call_id: String, phase: Phase, auth: Option<Auth>) -> Session {
+        Session { call_id, phase, known: true, invite: None, acks: Vec::new(), auth, due: None }
+    }
+
+    pub(super) fn next_timer(&self) -> Option<(Instant, &'static str)> {
+        match &self.phase {
+            Phase::Calling(calling) => calling.ring_until.map(|at| (at, "timer C")),
+            Phase::Ringing(ringing) => earliest([
+                ringing.repeat_at.map(|at| (at, "provisional repeat")),
+                Some((ringing.until, "unanswered")),
+            ]),
+            Phase::Up(up) => {
+                let unacked = up.unacked.iter().map(|wait| wait.next.min(wait.until)).min();
+                let ours = up.ours.as_ref().map(|ours| match ours.state {
+                    OursState::Sent(_, at) => (at, "re-INVITE wait"),
+                    OursState::Waiting(at) => (at, "glare"),
+                });
+                earliest([
+                    unacked.map(|at| (at, "ACK wait")),
+                    ours,
+                    up.theirs.map(|(_, at)| (at, "re-INVITE unanswered")),
+                ])
+            }
+            Phase::Ending(_) => None,
+            Phase::Over(over) => Some((over.until, "linger")),
+        }
+    }
+}
+
+/// A request being sent.
+pub(super) struct Outgoing {
+    pub(super) draft: Draft,
+    pub(super) method: Method,
+    pub(super) flow: Flow,
+    pub(super) fallback: Option<Flow>,
+    pub(super) user: User,
+    pub(super) auth: Option<Auth>,
+    pub(super) keep_flow: bool,
+}
+
+/// A request of ours outside of sessions.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) call_id: String,
+    pub(super) cseq: u32,
+}
+
+fn named(timer: Option<(Instant, Letter)>) -> Option<(Instant, &'static str)> {
+    timer.map(|(at, letter)| (at, letter.as_str()))
+}
+
+fn earliest<const N: usize>(
+    timers: [Option<(Instant, &'static str)>; N],
+) -> Option<(Instant, &'static str)> {
+    timers.into_iter().flatten().min_by_key(|(at, _)| *at)
+}

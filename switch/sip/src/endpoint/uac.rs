@@ -1,0 +1,504 @@
+//! Outgoing sessions: INVITE, its answers, CANCEL, forks, and what crosses (RFC 3261 §9, §13.2).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::auth::Auth;
+use super::client::{Reply, Silence};
+use super::request::{self, Extra};
+use super::table::{
+    AckCopy, Calling, Cancelling, Client, ClientKey, Early, OursState, Outgoing, Over, Phase,
+    Session, Up, User,
+};
+use super::{Endpoint, Event, Flow, Invite, SessionId};
+use crate::dialog::Dialog;
+use crate::transaction::Class;
+use crate::wire::{HeaderName, Message, Method, Reason};
+
+impl Endpoint {
+    pub(super) fn start_invite(&mut self, now: Instant, invite: Invite) -> SessionId {
+        let id = self.new_session_id();
+        if self.sessions.len() >= self.config.limits.sessions_max
+            || self.clients.len() >= self.config.limits.client_transactions_max
+        {
+            self.drops.overload += 1;
+            self.fail_unstarted(id);
+            return id;
+        }
+        let call_id = self.ids.call_id();
+        let offered = !invite.sdp.is_empty();
+        let draft = self.invite_draft(id, &call_id, &invite);
+        let auth = invite.credentials.map(Auth::new);
+        let calling = Calling {
+            early: Vec::new(),
+            cancel: Cancelling::No,
+            ring_until: None,
+            gave_up: false,
+            keep_flow: invite.keep_flow,
+            offered,
+        };
+        let key = self.start_client(
+            now,
+            Outgoing {
+                draft,
+                method: Method::Invite,
+                flow: invite.flow,
+                fallback: None,
+                user: User::Invite(id),
+                auth: auth.clone(),
+                keep_flow: invite.keep_flow,
+            },
+        );
+        let mut session = Session::new(call_id, Phase::Calling(calling), auth);
+        session.invite = Some(key);
+        self.sessions.insert(id, session);
+        id
+    }
+
+    fn invite_draft(&self, id: SessionId, call_id: &str, invite: &Invite) -> crate::wire::Draft {
+        let mut from = invite.from.clone();
+        from.set_tag(&self.ids.tag(id.0));
+        let mut to = invite.to.clone();
+        to.params.remove("tag");
+        let head = request::Head {
+            method: &Method::Invite,
+            uri: &invite.uri,
+            routes: &invite.route,
+            from: &from,
+            to: &to,
+            call_id,
+            cseq: 1,
+        };
+        let mut draft = head.draft();
+        draft.push("Contact", self.contact(&invite.flow, &invite.contact_user));
+        draft.push("Allow", self.allow());
+        draft.push("Accept", "application/sdp");
+        if !self.config.user_agent.is_empty() {
+            draft.push("User-Agent", &self.config.user_agent);
+        }
+        request::push_extra(&mut draft, &invite.headers, Extra::Session);
+        if !invite.sdp.is_empty() {
+            draft.body("application/sdp", invite.sdp.clone());
+        }
+        draft
+    }
+
+    fn fail_unstarted(&mut self, session: SessionId) {
+        self.events.push_back(Event::Failed {
+            session,
+            code: 503,
+            q850: None,
+            local: true,
+            crossed: false,
+            retry_after: None,
+            contacts: Vec::new(),
+        });
+    }
+
+    /// The wish to give up an INVITE without a final answer. §9.1: the CANCEL waits for a 1xx.
+    pub(super) fn cancel_calling(&mut self, now: Instant, id: SessionId, reason: Option<Reason>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let (Phase::Calling(calling), Some(key)) = (&mut session.phase, session.invite) else {
+            return;
+        };
+        if calling.cancel != Cancelling::No {
+            return;
+        }
+        calling.ring_until = None;
+        let ringing = self.clients.get(&key).is_some_and(|client| !client.is_calling());
+        if ringing {
+            calling.cancel = Cancelling::Sent;
+            self.send_cancel(now, key, reason.as_ref());
+        } else {
+            calling.cancel = Cancelling::Wanted(reason);
+        }
+        self.schedule_session(id);
+    }
+
+    /// An answer to the INVITE of a session.
+    pub(super) fn invite_answered(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        match (&session.phase, Class::of(reply.code)) {
+            (Phase::Calling(_), Class::Provisional) => self.progress(now, id, reply),
+            (Phase::Calling(_), Class::Success) => self.answered(now, id, reply),
+            (Phase::Calling(_), Class::Refusal) => self.refused(now, id, reply),
+            (_, Class::Success) => {
+                self.late_success(now, id, &reply.request, reply.flow(), reply.message);
+            }
+            (_, Class::Provisional | Class::Refusal) => {}
+        }
+    }
+
+    /// §13.2.2.1. A provisional answer is never taken as final, whatever it requires.
+    fn progress(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        let limits = &self.config.limits;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Phase::Calling(calling) = &mut session.phase else { return };
+        let wanted = match &mut calling.cancel {
+            Cancelling::Wanted(reason) => Some(reason.take()),
+            Cancelling::No | Cancelling::Sent => None,
+        };
+        if let Some(reason) = wanted {
+            calling.cancel = Cancelling::Sent;
+            return self.send_cancel(now, reply.key, reason.as_ref());
+        }
+        if calling.cancel == Cancelling::Sent {
+            return;
+        }
+        if calling.ring_until.is_none() {
+            calling.ring_until = Some(now + self.config.timers.timer_c);
+        }
+        let to_tag = tag_of(reply.message);
+        let known = calling.early.iter().any(|early| early.tag == to_tag);
+        if !known && !to_tag.is_empty() && calling.early.len() < limits.forks_max {
+            calling.early.push(Early { tag: to_tag.clone(), remote_cseq: None });
+        }
+        self.schedule_session(id);
+        if reply.code > 100 {
+            self.events.push_back(Event::Progress {
+                session: id,
+                code: reply.code,
+                sdp: sdp_of(reply.message),
+                to_tag,
+                reason: reply.message.reason().into_iter().next(),
+            });
+        }
+    }
+
+    /// §13.2.2.4: the first 2xx. If we had cancelled, it crossed: ACK, then BYE, and no call.
+    fn answered(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Phase::Calling(calling) = &session.phase else { return };
+        let (cancelled, gave_up) = (calling.cancel != Cancelling::No, calling.gave_up);
+        let (keep_flow, offered) = (calling.keep_flow, calling.offered);
+        let Ok(request) = Message::parse(reply.request.clone()) else { return };
+        let dialog = Dialog::opened_by_answer(&request, reply.message, reply.flow(), keep_flow);
+        let Ok(dialog) = dialog else {
+            return self.unusable_answer(now, id, reply);
+        };
+        if cancelled {
+            self.events.push_back(Event::Failed {
+                session: id,
+                code: if gave_up { 408 } else { 487 },
+                q850: None,
+                local: gave_up,
+                crossed: true,
+                retry_after: None,
+                contacts: Vec::new(),
+            });
+            self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
+            return self.end_stray(now, id, dialog, &request);
+        }
+        let sdp = sdp_of(reply.message);
+        let cseq = dialog.local_cseq;
+        let to_tag = dialog.remote_tag.clone();
+        // §13.2.1: an INVITE without an offer gets it in the 2xx, and the ACK bears the answer,
+        // which only the user can make.
+        let owed = !offered && sdp.is_some();
+        if !owed {
+            self.send_ack(id, &dialog, cseq, Some(&request), None);
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let mut up = Up::new(dialog, true);
+        up.owed_ack = owed.then_some(cseq);
+        session.phase = Phase::Up(Box::new(up));
+        self.schedule_session(id);
+        self.events.push_back(Event::Answered { session: id, sdp, to_tag });
+    }
+
+    /// A 2xx whose headers leave no dialog to build: nobody can be acknowledged.
+    fn unusable_answer(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        self.report_failure(id, 502, false, None);
+        let _ = reply;
+        self.retire(now, id);
+    }
+
+    /// §13.2.2.2, §13.2.2.3: the INVITE was refused.
+    fn refused(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Phase::Calling(calling) = &session.phase else { return };
+        let (gave_up, keep_flow) = (calling.gave_up, calling.keep_flow);
+        let code = if gave_up { 408 } else { reply.code };
+        self.report_failure(id, code, gave_up, Some(reply.message));
+        self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
+    }
+
+    /// Timer B, a transport error, or a cancelled INVITE that was never answered.
+    pub(super) fn invite_silent(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        client: &Client,
+        silence: Silence,
+    ) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Phase::Calling(calling) = &session.phase else { return };
+        let (keep_flow, cancelled) = (calling.keep_flow, calling.cancel != Cancelling::No);
+        let code = if cancelled && !calling.gave_up { 487 } else { silence.code() };
+        self.report_failure(id, code, true, None);
+        self.linger(now, id, client.request.clone(), client.flow, keep_flow);
+    }
+
+    fn report_failure(
+        &mut self,
+        session: SessionId,
+        code: u16,
+        local: bool,
+        message: Option<&Message>,
+    ) {
+        let reasons = message.map(Message::reason).unwrap_or_default();
+        self.events.push_back(Event::Failed {
+            session,
+            code,
+            q850: reasons
+                .iter()
+                .find(|reason| reason.is_q850())
+                .and_then(|reason| reason.cause)
+                .and_then(|cause| u8::try_from(cause).ok()),
+            local,
+            crossed: false,
+            retry_after: message.and_then(Message::retry_after).map(|after| after.seconds),
+            contacts: message
+                .filter(|_| (300..400).contains(&code) || code == 485)
+                .and_then(|message| message.contacts().ok())
+                .unwrap_or_default(),
+        });
+    }
+
+    /// The session is over for the user; a 2xx that still comes is answered with ACK and BYE.
+    fn linger(&mut self, now: Instant, id: SessionId, request: Bytes, flow: Flow, keep_flow: bool) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.known {
+            session.known = false;
+            self.lingering += 1;
+        }
+        let until = now + self.config.timers.timer_m;
+        session.phase = Phase::Over(Over { request, flow, keep_flow, until });
+        self.schedule_session(id);
+    }
+
+    /// The session is over for the user and for the peer. Only the opening INVITE of an outgoing
+    /// one leaves something to wait for.
+    pub(super) fn retire(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let keep_flow = match &session.phase {
+            Phase::Calling(calling) => calling.keep_flow,
+            Phase::Up(up) => up.dialog.keep_flow,
+            Phase::Ending(dialog) => dialog.keep_flow,
+            Phase::Ringing(_) | Phase::Over(_) => false,
+        };
+        let open = session.invite.and_then(|key| self.clients.get(&key));
+        match open.map(|client| (client.request.clone(), client.flow)) {
+            Some((request, flow)) => self.linger(now, id, request, flow, keep_flow),
+            None => self.remove_session(id),
+        }
+    }
+
+    /// A 2xx to the INVITE of a session that has its answer already: a copy is acknowledged again
+    /// (§13.2.2.4), another branch is acknowledged and ended.
+    fn late_success(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        request: &Bytes,
+        flow: Flow,
+        message: &Message,
+    ) {
+        if self.acknowledge_copy(id, message) {
+            return;
+        }
+        let Some(session) = self.sessions.get(&id) else { return };
+        let keep_flow = match &session.phase {
+            Phase::Up(up) if up.dialog.remote_tag == tag_of(message) => return,
+            Phase::Up(up) => up.dialog.keep_flow,
+            Phase::Ending(dialog) => dialog.keep_flow,
+            Phase::Over(over) => over.keep_flow,
+            Phase::Calling(_) | Phase::Ringing(_) => return,
+        };
+        if session.acks.len() >= self.config.limits.forks_max {
+            return;
+        }
+        let Ok(request) = Message::parse(request.clone()) else { return };
+        if let Ok(dialog) = Dialog::opened_by_answer(&request, message, flow, keep_flow) {
+            self.end_stray(now, id, dialog, &request);
+        }
+    }
+
+    /// Sends the ACK of this 2xx again, if it had one.
+    fn acknowledge_copy(&mut self, id: SessionId, message: &Message) -> bool {
+        let tag = tag_of(message);
+        let Ok(cseq) = message.cseq() else { return false };
+        let Some(session) = self.sessions.get(&id) else { return false };
+        let copy = session.acks.iter().find(|ack| ack.tag == tag && ack.cseq == cseq.number);
+        let Some((flow, bytes)) = copy.map(|ack| (ack.flow, ack.bytes.clone())) else {
+            return false;
+        };
+        self.transmit(flow, bytes);
+        true
+    }
+
+    /// §13.2.2.4: a dialog nobody wants: ACK, then BYE, both through its own route set.
+    fn end_stray(&mut self, now: Instant, id: SessionId, mut dialog: Dialog, request: &Message) {
+        let cseq = dialog.local_cseq;
+        self.send_ack(id, &dialog, cseq, Some(request), None);
+        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
+        self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), None);
+    }
+
+    /// The ACK of a 2xx (§13.2.2.4): a message of its own, kept for copies.
+    pub(super) fn send_ack(
+        &mut self,
+        id: SessionId,
+        dialog: &Dialog,
+        cseq: u32,
+        request: Option<&Message>,
+        sdp: Option<Bytes>,
+    ) {
+        let mut draft = dialog.draft(&Method::Ack, cseq);
+        // §13.2.2.4: the same credentials as the INVITE.
+        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+            for value in request.into_iter().flat_map(|request| request.lines(name)) {
+                draft.push(name.as_str(), value);
+            }
+        }
+        if let Some(sdp) = sdp {
+            draft.body("application/sdp", sdp);
+        }
+        let flow = self.hop(dialog);
+        let token = self.ids.token();
+        let bytes = self.stamp(&mut draft, token, &flow);
+        self.transmit(flow, bytes.clone());
+        let kept = self.config.limits.forks_max;
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if session.acks.len() >= kept {
+            session.acks.remove(0);
+        }
+        session.acks.push(AckCopy { tag: dialog.remote_tag.clone(), cseq, bytes, flow });
+    }
+
+    /// A 2xx that matches no transaction any more, or a response that is none of ours.
+    pub(super) fn stray_response(&mut self, now: Instant, source: Flow, message: &Message) {
+        let session = self.session_of_success(message);
+        let Some(id) = session else {
+            self.drops.stray_responses += 1;
+            return;
+        };
+        let over = match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Over(over)) => Some((over.request.clone(), over.flow)),
+            _ => None,
+        };
+        match over {
+            Some((request, flow)) => {
+                let flow = if flow.transport.is_reliable() { source } else { flow };
+                self.late_success(now, id, &request, flow, message);
+            }
+            None => {
+                if !self.acknowledge_copy(id, message) {
+                    self.drops.stray_responses += 1;
+                }
+            }
+        }
+    }
+
+    fn session_of_success(&self, message: &Message) -> Option<SessionId> {
+        let success = message.status().map(Class::of) == Some(Class::Success);
+        if !success || message.cseq().ok()?.method != Method::Invite {
+            return None;
+        }
+        if !message.via().is_ok_and(|via| self.is_ours(&via)) {
+            return None;
+        }
+        let from = message.from().ok()?;
+        let id = self.session_by_tag(from.tag()?)?;
+        (self.session_call_id(id) == message.call_id()).then_some(id)
+    }
+
+    /// Whether a challenge to this session's request may be answered: not once it is cancelled.
+    pub(super) fn may_retry(&self, id: SessionId) -> bool {
+        match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Calling(calling)) => calling.cancel == Cancelling::No,
+            Some(Phase::Up(_) | Phase::Ending(_)) => true,
+            Some(Phase::Ringing(_) | Phase::Over(_)) | None => false,
+        }
+    }
+
+    /// A challenged request went out anew.
+    pub(super) fn retried(
+        &mut self,
+        now: Instant,
+        user: User,
+        key: ClientKey,
+        cseq: u32,
+        auth: Option<Auth>,
+    ) {
+        let wait = now + self.config.timers.timer_b;
+        match user {
+            User::Invite(id) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.invite = Some(key);
+                    session.auth = auth;
+                }
+            }
+            User::Reinvite(id) => {
+                if let Some(session) = self.sessions.get_mut(&id)
+                    && let Phase::Up(up) = &mut session.phase
+                {
+                    up.dialog.local_cseq = up.dialog.local_cseq.max(cseq);
+                    if let Some(ours) = &mut up.ours {
+                        ours.state = OursState::Sent(key, wait);
+                    }
+                    self.schedule_session(id);
+                }
+            }
+            User::Outside(id) => {
+                if let Some(outside) = self.outside.get_mut(&id) {
+                    outside.cseq = cseq;
+                }
+            }
+            User::Bye(_) | User::Stray | User::Cancel => {}
+        }
+    }
+
+    /// The user's answer to the offer of a 2xx.
+    pub(super) fn send_owed_ack(&mut self, id: SessionId, sdp: Bytes) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Phase::Up(up) = &mut session.phase else { return };
+        let Some(cseq) = up.owed_ack.take() else { return };
+        let dialog = up.dialog.clone();
+        let request = session.invite.and_then(|key| self.clients.get(&key));
+        let request = request.and_then(|client| Message::parse(client.request.clone()).ok());
+        let sdp = Some(sdp).filter(|sdp| !sdp.is_empty());
+        self.send_ack(id, &dialog, cseq, request.as_ref(), sdp);
+    }
+
+    /// Timer C: the far end rings for ever.
+    pub(super) fn ring_due(&mut self, now: Instant, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Phase::Calling(calling) = &mut session.phase
+        {
+            calling.gave_up = true;
+            let reason = Reason::sip(408, "Request Timeout");
+            self.cancel_calling(now, id, Some(reason));
+        }
+    }
+}
+
+impl Client {
+    fn is_calling(&self) -> bool {
+        match &self.machine {
+            super::table::ClientMachine::Invite(machine) => machine.is_calling(),
+            super::table::ClientMachine::Other(_) => false,
+        }
+    }
+}
+
+/// The To tag, empty without one.
+pub(super) fn tag_of(message: &Message) -> String {
+    message.to().ok().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The session description in a message.
+pub(super) fn sdp_of(message: &Message) -> Option<Bytes> {
+    message.has_body_of("application/sdp").then(|| message.body_bytes())
+}
