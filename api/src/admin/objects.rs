@@ -10,7 +10,7 @@ use facts::Micros;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Fault, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
+use super::{Asked, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
 use crate::state::{ApiState, now};
 
@@ -30,7 +30,7 @@ async fn objects(
     state: &ApiState,
     kind: &str,
     asked: &Asked,
-) -> Result<Option<(Vec<Value>, &'static str)>, Fault> {
+) -> Result<Option<(Vec<Value>, &'static str)>, Response> {
     let store = &state.0.store;
     let merchant = asked.merchant(state).await?;
     let snapshot = || state.0.settings.current(store);
@@ -140,7 +140,7 @@ async fn top_up(State(state): State<ApiState>, request: Request) -> Reply {
     Ok(written(&change(&state, &desired, false).await?))
 }
 
-async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Fault> {
+async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Response> {
     let changes = state.0.store.apply(desired, now(), dry_run).await.map_err(store_fault)?;
     if !dry_run && changes.mistakes.is_empty() {
         state.0.settings.forget().await;
@@ -182,7 +182,11 @@ async fn balance(State(state): State<ApiState>, Path(name): Path<String>) -> Rep
     Ok(ok(&balance_of(&state, id, &name).await?))
 }
 
-async fn balance_of(state: &ApiState, id: facts::MerchantId, name: &str) -> Result<Value, Fault> {
+async fn balance_of(
+    state: &ApiState,
+    id: facts::MerchantId,
+    name: &str,
+) -> Result<Value, Response> {
     let balance = state.0.store.balance(id).await.map_err(store_fault)?;
     Ok(json!({
         "merchant": id,
@@ -195,13 +199,14 @@ async fn balance_of(state: &ApiState, id: facts::MerchantId, name: &str) -> Resu
 }
 
 /// Reads a JSON body; what is wrong with it is told with line and column.
-async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) -> Result<T, Fault> {
+async fn body<T: for<'a> Deserialize<'a>>(
+    state: &ApiState,
+    request: Request,
+) -> Result<T, Response> {
     let (parts, body) = request.into_parts();
     let config = &state.0.config;
     let (limit, patience) = (config.admin_body_limit, config.body_timeout);
-    let bytes = read_body(state, &parts.headers, body, limit, patience)
-        .await
-        .map_err(|response| Fault::Written(Box::new(response)))?;
+    let bytes = read_body(state, &parts.headers, body, limit, patience).await?;
     if bytes.trim_ascii().is_empty() {
         return Err(bad("the body is empty; a JSON document was expected"));
     }

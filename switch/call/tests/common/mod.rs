@@ -1,0 +1,665 @@
+//! A small world on a virtual clock: the engine, far ends that are real SIP endpoints, a ledger and a
+//! media plane that answer at once unless told otherwise.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use call::{Answer, Command, Counts, Effect, Engine, EngineConfig, Reply};
+use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
+use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
+use facts::record::LegState;
+use facts::settings::{
+    Extension, Merchant, NumberFormat, Route, Snapshot, Transport as TrunkTransport, Trunk,
+};
+use facts::{
+    Binding, CallCommand, CallFacts, CallId, Dialect, LegId, LegNo, MerchantId, Now, Number, Party,
+    Placed, Refusal, RequestKey, StateChange, TrunkId, UnixMillis,
+};
+use sip::endpoint::{
+    Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
+};
+use sip::wire::Message;
+
+pub const US: &str = "198.51.100.1:5060";
+pub const CARRIER_A: &str = "192.0.2.1:5060";
+pub const CARRIER_B: &str = "192.0.2.2:5060";
+pub const CARRIER_C: &str = "192.0.2.3:5060";
+pub const MERCHANT: MerchantId = MerchantId(7);
+pub const NUMBER_A: &str = "8613800138000";
+pub const NUMBER_B: &str = "861088880000";
+
+pub fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a virtual clock needs one instant to count from")]
+fn origin() -> Now {
+    Now { mono: Instant::now(), wall: UnixMillis(1_763_700_000_000) }
+}
+
+/// A far end: a real SIP endpoint and what it has seen.
+pub struct Far {
+    pub endpoint: Endpoint,
+    pub at: SocketAddr,
+    /// Sessions it was invited to, with the offer.
+    pub invited: Vec<(SessionId, Message)>,
+    pub events: Vec<Event>,
+    /// Requests and answers it received, raw.
+    pub heard: Vec<Message>,
+    /// What it sends is kept back while true.
+    pub muted: bool,
+    kept: VecDeque<Transmit>,
+    /// Nothing reaches it and nothing leaves it.
+    pub dead: bool,
+}
+
+impl Far {
+    fn new(at: &str, seed: u8) -> Far {
+        let at = addr(at);
+        let listener = Listener { transport: Transport::Udp, bind: at, advertised: at };
+        let config = EndpointConfig {
+            listeners: vec![listener],
+            engine: seed,
+            seed: [seed; 32],
+            ..EndpointConfig::default()
+        };
+        Far {
+            endpoint: Endpoint::new(config),
+            at,
+            invited: Vec::new(),
+            events: Vec::new(),
+            heard: Vec::new(),
+            muted: false,
+            kept: VecDeque::new(),
+            dead: false,
+        }
+    }
+
+    /// The session of its latest INVITE.
+    pub fn session(&self) -> SessionId {
+        self.invited.last().expect("it was invited").0
+    }
+
+    /// How many requests of a method it has received, copies included.
+    pub fn count(&self, method: &str) -> usize {
+        self.heard.iter().filter(|m| method_of(m) == Some(method)).count()
+    }
+
+    /// The latest request of a method.
+    pub fn last(&self, method: &str) -> &Message {
+        self.heard
+            .iter()
+            .rev()
+            .find(|m| method_of(m) == Some(method))
+            .unwrap_or_else(|| panic!("no {method} at {}", self.at))
+    }
+
+    pub fn cancelled(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Cancelled { .. }))
+    }
+
+    pub fn ended(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Ended { .. }))
+    }
+}
+
+fn method_of(message: &Message) -> Option<&str> {
+    message.is_request().then(|| message.method().map(sip::wire::Method::as_str)).flatten()
+}
+
+/// How the ledger answers.
+pub struct Ledger {
+    /// First hold of each leg.
+    pub first: Option<Duration>,
+    /// What each extension adds; `None` says exhausted.
+    pub chunk: Option<Duration>,
+    /// Extensions it grants per leg before it says exhausted.
+    pub steps: u32,
+    /// It answers authorizations itself.
+    pub answers: bool,
+    /// It answers extensions itself.
+    pub extends: bool,
+    pub refuse: Option<Refusal>,
+    /// It writes records.
+    pub settles: bool,
+}
+
+pub struct Sim {
+    pub now: Now,
+    pub engine: Engine,
+    pub snapshot: Snapshot,
+    pub fars: BTreeMap<&'static str, Far>,
+    pub ledger: Ledger,
+    pub authorizations: Vec<Authorize>,
+    pub extensions: Vec<Extend>,
+    pub answers: BTreeMap<u64, Answer>,
+    pub settled: Vec<CallFacts>,
+    pub notes: Vec<StateChange>,
+    pub journal: Vec<JournalLeg>,
+    pub alive: Vec<(Vec<CallId>, UnixMillis)>,
+    pub media: Vec<MediaCommand>,
+    pub bindings: BTreeMap<(String, String), Binding>,
+    pub drained: usize,
+    /// The media plane answers by itself.
+    pub media_answers: bool,
+    /// What is sent to addresses where nobody is.
+    pub lost: usize,
+    port: u16,
+    token: u64,
+}
+
+impl Sim {
+    pub fn new() -> Sim {
+        Sim::with(|_| {}, |_| {})
+    }
+
+    pub fn with(config: impl FnOnce(&mut EngineConfig), set: impl FnOnce(&mut Snapshot)) -> Sim {
+        let now = origin();
+        let mut snapshot = snapshot();
+        set(&mut snapshot);
+        let mut fars = BTreeMap::new();
+        for (seed, (name, at)) in
+            [("a", CARRIER_A), ("b", CARRIER_B), ("c", CARRIER_C)].into_iter().enumerate()
+        {
+            fars.insert(name, Far::new(at, u8::try_from(seed).unwrap() + 101));
+        }
+        let mut engine_config = engine_config();
+        config(&mut engine_config);
+        Sim {
+            now,
+            engine: Engine::new(engine_config, Arc::new(snapshot.clone()), now),
+            snapshot,
+            fars,
+            ledger: Ledger {
+                first: Some(s(60)),
+                chunk: Some(s(60)),
+                steps: u32::MAX,
+                answers: true,
+                extends: true,
+                refuse: None,
+                settles: true,
+            },
+            authorizations: Vec::new(),
+            extensions: Vec::new(),
+            answers: BTreeMap::new(),
+            settled: Vec::new(),
+            notes: Vec::new(),
+            journal: Vec::new(),
+            alive: Vec::new(),
+            media: Vec::new(),
+            bindings: BTreeMap::new(),
+            drained: 0,
+            media_answers: true,
+            lost: 0,
+            port: 20_000,
+            token: 0,
+        }
+    }
+
+    /// Adds a far end.
+    pub fn add(&mut self, name: &'static str, at: &str, seed: u8) {
+        self.fars.insert(name, Far::new(at, seed));
+    }
+
+    pub fn far(&mut self, name: &str) -> &mut Far {
+        self.fars.get_mut(name).unwrap()
+    }
+
+    // ---- commands
+
+    pub fn command(&mut self, command: Command) {
+        self.engine.handle_command(self.now, command);
+        self.drain();
+    }
+
+    /// Places a call; the token to look its answer up with.
+    pub fn place(&mut self, command: CallCommand) -> u64 {
+        self.token += 1;
+        let token = self.token;
+        self.command(Command::Place { token, command: Box::new(command) });
+        token
+    }
+
+    pub fn placed(&self, token: u64) -> Result<Placed, Refusal> {
+        match self.answers.get(&token) {
+            Some(Answer::Placed(answer)) => *answer,
+            other => panic!("token {token} was answered {other:?}"),
+        }
+    }
+
+    pub fn reply(&mut self, reply: Reply) {
+        self.engine.handle_reply(self.now, reply);
+        self.drain();
+    }
+
+    pub fn media(&mut self, event: MediaEvent) {
+        self.engine.handle_media(self.now, event);
+        self.drain();
+    }
+
+    // ---- far ends
+
+    /// A provisional answer to the latest INVITE of a far end.
+    pub fn ring(&mut self, name: &str, code: u16, sdp: Option<&str>) {
+        let now = self.now.mono;
+        let far = self.far(name);
+        let session = far.session();
+        let sdp = sdp.map(|sdp| Bytes::copy_from_slice(sdp.as_bytes()));
+        far.endpoint.provisional(now, session, code, sdp);
+        self.drain();
+    }
+
+    pub fn pick_up(&mut self, name: &str) {
+        let sdp = sdp_of(name);
+        self.pick_up_with(name, &sdp);
+    }
+
+    pub fn pick_up_with(&mut self, name: &str, sdp: &str) {
+        let now = self.now.mono;
+        let far = self.far(name);
+        let session = far.session();
+        far.endpoint.accept(now, session, Bytes::copy_from_slice(sdp.as_bytes()), Vec::new());
+        self.drain();
+    }
+
+    pub fn refuse(&mut self, name: &str, code: u16, reason: Option<&str>) {
+        let now = self.now.mono;
+        let far = self.far(name);
+        let session = far.session();
+        let headers = reason.map(|reason| ("Reason".to_owned(), reason.as_bytes().to_vec()));
+        far.endpoint.reject(now, session, code, headers.into_iter().collect());
+        self.drain();
+    }
+
+    pub fn hang_up(&mut self, name: &str) {
+        let now = self.now.mono;
+        let far = self.far(name);
+        let session = far.session();
+        far.endpoint.bye(now, session, None);
+        self.drain();
+    }
+
+    /// Lets out what a muted far end has kept back.
+    pub fn unmute(&mut self, name: &str) {
+        self.far(name).muted = false;
+        let kept = std::mem::take(&mut self.far(name).kept);
+        for transmit in kept {
+            self.receive(transmit);
+        }
+        self.drain();
+    }
+
+    /// Bytes from somewhere.
+    pub fn raw(&mut self, from: &str, text: &str) {
+        let flow = Flow::udp(addr(US), addr(from));
+        let bytes = Bytes::from(text.replace('\n', "\r\n"));
+        self.engine.handle_message(self.now, flow, bytes);
+        self.drain();
+    }
+
+    // ---- the world's turn
+
+    fn receive(&mut self, transmit: Transmit) {
+        let flow = Flow::udp(transmit.flow.remote, transmit.flow.local);
+        self.engine.handle_message(self.now, flow, transmit.bytes);
+    }
+
+    pub fn drain(&mut self) {
+        loop {
+            let mut still = true;
+            while let Some(effect) = self.engine.poll_effect() {
+                still = false;
+                self.perform(effect);
+            }
+            let names: Vec<&'static str> = self.fars.keys().copied().collect();
+            for name in names {
+                while let Some(event) = self.far(name).endpoint.poll_event() {
+                    still = false;
+                    let far = self.far(name);
+                    if let Event::Invite { session, request, .. } = &event {
+                        far.invited.push((*session, request.clone()));
+                    }
+                    far.events.push(event);
+                }
+                while let Some(transmit) = self.far(name).endpoint.poll_transmit() {
+                    still = false;
+                    let far = self.far(name);
+                    if far.dead {
+                        continue;
+                    }
+                    if far.muted {
+                        far.kept.push_back(transmit);
+                    } else {
+                        self.receive(transmit);
+                    }
+                }
+            }
+            if still {
+                break;
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let now = self.now;
+        match effect {
+            Effect::Transmit(transmit) => self.deliver(transmit),
+            Effect::Authorize(authorize) => {
+                if self.ledger.answers {
+                    let answer = self.judge(&authorize);
+                    let call = authorize.call;
+                    self.engine.handle_reply(now, Reply::Authorized { call, answer });
+                }
+                self.authorizations.push(*authorize);
+            }
+            Effect::Extend(extend) => {
+                self.extensions.push(extend);
+                if self.ledger.extends {
+                    let answer = match self.ledger.chunk {
+                        Some(chunk) if extend.step <= self.ledger.steps => {
+                            let first = self.ledger.first.unwrap();
+                            Extended::Paid(Some(first + chunk * extend.step))
+                        }
+                        _ => Extended::Exhausted,
+                    };
+                    let Extend { leg, step, .. } = extend;
+                    self.engine.handle_reply(now, Reply::Extended { leg, step, answer });
+                }
+            }
+            Effect::Journal(entry) => self.journal.push(*entry),
+            Effect::Alive { calls, at } => self.alive.push((calls, at)),
+            Effect::Notify(note) => self.notes.push(note),
+            Effect::Settle(facts) => {
+                let call = facts.call;
+                self.settled.push(*facts);
+                let reply = if self.ledger.settles {
+                    Reply::Settled { call }
+                } else {
+                    Reply::SettleFailed { call }
+                };
+                self.engine.handle_reply(now, reply);
+            }
+            Effect::Media(command) => self.order(command),
+            Effect::Answer { token, answer } => {
+                assert!(self.answers.insert(token, answer).is_none(), "{token} answered twice");
+            }
+            Effect::SaveBinding(binding) => {
+                self.bindings.insert((binding.user.clone(), binding.key.clone()), *binding);
+            }
+            Effect::DropBinding { user, key } => {
+                self.bindings.remove(&(user, key));
+            }
+            Effect::Drained => self.drained += 1,
+        }
+    }
+
+    fn deliver(&mut self, transmit: Transmit) {
+        let now = self.now.mono;
+        let target = transmit.flow.remote;
+        let Some(far) = self.fars.values_mut().find(|far| far.at == target) else {
+            self.lost += 1;
+            return;
+        };
+        if far.dead {
+            return;
+        }
+        far.heard.push(Message::parse(transmit.bytes.clone()).expect("we send what parses"));
+        let flow = Flow::udp(target, transmit.flow.local);
+        far.endpoint.handle_message(now, flow, transmit.bytes);
+    }
+
+    pub fn judge(&self, authorize: &Authorize) -> Authorized {
+        if let Some(refusal) = self.ledger.refuse {
+            return Authorized::Refused(refusal);
+        }
+        let until = self.ledger.first;
+        let paid = authorize.legs.iter().map(|quote| Paid { leg: quote.leg, until }).collect();
+        Authorized::Granted { paid }
+    }
+
+    fn order(&mut self, command: MediaCommand) {
+        let now = self.now;
+        let answer = match &command {
+            MediaCommand::Open { leg } => {
+                self.port += 2;
+                let local = SocketAddr::new(addr(US).ip(), self.port);
+                Some(MediaEvent::Opened { leg: *leg, local })
+            }
+            MediaCommand::Close { leg } => {
+                let stats = MediaStats { packets_received: 1, ..MediaStats::default() };
+                Some(MediaEvent::Closed { leg: *leg, stats })
+            }
+            MediaCommand::StopRecording { call } => {
+                let file = RecordedFile { file: "x.mp3".into(), duration_ms: 1, bytes: 1 };
+                Some(MediaEvent::Recorded { call: *call, file })
+            }
+            _ => None,
+        };
+        self.media.push(command);
+        if let Some(answer) = answer.filter(|_| self.media_answers) {
+            self.engine.handle_media(now, answer);
+        }
+    }
+
+    /// Lets time pass; every deadline on the way is met on time.
+    pub fn advance(&mut self, by: Duration) {
+        let target = self.now.after(by);
+        for _ in 0..1_000_000 {
+            let fars = self.fars.values().filter_map(|far| Some(far.endpoint.poll_timeout()?.0));
+            let next = fars.chain(self.engine.poll_timeout()).min();
+            let Some(next) = next.filter(|next| *next <= target.mono) else {
+                break;
+            };
+            let step = next.saturating_duration_since(self.now.mono);
+            self.now = self.now.after(step);
+            let now = self.now;
+            for far in self.fars.values_mut() {
+                if far.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
+                    far.endpoint.handle_timeout(now.mono);
+                }
+            }
+            if self.engine.poll_timeout().is_some_and(|at| at <= now.mono) {
+                self.engine.handle_timeout(now);
+            }
+            self.drain();
+        }
+        self.now = target;
+    }
+
+    // ---- what was seen
+
+    /// The record of the only call.
+    pub fn record(&self) -> &CallFacts {
+        assert_eq!(self.settled.len(), 1, "one record");
+        &self.settled[0]
+    }
+
+    /// What a leg hears now.
+    pub fn hears(&self, no: LegNo) -> Option<&Source> {
+        self.media.iter().rev().find_map(|command| match command {
+            MediaCommand::Hear { leg, source } if leg.no == no => Some(source),
+            _ => None,
+        })
+    }
+
+    /// The states that were told, as `A callout`.
+    pub fn states(&self) -> Vec<String> {
+        for (at, note) in self.notes.iter().enumerate() {
+            assert_eq!(note.sequence as usize, at, "no gap in the sequence");
+        }
+        self.notes
+            .iter()
+            .map(|note| {
+                let state = match note.state {
+                    LegState::Callout => "callout",
+                    LegState::Alerting => "alerting",
+                    LegState::Answer => "answer",
+                    LegState::Disconnect => "disconnect",
+                };
+                format!("{} {state}", note.leg.no)
+            })
+            .collect()
+    }
+
+    pub fn leg(&self, no: LegNo) -> LegId {
+        LegId::new(self.authorizations.last().expect("a call").call, no)
+    }
+
+    /// Rings A and answers it; B is being invited.
+    pub fn up_to_b(&mut self) {
+        let token = self.place(callback());
+        self.placed(token).expect("accepted");
+        self.ring("a", 180, None);
+        self.advance(s(2));
+        self.pick_up("a");
+    }
+
+    /// Both are talking.
+    pub fn up_to_bridge(&mut self) {
+        self.up_to_b();
+        self.ring("b", 180, None);
+        self.advance(s(3));
+        self.pick_up("b");
+        assert!(self.engine.live()[0].bridged.is_some(), "bridged");
+    }
+
+    /// Some time after the last call nothing is left anywhere.
+    pub fn assert_clean(&mut self) {
+        self.advance(s(400));
+        let counts = self.engine.counts();
+        let clean =
+            Counts { bindings: counts.bindings, refused: counts.refused, ..Counts::default() };
+        assert_eq!(counts, clean);
+        let opened = |command: &&MediaCommand| matches!(command, MediaCommand::Open { .. });
+        let closed = |command: &&MediaCommand| matches!(command, MediaCommand::Close { .. });
+        let (opened, closed) =
+            (self.media.iter().filter(opened).count(), self.media.iter().filter(closed).count());
+        assert_eq!(opened, closed, "every port is given back");
+    }
+}
+
+pub fn engine_config() -> EngineConfig {
+    let at = addr(US);
+    EngineConfig {
+        sip: EndpointConfig {
+            listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
+            engine: 1,
+            seed: [42; 32],
+            ..EndpointConfig::default()
+        },
+        ..EngineConfig::default()
+    }
+}
+
+pub fn trunk(name: &str, at: &str) -> Trunk {
+    Trunk {
+        name: name.into(),
+        enabled: true,
+        peers: vec![ipnet::IpNet::from(addr(at).ip())],
+        target: addr(at),
+        transport: TrunkTransport::Udp,
+        domain: String::new(),
+        credentials: None,
+        numbers: NumberFormat::PlusE164,
+        codecs: vec![Codec::Pcma, Codec::Pcmu],
+        max_calls: None,
+        calls_per_second: None,
+    }
+}
+
+pub fn extension(user: &str, password: &str) -> Extension {
+    use sip::digest::{Algorithm, ha1};
+    Extension {
+        merchant: MERCHANT,
+        sub_account: None,
+        enabled: true,
+        ha1_md5: ha1(Algorithm::Md5, user, REALM, password),
+        ha1_sha256: ha1(Algorithm::Sha256, user, REALM, password),
+        bound_phone: None,
+        max_contacts: 2,
+    }
+}
+
+pub const REALM: &str = "tandem.test";
+
+fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot { version: 1, realm: REALM.into(), ..Snapshot::default() };
+    snapshot.merchants.insert(
+        MERCHANT,
+        Merchant {
+            name: "acme".into(),
+            enabled: true,
+            max_calls: None,
+            calls_per_second: None,
+            max_talk: s(7_200),
+            language: "en".into(),
+            shown: Some("861088889999".into()),
+        },
+    );
+    snapshot.trunks.insert(TrunkId(1), trunk("alpha", CARRIER_A));
+    snapshot.trunks.insert(TrunkId(2), trunk("beta", CARRIER_B));
+    snapshot.trunks.insert(TrunkId(3), trunk("gamma", CARRIER_C));
+    let route = |prefix: &str, trunk, priority| Route {
+        prefix: prefix.into(),
+        trunk: TrunkId(trunk),
+        priority,
+    };
+    snapshot.routes = vec![route("86138", 1, 0), route("8610", 2, 0)];
+    snapshot
+}
+
+pub fn party(number: &str) -> Party {
+    Party {
+        number: Number::E164(number.into()),
+        as_sent: number[2..].into(),
+        shown: None,
+        ring: s(60),
+    }
+}
+
+pub fn callback() -> CallCommand {
+    CallCommand {
+        dialect: Dialect::Callni,
+        merchant: MERCHANT,
+        sub_account: None,
+        app: String::new(),
+        a: party(NUMBER_A),
+        b: party(NUMBER_B),
+        max_talk: None,
+        record: false,
+        key: None,
+        pushes: Vec::new(),
+        custom: String::new(),
+    }
+}
+
+pub fn key(key: &str, fingerprint: &str) -> RequestKey {
+    RequestKey { dialect: Dialect::Callni, key: key.into(), fingerprint: fingerprint.into() }
+}
+
+/// The answer of a far end: PCMU only at A, PCMA first at B.
+pub fn sdp_of(name: &str) -> String {
+    let (ip, formats) = match name {
+        "a" => ("192.0.2.1", "0 8 101"),
+        "b" => ("192.0.2.2", "8 101"),
+        _ => ("192.0.2.3", "8 101"),
+    };
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio 30000 RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
+}
