@@ -7,7 +7,7 @@ use axum::routing::{delete, get, post};
 use facts::CallId;
 use serde_json::json;
 
-use super::{Reply, bad, fault, not_found, ok, shown, store_fault};
+use super::{Fault, Reply, bad, fault, not_found, ok, shown, store_fault};
 use crate::state::ApiState;
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -55,6 +55,6 @@ async fn bindings(State(state): State<ApiState>) -> Reply {
     Ok(ok(&json!({ "items": items })))
 }
 
-fn call_id(text: &str) -> Result<CallId, axum::response::Response> {
+fn call_id(text: &str) -> Result<CallId, Fault> {
     text.parse().map_err(|_| bad("a call id is 19 digits"))
 }

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::MerchantId;
 use serde::Serialize;
@@ -39,17 +39,19 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
 async fn authorize(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let ip = client_ip(&request, &state.0.config.trusted_proxies);
     if !ip_may_ask(&state, ip) {
-        return fault(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
+        return fault(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests")
+            .into_response();
     }
     let Some(token) = state.0.config.admin_token.as_deref().filter(|token| !token.is_empty())
     else {
-        return fault(StatusCode::FORBIDDEN, "closed", "no admin token is configured");
+        return fault(StatusCode::FORBIDDEN, "closed", "no admin token is configured")
+            .into_response();
     };
     if !bears(request.headers(), token) {
         count(&state.0.counters.bad_signatures);
         tracing::warn!(%ip, path = request.uri().path(), "admin: wrong or missing token");
-        let mut response =
-            fault(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token is required");
+        let fault = fault(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token is required");
+        let mut response = fault.into_response();
         let challenge = HeaderValue::from_static("Bearer");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return response;
@@ -73,17 +75,34 @@ fn ok(value: &Value) -> Response {
     answer(StatusCode::OK, "application/json", value.to_string())
 }
 
-/// A refusal in words.
-fn fault(status: StatusCode, code: &str, message: impl Into<String>) -> Response {
-    let body = json!({ "error": { "code": code, "message": message.into() } });
-    answer(status, "application/json", body.to_string())
+/// A refusal: status, code and words; or one that was written elsewhere.
+enum Fault {
+    Words { status: StatusCode, code: &'static str, message: String },
+    Written(Box<Response>),
 }
 
-/// What handlers return: an answer, or a refusal that is one too.
-type Reply = Result<Response, Response>;
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        match self {
+            Fault::Words { status, code, message } => {
+                let body = json!({ "error": { "code": code, "message": message } });
+                answer(status, "application/json", body.to_string())
+            }
+            Fault::Written(response) => *response,
+        }
+    }
+}
+
+/// A refusal in words.
+fn fault(status: StatusCode, code: &'static str, message: impl Into<String>) -> Fault {
+    Fault::Words { status, code, message: message.into() }
+}
+
+/// What handlers return.
+type Reply = Result<Response, Fault>;
 
 /// A fault of the store, in words.
-fn store_fault(error: billing::Error) -> Response {
+fn store_fault(error: billing::Error) -> Fault {
     let status = match error {
         billing::Error::Missing(_) => StatusCode::NOT_FOUND,
         billing::Error::Conflict(_) => StatusCode::CONFLICT,
@@ -100,11 +119,11 @@ fn store_fault(error: billing::Error) -> Response {
     fault(status, "store", message)
 }
 
-fn not_found(what: &str) -> Response {
+fn not_found(what: &str) -> Fault {
     fault(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))
 }
 
-fn bad(message: impl Into<String>) -> Response {
+fn bad(message: impl Into<String>) -> Fault {
     fault(StatusCode::BAD_REQUEST, "bad_request", message)
 }
 
@@ -124,13 +143,13 @@ impl Asked {
         self.text(name).is_some_and(|text| matches!(text.as_str(), "1" | "true" | "yes"))
     }
 
-    fn after(&self) -> Result<i64, Response> {
+    fn after(&self) -> Result<i64, Fault> {
         self.text("after").map_or(Ok(0), |text| {
             text.parse().map_err(|_| bad("`after` is the id of the last row seen"))
         })
     }
 
-    fn limit(&self) -> Result<u32, Response> {
+    fn limit(&self) -> Result<u32, Fault> {
         let limit = self.text("limit").map_or(Ok(PAGE_DEFAULT), |text| text.parse());
         match limit {
             Ok(limit @ 1..=PAGE_MAX) => Ok(limit),
@@ -139,7 +158,7 @@ impl Asked {
     }
 
     /// `merchant` by id or by name.
-    async fn merchant(&self, state: &ApiState) -> Result<Option<MerchantId>, Response> {
+    async fn merchant(&self, state: &ApiState) -> Result<Option<MerchantId>, Fault> {
         match self.text("merchant") {
             None => Ok(None),
             Some(text) => merchant_id(state, &text).await.map(Some),
@@ -148,7 +167,7 @@ impl Asked {
 }
 
 /// A merchant named by row id or by login name.
-async fn merchant_id(state: &ApiState, text: &str) -> Result<MerchantId, Response> {
+async fn merchant_id(state: &ApiState, text: &str) -> Result<MerchantId, Fault> {
     let store = &state.0.store;
     if let Some(merchant) = store.merchant_by_name(text).await.map_err(store_fault)? {
         return Ok(merchant.id);

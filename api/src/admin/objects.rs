@@ -10,7 +10,7 @@ use facts::Micros;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
+use super::{Asked, Fault, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
 use crate::state::{ApiState, now};
 
@@ -30,7 +30,7 @@ async fn objects(
     state: &ApiState,
     kind: &str,
     asked: &Asked,
-) -> Result<Option<(Vec<Value>, &'static str)>, Response> {
+) -> Result<Option<(Vec<Value>, &'static str)>, Fault> {
     let store = &state.0.store;
     let merchant = asked.merchant(state).await?;
     let snapshot = || state.0.settings.current(store);
@@ -140,7 +140,7 @@ async fn top_up(State(state): State<ApiState>, request: Request) -> Reply {
     Ok(written(&change(&state, &desired, false).await?))
 }
 
-async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Response> {
+async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Fault> {
     let changes = state.0.store.apply(desired, now(), dry_run).await.map_err(store_fault)?;
     if !dry_run && changes.mistakes.is_empty() {
         state.0.settings.forget().await;
@@ -182,11 +182,7 @@ async fn balance(State(state): State<ApiState>, Path(name): Path<String>) -> Rep
     Ok(ok(&balance_of(&state, id, &name).await?))
 }
 
-async fn balance_of(
-    state: &ApiState,
-    id: facts::MerchantId,
-    name: &str,
-) -> Result<Value, Response> {
+async fn balance_of(state: &ApiState, id: facts::MerchantId, name: &str) -> Result<Value, Fault> {
     let balance = state.0.store.balance(id).await.map_err(store_fault)?;
     Ok(json!({
         "merchant": id,
@@ -199,14 +195,13 @@ async fn balance_of(
 }
 
 /// Reads a JSON body; what is wrong with it is told with line and column.
-async fn body<T: for<'a> Deserialize<'a>>(
-    state: &ApiState,
-    request: Request,
-) -> Result<T, Response> {
+async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) -> Result<T, Fault> {
     let (parts, body) = request.into_parts();
     let config = &state.0.config;
     let (limit, patience) = (config.admin_body_limit, config.body_timeout);
-    let bytes = read_body(state, &parts.headers, body, limit, patience).await?;
+    let bytes = read_body(state, &parts.headers, body, limit, patience)
+        .await
+        .map_err(|response| Fault::Written(Box::new(response)))?;
     if bytes.trim_ascii().is_empty() {
         return Err(bad("the body is empty; a JSON document was expected"));
     }

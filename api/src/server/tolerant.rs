@@ -128,7 +128,7 @@ fn repair_line(line: &[u8], out: &mut Vec<u8>) {
     for byte in &line[first + 1..last] {
         match byte {
             b'!' | b'$'..=b';' | b'=' | b'?'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~' => {
-                out.push(*byte)
+                out.push(*byte);
             }
             // Control characters are an attack, not a habit: left for the parser to refuse.
             0..=0x1f | 0x7f => out.push(*byte),

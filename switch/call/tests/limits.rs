@@ -1,5 +1,7 @@
 //! Money, limits, draining, restarts: what ends a call from outside of it, and what may start one.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::sync::Arc;

@@ -133,13 +133,21 @@ impl NumberPlan {
         match number {
             Number::Internal(d) | Number::Short(d) => d.clone(),
             Number::E164(d) => match strip(d, &self.country) {
-                // Chinese mobile numbers (1xx) are dialled without a trunk prefix; so is any plan without one.
-                Some(rest) if rest.starts_with('1') && self.country == "86" => rest.to_owned(),
+                // Chinese mobile numbers are dialled without the trunk prefix, Beijing's area code 10 with it.
+                Some(rest) if self.country == "86" && is_chinese_mobile(rest) => rest.to_owned(),
                 Some(rest) => format!("{}{rest}", self.trunk_prefix),
                 None => format!("{}{d}", self.international_prefix),
             },
         }
     }
+}
+
+/// Eleven digits from 13 to 19.
+fn is_chinese_mobile(national: &str) -> bool {
+    let mut digits = national.bytes();
+    national.len() == 11
+        && digits.next() == Some(b'1')
+        && digits.next().is_some_and(|second| (b'3'..=b'9').contains(&second))
 }
 
 /// Shortest national number that may follow a country code.

@@ -162,7 +162,7 @@ fn plain(value: &str) -> String {
     value.chars().fold(String::with_capacity(value.len()), |mut out, c| {
         match c {
             '&' | '=' | '%' | '+' | '#' => {
-                out.push_str(&crate::text::escape(c.encode_utf8(&mut [0; 4])))
+                out.push_str(&crate::text::escape(c.encode_utf8(&mut [0; 4])));
             }
             c if c.is_ascii_graphic() => out.push(c),
             c => out.push_str(&crate::text::escape(c.encode_utf8(&mut [0; 4]))),
