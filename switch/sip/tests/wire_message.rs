@@ -1,5 +1,7 @@
 //! Messages as peers write them: reading, limits, verdicts, and writing.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use bytes::Bytes;
 use sip::wire::{
     CSeq, Contact, Draft, Fault, HeaderError, HeaderName, Message, Method, NameAddr, ParseFault,

@@ -1,5 +1,7 @@
 //! Conformance A10: framing on streams.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use bytes::Bytes;
 use sip::wire::stream::{Frame, FrameError, Framer};
 

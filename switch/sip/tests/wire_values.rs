@@ -1,5 +1,7 @@
 //! URIs, addresses and Vias as peers write them.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use sip::wire::{Contact, Host, NameAddr, Scheme, Uri, UriError, Via};
 
 fn uri(text: &str) -> Uri {

@@ -172,7 +172,7 @@ impl Connection {
     fn parse(value: &str) -> Option<Connection> {
         let mut parts = value.split_whitespace();
         let (_net, kind, address) = (parts.next()?, parts.next()?, parts.next()?);
-        let address = address.split('/').next().unwrap_or(address);
+        let address = address.split('/').next().filter(|address| !address.is_empty())?;
         Some(Connection {
             address: address.to_owned(),
             ip: address.parse().ok(),

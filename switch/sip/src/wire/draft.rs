@@ -52,6 +52,19 @@ impl Draft {
         draft
     }
 
+    /// The same message as a draft: start line, header lines under the names they were written with,
+    /// and body. Content-Length is computed anew.
+    pub fn copy_of(message: &Message) -> Draft {
+        let mut draft = Draft::with_start(message.start_line().to_vec());
+        for (_, name, value) in message.fields() {
+            draft.push(&String::from_utf8_lossy(name), value);
+        }
+        // A compact Content-Length would stand beside ours.
+        draft.remove("l");
+        draft.body = message.body_bytes();
+        draft
+    }
+
     fn with_start(mut start: Vec<u8>) -> Draft {
         flatten(&mut start);
         Draft { start, headers: Vec::with_capacity(16), body: Bytes::new() }

@@ -103,6 +103,14 @@ impl Message {
         &self.bytes
     }
 
+    /// The start line without its line end.
+    pub fn start_line(&self) -> &[u8] {
+        let at = scan::skip_line_ends(&self.bytes);
+        let line = &self.bytes[at..];
+        let end = memchr::memchr2(b'\r', b'\n', line).unwrap_or(line.len());
+        &line[..end]
+    }
+
     /// Whether this is a request.
     pub fn is_request(&self) -> bool {
         matches!(self.start, Start::Request { .. })

@@ -9,6 +9,8 @@
 //! the verdicts of [`Message::parse`] (is this a SIP message at all) and [`Message::verify`] (may a
 //! server act on this request, RFC 3261 §8.2 and §16.3).
 
+#[cfg(any(test, feature = "differential"))]
+mod differential;
 mod draft;
 mod error;
 mod header;
@@ -25,6 +27,8 @@ mod values;
 mod verify;
 mod via;
 
+#[cfg(feature = "differential")]
+pub use differential::differential;
 pub use draft::Draft;
 pub use error::{HeaderError, ParseError, ParseFault};
 pub use header::HeaderName;

@@ -50,7 +50,7 @@ impl NameAddr {
                     [b';', params @ ..] => params,
                     _ => return None,
                 };
-                (trim(&rest[..end]), params)
+                (&rest[..end], params)
             }
             None if display.is_some() => return None,
             None => {

@@ -45,7 +45,7 @@ impl Host {
     /// Reads a host: a name, an IPv4 address, or an IPv6 reference in brackets.
     pub fn parse(text: &str) -> Option<Host> {
         let valid = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+            Some(inner) => ipv6(inner).is_some(),
             None => {
                 !text.is_empty()
                     && text
@@ -64,7 +64,7 @@ impl Host {
     /// The address, if the host is one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            Some(inner) => ipv6(inner).map(IpAddr::V6),
             None => self.text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
         }
     }
@@ -368,6 +368,17 @@ pub(super) fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
         return None;
     }
     Some((host, Some(digits.parse().ok()?)))
+}
+
+/// An IPv6 address. The grammar of RFC 3261 lets three colons stand before an IPv4 tail; both that
+/// and the two that are meant are taken (RFC 5118 §4.10), nowhere else.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let (head, tail) = text.split_once(":::")?;
+    tail.parse::<Ipv4Addr>().ok()?;
+    format!("{head}::{tail}").parse().ok()
 }
 
 /// Characters that stand unescaped in a user part (RFC 3261 §25.1 `unreserved`, `user-unreserved`).
