@@ -6,15 +6,37 @@
 //! are made in the pure crate `rtp`; this crate owns sockets, clocks and threads, and nothing here
 //! knows what signalling, money or a merchant is.
 
+mod counters;
+mod poll;
+mod ports;
+pub mod prompt;
 pub mod recorder;
+mod socket;
+mod sound;
+mod translate;
+mod worker;
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use facts::id::CallId;
 use facts::media::{MediaCommand, MediaEvent};
+use rtp::rtcp::NtpClock;
+
+use counters::Counters;
+use ports::Pool;
+use recorder::{Recorder, RecorderConfig};
+use sound::Library;
+use worker::{Bell, Events, Inbox, Order, Parts, Worker};
 
 /// How the media plane is laid out. Read once, at start.
 #[derive(Clone, Debug)]
@@ -53,6 +75,8 @@ pub struct MediaCounts {
     pub packets_sent: u64,
     /// RTP packets refused since start.
     pub packets_dropped: u64,
+    /// RTP packets that the system did not take, since start.
+    pub packets_unsent: u64,
     /// Payload copies that a recorder could not take because its queue was full, since start.
     pub taps_lost: u64,
     /// Orders that a worker could not take because its queue was full, since start.
@@ -60,35 +84,195 @@ pub struct MediaCounts {
 }
 
 /// The handle of the media plane.
+pub struct Media {
+    workers: Vec<Handle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    orders_lost: AtomicU64,
+    events: Events,
+    /// Until stopped.
+    recorder: Mutex<Option<Arc<Recorder>>>,
+}
+
+/// The way to one worker.
 #[derive(Debug)]
-pub struct Media {}
+struct Handle {
+    orders: Sender<Order>,
+    bell: Arc<Bell>,
+    counters: Arc<Counters>,
+}
+
+/// Orders that a worker has not yet taken at most. Opening legs stops at half of it, so that there
+/// is always room to close them.
+const ORDERS_MAX: usize = 65_536;
+/// Recording threads at most; fewer on a machine with fewer cores.
+const RECORDERS_MAX: usize = 4;
 
 impl Media {
-    /// Starts the workers. `events` is called from their threads and must not block.
+    /// Starts the workers. `events` is called from their threads, and from [`Media::order`] when a
+    /// leg is refused on the spot; it must not block.
     ///
     /// # Errors
     ///
-    /// When the system refuses a thread, or a folder cannot be made.
+    /// When the range holds no port pair, the system refuses a thread or a descriptor, or a folder
+    /// cannot be made.
     pub fn start(
-        config: MediaConfig,
+        config: &MediaConfig,
         events: impl Fn(MediaEvent) + Send + Sync + 'static,
     ) -> io::Result<Media> {
-        drop((config, events));
-        Ok(Media {})
+        let files = poll::raise_file_limit()?;
+        tracing::debug!(files, "limit of open files");
+        let events: Events = Arc::new(events);
+        let library = Arc::new(Library::new());
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let folder = config.recordings.clone();
+        let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };
+        let recorder = Arc::new(Recorder::open(&recorder, &events)?);
+        let count = config.workers.max(1);
+        let mut media = Media {
+            workers: Vec::new(),
+            threads: Mutex::new(Vec::new()),
+            orders_lost: AtomicU64::new(0),
+            events: events.clone(),
+            recorder: Mutex::new(Some(recorder.clone())),
+        };
+        for index in 0..count {
+            let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+            let pool = Pool::new(&config.ports, index, count, config.quarantine, seed);
+            if pool.free() == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the range of media ports holds fewer pairs than there are workers",
+                ));
+            }
+            let (sender, orders) = bounded(ORDERS_MAX);
+            let bell = Arc::new(Bell::new()?);
+            let counters = Arc::new(Counters::default());
+            media.workers.push(Handle {
+                orders: sender,
+                bell: bell.clone(),
+                counters: counters.clone(),
+            });
+            let parts = Parts {
+                bind: config.bind,
+                advertised: config.advertised,
+                pool,
+                inbox: Inbox { orders, bell },
+                events: events.clone(),
+                library: library.clone(),
+                recorder: recorder.clone(),
+                counters,
+            };
+            media.spawn(index, Worker::new(parts, ntp_clock())?)?;
+        }
+        Ok(media)
+    }
+
+    fn spawn(&mut self, index: usize, worker: Worker) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name(format!("media-{index}"));
+        let thread = thread.spawn(move || worker.run())?;
+        self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// Gives an order. Never blocks. Orders for one call are carried out in the order given.
+    ///
+    /// An order that a worker has no room for is counted and dropped: then its thread is stuck, and
+    /// so are its calls. Before it comes to that, legs are refused.
     pub fn order(&self, command: MediaCommand) {
-        drop(command);
+        let worker = self.worker(call_of(&command));
+        if let MediaCommand::Open { leg } = command
+            && worker.orders.len() > ORDERS_MAX / 2
+        {
+            (self.events)(MediaEvent::OpenFailed { leg });
+            return;
+        }
+        match worker.orders.try_send(Order::Command(command)) {
+            Ok(()) => worker.bell.ring(),
+            Err(TrySendError::Full(_)) => {
+                self.orders_lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Disconnected(_)) => {} // stopped
+        }
     }
 
     /// What is held and what has been counted.
     #[must_use]
     pub fn counts(&self) -> MediaCounts {
-        MediaCounts::default()
+        let mut counts = MediaCounts {
+            orders_lost: self.orders_lost.load(Ordering::Relaxed),
+            ..MediaCounts::default()
+        };
+        for worker in &self.workers {
+            worker.counters.add_to(&mut counts);
+        }
+        if let Some(recorder) = &*self.recorder.lock().unwrap_or_else(PoisonError::into_inner) {
+            let tapes = recorder.counts();
+            counts.recordings = tapes.recordings;
+            counts.taps_lost = tapes.taps_lost;
+        }
+        counts
     }
 
     /// Closes every leg (an RTCP BYE each), finishes every recording, ends the threads and waits
     /// for them. Orders given later are ignored.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *threads)
+        };
+        for worker in &self.workers {
+            // A full queue is being worked off: wait for room. A dead worker has none.
+            if worker.orders.send(Order::Stop).is_ok() {
+                worker.bell.ring();
+            }
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a media worker panicked");
+            }
+        }
+        // The workers' shares are gone: this is the last, and dropping it finishes the tapes.
+        drop(self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Both legs of a call live on the same worker.
+    fn worker(&self, call: CallId) -> &Handle {
+        // The low bits of a call id hardly vary: spread by multiplication.
+        let spread = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        &self.workers[spread as usize % self.workers.len()]
+    }
+}
+
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Media").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Media {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The call that an order is about.
+fn call_of(command: &MediaCommand) -> CallId {
+    match command {
+        MediaCommand::Open { leg }
+        | MediaCommand::Setup { leg, .. }
+        | MediaCommand::Hear { leg, .. }
+        | MediaCommand::Interject { leg, .. }
+        | MediaCommand::Close { leg } => leg.call,
+        MediaCommand::Record { call, .. } | MediaCommand::StopRecording { call } => *call,
+    }
+}
+
+/// Both clocks, read together once.
+fn ntp_clock() -> NtpClock {
+    /// Seconds from 1900 to 1970 (RFC 868).
+    const EPOCH_S: u64 = 2_208_988_800;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
+    let seconds = wall.as_secs().wrapping_add(EPOCH_S);
+    NtpClock { at: Instant::now(), ntp: (seconds << 32) | fraction }
 }

@@ -6,6 +6,7 @@
 
 pub mod g711;
 pub mod mp3;
+pub mod resample;
 pub mod tape;
 pub mod tone;
 

@@ -1,0 +1,49 @@
+//! Figures of the workers, for metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a worker counts as it goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) dropped: u64,
+    /// Packets that the system did not take.
+    pub(crate) unsent: u64,
+}
+
+/// The same, where others can read it.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    received: AtomicU64,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+    unsent: AtomicU64,
+    legs: AtomicU64,
+    resting: AtomicU64,
+    free: AtomicU64,
+}
+
+impl Counters {
+    /// `held`: legs, pairs at rest, pairs free.
+    pub(crate) fn publish(&self, tally: &Tally, held: [usize; 3]) {
+        self.received.store(tally.received, Ordering::Relaxed);
+        self.sent.store(tally.sent, Ordering::Relaxed);
+        self.dropped.store(tally.dropped, Ordering::Relaxed);
+        self.unsent.store(tally.unsent, Ordering::Relaxed);
+        self.legs.store(held[0] as u64, Ordering::Relaxed);
+        self.resting.store(held[1] as u64, Ordering::Relaxed);
+        self.free.store(held[2] as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a worker's figures to a sum.
+    pub(crate) fn add_to(&self, counts: &mut crate::MediaCounts) {
+        counts.packets_received += self.received.load(Ordering::Relaxed);
+        counts.packets_sent += self.sent.load(Ordering::Relaxed);
+        counts.packets_dropped += self.dropped.load(Ordering::Relaxed);
+        counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
+        counts.legs += self.legs.load(Ordering::Relaxed);
+        counts.quarantined += self.resting.load(Ordering::Relaxed);
+        counts.free += self.free.load(Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,134 @@
+//! The system calls that the standard library does not offer: epoll, eventfd, the limit of open
+//! files. The only module of the crate with `unsafe` in it.
+
+#![allow(unsafe_code, reason = "system calls without a safe wrapper; each states why it is sound")]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Sockets reported ready by one [`Poller::wait`] at most; the rest are reported by the next.
+pub(crate) const READY_MAX: usize = 256;
+
+/// A level-triggered epoll set.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    ready: Vec<libc::epoll_event>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Poller> {
+        // SAFETY: takes no pointer; the result is checked.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: `fd` was just opened and nobody else owns it.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Poller { epoll, ready: vec![libc::epoll_event { events: 0, u64: 0 }; READY_MAX] })
+    }
+
+    /// Watches a descriptor for bytes to read. Closing the descriptor ends the watch.
+    pub(crate) fn watch(&self, fd: &impl AsRawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        let (epoll, fd): (RawFd, RawFd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
+        // SAFETY: `event` lives across the call, which only reads it.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Waits until something is ready or the time is over, rounded up to a millisecond. Returns how
+    /// many are ready; [`Poller::token`] names them.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
+        let ms = timeout.as_micros().div_ceil(1000);
+        let ms = i32::try_from(ms).unwrap_or(i32::MAX);
+        let epoll = self.epoll.as_raw_fd();
+        // SAFETY: the kernel writes at most READY_MAX events, which is the length of `ready`.
+        let n = unsafe { libc::epoll_wait(epoll, self.ready.as_mut_ptr(), READY_MAX as i32, ms) };
+        match check(n) {
+            Ok(n) => Ok(usize::try_from(n).unwrap_or(0)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The token of a ready descriptor.
+    pub(crate) fn token(&self, index: usize) -> u64 {
+        self.ready[index].u64
+    }
+}
+
+/// Wakes a [`Poller`] from another thread.
+#[derive(Debug)]
+pub(crate) struct Waker(File);
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Waker> {
+        // SAFETY: takes no pointer; the result is checked.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: `fd` was just opened and nobody else owns it.
+        Ok(Waker(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
+    }
+
+    /// Makes the descriptor readable. A counter that is full is readable already.
+    pub(crate) fn wake(&self) {
+        let _ = (&self.0).write(&1_u64.to_ne_bytes());
+    }
+
+    /// Makes it unreadable again.
+    pub(crate) fn clear(&self) {
+        let _ = (&self.0).read(&mut [0; 8]);
+    }
+}
+
+impl AsRawFd for Waker {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Raises the soft limit of open files to the hard one; returns what it is now.
+pub(crate) fn raise_file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit, which `limit` is.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the kernel only reads `limit`.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_waker_and_a_socket_wake_and_fall_quiet() {
+        let mut poller = Poller::new().unwrap();
+        let waker = Waker::new().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        poller.watch(&waker, 7).unwrap();
+        poller.watch(&socket, 8).unwrap();
+        assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
+        waker.wake();
+        waker.wake();
+        assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
+        assert_eq!(poller.token(0), 7);
+        waker.clear();
+        socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+        assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
+        assert_eq!(poller.token(0), 8);
+        drop(socket);
+        let start = Instant::now();
+        assert_eq!(poller.wait(Duration::from_micros(1500)).unwrap(), 0);
+        assert!(start.elapsed() >= Duration::from_micros(1500));
+    }
+}

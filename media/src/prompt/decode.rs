@@ -1,0 +1,212 @@
+//! From the octets of a sound file to samples at 8 kHz, mono. The only place that knows symphonia.
+//!
+//! A file may come from anyone who can reach a merchant's library, so everything it claims is checked
+//! before it is believed: sizes, rates and channels first, then what really was in it.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use audio::resample::{RATES, Resampler, to_linear};
+use symphonia::core::audio::{AudioBuffer, AudioBufferRef, Channels, Signal};
+use symphonia::core::codecs::{CODEC_TYPE_NULL, Decoder, DecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::{FormatOptions, FormatReader};
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::{Limit, MetadataOptions};
+use symphonia::core::probe::Hint;
+
+use super::inspect::{self, Kind};
+
+/// The largest file taken: 20 MiB.
+pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
+
+/// The longest sound taken, seconds.
+const MAX_SECONDS: u64 = 300;
+
+/// The most channels that are mixed down.
+const MAX_CHANNELS: usize = 8;
+
+/// Packets that may be broken before the file is.
+const MAX_BROKEN: usize = 3;
+
+/// Octets a tag may fill in memory; more is passed over.
+const MAX_TAG: usize = 64 * 1024;
+
+/// Samples by which a file may be shorter than it claims, as a part of a second.
+const SHORTER_BY: u64 = 100;
+
+/// Why a sound file is not used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PromptError {
+    /// Larger than 20 MiB.
+    #[error("the file is larger than {} MiB", MAX_BYTES / 1024 / 1024)]
+    TooLarge,
+    /// Longer than five minutes.
+    #[error("the sound is longer than {} minutes", MAX_SECONDS / 60)]
+    TooLong,
+    /// Not one of the four formats.
+    #[error("not a WAV, MP3, Ogg Vorbis or FLAC file")]
+    UnknownFormat,
+    /// It says that it has no channel.
+    #[error("the file has no channel")]
+    NoChannels,
+    /// More channels than anybody has ears for.
+    #[error("the file has {0} channels, more than {MAX_CHANNELS}")]
+    TooManyChannels(usize),
+    /// A sample rate nobody records at.
+    #[error("a sample rate of {0} Hz is not taken")]
+    Rate(u32),
+    /// It ends before it says it does.
+    #[error("the file is cut short: {0}")]
+    Truncated(&'static str),
+    /// It holds no sound.
+    #[error("the file holds no sound")]
+    Empty,
+    /// The folder holds more files than are taken.
+    #[error("there are more files than {}", super::MAX_FILES)]
+    TooMany,
+    /// The file system or the decoder refused it.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// The samples of a sound file at 8 kHz, mono.
+///
+/// # Errors
+///
+/// When the file is none of the four formats, is broken, or claims what is not taken.
+pub(super) fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(PromptError::TooLarge);
+    }
+    let kind = inspect::inspect(bytes)?;
+    // A decoder that panics on a stranger's file must not take the program with it.
+    catch_unwind(AssertUnwindSafe(|| decode(bytes, kind)))
+        .unwrap_or_else(|_| Err(PromptError::Unreadable("the decoder gave up".to_owned())))
+}
+
+fn decode(bytes: &[u8], kind: Kind) -> Result<Vec<i16>, PromptError> {
+    let mut format = open(bytes, kind)?;
+    let track = format
+        .tracks()
+        .iter()
+        .find(|track| track.codec_params.codec != CODEC_TYPE_NULL)
+        .ok_or(PromptError::Empty)?;
+    let (id, parameters) = (track.id, track.codec_params.clone());
+    let rate = parameters.sample_rate.ok_or(PromptError::Rate(0))?;
+    if !RATES.contains(&rate) {
+        return Err(PromptError::Rate(rate));
+    }
+    check_channels(parameters.channels.map_or(1, Channels::count))?;
+    let claimed = parameters.n_frames.unwrap_or(0);
+    if claimed > MAX_SECONDS * u64::from(rate) {
+        return Err(PromptError::TooLong);
+    }
+    let decoder = symphonia::default::get_codecs()
+        .make(&parameters, &DecoderOptions::default())
+        .map_err(unreadable)?;
+    let resampler = Resampler::new(rate).ok_or(PromptError::Rate(rate))?;
+    let mut sound = Sound { rate, resampler, mixed: Vec::new(), out: Vec::new(), taken: 0 };
+    sound.take_packets(format.as_mut(), id, decoder)?;
+    if sound.taken + u64::from(rate) / SHORTER_BY < claimed {
+        return Err(PromptError::Truncated("it holds less sound than it says"));
+    }
+    sound.finish()
+}
+
+fn open(bytes: &[u8], kind: Kind) -> Result<Box<dyn FormatReader>, PromptError> {
+    let source = Box::new(Cursor::new(bytes.to_vec()));
+    let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
+    let mut hint = Hint::new();
+    hint.with_extension(kind.ending());
+    let format = FormatOptions { enable_gapless: true, ..FormatOptions::default() };
+    let metadata = MetadataOptions {
+        limit_metadata_bytes: Limit::Maximum(MAX_TAG),
+        limit_visual_bytes: Limit::Maximum(MAX_TAG),
+    };
+    let probe = symphonia::default::get_probe();
+    Ok(probe.format(&hint, stream, &format, &metadata).map_err(unreadable)?.format)
+}
+
+/// The sound as it comes out of the decoder.
+struct Sound {
+    rate: u32,
+    resampler: Resampler,
+    mixed: Vec<f32>,
+    out: Vec<f32>,
+    /// Samples taken from the decoder.
+    taken: u64,
+}
+
+impl Sound {
+    fn take_packets(
+        &mut self,
+        format: &mut dyn FormatReader,
+        track: u32,
+        mut decoder: Box<dyn Decoder>,
+    ) -> Result<(), PromptError> {
+        let mut broken = 0;
+        loop {
+            let packet = match format.next_packet() {
+                Ok(packet) if packet.track_id() == track => packet,
+                Ok(_) => continue,
+                Err(Error::IoError(error)) if error.kind() == END => return Ok(()),
+                Err(Error::ResetRequired) => return Ok(()),
+                Err(error) => return Err(unreadable(error)),
+            };
+            match decoder.decode(&packet) {
+                Ok(decoded) => self.take(&decoded)?,
+                Err(Error::DecodeError(_)) if broken < MAX_BROKEN => broken += 1,
+                Err(error) => return Err(unreadable(error)),
+            }
+        }
+    }
+
+    /// Mixes a packet's channels into one and converts its rate.
+    fn take(&mut self, decoded: &AudioBufferRef<'_>) -> Result<(), PromptError> {
+        let spec = *decoded.spec();
+        if spec.rate != self.rate {
+            return Err(PromptError::Unreadable("its sample rate changes on the way".to_owned()));
+        }
+        check_channels(spec.channels.count())?;
+        let mut samples: AudioBuffer<f32> = decoded.make_equivalent();
+        decoded.convert(&mut samples);
+        let planes = samples.planes();
+        let planes = planes.planes();
+        let share = 1.0 / planes.len().max(1) as f32;
+        self.mixed.clear();
+        for at in 0..samples.frames() {
+            self.mixed.push(planes.iter().map(|plane| plane[at]).sum::<f32>() * share);
+        }
+        self.taken += self.mixed.len() as u64;
+        if self.taken > MAX_SECONDS * u64::from(self.rate) {
+            return Err(PromptError::TooLong);
+        }
+        self.resampler.push(&self.mixed, &mut self.out);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<i16>, PromptError> {
+        self.resampler.finish(&mut self.out);
+        if self.out.is_empty() {
+            return Err(PromptError::Empty);
+        }
+        Ok(self.out.iter().map(|sample| to_linear(*sample)).collect())
+    }
+}
+
+fn check_channels(channels: usize) -> Result<(), PromptError> {
+    match channels {
+        0 => Err(PromptError::NoChannels),
+        1..=MAX_CHANNELS => Ok(()),
+        _ => Err(PromptError::TooManyChannels(channels)),
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn unreadable(error: Error) -> PromptError {
+    PromptError::Unreadable(error.to_string())
+}
+
+/// How symphonia says that a file is at its end.
+const END: std::io::ErrorKind = std::io::ErrorKind::UnexpectedEof;

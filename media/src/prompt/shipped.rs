@@ -1,0 +1,20 @@
+//! The announcements that ship with the program; `media/prompts/make` speaks them.
+
+macro_rules! shipped {
+    ($($language:literal: $($name:literal)*;)*) => {
+        /// Language, name and file of each.
+        pub(super) const FILES: &[(&str, &str, &[u8])] = &[$($(
+            (
+                $language,
+                $name,
+                include_bytes!(concat!("../../prompts/", $language, "/", $name, ".ogg")),
+            ),
+        )*)*];
+    };
+}
+
+shipped! {
+    "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
+    "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
+    "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
+}

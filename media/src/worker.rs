@@ -1,0 +1,275 @@
+//! A media worker: one thread, the sockets of its calls' legs, and a loop.
+//!
+//! Packets are carried as they come; orders are read between batches of packets; sounds are sent on
+//! a grid of absolute deadlines while any leg plays one; reports and silence are looked after ten
+//! times a second. On the way of a packet there is no allocation, lock or formatting.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use facts::LegId;
+use facts::id::CallId;
+use facts::media::{MediaCommand, MediaEvent};
+use rtp::rtcp::NtpClock;
+use rtp::{Arrival, Coding, Verdict};
+
+use crate::counters::{Counters, Tally};
+use crate::poll::{Poller, Waker};
+use crate::ports::Pool;
+use crate::recorder::{Heard, Recorder};
+use crate::sound::Library;
+use crate::translate;
+use seat::{Seat, Seats};
+
+mod control;
+mod play;
+mod seat;
+
+/// Longest datagram read; an RTP packet of 60 ms is 492 octets, Ethernet carries 1500.
+const DATAGRAM_MAX: usize = 2048;
+/// Orders carried out between two batches of packets at most.
+const ORDERS_MAX: usize = 64;
+/// How often reports and silence are looked after.
+const CHORES: Duration = Duration::from_millis(100);
+/// Token of the order queue's waker; sockets have small ones.
+const ORDERS: u64 = u64::MAX;
+
+/// Where events go.
+pub(crate) type Events = Arc<dyn Fn(MediaEvent) + Send + Sync>;
+
+/// What reaches a worker through its queue.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// From signalling.
+    Command(MediaCommand),
+    /// Close everything and end.
+    Stop,
+}
+
+/// The receiving end of a worker's queue, and its door bell.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) orders: Receiver<Order>,
+    pub(crate) bell: Arc<Bell>,
+}
+
+/// Rung by those who put orders into a queue; rung once until it was heard.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    waker: Waker,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(crate) fn new() -> std::io::Result<Bell> {
+        Ok(Bell { waker: Waker::new()?, rung: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Heard. Whoever rings from now on rings anew.
+    fn hear(&self) {
+        self.waker.clear();
+        self.rung.store(false, Ordering::Release);
+    }
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) bind: IpAddr,
+    pub(crate) advertised: IpAddr,
+    pub(crate) pool: Pool,
+    pub(crate) inbox: Inbox,
+    pub(crate) events: Events,
+    pub(crate) library: Arc<Library>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The two voices of a recording.
+#[derive(Clone, Copy, Debug)]
+struct Tape {
+    left: LegId,
+    right: LegId,
+}
+
+/// A worker.
+pub(crate) struct Worker {
+    parts: Parts,
+    poller: Poller,
+    seats: Seats,
+    /// Seats that play a sound.
+    sounding: Vec<usize>,
+    /// Recordings under way, and whose voices they hold.
+    tapes: BTreeMap<CallId, Tape>,
+    clock: NtpClock,
+    tally: Tally,
+    /// When sounds are looked after next; `None` while there are none.
+    tick_at: Option<Instant>,
+    chores_at: Instant,
+    stopping: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(parts: Parts, clock: NtpClock) -> std::io::Result<Worker> {
+        let poller = Poller::new()?;
+        poller.watch(&parts.inbox.bell.waker, ORDERS)?;
+        let worker = Worker {
+            parts,
+            poller,
+            seats: Seats::default(),
+            sounding: Vec::new(),
+            tapes: BTreeMap::new(),
+            clock,
+            tally: Tally::default(),
+            tick_at: None,
+            chores_at: Instant::now() + CHORES,
+            stopping: false,
+        };
+        worker.publish();
+        Ok(worker)
+    }
+
+    /// Until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut buffer = [0_u8; DATAGRAM_MAX];
+        while !self.stopping {
+            let now = Instant::now();
+            let until = self.tick_at.map_or(self.chores_at, |tick| tick.min(self.chores_at));
+            let more = !self.parts.inbox.orders.is_empty();
+            let timeout = if more { Duration::ZERO } else { until.saturating_duration_since(now) };
+            let ready = match self.poller.wait(timeout) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(%error, "the media poller failed");
+                    std::thread::sleep(Duration::from_millis(1));
+                    0
+                }
+            };
+            let mut rung = more;
+            for index in 0..ready {
+                match self.poller.token(index) {
+                    ORDERS => rung = true,
+                    token => self.read(token, &mut buffer),
+                }
+            }
+            if rung {
+                self.parts.inbox.bell.hear();
+                self.take_orders();
+            }
+            let now = Instant::now();
+            if self.tick_at.is_some_and(|at| at <= now) {
+                self.tick(now, &mut buffer);
+            }
+            if self.chores_at <= now {
+                self.chores(now);
+            }
+        }
+        self.close_all();
+    }
+
+    /// Reads one datagram: the set is level-triggered, so what else waits is reported again.
+    fn read(&mut self, token: u64, buffer: &mut [u8; DATAGRAM_MAX]) {
+        let number = (token >> 1) as usize;
+        let Some((seat, listener)) = self.seats.with_listener(number) else { return };
+        let rtcp = token & 1 == 1;
+        let socket = if rtcp { &seat.sockets.rtcp } else { &seat.sockets.rtp };
+        let Ok((len, source)) = socket.recv_from(buffer) else { return };
+        let now = Instant::now();
+        let packet = &mut buffer[..len];
+        if rtcp || (seat.leg.muxed() && rtp::packet::is_rtcp(packet)) {
+            // A refusal is in the leg's own figures.
+            let _ = seat.leg.receive_rtcp(now, source, packet);
+            return;
+        }
+        let news =
+            carry(now, seat, listener, source, packet, &mut self.tally, &self.parts.recorder);
+        if let Some(news) = news {
+            self.tell(number, &news);
+        }
+    }
+
+    /// What signalling has to know about an arrival.
+    fn tell(&mut self, number: usize, arrival: &Arrival) {
+        let Some(seat) = self.seats.get(number) else { return };
+        let leg = seat.id;
+        if arrival.started {
+            (self.parts.events)(MediaEvent::Started { leg });
+        }
+        if let Some(digit) = arrival.key {
+            (self.parts.events)(MediaEvent::Digit { leg, digit });
+        }
+    }
+
+    fn event(&self, event: MediaEvent) {
+        (self.parts.events)(event);
+    }
+
+    /// Makes the worker's figures visible.
+    fn publish(&self) {
+        let held = [self.seats.len(), self.parts.pool.resting(), self.parts.pool.free()];
+        self.parts.counters.publish(&self.tally, held);
+    }
+}
+
+/// The whole way of an RTP packet. Returns the arrival only if there is news in it.
+fn carry(
+    now: Instant,
+    seat: &mut Seat,
+    listener: Option<&mut Seat>,
+    source: SocketAddr,
+    packet: &mut [u8],
+    tally: &mut Tally,
+    recorder: &Recorder,
+) -> Option<Arrival> {
+    tally.received += 1;
+    let (leg, out) = match listener {
+        Some(listener) => (Some(&mut listener.leg), Some(&listener.sockets.rtp)),
+        None => (None, None),
+    };
+    let forwarded = rtp::forward(now, &mut seat.leg, leg, source, packet);
+    if let (Some(side), Some(arrival)) = (seat.tape, &forwarded.arrival)
+        && let Some((coding, payload)) = arrival.sound()
+    {
+        let heard = Heard {
+            side,
+            arrival: now,
+            timestamp: arrival.header.timestamp,
+            codec: translate::codec(coding),
+            payload: &packet[payload],
+        };
+        recorder.tap(seat.id.call, &heard);
+    }
+    match forwarded.verdict {
+        Verdict::Send(departure) => {
+            if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {
+                transcode(convert, &mut packet[arrival.header.payload.clone()]);
+            }
+            if let Some(out) = out {
+                match out.send_to(packet, departure.to) {
+                    Ok(_) => tally.sent += 1,
+                    Err(_) => tally.unsent += 1,
+                }
+            }
+        }
+        Verdict::Drop(_) => tally.dropped += 1,
+        Verdict::Local | Verdict::Withheld(_) => {}
+    }
+    forwarded.arrival.filter(|arrival| arrival.started || arrival.key.is_some())
+}
+
+fn transcode(convert: (Coding, Coding), payload: &mut [u8]) {
+    match convert {
+        (Coding::Pcmu, Coding::Pcma) => audio::g711::ulaw_to_alaw_in_place(payload),
+        (Coding::Pcma, Coding::Pcmu) => audio::g711::alaw_to_ulaw_in_place(payload),
+        (Coding::Pcmu, Coding::Pcmu) | (Coding::Pcma, Coding::Pcma) => {}
+    }
+}

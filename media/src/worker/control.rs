@@ -1,0 +1,265 @@
+//! Orders carried out: seats taken and left, setups, owners.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use facts::LegId;
+use facts::id::CallId;
+use facts::media::{MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
+use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
+use rtp::{Identity, Leg};
+
+use super::seat::{self, Hears, Seat};
+use super::{ORDERS_MAX, Order, Tape, Worker};
+use crate::recorder::Side;
+use crate::socket::Pair;
+use crate::sound::Sound;
+use crate::translate;
+
+impl Worker {
+    /// Takes a bounded number of orders; the rest is taken after the next batch of packets.
+    pub(super) fn take_orders(&mut self) {
+        for _ in 0..ORDERS_MAX {
+            match self.parts.inbox.orders.try_recv() {
+                Ok(Order::Command(command)) => self.obey(command),
+                Ok(Order::Stop) => self.stopping = true,
+                Err(_) => break,
+            }
+        }
+        self.publish();
+    }
+
+    fn obey(&mut self, command: MediaCommand) {
+        let now = Instant::now();
+        match command {
+            MediaCommand::Open { leg } => self.open(now, leg),
+            MediaCommand::Setup { leg, setup } => self.setup(now, leg, &setup),
+            MediaCommand::Hear { leg, source } => self.hear(leg, source),
+            MediaCommand::Interject { leg, source } => self.interject(leg, source),
+            MediaCommand::Record { call, left, right, file } => {
+                self.record(now, call, Tape { left, right }, file);
+            }
+            MediaCommand::StopRecording { call } => self.stop_recording(now, call),
+            MediaCommand::Close { leg } => self.close(now, leg),
+        }
+    }
+
+    fn open(&mut self, now: Instant, leg: LegId) {
+        if let Some(number) = self.seats.number(leg) {
+            // Asked twice: the answer is the same.
+            if let Some(seat) = self.seats.get(number) {
+                let port = seat.port;
+                self.opened(leg, port);
+            }
+            return;
+        }
+        match self.take_seat(now, leg) {
+            Ok(port) => self.opened(leg, port),
+            Err(error) => {
+                tracing::warn!(%leg, %error, "no port pair for a leg");
+                self.event(MediaEvent::OpenFailed { leg });
+            }
+        }
+    }
+
+    fn opened(&self, leg: LegId, port: u16) {
+        let local = SocketAddr::new(self.parts.advertised, port);
+        self.publish();
+        self.event(MediaEvent::Opened { leg, local });
+    }
+
+    fn take_seat(&mut self, now: Instant, id: LegId) -> std::io::Result<u16> {
+        let identity = identity()?;
+        let bind = self.parts.bind;
+        let (port, sockets) = self.parts.pool.open(now, |port| Pair::open(bind, port))?;
+        let token = (self.seats.next() as u64) << 1;
+        let watched = self
+            .poller
+            .watch(&sockets.rtp, token)
+            .and_then(|()| self.poller.watch(&sockets.rtcp, token | 1));
+        if let Err(error) = watched {
+            self.parts.pool.give_back(now, port);
+            return Err(error);
+        }
+        let leg = Leg::new(now, self.clock, &identity);
+        let number = self.seats.take(Seat::new(id, port, sockets, leg));
+        // Somebody may be waiting to hear this leg.
+        let waiting = self.seats.of_call(id.call).collect::<Vec<_>>().into_iter().find(|other| {
+            let seat = self.seats.get(*other);
+            *other != number
+                && seat.is_some_and(|seat| matches!(seat.hears, Hears::Leg(leg) if leg == id))
+        });
+        let tape = self.tapes.get(&id.call).and_then(|tape| tape.side(id));
+        if let Some(seat) = self.seats.get(number) {
+            seat.listener = waiting;
+            seat.tape = tape;
+        }
+        Ok(port)
+    }
+
+    fn setup(&mut self, now: Instant, leg: LegId, setup: &StreamSetup) {
+        let first_report = self.report_interval() / 2;
+        let Some(seat) = self.seats.number(leg).and_then(|number| self.seats.get(number)) else {
+            tracing::debug!(%leg, "a setup for a leg without a port");
+            return;
+        };
+        seat.ptime_ms = setup.ptime_ms;
+        seat.leg.setup(now, translate::setup(setup));
+        // RFC 3550 §6.2: the first report comes in half the time.
+        seat.report_at.get_or_insert(now + first_report);
+    }
+
+    fn hear(&mut self, leg: LegId, source: Source) {
+        let Some(number) = self.seats.number(leg) else {
+            tracing::debug!(%leg, "nobody there to hear anything");
+            return;
+        };
+        self.stop_listening(number);
+        if let Source::Leg(heard) = source
+            && let Some(heard_number) = self.seats.number(heard)
+            && heard_number != number
+            && let Some(heard_seat) = self.seats.get(heard_number)
+        {
+            let before = heard_seat.listener.replace(number);
+            if before.is_some() {
+                tracing::warn!(%leg, %heard, "a leg is heard by one other at most: the last wins");
+            }
+        }
+        let Some(seat) = self.seats.get(number) else { return };
+        seat.hears = seat::hears(source, false);
+        if seat.interjection.is_none() {
+            seat.give();
+        }
+        self.note_sounding(number);
+    }
+
+    fn interject(&mut self, leg: LegId, source: Source) {
+        let sound = match seat::hears(source, true) {
+            Hears::Sound(sound) => sound,
+            Hears::Nothing | Hears::Leg(_) => {
+                tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
+                return;
+            }
+        };
+        let Some(number) = self.seats.number(leg) else { return };
+        self.lay_over(number, sound);
+    }
+
+    fn lay_over(&mut self, number: usize, sound: Sound) {
+        if let Some(seat) = self.seats.get(number) {
+            seat.interjection = Some(sound);
+            seat.give();
+        }
+        self.note_sounding(number);
+    }
+
+    /// The leg in a seat hears no other leg any more.
+    fn stop_listening(&mut self, number: usize) {
+        let Some(seat) = self.seats.get(number) else { return };
+        if let Hears::Leg(heard) = seat.hears
+            && let Some(heard) = self.seats.number(heard).and_then(|heard| self.seats.get(heard))
+            && heard.listener == Some(number)
+        {
+            heard.listener = None;
+        }
+    }
+
+    /// A leg that is not there yet is recorded from when it comes.
+    fn record(&mut self, now: Instant, call: CallId, tape: Tape, file: String) {
+        if self.tapes.contains_key(&call) {
+            tracing::warn!(%call, "the call is being recorded already");
+            return;
+        }
+        self.parts.recorder.start(call, file, now);
+        self.tapes.insert(call, tape);
+        self.thread_tape(call, Some(tape));
+    }
+
+    fn stop_recording(&mut self, now: Instant, call: CallId) {
+        if self.tapes.remove(&call).is_some() {
+            self.thread_tape(call, None);
+            self.parts.recorder.stop(call, now);
+        }
+    }
+
+    fn thread_tape(&mut self, call: CallId, tape: Option<Tape>) {
+        for number in self.seats.of_call(call).collect::<Vec<_>>() {
+            if let Some(seat) = self.seats.get(number) {
+                seat.tape = tape.and_then(|tape| tape.side(seat.id));
+            }
+        }
+    }
+
+    fn close(&mut self, now: Instant, leg: LegId) {
+        let Some(number) = self.seats.number(leg) else {
+            // Closed before, or never opened: whoever waits for the answer gets it.
+            self.event(MediaEvent::Closed { leg, stats: MediaStats::default() });
+            return;
+        };
+        if self.tapes.get(&leg.call).is_some_and(|tape| tape.side(leg).is_some()) {
+            self.stop_recording(now, leg.call);
+        }
+        self.stop_listening(number);
+        if let Some(seat) = self.seats.get(number) {
+            report(now, seat, true);
+        }
+        let Some(seat) = self.seats.leave(number) else { return };
+        self.sounding.retain(|sounding| *sounding != number);
+        self.parts.pool.give_back(now, seat.port);
+        let stats = translate::stats(&seat.leg.figures());
+        drop(seat);
+        // Who hears of it finds the figures in agreement.
+        self.publish();
+        self.event(MediaEvent::Closed { leg, stats });
+    }
+
+    pub(super) fn close_all(&mut self) {
+        let now = Instant::now();
+        for leg in self.seats.legs() {
+            self.close(now, leg);
+        }
+        while let Some((call, _)) = self.tapes.first_key_value() {
+            let call = *call;
+            self.stop_recording(now, call);
+        }
+        self.publish();
+    }
+}
+
+impl Tape {
+    fn side(&self, leg: LegId) -> Option<Side> {
+        if leg == self.left {
+            Some(Side::Left)
+        } else if leg == self.right {
+            Some(Side::Right)
+        } else {
+            None
+        }
+    }
+}
+
+/// Sends the report that is due. A report that cannot be sent is as good as lost on the way.
+pub(super) fn report(now: Instant, seat: &mut Seat, bye: bool) {
+    let mut out = [0; REPORT_MAX];
+    let muxed = seat.leg.muxed();
+    if let Some((len, to)) = seat.leg.report(now, bye, &mut out) {
+        let socket = if muxed { &seat.sockets.rtp } else { &seat.sockets.rtcp };
+        let _ = socket.send_to(&out[..len], to);
+    }
+}
+
+fn identity() -> std::io::Result<Identity> {
+    let mut random = [0_u8; 10 + CNAME_LEN / 2];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let mut cname = [0; CNAME_LEN];
+    for (i, byte) in random[10..].iter().enumerate() {
+        let digits = b"0123456789abcdef";
+        cname[2 * i] = digits[usize::from(byte >> 4)];
+        cname[2 * i + 1] = digits[usize::from(byte & 15)];
+    }
+    let word = |at: usize| {
+        u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]])
+    };
+    let sequence = u16::from_be_bytes([random[8], random[9]]);
+    Ok(Identity { ssrc: word(0), sequence, timestamp: word(4), cname })
+}

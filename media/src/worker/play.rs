@@ -1,0 +1,146 @@
+//! What happens by the clock: sounds, reports, silence.
+
+use std::time::{Duration, Instant};
+
+use facts::media::MediaEvent;
+use rtp::Refusal;
+use rtp::packet::HEADER_LEN;
+
+use super::control::report;
+use super::seat::{Hears, Seat};
+use super::{CHORES, Worker};
+use crate::counters::Tally;
+use crate::sound::{Library, Step};
+use crate::translate;
+
+/// Sounds are sent on a grid this fine, so that one waking serves many legs.
+const GRID: Duration = Duration::from_millis(5);
+/// A sound that is late by more than this skips time instead of catching up in a burst.
+const LATE_MAX: Duration = Duration::from_millis(60);
+/// Reports are sent this far apart on average (RFC 3550 §6.2).
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What became of a seat's sound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Played {
+    /// Goes on.
+    On,
+    /// Came to its end.
+    Over,
+}
+
+impl Worker {
+    /// A seat may have begun to play.
+    pub(super) fn note_sounding(&mut self, number: usize) {
+        let sounds = self.seats.get(number).is_some_and(|seat| seat.sounds());
+        if sounds && !self.sounding.contains(&number) {
+            self.sounding.push(number);
+            self.tick_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Sends what is due of all sounds.
+    pub(super) fn tick(&mut self, now: Instant, buffer: &mut [u8]) {
+        let grid = self.tick_at.unwrap_or(now);
+        let mut at = 0;
+        while let Some(number) = self.sounding.get(at).copied() {
+            let Some(seat) = self.seats.get(number) else {
+                self.sounding.swap_remove(at);
+                continue;
+            };
+            if play(now, grid, seat, &self.parts.library, buffer, &mut self.tally) == Played::Over {
+                let leg = seat.id;
+                end(seat);
+                self.event(MediaEvent::Played { leg });
+            }
+            if self.seats.get(number).is_some_and(|seat| seat.sounds()) {
+                at += 1;
+            } else {
+                self.sounding.swap_remove(at);
+            }
+        }
+        // The grid keeps its phase, however late this waking was.
+        let late = now.saturating_duration_since(grid).as_micros() / GRID.as_micros();
+        let steps = u32::try_from(late).unwrap_or(0) + 1;
+        self.tick_at = (!self.sounding.is_empty()).then(|| grid + GRID * steps);
+    }
+
+    /// Reports and silence.
+    pub(super) fn chores(&mut self, now: Instant) {
+        self.chores_at = now + CHORES;
+        self.parts.pool.wake(now);
+        for number in self.seats.numbers() {
+            let interval = self.report_interval();
+            let Some(seat) = self.seats.get(number) else { continue };
+            if seat.report_at.is_some_and(|at| at <= now) {
+                report(now, seat, false);
+                seat.report_at = Some(now + interval);
+            }
+            let leg = seat.id;
+            if let Some(since) = seat.leg.fell_silent(now) {
+                self.event(MediaEvent::Silent { leg, since });
+            }
+        }
+        self.publish();
+    }
+
+    /// Between half and one and a half of the average (RFC 3550 §6.3.1), so that legs opened
+    /// together do not report together.
+    pub(super) fn report_interval(&mut self) -> Duration {
+        let thousandths = 500 + self.parts.pool.draw() % 1000;
+        REPORT_INTERVAL * u32::try_from(thousandths).unwrap_or(1000) / 1000
+    }
+}
+
+/// Sends the packets of a seat's sound that are due at a point of the grid.
+fn play(
+    now: Instant,
+    grid: Instant,
+    seat: &mut Seat,
+    library: &Library,
+    buffer: &mut [u8],
+    tally: &mut Tally,
+) -> Played {
+    let opens_at = seat.leg.opens_at(now);
+    let (codec, ptime) = (seat.codec(), seat.ptime());
+    let (Some(opens_at), Some(codec)) = (opens_at, codec) else {
+        return Played::On; // Not yet agreed where to, or in what.
+    };
+    if opens_at > now {
+        return Played::On;
+    }
+    let units = ptime.as_millis() as usize * 8;
+    let Some(sound) = seat.sound() else { return Played::On };
+    let mut due = sound.due.unwrap_or(grid);
+    if now.saturating_duration_since(due) > LATE_MAX {
+        due = grid;
+    }
+    while due <= grid {
+        let Some(sound) = seat.sound() else { return Played::On };
+        let packet = &mut buffer[..HEADER_LEN + units];
+        if sound.step(library, codec, &mut packet[HEADER_LEN..]) == Step::Over {
+            return Played::Over;
+        }
+        due += ptime;
+        sound.due = Some(due);
+        let coding = translate::coding(codec);
+        match seat.leg.generate(now, coding, units as u16, packet) {
+            Ok(to) => match seat.sockets.rtp.send_to(packet, to) {
+                Ok(_) => tally.sent += 1,
+                Err(_) => tally.unsent += 1,
+            },
+            // On hold the sound goes by unheard.
+            Err(Refusal::Held) => {}
+            Err(_) => return Played::Over,
+        }
+    }
+    Played::On
+}
+
+/// The sound that a seat played is over: the stream goes back to its owner.
+fn end(seat: &mut Seat) {
+    if seat.interjection.take().is_none() {
+        seat.hears = Hears::Nothing;
+    }
+    seat.give();
+}

@@ -1,0 +1,7 @@
+//! The media plane over real sockets on loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod relay;
+mod reports;

@@ -1,0 +1,319 @@
+//! The media plane over real sockets on loopback.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
+
+use crate::common::*;
+use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup, Tone};
+use facts::{LegId, LegNo};
+
+#[test]
+fn two_legs_are_relayed_and_accounted() {
+    let w = World::new(20_000, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    w.bridge((&a, setup(&a, both(Some(101)))), (&b, setup(&b, both(Some(96)))));
+    let mut first = None;
+    for n in 0..50_u8 {
+        if n == 20 {
+            a.lose();
+            continue;
+        }
+        a.say(0, &[n; 160]);
+        let heard = b.must_hear();
+        let (seq, ts, ssrc) = *first.get_or_insert((heard.sequence, heard.timestamp, heard.ssrc));
+        assert_eq!(heard.payload, [n; 160], "bit-identical");
+        assert_eq!(heard.sequence, seq.wrapping_add(u16::from(n)), "a gap stays a gap");
+        assert_eq!(heard.timestamp, ts.wrapping_add(u32::from(n) * 160));
+        assert_eq!((heard.payload_type, heard.marker), (0, n == 0));
+        assert_eq!(heard.ssrc, ssrc);
+        assert_ne!(ssrc, 1);
+        b.say(8, &[n; 160]);
+        assert_eq!(a.must_hear().payload_type, 8);
+    }
+    let started = |leg| w.find(PATIENCE, move |e| *e == MediaEvent::Started { leg });
+    assert!(started(A).is_some());
+    assert!(started(B).is_some());
+    let stats = w.close(A);
+    assert_eq!((stats.packets_received, stats.packets_lost), (49, 1));
+    assert_eq!((stats.packets_sent, stats.octets_received), (49, 49 * 160));
+    assert_eq!(stats.packets_dropped, 0);
+    let stats = w.close(B);
+    assert_eq!((stats.packets_received, stats.packets_sent), (49, 49));
+    let counts = w.media.counts();
+    assert_eq!((counts.packets_received, counts.packets_sent), (98, 98));
+}
+
+#[test]
+fn pcmu_and_pcma_are_transcoded_to_each_other() {
+    let w = World::new(20_100, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    let ulaw = setup(&a, only(0, Codec::Pcmu));
+    w.bridge((&a, ulaw), (&b, setup(&b, only(8, Codec::Pcma))));
+    let codes: Vec<u8> = (0..=255).collect();
+    a.say(0, &codes);
+    let heard = b.must_hear();
+    assert_eq!(heard.payload_type, 8);
+    let expected: Vec<u8> = codes.iter().map(|c| audio::g711::ulaw_to_alaw(*c)).collect();
+    assert_eq!(heard.payload, expected);
+    b.say(8, &codes);
+    let heard = a.must_hear();
+    assert_eq!(heard.payload_type, 0);
+    let expected: Vec<u8> = codes.iter().map(|c| audio::g711::alaw_to_ulaw(*c)).collect();
+    assert_eq!(heard.payload, expected);
+}
+
+#[test]
+fn rfc4733_keys_pass_with_each_legs_number_and_are_told_once() {
+    let w = World::new(20_200, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    w.bridge((&a, setup(&a, both(Some(101)))), (&b, setup(&b, both(Some(96)))));
+    a.say(0, &[1; 160]);
+    b.must_hear();
+    for (key, start) in [(5, 10_000), (5, 20_000), (11, 30_000)] {
+        for n in 1..=6_u8 {
+            let end = if n > 3 { 0x8a } else { 10 };
+            a.say_at(101, start, &[key, end, n, 0]);
+            let heard = b.must_hear();
+            assert_eq!((heard.payload_type, heard.payload), (96, vec![key, end, n, 0]));
+        }
+    }
+    for digit in ['5', '5', '#'] {
+        assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit });
+    }
+    assert!(w.find(ms(100), |e| matches!(e, MediaEvent::Digit { .. })).is_none());
+}
+
+#[test]
+fn rfc3550_a21_tone_to_bridge_is_one_stream_paced_by_twenty_ms() {
+    let w = World::new(20_300, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    let local = w.open(A);
+    w.setup(A, setup(&a, both(None)));
+    let asked = Instant::now();
+    w.hear(A, Source::Tone(Tone::RingBack));
+    let tone = a.listen(ms(1200));
+    let waited = tone[0].at - asked;
+    assert!((ms(195)..ms(300)).contains(&waited), "case 10: no RTP came, so 200 ms: {waited:?}");
+    assert!(tone.len() >= 45, "{}", tone.len());
+    for pair in tone.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(160));
+        assert!(!pair[1].marker);
+    }
+    assert!(tone[0].marker);
+    assert!(tone[0].payload.iter().any(|code| *code & 0x7f < 0x70), "loud");
+    // Absolute deadlines: no drift over the whole time, and most gaps near 20 ms. (Two shared
+    // cores: the machine itself may hold a packet up.)
+    let span = (tone[tone.len() - 1].at - tone[0].at).as_millis() as i64;
+    assert!((span - 20 * (tone.len() as i64 - 1)).abs() <= 15, "{span} ms");
+    let near = tone.windows(2).filter(|p| (ms(17)..ms(23)).contains(&(p[1].at - p[0].at))).count();
+    assert!(near * 10 >= (tone.len() - 1) * 8, "{near} of {}", tone.len() - 1);
+    // B answers.
+    b.target.set(Some(w.open(B)));
+    a.target.set(Some(local));
+    w.setup(B, setup(&b, both(None)));
+    w.hear(A, Source::Leg(B));
+    w.settle();
+    let rest = a.listen(ms(50));
+    let last = rest.last().or(tone.last()).unwrap().clone();
+    b.say(0, &[7; 160]);
+    let heard = a.must_hear();
+    assert_eq!((heard.ssrc, heard.payload), (last.ssrc, vec![7; 160]));
+    assert_eq!(heard.sequence, last.sequence.wrapping_add(1));
+    let ahead = heard.timestamp.wrapping_sub(last.timestamp);
+    assert!((160..8000).contains(&ahead), "{ahead}");
+    assert!(heard.marker);
+}
+
+#[test]
+fn case_10_the_first_syllable_waits_for_the_first_rtp() {
+    let w = World::new(20_400, 20, |_| {});
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, both(None)));
+    w.hear(A, Source::Tone(Tone::Busy));
+    w.settle();
+    let asked = Instant::now();
+    a.say(0, &[1; 160]);
+    let waited = a.must_hear().at - asked;
+    assert!(waited < ms(100), "{waited:?}");
+}
+
+#[test]
+fn rfc3960_a25_early_media_follows_local_ring_back_on_the_same_stream() {
+    let w = World::new(20_500, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    a.target.set(Some(w.open(A)));
+    b.target.set(Some(w.open(B)));
+    w.setup(A, setup(&a, both(None)));
+    a.say(0, &[1; 160]);
+    // 180 without a description: ring-back.
+    w.hear(A, Source::Tone(Tone::RingBack));
+    let tone = a.must_hear();
+    // 183 with one, and B begins to sound: told once, and then A hears it.
+    w.setup(B, setup(&b, both(None)));
+    w.settle();
+    b.say(0, &[2; 160]);
+    b.say(0, &[3; 160]);
+    let started = |e: &MediaEvent| *e == MediaEvent::Started { leg: B };
+    assert!(w.find(PATIENCE, started).is_some());
+    assert!(w.find(ms(100), started).is_none(), "once");
+    w.hear(A, Source::Leg(B));
+    w.settle();
+    a.listen(ms(30));
+    b.say(0, &[4; 160]);
+    let heard = a.must_hear();
+    assert_eq!((heard.ssrc, heard.payload), (tone.ssrc, vec![4; 160]));
+}
+
+#[test]
+fn an_interjection_plays_over_and_gives_the_stream_back() {
+    let w = World::new(20_600, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    w.bridge((&a, setup(&a, both(None))), (&b, setup(&b, both(None))));
+    b.say(0, &[1; 160]);
+    a.say(0, &[1; 160]);
+    let before = a.must_hear();
+    w.order(MediaCommand::Interject { leg: A, source: Source::Tone(Tone::Warning) });
+    let mut beep = Vec::new();
+    let played = loop {
+        b.say(0, &[2; 160]);
+        beep.extend(a.listen(ms(10)));
+        if let Some(event) = w.find(ms(1), |e| matches!(e, MediaEvent::Played { .. })) {
+            break event;
+        }
+    };
+    assert_eq!(played, MediaEvent::Played { leg: A });
+    beep.extend(a.listen(ms(20)));
+    let over = beep.iter().filter(|p| p.payload != [2; 160]).count();
+    assert_eq!(over, 10, "200 ms of warning tone");
+    b.say(0, &[3; 160]);
+    let after = a.must_hear();
+    assert_eq!(after.payload, [3; 160]);
+    let mut all = vec![before];
+    all.extend(beep);
+    all.push(after);
+    for pair in all.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        assert_eq!(pair[1].ssrc, pair[0].ssrc);
+    }
+    // B heard nothing of it, and A's voice went through all the while.
+    a.say(0, &[9; 160]);
+    assert_eq!(b.listen(ms(50)).last().unwrap().payload, [9; 160]);
+}
+
+#[test]
+fn a_silent_owner_sends_nothing_and_a_prompt_that_is_missing_ends_at_once() {
+    let w = World::new(20_700, 20, |_| {});
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, both(None)));
+    a.say(0, &[1; 160]);
+    w.hear(A, Source::Silence);
+    assert!(a.hear(ms(150)).is_none());
+    let prompt = facts::media::Prompt { name: "no-such".into(), language: "zh".into() };
+    w.hear(A, Source::Prompt(prompt));
+    assert_eq!(w.next(), MediaEvent::Played { leg: A });
+    assert!(a.hear(ms(60)).is_none());
+}
+
+#[test]
+fn silence_of_the_far_end_is_told_once() {
+    let w = World::new(20_800, 20, |_| {});
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, StreamSetup { silence: Some(ms(500)), ..setup(&a, both(None)) });
+    for _ in 0..10 {
+        a.say(0, &[1; 160]);
+        std::thread::sleep(ms(100));
+    }
+    match w.next() {
+        MediaEvent::Silent { leg: A, since } => assert!((ms(500)..ms(900)).contains(&since)),
+        other => panic!("{other:?}"),
+    }
+    assert!(w.find(ms(700), |e| matches!(e, MediaEvent::Silent { .. })).is_none());
+}
+
+#[test]
+fn case_6_a_stranger_on_every_port_injects_nothing_and_gets_nothing() {
+    let w = World::new(20_900, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    let stranger = Phone::at(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9)), 66);
+    let spray = |times: usize| {
+        for _ in 0..times {
+            for port in (20_900..20_940).step_by(2) {
+                stranger.target.set(Some((HOME, port).into()));
+                stranger.say(0, &[66; 160]);
+            }
+        }
+    };
+    spray(1);
+    let locals = [w.open(A), w.open(B)];
+    a.target.set(Some(locals[0]));
+    b.target.set(Some(locals[1]));
+    spray(5);
+    w.setup(A, setup(&a, both(None)));
+    w.setup(B, setup(&b, both(None)));
+    w.hear(A, Source::Leg(B));
+    w.hear(B, Source::Leg(A));
+    w.settle();
+    spray(10);
+    for n in 0..50_u8 {
+        a.say(0, &[n; 160]);
+        b.say(0, &[n; 160]);
+        spray(1);
+        assert_eq!(a.must_hear().payload, [n; 160]);
+        assert_eq!(b.must_hear().payload, [n; 160]);
+    }
+    w.setup(A, setup(&a, both(None)));
+    w.settle();
+    spray(10);
+    assert!(a.hear(ms(50)).is_none());
+    assert!(b.hear(ms(1)).is_none());
+    assert!(stranger.hear(ms(1)).is_none(), "bleed");
+    assert!(w.close(A).packets_dropped >= 60);
+}
+
+#[test]
+fn case_7_a_port_rests_after_use_and_pairs_run_out_in_order() {
+    let w = World::new(21_000, 4, |config| config.quarantine = ms(400));
+    let legs: Vec<LegId> = (0..5).map(|n| LegId::new(CALL, LegNo(n))).collect();
+    let mut ports: Vec<u16> = legs[..4].iter().map(|leg| w.open(*leg).port()).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [21_000, 21_002, 21_004, 21_006]);
+    w.order(MediaCommand::Open { leg: legs[4] });
+    assert_eq!(w.next(), MediaEvent::OpenFailed { leg: legs[4] });
+    assert_eq!(w.close(legs[2]), MediaStats::default());
+    let closed = Instant::now();
+    w.order(MediaCommand::Open { leg: legs[4] });
+    assert_eq!(w.next(), MediaEvent::OpenFailed { leg: legs[4] });
+    w.settle();
+    let counts = w.media.counts();
+    assert_eq!((counts.legs, counts.quarantined, counts.free), (3, 1, 0));
+    std::thread::sleep(ms(420).saturating_sub(closed.elapsed()));
+    w.open(legs[4]);
+    w.media.stop();
+    let counts = w.media.counts();
+    assert_eq!((counts.legs, counts.quarantined, counts.free), (0, 4, 0));
+}
+
+#[test]
+fn orders_for_legs_that_are_not_there_do_no_harm() {
+    let w = World::new(21_100, 4, |_| {});
+    let a = Phone::new(1);
+    w.hear(A, Source::Leg(B));
+    w.setup(A, setup(&a, both(None)));
+    w.order(MediaCommand::StopRecording { call: CALL });
+    assert_eq!(w.close(A), MediaStats::default());
+    let first = w.open(A);
+    assert_eq!(w.open(A), first, "asked twice, answered alike");
+    // A listens before B is there.
+    let b = Phone::new(2);
+    w.setup(A, setup(&a, both(None)));
+    w.hear(A, Source::Leg(B));
+    b.target.set(Some(w.open(B)));
+    w.setup(B, setup(&b, both(None)));
+    w.settle();
+    b.say(0, &[5; 160]);
+    assert_eq!(a.must_hear().payload, [5; 160]);
+}
