@@ -108,3 +108,6 @@ impl Tape {
 }
 
 const NANOS_PER_SAMPLE: u128 = 1_000_000_000 / crate::RATE as u128;
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,8 @@ const EARLY: i64 = 480;
 /// Packets after a new anchor that may still pull it to an earlier time at once.
 const SETTLING: u32 = 10;
 
-/// Packets over which the fastest one is looked for: a second of 20 ms packets.
-const SPAN: u32 = 50;
+/// Packets over which the fastest one is looked for: five seconds of 20 ms packets.
+const SPAN: u32 = 250;
 
 /// Deviation that is left alone: 2 ms.
 const DEAD_BAND: i64 = 16;
