@@ -14,7 +14,7 @@ use std::sync::Arc;
 use audio::{FRAME, g711};
 use facts::media::Codec;
 
-mod decode;
+pub(crate) mod decode;
 mod inspect;
 mod shipped;
 

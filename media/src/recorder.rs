@@ -115,11 +115,13 @@ impl Recorder {
     pub fn tap(&self, call: CallId, heard: &Heard<'_>) {
         let shard = self.shard(call);
         for (part, payload) in heard.payload.chunks(MAX_PAYLOAD).enumerate() {
+            // The second part of a long packet is sound of a later moment.
+            let after = part * MAX_PAYLOAD;
             let mut packet = Packet {
                 call,
                 side: heard.side,
-                arrival: heard.arrival,
-                timestamp: heard.timestamp.wrapping_add((part * MAX_PAYLOAD) as u32),
+                arrival: heard.arrival + SAMPLE * after as u32,
+                timestamp: heard.timestamp.wrapping_add(after as u32),
                 codec: heard.codec,
                 length: payload.len() as u16,
                 payload: [0; MAX_PAYLOAD],
@@ -226,6 +228,9 @@ const MAX_PACKETS: usize = 16_384;
 /// Octets of one queue entry: 40 ms. Longer packets take several.
 const MAX_PAYLOAD: usize = 320;
 
+/// One sample at 8 kHz.
+const SAMPLE: Duration = Duration::from_micros(125);
+
 /// Recordings one thread carries; more are refused.
 const MAX_RECORDINGS: usize = 4_096;
 
@@ -234,3 +239,6 @@ const MAX_CLOSING: usize = 1_024;
 
 /// How often a thread looks at its queue.
 const POLL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,25 @@ fn unreadable(error: Error) -> PromptError {
 
 /// How symphonia says that a file is at its end.
 const END: std::io::ErrorKind = std::io::ErrorKind::UnexpectedEof;
+
+/// Rate and channels of a file as they are, for tests of what we record.
+#[cfg(test)]
+pub(crate) fn channels(bytes: &[u8]) -> Result<(u32, Vec<Vec<f32>>), PromptError> {
+    let mut format = open(bytes, inspect::inspect(bytes)?)?;
+    let parameters = format.tracks().first().ok_or(PromptError::Empty)?.codec_params.clone();
+    let codecs = symphonia::default::get_codecs();
+    let mut decoder = codecs.make(&parameters, &DecoderOptions::default()).map_err(unreadable)?;
+    let (mut rate, mut channels) = (0, Vec::new());
+    while let Ok(packet) = format.next_packet() {
+        let decoded = decoder.decode(&packet).map_err(unreadable)?;
+        let mut samples: AudioBuffer<f32> = decoded.make_equivalent();
+        decoded.convert(&mut samples);
+        rate = decoded.spec().rate;
+        let planes = samples.planes();
+        channels.resize(planes.planes().len(), Vec::new());
+        for (channel, plane) in channels.iter_mut().zip(planes.planes()) {
+            channel.extend_from_slice(plane);
+        }
+    }
+    Ok((rate, channels))
+}

@@ -1,0 +1,208 @@
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use audio::g711;
+use audio::mp3::{FRAME_BYTES, FRAME_SAMPLES};
+
+use super::file::{PartFile, Sink};
+use super::job::Job;
+use super::*;
+use crate::prompt::decode::channels;
+
+mod kills;
+mod threads;
+
+const CALL: CallId = CallId(1 << 40);
+
+fn sine(hz: f64, from: usize, count: usize) -> impl Iterator<Item = i16> {
+    let step = std::f64::consts::TAU * hz / 8_000.0;
+    (from..from + count).map(move |n| (8_192.0 * (step * n as f64).sin()) as i16)
+}
+
+/// Packet `n` of a steady tone.
+fn packet(side: Side, n: u32, hz: f64, arrival: Instant) -> Packet {
+    let (codec, code): (_, fn(i16) -> u8) = match side {
+        Side::Left => (Codec::Pcma, g711::linear_to_alaw),
+        Side::Right => (Codec::Pcmu, g711::linear_to_ulaw),
+    };
+    let mut payload = [0; MAX_PAYLOAD];
+    for (octet, sample) in payload.iter_mut().zip(sine(hz, n as usize * 160, 160)) {
+        *octet = code(sample);
+    }
+    let timestamp = (n * 160).wrapping_add(4_000_000_000);
+    Packet { call: CALL, side, codec, arrival, timestamp, length: 160, payload }
+}
+
+/// Amplitude of one frequency as a share of full scale, at 16 kHz.
+fn amplitude(samples: &[f32], hz: f64) -> f64 {
+    let omega = std::f64::consts::TAU * hz / 16_000.0;
+    let (mut cos, mut sin) = (0.0, 0.0);
+    for (n, sample) in samples.iter().enumerate() {
+        cos += f64::from(*sample) * (omega * n as f64).cos();
+        sin += f64::from(*sample) * (omega * n as f64).sin();
+    }
+    2.0 * cos.hypot(sin) / samples.len() as f64
+}
+
+/// When a channel first gets loud, milliseconds.
+fn onset(samples: &[f32]) -> f64 {
+    let first = samples.iter().position(|sample| sample.abs() > 0.12).unwrap_or(usize::MAX);
+    first as f64 / 16.0
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A recording of `length_ms` on a clock of our own: A sings 700 Hz from 1.0 s on, B 1100 Hz from
+/// 2.0 s on. `stop_at` keeps the job from being finished: as if the process had been killed there.
+fn record(folder: &Path, name: &str, length_ms: u64) -> (Instant, Job) {
+    let start = Instant::now();
+    let mut job = Job::start(folder, name, start).unwrap();
+    for now in (0..=length_ms).step_by(10) {
+        let at = start + ms(now);
+        for (side, from, hz) in [(Side::Left, 1_000, 700.0), (Side::Right, 2_000, 1_100.0)] {
+            if now >= from && now % 20 == 0 {
+                job.put(&packet(side, ((now - from) / 20) as u32, hz, at)).unwrap();
+            }
+        }
+        if now % 100 == 0 {
+            job.turn(at).unwrap();
+        }
+    }
+    (start, job)
+}
+
+#[test]
+fn case_13_each_leg_is_on_its_own_channel_and_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for length_ms in [3_000, 7_013] {
+        let name = format!("2026/11/{length_ms}.mp3");
+        let (start, job) = record(folder.path(), &name, length_ms);
+        let file = job.finish(start + ms(length_ms)).unwrap();
+        assert_eq!((file.file.as_str(), file.duration_ms), (name.as_str(), length_ms));
+        let bytes = fs::read(folder.path().join(&name)).unwrap();
+        assert_eq!(file.bytes, bytes.len() as u64);
+        let (rate, sound) = channels(&bytes).unwrap();
+        assert_eq!((rate, sound.len()), (16_000, 2));
+        for channel in &sound {
+            assert_eq!(channel.len() as u64, length_ms * 16, "to the sample");
+        }
+        let (left, right) = (&sound[0][33_600..47_000], &sound[1][33_600..47_000]);
+        assert!((amplitude(left, 700.0) - 0.25).abs() < 0.02, "{}", amplitude(left, 700.0));
+        assert!((amplitude(right, 1_100.0) - 0.25).abs() < 0.02, "{}", amplitude(right, 1_100.0));
+        assert!(amplitude(left, 1_100.0) < 0.000_5 && amplitude(right, 700.0) < 0.000_5);
+        assert!((onset(&sound[0]) - 1_000.0).abs() < 5.0, "A begins at {}", onset(&sound[0]));
+        assert!((onset(&sound[1]) - 2_000.0).abs() < 5.0, "B begins at {}", onset(&sound[1]));
+        assert!(sound[0][..15_000].iter().all(|sample| sample.abs() < 0.002), "silence before A");
+        assert!(!folder.path().join(format!("{name}.part")).exists());
+    }
+}
+
+#[test]
+fn case_13_ffmpeg_finds_the_same_length() {
+    let installed = std::process::Command::new("ffmpeg").arg("-version").output().is_ok();
+    if !installed {
+        eprintln!("ffmpeg is not installed: nothing compared");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (start, job) = record(folder.path(), "a.mp3", 4_321);
+    job.finish(start + ms(4_321)).unwrap();
+    let decoded = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "warning", "-i"])
+        .arg(folder.path().join("a.mp3"))
+        .args(["-f", "s16le", "-"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&decoded.stderr), "");
+    let samples = decoded.stdout.len() / 4;
+    assert!(samples.abs_diff(4_321 * 16) <= 16, "{samples}");
+}
+
+#[test]
+fn a_call_without_any_packet_is_silence_of_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let job = Job::start(folder.path(), "silent.mp3", start).unwrap();
+    let file = job.finish(start + ms(5_000)).unwrap();
+    let (_, sound) = channels(&fs::read(folder.path().join(file.file)).unwrap()).unwrap();
+    assert_eq!(sound[0].len(), 80_000);
+    assert!(sound.iter().flatten().all(|sample| sample.abs() < 0.001));
+}
+
+#[test]
+fn minutes_asleep_are_written_in_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let mut job = Job::start(folder.path(), "long.mp3", start).unwrap();
+    job.put(&packet(Side::Left, 0, 700.0, start)).unwrap();
+    job.turn(start + ms(120_000)).unwrap();
+    let file = job.finish(start + ms(120_100)).unwrap();
+    assert_eq!(file.duration_ms, 120_100);
+    assert!(file.bytes.abs_diff(120_100 * 8) < 2_000, "64 kbit/s: {}", file.bytes);
+}
+
+#[test]
+fn names_that_lead_out_of_the_folder_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["", "../a.mp3", "/tmp/a.mp3", "x/../../a.mp3", "."] {
+        assert!(PartFile::create(folder.path(), name).is_err(), "{name}");
+    }
+    fs::write(folder.path().join("there.mp3"), b"kept").unwrap();
+    assert!(PartFile::create(folder.path(), "there.mp3").is_err());
+    let _first = PartFile::create(folder.path(), "twice.mp3").unwrap();
+    assert!(PartFile::create(folder.path(), "twice.mp3").is_err());
+    assert_eq!(fs::read(folder.path().join("there.mp3")).unwrap(), b"kept");
+}
+
+/// A disk with room for so many octets.
+struct SmallDisk {
+    room: usize,
+}
+
+impl Write for SmallDisk {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let count = octets.len().min(self.room);
+        self.room -= count;
+        if count == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(count) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for SmallDisk {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+impl Sink for SmallDisk {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_its_remains_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("a.mp3.part");
+    fs::write(&part, b"some").unwrap();
+    let start = Instant::now();
+    let file = PartFile::with(SmallDisk { room: 1_000 }, folder.path(), "a.mp3").unwrap();
+    let mut job = Job::with(file, start).unwrap();
+    assert!(job.turn(start + ms(250)).is_ok(), "the first frames fit");
+    let error = job.turn(start + ms(2_000)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    drop(job);
+    assert!(!part.exists());
+    // The device that is always full.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let error = PartFile::with(full, folder.path(), "b.mp3").err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}

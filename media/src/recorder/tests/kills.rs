@@ -1,0 +1,110 @@
+//! What is left after a kill: playable wherever it was cut, and put right by the next start.
+
+use super::*;
+
+/// The unfinished file of a recording that was killed after `length_ms`.
+fn killed(folder: &Path, name: &str, length_ms: u64) -> Vec<u8> {
+    let (_, job) = record(folder, name, length_ms);
+    // A killed process runs no destructor.
+    std::mem::forget(job);
+    fs::read(folder.join(format!("{name}.part"))).unwrap()
+}
+
+#[test]
+fn case_14_cut_at_any_octet_it_still_plays() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = killed(folder.path(), "a.mp3", 4_000);
+    let mut cuts: Vec<usize> = (bytes.len() - 2 * FRAME_BYTES..=bytes.len()).step_by(7).collect();
+    cuts.extend((FRAME_BYTES * 3..bytes.len()).step_by(1_237));
+    for cut in cuts {
+        let (rate, sound) = channels(&bytes[..cut]).unwrap();
+        assert_eq!((rate, sound.len()), (16_000, 2));
+        // All whole frames behind the tag; decoders may keep or trim the delay at the front.
+        let frames = cut as u64 / FRAME_BYTES as u64 - 1;
+        let length = sound[0].len() as u64;
+        let whole = frames * FRAME_SAMPLES;
+        assert!(
+            (whole.saturating_sub(1_200)..=whole).contains(&length),
+            "{cut}: {length} of {whole}"
+        );
+    }
+    let (_, sound) = channels(&bytes[..bytes.len() - 1_000]).unwrap();
+    let tail = &sound[0][sound[0].len() - 8_000..];
+    assert!(amplitude(tail, 700.0) > 0.22, "{}", amplitude(tail, 700.0));
+}
+
+#[test]
+fn case_14_every_second_is_on_the_disk_a_second_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let mut job = Job::start(folder.path(), "a.mp3", start).unwrap();
+    let part = folder.path().join("a.mp3.part");
+    for tenth in 0..100 {
+        job.turn(start + ms(tenth * 100)).unwrap();
+        let frames = fs::metadata(&part).unwrap().len() / FRAME_BYTES as u64 - 1;
+        let on_disk_ms = (frames * FRAME_SAMPLES).saturating_sub(1_121) / 16;
+        assert!(
+            tenth * 100 - on_disk_ms.min(tenth * 100) <= 500,
+            "{on_disk_ms} of {}",
+            tenth * 100
+        );
+    }
+}
+
+#[test]
+fn case_14_a_killed_recording_is_put_right_within_300_ms() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worst = (0.0_f64, 0.0_f64);
+    for length_ms in (3_000..3_600).step_by(50) {
+        let name = format!("day/{length_ms}.mp3");
+        let before = killed(folder.path(), &name, length_ms);
+        // The kill fell into the middle of a write.
+        let part = folder.path().join(format!("{name}.part"));
+        let cut = before.len() - (length_ms as usize / 50 * 31) % FRAME_BYTES;
+        fs::OpenOptions::new().write(true).open(&part).unwrap().set_len(cut as u64).unwrap();
+        let found = recover(folder.path()).unwrap();
+        assert_eq!(found.recovered.len(), 1);
+        let file = &found.recovered[0];
+        assert_eq!(file.file, name);
+        assert!(!part.exists());
+        let bytes = fs::read(folder.path().join(&name)).unwrap();
+        assert_eq!(file.bytes, bytes.len() as u64);
+        let (_, sound) = channels(&bytes).unwrap();
+        let decoded_ms = sound[0].len() as f64 / 16.0;
+        assert!((decoded_ms - file.duration_ms as f64).abs() < 2.0, "the tag tells the length");
+        let off = decoded_ms - length_ms as f64;
+        worst = (worst.0.min(off), worst.1.max(off));
+        assert!(
+            (onset(&sound[0]) - 1_000.0).abs() < 5.0 && (onset(&sound[1]) - 2_000.0).abs() < 5.0
+        );
+    }
+    println!("off by {worst:?} ms");
+    assert!(worst.0 > -150.0 && worst.1 < 150.0, "off by {worst:?} ms");
+}
+
+#[test]
+fn leftovers_without_sound_are_removed_and_others_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    put("a/empty.mp3.part", b"");
+    put("a/garbage.mp3.part", &[0x55; 5_000]);
+    put("a/tag-only.mp3.part", &audio::mp3::Info::open_frame());
+    put("a/whole.mp3", b"a finished recording");
+    put("note.txt", b"mine");
+    let whole = killed(folder.path(), "b/c/d.mp3", 2_000);
+    put("a/whole.mp3.part", &whole);
+    let found = recover(folder.path()).unwrap();
+    assert_eq!(found.removed, ["a/empty.mp3", "a/garbage.mp3", "a/tag-only.mp3"]);
+    assert_eq!(found.kept, ["a/whole.mp3"]);
+    assert_eq!(found.recovered.len(), 1);
+    assert_eq!(found.recovered[0].file, "b/c/d.mp3");
+    assert_eq!(fs::read(folder.path().join("a/whole.mp3")).unwrap(), b"a finished recording");
+    assert_eq!(fs::read(folder.path().join("note.txt")).unwrap(), b"mine");
+    let again = recover(folder.path()).unwrap();
+    assert_eq!((again.recovered.len(), again.removed.len()), (0, 0));
+    assert_eq!(recover(Path::new("/nowhere/at/all")).unwrap(), Leftovers::default());
+}
