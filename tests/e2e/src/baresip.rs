@@ -1,0 +1,126 @@
+//! baresip as a registered extension: a real softphone that plays a tone and keeps what it hears.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::wait;
+
+/// A running baresip.
+#[derive(Debug)]
+pub struct Baresip {
+    child: Child,
+    log: PathBuf,
+    folder: PathBuf,
+}
+
+/// Whom to register as, and where.
+#[derive(Debug)]
+pub struct Account<'a> {
+    /// Extension.
+    pub user: &'a str,
+    /// SIP password.
+    pub password: &'a str,
+    /// Digest realm and domain.
+    pub domain: &'a str,
+    /// SIP port of the registrar on 127.0.0.1.
+    pub registrar: u16,
+    /// `udp` or `tcp`.
+    pub transport: &'a str,
+}
+
+impl Baresip {
+    /// Starts a softphone that registers, answers at once and plays `tone` (WAV, 8 kHz).
+    ///
+    /// # Panics
+    /// When baresip is missing.
+    #[must_use]
+    pub fn start(parent: &Path, account: &Account<'_>, tone: &Path) -> Baresip {
+        let folder = parent.join("baresip");
+        std::fs::create_dir_all(folder.join("heard")).expect("a folder");
+        let port = crate::ports::one();
+        let rtp = crate::ports::block(10);
+        std::fs::write(folder.join("config"), config(port, rtp, &folder, tone)).expect("config");
+        let line = format!(
+            "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
+             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=PCMA,PCMU\n",
+            u = account.user,
+            p = account.password,
+            d = account.domain,
+            t = account.transport,
+            r = account.registrar,
+        );
+        std::fs::write(folder.join("accounts"), line).expect("accounts");
+        std::fs::write(folder.join("contacts"), "").expect("contacts");
+        let log = folder.join("log");
+        let out = File::create(&log).expect("a log file");
+        let child = Command::new("baresip")
+            .arg("-f")
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a log file"))
+            .stderr(out)
+            .spawn()
+            .expect("baresip runs");
+        Baresip { child, log, folder }
+    }
+
+    /// Everything it printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it says that its registration was accepted.
+    pub fn wait_registered(&self) {
+        wait::until("baresip to register", Duration::from_secs(15), || {
+            let log = self.log();
+            (log.contains("200 OK") && log.contains("[1 binding")).then_some(())
+        });
+    }
+
+    /// The WAV files of what it heard (`sndfile` module: decoded side).
+    #[must_use]
+    pub fn heard(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.folder.join("heard")) else { return Vec::new() };
+        entries
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.to_string_lossy().contains("-dec"))
+            .collect()
+    }
+
+    /// Ends it in order, so that it closes its files.
+    pub fn stop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let limit = Duration::from_secs(5);
+        wait::until("baresip to end", limit, || self.child.try_wait().ok().flatten());
+    }
+}
+
+impl Drop for Baresip {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn config(port: u16, rtp: u16, folder: &Path, tone: &Path) -> String {
+    format!(
+        "poll_method epoll\nsip_listen 127.0.0.1:{port}\nsip_trans_def udp\n\
+         call_local_timeout 120\ncall_max_calls 4\n\
+         audio_player aubridge,sink\naudio_source aufile,{tone}\naudio_alert aubridge,alert\n\
+         ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
+         audio_txmode thread\n\
+         rtp_tos 184\nrtp_ports {rtp}-{last}\nrtp_bandwidth 512-1024\nrtcp_mux no\n\
+         jitter_buffer_delay 2-10\nrtp_stats no\nrtp_timeout 0\n\
+         module_path /usr/lib/baresip/modules\n\
+         module stdio.so\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+         module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+         snd_path {folder}/heard\n",
+        last = rtp + 8,
+        tone = tone.display(),
+        folder = folder.display(),
+    )
+}

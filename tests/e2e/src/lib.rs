@@ -1,0 +1,14 @@
+//! What the end-to-end tests share: the real binary in a folder of its own, real peers as child
+//! processes, a merchant's web server, and the ears that measure what was heard.
+//!
+//! Everything stays on loopback. Each test takes its own folder and its own ports, so tests run side
+//! by side; every child process is ended when its handle is dropped.
+
+pub mod baresip;
+pub mod merchant;
+pub mod pcap;
+pub mod ports;
+pub mod sipp;
+pub mod sound;
+pub mod tandem;
+pub mod wait;

@@ -1,0 +1,216 @@
+//! sipp as the far end of a trunk: one called party with one behaviour.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::wait;
+
+/// What the called party does with an INVITE.
+#[derive(Clone, Debug)]
+pub enum Behaviour {
+    /// Rings, answers after `ring_ms`, plays `tone` (raw A-law), and waits for BYE; or hangs up itself
+    /// `talk_ms` after the ACK.
+    Answer {
+        /// Time between 180 and 200.
+        ring_ms: u32,
+        /// Raw A-law file to play; `None` sends no audio.
+        tone: Option<PathBuf>,
+        /// Sends BYE this long after the ACK; `None` waits for BYE.
+        talk_ms: Option<u32>,
+    },
+    /// 183 with early media of `tone`, then 200 after `early_ms`, then waits for BYE.
+    EarlyMedia {
+        /// Raw A-law file to play as early media and after the answer.
+        tone: PathBuf,
+        /// Time between 183 and 200.
+        early_ms: u32,
+    },
+    /// Rings if `rings`, then refuses with a status.
+    Refuse {
+        /// Sends 180 first.
+        rings: bool,
+        /// Final status and reason phrase, e.g. `486 Busy Here`.
+        status: &'static str,
+        /// Extra header line, e.g. a `Reason`; empty for none.
+        header: &'static str,
+    },
+    /// Rings and never answers; expects CANCEL.
+    RingOnly,
+    /// Answers and then never says anything again: no RTP, no BYE, no answer to BYE.
+    VanishAfterAnswer,
+}
+
+const REPLY: &str = "[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]x[call_number]\n[last_Call-ID:]\n[last_CSeq:]\n";
+const IN_DIALOG: &str = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n";
+const CONTACT: &str = "Contact: <sip:peer@[local_ip]:[local_port];transport=[transport]>\n";
+const SDP: &str = "Content-Type: application/sdp\nContent-Length: [len]\n\nv=0\no=sipp 1 1 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[media_ip_type] [media_ip]\nt=0 0\nm=audio [media_port] RTP/AVP 8\na=rtpmap:8 PCMA/8000\na=ptime:20\n";
+
+fn reply(status: &str, dialog: &str, extra: &str, sdp: bool, retransmit: bool) -> String {
+    let tail = if sdp { SDP } else { "Content-Length: 0\n" };
+    let retrans = if retransmit { " retrans=\"500\"" } else { "" };
+    let contact = if dialog == REPLY { CONTACT } else { "" };
+    format!("<send{retrans}><![CDATA[\n\nSIP/2.0 {status}\n{dialog}{extra}{contact}{tail}\n]]></send>\n")
+}
+
+fn play(tone: &Path) -> String {
+    format!("<nop><action><exec rtp_stream=\"{},-1,8\"/></action></nop>\n", tone.display())
+}
+
+fn wait_for_bye() -> String {
+    // A crossing re-INVITE or OPTIONS is none of these scenarios' business.
+    format!("<recv request=\"BYE\" timeout=\"120000\"/>\n{}", reply("200 OK", IN_DIALOG, "", false, false))
+}
+
+impl Behaviour {
+    fn scenario(&self) -> String {
+        let pause = |ms: u32| format!("<pause milliseconds=\"{ms}\"/>\n");
+        let ringing = || reply("180 Ringing", REPLY, "", false, false);
+        let ok = || reply("200 OK", REPLY, "", true, true);
+        let mut body = "<recv request=\"INVITE\" crlf=\"true\"/>\n".to_owned();
+        match self {
+            Behaviour::Answer { ring_ms, tone, talk_ms } => {
+                body += &ringing();
+                body += &pause(*ring_ms);
+                body += &ok();
+                body += "<recv request=\"ACK\"/>\n";
+                if let Some(tone) = tone {
+                    body += &play(tone);
+                }
+                match talk_ms {
+                    None => body += &wait_for_bye(),
+                    Some(ms) => {
+                        body += &pause(*ms);
+                        body += "<send retrans=\"500\"><![CDATA[\n\nBYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nFrom: [$me]\nTo: [$them]\n[last_Call-ID:]\nCSeq: 1 BYE\nMax-Forwards: 70\nContent-Length: 0\n\n]]></send>\n<recv response=\"200\" timeout=\"10000\"/>\n";
+                    }
+                }
+            }
+            Behaviour::EarlyMedia { tone, early_ms } => {
+                body += &reply("183 Session Progress", REPLY, "", true, false);
+                body += &play(tone);
+                body += &pause(*early_ms);
+                body += &ok();
+                body += "<recv request=\"ACK\"/>\n";
+                body += &wait_for_bye();
+            }
+            Behaviour::Refuse { rings, status, header } => {
+                if *rings {
+                    body += &ringing();
+                    body += &pause(300);
+                }
+                let extra =
+                    if header.is_empty() { String::new() } else { format!("{header}\n") };
+                body += &reply(status, REPLY, &extra, false, true);
+                body += "<recv request=\"ACK\" timeout=\"10000\"/>\n";
+            }
+            Behaviour::RingOnly => {
+                body += &ringing();
+                body += "<recv request=\"CANCEL\" timeout=\"120000\"/>\n";
+                body += &reply("200 OK", IN_DIALOG, "", false, false);
+                body += "<send retrans=\"500\"><![CDATA[\n\nSIP/2.0 487 Request Terminated\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]x[call_number]\n[last_Call-ID:]\nCSeq: [$cseq] INVITE\nContent-Length: 0\n\n]]></send>\n";
+                body += "<recv request=\"ACK\" timeout=\"10000\"/>\n";
+            }
+            Behaviour::VanishAfterAnswer => {
+                body += &ringing();
+                body += &ok();
+                body += "<recv request=\"ACK\"/>\n";
+                body += &pause(120_000);
+            }
+        }
+        body = remember(&body, self);
+        format!(
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<!DOCTYPE scenario SYSTEM \"sipp.dtd\">\n\
+             <scenario name=\"called party\">\n{body}</scenario>\n"
+        )
+    }
+}
+
+/// Scenarios that speak first later must remember who they are: From and To of the INVITE, swapped.
+fn remember(body: &str, behaviour: &Behaviour) -> String {
+    let first = "<recv request=\"INVITE\" crlf=\"true\"/>";
+    match behaviour {
+        Behaviour::Answer { talk_ms: Some(_), .. } => body.replacen(
+            first,
+            "<recv request=\"INVITE\" crlf=\"true\" rrs=\"true\"><action>\
+             <ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"them\"/>\
+             <ereg regexp=\".*\" search_in=\"hdr\" header=\"To:\" assign_to=\"to\"/>\
+             <assignstr assign_to=\"me\" value=\"[$to];tag=[pid]x[call_number]\"/>\
+             </action></recv>",
+            1,
+        ),
+        Behaviour::RingOnly => body.replacen(
+            first,
+            "<recv request=\"INVITE\" crlf=\"true\"><action>\
+             <ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"cseq\"/>\
+             </action></recv>",
+            1,
+        ),
+        _ => body.to_owned(),
+    }
+}
+
+/// A running sipp.
+#[derive(Debug)]
+pub struct Sipp {
+    child: Child,
+    /// SIP port.
+    pub port: u16,
+    /// RTP port.
+    pub media_port: u16,
+    trace: PathBuf,
+}
+
+impl Sipp {
+    /// Starts a called party for `calls` calls.
+    ///
+    /// # Panics
+    /// When sipp is missing.
+    #[must_use]
+    pub fn start(folder: &Path, name: &str, behaviour: &Behaviour, calls: u32) -> Sipp {
+        let port = crate::ports::one();
+        let media_port = crate::ports::block(4);
+        let scenario = folder.join(format!("{name}.xml"));
+        std::fs::write(&scenario, behaviour.scenario()).expect("a scenario file");
+        let trace = folder.join(format!("{name}.messages"));
+        let log = File::create(folder.join(format!("{name}.log"))).expect("a log file");
+        let child = Command::new("sipp")
+            .arg("-sf")
+            .arg(&scenario)
+            .args(["-i", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-mi", "127.0.0.1", "-mp", &media_port.to_string()])
+            .args(["-m", &calls.to_string(), "-nostdin", "-trace_msg", "-message_file"])
+            .arg(&trace)
+            .current_dir(folder)
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .env("TERM", "dumb")
+            .spawn()
+            .expect("sipp runs");
+        // Bound when its port no longer is free for us.
+        wait::until("sipp to listen", Duration::from_secs(5), || {
+            std::net::UdpSocket::bind(("127.0.0.1", port)).is_err().then_some(())
+        });
+        Sipp { child, port, media_port, trace }
+    }
+
+    /// Every SIP message it sent and received, as sipp logs them.
+    #[must_use]
+    pub fn messages(&self) -> String {
+        std::fs::read_to_string(&self.trace).unwrap_or_default()
+    }
+
+    /// Waits until it has finished all its calls; success means every step of the scenario happened.
+    #[must_use]
+    pub fn finish(&mut self, limit: Duration) -> ExitStatus {
+        wait::until("sipp to finish", limit, || self.child.try_wait().ok().flatten())
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,142 @@
+//! Ears: how strong is a frequency, and what does a decoder make of a recording.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Power of one frequency relative to the whole signal, 0 to 1 (Goertzel over the slice).
+#[must_use]
+pub fn share(samples: &[f32], rate: f32, frequency: f32) -> f32 {
+    let total: f32 = samples.iter().map(|s| s * s).sum();
+    if samples.is_empty() || total <= f32::EPSILON {
+        return 0.0;
+    }
+    let w = std::f32::consts::TAU * frequency / rate;
+    let coefficient = 2.0 * w.cos();
+    let (mut s1, mut s2) = (0.0_f32, 0.0_f32);
+    for sample in samples {
+        let s0 = sample + coefficient * s1 - s2;
+        s2 = s1;
+        s1 = s0;
+    }
+    let power = s1 * s1 + s2 * s2 - coefficient * s1 * s2;
+    2.0 * power / (total * samples.len() as f32)
+}
+
+/// True when most of the middle of the signal is this frequency.
+#[must_use]
+pub fn is_tone(samples: &[f32], rate: f32, frequency: f32) -> bool {
+    // Windows of a tenth of a second keep a small clock offset from smearing the bin.
+    let window = (rate / 10.0) as usize;
+    let windows: Vec<f32> =
+        samples.chunks_exact(window).map(|w| share(w, rate, frequency)).collect();
+    let good = windows.iter().filter(|s| **s > 0.8).count();
+    !windows.is_empty() && good * 2 > windows.len()
+}
+
+/// A decoded recording: one vector a channel.
+#[derive(Debug)]
+pub struct Sound {
+    /// Samples per second.
+    pub rate: f32,
+    /// Left, right.
+    pub channels: Vec<Vec<f32>>,
+}
+
+impl Sound {
+    /// Decodes a file with ffmpeg, which honours the Info tag's delay and padding.
+    ///
+    /// # Panics
+    /// When ffmpeg is missing or refuses the file.
+    #[must_use]
+    pub fn decode(file: &Path) -> Sound {
+        let out = Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(file)
+            .args(["-f", "f32le", "-ac", "2", "-ar", "16000", "-"])
+            .output()
+            .expect("ffmpeg runs");
+        assert!(out.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&out.stderr));
+        let mut channels = vec![Vec::new(), Vec::new()];
+        for (i, bytes) in out.stdout.chunks_exact(4).enumerate() {
+            channels[i % 2].push(f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        }
+        Sound { rate: 16_000.0, channels }
+    }
+
+    /// Length in milliseconds.
+    #[must_use]
+    pub fn ms(&self) -> f32 {
+        self.channels[0].len() as f32 * 1000.0 / self.rate
+    }
+
+    /// Where a tone starts on a channel, in milliseconds: the first 10 ms window it owns.
+    #[must_use]
+    pub fn onset_ms(&self, channel: usize, frequency: f32) -> Option<f32> {
+        let window = (self.rate / 100.0) as usize;
+        self.channels[channel].chunks_exact(window).position(|w| {
+            let level = w.iter().map(|s| s * s).sum::<f32>() / window as f32;
+            level > 1e-4 && share(w, self.rate, frequency) > 0.6
+        }).map(|at| at as f32 * 10.0)
+    }
+}
+
+/// G.711 A-law octets as samples.
+#[must_use]
+pub fn alaw(octets: &[u8]) -> Vec<f32> {
+    octets
+        .iter()
+        .map(|octet| {
+            // G.711 §3.2, written out: invert even bits, then sign, segment, step.
+            let code = octet ^ 0x55;
+            let segment = i32::from(code >> 4 & 7);
+            let step = i32::from(code & 15);
+            let magnitude = match segment {
+                0 => (step << 4) + 8,
+                _ => ((step << 4) + 0x108) << (segment - 1),
+            };
+            let value = if code & 0x80 == 0 { -magnitude } else { magnitude };
+            value as f32 / 32768.0
+        })
+        .collect()
+}
+
+/// G.711 µ-law octets as samples.
+#[must_use]
+pub fn ulaw(octets: &[u8]) -> Vec<f32> {
+    octets
+        .iter()
+        .map(|octet| {
+            let code = !octet;
+            let magnitude = ((i32::from(code & 15) << 3) + 0x84 << i32::from(code >> 4 & 7)) - 0x84;
+            let value = if code & 0x80 == 0 { magnitude } else { -magnitude };
+            value as f32 / 32768.0
+        })
+        .collect()
+}
+
+/// Writes an A-law file of one tone, as sipp's `rtp_stream` wants it: raw octets.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_alaw_tone(file: &Path, frequency: u32, seconds: u32) {
+    sox(file, &["-t", "al"], frequency, seconds);
+}
+
+/// Writes a 16-bit WAV file of one tone.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_wav_tone(file: &Path, frequency: u32, seconds: u32) {
+    sox(file, &["-b", "16"], frequency, seconds);
+}
+
+fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32) {
+    let out = Command::new("sox")
+        .args(["-n", "-r", "8000", "-c", "1"])
+        .args(format)
+        .arg(file)
+        .args(["synth", &seconds.to_string(), "sine", &frequency.to_string(), "gain", "-6"])
+        .output()
+        .expect("sox runs");
+    assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+}
