@@ -1,0 +1,148 @@
+//! The auditor: recomputes from the outside what must hold, after every step and at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use facts::record::LegState;
+use facts::{CallId, LegId, LegNo, Micros};
+
+use crate::store::Store;
+use crate::world::World;
+
+/// A leg is down within this time once its flow has ended: 64·T1 for its BYE, and the longest way.
+const DOWN_WITHIN: Duration = Duration::from_millis(33_000);
+
+/// Holds after every step.
+///
+/// # Panics
+/// When something does not add up; the message says what.
+pub fn step(world: &mut World) {
+    ledger(&world.store);
+    records(&world.store);
+    if let Some(engine) = world.engine() {
+        let counts = engine.counts();
+        if counts.calls > 0 {
+            assert!(engine.poll_timeout().is_some(), "{} calls without a deadline", counts.calls);
+        }
+        assert!(counts.legs <= counts.calls * 2, "{counts:?}");
+        let ports = world.media.streams.len();
+        assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
+    }
+    legs_outlive_nothing(world);
+}
+
+fn ledger(store: &Store) {
+    let sum: Micros = store.entries.iter().map(|e| e.merchant + e.revenue).sum();
+    assert_eq!(sum, Micros::ZERO, "entries sum to zero");
+    let spent: Micros = store.entries.iter().map(|e| e.revenue).sum();
+    assert_eq!(store.paid_in - spent, store.balance, "balance is what entries say");
+    assert!(store.available() >= Micros::ZERO, "available fell to {}", store.available());
+    let charged: Micros = store.cdrs.values().copied().sum();
+    assert_eq!(charged, spent, "CDRs add up to the ledger");
+}
+
+fn records(store: &Store) {
+    for (call, times) in &store.outbox {
+        assert_eq!(*times, 1, "record of {call} entered the outbox {times} times");
+    }
+    for (call, facts) in &store.records {
+        let legs: Vec<LegId> = facts.legs.iter().map(|leg| LegId::new(*call, leg.no)).collect();
+        for leg in &legs {
+            assert!(store.cdrs.contains_key(leg), "{leg} has no CDR");
+        }
+        for no in [LegNo::A, LegNo::B] {
+            let leg = LegId::new(*call, no);
+            let attempted = store.attempted.contains(&leg);
+            assert_eq!(attempted, legs.contains(&leg), "{leg}: attempted {attempted}, {legs:?}");
+        }
+    }
+}
+
+/// States of a leg come in the order of life, each at most once.
+///
+/// # Panics
+/// When they do not.
+pub fn states(store: &Store) {
+    for (call, states) in &store.states {
+        let mut by_leg: BTreeMap<LegNo, Vec<LegState>> = BTreeMap::new();
+        let mut ordered = states.clone();
+        ordered.sort_by_key(|(sequence, ..)| *sequence);
+        for (_, leg, state) in ordered {
+            by_leg.entry(leg).or_default().push(state);
+        }
+        let rank = |state: &LegState| match state {
+            LegState::Callout => 0,
+            LegState::Alerting => 1,
+            LegState::Answer => 2,
+            LegState::Disconnect => 3,
+        };
+        for (leg, states) in by_leg {
+            let ranks: Vec<i32> = states.iter().map(rank).collect();
+            assert!(ranks.windows(2).all(|w| w[0] < w[1]), "{call} leg {leg}: {states:?}");
+            assert_eq!(ranks.first(), Some(&0), "{call} leg {leg} begins with callout: {states:?}");
+        }
+    }
+}
+
+/// A far end that still believes in a leg 33 s after its call was settled was never told.
+fn legs_outlive_nothing(world: &mut World) {
+    let now = world.elapsed();
+    let up: Vec<String> = world.fars.iter().flat_map(crate::far::Far::up).collect();
+    for (call, settled) in world.settled_at.clone() {
+        if now < settled + DOWN_WITHIN || world.crashed_since(settled) {
+            continue;
+        }
+        let Some(facts) = world.store.records.get(&call) else { continue };
+        for leg in &facts.legs {
+            assert!(
+                !up.contains(&leg.sip_call_id),
+                "leg {} of {call} outlived its call: settled at {settled:?}, now {now:?}",
+                leg.no
+            );
+        }
+        world.settled_at.remove(&call);
+    }
+}
+
+/// Holds when the world has been quiet for long enough.
+///
+/// # Panics
+/// When anything is left over.
+pub fn rest(world: &mut World) {
+    let counts = world.engine().expect("alive at the end").counts();
+    let leaks = (counts.calls, counts.legs, counts.ports, counts.transactions, counts.sessions);
+    assert_eq!(leaks, (0, 0, 0, 0, 0), "left over in the engine: {counts:?}");
+    assert_eq!(world.media.streams.len(), 0, "left over in the media plane");
+    assert_eq!(world.store.holds(), 0, "holds left over");
+    assert_eq!(world.store.open(), 0, "journals left open");
+    for far in &world.fars {
+        assert_eq!(far.up(), Vec::<String>::new(), "{} still talks", far.at);
+    }
+    for call in world.accepted() {
+        assert!(world.store.records.contains_key(&call), "{call} was accepted and has no record");
+    }
+    states(&world.store);
+    step(world);
+}
+
+/// Calls by how they came out, for the test's own report.
+#[must_use]
+pub fn outcomes(store: &Store) -> BTreeMap<String, u32> {
+    let mut all: BTreeMap<String, u32> = BTreeMap::new();
+    for facts in store.records.values() {
+        let word = match facts.outcome {
+            facts::Outcome::Completed => "completed".to_owned(),
+            facts::Outcome::Failed(failure) => {
+                format!("{:?}:{}", failure.origin, failure.kind.row().label)
+            }
+        };
+        *all.entry(word).or_default() += 1;
+    }
+    all
+}
+
+/// Ids of the calls of a world, for messages.
+#[must_use]
+pub fn ids(store: &Store) -> Vec<CallId> {
+    store.records.keys().copied().collect()
+}

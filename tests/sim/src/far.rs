@@ -1,0 +1,232 @@
+//! Far ends: carriers and phones that ring, answer, refuse, vanish, by the dice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip::endpoint::{Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport};
+
+use crate::net::Dice;
+
+/// Something a far end will do to a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// 180.
+    Ring,
+    /// 183 with a description.
+    Early,
+    /// 200.
+    Answer,
+    /// A final refusal.
+    Refuse(u16),
+    /// BYE.
+    HangUp,
+    /// Re-INVITE: hold.
+    Hold,
+    /// Never say or hear anything again in this session.
+    Vanish,
+}
+
+#[derive(Debug)]
+struct Session {
+    port: u16,
+    call_id: String,
+    /// Answered and acknowledged.
+    up: bool,
+}
+
+/// One far end.
+#[derive(Debug)]
+pub struct Far {
+    /// Its address.
+    pub at: SocketAddr,
+    endpoint: Endpoint,
+    sessions: BTreeMap<SessionId, Session>,
+    next_port: u16,
+    /// Call-IDs that it plays dead for.
+    dead: BTreeSet<String>,
+    /// Media addresses that fell silent.
+    pub vanished: BTreeSet<SocketAddr>,
+    /// Things to do, and when from now.
+    pub acts: Vec<(Duration, SessionId, Act)>,
+}
+
+impl Far {
+    /// A far end at an address.
+    #[must_use]
+    pub fn new(at: SocketAddr, seed: [u8; 32]) -> Far {
+        let config = EndpointConfig {
+            listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
+            seed,
+            ..EndpointConfig::default()
+        };
+        Far {
+            at,
+            endpoint: Endpoint::new(config),
+            sessions: BTreeMap::new(),
+            next_port: 30_000,
+            dead: BTreeSet::new(),
+            vanished: BTreeSet::new(),
+            acts: Vec::new(),
+        }
+    }
+
+    /// A datagram arrived.
+    pub fn handle(&mut self, now: Instant, from: SocketAddr, bytes: Bytes, dice: &mut Dice) {
+        if let Some(id) = call_id(&bytes) {
+            if self.dead.contains(&id) {
+                return;
+            }
+        }
+        self.endpoint.handle_message(now, Flow::udp(self.at, from), bytes);
+        self.drain(now, dice);
+    }
+
+    /// Its timers.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout().map(|(at, _)| at)
+    }
+
+    /// A timer came.
+    pub fn handle_timeout(&mut self, now: Instant, dice: &mut Dice) {
+        self.endpoint.handle_timeout(now);
+        self.drain(now, dice);
+    }
+
+    /// What it sends.
+    pub fn transmit(&mut self) -> Option<Transmit> {
+        loop {
+            let transmit = self.endpoint.poll_transmit()?;
+            match call_id(&transmit.bytes) {
+                Some(id) if self.dead.contains(&id) => {}
+                _ => return Some(transmit),
+            }
+        }
+    }
+
+    /// Sessions it believes to be up, by Call-ID; those it plays dead for are not counted.
+    #[must_use]
+    pub fn up(&self) -> Vec<String> {
+        self.sessions
+            .values()
+            .filter(|s| s.up && !self.dead.contains(&s.call_id))
+            .map(|s| s.call_id.clone())
+            .collect()
+    }
+
+    /// Does something it had planned.
+    pub fn act(&mut self, now: Instant, id: SessionId, act: Act, dice: &mut Dice) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let sdp = description(self.at, session.port, "sendrecv");
+        match act {
+            Act::Ring => self.endpoint.provisional(now, id, 180, None),
+            Act::Early => self.endpoint.provisional(now, id, 183, Some(sdp)),
+            Act::Answer => {
+                session.up = true;
+                self.endpoint.accept(now, id, sdp, Vec::new());
+            }
+            Act::Refuse(code) => {
+                self.sessions.remove(&id);
+                self.endpoint.reject(now, id, code, Vec::new());
+            }
+            Act::HangUp => self.endpoint.bye(now, id, None),
+            Act::Hold => {
+                let hold = description(self.at, session.port, "sendonly");
+                self.endpoint.reinvite(now, id, hold);
+            }
+            Act::Vanish => {
+                self.vanished.insert(SocketAddr::new(self.at.ip(), session.port));
+                self.dead.insert(session.call_id.clone());
+            }
+        }
+        self.drain(now, dice);
+    }
+
+    fn drain(&mut self, now: Instant, dice: &mut Dice) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::Invite { session, request, .. } => {
+                    self.next_port = 30_000 + (self.next_port + 2) % 20_000;
+                    let call_id = request.call_id().unwrap_or_default().to_owned();
+                    let port = self.next_port;
+                    self.sessions.insert(session, Session { port, call_id, up: false });
+                    self.plan(session, dice);
+                }
+                Event::Acked { session, .. } => self.plan_talk(session, dice),
+                // Far ends of this world never agree to changes.
+                Event::Reinvite { session, .. } => self.endpoint.reject_reinvite(now, session, 488),
+                Event::Failed { session, .. }
+                | Event::Cancelled { session, .. }
+                | Event::Ended { session, .. }
+                | Event::ByeDone { session } => {
+                    self.sessions.remove(&session);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the person does about a ringing phone.
+    fn plan(&mut self, session: SessionId, dice: &mut Dice) {
+        let ms = |low: u32, high: u32, dice: &mut Dice| {
+            Duration::from_millis(u64::from(low + dice.below(high - low)))
+        };
+        let ring = ms(10, 800, dice);
+        let later = ring + ms(100, 8_000, dice);
+        match dice.below(100) {
+            0..=59 => {
+                let first = if dice.chance(250) { Act::Early } else { Act::Ring };
+                self.acts.push((ring, session, first));
+                self.acts.push((later, session, Act::Answer));
+            }
+            60..=64 => self.acts.push((ring, session, Act::Answer)),
+            65..=74 => self.acts.push((ring, session, Act::Refuse(486))),
+            75..=79 => {
+                self.acts.push((ring, session, Act::Ring));
+                self.acts.push((later, session, Act::Refuse(603)));
+            }
+            80..=83 => self.acts.push((ring, session, Act::Refuse(404))),
+            84..=86 => self.acts.push((ring, session, Act::Refuse(503))),
+            87..=92 => self.acts.push((ring, session, Act::Ring)),
+            93..=95 => self.acts.push((ring, session, Act::Vanish)),
+            _ => {
+                self.acts.push((ring, session, Act::Ring));
+                self.acts.push((later, session, Act::Vanish));
+            }
+        }
+    }
+
+    /// What the person does once the call is up.
+    fn plan_talk(&mut self, session: SessionId, dice: &mut Dice) {
+        let talk = Duration::from_millis(u64::from(dice.below(150_000)));
+        match dice.below(100) {
+            0..=59 => self.acts.push((talk, session, Act::HangUp)),
+            60..=69 => {
+                self.acts.push((talk / 2, session, Act::Hold));
+                self.acts.push((talk, session, Act::HangUp));
+            }
+            70..=76 => self.acts.push((talk, session, Act::Vanish)),
+            _ => {}
+        }
+    }
+}
+
+/// The Call-ID of a message, without understanding it.
+fn call_id(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines()
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| line.strip_prefix("Call-ID: "))
+        .map(|id| id.trim().to_owned())
+}
+
+fn description(at: SocketAddr, port: u16, direction: &str) -> Bytes {
+    let ip = at.ip();
+    Bytes::from(format!(
+        "v=0\r\no=far 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n"
+    ))
+}

@@ -1,0 +1,123 @@
+//! The media plane as signalling sees it: ports, sources, recordings, and the events they give.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use facts::media::{MediaCommand, MediaEvent, MediaStats, RecordedFile, Source, StreamSetup};
+use facts::{CallId, LegId};
+
+use crate::net::Dice;
+
+/// One open leg.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// What was agreed last.
+    pub setup: Option<StreamSetup>,
+    /// What the leg hears.
+    pub hears: Option<Source>,
+    started: bool,
+    silent: bool,
+}
+
+/// The model. Dies with the process.
+#[derive(Debug, Default)]
+pub struct Media {
+    /// Open legs.
+    pub streams: BTreeMap<LegId, Stream>,
+    recordings: BTreeMap<CallId, (LegId, LegId, String)>,
+    ports: BTreeMap<LegId, u16>,
+    next: u16,
+}
+
+/// An event and how long it takes to come.
+pub type Later = (Duration, MediaEvent);
+
+const SOON: Duration = Duration::from_millis(1);
+
+impl Media {
+    /// Carries out an order.
+    pub fn order(&mut self, command: MediaCommand, dice: &mut Dice) -> Vec<Later> {
+        let mut later = Vec::new();
+        match command {
+            MediaCommand::Open { leg } => {
+                if dice.chance(5) {
+                    later.push((SOON, MediaEvent::OpenFailed { leg }));
+                } else {
+                    self.next = self.next.wrapping_add(2) % 20_000;
+                    let port = 20_000 + self.next;
+                    assert!(self.ports.insert(leg, port).is_none(), "{leg} opened twice");
+                    self.streams.insert(leg, Stream::default());
+                    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), port);
+                    later.push((SOON, MediaEvent::Opened { leg, local }));
+                }
+            }
+            MediaCommand::Setup { leg, setup } => {
+                if let Some(stream) = self.streams.get_mut(&leg) {
+                    stream.setup = Some(setup);
+                    if !stream.started && dice.chance(950) {
+                        stream.started = true;
+                        later.push((Duration::from_millis(40), MediaEvent::Started { leg }));
+                    }
+                }
+            }
+            MediaCommand::Hear { leg, source } => {
+                if let Source::Prompt(_) = source {
+                    later.push((Duration::from_secs(3), MediaEvent::Played { leg }));
+                }
+                if let Some(stream) = self.streams.get_mut(&leg) {
+                    stream.hears = Some(source);
+                }
+            }
+            MediaCommand::Interject { leg, .. } => {
+                later.push((Duration::from_millis(300), MediaEvent::Played { leg }));
+            }
+            MediaCommand::Record { call, left, right, file } => {
+                self.recordings.insert(call, (left, right, file));
+            }
+            MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
+            MediaCommand::Close { leg } => {
+                if self.streams.remove(&leg).is_some() {
+                    self.ports.remove(&leg);
+                    let stats = MediaStats { packets_received: 50, ..MediaStats::default() };
+                    later.push((SOON, MediaEvent::Closed { leg, stats }));
+                }
+                let due: Vec<CallId> = self
+                    .recordings
+                    .iter()
+                    .filter(|(_, (left, right, _))| *left == leg || *right == leg)
+                    .map(|(call, _)| *call)
+                    .collect();
+                for call in due {
+                    later.extend(self.finish(call, dice));
+                }
+            }
+        }
+        later
+    }
+
+    fn finish(&mut self, call: CallId, dice: &mut Dice) -> Option<Later> {
+        let (_, _, file) = self.recordings.remove(&call)?;
+        let event = if dice.chance(50) {
+            MediaEvent::RecordingFailed { call }
+        } else {
+            let file = RecordedFile { file, duration_ms: 1000, bytes: 4000 };
+            MediaEvent::Recorded { call, file }
+        };
+        Some((Duration::from_millis(30), event))
+    }
+
+    /// Legs whose far end fell silent: each is reported once.
+    pub fn fallen_silent(&mut self, vanished: &BTreeSet<SocketAddr>) -> Vec<Later> {
+        let mut later = Vec::new();
+        for (leg, stream) in &mut self.streams {
+            let Some(setup) = &stream.setup else { continue };
+            let Some(limit) = setup.silence else { continue };
+            if !stream.silent && vanished.contains(&setup.remote) {
+                stream.silent = true;
+                later.push((limit, MediaEvent::Silent { leg: *leg, since: limit }));
+            }
+        }
+        later
+    }
+}

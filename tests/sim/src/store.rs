@@ -1,0 +1,295 @@
+//! The store's promises, in memory: it survives the process, every unit of work is atomic, and every
+//! unit may be repeated.
+//!
+//! The arithmetic here is deliberately naive (started minutes at a flat price): it is the oracle
+//! against which the engine's use of holds is judged, not a second rating engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall, Paid};
+use facts::record::LegState;
+use facts::{
+    Binding, CallFacts, CallId, LegFacts, LegId, LegNo, Micros, Number, Refusal, RequestKey,
+    StateChange, UnixMillis,
+};
+
+/// Price of one started minute of a public leg.
+const MINUTE_PRICE: Micros = Micros(100_000);
+/// What a hold covers.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Work that the engine sends to the store.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// See [`call::event::Effect::Authorize`].
+    Authorize(Box<Authorize>),
+    /// See [`call::event::Effect::Extend`].
+    Extend(Extend),
+    /// See [`call::event::Effect::Journal`].
+    Journal(Box<JournalLeg>),
+    /// See [`call::event::Effect::Alive`].
+    Alive(Vec<CallId>, UnixMillis),
+    /// See [`call::event::Effect::Notify`].
+    Notify(StateChange),
+    /// See [`call::event::Effect::Settle`].
+    Settle(Box<CallFacts>),
+    /// See [`call::event::Effect::SaveBinding`].
+    SaveBinding(Box<Binding>),
+    /// See [`call::event::Effect::DropBinding`].
+    DropBinding(String, String),
+}
+
+/// What a unit of work gives back.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// To `Authorize`.
+    Authorized(CallId, Authorized),
+    /// To `Extend`.
+    Extended(LegId, u32, Extended),
+    /// To `Settle`.
+    Settled(CallId),
+    /// To everything else.
+    Nothing,
+}
+
+/// One ledger line. `amount` moves from the merchant to revenue.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// On the merchant's side.
+    pub merchant: Micros,
+    /// On the revenue side.
+    pub revenue: Micros,
+}
+
+#[derive(Debug)]
+struct Hold {
+    leg: LegId,
+    amount: Micros,
+}
+
+#[derive(Debug)]
+struct Journaled {
+    command: facts::CallCommand,
+    placed: UnixMillis,
+    alive: UnixMillis,
+    legs: BTreeMap<LegNo, JournalLeg>,
+}
+
+/// Everything that survives a crash.
+#[derive(Debug)]
+pub struct Store {
+    /// Prepaid balance of the only merchant, as posted.
+    pub balance: Micros,
+    /// What was paid in at the start.
+    pub paid_in: Micros,
+    /// Every posting.
+    pub entries: Vec<Entry>,
+    holds: BTreeMap<(LegId, u32), Hold>,
+    open: BTreeMap<CallId, Journaled>,
+    /// One record per settled call.
+    pub records: BTreeMap<CallId, CallFacts>,
+    /// One CDR per leg attempted.
+    pub cdrs: BTreeMap<LegId, Micros>,
+    /// How often each record was pushed into the outbox.
+    pub outbox: BTreeMap<CallId, u32>,
+    /// State pushes by call, in order.
+    pub states: BTreeMap<CallId, Vec<(u32, LegNo, LegState)>>,
+    keys: BTreeMap<RequestKey, CallId>,
+    /// Legs whose INVITE was journaled.
+    pub attempted: BTreeSet<LegId>,
+    /// Registered contacts.
+    pub bindings: BTreeMap<(String, String), Binding>,
+}
+
+impl Store {
+    /// A store in which the merchant has paid in this much.
+    #[must_use]
+    pub fn new(balance: Micros) -> Store {
+        Store {
+            balance,
+            paid_in: balance,
+            entries: Vec::new(),
+            holds: BTreeMap::new(),
+            open: BTreeMap::new(),
+            records: BTreeMap::new(),
+            cdrs: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            states: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            attempted: BTreeSet::new(),
+            bindings: BTreeMap::new(),
+        }
+    }
+
+    /// What is not spoken for.
+    #[must_use]
+    pub fn available(&self) -> Micros {
+        self.balance - self.holds.values().map(|hold| hold.amount).sum()
+    }
+
+    /// Number of open holds.
+    #[must_use]
+    pub fn holds(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// Calls whose journal is open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What a restarted process has to end.
+    #[must_use]
+    pub fn open_calls(&self) -> Vec<OpenCall> {
+        self.open
+            .iter()
+            .map(|(call, j)| OpenCall {
+                call: *call,
+                command: j.command.clone(),
+                placed: j.placed,
+                legs: j.legs.values().cloned().collect(),
+                alive: j.alive,
+            })
+            .collect()
+    }
+
+    /// Does one unit of work, whole.
+    pub fn perform(&mut self, work: Work) -> Done {
+        match work {
+            Work::Authorize(ask) => {
+                let call = ask.call;
+                Done::Authorized(call, self.authorize(*ask))
+            }
+            Work::Extend(ask) => Done::Extended(ask.leg, ask.step, self.extend(ask)),
+            Work::Journal(leg) => {
+                self.journal(*leg);
+                Done::Nothing
+            }
+            Work::Alive(calls, at) => {
+                for call in calls {
+                    if let Some(journaled) = self.open.get_mut(&call) {
+                        journaled.alive = journaled.alive.max(at);
+                    }
+                }
+                Done::Nothing
+            }
+            Work::Notify(change) => {
+                let states = self.states.entry(change.leg.call).or_default();
+                if !states.iter().any(|(sequence, ..)| *sequence == change.sequence) {
+                    states.push((change.sequence, change.leg.no, change.state));
+                }
+                Done::Nothing
+            }
+            Work::Settle(facts) => {
+                let call = facts.call;
+                self.settle(*facts);
+                Done::Settled(call)
+            }
+            Work::SaveBinding(binding) => {
+                self.bindings.insert((binding.user.clone(), binding.key.clone()), *binding);
+                Done::Nothing
+            }
+            Work::DropBinding(user, key) => {
+                self.bindings.remove(&(user, key));
+                Done::Nothing
+            }
+        }
+    }
+
+    fn authorize(&mut self, ask: Authorize) -> Authorized {
+        if let Some(key) = &ask.command.key {
+            if let Some((used, call)) = self.keys.iter().find(|(used, _)| used.key == key.key) {
+                if used.fingerprint != key.fingerprint {
+                    return Authorized::Refused(Refusal::KeyConflict);
+                }
+                if *call != ask.call {
+                    return Authorized::Existing { call: *call };
+                }
+            }
+        }
+        let price = |number: &Number| match number {
+            Number::Internal(_) => Micros::ZERO,
+            Number::E164(_) | Number::Short(_) => MINUTE_PRICE,
+        };
+        let needed: Micros = ask.legs.iter().map(|leg| price(&leg.number)).sum();
+        if needed > self.available() {
+            return Authorized::Refused(Refusal::NoBalance);
+        }
+        let mut paid = Vec::new();
+        for quote in &ask.legs {
+            let amount = price(&quote.number);
+            let until = (amount > Micros::ZERO).then_some(MINUTE);
+            if amount > Micros::ZERO {
+                let leg = LegId::new(ask.call, quote.leg);
+                self.holds.insert((leg, 0), Hold { leg, amount });
+            }
+            paid.push(Paid { leg: quote.leg, until });
+        }
+        if let Some(key) = &ask.command.key {
+            self.keys.insert(key.clone(), ask.call);
+        }
+        let journaled = Journaled {
+            command: ask.command,
+            placed: ask.at,
+            alive: ask.at,
+            legs: BTreeMap::new(),
+        };
+        self.open.insert(ask.call, journaled);
+        Authorized::Granted { paid }
+    }
+
+    fn extend(&mut self, ask: Extend) -> Extended {
+        let held = self.holds.keys().filter(|(leg, _)| *leg == ask.leg).count();
+        if held == 0 {
+            return Extended::Exhausted;
+        }
+        let until = |count: usize| MINUTE * u32::try_from(count).unwrap_or(u32::MAX);
+        if self.holds.contains_key(&(ask.leg, ask.step)) {
+            return Extended::Paid(Some(until(held)));
+        }
+        if MINUTE_PRICE > self.available() {
+            return Extended::Exhausted;
+        }
+        self.holds.insert((ask.leg, ask.step), Hold { leg: ask.leg, amount: MINUTE_PRICE });
+        Extended::Paid(Some(until(held + 1)))
+    }
+
+    fn journal(&mut self, leg: JournalLeg) {
+        let Some(open) = self.open.get_mut(&leg.leg.call) else { return };
+        self.attempted.insert(leg.leg);
+        open.legs.insert(leg.leg.no, leg);
+    }
+
+    fn settle(&mut self, facts: CallFacts) {
+        if self.records.contains_key(&facts.call) {
+            return;
+        }
+        for leg in &facts.legs {
+            let id = LegId::new(facts.call, leg.no);
+            let held: Micros =
+                self.holds.values().filter(|hold| hold.leg == id).map(|hold| hold.amount).sum();
+            let price = charge(leg);
+            assert!(price <= held, "leg {id} costs {price} but holds {held}: {leg:?}");
+            if price > Micros::ZERO {
+                self.balance -= price;
+                self.entries.push(Entry { merchant: -price, revenue: price });
+            }
+            assert!(self.cdrs.insert(id, price).is_none(), "two CDRs for {id}");
+            self.attempted.insert(id);
+        }
+        self.holds.retain(|_, hold| hold.leg.call != facts.call);
+        self.open.remove(&facts.call);
+        *self.outbox.entry(facts.call).or_default() += 1;
+        self.records.insert(facts.call, facts);
+    }
+}
+
+fn charge(leg: &LegFacts) -> Micros {
+    if matches!(leg.number, Number::Internal(_)) || leg.answered.is_none() {
+        return Micros::ZERO;
+    }
+    let minutes = i64::try_from(leg.bill_seconds().div_ceil(60)).unwrap_or(i64::MAX);
+    Micros(MINUTE_PRICE.0 * minutes)
+}

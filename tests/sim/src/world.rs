@@ -1,0 +1,382 @@
+//! The world: a queue of happenings in virtual time, a switch that may die, and everything around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use call::{Command, Effect, Engine, EngineConfig, Reply};
+use facts::media::MediaEvent;
+use facts::{CallId, Micros, Now, Placed, Refusal, UnixMillis};
+use sip::endpoint::{EndpointConfig, Flow, Listener, SessionId, Transport};
+
+use crate::audit;
+use crate::far::{Act, Far};
+use crate::media::Media;
+use crate::net::{Dice, Weather};
+use crate::settings::{self, CARRIER_A, CARRIER_B, PHONE, SWITCH};
+use crate::store::{Done, Store, Work};
+
+/// What kind of day it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Replays exactly.
+    pub seed: u64,
+    /// Calls to place.
+    pub calls: u32,
+    /// Over how long.
+    pub over: Duration,
+    /// How often the process dies meanwhile.
+    pub crashes: u32,
+    /// What the merchant paid in.
+    pub paid_in: Micros,
+    /// Calls at one time at most.
+    pub max_calls: Option<u32>,
+    /// Whether the network misbehaves.
+    pub stormy: bool,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Arrive { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Store { life: u32, work: Box<Work> },
+    Reply { life: u32, reply: Box<Reply> },
+    Media { life: u32, event: MediaEvent },
+    Act { far: usize, session: SessionId, act: Act },
+    Place { n: u32 },
+    Crash,
+    Start,
+}
+
+/// Everything.
+pub struct World {
+    plan: Plan,
+    dice: Dice,
+    weather: Weather,
+    epoch: Now,
+    elapsed: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    order: u64,
+    engine: Option<Engine>,
+    life: u32,
+    /// Survives the process.
+    pub store: Store,
+    /// Dies with the process.
+    pub media: Media,
+    /// Carriers and phones.
+    pub fars: Vec<Far>,
+    /// When each call was settled.
+    pub settled_at: BTreeMap<CallId, Duration>,
+    crashes_at: Vec<Duration>,
+    store_busy_until: Duration,
+    answers: BTreeMap<u64, Result<Placed, Refusal>>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
+/// Wall clock at the start of every world: 2026-01-01T00:00:00Z.
+const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
+/// After the last call the world gets this long to come to rest.
+const REST: Duration = Duration::from_secs(1_500);
+/// No world takes more steps: beyond it something spins.
+const STEPS_MAX: u64 = 3_000_000;
+
+impl World {
+    /// A fresh world.
+    #[must_use]
+    pub fn new(plan: Plan) -> World {
+        let mut dice = Dice::new(plan.seed);
+        let weather = if plan.stormy { Weather::roll(&mut dice) } else { Weather::CALM };
+        let fars = [CARRIER_A, CARRIER_B, PHONE]
+            .map(|at| Far::new(settings::address(at), dice.seed()))
+            .into();
+        let mut world = World {
+            plan,
+            weather,
+            epoch: Now { mono: Instant::now(), wall: WALL },
+            elapsed: Duration::ZERO,
+            queue: BTreeMap::new(),
+            order: 0,
+            engine: None,
+            life: 0,
+            store: Store::new(plan.paid_in),
+            media: Media::default(),
+            fars,
+            settled_at: BTreeMap::new(),
+            crashes_at: Vec::new(),
+            store_busy_until: Duration::ZERO,
+            answers: BTreeMap::new(),
+            steps: 0,
+            dice,
+        };
+        let binding = settings::binding(WALL + Duration::from_secs(86_400));
+        world.store.perform(Work::SaveBinding(Box::new(binding)));
+        world.start();
+        for n in 0..plan.calls {
+            let at = world.dice.between(Duration::ZERO, plan.over);
+            world.later(at, Happening::Place { n });
+        }
+        for _ in 0..plan.crashes {
+            let at = world.dice.between(Duration::from_secs(1), plan.over);
+            world.later(at, Happening::Crash);
+        }
+        world
+    }
+
+    /// Runs until everything came to rest, auditing each step.
+    ///
+    /// # Panics
+    /// When an audit fails, or the world never rests. The message names the seed.
+    pub fn run(&mut self) {
+        let end = self.plan.over + REST;
+        while self.step(end) {
+            self.steps += 1;
+            assert!(self.steps < STEPS_MAX, "seed {} spins", self.plan.seed);
+            audit::step(self);
+        }
+        audit::rest(self);
+    }
+
+    /// The switch, while it lives.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
+    }
+
+    /// Virtual time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Whether the process died after this moment.
+    #[must_use]
+    pub fn crashed_since(&self, at: Duration) -> bool {
+        self.crashes_at.iter().any(|crash| *crash + Duration::from_secs(40) >= at)
+    }
+
+    /// Calls whose merchant was told that they were accepted.
+    #[must_use]
+    pub fn accepted(&self) -> BTreeSet<CallId> {
+        self.answers.values().flatten().map(|placed| placed.call).collect()
+    }
+
+    fn now(&self) -> Now {
+        self.epoch.after(self.elapsed)
+    }
+
+    fn later(&mut self, after: Duration, what: Happening) {
+        self.order += 1;
+        self.queue.insert((self.elapsed + after, self.order), what);
+    }
+
+    /// One step; false when nothing is left to happen before `end`.
+    fn step(&mut self, end: Duration) -> bool {
+        let mono = self.epoch.mono;
+        let since = |at: Instant| at.saturating_duration_since(mono);
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let engine = self.engine.as_ref().and_then(Engine::poll_timeout).map(since);
+        let fars: Vec<Option<Duration>> = self.fars.iter().map(|f| f.timeout().map(since)).collect();
+        let next = fars.iter().copied().chain([queued, engine]).flatten().min();
+        let Some(next) = next.filter(|at| *at <= end) else { return false };
+        self.elapsed = self.elapsed.max(next);
+        if queued == Some(next) {
+            if let Some((_, what)) = self.queue.pop_first() {
+                self.happen(what);
+            }
+        } else if engine == Some(next) {
+            let now = self.now();
+            if let Some(engine) = self.engine.as_mut() {
+                engine.handle_timeout(now);
+            }
+        } else if let Some(far) = fars.iter().position(|at| *at == Some(next)) {
+            let now = self.now().mono;
+            self.fars[far].handle_timeout(now, &mut self.dice);
+        }
+        self.drain();
+        true
+    }
+
+    fn happen(&mut self, what: Happening) {
+        let now = self.now();
+        match what {
+            Happening::Arrive { from, to, bytes } => {
+                if to == settings::address(SWITCH) {
+                    if let Some(engine) = self.engine.as_mut() {
+                        engine.handle_message(now, Flow::udp(to, from), bytes);
+                    }
+                } else if let Some(far) = self.fars.iter_mut().find(|far| far.at == to) {
+                    far.handle(now.mono, from, bytes, &mut self.dice);
+                }
+            }
+            Happening::Store { life, work } => self.perform(life, *work),
+            Happening::Reply { life, reply } => {
+                if life == self.life {
+                    if let Some(engine) = self.engine.as_mut() {
+                        engine.handle_reply(now, *reply);
+                    }
+                }
+            }
+            Happening::Media { life, event } => {
+                if life == self.life {
+                    if let Some(engine) = self.engine.as_mut() {
+                        engine.handle_media(now, event);
+                    }
+                }
+            }
+            Happening::Act { far, session, act } => {
+                self.fars[far].act(now.mono, session, act, &mut self.dice);
+            }
+            Happening::Place { n } => self.place(n),
+            Happening::Crash => self.crash(),
+            Happening::Start => self.start(),
+        }
+    }
+
+    fn place(&mut self, n: u32) {
+        let now = self.now();
+        let ring = self.dice.between(Duration::from_secs(10), Duration::from_secs(40));
+        let (phone, record) = (n % 3 == 0, n % 2 == 0);
+        let Some(engine) = self.engine.as_mut() else {
+            // A merchant repeats what was not answered.
+            self.later(Duration::from_secs(3), Happening::Place { n });
+            return;
+        };
+        let command = Box::new(settings::command(n, phone, record, ring));
+        let token = u64::from(self.life) << 32 | u64::from(n);
+        engine.handle_command(now, Command::Place { token, command });
+    }
+
+    fn perform(&mut self, life: u32, work: Work) {
+        let done = self.store.perform(work);
+        let reply = match done {
+            Done::Authorized(call, answer) => Reply::Authorized { call, answer },
+            Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
+            Done::Settled(call) => {
+                self.settled_at.entry(call).or_insert(self.elapsed);
+                Reply::Settled { call }
+            }
+            Done::Nothing => return,
+        };
+        let delay = self.dice.between(Duration::from_micros(200), Duration::from_millis(3));
+        self.later(delay, Happening::Reply { life, reply: Box::new(reply) });
+    }
+
+    fn crash(&mut self) {
+        if self.engine.take().is_none() {
+            return;
+        }
+        self.crashes_at.push(self.elapsed);
+        self.life += 1;
+        self.media = Media::default();
+        // What the process had handed to its database is committed up to some point, in order.
+        let mut survives = true;
+        let mut kept = BTreeMap::new();
+        for (key, what) in std::mem::take(&mut self.queue) {
+            match what {
+                Happening::Store { .. } => {
+                    survives = survives && self.dice.chance(500);
+                    if survives {
+                        kept.insert(key, what);
+                    }
+                }
+                Happening::Reply { .. } | Happening::Media { .. } => {}
+                other => {
+                    kept.insert(key, other);
+                }
+            }
+        }
+        self.queue = kept;
+        let down = self.dice.between(Duration::from_millis(300), Duration::from_secs(5));
+        self.later(down, Happening::Start);
+    }
+
+    fn start(&mut self) {
+        let at = settings::address(SWITCH);
+        let config = EngineConfig {
+            sip: EndpointConfig {
+                listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
+                seed: self.dice.seed(),
+                ..EndpointConfig::default()
+            },
+            secret: self.dice.seed(),
+            silence: Some(Duration::from_secs(20)),
+            ..EngineConfig::default()
+        };
+        let now = self.now();
+        let snapshot = Arc::new(settings::snapshot(self.plan.max_calls));
+        let mut engine = Engine::new(config, snapshot, now);
+        let bindings = self.store.bindings.values().cloned().collect();
+        engine.handle_reply(now, Reply::Bindings(bindings));
+        for open in self.store.open_calls() {
+            engine.handle_command(now, Command::Recover(Box::new(open)));
+        }
+        self.engine = Some(engine);
+    }
+
+    /// Carries out everything that anybody wants, until nobody wants anything.
+    fn drain(&mut self) {
+        while let Some(effect) = self.engine.as_mut().and_then(Engine::poll_effect) {
+            self.effect(effect);
+        }
+        for far in 0..self.fars.len() {
+            while let Some(transmit) = self.fars[far].transmit() {
+                self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
+            }
+            for (after, session, act) in std::mem::take(&mut self.fars[far].acts) {
+                self.later(after, Happening::Act { far, session, act });
+            }
+        }
+        let vanished: BTreeSet<SocketAddr> =
+            self.fars.iter().flat_map(|far| far.vanished.iter().copied()).collect();
+        for (after, event) in self.media.fallen_silent(&vanished) {
+            let life = self.life;
+            self.later(after, Happening::Media { life, event });
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        let life = self.life;
+        let work = match effect {
+            Effect::Transmit(transmit) => {
+                return self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
+            }
+            Effect::Media(order) => {
+                for (after, event) in self.media.order(order, &mut self.dice) {
+                    self.later(after, Happening::Media { life, event });
+                }
+                return;
+            }
+            Effect::Answer { token, answer } => {
+                if let call::Answer::Placed(result) = answer {
+                    self.answers.insert(token, result);
+                }
+                return;
+            }
+            Effect::Drained => return,
+            Effect::Authorize(ask) => Work::Authorize(ask),
+            Effect::Extend(ask) => Work::Extend(ask),
+            Effect::Journal(leg) => Work::Journal(leg),
+            Effect::Alive { calls, at } => Work::Alive(calls, at),
+            Effect::Notify(change) => Work::Notify(change),
+            Effect::Settle(facts) => Work::Settle(facts),
+            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
+            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
+        };
+        // One writer: work is done in the order it was given.
+        let took = self.dice.between(Duration::from_micros(100), Duration::from_millis(4));
+        self.store_busy_until = self.store_busy_until.max(self.elapsed) + took;
+        let after = self.store_busy_until - self.elapsed;
+        self.later(after, Happening::Store { life, work: Box::new(work) });
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+        // Once the last call was placed the sky clears: the world must come to rest by itself.
+        let weather =
+            if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };
+        for after in weather.deliveries(&mut self.dice) {
+            self.later(after, Happening::Arrive { from, to, bytes: bytes.clone() });
+        }
+    }
+}

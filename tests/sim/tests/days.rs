@@ -1,0 +1,70 @@
+//! Days of the deterministic world. Fixed seeds first, then fresh ones for as long as asked.
+
+use std::time::{Duration, Instant};
+
+use facts::Micros;
+use sim::{Plan, World, audit};
+
+fn plan(seed: u64) -> Plan {
+    Plan {
+        seed,
+        calls: 12,
+        over: Duration::from_secs(120),
+        crashes: u32::try_from(seed % 3).unwrap_or(0),
+        paid_in: if seed % 5 == 0 { Micros(900_000) } else { Micros::units(1000) },
+        max_calls: (seed % 7 == 0).then_some(4),
+        stormy: seed % 4 != 0,
+    }
+}
+
+fn day(seed: u64) -> World {
+    let mut world = World::new(plan(seed));
+    let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
+    if let Err(panic) = seen {
+        eprintln!("seed {seed} failed: {:?}", plan(seed));
+        std::panic::resume_unwind(panic);
+    }
+    world
+}
+
+/// Two hundred fixed days: loss up to 30 %, doubling, reordering, crashes, short money, few slots.
+#[test]
+fn two_hundred_days_add_up() {
+    let mut outcomes = std::collections::BTreeMap::new();
+    for seed in 0..200 {
+        let world = day(seed);
+        for (word, count) in audit::outcomes(&world.store) {
+            *outcomes.entry(word).or_insert(0) += count;
+        }
+    }
+    println!("{outcomes:#?}");
+    // The days are only worth something if they are varied.
+    for word in ["completed", "LegB:busy", "LegB:no_answer", "LegA:rejected"] {
+        assert!(outcomes.contains_key(word), "no day had {word}: {outcomes:?}");
+    }
+}
+
+/// Fresh days, another set each time; the seed of a failure is printed. `SIM_SECONDS` sets how long.
+#[test]
+fn fresh_days_add_up() {
+    let seconds = std::env::var("SIM_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut seed = clock.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0));
+    let mut days = 0_u32;
+    while Instant::now() < deadline {
+        seed += 1;
+        day(seed);
+        days += 1;
+    }
+    println!("{days} fresh days, last seed {seed}");
+    assert!(days > 0);
+}
+
+/// The same seed gives the same world.
+#[test]
+fn a_seed_replays() {
+    let (one, two) = (day(17), day(17));
+    assert_eq!(one.steps, two.steps);
+    assert_eq!(one.store.balance, two.store.balance);
+}
