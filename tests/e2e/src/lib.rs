@@ -5,6 +5,7 @@
 //! by side; every child process is ended when its handle is dropped.
 
 pub mod baresip;
+pub mod country;
 pub mod merchant;
 pub mod pcap;
 pub mod ports;

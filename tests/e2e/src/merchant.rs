@@ -163,7 +163,13 @@ fn unescape(text: &str) -> String {
 /// # Panics
 /// When the server cannot be reached or answers no HTTP.
 #[must_use]
-pub fn http(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+pub fn http(
+    to: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     try_http(to, method, target, headers, body).expect("an HTTP answer")
 }
 

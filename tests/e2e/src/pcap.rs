@@ -34,8 +34,7 @@ impl Capture {
     #[must_use]
     pub fn start(folder: &std::path::Path, ports: &[u16]) -> Capture {
         let file = folder.join(format!("capture-{}.pcap", ports[0]));
-        let filter =
-            ports.iter().map(|p| format!("udp port {p}")).collect::<Vec<_>>().join(" or ");
+        let filter = ports.iter().map(|p| format!("udp port {p}")).collect::<Vec<_>>().join(" or ");
         let child = Command::new("dumpcap")
             .args(["-q", "-P", "-i", "lo", "-f", &filter, "-w"])
             .arg(&file)

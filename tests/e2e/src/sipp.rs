@@ -51,7 +51,9 @@ fn reply(status: &str, dialog: &str, extra: &str, sdp: bool, retransmit: bool) -
     let tail = if sdp { SDP } else { "Content-Length: 0\n" };
     let retrans = if retransmit { " retrans=\"500\"" } else { "" };
     let contact = if dialog == REPLY { CONTACT } else { "" };
-    format!("<send{retrans}><![CDATA[\n\nSIP/2.0 {status}\n{dialog}{extra}{contact}{tail}\n]]></send>\n")
+    format!(
+        "<send{retrans}><![CDATA[\n\nSIP/2.0 {status}\n{dialog}{extra}{contact}{tail}\n]]></send>\n"
+    )
 }
 
 fn play(tone: &Path) -> String {
@@ -60,7 +62,10 @@ fn play(tone: &Path) -> String {
 
 fn wait_for_bye() -> String {
     // A crossing re-INVITE or OPTIONS is none of these scenarios' business.
-    format!("<recv request=\"BYE\" timeout=\"120000\"/>\n{}", reply("200 OK", IN_DIALOG, "", false, false))
+    format!(
+        "<recv request=\"BYE\" timeout=\"120000\"/>\n{}",
+        reply("200 OK", IN_DIALOG, "", false, false)
+    )
 }
 
 impl Behaviour {
@@ -99,8 +104,7 @@ impl Behaviour {
                     body += &ringing();
                     body += &pause(300);
                 }
-                let extra =
-                    if header.is_empty() { String::new() } else { format!("{header}\n") };
+                let extra = if header.is_empty() { String::new() } else { format!("{header}\n") };
                 body += &reply(status, REPLY, &extra, false, true);
                 body += "<recv request=\"ACK\" timeout=\"10000\"/>\n";
             }

@@ -73,10 +73,13 @@ impl Sound {
     #[must_use]
     pub fn onset_ms(&self, channel: usize, frequency: f32) -> Option<f32> {
         let window = (self.rate / 100.0) as usize;
-        self.channels[channel].chunks_exact(window).position(|w| {
-            let level = w.iter().map(|s| s * s).sum::<f32>() / window as f32;
-            level > 1e-4 && share(w, self.rate, frequency) > 0.6
-        }).map(|at| at as f32 * 10.0)
+        self.channels[channel]
+            .chunks_exact(window)
+            .position(|w| {
+                let level = w.iter().map(|s| s * s).sum::<f32>() / window as f32;
+                level > 1e-4 && share(w, self.rate, frequency) > 0.6
+            })
+            .map(|at| at as f32 * 10.0)
     }
 }
 

@@ -1,0 +1,185 @@
+//! The real binary in a folder of its own.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{merchant, ports, wait};
+
+/// How a switch is set up. `Default` is a switch on SQLite.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Settings beyond the usual, `key=value`.
+    pub settings: Vec<String>,
+    /// Operator file.
+    pub operator: String,
+}
+
+/// A running switch.
+#[derive(Debug)]
+pub struct Tandem {
+    folder: PathBuf,
+    flags: Vec<String>,
+    child: Option<Child>,
+    starts: u32,
+    /// SIP over UDP and TCP.
+    pub sip: SocketAddr,
+    /// Merchants' door.
+    pub http: SocketAddr,
+    /// Operator's door.
+    pub admin: SocketAddr,
+}
+
+impl Tandem {
+    /// Starts a switch in `folder` and applies the operator file.
+    ///
+    /// # Panics
+    /// When it does not come up, or refuses the file.
+    #[must_use]
+    pub fn start(folder: &Path, setup: &Setup) -> Tandem {
+        let first = ports::block(4);
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let (sip, http, admin) = (at(first), at(first + 1), at(first + 2));
+        let rtp = ports::block(200);
+        let mut settings = vec![
+            format!("data={}", folder.join("data").display()),
+            format!("sip.udp={sip}"),
+            format!("sip.tcp={sip}"),
+            format!("http.listen={http}"),
+            format!("admin.listen={admin}"),
+            "rtp.bind=127.0.0.1".to_owned(),
+            format!("rtp.ports={rtp}-{}", rtp + 199),
+            "http.callback_allow=127.0.0.0/8".to_owned(),
+            "log.level=debug".to_owned(),
+        ];
+        settings.extend(setup.settings.iter().cloned());
+        let flags = settings.into_iter().flat_map(|s| ["--set".to_owned(), s]).collect();
+        let mut tandem =
+            Tandem { folder: folder.to_owned(), flags, child: None, starts: 0, sip, http, admin };
+        let file = folder.join("operator.toml");
+        std::fs::write(&file, &setup.operator).expect("an operator file");
+        let applied = tandem.run(&["apply", &file.display().to_string()]);
+        assert!(applied.0, "apply: {}", applied.1);
+        tandem.resume();
+        tandem
+    }
+
+    /// Runs a command of the program with the same settings: success, and what it printed.
+    ///
+    /// # Panics
+    /// When the binary is missing: `cargo build -p switch` makes it.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let out = Command::new(binary())
+            .args(arguments)
+            .args(&self.flags)
+            .output()
+            .expect("the binary runs");
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Starts the process (again) and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it is not ready in ten seconds.
+    pub fn resume(&mut self) {
+        assert!(self.child.is_none(), "already running");
+        self.starts += 1;
+        let log = File::create(self.log_file()).expect("a log file");
+        let child = Command::new(binary())
+            .arg("serve")
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("the binary runs");
+        self.child = Some(child);
+        wait::until("the switch to be ready", Duration::from_secs(20), || {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
+                panic!("the switch ended with {status}: {}", self.log());
+            }
+            let answer = merchant::try_http(self.http, "GET", "/healthz", &[], "");
+            answer.ok().filter(|(status, _)| *status == 200)
+        });
+    }
+
+    /// Kills the process as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end in order and waits.
+    ///
+    /// # Panics
+    /// When it does not end within `limit`.
+    pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self.child.take().expect("running");
+        let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        wait::until("the switch to end", limit, || child.try_wait().ok().flatten())
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// What the present process logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// A request to the operator's door.
+    ///
+    /// # Panics
+    /// When the answer is not 200 or not JSON.
+    #[must_use]
+    pub fn admin(&self, method: &str, target: &str) -> Value {
+        let token = std::fs::read_to_string(self.folder.join("data/admin.token"));
+        let bearer = format!("Bearer {}", token.expect("an admin token").trim());
+        let headers = [("Authorization", bearer.as_str())];
+        let (status, body) = merchant::http(self.admin, method, target, &headers, "");
+        assert_eq!(status, 200, "{method} {target}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{target}: {e}: {body}"))
+    }
+
+    /// Folder of everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join(format!("tandem-{}.log", self.starts))
+    }
+}
+
+impl Drop for Tandem {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            for line in tail.iter().rev() {
+                eprintln!("tandem| {line}");
+            }
+        }
+        self.kill();
+    }
+}
+
+/// The binary beside this test's own target folder.
+fn binary() -> PathBuf {
+    let here = std::env::current_exe().expect("a path");
+    let profile = here.ancestors().find(|p| p.join("tandem").is_file());
+    profile.map(|p| p.join("tandem")).expect("target/<profile>/tandem: cargo build -p switch")
+}

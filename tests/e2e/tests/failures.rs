@@ -1,0 +1,191 @@
+//! Every row of the failure table on the real binary: what the merchant is told, what is charged, and
+//! that nobody is left ringing.
+
+use std::time::Duration;
+
+use e2e::country::{A, A_MINUTE, B, B_MINUTE, Country, KEY, USER, Wish};
+use e2e::merchant::{Merchant, callback_target, http, notification_is_signed};
+use e2e::sipp::Behaviour;
+
+/// What must come of a call.
+struct Expect {
+    result: &'static str,
+    price: i64,
+    cdrs: usize,
+}
+
+fn answering(talk_ms: Option<u32>) -> Behaviour {
+    Behaviour::Answer { ring_ms: 200, tone: None, talk_ms }
+}
+
+fn refusing(status: &'static str) -> Behaviour {
+    Behaviour::Refuse { rings: false, status, header: "" }
+}
+
+/// Places one call between two behaviours and checks everything that is said about it afterwards.
+fn row(wish: &Wish, a: &Behaviour, b: &Behaviour, expect: &Expect) -> Country {
+    let folder = tempfile::tempdir().expect("a folder");
+    let country = Country::new(folder.path(), wish, a, b, 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "row", A, B, &merchant.url("/back"));
+    let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
+    assert_eq!(body, "result=success&callbackid=row");
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(60)).remove(0);
+    assert!(notification_is_signed(&told, KEY), "{}", told.target);
+    assert_eq!(told.query("callback_result").as_deref(), Some(expect.result), "{}", told.target);
+    let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs");
+    let cdrs = cdrs["items"].as_array().expect("CDRs").clone();
+    assert_eq!(cdrs.len(), expect.cdrs, "{cdrs:#?}");
+    let price: i64 = cdrs.iter().filter_map(|cdr| cdr["price_micros"].as_i64()).sum();
+    assert_eq!(price, expect.price, "{cdrs:#?}");
+    let (books, said) = country.tandem.run(&["check", "--books"]);
+    assert!(books, "{said}");
+    let live = country.tandem.admin("GET", "/admin/v1/live");
+    assert_eq!(live["items"].as_array().map(Vec::len), Some(0), "{live}");
+    country
+}
+
+#[test]
+fn a_busy() {
+    let expect = Expect { result: "caller_busy", price: 0, cdrs: 1 };
+    row(&Wish::default(), &refusing("486 Busy Here"), &answering(None), &expect);
+}
+
+#[test]
+fn a_rejects() {
+    let expect = Expect { result: "caller_reject", price: 0, cdrs: 1 };
+    row(&Wish::default(), &refusing("603 Decline"), &answering(None), &expect);
+}
+
+#[test]
+fn a_does_not_answer() {
+    let wish = Wish { settings: vec!["call.ring=3s".into()], ..Wish::default() };
+    let expect = Expect { result: "caller_noanswer", price: 0, cdrs: 1 };
+    let mut country = row(&wish, &Behaviour::RingOnly, &answering(None), &expect);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A was cancelled");
+}
+
+#[test]
+fn a_is_unreachable() {
+    let expect = Expect { result: "caller_unreachable", price: 0, cdrs: 1 };
+    row(&Wish::default(), &refusing("480 Temporarily Unavailable"), &answering(None), &expect);
+}
+
+#[test]
+fn b_busy_and_a_hears_why() {
+    let expect = Expect { result: "callee_busy", price: A_MINUTE, cdrs: 2 };
+    let mut country = row(&Wish::default(), &answering(None), &refusing("486 Busy Here"), &expect);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    let bye = country.carrier_a.messages();
+    assert!(bye.contains("Reason: Q.850;cause=17"), "BYE says why:\n{bye}");
+}
+
+#[test]
+fn b_rejects_after_ringing() {
+    let b = Behaviour::Refuse { rings: true, status: "603 Decline", header: "" };
+    let expect = Expect { result: "callee_reject", price: A_MINUTE, cdrs: 2 };
+    row(&Wish::default(), &answering(None), &b, &expect);
+}
+
+#[test]
+fn b_does_not_answer() {
+    let wish = Wish { settings: vec!["call.ring=3s".into()], ..Wish::default() };
+    let expect = Expect { result: "callee_noanswer", price: A_MINUTE, cdrs: 2 };
+    let mut country = row(&wish, &answering(None), &Behaviour::RingOnly, &expect);
+    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B was cancelled");
+}
+
+#[test]
+fn b_is_unallocated() {
+    let expect = Expect { result: "callee_invalid", price: A_MINUTE, cdrs: 2 };
+    row(&Wish::default(), &answering(None), &refusing("404 Not Found"), &expect);
+}
+
+#[test]
+fn b_is_unallocated_by_q850_alone() {
+    let b = Behaviour::Refuse {
+        rings: false,
+        status: "480 Temporarily Unavailable",
+        header: "Reason: Q.850;cause=1;text=\"Unallocated\"",
+    };
+    let expect = Expect { result: "callee_invalid", price: A_MINUTE, cdrs: 2 };
+    row(&Wish::default(), &answering(None), &b, &expect);
+}
+
+#[test]
+fn b_is_unreachable() {
+    let expect = Expect { result: "callee_unreachable", price: A_MINUTE, cdrs: 2 };
+    row(&Wish::default(), &answering(None), &refusing("480 Temporarily Unavailable"), &expect);
+}
+
+/// Field cases 20 and 66: no ghost on B, and the merchant is told.
+#[test]
+fn case_20_case_66_a_hangs_up_while_b_rings() {
+    let expect = Expect { result: "caller_hangup", price: A_MINUTE, cdrs: 2 };
+    let mut country = row(&Wish::default(), &answering(Some(1500)), &Behaviour::RingOnly, &expect);
+    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B was cancelled");
+}
+
+#[test]
+fn longest_duration_cuts_both() {
+    let wish = Wish { max_talk: 5, ..Wish::default() };
+    let expect = Expect { result: "timeout", price: A_MINUTE + B_MINUTE, cdrs: 2 };
+    let mut country = row(&wish, &answering(None), &answering(None), &expect);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B got BYE");
+}
+
+/// Field case 55: a phone that is gone without BYE does not talk for hours.
+#[test]
+fn case_55_rtp_silence_ends_the_call() {
+    let wish = Wish { settings: vec!["call.silence=4s".into()], ..Wish::default() };
+    let expect = Expect { result: "success", price: A_MINUTE + B_MINUTE, cdrs: 2 };
+    row(&wish, &answering(None), &Behaviour::VanishAfterAnswer, &expect);
+}
+
+/// Field cases 47 and 48: no balance, no call; and the merchant hears it at once.
+#[test]
+fn no_balance_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wish = Wish { balance: "0.20", ..Wish::default() };
+    let country = Country::new(folder.path(), &wish, &answering(None), &answering(None), 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "poor", A, B, &merchant.url("/back"));
+    let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
+    assert_eq!(body, "result=fail&code=1006&msg=balance_not_enough");
+    assert!(!country.carrier_a.messages().contains("INVITE"), "nobody was dialled");
+}
+
+#[test]
+fn no_route_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let country =
+        Country::new(folder.path(), &Wish::default(), &answering(None), &answering(None), 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "far", A, "0044207946000", &merchant.url("/back"));
+    let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
+    assert_eq!(body, "result=fail&code=1008&msg=destination_num_invalid");
+}
+
+/// The process is told to stop: no new calls, the live one ends with a reason, everything is settled.
+#[test]
+fn case_45_shutdown_ends_settles_and_reports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wish = Wish { settings: vec!["call.drain_grace=2s".into()], ..Wish::default() };
+    let mut country = Country::new(folder.path(), &wish, &answering(None), &answering(None), 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "stop", A, B, &merchant.url("/back"));
+    let _ = http(country.tandem.http, "GET", &target, &[], "");
+    e2e::wait::until("the call to be joined", Duration::from_secs(10), || {
+        let live = country.tandem.admin("GET", "/admin/v1/live");
+        (live["items"][0]["state"] == "bridged").then_some(())
+    });
+    let status = country.tandem.terminate(Duration::from_secs(20));
+    assert!(status.success(), "{status}");
+    assert!(country.carrier_a.finish(Duration::from_secs(5)).success(), "A got BYE");
+    assert!(country.carrier_b.finish(Duration::from_secs(5)).success(), "B got BYE");
+    country.tandem.resume();
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(20));
+    assert_eq!(told[0].query("callback_result").as_deref(), Some("system_error"));
+    assert_eq!(told.len(), 1, "told once");
+}

@@ -1,0 +1,51 @@
+//! Results reach the merchant in the end, and a dead merchant is not bothered without end.
+
+use std::time::Duration;
+
+use e2e::country::{A, B, Country, KEY, USER, Wish};
+use e2e::merchant::{Merchant, callback_target, http, notification_is_signed};
+use e2e::sipp::Behaviour;
+
+fn refusing() -> Behaviour {
+    Behaviour::Refuse { rings: false, status: "486 Busy Here", header: "" }
+}
+
+fn retries() -> Wish {
+    // The same rule as always, only faster: a knob of the schedule's unit.
+    Wish { settings: vec!["push.minute=1s".into()], ..Wish::default() }
+}
+
+#[test]
+fn two_results_are_delivered_after_two_500s_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let country = Country::new(folder.path(), &retries(), &refusing(), &refusing(), 2);
+    let merchant = Merchant::start();
+    merchant.answer_next(&[(500, "no"), (500, "no")]);
+    for id in ["one", "two"] {
+        let target = callback_target(USER, KEY, id, A, B, &merchant.url(&format!("/{id}")));
+        let _ = http(country.tandem.http, "GET", &target, &[], "");
+        let sent = merchant.wait_for(&format!("/{id}"), 3, Duration::from_secs(30));
+        assert!(sent.iter().all(|s| s.target == sent[0].target), "the same bytes each time");
+        assert!(notification_is_signed(&sent[2], KEY));
+        merchant.answer_next(&[(500, "no"), (500, "no")]);
+    }
+}
+
+/// Field case 70.
+#[test]
+fn case_70_no_fourth_attempt_and_redelivery_works() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let country = Country::new(folder.path(), &retries(), &refusing(), &refusing(), 1);
+    let merchant = Merchant::start();
+    merchant.answer_next(&[(200, ""), (500, "success"), (200, "fail")]);
+    let target = callback_target(USER, KEY, "dead", A, B, &merchant.url("/dead"));
+    let _ = http(country.tandem.http, "GET", &target, &[], "");
+    let _ = merchant.wait_for("/dead", 3, Duration::from_secs(30));
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(merchant.received("/dead").len(), 3, "no fourth attempt");
+    let parked = country.tandem.admin("GET", "/admin/v1/outbox?state=parked");
+    let id = parked["items"][0]["id"].as_i64().expect("a parked event");
+    let _ = country.tandem.admin("POST", &format!("/admin/v1/outbox/{id}/redeliver"));
+    let all = merchant.wait_for("/dead", 4, Duration::from_secs(10));
+    assert_eq!(all[3].target, all[0].target);
+}
