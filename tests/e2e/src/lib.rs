@@ -4,6 +4,8 @@
 //! Everything stays on loopback. Each test takes its own folder and its own ports, so tests run side
 //! by side; every child process is ended when its handle is dropped.
 
+#![allow(clippy::print_stderr, reason = "a failing test shows what the switch logged")]
+
 pub mod baresip;
 pub mod country;
 pub mod merchant;

@@ -91,7 +91,7 @@ pub fn alaw(octets: &[u8]) -> Vec<f32> {
         .map(|octet| {
             // G.711 §3.2, written out: invert even bits, then sign, segment, step.
             let code = octet ^ 0x55;
-            let segment = i32::from(code >> 4 & 7);
+            let segment = i32::from((code >> 4) & 7);
             let step = i32::from(code & 15);
             let magnitude = match segment {
                 0 => (step << 4) + 8,
@@ -110,7 +110,8 @@ pub fn ulaw(octets: &[u8]) -> Vec<f32> {
         .iter()
         .map(|octet| {
             let code = !octet;
-            let magnitude = ((i32::from(code & 15) << 3) + 0x84 << i32::from(code >> 4 & 7)) - 0x84;
+            let magnitude =
+                (((i32::from(code & 15) << 3) + 0x84) << i32::from((code >> 4) & 7)) - 0x84;
             let value = if code & 0x80 == 0 { magnitude } else { -magnitude };
             value as f32 / 32768.0
         })
