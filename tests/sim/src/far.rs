@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sip::endpoint::{Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport};
+use sip::endpoint::{
+    Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
+};
 
 use crate::net::Dice;
 

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use facts::media::Codec;
-use facts::settings::{
-    Extension, Merchant, NumberFormat, Route, Snapshot, Transport, Trunk,
-};
+use facts::settings::{Extension, Merchant, NumberFormat, Route, Snapshot, Transport, Trunk};
 use facts::{
     Binding, CallCommand, Dialect, MerchantId, Number, NumberPlan, Party, Push, PushKind,
     RequestKey, TrunkId, UnixMillis,
@@ -112,12 +110,8 @@ pub fn binding(expires: UnixMillis) -> Binding {
 /// The `n`th call: A is the phone or a mobile of carrier A, B a mobile of carrier B.
 #[must_use]
 pub fn command(n: u32, a_is_phone: bool, record: bool, ring: Duration) -> CallCommand {
-    let party = |number: Number| Party {
-        as_sent: number.digits().to_owned(),
-        number,
-        shown: None,
-        ring,
-    };
+    let party =
+        |number: Number| Party { as_sent: number.digits().to_owned(), number, shown: None, ring };
     let a = if a_is_phone {
         Number::Internal("80000".into())
     } else {

@@ -177,7 +177,8 @@ impl World {
         let since = |at: Instant| at.saturating_duration_since(mono);
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
         let engine = self.engine.as_ref().and_then(Engine::poll_timeout).map(since);
-        let fars: Vec<Option<Duration>> = self.fars.iter().map(|f| f.timeout().map(since)).collect();
+        let fars: Vec<Option<Duration>> =
+            self.fars.iter().map(|f| f.timeout().map(since)).collect();
         let next = fars.iter().copied().chain([queued, engine]).flatten().min();
         let Some(next) = next.filter(|at| *at <= end) else { return false };
         self.elapsed = self.elapsed.max(next);
@@ -373,8 +374,7 @@ impl World {
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
         // Once the last call was placed the sky clears: the world must come to rest by itself.
-        let weather =
-            if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };
+        let weather = if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };
         for after in weather.deliveries(&mut self.dice) {
             self.later(after, Happening::Arrive { from, to, bytes: bytes.clone() });
         }
