@@ -15,11 +15,13 @@ mod semantic;
 mod valid;
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use bytes::Bytes;
 use case::{Case, Layer, Verdict};
+use sip::endpoint::{Endpoint, EndpointConfig, Event, Flow, Listener, Transport};
 use sip::wire::stream::{Frame, Framer};
-use sip::wire::{Draft, HeaderName, Message};
+use sip::wire::{Draft, HeaderName, Message, Method};
 
 fn cases() -> Vec<Case> {
     [valid::cases(), invalid::cases(), semantic::cases(), ipv6::cases()]
@@ -120,4 +122,61 @@ fn a10_torture_messages_on_a_stream() {
             }
         }
     }
+}
+
+/// What an endpoint does with one datagram: the final status it sends, and what it reports.
+fn at_endpoint(bytes: &[u8]) -> (Option<u16>, Option<Verdict>) {
+    let local = "192.0.2.200:5060".parse().unwrap();
+    let listener = Listener { transport: Transport::Udp, bind: local, advertised: local };
+    let mut endpoint = Endpoint::new(EndpointConfig {
+        listeners: vec![listener],
+        engine: 1,
+        seed: [1; 32],
+        user_agent: "Tandem".into(),
+        methods: vec![Method::Register, Method::Message],
+        ..EndpointConfig::default()
+    });
+    let flow = Flow::udp(local, "192.0.2.99:5062".parse().unwrap());
+    endpoint.handle_message(now(), flow, Bytes::copy_from_slice(bytes));
+    let mut status = None;
+    while let Some(transmit) = endpoint.poll_transmit() {
+        let sent = Message::parse(transmit.bytes).unwrap();
+        assert_eq!(
+            transmit.flow.remote.ip(),
+            flow.remote.ip(),
+            "answers go back where it came from"
+        );
+        status = sent.status().filter(|&code| code >= 200).or(status);
+    }
+    let mut reported = None;
+    while let Some(event) = endpoint.poll_event() {
+        reported = match event {
+            Event::Invite { .. } => Some(Verdict::Call),
+            Event::Request { .. } => Some(Verdict::Request),
+            other => panic!("{other:?}"),
+        };
+    }
+    (status, reported)
+}
+
+#[allow(clippy::disallowed_methods, reason = "an instant has no other origin")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn f3_verdicts_of_the_endpoint() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let found = at_endpoint(&case.message);
+        let expected = match case.verdict {
+            Verdict::Refused(_, status) => (Some(status), None),
+            Verdict::Dropped(_) => (None, None),
+            reported => (None, Some(reported)),
+        };
+        if found != expected {
+            wrong.push(format!("{} {}: {expected:?}, found {found:?}", case.section, case.point));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
