@@ -1,3 +1,28 @@
-//! Tandem: the process.
+//! `tandem`: the process. Command line here; everything else in the modules.
 
-fn main() {}
+mod calls;
+mod check;
+mod cli;
+mod clock;
+mod config;
+mod directory;
+mod document;
+mod driver;
+mod inbox;
+mod lanes;
+mod ledger;
+mod logs;
+mod metrics;
+mod net;
+mod operator;
+mod outbox;
+mod recovery;
+mod serve;
+mod settings;
+mod token;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,5 +1,7 @@
 //! Two phones with nothing between them: the bench must be right before it measures anything else.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,0 +1,187 @@
+//! The doors that HTTP reaches live calls by: a question becomes a command, its answer comes back by token.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use call::{Answer, Command};
+use facts::command::LiveCall;
+use facts::ports::{Calls, Promise};
+use facts::{CallCommand, CallId, Placed, Refusal};
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::inbox::{Fact, Inbox};
+
+/// A merchant waits no longer than this.
+const PLACE_MAX: Duration = Duration::from_secs(2);
+/// Nor an operator than this.
+const ASK_MAX: Duration = Duration::from_secs(2);
+
+/// Questions that wait for their answers.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
+    last: AtomicU64,
+}
+
+impl Answers {
+    /// A token, and where its answer will be.
+    fn ask(self: &Arc<Self>) -> (Question, oneshot::Receiver<Answer>) {
+        let token = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let (sender, receiver) = oneshot::channel();
+        self.lock().insert(token, sender);
+        (Question { token, answers: Arc::clone(self) }, receiver)
+    }
+
+    /// The answer to a token; nobody may be there any more.
+    pub(crate) fn give(&self, token: u64, answer: Answer) {
+        if let Some(sender) = self.lock().remove(&token) {
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that is forgotten when it is dropped, answered or not.
+struct Question {
+    token: u64,
+    answers: Arc<Answers>,
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.answers.lock().remove(&self.token);
+    }
+}
+
+/// The door.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) inbox: Inbox,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) ready: AtomicBool,
+    /// Wakes the settings watcher.
+    pub(crate) settings: Arc<Notify>,
+}
+
+impl Door {
+    async fn ask(
+        answers: Arc<Answers>,
+        inbox: Inbox,
+        limit: Duration,
+        command: impl FnOnce(u64) -> Command,
+    ) -> Option<Answer> {
+        let (question, answer) = answers.ask();
+        inbox.fact(Fact::Command(command(question.token)));
+        tokio::time::timeout(limit, answer).await.ok()?.ok()
+    }
+
+    fn asked(
+        &self,
+        limit: Duration,
+        command: impl FnOnce(u64) -> Command + Send + 'static,
+    ) -> Promise<Option<Answer>> {
+        Box::pin(Door::ask(Arc::clone(&self.answers), self.inbox.clone(), limit, command))
+    }
+}
+
+impl Calls for Door {
+    fn place(&self, command: CallCommand) -> Promise<Result<Placed, Refusal>> {
+        if !self.ready() || self.inbox.crowded() {
+            return Box::pin(std::future::ready(Err(Refusal::Busy)));
+        }
+        let command = Box::new(command);
+        let answer = self.asked(PLACE_MAX, move |token| Command::Place { token, command });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Placed(outcome)) => outcome,
+                _ => Err(Refusal::Internal),
+            }
+        })
+    }
+
+    fn hang_up(&self, call: CallId) -> Promise<bool> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(false));
+        }
+        let answer = self.asked(ASK_MAX, move |token| Command::HangUp { token, call });
+        Box::pin(async move { matches!(answer.await, Some(Answer::HungUp(true))) })
+    }
+
+    fn live(&self) -> Promise<Vec<LiveCall>> {
+        let answer = self.asked(ASK_MAX, |token| Command::Live { token });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Live(calls)) => calls,
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
+        Box::pin(std::future::ready(self.directory.bindings(clock::wall())))
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn settings_changed(&self) {
+        self.settings.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::inbox;
+
+    fn door() -> (Door, crate::inbox::Outlet) {
+        let (inbox, outlet) = inbox(4);
+        let door = Door {
+            inbox,
+            answers: Arc::default(),
+            directory: Arc::default(),
+            ready: AtomicBool::new(true),
+            settings: Arc::default(),
+        };
+        (door, outlet)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_does_not_answer_is_not_waited_for_and_leaves_nothing_behind() {
+        let (door, _outlet) = door();
+        let began = tokio::time::Instant::now();
+        assert_eq!(door.live().await, Vec::new());
+        assert_eq!(began.elapsed().as_secs(), ASK_MAX.as_secs());
+        assert!(door.answers.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_finds_its_question() {
+        let (door, outlet) = door();
+        let call = CallId(7);
+        door.directory.call_began(call, facts::Dialect::Rest);
+        let asked = door.hang_up(call);
+        let engine = async {
+            loop {
+                if let Ok(Fact::Command(Command::HangUp { token, call: CallId(7) })) =
+                    outlet.facts.try_recv()
+                {
+                    return door.answers.give(token, Answer::HungUp(true));
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let (answer, ()) = tokio::join!(asked, engine);
+        assert!(answer);
+        assert!(!door.hang_up(CallId(8)).await, "not live: not asked");
+    }
+}

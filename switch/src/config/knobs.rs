@@ -1,0 +1,215 @@
+//! The table of settings: key, words, how to read it, how to print it.
+
+use super::Config;
+use super::values::{
+    address, addresses, advertised, duration, one, one_of, or_off, parsed, ports, positive,
+    show_duration,
+};
+
+/// One setting.
+pub(crate) struct Knob {
+    /// Dotted key, as in the file.
+    pub(crate) key: &'static str,
+    /// What it is, in a line.
+    pub(crate) help: &'static str,
+    /// Reads it.
+    pub(crate) set: fn(&mut Config, &[String]) -> Result<(), String>,
+    /// Prints it as `set` reads it.
+    pub(crate) show: fn(&Config) -> Vec<String>,
+}
+
+macro_rules! knobs {
+    ($($key:literal, $help:literal, |$c:ident, $v:ident| $set:expr, |$s:ident| $show:expr;)*) => {
+        /// Every setting, in the order of the sample file.
+        pub(crate) const KNOBS: &[Knob] = &[$(Knob {
+            key: $key,
+            help: $help,
+            set: |$c, $v| { $set; Ok(()) },
+            show: |$s| $show,
+        }),*];
+    };
+}
+
+knobs! {
+    "data", "folder of the database, the recordings and the admin token",
+        |c, v| c.data = one(v)?.into(), |c| path(&c.data);
+    "database", "sqlite://path or postgres://…; `off`: SQLite in the data folder",
+        |c, v| c.database = or_off(v, database)?, |c| off(c.database.clone().map(|url| vec![url]));
+    "node", "number of this process in the installation, 0 to 255",
+        |c, v| c.node = parsed::<u8>(v, "a number from 0 to 255")?.into(), |c| text(c.node);
+
+    "sip.udp", "where SIP listens over UDP",
+        |c, v| c.sip_udp = addresses(v)?, |c| c.sip_udp.iter().map(ToString::to_string).collect();
+    "sip.tcp", "where SIP listens over TCP",
+        |c, v| c.sip_tcp = addresses(v)?, |c| c.sip_tcp.iter().map(ToString::to_string).collect();
+    "sip.advertise", "address that peers are told, with or without a port; `off`: what we listen on",
+        |c, v| c.sip_advertised = or_off(v, |v| advertised(one(v)?))?,
+        |c| off(c.sip_advertised.map(|a| if a.port() == 0 { text(a.ip()) } else { text(a) }));
+    "sip.user_agent", "name in User-Agent and Server",
+        |c, v| c.user_agent = printable(one(v)?)?, |c| vec![c.user_agent.clone()];
+    "sip.t1", "RFC 3261 T1: estimate of the round trip; timers B, F, H, J are 64 times that",
+        |c, v| c.timers.t1 = positive(v)?, |c| show_duration(c.timers.t1);
+    "sip.t2", "RFC 3261 T2: longest interval between copies",
+        |c, v| c.timers.t2 = positive(v)?, |c| show_duration(c.timers.t2);
+    "sip.t4", "RFC 3261 T4: how long a message may live in the network",
+        |c, v| c.timers.t4 = positive(v)?, |c| show_duration(c.timers.t4);
+    "sip.timer_c", "RFC 3261 timer C: longest ringing towards a carrier",
+        |c, v| c.timers.timer_c = positive(v)?, |c| show_duration(c.timers.timer_c);
+    "sip.queue", "messages that may wait for the engine; more are dropped and counted",
+        |c, v| c.queue = at_least(v, 16)?, |c| text(c.queue);
+    "sip.tcp_connections", "SIP connections at one time at most",
+        |c, v| c.tcp.connections_max = at_least(v, 1)?, |c| text(c.tcp.connections_max);
+    "sip.tcp_first_message", "a new connection must bring a whole message within this time",
+        |c, v| c.tcp.first_message = positive(v)?, |c| show_duration(c.tcp.first_message);
+    "sip.tcp_idle", "a connection without traffic is closed after this time",
+        |c, v| c.tcp.idle = positive(v)?, |c| show_duration(c.tcp.idle);
+
+    "http.listen", "merchants' requests, recordings, /healthz",
+        |c, v| c.http = address(one(v)?)?, |c| text(c.http);
+    "http.public_url", "absolute URL at which merchants reach http.listen; `off`: its own address",
+        |c, v| c.public_url = or_off(v, url)?, |c| off(c.public_url.clone().map(|url| vec![url]));
+    "http.callback_allow", "networks that merchants' URLs may lead to although they are private",
+        |c, v| c.callback_allow = networks(v)?,
+        |c| c.callback_allow.iter().map(ToString::to_string).collect();
+    "http.callback_ports", "ports that merchants' URLs may name besides those of the web",
+        |c, v| c.callback_ports = v.iter().map(|p| port(p)).collect::<Result<_, _>>()?,
+        |c| c.callback_ports.iter().map(ToString::to_string).collect();
+    "http.trusted_proxies", "proxies whose X-Forwarded-For is believed",
+        |c, v| c.trusted_proxies = networks(v)?,
+        |c| c.trusted_proxies.iter().map(ToString::to_string).collect();
+    "push.delays", "waits before each delivery of a notification; `off`: each system's own rule",
+        |c, v| c.push_delays = or_off(v, delays)?,
+        |c| off(c.push_delays.as_ref().map(|all| all.iter().copied().flat_map(show_duration).collect()));
+    "admin.listen", "the operator's requests, /metrics",
+        |c, v| c.admin = address(one(v)?)?, |c| text(c.admin);
+    "admin.token_file", "file with the operator's token; `off`: admin.token in the data folder",
+        |c, v| c.admin_token = or_off(v, |v| Ok(one(v)?.into()))?,
+        |c| off(c.admin_token.as_deref().map(path));
+
+    "rtp.bind", "address of the RTP sockets",
+        |c, v| c.rtp_bind = parsed(v, "an address")?, |c| text(c.rtp_bind);
+    "rtp.advertise", "address in session descriptions; `off`: rtp.bind",
+        |c, v| c.rtp_advertised = or_off(v, |v| parsed(v, "an address"))?,
+        |c| off(c.rtp_advertised.map(text));
+    "rtp.ports", "ports of RTP and RTCP; two for each leg",
+        |c, v| c.rtp_ports = ports(v)?,
+        |c| text(format!("{}-{}", c.rtp_ports.start(), c.rtp_ports.end()));
+    "rtp.quarantine", "how long a port rests after its leg",
+        |c, v| c.rtp_quarantine = duration(v)?, |c| show_duration(c.rtp_quarantine);
+    "rtp.workers", "media threads",
+        |c, v| c.media_workers = at_least(v, 1)?.min(256), |c| text(c.media_workers);
+    "media.recordings", "folder of recordings; `off`: recordings in the data folder",
+        |c, v| c.recordings = or_off(v, |v| Ok(one(v)?.into()))?,
+        |c| off(c.recordings.as_deref().map(path));
+    "media.prompts", "folder of announcements, <language>/<name>.<ending>; `off`: tones only",
+        |c, v| c.prompts = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.prompts.as_deref().map(path));
+
+    "call.max", "calls at one time at most",
+        |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);
+    "call.per_second", "new calls a second at most; `off`: no limit",
+        |c, v| c.call.calls_per_second = or_off(v, |v| parsed(v, "a number"))?,
+        |c| off(c.call.calls_per_second.map(text));
+    "call.ring", "how long a leg rings when the merchant does not say",
+        |c, v| c.call.ring = positive(v)?, |c| show_duration(c.call.ring);
+    "call.silence", "a call without RTP from one side ends after this time; `off`: never",
+        |c, v| c.call.silence = or_off(v, positive)?, |c| off(c.call.silence.map(show_duration));
+    "call.warning", "the warning tone sounds this long before a cut, 10s to 60s",
+        |c, v| c.call.warning = duration(v)?, |c| show_duration(c.call.warning);
+    "call.checkpoint", "how often calls are written down as alive: what a crash may leave unbilled",
+        |c, v| c.call.checkpoint = positive(v)?, |c| show_duration(c.call.checkpoint);
+    "call.drain_grace", "how long calls may go on after SIGTERM",
+        |c, v| c.drain_grace = duration(v)?, |c| show_duration(c.drain_grace);
+
+    "registrar.nonce_life", "how long a digest nonce is good for",
+        |c, v| c.call.nonce_life = positive(v)?, |c| show_duration(c.call.nonce_life);
+    "registrar.expires_min", "shorter registrations are refused with 423",
+        |c, v| c.call.expires_min = positive(v)?, |c| show_duration(c.call.expires_min);
+    "registrar.expires_default", "registrations that do not say",
+        |c, v| c.call.expires_default = positive(v)?, |c| show_duration(c.call.expires_default);
+    "registrar.expires_max", "longer registrations are shortened",
+        |c, v| c.call.expires_max = positive(v)?, |c| show_duration(c.call.expires_max);
+
+    "log.level", "error, warn, info, debug, trace, or a filter like info,sip=debug",
+        |c, v| c.log_level = filter(v)?, |c| vec![c.log_level.clone()];
+    "log.format", "text or json",
+        |c, v| c.log_json = one_of(v, &["text", "json"])? == "json",
+        |c| text(if c.log_json { "json" } else { "text" });
+}
+
+fn text(value: impl ToString) -> Vec<String> {
+    vec![value.to_string()]
+}
+
+fn path(path: &std::path::Path) -> Vec<String> {
+    vec![path.display().to_string()]
+}
+
+fn off(value: Option<Vec<String>>) -> Vec<String> {
+    value.unwrap_or_else(|| vec!["off".into()])
+}
+
+fn at_least(values: &[String], least: usize) -> Result<usize, String> {
+    let number: usize = parsed(values, "a number")?;
+    if number < least { Err(format!("must be at least {least}")) } else { Ok(number) }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a port"))
+}
+
+fn delays(values: &[String]) -> Result<Vec<std::time::Duration>, String> {
+    if values.is_empty() {
+        return Err("names no delay; the first is usually 0s".into());
+    }
+    values.iter().map(|value| duration(std::slice::from_ref(value))).collect()
+}
+
+fn database(values: &[String]) -> Result<String, String> {
+    let url = one(values)?;
+    let known = ["sqlite:", "postgres://", "postgresql://"];
+    if known.iter().any(|scheme| url.starts_with(scheme)) {
+        Ok(url.to_owned())
+    } else {
+        // Not repeated: a database URL holds a password.
+        Err("starts with none of sqlite:, postgres://, postgresql://".into())
+    }
+}
+
+fn url(values: &[String]) -> Result<String, String> {
+    let text = one(values)?;
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!("`{text}` is not an http or https URL")),
+    }
+}
+
+fn networks(values: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
+    values
+        .iter()
+        .map(|value| {
+            value
+                .parse::<ipnet::IpNet>()
+                .or_else(|_| value.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+                .map_err(|_| format!("`{value}` is not a network like 10.0.0.0/8"))
+        })
+        .collect()
+}
+
+/// A filter arrives split at its commas.
+fn filter(values: &[String]) -> Result<String, String> {
+    let text = values.join(",");
+    match text.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) if !text.is_empty() => Ok(text),
+        _ => Err(format!("`{text}` is not a log filter")),
+    }
+}
+
+fn printable(text: &str) -> Result<String, String> {
+    if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        Ok(text.to_owned())
+    } else {
+        Err("must be plain ASCII".into())
+    }
+}

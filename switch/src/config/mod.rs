@@ -1,0 +1,390 @@
+//! Everything an operator can set, read once: defaults, then a file, then the environment, then flags.
+//!
+//! All mistakes of all four are reported together. Each setting is one row of [`knobs::KNOBS`]; the sample
+//! file in `deploy/` is checked against that table by a test.
+
+mod knobs;
+mod values;
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::document::{self, Mistake, Place};
+pub(crate) use knobs::KNOBS;
+
+/// The settings of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Folder of everything that is kept: database, recordings, token.
+    pub(crate) data: PathBuf,
+    /// Where the books are; `None`: SQLite in the data folder.
+    pub(crate) database: Option<String>,
+    /// Number of this process in the installation.
+    pub(crate) node: u16,
+    /// SIP over UDP.
+    pub(crate) sip_udp: Vec<SocketAddr>,
+    /// SIP over TCP.
+    pub(crate) sip_tcp: Vec<SocketAddr>,
+    /// What peers are told to send SIP to; the port of the listener when 0.
+    pub(crate) sip_advertised: Option<SocketAddr>,
+    /// Name in User-Agent and Server.
+    pub(crate) user_agent: String,
+    /// Merchants' requests, recordings, `/healthz`.
+    pub(crate) http: SocketAddr,
+    /// The operator's requests and metrics.
+    pub(crate) admin: SocketAddr,
+    /// File with the operator's token; made when absent.
+    pub(crate) admin_token: Option<PathBuf>,
+    /// Absolute URL below which merchants fetch recordings; `None`: the HTTP listener.
+    pub(crate) public_url: Option<String>,
+    /// Where RTP sockets bind.
+    pub(crate) rtp_bind: IpAddr,
+    /// What peers are told to send RTP to.
+    pub(crate) rtp_advertised: Option<IpAddr>,
+    /// Ports of RTP and RTCP.
+    pub(crate) rtp_ports: RangeInclusive<u16>,
+    /// How long a port rests.
+    pub(crate) rtp_quarantine: Duration,
+    /// Media threads.
+    pub(crate) media_workers: usize,
+    /// Folder of finished recordings; `None`: in the data folder.
+    pub(crate) recordings: Option<PathBuf>,
+    /// Folder of announcements.
+    pub(crate) prompts: Option<PathBuf>,
+    /// SIP timers.
+    pub(crate) timers: SipTimers,
+    /// Call handling.
+    pub(crate) call: CallKnobs,
+    /// Addresses that merchants' URLs may lead to although they are private.
+    pub(crate) callback_allow: Vec<IpNet>,
+    /// Ports that merchants' URLs may name besides those of the web.
+    pub(crate) callback_ports: Vec<u16>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Waits before each delivery of a notification; `None`: each system's own rule.
+    pub(crate) push_delays: Option<Vec<Duration>>,
+    /// TCP limits.
+    pub(crate) tcp: TcpKnobs,
+    /// Datagrams waiting for the engine at most.
+    pub(crate) queue: usize,
+    /// How long calls may go on after SIGTERM.
+    pub(crate) drain_grace: Duration,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,sip=debug`.
+    pub(crate) log_level: String,
+    /// Log lines as JSON.
+    pub(crate) log_json: bool,
+}
+
+/// RFC 3261 table 4 and its relatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SipTimers {
+    pub(crate) t1: Duration,
+    pub(crate) t2: Duration,
+    pub(crate) t4: Duration,
+    pub(crate) timer_c: Duration,
+}
+
+/// Knobs of call handling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallKnobs {
+    pub(crate) calls_max: usize,
+    pub(crate) calls_per_second: Option<u32>,
+    pub(crate) ring: Duration,
+    pub(crate) silence: Option<Duration>,
+    pub(crate) warning: Duration,
+    pub(crate) checkpoint: Duration,
+    pub(crate) nonce_life: Duration,
+    pub(crate) expires_min: Duration,
+    pub(crate) expires_default: Duration,
+    pub(crate) expires_max: Duration,
+}
+
+/// Limits of SIP connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TcpKnobs {
+    pub(crate) connections_max: usize,
+    pub(crate) first_message: Duration,
+    pub(crate) idle: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = IpAddr::from([0, 0, 0, 0]);
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        Config {
+            data: "data".into(),
+            database: None,
+            node: 0,
+            sip_udp: vec![SocketAddr::new(any, 5060)],
+            sip_tcp: vec![SocketAddr::new(any, 5060)],
+            sip_advertised: None,
+            user_agent: format!("Tandem/{}", env!("CARGO_PKG_VERSION")),
+            http: SocketAddr::new(any, 8080),
+            admin: SocketAddr::new(loopback, 8081),
+            admin_token: None,
+            public_url: None,
+            rtp_bind: any,
+            rtp_advertised: None,
+            rtp_ports: 20_000..=29_999,
+            rtp_quarantine: Duration::from_secs(5),
+            media_workers: 1,
+            recordings: None,
+            prompts: None,
+            timers: SipTimers {
+                t1: Duration::from_millis(500),
+                t2: Duration::from_secs(4),
+                t4: Duration::from_secs(5),
+                timer_c: Duration::from_secs(181),
+            },
+            call: CallKnobs {
+                calls_max: 20_000,
+                calls_per_second: None,
+                ring: Duration::from_secs(60),
+                silence: Some(Duration::from_secs(60)),
+                warning: Duration::from_secs(15),
+                checkpoint: Duration::from_secs(5),
+                nonce_life: Duration::from_secs(300),
+                expires_min: Duration::from_secs(60),
+                expires_default: Duration::from_secs(300),
+                expires_max: Duration::from_secs(3600),
+            },
+            callback_allow: Vec::new(),
+            callback_ports: Vec::new(),
+            trusted_proxies: Vec::new(),
+            push_delays: None,
+            tcp: TcpKnobs {
+                connections_max: 10_000,
+                first_message: Duration::from_secs(10),
+                idle: Duration::from_secs(3600),
+            },
+            queue: 16_384,
+            drain_grace: Duration::from_secs(30),
+            log_level: "info".into(),
+            log_json: false,
+        }
+    }
+}
+
+/// Where settings come from besides the defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// The file named by `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// Variables of the environment that start with `TANDEM_`.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Flags: what the operator typed, the key, the value.
+    pub(crate) flags: Vec<(String, String, String)>,
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// Every mistake there is.
+    pub(crate) fn load(sources: &Sources) -> Result<Config, Vec<Mistake>> {
+        let mut config = Config::default();
+        let mut mistakes = Vec::new();
+        if let Some(path) = &sources.file {
+            match std::fs::read_to_string(path) {
+                Ok(text) => config.read_file(path, &text, &mut mistakes),
+                Err(error) => mistakes.push(Mistake {
+                    place: Place::Named(path.display().to_string()),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        for (name, value) in &sources.environment {
+            let key = KNOBS.iter().find(|knob| variable(knob.key) == *name).map(|knob| knob.key);
+            let place = Place::Named(name.clone());
+            match key {
+                Some(key) => config.set(key, &split(value), place, &mut mistakes),
+                None => mistakes.push(Mistake { place, message: "no such setting".into() }),
+            }
+        }
+        for (flag, key, value) in &sources.flags {
+            config.set(key, &split(value), Place::Named(flag.clone()), &mut mistakes);
+        }
+        config.judge(&mut mistakes);
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    fn read_file(&mut self, path: &Path, text: &str, mistakes: &mut Vec<Mistake>) {
+        let (table, lines, errors) = document::read(path, text);
+        mistakes.extend(errors);
+        for (key, span, values) in document::leaves(table.get_ref()) {
+            let place = Place::Line(path.to_owned(), lines.at(span.start));
+            self.set(&key, &values, place, mistakes);
+        }
+    }
+
+    fn set(&mut self, key: &str, values: &[String], place: Place, mistakes: &mut Vec<Mistake>) {
+        let outcome = match KNOBS.iter().find(|knob| knob.key == key) {
+            Some(knob) => (knob.set)(self, values).map_err(|why| format!("{key}: {why}")),
+            None => Err(unknown(key)),
+        };
+        if let Err(message) = outcome {
+            mistakes.push(Mistake { place, message });
+        }
+    }
+
+    /// What is wrong only in combination.
+    fn judge(&self, mistakes: &mut Vec<Mistake>) {
+        let mut wrong = |key: &str, message: &str| {
+            mistakes
+                .push(Mistake { place: Place::Named(key.to_owned()), message: message.to_owned() });
+        };
+        if self.sip_udp.is_empty() && self.sip_tcp.is_empty() {
+            wrong("sip", "at least one of sip.udp and sip.tcp must listen");
+        }
+        if self.timers.t1 > self.timers.t2 {
+            wrong("sip.t1", "longer than sip.t2");
+        }
+        let CallKnobs { expires_min, expires_default, expires_max, .. } = self.call;
+        if expires_min > expires_default || expires_default > expires_max {
+            wrong("registrar", "expires_min, expires_default and expires_max must rise");
+        }
+        let addresses: Vec<SocketAddr> = [self.http, self.admin].into();
+        if addresses[0] == addresses[1] && addresses[0].port() != 0 {
+            wrong("admin.listen", "the same as http.listen");
+        }
+    }
+
+    /// URL of the database.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| {
+            format!("sqlite://{}", self.data.join("tandem.sqlite").display())
+        })
+    }
+
+    /// Folder of finished recordings.
+    pub(crate) fn recordings_folder(&self) -> PathBuf {
+        self.recordings.clone().unwrap_or_else(|| self.data.join("recordings"))
+    }
+
+    /// File of the operator's token.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.admin_token.clone().unwrap_or_else(|| self.data.join("admin.token"))
+    }
+}
+
+/// The address peers are told when we listen on every address: the one this machine would leave by.
+pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
+    if !bound.is_unspecified() {
+        return bound;
+    }
+    // Connecting a UDP socket sends nothing; it makes the kernel choose a source address (RFC 5737 target).
+    let (from, to) = if bound.is_ipv4() {
+        (SocketAddr::new(bound, 0), SocketAddr::from(([192, 0, 2, 1], 9)))
+    } else {
+        (SocketAddr::new(bound, 0), SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9)))
+    };
+    UdpSocket::bind(from)
+        .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()))
+        .map_or_else(
+            |_| if bound.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() },
+            |address| address.ip(),
+        )
+}
+
+/// `TANDEM_SIP_UDP` for `sip.udp`.
+pub(crate) fn variable(key: &str) -> String {
+    format!("TANDEM_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+fn split(value: &str) -> Vec<String> {
+    value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn unknown(key: &str) -> String {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let near = KNOBS.iter().find(|knob| {
+        knob.key.ends_with(last) || knob.key.rsplit('.').next().is_some_and(|k| last.starts_with(k))
+    });
+    match near {
+        Some(knob) => format!("{key}: no such setting; did you mean {}?", knob.key),
+        None => format!("{key}: no such setting"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, flags: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tandem.toml");
+        std::fs::write(&path, file).unwrap();
+        let flags =
+            flags.iter().map(|(k, v)| (format!("--set {k}"), (*k).into(), (*v).into())).collect();
+        let sources = Sources { file: Some(path), environment: Vec::new(), flags };
+        Config::load(&sources).map_err(|mistakes| {
+            let prefix = folder.path().display().to_string() + "/";
+            mistakes.iter().map(|m| m.to_string().replace(&prefix, "")).collect()
+        })
+    }
+
+    #[test]
+    fn all_mistakes_of_all_sources_are_reported_together() {
+        let file = "data = \"x\"\n[sip]\nudp = [\"nonsense\"]\nt1 = \"9 apples\"\nport = 1\n\n[rtp]\nports = \"9-3\"\n";
+        let mistakes = load(file, &[("call.max", "many")]).unwrap_err();
+        for start in ["tandem.toml:3:", "tandem.toml:4:", "tandem.toml:5:", "tandem.toml:8:", "--set call.max:"]
+        {
+            assert!(mistakes.iter().any(|m| m.starts_with(start)), "{start} in {mistakes:#?}");
+        }
+    }
+
+    #[test]
+    fn flags_beat_the_file_and_the_file_beats_the_defaults() {
+        let file = "[sip]\nudp = \"127.0.0.1:5070\"\nt1 = \"250ms\"\n[rtp]\nports = \"4000-4009\"\n";
+        let config = load(file, &[("sip.udp", "127.0.0.2:1,[::1]:2")]).unwrap();
+        assert_eq!(config.sip_udp, ["127.0.0.2:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+        assert_eq!(config.timers.t1, Duration::from_millis(250));
+        assert_eq!(config.rtp_ports, 4000..=4009);
+        assert_eq!(config.sip_tcp, Config::default().sip_tcp);
+    }
+
+    #[test]
+    fn the_environment_is_read_and_misspellings_are_named() {
+        let environment = vec![
+            ("TANDEM_HTTP_LISTEN".into(), "127.0.0.1:9".into()),
+            ("TANDEM_HTP".into(), "1".into()),
+        ];
+        let sources = Sources { environment, ..Sources::default() };
+        let mistakes = Config::load(&sources).unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(mistakes[0].to_string(), "TANDEM_HTP: no such setting");
+    }
+
+    #[test]
+    fn every_knob_prints_what_it_reads() {
+        let mut config = Config::default();
+        let before = config.clone();
+        for knob in KNOBS {
+            let shown = (knob.show)(&before);
+            (knob.set)(&mut config, &shown).unwrap_or_else(|why| panic!("{}: {why}", knob.key));
+        }
+        assert_eq!(config, before);
+    }
+
+    #[test]
+    fn the_sample_file_is_right_and_names_every_setting() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/tandem.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        let sources = Sources { file: Some(path.into()), ..Sources::default() };
+        assert!(Config::load(&sources).is_ok(), "{:?}", Config::load(&sources));
+        let uncommented: String =
+            text.lines().map(|l| l.strip_prefix("#: ").unwrap_or(l).to_owned() + "\n").collect();
+        let (table, _, mistakes) = document::read(Path::new("sample"), &uncommented);
+        assert_eq!(mistakes, []);
+        let named: Vec<String> =
+            document::leaves(table.get_ref()).into_iter().map(|(key, _, _)| key).collect();
+        for knob in KNOBS {
+            assert!(named.iter().any(|key| key == knob.key), "{} is missing in {path}", knob.key);
+        }
+        assert_eq!(named.len(), KNOBS.len());
+    }
+}

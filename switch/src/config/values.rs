@@ -1,0 +1,135 @@
+//! Values as people write them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The one value of a setting that is no list.
+pub(super) fn one(values: &[String]) -> Result<&str, String> {
+    match values {
+        [value] => Ok(value),
+        [] => Err("is empty".into()),
+        _ => Err("takes one value, not a list".into()),
+    }
+}
+
+/// Anything that parses; `what` names it in the complaint.
+pub(super) fn parsed<T: FromStr>(values: &[String], what: &str) -> Result<T, String> {
+    let value = one(values)?;
+    value.parse().map_err(|_| format!("`{value}` is not {what}"))
+}
+
+/// A list of socket addresses; `off` or an empty list turns the listener off.
+pub(super) fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
+    if values == ["off"] {
+        return Ok(Vec::new());
+    }
+    values.iter().map(|value| address(value)).collect()
+}
+
+/// `address:port`.
+pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
+    value
+        .parse()
+        .map_err(|_| format!("`{value}` is not an address and port like 127.0.0.1:5060 or [::1]:5060"))
+}
+
+/// An address, with or without a port; without is port 0.
+pub(super) fn advertised(value: &str) -> Result<SocketAddr, String> {
+    value
+        .parse::<IpAddr>()
+        .map(|ip| SocketAddr::new(ip, 0))
+        .or_else(|_| value.parse())
+        .map_err(|_| format!("`{value}` is not an address, with or without a port"))
+}
+
+/// `500ms`, `4s`, `5m`, `1h`; a bare number counts seconds.
+pub(super) fn duration(values: &[String]) -> Result<Duration, String> {
+    let value = one(values)?;
+    let split = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(split);
+    let number: u64 = number.parse().map_err(|_| format!("`{value}` is not a time like 500ms, 4s or 5m"))?;
+    let scaled = match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    };
+    scaled
+        .filter(|time| *time <= DURATION_MAX)
+        .ok_or_else(|| format!("`{value}` is not a time like 500ms, 4s or 5m"))
+}
+
+/// A duration that must not be zero.
+pub(super) fn positive(values: &[String]) -> Result<Duration, String> {
+    let time = duration(values)?;
+    if time.is_zero() { Err("must be longer than nothing".into()) } else { Ok(time) }
+}
+
+/// As [`duration`] reads it.
+pub(super) fn show_duration(time: Duration) -> Vec<String> {
+    let ms = time.as_millis();
+    vec![if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }]
+}
+
+/// `off`, or anything else that `some` reads.
+pub(super) fn or_off<T>(
+    values: &[String],
+    some: impl FnOnce(&[String]) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if values.len() == 1 && values[0] == "off" { Ok(None) } else { some(values).map(Some) }
+}
+
+/// `20000-29999`: even start, odd end, at least one pair.
+pub(super) fn ports(values: &[String]) -> Result<RangeInclusive<u16>, String> {
+    let value = one(values)?;
+    let complaint = || format!("`{value}` is not a port range like 20000-29999");
+    let (low, high) = value.split_once('-').ok_or_else(complaint)?;
+    let low: u16 = low.trim().parse().map_err(|_| complaint())?;
+    let high: u16 = high.trim().parse().map_err(|_| complaint())?;
+    if low < 1024 || high <= low {
+        return Err(format!("`{value}` must rise, above 1023, and hold at least two ports"));
+    }
+    Ok(low..=high)
+}
+
+/// `true` or `false`, `yes` or `no`.
+pub(super) fn one_of<'a>(values: &'a [String], words: &[&str]) -> Result<&'a str, String> {
+    let value = one(values)?;
+    if words.contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("`{value}` is none of {}", words.join(", ")))
+    }
+}
+
+/// A year: nobody means more.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let read = |text: &str| duration(&[text.to_owned()]);
+        assert_eq!(read("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(read("4"), Ok(Duration::from_secs(4)));
+        assert_eq!(read("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "4 parsecs", "-1s", "999999999999h", "1.5s"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(show_duration(Duration::from_millis(1500)), ["1500ms"]);
+    }
+
+    #[test]
+    fn port_ranges_must_hold_a_pair() {
+        let read = |text: &str| ports(&[text.to_owned()]);
+        assert_eq!(read("4000-4001"), Ok(4000..=4001));
+        for wrong in ["4000", "4001-4000", "80-90", "4000-4000", "a-b", "4000-70000"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

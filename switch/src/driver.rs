@@ -1,0 +1,190 @@
+//! The engine's own thread: takes what came in, hands it over with the clocks' reading, carries out effects.
+//!
+//! It decides nothing. Each turn has a budget; a step that panics is counted and the next one goes on.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use call::{Counts, Effect, Engine};
+use media::Media;
+use tokio::sync::watch;
+
+use crate::calls::Answers;
+use crate::clock;
+use crate::inbox::{Datagram, Fact, Outlet};
+use crate::ledger::Ledger;
+use crate::net::Net;
+
+/// Messages and facts handled before timers and the other queue get their turn.
+const BUDGET: usize = 128;
+/// The longest sleep: figures for metrics are at most this old.
+const NAP: Duration = Duration::from_millis(500);
+/// Effects carried out after one input at most; more means that the engine feeds itself.
+const EFFECTS_MAX: usize = 100_000;
+
+/// What the thread works with.
+pub(crate) struct Driver {
+    pub(crate) engine: Engine,
+    pub(crate) outlet: Outlet,
+    pub(crate) net: Net,
+    pub(crate) media: Arc<Media>,
+    pub(crate) ledger: Ledger,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) gauges: Arc<Gauges>,
+    /// Turns true on [`Effect::Drained`].
+    pub(crate) drained: watch::Sender<bool>,
+}
+
+/// What the thread tells metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    counts: Mutex<Counts>,
+    /// Steps that panicked.
+    pub(crate) panics: AtomicU64,
+    /// Messages of the network handled.
+    pub(crate) messages: AtomicU64,
+    /// Final 503 responses sent.
+    pub(crate) unavailable: AtomicU64,
+    /// How long the last message had waited, microseconds.
+    pub(crate) queue_age_us: AtomicU64,
+    /// Effects under way at most in one step.
+    pub(crate) effects_most: AtomicUsize,
+}
+
+impl Gauges {
+    /// The engine's figures, at most half a second old.
+    pub(crate) fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Driver {
+    /// Starts the thread. It ends on [`Fact::Stop`].
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub(crate) fn start(mut self) -> io::Result<JoinHandle<()>> {
+        Builder::new().name("engine".into()).spawn(move || {
+            let mut sampled = Instant::now();
+            while self.turn() {
+                if sampled.elapsed() >= NAP / 2 {
+                    sampled = Instant::now();
+                    self.sample();
+                }
+            }
+        })
+    }
+
+    /// One turn; false when it is time to end.
+    fn turn(&mut self) -> bool {
+        let wait = self
+            .engine
+            .poll_timeout()
+            .map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP));
+        let (mut network, mut fact) = (None, None);
+        crossbeam_channel::select! {
+            recv(self.outlet.facts) -> got => match got {
+                Ok(got) => fact = Some(got),
+                Err(_) => return false,
+            },
+            recv(self.outlet.network) -> got => network = got.ok(),
+            default(wait) => {}
+        }
+        for _ in 0..BUDGET {
+            match fact.take().or_else(|| self.outlet.facts.try_recv().ok()) {
+                Some(Fact::Stop) => return false,
+                Some(fact) => self.fact(fact),
+                None => break,
+            }
+        }
+        for _ in 0..BUDGET {
+            match network.take().or_else(|| self.outlet.network.try_recv().ok()) {
+                Some(datagram) => self.datagram(datagram),
+                None => break,
+            }
+        }
+        if self.engine.poll_timeout().is_some_and(|due| due <= Instant::now()) {
+            self.step(|engine| engine.handle_timeout(clock::now()));
+        }
+        true
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.step(|engine| match fact {
+            Fact::FlowError(flow) => engine.handle_flow_error(clock::now(), flow),
+            Fact::Reply(reply) => engine.handle_reply(clock::now(), reply),
+            Fact::Media(event) => engine.handle_media(clock::now(), event),
+            Fact::Command(command) => engine.handle_command(clock::now(), command),
+            Fact::Stop => {}
+        });
+    }
+
+    fn datagram(&mut self, datagram: Datagram) {
+        let age = u64::try_from(datagram.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.gauges.queue_age_us.store(age, Ordering::Relaxed);
+        self.gauges.messages.fetch_add(1, Ordering::Relaxed);
+        self.step(|engine| engine.handle_message(clock::now(), datagram.flow, datagram.bytes));
+    }
+
+    /// One step of the engine and everything that follows from it.
+    fn step(&mut self, input: impl FnOnce(&mut Engine)) {
+        let engine = &mut self.engine;
+        if catch_unwind(AssertUnwindSafe(|| input(engine))).is_err() {
+            self.gauges.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("a step of the engine panicked; the next one goes on");
+        }
+        let mut done = 0;
+        while done < EFFECTS_MAX {
+            let engine = &mut self.engine;
+            match catch_unwind(AssertUnwindSafe(|| engine.poll_effect())) {
+                Ok(Some(effect)) => self.perform(effect),
+                Ok(None) => break,
+                Err(_) => {
+                    self.gauges.panics.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+            }
+            done += 1;
+        }
+        self.gauges.effects_most.fetch_max(done, Ordering::Relaxed);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Transmit(transmit) => {
+                if transmit.bytes.starts_with(b"SIP/2.0 503 ") {
+                    self.gauges.unavailable.fetch_add(1, Ordering::Relaxed);
+                }
+                if let Err(flow) = self.net.transmit(transmit) {
+                    let engine = &mut self.engine;
+                    engine.handle_flow_error(clock::now(), flow);
+                }
+            }
+            Effect::Authorize(ask) => self.ledger.authorize(*ask),
+            Effect::Extend(ask) => self.ledger.extend(ask),
+            Effect::Journal(leg) => self.ledger.journal(*leg),
+            Effect::Alive { calls, at } => self.ledger.alive(calls, at),
+            Effect::Notify(change) => {
+                tracing::debug!(call = %change.leg.call, leg = %change.leg.no, state = ?change.state);
+                self.ledger.notify(change);
+            }
+            Effect::Settle(facts) => self.ledger.settle(*facts),
+            Effect::Media(command) => self.media.order(command),
+            Effect::Answer { token, answer } => self.answers.give(token, answer),
+            Effect::SaveBinding(binding) => self.ledger.save_binding(*binding),
+            Effect::DropBinding { user, key } => self.ledger.drop_binding(user, key),
+            Effect::Drained => {
+                self.drained.send_replace(true);
+            }
+        }
+    }
+
+    fn sample(&self) {
+        let counts = self.engine.counts();
+        *self.gauges.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+}

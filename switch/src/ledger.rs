@@ -1,0 +1,254 @@
+//! The engine's questions to the store, asked on other threads; each answer comes back as a reply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use billing::{Error, SettleContext, Store};
+use call::Reply;
+use facts::media::RecordedFile;
+use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
+use facts::{Binding, CallFacts, CallId, Outcome, StateChange, UnixMillis};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::directory::Directory;
+use crate::inbox::{Fact, Inbox};
+use crate::lanes::Lanes;
+
+/// Carries out effects that end in the store.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    store: Store,
+    inbox: Inbox,
+    directory: Arc<Directory>,
+    calls: Lanes<CallId>,
+    users: Lanes<String>,
+    runtime: Handle,
+    context: SettleContext,
+    /// Recordings that the last process did not finish, put right since.
+    recordings: Arc<BTreeMap<CallId, RecordedFile>>,
+    /// Wakes whoever delivers notifications.
+    outbox: Arc<Notify>,
+    counts: Arc<LedgerCounts>,
+}
+
+/// What became of the questions, for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct LedgerCounts {
+    pub(crate) granted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) settled: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+/// Attempts to write what nobody waits for.
+const TRIES: u32 = 5;
+/// Time between them.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Ledger {
+    pub(crate) fn new(
+        store: Store,
+        inbox: Inbox,
+        directory: Arc<Directory>,
+        runtime: Handle,
+        context: SettleContext,
+        outbox: Arc<Notify>,
+        recordings: BTreeMap<CallId, RecordedFile>,
+    ) -> Ledger {
+        let (calls, users) = (Lanes::new(runtime.clone()), Lanes::new(runtime.clone()));
+        Ledger {
+            store,
+            inbox,
+            directory,
+            calls,
+            users,
+            runtime,
+            context,
+            recordings: Arc::new(recordings),
+            outbox,
+            counts: Arc::default(),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &LedgerCounts {
+        &self.counts
+    }
+
+    /// Calls and users with writes under way.
+    pub(crate) fn busy(&self) -> usize {
+        self.calls.busy() + self.users.busy()
+    }
+
+    pub(crate) fn authorize(&self, ask: Authorize) {
+        let this = self.clone();
+        self.calls.push(ask.call, move || {
+            Box::pin(async move {
+                let (call, dialect) = (ask.call, ask.command.dialect);
+                let reply = match this.store.authorize(ask).await {
+                    Ok(answer) => {
+                        this.note_answer(call, dialect, &answer);
+                        Reply::Authorized { call, answer }
+                    }
+                    Err(error) => {
+                        this.failed("authorize", call, &error);
+                        Reply::AuthorizeFailed { call }
+                    }
+                };
+                this.inbox.fact(Fact::Reply(reply));
+            })
+        });
+    }
+
+    fn note_answer(&self, call: CallId, dialect: facts::Dialect, answer: &Authorized) {
+        match answer {
+            Authorized::Granted { .. } => {
+                self.counts.granted.fetch_add(1, Ordering::Relaxed);
+                self.directory.call_began(call, dialect);
+                tracing::info!(%call, dialect = dialect.word(), "call authorized");
+            }
+            Authorized::Existing { call: earlier } => {
+                tracing::info!(%call, %earlier, "request repeated; nothing new is placed");
+            }
+            Authorized::Refused(refusal) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(%call, ?refusal, "call refused by the ledger");
+            }
+        }
+    }
+
+    pub(crate) fn extend(&self, ask: Extend) {
+        let this = self.clone();
+        self.calls.push(ask.leg.call, move || {
+            Box::pin(async move {
+                let (leg, step) = (ask.leg, ask.step);
+                let reply = match this.store.extend(ask).await {
+                    Ok(answer) => Reply::Extended { leg, step, answer },
+                    Err(error) => {
+                        this.failed("extend", leg.call, &error);
+                        Reply::ExtendFailed { leg, step }
+                    }
+                };
+                this.inbox.fact(Fact::Reply(reply));
+            })
+        });
+    }
+
+    pub(crate) fn settle(&self, mut facts: CallFacts) {
+        if facts.recording.is_none() {
+            facts.recording = self.recordings.get(&facts.call).cloned();
+        }
+        let this = self.clone();
+        let (call, context) = (facts.call, self.context.clone());
+        self.calls.push(call, move || {
+            Box::pin(async move {
+                let reply = match this.store.settle(facts.clone(), context).await {
+                    Ok(record) => {
+                        this.counts.settled.fetch_add(1, Ordering::Relaxed);
+                        this.directory.call_ended(call);
+                        let outcome = match facts.outcome {
+                            Outcome::Completed => "completed",
+                            Outcome::Failed(failure) => failure.kind.row().label,
+                        };
+                        let seconds: Vec<u64> =
+                            facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
+                        let total = record.total().to_string();
+                        tracing::info!(%call, outcome, ?seconds, total, "call settled");
+                        this.outbox.notify_one();
+                        Reply::Settled { call }
+                    }
+                    Err(error) => {
+                        this.failed("settle", call, &error);
+                        Reply::SettleFailed { call }
+                    }
+                };
+                this.inbox.fact(Fact::Reply(reply));
+            })
+        });
+    }
+
+    pub(crate) fn journal(&self, leg: JournalLeg) {
+        let this = self.clone();
+        let call = leg.leg.call;
+        self.calls.push(call, move || {
+            Box::pin(async move {
+                let store = this.store.clone();
+                let write = || store.journal(leg.clone());
+                this.insist("journal", call, write).await;
+            })
+        });
+    }
+
+    pub(crate) fn notify(&self, change: StateChange) {
+        let this = self.clone();
+        let call = change.leg.call;
+        self.calls.push(call, move || {
+            Box::pin(async move {
+                let store = this.store.clone();
+                this.insist("notify", call, || store.notify(change.clone())).await;
+                this.outbox.notify_one();
+            })
+        });
+    }
+
+    pub(crate) fn alive(&self, calls: Vec<CallId>, at: UnixMillis) {
+        let this = self.clone();
+        self.runtime.spawn(async move {
+            let count = calls.len();
+            if let Err(error) = this.store.alive(calls, at).await {
+                this.counts.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(count, %error, "proof of life was not written");
+            }
+        });
+    }
+
+    pub(crate) fn save_binding(&self, binding: Binding) {
+        self.directory.keep(&binding);
+        let this = self.clone();
+        self.users.push(binding.user.clone(), move || {
+            Box::pin(async move {
+                if let Err(error) = this.store.save_binding(binding).await {
+                    this.counts.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a registration was not written down");
+                }
+            })
+        });
+    }
+
+    pub(crate) fn drop_binding(&self, user: String, key: String) {
+        self.directory.forget(&user, &key);
+        let this = self.clone();
+        self.users.push(user.clone(), move || {
+            Box::pin(async move {
+                if let Err(error) = this.store.drop_binding(user, key).await {
+                    this.counts.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a registration was not taken out of the books");
+                }
+            })
+        });
+    }
+
+    /// Writes something that nobody waits for; tries again when the store is busy or away.
+    async fn insist<F>(&self, what: &'static str, call: CallId, mut write: impl FnMut() -> F)
+    where
+        F: Future<Output = billing::Result<()>>,
+    {
+        for _ in 1..TRIES {
+            match write().await {
+                Ok(()) => return,
+                Err(Error::Busy | Error::Unreachable(_)) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return self.failed(what, call, &error),
+            }
+        }
+        if let Err(error) = write().await {
+            self.failed(what, call, &error);
+        }
+    }
+
+    fn failed(&self, what: &'static str, call: CallId, error: &Error) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%call, %error, "the store did not {what}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Figures for Prometheus. Everything is read when somebody asks; nothing here counts by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use media::Media;
+use prometheus::{Encoder as _, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
+
+use crate::directory::Directory;
+use crate::driver::Gauges;
+use crate::inbox::Inbox;
+use crate::ledger::Ledger;
+use crate::net::NetCounts;
+use crate::outbox::OutboxGauge;
+
+/// Where the figures come from.
+pub(crate) struct Sources {
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) inbox: Inbox,
+    pub(crate) ledger: Ledger,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) net: Arc<NetCounts>,
+    pub(crate) media: Arc<Media>,
+    pub(crate) store: billing::Store,
+    pub(crate) outbox: Arc<OutboxGauge>,
+    pub(crate) started: Instant,
+}
+
+impl Sources {
+    /// The text of all figures. A figure that cannot be registered is left out and logged.
+    pub(crate) fn text(&self) -> String {
+        let page = Page { registry: Registry::new() };
+        self.calls(&page);
+        self.queues(&page);
+        self.network(&page);
+        self.media(&page);
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&page.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics cannot be written");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    fn calls(&self, page: &Page) {
+        let counts = self.gauges.counts();
+        let ledger = self.ledger.counts();
+        page.gauge("tandem_calls", "Calls that are not settled.", counts.calls as u64);
+        page.gauge("tandem_legs", "Legs that are not down.", counts.legs as u64);
+        page.gauge("tandem_leg_ports", "Legs that hold a media port.", counts.ports as u64);
+        page.gauge("tandem_registrations", "Registered contacts.", self.directory.binding_count() as u64);
+        page.gauge("tandem_sip_transactions", "SIP transactions.", counts.transactions as u64);
+        page.gauge("tandem_sip_sessions", "INVITE dialogs.", counts.sessions as u64);
+        page.gauge("tandem_timers", "Deadlines that are set.", counts.timers as u64);
+        page.labelled(
+            "tandem_calls_by_system",
+            "Live calls by the surface they came in by.",
+            "system",
+            self.directory.calls_by_dialect(),
+        );
+        page.count("tandem_calls_refused_total", "Calls refused at admission.", counts.refused);
+        page.count("tandem_calls_authorized_total", "Calls that the ledger allowed.", read(&ledger.granted));
+        page.count("tandem_calls_unpaid_total", "Calls that the ledger refused.", read(&ledger.refused));
+        page.count("tandem_calls_settled_total", "Calls settled.", read(&ledger.settled));
+        page.count("tandem_store_failures_total", "Writes that the store did not do.", read(&ledger.failures));
+    }
+
+    fn queues(&self, page: &Page) {
+        let (waiting, room) = self.inbox.depth();
+        page.gauge("tandem_queue_depth", "Messages that wait for the engine.", waiting as u64);
+        page.gauge("tandem_queue_room", "Messages that may wait for the engine.", room as u64);
+        page.gauge("tandem_facts_depth", "Facts that wait for the engine.", self.inbox.facts_waiting() as u64);
+        page.seconds(
+            "tandem_queue_age_seconds",
+            "How long the last message had waited.",
+            read(&self.gauges.queue_age_us),
+        );
+        let lost = self.inbox.counts();
+        page.count("tandem_queue_dropped_total", "Messages dropped because the queue was full.", read(&lost.dropped));
+        page.count("tandem_facts_lost_total", "Facts lost because their queue was full: a fault.", read(&lost.lost));
+        page.count("tandem_panics_total", "Steps of the engine that panicked: a fault.", read(&self.gauges.panics));
+        page.gauge("tandem_store_backlog", "Writes that wait for the store.", self.store.backlog() as u64);
+        page.gauge("tandem_ledger_lanes", "Calls and users with writes under way.", self.ledger.busy() as u64);
+        page.seconds(
+            "tandem_outbox_lag_seconds",
+            "How long the next notification has been due.",
+            self.outbox.lag_us(),
+        );
+        let up = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        page.seconds("tandem_uptime_seconds", "Time since the start.", up);
+    }
+
+    fn network(&self, page: &Page) {
+        let net = &self.net;
+        page.count("tandem_sip_received_udp_total", "SIP datagrams received.", read(&net.received_udp));
+        page.count("tandem_sip_received_tcp_total", "SIP messages received over TCP.", read(&net.received_tcp));
+        page.count("tandem_sip_sent_total", "SIP messages sent.", read(&net.sent));
+        page.count("tandem_sip_send_failed_total", "SIP messages that could not be sent.", read(&net.failed));
+        page.count("tandem_sip_send_congested_total", "SIP datagrams the socket had no room for.", read(&net.congested));
+        page.count("tandem_sip_handled_total", "SIP messages handled by the engine.", read(&self.gauges.messages));
+        page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
+        page.gauge("tandem_sip_connections", "SIP connections.", self.directory.connection_count() as u64);
+        page.count("tandem_sip_connections_cut_total", "SIP connections refused or cut.", read(&net.connections_cut));
+    }
+
+    fn media(&self, page: &Page) {
+        let media = self.media.counts();
+        page.gauge("tandem_media_legs", "Legs in the media plane.", media.legs);
+        page.gauge("tandem_ports_free", "Port pairs that are free.", media.free);
+        page.gauge("tandem_ports_quarantined", "Port pairs at rest.", media.quarantined);
+        page.gauge("tandem_recordings", "Recordings under way.", media.recordings);
+        page.count("tandem_rtp_received_total", "RTP packets received.", media.packets_received);
+        page.count("tandem_rtp_sent_total", "RTP packets sent.", media.packets_sent);
+        page.count("tandem_rtp_dropped_total", "RTP packets refused.", media.packets_dropped);
+        page.count("tandem_recorder_taps_lost_total", "Packets a recorder could not take.", media.taps_lost);
+        page.count("tandem_media_orders_lost_total", "Orders a media worker could not take.", media.orders_lost);
+    }
+}
+
+struct Page {
+    registry: Registry,
+}
+
+impl Page {
+    fn gauge(&self, name: &str, help: &str, value: u64) {
+        self.put(Gauge::new(name, help).map(|gauge| {
+            gauge.set(float(value));
+            Box::new(gauge) as _
+        }));
+    }
+
+    /// Prometheus counts time in seconds.
+    fn seconds(&self, name: &str, help: &str, micros: u64) {
+        self.put(Gauge::new(name, help).map(|gauge| {
+            gauge.set(float(micros) / 1e6);
+            Box::new(gauge) as _
+        }));
+    }
+
+    fn count(&self, name: &str, help: &str, value: u64) {
+        self.put(IntCounter::new(name, help).map(|counter| {
+            counter.inc_by(value);
+            Box::new(counter) as _
+        }));
+    }
+
+    fn labelled(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: std::collections::BTreeMap<&'static str, u64>,
+    ) {
+        self.put(GaugeVec::new(Opts::new(name, help), &[label]).map(|gauges| {
+            for (word, value) in values {
+                gauges.with_label_values(&[word]).set(float(value));
+            }
+            Box::new(gauges) as _
+        }));
+    }
+
+    fn put(&self, made: prometheus::Result<Box<dyn prometheus::core::Collector>>) {
+        if let Err(error) = made.and_then(|collector| self.registry.register(collector)) {
+            tracing::warn!(%error, "a metric was left out");
+        }
+    }
+}
+
+fn read(counter: &std::sync::atomic::AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only doubles")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

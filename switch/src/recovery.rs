@@ -1,0 +1,86 @@
+//! What the last process left behind: registrations, open calls, unfinished recordings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use billing::Store;
+use call::{Command, Reply};
+use facts::media::RecordedFile;
+use facts::{Binding, CallId};
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::inbox::{Fact, Inbox};
+
+/// Finishes recordings that were cut off, by the call whose name they bear.
+pub(crate) fn recordings(folder: &Path) -> BTreeMap<CallId, RecordedFile> {
+    let leftovers = match media::recover(folder) {
+        Ok(leftovers) => leftovers,
+        Err(error) => {
+            tracing::warn!(%error, folder = %folder.display(), "unfinished recordings stay as they are");
+            return BTreeMap::new();
+        }
+    };
+    for file in &leftovers.kept {
+        tracing::warn!(file, "an unfinished recording could not be put right");
+    }
+    leftovers
+        .recovered
+        .into_iter()
+        .filter_map(|file| call_of(&file.file).map(|call| (call, file)))
+        .collect()
+}
+
+/// A recording bears the 19 digits of its call in its name.
+fn call_of(file: &str) -> Option<CallId> {
+    let digits = |part: &&str| part.len() == 19 && part.bytes().all(|b| b.is_ascii_digit());
+    file.split(|c: char| !c.is_ascii_digit()).find(digits)?.parse().ok()
+}
+
+/// Gives the registrations of the last process to the engine and to the directory.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn bindings(
+    store: &Store,
+    inbox: &Inbox,
+    directory: &Directory,
+) -> billing::Result<()> {
+    let bindings: Vec<Binding> = store.bindings(clock::wall()).await?;
+    for binding in &bindings {
+        directory.keep(binding);
+    }
+    inbox.fact(Fact::Reply(Reply::Bindings(bindings)));
+    Ok(())
+}
+
+/// Gives the calls that were open to the engine, oldest first. Says how many.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn calls(
+    store: &Store,
+    inbox: &Inbox,
+    directory: &Directory,
+) -> billing::Result<usize> {
+    let open = store.open_calls().await?;
+    let count = open.len();
+    for call in open {
+        directory.call_began(call.call, call.command.dialect);
+        inbox.fact(Fact::Command(Command::Recover(Box::new(call))));
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_known_by_the_digits_of_its_call() {
+        let call = CallId(2_103_456_789_012_345_678);
+        assert_eq!(call_of("20261121/2103456789012345678-ab12cd34.mp3"), Some(call));
+        assert_eq!(call_of("ab/2103456789012345678.mp3"), Some(call));
+        assert_eq!(call_of("12345.mp3"), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Notices when the operator changed something, by whatever hand, and gives the engine a new snapshot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::Store;
+use call::Command;
+use tokio::sync::{Notify, watch};
+
+use crate::inbox::{Fact, Inbox};
+
+/// Time between looks: `tandem apply` runs in another process and cannot call us.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Looks until `stop`; `wake` shortens the wait.
+pub(crate) async fn watch(
+    store: Store,
+    inbox: Inbox,
+    mut known: u64,
+    wake: Arc<Notify>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = wake.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        match refreshed(&store, known).await {
+            Ok(Some(snapshot)) => {
+                known = snapshot.version;
+                tracing::info!(version = known, "new settings");
+                inbox.fact(Fact::Command(Command::Settings(Arc::new(snapshot))));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the settings could not be read"),
+        }
+    }
+}
+
+async fn refreshed(
+    store: &Store,
+    known: u64,
+) -> billing::Result<Option<facts::settings::Snapshot>> {
+    if store.settings_version().await? == known {
+        return Ok(None);
+    }
+    store.snapshot().await.map(Some)
+}
