@@ -122,7 +122,10 @@ impl Settings {
         Config::load(&self.sources()).map_err(|mistakes| {
             let count = mistakes.len();
             let plural = if count == 1 { "mistake" } else { "mistakes" };
-            complain(&format!("{count} {plural} in the settings:\n{}", document::listed(&mistakes)));
+            complain(&format!(
+                "{count} {plural} in the settings:\n{}",
+                document::listed(&mistakes)
+            ));
             ExitCode::from(2)
         })
     }

@@ -122,8 +122,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_messages_and_counts_them_but_keeps_facts() {
         let (inbox, outlet) = inbox(2);
-        let flow =
-            Flow::udp("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
+        let flow = Flow::udp("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
         for _ in 0..5 {
             inbox.datagram(flow, Bytes::from_static(b"x"));
             inbox.fact(Fact::FlowError(flow));

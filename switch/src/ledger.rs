@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use billing::{Error, SettleContext, Store};
 use call::Reply;
-use facts::media::RecordedFile;
 use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
+use facts::media::RecordedFile;
 use facts::{Binding, CallFacts, CallId, Outcome, StateChange, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -209,7 +209,13 @@ impl Ledger {
         let this = self.clone();
         self.users.push(binding.user.clone(), move || {
             Box::pin(async move {
-                if let Err(error) = this.store.save_binding(binding).await {
+                let row = billing::rows::Binding {
+                    extension: binding.user.clone(),
+                    contact: binding.key.clone(),
+                    expires: binding.expires,
+                    detail: serde_json::to_string(&binding).unwrap_or_default(),
+                };
+                if let Err(error) = this.store.save_binding(row).await {
                     this.counts.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "a registration was not written down");
                 }

@@ -48,7 +48,11 @@ impl Sources {
         page.gauge("tandem_calls", "Calls that are not settled.", counts.calls as u64);
         page.gauge("tandem_legs", "Legs that are not down.", counts.legs as u64);
         page.gauge("tandem_leg_ports", "Legs that hold a media port.", counts.ports as u64);
-        page.gauge("tandem_registrations", "Registered contacts.", self.directory.binding_count() as u64);
+        page.gauge(
+            "tandem_registrations",
+            "Registered contacts.",
+            self.directory.binding_count() as u64,
+        );
         page.gauge("tandem_sip_transactions", "SIP transactions.", counts.transactions as u64);
         page.gauge("tandem_sip_sessions", "INVITE dialogs.", counts.sessions as u64);
         page.gauge("tandem_timers", "Deadlines that are set.", counts.timers as u64);
@@ -59,28 +63,64 @@ impl Sources {
             self.directory.calls_by_dialect(),
         );
         page.count("tandem_calls_refused_total", "Calls refused at admission.", counts.refused);
-        page.count("tandem_calls_authorized_total", "Calls that the ledger allowed.", read(&ledger.granted));
-        page.count("tandem_calls_unpaid_total", "Calls that the ledger refused.", read(&ledger.refused));
+        page.count(
+            "tandem_calls_authorized_total",
+            "Calls that the ledger allowed.",
+            read(&ledger.granted),
+        );
+        page.count(
+            "tandem_calls_unpaid_total",
+            "Calls that the ledger refused.",
+            read(&ledger.refused),
+        );
         page.count("tandem_calls_settled_total", "Calls settled.", read(&ledger.settled));
-        page.count("tandem_store_failures_total", "Writes that the store did not do.", read(&ledger.failures));
+        page.count(
+            "tandem_store_failures_total",
+            "Writes that the store did not do.",
+            read(&ledger.failures),
+        );
     }
 
     fn queues(&self, page: &Page) {
         let (waiting, room) = self.inbox.depth();
         page.gauge("tandem_queue_depth", "Messages that wait for the engine.", waiting as u64);
         page.gauge("tandem_queue_room", "Messages that may wait for the engine.", room as u64);
-        page.gauge("tandem_facts_depth", "Facts that wait for the engine.", self.inbox.facts_waiting() as u64);
+        page.gauge(
+            "tandem_facts_depth",
+            "Facts that wait for the engine.",
+            self.inbox.facts_waiting() as u64,
+        );
         page.seconds(
             "tandem_queue_age_seconds",
             "How long the last message had waited.",
             read(&self.gauges.queue_age_us),
         );
         let lost = self.inbox.counts();
-        page.count("tandem_queue_dropped_total", "Messages dropped because the queue was full.", read(&lost.dropped));
-        page.count("tandem_facts_lost_total", "Facts lost because their queue was full: a fault.", read(&lost.lost));
-        page.count("tandem_panics_total", "Steps of the engine that panicked: a fault.", read(&self.gauges.panics));
-        page.gauge("tandem_store_backlog", "Writes that wait for the store.", self.store.backlog() as u64);
-        page.gauge("tandem_ledger_lanes", "Calls and users with writes under way.", self.ledger.busy() as u64);
+        page.count(
+            "tandem_queue_dropped_total",
+            "Messages dropped because the queue was full.",
+            read(&lost.dropped),
+        );
+        page.count(
+            "tandem_facts_lost_total",
+            "Facts lost because their queue was full: a fault.",
+            read(&lost.lost),
+        );
+        page.count(
+            "tandem_panics_total",
+            "Steps of the engine that panicked: a fault.",
+            read(&self.gauges.panics),
+        );
+        page.gauge(
+            "tandem_store_backlog",
+            "Writes that wait for the store.",
+            self.store.backlog() as u64,
+        );
+        page.gauge(
+            "tandem_ledger_lanes",
+            "Calls and users with writes under way.",
+            self.ledger.busy() as u64,
+        );
         page.seconds(
             "tandem_outbox_lag_seconds",
             "How long the next notification has been due.",
@@ -92,15 +132,43 @@ impl Sources {
 
     fn network(&self, page: &Page) {
         let net = &self.net;
-        page.count("tandem_sip_received_udp_total", "SIP datagrams received.", read(&net.received_udp));
-        page.count("tandem_sip_received_tcp_total", "SIP messages received over TCP.", read(&net.received_tcp));
+        page.count(
+            "tandem_sip_received_udp_total",
+            "SIP datagrams received.",
+            read(&net.received_udp),
+        );
+        page.count(
+            "tandem_sip_received_tcp_total",
+            "SIP messages received over TCP.",
+            read(&net.received_tcp),
+        );
         page.count("tandem_sip_sent_total", "SIP messages sent.", read(&net.sent));
-        page.count("tandem_sip_send_failed_total", "SIP messages that could not be sent.", read(&net.failed));
-        page.count("tandem_sip_send_congested_total", "SIP datagrams the socket had no room for.", read(&net.congested));
-        page.count("tandem_sip_handled_total", "SIP messages handled by the engine.", read(&self.gauges.messages));
+        page.count(
+            "tandem_sip_send_failed_total",
+            "SIP messages that could not be sent.",
+            read(&net.failed),
+        );
+        page.count(
+            "tandem_sip_send_congested_total",
+            "SIP datagrams the socket had no room for.",
+            read(&net.congested),
+        );
+        page.count(
+            "tandem_sip_handled_total",
+            "SIP messages handled by the engine.",
+            read(&self.gauges.messages),
+        );
         page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
-        page.gauge("tandem_sip_connections", "SIP connections.", self.directory.connection_count() as u64);
-        page.count("tandem_sip_connections_cut_total", "SIP connections refused or cut.", read(&net.connections_cut));
+        page.gauge(
+            "tandem_sip_connections",
+            "SIP connections.",
+            self.directory.connection_count() as u64,
+        );
+        page.count(
+            "tandem_sip_connections_cut_total",
+            "SIP connections refused or cut.",
+            read(&net.connections_cut),
+        );
     }
 
     fn media(&self, page: &Page) {
@@ -112,8 +180,16 @@ impl Sources {
         page.count("tandem_rtp_received_total", "RTP packets received.", media.packets_received);
         page.count("tandem_rtp_sent_total", "RTP packets sent.", media.packets_sent);
         page.count("tandem_rtp_dropped_total", "RTP packets refused.", media.packets_dropped);
-        page.count("tandem_recorder_taps_lost_total", "Packets a recorder could not take.", media.taps_lost);
-        page.count("tandem_media_orders_lost_total", "Orders a media worker could not take.", media.orders_lost);
+        page.count(
+            "tandem_recorder_taps_lost_total",
+            "Packets a recorder could not take.",
+            media.taps_lost,
+        );
+        page.count(
+            "tandem_media_orders_lost_total",
+            "Orders a media worker could not take.",
+            media.orders_lost,
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use crate::inbox::{Fact, Inbox};
 
 /// Finishes recordings that were cut off, by the call whose name they bear.
 pub(crate) fn recordings(folder: &Path) -> BTreeMap<CallId, RecordedFile> {
-    let leftovers = match media::recover(folder) {
+    let leftovers = match media::recorder::recover(folder) {
         Ok(leftovers) => leftovers,
         Err(error) => {
             tracing::warn!(%error, folder = %folder.display(), "unfinished recordings stay as they are");
@@ -46,7 +46,17 @@ pub(crate) async fn bindings(
     inbox: &Inbox,
     directory: &Directory,
 ) -> billing::Result<()> {
-    let bindings: Vec<Binding> = store.bindings(clock::wall()).await?;
+    let rows = store.bindings(clock::wall()).await?;
+    let bindings: Vec<Binding> = rows
+        .iter()
+        .filter_map(|row| match serde_json::from_str(&row.detail) {
+            Ok(binding) => Some(binding),
+            Err(error) => {
+                tracing::warn!(%error, "a registration cannot be read and is forgotten");
+                None
+            }
+        })
+        .collect();
     for binding in &bindings {
         directory.keep(binding);
     }

@@ -118,11 +118,8 @@ impl Running {
         let bound = net::bind(config).map_err(|error| StartError::Io(error.to_string()))?;
         let http = listen("http", config.http).await?;
         let admin = listen("admin", config.admin).await?;
-        let addresses = Addresses {
-            sip: bound.listeners.clone(),
-            http: local(&http)?,
-            admin: local(&admin)?,
-        };
+        let addresses =
+            Addresses { sip: bound.listeners.clone(), http: local(&http)?, admin: local(&admin)? };
         let admin_token = token::read_or_make(&config.token_file()).map_err(StartError::Io)?;
         let recordings = config.recordings_folder();
         make_folder(&recordings)?;
@@ -141,8 +138,9 @@ impl Running {
             stop: doors_stop.clone(),
         };
         let events = inbox.clone();
-        let media = Media::start(media_config(config), move |event| events.fact(Fact::Media(event)))
-            .map_err(io_error("the media plane"))?;
+        let media =
+            Media::start(&media_config(config), move |event| events.fact(Fact::Media(event)))
+                .map_err(io_error("the media plane"))?;
         let media = Arc::new(media);
         let wake = Arc::new(Notify::new());
         let ledger = Ledger::new(
@@ -236,8 +234,7 @@ impl Running {
             )),
         ];
         let push = PushConfig { delays: config.push_delays.clone(), ..PushConfig::default() };
-        let (lag, lag_store, lag_stop) =
-            (outbox_gauge, store.clone(), deliveries_stop.clone());
+        let (lag, lag_store, lag_stop) = (outbox_gauge, store.clone(), deliveries_stop.clone());
         let deliveries = vec![
             tokio::spawn(api::push::run(
                 store.clone(),
@@ -425,5 +422,5 @@ fn announce(config: &Config, addresses: &Addresses) {
     println!("admin  {}, token in {}", addresses.admin, config.token_file().display());
     println!("data   {}", config.data.display());
     println!("tandem ready {addresses} pid={}", std::process::id());
-    let _ = std::io::stdout().flush();
+    let _ = io::stdout().flush();
 }

@@ -255,9 +255,9 @@ impl Config {
 
     /// URL of the database.
     pub(crate) fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| {
-            format!("sqlite://{}", self.data.join("tandem.sqlite").display())
-        })
+        self.database
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", self.data.join("tandem.sqlite").display()))
     }
 
     /// Folder of finished recordings.
@@ -285,7 +285,13 @@ pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
     UdpSocket::bind(from)
         .and_then(|socket| socket.connect(to).and_then(|()| socket.local_addr()))
         .map_or_else(
-            |_| if bound.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() },
+            |_| {
+                if bound.is_ipv4() {
+                    [127, 0, 0, 1].into()
+                } else {
+                    [0, 0, 0, 0, 0, 0, 0, 1].into()
+                }
+            },
             |address| address.ip(),
         )
 }
@@ -331,15 +337,21 @@ mod tests {
     fn all_mistakes_of_all_sources_are_reported_together() {
         let file = "data = \"x\"\n[sip]\nudp = [\"nonsense\"]\nt1 = \"9 apples\"\nport = 1\n\n[rtp]\nports = \"9-3\"\n";
         let mistakes = load(file, &[("call.max", "many")]).unwrap_err();
-        for start in ["tandem.toml:3:", "tandem.toml:4:", "tandem.toml:5:", "tandem.toml:8:", "--set call.max:"]
-        {
+        for start in [
+            "tandem.toml:3:",
+            "tandem.toml:4:",
+            "tandem.toml:5:",
+            "tandem.toml:8:",
+            "--set call.max:",
+        ] {
             assert!(mistakes.iter().any(|m| m.starts_with(start)), "{start} in {mistakes:#?}");
         }
     }
 
     #[test]
     fn flags_beat_the_file_and_the_file_beats_the_defaults() {
-        let file = "[sip]\nudp = \"127.0.0.1:5070\"\nt1 = \"250ms\"\n[rtp]\nports = \"4000-4009\"\n";
+        let file =
+            "[sip]\nudp = \"127.0.0.1:5070\"\nt1 = \"250ms\"\n[rtp]\nports = \"4000-4009\"\n";
         let config = load(file, &[("sip.udp", "127.0.0.2:1,[::1]:2")]).unwrap();
         assert_eq!(config.sip_udp, ["127.0.0.2:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
         assert_eq!(config.timers.t1, Duration::from_millis(250));

@@ -30,9 +30,9 @@ pub(super) fn addresses(values: &[String]) -> Result<Vec<SocketAddr>, String> {
 
 /// `address:port`.
 pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
-    value
-        .parse()
-        .map_err(|_| format!("`{value}` is not an address and port like 127.0.0.1:5060 or [::1]:5060"))
+    value.parse().map_err(|_| {
+        format!("`{value}` is not an address and port like 127.0.0.1:5060 or [::1]:5060")
+    })
 }
 
 /// An address, with or without a port; without is port 0.
@@ -49,7 +49,8 @@ pub(super) fn duration(values: &[String]) -> Result<Duration, String> {
     let value = one(values)?;
     let split = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(split);
-    let number: u64 = number.parse().map_err(|_| format!("`{value}` is not a time like 500ms, 4s or 5m"))?;
+    let number: u64 =
+        number.parse().map_err(|_| format!("`{value}` is not a time like 500ms, 4s or 5m"))?;
     let scaled = match unit.trim() {
         "ms" => Some(Duration::from_millis(number)),
         "" | "s" => Some(Duration::from_secs(number)),

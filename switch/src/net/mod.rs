@@ -124,11 +124,10 @@ impl Net {
     }
 
     fn datagram(&self, transmit: &Transmit) -> bool {
-        let socket = self
-            .udp
-            .iter()
-            .find(|(local, _)| *local == transmit.flow.local)
-            .or_else(|| self.udp.iter().find(|(l, _)| l.is_ipv4() == transmit.flow.remote.is_ipv4()));
+        let socket =
+            self.udp.iter().find(|(local, _)| *local == transmit.flow.local).or_else(|| {
+                self.udp.iter().find(|(l, _)| l.is_ipv4() == transmit.flow.remote.is_ipv4())
+            });
         let Some((_, socket)) = socket else { return false };
         match socket.send_to(&transmit.bytes, transmit.flow.remote) {
             Ok(_) => true,

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -235,6 +234,8 @@ async fn read(mut reader: OwnedReadHalf, flow: Flow, shared: &mut Shared) -> &'s
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::Config;
     use crate::directory::Directory;
@@ -243,7 +244,9 @@ mod tests {
 
     const OPTIONS: &[u8] = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n";
 
-    fn shared(change: impl FnOnce(&mut Config)) -> (Shared, crate::inbox::Outlet, watch::Sender<bool>) {
+    fn shared(
+        change: impl FnOnce(&mut Config),
+    ) -> (Shared, crate::inbox::Outlet, watch::Sender<bool>) {
         let mut config = Config::default();
         change(&mut config);
         let (inbox, outlet) = inbox(64);

@@ -51,13 +51,12 @@ impl OperatorFile {
     /// These mistakes and those that the store found, each with its line.
     pub(crate) fn all_mistakes(&self, found: &[desired::Mistake]) -> Vec<Mistake> {
         let told = |path: &str| self.broken.iter().any(|broken| path.starts_with(&**broken));
-        let meant = found
-            .iter()
-            .filter(|mistake| !told(&mistake.path))
-            .map(|mistake| {
-                self.lines
-                    .mistake(&self.place(&mistake.path), format!("{}: {}", mistake.path, mistake.message))
-            });
+        let meant = found.iter().filter(|mistake| !told(&mistake.path)).map(|mistake| {
+            self.lines.mistake(
+                &self.place(&mistake.path),
+                format!("{}: {}", mistake.path, mistake.message),
+            )
+        });
         self.mistakes.iter().cloned().chain(meant).collect()
     }
 
@@ -142,11 +141,7 @@ impl OperatorFile {
         tariffs
     }
 
-    fn objects<T: DeserializeOwned>(
-        &mut self,
-        name: &str,
-        value: Spanned<DeValue<'_>>,
-    ) -> Vec<T> {
+    fn objects<T: DeserializeOwned>(&mut self, name: &str, value: Spanned<DeValue<'_>>) -> Vec<T> {
         let items = self.items(name, value);
         items
             .into_iter()
@@ -183,7 +178,7 @@ impl OperatorFile {
             self.wrong(&span, format!("{path}: must be a table"));
             return None;
         };
-        let mut filled: Vec<String> = Vec::new();
+        let (mut filled, mut removed) = (Vec::new(), Vec::new());
         for _ in 0..MISTAKES_MAX {
             let whole = Spanned::new(span.clone(), DeValue::Table(table.clone()));
             let error = match T::deserialize(ValueDeserializer::from(whole)) {
@@ -197,7 +192,9 @@ impl OperatorFile {
                 if filled.contains(&field) {
                     return None;
                 }
-                self.wrong(&span, format!("{path}: `{field}` is missing"));
+                if !removed.contains(&field) {
+                    self.wrong(&span, format!("{path}: `{field}` is missing"));
+                }
                 table.insert(
                     Spanned::new(0..0, Cow::Owned(field.clone())),
                     Spanned::new(0..0, DeValue::String(Cow::Borrowed(""))),
@@ -216,6 +213,7 @@ impl OperatorFile {
             };
             self.wrong(&at, format!("{path}.{culprit}: {}", plain(error.message())));
             table.remove(&*culprit);
+            removed.push(culprit);
         }
         None
     }

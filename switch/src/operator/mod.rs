@@ -68,8 +68,7 @@ pub(crate) async fn apply_text(
     // A file with mistakes of form is looked at for mistakes of meaning all the same: nobody wants to
     // hear of them one after the other.
     let dry = dry_run || !file.mistakes.is_empty();
-    let changes =
-        store.apply(&file.desired, clock::wall(), dry).await.map_err(Trouble::Store)?;
+    let changes = store.apply(&file.desired, clock::wall(), dry).await.map_err(Trouble::Store)?;
     let mistakes = file.all_mistakes(&changes.mistakes);
     if mistakes.is_empty() { Ok(changes) } else { Err(Trouble::Mistakes(mistakes)) }
 }
