@@ -1,0 +1,239 @@
+//! `media-load`: what carrying calls costs, next to the least it can cost.
+//!
+//! The measured side runs in a process of its own and is charged by the kernel's accounting over
+//! the plateau; loss and latency are the receiver's. The floor, a relay that does nothing but read
+//! and send, runs under the same load before and after, because only the ratio to it outlives the
+//! machine. The command prints one table; a run that the machine spoiled says so.
+
+#![allow(clippy::print_stdout, reason = "the table is the product")]
+
+mod generator;
+mod serve;
+mod sys;
+mod usage;
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use generator::{Account, FarEnds};
+use serve::Work;
+use usage::Machine;
+
+/// Measures the media plane.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    side: Option<Side>,
+    /// Calls at once, one run each.
+    #[arg(long, value_delimiter = ',', default_value = "100,400")]
+    calls: Vec<usize>,
+    /// What to measure.
+    #[arg(long, value_delimiter = ',', default_value = "floor,bridge,record,play,floor")]
+    work: Vec<Measured>,
+    /// Length of the plateau in seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Worker threads of the media plane.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+}
+
+/// The measured side; started by the command itself.
+#[derive(Subcommand)]
+enum Side {
+    /// Serves until standard input ends.
+    #[command(hide = true)]
+    Serve { work: Measured, calls: usize, workers: usize, folder: PathBuf, peers: Vec<SocketAddr> },
+}
+
+/// What a run measures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Measured {
+    /// Two sockets a call, epoll, one read and one send a packet.
+    Floor,
+    /// Bridged calls.
+    Bridge,
+    /// Bridged and recorded calls.
+    Record,
+    /// Sounds played to both legs.
+    Play,
+}
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Side::Serve { work, calls, workers, folder, peers }) = arguments.side {
+        let work = match work {
+            Measured::Floor => return serve::floor(calls, &peers),
+            Measured::Bridge => Work::Bridge,
+            Measured::Record => Work::Record,
+            Measured::Play => Work::Play,
+        };
+        return serve::plane(calls, work, workers, &peers, &folder);
+    }
+    println!("one-way PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
+    println!(
+        "{:>8} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
+        "work",
+        "calls",
+        "%core/100",
+        "x floor",
+        "received",
+        "lost",
+        "p50 µs",
+        "p99 µs",
+        "kB/call",
+        "idle%",
+        "steal%"
+    );
+    for calls in &arguments.calls {
+        let mut floor = None;
+        for work in &arguments.work {
+            let figures = run(&arguments, *work, *calls)?;
+            if *work == Measured::Floor {
+                floor.get_or_insert(figures.cpu);
+            }
+            figures.print(*work, *calls, floor);
+        }
+    }
+    Ok(())
+}
+
+/// What a run found.
+struct Figures {
+    /// Per cent of a core per 100 calls.
+    cpu: f64,
+    kilobytes: f64,
+    idle: f64,
+    stolen: f64,
+    seconds: f64,
+    plateau: u64,
+    account: Account,
+}
+
+impl Figures {
+    fn print(&self, work: Measured, calls: usize, floor: Option<f64>) {
+        let account = &self.account;
+        let name = format!("{work:?}").to_lowercase();
+        let ratio = floor.map_or("-".into(), |floor| format!("{:.2}", self.cpu / floor));
+        let mut notes = Vec::new();
+        if self.stolen > 5.0 {
+            notes.push("spoiled: time was stolen".to_owned());
+        }
+        if self.idle < 3.0 {
+            notes.push("spoiled: no idle time".to_owned());
+        }
+        if account.unsent > 0 {
+            notes.push(format!("{} unsent", account.unsent));
+        }
+        if account.disordered > 0 {
+            notes.push(format!("{} out of order", account.disordered));
+        }
+        if account.late_ticks > 0 {
+            let share = account.late_ticks as f64 / (self.seconds * 40.0);
+            notes.push(format!("generator late {share:.1} %"));
+        }
+        let silent = work == Measured::Play;
+        let text = |value: u64| if silent { "-".to_owned() } else { value.to_string() };
+        println!(
+            "{name:>8} {calls:>6} {:>10.2} {ratio:>7} {:>9} {:>6} {:>7} {:>7} {:>9.1} {:>6.1} {:>6.1}  {}",
+            self.cpu,
+            self.plateau,
+            text(account.lost),
+            text(account.p50_us),
+            text(account.p99_us),
+            self.kilobytes,
+            self.idle,
+            self.stolen,
+            notes.join(", ")
+        );
+    }
+}
+
+/// The measured process.
+struct Served {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Served {
+    fn start(arguments: &[String]) -> io::Result<Served> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let input = child.stdin.take();
+        let output = child.stdout.take().map(BufReader::new);
+        let output = output.ok_or_else(|| io::Error::other("no output"))?;
+        Ok(Served { child, input, output })
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    fn go(&mut self) -> io::Result<()> {
+        match &mut self.input {
+            Some(input) => input.write_all(b"go\n"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figures> {
+    let folder = tempfile::tempdir()?;
+    let far_ends = FarEnds::new()?;
+    let mut command = vec!["serve".to_owned(), format!("{work:?}").to_lowercase()];
+    command.extend([calls.to_string(), arguments.workers.to_string()]);
+    command.push(folder.path().display().to_string());
+    command.extend(far_ends.addresses()?.iter().map(ToString::to_string));
+    let mut served = Served::start(&command)?;
+    served.line()?;
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = served.child.id();
+    let empty = usage::resident(pid)?;
+    served.go()?;
+    let ports: Vec<u16> =
+        served.line()?.split_whitespace().filter_map(|port| port.parse().ok()).collect();
+    if ports.len() != 2 * calls {
+        return Err(io::Error::other("the measured side did not start"));
+    }
+    let load = far_ends.start(&ports, work == Measured::Play)?;
+    std::thread::sleep(Duration::from_secs(2));
+    load.measure(true);
+    let (cpu, machine, received) = (usage::cpu_seconds(pid)?, Machine::read()?, load.received());
+    let start = std::time::Instant::now();
+    std::thread::sleep(Duration::from_secs(arguments.seconds));
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu = usage::cpu_seconds(pid)? - cpu;
+    let (idle, stolen) = Machine::read()?.since(&machine);
+    let plateau = load.received() - received;
+    let resident = usage::resident(pid)?;
+    load.measure(false);
+    let account = load.end();
+    let per_hundred = 100.0 / calls as f64;
+    Ok(Figures {
+        cpu: cpu / seconds * 100.0 * per_hundred,
+        kilobytes: resident.saturating_sub(empty) as f64 / 1024.0 / calls as f64,
+        idle,
+        stolen,
+        seconds,
+        plateau,
+        account,
+    })
+}

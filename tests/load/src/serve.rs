@@ -1,0 +1,157 @@
+//! The measured side, in a process of its own: the floor, or the media plane.
+//!
+//! Both bind two ports a call on loopback, print `idle`, set up when a line comes, print one line of
+//! ports (`A B A B …`), and carry packets until their standard input closes.
+
+use std::io::{self, BufRead, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use facts::media::{
+    Codec, Direction, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup, Tone,
+};
+use facts::{CallId, LegId, LegNo};
+use media::{Media, MediaConfig};
+
+use crate::sys;
+
+const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// What the media plane is to do with its calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Work {
+    /// Join both legs.
+    Bridge,
+    /// Join and record.
+    Record,
+    /// Play to both legs.
+    Play,
+}
+
+/// The addresses that a call's far ends have: one of few sockets a side.
+fn far_ends(peers: &[SocketAddr], call: usize) -> [SocketAddr; 2] {
+    let half = peers.len() / 2;
+    [peers[call % half], peers[half + call % half]]
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn wait_for_line() -> io::Result<()> {
+    io::stdin().lock().read_line(&mut String::new()).map(drop)
+}
+
+fn wait_for_end() -> io::Result<()> {
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
+}
+
+/// The least a relay in user space can do: two sockets a call, epoll, one read, one send.
+pub(crate) fn floor(calls: usize, peers: &[SocketAddr]) -> io::Result<()> {
+    sys::raise_file_limit()?;
+    say("idle")?;
+    wait_for_line()?;
+    let mut poller = sys::Poller::new()?;
+    let mut sockets = Vec::new();
+    let mut ports = String::new();
+    for call in 0..calls {
+        for far_end in far_ends(peers, call) {
+            let socket = UdpSocket::bind((HOME, 0))?;
+            socket.set_nonblocking(true)?;
+            poller.watch(&socket, sockets.len())?;
+            ports.push_str(&format!("{} ", socket.local_addr()?.port()));
+            sockets.push((socket, far_end));
+        }
+    }
+    say(&ports)?;
+    std::thread::spawn(move || -> io::Result<()> {
+        let mut buffer = [0; 2048];
+        loop {
+            for token in poller.wait(Duration::from_secs(1)) {
+                let Ok((len, _)) = sockets[token].0.recv_from(&mut buffer) else { continue };
+                let (out, to) = &sockets[token ^ 1];
+                let _ = out.send_to(&buffer[..len], to);
+            }
+        }
+    });
+    wait_for_end()
+}
+
+/// The media plane behind its own handle.
+pub(crate) fn plane(
+    calls: usize,
+    work: Work,
+    workers: usize,
+    peers: &[SocketAddr],
+    folder: &Path,
+) -> io::Result<()> {
+    let (send, events) = channel();
+    let config = MediaConfig {
+        bind: IpAddr::V4(HOME),
+        advertised: IpAddr::V4(HOME),
+        ports: 20_000..=32_767,
+        quarantine: Duration::from_secs(5),
+        workers,
+        recordings: folder.to_path_buf(),
+        prompts: None,
+    };
+    let media = Media::start(&config, move |event| {
+        let _ = send.send(event);
+    })?;
+    say("idle")?;
+    wait_for_line()?;
+    let mut ports = String::new();
+    for call in 0..calls {
+        let id = CallId((call as u64 + 1) << 12);
+        let [a, b] = [LegId::new(id, LegNo::A), LegId::new(id, LegNo::B)];
+        for (leg, far_end) in [a, b].into_iter().zip(far_ends(peers, call)) {
+            media.order(MediaCommand::Open { leg });
+            ports.push_str(&format!("{} ", opened(&events)?));
+            media.order(MediaCommand::Setup { leg, setup: setup(far_end) });
+        }
+        for (leg, other) in [(a, b), (b, a)] {
+            let source = match work {
+                Work::Bridge | Work::Record => Source::Leg(other),
+                Work::Play => Source::Tone(Tone::Busy),
+            };
+            media.order(MediaCommand::Hear { leg, source });
+        }
+        if work == Work::Record {
+            let file = format!("{call}.mp3");
+            media.order(MediaCommand::Record { call: id, left: a, right: b, file });
+        }
+    }
+    say(&ports)?;
+    wait_for_end()?;
+    media.stop();
+    Ok(())
+}
+
+fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
+    loop {
+        match events.recv_timeout(Duration::from_secs(10)) {
+            Ok(MediaEvent::Opened { local, .. }) => return Ok(local.port()),
+            Ok(MediaEvent::OpenFailed { .. }) => return Err(io::Error::other("no port")),
+            Ok(_) => {}
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}
+
+fn setup(remote: SocketAddr) -> StreamSetup {
+    let map = PayloadMap { audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)], event: Some(101) };
+    StreamSetup {
+        remote,
+        remote_rtcp: None,
+        rtcp_mux: false,
+        send: map.clone(),
+        receive: map,
+        direction: Direction::SendReceive,
+        ptime_ms: 20,
+        silence: Some(Duration::from_secs(60)),
+    }
+}

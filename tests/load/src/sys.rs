@@ -1,0 +1,186 @@
+//! Batched datagrams and epoll: what the standard library does not offer. The only `unsafe` here.
+
+#![allow(unsafe_code, reason = "system calls without a safe wrapper; each states why it is sound")]
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// Datagrams of one batch at most.
+pub(crate) const BATCH: usize = 64;
+/// Octets of a datagram: an RTP header and 20 ms of G.711.
+pub(crate) const DATAGRAM: usize = 172;
+
+/// Datagrams to send in one system call, or received by one.
+pub(crate) struct Batch {
+    bytes: Vec<[u8; DATAGRAM]>,
+    addresses: Vec<libc::sockaddr_in>,
+    lengths: Vec<usize>,
+    filled: usize,
+}
+
+impl Batch {
+    pub(crate) fn new() -> Batch {
+        let nowhere = raw(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        Batch {
+            bytes: vec![[0; DATAGRAM]; BATCH],
+            addresses: vec![nowhere; BATCH],
+            lengths: vec![0; BATCH],
+            filled: 0,
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled == BATCH
+    }
+
+    /// The next datagram, to be filled in.
+    pub(crate) fn push(&mut self, to: SocketAddrV4) -> &mut [u8; DATAGRAM] {
+        let at = self.filled;
+        self.filled += 1;
+        self.addresses[at] = raw(to);
+        self.lengths[at] = DATAGRAM;
+        &mut self.bytes[at]
+    }
+
+    /// All datagrams filled in so far.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; DATAGRAM]> {
+        self.bytes[..self.filled].iter_mut()
+    }
+
+    /// Sends all; returns how many the system did not take.
+    pub(crate) fn send(&mut self, socket: &UdpSocket) -> usize {
+        let (mut vectors, mut heads) = self.heads(self.filled);
+        let _ = &mut vectors;
+        let (count, fd) = (self.filled as u32, socket.as_raw_fd());
+        // SAFETY: `heads` holds `count` headers whose pointers lead into `bytes`, `addresses` and
+        // `vectors`, all of which live across the call and are not moved.
+        let sent = unsafe { libc::sendmmsg(fd, heads.as_mut_ptr(), count, 0) };
+        let refused = self.filled - usize::try_from(sent).unwrap_or(0);
+        self.filled = 0;
+        refused
+    }
+
+    /// Receives what is there without waiting; the datagrams.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> impl Iterator<Item = &[u8]> {
+        let (mut vectors, mut heads) = self.heads(BATCH);
+        let _ = &mut vectors;
+        let fd = socket.as_raw_fd();
+        let flags = libc::MSG_DONTWAIT;
+        // SAFETY: as in `send`; the kernel writes at most DATAGRAM octets behind each vector.
+        let n = unsafe {
+            libc::recvmmsg(fd, heads.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
+        };
+        let n = usize::try_from(n).unwrap_or(0);
+        for (length, head) in self.lengths.iter_mut().zip(&heads).take(n) {
+            *length = head.msg_len as usize;
+        }
+        self.bytes.iter().zip(&self.lengths).take(n).map(|(bytes, len)| &bytes[..*len])
+    }
+
+    fn heads(&mut self, count: usize) -> (Vec<libc::iovec>, Vec<libc::mmsghdr>) {
+        let mut vectors: Vec<libc::iovec> = self.bytes[..count]
+            .iter_mut()
+            .map(|bytes| libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: DATAGRAM })
+            .collect();
+        let heads = (0..count)
+            .map(|i| {
+                // SAFETY: all zeros is a valid msghdr: null pointers and lengths of zero.
+                let mut head: libc::mmsghdr = unsafe { std::mem::zeroed() };
+                head.msg_hdr.msg_name = (&raw mut self.addresses[i]).cast();
+                head.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
+                head.msg_hdr.msg_iov = &raw mut vectors[i];
+                head.msg_hdr.msg_iovlen = 1;
+                head
+            })
+            .collect();
+        (vectors, heads)
+    }
+}
+
+fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+        sin_zero: [0; 8],
+    }
+}
+
+/// A level-triggered epoll set.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    ready: Vec<libc::epoll_event>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Poller> {
+        // SAFETY: takes no pointer; the result is checked.
+        let fd = check(unsafe { libc::epoll_create1(0) })?;
+        // SAFETY: `fd` was just opened and nobody else owns it.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Poller { epoll, ready: vec![libc::epoll_event { events: 0, u64: 0 }; 256] })
+    }
+
+    pub(crate) fn watch(&self, socket: &UdpSocket, token: usize) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token as u64 };
+        let (epoll, fd) = (self.epoll.as_raw_fd(), socket.as_raw_fd());
+        // SAFETY: the kernel only reads `event`.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Tokens of what is ready.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> impl Iterator<Item = usize> {
+        let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let (room, epoll) = (self.ready.len() as i32, self.epoll.as_raw_fd());
+        // SAFETY: the kernel writes at most `room` events, which is the length of `ready`.
+        let n = unsafe { libc::epoll_wait(epoll, self.ready.as_mut_ptr(), room, ms) };
+        let n = usize::try_from(n).unwrap_or(0);
+        self.ready[..n].iter().map(|event| event.u64 as usize)
+    }
+}
+
+/// Asks for a large receive buffer; the system may grant less. `SO_RCVBUFFORCE` needs privilege,
+/// so the plain option follows.
+pub(crate) fn large_buffer(socket: &UdpSocket) {
+    let size: libc::c_int = 16 << 20;
+    for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
+        let (fd, len) = (socket.as_raw_fd(), size_of::<libc::c_int>() as u32);
+        // SAFETY: the kernel reads one int.
+        let done = unsafe {
+            libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const size).cast(), len)
+        };
+        if done == 0 {
+            return;
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one.
+pub(crate) fn raise_file_limit() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit, which `limit` is.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel only reads `limit`.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    Ok(())
+}
+
+/// Clock ticks a second, the unit of `/proc/PID/stat`.
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: takes no pointer.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100)
+}
+
+/// Octets of a page, the unit of `/proc/PID/statm`.
+pub(crate) fn page_octets() -> u64 {
+    // SAFETY: takes no pointer.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
