@@ -34,6 +34,7 @@ use rtp::rtcp::NtpClock;
 
 use counters::Counters;
 use ports::Pool;
+use prompt::Store;
 use recorder::{Recorder, RecorderConfig};
 use sound::Library;
 use worker::{Bell, Events, Inbox, Order, Parts, Worker};
@@ -122,7 +123,11 @@ impl Media {
         let files = poll::raise_file_limit()?;
         tracing::debug!(files, "limit of open files");
         let events: Events = Arc::new(events);
-        let library = Arc::new(Library::new());
+        let (prompts, refused) = Store::open(config.prompts.as_deref());
+        for file in &refused {
+            tracing::warn!(path = %file.path.display(), error = %file.error, "not an announcement");
+        }
+        let library = Arc::new(Library::new(prompts));
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let folder = config.recordings.clone();
         let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };

@@ -9,6 +9,8 @@ use audio::g711;
 use audio::tone::{Cadence, Generator};
 use facts::media::{Codec, Prompt, Tone};
 
+use crate::prompt::Store;
+
 /// Octets of 20 ms of G.711.
 pub(crate) const FRAME: usize = audio::FRAME;
 
@@ -19,6 +21,7 @@ pub(crate) type Frame = [u8; FRAME];
 #[derive(Debug)]
 pub(crate) struct Library {
     tones: Vec<(Tone, Codec, Arc<[Frame]>)>,
+    prompts: Store,
 }
 
 /// What a leg plays: where it stands, and when the next packet is due.
@@ -57,6 +60,11 @@ impl Sound {
         Sound { what, repeat, frames: None, at: 0, due: None }
     }
 
+    /// A payload of it was written.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.at > 0
+    }
+
     /// Writes the next packet's payload.
     pub(crate) fn step(&mut self, library: &Library, codec: Codec, payload: &mut [u8]) -> Step {
         if self.frames.as_ref().is_none_or(|(fetched, _)| *fetched != codec) {
@@ -80,14 +88,14 @@ impl Sound {
 }
 
 impl Library {
-    pub(crate) fn new() -> Library {
+    pub(crate) fn new(prompts: Store) -> Library {
         let mut tones = Vec::new();
         for tone in [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning] {
             for codec in [Codec::Pcmu, Codec::Pcma] {
                 tones.push((tone, codec, render(tone, codec)));
             }
         }
-        Library { tones }
+        Library { tones, prompts }
     }
 
     fn fetch(&self, what: &What, codec: Codec) -> Option<Arc<[Frame]>> {
@@ -96,7 +104,7 @@ impl Library {
                 let found = self.tones.iter().find(|(t, c, _)| t == tone && *c == codec);
                 found.map(|(_, _, frames)| frames.clone())
             }
-            What::Prompt(_) => None,
+            What::Prompt(Prompt { name, language }) => self.prompts.frames(name, language, codec),
         }
     }
 }
@@ -136,7 +144,7 @@ mod tests {
 
     #[test]
     fn ring_back_is_one_second_in_five_and_comes_round() {
-        let library = Library::new();
+        let library = Library::new(Store::default());
         let mut sound = Sound::new(What::Tone(Tone::RingBack), true);
         let mut loud = Vec::new();
         for _ in 0..500 {
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn once_through_ends_and_other_packet_times_cover_the_same_sound() {
-        let library = Library::new();
+        let library = Library::new(Store::default());
         for (ptime, packets) in [(10, 20), (20, 10), (30, 7)] {
             let mut sound = Sound::new(What::Tone(Tone::Warning), false);
             let mut payload = vec![0; ptime * 8];
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_change_of_coding_in_mid_sound_goes_on_where_it_stood() {
-        let library = Library::new();
+        let library = Library::new(Store::default());
         let mut sound = Sound::new(What::Tone(Tone::Busy), true);
         let (mut a, mut b) = ([0; 160], [0; 160]);
         for _ in 0..17 {

@@ -50,6 +50,9 @@ impl Worker {
             };
             if play(now, grid, seat, &self.parts.library, buffer, &mut self.tally) == Played::Over {
                 let leg = seat.id;
+                if seat.sound().is_some_and(|sound| !sound.has_begun()) {
+                    tracing::warn!(%leg, "there is no such sound");
+                }
                 end(seat);
                 self.event(MediaEvent::Played { leg });
             }

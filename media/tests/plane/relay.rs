@@ -218,6 +218,46 @@ fn a_silent_owner_sends_nothing_and_a_prompt_that_is_missing_ends_at_once() {
 }
 
 #[test]
+fn a_prompt_is_played_whole_once_and_then_nothing() {
+    let w = World::new(21_200, 20, |config| {
+        let folder = config.recordings.with_file_name("prompts");
+        std::fs::create_dir_all(folder.join("en")).unwrap();
+        std::fs::write(folder.join("en/hello.wav"), wav(30 * 160 + 17)).unwrap();
+        config.prompts = Some(folder);
+    });
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, only(8, Codec::Pcma)));
+    a.say(8, &[1; 160]);
+    let prompt = facts::media::Prompt { name: "hello".into(), language: "en".into() };
+    w.hear(A, Source::Prompt(prompt));
+    let heard = a.listen(ms(900));
+    assert_eq!(w.next(), MediaEvent::Played { leg: A });
+    assert_eq!(heard.len(), 31);
+    assert!(heard.iter().all(|packet| packet.payload_type == 8 && packet.payload.len() == 160));
+    // A loud square wave from the first sample to the last; the rest of the last frame is silence.
+    let loud = |code: &u8| audio::g711::alaw_to_linear(*code).unsigned_abs() > 7_000;
+    assert!(heard[..30].iter().all(|packet| packet.payload.iter().all(loud)), "case 10");
+    assert_eq!(heard[30].payload.iter().filter(|code| loud(code)).count(), 17);
+}
+
+/// Eight thousand 16-bit samples a second: a square wave of 500 Hz.
+fn wav(samples: u32) -> Vec<u8> {
+    let mut out = b"RIFF".to_vec();
+    out.extend((36 + 2 * samples).to_le_bytes());
+    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    out.extend(8_000_u32.to_le_bytes());
+    out.extend(16_000_u32.to_le_bytes());
+    out.extend(b"\x02\0\x10\0data");
+    out.extend((2 * samples).to_le_bytes());
+    for n in 0..samples {
+        let sample: i16 = if n / 8 % 2 == 0 { 8_000 } else { -8_000 };
+        out.extend(sample.to_le_bytes());
+    }
+    out
+}
+
+#[test]
 fn silence_of_the_far_end_is_told_once() {
     let w = World::new(20_800, 20, |_| {});
     let a = Phone::new(1);
