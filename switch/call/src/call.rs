@@ -322,13 +322,18 @@ impl Call {
     pub(crate) fn turn_away(&mut self, w: &mut World, kind: Kind) {
         let release = Release { by: Side::Platform, failure: Some(ours(kind)) };
         self.with(LegNo::A, |leg, trace| leg.release(w, trace, release));
+        self.close(w);
     }
 
     fn recorded(&mut self, w: &mut World, file: Option<RecordedFile>) {
-        self.recording = match file {
-            Some(file) => Recording::Done(file),
-            None => Recording::None,
-        };
+        match (&self.recording, file) {
+            (Recording::Running | Recording::Closing, Some(file)) => {
+                self.recording = Recording::Done(file);
+            }
+            (Recording::Running | Recording::Closing, None) => self.recording = Recording::None,
+            // One word on a recording is enough.
+            (Recording::None | Recording::Done(_), _) => {}
+        }
         self.close(w);
     }
 
@@ -418,12 +423,17 @@ impl Call {
 
     /// Takes the steps to the record that can be taken now.
     fn close(&mut self, w: &mut World) {
-        if !matches!(self.phase, Phase::Live | Phase::Closing) || !self.plan.flow.ending() {
-            return;
-        }
-        if self.recording == Recording::Running {
+        let ending = self.plan.flow.ending();
+        // Before the ports close: the file ends where the conversation did.
+        if ending && self.recording == Recording::Running {
             self.recording = Recording::Closing;
             w.media(MediaCommand::StopRecording { call: self.id });
+        }
+        for leg in self.legs.iter_mut().flatten() {
+            leg.close(w);
+        }
+        if !ending || !matches!(self.phase, Phase::Live | Phase::Closing) {
+            return;
         }
         if !self.legs.iter().flatten().all(Leg::is_down) {
             return;

@@ -473,3 +473,92 @@ impl Sim {
         self.record()
     }
 }
+
+/// An answer to the latest INVITE at B, by hand: from a branch of our choice.
+fn from_branch(sim: &mut Sim, status: &str, tag: &str, port: Option<u16>) {
+    let invite = sim.far("b").last("INVITE").clone();
+    let line = |name: sip::wire::HeaderName| {
+        String::from_utf8(invite.header(name).unwrap().to_vec()).unwrap()
+    };
+    use sip::wire::HeaderName as H;
+    let sdp = port.map(|port| sdp_of("b").replace("30000", &port.to_string())).unwrap_or_default();
+    let message = format!(
+        "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+         Contact: <sip:b@192.0.2.2:5060>\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{sdp}",
+        line(H::Via),
+        line(H::From),
+        line(H::To),
+        line(H::CallId),
+        line(H::CSeq),
+        sdp.len(),
+    );
+    sim.raw(CARRIER_B, &message.replace("\r\n", "\n"));
+}
+
+#[test]
+fn a25_forked_early_media_is_kept_apart_by_branch() {
+    let mut sim = Sim::new();
+    sim.far("b").muted = true;
+    sim.up_to_b();
+    let b = sim.leg(B);
+    let heard_from = |sim: &Sim| {
+        sim.media.iter().rev().find_map(|command| match command {
+            MediaCommand::Setup { leg, setup } if *leg == b => Some(setup.remote.port()),
+            _ => None,
+        })
+    };
+    from_branch(&mut sim, "183 Session Progress", "one", Some(30_000));
+    from_branch(&mut sim, "183 Session Progress", "two", Some(40_000));
+    assert_eq!(heard_from(&sim), Some(30_000), "the first branch goes on being heard");
+    from_branch(&mut sim, "200 OK", "two", None);
+    assert_eq!(sim.engine.live()[0].state, "bridged");
+    assert_eq!(heard_from(&sim), Some(40_000), "its answer came in its own 183");
+    sim.hang_up("a");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+}
+
+#[test]
+fn case_67_completed_is_said_once_whoever_hangs_up_first() {
+    for (name, by) in [("a", Side::Caller), ("b", Side::Callee)] {
+        let mut sim = Sim::new();
+        sim.up_to_bridge();
+        sim.advance(s(9));
+        sim.hang_up(name);
+        assert_eq!(sim.record().outcome, Outcome::Completed);
+        assert_eq!(sim.record().released_by, by);
+        assert!(sim.record().legs.iter().all(|leg| leg.released_by == Some(by)));
+        assert!(sim.record().legs.iter().all(|leg| leg.failure.is_none() && leg.q850 == Some(16)));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_recording_is_closed_before_the_ports_and_a_late_word_on_it_changes_nothing() {
+    let mut sim = Sim::new();
+    let mut command = callback();
+    command.record = true;
+    sim.place(command);
+    sim.pick_up("a");
+    sim.pick_up("b");
+    sim.hang_up("b");
+    let at = |wanted: fn(&MediaCommand) -> bool| sim.media.iter().position(wanted).unwrap();
+    let stop = at(|c| matches!(c, MediaCommand::StopRecording { .. }));
+    assert!(stop < at(|c| matches!(c, MediaCommand::Close { .. })));
+    assert!(sim.record().recording.is_some());
+
+    // A media plane that never says how the recording went: the call is on record without it.
+    let mut sim = Sim::new();
+    let mut command = callback();
+    command.record = true;
+    sim.place(command);
+    sim.pick_up("a");
+    sim.pick_up("b");
+    sim.media_answers = false;
+    sim.hang_up("a");
+    sim.advance(s(4));
+    assert!(sim.settled.is_empty());
+    sim.advance(s(2));
+    assert_eq!(sim.record().recording, None);
+    assert_eq!(sim.engine.counts().calls, 0);
+}

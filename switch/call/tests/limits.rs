@@ -419,6 +419,43 @@ fn a_call_of_the_last_process_is_ended_and_billed_to_its_last_proof_of_life() {
 }
 
 #[test]
+fn the_sequence_of_states_goes_on_after_a_crash_at_any_edge() {
+    type Act = fn(&mut Sim);
+    let edges: [Act; 4] = [
+        |_| {},
+        |sim| sim.ring("a", 180, None),
+        |sim| sim.pick_up("a"),
+        |sim| {
+            sim.pick_up("a");
+            sim.ring("b", 183, None);
+        },
+    ];
+    for edge in edges {
+        let mut sim = Sim::new();
+        sim.place(callback());
+        edge(&mut sim);
+        let told = sim.notes.len();
+        let mut open = OpenCall {
+            call: sim.leg(A).call,
+            command: callback(),
+            placed: sim.authorizations[0].at,
+            legs: Vec::new(),
+            alive: sim.now.wall,
+        };
+        for entry in &sim.journal {
+            open.legs.retain(|leg| leg.leg != entry.leg);
+            open.legs.push(entry.clone());
+        }
+        sim.engine = call::Engine::new(engine_config(), Arc::new(sim.snapshot.clone()), sim.now);
+        sim.command(Command::Recover(Box::new(open)));
+        let sequence: Vec<u32> = sim.notes.iter().map(|note| note.sequence).collect();
+        assert!(sequence.len() > told);
+        assert_eq!(sequence, (0..u32::try_from(sequence.len()).unwrap()).collect::<Vec<_>>());
+        assert_eq!(sim.record().released_by, Side::Platform);
+    }
+}
+
+#[test]
 fn a_call_of_the_last_process_that_was_over_keeps_its_outcome() {
     let mut sim = Sim::new();
     sim.ledger.settles = false;

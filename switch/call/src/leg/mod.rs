@@ -167,6 +167,14 @@ impl Leg {
         }
     }
 
+    /// Gives the media port of a leg that is down back.
+    pub(crate) fn close(&mut self, w: &mut World) {
+        if self.is_down() && matches!(self.port, Port::Opening | Port::Open(_)) {
+            self.port = Port::Closing;
+            w.media(MediaCommand::Close { leg: self.id });
+        }
+    }
+
     /// Changes what the leg hears.
     pub(crate) fn hear(&mut self, w: &mut World, what: Hear, language: &str) {
         let prompt_timer = Key::leg(self.id, Timer::Prompt);
@@ -231,10 +239,6 @@ impl Leg {
         w.timers.cancel_leg(self.id);
         if let Some(trunk) = self.trunk.take() {
             w.trunk_legs.leave(trunk, self.id);
-        }
-        if matches!(self.port, Port::Opening | Port::Open(_)) {
-            self.port = Port::Closing;
-            w.media(MediaCommand::Close { leg: self.id });
         }
         let facts = &mut self.facts;
         facts.paid_until = self.credit.paid();

@@ -124,16 +124,17 @@ impl Leg {
         let Stage::Inviting(inviting) = &mut self.stage else {
             return None;
         };
-        let first = !std::mem::replace(&mut inviting.rang, true);
-        if first {
+        let rings = code == 180 && self.facts.alerting.is_none();
+        if rings {
+            self.facts.alerting = Some(now);
+        }
+        if !std::mem::replace(&mut inviting.rang, true) {
             self.facts.progress = Some(now);
+            // After a restart the sequence of states goes on from what is written here.
+            self.journal(w, None);
             trace.notify(w, &self.facts, LegState::Alerting);
         }
-        if code == 180 && self.facts.alerting.is_none() {
-            self.facts.alerting = Some(now);
-            return Some(LegEvent::Ringing);
-        }
-        None
+        rings.then_some(LegEvent::Ringing)
     }
 
     /// The first RTP of this leg came.
