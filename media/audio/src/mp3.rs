@@ -1,6 +1,6 @@
 //! MP3 writing for recordings: two channels that never mix, every frame decodable by itself.
 //!
-//! MPEG-2 layer III (ISO/IEC 13818-3), 16 kHz, 64 kbit/s, plain stereo, constant rate, no bit
+//! MPEG-2 layer III (ISO/IEC 13818-3), 16 kHz, 80 kbit/s, plain stereo, constant rate, no bit
 //! reservoir: each frame is [`FRAME_BYTES`] long and needs no other frame, so a file cut anywhere
 //! plays up to the cut. LAME does the coding; the doubling from 8 kHz and the Info tag are ours, so
 //! that a recording found after a crash gets the same tag as one that was closed.
@@ -19,13 +19,13 @@ use double::Doubler;
 /// Sample rate of the file.
 pub const RATE: u32 = 16_000;
 /// Rate of the file in kbit/s.
-pub const KBPS: u32 = 64;
+pub const KBPS: u32 = 80;
 /// Samples per channel in one frame.
 pub const FRAME_SAMPLES: u64 = 576;
 /// Octets of one frame; at this rate no frame ever needs a padding octet.
-pub const FRAME_BYTES: usize = 288;
-/// The four octets each frame begins with: MPEG-2, layer III, no CRC, 64 kbit/s, 16 kHz, stereo.
-pub const FRAME_HEADER: [u8; 4] = [0xff, 0xf3, 0x88, 0x04];
+pub const FRAME_BYTES: usize = 360;
+/// The four octets each frame begins with: MPEG-2, layer III, no CRC, 80 kbit/s, 16 kHz, stereo.
+pub const FRAME_HEADER: [u8; 4] = [0xff, 0xf3, 0x98, 0x04];
 /// Samples at the start of the decoded file that are not sound: LAME's delay and the doubling's.
 pub const DELAY: u64 = 576 + double::DELAY as u64;
 /// The most samples taken in one step, at 8 kHz: bounds every buffer inside.
@@ -134,7 +134,7 @@ fn set_up() -> Result<mp3lame_encoder::Encoder, &'static str> {
     builder.set_output_sample_rate(rate).map_err(|_| "output sample rate")?;
     builder.set_num_channels(2).map_err(|_| "channels")?;
     builder.set_mode(Mode::Stereo).map_err(|_| "stereo")?;
-    builder.set_brate(Bitrate::Kbps64).map_err(|_| "bit rate")?;
+    builder.set_brate(Bitrate::Kbps80).map_err(|_| "bit rate")?;
     builder.set_vbr_mode(VbrMode::Off).map_err(|_| "constant rate")?;
     builder.set_quality(Quality::Ok).map_err(|_| "quality")?;
     builder.set_to_write_vbr_tag(false).map_err(|_| "no tag")?;

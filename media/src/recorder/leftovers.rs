@@ -125,7 +125,7 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 /// Frames of silence that stand for the unwritten tail: what waits on the tape (200 ms), on average half
 /// a turn (50 ms), and what LAME holds back (about 80 ms).
 const LOST_FRAMES: u64 = LOST_MS * RATE as u64 / 1_000 / FRAME_SAMPLES;
-const LOST_MS: u64 = 330;
+const LOST_MS: u64 = 370;
 
 /// Folders below the folder that are looked into.
 const MAX_DEPTH: usize = 8;

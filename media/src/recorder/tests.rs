@@ -143,7 +143,7 @@ fn minutes_asleep_are_written_in_steps() {
     job.turn(start + ms(120_000)).unwrap();
     let file = job.finish(start + ms(120_100)).unwrap();
     assert_eq!(file.duration_ms, 120_100);
-    assert!(file.bytes.abs_diff(120_100 * 8) < 2_000, "64 kbit/s: {}", file.bytes);
+    assert!(file.bytes.abs_diff(120_100 * 10) < 2_000, "80 kbit/s: {}", file.bytes);
 }
 
 #[test]
