@@ -1,5 +1,7 @@
 //! Whole calls between two endpoints over a virtual network.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod world;
 
 use bytes::Bytes;

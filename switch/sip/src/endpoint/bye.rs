@@ -93,7 +93,6 @@ impl Endpoint {
 
     /// The peer's BYE (§15.1.2).
     pub(super) fn bye_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
-        let tag = self.ids.tag(id.0);
         let Some(phase) = self.sessions.get(&id).map(|session| &session.phase) else { return };
         match phase {
             Phase::Up(_) => {
@@ -122,10 +121,7 @@ impl Endpoint {
                 self.events.push_back(Event::Cancelled { session: id, reason });
             }
             // §15: a callee may not.
-            Phase::Calling(_) | Phase::Over(_) => {
-                let _ = tag;
-                self.refuse(incoming, 481, &[]);
-            }
+            Phase::Calling(_) | Phase::Over(_) => self.refuse(incoming, 481, &[]),
         }
     }
 

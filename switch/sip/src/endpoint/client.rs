@@ -217,6 +217,10 @@ impl Endpoint {
     /// §17.1.3: our branch in the top Via, and the method in CSeq.
     fn client_key(&self, message: &Message) -> Option<ClientKey> {
         let via = message.via().ok().filter(|via| self.is_ours(via))?;
+        // §8.1.3.3: more than one Via: it was meant for somebody else.
+        if message.headers(HeaderName::Via).nth(1).is_some() {
+            return None;
+        }
         let token = self.ids.token_of_branch(via.branch()?)?;
         let method = message.cseq().ok()?.method;
         let key = ClientKey { token, cancel: method == Method::Cancel };
@@ -301,7 +305,7 @@ impl Endpoint {
         let Some(client) = self.remove_client(key) else { return };
         match client.user {
             User::Invite(session) => self.invite_silent(now, session, &client, silence),
-            User::Reinvite(session) => self.reinvite_silent(now, session, silence),
+            User::Reinvite(session) => self.reinvite_silent(now, session, key),
             User::Bye(session) => self.bye_settled(now, session),
             User::Outside(id) => self.outside_settled(id, silence.code(), None),
             User::Cancel | User::Stray => {}

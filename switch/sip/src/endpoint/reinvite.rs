@@ -5,10 +5,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::auth::Auth;
-use super::client::{Reply, Silence};
+use super::client::Reply;
 use super::config::glare;
 use super::receive::{Incoming, body_fault};
-use super::table::{Ours, OursState, Outgoing, Phase, ServerId, ServerUser, Unacked, Up, User};
+use super::table::{
+    ClientKey, Ours, OursState, Outgoing, Phase, ServerId, ServerUser, Unacked, Up, User,
+};
 use super::uac::sdp_of;
 use super::{EndCause, Endpoint, Event, SessionId};
 use crate::transaction::Class;
@@ -147,10 +149,14 @@ impl Endpoint {
         self.schedule_session(id);
     }
 
-    /// §12.2.1.2: no answer at all, or no way there.
-    pub(super) fn reinvite_silent(&mut self, now: Instant, id: SessionId, silence: Silence) {
-        let _ = silence;
-        self.lose_dialog(now, id, EndCause::TransportLost, None);
+    /// §12.2.1.2: no answer at all, or no way there. One that was given up already says nothing new.
+    pub(super) fn reinvite_silent(&mut self, now: Instant, id: SessionId, key: ClientKey) {
+        let current = self.up(id).is_some_and(|up| {
+            matches!(&up.ours, Some(Ours { state: OursState::Sent(sent, _), .. }) if *sent == key)
+        });
+        if current {
+            self.lose_dialog(now, id, EndCause::TransportLost, None);
+        }
     }
 
     /// A deadline of our re-INVITE has come: the retry after glare, or the end of patience.

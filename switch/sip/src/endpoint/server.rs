@@ -11,8 +11,8 @@ use crate::transaction::{Class, Send, ServerInvite, ServerOther, Step, Tell};
 use crate::wire::{Draft, HeaderName, Message, Method, Via};
 
 impl Endpoint {
-    /// Starts a server transaction for a request that matches none. For an INVITE the 100 leaves
-    /// at once (§17.2.1), without a To tag (§8.2.6.2).
+    /// Starts a server transaction for a request that matches none. If the user has to answer an
+    /// INVITE, the 100 leaves at once (§17.2.1), without a To tag (§8.2.6.2).
     pub(super) fn start_server(
         &mut self,
         now: Instant,
@@ -40,7 +40,7 @@ impl Endpoint {
             merge_key: merge_key.clone(),
             due: None,
         };
-        if invite {
+        if invite && user != ServerUser::Endpoint {
             let trying = self.reply_draft(&incoming.request, &incoming.via, 100).to_bytes();
             server.response = Some(trying.clone());
             self.transmit(incoming.reply, trying);

@@ -175,7 +175,9 @@ impl Endpoint {
         let Ok(request) = Message::parse(reply.request.clone()) else { return };
         let dialog = Dialog::opened_by_answer(&request, reply.message, reply.flow(), keep_flow);
         let Ok(dialog) = dialog else {
-            return self.unusable_answer(now, id, reply);
+            // A 2xx whose headers leave no dialog to build: nobody can be acknowledged.
+            self.report_failure(id, 502, false, None);
+            return self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
         };
         if cancelled {
             self.events.push_back(Event::Failed {
@@ -205,13 +207,6 @@ impl Endpoint {
         session.phase = Phase::Up(Box::new(up));
         self.schedule_session(id);
         self.events.push_back(Event::Answered { session: id, sdp, to_tag });
-    }
-
-    /// A 2xx whose headers leave no dialog to build: nobody can be acknowledged.
-    fn unusable_answer(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
-        self.report_failure(id, 502, false, None);
-        let _ = reply;
-        self.retire(now, id);
     }
 
     /// §13.2.2.2, §13.2.2.3: the INVITE was refused.

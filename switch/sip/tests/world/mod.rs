@@ -1,5 +1,12 @@
 //! Two endpoints, a network between them that can lose and reorder, and one virtual clock.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test harness of which each test binary uses its own part"
+)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -269,6 +276,9 @@ pub fn within_with(
     )
 }
 
+/// The delays after which copies of a message from this end arrive; none: it is lost.
+pub type Fate = Box<dyn FnMut(usize, &Message) -> Vec<Duration>>;
+
 /// A network with two endpoints.
 pub struct World {
     pub now: Instant,
@@ -279,8 +289,8 @@ pub struct World {
     pub log: Vec<(usize, String)>,
     wire: BTreeMap<(Instant, u64), (usize, Flow, Bytes)>,
     serial: u64,
-    /// Decides the fate of a message: the delays after which copies of it arrive.
-    pub fate: Box<dyn FnMut(usize, &Message) -> Vec<Duration>>,
+    /// Decides what becomes of a message.
+    pub fate: Fate,
 }
 
 impl World {
@@ -327,7 +337,7 @@ impl World {
     /// The next thing that happens, if it does so before `end`. `false`: nothing does.
     pub fn step(&mut self, end: Instant) -> bool {
         let arrival = self.wire.keys().next().map(|(at, _)| *at);
-        let timers = self.ends.iter().filter_map(|e| e.poll_timeout()).map(|(at, _)| at);
+        let timers = self.ends.iter().filter_map(Endpoint::poll_timeout).map(|(at, _)| at);
         let Some(next) = timers.chain(arrival).min().filter(|at| *at <= end) else {
             self.now = self.now.max(end);
             return false;
