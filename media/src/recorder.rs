@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use facts::id::CallId;
 use facts::media::{Codec, MediaEvent};
 
@@ -94,7 +94,7 @@ impl Recorder {
         let closer = worker::Closer::new(to_close, events.clone(), recorder.shared.clone());
         recorder.spawn("tapes-close", move || closer.run())?;
         for number in 0..config.threads.max(1) {
-            let (orders, to_do) = bounded(MAX_ORDERS);
+            let (orders, to_do) = unbounded();
             let (packets, heard) = bounded(MAX_PACKETS);
             let worker = worker::Worker::new(config.folder.clone(), to_do, heard, closing.clone());
             recorder.spawn(&format!("tapes-{number}"), move || worker.run())?;
@@ -162,13 +162,8 @@ impl Recorder {
     }
 
     fn order(&self, call: CallId, order: Order) {
-        // A media worker must not wait for a disk; with this many orders queued the disk is lost anyway,
-        // and the recordings end when the recorder is closed.
-        match self.shard(call).orders.try_send(order) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                tracing::error!(%call, "the recorder does not take orders");
-            }
+        if self.shard(call).orders.send(order).is_err() {
+            tracing::error!(%call, "the recording thread is gone");
         }
     }
 }
@@ -186,6 +181,9 @@ impl Drop for Recorder {
 }
 
 /// The way to one recording thread.
+///
+/// Orders are never refused, since each recording is owed its answer: there are two for each call that is
+/// recorded, so the calls the media plane holds are their bound.
 #[derive(Debug)]
 struct Shard {
     orders: Sender<Order>,
@@ -218,9 +216,6 @@ struct Packet {
     length: u16,
     payload: [u8; MAX_PAYLOAD],
 }
-
-/// Orders that may wait for one thread.
-const MAX_ORDERS: usize = 16_384;
 
 /// Packets that may wait for one thread: 0.3 s of 500 recordings.
 const MAX_PACKETS: usize = 16_384;
