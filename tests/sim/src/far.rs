@@ -76,10 +76,10 @@ impl Far {
 
     /// A datagram arrived.
     pub fn handle(&mut self, now: Instant, from: SocketAddr, bytes: Bytes, dice: &mut Dice) {
-        if let Some(id) = call_id(&bytes) {
-            if self.dead.contains(&id) {
-                return;
-            }
+        if let Some(id) = call_id(&bytes)
+            && self.dead.contains(&id)
+        {
+            return;
         }
         self.endpoint.handle_message(now, Flow::udp(self.at, from), bytes);
         self.drain(now, dice);

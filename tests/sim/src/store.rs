@@ -199,14 +199,14 @@ impl Store {
     }
 
     fn authorize(&mut self, ask: Authorize) -> Authorized {
-        if let Some(key) = &ask.command.key {
-            if let Some((used, call)) = self.keys.iter().find(|(used, _)| used.key == key.key) {
-                if used.fingerprint != key.fingerprint {
-                    return Authorized::Refused(Refusal::KeyConflict);
-                }
-                if *call != ask.call {
-                    return Authorized::Existing { call: *call };
-                }
+        if let Some(key) = &ask.command.key
+            && let Some((used, call)) = self.keys.iter().find(|(used, _)| used.key == key.key)
+        {
+            if used.fingerprint != key.fingerprint {
+                return Authorized::Refused(Refusal::KeyConflict);
+            }
+            if *call != ask.call {
+                return Authorized::Existing { call: *call };
             }
         }
         let price = |number: &Number| match number {

@@ -213,17 +213,17 @@ impl World {
             }
             Happening::Store { life, work } => self.perform(life, *work),
             Happening::Reply { life, reply } => {
-                if life == self.life {
-                    if let Some(engine) = self.engine.as_mut() {
-                        engine.handle_reply(now, *reply);
-                    }
+                if life == self.life
+                    && let Some(engine) = self.engine.as_mut()
+                {
+                    engine.handle_reply(now, *reply);
                 }
             }
             Happening::Media { life, event } => {
-                if life == self.life {
-                    if let Some(engine) = self.engine.as_mut() {
-                        engine.handle_media(now, event);
-                    }
+                if life == self.life
+                    && let Some(engine) = self.engine.as_mut()
+                {
+                    engine.handle_media(now, event);
                 }
             }
             Happening::Act { far, session, act } => {
@@ -238,7 +238,7 @@ impl World {
     fn place(&mut self, n: u32) {
         let now = self.now();
         let ring = self.dice.between(Duration::from_secs(10), Duration::from_secs(40));
-        let (phone, record) = (n % 3 == 0, n % 2 == 0);
+        let (phone, record) = (n.is_multiple_of(3), n.is_multiple_of(2));
         let Some(engine) = self.engine.as_mut() else {
             // A merchant repeats what was not answered.
             self.later(Duration::from_secs(3), Happening::Place { n });

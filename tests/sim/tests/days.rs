@@ -11,9 +11,9 @@ fn plan(seed: u64) -> Plan {
         calls: 12,
         over: Duration::from_secs(120),
         crashes: u32::try_from(seed % 3).unwrap_or(0),
-        paid_in: if seed % 5 == 0 { Micros(900_000) } else { Micros::units(1000) },
-        max_calls: (seed % 7 == 0).then_some(4),
-        stormy: seed % 4 != 0,
+        paid_in: if seed.is_multiple_of(5) { Micros(900_000) } else { Micros::units(1000) },
+        max_calls: seed.is_multiple_of(7).then_some(4),
+        stormy: !seed.is_multiple_of(4),
     }
 }
 
