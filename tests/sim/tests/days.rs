@@ -1,5 +1,7 @@
 //! Days of the deterministic world. Fixed seeds first, then fresh ones for as long as asked.
 
+#![allow(clippy::print_stderr, reason = "the seed of a failing day")]
+
 use std::time::{Duration, Instant};
 
 use facts::Micros;
@@ -44,12 +46,17 @@ fn two_hundred_days_add_up() {
     }
 }
 
-/// Fresh days, another set each time; the seed of a failure is printed. `SIM_SECONDS` sets how long.
+/// Fresh days, another set each time; the seed of a failure is printed. `SIM_SECONDS` sets how long,
+/// `SIM_SEED` replays one.
 #[test]
 fn fresh_days_add_up() {
     let seconds = std::env::var("SIM_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    if let Some(seed) = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok()) {
+        day(seed);
+        return;
+    }
     let mut seed = clock.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0));
     let mut days = 0_u32;
     while Instant::now() < deadline {
