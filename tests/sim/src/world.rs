@@ -156,6 +156,12 @@ impl World {
         self.crashes_at.iter().any(|crash| *crash + Duration::from_secs(40) >= at)
     }
 
+    /// Whether the process ever died.
+    #[must_use]
+    pub fn crashed(&self) -> bool {
+        !self.crashes_at.is_empty()
+    }
+
     /// Calls whose merchant was told that they were accepted.
     #[must_use]
     pub fn accepted(&self) -> BTreeSet<CallId> {
