@@ -1,9 +1,10 @@
-//! What a call leaves behind while it lives: one clock for all its times, one sequence for its states.
+//! What a call leaves behind while it lives: one clock for all its times, one number for each state of
+//! each leg.
 
 use std::time::Instant;
 
 use facts::record::LegState;
-use facts::{CallId, LegFacts, LegId, Now, StateChange, UnixMillis};
+use facts::{CallId, LegFacts, LegId, LegNo, Now, StateChange, UnixMillis};
 
 use crate::event::Effect;
 use crate::world::World;
@@ -12,17 +13,11 @@ use crate::world::World;
 pub(crate) struct Trace {
     pub(crate) call: CallId,
     base: Now,
-    sequence: u32,
 }
 
 impl Trace {
     pub(crate) fn new(call: CallId, base: Now) -> Trace {
-        Trace { call, base, sequence: 0 }
-    }
-
-    /// Goes on counting after a restart.
-    pub(crate) fn resume(call: CallId, base: Now, sequence: u32) -> Trace {
-        Trace { call, base, sequence }
+        Trace { call, base }
     }
 
     /// Wall time of an instant, by the monotonic clock since the call was placed: a wall clock that is
@@ -31,16 +26,27 @@ impl Trace {
         self.base.wall + at.saturating_duration_since(self.base.mono)
     }
 
-    pub(crate) fn notify(&mut self, w: &mut World, facts: &LegFacts, state: LegState) {
+    pub(crate) fn notify(&self, w: &mut World, facts: &LegFacts, state: LegState) {
         let change = StateChange {
             leg: LegId::new(self.call, facts.no),
-            sequence: self.sequence,
+            sequence: number(facts.no, state),
             state,
             number: facts.as_sent.clone(),
             shown: facts.shown.clone(),
             at: self.wall(w.now.mono),
         };
-        self.sequence += 1;
         w.emit(Effect::Notify(change));
     }
+}
+
+/// The same state of the same leg has the same number in every life of the process, so that the store
+/// takes it once although a restart tells it again.
+fn number(no: LegNo, state: LegState) -> u32 {
+    let rank = match state {
+        LegState::Callout => 0,
+        LegState::Alerting => 1,
+        LegState::Answer => 2,
+        LegState::Disconnect => 3,
+    };
+    u32::from(no.0) * 4 + rank
 }

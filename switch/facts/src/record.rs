@@ -182,7 +182,8 @@ pub enum LegState {
 pub struct StateChange {
     /// Which leg.
     pub leg: LegId,
-    /// Position in the call's sequence of changes, from 0.
+    /// Names the change within its call: the same change has the same number after a restart. Rises
+    /// along the life of a leg.
     pub sequence: u32,
     /// The state.
     pub state: LegState,

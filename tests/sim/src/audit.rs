@@ -122,7 +122,12 @@ pub fn rest(world: &mut World) {
     assert_eq!(world.store.holds(), 0, "holds left over");
     assert_eq!(world.store.open(), 0, "journals left open");
     for far in &world.fars {
-        assert_eq!(far.up(), Vec::<String>::new(), "{} still talks", far.at);
+        for dialog in far.up() {
+            // Answered and acknowledged in the milliseconds before a crash, and not yet written down:
+            // nobody knows how to end it but the person who holds that phone.
+            let unknown = world.crashed() && !world.store.dialogs.contains(&dialog);
+            assert!(unknown, "{} still talks in {dialog}", far.at);
+        }
     }
     for call in world.accepted() {
         assert!(world.store.records.contains_key(&call), "{call} was accepted and has no record");

@@ -98,6 +98,8 @@ pub struct Store {
     keys: BTreeMap<RequestKey, CallId>,
     /// Legs whose INVITE was journaled.
     pub attempted: BTreeSet<LegId>,
+    /// SIP Call-IDs of the dialogs that were written down.
+    pub dialogs: BTreeSet<String>,
     /// Registered contacts.
     pub bindings: BTreeMap<(String, String), Binding>,
 }
@@ -118,6 +120,7 @@ impl Store {
             states: BTreeMap::new(),
             keys: BTreeMap::new(),
             attempted: BTreeSet::new(),
+            dialogs: BTreeSet::new(),
             bindings: BTreeMap::new(),
         }
     }
@@ -259,6 +262,9 @@ impl Store {
     fn journal(&mut self, leg: JournalLeg) {
         let Some(open) = self.open.get_mut(&leg.leg.call) else { return };
         self.attempted.insert(leg.leg);
+        if leg.dialog.is_some() {
+            self.dialogs.insert(leg.facts.sip_call_id.clone());
+        }
         open.legs.insert(leg.leg.no, leg);
     }
 

@@ -19,8 +19,7 @@ impl Engine {
             return;
         }
         let crash = Failure::new(Origin::Us, Kind::Crash);
-        let told: u32 = open.legs.iter().map(|leg| states(&leg.facts)).sum();
-        let mut trace = Trace::resume(open.call, self.world.now, told);
+        let trace = Trace::new(open.call, self.world.now);
         let cut_short = open.legs.is_empty() || open.legs.iter().any(|l| l.facts.ended.is_none());
         let mut legs = Vec::new();
         for leg in open.legs {
@@ -31,8 +30,9 @@ impl Engine {
                 facts.released_by = Some(Side::Platform);
                 facts.failure = Some(crash);
                 facts.q850 = facts.q850.or(Some(Kind::Crash.row().q850));
-                trace.notify(&mut self.world, &facts, LegState::Disconnect);
             }
+            // Perhaps told before the crash, perhaps not: the store takes it once.
+            trace.notify(&mut self.world, &facts, LegState::Disconnect);
             legs.push(facts);
         }
         legs.sort_by_key(|leg| leg.no);
@@ -80,12 +80,6 @@ impl Engine {
             self.world.endpoint.bye(now, session, Some(reason));
         }
     }
-}
-
-/// States of a leg that were told before the crash: the sequence goes on behind them.
-fn states(facts: &LegFacts) -> u32 {
-    let reached = [true, facts.progress.is_some(), facts.answered.is_some(), facts.ended.is_some()];
-    reached.into_iter().map(u32::from).sum()
 }
 
 /// The last instant at which a leg is known to have lived; never before its answer, never past what
