@@ -123,9 +123,11 @@ pub fn rest(world: &mut World) {
     assert_eq!(world.store.open(), 0, "journals left open");
     for far in &world.fars {
         for dialog in far.up() {
-            // Answered and acknowledged in the milliseconds before a crash, and not yet written down:
-            // nobody knows how to end it but the person who holds that phone.
+            // Two things a crash may leave behind. A leg answered and acknowledged in the milliseconds
+            // before it and not yet written down; and one whose last BYEs were lost, its call settled,
+            // while copies would still have been sent. Nobody but the person there can end these.
             let unknown = world.crashed() && !world.store.dialogs.contains(&dialog);
+            let unknown = unknown || world.settled_and_crashed(&dialog);
             assert!(unknown, "{} still talks in {dialog}", far.at);
         }
     }

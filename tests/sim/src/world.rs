@@ -1,5 +1,7 @@
 //! The world: a queue of happenings in virtual time, a switch that may die, and everything around it.
 
+#![allow(clippy::print_stdout, reason = "the ladder of a failing day")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,11 +68,14 @@ pub struct World {
     pub media: Media,
     /// Carriers and phones.
     pub fars: Vec<Far>,
-    /// When each call was settled.
+    /// When each call was settled; an entry goes once its legs were seen to be down.
     pub settled_at: BTreeMap<CallId, Duration>,
+    first_settled: BTreeMap<CallId, Duration>,
     crashes_at: Vec<Duration>,
     store_busy_until: Duration,
     answers: BTreeMap<u64, Result<Placed, Refusal>>,
+    /// Print every message as it is sent.
+    pub ladder: bool,
     /// Steps taken.
     pub steps: u64,
 }
@@ -104,9 +109,11 @@ impl World {
             media: Media::default(),
             fars,
             settled_at: BTreeMap::new(),
+            first_settled: BTreeMap::new(),
             crashes_at: Vec::new(),
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
+            ladder: std::env::var_os("SIM_LADDER").is_some(),
             steps: 0,
             dice,
         };
@@ -154,6 +161,18 @@ impl World {
     #[must_use]
     pub fn crashed_since(&self, at: Duration) -> bool {
         self.crashes_at.iter().any(|crash| *crash + Duration::from_secs(40) >= at)
+    }
+
+    /// Whether the process died within 33 s after the call of this dialog had been settled.
+    #[must_use]
+    pub fn settled_and_crashed(&self, dialog: &str) -> bool {
+        let mut of_dialog = self.store.records.values();
+        let call = of_dialog.find(|facts| facts.legs.iter().any(|leg| leg.sip_call_id == dialog));
+        let settled = call.and_then(|facts| self.first_settled.get(&facts.call));
+        settled.is_some_and(|settled| {
+            let last_copy = *settled + Duration::from_secs(33);
+            self.crashes_at.iter().any(|crash| crash >= settled && *crash <= last_copy)
+        })
     }
 
     /// Whether the process ever died.
@@ -262,6 +281,7 @@ impl World {
             Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
             Done::Settled(call) => {
                 self.settled_at.entry(call).or_insert(self.elapsed);
+                self.first_settled.entry(call).or_insert(self.elapsed);
                 Reply::Settled { call }
             }
             Done::Nothing => return,
@@ -275,6 +295,9 @@ impl World {
             return;
         }
         self.crashes_at.push(self.elapsed);
+        if self.ladder {
+            println!("{:?} crash", self.elapsed);
+        }
         self.life += 1;
         self.media = Media::default();
         // What the process had handed to its database is committed up to some point, in order.
@@ -379,6 +402,12 @@ impl World {
     }
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
+        if self.ladder {
+            let text = String::from_utf8_lossy(bytes);
+            let line = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap_or_default();
+            let (id, cseq) = (line("Call-ID"), line("CSeq"));
+            println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
+        }
         // Once the last call was placed the sky clears: the world must come to rest by itself.
         let weather = if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };
         for after in weather.deliveries(&mut self.dice) {

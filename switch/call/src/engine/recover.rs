@@ -68,11 +68,11 @@ impl Engine {
         self.calls.insert(call.id, call);
     }
 
-    /// The far end may still be talking: BYE, in the dialog as it was written down.
+    /// The far end may still be talking: BYE, in the dialog as it was written down. A leg that we had let
+    /// go is told again, because our BYE may have died with us; one whose person hung up is not.
     fn hang_up(&mut self, leg: &JournalLeg) {
-        let Some(dialog) = leg.dialog.as_ref().filter(|_| leg.facts.ended.is_none()) else {
-            return;
-        };
+        let gone = leg.facts.ended.is_some() && leg.facts.released_by == Some(side(leg.leg.no));
+        let Some(dialog) = leg.dialog.as_ref().filter(|_| !gone) else { return };
         let now = self.world.now.mono;
         if let Some(session) = self.world.endpoint.resume(now, dialog) {
             let row = Kind::Crash.row();
