@@ -9,7 +9,7 @@
 //! the verdicts of [`Message::parse`] (is this a SIP message at all) and [`Message::verify`] (may a
 //! server act on this request, RFC 3261 §8.2 and §16.3).
 
-#[cfg(any(test, feature = "differential"))]
+#[cfg(feature = "differential")]
 mod differential;
 mod draft;
 mod error;

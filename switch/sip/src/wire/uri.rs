@@ -412,13 +412,14 @@ fn decoded(part: Option<&str>) -> Option<Vec<u8>> {
 fn same_params(a: &Params, b: &Params) -> bool {
     const BOTH: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
     let agree = |x: &Params, y: &Params| {
-        x.iter().all(|(name, value)| match y.find(name) {
-            Some(other) => match (value, other) {
+        // Of a name that comes twice, which is an error of the peer's, the first counts.
+        x.iter().all(|(name, _)| match (x.find(name).flatten(), y.find(name)) {
+            (value, Some(other)) => match (value, other) {
                 (Some(value), Some(other)) => value.eq_ignore_ascii_case(other),
                 (None, None) => true,
                 _ => false,
             },
-            None => !BOTH.iter().any(|both| both.eq_ignore_ascii_case(name)),
+            (_, None) => !BOTH.iter().any(|both| both.eq_ignore_ascii_case(name)),
         })
     };
     agree(a, b) && agree(b, a)

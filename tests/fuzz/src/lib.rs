@@ -1,0 +1,29 @@
+//! What must hold for any bytes at all.
+//!
+//! Each target takes bytes as the network gives them and panics if a rule is broken: reading never
+//! panics, what was read prints to something that reads the same, limits hold, and an answer can be
+//! written where one is due. The corpora under `corpus/<target>/` replay as ordinary tests on stable,
+//! each file as it is and under some hundred mutations; `libfuzzer/` holds the thin cargo-fuzz
+//! targets for long runs. A crash found there becomes a corpus file.
+
+pub mod endpoint;
+pub mod media;
+pub mod mutate;
+pub mod sip_text;
+
+/// A target: its name, which is also its corpus folder, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("datagram", sip_text::datagram),
+    ("stream", sip_text::stream),
+    ("uri", sip_text::uri),
+    ("header", sip_text::header),
+    ("sdp", sip_text::sdp),
+    ("digest_header", sip_text::digest_header),
+    ("differential", sip::wire::differential),
+    ("endpoint", endpoint::endpoint),
+    ("rtp", media::rtp),
+    ("rtcp", media::rtcp),
+];

@@ -1,0 +1,53 @@
+//! The corpora as ordinary tests: every file as it is, and under seeded mutations.
+
+use std::path::PathBuf;
+
+use fuzz::mutate::{Random, mutate};
+
+/// Mutations of each file. `FUZZ_MUTATIONS` asks for more.
+const MUTATIONS: u64 = 300;
+
+fn replay(name: &str) {
+    let target = fuzz::TARGETS.iter().find(|(known, _)| *known == name).expect("a target").1;
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} has no corpus", folder.display());
+    let wanted = std::env::var("FUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok());
+    let rounds = wanted.unwrap_or(MUTATIONS);
+    for (number, file) in files.iter().enumerate() {
+        let bytes = std::fs::read(file).expect("a readable file");
+        target(&bytes);
+        let mut random = Random::new(number as u64 + 1);
+        for round in 0..rounds {
+            let mutated = mutate(&bytes, &mut random);
+            let outcome = std::panic::catch_unwind(|| target(&mutated));
+            if outcome.is_err() {
+                let kept = std::env::temp_dir().join(format!("fuzz-{name}-{number}-{round}"));
+                std::fs::write(&kept, &mutated).expect("a place to keep the input");
+                panic!("{name}: {} in round {round}, input in {}", file.display(), kept.display());
+            }
+        }
+    }
+}
+
+macro_rules! replays {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            replay(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_replayed() {
+            let here = [$(stringify!($name)),*];
+            let targets: Vec<_> = fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
+            assert_eq!(here.as_slice(), targets.as_slice());
+        }
+    };
+}
+
+replays!(datagram, stream, uri, header, sdp, digest_header, differential, endpoint, rtp, rtcp);
