@@ -108,3 +108,55 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
     assert_eq!((again.recovered.len(), again.removed.len()), (0, 0));
     assert_eq!(recover(Path::new("/nowhere/at/all")).unwrap(), Leftovers::default());
 }
+
+/// Where the child process below records; set by the test that starts it.
+const CHILD_FOLDER: &str = "TANDEM_TEST_KILLED_RECORDING";
+
+/// Not a test by itself: a process that records until it is killed.
+#[test]
+fn records_until_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let config = RecorderConfig { folder: folder.into(), threads: 1 };
+    let events: Events = Arc::new(|_| {});
+    let recorder = Recorder::open(&config, &events).unwrap();
+    let start = Instant::now();
+    recorder.start(CALL, "killed.mp3".to_owned(), start);
+    for n in 0..3_000_u32 {
+        let packet = packet(Side::Left, n, 700.0, Instant::now());
+        let (arrival, timestamp) = (packet.arrival, packet.timestamp);
+        let payload = &packet.payload[..160];
+        let heard = Heard { side: Side::Left, arrival, timestamp, codec: packet.codec, payload };
+        recorder.tap(CALL, &heard);
+        let next = start + ms(20) * (n + 1);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[test]
+fn case_14_a_process_killed_in_mid_call_leaves_its_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("killed.mp3.part");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "recorder::tests::kills::records_until_killed", "--nocapture"])
+        .env(CHILD_FOLDER, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !part.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the child never began");
+        std::thread::sleep(ms(2));
+    }
+    let begun = Instant::now();
+    std::thread::sleep(ms(1_930));
+    child.kill().unwrap();
+    let talked_ms = begun.elapsed().as_secs_f64() * 1_000.0;
+    child.wait().unwrap();
+    let found = recover(folder.path()).unwrap();
+    assert_eq!(found.recovered.len(), 1);
+    let (_, sound) = channels(&fs::read(folder.path().join("killed.mp3")).unwrap()).unwrap();
+    let off = sound[0].len() as f64 / 16.0 - talked_ms;
+    println!("off by {off} ms after a kill");
+    assert!(off.abs() < 300.0, "off by {off} ms");
+    assert!(amplitude(&sound[0][8_000..16_000], 700.0) > 0.22);
+}
