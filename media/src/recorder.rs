@@ -89,8 +89,10 @@ impl Recorder {
     pub fn open(config: &RecorderConfig, events: &Events) -> io::Result<Recorder> {
         std::fs::create_dir_all(&config.folder)?;
         let shared = Arc::new(Shared::default());
-        let (closing, to_close) = bounded(MAX_CLOSING);
         let mut recorder = Recorder { shards: Vec::new(), shared, threads: Vec::new() };
+        // Made after the recorder and so dropped before it: when a thread is refused below, the closing
+        // thread must see its last sender go before it is waited for.
+        let (closing, to_close) = bounded(MAX_CLOSING);
         let closer = worker::Closer::new(to_close, events.clone(), recorder.shared.clone());
         recorder.spawn("tapes-close", move || closer.run())?;
         for number in 0..config.threads.max(1) {
