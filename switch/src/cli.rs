@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, KNOBS, Sources, variable};
 use crate::document;
-use crate::{check, logs, operator, serve};
+use crate::{check, demo, logs, operator, serve};
 
 /// A softswitch: SIP and RTP to carriers and phones, HTTP to merchants, and the money straight in between.
 #[derive(Parser, Debug)]
@@ -151,7 +151,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
     let settings = match &verb {
         Verb::Serve(settings) | Verb::Migrate(settings) | Verb::Config(settings) => settings,
         Verb::Apply { settings, .. } | Verb::Check { settings, .. } => settings,
-        Verb::Demo => return demo().await,
+        Verb::Demo => return demo::run().await,
     };
     let config = match settings.load() {
         Ok(config) => config,
@@ -173,10 +173,6 @@ async fn carry_out(verb: Verb) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
-}
-
-async fn demo() -> ExitCode {
-    failed("not built yet")
 }
 
 async fn migrate(config: &Config) -> ExitCode {

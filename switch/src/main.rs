@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod clock;
 mod config;
+mod demo;
 mod directory;
 mod document;
 mod driver;

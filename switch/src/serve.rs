@@ -15,6 +15,8 @@ use api::server::ServerConfig;
 use api::{ApiConfig, ApiState, Counters};
 use billing::{SettleContext, Store, StoreConfig};
 use call::{Command, Engine, EngineConfig, RegisterLimits};
+use facts::command::LiveCall;
+use facts::ports::Calls as _;
 use media::{Media, MediaConfig};
 use sip::endpoint::{EndpointConfig, Listener, Timers, Transport};
 use tokio::net::TcpListener;
@@ -34,8 +36,6 @@ use crate::{clock, metrics, net, outbox, recovery, settings, token};
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) addresses: Addresses,
-    /// The operator's token.
-    pub(crate) admin_token: String,
     /// The books.
     pub(crate) store: Store,
     door: Arc<Door>,
@@ -205,7 +205,7 @@ impl Running {
             store.clone(),
             Arc::clone(&door) as _,
             guard.clone(),
-            api_config(config, admin_token.clone()),
+            api_config(config, admin_token),
             Arc::clone(&counters),
             Arc::new(move || sources.text()),
             Arc::clone(&wake),
@@ -249,7 +249,6 @@ impl Running {
         door.ready.store(true, Ordering::Relaxed);
         Ok(Running {
             addresses,
-            admin_token,
             store,
             door,
             inbox,
@@ -262,6 +261,11 @@ impl Running {
             tasks,
             deliveries,
         })
+    }
+
+    /// The live calls, oldest first.
+    pub(crate) async fn live(&self) -> Vec<LiveCall> {
+        self.door.live().await
     }
 
     /// Ends in order: no new calls; those there are may go on for `grace`; then everything is ended,

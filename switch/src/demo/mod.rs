@@ -1,0 +1,589 @@
+//! `tandem demo`: a callback from the merchant's request to its notification, on loopback, in half a minute.
+//!
+//! Everything is real: the phones speak SIP and RTP over sockets and share no code with the switch, the
+//! merchant speaks HTTP and checks signatures by itself, the books are a database in a folder that stays.
+//! Whatever is not as it should be ends the page with a word and a status of 1.
+
+mod merchant;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use billing::rows::CallEntry;
+use facts::{CallId, CallRecord, LegNo, Micros, Outcome, Side as Released};
+use phone::{Account, Answer, Behaviour, CallState, Credentials, Line, Phone};
+
+use crate::config::Config;
+use crate::operator;
+use crate::serve::{self, Running};
+use merchant::{Merchant, Received};
+use page::{Page, Side};
+
+/// The page ends by itself.
+const LIMIT: Duration = Duration::from_secs(28);
+/// The extension that is rung first.
+const A: &str = "80000";
+const A_PASSWORD: &str = "demo-80000-secret";
+/// The public number that is rung second.
+const B: &str = "13800138000";
+/// What each phone hums, in hertz.
+const A_HUMS: u32 = 700;
+const B_HUMS: u32 = 1100;
+
+type Told<T> = Result<T, String>;
+
+/// Runs the demonstration.
+pub(crate) async fn run() -> ExitCode {
+    crate::logs::start(&Config { log_level: "error".into(), ..Config::default() });
+    let page = Arc::new(Page::new());
+    match tokio::time::timeout(LIMIT, story(&page)).await {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(why)) => {
+            page.failed(&why);
+            ExitCode::FAILURE
+        }
+        Err(_) => {
+            page.failed(&format!("the demonstration did not end within {} s", LIMIT.as_secs()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn story(page: &Arc<Page>) -> Told<()> {
+    let mut merchant = Merchant::open().map_err(|error| format!("the merchant: {error}"))?;
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let phone = |hums| {
+        Phone::bind(loopback, Behaviour { tone_hz: hums, ..Behaviour::default() })
+            .map_err(|error| format!("a phone: {error}"))
+    };
+    let (a, b) = (phone(A_HUMS)?, phone(B_HUMS)?);
+    let folder = folder()?;
+    let config = config(&folder, merchant.address.port());
+
+    page.heading("Tandem: a merchant's request rings two phones");
+    books(page, &config, &b, merchant.address).await?;
+    let running = Running::start(&config).await.map_err(|error| error.to_string())?;
+    page.fact("switch", &format!("{}", running.addresses));
+    page.fact(
+        "phones",
+        &format!("A {A} at {}, B {B} behind a trunk at {}", a.address(), b.address()),
+    );
+    page.fact("merchant", &format!("http://{}", merchant.address));
+
+    page.heading("System 000: GET /api/biz_callback");
+    let ladder = Ladder::start(page, &a, &b);
+    let outcome = first_call(page, &running, &mut merchant, &a, &b).await;
+    ladder.stop();
+    let first = outcome?;
+    recorded(page, &running, &folder, &first)?;
+    heard(page, &a, &b)?;
+
+    page.heading("System 001: POST DailbackCall.wx, each state pushed as it happens");
+    let ladder = Ladder::start(page, &a, &b);
+    let outcome = second_call(page, &running, &merchant, &b).await;
+    ladder.stop();
+    outcome?;
+
+    page.heading("The end");
+    running.drain(Duration::from_secs(1)).await;
+    closed_books(page, &config).await?;
+    page.fact("kept in", &folder.display().to_string());
+    page.check(&format!("{:.1} s", page.seconds()));
+    Ok(())
+}
+
+/// A folder of its own, left where it is so that the recording can be listened to.
+fn folder() -> Told<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+fn config(folder: &Path, merchant_port: u16) -> Config {
+    let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    // Any even start will do: ports that are taken are passed over.
+    let low = 20_000 + (std::process::id() as u16 % 1000) * 20;
+    Config {
+        data: folder.to_owned(),
+        sip_udp: vec![free],
+        sip_tcp: vec![free],
+        http: free,
+        admin: free,
+        rtp_bind: free.ip(),
+        rtp_ports: low..=low + 199,
+        callback_allow: vec![free.ip().into()],
+        callback_ports: vec![merchant_port],
+        ..Config::default()
+    }
+}
+
+/// What shall be there, through the same hand that `tandem apply` uses.
+async fn books(
+    page: &Page,
+    config: &Config,
+    b: &Phone,
+    merchant: std::net::SocketAddr,
+) -> Told<()> {
+    let text = operator_text(b.address(), merchant);
+    let path = config.data.join("operator.toml");
+    std::fs::write(&path, &text).map_err(|error| error.to_string())?;
+    let store = serve::open_store(config).await.map_err(|error| error.to_string())?;
+    let applied = operator::apply_text(&store, &path, &text, false).await;
+    store.close().await;
+    let changes = applied.map_err(|trouble| format!("the operator's file: {trouble:?}"))?;
+    page.fact("operator", &format!("tandem apply {}", path.display()));
+    for line in operator::difference(&changes, false).lines().filter(|line| !line.starts_with(' '))
+    {
+        page.say(&format!("             {line}"));
+    }
+    Ok(())
+}
+
+fn operator_text(b: std::net::SocketAddr, merchant: std::net::SocketAddr) -> String {
+    use merchant::{APP, KEY, SID, TOKEN, USER};
+    format!(
+        r#"[settings]
+realm = "tandem.demo"
+
+[[tariffs]]
+name = "standard"
+rates = [
+  {{ prefix = "internal", per_minute = "0.05" }},
+  {{ prefix = "86138", per_minute = "0.15" }},
+]
+
+[[merchants]]
+name = "{USER}"
+key = "{KEY}"
+tariff = "standard"
+caller_id = "861088880000"
+record = true
+
+[[top_ups]]
+id = "demo-1"
+merchant = "{USER}"
+amount = "10.00"
+
+[[extensions]]
+number = "{A}"
+merchant = "{USER}"
+password = "{A_PASSWORD}"
+
+[[trunks]]
+name = "carrier"
+target = "{b}"
+peers = ["{}/32"]
+
+[[routes]]
+trunk = "carrier"
+
+[[ytx_accounts]]
+sid = "{SID}"
+auth_token = "{TOKEN}"
+merchant = "{USER}"
+
+[[ytx_apps]]
+appid = "{APP}"
+account = "{SID}"
+callers = ["861088880000"]
+callback_url = "http://{merchant}/ytx/"
+"#,
+        b.ip()
+    )
+}
+
+/// Registers A, places the callback, waits for the end and the notification.
+async fn first_call(
+    page: &Page,
+    running: &Running,
+    merchant: &mut Merchant,
+    a: &Phone,
+    b: &Phone,
+) -> Told<CallRecord> {
+    let account = Account {
+        credentials: Credentials { user: A.into(), password: A_PASSWORD.into() },
+        domain: "tandem.demo".into(),
+        registrar: sip_udp(running)?,
+        expires: 300,
+    };
+    tokio::task::block_in_place(|| a.register(&account))
+        .map_err(|error| format!("A cannot register: {error}"))?;
+    a.behave(Behaviour {
+        answer: Answer::After(Duration::from_millis(500)),
+        tone_hz: A_HUMS,
+        ..Behaviour::default()
+    });
+    b.behave(Behaviour {
+        answer: Answer::After(Duration::from_millis(900)),
+        hang_up_after: Some(Duration::from_millis(4300)),
+        tone_hz: B_HUMS,
+        ..Behaviour::default()
+    });
+    let id = format!("{}", 6_345_678_901_234_u64 * 100_000 + u64::from(std::process::id()));
+    let returnurl = format!("http://{}/getcallbackdata.aspx", merchant.address);
+    let target = merchant::callback_target(&id, A, B, &returnurl);
+    let answer = asked(running, "GET", &target, "", "")?;
+    page.remark(&format!("merchant asks for {A} ⇄ {B}; answer: {answer}"));
+    if answer != format!("result=success&callbackid={id}") {
+        return Err(format!("the callback was not accepted: {answer}"));
+    }
+    let call = live_call(running).await?;
+    until("both phones to talk", Duration::from_secs(8), || up(a) && up(b)).await?;
+    page.remark("A and B talk");
+    until("the call to end", Duration::from_secs(9), || !up(a) && !up(b)).await?;
+    let record = settled(running, call).await?;
+    let notification = notified(merchant).await?;
+    page.remark("merchant is notified");
+    checked(page, &notification, &id)?;
+    Ok(record)
+}
+
+/// The same two phones for system 001; its states are printed as they come.
+async fn second_call(page: &Page, running: &Running, merchant: &Merchant, b: &Phone) -> Told<()> {
+    b.behave(Behaviour {
+        answer: Answer::After(Duration::from_millis(400)),
+        hang_up_after: Some(Duration::from_millis(1500)),
+        tone_hz: B_HUMS,
+        ..Behaviour::default()
+    });
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)));
+    let stamp = now.strftime("%Y%m%d%H%M%S").to_string();
+    let (target, header, body) = merchant::two_way(&stamp, A, B);
+    let answer = asked(running, "POST", &target, &header, &body)?;
+    let told: serde_json::Value =
+        serde_json::from_str(&answer).map_err(|_| format!("system 001 answered {answer}"))?;
+    if told["statusCode"] != "0" {
+        return Err(format!("system 001 refused the call: {answer}"));
+    }
+    page.remark(&format!("merchant asks; requestId {}", told["requestId"].as_str().unwrap_or("")));
+    let mut states: Vec<(String, String)> = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let Some(received) = next(merchant) else {
+            if Instant::now() > deadline {
+                return Err(format!("system 001's pushes did not come: {states:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        };
+        let push: serde_json::Value = serde_json::from_str(&received.body)
+            .map_err(|_| format!("a push is no JSON: {}", received.body))?;
+        if let Some(record) = push["cdr"].get(0) {
+            let word = |name: &str| record[name].as_str().unwrap_or("?").to_owned();
+            page.remark(&format!(
+                "merchant ⇠ cdr: {} s, {} yuan, {}",
+                word("duration"),
+                word("oriamount"),
+                word("stateDesc")
+            ));
+            if states.len() >= 8 {
+                break;
+            }
+        } else {
+            let word = |name: &str| push[name].as_str().unwrap_or("?").to_owned();
+            page.remark(&format!("merchant ⇠ {} {}", word("dsc"), word("state")));
+            states.push((word("dsc"), word("state")));
+            if states.len() == 8 && merchant_has_cdr(merchant, page) {
+                break;
+            }
+        }
+    }
+    let expected = ["callout", "alerting", "answer"];
+    for number in [A, B] {
+        let of = |(n, s): &(String, String)| (n == number).then(|| s.clone());
+        let seen: Vec<String> = states.iter().filter_map(of).collect();
+        if seen[..seen.len().min(3)] != expected || seen.last().is_none_or(|s| s != "disconnect") {
+            return Err(format!("the states of {number} came as {seen:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The record may come before the last states or after them.
+fn merchant_has_cdr(merchant: &Merchant, page: &Page) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < deadline {
+        if let Some(received) = next(merchant) {
+            page.remark(&format!(
+                "merchant ⇠ {}",
+                received.body.chars().take(70).collect::<String>()
+            ));
+            return received.body.contains("\"cdr\"");
+        }
+        tokio::task::block_in_place(|| thread::sleep(Duration::from_millis(5)));
+    }
+    true
+}
+
+fn next(merchant: &Merchant) -> Option<Received> {
+    merchant.heard.try_recv().ok()
+}
+
+fn asked(running: &Running, method: &str, target: &str, headers: &str, body: &str) -> Told<String> {
+    let http = running.addresses.http;
+    let answer = tokio::task::block_in_place(|| merchant::ask(http, method, target, headers, body));
+    match answer {
+        Ok((200, body)) => Ok(String::from_utf8_lossy(&body).into_owned()),
+        Ok((status, _)) => Err(format!("the switch answered HTTP {status}")),
+        Err(error) => Err(format!("the switch does not answer HTTP: {error}")),
+    }
+}
+
+fn sip_udp(running: &Running) -> Told<std::net::SocketAddr> {
+    let udp = sip::endpoint::Transport::Udp;
+    let listener = running.addresses.sip.iter().find(|listener| listener.transport == udp);
+    listener.map(|listener| listener.bind).ok_or_else(|| "no UDP listener".into())
+}
+
+async fn until(what: &str, limit: Duration, done: impl Fn() -> bool) -> Told<()> {
+    let deadline = Instant::now() + limit;
+    while !done() {
+        if Instant::now() > deadline {
+            return Err(format!("waited in vain for {what}"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+fn up(phone: &Phone) -> bool {
+    phone.report().calls.last().is_some_and(|call| call.state == CallState::Up)
+}
+
+async fn live_call(running: &Running) -> Told<CallId> {
+    let live = running.live().await;
+    live.last().map(|call| call.call).ok_or_else(|| "no live call after it was accepted".into())
+}
+
+async fn settled(running: &Running, call: CallId) -> Told<CallRecord> {
+    let deadline = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < deadline {
+        let entry: Option<CallEntry> =
+            running.store.call(call).await.map_err(|error| error.to_string())?;
+        if let Some(record) = entry.and_then(|entry| entry.record) {
+            return Ok(record);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(format!("call {call} was not settled"))
+}
+
+async fn notified(merchant: &mut Merchant) -> Told<Received> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        if let Some(received) = next(merchant) {
+            return Ok(received);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Err("the merchant was not notified".into())
+}
+
+fn checked(page: &Page, notification: &Received, id: &str) -> Told<()> {
+    page.heading("The notification");
+    let target = &notification.target;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    page.say(&format!("GET {path}?"));
+    for pair in query.split('&') {
+        page.say(&format!("    {pair}"));
+    }
+    let (expected, sign) =
+        (merchant::md5_hex(&notification.signed_text()), notification.parameter("sign"));
+    if expected != sign {
+        return Err(format!("the notification is signed {sign}, the formula gives {expected}"));
+    }
+    if notification.parameter("callbackid") != id
+        || notification.parameter("callback_result") != "success"
+        || notification.parameter("data") != "demo"
+    {
+        return Err(format!("the notification says {target}"));
+    }
+    page.check("signature equals md5 of the eight values and the key; answered `success`");
+    Ok(())
+}
+
+/// The record, the rating of each leg, the ledger, the recording.
+fn recorded(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> Told<()> {
+    let facts = &record.facts;
+    page.heading("The record");
+    let outcome = match facts.outcome {
+        Outcome::Completed => "completed".to_owned(),
+        Outcome::Failed(failure) => format!("failed: {failure:?}"),
+    };
+    let by = match facts.released_by {
+        Released::Caller => "A hung up",
+        Released::Callee => "B hung up",
+        Released::Platform => "the switch ended it",
+    };
+    page.fact("call", &format!("{}   {outcome}, {by}", facts.call));
+    if facts.outcome != Outcome::Completed || facts.released_by != Released::Callee {
+        return Err("the record does not say that B ended a completed call".into());
+    }
+    page.say("leg number       rang    talked   billed   by prefix   price   packets in/out  lost  jitter");
+    for leg in &facts.legs {
+        let charge = record
+            .charges
+            .iter()
+            .find(|charge| charge.no == leg.no)
+            .ok_or_else(|| format!("leg {} has no charge", leg.no))?;
+        let rang = leg.answered.map_or(Duration::ZERO, |at| at.since(leg.invited));
+        page.say(&format!(
+            "{:<3} {:<12} {:>5.2} s {:>6.2} s {:>4} s {:<3}  {:<10} {:>6} {:>8}/{:<6} {:>5} {:>4} ms",
+            leg.no.to_string(),
+            leg.as_sent,
+            rang.as_secs_f64(),
+            leg.talk().as_secs_f64(),
+            charge.charged_seconds,
+            "",
+            charge.prefix,
+            charge.price.to_string(),
+            leg.media.packets_received,
+            leg.media.packets_sent,
+            leg.media.packets_lost,
+            leg.media.jitter_max_us / 1000,
+        ));
+    }
+    if record.price(LegNo::A) != Micros(50_000) || record.price(LegNo::B) != Micros(150_000) {
+        return Err("a started minute of each leg must cost 0.05 and 0.15".into());
+    }
+    ledger(page, running, record)?;
+    tape(page, running, folder, record)
+}
+
+fn ledger(page: &Page, running: &Running, record: &CallRecord) -> Told<()> {
+    page.heading("The ledger");
+    let lines = tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(running.store.ledger(None, 0, 1000))
+    })
+    .map_err(|error| error.to_string())?;
+    let mut sum = Micros::ZERO;
+    for line in lines.iter().filter(|line| line.call.is_none_or(|call| call == record.facts.call)) {
+        let leg = line.leg.map_or(String::new(), |leg| format!("leg {leg}"));
+        page.say(&format!(
+            "{:>10} {}  {:<22} {:<10} {leg}",
+            line.amount.to_string(),
+            line.currency,
+            line.account,
+            line.kind,
+        ));
+        sum += line.amount;
+    }
+    if sum != Micros::ZERO || lines.is_empty() {
+        return Err(format!("the ledger does not sum to zero but to {sum}"));
+    }
+    page.check(&format!("{} lines, sum {sum}", lines.len()));
+    Ok(())
+}
+
+fn tape(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> Told<()> {
+    page.heading("The recording");
+    let (Some(file), Some(url)) = (&record.facts.recording, &record.recording_url) else {
+        return Err("there is no recording".into());
+    };
+    let path = folder.join("recordings").join(&file.file);
+    let size =
+        std::fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();
+    let seconds = Duration::from_millis(file.duration_ms).as_secs_f64();
+    page.fact("mp3", &path.display().to_string());
+    page.fact("", &format!("{seconds:.2} s, {size} bytes, A left, B right"));
+    page.fact("at", url);
+    let (_, target) = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .ok_or("the recording's URL is no URL")?;
+    let fetched = tokio::task::block_in_place(|| {
+        merchant::ask(running.addresses.http, "GET", &format!("/{target}"), "", "")
+    });
+    let (status, bytes) = fetched.map_err(|error| error.to_string())?;
+    if status != 200 || bytes.len() as u64 != size || size != file.bytes {
+        return Err(format!("the recording came as HTTP {status} with {} bytes", bytes.len()));
+    }
+    let bridged = record.facts.bridged.ok_or("the call was never joined")?;
+    let talk = record.facts.ended.since(bridged).as_secs_f64();
+    if (seconds - talk).abs() > 0.5 {
+        return Err(format!("the recording is {seconds:.2} s long, the talk was {talk:.2} s"));
+    }
+    page.check(&format!("downloaded whole; as long as the talk of {talk:.2} s"));
+    Ok(())
+}
+
+/// What each phone heard during its first call.
+fn heard(page: &Page, a: &Phone, b: &Phone) -> Told<()> {
+    page.heading("The sound");
+    for (name, phone, wanted) in [("A", a, B_HUMS), ("B", b, A_HUMS)] {
+        let report = phone.report();
+        let call = report.calls.first().ok_or_else(|| format!("{name} had no call"))?;
+        let rtp = &call.rtp;
+        let (hz, share) = rtp.tone.ok_or_else(|| format!("{name} heard no tone"))?;
+        if hz != wanted {
+            return Err(format!("{name} heard {hz} Hz, not {wanted} Hz"));
+        }
+        page.check(&format!(
+            "{name} heard {hz} Hz ({:.0} % of the power); {} packets, {} lost, longest gap {} ms",
+            share * 100.0,
+            rtp.received,
+            rtp.lost,
+            rtp.longest_gap.as_millis(),
+        ));
+    }
+    Ok(())
+}
+
+async fn closed_books(page: &Page, config: &Config) -> Told<()> {
+    let store = serve::open_store(config).await.map_err(|error| error.to_string())?;
+    let audit = store.check_books().await;
+    store.close().await;
+    let audit = audit.map_err(|error| error.to_string())?;
+    if !audit.in_order() || audit.open_calls > 0 || audit.open_holds > 0 {
+        return Err(format!("the books are not in order: {audit:?}"));
+    }
+    page.check("books in order: entries sum to zero, no call open, no hold left");
+    Ok(())
+}
+
+/// Prints the messages of both phones as they pass, in the order of their times.
+struct Ladder {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Ladder {
+    fn start(page: &Arc<Page>, a: &Phone, b: &Phone) -> Ladder {
+        page.names(&format!("A {A}"), &format!("B {B}"));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (page, stopped) = (Arc::clone(page), Arc::clone(&stop));
+        let (a, b) = (a.watch(), b.watch());
+        let thread = thread::spawn(move || {
+            loop {
+                let last = stopped.load(Ordering::Relaxed);
+                let mut rows = drain(Side::A, &a);
+                rows.extend(drain(Side::B, &b));
+                rows.sort_by_key(|(_, line)| line.at);
+                for (side, line) in rows {
+                    page.message(side, &line);
+                }
+                if last {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Ladder { stop, thread }
+    }
+
+    fn stop(self) {
+        // The answer to the last BYE is still on its way.
+        thread::sleep(Duration::from_millis(100));
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+    }
+}
+
+fn drain(side: Side, lines: &mpsc::Receiver<Line>) -> Vec<(Side, Line)> {
+    lines.try_iter().map(|line| (side, line)).collect()
+}

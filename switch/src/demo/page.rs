@@ -1,0 +1,185 @@
+//! The terminal page: a ladder that grows as messages pass, and what came of the call below it.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Instant;
+
+use phone::Line;
+
+/// Columns of the page.
+const WIDTH: usize = 100;
+/// Columns between two life lines.
+const SPAN: usize = 42;
+
+/// Who is at the far end of a message that passed the switch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    /// The phone that is rung first, on the left.
+    A,
+    /// The phone that is rung second, on the right.
+    B,
+}
+
+/// Colours with a meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ink {
+    Plain,
+    Dim,
+    Bold,
+    Request,
+    Progress,
+    Good,
+    Bad,
+}
+
+impl Ink {
+    fn code(self) -> &'static str {
+        match self {
+            Ink::Plain => "0",
+            Ink::Dim => "2",
+            Ink::Bold => "1",
+            Ink::Request => "36",
+            Ink::Progress => "33",
+            Ink::Good => "32",
+            Ink::Bad => "1;31",
+        }
+    }
+}
+
+/// Where the page is printed.
+pub(super) struct Page {
+    colours: bool,
+    began: Instant,
+}
+
+impl Page {
+    /// A page on standard output; coloured on a terminal unless `NO_COLOR` is set.
+    pub(super) fn new() -> Page {
+        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Page { colours, began: Instant::now() }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// A heading across the page.
+    pub(super) fn heading(&self, title: &str) {
+        let rule = "─".repeat(WIDTH.saturating_sub(title.chars().count() + 4));
+        self.put(&format!("\n{}", self.ink(Ink::Bold, &format!("── {title} {rule}"))));
+    }
+
+    /// A line of text.
+    pub(super) fn say(&self, text: &str) {
+        self.put(&format!("  {text}"));
+    }
+
+    /// A label and what it is.
+    pub(super) fn fact(&self, label: &str, text: &str) {
+        self.put(&format!("  {} {text}", self.ink(Ink::Dim, &format!("{label:<12}"))));
+    }
+
+    /// Something that was checked.
+    pub(super) fn check(&self, text: &str) {
+        self.put(&format!("  {} {text}", self.ink(Ink::Good, "✔")));
+    }
+
+    /// The end, badly.
+    pub(super) fn failed(&self, why: &str) {
+        self.put(&format!("\n  {} {why}", self.ink(Ink::Bad, "✘")));
+    }
+
+    /// The names above the life lines.
+    pub(super) fn names(&self, a: &str, b: &str) {
+        let left = format!("{:9}{a:<SPAN$}", "");
+        let text = format!("{left}tandem{:>width$}", b, width = WIDTH - 9 - SPAN - 6);
+        self.put(&self.ink(Ink::Bold, &text));
+    }
+
+    /// One message on the ladder.
+    pub(super) fn message(&self, side: Side, line: &Line) {
+        let at = line.at.saturating_duration_since(self.began).as_secs_f64();
+        let (label, ink) = label(line);
+        let arrow = arrow(&label, (side == Side::A) == line.sent);
+        let (bar, arrow) = (self.ink(Ink::Dim, "│"), self.ink(ink, &arrow));
+        let blank = " ".repeat(SPAN);
+        let row = match side {
+            Side::A => format!("{bar}{arrow}{bar}{blank}{bar}"),
+            Side::B => format!("{bar}{blank}{bar}{arrow}{bar}"),
+        };
+        self.put(&format!("{} {row}", self.ink(Ink::Dim, &format!("{at:7.3}"))));
+    }
+
+    /// A remark in the middle of the ladder.
+    pub(super) fn remark(&self, text: &str) {
+        let at = self.seconds();
+        let at = self.ink(Ink::Dim, &format!("{at:7.3}"));
+        let room = 2 * SPAN + 1;
+        let text: String = text.chars().take(room).collect();
+        let text = self.ink(Ink::Progress, &format!("{text:^room$}"));
+        let bar = self.ink(Ink::Dim, "│");
+        self.put(&format!("{at} {bar}{text}{bar}"));
+    }
+
+    fn ink(&self, ink: Ink, text: &str) -> String {
+        if self.colours && ink != Ink::Plain {
+            format!("\x1b[{}m{text}\x1b[0m", ink.code())
+        } else {
+            text.to_owned()
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "the page is where lines go")]
+    fn put(&self, line: &str) {
+        let mut out = std::io::stdout().lock();
+        // A closed pipe is no reason to stop checking the call.
+        let _ = writeln!(out, "{line}");
+        let _ = out.flush();
+    }
+}
+
+/// What stands on the arrow, and its colour.
+fn label(line: &Line) -> (String, Ink) {
+    let status = line.what.get(..3).and_then(|code| code.parse::<u16>().ok());
+    let mut label = match status {
+        Some(_) => format!("{} · {}", line.what, line.method),
+        None => line.what.clone(),
+    };
+    if line.sdp {
+        label += " · sdp";
+    }
+    if line.again {
+        label += " (again)";
+    }
+    let ink = match status {
+        None => Ink::Request,
+        Some(100..=199) => Ink::Progress,
+        Some(200..=299) => Ink::Good,
+        Some(401 | 407) => Ink::Progress,
+        Some(_) => Ink::Bad,
+    };
+    (label, ink)
+}
+
+/// An arrow with a label in its middle, as wide as the space between two life lines.
+fn arrow(label: &str, rightwards: bool) -> String {
+    let label: String = label.chars().take(SPAN - 6).collect();
+    let body = format!("{:─^width$}", format!(" {label} "), width = SPAN - 1);
+    if rightwards { format!("{body}▶") } else { format!("◀{body}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arrow_fills_the_space_between_two_life_lines() {
+        for label in
+            ["INVITE · sdp", "BYE", "a reason phrase that is much longer than the space there is"]
+        {
+            assert_eq!(arrow(label, true).chars().count(), SPAN);
+            assert_eq!(arrow(label, false).chars().count(), SPAN);
+        }
+        assert!(arrow("BYE", true).ends_with("─▶") && arrow("BYE", false).starts_with("◀─"));
+        assert!(9 + 2 * SPAN + 3 <= WIDTH);
+    }
+}
