@@ -80,12 +80,12 @@ pub(crate) fn read<'a>(path: &Path, text: &'a str) -> (Spanned<DeTable<'a>>, Lin
 /// Every leaf below a table: dotted key, span, and its values as texts (an array has several).
 pub(crate) fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>, Vec<String>)> {
     let mut found = Vec::new();
-    descend(String::new(), table, &mut found);
+    descend("", table, &mut found);
     found
 }
 
 fn descend(
-    prefix: String,
+    prefix: &str,
     table: &DeTable<'_>,
     found: &mut Vec<(String, Range<usize>, Vec<String>)>,
 ) {
@@ -96,7 +96,7 @@ fn descend(
             format!("{prefix}.{}", key.get_ref())
         };
         match value.get_ref() {
-            DeValue::Table(inner) => descend(name, inner, found),
+            DeValue::Table(inner) => descend(&name, inner, found),
             DeValue::Array(items) => {
                 let values = items.iter().map(|item| word(item.get_ref())).collect();
                 found.push((name, key.span(), values));

@@ -136,7 +136,8 @@ knobs! {
         |c| text(if c.log_json { "json" } else { "text" });
 }
 
-fn text(value: impl ToString) -> Vec<String> {
+#[expect(clippy::needless_pass_by_value, reason = "reads well as the end of a chain")]
+fn text<T: ToString>(value: T) -> Vec<String> {
     vec![value.to_string()]
 }
 

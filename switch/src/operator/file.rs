@@ -41,7 +41,7 @@ impl OperatorFile {
             places: Vec::new(),
             broken: Vec::new(),
         };
-        file.note_places(String::new(), table.get_ref());
+        file.note_places("", table.get_ref());
         for (key, value) in table.into_inner() {
             file.kind(&key, value);
         }
@@ -74,7 +74,7 @@ impl OperatorFile {
         }
     }
 
-    fn note_places(&mut self, prefix: String, table: &DeTable<'_>) {
+    fn note_places(&mut self, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table.iter() {
             let path = if prefix.is_empty() {
                 key.get_ref().to_string()
@@ -83,13 +83,13 @@ impl OperatorFile {
             };
             self.places.push((path.clone(), key.span()));
             match value.get_ref() {
-                DeValue::Table(inner) => self.note_places(path, inner),
+                DeValue::Table(inner) => self.note_places(&path, inner),
                 DeValue::Array(items) => {
                     for (index, item) in items.iter().enumerate() {
                         let path = format!("{path}[{index}]");
                         self.places.push((path.clone(), item.span()));
                         if let DeValue::Table(inner) = item.get_ref() {
-                            self.note_places(path, inner);
+                            self.note_places(&path, inner);
                         }
                     }
                 }
