@@ -18,7 +18,7 @@ use rtp::rtcp::NtpClock;
 use rtp::{Arrival, Coding, Verdict};
 
 use crate::counters::{Counters, Tally};
-use crate::poll::{Poller, Waker};
+use crate::poll::{self, Poller, Waker};
 use crate::ports::Pool;
 use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
@@ -35,6 +35,8 @@ const DATAGRAM_MAX: usize = 2048;
 const ORDERS_MAX: usize = 64;
 /// How often reports and silence are looked after.
 const CHORES: Duration = Duration::from_millis(100);
+/// The same while there is no leg.
+const CHORES_IDLE: Duration = Duration::from_secs(1);
 /// Token of the order queue's waker; sockets have small ones.
 const ORDERS: u64 = u64::MAX;
 
@@ -140,6 +142,9 @@ impl Worker {
 
     /// Until told to stop.
     pub(crate) fn run(mut self) {
+        if let Err(error) = poll::go_first() {
+            tracing::debug!(%error, "media threads have no precedence");
+        }
         let mut buffer = [0_u8; DATAGRAM_MAX];
         while !self.stopping {
             let now = Instant::now();

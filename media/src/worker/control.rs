@@ -10,7 +10,7 @@ use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::{Identity, Leg};
 
 use super::seat::{self, Hears, Seat};
-use super::{ORDERS_MAX, Order, Tape, Worker};
+use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::Sound;
@@ -83,6 +83,7 @@ impl Worker {
         }
         let leg = Leg::new(now, self.clock, &identity);
         let number = self.seats.take(Seat::new(id, port, sockets, leg));
+        self.chores_at = self.chores_at.min(now + CHORES);
         // Somebody may be waiting to hear this leg.
         let waiting = self.seats.of_call(id.call).collect::<Vec<_>>().into_iter().find(|other| {
             let seat = self.seats.get(*other);

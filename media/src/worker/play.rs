@@ -8,7 +8,7 @@ use rtp::packet::HEADER_LEN;
 
 use super::control::report;
 use super::seat::{Hears, Seat};
-use super::{CHORES, Worker};
+use super::{CHORES, CHORES_IDLE, Worker};
 use crate::counters::Tally;
 use crate::sound::{Library, Step};
 use crate::translate;
@@ -70,7 +70,7 @@ impl Worker {
 
     /// Reports and silence.
     pub(super) fn chores(&mut self, now: Instant) {
-        self.chores_at = now + CHORES;
+        self.chores_at = now + if self.seats.len() > 0 { CHORES } else { CHORES_IDLE };
         self.parts.pool.wake(now);
         for number in self.seats.numbers() {
             let interval = self.report_interval();

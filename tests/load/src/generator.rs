@@ -1,8 +1,8 @@
 //! Both far ends of every call: 50 packets a second a stream at absolute deadlines, and the
 //! receiver's account by sequence number and send stamp.
 //!
-//! The streams' phases are spread over the 20 ms in [`SLOTS`] steps, so that what arrives together
-//! is what would arrive together. Each packet carries its stream, its number and the instant it was
+//! The streams' phases are spread over the 20 ms in a number of steps: the more, the
+//! less arrives together, and the more often a relay has to wake. Each packet carries its stream, its number and the instant it was
 //! sent in its payload; a relay may renumber headers, the payload is its sender's.
 
 use std::io;
@@ -16,8 +16,6 @@ use crate::sys::{Batch, DATAGRAM, Poller, large_buffer};
 
 /// Sockets a side: few, because the generator's own cost counts against the cores under test.
 pub(crate) const SOCKETS: usize = 8;
-/// Phases within a packet time.
-const SLOTS: u32 = 80;
 const PACKET_TIME: Duration = Duration::from_millis(20);
 /// Latencies are counted in steps of 5 µs up to 100 ms.
 const STEP_NS: u64 = 5_000;
@@ -45,7 +43,7 @@ impl FarEnds {
     }
 
     /// Starts to send to `ports` (A B A B …) and to listen. `silent`: listen only.
-    pub(crate) fn start(&self, ports: &[u16], silent: bool) -> io::Result<Run> {
+    pub(crate) fn start(&self, ports: &[u16], phases: u32, silent: bool) -> io::Result<Run> {
         let shared = Arc::new(Shared::new());
         let mut threads = Vec::new();
         let (sockets, account) = (self.sockets.clone(), shared.clone());
@@ -57,7 +55,7 @@ impl FarEnds {
         if !silent {
             let (sockets, account, ports) = (self.sockets.clone(), shared.clone(), ports.to_vec());
             threads.push(std::thread::Builder::new().name("say".into()).spawn(move || {
-                say(&sockets, &ports, &account);
+                say(&sockets, &ports, phases, &account);
                 Ok(())
             })?);
         }
@@ -164,13 +162,13 @@ impl Shared {
 }
 
 /// Sends every stream's packets: stream `s` from its side's socket to port `s`.
-fn say(sockets: &[UdpSocket], ports: &[u16], shared: &Shared) {
+fn say(sockets: &[UdpSocket], ports: &[u16], phases: u32, shared: &Shared) {
     let mut template = [0x7f_u8; DATAGRAM];
     template[0] = 0x80;
     template[1] = 0;
     let mut numbers = vec![0_u32; ports.len()];
     let mut batches: Vec<Batch> = (0..sockets.len()).map(|_| Batch::new()).collect();
-    let step = PACKET_TIME / SLOTS;
+    let step = PACKET_TIME / phases;
     let mut due = Instant::now();
     let mut slot = 0;
     while !shared.ending.load(Ordering::Acquire) {
@@ -180,7 +178,7 @@ fn say(sockets: &[UdpSocket], ports: &[u16], shared: &Shared) {
         } else if now - due > step {
             shared.late_ticks.fetch_add(1, Ordering::Relaxed);
         }
-        for stream in (slot..ports.len()).step_by(SLOTS as usize) {
+        for stream in (slot..ports.len()).step_by(phases as usize) {
             let (call, side) = (stream / 2, stream % 2);
             let socket = side * SOCKETS + call % SOCKETS;
             let batch = &mut batches[socket];
@@ -194,7 +192,7 @@ fn say(sockets: &[UdpSocket], ports: &[u16], shared: &Shared) {
         for (batch, socket) in batches.iter_mut().zip(sockets) {
             flush(batch, socket, shared);
         }
-        slot = (slot + 1) % SLOTS as usize;
+        slot = (slot + 1) % phases as usize;
         due += step;
     }
 }

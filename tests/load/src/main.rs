@@ -38,6 +38,9 @@ struct Arguments {
     /// Length of the plateau in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Phases that the streams are spread over within 20 ms.
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=400))]
+    phases: u32,
     /// Worker threads of the media plane.
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -97,7 +100,7 @@ fn main() -> io::Result<()> {
             if *work == Measured::Floor {
                 floor.get_or_insert(figures.cpu);
             }
-            figures.print(*work, *calls, floor);
+            figures.print(*work, *calls, floor, arguments.phases);
         }
     }
     Ok(())
@@ -116,7 +119,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn print(&self, work: Measured, calls: usize, floor: Option<f64>) {
+    fn print(&self, work: Measured, calls: usize, floor: Option<f64>, phases: u32) {
         let account = &self.account;
         let name = format!("{work:?}").to_lowercase();
         let ratio = floor.map_or("-".into(), |floor| format!("{:.2}", self.cpu / floor));
@@ -134,7 +137,7 @@ impl Figures {
             notes.push(format!("{} out of order", account.disordered));
         }
         if account.late_ticks > 0 {
-            let share = account.late_ticks as f64 / (self.seconds * 40.0);
+            let share = account.late_ticks as f64 / (self.seconds * f64::from(phases) / 2.0);
             notes.push(format!("generator late {share:.1} %"));
         }
         let silent = work == Measured::Play;
@@ -213,7 +216,7 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
     if ports.len() != 2 * calls {
         return Err(io::Error::other("the measured side did not start"));
     }
-    let load = far_ends.start(&ports, work == Measured::Play)?;
+    let load = far_ends.start(&ports, arguments.phases, work == Measured::Play)?;
     std::thread::sleep(Duration::from_secs(2));
     load.measure(true);
     let (cpu, machine, received) = (usage::cpu_seconds(pid)?, Machine::read()?, load.received());

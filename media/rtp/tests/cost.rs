@@ -1,0 +1,89 @@
+//! What a packet costs on its way: no allocation.
+
+#![allow(unsafe_code, reason = "a global allocator that counts can only be written with unsafe")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rtp::egress::Owner;
+use rtp::packet::Stamp;
+use rtp::rtcp::{CNAME_LEN, NtpClock, REPORT_MAX};
+use rtp::{Coding, Flow, Identity, Leg, Map, Setup, Verdict, forward};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is handed to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn leg(now: Instant, remote: SocketAddr) -> Leg {
+    let clock = NtpClock { at: now, ntp: 0 };
+    let identity = Identity { ssrc: 1, sequence: 0, timestamp: 0, cname: [b'0'; CNAME_LEN] };
+    let mut leg = Leg::new(now, clock, &identity);
+    let map = Map { audio: vec![(0, Coding::Pcmu), (8, Coding::Pcma)], event: Some(101) };
+    leg.setup(
+        now,
+        Setup {
+            remote,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            send: map.clone(),
+            receive: map,
+            flow: Flow::SendReceive,
+            silence: None,
+        },
+    );
+    leg.give(Owner::Relay);
+    leg
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "an origin for virtual time, read once a test")]
+fn a_packet_is_relayed_without_allocation() {
+    let mut now = Instant::now();
+    let (a, b) = ("127.0.0.1:4000".parse().unwrap(), "127.0.0.1:5000".parse().unwrap());
+    let stranger = "127.0.0.9:666".parse().unwrap();
+    let (mut from, mut to) = (leg(now, a), leg(now, b));
+    let mut packet = [0; 172];
+    let mut report = [0; REPORT_MAX];
+    let before = ALLOCATIONS.with(Cell::get);
+    let mut sent = 0_u32;
+    for n in 0..100_000_u32 {
+        now += Duration::from_millis(20);
+        let payload_type = if n % 50 == 0 { 101 } else { 0 };
+        let stamp = Stamp {
+            payload_type,
+            marker: false,
+            sequence: (n & 0xffff) as u16,
+            timestamp: n.wrapping_mul(160),
+            ssrc: 7,
+        };
+        stamp.write_new(&mut packet);
+        let source = if n % 10 == 9 { stranger } else { a };
+        let forwarded = forward(now, &mut from, Some(&mut to), source, &mut packet);
+        sent += u32::from(matches!(forwarded.verdict, Verdict::Send(_)));
+        if n % 250 == 0 {
+            to.report(now, false, &mut report);
+        }
+    }
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(sent, 90_000);
+}
