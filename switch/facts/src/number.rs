@@ -108,13 +108,13 @@ impl NumberPlan {
             return Err(NumberError::Empty);
         }
         if plus {
-            return e164(digits);
+            return self.international(digits);
         }
         if let Some(rest) = strip(&digits, &self.international_prefix) {
-            return e164(rest.to_owned());
+            return self.international(rest.to_owned());
         }
         if let Some(rest) = strip(&digits, &self.trunk_prefix) {
-            return e164(format!("{}{rest}", self.country));
+            return self.international(format!("{}{rest}", self.country));
         }
         if digits.len() <= self.short_max {
             return Ok(Number::Short(digits));
@@ -124,7 +124,26 @@ impl NumberPlan {
         let with_country = digits.starts_with(&self.country)
             && digits.len() > self.country.len() + NATIONAL_MIN
             && digits.len() > NATIONAL_MAX;
-        if with_country { e164(digits) } else { e164(format!("{}{digits}", self.country)) }
+        if with_country {
+            self.international(digits)
+        } else {
+            e164(format!("{}{digits}", self.country))
+        }
+    }
+
+    /// A number that bears its country code. A trunk prefix written after the home code, as in
+    /// `+86 (0)10 …`, is dropped: kept, the number would be priced as a home number and then dialled
+    /// with one prefix more, which may be the international one.
+    fn international(&self, digits: String) -> Result<Number, NumberError> {
+        let Some(national) = strip(&digits, &self.country) else { return e164(digits) };
+        let mut bare = national;
+        while let Some(rest) = strip(bare, &self.trunk_prefix) {
+            bare = rest;
+        }
+        if bare == self.trunk_prefix {
+            return Err(NumberError::Empty);
+        }
+        e164(format!("{}{bare}", self.country))
     }
 
     /// Writes a number the way people at home dial it: mobile and foreign numbers as they would.
@@ -192,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn a_trunk_prefix_behind_the_home_code_cannot_smuggle_a_foreign_number() {
+        let plan = NumberPlan::default();
+        assert_eq!(plan.parse("+86 (0)10 8888 8888"), e("861088888888"));
+        let home = plan.parse("+86019005551234").unwrap();
+        assert_eq!(home, Number::E164("8619005551234".into()));
+        assert!(!plan.national(&home).starts_with("00"));
+        assert_eq!(plan.parse("+8600"), Err(NumberError::Empty));
+        assert_eq!(plan.parse("+39 06 1234567"), e("39061234567"), "a zero abroad is theirs");
+    }
+
+    #[test]
     fn national_writing_is_what_home_phones_show() {
         let plan = NumberPlan::default();
         assert_eq!(plan.national(&Number::E164("8613800138000".into())), "13800138000");
@@ -202,6 +232,7 @@ mod tests {
     proptest! {
         #[test]
         fn e164_survives_print_and_parse(digits in "[1-9][0-9]{6,14}") {
+            prop_assume!(!digits.starts_with("860"));
             let plan = NumberPlan::default();
             let number = Number::E164(digits);
             prop_assert_eq!(plan.parse(&number.to_string()), Ok(number));

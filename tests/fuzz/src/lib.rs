@@ -7,6 +7,7 @@
 //! targets for long runs. A crash found there becomes a corpus file.
 
 pub mod endpoint;
+pub mod http;
 pub mod media;
 pub mod mutate;
 pub mod sip_text;
@@ -26,4 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint::endpoint),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
+    ("callni", http::callni),
+    ("ytx", http::ytx),
+    ("number", http::number),
 ];

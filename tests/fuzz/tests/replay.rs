@@ -50,4 +50,18 @@ macro_rules! replays {
     };
 }
 
-replays!(datagram, stream, uri, header, sdp, digest_header, differential, endpoint, rtp, rtcp);
+replays!(
+    datagram,
+    stream,
+    uri,
+    header,
+    sdp,
+    digest_header,
+    differential,
+    endpoint,
+    rtp,
+    rtcp,
+    callni,
+    ytx,
+    number,
+);
