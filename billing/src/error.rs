@@ -56,3 +56,52 @@ pub enum Constraint {
 
 /// The store's results.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Whether trying again may help: the whole unit, from its beginning.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Error::Unreachable(_))
+    }
+
+    pub(crate) fn from_sqlx(error: sqlx::Error) -> Error {
+        match error {
+            sqlx::Error::Database(error) => from_database(error.as_ref()),
+            sqlx::Error::Io(error) => Error::Unreachable(error.to_string()),
+            sqlx::Error::Tls(error) => Error::Unreachable(error.to_string()),
+            sqlx::Error::Protocol(error) => Error::Unreachable(error),
+            sqlx::Error::PoolTimedOut => Error::Unreachable("no free connection".into()),
+            sqlx::Error::WorkerCrashed => Error::Unreachable("the connection's worker died".into()),
+            sqlx::Error::PoolClosed => Error::Closed,
+            error => Error::Database(error.to_string()),
+        }
+    }
+}
+
+fn from_database(error: &dyn sqlx::error::DatabaseError) -> Error {
+    let code = error.code().unwrap_or_default();
+    // PostgreSQL: connection trouble (class 08), shutdown and start-up (57P), serialization and deadlock (40).
+    let passing = code.len() == 5
+        && (code.starts_with("08") || code.starts_with("57P") || code.starts_with("40"));
+    if passing {
+        return Error::Unreachable(error.message().to_owned());
+    }
+    if code == "42P01" || error.message().starts_with("no such table") {
+        return Error::Schema(error.message().to_owned());
+    }
+    if error.is_unique_violation() || error.is_check_violation() || error.is_foreign_key_violation()
+    {
+        return Error::Conflict(constraint(error.constraint().unwrap_or(error.message())));
+    }
+    Error::Database(error.message().to_owned())
+}
+
+/// PostgreSQL gives the constraint's name; SQLite a sentence with it, or with `table.column`.
+fn constraint(text: &str) -> Constraint {
+    const NAMES: [(&str, &str, Constraint); 3] = [
+        ("accounts_not_overdrawn", "accounts_not_overdrawn", Constraint::NotOverdrawn),
+        ("merchants_name_unique", "merchants.name", Constraint::MerchantName),
+        ("extensions_number_unique", "extensions.number", Constraint::ExtensionNumber),
+    ];
+    let found = NAMES.iter().find(|(name, column, _)| text.contains(name) || text.contains(column));
+    found.map_or(Constraint::Other, |(_, _, constraint)| *constraint)
+}

@@ -12,10 +12,24 @@
 //! passwords are stored readable, because the signatures need them; the SQLite file is created with mode
 //! 0600. Extension passwords are stored only as digests of RFC 7616 §3.4.2.
 
+mod apply;
+mod bindings;
+mod books;
+mod call;
+mod db;
 pub mod desired;
 mod error;
+mod journal;
+mod objects;
+mod outbox;
+mod records;
+mod register;
 pub mod rows;
+mod secrets;
+mod settle;
+mod snapshot;
 mod store;
+mod tariffs;
 
 pub use error::{Error, Result};
 pub use store::{SettleContext, Store, StoreConfig};

@@ -1,5 +1,6 @@
 //! The handle through which everybody else reaches the store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::command::Dialect;
@@ -9,11 +10,18 @@ use facts::settings::Snapshot;
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId};
 
+use crate::db::{self, Lite, Pg, Work, work};
 use crate::desired::{Changes, Desired};
 use crate::error::{Error, Result};
+use crate::outbox::After;
 use crate::rows::{
     Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, LedgerLine, Merchant, OutboxRow,
     OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
+};
+use crate::tariffs::Tariffs;
+use crate::{
+    apply, bindings, books, call, journal, objects, outbox, records, register, secrets, settle,
+    snapshot, tariffs,
 };
 
 /// Knobs of the store. The defaults are what the house measured.
@@ -49,22 +57,31 @@ pub struct SettleContext {
 
 /// The store. Cheap to clone; all clones share one writer and one pool.
 #[derive(Clone, Debug)]
-pub struct Store {}
-
-fn later<T>() -> Result<T> {
-    Err(Error::Closed)
+pub struct Store {
+    database: Database,
+    tariffs: Tariffs,
 }
 
-#[allow(clippy::unused_async, reason = "signatures first")]
-#[allow(unused_variables, reason = "signatures first")]
-#[allow(clippy::needless_pass_by_value, reason = "signatures first")]
+#[derive(Clone, Debug)]
+enum Database {
+    Lite(Lite),
+    Pg(Pg),
+}
+
 impl Store {
     /// Opens `sqlite://path` (created with mode 0600 when absent), `sqlite::memory:` or `postgres://…`.
     ///
     /// # Errors
     /// When the URL is not understood or the database cannot be reached.
     pub async fn open(url: &str, config: StoreConfig) -> Result<Store> {
-        later()
+        let database = if url.starts_with("sqlite:") {
+            Database::Lite(Lite::open(url, &config).await?)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Database::Pg(Pg::open(url, &config).await?)
+        } else {
+            return Err(Error::BadUrl("sqlite://… or postgres://… is expected".into()));
+        };
+        Ok(Store { database, tariffs: Tariffs::default() })
     }
 
     /// Brings the schema up to date. Returns the migrations that ran, by name.
@@ -72,16 +89,25 @@ impl Store {
     /// # Errors
     /// When the database is newer than this program, or a statement fails; nothing is half done.
     pub async fn migrate(&self) -> Result<Vec<String>> {
-        later()
+        let secret = secrets::random()?;
+        self.write(work!(conn, [secret] => db::migrate(conn, &secret).await?)).await
     }
 
     /// Finishes what is queued and closes.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        match &self.database {
+            Database::Lite(lite) => lite.close().await,
+            Database::Pg(pg) => pg.close().await,
+        }
+    }
 
     /// Writes waiting in the queue, for metrics and admission.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        0
+        match &self.database {
+            Database::Lite(lite) => lite.backlog(),
+            Database::Pg(_) => 0,
+        }
     }
 
     // ---- calls -------------------------------------------------------------------------------------
@@ -91,7 +117,9 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] when the queue is full. A refusal is not an error.
     pub async fn authorize(&self, ask: Authorize) -> Result<Authorized> {
-        later()
+        let tariffs = self.tariffs.clone();
+        self.admit(work!(conn, [tariffs, ask] => call::authorize(conn, &tariffs, &ask).await?))
+            .await
     }
 
     /// Pays for more time of a leg. Repeating a step answers as the first time.
@@ -99,7 +127,7 @@ impl Store {
     /// # Errors
     /// When the call is unknown or settled.
     pub async fn extend(&self, ask: Extend) -> Result<Extended> {
-        later()
+        self.write(work!(conn, [ask] => call::extend(conn, &ask).await?)).await
     }
 
     /// Closes a call: one record, one CDR per attempted leg, charges posted, other holds voided, outbox rows
@@ -108,7 +136,8 @@ impl Store {
     /// # Errors
     /// When the call is unknown.
     pub async fn settle(&self, facts: CallFacts, context: SettleContext) -> Result<CallRecord> {
-        later()
+        self.write(work!(conn, [facts, context] => settle::settle(conn, &facts, &context).await?))
+            .await
     }
 
     /// Writes a leg's state down for a restart.
@@ -116,7 +145,7 @@ impl Store {
     /// # Errors
     /// When the call is unknown or settled.
     pub async fn journal(&self, leg: JournalLeg) -> Result<()> {
-        later()
+        self.write(work!(conn, [leg] => journal::leg(conn, &leg).await?)).await
     }
 
     /// Proof of life of many calls, in one write.
@@ -124,7 +153,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn alive(&self, calls: Vec<CallId>, at: UnixMillis) -> Result<()> {
-        later()
+        self.write(work!(conn, [calls] => journal::alive(conn, &calls, at).await?)).await
     }
 
     /// Writes an outbox row for every state push of the call. A repeat writes nothing.
@@ -132,7 +161,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn notify(&self, change: StateChange) -> Result<()> {
-        later()
+        self.write(work!(conn, [change] => outbox::notify(conn, &change).await?)).await
     }
 
     /// Calls that are authorized and not settled, oldest first.
@@ -140,7 +169,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn open_calls(&self) -> Result<Vec<OpenCall>> {
-        later()
+        self.view(work!(conn, [] => journal::open_calls(conn).await?)).await
     }
 
     // ---- settings ----------------------------------------------------------------------------------
@@ -150,7 +179,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        later()
+        self.view(work!(conn, [] => snapshot::snapshot(conn).await?)).await
     }
 
     /// Rises with every change of the settings.
@@ -158,7 +187,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn settings_version(&self) -> Result<u64> {
-        later()
+        self.read(work!(conn, [] => snapshot::version(conn).await?)).await
     }
 
     /// Brings the store to what the file says; `dry_run` only shows the difference. With any mistake nothing
@@ -167,7 +196,12 @@ impl Store {
     /// # Errors
     /// Those of the database. Mistakes in the file are in the answer.
     pub async fn apply(&self, desired: &Desired, at: UnixMillis, dry_run: bool) -> Result<Changes> {
-        later()
+        let desired = Arc::new(desired.clone());
+        let work: Work<Changes> = Box::new(move |conn| {
+            let desired = Arc::clone(&desired);
+            Box::pin(async move { apply::apply(conn, &desired, at, dry_run).await })
+        });
+        self.write(work).await
     }
 
     // ---- registrations -----------------------------------------------------------------------------
@@ -177,7 +211,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn bindings(&self, now: UnixMillis) -> Result<Vec<Binding>> {
-        later()
+        self.read(work!(conn, [] => bindings::load(conn, now).await?)).await
     }
 
     /// Keeps a contact, or replaces it.
@@ -185,7 +219,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn save_binding(&self, binding: Binding) -> Result<()> {
-        later()
+        self.write(work!(conn, [binding] => bindings::save(conn, &binding).await?)).await
     }
 
     /// Forgets a contact.
@@ -193,7 +227,9 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn drop_binding(&self, extension: String, contact: String) -> Result<()> {
-        later()
+        self.write(work!(conn, [extension, contact] =>
+            bindings::forget(conn, &extension, &contact).await?))
+            .await
     }
 
     // ---- look-ups for the merchant surfaces ----------------------------------------------------------
@@ -203,7 +239,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn merchant_by_name(&self, name: &str) -> Result<Option<Merchant>> {
-        later()
+        let name = name.to_owned();
+        self.read(work!(conn, [name] => objects::merchant_by_name(conn, &name).await?)).await
     }
 
     /// A merchant by id.
@@ -211,7 +248,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>> {
-        later()
+        self.read(work!(conn, [] => objects::merchant(conn, id).await?)).await
     }
 
     /// An extension by number.
@@ -219,7 +256,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn extension(&self, number: &str) -> Result<Option<Extension>> {
-        later()
+        let number = number.to_owned();
+        self.read(work!(conn, [number] => objects::extension(conn, &number).await?)).await
     }
 
     /// Makes a sub-account with the next free internal number (system 000 `biz_regist`, merchant API §2.3).
@@ -234,7 +272,10 @@ impl Store {
         email: &str,
         at: UnixMillis,
     ) -> Result<Registered> {
-        later()
+        let (realname, email) = (realname.to_owned(), email.to_owned());
+        self.write(work!(conn, [realname, email] =>
+            register::register(conn, merchant, (&realname, &email), at).await?))
+            .await
     }
 
     /// Balance of a merchant.
@@ -242,7 +283,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] when there is no such merchant.
     pub async fn balance(&self, merchant: MerchantId) -> Result<Balance> {
-        later()
+        self.read(work!(conn, [] => books::balance(conn, merchant).await?)).await
     }
 
     /// A 001 account by `accountSID`.
@@ -250,7 +291,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn ytx_account(&self, sid: &str) -> Result<Option<YtxAccount>> {
-        later()
+        let sid = sid.to_owned();
+        self.read(work!(conn, [sid] => objects::ytx_account(conn, &sid).await?)).await
     }
 
     /// A 001 app by `appid`.
@@ -258,7 +300,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn ytx_app(&self, appid: &str) -> Result<Option<YtxApp>> {
-        later()
+        let appid = appid.to_owned();
+        self.read(work!(conn, [appid] => objects::ytx_app(conn, &appid).await?)).await
     }
 
     /// A 002 company by `companycode`.
@@ -266,7 +309,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn company(&self, companycode: &str) -> Result<Option<Company>> {
-        later()
+        let companycode = companycode.to_owned();
+        self.read(work!(conn, [companycode] => objects::company(conn, &companycode).await?)).await
     }
 
     // ---- records -------------------------------------------------------------------------------------
@@ -276,7 +320,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn call(&self, call: CallId) -> Result<Option<CallEntry>> {
-        later()
+        self.read(work!(conn, [] => records::call(conn, call).await?)).await
     }
 
     /// The call a request key became.
@@ -289,7 +333,9 @@ impl Store {
         dialect: Dialect,
         key: &str,
     ) -> Result<Option<CallEntry>> {
-        later()
+        let key = key.to_owned();
+        self.read(work!(conn, [key] => records::call_by_key(conn, merchant, dialect, &key).await?))
+            .await
     }
 
     /// Records of an app, in the order they were settled, after that of `after` (from the start when `None`
@@ -304,7 +350,9 @@ impl Store {
         after: Option<CallId>,
         limit: u32,
     ) -> Result<Vec<CallRecord>> {
-        later()
+        let app = app.to_owned();
+        self.read(work!(conn, [app] => records::after(conn, dialect, &app, after, limit).await?))
+            .await
     }
 
     /// Records of an app whose call was placed in `[from, to)`.
@@ -319,7 +367,11 @@ impl Store {
         to: UnixMillis,
         limit: u32,
     ) -> Result<Vec<CallRecord>> {
-        later()
+        let app = app.to_owned();
+        self.read(
+            work!(conn, [app] => records::between(conn, dialect, &app, (from, to), limit).await?),
+        )
+        .await
     }
 
     /// CDRs with id above `after`.
@@ -332,7 +384,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Cdr>> {
-        later()
+        self.read(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
     }
 
     /// Ledger lines with id above `after`.
@@ -345,7 +397,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LedgerLine>> {
-        later()
+        self.read(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
     }
 
     /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.
@@ -353,7 +405,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn check_books(&self) -> Result<Audit> {
-        later()
+        self.view(work!(conn, [] => books::audit(conn).await?)).await
     }
 
     // ---- lists for the operator ------------------------------------------------------------------------
@@ -363,7 +415,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn merchants(&self) -> Result<Vec<Merchant>> {
-        later()
+        self.read(work!(conn, [] => objects::merchants(conn).await?)).await
     }
 
     /// Sub-accounts of a merchant, or all.
@@ -371,7 +423,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn sub_accounts(&self, merchant: Option<MerchantId>) -> Result<Vec<SubAccount>> {
-        later()
+        self.read(work!(conn, [] => objects::sub_accounts(conn, merchant).await?)).await
     }
 
     /// Extensions of a merchant, or all.
@@ -379,7 +431,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn extensions(&self, merchant: Option<MerchantId>) -> Result<Vec<Extension>> {
-        later()
+        self.read(work!(conn, [] => objects::extensions(conn, merchant).await?)).await
     }
 
     /// All trunks.
@@ -387,7 +439,14 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn trunks(&self) -> Result<Vec<TrunkRow>> {
-        later()
+        let mut trunks: Vec<TrunkRow> =
+            self.read(work!(conn, [] => objects::trunks(conn).await?)).await?;
+        for row in &mut trunks {
+            if let Some(credentials) = &mut row.trunk.credentials {
+                credentials.password.clear();
+            }
+        }
+        Ok(trunks)
     }
 
     /// All tariffs with their rates.
@@ -395,7 +454,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn tariffs(&self) -> Result<Vec<crate::desired::Tariff>> {
-        later()
+        self.view(work!(conn, [] => tariffs::list(conn).await?)).await
     }
 
     /// All 001 accounts.
@@ -403,7 +462,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn ytx_accounts(&self) -> Result<Vec<YtxAccount>> {
-        later()
+        self.read(work!(conn, [] => objects::ytx_accounts(conn).await?)).await
     }
 
     /// All 001 apps.
@@ -411,7 +470,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn ytx_apps(&self) -> Result<Vec<YtxApp>> {
-        later()
+        self.read(work!(conn, [] => objects::ytx_apps(conn).await?)).await
     }
 
     /// All 002 companies.
@@ -419,7 +478,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn companies(&self) -> Result<Vec<Company>> {
-        later()
+        self.read(work!(conn, [] => objects::companies(conn).await?)).await
     }
 
     // ---- outbox ----------------------------------------------------------------------------------------
@@ -434,7 +493,7 @@ impl Store {
         limit: u32,
         lease_for: Duration,
     ) -> Result<Vec<OutboxRow>> {
-        later()
+        self.write(work!(conn, [] => outbox::lease(conn, now, limit, lease_for).await?)).await
     }
 
     /// Keeps the bytes to be sent, before the first send. Returns the bytes that count: those stored first.
@@ -442,7 +501,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn store_body(&self, id: i64, body: Vec<u8>) -> Result<Vec<u8>> {
-        later()
+        self.write(work!(conn, [body] => outbox::store_body(conn, id, &body).await?)).await
     }
 
     /// Delivered.
@@ -450,7 +509,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn done(&self, id: i64, attempt: Attempt) -> Result<()> {
-        later()
+        self.report(id, After::Done, Some(attempt)).await
     }
 
     /// Failed; try again at `at`.
@@ -458,7 +517,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn retry(&self, id: i64, at: UnixMillis, attempt: Attempt) -> Result<()> {
-        later()
+        self.report(id, After::Retry(at), Some(attempt)).await
     }
 
     /// Given up.
@@ -466,7 +525,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn park(&self, id: i64, attempt: Option<Attempt>) -> Result<()> {
-        later()
+        self.report(id, After::Park, attempt).await
     }
 
     /// Puts a parked or delivered row back: same bytes, attempts counted anew. False when there is none.
@@ -474,7 +533,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn redeliver(&self, id: i64, at: UnixMillis) -> Result<bool> {
-        later()
+        self.write(work!(conn, [] => outbox::redeliver(conn, id, at).await?)).await
     }
 
     /// Attempts made for a row, oldest first.
@@ -482,7 +541,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn attempts(&self, id: i64) -> Result<Vec<Attempt>> {
-        later()
+        self.read(work!(conn, [] => outbox::attempts(conn, id).await?)).await
     }
 
     /// Outbox rows with id above `after`, for the callback log.
@@ -496,7 +555,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<OutboxRow>> {
-        later()
+        self.read(work!(conn, [] => outbox::list(conn, merchant, state, after, limit).await?)).await
     }
 
     /// When the next row is due, for the worker's sleep.
@@ -504,6 +563,56 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn next_due(&self) -> Result<Option<UnixMillis>> {
-        later()
+        self.read(work!(conn, [] => outbox::next_due(conn).await?)).await
+    }
+
+    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
+        self.write(work!(conn, [] =>
+            call::purge_keys(conn, now).await? + bindings::purge(conn, now).await?))
+            .await
+    }
+
+    // ---- the way to the database ---------------------------------------------------------------------
+
+    async fn report(&self, id: i64, after: After, attempt: Option<Attempt>) -> Result<()> {
+        self.write(work!(conn, [attempt] =>
+            outbox::report(conn, id, after, attempt.as_ref().as_ref()).await?))
+            .await
+    }
+
+    /// A unit that starts something new: refused when the queue is half full.
+    async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.write(work, true).await,
+            Database::Pg(pg) => pg.write(work).await,
+        }
+    }
+
+    /// A unit that something under way depends on: waits for room.
+    async fn write<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.write(work, false).await,
+            Database::Pg(pg) => pg.write(work).await,
+        }
+    }
+
+    /// One query.
+    async fn read<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.read(work, false).await,
+            Database::Pg(pg) => pg.read(work, false).await,
+        }
+    }
+
+    /// Several queries that must see one state.
+    async fn view<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.read(work, true).await,
+            Database::Pg(pg) => pg.read(work, true).await,
+        }
     }
 }

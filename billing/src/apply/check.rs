@@ -1,0 +1,159 @@
+//! Is what the file says possible? Every mistake is noted with its path; none stops the search for others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use facts::{Micros, Number, NumberPlan};
+
+use crate::desired::{Desired, Mistake};
+
+/// Longest name of anything.
+const NAME_MAX: usize = 100;
+
+/// Gathers mistakes, and knows what the file itself names.
+pub(super) struct Check {
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) plan: NumberPlan,
+    /// Names per kind that the file gives, so that one mistake does not make ten.
+    named: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Check {
+    pub(super) fn new(desired: &Desired, plan: NumberPlan) -> Check {
+        let mut check = Check { mistakes: Vec::new(), plan, named: BTreeMap::new() };
+        let d = desired;
+        check.names("tariffs", d.tariffs.iter().map(|x| x.name.clone()));
+        check.names("merchants", d.merchants.iter().map(|x| x.name.clone()));
+        check.names(
+            "sub_accounts",
+            d.sub_accounts.iter().map(|x| format!("{}/{}", x.merchant, x.name)),
+        );
+        check.names("extensions", d.extensions.iter().map(|x| x.number.clone()));
+        check.names("trunks", d.trunks.iter().map(|x| x.name.clone()));
+        check.names("routes", d.routes.iter().map(|x| format!("{} → {}", x.prefix, x.trunk)));
+        let plan = check.plan.clone();
+        let digits =
+            |text: &str| plan.parse(text).map_or(text.to_owned(), |n| n.digits().to_owned());
+        check.names("inbound", d.inbound.iter().map(|x| digits(&x.number)));
+        check.names("top_ups", d.top_ups.iter().map(|x| format!("{}/{}", x.merchant, x.id)));
+        check.names("ytx_accounts", d.ytx_accounts.iter().map(|x| x.sid.clone()));
+        check.names("ytx_apps", d.ytx_apps.iter().map(|x| x.appid.clone()));
+        check.names("companies", d.companies.iter().map(|x| x.companycode.clone()));
+        check
+    }
+
+    /// Notes names that are empty, too long, or given twice.
+    fn names(&mut self, kind: &'static str, names: impl Iterator<Item = String>) {
+        let mut seen = BTreeSet::new();
+        for (i, name) in names.enumerate() {
+            if name.is_empty() || name.chars().count() > NAME_MAX {
+                self.wrong(
+                    format!("{kind}[{i}]"),
+                    format!("a name has 1 to {NAME_MAX} characters"),
+                );
+            }
+            if !seen.insert(name.clone()) {
+                self.wrong(format!("{kind}[{i}]"), format!("{name} is in the file twice"));
+            }
+        }
+        self.named.insert(kind, seen);
+    }
+
+    pub(super) fn wrong(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.mistakes.push(Mistake { path: path.into(), message: message.into() });
+    }
+
+    /// Whether the file itself names it.
+    pub(super) fn names_it(&self, kind: &str, name: &str) -> bool {
+        self.named.get(kind).is_some_and(|names| names.contains(name))
+    }
+
+    /// Looks a name up; a name that neither the store nor the file knows is a mistake.
+    pub(super) fn find(
+        &mut self,
+        path: &str,
+        kind: &'static str,
+        name: &str,
+        ids: &BTreeMap<String, i64>,
+    ) -> Option<i64> {
+        let found = ids.get(name).copied();
+        if found.is_none() && !self.names_it(kind, name) {
+            self.wrong(path, format!("there is no {name} among the {}", kind.replace('_', "-")));
+        }
+        found
+    }
+
+    /// An amount from zero up.
+    pub(super) fn amount(&mut self, path: &str, text: &str) -> Option<Micros> {
+        match text.parse::<Micros>() {
+            Ok(amount) if amount >= Micros::ZERO => return Some(amount),
+            Ok(_) => self.wrong(path, "may not be negative"),
+            Err(error) => self.wrong(path, format!("{text:?} is {error}")),
+        }
+        None
+    }
+
+    /// A public number, as digits.
+    pub(super) fn phone(&mut self, path: &str, text: &str) -> Option<String> {
+        match self.plan.parse(text) {
+            Ok(Number::E164(digits) | Number::Short(digits) | Number::Internal(digits)) => {
+                Some(digits)
+            }
+            Err(error) => {
+                self.wrong(path, format!("{text:?}: {error}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn opt_phone(&mut self, path: &str, text: Option<&str>) -> Option<String> {
+        text.and_then(|text| self.phone(path, text))
+    }
+
+    /// Networks or single addresses, as networks.
+    pub(super) fn nets(&mut self, path: &str, texts: &[String]) -> Vec<String> {
+        let mut nets = Vec::with_capacity(texts.len());
+        for (i, text) in texts.iter().enumerate() {
+            match net(text) {
+                Some(net) => nets.push(net),
+                None => self.wrong(
+                    format!("{path}[{i}]"),
+                    format!("{text:?} is neither an address nor a network"),
+                ),
+            }
+        }
+        nets
+    }
+
+    pub(super) fn url(&mut self, path: &str, url: Option<&str>) {
+        let Some(url) = url else { return };
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) || url.len() > 1024 {
+            self.wrong(path, format!("{url:?} is not an http or https address"));
+        }
+    }
+
+    pub(super) fn one_of(&mut self, path: &str, text: &str, allowed: &[&str]) {
+        if !allowed.contains(&text) {
+            self.wrong(path, format!("{text:?} is none of {}", allowed.join(", ")));
+        }
+    }
+
+    pub(super) fn currency(&mut self, path: &str, text: &str) {
+        if facts::Currency::try_from(text.to_owned()).is_err() {
+            self.wrong(path, "a currency is three capital letters");
+        }
+    }
+}
+
+/// `10.0.0.0/8` or `10.0.0.1`, written as a network.
+fn net(text: &str) -> Option<String> {
+    if let Ok(address) = std::net::IpAddr::from_str(text) {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        return Some(format!("{address}/{bits}"));
+    }
+    let (address, bits) = text.split_once('/')?;
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let bits: u8 = bits.parse().ok()?;
+    (bits <= if address.is_ipv4() { 32 } else { 128 }).then(|| format!("{address}/{bits}"))
+}

@@ -1,0 +1,148 @@
+//! Taking away what the file no longer names: only kinds that occur in it, only what a file had made.
+//!
+//! Merchants and sub-accounts have a history: they are stopped, not deleted.
+
+use std::collections::BTreeSet;
+
+use super::Run;
+use crate::db::args;
+use crate::desired::{Act, Change};
+use crate::error::Result;
+
+/// How rows of a kind go.
+struct Kind {
+    section: &'static str,
+    kind: &'static str,
+    /// Name and key of each managed row that is still in force.
+    list: &'static str,
+    /// Takes one away by its key.
+    remove: &'static str,
+    /// Finds who still needs it; empty when nobody can.
+    needed: &'static str,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind {
+        section: "inbound",
+        kind: "inbound",
+        list: "SELECT number, number FROM inbound WHERE managed = 1",
+        remove: "DELETE FROM inbound WHERE number = $1",
+        needed: "",
+    },
+    Kind {
+        section: "trunks",
+        kind: "trunk",
+        list: "SELECT name, name FROM trunks WHERE managed = 1",
+        remove: "DELETE FROM trunks WHERE name = $1",
+        needed: "SELECT 'route ' || r.prefix FROM routes r JOIN trunks t ON t.id = r.trunk_id \
+                 WHERE t.name = $1",
+    },
+    Kind {
+        section: "companies",
+        kind: "company",
+        list: "SELECT companycode, companycode FROM companies WHERE managed = 1",
+        remove: "DELETE FROM companies WHERE companycode = $1",
+        needed: "",
+    },
+    Kind {
+        section: "ytx_apps",
+        kind: "ytx app",
+        list: "SELECT appid, appid FROM ytx_apps WHERE managed = 1",
+        remove: "DELETE FROM ytx_apps WHERE appid = $1",
+        needed: "",
+    },
+    Kind {
+        section: "ytx_accounts",
+        kind: "ytx account",
+        list: "SELECT sid, sid FROM ytx_accounts WHERE managed = 1",
+        remove: "DELETE FROM ytx_accounts WHERE sid = $1",
+        needed: "SELECT 'ytx app ' || appid FROM ytx_apps WHERE sid = $1",
+    },
+    Kind {
+        section: "extensions",
+        kind: "extension",
+        list: "SELECT number, number FROM extensions WHERE managed = 1",
+        remove: "DELETE FROM extensions WHERE number = $1",
+        needed: "SELECT 'inbound ' || number FROM inbound WHERE extension = $1",
+    },
+    Kind {
+        section: "sub_accounts",
+        kind: "sub-account",
+        list: "SELECT m.name || '/' || s.name, CAST(s.id AS TEXT) FROM sub_accounts s \
+               JOIN merchants m ON m.id = s.merchant_id WHERE s.managed = 1 AND s.enabled = 1",
+        remove: "UPDATE sub_accounts SET enabled = 0 WHERE CAST(id AS TEXT) = $1",
+        needed: "",
+    },
+    Kind {
+        section: "merchants",
+        kind: "merchant",
+        list: "SELECT name, name FROM merchants WHERE managed = 1 AND status = 'approved'",
+        remove: "UPDATE merchants SET status = 'frozen' WHERE name = $1",
+        needed: "",
+    },
+    Kind {
+        section: "tariffs",
+        kind: "tariff",
+        list: "SELECT name, name FROM tariffs WHERE managed = 1",
+        remove: "DELETE FROM tariffs WHERE name = $1",
+        needed: "SELECT 'merchant ' || m.name FROM merchants m JOIN tariffs t ON t.id = m.tariff_id \
+                 WHERE t.name = $1",
+    },
+];
+
+impl Run<'_> {
+    pub(super) async fn prune(&mut self) -> Result<()> {
+        let present = self.present();
+        for kind in KINDS.iter().filter(|kind| present.contains(kind.section)) {
+            for row in self.conn.rows(kind.list, args![]).await? {
+                let (name, key) = (row.text(0)?, row.text(1)?);
+                if !self.check.names_it(kind.section, &name) {
+                    self.remove(kind, name, &key).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&mut self, kind: &Kind, name: String, key: &str) -> Result<()> {
+        if !kind.needed.is_empty()
+            && let Some(row) = self.conn.row(kind.needed, args![key]).await?
+        {
+            let message = format!("{} {name} cannot go: {} needs it", kind.kind, row.text(0)?);
+            self.check.wrong("prune", message);
+            return Ok(());
+        }
+        if kind.section == "tariffs" {
+            let sql =
+                "DELETE FROM rates WHERE tariff_id = (SELECT id FROM tariffs WHERE name = $1)";
+            self.conn.exec(sql, args![key]).await?;
+        }
+        self.conn.exec(kind.remove, args![key]).await?;
+        let fields = match kind.section {
+            "merchants" => vec!["frozen: it has a history".into()],
+            "sub_accounts" => vec!["disabled: it has a history".into()],
+            _ => Vec::new(),
+        };
+        self.changes.lines.push(Change { act: Act::Removed, kind: kind.kind, name, fields });
+        Ok(())
+    }
+
+    fn present(&self) -> BTreeSet<&'static str> {
+        let d = self.desired;
+        [
+            ("inbound", d.inbound.is_empty()),
+            ("trunks", d.trunks.is_empty()),
+            ("companies", d.companies.is_empty()),
+            ("ytx_apps", d.ytx_apps.is_empty()),
+            ("ytx_accounts", d.ytx_accounts.is_empty()),
+            ("extensions", d.extensions.is_empty()),
+            ("sub_accounts", d.sub_accounts.is_empty()),
+            ("merchants", d.merchants.is_empty()),
+            ("tariffs", d.tariffs.is_empty()),
+        ]
+        .into_iter()
+        .filter(|(_, empty)| !empty)
+        .map(|(section, _)| section)
+        .collect()
+    }
+}

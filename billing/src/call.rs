@@ -1,0 +1,272 @@
+//! Starting calls and paying for more of their time.
+//!
+//! Whoever touches money first locks the merchant's account row and then everything else, so two units never
+//! wait for each other in a circle, and N parallel starts see each other's holds.
+
+use std::time::Duration;
+
+use facts::ledger::{Authorize, Authorized, Extend, Extended, Paid};
+use facts::{CallId, LegNo, Micros, Refusal, UnixMillis};
+use money::{Quote, Step};
+
+use crate::db::{Conn, Value, args, from_json, json, tuples};
+use crate::error::{Error, Result};
+use crate::tariffs::Tariffs;
+
+/// How long a request key is remembered (merchant API §2.4).
+pub(crate) const KEY_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+/// A merchant's prepaid account, as read under its lock.
+struct Account {
+    id: i64,
+    available: Micros,
+}
+
+/// Answers [`Authorize`]: everything is checked before anything is written.
+pub(crate) async fn authorize(
+    conn: &mut Conn,
+    tariffs: &Tariffs,
+    ask: &Authorize,
+) -> Result<Authorized> {
+    let command = &ask.command;
+    let lock = conn.lock("a");
+    let sql = format!(
+        "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled \
+         FROM merchants m JOIN accounts a ON a.merchant_id = m.id \
+         LEFT JOIN tariffs t ON t.id = m.tariff_id \
+         LEFT JOIN sub_accounts s ON s.id = $2 AND s.merchant_id = m.id \
+         WHERE m.id = $1{lock}"
+    );
+    let sub_account = command.sub_account.map(|id| id.0);
+    let Some(row) = conn.row(&sql, args![command.merchant.0, sub_account]).await? else {
+        return Ok(Authorized::Refused(Refusal::UnknownMerchant));
+    };
+    if let Some(known) = known_request(conn, ask).await? {
+        return Ok(known);
+    }
+    let sub_account_stopped = sub_account.is_some() && row.opt_int(5)? != Some(1);
+    if row.text(0)? != "approved" || sub_account_stopped {
+        return Ok(Authorized::Refused(Refusal::Disabled));
+    }
+    let account = Account { id: row.int(3)?, available: row.micros(4)? };
+    let mut legs = Vec::with_capacity(ask.legs.len());
+    for leg in &ask.legs {
+        match tariffs.quote(conn, row.opt_int(1)?, row.opt_int(2)?, &leg.number).await? {
+            Some(quote) => legs.push((leg.leg, quote)),
+            None => return Ok(Authorized::Refused(Refusal::NoPrice)),
+        }
+    }
+    let Some(steps) = affordable(&legs, account.available) else {
+        return Ok(Authorized::Refused(Refusal::NoBalance));
+    };
+    if !insert_call(conn, ask).await? {
+        return Ok(Authorized::Granted { paid: paid(conn, ask).await? });
+    }
+    insert_key(conn, ask).await?;
+    hold(conn, ask, &account, &legs, &steps).await?;
+    let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
+        leg: *leg,
+        until: step.and_then(|step| step.until_s).map(seconds),
+    });
+    Ok(Authorized::Granted { paid: paid.collect() })
+}
+
+/// A request that was accepted before, by its key.
+async fn known_request(conn: &mut Conn, ask: &Authorize) -> Result<Option<Authorized>> {
+    let Some(key) = &ask.command.key else { return Ok(None) };
+    let ids = args![ask.command.merchant.0, key.dialect.word(), &key.key];
+    let found = conn
+        .row(
+            "SELECT call_id, fingerprint, created FROM request_keys \
+             WHERE merchant_id = $1 AND dialect = $2 AND request = $3",
+            ids.clone(),
+        )
+        .await?;
+    let Some(row) = found else { return Ok(None) };
+    if row.instant(2)? < ask.at - KEY_LIFE {
+        conn.exec(
+            "DELETE FROM request_keys WHERE merchant_id = $1 AND dialect = $2 AND request = $3",
+            ids,
+        )
+        .await?;
+        return Ok(None);
+    }
+    let call = row.call(0)?;
+    Ok(Some(if call == ask.call {
+        Authorized::Granted { paid: paid(conn, ask).await? }
+    } else if row.text(1)? == key.fingerprint {
+        Authorized::Existing { call }
+    } else {
+        Authorized::Refused(Refusal::KeyConflict)
+    }))
+}
+
+/// What to hold for each leg: a chunk of talk each if the balance allows, else the first interval each.
+fn affordable(legs: &[(LegNo, Option<Quote>)], available: Micros) -> Option<Vec<Option<Step>>> {
+    let within = |step: fn(&Quote) -> Step| {
+        let steps: Vec<_> = legs.iter().map(|(_, quote)| quote.as_ref().map(step)).collect();
+        let total: i128 = steps.iter().flatten().map(|step| i128::from(step.amount.0)).sum();
+        // Legs that cost nothing may be dialled on an empty account.
+        (total == 0 || total <= i128::from(available.0)).then_some(steps)
+    };
+    within(Quote::first_chunk).or_else(|| within(Quote::first_interval))
+}
+
+/// False when this very call was authorized before.
+async fn insert_call(conn: &mut Conn, ask: &Authorize) -> Result<bool> {
+    let done = conn
+        .exec(
+            "INSERT INTO calls (id, merchant_id, state, command, placed, alive) \
+             VALUES ($1, $2, 'open', $3, $4, $4) ON CONFLICT (id) DO NOTHING",
+            args![ask.call, ask.command.merchant.0, json(&ask.command)?, ask.at],
+        )
+        .await?;
+    Ok(done == 1)
+}
+
+async fn insert_key(conn: &mut Conn, ask: &Authorize) -> Result<()> {
+    let Some(key) = &ask.command.key else { return Ok(()) };
+    conn.exec(
+        "INSERT INTO request_keys (merchant_id, dialect, request, fingerprint, call_id, created) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        args![
+            ask.command.merchant.0,
+            key.dialect.word(),
+            &key.key,
+            &key.fingerprint,
+            ask.call,
+            ask.at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn hold(
+    conn: &mut Conn,
+    ask: &Authorize,
+    account: &Account,
+    legs: &[(LegNo, Option<Quote>)],
+    steps: &[Option<Step>],
+) -> Result<()> {
+    let mut values: Vec<Value> = Vec::new();
+    let mut total = Micros::ZERO;
+    let mut rows = 0;
+    for ((leg, quote), step) in legs.iter().zip(steps) {
+        let (Some(quote), Some(step)) = (quote, step) else { continue };
+        total += step.amount;
+        rows += 1;
+        values.extend(args![
+            ask.call,
+            leg.0,
+            0_u32,
+            account.id,
+            step.amount,
+            step.until_s,
+            json(quote)?,
+            ask.at
+        ]);
+    }
+    if rows == 0 {
+        return Ok(());
+    }
+    raise_held(conn, account.id, total).await?;
+    let sql = format!(
+        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, quote, at) VALUES {}",
+        tuples(rows, 8)
+    );
+    conn.exec(&sql, values).await?;
+    Ok(())
+}
+
+/// The schema's own rule refuses what the balance does not cover, should we ever be wrong.
+async fn raise_held(conn: &mut Conn, account: i64, by: Micros) -> Result<()> {
+    if by == Micros::ZERO {
+        return Ok(());
+    }
+    let sql = "UPDATE accounts SET held = held + $2 WHERE id = $1";
+    conn.exec(sql, args![account, by]).await?;
+    Ok(())
+}
+
+/// What the legs of a call that was authorized before are paid for.
+async fn paid(conn: &mut Conn, ask: &Authorize) -> Result<Vec<Paid>> {
+    let mut paid = Vec::with_capacity(ask.legs.len());
+    for leg in &ask.legs {
+        let until = holds_of(conn, ask.call, leg.leg).await?.last().and_then(|hold| hold.until_s);
+        paid.push(Paid { leg: leg.leg, until: until.map(seconds) });
+    }
+    Ok(paid)
+}
+
+struct Held {
+    step: u32,
+    until_s: Option<u32>,
+    quote: Option<String>,
+}
+
+async fn holds_of(conn: &mut Conn, call: CallId, leg: LegNo) -> Result<Vec<Held>> {
+    let rows = conn
+        .rows(
+            "SELECT step, until_s, quote FROM holds WHERE call_id = $1 AND leg_no = $2 ORDER BY step",
+            args![call, leg.0],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Held { step: row.small(0)?, until_s: row.opt_small(1)?, quote: row.opt_text(2)? })
+        })
+        .collect()
+}
+
+/// Answers [`Extend`].
+pub(crate) async fn extend(conn: &mut Conn, ask: &Extend) -> Result<Extended> {
+    let lock = conn.lock("c, a");
+    let sql = format!(
+        "SELECT c.state, a.id, a.posted - a.held + a.credit \
+         FROM calls c JOIN accounts a ON a.merchant_id = c.merchant_id WHERE c.id = $1{lock}"
+    );
+    let row = conn.row(&sql, args![ask.leg.call]).await?.ok_or(Error::Missing("call"))?;
+    if row.text(0)? != "open" {
+        return Err(Error::Missing("open call"));
+    }
+    let account = Account { id: row.int(1)?, available: row.micros(2)? };
+    let holds = holds_of(conn, ask.leg.call, ask.leg.no).await?;
+    if let Some(same) = holds.iter().find(|hold| hold.step == ask.step) {
+        return Ok(Extended::Paid(same.until_s.map(seconds)));
+    }
+    let (Some(first), Some(last)) = (holds.first(), holds.last()) else {
+        // Nothing was held: the leg is free.
+        return Ok(Extended::Paid(None));
+    };
+    let Some(paid_s) = last.until_s else { return Ok(Extended::Paid(None)) };
+    if last.step > ask.step {
+        return Ok(Extended::Paid(Some(seconds(paid_s))));
+    }
+    let quote: Quote = from_json(first.quote.as_deref().unwrap_or_default())?;
+    let Some(step) = quote.extension(paid_s, account.available) else {
+        return Ok(Extended::Exhausted);
+    };
+    raise_held(conn, account.id, step.amount).await?;
+    insert_extension(conn, ask, account.id, &step).await?;
+    Ok(Extended::Paid(step.until_s.map(seconds)))
+}
+
+async fn insert_extension(conn: &mut Conn, ask: &Extend, account: i64, step: &Step) -> Result<()> {
+    conn.exec(
+        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![ask.leg.call, ask.leg.no.0, ask.step, account, step.amount, step.until_s, ask.at],
+    )
+    .await?;
+    Ok(())
+}
+
+fn seconds(s: u32) -> Duration {
+    Duration::from_secs(s.into())
+}
+
+/// Forgets request keys that are past their life.
+pub(crate) async fn purge_keys(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+    conn.exec("DELETE FROM request_keys WHERE created < $1", args![now - KEY_LIFE]).await
+}

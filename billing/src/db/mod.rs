@@ -1,0 +1,162 @@
+//! The narrow door to SQL: values in, rows out, the same statement text for both databases.
+//!
+//! Statements use `$1`-style parameters and the common subset of SQLite ≥ 3.35 and PostgreSQL ≥ 13; whole
+//! numbers are 64 bits, truth is 0 or 1, instants are milliseconds, documents are JSON text. What cannot be
+//! said in common is asked of [`Conn`].
+
+mod lite;
+mod migrate;
+mod pg;
+mod value;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Executor, Postgres, Sqlite};
+
+use crate::error::{Error, Result};
+
+pub(crate) use lite::Lite;
+pub(crate) use migrate::migrate;
+pub(crate) use pg::Pg;
+pub(crate) use value::{Row, Value, args, from_json, json, word};
+
+/// A future that may cross threads.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a unit of work says at its end.
+pub(crate) enum Verdict<T> {
+    /// Commit it.
+    Keep(T),
+    /// Roll it back, and answer this.
+    Undo(T),
+}
+
+/// A unit of work: run inside a transaction, perhaps more than once (after a deadlock or a lost connection),
+/// so it must not have effects outside the database that a repeat would spoil.
+pub(crate) type Work<T> =
+    Box<dyn for<'c> Fn(&'c mut Conn) -> Boxed<'c, Result<Verdict<T>>> + Send + Sync>;
+
+/// A connection with an open transaction, or a reader.
+pub(crate) enum Conn {
+    Lite(PoolConnection<Sqlite>),
+    Pg(PoolConnection<Postgres>),
+}
+
+macro_rules! bound {
+    ($db:ty, $sql:expr, $args:expr, $persistent:expr) => {{
+        let mut query = sqlx::query::<$db>($sql).persistent($persistent);
+        for value in $args {
+            query = match value {
+                Value::Int(int) => query.bind(int),
+                Value::Text(text) => query.bind(text),
+                Value::Blob(blob) => query.bind(blob),
+            };
+        }
+        query
+    }};
+}
+
+impl Conn {
+    /// Runs a statement; returns how many rows it touched.
+    pub(crate) async fn exec(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
+        self.run(sql, args, true).await
+    }
+
+    /// The same for a statement whose text will not come again: it is not kept prepared.
+    pub(crate) async fn exec_once(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
+        self.run(sql, args, false).await
+    }
+
+    async fn run(&mut self, sql: &str, args: Vec<Value>, keep: bool) -> Result<u64> {
+        match self {
+            Conn::Lite(conn) => {
+                let done = bound!(Sqlite, sql, args, keep).execute(&mut **conn).await;
+                Ok(done.map_err(Error::from_sqlx)?.rows_affected())
+            }
+            Conn::Pg(conn) => {
+                let done = bound!(Postgres, sql, args, keep).execute(&mut **conn).await;
+                Ok(done.map_err(Error::from_sqlx)?.rows_affected())
+            }
+        }
+    }
+
+    /// Runs a query; returns its rows.
+    pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
+        match self {
+            Conn::Lite(conn) => {
+                let rows = bound!(Sqlite, sql, args, true).fetch_all(&mut **conn).await;
+                Ok(rows.map_err(Error::from_sqlx)?.into_iter().map(Row::Lite).collect())
+            }
+            Conn::Pg(conn) => {
+                let rows = bound!(Postgres, sql, args, true).fetch_all(&mut **conn).await;
+                Ok(rows.map_err(Error::from_sqlx)?.into_iter().map(Row::Pg).collect())
+            }
+        }
+    }
+
+    /// Runs a query; returns its first row.
+    pub(crate) async fn row(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
+        match self {
+            Conn::Lite(conn) => {
+                let row = bound!(Sqlite, sql, args, true).fetch_optional(&mut **conn).await;
+                Ok(row.map_err(Error::from_sqlx)?.map(Row::Lite))
+            }
+            Conn::Pg(conn) => {
+                let row = bound!(Postgres, sql, args, true).fetch_optional(&mut **conn).await;
+                Ok(row.map_err(Error::from_sqlx)?.map(Row::Pg))
+            }
+        }
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) async fn script(&mut self, sql: &str) -> Result<()> {
+        let done = match self {
+            Conn::Lite(conn) => conn.execute(sql).await.map(drop),
+            Conn::Pg(conn) => conn.execute(sql).await.map(drop),
+        };
+        done.map_err(Error::from_sqlx)
+    }
+
+    /// Appended to a query whose rows are to be locked. SQLite has one writer and needs no lock.
+    pub(crate) fn lock(&self, of: &str) -> String {
+        match self {
+            Conn::Lite(_) => String::new(),
+            Conn::Pg(_) => format!(" FOR UPDATE OF {of}"),
+        }
+    }
+
+    /// True on PostgreSQL.
+    pub(crate) fn is_pg(&self) -> bool {
+        matches!(self, Conn::Pg(_))
+    }
+}
+
+/// `($1,$2),($3,$4)`: the VALUES of an insert of several rows.
+pub(crate) fn tuples(rows: usize, columns: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(rows * columns * 5);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..columns {
+            let comma = if column == 0 { "" } else { "," };
+            let _ = write!(text, "{comma}${}", row * columns + column + 1);
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// Wraps an async block into a [`Work`]: `work!(conn, [captured, …] => expression)`.
+macro_rules! work {
+    ($conn:ident, [$($captured:ident),*] => $body:expr) => {{
+        $( let $captured = std::sync::Arc::new($captured); )*
+        Box::new(move |$conn: &mut $crate::db::Conn| {
+            $( let $captured = std::sync::Arc::clone(&$captured); )*
+            Box::pin(async move { Ok($crate::db::Verdict::Keep($body)) })
+                as $crate::db::Boxed<'_, _>
+        })
+    }};
+}
+pub(crate) use work;

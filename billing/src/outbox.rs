@@ -1,0 +1,281 @@
+//! Promises to tell merchants, kept until they are told.
+//!
+//! A row is written in the transaction that makes its event true. A worker leases rows that are due, formats
+//! each once and stores the bytes, sends, and reports. A lease is nothing but a later `due`: a worker that
+//! dies gives its rows back by doing nothing. Within a stream (a call and an endpoint) the oldest pending row
+//! goes first and the others wait for it; streams never wait for each other.
+
+use std::time::Duration;
+
+use facts::command::{CallCommand, PushKind};
+use facts::record::StateChange;
+use facts::time::UnixMillis;
+use facts::{CallId, MerchantId};
+
+use crate::db::{Conn, Value, args, json, tuples, word};
+use crate::error::{Error, Result};
+use crate::rows::{Attempt, OutboxRow, OutboxState, Payload};
+
+/// Bytes of an answer that are kept.
+const ANSWER_MAX: usize = 4096;
+/// Rows of a list at most.
+const LIST_MAX: u32 = 1000;
+
+/// Something to tell, before it is addressed.
+pub(crate) struct Event<'a> {
+    pub(crate) call: CallId,
+    pub(crate) command: &'a CallCommand,
+    pub(crate) kind: PushKind,
+    pub(crate) sequence: u32,
+    pub(crate) at: UnixMillis,
+    pub(crate) settings_version: i64,
+    pub(crate) payload: &'a Payload,
+}
+
+/// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing.
+pub(crate) async fn insert(conn: &mut Conn, event: &Event<'_>) -> Result<()> {
+    let mut values: Vec<Value> = Vec::new();
+    let mut rows = 0;
+    let payload = json(event.payload)?;
+    for (no, push) in event.command.pushes.iter().enumerate() {
+        if push.kind != event.kind {
+            continue;
+        }
+        rows += 1;
+        values.extend(args![
+            event.call,
+            event.command.merchant.0,
+            u32::try_from(no).unwrap_or(u32::MAX),
+            event.sequence,
+            word(&push.kind)?,
+            push.dialect.word(),
+            &push.endpoint,
+            origin(&push.endpoint),
+            stream(event.call, &push.endpoint),
+            &push.context,
+            &payload,
+            event.settings_version,
+            event.at,
+            event.at,
+            "pending",
+        ]);
+    }
+    if rows == 0 {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO outbox (call_id, merchant_id, push_no, sequence, kind, dialect, endpoint, origin, \
+         stream, context, payload, settings_version, created, due, state) VALUES {} \
+         ON CONFLICT (call_id, push_no, sequence) DO NOTHING",
+        tuples(rows, 15)
+    );
+    conn.exec(&sql, values).await?;
+    Ok(())
+}
+
+/// Writes the rows of a state change.
+pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> {
+    let row = conn
+        .row(
+            "SELECT c.command, s.version FROM calls c CROSS JOIN settings s WHERE c.id = $1",
+            args![change.leg.call],
+        )
+        .await?
+        .ok_or(Error::Missing("call"))?;
+    let command: CallCommand = row.json(0)?;
+    let payload = Payload::State(change.clone());
+    let event = Event {
+        call: change.leg.call,
+        command: &command,
+        kind: PushKind::State,
+        sequence: change.sequence,
+        at: change.at,
+        settings_version: row.int(1)?,
+        payload: &payload,
+    };
+    insert(conn, &event).await
+}
+
+/// `https://host:port` of a URL.
+fn origin(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    &url[..end]
+}
+
+/// Call and endpoint. The endpoint is hashed (FNV-1a): a clash would only order two endpoints of one call.
+fn stream(call: CallId, endpoint: &str) -> String {
+    let hash = endpoint.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{call}-{hash:016x}")
+}
+
+const COLUMNS: &str = "id, call_id, merchant_id, kind, dialect, endpoint, context, payload, \
+                       settings_version, body, attempts, created, due, state";
+
+/// The oldest pending row of its stream.
+const HEAD: &str = "o.state = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p \
+                    WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id)";
+
+/// Leases rows that are due, going round the servers that are told.
+pub(crate) async fn lease(
+    conn: &mut Conn,
+    now: UnixMillis,
+    limit: u32,
+    lease_for: Duration,
+) -> Result<Vec<OutboxRow>> {
+    let sql = format!(
+        "UPDATE outbox SET due = $3 WHERE state = 'pending' AND due <= $1 AND id IN ( \
+           SELECT id FROM ( \
+             SELECT o.id, o.due, ROW_NUMBER() OVER (PARTITION BY o.origin ORDER BY o.due, o.id) AS turn \
+             FROM outbox o WHERE o.due <= $1 AND {HEAD} \
+           ) AS ready ORDER BY turn, due, id LIMIT $2 \
+         ) RETURNING {COLUMNS}"
+    );
+    let rows = conn.rows(&sql, args![now, limit, now + lease_for]).await?;
+    let mut rows = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    rows.sort_by_key(|row| row.id);
+    Ok(rows)
+}
+
+fn read(row: &crate::db::Row) -> Result<OutboxRow> {
+    Ok(OutboxRow {
+        id: row.int(0)?,
+        call: row.call(1)?,
+        merchant: MerchantId(row.int(2)?),
+        kind: row.word(3)?,
+        dialect: row.word(4)?,
+        endpoint: row.text(5)?,
+        context: row.text(6)?,
+        payload: row.json(7)?,
+        settings_version: row.small(8)?,
+        body: row.opt_blob(9)?,
+        attempts: row.small(10)?,
+        created: row.instant(11)?,
+        leased_until: row.instant(12)?,
+        state: row.word(13)?,
+    })
+}
+
+/// Keeps the bytes unless some are kept already; returns those that are.
+pub(crate) async fn store_body(conn: &mut Conn, id: i64, body: &[u8]) -> Result<Vec<u8>> {
+    conn.exec(
+        "UPDATE outbox SET body = $2 WHERE id = $1 AND body IS NULL",
+        args![id, body.to_vec()],
+    )
+    .await?;
+    let row = conn.row("SELECT body FROM outbox WHERE id = $1", args![id]).await?;
+    row.ok_or(Error::Missing("outbox row"))?.opt_blob(0)?.ok_or(Error::Missing("body"))
+}
+
+/// How an attempt came out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum After {
+    Done,
+    Retry(UnixMillis),
+    Park,
+}
+
+/// Ends a lease.
+pub(crate) async fn report(
+    conn: &mut Conn,
+    id: i64,
+    after: After,
+    attempt: Option<&Attempt>,
+) -> Result<()> {
+    let (state, due) = match after {
+        After::Done => (OutboxState::Done, None),
+        After::Retry(at) => (OutboxState::Pending, Some(at)),
+        After::Park => (OutboxState::Parked, None),
+    };
+    // What is delivered stays delivered, whatever a worker with a lapsed lease reports later.
+    let known = conn
+        .exec(
+            "UPDATE outbox SET state = $2, due = COALESCE($3, due), attempts = attempts + $4 \
+             WHERE id = $1 AND state <> 'done'",
+            args![id, word(&state)?, due, attempt.is_some()],
+        )
+        .await?;
+    if let (Some(attempt), 1) = (attempt, known) {
+        let kept = attempt.answer.len().min(ANSWER_MAX);
+        conn.exec(
+            "INSERT INTO outbox_attempts (outbox_id, at, request, status, answer, latency_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            args![
+                id,
+                attempt.at,
+                &attempt.request,
+                attempt.status,
+                attempt.answer[..kept].to_vec(),
+                attempt.latency_ms
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Puts a row back whose delivery had ended.
+pub(crate) async fn redeliver(conn: &mut Conn, id: i64, at: UnixMillis) -> Result<bool> {
+    let sql = "UPDATE outbox SET state = 'pending', due = $2, attempts = 0 \
+               WHERE id = $1 AND state <> 'pending'";
+    Ok(conn.exec(sql, args![id, at]).await? == 1)
+}
+
+pub(crate) async fn attempts(conn: &mut Conn, id: i64) -> Result<Vec<Attempt>> {
+    let rows = conn
+        .rows(
+            "SELECT at, request, status, answer, latency_ms FROM outbox_attempts \
+             WHERE outbox_id = $1 ORDER BY id",
+            args![id],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Attempt {
+                at: row.instant(0)?,
+                request: row.text(1)?,
+                status: row.opt_small(2)?,
+                answer: row.opt_blob(3)?.unwrap_or_default(),
+                latency_ms: row.small(4)?,
+            })
+        })
+        .collect()
+}
+
+pub(crate) async fn list(
+    conn: &mut Conn,
+    merchant: Option<MerchantId>,
+    state: Option<OutboxState>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<OutboxRow>> {
+    let state = state.map(|state| word(&state)).transpose()?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE id > $1 \
+         AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR state = $3) ORDER BY id LIMIT $4"
+    );
+    let merchant = merchant.map(|id| id.0);
+    let rows = conn.rows(&sql, args![after, merchant, state, limit.min(LIST_MAX)]).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn next_due(conn: &mut Conn) -> Result<Option<UnixMillis>> {
+    let sql = format!("SELECT MIN(o.due) FROM outbox o WHERE {HEAD}");
+    let row = conn.row(&sql, args![]).await?;
+    Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().map(UnixMillis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_ends_where_the_path_begins() {
+        assert_eq!(origin("https://a.example:8443/x?y"), "https://a.example:8443");
+        assert_eq!(origin("http://a.example?y=/"), "http://a.example");
+        assert_eq!(origin("nonsense"), "nonsense");
+    }
+}

@@ -1,0 +1,112 @@
+//! Reading back what was settled: records, CDRs, calls.
+
+use facts::command::Dialect;
+use facts::record::CallRecord;
+use facts::time::UnixMillis;
+use facts::{CallId, LegNo, MerchantId, SubAccountId};
+
+use crate::db::{Conn, Row, Value, args};
+use crate::error::Result;
+use crate::rows::{CallEntry, Cdr};
+use crate::settle::currency;
+
+/// Rows of a page at most.
+const PAGE_MAX: u32 = 10_000;
+
+const ENTRY: &str = "SELECT c.id, c.command, c.placed, r.record \
+                     FROM calls c LEFT JOIN records r ON r.call_id = c.id";
+
+pub(crate) async fn call(conn: &mut Conn, call: CallId) -> Result<Option<CallEntry>> {
+    let row = conn.row(&format!("{ENTRY} WHERE c.id = $1"), args![call]).await?;
+    row.as_ref().map(entry).transpose()
+}
+
+pub(crate) async fn call_by_key(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    dialect: Dialect,
+    key: &str,
+) -> Result<Option<CallEntry>> {
+    let sql = format!(
+        "{ENTRY} JOIN request_keys k ON k.call_id = c.id \
+         WHERE k.merchant_id = $1 AND k.dialect = $2 AND k.request = $3"
+    );
+    let row = conn.row(&sql, args![merchant.0, dialect.word(), key]).await?;
+    row.as_ref().map(entry).transpose()
+}
+
+fn entry(row: &Row) -> Result<CallEntry> {
+    Ok(CallEntry {
+        call: row.call(0)?,
+        command: row.json(1)?,
+        placed: row.instant(2)?,
+        record: row.opt_text(3)?.map(|_| row.json(3)).transpose()?,
+    })
+}
+
+/// In the order of settlement: a call that was placed early and settled late is not passed over.
+pub(crate) async fn after(
+    conn: &mut Conn,
+    dialect: Dialect,
+    app: &str,
+    after: Option<CallId>,
+    limit: u32,
+) -> Result<Vec<CallRecord>> {
+    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND id > COALESCE( \
+                 (SELECT id FROM records WHERE call_id = $3 AND dialect = $1 AND app = $2), 0) \
+               ORDER BY id LIMIT $4";
+    let after = after.map(CallId::as_i64);
+    records(conn, sql, args![dialect.word(), app, after, limit.min(PAGE_MAX)]).await
+}
+
+pub(crate) async fn between(
+    conn: &mut Conn,
+    dialect: Dialect,
+    app: &str,
+    (from, to): (UnixMillis, UnixMillis),
+    limit: u32,
+) -> Result<Vec<CallRecord>> {
+    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND placed >= $3 \
+               AND placed < $4 ORDER BY id LIMIT $5";
+    records(conn, sql, args![dialect.word(), app, from, to, limit.min(PAGE_MAX)]).await
+}
+
+async fn records(conn: &mut Conn, sql: &str, args: Vec<Value>) -> Result<Vec<CallRecord>> {
+    conn.rows(sql, args).await?.iter().map(|row| row.json(0)).collect()
+}
+
+pub(crate) async fn cdrs(
+    conn: &mut Conn,
+    merchant: Option<MerchantId>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Cdr>> {
+    let rows = conn
+        .rows(
+            "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \
+             seconds, charged_seconds, price, currency, settled FROM cdrs \
+             WHERE id > $1 AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) ORDER BY id LIMIT $3",
+            args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Cdr {
+                id: row.int(0)?,
+                call: row.call(1)?,
+                leg: LegNo(row.small(2)?),
+                merchant: MerchantId(row.int(3)?),
+                sub_account: row.opt_int(4)?.map(SubAccountId),
+                dialect: row.word(5)?,
+                app: row.text(6)?,
+                facts: row.json(7)?,
+                prefix: row.text(8)?,
+                seconds: row.small(9)?,
+                charged_seconds: row.small(10)?,
+                price: row.micros(11)?,
+                currency: currency(&row.text(12)?)?,
+                settled: row.instant(13)?,
+            })
+        })
+        .collect()
+}

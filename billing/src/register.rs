@@ -1,0 +1,125 @@
+//! Making a sub-account with an internal number of its own (merchant API §2.3, `biz_regist`).
+
+use std::time::Duration;
+
+use facts::time::UnixMillis;
+use facts::{MerchantId, SubAccountId};
+
+use crate::db::{Conn, Row, args};
+use crate::error::{Error, Result};
+use crate::objects::sub_account_of;
+use crate::rows::{Registered, SubAccount};
+use crate::secrets;
+
+/// The same person asking again within this time is the same registration.
+const SAME_PERSON: Duration = Duration::from_secs(86_400);
+/// Numbers taken by the operator that are stepped over in one go at most.
+const STEPS_MAX: usize = 100_000;
+/// Contacts that a new extension may register.
+const CONTACTS: u32 = 5;
+
+struct Realm {
+    realm: String,
+    secret: String,
+}
+
+pub(crate) async fn register(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    (realname, email): (&str, &str),
+    at: UnixMillis,
+) -> Result<Registered> {
+    // The settings row is the lock under which numbers are handed out in ascending order.
+    let lock = conn.lock("settings");
+    let sql = format!("SELECT realm, secret, next_number FROM settings{lock}");
+    let row = conn.row(&sql, args![]).await?.ok_or(Error::Missing("settings"))?;
+    let realm = Realm { realm: row.text(0)?, secret: row.text(1)? };
+    let next = row.int(2)?;
+    let known = conn.row("SELECT 1 FROM merchants WHERE id = $1", args![merchant.0]).await?;
+    if known.is_none() {
+        return Err(Error::Missing("merchant"));
+    }
+    if let Some(earlier) = earlier(conn, merchant, (realname, email), at).await? {
+        return answer(&realm, &earlier, true);
+    }
+    let number = free_number(conn, next).await?;
+    let sub_account = insert(conn, merchant, &number, (realname, email), at).await?;
+    let password = secrets::derived(&realm.secret, &number, at.0);
+    let (ha1_md5, ha1_sha256) = secrets::ha1(&number, &realm.realm, &password);
+    conn.exec(
+        "INSERT INTO extensions (number, merchant_id, sub_account_id, enabled, ha1_md5, ha1_sha256, \
+         max_contacts) VALUES ($1, $2, $3, 1, $4, $5, $6)",
+        args![&number, merchant.0, sub_account.id.0, ha1_md5, ha1_sha256, CONTACTS],
+    )
+    .await?;
+    Ok(Registered { account: sub_account, number, password: Some(password), duplicate: false })
+}
+
+const EARLIER: &str = "SELECT s.id, s.merchant_id, s.name, s.realname, s.email, s.enabled, s.created, \
+                       e.number, e.ha1_md5 FROM sub_accounts s \
+                       JOIN extensions e ON e.sub_account_id = s.id AND e.number = s.name \
+                       WHERE s.merchant_id = $1 AND s.email = $2 AND s.realname = $3 \
+                       AND s.created >= $4 ORDER BY s.id LIMIT 1";
+
+async fn earlier(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    (realname, email): (&str, &str),
+    at: UnixMillis,
+) -> Result<Option<Row>> {
+    if email.is_empty() {
+        return Ok(None);
+    }
+    conn.row(EARLIER, args![merchant.0, email, realname, at - SAME_PERSON]).await
+}
+
+fn answer(realm: &Realm, row: &Row, duplicate: bool) -> Result<Registered> {
+    let account = sub_account_of(row)?;
+    let number = row.text(7)?;
+    let password = secrets::derived(&realm.secret, &number, account.created.0);
+    let unchanged = secrets::ha1(&number, &realm.realm, &password).0 == row.text(8)?;
+    Ok(Registered { account, number, password: unchanged.then_some(password), duplicate })
+}
+
+/// The first free internal number from `next` on; remembers where to go on.
+async fn free_number(conn: &mut Conn, next: i64) -> Result<String> {
+    let mut number = next;
+    for _ in 0..STEPS_MAX {
+        let text = number.to_string();
+        let taken =
+            conn.row("SELECT 1 FROM extensions WHERE number = $1", args![&text]).await?.is_some();
+        number += 1;
+        if !taken {
+            let sql = "UPDATE settings SET next_number = $1, version = version + 1";
+            conn.exec(sql, args![number]).await?;
+            return Ok(text);
+        }
+    }
+    Err(Error::Missing("free internal number"))
+}
+
+async fn insert(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    number: &str,
+    (realname, email): (&str, &str),
+    at: UnixMillis,
+) -> Result<SubAccount> {
+    let row = conn
+        .row(
+            "INSERT INTO sub_accounts (merchant_id, name, realname, email, enabled, created) \
+             VALUES ($1, $2, $3, $4, 1, $5) RETURNING id",
+            args![merchant.0, number, realname, email, at],
+        )
+        .await?
+        .ok_or(Error::Missing("row just inserted"))?;
+    Ok(SubAccount {
+        id: SubAccountId(row.int(0)?),
+        merchant,
+        name: number.to_owned(),
+        realname: realname.to_owned(),
+        email: email.to_owned(),
+        enabled: true,
+        created: at,
+    })
+}

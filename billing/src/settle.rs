@@ -1,0 +1,269 @@
+//! Closing a call: one transaction writes its record, a CDR for each leg that was attempted, the charges, the
+//! end of every hold, and the promises to tell; and closes the journal.
+
+use facts::command::PushKind;
+use facts::money::Currency;
+use facts::record::{CallFacts, CallRecord, LegFacts};
+use facts::{LegCharge, LegId, LegNo, Micros, UnixMillis};
+use money::{Hold, LegToSettle, Plan, Quote};
+
+use crate::db::{Conn, Value, args, from_json, json, tuples};
+use crate::error::{Error, Result};
+use crate::outbox;
+use crate::rows::Payload;
+use crate::store::SettleContext;
+
+/// What is read under the locks of the call and the account.
+struct Books {
+    account: i64,
+    revenue: i64,
+    currency: Currency,
+    settings_version: i64,
+}
+
+/// Settles. The second time it returns the first record and writes nothing.
+pub(crate) async fn settle(
+    conn: &mut Conn,
+    facts: &CallFacts,
+    context: &SettleContext,
+) -> Result<CallRecord> {
+    let lock = conn.lock("c, a");
+    let sql = format!(
+        "SELECT c.state, a.id, r.id, a.currency, s.version \
+         FROM calls c JOIN accounts a ON a.merchant_id = c.merchant_id \
+         JOIN accounts r ON r.name = 'revenue:' || a.currency CROSS JOIN settings s \
+         WHERE c.id = $1{lock}"
+    );
+    let row = conn.row(&sql, args![facts.call]).await?.ok_or(Error::Missing("call"))?;
+    if row.text(0)? == "settled" {
+        return first_record(conn, facts).await;
+    }
+    let books = Books {
+        account: row.int(1)?,
+        revenue: row.int(2)?,
+        currency: currency(&row.text(3)?)?,
+        settings_version: row.int(4)?,
+    };
+    let (holds, quotes) = holds(conn, facts).await?;
+    let legs: Vec<_> = facts
+        .legs
+        .iter()
+        .map(|leg| LegToSettle {
+            facts: leg,
+            quote: quotes.iter().find(|(no, _)| *no == leg.no).map(|(_, quote)| quote),
+        })
+        .collect();
+    let plan = money::plan(&legs, &holds, facts.ended);
+    let record = CallRecord {
+        facts: facts.clone(),
+        charges: plan.charges.clone(),
+        currency: books.currency,
+        recording_url: recording_url(facts, context),
+    };
+    post(conn, facts, &plan, &books).await?;
+    resolve(conn, facts, &plan, &books).await?;
+    insert_cdrs(conn, &record).await?;
+    insert_record(conn, &record).await?;
+    promise(conn, &record, books.settings_version).await?;
+    conn.exec("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]).await?;
+    conn.exec("DELETE FROM call_legs WHERE call_id = $1", args![facts.call]).await?;
+    Ok(record)
+}
+
+async fn first_record(conn: &mut Conn, facts: &CallFacts) -> Result<CallRecord> {
+    let sql = "SELECT record FROM records WHERE call_id = $1";
+    conn.row(sql, args![facts.call]).await?.ok_or(Error::Missing("record"))?.json(0)
+}
+
+/// The call's holds, and the price each of its legs was promised.
+async fn holds(conn: &mut Conn, facts: &CallFacts) -> Result<(Vec<Hold>, Vec<(LegNo, Quote)>)> {
+    let rows = conn
+        .rows(
+            "SELECT leg_no, step, amount, until_s, quote FROM holds \
+             WHERE call_id = $1 AND resolved IS NULL ORDER BY leg_no, step",
+            args![facts.call],
+        )
+        .await?;
+    let mut holds = Vec::with_capacity(rows.len());
+    let mut quotes = Vec::new();
+    for row in &rows {
+        let leg = LegNo(row.small(0)?);
+        holds.push(Hold {
+            leg,
+            step: row.small(1)?,
+            amount: row.micros(2)?,
+            until_s: row.opt_small(3)?,
+        });
+        if let Some(quote) = row.opt_text(4)? {
+            quotes.push((leg, from_json(&quote)?));
+        }
+    }
+    Ok((holds, quotes))
+}
+
+fn recording_url(facts: &CallFacts, context: &SettleContext) -> Option<String> {
+    let file = &facts.recording.as_ref()?.file;
+    if context.recording_base_url.is_empty() {
+        return None;
+    }
+    Some(format!("{}/{file}", context.recording_base_url.trim_end_matches('/')))
+}
+
+/// One transfer per charged leg, from the merchant to revenue. Its id is made of call, leg, kind and step.
+async fn post(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books) -> Result<()> {
+    if plan.posts.is_empty() {
+        return Ok(());
+    }
+    let mut transfers: Vec<Value> = Vec::new();
+    let mut entries: Vec<Value> = Vec::new();
+    for post in &plan.posts {
+        let id = format!("{}.charge.0", LegId::new(facts.call, post.leg));
+        transfers.extend(args![&id, "charge", facts.call, post.leg.0, facts.ended, ""]);
+        entries.extend(args![&id, books.account, -post.amount]);
+        entries.extend(args![&id, books.revenue, post.amount]);
+    }
+    let rows = plan.posts.len();
+    let sql = format!(
+        "INSERT INTO transfers (id, kind, call_id, leg_no, at, note) VALUES {}",
+        tuples(rows, 6)
+    );
+    conn.exec(&sql, transfers).await?;
+    let sql = format!(
+        "INSERT INTO entries (transfer_id, account_id, amount) VALUES {}",
+        tuples(rows * 2, 3)
+    );
+    conn.exec(&sql, entries).await?;
+    Ok(())
+}
+
+/// Ends every hold: what was charged is taken from each leg's holds in their order, the rest goes back.
+async fn resolve(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books) -> Result<()> {
+    if plan.holds.is_empty() {
+        return Ok(());
+    }
+    conn.exec(
+        "UPDATE accounts SET posted = posted - $2, held = held - $3 WHERE id = $1",
+        args![books.account, plan.total(), plan.released()],
+    )
+    .await?;
+    // Holds are taken whole up to one, which is taken in part; the later ones are voided.
+    let mut legs: Vec<LegNo> = plan.holds.iter().map(|resolved| resolved.hold.leg).collect();
+    legs.dedup();
+    for leg in legs {
+        let mine = || plan.holds.iter().filter(|resolved| resolved.hold.leg == leg);
+        let part = mine().find(|resolved| resolved.posted < resolved.hold.amount);
+        let (step, posted) =
+            part.map_or((i64::MAX, Micros::ZERO), |r| (i64::from(r.hold.step), r.posted));
+        conn.exec(
+            "UPDATE holds SET resolved = $3, posted = CASE WHEN step < $4 THEN amount \
+             WHEN step = $4 THEN $5 ELSE 0 END \
+             WHERE call_id = $1 AND leg_no = $2 AND resolved IS NULL",
+            args![facts.call, leg.0, facts.ended, step, posted],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert_cdrs(conn: &mut Conn, record: &CallRecord) -> Result<()> {
+    let facts = &record.facts;
+    if facts.legs.is_empty() {
+        return Ok(());
+    }
+    let mut values: Vec<Value> = Vec::new();
+    for leg in &facts.legs {
+        let free = LegCharge {
+            no: leg.no,
+            prefix: String::new(),
+            seconds: 0,
+            charged_seconds: 0,
+            price: Micros::ZERO,
+        };
+        let charge = record.charges.iter().find(|charge| charge.no == leg.no).unwrap_or(&free);
+        values.extend(cdr(record, leg, charge)?);
+    }
+    let sql = format!(
+        "INSERT INTO cdrs (call_id, leg_no, merchant_id, sub_account_id, dialect, app, number, trunk, \
+         invited, answered, ended, sip_final, q850, seconds, prefix, charged_seconds, price, currency, \
+         settled, facts) VALUES {}",
+        tuples(facts.legs.len(), 20)
+    );
+    conn.exec(&sql, values).await?;
+    Ok(())
+}
+
+fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Value>> {
+    let facts = &record.facts;
+    let command = &facts.command;
+    Ok(args![
+        facts.call,
+        leg.no.0,
+        command.merchant.0,
+        command.sub_account.map(|id| id.0),
+        command.dialect.word(),
+        &command.app,
+        leg.number.to_string(),
+        &leg.trunk,
+        leg.invited,
+        leg.answered,
+        leg.ended,
+        leg.sip_final,
+        leg.q850,
+        charge.seconds,
+        &charge.prefix,
+        charge.charged_seconds,
+        charge.price,
+        record.currency.code(),
+        facts.ended,
+        json(leg)?,
+    ])
+}
+
+async fn insert_record(conn: &mut Conn, record: &CallRecord) -> Result<()> {
+    let facts = &record.facts;
+    conn.exec(
+        "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        args![
+            facts.call,
+            facts.command.merchant.0,
+            facts.command.dialect.word(),
+            &facts.command.app,
+            facts.placed,
+            facts.ended,
+            json(record)?,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// An outbox row for each record push of the command.
+async fn promise(conn: &mut Conn, record: &CallRecord, settings_version: i64) -> Result<()> {
+    let facts = &record.facts;
+    let payload = Payload::Record(Box::new(record.clone()));
+    let event = outbox::Event {
+        call: facts.call,
+        command: &facts.command,
+        kind: PushKind::Record,
+        sequence: 0,
+        at: facts.ended,
+        settings_version,
+        payload: &payload,
+    };
+    outbox::insert(conn, &event).await
+}
+
+/// Reads a currency code back.
+pub(crate) fn currency(code: &str) -> Result<Currency> {
+    Currency::try_from(code.to_owned())
+        .map_err(|detail| Error::Damaged { table: "accounts", detail: detail.into() })
+}
+
+/// The latest instant in a leg's facts: a journal write proves that the call lived then.
+pub(crate) fn latest(leg: &LegFacts) -> UnixMillis {
+    [leg.progress, leg.alerting, leg.answered, leg.ended]
+        .into_iter()
+        .flatten()
+        .fold(leg.invited, std::cmp::max)
+}

@@ -1,0 +1,87 @@
+//! Everything the engine reads, as one value of one version.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use facts::settings::{Extension, Merchant, Route, Snapshot};
+use facts::{MerchantId, NumberPlan, SubAccountId, TrunkId};
+
+use crate::db::{Conn, args};
+use crate::error::{Error, Result};
+use crate::objects;
+use crate::rows::MerchantStatus;
+
+pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
+    let row = conn.row("SELECT version FROM settings", args![]).await?;
+    row.ok_or(Error::Missing("settings"))?.small(0)
+}
+
+/// Reads the snapshot; the caller sees to it that all statements see one state.
+pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
+    let sql = "SELECT version, realm, country, trunk_prefix, international_prefix, short_max \
+               FROM settings";
+    let row = conn.row(sql, args![]).await?.ok_or(Error::Missing("settings"))?;
+    let mut snapshot = Snapshot {
+        version: row.small(0)?,
+        realm: row.text(1)?,
+        plan: NumberPlan {
+            country: row.text(2)?,
+            trunk_prefix: row.text(3)?,
+            international_prefix: row.text(4)?,
+            short_max: row.small(5)?,
+        },
+        ..Snapshot::default()
+    };
+    for merchant in objects::merchants(conn).await? {
+        let value = Merchant {
+            name: merchant.name,
+            enabled: merchant.status == MerchantStatus::Approved,
+            max_calls: merchant.max_calls,
+            calls_per_second: merchant.calls_per_second,
+            max_talk: Duration::from_secs(merchant.max_talk_s.into()),
+            language: merchant.language,
+            shown: merchant.caller_id,
+        };
+        snapshot.merchants.insert(merchant.id, value);
+    }
+    snapshot.extensions = extensions(conn).await?;
+    snapshot.trunks =
+        objects::trunks(conn).await?.into_iter().map(|row| (row.id, row.trunk)).collect();
+    let rows = conn.rows("SELECT prefix, trunk_id, priority FROM routes ORDER BY 1, 3, 2", args![]);
+    for row in rows.await? {
+        snapshot.routes.push(Route {
+            prefix: row.text(0)?,
+            trunk: TrunkId(row.int(1)?),
+            priority: row.small(2)?,
+        });
+    }
+    for row in conn.rows("SELECT number, extension FROM inbound", args![]).await? {
+        snapshot.inbound.insert(row.text(0)?, row.text(1)?);
+    }
+    Ok(snapshot)
+}
+
+async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
+    let rows = conn
+        .rows(
+            "SELECT e.number, e.merchant_id, e.sub_account_id, e.enabled * COALESCE(s.enabled, 1), \
+             e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts \
+             FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id",
+            args![],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let extension = Extension {
+                merchant: MerchantId(row.int(1)?),
+                sub_account: row.opt_int(2)?.map(SubAccountId),
+                enabled: row.truth(3)?,
+                ha1_md5: row.text(4)?,
+                ha1_sha256: row.text(5)?,
+                bound_phone: row.opt_text(6)?,
+                max_contacts: row.small(7)?,
+            };
+            Ok((row.text(0)?, extension))
+        })
+        .collect()
+}
