@@ -12,8 +12,11 @@ use crate::error::{Error, Result};
 /// The cache. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tariffs {
-    kept: Arc<RwLock<BTreeMap<i64, (i64, Arc<Tariff>)>>>,
+    kept: Arc<RwLock<BTreeMap<i64, Kept>>>,
 }
+
+/// A tariff and the version it is of.
+type Kept = (i64, Arc<Tariff>);
 
 impl Tariffs {
     /// What a number costs under a tariff: `None` when nothing prices it, `Some(None)` when it is free.

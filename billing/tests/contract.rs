@@ -1,0 +1,85 @@
+//! The contract every store keeps: each case runs on SQLite and on PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+#[path = "contract/calls.rs"]
+mod calls;
+#[path = "contract/objects.rs"]
+mod objects;
+#[path = "contract/outbox.rs"]
+mod outbox;
+#[path = "contract/random.rs"]
+mod random;
+mod support;
+
+use billing::{Store, StoreConfig};
+use support::postgres::Cluster;
+
+/// Each case as a test on SQLite, and all of them in one test on PostgreSQL (a cluster takes seconds to make).
+macro_rules! contract {
+    ($( $module:ident :: $case:ident ),* $(,)?) => {
+        mod sqlite {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}/tandem.db", folder.path().display());
+                let store = super::Store::open(&url, super::StoreConfig::default()).await.unwrap();
+                super::$module::$case(store, url).await;
+            } )*
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn postgres_keeps_the_whole_contract() {
+            let Some(cluster) = Cluster::start(false) else { return };
+            $( {
+                let name = stringify!($case);
+                eprintln!("postgres::{name}");
+                // PostgreSQL cuts names at 63 bytes.
+                let url = cluster.database(&name[..name.len().min(60)]);
+                let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+                $module::$case(store.clone(), url).await;
+                store.close().await;
+            } )*
+        }
+    };
+}
+
+contract! {
+    calls::authorize_holds_both_legs_and_a_repeat_holds_nothing_more,
+    calls::case_47_a_thousand_parallel_starts_with_credit_for_one,
+    calls::case_48_credit_runs_out_on_time_and_never_below_zero,
+    calls::case_49_a_call_settled_twice_is_charged_once,
+    calls::case_50_with_thirty_six_the_cdr_is_the_sum_of_the_ledger,
+    calls::case_51_amounts_of_a_thousand_and_more_are_debited_whole,
+    calls::case_52_a_call_ended_by_a_timer_is_billed,
+    calls::case_53_each_leg_is_debited_by_its_own_answer,
+    calls::case_54_parallel_calls_are_all_billed,
+    calls::case_55_a_lost_bye_is_never_billed_past_the_paid_limit,
+    calls::case_58_a_charge_takes_from_the_merchant_and_adds_to_revenue,
+    calls::what_was_held_for_a_leg_that_was_not_called_goes_back,
+    calls::a_request_key_starts_one_call_for_thirty_days,
+    calls::refusals_write_nothing,
+    calls::a_sub_account_spends_the_balance_of_its_merchant,
+    calls::extensions_are_free_and_need_no_balance,
+    calls::a_promised_price_holds_for_the_whole_call,
+    calls::a_restart_finds_open_calls_and_settles_each_once,
+    calls::a_journal_write_after_settlement_leaves_no_trace,
+    calls::records_are_read_by_app_in_order_of_settlement,
+    outbox::a_call_keeps_its_order_and_never_blocks_another,
+    outbox::the_bytes_are_stored_once_and_stay_the_same,
+    outbox::a_lapsed_lease_gives_the_row_back,
+    outbox::a_parked_row_waits_for_redelivery,
+    outbox::a_crowd_at_one_server_does_not_delay_another,
+    outbox::a_state_is_promised_once,
+    objects::applying_twice_changes_nothing,
+    objects::mistakes_are_told_all_at_once_and_nothing_is_written,
+    objects::a_dry_run_shows_the_difference_and_keeps_the_store,
+    objects::changes_are_named_and_prices_take_effect,
+    objects::prune_takes_away_what_the_file_no_longer_names,
+    objects::a_top_up_is_booked_once,
+    objects::the_snapshot_is_what_was_applied,
+    objects::biz_regist_hands_out_rising_numbers_and_knows_a_repeat,
+    objects::system_001_and_002_objects_read_back,
+    objects::bindings_outlive_a_restart,
+    random::random_steps_keep_the_books,
+}

@@ -1,0 +1,374 @@
+//! What the operator applies and the surfaces read.
+
+use std::time::Duration;
+
+use billing::desired::{Act, Desired};
+use billing::rows::{Binding, Callback, MerchantStatus};
+use billing::{Error, Store, StoreConfig};
+use facts::MerchantId;
+use facts::media::Codec;
+
+use crate::support::*;
+
+fn everything() -> Desired {
+    let mut desired = basics("100");
+    let more = from_toml(
+        r#"
+        [[trunks]]
+        name = "carrier"
+        target = "192.0.2.10:5060"
+        peers = ["192.0.2.0/24", "2001:db8::1"]
+        user = "u"
+        password = "p"
+        realm = "carrier.example"
+        codecs = ["pcmu"]
+        [[trunks]]
+        name = "backup"
+        target = "192.0.2.20:5060"
+        transport = "tcp"
+        [[routes]]
+        prefix = "86"
+        trunk = "carrier"
+        [[routes]]
+        trunk = "backup"
+        priority = 200
+        [[inbound]]
+        number = "010-88888888"
+        extension = "70000"
+        [[ytx_accounts]]
+        sid = "0123456789abcdef0123456789abcdef"
+        auth_token = "fedcba9876543210fedcba9876543210"
+        merchant = "test"
+        [[ytx_apps]]
+        appid = "11111111111111111111111111111111"
+        account = "0123456789abcdef0123456789abcdef"
+        callers = ["01053180002"]
+        callback_url = "http://merchant.example/cb?"
+        cdr_types = "number"
+        [[companies]]
+        companycode = "1001"
+        appid = "app"
+        accesskey = "k"
+        merchant = "test"
+        cdr_url = "http://merchant.example/cdr"
+        state_url = "http://merchant.example/state"
+        "#,
+    );
+    desired.trunks = more.trunks;
+    desired.routes = more.routes;
+    desired.inbound = more.inbound;
+    desired.ytx_accounts = more.ytx_accounts;
+    desired.ytx_apps = more.ytx_apps;
+    desired.companies = more.companies;
+    desired.merchants[0].password = Some("let me in".into());
+    desired
+}
+
+async fn apply(store: &Store, desired: &Desired) -> billing::desired::Changes {
+    store.apply(desired, T0, false).await.unwrap()
+}
+
+pub(crate) async fn applying_twice_changes_nothing(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let desired = everything();
+    let first = apply(&store, &desired).await;
+    assert_eq!(first.mistakes, []);
+    // Everything is new but the one row of settings, which is there from the beginning.
+    assert_eq!(first.count(Act::Created), first.lines.len() - 1);
+    assert_eq!(first.count(Act::Updated), 1);
+    let version = store.settings_version().await.unwrap();
+    assert_eq!(version, first.version);
+    let second = apply(&store, &desired).await;
+    assert_eq!(second.mistakes, []);
+    assert_eq!(second.count(Act::Unchanged), second.lines.len(), "{:?}", second.lines);
+    assert_eq!((second.version, store.settings_version().await.unwrap()), (version, version));
+    in_order(&store).await;
+}
+
+pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.merchants[0].tariff = Some("gold".into());
+    desired.merchants[1].allowed_ips = vec!["10.0.0.0/8".into(), "10.0.0.0/40".into()];
+    desired.tariffs[0].rates[1].per_minute = "0.1234567".into();
+    desired.extensions[0].number = "12".into(); // which leaves the inbound number without its extension
+    desired.trunks[0].codecs = vec!["g729".into()];
+    desired.trunks[1].user = Some("half".into());
+    desired.routes[1].trunk = "nowhere".into();
+    desired.top_ups[0].amount = "-5".into();
+    desired.ytx_apps[0].callback_url = Some("ftp://x".into());
+    desired.companies.push(desired.companies[0].clone());
+    let changes = apply(&store, &desired).await;
+    let paths: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    for path in [
+        "merchants[0].tariff",
+        "merchants[1].allowed_ips[1]",
+        "tariffs[0].rates[1].per_minute",
+        "extensions[0].number",
+        "trunks[0].codecs[0]",
+        "trunks[1]",
+        "routes[1].trunk",
+        "inbound[0].extension",
+        "top_ups[0].amount",
+        "ytx_apps[0].callback_url",
+        "companies[1]",
+    ] {
+        assert!(paths.contains(&path), "{path} is not among {paths:?}");
+    }
+    assert_eq!(paths.len(), 11, "{:?}", changes.mistakes);
+    assert_eq!(store.merchants().await.unwrap(), []);
+    assert_eq!(store.trunks().await.unwrap(), []);
+    assert_eq!(store.settings_version().await.unwrap(), 1);
+    // The realm did not change either.
+    assert_eq!(store.snapshot().await.unwrap().realm, "tandem");
+}
+
+pub(crate) async fn a_dry_run_shows_the_difference_and_keeps_the_store(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let dry = store.apply(&everything(), T0, true).await.unwrap();
+    assert_eq!(dry.mistakes, []);
+    assert_eq!(store.merchants().await.unwrap(), []);
+    let wet = apply(&store, &everything()).await;
+    assert_eq!(dry, wet);
+}
+
+pub(crate) async fn changes_are_named_and_prices_take_effect(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    let mut desired = basics("100");
+    desired.merchants[0].max_calls = Some(10);
+    desired.merchants[0].key = "new".into();
+    desired.merchants[0].credit = "5".into();
+    desired.tariffs[0].rates[0].per_minute = "1.50".into();
+    desired.tariffs[0].rates.remove(2);
+    desired.extensions[0].password = Some("other".into());
+    let changes = apply(&store, &desired).await;
+    assert_eq!(changes.mistakes, []);
+    let updated: Vec<(&str, &str, &[String])> = changes
+        .lines
+        .iter()
+        .filter(|line| line.act == Act::Updated)
+        .map(|line| (line.kind, line.name.as_str(), line.fields.as_slice()))
+        .collect();
+    let fields = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        updated,
+        [
+            (
+                "tariff",
+                "standard",
+                fields(&["rate 86: 1.00 → 1.50 a minute", "rate 44: removed"]).as_slice()
+            ),
+            (
+                "merchant",
+                "test",
+                fields(&["key: changed", "max_calls: none → 10", "credit: 0.00 → 5.00"]).as_slice()
+            ),
+            ("extension", "70000", fields(&["ha1_md5: changed", "ha1_sha256: changed"]).as_slice()),
+        ]
+    );
+    // Money the merchant does not have any more cannot be lent back.
+    let command = command(merchant, HOME, HOME_B);
+    granted(&store, 1, &command).await;
+    assert_eq!(held(&store, merchant).await, micros("3"));
+    // A second store on the same database sees the new price too: caches go by version.
+    desired.tariffs[0].rates[0].per_minute = "2.00".into();
+    apply(&store, &desired).await;
+    granted(&store, 2, &command).await;
+    assert_eq!(held(&store, merchant).await, micros("7"));
+    // What is committed of a credit line cannot be taken away.
+    desired.tariffs[0].rates[0].per_minute = "52.00".into();
+    desired.merchants[0].credit = "20".into();
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    granted(&store, 3, &command).await;
+    desired.merchants[0].credit = "5".into();
+    let changes = apply(&store, &desired).await;
+    assert_eq!(changes.mistakes[0].path, "merchants[0].credit");
+    in_order(&store).await;
+}
+
+pub(crate) async fn prune_takes_away_what_the_file_no_longer_names(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    apply(&store, &everything()).await;
+    let merchant = store.merchant_by_name("test").await.unwrap().unwrap().id;
+    let given = store.register_sub_account(merchant, "Li", "", T0).await.unwrap();
+    let mut desired = everything();
+    desired.merchants.remove(1);
+    desired.trunks.remove(1);
+    desired.routes.remove(1);
+    desired.companies.clear();
+    // Without `prune` only the list of routes is complete.
+    let changes = apply(&store, &desired).await;
+    let removed = |changes: &billing::desired::Changes| {
+        let lines = changes.lines.iter().filter(|line| line.act == Act::Removed);
+        lines.map(|line| format!("{} {}", line.kind, line.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(removed(&changes), ["route * → backup"]);
+    desired.prune = true;
+    let changes = apply(&store, &desired).await;
+    assert_eq!(changes.mistakes, []);
+    assert_eq!(removed(&changes), ["trunk backup", "merchant other"]);
+    let other = store.merchant_by_name("other").await.unwrap().unwrap();
+    assert_eq!(other.status, MerchantStatus::Frozen);
+    // Companies are not in the file at all, and what biz_regist made is not the file's to remove.
+    assert_eq!(store.companies().await.unwrap().len(), 1);
+    assert!(store.extension(&given.number).await.unwrap().is_some());
+    // What something else still needs cannot go.
+    desired.tariffs[0].name = "other".into();
+    desired.merchants[0].tariff = None;
+    let changes = apply(&store, &desired).await;
+    assert_eq!(changes.mistakes.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), ["prune"]);
+}
+
+pub(crate) async fn a_top_up_is_booked_once(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    assert_eq!(apply(&store, &basics("100")).await.count(Act::Created), 0);
+    assert_eq!(posted(&store, merchant).await, micros("100"));
+    // The same id for another merchant is another top-up; with another amount it is a mistake.
+    let mut desired = basics("100");
+    desired.top_ups[0].merchant = "other".into();
+    assert_eq!(apply(&store, &desired).await.count(Act::Created), 1);
+    let changes = apply(&store, &basics("99")).await;
+    assert_eq!(changes.mistakes[0].path, "top_ups[0].amount");
+    assert_eq!(posted(&store, merchant).await, micros("100"));
+    in_order(&store).await;
+}
+
+pub(crate) async fn the_snapshot_is_what_was_applied(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let changes = apply(&store, &everything()).await;
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.version, changes.version);
+    assert_eq!(snapshot.realm, "sip.example");
+    assert_eq!(snapshot.merchants.len(), 2);
+    let merchant = store.merchant_by_name("test").await.unwrap().unwrap();
+    let limits = &snapshot.merchants[&merchant.id];
+    assert!(limits.enabled);
+    assert_eq!(limits.max_talk, Duration::from_secs(3600));
+    let extension = &snapshot.extensions["70000"];
+    assert_eq!(extension.merchant, merchant.id);
+    // md5("70000:sip.example:secret")
+    assert_eq!(extension.ha1_md5, "499c84fa83d515ffb046a770840cbd3a");
+    let trunk = snapshot.trunks.values().find(|trunk| trunk.name == "carrier").unwrap();
+    assert_eq!(trunk.codecs, [Codec::Pcmu]);
+    assert_eq!(trunk.credentials.as_ref().map(|c| c.password.as_str()), Some("p"));
+    assert_eq!(trunk.peers.len(), 2);
+    let backup = snapshot.trunks.values().find(|trunk| trunk.name == "backup").unwrap();
+    assert!(backup.peers[0].contains(&backup.target.ip()));
+    assert_eq!(snapshot.routes.len(), 2);
+    assert_eq!(snapshot.inbound["861088888888"], "70000");
+    // Lists for people show no password.
+    let listed = store.trunks().await.unwrap();
+    assert!(
+        listed
+            .iter()
+            .filter_map(|row| row.trunk.credentials.as_ref())
+            .all(|c| c.password.is_empty())
+    );
+    // A disabled sub-account takes its extensions with it.
+    let mut desired = everything();
+    desired.sub_accounts[0].enabled = false;
+    apply(&store, &desired).await;
+    assert!(!store.snapshot().await.unwrap().extensions["70000"].enabled);
+    assert!(!store.extension("70000").await.unwrap().unwrap().enabled);
+}
+
+pub(crate) async fn biz_regist_hands_out_rising_numbers_and_knows_a_repeat(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "1").await;
+    let mut desired = basics("1");
+    desired.extensions[0].number = "80001".into();
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let version = store.settings_version().await.unwrap();
+    let first = store.register_sub_account(merchant, "张三", "z@a.cn", at(0)).await.unwrap();
+    assert_eq!((first.number.as_str(), first.duplicate), ("80000", false));
+    let password = first.password.clone().unwrap();
+    assert_eq!(password.len(), 12);
+    assert!(store.settings_version().await.unwrap() > version);
+    // 80001 is taken by the file.
+    let second = store.register_sub_account(merchant, "", "", at(1)).await.unwrap();
+    assert_eq!(second.number, "80002");
+    let third = store.register_sub_account(merchant, "", "", at(1)).await.unwrap();
+    assert_eq!(third.number, "80003");
+    let again = store.register_sub_account(merchant, "张三", "z@a.cn", at(86_399)).await.unwrap();
+    assert_eq!((again.number.as_str(), again.duplicate), ("80000", true));
+    assert_eq!(again.password, Some(password));
+    let later = store.register_sub_account(merchant, "张三", "z@a.cn", at(86_401)).await.unwrap();
+    assert_eq!((later.number.as_str(), later.duplicate), ("80004", false));
+    let snapshot = store.snapshot().await.unwrap();
+    let extension = &snapshot.extensions["80000"];
+    assert_eq!((extension.merchant, extension.sub_account), (merchant, Some(first.account.id)));
+    let unknown = store.register_sub_account(MerchantId(77), "", "", at(0)).await;
+    assert!(matches!(unknown, Err(Error::Missing("merchant"))));
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.register_sub_account(merchant, "", "", at(2)).await })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.push(task.await.unwrap().unwrap().number);
+    }
+    numbers.sort();
+    let wanted: Vec<String> = (80_005..80_025).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, wanted);
+}
+
+pub(crate) async fn system_001_and_002_objects_read_back(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    apply(&store, &everything()).await;
+    let account = store.ytx_account("0123456789abcdef0123456789abcdef").await.unwrap().unwrap();
+    assert!(account.active);
+    let app = store.ytx_app("11111111111111111111111111111111").await.unwrap().unwrap();
+    assert_eq!((&app.sid, app.merchant), (&account.sid, account.merchant));
+    assert_eq!(app.callback, Callback::Suffix { url: "http://merchant.example/cb?".into() });
+    assert_eq!(app.callers, ["861053180002"]);
+    assert!(app.functions.contains("call") && app.functions.contains("account"));
+    let company = store.company("1001").await.unwrap().unwrap();
+    assert_eq!(company.state_url.as_deref(), Some("http://merchant.example/state"));
+    assert!(store.ytx_app("nobody").await.unwrap().is_none());
+    let merchant = store.merchant(account.merchant).await.unwrap().unwrap();
+    assert_eq!(
+        (merchant.key.as_str(), merchant.tariff.as_deref()),
+        ("awrlk45ghfg7", Some("standard"))
+    );
+    // Secrets do not leave by the lists.
+    for json in [
+        serde_json::to_string(&store.merchants().await.unwrap()).unwrap(),
+        serde_json::to_string(&store.ytx_accounts().await.unwrap()).unwrap(),
+        serde_json::to_string(&store.companies().await.unwrap()).unwrap(),
+    ] {
+        assert!(!json.contains("awrlk45ghfg7") && !json.contains("fedcba98"), "{json}");
+    }
+    let tariffs = store.tariffs().await.unwrap();
+    let mut rates = basics("0").tariffs[0].rates.clone();
+    rates.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+    let prefixes: Vec<_> =
+        tariffs[0].rates.iter().map(|rate| (&rate.prefix, &rate.per_minute)).collect();
+    assert_eq!(
+        prefixes,
+        rates.iter().map(|rate| (&rate.prefix, &rate.per_minute)).collect::<Vec<_>>()
+    );
+}
+
+pub(crate) async fn bindings_outlive_a_restart(store: Store, url: String) {
+    store.migrate().await.unwrap();
+    let binding = |contact: &str, expires| Binding {
+        extension: "70000".into(),
+        contact: contact.into(),
+        expires: at(expires),
+        detail: "{}".into(),
+    };
+    store.save_binding(binding("a", 100)).await.unwrap();
+    store.save_binding(binding("b", 100)).await.unwrap();
+    store.save_binding(binding("b", 300)).await.unwrap();
+    store.save_binding(binding("c", 300)).await.unwrap();
+    store.drop_binding("70000".into(), "c".into()).await.unwrap();
+    drop(store);
+    let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+    assert_eq!(store.bindings(at(200)).await.unwrap(), [binding("b", 300)]);
+    assert_eq!(store.purge(at(200)).await.unwrap(), 1);
+    store.close().await;
+}
