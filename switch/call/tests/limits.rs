@@ -550,11 +550,18 @@ proptest! {
     /// case_68: whatever the world does, the job ends by its deadline, with exactly one record, one
     /// set of facts per leg attempted, nothing billed past what was paid, and nothing left behind.
     #[test]
-    fn case_68_every_job_ends_with_one_record(moves in moves(), steps in 0u32..4) {
+    fn case_68_every_job_ends_with_one_record(
+        moves in moves(),
+        steps in 0u32..4,
+        loss in prop_oneof![Just(0u64), 1u64..31],
+        seed in any::<u64>(),
+    ) {
         let mut sim = Sim::with(|_| {}, |snapshot| {
             snapshot.merchants.get_mut(&MERCHANT).unwrap().max_talk = s(300);
         });
         sim.ledger.steps = steps;
+        sim.loss = loss;
+        sim.seed(seed);
         let token = sim.place(callback());
         prop_assert!(sim.placed(token).is_ok());
         for what in moves {

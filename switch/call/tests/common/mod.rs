@@ -158,6 +158,9 @@ pub struct Sim {
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
     pub lost: usize,
+    /// Of a hundred messages so many are lost, and as many arrive twice.
+    pub loss: u64,
+    dice: u64,
     port: u16,
     token: u64,
 }
@@ -205,6 +208,8 @@ impl Sim {
             drained: 0,
             media_answers: true,
             lost: 0,
+            loss: 0,
+            dice: 0x9e37_79b9_7f4a_7c15,
             port: 20_000,
             token: 0,
         }
@@ -298,7 +303,7 @@ impl Sim {
         self.far(name).muted = false;
         let kept = std::mem::take(&mut self.far(name).kept);
         for transmit in kept {
-            self.receive(transmit);
+            self.receive(&transmit);
         }
         self.drain();
     }
@@ -313,7 +318,33 @@ impl Sim {
 
     // ---- the world's turn
 
-    fn receive(&mut self, transmit: Transmit) {
+    /// Throws the dice of the network: how often a message arrives.
+    fn copies(&mut self) -> usize {
+        if self.loss == 0 {
+            return 1;
+        }
+        // xorshift64: the same seed, the same world.
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        match self.dice % 100 {
+            roll if roll < self.loss => 0,
+            roll if roll < 2 * self.loss => 2,
+            _ => 1,
+        }
+    }
+
+    pub fn seed(&mut self, seed: u64) {
+        self.dice ^= seed.wrapping_mul(0x2545_f491_4f6c_dd1d);
+    }
+
+    fn receive(&mut self, transmit: &Transmit) {
+        for _ in 0..self.copies() {
+            self.receive_once(transmit.clone());
+        }
+    }
+
+    fn receive_once(&mut self, transmit: Transmit) {
         let flow = Flow::udp(transmit.flow.remote, transmit.flow.local);
         self.engine.handle_message(self.now, flow, transmit.bytes);
     }
@@ -344,7 +375,7 @@ impl Sim {
                     if far.muted {
                         far.kept.push_back(transmit);
                     } else {
-                        self.receive(transmit);
+                        self.receive(&transmit);
                     }
                 }
             }
@@ -357,7 +388,11 @@ impl Sim {
     fn perform(&mut self, effect: Effect) {
         let now = self.now;
         match effect {
-            Effect::Transmit(transmit) => self.deliver(transmit),
+            Effect::Transmit(transmit) => {
+                for _ in 0..self.copies() {
+                    self.deliver(transmit.clone());
+                }
+            }
             Effect::Authorize(authorize) => {
                 if self.ledger.answers {
                     let answer = self.judge(&authorize);
