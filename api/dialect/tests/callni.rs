@@ -259,12 +259,12 @@ fn a_fee_has_as_many_decimals_as_it_needs() {
 
 #[test]
 fn every_way_a_call_can_end_has_its_word() {
-    let none = || failed(LegNo::A, None, None, false, Kind::Internal);
-    let a_up = || talked(LegNo::A, 10, 50);
-    let b_down = || failed(LegNo::B, None, None, true, Kind::Internal);
-    let b_up = || talked(LegNo::B, 20, 50);
     use Kind::*;
     use Origin::*;
+    let none = || failed(LegNo::A, None, None, false, Internal);
+    let a_up = || talked(LegNo::A, 10, 50);
+    let b_down = || failed(LegNo::B, None, None, true, Internal);
+    let b_up = || talked(LegNo::B, 20, 50);
     for (origin, kind, legs, word) in [
         (LegA, NoAnswer, vec![none()], "caller_noanswer"),
         (LegA, Busy, vec![none()], "caller_busy"),
