@@ -1,0 +1,414 @@
+//! A small world for the doors: a real SQLite store in a folder of its own, and a switch that authorizes
+//! calls through that store but rings nobody.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use api::guard::{GuardConfig, GuardedClient};
+use api::{ApiConfig, ApiState, Counters};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use billing::desired::Desired;
+use billing::{SettleContext, Store, StoreConfig};
+use facts::command::LiveCall;
+use facts::ledger::{Authorize, Authorized, LegQuote};
+use facts::media::MediaStats;
+use facts::ports::{Calls, Promise};
+use facts::record::LegState;
+use facts::{
+    CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
+    Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
+};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+
+pub(crate) const KEY: &str = "awrlk45ghfg7";
+pub(crate) const TOKEN: &str = "operator-secret";
+pub(crate) const SID: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const AUTH_TOKEN: &str = "fedcba9876543210fedcba9876543210";
+pub(crate) const APP: &str = "ff8080813fc70a7b013fc72312324213";
+
+pub(crate) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// Places calls in the store as the switch does, and keeps them live until told otherwise.
+pub(crate) struct Switch {
+    store: Store,
+    ids: Mutex<CallIds>,
+    live: Arc<Mutex<Vec<LiveCall>>>,
+    pub(crate) placed: Mutex<Vec<CallCommand>>,
+    /// Answered instead of asking the store.
+    pub(crate) refuse: Mutex<Option<Refusal>>,
+    /// Never answers.
+    pub(crate) stuck: AtomicBool,
+    pub(crate) ready: AtomicBool,
+    pub(crate) settings_changed: AtomicBool,
+}
+
+impl Switch {
+    pub(crate) fn live_is_empty(&self) -> bool {
+        self.live.lock().unwrap().is_empty()
+    }
+}
+
+impl Calls for Switch {
+    fn place(&self, command: CallCommand) -> Promise<Result<Placed, Refusal>> {
+        if self.stuck.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
+        if let Some(refusal) = *self.refuse.lock().unwrap() {
+            return Box::pin(async move { Err(refusal) });
+        }
+        self.placed.lock().unwrap().push(command.clone());
+        let (store, live) = (self.store.clone(), Arc::clone(&self.live));
+        let call = self.ids.lock().unwrap().next(now());
+        Box::pin(async move {
+            let quote = |leg, party: &Party| LegQuote { leg, number: party.number.clone() };
+            let legs = vec![quote(LegNo::A, &command.a), quote(LegNo::B, &command.b)];
+            let ask = Authorize { call, command: command.clone(), legs, at: now() };
+            match store.authorize(ask).await {
+                Ok(Authorized::Granted { .. }) => {
+                    live.lock().unwrap().push(LiveCall {
+                        call,
+                        merchant: command.merchant,
+                        sub_account: command.sub_account,
+                        state: "dialing_a".into(),
+                        a: command.a.as_sent,
+                        b: command.b.as_sent,
+                        since: now(),
+                        bridged: None,
+                    });
+                    Ok(Placed { call, duplicate: false })
+                }
+                Ok(Authorized::Existing { call }) => Ok(Placed { call, duplicate: true }),
+                Ok(Authorized::Refused(refusal)) => Err(refusal),
+                Err(_) => Err(Refusal::Internal),
+            }
+        })
+    }
+
+    fn hang_up(&self, call: CallId) -> Promise<bool> {
+        let mut live = self.live.lock().unwrap();
+        let before = live.len();
+        live.retain(|one| one.call != call);
+        let found = live.len() < before;
+        Box::pin(async move { found })
+    }
+
+    fn live(&self) -> Promise<Vec<LiveCall>> {
+        let live = self.live.lock().unwrap().clone();
+        Box::pin(async move { live })
+    }
+
+    fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
+        Box::pin(async { vec![("80000".into(), "sip:80000@192.0.2.7:5060".into(), 55)] })
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    fn settings_changed(&self) {
+        self.settings_changed.store(true, Ordering::SeqCst);
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Store,
+    pub(crate) switch: Arc<Switch>,
+    pub(crate) guard: GuardedClient,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) router: Router,
+}
+
+/// Merchants, numbers and prices that the tests speak of.
+pub(crate) fn document() -> Value {
+    let merchant = |name: &str, more: Value| {
+        let mut value = json!({ "name": name, "key": KEY, "tariff": "standard" });
+        for (field, given) in more.as_object().unwrap() {
+            value[field] = given.clone();
+        }
+        value
+    };
+    json!({
+        "settings": { "realm": "tandem.test" },
+        "tariffs": [{ "name": "standard", "decimals": 4, "rates": [
+            { "prefix": "86", "per_minute": "0.15" },
+            { "prefix": "internal", "per_minute": "0.05" },
+        ]}],
+        "merchants": [
+            merchant("test", json!({})),
+            merchant("测试", json!({})),
+            merchant("poor", json!({})),
+            merchant("pending", json!({ "status": "pending" })),
+            merchant("frozen", json!({ "status": "frozen" })),
+            merchant("fenced", json!({ "allowed_ips": ["192.0.2.0/24"] })),
+            merchant("open", json!({ "pstn_caller": true, "hex_case": "upper" })),
+        ],
+        "sub_accounts": [
+            { "merchant": "test", "name": "shop" },
+            { "merchant": "test", "name": "closed", "enabled": false },
+        ],
+        "extensions": [
+            { "number": "80000", "merchant": "test", "sub_account": "shop", "password": "p1" },
+            { "number": "80009", "merchant": "test", "sub_account": "closed", "password": "p2" },
+            { "number": "81000", "merchant": "poor", "password": "p3" },
+            { "number": "82000", "merchant": "fenced", "password": "p4" },
+        ],
+        "trunks": [{ "name": "carrier", "target": "192.0.2.10:5060" }],
+        "routes": [{ "prefix": "86", "trunk": "carrier" }],
+        "top_ups": [
+            { "id": "t1", "merchant": "test", "amount": "100" },
+            { "id": "t2", "merchant": "open", "amount": "100" },
+            { "id": "t3", "merchant": "测试", "amount": "100" },
+        ],
+        "ytx_accounts": [
+            { "sid": SID, "auth_token": AUTH_TOKEN, "merchant": "test" },
+            { "sid": "sid-off", "auth_token": AUTH_TOKEN, "merchant": "test", "active": false },
+            { "sid": "sid-poor", "auth_token": AUTH_TOKEN, "merchant": "poor" },
+        ],
+        "ytx_apps": [
+            { "appid": APP, "account": SID, "callers": ["01053180002", "01053180003"], "record": true,
+              "callback_url": "http://127.0.0.1:9/cb?", "functions": ["call", "account"] },
+            { "appid": "app-offline", "account": SID, "online": false },
+            { "appid": "app-account-only", "account": SID, "functions": ["account"] },
+            { "appid": "app-fenced", "account": SID, "allowed_ips": ["192.0.2.1"] },
+            { "appid": "app-poor", "account": "sid-poor" },
+            { "appid": "app-two", "account": SID, "callback_mode": "two",
+              "callback_url": "http://127.0.0.1:9/a", "state_url": "http://127.0.0.1:9/b",
+              "cdr_types": "number", "unknown_as": "normal" },
+        ],
+    })
+}
+
+/// What tests usually configure.
+pub(crate) fn config(folder: &TempDir) -> ApiConfig {
+    let recordings = folder.path().join("recordings");
+    std::fs::create_dir_all(&recordings).unwrap();
+    ApiConfig {
+        admin_token: Some(TOKEN.into()),
+        recordings,
+        place_timeout: Duration::from_millis(300),
+        ..ApiConfig::default()
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> World {
+        World::with(|config| config).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(ApiConfig) -> ApiConfig) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("store.db").display());
+        let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        let desired: Desired = serde_json::from_value(document()).unwrap();
+        let changes = store.apply(&desired, now(), false).await.unwrap();
+        assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+        let guard = GuardedClient::new(GuardConfig {
+            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            total_timeout: Duration::from_secs(2),
+            ..GuardConfig::default()
+        })
+        .unwrap();
+        let switch = Arc::new(Switch {
+            store: store.clone(),
+            ids: Mutex::new(CallIds::new(7)),
+            live: Arc::default(),
+            placed: Mutex::default(),
+            refuse: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            ready: AtomicBool::new(true),
+            settings_changed: AtomicBool::new(false),
+        });
+        let counters = Arc::new(Counters::default());
+        let wake = Arc::new(Notify::new());
+        let config = change(config(&folder));
+        let state = ApiState::new(
+            store.clone(),
+            Arc::clone(&switch) as Arc<dyn Calls>,
+            guard.clone(),
+            config,
+            Arc::clone(&counters),
+            Arc::new(|| "tandem_calls 3\n".into()),
+            Arc::clone(&wake),
+        );
+        let router = api::router(state);
+        World { folder, store, switch, guard, counters, wake, router }
+    }
+
+    /// Sends a request through the router; status and body.
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, body) = read(response).await;
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let (status, body) = self.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    /// An operator's request; status and JSON.
+    pub(crate) async fn admin(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/admin/v1{path}"))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        let (status, body) = self.send(request).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// Plays a call that the merchants placed to its end, and settles it: both talked for a minute.
+    pub(crate) async fn complete(&self, call: CallId) -> CallRecord {
+        let entry = self.store.call(call).await.unwrap().unwrap();
+        let start = now();
+        let legs = vec![
+            leg(LegNo::A, &entry.command.a, start, Some((4, 64))),
+            leg(LegNo::B, &entry.command.b, start, Some((9, 64))),
+        ];
+        self.settle(&entry.command, call, Outcome::Completed, legs).await
+    }
+
+    /// Plays a call whose first leg was never answered.
+    pub(crate) async fn unanswered(&self, call: CallId) -> CallRecord {
+        let entry = self.store.call(call).await.unwrap().unwrap();
+        let failure = Failure::new(Origin::LegA, Kind::NoAnswer);
+        let mut a = leg(LegNo::A, &entry.command.a, now(), None);
+        a.alerting = Some(a.invited);
+        a.failure = Some(failure);
+        a.q850 = Some(19);
+        self.settle(&entry.command, call, Outcome::Failed(failure), vec![a]).await
+    }
+
+    async fn settle(
+        &self,
+        command: &CallCommand,
+        call: CallId,
+        outcome: Outcome,
+        legs: Vec<LegFacts>,
+    ) -> CallRecord {
+        self.switch.live.lock().unwrap().retain(|live| live.call != call);
+        let ended = legs.iter().filter_map(|leg| leg.ended).max().unwrap();
+        let facts = CallFacts {
+            call,
+            command: command.clone(),
+            placed: legs[0].invited,
+            bridged: legs.get(1).and_then(|leg| leg.answered),
+            ended,
+            outcome,
+            released_by: Side::Caller,
+            legs,
+            recording: None,
+        };
+        self.store.settle(facts, SettleContext::default()).await.unwrap()
+    }
+
+    /// The states of a call that both sides answered, as the switch reports them.
+    pub(crate) async fn report_states(&self, call: CallId, a: &str, b: &str) {
+        let steps = [
+            (LegNo::A, LegState::Callout, a, b),
+            (LegNo::A, LegState::Alerting, a, b),
+            (LegNo::A, LegState::Answer, a, b),
+            (LegNo::B, LegState::Callout, b, a),
+            (LegNo::B, LegState::Alerting, b, a),
+            (LegNo::B, LegState::Answer, b, a),
+            (LegNo::A, LegState::Disconnect, a, b),
+            (LegNo::B, LegState::Disconnect, b, a),
+        ];
+        for (sequence, (leg, state, number, shown)) in (0..).zip(steps) {
+            let change = StateChange {
+                leg: LegId::new(call, leg),
+                sequence,
+                state,
+                number: number.into(),
+                shown: shown.into(),
+                at: now(),
+            };
+            self.store.notify(change).await.unwrap();
+        }
+    }
+
+    /// Serves the router on loopback as the process does.
+    pub(crate) async fn serve(&self) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let config = api::server::ServerConfig::default();
+        tokio::spawn(api::server::serve(
+            listener,
+            self.router.clone(),
+            config,
+            Arc::clone(&self.counters),
+            stopped,
+        ));
+        (address, stop)
+    }
+}
+
+fn leg(no: LegNo, party: &Party, start: UnixMillis, talk: Option<(u64, u64)>) -> LegFacts {
+    let at = |seconds| start + Duration::from_secs(seconds);
+    LegFacts {
+        no,
+        number: party.number.clone(),
+        as_sent: party.as_sent.clone(),
+        shown: String::new(),
+        trunk: "carrier".into(),
+        sip_call_id: format!("{no}@test"),
+        invited: start,
+        progress: talk.map(|_| at(1)),
+        alerting: talk.map(|_| at(1)),
+        answered: talk.map(|(from, _)| at(from)),
+        ended: Some(at(talk.map_or(30, |(_, to)| to))),
+        sip_final: Some(if talk.is_some() { 200 } else { 480 }),
+        q850: None,
+        released_by: None,
+        failure: None,
+        paid_until: None,
+        media: MediaStats::default(),
+    }
+}
+
+pub(crate) async fn read(response: Response) -> (StatusCode, Vec<u8>) {
+    let status = response.status();
+    (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+}
+
+pub(crate) fn md5(bytes: impl AsRef<[u8]>) -> String {
+    use md5::{Digest, Md5};
+    hex::encode(Md5::digest(bytes.as_ref()))
+}
+
+/// A signed `biz_callback` query.
+pub(crate) fn callback(username: &str, id: &str, a: &str, b: &str, returnurl: &str) -> String {
+    let base = format!("username={username}&callbackid={id}&callback_num={a}&destination_num={b}");
+    let sign = md5(format!("{base}&key={KEY}"));
+    format!("/api/biz_callback?{base}&returnurl={returnurl}&data=test&sign={sign}")
+}
+
+/// A signed query of one of the smaller commands.
+pub(crate) fn signed(name: &str, base: &str) -> String {
+    format!("/api/{name}?{base}&sign={}", md5(format!("{base}&key={KEY}")))
+}
