@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
 use world::{KEY, World, callback, md5, signed};
 
-const HOOK: &str = "http://127.0.0.1:9/r.aspx";
+const HOOK: &str = "http://127.0.0.1:9009/r.aspx";
 
 /// What the seed's `WebClient` puts on the wire for a URL: no User-Agent, no Accept.
 async fn raw(world: &World, target: &[u8]) -> String {
@@ -34,7 +34,7 @@ fn body_of(answer: &str) -> &str {
 #[tokio::test]
 async fn the_seeds_callback_request_byte_for_byte_places_the_call() {
     let world = World::new().await;
-    let target = b"/api/biz_callback?username=test&callbackid=634567890123456789&callback_num=80000&destination_num=13800138000&returnurl=http://127.0.0.1:9/getcallbackdata.aspx&data=test&sign=44cb54e642dcb812b3a373b78fc12382";
+    let target = b"/api/biz_callback?username=test&callbackid=634567890123456789&callback_num=80000&destination_num=13800138000&returnurl=http://127.0.0.1:9009/getcallbackdata.aspx&data=test&sign=44cb54e642dcb812b3a373b78fc12382";
     let answer = raw(&world, target).await;
     assert_eq!(body_of(&answer), "result=success&callbackid=634567890123456789");
     let placed = world.switch.placed.lock().unwrap().remove(0);
@@ -44,7 +44,7 @@ async fn the_seeds_callback_request_byte_for_byte_places_the_call() {
     assert_eq!(placed.b.as_sent, "13800138000");
     assert_eq!(placed.custom, "test");
     assert!(placed.sub_account.is_some());
-    assert_eq!(placed.pushes[0].endpoint, "http://127.0.0.1:9/getcallbackdata.aspx");
+    assert_eq!(placed.pushes[0].endpoint, "http://127.0.0.1:9009/getcallbackdata.aspx");
     let context: NotifyContext = serde_json::from_str(&placed.pushes[0].context).unwrap();
     assert_eq!(context.callbackid, "634567890123456789");
     assert_eq!(context.data.as_deref(), Some("test"));

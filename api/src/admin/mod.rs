@@ -33,7 +33,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(calls::routes())
         .merge(books::routes())
         .merge(outbox::routes())
-        .layer(from_fn_with_state(state.clone(), authorize))
+        .route_layer(from_fn_with_state(state.clone(), authorize))
 }
 
 async fn authorize(State(state): State<ApiState>, request: Request, next: Next) -> Response {

@@ -182,13 +182,13 @@ pub(crate) fn document() -> Value {
         ],
         "ytx_apps": [
             { "appid": APP, "account": SID, "callers": ["01053180002", "01053180003"], "record": true,
-              "callback_url": "http://127.0.0.1:9/cb?", "functions": ["call", "account"] },
+              "callback_url": "http://127.0.0.1:9009/cb?", "functions": ["call", "account"] },
             { "appid": "app-offline", "account": SID, "online": false },
             { "appid": "app-account-only", "account": SID, "functions": ["account"] },
             { "appid": "app-fenced", "account": SID, "allowed_ips": ["192.0.2.1"] },
             { "appid": "app-poor", "account": "sid-poor" },
             { "appid": "app-two", "account": SID, "callback_mode": "two",
-              "callback_url": "http://127.0.0.1:9/a", "state_url": "http://127.0.0.1:9/b",
+              "callback_url": "http://127.0.0.1:9009/a", "state_url": "http://127.0.0.1:9009/b",
               "cdr_types": "number", "unknown_as": "normal" },
         ],
     })
