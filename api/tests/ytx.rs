@@ -1,0 +1,386 @@
+//! System 001 through the router, against a real store: each code by one request, the record queries.
+
+mod world;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dialect::clock;
+use facts::{CallId, Number, PushKind, Refusal, UnixMillis};
+use serde_json::{Value, json};
+use world::{APP, AUTH_TOKEN, SID, World, md5, now};
+
+const CALL: &str = "call/DailbackCall.wx";
+const CDR: &str = "call/CallCdr.wx";
+const BALANCE: &str = "account/getBlance.wx";
+
+/// A request in the making: every part of it can be spoilt.
+struct Ask {
+    sid: String,
+    header_sid: String,
+    token: String,
+    stamp: String,
+    sign_stamp: Option<String>,
+    version: &'static str,
+    path: &'static str,
+    body: String,
+    content_type: Option<&'static str>,
+    method: &'static str,
+    key: Option<&'static str>,
+}
+
+fn ask(path: &'static str, body: &Value) -> Ask {
+    Ask {
+        sid: SID.into(),
+        header_sid: SID.into(),
+        token: AUTH_TOKEN.into(),
+        stamp: clock::compact(now()),
+        sign_stamp: None,
+        version: "201512",
+        path,
+        body: body.to_string(),
+        content_type: None,
+        method: "POST",
+        key: None,
+    }
+}
+
+impl Ask {
+    fn of(sid: &str, path: &'static str, body: &Value) -> Ask {
+        Ask { sid: sid.into(), header_sid: sid.into(), ..ask(path, body) }
+    }
+
+    async fn send(&self, world: &World) -> Value {
+        let stamp = self.sign_stamp.as_ref().unwrap_or(&self.stamp);
+        let sign = md5(format!("{}{}{stamp}", self.header_sid, self.token)).to_uppercase();
+        let auth = STANDARD.encode(format!("{}|{}", self.header_sid, self.stamp));
+        let uri = format!("/{}/sid/{}/{}?Sign={sign}", self.version, self.sid, self.path);
+        let mut request =
+            Request::builder().method(self.method).uri(uri).header("authorization", auth);
+        if let Some(content_type) = self.content_type {
+            request = request.header("content-type", content_type);
+        }
+        if let Some(key) = self.key {
+            request = request.header("idempotency-key", key);
+        }
+        let (status, body) = world.send(request.body(Body::from(self.body.clone())).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn code(&self, world: &World) -> String {
+        let answer = self.send(world).await;
+        answer["statusCode"].as_str().expect("a string").to_owned()
+    }
+}
+
+fn dail() -> Value {
+    json!({ "action": "callDailBack", "appid": APP, "src": "13810603954", "dst": "18810207016",
+            "customParm": "123456" })
+}
+
+fn with(mut body: Value, name: &str, value: impl Into<Value>) -> Value {
+    body[name] = value.into();
+    body
+}
+
+async fn place(world: &World, body: &Value) -> (String, CallId) {
+    let answer = ask(CALL, body).send(world).await;
+    assert_eq!(answer["statusCode"], "0", "{answer}");
+    let id = answer["requestId"].as_str().unwrap().to_owned();
+    let call = dialect::ytx::call_of_request_id(&id).unwrap();
+    (id, call)
+}
+
+#[tokio::test]
+async fn a_two_way_call_is_placed_with_the_apps_numbers_and_pushes() {
+    let world = World::new().await;
+    let body = with(with(dail(), "credit", "360"), "dstclid", "01053180003");
+    let body = with(with(body, "srctimeout", 30), "dsttimeout", "45");
+    let (id, _) = place(&world, &body).await;
+    assert_eq!(id.len(), 29);
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    assert_eq!(placed.app, APP);
+    assert_eq!(placed.a.number, Number::E164("8613810603954".into()));
+    assert_eq!(placed.a.shown, Some(Number::E164("861053180002".into())));
+    assert_eq!(placed.b.shown, Some(Number::E164("861053180003".into())));
+    assert_eq!(placed.a.ring, Duration::from_secs(30));
+    assert_eq!(placed.b.ring, Duration::from_secs(45));
+    assert_eq!(placed.max_talk, Some(Duration::from_secs(360)));
+    assert_eq!(placed.custom, "123456");
+    assert!(placed.record);
+    let pushes: Vec<_> = placed.pushes.iter().map(|p| (p.kind, p.endpoint.as_str())).collect();
+    assert_eq!(
+        pushes,
+        [
+            (PushKind::State, "http://127.0.0.1:9009/cb?CallState"),
+            (PushKind::Record, "http://127.0.0.1:9009/cb?Call"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_own_extension_may_be_either_leg_and_a_foreign_one_not_the_first() {
+    let world = World::new().await;
+    place(&world, &with(dail(), "src", "80000")).await;
+    place(&world, &with(dail(), "dst", "80000")).await;
+    let placed = world.switch.placed.lock().unwrap().clone();
+    assert_eq!(placed[0].a.number, Number::Internal("80000".into()));
+    assert!(placed[0].sub_account.is_some());
+    assert_eq!(placed[1].b.number, Number::Internal("80000".into()));
+    assert_eq!(ask(CALL, &with(dail(), "src", "81000")).code(&world).await, "-1");
+}
+
+#[tokio::test]
+async fn each_code_by_one_minimal_bad_request() {
+    let world = World::new().await;
+    let code = async |ask: Ask, wanted: &str| {
+        let answer = ask.send(&world).await;
+        assert_eq!(answer["statusCode"], wanted, "{answer} for {}", ask.body);
+        assert_eq!(answer["requestId"], "");
+        assert!(!answer["statusMsg"].as_str().unwrap().is_empty());
+    };
+    let good = || ask(CALL, &dail());
+    // Who asks.
+    code(Ask { header_sid: "other".into(), ..good() }, "-202").await;
+    code(Ask::of("nobody", CALL, &dail()), "-200").await;
+    code(Ask::of("sid-off", CALL, &dail()), "-201").await;
+    code(Ask { stamp: "20160101000000".into(), ..good() }, "-202").await;
+    code(Ask { stamp: "yesterday".into(), ..good() }, "-202").await;
+    code(Ask { token: "wrong".into(), ..good() }, "-203").await;
+    // What is asked.
+    code(Ask { body: String::new(), ..good() }, "-4").await;
+    code(Ask { body: "action=callDailBack".into(), ..good() }, "-4").await;
+    code(Ask { method: "GET", body: String::new(), ..good() }, "-4").await;
+    code(ask(CALL, &with(dail(), "action", "calldailback")), "-3").await;
+    code(ask(CALL, &with(dail(), "dst", "")), "-2").await;
+    code(ask(CALL, &with(dail(), "appid", Value::Null)), "-2").await;
+    // The app.
+    for app in ["nobody", "app-offline", "app-account-only", "app-fenced", "app-poor"] {
+        code(ask(CALL, &with(dail(), "appid", app)), "-205").await;
+    }
+    // Values.
+    code(ask(CALL, &with(dail(), "credit", "x")), "-101").await;
+    code(ask(CALL, &with(dail(), "srctimeout", 5)), "-101").await;
+    code(ask(CALL, &with(dail(), "srcclid", "01099999999")), "-101").await;
+    code(ask(CALL, &with(dail(), "dst", "12ab")), "-102").await;
+    code(ask(CALL, &with(dail(), "srcclid", "xyz")), "-102").await;
+    // A country that no tariff prices.
+    code(ask(CALL, &with(dail(), "dst", "0044207946000")), "-1").await;
+    // Money.
+    code(Ask::of("sid-poor", CALL, &with(dail(), "appid", "app-poor")), "-204").await;
+    assert!(world.switch.live_is_empty());
+}
+
+#[tokio::test]
+async fn checks_come_in_the_systems_order() {
+    let world = World::new().await;
+    // Everything is wrong; one after another is put right.
+    let worst = Ask {
+        header_sid: "other".into(),
+        token: "wrong".into(),
+        stamp: "20160101000000".into(),
+        body: "x".into(),
+        ..Ask::of("nobody", CALL, &dail())
+    };
+    assert_eq!(worst.code(&world).await, "-202");
+    let same = Ask { header_sid: "nobody".into(), ..worst };
+    assert_eq!(same.code(&world).await, "-200");
+    let inactive = Ask { sid: "sid-off".into(), header_sid: "sid-off".into(), ..same };
+    assert_eq!(inactive.code(&world).await, "-201");
+    let known = Ask { sid: SID.into(), header_sid: SID.into(), ..inactive };
+    assert_eq!(known.code(&world).await, "-202");
+    let timely = Ask { stamp: clock::compact(now()), ..known };
+    assert_eq!(timely.code(&world).await, "-203");
+    let signed = Ask { token: AUTH_TOKEN.into(), ..timely };
+    assert_eq!(signed.code(&world).await, "-4");
+    for (body, code) in [
+        (json!({}), "-3"),
+        (json!({ "action": "callDailBack" }), "-2"),
+        (with(with(dail(), "appid", "nobody"), "dst", "x"), "-205"),
+        (with(dail(), "dst", "x"), "-102"),
+        (dail(), "0"),
+    ] {
+        assert_eq!(ask(CALL, &body).code(&world).await, code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_one_second_off_is_accepted_and_two_are_not() {
+    let world = World::new().await;
+    for (off, code) in [(-2000, "-203"), (-1000, "0"), (1000, "0"), (2000, "-203")] {
+        let at = now();
+        let ask = Ask {
+            stamp: clock::compact(at),
+            sign_stamp: Some(clock::compact(UnixMillis(at.0 + off))),
+            ..ask(CALL, &dail())
+        };
+        assert_eq!(ask.code(&world).await, code, "{off}");
+    }
+}
+
+#[tokio::test]
+async fn any_content_type_a_byte_order_mark_and_either_version_are_accepted() {
+    let world = World::new().await;
+    for content_type in [
+        None,
+        Some("application/json;charset=utf-8;"),
+        Some("application/x-www-form-urlencoded; charset=UTF-8"),
+        Some("application/x-www-from-urlencoded"),
+        Some("text/plain"),
+    ] {
+        let good = Ask { content_type, version: "201612", ..ask(CALL, &dail()) };
+        let bom = Ask { body: format!("\u{feff}{}", good.body), ..good };
+        assert_eq!(bom.code(&world).await, "0", "{content_type:?}");
+    }
+}
+
+#[tokio::test]
+async fn functions_of_later_days_are_not_enabled_and_unknown_paths_are_404() {
+    let world = World::new().await;
+    for (path, action) in [
+        ("call/CodeCallOut.wx", "callOutCode"),
+        ("call/NoticeCall.wx", "templateNoticeCall"),
+        ("call/TeleMeeting.wx", "createMeeting"),
+        ("call/MeetingQuery.wx", "queryMeeting"),
+    ] {
+        let body = json!({ "action": action, "appid": APP });
+        assert_eq!(ask(path, &body).code(&world).await, "-205", "{path}");
+    }
+    for path in [
+        format!("/201512/sid/{SID}/call/Nothing.wx"),
+        format!("/201412/sid/{SID}/{CALL}"),
+        format!("/201512/sid/{SID}/call"),
+    ] {
+        let request = Request::post(&path).body(Body::empty()).unwrap();
+        assert_eq!(world.send(request).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_switch_refuses_has_its_code() {
+    let world = World::new().await;
+    for (refusal, code) in [
+        (Refusal::Disabled, "-201"),
+        (Refusal::NoBalance, "-204"),
+        (Refusal::NoRoute, "-1"),
+        (Refusal::Blocked, "-1"),
+        (Refusal::TooManyCalls, "-104"),
+        (Refusal::Busy, "-100"),
+        (Refusal::Internal, "-100"),
+    ] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        assert_eq!(ask(CALL, &dail()).code(&world).await, code, "{refusal:?}");
+    }
+    *world.switch.refuse.lock().unwrap() = None;
+    world.switch.stuck.store(true, Ordering::SeqCst);
+    assert_eq!(ask(CALL, &dail()).code(&world).await, "-100");
+}
+
+#[tokio::test]
+async fn too_frequent_is_104() {
+    let rate = api::Rate { per_second: 1, burst: 1 };
+    let world = World::with(|config| api::ApiConfig { per_merchant: rate, ..config }).await;
+    assert_eq!(ask(CALL, &dail()).code(&world).await, "0");
+    assert_eq!(ask(CALL, &dail()).code(&world).await, "-104");
+    // What is malformed is told so all the same.
+    assert_eq!(ask(CALL, &with(dail(), "dst", "x")).code(&world).await, "-102");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_places_one_call() {
+    let world = World::new().await;
+    let keyed = Ask { key: Some("order-7"), ..ask(CALL, &dail()) };
+    let first = keyed.send(&world).await;
+    assert_eq!(first["statusCode"], "0");
+    assert_eq!(keyed.send(&world).await["requestId"], first["requestId"]);
+    let other = Ask { key: Some("order-7"), ..ask(CALL, &with(dail(), "dst", "13900139000")) };
+    assert_eq!(other.code(&world).await, "-101");
+}
+
+#[tokio::test]
+async fn a_live_call_can_be_hung_up_by_its_app_only() {
+    let world = World::new().await;
+    let (id, call) = place(&world, &dail()).await;
+    let hang_up = |app: &str| json!({ "action": "hangupCall", "appid": app, "requestId": id });
+    assert_eq!(ask(CALL, &hang_up("app-two")).code(&world).await, "-101");
+    let answer = ask(CALL, &hang_up(APP)).send(&world).await;
+    assert_eq!(
+        (answer["statusCode"].as_str(), answer["requestId"].as_str()),
+        (Some("0"), Some(&*id))
+    );
+    world.complete(call).await;
+    assert_eq!(ask(CALL, &hang_up(APP)).code(&world).await, "-101");
+}
+
+#[tokio::test]
+async fn records_by_id_page_through_all_and_limit_0_is_exactly_one() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let (id, call) = place(&world, &dail()).await;
+        world.complete(call).await;
+        ids.push(id);
+    }
+    let query = async |last: &str, limit: Value| {
+        let body = json!({ "action": "getCdrByResId", "appid": APP, "fid": "4", "lastresid": last,
+                           "limit": limit });
+        let answer = ask(CDR, &body).send(&world).await;
+        assert!(answer.get("statusCode").is_none(), "{answer}");
+        let rows = answer["cdr"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["requestid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(query("0", json!("2")).await, ids[..2]);
+    assert_eq!(query(&ids[1], json!(10)).await, ids[2..]);
+    assert_eq!(query(&ids[2], json!(10)).await, Vec::<String>::new());
+    assert_eq!(query(&ids[1], json!(0)).await, [ids[1].clone()]);
+    assert_eq!(query("2016010000000206", json!(0)).await, Vec::<String>::new());
+    // An app sees its own records only.
+    let body = json!({ "action": "getCdrByResId", "appid": "app-two", "fid": "4",
+                       "lastresid": ids[1], "limit": 0 });
+    assert_eq!(ask(CDR, &body).send(&world).await, json!({ "cdr": [] }));
+    // Other functions left no records.
+    let body = json!({ "action": "getCdrByResId", "appid": APP, "fid": 5, "lastresid": "0" });
+    assert_eq!(ask(CDR, &body).send(&world).await, json!({ "cdr": [] }));
+    let body = json!({ "action": "getCdrByResId", "appid": APP, "fid": 9, "lastresid": "0" });
+    assert_eq!(ask(CDR, &body).code(&world).await, "-101");
+}
+
+#[tokio::test]
+async fn records_of_an_hour_are_typed() {
+    let world = World::new().await;
+    let (id, call) = place(&world, &dail()).await;
+    let record = world.complete(call).await;
+    let stamp = clock::compact(record.facts.placed);
+    let body = json!({ "action": "getCdrByTime", "appid": APP, "fid": "4", "pdate": stamp[..8],
+                       "ptime": stamp[8..10] });
+    let answer = ask(CDR, &body).send(&world).await;
+    let row = &answer["cdr"][0];
+    assert_eq!(row["requestid"], id);
+    assert_eq!(
+        (&row["fid"], &row["duration"], &row["oriamount"]),
+        (&json!(4), &json!(60), &json!(0.3))
+    );
+    assert_eq!(row["tapesurl"], "NoTapes");
+    assert_eq!(row["customParm"], "123456");
+    assert_eq!(row["stateDesc"], "应答|正常");
+    assert_eq!(row["callerstime"].as_str().unwrap().len(), 19);
+    let bad = with(body, "ptime", "25");
+    assert_eq!(ask(CDR, &bad).code(&world).await, "-101");
+}
+
+#[tokio::test]
+async fn the_balance_in_the_systems_spelling() {
+    let world = World::new().await;
+    let body = json!({ "action": "queryBlance", "appid": APP });
+    let asked = Ask { version: "201612", ..ask(BALANCE, &body) };
+    assert_eq!(asked.send(&world).await, json!({ "AccountSID": SID, "Blance": 100.0 }));
+    let (_, call) = place(&world, &dail()).await;
+    assert_eq!(asked.send(&world).await["Blance"], 99.7, "both first intervals are held");
+    world.complete(call).await;
+    assert_eq!(asked.send(&world).await["Blance"], 99.7);
+}
