@@ -10,7 +10,7 @@ use facts::Micros;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Fault, Reply, bad, fault, merchant_id, not_found, ok, shown, store_fault};
+use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
 use crate::state::{ApiState, now};
 
@@ -202,8 +202,9 @@ async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) ->
     let bytes = read_body(state, &parts.headers, body, limit, patience)
         .await
         .map_err(|response| Fault::Written(Box::new(response)))?;
-    if bytes.trim_ascii().is_empty() {
-        return Err(bad("the body is empty; a JSON document was expected"));
+    // An array would be read as a document's fields in order; nobody means that.
+    if !bytes.trim_ascii().starts_with(b"{") {
+        return Err(fault(StatusCode::BAD_REQUEST, "bad_json", "a JSON object was expected"));
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| fault(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))

@@ -167,3 +167,99 @@ const WAITING_PER_LANE_MAX: usize = 256;
 const WAITING_SILENT_MAX: usize = 8;
 /// Lanes remembered at most.
 const LANES_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::rows::{OutboxState, Payload};
+    use facts::command::{Dialect, PushKind};
+    use facts::record::{LegState, StateChange};
+    use facts::{CallId, LegId, LegNo};
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+    const SEND: Duration = Duration::from_secs(10);
+
+    fn row(id: i64, merchant: i64, url: &str) -> OutboxRow {
+        let change = StateChange {
+            leg: LegId::new(CallId(1), LegNo::A),
+            sequence: 0,
+            state: LegState::Answer,
+            number: String::new(),
+            shown: String::new(),
+            at: NOW,
+        };
+        OutboxRow {
+            id,
+            call: CallId(1),
+            merchant: MerchantId(merchant),
+            kind: PushKind::State,
+            dialect: Dialect::Ytx,
+            endpoint: url.into(),
+            context: String::new(),
+            payload: Payload::State(change),
+            settings_version: 1,
+            body: None,
+            attempts: 0,
+            created: NOW,
+            leased_until: NOW + Duration::from_secs(60),
+            state: OutboxState::Pending,
+        }
+    }
+
+    fn started(lanes: &mut Lanes, now: UnixMillis) -> Vec<i64> {
+        std::iter::from_fn(|| lanes.start(now, SEND)).map(|(_, row)| row.id).collect()
+    }
+
+    #[test]
+    fn lanes_take_turns_and_have_few_places_each() {
+        let mut lanes = Lanes::new(5, 2);
+        let now = Instant::now();
+        (0..10).for_each(|id| lanes.add(row(id, 1, "http://a/x"), now));
+        lanes.add(row(20, 2, "http://a/x"), now);
+        lanes.add(row(30, 1, "http://b/x"), now);
+        // Merchant 2 on the same host has a lane of its own.
+        assert_eq!(started(&mut lanes, NOW), [0, 30, 20, 1]);
+        assert_eq!(lanes.room(), WAITING_MAX - 8);
+    }
+
+    #[test]
+    fn a_row_whose_lease_runs_out_during_the_send_is_left_to_come_again() {
+        let mut lanes = Lanes::new(5, 5);
+        lanes.add(row(1, 1, "http://a/"), Instant::now());
+        lanes.add(row(2, 2, "http://b/"), Instant::now());
+        let late = NOW + Duration::from_secs(50);
+        assert_eq!(started(&mut lanes, late), Vec::<i64>::new());
+        assert_eq!(lanes.room(), WAITING_MAX);
+    }
+
+    #[test]
+    fn case_70_a_silent_endpoint_is_left_alone_then_tried_singly_until_it_answers() {
+        let mut lanes = Lanes::new(9, 3);
+        let now = Instant::now();
+        let pause = Duration::from_secs(30);
+        (0..20).for_each(|id| lanes.add(row(id, 1, "http://a/"), now));
+        assert_eq!(started(&mut lanes, NOW), [0, 1, 2]);
+        let dead = Endpoint::of(&row(0, 1, "http://a/"));
+        assert!(!lanes.finish(&dead, Verdict::Silent, 3, pause, now));
+        assert_eq!(WAITING_MAX - lanes.room(), WAITING_SILENT_MAX);
+        assert!(!lanes.finish(&dead, Verdict::Silent, 3, pause, now));
+        assert!(lanes.finish(&dead, Verdict::Silent, 3, pause, now));
+        // Closed: rows are not even kept.
+        lanes.add(row(21, 1, "http://a/"), now);
+        assert_eq!(started(&mut lanes, NOW), Vec::<i64>::new());
+        // Half open: one at a time; an answer opens it.
+        let later = now + pause;
+        (30..35).for_each(|id| lanes.add(row(id, 1, "http://a/"), later));
+        assert_eq!(started(&mut lanes, NOW), [30]);
+        assert!(!lanes.finish(&dead, Verdict::Answered, 3, pause, later));
+        assert_eq!(started(&mut lanes, NOW), [31, 32, 33]);
+    }
+
+    #[test]
+    fn a_dead_endpoint_cannot_fill_the_room_of_the_others() {
+        let mut lanes = Lanes::new(1, 1);
+        let now = Instant::now();
+        (0..10_000).for_each(|id| lanes.add(row(id, 1, "http://a/"), now));
+        assert_eq!(lanes.room(), WAITING_MAX - WAITING_PER_LANE_MAX);
+    }
+}

@@ -1,0 +1,335 @@
+//! The operator's hand, health, metrics and recordings through the router, against a real store.
+
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use world::{TOKEN, World, callback, document, read};
+
+const HOOK: &str = "http://127.0.0.1:9009/r";
+
+async fn place(world: &World, id: &str) -> facts::CallId {
+    let body = world.get(&callback("test", id, "80000", "13800138000", HOOK)).await;
+    assert!(body.starts_with("result=success"), "{body}");
+    let merchant = world.store.merchant_by_name("test").await.unwrap().unwrap();
+    let found = world.store.call_by_key(merchant.id, facts::Dialect::Callni, id).await.unwrap();
+    found.unwrap().call
+}
+
+async fn items(world: &World, path: &str) -> Vec<Value> {
+    let (status, body) = world.admin("GET", path, None).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    body["items"].as_array().expect("items").clone()
+}
+
+#[tokio::test]
+async fn f16_every_admin_route_wants_the_token() {
+    let world = World::new().await;
+    for (method, path) in [
+        ("POST", "/apply"),
+        ("POST", "/top-ups"),
+        ("GET", "/settings"),
+        ("GET", "/balances"),
+        ("GET", "/merchants/test/balance"),
+        ("GET", "/merchants"),
+        ("GET", "/merchants/test"),
+        ("GET", "/calls"),
+        ("GET", "/calls/1"),
+        ("DELETE", "/calls/1"),
+        ("POST", "/calls/1/hangup"),
+        ("GET", "/bindings"),
+        ("GET", "/cdrs"),
+        ("GET", "/ledger"),
+        ("GET", "/books"),
+        ("GET", "/outbox"),
+        ("GET", "/outbox/1"),
+        ("GET", "/outbox/1/attempts"),
+        ("POST", "/outbox/1/redeliver"),
+        ("POST", "/outbox/redeliver"),
+    ] {
+        for header in [
+            None,
+            Some("Bearer".to_owned()),
+            Some("Bearer ".to_owned()),
+            Some("Bearer wrong".to_owned()),
+            Some(format!("Bearer {TOKEN}x")),
+            Some(format!("Bearer {}", &TOKEN[1..])),
+            Some(format!("Basic {TOKEN}")),
+            Some(TOKEN.to_owned()),
+        ] {
+            let mut request = Request::builder().method(method).uri(format!("/admin/v1{path}"));
+            if let Some(header) = &header {
+                request = request.header("authorization", header);
+            }
+            let (status, body) = world.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path} {header:?}: {body}");
+        }
+    }
+    let (status, _) = world.admin("GET", "/merchants", None).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_a_configured_token_the_door_is_closed() {
+    for token in [None, Some(String::new())] {
+        let world = World::with(|config| api::ApiConfig { admin_token: token, ..config }).await;
+        assert_eq!(world.admin("GET", "/merchants", None).await.0, StatusCode::FORBIDDEN);
+        let request = Request::get("/admin/v1/merchants").header("authorization", "Bearer ");
+        assert_eq!(world.send(request.body(Body::empty()).unwrap()).await.0, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn objects_are_listed_and_shown_without_their_secrets() {
+    let world = World::new().await;
+    for (kind, count, name) in [
+        ("merchants", 7, "test"),
+        ("sub-accounts", 2, "shop"),
+        ("extensions", 4, "80000"),
+        ("tariffs", 1, "standard"),
+        ("trunks", 1, "carrier"),
+        ("routes", 1, "86"),
+        ("ytx-accounts", 3, world::SID),
+        ("ytx-apps", 6, world::APP),
+        ("companies", 0, ""),
+        ("inbound", 0, ""),
+    ] {
+        let list = items(&world, &format!("/{kind}")).await;
+        assert_eq!(list.len(), count, "{kind}: {list:?}");
+        let text = Value::from(list).to_string();
+        for secret in [world::KEY, world::AUTH_TOKEN, "\"p1\"", "ha1"] {
+            assert!(!text.contains(secret), "{kind} shows {secret}");
+        }
+        if count > 0 {
+            let (status, body) = world.admin("GET", &format!("/{kind}/{name}"), None).await;
+            assert_eq!(status, StatusCode::OK, "{kind}/{name}: {body}");
+        }
+        let (status, body) = world.admin("GET", &format!("/{kind}/nobody"), None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+        assert_eq!(body["error"]["code"], "not_found");
+    }
+    assert_eq!(items(&world, "/extensions?merchant=poor").await.len(), 1);
+    assert_eq!(world.admin("GET", "/extensions?merchant=nobody", None).await.0, 404);
+    assert_eq!(world.admin("GET", "/spaceships", None).await.0, 404);
+    let (_, settings) = world.admin("GET", "/settings", None).await;
+    assert_eq!(settings["realm"], "tandem.test");
+}
+
+#[tokio::test]
+async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
+    let world = World::new().await;
+    world.switch.settings_changed.store(false, Ordering::SeqCst);
+    let more = json!({ "merchants": [{ "name": "new", "key": "k", "tariff": "standard" }] });
+    let (status, dry) = world.admin("POST", "/apply?dry_run=1", Some(more.clone())).await;
+    assert_eq!((status, &dry["created"]), (StatusCode::OK, &json!(1)), "{dry}");
+    assert_eq!(items(&world, "/merchants").await.len(), 7);
+    assert!(!world.switch.settings_changed.load(Ordering::SeqCst));
+    let (status, done) = world.admin("POST", "/apply", Some(more.clone())).await;
+    assert_eq!((status, &done["created"]), (StatusCode::OK, &json!(1)), "{done}");
+    assert!(world.switch.settings_changed.load(Ordering::SeqCst));
+    let (_, again) = world.admin("POST", "/apply", Some(more)).await;
+    assert_eq!((&again["created"], &again["unchanged"]), (&json!(0), &json!(1)));
+    let (_, same) = world.admin("POST", "/apply", Some(document())).await;
+    assert_eq!((&same["created"], &same["updated"]), (&json!(0), &json!(0)), "{same}");
+    let wrong = json!({ "merchants": [{ "name": "x", "tariff": "nix" }],
+                        "extensions": [{ "number": "90000", "merchant": "nobody" }] });
+    let (status, refused) = world.admin("POST", "/apply", Some(wrong)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert!(refused["mistakes"].as_array().unwrap().len() >= 2, "{refused}");
+    assert_eq!(refused["error"]["code"], "mistakes");
+    assert_eq!(items(&world, "/merchants").await.len(), 8);
+    for (body, status) in [("", 400), ("{", 400), ("[]", 400), (r#"{"merchant":[]}"#, 400)] {
+        let request = Request::post("/admin/v1/apply")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(Body::from(body))
+            .unwrap();
+        let (got, text) = world.send(request).await;
+        assert_eq!(got.as_u16(), status, "{body}: {text}");
+        assert!(text.contains("\"message\""), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn money_is_integers_and_a_top_up_is_booked_once() {
+    let world = World::new().await;
+    let top_up = json!({ "id": "bank-1", "merchant": "test", "amount_micros": 2_500_000 });
+    for _ in 0..2 {
+        let (status, body) = world.admin("POST", "/top-ups", Some(top_up.clone())).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let (_, balance) = world.admin("GET", "/merchants/test/balance", None).await;
+    assert_eq!(balance["posted_micros"], 102_500_000);
+    assert_eq!(balance["currency"], "CNY");
+    place(&world, "t1").await;
+    let (_, balance) = world.admin("GET", "/merchants/test/balance", None).await;
+    assert_eq!(balance["held_micros"], 200_000);
+    assert_eq!(balance["available_micros"], 102_300_000);
+    assert_eq!(items(&world, "/balances").await.len(), 7);
+    let bad = json!({ "id": "b", "merchant": "nobody", "amount_micros": 1 });
+    let (status, body) = world.admin("POST", "/top-ups", Some(bad)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+}
+
+#[tokio::test]
+async fn live_calls_are_listed_shown_and_hung_up() {
+    let world = World::new().await;
+    let call = place(&world, "c1").await;
+    let live = items(&world, "/calls").await;
+    assert_eq!(live.len(), 1);
+    assert_eq!(live[0]["call"], call.to_string());
+    assert_eq!(live[0]["state"], "dialing_a");
+    let (_, shown) = world.admin("GET", &format!("/calls/{call}"), None).await;
+    assert_eq!(shown["command"]["a"]["as_sent"], "80000");
+    assert_eq!(shown["live"]["state"], "dialing_a");
+    assert_eq!(shown["record"], Value::Null);
+    let (status, _) = world.admin("POST", &format!("/calls/{call}/hangup"), None).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, body) = world.admin("DELETE", &format!("/calls/{call}"), None).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_live")));
+    world.complete(call).await;
+    let (_, shown) = world.admin("GET", &format!("/calls/{call}"), None).await;
+    assert_eq!(shown["live"], Value::Null);
+    assert_eq!(shown["record"]["facts"]["call"], call.to_string());
+    assert_eq!(world.admin("GET", "/calls/12", None).await.0, 404);
+    assert_eq!(world.admin("GET", "/calls/abc", None).await.0, 400);
+    assert_eq!(items(&world, "/bindings").await[0]["extension"], "80000");
+}
+
+#[tokio::test]
+async fn exports_page_by_cursor_with_stable_ids() {
+    let world = World::new().await;
+    for n in 0..3 {
+        let call = place(&world, &format!("x{n}")).await;
+        world.complete(call).await;
+    }
+    let (_, first) = world.admin("GET", "/cdrs?limit=4", None).await;
+    let next = first["next"].as_i64().unwrap();
+    let (_, second) = world.admin("GET", &format!("/cdrs?limit=4&after={next}"), None).await;
+    assert_eq!(second["next"], Value::Null);
+    let mut ids: Vec<i64> = Vec::new();
+    for page in [&first, &second] {
+        ids.extend(page["items"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()));
+    }
+    assert_eq!(ids.len(), 6, "one CDR per leg");
+    assert!(ids.is_sorted());
+    let row = &first["items"][0];
+    assert_eq!(row["call"].as_str().unwrap().len(), 19);
+    assert!(row["price"].is_i64());
+    let ledger = items(&world, "/ledger?limit=1000").await;
+    let sum: i64 = ledger.iter().map(|line| line["amount"].as_i64().unwrap()).sum();
+    assert_eq!(sum, 0, "the lines of the books sum to zero");
+    assert!(ledger.iter().any(|line| line["call"].is_string()));
+    let (_, books) = world.admin("GET", "/books", None).await;
+    assert_eq!(books["in_order"], true, "{books}");
+    for bad in ["/cdrs?limit=0", "/cdrs?limit=1001", "/cdrs?after=x", "/ledger?limit=-1"] {
+        assert_eq!(world.admin("GET", bad, None).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_callback_log_is_listed_and_rows_are_sent_again() {
+    let world = World::new().await;
+    let call = place(&world, "o1").await;
+    world.complete(call).await;
+    let rows = items(&world, "/outbox?state=pending").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["endpoint"], HOOK);
+    assert_eq!(rows[0]["call"], call.to_string());
+    assert_eq!(rows[0]["body"], Value::Null);
+    let id = rows[0]["id"].as_i64().unwrap();
+    world.store.park(id, None).await.unwrap();
+    assert_eq!(items(&world, "/outbox?state=parked&merchant=test").await.len(), 1);
+    assert_eq!(items(&world, "/outbox?state=parked&merchant=open").await.len(), 0);
+    let (_, shown) = world.admin("GET", &format!("/outbox/{id}"), None).await;
+    assert_eq!(shown["state"], "parked");
+    let (_, again) = world.admin("POST", "/outbox/redeliver?merchant=test", None).await;
+    assert_eq!(again["redelivered"], 1);
+    assert_eq!(items(&world, "/outbox?state=pending").await.len(), 1);
+    assert_eq!(world.admin("POST", "/outbox/999/redeliver", None).await.0, 404);
+    assert_eq!(world.admin("GET", "/outbox/999", None).await.0, 404);
+    assert_eq!(world.admin("GET", "/outbox?state=lost", None).await.0, 400);
+    assert_eq!(items(&world, &format!("/outbox/{id}/attempts")).await.len(), 0);
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics() {
+    let world = World::new().await;
+    assert_eq!(world.get("/healthz").await, "ok\n");
+    assert_eq!(world.get("/readyz").await, "ready\n");
+    world.get("/api/biz_regist").await;
+    let metrics = world.get("/metrics").await;
+    assert!(metrics.starts_with("tandem_calls 3\n"), "{metrics}");
+    assert!(metrics.contains("\ntandem_api_callni_requests_total 1\n"), "{metrics}");
+    world.switch.ready.store(false, Ordering::SeqCst);
+    let request = Request::get("/readyz").body(Body::empty()).unwrap();
+    assert_eq!(world.send(request).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.get("/healthz").await, "ok\n");
+}
+
+// ---- recordings -----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_recording_is_downloaded_whole_and_in_parts() {
+    let world = World::new().await;
+    let sound: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let folder = world.folder.path().join("recordings/2026/11");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a1b2c3.mp3"), &sound).unwrap();
+    let fetch = async |range: Option<&str>| {
+        let mut request = Request::get("/recordings/2026/11/a1b2c3.mp3");
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = world.router.clone().oneshot(request).await.unwrap();
+        let headers = response.headers().clone();
+        let (status, body) = read(response).await;
+        (status, headers, body)
+    };
+    let (status, headers, body) = fetch(None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers[header::CONTENT_TYPE], "audio/mpeg");
+    assert_eq!(headers[header::CONTENT_LENGTH], "200000");
+    assert_eq!(headers[header::ACCEPT_RANGES], "bytes");
+    assert_eq!(body, sound);
+    let (status, headers, body) = fetch(Some("bytes=100-149999")).await;
+    assert_eq!(status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(headers[header::CONTENT_RANGE], "bytes 100-149999/200000");
+    assert_eq!(body, sound[100..150_000]);
+    let (status, headers, _) = fetch(Some("bytes=200000-")).await;
+    assert_eq!(status, StatusCode::RANGE_NOT_SATISFIABLE);
+    assert_eq!(headers[header::CONTENT_RANGE], "bytes */200000");
+}
+
+#[tokio::test]
+async fn nothing_outside_the_recordings_can_be_fetched() {
+    let world = World::new().await;
+    let root = world.folder.path();
+    std::fs::write(root.join("secret.mp3"), "secret").unwrap();
+    std::fs::write(root.join("recordings/notes.txt"), "secret").unwrap();
+    std::fs::create_dir(root.join("recordings/folder.mp3")).unwrap();
+    std::os::unix::fs::symlink(root.join("secret.mp3"), root.join("recordings/link.mp3")).unwrap();
+    for path in [
+        "../secret.mp3",
+        "..%2fsecret.mp3",
+        "%2e%2e/secret.mp3",
+        "a/../../secret.mp3",
+        "..%5csecret.mp3",
+        "%2fetc%2fpasswd",
+        "notes.txt",
+        "folder.mp3",
+        "link.mp3",
+        "secret.mp3",
+        "x.mp3%00.txt",
+        "",
+    ] {
+        let request = Request::get(format!("/recordings/{path}")).body(Body::empty()).unwrap();
+        let (status, body) = world.send(request).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
+        assert!(!body.contains("secret"), "{path}");
+    }
+}
