@@ -1,5 +1,7 @@
 //! The operator's hand, health, metrics and recordings through the router, against a real store.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::sync::atomic::Ordering;

@@ -1,5 +1,7 @@
 //! System 000 through the router, against a real store: the seed's requests byte for byte, each code.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::sync::atomic::Ordering;

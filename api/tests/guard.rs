@@ -1,5 +1,7 @@
 //! The address guard: what it refuses to visit, what it visits, and that it visits what it checked.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

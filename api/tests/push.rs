@@ -1,5 +1,7 @@
 //! The outbox worker against real HTTP servers and a real store.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::collections::BTreeMap;

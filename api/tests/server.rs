@@ -1,5 +1,7 @@
 //! The HTTP server against clients that are slow, large, old or hostile. Raw sockets: what is tested is bytes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

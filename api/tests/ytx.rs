@@ -1,5 +1,7 @@
 //! System 001 through the router, against a real store: each code by one request, the record queries.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod world;
 
 use std::sync::atomic::Ordering;

@@ -1,6 +1,7 @@
 //! A small world for the doors: a real SQLite store in a folder of its own, and a switch that authorizes
 //! calls through that store but rings nobody.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 use std::net::SocketAddr;
