@@ -180,3 +180,40 @@ fn f3_verdicts_of_the_endpoint() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// The tables in `docs/rfc` are these cases: a row for each, as it stands here.
+#[test]
+fn the_documented_verdicts_are_these() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rfc");
+    let mut cases = cases();
+    cases.sort_by_key(|case| {
+        let numbers = case.section.split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect::<Vec<u32>>()
+    });
+    for rfc in ["4475", "5118"] {
+        let rows: String =
+            cases.iter().filter(|case| case.section.starts_with(rfc)).map(row).collect();
+        let path = docs.join(format!("{rfc}.md"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&rows), "{} should hold\n{rows}", path.display());
+    }
+}
+
+fn row(case: &Case) -> String {
+    let section = case.section.split_once(' ').map_or("", |(_, section)| section);
+    let verdict = match case.verdict {
+        Verdict::Call => "accepted: a call".to_owned(),
+        Verdict::Request => "accepted: a request".to_owned(),
+        Verdict::Refused(layer, status) => format!("{status}, {}", word(layer)),
+        Verdict::Dropped(layer) => format!("dropped, {}", word(layer)),
+    };
+    format!("| {section} | {} | {verdict} | {} |\n", case.point, case.reason)
+}
+
+fn word(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Parse => "parse",
+        Layer::Verify => "verify",
+        Layer::Endpoint => "endpoint",
+    }
+}
