@@ -86,6 +86,8 @@ pub(crate) struct Call {
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
     recording: Recording,
+    /// The beep before the end has sounded.
+    warned: bool,
 }
 
 impl Call {
@@ -115,6 +117,7 @@ impl Call {
             bridged: None,
             decided: None,
             recording: Recording::None,
+            warned: false,
         }
     }
 
@@ -337,7 +340,11 @@ impl Call {
         self.close(w);
     }
 
+    /// Once per call: both legs run out at almost the same time.
     fn beep(&mut self, w: &mut World) {
+        if std::mem::replace(&mut self.warned, true) {
+            return;
+        }
         for leg in self.legs.iter_mut().flatten() {
             leg.beep(w);
         }

@@ -337,15 +337,13 @@ fn case_55_a_lost_bye_is_billed_to_the_last_media() {
 }
 
 #[test]
-fn a_dialog_that_the_peer_forgot_is_a_lost_dialog() {
+fn a_peer_that_is_gone_when_the_other_leg_ends_keeps_nothing_waiting() {
     let mut sim = Sim::new();
     sim.up_to_bridge();
     sim.advance(s(10));
-    // The peer restarts: a re-INVITE of its own is not what shows it, our BYE is; here the ACK of an
-    // inbound leg would. From our side it shows when the other leg ends.
     sim.far("b").dead = true;
     sim.hang_up("a");
-    assert_eq!(sim.record().outcome, Outcome::Completed);
+    assert_eq!(sim.record().outcome, Outcome::Completed, "B's BYE is not waited for");
     sim.assert_clean();
 }
 

@@ -357,6 +357,16 @@ fn options_are_answered_and_other_requests_refused_with_allow() {
 // ---- inbound calls
 
 fn dial_in(sim: &mut Sim, name: &str, from: &str, to: &str, credentials: Option<Credentials>) {
+    dial_in_with(sim, name, (from, to), credentials, (20, false));
+}
+
+fn dial_in_with(
+    sim: &mut Sim,
+    name: &str,
+    (from, to): (&str, &str),
+    credentials: Option<Credentials>,
+    (hops, late): (u32, bool),
+) {
     let now = sim.now.mono;
     let sdp = sdp_of(if name == "phone" { "c" } else { name });
     let far = sim.far(name);
@@ -368,8 +378,8 @@ fn dial_in(sim: &mut Sim, name: &str, from: &str, to: &str, credentials: Option<
             from: NameAddr::parse(from.as_bytes()).unwrap(),
             to: NameAddr::new(Uri::parse(to).unwrap()),
             contact_user: "x".into(),
-            headers: vec![("Max-Forwards".into(), b"20".to_vec())],
-            sdp: sdp.into(),
+            headers: vec![("Max-Forwards".into(), hops.to_string().into_bytes())],
+            sdp: if late { bytes::Bytes::new() } else { sdp.into() },
             credentials,
             route: Vec::new(),
             keep_flow: false,
@@ -564,4 +574,86 @@ fn a_trunk_that_is_full_takes_no_more() {
     sim.hang_up("phone");
     assert_eq!(sim.engine.counts().trunk_legs, 0);
     sim.assert_clean();
+}
+
+#[test]
+fn rfc3261_13_3_1_4_a_200_that_is_never_acknowledged_is_a_lost_dialog() {
+    let mut sim = inbound();
+    dial_in(&mut sim, "a", CALLER, DID, None);
+    sim.far("a").muted = true;
+    sim.pick_up("phone");
+    sim.advance(s(40));
+    assert_eq!(sim.far("phone").count("BYE"), 1, "B does not stay alone");
+    let why = Failure::new(Origin::LegA, Kind::LostDialog);
+    assert_eq!(sim.record().outcome, Outcome::Failed(why));
+    assert_eq!(sim.record().leg(LegNo::A).unwrap().q850, Some(41));
+    sim.unmute("a");
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc3264_a_late_offer_is_made_in_the_200_and_answered_in_the_ack() {
+    let mut sim = inbound();
+    dial_in_with(&mut sim, "a", (CALLER, DID), None, (20, true));
+    sim.pick_up("phone");
+    let offer = sim.far("a").events.iter().find_map(|event| match event {
+        Event::Answered { sdp, .. } => sdp.clone(),
+        _ => None,
+    });
+    let offer = String::from_utf8(offer.expect("an offer").to_vec()).unwrap();
+    assert!(offer.contains("m=audio"), "{offer}");
+    sim.hang_up("phone");
+    assert_eq!(sim.settled.len(), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn a8_rfc7332_the_last_hop_is_not_passed_on() {
+    let mut sim = inbound();
+    for hops in [0, 1] {
+        dial_in_with(&mut sim, "a", (CALLER, DID), None, (hops, false));
+    }
+    assert_eq!(codes(&mut sim, "a"), [483, 483]);
+    assert!(sim.authorizations.is_empty());
+    sim.assert_clean();
+}
+
+#[test]
+fn case_36_a_contact_dies_with_its_connection() {
+    let mut sim = sim();
+    let remote = addr("203.0.113.7:50000");
+    let flow = |connection| Flow {
+        transport: sip::endpoint::Transport::Tcp,
+        local: addr(US),
+        remote,
+        connection: Some(connection),
+    };
+    let register = |authorization: &str, cseq: u32| {
+        let text = format!(
+            "REGISTER sip:{REALM} SIP/2.0\r\nVia: SIP/2.0/TCP 10.0.0.1:5060;branch=z9hG4bKr{cseq}\r\n\
+             From: <sip:80001@{REALM}>;tag=t\r\nTo: <sip:80001@{REALM}>\r\nCall-ID: tcp\r\n\
+             CSeq: {cseq} REGISTER\r\nMax-Forwards: 70\r\n{authorization}\
+             Contact: <sip:80001@10.0.0.1:5060;transport=tcp>\r\nContent-Length: 0\r\n\r\n"
+        );
+        bytes::Bytes::from(text)
+    };
+    let answer = |sim: &mut Sim| {
+        std::iter::from_fn(|| sim.engine.poll_effect()).find_map(|effect| match effect {
+            call::Effect::Transmit(transmit) => Message::parse(transmit.bytes).ok(),
+            _ => None,
+        })
+    };
+    sim.engine.handle_message(sim.now, flow(1), register("", 1));
+    let challenge = answer(&mut sim).unwrap();
+    let (_, challenge) = sip::digest::challenge_of(&challenge, Some(REALM)).unwrap();
+    let uri = format!("sip:{REALM}");
+    let credentials = challenge.answer("80001", "right", "REGISTER", &uri, 1, "cnonce").unwrap();
+    let header = format!("Authorization: {credentials}\r\n");
+    sim.engine.handle_message(sim.now, flow(1), register(&header, 2));
+    assert_eq!(answer(&mut sim).unwrap().status(), Some(200));
+    assert_eq!(sim.engine.counts().bindings, 1);
+    sim.engine.handle_flow_error(sim.now, flow(2));
+    assert_eq!(sim.engine.counts().bindings, 1, "another connection");
+    sim.engine.handle_flow_error(sim.now, flow(1));
+    assert_eq!(sim.engine.counts().bindings, 0);
 }

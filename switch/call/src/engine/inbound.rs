@@ -46,6 +46,12 @@ impl Engine {
         let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
             trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
         });
+        // RFC 3261 §16.3 step 3: what may not be passed on any further.
+        if request.max_forwards().ok().flatten().is_some_and(|hops| hops <= 1) {
+            let now = self.world.now.mono;
+            self.world.endpoint.reject(now, session, 483, Vec::new());
+            return;
+        }
         let intent = match carrier {
             Some((id, trunk)) => {
                 if !self.world.trunk_legs.room(*id, trunk.max_calls) {

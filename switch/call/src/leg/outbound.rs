@@ -130,7 +130,7 @@ impl Leg {
         }
         if !std::mem::replace(&mut inviting.rang, true) {
             self.facts.progress = Some(now);
-            // After a restart the sequence of states goes on from what is written here.
+            // A restart tells from this what the leg had reached.
             self.journal(w, None);
             trace.notify(w, &self.facts, LegState::Alerting);
         }

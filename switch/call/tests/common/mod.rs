@@ -533,9 +533,7 @@ impl Sim {
 
     /// The states that were told, as `A callout`.
     pub fn states(&self) -> Vec<String> {
-        for (at, note) in self.notes.iter().enumerate() {
-            assert_eq!(note.sequence as usize, at, "no gap in the sequence");
-        }
+        self.assert_numbered();
         self.notes
             .iter()
             .map(|note| {
@@ -548,6 +546,17 @@ impl Sim {
                 format!("{} {state}", note.leg.no)
             })
             .collect()
+    }
+
+    /// The same state of the same leg has the same number in every life of the process, and no other
+    /// state has it: a store that takes each number once loses nothing and repeats nothing.
+    pub fn assert_numbered(&self) {
+        let mut numbers = BTreeMap::new();
+        for note in &self.notes {
+            let what = (note.leg, format!("{:?}", note.state));
+            let before = numbers.insert((note.leg.call, note.sequence), what.clone());
+            assert!(before.is_none_or(|before| before == what), "{} twice", note.sequence);
+        }
     }
 
     pub fn leg(&self, no: LegNo) -> LegId {
