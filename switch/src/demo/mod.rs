@@ -9,14 +9,14 @@ mod page;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use billing::rows::CallEntry;
 use facts::{CallId, CallRecord, LegNo, Micros, Outcome, Side as Released};
-use phone::{Account, Answer, Behaviour, CallState, Credentials, Line, Phone};
+use phone::{Account, Answer, Behaviour, CallState, Credentials, Phone};
 
 use crate::config::Config;
 use crate::operator;
@@ -80,7 +80,8 @@ async fn story(page: &Arc<Page>) -> Told<()> {
     let outcome = first_call(page, &running, &mut merchant, &a, &b).await;
     ladder.stop();
     let first = outcome?;
-    recorded(page, &running, &folder, &first)?;
+    checked(page, &first.notification, &first.id)?;
+    recorded(page, &running, &folder, &first.record)?;
     heard(page, &a, &b)?;
 
     page.heading("System 001: POST DailbackCall.wx, each state pushed as it happens");
@@ -197,6 +198,13 @@ callback_url = "http://{merchant}/ytx/"
     )
 }
 
+/// What came of the first call.
+struct First {
+    id: String,
+    record: CallRecord,
+    notification: Received,
+}
+
 /// Registers A, places the callback, waits for the end and the notification.
 async fn first_call(
     page: &Page,
@@ -204,7 +212,7 @@ async fn first_call(
     merchant: &mut Merchant,
     a: &Phone,
     b: &Phone,
-) -> Told<CallRecord> {
+) -> Told<First> {
     let account = Account {
         credentials: Credentials { user: A.into(), password: A_PASSWORD.into() },
         domain: "tandem.demo".into(),
@@ -228,7 +236,8 @@ async fn first_call(
     let returnurl = format!("http://{}/getcallbackdata.aspx", merchant.address);
     let target = merchant::callback_target(&id, A, B, &returnurl);
     let answer = asked(running, "GET", &target, "", "")?;
-    page.remark(&format!("merchant asks for {A} ⇄ {B}; answer: {answer}"));
+    page.remark(&format!("merchant asks for {A} and {B}"));
+    page.remark(&format!("answer: {answer}"));
     if answer != format!("result=success&callbackid={id}") {
         return Err(format!("the callback was not accepted: {answer}"));
     }
@@ -239,8 +248,7 @@ async fn first_call(
     let record = settled(running, call).await?;
     let notification = notified(merchant).await?;
     page.remark("merchant is notified");
-    checked(page, &notification, &id)?;
-    Ok(record)
+    Ok(First { id, record, notification })
 }
 
 /// The same two phones for system 001; its states are printed as they come.
@@ -424,7 +432,20 @@ fn recorded(page: &Page, running: &Running, folder: &Path, record: &CallRecord) 
     if facts.outcome != Outcome::Completed || facts.released_by != Released::Callee {
         return Err("the record does not say that B ended a completed call".into());
     }
-    page.say("leg number       rang    talked   billed   by prefix   price   packets in/out  lost  jitter");
+    page.say(&format!(
+        "{:<4} {:<12} {:>7} {:>8} {:>7}  {:<10} {:>6}  {:>9}/{:<6} {:>4} {:>7}",
+        "leg",
+        "number",
+        "rang",
+        "talked",
+        "billed",
+        "prefix",
+        "price",
+        "rtp in",
+        "out",
+        "lost",
+        "jitter",
+    ));
     for leg in &facts.legs {
         let charge = record
             .charges
@@ -433,13 +454,12 @@ fn recorded(page: &Page, running: &Running, folder: &Path, record: &CallRecord) 
             .ok_or_else(|| format!("leg {} has no charge", leg.no))?;
         let rang = leg.answered.map_or(Duration::ZERO, |at| at.since(leg.invited));
         page.say(&format!(
-            "{:<3} {:<12} {:>5.2} s {:>6.2} s {:>4} s {:<3}  {:<10} {:>6} {:>8}/{:<6} {:>5} {:>4} ms",
+            "{:<4} {:<12} {:>5.2} s {:>6.2} s {:>5} s  {:<10} {:>6}  {:>9}/{:<6} {:>4} {:>4} ms",
             leg.no.to_string(),
             leg.as_sent,
             rang.as_secs_f64(),
             leg.talk().as_secs_f64(),
             charge.charged_seconds,
-            "",
             charge.prefix,
             charge.price.to_string(),
             leg.media.packets_received,
@@ -489,9 +509,8 @@ fn tape(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> T
     let size =
         std::fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();
     let seconds = Duration::from_millis(file.duration_ms).as_secs_f64();
-    page.fact("mp3", &path.display().to_string());
-    page.fact("", &format!("{seconds:.2} s, {size} bytes, A left, B right"));
-    page.fact("at", url);
+    page.say(&path.display().to_string());
+    page.say(url);
     let (_, target) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
@@ -508,7 +527,9 @@ fn tape(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> T
     if (seconds - talk).abs() > 0.5 {
         return Err(format!("the recording is {seconds:.2} s long, the talk was {talk:.2} s"));
     }
-    page.check(&format!("downloaded whole; as long as the talk of {talk:.2} s"));
+    page.check(&format!(
+        "{seconds:.2} s of mp3, A left, B right, {size} bytes; the talk was {talk:.2} s; downloaded whole"
+    ));
     Ok(())
 }
 
@@ -561,12 +582,12 @@ impl Ladder {
         let thread = thread::spawn(move || {
             loop {
                 let last = stopped.load(Ordering::Relaxed);
-                let mut rows = drain(Side::A, &a);
-                rows.extend(drain(Side::B, &b));
-                rows.sort_by_key(|(_, line)| line.at);
-                for (side, line) in rows {
-                    page.message(side, &line);
+                for (side, lines) in [(Side::A, &a), (Side::B, &b)] {
+                    for line in lines.try_iter() {
+                        page.message(side, &line);
+                    }
                 }
+                page.flush(last);
                 if last {
                     return;
                 }
@@ -582,8 +603,4 @@ impl Ladder {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
     }
-}
-
-fn drain(side: Side, lines: &mpsc::Receiver<Line>) -> Vec<(Side, Line)> {
-    lines.try_iter().map(|line| (side, line)).collect()
 }

@@ -1,7 +1,8 @@
 //! The terminal page: a ladder that grows as messages pass, and what came of the call below it.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use phone::Line;
 
@@ -49,13 +50,18 @@ impl Ink {
 pub(super) struct Page {
     colours: bool,
     began: Instant,
+    /// Rows of the ladder that are not printed yet: two phones and a merchant report each on their own.
+    rows: Mutex<Vec<(Instant, String)>>,
 }
+
+/// Rows wait this long for an earlier one.
+const PATIENCE: Duration = Duration::from_millis(25);
 
 impl Page {
     /// A page on standard output; coloured on a terminal unless `NO_COLOR` is set.
     pub(super) fn new() -> Page {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Page { colours, began: Instant::now() }
+        Page { colours, began: Instant::now(), rows: Mutex::default() }
     }
 
     pub(super) fn seconds(&self) -> f64 {
@@ -97,7 +103,6 @@ impl Page {
 
     /// One message on the ladder.
     pub(super) fn message(&self, side: Side, line: &Line) {
-        let at = line.at.saturating_duration_since(self.began).as_secs_f64();
         let (label, ink) = label(line);
         let arrow = arrow(&label, (side == Side::A) == line.sent);
         let (bar, arrow) = (self.ink(Ink::Dim, "│"), self.ink(ink, &arrow));
@@ -106,18 +111,33 @@ impl Page {
             Side::A => format!("{bar}{arrow}{bar}{blank}{bar}"),
             Side::B => format!("{bar}{blank}{bar}{arrow}{bar}"),
         };
-        self.put(&format!("{} {row}", self.ink(Ink::Dim, &format!("{at:7.3}"))));
+        self.row(line.at, row);
     }
 
     /// A remark in the middle of the ladder.
     pub(super) fn remark(&self, text: &str) {
-        let at = self.seconds();
-        let at = self.ink(Ink::Dim, &format!("{at:7.3}"));
         let room = 2 * SPAN + 1;
-        let text: String = text.chars().take(room).collect();
-        let text = self.ink(Ink::Progress, &format!("{text:^room$}"));
+        let text = cut(text, room);
+        let free = room - columns(&text);
+        let (left, right) = (" ".repeat(free / 2), " ".repeat(free - free / 2));
+        let text = self.ink(Ink::Progress, &text);
         let bar = self.ink(Ink::Dim, "│");
-        self.put(&format!("{at} {bar}{text}{bar}"));
+        self.row(Instant::now(), format!("{bar}{left}{text}{right}{bar}"));
+    }
+
+    fn row(&self, at: Instant, row: String) {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).push((at, row));
+    }
+
+    /// Prints the rows whose turn has come; all of them when it is the end.
+    pub(super) fn flush(&self, end: bool) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.sort_by_key(|(at, _)| *at);
+        let ripe = rows.partition_point(|(at, _)| end || at.elapsed() >= PATIENCE);
+        for (at, row) in rows.drain(..ripe) {
+            let at = at.saturating_duration_since(self.began).as_secs_f64();
+            self.put(&format!("{} {row}", self.ink(Ink::Dim, &format!("{at:7.3}"))));
+        }
     }
 
     fn ink(&self, ink: Ink, text: &str) -> String {
@@ -135,6 +155,20 @@ impl Page {
         let _ = writeln!(out, "{line}");
         let _ = out.flush();
     }
+}
+
+/// Columns that a text takes: East Asian characters take two (UAX #11).
+fn columns(text: &str) -> usize {
+    text.chars().map(|c| if ('\u{2e80}'..='\u{ffdc}').contains(&c) { 2 } else { 1 }).sum()
+}
+
+/// As much of a text as fits.
+fn cut(text: &str, room: usize) -> String {
+    let mut text = text.to_owned();
+    while columns(&text) > room {
+        text.pop();
+    }
+    text
 }
 
 /// What stands on the arrow, and its colour.
