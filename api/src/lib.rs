@@ -27,15 +27,18 @@ use axum::Router;
 
 /// Everything on one router: merchants, recordings, operator, health.
 pub fn router(state: ApiState) -> Router {
-    merchant_router(state.clone()).merge(operator_router(state))
+    let public =
+        Router::new().merge(callni::routes()).merge(ytx::routes()).merge(recordings::routes());
+    public.with_state(state.clone()).merge(operator_router(state))
 }
 
-/// The merchants' systems and their recordings; anything else is 404.
+/// The merchants' systems, their recordings, and `/healthz`; anything else is 404.
 pub fn merchant_router(state: ApiState) -> Router {
     Router::new()
         .merge(callni::routes())
         .merge(ytx::routes())
         .merge(recordings::routes())
+        .merge(health::public_routes())
         .with_state(state)
 }
 

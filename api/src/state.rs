@@ -37,6 +37,8 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// How long placing a call may take before the system error is answered.
     pub place_timeout: Duration,
+    /// System 000: how long each leg may ring.
+    pub ring: Duration,
     /// System 001: how far a request's timestamp may be from ours.
     pub ytx_validity: Duration,
     /// System 001: refuse a `credit` that is not above 60 instead of raising it.
@@ -55,6 +57,7 @@ impl Default for ApiConfig {
             admin_body_limit: 8 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             place_timeout: Duration::from_secs(2),
+            ring: Duration::from_secs(60),
             ytx_validity: dialect::ytx::VALIDITY_DEFAULT,
             ytx_strict_credit: false,
         }

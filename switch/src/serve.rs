@@ -383,6 +383,7 @@ fn api_config(config: &Config, admin_token: String) -> ApiConfig {
         admin_token: Some(admin_token),
         recordings: config.recordings_folder(),
         trusted_proxies: config.trusted_proxies.clone(),
+        ring: config.call.ring,
         ..ApiConfig::default()
     }
 }

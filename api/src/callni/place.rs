@@ -13,8 +13,6 @@ use super::ours;
 use crate::settings::{Dialled, dialled};
 use crate::state::ApiState;
 
-/// How long each leg may ring.
-const RING: Duration = Duration::from_secs(60);
 /// How long looking up the host of a `returnurl` may hold a request up.
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -40,7 +38,8 @@ pub(super) async fn callback(
         Err(FetchError::BadUrl | FetchError::Refused) => return Err(Code::ReturnurlInvalid),
         Err(_) => return Err(Code::SystemError),
     }
-    let command = command(merchant, asked, &callback, (a, sub_account), b, fingerprint);
+    let ring = state.0.config.ring;
+    let command = command(merchant, asked, &callback, (a, sub_account), b, fingerprint, ring);
     match state.place(command).await {
         Ok(placed) => Ok(accepted(&callback.callbackid, placed.duplicate)),
         Err(refusal) => Err(refused(refusal)),
@@ -84,6 +83,7 @@ fn command(
     (a, sub_account): (Number, Option<SubAccountId>),
     b: Number,
     fingerprint: String,
+    ring: Duration,
 ) -> CallCommand {
     let upper = match merchant.hex_case {
         rows::HexCase::Mirror => asked.case == HexCase::Upper,
@@ -94,6 +94,12 @@ fn command(
         callbackid: callback.callbackid.clone(),
         data: callback.data.clone(),
         upper,
+    };
+    let party = |number: Number, as_sent: &str| Party {
+        number,
+        as_sent: as_sent.to_owned(),
+        shown: None,
+        ring,
     };
     CallCommand {
         dialect: Dialect::Callni,
@@ -117,10 +123,6 @@ fn command(
         }],
         custom: callback.data.clone().unwrap_or_default(),
     }
-}
-
-fn party(number: Number, as_sent: &str) -> Party {
-    Party { number, as_sent: as_sent.to_owned(), shown: None, ring: RING }
 }
 
 fn refused(refusal: Refusal) -> Code {

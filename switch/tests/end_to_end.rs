@@ -1,0 +1,235 @@
+//! The real binary, real sockets, phones that share no code with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it stands")]
+
+mod bench;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
+use std::time::Duration;
+
+use bench::{A, B, Bench, text};
+use phone::{Answer, Behaviour};
+
+const SHORT: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(40);
+
+fn after(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn it_comes_up_says_where_it_listens_and_goes_when_told() {
+    let mut bench = Bench::start(&[]);
+    assert_eq!(bench.http("/healthz").0, 200);
+    assert_eq!(bench.admin("/readyz").0, 200);
+    let (status, metrics) = bench.admin("/metrics");
+    assert_eq!(status, 200);
+    for name in
+        ["tandem_calls 0", "tandem_registrations 1", "tandem_panics_total 0", "tandem_ports_free"]
+    {
+        assert!(metrics.contains(name), "{name} is not in {metrics}");
+    }
+    for file in ["tandem.sqlite", "admin.token"] {
+        let mode = bench.data().join(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is readable by others");
+    }
+    bench.signal("TERM");
+    assert_eq!(bench.ended(SHORT), 0, "{}", bench.log());
+}
+
+#[test]
+fn a_callback_is_placed_joined_recorded_billed_and_told() {
+    let bench = Bench::start(&[]);
+    bench.b.behave(Behaviour {
+        tone_hz: 1100,
+        hang_up_after: Some(after(2500)),
+        ..Behaviour::default()
+    });
+    bench.place("c1");
+    assert_eq!(bench.callback("c1"), "result=success&callbackid=c1&duplicate=1");
+    bench.both_talk();
+    let told = bench.merchant.notified("c1", SHORT);
+    assert_eq!(told.value("callback_result"), "success");
+    assert_eq!((told.value("callback_num"), told.value("destination_num")), (A.into(), B.into()));
+    assert_eq!(
+        (told.value("callback_fee"), told.value("destination_fee")),
+        ("0.05".into(), "0.15".into())
+    );
+    assert_eq!(told.value("destination_duration"), "3");
+    assert_eq!(told.value("data"), "x");
+    let (a, b) = (bench.a.report(), bench.b.report());
+    assert_eq!(a.calls[0].rtp.tone.map(|tone| tone.0), Some(1100));
+    assert_eq!(b.calls[0].rtp.tone.map(|tone| tone.0), Some(700));
+    assert_eq!((a.calls[0].rtp.lost, b.calls[0].rtp.lost), (0, 0));
+    assert_eq!(a.calls[0].ended_by, "they hung up");
+    assert_eq!(bench.merchant.heard().len(), 1, "told once");
+    bench.finish();
+}
+
+/// One way in which B may fail, and what the merchant is told.
+fn b_fails(answer: Answer, result: &str) {
+    let bench = Bench::start(&["--set", "call.ring=2s"]);
+    bench.b.behave(Behaviour { answer, ..Behaviour::default() });
+    bench.place("f1");
+    let told = bench.merchant.notified("f1", LONG);
+    assert_eq!(told.value("callback_result"), result);
+    assert_eq!(
+        (told.value("destination_duration"), told.value("destination_fee")),
+        ("0".into(), "0.00".into())
+    );
+    assert_ne!(told.value("callback_fee"), "0.00", "A had answered");
+    assert_eq!(bench.a.report().calls[0].ended_by, "they hung up", "A was let go");
+    bench.finish();
+}
+
+#[test]
+fn b_is_busy() {
+    b_fails(Answer::Reject { after: after(0), code: 486, cause: Some(17) }, "callee_busy");
+}
+
+#[test]
+fn b_rejects() {
+    b_fails(Answer::Reject { after: after(300), code: 603, cause: None }, "callee_reject");
+}
+
+#[test]
+fn b_does_not_exist() {
+    b_fails(Answer::Reject { after: after(0), code: 404, cause: Some(1) }, "callee_invalid");
+}
+
+#[test]
+fn b_does_not_answer_and_is_cancelled() {
+    b_fails(Answer::Never, "callee_noanswer");
+}
+
+#[test]
+fn a_is_busy_and_b_is_never_called() {
+    let bench = Bench::start(&[]);
+    bench.a.behave(Behaviour::rejects(486));
+    bench.place("a1");
+    let told = bench.merchant.notified("a1", SHORT);
+    assert_eq!(told.value("callback_result"), "caller_busy");
+    assert_eq!(
+        (told.value("callback_fee"), told.value("destination_fee")),
+        ("0.00".into(), "0.00".into())
+    );
+    assert_eq!(bench.b.report().calls.len(), 0);
+    bench.finish();
+}
+
+#[test]
+fn case_66_a_leaves_while_b_rings_and_the_merchant_hears_of_it() {
+    let bench = Bench::start(&[]);
+    bench.a.behave(Behaviour { hang_up_after: Some(after(800)), ..Behaviour::default() });
+    bench.b.behave(Behaviour::never_answers());
+    bench.place("a2");
+    let told = bench.merchant.notified("a2", SHORT);
+    assert_eq!(told.value("callback_result"), "caller_hangup");
+    assert!(bench.b.wait(SHORT, |report| report.calls[0].ended_by == "cancelled"));
+    bench.finish();
+}
+
+#[test]
+fn after_kill_9_the_call_is_ended_settled_once_and_told() {
+    let mut bench = Bench::start(&[]);
+    bench.place("k1");
+    bench.both_talk();
+    thread::sleep(after(2500));
+    bench.kill();
+    bench.serve();
+    let told = bench.merchant.notified("k1", LONG);
+    assert_eq!(told.value("callback_result"), "system_error");
+    assert_eq!(
+        (told.value("callback_fee"), told.value("destination_fee")),
+        ("0.05".into(), "0.15".into())
+    );
+    for phone in [&bench.a, &bench.b] {
+        assert!(phone.wait(LONG, |report| report.calls[0].ended_by == "they hung up"));
+    }
+    let (status, metrics) = bench.admin("/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("tandem_calls_settled_total 1"), "{metrics}");
+    // The registration outlived the crash: A is rung without registering again.
+    bench.b.behave(Behaviour { hang_up_after: Some(after(500)), ..Behaviour::default() });
+    bench.place("k2");
+    assert_eq!(bench.merchant.notified("k2", SHORT).value("callback_result"), "success");
+    let of_k1 = bench.merchant.heard().iter().filter(|told| told.contains("=k1&")).count();
+    assert_eq!(of_k1, 1);
+    bench.finish();
+}
+
+#[test]
+fn on_term_calls_may_end_by_themselves_and_new_ones_are_refused() {
+    let mut bench = Bench::start(&["--set", "call.drain_grace=20s"]);
+    bench.b.behave(Behaviour { hang_up_after: Some(after(2500)), ..Behaviour::default() });
+    bench.place("d1");
+    bench.both_talk();
+    bench.signal("TERM");
+    thread::sleep(after(300));
+    assert_eq!(bench.admin("/readyz").0, 503);
+    assert!(bench.callback("d2").starts_with("result=fail"), "no new call while draining");
+    assert_eq!(bench.ended(SHORT), 0, "{}", bench.log());
+    assert_eq!(bench.merchant.notified("d1", SHORT).value("callback_result"), "success");
+}
+
+#[test]
+fn on_term_calls_are_ended_after_the_grace_time_and_told_before_the_end() {
+    let mut bench = Bench::start(&["--set", "call.drain_grace=1s"]);
+    bench.place("g1");
+    bench.both_talk();
+    bench.signal("TERM");
+    assert_eq!(bench.ended(SHORT), 0, "{}", bench.log());
+    assert_eq!(bench.merchant.notified("g1", after(0)).value("callback_result"), "system_error");
+    for phone in [&bench.a, &bench.b] {
+        assert_eq!(phone.report().calls[0].ended_by, "they hung up");
+    }
+    let check = bench.tandem(&["check", "--books"]);
+    assert!(check.status.success() && text(&check.stdout).contains("open calls: 0"));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut bench = Bench::start(&["--set", "call.drain_grace=60s"]);
+    bench.place("s1");
+    bench.both_talk();
+    bench.signal("TERM");
+    thread::sleep(after(300));
+    bench.signal("TERM");
+    assert_eq!(bench.ended(after(4000)), 1);
+}
+
+#[test]
+fn applying_twice_changes_nothing_and_mistakes_come_all_at_once_with_their_lines() {
+    let bench = Bench::start(&[]);
+    let file = bench.operator_file(&bench.operator_text());
+    let again = bench.tandem(&["apply", &file]);
+    assert!(again.status.success());
+    assert_eq!(text(&again.stdout), "nothing to change\n");
+
+    let wrong = bench.operator_text().replace("amount = \"10.00\"", "amount = \"ten\"")
+        + "\n[[routes]]\ntrunk = \"nobody\"\n\n[[extensions]]\nnumber = \"80001\"\nmerchants = \"x\"\n";
+    let line_of = |needle: &str| wrong.lines().position(|line| line == needle).unwrap() + 1;
+    let file = bench.operator_file(&wrong);
+    let refused = bench.tandem(&["apply", &file]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    for needle in ["amount = \"ten\"", "trunk = \"nobody\"", "merchants = \"x\""] {
+        let place = format!("{file}:{}:", line_of(needle));
+        assert!(said.contains(&place), "{place} is not in\n{said}");
+    }
+    let dry = bench.tandem(&["check", &file]);
+    assert_eq!(dry.status.code(), Some(2));
+}
+
+#[test]
+fn settings_that_are_wrong_are_all_named_and_nothing_starts() {
+    let bench = Bench::start(&[]);
+    let output =
+        bench.tandem(&["serve", "--http", "nowhere", "--set", "sip.t1=soon", "--set", "x=1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for name in ["--http", "--set sip.t1", "--set x"] {
+        assert!(said.contains(name), "{name} is not in {said}");
+    }
+}
