@@ -9,7 +9,7 @@ use facts::ledger::{Authorize, Authorized, Extend, Extended, Paid};
 use facts::{CallId, LegNo, Micros, Refusal, UnixMillis};
 use money::{Quote, Step};
 
-use crate::db::{Conn, Value, args, from_json, json, tuples};
+use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::tariffs::Tariffs;
 
@@ -31,16 +31,19 @@ pub(crate) async fn authorize(
     let command = &ask.command;
     let lock = conn.lock("a");
     let sql = format!(
-        "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled \
+        "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled, c.id \
          FROM merchants m JOIN accounts a ON a.merchant_id = m.id \
          LEFT JOIN tariffs t ON t.id = m.tariff_id \
          LEFT JOIN sub_accounts s ON s.id = $2 AND s.merchant_id = m.id \
-         WHERE m.id = $1{lock}"
+         LEFT JOIN calls c ON c.id = $3 WHERE m.id = $1{lock}"
     );
     let sub_account = command.sub_account.map(|id| id.0);
-    let Some(row) = conn.row(&sql, args![command.merchant.0, sub_account]).await? else {
+    let Some(row) = conn.row(&sql, args![command.merchant.0, sub_account, ask.call]).await? else {
         return Ok(Authorized::Refused(Refusal::UnknownMerchant));
     };
+    if row.opt_int(6)?.is_some() {
+        return Ok(Authorized::Granted { paid: paid(conn, ask).await? });
+    }
     if let Some(known) = known_request(conn, ask).await? {
         return Ok(known);
     }
@@ -59,11 +62,11 @@ pub(crate) async fn authorize(
     let Some(steps) = affordable(&legs, account.available) else {
         return Ok(Authorized::Refused(Refusal::NoBalance));
     };
-    if !insert_call(conn, ask).await? {
-        return Ok(Authorized::Granted { paid: paid(conn, ask).await? });
-    }
-    insert_key(conn, ask).await?;
-    hold(conn, ask, &account, &legs, &steps).await?;
+    let mut batch = Batch::default();
+    insert_call(&mut batch, ask)?;
+    insert_key(&mut batch, ask);
+    hold(&mut batch, ask, &account, &legs, &steps)?;
+    conn.batch(batch).await?;
     let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
         leg: *leg,
         until: step.and_then(|step| step.until_s).map(seconds),
@@ -112,21 +115,18 @@ fn affordable(legs: &[(LegNo, Option<Quote>)], available: Micros) -> Option<Vec<
     within(Quote::first_chunk).or_else(|| within(Quote::first_interval))
 }
 
-/// False when this very call was authorized before.
-async fn insert_call(conn: &mut Conn, ask: &Authorize) -> Result<bool> {
-    let done = conn
-        .exec(
-            "INSERT INTO calls (id, merchant_id, state, command, placed, alive) \
-             VALUES ($1, $2, 'open', $3, $4, $4) ON CONFLICT (id) DO NOTHING",
-            args![ask.call, ask.command.merchant.0, json(&ask.command)?, ask.at],
-        )
-        .await?;
-    Ok(done == 1)
+fn insert_call(batch: &mut Batch, ask: &Authorize) -> Result<()> {
+    batch.add(
+        "INSERT INTO calls (id, merchant_id, state, command, placed, alive) \
+         VALUES ($1, $2, 'open', $3, $4, $4)",
+        args![ask.call, ask.command.merchant.0, json(&ask.command)?, ask.at],
+    );
+    Ok(())
 }
 
-async fn insert_key(conn: &mut Conn, ask: &Authorize) -> Result<()> {
-    let Some(key) = &ask.command.key else { return Ok(()) };
-    conn.exec(
+fn insert_key(batch: &mut Batch, ask: &Authorize) {
+    let Some(key) = &ask.command.key else { return };
+    batch.add(
         "INSERT INTO request_keys (merchant_id, dialect, request, fingerprint, call_id, created) \
          VALUES ($1, $2, $3, $4, $5, $6)",
         args![
@@ -137,13 +137,11 @@ async fn insert_key(conn: &mut Conn, ask: &Authorize) -> Result<()> {
             ask.call,
             ask.at
         ],
-    )
-    .await?;
-    Ok(())
+    );
 }
 
-async fn hold(
-    conn: &mut Conn,
+fn hold(
+    batch: &mut Batch,
     ask: &Authorize,
     account: &Account,
     legs: &[(LegNo, Option<Quote>)],
@@ -170,23 +168,20 @@ async fn hold(
     if rows == 0 {
         return Ok(());
     }
-    raise_held(conn, account.id, total).await?;
+    raise_held(batch, account.id, total);
     let sql = format!(
         "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, quote, at) VALUES {}",
         tuples(rows, 8)
     );
-    conn.exec(&sql, values).await?;
+    batch.add(&sql, values);
     Ok(())
 }
 
 /// The schema's own rule refuses what the balance does not cover, should we ever be wrong.
-async fn raise_held(conn: &mut Conn, account: i64, by: Micros) -> Result<()> {
-    if by == Micros::ZERO {
-        return Ok(());
+fn raise_held(batch: &mut Batch, account: i64, by: Micros) {
+    if by != Micros::ZERO {
+        batch.add("UPDATE accounts SET held = held + $2 WHERE id = $1", args![account, by]);
     }
-    let sql = "UPDATE accounts SET held = held + $2 WHERE id = $1";
-    conn.exec(sql, args![account, by]).await?;
-    Ok(())
 }
 
 /// What the legs of a call that was authorized before are paid for.
@@ -247,19 +242,19 @@ pub(crate) async fn extend(conn: &mut Conn, ask: &Extend) -> Result<Extended> {
     let Some(step) = quote.extension(paid_s, account.available) else {
         return Ok(Extended::Exhausted);
     };
-    raise_held(conn, account.id, step.amount).await?;
-    insert_extension(conn, ask, account.id, &step).await?;
+    let mut batch = Batch::default();
+    raise_held(&mut batch, account.id, step.amount);
+    insert_extension(&mut batch, ask, account.id, &step);
+    conn.batch(batch).await?;
     Ok(Extended::Paid(step.until_s.map(seconds)))
 }
 
-async fn insert_extension(conn: &mut Conn, ask: &Extend, account: i64, step: &Step) -> Result<()> {
-    conn.exec(
+fn insert_extension(batch: &mut Batch, ask: &Extend, account: i64, step: &Step) {
+    batch.add(
         "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![ask.leg.call, ask.leg.no.0, ask.step, account, step.amount, step.until_s, ask.at],
-    )
-    .await?;
-    Ok(())
+    );
 }
 
 fn seconds(s: u32) -> Duration {

@@ -46,9 +46,13 @@ pub enum Constraint {
     /// `merchants_name_unique`.
     #[error("a merchant of that name exists")]
     MerchantName,
-    /// `extensions_number_unique`.
+    /// The primary key of `extensions`.
     #[error("the internal number is taken")]
     ExtensionNumber,
+    /// `calls_once`, `request_keys_once`, `records_once`: somebody else wrote the same thing at the same
+    /// moment; the unit is run again and finds it.
+    #[error("somebody else was quicker")]
+    Raced,
     /// Any other rule.
     #[error("a rule of the schema refused it")]
     Other,
@@ -60,7 +64,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Whether trying again may help: the whole unit, from its beginning.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Error::Unreachable(_))
+        matches!(self, Error::Unreachable(_) | Error::Conflict(Constraint::Raced))
     }
 
     pub(crate) fn from_sqlx(error: sqlx::Error) -> Error {
@@ -97,10 +101,13 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> Error {
 
 /// PostgreSQL gives the constraint's name; SQLite a sentence with it, or with `table.column`.
 fn constraint(text: &str) -> Constraint {
-    const NAMES: [(&str, &str, Constraint); 3] = [
+    const NAMES: [(&str, &str, Constraint); 6] = [
         ("accounts_not_overdrawn", "accounts_not_overdrawn", Constraint::NotOverdrawn),
         ("merchants_name_unique", "merchants.name", Constraint::MerchantName),
-        ("extensions_number_unique", "extensions.number", Constraint::ExtensionNumber),
+        ("calls_once", "calls.id", Constraint::Raced),
+        ("request_keys_once", "request_keys.merchant_id", Constraint::Raced),
+        ("records_once", "records.call_id", Constraint::Raced),
+        ("extensions_pkey", "extensions.number", Constraint::ExtensionNumber),
     ];
     let found = NAMES.iter().find(|(name, column, _)| text.contains(name) || text.contains(column));
     found.map_or(Constraint::Other, |(_, _, constraint)| *constraint)

@@ -12,7 +12,7 @@ use facts::record::StateChange;
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId};
 
-use crate::db::{Conn, Value, args, json, tuples, word};
+use crate::db::{Batch, Conn, Value, args, json, tuples, word};
 use crate::error::{Error, Result};
 use crate::rows::{Attempt, OutboxRow, OutboxState, Payload};
 
@@ -33,7 +33,7 @@ pub(crate) struct Event<'a> {
 }
 
 /// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing.
-pub(crate) async fn insert(conn: &mut Conn, event: &Event<'_>) -> Result<()> {
+pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut rows = 0;
     let payload = json(event.payload)?;
@@ -69,7 +69,7 @@ pub(crate) async fn insert(conn: &mut Conn, event: &Event<'_>) -> Result<()> {
          ON CONFLICT (call_id, push_no, sequence) DO NOTHING",
         tuples(rows, 15)
     );
-    conn.exec(&sql, values).await?;
+    batch.add(&sql, values);
     Ok(())
 }
 
@@ -93,7 +93,9 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
         settings_version: row.int(1)?,
         payload: &payload,
     };
-    insert(conn, &event).await
+    let mut batch = Batch::default();
+    insert(&mut batch, &event)?;
+    conn.batch(batch).await
 }
 
 /// `https://host:port` of a URL.

@@ -7,7 +7,7 @@ use facts::record::{CallFacts, CallRecord, LegFacts};
 use facts::{LegCharge, LegId, LegNo, Micros, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
 
-use crate::db::{Conn, Value, args, from_json, json, tuples};
+use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::outbox;
 use crate::rows::Payload;
@@ -60,13 +60,15 @@ pub(crate) async fn settle(
         currency: books.currency,
         recording_url: recording_url(facts, context),
     };
-    post(conn, facts, &plan, &books).await?;
-    resolve(conn, facts, &plan, &books).await?;
-    insert_cdrs(conn, &record).await?;
-    insert_record(conn, &record).await?;
-    promise(conn, &record, books.settings_version).await?;
-    conn.exec("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]).await?;
-    conn.exec("DELETE FROM call_legs WHERE call_id = $1", args![facts.call]).await?;
+    let mut batch = Batch::default();
+    post(&mut batch, facts, &plan, &books);
+    resolve(&mut batch, facts, &plan, &books);
+    insert_cdrs(&mut batch, &record)?;
+    insert_record(&mut batch, &record)?;
+    promise(&mut batch, &record, books.settings_version)?;
+    batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
+    batch.add("DELETE FROM call_legs WHERE call_id = $1", args![facts.call]);
+    conn.batch(batch).await?;
     Ok(record)
 }
 
@@ -110,9 +112,9 @@ fn recording_url(facts: &CallFacts, context: &SettleContext) -> Option<String> {
 }
 
 /// One transfer per charged leg, from the merchant to revenue. Its id is made of call, leg, kind and step.
-async fn post(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books) -> Result<()> {
+fn post(batch: &mut Batch, facts: &CallFacts, plan: &Plan, books: &Books) {
     if plan.posts.is_empty() {
-        return Ok(());
+        return;
     }
     let mut transfers: Vec<Value> = Vec::new();
     let mut entries: Vec<Value> = Vec::new();
@@ -127,25 +129,23 @@ async fn post(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books) ->
         "INSERT INTO transfers (id, kind, call_id, leg_no, at, note) VALUES {}",
         tuples(rows, 6)
     );
-    conn.exec(&sql, transfers).await?;
+    batch.add(&sql, transfers);
     let sql = format!(
         "INSERT INTO entries (transfer_id, account_id, amount) VALUES {}",
         tuples(rows * 2, 3)
     );
-    conn.exec(&sql, entries).await?;
-    Ok(())
+    batch.add(&sql, entries);
 }
 
 /// Ends every hold: what was charged is taken from each leg's holds in their order, the rest goes back.
-async fn resolve(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books) -> Result<()> {
+fn resolve(batch: &mut Batch, facts: &CallFacts, plan: &Plan, books: &Books) {
     if plan.holds.is_empty() {
-        return Ok(());
+        return;
     }
-    conn.exec(
+    batch.add(
         "UPDATE accounts SET posted = posted - $2, held = held - $3 WHERE id = $1",
         args![books.account, plan.total(), plan.released()],
-    )
-    .await?;
+    );
     // Holds are taken whole up to one, which is taken in part; the later ones are voided.
     let mut legs: Vec<LegNo> = plan.holds.iter().map(|resolved| resolved.hold.leg).collect();
     legs.dedup();
@@ -154,18 +154,16 @@ async fn resolve(conn: &mut Conn, facts: &CallFacts, plan: &Plan, books: &Books)
         let part = mine().find(|resolved| resolved.posted < resolved.hold.amount);
         let (step, posted) =
             part.map_or((i64::MAX, Micros::ZERO), |r| (i64::from(r.hold.step), r.posted));
-        conn.exec(
+        batch.add(
             "UPDATE holds SET resolved = $3, posted = CASE WHEN step < $4 THEN amount \
              WHEN step = $4 THEN $5 ELSE 0 END \
              WHERE call_id = $1 AND leg_no = $2 AND resolved IS NULL",
             args![facts.call, leg.0, facts.ended, step, posted],
-        )
-        .await?;
+        );
     }
-    Ok(())
 }
 
-async fn insert_cdrs(conn: &mut Conn, record: &CallRecord) -> Result<()> {
+fn insert_cdrs(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let facts = &record.facts;
     if facts.legs.is_empty() {
         return Ok(());
@@ -188,7 +186,7 @@ async fn insert_cdrs(conn: &mut Conn, record: &CallRecord) -> Result<()> {
          settled, facts) VALUES {}",
         tuples(facts.legs.len(), 20)
     );
-    conn.exec(&sql, values).await?;
+    batch.add(&sql, values);
     Ok(())
 }
 
@@ -219,9 +217,9 @@ fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Va
     ])
 }
 
-async fn insert_record(conn: &mut Conn, record: &CallRecord) -> Result<()> {
+fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let facts = &record.facts;
-    conn.exec(
+    batch.add(
         "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![
@@ -233,13 +231,12 @@ async fn insert_record(conn: &mut Conn, record: &CallRecord) -> Result<()> {
             facts.ended,
             json(record)?,
         ],
-    )
-    .await?;
+    );
     Ok(())
 }
 
 /// An outbox row for each record push of the command.
-async fn promise(conn: &mut Conn, record: &CallRecord, settings_version: i64) -> Result<()> {
+fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Result<()> {
     let facts = &record.facts;
     let payload = Payload::Record(Box::new(record.clone()));
     let event = outbox::Event {
@@ -251,7 +248,7 @@ async fn promise(conn: &mut Conn, record: &CallRecord, settings_version: i64) ->
         settings_version,
         payload: &payload,
     };
-    outbox::insert(conn, &event).await
+    outbox::insert(batch, &event)
 }
 
 /// Reads a currency code back.

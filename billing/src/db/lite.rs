@@ -189,25 +189,28 @@ impl Writer {
 
     async fn batch(&mut self, first: Box<dyn Unit>) {
         let mut finished: Vec<(Box<dyn Unit>, Result<()>)> = Vec::new();
-        if let Err(error) = self.conn.script("BEGIN IMMEDIATE").await {
+        if let Err(error) = self.say("BEGIN IMMEDIATE").await {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             first.answer(Err(error));
             return;
         }
         let begun = Instant::now();
+        let mut savepoint = "SAVEPOINT unit";
         let mut next = Some(first);
         while let Some(mut unit) = next.take() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            let done = self.unit(unit.as_mut()).await;
+            let done = self.unit(unit.as_mut(), savepoint).await;
             finished.push((unit, done));
+            savepoint = "RELEASE unit; SAVEPOINT unit";
             if finished.len() < self.batch && begun.elapsed() < self.batch_time {
                 next = self.units.try_recv().ok();
             }
         }
-        let committed = self.conn.script("COMMIT").await;
+        // Commits what the last savepoint still encloses, too.
+        let committed = self.say("COMMIT").await;
         if committed.is_err() {
             // A commit that failed may leave the transaction open (SQLITE_FULL, SQLITE_IOERR).
-            let _ = self.conn.script("ROLLBACK").await;
+            let _ = self.say("ROLLBACK").await;
         }
         for (unit, done) in finished {
             unit.answer(match (&committed, done) {
@@ -218,16 +221,18 @@ impl Writer {
         }
     }
 
-    async fn unit(&mut self, unit: &mut dyn Unit) -> Result<()> {
-        self.conn.script("SAVEPOINT unit").await?;
-        match unit.run(&mut self.conn).await {
-            Ok(true) => self.conn.script("RELEASE unit").await,
-            Ok(false) => self.conn.script("ROLLBACK TO unit; RELEASE unit").await,
-            Err(error) => {
-                self.conn.script("ROLLBACK TO unit; RELEASE unit").await?;
-                Err(error)
-            }
+    /// Runs a unit after the statement that gives it a savepoint of its own.
+    async fn unit(&mut self, unit: &mut dyn Unit, savepoint: &str) -> Result<()> {
+        self.say(savepoint).await?;
+        let result = unit.run(&mut self.conn).await;
+        if !matches!(result, Ok(true)) {
+            self.say("ROLLBACK TO unit").await?;
         }
+        result.map(drop)
+    }
+
+    async fn say(&mut self, sql: &str) -> Result<()> {
+        self.conn.exec(sql, Vec::new()).await.map(drop)
     }
 }
 

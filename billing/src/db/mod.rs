@@ -82,6 +82,19 @@ impl Conn {
         }
     }
 
+    /// Runs statements that do not read each other's effects, in one trip: as one text on SQLite, as one
+    /// statement with a common table expression each on PostgreSQL.
+    pub(crate) async fn batch(&mut self, batch: Batch) -> Result<()> {
+        let Batch { mut text, values, count } = batch;
+        if count == 0 {
+            return Ok(());
+        }
+        if self.is_pg() {
+            text = if count == 1 { text } else { batch_of_expressions(&text) };
+        }
+        self.run(&text, values, true).await.map(drop)
+    }
+
     /// Runs a query; returns its rows.
     pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         match self {
@@ -133,6 +146,55 @@ impl Conn {
     }
 }
 
+/// Statements to be run together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// The statements, parameters numbered through, separated by [`BETWEEN`].
+    text: String,
+    values: Vec<Value>,
+    count: usize,
+}
+
+/// Between the statements of a batch; occurs in no statement.
+const BETWEEN: &str = ";\n";
+
+impl Batch {
+    /// Adds a statement whose parameters are numbered from `$1`.
+    pub(crate) fn add(&mut self, sql: &str, values: Vec<Value>) {
+        if self.count > 0 {
+            self.text.push_str(BETWEEN);
+        }
+        renumber(sql, self.values.len(), &mut self.text);
+        self.values.extend(values);
+        self.count += 1;
+    }
+}
+
+fn renumber(sql: &str, by: usize, into: &mut String) {
+    use std::fmt::Write;
+    let mut rest = sql;
+    while let Some(at) = rest.find('$') {
+        let (before, after) = rest.split_at(at + 1);
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = after[..digits].parse().unwrap_or(0);
+        into.push_str(before);
+        let _ = write!(into, "{}", number + by);
+        rest = &after[digits..];
+    }
+    into.push_str(rest);
+}
+
+fn batch_of_expressions(text: &str) -> String {
+    use std::fmt::Write;
+    let mut sql = String::with_capacity(text.len() + 100);
+    for (i, statement) in text.split(BETWEEN).enumerate() {
+        let comma = if i == 0 { "WITH" } else { "," };
+        let _ = write!(sql, "{comma} s{i} AS ({statement})");
+    }
+    sql.push_str(" SELECT 1");
+    sql
+}
+
 /// `($1,$2),($3,$4)`: the VALUES of an insert of several rows.
 pub(crate) fn tuples(rows: usize, columns: usize) -> String {
     use std::fmt::Write;
@@ -160,3 +222,20 @@ macro_rules! work {
     }};
 }
 pub(crate) use work;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_numbers_its_parameters_through() {
+        let mut batch = Batch::default();
+        batch.add("UPDATE a SET b = $2 WHERE c = $1", args![1_i64, 2_i64]);
+        batch.add(&format!("INSERT INTO d VALUES {}", tuples(2, 1)), args![3_i64, 4_i64]);
+        let text = "UPDATE a SET b = $2 WHERE c = $1;\nINSERT INTO d VALUES ($3),($4)";
+        assert_eq!((batch.text.as_str(), batch.values.len()), (text, 4));
+        let together = "WITH s0 AS (UPDATE a SET b = $2 WHERE c = $1), \
+                        s1 AS (INSERT INTO d VALUES ($3),($4)) SELECT 1";
+        assert_eq!(batch_of_expressions(text), together);
+    }
+}

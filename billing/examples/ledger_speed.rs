@@ -1,0 +1,147 @@
+//! How many calls a second the ledger authorizes and settles.
+//!
+//! `cargo run --release -p billing --example ledger_speed -- sqlite:///tmp/speed.db [calls] [at once]`
+
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use billing::desired::Desired;
+use billing::{SettleContext, Store, StoreConfig};
+use facts::ledger::{Authorize, Authorized, LegQuote};
+use facts::media::MediaStats;
+use facts::record::{CallFacts, LegFacts, Outcome, Side};
+use facts::{
+    CallCommand, CallIds, Dialect, LegNo, MerchantId, Number, Party, Push, PushKind, UnixMillis,
+};
+
+const FILE: &str = r#"
+[[tariffs]]
+name = "t"
+rates = [{ prefix = "86", per_minute = "0.10" }]
+[[merchants]]
+name = "m"
+tariff = "t"
+[[top_ups]]
+id = "1"
+merchant = "m"
+amount = "1000000"
+"#;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let mut args = std::env::args().skip(1);
+    let url = args.next().ok_or("which store?")?;
+    let calls: u64 = args.next().as_deref().unwrap_or("5000").parse()?;
+    let at_once: u64 = args.next().as_deref().unwrap_or("128").parse()?;
+    let store = Store::open(&url, StoreConfig::default()).await?;
+    store.migrate().await?;
+    let desired: Desired = toml::from_str(FILE)?;
+    store.apply(&desired, UnixMillis(0), false).await?;
+    let merchant = store.merchant_by_name("m").await?.ok_or("no merchant")?.id;
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let now = UnixMillis(i64::try_from(wall.as_millis())?);
+    let mut ids = CallIds::new(0);
+    let ids: Arc<Vec<_>> = Arc::new((0..calls).map(|_| ids.next(now)).collect());
+    let next = Arc::new(AtomicU64::new(0));
+    let begun = Instant::now();
+    let workers: Vec<_> = (0..at_once)
+        .map(|_| {
+            let (store, ids, next) = (store.clone(), Arc::clone(&ids), Arc::clone(&next));
+            tokio::spawn(async move {
+                while let Some(call) =
+                    ids.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed))?)
+                {
+                    let command = command(merchant);
+                    let legs = vec![
+                        LegQuote { leg: LegNo::A, number: command.a.number.clone() },
+                        LegQuote { leg: LegNo::B, number: command.b.number.clone() },
+                    ];
+                    let ask = Authorize { call: *call, command: command.clone(), legs, at: now };
+                    let Authorized::Granted { .. } = store.authorize(ask).await? else {
+                        return Err("refused".into());
+                    };
+                    let leg = |no, party: &Party| leg(no, party, now);
+                    let facts = CallFacts {
+                        call: *call,
+                        placed: now,
+                        bridged: Some(now),
+                        ended: now + Duration::from_secs(40),
+                        outcome: Outcome::Completed,
+                        released_by: Side::Caller,
+                        legs: vec![leg(LegNo::A, &command.a), leg(LegNo::B, &command.b)],
+                        recording: None,
+                        command,
+                    };
+                    store.settle(facts, SettleContext::default()).await?;
+                }
+                Ok::<_, Failure>(())
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await??;
+    }
+    let took = begun.elapsed();
+    let audit = store.check_books().await?;
+    println!(
+        "{calls} calls authorized and settled in {took:.2?}: {:.0} a second; {} findings in the books",
+        f64::from(u32::try_from(calls)?) / took.as_secs_f64(),
+        audit.findings.len()
+    );
+    store.close().await;
+    Ok(())
+}
+
+fn command(merchant: MerchantId) -> CallCommand {
+    let party = |digits: &str| Party {
+        number: Number::E164(digits.into()),
+        as_sent: digits.into(),
+        shown: None,
+        ring: Duration::from_secs(60),
+    };
+    CallCommand {
+        dialect: Dialect::Callni,
+        merchant,
+        sub_account: None,
+        app: String::new(),
+        a: party("8613800138000"),
+        b: party("8613900139000"),
+        max_talk: None,
+        record: false,
+        key: None,
+        pushes: vec![Push {
+            kind: PushKind::Record,
+            dialect: Dialect::Callni,
+            endpoint: "http://merchant.example/result".into(),
+            context: "{}".into(),
+        }],
+        custom: String::new(),
+    }
+}
+
+fn leg(no: LegNo, party: &Party, now: UnixMillis) -> LegFacts {
+    LegFacts {
+        no,
+        number: party.number.clone(),
+        as_sent: party.as_sent.clone(),
+        shown: String::new(),
+        trunk: "carrier".into(),
+        sip_call_id: "x".into(),
+        invited: now,
+        progress: None,
+        alerting: Some(now),
+        answered: Some(now),
+        ended: Some(now + Duration::from_secs(40)),
+        sip_final: Some(200),
+        q850: Some(16),
+        released_by: Some(Side::Caller),
+        failure: None,
+        paid_until: Some(Duration::from_secs(60)),
+        media: MediaStats::default(),
+    }
+}
