@@ -458,6 +458,36 @@ fn a_crash_at_any_edge_repeats_no_state_and_loses_none() {
 }
 
 #[test]
+fn a_bye_that_died_with_the_process_is_said_again_by_the_next() {
+    let mut sim = Sim::new();
+    sim.ledger.settles = false;
+    sim.up_to_bridge();
+    sim.far("b").dead = true;
+    sim.hang_up("a");
+    assert!(!sim.far("b").ended(), "our BYE was lost");
+    let facts = sim.settled[0].clone();
+    let mut open = OpenCall {
+        call: facts.call,
+        command: facts.command.clone(),
+        placed: facts.placed,
+        legs: Vec::new(),
+        alive: facts.ended,
+    };
+    for entry in &sim.journal {
+        open.legs.retain(|leg| leg.leg != entry.leg);
+        open.legs.push(entry.clone());
+    }
+    let byes = sim.far("a").count("BYE");
+    sim.far("b").dead = false;
+    sim.ledger.settles = true;
+    sim.engine = call::Engine::new(engine_config(), Arc::new(sim.snapshot.clone()), sim.now);
+    sim.command(Command::Recover(Box::new(open)));
+    assert!(sim.far("b").ended(), "now B knows");
+    assert_eq!(sim.far("a").count("BYE"), byes, "A hung up itself");
+    assert_eq!(sim.settled.last().unwrap().outcome, Outcome::Completed);
+}
+
+#[test]
 fn a_call_of_the_last_process_that_was_over_keeps_its_outcome() {
     let mut sim = Sim::new();
     sim.ledger.settles = false;

@@ -113,6 +113,8 @@ pub(crate) struct Leg {
     warned: bool,
     answered_at: Option<Instant>,
     prompting: bool,
+    /// The dialog that our BYE is under way in.
+    parting: Option<Vec<u8>>,
 }
 
 impl Leg {
@@ -137,6 +139,7 @@ impl Leg {
             warned: false,
             answered_at: None,
             prompting: false,
+            parting: None,
         }
     }
 
@@ -215,7 +218,7 @@ impl Leg {
         match (&self.stage, self.session) {
             (Stage::Down, _) => return,
             (Stage::Inviting(_), Some(session)) => w.endpoint.cancel(now, session, Some(reason)),
-            (Stage::Up, Some(session)) => w.endpoint.bye(now, session, Some(reason)),
+            (Stage::Up, Some(session)) => self.bye(w, session, reason),
             (Stage::Opening | Stage::Waiting, Some(session)) => {
                 let kind = release.failure.map_or(Kind::Internal, |failure| failure.kind);
                 self.refuse(w, session, kind, &reason);
@@ -256,9 +259,17 @@ impl Leg {
             facts.q850 = Some(failure.map_or(CLEARING, |failure| failure.kind.row().q850));
         }
         if self.attempted {
-            self.journal(w, None);
+            let dialog = self.parting.take();
+            self.journal(w, dialog);
             trace.notify(w, &self.facts, LegState::Disconnect);
         }
+    }
+
+    /// BYE. The dialog stays in the journal: should the process die before the BYE is answered, the
+    /// next one says it again.
+    fn bye(&mut self, w: &mut World, session: SessionId, reason: Reason) {
+        self.parting = w.endpoint.snapshot(session);
+        w.endpoint.bye(w.now.mono, session, Some(reason));
     }
 
     /// The leg is gone by itself: nothing is sent.

@@ -193,7 +193,7 @@ impl Leg {
         if let Some(session) = self.session {
             let cause = u16::from(Kind::NotAcceptable.row().q850);
             let reason = Reason::q850(cause, Kind::NotAcceptable.row().label);
-            w.endpoint.bye(w.now.mono, session, Some(reason));
+            self.bye(w, session, reason);
         }
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, Side::Platform, Some(failure));

@@ -86,7 +86,7 @@ impl Leg {
         };
         let row = Kind::MediaSilence.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
-        w.endpoint.bye(w.now.mono, session, Some(reason));
+        self.bye(w, session, reason);
         let failure = Failure::new(Origin::Media, Kind::MediaSilence);
         let ended = trace.wall(w.now.mono) - since;
         self.down(w, trace, ended, Side::Platform, Some(failure));
