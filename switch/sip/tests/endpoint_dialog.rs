@@ -98,6 +98,47 @@ fn case_23_a_late_ack_is_matched_by_its_cseq_and_not_taken_for_the_reinvites() {
 }
 
 #[test]
+fn case_23_an_early_ack_of_the_reinvite_is_not_taken_for_the_first_ones() {
+    let mut peer = Alone::new();
+    peer.receive(request("INVITE", "i1", "", OFFER));
+    let Event::Invite { session, .. } = peer.events[0] else { panic!() };
+    peer.endpoint.accept(peer.now, session, sdp(ANSWER), Vec::new());
+    peer.drain();
+    let ours = peer.last("200 INVITE");
+    peer.receive(reinvite(&ours, 2, "r1"));
+    peer.endpoint.accept_reinvite(peer.now, session, sdp(ANSWER));
+    peer.drain();
+    peer.receive(within(&ours, "ACK", 2, "a2", ""));
+    peer.sent.clear();
+    peer.run_to(1000);
+    let resent = peer.sent("200 INVITE");
+    assert_eq!(resent.len(), 1);
+    assert_eq!(resent[0].2.cseq().unwrap().number, 1, "the first 2xx still waits");
+}
+
+#[test]
+fn case_24_the_wait_after_glare_is_kept_while_the_peer_has_its_turn() {
+    let (mut peer, session, ours) = caller();
+    peer.endpoint.reinvite(peer.now, session, sdp(OFFER));
+    peer.drain();
+    let mine = peer.last("INVITE");
+    peer.receive(answer(&mine, 491, "", "", ""));
+    peer.sent.clear();
+    // The peer's own try comes in between; its ACK is late, so that its 2xx is resent.
+    peer.receive(reinvite(&ours, 1, "r1"));
+    peer.endpoint.accept_reinvite(peer.now, session, sdp(ANSWER));
+    peer.drain();
+    peer.run_to(2000);
+    assert_eq!(peer.times("200 INVITE"), [0, 500, 1500]);
+    assert_eq!(peer.times("INVITE"), [0_u128; 0], "RFC 3261 §14.1: not before 2.1 s");
+    peer.run_to(5000);
+    assert_eq!(peer.times("INVITE"), [0_u128; 0], "nor while the peer's is not acknowledged");
+    peer.receive(within(&ours, "ACK", 1, "a1", ""));
+    peer.run_to(5250);
+    assert_eq!(peer.times("INVITE").len(), 1);
+}
+
+#[test]
 fn a15_rfc3261_14_2_a_second_reinvite_before_the_first_is_answered_is_500() {
     let (mut peer, session, ours) = callee();
     peer.receive(reinvite(&ours, 2, "r1"));

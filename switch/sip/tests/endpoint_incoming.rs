@@ -177,6 +177,18 @@ fn a5_rfc3261_8_2_2_2_the_same_request_by_another_path_is_merged() {
 }
 
 #[test]
+fn a5_a_request_is_merged_only_while_the_first_lives() {
+    let (mut peer, session) = called("");
+    peer.endpoint.reject(peer.now, session, 486, Vec::new());
+    peer.drain();
+    peer.wait(33_000);
+    peer.receive(
+        request("INVITE", "i1", "", OFFER).replace("branch=z9hG4bKi1", "branch=z9hG4bKi2"),
+    );
+    assert_eq!(names(&peer.events), ["invite", "invite"]);
+}
+
+#[test]
 fn a5_rfc3261_17_2_3_the_key_is_branch_sent_by_and_method() {
     let (mut peer, _) = called("");
     let other = request("INVITE", "i1", "", OFFER)

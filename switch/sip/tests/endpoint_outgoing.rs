@@ -493,6 +493,6 @@ fn beyond_the_maximum_of_sessions_a_call_fails_at_once() {
     assert_eq!(peer.endpoint.drops().overload, 1);
     assert_eq!(
         peer.endpoint.counts(),
-        Counts { sessions: 1, client_transactions: 1, timers: 1, ..Counts::default() }
+        Counts { sessions: 1, client_transactions: 1, timers: 1, indexed: 1, ..Counts::default() }
     );
 }

@@ -270,6 +270,8 @@ pub struct Counts {
     pub requests: usize,
     /// Timers that run.
     pub timers: usize,
+    /// Rows of the indexes over all these.
+    pub indexed: usize,
 }
 
 /// What was refused or dropped since the start, for metrics.

@@ -253,6 +253,7 @@ impl Endpoint {
             server_transactions: self.servers.len(),
             requests: self.outside.len(),
             timers: self.schedule.len(),
+            indexed: self.by_flow.len() + self.server_keys.len() + self.merged.len(),
         }
     }
 

@@ -166,11 +166,11 @@ impl Endpoint {
             Some(Ours { state: OursState::Waiting(at) | OursState::Sent(_, at), .. }) => *at <= now,
             None => false,
         };
-        let theirs = up.theirs.is_some();
+        let theirs = up.theirs.is_some() || !up.unacked.is_empty();
         let Some(ours) = up.ours.take_if(|_| due) else { return };
         match ours.state {
             OursState::Waiting(_) if theirs => {
-                // The peer's own try is open: ours waits for its end, in one more step.
+                // §14.1: not while the peer's own try is open or its ACK is missing.
                 let state = OursState::Waiting(now + glare::STEP * 20);
                 up.ours = Some(Ours { state, ..ours });
                 self.schedule_session(id);
