@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
 use rtp::egress::Owner;
 use rtp::packet::Stamp;
 use rtp::rtcp::{CNAME_LEN, Item, NtpClock, REPORT_MAX, read};
@@ -338,4 +339,76 @@ fn rfc3550_a21_generated_and_relayed_sound_share_one_stream() {
     assert_eq!((second.ssrc, second.sequence), (first.ssrc, 201));
     assert_eq!(second.timestamp, first.timestamp + 160);
     assert!(second.marker);
+}
+
+proptest! {
+    /// Whatever the network did upstream, downstream is the same with other numbers.
+    #[test]
+    fn loss_copies_and_order_pass_through(
+        first: u16,
+        clock: u32,
+        fates in proptest::collection::vec((0..10_u8, 0..20_u16), 1..300),
+    ) {
+        let mut w = World::new(setup(A, pcmu()), setup(B, pcmu()));
+        let mut line: Vec<u16> = Vec::new();
+        for (n, (fate, delay)) in (0_u16..).zip(fates) {
+            match fate {
+                0 => {}
+                1 => line.extend([n, n]),
+                2 => line.insert(line.len().saturating_sub(usize::from(delay)), n),
+                _ => line.push(n),
+            }
+        }
+        let mut seam = None;
+        for n in line {
+            w.now += ms(20);
+            let timestamp = clock.wrapping_add(u32::from(n) * 160);
+            let mut bytes = packet(0, first.wrapping_add(n), timestamp, &[1; 160]);
+            let verdict = w.carry(&mut bytes).verdict;
+            let header = Header::parse(&bytes).unwrap();
+            match (seam, verdict) {
+                (None, Verdict::Send(_)) => {
+                    seam = Some((n, header.sequence.wrapping_sub(n)));
+                }
+                // Only what is older than the first ever sent is held back.
+                (Some((start, _)), Verdict::Withheld(Refusal::Late)) => prop_assert!(n < start),
+                (Some((_, offset)), Verdict::Send(_)) => {
+                    prop_assert_eq!(header.sequence, offset.wrapping_add(n));
+                    let ahead = u32::from(header.sequence.wrapping_sub(200)) * 160;
+                    prop_assert_eq!(header.timestamp, 1_000 + ahead);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+
+    /// No sequence of datagrams, whoever sends them, does harm.
+    #[test]
+    fn arbitrary_datagrams_do_no_harm(
+        datagrams in proptest::collection::vec(
+            (0..3_u8, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..60)), 0..60),
+    ) {
+        let mut w = World::new(
+            Setup { rtcp_mux: true, ..setup(A, pcmu()) },
+            setup("192.168.1.1:5000", pcmu()),
+        );
+        for (source, rtcp, mut bytes) in datagrams {
+            w.now += ms(7);
+            if let Some(first) = bytes.first_mut() {
+                *first = 0x80 | (*first & 0x3f);
+            }
+            let source = at([A, B, STRANGER][usize::from(source)]);
+            if rtcp {
+                let _ = w.a.receive_rtcp(w.now, source, &bytes);
+                let _ = w.b.receive_rtcp(w.now, source, &bytes);
+            } else {
+                forward(w.now, &mut w.a, Some(&mut w.b), source, &mut bytes.clone());
+                forward(w.now, &mut w.b, Some(&mut w.a), source, &mut bytes);
+            }
+            let mut out = [0; REPORT_MAX];
+            if let Some((len, _)) = w.a.report(w.now, false, &mut out) {
+                items(&out[..len]);
+            }
+        }
+    }
 }

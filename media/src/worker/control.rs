@@ -127,6 +127,11 @@ impl Worker {
             }
         }
         let Some(seat) = self.seats.get(number) else { return };
+        if let (Hears::Leg(before), Source::Leg(after)) = (&seat.hears, &source)
+            && before == after
+        {
+            return; // The stream goes on without a seam.
+        }
         seat.hears = seat::hears(source, false);
         if seat.interjection.is_none() {
             seat.give();

@@ -5,6 +5,7 @@
 //! less arrives together, and the more often a relay has to wake. Each packet carries its stream, its number and the instant it was
 //! sent in its payload; a relay may renumber headers, the payload is its sender's.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::sys::{Batch, DATAGRAM, Poller, large_buffer};
+use crate::sys::{Batch, DATAGRAM, Poller, go_first, large_buffer};
 
 /// Sockets a side: few, because the generator's own cost counts against the cores under test.
 pub(crate) const SOCKETS: usize = 8;
@@ -50,7 +51,7 @@ impl FarEnds {
         threads.push(
             std::thread::Builder::new()
                 .name("hear".into())
-                .spawn(move || hear(&sockets, &account))?,
+                .spawn(move || hear(&sockets, &account, silent))?,
         );
         if !silent {
             let (sockets, account, ports) = (self.sockets.clone(), shared.clone(), ports.to_vec());
@@ -147,6 +148,11 @@ impl Shared {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    fn count(&self, nanoseconds: u64) {
+        let step = (nanoseconds / STEP_NS) as usize;
+        self.latency[step.min(STEPS - 1)].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn percentile(&self, percent: u64) -> u64 {
         let counts: Vec<u64> = self.latency.iter().map(|c| c.load(Ordering::Acquire)).collect();
         let all: u64 = counts.iter().sum();
@@ -163,6 +169,7 @@ impl Shared {
 
 /// Sends every stream's packets: stream `s` from its side's socket to port `s`.
 fn say(sockets: &[UdpSocket], ports: &[u16], phases: u32, shared: &Shared) {
+    go_first();
     let mut template = [0x7f_u8; DATAGRAM];
     template[0] = 0x80;
     template[1] = 0;
@@ -221,14 +228,17 @@ fn flush(batch: &mut Batch, socket: &UdpSocket, shared: &Shared) {
     shared.unsent.fetch_add(unsent, Ordering::Relaxed);
 }
 
-/// Counts what arrives, by stream and number.
-fn hear(sockets: &[UdpSocket], shared: &Shared) -> io::Result<()> {
+/// Counts what arrives, by stream and number. `paced`: nobody sends, so what arrives was made by
+/// the measured side, and what counts is how far from 20 ms after its predecessor.
+fn hear(sockets: &[UdpSocket], shared: &Shared, paced: bool) -> io::Result<()> {
+    go_first();
     let mut poller = Poller::new()?;
     for (token, socket) in sockets.iter().enumerate() {
         poller.watch(socket, token)?;
     }
     let mut batch = Batch::new();
     let mut newest: Vec<u32> = Vec::new();
+    let mut last: HashMap<[u8; 4], u64> = HashMap::new();
     while !shared.quiet.load(Ordering::Acquire) {
         let ready: Vec<usize> = poller.wait(Duration::from_millis(50)).collect();
         for token in ready {
@@ -239,6 +249,15 @@ fn hear(sockets: &[UdpSocket], shared: &Shared) -> io::Result<()> {
             for packet in packets {
                 count += 1;
                 if packet.len() < 28 {
+                    continue;
+                }
+                if paced {
+                    let ssrc = [packet[8], packet[9], packet[10], packet[11]];
+                    if let Some(before) = last.insert(ssrc, now)
+                        && measuring
+                    {
+                        shared.count(now.abs_diff(before + PACKET_TIME.as_nanos() as u64));
+                    }
                     continue;
                 }
                 let word = |at: usize| {
@@ -256,8 +275,7 @@ fn hear(sockets: &[UdpSocket], shared: &Shared) -> io::Result<()> {
                 }
                 let stamp = (u64::from(word(20)) << 32) | u64::from(word(24));
                 if measuring {
-                    let step = (now.saturating_sub(stamp) / STEP_NS) as usize;
-                    shared.latency[step.min(STEPS - 1)].fetch_add(1, Ordering::Relaxed);
+                    shared.count(now.saturating_sub(stamp));
                 }
             }
             shared.received.fetch_add(count, Ordering::Release);

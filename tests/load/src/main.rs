@@ -78,7 +78,8 @@ fn main() -> io::Result<()> {
         };
         return serve::plane(calls, work, workers, &peers, &folder);
     }
-    println!("one-way PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
+    println!("PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
+    println!("p50, p99: one-way latency; of sounds played, the distance from 20 ms after the last");
     println!(
         "{:>8} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
         "work",
@@ -147,8 +148,8 @@ impl Figures {
             self.cpu,
             self.plateau,
             text(account.lost),
-            text(account.p50_us),
-            text(account.p99_us),
+            account.p50_us,
+            account.p99_us,
             self.kilobytes,
             self.idle,
             self.stolen,

@@ -69,6 +69,7 @@ pub(crate) fn floor(calls: usize, peers: &[SocketAddr]) -> io::Result<()> {
     }
     say(&ports)?;
     std::thread::spawn(move || -> io::Result<()> {
+        sys::go_first();
         let mut buffer = [0; 2048];
         loop {
             for token in poller.wait(Duration::from_secs(1)) {
