@@ -143,6 +143,35 @@ fn case_54_parallel_calls_are_each_billed() {
 }
 
 #[test]
+fn case_44_three_hundred_finished_calls_leave_nothing() {
+    let mut sim = Sim::new();
+    for round in 0..300 {
+        sim.place(callback());
+        match round % 4 {
+            0 => sim.refuse("a", 486, None),
+            1 => {
+                sim.pick_up("a");
+                sim.hang_up("a");
+            }
+            2 => {
+                sim.pick_up("a");
+                sim.ring("b", 183, Some(&sdp_of("b")));
+                sim.refuse("b", 404, None);
+                sim.advance(s(21));
+            }
+            _ => {
+                sim.pick_up("a");
+                sim.pick_up("b");
+                sim.advance(s(3));
+                sim.hang_up("b");
+            }
+        }
+    }
+    assert_eq!(sim.settled.len(), 300);
+    sim.assert_clean();
+}
+
+#[test]
 fn case_41_case_69_a_slot_is_free_again_however_the_call_failed() {
     let mut sim = Sim::with(
         |_| {},

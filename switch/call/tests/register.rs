@@ -657,3 +657,24 @@ fn case_36_a_contact_dies_with_its_connection() {
     sim.engine.handle_flow_error(sim.now, flow(1));
     assert_eq!(sim.engine.counts().bindings, 0);
 }
+
+#[test]
+fn a_phone_in_a_carriers_network_is_a_phone_and_proves_it() {
+    let mut sim = inbound();
+    sim.add("near", "192.0.2.1:40000", 170);
+    let from = format!("<sip:80001@{REALM}>");
+    let to = format!("sip:01088880000@{REALM}");
+    dial_in(&mut sim, "near", &from, &to, None);
+    assert_eq!(codes(&mut sim, "near"), [401]);
+    let right = Credentials {
+        realm: Some(REALM.into()),
+        username: "80001".into(),
+        password: "right".into(),
+    };
+    dial_in(&mut sim, "near", &from, &to, Some(right));
+    assert_eq!(sim.far("b").count("INVITE"), 1);
+    assert_eq!(sim.authorizations[0].command.a.number, Number::Internal("80001".into()));
+    sim.refuse("b", 486, None);
+    assert_eq!(codes(&mut sim, "near"), [401, 486]);
+    sim.assert_clean();
+}

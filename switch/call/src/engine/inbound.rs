@@ -43,8 +43,15 @@ impl Engine {
         }
         let snapshot = self.world.snapshot.clone();
         // A carrier is who sends from its configured addresses; nothing a message says makes one.
+        // A phone in a carrier's network is a phone: it names an extension of ours and has to prove it.
+        let phone = self.is_home(request)
+            && request
+                .from()
+                .ok()
+                .and_then(|from| from.uri.user_text())
+                .is_some_and(|user| snapshot.extensions.contains_key(&user));
         let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
-            trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
+            !phone && trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
         });
         // RFC 3261 §16.3 step 3: what may not be passed on any further.
         if request.max_forwards().ok().flatten().is_some_and(|hops| hops <= 1) {
