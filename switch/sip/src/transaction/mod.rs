@@ -1,7 +1,7 @@
 //! The four transaction machines of RFC 3261 §17 as corrected by RFC 6026 and RFC 4320.
 //!
 //! A machine knows nothing of messages. It is told what happened (a response of some class, a copy
-//! of the request, an ACK, an instant) and answers with a [`Step`]: what to resend, whether to tell
+//! of the request, an ACK, an instant) and answers with a step: what to resend, whether to tell
 //! its user, whether it is finished. The endpoint keeps the bytes, which a resend repeats exactly.
 
 mod client_invite;
