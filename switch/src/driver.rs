@@ -132,11 +132,7 @@ impl Driver {
 
     /// One step of the engine and everything that follows from it.
     fn step(&mut self, input: impl FnOnce(&mut Engine)) {
-        let engine = &mut self.engine;
-        if catch_unwind(AssertUnwindSafe(|| input(engine))).is_err() {
-            self.gauges.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!("a step of the engine panicked; the next one goes on");
-        }
+        self.guarded(input);
         let mut done = 0;
         while done < EFFECTS_MAX {
             let engine = &mut self.engine;
@@ -153,6 +149,15 @@ impl Driver {
         self.gauges.effects_most.fetch_max(done, Ordering::Relaxed);
     }
 
+    /// Hands something to the engine; a panic is counted and ends here.
+    fn guarded(&mut self, input: impl FnOnce(&mut Engine)) {
+        let engine = &mut self.engine;
+        if catch_unwind(AssertUnwindSafe(|| input(engine))).is_err() {
+            self.gauges.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("a step of the engine panicked; the next one goes on");
+        }
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Transmit(transmit) => {
@@ -160,8 +165,7 @@ impl Driver {
                     self.gauges.unavailable.fetch_add(1, Ordering::Relaxed);
                 }
                 if let Err(flow) = self.net.transmit(transmit) {
-                    let engine = &mut self.engine;
-                    engine.handle_flow_error(clock::now(), flow);
+                    self.guarded(|engine| engine.handle_flow_error(clock::now(), flow));
                 }
             }
             Effect::Authorize(ask) => self.ledger.authorize(*ask),

@@ -277,8 +277,13 @@ impl Running {
         if tokio::time::timeout(limit, self.drained.wait_for(|drained| *drained)).await.is_err() {
             tracing::error!("calls are left that did not end; the next start settles them");
         }
-        while self.ledger.busy() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let written = async {
+            while self.ledger.busy() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(FLUSH, written).await.is_err() {
+            tracing::error!("the store does not take the last writes");
         }
         outbox::flush(&self.store, &self.outbox, FLUSH).await;
         self.stop.doors.send_replace(true);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use bench::{A, B, Bench, text};
-use phone::{Answer, Behaviour};
+use phone::{Answer, Behaviour, Wire};
 
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(40);
@@ -207,6 +207,17 @@ fn applying_twice_changes_nothing_and_mistakes_come_all_at_once_with_their_lines
     assert!(again.status.success());
     assert_eq!(text(&again.stdout), "nothing to change\n");
 
+    // A running switch takes up what another process applied.
+    let more = bench.operator_text()
+        + "\n[[extensions]]\nnumber = \"80001\"\nmerchant = \"test\"\npassword = \"secret-80001\"\n";
+    let added = bench.tandem(&["apply", &bench.operator_file(&more)]);
+    assert!(text(&added.stdout).contains("+ extension 80001"), "{}", text(&added.stdout));
+    let deadline = std::time::Instant::now() + after(4000);
+    while bench.register_as("80001").is_err() {
+        assert!(std::time::Instant::now() < deadline, "80001 cannot register: {}", bench.log());
+        thread::sleep(after(100));
+    }
+
     let wrong = bench.operator_text().replace("amount = \"10.00\"", "amount = \"ten\"")
         + "\n[[routes]]\ntrunk = \"nobody\"\n\n[[extensions]]\nnumber = \"80001\"\nmerchants = \"x\"\n";
     let line_of = |needle: &str| wrong.lines().position(|line| line == needle).unwrap() + 1;
@@ -220,6 +231,34 @@ fn applying_twice_changes_nothing_and_mistakes_come_all_at_once_with_their_lines
     }
     let dry = bench.tandem(&["check", &file]);
     assert_eq!(dry.status.code(), Some(2));
+}
+
+#[test]
+fn a_look_at_a_file_makes_no_database() {
+    let bench = Bench::start(&[]);
+    let file = bench.operator_file(&bench.operator_text());
+    let nowhere = bench.folder.path().join("nowhere");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["check", &file, "--data"])
+        .arg(&nowhere)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("+ merchant test"));
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn a_callback_over_tcp_from_end_to_end() {
+    let bench = Bench::over(Wire::Tcp, &[]);
+    bench.b.behave(Behaviour { hang_up_after: Some(after(1200)), ..Behaviour::default() });
+    bench.place("t1");
+    bench.both_talk();
+    let told = bench.merchant.notified("t1", SHORT);
+    assert_eq!(told.value("callback_result"), "success");
+    let sent = bench.a.report().log.iter().filter(|line| line.text.contains("SIP/2.0/TCP")).count();
+    assert!(sent > 0 && bench.a.report().calls[0].rtp.received > 20);
+    bench.finish();
 }
 
 #[test]

@@ -260,6 +260,11 @@ impl Config {
             .unwrap_or_else(|| format!("sqlite://{}", self.data.join("tandem.sqlite").display()))
     }
 
+    /// True when the books are SQLite in the data folder and have never been opened.
+    pub(crate) fn has_no_database(&self) -> bool {
+        self.database.is_none() && !self.data.join("tandem.sqlite").exists()
+    }
+
     /// Folder of finished recordings.
     pub(crate) fn recordings_folder(&self) -> PathBuf {
         self.recordings.clone().unwrap_or_else(|| self.data.join("recordings"))

@@ -5,8 +5,8 @@ mod file;
 use std::path::Path;
 use std::process::ExitCode;
 
-use billing::Store;
 use billing::desired::{Act, Changes};
+use billing::{Store, StoreConfig};
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
@@ -20,7 +20,13 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
         Ok(text) => text,
         Err(error) => return failed(&format!("cannot read {}: {error}", path.display())),
     };
-    let store = match serve::open_store(config).await {
+    let opened = if dry_run && config.has_no_database() {
+        // Nothing is there yet, and a look must not make it.
+        Store::open("sqlite::memory:", StoreConfig::default()).await.map_err(Into::into)
+    } else {
+        serve::open_store(config).await
+    };
+    let store = match opened {
         Ok(store) => store,
         Err(error) => return failed(&error.to_string()),
     };

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
-use phone::{Account, Behaviour, CallState, Credentials, Phone};
+use phone::{Account, Behaviour, CallState, Credentials, Phone, PhoneError, Wire};
 
 pub(crate) const KEY: &str = "awrlk45ghfg7";
 pub(crate) const A: &str = "80000";
@@ -24,6 +24,7 @@ pub(crate) struct Bench {
     pub(crate) b: Phone,
     extra: Vec<String>,
     process: Option<Process>,
+    wire: Wire,
     rtp: u16,
     sip: u16,
 }
@@ -38,14 +39,20 @@ struct Process {
 impl Bench {
     /// Writes the books, starts the switch, registers A.
     pub(crate) fn start(extra: &[&str]) -> Bench {
+        Bench::over(Wire::Udp, extra)
+    }
+
+    /// The same with phones that speak UDP or TCP.
+    pub(crate) fn over(wire: Wire, extra: &[&str]) -> Bench {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut bench = Bench {
             folder: tempfile::tempdir().unwrap(),
             merchant: Merchant::open(),
-            a: Phone::bind(any, Behaviour { tone_hz: 700, ..Behaviour::default() }).unwrap(),
-            b: Phone::bind(any, Behaviour { tone_hz: 1100, ..Behaviour::default() }).unwrap(),
+            a: Phone::on(wire, any, Behaviour { tone_hz: 700, ..Behaviour::default() }).unwrap(),
+            b: Phone::on(wire, any, Behaviour { tone_hz: 1100, ..Behaviour::default() }).unwrap(),
             extra: extra.iter().map(|word| (*word).to_owned()).collect(),
             process: None,
+            wire,
             rtp: port_range(),
             sip: free_port(),
         };
@@ -88,11 +95,13 @@ password = "secret-80000"
 [[trunks]]
 name = "carrier"
 target = "{}"
+transport = "{}"
 
 [[routes]]
 trunk = "carrier"
 "#,
-            self.b.address()
+            self.b.address(),
+            if self.wire == Wire::Tcp { "tcp" } else { "udp" }
         )
     }
 
@@ -122,8 +131,9 @@ trunk = "carrier"
             .arg("serve")
             .arg("--data")
             .arg(self.data())
-            .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--sip-tcp", "off"])
+            .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(["--sip-udp", &format!("127.0.0.1:{}", self.sip)])
+            .args(["--sip-tcp", &format!("127.0.0.1:{}", self.sip)])
             .args(["--rtp-ports", &format!("{}-{}", self.rtp, self.rtp + 39)])
             .args(["--set", "rtp.bind=127.0.0.1", "--set", "http.callback_allow=127.0.0.0/8"])
             .args(["--set", &format!("http.callback_ports={}", self.merchant.address.port())])
@@ -142,21 +152,26 @@ trunk = "carrier"
         // Somebody must read on, or the switch would block on a full pipe one day.
         thread::spawn(move || lines.for_each(drop));
         let word = |name: &str| -> SocketAddr {
-            let value = ready.split(' ').find_map(|word| word.strip_prefix(name)).unwrap();
-            value.trim_start_matches("udp:").parse().unwrap()
+            let value = ready.split([' ', ',', '=']).skip_while(|word| *word != name).nth(1);
+            value.unwrap().trim_start_matches("udp:").parse().unwrap()
         };
-        let (sip, http, admin) = (word("sip="), word("http="), word("admin="));
+        let (sip, http, admin) = (word("sip"), word("http"), word("admin"));
+        assert!(ready.contains(&format!("sip=udp:{sip},tcp:{sip} ")), "{ready}");
         self.process = Some(Process { child, sip, http, admin });
     }
 
     pub(crate) fn register(&self) {
+        self.register_as(A).unwrap();
+    }
+
+    pub(crate) fn register_as(&self, user: &str) -> Result<(), PhoneError> {
         let account = Account {
-            credentials: Credentials { user: A.into(), password: "secret-80000".into() },
+            credentials: Credentials { user: user.into(), password: format!("secret-{user}") },
             domain: "bench.test".into(),
             registrar: self.process().sip,
             expires: 300,
         };
-        self.a.register(&account).unwrap();
+        self.a.register(&account)
     }
 
     fn process(&self) -> &Process {
@@ -370,7 +385,13 @@ fn port_range() -> u16 {
     16_000 + (process * 40 + step * 40) % 16_000
 }
 
-/// A SIP port that stays the same when the switch is started again.
+/// A SIP port, free for UDP and TCP, that stays the same when the switch is started again.
 fn free_port() -> u16 {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
