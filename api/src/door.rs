@@ -1,6 +1,6 @@
 //! What all doors share: who is asking, reading a body within bounds, writing an answer.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -60,11 +60,19 @@ pub(crate) fn ip_allowed(ip: IpAddr, list: &[String]) -> bool {
 
 /// Takes a token of the client's address.
 pub(crate) fn ip_may_ask(state: &ApiState, ip: IpAddr) -> bool {
-    let may = state.0.per_ip.take(ip, Instant::now());
+    let may = state.0.per_ip.take(source(ip), Instant::now());
     if !may {
         count(&state.0.counters.rate_limited);
     }
     may
+}
+
+/// What counts as one client: an IPv4 address, or the /64 that IPv6 gives to one subscriber (RFC 6177).
+pub(crate) fn source(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
+    }
 }
 
 /// Takes a token of the merchant.
@@ -145,6 +153,13 @@ mod tests {
         let chain = headers("1.1.1.1, 2.2.2.2, 10.0.0.7");
         assert_eq!(forwarded(ip("10.0.0.1"), &chain, &proxies), ip("2.2.2.2"));
         assert_eq!(forwarded(ip("10.0.0.1"), &headers("x"), &proxies), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_subscriber_of_ipv6_is_one_client() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(source(ip("2001:db8:1:2:3:4:5:6")), ip("2001:db8:1:2::"));
+        assert_eq!(source(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     #[test]

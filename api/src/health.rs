@@ -9,15 +9,16 @@ use axum::routing::get;
 use crate::door::answer;
 use crate::state::ApiState;
 
-pub(crate) fn routes() -> Router<ApiState> {
-    public_routes().route("/metrics", get(metrics))
-}
-
-/// What a load balancer in front of the merchants' listener asks.
-pub(crate) fn public_routes() -> Router<ApiState> {
+/// What a load balancer asks.
+pub(crate) fn probes() -> Router<ApiState> {
     Router::new()
         .route("/healthz", get(async || answer(StatusCode::OK, TEXT, "ok\n")))
         .route("/readyz", get(ready))
+}
+
+/// What a collector asks.
+pub(crate) fn metrics() -> Router<ApiState> {
+    Router::new().route("/metrics", get(collect))
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -36,7 +37,7 @@ async fn ready(State(state): State<ApiState>) -> Response {
     }
 }
 
-async fn metrics(State(state): State<ApiState>) -> Response {
+async fn collect(State(state): State<ApiState>) -> Response {
     let mut text = (state.0.metrics)();
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

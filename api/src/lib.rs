@@ -27,22 +27,21 @@ use axum::Router;
 
 /// Everything on one router: merchants, recordings, operator, health.
 pub fn router(state: ApiState) -> Router {
-    let public =
-        Router::new().merge(callni::routes()).merge(ytx::routes()).merge(recordings::routes());
-    public.with_state(state.clone()).merge(operator_router(state))
+    let operator = health::metrics().merge(admin::guarded(&state));
+    doors().merge(health::probes()).merge(operator).with_state(state)
 }
 
-/// The merchants' systems, their recordings, and `/healthz`; anything else is 404.
+/// The merchants' systems and their recordings, `/healthz` and `/readyz`; anything else is 404.
 pub fn merchant_router(state: ApiState) -> Router {
-    Router::new()
-        .merge(callni::routes())
-        .merge(ytx::routes())
-        .merge(recordings::routes())
-        .merge(health::public_routes())
-        .with_state(state)
+    doors().merge(health::probes()).with_state(state)
 }
 
 /// `/admin/v1`, `/healthz`, `/readyz` and `/metrics`, for an operator's own listener.
 pub fn operator_router(state: ApiState) -> Router {
-    Router::new().merge(health::routes()).merge(admin::guarded(&state)).with_state(state)
+    let operator = health::metrics().merge(admin::guarded(&state));
+    operator.merge(health::probes()).with_state(state)
+}
+
+fn doors() -> Router<ApiState> {
+    Router::new().merge(callni::routes()).merge(ytx::routes()).merge(recordings::routes())
 }

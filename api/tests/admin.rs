@@ -272,6 +272,24 @@ async fn health_readiness_and_metrics() {
     assert_eq!(world.get("/healthz").await, "ok\n");
 }
 
+#[tokio::test]
+async fn the_merchants_listener_shows_probes_and_nothing_of_the_operators() {
+    let world = World::new().await;
+    for (path, merchants, operators) in [
+        ("/healthz", 200, 200),
+        ("/readyz", 200, 200),
+        ("/api/biz_balance", 200, 404),
+        ("/metrics", 404, 200),
+        ("/admin/v1/merchants", 404, 401),
+    ] {
+        for (router, wanted) in [(&world.merchants, merchants), (&world.operators, operators)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let status = router.clone().oneshot(request).await.unwrap().status();
+            assert_eq!(status.as_u16(), wanted, "{path}");
+        }
+    }
+}
+
 // ---- recordings -----------------------------------------------------------------------------------
 
 #[tokio::test]

@@ -317,3 +317,30 @@ async fn a_closed_port_is_a_failure_in_words_without_the_url() {
     let Err(FetchError::Failed(words)) = got else { panic!("{got:?}") };
     assert!(words.starts_with("connect: ") && !words.contains("secret"), "{words}");
 }
+
+/// Runs in a process whose environment names a proxy.
+#[tokio::test]
+#[ignore = "run by proxy_settings_of_the_environment_are_ignored, with a proxy in the environment"]
+async fn visits_directly() {
+    let url = std::env::var("GUARD_TEST_URL").unwrap();
+    let fetched = lenient().get(url, LIMIT).await.unwrap();
+    assert_eq!(fetched.body, b"direct");
+}
+
+#[tokio::test]
+async fn f17_proxy_settings_of_the_environment_are_ignored() {
+    let (port, _requests) = answering("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect").await;
+    let (proxy, mut proxied) =
+        answering("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nproxied").await;
+    let proxy = format!("http://127.0.0.1:{proxy}");
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "visits_directly", "--ignored"]);
+    child.env("GUARD_TEST_URL", format!("http://127.0.0.1:{port}/"));
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        child.env(name, &proxy);
+    }
+    let output = child.output().await.unwrap();
+    let words = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && words.contains("1 passed"), "{words}");
+    assert!(proxied.try_recv().is_err(), "nothing went to the proxy");
+}

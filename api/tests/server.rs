@@ -27,6 +27,7 @@ async fn start(config: ServerConfig) -> Server {
     let router = Router::new()
         .route("/echo", get(|RawQuery(query): RawQuery| async { query.unwrap_or_default() }))
         .route("/body", post(|body: Bytes| async move { body.len().to_string() }))
+        .route("/large", get(|| async { vec![b'x'; 64 * 1024 * 1024] }))
         .route(
             "/slow",
             get(|| async {
@@ -165,6 +166,30 @@ async fn a_request_that_takes_too_long_is_408() {
     let answer =
         server.exchange(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc").await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_let_go() {
+    let config =
+        ServerConfig { connections: 1, write_timeout: Duration::from_millis(200), ..quick() };
+    let server = start(config).await;
+    let mut deaf = server.connect().await;
+    deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let answer = server.exchange(b"GET /echo?a HTTP/1.0\r\n\r\n").await;
+    assert!(answer.ends_with("\r\n\r\na"), "its place is free: {answer}");
+    // A slow but steady reader gets all of it.
+    drop(deaf);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut steady = server.connect().await;
+    steady.write_all(b"GET /large HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut read = 0;
+    let mut chunk = vec![0; 4 * 1024 * 1024];
+    while let Ok(count @ 1..) = steady.read(&mut chunk).await {
+        read += count;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(read > 64 * 1024 * 1024, "{read}");
 }
 
 #[tokio::test]

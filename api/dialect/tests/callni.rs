@@ -332,3 +332,26 @@ fn three_sends_at_zero_one_and_five_minutes() {
     assert_eq!(retry_delays(Dialect::Callni, PushKind::Record), [0, 60, 300]);
     assert!(delivered(Dialect::Callni, 200, b"success"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_query_panics(raw in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        let request = Request::parse(&raw, &raw);
+        let _ = (request.format(), request.username(), request.require_callback());
+        let _ = request.verify_callback(&[KEY]);
+    }
+
+    #[test]
+    fn whatever_is_signed_escaped_is_read_back(number in ".{1,30}", id in "[A-Za-z0-9_.:-]{1,64}") {
+        proptest::prop_assume!(!number.starts_with('\u{feff}'));
+        let base = format!("username=test&callbackid={id}&callback_num={number}&destination_num={number}");
+        let sign = md5(&format!("{base}&key={KEY}"));
+        let escaped = dialect::text::escape(&number);
+        let query = format!("username=test&callbackid={id}&callback_num={escaped}\
+            &destination_num={escaped}&returnurl=http://a/&sign={sign}");
+        let verified = Request::parse(query.as_bytes(), b"").verify_callback(&[KEY]).unwrap();
+        if let Ok(callback) = verified.callback() {
+            proptest::prop_assert_eq!(callback.destination_num, number);
+        }
+    }
+}

@@ -245,7 +245,7 @@ fn progress_and_recognition_of_the_calling_leg_when_the_other_was_not_dialled() 
         assert_eq!(state_desc(&facts(outcome, vec![a]), false), desc);
     }
     let outcome = Outcome::Failed(Failure::new(Origin::Us, Crash));
-    assert_eq!(state_desc(&facts(outcome, vec![]), false), "正在处理中|正常");
+    assert_eq!(state_desc(&facts(outcome, vec![]), false), "正在处理中|未知");
     assert_eq!(state_desc(&facts(outcome, vec![leg(LegNo::A)]), false), "正在处理中|未知");
     // A answered and B could not be tried.
     let outcome = Outcome::Failed(Failure::new(Origin::Us, NoRoute));
@@ -401,4 +401,29 @@ fn pushes_are_written_for_both_kinds_and_any_2xx_is_good() {
         assert_eq!(delivered(Dialect::Ytx, status, b""), good);
     }
     assert_eq!(retry_delays(Dialect::Ytx, PushKind::Record), [0, 60, 300]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_body_header_or_sign_panics(raw in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        let _ = dialect::ytx::parse_authorization(&raw);
+        for function in [Function::DailbackCall, Function::CallCdr, Function::GetBlance] {
+            let _ = parse_body(function, &raw);
+        }
+    }
+
+    #[test]
+    fn no_value_panics(src in ".{0,50}", credit in ".{0,12}", id in "[0-9]{0,31}", day in "[0-9-]{0,11}") {
+        let body = serde_json::json!({ "action": "callDailBack", "appid": "a", "src": src, "dst": src,
+            "credit": credit, "srctimeout": credit, "srcclid": id });
+        if let Ok(action) = parse_body(Function::DailbackCall, body.to_string().as_bytes()) {
+            let _ = (action.dail_back(true), action.hang_up());
+        }
+        let body = serde_json::json!({ "action": "getCdrByTime", "appid": "a", "fid": "4", "pdate": day,
+            "ptime": credit });
+        if let Ok(action) = parse_body(Function::CallCdr, body.to_string().as_bytes()) {
+            let _ = action.query();
+        }
+        let _ = plain_digits(&src);
+    }
 }

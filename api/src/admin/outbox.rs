@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use billing::rows::{Attempt, OutboxRow, OutboxState, Payload};
 use serde_json::{Value, json};
 
-use super::{Asked, Reply, bad, not_found, ok, store_fault};
+use super::{Asked, Fault, Reply, bad, not_found, ok, store_fault};
 use crate::state::{ApiState, now};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -38,8 +38,10 @@ async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply
     Ok(ok(&json!({ "items": items, "next": next })))
 }
 
-async fn show(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
-    let found = state.0.store.outbox(None, None, id - 1, 1).await.map_err(store_fault)?;
+async fn show(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
+    let id = row_id(&id)?;
+    let found =
+        state.0.store.outbox(None, None, id.saturating_sub(1), 1).await.map_err(store_fault)?;
     let found = found.iter().find(|row| row.id == id).ok_or_else(|| not_found("outbox row"))?;
     let mut value = row(found);
     let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
@@ -47,18 +49,24 @@ async fn show(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
     Ok(ok(&value))
 }
 
-async fn attempts(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
+async fn attempts(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
+    let id = row_id(&id)?;
     let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
     let items: Vec<Value> = attempts.iter().map(attempt).collect();
     Ok(ok(&json!({ "items": items })))
 }
 
-async fn redeliver(State(state): State<ApiState>, Path(id): Path<i64>) -> Reply {
+async fn redeliver(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
+    let id = row_id(&id)?;
     if !state.0.store.redeliver(id, now()).await.map_err(store_fault)? {
         return Err(not_found("outbox row that was delivered or given up"));
     }
     state.0.push_wake.notify_one();
     Ok(ok(&json!({ "id": id, "state": "pending" })))
+}
+
+fn row_id(text: &str) -> Result<i64, Fault> {
+    text.parse().map_err(|_| bad("an outbox id is a number"))
 }
 
 /// Puts back all that was given up, of one merchant or of all; in pages, by the cursor in `after`.

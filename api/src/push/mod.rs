@@ -76,7 +76,7 @@ pub async fn run(
     let config = &sender.config;
     let mut lanes = Lanes::new(config.at_once, config.at_once_per_endpoint);
     let mut sends: JoinSet<(lanes::Endpoint, Verdict)> = JoinSet::new();
-    while !*stop.borrow() {
+    loop {
         let pause = match fill(&sender, &mut lanes).await {
             Some(pause) => pause,
             None => STORE_PAUSE,
@@ -98,7 +98,7 @@ pub async fn run(
             }
             () = wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = stop.wait_for(|stop| *stop) => break,
         }
     }
     // What is waiting in the lanes goes back by itself when its lease ends.

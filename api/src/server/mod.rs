@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::counters::{Counters, count};
-use crate::door::{Peer, closing};
+use crate::door::{Peer, closing, source};
 use stream::Repaired;
 
 /// Limits of one listener.
@@ -37,6 +37,8 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// For a request to be answered, from its head to the head of the answer.
     pub request_timeout: Duration,
+    /// For a client to take more of an answer; one that stops reading is let go.
+    pub write_timeout: Duration,
     /// Bytes of a request's head.
     pub header_max: usize,
     /// For open requests to finish at shutdown.
@@ -50,6 +52,7 @@ impl Default for ServerConfig {
             connections_per_ip: 2048,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             header_max: 16 * 1024,
             drain: Duration::from_secs(10),
         }
@@ -82,7 +85,7 @@ pub async fn serve(
                 continue;
             }
         };
-        let Some(seat) = open.take(peer.ip(), &config) else {
+        let Some(seat) = open.take(source(peer.ip()), &config) else {
             count(&counters.connections_refused);
             continue;
         };
@@ -122,7 +125,7 @@ fn converse(
         .header_read_timeout(config.header_timeout)
         .max_buf_size(config.header_max.max(8192))
         .half_close(true)
-        .serve_connection(TokioIo::new(Repaired::new(stream)), service);
+        .serve_connection(TokioIo::new(Repaired::new(stream, config.write_timeout)), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -1,11 +1,14 @@
-//! A TCP stream whose incoming request lines are repaired on the way.
+//! A TCP stream whose incoming request lines are repaired on the way, and which breaks off when the far end
+//! has stopped reading.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::tolerant::Repair;
 
@@ -17,11 +20,31 @@ pub(super) struct Repaired {
     repair: Repair,
     ready: Vec<u8>,
     given: usize,
+    patience: Duration,
+    /// Runs while the far end takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Repaired {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Repaired { stream, repair: Repair::new(), ready: Vec::new(), given: 0 }
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+        let repair = Repair::new();
+        Repaired { stream, repair, ready: Vec::new(), given: 0, patience, stalled: None }
+    }
+
+    /// Passes progress on; without any, starts or looks at the clock.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stalled = None;
+            return progress;
+        }
+        let patience = self.patience;
+        let clock = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(clock.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
     }
 }
 
@@ -57,7 +80,8 @@ impl AsyncWrite for Repaired {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let progress = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, progress)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,7 +97,8 @@ impl AsyncWrite for Repaired {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let progress = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, progress)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) counters: Arc<Counters>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) router: Router,
+    pub(crate) merchants: Router,
+    pub(crate) operators: Router,
 }
 
 /// Merchants, numbers and prices that the tests speak of.
@@ -248,8 +250,10 @@ impl World {
             Arc::new(|| "tandem_calls 3\n".into()),
             Arc::clone(&wake),
         );
+        let merchants = api::merchant_router(state.clone());
+        let operators = api::operator_router(state.clone());
         let router = api::router(state);
-        World { folder, store, switch, guard, counters, wake, router }
+        World { folder, store, switch, guard, counters, wake, router, merchants, operators }
     }
 
     /// Sends a request through the router; status and body.

@@ -51,7 +51,7 @@ fn before_invite(kind: Kind) -> Option<&'static str> {
         Kind::Congestion => Some("网络忙"),
         Kind::InvalidNumber => Some("拨号方式不正确"),
         Kind::Unallocated => Some("空号"),
-        _ => Some(NORMAL),
+        _ => None,
     }
 }
 
