@@ -6,6 +6,8 @@
 //! each file as it is and under some hundred mutations; `libfuzzer/` holds the thin cargo-fuzz
 //! targets for long runs. A crash found there becomes a corpus file.
 
+pub use sip::wire::differential;
+
 pub mod endpoint;
 pub mod http;
 pub mod media;
@@ -23,7 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("header", sip_text::header),
     ("sdp", sip_text::sdp),
     ("digest_header", sip_text::digest_header),
-    ("differential", sip::wire::differential),
+    ("differential", differential),
     ("endpoint", endpoint::endpoint),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
