@@ -2,7 +2,7 @@
 //!
 //! It knows limits and time, not what is served. Header fields over 16 KiB are answered 431 and a head that
 //! does not come within ten seconds ends the connection; both by hyper. Request targets are repaired first,
-//! see [`tolerant`].
+//! see `tolerant`.
 
 mod stream;
 mod tolerant;
