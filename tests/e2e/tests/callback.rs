@@ -14,8 +14,10 @@ use e2e::wait;
 
 /// Fetches the recording that the call's record names, and gives its file.
 fn recording(tandem: &Tandem, folder: &std::path::Path) -> (std::path::PathBuf, String) {
-    let cdrs = tandem.admin("GET", "/admin/v1/calls");
-    let url = cdrs["items"][0]["recording_url"].as_str().expect("a recording").to_owned();
+    let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
+    let id = cdrs["items"][0]["call"].as_u64().expect("a call id");
+    let call = tandem.admin("GET", &format!("/admin/v1/calls/{id:019}"));
+    let url = call["record"]["recording_url"].as_str().expect("a recording").to_owned();
     let path = url.find("/recordings/").expect("a recordings path");
     let file = folder.join("downloaded.mp3");
     let out = std::process::Command::new("curl")
@@ -87,7 +89,7 @@ fn sipp_to_sipp_each_hears_the_other_and_both_are_recorded_billed_and_reported()
         .as_array()
         .expect("CDRs")
         .iter()
-        .map(|cdr| cdr["price_micros"].as_i64().expect("integer money"))
+        .map(|cdr| cdr["price"].as_i64().expect("integer money"))
         .collect();
     assert_eq!(prices.iter().sum::<i64>(), country::A_MINUTE + country::B_MINUTE, "{charges}");
     let (books, said) = country.tandem.run(&["check", "--books"]);

@@ -36,11 +36,11 @@ fn row(wish: &Wish, a: &Behaviour, b: &Behaviour, expect: &Expect) -> Country {
     let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs");
     let cdrs = cdrs["items"].as_array().expect("CDRs").clone();
     assert_eq!(cdrs.len(), expect.cdrs, "{cdrs:#?}");
-    let price: i64 = cdrs.iter().filter_map(|cdr| cdr["price_micros"].as_i64()).sum();
+    let price: i64 = cdrs.iter().filter_map(|cdr| cdr["price"].as_i64()).sum();
     assert_eq!(price, expect.price, "{cdrs:#?}");
     let (books, said) = country.tandem.run(&["check", "--books"]);
     assert!(books, "{said}");
-    let live = country.tandem.admin("GET", "/admin/v1/live");
+    let live = country.tandem.admin("GET", "/admin/v1/calls");
     assert_eq!(live["items"].as_array().map(Vec::len), Some(0), "{live}");
     country
 }
@@ -177,7 +177,7 @@ fn case_45_shutdown_ends_settles_and_reports() {
     let target = callback_target(USER, KEY, "stop", A, B, &merchant.url("/back"));
     let _ = http(country.tandem.http, "GET", &target, &[], "");
     e2e::wait::until("the call to be joined", Duration::from_secs(10), || {
-        let live = country.tandem.admin("GET", "/admin/v1/live");
+        let live = country.tandem.admin("GET", "/admin/v1/calls");
         (live["items"][0]["state"] == "bridged").then_some(())
     });
     let status = country.tandem.terminate(Duration::from_secs(20));

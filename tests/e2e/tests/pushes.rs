@@ -11,8 +11,8 @@ fn refusing() -> Behaviour {
 }
 
 fn retries() -> Wish {
-    // The same rule as always, only faster: a knob of the schedule's unit.
-    Wish { settings: vec!["push.minute=1s".into()], ..Wish::default() }
+    // The same rule as always, only sooner.
+    Wish { settings: vec!["push.delays=0s,1s,2s".into()], ..Wish::default() }
 }
 
 #[test]
