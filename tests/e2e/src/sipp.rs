@@ -154,6 +154,9 @@ fn remember(body: &str, behaviour: &Behaviour) -> String {
     }
 }
 
+/// Messages are logged only where somebody will read them.
+const TRACED_MAX: u32 = 100;
+
 /// A running sipp.
 #[derive(Debug)]
 pub struct Sipp {
@@ -178,13 +181,16 @@ impl Sipp {
         std::fs::write(&scenario, behaviour.scenario()).expect("a scenario file");
         let trace = folder.join(format!("{name}.messages"));
         let log = File::create(folder.join(format!("{name}.log"))).expect("a log file");
-        let child = Command::new("sipp")
+        let mut command = Command::new("sipp");
+        if calls <= TRACED_MAX {
+            command.args(["-trace_msg", "-message_file"]).arg(&trace);
+        }
+        let child = command
             .arg("-sf")
             .arg(&scenario)
             .args(["-i", "127.0.0.1", "-p", &port.to_string()])
             .args(["-mi", "127.0.0.1", "-mp", &media_port.to_string()])
-            .args(["-m", &calls.to_string(), "-nostdin", "-trace_msg", "-message_file"])
-            .arg(&trace)
+            .args(["-m", &calls.to_string(), "-nostdin"])
             .current_dir(folder)
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
