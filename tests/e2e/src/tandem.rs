@@ -54,7 +54,7 @@ impl Tandem {
             "rtp.bind=127.0.0.1".to_owned(),
             format!("rtp.ports={rtp}-{}", rtp + 199),
             "http.callback_allow=127.0.0.0/8".to_owned(),
-            "log.level=debug".to_owned(),
+            "log.level=debug,sqlx=warn,hyper=warn".to_owned(),
         ];
         settings.extend(setup.settings.iter().cloned());
         let flags = settings.into_iter().flat_map(|s| ["--set".to_owned(), s]).collect();
@@ -104,7 +104,7 @@ impl Tandem {
             if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
                 panic!("the switch ended with {status}: {}", self.log());
             }
-            let answer = merchant::try_http(self.http, "GET", "/healthz", &[], "");
+            let answer = merchant::try_http(self.admin, "GET", "/healthz", &[], "");
             answer.ok().filter(|(status, _)| *status == 200)
         });
     }
