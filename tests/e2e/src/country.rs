@@ -1,7 +1,5 @@
 //! The little country of the tests: one merchant, two carriers, extension 80000, prices.
 
-use std::path::Path;
-
 use crate::sipp::{Behaviour, Sipp};
 use crate::tandem::{Setup, Tandem};
 
@@ -126,17 +124,24 @@ pub struct Country {
     pub carrier_a: Sipp,
     /// Behind leg B.
     pub carrier_b: Sipp,
+    /// Goes last: the others write into it.
+    pub folder: tempfile::TempDir,
 }
 
 impl Country {
     /// Everything up and ready for `calls` calls.
+    ///
+    /// # Panics
+    /// When there is no room for a folder.
     #[must_use]
-    pub fn new(folder: &Path, wish: &Wish, a: &Behaviour, b: &Behaviour, calls: u32) -> Country {
+    pub fn new(wish: &Wish, a: &Behaviour, b: &Behaviour, calls: u32) -> Country {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let folder = temporary.path();
         let carrier_a = Sipp::start(folder, "carrier-a", a, calls);
         let carrier_b = Sipp::start(folder, "carrier-b", b, calls);
         let operator = operator(wish, carrier_a.port, carrier_b.port);
         let setup = Setup { settings: wish.settings.clone(), operator };
         let tandem = Tandem::start(folder, &setup);
-        Country { tandem, carrier_a, carrier_b }
+        Country { tandem, carrier_a, carrier_b, folder: temporary }
     }
 }

@@ -15,8 +15,8 @@ use e2e::wait;
 /// Fetches the recording that the call's record names, and gives its file.
 fn recording(tandem: &Tandem, folder: &std::path::Path) -> (std::path::PathBuf, String) {
     let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
-    let id = cdrs["items"][0]["call"].as_u64().expect("a call id");
-    let call = tandem.admin("GET", &format!("/admin/v1/calls/{id:019}"));
+    let id = cdrs["items"][0]["call"].as_str().expect("a call id");
+    let call = tandem.admin("GET", &format!("/admin/v1/calls/{id}"));
     let url = call["record"]["recording_url"].as_str().expect("a recording").to_owned();
     let path = url.find("/recordings/").expect("a recordings path");
     let file = folder.join("downloaded.mp3");
@@ -38,7 +38,7 @@ fn sipp_to_sipp_each_hears_the_other_and_both_are_recorded_billed_and_reported()
     sound::write_alaw_tone(&tone_b, 1100, 30);
     let a = Behaviour::Answer { ring_ms: 200, tone: Some(tone_a), talk_ms: None };
     let b = Behaviour::Answer { ring_ms: 200, tone: Some(tone_b), talk_ms: Some(4000) };
-    let mut country = Country::new(folder.path(), &Wish::default(), &a, &b, 1);
+    let mut country = Country::new(&Wish::default(), &a, &b, 1);
     let merchant = Merchant::start();
     let ports = [country.carrier_a.media_port, country.carrier_b.media_port];
     let capture = Capture::start(folder.path(), &ports);

@@ -13,9 +13,8 @@ fn answering() -> Behaviour {
 
 /// Places a call, kills the process `after` that, starts it again, and audits everything.
 fn killed_after(after: Duration) {
-    let folder = tempfile::tempdir().expect("a folder");
     let wish = Wish { settings: vec!["call.checkpoint=1s".into()], ..Wish::default() };
-    let mut country = Country::new(folder.path(), &wish, &answering(), &answering(), 1);
+    let mut country = Country::new(&wish, &answering(), &answering(), 1);
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "crash", A, B, &merchant.url("/back"));
     let (_, body) = http(country.tandem.http, "GET", &target, &[], "");

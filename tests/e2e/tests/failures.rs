@@ -24,8 +24,7 @@ fn refusing(status: &'static str) -> Behaviour {
 
 /// Places one call between two behaviours and checks everything that is said about it afterwards.
 fn row(wish: &Wish, a: &Behaviour, b: &Behaviour, expect: &Expect) -> Country {
-    let folder = tempfile::tempdir().expect("a folder");
-    let country = Country::new(folder.path(), wish, a, b, 1);
+    let country = Country::new(wish, a, b, 1);
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "row", A, B, &merchant.url("/back"));
     let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
@@ -146,9 +145,8 @@ fn case_55_rtp_silence_ends_the_call() {
 /// Field cases 47 and 48: no balance, no call; and the merchant hears it at once.
 #[test]
 fn no_balance_is_refused_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
     let wish = Wish { balance: "0.20", ..Wish::default() };
-    let country = Country::new(folder.path(), &wish, &answering(None), &answering(None), 1);
+    let country = Country::new(&wish, &answering(None), &answering(None), 1);
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "poor", A, B, &merchant.url("/back"));
     let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
@@ -158,9 +156,7 @@ fn no_balance_is_refused_at_once() {
 
 #[test]
 fn no_route_is_refused_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let country =
-        Country::new(folder.path(), &Wish::default(), &answering(None), &answering(None), 1);
+    let country = Country::new(&Wish::default(), &answering(None), &answering(None), 1);
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "far", A, "0044207946000", &merchant.url("/back"));
     let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
@@ -170,9 +166,8 @@ fn no_route_is_refused_at_once() {
 /// The process is told to stop: no new calls, the live one ends with a reason, everything is settled.
 #[test]
 fn case_45_shutdown_ends_settles_and_reports() {
-    let folder = tempfile::tempdir().expect("a folder");
     let wish = Wish { settings: vec!["call.drain_grace=2s".into()], ..Wish::default() };
-    let mut country = Country::new(folder.path(), &wish, &answering(None), &answering(None), 1);
+    let mut country = Country::new(&wish, &answering(None), &answering(None), 1);
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "stop", A, B, &merchant.url("/back"));
     let _ = http(country.tandem.http, "GET", &target, &[], "");

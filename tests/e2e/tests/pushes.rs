@@ -17,8 +17,7 @@ fn retries() -> Wish {
 
 #[test]
 fn two_results_are_delivered_after_two_500s_each() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let country = Country::new(folder.path(), &retries(), &refusing(), &refusing(), 2);
+    let country = Country::new(&retries(), &refusing(), &refusing(), 2);
     let merchant = Merchant::start();
     merchant.answer_next(&[(500, "no"), (500, "no")]);
     for id in ["one", "two"] {
@@ -34,8 +33,7 @@ fn two_results_are_delivered_after_two_500s_each() {
 /// Field case 70.
 #[test]
 fn case_70_no_fourth_attempt_and_redelivery_works() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let country = Country::new(folder.path(), &retries(), &refusing(), &refusing(), 1);
+    let country = Country::new(&retries(), &refusing(), &refusing(), 1);
     let merchant = Merchant::start();
     merchant.answer_next(&[(200, ""), (500, "success"), (200, "fail")]);
     let target = callback_target(USER, KEY, "dead", A, B, &merchant.url("/dead"));

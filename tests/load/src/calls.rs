@@ -7,9 +7,6 @@
 
 #![allow(clippy::print_stdout, reason = "the table is the product")]
 
-mod sys;
-mod usage;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -19,7 +16,7 @@ use clap::Parser;
 use e2e::country::{A, B, Country, KEY, USER, Wish};
 use e2e::merchant::{Merchant, callback_target};
 use e2e::sipp::Behaviour;
-use usage::Machine;
+use load::usage::{self, Machine};
 
 /// Measures signalling, money and notification together.
 #[derive(Parser)]
@@ -62,7 +59,6 @@ fn main() {
 
 fn run(rate: u32, arguments: &Arguments) {
     let calls = rate * (RAMP + arguments.seconds);
-    let folder = tempfile::tempdir().expect("a folder");
     let wish = Wish {
         balance: "1000000",
         max_calls: 100_000,
@@ -74,7 +70,7 @@ fn run(rate: u32, arguments: &Arguments) {
     };
     let a = Behaviour::Answer { ring_ms: 0, tone: None, talk_ms: None };
     let b = Behaviour::Answer { ring_ms: 0, tone: None, talk_ms: Some(arguments.talk_ms) };
-    let country = Country::new(folder.path(), &wish, &a, &b, calls);
+    let country = Country::new(&wish, &a, &b, calls);
     let merchant = Merchant::start();
     let started = Instant::now() + Duration::from_millis(200);
     let (answers, answered) = mpsc::channel();

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::sys::{Batch, DATAGRAM, Poller, go_first, large_buffer};
+use load::sys::{Batch, DATAGRAM, Poller, go_first, large_buffer};
 
 /// Sockets a side: few, because the generator's own cost counts against the cores under test.
 pub(crate) const SOCKETS: usize = 8;

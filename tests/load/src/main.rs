@@ -9,8 +9,6 @@
 
 mod generator;
 mod serve;
-mod sys;
-mod usage;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -21,8 +19,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use generator::{Account, FarEnds};
+use load::usage::{self, Machine};
 use serve::Work;
-use usage::Machine;
 
 /// Measures the media plane.
 #[derive(Parser)]

@@ -15,7 +15,7 @@ use facts::media::{
 use facts::{CallId, LegId, LegNo};
 use media::{Media, MediaConfig};
 
-use crate::sys;
+use load::sys;
 
 const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 

@@ -8,12 +8,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Datagrams of one batch at most.
-pub(crate) const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 /// Octets of a datagram: an RTP header and 20 ms of G.711.
-pub(crate) const DATAGRAM: usize = 172;
+pub const DATAGRAM: usize = 172;
 
 /// Datagrams to send in one system call, or received by one.
-pub(crate) struct Batch {
+pub struct Batch {
     bytes: Vec<[u8; DATAGRAM]>,
     addresses: Vec<libc::sockaddr_in>,
     lengths: Vec<usize>,
@@ -21,7 +21,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new() -> Batch {
+    /// An empty batch.
+    #[allow(clippy::new_without_default, reason = "64 buffers are no default")]
+    pub fn new() -> Batch {
         let nowhere = raw(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         Batch {
             bytes: vec![[0; DATAGRAM]; BATCH],
@@ -31,12 +33,13 @@ impl Batch {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether another datagram would find no room.
+    pub fn is_full(&self) -> bool {
         self.filled == BATCH
     }
 
     /// The next datagram, to be filled in.
-    pub(crate) fn push(&mut self, to: SocketAddrV4) -> &mut [u8; DATAGRAM] {
+    pub fn push(&mut self, to: SocketAddrV4) -> &mut [u8; DATAGRAM] {
         let at = self.filled;
         self.filled += 1;
         self.addresses[at] = raw(to);
@@ -45,12 +48,12 @@ impl Batch {
     }
 
     /// All datagrams filled in so far.
-    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; DATAGRAM]> {
+    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; DATAGRAM]> {
         self.bytes[..self.filled].iter_mut()
     }
 
     /// Sends all; returns how many the system did not take.
-    pub(crate) fn send(&mut self, socket: &UdpSocket) -> usize {
+    pub fn send(&mut self, socket: &UdpSocket) -> usize {
         let (mut vectors, mut heads) = self.heads(self.filled);
         let _ = &mut vectors;
         let (count, fd) = (self.filled as u32, socket.as_raw_fd());
@@ -63,7 +66,7 @@ impl Batch {
     }
 
     /// Receives what is there without waiting; the datagrams.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> impl Iterator<Item = &[u8]> {
+    pub fn receive(&mut self, socket: &UdpSocket) -> impl Iterator<Item = &[u8]> {
         let (mut vectors, mut heads) = self.heads(BATCH);
         let _ = &mut vectors;
         let fd = socket.as_raw_fd();
@@ -109,13 +112,14 @@ fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
 }
 
 /// A level-triggered epoll set.
-pub(crate) struct Poller {
+pub struct Poller {
     epoll: OwnedFd,
     ready: Vec<libc::epoll_event>,
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<Poller> {
+    /// A poller that watches nothing yet.
+    pub fn new() -> io::Result<Poller> {
         // SAFETY: takes no pointer; the result is checked.
         let fd = check(unsafe { libc::epoll_create1(0) })?;
         // SAFETY: `fd` was just opened and nobody else owns it.
@@ -123,7 +127,8 @@ impl Poller {
         Ok(Poller { epoll, ready: vec![libc::epoll_event { events: 0, u64: 0 }; 256] })
     }
 
-    pub(crate) fn watch(&self, socket: &UdpSocket, token: usize) -> io::Result<()> {
+    /// Watches a socket for datagrams; `token` names it.
+    pub fn watch(&self, socket: &UdpSocket, token: usize) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token as u64 };
         let (epoll, fd) = (self.epoll.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: the kernel only reads `event`.
@@ -132,7 +137,7 @@ impl Poller {
     }
 
     /// Tokens of what is ready.
-    pub(crate) fn wait(&mut self, timeout: Duration) -> impl Iterator<Item = usize> {
+    pub fn wait(&mut self, timeout: Duration) -> impl Iterator<Item = usize> {
         let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let (room, epoll) = (self.ready.len() as i32, self.epoll.as_raw_fd());
         // SAFETY: the kernel writes at most `room` events, which is the length of `ready`.
@@ -144,7 +149,7 @@ impl Poller {
 
 /// Asks for a large receive buffer; the system may grant less. `SO_RCVBUFFORCE` needs privilege,
 /// so the plain option follows.
-pub(crate) fn large_buffer(socket: &UdpSocket) {
+pub fn large_buffer(socket: &UdpSocket) {
     let size: libc::c_int = 16 << 20;
     for option in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
         let (fd, len) = (socket.as_raw_fd(), size_of::<libc::c_int>() as u32);
@@ -159,7 +164,7 @@ pub(crate) fn large_buffer(socket: &UdpSocket) {
 }
 
 /// Raises the soft limit of open files to the hard one.
-pub(crate) fn raise_file_limit() -> io::Result<()> {
+pub fn raise_file_limit() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes one rlimit, which `limit` is.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
@@ -171,19 +176,19 @@ pub(crate) fn raise_file_limit() -> io::Result<()> {
 
 /// Lets the calling thread go before others of the machine, if the system permits it: the measured
 /// thread and those that measure it run under the same conditions.
-pub(crate) fn go_first() {
+pub fn go_first() {
     // SAFETY: takes no pointer; on Linux, thread 0 is the caller.
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -11) };
 }
 
 /// Clock ticks a second, the unit of `/proc/PID/stat`.
-pub(crate) fn ticks_per_second() -> u64 {
+pub fn ticks_per_second() -> u64 {
     // SAFETY: takes no pointer.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100)
 }
 
 /// Octets of a page, the unit of `/proc/PID/statm`.
-pub(crate) fn page_octets() -> u64 {
+pub fn page_octets() -> u64 {
     // SAFETY: takes no pointer.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }

@@ -6,7 +6,7 @@ use std::io;
 use crate::sys;
 
 /// CPU seconds of a process so far, user and system, all threads (`/proc/PID/stat` 14 and 15).
-pub(crate) fn cpu_seconds(pid: u32) -> io::Result<f64> {
+pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in brackets may hold blanks.
     let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
@@ -17,7 +17,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> io::Result<f64> {
 }
 
 /// Resident octets of a process.
-pub(crate) fn resident(pid: u32) -> io::Result<u64> {
+pub fn resident(pid: u32) -> io::Result<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages: u64 = statm.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
     Ok(pages * sys::page_octets())
@@ -25,14 +25,15 @@ pub(crate) fn resident(pid: u32) -> io::Result<u64> {
 
 /// Ticks of the whole machine: all, idle, stolen.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Machine {
+pub struct Machine {
     all: u64,
     idle: u64,
     stolen: u64,
 }
 
 impl Machine {
-    pub(crate) fn read() -> io::Result<Machine> {
+    /// The counters as they stand.
+    pub fn read() -> io::Result<Machine> {
         let stat = fs::read_to_string("/proc/stat")?;
         let line = stat.lines().next().unwrap_or("");
         let ticks: Vec<u64> =
@@ -42,7 +43,7 @@ impl Machine {
     }
 
     /// Per cent of the time since `before` that was idle, and that was stolen.
-    pub(crate) fn since(&self, before: &Machine) -> (f64, f64) {
+    pub fn since(&self, before: &Machine) -> (f64, f64) {
         let all = (self.all - before.all).max(1) as f64;
         let percent = |a: u64, b: u64| (a - b) as f64 * 100.0 / all;
         (percent(self.idle, before.idle), percent(self.stolen, before.stolen))

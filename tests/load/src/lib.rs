@@ -1,0 +1,4 @@
+//! What the load generators share: raw sockets in batches, and the kernel's accounting.
+
+pub mod sys;
+pub mod usage;
