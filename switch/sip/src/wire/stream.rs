@@ -42,6 +42,8 @@ pub struct Framer {
     buffer: BytesMut,
     /// Start of the first line of the head not yet seen whole.
     searched: usize,
+    /// Length of the message being collected, once its head is there.
+    total: Option<usize>,
     half_ping: bool,
     failed: Option<FrameError>,
 }
@@ -90,6 +92,23 @@ impl Framer {
             return Ok(Some(if self.half_ping { Frame::Pong } else { Frame::Ping }));
         }
         self.half_ping = false;
+        let total = match self.total {
+            Some(total) => total,
+            None => match self.measure()? {
+                Some(total) => total,
+                None => return Ok(None),
+            },
+        };
+        if self.buffer.len() < total {
+            return Ok(None);
+        }
+        self.searched = 0;
+        self.total = None;
+        Ok(Some(Frame::Message(self.buffer.split_to(total).freeze())))
+    }
+
+    /// The length of the message at the start of the buffer, once its head has arrived whole.
+    fn measure(&mut self) -> Result<Option<usize>, FrameError> {
         let head = match head_end(&self.buffer, self.searched) {
             Ok(end) => end,
             Err(from) => {
@@ -100,25 +119,13 @@ impl Framer {
                 return Ok(None);
             }
         };
-        self.searched = head_start(&self.buffer, head);
         let length = content_length(&self.buffer[..head])?;
         let total = head.checked_add(length).ok_or(FrameError::MessageTooLong)?;
         if total > MESSAGE_BYTES_MAX {
             return Err(FrameError::MessageTooLong);
         }
-        if self.buffer.len() < total {
-            return Ok(None);
-        }
-        self.searched = 0;
-        Ok(Some(Frame::Message(self.buffer.split_to(total).freeze())))
-    }
-}
-
-/// Where the empty line at the end of the head starts, to find it again at once.
-fn head_start(bytes: &[u8], head: usize) -> usize {
-    match &bytes[..head] {
-        [.., b'\r', b'\n'] => head - 2,
-        _ => head - 1,
+        self.total = Some(total);
+        Ok(Some(total))
     }
 }
 
