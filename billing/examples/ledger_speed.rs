@@ -1,6 +1,6 @@
 //! How many calls a second the ledger authorizes and settles.
 //!
-//! `cargo run --release -p billing --example ledger_speed -- sqlite:///tmp/speed.db [calls] [at once]`
+//! `cargo run --release -p billing --example ledger_speed -- sqlite:///tmp/speed.db [calls] [at once] [merchants]`
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -17,18 +17,17 @@ use facts::{
     CallCommand, CallIds, Dialect, LegNo, MerchantId, Number, Party, Push, PushKind, UnixMillis,
 };
 
-const FILE: &str = r#"
-[[tariffs]]
-name = "t"
-rates = [{ prefix = "86", per_minute = "0.10" }]
-[[merchants]]
-name = "m"
-tariff = "t"
-[[top_ups]]
-id = "1"
-merchant = "m"
-amount = "1000000"
-"#;
+/// Merchants with a price and money.
+fn file(merchants: usize) -> String {
+    let mut text = String::from(
+        "[[tariffs]]\nname = \"t\"\nrates = [{ prefix = \"86\", per_minute = \"0.10\" }]\n",
+    );
+    for m in 0..merchants {
+        text += &format!("[[merchants]]\nname = \"m{m}\"\ntariff = \"t\"\n");
+        text += &format!("[[top_ups]]\nid = \"1\"\nmerchant = \"m{m}\"\namount = \"1000000\"\n");
+    }
+    text
+}
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,11 +37,13 @@ async fn main() -> Result<(), Failure> {
     let url = args.next().ok_or("which store?")?;
     let calls: u64 = args.next().as_deref().unwrap_or("5000").parse()?;
     let at_once: u64 = args.next().as_deref().unwrap_or("128").parse()?;
+    let merchants: usize = args.next().as_deref().unwrap_or("16").parse()?;
     let store = Store::open(&url, StoreConfig::default()).await?;
     store.migrate().await?;
-    let desired: Desired = toml::from_str(FILE)?;
+    let desired: Desired = toml::from_str(&file(merchants))?;
     store.apply(&desired, UnixMillis(0), false).await?;
-    let merchant = store.merchant_by_name("m").await?.ok_or("no merchant")?.id;
+    let merchants: Arc<Vec<MerchantId>> =
+        Arc::new(store.merchants().await?.iter().map(|merchant| merchant.id).collect());
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let now = UnixMillis(i64::try_from(wall.as_millis())?);
     let mut ids = CallIds::new(0);
@@ -52,11 +53,12 @@ async fn main() -> Result<(), Failure> {
     let workers: Vec<_> = (0..at_once)
         .map(|_| {
             let (store, ids, next) = (store.clone(), Arc::clone(&ids), Arc::clone(&next));
+            let merchants = Arc::clone(&merchants);
             tokio::spawn(async move {
-                while let Some(call) =
-                    ids.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed))?)
-                {
-                    let command = command(merchant);
+                loop {
+                    let no = usize::try_from(next.fetch_add(1, Ordering::Relaxed))?;
+                    let Some(call) = ids.get(no) else { return Ok::<_, Failure>(()) };
+                    let command = command(merchants[no % merchants.len()]);
                     let legs = vec![
                         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
                         LegQuote { leg: LegNo::B, number: command.b.number.clone() },
@@ -79,7 +81,6 @@ async fn main() -> Result<(), Failure> {
                     };
                     store.settle(facts, SettleContext::default()).await?;
                 }
-                Ok::<_, Failure>(())
             })
         })
         .collect();
