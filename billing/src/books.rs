@@ -28,6 +28,7 @@ pub(crate) async fn lines(
     after: i64,
     limit: u32,
 ) -> Result<Vec<LedgerLine>> {
+    conn.quiet("entries").await?;
     let rows = conn
         .rows(
             "SELECT e.id, t.id, t.kind, a.name, a.merchant_id, e.amount, a.currency, t.call_id, \

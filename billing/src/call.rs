@@ -261,6 +261,30 @@ fn seconds(s: u32) -> Duration {
     Duration::from_secs(s.into())
 }
 
+/// Takes back an authorization that nobody heard of.
+pub(crate) async fn abandon(conn: &mut Conn, call: CallId) -> Result<bool> {
+    let lock = conn.lock("c, a");
+    let sql = format!(
+        "SELECT a.id, (SELECT COUNT(*) FROM call_legs l WHERE l.call_id = c.id) \
+         FROM calls c JOIN accounts a ON a.merchant_id = c.merchant_id \
+         WHERE c.id = $1 AND c.state = 'open'{lock}"
+    );
+    let Some(row) = conn.row(&sql, args![call]).await? else { return Ok(false) };
+    if row.int(1)? > 0 {
+        return Ok(false);
+    }
+    conn.exec(
+        "UPDATE accounts SET held = held - \
+         (SELECT COALESCE(SUM(amount), 0) FROM holds WHERE call_id = $2) WHERE id = $1",
+        args![row.int(0)?, call],
+    )
+    .await?;
+    for (table, column) in [("holds", "call_id"), ("request_keys", "call_id"), ("calls", "id")] {
+        conn.exec(&format!("DELETE FROM {table} WHERE {column} = $1"), args![call]).await?;
+    }
+    Ok(true)
+}
+
 /// Forgets request keys that are past their life.
 pub(crate) async fn purge_keys(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
     conn.exec("DELETE FROM request_keys WHERE created < $1", args![now - KEY_LIFE]).await

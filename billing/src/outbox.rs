@@ -264,6 +264,21 @@ pub(crate) async fn list(
     rows.iter().map(read).collect()
 }
 
+/// How long a delivered notification and its attempts are kept for the callback log.
+const DELIVERED_LIFE: Duration = Duration::from_secs(90 * 86_400);
+
+/// Forgets what was delivered long ago.
+pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+    let before = now - DELIVERED_LIFE;
+    conn.exec(
+        "DELETE FROM outbox_attempts WHERE outbox_id IN \
+         (SELECT id FROM outbox WHERE state = 'done' AND created < $1)",
+        args![before],
+    )
+    .await?;
+    conn.exec("DELETE FROM outbox WHERE state = 'done' AND created < $1", args![before]).await
+}
+
 pub(crate) async fn next_due(conn: &mut Conn) -> Result<Option<UnixMillis>> {
     let sql = format!("SELECT MIN(o.due) FROM outbox o WHERE {HEAD}");
     let row = conn.row(&sql, args![]).await?;

@@ -81,6 +81,7 @@ pub(crate) async fn cdrs(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Cdr>> {
+    conn.quiet("cdrs").await?;
     let rows = conn
         .rows(
             "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \

@@ -172,6 +172,26 @@ impl Store {
         self.view(work!(conn, [] => journal::open_calls(conn).await?)).await
     }
 
+    /// The same for one process of several that share a database: calls whose id carries its node.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn open_calls_of(&self, node: u16) -> Result<Vec<OpenCall>> {
+        let mut open = self.open_calls().await?;
+        open.retain(|open| (open.call.0 >> 12) & 0x3ff == u64::from(node) & 0x3ff);
+        Ok(open)
+    }
+
+    /// Takes back an authorization whose answer nobody got: after an error of [`Store::authorize`] it is not
+    /// known whether it was committed, and the merchant is told to try again. Holds, key and call are as if
+    /// never written; false when there is nothing to take back, or the call was dialled or settled.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn abandon(&self, call: CallId) -> Result<bool> {
+        self.write(work!(conn, [] => call::abandon(conn, call).await?)).await
+    }
+
     // ---- settings ----------------------------------------------------------------------------------
 
     /// Everything the engine reads.
@@ -384,7 +404,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Cdr>> {
-        self.read(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
+        self.export(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
     }
 
     /// Ledger lines with id above `after`.
@@ -397,7 +417,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LedgerLine>> {
-        self.read(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
+        self.export(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
     }
 
     /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.
@@ -566,13 +586,16 @@ impl Store {
         self.read(work!(conn, [] => outbox::next_due(conn).await?)).await
     }
 
-    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed.
+    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
+    /// delivered ninety days ago. Returns how many rows went.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
         self.write(work!(conn, [] =>
-            call::purge_keys(conn, now).await? + bindings::purge(conn, now).await?))
+            call::purge_keys(conn, now).await?
+                + bindings::purge(conn, now).await?
+                + outbox::purge(conn, now).await?))
             .await
     }
 
@@ -605,6 +628,14 @@ impl Store {
         match &self.database {
             Database::Lite(lite) => lite.read(work, false).await,
             Database::Pg(pg) => pg.read(work, false).await,
+        }
+    }
+
+    /// A page of an export that goes on by id. On PostgreSQL it may lock, so that no lower id appears later.
+    async fn export<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.read(work, false).await,
+            Database::Pg(pg) => pg.write(work).await,
         }
     }
 

@@ -63,6 +63,8 @@ contract! {
     calls::extensions_are_free_and_need_no_balance,
     calls::a_promised_price_holds_for_the_whole_call,
     calls::a_restart_finds_open_calls_and_settles_each_once,
+    calls::an_authorization_nobody_heard_of_is_taken_back,
+    calls::each_process_finds_its_own_open_calls,
     calls::a_journal_write_after_settlement_leaves_no_trace,
     calls::records_are_read_by_app_in_order_of_settlement,
     outbox::a_call_keeps_its_order_and_never_blocks_another,

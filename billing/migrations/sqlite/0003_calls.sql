@@ -32,6 +32,7 @@ CREATE TABLE request_keys (
   CONSTRAINT request_keys_once PRIMARY KEY (merchant_id, dialect, request)
 );
 CREATE INDEX request_keys_by_age ON request_keys (created);
+CREATE INDEX request_keys_by_call ON request_keys (call_id);
 
 -- One record per call. `id` rises in the order of settlement within a merchant.
 CREATE TABLE records (

@@ -140,6 +140,15 @@ impl Conn {
         }
     }
 
+    /// Waits until nobody is writing to a table, and keeps it so: ids are drawn before their commit, and one
+    /// that is still to appear below a page's end would never be exported. SQLite has one writer.
+    pub(crate) async fn quiet(&mut self, table: &str) -> Result<()> {
+        match self {
+            Conn::Lite(_) => Ok(()),
+            Conn::Pg(_) => self.script(&format!("LOCK TABLE {table} IN SHARE MODE")).await,
+        }
+    }
+
     /// True on PostgreSQL.
     pub(crate) fn is_pg(&self) -> bool {
         matches!(self, Conn::Pg(_))

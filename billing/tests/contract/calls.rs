@@ -440,6 +440,44 @@ pub(crate) async fn a_restart_finds_open_calls_and_settles_each_once(store: Stor
     store.close().await;
 }
 
+pub(crate) async fn an_authorization_nobody_heard_of_is_taken_back(store: Store, _: String) {
+    let merchant = fill(&store, "2").await;
+    let mut command = command(merchant, HOME, HOME_B);
+    command.key = Some(key("again", "f"));
+    granted(&store, 1, &command).await;
+    assert!(store.abandon(CallId(1)).await.unwrap());
+    assert!(!store.abandon(CallId(1)).await.unwrap());
+    assert_eq!(held(&store, merchant).await, Micros::ZERO);
+    in_order(&store).await;
+    // The merchant's repeat of the request is a call of its own.
+    granted(&store, 2, &command).await;
+    // A call that was dialled, or is over, is not to be taken back.
+    let journal = JournalLeg {
+        leg: LegId::new(CallId(2), LegNo::A),
+        facts: leg(LegNo::A, &command.a, None, 2),
+        dialog: None,
+    };
+    store.journal(journal).await.unwrap();
+    assert!(!store.abandon(CallId(2)).await.unwrap());
+    store.settle(facts(2, &command, None, None), context()).await.unwrap();
+    assert!(!store.abandon(CallId(2)).await.unwrap());
+    assert!(store.call(CallId(2)).await.unwrap().is_some());
+    in_order(&store).await;
+}
+
+pub(crate) async fn each_process_finds_its_own_open_calls(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    let command = command(merchant, HOME, HOME_B);
+    let mut nodes = [facts::CallIds::new(1), facts::CallIds::new(2)];
+    for node in [0, 1, 1] {
+        let call = nodes[node].next(T0);
+        granted(&store, call.0, &command).await;
+    }
+    assert_eq!(store.open_calls_of(1).await.unwrap().len(), 1);
+    assert_eq!(store.open_calls_of(2).await.unwrap().len(), 2);
+    assert_eq!(store.open_calls_of(3).await.unwrap(), []);
+}
+
 pub(crate) async fn a_journal_write_after_settlement_leaves_no_trace(store: Store, _: String) {
     let merchant = fill(&store, "10").await;
     let command = command(merchant, HOME, HOME_B);

@@ -96,6 +96,10 @@ pub(crate) async fn the_bytes_are_stored_once_and_stay_the_same(store: Store, _:
     assert_eq!(attempts[0].latency_ms, 12);
     let rows = store.outbox(Some(merchant), Some(OutboxState::Done), 0, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| (row.id, row.attempts)).collect::<Vec<_>>(), [(row.id, 2)]);
+    // The callback log reaches back ninety days.
+    assert_eq!(store.purge(at(90 * 86_400)).await.unwrap(), 0);
+    assert_eq!(store.purge(at(90 * 86_400 + 2)).await.unwrap(), 1);
+    assert_eq!(store.attempts(row.id).await.unwrap(), []);
 }
 
 pub(crate) async fn a_lapsed_lease_gives_the_row_back(store: Store, _: String) {
