@@ -42,6 +42,7 @@ pub(crate) struct Running {
     inbox: Inbox,
     media: Arc<Media>,
     ledger: Ledger,
+    gauges: Arc<Gauges>,
     outbox: Arc<Notify>,
     drained: watch::Receiver<bool>,
     stop: Stops,
@@ -189,7 +190,7 @@ impl Running {
 
         let outbox_gauge: Arc<OutboxGauge> = Arc::default();
         let sources = metrics::Sources {
-            gauges,
+            gauges: Arc::clone(&gauges),
             inbox: inbox.clone(),
             ledger: ledger.clone(),
             directory,
@@ -254,6 +255,7 @@ impl Running {
             inbox,
             media,
             ledger,
+            gauges,
             outbox: wake,
             drained,
             stop: Stops { doors, deliveries: deliveries_sender },
@@ -276,6 +278,16 @@ impl Running {
         let limit = grace + AFTER_GRACE;
         if tokio::time::timeout(limit, self.drained.wait_for(|drained| *drained)).await.is_err() {
             tracing::error!("calls are left that did not end; the next start settles them");
+        }
+        // A BYE that got lost is sent again while its dialog lives; then nobody is left waiting for us.
+        let dialogs = async {
+            tokio::time::sleep(SAMPLE).await;
+            while self.gauges.counts().unended > 0 {
+                tokio::time::sleep(SAMPLE / 10).await;
+            }
+        };
+        if tokio::time::timeout(GOODBYE, dialogs).await.is_err() {
+            tracing::warn!("some far ends did not answer their BYE");
         }
         let written = async {
             while self.ledger.busy() > 0 {
@@ -304,6 +316,10 @@ impl Running {
 
 /// What the BYEs after the grace time may take: 64·T1, and the settlement.
 const AFTER_GRACE: Duration = Duration::from_secs(40);
+/// How old the engine's figures may be.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// How long far ends may take to answer their BYE.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How long deliveries that are due may take at the end.
 const FLUSH: Duration = Duration::from_secs(12);
 
@@ -403,13 +419,17 @@ pub(crate) async fn serve(config: &Config) -> Result<u8, StartError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error("signals"))?;
     let running = Running::start(config).await?;
     announce(config, &running.addresses);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = %running.addresses, "taking calls");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!(grace = ?config.drain_grace, "draining; a second signal ends at once");
     tokio::select! {
-        () = running.drain(config.drain_grace) => Ok(0),
+        () = running.drain(config.drain_grace) => {
+            tracing::info!("everything is settled and closed");
+            Ok(0)
+        }
         _ = terminate.recv() => Ok(1),
         _ = interrupt.recv() => Ok(1),
     }

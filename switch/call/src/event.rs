@@ -170,8 +170,10 @@ pub struct Counts {
     pub trunk_legs: usize,
     /// SIP transactions.
     pub transactions: usize,
-    /// SIP sessions (INVITE dialogs, early and confirmed).
+    /// SIP sessions (INVITE dialogs, early and confirmed), those that only wait for copies included.
     pub sessions: usize,
+    /// SIP sessions whose end the far side has not confirmed yet.
+    pub unended: usize,
     /// Registered contacts.
     pub bindings: usize,
     /// Deadlines that are set.

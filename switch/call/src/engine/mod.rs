@@ -242,6 +242,7 @@ impl Engine {
             trunk_legs: self.world.trunk_legs.total(),
             transactions: sip.client_transactions + sip.server_transactions,
             sessions: sip.sessions + sip.lingering,
+            unended: sip.sessions,
             bindings: self.world.registrar.len(),
             timers: self.world.timers.len(),
             refused: self.refused,
