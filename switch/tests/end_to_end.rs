@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use bench::{A, B, Bench, text};
-use phone::{Answer, Behaviour, Wire};
+use phone::{Answer, Behaviour, Law, Wire};
 
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(40);
@@ -41,8 +41,17 @@ fn it_comes_up_says_where_it_listens_and_goes_when_told() {
 #[test]
 fn a_callback_is_placed_joined_recorded_billed_and_told() {
     let bench = Bench::start(&[]);
+    // Two laws, so that the sound is transcoded on the way, and different numbers for keys.
+    bench.a.behave(Behaviour {
+        tone_hz: 700,
+        laws: vec![Law::Pcmu],
+        keys: Some((after(1600), "42#".into())),
+        ..Behaviour::default()
+    });
     bench.b.behave(Behaviour {
         tone_hz: 1100,
+        laws: vec![Law::Pcma],
+        event: Some(97),
         hang_up_after: Some(after(2500)),
         ..Behaviour::default()
     });
@@ -62,8 +71,84 @@ fn a_callback_is_placed_joined_recorded_billed_and_told() {
     assert_eq!(a.calls[0].rtp.tone.map(|tone| tone.0), Some(1100));
     assert_eq!(b.calls[0].rtp.tone.map(|tone| tone.0), Some(700));
     assert_eq!((a.calls[0].rtp.lost, b.calls[0].rtp.lost), (0, 0));
+    assert_eq!((a.calls[0].rtp.payload_type, b.calls[0].rtp.payload_type), (Some(0), Some(8)));
+    assert_eq!(b.calls[0].rtp.keys, "42#");
     assert_eq!(a.calls[0].ended_by, "they hung up");
     assert_eq!(bench.merchant.heard().len(), 1, "told once");
+    bench.finish();
+}
+
+#[test]
+fn a_call_from_the_carrier_rings_the_extension() {
+    let bench = Bench::start(&[]);
+    bench.a.behave(Behaviour { tone_hz: 700, ..Behaviour::default() });
+    bench.b.behave(Behaviour {
+        tone_hz: 1100,
+        hang_up_after: Some(after(1800)),
+        ..Behaviour::default()
+    });
+    let sip = bench.sip();
+    bench.b.dial(&format!("sip:+861088880000@{sip}"), sip, "+8613800138000", None).unwrap();
+    bench.both_talk();
+    assert!(bench.a.wait(SHORT, |report| report.calls[0].ended_by == "they hung up"));
+    let (a, b) = (bench.a.report(), bench.b.report());
+    assert_eq!(a.calls[0].rtp.tone.map(|tone| tone.0), Some(1100));
+    assert_eq!(b.calls[0].rtp.tone.map(|tone| tone.0), Some(700));
+    assert!(b.count(false, "180") == 1, "the carrier hears of the ringing");
+    bench.finish();
+}
+
+#[test]
+fn case_1_hold_silences_and_resume_brings_the_sound_back_within_a_second() {
+    let bench = Bench::start(&[]);
+    bench.place("h1");
+    bench.both_talk();
+    let heard = |phone: &phone::Phone| phone.report().calls[0].rtp.received;
+    assert!(bench.a.wait(SHORT, |report| report.calls[0].rtp.received > 25));
+    for _ in 0..3 {
+        bench.a.hold(true);
+        assert!(
+            bench.a.wait(SHORT, |r| r.log.iter().any(|l| !l.sent && l.text.contains("a=recvonly")))
+        );
+        thread::sleep(after(100));
+        let before = heard(&bench.a);
+        thread::sleep(after(300));
+        assert!(heard(&bench.a) <= before + 1, "A is held and hears nothing");
+        bench.a.hold(false);
+        thread::sleep(after(1000));
+        let resumed = heard(&bench.a);
+        assert!(resumed >= before + 10, "A hears again: {resumed} after {before}");
+    }
+    assert!(bench.b.report().calls[0].rtp.received > 100);
+    assert_eq!(bench.a.report().calls[0].rtp.source_changes, 0, "one source for the whole call");
+    bench.a.hang_up();
+    assert_eq!(bench.merchant.notified("h1", SHORT).value("callback_result"), "success");
+    bench.finish();
+}
+
+#[test]
+fn a_flood_of_rubbish_is_survived_and_counted() {
+    let bench = Bench::start(&[]);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lines: [&[u8]; 4] = [
+        &[0; 64],
+        b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx\r\n\r\n",
+        b"\xff\xfe garbage that is no message at all \r\n\r\n",
+        b"SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\nCall-ID: x\r\n\r\n",
+    ];
+    for round in 0..40_000_usize {
+        let _ = socket.send_to(lines[round % lines.len()], bench.sip());
+    }
+    bench.b.behave(Behaviour { hang_up_after: Some(after(600)), ..Behaviour::default() });
+    // While the queue is full the merchant is told to try again, which is safe with the same id.
+    let deadline = std::time::Instant::now() + SHORT;
+    while !bench.callback("r1").starts_with("result=success") {
+        assert!(std::time::Instant::now() < deadline, "{}", bench.log());
+        thread::sleep(after(100));
+    }
+    assert_eq!(bench.merchant.notified("r1", LONG).value("callback_result"), "success");
+    let (_, metrics) = bench.admin("/metrics");
+    assert!(metrics.contains("tandem_panics_total 0"), "{metrics}");
     bench.finish();
 }
 
@@ -139,6 +224,10 @@ fn after_kill_9_the_call_is_ended_settled_once_and_told() {
     bench.kill();
     bench.serve();
     let told = bench.merchant.notified("k1", LONG);
+    let (whole, unfinished) = bench.recordings();
+    assert_eq!((whole.len(), unfinished), (1, 0), "the recording was put right: {whole:?}");
+    let seconds = whole[0] as f64 / 10_000.0;
+    assert!((1.5..5.0).contains(&seconds), "{seconds} s of 80 kbit/s");
     assert_eq!(told.value("callback_result"), "system_error");
     assert_eq!(
         (told.value("callback_fee"), told.value("destination_fee")),

@@ -99,6 +99,10 @@ transport = "{}"
 
 [[routes]]
 trunk = "carrier"
+
+[[inbound]]
+number = "+861088880000"
+extension = "{A}"
 "#,
             self.b.address(),
             if self.wire == Wire::Tcp { "tcp" } else { "udp" }
@@ -176,6 +180,26 @@ trunk = "carrier"
 
     fn process(&self) -> &Process {
         self.process.as_ref().expect("the switch runs")
+    }
+
+    /// Where SIP listens.
+    pub(crate) fn sip(&self) -> SocketAddr {
+        self.process().sip
+    }
+
+    /// Sizes of the finished recordings, and how many are unfinished.
+    pub(crate) fn recordings(&self) -> (Vec<u64>, usize) {
+        let (mut whole, mut unfinished) = (Vec::new(), 0);
+        for folder in std::fs::read_dir(self.data().join("recordings")).unwrap().flatten() {
+            for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                if file.file_name().to_string_lossy().ends_with(".mp3") {
+                    whole.push(file.metadata().unwrap().len());
+                } else {
+                    unfinished += 1;
+                }
+            }
+        }
+        (whole, unfinished)
     }
 
     pub(crate) fn log(&self) -> String {
