@@ -74,6 +74,18 @@ const RULES: &[(&str, &str)] = &[
          GROUP BY t.id HAVING COUNT(e.id) < 2 OR COUNT(DISTINCT a.currency) <> 1",
     ),
     (
+        "an entry has no account or no transfer",
+        "SELECT e.transfer_id, e.id FROM entries e LEFT JOIN accounts a ON a.id = e.account_id \
+         LEFT JOIN transfers t ON t.id = e.transfer_id WHERE a.id IS NULL OR t.id IS NULL",
+    ),
+    (
+        "a hold has no account, or a call no merchant",
+        "SELECT CAST(h.call_id AS TEXT), h.amount FROM holds h \
+         LEFT JOIN accounts a ON a.id = h.account_id WHERE a.id IS NULL \
+         UNION ALL SELECT CAST(c.id AS TEXT), c.merchant_id FROM calls c \
+         LEFT JOIN merchants m ON m.id = c.merchant_id WHERE m.id IS NULL",
+    ),
+    (
         "a balance is not the sum of its entries",
         "SELECT a.name, CAST(a.posted - COALESCE(SUM(e.amount), 0) AS BIGINT) \
          FROM accounts a LEFT JOIN entries e ON e.account_id = a.id WHERE a.kind = 'prepaid' \
@@ -102,12 +114,14 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "a CDR is not what the ledger took for the leg",
-        "SELECT CAST(d.call_id AS TEXT), CAST(d.price + COALESCE(SUM(e.amount), 0) AS BIGINT) \
-         FROM cdrs d LEFT JOIN transfers t \
-           ON t.call_id = d.call_id AND t.leg_no = d.leg_no AND t.kind = 'charge' \
-         LEFT JOIN accounts a ON a.merchant_id = d.merchant_id \
-         LEFT JOIN entries e ON e.transfer_id = t.id AND e.account_id = a.id \
-         GROUP BY d.id, d.call_id, d.price HAVING d.price + COALESCE(SUM(e.amount), 0) <> 0",
+        "SELECT CAST(d.call_id AS TEXT), CAST(d.price + COALESCE(x.taken, 0) AS BIGINT) \
+         FROM cdrs d LEFT JOIN ( \
+           SELECT t.call_id, t.leg_no, a.merchant_id, SUM(e.amount) AS taken FROM transfers t \
+           JOIN entries e ON e.transfer_id = t.id \
+           JOIN accounts a ON a.id = e.account_id AND a.kind = 'prepaid' \
+           WHERE t.kind = 'charge' GROUP BY t.call_id, t.leg_no, a.merchant_id \
+         ) x ON x.call_id = d.call_id AND x.leg_no = d.leg_no AND x.merchant_id = d.merchant_id \
+         WHERE d.price + COALESCE(x.taken, 0) <> 0",
     ),
     (
         "a charge has no CDR",

@@ -136,7 +136,7 @@ impl Conn {
     pub(crate) fn lock(&self, of: &str) -> String {
         match self {
             Conn::Lite(_) => String::new(),
-            Conn::Pg(_) => format!(" FOR UPDATE OF {of}"),
+            Conn::Pg(_) => format!(" FOR NO KEY UPDATE OF {of}"),
         }
     }
 
