@@ -9,9 +9,10 @@ use billing::{Error, SettleContext, Store};
 use call::Reply;
 use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
 use facts::media::RecordedFile;
-use facts::{Binding, CallFacts, CallId, Outcome, StateChange, UnixMillis};
+use facts::{Binding, CallFacts, CallId, LegNo, Outcome, StateChange, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
@@ -82,23 +83,35 @@ impl Ledger {
         self.calls.busy() + self.users.busy()
     }
 
+    /// Work of one call, after all that was asked for it before; what it logs bears the call and the leg.
+    fn in_order(
+        &self,
+        call: CallId,
+        leg: Option<LegNo>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let span = match leg {
+            Some(leg) => tracing::info_span!("leg", %call, %leg),
+            None => tracing::info_span!("call", %call),
+        };
+        self.calls.push(call, move || Box::pin(work.instrument(span)));
+    }
+
     pub(crate) fn authorize(&self, ask: Authorize) {
         let this = self.clone();
-        self.calls.push(ask.call, move || {
-            Box::pin(async move {
-                let (call, dialect) = (ask.call, ask.command.dialect);
-                let reply = match this.store.authorize(ask).await {
-                    Ok(answer) => {
-                        this.note_answer(call, dialect, &answer);
-                        Reply::Authorized { call, answer }
-                    }
-                    Err(error) => {
-                        this.failed("authorize", call, &error);
-                        Reply::AuthorizeFailed { call }
-                    }
-                };
-                this.inbox.fact(Fact::Reply(reply));
-            })
+        self.in_order(ask.call, None, async move {
+            let (call, dialect) = (ask.call, ask.command.dialect);
+            let reply = match this.store.authorize(ask).await {
+                Ok(answer) => {
+                    this.note_answer(call, dialect, &answer);
+                    Reply::Authorized { call, answer }
+                }
+                Err(error) => {
+                    this.failed("authorize", &error);
+                    Reply::AuthorizeFailed { call }
+                }
+            };
+            this.inbox.fact(Fact::Reply(reply));
         });
     }
 
@@ -107,32 +120,30 @@ impl Ledger {
             Authorized::Granted { .. } => {
                 self.counts.granted.fetch_add(1, Ordering::Relaxed);
                 self.directory.call_began(call, dialect);
-                tracing::info!(%call, dialect = dialect.word(), "call authorized");
+                tracing::info!(dialect = dialect.word(), "call authorized");
             }
             Authorized::Existing { call: earlier } => {
-                tracing::info!(%call, %earlier, "request repeated; nothing new is placed");
+                tracing::info!(%earlier, "request repeated; nothing new is placed");
             }
             Authorized::Refused(refusal) => {
                 self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(%call, ?refusal, "call refused by the ledger");
+                tracing::info!(?refusal, "call refused by the ledger");
             }
         }
     }
 
     pub(crate) fn extend(&self, ask: Extend) {
         let this = self.clone();
-        self.calls.push(ask.leg.call, move || {
-            Box::pin(async move {
-                let (leg, step) = (ask.leg, ask.step);
-                let reply = match this.store.extend(ask).await {
-                    Ok(answer) => Reply::Extended { leg, step, answer },
-                    Err(error) => {
-                        this.failed("extend", leg.call, &error);
-                        Reply::ExtendFailed { leg, step }
-                    }
-                };
-                this.inbox.fact(Fact::Reply(reply));
-            })
+        self.in_order(ask.leg.call, Some(ask.leg.no), async move {
+            let (leg, step) = (ask.leg, ask.step);
+            let reply = match this.store.extend(ask).await {
+                Ok(answer) => Reply::Extended { leg, step, answer },
+                Err(error) => {
+                    this.failed("extend", &error);
+                    Reply::ExtendFailed { leg, step }
+                }
+            };
+            this.inbox.fact(Fact::Reply(reply));
         });
     }
 
@@ -142,54 +153,48 @@ impl Ledger {
         }
         let this = self.clone();
         let (call, context) = (facts.call, self.context.clone());
-        self.calls.push(call, move || {
-            Box::pin(async move {
-                let reply = match this.store.settle(facts.clone(), context).await {
-                    Ok(record) => {
-                        this.counts.settled.fetch_add(1, Ordering::Relaxed);
-                        this.directory.call_ended(call);
-                        let outcome = match facts.outcome {
-                            Outcome::Completed => "completed",
-                            Outcome::Failed(failure) => failure.kind.row().label,
-                        };
-                        let seconds: Vec<u64> =
-                            facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
-                        let total = record.total().to_string();
-                        tracing::info!(%call, outcome, ?seconds, total, "call settled");
-                        this.outbox.notify_one();
-                        Reply::Settled { call }
-                    }
-                    Err(error) => {
-                        this.failed("settle", call, &error);
-                        Reply::SettleFailed { call }
-                    }
-                };
-                this.inbox.fact(Fact::Reply(reply));
-            })
+        self.in_order(call, None, async move {
+            let reply = match this.store.settle(facts.clone(), context).await {
+                Ok(record) => {
+                    this.counts.settled.fetch_add(1, Ordering::Relaxed);
+                    this.directory.call_ended(call);
+                    let outcome = match facts.outcome {
+                        Outcome::Completed => "completed",
+                        Outcome::Failed(failure) => failure.kind.row().label,
+                    };
+                    let seconds: Vec<u64> =
+                        facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
+                    let total = record.total().to_string();
+                    tracing::info!(outcome, ?seconds, total, "call settled");
+                    this.outbox.notify_one();
+                    Reply::Settled { call }
+                }
+                Err(error) => {
+                    this.failed("settle", &error);
+                    Reply::SettleFailed { call }
+                }
+            };
+            this.inbox.fact(Fact::Reply(reply));
         });
     }
 
     pub(crate) fn journal(&self, leg: JournalLeg) {
         let this = self.clone();
-        let call = leg.leg.call;
-        self.calls.push(call, move || {
-            Box::pin(async move {
-                let store = this.store.clone();
-                let write = || store.journal(leg.clone());
-                this.insist("journal", call, write).await;
-            })
+        let (call, no) = (leg.leg.call, leg.leg.no);
+        self.in_order(call, Some(no), async move {
+            let store = this.store.clone();
+            let write = || store.journal(leg.clone());
+            this.insist("journal", write).await;
         });
     }
 
     pub(crate) fn notify(&self, change: StateChange) {
         let this = self.clone();
-        let call = change.leg.call;
-        self.calls.push(call, move || {
-            Box::pin(async move {
-                let store = this.store.clone();
-                this.insist("notify", call, || store.notify(change.clone())).await;
-                this.outbox.notify_one();
-            })
+        let (call, no) = (change.leg.call, change.leg.no);
+        self.in_order(call, Some(no), async move {
+            let store = this.store.clone();
+            this.insist("notify", || store.notify(change.clone())).await;
+            this.outbox.notify_one();
         });
     }
 
@@ -237,7 +242,7 @@ impl Ledger {
     }
 
     /// Writes something that nobody waits for; tries again when the store is busy or away.
-    async fn insist<F>(&self, what: &'static str, call: CallId, mut write: impl FnMut() -> F)
+    async fn insist<F>(&self, what: &'static str, mut write: impl FnMut() -> F)
     where
         F: Future<Output = billing::Result<()>>,
     {
@@ -245,16 +250,16 @@ impl Ledger {
             match write().await {
                 Ok(()) => return,
                 Err(Error::Busy | Error::Unreachable(_)) => tokio::time::sleep(PAUSE).await,
-                Err(error) => return self.failed(what, call, &error),
+                Err(error) => return self.failed(what, &error),
             }
         }
         if let Err(error) = write().await {
-            self.failed(what, call, &error);
+            self.failed(what, &error);
         }
     }
 
-    fn failed(&self, what: &'static str, call: CallId, error: &Error) {
+    fn failed(&self, what: &'static str, error: &Error) {
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(%call, %error, "the store did not {what}");
+        tracing::warn!(%error, "the store did not {what}");
     }
 }
