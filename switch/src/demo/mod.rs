@@ -4,6 +4,7 @@
 //! merchant speaks HTTP and checks signatures by itself, the books are a database in a folder that stays.
 //! Whatever is not as it should be ends the page with a word and a status of 1.
 
+mod checks;
 mod merchant;
 mod page;
 
@@ -15,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use billing::rows::CallEntry;
-use facts::{CallId, CallRecord, LegNo, Micros, Outcome, Side as Released};
+use facts::{CallId, CallRecord};
 use phone::{Account, Answer, Behaviour, CallState, Credentials, Phone};
 
 use crate::config::Config;
@@ -80,9 +81,9 @@ async fn story(page: &Arc<Page>) -> Told<()> {
     let outcome = first_call(page, &running, &mut merchant, &a, &b).await;
     ladder.stop();
     let first = outcome?;
-    checked(page, &first.notification, &first.id)?;
-    recorded(page, &running, &folder, &first.record)?;
-    heard(page, &a, &b)?;
+    checks::checked(page, &first.notification, &first.id)?;
+    checks::recorded(page, &running, &folder, &first.record)?;
+    checks::heard(page, &a, &b)?;
 
     page.heading("System 001: POST DailbackCall.wx, each state pushed as it happens");
     let ladder = Ladder::start(page, &a, &b);
@@ -92,7 +93,7 @@ async fn story(page: &Arc<Page>) -> Told<()> {
 
     page.heading("The end");
     running.drain(Duration::from_secs(1)).await;
-    closed_books(page, &config).await?;
+    checks::closed_books(page, &config).await?;
     page.fact("kept in", &folder.display().to_string());
     page.check(&format!("{:.1} s", page.seconds()));
     Ok(())
@@ -269,9 +270,10 @@ async fn second_call(page: &Page, running: &Running, merchant: &Merchant, b: &Ph
         return Err(format!("system 001 refused the call: {answer}"));
     }
     page.remark(&format!("merchant asks; requestId {}", told["requestId"].as_str().unwrap_or("")));
-    let mut states: Vec<(String, String)> = Vec::new();
+    let (mut states, mut told_record): (Vec<(String, String)>, bool) = (Vec::new(), false);
     let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
+    // Four states of each leg and one record, which may come before the last states (merchant API §3.8).
+    while states.len() < 8 || !told_record {
         let Some(received) = next(merchant) else {
             if Instant::now() > deadline {
                 return Err(format!("system 001's pushes did not come: {states:?}"));
@@ -281,24 +283,22 @@ async fn second_call(page: &Page, running: &Running, merchant: &Merchant, b: &Ph
         };
         let push: serde_json::Value = serde_json::from_str(&received.body)
             .map_err(|_| format!("a push is no JSON: {}", received.body))?;
-        if let Some(record) = push["cdr"].get(0) {
-            let word = |name: &str| record[name].as_str().unwrap_or("?").to_owned();
+        let record = push["cdr"].get(0);
+        let word = |name: &str| {
+            let value = record.unwrap_or(&push)[name].as_str();
+            value.unwrap_or("?").to_owned()
+        };
+        if record.is_some() {
+            told_record = true;
             page.remark(&format!(
                 "merchant ⇠ cdr: {} s, {} yuan, {}",
                 word("duration"),
                 word("oriamount"),
                 word("stateDesc")
             ));
-            if states.len() >= 8 {
-                break;
-            }
         } else {
-            let word = |name: &str| push[name].as_str().unwrap_or("?").to_owned();
             page.remark(&format!("merchant ⇠ {} {}", word("dsc"), word("state")));
             states.push((word("dsc"), word("state")));
-            if states.len() == 8 && merchant_has_cdr(merchant, page) {
-                break;
-            }
         }
     }
     let expected = ["callout", "alerting", "answer"];
@@ -310,22 +310,6 @@ async fn second_call(page: &Page, running: &Running, merchant: &Merchant, b: &Ph
         }
     }
     Ok(())
-}
-
-/// The record may come before the last states or after them.
-fn merchant_has_cdr(merchant: &Merchant, page: &Page) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < deadline {
-        if let Some(received) = next(merchant) {
-            page.remark(&format!(
-                "merchant ⇠ {}",
-                received.body.chars().take(70).collect::<String>()
-            ));
-            return received.body.contains("\"cdr\"");
-        }
-        tokio::task::block_in_place(|| thread::sleep(Duration::from_millis(5)));
-    }
-    true
 }
 
 fn next(merchant: &Merchant) -> Option<Received> {
@@ -390,181 +374,6 @@ async fn notified(merchant: &mut Merchant) -> Told<Received> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Err("the merchant was not notified".into())
-}
-
-fn checked(page: &Page, notification: &Received, id: &str) -> Told<()> {
-    page.heading("The notification");
-    let target = &notification.target;
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    page.say(&format!("GET {path}?"));
-    for pair in query.split('&') {
-        page.say(&format!("    {pair}"));
-    }
-    let (expected, sign) =
-        (merchant::md5_hex(&notification.signed_text()), notification.parameter("sign"));
-    if expected != sign {
-        return Err(format!("the notification is signed {sign}, the formula gives {expected}"));
-    }
-    if notification.parameter("callbackid") != id
-        || notification.parameter("callback_result") != "success"
-        || notification.parameter("data") != "demo"
-    {
-        return Err(format!("the notification says {target}"));
-    }
-    page.check("signature equals md5 of the eight values and the key; answered `success`");
-    Ok(())
-}
-
-/// The record, the rating of each leg, the ledger, the recording.
-fn recorded(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> Told<()> {
-    let facts = &record.facts;
-    page.heading("The record");
-    let outcome = match facts.outcome {
-        Outcome::Completed => "completed".to_owned(),
-        Outcome::Failed(failure) => format!("failed: {failure:?}"),
-    };
-    let by = match facts.released_by {
-        Released::Caller => "A hung up",
-        Released::Callee => "B hung up",
-        Released::Platform => "the switch ended it",
-    };
-    page.fact("call", &format!("{}   {outcome}, {by}", facts.call));
-    if facts.outcome != Outcome::Completed || facts.released_by != Released::Callee {
-        return Err("the record does not say that B ended a completed call".into());
-    }
-    page.say(&format!(
-        "{:<4} {:<12} {:>7} {:>8} {:>7}  {:<10} {:>6}  {:>9}/{:<6} {:>4} {:>7}",
-        "leg",
-        "number",
-        "rang",
-        "talked",
-        "billed",
-        "prefix",
-        "price",
-        "rtp in",
-        "out",
-        "lost",
-        "jitter",
-    ));
-    for leg in &facts.legs {
-        let charge = record
-            .charges
-            .iter()
-            .find(|charge| charge.no == leg.no)
-            .ok_or_else(|| format!("leg {} has no charge", leg.no))?;
-        let rang = leg.answered.map_or(Duration::ZERO, |at| at.since(leg.invited));
-        page.say(&format!(
-            "{:<4} {:<12} {:>5.2} s {:>6.2} s {:>5} s  {:<10} {:>6}  {:>9}/{:<6} {:>4} {:>4} ms",
-            leg.no.to_string(),
-            leg.as_sent,
-            rang.as_secs_f64(),
-            leg.talk().as_secs_f64(),
-            charge.charged_seconds,
-            charge.prefix,
-            charge.price.to_string(),
-            leg.media.packets_received,
-            leg.media.packets_sent,
-            leg.media.packets_lost,
-            leg.media.jitter_max_us / 1000,
-        ));
-    }
-    if record.price(LegNo::A) != Micros(50_000) || record.price(LegNo::B) != Micros(150_000) {
-        return Err("a started minute of each leg must cost 0.05 and 0.15".into());
-    }
-    ledger(page, running, record)?;
-    tape(page, running, folder, record)
-}
-
-fn ledger(page: &Page, running: &Running, record: &CallRecord) -> Told<()> {
-    page.heading("The ledger");
-    let lines = tokio::task::block_in_place(|| {
-        tokio::runtime::Handle::current().block_on(running.store.ledger(None, 0, 1000))
-    })
-    .map_err(|error| error.to_string())?;
-    let mut sum = Micros::ZERO;
-    for line in lines.iter().filter(|line| line.call.is_none_or(|call| call == record.facts.call)) {
-        let leg = line.leg.map_or(String::new(), |leg| format!("leg {leg}"));
-        page.say(&format!(
-            "{:>10} {}  {:<22} {:<10} {leg}",
-            line.amount.to_string(),
-            line.currency,
-            line.account,
-            line.kind,
-        ));
-        sum += line.amount;
-    }
-    if sum != Micros::ZERO || lines.is_empty() {
-        return Err(format!("the ledger does not sum to zero but to {sum}"));
-    }
-    page.check(&format!("{} lines, sum {sum}", lines.len()));
-    Ok(())
-}
-
-fn tape(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> Told<()> {
-    page.heading("The recording");
-    let (Some(file), Some(url)) = (&record.facts.recording, &record.recording_url) else {
-        return Err("there is no recording".into());
-    };
-    let path = folder.join("recordings").join(&file.file);
-    let size =
-        std::fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();
-    let seconds = Duration::from_millis(file.duration_ms).as_secs_f64();
-    page.say(&path.display().to_string());
-    page.say(url);
-    let (_, target) = url
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split_once('/'))
-        .ok_or("the recording's URL is no URL")?;
-    let fetched = tokio::task::block_in_place(|| {
-        merchant::ask(running.addresses.http, "GET", &format!("/{target}"), "", "")
-    });
-    let (status, bytes) = fetched.map_err(|error| error.to_string())?;
-    if status != 200 || bytes.len() as u64 != size || size != file.bytes {
-        return Err(format!("the recording came as HTTP {status} with {} bytes", bytes.len()));
-    }
-    let bridged = record.facts.bridged.ok_or("the call was never joined")?;
-    let talk = record.facts.ended.since(bridged).as_secs_f64();
-    if (seconds - talk).abs() > 0.5 {
-        return Err(format!("the recording is {seconds:.2} s long, the talk was {talk:.2} s"));
-    }
-    page.check(&format!(
-        "{seconds:.2} s of mp3, A left, B right, {size} bytes; the talk was {talk:.2} s; downloaded whole"
-    ));
-    Ok(())
-}
-
-/// What each phone heard during its first call.
-fn heard(page: &Page, a: &Phone, b: &Phone) -> Told<()> {
-    page.heading("The sound");
-    for (name, phone, wanted) in [("A", a, B_HUMS), ("B", b, A_HUMS)] {
-        let report = phone.report();
-        let call = report.calls.first().ok_or_else(|| format!("{name} had no call"))?;
-        let rtp = &call.rtp;
-        let (hz, share) = rtp.tone.ok_or_else(|| format!("{name} heard no tone"))?;
-        if hz != wanted {
-            return Err(format!("{name} heard {hz} Hz, not {wanted} Hz"));
-        }
-        page.check(&format!(
-            "{name} heard {hz} Hz ({:.0} % of the power); {} packets, {} lost, longest gap {} ms",
-            share * 100.0,
-            rtp.received,
-            rtp.lost,
-            rtp.longest_gap.as_millis(),
-        ));
-    }
-    Ok(())
-}
-
-async fn closed_books(page: &Page, config: &Config) -> Told<()> {
-    let store = serve::open_store(config).await.map_err(|error| error.to_string())?;
-    let audit = store.check_books().await;
-    store.close().await;
-    let audit = audit.map_err(|error| error.to_string())?;
-    if !audit.in_order() || audit.open_calls > 0 || audit.open_holds > 0 {
-        return Err(format!("the books are not in order: {audit:?}"));
-    }
-    page.check("books in order: entries sum to zero, no call open, no hold left");
-    Ok(())
 }
 
 /// Prints the messages of both phones as they pass, in the order of their times.
