@@ -338,6 +338,14 @@ fn a_look_at_a_file_makes_no_database() {
 }
 
 #[test]
+fn a_second_process_over_the_same_folder_is_refused() {
+    let bench = Bench::start(&[]);
+    let output = bench.tandem(&["serve", "--sip-udp", "127.0.0.1:0", "--sip-tcp", "off"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("another tandem serves"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_callback_over_tcp_from_end_to_end() {
     let bench = Bench::over(Wire::Tcp, &[]);
     bench.b.behave(Behaviour { hang_up_after: Some(after(1200)), ..Behaviour::default() });

@@ -1,6 +1,9 @@
 //! The composition root: builds every room, joins them, and takes them apart again in order.
 
+mod parts;
+
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,26 +12,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use api::guard::{GuardConfig, GuardedClient};
+use api::guard::GuardedClient;
 use api::push::PushConfig;
 use api::server::ServerConfig;
-use api::{ApiConfig, ApiState, Counters};
-use billing::{SettleContext, Store, StoreConfig};
-use call::{Command, Engine, EngineConfig, RegisterLimits};
+use api::{ApiState, Counters};
+use billing::{Store, StoreConfig};
+use call::{Command, Engine};
 use facts::command::LiveCall;
 use facts::ports::Calls as _;
-use media::{Media, MediaConfig};
-use sip::endpoint::{EndpointConfig, Listener, Timers, Transport};
+use media::Media;
+use sip::endpoint::{Listener, Transport};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle as Task;
 
 use crate::calls::Door;
-use crate::config::{Config, reachable};
+use crate::config::Config;
+use crate::directory::Directory;
 use crate::driver::{Driver, Gauges};
-use crate::inbox::{Fact, Inbox, inbox};
+use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::Ledger;
+use crate::net::NetCounts;
 use crate::outbox::OutboxGauge;
 use crate::{clock, metrics, net, outbox, recovery, settings, token};
 
@@ -38,17 +43,14 @@ pub(crate) struct Running {
     pub(crate) addresses: Addresses,
     /// The books.
     pub(crate) store: Store,
-    door: Arc<Door>,
-    inbox: Inbox,
-    media: Arc<Media>,
-    ledger: Ledger,
-    gauges: Arc<Gauges>,
-    outbox: Arc<Notify>,
+    hall: Hall,
     drained: watch::Receiver<bool>,
     stop: Stops,
     engine: JoinHandle<()>,
     tasks: Vec<Task<()>>,
     deliveries: Vec<Task<()>>,
+    /// Keeps a second process from the same folder.
+    _lock: File,
 }
 
 /// What ends whom: sockets and HTTP serve until the last call is settled, deliveries a little longer.
@@ -106,12 +108,21 @@ fn make_folder(folder: &Path) -> Result<(), StartError> {
         .map_err(io_error(format_args!("cannot make the folder {}", folder.display())))
 }
 
-impl Running {
-    /// Starts everything. When it returns, calls are taken.
-    ///
-    /// # Errors
-    /// Whatever keeps it from serving; nothing is left running.
-    pub(crate) async fn start(config: &Config) -> Result<Running, StartError> {
+/// What must be ours before anything runs: folder, books, sockets, token.
+struct Ground {
+    lock: File,
+    store: Store,
+    bound: net::Bound,
+    http: TcpListener,
+    admin: TcpListener,
+    addresses: Addresses,
+    admin_token: String,
+}
+
+impl Ground {
+    async fn take(config: &Config) -> Result<Ground, StartError> {
+        make_folder(&config.data)?;
+        let lock = lock(&config.data)?;
         let store = open_store(config).await?;
         for name in store.migrate().await? {
             tracing::info!(name, "the database was brought up to date");
@@ -122,159 +133,233 @@ impl Running {
         let addresses =
             Addresses { sip: bound.listeners.clone(), http: local(&http)?, admin: local(&admin)? };
         let admin_token = token::read_or_make(&config.token_file()).map_err(StartError::Io)?;
+        Ok(Ground { lock, store, bound, http, admin, addresses, admin_token })
+    }
+}
+
+/// What the rooms share.
+struct Hall {
+    store: Store,
+    inbox: Inbox,
+    directory: Arc<Directory>,
+    media: Arc<Media>,
+    ledger: Ledger,
+    gauges: Arc<Gauges>,
+    net_counts: Arc<NetCounts>,
+    outbox_gauge: Arc<OutboxGauge>,
+    door: Arc<Door>,
+    guard: GuardedClient,
+    counters: Arc<Counters>,
+    /// Wakes the push worker.
+    wake: Arc<Notify>,
+    doors_stop: watch::Receiver<bool>,
+    deliveries_stop: watch::Receiver<bool>,
+}
+
+impl Hall {
+    /// Everything that needs no answer from the store yet.
+    fn build(
+        config: &Config,
+        ground: &Ground,
+        inbox: Inbox,
+        doors_stop: watch::Receiver<bool>,
+        deliveries_stop: watch::Receiver<bool>,
+    ) -> Result<Hall, StartError> {
         let recordings = config.recordings_folder();
         make_folder(&recordings)?;
         let leftovers = recovery::recordings(&recordings);
-
-        let runtime = Handle::current();
-        let (inbox, outlet) = inbox(config.queue);
-        let directory = Arc::default();
-        let (doors, doors_stop) = watch::channel(false);
-        let (deliveries_sender, deliveries_stop) = watch::channel(false);
-        let shared = net::Shared {
-            inbox: inbox.clone(),
-            directory: Arc::clone(&directory),
-            counts: Arc::default(),
-            knobs: config.tcp,
-            stop: doors_stop.clone(),
-        };
         let events = inbox.clone();
         let media =
-            Media::start(&media_config(config), move |event| events.fact(Fact::Media(event)))
+            Media::start(&parts::media(config), move |event| events.fact(Fact::Media(event)))
                 .map_err(io_error("the media plane"))?;
-        let media = Arc::new(media);
+        let directory: Arc<Directory> = Arc::default();
         let wake = Arc::new(Notify::new());
         let ledger = Ledger::new(
-            store.clone(),
+            ground.store.clone(),
             inbox.clone(),
             Arc::clone(&directory),
-            runtime.clone(),
-            SettleContext { recording_base_url: recording_base(config, addresses.http) },
+            Handle::current(),
+            parts::settling(config, ground.addresses.http),
             Arc::clone(&wake),
             leftovers,
         );
-        let snapshot = Arc::new(store.snapshot().await?);
-        let version = snapshot.version;
-        let engine = Engine::new(engine_config(config, &addresses.sip)?, snapshot, clock::now());
-        let gauges: Arc<Gauges> = Arc::default();
-        let (drained_sender, drained) = watch::channel(false);
-        let answers = Arc::default();
-        let net_counts = Arc::clone(&shared.counts);
-        let settings_wake = Arc::new(Notify::new());
         let door = Arc::new(Door {
             inbox: inbox.clone(),
-            answers: Arc::clone(&answers),
+            answers: Arc::default(),
             directory: Arc::clone(&directory),
             ready: AtomicBool::new(false),
-            settings: Arc::clone(&settings_wake),
+            settings: Arc::new(Notify::new()),
         });
+        Ok(Hall {
+            store: ground.store.clone(),
+            inbox,
+            directory,
+            media: Arc::new(media),
+            ledger,
+            gauges: Arc::default(),
+            net_counts: Arc::default(),
+            outbox_gauge: Arc::default(),
+            door,
+            guard: GuardedClient::new(parts::guard(config)).map_err(StartError::Io)?,
+            counters: Arc::default(),
+            wake,
+            doors_stop,
+            deliveries_stop,
+        })
+    }
 
+    /// Recovers what the last process left, then starts the engine and its sockets.
+    async fn start_engine(
+        &self,
+        config: &Config,
+        bound: net::Bound,
+        outlet: Outlet,
+    ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, u64), StartError> {
+        let snapshot = Arc::new(self.store.snapshot().await?);
+        let version = snapshot.version;
+        let engine = parts::engine(config, &bound.listeners)?;
+        let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
-        recovery::bindings(&store, &inbox, &directory).await?;
-        let open = recovery::calls(&store, &inbox, &directory).await?;
+        recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
+        let open = recovery::calls(&self.store, &self.inbox, &self.directory).await?;
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
         }
-        let net = bound.start(&shared, &runtime).map_err(io_error("a socket"))?;
+        let shared = net::Shared {
+            inbox: self.inbox.clone(),
+            directory: Arc::clone(&self.directory),
+            counts: Arc::clone(&self.net_counts),
+            knobs: config.tcp,
+            stop: self.doors_stop.clone(),
+        };
+        let net = bound.start(&shared, &Handle::current()).map_err(io_error("a socket"))?;
+        let (drained_sender, drained) = watch::channel(false);
         let driver = Driver {
             engine,
             outlet,
             net,
-            media: Arc::clone(&media),
-            ledger: ledger.clone(),
-            answers,
-            gauges: Arc::clone(&gauges),
+            media: Arc::clone(&self.media),
+            ledger: self.ledger.clone(),
+            answers: Arc::clone(&self.door.answers),
+            gauges: Arc::clone(&self.gauges),
             drained: drained_sender,
         };
-        let engine = driver.start().map_err(io_error("the engine's thread"))?;
+        let thread = driver.start().map_err(io_error("the engine's thread"))?;
+        Ok((thread, drained, version))
+    }
 
-        let outbox_gauge: Arc<OutboxGauge> = Arc::default();
-        let sources = metrics::Sources {
-            gauges: Arc::clone(&gauges),
-            inbox: inbox.clone(),
-            ledger: ledger.clone(),
-            directory,
-            net: net_counts,
-            media: Arc::clone(&media),
-            store: store.clone(),
-            outbox: Arc::clone(&outbox_gauge),
+    fn sources(&self) -> metrics::Sources {
+        metrics::Sources {
+            gauges: Arc::clone(&self.gauges),
+            inbox: self.inbox.clone(),
+            ledger: self.ledger.clone(),
+            directory: Arc::clone(&self.directory),
+            net: Arc::clone(&self.net_counts),
+            media: Arc::clone(&self.media),
+            store: self.store.clone(),
+            outbox: Arc::clone(&self.outbox_gauge),
             started: Instant::now(),
-        };
-        let guard = GuardedClient::new(guard_config(config)).map_err(StartError::Io)?;
-        let counters = Arc::new(Counters::default());
+        }
+    }
+
+    /// HTTP, and the watch over the settings.
+    fn open_doors(
+        &self,
+        config: &Config,
+        http: TcpListener,
+        admin: TcpListener,
+        admin_token: String,
+        version: u64,
+    ) -> Vec<Task<()>> {
+        let sources = self.sources();
         let state = ApiState::new(
-            store.clone(),
-            Arc::clone(&door) as _,
-            guard.clone(),
-            api_config(config, admin_token),
-            Arc::clone(&counters),
+            self.store.clone(),
+            Arc::clone(&self.door) as _,
+            self.guard.clone(),
+            parts::api(config, admin_token),
+            Arc::clone(&self.counters),
             Arc::new(move || sources.text()),
-            Arc::clone(&wake),
+            Arc::clone(&self.wake),
         );
-        let tasks = vec![
+        let serve = |listener, router| {
             tokio::spawn(api::server::serve(
-                http,
-                api::merchant_router(state.clone()),
+                listener,
+                router,
                 ServerConfig::default(),
-                Arc::clone(&counters),
-                doors_stop.clone(),
-            )),
-            tokio::spawn(api::server::serve(
-                admin,
-                api::operator_router(state),
-                ServerConfig::default(),
-                Arc::clone(&counters),
-                doors_stop.clone(),
-            )),
+                Arc::clone(&self.counters),
+                self.doors_stop.clone(),
+            ))
+        };
+        vec![
+            serve(http, api::merchant_router(state.clone())),
+            serve(admin, api::operator_router(state)),
             tokio::spawn(settings::watch(
-                store.clone(),
-                inbox.clone(),
+                self.store.clone(),
+                self.inbox.clone(),
                 version,
-                settings_wake,
-                doors_stop,
+                Arc::clone(&self.door.settings),
+                self.doors_stop.clone(),
             )),
-        ];
+        ]
+    }
+
+    fn start_deliveries(&self, config: &Config) -> Vec<Task<()>> {
         let push = PushConfig { delays: config.push_delays.clone(), ..PushConfig::default() };
-        let (lag, lag_store, lag_stop) = (outbox_gauge, store.clone(), deliveries_stop.clone());
-        let deliveries = vec![
+        let (lag, store) = (Arc::clone(&self.outbox_gauge), self.store.clone());
+        let stop = self.deliveries_stop.clone();
+        vec![
             tokio::spawn(api::push::run(
-                store.clone(),
-                guard,
+                self.store.clone(),
+                self.guard.clone(),
                 push,
-                counters,
-                Arc::clone(&wake),
-                deliveries_stop,
+                Arc::clone(&self.counters),
+                Arc::clone(&self.wake),
+                self.deliveries_stop.clone(),
             )),
-            tokio::spawn(async move { lag.watch(lag_store, lag_stop).await }),
-        ];
-        door.ready.store(true, Ordering::Relaxed);
+            tokio::spawn(async move { lag.watch(store, stop).await }),
+        ]
+    }
+}
+
+impl Running {
+    /// Starts everything. When it returns, calls are taken.
+    ///
+    /// # Errors
+    /// Whatever keeps it from serving.
+    pub(crate) async fn start(config: &Config) -> Result<Running, StartError> {
+        let ground = Ground::take(config).await?;
+        let (inbox, outlet) = inbox(config.queue);
+        let (doors, doors_stop) = watch::channel(false);
+        let (deliveries_sender, deliveries_stop) = watch::channel(false);
+        let hall = Hall::build(config, &ground, inbox, doors_stop, deliveries_stop)?;
+        let Ground { lock, bound, http, admin, addresses, admin_token, .. } = ground;
+        let (engine, drained, version) = hall.start_engine(config, bound, outlet).await?;
+        let tasks = hall.open_doors(config, http, admin, admin_token, version);
+        let deliveries = hall.start_deliveries(config);
+        hall.door.ready.store(true, Ordering::Relaxed);
         Ok(Running {
             addresses,
-            store,
-            door,
-            inbox,
-            media,
-            ledger,
-            gauges,
-            outbox: wake,
+            store: hall.store.clone(),
+            hall,
             drained,
             stop: Stops { doors, deliveries: deliveries_sender },
             engine,
             tasks,
             deliveries,
+            _lock: lock,
         })
     }
 
     /// The live calls, oldest first.
     pub(crate) async fn live(&self) -> Vec<LiveCall> {
-        self.door.live().await
+        self.hall.door.live().await
     }
 
     /// Ends in order: no new calls; those there are may go on for `grace`; then everything is ended,
     /// settled, delivered once, and closed.
     pub(crate) async fn drain(mut self, grace: Duration) {
-        self.door.ready.store(false, Ordering::Relaxed);
-        self.inbox.fact(Fact::Command(Command::Drain { grace }));
+        self.hall.door.ready.store(false, Ordering::Relaxed);
+        self.hall.inbox.fact(Fact::Command(Command::Drain { grace }));
         let limit = grace + AFTER_GRACE;
         if tokio::time::timeout(limit, self.drained.wait_for(|drained| *drained)).await.is_err() {
             tracing::error!("calls are left that did not end; the next start settles them");
@@ -282,7 +367,7 @@ impl Running {
         // A BYE that got lost is sent again while its dialog lives; then nobody is left waiting for us.
         let dialogs = async {
             tokio::time::sleep(SAMPLE).await;
-            while self.gauges.counts().unended > 0 {
+            while self.hall.gauges.counts().unended > 0 {
                 tokio::time::sleep(SAMPLE / 10).await;
             }
         };
@@ -290,21 +375,21 @@ impl Running {
             tracing::warn!("some far ends did not answer their BYE");
         }
         let written = async {
-            while self.ledger.busy() > 0 {
+            while self.hall.ledger.busy() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         if tokio::time::timeout(FLUSH, written).await.is_err() {
             tracing::error!("the store does not take the last writes");
         }
-        outbox::flush(&self.store, &self.outbox, FLUSH).await;
+        outbox::flush(&self.store, &self.hall.wake, FLUSH).await;
         self.stop.doors.send_replace(true);
         self.stop.deliveries.send_replace(true);
-        self.inbox.fact(Fact::Stop);
+        self.hall.inbox.fact(Fact::Stop);
         for task in self.tasks.into_iter().chain(self.deliveries) {
             let _ = task.await;
         }
-        let (engine, media) = (self.engine, self.media);
+        let (engine, media) = (self.engine, Arc::clone(&self.hall.media));
         let joined = tokio::task::spawn_blocking(move || {
             media.stop();
             engine.join()
@@ -333,80 +418,18 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(io_error("a listener"))
 }
 
-fn recording_base(config: &Config, http: SocketAddr) -> String {
-    let base = config.public_url.clone().unwrap_or_else(|| {
-        format!("http://{}", SocketAddr::new(reachable(http.ip()), http.port()))
-    });
-    format!("{base}/recordings")
-}
-
-fn media_config(config: &Config) -> MediaConfig {
-    MediaConfig {
-        bind: config.rtp_bind,
-        advertised: config.rtp_advertised.unwrap_or_else(|| reachable(config.rtp_bind)),
-        ports: config.rtp_ports.clone(),
-        quarantine: config.rtp_quarantine,
-        workers: config.media_workers,
-        recordings: config.recordings_folder(),
-        prompts: config.prompts.clone(),
-    }
-}
-
-fn engine_config(config: &Config, listeners: &[Listener]) -> Result<EngineConfig, StartError> {
-    let timers = config.timers;
-    let random = || -> Result<[u8; 32], StartError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| StartError::Io(format!("no randomness: {error}")))?;
-        Ok(bytes)
-    };
-    let sip = EndpointConfig {
-        listeners: listeners.to_vec(),
-        timers: Timers {
-            timer_c: timers.timer_c,
-            ..Timers::scaled(timers.t1, timers.t2, timers.t4)
-        },
-        engine: u8::try_from(config.node & 0xff).unwrap_or_default(),
-        seed: random()?,
-        user_agent: config.user_agent.clone(),
-        ..EndpointConfig::default()
-    };
-    let call = config.call;
-    Ok(EngineConfig {
-        sip,
-        node: config.node,
-        secret: random()?,
-        calls_max: call.calls_max,
-        calls_per_second: call.calls_per_second,
-        silence: call.silence,
-        warning: call.warning,
-        alive: call.checkpoint,
-        register: RegisterLimits {
-            expires_min: call.expires_min,
-            expires_default: call.expires_default,
-            expires_max: call.expires_max,
-        },
-        nonce_life: call.nonce_life,
-        ..EngineConfig::default()
-    })
-}
-
-fn guard_config(config: &Config) -> GuardConfig {
-    GuardConfig {
-        allow_networks: config.callback_allow.clone(),
-        allow_ports: config.callback_ports.clone(),
-        ..GuardConfig::default()
-    }
-}
-
-fn api_config(config: &Config, admin_token: String) -> ApiConfig {
-    ApiConfig {
-        admin_token: Some(admin_token),
-        recordings: config.recordings_folder(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        ring: config.call.ring,
-        ..ApiConfig::default()
-    }
+/// Two processes over one folder would end each other's calls.
+fn lock(folder: &Path) -> Result<File, StartError> {
+    let path = folder.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io_error(path.display()))?;
+    file.try_lock()
+        .map_err(|_| StartError::Io(format!("another tandem serves from {}", folder.display())))?;
+    Ok(file)
 }
 
 /// `tandem serve`: runs until a signal ends it. The value is the exit status.
