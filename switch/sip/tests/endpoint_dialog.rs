@@ -5,7 +5,7 @@ mod world;
 
 use bytes::Bytes;
 use sip::endpoint::{Endpoint, Event, SessionId};
-use sip::wire::{Message, NameAddr};
+use sip::wire::{Message, NameAddr, Reason};
 use world::*;
 
 fn sdp(text: &'static str) -> Bytes {
@@ -390,7 +390,6 @@ fn a_session_is_taken_up_after_a_restart_and_ended_with_a_higher_number() {
     let mut wish = invite(udp());
     wish.route = vec![NameAddr::parse(b"<sip:10.0.0.2;lr>").unwrap()];
     let session = peer.call_with(wish);
-    assert_eq!(peer.endpoint.snapshot(session), None, "not up yet");
     let request = peer.last("INVITE");
     let extra = "Record-Route: <sip:10.0.0.2;lr>\r\nContact: <sip:bob@10.0.0.9>\r\n";
     peer.receive(answer(&request, 200, "b", extra, ANSWER));
@@ -415,6 +414,75 @@ fn a_session_is_taken_up_after_a_restart_and_ended_with_a_higher_number() {
     assert_eq!(names(&restarted.events), ["bye done"]);
     restarted.assert_empty_after(10_000);
     assert_eq!(restarted.endpoint.resume(restarted.now, b"nonsense"), None);
+}
+
+/// An INVITE of a process that died: its snapshot, in the hands of the next one.
+fn rang_before_the_crash(code: Option<u16>) -> (Alone, SessionId, Message) {
+    let mut peer = Alone::new();
+    let mut wish = invite(udp());
+    wish.route = vec![NameAddr::parse(b"<sip:10.0.0.2;lr>").unwrap()];
+    let session = peer.call_with(wish);
+    let request = peer.last("INVITE");
+    if let Some(code) = code {
+        peer.receive(answer(&request, code, "b", "", ""));
+    }
+    let snapshot = peer.endpoint.snapshot(session).unwrap();
+    let mut config = config(A, 1);
+    config.seed = [99; 32];
+    let mut restarted = Alone::with(config);
+    let again = restarted.endpoint.resume(restarted.now, &snapshot).unwrap();
+    assert_eq!(restarted.endpoint.resume(restarted.now, &snapshot), None, "once");
+    assert_eq!(restarted.endpoint.call_id(again), request.call_id());
+    (restarted, again, request)
+}
+
+#[test]
+fn a6_rfc3261_9_1_an_invite_of_the_last_process_is_cancelled_by_the_next() {
+    for code in [None, Some(180)] {
+        let (mut restarted, session, invite) = rang_before_the_crash(code);
+        restarted.endpoint.bye(restarted.now, session, Some(Reason::q850(41, "crash")));
+        restarted.drain();
+        assert_eq!(restarted.labels(), ["CANCEL"], "and the INVITE is not sent again");
+        let cancel = restarted.last("CANCEL");
+        assert_eq!(cancel.request_uri(), invite.request_uri());
+        assert_eq!(cancel.via().unwrap().branch(), invite.via().unwrap().branch());
+        assert_eq!(cancel.from().unwrap(), invite.from().unwrap());
+        assert_eq!(cancel.to().unwrap(), invite.to().unwrap());
+        assert_eq!(cancel.call_id(), invite.call_id());
+        assert_eq!(cancel.cseq().unwrap().number, invite.cseq().unwrap().number);
+        assert_eq!(cancel.routes().unwrap(), invite.routes().unwrap());
+        restarted.receive(answer(&cancel, 200, "b", "", ""));
+        restarted.receive(answer(&invite, 487, "b", "", ""));
+        assert_eq!(restarted.labels(), ["CANCEL", "ACK"]);
+        assert_eq!(names(&restarted.events), ["failed 487"]);
+        restarted.assert_empty_after(40_000);
+    }
+}
+
+#[test]
+fn case_18_a_200_that_crosses_the_cancel_of_the_next_process_is_acked_and_ended() {
+    let (mut restarted, session, invite) = rang_before_the_crash(Some(180));
+    restarted.endpoint.cancel(restarted.now, session, None);
+    restarted.drain();
+    restarted.receive(ok(&invite, "b"));
+    assert_eq!(restarted.labels(), ["CANCEL", "ACK", "BYE"]);
+    let bye = restarted.last("BYE");
+    assert_eq!(bye.to().unwrap().tag(), Some("b"));
+    restarted.receive(answer(&bye, 200, "", "", ""));
+    restarted.receive(ok(&invite, "b"));
+    assert_eq!(restarted.labels().last().unwrap(), "ACK", "each copy is acknowledged again");
+    restarted.assert_empty_after(80_000);
+}
+
+#[test]
+fn an_invite_of_the_last_process_that_nobody_knows_is_given_up() {
+    let (mut restarted, session, _) = rang_before_the_crash(None);
+    restarted.endpoint.cancel(restarted.now, session, None);
+    restarted.drain();
+    restarted.wait(33_000);
+    assert_eq!(restarted.times("CANCEL").len(), 11, "as any request (RFC 3261 17.1.2)");
+    assert_eq!(names(&restarted.events), ["failed 487 local"]);
+    restarted.assert_empty_after(80_000);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 mod snapshot;
 
+pub(crate) use snapshot::EarlySnapshot;
+
 use crate::endpoint::Flow;
 use crate::wire::{Draft, HeaderError, HeaderName, Message, Method, NameAddr, Uri};
 

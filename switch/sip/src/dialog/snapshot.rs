@@ -1,14 +1,19 @@
-//! A dialog as bytes: what a restarted process needs to end it. A version byte, then fields with
-//! their lengths in a fixed order. It holds no secrets.
+//! A dialog, or an INVITE that still rings, as bytes: what a restarted process needs to end it. A
+//! version byte, then fields with their lengths in a fixed order. It holds nothing that was not on
+//! the wire.
 
 use std::net::SocketAddr;
+
+use bytes::Bytes;
 
 use super::Dialog;
 use crate::endpoint::{Flow, Transport};
 use crate::wire::NameAddr;
 
-/// Format of the bytes.
+/// Format of the bytes of a dialog.
 const VERSION: u8 = 1;
+/// Format of the bytes of an INVITE without a final answer.
+const VERSION_EARLY: u8 = 2;
 /// How far the numbering jumps when a session is taken up: more requests than this were never lost
 /// between two snapshots.
 const CSEQ_JUMP: u32 = 1000;
@@ -92,6 +97,48 @@ impl Dialog {
             },
             keep_flow,
         })
+    }
+}
+
+/// An INVITE of ours that had no final answer yet. RFC 3261 §9.1: its CANCEL bears the same
+/// Request-URI, top Via, Call-ID, CSeq number, From, To and Route, and takes the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EarlySnapshot {
+    /// The INVITE without its body.
+    pub(crate) request: Bytes,
+    pub(crate) flow: Flow,
+    pub(crate) keep_flow: bool,
+}
+
+impl EarlySnapshot {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = vec![VERSION_EARLY];
+        for field in [
+            &self.request[..],
+            self.flow.transport.as_str().as_bytes(),
+            self.flow.local.to_string().as_bytes(),
+            self.flow.remote.to_string().as_bytes(),
+            if self.keep_flow { b"1" } else { b"0" },
+        ] {
+            put(&mut out, field);
+        }
+        out
+    }
+
+    /// Reads it back; its connection is gone.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<EarlySnapshot> {
+        let (version, mut rest) = bytes.split_first()?;
+        if *version != VERSION_EARLY {
+            return None;
+        }
+        let rest = &mut rest;
+        let request = Bytes::copy_from_slice(take(rest)?);
+        let transport = Transport::of(&text(rest)?)?;
+        let local = text(rest)?.parse().ok()?;
+        let remote = text(rest)?.parse().ok()?;
+        let keep_flow = take(rest)? == b"1";
+        let flow = Flow { transport, local, remote, connection: None };
+        rest.is_empty().then_some(EarlySnapshot { request, flow, keep_flow })
     }
 }
 

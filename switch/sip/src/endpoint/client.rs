@@ -145,7 +145,7 @@ impl Endpoint {
         self.transmit(flow, request);
     }
 
-    fn insert_client(&mut self, key: ClientKey, client: Client) {
+    pub(super) fn insert_client(&mut self, key: ClientKey, client: Client) {
         self.by_flow.entry(client.flow).or_default().insert(key);
         self.clients.insert(key, client);
         self.schedule_client(key);

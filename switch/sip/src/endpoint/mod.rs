@@ -262,14 +262,16 @@ impl Endpoint {
         self.drops
     }
 
-    /// What a restarted process needs to end this session by BYE: tags, route set, target, flow,
-    /// CSeq. `None` before the session is up.
+    /// What a restarted process needs to end this session: by BYE (tags, route set, target, flow,
+    /// CSeq), or by CANCEL while our INVITE waits for its final answer (the INVITE's head and flow).
+    /// `None` for an incoming session that is not up.
     pub fn snapshot(&self, session: SessionId) -> Option<Vec<u8>> {
         self.write_snapshot(session)
     }
 
-    /// Takes up a session from its snapshot, with CSeq 1000 further on. `None` if the bytes are not
-    /// a snapshot.
+    /// Takes up a session from its snapshot: one that was up with CSeq 1000 further on, one that
+    /// still rang as an INVITE that is under way, to be cancelled. `None` if the bytes are not a
+    /// snapshot.
     pub fn resume(&mut self, _now: Instant, snapshot: &[u8]) -> Option<SessionId> {
         self.read_snapshot(snapshot)
     }

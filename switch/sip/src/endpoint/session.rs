@@ -2,10 +2,15 @@
 
 use std::time::Instant;
 
+use super::auth::copy_of;
 use super::ids::Ids;
-use super::table::{Owner, Phase, Session, Up};
+use super::table::{
+    Calling, Cancelling, Client, ClientKey, ClientMachine, Owner, Phase, Session, Up, User,
+};
 use super::{Endpoint, SessionId};
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, EarlySnapshot};
+use crate::transaction::ClientInvite;
+use crate::wire::{Message, Method};
 
 impl Endpoint {
     /// An id that no session has. It is the random part of our tag, so that a message with the tag
@@ -67,11 +72,23 @@ impl Endpoint {
         match &self.sessions.get(&id)?.phase {
             Phase::Up(up) => Some(up.dialog.to_snapshot()),
             Phase::Ending(dialog) => Some(dialog.to_snapshot()),
-            Phase::Calling(_) | Phase::Ringing(_) | Phase::Over(_) => None,
+            Phase::Calling(calling) => self.early_snapshot(id, calling.keep_flow),
+            Phase::Ringing(_) | Phase::Over(_) => None,
         }
     }
 
+    fn early_snapshot(&self, id: SessionId, keep_flow: bool) -> Option<Vec<u8>> {
+        let client = self.clients.get(&self.sessions.get(&id)?.invite?)?;
+        let mut draft = copy_of(&Message::parse(client.request.clone()).ok()?);
+        draft.no_body();
+        let request = draft.to_bytes();
+        Some(EarlySnapshot { request, flow: client.flow, keep_flow }.to_bytes())
+    }
+
     pub(super) fn read_snapshot(&mut self, bytes: &[u8]) -> Option<SessionId> {
+        if let Some(early) = EarlySnapshot::from_bytes(bytes) {
+            return self.resume_early(early);
+        }
         let dialog = Dialog::from_snapshot(bytes)?;
         let id = SessionId(Ids::token_of_tag(&dialog.local_tag)?);
         if self.sessions.contains_key(&id) {
@@ -81,6 +98,49 @@ impl Endpoint {
         let call_id = dialog.call_id.clone();
         let up = Up::new(dialog, false);
         self.sessions.insert(id, Session::new(call_id, Phase::Up(Box::new(up)), None));
+        Some(id)
+    }
+
+    /// Takes an INVITE up that went out in another life. It counts as heard by the far end: its
+    /// CANCEL has no 1xx to wait for (§9.1 fears only that it might overtake the INVITE).
+    fn resume_early(&mut self, early: EarlySnapshot) -> Option<SessionId> {
+        let request = Message::parse(early.request.clone()).ok()?;
+        let from = request.from().ok()?;
+        let id = SessionId(Ids::token_of_tag(from.tag()?)?);
+        let token = self.ids.token_of_branch(request.via().ok()?.branch()?)?;
+        let key = ClientKey { token, cancel: false };
+        if self.sessions.contains_key(&id) || self.clients.contains_key(&key) {
+            return None;
+        }
+        let reliable = early.flow.transport.is_reliable();
+        let machine = ClientInvite::resumed(&self.config.timers, reliable);
+        let calling = Calling {
+            early: Vec::new(),
+            cancel: Cancelling::No,
+            ring_until: None,
+            gave_up: false,
+            keep_flow: early.keep_flow,
+            offered: true,
+        };
+        let call_id = request.call_id()?.to_owned();
+        let mut session = Session::new(call_id, Phase::Calling(calling), None);
+        session.invite = Some(key);
+        self.sessions.insert(id, session);
+        self.insert_client(
+            key,
+            Client {
+                machine: ClientMachine::Invite(machine),
+                method: Method::Invite,
+                request: early.request,
+                flow: early.flow,
+                fallback: None,
+                ack: None,
+                user: User::Invite(id),
+                auth: None,
+                abandon_at: None,
+                due: None,
+            },
+        );
         Some(id)
     }
 }

@@ -67,6 +67,17 @@ impl ClientInvite {
         }
     }
 
+    /// An INVITE of a process that died, which had gone out: in Proceeding, where nothing is resent
+    /// and only the far end's final answer, or its owner, ends it.
+    pub(crate) fn resumed(values: &Timers, reliable: bool) -> ClientInvite {
+        ClientInvite {
+            state: State::Proceeding,
+            timers: Table::default(),
+            completed_for: if reliable { Duration::ZERO } else { values.timer_d },
+            accepted_for: values.timer_m,
+        }
+    }
+
     /// A response whose branch and method match (§17.1.3).
     pub(crate) fn handle_response(&mut self, now: Instant, class: Class) -> Step {
         match (self.state, class) {

@@ -141,6 +141,12 @@ impl Draft {
         self
     }
 
+    /// Takes the body away, and the lines that tell of it.
+    pub fn no_body(&mut self) -> &mut Draft {
+        self.body = Bytes::new();
+        self.remove(HeaderName::ContentType.as_str())
+    }
+
     /// [`Draft::body`], for building in one expression.
     #[must_use]
     pub fn with_body(mut self, content_type: &str, body: impl Into<Bytes>) -> Draft {
