@@ -4,7 +4,7 @@ use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{Number, NumberPlan, TrunkId};
 
 /// Next hops tried for one leg at most.
-pub(crate) const HOPS_MAX: usize = 4;
+const HOPS_MAX: usize = 4;
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,7 +2,9 @@
 //! contacts and the queue of effects. One value, lent to one call at a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use facts::media::MediaCommand;
 use facts::settings::Snapshot;
@@ -16,6 +18,12 @@ use crate::config::EngineConfig;
 use crate::event::Effect;
 use crate::registrar::{Change, Registrar};
 use crate::timers::Timers;
+
+/// No next hop is left alone for longer, whatever it asks for: a mistyped number must not take a
+/// carrier away for a day.
+const REST_MAX: Duration = Duration::from_secs(300);
+/// Next hops that are left alone at one time at most.
+const RESTING_MAX: usize = 1_024;
 
 pub(crate) struct World {
     pub(crate) now: Now,
@@ -31,6 +39,8 @@ pub(crate) struct World {
     pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
     /// INVITEs of the last second by trunk.
     pub(crate) trunk_rates: Rates<TrunkId>,
+    /// Until when a next hop wants to be left alone.
+    resting: BTreeMap<SocketAddr, Instant>,
     rng: ChaCha20Rng,
 }
 
@@ -50,8 +60,23 @@ impl World {
             registrar: Registrar::default(),
             trunk_legs: Occupancy::default(),
             trunk_rates: Rates::default(),
+            resting: BTreeMap::new(),
             rng,
         }
+    }
+
+    /// A next hop answered 503 with Retry-After (RFC 3261 §21.5.4).
+    pub(crate) fn rest(&mut self, target: SocketAddr, seconds: u32) {
+        let now = self.now.mono;
+        self.resting.retain(|_, until| *until > now);
+        if self.resting.len() < RESTING_MAX {
+            let until = now + REST_MAX.min(Duration::from_secs(seconds.into()));
+            self.resting.insert(target, until);
+        }
+    }
+
+    pub(crate) fn is_resting(&self, target: SocketAddr) -> bool {
+        self.resting.get(&target).is_some_and(|until| *until > self.now.mono)
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {

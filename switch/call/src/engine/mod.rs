@@ -285,19 +285,23 @@ impl Engine {
             Event::Progress { session, code, sdp, to_tag, .. } => {
                 self.on_session(session, false, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.progress(w, trace, (code, to_tag), sdp)
+                        leg.progress(w, trace, session, (code, to_tag, sdp))
                     });
                 });
             }
             Event::Answered { session, sdp, to_tag } => {
                 self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| leg.answered(w, trace, sdp, &to_tag));
+                    call.on_leg(w, no, |leg, w, trace, _| {
+                        leg.answered(w, trace, session, (sdp, &to_tag))
+                    });
                 });
             }
-            Event::Failed { session, code, q850, local, .. } => {
-                let answer = Final { code, q850, local };
+            Event::Failed { session, code, q850, local, retry_after, .. } => {
+                let answer = Final { code, q850, local, retry_after };
                 self.on_session(session, true, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, like| leg.failed(w, trace, answer, like));
+                    call.on_leg(w, no, |leg, w, trace, like| {
+                        leg.failed(w, trace, (session, answer), like)
+                    });
                 });
             }
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
@@ -312,7 +316,7 @@ impl Engine {
                 }
                 self.on_session(session, false, |call, w, no| {
                     call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, sdp);
+                        leg.reinvited(w, session, sdp);
                         None
                     });
                 });
@@ -320,7 +324,7 @@ impl Engine {
             Event::Ended { session, cause, reason } => {
                 self.on_session(session, true, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.ended(w, trace, cause, reason.as_ref())
+                        leg.ended(w, trace, session, (cause, reason.as_ref()))
                     });
                 });
             }

@@ -7,6 +7,7 @@ use sip::wire::Reason;
 
 use crate::call::{Call, Plan};
 use crate::flow::{Callback, Flow, side};
+use crate::leg::unpack;
 use crate::route::Target;
 use crate::trace::Trace;
 
@@ -68,16 +69,17 @@ impl Engine {
         self.calls.insert(call.id, call);
     }
 
-    /// The far end may still be talking: BYE, in the dialog as it was written down. A leg that we had let
-    /// go is told again, because our BYE may have died with us; one whose person hung up is not.
+    /// The far end may still be talking or ringing: BYE or CANCEL, in the sessions as they were
+    /// written down. A session that we had let go is told again, because our word may have died with
+    /// us; one whose person hung up is not in the papers any more.
     fn hang_up(&mut self, leg: &JournalLeg) {
-        let gone = leg.facts.ended.is_some() && leg.facts.released_by == Some(side(leg.leg.no));
-        let Some(dialog) = leg.dialog.as_ref().filter(|_| !gone) else { return };
         let now = self.world.now.mono;
-        if let Some(session) = self.world.endpoint.resume(now, dialog) {
-            let row = Kind::Crash.row();
-            let reason = Reason::q850(u16::from(row.q850), row.label);
-            self.world.endpoint.bye(now, session, Some(reason));
+        for snapshot in leg.dialog.as_deref().map(unpack).unwrap_or_default() {
+            if let Some(session) = self.world.endpoint.resume(now, snapshot) {
+                let row = Kind::Crash.row();
+                let reason = Reason::q850(u16::from(row.q850), row.label);
+                self.world.endpoint.bye(now, session, Some(reason));
+            }
         }
     }
 }

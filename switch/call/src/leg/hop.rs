@@ -10,7 +10,7 @@ use sip::endpoint::{Credentials, Flow, Transport};
 use sip::wire::{Host, NameAddr, Uri};
 
 use crate::registrar::Entry;
-use crate::route::{self, HOPS_MAX, Target};
+use crate::route::{self, Target};
 use crate::world::World;
 
 /// One way to try.
@@ -33,10 +33,13 @@ pub(crate) struct Hop {
     pub(crate) codecs: Vec<Codec>,
 }
 
+/// Contacts rung at once at most; extensions may be allowed fewer.
+const CONTACTS_MAX: usize = 16;
 /// Codecs of a registered phone, best first.
 const PHONE_CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 
-/// Every way to a target, best first; or why there is none.
+/// Every way to a target, best first; or why there is none. Carriers are tried one after the other,
+/// the contacts of an extension all at once.
 pub(crate) fn hops(
     w: &World,
     target: &Target,
@@ -45,7 +48,9 @@ pub(crate) fn hops(
     let hops: VecDeque<Hop> = match target {
         Target::Contacts(user) => {
             let contacts = w.registrar.contacts(user);
-            contacts.iter().take(HOPS_MAX).filter_map(|entry| to_contact(w, entry, shown)).collect()
+            let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
+            let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
+            contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, shown)).collect()
         }
         Target::Public(number) => route::trunks(&w.snapshot, number)
             .into_iter()
@@ -59,7 +64,8 @@ pub(crate) fn hops(
     }
 }
 
-/// Takes the first hop whose trunk has room now, and counts the leg on it.
+/// Takes the first hop whose trunk has room now and did not ask to be left alone, and counts the leg
+/// on it.
 pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Option<Hop> {
     while let Some(hop) = hops.pop_front() {
         let Some(id) = hop.trunk else {
@@ -69,6 +75,9 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
         let Some((max_calls, rate)) = limits else {
             continue;
         };
+        if w.is_resting(hop.flow.remote) {
+            continue;
+        }
         if w.trunk_legs.room(id, max_calls) && w.trunk_rates.room(id, rate, w.now.mono) {
             w.trunk_rates.count(id, rate, w.now.mono);
             w.trunk_legs.enter(id, leg);

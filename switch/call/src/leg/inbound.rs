@@ -57,7 +57,7 @@ impl Leg {
     /// The ledger granted the call: from now on the leg is on record, whatever became of it meanwhile.
     pub(crate) fn admitted(&mut self, w: &mut World, trace: &mut Trace) {
         self.attempted = true;
-        self.journal(w, None);
+        self.journal(w);
         trace.notify(w, &self.facts, LegState::Callout);
         if self.is_down() {
             trace.notify(w, &self.facts, LegState::Disconnect);
@@ -71,7 +71,7 @@ impl Leg {
             return false;
         }
         self.port = Port::Open(local);
-        self.stage == Stage::Opening
+        matches!(self.stage, Stage::Opening)
     }
 
     /// True for a leg that called us.
@@ -81,7 +81,7 @@ impl Leg {
 
     /// True while their INVITE waits for our answer and we can give one.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.stage == Stage::Waiting
+        matches!(self.stage, Stage::Waiting)
     }
 
     /// Reads their offer, now that there is a port to answer with.
@@ -142,7 +142,7 @@ impl Leg {
         trace: &mut Trace,
         sdp: Option<Bytes>,
     ) -> Option<LegEvent> {
-        if self.stage != Stage::Up {
+        if !self.is_up() {
             return None;
         }
         if let Some(sdp) = sdp {
@@ -158,7 +158,7 @@ impl Leg {
             }
         }
         if self.is_inbound() {
-            self.journal_up(w);
+            self.journal(w);
         }
         None
     }

@@ -8,9 +8,11 @@
 //! ```
 
 mod audio;
+mod forks;
 mod hop;
 mod inbound;
 mod outbound;
+mod papers;
 mod talk;
 
 use std::collections::VecDeque;
@@ -35,21 +37,23 @@ use crate::trace::Trace;
 use crate::world::World;
 
 use audio::Audio;
+use forks::Forks;
 use hop::Hop;
 pub(crate) use hop::hops;
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
+pub(crate) use papers::unpack;
 
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
 
 /// Where a leg stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// Waits for its media port.
     Opening,
-    /// Our INVITE is out.
-    Inviting(Inviting),
+    /// Our INVITEs are out.
+    Inviting(Forks),
     /// Their INVITE is not answered yet.
     Waiting,
     /// Answered.
@@ -57,18 +61,6 @@ enum Stage {
     /// Over.
     Down,
 }
-
-/// What was heard of the far end before its answer.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Inviting {
-    /// An 18x came: the number exists and rings; no other hop is tried.
-    rang: bool,
-    /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
-    early: Vec<(String, Bytes)>,
-}
-
-/// Early dialogs whose descriptions are remembered at most.
-const BRANCHES_MAX: usize = 8;
 
 /// The media port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,8 +91,13 @@ pub(crate) struct Leg {
     pub(crate) attempted: bool,
     stage: Stage,
     port: Port,
+    /// The session that called us, or that answered.
     session: Option<SessionId>,
+    /// Sessions that were given up; they are told again after a crash.
+    given_up: Vec<SessionId>,
+    /// Ways that were not tried yet.
     hops: VecDeque<Hop>,
+    /// The way that is tried, or that answered; `None` for a leg that called us.
     hop: Option<Hop>,
     /// The carrier that it occupies.
     trunk: Option<TrunkId>,
@@ -113,8 +110,6 @@ pub(crate) struct Leg {
     warned: bool,
     answered_at: Option<Instant>,
     prompting: bool,
-    /// The dialog that our BYE is under way in.
-    parting: Option<Vec<u8>>,
 }
 
 impl Leg {
@@ -128,6 +123,7 @@ impl Leg {
             stage: Stage::Opening,
             port: Port::Opening,
             session: None,
+            given_up: Vec::new(),
             hops: VecDeque::new(),
             hop: None,
             trunk: None,
@@ -139,17 +135,16 @@ impl Leg {
             warned: false,
             answered_at: None,
             prompting: false,
-            parting: None,
         }
     }
 
     /// True once the leg is over for signalling and for the bill.
     pub(crate) fn is_down(&self) -> bool {
-        self.stage == Stage::Down
+        matches!(self.stage, Stage::Down)
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.stage == Stage::Up
+        matches!(self.stage, Stage::Up)
     }
 
     /// True once its media port is given back.
@@ -215,10 +210,12 @@ impl Leg {
         let reason = release.failure.map_or("normal clearing", |failure| failure.kind.row().label);
         let reason = Reason::q850(u16::from(cause), reason);
         let now = w.now.mono;
-        match (&self.stage, self.session) {
+        match (&mut self.stage, self.session) {
             (Stage::Down, _) => return,
-            (Stage::Inviting(_), Some(session)) => w.endpoint.cancel(now, session, Some(reason)),
-            (Stage::Up, Some(session)) => self.bye(w, session, reason),
+            (Stage::Inviting(forks), _) => {
+                self.given_up.extend(forks.cancel(w, Some(&reason)));
+            }
+            (Stage::Up, Some(session)) => w.endpoint.bye(now, session, Some(reason)),
             (Stage::Opening | Stage::Waiting, Some(session)) => {
                 let kind = release.failure.map_or(Kind::Internal, |failure| failure.kind);
                 self.refuse(w, session, kind, &reason);
@@ -259,17 +256,9 @@ impl Leg {
             facts.q850 = Some(failure.map_or(CLEARING, |failure| failure.kind.row().q850));
         }
         if self.attempted {
-            let dialog = self.parting.take();
-            self.journal(w, dialog);
+            self.journal(w);
             trace.notify(w, &self.facts, LegState::Disconnect);
         }
-    }
-
-    /// BYE. The dialog stays in the journal: should the process die before the BYE is answered, the
-    /// next one says it again.
-    fn bye(&mut self, w: &mut World, session: SessionId, reason: Reason) {
-        self.parting = w.endpoint.snapshot(session);
-        w.endpoint.bye(w.now.mono, session, Some(reason));
     }
 
     /// The leg is gone by itself: nothing is sent.
@@ -280,7 +269,17 @@ impl Leg {
         failure
     }
 
-    fn journal(&self, w: &mut World, dialog: Option<Vec<u8>>) {
+    /// Writes down where the leg stands, with what the next process needs to end its sessions:
+    /// CANCEL where it rings, BYE where it is up. Those that were told stay in it as well, because
+    /// the process may die before they have heard it.
+    fn journal(&self, w: &mut World) {
+        let forks = match &self.stage {
+            Stage::Inviting(forks) => forks.sessions(),
+            Stage::Opening | Stage::Waiting | Stage::Up | Stage::Down => Vec::new(),
+        };
+        let sessions = self.session.into_iter().chain(forks).chain(self.given_up.iter().copied());
+        let snapshots: Vec<Vec<u8>> = sessions.filter_map(|id| w.endpoint.snapshot(id)).collect();
+        let dialog = papers::pack(&snapshots);
         let entry = JournalLeg { leg: self.id, facts: self.facts.clone(), dialog };
         w.emit(Effect::Journal(Box::new(entry)));
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side};
-use sip::endpoint::Invite;
+use sip::endpoint::{Invite, SessionId};
 use sip::wire::Reason;
 
 use crate::event::LegEvent;
@@ -13,15 +13,19 @@ use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::world::World;
 
-use super::{BRANCHES_MAX, Called, Inviting, Leg, Port, Stage, hop, hops};
+use super::forks::{Fork, Forks, elsewhere};
+use super::hop::Hop;
+use super::{Called, Leg, Port, Stage, hop, hops};
 
 /// The final answer to an INVITE of ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Final {
     pub(crate) code: u16,
     pub(crate) q850: Option<u8>,
     /// No answer at all: time-out or transport error.
     pub(crate) local: bool,
+    /// Retry-After in seconds.
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Leg {
@@ -44,7 +48,8 @@ impl Leg {
         Ok(leg)
     }
 
-    /// The port is open: the INVITE leaves. `like` is the other leg's order of codecs.
+    /// The port is open: the INVITE leaves; to all contacts of an extension at once. `like` is the
+    /// other leg's order of codecs.
     pub(crate) fn invite(
         &mut self,
         w: &mut World,
@@ -54,7 +59,39 @@ impl Leg {
         let (Port::Open(local), Some(hop)) = (self.port, self.hop.clone()) else {
             return None;
         };
+        // One offer for all: whoever answers it first has the port.
         let sdp = self.audio.offer(local, &hop.codecs, like);
+        self.facts.shown.clone_from(&hop.shown);
+        self.facts.trunk.clone_from(&hop.name);
+        let rest = if hop.trunk.is_none() { std::mem::take(&mut self.hops) } else { [].into() };
+        let mut forks = Forks::default();
+        for hop in std::iter::once(hop).chain(rest) {
+            let session = self.send(w, &hop, sdp.clone());
+            if forks.is_empty() {
+                let call_id = w.endpoint.call_id(session).unwrap_or_default();
+                call_id.clone_into(&mut self.facts.sip_call_id);
+            }
+            forks.add(Fork::new(session, hop));
+        }
+        self.stage = Stage::Inviting(forks);
+        if !self.hops.is_empty() {
+            w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
+        }
+        let first = !self.attempted;
+        if first {
+            self.attempted = true;
+            self.facts.invited = trace.wall(w.now.mono);
+            w.timers.set(Key::leg(self.id, Timer::Ring), w.now.mono + self.ring);
+        }
+        self.journal(w);
+        first.then(|| {
+            trace.notify(w, &self.facts, LegState::Callout);
+            LegEvent::Invited
+        })
+    }
+
+    fn send(&self, w: &mut World, hop: &Hop, sdp: Bytes) -> SessionId {
+        let hop = hop.clone();
         let session = w.endpoint.invite(
             w.now.mono,
             Invite {
@@ -71,25 +108,7 @@ impl Leg {
             },
         );
         w.sessions.insert(session, self.id);
-        self.session = Some(session);
-        self.stage = Stage::Inviting(Inviting::default());
-        self.facts.shown = hop.shown;
-        self.facts.trunk = hop.name;
-        self.facts.sip_call_id = w.endpoint.call_id(session).unwrap_or_default().to_owned();
-        if !self.hops.is_empty() {
-            w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
-        }
-        let first = !self.attempted;
-        if first {
-            self.attempted = true;
-            self.facts.invited = trace.wall(w.now.mono);
-            w.timers.set(Key::leg(self.id, Timer::Ring), w.now.mono + self.ring);
-        }
-        self.journal(w, None);
-        first.then(|| {
-            trace.notify(w, &self.facts, LegState::Callout);
-            LegEvent::Invited
-        })
+        session
     }
 
     /// 101 to 199. Never an answer, whatever it bears.
@@ -97,67 +116,75 @@ impl Leg {
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        (code, branch): (u16, String),
-        sdp: Option<Bytes>,
+        session: SessionId,
+        (code, branch, sdp): (u16, String, Option<Bytes>),
     ) -> Option<LegEvent> {
         let now = trace.wall(w.now.mono);
-        let Stage::Inviting(inviting) = &mut self.stage else {
+        let Stage::Inviting(forks) = &mut self.stage else {
             return None;
         };
+        let rings = (180..190).contains(&code);
+        let fork = forks.of(session)?;
         w.timers.cancel(Key::leg(self.id, Timer::Response));
-        let first_sound = inviting.early.is_empty();
+        fork.rang |= rings;
         if let Some(sdp) = sdp {
-            if inviting.early.len() < BRANCHES_MAX
-                && !inviting.early.iter().any(|(tag, _)| *tag == branch)
-            {
-                inviting.early.push((branch, sdp.clone()));
-            }
+            fork.describe(branch, sdp.clone());
             // RFC 3960 §3.1: the first branch that speaks is heard; others are kept apart until one
             // of them answers.
-            if first_sound && let Ok(setup) = self.audio.answered(&sdp, None) {
+            if !std::mem::replace(&mut forks.heard, true)
+                && let Ok(setup) = self.audio.answered(&sdp, None)
+            {
                 w.media(setup);
             }
         }
-        if !(180..190).contains(&code) {
+        if !rings {
             return None;
         }
-        let Stage::Inviting(inviting) = &mut self.stage else {
-            return None;
-        };
-        let rings = code == 180 && self.facts.alerting.is_none();
-        if rings {
+        let first = !std::mem::replace(&mut forks.rang, true);
+        let alerts = code == 180 && self.facts.alerting.is_none();
+        if alerts {
             self.facts.alerting = Some(now);
         }
-        if !std::mem::replace(&mut inviting.rang, true) {
+        if first {
             self.facts.progress = Some(now);
             // A restart tells from this what the leg had reached.
-            self.journal(w, None);
+            self.journal(w);
             trace.notify(w, &self.facts, LegState::Alerting);
         }
-        rings.then_some(LegEvent::Ringing)
+        alerts.then_some(LegEvent::Ringing)
     }
 
     /// The first RTP of this leg came.
     pub(crate) fn sounding(&self) -> Option<LegEvent> {
         match &self.stage {
-            Stage::Inviting(inviting) if !inviting.early.is_empty() => Some(LegEvent::EarlyMedia),
+            Stage::Inviting(forks) if forks.heard => Some(LegEvent::EarlyMedia),
             _ => None,
         }
     }
 
-    /// 2xx, acknowledged already.
+    /// 2xx, acknowledged already: the other phones stop ringing.
     pub(crate) fn answered(
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        sdp: Option<Bytes>,
-        branch: &str,
+        session: SessionId,
+        (sdp, branch): (Option<Bytes>, &str),
     ) -> Option<LegEvent> {
-        let Stage::Inviting(inviting) = &self.stage else {
+        let Stage::Inviting(forks) = &mut self.stage else {
+            // Somebody was faster.
+            if self.session != Some(session) {
+                w.endpoint.bye(w.now.mono, session, Some(elsewhere()));
+            }
             return None;
         };
-        let early = inviting.early.iter().find(|(tag, _)| tag == branch);
-        let sdp = sdp.or_else(|| early.map(|(_, sdp)| sdp.clone()));
+        let fork = forks.take(session)?;
+        self.given_up.extend(forks.cancel(w, Some(&elsewhere())));
+        let early = fork.early.into_iter().find(|(tag, _)| tag == branch);
+        let sdp = sdp.or(early.map(|(_, sdp)| sdp));
+        self.session = Some(session);
+        self.hop = Some(fork.hop);
+        let call_id = w.endpoint.call_id(session).unwrap_or_default();
+        call_id.clone_into(&mut self.facts.sip_call_id);
         self.facts.sip_final = Some(200);
         let silence = w.config.silence;
         let setup = match sdp.map(|sdp| self.audio.answered(&sdp, silence)) {
@@ -178,14 +205,9 @@ impl Leg {
         self.stage = Stage::Up;
         self.answered_at = Some(w.now.mono);
         self.facts.answered = Some(trace.wall(w.now.mono));
-        self.journal_up(w);
+        self.journal(w);
         trace.notify(w, &self.facts, LegState::Answer);
         self.arm(w);
-    }
-
-    pub(super) fn journal_up(&self, w: &mut World) {
-        let dialog = self.session.and_then(|session| w.endpoint.snapshot(session));
-        self.journal(w, dialog);
     }
 
     fn unusable(&mut self, w: &mut World, trace: &mut Trace) -> LegEvent {
@@ -193,44 +215,54 @@ impl Leg {
         if let Some(session) = self.session {
             let cause = u16::from(Kind::NotAcceptable.row().q850);
             let reason = Reason::q850(cause, Kind::NotAcceptable.row().label);
-            self.bye(w, session, reason);
+            w.endpoint.bye(w.now.mono, session, Some(reason));
         }
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, Side::Platform, Some(failure));
         LegEvent::Failed(failure)
     }
 
-    /// The INVITE came to nothing: the next hop, or the end of the leg.
+    /// An INVITE came to nothing: the other contacts, the next hop, or the end of the leg.
     pub(crate) fn failed(
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        answer: Final,
+        (session, answer): (SessionId, Final),
         like: &[facts::media::Codec],
     ) -> Option<LegEvent> {
-        let Stage::Inviting(inviting) = &self.stage else {
+        let Stage::Inviting(forks) = &mut self.stage else {
             // Late word on a leg that we gave up: its status belongs in the record all the same.
-            if self.stage == Stage::Down && self.facts.sip_final.is_none() && !answer.local {
+            if self.is_down() && self.facts.sip_final.is_none() && !answer.local {
                 self.facts.sip_final = Some(answer.code);
             }
             return None;
         };
-        let rang = inviting.rang;
-        self.session = None;
-        if !answer.local {
-            self.facts.sip_final = Some(answer.code);
+        let fork = forks.take(session)?;
+        // RFC 3261 §21.5.4: nothing is sent there for as long as it says.
+        if let (503, Some(seconds), Some(_)) = (answer.code, answer.retry_after, fork.hop.trunk) {
+            w.rest(fork.hop.flow.remote, seconds);
         }
-        if !rang && is_elsewhere(answer) && self.next_hop(w) {
+        let (best, rang) = forks.refused(answer, fork.rang);
+        // RFC 3261 §16.7 step 5: a 6xx is the person's word, whatever the other phones would say.
+        if (600..700).contains(&answer.code) {
+            self.given_up.extend(forks.cancel(w, None));
+        } else if !forks.is_empty() {
+            return None;
+        }
+        if !best.local {
+            self.facts.sip_final = Some(best.code);
+        }
+        if !rang && is_elsewhere(best) && self.next_hop(w) {
             return self.invite(w, trace, like);
         }
         // Our own verdicts: the hop is dead, unless it rang before the time ran out.
-        let kind = if answer.local && (answer.code != 408 || !rang) {
+        let kind = if best.local && (best.code != 408 || !rang) {
             Kind::Unreachable
         } else {
-            Kind::of_answer(answer.code, answer.q850, rang)
+            Kind::of_answer(best.code, best.q850, rang)
         };
         let failure = Failure::new(origin(self.id.no), kind);
-        self.facts.q850 = answer.q850;
+        self.facts.q850 = best.q850;
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, refuser(self.id.no, failure), Some(failure));
         Some(LegEvent::Failed(failure))
@@ -243,34 +275,33 @@ impl Leg {
         trace: &mut Trace,
         like: &[facts::media::Codec],
     ) -> Option<LegEvent> {
-        if !matches!(&self.stage, Stage::Inviting(inviting) if !inviting.rang) {
+        if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) || !self.next_hop(w) {
             return None;
         }
-        let old = self.session;
-        if !self.next_hop(w) {
-            return None;
-        }
-        if let Some(session) = old {
-            w.sessions.remove(&session);
-            w.endpoint.cancel(w.now.mono, session, None);
+        if let Stage::Inviting(forks) = &mut self.stage {
+            let old = forks.cancel(w, None);
+            for session in &old {
+                w.sessions.remove(session);
+            }
+            self.given_up.extend(old);
         }
         self.invite(w, trace, like)
     }
 
     /// Rang long enough.
     pub(crate) fn unanswered(&mut self, w: &mut World, trace: &mut Trace) -> Option<LegEvent> {
-        let (Stage::Inviting(_), Some(session)) = (&self.stage, self.session) else {
+        let Stage::Inviting(forks) = &mut self.stage else {
             return None;
         };
         let row = Kind::NoAnswer.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
-        w.endpoint.cancel(w.now.mono, session, Some(reason));
+        self.given_up.extend(forks.cancel(w, Some(&reason)));
         Some(LegEvent::Failed(self.lost(w, trace, Kind::NoAnswer, origin(self.id.no))))
     }
 
     /// No media port: the leg cannot be.
     pub(crate) fn unheard(&mut self, w: &mut World, trace: &mut Trace) -> Option<LegEvent> {
-        if self.stage != Stage::Opening {
+        if !matches!(self.stage, Stage::Opening) {
             return None;
         }
         let failure = Failure::new(Origin::Media, Kind::Internal);

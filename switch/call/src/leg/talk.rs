@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use facts::ledger::{Extend, Extended};
 use facts::{Failure, Kind, Origin, Side};
-use sip::endpoint::EndCause;
+use sip::endpoint::{EndCause, SessionId};
 use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
@@ -21,12 +21,9 @@ use super::{Leg, Port, Stage};
 impl Leg {
     /// A re-INVITE, answered here and not passed on: hold, another target, another codec concern
     /// only this leg's media (RFC 3261 §14.2; a refusal leaves the session as it was).
-    pub(crate) fn reinvited(&mut self, w: &mut World, sdp: Option<Bytes>) {
-        let Some(session) = self.session else {
-            return;
-        };
+    pub(crate) fn reinvited(&mut self, w: &mut World, session: SessionId, sdp: Option<Bytes>) {
         let now = w.now.mono;
-        let Port::Open(local) = self.port else {
+        let (true, Port::Open(local)) = (self.session == Some(session), self.port) else {
             w.endpoint.reject_reinvite(now, session, 488);
             return;
         };
@@ -55,9 +52,12 @@ impl Leg {
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        cause: EndCause,
-        reason: Option<&Reason>,
+        session: SessionId,
+        (cause, reason): (EndCause, Option<&Reason>),
     ) -> Option<LegEvent> {
+        if self.session != Some(session) {
+            return None;
+        }
         self.session = None;
         if self.is_down() {
             return None;
@@ -86,7 +86,7 @@ impl Leg {
         };
         let row = Kind::MediaSilence.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
-        self.bye(w, session, reason);
+        w.endpoint.bye(w.now.mono, session, Some(reason));
         let failure = Failure::new(Origin::Media, Kind::MediaSilence);
         let ended = trace.wall(w.now.mono) - since;
         self.down(w, trace, ended, Side::Platform, Some(failure));
@@ -125,7 +125,7 @@ impl Leg {
         if self.credit.answered(step, answer) {
             self.facts.paid_until = self.credit.paid();
             if self.is_up() {
-                self.journal_up(w);
+                self.journal(w);
             }
             self.arm(w);
         }

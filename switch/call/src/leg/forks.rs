@@ -1,0 +1,139 @@
+//! The INVITEs of one leg that have no final answer yet: one towards a carrier, one to each
+//! registered contact of an extension. All offer the same media port; the first 2xx wins.
+
+use bytes::Bytes;
+use sip::endpoint::SessionId;
+use sip::wire::Reason;
+
+use crate::world::World;
+
+use super::hop::Hop;
+use super::outbound::Final;
+
+/// Early dialogs of one INVITE whose descriptions are remembered at most.
+const BRANCHES_MAX: usize = 8;
+
+/// One INVITE.
+#[derive(Clone, Debug)]
+pub(super) struct Fork {
+    pub(super) session: SessionId,
+    pub(super) hop: Hop,
+    /// An 18x came: the number exists and rings; no other hop is tried.
+    pub(super) rang: bool,
+    /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
+    pub(super) early: Vec<(String, Bytes)>,
+}
+
+impl Fork {
+    pub(super) fn new(session: SessionId, hop: Hop) -> Fork {
+        Fork { session, hop, rang: false, early: Vec::new() }
+    }
+
+    /// Keeps the first description of an early dialog.
+    pub(super) fn describe(&mut self, branch: String, sdp: Bytes) {
+        let known = self.early.iter().any(|(tag, _)| *tag == branch);
+        if !known && self.early.len() < BRANCHES_MAX {
+            self.early.push((branch, sdp));
+        }
+    }
+}
+
+/// All of them, and the best refusal so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forks {
+    open: Vec<Fork>,
+    /// Some 18x came.
+    pub(super) rang: bool,
+    /// A description was given to the media plane: whoever spoke first is heard.
+    pub(super) heard: bool,
+    best: Option<(Final, bool)>,
+}
+
+impl Forks {
+    pub(super) fn add(&mut self, fork: Fork) {
+        self.open.push(fork);
+    }
+
+    pub(super) fn of(&mut self, session: SessionId) -> Option<&mut Fork> {
+        self.open.iter_mut().find(|fork| fork.session == session)
+    }
+
+    /// Takes one out: it has its final answer.
+    pub(super) fn take(&mut self, session: SessionId) -> Option<Fork> {
+        let at = self.open.iter().position(|fork| fork.session == session)?;
+        Some(self.open.remove(at))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn sessions(&self) -> Vec<SessionId> {
+        self.open.iter().map(|fork| fork.session).collect()
+    }
+
+    /// Remembers a refusal and whether its phone had rung; the best of all so far (RFC 3261 §16.7
+    /// step 6).
+    pub(super) fn refused(&mut self, answer: Final, rang: bool) -> (Final, bool) {
+        let best = match self.best {
+            Some((best, rang)) if rank(best) <= rank(answer) => (best, rang),
+            _ => (answer, rang),
+        };
+        self.best = Some(best);
+        best
+    }
+
+    /// Gives up all that is left.
+    pub(super) fn cancel(&mut self, w: &mut World, reason: Option<&Reason>) -> Vec<SessionId> {
+        let sessions = self.sessions();
+        self.open.clear();
+        for session in &sessions {
+            w.endpoint.cancel(w.now.mono, *session, reason.cloned());
+        }
+        sessions
+    }
+}
+
+/// The lower the better: what says most about the person comes before what says something about one
+/// of his phones, and an answer before our own verdict.
+fn rank(answer: Final) -> u8 {
+    match answer.code {
+        _ if answer.local => 8,
+        600..=699 => 0,
+        486 => 1,
+        403 | 415 | 484 | 488 => 2,
+        480 => 3,
+        408 | 430 | 481 | 487 => 6,
+        400..=499 => 4,
+        500..=599 => 5,
+        _ => 7,
+    }
+}
+
+/// RFC 3326 §2: the other phones of a person whose call was answered on one of them.
+pub(super) fn elsewhere() -> Reason {
+    Reason::sip(200, "Call completed elsewhere")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3261_16_7_the_best_refusal_is_about_the_person() {
+        let answer = |code, local| Final { code, local, ..Final::default() };
+        let best = |all: &[Final]| {
+            let mut forks = Forks::default();
+            let last = all.iter().map(|answer| forks.refused(*answer, false)).last();
+            last.unwrap().0
+        };
+        let (busy, gone) = (answer(486, false), answer(480, false));
+        let (silent, dead) = (answer(408, false), answer(408, true));
+        assert_eq!(best(&[gone, busy, silent]), busy);
+        assert_eq!(best(&[busy, answer(603, false)]), answer(603, false));
+        assert_eq!(best(&[dead, silent]), silent);
+        assert_eq!(best(&[silent, gone, dead]), gone);
+        assert_eq!(best(&[answer(404, false), answer(503, false)]), answer(404, false));
+        assert_eq!(best(&[dead, dead]), dead);
+    }
+}
