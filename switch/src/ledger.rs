@@ -44,8 +44,8 @@ pub(crate) struct LedgerCounts {
     pub(crate) failures: AtomicU64,
 }
 
-/// Attempts to write what nobody waits for.
-const TRIES: u32 = 5;
+/// Attempts to write what nobody waits for: a store that stalls for a minute loses nothing.
+const TRIES: u32 = 300;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -108,11 +108,27 @@ impl Ledger {
                 }
                 Err(error) => {
                     this.failed("authorize", &error);
-                    Reply::AuthorizeFailed { call }
+                    this.inbox.fact(Fact::Reply(Reply::AuthorizeFailed { call }));
+                    return this.abandon(call).await;
                 }
             };
             this.inbox.fact(Fact::Reply(reply));
         });
+    }
+
+    /// Nobody knows whether a failed authorization was committed. Its merchant was told to try again, so
+    /// it must leave neither a hold nor a key that answers for a call that never was.
+    async fn abandon(&self, call: CallId) {
+        for _ in 0..TRIES {
+            match self.store.abandon(call).await {
+                Ok(true) => return tracing::warn!("a half-made authorization was taken back"),
+                Ok(false) => return,
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        // Recovery at the next start settles it: the journal still has it, undialled.
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::error!("a half-made authorization could not be taken back before a restart");
     }
 
     fn note_answer(&self, call: CallId, dialect: facts::Dialect, answer: &Authorized) {

@@ -64,7 +64,8 @@ pub(crate) async fn bindings(
     Ok(())
 }
 
-/// Gives the calls that were open to the engine, oldest first. Says how many.
+/// Gives the calls that this node had open to the engine, oldest first: other nodes of the same database
+/// may be alive. Says how many.
 ///
 /// # Errors
 /// Those of the store.
@@ -72,8 +73,9 @@ pub(crate) async fn calls(
     store: &Store,
     inbox: &Inbox,
     directory: &Directory,
+    node: u16,
 ) -> billing::Result<usize> {
-    let open = store.open_calls().await?;
+    let open = store.open_calls_of(node).await?;
     let count = open.len();
     for call in open {
         directory.call_began(call.call, call.command.dialect);

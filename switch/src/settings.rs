@@ -1,4 +1,5 @@
-//! Notices when the operator changed something, by whatever hand, and gives the engine a new snapshot.
+//! The store's housekeeping: notices when the operator changed something, by whatever hand, and gives the
+//! engine a new snapshot; forgets what is past its life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use billing::Store;
 use call::Command;
 use tokio::sync::{Notify, watch};
 
+use crate::clock;
 use crate::inbox::{Fact, Inbox};
 
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
@@ -46,4 +48,22 @@ async fn refreshed(
         return Ok(None);
     }
     store.snapshot().await.map(Some)
+}
+
+/// Time between two purges.
+const PURGE: Duration = Duration::from_secs(3600);
+
+/// Forgets request keys, lapsed contacts and old deliveries, now and every hour, until `stop`.
+pub(crate) async fn purge(store: Store, mut stop: watch::Receiver<bool>) {
+    loop {
+        match store.purge(clock::wall()).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "rows past their life were removed"),
+            Err(error) => tracing::warn!(%error, "old rows could not be removed"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(PURGE) => {}
+        }
+    }
 }

@@ -221,7 +221,7 @@ impl Hall {
         let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
-        let open = recovery::calls(&self.store, &self.inbox, &self.directory).await?;
+        let open = recovery::calls(&self.store, &self.inbox, &self.directory, config.node).await?;
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
         }
@@ -317,6 +317,7 @@ impl Hall {
                 self.deliveries_stop.clone(),
             )),
             tokio::spawn(async move { lag.watch(store, stop).await }),
+            tokio::spawn(settings::purge(self.store.clone(), self.deliveries_stop.clone())),
         ]
     }
 }
