@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::wait;
 
@@ -44,7 +44,7 @@ impl Baresip {
         std::fs::write(folder.join("config"), config(port, rtp, &folder, tone)).expect("config");
         let line = format!(
             "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
-             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=PCMA,PCMU\n",
+             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=pcma,pcmu\n",
             u = account.user,
             p = account.password,
             d = account.domain,
@@ -55,8 +55,9 @@ impl Baresip {
         std::fs::write(folder.join("contacts"), "").expect("contacts");
         let log = folder.join("log");
         let out = File::create(&log).expect("a log file");
-        let child = Command::new("baresip")
-            .arg("-f")
+        // Line by line: baresip leaves its output in a buffer when that is a file, and we read along.
+        let child = Command::new("stdbuf")
+            .args(["-oL", "-eL", "baresip", "-s", "-f"])
             .arg(&folder)
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a log file"))
@@ -73,11 +74,15 @@ impl Baresip {
     }
 
     /// Waits until it says that its registration was accepted.
+    ///
+    /// # Panics
+    /// When it does not within fifteen seconds, with what it printed.
     pub fn wait_registered(&self) {
-        wait::until("baresip to register", Duration::from_secs(15), || {
-            let log = self.log();
-            (log.contains("200 OK") && log.contains("[1 binding")).then_some(())
-        });
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while !self.log().contains("200 OK") {
+            assert!(Instant::now() < deadline, "baresip did not register:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The WAV files of what it heard (`sndfile` module: decoded side).

@@ -18,6 +18,13 @@ pub const B_MINUTE: i64 = 150_000;
 /// The extension's SIP password.
 pub const PASSWORD: &str = "k7Qm2XwT9pRd";
 
+/// Started minutes, and extensions for nothing.
+const STANDARD: &str = r#"
+  { prefix = "86138", per_minute = "0.10" },
+  { prefix = "86139", per_minute = "0.15" },
+  { prefix = "internal", per_minute = "0" },
+"#;
+
 /// What a test wants of its country.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -29,6 +36,8 @@ pub struct Wish {
     pub max_calls: u32,
     /// Record calls.
     pub record: bool,
+    /// Rows of the price list.
+    pub rates: &'static str,
     /// Settings of the process.
     pub settings: Vec<String>,
     /// More lines of the operator file.
@@ -42,6 +51,7 @@ impl Default for Wish {
             max_talk: 3600,
             max_calls: 50,
             record: true,
+            rates: STANDARD,
             settings: Vec::new(),
             more: String::new(),
         }
@@ -59,9 +69,7 @@ realm = "tandem.example"
 [[tariffs]]
 name = "standard"
 rates = [
-  {{ prefix = "86138", per_minute = "0.10" }},
-  {{ prefix = "86139", per_minute = "0.15" }},
-  {{ prefix = "internal", per_minute = "0" }},
+{rates}
 ]
 
 [[merchants]]
@@ -110,6 +118,7 @@ amount = "{balance}"
         max_calls = wish.max_calls,
         max_talk = wish.max_talk,
         record = wish.record,
+        rates = wish.rates,
         balance = wish.balance,
         more = wish.more,
     )

@@ -40,13 +40,16 @@ impl Received {
     }
 }
 
+/// Answers still to be given: to targets that start with the prefix, a status and a body.
+type Plan = Arc<Mutex<Vec<(String, u16, String)>>>;
+
 /// The merchant's web server.
 #[derive(Debug)]
 pub struct Merchant {
     /// Where it listens.
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
-    answers: Arc<Mutex<Vec<(u16, String)>>>,
+    answers: Plan,
 }
 
 impl Merchant {
@@ -72,8 +75,15 @@ impl Merchant {
 
     /// The next answers, in order; after them `200 success` again.
     pub fn answer_next(&self, answers: &[(u16, &str)]) {
+        self.answer_next_at("", answers);
+    }
+
+    /// The next answers to targets that start with `prefix`, in order.
+    pub fn answer_next_at(&self, prefix: &str, answers: &[(u16, &str)]) {
         let mut plan = self.answers.lock().expect("unpoisoned");
-        plan.extend(answers.iter().map(|(status, body)| (*status, (*body).to_owned())));
+        plan.extend(
+            answers.iter().map(|(code, body)| (prefix.to_owned(), *code, (*body).to_owned())),
+        );
     }
 
     /// Everything received so far whose target starts with `path`.
@@ -98,7 +108,7 @@ impl Merchant {
     }
 }
 
-fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Mutex<Vec<(u16, String)>>) {
+fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
     let mut reader = BufReader::new(stream);
     loop {
@@ -125,12 +135,18 @@ fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Mutex<Vec<(u16,
             return;
         }
         let body = String::from_utf8_lossy(&body).into_owned();
-        let got = Received { at: Instant::now(), target, method, body };
-        inbox.lock().expect("unpoisoned").push(got);
         let (status, text) = {
             let mut plan = plan.lock().expect("unpoisoned");
-            if plan.is_empty() { (200, "success".to_owned()) } else { plan.remove(0) }
+            match plan.iter().position(|(prefix, ..)| target.starts_with(prefix.as_str())) {
+                None => (200, "success".to_owned()),
+                Some(at) => {
+                    let (_, status, text) = plan.remove(at);
+                    (status, text)
+                }
+            }
         };
+        let got = Received { at: Instant::now(), target, method, body };
+        inbox.lock().expect("unpoisoned").push(got);
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
             text.len()

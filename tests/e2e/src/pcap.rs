@@ -104,3 +104,33 @@ pub fn rtp_audio(all: &[Datagram], port: u16, payload_type: u8) -> Vec<u8> {
         .flat_map(|d| d.payload[12..].iter().copied())
         .collect()
 }
+
+/// An A-law stream laid out by its timestamps, anchored to the wall clock by the packets that came through
+/// fastest: the moment of the first sample in milliseconds since the epoch, and the samples.
+#[must_use]
+pub fn timeline(all: &[Datagram], from: u16) -> (f64, Vec<f32>) {
+    let packets: Vec<(u64, u32, &[u8])> = all
+        .iter()
+        .filter(|d| d.from == from && d.payload.len() > 12 && d.payload[0] >> 6 == 2)
+        .filter(|d| d.payload[1] & 0x7f == 8)
+        .map(|d| {
+            let p = &d.payload;
+            (d.at_us, u32::from_be_bytes([p[4], p[5], p[6], p[7]]), &p[12..])
+        })
+        .collect();
+    let Some(base) = packets.first().map(|p| p.1) else { return (0.0, Vec::new()) };
+    let mut samples = Vec::new();
+    let mut anchor = u64::MAX;
+    for (at_us, timestamp, payload) in packets {
+        let at = timestamp.wrapping_sub(base) as usize;
+        if at > 8000 * 600 {
+            continue;
+        }
+        anchor = anchor.min(at_us - at as u64 * 125);
+        if samples.len() < at + payload.len() {
+            samples.resize(at + payload.len(), 0.0);
+        }
+        samples[at..at + payload.len()].copy_from_slice(&crate::sound::alaw(payload));
+    }
+    (anchor as f64 / 1000.0, samples)
+}

@@ -134,6 +134,49 @@ pub fn write_wav_tone(file: &Path, frequency: u32, seconds: u32) {
     sox(file, &["-b", "16"], frequency, seconds);
 }
 
+/// Writes an A-law file of one second to be played in a loop: 300 ms of a tone, then silence.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_alaw_beat(file: &Path, frequency: u32) {
+    let out = Command::new("sox")
+        .args(["-n", "-r", "8000", "-c", "1", "-t", "al"])
+        .arg(file)
+        .args(["synth", "0.3", "sine", &frequency.to_string(), "gain", "-6", "pad", "0", "0.7"])
+        .output()
+        .expect("sox runs");
+    assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Where sounds begin, in milliseconds: the first loud sample after 200 ms of quiet.
+#[must_use]
+pub fn beats(samples: &[f32], rate: f32) -> Vec<f64> {
+    const LOUD: f32 = 0.1;
+    let quiet = (rate / 5.0) as usize;
+    let mut found = Vec::new();
+    let mut silent = 0;
+    for (at, sample) in samples.iter().enumerate() {
+        if sample.abs() < LOUD {
+            silent += 1;
+            continue;
+        }
+        if silent >= quiet {
+            found.push(at as f64 * 1000.0 / f64::from(rate));
+        }
+        silent = 0;
+    }
+    found
+}
+
+/// Tenths of a second in which a frequency is most of what is heard.
+#[must_use]
+pub fn tenths_of(samples: &[f32], rate: f32, frequency: f32) -> usize {
+    samples
+        .chunks_exact((rate / 10.0) as usize)
+        .filter(|w| w.iter().any(|s| s.abs() > 0.02) && share(w, rate, frequency) > 0.7)
+        .count()
+}
+
 fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32) {
     let out = Command::new("sox")
         .args(["-n", "-r", "8000", "-c", "1"])

@@ -153,6 +153,54 @@ impl Tandem {
         serde_json::from_str(&body).unwrap_or_else(|e| panic!("{target}: {e}: {body}"))
     }
 
+    /// The newest call as the operator sees it.
+    ///
+    /// # Panics
+    /// When no leg of any call was settled yet.
+    #[must_use]
+    pub fn settled_call(&self) -> Value {
+        let cdrs = self.admin("GET", "/admin/v1/cdrs");
+        let id = cdrs["items"][0]["call"].as_str().expect("a call id");
+        self.admin("GET", &format!("/admin/v1/calls/{id}"))
+    }
+
+    /// Downloads the recording that the settled call's record names.
+    ///
+    /// # Panics
+    /// When it names none, or the door does not give it.
+    #[must_use]
+    pub fn recording(&self) -> PathBuf {
+        let call = self.settled_call();
+        let url = call["record"]["recording_url"].as_str().expect("a recording").to_owned();
+        let path = url.find("/recordings/").expect("a recordings path");
+        let file = self.folder.join("downloaded.mp3");
+        let out = Command::new("curl")
+            .args(["-sS", "-f", "-o"])
+            .arg(&file)
+            .arg(format!("http://{}{}", self.http, &url[path..]))
+            .status()
+            .expect("curl runs");
+        assert!(out.success(), "download of {url}");
+        file
+    }
+
+    /// Waits until a call stands where it is expected.
+    pub fn wait_call(&self, state: &str) {
+        wait::until(&format!("a call to be {state}"), Duration::from_secs(15), || {
+            let live = self.admin("GET", "/admin/v1/calls");
+            (live["items"][0]["state"] == *state).then_some(())
+        });
+    }
+
+    /// The books must be in order.
+    ///
+    /// # Panics
+    /// When they are not, with what is wrong.
+    pub fn books_in_order(&self) {
+        let (books, said) = self.run(&["check", "--books"]);
+        assert!(books, "{said}");
+    }
+
     /// Folder of everything.
     #[must_use]
     pub fn folder(&self) -> &Path {

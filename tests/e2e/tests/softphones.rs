@@ -1,0 +1,70 @@
+//! Real softphones as extensions: they register, are rung, answer, are heard and are hung up.
+
+use std::time::Duration;
+
+use e2e::baresip::{Account, Baresip};
+use e2e::country::{self, B, KEY, USER, Wish};
+use e2e::merchant::{Merchant, callback_target, http};
+use e2e::pcap::{Capture, rtp_audio};
+use e2e::sipp::{Behaviour, Sipp};
+use e2e::sound::{self, Sound};
+use e2e::tandem::{Setup, Tandem};
+use e2e::wait;
+
+/// baresip as leg A, sipp as leg B; each hears the other and both are recorded.
+fn baresip_is_leg_a(transport: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (tone_a, tone_b) = (folder.path().join("700.wav"), folder.path().join("1100.al"));
+    sound::write_wav_tone(&tone_a, 700, 60);
+    sound::write_alaw_tone(&tone_b, 1100, 30);
+    let answer = Behaviour::Answer { ring_ms: 300, tone: Some(tone_b), talk_ms: Some(5000) };
+    let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
+    let operator = country::operator(&Wish::default(), e2e::ports::one(), carrier.port);
+    let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
+    let account = Account {
+        user: "80000",
+        password: country::PASSWORD,
+        domain: "tandem.example",
+        registrar: tandem.sip.port(),
+        transport,
+    };
+    let mut phone = Baresip::start(folder.path(), &account, &tone_a);
+    phone.wait_registered();
+    let bindings = tandem.admin("GET", "/admin/v1/bindings");
+    assert_eq!(bindings["items"].as_array().map(Vec::len), Some(1), "{bindings}");
+    let merchant = Merchant::start();
+    let capture = Capture::start(folder.path(), &[carrier.media_port]);
+    let target = callback_target(USER, KEY, "b-1", "80000", B, &merchant.url("/back"));
+    let (_, body) = http(tandem.http, "GET", &target, &[], "");
+    assert_eq!(body, "result=success&callbackid=b-1");
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(40)).remove(0);
+    assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", phone.log());
+    assert_eq!(
+        told.query("callback_fee").as_deref(),
+        Some("0.00"),
+        "an internal leg costs nothing"
+    );
+    assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
+    let at_b = sound::alaw(&rtp_audio(&capture.stop(), carrier.media_port, 8));
+    assert!(sound::is_tone(&at_b, 8000.0, 700.0), "B hears baresip's 700 Hz");
+    phone.stop();
+    let heard = wait::until("baresip's recording", Duration::from_secs(5), || phone.heard().pop());
+    let heard = Sound::decode(&heard);
+    let half = heard.channels[0].len() / 2;
+    let late = &heard.channels[0][half..];
+    assert!(sound::is_tone(late, heard.rate, 1100.0), "baresip hears B's 1100 Hz");
+    let taped = Sound::decode(&tandem.recording());
+    assert!(sound::is_tone(&taped.channels[0], taped.rate, 700.0), "left is A");
+    assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
+    tandem.books_in_order();
+}
+
+#[test]
+fn baresip_registers_over_udp_and_is_leg_a() {
+    baresip_is_leg_a("udp");
+}
+
+#[test]
+fn baresip_registers_over_tcp_and_is_leg_a() {
+    baresip_is_leg_a("tcp");
+}
