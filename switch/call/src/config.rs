@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
 
 use crate::registrar::RegisterLimits;
@@ -40,6 +41,8 @@ pub struct EngineConfig {
     pub register: RegisterLimits,
     /// How long a nonce is good for.
     pub nonce_life: Duration,
+    /// Digest algorithms to offer, preferred first.
+    pub algorithms: Vec<Algorithm>,
 }
 
 impl Default for EngineConfig {
@@ -60,6 +63,7 @@ impl Default for EngineConfig {
             response: Duration::from_secs(8),
             register: RegisterLimits::default(),
             nonce_life: Duration::from_secs(300),
+            algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The table of settings: key, words, how to read it, how to print it.
 
+use sip::digest::Algorithm;
+
 use super::Config;
 use super::values::{
     address, addresses, advertised, duration, one, one_of, or_off, parsed, ports, positive,
@@ -122,6 +124,9 @@ knobs! {
 
     "registrar.nonce_life", "how long a digest nonce is good for",
         |c, v| c.call.nonce_life = positive(v)?, |c| show_duration(c.call.nonce_life);
+    "registrar.algorithms", "digest algorithms offered, preferred first: md5, sha-256; old phones fail at sha-256",
+        |c, v| c.algorithms = algorithms(v)?,
+        |c| c.algorithms.iter().map(|a| a.as_str().to_lowercase()).collect();
     "registrar.expires_min", "shorter registrations are refused with 423",
         |c, v| c.call.expires_min = positive(v)?, |c| show_duration(c.call.expires_min);
     "registrar.expires_default", "registrations that do not say",
@@ -156,6 +161,18 @@ fn at_least(values: &[String], least: usize) -> Result<usize, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| format!("`{text}` is not a port"))
+}
+
+fn algorithms(values: &[String]) -> Result<Vec<Algorithm>, String> {
+    if values.is_empty() {
+        return Err("names no algorithm".into());
+    }
+    let read = |value: &String| {
+        Algorithm::parse(value)
+            .filter(|known| matches!(known, Algorithm::Md5 | Algorithm::Sha256))
+            .ok_or_else(|| format!("`{value}` is neither md5 nor sha-256"))
+    };
+    values.iter().map(read).collect()
 }
 
 fn delays(values: &[String]) -> Result<Vec<std::time::Duration>, String> {

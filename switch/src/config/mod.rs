@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use sip::digest::Algorithm;
 
 use crate::document::{self, Mistake, Place};
 pub(crate) use knobs::KNOBS;
@@ -59,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) timers: SipTimers,
     /// Call handling.
     pub(crate) call: CallKnobs,
+    /// Digest algorithms offered to phones.
+    pub(crate) algorithms: Vec<Algorithm>,
     /// Addresses that merchants' URLs may lead to although they are private.
     pub(crate) callback_allow: Vec<IpNet>,
     /// Ports that merchants' URLs may name besides those of the web.
@@ -152,6 +155,7 @@ impl Default for Config {
                 expires_default: Duration::from_secs(300),
                 expires_max: Duration::from_secs(3600),
             },
+            algorithms: vec![Algorithm::Md5],
             callback_allow: Vec::new(),
             callback_ports: Vec::new(),
             trusted_proxies: Vec::new(),

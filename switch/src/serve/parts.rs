@@ -67,6 +67,7 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
             expires_max: call.expires_max,
         },
         nonce_life: call.nonce_life,
+        algorithms: config.algorithms.clone(),
         ..EngineConfig::default()
     })
 }

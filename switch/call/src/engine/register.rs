@@ -20,6 +20,7 @@ const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, REGISTER";
 pub(super) struct Desk {
     secret: [u8; 32],
     nonce_life: Duration,
+    algorithms: Vec<Algorithm>,
     guard: Option<Guard>,
 }
 
@@ -28,7 +29,13 @@ pub(super) type Header = (String, Vec<u8>);
 
 impl Desk {
     pub(super) fn new(config: &EngineConfig) -> Desk {
-        Desk { secret: config.secret, nonce_life: config.nonce_life, guard: None }
+        let EngineConfig { secret, nonce_life, algorithms, .. } = config;
+        Desk {
+            secret: *secret,
+            nonce_life: *nonce_life,
+            algorithms: algorithms.clone(),
+            guard: None,
+        }
     }
 
     /// The extension that a request comes from, or the challenges that it has to answer. An unknown
@@ -44,6 +51,7 @@ impl Desk {
         if self.guard.as_ref().is_none_or(|guard| guard.realm() != realm) {
             let mut config = GuardConfig::new(realm, self.secret);
             config.nonce_age = self.nonce_life;
+            config.algorithms.clone_from(&self.algorithms);
             self.guard = Some(Guard::new(now.mono, config));
         }
         let Some(guard) = &mut self.guard else {
