@@ -15,3 +15,4 @@ pub mod sipp;
 pub mod sound;
 pub mod tandem;
 pub mod wait;
+pub mod ytx;

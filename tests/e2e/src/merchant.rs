@@ -78,7 +78,8 @@ impl Merchant {
         self.answer_next_at("", answers);
     }
 
-    /// The next answers to targets that start with `prefix`, in order.
+    /// The next answers to targets that start with `prefix`, in order; a blank at the end of `prefix` stands
+    /// for the end of the target.
     pub fn answer_next_at(&self, prefix: &str, answers: &[(u16, &str)]) {
         let mut plan = self.answers.lock().expect("unpoisoned");
         plan.extend(
@@ -137,7 +138,8 @@ fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan) {
         let body = String::from_utf8_lossy(&body).into_owned();
         let (status, text) = {
             let mut plan = plan.lock().expect("unpoisoned");
-            match plan.iter().position(|(prefix, ..)| target.starts_with(prefix.as_str())) {
+            let line = format!("{target} ");
+            match plan.iter().position(|(prefix, ..)| line.starts_with(prefix.as_str())) {
                 None => (200, "success".to_owned()),
                 Some(at) => {
                     let (_, status, text) = plan.remove(at);
