@@ -113,7 +113,7 @@ impl Drop for Baresip {
 
 fn config(port: u16, rtp: u16, folder: &Path, tone: &Path) -> String {
     format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{port}\nsip_trans_def udp\n\
+        "poll_method epoll\nnet_interface 127.0.0.1\nsip_listen 127.0.0.1:{port}\nsip_trans_def udp\n\
          call_local_timeout 120\ncall_max_calls 4\n\
          audio_player aubridge,sink\naudio_source aufile,{tone}\naudio_alert aubridge,alert\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
@@ -121,7 +121,7 @@ fn config(port: u16, rtp: u16, folder: &Path, tone: &Path) -> String {
          rtp_tos 184\nrtp_ports {rtp}-{last}\nrtp_bandwidth 512-1024\nrtcp_mux no\n\
          jitter_buffer_delay 2-10\nrtp_stats no\nrtp_timeout 0\n\
          module_path /usr/lib/baresip/modules\n\
-         module stdio.so\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+         module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
          snd_path {folder}/heard\n",
         last = rtp + 8,

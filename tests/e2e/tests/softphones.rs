@@ -46,7 +46,12 @@ fn baresip_is_leg_a(transport: &str) {
     );
     assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
     let at_b = sound::alaw(&rtp_audio(&capture.stop(), carrier.media_port, 8));
-    assert!(sound::is_tone(&at_b, 8000.0, 700.0), "B hears baresip's 700 Hz");
+    assert!(
+        sound::is_tone(&at_b, 8000.0, 700.0),
+        "B hears baresip's 700 Hz in {} ms:\n{}",
+        at_b.len() / 8,
+        phone.log()
+    );
     phone.stop();
     let heard = wait::until("baresip's recording", Duration::from_secs(5), || phone.heard().pop());
     let heard = Sound::decode(&heard);
