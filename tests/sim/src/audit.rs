@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::record::LegState;
-use facts::{CallId, LegId, LegNo, Micros};
+use facts::{CallFacts, LegId, LegNo, Micros};
 
+use crate::settings;
 use crate::store::Store;
 use crate::world::World;
 
@@ -19,6 +20,7 @@ const DOWN_WITHIN: Duration = Duration::from_millis(33_000);
 pub fn step(world: &mut World) {
     ledger(&world.store);
     records(&world.store);
+    spenders(&world.store);
     if let Some(engine) = world.engine() {
         let counts = engine.counts();
         if counts.calls > 0 {
@@ -39,6 +41,18 @@ fn ledger(store: &Store) {
     assert!(store.available() >= Micros::ZERO, "available fell to {}", store.available());
     let charged: Micros = store.cdrs.values().copied().sum();
     assert_eq!(charged, spent, "CDRs add up to the ledger");
+}
+
+/// What a sub-account spent is what the calls cost that were asked for in its name.
+fn spenders(store: &Store) {
+    let mut spent: BTreeMap<_, Micros> = BTreeMap::new();
+    for (leg, price) in store.cdrs.iter().filter(|(_, price)| **price > Micros::ZERO) {
+        let command = &store.records[&leg.call].command;
+        let asked = settings::asked(command);
+        assert_eq!(command.sub_account, asked, "{} was asked for by somebody else", leg.call);
+        *spent.entry(asked).or_default() += *price;
+    }
+    assert_eq!(spent, store.spent, "what each sub-account spent");
 }
 
 fn records(store: &Store) {
@@ -63,6 +77,14 @@ fn records(store: &Store) {
 /// # Panics
 /// When they do not.
 pub fn states(store: &Store, crashed: bool) {
+    for (call, facts) in &store.records {
+        let told = store.states.get(call).map(Vec::as_slice).unwrap_or_default();
+        for leg in &facts.legs {
+            let ended = (leg.no, LegState::Disconnect);
+            let ended = told.iter().any(|(_, no, state)| (*no, *state) == ended);
+            assert!(ended, "{call} leg {}: nobody was told of its end: {told:?}", leg.no);
+        }
+    }
     for (call, states) in &store.states {
         let mut by_leg: BTreeMap<LegNo, Vec<LegState>> = BTreeMap::new();
         let mut ordered = states.clone();
@@ -90,23 +112,37 @@ pub fn states(store: &Store, crashed: bool) {
     }
 }
 
-/// A far end that still believes in a leg 33 s after its call was settled was never told.
+/// A far end that still believes in a leg, or still rings for it, 33 s after its call was settled was
+/// never told.
 fn legs_outlive_nothing(world: &mut World) {
     let now = world.elapsed();
+    if !world.settled_at.values().any(|settled| now >= *settled + DOWN_WITHIN) {
+        return;
+    }
     let up: Vec<String> = world.fars.iter().flat_map(crate::far::Far::up).collect();
+    let ringing: Vec<String> = world.fars.iter().flat_map(crate::far::Far::ringing).collect();
     for (call, settled) in world.settled_at.clone() {
-        if now < settled + DOWN_WITHIN || world.crashed_since(settled) {
+        if now < settled + DOWN_WITHIN {
             continue;
         }
+        world.settled_at.remove(&call);
         let Some(facts) = world.store.records.get(&call) else { continue };
+        // Whoever was to tell them died while it might still have had to repeat it.
+        if world.died_telling(settled) {
+            continue;
+        }
         for leg in &facts.legs {
+            let (store, dialog) = (&world.store, &leg.sip_call_id);
+            // After a crash only what was written down can be ended.
+            let upped = store.dialogs.contains(dialog) || !world.crashed();
+            let invited = store.invited.contains(dialog) || !world.crashed();
+            let outlived = (upped && up.contains(dialog)) || (invited && ringing.contains(dialog));
             assert!(
-                !up.contains(&leg.sip_call_id),
+                !outlived,
                 "leg {} of {call} outlived its call: settled at {settled:?}, now {now:?}",
                 leg.no
             );
         }
-        world.settled_at.remove(&call);
     }
 }
 
@@ -122,6 +158,7 @@ pub fn rest(world: &mut World) {
     assert_eq!(world.store.holds(), 0, "holds left over");
     assert_eq!(world.store.open(), 0, "journals left open");
     for far in &world.fars {
+        assert!(world.crashed() || far.ringing().is_empty(), "{} still rings", far.at);
         for dialog in far.up() {
             // Two things a crash may leave behind. A leg answered and acknowledged in the milliseconds
             // before it and not yet written down; and one whose last BYEs were lost, its call settled,
@@ -134,28 +171,20 @@ pub fn rest(world: &mut World) {
     for call in world.accepted() {
         assert!(world.store.records.contains_key(&call), "{call} was accepted and has no record");
     }
+    if world.drains() && counts.calls == 0 {
+        assert!(world.drained, "nobody was told that the switch is empty");
+    }
     states(&world.store, world.crashed());
     step(world);
 }
 
-/// Calls by how they came out, for the test's own report.
+/// How a call came out, in a word.
 #[must_use]
-pub fn outcomes(store: &Store) -> BTreeMap<String, u32> {
-    let mut all: BTreeMap<String, u32> = BTreeMap::new();
-    for facts in store.records.values() {
-        let word = match facts.outcome {
-            facts::Outcome::Completed => "completed".to_owned(),
-            facts::Outcome::Failed(failure) => {
-                format!("{:?}:{}", failure.origin, failure.kind.row().label)
-            }
-        };
-        *all.entry(word).or_default() += 1;
+pub fn outcome(facts: &CallFacts) -> String {
+    match facts.outcome {
+        facts::Outcome::Completed => "completed".to_owned(),
+        facts::Outcome::Failed(failure) => {
+            format!("{:?}:{}", failure.origin, failure.kind.row().label)
+        }
     }
-    all
-}
-
-/// Ids of the calls of a world, for messages.
-#[must_use]
-pub fn ids(store: &Store) -> Vec<CallId> {
-    store.records.keys().copied().collect()
 }

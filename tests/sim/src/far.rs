@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::endpoint::{
-    Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
+    Credentials, Endpoint, EndpointConfig, Event, Flow, Invite, Listener, SessionId, Transmit,
+    Transport,
 };
+use sip::wire::{NameAddr, Uri};
 
 use crate::net::Dice;
 
@@ -26,6 +28,8 @@ pub enum Act {
     HangUp,
     /// Re-INVITE: hold.
     Hold,
+    /// A caller that waits no longer.
+    GiveUp,
     /// Never say or hear anything again in this session.
     Vanish,
 }
@@ -36,6 +40,21 @@ struct Session {
     call_id: String,
     /// Answered and acknowledged.
     up: bool,
+    /// It called us.
+    caller: bool,
+}
+
+/// A call that a far end makes.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// Where the switch is.
+    pub to: SocketAddr,
+    /// Request-URI.
+    pub uri: Uri,
+    /// From.
+    pub from: NameAddr,
+    /// Answers the switch's challenge.
+    pub credentials: Option<Credentials>,
 }
 
 /// One far end.
@@ -118,6 +137,46 @@ impl Far {
             .collect()
     }
 
+    /// Calls that it was asked to take and neither took nor refused yet, by Call-ID.
+    #[must_use]
+    pub fn ringing(&self) -> Vec<String> {
+        self.sessions
+            .values()
+            .filter(|s| !s.up && !s.caller && !self.dead.contains(&s.call_id))
+            .map(|s| s.call_id.clone())
+            .collect()
+    }
+
+    /// Calls the switch.
+    pub fn dial(&mut self, now: Instant, dial: Dial, dice: &mut Dice) {
+        self.next_port = 30_000 + (self.next_port + 2) % 20_000;
+        let port = self.next_port;
+        let session = self.endpoint.invite(
+            now,
+            Invite {
+                to: NameAddr::new(dial.uri.clone()),
+                uri: dial.uri,
+                flow: Flow::udp(self.at, dial.to),
+                from: dial.from,
+                contact_user: "far".into(),
+                headers: Vec::new(),
+                sdp: description(self.at, port, "sendrecv"),
+                credentials: dial.credentials,
+                route: Vec::new(),
+                keep_flow: false,
+            },
+        );
+        let call_id = self.endpoint.call_id(session).unwrap_or_default().to_owned();
+        self.sessions.insert(session, Session { port, call_id, up: false, caller: true });
+        let patience = Duration::from_millis(u64::from(2_000 + dice.below(30_000)));
+        if dice.chance(300) {
+            self.acts.push((patience, session, Act::GiveUp));
+        } else if dice.chance(50) {
+            self.acts.push((patience, session, Act::Vanish));
+        }
+        self.drain(now, dice);
+    }
+
     /// Does something it had planned.
     pub fn act(&mut self, now: Instant, id: SessionId, act: Act, dice: &mut Dice) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -131,9 +190,16 @@ impl Far {
             }
             Act::Refuse(code) => {
                 self.sessions.remove(&id);
-                self.endpoint.reject(now, id, code, Vec::new());
+                let mut headers = Vec::new();
+                if code == 503 && dice.chance(500) {
+                    headers.push(("Retry-After".to_owned(), b"20".to_vec()));
+                }
+                self.endpoint.reject(now, id, code, headers);
             }
             Act::HangUp => self.endpoint.bye(now, id, None),
+            // A 200 may have come first.
+            Act::GiveUp if session.up => {}
+            Act::GiveUp => self.endpoint.cancel(now, id, None),
             Act::Hold => {
                 let hold = description(self.at, session.port, "sendonly");
                 self.endpoint.reinvite(now, id, hold);
@@ -153,10 +219,17 @@ impl Far {
                     self.next_port = 30_000 + (self.next_port + 2) % 20_000;
                     let call_id = request.call_id().unwrap_or_default().to_owned();
                     let port = self.next_port;
-                    self.sessions.insert(session, Session { port, call_id, up: false });
+                    self.sessions
+                        .insert(session, Session { port, call_id, up: false, caller: false });
                     self.plan(session, dice);
                 }
                 Event::Acked { session, .. } => self.plan_talk(session, dice),
+                Event::Answered { session, .. } => {
+                    if let Some(session) = self.sessions.get_mut(&session) {
+                        session.up = true;
+                    }
+                    self.plan_talk(session, dice);
+                }
                 // Far ends of this world never agree to changes.
                 Event::Reinvite { session, .. } => self.endpoint.reject_reinvite(now, session, 488),
                 Event::Failed { session, .. }

@@ -1,4 +1,5 @@
-//! The little country that is simulated: one merchant, two carriers, one extension.
+//! The little country that is simulated: one merchant with three sub-accounts, three carriers, one
+//! extension with two phones.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use facts::media::Codec;
 use facts::settings::{Extension, Merchant, NumberFormat, Route, Snapshot, Transport, Trunk};
 use facts::{
     Binding, CallCommand, Dialect, MerchantId, Number, NumberPlan, Party, Push, PushKind,
-    RequestKey, TrunkId, UnixMillis,
+    RequestKey, SubAccountId, TrunkId, UnixMillis,
 };
+use sip::digest::{Algorithm, ha1};
 
 /// The only merchant.
 pub const MERCHANT: MerchantId = MerchantId(1);
@@ -18,8 +20,22 @@ pub const SWITCH: &str = "192.0.2.1:5060";
 pub const CARRIER_A: &str = "192.0.2.10:5060";
 /// The carrier behind numbers that start with 86139.
 pub const CARRIER_B: &str = "192.0.2.11:5060";
-/// The phone registered as 80000.
+/// The first phone registered as 80000.
 pub const PHONE: &str = "192.0.2.12:5060";
+/// The second one: both ring.
+pub const DESK: &str = "192.0.2.13:5060";
+/// The carrier to fall back to for numbers that start with 86139.
+pub const CARRIER_C: &str = "192.0.2.14:5060";
+/// The extension.
+pub const EXTENSION: &str = "80000";
+/// Its password.
+pub const PASSWORD: &str = "simulated";
+/// The public number that leads to the extension, E.164 digits.
+pub const DIRECT: &str = "861053180002";
+/// Digest realm.
+pub const REALM: &str = "sim.example";
+/// The sub-account the extension belongs to.
+pub const OFFICE: SubAccountId = SubAccountId(1);
 
 /// Parses one of the constants above.
 ///
@@ -52,7 +68,7 @@ fn trunk(name: &str, at: &str) -> Trunk {
 pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
     let mut snapshot = Snapshot {
         version: 1,
-        realm: "sim.example".into(),
+        realm: REALM.into(),
         plan: NumberPlan::default(),
         ..Snapshot::default()
     };
@@ -65,45 +81,64 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
             calls_per_second: None,
             max_talk: Duration::from_secs(600),
             language: "zh".into(),
-            shown: Some("861053180002".into()),
+            shown: Some(DIRECT.into()),
         },
     );
     snapshot.extensions.insert(
-        "80000".into(),
+        EXTENSION.into(),
         Extension {
             merchant: MERCHANT,
-            sub_account: None,
+            sub_account: Some(OFFICE),
             enabled: true,
-            ha1_md5: String::new(),
-            ha1_sha256: String::new(),
+            ha1_md5: ha1(Algorithm::Md5, EXTENSION, REALM, PASSWORD),
+            ha1_sha256: ha1(Algorithm::Sha256, EXTENSION, REALM, PASSWORD),
             bound_phone: None,
             max_contacts: 4,
         },
     );
     snapshot.trunks.insert(TrunkId(1), trunk("a", CARRIER_A));
     snapshot.trunks.insert(TrunkId(2), trunk("b", CARRIER_B));
+    snapshot.trunks.insert(TrunkId(3), trunk("c", CARRIER_C));
+    snapshot.inbound.insert(DIRECT.into(), EXTENSION.into());
     snapshot.routes = vec![
         Route { prefix: "86138".into(), trunk: TrunkId(1), priority: 1 },
         Route { prefix: "86139".into(), trunk: TrunkId(2), priority: 1 },
+        Route { prefix: "86139".into(), trunk: TrunkId(3), priority: 2 },
     ];
     snapshot
 }
 
-/// The phone's registration, as if made long ago.
+/// The registrations of both phones, as if made long ago.
 #[must_use]
-pub fn binding(expires: UnixMillis) -> Binding {
-    Binding {
-        user: "80000".into(),
-        key: "sip:80000@192.0.2.12".into(),
-        contact: "sip:80000@192.0.2.12:5060".into(),
+pub fn bindings(expires: UnixMillis) -> [Binding; 2] {
+    [PHONE, DESK].map(|at| Binding {
+        user: EXTENSION.into(),
+        key: format!("sip:{EXTENSION}@{at}"),
+        contact: format!("sip:{EXTENSION}@{at}"),
         q: 1000,
         expires,
-        call_id: "registration".into(),
+        call_id: format!("registration-{at}"),
         cseq: 1,
         transport: Transport::Udp,
         local: address(SWITCH),
-        remote: address(PHONE),
+        remote: address(at),
         updated: UnixMillis(0),
+    })
+}
+
+/// Who asks for the `n`th call: the merchant itself, or one of its sub-accounts.
+#[must_use]
+pub fn asks(n: u32) -> Option<SubAccountId> {
+    (!n.is_multiple_of(4)).then(|| SubAccountId(i64::from(n % 4)))
+}
+
+/// Who asked for a call that was settled, by what it says of itself.
+#[must_use]
+pub fn asked(command: &CallCommand) -> Option<SubAccountId> {
+    match &command.key {
+        Some(key) => key.key.strip_prefix("order-").and_then(|n| n.parse().ok()).and_then(asks),
+        // Every call that came by SIP was made from or to the extension.
+        None => Some(OFFICE),
     }
 }
 
@@ -113,7 +148,7 @@ pub fn command(n: u32, a_is_phone: bool, record: bool, ring: Duration) -> CallCo
     let party =
         |number: Number| Party { as_sent: number.digits().to_owned(), number, shown: None, ring };
     let a = if a_is_phone {
-        Number::Internal("80000".into())
+        Number::Internal(EXTENSION.into())
     } else {
         Number::E164(format!("86138{n:08}"))
     };
@@ -127,7 +162,7 @@ pub fn command(n: u32, a_is_phone: bool, record: bool, ring: Duration) -> CallCo
     CallCommand {
         dialect: Dialect::Callni,
         merchant: MERCHANT,
-        sub_account: None,
+        sub_account: asks(n),
         app: String::new(),
         key: Some(RequestKey {
             dialect: Dialect::Callni,

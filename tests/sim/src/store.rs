@@ -11,7 +11,7 @@ use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCal
 use facts::record::LegState;
 use facts::{
     Binding, CallFacts, CallId, LegFacts, LegId, LegNo, Micros, Number, Refusal, RequestKey,
-    StateChange, UnixMillis,
+    StateChange, SubAccountId, UnixMillis,
 };
 
 /// Price of one started minute of a public leg.
@@ -62,6 +62,29 @@ pub struct Entry {
     pub revenue: Micros,
 }
 
+/// A mistake that a ledger could make, to see whether the auditor finds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// A settled call is not debited.
+    NoDebit,
+    /// A settled call is debited twice.
+    DoubleDebit,
+    /// Money leaves the merchant and arrives nowhere.
+    OneSided,
+    /// Holds stay after the call was settled.
+    KeptHolds,
+    /// Holds are given out beyond the balance.
+    Overdraft,
+    /// The second leg has no CDR.
+    NoCdr,
+    /// The record is put into the outbox twice.
+    TwoRecords,
+    /// A settled call stays open in the journal.
+    OpenJournal,
+    /// The money is spent in somebody else's name.
+    WrongSpender,
+}
+
 #[derive(Debug)]
 struct Hold {
     leg: LegId,
@@ -96,10 +119,18 @@ pub struct Store {
     /// State pushes by call, in order.
     pub states: BTreeMap<CallId, Vec<(u32, LegNo, LegState)>>,
     keys: BTreeMap<RequestKey, CallId>,
+    /// Legs that were priced; whoever calls us pays his own network.
+    quoted: BTreeSet<LegId>,
+    /// What each sub-account spent of the balance; `None` is the merchant itself.
+    pub spent: BTreeMap<Option<SubAccountId>, Micros>,
+    /// What this store does wrong.
+    pub fault: Option<Fault>,
     /// Legs whose INVITE was journaled.
     pub attempted: BTreeSet<LegId>,
     /// SIP Call-IDs of the dialogs that were written down.
     pub dialogs: BTreeSet<String>,
+    /// SIP Call-IDs of the INVITEs that were written down before their answer.
+    pub invited: BTreeSet<String>,
     /// Registered contacts.
     pub bindings: BTreeMap<(String, String), Binding>,
 }
@@ -119,6 +150,10 @@ impl Store {
             outbox: BTreeMap::new(),
             states: BTreeMap::new(),
             keys: BTreeMap::new(),
+            quoted: BTreeSet::new(),
+            spent: BTreeMap::new(),
+            fault: None,
+            invited: BTreeSet::new(),
             attempted: BTreeSet::new(),
             dialogs: BTreeSet::new(),
             bindings: BTreeMap::new(),
@@ -217,13 +252,14 @@ impl Store {
             Number::E164(_) | Number::Short(_) => MINUTE_PRICE,
         };
         let needed: Micros = ask.legs.iter().map(|leg| price(&leg.number)).sum();
-        if needed > self.available() {
+        if needed > self.available() && self.fault != Some(Fault::Overdraft) {
             return Authorized::Refused(Refusal::NoBalance);
         }
         let mut paid = Vec::new();
         for quote in &ask.legs {
             let amount = price(&quote.number);
             let until = (amount > Micros::ZERO).then_some(MINUTE);
+            self.quoted.insert(LegId::new(ask.call, quote.leg));
             if amount > Micros::ZERO {
                 let leg = LegId::new(ask.call, quote.leg);
                 self.holds.insert((leg, 0), Hold { leg, amount });
@@ -263,7 +299,9 @@ impl Store {
         let Some(open) = self.open.get_mut(&leg.leg.call) else { return };
         self.attempted.insert(leg.leg);
         if leg.dialog.is_some() {
-            self.dialogs.insert(leg.facts.sip_call_id.clone());
+            let up = leg.facts.answered.is_some();
+            let known = if up { &mut self.dialogs } else { &mut self.invited };
+            known.insert(leg.facts.sip_call_id.clone());
         }
         open.legs.insert(leg.leg.no, leg);
     }
@@ -276,19 +314,39 @@ impl Store {
             let id = LegId::new(facts.call, leg.no);
             let held: Micros =
                 self.holds.values().filter(|hold| hold.leg == id).map(|hold| hold.amount).sum();
-            let price = charge(leg);
+            let price = if self.quoted.contains(&id) { charge(leg) } else { Micros::ZERO };
             assert!(price <= held, "leg {id} costs {price} but holds {held}: {leg:?}");
             if price > Micros::ZERO {
-                self.balance -= price;
-                self.entries.push(Entry { merchant: -price, revenue: price });
+                self.debit(facts.command.sub_account, price);
             }
-            assert!(self.cdrs.insert(id, price).is_none(), "two CDRs for {id}");
-            self.attempted.insert(id);
+            if leg.no != LegNo::B || self.fault != Some(Fault::NoCdr) {
+                assert!(self.cdrs.insert(id, price).is_none(), "two CDRs for {id}");
+            }
         }
-        self.holds.retain(|_, hold| hold.leg.call != facts.call);
-        self.open.remove(&facts.call);
-        *self.outbox.entry(facts.call).or_default() += 1;
+        if self.fault != Some(Fault::KeptHolds) {
+            self.holds.retain(|_, hold| hold.leg.call != facts.call);
+        }
+        if self.fault != Some(Fault::OpenJournal) {
+            self.open.remove(&facts.call);
+        }
+        let copies = if self.fault == Some(Fault::TwoRecords) { 2 } else { 1 };
+        *self.outbox.entry(facts.call).or_default() += copies;
         self.records.insert(facts.call, facts);
+    }
+
+    fn debit(&mut self, by: Option<SubAccountId>, price: Micros) {
+        let times = match self.fault {
+            Some(Fault::NoDebit) => 0,
+            Some(Fault::DoubleDebit) => 2,
+            _ => 1,
+        };
+        for _ in 0..times {
+            self.balance -= price;
+            let revenue = if self.fault == Some(Fault::OneSided) { Micros::ZERO } else { price };
+            self.entries.push(Entry { merchant: -price, revenue });
+            let by = by.filter(|_| self.fault != Some(Fault::WrongSpender));
+            *self.spent.entry(by).or_default() += price;
+        }
     }
 }
 

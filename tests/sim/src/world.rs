@@ -11,13 +11,14 @@ use bytes::Bytes;
 use call::{Command, Effect, Engine, EngineConfig, Reply};
 use facts::media::MediaEvent;
 use facts::{CallId, Micros, Now, Placed, Refusal, UnixMillis};
-use sip::endpoint::{EndpointConfig, Flow, Listener, SessionId, Transport};
+use sip::endpoint::{Credentials, EndpointConfig, Flow, Listener, SessionId, Transport};
+use sip::wire::{NameAddr, Uri};
 
 use crate::audit;
-use crate::far::{Act, Far};
+use crate::far::{Act, Dial, Far};
 use crate::media::Media;
 use crate::net::{Dice, Weather};
-use crate::settings::{self, CARRIER_A, CARRIER_B, PHONE, SWITCH};
+use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
 use crate::store::{Done, Store, Work};
 
 /// What kind of day it is.
@@ -37,6 +38,10 @@ pub struct Plan {
     pub max_calls: Option<u32>,
     /// Whether the network misbehaves.
     pub stormy: bool,
+    /// Calls that carriers and phones make.
+    pub dials: u32,
+    /// Whether the switch is drained at the end.
+    pub drain: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +52,8 @@ enum Happening {
     Media { life: u32, event: MediaEvent },
     Act { far: usize, session: SessionId, act: Act },
     Place { n: u32 },
+    Dial { n: u32 },
+    Drain,
     Crash,
     Start,
 }
@@ -74,6 +81,13 @@ pub struct World {
     crashes_at: Vec<Duration>,
     store_busy_until: Duration,
     answers: BTreeMap<u64, Result<Placed, Refusal>>,
+    /// The switch said that no call is left.
+    pub drained: bool,
+    /// Effects that the shell forgets, by the first word of their debug text; to see whether the
+    /// auditor finds it.
+    pub forgets: Option<&'static str>,
+    /// Requests of the switch that the network never delivers, by method.
+    pub swallows: Option<&'static str>,
     /// Print every message as it is sent.
     pub ladder: bool,
     /// Steps taken.
@@ -93,7 +107,7 @@ impl World {
     pub fn new(plan: Plan) -> World {
         let mut dice = Dice::new(plan.seed);
         let weather = if plan.stormy { Weather::roll(&mut dice) } else { Weather::CALM };
-        let fars = [CARRIER_A, CARRIER_B, PHONE]
+        let fars = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK]
             .map(|at| Far::new(settings::address(at), dice.seed()))
             .into();
         let mut world = World {
@@ -113,16 +127,27 @@ impl World {
             crashes_at: Vec::new(),
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
+            drained: false,
+            forgets: None,
+            swallows: None,
             ladder: std::env::var_os("SIM_LADDER").is_some(),
             steps: 0,
             dice,
         };
-        let binding = settings::binding(WALL + Duration::from_secs(86_400));
-        world.store.perform(Work::SaveBinding(Box::new(binding)));
+        for binding in settings::bindings(WALL + Duration::from_secs(86_400)) {
+            world.store.perform(Work::SaveBinding(Box::new(binding)));
+        }
         world.start();
         for n in 0..plan.calls {
             let at = world.dice.between(Duration::ZERO, plan.over);
             world.later(at, Happening::Place { n });
+        }
+        for n in 0..plan.dials {
+            let at = world.dice.between(Duration::ZERO, plan.over);
+            world.later(at, Happening::Dial { n });
+        }
+        if plan.drain {
+            world.later(plan.over, Happening::Drain);
         }
         for _ in 0..plan.crashes {
             let at = world.dice.between(Duration::from_secs(1), plan.over);
@@ -157,10 +182,18 @@ impl World {
         self.elapsed
     }
 
-    /// Whether the process died after this moment.
+    /// Whether the process died just before a call was settled, or within 33 s after it: its last
+    /// messages may have been lost and nobody was there to repeat them.
     #[must_use]
-    pub fn crashed_since(&self, at: Duration) -> bool {
-        self.crashes_at.iter().any(|crash| *crash + Duration::from_secs(40) >= at)
+    pub fn died_telling(&self, settled: Duration) -> bool {
+        let (before, after) = (Duration::from_millis(250), Duration::from_secs(33));
+        self.crashes_at.iter().any(|crash| *crash + before >= settled && *crash <= settled + after)
+    }
+
+    /// Whether the switch is drained at the end of the day.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.plan.drain
     }
 
     /// Whether the process died within 33 s after the call of this dialog had been settled.
@@ -255,6 +288,14 @@ impl World {
                 self.fars[far].act(now.mono, session, act, &mut self.dice);
             }
             Happening::Place { n } => self.place(n),
+            Happening::Dial { n } => self.dial(n),
+            Happening::Drain => match self.engine.as_mut() {
+                Some(engine) => {
+                    let grace = Duration::from_secs(20);
+                    engine.handle_command(now, Command::Drain { grace });
+                }
+                None => self.later(Duration::from_secs(1), Happening::Drain),
+            },
             Happening::Crash => self.crash(),
             Happening::Start => self.start(),
         }
@@ -272,6 +313,31 @@ impl World {
         let command = Box::new(settings::command(n, phone, record, ring));
         let token = u64::from(self.life) << 32 | u64::from(n);
         engine.handle_command(now, Command::Place { token, command });
+    }
+
+    /// A person somewhere dials: a mobile the office, or the office a mobile.
+    fn dial(&mut self, n: u32) {
+        let (mono, switch) = (self.now().mono, settings::address(SWITCH));
+        let office = n.is_multiple_of(2);
+        let (caller, uri, from) = if office {
+            let from = format!("<sip:{}@{}>", settings::EXTENSION, settings::REALM);
+            (PHONE, format!("sip:+86139{n:08}@{}", settings::REALM), from)
+        } else {
+            let from = format!("<sip:+86138{n:08}@{CARRIER_A}>");
+            (CARRIER_A, format!("sip:+{}@{SWITCH}", settings::DIRECT), from)
+        };
+        let (Ok(uri), Some(from)) = (Uri::parse(&uri), NameAddr::parse(from.as_bytes())) else {
+            unreachable!("both are written here");
+        };
+        let credentials = office.then(|| Credentials {
+            realm: Some(settings::REALM.into()),
+            username: settings::EXTENSION.into(),
+            password: settings::PASSWORD.into(),
+        });
+        let caller = settings::address(caller);
+        if let Some(far) = self.fars.iter_mut().find(|far| far.at == caller) {
+            far.dial(mono, Dial { to: switch, uri, from, credentials }, &mut self.dice);
+        }
     }
 
     fn perform(&mut self, life: u32, work: Work) {
@@ -318,7 +384,7 @@ impl World {
             }
         }
         self.queue = kept;
-        let down = self.dice.between(Duration::from_millis(300), Duration::from_secs(5));
+        let down = self.dice.between(Duration::from_millis(500), Duration::from_secs(5));
         self.later(down, Happening::Start);
     }
 
@@ -368,6 +434,9 @@ impl World {
 
     fn effect(&mut self, effect: Effect) {
         let life = self.life;
+        if self.forgets.is_some_and(|what| format!("{effect:?}").starts_with(what)) {
+            return;
+        }
         let work = match effect {
             Effect::Transmit(transmit) => {
                 return self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
@@ -384,7 +453,10 @@ impl World {
                 }
                 return;
             }
-            Effect::Drained => return,
+            Effect::Drained => {
+                self.drained = true;
+                return;
+            }
             Effect::Authorize(ask) => Work::Authorize(ask),
             Effect::Extend(ask) => Work::Extend(ask),
             Effect::Journal(leg) => Work::Journal(leg),
@@ -407,6 +479,10 @@ impl World {
             let line = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap_or_default();
             let (id, cseq) = (line("Call-ID"), line("CSeq"));
             println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
+        }
+        let ours = from == settings::address(SWITCH);
+        if ours && self.swallows.is_some_and(|method| bytes.starts_with(method.as_bytes())) {
+            return;
         }
         // Once the last call was placed the sky clears: the world must come to rest by itself.
         let weather = if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "the seed of a failing day")]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use facts::Micros;
@@ -16,6 +17,8 @@ fn plan(seed: u64) -> Plan {
         paid_in: if seed.is_multiple_of(5) { Micros(900_000) } else { Micros::units(1000) },
         max_calls: seed.is_multiple_of(7).then_some(4),
         stormy: !seed.is_multiple_of(4),
+        dials: 4,
+        drain: seed.is_multiple_of(3),
     }
 }
 
@@ -29,20 +32,51 @@ fn day(seed: u64) -> World {
     world
 }
 
-/// Two hundred fixed days: loss up to 30 %, doubling, reordering, crashes, short money, few slots.
+/// Two hundred fixed days: loss up to 30 %, doubling, reordering, crashes, short money, few slots,
+/// carriers that fall back, phones that ring together, people who dial by themselves, drains.
 #[test]
 fn two_hundred_days_add_up() {
-    let mut outcomes = std::collections::BTreeMap::new();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut count = |word: String| *seen.entry(word).or_default() += 1;
     for seed in 0..200 {
         let world = day(seed);
-        for (word, count) in audit::outcomes(&world.store) {
-            *outcomes.entry(word).or_insert(0) += count;
+        if world.drained {
+            count("drained".into());
+        }
+        for facts in world.store.records.values() {
+            let kind = if facts.command.key.is_some() { "callback" } else { "dialled" };
+            count(audit::outcome(facts));
+            count(format!("{kind}:{}", audit::outcome(facts)));
+            for leg in &facts.legs {
+                count(format!("trunk:{}", leg.trunk));
+            }
+        }
+        for (who, spent) in &world.store.spent {
+            count(format!("spent:{}", who.map_or(0, |id| id.0)));
+            assert!(*spent > Micros::ZERO);
         }
     }
-    println!("{outcomes:#?}");
+    println!("{seen:#?}");
     // The days are only worth something if they are varied.
-    for word in ["completed", "LegB:busy", "LegB:no_answer", "LegA:rejected"] {
-        assert!(outcomes.contains_key(word), "no day had {word}: {outcomes:?}");
+    for word in [
+        "completed",
+        "LegB:busy",
+        "LegB:no_answer",
+        "LegA:rejected",
+        "Us:crash",
+        "Us:shutdown",
+        "Billing:credit_exhausted",
+        "callback:completed",
+        "dialled:completed",
+        "dialled:LegA:abandoned",
+        "trunk:c",
+        "drained",
+        "spent:0",
+        "spent:1",
+        "spent:2",
+        "spent:3",
+    ] {
+        assert!(seen.contains_key(word), "no day had {word}: {seen:?}");
     }
 }
 
