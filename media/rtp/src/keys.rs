@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc4733_2_5_1_2_first_and_two_middle_packets_lost_is_still_one_key() {
+    fn a22_rfc4733_2_5_1_2_first_and_two_middle_packets_lost_is_still_one_key() {
         let all = press(12, 500, 4_000);
         let lost = [0, 3, 4];
         let packets: Vec<_> =
@@ -140,19 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn rfc4733_2_5_1_4_only_the_end_arrives() {
+    fn a22_rfc4733_2_5_1_4_only_the_end_arrives() {
         let packets = press(11, 500, 800);
         assert_eq!(hear(&mut Keys::default(), &packets[packets.len() - 1..]), "#");
     }
 
     #[test]
-    fn rfc4733_2_5_1_3_a_segment_without_the_start_is_one_key() {
+    fn a22_rfc4733_2_5_1_3_a_segment_without_the_start_is_one_key() {
         let packets = press(3, 0, 200_000);
         assert_eq!(hear(&mut Keys::default(), &packets[packets.len() / 2..]), "3");
     }
 
     #[test]
-    fn rfc4733_3_2_sixteen_keys_and_flash_is_none() {
+    fn a22_rfc4733_3_2_sixteen_keys_and_flash_is_none() {
         let mut keys = Keys::default();
         let all: String = (0..=16_u8)
             .filter_map(|event| keys.note(1, u32::from(event) * 1000, &[event, 0x80, 1, 0]))

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc5761_4_payload_types_64_to_95_are_rtcp() {
+    fn a23_rfc5761_4_payload_types_64_to_95_are_rtcp() {
         for second in 0..=255_u8 {
             let expected = (64..=95).contains(&(second & 0x7f));
             assert_eq!(is_rtcp(&[0x80, second, 0, 0]), expected, "{second}");

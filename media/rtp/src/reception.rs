@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc3550_a_1_the_sequence_wraps_without_loss() {
+    fn a21_rfc3550_a_1_the_sequence_wraps_without_loss() {
         let start = origin();
         let mut account = Reception::new(start);
         feed(&mut account, start, (0..200_000_u32).map(|n| (n.wrapping_add(65_000)) as u16));

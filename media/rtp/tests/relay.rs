@@ -131,7 +131,7 @@ fn a_listener_of_the_other_law_is_told_to_convert() {
 }
 
 #[test]
-fn keys_for_a_listener_without_events_leave_no_gap() {
+fn a22_keys_for_a_listener_without_events_leave_no_gap() {
     let mut w = World::new(setup(A, pcmu()), setup(B, map(&[(0, Coding::Pcmu)], None)));
     w.carry(&mut packet(0, 1, 0, &[1; 160]));
     for n in 2..5 {
@@ -239,7 +239,7 @@ fn items(bytes: &[u8]) -> Vec<Item> {
 }
 
 #[test]
-fn rfc3550_6_4_each_leg_reports_for_itself() {
+fn a21_rfc3550_6_4_each_leg_reports_for_itself() {
     let mut w = World::new(setup(A, pcmu()), setup(B, pcmu()));
     let mut out = [0; REPORT_MAX];
     assert_eq!(w.a.report(w.now, false, &mut out), None, "nothing to say yet");
@@ -304,7 +304,7 @@ fn rfc3550_6_4_1_reports_from_the_far_end_give_round_trip_and_loss() {
 }
 
 #[test]
-fn rfc3605_and_5761_say_where_reports_go() {
+fn a23_rfc3605_and_5761_say_where_reports_go() {
     let mut out = [0; REPORT_MAX];
     let mut target = |setup: Setup| {
         let mut w = World::new(setup, Setup { ..crate::setup(B, pcmu()) });

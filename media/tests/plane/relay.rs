@@ -63,7 +63,7 @@ fn pcmu_and_pcma_are_transcoded_to_each_other() {
 }
 
 #[test]
-fn rfc4733_keys_pass_with_each_legs_number_and_are_told_once() {
+fn a22_rfc4733_keys_pass_with_each_legs_number_and_are_told_once() {
     let w = World::new(20_200, 20, |_| {});
     let (a, b) = (Phone::new(1), Phone::new(2));
     w.bridge((&a, setup(&a, both(Some(101)))), (&b, setup(&b, both(Some(96)))));

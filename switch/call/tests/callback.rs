@@ -6,8 +6,9 @@
 mod common;
 
 use common::*;
-use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::media::{Codec, Direction, MediaCommand, MediaEvent, Prompt, Source, Tone};
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
+use sip::endpoint::Event;
 
 const A: LegNo = LegNo::A;
 const B: LegNo = LegNo::B;
@@ -81,6 +82,52 @@ fn a24_rfc3725_a_whole_call() {
 }
 
 #[test]
+fn a24_rfc3725_reinvites_that_cross_are_each_answered_here() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    let now = sim.now.mono;
+    let hold = |name: &str| sdp_of(name) + "a=sendonly\r\n";
+    for name in ["a", "b"] {
+        let sdp = hold(name);
+        let far = sim.far(name);
+        let session = far.session();
+        assert!(far.endpoint.reinvite(now, session, sdp.into()));
+    }
+    sim.drain();
+    for name in ["a", "b"] {
+        let answered = |event: &Event| matches!(event, Event::ReinviteAnswered { .. });
+        assert!(sim.far(name).events.iter().any(answered), "{name} is not made to wait");
+        assert_eq!(sim.far(name).count("INVITE"), 1, "and hears nothing of the other's");
+    }
+    for no in [A, B] {
+        let held = sim.media.iter().rev().find_map(|command| match command {
+            MediaCommand::Setup { leg, setup } if leg.no == no => Some(setup.direction),
+            _ => None,
+        });
+        assert_eq!(held, Some(Direction::ReceiveOnly), "leg {no}");
+    }
+    assert_eq!(sim.engine.live()[0].state, "bridged");
+    sim.hang_up("b");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
+fn a24_each_leg_has_its_own_answer_time_and_price() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    sim.advance(s(20));
+    sim.hang_up("b");
+    let record = sim.record();
+    let (a, b) = (record.leg(A).unwrap(), record.leg(B).unwrap());
+    assert!(a.answered.unwrap() < b.answered.unwrap());
+    assert_eq!((a.bill_seconds(), b.bill_seconds()), (23, 20), "A heard the tone for 3 s");
+    assert_ne!(a.sip_call_id, b.sip_call_id);
+    let quoted: Vec<LegNo> = sim.authorizations[0].legs.iter().map(|quote| quote.leg).collect();
+    assert_eq!(quoted, [A, B]);
+}
+
+#[test]
 fn a25_rfc3960_the_tone_stays_until_real_sound_comes() {
     let mut sim = Sim::new();
     sim.up_to_b();
@@ -150,7 +197,7 @@ fn b_row(rings: bool, code: u16, reason: Option<&str>, kind: Kind, prompt: &str,
 }
 
 #[test]
-fn b_busy_rejecting_and_gone_are_told_apart() {
+fn a24_b_fails_and_a_hears_why_and_gets_a_bye_with_the_reason() {
     use Kind as K;
     use Side::{Callee, Platform};
     b_row(false, 486, None, K::Busy, "callee-busy", Callee);
@@ -410,7 +457,7 @@ fn rfc3264_8_4_hold_is_answered_here_and_stops_the_silence_watch() {
     assert!(a.endpoint.reinvite(now, session, hold.into()));
     sim.drain();
     let answered = sim.far("a").events.iter().find_map(|event| match event {
-        sip::endpoint::Event::ReinviteAnswered { sdp, .. } => sdp.clone(),
+        Event::ReinviteAnswered { sdp, .. } => sdp.clone(),
         _ => None,
     });
     let answer = String::from_utf8(answered.expect("answered here").to_vec()).unwrap();

@@ -178,6 +178,17 @@ impl Store {
         self.open.len()
     }
 
+    /// Whether another call has a leg with this Call-ID: a caller whose INVITE was not answered before
+    /// a crash sends it again, and the next process takes it for a new one.
+    #[must_use]
+    pub fn called_again(&self, call: CallId, dialog: &str) -> bool {
+        let open =
+            self.open.iter().flat_map(|(id, j)| j.legs.values().map(|leg| (*id, &leg.facts)));
+        let closed =
+            self.records.iter().flat_map(|(id, facts)| facts.legs.iter().map(|l| (*id, l)));
+        open.chain(closed).any(|(id, leg)| id != call && leg.sip_call_id == dialog)
+    }
+
     /// What a restarted process has to end.
     #[must_use]
     pub fn open_calls(&self) -> Vec<OpenCall> {

@@ -196,16 +196,15 @@ impl World {
         self.plan.drain
     }
 
-    /// Whether the process died within 33 s after the call of this dialog had been settled.
+    /// Whether the process died while the end of a call of this dialog may still have had to be told.
     #[must_use]
     pub fn settled_and_crashed(&self, dialog: &str) -> bool {
-        let mut of_dialog = self.store.records.values();
-        let call = of_dialog.find(|facts| facts.legs.iter().any(|leg| leg.sip_call_id == dialog));
-        let settled = call.and_then(|facts| self.first_settled.get(&facts.call));
-        settled.is_some_and(|settled| {
-            let last_copy = *settled + Duration::from_secs(33);
-            self.crashes_at.iter().any(|crash| crash >= settled && *crash <= last_copy)
-        })
+        self.store
+            .records
+            .values()
+            .filter(|facts| facts.legs.iter().any(|leg| leg.sip_call_id == dialog))
+            .filter_map(|facts| self.first_settled.get(&facts.call))
+            .any(|settled| self.died_telling(*settled))
     }
 
     /// Whether the process ever died.

@@ -125,7 +125,7 @@ fn case_6_silence_on_hold_proves_nothing() {
 }
 
 #[test]
-fn rfc4961_a_phone_behind_nat_proves_itself_by_three_packets() {
+fn a23_rfc4961_a_phone_behind_nat_proves_itself_by_three_packets() {
     let mut w = World::new("192.168.1.5:4000");
     assert_eq!(w.packet("203.0.113.80:31000", 1, 10), Admission::Unproven);
     assert_eq!(w.packet("203.0.113.80:31000", 1, 10), Admission::Unproven, "a copy proves nothing");

@@ -1,0 +1,141 @@
+//! The papers keep step with the sources: every test that a table of `docs/` names is there, and every
+//! promise and field case that must be shown is shown by a test that bears its id.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Promises on the wire that must be shown.
+const PROMISES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 20, 21, 22, 23, 24, 25];
+/// Field cases that must be shown.
+const CASES: &[u32] = &[
+    6, 7, 8, 10, 13, 14, 18, 19, 20, 21, 22, 23, 24, 41, 44, 47, 48, 49, 50, 51, 52, 53, 54, 55,
+    66, 67, 68, 69, 70,
+];
+/// Lines between the attribute that makes a test and its name at most.
+const NEAR: usize = 6;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
+}
+
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
+            files(&path, ending, found);
+        } else if path.extension().is_some_and(|written| written == ending) {
+            found.push(path);
+        }
+    }
+}
+
+/// Names of all tests, and where they are.
+fn tests() -> BTreeMap<String, PathBuf> {
+    let mut sources = Vec::new();
+    files(&root(), "rs", &mut sources);
+    let mut tests = BTreeMap::new();
+    for path in sources {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let name = line
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("async ");
+            let name = name.strip_prefix("fn ");
+            let Some((name, _)) = name.and_then(|name| name.split_once('(')) else { continue };
+            let near = &lines[at.saturating_sub(NEAR)..at];
+            // Nothing but attributes and comments between the mark and the name.
+            let mark =
+                near.iter().rposition(|line| line.starts_with("#[") && line.contains("test"));
+            let own = mark.is_some_and(|mark| near[mark..].iter().all(|line| *line != "}"));
+            // A contract that every store passes is a function of a test folder.
+            let shared = line.contains("async fn ") && path.iter().any(|part| part == "tests");
+            if own || shared {
+                tests.insert(name.to_owned(), path.clone());
+            }
+        }
+    }
+    assert!(tests.len() > 500, "{} tests", tests.len());
+    tests
+}
+
+fn ticked(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The rows of a table: first cell, names in the last one.
+fn rows(file: &str) -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(root().join(file)).expect(file);
+    text.lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> =
+                line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+            let names = ticked(cells.last()?).map(str::to_owned).collect();
+            Some(((*cells.first()?).to_owned(), names))
+        })
+        .collect()
+}
+
+fn bears(name: &str, mark: &str) -> bool {
+    format!("_{name}").contains(&format!("_{mark}_"))
+}
+
+fn check(file: &str, required: &[u32], prefix: &str, mark: &str) {
+    let (tests, rows) = (tests(), rows(file));
+    for number in required {
+        let id = format!("{prefix}{number}");
+        let names = rows.get(&id).unwrap_or_else(|| panic!("{file} has no row {id}"));
+        let mark = format!("{mark}{number}");
+        assert!(names.iter().any(|name| bears(name, &mark)), "{file} {id}: no test bears {mark}");
+    }
+    for (id, names) in &rows {
+        for name in names.iter().filter(|_| id.starts_with(char::is_alphanumeric)) {
+            assert!(tests.contains_key(name) || id == "Id", "{file} {id}: there is no test {name}");
+        }
+    }
+}
+
+#[test]
+fn every_promise_is_shown_by_tests_that_are_there() {
+    check("docs/rfc/README.md", PROMISES, "A", "a");
+}
+
+#[test]
+fn every_field_case_is_shown_by_tests_that_are_there() {
+    check("docs/field-cases.md", CASES, "", "case_");
+}
+
+/// Names of tests in running text, with or without a star at their end.
+#[test]
+fn no_paper_names_a_test_that_is_gone() {
+    let (tests, mut papers) = (tests(), Vec::new());
+    files(&root().join("docs"), "md", &mut papers);
+    let (mut named, mut gone) = (0, Vec::new());
+    for path in papers {
+        let text = std::fs::read_to_string(&path).expect("a paper");
+        let marked = |word: &&str| {
+            let numbered = |mark: &str| {
+                word.strip_prefix(mark)
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            };
+            let plain =
+                |c: char| c == '_' || c == '*' || c.is_ascii_lowercase() || c.is_ascii_digit();
+            word.contains('_')
+                && word.chars().all(plain)
+                && (numbered("rfc") || numbered("case_") || numbered("a"))
+        };
+        for word in ticked(&text).filter(marked) {
+            let stem = format!("_{}", word.trim_end_matches('*'));
+            let found = tests.keys().any(|name| {
+                name == word || (word.ends_with('*') && format!("_{name}").contains(&stem))
+            });
+            if !found {
+                gone.push(format!("{}: {word}", path.display()));
+            }
+            named += 1;
+        }
+    }
+    assert!(gone.is_empty(), "there are no such tests: {gone:#?}");
+    assert!(named > 100, "{named} names");
+}
