@@ -8,9 +8,11 @@
 
 pub mod baresip;
 pub mod country;
+pub mod linphone;
 pub mod merchant;
 pub mod pcap;
 pub mod ports;
+pub mod postgres;
 pub mod sipp;
 pub mod sound;
 pub mod tandem;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use e2e::baresip::{Account, Baresip};
 use e2e::country::{self, B, KEY, USER, Wish};
+use e2e::linphone::Linphone;
 use e2e::merchant::{Merchant, callback_target, http};
 use e2e::pcap::{Capture, rtp_audio};
 use e2e::sipp::{Behaviour, Sipp};
@@ -72,4 +73,45 @@ fn baresip_registers_over_udp_and_is_leg_a() {
 #[test]
 fn baresip_registers_over_tcp_and_is_leg_a() {
     baresip_is_leg_a("tcp");
+}
+
+/// Linphone's console client: registers, is rung, answers, speaks, is hung up.
+#[test]
+fn linphone_registers_and_is_leg_a() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (tone_a, tone_b) = (folder.path().join("700.wav"), folder.path().join("1100.al"));
+    sound::write_wav_tone(&tone_a, 700, 60);
+    sound::write_alaw_tone(&tone_b, 1100, 30);
+    let answer = Behaviour::Answer { ring_ms: 300, tone: Some(tone_b), talk_ms: Some(4000) };
+    let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
+    let operator = country::operator(&Wish::default(), e2e::ports::one(), carrier.port);
+    let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
+    let account = Account {
+        user: "80000",
+        password: country::PASSWORD,
+        domain: "tandem.example",
+        registrar: tandem.sip.port(),
+        transport: "udp",
+    };
+    let phone = Linphone::start(folder.path(), &account, &tone_a);
+    wait::until("linphone to register", Duration::from_secs(15), || {
+        let bindings = tandem.admin("GET", "/admin/v1/bindings");
+        bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
+    });
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "l-1", "80000", B, &merchant.url("/back"));
+    let (_, body) = http(tandem.http, "GET", &target, &[], "");
+    assert_eq!(body, "result=success&callbackid=l-1");
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(40)).remove(0);
+    assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", phone.log());
+    assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
+    std::thread::sleep(Duration::from_millis(500));
+    let log = phone.log();
+    for word in ["auto answering", "connected", "ended"] {
+        assert!(log.contains(word), "{word}:\n{log}");
+    }
+    let taped = Sound::decode(&tandem.recording());
+    assert!(sound::is_tone(&taped.channels[0], taped.rate, 700.0), "left is A:\n{}", phone.log());
+    assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
+    tandem.books_in_order();
 }
