@@ -40,8 +40,8 @@ impl Linphone {
             .spawn()
             .expect("linphonec runs");
         let mut console = child.stdin.take().expect("a console");
-        writeln!(console, "soundcard use files {}", voice.display())
-            .expect("a console that listens");
+        // Asked before the call: a file for a microphone.
+        writeln!(console, "soundcard use files\nplay {}", voice.display()).expect("it listens");
         Linphone { child, _console: console, log }
     }
 

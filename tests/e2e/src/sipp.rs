@@ -211,6 +211,12 @@ impl Sipp {
         std::fs::read_to_string(&self.trace).unwrap_or_default()
     }
 
+    /// A phone that loses its power: no BYE, no more packets, nobody at its port.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits until it has finished all its calls; success means every step of the scenario happened.
     #[must_use]
     pub fn finish(&mut self, limit: Duration) -> ExitStatus {

@@ -142,6 +142,39 @@ fn case_55_rtp_silence_ends_the_call() {
     row(&wish, &answering(None), &Behaviour::VanishAfterAnswer, &expect);
 }
 
+/// Field case 55: B loses its power in the middle of a word. What it is billed ends with its last packet, not
+/// with our patience.
+#[test]
+fn case_55_a_lost_bye_is_billed_to_the_last_packet() {
+    let tones = tempfile::tempdir().expect("a folder");
+    let tone = tones.path().join("1100.al");
+    e2e::sound::write_alaw_tone(&tone, 1100, 30);
+    let wish = Wish { settings: vec!["call.silence=5s".into()], ..Wish::default() };
+    let party = Behaviour::Answer { ring_ms: 100, tone: Some(tone), talk_ms: None };
+    let mut country = Country::new(&wish, &party, &party, 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "power", A, B, &merchant.url("/back"));
+    let _ = http(country.tandem.http, "GET", &target, &[], "");
+    country.tandem.wait_call("bridged");
+    std::thread::sleep(Duration::from_millis(2000));
+    country.carrier_b.kill();
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let seconds: u32 =
+        told.query("destination_duration").and_then(|s| s.parse().ok()).expect("seconds");
+    assert!((2..=4).contains(&seconds), "B is billed {seconds} s: {}", told.target);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    country.tandem.books_in_order();
+}
+
+/// A hangs up and B never answers our BYE: nobody waits for B.
+#[test]
+fn a_bye_that_b_never_answers_holds_nothing_up() {
+    let begun = std::time::Instant::now();
+    let expect = Expect { result: "success", price: A_MINUTE + B_MINUTE, cdrs: 2 };
+    row(&Wish::default(), &answering(Some(1500)), &Behaviour::VanishAfterAnswer, &expect);
+    assert!(begun.elapsed() < Duration::from_secs(10), "told after {:?}", begun.elapsed());
+}
+
 /// Field cases 47 and 48: no balance, no call; and the merchant hears it at once.
 #[test]
 fn no_balance_is_refused_at_once() {
