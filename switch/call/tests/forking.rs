@@ -265,6 +265,30 @@ fn case_32_early_media_of_two_phones_is_kept_apart() {
 }
 
 #[test]
+fn a25_when_the_phone_that_is_heard_refuses_the_next_one_is_heard() {
+    let mut sim = sim(2);
+    sim.place(to_extension());
+    sim.ring("phone", 183, Some(&sdp_at("203.0.113.5", 5_000)));
+    sim.ring("desk", 183, Some(&sdp_at("203.0.113.6", 6_000)));
+    sim.refuse("phone", 486, None);
+    assert_eq!(heard_from(&sim), Some(addr("203.0.113.6:6000")));
+    sim.refuse("desk", 486, None);
+    sim.assert_clean();
+
+    // The other order: who is not heard leaves without a sound.
+    let mut sim = self::sim(2);
+    sim.place(to_extension());
+    sim.ring("phone", 183, Some(&sdp_at("203.0.113.5", 5_000)));
+    sim.ring("desk", 183, Some(&sdp_at("203.0.113.6", 6_000)));
+    sim.refuse("desk", 486, None);
+    assert_eq!(heard_from(&sim), Some(addr("203.0.113.5:5000")));
+    sim.pick_up_with("phone", "");
+    assert_eq!(heard_from(&sim), Some(addr("203.0.113.5:5000")));
+    sim.hang_up("phone");
+    sim.assert_clean();
+}
+
+#[test]
 fn a_call_from_a_trunk_rings_all_phones_too() {
     let mut sim = sim_with(2, |snapshot| {
         snapshot.inbound.insert("861087654321".into(), "80001".into());

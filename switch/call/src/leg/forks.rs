@@ -44,8 +44,8 @@ pub(super) struct Forks {
     open: Vec<Fork>,
     /// Some 18x came.
     pub(super) rang: bool,
-    /// A description was given to the media plane: whoever spoke first is heard.
-    pub(super) heard: bool,
+    /// Whose description the media plane has: whoever spoke first, as long as it may still answer.
+    heard: Option<SessionId>,
     best: Option<(Final, bool)>,
 }
 
@@ -62,6 +62,27 @@ impl Forks {
     pub(super) fn take(&mut self, session: SessionId) -> Option<Fork> {
         let at = self.open.iter().position(|fork| fork.session == session)?;
         Some(self.open.remove(at))
+    }
+
+    /// RFC 3960 §3.1: the first that speaks is heard; what the others say is kept apart until one of
+    /// them answers. True when this one is to be heard now.
+    pub(super) fn speaks(&mut self, session: SessionId) -> bool {
+        self.heard.is_none() && self.heard.replace(session).is_none()
+    }
+
+    /// True once somebody is heard.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Whoever was heard refused: the description of the next one that spoke meanwhile.
+    pub(super) fn next_voice(&mut self, gone: SessionId) -> Option<Bytes> {
+        if self.heard != Some(gone) {
+            return None;
+        }
+        let next = self.open.iter().find(|fork| !fork.early.is_empty());
+        self.heard = next.map(|fork| fork.session);
+        Some(next?.early.first()?.1.clone())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -129,9 +129,7 @@ impl Leg {
         fork.rang |= rings;
         if let Some(sdp) = sdp {
             fork.describe(branch, sdp.clone());
-            // RFC 3960 §3.1: the first branch that speaks is heard; others are kept apart until one
-            // of them answers.
-            if !std::mem::replace(&mut forks.heard, true)
+            if forks.speaks(session)
                 && let Ok(setup) = self.audio.answered(&sdp, None)
             {
                 w.media(setup);
@@ -157,7 +155,7 @@ impl Leg {
     /// The first RTP of this leg came.
     pub(crate) fn sounding(&self) -> Option<LegEvent> {
         match &self.stage {
-            Stage::Inviting(forks) if forks.heard => Some(LegEvent::EarlyMedia),
+            Stage::Inviting(forks) if forks.is_heard() => Some(LegEvent::EarlyMedia),
             _ => None,
         }
     }
@@ -241,6 +239,11 @@ impl Leg {
         // RFC 3261 §21.5.4: nothing is sent there for as long as it says.
         if let (503, Some(seconds), Some(_)) = (answer.code, answer.retry_after, fork.hop.trunk) {
             w.rest(fork.hop.flow.remote, seconds);
+        }
+        if let Some(sdp) = forks.next_voice(session)
+            && let Ok(setup) = self.audio.answered(&sdp, None)
+        {
+            w.media(setup);
         }
         let (best, rang) = forks.refused(answer, fork.rang);
         // RFC 3261 §16.7 step 5: a 6xx is the person's word, whatever the other phones would say.
