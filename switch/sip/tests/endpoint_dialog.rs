@@ -459,6 +459,40 @@ fn a6_rfc3261_9_1_an_invite_of_the_last_process_is_cancelled_by_the_next() {
     }
 }
 
+/// A journal may be damaged: whatever its bytes have become, they resume something that ends, or
+/// nothing.
+#[test]
+fn damaged_snapshots_neither_panic_nor_stay() {
+    let mut peer = Alone::new();
+    let session = peer.call();
+    let early = peer.endpoint.snapshot(session).unwrap();
+    peer.receive(ok(&peer.last("INVITE"), "b"));
+    let up = peer.endpoint.snapshot(session).unwrap();
+    let mut resumed = 0;
+    for whole in [early, up] {
+        for at in 0..whole.len() {
+            for damage in [0x00, 0x0a, 0x20, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = damage;
+                let now = peer.now;
+                let mut restarted = Endpoint::new(config(A, 1));
+                let taken = restarted.resume(now, &bytes);
+                let cut = restarted.resume(now, &whole[..at]);
+                for session in taken.into_iter().chain(cut) {
+                    resumed += 1;
+                    restarted.bye(now, session, None);
+                }
+                while let Some((due, _)) = restarted.poll_timeout() {
+                    assert!(due < now + ms(120_000), "it ends");
+                    restarted.handle_timeout(due);
+                }
+                assert_eq!(restarted.counts(), sip::endpoint::Counts::default());
+            }
+        }
+    }
+    assert!(resumed > 100, "most damage hurts only what it hits: {resumed}");
+}
+
 #[test]
 fn case_18_a_200_that_crosses_the_cancel_of_the_next_process_is_acked_and_ended() {
     let (mut restarted, session, invite) = rang_before_the_crash(Some(180));

@@ -105,6 +105,9 @@ impl Endpoint {
     /// CANCEL has no 1xx to wait for (§9.1 fears only that it might overtake the INVITE).
     fn resume_early(&mut self, early: EarlySnapshot) -> Option<SessionId> {
         let request = Message::parse(early.request.clone()).ok()?;
+        if request.method() != Some(&Method::Invite) {
+            return None;
+        }
         let from = request.from().ok()?;
         let id = SessionId(Ids::token_of_tag(from.tag()?)?);
         let token = self.ids.token_of_branch(request.via().ok()?.branch()?)?;
