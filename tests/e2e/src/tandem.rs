@@ -104,7 +104,7 @@ impl Tandem {
             if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
                 panic!("the switch ended with {status}: {}", self.log());
             }
-            let answer = merchant::try_http(self.admin, "GET", "/healthz", &[], "");
+            let answer = merchant::try_http(self.admin, "GET", "/readyz", &[], "");
             answer.ok().filter(|(status, _)| *status == 200)
         });
     }

@@ -175,6 +175,42 @@ fn a_bye_that_b_never_answers_holds_nothing_up() {
     assert!(begun.elapsed() < Duration::from_secs(10), "told after {:?}", begun.elapsed());
 }
 
+/// Nobody at all at B's carrier: not even an answer that says so.
+#[test]
+fn b_s_carrier_is_dead() {
+    let mut country = Country::new(&Wish::default(), &answering(None), &answering(None), 1);
+    country.carrier_b.kill();
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "dead", A, B, &merchant.url("/back"));
+    let _ = http(country.tandem.http, "GET", &target, &[], "");
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let result = told.query("callback_result");
+    assert_eq!(result.as_deref(), Some("callee_unreachable"), "{}", told.target);
+    assert_eq!(told.query("destination_fee").as_deref(), Some("0.00"), "{}", told.target);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    country.tandem.books_in_order();
+}
+
+/// The merchant ends a call that it placed: both are hung up, billed and reported.
+#[test]
+fn the_merchant_hangs_up() {
+    let mut country = Country::new(&Wish::default(), &answering(None), &answering(None), 1);
+    let merchant = Merchant::start();
+    let target = callback_target(USER, KEY, "enough", A, B, &merchant.url("/back"));
+    let _ = http(country.tandem.http, "GET", &target, &[], "");
+    country.tandem.wait_call("bridged");
+    let base = format!("username={USER}&callbackid=enough");
+    let sign = e2e::merchant::md5_hex(&format!("{base}&key={KEY}"));
+    let target = format!("/api/biz_hangup?{base}&sign={sign}");
+    let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
+    assert!(body.starts_with("result=success"), "{body}");
+    let told = merchant.wait_for("/back", 1, Duration::from_secs(15)).remove(0);
+    assert_eq!(told.query("destination_fee").as_deref(), Some("0.15"), "{}", told.target);
+    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B got BYE");
+    country.tandem.books_in_order();
+}
+
 /// Field cases 47 and 48: no balance, no call; and the merchant hears it at once.
 #[test]
 fn no_balance_is_refused_at_once() {
