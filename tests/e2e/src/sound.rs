@@ -68,19 +68,6 @@ impl Sound {
     pub fn ms(&self) -> f32 {
         self.channels[0].len() as f32 * 1000.0 / self.rate
     }
-
-    /// Where a tone starts on a channel, in milliseconds: the first 10 ms window it owns.
-    #[must_use]
-    pub fn onset_ms(&self, channel: usize, frequency: f32) -> Option<f32> {
-        let window = (self.rate / 100.0) as usize;
-        self.channels[channel]
-            .chunks_exact(window)
-            .position(|w| {
-                let level = w.iter().map(|s| s * s).sum::<f32>() / window as f32;
-                level > 1e-4 && share(w, self.rate, frequency) > 0.6
-            })
-            .map(|at| at as f32 * 10.0)
-    }
 }
 
 /// G.711 A-law octets as samples.

@@ -115,3 +115,27 @@ fn linphone_registers_and_is_leg_a() {
     assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
     tandem.books_in_order();
 }
+
+/// An operator who offers nothing but SHA-256 (RFC 8760).
+#[test]
+fn rfc8760_linphone_registers_with_sha_256() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tone = folder.path().join("700.wav");
+    sound::write_wav_tone(&tone, 700, 1);
+    let operator = country::operator(&Wish::default(), e2e::ports::one(), e2e::ports::one());
+    let settings = vec!["registrar.algorithms=sha-256".into()];
+    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
+    let account = Account {
+        user: "80000",
+        password: country::PASSWORD,
+        domain: "tandem.example",
+        registrar: tandem.sip.port(),
+        transport: "udp",
+    };
+    let phone = Linphone::start(folder.path(), &account, &tone);
+    wait::until("linphone to register", Duration::from_secs(15), || {
+        let bindings = tandem.admin("GET", "/admin/v1/bindings");
+        bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
+    });
+    drop(phone);
+}
