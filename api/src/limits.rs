@@ -66,6 +66,18 @@ impl<K: Ord + Clone> Buckets<K> {
         true
     }
 
+    /// Would there be no token?
+    pub(crate) fn is_empty(&self, key: &K, now: Instant) -> bool {
+        if self.rate.per_second == 0 {
+            return false;
+        }
+        let table = match self.table.lock() {
+            Ok(table) => table,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        table.get(key).is_some_and(|bucket| self.filled(*bucket, now) < 1.0)
+    }
+
     fn filled(&self, bucket: Bucket, now: Instant) -> f64 {
         let passed: Duration = now.saturating_duration_since(bucket.at);
         bucket.tokens + passed.as_secs_f64() * f64::from(self.rate.per_second)

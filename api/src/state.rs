@@ -29,6 +29,8 @@ pub struct ApiConfig {
     pub per_ip: Rate,
     /// Signed requests of one merchant.
     pub per_merchant: Rate,
+    /// Wrong operator's tokens from one address; then that address waits, whatever it brings.
+    pub wrong_tokens: Rate,
     /// Largest body of a merchant's request, bytes.
     pub body_limit: usize,
     /// Largest body of an operator's request, bytes.
@@ -53,6 +55,7 @@ impl Default for ApiConfig {
             trusted_proxies: Vec::new(),
             per_ip: Rate { per_second: 1000, burst: 2000 },
             per_merchant: Rate { per_second: 500, burst: 1000 },
+            wrong_tokens: Rate { per_second: 1, burst: 10 },
             body_limit: 64 * 1024,
             admin_body_limit: 8 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
@@ -63,6 +66,9 @@ impl Default for ApiConfig {
         }
     }
 }
+
+/// New users of one merchant: each is a row for ever and a change of the settings.
+const REGISTRATIONS: Rate = Rate { per_second: 1, burst: 20 };
 
 /// Produces the process's Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
@@ -82,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) per_ip: Buckets<IpAddr>,
     pub(crate) per_merchant: Buckets<MerchantId>,
+    pub(crate) registrations: Buckets<MerchantId>,
+    pub(crate) wrong_tokens: Buckets<IpAddr>,
 }
 
 impl fmt::Debug for ApiState {
@@ -105,6 +113,7 @@ impl ApiState {
     ) -> ApiState {
         let per_ip = Buckets::new(config.per_ip);
         let per_merchant = Buckets::new(config.per_merchant);
+        let wrong_tokens = Buckets::new(config.wrong_tokens);
         ApiState(Arc::new(Inner {
             store,
             calls,
@@ -116,6 +125,8 @@ impl ApiState {
             settings: Settings::default(),
             per_ip,
             per_merchant,
+            registrations: Buckets::new(REGISTRATIONS),
+            wrong_tokens,
         }))
     }
 

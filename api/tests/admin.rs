@@ -30,7 +30,8 @@ async fn items(world: &World, path: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn f16_every_admin_route_wants_the_token() {
-    let world = World::new().await;
+    let world =
+        World::with(|config| api::ApiConfig { wrong_tokens: api::Rate::OFF, ..config }).await;
     for (method, path) in [
         ("POST", "/apply"),
         ("POST", "/top-ups"),
@@ -352,4 +353,24 @@ async fn nothing_outside_the_recordings_can_be_fetched() {
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
         assert!(!body.contains("secret"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn after_ten_wrong_tokens_the_address_waits() {
+    let world = World::new().await;
+    let ask = async |token: &str| {
+        let request = Request::get("/admin/v1/merchants")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap();
+        world.send(request).await.0.as_u16()
+    };
+    let mut answers = Vec::new();
+    for n in 0..20 {
+        answers.push(ask(&format!("guess-{n}")).await);
+    }
+    assert!(answers[..10].iter().all(|status| *status == 401), "{answers:?}");
+    assert_eq!(answers[19], 429, "{answers:?}");
+    // Even the right one: else the wait would tell nothing to who guesses.
+    assert_eq!(ask(TOKEN).await, 429);
 }

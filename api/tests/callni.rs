@@ -10,9 +10,10 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use dialect::callni::NotifyContext;
 use facts::{Number, Refusal};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::ServiceExt as _;
-use world::{KEY, World, callback, md5, signed};
+use world::{KEY, World, callback, document, md5, now, signed};
 
 const HOOK: &str = "http://127.0.0.1:9009/r.aspx";
 
@@ -341,4 +342,39 @@ async fn answers_are_never_cached() {
     let request = Request::get("/api/biz_regist").body(Body::empty()).unwrap();
     let response = world.router.clone().oneshot(request).await.unwrap();
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn rfc9110_9_2_1_a_head_rings_nobody() {
+    let world = World::new().await;
+    let target = callback("test", "h1", "80000", "13800138000", HOOK);
+    let request = Request::head(target).body(Body::empty()).unwrap();
+    assert_eq!(world.send(request).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(world.switch.placed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn registrations_have_a_rate_of_their_own() {
+    let world = World::new().await;
+    let target = "/api/biz_regist?username=test&realname=x&email=x@example.cn&sign=bd3357466af4e8dc152beb996b8e0385";
+    let mut answers = Vec::new();
+    for _ in 0..25 {
+        answers.push(world.get(target).await);
+    }
+    assert!(answers[..20].iter().all(|answer| answer.starts_with("result=success")), "{answers:?}");
+    assert!(answers[24].contains("1011"), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_merchant_without_a_key_has_no_valid_signature() {
+    let world = World::new().await;
+    let mut document = document();
+    let keyless = json!({ "name": "keyless", "tariff": "standard" });
+    document["merchants"].as_array_mut().unwrap().push(keyless);
+    let desired = serde_json::from_value(document).unwrap();
+    let changes = world.store.apply(&desired, now(), false).await.unwrap();
+    assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    let sign = md5("username=keyless&key=");
+    let answer = world.get(&format!("/api/biz_balance?username=keyless&sign={sign}")).await;
+    assert!(answer.contains("1002"), "{answer}");
 }

@@ -114,9 +114,9 @@ pub struct Rate {
 pub struct Merchant {
     /// Login name.
     pub name: String,
-    /// Signing key of system 000.
+    /// Signing key of system 000; without one the merchant cannot use that system.
     #[serde(default)]
-    pub key: String,
+    pub key: Option<String>,
     /// Login password; kept as it is when absent. Stored as a salted hash.
     #[serde(default)]
     pub password: Option<String>,

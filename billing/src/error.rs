@@ -49,6 +49,9 @@ pub enum Constraint {
     /// The primary key of `extensions`.
     #[error("the internal number is taken")]
     ExtensionNumber,
+    /// A merchant has as many sub-accounts as it may have.
+    #[error("the merchant has too many sub-accounts")]
+    SubAccounts,
     /// `calls_once`, `request_keys_once`, `records_once`: somebody else wrote the same thing at the same
     /// moment; the unit is run again and finds it.
     #[error("somebody else was quicker")]

@@ -31,5 +31,5 @@ mod snapshot;
 mod store;
 mod tariffs;
 
-pub use error::{Error, Result};
+pub use error::{Constraint, Error, Result};
 pub use store::{SettleContext, Store, StoreConfig};

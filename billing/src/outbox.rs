@@ -116,9 +116,13 @@ fn stream(call: CallId, endpoint: &str) -> String {
 const COLUMNS: &str = "id, call_id, merchant_id, kind, dialect, endpoint, context, payload, \
                        settings_version, body, attempts, created, due, state";
 
-/// The oldest pending row of its stream.
+/// The oldest pending row of its stream. In system 001 states and records may go to two addresses, which are
+/// two streams: there a record also waits until every earlier state of its call was tried once.
 const HEAD: &str = "o.state = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p \
-                    WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id)";
+                    WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id) \
+                    AND NOT (o.dialect = 'ytx' AND o.kind = 'record' AND EXISTS (SELECT 1 FROM outbox s \
+                    WHERE s.call_id = o.call_id AND s.kind = 'state' AND s.state = 'pending' \
+                    AND s.attempts = 0 AND s.id < o.id))";
 
 /// Leases rows that are due, going round the servers that are told.
 pub(crate) async fn lease(

@@ -6,7 +6,7 @@ use facts::time::UnixMillis;
 use facts::{MerchantId, SubAccountId};
 
 use crate::db::{Conn, Row, args};
-use crate::error::{Error, Result};
+use crate::error::{Constraint, Error, Result};
 use crate::objects::sub_account_of;
 use crate::rows::{Registered, SubAccount};
 use crate::secrets;
@@ -15,6 +15,8 @@ use crate::secrets;
 const SAME_PERSON: Duration = Duration::from_secs(86_400);
 /// Numbers taken by the operator that are stepped over in one go at most.
 const STEPS_MAX: usize = 100_000;
+/// Sub-accounts of one merchant at most: each is in every snapshot of the settings.
+const SUB_ACCOUNTS_MAX: i64 = 10_000;
 /// Contacts that a new extension may register.
 const CONTACTS: u32 = 5;
 
@@ -41,6 +43,11 @@ pub(crate) async fn register(
     }
     if let Some(earlier) = earlier(conn, merchant, (realname, email), at).await? {
         return answer(&realm, &earlier, true);
+    }
+    let sql = "SELECT COUNT(*) FROM sub_accounts WHERE merchant_id = $1";
+    let row = conn.row(sql, args![merchant.0]).await?.ok_or(Error::Missing("count"))?;
+    if row.int(0)? >= SUB_ACCOUNTS_MAX {
+        return Err(Error::Conflict(Constraint::SubAccounts));
     }
     let number = free_number(conn, next).await?;
     let sub_account = insert(conn, merchant, &number, (realname, email), at).await?;

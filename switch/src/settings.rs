@@ -14,6 +14,9 @@ use crate::inbox::{Fact, Inbox};
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Time between two snapshots at least: changes that come in a crowd are taken up together.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Looks until `stop`; `wake` shortens the wait.
 pub(crate) async fn watch(
     store: Store,
@@ -33,6 +36,10 @@ pub(crate) async fn watch(
                 known = snapshot.version;
                 tracing::info!(version = known, "new settings");
                 inbox.fact(Fact::Command(Command::Settings(Arc::new(snapshot))));
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the settings could not be read"),

@@ -6,6 +6,8 @@ mod calls;
 mod objects;
 mod outbox;
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::counters::count;
-use crate::door::{answer, client_ip, ip_may_ask};
+use crate::door::{answer, client_ip, ip_may_ask, source};
 use crate::state::ApiState;
 
 /// Rows on a page when none are asked for.
@@ -47,9 +49,17 @@ async fn authorize(State(state): State<ApiState>, request: Request, next: Next) 
         return fault(StatusCode::FORBIDDEN, "closed", "no admin token is configured")
             .into_response();
     };
+    let (wrong, asker) = (&state.0.wrong_tokens, source(ip));
+    if wrong.is_empty(&asker, Instant::now()) {
+        count(&state.0.counters.rate_limited);
+        let words = "too many wrong tokens came from this address";
+        return fault(StatusCode::TOO_MANY_REQUESTS, "rate_limited", words).into_response();
+    }
     if !bears(request.headers(), token) {
         count(&state.0.counters.bad_signatures);
-        tracing::warn!(%ip, path = request.uri().path(), "admin: wrong or missing token");
+        wrong.take(asker, Instant::now());
+        // Not the path: a stranger writes it.
+        tracing::warn!(%ip, method = %request.method(), "admin: wrong or missing token");
         let fault = fault(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token is required");
         let mut response = fault.into_response();
         let challenge = HeaderValue::from_static("Bearer");

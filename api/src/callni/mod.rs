@@ -2,6 +2,8 @@
 
 mod place;
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,7 +21,8 @@ pub(crate) fn routes() -> Router<ApiState> {
     let door = |what: What| {
         let handler =
             move |State(state): State<ApiState>, request: Request| handle(state, request, what);
-        get(handler).post(handler)
+        // A HEAD would else run the handler of GET and ring telephones (RFC 9110 §9.2.1: HEAD is safe).
+        get(handler).post(handler).head(no_head)
     };
     Router::new()
         .route("/api/biz_regist", door(What::Regist))
@@ -27,6 +30,12 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/biz_balance", door(What::Balance))
         .route("/api/biz_query", door(What::Query))
         .route("/api/biz_hangup", door(What::HangUp))
+}
+
+async fn no_head() -> Response {
+    let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    response
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +99,10 @@ async fn serve(
     let username = asked.username()?;
     let merchant = state.0.store.merchant_by_name(&username).await.map_err(ours)?;
     let merchant = merchant.ok_or(Code::MerchantNotFound)?;
+    if merchant.key.is_empty() {
+        // A merchant of another system only: a signature over no secret proves nothing.
+        return Err(Code::SignError);
+    }
     let keys = [merchant.key.as_str()];
     let verified = match what {
         What::Regist | What::Balance => asked.verify_regist(&keys)?,
@@ -116,14 +129,18 @@ async fn serve(
 
 async fn regist(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Result<Answer, Code> {
     let regist = asked.regist()?;
-    let made = state
-        .0
-        .store
-        .register_sub_account(merchant.id, &regist.realname, &regist.email, now())
-        .await
-        .map_err(ours)?;
+    if !state.0.registrations.take(merchant.id, Instant::now()) {
+        count(&state.0.counters.rate_limited);
+        return Err(Code::TooManyCalls);
+    }
+    let made =
+        state.0.store.register_sub_account(merchant.id, &regist.realname, &regist.email, now());
+    let made = made.await.map_err(|error| match error {
+        billing::Error::Conflict(billing::Constraint::SubAccounts) => Code::TooManyCalls,
+        error => ours(error),
+    })?;
     if !made.duplicate {
-        state.0.settings.forget().await;
+        // The doors ask the store for extensions, so that their own snapshot need not be made anew at once.
         state.0.calls.settings_changed();
     }
     let answer = Answer::success()

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use facts::ports::{FetchError, Fetched, Fetcher, Promise};
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 /// Longest URL we visit.
@@ -22,6 +23,10 @@ pub const URL_MAX: usize = 8192;
 pub const REDIRECTS_MAX: usize = 3;
 /// Addresses of one name that we look at.
 const ADDRESSES_MAX: usize = 64;
+
+/// Look-ups under way at once: slow name servers must not fill the pool that files and databases share.
+const LOOKUPS_MAX: usize = 64;
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
 /// What the operator allows beyond the open Internet, and how long anything may take.
 #[derive(Clone, Debug)]
@@ -64,7 +69,14 @@ pub struct SystemNames;
 impl Names for SystemNames {
     fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
+            // The system's look-up occupies a thread of the blocking pool, even after nobody waits for it any
+            // more: the turn is given back by that thread and not by this future.
+            let turn = LOOKUPS.acquire().await.map_err(std::io::Error::other)?;
+            let found = tokio::spawn(async move {
+                let _turn = turn;
+                tokio::net::lookup_host((host, 0)).await
+            });
+            let found = found.await.map_err(std::io::Error::other)??;
             Ok(found.map(|address| address.ip()).collect())
         })
     }

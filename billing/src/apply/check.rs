@@ -63,6 +63,22 @@ impl Check {
         self.mistakes.push(Mistake { path: path.into(), message: message.into() });
     }
 
+    /// A secret that is given must not be empty.
+    pub(super) fn not_empty(&mut self, path: &str, secret: Option<&str>) {
+        if secret == Some("") {
+            self.wrong(path, "may not be empty");
+        }
+    }
+
+    /// A login name stands in signed texts between `=` and `&`: letters of any script, digits, `_`, `.`, `-`.
+    pub(super) fn login(&mut self, path: &str, name: &str) {
+        let fits =
+            |c: char| c.is_ascii_digit() || c.is_alphabetic() || matches!(c, '_' | '.' | '-');
+        if !name.chars().all(fits) {
+            self.wrong(path, "a name is made of letters, digits and `_`, `.`, `-`");
+        }
+    }
+
     /// Whether the file itself names it.
     pub(super) fn names_it(&self, kind: &str, name: &str) -> bool {
         self.named.get(kind).is_some_and(|names| names.contains(name))

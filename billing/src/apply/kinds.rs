@@ -224,6 +224,9 @@ impl Run<'_> {
             let languages = ["zh", "en", "fa"];
             self.check.one_of(&format!("{path}.language"), &merchant.language, &languages);
             let credit = self.check.amount(&format!("{path}.credit"), &merchant.credit);
+            self.check.login(&format!("{path}.name"), &merchant.name);
+            self.check.not_empty(&format!("{path}.key"), merchant.key.as_deref());
+            self.check.not_empty(&format!("{path}.password"), merchant.password.as_deref());
             let caller_id =
                 self.check.opt_phone(&format!("{path}.caller_id"), merchant.caller_id.as_deref());
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &merchant.allowed_ips);
@@ -245,7 +248,7 @@ impl Run<'_> {
             }
             let hash = old.and_then(|(_, hash)| hash.clone());
             let cells = vec![
-                set(&merchant.key),
+                set(merchant.key.clone().unwrap_or_default()),
                 password(merchant.password.as_deref(), hash)?,
                 set(word(&merchant.status)?),
                 set(&merchant.currency),
@@ -333,6 +336,8 @@ impl Run<'_> {
             if owner.is_none() && extension.password.is_none() {
                 self.check.wrong(format!("{path}.password"), "a new extension needs a password");
             }
+            // An empty password is one that every scanner tries.
+            self.check.not_empty(&format!("{path}.password"), extension.password.as_deref());
             let phone = extension.bound_phone.as_deref();
             let phone = self.check.opt_phone(&format!("{path}.bound_phone"), phone);
             if self.check.mistakes.len() != before {
@@ -575,6 +580,7 @@ impl Run<'_> {
         for (i, company) in desired.companies.iter().enumerate() {
             let path = format!("companies[{i}]");
             let merchant = self.merchant(&path, &company.merchant);
+            self.check.not_empty(&format!("{path}.accesskey"), Some(&company.accesskey));
             self.check.url(&format!("{path}.cdr_url"), company.cdr_url.as_deref());
             self.check.url(&format!("{path}.state_url"), company.state_url.as_deref());
             let Some(merchant) = merchant else { continue };

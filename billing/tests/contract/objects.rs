@@ -136,7 +136,7 @@ pub(crate) async fn changes_are_named_and_prices_take_effect(store: Store, _: St
     let merchant = fill(&store, "100").await;
     let mut desired = basics("100");
     desired.merchants[0].max_calls = Some(10);
-    desired.merchants[0].key = "new".into();
+    desired.merchants[0].key = Some("new".into());
     desired.merchants[0].credit = "5".into();
     desired.tariffs[0].rates[0].per_minute = "1.50".into();
     desired.tariffs[0].rates.remove(2);
@@ -371,4 +371,60 @@ pub(crate) async fn bindings_outlive_a_restart(store: Store, url: String) {
     assert_eq!(store.bindings(at(200)).await.unwrap(), [binding("b", 300)]);
     assert_eq!(store.purge(at(200)).await.unwrap(), 1);
     store.close().await;
+}
+
+pub(crate) async fn empty_secrets_and_names_that_break_signed_texts_are_refused(
+    store: Store,
+    _: String,
+) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.extensions[0].password = Some(String::new());
+    desired.merchants[0].key = Some(String::new());
+    desired.companies[0].accesskey.clear();
+    let changes = apply(&store, &desired).await;
+    let paths: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    assert_eq!(paths, ["merchants[0].key", "extensions[0].password", "companies[0].accesskey"]);
+    for (name, fits) in [
+        ("测试-1.a_b", true),
+        ("a&key=x", false),
+        ("a b", false),
+        ("a=b", false),
+        ("a\tb", false),
+        ("a%26b", false),
+    ] {
+        let mut desired = everything();
+        let mut merchant = desired.merchants[0].clone();
+        // Without a key: one that uses other systems only.
+        (merchant.name, merchant.key) = (name.into(), None);
+        desired.merchants.push(merchant);
+        let path = format!("merchants[{}].name", desired.merchants.len() - 1);
+        let changes = store.apply(&desired, T0, true).await.unwrap();
+        let wrong = changes.mistakes.iter().any(|mistake| mistake.path == path);
+        assert_eq!((wrong, changes.mistakes.is_empty()), (!fits, fits), "{name}: {changes:?}");
+    }
+}
+
+pub(crate) async fn biz_regist_ends_at_ten_thousand_sub_accounts(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    let mut sub = desired.sub_accounts[0].clone();
+    let merchant = sub.merchant.clone();
+    desired.sub_accounts.retain(|sub| sub.merchant != merchant);
+    desired.extensions.retain(|extension| extension.merchant != merchant);
+    desired.inbound.clear();
+    for n in 0..9_999 {
+        sub.name = format!("s{n}");
+        desired.sub_accounts.push(sub.clone());
+    }
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let id = store.merchant_by_name(&merchant).await.unwrap().unwrap().id;
+    store.register_sub_account(id, "Zhang", "z@example.cn", T0).await.unwrap();
+    let one_more = store.register_sub_account(id, "Li", "l@example.cn", T0).await;
+    assert!(
+        matches!(one_more, Err(Error::Conflict(billing::Constraint::SubAccounts))),
+        "{one_more:?}"
+    );
+    // Who is there already is still told so.
+    assert!(store.register_sub_account(id, "Zhang", "z@example.cn", T0).await.unwrap().duplicate);
 }

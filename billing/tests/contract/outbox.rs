@@ -167,3 +167,22 @@ pub(crate) async fn a_state_is_promised_once(store: Store, _: String) {
     store.notify(change(2, 0)).await.unwrap();
     assert_eq!(store.outbox(None, None, 0, 10).await.unwrap().len(), 1);
 }
+
+pub(crate) async fn in_system_001_a_record_waits_for_the_first_try_of_earlier_states(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    let command = command(merchant, "70000", "70000");
+    granted(&store, 1, &command).await;
+    store.notify(change(1, 0)).await.unwrap();
+    store.settle(facts(1, &command, Some((None, 1)), None), context()).await.unwrap();
+    // Two addresses are two streams; the record is due and waits all the same, also while the state is out.
+    let first = lease(&store, at(10)).await;
+    assert_eq!(first.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::State]);
+    assert_eq!(lease(&store, at(11)).await, []);
+    // One try, whatever came of it: a dead address for states does not keep the bill back.
+    store.retry(first[0].id, at(600), attempt(at(11), 500)).await.unwrap();
+    let then = lease(&store, at(12)).await;
+    assert_eq!(then.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::Record]);
+}
