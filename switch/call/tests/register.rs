@@ -608,13 +608,14 @@ fn rfc3264_a_late_offer_is_made_in_the_200_and_answered_in_the_ack() {
 }
 
 #[test]
-fn a8_rfc7332_the_last_hop_is_not_passed_on() {
+fn a8_rfc3261_16_3_no_hop_left_is_not_passed_on_and_the_last_one_is() {
     let mut sim = inbound();
-    for hops in [0, 1] {
-        dial_in_with(&mut sim, "a", (CALLER, DID), None, (hops, false));
-    }
-    assert_eq!(codes(&mut sim, "a"), [483, 483]);
+    dial_in_with(&mut sim, "a", (CALLER, DID), None, (0, false));
+    assert_eq!(codes(&mut sim, "a"), [483]);
     assert!(sim.authorizations.is_empty());
+    dial_in_with(&mut sim, "a", (CALLER, DID), None, (1, false));
+    // This phone is a switch itself and goes no further.
+    assert_eq!(sim.far("phone").last("INVITE").max_forwards().unwrap(), Some(0));
     sim.assert_clean();
 }
 

@@ -53,8 +53,8 @@ impl Engine {
         let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
             !phone && trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
         });
-        // RFC 3261 §16.3 step 3: what may not be passed on any further.
-        if request.max_forwards().ok().flatten().is_some_and(|hops| hops <= 1) {
+        // RFC 3261 §16.3 step 3: what may not be passed on any further. A last hop is still a hop.
+        if request.max_forwards().ok().flatten() == Some(0) {
             let now = self.world.now.mono;
             self.world.endpoint.reject(now, session, 483, Vec::new());
             return;
