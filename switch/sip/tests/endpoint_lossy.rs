@@ -72,6 +72,7 @@ impl Users {
             Event::Cancelled { session, .. } => (session, true, "cancelled"),
             Event::Ended { session, .. } => (session, true, "ended"),
             Event::ByeDone { session } => (session, true, "bye done"),
+            Event::Trying { session } => (session, false, "trying"),
             Event::Progress { session, .. } => (session, false, "progress"),
             Event::Answered { session, .. } => (session, false, "answered"),
             Event::Acked { session, .. } => (session, false, "acked"),

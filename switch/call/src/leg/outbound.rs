@@ -111,6 +111,16 @@ impl Leg {
         session
     }
 
+    /// 100: the hop lives and looks for the person, which may take it long (RFC 3261 §17.1.1.2: any
+    /// provisional answer ends the waiting for a first word).
+    pub(crate) fn tried(&mut self, w: &mut World, session: SessionId) {
+        if let Stage::Inviting(forks) = &mut self.stage
+            && forks.of(session).is_some()
+        {
+            w.timers.cancel(Key::leg(self.id, Timer::Response));
+        }
+    }
+
     /// 101 to 199. Never an answer, whatever it bears.
     pub(crate) fn progress(
         &mut self,

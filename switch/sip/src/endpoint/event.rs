@@ -129,6 +129,11 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
     },
+    /// 100: the next hop has our INVITE and is at it. Nothing else is known yet.
+    Trying {
+        /// The session.
+        session: SessionId,
+    },
     /// A provisional answer, 101 to 199. It never ends anything.
     Progress {
         /// The session.

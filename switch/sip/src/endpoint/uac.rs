@@ -155,7 +155,9 @@ impl Endpoint {
             calling.early.push(Early { tag: to_tag.clone(), remote_cseq: None });
         }
         self.schedule_session(id);
-        if reply.code > 100 {
+        if reply.code == 100 {
+            self.events.push_back(Event::Trying { session: id });
+        } else {
             self.events.push_back(Event::Progress {
                 session: id,
                 code: reply.code,

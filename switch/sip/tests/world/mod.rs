@@ -391,6 +391,7 @@ impl World {
 pub fn event_name(event: &Event) -> String {
     match event {
         Event::Invite { .. } => "invite".into(),
+        Event::Trying { .. } => "trying".into(),
         Event::Progress { code, .. } => format!("progress {code}"),
         Event::Answered { .. } => "answered".into(),
         Event::Failed { code, local, crossed, .. } => format!(
