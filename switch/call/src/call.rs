@@ -27,7 +27,7 @@ pub(crate) const LEGS: [LegNo; 2] = [LegNo::A, LegNo::B];
 const DEADLINE_ROOM: Duration = Duration::from_secs(120);
 /// First pause before facts that were not written are sent again; doubles.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
-/// Longest such pause.
+/// Longest such pause, and the pause after facts of which nothing was heard.
 const SETTLE_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Inputs handled in one step; more than any cascade of two legs can make.
 const INPUTS_MAX: usize = 64;
@@ -74,7 +74,7 @@ pub(crate) struct Call {
     pub(crate) command: CallCommand,
     pub(crate) phase: Phase,
     trace: Trace,
-    placed: UnixMillis,
+    pub(crate) placed: UnixMillis,
     /// A called us.
     inbound: bool,
     /// The flow of an inbound call has begun.
@@ -165,6 +165,7 @@ impl Call {
         };
         let doomed = *doomed;
         w.timers.cancel(Key::call(self.id, Timer::Authorize));
+        w.timers.cancel(Key::call(self.id, Timer::Unauthorized));
         self.phase = Phase::Live;
         for no in LEGS {
             let quoted = paid.iter().find(|paid| paid.leg == no);
@@ -264,7 +265,7 @@ impl Call {
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
             Timer::Close => self.settle(w),
             Timer::Settle => self.settle_again(w),
-            Timer::Authorize => {}
+            Timer::Authorize | Timer::Unauthorized => {}
         }
     }
 
@@ -491,6 +492,7 @@ impl Call {
     fn put_on_record(&mut self, w: &mut World, facts: CallFacts) {
         w.emit(Effect::Settle(Box::new(facts.clone())));
         self.phase = Phase::Settling { facts: Box::new(facts), tries: 0 };
+        w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + SETTLE_AGAIN_MAX);
     }
 
     /// The facts were not written: later again, and again.
@@ -505,6 +507,8 @@ impl Call {
     fn settle_again(&mut self, w: &mut World) {
         if let Phase::Settling { facts, .. } = &self.phase {
             w.emit(Effect::Settle(facts.clone()));
+            // The store takes the same facts once, however often it is told: no answer is no end.
+            w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + SETTLE_AGAIN_MAX);
         }
     }
 

@@ -174,6 +174,8 @@ pub struct Counts {
     pub sessions: usize,
     /// SIP sessions whose end the far side has not confirmed yet.
     pub unended: usize,
+    /// SIP sessions whose news goes to a leg.
+    pub heard: usize,
     /// Registered contacts.
     pub bindings: usize,
     /// Deadlines that are set.

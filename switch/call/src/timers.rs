@@ -10,6 +10,8 @@ use facts::{CallId, LegId, LegNo};
 pub(crate) enum Timer {
     /// The ledger did not answer in time.
     Authorize,
+    /// The ledger did not answer at all.
+    Unauthorized,
     /// The media plane did not give a port.
     Open,
     /// The phone rang long enough.

@@ -154,6 +154,7 @@ pub fn rest(world: &mut World) {
     let counts = world.engine().expect("alive at the end").counts();
     let leaks = (counts.calls, counts.legs, counts.ports, counts.transactions, counts.sessions);
     assert_eq!(leaks, (0, 0, 0, 0, 0), "left over in the engine: {counts:?}");
+    assert_eq!(counts.heard, 0, "sessions of legs that are gone: {counts:?}");
     assert_eq!(world.media.streams.len(), 0, "left over in the media plane");
     assert_eq!(world.store.holds(), 0, "holds left over");
     assert_eq!(world.store.open(), 0, "journals left open");

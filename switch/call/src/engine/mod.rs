@@ -6,7 +6,7 @@ mod place;
 mod recover;
 mod register;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,6 +43,8 @@ pub struct Engine {
     rate: Rates<()>,
     register: register::Desk,
     alive_at: Option<Instant>,
+    /// Calls let go before the ledger had answered, oldest first, for when it answers after all.
+    unanswered: VecDeque<place::Unanswered>,
     drain: Option<Drain>,
     refused: u64,
 }
@@ -69,6 +71,7 @@ impl Engine {
             merchant_rates: Rates::default(),
             rate: Rates::default(),
             alive_at: None,
+            unanswered: VecDeque::new(),
             drain: None,
             refused: 0,
         }
@@ -172,10 +175,10 @@ impl Engine {
             let Some(key) = self.world.timers.pop(now.mono) else {
                 break;
             };
-            if key.timer == Timer::Authorize {
-                self.authorize_late(key.call);
-            } else {
-                self.on_call(key.call, |call, w| call.expired(w, key));
+            match key.timer {
+                Timer::Authorize => self.authorize_late(key.call),
+                Timer::Unauthorized => self.authorize_never(key.call),
+                _ => self.on_call(key.call, |call, w| call.expired(w, key)),
             }
         }
         let changes = self.world.registrar.expire(now.mono);
@@ -243,6 +246,7 @@ impl Engine {
             transactions: sip.client_transactions + sip.server_transactions,
             sessions: sip.sessions + sip.lingering,
             unended: sip.sessions,
+            heard: self.world.sessions.len(),
             bindings: self.world.registrar.len(),
             timers: self.world.timers.len(),
             refused: self.refused,
@@ -282,6 +286,12 @@ impl Engine {
         match event {
             Event::Invite { session, request, flow } => self.invited(session, &request, flow),
             Event::Request { id, request, flow } => self.requested(id, &request, flow),
+            Event::Trying { session } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, _, _| {
+                    leg.tried(w, session);
+                    None
+                });
+            }),
             Event::Progress { session, code, sdp, to_tag, .. } => {
                 self.on_session(session, false, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, _| {

@@ -1,8 +1,10 @@
 //! From a request to a call: idempotency, limits, targets, the ledger's word.
 
-use facts::ledger::{Authorize, Authorized, LegQuote};
+use std::time::Duration;
+
+use facts::ledger::{Authorize, Authorized, LegQuote, OpenCall};
 use facts::settings::Merchant;
-use facts::{CallCommand, CallId, Kind, LegNo, MerchantId, Number, Placed, Refusal};
+use facts::{CallCommand, CallId, Kind, LegNo, MerchantId, Number, Placed, Refusal, UnixMillis};
 
 use crate::call::{Call, LEGS, Phase, Plan};
 use crate::event::{Answer, Effect, ours};
@@ -15,6 +17,18 @@ use super::Engine;
 
 /// Requests that may wait for one answer of the ledger.
 const WAITING_MAX: usize = 32;
+/// The ledger has this long to say anything at all; then the call no longer waits for it.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Calls that were let go without the ledger's answer and are remembered at most. What a later answer
+/// says of older ones is settled by the next process, from the journal.
+const UNANSWERED_MAX: usize = 1_024;
+
+/// What is left of a call of which the ledger said nothing in time.
+pub(super) struct Unanswered {
+    call: CallId,
+    command: CallCommand,
+    placed: UnixMillis,
+}
 
 impl Engine {
     /// A callback. The answer comes when the holds are committed.
@@ -148,12 +162,16 @@ impl Engine {
         self.places.enter(command.merchant, id);
         self.calls.insert(id, Call::new(w, id, command, plan, arrival));
         w.timers.set(Key::call(id, Timer::Authorize), w.now.mono + w.config.authorize);
+        w.timers.set(Key::call(id, Timer::Unauthorized), w.now.mono + ANSWER_MAX);
         w.emit(Effect::Authorize(Box::new(authorize)));
         id
     }
 
     /// The ledger's word.
     pub(super) fn authorized(&mut self, id: CallId, answer: Authorized) {
+        if self.answered_after_all(id, &answer) {
+            return;
+        }
         match answer {
             Authorized::Granted { paid } => {
                 self.tell(id, |first| Ok(Placed { call: id, duplicate: !first }));
@@ -185,6 +203,34 @@ impl Engine {
         self.on_call(id, |call, w| {
             call.cut(w, ours(Kind::Internal));
         });
+    }
+
+    /// The ledger says nothing: the call gives back its key and its place.
+    pub(super) fn authorize_never(&mut self, id: CallId) {
+        if let Some(Call { phase: Phase::Authorizing { .. }, command, placed, .. }) =
+            self.calls.get(&id)
+        {
+            if self.unanswered.len() == UNANSWERED_MAX {
+                self.unanswered.pop_front();
+            }
+            let left = Unanswered { call: id, command: command.clone(), placed: *placed };
+            self.unanswered.push_back(left);
+            self.authorize_failed(id);
+        }
+    }
+
+    /// An answer to a call that was let go meanwhile. What it holds is given back by a record.
+    fn answered_after_all(&mut self, id: CallId, answer: &Authorized) -> bool {
+        let Some(at) = self.unanswered.iter().position(|left| left.call == id) else {
+            return false;
+        };
+        let left = self.unanswered.remove(at);
+        if let (Some(Unanswered { call, command, placed }), Authorized::Granted { .. }) =
+            (left, answer)
+        {
+            self.recover(OpenCall { call, command, placed, legs: Vec::new(), alive: placed });
+        }
+        true
     }
 
     /// Answers everybody who waits for the ledger; the first one is told apart.

@@ -187,6 +187,8 @@ impl Leg {
         let code = kind.row().sip;
         let headers = vec![("Reason".to_owned(), reason.to_string().into_bytes())];
         w.endpoint.reject(w.now.mono, session, code, headers);
+        // Nothing more is heard of a session that was refused.
+        w.sessions.remove(&session);
         self.facts.sip_final = Some(code);
     }
 }

@@ -136,6 +136,8 @@ pub struct Ledger {
     pub refuse: Option<Refusal>,
     /// It writes records.
     pub settles: bool,
+    /// It says something when it is sent a record.
+    pub hears: bool,
 }
 
 pub struct Sim {
@@ -195,6 +197,7 @@ impl Sim {
                 extends: true,
                 refuse: None,
                 settles: true,
+                hears: true,
             },
             authorizations: Vec::new(),
             extensions: Vec::new(),
@@ -426,7 +429,9 @@ impl Sim {
                 } else {
                     Reply::SettleFailed { call }
                 };
-                self.engine.handle_reply(now, reply);
+                if self.ledger.hears {
+                    self.engine.handle_reply(now, reply);
+                }
             }
             Effect::Media(command) => self.order(command),
             Effect::Answer { token, answer } => {

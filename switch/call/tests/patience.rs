@@ -1,0 +1,84 @@
+//! What happens when an answer does not come: from the store, from the next hop.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use call::{Effect, Reply};
+use common::*;
+use facts::settings::{Route, Snapshot};
+use facts::{Placed, Refusal, TrunkId};
+
+/// Two ways to B.
+fn two_ways(snapshot: &mut Snapshot) {
+    snapshot.routes.push(Route { prefix: "8610".into(), trunk: TrunkId(3), priority: 5 });
+}
+
+#[test]
+fn facts_of_which_nothing_is_heard_are_sent_again() {
+    let mut sim = Sim::new();
+    sim.ledger.hears = false;
+    sim.place(callback());
+    sim.refuse("a", 486, None);
+    assert_eq!(sim.settled.len(), 1);
+    sim.advance(s(95));
+    assert_eq!(sim.settled.len(), 4, "every 30 s");
+    assert!(sim.settled.iter().all(|facts| *facts == sim.settled[0]), "the same facts");
+    sim.ledger.hears = true;
+    sim.advance(s(30));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_ledger_that_never_answers_holds_neither_key_nor_place() {
+    let mut sim = Sim::with(
+        |_| {},
+        |snapshot| snapshot.merchants.get_mut(&MERCHANT).unwrap().max_calls = Some(1),
+    );
+    sim.ledger.answers = false;
+    let mut command = callback();
+    command.key = Some(key("1", "a-b"));
+    let first = sim.place(command.clone());
+    sim.advance(s(59));
+    assert_eq!(sim.engine.counts().places, 1);
+    sim.advance(s(2));
+    assert_eq!(sim.placed(first), Err(Refusal::Internal));
+    assert_eq!((sim.engine.counts().calls, sim.engine.counts().places), (0, 0));
+    sim.ledger.answers = true;
+    let second = sim.place(command);
+    let live = sim.authorizations[1].call;
+    assert_eq!(sim.placed(second), Ok(Placed { call: live, duplicate: false }));
+    sim.refuse("a", 486, None);
+    // It answers after all: what it holds is given back by a record, and nobody is rung.
+    let (call, invites) = (sim.authorizations[0].call, sim.far("a").count("INVITE"));
+    let answer = sim.judge(&sim.authorizations[0]);
+    sim.reply(Reply::Authorized { call, answer });
+    let record = sim.settled.last().unwrap();
+    assert!(record.call == call && record.legs.is_empty());
+    assert_eq!(sim.far("a").count("INVITE"), invites);
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc3261_17_1_1_2_a_hop_that_says_100_is_not_given_up() {
+    let mut sim = Sim::with(|_| {}, two_ways);
+    sim.up_to_b();
+    // The far end has sent its 100 and looks for the phone: ordinary delay after dialling.
+    sim.advance(s(20));
+    assert_eq!((sim.far("b").count("CANCEL"), sim.far("c").count("INVITE")), (0, 0));
+    sim.ring("b", 180, None);
+    sim.pick_up("b");
+    assert!(sim.engine.live()[0].bridged.is_some());
+    sim.hang_up("a");
+    sim.assert_clean();
+
+    let mut sim = Sim::with(|_| {}, two_ways);
+    sim.far("b").dead = true;
+    sim.up_to_b();
+    sim.advance(s(9));
+    assert_eq!(sim.far("c").count("INVITE"), 1, "one that says nothing is");
+    sim.hang_up("a");
+    sim.far("b").dead = false;
+    sim.assert_clean();
+    assert!(!matches!(sim.engine.poll_effect(), Some(Effect::Transmit(_))));
+}
