@@ -608,6 +608,20 @@ fn rfc3264_a_late_offer_is_made_in_the_200_and_answered_in_the_ack() {
 }
 
 #[test]
+fn rfc3264_4_an_ack_without_the_answer_that_our_200_needs_ends_the_call() {
+    let mut sim = inbound();
+    dial_in_with(&mut sim, "a", (CALLER, DID), None, (20, true));
+    sim.pick_up("phone");
+    let session = sim.far("a").session();
+    sim.far("a").endpoint.acknowledge(session, bytes::Bytes::new());
+    sim.drain();
+    assert_eq!((sim.far("a").count("BYE"), sim.far("phone").count("BYE")), (1, 1));
+    let why = Failure::new(Origin::LegA, Kind::NotAcceptable);
+    assert_eq!(sim.record().outcome, Outcome::Failed(why));
+    sim.assert_clean();
+}
+
+#[test]
 fn a8_rfc3261_16_3_no_hop_left_is_not_passed_on_and_the_last_one_is() {
     let mut sim = inbound();
     dial_in_with(&mut sim, "a", (CALLER, DID), None, (0, false));

@@ -91,6 +91,11 @@ impl Audio {
         self.agreed.iter().flat_map(|agreed| &agreed.send).filter_map(known).collect()
     }
 
+    /// True once an offer of either side was answered.
+    pub(super) fn is_agreed(&self) -> bool {
+        self.agreed.is_some()
+    }
+
     /// What was agreed last, with the silence watch of a leg that is up.
     pub(super) fn watched(&self, silence: Option<Duration>) -> Option<MediaCommand> {
         self.agreed.as_ref().map(|agreed| setup(self.leg, agreed, silence))

@@ -145,17 +145,17 @@ impl Leg {
         if !self.is_up() {
             return None;
         }
-        if let Some(sdp) = sdp {
-            match self.audio.answered(&sdp, w.config.silence) {
-                Ok(setup) => w.media(setup),
-                Err(_) => {
-                    let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
-                    let release =
-                        crate::event::Release { by: Side::Platform, failure: Some(failure) };
-                    self.release(w, trace, release);
-                    return Some(LegEvent::Lost(failure));
-                }
-            }
+        // RFC 3261 §13.2.1: the answer to an offer in our 200 is due in its ACK; without it there is no
+        // session (RFC 3264 §4), only a bill.
+        let usable = match sdp.map(|sdp| self.audio.answered(&sdp, w.config.silence)) {
+            Some(setup) => setup.map(|setup| w.media(setup)).is_ok(),
+            None => self.audio.is_agreed(),
+        };
+        if !usable {
+            let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+            let release = crate::event::Release { by: Side::Platform, failure: Some(failure) };
+            self.release(w, trace, release);
+            return Some(LegEvent::Lost(failure));
         }
         if self.is_inbound() {
             self.journal(w);
