@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
@@ -119,6 +119,11 @@ impl Call {
             recording: Recording::None,
             warned: false,
         }
+    }
+
+    /// Wall time by the clock of this call.
+    pub(crate) fn clock(&self, at: Instant) -> UnixMillis {
+        self.trace.wall(at)
     }
 
     /// True while it occupies one of its merchant's places.

@@ -123,9 +123,9 @@ pub enum Effect {
     Journal(Box<JournalLeg>),
     /// These calls are alive. No reply.
     Alive {
-        /// Every call that was dialled and is not down.
+        /// Calls that were dialled and are not down.
         calls: Vec<CallId>,
-        /// As of when.
+        /// As of when, by the clock of these calls.
         at: UnixMillis,
     },
     /// Tell whoever follows the call. No reply.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use facts::command::LiveCall;
 use facts::media::MediaEvent;
 use facts::settings::Snapshot;
-use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now};
+use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, UnixMillis};
 use sip::endpoint::{Event, Flow, SessionId};
 
 use crate::admission::{Occupancy, Rates};
@@ -27,6 +27,9 @@ use crate::world::World;
 
 /// Deadlines handled in one step; the rest is due at once again.
 const DEADLINES_MAX: usize = 1_000;
+
+/// Proof of life is dated down to this step, so that calls begun at any time share one entry.
+const ALIVE_STEP_MS: i64 = 100;
 
 /// Every live call, registration and SIP dialog of a process.
 ///
@@ -185,13 +188,23 @@ impl Engine {
         self.world.keep(changes);
         if self.alive_at.is_some_and(|at| at <= now.mono) {
             self.alive_at = None;
-            let calls: Vec<CallId> =
-                self.calls.values().filter(|call| call.is_dialled()).map(|call| call.id).collect();
-            if !calls.is_empty() {
-                self.world.emit(Effect::Alive { calls, at: now.wall });
-            }
+            self.prove_life();
         }
         self.pump();
+    }
+
+    /// Tells the store which calls live, each by its own clock: what a crash leaves is billed to this
+    /// instant, which must not move with a wall clock that is set meanwhile. Calls whose clocks agree
+    /// go together, which are all unless it was set.
+    fn prove_life(&mut self) {
+        let mut alive: BTreeMap<UnixMillis, Vec<CallId>> = BTreeMap::new();
+        for call in self.calls.values().filter(|call| call.is_dialled()) {
+            let at = call.clock(self.world.now.mono).0;
+            alive.entry(UnixMillis(at - at % ALIVE_STEP_MS)).or_default().push(call.id);
+        }
+        for (at, calls) in alive {
+            self.world.emit(Effect::Alive { calls, at });
+        }
     }
 
     /// When [`Engine::handle_timeout`] is due next.
