@@ -12,6 +12,9 @@ const ANSWER_ROOM: Duration = Duration::from_secs(2);
 /// Pause before the same step is asked again after the store failed.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Pause before the ledger is asked again after it had no more; until the cut.
+pub(crate) const HOPE_AGAIN: Duration = Duration::from_secs(3);
+
 /// Where the clock of one leg stands. Durations count from the leg's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Credit {
@@ -25,6 +28,8 @@ pub(crate) struct Credit {
     asking: bool,
     /// The ledger said that there is no more.
     exhausted: bool,
+    /// It may say something else later: somebody may have paid in.
+    hopeful: bool,
 }
 
 /// When what happens, counted from the answer.
@@ -77,6 +82,8 @@ impl Credit {
             return false;
         }
         self.asking = false;
+        self.exhausted = false;
+        self.hopeful = false;
         match answer {
             Extended::Paid(None) => self.paid = None,
             Extended::Paid(Some(until)) => {
@@ -89,9 +96,19 @@ impl Credit {
                     self.exhausted = true;
                 }
             }
-            Extended::Exhausted => self.exhausted = true,
+            Extended::Exhausted => {
+                self.exhausted = true;
+                self.hopeful = true;
+                // Nothing was held: the next question is for the same step.
+                self.step -= 1;
+            }
         }
         true
+    }
+
+    /// True when the ledger had no more and may be asked once more before the cut.
+    pub(crate) fn is_hopeful(&self) -> bool {
+        self.hopeful && !self.asking
     }
 
     /// True while the answer to `step` is awaited.
@@ -124,6 +141,20 @@ mod tests {
         assert!(credit.answered(2, Extended::Exhausted));
         let plan = credit.schedule(s(10));
         assert_eq!(plan, Schedule { extend: None, warn: Some(s(110)), cut: Some(s(120)) });
+    }
+
+    #[test]
+    fn money_that_comes_late_is_asked_for_again_in_the_same_step() {
+        let mut credit = Credit::new(Some(s(60)));
+        let step = credit.ask();
+        assert!(credit.answered(step, Extended::Exhausted));
+        assert!(credit.is_hopeful());
+        assert_eq!(credit.ask(), step);
+        assert!(!credit.is_hopeful(), "one question at a time");
+        assert!(credit.answered(step, Extended::Paid(Some(s(120)))));
+        assert!(!credit.is_hopeful());
+        let plan = credit.schedule(s(10));
+        assert_eq!(plan, Schedule { extend: Some(s(108)), warn: None, cut: Some(s(120)) });
     }
 
     #[test]

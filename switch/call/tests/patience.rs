@@ -7,7 +7,7 @@ mod common;
 use call::{Effect, Reply};
 use common::*;
 use facts::settings::{Route, Snapshot};
-use facts::{Placed, Refusal, TrunkId};
+use facts::{LegNo, Outcome, Placed, Refusal, TrunkId, UnixMillis};
 
 /// Two ways to B.
 fn two_ways(snapshot: &mut Snapshot) {
@@ -81,4 +81,53 @@ fn rfc3261_17_1_1_2_a_hop_that_says_100_is_not_given_up() {
     sim.far("b").dead = false;
     sim.assert_clean();
     assert!(!matches!(sim.engine.poll_effect(), Some(Effect::Transmit(_))));
+}
+
+#[test]
+fn money_paid_in_before_the_cut_keeps_the_call() {
+    let mut sim = Sim::new();
+    sim.ledger.steps = 0;
+    sim.up_to_bridge();
+    sim.advance(s(50));
+    let asked = sim.extensions.len();
+    assert!(asked >= 4, "both legs, again and again: {asked}");
+    assert!(sim.extensions.iter().all(|extend| extend.step == 1), "always for the same step");
+    sim.ledger.steps = u32::MAX;
+    sim.advance(s(60));
+    assert!(sim.engine.live()[0].bridged.is_some(), "nobody was cut");
+    sim.hang_up("a");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
+fn proof_of_life_is_dated_by_the_clock_of_each_call() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    // Somebody sets the wall clock back by a day.
+    let (mono, wall) = (sim.now.mono, sim.now.wall);
+    sim.now.wall = UnixMillis(wall.0 - 86_400_000);
+    sim.advance(s(21));
+    let last = sim.alive.last().unwrap().1;
+    let passed = sim.now.mono.saturating_duration_since(mono);
+    assert!(last >= wall && last <= wall + passed, "{last:?} is not in {wall:?} + {passed:?}");
+    sim.hang_up("a");
+    assert_eq!(sim.record().leg(LegNo::A).unwrap().ended, Some(wall + passed));
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc3261_12_2_a_moved_remote_target_is_written_down() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    let before = sim.journal.len();
+    let now = sim.now.mono;
+    let far = sim.far("a");
+    let session = far.session();
+    far.endpoint.reinvite(now, session, sdp_of("a").into());
+    sim.drain();
+    assert_eq!(sim.journal.len(), before + 1, "the re-INVITE");
+    assert!(sim.journal[before].dialog.is_some());
+    sim.hang_up("a");
+    sim.assert_clean();
 }

@@ -9,7 +9,7 @@ use sip::endpoint::{EndCause, SessionId};
 use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
-use crate::credit::ASK_AGAIN;
+use crate::credit::{ASK_AGAIN, HOPE_AGAIN};
 use crate::event::{Effect, LegEvent};
 use crate::flow::{origin, side};
 use crate::timers::{Key, Timer};
@@ -36,10 +36,13 @@ impl Leg {
             None => {
                 let offer = self.audio.offer_again(local, &takes);
                 w.endpoint.accept_reinvite(now, session, offer);
+                self.journal(w);
             }
             Some(offer) => match self.audio.answer(local, &takes, &offer, w.config.silence) {
                 Ok((answer, setup)) => {
                     w.endpoint.accept_reinvite(now, session, answer);
+                    // RFC 3261 §12.2: it may have moved the remote target, where a BYE has to go.
+                    self.journal(w);
                     w.media(setup);
                 }
                 Err(error) => w.endpoint.reject_reinvite(now, session, error.status()),
@@ -123,11 +126,16 @@ impl Leg {
     /// The ledger answered.
     pub(crate) fn extended(&mut self, w: &mut World, step: u32, answer: Extended) {
         if self.credit.answered(step, answer) {
+            let more = self.facts.paid_until != self.credit.paid();
             self.facts.paid_until = self.credit.paid();
-            if self.is_up() {
+            if self.is_up() && more {
+                self.warned = false;
                 self.journal(w);
             }
             self.arm(w);
+            if self.is_up() && self.credit.is_hopeful() {
+                w.timers.set(Key::leg(self.id, Timer::Extend), w.now.mono + HOPE_AGAIN);
+            }
         }
     }
 
