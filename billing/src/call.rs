@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use facts::ledger::{Authorize, Authorized, Extend, Extended, Paid};
-use facts::{CallId, LegNo, Micros, Refusal, UnixMillis};
+use facts::{CallId, LegNo, MerchantId, Micros, Refusal, UnixMillis};
 use money::{Quote, Step};
 
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
@@ -262,14 +262,20 @@ fn seconds(s: u32) -> Duration {
 }
 
 /// Takes back an authorization that nobody heard of.
-pub(crate) async fn abandon(conn: &mut Conn, call: CallId) -> Result<bool> {
-    let lock = conn.lock("c, a");
+///
+/// A commit whose answer was lost may still be in flight. It holds the merchant's account row from its first
+/// statement on: with that lock in hand it is over, and a statement that begins only then sees what it did.
+pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId) -> Result<bool> {
+    let lock = conn.lock("a");
+    let sql = format!("SELECT a.id FROM accounts a WHERE a.merchant_id = $1{lock}");
+    conn.row(&sql, args![merchant.0]).await?;
+    let lock = conn.lock("c");
     let sql = format!(
         "SELECT a.id, (SELECT COUNT(*) FROM call_legs l WHERE l.call_id = c.id) \
          FROM calls c JOIN accounts a ON a.merchant_id = c.merchant_id \
-         WHERE c.id = $1 AND c.state = 'open'{lock}"
+         WHERE c.id = $1 AND c.merchant_id = $2 AND c.state = 'open'{lock}"
     );
-    let Some(row) = conn.row(&sql, args![call]).await? else { return Ok(false) };
+    let Some(row) = conn.row(&sql, args![call, merchant.0]).await? else { return Ok(false) };
     if row.int(1)? > 0 {
         return Ok(false);
     }

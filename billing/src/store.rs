@@ -188,8 +188,8 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn abandon(&self, call: CallId) -> Result<bool> {
-        self.write(work!(conn, [] => call::abandon(conn, call).await?)).await
+    pub async fn abandon(&self, call: CallId, merchant: MerchantId) -> Result<bool> {
+        self.write(work!(conn, [] => call::abandon(conn, call, merchant).await?)).await
     }
 
     // ---- settings ----------------------------------------------------------------------------------

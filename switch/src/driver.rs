@@ -169,6 +169,7 @@ impl Driver {
                 }
             }
             Effect::Authorize(ask) => self.ledger.authorize(*ask),
+            Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal(leg) => self.ledger.journal(*leg),
             Effect::Alive { calls, at } => self.ledger.alive(calls, at),

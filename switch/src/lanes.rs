@@ -1,9 +1,11 @@
 //! Work that must be done in order for one key and may be done at once for different keys.
 //!
 //! A call's journal entries must not overtake each other, nor its settlement them; two calls have nothing to
-//! wait for. Each key with work has one task, which ends when its lane is empty.
+//! wait for. Each key with work has one task, which ends when its lane is empty. A piece of work that panics is
+//! counted, and the next one of its lane goes on.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use facts::ports::Promise;
@@ -17,11 +19,12 @@ type Work = Box<dyn FnOnce() -> Promise<()> + Send>;
 pub(crate) struct Lanes<K> {
     runtime: Handle,
     waiting: Arc<Mutex<BTreeMap<K, VecDeque<Work>>>>,
+    panics: Arc<AtomicU64>,
 }
 
 impl<K: Ord + Clone + Send + 'static> Lanes<K> {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Lanes { runtime, waiting: Arc::default() }
+        Lanes { runtime, waiting: Arc::default(), panics: Arc::default() }
     }
 
     /// Puts work at the end of a lane.
@@ -34,10 +37,16 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
         waiting.insert(key.clone(), VecDeque::new());
         drop(waiting);
         let lanes = Arc::clone(&self.waiting);
+        let panics = Arc::clone(&self.panics);
         self.runtime.spawn(async move {
             let mut next: Option<Work> = Some(Box::new(work));
             while let Some(work) = next {
-                work().await;
+                // A task of its own: a panic ends that one and not the lane.
+                let done = tokio::spawn(async move { work().await }).await;
+                if done.is_err_and(|error| error.is_panic()) {
+                    panics.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!("a write to the store panicked");
+                }
                 let mut waiting = lock(&lanes);
                 next = waiting.get_mut(&key).and_then(VecDeque::pop_front);
                 if next.is_none() {
@@ -45,6 +54,11 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
                 }
             }
         });
+    }
+
+    /// Pieces of work that panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Lanes with work.
@@ -88,5 +102,26 @@ mod tests {
             let steps: Vec<u32> = seen.iter().filter(|(k, _)| *k == key).map(|(_, s)| *s).collect();
             assert!(steps.is_sorted(), "{key}: {steps:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_panic_neither_stops_its_lane_nor_stays_in_it() {
+        let lanes = Lanes::new(Handle::current());
+        let seen: Arc<Mutex<Vec<u32>>> = Arc::default();
+        for step in 0..5 {
+            let seen = Arc::clone(&seen);
+            lanes.push("one", move || {
+                assert!(step != 1, "before it begins");
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    assert!(step != 3, "in the middle");
+                    lock(&seen).push(step);
+                })
+            });
+        }
+        while lanes.busy() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!((lock(&seen).as_slice(), lanes.panics()), ([0, 2, 4].as_slice(), 2));
     }
 }

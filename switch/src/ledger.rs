@@ -9,7 +9,7 @@ use billing::{Error, SettleContext, Store};
 use call::Reply;
 use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
 use facts::media::RecordedFile;
-use facts::{Binding, CallFacts, CallId, LegNo, Outcome, StateChange, UnixMillis};
+use facts::{Binding, CallFacts, CallId, LegNo, MerchantId, Outcome, StateChange, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
@@ -42,6 +42,31 @@ pub(crate) struct LedgerCounts {
     pub(crate) refused: AtomicU64,
     pub(crate) settled: AtomicU64,
     pub(crate) failures: AtomicU64,
+}
+
+/// A reply that the engine waits for: unless another one is paid, the refusal given here is, even when
+/// the work in between panics.
+struct Owed {
+    inbox: Inbox,
+    reply: Option<Reply>,
+}
+
+impl Owed {
+    fn new(inbox: &Inbox, otherwise: Reply) -> Owed {
+        Owed { inbox: inbox.clone(), reply: Some(otherwise) }
+    }
+
+    fn pay(mut self, reply: Reply) {
+        self.reply = Some(reply);
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            self.inbox.fact(Fact::Reply(reply));
+        }
+    }
 }
 
 /// Attempts to write what nobody waits for: a store that stalls for a minute loses nothing.
@@ -78,6 +103,11 @@ impl Ledger {
         &self.counts
     }
 
+    /// Writes that ended in a panic; the one after each went on.
+    pub(crate) fn panics(&self) -> u64 {
+        self.calls.panics() + self.users.panics()
+    }
+
     /// Calls and users with writes under way.
     pub(crate) fn busy(&self) -> usize {
         self.calls.busy() + self.users.busy()
@@ -101,6 +131,8 @@ impl Ledger {
         let this = self.clone();
         self.in_order(ask.call, None, async move {
             let (call, dialect) = (ask.call, ask.command.dialect);
+            let (merchant, keyed) = (ask.command.merchant, ask.command.key.is_some());
+            let owed = Owed::new(&this.inbox, Reply::AuthorizeFailed { call });
             let reply = match this.store.authorize(ask).await {
                 Ok(answer) => {
                     this.note_answer(call, dialect, &answer);
@@ -108,19 +140,35 @@ impl Ledger {
                 }
                 Err(error) => {
                     this.failed("authorize", &error);
-                    this.inbox.fact(Fact::Reply(Reply::AuthorizeFailed { call }));
-                    return this.abandon(call).await;
+                    // A repeat of the request must not find the key in the books: the engine keeps it
+                    // busy until it hears of the failure, and its own clock answers the merchant in time.
+                    // A caller without a key has nothing to repeat and is refused at once.
+                    let owed = keyed.then_some(owed);
+                    this.abandon(call, merchant).await;
+                    drop(owed);
+                    return;
                 }
             };
-            this.inbox.fact(Fact::Reply(reply));
+            owed.pay(reply);
+        });
+    }
+
+    /// Takes back an authorization that came too late for whoever asked; answers as one that failed.
+    pub(crate) fn take_back(&self, call: CallId, merchant: MerchantId) {
+        let this = self.clone();
+        self.in_order(call, None, async move {
+            let owed = Owed::new(&this.inbox, Reply::AuthorizeFailed { call });
+            this.abandon(call, merchant).await;
+            this.directory.call_ended(call);
+            drop(owed);
         });
     }
 
     /// Nobody knows whether a failed authorization was committed. Its merchant was told to try again, so
     /// it must leave neither a hold nor a key that answers for a call that never was.
-    async fn abandon(&self, call: CallId) {
+    async fn abandon(&self, call: CallId, merchant: MerchantId) {
         for _ in 0..TRIES {
-            match self.store.abandon(call).await {
+            match self.store.abandon(call, merchant).await {
                 Ok(true) => return tracing::warn!("a half-made authorization was taken back"),
                 Ok(false) => return,
                 Err(_) => tokio::time::sleep(PAUSE).await,
@@ -152,14 +200,15 @@ impl Ledger {
         let this = self.clone();
         self.in_order(ask.leg.call, Some(ask.leg.no), async move {
             let (leg, step) = (ask.leg, ask.step);
+            let owed = Owed::new(&this.inbox, Reply::ExtendFailed { leg, step });
             let reply = match this.store.extend(ask).await {
                 Ok(answer) => Reply::Extended { leg, step, answer },
                 Err(error) => {
                     this.failed("extend", &error);
-                    Reply::ExtendFailed { leg, step }
+                    return;
                 }
             };
-            this.inbox.fact(Fact::Reply(reply));
+            owed.pay(reply);
         });
     }
 
@@ -170,6 +219,7 @@ impl Ledger {
         let this = self.clone();
         let (call, context) = (facts.call, self.context.clone());
         self.in_order(call, None, async move {
+            let owed = Owed::new(&this.inbox, Reply::SettleFailed { call });
             let reply = match this.store.settle(facts.clone(), context).await {
                 Ok(record) => {
                     this.counts.settled.fetch_add(1, Ordering::Relaxed);
@@ -187,10 +237,10 @@ impl Ledger {
                 }
                 Err(error) => {
                     this.failed("settle", &error);
-                    Reply::SettleFailed { call }
+                    return;
                 }
             };
-            this.inbox.fact(Fact::Reply(reply));
+            owed.pay(reply);
         });
     }
 

@@ -79,6 +79,11 @@ impl Sources {
             "Writes that the store did not do.",
             read(&ledger.failures),
         );
+        page.count(
+            "tandem_ledger_panics_total",
+            "Writes that ended in a panic: a fault of the program.",
+            self.ledger.panics(),
+        );
     }
 
     fn queues(&self, page: &Page) {

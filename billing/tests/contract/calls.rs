@@ -445,8 +445,8 @@ pub(crate) async fn an_authorization_nobody_heard_of_is_taken_back(store: Store,
     let mut command = command(merchant, HOME, HOME_B);
     command.key = Some(key("again", "f"));
     granted(&store, 1, &command).await;
-    assert!(store.abandon(CallId(1)).await.unwrap());
-    assert!(!store.abandon(CallId(1)).await.unwrap());
+    assert!(store.abandon(CallId(1), merchant).await.unwrap());
+    assert!(!store.abandon(CallId(1), merchant).await.unwrap());
     assert_eq!(held(&store, merchant).await, Micros::ZERO);
     in_order(&store).await;
     // The merchant's repeat of the request is a call of its own.
@@ -458,9 +458,9 @@ pub(crate) async fn an_authorization_nobody_heard_of_is_taken_back(store: Store,
         dialog: None,
     };
     store.journal(journal).await.unwrap();
-    assert!(!store.abandon(CallId(2)).await.unwrap());
+    assert!(!store.abandon(CallId(2), merchant).await.unwrap());
     store.settle(facts(2, &command, None, None), context()).await.unwrap();
-    assert!(!store.abandon(CallId(2)).await.unwrap());
+    assert!(!store.abandon(CallId(2), merchant).await.unwrap());
     assert!(store.call(CallId(2)).await.unwrap().is_some());
     in_order(&store).await;
 }

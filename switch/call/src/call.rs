@@ -131,6 +131,11 @@ impl Call {
         matches!(self.phase, Phase::Authorizing { .. } | Phase::Live)
     }
 
+    /// True when A called us.
+    pub(crate) fn is_inbound(&self) -> bool {
+        self.inbound
+    }
+
     /// True when proof of its life is due.
     pub(crate) fn is_dialled(&self) -> bool {
         matches!(self.phase, Phase::Live | Phase::Closing)

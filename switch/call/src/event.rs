@@ -9,8 +9,8 @@ use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCal
 use facts::media::MediaCommand;
 use facts::settings::Snapshot;
 use facts::{
-    Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Outcome, Placed, Refusal,
-    Side, StateChange, UnixMillis,
+    Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
+    Placed, Refusal, Side, StateChange, UnixMillis,
 };
 use sip::endpoint::Transmit;
 
@@ -62,7 +62,8 @@ pub enum Reply {
         /// The ledger's word.
         answer: Authorized,
     },
-    /// To [`Effect::Authorize`]: the store could not be asked. Nothing is dialled.
+    /// To [`Effect::Authorize`]: the store could not be asked, and holds nothing of the call. It may come
+    /// long after the request was refused for lateness. Also to [`Effect::Abandon`]. Nothing is dialled.
     AuthorizeFailed {
         /// Which call.
         call: CallId,
@@ -117,6 +118,14 @@ pub enum Effect {
     Transmit(Transmit),
     /// Ask the ledger for a call; [`Reply::Authorized`] or [`Reply::AuthorizeFailed`].
     Authorize(Box<Authorize>),
+    /// Take back what the ledger granted too late, as if it had never been asked;
+    /// [`Reply::AuthorizeFailed`] when that is done.
+    Abandon {
+        /// Which call. Nothing of it was dialled.
+        call: CallId,
+        /// Whose.
+        merchant: MerchantId,
+    },
     /// Ask the ledger for more time; [`Reply::Extended`] or [`Reply::ExtendFailed`].
     Extend(Extend),
     /// Write down the state of a leg. In order per leg; no reply.

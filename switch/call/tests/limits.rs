@@ -323,17 +323,32 @@ fn the_same_request_in_flight_is_one_call() {
 }
 
 #[test]
-fn a_ledger_that_is_too_late_is_an_error_now_and_a_record_later() {
+fn a_ledger_that_is_too_late_is_an_error_now_and_no_call_later() {
     let mut sim = Sim::new();
     sim.ledger.answers = false;
-    let token = sim.place(callback());
+    let mut command = callback();
+    command.key = Some(key("1", "a-b"));
+    let token = sim.place(command.clone());
     sim.advance(s(2));
     assert_eq!(sim.placed(token), Err(Refusal::Internal), "within two seconds");
+    let early = sim.place(command.clone());
+    assert_eq!(sim.placed(early), Err(Refusal::Busy), "the ledger may have it");
     let call = sim.authorizations[0].call;
     let answer = sim.judge(&sim.authorizations[0]);
     sim.reply(Reply::Authorized { call, answer });
     assert_eq!(sim.far("a").count("INVITE"), 0, "nobody is rung for an answer already given");
-    assert_eq!(sim.record().outcome, Outcome::Failed(Failure::new(Origin::Us, Kind::Internal)));
+    assert_eq!(sim.abandoned, [call]);
+    let early = sim.place(command.clone());
+    assert_eq!(sim.placed(early), Err(Refusal::Busy), "the key is still in the books");
+    sim.reply(Reply::AuthorizeFailed { call });
+    assert_eq!(sim.settled.len(), 0, "what never was is not on record");
+    sim.ledger.answers = true;
+    let again = sim.place(command);
+    let Ok(Placed { call: fresh, duplicate: false }) = sim.placed(again) else {
+        panic!("a repeat is a call of its own");
+    };
+    assert_ne!(fresh, call);
+    sim.refuse("a", 486, None);
     sim.assert_clean();
 }
 

@@ -457,6 +457,9 @@ impl World {
                 return;
             }
             Effect::Authorize(ask) => Work::Authorize(ask),
+            Effect::Abandon { call, .. } => {
+                unreachable!("{call}: the ledger of these days answers in time")
+            }
             Effect::Extend(ask) => Work::Extend(ask),
             Effect::Journal(leg) => Work::Journal(leg),
             Effect::Alive { calls, at } => Work::Alive(calls, at),

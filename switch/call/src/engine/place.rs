@@ -64,6 +64,8 @@ impl Engine {
         };
         let answer = match &mut call.phase {
             _ if call.command.key.as_ref() != Some(key) => Err(Refusal::KeyConflict),
+            // Given up, and not yet known to be out of the ledger.
+            Phase::Authorizing { doomed: Some(_), .. } => Err(Refusal::Busy),
             Phase::Authorizing { waiting, .. } if waiting.len() < WAITING_MAX => {
                 waiting.push(token);
                 return true;
@@ -173,6 +175,12 @@ impl Engine {
             return;
         }
         match answer {
+            Authorized::Granted { .. } if self.is_given_up(id) => {
+                if let Some(call) = self.calls.get(&id) {
+                    let merchant = call.command.merchant;
+                    self.world.emit(Effect::Abandon { call: id, merchant });
+                }
+            }
             Authorized::Granted { paid } => {
                 self.tell(id, |first| Ok(Placed { call: id, duplicate: !first }));
                 self.on_call(id, |call, w| call.granted(w, &paid));
@@ -196,8 +204,17 @@ impl Engine {
         self.turn_away(id, Kind::Internal);
     }
 
-    /// The ledger takes too long for whoever asks. Should it grant the call after all, the call is
-    /// closed at once and put on record: a repeat of the request then finds that record.
+    /// A callback whose merchant was told already that it is not to be.
+    fn is_given_up(&self, id: CallId) -> bool {
+        self.calls.get(&id).is_some_and(|call| {
+            matches!(&call.phase, Phase::Authorizing { waiting, doomed: Some(_) }
+                if waiting.is_empty() && !call.is_inbound())
+        })
+    }
+
+    /// The ledger takes too long for whoever asks. Should it grant the call after all, a callback is taken
+    /// back, so that a repeat of the request is a call of its own and not the echo of one that never was;
+    /// until then the repeat is told to wait. An inbound call is closed and put on record.
     pub(super) fn authorize_late(&mut self, id: CallId) {
         self.tell(id, |_| Err(Refusal::Internal));
         self.on_call(id, |call, w| {

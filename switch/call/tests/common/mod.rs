@@ -147,6 +147,7 @@ pub struct Sim {
     pub fars: BTreeMap<&'static str, Far>,
     pub ledger: Ledger,
     pub authorizations: Vec<Authorize>,
+    pub abandoned: Vec<CallId>,
     pub extensions: Vec<Extend>,
     pub answers: BTreeMap<u64, Answer>,
     pub settled: Vec<CallFacts>,
@@ -200,6 +201,7 @@ impl Sim {
                 hears: true,
             },
             authorizations: Vec::new(),
+            abandoned: Vec::new(),
             extensions: Vec::new(),
             answers: BTreeMap::new(),
             settled: Vec::new(),
@@ -404,6 +406,7 @@ impl Sim {
                 }
                 self.authorizations.push(*authorize);
             }
+            Effect::Abandon { call, .. } => self.abandoned.push(call),
             Effect::Extend(extend) => {
                 self.extensions.push(extend);
                 if self.ledger.extends {
