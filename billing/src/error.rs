@@ -1,5 +1,10 @@
 //! What can go wrong in the store.
 
+use rusqlite::ffi::{
+    SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY,
+    SQLITE_CONSTRAINT_UNIQUE,
+};
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -80,6 +85,25 @@ impl Error {
             sqlx::Error::WorkerCrashed => Error::Unreachable("the connection's worker died".into()),
             sqlx::Error::PoolClosed => Error::Closed,
             error => Error::Database(error.to_string()),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn from_rusqlite(error: rusqlite::Error) -> Error {
+        let rusqlite::Error::SqliteFailure(code, message) = error else {
+            return Error::Database(error.to_string());
+        };
+        let message = message.unwrap_or_else(|| code.to_string());
+        if message.starts_with("no such table") {
+            return Error::Schema(message);
+        }
+        match code.extended_code {
+            SQLITE_CONSTRAINT_UNIQUE
+            | SQLITE_CONSTRAINT_PRIMARYKEY
+            | SQLITE_CONSTRAINT_CHECK
+            | SQLITE_CONSTRAINT_FOREIGNKEY => Error::Conflict(constraint(&message)),
+            _ => Error::Database(message),
         }
     }
 }

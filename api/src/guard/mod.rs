@@ -21,6 +21,8 @@ use url::{Host, Url};
 pub const URL_MAX: usize = 8192;
 /// Redirects followed by a fetch. A push follows none.
 pub const REDIRECTS_MAX: usize = 3;
+/// Connections kept open to one merchant: as many as a lane of pushes uses at once.
+const IDLE_PER_HOST: usize = 8;
 /// Addresses of one name that we look at.
 const ADDRESSES_MAX: usize = 64;
 
@@ -137,7 +139,7 @@ impl GuardedClient {
             .referer(false)
             .connect_timeout(connect)
             .timeout(total)
-            .pool_max_idle_per_host(2)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("Tandem/", env!("CARGO_PKG_VERSION")))
             .build()

@@ -60,6 +60,9 @@ impl Default for PushConfig {
     }
 }
 
+/// Between looks into the outbox, however often it is said to have changed: a look is a write, and one finds
+/// what came since the last.
+const LOOKS_APART: Duration = Duration::from_millis(10);
 /// Pause after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -76,10 +79,15 @@ pub async fn run(
     let config = &sender.config;
     let mut lanes = Lanes::new(config.at_once, config.at_once_per_endpoint);
     let mut sends: JoinSet<(lanes::Endpoint, Verdict)> = JoinSet::new();
+    let mut looked: Option<Instant> = None;
     loop {
-        let pause = match fill(&sender, &mut lanes).await {
-            Some(pause) => pause,
-            None => STORE_PAUSE,
+        let rest = looked.map_or(Duration::ZERO, |at| LOOKS_APART.saturating_sub(at.elapsed()));
+        let pause = if rest.is_zero() {
+            let pause = fill(&sender, &mut lanes).await.unwrap_or(STORE_PAUSE);
+            looked = Some(Instant::now());
+            pause
+        } else {
+            rest
         };
         while let Some((endpoint, row)) = lanes.start(now(), send::TIMEOUT) {
             let sender = Arc::clone(&sender);

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Boxed, Conn, Verdict, Work};
+use super::{Boxed, Conn, Own, Verdict, Work};
 use crate::error::{Error, Result};
 use crate::store::StoreConfig;
 
@@ -74,22 +74,13 @@ impl Lite {
         let options = SqliteConnectOptions::from_str(url)
             .map_err(|error| Error::BadUrl(error.to_string()))?
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS);
         if !memory {
             create_private(options.get_filename())?;
         }
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone())
-            .await
-            .map_err(Error::from_sqlx)?;
-        let conn = Conn::Lite(writer.acquire().await.map_err(Error::from_sqlx)?);
+        let file = (!memory).then(|| options.get_filename());
+        let conn = Conn::Own(Own::open(file, BUSY_TIMEOUT, STATEMENTS)?);
         let readers = if memory {
             None
         } else {
@@ -195,18 +186,15 @@ impl Writer {
             return;
         }
         let begun = Instant::now();
-        let mut savepoint = "SAVEPOINT unit";
         let mut next = Some(first);
         while let Some(mut unit) = next.take() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            let done = self.unit(unit.as_mut(), savepoint).await;
+            let done = self.unit(unit.as_mut()).await;
             finished.push((unit, done));
-            savepoint = "RELEASE unit; SAVEPOINT unit";
             if finished.len() < self.batch && begun.elapsed() < self.batch_time {
                 next = self.units.try_recv().ok();
             }
         }
-        // Commits what the last savepoint still encloses, too.
         let committed = self.say("COMMIT").await;
         if committed.is_err() {
             // A commit that failed may leave the transaction open (SQLITE_FULL, SQLITE_IOERR).
@@ -221,13 +209,14 @@ impl Writer {
         }
     }
 
-    /// Runs a unit after the statement that gives it a savepoint of its own.
-    async fn unit(&mut self, unit: &mut dyn Unit, savepoint: &str) -> Result<()> {
-        self.say(savepoint).await?;
+    /// Runs a unit in a savepoint of its own.
+    async fn unit(&mut self, unit: &mut dyn Unit) -> Result<()> {
+        self.say("SAVEPOINT unit").await?;
         let result = unit.run(&mut self.conn).await;
         if !matches!(result, Ok(true)) {
             self.say("ROLLBACK TO unit").await?;
         }
+        self.say("RELEASE unit").await?;
         result.map(drop)
     }
 

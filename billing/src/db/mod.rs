@@ -6,6 +6,7 @@
 
 mod lite;
 mod migrate;
+mod own;
 mod pg;
 mod value;
 
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 
 pub(crate) use lite::Lite;
 pub(crate) use migrate::migrate;
+use own::Own;
 pub(crate) use pg::Pg;
 pub(crate) use value::{Row, Value, args, from_json, json, word};
 
@@ -40,6 +42,9 @@ pub(crate) type Work<T> =
 
 /// A connection with an open transaction, or a reader.
 pub(crate) enum Conn {
+    /// SQLite's writer.
+    Own(Own),
+    /// A reader of SQLite.
     Lite(PoolConnection<Sqlite>),
     Pg(PoolConnection<Postgres>),
 }
@@ -71,6 +76,7 @@ impl Conn {
 
     async fn run(&mut self, sql: &str, args: Vec<Value>, keep: bool) -> Result<u64> {
         match self {
+            Conn::Own(conn) => conn.exec(sql, &args, keep),
             Conn::Lite(conn) => {
                 let done = bound!(Sqlite, sql, args, keep).execute(&mut **conn).await;
                 Ok(done.map_err(Error::from_sqlx)?.rows_affected())
@@ -82,22 +88,23 @@ impl Conn {
         }
     }
 
-    /// Runs statements that do not read each other's effects, in one trip: as one text on SQLite, as one
-    /// statement with a common table expression each on PostgreSQL.
+    /// Runs statements that do not read each other's effects: one after the other on SQLite, in one trip, as
+    /// one statement with a common table expression each, on PostgreSQL.
     pub(crate) async fn batch(&mut self, batch: Batch) -> Result<()> {
-        let Batch { mut text, values, count } = batch;
-        if count == 0 {
-            return Ok(());
+        let mut statements = batch.statements;
+        if self.is_pg() && statements.len() > 1 {
+            statements = vec![in_one(statements)];
         }
-        if self.is_pg() {
-            text = if count == 1 { text } else { batch_of_expressions(&text) };
+        for (sql, values) in statements {
+            self.run(&sql, values, true).await?;
         }
-        self.run(&text, values, true).await.map(drop)
+        Ok(())
     }
 
     /// Runs a query; returns its rows.
     pub(crate) async fn rows(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
         match self {
+            Conn::Own(conn) => conn.rows(sql, &args, usize::MAX),
             Conn::Lite(conn) => {
                 let rows = bound!(Sqlite, sql, args, true).fetch_all(&mut **conn).await;
                 Ok(rows.map_err(Error::from_sqlx)?.into_iter().map(Row::Lite).collect())
@@ -112,6 +119,7 @@ impl Conn {
     /// Runs a query; returns its first row.
     pub(crate) async fn row(&mut self, sql: &str, args: Vec<Value>) -> Result<Option<Row>> {
         match self {
+            Conn::Own(conn) => Ok(conn.rows(sql, &args, 1)?.pop()),
             Conn::Lite(conn) => {
                 let row = bound!(Sqlite, sql, args, true).fetch_optional(&mut **conn).await;
                 Ok(row.map_err(Error::from_sqlx)?.map(Row::Lite))
@@ -126,6 +134,7 @@ impl Conn {
     /// Runs several statements without parameters.
     pub(crate) async fn script(&mut self, sql: &str) -> Result<()> {
         let done = match self {
+            Conn::Own(conn) => return conn.script(sql),
             Conn::Lite(conn) => conn.execute(sql).await.map(drop),
             Conn::Pg(conn) => conn.execute(sql).await.map(drop),
         };
@@ -135,7 +144,7 @@ impl Conn {
     /// Appended to a query whose rows are to be locked. SQLite has one writer and needs no lock.
     pub(crate) fn lock(&self, of: &str) -> String {
         match self {
-            Conn::Lite(_) => String::new(),
+            Conn::Own(_) | Conn::Lite(_) => String::new(),
             Conn::Pg(_) => format!(" FOR NO KEY UPDATE OF {of}"),
         }
     }
@@ -144,7 +153,7 @@ impl Conn {
     /// that is still to appear below a page's end would never be exported. SQLite has one writer.
     pub(crate) async fn quiet(&mut self, table: &str) -> Result<()> {
         match self {
-            Conn::Lite(_) => Ok(()),
+            Conn::Own(_) | Conn::Lite(_) => Ok(()),
             Conn::Pg(_) => self.script(&format!("LOCK TABLE {table} IN SHARE MODE")).await,
         }
     }
@@ -155,28 +164,32 @@ impl Conn {
     }
 }
 
-/// Statements to be run together.
+/// Statements to be run together, each with its parameters.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// The statements, parameters numbered through, separated by [`BETWEEN`].
-    text: String,
-    values: Vec<Value>,
-    count: usize,
+    statements: Vec<(String, Vec<Value>)>,
 }
-
-/// Between the statements of a batch; occurs in no statement.
-const BETWEEN: &str = ";\n";
 
 impl Batch {
     /// Adds a statement whose parameters are numbered from `$1`.
     pub(crate) fn add(&mut self, sql: &str, values: Vec<Value>) {
-        if self.count > 0 {
-            self.text.push_str(BETWEEN);
-        }
-        renumber(sql, self.values.len(), &mut self.text);
-        self.values.extend(values);
-        self.count += 1;
+        self.statements.push((sql.to_owned(), values));
     }
+}
+
+/// One statement with a common table expression each, parameters numbered through.
+fn in_one(statements: Vec<(String, Vec<Value>)>) -> (String, Vec<Value>) {
+    use std::fmt::Write;
+    let (mut text, mut all) = (String::new(), Vec::new());
+    for (i, (sql, values)) in statements.into_iter().enumerate() {
+        let comma = if i == 0 { "WITH" } else { "," };
+        let _ = write!(text, "{comma} s{i} AS (");
+        renumber(&sql, all.len(), &mut text);
+        text.push(')');
+        all.extend(values);
+    }
+    text.push_str(" SELECT 1");
+    (text, all)
 }
 
 fn renumber(sql: &str, by: usize, into: &mut String) {
@@ -191,17 +204,6 @@ fn renumber(sql: &str, by: usize, into: &mut String) {
         rest = &after[digits..];
     }
     into.push_str(rest);
-}
-
-fn batch_of_expressions(text: &str) -> String {
-    use std::fmt::Write;
-    let mut sql = String::with_capacity(text.len() + 100);
-    for (i, statement) in text.split(BETWEEN).enumerate() {
-        let comma = if i == 0 { "WITH" } else { "," };
-        let _ = write!(sql, "{comma} s{i} AS ({statement})");
-    }
-    sql.push_str(" SELECT 1");
-    sql
 }
 
 /// `($1,$2),($3,$4)`: the VALUES of an insert of several rows.
@@ -241,10 +243,9 @@ mod tests {
         let mut batch = Batch::default();
         batch.add("UPDATE a SET b = $2 WHERE c = $1", args![1_i64, 2_i64]);
         batch.add(&format!("INSERT INTO d VALUES {}", tuples(2, 1)), args![3_i64, 4_i64]);
-        let text = "UPDATE a SET b = $2 WHERE c = $1;\nINSERT INTO d VALUES ($3),($4)";
-        assert_eq!((batch.text.as_str(), batch.values.len()), (text, 4));
         let together = "WITH s0 AS (UPDATE a SET b = $2 WHERE c = $1), \
                         s1 AS (INSERT INTO d VALUES ($3),($4)) SELECT 1";
-        assert_eq!(batch_of_expressions(text), together);
+        let (text, values) = in_one(batch.statements);
+        assert_eq!((text.as_str(), values.len()), (together, 4));
     }
 }

@@ -2,6 +2,7 @@
 
 use facts::time::UnixMillis;
 use facts::{CallId, Micros};
+use rusqlite::types::Value as Owned;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -57,6 +58,7 @@ pub(crate) use args;
 
 /// A row, read by position.
 pub(crate) enum Row {
+    Own(Vec<Owned>),
     Lite(SqliteRow),
     Pg(PgRow),
 }
@@ -64,6 +66,13 @@ pub(crate) enum Row {
 impl Row {
     pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
+            Row::Own(values) => {
+                return match values.get(column) {
+                    Some(Owned::Integer(value)) => Ok(Some(*value)),
+                    Some(Owned::Null) => Ok(None),
+                    Some(_) | None => Err(missing(column)),
+                };
+            }
             Row::Lite(row) => row.try_get(column),
             Row::Pg(row) => row.try_get(column),
         }
@@ -72,6 +81,13 @@ impl Row {
 
     pub(crate) fn opt_text(&self, column: usize) -> Result<Option<String>> {
         match self {
+            Row::Own(values) => {
+                return match values.get(column) {
+                    Some(Owned::Text(value)) => Ok(Some(value.clone())),
+                    Some(Owned::Null) => Ok(None),
+                    Some(_) | None => Err(missing(column)),
+                };
+            }
             Row::Lite(row) => row.try_get(column),
             Row::Pg(row) => row.try_get(column),
         }
@@ -80,6 +96,13 @@ impl Row {
 
     pub(crate) fn opt_blob(&self, column: usize) -> Result<Option<Vec<u8>>> {
         match self {
+            Row::Own(values) => {
+                return match values.get(column) {
+                    Some(Owned::Blob(value)) => Ok(Some(value.clone())),
+                    Some(Owned::Null) => Ok(None),
+                    Some(_) | None => Err(missing(column)),
+                };
+            }
             Row::Lite(row) => row.try_get(column),
             Row::Pg(row) => row.try_get(column),
         }
@@ -164,7 +187,10 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
 }
 
 fn missing(column: usize) -> Error {
-    Error::Damaged { table: "?", detail: format!("column {column} is empty or out of range") }
+    Error::Damaged {
+        table: "?",
+        detail: format!("column {column} is empty, of another type or out of range"),
+    }
 }
 
 fn damaged(error: &serde_json::Error) -> Error {

@@ -98,7 +98,7 @@ impl Call {
         plan: Plan,
         arrival: Option<Arrival>,
     ) -> Call {
-        let mut trace = Trace::new(id, w.now);
+        let mut trace = Trace::new(id, w.now, &command);
         let inbound = arrival.is_some();
         let a =
             arrival.map(|arrival| Leg::arrived(w, &mut trace, LegId::new(id, LegNo::A), arrival));

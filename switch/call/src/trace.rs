@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use facts::record::LegState;
-use facts::{CallId, LegFacts, LegId, LegNo, Now, StateChange, UnixMillis};
+use facts::{CallCommand, CallId, LegFacts, LegId, LegNo, Now, PushKind, StateChange, UnixMillis};
 
 use crate::event::Effect;
 use crate::world::World;
@@ -13,11 +13,15 @@ use crate::world::World;
 pub(crate) struct Trace {
     pub(crate) call: CallId,
     base: Now,
+    /// Somebody wants to hear of each state: most dialects tell the end alone, and what nobody waits for
+    /// is not written.
+    told: bool,
 }
 
 impl Trace {
-    pub(crate) fn new(call: CallId, base: Now) -> Trace {
-        Trace { call, base }
+    pub(crate) fn new(call: CallId, base: Now, command: &CallCommand) -> Trace {
+        let told = command.pushes.iter().any(|push| push.kind == PushKind::State);
+        Trace { call, base, told }
     }
 
     /// Wall time of an instant, by the monotonic clock since the call was placed: a wall clock that is
@@ -27,6 +31,9 @@ impl Trace {
     }
 
     pub(crate) fn notify(&self, w: &mut World, facts: &LegFacts, state: LegState) {
+        if !self.told {
+            return;
+        }
         let change = StateChange {
             leg: LegId::new(self.call, facts.no),
             sequence: number(facts.no, state),

@@ -20,7 +20,7 @@ impl Engine {
             return;
         }
         let crash = Failure::new(Origin::Us, Kind::Crash);
-        let trace = Trace::new(open.call, self.world.now);
+        let trace = Trace::new(open.call, self.world.now, &open.command);
         let cut_short = open.legs.is_empty() || open.legs.iter().any(|l| l.facts.ended.is_none());
         let mut legs = Vec::new();
         for leg in open.legs {

@@ -19,7 +19,7 @@ use facts::settings::{
 };
 use facts::{
     Binding, CallCommand, CallFacts, CallId, Dialect, LegId, LegNo, MerchantId, Now, Number, Party,
-    Placed, Refusal, RequestKey, StateChange, TrunkId, UnixMillis,
+    Placed, Push, PushKind, Refusal, RequestKey, StateChange, TrunkId, UnixMillis,
 };
 use sip::endpoint::{
     Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
@@ -694,7 +694,12 @@ pub fn callback() -> CallCommand {
         max_talk: None,
         record: false,
         key: None,
-        pushes: Vec::new(),
+        pushes: vec![Push {
+            kind: PushKind::State,
+            dialect: Dialect::Callni,
+            endpoint: "http://merchant.example/state".into(),
+            context: String::new(),
+        }],
         custom: String::new(),
     }
 }

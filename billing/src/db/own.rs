@@ -1,0 +1,101 @@
+//! The writer's connection to SQLite: called where it stands, on the writer's own thread.
+//!
+//! sqlx gives each SQLite connection a thread and sends every statement there and every row back; for readers
+//! that keeps slow queries off the runtime. The writer has a thread of its own already, and a call's dozen
+//! statements would spend more time waking threads than in SQLite.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+use rusqlite::{CachedStatement, Connection, Statement, ToSql};
+
+use super::{Row, Value};
+use crate::error::{Error, Result};
+
+/// A connection that belongs to one thread at a time.
+pub(crate) struct Own(Connection);
+
+impl Own {
+    /// Opens a file that exists, or a store in memory, with everything synced at every commit.
+    pub(crate) fn open(file: Option<&Path>, busy: Duration, statements: usize) -> Result<Own> {
+        let open = || {
+            let conn = match file {
+                Some(file) => Connection::open(file)?,
+                None => Connection::open_in_memory()?,
+            };
+            conn.busy_timeout(busy)?;
+            conn.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+            )?;
+            conn.set_prepared_statement_cache_capacity(statements);
+            Ok(Own(conn))
+        };
+        open().map_err(Error::from_rusqlite)
+    }
+
+    /// Runs one statement; returns how many rows it touched.
+    pub(crate) fn exec(&mut self, sql: &str, values: &[Value], keep: bool) -> Result<u64> {
+        let run = || {
+            let done = if keep {
+                let mut statement: CachedStatement<'_> = self.0.prepare_cached(sql)?;
+                bind(&mut statement, values)?.raw_execute()?
+            } else {
+                bind(&mut self.0.prepare(sql)?, values)?.raw_execute()?
+            };
+            Ok(u64::try_from(done).unwrap_or(u64::MAX))
+        };
+        run().map_err(Error::from_rusqlite)
+    }
+
+    /// Runs one query; returns its rows, at most `limit` of them.
+    pub(crate) fn rows(&mut self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>> {
+        let run = || {
+            let mut statement: CachedStatement<'_> = self.0.prepare_cached(sql)?;
+            let columns = statement.column_count();
+            let mut rows = bind(&mut statement, values)?.raw_query();
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                let values = (0..columns).map(|column| row.get::<_, Owned>(column));
+                found.push(Row::Own(values.collect::<rusqlite::Result<_>>()?));
+            }
+            Ok(found)
+        };
+        run().map_err(Error::from_rusqlite)
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
+        self.0.execute_batch(sql).map_err(Error::from_rusqlite)
+    }
+}
+
+/// `$N` takes the Nth value wherever it stands and however often. (To SQLite itself it is but a name.)
+fn bind<'s, 'c>(
+    statement: &'s mut Statement<'c>,
+    values: &[Value],
+) -> rusqlite::Result<&'s mut Statement<'c>> {
+    for at in 1..=statement.parameter_count() {
+        let number = statement
+            .parameter_name(at)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
+            .unwrap_or(0);
+        let value = number.checked_sub(1).and_then(|place| values.get(place));
+        let value = value.ok_or(rusqlite::Error::InvalidParameterCount(values.len(), number))?;
+        statement.raw_bind_parameter(at, value)?;
+    }
+    Ok(statement)
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Int(Some(int)) => ValueRef::Integer(*int),
+            Value::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(Some(blob)) => ValueRef::Blob(blob),
+            Value::Int(None) | Value::Text(None) | Value::Blob(None) => ValueRef::Null,
+        }))
+    }
+}
