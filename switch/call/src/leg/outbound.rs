@@ -74,9 +74,7 @@ impl Leg {
             forks.add(Fork::new(session, hop));
         }
         self.stage = Stage::Inviting(forks);
-        if !self.hops.is_empty() {
-            w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
-        }
+        w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
         let first = !self.attempted;
         if first {
             self.attempted = true;
@@ -288,16 +286,22 @@ impl Leg {
         trace: &mut Trace,
         like: &[facts::media::Codec],
     ) -> Option<LegEvent> {
-        if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) || !self.next_hop(w) {
+        if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) {
             return None;
         }
-        if let Stage::Inviting(forks) = &mut self.stage {
-            let old = forks.cancel(w, None);
-            for session in &old {
-                w.sessions.remove(session);
-            }
+        let another = self.next_hop(w);
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
+        let old = forks.cancel(w, None);
+        if !another {
+            // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
             self.given_up.extend(old);
+            let failure = self.lost(w, trace, Kind::Unreachable, origin(self.id.no));
+            return Some(LegEvent::Failed(failure));
         }
+        for session in &old {
+            w.sessions.remove(session);
+        }
+        self.given_up.extend(old);
         self.invite(w, trace, like)
     }
 
