@@ -212,6 +212,7 @@ pub struct Trunk {
     /// Unique name.
     pub name: String,
     /// Where requests to it go, `address:port`.
+    #[serde(deserialize_with = "target")]
     pub target: SocketAddr,
     /// `udp` or `tcp`.
     #[serde(default = "udp")]
@@ -479,6 +480,15 @@ fn currency() -> String {
 fn language() -> String {
     "zh".into()
 }
+/// Where a trunk is; says what is expected where the standard library says what it did not find.
+fn target<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<SocketAddr, D::Error> {
+    String::deserialize(reader)?.parse().map_err(|_| {
+        serde::de::Error::custom(
+            "address:port is expected, e.g. 192.0.2.10:5060; host names are not supported yet",
+        )
+    })
+}
+
 fn country() -> String {
     "86".into()
 }

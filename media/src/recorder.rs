@@ -12,14 +12,15 @@
 //!
 //! What a killed process left behind is put right by [`recover`].
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{Sender, bounded};
 use facts::id::CallId;
 use facts::media::{Codec, MediaEvent};
 
@@ -70,18 +71,25 @@ pub struct Heard<'a> {
 }
 
 /// The handle of the recording threads. Share it by [`Arc`].
-#[derive(Debug)]
 pub struct Recorder {
     shards: Vec<Shard>,
     shared: Arc<Shared>,
+    events: Events,
     threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("shards", &self.shards).finish_non_exhaustive()
+    }
 }
 
 /// Where events go.
 pub type Events = Arc<dyn Fn(MediaEvent) + Send + Sync>;
 
 impl Recorder {
-    /// Starts the threads. `events` is called from them and must not block for long.
+    /// Starts the threads. `events` is called from them, and for a recording that a full queue refused from
+    /// the thread that stops it; it must not block for long.
     ///
     /// # Errors
     ///
@@ -89,18 +97,20 @@ impl Recorder {
     pub fn open(config: &RecorderConfig, events: &Events) -> io::Result<Recorder> {
         std::fs::create_dir_all(&config.folder)?;
         let shared = Arc::new(Shared::default());
-        let mut recorder = Recorder { shards: Vec::new(), shared, threads: Vec::new() };
+        let events = Arc::clone(events);
+        let mut recorder = Recorder { shards: Vec::new(), shared, events, threads: Vec::new() };
         // Made after the recorder and so dropped before it: when a thread is refused below, the closing
         // thread must see its last sender go before it is waited for.
         let (closing, to_close) = bounded(MAX_CLOSING);
-        let closer = worker::Closer::new(to_close, events.clone(), recorder.shared.clone());
+        let closer =
+            worker::Closer::new(to_close, recorder.events.clone(), recorder.shared.clone());
         recorder.spawn("tapes-close", move || closer.run())?;
         for number in 0..config.threads.max(1) {
-            let (orders, to_do) = unbounded();
+            let (orders, to_do) = bounded(MAX_ORDERS);
             let (packets, heard) = bounded(MAX_PACKETS);
             let worker = worker::Worker::new(config.folder.clone(), to_do, heard, closing.clone());
             recorder.spawn(&format!("tapes-{number}"), move || worker.run())?;
-            recorder.shards.push(Shard { orders, packets });
+            recorder.shards.push(Shard { orders, packets, refused: Mutex::default() });
         }
         Ok(recorder)
     }
@@ -109,6 +119,12 @@ impl Recorder {
     /// below the folder.
     pub fn start(&self, call: CallId, file: String, at: Instant) {
         self.shared.recordings.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shard(call);
+        if shard.orders.len() >= MAX_RECORDINGS {
+            tracing::warn!(%call, "recording refused: the recording thread does not follow");
+            shard.refused().insert(call);
+            return;
+        }
         self.order(call, Order::Start { call, file, at });
     }
 
@@ -137,6 +153,10 @@ impl Recorder {
 
     /// Ends a recording at `at`; its answer follows. Stopping what is not being recorded does nothing.
     pub fn stop(&self, call: CallId, at: Instant) {
+        if self.shard(call).refused().remove(&call) {
+            self.answer_refused(call);
+            return;
+        }
         self.order(call, Order::Stop { call, at });
     }
 
@@ -164,16 +184,26 @@ impl Recorder {
     }
 
     fn order(&self, call: CallId, order: Order) {
-        if self.shard(call).orders.send(order).is_err() {
-            tracing::error!(%call, "the recording thread is gone");
+        if self.shard(call).orders.try_send(order).is_err() {
+            tracing::error!(%call, "the recording thread is gone, or was told to stop what it does not record");
         }
+    }
+
+    fn answer_refused(&self, call: CallId) {
+        self.shared.recordings.fetch_sub(1, Ordering::Relaxed);
+        self.shared.failed.fetch_add(1, Ordering::Relaxed);
+        (self.events)(MediaEvent::RecordingFailed { call });
     }
 }
 
 impl Drop for Recorder {
     /// Finishes every recording and waits for the threads.
     fn drop(&mut self) {
-        self.shards.clear();
+        for shard in std::mem::take(&mut self.shards) {
+            for call in std::mem::take(&mut *shard.refused()) {
+                self.answer_refused(call);
+            }
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a recording thread panicked");
@@ -184,12 +214,20 @@ impl Drop for Recorder {
 
 /// The way to one recording thread.
 ///
-/// Orders are never refused, since each recording is owed its answer: there are two for each call that is
-/// recorded, so the calls the media plane holds are their bound.
+/// Each recording is owed its answer. So a start is refused while [`MAX_RECORDINGS`] orders wait, and a stop
+/// always finds room: there is at most one for each start that waits and for each recording under way.
 #[derive(Debug)]
 struct Shard {
     orders: Sender<Order>,
     packets: Sender<Packet>,
+    /// Recordings that were refused, until their stop: then they have failed.
+    refused: Mutex<BTreeSet<CallId>>,
+}
+
+impl Shard {
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<CallId>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Figures that all threads count.
@@ -230,6 +268,9 @@ const SAMPLE: Duration = Duration::from_micros(125);
 
 /// Recordings one thread carries; more are refused.
 const MAX_RECORDINGS: usize = 4_096;
+
+/// Orders that may wait for one thread: starts, their stops, and the stops of what it records.
+const MAX_ORDERS: usize = 4 * MAX_RECORDINGS;
 
 /// Recordings that may wait to be closed; then the recording threads wait too.
 const MAX_CLOSING: usize = 1_024;

@@ -22,7 +22,8 @@ pub(crate) fn recordings(folder: &Path) -> BTreeMap<CallId, RecordedFile> {
         }
     };
     for file in &leftovers.kept {
-        tracing::warn!(file, "an unfinished recording could not be put right");
+        let call = call_of(file).map(|call| call.to_string());
+        tracing::warn!(call, "an unfinished recording could not be put right");
     }
     leftovers
         .recovered

@@ -43,7 +43,9 @@ pub fn recover(folder: &Path) -> io::Result<Leftovers> {
             Ok(Some(file)) => leftovers.recovered.push(file),
             Ok(None) => leftovers.removed.push(name.to_owned()),
             Err(error) => {
-                tracing::warn!(file = name, %error, "unfinished recording cannot be put right");
+                // Not its name: who knows that can fetch it.
+                let bytes = fs::metadata(&part).map(|data| data.len()).unwrap_or_default();
+                tracing::warn!(bytes, %error, "unfinished recording cannot be put right");
                 leftovers.kept.push(name.to_owned());
             }
         }

@@ -36,7 +36,7 @@ knobs! {
     "data", "folder of the database, the recordings and the admin token",
         |c, v| c.data = one(v)?.into(), |c| path(&c.data);
     "database", "sqlite://path or postgres://…; `off`: SQLite in the data folder",
-        |c, v| c.database = or_off(v, database)?, |c| off(c.database.clone().map(|url| vec![url]));
+        |c, v| c.database = or_off(v, database)?, |c| off(c.database.as_deref().map(|url| vec![masked(url)]));
     "node", "number of this process in the installation, 0 to 255",
         |c, v| c.node = parsed::<u8>(v, "a number from 0 to 255")?.into(), |c| text(c.node);
 
@@ -182,6 +182,19 @@ fn delays(values: &[String]) -> Result<Vec<std::time::Duration>, String> {
     values.iter().map(|value| duration(std::slice::from_ref(value))).collect()
 }
 
+/// A database URL without its password.
+fn masked(text: &str) -> String {
+    let Ok(mut url) = url::Url::parse(text) else { return "***".into() };
+    let masks = url.password().is_some() && url.set_password(Some("***")).is_ok();
+    let secret = |(name, _): &(std::borrow::Cow<'_, str>, _)| name == "password";
+    if url.query_pairs().any(|pair| secret(&pair)) {
+        url.set_query(Some("***"));
+    } else if !masks {
+        return text.to_owned();
+    }
+    url.into()
+}
+
 fn database(values: &[String]) -> Result<String, String> {
     let url = one(values)?;
     let known = ["sqlite:", "postgres://", "postgresql://"];
@@ -229,5 +242,20 @@ fn printable(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("must be plain ASCII".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_database_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://u:secret@db.example/t", "postgres://u:***@db.example/t"),
+            ("postgres://u@db.example/t?password=secret", "postgres://u@db.example/t?***"),
+            ("postgres://u@db.example/t", "postgres://u@db.example/t"),
+            ("sqlite:///var/lib/tandem/t.sqlite", "sqlite:///var/lib/tandem/t.sqlite"),
+        ] {
+            assert_eq!(super::masked(url), shown);
+        }
     }
 }

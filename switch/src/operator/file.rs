@@ -288,6 +288,7 @@ x = 1
             found.iter().filter_map(|m| m.strip_prefix("op.toml:")?.split(':').next()).collect();
         assert_eq!(lines, ["3", "4", "6", "11", "15", "20", "22"], "{found:#?}");
         assert!(found[2].contains("merchants[1]: `name` is missing"), "{found:#?}");
+        assert!(found[3].contains("e.g. 192.0.2.10:5060"), "{found:#?}");
         assert!(found[5].contains("tariffs[0].rates[1].initial"), "{found:#?}");
     }
 

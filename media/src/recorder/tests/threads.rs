@@ -163,3 +163,31 @@ fn long_packets_are_taken_in_parts() {
     let (_, sound) = channels(&fs::read(studio.folder.path().join(file.file)).unwrap()).unwrap();
     assert!(amplitude(&sound[0][160..1_760], 700.0) > 0.22);
 }
+
+#[test]
+fn a_recording_that_finds_a_full_queue_has_failed_and_its_stop_is_answered_once() {
+    let (told, answers) = mpsc::channel();
+    let told = Mutex::new(told);
+    let events: Events = Arc::new(move |event| told.lock().unwrap().send(event).unwrap());
+    // A thread that takes nothing.
+    let (orders, waiting) = bounded(MAX_ORDERS);
+    let (packets, _heard) = bounded(1);
+    let shards = vec![Shard { orders, packets, refused: Mutex::default() }];
+    let recorder = Recorder { shards, shared: Arc::default(), events, threads: Vec::new() };
+    let now = Instant::now();
+    let last = MAX_RECORDINGS as u64 + 1;
+    for call in 0..=last {
+        recorder.start(CallId(call), format!("{call}.mp3"), now);
+    }
+    assert_eq!(waiting.len(), MAX_RECORDINGS);
+    for call in 0..last {
+        recorder.stop(CallId(call), now);
+    }
+    // Every stop of what waits is in the queue; the refused one is answered at once.
+    assert_eq!(waiting.len(), 2 * MAX_RECORDINGS);
+    let failed = |call| MediaEvent::RecordingFailed { call: CallId(call) };
+    assert_eq!(answers.try_iter().collect::<Vec<_>>(), [failed(last - 1)]);
+    assert_eq!(recorder.counts().failed, 1);
+    drop(recorder);
+    assert_eq!(answers.try_iter().collect::<Vec<_>>(), [failed(last)]);
+}
