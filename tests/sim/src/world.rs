@@ -79,6 +79,8 @@ pub struct World {
     pub settled_at: BTreeMap<CallId, Duration>,
     first_settled: BTreeMap<CallId, Duration>,
     crashes_at: Vec<Duration>,
+    /// When the switch first accepted or acknowledged each dialog, by Call-ID.
+    agreed_at: BTreeMap<String, Duration>,
     store_busy_until: Duration,
     answers: BTreeMap<u64, Result<Placed, Refusal>>,
     /// The switch said that no call is left.
@@ -98,6 +100,8 @@ pub struct World {
 const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
 /// After the last call the world gets this long to come to rest.
 const REST: Duration = Duration::from_secs(1_500);
+/// What the switch hands to its store is written within this time.
+const UNWRITTEN: Duration = Duration::from_millis(50);
 /// No world takes more steps: beyond it something spins.
 const STEPS_MAX: u64 = 3_000_000;
 
@@ -125,6 +129,7 @@ impl World {
             settled_at: BTreeMap::new(),
             first_settled: BTreeMap::new(),
             crashes_at: Vec::new(),
+            agreed_at: BTreeMap::new(),
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
             drained: false,
@@ -188,6 +193,13 @@ impl World {
     pub fn died_telling(&self, settled: Duration) -> bool {
         let (before, after) = (Duration::from_millis(250), Duration::from_secs(33));
         self.crashes_at.iter().any(|crash| *crash + before >= settled && *crash <= settled + after)
+    }
+
+    /// Whether the process died before it can have written down that this dialog was agreed on.
+    #[must_use]
+    pub fn died_agreeing(&self, dialog: &str) -> bool {
+        let agreed = self.agreed_at.get(dialog);
+        agreed.is_some_and(|at| self.crashes_at.iter().any(|c| c >= at && *c <= *at + UNWRITTEN))
     }
 
     /// Whether the switch is drained at the end of the day.
@@ -483,6 +495,15 @@ impl World {
             println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
         }
         let ours = from == settings::address(SWITCH);
+        if ours && (bytes.starts_with(b"ACK ") || bytes.starts_with(b"SIP/2.0 200")) {
+            let text = String::from_utf8_lossy(bytes);
+            let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+            if let (Some(id), Some(cseq)) = (line("Call-ID:"), line("CSeq:"))
+                && (cseq.ends_with("ACK") || cseq.ends_with("INVITE"))
+            {
+                self.agreed_at.entry(id.to_owned()).or_insert(self.elapsed);
+            }
+        }
         if ours && self.swallows.is_some_and(|method| bytes.starts_with(method.as_bytes())) {
             return;
         }
