@@ -343,6 +343,8 @@ impl Run<'_> {
             if self.check.mistakes.len() != before {
                 continue;
             }
+            // Named in the file, but with a mistake of its own: that one is reported.
+            let Some(merchant) = merchant else { continue };
             let digests = extension
                 .password
                 .as_ref()

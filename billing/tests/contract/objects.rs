@@ -121,6 +121,12 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
     assert_eq!(store.settings_version().await.unwrap(), 1);
     // The realm did not change either.
     assert_eq!(store.snapshot().await.unwrap().realm, "tandem");
+    // One mistake in a merchant is one mistake, whatever else in the file belongs to that merchant.
+    let mut desired = everything();
+    desired.merchants[0].tariff = Some("gold".into());
+    let changes = apply(&store, &desired).await;
+    let paths: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    assert_eq!(paths, ["merchants[0].tariff"]);
 }
 
 pub(crate) async fn a_dry_run_shows_the_difference_and_keeps_the_store(store: Store, _: String) {
