@@ -93,7 +93,7 @@ kinds! {
     /// The dialog broke: no ACK for 64·T1, or the far end no longer knows it.
     LostDialog { sip: 481, q850: 41, label: "lost_dialog", at_a: "caller_unreachable", at_b: "callee_unreachable" }
     /// A merchant or an operator ended the call.
-    HungUpByUs { sip: 487, q850: 16, label: "hung_up_by_us", at_a: "system_error", at_b: "system_error" }
+    HungUpByUs { sip: 487, q850: 16, label: "hung_up_by_us", at_a: "caller_hangup", at_b: "success" }
     /// The process was told to stop and the grace time is over.
     Shutdown { sip: 503, q850: 42, label: "shutdown", at_a: "system_error", at_b: "system_error" }
     /// The process died during the call; the record was closed on restart.
