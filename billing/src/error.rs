@@ -110,10 +110,11 @@ impl Error {
 
 fn from_database(error: &dyn sqlx::error::DatabaseError) -> Error {
     let code = error.code().unwrap_or_default();
-    // PostgreSQL: connection trouble (class 08), shutdown and start-up (57P), serialization and deadlock (40).
-    let passing = code.len() == 5
-        && (code.starts_with("08") || code.starts_with("57P") || code.starts_with("40"));
-    if passing {
+    // PostgreSQL: connection trouble (class 08), shutdown and start-up (57P), serialization and deadlock (40),
+    // a lock that did not come in time (55P03).
+    let passing =
+        code.len() == 5 && ["08", "57P", "40", "55P03"].iter().any(|class| code.starts_with(class));
+    if passing || is_passing_sqlite(&code) {
         return Error::Unreachable(error.message().to_owned());
     }
     if code == "42P01" || error.message().starts_with("no such table") {
@@ -124,6 +125,13 @@ fn from_database(error: &dyn sqlx::error::DatabaseError) -> Error {
         return Error::Conflict(constraint(error.constraint().unwrap_or(error.message())));
     }
     Error::Database(error.message().to_owned())
+}
+
+/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR and SQLITE_FULL, whatever the upper bytes say in detail: another
+/// process has the file, or its disk is full or sick. Written again later, nothing is lost.
+fn is_passing_sqlite(code: &str) -> bool {
+    // PostgreSQL's codes have five characters, SQLite's numbers four digits at most.
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
 }
 
 /// PostgreSQL gives the constraint's name; SQLite a sentence with it, or with `table.column`.
@@ -138,4 +146,43 @@ fn constraint(text: &str) -> Constraint {
     ];
     let found = NAMES.iter().find(|(name, column, _)| text.contains(name) || text.contains(column));
     found.map_or(Constraint::Other, |(_, _, constraint)| *constraint)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+    use sqlx::{ConnectOptions as _, Executor as _};
+
+    async fn connect(file: &std::path::Path) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .busy_timeout(std::time::Duration::ZERO)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_locked_file_and_a_full_disk_are_worth_another_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let (mut one, mut other) = (connect(&file).await, connect(&file).await);
+        one.execute("CREATE TABLE t (x TEXT NOT NULL)").await.unwrap();
+        one.execute("BEGIN IMMEDIATE").await.unwrap();
+        let busy = Error::from_sqlx(other.execute("BEGIN IMMEDIATE").await.unwrap_err());
+        assert!(matches!(busy, Error::Unreachable(_)), "{busy:?}");
+        one.execute("COMMIT").await.unwrap();
+        one.execute("PRAGMA max_page_count = 3").await.unwrap();
+        let full = one.execute("INSERT INTO t VALUES (hex(zeroblob(100000)))").await.unwrap_err();
+        let full = Error::from_sqlx(full);
+        assert!(matches!(full, Error::Unreachable(_)), "{full:?}");
+        // A fault of our own is none of these.
+        let wrong = Error::from_sqlx(one.execute("INSERT INTO t VALUES (NULL)").await.unwrap_err());
+        assert!(!matches!(wrong, Error::Unreachable(_)), "{wrong:?}");
+        let wrong = Error::from_sqlx(one.execute("SELEC").await.unwrap_err());
+        assert!(matches!(wrong, Error::Database(_)), "{wrong:?}");
+    }
 }

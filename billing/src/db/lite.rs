@@ -203,7 +203,8 @@ impl Writer {
         for (unit, done) in finished {
             unit.answer(match (&committed, done) {
                 (Ok(()), done) => done,
-                (Err(error), Ok(())) => Err(Error::Database(error.to_string())),
+                // Nothing of it is in the file: worth another try.
+                (Err(error), Ok(())) => Err(Error::Unreachable(error.to_string())),
                 (Err(_), Err(error)) => Err(error),
             });
         }
@@ -211,12 +212,16 @@ impl Writer {
 
     /// Runs a unit in a savepoint of its own.
     async fn unit(&mut self, unit: &mut dyn Unit) -> Result<()> {
-        self.say("SAVEPOINT unit").await?;
+        // Without its savepoint the whole transaction is gone (SQLITE_FULL, SQLITE_IOERR); the commit will
+        // fail, too.
+        let gone = |error: Error| Error::Unreachable(error.to_string());
+        self.say("SAVEPOINT unit").await.map_err(gone)?;
         let result = unit.run(&mut self.conn).await;
         if !matches!(result, Ok(true)) {
-            self.say("ROLLBACK TO unit").await?;
+            let undone = self.say("ROLLBACK TO unit").await.map_err(gone);
+            return result.and(undone);
         }
-        self.say("RELEASE unit").await?;
+        self.say("RELEASE unit").await.map_err(gone)?;
         result.map(drop)
     }
 
