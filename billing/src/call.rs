@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use facts::ledger::{Authorize, Authorized, Extend, Extended, Paid};
-use facts::{CallId, LegNo, MerchantId, Micros, Refusal, UnixMillis};
+use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Refusal, UnixMillis};
 use money::{Quote, Step};
 
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
@@ -31,7 +31,8 @@ pub(crate) async fn authorize(
     let command = &ask.command;
     let lock = conn.lock("a");
     let sql = format!(
-        "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled, c.id \
+        "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled, \
+         c.state, c.command \
          FROM merchants m JOIN accounts a ON a.merchant_id = m.id \
          LEFT JOIN tariffs t ON t.id = m.tariff_id \
          LEFT JOIN sub_accounts s ON s.id = $2 AND s.merchant_id = m.id \
@@ -41,7 +42,12 @@ pub(crate) async fn authorize(
     let Some(row) = conn.row(&sql, args![command.merchant.0, sub_account, ask.call]).await? else {
         return Ok(Authorized::Refused(Refusal::UnknownMerchant));
     };
-    if row.opt_int(6)?.is_some() {
+    if let Some(state) = row.opt_text(6)? {
+        // Our own repeat after a commit whose answer was lost. Anything else that bears this id is another
+        // call, and nobody may talk on its holds.
+        if state != "open" || row.json::<CallCommand>(7)? != *command {
+            return Ok(Authorized::Refused(Refusal::Internal));
+        }
         return Ok(Authorized::Granted { paid: paid(conn, ask).await? });
     }
     if let Some(known) = known_request(conn, ask).await? {
@@ -259,6 +265,13 @@ fn insert_extension(batch: &mut Batch, ask: &Extend, account: i64, step: &Step) 
 
 fn seconds(s: u32) -> Duration {
     Duration::from_secs(s.into())
+}
+
+/// The highest id in use.
+pub(crate) async fn last_id(conn: &mut Conn) -> Result<Option<CallId>> {
+    let row = conn.row("SELECT MAX(id) FROM calls", args![]).await?;
+    let Some(row) = row else { return Ok(None) };
+    row.opt_int(0)?.map(|_| row.call(0)).transpose()
 }
 
 /// Takes back an authorization that nobody heard of.

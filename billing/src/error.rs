@@ -103,6 +103,7 @@ impl Error {
             | SQLITE_CONSTRAINT_PRIMARYKEY
             | SQLITE_CONSTRAINT_CHECK
             | SQLITE_CONSTRAINT_FOREIGNKEY => Error::Conflict(constraint(&message)),
+            extended if is_passing_sqlite(&extended.to_string()) => Error::Unreachable(message),
             _ => Error::Database(message),
         }
     }

@@ -10,7 +10,7 @@ use facts::settings::Snapshot;
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId};
 
-use crate::db::{self, Lite, Pg, Work, work};
+use crate::db::{self, BRIEF, LONG, Lite, Pg, Work, work};
 use crate::desired::{Changes, Desired};
 use crate::error::{Error, Result};
 use crate::outbox::After;
@@ -90,7 +90,7 @@ impl Store {
     /// When the database is newer than this program, or a statement fails; nothing is half done.
     pub async fn migrate(&self) -> Result<Vec<String>> {
         let secret = secrets::random()?;
-        self.write(work!(conn, [secret] => db::migrate(conn, &secret).await?)).await
+        self.long(work!(conn, [secret] => db::migrate(conn, &secret).await?)).await
     }
 
     /// Finishes what is queued and closes.
@@ -182,6 +182,14 @@ impl Store {
         Ok(open)
     }
 
+    /// The highest id that a call ever had: the ids of a new process begin above it, whatever its clock says.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_call_id(&self) -> Result<Option<CallId>> {
+        self.read(work!(conn, [] => call::last_id(conn).await?)).await
+    }
+
     /// Takes back an authorization whose answer nobody got: after an error of [`Store::authorize`] it is not
     /// known whether it was committed, and the merchant is told to try again. Holds, key and call are as if
     /// never written; false when there is nothing to take back, or the call was dialled or settled.
@@ -221,7 +229,7 @@ impl Store {
             let desired = Arc::clone(&desired);
             Box::pin(async move { apply::apply(conn, &desired, at, dry_run).await })
         });
-        self.write(work).await
+        self.long(work).await
     }
 
     // ---- registrations -----------------------------------------------------------------------------
@@ -592,7 +600,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
-        self.write(work!(conn, [] =>
+        self.long(work!(conn, [] =>
             call::purge_keys(conn, now).await?
                 + bindings::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
@@ -611,7 +619,7 @@ impl Store {
     async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
             Database::Lite(lite) => lite.write(work, true).await,
-            Database::Pg(pg) => pg.write(work).await,
+            Database::Pg(pg) => pg.write(work, BRIEF).await,
         }
     }
 
@@ -619,7 +627,15 @@ impl Store {
     async fn write<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
             Database::Lite(lite) => lite.write(work, false).await,
-            Database::Pg(pg) => pg.write(work).await,
+            Database::Pg(pg) => pg.write(work, BRIEF).await,
+        }
+    }
+
+    /// A unit that may take its time.
+    async fn long<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        match &self.database {
+            Database::Lite(lite) => lite.write(work, false).await,
+            Database::Pg(pg) => pg.write(work, LONG).await,
         }
     }
 
@@ -635,7 +651,7 @@ impl Store {
     async fn export<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
             Database::Lite(lite) => lite.read(work, false).await,
-            Database::Pg(pg) => pg.write(work).await,
+            Database::Pg(pg) => pg.write(work, BRIEF).await,
         }
     }
 

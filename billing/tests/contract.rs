@@ -64,6 +64,8 @@ contract! {
     calls::a_promised_price_holds_for_the_whole_call,
     calls::a_restart_finds_open_calls_and_settles_each_once,
     calls::an_authorization_nobody_heard_of_is_taken_back,
+    calls::a_commit_in_flight_is_waited_for_and_taken_back,
+    calls::an_id_that_is_in_use_is_not_granted_to_another_call,
     calls::each_process_finds_its_own_open_calls,
     calls::a_journal_write_after_settlement_leaves_no_trace,
     calls::records_are_read_by_app_in_order_of_settlement,

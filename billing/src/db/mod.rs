@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 pub(crate) use lite::Lite;
 pub(crate) use migrate::migrate;
 use own::Own;
-pub(crate) use pg::Pg;
+pub(crate) use pg::{BRIEF, LONG, Pg};
 pub(crate) use value::{Row, Value, args, from_json, json, word};
 
 /// A future that may cross threads.
@@ -150,11 +150,18 @@ impl Conn {
     }
 
     /// Waits until nobody is writing to a table, and keeps it so: ids are drawn before their commit, and one
-    /// that is still to appear below a page's end would never be exported. SQLite has one writer.
+    /// that is still to appear below a page's end would never be exported. Writers that come meanwhile queue
+    /// behind, so the wait is short; when it was too short the unit is run again. SQLite has one writer.
     pub(crate) async fn quiet(&mut self, table: &str) -> Result<()> {
         match self {
             Conn::Own(_) | Conn::Lite(_) => Ok(()),
-            Conn::Pg(_) => self.script(&format!("LOCK TABLE {table} IN SHARE MODE")).await,
+            Conn::Pg(_) => {
+                let sql = format!(
+                    "SET LOCAL lock_timeout = '300ms'; LOCK TABLE {table} IN SHARE MODE; \
+                     SET LOCAL lock_timeout TO DEFAULT"
+                );
+                self.script(&sql).await
+            }
         }
     }
 

@@ -109,7 +109,8 @@ pub(crate) async fn case_49_a_call_settled_twice_is_charged_once(store: Store, _
     assert_eq!(cdrs.iter().map(|cdr| cdr.leg).collect::<Vec<_>>(), [LegNo::A, LegNo::B]);
     // Late news of a settled call changes nothing.
     assert!(matches!(store.extend(extend(1, LegNo::A, 1)).await, Err(Error::Missing(_))));
-    assert_eq!(granted(&store, 1, &command).await.len(), 2);
+    let again = store.authorize(authorize(1, &command, T0)).await.unwrap();
+    assert_eq!(again, Authorized::Refused(Refusal::Internal), "nobody talks on its holds");
     assert_eq!(held(&store, merchant).await, Micros::ZERO);
     in_order(&store).await;
 }
@@ -462,6 +463,47 @@ pub(crate) async fn an_authorization_nobody_heard_of_is_taken_back(store: Store,
     store.settle(facts(2, &command, None, None), context()).await.unwrap();
     assert!(!store.abandon(CallId(2), merchant).await.unwrap());
     assert!(store.call(CallId(2)).await.unwrap().is_some());
+    in_order(&store).await;
+}
+
+pub(crate) async fn a_commit_in_flight_is_waited_for_and_taken_back(store: Store, url: String) {
+    use sqlx::{Connection as _, Executor as _};
+    if !url.starts_with("postgres") {
+        return; // SQLite has one writer: nothing is in flight beside it.
+    }
+    let merchant = fill(&store, "2").await;
+    let text = serde_json::to_string(&command(merchant, HOME, HOME_B)).unwrap();
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    let id = merchant.0;
+    let sql = format!(
+        "BEGIN; SELECT 1 FROM accounts WHERE merchant_id = {id} FOR NO KEY UPDATE; \
+         INSERT INTO calls (id, merchant_id, state, command, placed, alive) \
+         VALUES (1, {id}, 'open', '{text}', 1, 1)"
+    );
+    other.execute(sql.as_str()).await.unwrap();
+    let abandoned = tokio::spawn({
+        let store = store.clone();
+        async move { store.abandon(CallId(1), merchant).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!abandoned.is_finished(), "the commit may still come");
+    other.execute("COMMIT").await.unwrap();
+    assert!(abandoned.await.unwrap().unwrap());
+    assert_eq!(store.open_calls().await.unwrap(), []);
+}
+
+pub(crate) async fn an_id_that_is_in_use_is_not_granted_to_another_call(store: Store, _: String) {
+    let merchant = fill(&store, "10").await;
+    let (first, second) = (command(merchant, HOME, HOME_B), command(merchant, HOME, BEIJING));
+    assert_eq!(store.last_call_id().await.unwrap(), None);
+    granted(&store, 1, &first).await;
+    assert_eq!(store.last_call_id().await.unwrap(), Some(CallId(1)));
+    let refused = Authorized::Refused(Refusal::Internal);
+    assert_eq!(store.authorize(authorize(1, &second, T0)).await.unwrap(), refused);
+    granted(&store, 1, &first).await;
+    store.settle(facts(1, &first, None, None), context()).await.unwrap();
+    assert_eq!(store.authorize(authorize(1, &first, T0)).await.unwrap(), refused);
+    assert_eq!(held(&store, merchant).await, Micros::ZERO);
     in_order(&store).await;
 }
 

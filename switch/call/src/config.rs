@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::CallId;
 use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
 
@@ -14,6 +15,8 @@ pub struct EngineConfig {
     pub sip: EndpointConfig,
     /// Number of this process in the installation, for call ids; its low 10 bits count.
     pub node: u16,
+    /// The highest call id in the books: ours begin above it, even when the wall clock stepped back.
+    pub last_call: Option<CallId>,
     /// Key of the nonces that we hand out.
     pub secret: [u8; 32],
     /// Calls at one time at most, those that wait for settlement included.
@@ -50,6 +53,7 @@ impl Default for EngineConfig {
         EngineConfig {
             sip: EndpointConfig::default(),
             node: 0,
+            last_call: None,
             secret: [0; 32],
             calls_max: 20_000,
             calls_per_second: None,

@@ -59,6 +59,14 @@ impl CallIds {
         CallIds { node: u64::from(node) & 0x3ff, last: 0 }
     }
 
+    /// The same, above an id that was given out before, by whichever node.
+    #[must_use]
+    pub fn after(mut self, last: CallId) -> Self {
+        // As if this node had used up that millisecond.
+        self.last = self.last.max((last.0 >> 22 << 22) | (self.node << 12) | 0xfff);
+        self
+    }
+
     /// The next id at wall time `at`.
     pub fn next(&mut self, at: UnixMillis) -> CallId {
         let ms = u64::try_from(at.0 - EPOCH_MS).unwrap_or(0);
@@ -164,6 +172,22 @@ mod tests {
             assert_eq!((id.0 >> 12) & 0x3ff, 5);
             last = id;
         }
+    }
+
+    #[test]
+    fn ids_begin_above_those_of_the_last_process_when_the_clock_stepped_back() {
+        let wall = UnixMillis(1_763_700_000_000);
+        let last = CallIds::new(900).next(wall);
+        let mut ids = CallIds::new(5).after(last);
+        let mut before = last;
+        for _ in 0..5_000 {
+            let id = ids.next(UnixMillis(wall.0 - 3_600_000));
+            assert!(id > before);
+            assert_eq!((id.0 >> 12) & 0x3ff, 5);
+            before = id;
+        }
+        let later = UnixMillis(wall.0 + 1_000);
+        assert_eq!(CallIds::new(5).after(last).next(later).made_at(), later);
     }
 
     #[test]

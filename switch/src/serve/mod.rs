@@ -217,7 +217,8 @@ impl Hall {
     ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, u64), StartError> {
         let snapshot = Arc::new(self.store.snapshot().await?);
         let version = snapshot.version;
-        let engine = parts::engine(config, &bound.listeners)?;
+        let mut engine = parts::engine(config, &bound.listeners)?;
+        engine.last_call = self.store.last_call_id().await?;
         let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;

@@ -65,7 +65,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: EngineConfig, snapshot: Arc<Snapshot>, now: Now) -> Engine {
         Engine {
-            ids: CallIds::new(config.node),
+            ids: CallIds::new(config.node).after(config.last_call.unwrap_or(CallId(0))),
             register: register::Desk::new(&config),
             world: World::new(config, snapshot, now),
             calls: BTreeMap::new(),
