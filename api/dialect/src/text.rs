@@ -137,7 +137,7 @@ mod tests {
         #[test]
         fn what_is_escaped_comes_back(text in ".{0,60}") {
             prop_assert_eq!(decode(&unescape(escape(&text).as_bytes(), Plus::Blank)),
-                text.trim_start_matches('\u{feff}'));
+                text.strip_prefix('\u{feff}').unwrap_or(&text));
         }
 
         #[test]

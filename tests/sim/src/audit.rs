@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::record::LegState;
-use facts::{CallFacts, LegId, LegNo, Micros};
+use facts::{CallFacts, LegId, LegNo, Micros, PushKind};
 
 use crate::settings;
 use crate::store::Store;
@@ -77,6 +77,9 @@ fn records(store: &Store) {
 /// When they do not.
 pub fn states(store: &Store, crashed: bool) {
     for (call, facts) in &store.records {
+        if !facts.command.pushes.iter().any(|push| push.kind == PushKind::State) {
+            continue;
+        }
         let told = store.states.get(call).map(Vec::as_slice).unwrap_or_default();
         for leg in &facts.legs {
             let ended = (leg.no, LegState::Disconnect);

@@ -82,7 +82,10 @@ fn every_effect_that_a_shell_forgets_is_missed() {
 #[test]
 fn a_bye_or_cancel_that_is_never_sent_is_missed() {
     for method in ["BYE", "CANCEL"] {
-        let said = verdict(plan(1), |world| world.swallows = Some(method));
-        assert!(said.contains("outlived its call"), "{method}: {said:?}");
+        // Not every day has somebody who rings on and on, and whom only a CANCEL can stop.
+        let missed = (1..=20).any(|seed| {
+            verdict(plan(seed), |world| world.swallows = Some(method)).contains("outlived its call")
+        });
+        assert!(missed, "{method}");
     }
 }

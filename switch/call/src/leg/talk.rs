@@ -18,6 +18,9 @@ use crate::world::World;
 
 use super::{Leg, Port, Stage};
 
+/// The silence of a leg that never spoke is counted from its description, which follows the answer at once.
+const NO_WORD: Duration = Duration::from_millis(250);
+
 impl Leg {
     /// A re-INVITE, answered here and not passed on: hold, another target, another codec concern
     /// only this leg's media (RFC 3261 §14.2; a refusal leaves the session as it was).
@@ -91,7 +94,11 @@ impl Leg {
         let reason = Reason::q850(u16::from(row.q850), row.label);
         w.endpoint.bye(w.now.mono, session, Some(reason));
         let failure = Failure::new(Origin::Media, Kind::MediaSilence);
-        let ended = trace.wall(w.now.mono) - since;
+        // A leg that never spoke has no last word: its carrier charges until our BYE, and so do we.
+        let cut = trace.wall(w.now.mono);
+        let spoke = cut - since;
+        let never = self.facts.answered.is_none_or(|answered| spoke <= answered + NO_WORD);
+        let ended = if never { cut } else { spoke };
         self.down(w, trace, ended, Side::Platform, Some(failure));
         Some(LegEvent::Lost(failure))
     }
