@@ -27,7 +27,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or a mistake in a file.";
 enum Verb {
     /// Run the switch until SIGTERM
     Serve(Settings),
-    /// Watch a callback happen: switch, two phones and a merchant on loopback, in half a minute
+    /// Watch a callback happen: switch, two phones and a merchant on loopback, in ten seconds
     Demo,
     /// Bring merchants, extensions, trunks, tariffs and top-ups to what a file says
     Apply {
