@@ -22,21 +22,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Work that the engine sends to the store.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// See [`call::event::Effect::Authorize`].
+    /// See [`call::Effect::Authorize`].
     Authorize(Box<Authorize>),
-    /// See [`call::event::Effect::Extend`].
+    /// See [`call::Effect::Extend`].
     Extend(Extend),
-    /// See [`call::event::Effect::Journal`].
+    /// See [`call::Effect::Journal`].
     Journal(Box<JournalLeg>),
-    /// See [`call::event::Effect::Alive`].
+    /// See [`call::Effect::Alive`].
     Alive(Vec<CallId>, UnixMillis),
-    /// See [`call::event::Effect::Notify`].
+    /// See [`call::Effect::Notify`].
     Notify(StateChange),
-    /// See [`call::event::Effect::Settle`].
+    /// See [`call::Effect::Settle`].
     Settle(Box<CallFacts>),
-    /// See [`call::event::Effect::SaveBinding`].
+    /// See [`call::Effect::SaveBinding`].
     SaveBinding(Box<Binding>),
-    /// See [`call::event::Effect::DropBinding`].
+    /// See [`call::Effect::DropBinding`].
     DropBinding(String, String),
 }
 
