@@ -1,4 +1,4 @@
-//! `tandem demo`: a callback from the merchant's request to its notification, on loopback, in half a minute.
+//! `tandem demo`: a callback from the merchant's request to its notification, on loopback, in ten seconds.
 //!
 //! Everything is real: the phones speak SIP and RTP over sockets and share no code with the switch, the
 //! merchant speaks HTTP and checks signatures by itself, the books are a database in a folder that stays.
