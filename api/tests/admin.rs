@@ -4,10 +4,13 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use billing::{After, Report};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::{TOKEN, World, callback, document, read};
@@ -244,7 +247,25 @@ async fn the_callback_log_is_listed_and_rows_are_sent_again() {
     assert_eq!(rows[0]["call"], call.to_string());
     assert_eq!(rows[0]["body"], Value::Null);
     let id = rows[0]["id"].as_i64().unwrap();
-    world.store.park(id, None).await.unwrap();
+    assert_eq!(rows[0]["reason"], Value::Null, "not tried yet");
+    let attempt = |status: Option<u16>, answer: &str| billing::rows::Attempt {
+        at: world::now(),
+        request: "GET http://merchant.example/".into(),
+        status,
+        answer: answer.into(),
+        latency_ms: 3,
+    };
+    let failed = |after, status, answer| {
+        Arc::new(vec![Report { id, after, attempt: Some(attempt(status, answer)) }])
+    };
+    let retry = After::Retry(world::now() + Duration::from_secs(60));
+    world.store.outbox_turn(failed(retry, Some(500), "success"), None).await.unwrap();
+    let (_, shown) = world.admin("GET", &format!("/outbox/{id}"), None).await;
+    assert_eq!(shown["reason"], "HTTP 500");
+    let silence = failed(After::Park, None, "no answer in time");
+    world.store.outbox_turn(silence, None).await.unwrap();
+    let parked = items(&world, "/outbox?state=parked").await;
+    assert_eq!(parked[0]["reason"], "no answer in time");
     assert_eq!(items(&world, "/outbox?state=parked&merchant=test").await.len(), 1);
     assert_eq!(items(&world, "/outbox?state=parked&merchant=open").await.len(), 0);
     let (_, shown) = world.admin("GET", &format!("/outbox/{id}"), None).await;
@@ -255,7 +276,9 @@ async fn the_callback_log_is_listed_and_rows_are_sent_again() {
     assert_eq!(world.admin("POST", "/outbox/999/redeliver", None).await.0, 404);
     assert_eq!(world.admin("GET", "/outbox/999", None).await.0, 404);
     assert_eq!(world.admin("GET", "/outbox?state=lost", None).await.0, 400);
-    assert_eq!(items(&world, &format!("/outbox/{id}/attempts")).await.len(), 0);
+    let log = items(&world, &format!("/outbox/{id}/attempts")).await;
+    let reasons: Vec<_> = log.iter().map(|attempt| attempt["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["HTTP 500", "no answer in time"]);
 }
 
 #[tokio::test]

@@ -32,4 +32,5 @@ mod store;
 mod tariffs;
 
 pub use error::{Constraint, Error, Result};
+pub use outbox::{After, Lease, Leased, Report, Writer};
 pub use store::{SettleContext, Store, StoreConfig};

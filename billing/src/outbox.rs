@@ -1,10 +1,13 @@
 //! Promises to tell merchants, kept until they are told.
 //!
-//! A row is written in the transaction that makes its event true. A worker leases rows that are due, formats
-//! each once and stores the bytes, sends, and reports. A lease is nothing but a later `due`: a worker that
+//! A row is written in the transaction that makes its event true. A worker leases rows that are due, each
+//! written out once and its bytes kept in the same transaction, sends, and reports. A lease is nothing but a later `due`: a worker that
 //! dies gives its rows back by doing nothing. Within a stream (a call and an endpoint) the oldest pending row
 //! goes first and the others wait for it; streams never wait for each other.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::command::{CallCommand, PushKind};
@@ -124,25 +127,96 @@ const HEAD: &str = "o.state = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p \
                     WHERE s.call_id = o.call_id AND s.kind = 'state' AND s.state = 'pending' \
                     AND s.attempts = 0 AND s.id < o.id))";
 
-/// Leases rows that are due, going round the servers that are told.
-pub(crate) async fn lease(
+/// Asks for rows that are due.
+#[derive(Clone)]
+pub struct Lease {
+    /// The time it is.
+    pub now: UnixMillis,
+    /// Rows at most.
+    pub limit: u32,
+    /// How long they are the worker's.
+    pub lease_for: Duration,
+    /// Writes a row out.
+    pub writer: Writer,
+}
+
+/// Writes a row out: the row and the signing key of its merchant (empty when it has none) become bytes, or
+/// the reason why there can be none. Pure: the unit it runs in may be run again.
+pub type Writer =
+    Arc<dyn Fn(&OutboxRow, &str) -> std::result::Result<Vec<u8>, String> + Send + Sync>;
+
+/// A row that is the worker's for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leased {
+    /// The row, with the bytes to send unless it cannot be written.
+    pub row: OutboxRow,
+    /// Why there are no bytes.
+    pub unwritable: Option<String>,
+}
+
+/// One visit of the delivery worker: notes what came of rows it had, then leases what is due, going round the
+/// servers that are told. The bytes of rows that go out for the first time are written and kept with the lease.
+pub(crate) async fn turn(
     conn: &mut Conn,
-    now: UnixMillis,
-    limit: u32,
-    lease_for: Duration,
-) -> Result<Vec<OutboxRow>> {
+    reports: &[Report],
+    lease: Option<&Lease>,
+) -> Result<Vec<Leased>> {
+    for report in reports {
+        note(conn, report).await?;
+    }
+    match lease {
+        Some(lease) => take(conn, lease).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
+    // Two workers at once: who waits for the other's lock finds the row no longer due.
+    let lock = conn.lock("outbox");
     let sql = format!(
-        "UPDATE outbox SET due = $3 WHERE state = 'pending' AND due <= $1 AND id IN ( \
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'pending' AND due <= $1 AND id IN ( \
            SELECT id FROM ( \
              SELECT o.id, o.due, ROW_NUMBER() OVER (PARTITION BY o.origin ORDER BY o.due, o.id) AS turn \
              FROM outbox o WHERE o.due <= $1 AND {HEAD} \
            ) AS ready ORDER BY turn, due, id LIMIT $2 \
-         ) RETURNING {COLUMNS}"
+         ) ORDER BY id{lock}"
     );
-    let rows = conn.rows(&sql, args![now, limit, now + lease_for]).await?;
-    let mut rows = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-    rows.sort_by_key(|row| row.id);
-    Ok(rows)
+    let rows = conn.rows(&sql, args![lease.now, lease.limit]).await?;
+    let until = lease.now + lease.lease_for;
+    let mut keys: BTreeMap<MerchantId, String> = BTreeMap::new();
+    let mut batch = Batch::default();
+    let mut leased = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut row = read(row)?;
+        row.leased_until = until;
+        let mut unwritable = None;
+        if row.body.is_none() {
+            let key = match keys.entry(row.merchant) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(key_of(conn, row.merchant).await?),
+            };
+            match (lease.writer)(&row, key) {
+                Ok(body) => row.body = Some(body),
+                Err(reason) => unwritable = Some(reason),
+            }
+            batch.add(
+                "UPDATE outbox SET due = $2, body = $3 WHERE id = $1",
+                args![row.id, until, row.body.clone()],
+            );
+        } else {
+            batch.add("UPDATE outbox SET due = $2 WHERE id = $1", args![row.id, until]);
+        }
+        leased.push(Leased { row, unwritable });
+    }
+    if !leased.is_empty() {
+        conn.batch(batch).await?;
+    }
+    Ok(leased)
+}
+
+async fn key_of(conn: &mut Conn, merchant: MerchantId) -> Result<String> {
+    let row = conn.row("SELECT key FROM merchants WHERE id = $1", args![merchant.0]).await?;
+    row.map_or(Ok(String::new()), |row| row.text(0))
 }
 
 fn read(row: &crate::db::Row) -> Result<OutboxRow> {
@@ -164,33 +238,30 @@ fn read(row: &crate::db::Row) -> Result<OutboxRow> {
     })
 }
 
-/// Keeps the bytes unless some are kept already; returns those that are.
-pub(crate) async fn store_body(conn: &mut Conn, id: i64, body: &[u8]) -> Result<Vec<u8>> {
-    conn.exec(
-        "UPDATE outbox SET body = $2 WHERE id = $1 AND body IS NULL",
-        args![id, body.to_vec()],
-    )
-    .await?;
-    let row = conn.row("SELECT body FROM outbox WHERE id = $1", args![id]).await?;
-    row.ok_or(Error::Missing("outbox row"))?.opt_blob(0)?.ok_or(Error::Missing("body"))
-}
-
 /// How an attempt came out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum After {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// Delivered.
     Done,
+    /// Failed; to be tried again then.
     Retry(UnixMillis),
+    /// Given up.
     Park,
 }
 
-/// Ends a lease.
-pub(crate) async fn report(
-    conn: &mut Conn,
-    id: i64,
-    after: After,
-    attempt: Option<&Attempt>,
-) -> Result<()> {
-    let (state, due) = match after {
+/// What came of a leased row; ends its lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Row id.
+    pub id: i64,
+    /// What happens next.
+    pub after: After,
+    /// The attempt, if one was made.
+    pub attempt: Option<Attempt>,
+}
+
+async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
+    let (state, due) = match report.after {
         After::Done => (OutboxState::Done, None),
         After::Retry(at) => (OutboxState::Pending, Some(at)),
         After::Park => (OutboxState::Parked, None),
@@ -200,16 +271,16 @@ pub(crate) async fn report(
         .exec(
             "UPDATE outbox SET state = $2, due = COALESCE($3, due), attempts = attempts + $4 \
              WHERE id = $1 AND state <> 'done'",
-            args![id, word(&state)?, due, attempt.is_some()],
+            args![report.id, word(&state)?, due, report.attempt.is_some()],
         )
         .await?;
-    if let (Some(attempt), 1) = (attempt, known) {
+    if let (Some(attempt), 1) = (&report.attempt, known) {
         let kept = attempt.answer.len().min(ANSWER_MAX);
         conn.exec(
             "INSERT INTO outbox_attempts (outbox_id, at, request, status, answer, latency_ms) \
              VALUES ($1, $2, $3, $4, $5, $6)",
             args![
-                id,
+                report.id,
                 attempt.at,
                 &attempt.request,
                 attempt.status,
@@ -237,17 +308,33 @@ pub(crate) async fn attempts(conn: &mut Conn, id: i64) -> Result<Vec<Attempt>> {
             args![id],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Attempt {
-                at: row.instant(0)?,
-                request: row.text(1)?,
-                status: row.opt_small(2)?,
-                answer: row.opt_blob(3)?.unwrap_or_default(),
-                latency_ms: row.small(4)?,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| attempt(row, 0)).collect()
+}
+
+/// The last attempt of every row of a range of ids that has one.
+pub(crate) async fn last_attempts(
+    conn: &mut Conn,
+    (first, last): (i64, i64),
+) -> Result<BTreeMap<i64, Attempt>> {
+    let rows = conn
+        .rows(
+            "SELECT outbox_id, at, request, status, answer, latency_ms FROM outbox_attempts \
+             WHERE id IN (SELECT MAX(id) FROM outbox_attempts \
+             WHERE outbox_id BETWEEN $1 AND $2 GROUP BY outbox_id)",
+            args![first, last],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.int(0)?, attempt(row, 1)?))).collect()
+}
+
+fn attempt(row: &crate::db::Row, from: usize) -> Result<Attempt> {
+    Ok(Attempt {
+        at: row.instant(from)?,
+        request: row.text(from + 1)?,
+        status: row.opt_small(from + 2)?,
+        answer: row.opt_blob(from + 3)?.unwrap_or_default(),
+        latency_ms: row.small(from + 4)?,
+    })
 }
 
 pub(crate) async fn list(

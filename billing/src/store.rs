@@ -1,5 +1,6 @@
 //! The handle through which everybody else reaches the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use facts::settings::Snapshot;
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId};
 
-use crate::db::{self, BRIEF, LONG, Lite, Pg, Work, work};
+use crate::db::{self, BRIEF, LONG, Lite, Pg, Verdict, Work, work};
 use crate::desired::{Changes, Desired};
 use crate::error::{Error, Result};
-use crate::outbox::After;
+use crate::outbox::{Lease, Leased, Report};
 use crate::rows::{
     Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, LedgerLine, Merchant, OutboxRow,
     OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
@@ -511,49 +512,24 @@ impl Store {
 
     // ---- outbox ----------------------------------------------------------------------------------------
 
-    /// Leases rows that are due: order is kept per call and endpoint, and no endpoint can crowd out another.
+    /// One visit of the delivery worker, in one transaction: notes what came of rows it had, and leases rows
+    /// that are due. Order is kept per call and endpoint, and no endpoint can crowd out another. Rows that go
+    /// out for the first time are written, and their bytes kept, with the lease: before the first send.
     ///
     /// # Errors
-    /// Those of the database.
-    pub async fn lease(
+    /// Those of the database; then nothing is noted and nothing leased.
+    pub async fn outbox_turn(
         &self,
-        now: UnixMillis,
-        limit: u32,
-        lease_for: Duration,
-    ) -> Result<Vec<OutboxRow>> {
-        self.write(work!(conn, [] => outbox::lease(conn, now, limit, lease_for).await?)).await
-    }
-
-    /// Keeps the bytes to be sent, before the first send. Returns the bytes that count: those stored first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn store_body(&self, id: i64, body: Vec<u8>) -> Result<Vec<u8>> {
-        self.write(work!(conn, [body] => outbox::store_body(conn, id, &body).await?)).await
-    }
-
-    /// Delivered.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn done(&self, id: i64, attempt: Attempt) -> Result<()> {
-        self.report(id, After::Done, Some(attempt)).await
-    }
-
-    /// Failed; try again at `at`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn retry(&self, id: i64, at: UnixMillis, attempt: Attempt) -> Result<()> {
-        self.report(id, After::Retry(at), Some(attempt)).await
-    }
-
-    /// Given up.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn park(&self, id: i64, attempt: Option<Attempt>) -> Result<()> {
-        self.report(id, After::Park, attempt).await
+        reports: Arc<Vec<Report>>,
+        lease: Option<Lease>,
+    ) -> Result<Vec<Leased>> {
+        let work: Work<Vec<Leased>> = Box::new(move |conn| {
+            let (reports, lease) = (Arc::clone(&reports), lease.clone());
+            Box::pin(async move {
+                Ok(Verdict::Keep(outbox::turn(conn, &reports, lease.as_ref()).await?))
+            })
+        });
+        self.write(work).await
     }
 
     /// Puts a parked or delivered row back: same bytes, attempts counted anew. False when there is none.
@@ -570,6 +546,14 @@ impl Store {
     /// Those of the database.
     pub async fn attempts(&self, id: i64) -> Result<Vec<Attempt>> {
         self.read(work!(conn, [] => outbox::attempts(conn, id).await?)).await
+    }
+
+    /// The last attempt of each row whose id is in `[first, last]` and that was tried.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_attempts(&self, first: i64, last: i64) -> Result<BTreeMap<i64, Attempt>> {
+        self.read(work!(conn, [] => outbox::last_attempts(conn, (first, last)).await?)).await
     }
 
     /// Outbox rows with id above `after`, for the callback log.
@@ -608,12 +592,6 @@ impl Store {
     }
 
     // ---- the way to the database ---------------------------------------------------------------------
-
-    async fn report(&self, id: i64, after: After, attempt: Option<Attempt>) -> Result<()> {
-        self.write(work!(conn, [attempt] =>
-            outbox::report(conn, id, after, attempt.as_ref().as_ref()).await?))
-            .await
-    }
 
     /// A unit that starts something new: refused when the queue is half full.
     async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {

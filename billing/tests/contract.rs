@@ -75,6 +75,8 @@ contract! {
     outbox::a_parked_row_waits_for_redelivery,
     outbox::a_crowd_at_one_server_does_not_delay_another,
     outbox::a_state_is_promised_once,
+    outbox::many_reports_and_a_lease_are_one_visit,
+    outbox::a_row_that_cannot_be_written_is_leased_with_the_reason,
     outbox::in_system_001_a_record_waits_for_the_first_try_of_earlier_states,
     objects::applying_twice_changes_nothing,
     objects::empty_secrets_and_names_that_break_signed_texts_are_refused,

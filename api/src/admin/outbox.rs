@@ -1,5 +1,7 @@
 //! The callback log: what was promised to whom, what was sent, what came back; and sending it again.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
@@ -7,6 +9,7 @@ use billing::rows::{Attempt, OutboxRow, OutboxState, Payload};
 use serde_json::{Value, json};
 
 use super::{Asked, Fault, Reply, bad, not_found, ok, store_fault};
+use crate::push;
 use crate::state::{ApiState, now};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -34,25 +37,34 @@ async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply
     };
     let rows = state.0.store.outbox(merchant, which, after, limit).await.map_err(store_fault)?;
     let next = (rows.len() >= limit as usize).then(|| rows.last().map(|row| row.id)).flatten();
-    let items: Vec<Value> = rows.iter().map(row).collect();
+    let tried = match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) => {
+            state.0.store.last_attempts(first.id, last.id).await.map_err(store_fault)?
+        }
+        _ => BTreeMap::new(),
+    };
+    let items: Vec<Value> = rows.iter().map(|one| row(one, tried.get(&one.id))).collect();
     Ok(ok(&json!({ "items": items, "next": next })))
 }
 
 async fn show(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
-    let id = row_id(&id)?;
-    let found =
-        state.0.store.outbox(None, None, id.saturating_sub(1), 1).await.map_err(store_fault)?;
-    let found = found.iter().find(|row| row.id == id).ok_or_else(|| not_found("outbox row"))?;
-    let mut value = row(found);
-    let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
-    value["log"] = attempts.iter().map(attempt).collect();
+    let found = &find(&state, row_id(&id)?).await?;
+    let attempts = state.0.store.attempts(found.id).await.map_err(store_fault)?;
+    let mut value = row(found, attempts.last());
+    value["log"] = attempts.iter().map(|one| attempt(found, one)).collect();
     Ok(ok(&value))
 }
 
+async fn find(state: &ApiState, id: i64) -> Result<OutboxRow, Fault> {
+    let page = state.0.store.outbox(None, None, id.saturating_sub(1), 1).await;
+    let found = page.map_err(store_fault)?.into_iter().find(|row| row.id == id);
+    found.ok_or_else(|| not_found("outbox row"))
+}
+
 async fn attempts(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
-    let id = row_id(&id)?;
-    let attempts = state.0.store.attempts(id).await.map_err(store_fault)?;
-    let items: Vec<Value> = attempts.iter().map(attempt).collect();
+    let found = find(&state, row_id(&id)?).await?;
+    let attempts = state.0.store.attempts(found.id).await.map_err(store_fault)?;
+    let items: Vec<Value> = attempts.iter().map(|one| attempt(&found, one)).collect();
     Ok(ok(&json!({ "items": items })))
 }
 
@@ -87,7 +99,7 @@ async fn redeliver_parked(State(state): State<ApiState>, RawQuery(query): RawQue
     Ok(ok(&json!({ "redelivered": count, "next": next })))
 }
 
-fn row(row: &OutboxRow) -> Value {
+fn row(row: &OutboxRow, last: Option<&Attempt>) -> Value {
     let event = match &row.payload {
         Payload::State(change) => json!({
             "leg": change.leg.no.to_string(),
@@ -108,16 +120,26 @@ fn row(row: &OutboxRow) -> Value {
         "created": row.created,
         "settings_version": row.settings_version,
         "event": event,
+        "reason": last.and_then(|attempt| reason(row, attempt)),
         "body": row.body.as_deref().map(String::from_utf8_lossy),
     })
 }
 
-fn attempt(attempt: &Attempt) -> Value {
+fn attempt(row: &OutboxRow, attempt: &Attempt) -> Value {
     json!({
         "at": attempt.at,
         "request": attempt.request,
         "status": attempt.status,
+        "reason": reason(row, attempt),
         "answer": String::from_utf8_lossy(&attempt.answer),
         "latency_ms": attempt.latency_ms,
     })
+}
+
+/// Why an attempt did not deliver; nothing when it did.
+fn reason(row: &OutboxRow, attempt: &Attempt) -> Option<String> {
+    match attempt.status {
+        Some(status) => push::failure(row, status, &attempt.answer),
+        None => Some(String::from_utf8_lossy(&attempt.answer).into_owned()),
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use billing::Leased;
 use billing::rows::OutboxRow;
 use facts::{MerchantId, UnixMillis};
 use url::Url;
@@ -36,7 +37,7 @@ pub(super) enum Verdict {
 
 #[derive(Default, Debug)]
 struct Lane {
-    waiting: VecDeque<OutboxRow>,
+    waiting: VecDeque<Leased>,
     sending: usize,
     silent: u32,
     closed_until: Option<Instant>,
@@ -73,13 +74,13 @@ impl Lanes {
 
     /// Puts a leased row into its lane. A row of an endpoint that is left alone, or whose lane is full, is
     /// dropped: its lease ends and it comes again, without an attempt counted.
-    pub(super) fn add(&mut self, row: OutboxRow, now: Instant) {
-        let lane = self.lanes.entry(Endpoint::of(&row)).or_default();
+    pub(super) fn add(&mut self, leased: Leased, now: Instant) {
+        let lane = self.lanes.entry(Endpoint::of(&leased.row)).or_default();
         let places = if lane.silent > 0 { WAITING_SILENT_MAX } else { WAITING_PER_LANE_MAX };
         if lane.closed_until.is_some_and(|until| now < until) || lane.waiting.len() >= places {
             return;
         }
-        lane.waiting.push_back(row);
+        lane.waiting.push_back(leased);
         self.waiting += 1;
     }
 
@@ -88,7 +89,7 @@ impl Lanes {
         &mut self,
         now: UnixMillis,
         send_time: Duration,
-    ) -> Option<(Endpoint, OutboxRow)> {
+    ) -> Option<(Endpoint, Leased)> {
         if self.sending >= self.at_once {
             return None;
         }
@@ -107,13 +108,13 @@ impl Lanes {
         };
         let endpoint = from_last.filter(|(_, lane)| ready(lane)).map(|(e, _)| e.clone()).next()?;
         let lane = self.lanes.get_mut(&endpoint)?;
-        while let Some(row) = lane.waiting.pop_front() {
+        while let Some(leased) = lane.waiting.pop_front() {
             self.waiting -= 1;
-            if now + send_time < row.leased_until {
+            if now + send_time < leased.row.leased_until {
                 lane.sending += 1;
                 self.sending += 1;
                 self.last = Some(endpoint.clone());
-                return Some((endpoint, row));
+                return Some((endpoint, leased));
             }
         }
         // The whole lane had waited too long: somebody else's turn.
@@ -179,6 +180,10 @@ mod tests {
     const NOW: UnixMillis = UnixMillis(1_000_000);
     const SEND: Duration = Duration::from_secs(10);
 
+    fn leased(id: i64, merchant: i64, url: &str) -> Leased {
+        Leased { row: row(id, merchant, url), unwritable: None }
+    }
+
     fn row(id: i64, merchant: i64, url: &str) -> OutboxRow {
         let change = StateChange {
             leg: LegId::new(CallId(1), LegNo::A),
@@ -207,16 +212,16 @@ mod tests {
     }
 
     fn started(lanes: &mut Lanes, now: UnixMillis) -> Vec<i64> {
-        std::iter::from_fn(|| lanes.start(now, SEND)).map(|(_, row)| row.id).collect()
+        std::iter::from_fn(|| lanes.start(now, SEND)).map(|(_, leased)| leased.row.id).collect()
     }
 
     #[test]
     fn lanes_take_turns_and_have_few_places_each() {
         let mut lanes = Lanes::new(5, 2);
         let now = Instant::now();
-        (0..10).for_each(|id| lanes.add(row(id, 1, "http://a/x"), now));
-        lanes.add(row(20, 2, "http://a/x"), now);
-        lanes.add(row(30, 1, "http://b/x"), now);
+        (0..10).for_each(|id| lanes.add(leased(id, 1, "http://a/x"), now));
+        lanes.add(leased(20, 2, "http://a/x"), now);
+        lanes.add(leased(30, 1, "http://b/x"), now);
         // Merchant 2 on the same host has a lane of its own.
         assert_eq!(started(&mut lanes, NOW), [0, 30, 20, 1]);
         assert_eq!(lanes.room(), WAITING_MAX - 8);
@@ -225,8 +230,8 @@ mod tests {
     #[test]
     fn a_row_whose_lease_runs_out_during_the_send_is_left_to_come_again() {
         let mut lanes = Lanes::new(5, 5);
-        lanes.add(row(1, 1, "http://a/"), Instant::now());
-        lanes.add(row(2, 2, "http://b/"), Instant::now());
+        lanes.add(leased(1, 1, "http://a/"), Instant::now());
+        lanes.add(leased(2, 2, "http://b/"), Instant::now());
         let late = NOW + Duration::from_secs(50);
         assert_eq!(started(&mut lanes, late), Vec::<i64>::new());
         assert_eq!(lanes.room(), WAITING_MAX);
@@ -237,7 +242,7 @@ mod tests {
         let mut lanes = Lanes::new(9, 3);
         let now = Instant::now();
         let pause = Duration::from_secs(30);
-        (0..20).for_each(|id| lanes.add(row(id, 1, "http://a/"), now));
+        (0..20).for_each(|id| lanes.add(leased(id, 1, "http://a/"), now));
         assert_eq!(started(&mut lanes, NOW), [0, 1, 2]);
         let dead = Endpoint::of(&row(0, 1, "http://a/"));
         assert!(!lanes.finish(&dead, Verdict::Silent, 3, pause, now));
@@ -245,11 +250,11 @@ mod tests {
         assert!(!lanes.finish(&dead, Verdict::Silent, 3, pause, now));
         assert!(lanes.finish(&dead, Verdict::Silent, 3, pause, now));
         // Closed: rows are not even kept.
-        lanes.add(row(21, 1, "http://a/"), now);
+        lanes.add(leased(21, 1, "http://a/"), now);
         assert_eq!(started(&mut lanes, NOW), Vec::<i64>::new());
         // Half open: one at a time; an answer opens it.
         let later = now + pause;
-        (30..35).for_each(|id| lanes.add(row(id, 1, "http://a/"), later));
+        (30..35).for_each(|id| lanes.add(leased(id, 1, "http://a/"), later));
         assert_eq!(started(&mut lanes, NOW), [30]);
         assert!(!lanes.finish(&dead, Verdict::Answered, 3, pause, later));
         assert_eq!(started(&mut lanes, NOW), [31, 32, 33]);
@@ -259,7 +264,7 @@ mod tests {
     fn a_dead_endpoint_cannot_fill_the_room_of_the_others() {
         let mut lanes = Lanes::new(1, 1);
         let now = Instant::now();
-        (0..10_000).for_each(|id| lanes.add(row(id, 1, "http://a/"), now));
+        (0..10_000).for_each(|id| lanes.add(leased(id, 1, "http://a/"), now));
         assert_eq!(lanes.room(), WAITING_MAX - WAITING_PER_LANE_MAX);
     }
 }

@@ -4,21 +4,31 @@
 //! authority) has its own lane with a few sends at once, and an endpoint that does not answer at all is left
 //! alone for a while, so that a dead merchant delays nobody else. A row is written out once; every attempt
 //! sends the same bytes. A crash between the answer and the note of it sends a row again: at least once.
+//!
+//! The store is visited in turns, one at a time: a turn notes what came of all sends since the last and
+//! leases what is due, in one transaction. However many calls end in a second, there are a few dozen turns.
 
+mod desk;
 mod lanes;
 mod send;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use billing::Report;
+use facts::Dialect;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::counters::{Counters, count};
 use crate::guard::GuardedClient;
 use crate::state::now;
-use lanes::{Lanes, Verdict};
+use desk::Desk;
+use lanes::{Endpoint, Lanes, Verdict};
 use send::Sender;
+
+pub(crate) use send::failure;
 
 /// Knobs of the worker.
 #[derive(Clone, Debug)]
@@ -27,10 +37,14 @@ pub struct PushConfig {
     pub at_once: usize,
     /// Sends at once to one endpoint.
     pub at_once_per_endpoint: usize,
+    /// Longest time a send may take; the guard's own total may be less.
+    pub timeout: Duration,
     /// Rows taken from the outbox at a time.
     pub batch: u32,
     /// How long a taken row is ours. Longer than a send may take.
     pub lease: Duration,
+    /// Between two visits to the store at least: each is a write, and finds what came since the last.
+    pub gather: Duration,
     /// Longest sleep between looks into the outbox.
     pub poll: Duration,
     /// Sends without any answer in a row after which an endpoint is left alone.
@@ -49,8 +63,10 @@ impl Default for PushConfig {
         PushConfig {
             at_once: 1024,
             at_once_per_endpoint: 8,
+            timeout: Duration::from_secs(10),
             batch: 256,
             lease: Duration::from_secs(60),
+            gather: Duration::from_millis(20),
             poll: Duration::from_millis(250),
             circuit_after: 10,
             circuit_pause: Duration::from_secs(30),
@@ -60,11 +76,8 @@ impl Default for PushConfig {
     }
 }
 
-/// Between looks into the outbox, however often it is said to have changed: a look is a write, and one finds
-/// what came since the last.
-const LOOKS_APART: Duration = Duration::from_millis(10);
-/// Pause after the store failed.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// What a send came to: of which dialect the row was, what it says about the endpoint, what is to be noted.
+type Sent = (Dialect, Verdict, Report);
 
 /// Delivers the outbox until `stop` turns true. `wake` shortens the sleep when a row was just written.
 pub async fn run(
@@ -75,95 +88,99 @@ pub async fn run(
     wake: Arc<Notify>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let sender = Arc::new(Sender { store, guard, config, counters });
-    let config = &sender.config;
-    let mut lanes = Lanes::new(config.at_once, config.at_once_per_endpoint);
-    let mut sends: JoinSet<(lanes::Endpoint, Verdict)> = JoinSet::new();
-    let mut looked: Option<Instant> = None;
+    let mut worker = Worker {
+        lanes: Lanes::new(config.at_once, config.at_once_per_endpoint),
+        desk: Desk::new(store, &config, Arc::clone(&counters)),
+        sender: Arc::new(Sender { guard, config, counters }),
+        sends: JoinSet::new(),
+        to: HashMap::new(),
+    };
     loop {
-        let rest = looked.map_or(Duration::ZERO, |at| LOOKS_APART.saturating_sub(at.elapsed()));
-        let pause = if rest.is_zero() {
-            let pause = fill(&sender, &mut lanes).await.unwrap_or(STORE_PAUSE);
-            looked = Some(Instant::now());
-            pause
-        } else {
-            rest
-        };
-        while let Some((endpoint, row)) = lanes.start(now(), send::TIMEOUT) {
-            let sender = Arc::clone(&sender);
-            sends.spawn(async move {
-                // A task of its own, so that a fault in it still frees the lane.
-                let send = tokio::spawn(async move { sender.deliver(row).await });
-                (endpoint, send.await.unwrap_or(Verdict::Silent))
-            });
-        }
+        worker.start_sends();
+        worker.desk.begin(worker.lanes.room());
+        let pause = worker.desk.pause();
         tokio::select! {
-            Some(done) = sends.join_next() => {
-                finish(&sender, &mut lanes, done);
-                while let Some(done) = sends.try_join_next() {
-                    finish(&sender, &mut lanes, done);
-                }
+            rows = worker.desk.finished() => {
+                let now = Instant::now();
+                rows.into_iter().for_each(|row| worker.lanes.add(row, now));
             }
-            () = wake.notified() => {}
+            Some(done) = worker.sends.join_next_with_id() => worker.sent(done),
+            () = wake.notified() => worker.desk.look(),
             () = tokio::time::sleep(pause) => {}
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    // What is waiting in the lanes goes back by itself when its lease ends.
-    let rest = async { while sends.join_next().await.is_some() {} };
-    if tokio::time::timeout(config.drain, rest).await.is_err() {
-        tracing::warn!("pushes under way were cut off; they will be sent again");
-    }
+    worker.finish().await;
 }
 
-/// Leases what is due, if there is room. Says how long there is nothing to do; `None` when the store failed.
-async fn fill(sender: &Sender, lanes: &mut Lanes) -> Option<Duration> {
-    let config = &sender.config;
-    let limit = u32::try_from(lanes.room()).unwrap_or(u32::MAX).min(config.batch);
-    if limit == 0 {
-        return Some(config.poll);
+struct Worker {
+    sender: Arc<Sender>,
+    lanes: Lanes,
+    desk: Desk,
+    sends: JoinSet<Sent>,
+    /// Whom each send goes to: a send that panics tells no more than its id.
+    to: HashMap<Id, Endpoint>,
+}
+
+impl Worker {
+    fn start_sends(&mut self) {
+        while let Some((endpoint, leased)) = self.lanes.start(now(), self.sender.config.timeout) {
+            let sender = Arc::clone(&self.sender);
+            let send = self.sends.spawn(async move {
+                let dialect = leased.row.dialect;
+                let (verdict, report) = sender.deliver(leased).await;
+                (dialect, verdict, report)
+            });
+            self.to.insert(send.id(), endpoint);
+        }
     }
-    match sender.store.lease(now(), limit, config.lease).await {
-        Ok(rows) => {
-            let full = rows.len() >= limit as usize;
-            for row in rows {
-                lanes.add(row, Instant::now());
+
+    /// Takes in the result of a send, and of all others that are over.
+    fn sent(&mut self, mut done: Result<(Id, Sent), JoinError>) {
+        loop {
+            self.one_sent(done);
+            match self.sends.try_join_next_with_id() {
+                Some(next) => done = next,
+                None => return,
             }
-            Some(if full { Duration::ZERO } else { config.poll })
-        }
-        Err(error) => {
-            count(&sender.counters.push_store_errors);
-            tracing::warn!(%error, "push: the outbox cannot be read");
-            None
         }
     }
-}
 
-fn finish(
-    sender: &Sender,
-    lanes: &mut Lanes,
-    done: Result<(lanes::Endpoint, Verdict), tokio::task::JoinError>,
-) {
-    let (endpoint, verdict) = match done {
-        Ok(done) => done,
-        Err(error) => {
-            tracing::error!(%error, "push: a send broke off");
-            return;
+    fn one_sent(&mut self, done: Result<(Id, Sent), JoinError>) {
+        let (id, verdict) = match done {
+            Ok((id, (dialect, verdict, report))) => {
+                // The next row of its stream becomes due by this report. Only system 001 has streams of
+                // more than one row.
+                self.desk.report(report, dialect == Dialect::Ytx);
+                (id, verdict)
+            }
+            Err(error) => {
+                // Nothing is noted: the row comes again when its lease ends.
+                tracing::error!(%error, "push: a send broke off");
+                (error.id(), Verdict::Silent)
+            }
+        };
+        let Some(endpoint) = self.to.remove(&id) else { return };
+        let config = &self.sender.config;
+        let (after, pause) = (config.circuit_after, config.circuit_pause);
+        if self.lanes.finish(&endpoint, verdict, after, pause, Instant::now()) {
+            count(&self.sender.counters.push_circuit_opened);
+            let endpoint = endpoint.authority();
+            tracing::warn!(endpoint, "push: endpoint does not answer, left alone");
         }
-    };
-    let config = &sender.config;
-    let opened = lanes.finish(
-        &endpoint,
-        verdict,
-        config.circuit_after,
-        config.circuit_pause,
-        Instant::now(),
-    );
-    if opened {
-        count(&sender.counters.push_circuit_opened);
-        tracing::warn!(
-            endpoint = endpoint.authority(),
-            "push: endpoint does not answer, left alone"
-        );
+    }
+
+    /// Lets sends under way end and notes them. What waits in the lanes goes back by itself when its lease ends.
+    async fn finish(mut self) {
+        let deadline = tokio::time::Instant::now() + self.sender.config.drain;
+        let rest = async {
+            while let Some(done) = self.sends.join_next_with_id().await {
+                self.sent(done);
+            }
+        };
+        if tokio::time::timeout_at(deadline, rest).await.is_err() {
+            tracing::warn!("pushes under way were cut off; they will be sent again");
+        }
+        self.desk.close().await;
     }
 }

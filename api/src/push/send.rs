@@ -1,9 +1,10 @@
-//! One attempt at one row.
+//! One attempt at one row. Knows no store: what came of it goes back as a report.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use billing::rows::{Attempt, OutboxRow, Payload};
+use billing::{After, Leased, Report, Writer};
 use dialect::{Event, Method, Secrets, delivered, format_push, retry_delays};
 use facts::Push;
 use facts::ports::{FetchError, Fetched};
@@ -14,98 +15,21 @@ use crate::counters::{Counters, count};
 use crate::guard::{GuardedClient, Outgoing};
 use crate::state::now;
 
-/// Longest time a send may take; the guard's own total is this or less.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 64 * 1024;
 /// Bytes of an answer that are kept.
 const ANSWER_KEPT: usize = 4 * 1024;
 
 pub(super) struct Sender {
-    pub(super) store: billing::Store,
     pub(super) guard: GuardedClient,
     pub(super) config: PushConfig,
     pub(super) counters: Arc<Counters>,
 }
 
-impl Sender {
-    /// Sends a row and writes down what came of it.
-    pub(super) async fn deliver(&self, row: OutboxRow) -> Verdict {
-        let outgoing = match self.prepare(&row).await {
-            Ok(Some(outgoing)) => outgoing,
-            Ok(None) => return Verdict::Answered,
-            Err(error) => {
-                self.store_failed(&error, row.id);
-                return Verdict::Answered;
-            }
-        };
-        let at = now();
-        let started = Instant::now();
-        let answer = tokio::time::timeout(TIMEOUT, self.guard.send(&outgoing, ANSWER_MAX)).await;
-        let answer = answer.unwrap_or(Err(FetchError::TimedOut));
-        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        count(&self.counters.push_attempts);
-        let (good, verdict, status, kept) = judge(&row, &answer);
-        let method = if outgoing.post { Method::Post } else { Method::Get };
-        let attempt = Attempt {
-            at,
-            request: format!("{} {}", method.word(), outgoing.url),
-            status,
-            answer: kept,
-            latency_ms,
-        };
-        tracing::info!(call = %row.call, row = row.id, attempt = row.attempts + 1, status, good, "push");
-        if let Err(error) = self.note(&row, good, attempt).await {
-            // The row comes again when its lease ends: the merchant may hear it twice, never not at all.
-            self.store_failed(&error, row.id);
-        }
-        verdict
-    }
-
-    /// The bytes to send: those stored before, or written now and stored before anything is sent. `None`
-    /// when the row can never be written; it is parked with the reason.
-    async fn prepare(&self, row: &OutboxRow) -> billing::Result<Option<Outgoing>> {
-        let body = match &row.body {
-            Some(body) => body.clone(),
-            None => match self.write(row).await? {
-                Ok(body) => self.store.store_body(row.id, body).await?,
-                Err(reason) => {
-                    tracing::error!(call = %row.call, row = row.id, %reason, "push cannot be written");
-                    let attempt = Attempt {
-                        at: now(),
-                        request: String::new(),
-                        status: None,
-                        answer: reason.to_string().into_bytes(),
-                        latency_ms: 0,
-                    };
-                    self.store.park(row.id, Some(attempt)).await?;
-                    count(&self.counters.push_parked);
-                    return Ok(None);
-                }
-            },
-        };
-        let request = dialect::PushRequest::from_stored(row.dialect, &row.endpoint, body);
-        let mut headers = vec![
-            ("webhook-id", format!("tandem-{}", row.id)),
-            ("webhook-timestamp", now().seconds().to_string()),
-        ];
-        if let Some(content_type) = request.content_type {
-            headers.push(("content-type", content_type.to_owned()));
-        }
-        Ok(Some(Outgoing {
-            post: request.method == Method::Post,
-            url: request.url,
-            headers,
-            body: request.body,
-        }))
-    }
-
-    async fn write(
-        &self,
-        row: &OutboxRow,
-    ) -> billing::Result<Result<Vec<u8>, dialect::FormatError>> {
-        let merchant = self.store.merchant(row.merchant).await?;
-        let secrets = Secrets { api_key: merchant.as_ref().map(|merchant| merchant.key.as_str()) };
+/// Writes rows out as their dialects have it.
+pub(super) fn writer() -> Writer {
+    Arc::new(|row, key| {
+        let secrets = Secrets { api_key: (!key.is_empty()).then_some(key) };
         let push = Push {
             kind: row.kind,
             dialect: row.dialect,
@@ -116,19 +40,73 @@ impl Sender {
             Payload::State(change) => Event::State(change),
             Payload::Record(record) => Event::Record(record),
         };
-        Ok(format_push(&push, event, secrets).map(dialect::PushRequest::into_stored))
+        format_push(&push, event, secrets)
+            .map(dialect::PushRequest::into_stored)
+            .map_err(|reason| reason.to_string())
+    })
+}
+
+impl Sender {
+    /// Sends a row; says what that tells about its endpoint, and what is to be noted.
+    pub(super) async fn deliver(&self, leased: Leased) -> (Verdict, Report) {
+        let Leased { mut row, unwritable } = leased;
+        let body = match (unwritable, row.body.take()) {
+            (None, Some(body)) => body,
+            (reason, _) => {
+                return (Verdict::Answered, self.unwritable(&row, &reason.unwrap_or_default()));
+            }
+        };
+        let outgoing = outgoing(&row, body);
+        let at = now();
+        let started = Instant::now();
+        let answer =
+            tokio::time::timeout(self.config.timeout, self.guard.send(&outgoing, ANSWER_MAX)).await;
+        let answer = answer.unwrap_or(Err(FetchError::TimedOut));
+        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        count(&self.counters.push_attempts);
+        let outcome = judge(&row, answer);
+        let method = if outgoing.post { Method::Post } else { Method::Get };
+        let attempt = Attempt {
+            at,
+            request: format!("{} {}", method.word(), outgoing.url),
+            status: outcome.status,
+            answer: outcome.kept,
+            latency_ms,
+        };
+        let after = self.after(&row, outcome.reason.as_deref());
+        (outcome.verdict, Report { id: row.id, after, attempt: Some(attempt) })
     }
 
-    async fn note(&self, row: &OutboxRow, good: bool, attempt: Attempt) -> billing::Result<()> {
-        if good {
+    fn unwritable(&self, row: &OutboxRow, reason: &str) -> Report {
+        tracing::error!(call = %row.call, row = row.id, reason, "push cannot be written: parked");
+        count(&self.counters.push_parked);
+        let attempt = Attempt {
+            at: now(),
+            request: String::new(),
+            status: None,
+            answer: reason.as_bytes().to_vec(),
+            latency_ms: 0,
+        };
+        Report { id: row.id, after: After::Park, attempt: Some(attempt) }
+    }
+
+    /// What happens next; the log says why.
+    fn after(&self, row: &OutboxRow, reason: Option<&str>) -> After {
+        let attempt = row.attempts + 1;
+        let Some(reason) = reason else {
             count(&self.counters.push_delivered);
-            return self.store.done(row.id, attempt).await;
-        }
+            tracing::info!(call = %row.call, row = row.id, attempt, "push delivered");
+            return After::Done;
+        };
         match self.delay_after(row) {
-            Some(delay) => self.store.retry(row.id, now() + delay, attempt).await,
+            Some(delay) => {
+                tracing::info!(call = %row.call, row = row.id, attempt, reason, again_in = ?delay, "push failed");
+                After::Retry(now() + delay)
+            }
             None => {
                 count(&self.counters.push_parked);
-                self.store.park(row.id, Some(attempt)).await
+                tracing::warn!(call = %row.call, row = row.id, attempt, reason, "push failed: parked");
+                After::Park
             }
         }
     }
@@ -141,24 +119,35 @@ impl Sender {
             None => retry_delays(row.dialect, row.kind).get(made).copied().map(Duration::from_secs),
         }
     }
-
-    fn store_failed(&self, error: &billing::Error, row: i64) {
-        count(&self.counters.push_store_errors);
-        tracing::warn!(%error, row, "push: the outbox cannot be written");
-    }
 }
 
-/// Delivered? What does it say about the endpoint? Status and what to keep of the answer.
-fn judge(
-    row: &OutboxRow,
-    answer: &Result<Fetched, FetchError>,
-) -> (bool, Verdict, Option<u16>, Vec<u8>) {
-    match answer {
-        Ok(fetched) => {
-            let good = delivered(row.dialect, fetched.status, &fetched.body);
-            let kept = fetched.body.iter().take(ANSWER_KEPT).copied().collect();
-            (good, Verdict::Answered, Some(fetched.status), kept)
-        }
+/// The request that carries the bytes of a row.
+fn outgoing(row: &OutboxRow, body: Vec<u8>) -> Outgoing {
+    let request = dialect::PushRequest::from_stored(row.dialect, &row.endpoint, body);
+    let mut headers = vec![
+        ("webhook-id", format!("tandem-{}", row.id)),
+        ("webhook-timestamp", now().seconds().to_string()),
+    ];
+    if let Some(content_type) = request.content_type {
+        headers.push(("content-type", content_type.to_owned()));
+    }
+    Outgoing { post: request.method == Method::Post, url: request.url, headers, body: request.body }
+}
+
+/// What an answer, or its absence, means.
+struct Outcome {
+    /// Why it does not count as delivered; `None`: it does.
+    reason: Option<String>,
+    /// What it says about the endpoint.
+    verdict: Verdict,
+    status: Option<u16>,
+    /// What is kept of the answer.
+    kept: Vec<u8>,
+}
+
+fn judge(row: &OutboxRow, answer: Result<Fetched, FetchError>) -> Outcome {
+    let fetched = match answer {
+        Ok(fetched) => fetched,
         Err(error) => {
             let (verdict, words) = match error {
                 FetchError::BadUrl => {
@@ -167,9 +156,26 @@ fn judge(
                 FetchError::Refused => (Verdict::Answered, "address refused".to_owned()),
                 FetchError::TooLarge => (Verdict::Answered, "the answer is too large".to_owned()),
                 FetchError::TimedOut => (Verdict::Silent, "no answer in time".to_owned()),
-                FetchError::Failed(words) => (Verdict::Silent, words.clone()),
+                FetchError::Failed(words) => (Verdict::Silent, words),
             };
-            (false, verdict, None, words.into_bytes())
+            let kept = words.clone().into_bytes();
+            return Outcome { reason: Some(words), verdict, status: None, kept };
         }
+    };
+    let reason = failure(row, fetched.status, &fetched.body);
+    let mut kept = fetched.body;
+    kept.truncate(ANSWER_KEPT);
+    Outcome { reason, verdict: Verdict::Answered, status: Some(fetched.status), kept }
+}
+
+/// Why an answer is not the one that the dialect takes for success. The answer itself, which is the
+/// merchant's, is not repeated.
+pub(crate) fn failure(row: &OutboxRow, status: u16, answer: &[u8]) -> Option<String> {
+    if delivered(row.dialect, status, answer) {
+        return None;
     }
+    Some(match status {
+        200..300 => format!("HTTP {status} with other words than the system asks for"),
+        _ => format!("HTTP {status}"),
+    })
 }

@@ -1,9 +1,10 @@
 //! Promises to merchants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use billing::Store;
 use billing::rows::{Attempt, OutboxRow, OutboxState, Payload};
+use billing::{After, Lease, Report, Store, Writer};
 use facts::record::{LegState, StateChange};
 use facts::{CallId, LegId, LegNo, MerchantId, PushKind, UnixMillis};
 
@@ -11,8 +12,24 @@ use crate::support::*;
 
 const LEASE: Duration = Duration::from_secs(30);
 
+/// Writes the merchant's key and the row's call.
+fn writer() -> Writer {
+    Arc::new(|row, key| Ok(format!("{key} {}", row.call).into_bytes()))
+}
+
+async fn lease_some(store: &Store, now: UnixMillis, limit: u32) -> Vec<OutboxRow> {
+    let lease = Lease { now, limit, lease_for: LEASE, writer: writer() };
+    let leased = store.outbox_turn(Arc::default(), Some(lease)).await.unwrap();
+    leased.into_iter().map(|leased| leased.row).collect()
+}
+
 async fn lease(store: &Store, now: UnixMillis) -> Vec<OutboxRow> {
-    store.lease(now, 100, LEASE).await.unwrap()
+    lease_some(store, now, 100).await
+}
+
+async fn report(store: &Store, id: i64, after: After, attempt: Attempt) {
+    let report = Report { id, after, attempt: Some(attempt) };
+    assert_eq!(store.outbox_turn(Arc::new(vec![report]), None).await.unwrap(), []);
 }
 
 fn attempt(now: UnixMillis, status: u16) -> Attempt {
@@ -56,12 +73,12 @@ pub(crate) async fn a_call_keeps_its_order_and_never_blocks_another(store: Store
     assert_eq!(heads, [(1, &Payload::State(change(1, 0))), (2, &Payload::State(change(2, 0)))]);
     assert_eq!(lease(&store, at(10)).await, []);
     // Call 1's first state cannot be delivered for now; call 2 goes on.
-    store.retry(first[0].id, at(70), attempt(at(10), 500)).await.unwrap();
-    store.done(first[1].id, attempt(at(10), 200)).await.unwrap();
+    report(&store, first[0].id, After::Retry(at(70)), attempt(at(10), 500)).await;
+    report(&store, first[1].id, After::Done, attempt(at(10), 200)).await;
     let next = lease(&store, at(11)).await;
     assert_eq!(next.iter().map(|row| row.call.0).collect::<Vec<_>>(), [2]);
     assert_eq!(store.next_due().await.unwrap(), Some(at(41)));
-    store.done(next[0].id, attempt(at(11), 200)).await.unwrap();
+    report(&store, next[0].id, After::Done, attempt(at(11), 200)).await;
     assert_eq!(store.next_due().await.unwrap(), Some(at(70)));
     let again = lease(&store, at(70)).await;
     assert_eq!(
@@ -69,7 +86,7 @@ pub(crate) async fn a_call_keeps_its_order_and_never_blocks_another(store: Store
         [(first[0].id, 1)]
     );
     // Given up: the next state of the call is free to go.
-    store.park(again[0].id, Some(attempt(at(70), 500))).await.unwrap();
+    report(&store, again[0].id, After::Park, attempt(at(70), 500)).await;
     let last = lease(&store, at(71)).await;
     assert_eq!(
         last.iter().map(|row| &row.payload).collect::<Vec<_>>(),
@@ -81,15 +98,24 @@ pub(crate) async fn the_bytes_are_stored_once_and_stay_the_same(store: Store, _:
     let merchant = fill(&store, "0").await;
     told(&store, merchant, 1, "http://a.example/x").await;
     let row = lease(&store, at(10)).await.remove(0);
-    assert_eq!((row.merchant, row.kind, row.body.as_deref()), (merchant, PushKind::Record, None));
+    assert_eq!((row.merchant, row.kind), (merchant, PushKind::Record));
     assert!(matches!(&row.payload, Payload::Record(record) if record.facts.call == CallId(1)));
     assert_eq!(row.settings_version, store.settings_version().await.unwrap());
-    assert_eq!(store.store_body(row.id, b"first".to_vec()).await.unwrap(), b"first");
-    assert_eq!(store.store_body(row.id, b"second".to_vec()).await.unwrap(), b"first");
-    store.retry(row.id, at(20), attempt(at(10), 500)).await.unwrap();
-    let row = lease(&store, at(20)).await.remove(0);
-    assert_eq!(row.body.as_deref(), Some(&b"first"[..]));
-    store.done(row.id, attempt(at(20), 200)).await.unwrap();
+    // Written with the first lease, with the key of then.
+    let first = row.body.clone().unwrap();
+    assert_eq!(first, format!("awrlk45ghfg7 {}", row.call).into_bytes());
+    let kept = store.outbox(None, None, 0, 10).await.unwrap().remove(0);
+    assert_eq!((kept.body.as_ref(), kept.leased_until), (Some(&first), at(40)));
+    report(&store, row.id, After::Retry(at(20)), attempt(at(10), 500)).await;
+    let second = Lease {
+        now: at(20),
+        limit: 9,
+        lease_for: LEASE,
+        writer: Arc::new(|_, _| panic!("it was written before")),
+    };
+    let row = store.outbox_turn(Arc::default(), Some(second)).await.unwrap().remove(0).row;
+    assert_eq!(row.body, Some(first));
+    report(&store, row.id, After::Done, attempt(at(20), 200)).await;
     let attempts = store.attempts(row.id).await.unwrap();
     assert_eq!(attempts.iter().map(|a| a.status).collect::<Vec<_>>(), [Some(500), Some(200)]);
     assert_eq!(attempts[0].answer.len(), 4096);
@@ -110,9 +136,9 @@ pub(crate) async fn a_lapsed_lease_gives_the_row_back(store: Store, _: String) {
     assert_eq!(lease(&store, at(39)).await, []);
     let second = lease(&store, at(40)).await;
     assert_eq!(second[0].id, first[0].id);
-    store.done(second[0].id, attempt(at(41), 200)).await.unwrap();
+    report(&store, second[0].id, After::Done, attempt(at(41), 200)).await;
     // The first worker was only slow: what is delivered stays delivered.
-    store.retry(first[0].id, at(50), attempt(at(45), 500)).await.unwrap();
+    report(&store, first[0].id, After::Retry(at(50)), attempt(at(45), 500)).await;
     assert_eq!(lease(&store, at(1000)).await, []);
     assert_eq!(store.attempts(first[0].id).await.unwrap().len(), 1);
 }
@@ -121,16 +147,15 @@ pub(crate) async fn a_parked_row_waits_for_redelivery(store: Store, _: String) {
     let merchant = fill(&store, "0").await;
     told(&store, merchant, 1, "http://a.example/x").await;
     let row = lease(&store, at(10)).await.remove(0);
-    store.store_body(row.id, b"bytes".to_vec()).await.unwrap();
     assert!(!store.redeliver(row.id, at(11)).await.unwrap());
-    store.park(row.id, Some(attempt(at(10), 500))).await.unwrap();
+    report(&store, row.id, After::Park, attempt(at(10), 500)).await;
     assert_eq!(lease(&store, at(100_000)).await, []);
     assert_eq!(store.next_due().await.unwrap(), None);
     let parked = store.outbox(None, Some(OutboxState::Parked), 0, 10).await.unwrap();
     assert_eq!(parked.len(), 1);
     assert!(store.redeliver(row.id, at(200)).await.unwrap());
     let again = lease(&store, at(200)).await.remove(0);
-    assert_eq!((again.id, again.body.as_deref(), again.attempts), (row.id, Some(&b"bytes"[..]), 0));
+    assert_eq!((again.id, &again.body, again.attempts), (row.id, &row.body, 0));
     assert_eq!(store.attempts(row.id).await.unwrap().len(), 1);
     assert!(!store.redeliver(12_345, at(1)).await.unwrap());
 }
@@ -141,12 +166,12 @@ pub(crate) async fn a_crowd_at_one_server_does_not_delay_another(store: Store, _
         told(&store, merchant, call, &format!("http://crowd.example/cb?id={call}")).await;
     }
     told(&store, merchant, 21, "http://quiet.example/cb").await;
-    let rows = store.lease(at(10), 4, LEASE).await.unwrap();
+    let rows = lease_some(&store, at(10), 4).await;
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().any(|row| row.call == CallId(21)));
     // Two workers never get the same row.
-    let (a, b) = tokio::join!(store.lease(at(10), 10, LEASE), store.lease(at(10), 10, LEASE));
-    let mut ids: Vec<i64> = [a.unwrap(), b.unwrap()].concat().iter().map(|row| row.id).collect();
+    let (a, b) = tokio::join!(lease_some(&store, at(10), 10), lease_some(&store, at(10), 10));
+    let mut ids: Vec<i64> = [a, b].concat().iter().map(|row| row.id).collect();
     ids.extend(rows.iter().map(|row| row.id));
     let leased = ids.len();
     ids.sort_unstable();
@@ -182,7 +207,44 @@ pub(crate) async fn in_system_001_a_record_waits_for_the_first_try_of_earlier_st
     assert_eq!(first.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::State]);
     assert_eq!(lease(&store, at(11)).await, []);
     // One try, whatever came of it: a dead address for states does not keep the bill back.
-    store.retry(first[0].id, at(600), attempt(at(11), 500)).await.unwrap();
+    report(&store, first[0].id, After::Retry(at(600)), attempt(at(11), 500)).await;
     let then = lease(&store, at(12)).await;
     assert_eq!(then.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::Record]);
+}
+
+pub(crate) async fn many_reports_and_a_lease_are_one_visit(store: Store, _: String) {
+    let merchant = fill(&store, "0").await;
+    for call in 1..=3 {
+        told(&store, merchant, call, "http://a.example/x").await;
+    }
+    let rows = lease_some(&store, at(10), 2).await;
+    assert_eq!(rows.len(), 2);
+    let reports = vec![
+        Report { id: rows[0].id, after: After::Done, attempt: Some(attempt(at(11), 200)) },
+        Report { id: rows[1].id, after: After::Retry(at(12)), attempt: Some(attempt(at(11), 500)) },
+        // Nobody's row changes nothing.
+        Report { id: 12_345, after: After::Done, attempt: Some(attempt(at(11), 200)) },
+    ];
+    let lease = Lease { now: at(12), limit: 9, lease_for: LEASE, writer: writer() };
+    let leased = store.outbox_turn(Arc::new(reports), Some(lease)).await.unwrap();
+    // What this very visit reported as failed is due again, behind what was never tried.
+    let ids: Vec<i64> = leased.iter().map(|leased| leased.row.id).collect();
+    assert_eq!(ids, [rows[1].id, rows[1].id + 1]);
+    assert_eq!(leased[0].row.attempts, 1);
+    let last = store.last_attempts(0, i64::MAX).await.unwrap();
+    let told: Vec<_> = last.iter().map(|(id, attempt)| (*id, attempt.status)).collect();
+    assert_eq!(told, [(rows[0].id, Some(200)), (rows[1].id, Some(500))]);
+}
+
+pub(crate) async fn a_row_that_cannot_be_written_is_leased_with_the_reason(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    told(&store, merchant, 1, "http://a.example/x").await;
+    let writer: Writer = Arc::new(|_, _| Err("no words for it".into()));
+    let lease = Lease { now: at(10), limit: 9, lease_for: LEASE, writer };
+    let leased = store.outbox_turn(Arc::default(), Some(lease)).await.unwrap().remove(0);
+    assert_eq!(leased.unwritable.as_deref(), Some("no words for it"));
+    assert_eq!((leased.row.body, leased.row.leased_until), (None, at(40)));
 }

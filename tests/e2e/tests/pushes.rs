@@ -43,6 +43,15 @@ fn case_70_no_fourth_attempt_and_redelivery_works() {
     assert_eq!(merchant.received("/dead").len(), 3, "no fourth attempt");
     let parked = country.tandem.admin("GET", "/admin/v1/outbox?state=parked");
     let id = parked["items"][0]["id"].as_i64().expect("a parked event");
+    // Whoever looks learns why, in the read-out and in the log; the merchant's own words are in the read-out only.
+    let words = "HTTP 200 with other words than the system asks for";
+    assert_eq!(parked["items"][0]["reason"], words);
+    let log = country.tandem.log();
+    let said = |what: &str, reason: &str| {
+        log.lines()
+            .any(|line| line.contains(what) && line.contains(&format!("reason=\"{reason}\"")))
+    };
+    assert!(said("push failed", "HTTP 500") && said("push failed: parked", words), "{log}");
     let _ = country.tandem.admin("POST", &format!("/admin/v1/outbox/{id}/redeliver"));
     let all = merchant.wait_for("/dead", 4, Duration::from_secs(10));
     assert_eq!(all[3].target, all[0].target);
