@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use ipnet::IpNet;
 
 use crate::counters::count;
@@ -100,6 +101,9 @@ pub(crate) async fn read_body(
     if announced.is_some_and(|length| length > limit as u64) {
         count(&state.0.counters.oversize);
         return Err(closing(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+    }
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
     }
     match tokio::time::timeout(patience, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

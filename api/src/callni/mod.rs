@@ -97,7 +97,9 @@ async fn serve(
         What::Query | What::HangUp => asked.require_lookup()?,
     }
     let username = asked.username()?;
-    let merchant = state.0.store.merchant_by_name(&username).await.map_err(ours)?;
+    let store = &state.0.store;
+    let view = state.0.settings.current(store).await.map_err(ours)?;
+    let merchant = view.merchant_by_name(store, &username).await.map_err(ours)?;
     let merchant = merchant.ok_or(Code::MerchantNotFound)?;
     if merchant.key.is_empty() {
         // A merchant of another system only: a signature over no secret proves nothing.
@@ -120,7 +122,7 @@ async fn serve(
     }
     match what {
         What::Regist => regist(state, &merchant, &verified).await,
-        What::Callback => place::callback(state, &merchant, &verified).await,
+        What::Callback => place::callback(state, &view, &merchant, &verified).await,
         What::Balance => balance(state, &merchant).await,
         What::Query => query(state, &merchant, &verified).await,
         What::HangUp => hang_up(state, &merchant, &verified).await,

@@ -10,28 +10,54 @@ use facts::{
 };
 
 use super::ours;
-use crate::settings::{Dialled, dialled};
+use crate::settings::{Dialled, View, dialled};
 use crate::state::ApiState;
 
 /// How long looking up the host of a `returnurl` may hold a request up.
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The switch knows a repeated request by its key. It is only when a request cannot be placed that the books
+/// are asked whether it was before: a repeat is answered as the first, whatever has become of the merchant's
+/// numbers or balance since.
 pub(super) async fn callback(
     state: &ApiState,
+    view: &View,
     merchant: &Merchant,
     asked: &Verified,
 ) -> Result<Answer, Code> {
     let callback = asked.callback()?;
     let fingerprint = fingerprint(&callback);
-    let store = &state.0.store;
-    let earlier = store.call_by_key(merchant.id, Dialect::Callni, &callback.callbackid).await;
-    if let Some(entry) = earlier.map_err(ours)? {
-        return repeated(&entry, &callback, &fingerprint);
+    let placed = match command(state, view, merchant, asked, &callback, &fingerprint).await {
+        Ok(command) => state.place(command).await.map_err(refused),
+        Err(code) => Err(code),
+    };
+    let code = match placed {
+        Ok(placed) => return Ok(accepted(&callback.callbackid, placed.duplicate)),
+        // Ours: a request under way that the ledger is about to take back must not be found in the books.
+        Err(code @ (Code::CallbackidConflict | Code::SystemError)) => return Err(code),
+        Err(code) => code,
+    };
+    let earlier = state.0.store.call_by_key(merchant.id, Dialect::Callni, &callback.callbackid);
+    match earlier.await {
+        Ok(Some(entry)) => repeated(&entry, &callback, &fingerprint),
+        Ok(None) => Err(code),
+        Err(error) => Err(ours(error)),
     }
-    let snapshot = state.0.settings.current(store).await.map_err(ours)?;
-    let a = dialled(store, &snapshot, &callback.callback_num).await.map_err(ours)?;
-    let (a, sub_account) = first_leg(merchant, a)?;
-    let b = dialled(store, &snapshot, &callback.destination_num).await.map_err(ours)?;
+}
+
+/// What the switch is asked for.
+async fn command(
+    state: &ApiState,
+    view: &View,
+    merchant: &Merchant,
+    asked: &Verified,
+    callback: &Callback,
+    fingerprint: &str,
+) -> Result<CallCommand, Code> {
+    let store = &state.0.store;
+    let a = dialled(store, view, &callback.callback_num).await.map_err(ours)?;
+    let a = first_leg(merchant, a)?;
+    let b = dialled(store, view, &callback.destination_num).await.map_err(ours)?;
     let b = b.number().ok_or(Code::DestinationNumInvalid)?;
     match state.0.guard.check(&callback.returnurl, LOOKUP_PATIENCE).await {
         Ok(()) => {}
@@ -39,11 +65,7 @@ pub(super) async fn callback(
         Err(_) => return Err(Code::SystemError),
     }
     let ring = state.0.config.ring;
-    let command = command(merchant, asked, &callback, (a, sub_account), b, fingerprint, ring);
-    match state.place(command).await {
-        Ok(placed) => Ok(accepted(&callback.callbackid, placed.duplicate)),
-        Err(refusal) => Err(refused(refusal)),
-    }
+    Ok(written(merchant, asked, callback, a, b, fingerprint.to_owned(), ring))
 }
 
 fn accepted(callbackid: &str, duplicate: bool) -> Answer {
@@ -69,14 +91,14 @@ fn first_leg(merchant: &Merchant, a: Dialled) -> Result<(Number, Option<SubAccou
     match a {
         Dialled::Extension(extension) if !extension.enabled => Err(Code::SubaccountDisabled),
         Dialled::Extension(extension) => {
-            Ok((Number::Internal(extension.number), extension.sub_account))
+            Ok((Number::Internal(extension.number.clone()), extension.sub_account))
         }
         Dialled::Public(number @ Number::E164(_)) if merchant.pstn_caller => Ok((number, None)),
         Dialled::Public(_) | Dialled::Invalid => Err(Code::CallbackNumInvalid),
     }
 }
 
-fn command(
+fn written(
     merchant: &Merchant,
     asked: &Verified,
     callback: &Callback,

@@ -3,6 +3,7 @@
 mod place;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -21,6 +22,7 @@ use facts::{CallRecord, Dialect};
 
 use crate::counters::count;
 use crate::door::{self, answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
+use crate::settings::View;
 use crate::state::{ApiState, now};
 
 /// Records of one hour answered at most.
@@ -32,9 +34,9 @@ pub(crate) fn routes() -> Router<ApiState> {
 
 /// Who asks, once all of that is checked.
 struct Asker {
-    account: YtxAccount,
-    merchant: Merchant,
-    app: YtxApp,
+    account: Arc<YtxAccount>,
+    merchant: Arc<Merchant>,
+    app: Arc<YtxApp>,
 }
 
 async fn handle(
@@ -80,16 +82,17 @@ async fn serve(
     parts: &Parts,
     body: &Bytes,
 ) -> Result<String, Code> {
-    let (account, merchant) = authenticate(state, sid, parts).await?;
+    let view = state.0.settings.current(&state.0.store).await.map_err(ours)?;
+    let (account, merchant) = authenticate(state, &view, sid, parts).await?;
     if parts.method != Method::POST {
         return Err(Code::BadJson);
     }
     let action = parse_body(function, body)?;
-    let app = state.0.store.ytx_app(&action.appid).await.map_err(ours)?;
+    let app = view.ytx_app(&state.0.store, &action.appid).await.map_err(ours)?;
     let app = app.filter(|app| may_use(app, sid, function, ip)).ok_or(Code::BadApp)?;
     let asker = Asker { account, merchant, app };
     match action.name {
-        "callDailBack" => place::dail_back(state, &asker, &action, &parts.headers).await,
+        "callDailBack" => place::dail_back(state, &view, &asker, &action, &parts.headers).await,
         "hangupCall" => hang_up(state, &asker, &action).await,
         "getCdrByResId" | "getCdrByTime" => records(state, &asker, &action).await,
         "queryBlance" => balance(state, &asker).await,
@@ -99,17 +102,19 @@ async fn serve(
 
 async fn authenticate(
     state: &ApiState,
+    view: &View,
     sid: &str,
     parts: &Parts,
-) -> Result<(YtxAccount, Merchant), Code> {
+) -> Result<(Arc<YtxAccount>, Arc<Merchant>), Code> {
     let header = parts.headers.get(header::AUTHORIZATION).ok_or(Code::BadHeader)?;
     let auth = parse_authorization(header.as_bytes()).ok_or(Code::BadHeader)?;
     if auth.sid != sid {
         return Err(Code::BadHeader);
     }
     let store = &state.0.store;
-    let account = store.ytx_account(sid).await.map_err(ours)?.ok_or(Code::NoAccount)?;
-    let merchant = store.merchant(account.merchant).await.map_err(ours)?.ok_or(Code::NoAccount)?;
+    let account = view.ytx_account(store, sid).await.map_err(ours)?.ok_or(Code::NoAccount)?;
+    let merchant = view.merchant(store, account.merchant).await.map_err(ours)?;
+    let merchant = merchant.ok_or(Code::NoAccount)?;
     if !account.active || merchant.status != MerchantStatus::Approved {
         return Err(Code::AccountDisabled);
     }

@@ -7,7 +7,7 @@ use facts::settings::Snapshot;
 use facts::{CallCommand, Dialect, Number, Party, Push, PushKind, Refusal, RequestKey};
 
 use super::{Asker, ours, push_context, rate};
-use crate::settings::{Dialled, dialled};
+use crate::settings::{Dialled, View, dialled};
 use crate::state::ApiState;
 
 /// Longest `Idempotency-Key`.
@@ -15,6 +15,7 @@ const KEY_MAX: usize = 64;
 
 pub(super) async fn dail_back(
     state: &ApiState,
+    view: &View,
     asker: &Asker,
     action: &Action,
     headers: &HeaderMap,
@@ -22,8 +23,7 @@ pub(super) async fn dail_back(
     let asked = action.dail_back(state.0.config.ytx_strict_credit)?;
     let key = key(asker, &asked, headers)?;
     let store = &state.0.store;
-    let snapshot = state.0.settings.current(store).await.map_err(ours)?;
-    let a = dialled(store, &snapshot, &asked.src).await.map_err(ours)?;
+    let a = dialled(store, view, &asked.src).await.map_err(ours)?;
     if a.is_foreign_to(asker.merchant.id) {
         return Err(Code::NumberInvalid);
     }
@@ -32,9 +32,9 @@ pub(super) async fn dail_back(
         Dialled::Public(_) | Dialled::Invalid => None,
     };
     let a = number(a)?;
-    let b = number(dialled(store, &snapshot, &asked.dst).await.map_err(ours)?)?;
-    let a_shown = shown(&asker.app, &snapshot, asked.src_shown.as_deref())?;
-    let b_shown = shown(&asker.app, &snapshot, asked.dst_shown.as_deref())?;
+    let b = number(dialled(store, view, &asked.dst).await.map_err(ours)?)?;
+    let a_shown = shown(&asker.app, view, asked.src_shown.as_deref())?;
+    let b_shown = shown(&asker.app, view, asked.dst_shown.as_deref())?;
     rate(state, asker)?;
     let command = CallCommand {
         dialect: Dialect::Ytx,

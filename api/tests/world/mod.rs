@@ -48,7 +48,8 @@ pub(crate) struct Switch {
     store: Store,
     ids: Mutex<CallIds>,
     live: Arc<Mutex<Vec<LiveCall>>>,
-    pub(crate) placed: Mutex<Vec<CallCommand>>,
+    /// What became calls.
+    pub(crate) placed: Arc<Mutex<Vec<CallCommand>>>,
     /// Answered instead of asking the store.
     pub(crate) refuse: Mutex<Option<Refusal>>,
     /// Never answers.
@@ -71,8 +72,8 @@ impl Calls for Switch {
         if let Some(refusal) = *self.refuse.lock().unwrap() {
             return Box::pin(async move { Err(refusal) });
         }
-        self.placed.lock().unwrap().push(command.clone());
         let (store, live) = (self.store.clone(), Arc::clone(&self.live));
+        let placed = Arc::clone(&self.placed);
         let call = self.ids.lock().unwrap().next(now());
         Box::pin(async move {
             let quote = |leg, party: &Party| LegQuote { leg, number: party.number.clone() };
@@ -80,6 +81,7 @@ impl Calls for Switch {
             let ask = Authorize { call, command: command.clone(), legs, at: now() };
             match store.authorize(ask).await {
                 Ok(Authorized::Granted { .. }) => {
+                    placed.lock().unwrap().push(command.clone());
                     live.lock().unwrap().push(LiveCall {
                         call,
                         merchant: command.merchant,
@@ -232,7 +234,7 @@ impl World {
             store: store.clone(),
             ids: Mutex::new(CallIds::new(7)),
             live: Arc::default(),
-            placed: Mutex::default(),
+            placed: Arc::default(),
             refuse: Mutex::default(),
             stuck: AtomicBool::new(false),
             ready: AtomicBool::new(true),
