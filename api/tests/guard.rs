@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use api::guard::{GuardConfig, GuardedClient, Names, Outgoing};
+use api::guard::{AtMost, GuardConfig, GuardedClient, Names, Outgoing};
 use facts::ports::{FetchError, Fetcher, Promise};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -316,6 +316,57 @@ async fn a_closed_port_is_a_failure_in_words_without_the_url() {
     let got = lenient().get(format!("http://127.0.0.1:{port}/?secret=1"), LIMIT).await;
     let Err(FetchError::Failed(words)) = got else { panic!("{got:?}") };
     assert!(words.starts_with("connect: ") && !words.contains("secret"), "{words}");
+}
+
+/// Look-ups that take until they are let go.
+#[derive(Default)]
+struct Stuck {
+    under_way: AtomicUsize,
+    most: AtomicUsize,
+    go: tokio::sync::Notify,
+}
+
+struct StuckNames(Arc<Stuck>);
+
+impl Names for StuckNames {
+    fn lookup(&self, _: String) -> Promise<std::io::Result<Vec<IpAddr>>> {
+        let stuck = Arc::clone(&self.0);
+        Box::pin(async move {
+            let now = stuck.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+            stuck.most.fetch_max(now, Ordering::SeqCst);
+            stuck.go.notified().await;
+            stuck.under_way.fetch_sub(1, Ordering::SeqCst);
+            Ok(vec!["93.184.216.34".parse().unwrap()])
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_name_servers_hold_no_more_than_their_share_of_threads() {
+    let stuck = Arc::new(Stuck::default());
+    let names = AtMost::new(2, Arc::new(StuckNames(Arc::clone(&stuck))));
+    let guard = GuardedClient::with_names(GuardConfig::default(), Arc::new(names)).unwrap();
+    let check = |patience| {
+        let guard = guard.clone();
+        tokio::spawn(async move { guard.check("http://slow.example/", patience).await })
+    };
+    // Five ask and give up: what is not known in time is for the visit to find out.
+    for asked in (0..5).map(|_| check(Duration::from_millis(10))).collect::<Vec<_>>() {
+        assert_eq!(asked.await.unwrap(), Ok(()));
+    }
+    // The two look-ups that began are still under way, and nobody who comes now gets a third.
+    let waits = check(Duration::from_secs(60));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(stuck.under_way.load(Ordering::SeqCst), 2);
+    // One of them ends: the one who waits has its turn.
+    stuck.go.notify_one();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waits.is_finished());
+    assert_eq!(stuck.under_way.load(Ordering::SeqCst), 2);
+    stuck.go.notify_waiters();
+    assert_eq!(waits.await.unwrap(), Ok(()));
+    assert_eq!(stuck.under_way.load(Ordering::SeqCst), 0);
+    assert_eq!(stuck.most.load(Ordering::SeqCst), 2);
 }
 
 /// Runs in a process whose environment names a proxy.

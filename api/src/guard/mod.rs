@@ -28,7 +28,6 @@ const ADDRESSES_MAX: usize = 64;
 
 /// Look-ups under way at once: slow name servers must not fill the pool that files and databases share.
 const LOOKUPS_MAX: usize = 64;
-static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
 /// What the operator allows beyond the open Internet, and how long anything may take.
 #[derive(Clone, Debug)]
@@ -64,22 +63,51 @@ pub trait Names: Send + Sync + 'static {
     fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>>;
 }
 
-/// The system's resolver.
+/// The system's resolver. A look-up occupies a thread of the blocking pool to its end, even when nobody waits
+/// for it any more: see [`AtMost`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemNames;
 
 impl Names for SystemNames {
     fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            // The system's look-up occupies a thread of the blocking pool, even after nobody waits for it any
-            // more: the turn is given back by that thread and not by this future.
-            let turn = LOOKUPS.acquire().await.map_err(std::io::Error::other)?;
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// A resolver with a limit on look-ups under way. The turn belongs to the look-up and not to whoever asked:
+/// an asker who gives up does not make room for another.
+pub struct AtMost {
+    turns: Arc<Semaphore>,
+    names: Arc<dyn Names>,
+}
+
+impl fmt::Debug for AtMost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtMost").field("turns", &self.turns).finish_non_exhaustive()
+    }
+}
+
+impl AtMost {
+    /// `limit` look-ups under way at most; the others wait.
+    #[must_use]
+    pub fn new(limit: usize, names: Arc<dyn Names>) -> AtMost {
+        AtMost { turns: Arc::new(Semaphore::new(limit)), names }
+    }
+}
+
+impl Names for AtMost {
+    fn lookup(&self, host: String) -> Promise<std::io::Result<Vec<IpAddr>>> {
+        let (turns, names) = (Arc::clone(&self.turns), Arc::clone(&self.names));
+        Box::pin(async move {
+            let turn = turns.acquire_owned().await.map_err(std::io::Error::other)?;
             let found = tokio::spawn(async move {
                 let _turn = turn;
-                tokio::net::lookup_host((host, 0)).await
+                names.lookup(host).await
             });
-            let found = found.await.map_err(std::io::Error::other)??;
-            Ok(found.map(|address| address.ip()).collect())
+            found.await.map_err(std::io::Error::other)?
         })
     }
 }
@@ -121,7 +149,7 @@ impl GuardedClient {
     /// # Errors
     /// When the TLS library cannot be set up; a word for the log.
     pub fn new(config: GuardConfig) -> Result<Self, String> {
-        Self::with_names(config, Arc::new(SystemNames))
+        Self::with_names(config, Arc::new(AtMost::new(LOOKUPS_MAX, Arc::new(SystemNames))))
     }
 
     /// A client with its own resolver.
