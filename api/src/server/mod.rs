@@ -2,10 +2,9 @@
 //!
 //! It knows limits and time, not what is served. Header fields over 16 KiB are answered 431 and a head that
 //! does not come within ten seconds ends the connection; both by hyper. Request targets are repaired first,
-//! see `tolerant`.
+//! see [`dialect::target`].
 
 mod stream;
-mod tolerant;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

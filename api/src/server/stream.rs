@@ -6,11 +6,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use dialect::target::Repair;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-
-use super::tolerant::Repair;
 
 /// Bytes read from the socket at a time.
 const READ: usize = 8 * 1024;

@@ -1,5 +1,7 @@
 //! The targets that read what merchants send: requests of systems 000 and 001, and numbers.
 
+use dialect::target::Repair;
+use dialect::text::{Fields, Plus, decode, escape, unescape};
 use dialect::{callni, ytx};
 use facts::NumberPlan;
 
@@ -17,6 +19,54 @@ pub fn callni(bytes: &[u8]) {
     assert!(read().verify_callback(&key).is_err());
     assert!(read().verify_lookup(&key).is_err());
     assert!(read().verify_callback(&[""]).is_err(), "an empty key signs nothing");
+}
+
+/// A body of a POST to system 000, whatever its `Content-Type` says: a form, several parts, JSON, rubbish.
+/// What is a form in the body is the same form in the query; fields are bounded; what is read from the
+/// body never hides what the query says first.
+pub fn http_body(bytes: &[u8]) {
+    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let (posted, asked) = (callni::Request::parse(b"", bytes), callni::Request::parse(body, b""));
+    assert_eq!(posted.username(), asked.username());
+    assert_eq!(posted.format(), asked.format());
+    assert_eq!(posted.require_callback(), asked.require_callback());
+    assert_eq!(posted.require_regist(), asked.require_regist());
+    let named = callni::Request::parse(b"username=first", bytes);
+    assert_eq!(named.username().as_deref(), Ok("first"));
+    assert!(posted.verify_callback(&["a key that no corpus file was signed with"]).is_err());
+    let fields = Fields::parse(body);
+    for name in ["username", "returnurl", "data", "sign"] {
+        for value in [fields.first(name), fields.last(name)].into_iter().flatten() {
+            // Unescaping only shortens; what was escaped by us reads as it was.
+            let (blank, literal) = (unescape(value, Plus::Blank), unescape(value, Plus::Literal));
+            assert!(blank.len() <= value.len() && blank.len() == literal.len());
+            let text = decode(&blank);
+            let again = decode(&unescape(escape(&text).as_bytes(), Plus::Blank));
+            assert_eq!(again, text.strip_prefix('\u{feff}').unwrap_or(&text));
+        }
+    }
+}
+
+/// The bytes of a connection to the merchants' door: however they are cut, the parser sees the same; only
+/// request lines change, and what is repaired once is not changed again.
+pub fn http_stream(bytes: &[u8]) {
+    let repaired = |step: usize| {
+        let (mut repair, mut out) = (Repair::new(), Vec::new());
+        bytes.chunks(step).for_each(|chunk| repair.feed(chunk, &mut out));
+        out
+    };
+    let whole = repaired(usize::MAX);
+    if bytes.len() < 8 * 1024 {
+        // Longer lines are let through at a limit that depends on the cut.
+        assert_eq!(repaired(1), whole);
+        assert_eq!(repaired(7), whole);
+        let (mut repair, mut again) = (Repair::new(), Vec::new());
+        repair.feed(&whole, &mut again);
+        assert_eq!(again, whole, "repaired twice");
+    }
+    assert!(whole.len() <= bytes.len() * 3);
+    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert!(lines(&whole) <= lines(bytes), "no line is made");
 }
 
 /// A body, or an Authorization value, of system 001.

@@ -30,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
     ("callni", http::callni),
+    ("http_body", http::http_body),
+    ("http_stream", http::http_stream),
     ("ytx", http::ytx),
     ("number", http::number),
 ];

@@ -62,6 +62,8 @@ replays!(
     rtp,
     rtcp,
     callni,
+    http_body,
+    http_stream,
     ytx,
     number,
 );

@@ -11,9 +11,10 @@ const LINE_MAX: usize = 16 * 1024;
 const HEADER_MAX: usize = 16 * 1024;
 
 /// Where in the stream we are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum At {
     /// In a request line; held back until it is whole.
+    #[default]
     Line,
     /// In the headers of a request; the body's length so far.
     Headers { body: Option<u64> },
@@ -24,20 +25,22 @@ enum At {
 }
 
 /// Repairs the request lines of one connection.
-#[derive(Debug)]
-pub(super) struct Repair {
+#[derive(Debug, Default)]
+pub struct Repair {
     at: At,
     /// The line under way, while in `Line` or `Headers`.
     line: Vec<u8>,
 }
 
 impl Repair {
-    pub(super) fn new() -> Repair {
-        Repair { at: At::Line, line: Vec::new() }
+    /// At the beginning of a connection.
+    #[must_use]
+    pub fn new() -> Repair {
+        Repair::default()
     }
 
     /// Takes what was read from the connection and appends to `out` what the parser is to see.
-    pub(super) fn feed(&mut self, mut input: &[u8], out: &mut Vec<u8>) {
+    pub fn feed(&mut self, mut input: &[u8], out: &mut Vec<u8>) {
         while !input.is_empty() {
             input = match self.at {
                 At::Line => self.request_line(input, out),
@@ -81,10 +84,15 @@ impl Repair {
         let end = input.iter().position(|b| *b == b'\n');
         let take = end.map_or(input.len(), |end| end + 1);
         out.extend_from_slice(&input[..take]);
+        if end.is_some() && self.line.is_empty() {
+            // The usual case: the whole line is here.
+            self.at = after_header(input[..take].trim_ascii(), body);
+            return &input[take..];
+        }
         self.line.extend_from_slice(&input[..take]);
         if end.is_some() {
-            let line = std::mem::take(&mut self.line);
-            self.at = after_header(line.trim_ascii(), body);
+            self.at = after_header(self.line.trim_ascii(), body);
+            self.line.clear();
         } else if self.line.len() > HEADER_MAX {
             self.line.clear();
             self.at = At::Through;
