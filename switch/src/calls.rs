@@ -15,9 +15,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 
-/// A merchant waits no longer than this.
-const PLACE_MAX: Duration = Duration::from_secs(2);
-/// Nor an operator than this.
+/// An operator waits no longer than this.
 const ASK_MAX: Duration = Duration::from_secs(2);
 
 /// Questions that wait for their answers.
@@ -69,6 +67,8 @@ pub(crate) struct Door {
     pub(crate) ready: AtomicBool,
     /// Wakes the settings watcher.
     pub(crate) settings: Arc<Notify>,
+    /// A merchant waits no longer than this for a call to be taken.
+    pub(crate) place_max: Duration,
 }
 
 impl Door {
@@ -98,7 +98,7 @@ impl Calls for Door {
             return Box::pin(std::future::ready(Err(Refusal::Busy)));
         }
         let command = Box::new(command);
-        let answer = self.asked(PLACE_MAX, move |token| Command::Place { token, command });
+        let answer = self.asked(self.place_max, move |token| Command::Place { token, command });
         Box::pin(async move {
             match answer.await {
                 Some(Answer::Placed(outcome)) => outcome,
@@ -151,6 +151,7 @@ mod tests {
             directory: Arc::default(),
             ready: AtomicBool::new(true),
             settings: Arc::default(),
+            place_max: Duration::from_secs(2),
         };
         (door, outlet)
     }

@@ -7,6 +7,7 @@ use super::values::{
     address, addresses, advertised, duration, one, one_of, or_off, parsed, ports, positive,
     show_duration,
 };
+use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
 /// One setting.
 pub(crate) struct Knob {
@@ -79,6 +80,45 @@ knobs! {
     "http.trusted_proxies", "proxies whose X-Forwarded-For is believed",
         |c, v| c.trusted_proxies = networks(v)?,
         |c| c.trusted_proxies.iter().map(ToString::to_string).collect();
+    "http.connections", "HTTP connections at one time at most, each listener",
+        |c, v| c.web.connections = at_least(v, 1)?, |c| text(c.web.connections);
+    "http.connections_per_address", "the same from one address",
+        |c, v| c.web.connections_per_address = at_least(v, 1)?,
+        |c| text(c.web.connections_per_address);
+    "http.header_timeout", "for a request's head to arrive, and between two requests of a connection",
+        |c, v| c.web.header_timeout = positive(v)?, |c| show_duration(c.web.header_timeout);
+    "http.header_max", "bytes of a request's head at most, not below 8k; more is answered 431",
+        |c, v| c.web.header_max = bytes(v)?, |c| show_bytes(c.web.header_max);
+    "http.body_timeout", "for a request's body to arrive",
+        |c, v| c.web.body_timeout = positive(v)?, |c| show_duration(c.web.body_timeout);
+    "http.body_max", "bytes of a merchant's request body at most; more is answered 413",
+        |c, v| c.web.body_max = bytes(v)?, |c| show_bytes(c.web.body_max);
+    "http.request_timeout", "from a request's head to the head of its answer; then 408",
+        |c, v| c.web.request_timeout = positive(v)?, |c| show_duration(c.web.request_timeout);
+    "http.write_timeout", "a client that takes nothing of its answer for so long is let go",
+        |c, v| c.web.write_timeout = positive(v)?, |c| show_duration(c.web.write_timeout);
+    "http.place_timeout", "a merchant waits this long for a call to be taken, then hears of a system error",
+        |c, v| c.web.place_timeout = positive(v)?, |c| show_duration(c.web.place_timeout);
+    "http.address_rate", "requests from one address: a second/at once; `off`: no limit",
+        |c, v| c.web.address_rate = or_off(v, pace)?, |c| off(c.web.address_rate.map(show_pace));
+    "http.merchant_rate", "signed requests of one merchant: a second/at once; `off`: no limit",
+        |c, v| c.web.merchant_rate = or_off(v, pace)?, |c| off(c.web.merchant_rate.map(show_pace));
+    "system001.validity", "system 001: how far the timestamp of a request may be from ours, either way",
+        |c, v| c.web.ytx_validity = positive(v)?, |c| show_duration(c.web.ytx_validity);
+    "system001.strict_credit", "system 001: yes refuses a `credit` that is not above 60; no raises it",
+        |c, v| c.web.ytx_strict = yes(v)?, |c| show_yes(c.web.ytx_strict);
+    "push.timeout", "for a whole delivery: look-up, connection, answer",
+        |c, v| c.web.push_timeout = positive(v)?, |c| show_duration(c.web.push_timeout);
+    "push.connect_timeout", "for the TCP and TLS handshakes of a delivery",
+        |c, v| c.web.push_connect = positive(v)?, |c| show_duration(c.web.push_connect);
+    "push.at_once", "deliveries at one time at most",
+        |c, v| c.web.push_at_once = at_least(v, 1)?, |c| text(c.web.push_at_once);
+    "push.at_once_per_receiver", "the same to one receiver of one merchant",
+        |c, v| c.web.push_per_endpoint = at_least(v, 1)?, |c| text(c.web.push_per_endpoint);
+    "push.circuit_after", "deliveries in a row without any answer after which a receiver is left alone",
+        |c, v| c.web.push_circuit_after = some(v)?, |c| text(c.web.push_circuit_after);
+    "push.circuit_pause", "for how long",
+        |c, v| c.web.push_circuit_pause = positive(v)?, |c| show_duration(c.web.push_circuit_pause);
     "push.delays", "waits before each delivery of a notification; `off`: each system's own rule",
         |c, v| c.push_delays = or_off(v, delays)?,
         |c| off(c.push_delays.as_ref().map(|all| all.iter().copied().flat_map(show_duration).collect()));

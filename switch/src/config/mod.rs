@@ -5,6 +5,7 @@
 
 mod knobs;
 mod values;
+mod web;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -16,6 +17,7 @@ use sip::digest::Algorithm;
 
 use crate::document::{self, Mistake, Place};
 pub(crate) use knobs::KNOBS;
+pub(crate) use web::{Pace, WebKnobs};
 
 /// The settings of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Waits before each delivery of a notification; `None`: each system's own rule.
     pub(crate) push_delays: Option<Vec<Duration>>,
+    /// Limits of the HTTP doors and of the deliveries.
+    pub(crate) web: WebKnobs,
     /// TCP limits.
     pub(crate) tcp: TcpKnobs,
     /// Datagrams waiting for the engine at most.
@@ -160,6 +164,7 @@ impl Default for Config {
             callback_ports: Vec::new(),
             trusted_proxies: Vec::new(),
             push_delays: None,
+            web: WebKnobs::default(),
             tcp: TcpKnobs {
                 connections_max: 10_000,
                 first_message: Duration::from_secs(10),

@@ -13,8 +13,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use api::guard::GuardedClient;
-use api::push::PushConfig;
-use api::server::ServerConfig;
 use api::{ApiState, Counters};
 use billing::{Store, StoreConfig};
 use call::{Command, Engine};
@@ -189,6 +187,7 @@ impl Hall {
             directory: Arc::clone(&directory),
             ready: AtomicBool::new(false),
             settings: Arc::new(Notify::new()),
+            place_max: config.web.place_timeout,
         });
         Ok(Hall {
             store: ground.store.clone(),
@@ -286,7 +285,7 @@ impl Hall {
             tokio::spawn(api::server::serve(
                 listener,
                 router,
-                ServerConfig::default(),
+                parts::server(config),
                 Arc::clone(&self.counters),
                 self.doors_stop.clone(),
             ))
@@ -305,14 +304,13 @@ impl Hall {
     }
 
     fn start_deliveries(&self, config: &Config) -> Vec<Task<()>> {
-        let push = PushConfig { delays: config.push_delays.clone(), ..PushConfig::default() };
         let (lag, store) = (Arc::clone(&self.outbox_gauge), self.store.clone());
         let stop = self.deliveries_stop.clone();
         vec![
             tokio::spawn(api::push::run(
                 self.store.clone(),
                 self.guard.clone(),
-                push,
+                parts::push(config),
                 Arc::clone(&self.counters),
                 Arc::clone(&self.wake),
                 self.deliveries_stop.clone(),

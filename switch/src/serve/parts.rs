@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 
-use api::ApiConfig;
 use api::guard::GuardConfig;
+use api::push::PushConfig;
+use api::server::ServerConfig;
+use api::{ApiConfig, Rate};
 use billing::SettleContext;
 use call::{EngineConfig, RegisterLimits};
 use media::MediaConfig;
 use sip::endpoint::{EndpointConfig, Listener, Timers};
 
 use super::StartError;
-use crate::config::{Config, reachable};
+use crate::config::{Config, Pace, reachable};
 
 /// Where merchants fetch recordings.
 pub(super) fn settling(config: &Config, http: SocketAddr) -> SettleContext {
@@ -76,16 +78,135 @@ pub(super) fn guard(config: &Config) -> GuardConfig {
     GuardConfig {
         allow_networks: config.callback_allow.clone(),
         allow_ports: config.callback_ports.clone(),
+        connect_timeout: config.web.push_connect,
+        total_timeout: config.web.push_timeout,
         ..GuardConfig::default()
     }
 }
 
+/// Both listeners.
+pub(super) fn server(config: &Config) -> ServerConfig {
+    let web = &config.web;
+    ServerConfig {
+        connections: web.connections,
+        connections_per_ip: web.connections_per_address,
+        header_timeout: web.header_timeout,
+        request_timeout: web.request_timeout,
+        write_timeout: web.write_timeout,
+        header_max: web.header_max,
+        ..ServerConfig::default()
+    }
+}
+
+pub(super) fn push(config: &Config) -> PushConfig {
+    let web = &config.web;
+    PushConfig {
+        at_once: web.push_at_once,
+        at_once_per_endpoint: web.push_per_endpoint,
+        timeout: web.push_timeout,
+        // A lease must outlive the send, or the row is sent twice.
+        lease: PushConfig::default().lease.max(web.push_timeout * 2),
+        circuit_after: web.push_circuit_after,
+        circuit_pause: web.push_circuit_pause,
+        delays: config.push_delays.clone(),
+        ..PushConfig::default()
+    }
+}
+
 pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
+    let web = &config.web;
+    let rate = |pace: Option<Pace>| {
+        pace.map_or(Rate::OFF, |pace| Rate { per_second: pace.per_second, burst: pace.burst })
+    };
     ApiConfig {
         admin_token: Some(admin_token),
         recordings: config.recordings_folder(),
         trusted_proxies: config.trusted_proxies.clone(),
+        per_ip: rate(web.address_rate),
+        per_merchant: rate(web.merchant_rate),
+        body_limit: web.body_max,
+        body_timeout: web.body_timeout,
+        place_timeout: web.place_timeout,
         ring: config.call.ring,
+        ytx_validity: web.ytx_validity,
+        ytx_strict_credit: web.ytx_strict,
         ..ApiConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use std::time::Duration;
+
+    /// Without any setting the rooms get what they default to themselves: the table of settings and the
+    /// rooms' own defaults cannot drift apart.
+    #[test]
+    fn no_setting_means_the_rooms_own_defaults() {
+        let config = Config::default();
+        let (own, told) = (ApiConfig::default(), api(&config, String::new()));
+        assert_eq!((told.per_ip, told.per_merchant), (own.per_ip, own.per_merchant));
+        assert_eq!((told.body_limit, told.body_timeout), (own.body_limit, own.body_timeout));
+        assert_eq!((told.place_timeout, told.ring), (own.place_timeout, own.ring));
+        assert_eq!(told.ytx_validity, own.ytx_validity);
+        assert_eq!(told.ytx_strict_credit, own.ytx_strict_credit);
+        assert_eq!(format!("{:?}", server(&config)), format!("{:?}", ServerConfig::default()));
+        assert_eq!(format!("{:?}", push(&config)), format!("{:?}", PushConfig::default()));
+        assert_eq!(format!("{:?}", guard(&config)), format!("{:?}", GuardConfig::default()));
+    }
+
+    /// Each setting, written as an operator writes it, arrives in its room.
+    #[test]
+    fn every_web_setting_reaches_its_room() {
+        let flags = [
+            ("http.connections", "11"),
+            ("http.connections_per_address", "12"),
+            ("http.header_timeout", "13s"),
+            ("http.header_max", "14k"),
+            ("http.body_timeout", "15s"),
+            ("http.body_max", "16k"),
+            ("http.request_timeout", "17s"),
+            ("http.write_timeout", "18s"),
+            ("http.place_timeout", "19s"),
+            ("http.address_rate", "20/21"),
+            ("http.merchant_rate", "22"),
+            ("system001.validity", "23m"),
+            ("system001.strict_credit", "yes"),
+            ("push.timeout", "24s"),
+            ("push.connect_timeout", "25s"),
+            ("push.at_once", "26"),
+            ("push.at_once_per_receiver", "27"),
+            ("push.circuit_after", "28"),
+            ("push.circuit_pause", "29s"),
+        ];
+        let flags = flags.map(|(key, value)| ("--set".into(), key.into(), value.into())).into();
+        let config = Config::load(&Sources { flags, ..Sources::default() }).expect("no mistake");
+        let s = Duration::from_secs;
+        let server = server(&config);
+        assert_eq!((server.connections, server.connections_per_ip), (11, 12));
+        assert_eq!((server.header_timeout, server.header_max), (s(13), 14 * 1024));
+        assert_eq!((server.request_timeout, server.write_timeout), (s(17), s(18)));
+        let api = api(&config, String::new());
+        assert_eq!((api.body_timeout, api.body_limit), (s(15), 16 * 1024));
+        assert_eq!(api.place_timeout, s(19));
+        assert_eq!(api.per_ip, Rate { per_second: 20, burst: 21 });
+        assert_eq!(api.per_merchant, Rate { per_second: 22, burst: 22 });
+        assert_eq!((api.ytx_validity, api.ytx_strict_credit), (s(23 * 60), true));
+        let guard = guard(&config);
+        assert_eq!((guard.total_timeout, guard.connect_timeout), (s(24), s(25)));
+        let push = push(&config);
+        assert_eq!((push.timeout, push.at_once, push.at_once_per_endpoint), (s(24), 26, 27));
+        assert_eq!((push.circuit_after, push.circuit_pause), (28, s(29)));
+    }
+
+    #[test]
+    fn a_rate_that_is_off_limits_nobody_and_a_lease_outlives_its_send() {
+        let mut config = Config::default();
+        config.web.address_rate = None;
+        config.web.push_timeout = Duration::from_secs(90);
+        assert_eq!(api(&config, String::new()).per_ip, Rate::OFF);
+        let push = push(&config);
+        assert!(push.lease >= 2 * push.timeout, "{push:?}");
     }
 }
