@@ -1,5 +1,6 @@
 //! What the kernel charged: CPU and memory of a process, idle and stolen time of the machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -14,6 +15,23 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
         after.split_whitespace().nth(n).and_then(|field| field.parse().ok()).unwrap_or(0)
     };
     Ok((field(11) + field(12)) as f64 / sys::ticks_per_second() as f64)
+}
+
+/// CPU seconds of a process so far by the names of its threads, those now alive; threads of one name together.
+pub fn threads(pid: u32) -> io::Result<BTreeMap<String, f64>> {
+    let mut spent = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile.
+        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
+        let Some((head, after)) = stat.rsplit_once(')') else { continue };
+        let name = head.split_once('(').map_or("", |(_, name)| name).to_owned();
+        let ticks = |n: usize| -> u64 {
+            after.split_whitespace().nth(n).and_then(|field| field.parse().ok()).unwrap_or(0)
+        };
+        let seconds = (ticks(11) + ticks(12)) as f64 / sys::ticks_per_second() as f64;
+        *spent.entry(name).or_insert(0.0) += seconds;
+    }
+    Ok(spent)
 }
 
 /// Resident octets of a process.
