@@ -122,7 +122,7 @@ pub(super) fn bytes(values: &[String]) -> Result<usize, String> {
     }
 }
 
-/// As [`bytes`] reads it.
+/// As [`bytes()`] reads it.
 pub(super) fn show_bytes(count: usize) -> Vec<String> {
     vec![if count.is_multiple_of(1024) { format!("{}k", count / 1024) } else { count.to_string() }]
 }
