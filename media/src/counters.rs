@@ -8,6 +8,8 @@ pub(crate) struct Tally {
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) dropped: u64,
+    /// Those of them that came from strangers.
+    pub(crate) refused: u64,
     /// Packets that the system did not take.
     pub(crate) unsent: u64,
 }
@@ -18,6 +20,7 @@ pub(crate) struct Counters {
     received: AtomicU64,
     sent: AtomicU64,
     dropped: AtomicU64,
+    refused: AtomicU64,
     unsent: AtomicU64,
     legs: AtomicU64,
     resting: AtomicU64,
@@ -30,6 +33,7 @@ impl Counters {
         self.received.store(tally.received, Ordering::Relaxed);
         self.sent.store(tally.sent, Ordering::Relaxed);
         self.dropped.store(tally.dropped, Ordering::Relaxed);
+        self.refused.store(tally.refused, Ordering::Relaxed);
         self.unsent.store(tally.unsent, Ordering::Relaxed);
         self.legs.store(held[0] as u64, Ordering::Relaxed);
         self.resting.store(held[1] as u64, Ordering::Relaxed);
@@ -41,6 +45,7 @@ impl Counters {
         counts.packets_received += self.received.load(Ordering::Relaxed);
         counts.packets_sent += self.sent.load(Ordering::Relaxed);
         counts.packets_dropped += self.dropped.load(Ordering::Relaxed);
+        counts.packets_refused += self.refused.load(Ordering::Relaxed);
         counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
         counts.legs += self.legs.load(Ordering::Relaxed);
         counts.quarantined += self.resting.load(Ordering::Relaxed);

@@ -74,8 +74,10 @@ pub struct MediaCounts {
     pub packets_received: u64,
     /// RTP packets sent since start.
     pub packets_sent: u64,
-    /// RTP packets refused since start.
+    /// RTP packets refused since start, whatever the reason.
     pub packets_dropped: u64,
+    /// Those of them that came from strangers.
+    pub packets_refused: u64,
     /// RTP packets that the system did not take, since start.
     pub packets_unsent: u64,
     /// Payload copies that a recorder could not take because its queue was full, since start.

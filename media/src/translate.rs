@@ -6,6 +6,7 @@ use rtp::{Coding, Figures, Flow, Map, Setup};
 pub(crate) fn setup(setup: &StreamSetup) -> Setup {
     Setup {
         remote: setup.remote,
+        signalling: setup.signalling,
         remote_rtcp: setup.remote_rtcp,
         rtcp_mux: setup.rtcp_mux,
         send: map(&setup.send),
@@ -47,6 +48,7 @@ pub(crate) fn stats(figures: &Figures) -> MediaStats {
         packets_lost: figures.packets_lost,
         jitter_max_us: figures.jitter_max_us,
         packets_dropped: figures.packets_dropped,
+        packets_refused: figures.packets_refused,
         round_trip_us: figures.round_trip_us,
         far_loss: figures.far_loss,
     }

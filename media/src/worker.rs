@@ -15,7 +15,7 @@ use facts::LegId;
 use facts::id::CallId;
 use facts::media::{MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
-use rtp::{Arrival, Coding, Verdict};
+use rtp::{Arrival, Coding, Refusal, Verdict};
 
 use crate::counters::{Counters, Tally};
 use crate::poll::{self, Poller, Waker};
@@ -265,7 +265,10 @@ fn carry(
                 }
             }
         }
-        Verdict::Drop(_) => tally.dropped += 1,
+        Verdict::Drop(refusal) => {
+            tally.dropped += 1;
+            tally.refused += u64::from(refusal == Refusal::Source);
+        }
         Verdict::Local | Verdict::Withheld(_) => {}
     }
     forwarded.arrival.filter(|arrival| arrival.started || arrival.key.is_some())

@@ -186,6 +186,11 @@ impl Sources {
         page.count("tandem_rtp_sent_total", "RTP packets sent.", media.packets_sent);
         page.count("tandem_rtp_dropped_total", "RTP packets refused.", media.packets_dropped);
         page.count(
+            "tandem_rtp_strangers_total",
+            "RTP packets refused because of where they came from.",
+            media.packets_refused,
+        );
+        page.count(
             "tandem_recorder_taps_lost_total",
             "Packets a recorder could not take.",
             media.taps_lost,

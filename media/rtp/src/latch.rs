@@ -1,20 +1,28 @@
 //! Whose packets count: source-gated, SSRC-consistent latching.
 //!
 //! Far ends behind a NAT send from another address than they signalled, and answers must go where
-//! their packets come from (symmetric RTP, RFC 4961). The same tolerance lets a stranger steal or
-//! inject sound. The rules here, strictest first:
+//! their packets come from (symmetric RTP, RFC 4961 §4; latching, RFC 7362 §3). The same tolerance
+//! lets a stranger steal or inject sound (RFC 7362 §4). Two things are known of a far end: the
+//! address that its session description names, and the address that its signalling comes from. The
+//! rules, strictest first:
 //!
-//! * The signalled address and port is believed at its first packet, and displaces anything learned.
-//! * Another port of the signalled address, or any address when the signalled one is private and so
-//!   cannot be where packets come from, has to prove itself by [`LEARN_PACKETS`] packets in
-//!   sequence with one SSRC. Until then its packets are not let through and nothing is sent to it.
+//! * The described address and port is believed at its first packet, and displaces anything learned.
+//! * Another port of the described address, or any port of the signalling's address, has to prove
+//!   itself by [`LEARN_PACKETS`] packets in sequence with one SSRC. Until then its packets are not
+//!   let through and nothing is sent to it. The signalling's address has [`SIGNALLING_WINDOW`] from
+//!   each setup for it, because the described one is the better; it has all the time there is when
+//!   the described address means nothing where the signalling comes from (a private one behind a
+//!   public one): then nothing is sent to that either.
 //! * Anybody else is refused.
-//! * Once locked, only the locked address is heard; it may change its SSRC at will.
+//! * Once locked, only the locked address is heard; it may change its SSRC at will. A lock on the
+//!   signalling's address gives way to the described one as soon as that one speaks.
 //! * A far end that moves to another address in mid-call (a phone changing from WiFi to 4G) carries
 //!   its SSRC and sequence with it, which a stranger cannot know: when the old address has gone
 //!   quiet, [`LEARN_PACKETS`] packets that continue the locked stream move the lock.
-//! * After [`RELEARN_SILENCE`] without a packet, while packets are due, learning starts over under
-//!   the first three rules. So it does after a setup that names another address.
+//! * After [`RELEARN_SILENCE`] without a packet, while packets are due, another port of the locked
+//!   address may prove itself, and learning is open again under the first three rules. So it is
+//!   after a setup that names another address; what was still under way from the place that was
+//!   left ([`UNDER_WAY`]) proves nothing then.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -25,6 +33,11 @@ use crate::wire::ahead16;
 
 /// Packets in sequence by which an address that was not signalled proves itself.
 pub const LEARN_PACKETS: u8 = 3;
+/// How long after a setup the address that the signalling comes from may prove itself, when the
+/// description names another one that could be right.
+pub const SIGNALLING_WINDOW: Duration = Duration::from_secs(10);
+/// How long packets from a place that a setup left may still come without saying anything.
+pub const UNDER_WAY: Duration = Duration::from_millis(500);
 /// How far the next packet of a candidate may be ahead.
 const LEARN_GAP: i16 = 10;
 /// A candidate that falls silent for this long makes room for another.
@@ -34,17 +47,28 @@ pub const ROAM_QUIET: Duration = Duration::from_millis(200);
 /// How long the locked address must be silent before another stream may take its place.
 pub const RELEARN_SILENCE: Duration = Duration::from_secs(2);
 
-/// How well an address agrees with what was signalled.
+/// How well an address agrees with what is known of the far end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Rank {
-    /// Any address, because the signalled one is private.
-    BehindNat,
-    /// The signalled address, another port.
+    /// The address that the signalling comes from, any port.
+    Signalling,
+    /// The described address, another port.
     SameHost,
     /// Carries the locked stream's SSRC and sequence.
     Continues,
-    /// The signalled address and port.
-    Signalled,
+    /// The described address and port.
+    Described,
+}
+
+/// What signalling knows of the far end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// Address and port that its session description names.
+    pub described: SocketAddr,
+    /// Where its signalling comes from, as the network shows it.
+    pub signalling: Option<IpAddr>,
+    /// It is expected to send now, so that its silence means something.
+    pub due: bool,
 }
 
 /// The verdict on a packet's source.
@@ -82,39 +106,57 @@ struct Lock {
 /// The latch of one leg.
 #[derive(Clone, Debug, Default)]
 pub struct Latch {
-    signalled: Option<SocketAddr>,
+    described: Option<SocketAddr>,
+    signalling: Option<IpAddr>,
+    /// The signalling's address may still take the place of a silent described one.
+    window_ends: Option<Instant>,
     lock: Option<Lock>,
     candidate: Option<Candidate>,
+    /// Where the lock was before a setup moved it away, and until when that is remembered.
+    left: Option<(SocketAddr, Instant)>,
     /// The far end should be sending, so that its silence means something.
     due: bool,
 }
 
 impl Latch {
-    /// Offer and answer named an address. `due` tells whether the far end is expected to send.
+    /// Offer and answer agreed, or agreed anew.
     ///
     /// An unspecified address or port 0 (hold in the old spelling, RFC 3264 §8.4) names nothing
     /// new: the lock stays.
-    pub fn expect(&mut self, signalled: SocketAddr, due: bool) {
+    pub fn expect(&mut self, now: Instant, expected: &Expected) {
+        let Expected { described, signalling, due } = *expected;
         self.due = due;
-        if signalled.ip().is_unspecified() || signalled.port() == 0 {
+        if due {
+            self.window_ends = Some(now + SIGNALLING_WINDOW);
+        }
+        if described.ip().is_unspecified() || described.port() == 0 {
             return;
         }
-        if self.signalled == Some(signalled) {
-            return;
-        }
-        self.signalled = Some(signalled);
-        self.candidate = None;
-        self.lock = match self.lock {
-            // The far end found out its own address and tells it.
-            Some(lock) if lock.source == signalled => Some(Lock { rank: Rank::Signalled, ..lock }),
-            _ => None,
+        self.signalling = signalling;
+        let stays = |lock: &Lock| {
+            if self.described == Some(described) {
+                // The lock that the signalling vouched for goes where the signalling goes.
+                lock.rank > Rank::Signalling || signalling == Some(lock.source.ip())
+            } else {
+                lock.source == described
+            }
         };
+        if let Some(lock) = self.lock.filter(stays) {
+            // The far end may have found out its own address and tell it.
+            let rank = if lock.source == described { Rank::Described } else { lock.rank };
+            self.lock = Some(Lock { rank, ..lock });
+        } else {
+            self.left = self.lock.take().map(|lock| (lock.source, now + UNDER_WAY));
+            self.candidate = None;
+        }
+        self.described = Some(described);
     }
 
-    /// Where to send: the locked address, or the signalled one as long as there is no lock.
+    /// Where to send: the locked address, or the described one as long as there is no lock and it
+    /// can be reached at all.
     #[must_use]
     pub fn target(&self) -> Option<SocketAddr> {
-        self.lock.map(|lock| lock.source).or(self.signalled)
+        self.lock.map(|lock| lock.source).or(self.described.filter(|_| self.is_plausible()))
     }
 
     /// The locked address.
@@ -126,8 +168,11 @@ impl Latch {
     /// Judges a packet by where it comes from.
     pub fn admit(&mut self, now: Instant, source: SocketAddr, header: &Header) -> Admission {
         let Some(lock) = &mut self.lock else {
-            return match self.rank(source) {
-                Some(Rank::Signalled) => self.take(now, source, Rank::Signalled, header),
+            return match self.rank(now, source) {
+                Some(Rank::Described) => self.take(now, source, Rank::Described, header),
+                Some(_) if self.left.is_some_and(|(left, end)| left == source && now < end) => {
+                    Admission::Unproven
+                }
                 Some(rank) => self.prove(now, source, rank, header),
                 None => Admission::Refused,
             };
@@ -142,17 +187,21 @@ impl Latch {
         }
         let lock = *lock;
         let quiet = now.saturating_duration_since(lock.heard);
-        if self.signalled == Some(source)
-            && (lock.rank < Rank::Signalled || (self.due && quiet >= RELEARN_SILENCE))
-        {
-            return self.take(now, source, Rank::Signalled, header);
+        let silent = self.due && quiet >= RELEARN_SILENCE;
+        let rank = self.rank(now, source);
+        if rank == Some(Rank::Described) && (lock.rank < Rank::Described || silent) {
+            return self.take(now, source, Rank::Described, header);
         }
         if quiet >= ROAM_QUIET && lock.continued_by(header) {
             return self.prove(now, source, Rank::Continues, header);
         }
-        if self.due && quiet >= RELEARN_SILENCE {
-            let same_host = source.ip() == lock.source.ip();
-            let rank = if same_host { Some(Rank::SameHost) } else { self.rank(source) };
+        if rank == Some(Rank::SameHost) && lock.rank == Rank::Signalling {
+            return self.prove(now, source, Rank::SameHost, header);
+        }
+        if silent {
+            // No more trusted than the lock it comes from.
+            let neighbour = lock.rank.min(Rank::SameHost);
+            let rank = if source.ip() == lock.source.ip() { Some(neighbour) } else { rank };
             if let Some(rank) = rank {
                 return self.prove(now, source, rank, header);
             }
@@ -160,16 +209,30 @@ impl Latch {
         Admission::Refused
     }
 
-    fn rank(&self, source: SocketAddr) -> Option<Rank> {
-        let signalled = self.signalled?;
-        if source == signalled {
-            Some(Rank::Signalled)
-        } else if source.ip() == signalled.ip() {
+    /// What speaks for an address that nothing was heard from yet.
+    fn rank(&self, now: Instant, source: SocketAddr) -> Option<Rank> {
+        let described = self.described?;
+        let plausible = self.is_plausible();
+        if source == described {
+            Some(Rank::Described)
+        } else if plausible && source.ip() == described.ip() {
             Some(Rank::SameHost)
-        } else if is_private(signalled.ip()) {
-            Some(Rank::BehindNat)
+        } else if self.signalling == Some(source.ip())
+            && (!plausible || self.window_ends.is_some_and(|end| now < end))
+        {
+            Some(Rank::Signalling)
         } else {
             None
+        }
+    }
+
+    /// The described address can mean the same to us as to the far end: it is no more private than
+    /// the address that the signalling comes from.
+    fn is_plausible(&self) -> bool {
+        match (self.described, self.signalling) {
+            (Some(described), Some(signalling)) => reach(described.ip()) >= reach(signalling),
+            (Some(_), None) => true,
+            (None, _) => false,
         }
     }
 
@@ -226,14 +289,40 @@ impl Lock {
     }
 }
 
-/// Addresses that mean nothing outside their own network (RFC 1918, 6598, 3927, 4193, 4291).
-fn is_private(address: IpAddr) -> bool {
+/// How far the meaning of an address reaches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Reach {
+    /// It is no machine's address.
+    Nowhere,
+    /// This machine (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
+    Machine,
+    /// This link (RFC 3927, RFC 4291 §2.5.6).
+    Link,
+    /// This network (RFC 1918, RFC 6598, RFC 4193).
+    Network,
+    /// Everywhere.
+    World,
+}
+
+fn reach(address: IpAddr) -> Reach {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+            match () {
+                () if a == 0 || a >= 224 => Reach::Nowhere,
+                () if v4.is_loopback() => Reach::Machine,
+                () if v4.is_link_local() => Reach::Link,
+                () if v4.is_private() || (a == 100 && (64..128).contains(&b)) => Reach::Network,
+                () => Reach::World,
+            }
         }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => match () {
+            () if v6.is_unspecified() || v6.is_multicast() => Reach::Nowhere,
+            () if v6.is_loopback() => Reach::Machine,
+            () if v6.is_unicast_link_local() => Reach::Link,
+            () if v6.is_unique_local() => Reach::Network,
+            () => Reach::World,
+        },
     }
 }
 

@@ -1,12 +1,12 @@
 //! One leg's media: what it accepts, what it heard, what it sends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::egress::{Egress, Owner};
 use crate::keys::Keys;
-use crate::latch::{Admission, Latch};
+use crate::latch::{Admission, Expected, Latch};
 use crate::packet::Header;
 use crate::reception::{Order, Reception};
 use crate::rtcp::{self, Account, CNAME_LEN, NtpClock, REPORT_MAX, Report};
@@ -76,6 +76,8 @@ impl Flow {
 pub struct Setup {
     /// Where the far end says it listens for RTP.
     pub remote: SocketAddr,
+    /// Where its signalling comes from: RTP may come from there too (see [`crate::latch`]).
+    pub signalling: Option<IpAddr>,
     /// Where it says it listens for RTCP (RFC 3605); `None` means the next port.
     pub remote_rtcp: Option<SocketAddr>,
     /// RTP and RTCP share a port (RFC 5761).
@@ -172,8 +174,10 @@ pub struct Figures {
     pub packets_lost: u64,
     /// Largest interarrival jitter, microseconds.
     pub jitter_max_us: u32,
-    /// Packets refused.
+    /// Packets refused, whatever the reason.
     pub packets_dropped: u64,
+    /// Those of them that came from strangers.
+    pub packets_refused: u64,
     /// Round trip by RTCP, microseconds; 0 when never measured.
     pub round_trip_us: u32,
     /// Loss the far end reported, in 1/256.
@@ -204,6 +208,29 @@ pub struct Leg {
     started: bool,
     watch: Watch,
     dropped: u64,
+    strangers: Strangers,
+}
+
+/// Packets from somewhere else than the far end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Strangers {
+    packets: u64,
+    /// The first that sent RTP.
+    first: Option<SocketAddr>,
+    reported: bool,
+}
+
+/// Sound that was refused because of where it came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stranger {
+    /// Where from.
+    pub source: SocketAddr,
+    /// Where the far end said it would be.
+    pub described: SocketAddr,
+    /// Where its signalling comes from.
+    pub signalling: Option<IpAddr>,
+    /// The far end itself was heard before.
+    pub heard: bool,
 }
 
 /// Waiting for RTP.
@@ -232,12 +259,15 @@ impl Leg {
             started: false,
             watch: Watch { since: now, reported: false },
             dropped: 0,
+            strangers: Strangers::default(),
         }
     }
 
     /// Offer and answer agreed, or agreed anew.
     pub fn setup(&mut self, now: Instant, setup: Setup) {
-        self.latch.expect(setup.remote, setup.flow.receives());
+        let Setup { remote: described, signalling, .. } = setup;
+        let expected = Expected { described, signalling, due: setup.flow.receives() };
+        self.latch.expect(now, &expected);
         if setup.flow.sends() {
             self.ready_at.get_or_insert(now);
         }
@@ -275,10 +305,12 @@ impl Leg {
     }
 
     /// When a generator may start: with the first RTP heard, or [`START_GATE`] after the setup.
-    /// `None` while nothing can be sent at all.
+    /// `None` while nothing can be sent at all, or it is not known where to: a far end behind a NAT
+    /// has to speak first.
     #[must_use]
     pub fn opens_at(&self, now: Instant) -> Option<Instant> {
         let ready_at = self.ready_at?;
+        self.latch.target()?;
         Some(if self.started { now } else { ready_at + START_GATE })
     }
 
@@ -311,7 +343,11 @@ impl Leg {
         match self.latch.admit(now, source, &header) {
             Admission::Heard | Admission::Locked => {}
             Admission::Unproven => return Err(Refusal::Unproven),
-            Admission::Refused => return Err(Refusal::Source),
+            Admission::Refused => {
+                self.strangers.packets += 1;
+                self.strangers.first.get_or_insert(source);
+                return Err(Refusal::Source);
+            }
         }
         self.watch = Watch { since: now, reported: false };
         let kind = setup.receive.kind(header.payload_type);
@@ -420,6 +456,15 @@ impl Leg {
         Some(since)
     }
 
+    /// RTP was refused because of where it came from; told once.
+    pub fn met_stranger(&mut self) -> Option<Stranger> {
+        let source = self.strangers.first.filter(|_| !self.strangers.reported)?;
+        let setup = self.setup.as_ref()?;
+        self.strangers.reported = true;
+        let (described, signalling) = (setup.remote, setup.signalling);
+        Some(Stranger { source, described, signalling, heard: self.latch.locked().is_some() })
+    }
+
     /// Takes a packet from the RTCP port, or an RTCP packet from a shared one.
     ///
     /// # Errors
@@ -447,6 +492,7 @@ impl Leg {
         let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
         let target = self.latch.target().ok_or(Refusal::NotReady)?;
         if source.ip() != target.ip() && setup.remote_rtcp != Some(source) {
+            self.strangers.packets += 1;
             return Err(Refusal::Source);
         }
         let (ntp, ours) = (self.clock.ntp(now), self.egress.ssrc());
@@ -518,6 +564,7 @@ impl Leg {
             packets_lost: self.reception.lost(),
             jitter_max_us: self.reception.jitter_max_us(),
             packets_dropped: self.dropped,
+            packets_refused: self.strangers.packets,
             round_trip_us: u32::try_from(round_trip).unwrap_or(u32::MAX),
             far_loss: self.account.far_loss(),
         }

@@ -20,7 +20,7 @@ pub mod rtcp;
 mod wire;
 
 pub use leg::{
-    Arrival, Coding, Departure, Figures, Flow, Identity, Kind, Leg, Map, Refusal, Setup,
+    Arrival, Coding, Departure, Figures, Flow, Identity, Kind, Leg, Map, Refusal, Setup, Stranger,
 };
 pub use packet::Header;
 pub use relay::{Forwarded, Verdict, forward};

@@ -35,6 +35,7 @@ fn map(audio: &[(u8, Coding)], event: Option<u8>) -> Map {
 fn setup(remote: &str, map: Map) -> Setup {
     Setup {
         remote: at(remote),
+        signalling: None,
         remote_rtcp: None,
         rtcp_mux: false,
         send: map.clone(),
@@ -160,6 +161,11 @@ fn case_6_a_stranger_is_neither_heard_nor_sent_to() {
         assert_eq!(forwarded.verdict, Verdict::Drop(Refusal::Source));
     }
     assert_eq!(w.a.figures().packets_dropped, 1000);
+    assert_eq!(w.a.figures().packets_refused, 1000);
+    let met = w.a.met_stranger().unwrap();
+    assert_eq!((met.source, met.described, met.heard), (at(STRANGER), at(A), true));
+    assert_eq!(w.a.met_stranger(), None, "told once");
+    assert_eq!(w.b.met_stranger(), None);
     // What B says goes to A alone.
     let mut bytes = packet(0, 1, 0, &[1; 160]);
     let forwarded = forward(w.now, &mut w.b, Some(&mut w.a), at(B), &mut bytes);

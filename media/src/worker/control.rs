@@ -9,6 +9,7 @@ use facts::media::{MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::{Identity, Leg};
 
+use super::play::tell_of_strangers;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::recorder::Side;
@@ -208,6 +209,7 @@ impl Worker {
         self.stop_listening(number);
         if let Some(seat) = self.seats.get(number) {
             report(now, seat, true);
+            tell_of_strangers(seat);
         }
         let Some(seat) = self.seats.leave(number) else { return };
         self.sounding.retain(|sounding| *sounding != number);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use facts::media::MediaEvent;
-use rtp::Refusal;
 use rtp::packet::HEADER_LEN;
+use rtp::{Refusal, Stranger};
 
 use super::control::report;
 use super::seat::{Hears, Seat};
@@ -80,6 +80,7 @@ impl Worker {
                 seat.report_at = Some(now + interval);
             }
             let leg = seat.id;
+            tell_of_strangers(seat);
             if let Some(since) = seat.leg.fell_silent(now) {
                 self.event(MediaEvent::Silent { leg, since });
             }
@@ -138,6 +139,18 @@ fn play(
         }
     }
     Played::On
+}
+
+/// Once a leg: sound came from where it may not come from. If it is the far end's own, this line is
+/// why the call is deaf.
+pub(super) fn tell_of_strangers(seat: &mut Seat) {
+    let Some(Stranger { source, described, signalling, heard }) = seat.leg.met_stranger() else {
+        return;
+    };
+    tracing::warn!(
+        leg = %seat.id, %source, %described, ?signalling, heard,
+        "RTP refused: it comes neither from where the far end said nor from where it signals"
+    );
 }
 
 /// The sound that a seat played is over: the stream goes back to its owner.

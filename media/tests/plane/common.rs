@@ -259,6 +259,7 @@ pub(crate) fn only(payload_type: u8, codec: Codec) -> PayloadMap {
 pub(crate) fn setup(phone: &Phone, map: PayloadMap) -> StreamSetup {
     StreamSetup {
         remote: phone.address(),
+        signalling: None,
         remote_rtcp: None,
         rtcp_mux: false,
         send: map.clone(),

@@ -316,7 +316,62 @@ fn case_6_a_stranger_on_every_port_injects_nothing_and_gets_nothing() {
     assert!(a.hear(ms(50)).is_none());
     assert!(b.hear(ms(1)).is_none());
     assert!(stranger.hear(ms(1)).is_none(), "bleed");
-    assert!(w.close(A).packets_dropped >= 60);
+    w.settle();
+    let counts = w.media.counts();
+    let stats = w.close(A);
+    assert!(stats.packets_refused >= 60, "{stats:?}");
+    assert!(stats.packets_dropped >= stats.packets_refused, "some came before the setup");
+    assert!(counts.packets_refused > stats.packets_refused, "both legs: {counts:?}");
+}
+
+#[test]
+fn rfc7362_sound_from_where_a_leg_signals_is_heard_and_a_strangers_is_not() {
+    let w = World::new(21_400, 20, |_| {});
+    // The phone describes one address of its machine and sends from another.
+    let described = Phone::at(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 5);
+    let home = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+    let (a, b) = (Phone::at(home, 1), Phone::new(2));
+    let stranger = Phone::at(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9)), 66);
+    let of_a = StreamSetup { signalling: Some(home), ..setup(&described, both(None)) };
+    let locals = w.bridge((&a, of_a), (&b, setup(&b, both(None))));
+    stranger.target.set(Some(locals[0]));
+    for n in 0..10 {
+        stranger.say(0, &[66; 160]);
+        a.say(0, &[n; 160]);
+    }
+    for n in 2..10 {
+        assert_eq!(b.must_hear().payload, [n; 160], "from the third packet on");
+    }
+    b.say(0, &[7; 160]);
+    assert_eq!(a.must_hear().payload, [7; 160]);
+    // As soon as the described address speaks it is believed.
+    described.target.set(Some(locals[0]));
+    described.say(0, &[9; 160]);
+    assert_eq!(b.must_hear().payload, [9; 160]);
+    b.say(0, &[8; 160]);
+    assert_eq!(described.must_hear().payload, [8; 160]);
+    assert!(a.hear(ms(20)).is_none() && stranger.hear(ms(1)).is_none());
+    let stats = w.close(A);
+    assert_eq!((stats.packets_refused, stats.packets_dropped), (10, 12));
+}
+
+#[test]
+fn rfc7362_4_nothing_is_sent_to_an_address_more_private_than_its_signaller() {
+    let w = World::new(21_500, 20, |_| {});
+    // Loopback, named by somebody who signals from a public address.
+    let (named, b) = (Phone::new(1), Phone::new(2));
+    let outside = Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 80)));
+    let of_a = StreamSetup { signalling: outside, ..setup(&named, both(None)) };
+    w.bridge((&named, of_a), (&b, setup(&b, both(None))));
+    w.hear(A, Source::Tone(Tone::Busy));
+    assert!(named.hear(ms(400)).is_none(), "no tone");
+    w.hear(A, Source::Leg(B));
+    w.settle();
+    for n in 0..5 {
+        b.say(0, &[n; 160]);
+    }
+    assert!(named.hear(ms(100)).is_none(), "no sound");
+    assert_eq!(w.close(A).packets_sent, 0);
 }
 
 #[test]

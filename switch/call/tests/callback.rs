@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use facts::media::{Codec, Direction, MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::media::{Codec, Direction, MediaCommand, MediaEvent, MediaStats, Prompt, Source, Tone};
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 use sip::endpoint::Event;
 
@@ -539,6 +539,37 @@ fn from_branch(sim: &mut Sim, status: &str, tag: &str, port: Option<u16>) {
         sdp.len(),
     );
     sim.raw(CARRIER_B, &message.replace("\r\n", "\n"));
+}
+
+#[test]
+fn what_each_legs_media_saw_is_in_its_record() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    sim.advance(s(3));
+    sim.media_answers = false;
+    sim.hang_up("b");
+    for (no, n) in [(B, 1_000), (A, 2_000)] {
+        let stats = MediaStats {
+            packets_received: n,
+            packets_sent: n + 1,
+            octets_received: 160 * n,
+            packets_lost: n + 2,
+            jitter_max_us: 7,
+            packets_dropped: n + 3,
+            packets_refused: n + 4,
+            round_trip_us: 8,
+            far_loss: 9,
+        };
+        let leg = sim.leg(no);
+        assert_eq!(sim.engine.live().len(), 1, "not settled before both have told");
+        sim.media(MediaEvent::Closed { leg, stats });
+    }
+    for (no, n) in [(A, 2_000), (B, 1_000)] {
+        let media = sim.record().leg(no).unwrap().media;
+        assert_eq!((media.packets_received, media.packets_lost), (n, n + 2));
+        assert_eq!((media.packets_sent, media.packets_refused), (n + 1, n + 4));
+        assert_eq!((media.jitter_max_us, media.far_loss), (7, 9));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use facts::ledger::OpenCall;
 use facts::media::MediaCommand;
 use facts::settings::{Route, Snapshot, Transport};
 use facts::{Binding, Failure, Kind, LegNo, Number, Origin, Outcome, Side, TrunkId, UnixMillis};
-use sip::wire::Message;
+use sip::wire::{HeaderName, Message};
 
 const PHONES: [(&str, &str); 3] =
     [("phone", "203.0.113.5:40000"), ("desk", "203.0.113.6:40002"), ("soft", "203.0.113.7:40004")];
@@ -116,6 +116,48 @@ fn a26_all_phones_ring_and_the_others_learn_that_the_call_was_completed_elsewher
     assert_eq!((a.sip_call_id.as_str(), a.sip_final), (desk.as_str(), Some(200)));
     assert_eq!(a.bill_seconds(), 10);
     sim.assert_clean();
+}
+
+/// What the media plane was told last of leg A: where its sound is described, and where it signals.
+fn told_of_a(sim: &Sim) -> Option<(String, Option<String>)> {
+    sim.media.iter().rev().find_map(|command| match command {
+        MediaCommand::Setup { leg, setup } if leg.no == LegNo::A => {
+            Some((setup.remote.to_string(), setup.signalling.map(|ip| ip.to_string())))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn rfc7362_the_media_plane_is_told_where_each_leg_signals() {
+    let mut sim = sim(2);
+    sim.place(to_extension());
+    let told = |at: &str, from: &str| Some((at.to_owned(), Some(from.to_owned())));
+    sim.ring("phone", 183, Some(&sdp_at("192.168.1.5", 3_000)));
+    assert_eq!(told_of_a(&sim), told("192.168.1.5:3000", "203.0.113.5"), "early media");
+    sim.ring("desk", 183, Some(&sdp_at("192.168.1.6", 4_000)));
+    assert_eq!(told_of_a(&sim), told("192.168.1.5:3000", "203.0.113.5"), "the first is heard");
+    sim.refuse("phone", 486, None);
+    assert_eq!(told_of_a(&sim), told("192.168.1.6:4000", "203.0.113.6"), "the next that spoke");
+    sim.pick_up_with("desk", &sdp_at("192.168.1.6", 4_000));
+    assert_eq!(told_of_a(&sim), told("192.168.1.6:4000", "203.0.113.6"));
+    sim.pick_up("b");
+    // The phone changes networks and says so from where it is now.
+    let ack = sim.far("desk").last("ACK").clone();
+    let line = |name| String::from_utf8_lossy(ack.header(name).unwrap_or_default()).into_owned();
+    let sdp = sdp_at("192.168.1.6", 4_000);
+    let message = format!(
+        "INVITE sip:us@{US} SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.6:5060;rport;branch=z9hG4bK-moved\r\n\
+         Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 9 INVITE\r\n\
+         Contact: <sip:80001@192.168.1.6:5060>\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{sdp}",
+        line(HeaderName::To),
+        line(HeaderName::From),
+        line(HeaderName::CallId),
+        sdp.len(),
+    );
+    sim.raw("198.51.100.99:700", &message.replace("\r\n", "\n"));
+    assert_eq!(told_of_a(&sim), told("192.168.1.6:4000", "198.51.100.99"));
 }
 
 #[test]

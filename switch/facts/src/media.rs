@@ -1,6 +1,6 @@
 //! What signalling tells the media plane, and what it hears back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub enum Direction {
 pub struct StreamSetup {
     /// Where the far end says it listens for RTP. The latch may learn better.
     pub remote: SocketAddr,
+    /// Where its signalling comes from, as the network shows it: the only other place that its
+    /// first RTP may come from (RFC 7362 §4). `None` when nobody knows.
+    pub signalling: Option<IpAddr>,
     /// Where it listens for RTCP (RFC 3605); `None` means the next port.
     pub remote_rtcp: Option<SocketAddr>,
     /// RTP and RTCP share a port (RFC 5761): both sides said so.
@@ -234,6 +237,7 @@ pub struct RecordedFile {
 
 /// What one leg's media saw (RFC 3550 §6.4 terms).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MediaStats {
     /// RTP packets received.
     pub packets_received: u64,
@@ -247,6 +251,9 @@ pub struct MediaStats {
     pub jitter_max_us: u32,
     /// Packets refused: wrong source, wrong payload type, malformed.
     pub packets_dropped: u64,
+    /// Those of them that came from strangers: neither the far end that was described nor where its
+    /// signalling comes from. Many, and none received, mean one-way sound.
+    pub packets_refused: u64,
     /// Round trip by RTCP, microseconds; 0 when never measured.
     pub round_trip_us: u32,
     /// Loss the far end reported of what we sent, in 1/256 (RFC 3550 §6.4.1 fraction lost).

@@ -40,6 +40,7 @@ fn a_new_user_registers_and_is_called_back() {
         domain: "tandem.example",
         registrar: tandem.sip.port(),
         transport: "udp",
+        at_home: true,
     };
     let phone = Baresip::start(folder.path(), &account, &tone);
     phone.wait_registered();
@@ -66,6 +67,7 @@ fn a_wrong_password_never_registers() {
         domain: "tandem.example",
         registrar: tandem.sip.port(),
         transport: "udp",
+        at_home: true,
     };
     let phone = Baresip::start(folder.path(), &account, &tone);
     e2e::wait::until("a second challenge", Duration::from_secs(10), || {

@@ -13,7 +13,7 @@ use e2e::tandem::{Setup, Tandem};
 use e2e::wait;
 
 /// baresip as leg A, sipp as leg B; each hears the other and both are recorded.
-fn baresip_is_leg_a(transport: &str) {
+fn baresip_is_leg_a(transport: &str, at_home: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let (tone_a, tone_b) = (folder.path().join("700.wav"), folder.path().join("1100.al"));
     sound::write_wav_tone(&tone_a, 700, 60);
@@ -28,6 +28,7 @@ fn baresip_is_leg_a(transport: &str) {
         domain: "tandem.example",
         registrar: tandem.sip.port(),
         transport,
+        at_home,
     };
     let mut phone = Baresip::start(folder.path(), &account, &tone_a);
     phone.wait_registered();
@@ -62,17 +63,43 @@ fn baresip_is_leg_a(transport: &str) {
     let taped = Sound::decode(&tandem.recording());
     assert!(sound::is_tone(&taped.channels[0], taped.rate, 700.0), "left is A");
     assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
+    cdrs_tell_of_the_sound(&tandem);
+    assert!(!tandem.log().contains("RTP refused"), "its own sound was taken for a stranger's");
     tandem.books_in_order();
+}
+
+/// Both legs' CDRs: packets, losses, jitter, strangers (RFC 3550 §6.4 terms).
+fn cdrs_tell_of_the_sound(tandem: &Tandem) {
+    let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
+    let legs = cdrs["items"].as_array().expect("CDRs");
+    assert_eq!(legs.len(), 2, "{cdrs}");
+    for leg in legs {
+        let media = &leg["facts"]["media"];
+        let figure = |name: &str| media[name].as_u64().expect("a figure of the CDR");
+        // Five seconds of talk at 50 packets a second, less what came before the latch.
+        assert!((200..400).contains(&figure("packets_received")), "{media}");
+        assert!((200..400).contains(&figure("packets_sent")), "{media}");
+        assert!(figure("octets_received") >= 160 * 200, "{media}");
+        assert!(figure("jitter_max_us") > 0, "two processes' clocks differ: {media}");
+        assert_eq!((figure("packets_lost"), figure("packets_refused")), (0, 0), "{media}");
+    }
+}
+
+/// A phone with two addresses: it describes that of the machine's network card, and its signalling
+/// and sound leave from 127.0.0.1, where the switch is. Without a card the two are one.
+#[test]
+fn rfc7362_baresip_that_describes_another_address_is_heard() {
+    baresip_is_leg_a("udp", false);
 }
 
 #[test]
 fn baresip_registers_over_udp_and_is_leg_a() {
-    baresip_is_leg_a("udp");
+    baresip_is_leg_a("udp", true);
 }
 
 #[test]
 fn baresip_registers_over_tcp_and_is_leg_a() {
-    baresip_is_leg_a("tcp");
+    baresip_is_leg_a("tcp", true);
 }
 
 /// Linphone's console client: registers, is rung, answers, speaks, is hung up.
@@ -92,6 +119,7 @@ fn linphone_registers_and_is_leg_a() {
         domain: "tandem.example",
         registrar: tandem.sip.port(),
         transport: "udp",
+        at_home: true,
     };
     let phone = Linphone::start(folder.path(), &account, &tone_a);
     wait::until("linphone to register", Duration::from_secs(15), || {
@@ -131,6 +159,7 @@ fn rfc8760_linphone_registers_with_sha_256() {
         domain: "tandem.example",
         registrar: tandem.sip.port(),
         transport: "udp",
+        at_home: true,
     };
     let phone = Linphone::start(folder.path(), &account, &tone);
     wait::until("linphone to register", Duration::from_secs(15), || {

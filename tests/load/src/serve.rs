@@ -147,6 +147,7 @@ fn setup(remote: SocketAddr) -> StreamSetup {
     let map = PayloadMap { audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)], event: Some(101) };
     StreamSetup {
         remote,
+        signalling: None,
         remote_rtcp: None,
         rtcp_mux: false,
         send: map.clone(),

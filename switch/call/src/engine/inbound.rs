@@ -80,7 +80,7 @@ impl Engine {
                 }
             },
         };
-        let begun = intent.and_then(|intent| self.arrive(session, intent, request));
+        let begun = intent.and_then(|intent| self.arrive((session, &flow), intent, request));
         if let Err(kind) = begun {
             self.refused += 1;
             self.refuse(session, kind);
@@ -89,7 +89,7 @@ impl Engine {
 
     fn arrive(
         &mut self,
-        session: SessionId,
+        (session, flow): (SessionId, &Flow),
         intent: Intent,
         request: &Message,
     ) -> Result<(), Kind> {
@@ -101,6 +101,7 @@ impl Engine {
         let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
         let arrival = Arrival {
             session,
+            source: flow.remote.ip(),
             called: Called {
                 number: intent.caller.clone(),
                 as_sent: intent.caller_as_sent.clone(),

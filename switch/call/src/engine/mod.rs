@@ -333,13 +333,13 @@ impl Engine {
             Event::Cancelled { session, .. } => self.on_session(session, true, |call, w, no| {
                 call.on_leg(w, no, |leg, w, trace, _| leg.cancelled(w, trace));
             }),
-            Event::Reinvite { session, sdp } => {
+            Event::Reinvite { session, sdp, flow } => {
                 if !self.world.sessions.contains_key(&session) {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
                     call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, session, sdp);
+                        leg.reinvited(w, session, (sdp, flow.remote.ip()));
                         None
                     });
                 });

@@ -1,6 +1,6 @@
 //! Offer and answer of one leg (RFC 3264), and what the media plane is told of them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,13 +17,22 @@ pub(super) struct Audio {
     pending: Option<PendingOffer>,
     local: Option<LocalAudio>,
     agreed: Option<Agreed>,
+    /// Where the signalling of the far end that is spoken with comes from.
+    signalling: Option<IpAddr>,
 }
 
 impl Audio {
     pub(super) fn new(leg: LegId) -> Audio {
         // Unique per leg: eight legs a call are more than there will be.
         let id = (leg.call.0 << 3) | u64::from(leg.no.0 & 7);
-        Audio { leg, session: LocalSession::new(id), pending: None, local: None, agreed: None }
+        let session = LocalSession::new(id);
+        Audio { leg, session, pending: None, local: None, agreed: None, signalling: None }
+    }
+
+    /// What is agreed from now on is agreed with whom the signalling comes from there.
+    pub(super) fn with(&mut self, signalling: IpAddr) -> &mut Audio {
+        self.signalling = Some(signalling);
+        self
     }
 
     /// Our offer: what both the far end's carrier takes and the other leg prefers first, then the rest
@@ -98,17 +107,22 @@ impl Audio {
 
     /// What was agreed last, with the silence watch of a leg that is up.
     pub(super) fn watched(&self, silence: Option<Duration>) -> Option<MediaCommand> {
-        self.agreed.as_ref().map(|agreed| setup(self.leg, agreed, silence))
+        self.agreed.as_ref().map(|agreed| setup(self.leg, self.signalling, agreed, silence))
     }
 
     fn agree(&mut self, agreed: Agreed, silence: Option<Duration>) -> MediaCommand {
-        let command = setup(self.leg, &agreed, silence);
+        let command = setup(self.leg, self.signalling, &agreed, silence);
         self.agreed = Some(agreed);
         command
     }
 }
 
-fn setup(leg: LegId, agreed: &Agreed, silence: Option<Duration>) -> MediaCommand {
+fn setup(
+    leg: LegId,
+    signalling: Option<IpAddr>,
+    agreed: &Agreed,
+    silence: Option<Duration>,
+) -> MediaCommand {
     let map = |codecs: &[offer::Codec], event| PayloadMap {
         audio: codecs
             .iter()
@@ -128,6 +142,7 @@ fn setup(leg: LegId, agreed: &Agreed, silence: Option<Duration>) -> MediaCommand
         leg,
         setup: StreamSetup {
             remote: agreed.remote,
+            signalling,
             remote_rtcp: agreed.remote_rtcp,
             rtcp_mux: agreed.rtcp_mux,
             send: map(&agreed.send, agreed.send_event),

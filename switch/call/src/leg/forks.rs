@@ -1,6 +1,8 @@
 //! The INVITEs of one leg that have no final answer yet: one towards a carrier, one to each
 //! registered contact of an extension. All offer the same media port; the first 2xx wins.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use sip::endpoint::SessionId;
 use sip::wire::Reason;
@@ -75,14 +77,16 @@ impl Forks {
         self.heard.is_some()
     }
 
-    /// Whoever was heard refused: the description of the next one that spoke meanwhile.
-    pub(super) fn next_voice(&mut self, gone: SessionId) -> Option<Bytes> {
+    /// Whoever was heard refused: the description of the next one that spoke meanwhile, and where
+    /// its signalling comes from.
+    pub(super) fn next_voice(&mut self, gone: SessionId) -> Option<(Bytes, IpAddr)> {
         if self.heard != Some(gone) {
             return None;
         }
         let next = self.open.iter().find(|fork| !fork.early.is_empty());
         self.heard = next.map(|fork| fork.session);
-        Some(next?.early.first()?.1.clone())
+        let next = next?;
+        Some((next.early.first()?.1.clone(), next.hop.flow.remote.ip()))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Somebody called us: the INVITE waits for our answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use facts::media::Codec;
@@ -24,6 +24,8 @@ const CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) session: SessionId,
+    /// Where it came from.
+    pub(crate) source: IpAddr,
     /// Who calls: number of the record.
     pub(crate) called: Called,
     /// Caller id as it came.
@@ -41,6 +43,7 @@ impl Leg {
         // Whoever calls us pays his own network: nothing is held for this leg and nothing limits it.
         let mut leg = Leg::new(id, &arrival.called, None, w);
         leg.session = Some(arrival.session);
+        leg.audio.with(arrival.source);
         leg.offered = arrival.offer;
         leg.facts.shown = arrival.shown;
         leg.facts.trunk = arrival.trunk_name;

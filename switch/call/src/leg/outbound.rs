@@ -137,8 +137,9 @@ impl Leg {
         fork.rang |= rings;
         if let Some(sdp) = sdp {
             fork.describe(branch, sdp.clone());
+            let signalling = fork.hop.flow.remote.ip();
             if forks.speaks(session)
-                && let Ok(setup) = self.audio.answered(&sdp, None)
+                && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None)
             {
                 w.media(setup);
             }
@@ -187,6 +188,7 @@ impl Leg {
         self.given_up.extend(forks.cancel(w, Some(&elsewhere())));
         let early = fork.early.into_iter().find(|(tag, _)| tag == branch);
         let sdp = sdp.or(early.map(|(_, sdp)| sdp));
+        self.audio.with(fork.hop.flow.remote.ip());
         self.session = Some(session);
         self.hop = Some(fork.hop);
         let call_id = w.endpoint.call_id(session).unwrap_or_default();
@@ -248,8 +250,8 @@ impl Leg {
         if let (503, Some(seconds), Some(_)) = (answer.code, answer.retry_after, fork.hop.trunk) {
             w.rest(fork.hop.flow.remote, seconds);
         }
-        if let Some(sdp) = forks.next_voice(session)
-            && let Ok(setup) = self.audio.answered(&sdp, None)
+        if let Some((sdp, signalling)) = forks.next_voice(session)
+            && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None)
         {
             w.media(setup);
         }

@@ -1,5 +1,6 @@
 //! A leg that is up: re-INVITE, the paid time, silence, the end.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +25,12 @@ const NO_WORD: Duration = Duration::from_millis(250);
 impl Leg {
     /// A re-INVITE, answered here and not passed on: hold, another target, another codec concern
     /// only this leg's media (RFC 3261 §14.2; a refusal leaves the session as it was).
-    pub(crate) fn reinvited(&mut self, w: &mut World, session: SessionId, sdp: Option<Bytes>) {
+    pub(crate) fn reinvited(
+        &mut self,
+        w: &mut World,
+        session: SessionId,
+        (sdp, source): (Option<Bytes>, IpAddr),
+    ) {
         let now = w.now.mono;
         let (true, Port::Open(local)) = (self.session == Some(session), self.port) else {
             w.endpoint.reject_reinvite(now, session, 488);
@@ -35,6 +41,8 @@ impl Leg {
             .as_ref()
             .map(|hop| hop.codecs.clone())
             .unwrap_or_else(|| vec![facts::media::Codec::Pcma, facts::media::Codec::Pcmu]);
+        // A phone that changed networks tells so from where it is now.
+        self.audio.with(source);
         match sdp {
             None => {
                 let offer = self.audio.offer_again(local, &takes);

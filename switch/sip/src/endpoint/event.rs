@@ -196,6 +196,8 @@ pub enum Event {
         session: SessionId,
         /// The offer; `None` asks for ours.
         sdp: Option<Bytes>,
+        /// Where it came from.
+        flow: Flow,
     },
     /// Our re-INVITE was accepted and acknowledged.
     ReinviteAnswered {

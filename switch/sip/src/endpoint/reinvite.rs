@@ -216,7 +216,8 @@ impl Endpoint {
             up.theirs = Some((server, until));
         }
         self.schedule_session(id);
-        self.events.push_back(Event::Reinvite { session: id, sdp: sdp_of(&incoming.request) });
+        let (sdp, flow) = (sdp_of(&incoming.request), incoming.flow);
+        self.events.push_back(Event::Reinvite { session: id, sdp, flow });
     }
 
     pub(super) fn send_reinvite_accept(&mut self, now: Instant, id: SessionId, sdp: Bytes) {
