@@ -18,7 +18,7 @@ pub(crate) mod decode;
 mod inspect;
 mod shipped;
 
-pub use decode::PromptError;
+pub use decode::{PromptError, samples};
 
 /// A whole announcement, frame by frame; the last is filled up with silence.
 pub type Frames = Arc<[[u8; FRAME]]>;
@@ -53,7 +53,7 @@ impl Store {
         let mut store = Store::default();
         let mut refused = Vec::new();
         for (language, name, bytes) in shipped::FILES {
-            match decode::samples(bytes) {
+            match samples(bytes) {
                 Ok(samples) => store.add(language, name, &samples),
                 Err(error) => refused.push(Refused { path: Path::new(language).join(name), error }),
             }
@@ -109,7 +109,7 @@ impl Store {
                     return;
                 }
                 loaded += 1;
-                match read(&path).and_then(|bytes| decode::samples(&bytes)) {
+                match read(&path).and_then(|bytes| samples(&bytes)) {
                     Ok(samples) => self.add(language, name, &samples),
                     Err(error) => refused.push(Refused { path, error }),
                 }

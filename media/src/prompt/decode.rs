@@ -74,8 +74,9 @@ pub enum PromptError {
 ///
 /// # Errors
 ///
-/// When the file is none of the four formats, is broken, or claims what is not taken.
-pub(super) fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
+/// When the file is none of the four formats, is broken, or claims what is not taken. Whatever it
+/// claims, no more than the sound of five minutes is held, beside the file itself.
+pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
     if bytes.len() > MAX_BYTES {
         return Err(PromptError::TooLarge);
     }

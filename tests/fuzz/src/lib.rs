@@ -29,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint::endpoint),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
+    ("relay", media::relay),
+    ("sound", media::sound),
     ("callni", http::callni),
     ("http_body", http::http_body),
     ("http_stream", http::http_stream),

@@ -6,6 +6,8 @@ use fuzz::mutate::{Random, mutate};
 
 /// Mutations of each file. `FUZZ_MUTATIONS` asks for more.
 const MUTATIONS: u64 = 300;
+/// The same for whole sound files, of which each is decoded.
+const MUTATIONS_OF_SOUNDS: u64 = 40;
 
 fn replay(name: &str) {
     let target = fuzz::TARGETS.iter().find(|(known, _)| *known == name).expect("a target").1;
@@ -17,7 +19,8 @@ fn replay(name: &str) {
     files.sort();
     assert!(!files.is_empty(), "{} has no corpus", folder.display());
     let wanted = std::env::var("FUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok());
-    let rounds = wanted.unwrap_or(MUTATIONS);
+    let usual = if name == "sound" { MUTATIONS_OF_SOUNDS } else { MUTATIONS };
+    let rounds = wanted.unwrap_or(usual);
     for (number, file) in files.iter().enumerate() {
         let bytes = std::fs::read(file).expect("a readable file");
         target(&bytes);
@@ -61,6 +64,8 @@ replays!(
     endpoint,
     rtp,
     rtcp,
+    relay,
+    sound,
     callni,
     http_body,
     http_stream,
