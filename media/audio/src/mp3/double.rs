@@ -23,27 +23,39 @@ const TAPS: [f32; HALF] = [
 /// The state of one channel.
 #[derive(Clone, Debug)]
 pub(super) struct Doubler {
-    /// The last `2 * HALF` samples, oldest first.
-    past: [f32; 2 * HALF],
+    /// The last `2 * HALF` samples, oldest first, and behind them those of the present step.
+    held: Vec<f32>,
+    /// The samples between, of the present step.
+    between: Vec<f32>,
 }
 
 impl Doubler {
     pub(super) fn new() -> Doubler {
-        Doubler { past: [0.0; 2 * HALF] }
+        Doubler { held: vec![0.0; 2 * HALF], between: Vec::new() }
     }
 
     /// Appends two samples for each one given.
+    ///
+    /// Tap by tap over the whole step rather than sample by sample: that way the processor takes
+    /// several samples at a time.
     pub(super) fn push(&mut self, samples: &[i16], out: &mut Vec<i16>) {
-        for sample in samples {
-            self.past.copy_within(1.., 0);
-            self.past[2 * HALF - 1] = f32::from(*sample);
-            // `past[HALF - 1]` came HALF samples ago; the new one lies between it and the next.
-            out.push(self.past[HALF - 1] as i16);
-            let mut sum = 0.0;
-            for (tap, distance) in TAPS.iter().zip(0..) {
-                sum += tap * (self.past[HALF - 1 - distance] + self.past[HALF + distance]);
+        let count = samples.len();
+        self.held.extend(samples.iter().map(|sample| f32::from(*sample)));
+        self.between.clear();
+        self.between.resize(count, 0.0);
+        for (distance, tap) in TAPS.iter().enumerate() {
+            // `held[HALF + n]` came HALF samples before sample n; the new one lies behind it.
+            let before = &self.held[HALF - distance..][..count];
+            let after = &self.held[HALF + 1 + distance..][..count];
+            for ((sum, before), after) in self.between.iter_mut().zip(before).zip(after) {
+                *sum += tap * (before + after);
             }
-            out.push(sum.round() as i16);
         }
+        let on = &self.held[HALF..][..count];
+        out.extend(on.iter().zip(&self.between).flat_map(|(on, between)| {
+            // To the nearest; the cast clips.
+            [*on as i16, (between + 0.5_f32.copysign(*between)) as i16]
+        }));
+        self.held.drain(..count);
     }
 }

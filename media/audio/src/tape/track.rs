@@ -176,13 +176,9 @@ impl Track {
         self.counts.placed += 1;
         let gap = position - self.end;
         if gap > 0 && gap <= BRIDGE {
-            for at in self.end..position {
-                self.set(at, self.last);
-            }
+            self.lay(self.end, &[self.last; BRIDGE as usize][..gap as usize]);
         }
-        for (at, sample) in (position..).zip(samples) {
-            self.set(at, *sample);
-        }
+        self.lay(position, samples);
         let end = position + samples.len() as i64;
         if let Some(last) = samples.last().filter(|_| end > self.end) {
             self.end = end;
@@ -190,19 +186,29 @@ impl Track {
         }
     }
 
-    fn set(&mut self, at: i64, sample: i16) {
-        let Ok(at) = u64::try_from(at) else { return };
-        if at >= self.given && at < self.given + WINDOW as u64 {
-            self.window[(at % WINDOW as u64) as usize] = sample;
+    /// Copies what of the samples falls into the window.
+    fn lay(&mut self, position: i64, samples: &[i16]) {
+        let from = position.max(self.given.cast_signed());
+        let to = (position + samples.len() as i64).min(self.given.cast_signed() + WINDOW as i64);
+        if from >= to {
+            return;
         }
+        let samples = &samples[(from - position) as usize..(to - position) as usize];
+        let at = from as usize % WINDOW;
+        let (head, tail) = samples.split_at(samples.len().min(WINDOW - at));
+        self.window[at..][..head.len()].copy_from_slice(head);
+        self.window[..tail.len()].copy_from_slice(tail);
     }
 
     /// Appends everything before `until` that was not given yet, and forgets it.
     pub(super) fn give(&mut self, until: u64, out: &mut Vec<i16>) {
         while self.given < until {
-            let held = &mut self.window[(self.given % WINDOW as u64) as usize];
-            out.push(std::mem::take(held));
-            self.given += 1;
+            let at = (self.given % WINDOW as u64) as usize;
+            let count = (until - self.given).min((WINDOW - at) as u64);
+            let held = &mut self.window[at..][..count as usize];
+            out.extend_from_slice(held);
+            held.fill(0);
+            self.given += count;
         }
     }
 }
