@@ -184,3 +184,69 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing::{After, StoreConfig};
+
+    fn report(id: i64) -> Report {
+        Report { id, after: After::Done, attempt: None }
+    }
+
+    async fn desk() -> Desk {
+        let store = Store::open("sqlite::memory:", StoreConfig::default()).await.unwrap();
+        let config = PushConfig { gather: Duration::ZERO, ..PushConfig::default() };
+        Desk::new(store, &config, Arc::default())
+    }
+
+    fn ids(desk: &Desk) -> Vec<i64> {
+        desk.reports.iter().map(|report| report.id).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_store_that_is_away_did_not_note_is_told_again_in_order() {
+        let mut desk = desk().await;
+        (1..=4).for_each(|id| desk.report(report(id), false));
+        let told: Vec<Report> = desk.reports.drain(..3).collect();
+        desk.due = false;
+        desk.failed(&Error::Busy, told, true);
+        assert_eq!((ids(&desk), desk.singly, desk.due), (vec![1, 2, 3, 4], 0, true));
+        desk.begin(10);
+        assert!(desk.visit.is_none(), "not at once");
+        assert!(desk.pause() > Duration::from_millis(500), "{:?}", desk.pause());
+    }
+
+    #[tokio::test]
+    async fn a_result_that_the_store_does_not_take_holds_up_no_other() {
+        // Without its tables the store refuses whatever it is told.
+        let mut desk = desk().await;
+        (1..=3).for_each(|id| desk.report(report(id), false));
+        desk.begin(10);
+        assert_eq!(desk.finished().await, []);
+        assert_eq!((ids(&desk), desk.singly), (vec![1, 2, 3], 3));
+        desk.begin(10);
+        assert_eq!(desk.finished().await, []);
+        assert_eq!((ids(&desk), desk.singly), (vec![2, 3], 2), "one alone, and it is given up");
+        desk.store.migrate().await.unwrap();
+        for left in [1, 0] {
+            desk.begin(10);
+            assert!(desk.visit.as_ref().is_some_and(|visit| visit.limit.is_none()));
+            desk.finished().await;
+            assert_eq!((desk.reports.len(), desk.singly), (left, left));
+        }
+        // What was asked for at first is asked for again.
+        desk.begin(10);
+        assert_eq!(desk.visit.as_ref().and_then(|visit| visit.limit), Some(10));
+    }
+
+    #[tokio::test]
+    async fn the_last_results_are_noted_at_the_end() {
+        let mut desk = desk().await;
+        desk.store.migrate().await.unwrap();
+        (1..=1000).for_each(|id| desk.report(report(id), false));
+        desk.begin(10);
+        desk.close().await;
+        assert!(desk.reports.is_empty() && desk.visit.is_none());
+    }
+}
