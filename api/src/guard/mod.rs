@@ -266,14 +266,12 @@ impl Rules {
     fn read(&self, text: &str) -> Result<Url, FetchError> {
         // The URL standard drops tabs and line breaks and turns `\` into `/`; a merchant has no honest
         // use for them, an attacker has.
-        let odd = |c: char| c.is_control() || c == '\\' || c.is_whitespace();
-        if text.len() > URL_MAX || text.contains(odd) {
+        if text.len() > URL_MAX || is_odd(text) {
             return Err(FetchError::BadUrl);
         }
         let url = Url::parse(text).map_err(|_| FetchError::BadUrl)?;
         // `http:host` and `http:///host` are repaired by the standard; here they are mistakes.
-        let lower = text.to_ascii_lowercase();
-        let authority = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
+        let authority = after_scheme(text);
         let named = authority.is_some_and(|rest| !rest.starts_with(['/', '?', '#']));
         if !named || !matches!(url.scheme(), "http" | "https") {
             return Err(FetchError::BadUrl);
@@ -337,6 +335,22 @@ impl Rules {
     }
 }
 
+/// Holds a control character, a blank of any kind, or a backslash.
+fn is_odd(text: &str) -> bool {
+    if text.is_ascii() {
+        return text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f);
+    }
+    text.contains(|c: char| c.is_control() || c == '\\' || c.is_whitespace())
+}
+
+/// What stands behind `http://` or `https://`, in letters of either case.
+fn after_scheme(text: &str) -> Option<&str> {
+    ["http://", "https://"].iter().find_map(|scheme| {
+        let (head, rest) = text.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    })
+}
+
 /// What reqwest asks when it is about to connect: the answer is what it connects to.
 struct CheckedResolver(Arc<Rules>);
 
@@ -389,4 +403,28 @@ fn failed(error: &reqwest::Error) -> FetchError {
     }
     let stage = if error.is_connect() { "connect" } else { "exchange" };
     FetchError::Failed(format!("{stage}: {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The quick look at ASCII says what the look at every character says.
+    #[test]
+    fn every_character_is_judged_alike_alone_and_among_others() {
+        for c in (0..=0x2fff).filter_map(char::from_u32) {
+            let odd = c.is_control() || c == '\\' || c.is_whitespace();
+            assert_eq!(is_odd(&format!("http://a/{c}")), odd, "{c:?}");
+            assert_eq!(is_odd(&format!("http://a/\u{e9}{c}")), odd, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_read_in_either_case_and_wants_both_slashes() {
+        assert_eq!(after_scheme("hTTp://A/b"), Some("A/b"));
+        assert_eq!(after_scheme("HTTPS://a"), Some("a"));
+        for wrong in ["http:/a", "http:a", "ftp://a", "", "http:/", "htt\u{e9}://a"] {
+            assert_eq!(after_scheme(wrong), None, "{wrong}");
+        }
+    }
 }
