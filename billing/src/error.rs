@@ -186,4 +186,47 @@ mod tests {
         let wrong = Error::from_sqlx(one.execute("SELEC").await.unwrap_err());
         assert!(matches!(wrong, Error::Database(_)), "{wrong:?}");
     }
+
+    #[test]
+    fn the_writers_failures_are_mapped_like_those_of_the_readers() {
+        use rusqlite::Connection;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let (one, other) = (Connection::open(&file).unwrap(), Connection::open(&file).unwrap());
+        other.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let run =
+            |conn: &Connection, sql: &str| conn.execute_batch(sql).map_err(Error::from_rusqlite);
+        run(
+            &one,
+            "CREATE TABLE accounts (x BIGINT NOT NULL, \
+             CONSTRAINT accounts_not_overdrawn CHECK (x >= 0)); \
+             CREATE TABLE merchants (name TEXT CONSTRAINT merchants_name_unique UNIQUE); \
+             CREATE TABLE calls (id BIGINT CONSTRAINT calls_once PRIMARY KEY); \
+             CREATE TABLE holds (x BIGINT CONSTRAINT holds_positive CHECK (x > 0)); \
+             INSERT INTO merchants VALUES ('a'); INSERT INTO calls VALUES (1)",
+        )
+        .unwrap();
+        for (sql, rule) in [
+            ("INSERT INTO accounts VALUES (-1)", Constraint::NotOverdrawn),
+            ("INSERT INTO merchants VALUES ('a')", Constraint::MerchantName),
+            ("INSERT INTO calls VALUES (1)", Constraint::Raced),
+            ("INSERT INTO holds VALUES (0)", Constraint::Other),
+        ] {
+            let error = run(&one, sql).unwrap_err();
+            assert!(matches!(error, Error::Conflict(found) if found == rule), "{sql}: {error:?}");
+        }
+        // A rule without a name of ours is a fault of our own.
+        let error = run(&one, "INSERT INTO accounts VALUES (NULL)").unwrap_err();
+        assert!(matches!(error, Error::Database(_)), "{error:?}");
+        let error = run(&one, "SELECT * FROM nowhere").unwrap_err();
+        assert!(matches!(error, Error::Schema(_)), "{error:?}");
+        assert!(matches!(run(&one, "SELEC").unwrap_err(), Error::Database(_)));
+        run(&one, "BEGIN IMMEDIATE").unwrap();
+        let busy = run(&other, "BEGIN IMMEDIATE").unwrap_err();
+        assert!(matches!(busy, Error::Unreachable(_)), "{busy:?}");
+        run(&one, "COMMIT; PRAGMA max_page_count = 8").unwrap();
+        let full = "INSERT INTO merchants VALUES (hex(zeroblob(100000)))";
+        let full = run(&one, full).unwrap_err();
+        assert!(matches!(full, Error::Unreachable(_)), "{full:?}");
+    }
 }

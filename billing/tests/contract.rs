@@ -65,6 +65,7 @@ contract! {
     calls::a_restart_finds_open_calls_and_settles_each_once,
     calls::an_authorization_nobody_heard_of_is_taken_back,
     calls::a_commit_in_flight_is_waited_for_and_taken_back,
+    calls::a_caller_who_rang_us_is_on_record_and_pays_nothing,
     calls::an_id_that_is_in_use_is_not_granted_to_another_call,
     calls::each_process_finds_its_own_open_calls,
     calls::a_journal_write_after_settlement_leaves_no_trace,

@@ -49,7 +49,7 @@ const WORKERS: u64 = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_at_five_points_leaves_balanced_books() {
-    let Some(mut cluster) = Cluster::start(false) else { return };
+    let Some(mut cluster) = Cluster::start(true) else { return };
     let url = cluster.database("tandem");
     let store = Store::open(&url, StoreConfig::default()).await.unwrap();
     let merchant = fill(&store, "100000").await;
