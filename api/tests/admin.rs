@@ -51,6 +51,8 @@ async fn f16_every_admin_route_wants_the_token() {
         ("GET", "/cdrs"),
         ("GET", "/ledger"),
         ("GET", "/books"),
+        ("GET", "/audit"),
+        ("GET", "/audit/check"),
         ("GET", "/outbox"),
         ("GET", "/outbox/1"),
         ("GET", "/outbox/1/attempts"),
@@ -77,6 +79,43 @@ async fn f16_every_admin_route_wants_the_token() {
     }
     let (status, _) = world.admin("GET", "/merchants", None).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+/// Conformance F22: who, when, from where, what before and after; and the walk along the chain.
+#[tokio::test]
+async fn f22_what_operators_do_over_http_is_in_the_audit_trail() {
+    let world = World::new().await;
+    let before = items(&world, "/audit").await.len();
+    let mut merchant = document()["merchants"][0].clone();
+    merchant["max_calls"] = 7.into();
+    let (status, _) = world.admin("POST", "/apply", Some(json!({ "merchants": [merchant] }))).await;
+    assert_eq!(status, StatusCode::OK);
+    let top_up = json!({ "id": "t9", "merchant": "test", "amount_micros": 5_000_000 });
+    assert_eq!(world.admin("POST", "/top-ups", Some(top_up)).await.0, StatusCode::OK);
+    let call = place(&world, "audited").await;
+    assert_eq!(world.admin("DELETE", &format!("/calls/{call}"), None).await.0, StatusCode::OK);
+    // What was refused, and what only looked, is no act.
+    assert_eq!(world.admin("DELETE", "/calls/1", None).await.0, StatusCode::NOT_FOUND);
+    let dry = Some(json!({ "merchants": [document()["merchants"][1]], "prune": true }));
+    world.admin("POST", "/apply?dry_run=1", dry).await;
+    let entries = items(&world, "/audit").await.split_off(before);
+    let acts: Vec<&str> = entries.iter().filter_map(|entry| entry["act"].as_str()).collect();
+    assert_eq!(acts, ["apply", "apply", "hang_up"], "{entries:#?}");
+    for entry in &entries {
+        assert!(entry["actor"].as_str().unwrap().starts_with("admin API from "), "{entry}");
+        assert_eq!(entry["hash"].as_str().unwrap().len(), 64);
+    }
+    let fields = entries[0]["changes"][0]["fields"].to_string();
+    assert!(fields.contains("max_calls: ") && fields.contains(" → 7"), "{fields}");
+    assert!(entries[1]["changes"].to_string().contains("amount: 5.00"), "{}", entries[1]);
+    assert_eq!(entries[2]["changes"]["call"], call.to_string());
+    let (_, trail) = world.admin("GET", "/audit/check", None).await;
+    assert_eq!((&trail["in_order"], &trail["head"]["hash"]), (&true.into(), &entries[2]["hash"]));
+    let noted = entries[0]["hash"].as_str().unwrap();
+    let (_, trail) = world.admin("GET", &format!("/audit/check?head={noted}"), None).await;
+    assert_eq!(trail["holds"], true);
+    let (_, trail) = world.admin("GET", "/audit/check?head=00ff", None).await;
+    assert_eq!((&trail["in_order"], &trail["holds"]), (&false.into(), &false.into()));
 }
 
 #[tokio::test]

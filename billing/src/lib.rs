@@ -30,6 +30,7 @@ mod settle;
 mod snapshot;
 mod store;
 mod tariffs;
+pub mod trail;
 
 pub use error::{Constraint, Error, Result};
 pub use outbox::{After, Lease, Leased, Report, Writer};

@@ -20,9 +20,10 @@ use crate::rows::{
     OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
 };
 use crate::tariffs::Tariffs;
+use crate::trail::{Entry, Head, Trail};
 use crate::{
     apply, bindings, books, call, journal, objects, outbox, records, register, secrets, settle,
-    snapshot, tariffs,
+    snapshot, tariffs, trail,
 };
 
 /// Knobs of the store. The defaults are what the house measured.
@@ -92,6 +93,14 @@ impl Store {
     pub async fn migrate(&self) -> Result<Vec<String>> {
         let secret = secrets::random()?;
         self.long(work!(conn, [secret] => db::migrate(conn, &secret).await?)).await
+    }
+
+    /// The migrations that have not run yet, by name. Changes nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn pending(&self) -> Result<Vec<String>> {
+        self.read(work!(conn, [] => db::pending(conn).await?)).await
     }
 
     /// Finishes what is queued and closes.
@@ -225,12 +234,74 @@ impl Store {
     /// # Errors
     /// Those of the database. Mistakes in the file are in the answer.
     pub async fn apply(&self, desired: &Desired, at: UnixMillis, dry_run: bool) -> Result<Changes> {
-        let desired = Arc::new(desired.clone());
+        self.apply_by("", desired, at, dry_run).await
+    }
+
+    /// The same, and the audit trail says who did it: `tandem apply, uid 0`.
+    ///
+    /// # Errors
+    /// Those of the database. Mistakes in the file are in the answer.
+    pub async fn apply_by(
+        &self,
+        actor: &str,
+        desired: &Desired,
+        at: UnixMillis,
+        dry_run: bool,
+    ) -> Result<Changes> {
+        let asked = Arc::new((actor.to_owned(), desired.clone()));
         let work: Work<Changes> = Box::new(move |conn| {
-            let desired = Arc::clone(&desired);
-            Box::pin(async move { apply::apply(conn, &desired, at, dry_run).await })
+            let asked = Arc::clone(&asked);
+            Box::pin(async move {
+                let (actor, desired) = &*asked;
+                apply::apply(conn, desired, (at, actor), dry_run).await
+            })
         });
         self.long(work).await
+    }
+
+    // ---- the audit trail ---------------------------------------------------------------------------
+
+    /// Notes an operator's act that is no change of settings.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note(
+        &self,
+        at: UnixMillis,
+        actor: &str,
+        act: &str,
+        what: serde_json::Value,
+    ) -> Result<Head> {
+        let who = (actor.to_owned(), act.to_owned());
+        self.write(
+            work!(conn, [who, what] => trail::note(conn, at, (&who.0, &who.1), &what).await?),
+        )
+        .await
+    }
+
+    /// The end of the audit trail.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn trail_head(&self) -> Result<Head> {
+        self.read(work!(conn, [] => trail::head(conn).await?)).await
+    }
+
+    /// Entries of the audit trail with an id above `after`, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn trail(&self, after: i64, limit: u32) -> Result<Vec<Entry>> {
+        self.read(work!(conn, [] => trail::entries(conn, after, limit).await?)).await
+    }
+
+    /// Walks the audit trail from its beginning; `anchor` is a hash noted earlier that must be in it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn check_trail(&self, anchor: Option<&str>) -> Result<Trail> {
+        let anchor = anchor.map(str::to_owned);
+        self.view(work!(conn, [anchor] => trail::check(conn, (*anchor).as_deref()).await?)).await
     }
 
     // ---- registrations -----------------------------------------------------------------------------

@@ -11,6 +11,8 @@ mod outbox;
 #[path = "contract/random.rs"]
 mod random;
 mod support;
+#[path = "contract/trail.rs"]
+mod trail;
 
 use billing::{Store, StoreConfig};
 use support::postgres::Cluster;
@@ -81,6 +83,9 @@ contract! {
     outbox::in_system_001_a_record_waits_for_the_first_try_of_earlier_states,
     objects::applying_twice_changes_nothing,
     objects::empty_secrets_and_names_that_break_signed_texts_are_refused,
+    objects::what_is_not_migrated_yet_is_told_without_doing_it,
+    objects::a_limit_of_nothing_is_refused_with_the_word_for_it,
+    objects::empty_names_are_mistakes,
     objects::biz_regist_ends_at_ten_thousand_sub_accounts,
     objects::mistakes_are_told_all_at_once_and_nothing_is_written,
     objects::a_dry_run_shows_the_difference_and_keeps_the_store,
@@ -92,4 +97,8 @@ contract! {
     objects::system_001_and_002_objects_read_back,
     objects::bindings_outlive_a_restart,
     random::random_steps_keep_the_books,
+    trail::every_change_says_who_when_and_what_it_was_before,
+    trail::every_changed_byte_of_the_trail_is_found,
+    trail::entries_that_are_gone_are_missed,
+    trail::the_first_chained_entry_covers_those_before_the_chain,
 }

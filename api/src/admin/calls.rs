@@ -1,12 +1,13 @@
 //! Live calls, calls by id, registrations.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
 use facts::CallId;
 use serde_json::json;
 
+use super::audit::{Asker, note};
 use super::{Fault, Reply, bad, fault, not_found, ok, shown, store_fault};
 use crate::state::ApiState;
 
@@ -35,10 +36,15 @@ async fn show(State(state): State<ApiState>, Path(call): Path<String>) -> Reply 
     Ok(ok(&value))
 }
 
-async fn hang_up(State(state): State<ApiState>, Path(call): Path<String>) -> Reply {
+async fn hang_up(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(call): Path<String>,
+) -> Reply {
     let call = call_id(&call)?;
     if state.0.calls.hang_up(call).await {
         tracing::info!(%call, "admin: call hung up");
+        note(&state, asker, "hang_up", json!({ "call": call.to_string() })).await;
         return Ok(ok(&json!({ "call": call.to_string(), "state": "ending" })));
     }
     Err(fault(StatusCode::NOT_FOUND, "not_live", "no such live call"))

@@ -1,6 +1,7 @@
 //! `/admin/v1`: the operator's hand over HTTP. JSON in and out, money as integers of 1e-6 units, stable ids,
 //! cursors instead of page numbers, errors in words. Every request carries the bearer token.
 
+mod audit;
 mod books;
 mod calls;
 mod objects;
@@ -34,6 +35,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(objects::routes())
         .merge(calls::routes())
         .merge(books::routes())
+        .merge(audit::routes())
         .merge(outbox::routes())
         .route_layer(from_fn_with_state(state.clone(), authorize))
 }
@@ -66,6 +68,8 @@ async fn authorize(State(state): State<ApiState>, request: Request, next: Next) 
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return response;
     }
+    let mut request = request;
+    request.extensions_mut().insert(audit::Asker(ip));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,15 +1,16 @@
 //! The declarative objects: list, show, and apply the whole document.
 
-use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use billing::desired::{Act, Changes, Desired, TopUp};
 use facts::Micros;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::audit::Asker;
 use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
 use crate::state::{ApiState, now};
@@ -108,12 +109,13 @@ async fn settings(State(state): State<ApiState>) -> Reply {
 /// mistake nothing is written and all are told.
 async fn apply(
     State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Reply {
     let desired: Desired = body(&state, request).await?;
     let dry_run = Asked::read(query.as_deref()).flag("dry_run");
-    let changes = change(&state, &desired, dry_run).await?;
+    let changes = change(&state, asker, &desired, dry_run).await?;
     Ok(written(&changes))
 }
 
@@ -128,7 +130,11 @@ struct TopUpAsked {
 }
 
 /// Books money received, once per merchant and id.
-async fn top_up(State(state): State<ApiState>, request: Request) -> Reply {
+async fn top_up(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    request: Request,
+) -> Reply {
     let asked: TopUpAsked = body(&state, request).await?;
     let top_up = TopUp {
         id: asked.id,
@@ -137,11 +143,17 @@ async fn top_up(State(state): State<ApiState>, request: Request) -> Reply {
         note: asked.note,
     };
     let desired = Desired { top_ups: vec![top_up], ..Desired::default() };
-    Ok(written(&change(&state, &desired, false).await?))
+    Ok(written(&change(&state, asker, &desired, false).await?))
 }
 
-async fn change(state: &ApiState, desired: &Desired, dry_run: bool) -> Result<Changes, Fault> {
-    let changes = state.0.store.apply(desired, now(), dry_run).await.map_err(store_fault)?;
+async fn change(
+    state: &ApiState,
+    asker: Asker,
+    desired: &Desired,
+    dry_run: bool,
+) -> Result<Changes, Fault> {
+    let applied = state.0.store.apply_by(&asker.to_string(), desired, now(), dry_run).await;
+    let changes = applied.map_err(store_fault)?;
     if !dry_run && changes.mistakes.is_empty() {
         state.0.settings.forget().await;
         state.0.calls.settings_changed();

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use billing::rows::{Attempt, OutboxRow, OutboxState, Payload};
 use serde_json::{Value, json};
 
+use super::audit::{Asker, note};
 use super::{Asked, Fault, Reply, bad, not_found, ok, store_fault};
 use crate::push;
 use crate::state::{ApiState, now};
@@ -68,12 +69,17 @@ async fn attempts(State(state): State<ApiState>, Path(id): Path<String>) -> Repl
     Ok(ok(&json!({ "items": items })))
 }
 
-async fn redeliver(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
+async fn redeliver(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Reply {
     let id = row_id(&id)?;
     if !state.0.store.redeliver(id, now()).await.map_err(store_fault)? {
         return Err(not_found("outbox row that was delivered or given up"));
     }
     state.0.push_wake.notify_one();
+    note(&state, asker, "redeliver", json!({ "outbox": id })).await;
     Ok(ok(&json!({ "id": id, "state": "pending" })))
 }
 
@@ -82,7 +88,11 @@ fn row_id(text: &str) -> Result<i64, Fault> {
 }
 
 /// Puts back all that was given up, of one merchant or of all; in pages, by the cursor in `after`.
-async fn redeliver_parked(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+async fn redeliver_parked(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    RawQuery(query): RawQuery,
+) -> Reply {
     let asked = Asked::read(query.as_deref());
     let after = asked.after()?;
     let merchant = asked.merchant(&state).await?;
@@ -94,6 +104,10 @@ async fn redeliver_parked(State(state): State<ApiState>, RawQuery(query): RawQue
         count += u32::from(store.redeliver(row.id, now()).await.map_err(store_fault)?);
     }
     state.0.push_wake.notify_one();
+    if count > 0 {
+        let what = json!({ "parked": count, "merchant": merchant });
+        note(&state, asker, "redeliver", what).await;
+    }
     let full = rows.len() >= REDELIVER_MAX as usize;
     let next = full.then(|| rows.last().map(|row| row.id)).flatten();
     Ok(ok(&json!({ "redelivered": count, "next": next })))

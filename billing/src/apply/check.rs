@@ -22,38 +22,44 @@ impl Check {
     pub(super) fn new(desired: &Desired, plan: NumberPlan) -> Check {
         let mut check = Check { mistakes: Vec::new(), plan, named: BTreeMap::new() };
         let d = desired;
-        check.names("tariffs", d.tariffs.iter().map(|x| x.name.clone()));
-        check.names("merchants", d.merchants.iter().map(|x| x.name.clone()));
-        check.names(
-            "sub_accounts",
-            d.sub_accounts.iter().map(|x| format!("{}/{}", x.merchant, x.name)),
-        );
-        check.names("extensions", d.extensions.iter().map(|x| x.number.clone()));
-        check.names("trunks", d.trunks.iter().map(|x| x.name.clone()));
-        check.names("routes", d.routes.iter().map(|x| format!("{} → {}", x.prefix, x.trunk)));
+        let own = |name: &String| (name.clone(), name.clone());
+        let of = |owner: &str, name: &String| (name.clone(), format!("{owner}/{name}"));
+        check.names("tariffs", "name", d.tariffs.iter().map(|x| own(&x.name)));
+        check.names("merchants", "name", d.merchants.iter().map(|x| own(&x.name)));
+        let subs = d.sub_accounts.iter().map(|x| of(&x.merchant, &x.name));
+        check.names("sub_accounts", "name", subs);
+        check.names("extensions", "number", d.extensions.iter().map(|x| own(&x.number)));
+        check.names("trunks", "name", d.trunks.iter().map(|x| own(&x.name)));
+        let routes = d.routes.iter().map(|x| own(&format!("{} → {}", x.prefix, x.trunk)));
+        check.names("routes", "prefix", routes);
         let plan = check.plan.clone();
         let digits =
             |text: &str| plan.parse(text).map_or(text.to_owned(), |n| n.digits().to_owned());
-        check.names("inbound", d.inbound.iter().map(|x| digits(&x.number)));
-        check.names("top_ups", d.top_ups.iter().map(|x| format!("{}/{}", x.merchant, x.id)));
-        check.names("ytx_accounts", d.ytx_accounts.iter().map(|x| x.sid.clone()));
-        check.names("ytx_apps", d.ytx_apps.iter().map(|x| x.appid.clone()));
-        check.names("companies", d.companies.iter().map(|x| x.companycode.clone()));
+        check.names("inbound", "number", d.inbound.iter().map(|x| own(&digits(&x.number))));
+        check.names("top_ups", "id", d.top_ups.iter().map(|x| of(&x.merchant, &x.id)));
+        check.names("ytx_accounts", "sid", d.ytx_accounts.iter().map(|x| own(&x.sid)));
+        check.names("ytx_apps", "appid", d.ytx_apps.iter().map(|x| own(&x.appid)));
+        check.names("companies", "companycode", d.companies.iter().map(|x| own(&x.companycode)));
         check
     }
 
-    /// Notes names that are empty, too long, or given twice.
-    fn names(&mut self, kind: &'static str, names: impl Iterator<Item = String>) {
+    /// Notes names that are empty, too long, or given twice. Each comes as it is written, and with its owner.
+    fn names(
+        &mut self,
+        kind: &'static str,
+        key: &str,
+        names: impl Iterator<Item = (String, String)>,
+    ) {
         let mut seen = BTreeSet::new();
-        for (i, name) in names.enumerate() {
-            if name.is_empty() || name.chars().count() > NAME_MAX {
+        for (i, (written, name)) in names.enumerate() {
+            if written.is_empty() || written.chars().count() > NAME_MAX {
                 self.wrong(
-                    format!("{kind}[{i}]"),
+                    format!("{kind}[{i}].{key}"),
                     format!("a name has 1 to {NAME_MAX} characters"),
                 );
             }
             if !seen.insert(name.clone()) {
-                self.wrong(format!("{kind}[{i}]"), format!("{name} is in the file twice"));
+                self.wrong(format!("{kind}[{i}].{key}"), format!("{name} is in the file twice"));
             }
         }
         self.named.insert(kind, seen);
@@ -67,6 +73,13 @@ impl Check {
     pub(super) fn not_empty(&mut self, path: &str, secret: Option<&str>) {
         if secret == Some("") {
             self.wrong(path, "may not be empty");
+        }
+    }
+
+    /// A limit of 0 would stop everything, which is seldom what was meant; `instead` says how that is said.
+    pub(super) fn limit(&mut self, path: &str, limit: Option<u32>, instead: &str) {
+        if limit == Some(0) {
+            self.wrong(path, format!("0 would let nothing through; {instead}"));
         }
     }
 

@@ -227,6 +227,12 @@ impl Run<'_> {
             self.check.login(&format!("{path}.name"), &merchant.name);
             self.check.not_empty(&format!("{path}.key"), merchant.key.as_deref());
             self.check.not_empty(&format!("{path}.password"), merchant.password.as_deref());
+            let stop =
+                "leave the line out for no limit, or stop the merchant with status = \"frozen\"";
+            self.check.limit(&format!("{path}.max_calls"), merchant.max_calls, stop);
+            self.check.limit(&format!("{path}.calls_per_second"), merchant.calls_per_second, stop);
+            let stop = "the default is 3600 seconds";
+            self.check.limit(&format!("{path}.max_talk"), Some(merchant.max_talk), stop);
             let caller_id =
                 self.check.opt_phone(&format!("{path}.caller_id"), merchant.caller_id.as_deref());
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &merchant.allowed_ips);
@@ -336,6 +342,9 @@ impl Run<'_> {
             if owner.is_none() && extension.password.is_none() {
                 self.check.wrong(format!("{path}.password"), "a new extension needs a password");
             }
+            let stop = "no phone could register; to stop the extension set enabled = false";
+            let contacts = Some(extension.max_contacts);
+            self.check.limit(&format!("{path}.max_contacts"), contacts, stop);
             // An empty password is one that every scanner tries.
             self.check.not_empty(&format!("{path}.password"), extension.password.as_deref());
             let phone = extension.bound_phone.as_deref();
@@ -395,6 +404,9 @@ impl Run<'_> {
             if codecs.is_empty() {
                 self.check.wrong(format!("{path}.codecs"), "at least one codec is needed");
             }
+            let stop = "leave the line out for no limit, or stop the trunk with enabled = false";
+            self.check.limit(&format!("{path}.max_calls"), trunk.max_calls, stop);
+            self.check.limit(&format!("{path}.calls_per_second"), trunk.calls_per_second, stop);
             let credentials = [&trunk.user, &trunk.password, &trunk.realm];
             let given = credentials.iter().filter(|part| part.is_some()).count();
             if given != 0 && given != 3 {

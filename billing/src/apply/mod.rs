@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 use facts::time::UnixMillis;
 
-use crate::db::{Conn, Verdict, args, json};
-use crate::desired::{Act, Changes, Desired};
+use crate::db::{Conn, Verdict, args};
+use crate::desired::{Act, Change, Changes, Desired};
 use crate::error::{Error, Result};
+use crate::trail;
 use check::Check;
 
 /// Row ids by name, as far as the transaction has come.
@@ -40,7 +41,7 @@ struct Run<'a> {
 pub(crate) async fn apply(
     conn: &mut Conn,
     desired: &Desired,
-    at: UnixMillis,
+    (at, actor): (UnixMillis, &str),
     dry_run: bool,
 ) -> Result<Verdict<Changes>> {
     // The settings row is the lock under which files are applied one after the other.
@@ -78,11 +79,9 @@ pub(crate) async fn apply(
         return Ok(Verdict::Undo(changes));
     }
     conn.exec("UPDATE settings SET version = $1", args![next]).await?;
-    conn.exec(
-        "INSERT INTO applies (at, version, changes) VALUES ($1, $2, $3)",
-        args![at, next, json(&changes.lines)?],
-    )
-    .await?;
+    let changed: Vec<&Change> =
+        changes.lines.iter().filter(|line| line.act != Act::Unchanged).collect();
+    trail::append(conn, (at, next), (actor, "apply"), &changed).await?;
     Ok(Verdict::Keep(changes))
 }
 

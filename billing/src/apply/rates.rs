@@ -74,7 +74,8 @@ impl Run<'_> {
             if let Some(numbers) = self.rate(&path, rate, tariff.decimals)
                 && rates.insert(rate.prefix.clone(), numbers).is_some()
             {
-                self.check.wrong(path, format!("{} is in the tariff twice", rate.prefix));
+                let message = format!("{} is in the tariff twice", rate.prefix);
+                self.check.wrong(format!("{path}.prefix"), message);
             }
         }
         if tariff.decimals > 6 {

@@ -26,10 +26,29 @@ migrations! {
     2 "0002_ledger",
     3 "0003_calls",
     4 "0004_outbox",
+    5 "0005_audit",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).
 const FIRST_NUMBER: u32 = 80_000;
+
+/// The migrations that have not run yet, by name. Looks and changes nothing.
+pub(crate) async fn pending(conn: &mut Conn) -> Result<Vec<String>> {
+    let there = if conn.is_pg() {
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_tables \
+         WHERE tablename = 'schema_migrations' AND schemaname = ANY (current_schemas(false))"
+    } else {
+        "SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_migrations'"
+    };
+    let there = conn.row(there, args![]).await?.map_or(Ok(0), |row| row.int(0))?;
+    let mut done = Vec::new();
+    if there > 0 {
+        let rows = conn.rows("SELECT number FROM schema_migrations", args![]).await?;
+        done = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>>>()?;
+    }
+    let missing = MIGRATIONS.iter().filter(|migration| !done.contains(&migration.number));
+    Ok(missing.map(|migration| migration.name.to_owned()).collect())
+}
 
 /// Applies what is missing, inside the caller's transaction. `secret` is kept if there is none yet.
 pub(crate) async fn migrate(conn: &mut Conn, secret: &str) -> Result<Vec<String>> {

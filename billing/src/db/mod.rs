@@ -19,7 +19,7 @@ use sqlx::{Executor, Postgres, Sqlite};
 use crate::error::{Error, Result};
 
 pub(crate) use lite::Lite;
-pub(crate) use migrate::migrate;
+pub(crate) use migrate::{migrate, pending};
 use own::Own;
 pub(crate) use pg::{BRIEF, LONG, Pg};
 pub(crate) use value::{Row, Value, args, from_json, json, word};

@@ -68,6 +68,14 @@ async fn apply(store: &Store, desired: &Desired) -> billing::desired::Changes {
     store.apply(desired, T0, false).await.unwrap()
 }
 
+pub(crate) async fn what_is_not_migrated_yet_is_told_without_doing_it(store: Store, _: String) {
+    let pending = store.pending().await.unwrap();
+    assert!(pending.len() >= 5 && pending[0] == "0001_objects", "{pending:?}");
+    assert_eq!(store.pending().await.unwrap(), pending, "a look changes nothing");
+    assert_eq!(store.migrate().await.unwrap(), pending);
+    assert_eq!(store.pending().await.unwrap(), Vec::<String>::new());
+}
+
 pub(crate) async fn applying_twice_changes_nothing(store: Store, _: String) {
     store.migrate().await.unwrap();
     let desired = everything();
@@ -111,7 +119,7 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
         "inbound[0].extension",
         "top_ups[0].amount",
         "ytx_apps[0].callback_url",
-        "companies[1]",
+        "companies[1].companycode",
     ] {
         assert!(paths.contains(&path), "{path} is not among {paths:?}");
     }
@@ -408,6 +416,60 @@ pub(crate) async fn empty_secrets_and_names_that_break_signed_texts_are_refused(
         let changes = store.apply(&desired, T0, true).await.unwrap();
         let wrong = changes.mistakes.iter().any(|mistake| mistake.path == path);
         assert_eq!((wrong, changes.mistakes.is_empty()), (!fits, fits), "{name}: {changes:?}");
+    }
+}
+
+pub(crate) async fn a_limit_of_nothing_is_refused_with_the_word_for_it(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.merchants[0].max_calls = Some(0);
+    desired.merchants[0].calls_per_second = Some(0);
+    desired.merchants[1].max_talk = 0;
+    desired.extensions[0].max_contacts = 0;
+    desired.trunks[0].max_calls = Some(0);
+    desired.trunks[1].calls_per_second = Some(0);
+    let changes = apply(&store, &desired).await;
+    let told: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let expected = [
+        "merchants[0].max_calls",
+        "merchants[0].calls_per_second",
+        "merchants[1].max_talk",
+        "extensions[0].max_contacts",
+        "trunks[0].max_calls",
+        "trunks[1].calls_per_second",
+    ];
+    assert_eq!(told, expected);
+    for mistake in &changes.mistakes {
+        assert!(mistake.message.starts_with("0 would let nothing through; "), "{mistake:?}");
+    }
+    assert!(changes.mistakes[0].message.contains("frozen"), "{:?}", changes.mistakes[0]);
+}
+
+/// An empty name is a mistake like any other, not a failure of the database.
+pub(crate) async fn empty_names_are_mistakes(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.tariffs[0].name.clear();
+    desired.merchants[1].name.clear();
+    desired.sub_accounts[0].name.clear();
+    desired.trunks[1].name.clear();
+    desired.ytx_accounts[0].sid.clear();
+    desired.ytx_apps[0].appid.clear();
+    desired.companies[0].companycode.clear();
+    desired.top_ups[0].id.clear();
+    let changes = apply(&store, &desired).await;
+    let told: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    for path in [
+        "tariffs[0].name",
+        "merchants[1].name",
+        "sub_accounts[0].name",
+        "trunks[1].name",
+        "top_ups[0].id",
+        "ytx_accounts[0].sid",
+        "ytx_apps[0].appid",
+        "companies[0].companycode",
+    ] {
+        assert!(told.contains(&path), "{path} is not among {told:?}");
     }
 }
 
