@@ -18,6 +18,7 @@ use crate::clock;
 use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
 use crate::net::Net;
+use crate::refusals::Refusals;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
@@ -51,6 +52,8 @@ pub(crate) struct Gauges {
     pub(crate) unavailable: AtomicU64,
     /// How long the last message had waited, microseconds.
     pub(crate) queue_age_us: AtomicU64,
+    /// Who was turned away.
+    pub(crate) refusals: Refusals,
     /// Effects under way at most in one step.
     pub(crate) effects_most: AtomicUsize,
 }
@@ -182,6 +185,7 @@ impl Driver {
             Effect::Answer { token, answer } => self.answers.give(token, answer),
             Effect::SaveBinding(binding) => self.ledger.save_binding(*binding),
             Effect::DropBinding { user, key } => self.ledger.drop_binding(user, key),
+            Effect::TurnedAway(turned) => self.gauges.refusals.note(Instant::now(), &turned),
             Effect::Drained => {
                 self.drained.send_replace(true);
             }

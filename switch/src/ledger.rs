@@ -231,7 +231,13 @@ impl Ledger {
                     let seconds: Vec<u64> =
                         facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
                     let total = record.total().to_string();
-                    tracing::info!(outcome, ?seconds, total, "call settled");
+                    tracing::info!(
+                        outcome,
+                        ?seconds,
+                        total,
+                        failed = failed(&facts),
+                        "call settled"
+                    );
                     this.outbox.notify_one();
                     Reply::Settled { call }
                 }
@@ -328,4 +334,17 @@ impl Ledger {
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%error, "the store did not {what}");
     }
+}
+
+/// Where a call failed, for whoever looks after the trunks: `leg B, trunk carrier, SIP 503, cause 34`.
+fn failed(facts: &CallFacts) -> Option<String> {
+    let Outcome::Failed(_) = facts.outcome else { return None };
+    let leg = facts.legs.iter().rev().find(|leg| leg.failure.is_some())?;
+    let mut words = vec![format!("leg {}", leg.no)];
+    if !leg.trunk.is_empty() {
+        words.push(format!("trunk {}", leg.trunk));
+    }
+    words.push(leg.sip_final.map_or("no answer".into(), |code| format!("SIP {code}")));
+    words.extend(leg.q850.map(|cause| format!("cause {cause}")));
+    Some(words.join(", "))
 }

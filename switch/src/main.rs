@@ -18,6 +18,7 @@ mod net;
 mod operator;
 mod outbox;
 mod recovery;
+mod refusals;
 mod serve;
 mod settings;
 mod token;

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use media::Media;
-use prometheus::{Encoder as _, Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
 
 use crate::directory::Directory;
 use crate::driver::Gauges;
@@ -131,6 +133,13 @@ impl Sources {
             "How long the next notification has been due.",
             self.outbox.lag_us(),
         );
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            page.gauge(
+                "tandem_tasks",
+                "Tasks of the shell: connections, requests, deliveries, writes.",
+                runtime.metrics().num_alive_tasks() as u64,
+            );
+        }
         let up = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         page.seconds("tandem_uptime_seconds", "Time since the start.", up);
     }
@@ -162,6 +171,12 @@ impl Sources {
             "tandem_sip_handled_total",
             "SIP messages handled by the engine.",
             read(&self.gauges.messages),
+        );
+        page.counts(
+            "tandem_sip_auth_failures_total",
+            "Registrations and calls refused for who sent them.",
+            "reason",
+            self.gauges.refusals.counts(),
         );
         page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
         page.gauge(
@@ -242,6 +257,21 @@ impl Page {
                 gauges.with_label_values(&[word]).set(float(value));
             }
             Box::new(gauges) as _
+        }));
+    }
+
+    fn counts(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: std::collections::BTreeMap<&'static str, u64>,
+    ) {
+        self.put(IntCounterVec::new(Opts::new(name, help), &[label]).map(|counters| {
+            for (word, value) in values {
+                counters.with_label_values(&[word]).inc_by(value);
+            }
+            Box::new(counters) as _
         }));
     }
 

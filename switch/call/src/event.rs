@@ -1,6 +1,7 @@
 //! The whole vocabulary of this crate: what the shell tells the engine and hears back, and what legs
 //! and flows tell each other.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,8 +160,85 @@ pub enum Effect {
         /// [`Binding::key`].
         key: String,
     },
+    /// Somebody was not let in. For the log and the counters; no reply.
+    TurnedAway(Box<TurnedAway>),
     /// Draining was asked for and no call is left.
     Drained,
+}
+
+/// A request that was refused for who sent it, or a registration that was not made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TurnedAway {
+    /// Where the request came from.
+    pub source: SocketAddr,
+    /// `REGISTER` or `INVITE`.
+    pub method: &'static str,
+    /// The user named, whether there is one or not. Written by a stranger.
+    pub user: Option<String>,
+    /// Why.
+    pub why: Denial,
+}
+
+/// Why somebody was turned away. The peer never hears it: an unknown user is answered like a known one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Denial {
+    /// There is no such extension.
+    UnknownUser,
+    /// The extension is there, the digest is wrong.
+    WrongPassword,
+    /// The extension is not enabled.
+    Disabled,
+    /// Credentials that do not read.
+    Malformed,
+    /// The digest is right, but was used before (RFC 7616 §3.4).
+    Replay,
+    /// The digest is right, but was made for another Request-URI (RFC 7616 §3.4.6).
+    OtherUri,
+    /// Right credentials, and a registration for somebody else (RFC 3261 §10.3 step 4).
+    OtherUser,
+    /// A registration shorter than allowed, 423.
+    TooBrief,
+    /// More contacts than the extension may have.
+    TooManyContacts,
+    /// A registration that does not read, or is older than the one there is.
+    BadRegistration,
+    /// A call from an address of no carrier and in the name of none of our domains.
+    Stranger,
+}
+
+impl Denial {
+    /// All, in the order of their declaration.
+    pub const ALL: [Denial; 11] = [
+        Denial::UnknownUser,
+        Denial::WrongPassword,
+        Denial::Disabled,
+        Denial::Malformed,
+        Denial::Replay,
+        Denial::OtherUri,
+        Denial::OtherUser,
+        Denial::TooBrief,
+        Denial::TooManyContacts,
+        Denial::BadRegistration,
+        Denial::Stranger,
+    ];
+
+    /// For logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Denial::UnknownUser => "unknown_user",
+            Denial::WrongPassword => "wrong_password",
+            Denial::Disabled => "disabled",
+            Denial::Malformed => "malformed",
+            Denial::Replay => "replay",
+            Denial::OtherUri => "other_uri",
+            Denial::OtherUser => "other_user",
+            Denial::TooBrief => "too_brief",
+            Denial::TooManyContacts => "too_many_contacts",
+            Denial::BadRegistration => "bad_registration",
+            Denial::Stranger => "stranger",
+        }
+    }
 }
 
 /// Sizes of the engine's tables, for metrics and for the leak audit. All but `bindings` are zero some

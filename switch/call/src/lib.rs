@@ -22,5 +22,5 @@ mod world;
 
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use event::{Answer, Command, Counts, Effect, Reply};
+pub use event::{Answer, Command, Counts, Denial, Effect, Reply, TurnedAway};
 pub use registrar::RegisterLimits;

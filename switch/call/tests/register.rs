@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use call::{Command, Reply};
+use call::{Command, Denial, Reply};
 use common::*;
 use facts::{Binding, Failure, Kind, LegNo, Number, Origin, Outcome, TrunkId};
 use sip::endpoint::{Credentials, Event, Flow, OutOfDialog};
@@ -545,6 +545,33 @@ fn an_extension_calls_out_with_its_password_and_its_merchant_pays() {
     sim.assert_clean();
 }
 
+/// The peer hears the same 401 for each; the shell hears who it was and why.
+#[test]
+fn who_is_turned_away_is_told_with_source_user_and_reason() {
+    let mut sim = sim_with(|snapshot| {
+        let off = facts::settings::Extension { enabled: false, ..extension("80002", "right") };
+        snapshot.extensions.insert("80002".into(), off);
+    });
+    for (what, code, why) in [
+        (Try { password: "wrong", ..REGISTER }, 401, Denial::WrongPassword),
+        (Try { user: "89999", ..REGISTER }, 401, Denial::UnknownUser),
+        (Try { user: "80002", ..REGISTER }, 401, Denial::Disabled),
+        (Try { expires: Some("30"), ..REGISTER }, 423, Denial::TooBrief),
+    ] {
+        sim.turned_away.clear();
+        assert_eq!(register(&mut sim, &what).0, code, "{why:?}");
+        assert_eq!(sim.turned_away.len(), 1, "once, not for the first challenge: {why:?}");
+        let told = &sim.turned_away[0];
+        assert_eq!((told.source, told.method, told.why), (addr(PHONE), "REGISTER", why));
+        assert_eq!(told.user.as_deref(), Some(what.user));
+    }
+    sim.turned_away.clear();
+    assert_eq!(register(&mut sim, &REGISTER).0, 200);
+    assert_eq!(sim.turned_away, [], "nobody was");
+    let labels: std::collections::BTreeSet<_> = Denial::ALL.map(Denial::as_str).into();
+    assert_eq!(labels.len(), Denial::ALL.len(), "each has a label of its own");
+}
+
 #[test]
 fn a_stranger_is_challenged_only_under_our_own_name() {
     let mut sim = inbound();
@@ -552,11 +579,14 @@ fn a_stranger_is_challenged_only_under_our_own_name() {
     let to = format!("sip:01088880000@{REALM}");
     dial_in(&mut sim, "stranger", &format!("<sip:80001@{REALM}>"), &to, None);
     assert_eq!(codes(&mut sim, "stranger"), [401]);
+    assert_eq!(sim.turned_away, [], "asked, not refused");
     dial_in(&mut sim, "stranger", "<sip:80001@elsewhere.example>", &to, None);
     assert_eq!(codes(&mut sim, "stranger"), [401, 403]);
     // A From that looks like a carrier's makes no carrier.
     dial_in(&mut sim, "stranger", CALLER, DID, None);
     assert_eq!(codes(&mut sim, "stranger"), [401, 403, 403]);
+    let told: Vec<_> = sim.turned_away.iter().map(|told| (told.method, told.why)).collect();
+    assert_eq!(told, [("INVITE", Denial::Stranger); 2]);
     assert!(sim.authorizations.is_empty());
     sim.assert_clean();
 }

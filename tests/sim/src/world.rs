@@ -468,6 +468,7 @@ impl World {
                 self.drained = true;
                 return;
             }
+            Effect::TurnedAway(_) => return,
             Effect::Authorize(ask) => Work::Authorize(ask),
             Effect::Abandon { call, .. } => {
                 unreachable!("{call}: the ledger of these days answers in time")

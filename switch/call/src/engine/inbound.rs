@@ -10,11 +10,13 @@ use sip::endpoint::{Flow, SessionId};
 use sip::wire::{HeaderName, Message, Reason, Uri};
 
 use crate::call::Plan;
+use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
 use crate::leg::{Arrival, Called};
 use crate::route;
 
 use super::Engine;
+use super::register::Unproved;
 
 /// How long an inbound call rings.
 const RING: Duration = Duration::from_secs(60);
@@ -69,9 +71,14 @@ impl Engine {
             }
             None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
                 Ok(user) => from_extension(&snapshot, &user, request),
-                Err(challenges) => {
+                Err(Unproved { challenges, denied }) => {
                     let now = self.world.now.mono;
-                    if self.is_home(request) {
+                    let home = self.is_home(request);
+                    let denied = denied.or_else(|| (!home).then_some((Denial::Stranger, None)));
+                    if let Some((why, user)) = denied {
+                        self.deny(&flow, "INVITE", user, why);
+                    }
+                    if home {
                         self.world.endpoint.reject(now, session, 401, challenges);
                     } else {
                         self.world.endpoint.reject(now, session, 403, Vec::new());

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use facts::Now;
 use facts::settings::Snapshot;
-use sip::digest::{Algorithm, Guard, GuardConfig, Verdict};
+use sip::digest::{Algorithm, Guard, GuardConfig, Refusal, Verdict};
 use sip::endpoint::{self, Flow, RequestId};
 use sip::wire::{HeaderName, Message, Method};
 
 use crate::config::EngineConfig;
+use crate::event::{Denial, Effect, TurnedAway};
 use crate::registrar::aor_user;
 
 use super::Engine;
@@ -38,15 +39,15 @@ impl Desk {
         }
     }
 
-    /// The extension that a request comes from, or the challenges that it has to answer. An unknown
-    /// user is treated like a known one with a wrong password.
+    /// The extension that a request comes from, or what it has to answer and why. An unknown user is
+    /// treated like a known one with a wrong password.
     pub(super) fn identify(
         &mut self,
         now: Now,
         snapshot: &Snapshot,
         request: &Message,
         flow: &Flow,
-    ) -> Result<String, Vec<Header>> {
+    ) -> Result<String, Unproved> {
         let realm = snapshot.realm.as_str();
         if self.guard.as_ref().is_none_or(|guard| guard.realm() != realm) {
             let mut config = GuardConfig::new(realm, self.secret);
@@ -55,7 +56,7 @@ impl Desk {
             self.guard = Some(Guard::new(now.mono, config));
         }
         let Some(guard) = &mut self.guard else {
-            return Err(Vec::new());
+            return Err(Unproved::default());
         };
         let source = flow.remote.ip();
         let verdict =
@@ -67,16 +68,42 @@ impl Desk {
                     _ => None,
                 }
             });
-        let stale = match verdict {
+        let (stale, denied) = match verdict {
             Verdict::Accepted { username } => return Ok(username),
-            Verdict::Stale { .. } => true,
-            Verdict::Missing | Verdict::Refused { .. } => false,
+            Verdict::Stale { .. } => (true, None),
+            Verdict::Missing => (false, None),
+            Verdict::Refused { why, username } => {
+                (false, Some((denial(snapshot, why, username.as_deref()), username)))
+            }
         };
         let challenges = guard.challenge(now.mono, source, stale);
-        Err(challenges
+        let challenges = challenges
             .into_iter()
             .map(|value| ("WWW-Authenticate".to_owned(), value.into_bytes()))
-            .collect())
+            .collect();
+        Err(Unproved { challenges, denied })
+    }
+}
+
+/// A request whose sender is not known yet.
+#[derive(Default)]
+pub(super) struct Unproved {
+    /// What it has to answer.
+    pub(super) challenges: Vec<Header>,
+    /// Why its credentials are refused, and the user they name; `None` when it had none, or old ones.
+    pub(super) denied: Option<(Denial, Option<String>)>,
+}
+
+fn denial(snapshot: &Snapshot, why: Refusal, user: Option<&str>) -> Denial {
+    match why {
+        Refusal::Malformed => Denial::Malformed,
+        Refusal::Replay => Denial::Replay,
+        Refusal::Uri => Denial::OtherUri,
+        Refusal::Digest => match user.and_then(|user| snapshot.extensions.get(user)) {
+            None => Denial::UnknownUser,
+            Some(extension) if !extension.enabled => Denial::Disabled,
+            Some(_) => Denial::WrongPassword,
+        },
     }
 }
 
@@ -99,13 +126,20 @@ impl Engine {
         let snapshot = w.snapshot.clone();
         let user = match self.register.identify(w.now, &snapshot, request, &flow) {
             Ok(user) => user,
-            Err(challenges) => return (401, challenges),
+            Err(Unproved { challenges, denied }) => {
+                if let Some((why, user)) = denied {
+                    self.deny(&flow, "REGISTER", user, why);
+                }
+                return (401, challenges);
+            }
         };
         // RFC 3261 §10.3 steps 4 and 5: everybody registers for himself alone.
         if aor_user(request).as_deref() != Some(user.as_str()) {
+            self.deny(&flow, "REGISTER", Some(user), Denial::OtherUser);
             return (403, Vec::new());
         }
         let Some(extension) = snapshot.extensions.get(&user) else {
+            self.deny(&flow, "REGISTER", Some(user), Denial::UnknownUser);
             return (404, Vec::new());
         };
         let contacts_max = extension.max_contacts as usize;
@@ -113,7 +147,28 @@ impl Engine {
         let outcome =
             w.registrar.register(w.now, &limits, (user.as_str(), contacts_max), flow, request);
         w.keep(outcome.changes);
+        let why = match outcome.code {
+            200 => None,
+            403 => Some(Denial::TooManyContacts),
+            423 => Some(Denial::TooBrief),
+            _ => Some(Denial::BadRegistration),
+        };
+        if let Some(why) = why {
+            self.deny(&flow, "REGISTER", Some(user), why);
+        }
         (outcome.code, outcome.headers)
+    }
+
+    /// Tells the shell that somebody was not let in.
+    pub(super) fn deny(
+        &mut self,
+        flow: &Flow,
+        method: &'static str,
+        user: Option<String>,
+        why: Denial,
+    ) {
+        let source = flow.remote;
+        self.world.emit(Effect::TurnedAway(Box::new(TurnedAway { source, method, user, why })));
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Answer, Command, Counts, Effect, Engine, EngineConfig, Reply};
+use call::{Answer, Command, Counts, Effect, Engine, EngineConfig, Reply, TurnedAway};
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
 use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
@@ -157,6 +157,7 @@ pub struct Sim {
     pub media: Vec<MediaCommand>,
     pub bindings: BTreeMap<(String, String), Binding>,
     pub drained: usize,
+    pub turned_away: Vec<TurnedAway>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -211,6 +212,7 @@ impl Sim {
             media: Vec::new(),
             bindings: BTreeMap::new(),
             drained: 0,
+            turned_away: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -446,6 +448,7 @@ impl Sim {
             Effect::DropBinding { user, key } => {
                 self.bindings.remove(&(user, key));
             }
+            Effect::TurnedAway(turned) => self.turned_away.push(*turned),
             Effect::Drained => self.drained += 1,
         }
     }
