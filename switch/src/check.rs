@@ -1,44 +1,95 @@
-//! `tandem check`: looks for mistakes and changes nothing.
+//! `tandem check`: looks for mistakes and changes nothing, not even a folder.
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use billing::Store;
 use billing::rows::Audit;
+use billing::trail::Trail;
 
 use crate::cli::{failed, print};
 use crate::config::Config;
 use crate::{operator, serve};
 
+/// What is looked at besides the settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// An operator's file.
+    pub(crate) file: Option<&'a Path>,
+    /// The ledger.
+    pub(crate) books: bool,
+    /// The audit trail.
+    pub(crate) audit: bool,
+    /// A hash that must be in the audit trail.
+    pub(crate) head: Option<&'a str>,
+}
+
 /// Checks what was asked for; the configuration itself is right when we are here.
-pub(crate) async fn check(config: &Config, file: Option<&Path>, books: bool) -> ExitCode {
+pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
     print("settings: in order\n");
-    if let Some(file) = file {
+    if let Some(file) = wanted.file {
         let status = operator::apply(config, file, true).await;
         if status != ExitCode::SUCCESS {
             return status;
         }
     }
-    if !books {
+    if !wanted.books && !wanted.audit {
         return ExitCode::SUCCESS;
     }
-    let store = match serve::open_store(config).await {
+    let store = match serve::open_kept(config).await {
         Ok(store) => store,
         Err(error) => return failed(&error.to_string()),
     };
-    let audit = store.check_books().await;
+    let found = look(&store, wanted).await;
     store.close().await;
-    match audit {
-        Ok(audit) => report(&audit),
-        Err(error) => failed(&format!("the books cannot be read: {error}")),
+    match found {
+        Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
+        Ok(findings) => failed(&findings.join("\n")),
+        Err(error) => failed(&format!("the store cannot be read: {error}")),
     }
 }
 
-fn report(audit: &Audit) -> ExitCode {
+/// Looks at all that was asked for, so that one finding does not hide another.
+async fn look(store: &Store, wanted: Wanted<'_>) -> billing::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    if wanted.books {
+        findings.extend(books(&store.check_books().await?));
+    }
+    if wanted.audit {
+        findings.extend(trail(&store.check_trail(wanted.head).await?));
+    }
+    Ok(findings)
+}
+
+fn books(audit: &Audit) -> Option<String> {
     print(&format!("open calls: {}\nopen holds: {}\n", audit.open_calls, audit.open_holds));
     if audit.in_order() {
         print("books: in order\n");
-        return ExitCode::SUCCESS;
+        return None;
     }
-    let findings: String = audit.findings.iter().map(|finding| format!("  {finding}\n")).collect();
-    failed(&format!("the books are not in order:\n{findings}"))
+    Some(listed("the books are not in order", &audit.findings))
+}
+
+fn trail(trail: &Trail) -> Option<String> {
+    print(&format!("audit entries: {}\naudit head: {}\n", trail.entries, trail.head.hash));
+    if trail.unchained > 0 {
+        print(&format!("audit entries from before the chain: {}\n", trail.unchained));
+    }
+    if trail.in_order() {
+        print("audit: in order\n");
+        return None;
+    }
+    let mut findings = trail.findings.clone();
+    if trail.holds == Some(false) {
+        findings.push(
+            "the hash given with --head is not in it: its end was cut off or it was made anew"
+                .into(),
+        );
+    }
+    Some(listed("the audit trail is not in order", &findings))
+}
+
+fn listed(what: &str, findings: &[String]) -> String {
+    let findings: String = findings.iter().map(|finding| format!("  {finding}\n")).collect();
+    format!("{what}:\n{findings}")
 }

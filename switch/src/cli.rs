@@ -1,11 +1,12 @@
 //! The command line: what can be asked of the program, and the words it answers with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, KNOBS, Sources, variable};
+use crate::check::Wanted;
+use crate::config::{Config, KNOBS, Sources, is_configuration, variable};
 use crate::document;
 use crate::{check, demo, logs, operator, serve};
 
@@ -39,13 +40,19 @@ enum Verb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Look for mistakes: in the configuration, in an operator's file, in the books
+    /// Look for mistakes: in the configuration, in an operator's file, in the books, in the audit trail
     Check {
-        /// An operator's file to look at as well
+        /// A file to look at as well: an operator's file, or a configuration
         file: Option<PathBuf>,
         /// Audit the books: entries sum to zero, balances and holds agree
         #[arg(long)]
         books: bool,
+        /// Verify the audit trail: every change by an operator, chained by SHA-256
+        #[arg(long)]
+        audit: bool,
+        /// With --audit: a hash noted earlier that must still be in the trail
+        #[arg(long, value_name = "HASH", requires = "audit")]
+        head: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -86,8 +93,15 @@ struct Settings {
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
     /// Any setting, e.g. --set sip.t1=250ms; may be repeated
-    #[arg(long = "set", value_name = "SETTING=VALUE")]
-    set: Vec<String>,
+    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+/// `sip.t1=250ms` in its two halves.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) =
+        text.split_once('=').ok_or("a setting and its value are expected, e.g. sip.t1=250ms")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 impl Settings {
@@ -105,10 +119,11 @@ impl Settings {
         let flags = named
             .into_iter()
             .filter_map(|(flag, key, value)| Some((flag.into(), key.into(), value.clone()?)))
-            .chain(self.set.iter().map(|pair| {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (format!("--set {key}"), key.trim().to_owned(), value.trim().to_owned())
-            }))
+            .chain(
+                self.set
+                    .iter()
+                    .map(|(key, value)| (format!("--set {key}"), key.clone(), value.clone())),
+            )
             .collect();
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -118,8 +133,8 @@ impl Settings {
     }
 
     /// The configuration, or every mistake in it on standard error.
-    fn load(&self) -> Result<Config, ExitCode> {
-        Config::load(&self.sources()).map_err(|mistakes| {
+    fn load_from(sources: &Sources) -> Result<Config, ExitCode> {
+        Config::load(sources).map_err(|mistakes| {
             let count = mistakes.len();
             let plural = if count == 1 { "mistake" } else { "mistakes" };
             complain(&format!(
@@ -153,7 +168,25 @@ async fn carry_out(verb: Verb) -> ExitCode {
         Verb::Apply { settings, .. } | Verb::Check { settings, .. } => settings,
         Verb::Demo => return demo::run().await,
     };
-    let config = match settings.load() {
+    let mut sources = settings.sources();
+    let mut operators = None;
+    if let Verb::Apply { file, .. } | Verb::Check { file: Some(file), .. } = &verb {
+        let apply = matches!(verb, Verb::Apply { .. });
+        operators = match told_apart(file) {
+            Kind::Operators => Some(file.as_path()),
+            Kind::Configuration if apply => return no_operators_file(file),
+            Kind::Configuration => {
+                let shown = file.display();
+                print(&format!("{shown}: a configuration, no operator's file: checked as one\n"));
+                if let Err(status) = Settings::load_from(&sources) {
+                    return status;
+                }
+                sources.file = Some(file.clone());
+                None
+            }
+        };
+    }
+    let config = match Settings::load_from(&sources) {
         Ok(config) => config,
         Err(status) => return status,
     };
@@ -166,13 +199,42 @@ async fn carry_out(verb: Verb) -> ExitCode {
             }
         }
         Verb::Apply { file, dry_run, .. } => operator::apply(&config, file, *dry_run).await,
-        Verb::Check { file, books, .. } => check::check(&config, file.as_deref(), *books).await,
+        Verb::Check { books, audit, head, .. } => {
+            let wanted =
+                Wanted { file: operators, books: *books, audit: *audit, head: head.as_deref() };
+            check::check(&config, wanted).await
+        }
         Verb::Migrate(_) => migrate(&config).await,
         Verb::Config(_) | Verb::Demo => {
             print(&listing(&config));
             ExitCode::SUCCESS
         }
     }
+}
+
+/// What a file is that somebody named beside the flags.
+enum Kind {
+    Operators,
+    Configuration,
+}
+
+/// Only a file that can be read, has settings of ours and nothing to apply is a configuration.
+fn told_apart(file: &Path) -> Kind {
+    match std::fs::read_to_string(file) {
+        Ok(text) if is_configuration(&text) && !operator::is_operators(&text) => {
+            Kind::Configuration
+        }
+        _ => Kind::Operators,
+    }
+}
+
+fn no_operators_file(file: &Path) -> ExitCode {
+    let shown = file.display();
+    complain(&format!(
+        "{shown} is a configuration, no operator's file: name that one, and give this one with \
+         --config {shown}"
+    ));
+    ExitCode::from(2)
 }
 
 async fn migrate(config: &Config) -> ExitCode {

@@ -19,8 +19,8 @@ pub(crate) struct Mistake {
 /// Where a mistake stands.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Place {
-    /// Line of a file, from 1.
-    Line(PathBuf, usize),
+    /// Line of a file, from 1, and the column where that helps: a syntax error may be anywhere in it.
+    Line(PathBuf, usize, Option<usize>),
     /// A flag or a variable, by name.
     Named(String),
 }
@@ -28,7 +28,12 @@ pub(crate) enum Place {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Line(path, line) => write!(f, "{}:{line}: {}", path.display(), self.message),
+            Place::Line(path, line, None) => {
+                write!(f, "{}:{line}: {}", path.display(), self.message)
+            }
+            Place::Line(path, line, Some(column)) => {
+                write!(f, "{}:{line}:{column}: {}", path.display(), self.message)
+            }
             Place::Named(name) => write!(f, "{name}: {}", self.message),
         }
     }
@@ -61,21 +66,72 @@ impl Lines {
     }
 
     pub(crate) fn mistake(&self, span: &Range<usize>, message: impl Into<String>) -> Mistake {
-        let place = Place::Line(self.path.clone(), self.at(span.start));
+        let place = Place::Line(self.path.clone(), self.at(span.start), None);
         Mistake { place, message: message.into() }
+    }
+
+    /// A mistake whose column is told, counted in characters from 1.
+    fn pointed(&self, text: &str, span: &Range<usize>, message: impl Into<String>) -> Mistake {
+        let line = self.at(span.start);
+        let from = self.starts.get(line - 1).copied().unwrap_or(0);
+        let column = text.get(from..span.start).map_or(1, |before| before.chars().count() + 1);
+        Mistake {
+            place: Place::Line(self.path.clone(), line, Some(column)),
+            message: message.into(),
+        }
     }
 }
 
-/// Reads a text; syntax errors are all in the second value.
-pub(crate) fn read<'a>(path: &Path, text: &'a str) -> (Spanned<DeTable<'a>>, Lines, Vec<Mistake>) {
+/// A text as read.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    /// What stands in it; where a key is given twice, the first.
+    pub(crate) table: Spanned<DeTable<'a>>,
+    pub(crate) lines: Lines,
+    /// Keys that are given twice.
+    pub(crate) twice: Vec<Mistake>,
+}
+
+/// What the parser says of a key that is given twice.
+const TWICE: &str = "duplicate key";
+
+/// Reads a text.
+///
+/// # Errors
+/// The first syntax error. What stands behind it cannot be told from what it was meant to be: one slip of
+/// the pen would make ten mistakes.
+pub(crate) fn read<'a>(path: &Path, text: &'a str) -> Result<Document<'a>, Mistake> {
     let lines = Lines::of(path, text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mistakes = errors
-        .iter()
-        .map(|error| lines.mistake(&error.span().unwrap_or(0..0), error.message()))
+    let (twice, syntax): (Vec<_>, Vec<_>) =
+        errors.iter().partition(|error| error.message() == TWICE);
+    let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    if let Some(first) = syntax.into_iter().min_by_key(|error| place(error).start) {
+        return Err(lines.pointed(text, &place(first), first.message()));
+    }
+    let twice = twice
+        .into_iter()
+        .map(|error| {
+            let key = text.get(place(error)).unwrap_or_default();
+            lines.pointed(text, &place(error), format!("`{key}` is given twice"))
+        })
         .collect();
-    (table, lines, mistakes)
+    Ok(Document { table, lines, twice })
 }
+
+/// The known word that somebody who wrote `word` may have meant.
+pub(crate) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(word, known);
+    known
+        .into_iter()
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+/// Words that are less alike are no help; 1 is equal.
+const LIKE: f64 = 0.6;
 
 /// Every leaf below a table: dotted key, span, and its values as texts (an array has several).
 pub(crate) fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>, Vec<String>)> {
@@ -125,21 +181,47 @@ mod tests {
     #[test]
     fn leaves_know_their_lines() {
         let text = "a = 1\n[b]\nc = [\"x\", \"y\"]\n\n[b.d]\ne = true\n";
-        let (table, lines, mistakes) = read(Path::new("f"), text);
-        assert_eq!(mistakes, []);
-        let found: Vec<_> = leaves(table.get_ref())
+        let document = read(Path::new("f"), text).unwrap();
+        assert_eq!(document.twice, []);
+        let found: Vec<_> = leaves(document.table.get_ref())
             .into_iter()
-            .map(|(key, span, values)| (key, lines.at(span.start), values.join(",")))
+            .map(|(key, span, values)| (key, document.lines.at(span.start), values.join(",")))
             .collect();
         let expected = [("a", 1, "1"), ("b.c", 3, "x,y"), ("b.d.e", 6, "true")];
         assert_eq!(found, expected.map(|(k, l, v)| (k.to_owned(), l, v.to_owned())));
     }
 
     #[test]
-    fn every_syntax_error_has_its_line() {
-        let (_, _, mistakes) = read(Path::new("f"), "a = \nb = 1\nc = = 2\n");
-        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-        assert!(lines.iter().any(|l| l.starts_with("f:1:")), "{lines:?}");
-        assert!(lines.iter().any(|l| l.starts_with("f:3:")), "{lines:?}");
+    fn a_syntax_error_is_one_mistake_with_line_and_column() {
+        for (text, place) in [
+            ("a = \nb = 1\n", "f:1:5:"),
+            ("a = 1\n[[x]\nb = 1\nc = 2\n", "f:2:5:"),
+            ("a = 1\nkey = value\n", "f:2:7:"),
+            ("a = \"no end\nb = 1\nc = 2\n", "f:1:"),
+            ("é = 1\n", "f:1:1:"),
+            ("a = 1\nb = [1, 2\nc = 3\nd = 4\n", "f:"),
+            ("a = 1 b = 2\n", "f:1:"),
+        ] {
+            let mistake = read(Path::new("f"), text).unwrap_err().to_string();
+            assert!(mistake.starts_with(place), "{text:?}: {mistake}");
+            assert!(!mistake.contains('\n'), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn every_key_that_is_given_twice_is_told() {
+        let text = "[a]\nx = 1\ny = 2\nx = 3\n[b]\nz = 1\nz = 1\n";
+        let document = read(Path::new("f"), text).unwrap();
+        let told: Vec<_> = document.twice.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["f:4:1: `x` is given twice", "f:7:1: `z` is given twice"]);
+        assert_eq!(leaves(document.table.get_ref())[0].2, ["1"], "the first stands");
+    }
+
+    #[test]
+    fn the_nearest_word_is_found_and_far_ones_are_not() {
+        let known = ["max_calls", "calls_per_second", "caller_id"];
+        assert_eq!(near("max_call", known), Some("max_calls"));
+        assert_eq!(near("callerid", known), Some("caller_id"));
+        assert_eq!(near("colour", known), None);
     }
 }

@@ -74,6 +74,9 @@ knobs! {
     "http.callback_allow", "networks that merchants' URLs may lead to although they are private",
         |c, v| c.callback_allow = networks(v)?,
         |c| c.callback_allow.iter().map(ToString::to_string).collect();
+    "http.callback_hosts", "host names that merchants' URLs may name whatever their addresses are",
+        |c, v| c.callback_hosts = v.iter().map(|h| host(h)).collect::<Result<_, _>>()?,
+        |c| c.callback_hosts.clone();
     "http.callback_ports", "ports that merchants' URLs may name besides those of the web",
         |c, v| c.callback_ports = v.iter().map(|p| port(p)).collect::<Result<_, _>>()?,
         |c| c.callback_ports.iter().map(ToString::to_string).collect();
@@ -149,7 +152,7 @@ knobs! {
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);
     "call.per_second", "new calls a second at most; `off`: no limit",
-        |c, v| c.call.calls_per_second = or_off(v, |v| parsed(v, "a number"))?,
+        |c, v| c.call.calls_per_second = or_off(v, |v| at_least(v, 1))?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         |c| off(c.call.calls_per_second.map(text));
     "call.ring", "how long a leg rings when the merchant does not say",
         |c, v| c.call.ring = positive(v)?, |c| show_duration(c.call.ring);
@@ -196,7 +199,21 @@ fn off(value: Option<Vec<String>>) -> Vec<String> {
 
 fn at_least(values: &[String], least: usize) -> Result<usize, String> {
     let number: usize = parsed(values, "a number")?;
-    if number < least { Err(format!("must be at least {least}")) } else { Ok(number) }
+    if number < least {
+        return Err(match least {
+            1 => "0 would let nothing through".into(),
+            _ => format!("must be at least {least}"),
+        });
+    }
+    Ok(number)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if text.len() > 253 || !text.chars().all(fits) || text.parse::<std::net::IpAddr>().is_ok() {
+        return Err(format!("`{text}` is not a host name; addresses go to http.callback_allow"));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 fn port(text: &str) -> Result<u16, String> {

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use sip::digest::Algorithm;
 
 use crate::document::{self, Mistake, Place};
+use crate::operator;
 pub(crate) use knobs::KNOBS;
 pub(crate) use web::{Pace, WebKnobs};
 
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) algorithms: Vec<Algorithm>,
     /// Addresses that merchants' URLs may lead to although they are private.
     pub(crate) callback_allow: Vec<IpNet>,
+    /// Host names that merchants' URLs may name whatever their addresses are.
+    pub(crate) callback_hosts: Vec<String>,
     /// Ports that merchants' URLs may name besides those of the web.
     pub(crate) callback_ports: Vec<u16>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -161,6 +164,7 @@ impl Default for Config {
             },
             algorithms: vec![Algorithm::Md5],
             callback_allow: Vec::new(),
+            callback_hosts: Vec::new(),
             callback_ports: Vec::new(),
             trusted_proxies: Vec::new(),
             push_delays: None,
@@ -211,7 +215,17 @@ impl Config {
             let place = Place::Named(name.clone());
             match key {
                 Some(key) => config.set(key, &split(value), place, &mut mistakes),
-                None => mistakes.push(Mistake { place, message: "no such setting".into() }),
+                None => {
+                    // All begin alike: what follows is compared.
+                    let known: Vec<String> = KNOBS.iter().map(|knob| variable(knob.key)).collect();
+                    let word = name.strip_prefix(PREFIX).unwrap_or(name);
+                    let words = known.iter().filter_map(|name| name.strip_prefix(PREFIX));
+                    let message = match document::near(word, words) {
+                        Some(near) => format!("no such setting; did you mean {PREFIX}{near}?"),
+                        None => "no such setting".into(),
+                    };
+                    mistakes.push(Mistake { place, message });
+                }
             }
         }
         for (flag, key, value) in &sources.flags {
@@ -222,10 +236,26 @@ impl Config {
     }
 
     fn read_file(&mut self, path: &Path, text: &str, mistakes: &mut Vec<Mistake>) {
-        let (table, lines, errors) = document::read(path, text);
-        mistakes.extend(errors);
-        for (key, span, values) in document::leaves(table.get_ref()) {
-            let place = Place::Line(path.to_owned(), lines.at(span.start));
+        let document = match document::read(path, text) {
+            Ok(document) => document,
+            Err(mistake) => {
+                mistakes.push(mistake);
+                return;
+            }
+        };
+        if operator::is_operators(text) && !is_configuration(text) {
+            let shown = path.display();
+            mistakes.push(Mistake {
+                place: Place::Named(shown.to_string()),
+                message: format!(
+                    "is an operator's file, not a configuration: tandem apply {shown}"
+                ),
+            });
+            return;
+        }
+        mistakes.extend(document.twice);
+        for (key, span, values) in document::leaves(document.table.get_ref()) {
+            let place = Place::Line(path.to_owned(), document.lines.at(span.start), None);
             self.set(&key, &values, place, mistakes);
         }
     }
@@ -269,9 +299,22 @@ impl Config {
             .unwrap_or_else(|| format!("sqlite://{}", self.data.join("tandem.sqlite").display()))
     }
 
-    /// True when the books are SQLite in the data folder and have never been opened.
+    /// The file of the books when they are SQLite in a file.
+    pub(crate) fn database_file(&self) -> Option<PathBuf> {
+        match &self.database {
+            None => Some(self.data.join("tandem.sqlite")),
+            Some(url) if url.contains(":memory:") => None,
+            Some(url) => {
+                let path = url.strip_prefix("sqlite:")?;
+                let path = path.strip_prefix("//").unwrap_or(path);
+                Some(path.split('?').next().unwrap_or(path).into())
+            }
+        }
+    }
+
+    /// True when the books are SQLite in a file that is not there.
     pub(crate) fn has_no_database(&self) -> bool {
-        self.database.is_none() && !self.data.join("tandem.sqlite").exists()
+        self.database_file().is_some_and(|file| !file.exists())
     }
 
     /// Folder of finished recordings.
@@ -310,9 +353,12 @@ pub(crate) fn reachable(bound: IpAddr) -> IpAddr {
         )
 }
 
+/// What variables of ours begin with.
+const PREFIX: &str = "TANDEM_";
+
 /// `TANDEM_SIP_UDP` for `sip.udp`.
 pub(crate) fn variable(key: &str) -> String {
-    format!("TANDEM_{}", key.replace('.', "_").to_ascii_uppercase())
+    format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
 fn split(value: &str) -> Vec<String> {
@@ -320,14 +366,29 @@ fn split(value: &str) -> Vec<String> {
 }
 
 fn unknown(key: &str) -> String {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    let near = KNOBS.iter().find(|knob| {
-        knob.key.ends_with(last) || knob.key.rsplit('.').next().is_some_and(|k| last.starts_with(k))
-    });
+    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    let word = key.rsplit('.').next().unwrap_or(key);
+    // The right word in the wrong section, then the nearest one, then the nearest word of any section.
+    let near = KNOBS
+        .iter()
+        .find(|knob| last(knob.key) == word)
+        .map(|knob| knob.key)
+        .or_else(|| document::near(key, KNOBS.iter().map(|knob| knob.key)))
+        .or_else(|| {
+            let word = document::near(word, KNOBS.iter().map(|knob| last(knob.key)))?;
+            KNOBS.iter().find(|knob| last(knob.key) == word).map(|knob| knob.key)
+        });
     match near {
-        Some(knob) => format!("{key}: no such setting; did you mean {}?", knob.key),
+        Some(near) => format!("{key}: no such setting; did you mean {near}?"),
         None => format!("{key}: no such setting"),
     }
+}
+
+/// True for a text that has settings of ours in it.
+pub(crate) fn is_configuration(text: &str) -> bool {
+    let (table, _) = toml::de::DeTable::parse_recoverable(text);
+    let known = |key: &str| KNOBS.iter().any(|knob| knob.key.split('.').next() == Some(key));
+    table.get_ref().keys().any(|key| known(key.get_ref()))
 }
 
 #[cfg(test)]
@@ -377,12 +438,45 @@ mod tests {
     fn the_environment_is_read_and_misspellings_are_named() {
         let environment = vec![
             ("TANDEM_HTTP_LISTEN".into(), "127.0.0.1:9".into()),
-            ("TANDEM_HTP".into(), "1".into()),
+            ("TANDEM_ZZZ".into(), "1".into()),
+            ("TANDEM_SIP_UPD".into(), "1".into()),
         ];
         let sources = Sources { environment, ..Sources::default() };
         let mistakes = Config::load(&sources).unwrap_err();
-        assert_eq!(mistakes.len(), 1);
-        assert_eq!(mistakes[0].to_string(), "TANDEM_HTP: no such setting");
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let expected = [
+            "TANDEM_ZZZ: no such setting",
+            "TANDEM_SIP_UPD: no such setting; did you mean TANDEM_SIP_UDP?",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_told_the_near_one() {
+        for (key, near) in [
+            ("sip.ports", "rtp.ports"),
+            ("sip.updp", "sip.udp"),
+            ("registrar.nonce_lif", "registrar.nonce_life"),
+            ("http.callback_alow", "http.callback_allow"),
+            ("log.levle", "log.level"),
+            ("checkpoint", "call.checkpoint"),
+        ] {
+            assert!(unknown(key).ends_with(&format!("did you mean {near}?")), "{}", unknown(key));
+        }
+        assert_eq!(unknown("zzz.qqqqqqq"), "zzz.qqqqqqq: no such setting");
+    }
+
+    #[test]
+    fn a_syntax_error_and_an_operators_file_are_one_mistake_each() {
+        let mistakes = load("[sip\nudp = 1\nnonsense = 2\n", &[]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+        assert!(mistakes[0].starts_with("tandem.toml:1:5: "), "{mistakes:#?}");
+        let operators = "[[merchants]]\nname = \"x\"\n[[trunks]]\nname = \"y\"\n";
+        let mistakes = load(operators, &[]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+        assert!(mistakes[0].contains("tandem apply"), "{mistakes:#?}");
+        let twice = load("data = \"a\"\n[sip]\nt1 = \"1s\"\nt1 = \"2s\"\n", &[]).unwrap_err();
+        assert_eq!(twice, ["tandem.toml:4:1: `t1` is given twice"]);
     }
 
     #[test]
@@ -404,10 +498,10 @@ mod tests {
         assert!(Config::load(&sources).is_ok(), "{:?}", Config::load(&sources));
         let uncommented: String =
             text.lines().map(|l| l.strip_prefix("#: ").unwrap_or(l).to_owned() + "\n").collect();
-        let (table, _, mistakes) = document::read(Path::new("sample"), &uncommented);
-        assert_eq!(mistakes, []);
+        let document = document::read(Path::new("sample"), &uncommented).unwrap();
+        assert_eq!(document.twice, []);
         let named: Vec<String> =
-            document::leaves(table.get_ref()).into_iter().map(|(key, _, _)| key).collect();
+            document::leaves(document.table.get_ref()).into_iter().map(|(key, _, _)| key).collect();
         for knob in KNOBS {
             assert!(named.iter().any(|key| key == knob.key), "{} is missing in {path}", knob.key);
         }

@@ -142,6 +142,7 @@ fn tape(page: &Page, running: &Running, folder: &Path, record: &CallRecord) -> T
     let seconds = Duration::from_millis(file.duration_ms).as_secs_f64();
     page.say(&path.display().to_string());
     page.say(url);
+    page.say("The file stays; the address answers as long as this switch runs, which is until the page ends.");
     let (_, target) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))

@@ -44,15 +44,21 @@ pub(crate) async fn run() -> ExitCode {
     let page = Arc::new(Page::new());
     match tokio::time::timeout(LIMIT, story(&page)).await {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(why)) => {
-            page.failed(&why);
-            ExitCode::FAILURE
-        }
+        Ok(Err(why)) => failed(&page, &why),
         Err(_) => {
-            page.failed(&format!("the demonstration did not end within {} s", LIMIT.as_secs()));
-            ExitCode::FAILURE
+            failed(&page, &format!("the demonstration did not end within {} s", LIMIT.as_secs()))
         }
     }
+}
+
+/// The end, badly: why, and where to look.
+fn failed(page: &Page, why: &str) -> ExitCode {
+    page.failed(why);
+    let kept = place();
+    if kept.exists() {
+        page.fact("kept in", &kept.display().to_string());
+    }
+    ExitCode::FAILURE
 }
 
 async fn story(page: &Arc<Page>) -> Told<()> {
@@ -101,9 +107,13 @@ async fn story(page: &Arc<Page>) -> Told<()> {
 
 /// A folder of its own, left where it is so that the recording can be listened to.
 fn folder() -> Told<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
+    let folder = place();
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)
+}
+
+fn place() -> PathBuf {
+    std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()))
 }
 
 fn config(folder: &Path, merchant_port: u16) -> Config {

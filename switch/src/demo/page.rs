@@ -76,22 +76,32 @@ impl Page {
 
     /// A line of text.
     pub(super) fn say(&self, text: &str) {
-        self.put(&format!("  {text}"));
+        self.beside("  ", 2, text);
     }
 
     /// A label and what it is.
     pub(super) fn fact(&self, label: &str, text: &str) {
-        self.put(&format!("  {} {text}", self.ink(Ink::Dim, &format!("{label:<12}"))));
+        let label = self.ink(Ink::Dim, &format!("{label:<12}"));
+        self.beside(&format!("  {label} "), 15, text);
     }
 
     /// Something that was checked.
     pub(super) fn check(&self, text: &str) {
-        self.put(&format!("  {} {text}", self.ink(Ink::Good, "✔")));
+        self.beside(&format!("  {} ", self.ink(Ink::Good, "✔")), 4, text);
     }
 
     /// The end, badly.
     pub(super) fn failed(&self, why: &str) {
-        self.put(&format!("\n  {} {why}", self.ink(Ink::Bad, "✘")));
+        self.put("");
+        self.beside(&format!("  {} ", self.ink(Ink::Bad, "✘")), 4, why);
+    }
+
+    /// A text behind something that takes `indent` columns; what does not fit goes below.
+    fn beside(&self, first: &str, indent: usize, text: &str) {
+        for (n, line) in wrapped(text, WIDTH - indent).iter().enumerate() {
+            let blank = " ".repeat(indent);
+            self.put(&format!("{}{line}", if n == 0 { first } else { &blank }));
+        }
     }
 
     /// The names above the life lines.
@@ -162,6 +172,22 @@ fn columns(text: &str) -> usize {
     text.chars().map(|c| if ('\u{2e80}'..='\u{ffdc}').contains(&c) { 2 } else { 1 }).sum()
 }
 
+/// A text in lines of at most `room` columns, broken at blanks; a word that is longer is cut.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let (mut lines, mut rest) = (Vec::new(), text.trim_end());
+    while columns(rest) > room {
+        let fits = cut(rest, room).len();
+        let blank =
+            rest[..fits].trim_start().contains(' ').then(|| rest[..fits].rfind(' ')).flatten();
+        // A blank right behind what fits is as good a place.
+        let at = if rest[fits..].starts_with(' ') { fits } else { blank.unwrap_or(fits) };
+        lines.push(rest[..at].trim_end().to_owned());
+        rest = rest[at..].trim_start();
+    }
+    lines.push(rest.to_owned());
+    lines
+}
+
 /// As much of a text as fits.
 fn cut(text: &str, room: usize) -> String {
     let mut text = text.to_owned();
@@ -204,6 +230,20 @@ fn arrow(label: &str, rightwards: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_go_on_below_and_lose_nothing() {
+        let long = "sip=udp:127.0.0.1:38514,tcp:127.0.0.1:46323 http=127.0.0.1:41931 admin=127.0.0.1:39623";
+        let lines = wrapped(long, 60);
+        assert_eq!(lines.join(" "), long);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(wrapped("a  b", 4), ["a  b"], "what fits is left as it is");
+        assert_eq!(wrapped(&"x".repeat(25), 10).concat(), "x".repeat(25));
+        for text in [long, &"词".repeat(40), "一 二 三 四 五 六 七", &"x ".repeat(99)] {
+            let lines = wrapped(text, 10);
+            assert!(lines.iter().all(|line| columns(line) <= 10), "{lines:?}");
+        }
+    }
 
     #[test]
     fn an_arrow_fills_the_space_between_two_life_lines() {

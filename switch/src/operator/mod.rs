@@ -12,7 +12,7 @@ use crate::cli::{complain, failed, print};
 use crate::config::Config;
 use crate::document::{self, Mistake};
 use crate::{clock, serve};
-pub(crate) use file::OperatorFile;
+pub(crate) use file::{OperatorFile, is_operators};
 
 /// Applies a file, or shows what it would change. Mistakes are reported all at once, with their lines.
 pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCode {
@@ -23,6 +23,8 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
     let opened = if dry_run && config.has_no_database() {
         // Nothing is there yet, and a look must not make it.
         Store::open("sqlite::memory:", StoreConfig::default()).await.map_err(Into::into)
+    } else if dry_run {
+        serve::open_kept(config).await
     } else {
         serve::open_store(config).await
     };
@@ -31,10 +33,14 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
         Err(error) => return failed(&error.to_string()),
     };
     let outcome = apply_text(&store, path, &text, dry_run).await;
+    let head = store.trail_head().await.unwrap_or_default();
     store.close().await;
     match outcome {
         Ok(changes) => {
             print(&difference(&changes, dry_run));
+            if !dry_run && changes.count(Act::Unchanged) != changes.lines.len() {
+                print(&format!("audit entry {}, head {}\n", head.entry, head.hash));
+            }
             ExitCode::SUCCESS
         }
         Err(Trouble::Mistakes(mistakes)) => {
@@ -74,9 +80,20 @@ pub(crate) async fn apply_text(
     // A file with mistakes of form is looked at for mistakes of meaning all the same: nobody wants to
     // hear of them one after the other.
     let dry = dry_run || !file.mistakes.is_empty();
-    let changes = store.apply(&file.desired, clock::wall(), dry).await.map_err(Trouble::Store)?;
+    let applied = store.apply_by(&actor(), &file.desired, clock::wall(), dry).await;
+    let changes = applied.map_err(Trouble::Store)?;
     let mistakes = file.all_mistakes(&changes.mistakes);
     if mistakes.is_empty() { Ok(changes) } else { Err(Trouble::Mistakes(mistakes)) }
+}
+
+/// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.
+fn actor() -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = std::fs::metadata("/proc/self").map_or("?".to_owned(), |own| own.uid().to_string());
+    match std::env::var("SUDO_USER") {
+        Ok(user) => format!("tandem apply, uid {uid}, sudo by {}", user.escape_default()),
+        Err(_) => format!("tandem apply, uid {uid}"),
+    }
 }
 
 /// The difference, for people.

@@ -101,6 +101,27 @@ pub(crate) async fn open_store(config: &Config) -> Result<Store, StartError> {
     Ok(Store::open(&config.database_url(), StoreConfig::default()).await?)
 }
 
+/// Opens a store that is there already and knows this program's schema; makes nothing.
+///
+/// # Errors
+/// When there is none, when it cannot be opened, or when it has to be migrated first.
+pub(crate) async fn open_kept(config: &Config) -> Result<Store, StartError> {
+    if let Some(file) = config.database_file().filter(|file| !file.exists()) {
+        let why = "there are no books: the file does not exist (settings data and database)";
+        return Err(StartError::Io(format!("{}: {why}", file.display())));
+    }
+    let store = Store::open(&config.database_url(), StoreConfig::default()).await?;
+    let pending = store.pending().await?;
+    if pending.is_empty() {
+        return Ok(store);
+    }
+    store.close().await;
+    let names = pending.join(", ");
+    Err(StartError::Io(format!(
+        "the database is of an older program: run `tandem migrate` ({names})"
+    )))
+}
+
 fn make_folder(folder: &Path) -> Result<(), StartError> {
     std::fs::create_dir_all(folder)
         .map_err(io_error(format_args!("cannot make the folder {}", folder.display())))
@@ -470,7 +491,8 @@ fn announce(config: &Config, addresses: &Addresses) {
             listener.advertised
         );
     }
-    println!("rtp    {} ports {:?}", config.rtp_bind, config.rtp_ports);
+    let ports = &config.rtp_ports;
+    println!("rtp    {} ports {}-{}", config.rtp_bind, ports.start(), ports.end());
     println!("http   {}", addresses.http);
     println!("admin  {}, token in {}", addresses.admin, config.token_file().display());
     println!("data   {}", config.data.display());

@@ -77,6 +77,7 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
 pub(super) fn guard(config: &Config) -> GuardConfig {
     GuardConfig {
         allow_networks: config.callback_allow.clone(),
+        allow_hosts: config.callback_hosts.clone(),
         allow_ports: config.callback_ports.clone(),
         connect_timeout: config.web.push_connect,
         total_timeout: config.web.push_timeout,
@@ -136,9 +137,11 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::Sources;
+    use std::collections::BTreeMap;
     use std::time::Duration;
+
+    use super::*;
+    use crate::config::{KNOBS, Sources};
 
     /// Without any setting the rooms get what they default to themselves: the table of settings and the
     /// rooms' own defaults cannot drift apart.
@@ -208,5 +211,84 @@ mod tests {
         assert_eq!(api(&config, String::new()).per_ip, Rate::OFF);
         let push = push(&config);
         assert!(push.lease >= 2 * push.timeout, "{push:?}");
+    }
+
+    /// What each room would be told, as text. Randomness is taken out.
+    fn rooms(config: &Config) -> BTreeMap<&'static str, String> {
+        let mut engine = engine(config, &[]).unwrap();
+        (engine.sip.seed, engine.secret) = ([0; 32], [0; 32]);
+        let http = "0.0.0.0:8080".parse().unwrap();
+        BTreeMap::from([
+            ("engine", format!("{engine:?}")),
+            ("media", format!("{:?}", media(config))),
+            ("guard", format!("{:?}", guard(config))),
+            ("api", format!("{:?}", api(config, "token".into()))),
+            ("settling", format!("{:?}", settling(config, http))),
+            ("push", format!("{:?}", push(config))),
+            ("tcp", format!("{:?}", config.tcp)),
+        ])
+    }
+
+    /// Conformance §6.4: each knob, a value, the rooms that must hear of it, and what they are told. Knobs
+    /// that need the running process are told apart: `switch/tests/operator.rs` turns those.
+    const TURNS: &[(&str, &str, &[&str], &str)] = &[
+        ("node", "7", &["engine"], "node: 7"),
+        ("sip.user_agent", "Other/1", &["engine"], "Other/1"),
+        ("sip.t1", "250ms", &["engine"], "250ms"),
+        ("sip.t2", "3s", &["engine"], "3s"),
+        ("sip.t4", "6s", &["engine"], "6s"),
+        ("sip.timer_c", "200s", &["engine"], "200s"),
+        ("sip.tcp_connections", "77", &["tcp"], "77"),
+        ("sip.tcp_first_message", "11s", &["tcp"], "11s"),
+        ("sip.tcp_idle", "99s", &["tcp"], "99s"),
+        ("http.public_url", "https://a.example", &["settling"], "https://a.example/recordings"),
+        ("http.callback_allow", "10.9.0.0/16", &["guard"], "10.9.0.0/16"),
+        ("http.callback_hosts", "in.example", &["guard"], "in.example"),
+        ("http.callback_ports", "9999", &["guard"], "9999"),
+        ("http.trusted_proxies", "10.8.0.1", &["api"], "10.8.0.1"),
+        ("push.delays", "0s,7s", &["push"], "7s"),
+        ("rtp.bind", "127.0.0.9", &["media"], "127.0.0.9"),
+        ("rtp.advertise", "192.0.2.7", &["media"], "192.0.2.7"),
+        ("rtp.ports", "4000-4009", &["media"], "4000..=4009"),
+        ("rtp.quarantine", "8s", &["media"], "8s"),
+        ("rtp.workers", "3", &["media"], "workers: 3"),
+        ("media.recordings", "/rec", &["media", "api"], "/rec"),
+        ("media.prompts", "/say", &["media"], "/say"),
+        ("call.max", "12", &["engine"], "calls_max: 12"),
+        ("call.per_second", "13", &["engine"], "Some(13)"),
+        ("call.ring", "44s", &["api"], "ring: 44s"),
+        ("call.silence", "45s", &["engine"], "silence: Some(45s)"),
+        ("call.warning", "20s", &["engine"], "warning: 20s"),
+        ("call.checkpoint", "2s", &["engine"], "alive: 2s"),
+        ("registrar.nonce_life", "77s", &["engine"], "nonce_life: 77s"),
+        ("registrar.algorithms", "sha-256", &["engine"], "[Sha256]"),
+        ("registrar.expires_min", "61s", &["engine"], "expires_min: 61s"),
+        ("registrar.expires_default", "301s", &["engine"], "expires_default: 301s"),
+        ("registrar.expires_max", "3601s", &["engine"], "expires_max: 3601s"),
+    ];
+
+    #[test]
+    fn every_knob_reaches_the_room_it_is_for_and_no_other() {
+        let before = rooms(&Config::default());
+        for (key, value, meant, told) in TURNS {
+            let knob = KNOBS.iter().find(|knob| knob.key == *key).expect(key);
+            let mut config = Config::default();
+            let values: Vec<String> = value.split(',').map(str::to_owned).collect();
+            (knob.set)(&mut config, &values).unwrap_or_else(|why| panic!("{key}: {why}"));
+            for (room, text) in rooms(&config) {
+                assert_eq!(text != before[room], meant.contains(&room), "{key} and {room}: {text}");
+                assert!(text == before[room] || text.contains(told), "{key}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_knob_is_left_untried() {
+        let (rooms, process) = (include_str!("parts.rs"), include_str!("../../tests/operator.rs"));
+        for knob in KNOBS {
+            let here = rooms.contains(&format!("(\"{}\", \"", knob.key));
+            let there = process.contains(&format!("\"{}=", knob.key));
+            assert!(here || there, "{} has no test that turns it", knob.key);
+        }
     }
 }
