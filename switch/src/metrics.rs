@@ -173,8 +173,8 @@ impl Sources {
             read(&self.gauges.messages),
         );
         page.counts(
-            "tandem_sip_auth_failures_total",
-            "Registrations and calls refused for who sent them.",
+            "tandem_sip_turned_away_total",
+            "Registrations and calls that were turned away.",
             "reason",
             self.gauges.refusals.counts(),
         );

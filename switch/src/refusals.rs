@@ -1,8 +1,8 @@
 //! Who was turned away: counted by reason, and logged so that a scanner cannot fill the disk.
 //!
-//! The first refusal of an address is a line at once; what follows within a minute is counted and told in
-//! its next line. Addresses are forgotten when they were quiet for a minute, and are bounded in number:
-//! when there are too many, they share one line a minute.
+//! The first refusal of an address for a reason is a line at once; what follows within a minute is counted
+//! and told in its next line. Addresses are forgotten when they were quiet for a minute, and are bounded in
+//! number: when there are too many, they share one line a minute.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use call::{Denial, TurnedAway};
 
-/// Lines about one address: one in this time.
+/// Lines about one address and reason: one in this time.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Addresses that are told apart.
+/// Addresses and reasons that are told apart.
 const SOURCES_MAX: usize = 1024;
 /// Characters of a user name that a stranger wrote.
 const USER_MAX: usize = 64;
@@ -28,11 +28,11 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Counts a refusal, and logs it unless its address was logged within the last minute.
+    /// Counts a refusal, and logs it unless the same of its address was logged within the last minute.
     pub(crate) fn note(&self, now: Instant, turned: &TurnedAway) {
         self.counts[turned.why as usize].fetch_add(1, Ordering::Relaxed);
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(unlogged) = quiet.turn(now, turned.source.ip()) else { return };
+        let Some(unlogged) = quiet.turn(now, (turned.source.ip(), turned.why)) else { return };
         drop(quiet);
         let user: Option<String> =
             turned.user.as_ref().map(|user| user.chars().take(USER_MAX).collect());
@@ -57,14 +57,14 @@ impl Refusals {
 /// When each address was logged last, and what it did since.
 #[derive(Debug, Default)]
 struct Quiet {
-    sources: BTreeMap<IpAddr, (Instant, u64)>,
+    sources: BTreeMap<(IpAddr, Denial), (Instant, u64)>,
     /// All addresses beyond those.
     crowd: Option<(Instant, u64)>,
 }
 
 impl Quiet {
     /// `Some` when it is time for a line: how many refusals of this address had none.
-    fn turn(&mut self, now: Instant, source: IpAddr) -> Option<u64> {
+    fn turn(&mut self, now: Instant, source: (IpAddr, Denial)) -> Option<u64> {
         if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
             self.sources.retain(|_, (last, _)| now.saturating_duration_since(*last) < PAUSE);
         }
@@ -96,8 +96,8 @@ impl Quiet {
 mod tests {
     use super::*;
 
-    fn address(n: u32) -> IpAddr {
-        IpAddr::from(n.to_be_bytes())
+    fn address(n: u32) -> (IpAddr, Denial) {
+        (IpAddr::from(n.to_be_bytes()), Denial::WrongPassword)
     }
 
     #[test]
@@ -110,6 +110,8 @@ mod tests {
             assert_eq!(quiet.turn(at(second), address(1)), None);
         }
         assert_eq!(quiet.turn(at(59), address(2)), Some(0), "another one has its own");
+        let other = (address(1).0, Denial::NoRoute);
+        assert_eq!(quiet.turn(at(59), other), Some(0), "so has another reason");
         assert_eq!(quiet.turn(at(60), address(1)), Some(59));
         assert_eq!(quiet.turn(at(61), address(1)), None);
         assert_eq!(quiet.turn(at(200), address(1)), Some(1));

@@ -159,7 +159,7 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         "tandem_panics_total",
         "tandem_queue_age_seconds",
         "tandem_sip_503_total",
-        "tandem_sip_auth_failures_total{reason=\"wrong_password\"}",
+        "tandem_sip_turned_away_total{reason=\"wrong_password\"}",
     ] {
         assert!(metrics.contains(&format!("\n{name} ")), "{name} is not in {metrics}");
     }
@@ -304,21 +304,30 @@ fn failed_registrations_are_logged_once_a_minute_and_counted_by_reason() {
     assert!(try_as("89999", "guess").is_err());
     let (_, metrics) = bench.admin("/metrics");
     for line in [
-        "tandem_sip_auth_failures_total{reason=\"wrong_password\"} 24\n",
-        "tandem_sip_auth_failures_total{reason=\"unknown_user\"} 2\n",
-        "tandem_sip_auth_failures_total{reason=\"replay\"} 0\n",
+        "tandem_sip_turned_away_total{reason=\"wrong_password\"} 24\n",
+        "tandem_sip_turned_away_total{reason=\"unknown_user\"} 2\n",
+        "tandem_sip_turned_away_total{reason=\"replay\"} 0\n",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     let log = bench.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("turned away")).collect();
-    assert_eq!(lines.len(), 1, "one line a minute and address: {log}");
+    assert_eq!(lines.len(), 2, "one line a minute for each address and reason: {log}");
     for part in ["source=127.0.0.1:", "method=\"REGISTER\"", "user=\"80000\"", "wrong_password"] {
         assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
     }
     assert!(!log.contains("guess"), "a password is in the log");
-    // The owner is let in all the same.
+    // The owner is let in all the same; what he may not dial is told as well.
     bench.register();
+    let sip = bench.sip();
+    let own = Credentials { user: A.into(), password: format!("secret-{A}") };
+    bench.a.dial(&format!("sip:12x@{sip}"), sip, A, Some(own)).unwrap();
+    let refused = bench.a.wait(SHORT, |report| report.log.iter().any(|l| l.text.contains(" 484 ")));
+    assert!(refused, "{:?}", bench.a.report().calls);
+    let (_, metrics) = bench.admin("/metrics");
+    assert!(metrics.contains("turned_away_total{reason=\"bad_number\"} 1\n"), "{metrics}");
+    let log = bench.log();
+    assert!(log.contains("method=\"INVITE\" user=\"80000\" reason=\"bad_number\""), "{log}");
     bench.finish();
 }
 

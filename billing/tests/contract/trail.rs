@@ -6,25 +6,35 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use crate::support::*;
 
-/// Runs a statement past the store, as somebody with access to the database would.
-async fn by_hand(url: &str, sql: &str, text: &str) {
-    if url.starts_with("postgres") {
-        let mut conn = PgConnection::connect(url).await.unwrap();
-        sqlx::query(sql).bind(text).execute(&mut conn).await.unwrap();
-    } else {
-        let mut conn = SqliteConnection::connect(url).await.unwrap();
-        sqlx::query(sql).bind(text).execute(&mut conn).await.unwrap();
-    }
+/// Somebody with access to the database, past the store.
+enum Hand {
+    Pg(PgConnection),
+    Lite(SqliteConnection),
 }
 
-/// One text, read past the store.
-async fn cell(url: &str, sql: &str) -> String {
-    if url.starts_with("postgres") {
-        let mut conn = PgConnection::connect(url).await.unwrap();
-        sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
-    } else {
-        let mut conn = SqliteConnection::connect(url).await.unwrap();
-        sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap()
+impl Hand {
+    async fn at(url: &str) -> Hand {
+        if url.starts_with("postgres") {
+            Hand::Pg(PgConnection::connect(url).await.unwrap())
+        } else {
+            Hand::Lite(SqliteConnection::connect(url).await.unwrap())
+        }
+    }
+
+    /// Runs a statement with one text.
+    async fn run(&mut self, sql: &str, text: &str) {
+        match self {
+            Hand::Pg(conn) => drop(sqlx::query(sql).bind(text).execute(conn).await.unwrap()),
+            Hand::Lite(conn) => drop(sqlx::query(sql).bind(text).execute(conn).await.unwrap()),
+        }
+    }
+
+    /// One text.
+    async fn cell(&mut self, sql: &str) -> String {
+        match self {
+            Hand::Pg(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+            Hand::Lite(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+        }
     }
 }
 
@@ -71,6 +81,7 @@ pub(crate) async fn every_change_says_who_when_and_what_it_was_before(store: Sto
 
 pub(crate) async fn every_changed_byte_of_the_trail_is_found(store: Store, url: String) {
     history(&store).await;
+    let mut hand = Hand::at(&url).await;
     let whole = store.check_trail(None).await.unwrap();
     assert!(whole.in_order() && whole.entries == 6 && whole.unchained == 0, "{whole:?}");
     assert_eq!(whole.head, store.trail_head().await.unwrap());
@@ -83,7 +94,7 @@ pub(crate) async fn every_changed_byte_of_the_trail_is_found(store: Store, url: 
     for flip in 0..100 {
         let id = entries[roll(entries.len())].id;
         let column = ["actor", "act", "changes", "hash"][roll(4)];
-        let old = cell(&url, &format!("SELECT {column} FROM applies WHERE id = {id}")).await;
+        let old = hand.cell(&format!("SELECT {column} FROM applies WHERE id = {id}")).await;
         // One byte, and still text: the database would refuse anything else.
         let ascii: Vec<usize> =
             old.bytes().enumerate().filter(|(_, b)| b.is_ascii()).map(|(i, _)| i).collect();
@@ -92,10 +103,10 @@ pub(crate) async fn every_changed_byte_of_the_trail_is_found(store: Store, url: 
         bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
         let new = String::from_utf8(bytes).unwrap();
         let update = format!("UPDATE applies SET {column} = $1 WHERE id = {id}");
-        by_hand(&url, &update, &new).await;
+        hand.run(&update, &new).await;
         let found = store.check_trail(None).await.unwrap();
         assert!(!found.in_order(), "flip {flip}: {column} of {id} from {old} to {new}");
-        by_hand(&url, &update, &old).await;
+        hand.run(&update, &old).await;
         let healed = store.check_trail(None).await.unwrap();
         assert!(healed.in_order(), "flip {flip}: {healed:?}");
     }
@@ -103,26 +114,27 @@ pub(crate) async fn every_changed_byte_of_the_trail_is_found(store: Store, url: 
         let sql = |sign: char| {
             format!("UPDATE applies SET {column} = {column} {sign} 1 WHERE id = 3 AND '' = $1")
         };
-        by_hand(&url, &sql('+'), "").await;
+        hand.run(&sql('+'), "").await;
         let found = store.check_trail(None).await.unwrap();
         assert_eq!(found.findings, ["entry 3 or the one before it was changed"], "{column}");
-        by_hand(&url, &sql('-'), "").await;
+        hand.run(&sql('-'), "").await;
     }
     assert!(store.check_trail(None).await.unwrap().in_order());
 }
 
 pub(crate) async fn entries_that_are_gone_are_missed(store: Store, url: String) {
     history(&store).await;
+    let mut hand = Hand::at(&url).await;
     let head = store.trail_head().await.unwrap();
     let noted = Some(head.hash.as_str());
     assert_eq!(store.check_trail(noted).await.unwrap().holds, Some(true));
     // The end is cut off: what is left is right in itself, but the hash noted elsewhere is missing.
-    by_hand(&url, "DELETE FROM applies WHERE id = 6 AND '' = $1", "").await;
+    hand.run("DELETE FROM applies WHERE id = 6 AND '' = $1", "").await;
     assert!(store.check_trail(None).await.unwrap().in_order());
     let cut = store.check_trail(noted).await.unwrap();
     assert!(!cut.in_order() && cut.holds == Some(false), "{cut:?}");
     // A hole in the middle shows by itself.
-    by_hand(&url, "DELETE FROM applies WHERE id = 3 AND '' = $1", "").await;
+    hand.run("DELETE FROM applies WHERE id = 3 AND '' = $1", "").await;
     let hole = store.check_trail(None).await.unwrap();
     assert!(hole.findings.contains(&"entries 3 to 3 are gone".to_owned()), "{hole:?}");
 }
@@ -132,20 +144,21 @@ pub(crate) async fn the_first_chained_entry_covers_those_before_the_chain(
     url: String,
 ) {
     store.migrate().await.unwrap();
+    let mut hand = Hand::at(&url).await;
     let old =
         "INSERT INTO applies (id, at, version, changes) VALUES (1, 5, 2, $1), (2, 6, 3, '[]')";
-    by_hand(&url, old, "[]").await;
+    hand.run(old, "[]").await;
     let desired = basics("100");
     store.apply_by("x", &desired, T0, false).await.unwrap();
     let trail = store.check_trail(None).await.unwrap();
     assert!(trail.in_order(), "{trail:?}");
     assert_eq!((trail.entries, trail.unchained), (3, 2));
-    by_hand(&url, "UPDATE applies SET changes = $1 WHERE id = 1", "[ ]").await;
+    hand.run("UPDATE applies SET changes = $1 WHERE id = 1", "[ ]").await;
     assert!(!store.check_trail(None).await.unwrap().in_order());
-    by_hand(&url, "UPDATE applies SET changes = $1 WHERE id = 1", "[]").await;
+    hand.run("UPDATE applies SET changes = $1 WHERE id = 1", "[]").await;
     // Taking the hash off a later entry does not make it an old one.
     store.note(at(1), "x", "hang_up", json!({})).await.unwrap();
-    by_hand(&url, "UPDATE applies SET hash = $1 WHERE id = 4", "").await;
+    hand.run("UPDATE applies SET hash = $1 WHERE id = 4", "").await;
     let blank = store.check_trail(None).await.unwrap();
     assert_eq!(blank.findings, ["entry 4 has lost its hash"]);
 }

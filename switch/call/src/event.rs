@@ -166,14 +166,15 @@ pub enum Effect {
     Drained,
 }
 
-/// A request that was refused for who sent it, or a registration that was not made.
+/// A registration that was not made, or an INVITE that did not become a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TurnedAway {
     /// Where the request came from.
     pub source: SocketAddr,
     /// `REGISTER` or `INVITE`.
     pub method: &'static str,
-    /// The user named, whether there is one or not. Written by a stranger.
+    /// The trunk or extension that it is, or the user that it names, whether there is one or not: then
+    /// written by a stranger.
     pub user: Option<String>,
     /// Why.
     pub why: Denial,
@@ -204,11 +205,21 @@ pub enum Denial {
     BadRegistration,
     /// A call from an address of no carrier and in the name of none of our domains.
     Stranger,
+    /// A call to a number that no route leads to.
+    NoRoute,
+    /// A call to a number that nobody has.
+    UnknownNumber,
+    /// A call to what is no number.
+    BadNumber,
+    /// A call above a limit of the switch, the merchant or the trunk.
+    Limit,
+    /// A call that the merchant may not make.
+    NotAllowed,
 }
 
 impl Denial {
     /// All, in the order of their declaration.
-    pub const ALL: [Denial; 11] = [
+    pub const ALL: [Denial; 16] = [
         Denial::UnknownUser,
         Denial::WrongPassword,
         Denial::Disabled,
@@ -220,7 +231,25 @@ impl Denial {
         Denial::TooManyContacts,
         Denial::BadRegistration,
         Denial::Stranger,
+        Denial::NoRoute,
+        Denial::UnknownNumber,
+        Denial::BadNumber,
+        Denial::Limit,
+        Denial::NotAllowed,
     ];
+
+    /// Why an INVITE that would have failed so was refused; `None` when it is none of its sender's doing.
+    #[must_use]
+    pub fn of(kind: Kind) -> Option<Denial> {
+        match kind {
+            Kind::NoRoute => Some(Denial::NoRoute),
+            Kind::Unallocated => Some(Denial::UnknownNumber),
+            Kind::InvalidNumber => Some(Denial::BadNumber),
+            Kind::Congestion => Some(Denial::Limit),
+            Kind::Blocked | Kind::Forbidden => Some(Denial::NotAllowed),
+            _ => None,
+        }
+    }
 
     /// For logs and metrics.
     #[must_use]
@@ -237,6 +266,11 @@ impl Denial {
             Denial::TooManyContacts => "too_many_contacts",
             Denial::BadRegistration => "bad_registration",
             Denial::Stranger => "stranger",
+            Denial::NoRoute => "no_route",
+            Denial::UnknownNumber => "unknown_number",
+            Denial::BadNumber => "bad_number",
+            Denial::Limit => "limit",
+            Denial::NotAllowed => "not_allowed",
         }
     }
 }

@@ -587,6 +587,8 @@ fn a_stranger_is_challenged_only_under_our_own_name() {
     assert_eq!(codes(&mut sim, "stranger"), [401, 403, 403]);
     let told: Vec<_> = sim.turned_away.iter().map(|told| (told.method, told.why)).collect();
     assert_eq!(told, [("INVITE", Denial::Stranger); 2]);
+    assert_eq!(Denial::of(Kind::NoRoute), Some(Denial::NoRoute));
+    assert_eq!(Denial::of(Kind::Shutdown), None, "no doing of the caller's");
     assert!(sim.authorizations.is_empty());
     sim.assert_clean();
 }

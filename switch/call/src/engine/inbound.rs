@@ -61,16 +61,20 @@ impl Engine {
             self.world.endpoint.reject(now, session, 483, Vec::new());
             return;
         }
-        let intent = match carrier {
+        let (who, intent) = match carrier {
             Some((id, trunk)) => {
                 if !self.world.trunk_legs.room(*id, trunk.max_calls) {
+                    self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
                     self.refuse(session, Kind::Congestion);
                     return;
                 }
-                from_trunk(&snapshot, *id, trunk, request)
+                (trunk.name.clone(), from_trunk(&snapshot, *id, trunk, request))
             }
             None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
-                Ok(user) => from_extension(&snapshot, &user, request),
+                Ok(user) => {
+                    let intent = from_extension(&snapshot, &user, request);
+                    (user, intent)
+                }
                 Err(Unproved { challenges, denied }) => {
                     let now = self.world.now.mono;
                     let home = self.is_home(request);
@@ -90,6 +94,9 @@ impl Engine {
         let begun = intent.and_then(|intent| self.arrive((session, &flow), intent, request));
         if let Err(kind) = begun {
             self.refused += 1;
+            if let Some(why) = Denial::of(kind) {
+                self.deny(&flow, "INVITE", Some(who), why);
+            }
             self.refuse(session, kind);
         }
     }
