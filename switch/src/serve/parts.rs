@@ -81,7 +81,6 @@ pub(super) fn guard(config: &Config) -> GuardConfig {
         allow_ports: config.callback_ports.clone(),
         connect_timeout: config.web.push_connect,
         total_timeout: config.web.push_timeout,
-        ..GuardConfig::default()
     }
 }
 
