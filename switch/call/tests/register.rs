@@ -593,6 +593,34 @@ fn a_stranger_is_challenged_only_under_our_own_name() {
     sim.assert_clean();
 }
 
+/// Advisory class 12: whoever forges an address must not aim eleven refusals at it.
+#[test]
+fn rfc3261_8_2_7_a_stranger_draws_one_refusal_and_no_more() {
+    let invite = |n: u32, hops: u32| {
+        format!(
+            "INVITE sip:01088880000@192.0.2.1 SIP/2.0\n\
+             Via: SIP/2.0/UDP 203.0.113.66:5060;branch=z9hG4bKforged{n}\n\
+             Max-Forwards: {hops}\nFrom: <sip:1@elsewhere.example>;tag=x\nTo: <sip:2@h>\n\
+             Call-ID: forged{n}\nCSeq: 1 INVITE\nContact: <sip:1@203.0.113.66>\n\
+             Content-Length: 0\n\n"
+        )
+    };
+    let mut sim = inbound();
+    // What goes to an address where nobody is counts as lost: 100 and 403, then nothing more.
+    sim.raw("203.0.113.66:5060", &invite(1, 70));
+    assert_eq!(sim.lost, 2);
+    sim.advance(s(40));
+    assert_eq!(sim.lost, 2, "403 is not resent");
+    sim.raw("203.0.113.66:5060", &invite(2, 0));
+    sim.advance(s(40));
+    assert_eq!(sim.lost, 3, "483 is sent by the endpoint, without a 100");
+    sim.command(Command::Drain { grace: s(30) });
+    sim.raw("203.0.113.66:5060", &invite(3, 70));
+    sim.advance(s(40));
+    assert_eq!(sim.lost, 5, "100 and 503");
+    sim.assert_clean();
+}
+
 #[test]
 fn a_trunk_that_is_full_takes_no_more() {
     let mut sim = inbound();

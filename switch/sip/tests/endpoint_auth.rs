@@ -238,3 +238,33 @@ fn rfc3261_8_1_3_1_a_request_that_cannot_be_sent_is_503() {
     peer.drain();
     assert_eq!(names(&peer.events), ["response 503"]);
 }
+
+/// A re-INVITE that its session gave up, or that outlived it, was sent anew for a challenge: nobody
+/// waited for that one, and a single 180 kept it for ever.
+#[test]
+fn rfc3261_22_2_a_reinvite_that_nobody_waits_for_is_not_sent_anew_for_a_challenge() {
+    let asks = |nonce: &str| challenge("WWW-Authenticate", "trunk", nonce, "");
+    for ended in [true, false] {
+        let (mut peer, session, first) = call(Some("trunk"));
+        peer.receive(ok(&first, "b"));
+        let offer = bytes::Bytes::from_static(OFFER.as_bytes());
+        assert!(peer.endpoint.reinvite(peer.now, session, offer));
+        peer.drain();
+        let reinvite = peer.last("INVITE");
+        peer.receive(answer(&reinvite, 180, "", "", ""));
+        if ended {
+            peer.endpoint.bye(peer.now, session, None);
+            peer.drain();
+        } else {
+            // Twice timer B of ringing, and the session gives it up.
+            peer.wait(64_000);
+            assert_eq!(peer.sent("CANCEL").len(), 1);
+        }
+        let before = peer.sent("INVITE").len();
+        peer.receive(answer(&reinvite, 401, "", &asks("n1"), ""));
+        assert_eq!(peer.sent("INVITE").len(), before, "ended {ended}");
+        peer.endpoint.bye(peer.now, session, None);
+        peer.drain();
+        peer.assert_empty_after(64_000);
+    }
+}

@@ -18,9 +18,7 @@ const DOWN_WITHIN: Duration = Duration::from_millis(33_000);
 /// # Panics
 /// When something does not add up; the message says what.
 pub fn step(world: &mut World) {
-    ledger(&world.store);
-    records(&world.store);
-    spenders(&world.store);
+    books(&world.store);
     if let Some(engine) = world.engine() {
         let counts = engine.counts();
         // Each call has one of its own: for the ledger, for its life, for its end, for its record.
@@ -30,6 +28,16 @@ pub fn step(world: &mut World) {
         assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
     }
     legs_outlive_nothing(world);
+}
+
+/// What holds of the books at any time, whoever drives the engine.
+///
+/// # Panics
+/// When something does not add up; the message says what.
+pub fn books(store: &Store) {
+    ledger(store);
+    records(store);
+    spenders(store);
 }
 
 fn ledger(store: &Store) {

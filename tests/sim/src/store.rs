@@ -24,6 +24,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub enum Work {
     /// See [`call::Effect::Authorize`].
     Authorize(Box<Authorize>),
+    /// See [`call::Effect::Abandon`].
+    Abandon(CallId),
     /// See [`call::Effect::Extend`].
     Extend(Extend),
     /// See [`call::Effect::Journal`].
@@ -45,6 +47,8 @@ pub enum Work {
 pub enum Done {
     /// To `Authorize`.
     Authorized(CallId, Authorized),
+    /// To `Abandon`.
+    Abandoned(CallId),
     /// To `Extend`.
     Extended(LegId, u32, Extended),
     /// To `Settle`.
@@ -211,6 +215,10 @@ impl Store {
                 let call = ask.call;
                 Done::Authorized(call, self.authorize(*ask))
             }
+            Work::Abandon(call) => {
+                self.abandon(call);
+                Done::Abandoned(call)
+            }
             Work::Extend(ask) => Done::Extended(ask.leg, ask.step, self.extend(ask)),
             Work::Journal(leg) => {
                 self.journal(*leg);
@@ -288,6 +296,17 @@ impl Store {
         };
         self.open.insert(ask.call, journaled);
         Authorized::Granted { paid }
+    }
+
+    /// As if the call had never been asked for; a call that is on record stays there.
+    fn abandon(&mut self, call: CallId) {
+        if self.records.contains_key(&call) {
+            return;
+        }
+        self.holds.retain(|_, hold| hold.leg.call != call);
+        self.open.remove(&call);
+        self.keys.retain(|_, used| *used != call);
+        self.quoted.retain(|leg| leg.call != call);
     }
 
     fn extend(&mut self, ask: Extend) -> Extended {

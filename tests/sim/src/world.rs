@@ -355,6 +355,7 @@ impl World {
         let done = self.store.perform(work);
         let reply = match done {
             Done::Authorized(call, answer) => Reply::Authorized { call, answer },
+            Done::Abandoned(call) => Reply::AuthorizeFailed { call },
             Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
             Done::Settled(call) => {
                 self.settled_at.entry(call).or_insert(self.elapsed);
@@ -470,9 +471,7 @@ impl World {
             }
             Effect::TurnedAway(_) => return,
             Effect::Authorize(ask) => Work::Authorize(ask),
-            Effect::Abandon { call, .. } => {
-                unreachable!("{call}: the ledger of these days answers in time")
-            }
+            Effect::Abandon { call, .. } => Work::Abandon(call),
             Effect::Extend(ask) => Work::Extend(ask),
             Effect::Journal(leg) => Work::Journal(leg),
             Effect::Alive { calls, at } => Work::Alive(calls, at),

@@ -16,7 +16,7 @@ use crate::leg::{Arrival, Called};
 use crate::route;
 
 use super::Engine;
-use super::register::Unproved;
+use super::register::{Header, Unproved};
 
 /// How long an inbound call rings.
 const RING: Duration = Duration::from_secs(60);
@@ -39,10 +39,6 @@ struct Intent {
 impl Engine {
     /// A new INVITE. 100 has been sent already.
     pub(super) fn invited(&mut self, session: SessionId, request: &Message, flow: Flow) {
-        if self.drain.is_some() {
-            self.refuse(session, Kind::Shutdown);
-            return;
-        }
         let snapshot = self.world.snapshot.clone();
         // A carrier is who sends from its configured addresses; nothing a message says makes one.
         // A phone in a carrier's network is a phone: it names an extension of ours and has to prove it.
@@ -55,10 +51,19 @@ impl Engine {
         let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
             !phone && trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
         });
+        if self.drain.is_some() {
+            match carrier {
+                Some(_) => self.refuse(session, Kind::Shutdown),
+                None => {
+                    let (code, headers) = refusal(Kind::Shutdown);
+                    self.turn_away_stranger(session, code, headers);
+                }
+            }
+            return;
+        }
         // RFC 3261 §16.3 step 3: what may not be passed on any further. A last hop is still a hop.
         if request.max_forwards().ok().flatten() == Some(0) {
-            let now = self.world.now.mono;
-            self.world.endpoint.reject(now, session, 483, Vec::new());
+            self.turn_away_stranger(session, 483, Vec::new());
             return;
         }
         let (who, intent) = match carrier {
@@ -85,7 +90,7 @@ impl Engine {
                     if home {
                         self.world.endpoint.reject(now, session, 401, challenges);
                     } else {
-                        self.world.endpoint.reject(now, session, 403, Vec::new());
+                        self.turn_away_stranger(session, 403, Vec::new());
                     }
                     return;
                 }
@@ -155,15 +160,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses an INVITE of somebody who has not shown who it is. The answer may hit whoever's address
+    /// was forged, so it leaves once and is not resent until an ACK comes.
+    fn turn_away_stranger(&mut self, session: SessionId, code: u16, headers: Vec<Header>) {
+        self.world.endpoint.turn_away(self.world.now.mono, session, code, headers);
+    }
+
     /// Refuses an INVITE with the row's status and cause.
     pub(super) fn refuse(&mut self, session: SessionId, kind: Kind) {
-        let row = kind.row();
-        let reason = Reason::q850(u16::from(row.q850), row.label).to_string().into_bytes();
-        let mut headers = vec![("Reason".to_owned(), reason)];
-        if row.sip == 503 {
-            headers.push(("Retry-After".to_owned(), RETRY_AFTER.as_bytes().to_vec()));
-        }
-        self.world.endpoint.reject(self.world.now.mono, session, row.sip, headers);
+        let (code, headers) = refusal(kind);
+        self.world.endpoint.reject(self.world.now.mono, session, code, headers);
     }
 
     /// True when From claims our realm or one of our addresses: somebody who may have a password here.
@@ -178,6 +184,16 @@ impl Engine {
                 host.ip() == Some(listener.advertised.ip()) || host.ip() == Some(listener.bind.ip())
             })
     }
+}
+
+fn refusal(kind: Kind) -> (u16, Vec<Header>) {
+    let row = kind.row();
+    let reason = Reason::q850(u16::from(row.q850), row.label).to_string().into_bytes();
+    let mut headers = vec![("Reason".to_owned(), reason)];
+    if row.sip == 503 {
+        headers.push(("Retry-After".to_owned(), RETRY_AFTER.as_bytes().to_vec()));
+    }
+    (row.sip, headers)
 }
 
 fn from_trunk(

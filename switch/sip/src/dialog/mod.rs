@@ -11,6 +11,10 @@ pub(crate) use snapshot::EarlySnapshot;
 use crate::endpoint::Flow;
 use crate::wire::{Draft, HeaderError, HeaderName, Message, Method, NameAddr, Uri};
 
+/// Hops of a route set at most. Each becomes a Route line of every request in the dialog, beside the
+/// lines that a request needs, and no call crosses so many proxies (Max-Forwards starts at 70).
+const ROUTES_MAX: usize = 64;
+
 /// The state of one dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dialog {
@@ -49,7 +53,7 @@ impl Dialog {
         keep_flow: bool,
     ) -> Result<Dialog, HeaderError> {
         // §12.1.2: the route set is the Record-Route of the answer in reverse order.
-        let mut routes = answer.record_routes()?;
+        let mut routes = route_set(answer)?;
         routes.reverse();
         let remote = value(answer, HeaderName::To)?;
         // §12.1.2 wants a Contact; an answer without one leaves us the address we called.
@@ -91,7 +95,7 @@ impl Dialog {
             local_tag: local_tag.to_owned(),
             remote_tag: tag(&request.from()?),
             // §12.1.1: for the server the order is that of the request.
-            routes: request.record_routes()?,
+            routes: route_set(request)?,
             target: request.contact()?.uri.to_string(),
             contact,
             local_cseq: 0,
@@ -173,6 +177,14 @@ impl Dialog {
             Some(first) => Some(first.uri.clone()),
             None => Uri::parse(&self.target).ok(),
         }
+    }
+}
+
+fn route_set(message: &Message) -> Result<Vec<NameAddr>, HeaderError> {
+    let routes = message.record_routes()?;
+    match routes.len() {
+        0..=ROUTES_MAX => Ok(routes),
+        _ => Err(HeaderError::Malformed(HeaderName::RecordRoute)),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::table::{Client, Outgoing, User};
+use super::table::{Client, Outgoing};
 use super::{Credentials, Endpoint, Flow};
 use crate::digest;
 use crate::wire::{Draft, HeaderName, Message};
@@ -110,14 +110,6 @@ impl Client {
     /// The request already bore an answer in this header.
     fn user_is_settled(&self, header: HeaderName) -> bool {
         Message::parse(self.request.clone()).is_ok_and(|request| request.header(header).is_some())
-    }
-
-    /// The session whose requests share these credentials.
-    pub(super) fn session(&self) -> Option<super::SessionId> {
-        match self.user {
-            User::Invite(session) | User::Reinvite(session) | User::Bye(session) => Some(session),
-            User::Cancel | User::Stray | User::Outside(_) => None,
-        }
     }
 }
 

@@ -252,9 +252,15 @@ impl Endpoint {
         source: Flow,
     ) -> bool {
         let Some(client) = self.clients.remove(&key) else { return false };
-        let outcome = match client.session() {
-            Some(session) if !self.may_retry(session) => Challenged::Refused,
-            _ => self.answer_challenge(&client, message, &source),
+        let wanted = match client.user {
+            // One that was given up, or whose session ends, must not start anew: nobody would end it.
+            User::Reinvite(session) => self.waits_for_reinvite(session, key),
+            User::Invite(session) | User::Bye(session) => self.may_retry(session),
+            User::Cancel | User::Stray | User::Outside(_) => true,
+        };
+        let outcome = match wanted {
+            true => self.answer_challenge(&client, message, &source),
+            false => Challenged::Refused,
         };
         let user = client.user;
         self.clients.insert(key, client);

@@ -210,6 +210,21 @@ impl Endpoint {
         self.send_reject(now, session, code.clamp(300, 699), &headers);
     }
 
+    /// Refuses an incoming INVITE of somebody who has not shown who it is: as [`Endpoint::reject`],
+    /// but the refusal leaves once, and again only for each copy of the INVITE. Resent by itself it
+    /// would let a stranger aim eleven answers at somebody else's address.
+    #[allow(clippy::needless_pass_by_value, reason = "headers are given away with the answer")]
+    pub fn turn_away(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        code: u16,
+        headers: Vec<(String, Vec<u8>)>,
+    ) {
+        self.answer_once(session);
+        self.send_reject(now, session, code.clamp(300, 699), &headers);
+    }
+
     /// Answers [`Event::Reinvite`] with 200.
     pub fn accept_reinvite(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
         self.send_reinvite_accept(now, session, sdp);

@@ -248,7 +248,7 @@ impl Endpoint {
         ) || self.config.methods.contains(method)
     }
 
-    fn is_full(&self, in_dialog: bool) -> bool {
+    pub(super) fn is_full(&self, in_dialog: bool) -> bool {
         let max = self.config.limits.server_transactions_max;
         let reserve = if in_dialog { max / IN_DIALOG_RESERVE } else { 0 };
         self.servers.len() >= max + reserve

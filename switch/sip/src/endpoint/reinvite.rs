@@ -149,12 +149,16 @@ impl Endpoint {
         self.schedule_session(id);
     }
 
+    /// Whether the answer to this re-INVITE of ours still means something to the session.
+    pub(super) fn waits_for_reinvite(&mut self, id: SessionId, key: ClientKey) -> bool {
+        self.up(id).is_some_and(|up| {
+            matches!(&up.ours, Some(Ours { state: OursState::Sent(sent, _), .. }) if *sent == key)
+        })
+    }
+
     /// §12.2.1.2: no answer at all, or no way there. One that was given up already says nothing new.
     pub(super) fn reinvite_silent(&mut self, now: Instant, id: SessionId, key: ClientKey) {
-        let current = self.up(id).is_some_and(|up| {
-            matches!(&up.ours, Some(Ours { state: OursState::Sent(sent, _), .. }) if *sent == key)
-        });
-        if current {
+        if self.waits_for_reinvite(id, key) {
             self.lose_dialog(now, id, EndCause::TransportLost, None);
         }
     }

@@ -36,6 +36,7 @@ impl Endpoint {
             flow: incoming.reply,
             response: None,
             user,
+            once: false,
             key: incoming.key.clone(),
             merge_key: merge_key.clone(),
             due: None,
@@ -97,7 +98,7 @@ impl Endpoint {
             ServerMachine::Invite(machine) => {
                 // §8.2.7, §22.1: a challenge is sent once. Whoever did not get it asks again; and
                 // nobody can make us send eleven answers to somebody else's address.
-                let resend = !matches!(code, 401 | 407);
+                let resend = !server.once && !matches!(code, 401 | 407);
                 machine.respond(now, &self.config.timers, class, resend)
             }
             ServerMachine::Other(machine) => machine.respond(now, code),

@@ -114,6 +114,8 @@ pub(super) struct Server {
     /// The latest response.
     pub(super) response: Option<Bytes>,
     pub(super) user: ServerUser,
+    /// A refusal leaves once, for whom nobody vouches.
+    pub(super) once: bool,
     pub(super) key: Box<str>,
     pub(super) merge_key: Option<Box<str>>,
     pub(super) due: Option<Instant>,

@@ -137,6 +137,14 @@ impl Endpoint {
         }
     }
 
+    /// Whoever asks has not shown who it is: the refusal that follows is not resent.
+    pub(super) fn answer_once(&mut self, id: SessionId) {
+        let server = self.ringing(id).map(|(_, server)| server);
+        if let Some(row) = server.and_then(|server| self.servers.get_mut(&server)) {
+            row.once = true;
+        }
+    }
+
     pub(super) fn send_reject(
         &mut self,
         now: Instant,
@@ -168,8 +176,16 @@ impl Endpoint {
         };
         // §9.2: the To tag of the answer is that of the INVITE's answer.
         let tag = session.map_or_else(|| self.stateless_tag(incoming), |id| self.ids.tag(id.0));
-        let id = self.start_server(now, incoming, ServerUser::Endpoint);
-        self.answer_plain(now, id, 200, &tag, &[]);
+        if self.is_full(true) {
+            // No room to know a copy by: it draws the same answer by the same way.
+            let mut draft = self.reply_draft(&incoming.request, &incoming.via, 200);
+            draft.tag_to(&tag);
+            let bytes = draft.to_bytes();
+            self.transmit(incoming.reply, bytes);
+        } else {
+            let id = self.start_server(now, incoming, ServerUser::Endpoint);
+            self.answer_plain(now, id, 200, &tag, &[]);
+        }
         let reason = incoming.request.reason().into_iter().next();
         match user {
             ServerUser::Invite(session) if self.ringing(session).is_some() => {
