@@ -127,18 +127,21 @@ impl NumberPlan {
         if with_country {
             self.international(digits)
         } else {
-            e164(format!("{}{digits}", self.country))
+            self.international(format!("{}{digits}", self.country))
         }
     }
 
     /// A number that bears its country code. A trunk prefix written after the home code, as in
     /// `+86 (0)10 …`, is dropped: kept, the number would be priced as a home number and then dialled
-    /// with one prefix more, which may be the international one.
+    /// with one prefix more, which may be the international one. Only a zero is written so; where the
+    /// prefix is another digit, as in Russia, area codes begin with it (+7 812).
     fn international(&self, digits: String) -> Result<Number, NumberError> {
         let Some(national) = strip(&digits, &self.country) else { return e164(digits) };
         let mut bare = national;
-        while let Some(rest) = strip(bare, &self.trunk_prefix) {
-            bare = rest;
+        if self.trunk_prefix.starts_with('0') {
+            while let Some(rest) = strip(bare, &self.trunk_prefix) {
+                bare = rest;
+            }
         }
         if bare == self.trunk_prefix {
             return Err(NumberError::Empty);
@@ -146,7 +149,8 @@ impl NumberPlan {
         e164(format!("{}{bare}", self.country))
     }
 
-    /// Writes a number the way people at home dial it: mobile and foreign numbers as they would.
+    /// Writes a number the way people at home dial it: mobile and foreign numbers as they would. A home
+    /// number that would be taken for a foreign one that way bears its country code.
     #[must_use]
     pub fn national(&self, number: &Number) -> String {
         match number {
@@ -154,7 +158,14 @@ impl NumberPlan {
             Number::E164(d) => match strip(d, &self.country) {
                 // Chinese mobile numbers are dialled without the trunk prefix, Beijing's area code 10 with it.
                 Some(rest) if self.country == "86" && is_chinese_mobile(rest) => rest.to_owned(),
-                Some(rest) => format!("{}{rest}", self.trunk_prefix),
+                Some(rest) => {
+                    let dialled = format!("{}{rest}", self.trunk_prefix);
+                    let abroad = &self.international_prefix;
+                    if abroad.is_empty() || !dialled.starts_with(abroad.as_str()) {
+                        return dialled;
+                    }
+                    format!("{abroad}{d}")
+                }
                 None => format!("{}{d}", self.international_prefix),
             },
         }
@@ -219,6 +230,30 @@ mod tests {
         assert!(!plan.national(&home).starts_with("00"));
         assert_eq!(plan.parse("+8600"), Err(NumberError::Empty));
         assert_eq!(plan.parse("+39 06 1234567"), e("39061234567"), "a zero abroad is theirs");
+    }
+
+    #[test]
+    fn a_trunk_prefix_other_than_zero_is_kept_where_it_belongs_to_the_number() {
+        let plan = NumberPlan {
+            country: "7".into(),
+            trunk_prefix: "8".into(),
+            international_prefix: "810".into(),
+            short_max: 3,
+        };
+        for text in ["+7 812 333-44-55", "8 812 333-44-55", "810 7 812 333 44 55"] {
+            assert_eq!(plan.parse(text), e("78123334455"), "{text}");
+        }
+        assert_eq!(plan.national(&Number::E164("78123334455".into())), "88123334455");
+        // 8 and 10 08 4… would be 810, the way abroad.
+        let home = Number::E164("71008455667".into());
+        assert_eq!(plan.national(&home), "81071008455667");
+        assert_eq!(plan.parse(&plan.national(&home)), Ok(home));
+    }
+
+    #[test]
+    fn a_trunk_prefix_alone_is_no_number() {
+        let plan = NumberPlan { country: "49".into(), short_max: 0, ..NumberPlan::default() };
+        assert_eq!(plan.parse("0"), Err(NumberError::Empty));
     }
 
     #[test]

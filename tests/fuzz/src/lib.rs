@@ -4,14 +4,21 @@
 //! panics, what was read prints to something that reads the same, limits hold, and an answer can be
 //! written where one is due. The corpora under `corpus/<target>/` replay as ordinary tests on stable,
 //! each file as it is and under some hundred mutations; `libfuzzer/` holds the thin cargo-fuzz
-//! targets for long runs. A crash found there becomes a corpus file.
+//! targets for long runs. A crash found there becomes a corpus file. Targets whose name ends in `_ops`
+//! read their bytes as a script of operations ([`script`]) and play a whole life of an endpoint or of
+//! the engine. What each target holds true is in `docs/reliability.md`.
 
 pub use sip::wire::differential;
 
+pub mod agree;
+pub mod dialog_ops;
 pub mod endpoint;
+pub mod engine_ops;
 pub mod http;
 pub mod media;
 pub mod mutate;
+pub mod peer;
+pub mod script;
 pub mod sip_text;
 
 /// A target: its name, which is also its corpus folder, and its function.
@@ -27,6 +34,12 @@ pub const TARGETS: &[Target] = &[
     ("digest_header", sip_text::digest_header),
     ("differential", differential),
     ("endpoint", endpoint::endpoint),
+    ("reoffer", agree::reoffer),
+    ("framing", agree::framing),
+    ("guard", agree::guard),
+    ("transaction_ops", dialog_ops::transaction_ops),
+    ("dialog_ops", dialog_ops::dialog_ops),
+    ("engine_ops", engine_ops::engine_ops),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
     ("relay", media::relay),

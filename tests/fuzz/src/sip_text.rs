@@ -108,7 +108,8 @@ pub fn stream(bytes: &[u8]) {
     }
 }
 
-fn frames(parts: &[&[u8]]) -> (Vec<Frame>, bool) {
+/// The frames of a stream that comes in these parts, and whether an error ended it.
+pub(crate) fn frames(parts: &[&[u8]]) -> (Vec<Frame>, bool) {
     let mut framer = Framer::new();
     let mut found = Vec::new();
     for part in parts {

@@ -1,5 +1,6 @@
 //! The corpora as ordinary tests: every file as it is, and under seeded mutations.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use fuzz::mutate::{Random, mutate};
@@ -8,6 +9,8 @@ use fuzz::mutate::{Random, mutate};
 const MUTATIONS: u64 = 300;
 /// The same for whole sound files, of which each is decoded.
 const MUTATIONS_OF_SOUNDS: u64 = 40;
+/// The same for scripts of operations, each of which is a whole life.
+const MUTATIONS_OF_SCRIPTS: u64 = 3;
 
 fn replay(name: &str) {
     let target = fuzz::TARGETS.iter().find(|(known, _)| *known == name).expect("a target").1;
@@ -19,7 +22,11 @@ fn replay(name: &str) {
     files.sort();
     assert!(!files.is_empty(), "{} has no corpus", folder.display());
     let wanted = std::env::var("FUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok());
-    let usual = if name == "sound" { MUTATIONS_OF_SOUNDS } else { MUTATIONS };
+    let usual = match name {
+        "sound" => MUTATIONS_OF_SOUNDS,
+        _ if name.ends_with("_ops") => MUTATIONS_OF_SCRIPTS,
+        _ => MUTATIONS,
+    };
     let rounds = wanted.unwrap_or(usual);
     for (number, file) in files.iter().enumerate() {
         let bytes = std::fs::read(file).expect("a readable file");
@@ -62,6 +69,12 @@ replays!(
     digest_header,
     differential,
     endpoint,
+    reoffer,
+    framing,
+    guard,
+    transaction_ops,
+    dialog_ops,
+    engine_ops,
     rtp,
     rtcp,
     relay,
@@ -72,3 +85,58 @@ replays!(
     ytx,
     number,
 );
+
+/// The targets that play operations are worth something only while their corpora lead somewhere:
+/// calls that are answered, cancelled, held, lost, billed.
+#[test]
+fn the_corpora_of_operations_reach_deep() {
+    let read = |name: &str, story: fn(&[u8]) -> BTreeSet<String>| -> BTreeSet<String> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        std::fs::read_dir(folder)
+            .expect("a corpus")
+            .flat_map(|entry| story(&std::fs::read(entry.expect("a file").path()).expect("bytes")))
+            .collect()
+    };
+    let miss = |seen: &BTreeSet<String>, words: &[&str]| {
+        let missing: Vec<_> = words.iter().filter(|word| !seen.contains(**word)).collect();
+        assert!(missing.is_empty(), "nothing has {missing:?} in {seen:?}");
+    };
+    miss(
+        &read("transaction_ops", |bytes| fuzz::dialog_ops::story(bytes, false)),
+        &[
+            "Acked",
+            "Answered",
+            "Ended Bye",
+            "Ended AckTimeout",
+            "Failed 408",
+            "200 CANCEL",
+            "420 INVITE",
+        ],
+    );
+    miss(
+        &read("dialog_ops", |bytes| fuzz::dialog_ops::story(bytes, true)),
+        &[
+            "Acked",
+            "Answered",
+            "ByeDone",
+            "Cancelled",
+            "Reinvite",
+            "crossed 487",
+            "Ended AckTimeout",
+        ],
+    );
+    miss(
+        &read("engine_ops", fuzz::engine_ops::engine_story),
+        &[
+            "Abandon",
+            "Settle",
+            "BYE",
+            "CANCEL",
+            "ACK",
+            "Extend",
+            "callback LegA:busy",
+            "callback LegB:no_answer",
+            "dialled LegA:abandoned",
+        ],
+    );
+}

@@ -1,0 +1,499 @@
+//! The target that plays a whole life of the engine: merchants who ask and change their mind, a
+//! ledger that grants, refuses, fails, answers late or twice, a media plane, carriers and phones that
+//! say anything at all, a stranger, new settings, and time, in any order.
+//!
+//! The ledger, the media plane and the country are those of the simulation, and so is its audit of
+//! the books, which is asked after every operation. At the end everybody hangs up and falls silent:
+//! 64 s later every table must be empty.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use call::{Answer, Command, Effect, Engine, EngineConfig, Reply};
+use facts::media::MediaEvent;
+use facts::{CallId, Micros, Now, UnixMillis};
+use sim::media::Media;
+use sim::net::Dice;
+use sim::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
+use sim::store::{Done, Store, Work};
+use sip::endpoint::{EndpointConfig, Flow, Listener, Transport};
+use sip::wire::{Message, Method};
+
+use crate::peer::Peer;
+use crate::script::Script;
+
+/// Operations of one run at most.
+const OPS_MAX: usize = 96;
+/// Timers that may fire in one wait.
+const TIMERS_MAX: usize = 20_000;
+/// What the engine may want done in one step.
+const EFFECTS_MAX: usize = 512;
+/// Somebody with no account, no contract and no trunk.
+const STRANGER: &str = "203.0.113.66:5066";
+/// See [`crate::dialog_ops`].
+const AMPLIFIED_MAX: usize = 2;
+/// Bytes that one answer may have beyond its request: status line, `received`, a To tag, and two
+/// challenges.
+const ANSWER_ROOM: usize = 900;
+/// Wall clock at the start.
+const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
+/// A little more than 2 * 64 * T1: the last BYE may wait for an ACK that never comes.
+const REST: Duration = Duration::from_millis(64_100);
+
+/// See the module's words.
+pub fn engine_ops(bytes: &[u8]) {
+    engine_story(bytes);
+}
+
+/// Plays a script and tells what was seen on the way, in words: what a corpus is worth.
+pub fn engine_story(bytes: &[u8]) -> BTreeSet<String> {
+    Life::new(bytes).run()
+}
+
+struct Life<'a> {
+    script: Script<'a>,
+    epoch: Now,
+    elapsed: Duration,
+    engine: Engine,
+    store: Store,
+    media: Media,
+    dice: Dice,
+    /// Handed to the store and not done yet; done in this order.
+    works: VecDeque<Work>,
+    /// Done, and not told yet.
+    replies: Vec<Reply>,
+    news: Vec<MediaEvent>,
+    peers: Vec<Peer>,
+    /// Calls that were heard of, for hanging up.
+    known: Vec<CallId>,
+    accepted: Vec<CallId>,
+    tokens: u64,
+    answered: u64,
+    /// Bytes from the stranger, bytes to it, its datagrams.
+    account: (usize, usize, usize),
+    story: BTreeSet<String>,
+}
+
+impl<'a> Life<'a> {
+    fn new(bytes: &'a [u8]) -> Life<'a> {
+        let mut script = Script::new(bytes);
+        let setup = script.byte();
+        let mut dice = Dice::new(u64::from(script.byte()));
+        let paid_in = if setup & 1 == 0 { Micros::units(1000) } else { Micros(700_000) };
+        let max_calls = (setup & 2 != 0).then_some(2);
+        let at = settings::address(SWITCH);
+        let listener = Listener { transport: Transport::Udp, bind: at, advertised: at };
+        let config = EngineConfig {
+            sip: EndpointConfig {
+                listeners: vec![listener],
+                seed: dice.seed(),
+                ..EndpointConfig::default()
+            },
+            secret: dice.seed(),
+            silence: Some(Duration::from_secs(20)),
+            calls_max: if setup & 4 == 0 { 20_000 } else { 3 },
+            ..EngineConfig::default()
+        };
+        let epoch = Now { mono: crate::endpoint::origin(), wall: WALL };
+        let snapshot = Arc::new(settings::snapshot(max_calls));
+        let mut engine = Engine::new(config, snapshot, epoch);
+        let mut store = Store::new(paid_in);
+        let bindings = settings::bindings(WALL + Duration::from_secs(3_600));
+        for binding in &bindings {
+            store.perform(Work::SaveBinding(Box::new(binding.clone())));
+        }
+        engine.handle_reply(epoch, Reply::Bindings(bindings.to_vec()));
+        let peers = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK, STRANGER]
+            .map(|text| {
+                let mut peer = Peer::new(settings::address(text), at);
+                if text == PHONE || text == DESK {
+                    peer.account = Some((settings::EXTENSION, settings::REALM, settings::PASSWORD));
+                    peer.uris = vec![
+                        format!("sip:+8613900000001@{}", settings::REALM),
+                        format!("sip:{}@{}", settings::EXTENSION, settings::REALM),
+                    ];
+                }
+                peer
+            })
+            .into();
+        Life {
+            script,
+            epoch,
+            elapsed: Duration::ZERO,
+            engine,
+            store,
+            media: Media::default(),
+            dice,
+            works: VecDeque::new(),
+            replies: Vec::new(),
+            news: Vec::new(),
+            peers,
+            known: Vec::new(),
+            accepted: Vec::new(),
+            tokens: 0,
+            answered: 0,
+            account: (0, 0, 0),
+            story: BTreeSet::new(),
+        }
+    }
+
+    fn run(mut self) -> BTreeSet<String> {
+        self.drain();
+        for _ in 0..OPS_MAX {
+            if self.script.is_over() {
+                break;
+            }
+            self.step();
+            self.drain();
+            self.check();
+        }
+        self.end();
+        self.story
+    }
+
+    fn now(&self) -> Now {
+        self.epoch.after(self.elapsed)
+    }
+
+    fn step(&mut self) {
+        match self.script.below(16) {
+            0 => self.place(),
+            1..=3 => self.work(),
+            4..=6 => self.tell(),
+            7 => self.sound(),
+            8..=12 => self.hear(),
+            13 => self.wait(),
+            14 => self.command(),
+            _ => {
+                // The usual way things go: what is waiting is done.
+                self.settle_down();
+            }
+        }
+    }
+
+    fn place(&mut self) {
+        let n = u32::try_from(self.script.below(6)).unwrap_or(0);
+        let (phone, record) = (self.script.one_in(3), self.script.one_in(2));
+        let ring = Duration::from_secs(u64::from(self.script.byte() % 40) + 5);
+        let mut command = settings::command(n, phone, record, ring);
+        if self.script.one_in(8) {
+            // The same key for something else.
+            command.b.number = command.a.number.clone();
+            if let Some(key) = &mut command.key {
+                key.fingerprint.push('!');
+            }
+        }
+        self.tokens += 1;
+        let command = Command::Place { token: self.tokens, command: Box::new(command) };
+        self.engine.handle_command(self.now(), command);
+    }
+
+    /// The store does what is next, or cannot.
+    fn work(&mut self) {
+        let fails = self.script.one_in(6);
+        let Some(work) = self.works.pop_front() else { return };
+        let failed = match &work {
+            Work::Authorize(ask) => Some(Reply::AuthorizeFailed { call: ask.call }),
+            Work::Extend(ask) => Some(Reply::ExtendFailed { leg: ask.leg, step: ask.step }),
+            Work::Settle(facts) => Some(Reply::SettleFailed { call: facts.call }),
+            _ => None,
+        };
+        match failed {
+            Some(reply) if fails => self.replies.push(reply),
+            _ => self.perform(work),
+        }
+    }
+
+    fn perform(&mut self, work: Work) {
+        self.replies.push(match self.store.perform(work) {
+            Done::Authorized(call, answer) => Reply::Authorized { call, answer },
+            Done::Abandoned(call) => Reply::AuthorizeFailed { call },
+            Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
+            Done::Settled(call) => Reply::Settled { call },
+            Done::Nothing => return,
+        });
+    }
+
+    /// The engine is told what the store did, in any order and perhaps twice.
+    fn tell(&mut self) {
+        if self.replies.is_empty() {
+            return self.work();
+        }
+        let at = self.script.below(self.replies.len());
+        let reply =
+            if self.script.one_in(8) { self.replies[at].clone() } else { self.replies.remove(at) };
+        self.engine.handle_reply(self.now(), reply);
+    }
+
+    /// News from the media plane: its own, in any order and perhaps twice, and what may come by itself.
+    fn sound(&mut self) {
+        let event = if self.news.is_empty() || self.script.one_in(4) {
+            let at = self.script.below(self.media.streams.len());
+            let Some(leg) = self.media.streams.keys().nth(at).copied() else { return };
+            match self.script.below(4) {
+                0 => MediaEvent::Started { leg },
+                1 => MediaEvent::Silent { leg, since: Duration::from_secs(20) },
+                2 => MediaEvent::Digit { leg, digit: '5' },
+                _ => MediaEvent::Played { leg },
+            }
+        } else {
+            let at = self.script.below(self.news.len());
+            if self.script.one_in(8) { self.news[at].clone() } else { self.news.remove(at) }
+        };
+        self.engine.handle_media(self.now(), event);
+    }
+
+    fn hear(&mut self) {
+        let at = self.script.below(self.peers.len());
+        let peer = &mut self.peers[at];
+        let (from, to) = (peer.at, peer.to);
+        let bytes = peer.speak(&mut self.script);
+        if from == settings::address(STRANGER) {
+            self.account.0 += bytes.len();
+            self.account.2 += 1;
+        }
+        self.engine.handle_message(self.now(), Flow::udp(to, from), bytes);
+    }
+
+    fn wait(&mut self) {
+        let until = match self.script.below(4) {
+            0 => self.next().unwrap_or(self.elapsed),
+            1 => self.elapsed + Duration::from_millis(u64::from(self.script.pair())),
+            2 => self.elapsed + Duration::from_secs(u64::from(self.script.byte())),
+            _ => {
+                self.elapsed += Duration::from_secs(u64::from(self.script.byte()));
+                return self.engine.handle_timeout(self.now());
+            }
+        };
+        self.wait_until(until);
+    }
+
+    fn next(&self) -> Option<Duration> {
+        let mono = self.epoch.mono;
+        self.engine.poll_timeout().map(|at| at.saturating_duration_since(mono))
+    }
+
+    fn wait_until(&mut self, until: Duration) {
+        for _ in 0..TIMERS_MAX {
+            match self.next() {
+                Some(at) if at <= until => {
+                    self.elapsed = self.elapsed.max(at);
+                    self.engine.handle_timeout(self.now());
+                    self.drain();
+                    self.check();
+                }
+                _ => {
+                    self.elapsed = self.elapsed.max(until);
+                    return;
+                }
+            }
+        }
+        panic!("timers do not come to rest");
+    }
+
+    /// What the shell's clients want besides calls.
+    fn command(&mut self) {
+        let now = self.now();
+        self.tokens += 1;
+        let token = self.tokens;
+        match self.script.below(8) {
+            0..=2 => {
+                let call = match self.known.len() {
+                    0 => CallId(1),
+                    count => self.known[self.script.below(count)],
+                };
+                self.engine.handle_command(now, Command::HangUp { token, call });
+            }
+            3 => self.engine.handle_command(now, Command::Live { token }),
+            4 => self.engine.handle_command(now, Command::Bindings { token }),
+            5 => {
+                self.tokens -= 1;
+                let mut snapshot = settings::snapshot(None);
+                snapshot.version = 2;
+                match self.script.below(4) {
+                    0 => snapshot.trunks.clear(),
+                    1 => snapshot.extensions.clear(),
+                    2 => snapshot.routes.clear(),
+                    _ => {}
+                }
+                self.engine.handle_command(now, Command::Settings(Arc::new(snapshot)));
+            }
+            6 => {
+                self.tokens -= 1;
+                let at = self.peers[self.script.below(self.peers.len())].at;
+                let flow = Flow::udp(settings::address(SWITCH), at);
+                self.engine.handle_flow_error(now, flow);
+            }
+            _ => {
+                self.tokens -= 1;
+                if self.script.one_in(8) {
+                    let grace = Duration::from_secs(u64::from(self.script.byte()));
+                    self.engine.handle_command(now, Command::Drain { grace });
+                }
+            }
+        }
+    }
+
+    /// Store, ledger and media plane do what they were asked, as they would by themselves.
+    fn settle_down(&mut self) {
+        for _ in 0..EFFECTS_MAX {
+            if let Some(work) = self.works.pop_front() {
+                self.perform(work);
+            } else if !self.replies.is_empty() {
+                let reply = self.replies.remove(0);
+                self.engine.handle_reply(self.now(), reply);
+            } else if !self.news.is_empty() {
+                let event = self.news.remove(0);
+                self.engine.handle_media(self.now(), event);
+            } else {
+                return;
+            }
+            self.drain();
+            self.check();
+        }
+        panic!("store and engine do not come to rest");
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..EFFECTS_MAX {
+            let Some(effect) = self.engine.poll_effect() else { return };
+            self.effect(effect);
+        }
+        panic!("one step had more than {EFFECTS_MAX} effects");
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.story.insert(word(&format!("{effect:?}")));
+        let work = match effect {
+            Effect::Transmit(transmit) => {
+                let remote = transmit.flow.remote;
+                return self.sent(remote, transmit.bytes);
+            }
+            Effect::Media(order) => {
+                let later = self.media.order(order, &mut self.dice);
+                self.news.extend(later.into_iter().map(|(_, event)| event));
+                return;
+            }
+            Effect::Answer { answer, .. } => {
+                self.answered += 1;
+                if let Answer::Placed(Ok(placed)) = answer {
+                    self.accepted.push(placed.call);
+                }
+                return;
+            }
+            Effect::Drained => return,
+            Effect::Authorize(ask) => {
+                self.known.push(ask.call);
+                Work::Authorize(ask)
+            }
+            Effect::Abandon { call, .. } => Work::Abandon(call),
+            Effect::Extend(ask) => Work::Extend(ask),
+            Effect::Journal(leg) => Work::Journal(leg),
+            Effect::Alive { calls, at } => Work::Alive(calls, at),
+            Effect::Notify(change) => Work::Notify(change),
+            Effect::Settle(facts) => Work::Settle(facts),
+            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
+            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
+        };
+        self.works.push_back(work);
+    }
+
+    fn sent(&mut self, remote: SocketAddr, bytes: bytes::Bytes) {
+        let length = bytes.len();
+        let message = Message::parse(bytes).expect("what an engine sends is a message");
+        self.story.insert(label(&message));
+        if !message.is_request() {
+            // A request without a CSeq is refused by an answer without one.
+            let ack = message.cseq().is_ok_and(|cseq| cseq.method == Method::Ack);
+            assert!(!ack, "an ACK was answered (RFC 3261 §17)");
+        }
+        if remote.ip() == settings::address(STRANGER).ip() {
+            assert!(!message.is_request(), "a stranger is never called");
+            self.account.1 += length;
+        }
+        for peer in &mut self.peers {
+            if peer.at == remote {
+                peer.saw(&message);
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        sim::audit::books(&self.store);
+        let counts = self.engine.counts();
+        assert!(counts.timers >= counts.calls, "a call without a deadline: {counts:?}");
+        assert!(counts.legs <= counts.calls * 2, "{counts:?}");
+        assert!(counts.places <= counts.calls, "{counts:?}");
+        assert!(counts.trunk_legs <= counts.legs, "{counts:?}");
+        let ports = self.media.streams.len();
+        assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
+        let (heard, told, datagrams) = self.account;
+        assert!(
+            told <= AMPLIFIED_MAX * heard + ANSWER_ROOM * datagrams,
+            "a stranger draws {told} bytes by {heard} in {datagrams} datagrams"
+        );
+    }
+
+    fn end(&mut self) {
+        self.settle_down();
+        let now = self.now();
+        for call in self.engine.live() {
+            self.tokens += 1;
+            let hang_up = Command::HangUp { token: self.tokens, call: call.call };
+            self.engine.handle_command(now, hang_up);
+            self.drain();
+        }
+        let end = self.elapsed + REST;
+        loop {
+            self.settle_down();
+            match self.next().filter(|at| *at <= end) {
+                Some(at) => {
+                    self.elapsed = self.elapsed.max(at);
+                    self.engine.handle_timeout(self.now());
+                    self.drain();
+                    self.check();
+                }
+                None => break,
+            }
+        }
+        let counts = self.engine.counts();
+        let left = call::Counts {
+            bindings: counts.bindings,
+            refused: counts.refused,
+            ..call::Counts::default()
+        };
+        assert_eq!(counts, left, "left over 64 s after everybody hung up");
+        assert!(self.media.streams.is_empty(), "ports left over: {:?}", self.media.streams.keys());
+        assert_eq!(self.store.holds(), 0, "holds left over");
+        assert_eq!(self.store.open(), 0, "journals left open");
+        assert_eq!(self.answered, self.tokens, "each question has one answer");
+        for call in &self.accepted {
+            assert!(self.store.records.contains_key(call), "{call} was accepted, and no record");
+        }
+        for facts in self.store.records.values() {
+            let way = if facts.command.key.is_some() { "callback" } else { "dialled" };
+            self.story.insert(format!("{way} {}", sim::audit::outcome(facts)));
+        }
+        sim::audit::states(&self.store, false);
+        sim::audit::books(&self.store);
+    }
+}
+
+/// The first word of a debug text.
+fn word(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// `INVITE`, or `200 INVITE`.
+pub(crate) fn label(message: &Message) -> String {
+    let method = |method: Option<&Method>| method.map_or("?".to_owned(), ToString::to_string);
+    match message.status() {
+        None => method(message.method()),
+        Some(code) => {
+            let cseq = message.cseq().ok();
+            format!("{code} {}", method(cseq.as_ref().map(|cseq| &cseq.method)))
+        }
+    }
+}
