@@ -60,7 +60,7 @@ impl Audio {
     fn offer_of(&mut self, local: LocalAudio) -> Bytes {
         self.local = Some(local.clone());
         let pending = offer::offer(&mut self.session, local);
-        let sdp = Bytes::copy_from_slice(pending.sdp());
+        let sdp = pending.sdp().clone();
         if let Some(old) = self.pending.replace(pending) {
             old.withdraw();
         }
@@ -73,8 +73,8 @@ impl Audio {
         sdp: &[u8],
         silence: Option<Duration>,
     ) -> Result<MediaCommand, OfferError> {
-        let pending = self.pending.clone().ok_or(OfferError::Mismatch)?;
-        let agreed = pending.answered(sdp)?;
+        let pending = self.pending.as_ref().ok_or(OfferError::Mismatch)?;
+        let agreed = pending.answered_once(sdp)?;
         Ok(self.agree(agreed, silence))
     }
 
@@ -92,7 +92,7 @@ impl Audio {
         };
         let (sdp, agreed) = offer::answer(&mut self.session, remote, &ours)?;
         self.local = Some(ours);
-        Ok((sdp.into(), self.agree(agreed, silence)))
+        Ok((sdp, self.agree(agreed, silence)))
     }
 
     /// The codecs agreed on, in the far end's order; empty before.
@@ -154,7 +154,7 @@ fn setup(
     }
 }
 
-fn named(codec: Codec) -> offer::Codec {
+const fn named(codec: Codec) -> offer::Codec {
     match codec {
         Codec::Pcmu => offer::Codec::pcmu(),
         Codec::Pcma => offer::Codec::pcma(),

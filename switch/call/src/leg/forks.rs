@@ -2,6 +2,7 @@
 //! registered contact of an extension. All offer the same media port; the first 2xx wins.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sip::endpoint::SessionId;
@@ -19,7 +20,7 @@ const BRANCHES_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Fork {
     pub(super) session: SessionId,
-    pub(super) hop: Hop,
+    pub(super) hop: Arc<Hop>,
     /// An 18x came: the number exists and rings; no other hop is tried.
     pub(super) rang: bool,
     /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
@@ -27,7 +28,7 @@ pub(super) struct Fork {
 }
 
 impl Fork {
-    pub(super) fn new(session: SessionId, hop: Hop) -> Fork {
+    pub(super) fn new(session: SessionId, hop: Arc<Hop>) -> Fork {
         Fork { session, hop, rang: false, early: Vec::new() }
     }
 

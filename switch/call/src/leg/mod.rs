@@ -17,6 +17,7 @@ mod talk;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -98,7 +99,7 @@ pub(crate) struct Leg {
     /// Ways that were not tried yet.
     hops: VecDeque<Hop>,
     /// The way that is tried, or that answered; `None` for a leg that called us.
-    hop: Option<Hop>,
+    hop: Option<Arc<Hop>>,
     /// The carrier that it occupies.
     trunk: Option<TrunkId>,
     ring: Duration,

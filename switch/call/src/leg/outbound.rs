@@ -1,5 +1,7 @@
 //! Ringing somebody: INVITE, its provisional answers, its final one, the next hop.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side};
@@ -44,7 +46,7 @@ impl Leg {
         let mut leg = Leg::new(id, called, paid, w);
         leg.hops = ways;
         leg.trunk = first.trunk;
-        leg.hop = Some(first);
+        leg.hop = Some(Arc::new(first));
         Ok(leg)
     }
 
@@ -65,7 +67,7 @@ impl Leg {
         self.facts.trunk.clone_from(&hop.name);
         let rest = if hop.trunk.is_none() { std::mem::take(&mut self.hops) } else { [].into() };
         let mut forks = Forks::default();
-        for hop in std::iter::once(hop).chain(rest) {
+        for hop in std::iter::once(hop).chain(rest.into_iter().map(Arc::new)) {
             let session = self.send(w, &hop, sdp.clone());
             if forks.is_empty() {
                 let call_id = w.endpoint.call_id(session).unwrap_or_default();
@@ -89,18 +91,17 @@ impl Leg {
     }
 
     fn send(&self, w: &mut World, hop: &Hop, sdp: Bytes) -> SessionId {
-        let hop = hop.clone();
         let session = w.endpoint.invite(
             w.now.mono,
             Invite {
-                uri: hop.uri,
+                uri: hop.uri.clone(),
                 flow: hop.flow,
-                from: hop.from,
-                to: hop.to,
-                contact_user: hop.contact_user,
+                from: hop.from.clone(),
+                to: hop.to.clone(),
+                contact_user: hop.contact_user.clone(),
                 headers: self.headers(),
                 sdp,
-                credentials: hop.credentials,
+                credentials: hop.credentials.clone(),
                 route: Vec::new(),
                 keep_flow: hop.trunk.is_none(),
             },
@@ -338,7 +339,7 @@ impl Leg {
             w.trunk_legs.leave(trunk, self.id);
         }
         self.trunk = next.trunk;
-        self.hop = Some(next);
+        self.hop = Some(Arc::new(next));
         true
     }
 

@@ -6,7 +6,7 @@
 
 mod snapshot;
 
-pub(crate) use snapshot::EarlySnapshot;
+pub(crate) use snapshot::{EarlySnapshot, early_snapshot};
 
 use crate::endpoint::Flow;
 use crate::wire::{Draft, HeaderError, HeaderName, Message, Method, NameAddr, Uri};
@@ -64,8 +64,8 @@ impl Dialog {
         Ok(Dialog {
             call_id: request.call_id().unwrap_or_default().to_owned(),
             local: value(request, HeaderName::From)?,
-            local_tag: tag(&request.from()?),
-            remote_tag: tag(&answer.to()?),
+            local_tag: tag(request, HeaderName::From)?,
+            remote_tag: tag(answer, HeaderName::To)?,
             remote,
             routes,
             target,
@@ -93,7 +93,7 @@ impl Dialog {
             local,
             remote: value(request, HeaderName::From)?,
             local_tag: local_tag.to_owned(),
-            remote_tag: tag(&request.from()?),
+            remote_tag: tag(request, HeaderName::From)?,
             // §12.1.1: for the server the order is that of the request.
             routes: route_set(request)?,
             target: request.contact()?.uri.to_string(),
@@ -108,8 +108,8 @@ impl Dialog {
     /// Whether this request of the peer belongs here (§12: Call-ID and both tags).
     pub(crate) fn owns(&self, request: &Message) -> bool {
         request.call_id() == Some(self.call_id.as_str())
-            && request.to().is_ok_and(|to| tag(&to) == self.local_tag)
-            && request.from().is_ok_and(|from| tag(&from) == self.remote_tag)
+            && is_tag(request, HeaderName::To, &self.local_tag)
+            && is_tag(request, HeaderName::From, &self.remote_tag)
     }
 
     /// §12.2.2: the number of the peer's request; `false` if it is lower than one before.
@@ -155,7 +155,7 @@ impl Dialog {
                 for route in &self.routes[1..] {
                     draft.push("Route", route.to_bytes());
                 }
-                draft.push("Route", format!("<{}>", self.target));
+                draft.push_args("Route", format_args!("<{}>", self.target));
             }
             None => {
                 for route in &self.routes {
@@ -167,7 +167,7 @@ impl Dialog {
         draft.push("From", &self.local);
         draft.push("To", &self.remote);
         draft.push("Call-ID", &self.call_id);
-        draft.push("CSeq", format!("{cseq} {method}"));
+        draft.push_args("CSeq", format_args!("{cseq} {method}"));
         draft
     }
 
@@ -188,8 +188,13 @@ fn route_set(message: &Message) -> Result<Vec<NameAddr>, HeaderError> {
     }
 }
 
-fn tag(address: &NameAddr) -> String {
-    address.tag().unwrap_or_default().to_owned()
+/// The tag in a From or To; empty without one.
+fn tag(message: &Message, name: HeaderName) -> Result<String, HeaderError> {
+    message.tag(name).map(|tag| tag.unwrap_or_default().into_owned())
+}
+
+fn is_tag(message: &Message, name: HeaderName, tag: &str) -> bool {
+    message.tag(name).is_ok_and(|found| found.unwrap_or_default() == tag)
 }
 
 fn value(message: &Message, name: HeaderName) -> Result<Vec<u8>, HeaderError> {

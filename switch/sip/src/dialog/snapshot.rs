@@ -2,13 +2,15 @@
 //! version byte, then fields with their lengths in a fixed order. It holds nothing that was not on
 //! the wire.
 
+use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::Dialog;
 use crate::endpoint::{Flow, Transport};
-use crate::wire::NameAddr;
+use crate::wire::{HeaderName, NameAddr};
 
 /// Format of the bytes of a dialog.
 const VERSION: u8 = 1;
@@ -17,13 +19,16 @@ const VERSION_EARLY: u8 = 2;
 /// How far the numbering jumps when a session is taken up: more requests than this were never lost
 /// between two snapshots.
 const CSEQ_JUMP: u32 = 1000;
+/// Room for the snapshot of an ordinary dialog.
+const SNAPSHOT_BYTES: usize = 512;
 /// Most routes in a snapshot.
 const ROUTES_MAX: usize = 128;
 
 impl Dialog {
     /// Writes the dialog down.
     pub(crate) fn to_snapshot(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = Vec::with_capacity(SNAPSHOT_BYTES);
+        out.push(VERSION);
         for field in [
             self.call_id.as_bytes(),
             &self.local,
@@ -32,15 +37,15 @@ impl Dialog {
             self.remote_tag.as_bytes(),
             self.target.as_bytes(),
             &self.contact,
-            self.local_cseq.to_string().as_bytes(),
-            self.remote_cseq.map(|number| number.to_string()).unwrap_or_default().as_bytes(),
-            self.flow.transport.as_str().as_bytes(),
-            self.flow.local.to_string().as_bytes(),
-            self.flow.remote.to_string().as_bytes(),
-            if self.keep_flow { b"1" } else { b"0" },
         ] {
             put(&mut out, field);
         }
+        put_args(&mut out, format_args!("{}", self.local_cseq));
+        match self.remote_cseq {
+            Some(number) => put_args(&mut out, format_args!("{number}")),
+            None => put(&mut out, b""),
+        }
+        put_way(&mut out, &self.flow, self.keep_flow);
         for route in &self.routes {
             put(&mut out, &route.to_bytes());
         }
@@ -100,6 +105,38 @@ impl Dialog {
     }
 }
 
+/// The bytes of an [`EarlySnapshot`], straight from the INVITE as it was sent: its head without what
+/// tells of the body, and the way it took.
+pub(crate) fn early_snapshot(invite: &[u8], flow: &Flow, keep_flow: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(invite.len() + SNAPSHOT_BYTES / 4);
+    out.push(VERSION_EARLY);
+    put_with(&mut out, |out| {
+        for line in lines(invite) {
+            let name = line.split(|&byte| byte == b':').next().unwrap_or(line);
+            let of_body = [HeaderName::ContentType, HeaderName::ContentLength]
+                .iter()
+                .any(|header| name.eq_ignore_ascii_case(header.as_str().as_bytes()));
+            if !of_body {
+                out.extend_from_slice(line);
+            }
+        }
+        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    });
+    put_way(&mut out, flow, keep_flow);
+    out
+}
+
+/// The lines of the head of a message that we printed, line ends included.
+fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = message;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)? + 1;
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        (line != b"\r\n").then_some(line)
+    })
+}
+
 /// An INVITE of ours that had no final answer yet. RFC 3261 §9.1: its CANCEL bears the same
 /// Request-URI, top Via, Call-ID, CSeq number, From, To and Route, and takes the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,20 +148,6 @@ pub(crate) struct EarlySnapshot {
 }
 
 impl EarlySnapshot {
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![VERSION_EARLY];
-        for field in [
-            &self.request[..],
-            self.flow.transport.as_str().as_bytes(),
-            self.flow.local.to_string().as_bytes(),
-            self.flow.remote.to_string().as_bytes(),
-            if self.keep_flow { b"1" } else { b"0" },
-        ] {
-            put(&mut out, field);
-        }
-        out
-    }
-
     /// Reads it back; its connection is gone.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<EarlySnapshot> {
         let (version, mut rest) = bytes.split_first()?;
@@ -143,9 +166,29 @@ impl EarlySnapshot {
 }
 
 fn put(out: &mut Vec<u8>, field: &[u8]) {
-    let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(field);
+    put_with(out, |out| out.extend_from_slice(field));
+}
+
+fn put_args(out: &mut Vec<u8>, field: fmt::Arguments<'_>) {
+    // A vector takes whatever is written into it.
+    put_with(out, |out| drop(out.write_fmt(field)));
+}
+
+/// Writes a field with its length in front.
+fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let length = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// The way of a dialog: transport, both addresses, whether it is the only one.
+fn put_way(out: &mut Vec<u8>, flow: &Flow, keep_flow: bool) {
+    put(out, flow.transport.as_str().as_bytes());
+    put_args(out, format_args!("{}", flow.local));
+    put_args(out, format_args!("{}", flow.remote));
+    put(out, if keep_flow { b"1" } else { b"0" });
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

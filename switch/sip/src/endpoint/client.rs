@@ -8,7 +8,7 @@ use super::auth::{Challenged, copy_of};
 use super::table::{Client, ClientKey, ClientMachine, Outgoing, Owner, User};
 use super::{Endpoint, Flow, Transmit, Transport};
 use crate::transaction::{Class, ClientInvite, ClientOther, Send, Step, Tell};
-use crate::wire::{Draft, HeaderName, Host, Message, Method, Reason, Via};
+use crate::wire::{Draft, HeaderName, Message, Method, Reason};
 
 /// An answer on its way to the user of its transaction.
 pub(super) struct Reply<'a> {
@@ -56,13 +56,10 @@ impl Endpoint {
     /// Fills the Via and prints the request.
     pub(super) fn stamp(&self, draft: &mut Draft, token: u64, flow: &Flow) -> Bytes {
         let address = self.advertised(flow);
-        let via = Via::new(
-            flow.transport.as_str(),
-            Host::from(address.ip()),
-            address.port(),
-            &self.ids.branch(token),
-        );
-        draft.set("Via", via.to_string());
+        let (transport, branch) = (flow.transport.as_str(), self.ids.branch(token));
+        // A socket address prints as a sent-by does: IPv6 in brackets, the port after a colon.
+        let via = format_args!("SIP/2.0/{transport} {address};branch={branch};rport");
+        draft.set_args("Via", via);
         draft.to_bytes()
     }
 
@@ -216,12 +213,12 @@ impl Endpoint {
 
     /// §17.1.3: our branch in the top Via, and the method in CSeq.
     fn client_key(&self, message: &Message) -> Option<ClientKey> {
-        let via = message.via().ok().filter(|via| self.is_ours(via))?;
+        let via = message.raw_via().filter(|via| self.is_ours(*via))?;
         // §8.1.3.3: more than one Via: it was meant for somebody else.
         if message.headers(HeaderName::Via).nth(1).is_some() {
             return None;
         }
-        let token = self.ids.token_of_branch(via.branch()?)?;
+        let token = self.ids.token_of_branch(&via.branch()?)?;
         let method = message.cseq().ok()?.method;
         let key = ClientKey { token, cancel: method == Method::Cancel };
         let client = self.clients.get(&key)?;
@@ -381,6 +378,6 @@ fn derived(request: &Message, method: &Method, to: &[u8]) -> Draft {
     draft.push("To", to);
     draft.push("Call-ID", request.call_id().unwrap_or_default());
     let number = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-    draft.push("CSeq", format!("{number} {method}"));
+    draft.push_args("CSeq", format_args!("{number} {method}"));
     draft
 }

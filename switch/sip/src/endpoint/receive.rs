@@ -77,7 +77,7 @@ impl Endpoint {
             Method::Cancel => return self.cancel_received(now, &incoming),
             _ => {}
         }
-        let in_dialog = incoming.request.to().is_ok_and(|to| to.tag().is_some());
+        let in_dialog = incoming.request.to_tag().is_some();
         if let Some((code, headers)) = self.head_fault(&incoming) {
             return self.refuse(&incoming, code, &headers);
         }
@@ -177,8 +177,8 @@ impl Endpoint {
             Phase::Ending(dialog) => dialog.take_order(cseq.number),
             Phase::Ringing(ringing) => ringing.dialog.take_order(cseq.number),
             Phase::Calling(calling) => {
-                let from = request.from().ok();
-                let tag = from.as_ref().and_then(|from| from.tag());
+                let tag = request.from_tag();
+                let tag = tag.as_deref();
                 let early = calling.early.iter_mut().find(|early| Some(early.tag.as_str()) == tag);
                 early.is_none_or(|early| {
                     let fits = early.remote_cseq.is_none_or(|last| cseq.number >= last);

@@ -25,7 +25,7 @@ impl Head<'_> {
         draft.push("From", self.from.to_bytes());
         draft.push("To", self.to.to_bytes());
         draft.push("Call-ID", self.call_id);
-        draft.push("CSeq", format!("{} {}", self.cseq, self.method));
+        draft.push_args("CSeq", format_args!("{} {}", self.cseq, self.method));
         draft
     }
 }

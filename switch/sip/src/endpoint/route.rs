@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, Flow, Listener, Transport};
 use crate::dialog::Dialog;
-use crate::wire::{Uri, Via};
+use crate::wire::{RawVia, Uri, Via};
 
 /// The port of a SIP URI or Via without one (RFC 3261 §19.1.2, §18.2.2).
 const DEFAULT_PORT: u16 = 5060;
@@ -31,12 +31,11 @@ impl Endpoint {
     }
 
     /// §18.1.2: a response whose top Via is not ours is dropped.
-    pub(super) fn is_ours(&self, via: &Via) -> bool {
+    pub(super) fn is_ours(&self, via: RawVia<'_>) -> bool {
         let port = via.port.unwrap_or(DEFAULT_PORT);
-        self.config
-            .listeners
-            .iter()
-            .any(|at| at.advertised.port() == port && via.host.ip() == Some(at.advertised.ip()))
+        let Some(ip) = via.ip() else { return false };
+        let mut listeners = self.config.listeners.iter();
+        listeners.any(|at| at.advertised.port() == port && at.advertised.ip() == ip)
     }
 
     /// Our Contact over this flow.

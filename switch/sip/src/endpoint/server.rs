@@ -220,8 +220,7 @@ pub(super) fn server_key(request: &Message, via: &Via, method: &Method) -> Box<s
     }
     let text = |name: HeaderName| request.header_str(name).unwrap_or_default();
     let number = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-    let from = request.from().ok();
-    let from_tag = from.as_ref().and_then(|from| from.tag()).unwrap_or_default();
+    let from_tag = request.from_tag().unwrap_or_default();
     format!(
         "{} {from_tag} {} {number} {} {method}",
         request.request_uri().unwrap_or_default(),
@@ -234,10 +233,10 @@ pub(super) fn server_key(request: &Message, via: &Via, method: &Method) -> Box<s
 /// What two copies of one request that travelled by two ways have in common (§8.2.2.2); `None` for
 /// a request within a dialog.
 pub(super) fn merge_key(request: &Message) -> Option<Box<str>> {
-    if request.to().ok()?.tag().is_some() {
+    // A To that does not read makes no key either: it was refused before.
+    if request.to_tag().is_some() {
         return None;
     }
-    let from = request.from().ok()?;
     let cseq = request.cseq().ok()?;
-    Some(format!("{} {} {cseq}", from.tag()?, request.call_id()?).into_boxed_str())
+    Some(format!("{} {} {cseq}", request.from_tag()?, request.call_id()?).into_boxed_str())
 }

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use super::auth::copy_of;
 use super::ids::Ids;
 use super::table::{
     Calling, Cancelling, Client, ClientKey, ClientMachine, Owner, Phase, Session, Up, User,
 };
 use super::{Endpoint, SessionId};
-use crate::dialog::{Dialog, EarlySnapshot};
+use crate::dialog::{Dialog, EarlySnapshot, early_snapshot};
 use crate::transaction::ClientInvite;
 use crate::wire::{Message, Method};
 
@@ -79,10 +78,7 @@ impl Endpoint {
 
     fn early_snapshot(&self, id: SessionId, keep_flow: bool) -> Option<Vec<u8>> {
         let client = self.clients.get(&self.sessions.get(&id)?.invite?)?;
-        let mut draft = copy_of(&Message::parse(client.request.clone()).ok()?);
-        draft.no_body();
-        let request = draft.to_bytes();
-        Some(EarlySnapshot { request, flow: client.flow, keep_flow }.to_bytes())
+        Some(early_snapshot(&client.request, &client.flow, keep_flow))
     }
 
     pub(super) fn read_snapshot(&mut self, bytes: &[u8]) -> Option<SessionId> {
@@ -108,9 +104,8 @@ impl Endpoint {
         if request.method() != Some(&Method::Invite) {
             return None;
         }
-        let from = request.from().ok()?;
-        let id = SessionId(Ids::token_of_tag(from.tag()?)?);
-        let token = self.ids.token_of_branch(request.via().ok()?.branch()?)?;
+        let id = SessionId(Ids::token_of_tag(&request.from_tag()?)?);
+        let token = self.ids.token_of_branch(&request.raw_via()?.branch()?)?;
         let key = ClientKey { token, cancel: false };
         if self.sessions.contains_key(&id) || self.clients.contains_key(&key) {
             return None;

@@ -1,5 +1,6 @@
 //! Outgoing sessions: INVITE, its answers, CANCEL, forks, and what crosses (RFC 3261 §9, §13.2).
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,10 +15,10 @@ use super::table::{
 use super::{Endpoint, Event, Flow, Invite, SessionId};
 use crate::dialog::Dialog;
 use crate::transaction::Class;
-use crate::wire::{HeaderName, Message, Method, Reason};
+use crate::wire::{Draft, HeaderName, Message, Method, Reason};
 
 impl Endpoint {
-    pub(super) fn start_invite(&mut self, now: Instant, invite: Invite) -> SessionId {
+    pub(super) fn start_invite(&mut self, now: Instant, mut invite: Invite) -> SessionId {
         let id = self.new_session_id();
         if self.sessions.len() >= self.config.limits.sessions_max
             || self.clients.len() >= self.config.limits.client_transactions_max
@@ -28,7 +29,7 @@ impl Endpoint {
         }
         let call_id = self.ids.call_id();
         let offered = !invite.sdp.is_empty();
-        let draft = self.invite_draft(id, &call_id, &invite);
+        let draft = self.invite_draft(id, &call_id, &mut invite);
         let auth = invite.credentials.map(Auth::new);
         let calling = Calling {
             early: Vec::new(),
@@ -56,23 +57,21 @@ impl Endpoint {
         id
     }
 
-    fn invite_draft(&self, id: SessionId, call_id: &str, invite: &Invite) -> crate::wire::Draft {
-        let mut from = invite.from.clone();
-        from.set_tag(&self.ids.tag(id.0));
-        let mut to = invite.to.clone();
-        to.params.remove("tag");
+    fn invite_draft(&self, id: SessionId, call_id: &str, invite: &mut Invite) -> Draft {
+        invite.from.set_tag(&self.ids.tag(id.0));
+        invite.to.params.remove("tag");
         let head = request::Head {
             method: &Method::Invite,
             uri: &invite.uri,
             routes: &invite.route,
-            from: &from,
-            to: &to,
+            from: &invite.from,
+            to: &invite.to,
             call_id,
             cseq: 1,
         };
         let mut draft = head.draft();
         draft.push("Contact", self.contact(&invite.flow, &invite.contact_user));
-        draft.push("Allow", self.allow());
+        draft.push("Allow", &self.allow);
         draft.push("Accept", "application/sdp");
         if !self.config.user_agent.is_empty() {
             draft.push("User-Agent", &self.config.user_agent);
@@ -403,11 +402,10 @@ impl Endpoint {
         if !success || message.cseq().ok()?.method != Method::Invite {
             return None;
         }
-        if !message.via().is_ok_and(|via| self.is_ours(&via)) {
+        if !message.raw_via().is_some_and(|via| self.is_ours(via)) {
             return None;
         }
-        let from = message.from().ok()?;
-        let id = self.session_by_tag(from.tag()?)?;
+        let id = self.session_by_tag(&message.from_tag()?)?;
         (self.session_call_id(id) == message.call_id()).then_some(id)
     }
 
@@ -492,7 +490,7 @@ impl Client {
 
 /// The To tag, empty without one.
 pub(super) fn tag_of(message: &Message) -> String {
-    message.to().ok().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default()
+    message.to_tag().map(Cow::into_owned).unwrap_or_default()
 }
 
 /// The session description in a message.

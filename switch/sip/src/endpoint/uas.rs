@@ -63,7 +63,7 @@ impl Endpoint {
             }
         }
         draft.push("Contact", &ringing.dialog.contact);
-        draft.push("Allow", self.allow());
+        draft.push("Allow", &self.allow);
         Some((server, draft))
     }
 
@@ -290,17 +290,17 @@ impl Endpoint {
 
     /// The session whose confirmed or early dialog this request belongs to.
     pub(super) fn dialog_session(&self, request: &Message) -> Option<SessionId> {
-        let to = request.to().ok()?;
-        let id = self.session_by_tag(to.tag()?)?;
+        let to_tag = request.to_tag()?;
+        let id = self.session_by_tag(&to_tag)?;
         let owned = match &self.sessions.get(&id)?.phase {
             Phase::Up(up) => up.dialog.owns(request),
             Phase::Ending(dialog) => dialog.owns(request),
             Phase::Ringing(ringing) => ringing.dialog.owns(request),
             Phase::Calling(calling) => {
-                let from = request.from().ok()?;
+                let from_tag = request.from_tag()?;
                 request.call_id() == self.session_call_id(id)
-                    && to.tag() == Some(self.ids.tag(id.0).as_str())
-                    && calling.early.iter().any(|early| Some(early.tag.as_str()) == from.tag())
+                    && to_tag == self.ids.tag(id.0)
+                    && calling.early.iter().any(|early| early.tag == from_tag)
             }
             Phase::Over(_) => false,
         };

@@ -1,5 +1,6 @@
 //! What an audio section of a description says.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::sdp::{Attribute, Media, SessionDescription};
@@ -72,7 +73,7 @@ pub struct Codec {
     /// RTP payload number, 0 to 127.
     pub payload_type: u8,
     /// Encoding name as written (`PCMU`, `PCMA`, `opus` …).
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// RTP clock in Hz. G722's is 8000 (RFC 3551 §4.5.2).
     pub clock: u32,
     /// Channels, 1 if not told.
@@ -81,17 +82,17 @@ pub struct Codec {
 
 impl Codec {
     /// A mono codec.
-    pub fn new(payload_type: u8, name: &str, clock: u32) -> Codec {
-        Codec { payload_type, name: name.to_owned(), clock, channels: 1 }
+    pub const fn new(payload_type: u8, name: &'static str, clock: u32) -> Codec {
+        Codec { payload_type, name: Cow::Borrowed(name), clock, channels: 1 }
     }
 
     /// PCMU under its static number.
-    pub fn pcmu() -> Codec {
+    pub const fn pcmu() -> Codec {
         Codec::new(0, "PCMU", 8000)
     }
 
     /// PCMA under its static number.
-    pub fn pcma() -> Codec {
+    pub const fn pcma() -> Codec {
         Codec::new(8, "PCMA", 8000)
     }
 
@@ -142,9 +143,17 @@ impl Codec {
             Some(channels) => channels.trim().parse().ok().filter(|&channels| channels > 0)?,
             None => 1,
         };
-        Some(Codec { payload_type, name: name.to_owned(), clock, channels })
+        // What nearly everybody offers needs no memory of its own.
+        let name = match COMMON.into_iter().find(|common| *common == name) {
+            Some(common) => Cow::Borrowed(common),
+            None => Cow::Owned(name.to_owned()),
+        };
+        Some(Codec { payload_type, name, clock, channels })
     }
 }
+
+/// Encoding names as they are mostly written.
+const COMMON: [&str; 5] = ["PCMA", "PCMU", "telephone-event", "G729", "G722"];
 
 /// An audio section, read.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,12 +15,20 @@
 mod audio;
 pub mod sdp;
 
+use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
 
 pub use audio::{Audio, Codec, Direction};
 pub use sdp::{SdpError, SessionDescription};
 
-use sdp::{Attribute, Connection, Media, Origin};
+use sdp::Media;
+
+/// Room for an ordinary description of ours without its o-line.
+const DESCRIPTION_BYTES: usize = 256;
+/// Room for the v-line and the o-line.
+const ORIGIN_BYTES: usize = 96;
 
 /// What we can do on the stream, and wish to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,32 +147,29 @@ impl LocalSession {
         self.version
     }
 
-    fn print(&mut self, audio: &Media, ip: IpAddr) -> Vec<u8> {
-        let media = self.slots.iter().map(|slot| match slot {
-            Slot::Audio => audio.clone(),
-            Slot::Refused(media) => media.clone(),
-        });
-        let mut description = SessionDescription {
-            origin: None,
-            name: Some("-".into()),
-            connection: Some(Connection::to(ip)),
-            attributes: Vec::new(),
-            media: media.collect(),
-        };
-        let body = description.to_string();
+    /// Prints the description with this audio section in its place.
+    fn print(&mut self, audio: &str, ip: IpAddr) -> Bytes {
+        let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        // All but the o-line, which says whether the rest has changed.
+        let mut body = String::with_capacity(DESCRIPTION_BYTES);
+        say(&mut body, format_args!("s=-\r\nc=IN {kind} {ip}\r\nt=0 0\r\n"));
+        for slot in &self.slots {
+            match slot {
+                Slot::Audio => body.push_str(audio),
+                Slot::Refused(media) => say(&mut body, format_args!("{media}")),
+            }
+        }
+        let changed = self.printed.as_deref() != Some(&body);
         // RFC 3264 §8: one more if and only if something changed.
-        if self.printed.as_ref() != Some(&body) {
-            self.version += 1;
+        self.version += u64::from(changed);
+        let mut whole = String::with_capacity(body.len() + ORIGIN_BYTES);
+        let (id, version) = (self.id, self.version);
+        say(&mut whole, format_args!("v=0\r\no=- {id} {version} IN {kind} {ip}\r\n"));
+        whole.push_str(&body);
+        if changed {
             self.printed = Some(body);
         }
-        let kind = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        description.origin = Some(Origin {
-            username: "-".into(),
-            id: self.id.to_string(),
-            version: self.version.to_string(),
-            address: format!("IN {kind} {ip}"),
-        });
-        description.to_string().into_bytes()
+        Bytes::from(whole)
     }
 }
 
@@ -174,7 +179,7 @@ impl LocalSession {
 #[must_use = "an offer ends with its answer or is withdrawn"]
 #[derive(Clone, Debug)]
 pub struct PendingOffer {
-    sdp: Vec<u8>,
+    sdp: Bytes,
     local: LocalAudio,
     place: usize,
 }
@@ -197,12 +202,18 @@ pub fn offer(session: &mut LocalSession, local: LocalAudio) -> PendingOffer {
 
 impl PendingOffer {
     /// The offer to send.
-    pub fn sdp(&self) -> &[u8] {
+    pub fn sdp(&self) -> &Bytes {
         &self.sdp
     }
 
     /// Takes the peer's answer.
     pub fn answered(self, answer: &[u8]) -> Result<Agreed, OfferError> {
+        self.answered_once(answer)
+    }
+
+    /// [`PendingOffer::answered`] by one of several branches of a forked INVITE: the offer still
+    /// stands for the others.
+    pub fn answered_once(&self, answer: &[u8]) -> Result<Agreed, OfferError> {
         let description = SessionDescription::parse(answer)?;
         let media = description.media.get(self.place).ok_or(OfferError::Mismatch)?;
         if !media.kind.eq_ignore_ascii_case("audio") {
@@ -225,7 +236,7 @@ pub fn answer(
     session: &mut LocalSession,
     remote_offer: &[u8],
     local: &LocalAudio,
-) -> Result<(Vec<u8>, Agreed), OfferError> {
+) -> Result<(Bytes, Agreed), OfferError> {
     let description = SessionDescription::parse(remote_offer)?;
     let mut failure = OfferError::NoAudio;
     let mut chosen = None;
@@ -323,6 +334,7 @@ fn refused(media: &Media) -> Media {
     }
 }
 
+/// Our audio section, printed.
 fn section(
     local: &LocalAudio,
     codecs: &[Codec],
@@ -330,38 +342,37 @@ fn section(
     direction: Direction,
     rtcp_mux: bool,
     kind: &str,
-) -> Media {
-    let mut formats: Vec<String> = codecs.iter().map(|c| c.payload_type.to_string()).collect();
-    let mut attributes = Vec::new();
-    let mut say = |name: &str, value: Option<String>| {
-        attributes.push(Attribute { name: name.to_owned(), value });
-    };
-    for codec in codecs {
-        let channels = if codec.channels > 1 { format!("/{}", codec.channels) } else { "".into() };
-        let map = format!("{} {}/{}{channels}", codec.payload_type, codec.name, codec.clock);
-        say("rtpmap", Some(map));
+) -> String {
+    let mut out = String::with_capacity(DESCRIPTION_BYTES);
+    say(&mut out, format_args!("m={kind} {} RTP/AVP", local.addr.port()));
+    for format in codecs.iter().map(|codec| codec.payload_type).chain(event) {
+        say(&mut out, format_args!(" {format}"));
+    }
+    out.push_str("\r\n");
+    for Codec { payload_type, name, clock, channels } in codecs {
+        say(&mut out, format_args!("a=rtpmap:{payload_type} {name}/{clock}"));
+        if *channels > 1 {
+            say(&mut out, format_args!("/{channels}"));
+        }
+        out.push_str("\r\n");
     }
     if let Some(event) = event {
-        formats.push(event.to_string());
-        say("rtpmap", Some(format!("{event} telephone-event/8000")));
-        say("fmtp", Some(format!("{event} 0-16")));
+        say(&mut out, format_args!("a=rtpmap:{event} telephone-event/8000\r\n"));
+        say(&mut out, format_args!("a=fmtp:{event} 0-16\r\n"));
     }
     if let Some(ptime_ms) = local.ptime_ms {
-        say("ptime", Some(ptime_ms.to_string()));
+        say(&mut out, format_args!("a=ptime:{ptime_ms}\r\n"));
     }
-    say(direction.as_str(), None);
+    say(&mut out, format_args!("a={}\r\n", direction.as_str()));
     if rtcp_mux {
-        say("rtcp-mux", None);
+        out.push_str("a=rtcp-mux\r\n");
     }
-    Media {
-        kind: kind.to_owned(),
-        port: local.addr.port(),
-        ports: None,
-        proto: "RTP/AVP".to_owned(),
-        formats,
-        connection: None,
-        attributes,
-    }
+    out
+}
+
+fn say(out: &mut String, text: fmt::Arguments<'_>) {
+    // A string takes whatever is written into it.
+    let _ = out.write_fmt(text);
 }
 
 #[cfg(test)]

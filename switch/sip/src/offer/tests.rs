@@ -16,7 +16,7 @@ fn lines(sdp: &[u8], start: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
 }
 
-fn answer_to(body: &str) -> Result<(Vec<u8>, Agreed), OfferError> {
+fn answer_to(body: &str) -> Result<(Bytes, Agreed), OfferError> {
     answer(&mut LocalSession::new(1), &remote(body), &local())
 }
 

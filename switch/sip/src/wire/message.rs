@@ -1,11 +1,14 @@
 //! A received message: its bytes and an index over them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::lists::Split;
+use super::name_addr::RawNameAddr;
 use super::scan::{self, Fields, Head};
+use super::via::RawVia;
 use super::{
     CSeq, Contact, HeaderError, HeaderName, LIST_MAX, MESSAGE_BYTES_MAX, Method, NameAddr,
     ParseError, ParseFault, Reason, RetryAfter, SessionExpires, URI_BYTES_MAX, Via,
@@ -77,7 +80,7 @@ impl Message {
             Start::Request { method, .. } => *method != Method::Ack,
             Start::Response { .. } => false,
         };
-        if !due || self.via().is_err() {
+        if !due || self.raw_via().is_none() {
             return ParseError::new(fault);
         }
         ParseError { fault, partial: Some(Box::new(self)) }
@@ -223,6 +226,11 @@ impl Message {
         Via::parse(value).ok_or(HeaderError::Malformed(HeaderName::Via))
     }
 
+    /// The topmost Via where it lies, if it reads.
+    pub(crate) fn raw_via(&self) -> Option<RawVia<'_>> {
+        RawVia::parse(self.header(HeaderName::Via)?)
+    }
+
     /// All Vias, topmost first. Fails if one does not read.
     pub fn vias(&self) -> Result<Vec<Via>, HeaderError> {
         self.typed(HeaderName::Via, Via::parse)
@@ -241,6 +249,45 @@ impl Message {
             values.push(parse(value).ok_or(HeaderError::Malformed(name))?);
         }
         Ok(values)
+    }
+
+    /// Checks what [`Message::typed`] would read, without reading it.
+    pub(super) fn check(
+        &self,
+        name: HeaderName,
+        reads: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), HeaderError> {
+        for (count, value) in self.headers(name).enumerate() {
+            if count == LIST_MAX || !reads(value) {
+                return Err(HeaderError::Malformed(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a header that must be there, without reading it.
+    pub(super) fn check_first(
+        &self,
+        name: HeaderName,
+        reads: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), HeaderError> {
+        if reads(self.required(name)?) { Ok(()) } else { Err(HeaderError::Malformed(name)) }
+    }
+
+    /// The tag of From, if there is one and From reads.
+    pub fn from_tag(&self) -> Option<Cow<'_, str>> {
+        self.tag(HeaderName::From).ok().flatten()
+    }
+
+    /// The tag of To, if there is one and To reads.
+    pub fn to_tag(&self) -> Option<Cow<'_, str>> {
+        self.tag(HeaderName::To).ok().flatten()
+    }
+
+    /// The tag of an address, which must be there and read.
+    pub(crate) fn tag(&self, name: HeaderName) -> Result<Option<Cow<'_, str>>, HeaderError> {
+        let address = RawNameAddr::parse(self.required(name)?);
+        address.map(RawNameAddr::tag).ok_or(HeaderError::Malformed(name))
     }
 
     /// From.

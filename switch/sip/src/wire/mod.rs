@@ -41,6 +41,7 @@ pub use status::reason_phrase;
 pub use uri::{Host, Scheme, Uri, UriError};
 pub use values::{CSeq, Reason, Refresher, RetryAfter, SessionExpires};
 pub use verify::Fault;
+pub(crate) use via::RawVia;
 pub use via::Via;
 
 /// Most header lines in one message.

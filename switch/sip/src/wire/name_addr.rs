@@ -1,9 +1,13 @@
 //! `"Name" <uri>;params`: From, To, Contact, Route and their kin (RFC 3261 §20.10, §25.1).
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io::Write;
 
 use super::lists::quoted_end;
+use super::params::RawParams;
 use super::scan::{is_token, trim};
+use super::uri::RawUri;
 use super::{Params, Uri};
 
 /// An address with an optional display name and header parameters.
@@ -39,31 +43,11 @@ impl NameAddr {
     /// Reads one value. Without angle brackets, parameters belong to the header and a `?` is an
     /// error (RFC 3261 §20: such a URI must be bracketed).
     pub fn parse(value: &[u8]) -> Option<NameAddr> {
-        let value = trim(value);
-        let (display, rest) = display(value)?;
-        let (uri, params) = match rest.strip_prefix(b"<") {
-            Some(rest) => {
-                let end = memchr::memchr(b'>', rest)?;
-                let after = trim(&rest[end + 1..]);
-                let params = match after {
-                    [] => after,
-                    [b';', params @ ..] => params,
-                    _ => return None,
-                };
-                (&rest[..end], params)
-            }
-            None if display.is_some() => return None,
-            None => {
-                let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
-                let uri = trim(&rest[..end]);
-                if memchr::memchr2(b'?', b',', uri).is_some() {
-                    return None;
-                }
-                (uri, rest.get(end + 1..).unwrap_or(&[]))
-            }
-        };
-        let uri = Uri::parse_bytes(uri).ok()?;
-        Some(NameAddr { display, uri, params: Params::parse(params)? })
+        RawNameAddr::parse(value).map(|raw| NameAddr {
+            display: raw.display.map(<[u8]>::to_vec),
+            uri: raw.uri.to_uri(),
+            params: raw.params.to_params(),
+        })
     }
 
     /// The `tag` parameter.
@@ -100,14 +84,64 @@ impl NameAddr {
 
     /// The value as printed, display bytes exact.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64);
+        let mut out = Vec::with_capacity(96);
         if let Some(display) = &self.display {
             out.push(b'"');
             push_display(&mut out, display);
             out.extend_from_slice(b"\" ");
         }
-        out.extend_from_slice(format!("<{}>{}", self.uri, self.params).as_bytes());
+        // A vector takes whatever is written into it.
+        let _ = write!(out, "<{}>{}", self.uri, self.params);
         out
+    }
+}
+
+/// An address that was checked and still lies where it came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawNameAddr<'a> {
+    display: Option<&'a [u8]>,
+    uri: RawUri<'a>,
+    params: RawParams<'a>,
+}
+
+impl<'a> RawNameAddr<'a> {
+    /// As [`NameAddr::parse`].
+    pub(super) fn parse(value: &'a [u8]) -> Option<RawNameAddr<'a>> {
+        let value = trim(value);
+        let (display, rest) = display(value)?;
+        let (uri, params) = match rest.strip_prefix(b"<") {
+            Some(rest) => {
+                let end = memchr::memchr(b'>', rest)?;
+                let after = trim(&rest[end + 1..]);
+                let params = match after {
+                    [] => after,
+                    [b';', params @ ..] => params,
+                    _ => return None,
+                };
+                (&rest[..end], params)
+            }
+            None if display.is_some() => return None,
+            None => {
+                let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+                let uri = trim(&rest[..end]);
+                if memchr::memchr2(b'?', b',', uri).is_some() {
+                    return None;
+                }
+                (uri, rest.get(end + 1..).unwrap_or(&[]))
+            }
+        };
+        let uri = RawUri::parse_bytes(uri).ok()?;
+        Some(RawNameAddr { display, uri, params: RawParams::parse(params)? })
+    }
+
+    /// As [`NameAddr::tag`].
+    pub(super) fn tag(self) -> Option<Cow<'a, str>> {
+        self.params.get("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// Whether it bears that parameter.
+    pub(super) fn has(self, name: &str) -> bool {
+        self.params.has(name)
     }
 }
 
@@ -129,11 +163,11 @@ fn push_display(out: &mut Vec<u8>, display: &[u8]) {
 }
 
 /// The display name before `<` or the address, and what follows it.
-fn display(value: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
+fn display(value: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     if value.first() == Some(&b'"') {
         let end = quoted_end(value, 0)?;
         let rest = trim(&value[end..]);
-        return Some((Some(value[1..end - 1].to_vec()), rest));
+        return Some((Some(&value[1..end - 1]), rest));
     }
     match memchr::memchr(b'<', value) {
         None | Some(0) => Some((None, value)),
@@ -145,8 +179,7 @@ fn display(value: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
             if !name.iter().all(plain) {
                 return None;
             }
-            let name = (!name.is_empty()).then(|| name.to_vec());
-            Some((name, &value[at..]))
+            Some(((!name.is_empty()).then_some(name), &value[at..]))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `;name=value` parameters, of URIs and of header values.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::PARAMS_MAX;
@@ -17,28 +18,9 @@ impl Params {
         Params(Vec::new())
     }
 
-    /// Reads what follows the first semicolon. `None` if a parameter has a value but no name, if
-    /// there are more than [`PARAMS_MAX`], or a quoted string does not end.
+    /// Reads what follows the first semicolon, as [`RawParams::parse`] does.
     pub(super) fn parse(bytes: &[u8]) -> Option<Params> {
-        let mut params = Vec::new();
-        for part in semicolons(bytes).filter(|part| !part.is_empty()) {
-            if params.len() == PARAMS_MAX {
-                return None;
-            }
-            let (name, value) = match memchr::memchr(b'=', part) {
-                Some(at) => (trim(&part[..at]), Some(trim(&part[at + 1..]))),
-                None => (part, None),
-            };
-            let bad = |byte: &u8| *byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b'@');
-            if name.is_empty() || name.iter().any(bad) {
-                return None;
-            }
-            if value.is_some_and(|value| value.starts_with(b"\"") && !is_quoted(value)) {
-                return None;
-            }
-            params.push((text(name), value.map(text)));
-        }
-        Some(Params(params))
+        RawParams::parse(bytes).map(RawParams::to_params)
     }
 
     /// The value as written. `Some(None)` is a parameter without value.
@@ -90,6 +72,63 @@ impl Params {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Parameters that were checked and still lie where they came in: what only looks for one of them
+/// copies none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawParams<'a>(&'a [u8]);
+
+impl<'a> RawParams<'a> {
+    /// No parameters.
+    pub(super) const NONE: RawParams<'static> = RawParams(&[]);
+
+    /// Reads what follows the first semicolon. `None` if a parameter has a value but no name, if
+    /// there are more than [`PARAMS_MAX`], or a quoted string does not end.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<RawParams<'a>> {
+        let params = RawParams(bytes);
+        for (count, (name, value)) in params.iter().enumerate() {
+            if count == PARAMS_MAX {
+                return None;
+            }
+            let bad = |byte: &u8| *byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b'@');
+            if name.is_empty() || name.iter().any(bad) {
+                return None;
+            }
+            if value.is_some_and(|value| value.starts_with(b"\"") && !is_quoted(value)) {
+                return None;
+            }
+        }
+        Some(params)
+    }
+
+    fn iter(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        semicolons(self.0).filter(|part| !part.is_empty()).map(|part| {
+            match memchr::memchr(b'=', part) {
+                Some(at) => (trim(&part[..at]), Some(trim(&part[at + 1..]))),
+                None => (part, None),
+            }
+        })
+    }
+
+    /// As [`Params::get`].
+    pub(super) fn get(self, name: &str) -> Option<Cow<'a, str>> {
+        let mut all = self.iter();
+        let (_, value) = all.find(|(written, _)| written.eq_ignore_ascii_case(name.as_bytes()))?;
+        value.map(|value| {
+            let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+            String::from_utf8_lossy(bare.unwrap_or(value))
+        })
+    }
+
+    /// As [`Params::has`].
+    pub(super) fn has(self, name: &str) -> bool {
+        self.iter().any(|(written, _)| written.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    pub(super) fn to_params(self) -> Params {
+        Params(self.iter().map(|(name, value)| (text(name), value.map(text))).collect())
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use super::params::RawParams;
 use super::{Params, URI_BYTES_MAX};
 
 /// The scheme of a URI.
@@ -44,7 +45,16 @@ pub struct Host {
 impl Host {
     /// Reads a host: a name, an IPv4 address, or an IPv6 reference in brackets.
     pub fn parse(text: &str) -> Option<Host> {
-        let valid = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Host::is_valid(text).then(|| Host { text: text.to_owned() })
+    }
+
+    /// A host whose text was found to be one.
+    pub(super) fn of_checked(text: &str) -> Host {
+        Host { text: text.to_owned() }
+    }
+
+    fn is_valid(text: &str) -> bool {
+        match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(inner) => ipv6(inner).is_some(),
             None => {
                 !text.is_empty()
@@ -52,8 +62,7 @@ impl Host {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
             }
-        };
-        valid.then(|| Host { text: text.to_owned() })
+        }
     }
 
     /// The text, IPv6 in brackets.
@@ -63,10 +72,7 @@ impl Host {
 
     /// The address, if the host is one.
     pub fn ip(&self) -> Option<IpAddr> {
-        match self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(inner) => ipv6(inner).map(IpAddr::V6),
-            None => self.text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
-        }
+        ip_of(&self.text)
     }
 
     /// Whether there is no host.
@@ -156,46 +162,17 @@ impl Uri {
 
     /// `tel:number`, a global number with its `+`.
     pub fn tel(number: &str) -> Uri {
-        Uri { scheme: Scheme::Tel, ..Uri::opaque(number) }
+        RawUri::opaque(RawScheme::Tel, number).to_uri()
     }
 
     /// Reads a URI.
     pub fn parse(text: &str) -> Result<Uri, UriError> {
-        if text.len() > URI_BYTES_MAX {
-            return Err(UriError::TooLong);
-        }
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(letters) {
-            return Err(UriError::Scheme);
-        }
-        if text.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f)) {
-            return Err(UriError::Malformed);
-        }
-        match scheme {
-            _ if scheme.eq_ignore_ascii_case("sip") => sip_uri(Scheme::Sip, rest),
-            _ if scheme.eq_ignore_ascii_case("sips") => sip_uri(Scheme::Sips, rest),
-            _ if scheme.eq_ignore_ascii_case("tel") => tel_uri(rest),
-            _ if rest.is_empty() => Err(UriError::Malformed),
-            other => Ok(Uri { scheme: Scheme::Other(other.to_owned()), ..Uri::opaque(rest) }),
-        }
-    }
-
-    fn opaque(rest: &str) -> Uri {
-        Uri {
-            scheme: Scheme::Sip,
-            user: Some(rest.to_owned()),
-            password: None,
-            host: Host::default(),
-            port: None,
-            params: Params::new(),
-            headers: None,
-        }
+        RawUri::parse(text).map(RawUri::to_uri)
     }
 
     /// Reads a URI from bytes.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Uri, UriError> {
-        Uri::parse(std::str::from_utf8(bytes).map_err(|_| UriError::Malformed)?)
+        RawUri::parse_bytes(bytes).map(RawUri::to_uri)
     }
 
     /// Whether the scheme is sip or sips.
@@ -310,9 +287,86 @@ impl fmt::Display for Uri {
     }
 }
 
+/// A scheme as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawScheme<'a> {
+    Sip,
+    Sips,
+    Tel,
+    Other(&'a str),
+}
+
+/// A URI that was checked and still lies where it came in: what is only looked at is not copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawUri<'a> {
+    pub(super) scheme: RawScheme<'a>,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: &'a str,
+    port: Option<u16>,
+    params: RawParams<'a>,
+    pub(super) headers: Option<&'a str>,
+}
+
+impl<'a> RawUri<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<RawUri<'a>, UriError> {
+        if text.len() > URI_BYTES_MAX {
+            return Err(UriError::TooLong);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(letters) {
+            return Err(UriError::Scheme);
+        }
+        if text.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f)) {
+            return Err(UriError::Malformed);
+        }
+        match scheme {
+            _ if scheme.eq_ignore_ascii_case("sip") => sip_uri(RawScheme::Sip, rest),
+            _ if scheme.eq_ignore_ascii_case("sips") => sip_uri(RawScheme::Sips, rest),
+            _ if scheme.eq_ignore_ascii_case("tel") => tel_uri(rest),
+            _ if rest.is_empty() => Err(UriError::Malformed),
+            other => Ok(RawUri::opaque(RawScheme::Other(other), rest)),
+        }
+    }
+
+    pub(super) fn parse_bytes(bytes: &'a [u8]) -> Result<RawUri<'a>, UriError> {
+        RawUri::parse(std::str::from_utf8(bytes).map_err(|_| UriError::Malformed)?)
+    }
+
+    fn opaque(scheme: RawScheme<'a>, rest: &'a str) -> RawUri<'a> {
+        RawUri {
+            scheme,
+            user: Some(rest),
+            password: None,
+            host: "",
+            port: None,
+            params: RawParams::NONE,
+            headers: None,
+        }
+    }
+
+    pub(super) fn to_uri(self) -> Uri {
+        Uri {
+            scheme: match self.scheme {
+                RawScheme::Sip => Scheme::Sip,
+                RawScheme::Sips => Scheme::Sips,
+                RawScheme::Tel => Scheme::Tel,
+                RawScheme::Other(name) => Scheme::Other(name.to_owned()),
+            },
+            user: self.user.map(str::to_owned),
+            password: self.password.map(str::to_owned),
+            host: Host { text: self.host.to_owned() },
+            port: self.port,
+            params: self.params.to_params(),
+            headers: self.headers.map(str::to_owned),
+        }
+    }
+}
+
 /// RFC 3261 §19.1.1. The user part ends at the last `@` before the headers: unescaped `@` is not
 /// allowed in it, but `;`, `?`, `/` and `.` are.
-fn sip_uri(scheme: Scheme, rest: &str) -> Result<Uri, UriError> {
+fn sip_uri<'a>(scheme: RawScheme<'a>, rest: &'a str) -> Result<RawUri<'a>, UriError> {
     let (userinfo, rest) = match rest.find('@') {
         Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
         None => (None, rest),
@@ -321,28 +375,28 @@ fn sip_uri(scheme: Scheme, rest: &str) -> Result<Uri, UriError> {
         None => (None, None),
         Some("") => return Err(UriError::Malformed),
         Some(info) => match info.split_once(':') {
-            Some((user, password)) => (Some(user.to_owned()), Some(password.to_owned())),
-            None => (Some(info.to_owned()), None),
+            Some((user, password)) => (Some(user), Some(password)),
+            None => (Some(info), None),
         },
     };
-    if user.as_deref() == Some("") {
+    if user == Some("") {
         return Err(UriError::Malformed);
     }
     let (rest, headers) = match rest.split_once('?') {
-        Some((rest, headers)) => (rest, Some(headers.to_owned())),
+        Some((rest, headers)) => (rest, Some(headers)),
         None => (rest, None),
     };
     let (hostport, params) = match rest.split_once(';') {
         Some((hostport, params)) => (hostport, params),
         None => (rest, ""),
     };
-    let (host, port) = host_port(hostport).ok_or(UriError::Malformed)?;
-    let params = Params::parse(params.as_bytes()).ok_or(UriError::Malformed)?;
-    Ok(Uri { scheme, user, password, host, port, params, headers })
+    let (host, port) = raw_host_port(hostport).ok_or(UriError::Malformed)?;
+    let params = RawParams::parse(params.as_bytes()).ok_or(UriError::Malformed)?;
+    Ok(RawUri { scheme, user, password, host, port, params, headers })
 }
 
 /// RFC 3966 §3: the number up to the first semicolon, then parameters.
-fn tel_uri(rest: &str) -> Result<Uri, UriError> {
+fn tel_uri(rest: &str) -> Result<RawUri<'_>, UriError> {
     let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
     let dialled = |b: u8| {
         b.is_ascii_hexdigit() || matches!(b, b'+' | b'*' | b'#' | b'-' | b'.' | b'(' | b')' | b'%')
@@ -350,24 +404,33 @@ fn tel_uri(rest: &str) -> Result<Uri, UriError> {
     if number.is_empty() || !number.bytes().all(dialled) {
         return Err(UriError::Malformed);
     }
-    let params = Params::parse(params.as_bytes()).ok_or(UriError::Malformed)?;
-    Ok(Uri { scheme: Scheme::Tel, params, ..Uri::opaque(number) })
+    let params = RawParams::parse(params.as_bytes()).ok_or(UriError::Malformed)?;
+    Ok(RawUri { params, ..RawUri::opaque(RawScheme::Tel, number) })
 }
 
 /// `host[:port]`, IPv6 in brackets; blanks around the colon are taken (RFC 3261 §25.1 `COLON`).
-pub(super) fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
+pub(super) fn raw_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let text = text.trim_matches([' ', '\t']);
     let colon = match text.find(']') {
         Some(bracket) => text[bracket..].find(':').map(|at| bracket + at),
         None => text.find(':'),
     };
-    let Some(colon) = colon else { return Some((Host::parse(text)?, None)) };
-    let host = Host::parse(text[..colon].trim_end_matches([' ', '\t']))?;
+    let valid = |host| Host::is_valid(host).then_some(host);
+    let Some(colon) = colon else { return Some((valid(text)?, None)) };
+    let host = valid(text[..colon].trim_end_matches([' ', '\t']))?;
     let digits = text[colon + 1..].trim_start_matches([' ', '\t']);
     if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     Some((host, Some(digits.parse().ok()?)))
+}
+
+/// The address that a host's text is, IPv6 in brackets.
+pub(super) fn ip_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => ipv6(inner).map(IpAddr::V6),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
 }
 
 /// An IPv6 address. The grammar of RFC 3261 lets three colons stand before an IPv4 tail; both that

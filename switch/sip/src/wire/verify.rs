@@ -1,6 +1,10 @@
 //! What a server must find in a request before it acts on it (RFC 3261 §8.1.1, §8.2, §16.3).
 
-use super::{HeaderError, HeaderName, Message, Uri};
+use super::name_addr::RawNameAddr;
+use super::scan::trim;
+use super::uri::{RawScheme, RawUri};
+use super::via::RawVia;
+use super::{HeaderError, HeaderName, Message};
 
 /// Why a request is refused before anybody looks at what it asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,10 +50,12 @@ impl Message {
                 return Err(Fault::Repeated(name));
             }
         }
-        self.via()?;
-        self.vias()?;
-        self.from()?;
-        self.to()?;
+        let address = |value: &[u8]| RawNameAddr::parse(value).is_some();
+        let contact = |value: &[u8]| trim(value) == b"*" || address(value);
+        self.check_first(HeaderName::Via, |value| RawVia::parse(value).is_some())?;
+        self.check(HeaderName::Via, |value| RawVia::parse(value).is_some())?;
+        self.check_first(HeaderName::From, address)?;
+        self.check_first(HeaderName::To, address)?;
         if self.header(HeaderName::CallId).is_none() {
             return Err(HeaderError::Missing(HeaderName::CallId).into());
         }
@@ -59,16 +65,16 @@ impl Message {
             return Err(Fault::MethodMismatch);
         }
         self.max_forwards()?;
-        self.contacts()?;
-        self.routes()?;
-        self.record_routes()?;
+        self.check(HeaderName::Contact, contact)?;
+        self.check(HeaderName::Route, address)?;
+        self.check(HeaderName::RecordRoute, address)?;
         self.verify_uri()
     }
 
     fn verify_uri(&self) -> Result<(), Fault> {
         let Some(text) = self.request_uri() else { return Ok(()) };
-        let uri = Uri::parse(text).map_err(|_| Fault::RequestUri)?;
-        if let super::Scheme::Other(_) = uri.scheme {
+        let uri = RawUri::parse(text).map_err(|_| Fault::RequestUri)?;
+        if let RawScheme::Other(_) = uri.scheme {
             return Err(Fault::Scheme);
         }
         if uri.headers.is_some() {

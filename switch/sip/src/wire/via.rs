@@ -1,11 +1,13 @@
 //! Via (RFC 3261 §20.42, rport of RFC 3581).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::lists::find_outside;
+use super::params::RawParams;
 use super::scan::{is_token, trim};
-use super::uri::host_port;
+use super::uri::{ip_of, raw_host_port};
 use super::{Host, Params};
 
 /// The start of every branch made by an RFC 3261 element (§8.1.1.7).
@@ -34,26 +36,11 @@ impl Via {
     /// Reads one value. Blanks around the slashes, the colon, `;` and `=` are allowed. Only protocol
     /// `SIP/2.0` is a Via of ours (RFC 3261 §20.42).
     pub fn parse(value: &[u8]) -> Option<Via> {
-        let value = trim(value);
-        let end = find_outside(value, b";").unwrap_or(value.len());
-        let (protocol, params) = (&value[..end], value.get(end + 1..).unwrap_or(&[]));
-        let mut parts = protocol.splitn(3, |&byte| byte == b'/');
-        let (name, version) = (trim(parts.next()?), trim(parts.next()?));
-        if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
-            return None;
-        }
-        let rest = trim(parts.next()?);
-        let blank = rest.iter().position(|&byte| super::scan::is_blank(byte))?;
-        let (transport, sent_by) = rest.split_at(blank);
-        if transport.is_empty() || !transport.iter().all(|&byte| is_token(byte)) {
-            return None;
-        }
-        let (host, port) = host_port(std::str::from_utf8(sent_by).ok()?)?;
-        Some(Via {
-            transport: String::from_utf8_lossy(transport).into_owned(),
-            host,
-            port,
-            params: Params::parse(params)?,
+        RawVia::parse(value).map(|raw| Via {
+            transport: String::from_utf8_lossy(raw.transport).into_owned(),
+            host: Host::of_checked(raw.host),
+            port: raw.port,
+            params: raw.params.to_params(),
         })
     }
 
@@ -98,6 +85,48 @@ impl Via {
         if asked {
             self.params.set("rport", Some(&port.to_string()));
         }
+    }
+}
+
+/// A Via that was checked and still lies where it came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawVia<'a> {
+    transport: &'a [u8],
+    host: &'a str,
+    /// The sent-by port, if written.
+    pub(crate) port: Option<u16>,
+    params: RawParams<'a>,
+}
+
+impl<'a> RawVia<'a> {
+    /// As [`Via::parse`].
+    pub(super) fn parse(value: &'a [u8]) -> Option<RawVia<'a>> {
+        let value = trim(value);
+        let end = find_outside(value, b";").unwrap_or(value.len());
+        let (protocol, params) = (&value[..end], value.get(end + 1..).unwrap_or(&[]));
+        let mut parts = protocol.splitn(3, |&byte| byte == b'/');
+        let (name, version) = (trim(parts.next()?), trim(parts.next()?));
+        if !name.eq_ignore_ascii_case(b"SIP") || version != b"2.0" {
+            return None;
+        }
+        let rest = trim(parts.next()?);
+        let blank = rest.iter().position(|&byte| super::scan::is_blank(byte))?;
+        let (transport, sent_by) = rest.split_at(blank);
+        if transport.is_empty() || !transport.iter().all(|&byte| is_token(byte)) {
+            return None;
+        }
+        let (host, port) = raw_host_port(std::str::from_utf8(sent_by).ok()?)?;
+        Some(RawVia { transport, host, port, params: RawParams::parse(params)? })
+    }
+
+    /// The sent-by host, if it is an address.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        ip_of(self.host)
+    }
+
+    /// As [`Via::branch`].
+    pub(crate) fn branch(self) -> Option<Cow<'a, str>> {
+        self.params.get("branch").filter(|branch| !branch.is_empty())
     }
 }
 
