@@ -7,7 +7,7 @@
 //! knows what signalling, money or a merchant is.
 
 mod counters;
-mod poll;
+pub mod poll;
 mod ports;
 pub mod prompt;
 pub mod recorder;

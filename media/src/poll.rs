@@ -13,7 +13,7 @@ pub(crate) const READY_MAX: usize = 256;
 
 /// A level-triggered epoll set.
 #[derive(Debug)]
-pub(crate) struct Poller {
+pub struct Poller {
     epoll: OwnedFd,
     ready: Vec<libc::epoll_event>,
     /// `epoll_pwait2` has not been refused yet.
@@ -21,7 +21,11 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<Poller> {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn new() -> io::Result<Poller> {
         // SAFETY: takes no pointer; the result is checked.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: `fd` was just opened and nobody else owns it.
@@ -34,7 +38,10 @@ impl Poller {
     }
 
     /// Watches a descriptor for bytes to read. Closing the descriptor ends the watch.
-    pub(crate) fn watch(&self, fd: &impl AsRawFd, token: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the descriptor cannot be watched.
+    pub fn watch(&self, fd: &impl AsRawFd, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
         let (epoll, fd): (RawFd, RawFd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: `event` lives across the call, which only reads it.
@@ -44,7 +51,10 @@ impl Poller {
 
     /// Waits until something is ready or the time is over. Returns how many are ready;
     /// [`Poller::token`] names them.
-    pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
+    ///
+    /// # Errors
+    /// What the system says; being interrupted is none.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<usize> {
         let result = if self.fine { self.wait_fine(timeout) } else { self.wait_coarse(timeout) };
         match result {
             Ok(n) => Ok(n),
@@ -91,18 +101,23 @@ impl Poller {
         usize::try_from(n).map_err(|_| io::Error::last_os_error())
     }
 
-    /// The token of a ready descriptor.
-    pub(crate) fn token(&self, index: usize) -> u64 {
+    /// The token of a ready descriptor, counted from 0.
+    #[must_use]
+    pub fn token(&self, index: usize) -> u64 {
         self.ready[index].u64
     }
 }
 
 /// Wakes a [`Poller`] from another thread.
 #[derive(Debug)]
-pub(crate) struct Waker(File);
+pub struct Waker(File);
 
 impl Waker {
-    pub(crate) fn new() -> io::Result<Waker> {
+    /// One to be watched by a [`Poller`].
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn new() -> io::Result<Waker> {
         // SAFETY: takes no pointer; the result is checked.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: `fd` was just opened and nobody else owns it.
@@ -110,12 +125,12 @@ impl Waker {
     }
 
     /// Makes the descriptor readable. A counter that is full is readable already.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         let _ = (&self.0).write(&1_u64.to_ne_bytes());
     }
 
     /// Makes it unreadable again.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         let _ = (&self.0).read(&mut [0; 8]);
     }
 }

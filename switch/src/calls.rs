@@ -144,7 +144,7 @@ mod tests {
     use crate::inbox::inbox;
 
     fn door() -> (Door, crate::inbox::Outlet) {
-        let (inbox, outlet) = inbox(4);
+        let (inbox, outlet) = inbox(4).unwrap();
         let door = Door {
             inbox,
             answers: Arc::default(),

@@ -1,4 +1,5 @@
-//! The engine's own thread: takes what came in, hands it over with the clocks' reading, carries out effects.
+//! The engine's own thread: reads the UDP sockets, takes what else came in, hands it over with the clocks'
+//! reading, carries out effects.
 //!
 //! It decides nothing. Each turn has a budget; a step that panics is counted and the next one goes on.
 
@@ -10,7 +11,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use call::{Counts, Effect, Engine};
+use crossbeam_channel::TryRecvError;
 use media::Media;
+use media::poll::Poller;
 use tokio::sync::watch;
 
 use crate::calls::Answers;
@@ -22,6 +25,10 @@ use crate::refusals::Refusals;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
+/// The token of the inbox's waker among the sockets, which count from 0.
+const RUNG: u64 = u64::MAX;
+/// The pause after a wait that the system refused.
+const REFUSED: Duration = Duration::from_millis(5);
 /// The longest sleep: figures for metrics are at most this old.
 const NAP: Duration = Duration::from_millis(500);
 /// Effects carried out after one input at most; more means that the engine feeds itself.
@@ -71,9 +78,12 @@ impl Driver {
     /// # Errors
     /// When the system refuses a thread.
     pub(crate) fn start(mut self) -> io::Result<JoinHandle<()>> {
+        let mut poller = Poller::new()?;
+        poller.watch(self.outlet.waker(), RUNG)?;
+        self.net.watch(&poller)?;
         Builder::new().name("engine".into()).spawn(move || {
             let mut sampled = Instant::now();
-            while self.turn() {
+            while self.turn(&mut poller) {
                 if sampled.elapsed() >= NAP / 2 {
                     sampled = Instant::now();
                     self.sample();
@@ -83,29 +93,17 @@ impl Driver {
     }
 
     /// One turn; false when it is time to end.
-    fn turn(&mut self) -> bool {
-        let wait = self
-            .engine
-            .poll_timeout()
-            .map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP));
-        let (mut network, mut fact) = (None, None);
-        crossbeam_channel::select! {
-            recv(self.outlet.facts) -> got => match got {
-                Ok(got) => fact = Some(got),
-                Err(_) => return false,
-            },
-            recv(self.outlet.network) -> got => network = got.ok(),
-            default(wait) => {}
-        }
+    fn turn(&mut self, poller: &mut Poller) -> bool {
+        self.listen(poller);
         for _ in 0..BUDGET {
-            match fact.take().or_else(|| self.outlet.facts.try_recv().ok()) {
-                Some(Fact::Stop) => return false,
-                Some(fact) => self.fact(fact),
-                None => break,
+            match self.outlet.facts.try_recv() {
+                Ok(Fact::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Ok(fact) => self.fact(fact),
+                Err(TryRecvError::Empty) => break,
             }
         }
         for _ in 0..BUDGET {
-            match network.take().or_else(|| self.outlet.network.try_recv().ok()) {
+            match self.outlet.next_message() {
                 Some(datagram) => self.datagram(datagram),
                 None => break,
             }
@@ -114,6 +112,29 @@ impl Driver {
             self.step(|engine| engine.handle_timeout(clock::now()));
         }
         true
+    }
+
+    /// Waits until there is something to do, and reads the sockets that are ready.
+    fn listen(&mut self, poller: &mut Poller) {
+        let wait = if self.outlet.may_sleep() {
+            let due = self.engine.poll_timeout();
+            due.map_or(NAP, |due| due.saturating_duration_since(Instant::now()).min(NAP))
+        } else {
+            Duration::ZERO
+        };
+        let ready = poller.wait(wait);
+        self.outlet.awake();
+        let ready = ready.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot wait for the network");
+            std::thread::sleep(REFUSED);
+            0
+        });
+        for index in 0..ready {
+            match poller.token(index) {
+                RUNG => self.outlet.waker().clear(),
+                place => self.net.read(place, &mut self.outlet),
+            }
+        }
     }
 
     fn fact(&mut self, fact: Fact) {

@@ -8,18 +8,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use media::poll::Poller;
 use sip::endpoint::{Flow, Listener, Transmit, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::{Config, TcpKnobs, reachable};
 use crate::directory::Directory;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Outlet};
 
-/// Sends what the engine wants sent. Lives on the engine's thread and never waits.
+/// Reads datagrams and sends what the engine wants sent. Lives on the engine's thread and never waits.
 #[derive(Debug)]
 pub(crate) struct Net {
-    udp: Vec<(SocketAddr, std::net::UdpSocket)>,
+    udp: Vec<udp::Socket>,
+    /// Where a datagram is read to.
+    buffer: Vec<u8>,
     tcp: tcp::Connector,
     counts: Arc<NetCounts>,
 }
@@ -92,25 +95,38 @@ fn listener(config: &Config, transport: Transport, bind: SocketAddr) -> Listener
 }
 
 impl Bound {
-    /// Starts reading; what comes out sends.
+    /// Starts taking connections; what comes out sends, and reads datagrams.
     ///
     /// # Errors
-    /// When the system refuses another handle on a socket.
+    /// When the runtime refuses a socket.
     pub(crate) fn start(self, shared: &Shared, runtime: &Handle) -> io::Result<Net> {
         let _entered = runtime.enter();
-        let mut udp = Vec::new();
-        for socket in self.udp {
-            udp.push((socket.local, socket.start(shared, runtime)?));
-        }
         for socket in self.tcp {
             socket.start(shared, runtime)?;
         }
         let tcp = tcp::Connector::new(shared.clone(), runtime.clone());
-        Ok(Net { udp, tcp, counts: Arc::clone(&shared.counts) })
+        let buffer = vec![0; udp::DATAGRAM_MAX];
+        Ok(Net { udp: self.udp, buffer, tcp, counts: Arc::clone(&shared.counts) })
     }
 }
 
 impl Net {
+    /// Has the UDP sockets watched, each under its place in [`Net::read`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn watch(&self, poller: &Poller) -> io::Result<()> {
+        (0..).zip(&self.udp).try_for_each(|(place, socket)| poller.watch(socket, place))
+    }
+
+    /// Reads what has come to a UDP socket.
+    pub(crate) fn read(&mut self, place: u64, outlet: &mut Outlet) {
+        let socket = usize::try_from(place).ok().and_then(|place| self.udp.get(place));
+        if let Some(socket) = socket {
+            socket.read(&mut self.buffer, &self.counts, outlet);
+        }
+    }
+
     /// Sends a message; the flow comes back when it is broken.
     pub(crate) fn transmit(&self, transmit: Transmit) -> Result<(), Flow> {
         let flow = transmit.flow;
@@ -124,12 +140,11 @@ impl Net {
     }
 
     fn datagram(&self, transmit: &Transmit) -> bool {
-        let socket =
-            self.udp.iter().find(|(local, _)| *local == transmit.flow.local).or_else(|| {
-                self.udp.iter().find(|(l, _)| l.is_ipv4() == transmit.flow.remote.is_ipv4())
-            });
-        let Some((_, socket)) = socket else { return false };
-        match socket.send_to(&transmit.bytes, transmit.flow.remote) {
+        let Flow { local, remote, .. } = transmit.flow;
+        let of = |fits: &dyn Fn(SocketAddr) -> bool| self.udp.iter().find(|at| fits(at.local));
+        let socket = of(&|at| at == local).or_else(|| of(&|at| at.is_ipv4() == remote.is_ipv4()));
+        let Some(socket) = socket else { return false };
+        match socket.send(&transmit.bytes, remote) {
             Ok(_) => true,
             // No room: lost like any datagram; the transaction sends it again.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -249,7 +249,7 @@ mod tests {
     ) -> (Shared, crate::inbox::Outlet, watch::Sender<bool>) {
         let mut config = Config::default();
         change(&mut config);
-        let (inbox, outlet) = inbox(64);
+        let (inbox, outlet) = inbox(64).unwrap();
         let (stop, stopped) = watch::channel(false);
         let shared = Shared {
             inbox,

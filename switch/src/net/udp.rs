@@ -1,16 +1,20 @@
-//! SIP over UDP (RFC 3261 §18): a socket read by a task, written by the engine's thread.
+//! SIP over UDP (RFC 3261 §18): a socket that the engine's thread reads and writes. No other thread stands
+//! between a datagram and its answer, so that none has to be woken for it.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use sip::endpoint::Flow;
-use tokio::runtime::Handle;
 
-use super::Shared;
+use super::NetCounts;
+use crate::inbox::Outlet;
 
 /// A bound socket.
+#[derive(Debug)]
 pub(super) struct Socket {
     socket: UdpSocket,
     pub(super) local: SocketAddr,
@@ -18,10 +22,10 @@ pub(super) struct Socket {
 
 /// Room the kernel keeps for datagrams we have not read yet.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Datagrams read before other tasks get a turn.
-const BATCH_MAX: usize = 64;
+/// Datagrams read before those that wait are looked at.
+const BATCH_MAX: usize = 128;
 /// Largest datagram.
-const DATAGRAM_MAX: usize = 65_535;
+pub(super) const DATAGRAM_MAX: usize = 65_535;
 /// Nothing shorter is a message: keep-alives of NAT boxes and phones (RFC 5626 §3.5.1, RFC 6223).
 const SHORTEST: usize = 16;
 
@@ -42,34 +46,15 @@ impl Socket {
         Ok(Socket { socket, local })
     }
 
-    /// Starts the reader; the socket that comes back is for sending.
-    pub(super) fn start(self, shared: &Shared, runtime: &Handle) -> io::Result<UdpSocket> {
-        let writer = self.socket.try_clone()?;
-        let reader = tokio::net::UdpSocket::from_std(self.socket)?;
-        runtime.spawn(read(reader, self.local, shared.clone()));
-        Ok(writer)
-    }
-}
-
-async fn read(socket: tokio::net::UdpSocket, local: SocketAddr, mut shared: Shared) {
-    let mut buffer = vec![0_u8; DATAGRAM_MAX];
-    loop {
-        tokio::select! {
-            _ = shared.stop.wait_for(|stop| *stop) => return,
-            ready = socket.readable() => {
-                if let Err(error) = ready {
-                    tracing::error!(%error, %local, "the socket is gone");
-                    return;
-                }
-            }
-        }
+    /// Reads what has come, at most [`BATCH_MAX`] datagrams.
+    pub(super) fn read(&self, buffer: &mut [u8], counts: &NetCounts, outlet: &mut Outlet) {
         for _ in 0..BATCH_MAX {
-            match socket.try_recv_from(&mut buffer) {
+            match self.socket.recv_from(buffer) {
                 Ok((length, remote)) => {
-                    shared.counts.received_udp.fetch_add(1, Ordering::Relaxed);
+                    counts.received_udp.fetch_add(1, Ordering::Relaxed);
                     if length >= SHORTEST {
                         let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                        shared.inbox.datagram(Flow::udp(local, remote), bytes);
+                        outlet.hear(Flow::udp(self.local, remote), bytes, Instant::now());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -77,6 +62,16 @@ async fn read(socket: tokio::net::UdpSocket, local: SocketAddr, mut shared: Shar
                 Err(error) => tracing::trace!(%error, "while reading"),
             }
         }
-        tokio::task::yield_now().await;
+    }
+
+    /// Sends one datagram.
+    pub(super) fn send(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<usize> {
+        self.socket.send_to(bytes, remote)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }

@@ -349,7 +349,7 @@ impl Running {
     /// Whatever keeps it from serving.
     pub(crate) async fn start(config: &Config) -> Result<Running, StartError> {
         let ground = Ground::take(config).await?;
-        let (inbox, outlet) = inbox(config.queue);
+        let (inbox, outlet) = inbox(config.queue).map_err(io_error("the engine's queue"))?;
         let (doors, doors_stop) = watch::channel(false);
         let (deliveries_sender, deliveries_stop) = watch::channel(false);
         let hall = Hall::build(config, &ground, inbox, doors_stop, deliveries_stop)?;
