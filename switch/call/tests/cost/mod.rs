@@ -304,6 +304,7 @@ impl Bench {
             | Effect::Journal(_)
             | Effect::Alive { .. }
             | Effect::Notify(_)
+            | Effect::TurnedAway(_)
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }

@@ -2,15 +2,13 @@
 //! version byte, then fields with their lengths in a fixed order. It holds nothing that was not on
 //! the wire.
 
-use std::fmt;
-use std::io::Write;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::Dialog;
 use crate::endpoint::{Flow, Transport};
-use crate::wire::{HeaderName, NameAddr};
+use crate::wire::{HeaderName, NameAddr, push_address, push_decimal};
 
 /// Format of the bytes of a dialog.
 const VERSION: u8 = 1;
@@ -40,11 +38,12 @@ impl Dialog {
         ] {
             put(&mut out, field);
         }
-        put_args(&mut out, format_args!("{}", self.local_cseq));
-        match self.remote_cseq {
-            Some(number) => put_args(&mut out, format_args!("{number}")),
-            None => put(&mut out, b""),
-        }
+        put_with(&mut out, |out| push_decimal(out, self.local_cseq));
+        put_with(&mut out, |out| {
+            if let Some(number) = self.remote_cseq {
+                push_decimal(out, number);
+            }
+        });
         put_way(&mut out, &self.flow, self.keep_flow);
         for route in &self.routes {
             put(&mut out, &route.to_bytes());
@@ -169,11 +168,6 @@ fn put(out: &mut Vec<u8>, field: &[u8]) {
     put_with(out, |out| out.extend_from_slice(field));
 }
 
-fn put_args(out: &mut Vec<u8>, field: fmt::Arguments<'_>) {
-    // A vector takes whatever is written into it.
-    put_with(out, |out| drop(out.write_fmt(field)));
-}
-
 /// Writes a field with its length in front.
 fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
@@ -186,8 +180,8 @@ fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 /// The way of a dialog: transport, both addresses, whether it is the only one.
 fn put_way(out: &mut Vec<u8>, flow: &Flow, keep_flow: bool) {
     put(out, flow.transport.as_str().as_bytes());
-    put_args(out, format_args!("{}", flow.local));
-    put_args(out, format_args!("{}", flow.remote));
+    put_with(out, |out| push_address(out, flow.local));
+    put_with(out, |out| push_address(out, flow.remote));
     put(out, if keep_flow { b"1" } else { b"0" });
 }
 

@@ -8,7 +8,7 @@ use super::auth::{Challenged, copy_of};
 use super::table::{Client, ClientKey, ClientMachine, Outgoing, Owner, User};
 use super::{Endpoint, Flow, Transmit, Transport};
 use crate::transaction::{Class, ClientInvite, ClientOther, Send, Step, Tell};
-use crate::wire::{Draft, HeaderName, Message, Method, Reason};
+use crate::wire::{Draft, HeaderName, Message, Method, Reason, push_address};
 
 /// An answer on its way to the user of its transaction.
 pub(super) struct Reply<'a> {
@@ -56,10 +56,16 @@ impl Endpoint {
     /// Fills the Via and prints the request.
     pub(super) fn stamp(&self, draft: &mut Draft, token: u64, flow: &Flow) -> Bytes {
         let address = self.advertised(flow);
-        let (transport, branch) = (flow.transport.as_str(), self.ids.branch(token));
-        // A socket address prints as a sent-by does: IPv6 in brackets, the port after a colon.
-        let via = format_args!("SIP/2.0/{transport} {address};branch={branch};rport");
-        draft.set_args("Via", via);
+        let branch = self.ids.branch(token);
+        draft.set_with("Via", |out| {
+            out.extend_from_slice(b"SIP/2.0/");
+            out.extend_from_slice(flow.transport.as_str().as_bytes());
+            out.push(b' ');
+            push_address(out, address);
+            out.extend_from_slice(b";branch=");
+            out.extend_from_slice(branch.as_bytes());
+            out.extend_from_slice(b";rport");
+        });
         draft.to_bytes()
     }
 

@@ -6,8 +6,13 @@ use std::ops::RangeInclusive;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use crate::wire::push_hex;
+
 /// The cookie of RFC 3261 §8.1.1.7.
 const COOKIE: &str = "z9hG4bK";
+
+/// Room for the longest name, a Call-ID.
+const NAME_BYTES: usize = 34;
 
 /// The generator of an engine.
 #[derive(Debug)]
@@ -42,15 +47,26 @@ impl Ids {
 
     pub(super) fn call_id(&mut self) -> String {
         let (high, low) = (self.token(), self.token());
-        format!("{:02x}{high:016x}{low:016x}", self.engine)
+        let mut text = self.named("", high);
+        push_hex(&mut text, low, 16);
+        text
     }
 
     pub(super) fn branch(&self, token: u64) -> String {
-        format!("{COOKIE}{:02x}{token:016x}", self.engine)
+        self.named(COOKIE, token)
     }
 
     pub(super) fn tag(&self, token: u64) -> String {
-        format!("{:02x}{token:016x}", self.engine)
+        self.named("", token)
+    }
+
+    /// The engine's number and a token, after a prefix.
+    fn named(&self, prefix: &str, token: u64) -> String {
+        let mut text = String::with_capacity(NAME_BYTES);
+        text.push_str(prefix);
+        push_hex(&mut text, u64::from(self.engine), 2);
+        push_hex(&mut text, token, 16);
+        text
     }
 
     /// The token of a branch that this engine made.

@@ -4,6 +4,7 @@
 //! skipped, text that is not UTF-8 replaced. Only what offer/answer needs is interpreted; attributes
 //! are kept as name and value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -104,7 +105,10 @@ pub struct Media {
 impl SessionDescription {
     /// Reads a description.
     pub fn parse(sdp: &[u8]) -> Result<SessionDescription, SdpError> {
-        let text = String::from_utf8_lossy(sdp);
+        let text = match std::str::from_utf8(sdp) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(sdp),
+        };
         let mut description = SessionDescription::default();
         let (mut lines, mut attributes) = (0, 0);
         for line in text.split(['\r', '\n']) {

@@ -164,24 +164,17 @@ impl Draft {
 
     /// Replaces all lines of that name by one, at the place of the first.
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> &mut Draft {
-        let Some(first) = self.position(name, 0) else { return self.push(name, value) };
-        self.replace(first, |_, new| new.extend_from_slice(value.as_ref()));
+        self.set_with(name, |new| new.extend_from_slice(value.as_ref()))
+    }
+
+    /// [`Draft::set`] of a value that is written in place.
+    pub(crate) fn set_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) -> &mut Draft {
+        let Some(first) = self.position(name, 0) else { return self.push_line(name, write) };
+        self.replace(first, |_, new| write(new));
         while let Some(again) = self.position(name, first + 1) {
             self.cut(again);
         }
         self
-    }
-
-    /// [`Draft::set`] of a value that is printed in place.
-    pub fn set_args(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Draft {
-        match self.position(name, 0) {
-            None => self.push_args(name, value),
-            Some(_) => {
-                let mut text = Vec::with_capacity(96);
-                print(&mut text, value);
-                self.set(name, text)
-            }
-        }
     }
 
     /// Removes all lines of that name, and no other.
@@ -253,7 +246,7 @@ impl Draft {
         if let Some(at) = found {
             self.replace(at, |old, new| {
                 print(new, format_args!("{via}"));
-                if let Some(rest) = super::lists::find_outside(old, b",") {
+                if let Some(rest) = super::lists::find_outside(old, b',') {
                     new.extend_from_slice(&old[rest..]);
                 }
             });

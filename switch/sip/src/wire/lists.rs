@@ -3,24 +3,23 @@
 
 use super::scan::trim;
 
-/// The position of the first of `stops` that stands outside quoted strings and `<…>`.
+/// The position of the first `stop` that stands outside quoted strings and `<…>`.
 ///
 /// A quoted string that never ends is taken as if its quote were an ordinary byte: one broken
 /// display name (GBK text may end in a byte that looks like a backslash) must not swallow the rest.
-pub(super) fn find_outside(bytes: &[u8], stops: &[u8]) -> Option<usize> {
+pub(super) fn find_outside(bytes: &[u8], stop: u8) -> Option<usize> {
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            _ if stops.contains(&byte) => return Some(at),
+    loop {
+        at += memchr::memchr3(stop, b'"', b'<', bytes.get(at..)?)?;
+        match bytes[at] {
+            byte if byte == stop => return Some(at),
             b'"' => at = quoted_end(bytes, at).unwrap_or(at + 1),
-            b'<' => match memchr::memchr(b'>', &bytes[at..]) {
+            _ => match memchr::memchr(b'>', &bytes[at..]) {
                 Some(offset) => at += offset + 1,
                 None => at += 1,
             },
-            _ => at += 1,
         }
     }
-    None
 }
 
 /// The position after the quoted string that starts at `at`. Backslashes escape (RFC 3261 §25.1);
@@ -59,7 +58,7 @@ impl<'a> Iterator for Split<'a> {
             return self.rest.take();
         }
         while let Some(rest) = self.rest {
-            let element = match find_outside(rest, b",") {
+            let element = match find_outside(rest, b',') {
                 Some(at) => {
                     self.rest = Some(&rest[at + 1..]);
                     &rest[..at]
@@ -88,7 +87,7 @@ pub(super) fn semicolons(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(bytes);
     std::iter::from_fn(move || {
         let bytes = rest?;
-        match find_outside(bytes, b";") {
+        match find_outside(bytes, b';') {
             Some(at) => {
                 rest = Some(&bytes[at + 1..]);
                 Some(trim(&bytes[..at]))

@@ -13,6 +13,7 @@
 mod differential;
 mod draft;
 mod error;
+mod figures;
 mod header;
 mod lists;
 mod message;
@@ -31,6 +32,7 @@ mod via;
 pub use differential::differential;
 pub use draft::Draft;
 pub use error::{HeaderError, ParseError, ParseFault};
+pub(crate) use figures::{push_address, push_decimal, push_hex};
 pub use header::HeaderName;
 pub(crate) use lists::split_commas;
 pub use message::Message;

@@ -118,7 +118,7 @@ impl<'a> RawParams<'a> {
         let (_, value) = all.find(|(written, _)| written.eq_ignore_ascii_case(name.as_bytes()))?;
         value.map(|value| {
             let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-            String::from_utf8_lossy(bare.unwrap_or(value))
+            text(bare.unwrap_or(value))
         })
     }
 
@@ -128,7 +128,8 @@ impl<'a> RawParams<'a> {
     }
 
     pub(super) fn to_params(self) -> Params {
-        Params(self.iter().map(|(name, value)| (text(name), value.map(text))).collect())
+        let owned = |bytes| text(bytes).into_owned();
+        Params(self.iter().map(|(name, value)| (owned(name), value.map(owned))).collect())
     }
 }
 
@@ -148,6 +149,10 @@ fn is_quoted(value: &[u8]) -> bool {
     super::lists::quoted_end(value, 0) == Some(value.len())
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// Text, with what is not UTF-8 replaced. Nearly everything is.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }

@@ -313,7 +313,7 @@ impl<'a> RawUri<'a> {
         if text.len() > URI_BYTES_MAX {
             return Err(UriError::TooLong);
         }
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+        let (scheme, rest) = split(text, b':').ok_or(UriError::Scheme)?;
         let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(letters) {
             return Err(UriError::Scheme);
@@ -367,14 +367,14 @@ impl<'a> RawUri<'a> {
 /// RFC 3261 §19.1.1. The user part ends at the last `@` before the headers: unescaped `@` is not
 /// allowed in it, but `;`, `?`, `/` and `.` are.
 fn sip_uri<'a>(scheme: RawScheme<'a>, rest: &'a str) -> Result<RawUri<'a>, UriError> {
-    let (userinfo, rest) = match rest.find('@') {
-        Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+    let (userinfo, rest) = match split(rest, b'@') {
+        Some((userinfo, rest)) => (Some(userinfo), rest),
         None => (None, rest),
     };
     let (user, password) = match userinfo {
         None => (None, None),
         Some("") => return Err(UriError::Malformed),
-        Some(info) => match info.split_once(':') {
+        Some(info) => match split(info, b':') {
             Some((user, password)) => (Some(user), Some(password)),
             None => (Some(info), None),
         },
@@ -382,17 +382,23 @@ fn sip_uri<'a>(scheme: RawScheme<'a>, rest: &'a str) -> Result<RawUri<'a>, UriEr
     if user == Some("") {
         return Err(UriError::Malformed);
     }
-    let (rest, headers) = match rest.split_once('?') {
+    let (rest, headers) = match split(rest, b'?') {
         Some((rest, headers)) => (rest, Some(headers)),
         None => (rest, None),
     };
-    let (hostport, params) = match rest.split_once(';') {
+    let (hostport, params) = match split(rest, b';') {
         Some((hostport, params)) => (hostport, params),
         None => (rest, ""),
     };
     let (host, port) = raw_host_port(hostport).ok_or(UriError::Malformed)?;
     let params = RawParams::parse(params.as_bytes()).ok_or(UriError::Malformed)?;
     Ok(RawUri { scheme, user, password, host, port, params, headers })
+}
+
+/// Parts a text at the first of this ASCII character.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(at, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// RFC 3966 §3: the number up to the first semicolon, then parameters.
@@ -411,10 +417,9 @@ fn tel_uri(rest: &str) -> Result<RawUri<'_>, UriError> {
 /// `host[:port]`, IPv6 in brackets; blanks around the colon are taken (RFC 3261 §25.1 `COLON`).
 pub(super) fn raw_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let text = text.trim_matches([' ', '\t']);
-    let colon = match text.find(']') {
-        Some(bracket) => text[bracket..].find(':').map(|at| bracket + at),
-        None => text.find(':'),
-    };
+    let bytes = text.as_bytes();
+    let from = memchr::memchr(b']', bytes).unwrap_or(0);
+    let colon = memchr::memchr(b':', &bytes[from..]).map(|at| from + at);
     let valid = |host| Host::is_valid(host).then_some(host);
     let Some(colon) = colon else { return Some((valid(text)?, None)) };
     let host = valid(text[..colon].trim_end_matches([' ', '\t']))?;

@@ -102,7 +102,7 @@ impl<'a> RawVia<'a> {
     /// As [`Via::parse`].
     pub(super) fn parse(value: &'a [u8]) -> Option<RawVia<'a>> {
         let value = trim(value);
-        let end = find_outside(value, b";").unwrap_or(value.len());
+        let end = find_outside(value, b';').unwrap_or(value.len());
         let (protocol, params) = (&value[..end], value.get(end + 1..).unwrap_or(&[]));
         let mut parts = protocol.splitn(3, |&byte| byte == b'/');
         let (name, version) = (trim(parts.next()?), trim(parts.next()?));
