@@ -40,7 +40,7 @@ pub fn reoffer(bytes: &[u8]) {
             assert!(!agreed.send.is_empty(), "agreed on nothing");
             let offered = SessionDescription::parse(theirs).expect("it was answered");
             lines = offered.media.len();
-            ours
+            ours.to_vec()
         } else {
             let pending = offer(&mut session, local);
             let ours = pending.sdp().to_vec();

@@ -383,7 +383,7 @@ impl<'a> Life<'a> {
                 }
                 return;
             }
-            Effect::Drained => return,
+            Effect::TurnedAway(_) | Effect::Drained => return,
             Effect::Authorize(ask) => {
                 self.known.push(ask.call);
                 Work::Authorize(ask)
