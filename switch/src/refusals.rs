@@ -17,6 +17,8 @@ use call::{Denial, TurnedAway};
 const PAUSE: Duration = Duration::from_secs(60);
 /// Addresses and reasons that are told apart.
 const SOURCES_MAX: usize = 1024;
+/// Time between two looks for quiet addresses: a flood from many must not make one for each of its messages.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Characters of a user name that a stranger wrote.
 const USER_MAX: usize = 64;
 
@@ -60,12 +62,16 @@ struct Quiet {
     sources: BTreeMap<(IpAddr, Denial), (Instant, u64)>,
     /// All addresses beyond those.
     crowd: Option<(Instant, u64)>,
+    /// When quiet addresses were looked for last.
+    swept: Option<Instant>,
 }
 
 impl Quiet {
     /// `Some` when it is time for a line: how many refusals of this address had none.
     fn turn(&mut self, now: Instant, source: (IpAddr, Denial)) -> Option<u64> {
-        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
+        let swept = self.swept.is_some_and(|at| now.saturating_duration_since(at) < SWEEP);
+        if !swept && self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
+            self.swept = Some(now);
             self.sources.retain(|_, (last, _)| now.saturating_duration_since(*last) < PAUSE);
         }
         let full = self.sources.len() >= SOURCES_MAX;
