@@ -236,7 +236,7 @@ fn hear(sockets: &[UdpSocket], shared: &Shared, paced: bool) -> io::Result<()> {
     for (token, socket) in sockets.iter().enumerate() {
         poller.watch(socket, token)?;
     }
-    let mut batch = Batch::new();
+    let mut batch: Batch = Batch::new();
     let mut newest: Vec<u32> = Vec::new();
     let mut last: HashMap<[u8; 4], u64> = HashMap::new();
     while !shared.quiet.load(Ordering::Acquire) {

@@ -1,4 +1,5 @@
-//! What the load generators share: raw sockets in batches, and the kernel's accounting.
+//! What the load generators share: raw sockets in batches, the kernel's accounting, a chart.
 
+pub mod svg;
 pub mod sys;
 pub mod usage;

@@ -8,18 +8,22 @@
 #![allow(clippy::print_stdout, reason = "the table is the product")]
 
 mod generator;
+mod rtpengine;
 mod serve;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use generator::{Account, FarEnds};
+use load::svg::{Labels, Series, chart};
 use load::usage::{self, Machine};
+use rtpengine::Rtpengine;
 use serve::Work;
 
 /// Measures the media plane.
@@ -42,6 +46,12 @@ struct Arguments {
     /// Worker threads of the media plane.
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// How often everything is done; medians follow when it is more than once.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// Draws the growth of CPU with the number of calls into this file.
+    #[arg(long)]
+    svg: Option<PathBuf>,
 }
 
 /// The measured side; started by the command itself.
@@ -53,7 +63,7 @@ enum Side {
 }
 
 /// What a run measures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 enum Measured {
     /// Two sockets a call, epoll, one read and one send a packet.
     Floor,
@@ -63,6 +73,14 @@ enum Measured {
     Record,
     /// Sounds played to both legs.
     Play,
+    /// A peer that bridges: rtpengine in user space, with as many threads as it likes.
+    Rtpengine,
+}
+
+impl Measured {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
 }
 
 fn main() -> io::Result<()> {
@@ -73,13 +91,14 @@ fn main() -> io::Result<()> {
             Measured::Bridge => Work::Bridge,
             Measured::Record => Work::Record,
             Measured::Play => Work::Play,
+            Measured::Rtpengine => return Err(io::Error::other("a program of its own")),
         };
         return serve::plane(calls, work, workers, &peers, &folder);
     }
     println!("PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
     println!("p50, p99: one-way latency; of sounds played, the distance from 20 ms after the last");
     println!(
-        "{:>8} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
+        "{:>9} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
         "work",
         "calls",
         "%core/100",
@@ -92,20 +111,86 @@ fn main() -> io::Result<()> {
         "idle%",
         "steal%"
     );
-    for calls in &arguments.calls {
-        let mut floor = None;
-        for work in &arguments.work {
-            let figures = run(&arguments, *work, *calls)?;
-            if *work == Measured::Floor {
-                floor.get_or_insert(figures.cpu);
+    let mut all: BTreeMap<(Measured, usize), Vec<Figures>> = BTreeMap::new();
+    for _ in 0..arguments.repeat {
+        for calls in &arguments.calls {
+            let mut floor = None;
+            for work in &arguments.work {
+                let figures = run(&arguments, *work, *calls)?;
+                if *work == Measured::Floor {
+                    floor.get_or_insert(figures.cpu);
+                }
+                figures.print(*work, *calls, floor, arguments.phases);
+                all.entry((*work, *calls)).or_default().push(figures);
             }
-            figures.print(*work, *calls, floor, arguments.phases);
         }
+    }
+    if arguments.repeat > 1 {
+        print_medians(&all);
+    }
+    if let Some(file) = &arguments.svg {
+        std::fs::write(file, growth(&all))?;
     }
     Ok(())
 }
 
+/// The middle one; the lower of two.
+fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
+    let mut values: Vec<f64> = figures.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn print_medians(all: &BTreeMap<(Measured, usize), Vec<Figures>>) {
+    println!("medians of the runs that were not spoiled; lost: all of them together");
+    println!(
+        "{:>9} {:>6} {:>5} {:>10} {:>7} {:>6} {:>7} {:>7} {:>9}",
+        "work", "calls", "runs", "%core/100", "x floor", "lost", "p50 µs", "p99 µs", "kB/call"
+    );
+    for ((work, calls), runs) in all {
+        let good: Vec<Figures> =
+            runs.iter().filter(|run| run.spoiled().is_none()).cloned().collect();
+        let floor = all.get(&(Measured::Floor, *calls)).map(|runs| {
+            let good: Vec<Figures> =
+                runs.iter().filter(|run| run.spoiled().is_none()).cloned().collect();
+            median(&good, |run| run.cpu)
+        });
+        let cpu = median(&good, |run| run.cpu);
+        println!(
+            "{:>9} {calls:>6} {:>5} {cpu:>10.2} {:>7} {:>6} {:>7} {:>7} {:>9.1}",
+            work.name(),
+            format!("{}/{}", good.len(), runs.len()),
+            floor.map_or("-".into(), |floor| format!("{:.2}", cpu / floor)),
+            if *work == Measured::Play {
+                "-".to_owned()
+            } else {
+                good.iter().map(|run| run.account.lost).sum::<u64>().to_string()
+            },
+            median(&good, |run| run.account.p50_us as f64),
+            median(&good, |run| run.account.p99_us as f64),
+            median(&good, |run| run.kilobytes),
+        );
+    }
+}
+
+/// The chart of all runs, spoiled or not: it shows a shape, the table the figures.
+fn growth(all: &BTreeMap<(Measured, usize), Vec<Figures>>) -> String {
+    let mut series: BTreeMap<Measured, Series> = BTreeMap::new();
+    for ((work, calls), runs) in all {
+        let line =
+            series.entry(*work).or_insert_with(|| Series { name: work.name(), points: Vec::new() });
+        line.points.push((*calls as f64, median(runs, |run| run.cpu)));
+    }
+    let labels = Labels {
+        title: "CPU of sound by the number of calls",
+        x: "calls at once",
+        y: "% of a core per 100 calls",
+    };
+    chart(&labels, &series.into_values().collect::<Vec<_>>())
+}
+
 /// What a run found.
+#[derive(Clone, Debug)]
 struct Figures {
     /// Per cent of a core per 100 calls.
     cpu: f64,
@@ -118,17 +203,15 @@ struct Figures {
 }
 
 impl Figures {
+    fn spoiled(&self) -> Option<&'static str> {
+        usage::spoiled(self.idle, self.stolen)
+    }
+
     fn print(&self, work: Measured, calls: usize, floor: Option<f64>, phases: u32) {
         let account = &self.account;
-        let name = format!("{work:?}").to_lowercase();
+        let name = work.name();
         let ratio = floor.map_or("-".into(), |floor| format!("{:.2}", self.cpu / floor));
-        let mut notes = Vec::new();
-        if self.stolen > 5.0 {
-            notes.push("spoiled: time was stolen".to_owned());
-        }
-        if self.idle < 3.0 {
-            notes.push("spoiled: no idle time".to_owned());
-        }
+        let mut notes: Vec<String> = self.spoiled().map(str::to_owned).into_iter().collect();
         if account.unsent > 0 {
             notes.push(format!("{} unsent", account.unsent));
         }
@@ -142,7 +225,7 @@ impl Figures {
         let silent = work == Measured::Play;
         let text = |value: u64| if silent { "-".to_owned() } else { value.to_string() };
         println!(
-            "{name:>8} {calls:>6} {:>10.2} {ratio:>7} {:>9} {:>6} {:>7} {:>7} {:>9.1} {:>6.1} {:>6.1}  {}",
+            "{name:>9} {calls:>6} {:>10.2} {ratio:>7} {:>9} {:>6} {:>7} {:>7} {:>9.1} {:>6.1} {:>6.1}  {}",
             self.cpu,
             self.plateau,
             text(account.lost),
@@ -197,24 +280,71 @@ impl Drop for Served {
     }
 }
 
+/// Who carries the packets.
+enum Carrier {
+    Ours(Served),
+    Rtpengine(Rtpengine),
+}
+
+impl Carrier {
+    fn start(
+        arguments: &Arguments,
+        work: Measured,
+        calls: usize,
+        folder: &Path,
+        far_ends: &[SocketAddr],
+    ) -> io::Result<Carrier> {
+        if work == Measured::Rtpengine {
+            return Rtpengine::start().map(Carrier::Rtpengine);
+        }
+        let mut command = vec!["serve".to_owned(), work.name()];
+        command.extend([calls.to_string(), arguments.workers.to_string()]);
+        command.push(folder.display().to_string());
+        command.extend(far_ends.iter().map(ToString::to_string));
+        let mut served = Served::start(&command)?;
+        served.line()?;
+        Ok(Carrier::Ours(served))
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Carrier::Ours(served) => served.child.id(),
+            Carrier::Rtpengine(engine) => engine.pid(),
+        }
+    }
+
+    /// Sets the calls up; the ports that far ends send to, A B A B.
+    fn set_up(&mut self, calls: usize, far_ends: &[SocketAddr]) -> io::Result<Vec<u16>> {
+        let ports: Vec<u16> = match self {
+            Carrier::Ours(served) => {
+                served.go()?;
+                served.line()?.split_whitespace().filter_map(|port| port.parse().ok()).collect()
+            }
+            Carrier::Rtpengine(engine) => {
+                let mut ports = Vec::new();
+                for call in 0..calls {
+                    ports.extend(engine.call(call, serve::far_ends(far_ends, call))?);
+                }
+                ports
+            }
+        };
+        if ports.len() == 2 * calls {
+            Ok(ports)
+        } else {
+            Err(io::Error::other("the measured side did not start"))
+        }
+    }
+}
+
 fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figures> {
     let folder = tempfile::tempdir()?;
     let far_ends = FarEnds::new()?;
-    let mut command = vec!["serve".to_owned(), format!("{work:?}").to_lowercase()];
-    command.extend([calls.to_string(), arguments.workers.to_string()]);
-    command.push(folder.path().display().to_string());
-    command.extend(far_ends.addresses()?.iter().map(ToString::to_string));
-    let mut served = Served::start(&command)?;
-    served.line()?;
+    let addresses = far_ends.addresses()?;
+    let mut carrier = Carrier::start(arguments, work, calls, folder.path(), &addresses)?;
     std::thread::sleep(Duration::from_millis(300));
-    let pid = served.child.id();
+    let pid = carrier.pid();
     let empty = usage::resident(pid)?;
-    served.go()?;
-    let ports: Vec<u16> =
-        served.line()?.split_whitespace().filter_map(|port| port.parse().ok()).collect();
-    if ports.len() != 2 * calls {
-        return Err(io::Error::other("the measured side did not start"));
-    }
+    let ports = carrier.set_up(calls, &addresses)?;
     let load = far_ends.start(&ports, arguments.phases, work == Measured::Play)?;
     std::thread::sleep(Duration::from_secs(2));
     load.measure(true);

@@ -31,7 +31,7 @@ pub(crate) enum Work {
 }
 
 /// The addresses that a call's far ends have: one of few sockets a side.
-fn far_ends(peers: &[SocketAddr], call: usize) -> [SocketAddr; 2] {
+pub(crate) fn far_ends(peers: &[SocketAddr], call: usize) -> [SocketAddr; 2] {
     let half = peers.len() / 2;
     [peers[call % half], peers[half + call % half]]
 }

@@ -12,21 +12,21 @@ pub const BATCH: usize = 64;
 /// Octets of a datagram: an RTP header and 20 ms of G.711.
 pub const DATAGRAM: usize = 172;
 
-/// Datagrams to send in one system call, or received by one.
-pub struct Batch {
-    bytes: Vec<[u8; DATAGRAM]>,
+/// Datagrams of at most `SIZE` octets, to send in one system call, or received by one.
+pub struct Batch<const SIZE: usize = DATAGRAM> {
+    bytes: Vec<[u8; SIZE]>,
     addresses: Vec<libc::sockaddr_in>,
     lengths: Vec<usize>,
     filled: usize,
 }
 
-impl Batch {
+impl<const SIZE: usize> Batch<SIZE> {
     /// An empty batch.
     #[allow(clippy::new_without_default, reason = "64 buffers are no default")]
-    pub fn new() -> Batch {
+    pub fn new() -> Batch<SIZE> {
         let nowhere = raw(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         Batch {
-            bytes: vec![[0; DATAGRAM]; BATCH],
+            bytes: vec![[0; SIZE]; BATCH],
             addresses: vec![nowhere; BATCH],
             lengths: vec![0; BATCH],
             filled: 0,
@@ -38,23 +38,35 @@ impl Batch {
         self.filled == BATCH
     }
 
-    /// The next datagram, to be filled in.
-    pub fn push(&mut self, to: SocketAddrV4) -> &mut [u8; DATAGRAM] {
+    /// Whether nothing was filled in yet.
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// The next datagram, `SIZE` octets to be filled in.
+    pub fn push(&mut self, to: SocketAddrV4) -> &mut [u8; SIZE] {
         let at = self.filled;
         self.filled += 1;
         self.addresses[at] = raw(to);
-        self.lengths[at] = DATAGRAM;
+        self.lengths[at] = SIZE;
         &mut self.bytes[at]
     }
 
+    /// The next datagram; what is longer than `SIZE` is cut off.
+    pub fn push_bytes(&mut self, to: SocketAddrV4, bytes: &[u8]) {
+        let length = bytes.len().min(SIZE);
+        self.push(to)[..length].copy_from_slice(&bytes[..length]);
+        self.lengths[self.filled - 1] = length;
+    }
+
     /// All datagrams filled in so far.
-    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; DATAGRAM]> {
+    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; SIZE]> {
         self.bytes[..self.filled].iter_mut()
     }
 
     /// Sends all; returns how many the system did not take.
     pub fn send(&mut self, socket: &UdpSocket) -> usize {
-        let (mut vectors, mut heads) = self.heads(self.filled);
+        let (mut vectors, mut heads) = self.heads(self.filled, true);
         let _ = &mut vectors;
         let (count, fd) = (self.filled as u32, socket.as_raw_fd());
         // SAFETY: `heads` holds `count` headers whose pointers lead into `bytes`, `addresses` and
@@ -66,12 +78,15 @@ impl Batch {
     }
 
     /// Receives what is there without waiting; the datagrams.
-    pub fn receive(&mut self, socket: &UdpSocket) -> impl Iterator<Item = &[u8]> {
-        let (mut vectors, mut heads) = self.heads(BATCH);
+    pub fn receive<'a>(
+        &'a mut self,
+        socket: &UdpSocket,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, SIZE> {
+        let (mut vectors, mut heads) = self.heads(BATCH, false);
         let _ = &mut vectors;
         let fd = socket.as_raw_fd();
         let flags = libc::MSG_DONTWAIT;
-        // SAFETY: as in `send`; the kernel writes at most DATAGRAM octets behind each vector.
+        // SAFETY: as in `send`; the kernel writes at most SIZE octets behind each vector.
         let n = unsafe {
             libc::recvmmsg(fd, heads.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
         };
@@ -82,10 +97,14 @@ impl Batch {
         self.bytes.iter().zip(&self.lengths).take(n).map(|(bytes, len)| &bytes[..*len])
     }
 
-    fn heads(&mut self, count: usize) -> (Vec<libc::iovec>, Vec<libc::mmsghdr>) {
+    fn heads(&mut self, count: usize, sending: bool) -> (Vec<libc::iovec>, Vec<libc::mmsghdr>) {
         let mut vectors: Vec<libc::iovec> = self.bytes[..count]
             .iter_mut()
-            .map(|bytes| libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: DATAGRAM })
+            .zip(&self.lengths)
+            .map(|(bytes, length)| libc::iovec {
+                iov_base: bytes.as_mut_ptr().cast(),
+                iov_len: if sending { *length } else { SIZE },
+            })
             .collect();
         let heads = (0..count)
             .map(|i| {
@@ -127,8 +146,8 @@ impl Poller {
         Ok(Poller { epoll, ready: vec![libc::epoll_event { events: 0, u64: 0 }; 256] })
     }
 
-    /// Watches a socket for datagrams; `token` names it.
-    pub fn watch(&self, socket: &UdpSocket, token: usize) -> io::Result<()> {
+    /// Watches a socket for what comes; `token` names it.
+    pub fn watch(&self, socket: &impl AsRawFd, token: usize) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token as u64 };
         let (epoll, fd) = (self.epoll.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: the kernel only reads `event`.
@@ -138,10 +157,26 @@ impl Poller {
 
     /// Tokens of what is ready.
     pub fn wait(&mut self, timeout: Duration) -> impl Iterator<Item = usize> {
-        let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout = libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
         let (room, epoll) = (self.ready.len() as i32, self.epoll.as_raw_fd());
-        // SAFETY: the kernel writes at most `room` events, which is the length of `ready`.
-        let n = unsafe { libc::epoll_wait(epoll, self.ready.as_mut_ptr(), room, ms) };
+        let (ready, no_mask) = (self.ready.as_mut_ptr(), std::ptr::null::<libc::sigset_t>());
+        // SAFETY: the kernel writes at most `room` events, which is the length of `ready`, and reads
+        // `timeout`, which lives across the call; a null mask changes no signals. A millisecond, the unit of
+        // epoll_wait, would be too coarse here.
+        let n = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                epoll,
+                ready,
+                room,
+                &raw const timeout,
+                no_mask,
+                8,
+            )
+        };
         let n = usize::try_from(n).unwrap_or(0);
         self.ready[..n].iter().map(|event| event.u64 as usize)
     }

@@ -1,0 +1,348 @@
+//! Both carriers' far ends: they answer by copying, B hangs up, and what is not confirmed is sent again.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+
+use instructions::far::{self, Request};
+use load::sys::{Batch, large_buffer};
+
+use crate::account::{Account, Stamp};
+
+/// Octets of a SIP message here at most.
+const MESSAGE: usize = 2048;
+/// RFC 3261 T1 and T2.
+const T1_NS: Stamp = 500_000_000;
+const T2_NS: Stamp = 4_000_000_000;
+const MS_NS: Stamp = 1_000_000;
+
+/// The two sides' telephones.
+pub(crate) struct Phones {
+    sockets: [UdpSocket; 2],
+    addresses: [SocketAddrV4; 2],
+    /// Where sound is sent to; never read, what does not fit is dropped by the kernel.
+    ear: UdpSocket,
+    switch: SocketAddrV4,
+    out: [Batch<MESSAGE>; 2],
+    dialogs: [Vec<Dialog>; 2],
+    due: BinaryHeap<Reverse<(Stamp, u32, u8, Act)>>,
+    ring: Stamp,
+    talk: Stamp,
+    scratch: Vec<u8>,
+    /// A calls B, and nobody else tells of the end.
+    pub(crate) proxied: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Dialog {
+    /// 180 or 200, whichever was sent last; the BYE when that was sent.
+    last: Vec<u8>,
+    /// 200, not sent yet.
+    ok: Vec<u8>,
+    bye: Vec<u8>,
+    wait: Stamp,
+    invited: bool,
+    acknowledged: bool,
+    ended: bool,
+}
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Act {
+    /// Pick up.
+    Answer,
+    /// Has the 200 been acknowledged?
+    AnswerAgain,
+    /// B hangs up.
+    HangUp,
+    /// Has the BYE been answered?
+    HangUpAgain,
+}
+
+impl Phones {
+    pub(crate) fn new(calls: u32, ring_ms: u64, talk_ms: u64) -> io::Result<Phones> {
+        let socket = || -> io::Result<(UdpSocket, SocketAddrV4)> {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            large_buffer(&socket);
+            match socket.local_addr()? {
+                SocketAddr::V4(address) => Ok((socket, address)),
+                SocketAddr::V6(_) => Err(io::Error::other("not IPv4")),
+            }
+        };
+        let ((a, at_a), (b, at_b)) = (socket()?, socket()?);
+        Ok(Phones {
+            sockets: [a, b],
+            addresses: [at_a, at_b],
+            ear: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            switch: at_a,
+            out: [Batch::new(), Batch::new()],
+            dialogs: [0, 1].map(|_| vec![Dialog::default(); calls as usize]),
+            due: BinaryHeap::new(),
+            ring: ring_ms * MS_NS,
+            talk: talk_ms * MS_NS,
+            scratch: Vec::with_capacity(MESSAGE),
+            proxied: false,
+        })
+    }
+
+    pub(crate) fn sockets(&self) -> &[UdpSocket; 2] {
+        &self.sockets
+    }
+
+    pub(crate) fn port(&self, side: usize) -> u16 {
+        self.addresses[side].port()
+    }
+
+    /// Where they send to.
+    pub(crate) fn face(&mut self, switch: SocketAddrV4) {
+        self.switch = switch;
+    }
+
+    /// When [`Phones::tick`] is due.
+    pub(crate) fn next(&self) -> Option<Stamp> {
+        self.due.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Reads what has come to a side, until nothing is left.
+    pub(crate) fn read(&mut self, side: usize, account: &mut Account) {
+        let mut batch: Batch<MESSAGE> = Batch::new();
+        loop {
+            let mut count = 0;
+            let now = account.clock.now();
+            for bytes in batch.receive(&self.sockets[side]) {
+                count += 1;
+                self.hear(side, bytes, now, account);
+            }
+            self.flush();
+            if count < load::sys::BATCH {
+                return;
+            }
+        }
+    }
+
+    /// A calls B through a proxy: the switch is no callback switch but a peer to compare with.
+    pub(crate) fn call(&mut self, no: usize, account: &mut Account) {
+        let (at, port) = (self.addresses[0], self.ear.local_addr().map_or(9, |at| at.port()));
+        let sdp = format!(
+            "v=0\r\no=far 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"
+        );
+        let text = format!(
+            "INVITE sip:86139{no:08}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKcall{no}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:86138{no:08}@127.0.0.1>;tag=near{no}\r\n\
+             To: <sip:86139{no:08}@127.0.0.1>\r\nCall-ID: {no}-{}@load\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:{no:08}@{at}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            self.switch,
+            std::process::id(),
+            sdp.len()
+        );
+        let now = account.clock.now();
+        let call = &mut account.calls[no];
+        (call.asked, call.replied, call.accepted, call.answered[0]) = (now, now, true, now);
+        let dialog =
+            Dialog { last: text.into_bytes(), wait: T1_NS, invited: true, ..Dialog::default() };
+        self.send(0, &dialog.last);
+        self.dialogs[0][no] = dialog;
+        self.plan(now + T1_NS, 0, no, Act::AnswerAgain);
+        self.flush();
+    }
+
+    /// An answer to A's INVITE: what is final is acknowledged.
+    fn connected(&mut self, no: usize, bytes: &[u8], now: Stamp, account: &mut Account) {
+        let Some(answer) = Request::read_answer(bytes) else { return };
+        if answer.method.starts_with('1') || no >= account.calls.len() {
+            self.dialogs[0][no].acknowledged = true;
+            return;
+        }
+        if !answer.method.starts_with('2') {
+            // Its ACK belongs to the transaction; a proxy that gets none gives up by itself.
+            account.fault(format!("answer {}", answer.method));
+            self.dialogs[0][no].acknowledged = true;
+            return;
+        }
+        let mut ack = std::mem::take(&mut self.scratch);
+        ack.clear();
+        let (at, branch) = (self.addresses[0].to_string(), format!("z9hG4bKack{no}"));
+        answer.acknowledge(&mut ack, &at, &branch);
+        self.send(0, &ack);
+        self.scratch = ack;
+        self.dialogs[0][no].acknowledged = true;
+        account.calls[no].acknowledged[0] = now;
+    }
+
+    fn hear(&mut self, side: usize, bytes: &[u8], now: Stamp, account: &mut Account) {
+        let Some(request) = Request::read(bytes) else {
+            let branch = far::branch(bytes).and_then(|branch| branch.strip_prefix("z9hG4bKcall"));
+            return match branch.and_then(|no| no.parse().ok()) {
+                Some(no) => self.connected(no, bytes, now, account),
+                None => self.confirmed(bytes),
+            };
+        };
+        let digits = request.user.len().saturating_sub(8);
+        let no = request.user.get(digits..).and_then(|no| no.parse::<usize>().ok());
+        let Some(no) = no.filter(|no| *no < account.calls.len()) else {
+            if request.method != "ACK" {
+                self.say(side, &request, "200 OK");
+            }
+            return;
+        };
+        let dialog = &mut self.dialogs[side][no];
+        match request.method {
+            "INVITE" if dialog.invited => {
+                account.copies_heard += 1;
+                let last = std::mem::take(&mut dialog.last);
+                self.send(side, &last);
+                self.dialogs[side][no].last = last;
+            }
+            "INVITE" => {
+                account.calls[no].invited[side] = now;
+                self.invited(side, no, &request);
+                if self.ring == 0 {
+                    self.act(now, side, no, Act::Answer, account);
+                } else {
+                    self.plan(now + self.ring, side, no, Act::Answer);
+                }
+            }
+            "ACK" => {
+                if std::mem::replace(&mut dialog.acknowledged, true) {
+                    return;
+                }
+                account.calls[no].acknowledged[side] = now;
+                if side == 1 {
+                    self.plan(now + self.talk, side, no, Act::HangUp);
+                }
+            }
+            "BYE" => {
+                let again = std::mem::replace(&mut dialog.ended, true);
+                account.copies_heard += u64::from(again);
+                if side == 0 && !again {
+                    account.calls[no].ended = now;
+                    if self.proxied {
+                        account.tell(no, "success", now);
+                    }
+                } else if side == 1 && dialog.wait == 0 && !again {
+                    account.fault("B was hung up");
+                }
+                *dialog =
+                    Dialog { ended: true, invited: true, acknowledged: true, ..Dialog::default() };
+                self.say(side, &request, "200 OK");
+            }
+            "CANCEL" => {
+                account.fault(format!("CANCEL at {}", ["A", "B"][side]));
+                self.say(side, &request, "200 OK");
+                let cseq = request.cseq.replace("CANCEL", "INVITE");
+                let invite = Request { cseq: &cseq, ..request };
+                self.say(side, &invite, "487 Request Terminated");
+            }
+            _ => self.say(side, &request, "200 OK"),
+        }
+    }
+
+    fn invited(&mut self, side: usize, no: usize, request: &Request<'_>) {
+        let address = self.addresses[side];
+        let tag = format!("far{no}");
+        let contact = format!("Contact: <sip:{no:08}@{address}>\r\n");
+        let port = self.ear.local_addr().map_or(9, |at| at.port());
+        let sdp = format!(
+            "v=0\r\no=far 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"
+        );
+        let mut dialog = Dialog { invited: true, ..Dialog::default() };
+        request.answer(&mut dialog.last, "180 Ringing", &tag, &contact, "");
+        request.answer(&mut dialog.ok, "200 OK", &tag, &contact, &sdp);
+        if side == 1 {
+            let branch = format!("z9hG4bKfar{no}");
+            request.within(&mut dialog.bye, "BYE", &address.to_string(), &branch, &tag);
+        }
+        self.send(side, &dialog.last);
+        self.dialogs[side][no] = dialog;
+    }
+
+    /// An answer to our BYE.
+    fn confirmed(&mut self, bytes: &[u8]) {
+        let no = far::branch(bytes).and_then(|branch| branch.strip_prefix("z9hG4bKfar"));
+        let Some(no) = no.and_then(|no| no.parse::<usize>().ok()) else { return };
+        if bytes.starts_with(b"SIP/2.0 1") {
+            return;
+        }
+        if let Some(dialog) = self.dialogs[1].get_mut(no) {
+            *dialog =
+                Dialog { ended: true, invited: true, acknowledged: true, ..Dialog::default() };
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, account: &mut Account) {
+        let now = account.clock.now();
+        while let Some(Reverse((at, no, side, act))) = self.due.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            self.act(now, side.into(), no as usize, act, account);
+        }
+        self.flush();
+    }
+
+    fn act(&mut self, now: Stamp, side: usize, no: usize, act: Act, account: &mut Account) {
+        let dialog = &mut self.dialogs[side][no];
+        let bytes = match act {
+            Act::Answer if dialog.ok.is_empty() => return,
+            Act::Answer => {
+                account.calls[no].answered[side] = now;
+                dialog.wait = T1_NS;
+                std::mem::take(&mut dialog.ok)
+            }
+            Act::HangUp if dialog.ended => return,
+            Act::HangUp => {
+                account.calls[no].hung_up = now;
+                dialog.wait = T1_NS;
+                std::mem::take(&mut dialog.bye)
+            }
+            Act::AnswerAgain if dialog.acknowledged || dialog.ended => return,
+            Act::HangUpAgain if dialog.ended => return,
+            Act::AnswerAgain | Act::HangUpAgain => {
+                account.copies_sent += 1;
+                dialog.wait = (dialog.wait * 2).min(T2_NS);
+                std::mem::take(&mut dialog.last)
+            }
+        };
+        let wait = dialog.wait;
+        self.send(side, &bytes);
+        self.dialogs[side][no].last = bytes;
+        let again = match act {
+            Act::Answer | Act::AnswerAgain => Act::AnswerAgain,
+            Act::HangUp | Act::HangUpAgain => Act::HangUpAgain,
+        };
+        self.plan(now + wait, side, no, again);
+    }
+
+    fn plan(&mut self, at: Stamp, side: usize, no: usize, act: Act) {
+        self.due.push(Reverse((at, no as u32, side as u8, act)));
+    }
+
+    fn say(&mut self, side: usize, request: &Request<'_>, status: &str) {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        request.answer(&mut bytes, status, "far", "", "");
+        self.send(side, &bytes);
+        self.scratch = bytes;
+    }
+
+    fn send(&mut self, side: usize, bytes: &[u8]) {
+        if self.out[side].is_full() {
+            self.out[side].send(&self.sockets[side]);
+        }
+        self.out[side].push_bytes(self.switch, bytes);
+    }
+
+    fn flush(&mut self) {
+        for (batch, socket) in self.out.iter_mut().zip(&self.sockets) {
+            if !batch.is_empty() {
+                batch.send(socket);
+            }
+        }
+    }
+}
