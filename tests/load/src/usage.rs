@@ -36,7 +36,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// CPU seconds of the living threads of a process, added up by name without its trailing digits.
-pub fn thread_seconds(pid: u32) -> io::Result<BTreeMap<String, f64>> {
+pub fn threads(pid: u32) -> io::Result<BTreeMap<String, f64>> {
     let mut threads = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
         // A thread may end between the two steps.
@@ -57,23 +57,6 @@ fn charged(stat: &str) -> (&str, f64) {
         after.split_whitespace().nth(n).and_then(|field| field.parse().ok()).unwrap_or(0)
     };
     (name, (field(11) + field(12)) as f64 / sys::ticks_per_second() as f64)
-}
-
-/// CPU seconds of a process so far by the names of its threads, those now alive; threads of one name together.
-pub fn threads(pid: u32) -> io::Result<BTreeMap<String, f64>> {
-    let mut spent = BTreeMap::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end meanwhile.
-        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
-        let Some((head, after)) = stat.rsplit_once(')') else { continue };
-        let name = head.split_once('(').map_or("", |(_, name)| name).to_owned();
-        let ticks = |n: usize| -> u64 {
-            after.split_whitespace().nth(n).and_then(|field| field.parse().ok()).unwrap_or(0)
-        };
-        let seconds = (ticks(11) + ticks(12)) as f64 / sys::ticks_per_second() as f64;
-        *spent.entry(name).or_insert(0.0) += seconds;
-    }
-    Ok(spent)
 }
 
 /// Resident octets of a process.

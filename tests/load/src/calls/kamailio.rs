@@ -68,6 +68,7 @@ loadmodule "tmx.so"
 loadmodule "rr.so"
 loadmodule "pv.so"
 loadmodule "siputils.so"
+loadmodule "textops.so"
 modparam("rr", "enable_full_lr", 1)
 request_route {{
   if (is_method("CANCEL")) {{

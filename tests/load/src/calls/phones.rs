@@ -169,7 +169,10 @@ impl Phones {
         self.send(0, &ack);
         self.scratch = ack;
         self.dialogs[0][no].acknowledged = true;
-        account.calls[no].acknowledged[0] = now;
+        let stamp = &mut account.calls[no].acknowledged[0];
+        if *stamp == 0 {
+            *stamp = now;
+        }
     }
 
     fn hear(&mut self, side: usize, bytes: &[u8], now: Stamp, account: &mut Account) {
@@ -222,7 +225,7 @@ impl Phones {
                     if self.proxied {
                         account.tell(no, "success", now);
                     }
-                } else if side == 1 && dialog.wait == 0 && !again {
+                } else if side == 1 && account.calls[no].hung_up == 0 && !again {
                     account.fault("B was hung up");
                 }
                 *dialog =

@@ -118,7 +118,7 @@ impl Sample {
         Ok(Sample {
             at: account.clock.now(),
             cpu: usage::family_seconds(pid)?,
-            threads: usage::thread_seconds(pid)?,
+            threads: usage::threads(pid)?,
             own: usage::cpu_seconds(std::process::id())?,
             machine: Machine::read()?,
             told: account.told,
@@ -188,10 +188,16 @@ fn outcome(
 
 fn start(folder: &Path, phones: &Phones, postgres: Option<&Postgres>) -> Tandem {
     let wish = Wish { balance: "1000000", max_calls: 100_000, record: false, ..Wish::default() };
-    let mut settings: Vec<String> =
-        ["log.level=warn", "rtp.ports=32000-63999", "rtp.quarantine=100ms"]
-            .map(str::to_owned)
-            .into();
+    let mut settings: Vec<String> = [
+        "log.level=warn",
+        "rtp.ports=32000-63999",
+        "rtp.quarantine=100ms",
+        // One merchant at one address is all there is.
+        "http.address_rate=off",
+        "http.merchant_rate=off",
+    ]
+    .map(str::to_owned)
+    .into();
     settings.extend(postgres.map(|server| format!("database={}", server.url())));
     let operator = operator(&wish, phones.port(0), phones.port(1));
     Tandem::start(folder, &Setup { settings, operator })
