@@ -20,6 +20,7 @@ fn leg(now: Instant, remote: SocketAddr) -> Leg {
         now,
         Setup {
             remote,
+            signalling: None,
             remote_rtcp: None,
             rtcp_mux: false,
             send: map.clone(),
