@@ -8,7 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is the product")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -101,7 +101,7 @@ fn main() -> io::Result<()> {
             usage::resident(pid)? as f64 / 1e6,
             own * 100.0,
             // All in one go leaves no idle time by design; only stolen time spoils.
-            usage::spoiled(100.0, stolen).unwrap_or_default(),
+            [usage::spoiled(100.0, stolen).unwrap_or_default(), &figures.said()].join(" "),
         );
     }
     println!("bound contacts by the switch's own count: {}", bound(&tandem));
@@ -115,7 +115,9 @@ fn own() -> io::Result<f64> {
 /// What `/metrics` says.
 fn bound(tandem: &Tandem) -> String {
     let said = e2e::merchant::http(tandem.admin, "GET", "/metrics", &[], "").1;
-    let line = said.lines().find(|line| !line.starts_with('#') && line.contains("bindings"));
+    let line = said
+        .lines()
+        .find(|line| !line.starts_with('#') && line.starts_with("tandem_registrations"));
     line.unwrap_or("not told").to_owned()
 }
 
@@ -143,8 +145,17 @@ struct Figures {
     challenged: u64,
     again: u64,
     failed: u64,
+    /// Final answers that were no 200, by status.
+    statuses: BTreeMap<u16, u64>,
     p50: f64,
     p99: f64,
+}
+
+impl Figures {
+    fn said(&self) -> String {
+        let each = self.statuses.iter().map(|(status, count)| format!("{count} × {status}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// One contact.
@@ -190,6 +201,7 @@ impl Phones {
             challenged: 0,
             again: 0,
             failed: 0,
+            statuses: BTreeMap::new(),
             p50: 0.0,
             p99: 0.0,
         };
@@ -225,7 +237,11 @@ impl Phones {
                             figures.challenged += 1;
                             watched.push_back((self.ask(no), no));
                         }
-                        Heard::Ended(good, wait) => {
+                        Heard::Ended(status, wait) => {
+                            let good = status == 200;
+                            if !good {
+                                *figures.statuses.entry(status).or_insert(0) += 1;
+                            }
                             under_way -= 1;
                             figures.done += u64::from(good);
                             figures.failed += u64::from(!good);
@@ -302,7 +318,7 @@ impl Phones {
         }
         contact.challenged = 0;
         let wait = contact.begun.take().map_or(Duration::ZERO, |begun| begun.elapsed());
-        Heard::Ended(status == 200, wait)
+        Heard::Ended(status, wait)
     }
 
     fn flush(&mut self) {
@@ -316,6 +332,6 @@ impl Phones {
 enum Heard {
     Nothing,
     Challenged(usize),
-    /// Registered, or refused for good; and after how long.
-    Ended(bool, Duration),
+    /// The final status, and after how long.
+    Ended(u16, Duration),
 }
