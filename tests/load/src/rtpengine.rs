@@ -1,6 +1,7 @@
 //! A peer to compare with: rtpengine in user space, driven by its own control protocol (a cookie and a
 //! bencoded dictionary in one datagram).
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub(crate) struct Rtpengine {
     child: Child,
     control: UdpSocket,
+    asked: Cell<u64>,
 }
 
 impl Rtpengine {
@@ -27,7 +29,7 @@ impl Rtpengine {
         let control = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         control.set_read_timeout(Some(Duration::from_millis(500)))?;
         control.connect(at)?;
-        let engine = Rtpengine { child, control };
+        let engine = Rtpengine { child, control, asked: Cell::new(0) };
         e2e::wait::until("rtpengine to answer", Duration::from_secs(10), || {
             engine.ask("d7:command4:pinge").ok().filter(|said| said.contains("pong"))
         });
@@ -69,10 +71,18 @@ impl Rtpengine {
     }
 
     fn ask(&self, dictionary: &str) -> io::Result<String> {
-        self.control.send(format!("load {dictionary}").as_bytes())?;
+        let cookie = self.asked.get() + 1;
+        self.asked.set(cookie);
+        self.control.send(format!("{cookie} {dictionary}").as_bytes())?;
         let mut buffer = [0; 4096];
-        let length = self.control.recv(&mut buffer)?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        loop {
+            let length = self.control.recv(&mut buffer)?;
+            let said = String::from_utf8_lossy(&buffer[..length]);
+            // What was asked before and answered late is somebody else's.
+            if let Some(answer) = said.strip_prefix(&format!("{cookie} ")) {
+                return Ok(answer.to_owned());
+            }
+        }
     }
 }
 
