@@ -245,6 +245,22 @@ async fn live_calls_are_listed_shown_and_hung_up() {
 }
 
 #[tokio::test]
+async fn a_route_is_explained_in_fields_and_in_words() {
+    let world = World::new().await;
+    let (status, told) = world.admin("GET", "/explain/+8613800138000", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let candidate = &told["candidates"][0];
+    assert_eq!(candidate["verdict"], json!({ "why": "full", "legs": 30 }));
+    assert_eq!((&candidate["cost"], &candidate["place"]), (&json!(45_000), &Value::Null));
+    assert_eq!(candidate["words"], "skipped now: the trunk carries 30 legs, its limit");
+    let (status, refused) = world.admin("GET", "/explain/alice", None).await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("bad_request"))
+    );
+}
+
+#[tokio::test]
 async fn exports_page_by_cursor_with_stable_ids() {
     let world = World::new().await;
     for n in 0..3 {

@@ -61,6 +61,9 @@ pub struct Settings {
     /// Longest short code.
     #[serde(default = "short_max")]
     pub short_max: usize,
+    /// Where the hours of routes are read: an IANA name.
+    #[serde(default = "time_zone")]
+    pub time_zone: String,
 }
 
 /// A price list.
@@ -261,6 +264,15 @@ pub struct Route {
     /// Lower is tried first.
     #[serde(default = "priority")]
     pub priority: u16,
+    /// Share of the calls among routes of the same priority and cost, from 1.
+    #[serde(default = "weight")]
+    pub weight: u16,
+    /// What a minute costs us; the cheaper route of a priority is tried first.
+    #[serde(default)]
+    pub cost: Option<String>,
+    /// When it may be used, e.g. `["mon-fri 08:00-20:00", "sat 10:00-14:00"]`; always when empty.
+    #[serde(default)]
+    pub hours: Vec<String>,
 }
 
 /// An inbound number.
@@ -464,6 +476,12 @@ fn contacts() -> u32 {
 }
 fn priority() -> u16 {
     100
+}
+fn weight() -> u16 {
+    1
+}
+fn time_zone() -> String {
+    "Asia/Shanghai".into()
 }
 fn decimals() -> u8 {
     4

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::settings::{Extension, Merchant, Route, Snapshot};
-use facts::{MerchantId, NumberPlan, SubAccountId, TrunkId};
+use facts::{MerchantId, Micros, NumberPlan, SubAccountId, TrunkId, Zone};
 
 use crate::db::{Conn, args};
 use crate::error::{Error, Result};
@@ -18,8 +18,8 @@ pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
 
 /// Reads the snapshot; the caller sees to it that all statements see one state.
 pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
-    let sql = "SELECT version, realm, country, trunk_prefix, international_prefix, short_max \
-               FROM settings";
+    let sql = "SELECT version, realm, country, trunk_prefix, international_prefix, short_max, \
+               time_zone FROM settings";
     let row = conn.row(sql, args![]).await?.ok_or(Error::Missing("settings"))?;
     let mut snapshot = Snapshot {
         version: row.small(0)?,
@@ -30,6 +30,8 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
             international_prefix: row.text(4)?,
             short_max: row.small(5)?,
         },
+        zone: Zone::named(&row.text(6)?)
+            .map_err(|error| Error::Damaged { table: "settings", detail: error.to_string() })?,
         ..Snapshot::default()
     };
     for merchant in objects::merchants(conn).await? {
@@ -47,12 +49,15 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     snapshot.extensions = extensions(conn).await?;
     snapshot.trunks =
         objects::trunks(conn).await?.into_iter().map(|row| (row.id, row.trunk)).collect();
-    let rows = conn.rows("SELECT prefix, trunk_id, priority FROM routes ORDER BY 1, 3, 2", args![]);
-    for row in rows.await? {
+    let sql = "SELECT prefix, trunk_id, priority, weight, cost, hours FROM routes ORDER BY 1, 3, 2";
+    for row in conn.rows(sql, args![]).await? {
         snapshot.routes.push(Route {
             prefix: row.text(0)?,
             trunk: TrunkId(row.int(1)?),
             priority: row.small(2)?,
+            weight: row.small(3)?,
+            cost: row.opt_int(4)?.map(Micros),
+            hours: row.json(5)?,
         });
     }
     for row in conn.rows("SELECT number, extension FROM inbound", args![]).await? {

@@ -91,6 +91,7 @@ contract! {
     objects::a_dry_run_shows_the_difference_and_keeps_the_store,
     objects::changes_are_named_and_prices_take_effect,
     objects::prune_takes_away_what_the_file_no_longer_names,
+    objects::a_route_says_what_is_wrong_with_its_share_price_and_hours,
     objects::a_top_up_is_booked_once,
     objects::the_snapshot_is_what_was_applied,
     objects::biz_regist_hands_out_rising_numbers_and_knows_a_repeat,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use call::{Answer, Command};
 use facts::command::LiveCall;
 use facts::ports::{Calls, Promise};
+use facts::routing::Explanation;
 use facts::{CallCommand, CallId, Placed, Refusal};
 use tokio::sync::{Notify, oneshot};
 
@@ -127,6 +128,16 @@ impl Calls for Door {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(std::future::ready(self.directory.bindings(clock::wall())))
+    }
+
+    fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>> {
+        let answer = self.asked(ASK_MAX, move |token| Command::Explain { token, number });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Explained(explained)) => Some(*explained),
+                _ => None,
+            }
+        })
     }
 
     fn ready(&self) -> bool {

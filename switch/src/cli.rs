@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::check::Wanted;
 use crate::config::{Config, KNOBS, Sources, is_configuration, variable};
 use crate::document;
-use crate::{check, demo, logs, operator, serve};
+use crate::{check, demo, explain, logs, operator, serve};
 
 /// A softswitch: SIP and RTP to carriers and phones, HTTP to merchants, and the money straight in between.
 #[derive(Parser, Debug)]
@@ -53,6 +53,13 @@ enum Verb {
         /// With --audit: a hash noted earlier that must still be in the trail
         #[arg(long, value_name = "HASH", requires = "audit")]
         head: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Say where a number would be routed, and why every other route is not taken
+    Explain {
+        /// The number as people write it, or an extension
+        number: String,
         #[command(flatten)]
         settings: Settings,
     },
@@ -165,7 +172,9 @@ pub(crate) fn run() -> ExitCode {
 async fn carry_out(verb: Verb) -> ExitCode {
     let settings = match &verb {
         Verb::Serve(settings) | Verb::Migrate(settings) | Verb::Config(settings) => settings,
-        Verb::Apply { settings, .. } | Verb::Check { settings, .. } => settings,
+        Verb::Apply { settings, .. }
+        | Verb::Check { settings, .. }
+        | Verb::Explain { settings, .. } => settings,
         Verb::Demo => return demo::run().await,
     };
     let mut sources = settings.sources();
@@ -204,6 +213,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
                 Wanted { file: operators, books: *books, audit: *audit, head: head.as_deref() };
             check::check(&config, wanted).await
         }
+        Verb::Explain { number, .. } => explain::explain(&config, number).await,
         Verb::Migrate(_) => migrate(&config).await,
         Verb::Config(_) | Verb::Demo => {
             print(&listing(&config));

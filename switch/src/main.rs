@@ -9,6 +9,7 @@ mod demo;
 mod directory;
 mod document;
 mod driver;
+mod explain;
 mod inbox;
 mod lanes;
 mod ledger;

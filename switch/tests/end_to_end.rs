@@ -323,6 +323,35 @@ fn applying_twice_changes_nothing_and_mistakes_come_all_at_once_with_their_lines
 }
 
 #[test]
+fn a_route_is_explained_from_the_books_and_by_the_switch_that_runs() {
+    let bench = Bench::start(&[]);
+    let more = bench.operator_text()
+        + "\n[[routes]]\nprefix = \"86\"\ntrunk = \"carrier\"\nhours = [\"mon 03:00-03:01\"]\n";
+    let applied = bench.tandem(&["apply", &bench.operator_file(&more)]);
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    let told = bench.tandem(&["explain", "013800138000"]);
+    let page = text(&told.stdout).to_owned();
+    assert!(page.starts_with("+8613800138000 leads to +8613800138000, over a trunk"), "{page}");
+    let line = |start: &str| page.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    assert!(line("1 ").contains("tried") && line("1 ").contains("carrier"), "{page}");
+    assert!(page.contains("not tried: open only mon 03:00-03:01"), "{page}");
+    assert_eq!(bench.tandem(&["explain", "alice"]).status.code(), Some(2));
+
+    // The running switch takes up what was applied, and knows how full its trunks are.
+    let deadline = std::time::Instant::now() + after(4000);
+    loop {
+        let (status, live) = bench.admin("/admin/v1/explain/+8613800138000");
+        assert_eq!(status, 200, "{live}");
+        if live.contains("mon 03:00-03:01") {
+            assert!(live.contains("\"live\":true"), "{live}");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "not taken up: {live}");
+        thread::sleep(after(100));
+    }
+}
+
+#[test]
 fn a_look_at_a_file_makes_no_database() {
     let bench = Bench::start(&[]);
     let file = bench.operator_file(&bench.operator_text());

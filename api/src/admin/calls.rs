@@ -17,6 +17,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/calls/{call}", get(show).merge(delete(hang_up)))
         .route("/admin/v1/calls/{call}/hangup", post(hang_up))
         .route("/admin/v1/bindings", get(bindings))
+        .route("/admin/v1/explain/{number}", get(explain))
 }
 
 /// The live calls, oldest first.
@@ -59,6 +60,25 @@ async fn bindings(State(state): State<ApiState>) -> Reply {
         })
         .collect();
     Ok(ok(&json!({ "items": items })))
+}
+
+/// Where a number would go at this moment: every route whose prefix fits, and why it is tried or not.
+async fn explain(State(state): State<ApiState>, Path(number): Path<String>) -> Reply {
+    let Some(explained) = state.0.calls.explain(number).await else {
+        return Err(fault(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "the switch did not answer in time",
+        ));
+    };
+    let explanation = explained.map_err(bad)?;
+    let mut value = shown(&explanation);
+    let words = explanation.candidates.iter().map(|candidate| candidate.verdict.to_string());
+    let items = value["candidates"].as_array_mut().into_iter().flatten();
+    for (item, words) in items.zip(words) {
+        item["words"] = words.into();
+    }
+    Ok(ok(&value))
 }
 
 fn call_id(text: &str) -> Result<CallId, Fault> {

@@ -22,9 +22,10 @@ use facts::ledger::{Authorize, Authorized, LegQuote};
 use facts::media::MediaStats;
 use facts::ports::{Calls, Promise};
 use facts::record::LegState;
+use facts::routing::{Candidate, Explanation, Verdict};
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
-    Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
+    Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -116,6 +117,29 @@ impl Calls for Switch {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(async { vec![("80000".into(), "sip:80000@192.0.2.7:5060".into(), 55)] })
+    }
+
+    fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>> {
+        let explained = match number.strip_prefix('+') {
+            None => Err(format!("{number:?} is no number")),
+            Some(_) => Ok(Explanation {
+                asked: number.clone(),
+                number,
+                leads_to: "a trunk".into(),
+                local_time: "sat 15:00 UTC".into(),
+                live: true,
+                candidates: vec![Candidate {
+                    prefix: "86".into(),
+                    trunk: "carrier".into(),
+                    priority: 100,
+                    weight: 1,
+                    cost: Some(Micros(45_000)),
+                    place: None,
+                    verdict: Verdict::Full { legs: 30 },
+                }],
+            }),
+        };
+        Box::pin(async move { Some(explained) })
     }
 
     fn ready(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use facts::{Hours, Micros, Zone};
+
 use super::Run;
 use super::sync::{Cell, Item, Show, Table, set};
 use crate::db::{Value, args, json, word};
@@ -78,7 +80,12 @@ const ROUTES: Table = Table {
     kind: "route",
     table: "routes",
     keys: &["prefix", "trunk_id"],
-    columns: &[("priority", Show::Plain)],
+    columns: &[
+        ("priority", Show::Plain),
+        ("weight", Show::Plain),
+        ("cost", Show::Amount),
+        ("hours", Show::Plain),
+    ],
 };
 
 const INBOUND: Table = Table {
@@ -151,6 +158,10 @@ impl Run<'_> {
         differs("trunk_prefix", &plan.trunk_prefix, &wanted.trunk_prefix);
         differs("international_prefix", &plan.international_prefix, &wanted.international_prefix);
         differs("short_max", &plan.short_max.to_string(), &wanted.short_max.to_string());
+        differs("time_zone", &self.time_zone, &settings.time_zone);
+        if let Err(error) = Zone::named(&settings.time_zone) {
+            self.check.wrong("settings.time_zone", error.to_string());
+        }
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if settings.realm.is_empty() || settings.realm.contains(['"', '\\', ' ']) {
             self.check.wrong("settings.realm", "a realm is a domain name");
@@ -171,13 +182,14 @@ impl Run<'_> {
         self.conn
             .exec(
                 "UPDATE settings SET realm = $1, country = $2, trunk_prefix = $3, \
-                 international_prefix = $4, short_max = $5",
+                 international_prefix = $4, short_max = $5, time_zone = $6",
                 args![
                     &settings.realm,
                     &wanted.country,
                     &wanted.trunk_prefix,
                     &wanted.international_prefix,
-                    u64::try_from(wanted.short_max).unwrap_or(u64::MAX)
+                    u64::try_from(wanted.short_max).unwrap_or(u64::MAX),
+                    &settings.time_zone
                 ],
             )
             .await?;
@@ -450,11 +462,24 @@ impl Run<'_> {
             if !route.prefix.bytes().all(|byte| byte.is_ascii_digit()) {
                 self.check.wrong(format!("{path}.prefix"), "a prefix is digits");
             }
+            if route.weight == 0 {
+                self.check.wrong(format!("{path}.weight"), "a weight is at least 1");
+            }
+            let cost = route.cost.as_ref();
+            let cost = cost.and_then(|cost| self.check.amount(&format!("{path}.cost"), cost));
+            if let Err(error) = Hours::try_from(route.hours.clone()) {
+                self.check.wrong(format!("{path}.hours"), error.to_string());
+            }
             let Some(trunk) = trunk else { continue };
             items.push(Item {
                 name: route_name(&route.prefix, &route.trunk),
                 key: args![&route.prefix, trunk],
-                cells: vec![set(route.priority)],
+                cells: vec![
+                    set(route.priority),
+                    set(route.weight),
+                    set(cost.map(|Micros(cost)| cost)),
+                    set(json(&route.hours)?),
+                ],
             });
         }
         let keys: Vec<Vec<Value>> = items.iter().map(|item| item.key.clone()).collect();

@@ -33,6 +33,7 @@ struct Run<'a> {
     /// Settings version that this run makes, if it changes anything.
     version: i64,
     realm: String,
+    time_zone: String,
     tariffs: Ids,
     merchants: Ids,
     trunks: Ids,
@@ -47,8 +48,8 @@ pub(crate) async fn apply(
     // The settings row is the lock under which files are applied one after the other.
     let lock = conn.lock("settings");
     let sql = format!(
-        "SELECT version, realm, country, trunk_prefix, international_prefix, short_max \
-         FROM settings{lock}"
+        "SELECT version, realm, country, trunk_prefix, international_prefix, short_max, \
+         time_zone FROM settings{lock}"
     );
     let row = conn.row(&sql, args![]).await?.ok_or(Error::Missing("settings"))?;
     let version = row.int(0)?;
@@ -66,6 +67,7 @@ pub(crate) async fn apply(
         at,
         version: version + 1,
         realm: row.text(1)?,
+        time_zone: row.text(6)?,
         tariffs: Ids::new(),
         merchants: Ids::new(),
         trunks: Ids::new(),

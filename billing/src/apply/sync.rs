@@ -15,6 +15,8 @@ use crate::error::Result;
 pub(super) enum Show {
     Plain,
     Truth,
+    /// Millionths of a currency unit.
+    Amount,
     /// Only that it changed.
     Secret,
     /// A row id: shown by the names of another table.
@@ -184,6 +186,7 @@ fn field(
             .and_then(|names| names.get(id))
             .cloned()
             .unwrap_or_else(|| id.to_string()),
+        (Show::Amount, Value::Int(Some(int))) => amount(Micros(*int)),
         (_, Value::Int(Some(int))) => int.to_string(),
         (_, Value::Text(Some(text))) => text.clone(),
         (_, Value::Blob(Some(blob))) => format!("{} bytes", blob.len()),

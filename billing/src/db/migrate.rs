@@ -27,6 +27,7 @@ migrations! {
     3 "0003_calls",
     4 "0004_outbox",
     5 "0005_audit",
+    6 "0006_routes",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -32,6 +32,9 @@ fn everything() -> Desired {
         [[routes]]
         trunk = "backup"
         priority = 200
+        weight = 3
+        cost = "0.045"
+        hours = ["mon-fri 08:00-20:00"]
         [[inbound]]
         number = "010-88888888"
         extension = "70000"
@@ -269,6 +272,12 @@ pub(crate) async fn the_snapshot_is_what_was_applied(store: Store, _: String) {
     let backup = snapshot.trunks.values().find(|trunk| trunk.name == "backup").unwrap();
     assert!(backup.peers[0].contains(&backup.target.ip()));
     assert_eq!(snapshot.routes.len(), 2);
+    let route = snapshot.routes.iter().find(|route| route.prefix.is_empty()).unwrap();
+    assert_eq!((route.priority, route.weight, route.cost), (200, 3, Some(micros("0.045"))));
+    assert_eq!(route.hours.to_string(), "mon-fri 08:00-20:00");
+    let first = snapshot.routes.iter().find(|route| route.prefix == "86").unwrap();
+    assert_eq!((first.weight, first.cost, first.hours.always()), (1, None, true));
+    assert_eq!(snapshot.zone.name(), "Asia/Shanghai");
     assert_eq!(snapshot.inbound["861088888888"], "70000");
     // Lists for people show no password.
     let listed = store.trunks().await.unwrap();
@@ -495,4 +504,24 @@ pub(crate) async fn biz_regist_ends_at_ten_thousand_sub_accounts(store: Store, _
     );
     // Who is there already is still told so.
     assert!(store.register_sub_account(id, "Zhang", "z@example.cn", T0).await.unwrap().duplicate);
+}
+
+pub(crate) async fn a_route_says_what_is_wrong_with_its_share_price_and_hours(
+    store: Store,
+    _: String,
+) {
+    store.migrate().await.unwrap();
+    apply(&store, &everything()).await;
+    let mut desired = everything();
+    desired.routes[1].weight = 0;
+    desired.routes[1].cost = Some("-1".into());
+    desired.routes[1].hours = vec!["always".into()];
+    let mut settings = from_toml("[settings]\nrealm = \"sip.example\"").settings.unwrap();
+    settings.time_zone = "Asia/Atlantis".into();
+    desired.settings = Some(settings);
+    let changes = apply(&store, &desired).await;
+    let paths: Vec<_> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let expected = ["settings.time_zone", "routes[1].weight", "routes[1].cost", "routes[1].hours"];
+    assert_eq!(paths, expected);
+    assert_eq!(store.snapshot().await.unwrap().zone.name(), "Asia/Shanghai", "nothing was written");
 }

@@ -79,6 +79,13 @@ impl<K: Ord + Copy> Rates<K> {
         room
     }
 
+    /// True when the window of `key` is full; nothing is touched.
+    pub(crate) fn reached(&self, key: K, limit: Option<u32>, now: Instant) -> bool {
+        let recent = |at: &&Instant| now.saturating_duration_since(**at) < WINDOW;
+        let started = self.windows.get(&key).map_or(0, |all| all.iter().filter(recent).count());
+        limit.is_some_and(|limit| started >= limit as usize)
+    }
+
     /// Counts one start. Call after `room` said yes.
     pub(crate) fn count(&mut self, key: K, limit: Option<u32>, now: Instant) {
         if limit.is_some() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use facts::command::LiveCall;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::MediaCommand;
+use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
@@ -41,6 +42,13 @@ pub enum Command {
     Bindings {
         /// Whom to answer.
         token: u64,
+    },
+    /// Say where a number would go now, and why.
+    Explain {
+        /// Whom to answer.
+        token: u64,
+        /// The number as people write it, or an extension.
+        number: String,
     },
     /// New settings; calls under way keep the legs they have.
     Settings(Arc<Snapshot>),
@@ -110,6 +118,8 @@ pub enum Answer {
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.
     Bindings(Vec<(String, String, u64)>),
+    /// To [`Command::Explain`]; in words when it is no number.
+    Explained(Box<Result<Explanation, String>>),
 }
 
 /// Work for the shell.

@@ -24,3 +24,4 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use event::{Answer, Command, Counts, Denial, Effect, Reply, TurnedAway};
 pub use registrar::RegisterLimits;
+pub use route::{Live, explain};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use facts::media::MediaCommand;
-use facts::settings::Snapshot;
-use facts::{LegId, Now, TrunkId};
+use facts::routing::{Explanation, Verdict};
+use facts::settings::{Snapshot, Trunk};
+use facts::{LegId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{Endpoint, Flow, Listener, SessionId, Transport};
@@ -16,7 +17,9 @@ use sip::endpoint::{Endpoint, Flow, Listener, SessionId, Transport};
 use crate::admission::{Occupancy, Rates};
 use crate::config::EngineConfig;
 use crate::event::Effect;
+use crate::leg;
 use crate::registrar::{Change, Registrar};
+use crate::route::{self, Live};
 use crate::timers::Timers;
 
 /// No next hop is left alone for longer, whatever it asks for: a mistyped number must not take a
@@ -106,6 +109,39 @@ impl World {
     /// 128 bits that nobody can guess, as 32 hex digits.
     pub(crate) fn unguessable(&mut self) -> String {
         format!("{:016x}{:016x}", self.rng.next_u64(), self.rng.next_u64())
+    }
+
+    /// The trunks that lead to a number now, in the order to try them.
+    pub(crate) fn trunks(&mut self, number: &Number) -> Vec<TrunkId> {
+        let rng = &mut self.rng;
+        // Totals of weights are small beside 2^64: the tilt of a remainder does not show.
+        route::trunks(&self.snapshot, number, self.now.wall, |below| rng.next_u64() % below.max(1))
+    }
+
+    /// What speaks against giving a trunk another leg at this moment.
+    pub(crate) fn against(&self, id: TrunkId, trunk: &Trunk) -> Option<Verdict> {
+        let now = self.now.mono;
+        if self.listener(leg::transport(trunk)).is_none() {
+            return Some(Verdict::NoListener);
+        }
+        if let Some(until) = self.resting.get(&trunk.target).filter(|until| **until > now) {
+            return Some(Verdict::Resting { seconds: (*until - now).as_secs().max(1) });
+        }
+        if let Some(legs) = trunk.max_calls.filter(|_| !self.trunk_legs.room(id, trunk.max_calls)) {
+            return Some(Verdict::Full { legs });
+        }
+        let rate = trunk.calls_per_second;
+        let per_second = rate.filter(|_| self.trunk_rates.reached(id, rate, now))?;
+        Some(Verdict::RateReached { per_second })
+    }
+
+    /// Where a number would go at this moment, and why.
+    pub(crate) fn explain(&self, number: &str) -> Result<Explanation, String> {
+        let live = Live {
+            registered: &|user| self.registrar.registered(user),
+            against: &|id, trunk| self.against(id, trunk),
+        };
+        route::explain(&self.snapshot, number, self.now.wall, Some(&live))
     }
 
     /// Carries changed bindings to the store.

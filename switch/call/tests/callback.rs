@@ -397,8 +397,7 @@ fn a_peer_that_is_gone_when_the_other_leg_ends_keeps_nothing_waiting() {
 #[test]
 fn failover_takes_the_next_route_on_503_and_on_silence() {
     let set = |snapshot: &mut facts::settings::Snapshot| {
-        let route =
-            facts::settings::Route { prefix: "8610".into(), trunk: facts::TrunkId(3), priority: 5 };
+        let route = facts::settings::Route::new("8610", facts::TrunkId(3), 5);
         snapshot.routes.push(route);
     };
     let mut sim = Sim::with(|_| {}, set);

@@ -438,7 +438,7 @@ fn a_crash_in_a_call_ends_the_winner_and_whoever_may_still_ring() {
 #[test]
 fn a12_retry_after_is_honoured_by_each_call_for_as_long_as_it_says() {
     let set = |snapshot: &mut Snapshot| {
-        let route = Route { prefix: "8610".into(), trunk: TrunkId(3), priority: 5 };
+        let route = Route::new("8610", TrunkId(3), 5);
         snapshot.routes.push(route);
     };
     let mut sim = sim_with(0, set);

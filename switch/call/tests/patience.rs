@@ -11,7 +11,7 @@ use facts::{LegNo, Outcome, Placed, Refusal, TrunkId, UnixMillis};
 
 /// Two ways to B.
 fn two_ways(snapshot: &mut Snapshot) {
-    snapshot.routes.push(Route { prefix: "8610".into(), trunk: TrunkId(3), priority: 5 });
+    snapshot.routes.push(Route::new("8610", TrunkId(3), 5));
 }
 
 #[test]

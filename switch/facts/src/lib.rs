@@ -8,6 +8,7 @@
 pub mod binding;
 pub mod command;
 pub mod failure;
+pub mod hours;
 pub mod id;
 pub mod ledger;
 pub mod media;
@@ -15,12 +16,14 @@ pub mod money;
 pub mod number;
 pub mod ports;
 pub mod record;
+pub mod routing;
 pub mod settings;
 pub mod time;
 
 pub use binding::Binding;
 pub use command::{CallCommand, Dialect, Party, Placed, Push, PushKind, Refusal, RequestKey};
 pub use failure::{Failure, Kind, Origin};
+pub use hours::{Hours, Zone};
 pub use id::{CallId, CallIds, LegId, LegNo, MerchantId, SubAccountId, TrunkId};
 pub use money::{Currency, Micros};
 pub use number::{Number, NumberPlan};

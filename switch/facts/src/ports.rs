@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::id::CallId;
+use crate::routing::Explanation;
 
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -22,6 +23,10 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;
+
+    /// Where a number would go now, and why; `Err` in words when it is no number, `None` when the switch did
+    /// not answer in time.
+    fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>>;
 
     /// False while starting or draining.
     fn ready(&self) -> bool;

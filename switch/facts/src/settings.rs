@@ -7,8 +7,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::media::Codec;
+use crate::money::Micros;
 use crate::number::NumberPlan;
 
 /// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
@@ -20,13 +22,15 @@ pub struct Snapshot {
     pub realm: String,
     /// How numbers are written at home.
     pub plan: NumberPlan,
+    /// Where the hours of routes are read.
+    pub zone: Zone,
     /// By row id.
     pub merchants: BTreeMap<MerchantId, Merchant>,
     /// By user name, which is also the internal number.
     pub extensions: BTreeMap<String, Extension>,
     /// By row id.
     pub trunks: BTreeMap<TrunkId, Trunk>,
-    /// Longest prefix wins, then the lower priority value.
+    /// Longest prefix wins, then as [`Route`] says.
     pub routes: Vec<Route>,
     /// Inbound numbers (E.164 digits) and the extension each leads to.
     pub inbound: BTreeMap<String, String>,
@@ -131,7 +135,8 @@ pub enum NumberFormat {
     National,
 }
 
-/// A route: numbers that start with `prefix` go to `trunk`.
+/// A route: numbers that start with `prefix` go to `trunk`. Among those of the longest prefix that are open and
+/// whose trunk is in use, the lower priority is tried first, then the cheaper, then as the weights are drawn.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Route {
     /// E.164 digits or short code digits; empty matches everything.
@@ -140,4 +145,19 @@ pub struct Route {
     pub trunk: TrunkId,
     /// Lower is tried first among equal prefixes.
     pub priority: u16,
+    /// Share of the calls among routes of the same priority and cost; at least 1.
+    pub weight: u16,
+    /// What a minute costs us, where that is known. A route of unknown cost comes after those of known cost.
+    pub cost: Option<Micros>,
+    /// When it may be used, by the clock of [`Snapshot::zone`].
+    pub hours: Hours,
+}
+
+impl Route {
+    /// A route that is always open, of weight 1 and unknown cost.
+    #[must_use]
+    pub fn new(prefix: &str, trunk: TrunkId, priority: u16) -> Route {
+        let hours = Hours::default();
+        Route { prefix: prefix.to_owned(), trunk, priority, weight: 1, cost: None, hours }
+    }
 }

@@ -101,9 +101,9 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
     snapshot.trunks.insert(TrunkId(3), trunk("c", CARRIER_C));
     snapshot.inbound.insert(DIRECT.into(), EXTENSION.into());
     snapshot.routes = vec![
-        Route { prefix: "86138".into(), trunk: TrunkId(1), priority: 1 },
-        Route { prefix: "86139".into(), trunk: TrunkId(2), priority: 1 },
-        Route { prefix: "86139".into(), trunk: TrunkId(3), priority: 2 },
+        Route::new("86138", TrunkId(1), 1),
+        Route::new("86139", TrunkId(2), 1),
+        Route::new("86139", TrunkId(3), 2),
     ];
     snapshot
 }

@@ -156,6 +156,10 @@ impl Engine {
                 let list = self.world.registrar.list(now.mono);
                 self.answer(token, Answer::Bindings(list));
             }
+            Command::Explain { token, number } => {
+                let explained = self.world.explain(&number);
+                self.answer(token, Answer::Explained(Box::new(explained)));
+            }
             Command::Settings(snapshot) => self.world.snapshot = snapshot,
             Command::Drain { grace } => {
                 let deadline = now.mono + grace;

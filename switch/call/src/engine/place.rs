@@ -132,7 +132,7 @@ impl Engine {
         let target = route::target(&w.snapshot, |user| w.registrar.registered(user), number)
             .ok_or(Refusal::NoRoute)?;
         match &target {
-            Target::Public(number) if route::trunks(&w.snapshot, number).is_empty() => {
+            Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
                 Err(Refusal::NoRoute)
             }
             _ => Ok(target),

@@ -41,7 +41,7 @@ const PHONE_CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 /// Every way to a target, best first; or why there is none. Carriers are tried one after the other,
 /// the contacts of an extension all at once.
 pub(crate) fn hops(
-    w: &World,
+    w: &mut World,
     target: &Target,
     shown: Option<&Number>,
 ) -> Result<VecDeque<Hop>, Kind> {
@@ -52,7 +52,8 @@ pub(crate) fn hops(
             let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
             contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, shown)).collect()
         }
-        Target::Public(number) => route::trunks(&w.snapshot, number)
+        Target::Public(number) => w
+            .trunks(number)
             .into_iter()
             .filter_map(|id| to_trunk(w, id, w.snapshot.trunks.get(&id)?, number, shown))
             .collect(),
@@ -87,6 +88,14 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
     None
 }
 
+/// What a trunk speaks.
+pub(crate) fn transport(trunk: &Trunk) -> Transport {
+    match trunk.transport {
+        settings::Transport::Udp => Transport::Udp,
+        settings::Transport::Tcp => Transport::Tcp,
+    }
+}
+
 fn to_trunk(
     w: &World,
     id: TrunkId,
@@ -94,10 +103,7 @@ fn to_trunk(
     number: &Number,
     shown: Option<&Number>,
 ) -> Option<Hop> {
-    let transport = match trunk.transport {
-        settings::Transport::Udp => Transport::Udp,
-        settings::Transport::Tcp => Transport::Tcp,
-    };
+    let transport = transport(trunk);
     let listener = w.listener(transport)?;
     let plan = &w.snapshot.plan;
     let called = route::write(trunk.numbers, plan, number);

@@ -40,7 +40,7 @@ use crate::world::World;
 use audio::Audio;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::hops;
+pub(crate) use hop::{hops, transport};
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::unpack;

@@ -668,12 +668,8 @@ fn snapshot() -> Snapshot {
     snapshot.trunks.insert(TrunkId(1), trunk("alpha", CARRIER_A));
     snapshot.trunks.insert(TrunkId(2), trunk("beta", CARRIER_B));
     snapshot.trunks.insert(TrunkId(3), trunk("gamma", CARRIER_C));
-    let route = |prefix: &str, trunk, priority| Route {
-        prefix: prefix.into(),
-        trunk: TrunkId(trunk),
-        priority,
-    };
-    snapshot.routes = vec![route("86138", 1, 0), route("8610", 2, 0)];
+    let route = |prefix, trunk| Route::new(prefix, TrunkId(trunk), 0);
+    snapshot.routes = vec![route("86138", 1), route("8610", 2)];
     snapshot
 }
 

@@ -1,10 +1,12 @@
 //! Which trunks lead to a number, and how numbers are written to and read from a trunk.
 
-use facts::settings::{NumberFormat, Snapshot, Trunk};
-use facts::{Number, NumberPlan, TrunkId};
+mod choice;
 
-/// Next hops tried for one leg at most.
-const HOPS_MAX: usize = 4;
+use facts::settings::{NumberFormat, Snapshot, Trunk};
+use facts::{Number, NumberPlan};
+
+pub use choice::{Live, explain};
+pub(crate) use choice::{leads, trunks};
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,35 +45,6 @@ pub(crate) fn target(
     })
 }
 
-/// The trunks to try, best first: the routes of the longest prefix that has a trunk in use, by priority.
-pub(crate) fn trunks(snapshot: &Snapshot, number: &Number) -> Vec<TrunkId> {
-    let in_use = |id: &TrunkId| snapshot.trunks.get(id).is_some_and(|trunk| trunk.enabled);
-    let mut matching: Vec<_> = snapshot
-        .routes
-        .iter()
-        .filter(|route| matches(&route.prefix, number) && in_use(&route.trunk))
-        .collect();
-    matching.sort_by_key(|route| (std::cmp::Reverse(route.prefix.len()), route.priority));
-    let longest = matching.first().map_or(0, |route| route.prefix.len());
-    let mut trunks = Vec::new();
-    for route in matching.iter().take_while(|route| route.prefix.len() == longest) {
-        if !trunks.contains(&route.trunk) && trunks.len() < HOPS_MAX {
-            trunks.push(route.trunk);
-        }
-    }
-    trunks
-}
-
-/// A short code matches only a route for that very code: `1…` of another country must not catch 10086.
-fn matches(prefix: &str, number: &Number) -> bool {
-    prefix.is_empty()
-        || match number {
-            Number::E164(digits) => digits.starts_with(prefix),
-            Number::Short(digits) => digits == prefix,
-            Number::Internal(_) => false,
-        }
-}
-
 /// Writes a number the way a trunk wants it.
 pub(crate) fn write(format: NumberFormat, plan: &NumberPlan, number: &Number) -> String {
     match format {
@@ -93,11 +66,11 @@ pub(crate) fn read(trunk: &Trunk, plan: &NumberPlan, user: &str) -> Option<Numbe
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use facts::settings::{Route, Transport};
+    use facts::settings::Transport;
 
-    fn trunk(name: &str, numbers: NumberFormat) -> Trunk {
+    pub(crate) fn trunk(name: &str, numbers: NumberFormat) -> Trunk {
         Trunk {
             name: name.into(),
             enabled: true,
@@ -111,45 +84,6 @@ mod tests {
             max_calls: None,
             calls_per_second: None,
         }
-    }
-
-    fn route(prefix: &str, trunk: i64, priority: u16) -> Route {
-        Route { prefix: prefix.into(), trunk: TrunkId(trunk), priority }
-    }
-
-    fn snapshot() -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        for id in 1..=4 {
-            snapshot.trunks.insert(TrunkId(id), trunk(&format!("t{id}"), NumberFormat::E164));
-        }
-        snapshot.routes = vec![
-            route("", 1, 0),
-            route("86", 1, 5),
-            route("86138", 2, 9),
-            route("86138", 3, 1),
-            route("1", 4, 0),
-            route("10086", 2, 0),
-        ];
-        snapshot
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_then_the_lower_priority() {
-        let mut snapshot = snapshot();
-        let number = Number::E164("8613800138000".into());
-        assert_eq!(trunks(&snapshot, &number), [TrunkId(3), TrunkId(2)]);
-        snapshot.trunks.get_mut(&TrunkId(3)).unwrap().enabled = false;
-        assert_eq!(trunks(&snapshot, &number), [TrunkId(2)]);
-        snapshot.trunks.get_mut(&TrunkId(2)).unwrap().enabled = false;
-        assert_eq!(trunks(&snapshot, &number), [TrunkId(1)], "the next prefix that has a trunk");
-    }
-
-    #[test]
-    fn a_short_code_is_not_caught_by_a_country_code() {
-        let snapshot = snapshot();
-        assert_eq!(trunks(&snapshot, &Number::Short("10086".into())), [TrunkId(2)]);
-        assert_eq!(trunks(&snapshot, &Number::Short("110".into())), [TrunkId(1)]);
-        assert_eq!(trunks(&snapshot, &Number::E164("12025550123".into())), [TrunkId(4)]);
     }
 
     #[test]
@@ -171,18 +105,23 @@ mod tests {
         assert_eq!(read(&trunk("t", NumberFormat::PlusE164), &plan, "alice"), None);
     }
 
-    #[test]
-    fn an_extension_without_contacts_is_its_bound_phone() {
-        let mut snapshot = snapshot();
-        let extension = facts::settings::Extension {
+    pub(crate) fn extension() -> facts::settings::Extension {
+        facts::settings::Extension {
             merchant: facts::MerchantId(1),
             sub_account: None,
             enabled: true,
             ha1_md5: String::new(),
             ha1_sha256: String::new(),
-            bound_phone: Some("8613900139000".into()),
+            bound_phone: None,
             max_contacts: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn an_extension_without_contacts_is_its_bound_phone() {
+        let mut snapshot = Snapshot::default();
+        let mut extension = extension();
+        extension.bound_phone = Some("8613900139000".into());
         snapshot.extensions.insert("80001".into(), extension);
         let number = Number::Internal("80001".into());
         let phone = Target::Public(Number::E164("8613900139000".into()));

@@ -1,0 +1,209 @@
+//! Which routes a number takes, in which order, and why not the others.
+
+use std::cmp::Reverse;
+
+use facts::routing::{Candidate, Explanation, Verdict};
+use facts::settings::{Route, Snapshot, Trunk};
+use facts::{Number, TrunkId, UnixMillis};
+
+use super::{Target, target};
+
+/// Next hops tried for one leg at most.
+const HOPS_MAX: usize = 4;
+
+/// The trunks to try, best first: the routes of the longest prefix that has one open with a trunk in use, by
+/// priority, then cost, then as their weights are drawn. `draw(n)` gives a number below `n`, evenly.
+pub(crate) fn trunks(
+    snapshot: &Snapshot,
+    number: &Number,
+    at: UnixMillis,
+    mut draw: impl FnMut(u64) -> u64,
+) -> Vec<TrunkId> {
+    let fit = judged(snapshot, number, at);
+    let mut fit = fit.into_iter().filter(|(_, verdict)| verdict.is_none()).map(|(r, _)| r);
+    let mut trunks = Vec::new();
+    let mut next = fit.next();
+    while let Some(first) = next.take() {
+        let mut equals = vec![first];
+        for route in fit.by_ref() {
+            if rank(route) != rank(first) {
+                next = Some(route);
+                break;
+            }
+            equals.push(route);
+        }
+        while !equals.is_empty() && trunks.len() < HOPS_MAX {
+            trunks.push(equals.remove(drawn(&equals, &mut draw)).trunk);
+        }
+    }
+    trunks
+}
+
+/// Whether any route is open to a number now.
+pub(crate) fn leads(snapshot: &Snapshot, number: &Number, at: UnixMillis) -> bool {
+    judged(snapshot, number, at).iter().any(|(_, verdict)| verdict.is_none())
+}
+
+/// One of several, each as likely as its weight.
+fn drawn(equals: &[&Route], draw: &mut impl FnMut(u64) -> u64) -> usize {
+    let total: u64 = equals.iter().map(|route| weight(route)).sum();
+    if equals.len() == 1 {
+        return 0;
+    }
+    let mut left = draw(total);
+    for (place, route) in equals.iter().enumerate() {
+        match left.checked_sub(weight(route)) {
+            Some(rest) => left = rest,
+            None => return place,
+        }
+    }
+    0
+}
+
+fn weight(route: &Route) -> u64 {
+    u64::from(route.weight.max(1))
+}
+
+/// Routes of one rank share the calls by weight.
+fn rank(route: &Route) -> (Reverse<usize>, u16, bool, i64) {
+    let cost = route.cost.map_or(0, |cost| cost.0);
+    (Reverse(route.prefix.len()), route.priority, route.cost.is_none(), cost)
+}
+
+/// Every route whose prefix fits, best first, with what speaks against it.
+fn judged<'s>(
+    snapshot: &'s Snapshot,
+    number: &Number,
+    at: UnixMillis,
+) -> Vec<(&'s Route, Option<Verdict>)> {
+    let local = snapshot.zone.local(at);
+    let against = |route: &Route| match snapshot.trunks.get(&route.trunk) {
+        None | Some(Trunk { enabled: false, .. }) => Some(Verdict::TrunkDisabled),
+        Some(_) if !route.hours.open(local) => {
+            Some(Verdict::OutsideHours { hours: route.hours.to_string() })
+        }
+        Some(_) => None,
+    };
+    let fitting = snapshot.routes.iter().filter(|route| fits(&route.prefix, number));
+    let mut judged: Vec<_> = fitting.map(|route| (route, against(route))).collect();
+    judged.sort_by_key(|(route, _)| (rank(route), Reverse(route.weight), route.trunk));
+    let longest = judged.iter().find(|(_, verdict)| verdict.is_none());
+    let longest = longest.map_or("", |(route, _)| route.prefix.as_str());
+    for (route, verdict) in &mut judged {
+        if verdict.is_none() && route.prefix.len() < longest.len() {
+            *verdict = Some(Verdict::ShorterPrefix { longest: longest.to_owned() });
+        }
+    }
+    judged
+}
+
+/// A short code matches only a route for that very code: `1…` of another country must not catch 10086.
+fn fits(prefix: &str, number: &Number) -> bool {
+    prefix.is_empty()
+        || match number {
+            Number::E164(digits) => digits.starts_with(prefix),
+            Number::Short(digits) => digits == prefix,
+            Number::Internal(_) => false,
+        }
+}
+
+/// Why a number goes where it goes. Bare digits that are an extension's number are that extension. Without
+/// `live` (a program that only reads the books) contacts are taken to be there and trunks to have room.
+///
+/// # Errors
+/// When `asked` is no number, in words.
+pub fn explain(
+    snapshot: &Snapshot,
+    asked: &str,
+    at: UnixMillis,
+    live: Option<&Live<'_>>,
+) -> Result<Explanation, String> {
+    let number = match snapshot.extensions.contains_key(asked.trim()) {
+        true => Number::Internal(asked.trim().to_owned()),
+        false => snapshot.plan.parse(asked).map_err(|error| format!("{asked:?}: {error}"))?,
+    };
+    let local = snapshot.zone.local(at);
+    let mut explanation = Explanation {
+        asked: asked.to_owned(),
+        number: number.to_string(),
+        leads_to: String::new(),
+        local_time: format!("{local} {}", snapshot.zone.name()),
+        live: live.is_some(),
+        candidates: Vec::new(),
+    };
+    let registered = |user: &str| live.is_none_or(|live| (live.registered)(user));
+    match target(snapshot, registered, &number) {
+        None => explanation.leads_to = format!("extension {number}, which is disabled"),
+        Some(Target::Contacts(user)) => {
+            let known = if registered(&user) { "" } else { ", none now" };
+            explanation.leads_to = format!("the contacts of extension {user}{known}");
+        }
+        Some(Target::Public(public)) => {
+            explanation.leads_to = match &number {
+                Number::Internal(user) => format!("{public}, the phone bound to extension {user}"),
+                _ => format!("{public}, over a trunk"),
+            };
+            explanation.candidates = candidates(snapshot, &public, at, live);
+        }
+    }
+    Ok(explanation)
+}
+
+/// What only the running switch knows.
+pub struct Live<'a> {
+    /// Whether an extension has contacts.
+    pub registered: &'a dyn Fn(&str) -> bool,
+    /// What speaks against a trunk at this moment.
+    pub against: &'a dyn Fn(TrunkId, &Trunk) -> Option<Verdict>,
+}
+
+fn candidates(
+    snapshot: &Snapshot,
+    number: &Number,
+    at: UnixMillis,
+    live: Option<&Live<'_>>,
+) -> Vec<Candidate> {
+    let judged = judged(snapshot, number, at);
+    let equals = |route: &Route| {
+        let same = |(other, verdict): &&(&Route, Option<Verdict>)| {
+            verdict.is_none() && rank(other) == rank(route)
+        };
+        judged.iter().filter(same).fold((0, 0), |(count, sum), (other, _)| {
+            (count + 1, sum + u32::try_from(weight(other)).unwrap_or(u32::MAX))
+        })
+    };
+    let (mut place, mut ahead) = (0, 0);
+    let mut candidates: Vec<Candidate> = judged
+        .iter()
+        .map(|(route, verdict)| {
+            let trunk = snapshot.trunks.get(&route.trunk);
+            let verdict = verdict.clone().unwrap_or_else(|| {
+                ahead += 1;
+                if ahead > HOPS_MAX {
+                    return Verdict::TooMany { most: HOPS_MAX };
+                }
+                let now = trunk.and_then(|trunk| (live?.against)(route.trunk, trunk));
+                now.unwrap_or_else(|| match equals(route) {
+                    (0 | 1, _) => Verdict::Tried,
+                    (_, of) => Verdict::Drawn { weight: route.weight.max(1), of },
+                })
+            });
+            let tried = matches!(verdict, Verdict::Tried | Verdict::Drawn { .. });
+            place += usize::from(tried);
+            Candidate {
+                prefix: route.prefix.clone(),
+                trunk: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
+                priority: route.priority,
+                weight: route.weight,
+                cost: route.cost,
+                place: tried.then_some(place),
+                verdict,
+            }
+        })
+        .collect();
+    candidates.sort_by_key(|candidate| candidate.place.unwrap_or(usize::MAX));
+    candidates
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Why a number goes where it goes: the operator's answer to "explain this route".
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::money::Micros;
+
+/// What becomes of a number that is dialled now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Explanation {
+    /// As it was asked.
+    pub asked: String,
+    /// As it is read: `+8613800138000`, `10086`, `80001`.
+    pub number: String,
+    /// What it leads to, in words.
+    pub leads_to: String,
+    /// The clock on the wall by which hours were read, e.g. `sat 23:00 Asia/Shanghai`.
+    pub local_time: String,
+    /// Whether limits, rates and rests of trunks as they stand were looked at; they are only known to the
+    /// switch that runs.
+    pub live: bool,
+    /// Every route whose prefix fits, in the order they are tried; then those that are not, longest prefix first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A route whose prefix fits the number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Candidate {
+    /// Its prefix; empty fits everything.
+    pub prefix: String,
+    /// Name of its trunk.
+    pub trunk: String,
+    /// Lower first.
+    pub priority: u16,
+    /// Share among its equals.
+    pub weight: u16,
+    /// What a minute costs us.
+    pub cost: Option<Micros>,
+    /// The place in which it is tried, from 1; `None` when it is not.
+    pub place: Option<usize>,
+    /// Why it is tried in this place, or is not.
+    pub verdict: Verdict,
+}
+
+/// Why a route is tried, or is not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is tried.
+    Tried,
+    /// It is tried; among equals its turn is drawn by weight.
+    Drawn {
+        /// Its weight.
+        weight: u16,
+        /// Weights of all its equals together.
+        of: u32,
+    },
+    /// A longer prefix fits and has a trunk in use.
+    ShorterPrefix {
+        /// The one that wins.
+        longest: String,
+    },
+    /// The trunk is switched off.
+    TrunkDisabled,
+    /// The route is closed at this time.
+    OutsideHours {
+        /// When it is open.
+        hours: String,
+    },
+    /// The same trunk is tried by a better route of this prefix.
+    Repeated,
+    /// The trunk carries as many legs as it may.
+    Full {
+        /// How many.
+        legs: u32,
+    },
+    /// The trunk was given as many INVITEs in this second as it may be.
+    RateReached {
+        /// How many.
+        per_second: u32,
+    },
+    /// The trunk asked to be left alone (503 with Retry-After).
+    Resting {
+        /// For how long still.
+        seconds: u64,
+    },
+    /// No listener speaks its transport.
+    NoListener,
+    /// So many are tried before it that its turn never comes.
+    TooMany {
+        /// The most that are tried.
+        most: usize,
+    },
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Tried => f.write_str("tried"),
+            Verdict::Drawn { weight, of } => {
+                write!(f, "tried; comes first in {weight} of {of} calls, by weight")
+            }
+            Verdict::ShorterPrefix { longest } => {
+                write!(f, "not tried: prefix {longest} is longer")
+            }
+            Verdict::TrunkDisabled => f.write_str("not tried: the trunk is disabled"),
+            Verdict::OutsideHours { hours } => write!(f, "not tried: open only {hours}"),
+            Verdict::Repeated => f.write_str("not tried: a better route leads to the same trunk"),
+            Verdict::Full { legs } => {
+                write!(f, "skipped now: the trunk carries {legs} legs, its limit")
+            }
+            Verdict::RateReached { per_second } => {
+                write!(f, "skipped now: {per_second} calls went there in this second, its limit")
+            }
+            Verdict::Resting { seconds } => {
+                write!(f, "skipped now: it asked to be left alone for {seconds} s more")
+            }
+            Verdict::NoListener => f.write_str("not tried: nothing listens for its transport"),
+            Verdict::TooMany { most } => write!(f, "not tried: {most} others come before it"),
+        }
+    }
+}

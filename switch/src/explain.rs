@@ -1,0 +1,75 @@
+//! `tandem explain NUMBER`: where a number would go by the books, and why not elsewhere.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use facts::routing::{Candidate, Explanation};
+
+use crate::cli::{complain, failed, print};
+use crate::config::Config;
+use crate::{clock, serve};
+
+/// Reads the settings from the database; how full trunks are is only known to the switch that runs.
+pub(crate) async fn explain(config: &Config, number: &str) -> ExitCode {
+    let store = match serve::open_kept(config).await {
+        Ok(store) => store,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let snapshot = store.snapshot().await;
+    store.close().await;
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(error) => return failed(&format!("the settings cannot be read: {error}")),
+    };
+    match call::explain(&snapshot, number, clock::wall(), None) {
+        Ok(explanation) => {
+            print(&page(&explanation));
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            complain(&why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn page(told: &Explanation) -> String {
+    let mut page = format!("{} leads to {}  ({})\n", told.number, told.leads_to, told.local_time);
+    if told.candidates.is_empty() {
+        if told.leads_to.ends_with("trunk") {
+            page += "no route has a prefix that fits\n";
+        }
+        return page;
+    }
+    let rows: Vec<[String; 6]> = told.candidates.iter().map(row).collect();
+    let head = ["", "prefix", "trunk", "priority", "weight", "cost"].map(str::to_owned);
+    let width = |at: usize| {
+        [&head].into_iter().chain(&rows).map(|row| row[at].chars().count()).max().unwrap_or(0)
+    };
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut line = |cells: &[String; 6], why: &str| {
+        for (cell, width) in cells.iter().zip(widths) {
+            let _ = write!(page, "{cell:width$}  ");
+        }
+        let _ = writeln!(page, "{why}");
+    };
+    line(&head, "why");
+    for (row, candidate) in rows.iter().zip(&told.candidates) {
+        line(row, &candidate.verdict.to_string());
+    }
+    page += "limits, rates and rests of trunks are known to the switch that runs: \
+             GET /admin/v1/explain/NUMBER\n";
+    page
+}
+
+fn row(candidate: &Candidate) -> [String; 6] {
+    let prefix = if candidate.prefix.is_empty() { "*" } else { &candidate.prefix };
+    [
+        candidate.place.map(|place| place.to_string()).unwrap_or_default(),
+        prefix.to_owned(),
+        candidate.trunk.clone(),
+        candidate.priority.to_string(),
+        candidate.weight.to_string(),
+        candidate.cost.map(|cost| cost.decimal(2)).unwrap_or_default(),
+    ]
+}
