@@ -195,7 +195,7 @@ impl Driver {
             Effect::Authorize(ask) => self.ledger.authorize(*ask),
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::Extend(ask) => self.ledger.extend(ask),
-            Effect::Journal(leg) => self.ledger.journal(*leg),
+            Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),
             Effect::Alive { calls, at } => self.ledger.alive(calls, at),
             Effect::Notify(change) => {
                 tracing::debug!(call = %change.leg.call, leg = %change.leg.no, state = ?change.state);

@@ -250,13 +250,16 @@ impl Ledger {
         });
     }
 
-    pub(crate) fn journal(&self, leg: JournalLeg) {
+    pub(crate) fn journal(&self, entry: JournalLeg, seq: Option<u32>) {
         let this = self.clone();
-        let (call, no) = (leg.leg.call, leg.leg.no);
-        self.in_order(call, Some(no), async move {
+        let leg = entry.leg;
+        self.in_order(leg.call, Some(leg.no), async move {
+            let owed = seq.map(|seq| Owed::new(&this.inbox, Reply::JournalFailed { leg, seq }));
             let store = this.store.clone();
-            let write = || store.journal(leg.clone());
-            this.insist("journal", write).await;
+            let written = this.insist("journal", || store.journal(entry.clone())).await;
+            if let (Some(owed), Some(seq), true) = (owed, seq, written) {
+                owed.pay(Reply::Journaled { leg, seq });
+            }
         });
     }
 
@@ -313,20 +316,25 @@ impl Ledger {
         });
     }
 
-    /// Writes something that nobody waits for; tries again when the store is busy or away.
-    async fn insist<F>(&self, what: &'static str, mut write: impl FnMut() -> F)
+    /// Writes something until it is written; tries again when the store is busy or away. False when it
+    /// was given up.
+    async fn insist<F>(&self, what: &'static str, mut write: impl FnMut() -> F) -> bool
     where
         F: Future<Output = billing::Result<()>>,
     {
-        for _ in 1..TRIES {
+        let mut tries = 1;
+        loop {
             match write().await {
-                Ok(()) => return,
-                Err(Error::Busy | Error::Unreachable(_)) => tokio::time::sleep(PAUSE).await,
-                Err(error) => return self.failed(what, &error),
+                Ok(()) => return true,
+                Err(Error::Busy | Error::Unreachable(_)) if tries < TRIES => {
+                    tokio::time::sleep(PAUSE).await;
+                    tries += 1;
+                }
+                Err(error) => {
+                    self.failed(what, &error);
+                    return false;
+                }
             }
-        }
-        if let Err(error) = write().await {
-            self.failed(what, &error);
         }
     }
 

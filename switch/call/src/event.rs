@@ -93,6 +93,20 @@ pub enum Reply {
         /// The step that was asked for.
         step: u32,
     },
+    /// To [`Effect::Journal`] with a number: this state of the leg, or a later one, survives a crash.
+    Journaled {
+        /// Which leg.
+        leg: LegId,
+        /// The number that was given.
+        seq: u32,
+    },
+    /// To [`Effect::Journal`] with a number: the store gave up on it.
+    JournalFailed {
+        /// Which leg.
+        leg: LegId,
+        /// The number that was given.
+        seq: u32,
+    },
     /// To [`Effect::Settle`]: the call is on record and may be forgotten.
     Settled {
         /// Which call.
@@ -139,8 +153,14 @@ pub enum Effect {
     },
     /// Ask the ledger for more time; [`Reply::Extended`] or [`Reply::ExtendFailed`].
     Extend(Extend),
-    /// Write down the state of a leg. In order per leg; no reply.
-    Journal(Box<JournalLeg>),
+    /// Write down the state of a leg. In order per leg.
+    Journal {
+        /// What is written.
+        entry: Box<JournalLeg>,
+        /// Without a number it is written soon, and nobody is told. With one it is written at once:
+        /// [`Reply::Journaled`] or [`Reply::JournalFailed`] brings the number back.
+        seq: Option<u32>,
+    },
     /// These calls are alive. No reply.
     Alive {
         /// Calls that were dialled and are not down.

@@ -29,7 +29,7 @@ pub enum Work {
     /// See [`call::Effect::Extend`].
     Extend(Extend),
     /// See [`call::Effect::Journal`].
-    Journal(Box<JournalLeg>),
+    Journal(Box<JournalLeg>, Option<u32>),
     /// See [`call::Effect::Alive`].
     Alive(Vec<CallId>, UnixMillis),
     /// See [`call::Effect::Notify`].
@@ -51,6 +51,8 @@ pub enum Done {
     Abandoned(CallId),
     /// To `Extend`.
     Extended(LegId, u32, Extended),
+    /// To `Journal` with a number.
+    Journaled(LegId, u32),
     /// To `Settle`.
     Settled(CallId),
     /// To everything else.
@@ -220,9 +222,10 @@ impl Store {
                 Done::Abandoned(call)
             }
             Work::Extend(ask) => Done::Extended(ask.leg, ask.step, self.extend(ask)),
-            Work::Journal(leg) => {
-                self.journal(*leg);
-                Done::Nothing
+            Work::Journal(entry, seq) => {
+                let leg = entry.leg;
+                self.journal(*entry);
+                seq.map_or(Done::Nothing, |seq| Done::Journaled(leg, seq))
             }
             Work::Alive(calls, at) => {
                 for call in calls {

@@ -362,6 +362,7 @@ impl World {
                 self.first_settled.entry(call).or_insert(self.elapsed);
                 Reply::Settled { call }
             }
+            Done::Journaled(leg, seq) => Reply::Journaled { leg, seq },
             Done::Nothing => return,
         };
         let delay = self.dice.between(Duration::from_micros(200), Duration::from_millis(3));
@@ -473,7 +474,7 @@ impl World {
             Effect::Authorize(ask) => Work::Authorize(ask),
             Effect::Abandon { call, .. } => Work::Abandon(call),
             Effect::Extend(ask) => Work::Extend(ask),
-            Effect::Journal(leg) => Work::Journal(leg),
+            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
             Effect::Alive { calls, at } => Work::Alive(calls, at),
             Effect::Notify(change) => Work::Notify(change),
             Effect::Settle(facts) => Work::Settle(facts),

@@ -114,6 +114,8 @@ impl Engine {
                     None
                 });
             }),
+            // No leg asks for it yet.
+            Reply::Journaled { .. } | Reply::JournalFailed { .. } => {}
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Bindings(saved) => {

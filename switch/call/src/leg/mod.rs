@@ -282,7 +282,7 @@ impl Leg {
         let snapshots: Vec<Vec<u8>> = sessions.filter_map(|id| w.endpoint.snapshot(id)).collect();
         let dialog = papers::pack(&snapshots);
         let entry = JournalLeg { leg: self.id, facts: self.facts.clone(), dialog };
-        w.emit(Effect::Journal(Box::new(entry)));
+        w.emit(Effect::Journal { entry: Box::new(entry), seq: None });
     }
 }
 

@@ -423,7 +423,7 @@ impl Sim {
                     self.engine.handle_reply(now, Reply::Extended { leg, step, answer });
                 }
             }
-            Effect::Journal(entry) => self.journal.push(*entry),
+            Effect::Journal { entry, .. } => self.journal.push(*entry),
             Effect::Alive { calls, at } => self.alive.push((calls, at)),
             Effect::Notify(note) => self.notes.push(note),
             Effect::Settle(facts) => {
