@@ -34,6 +34,47 @@ pub(crate) async fn leg(conn: &mut Conn, leg: &JournalLeg) -> Result<()> {
     Ok(())
 }
 
+/// Changes what ends a leg, and nothing else of it. The row of a settled call goes when nothing is left
+/// to end; that of an open one is needed for its record.
+pub(crate) async fn papers(conn: &mut Conn, leg: LegId, dialog: Option<&[u8]>) -> Result<()> {
+    let over = dialog.is_none();
+    conn.exec(
+        "UPDATE call_legs SET dialog = $3 WHERE call_id = $1 AND leg_no = $2",
+        args![leg.call, leg.no.0, dialog.map(<[u8]>::to_vec)],
+    )
+    .await?;
+    if over {
+        conn.exec(
+            "DELETE FROM call_legs WHERE call_id = $1 AND leg_no = $2 AND dialog IS NULL \
+             AND EXISTS (SELECT 1 FROM calls WHERE id = $1 AND state = 'settled')",
+            args![leg.call, leg.no.0],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Legs of settled calls whose far ends may not know that they are over, oldest first.
+pub(crate) async fn farewells(conn: &mut Conn) -> Result<Vec<JournalLeg>> {
+    let rows = conn
+        .rows(
+            "SELECT l.call_id, l.leg_no, l.facts, l.dialog \
+             FROM call_legs l JOIN calls c ON c.id = l.call_id \
+             WHERE c.state = 'settled' ORDER BY l.call_id, l.leg_no",
+            args![],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(JournalLeg {
+                leg: LegId::new(row.call(0)?, LegNo(row.small(1)?)),
+                facts: row.json(2)?,
+                dialog: row.opt_blob(3)?,
+            })
+        })
+        .collect()
+}
+
 /// Proof of life of many calls.
 pub(crate) async fn alive(conn: &mut Conn, calls: &[CallId], at: UnixMillis) -> Result<()> {
     for chunk in calls.chunks(CHUNK) {

@@ -67,7 +67,8 @@ pub(crate) async fn settle(
     insert_record(&mut batch, &record)?;
     promise(&mut batch, &record, books.settings_version)?;
     batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
-    batch.add("DELETE FROM call_legs WHERE call_id = $1", args![facts.call]);
+    // What a far end may still have to be told outlives the call, until it was told.
+    batch.add("DELETE FROM call_legs WHERE call_id = $1 AND dialog IS NULL", args![facts.call]);
     conn.batch(batch).await?;
     Ok(record)
 }

@@ -9,7 +9,7 @@ use facts::ledger::{Authorize, Authorized, Balance, Extend, Extended, JournalLeg
 use facts::record::{CallFacts, CallRecord, StateChange};
 use facts::settings::Snapshot;
 use facts::time::UnixMillis;
-use facts::{CallId, MerchantId};
+use facts::{CallId, LegId, MerchantId};
 
 use crate::db::{self, BRIEF, LONG, Lite, Pg, Verdict, Work, work};
 use crate::desired::{Changes, Desired};
@@ -158,6 +158,28 @@ impl Store {
         self.write(work!(conn, [leg] => journal::leg(conn, &leg).await?)).await
     }
 
+    /// Changes what ends a leg, whether its call is open or settled. `None`: nothing is left to end, and
+    /// the leg of a settled call is forgotten.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn papers(&self, leg: LegId, dialog: Option<Vec<u8>>) -> Result<()> {
+        self.write(work!(conn, [dialog] => journal::papers(conn, leg, dialog.as_deref()).await?))
+            .await
+    }
+
+    /// Legs of settled calls, of one process of several that share a database, whose far ends may not
+    /// know that they are over; oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn farewells_of(&self, node: u16) -> Result<Vec<JournalLeg>> {
+        let mut legs: Vec<JournalLeg> =
+            self.view(work!(conn, [] => journal::farewells(conn).await?)).await?;
+        legs.retain(|leg| is_of(leg.leg.call, node));
+        Ok(legs)
+    }
+
     /// Proof of life of many calls, in one write.
     ///
     /// # Errors
@@ -188,7 +210,7 @@ impl Store {
     /// Those of the database.
     pub async fn open_calls_of(&self, node: u16) -> Result<Vec<OpenCall>> {
         let mut open = self.open_calls().await?;
-        open.retain(|open| (open.call.0 >> 12) & 0x3ff == u64::from(node) & 0x3ff);
+        open.retain(|open| is_of(open.call, node));
         Ok(open)
     }
 
@@ -711,4 +733,9 @@ impl Store {
             Database::Pg(pg) => pg.read(work, true).await,
         }
     }
+}
+
+/// Whether the process with this number made the id.
+fn is_of(call: CallId, node: u16) -> bool {
+    (call.0 >> 12) & 0x3ff == u64::from(node) & 0x3ff
 }

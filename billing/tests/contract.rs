@@ -71,6 +71,7 @@ contract! {
     calls::an_id_that_is_in_use_is_not_granted_to_another_call,
     calls::each_process_finds_its_own_open_calls,
     calls::a_journal_write_after_settlement_leaves_no_trace,
+    calls::papers_outlive_their_call_until_the_far_end_knows,
     calls::records_are_read_by_app_in_order_of_settlement,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,

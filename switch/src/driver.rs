@@ -196,6 +196,7 @@ impl Driver {
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),
+            Effect::Papers { leg, dialog, seq } => self.ledger.papers(leg, dialog, seq),
             Effect::Alive { calls, at } => self.ledger.alive(calls, at),
             Effect::Notify(change) => {
                 tracing::debug!(call = %change.leg.call, leg = %change.leg.no, state = ?change.state);

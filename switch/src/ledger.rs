@@ -9,7 +9,9 @@ use billing::{Error, SettleContext, Store};
 use call::Reply;
 use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
 use facts::media::RecordedFile;
-use facts::{Binding, CallFacts, CallId, LegNo, MerchantId, Outcome, StateChange, UnixMillis};
+use facts::{
+    Binding, CallFacts, CallId, LegId, LegNo, MerchantId, Outcome, StateChange, UnixMillis,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
@@ -257,6 +259,18 @@ impl Ledger {
             let owed = seq.map(|seq| Owed::new(&this.inbox, Reply::JournalFailed { leg, seq }));
             let store = this.store.clone();
             let written = this.insist("journal", || store.journal(entry.clone())).await;
+            if let (Some(owed), Some(seq), true) = (owed, seq, written) {
+                owed.pay(Reply::Journaled { leg, seq });
+            }
+        });
+    }
+
+    pub(crate) fn papers(&self, leg: LegId, dialog: Option<Vec<u8>>, seq: Option<u32>) {
+        let this = self.clone();
+        self.in_order(leg.call, Some(leg.no), async move {
+            let owed = seq.map(|seq| Owed::new(&this.inbox, Reply::JournalFailed { leg, seq }));
+            let store = this.store.clone();
+            let written = this.insist("papers", || store.papers(leg, dialog.clone())).await;
             if let (Some(owed), Some(seq), true) = (owed, seq, written) {
                 owed.pay(Reply::Journaled { leg, seq });
             }

@@ -64,6 +64,11 @@ impl Sources {
             "system",
             self.directory.calls_by_dialect(),
         );
+        page.count(
+            "tandem_unwritten_total",
+            "INVITEs, answers and ACKs that left before the store had written them down.",
+            counts.unwritten,
+        );
         page.count("tandem_calls_refused_total", "Calls refused at admission.", counts.refused);
         page.count(
             "tandem_calls_authorized_total",

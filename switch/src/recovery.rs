@@ -85,6 +85,19 @@ pub(crate) async fn calls(
     Ok(count)
 }
 
+/// Gives the legs of settled calls to the engine whose far ends may still have to be told. Says how many.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn farewells(store: &Store, inbox: &Inbox, node: u16) -> billing::Result<usize> {
+    let legs = store.farewells_of(node).await?;
+    let count = legs.len();
+    for leg in legs {
+        inbox.fact(Fact::Command(Command::Farewell(Box::new(leg))));
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

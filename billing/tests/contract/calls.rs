@@ -556,6 +556,39 @@ pub(crate) async fn a_journal_write_after_settlement_leaves_no_trace(store: Stor
     in_order(&store).await;
 }
 
+pub(crate) async fn papers_outlive_their_call_until_the_far_end_knows(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    let command = command(merchant, HOME, HOME_B);
+    let call = facts::CallIds::new(7).next(T0);
+    granted(&store, call.0, &command).await;
+    let (a, b) = (LegId::new(call, LegNo::A), LegId::new(call, LegNo::B));
+    for (leg, party) in [(a, &command.a), (b, &command.b)] {
+        let facts = crate::support::leg(leg.no, party, Some(1), 2);
+        store.journal(JournalLeg { leg, facts, dialog: Some(b"early".to_vec()) }).await.unwrap();
+    }
+    // A's far end hung up while the call was open: its row stays for the record, without papers.
+    store.papers(a, None).await.unwrap();
+    store.papers(b, Some(b"up".to_vec())).await.unwrap();
+    let open = store.open_calls().await.unwrap();
+    assert_eq!(open[0].legs[0].dialog, None);
+    assert_eq!(open[0].legs[1].dialog.as_deref(), Some(&b"up"[..]));
+    assert_eq!(store.farewells_of(7).await.unwrap(), [], "of settled calls alone");
+    store.settle(facts(call.0, &command, Some((Some(1), 2)), None), context()).await.unwrap();
+    assert_eq!(store.open_calls().await.unwrap(), []);
+    let owed = store.farewells_of(7).await.unwrap();
+    assert_eq!(owed, [open[0].legs[1].clone()], "B was not told yet");
+    assert_eq!(store.farewells_of(8).await.unwrap(), [], "another process's");
+    store.papers(b, Some(b"again".to_vec())).await.unwrap();
+    assert_eq!(store.farewells_of(7).await.unwrap()[0].dialog.as_deref(), Some(&b"again"[..]));
+    for _ in 0..2 {
+        store.papers(b, None).await.unwrap();
+        assert_eq!(store.farewells_of(7).await.unwrap(), []);
+    }
+    store.papers(b, Some(b"late".to_vec())).await.unwrap();
+    assert_eq!(store.farewells_of(7).await.unwrap(), [], "what is forgotten stays so");
+    in_order(&store).await;
+}
+
 pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
     let mine = command(merchant, HOME, HOME_B);

@@ -31,6 +31,9 @@ pub struct EngineConfig {
     pub alive: Duration,
     /// The ledger answers an authorization within this time, or the request is refused.
     pub authorize: Duration,
+    /// The store writes a leg down within this time, or its INVITE, 200 or ACK leaves all the same. Less
+    /// than T1, so that no far end has to repeat itself for it.
+    pub journal: Duration,
     /// The media plane opens a port within this time, or the leg fails.
     pub open: Duration,
     /// The media plane closes ports and recordings within this time, or the call is settled without
@@ -61,6 +64,7 @@ impl Default for EngineConfig {
             warning: Duration::from_secs(15),
             alive: Duration::from_secs(5),
             authorize: Duration::from_millis(1_800),
+            journal: Duration::from_millis(400),
             open: Duration::from_secs(5),
             close: Duration::from_secs(5),
             prompt_max: Duration::from_secs(20),

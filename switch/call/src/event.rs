@@ -59,6 +59,8 @@ pub enum Command {
     },
     /// A call that was open when the last process died: end it and settle it.
     Recover(Box<OpenCall>),
+    /// A leg of a call that was settled before the last process died, whose far end may not know: end it.
+    Farewell(Box<JournalLeg>),
 }
 
 /// What came of an [`Effect`]. Every effect that asks for a reply gets exactly one.
@@ -93,14 +95,14 @@ pub enum Reply {
         /// The step that was asked for.
         step: u32,
     },
-    /// To [`Effect::Journal`] with a number: this state of the leg, or a later one, survives a crash.
+    /// To [`Effect::Journal`] or [`Effect::Papers`] with a number: this state of the leg, or a later one, survives a crash.
     Journaled {
         /// Which leg.
         leg: LegId,
         /// The number that was given.
         seq: u32,
     },
-    /// To [`Effect::Journal`] with a number: the store gave up on it.
+    /// To [`Effect::Journal`] or [`Effect::Papers`] with a number: the store gave up on it.
     JournalFailed {
         /// Which leg.
         leg: LegId,
@@ -159,6 +161,16 @@ pub enum Effect {
         entry: Box<JournalLeg>,
         /// Without a number it is written soon, and nobody is told. With one it is written at once:
         /// [`Reply::Journaled`] or [`Reply::JournalFailed`] brings the number back.
+        seq: Option<u32>,
+    },
+    /// What is needed to end the sessions of a leg has changed; nothing else of it has, and its call may
+    /// be settled. In order with [`Effect::Journal`].
+    Papers {
+        /// Which leg.
+        leg: LegId,
+        /// As [`JournalLeg::dialog`]. `None`: nothing is left to end, the row of a settled call may go.
+        dialog: Option<Vec<u8>>,
+        /// As that of [`Effect::Journal`].
         seq: Option<u32>,
     },
     /// These calls are alive. No reply.
@@ -325,6 +337,8 @@ pub struct Counts {
     pub sessions: usize,
     /// SIP sessions whose end the far side has not confirmed yet.
     pub unended: usize,
+    /// Legs of which the journal holds what ends them.
+    pub papers: usize,
     /// SIP sessions whose news goes to a leg.
     pub heard: usize,
     /// Registered contacts.
@@ -333,6 +347,8 @@ pub struct Counts {
     pub timers: usize,
     /// Calls refused at admission since the start.
     pub refused: u64,
+    /// INVITEs, answers and ACKs since the start that left before the store had written them down.
+    pub unwritten: u64,
 }
 
 /// What a leg tells its flow. Nothing here is SIP any more.

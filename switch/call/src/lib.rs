@@ -12,6 +12,7 @@ mod engine;
 mod event;
 mod flow;
 mod leg;
+mod pledge;
 mod registrar;
 mod route;
 #[cfg(test)]

@@ -6,18 +6,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use facts::ledger::JournalLeg;
 use facts::media::MediaCommand;
 use facts::routing::{Explanation, Verdict};
 use facts::settings::{Snapshot, Trunk};
-use facts::{LegId, Now, Number, TrunkId};
+use facts::{LegFacts, LegId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use sip::endpoint::{Endpoint, Flow, Listener, SessionId, Transport};
+use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, SessionId, Transport};
+use sip::wire::Reason;
 
 use crate::admission::{Occupancy, Rates};
 use crate::config::EngineConfig;
 use crate::event::Effect;
-use crate::leg;
+use crate::leg::{self, pack};
+use crate::pledge::{Papers, Pledge, Pledges};
 use crate::registrar::{Change, Registrar};
 use crate::route::{self, Live};
 use crate::timers::Timers;
@@ -35,6 +38,12 @@ pub(crate) struct World {
     pub(crate) endpoint: Endpoint,
     /// Which leg a SIP session belongs to, until the call is forgotten.
     pub(crate) sessions: BTreeMap<SessionId, LegId>,
+    /// Sessions that are in the journal.
+    pub(crate) papers: Papers,
+    /// Sessions that wait for the journal.
+    pub(crate) pledges: Pledges,
+    /// Sessions that went on without having been written down, since the start.
+    pub(crate) unwritten: u64,
     pub(crate) timers: Timers,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) registrar: Registrar,
@@ -54,10 +63,13 @@ impl World {
         rng.set_stream(0x0063_616c_6c00);
         World {
             now,
-            endpoint: Endpoint::new(config.sip.clone()),
+            endpoint: Endpoint::new(EndpointConfig { careful: true, ..config.sip.clone() }),
             config,
             snapshot,
             sessions: BTreeMap::new(),
+            papers: Papers::default(),
+            pledges: Pledges::default(),
+            unwritten: 0,
             timers: Timers::default(),
             effects: VecDeque::new(),
             registrar: Registrar::default(),
@@ -88,6 +100,109 @@ impl World {
 
     pub(crate) fn media(&mut self, command: MediaCommand) {
         self.emit(Effect::Media(command));
+    }
+
+    /// Writes a leg down, with what ends those of its sessions that are not over. `first` are those
+    /// that wait for it.
+    pub(crate) fn journal(
+        &mut self,
+        leg: LegId,
+        facts: &LegFacts,
+        sessions: &[SessionId],
+        first: &[SessionId],
+    ) {
+        let open = self.unended(sessions);
+        self.papers.write(leg, &open, facts.ended.is_some());
+        let entry = JournalLeg { leg, facts: facts.clone(), dialog: self.packed(&open) };
+        let seq = self.pledge(leg, first);
+        self.emit(Effect::Journal { entry: Box::new(entry), seq });
+    }
+
+    fn unended(&self, sessions: &[SessionId]) -> Vec<SessionId> {
+        sessions.iter().copied().filter(|id| self.endpoint.is_unended(*id)).collect()
+    }
+
+    fn packed(&self, sessions: &[SessionId]) -> Option<Vec<u8>> {
+        let snapshots: Vec<_> =
+            sessions.iter().filter_map(|id| self.endpoint.snapshot(*id)).collect();
+        pack(&snapshots)
+    }
+
+    fn pledge(&mut self, leg: LegId, first: &[SessionId]) -> Option<u32> {
+        let held: Vec<_> = first.iter().copied().filter(|id| self.endpoint.is_held(*id)).collect();
+        let until = self.now.mono + self.config.journal;
+        (!held.is_empty()).then(|| self.pledges.make(leg, &held, until))
+    }
+
+    /// Ends a session: BYE, CANCEL or a refusal. One that waits for the journal is agreed on first; one
+    /// that has to be written down for that is.
+    pub(crate) fn end(&mut self, session: SessionId, reason: Option<Reason>) {
+        if self.pledges.end(session, reason.as_ref()) && self.endpoint.is_agreed(session) {
+            return;
+        }
+        let leg = self.papers.leg_of(session);
+        match leg.filter(|_| self.endpoint.is_held(session) && self.endpoint.is_agreed(session)) {
+            Some(leg) => {
+                let dialog = self.packed(&self.papers.of(leg));
+                let seq = self.pledge(leg, &[session]);
+                self.pledges.end(session, reason.as_ref());
+                self.emit(Effect::Papers { leg, dialog, seq });
+            }
+            None => self.endpoint.bye(self.now.mono, session, reason),
+        }
+    }
+
+    /// What waited for the journal goes on.
+    pub(crate) fn proceed(&mut self, pledges: Vec<Pledge>) {
+        for pledge in pledges {
+            self.endpoint.proceed(pledge.session);
+            if let Some(reason) = pledge.end {
+                self.endpoint.bye(self.now.mono, pledge.session, reason);
+            }
+        }
+    }
+
+    /// The same, although it was not written down.
+    pub(crate) fn proceed_unwritten(&mut self, pledges: Vec<Pledge>) {
+        self.unwritten += u64::try_from(pledges.len()).unwrap_or(u64::MAX);
+        self.proceed(pledges);
+    }
+
+    /// A session has had an end. When it was the last one of a leg that is down, there is nothing more
+    /// to end.
+    pub(crate) fn ended(&mut self, session: SessionId) {
+        if self.endpoint.is_unended(session) {
+            return;
+        }
+        if let Some(leg) = self.papers.close(session) {
+            self.emit(Effect::Papers { leg, dialog: None, seq: None });
+        }
+    }
+
+    /// Takes up the sessions of a leg of the last process, and ends them.
+    pub(crate) fn hang_up(
+        &mut self,
+        leg: LegId,
+        snapshots: &[&[u8]],
+        trunk: &str,
+        reason: &Reason,
+    ) {
+        let settings = self.snapshot.clone();
+        let now = self.now.mono;
+        let credentials = |flow: &Flow| crate::leg::credentials_at(&settings, flow, trunk);
+        let resumed: Vec<SessionId> = snapshots
+            .iter()
+            .filter_map(|bytes| self.endpoint.resume(now, bytes, credentials))
+            .collect();
+        // Their numbering has jumped: a third process must not begin where this one did.
+        self.papers.write(leg, &resumed, true);
+        if !snapshots.is_empty() {
+            let dialog = self.packed(&resumed);
+            self.emit(Effect::Papers { leg, dialog, seq: None });
+        }
+        for session in resumed {
+            self.endpoint.bye(now, session, Some(reason.clone()));
+        }
     }
 
     /// The listener that speaks a transport.

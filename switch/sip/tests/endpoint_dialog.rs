@@ -399,8 +399,8 @@ fn a_session_is_taken_up_after_a_restart_and_ended_with_a_higher_number() {
         config.seed = [99; 32];
         config
     });
-    let again = restarted.endpoint.resume(restarted.now, &snapshot).unwrap();
-    assert_eq!(restarted.endpoint.resume(restarted.now, &snapshot), None, "once");
+    let again = restarted.endpoint.resume(restarted.now, &snapshot, |_| None).unwrap();
+    assert_eq!(restarted.endpoint.resume(restarted.now, &snapshot, |_| None), None, "once");
     assert_eq!(restarted.endpoint.call_id(again), request.call_id());
     restarted.endpoint.bye(restarted.now, again, None);
     restarted.drain();
@@ -413,7 +413,7 @@ fn a_session_is_taken_up_after_a_restart_and_ended_with_a_higher_number() {
     restarted.receive(answer(&bye, 200, "", "", ""));
     assert_eq!(names(&restarted.events), ["bye done"]);
     restarted.assert_empty_after(10_000);
-    assert_eq!(restarted.endpoint.resume(restarted.now, b"nonsense"), None);
+    assert_eq!(restarted.endpoint.resume(restarted.now, b"nonsense", |_| None), None);
 }
 
 /// An INVITE of a process that died: its snapshot, in the hands of the next one.
@@ -430,8 +430,8 @@ fn rang_before_the_crash(code: Option<u16>) -> (Alone, SessionId, Message) {
     let mut config = config(A, 1);
     config.seed = [99; 32];
     let mut restarted = Alone::with(config);
-    let again = restarted.endpoint.resume(restarted.now, &snapshot).unwrap();
-    assert_eq!(restarted.endpoint.resume(restarted.now, &snapshot), None, "once");
+    let again = restarted.endpoint.resume(restarted.now, &snapshot, |_| None).unwrap();
+    assert_eq!(restarted.endpoint.resume(restarted.now, &snapshot, |_| None), None, "once");
     assert_eq!(restarted.endpoint.call_id(again), request.call_id());
     (restarted, again, request)
 }
@@ -476,8 +476,8 @@ fn damaged_snapshots_neither_panic_nor_stay() {
                 bytes[at] = damage;
                 let now = peer.now;
                 let mut restarted = Endpoint::new(config(A, 1));
-                let taken = restarted.resume(now, &bytes);
-                let cut = restarted.resume(now, &whole[..at]);
+                let taken = restarted.resume(now, &bytes, |_| None);
+                let cut = restarted.resume(now, &whole[..at], |_| None);
                 for session in taken.into_iter().chain(cut) {
                     resumed += 1;
                     restarted.bye(now, session, None);
@@ -524,7 +524,7 @@ fn a_resumed_session_hears_the_peers_bye() {
     let (peer, session, ours) = callee();
     let snapshot = peer.endpoint.snapshot(session).unwrap();
     let mut restarted = Alone::with(config(A, 1));
-    restarted.endpoint.resume(restarted.now, &snapshot).unwrap();
+    restarted.endpoint.resume(restarted.now, &snapshot, |_| None).unwrap();
     restarted.receive(within(&ours, "BYE", 2, "b1", ""));
     assert_eq!(restarted.labels(), ["200 BYE"]);
     assert_eq!(names(&restarted.events), ["ended Bye"]);

@@ -73,6 +73,7 @@ impl Users {
             Event::Ended { session, .. } => (session, true, "ended"),
             Event::ByeDone { session } => (session, true, "bye done"),
             Event::Trying { session } => (session, false, "trying"),
+            Event::Again { .. } | Event::Gone { .. } => unreachable!("nobody here is careful"),
             Event::Progress { session, .. } => (session, false, "progress"),
             Event::Answered { session, .. } => (session, false, "answered"),
             Event::Acked { session, .. } => (session, false, "acked"),

@@ -246,6 +246,13 @@ impl Hall {
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
         }
+        let farewells = recovery::farewells(&self.store, &self.inbox, config.node).await?;
+        if farewells > 0 {
+            tracing::warn!(
+                farewells,
+                "far ends of settled calls are told again that they are over"
+            );
+        }
         let shared = net::Shared {
             inbox: self.inbox.clone(),
             directory: Arc::clone(&self.directory),

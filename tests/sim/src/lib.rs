@@ -14,6 +14,7 @@ pub mod far;
 pub mod media;
 pub mod net;
 pub mod settings;
+mod shell;
 pub mod store;
 pub mod world;
 

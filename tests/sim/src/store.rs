@@ -24,12 +24,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub enum Work {
     /// See [`call::Effect::Authorize`].
     Authorize(Box<Authorize>),
-    /// See [`call::Effect::Abandon`].
-    Abandon(CallId),
+    /// See [`call::Effect::Abandon`]; whether anybody waits for it.
+    Abandon(CallId, bool),
     /// See [`call::Effect::Extend`].
     Extend(Extend),
     /// See [`call::Effect::Journal`].
     Journal(Box<JournalLeg>, Option<u32>),
+    /// See [`call::Effect::Papers`].
+    Papers(LegId, Option<Vec<u8>>, Option<u32>),
     /// See [`call::Effect::Alive`].
     Alive(Vec<CallId>, UnixMillis),
     /// See [`call::Effect::Notify`].
@@ -57,6 +59,55 @@ pub enum Done {
     Settled(CallId),
     /// To everything else.
     Nothing,
+}
+
+impl Work {
+    /// The leg that is written down.
+    #[must_use]
+    pub fn leg(&self) -> Option<LegId> {
+        match self {
+            Work::Journal(entry, _) => Some(entry.leg),
+            Work::Papers(leg, ..) => Some(*leg),
+            _ => None,
+        }
+    }
+
+    /// Whether it writes down a session with this Call-ID.
+    #[must_use]
+    pub fn names(&self, call_id: &str) -> bool {
+        let dialog = match self {
+            Work::Journal(entry, _) => entry.dialog.as_deref(),
+            Work::Papers(_, dialog, _) => dialog.as_deref(),
+            _ => None,
+        };
+        dialog.is_some_and(|dialog| !snapshots(dialog, call_id).is_empty())
+    }
+}
+
+/// What is written down of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Known {
+    /// An INVITE of ours: enough for a CANCEL.
+    pub early: bool,
+    /// A dialog: enough for a BYE.
+    pub up: bool,
+}
+
+/// The format that snapshots of INVITEs without an answer begin with; those of dialogs have others.
+const EARLY: u8 = 2;
+
+/// The formats of the snapshots that bear a Call-ID, in what a journal keeps of a leg.
+fn snapshots(mut dialog: &[u8], call_id: &str) -> Vec<u8> {
+    let mut formats = Vec::new();
+    while let Some((length, rest)) = dialog.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((snapshot, rest)) = rest.split_at_checked(length) else { break };
+        if snapshot.windows(call_id.len()).any(|window| window == call_id.as_bytes()) {
+            formats.extend(snapshot.first());
+        }
+        dialog = rest;
+    }
+    formats
 }
 
 /// One ledger line. `amount` moves from the merchant to revenue.
@@ -89,6 +140,10 @@ pub enum Fault {
     OpenJournal,
     /// The money is spent in somebody else's name.
     WrongSpender,
+    /// What a far end may still have to be told goes with its call.
+    LostPapers,
+    /// What a far end had to be told stays for ever.
+    KeptPapers,
 }
 
 #[derive(Debug)]
@@ -116,6 +171,8 @@ pub struct Store {
     pub entries: Vec<Entry>,
     holds: BTreeMap<(LegId, u32), Hold>,
     open: BTreeMap<CallId, Journaled>,
+    /// Legs of settled calls whose far ends may not know that they are over.
+    farewells: BTreeMap<LegId, JournalLeg>,
     /// One record per settled call.
     pub records: BTreeMap<CallId, CallFacts>,
     /// One CDR per leg attempted.
@@ -133,10 +190,6 @@ pub struct Store {
     pub fault: Option<Fault>,
     /// Legs whose INVITE was journaled.
     pub attempted: BTreeSet<LegId>,
-    /// SIP Call-IDs of the dialogs that were written down.
-    pub dialogs: BTreeSet<String>,
-    /// SIP Call-IDs of the INVITEs that were written down before their answer.
-    pub invited: BTreeSet<String>,
     /// Registered contacts.
     pub bindings: BTreeMap<(String, String), Binding>,
 }
@@ -151,6 +204,7 @@ impl Store {
             entries: Vec::new(),
             holds: BTreeMap::new(),
             open: BTreeMap::new(),
+            farewells: BTreeMap::new(),
             records: BTreeMap::new(),
             cdrs: BTreeMap::new(),
             outbox: BTreeMap::new(),
@@ -159,9 +213,7 @@ impl Store {
             quoted: BTreeSet::new(),
             spent: BTreeMap::new(),
             fault: None,
-            invited: BTreeSet::new(),
             attempted: BTreeSet::new(),
-            dialogs: BTreeSet::new(),
             bindings: BTreeMap::new(),
         }
     }
@@ -195,6 +247,26 @@ impl Store {
         open.chain(closed).any(|(id, leg)| id != call && leg.sip_call_id == dialog)
     }
 
+    /// What is written down now of sessions with this Call-ID.
+    #[must_use]
+    pub fn knows(&self, call_id: &str) -> Known {
+        let legs = self.open.values().flat_map(|open| open.legs.values());
+        let mut known = Known::default();
+        for leg in legs.chain(self.farewells.values()) {
+            for format in snapshots(leg.dialog.as_deref().unwrap_or_default(), call_id) {
+                known.early |= format == EARLY;
+                known.up |= format != EARLY;
+            }
+        }
+        known
+    }
+
+    /// Legs of settled calls that a restarted process has to end.
+    #[must_use]
+    pub fn farewells(&self) -> Vec<JournalLeg> {
+        self.farewells.values().cloned().collect()
+    }
+
     /// What a restarted process has to end.
     #[must_use]
     pub fn open_calls(&self) -> Vec<OpenCall> {
@@ -217,14 +289,18 @@ impl Store {
                 let call = ask.call;
                 Done::Authorized(call, self.authorize(*ask))
             }
-            Work::Abandon(call) => {
+            Work::Abandon(call, waited) => {
                 self.abandon(call);
-                Done::Abandoned(call)
+                if waited { Done::Abandoned(call) } else { Done::Nothing }
             }
             Work::Extend(ask) => Done::Extended(ask.leg, ask.step, self.extend(ask)),
             Work::Journal(entry, seq) => {
                 let leg = entry.leg;
                 self.journal(*entry);
+                seq.map_or(Done::Nothing, |seq| Done::Journaled(leg, seq))
+            }
+            Work::Papers(leg, dialog, seq) => {
+                self.papers(leg, dialog);
                 seq.map_or(Done::Nothing, |seq| Done::Journaled(leg, seq))
             }
             Work::Alive(calls, at) => {
@@ -331,12 +407,27 @@ impl Store {
     fn journal(&mut self, leg: JournalLeg) {
         let Some(open) = self.open.get_mut(&leg.leg.call) else { return };
         self.attempted.insert(leg.leg);
-        if leg.dialog.is_some() {
-            let up = leg.facts.answered.is_some();
-            let known = if up { &mut self.dialogs } else { &mut self.invited };
-            known.insert(leg.facts.sip_call_id.clone());
-        }
         open.legs.insert(leg.leg.no, leg);
+    }
+
+    fn papers(&mut self, leg: LegId, dialog: Option<Vec<u8>>) {
+        let open = self.open.get_mut(&leg.call).and_then(|open| open.legs.get_mut(&leg.no));
+        if let Some(row) = open.or_else(|| self.farewells.get_mut(&leg)) {
+            row.dialog = dialog;
+        }
+        if self.fault != Some(Fault::KeptPapers) {
+            self.farewells.retain(|_, row| row.dialog.is_some());
+        }
+    }
+
+    /// As if it had never been asked; a call that was dialled or settled stays.
+    fn abandon(&mut self, call: CallId) {
+        if self.open.get(&call).is_none_or(|open| !open.legs.is_empty()) {
+            return;
+        }
+        self.open.remove(&call);
+        self.holds.retain(|_, hold| hold.leg.call != call);
+        self.keys.retain(|_, by| *by != call);
     }
 
     fn settle(&mut self, facts: CallFacts) {
@@ -359,8 +450,12 @@ impl Store {
         if self.fault != Some(Fault::KeptHolds) {
             self.holds.retain(|_, hold| hold.leg.call != facts.call);
         }
-        if self.fault != Some(Fault::OpenJournal) {
-            self.open.remove(&facts.call);
+        if self.fault != Some(Fault::OpenJournal)
+            && let Some(open) = self.open.remove(&facts.call)
+            && self.fault != Some(Fault::LostPapers)
+        {
+            let owed = open.legs.into_values().filter(|leg| leg.dialog.is_some());
+            self.farewells.extend(owed.map(|leg| (leg.leg, leg)));
         }
         let copies = if self.fault == Some(Fault::TwoRecords) { 2 } else { 1 };
         *self.outbox.entry(facts.call).or_default() += copies;

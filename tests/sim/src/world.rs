@@ -19,7 +19,7 @@ use crate::far::{Act, Dial, Far};
 use crate::media::Media;
 use crate::net::{Dice, Weather};
 use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
-use crate::store::{Done, Store, Work};
+use crate::store::{Store, Work};
 
 /// What kind of day it is.
 #[derive(Clone, Copy, Debug)]
@@ -42,33 +42,39 @@ pub struct Plan {
     pub dials: u32,
     /// Whether the switch is drained at the end.
     pub drain: bool,
+    /// Whether the store fails, is slow and goes away.
+    pub shaky: bool,
+    /// Crashes at the worst moments: just when a message left that commits somebody.
+    pub aimed: u32,
 }
 
 #[derive(Debug)]
-enum Happening {
+pub(crate) enum Happening {
     Arrive { from: SocketAddr, to: SocketAddr, bytes: Bytes },
-    Store { life: u32, work: Box<Work> },
+    Store { life: u32, asked: Duration, work: Box<Work> },
     Reply { life: u32, reply: Box<Reply> },
     Media { life: u32, event: MediaEvent },
     Act { far: usize, session: SessionId, act: Act },
     Place { n: u32 },
     Dial { n: u32 },
     Drain,
+    Away,
     Crash,
+    Exit { life: u32 },
     Start,
 }
 
 /// Everything.
 pub struct World {
-    plan: Plan,
-    dice: Dice,
+    pub(crate) plan: Plan,
+    pub(crate) dice: Dice,
     weather: Weather,
     epoch: Now,
-    elapsed: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
+    pub(crate) elapsed: Duration,
+    pub(crate) queue: BTreeMap<(Duration, u64), Happening>,
     order: u64,
-    engine: Option<Engine>,
-    life: u32,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) life: u32,
     /// Survives the process.
     pub store: Store,
     /// Dies with the process.
@@ -77,12 +83,31 @@ pub struct World {
     pub fars: Vec<Far>,
     /// When each call was settled; an entry goes once its legs were seen to be down.
     pub settled_at: BTreeMap<CallId, Duration>,
-    first_settled: BTreeMap<CallId, Duration>,
-    crashes_at: Vec<Duration>,
-    /// When the switch first accepted or acknowledged each dialog, by Call-ID.
-    agreed_at: BTreeMap<String, Duration>,
-    store_busy_until: Duration,
+    /// How often the process died.
+    pub crashes: u32,
+    /// How often the process ended in order.
+    pub exits: u32,
+    /// Units of work that the store did not do, or did without saying so.
+    pub failures: u32,
+    /// When the present process started.
+    pub started_at: Duration,
+    /// Crashes that are still to come at the worst moments.
+    pub(crate) aimed: u32,
+    /// Dialogs by Call-ID that the switch went on with although a store that was away had not written
+    /// them down in time.
+    pub unwritten: BTreeSet<String>,
+    /// What was sent that commits somebody: in which life, what, Call-ID.
+    pub(crate) committed: BTreeSet<(u32, &'static str, String)>,
+    /// Branches of the INVITEs that were sent.
+    pub(crate) branches: BTreeSet<String>,
+    pub(crate) store_busy_until: Duration,
     answers: BTreeMap<u64, Result<Placed, Refusal>>,
+    repeats: BTreeMap<u32, u32>,
+    /// The process died while it was draining.
+    drain_cut: bool,
+    draining: bool,
+    /// The shell says that a row is written before it is; to see whether the auditor finds it.
+    pub lies: bool,
     /// The switch said that no call is left.
     pub drained: bool,
     /// Effects that the shell forgets, by the first word of their debug text; to see whether the
@@ -90,6 +115,8 @@ pub struct World {
     pub forgets: Option<&'static str>,
     /// Requests of the switch that the network never delivers, by method.
     pub swallows: Option<&'static str>,
+    /// Requests of the switch that the network does not deliver in the last seconds of a process.
+    pub swallows_last: Option<&'static str>,
     /// Print every message as it is sent.
     pub ladder: bool,
     /// Steps taken.
@@ -100,8 +127,12 @@ pub struct World {
 const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
 /// After the last call the world gets this long to come to rest.
 const REST: Duration = Duration::from_secs(1_500);
-/// What the switch hands to its store is written within this time.
-const UNWRITTEN: Duration = Duration::from_millis(50);
+/// The sky clears this long after the last call was placed.
+const STORM_AFTER: Duration = Duration::from_secs(60);
+/// What [`World::swallows_last`] means by the last seconds.
+const LAST_SECONDS: Duration = Duration::from_secs(20);
+/// How often a merchant repeats a request that was refused.
+const REPEATS: u32 = 2;
 /// No world takes more steps: beyond it something spins.
 const STEPS_MAX: u64 = 3_000_000;
 
@@ -127,14 +158,24 @@ impl World {
             media: Media::default(),
             fars,
             settled_at: BTreeMap::new(),
-            first_settled: BTreeMap::new(),
-            crashes_at: Vec::new(),
-            agreed_at: BTreeMap::new(),
+            crashes: 0,
+            exits: 0,
+            failures: 0,
+            started_at: Duration::ZERO,
+            aimed: plan.aimed,
+            unwritten: BTreeSet::new(),
+            committed: BTreeSet::new(),
+            branches: BTreeSet::new(),
+            repeats: BTreeMap::new(),
+            drain_cut: false,
+            draining: false,
+            lies: false,
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
             drained: false,
             forgets: None,
             swallows: None,
+            swallows_last: None,
             ladder: std::env::var_os("SIM_LADDER").is_some(),
             steps: 0,
             dice,
@@ -154,9 +195,14 @@ impl World {
         if plan.drain {
             world.later(plan.over, Happening::Drain);
         }
-        for _ in 0..plan.crashes {
+        for n in 0..plan.crashes {
             let at = world.dice.between(Duration::from_secs(1), plan.over);
             world.later(at, Happening::Crash);
+            world.dial_around(at, plan.dials + n);
+        }
+        for _ in 0..if plan.shaky { 3 } else { 0 } {
+            let at = world.dice.between(Duration::ZERO, plan.over);
+            world.later(at, Happening::Away);
         }
         world
     }
@@ -187,42 +233,22 @@ impl World {
         self.elapsed
     }
 
-    /// Whether the process died just before a call was settled, or within 33 s after it: its last
-    /// messages may have been lost and nobody was there to repeat them.
-    #[must_use]
-    pub fn died_telling(&self, settled: Duration) -> bool {
-        let (before, after) = (Duration::from_millis(250), Duration::from_secs(33));
-        self.crashes_at.iter().any(|crash| *crash + before >= settled && *crash <= settled + after)
-    }
-
-    /// Whether the process died before it can have written down that this dialog was agreed on.
-    #[must_use]
-    pub fn died_agreeing(&self, dialog: &str) -> bool {
-        let agreed = self.agreed_at.get(dialog);
-        agreed.is_some_and(|at| self.crashes_at.iter().any(|c| c >= at && *c <= *at + UNWRITTEN))
-    }
-
     /// Whether the switch is drained at the end of the day.
     #[must_use]
     pub fn drains(&self) -> bool {
-        self.plan.drain
+        self.plan.drain && !self.drain_cut
     }
 
-    /// Whether the process died while the end of a call of this dialog may still have had to be told.
+    /// Whether no process can know of a dialog: one went on without its store, and died.
     #[must_use]
-    pub fn settled_and_crashed(&self, dialog: &str) -> bool {
-        self.store
-            .records
-            .values()
-            .filter(|facts| facts.legs.iter().any(|leg| leg.sip_call_id == dialog))
-            .filter_map(|facts| self.first_settled.get(&facts.call))
-            .any(|settled| self.died_telling(*settled))
+    pub fn unknowable(&self, dialog: &str) -> bool {
+        self.crashes > 0 && self.unwritten.contains(dialog)
     }
 
     /// Whether the process ever died.
     #[must_use]
     pub fn crashed(&self) -> bool {
-        !self.crashes_at.is_empty()
+        self.crashes > 0
     }
 
     /// Calls whose merchant was told that they were accepted.
@@ -235,7 +261,7 @@ impl World {
         self.epoch.after(self.elapsed)
     }
 
-    fn later(&mut self, after: Duration, what: Happening) {
+    pub(crate) fn later(&mut self, after: Duration, what: Happening) {
         self.order += 1;
         self.queue.insert((self.elapsed + after, self.order), what);
     }
@@ -280,7 +306,9 @@ impl World {
                     far.handle(now.mono, from, bytes, &mut self.dice);
                 }
             }
-            Happening::Store { life, work } => self.perform(life, *work),
+            Happening::Store { life, work, .. } => self.perform(life, *work),
+            Happening::Away => self.store_goes_away(),
+            Happening::Exit { life } => self.exit(life),
             Happening::Reply { life, reply } => {
                 if life == self.life
                     && let Some(engine) = self.engine.as_mut()
@@ -304,6 +332,11 @@ impl World {
                 Some(engine) => {
                     let grace = Duration::from_secs(20);
                     engine.handle_command(now, Command::Drain { grace });
+                    self.draining = true;
+                    if self.plan.aimed > 0 && self.dice.chance(400) {
+                        let after = self.dice.between(Duration::ZERO, Duration::from_secs(30));
+                        self.later(after, Happening::Crash);
+                    }
                 }
                 None => self.later(Duration::from_secs(1), Happening::Drain),
             },
@@ -351,29 +384,12 @@ impl World {
         }
     }
 
-    fn perform(&mut self, life: u32, work: Work) {
-        let done = self.store.perform(work);
-        let reply = match done {
-            Done::Authorized(call, answer) => Reply::Authorized { call, answer },
-            Done::Abandoned(call) => Reply::AuthorizeFailed { call },
-            Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
-            Done::Settled(call) => {
-                self.settled_at.entry(call).or_insert(self.elapsed);
-                self.first_settled.entry(call).or_insert(self.elapsed);
-                Reply::Settled { call }
-            }
-            Done::Journaled(leg, seq) => Reply::Journaled { leg, seq },
-            Done::Nothing => return,
-        };
-        let delay = self.dice.between(Duration::from_micros(200), Duration::from_millis(3));
-        self.later(delay, Happening::Reply { life, reply: Box::new(reply) });
-    }
-
     fn crash(&mut self) {
         if self.engine.take().is_none() {
             return;
         }
-        self.crashes_at.push(self.elapsed);
+        self.crashes += 1;
+        self.drain_cut |= std::mem::take(&mut self.draining);
         if self.ladder {
             println!("{:?} crash", self.elapsed);
         }
@@ -397,6 +413,7 @@ impl World {
             }
         }
         self.queue = kept;
+        self.store_busy_until = self.store_busy_until.min(self.elapsed + Duration::from_secs(1));
         let down = self.dice.between(Duration::from_millis(500), Duration::from_secs(5));
         self.later(down, Happening::Start);
     }
@@ -421,6 +438,10 @@ impl World {
         for open in self.store.open_calls() {
             engine.handle_command(now, Command::Recover(Box::new(open)));
         }
+        for leg in self.store.farewells() {
+            engine.handle_command(now, Command::Farewell(Box::new(leg)));
+        }
+        self.started_at = self.elapsed;
         self.engine = Some(engine);
     }
 
@@ -450,42 +471,42 @@ impl World {
         if self.forgets.is_some_and(|what| format!("{effect:?}").starts_with(what)) {
             return;
         }
-        let work = match effect {
+        match effect {
             Effect::Transmit(transmit) => {
-                return self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
+                self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
             }
             Effect::Media(order) => {
                 for (after, event) in self.media.order(order, &mut self.dice) {
                     self.later(after, Happening::Media { life, event });
                 }
-                return;
             }
-            Effect::Answer { token, answer } => {
-                if let call::Answer::Placed(result) = answer {
-                    self.answers.insert(token, result);
+            Effect::Answer { token, answer: call::Answer::Placed(result) } => {
+                self.answers.insert(token, result);
+                let n = u32::try_from(token & 0xffff_ffff).unwrap_or(0);
+                let repeats = self.repeats.entry(n).or_default();
+                if result == Err(Refusal::Internal) && *repeats < REPEATS {
+                    *repeats += 1;
+                    self.later(Duration::from_secs(4), Happening::Place { n });
                 }
-                return;
             }
+            Effect::Answer { .. } | Effect::TurnedAway(_) => {}
             Effect::Drained => {
                 self.drained = true;
-                return;
+                self.draining = false;
+                let after = self.dice.between(Duration::from_millis(10), Duration::from_secs(6));
+                self.later(after, Happening::Exit { life });
             }
-            Effect::TurnedAway(_) => return,
-            Effect::Authorize(ask) => Work::Authorize(ask),
-            Effect::Abandon { call, .. } => Work::Abandon(call),
-            Effect::Extend(ask) => Work::Extend(ask),
-            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
-            Effect::Alive { calls, at } => Work::Alive(calls, at),
-            Effect::Notify(change) => Work::Notify(change),
-            Effect::Settle(facts) => Work::Settle(facts),
-            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
-            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
-        };
-        // One writer: work is done in the order it was given.
-        let took = self.dice.between(Duration::from_micros(100), Duration::from_millis(4));
-        self.store_busy_until = self.store_busy_until.max(self.elapsed) + took;
-        let after = self.store_busy_until - self.elapsed;
-        self.later(after, Happening::Store { life, work: Box::new(work) });
+            effect => {
+                let work = World::work_of(effect).expect("all others are for the store");
+                self.hand(work);
+            }
+        }
+    }
+
+    fn dies_soon(&self) -> bool {
+        let crash = |what: &Happening| matches!(what, Happening::Crash);
+        let soon = self.elapsed + LAST_SECONDS;
+        self.queue.range(..(soon, u64::MAX)).any(|(_, what)| crash(what))
     }
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &Bytes) {
@@ -495,21 +516,18 @@ impl World {
             let (id, cseq) = (line("Call-ID"), line("CSeq"));
             println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
         }
-        let ours = from == settings::address(SWITCH);
-        if ours && (bytes.starts_with(b"ACK ") || bytes.starts_with(b"SIP/2.0 200")) {
-            let text = String::from_utf8_lossy(bytes);
-            let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
-            if let (Some(id), Some(cseq)) = (line("Call-ID:"), line("CSeq:"))
-                && (cseq.ends_with("ACK") || cseq.ends_with("INVITE"))
-            {
-                self.agreed_at.entry(id.to_owned()).or_insert(self.elapsed);
-            }
+        let ours = World::is_ours(from);
+        if ours {
+            self.commits(&String::from_utf8_lossy(bytes));
         }
-        if ours && self.swallows.is_some_and(|method| bytes.starts_with(method.as_bytes())) {
+        let last = self.swallows_last.filter(|_| self.dies_soon());
+        if ours && self.swallows.or(last).is_some_and(|method| bytes.starts_with(method.as_bytes()))
+        {
             return;
         }
         // Once the last call was placed the sky clears: the world must come to rest by itself.
-        let weather = if self.elapsed > self.plan.over { Weather::CALM } else { self.weather };
+        let weather =
+            if self.elapsed > self.plan.over + STORM_AFTER { Weather::CALM } else { self.weather };
         for after in weather.deliveries(&mut self.dice) {
             self.later(after, Happening::Arrive { from, to, bytes: bytes.clone() });
         }

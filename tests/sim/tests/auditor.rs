@@ -20,6 +20,8 @@ fn plan(seed: u64) -> Plan {
         stormy: false,
         dials: 4,
         drain: true,
+        shaky: false,
+        aimed: 0,
     }
 }
 
@@ -51,10 +53,11 @@ fn every_mistake_of_a_ledger_is_found() {
         (Fault::DoubleDebit, "CDRs add up"),
         (Fault::OneSided, "entries sum to zero"),
         (Fault::KeptHolds, "holds left over"),
-        (Fault::NoCdr, "CDRs add up"),
+        (Fault::NoCdr, "has no CDR"),
         (Fault::TwoRecords, "entered the outbox 2 times"),
         (Fault::OpenJournal, "journals left open"),
         (Fault::WrongSpender, "what each sub-account spent"),
+        (Fault::KeptPapers, "far ends that nobody told"),
     ] {
         let said = verdict(plan(1), |world| world.store.fault = Some(fault));
         assert!(said.contains(words), "{fault:?}: {said:?}");
@@ -69,7 +72,7 @@ fn every_mistake_of_a_ledger_is_found() {
 fn every_effect_that_a_shell_forgets_is_missed() {
     for (effect, words) in [
         ("Settle", "left over in the engine"),
-        ("Journal", "attempted false"),
+        ("Journal", "left before it was written down"),
         ("Notify", "nobody was told of its end"),
         ("Media(Close", "media holds"),
         ("Drained", "nobody was told that the switch is empty"),
@@ -88,4 +91,28 @@ fn a_bye_or_cancel_that_is_never_sent_is_missed() {
         });
         assert!(missed, "{method}");
     }
+}
+
+/// Every BYE of the last seconds of a process is lost, and it dies while it repeats them: the call may be
+/// settled by then, and the far end is told all the same, by the next process.
+#[test]
+fn a_bye_that_is_lost_with_its_process_is_said_again_by_the_next() {
+    let plan = |seed| Plan { crashes: 2, drain: false, ..plan(seed) };
+    let mut missed = 0;
+    for seed in 1..=12 {
+        let deaf = |world: &mut World| world.swallows_last = Some("BYE");
+        assert_eq!(verdict(plan(seed), deaf), "", "seed {seed}");
+        let said = verdict(plan(seed), |world| {
+            deaf(world);
+            world.store.fault = Some(Fault::LostPapers);
+        });
+        missed += usize::from(said.contains("outlived its call"));
+    }
+    assert!(missed > 1, "a store that throws the papers away is found out: {missed}");
+}
+
+#[test]
+fn a_shell_that_says_written_too_early_is_found() {
+    let said = verdict(plan(1), |world| world.lies = true);
+    assert!(said.contains("left before it was written down"), "{said:?}");
 }

@@ -19,6 +19,8 @@ fn plan(seed: u64) -> Plan {
         stormy: !seed.is_multiple_of(4),
         dials: 4,
         drain: seed.is_multiple_of(3),
+        shaky: seed % 5 == 1 || seed % 5 == 3,
+        aimed: u32::try_from(seed % 4).unwrap_or(0),
     }
 }
 
@@ -42,6 +44,16 @@ fn two_hundred_days_add_up() {
         let world = day(seed);
         if world.drained {
             count("drained".into());
+        }
+        for (word, times) in [
+            ("crashes", world.crashes),
+            ("exits", world.exits),
+            ("store failures", world.failures),
+            ("unwritten", u32::from(!world.unwritten.is_empty())),
+        ] {
+            for _ in 0..times {
+                count(word.into());
+            }
         }
         for facts in world.store.records.values() {
             let kind = if facts.command.key.is_some() { "callback" } else { "dialled" };
@@ -71,6 +83,9 @@ fn two_hundred_days_add_up() {
         "dialled:LegA:abandoned",
         "trunk:c",
         "drained",
+        "exits",
+        "store failures",
+        "unwritten",
         "spent:0",
         "spent:1",
         "spent:2",

@@ -114,8 +114,14 @@ impl Engine {
                     None
                 });
             }),
-            // No leg asks for it yet.
-            Reply::Journaled { .. } | Reply::JournalFailed { .. } => {}
+            Reply::Journaled { leg, seq } => {
+                let pledges = self.world.pledges.kept(leg, seq);
+                self.world.proceed(pledges);
+            }
+            Reply::JournalFailed { leg, seq } => {
+                let pledges = self.world.pledges.kept(leg, seq);
+                self.world.proceed_unwritten(pledges);
+            }
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Bindings(saved) => {
@@ -171,6 +177,7 @@ impl Engine {
                 }
             }
             Command::Recover(open) => self.recover(*open),
+            Command::Farewell(leg) => self.farewell(&leg),
         }
         self.pump();
     }
@@ -190,6 +197,8 @@ impl Engine {
                 _ => self.on_call(key.call, |call, w| call.expired(w, key)),
             }
         }
+        let overdue = self.world.pledges.overdue(now.mono);
+        self.world.proceed_unwritten(overdue);
         let changes = self.world.registrar.expire(now.mono);
         self.world.keep(changes);
         if self.alive_at.is_some_and(|at| at <= now.mono) {
@@ -220,6 +229,7 @@ impl Engine {
         [
             self.world.endpoint.poll_timeout().map(|(at, _)| at),
             self.world.timers.next(),
+            self.world.pledges.next(),
             self.world.registrar.next(),
             self.alive_at,
             drain,
@@ -265,10 +275,12 @@ impl Engine {
             transactions: sip.client_transactions + sip.server_transactions,
             sessions: sip.sessions + sip.lingering,
             unended: sip.sessions,
+            papers: self.world.papers.len(),
             heard: self.world.sessions.len(),
             bindings: self.world.registrar.len(),
             timers: self.world.timers.len(),
             refused: self.refused,
+            unwritten: self.world.unwritten,
         }
     }
 
@@ -325,20 +337,39 @@ impl Engine {
                     });
                 });
             }
-            Event::Failed { session, code, q850, local, retry_after, .. } => {
+            Event::Again { session } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, _, _| {
+                        leg.challenged(w, session);
+                        None
+                    });
+                });
+                if !self.world.pledges.waits(session) {
+                    self.world.endpoint.proceed(session);
+                }
+            }
+            Event::Failed { session, code, q850, local, crossed, retry_after, .. } => {
                 let answer = Final { code, q850, local, retry_after };
                 self.on_session(session, true, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, like| {
                         leg.failed(w, trace, (session, answer), like)
                     });
                 });
+                // Somebody picked up whom we had given up: agreed on, and ended.
+                if crossed {
+                    self.world.end(session, None);
+                }
+                self.world.ended(session);
             }
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp));
             }),
-            Event::Cancelled { session, .. } => self.on_session(session, true, |call, w, no| {
-                call.on_leg(w, no, |leg, w, trace, _| leg.cancelled(w, trace));
-            }),
+            Event::Cancelled { session, .. } => {
+                self.on_session(session, true, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, trace, _| leg.cancelled(w, trace));
+                });
+                self.world.ended(session);
+            }
             Event::Reinvite { session, sdp, flow } => {
                 if !self.world.sessions.contains_key(&session) {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
@@ -356,10 +387,13 @@ impl Engine {
                         leg.ended(w, trace, session, (cause, reason.as_ref()))
                     });
                 });
+                self.world.ended(session);
             }
             Event::ByeDone { session } => {
                 self.world.sessions.remove(&session);
+                self.world.ended(session);
             }
+            Event::Gone { session } => self.world.ended(session),
             // We send neither re-INVITEs nor requests of our own yet, and keys by signalling are
             // answered below.
             Event::ReinviteAnswered { .. }

@@ -24,7 +24,7 @@ impl Engine {
         let cut_short = open.legs.is_empty() || open.legs.iter().any(|l| l.facts.ended.is_none());
         let mut legs = Vec::new();
         for leg in open.legs {
-            self.hang_up(&leg);
+            self.farewell(&leg);
             let mut facts = leg.facts;
             if facts.ended.is_none() {
                 facts.ended = Some(last_life(&facts, open.alive));
@@ -72,14 +72,11 @@ impl Engine {
     /// The far end may still be talking or ringing: BYE or CANCEL, in the sessions as they were
     /// written down. A session that we had let go is told again, because our word may have died with
     /// us; one whose person hung up is not in the papers any more.
-    fn hang_up(&mut self, leg: &JournalLeg) {
-        let now = self.world.now.mono;
-        for snapshot in leg.dialog.as_deref().map(unpack).unwrap_or_default() {
-            if let Some(session) = self.world.endpoint.resume(now, snapshot) {
-                let row = Kind::Crash.row();
-                let reason = Reason::q850(u16::from(row.q850), row.label);
-                self.world.endpoint.bye(now, session, Some(reason));
-            }
+    pub(super) fn farewell(&mut self, leg: &JournalLeg) {
+        let row = Kind::Crash.row();
+        let reason = Reason::q850(u16::from(row.q850), row.label);
+        if let Some(dialog) = &leg.dialog {
+            self.world.hang_up(leg.leg, &unpack(dialog), &leg.facts.trunk, &reason);
         }
     }
 }

@@ -114,7 +114,7 @@ impl Forks {
         let sessions = self.sessions();
         self.open.clear();
         for session in &sessions {
-            w.endpoint.cancel(w.now.mono, *session, reason.cloned());
+            w.end(*session, reason.cloned());
         }
         sessions
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use facts::media::Codec;
-use facts::settings::{self, Trunk};
+use facts::settings::{self, Snapshot, Trunk};
 use facts::{Kind, LegId, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Transport};
 use sip::wire::{Host, NameAddr, Uri};
@@ -118,11 +118,6 @@ fn to_trunk(
     if transport == Transport::Tcp {
         uri.params.set("transport", Some("tcp"));
     }
-    let credentials = trunk.credentials.as_ref().map(|credentials| Credentials {
-        realm: Some(credentials.realm.clone()),
-        username: credentials.user.clone(),
-        password: credentials.password.clone(),
-    });
     let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
     Some(Hop {
         trunk: Some(id),
@@ -133,7 +128,7 @@ fn to_trunk(
         to,
         contact_user: shown.clone(),
         shown,
-        credentials,
+        credentials: credentials(trunk),
         codecs,
     })
 }
@@ -160,6 +155,22 @@ fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
         shown,
         credentials: None,
         codecs: PHONE_CODECS.to_vec(),
+    })
+}
+
+/// What answers the challenges of a next hop of the last process: those of the carrier that has this
+/// name and this address, or else of whichever has the address.
+pub(crate) fn credentials_at(settings: &Snapshot, flow: &Flow, name: &str) -> Option<Credentials> {
+    let there = || settings.trunks.values().filter(|trunk| trunk.target == flow.remote);
+    let trunk = there().find(|trunk| trunk.name == name).or_else(|| there().next())?;
+    credentials(trunk)
+}
+
+fn credentials(trunk: &Trunk) -> Option<Credentials> {
+    trunk.credentials.as_ref().map(|credentials| Credentials {
+        realm: Some(credentials.realm.clone()),
+        username: credentials.user.clone(),
+        password: credentials.password.clone(),
     })
 }
 

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use facts::ledger::JournalLeg;
 use facts::media::{MediaCommand, MediaStats, Prompt, Source, Tone};
 use facts::record::LegState;
 use facts::{
@@ -31,7 +30,7 @@ use sip::endpoint::SessionId;
 use sip::wire::Reason;
 
 use crate::credit::Credit;
-use crate::event::{Effect, Hear, Release};
+use crate::event::{Hear, Release};
 use crate::flow::peer;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
@@ -40,10 +39,10 @@ use crate::world::World;
 use audio::Audio;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::{hops, transport};
+pub(crate) use hop::{credentials_at, hops, transport};
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
-pub(crate) use papers::unpack;
+pub(crate) use papers::{pack, unpack};
 
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
@@ -216,7 +215,7 @@ impl Leg {
             (Stage::Inviting(forks), _) => {
                 self.given_up.extend(forks.cancel(w, Some(&reason)));
             }
-            (Stage::Up, Some(session)) => w.endpoint.bye(now, session, Some(reason)),
+            (Stage::Up, Some(session)) => w.end(session, Some(reason)),
             (Stage::Opening | Stage::Waiting, Some(session)) => {
                 let kind = release.failure.map_or(Kind::Internal, |failure| failure.kind);
                 self.refuse(w, session, kind, &reason);
@@ -274,15 +273,18 @@ impl Leg {
     /// CANCEL where it rings, BYE where it is up. Those that were told stay in it as well, because
     /// the process may die before they have heard it.
     fn journal(&self, w: &mut World) {
+        self.journal_first(w, &[]);
+    }
+
+    /// The same, and these sessions wait for it.
+    fn journal_first(&self, w: &mut World, first: &[SessionId]) {
         let forks = match &self.stage {
             Stage::Inviting(forks) => forks.sessions(),
             Stage::Opening | Stage::Waiting | Stage::Up | Stage::Down => Vec::new(),
         };
-        let sessions = self.session.into_iter().chain(forks).chain(self.given_up.iter().copied());
-        let snapshots: Vec<Vec<u8>> = sessions.filter_map(|id| w.endpoint.snapshot(id)).collect();
-        let dialog = papers::pack(&snapshots);
-        let entry = JournalLeg { leg: self.id, facts: self.facts.clone(), dialog };
-        w.emit(Effect::Journal { entry: Box::new(entry), seq: None });
+        let given_up = self.given_up.iter().copied();
+        let sessions: Vec<_> = self.session.into_iter().chain(forks).chain(given_up).collect();
+        w.journal(self.id, &self.facts, &sessions, first);
     }
 }
 

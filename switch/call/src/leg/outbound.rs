@@ -83,7 +83,8 @@ impl Leg {
             self.facts.invited = trace.wall(w.now.mono);
             w.timers.set(Key::leg(self.id, Timer::Ring), w.now.mono + self.ring);
         }
-        self.journal(w);
+        let Stage::Inviting(forks) = &self.stage else { return None };
+        self.journal_first(w, &forks.sessions());
         first.then(|| {
             trace.notify(w, &self.facts, LegState::Callout);
             LegEvent::Invited
@@ -117,6 +118,13 @@ impl Leg {
             && forks.of(session).is_some()
         {
             w.timers.cancel(Key::leg(self.id, Timer::Response));
+        }
+    }
+
+    /// The INVITE goes out anew, with an answer to a challenge: what ends it is another than before.
+    pub(crate) fn challenged(&self, w: &mut World, session: SessionId) {
+        if matches!(&self.stage, Stage::Inviting(forks) if forks.sessions().contains(&session)) {
+            self.journal_first(w, &[session]);
         }
     }
 
@@ -181,7 +189,7 @@ impl Leg {
         let Stage::Inviting(forks) = &mut self.stage else {
             // Somebody was faster.
             if self.session != Some(session) {
-                w.endpoint.bye(w.now.mono, session, Some(elsewhere()));
+                w.end(session, Some(elsewhere()));
             }
             return None;
         };
@@ -214,7 +222,8 @@ impl Leg {
         self.stage = Stage::Up;
         self.answered_at = Some(w.now.mono);
         self.facts.answered = Some(trace.wall(w.now.mono));
-        self.journal(w);
+        let session = self.session;
+        self.journal_first(w, session.as_slice());
         trace.notify(w, &self.facts, LegState::Answer);
         self.arm(w);
     }
@@ -224,7 +233,7 @@ impl Leg {
         if let Some(session) = self.session {
             let cause = u16::from(Kind::NotAcceptable.row().q850);
             let reason = Reason::q850(cause, Kind::NotAcceptable.row().label);
-            w.endpoint.bye(w.now.mono, session, Some(reason));
+            w.end(session, Some(reason));
         }
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, Side::Platform, Some(failure));

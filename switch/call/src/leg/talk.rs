@@ -100,7 +100,7 @@ impl Leg {
         };
         let row = Kind::MediaSilence.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
-        w.endpoint.bye(w.now.mono, session, Some(reason));
+        w.end(session, Some(reason));
         let failure = Failure::new(Origin::Media, Kind::MediaSilence);
         // A leg that never spoke has no last word: its carrier charges until our BYE, and so do we.
         let cut = trace.wall(w.now.mono);

@@ -134,6 +134,8 @@ pub struct Ledger {
     /// It answers extensions itself.
     pub extends: bool,
     pub refuse: Option<Refusal>,
+    /// It writes the journal; or else nobody hears of it.
+    pub journals: bool,
     /// It writes records.
     pub settles: bool,
     /// It says something when it is sent a record.
@@ -153,6 +155,8 @@ pub struct Sim {
     pub settled: Vec<CallFacts>,
     pub notes: Vec<StateChange>,
     pub journal: Vec<JournalLeg>,
+    /// What ends a leg, as it was rewritten apart from the leg.
+    pub papers: Vec<(LegId, Option<Vec<u8>>)>,
     pub alive: Vec<(Vec<CallId>, UnixMillis)>,
     pub media: Vec<MediaCommand>,
     pub bindings: BTreeMap<(String, String), Binding>,
@@ -198,6 +202,7 @@ impl Sim {
                 answers: true,
                 extends: true,
                 refuse: None,
+                journals: true,
                 settles: true,
                 hears: true,
             },
@@ -208,6 +213,7 @@ impl Sim {
             settled: Vec::new(),
             notes: Vec::new(),
             journal: Vec::new(),
+            papers: Vec::new(),
             alive: Vec::new(),
             media: Vec::new(),
             bindings: BTreeMap::new(),
@@ -423,7 +429,15 @@ impl Sim {
                     self.engine.handle_reply(now, Reply::Extended { leg, step, answer });
                 }
             }
-            Effect::Journal { entry, .. } => self.journal.push(*entry),
+            Effect::Journal { entry, seq } => {
+                let leg = entry.leg;
+                self.journal.push(*entry);
+                self.written(leg, seq);
+            }
+            Effect::Papers { leg, dialog, seq } => {
+                self.papers.push((leg, dialog));
+                self.written(leg, seq);
+            }
             Effect::Alive { calls, at } => self.alive.push((calls, at)),
             Effect::Notify(note) => self.notes.push(note),
             Effect::Settle(facts) => {
@@ -498,6 +512,13 @@ impl Sim {
         self.media.push(command);
         if let Some(answer) = answer.filter(|_| self.media_answers) {
             self.engine.handle_media(now, answer);
+        }
+    }
+
+    /// The journal answers whoever waits for it.
+    fn written(&mut self, leg: LegId, seq: Option<u32>) {
+        if let Some(seq) = seq.filter(|_| self.ledger.journals) {
+            self.engine.handle_reply(self.now, Reply::Journaled { leg, seq });
         }
     }
 
@@ -596,8 +617,12 @@ impl Sim {
     pub fn assert_clean(&mut self) {
         self.advance(s(400));
         let counts = self.engine.counts();
-        let clean =
-            Counts { bindings: counts.bindings, refused: counts.refused, ..Counts::default() };
+        let clean = Counts {
+            bindings: counts.bindings,
+            refused: counts.refused,
+            unwritten: counts.unwritten,
+            ..Counts::default()
+        };
         assert_eq!(counts, clean);
         let opened = |command: &&MediaCommand| matches!(command, MediaCommand::Open { .. });
         let closed = |command: &&MediaCommand| matches!(command, MediaCommand::Close { .. });

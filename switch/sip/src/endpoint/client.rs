@@ -96,6 +96,7 @@ impl Endpoint {
         } else {
             ClientMachine::Other(ClientOther::start(now, timers, reliable))
         };
+        let held = self.config.careful && matches!(out.user, User::Invite(_));
         let client = Client {
             machine,
             method: out.method,
@@ -105,11 +106,14 @@ impl Endpoint {
             ack: None,
             user: out.user,
             auth: out.auth,
+            held,
             abandon_at: None,
             due: None,
         };
         self.insert_client(key, client);
-        self.transmit(out.flow, request);
+        if !held {
+            self.transmit(out.flow, request);
+        }
         key
     }
 
@@ -141,6 +145,7 @@ impl Endpoint {
             ack: None,
             user: User::Cancel,
             auth: None,
+            held: false,
             abandon_at: None,
             due: None,
         };
@@ -295,7 +300,7 @@ impl Endpoint {
                 ClientMachine::Other(machine) => machine.handle_timeout(now),
             };
             let Some(step) = step else { return self.schedule_client(key) };
-            if step.send == Some(Send::Request) {
+            if step.send == Some(Send::Request) && !client.held {
                 let (flow, request) = (client.flow, client.request.clone());
                 self.transmit(flow, request);
             }

@@ -137,6 +137,10 @@ pub struct EndpointConfig {
     pub methods: Vec<Method>,
     /// The maxima.
     pub limits: Limits,
+    /// The user writes each session down before the far end may take it for agreed: an INVITE of ours
+    /// (also one that answers a challenge), our 2xx to one, and the ACK of a 2xx wait for
+    /// [`Endpoint::proceed`](super::Endpoint::proceed). Nobody waits for ever: the user bounds it.
+    pub careful: bool,
 }
 
 impl Default for EndpointConfig {
@@ -149,6 +153,7 @@ impl Default for EndpointConfig {
             user_agent: String::new(),
             methods: vec![Method::Register],
             limits: Limits::default(),
+            careful: false,
         }
     }
 }

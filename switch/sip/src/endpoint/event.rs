@@ -134,6 +134,12 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
+    /// Our INVITE was challenged and goes out anew, by another transaction. Only when
+    /// [`EndpointConfig::careful`](super::EndpointConfig::careful): it waits.
+    Again {
+        /// The session.
+        session: SessionId,
+    },
     /// A provisional answer, 101 to 199. It never ends anything.
     Progress {
         /// The session.
@@ -147,7 +153,7 @@ pub enum Event {
         /// Reason, if given (RFC 3326).
         reason: Option<Reason>,
     },
-    /// Our INVITE was accepted. It is acknowledged already; copies are acknowledged silently, and
+    /// Our INVITE was accepted. It is acknowledged already, or will be when a careful user lets it go; copies are acknowledged silently, and
     /// a 2xx of another branch is acknowledged and ended by BYE without a word.
     Answered {
         /// The session.
@@ -167,7 +173,10 @@ pub enum Event {
         q850: Option<u8>,
         /// Our own verdict: time-out or transport error, no answer from the peer.
         local: bool,
-        /// We cancelled, the peer's 2xx crossed it, and we ended that dialog by ACK and BYE.
+        /// We cancelled, the peer's 2xx crossed it, and we ended that dialog by ACK and BYE. A careful
+        /// user is told before: this is not the last event then, the dialog is there and its ACK
+        /// waits, and `bye` is to end it. It may come after the last event of an INVITE to which there
+        /// was no final answer.
         crossed: bool,
         /// Retry-After in seconds.
         retry_after: Option<u32>,
@@ -234,6 +243,12 @@ pub enum Event {
     },
     /// Our BYE was answered or timed out: the last trace of the session is gone.
     ByeDone {
+        /// The session.
+        session: SessionId,
+    },
+    /// An INVITE that was given up without a final answer will have none any more. Only to a careful
+    /// user, who was told the end of the session long ago.
+    Gone {
         /// The session.
         session: SessionId,
     },

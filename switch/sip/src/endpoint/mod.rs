@@ -284,11 +284,38 @@ impl Endpoint {
         self.write_snapshot(session)
     }
 
+    /// Whether [`Endpoint::snapshot`] has anything to tell: there is something left to end.
+    pub fn is_unended(&self, session: SessionId) -> bool {
+        self.has_snapshot(session)
+    }
+
     /// Takes up a session from its snapshot: one that was up with CSeq 1000 further on, one that
     /// still rang as an INVITE that is under way, to be cancelled. `None` if the bytes are not a
-    /// snapshot.
-    pub fn resume(&mut self, _now: Instant, snapshot: &[u8]) -> Option<SessionId> {
-        self.read_snapshot(snapshot)
+    /// snapshot. Snapshots hold no passwords: `credentials` finds what answers a challenge of whoever
+    /// the session was with, by its next hop.
+    pub fn resume(
+        &mut self,
+        _now: Instant,
+        snapshot: &[u8],
+        credentials: impl FnOnce(&Flow) -> Option<Credentials>,
+    ) -> Option<SessionId> {
+        self.read_snapshot(snapshot, credentials)
+    }
+
+    /// Lets go what waits because of [`EndpointConfig::careful`]: the session is written down, or can
+    /// wait no longer. Without anything that waits it does nothing.
+    pub fn proceed(&mut self, session: SessionId) {
+        self.let_go(session);
+    }
+
+    /// Whether the session is up, or would be if it were let go: ending it takes a BYE.
+    pub fn is_agreed(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|row| matches!(row.phase, table::Phase::Up(_)))
+    }
+
+    /// Whether something of this session waits for [`Endpoint::proceed`].
+    pub fn is_held(&self, session: SessionId) -> bool {
+        self.is_waiting(session)
     }
 
     /// Call-ID of a session, for logs and records.

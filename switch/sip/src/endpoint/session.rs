@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use super::auth::Auth;
 use super::ids::Ids;
 use super::table::{
     Calling, Cancelling, Client, ClientKey, ClientMachine, Owner, Phase, Session, Up, User,
 };
-use super::{Endpoint, SessionId};
+use super::{Credentials, Endpoint, Event, Flow, SessionId};
 use crate::dialog::{Dialog, EarlySnapshot, early_snapshot};
 use crate::transaction::ClientInvite;
 use crate::wire::{Message, Method};
@@ -57,7 +58,12 @@ impl Endpoint {
                 self.theirs_due(now, id);
                 self.ours_due(now, id);
             }
-            Phase::Over(_) => self.remove_session(id),
+            Phase::Over(over) => {
+                if over.open && self.config.careful {
+                    self.events.push_back(Event::Gone { session: id });
+                }
+                self.remove_session(id);
+            }
             Phase::Ending(_) => {}
         }
         self.schedule_session(id);
@@ -69,37 +75,55 @@ impl Endpoint {
 
     pub(super) fn write_snapshot(&self, id: SessionId) -> Option<Vec<u8>> {
         match &self.sessions.get(&id)?.phase {
-            Phase::Up(up) => Some(up.dialog.to_snapshot()),
-            Phase::Ending(dialog) => Some(dialog.to_snapshot()),
-            Phase::Calling(calling) => self.early_snapshot(id, calling.keep_flow),
+            Phase::Up(up) => Some(up.dialog.to_snapshot(up.owed_ack)),
+            Phase::Ending(dialog) => Some(dialog.to_snapshot(None)),
+            Phase::Calling(calling) => {
+                let client = self.clients.get(&self.sessions.get(&id)?.invite?)?;
+                Some(early_snapshot(&client.request, &client.flow, calling.keep_flow))
+            }
+            Phase::Over(over) if over.open => {
+                Some(early_snapshot(&over.request, &over.flow, over.keep_flow))
+            }
             Phase::Ringing(_) | Phase::Over(_) => None,
         }
     }
 
-    fn early_snapshot(&self, id: SessionId, keep_flow: bool) -> Option<Vec<u8>> {
-        let client = self.clients.get(&self.sessions.get(&id)?.invite?)?;
-        Some(early_snapshot(&client.request, &client.flow, keep_flow))
+    /// Whether there is anything that a snapshot would tell.
+    pub(super) fn has_snapshot(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| match &session.phase {
+            Phase::Up(_) | Phase::Ending(_) | Phase::Calling(_) => true,
+            Phase::Over(over) => over.open,
+            Phase::Ringing(_) => false,
+        })
     }
 
-    pub(super) fn read_snapshot(&mut self, bytes: &[u8]) -> Option<SessionId> {
+    pub(super) fn read_snapshot(
+        &mut self,
+        bytes: &[u8],
+        credentials: impl FnOnce(&Flow) -> Option<Credentials>,
+    ) -> Option<SessionId> {
         if let Some(early) = EarlySnapshot::from_bytes(bytes) {
-            return self.resume_early(early);
+            let auth = credentials(&early.flow).map(Auth::new);
+            return self.resume_early(early, auth);
         }
-        let dialog = Dialog::from_snapshot(bytes)?;
+        let (dialog, owed_ack) = Dialog::from_snapshot(bytes)?;
         let id = SessionId(Ids::token_of_tag(&dialog.local_tag)?);
         if self.sessions.contains_key(&id) {
             return None;
         }
         // Whoever is resumed is about to be ended; for glare it counts as the other side.
         let call_id = dialog.call_id.clone();
-        let up = Up::new(dialog, false);
-        self.sessions.insert(id, Session::new(call_id, Phase::Up(Box::new(up)), None));
+        let auth = credentials(&dialog.flow).map(Auth::new);
+        let mut up = Up::new(dialog, false);
+        // Nobody knows whether it left.
+        up.owed_ack = owed_ack;
+        self.sessions.insert(id, Session::new(call_id, Phase::Up(Box::new(up)), auth));
         Some(id)
     }
 
     /// Takes an INVITE up that went out in another life. It counts as heard by the far end: its
     /// CANCEL has no 1xx to wait for (§9.1 fears only that it might overtake the INVITE).
-    fn resume_early(&mut self, early: EarlySnapshot) -> Option<SessionId> {
+    fn resume_early(&mut self, early: EarlySnapshot, auth: Option<Auth>) -> Option<SessionId> {
         let request = Message::parse(early.request.clone()).ok()?;
         if request.method() != Some(&Method::Invite) {
             return None;
@@ -121,7 +145,7 @@ impl Endpoint {
             offered: true,
         };
         let call_id = request.call_id()?.to_owned();
-        let mut session = Session::new(call_id, Phase::Calling(calling), None);
+        let mut session = Session::new(call_id, Phase::Calling(calling), auth);
         session.invite = Some(key);
         self.sessions.insert(id, session);
         self.insert_client(
@@ -135,6 +159,7 @@ impl Endpoint {
                 ack: None,
                 user: User::Invite(id),
                 auth: None,
+                held: false,
                 abandon_at: None,
                 due: None,
             },

@@ -60,6 +60,8 @@ pub(super) struct Client {
     pub(super) ack: Option<Bytes>,
     pub(super) user: User,
     pub(super) auth: Option<Auth>,
+    /// An INVITE that did not leave yet: the user has to let it go.
+    pub(super) held: bool,
     /// When an INVITE that was cancelled is given up (RFC 3261 §9.1).
     pub(super) abandon_at: Option<Instant>,
     pub(super) due: Option<Instant>,
@@ -224,6 +226,8 @@ pub(super) struct Up {
     pub(super) theirs: Option<(ServerId, Instant)>,
     /// A 2xx with an offer waits for the user's answer, to go into the ACK: its CSeq number.
     pub(super) owed_ack: Option<u32>,
+    /// It does not wait for an answer but for the user to let it go.
+    pub(super) ack_held: bool,
     /// The user wants a BYE, which has to wait for the first ACK (RFC 3261 §15).
     pub(super) bye: Option<Option<Reason>>,
 }
@@ -237,6 +241,7 @@ impl Up {
             ours: None,
             theirs: None,
             owed_ack: None,
+            ack_held: false,
             bye: None,
         }
     }
@@ -253,6 +258,8 @@ pub(super) struct Unacked {
     pub(super) until: Instant,
     /// Until this one is acknowledged no BYE may be sent: it opens the dialog.
     pub(super) opens: bool,
+    /// It did not leave yet: the user has to let it go.
+    pub(super) held: bool,
 }
 
 /// A re-INVITE of ours.
@@ -276,6 +283,8 @@ pub(super) struct Over {
     pub(super) request: Bytes,
     pub(super) flow: Flow,
     pub(super) keep_flow: bool,
+    /// The peer never gave its final answer: it may still come.
+    pub(super) open: bool,
     pub(super) until: Instant,
 }
 

@@ -105,6 +105,12 @@ impl Endpoint {
             return;
         }
         calling.ring_until = None;
+        if self.clients.get(&key).is_some_and(|client| client.held) {
+            // Nobody was asked: there is nothing to take back.
+            self.remove_client(key);
+            self.report_failure(id, 487, true, None);
+            return self.remove_session(id);
+        }
         let ringing = self.clients.get(&key).is_some_and(|client| !client.is_calling());
         if ringing {
             calling.cancel = Cancelling::Sent;
@@ -178,7 +184,7 @@ impl Endpoint {
         let Ok(dialog) = dialog else {
             // A 2xx whose headers leave no dialog to build: nobody can be acknowledged.
             self.report_failure(id, 502, false, None);
-            return self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
+            return self.linger(now, id, (reply.request.clone(), reply.flow(), keep_flow), false);
         };
         if cancelled {
             self.events.push_back(Event::Failed {
@@ -190,7 +196,10 @@ impl Endpoint {
                 retry_after: None,
                 contacts: Vec::new(),
             });
-            self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
+            if self.config.careful {
+                return self.hold_stray(id, dialog);
+            }
+            self.linger(now, id, (reply.request.clone(), reply.flow(), keep_flow), false);
             return self.end_stray(now, id, dialog, &request);
         }
         let sdp = sdp_of(reply.message);
@@ -199,12 +208,14 @@ impl Endpoint {
         // §13.2.1: an INVITE without an offer gets it in the 2xx, and the ACK bears the answer,
         // which only the user can make.
         let owed = !offered && sdp.is_some();
-        if !owed {
+        let held = !owed && self.config.careful;
+        if !owed && !held {
             self.send_ack(id, &dialog, cseq, Some(&request), None);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let mut up = Up::new(dialog, true);
-        up.owed_ack = owed.then_some(cseq);
+        up.owed_ack = (owed || held).then_some(cseq);
+        up.ack_held = held;
         session.phase = Phase::Up(Box::new(up));
         self.schedule_session(id);
         self.events.push_back(Event::Answered { session: id, sdp, to_tag });
@@ -217,7 +228,7 @@ impl Endpoint {
         let (gave_up, keep_flow) = (calling.gave_up, calling.keep_flow);
         let code = if gave_up { 408 } else { reply.code };
         self.report_failure(id, code, gave_up, Some(reply.message));
-        self.linger(now, id, reply.request.clone(), reply.flow(), keep_flow);
+        self.linger(now, id, (reply.request.clone(), reply.flow(), keep_flow), false);
     }
 
     /// Timer B, a transport error, or a cancelled INVITE that was never answered.
@@ -233,7 +244,7 @@ impl Endpoint {
         let (keep_flow, cancelled) = (calling.keep_flow, calling.cancel != Cancelling::No);
         let code = if cancelled && !calling.gave_up { 487 } else { silence.code() };
         self.report_failure(id, code, true, None);
-        self.linger(now, id, client.request.clone(), client.flow, keep_flow);
+        self.linger(now, id, (client.request.clone(), client.flow, keep_flow), true);
     }
 
     fn report_failure(
@@ -263,14 +274,21 @@ impl Endpoint {
     }
 
     /// The session is over for the user; a 2xx that still comes is answered with ACK and BYE.
-    fn linger(&mut self, now: Instant, id: SessionId, request: Bytes, flow: Flow, keep_flow: bool) {
+    /// `open`: no final answer came, so that one may.
+    fn linger(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        (request, flow, keep_flow): (Bytes, Flow, bool),
+        open: bool,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if session.known {
             session.known = false;
             self.lingering += 1;
         }
         let until = now + self.config.timers.timer_m;
-        session.phase = Phase::Over(Over { request, flow, keep_flow, until });
+        session.phase = Phase::Over(Over { request, flow, keep_flow, open, until });
         self.schedule_session(id);
     }
 
@@ -286,7 +304,7 @@ impl Endpoint {
         };
         let open = session.invite.and_then(|key| self.clients.get(&key));
         match open.map(|client| (client.request.clone(), client.flow)) {
-            Some((request, flow)) => self.linger(now, id, request, flow, keep_flow),
+            Some((request, flow)) => self.linger(now, id, (request, flow, keep_flow), false),
             None => self.remove_session(id),
         }
     }
@@ -312,12 +330,80 @@ impl Endpoint {
             Phase::Over(over) => over.keep_flow,
             Phase::Calling(_) | Phase::Ringing(_) => return,
         };
+        let late = self.config.careful && matches!(&session.phase, Phase::Over(over) if over.open);
         if session.acks.len() >= self.config.limits.forks_max {
             return;
         }
         let Ok(request) = Message::parse(request.clone()) else { return };
         if let Ok(dialog) = Dialog::opened_by_answer(&request, message, flow, keep_flow) {
+            if late {
+                self.events.push_back(Event::Failed {
+                    session: id,
+                    code: 487,
+                    q850: None,
+                    local: true,
+                    crossed: true,
+                    retry_after: None,
+                    contacts: Vec::new(),
+                });
+                return self.hold_stray(id, dialog);
+            }
             self.end_stray(now, id, dialog, &request);
+        }
+    }
+
+    /// A dialog that nobody wants, and that the user has to write down before it is agreed on: it is
+    /// up, its ACK waits, and the user ends it.
+    fn hold_stray(&mut self, id: SessionId, dialog: Dialog) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !session.known {
+            session.known = true;
+            self.lingering -= 1;
+        }
+        let mut up = Up::new(dialog, true);
+        up.owed_ack = Some(up.dialog.local_cseq);
+        up.ack_held = true;
+        session.phase = Phase::Up(Box::new(up));
+        self.schedule_session(id);
+    }
+
+    /// The user has written the session down: what waited for that leaves.
+    pub(super) fn let_go(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let mut sends = Vec::new();
+        match &mut session.phase {
+            Phase::Calling(_) => {
+                let client = session.invite.and_then(|key| self.clients.get_mut(&key));
+                if let Some(client) = client.filter(|client| client.held) {
+                    client.held = false;
+                    sends.push((client.flow, client.request.clone()));
+                }
+            }
+            Phase::Up(up) => {
+                for wait in up.unacked.iter_mut().filter(|wait| wait.held) {
+                    wait.held = false;
+                    sends.push((wait.flow, wait.bytes.clone()));
+                }
+                if up.ack_held {
+                    self.send_owed_ack(id, Bytes::new());
+                }
+            }
+            Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => {}
+        }
+        for (flow, bytes) in sends {
+            self.transmit(flow, bytes);
+        }
+    }
+
+    /// Whether something of this session waits for [`Endpoint::proceed`].
+    pub(super) fn is_waiting(&self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(&id) else { return false };
+        match &session.phase {
+            Phase::Calling(_) => {
+                session.invite.and_then(|key| self.clients.get(&key)).is_some_and(|c| c.held)
+            }
+            Phase::Up(up) => up.ack_held || up.unacked.iter().any(|wait| wait.held),
+            Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => false,
         }
     }
 
@@ -434,6 +520,9 @@ impl Endpoint {
                     session.invite = Some(key);
                     session.auth = auth;
                 }
+                if self.config.careful {
+                    self.events.push_back(Event::Again { session: id });
+                }
             }
             User::Reinvite(id) => {
                 if let Some(session) = self.sessions.get_mut(&id)
@@ -460,6 +549,7 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Up(up) = &mut session.phase else { return };
         let Some(cseq) = up.owed_ack.take() else { return };
+        up.ack_held = false;
         let dialog = up.dialog.clone();
         let request = session.invite.and_then(|key| self.clients.get(&key));
         let request = request.and_then(|client| Message::parse(client.request.clone()).ok());

@@ -103,10 +103,11 @@ impl Endpoint {
         }
         let bytes = draft.to_bytes();
         let Some(flow) = self.servers.get(&server).map(|row| row.flow) else { return };
-        if !self.answer(now, server, 200, &bytes) {
+        let held = self.config.careful;
+        if !self.answer_held(now, server, 200, &bytes, held) {
             return;
         }
-        let wait = self.unacked(now, 0, bytes, flow, true);
+        let wait = Unacked { held, ..self.unacked(now, 0, bytes, flow, true) };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Ringing(ringing) = &session.phase else { return };
         let mut up = Up::new(ringing.dialog.clone(), false);
@@ -134,6 +135,7 @@ impl Endpoint {
             interval: timers.t1,
             until: now + timers.ack_wait,
             opens,
+            held: false,
         }
     }
 
@@ -234,7 +236,9 @@ impl Endpoint {
             if wait.next <= now {
                 wait.interval = (wait.interval * 2).min(t2);
                 wait.next = now + wait.interval;
-                sends.push((wait.flow, wait.bytes.clone()));
+                if !wait.held {
+                    sends.push((wait.flow, wait.bytes.clone()));
+                }
             }
         }
         for (flow, bytes) in sends {

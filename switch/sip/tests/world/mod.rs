@@ -392,6 +392,8 @@ pub fn event_name(event: &Event) -> String {
     match event {
         Event::Invite { .. } => "invite".into(),
         Event::Trying { .. } => "trying".into(),
+        Event::Again { .. } => "again".into(),
+        Event::Gone { .. } => "gone".into(),
         Event::Progress { code, .. } => format!("progress {code}"),
         Event::Answered { .. } => "answered".into(),
         Event::Failed { code, local, crossed, .. } => format!(
