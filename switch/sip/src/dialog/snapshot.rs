@@ -11,9 +11,7 @@ use crate::endpoint::{Flow, Transport};
 use crate::wire::{HeaderName, NameAddr, push_address, push_decimal};
 
 /// Format of the bytes of a dialog.
-const VERSION: u8 = 3;
-/// The same as an earlier release wrote it: without the ACK that is owed.
-const VERSION_OLD: u8 = 1;
+const VERSION: u8 = 1;
 /// Format of the bytes of an INVITE without a final answer.
 const VERSION_EARLY: u8 = 2;
 /// How far the numbering jumps when a session is taken up: more requests than this were never lost
@@ -25,8 +23,8 @@ const SNAPSHOT_BYTES: usize = 512;
 const ROUTES_MAX: usize = 128;
 
 impl Dialog {
-    /// Writes the dialog down, and the number of the INVITE whose ACK may not have left.
-    pub(crate) fn to_snapshot(&self, owed_ack: Option<u32>) -> Vec<u8> {
+    /// Writes the dialog down.
+    pub(crate) fn to_snapshot(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SNAPSHOT_BYTES);
         out.push(VERSION);
         for field in [
@@ -47,11 +45,6 @@ impl Dialog {
             }
         });
         put_way(&mut out, &self.flow, self.keep_flow);
-        put_with(&mut out, |out| {
-            if let Some(number) = owed_ack {
-                push_decimal(out, number);
-            }
-        });
         for route in &self.routes {
             put(&mut out, &route.to_bytes());
         }
@@ -60,9 +53,9 @@ impl Dialog {
 
     /// Reads a dialog back. Its numbering goes on far enough that no number is used twice; its
     /// connection is gone.
-    pub(crate) fn from_snapshot(bytes: &[u8]) -> Option<(Dialog, Option<u32>)> {
+    pub(crate) fn from_snapshot(bytes: &[u8]) -> Option<Dialog> {
         let (version, mut rest) = bytes.split_first()?;
-        if ![VERSION, VERSION_OLD].contains(version) {
+        if *version != VERSION {
             return None;
         }
         let rest = &mut rest;
@@ -74,12 +67,14 @@ impl Dialog {
         let target = text(rest)?;
         let contact = take(rest)?.to_vec();
         let local_cseq: u32 = text(rest)?.parse().ok()?;
-        let remote_cseq = number(rest)?;
+        let remote_cseq = match text(rest)?.as_str() {
+            "" => None,
+            number => Some(number.parse().ok()?),
+        };
         let transport = Transport::of(&text(rest)?)?;
         let local_address: SocketAddr = text(rest)?.parse().ok()?;
         let remote_address: SocketAddr = text(rest)?.parse().ok()?;
         let keep_flow = take(rest)? == b"1";
-        let owed_ack = if *version == VERSION { number(rest)? } else { None };
         let mut routes = Vec::new();
         while !rest.is_empty() {
             if routes.len() == ROUTES_MAX {
@@ -87,7 +82,7 @@ impl Dialog {
             }
             routes.push(NameAddr::parse(take(rest)?)?);
         }
-        let dialog = Dialog {
+        Some(Dialog {
             call_id,
             local,
             remote,
@@ -105,8 +100,7 @@ impl Dialog {
                 connection: None,
             },
             keep_flow,
-        };
-        Some((dialog, owed_ack))
+        })
     }
 }
 
@@ -201,12 +195,4 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 fn text(rest: &mut &[u8]) -> Option<String> {
     String::from_utf8(take(rest)?.to_vec()).ok()
-}
-
-/// A number, or none where nothing was written.
-fn number(rest: &mut &[u8]) -> Option<Option<u32>> {
-    match text(rest)?.as_str() {
-        "" => Some(None),
-        number => Some(Some(number.parse().ok()?)),
-    }
 }

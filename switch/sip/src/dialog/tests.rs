@@ -111,9 +111,8 @@ fn a_snapshot_reads_back_with_the_numbering_1000_further_on() {
     let mut dialog = open("Record-Route: <sip:p2;lr>, \"P\" <sip:p1;lr>\n");
     dialog.flow.connection = Some(4);
     dialog.remote_cseq = Some(12);
-    let bytes = dialog.to_snapshot(Some(7));
-    let (back, owed) = Dialog::from_snapshot(&bytes).unwrap();
-    assert_eq!(owed, Some(7), "the ACK of that INVITE may not have left");
+    let bytes = dialog.to_snapshot();
+    let back = Dialog::from_snapshot(&bytes).unwrap();
     assert_eq!(back.local_cseq, dialog.local_cseq + 1000);
     dialog.local_cseq += 1000;
     dialog.flow.connection = None;
@@ -122,7 +121,7 @@ fn a_snapshot_reads_back_with_the_numbering_1000_further_on() {
 
 #[test]
 fn what_is_no_snapshot_is_refused() {
-    let bytes = open("").to_snapshot(None);
+    let bytes = open("").to_snapshot();
     for end in 0..bytes.len() {
         assert_eq!(Dialog::from_snapshot(&bytes[..end]), None, "cut at {end}");
     }

@@ -75,8 +75,8 @@ impl Endpoint {
 
     pub(super) fn write_snapshot(&self, id: SessionId) -> Option<Vec<u8>> {
         match &self.sessions.get(&id)?.phase {
-            Phase::Up(up) => Some(up.dialog.to_snapshot(up.owed_ack)),
-            Phase::Ending(dialog) => Some(dialog.to_snapshot(None)),
+            Phase::Up(up) => Some(up.dialog.to_snapshot()),
+            Phase::Ending(dialog) => Some(dialog.to_snapshot()),
             Phase::Calling(calling) => {
                 let client = self.clients.get(&self.sessions.get(&id)?.invite?)?;
                 Some(early_snapshot(&client.request, &client.flow, calling.keep_flow))
@@ -106,7 +106,7 @@ impl Endpoint {
             let auth = credentials(&early.flow).map(Auth::new);
             return self.resume_early(early, auth);
         }
-        let (dialog, owed_ack) = Dialog::from_snapshot(bytes)?;
+        let dialog = Dialog::from_snapshot(bytes)?;
         let id = SessionId(Ids::token_of_tag(&dialog.local_tag)?);
         if self.sessions.contains_key(&id) {
             return None;
@@ -114,9 +114,7 @@ impl Endpoint {
         // Whoever is resumed is about to be ended; for glare it counts as the other side.
         let call_id = dialog.call_id.clone();
         let auth = credentials(&dialog.flow).map(Auth::new);
-        let mut up = Up::new(dialog, false);
-        // Nobody knows whether it left.
-        up.owed_ack = owed_ack;
+        let up = Up::new(dialog, false);
         self.sessions.insert(id, Session::new(call_id, Phase::Up(Box::new(up)), auth));
         Some(id)
     }

@@ -476,11 +476,26 @@ impl Endpoint {
                 self.late_success(now, id, &request, flow, message);
             }
             None => {
-                if !self.acknowledge_copy(id, message) {
+                if !self.acknowledge_copy(id, message) && !self.acknowledge_resumed(id, message) {
                     self.drops.stray_responses += 1;
                 }
             }
         }
+    }
+
+    /// A copy of a 2xx whose ACK died with the last process, or never left it (§13.2.2.4).
+    fn acknowledge_resumed(&mut self, id: SessionId, message: &Message) -> bool {
+        let Ok(cseq) = message.cseq() else { return false };
+        let dialog = match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Up(up)) if !up.ack_held => up.dialog.clone(),
+            Some(Phase::Ending(dialog)) => (**dialog).clone(),
+            _ => return false,
+        };
+        if dialog.remote_tag != tag_of(message) {
+            return false;
+        }
+        self.send_ack(id, &dialog, cseq.number, None, None);
+        true
     }
 
     fn session_of_success(&self, message: &Message) -> Option<SessionId> {
