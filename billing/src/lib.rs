@@ -22,6 +22,7 @@ mod error;
 mod journal;
 mod objects;
 mod outbox;
+mod queue;
 mod records;
 mod register;
 pub mod rows;
@@ -34,4 +35,5 @@ pub mod trail;
 
 pub use error::{Constraint, Error, Result};
 pub use outbox::{After, Lease, Leased, Report, Writer};
+pub use queue::Queue;
 pub use store::{SettleContext, Store, StoreConfig};

@@ -11,10 +11,11 @@ use facts::settings::Snapshot;
 use facts::time::UnixMillis;
 use facts::{CallId, LegId, MerchantId};
 
-use crate::db::{self, BRIEF, LONG, Lite, Pg, Verdict, Work, work};
+use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Verdict, Work, work};
 use crate::desired::{Changes, Desired};
 use crate::error::{Error, Result};
 use crate::outbox::{Lease, Leased, Report};
+use crate::queue::Queue;
 use crate::rows::{
     Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, LedgerLine, Merchant, OutboxRow,
     OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
@@ -33,8 +34,11 @@ pub struct StoreConfig {
     pub queue: usize,
     /// Units in one SQLite commit at most.
     pub batch: usize,
-    /// How long a SQLite batch may stay open for more units.
+    /// How long a SQLite transaction may work; what is left of its units goes into the next.
     pub batch_time: Duration,
+    /// How long writes that nobody waits for may gather, so that SQLite commits and syncs once for many. A
+    /// write that somebody waits for is committed at once, with everything before it.
+    pub gather: Duration,
     /// Read connections (SQLite), or connections in all (PostgreSQL).
     pub connections: u32,
 }
@@ -44,7 +48,8 @@ impl Default for StoreConfig {
         StoreConfig {
             queue: 4096,
             batch: 256,
-            batch_time: Duration::from_millis(2),
+            batch_time: Duration::from_millis(10),
+            gather: Duration::from_millis(10),
             connections: 8,
         }
     }
@@ -108,6 +113,24 @@ impl Store {
         match &self.database {
             Database::Lite(lite) => lite.close().await,
             Database::Pg(pg) => pg.close().await,
+        }
+    }
+
+    /// The way for those who ask from a thread that may not wait, where the store keeps their order: SQLite.
+    #[must_use]
+    pub fn queue(&self) -> Option<Queue> {
+        match &self.database {
+            Database::Lite(lite) => Some(Queue::new(lite.clone(), self.tariffs.clone())),
+            Database::Pg(_) => None,
+        }
+    }
+
+    /// Writes that panicked; those after them went on.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        match &self.database {
+            Database::Lite(lite) => lite.panics(),
+            Database::Pg(_) => 0,
         }
     }
 
@@ -622,7 +645,7 @@ impl Store {
                 Ok(Verdict::Keep(outbox::turn(conn, &reports, lease.as_ref()).await?))
             })
         });
-        self.write(work).await
+        self.soon(work).await
     }
 
     /// Puts a parked or delivered row back: same bytes, attempts counted anew. False when there is none.
@@ -689,15 +712,24 @@ impl Store {
     /// A unit that starts something new: refused when the queue is half full.
     async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
-            Database::Lite(lite) => lite.write(work, true).await,
+            Database::Lite(lite) => lite.write(work, Manner::ADMISSION).await,
             Database::Pg(pg) => pg.write(work, BRIEF).await,
         }
     }
 
     /// A unit that something under way depends on: waits for room.
     async fn write<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        self.write_as(Manner::NOW, work).await
+    }
+
+    /// The same for a unit that can wait for company.
+    async fn soon<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        self.write_as(Manner::SOON, work).await
+    }
+
+    async fn write_as<T: Send + 'static>(&self, manner: Manner, work: Work<T>) -> Result<T> {
         match &self.database {
-            Database::Lite(lite) => lite.write(work, false).await,
+            Database::Lite(lite) => lite.write(work, manner).await,
             Database::Pg(pg) => pg.write(work, BRIEF).await,
         }
     }
@@ -705,7 +737,7 @@ impl Store {
     /// A unit that may take its time.
     async fn long<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
-            Database::Lite(lite) => lite.write(work, false).await,
+            Database::Lite(lite) => lite.write(work, Manner::ALONE).await,
             Database::Pg(pg) => pg.write(work, LONG).await,
         }
     }

@@ -2,39 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use billing::{Error, SettleContext, Store};
+use billing::{Error, Queue, SettleContext, Store};
 use call::Reply;
-use facts::ledger::{Authorize, Authorized, Extend, JournalLeg};
+use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
-use facts::{
-    Binding, CallFacts, CallId, LegId, LegNo, MerchantId, Outcome, StateChange, UnixMillis,
-};
+use facts::record::CallRecord;
+use facts::{Binding, CallFacts, CallId, LegId, MerchantId, Outcome, StateChange, UnixMillis};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tracing::Instrument as _;
 
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 use crate::lanes::Lanes;
 
-/// Carries out effects that end in the store.
+/// Carries out effects that end in the store. Cheap to clone.
+///
+/// SQLite's writer is one queue and keeps every order: questions go straight into it, and their answers come
+/// back from its thread. PostgreSQL has many connections: there each call has a lane, which keeps its order.
 #[derive(Clone)]
-pub(crate) struct Ledger {
+pub(crate) struct Ledger(Arc<Inner>);
+
+struct Inner {
     store: Store,
+    queue: Option<Queue>,
     inbox: Inbox,
     directory: Arc<Directory>,
     calls: Lanes<CallId>,
     users: Lanes<String>,
-    runtime: Handle,
     context: SettleContext,
     /// Recordings that the last process did not finish, put right since.
-    recordings: Arc<BTreeMap<CallId, RecordedFile>>,
+    recordings: BTreeMap<CallId, RecordedFile>,
     /// Wakes whoever delivers notifications.
     outbox: Arc<Notify>,
-    counts: Arc<LedgerCounts>,
+    counts: LedgerCounts,
+    /// Questions in the queue.
+    asked: AtomicUsize,
 }
 
 /// What became of the questions, for metrics.
@@ -71,10 +76,26 @@ impl Drop for Owed {
     }
 }
 
-/// Attempts to write what nobody waits for: a store that stalls for a minute loses nothing.
+/// Attempts to write what must be written: a store that stalls for a minute loses nothing.
 const TRIES: u32 = 300;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A question in the queue: it is under way until this is dropped, whatever becomes of it.
+struct Asked(Ledger);
+
+impl Asked {
+    fn new(ledger: &Ledger) -> Asked {
+        ledger.0.asked.fetch_add(1, Ordering::Relaxed);
+        Asked(ledger.clone())
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.0.asked.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Ledger {
     pub(crate) fn new(
@@ -86,274 +107,321 @@ impl Ledger {
         outbox: Arc<Notify>,
         recordings: BTreeMap<CallId, RecordedFile>,
     ) -> Ledger {
-        let (calls, users) = (Lanes::new(runtime.clone()), Lanes::new(runtime.clone()));
-        Ledger {
+        let (calls, users) = (Lanes::new(runtime.clone()), Lanes::new(runtime));
+        Ledger(Arc::new(Inner {
+            queue: store.queue(),
             store,
             inbox,
             directory,
             calls,
             users,
-            runtime,
             context,
-            recordings: Arc::new(recordings),
+            recordings,
             outbox,
-            counts: Arc::default(),
-        }
+            counts: LedgerCounts::default(),
+            asked: AtomicUsize::new(0),
+        }))
     }
 
     pub(crate) fn counts(&self) -> &LedgerCounts {
-        &self.counts
+        &self.0.counts
     }
 
     /// Writes that ended in a panic; the one after each went on.
     pub(crate) fn panics(&self) -> u64 {
-        self.calls.panics() + self.users.panics()
+        self.0.calls.panics() + self.0.users.panics() + self.0.store.panics()
     }
 
-    /// Calls and users with writes under way.
+    /// Writes under way: in SQLite's queue, or calls and users with any on PostgreSQL.
     pub(crate) fn busy(&self) -> usize {
-        self.calls.busy() + self.users.busy()
+        self.0.calls.busy() + self.0.users.busy() + self.0.asked.load(Ordering::Relaxed)
     }
 
-    /// Work of one call, after all that was asked for it before; what it logs bears the call and the leg.
-    fn in_order(
-        &self,
-        call: CallId,
-        leg: Option<LegNo>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let span = match leg {
-            Some(leg) => tracing::info_span!("leg", %call, %leg),
-            None => tracing::info_span!("call", %call),
-        };
-        self.calls.push(call, move || Box::pin(work.instrument(span)));
+    /// Work of one call on PostgreSQL, after all that was asked for it before.
+    fn in_order(&self, call: CallId, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.calls.push(call, move || Box::pin(work));
     }
 
     pub(crate) fn authorize(&self, ask: Authorize) {
+        let (call, dialect) = (ask.call, ask.command.dialect);
+        let (merchant, keyed) = (ask.command.merchant, ask.command.key.is_some());
+        let owed = Owed::new(&self.0.inbox, Reply::AuthorizeFailed { call });
+        let asked = Asked::new(self);
         let this = self.clone();
-        self.in_order(ask.call, None, async move {
-            let (call, dialect) = (ask.call, ask.command.dialect);
-            let (merchant, keyed) = (ask.command.merchant, ask.command.key.is_some());
-            let owed = Owed::new(&this.inbox, Reply::AuthorizeFailed { call });
-            let reply = match this.store.authorize(ask).await {
+        let after = move |result: billing::Result<Authorized>| {
+            let _span = tracing::info_span!("call", %call).entered();
+            match result {
                 Ok(answer) => {
                     this.note_answer(call, dialect, &answer);
-                    Reply::Authorized { call, answer }
+                    owed.pay(Reply::Authorized { call, answer });
                 }
                 Err(error) => {
                     this.failed("authorize", &error);
                     // A repeat of the request must not find the key in the books: the engine keeps it
                     // busy until it hears of the failure, and its own clock answers the merchant in time.
                     // A caller without a key has nothing to repeat and is refused at once.
-                    let owed = keyed.then_some(owed);
-                    this.abandon(call, merchant).await;
-                    drop(owed);
-                    return;
+                    this.abandon(call, merchant, keyed.then_some(owed));
                 }
-            };
-            owed.pay(reply);
-        });
+            }
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(call, async move { after(this.0.store.authorize(ask).await) });
+        };
+        queue.authorize(ask, after);
     }
 
     /// Takes back an authorization that came too late for whoever asked; answers as one that failed.
     pub(crate) fn take_back(&self, call: CallId, merchant: MerchantId) {
-        let this = self.clone();
-        self.in_order(call, None, async move {
-            let owed = Owed::new(&this.inbox, Reply::AuthorizeFailed { call });
-            this.abandon(call, merchant).await;
-            this.directory.call_ended(call);
-            drop(owed);
-        });
+        let owed = Owed::new(&self.0.inbox, Reply::AuthorizeFailed { call });
+        self.abandon(call, merchant, Some(owed));
     }
 
     /// Nobody knows whether a failed authorization was committed. Its merchant was told to try again, so
-    /// it must leave neither a hold nor a key that answers for a call that never was.
-    async fn abandon(&self, call: CallId, merchant: MerchantId) {
-        for _ in 0..TRIES {
-            match self.store.abandon(call, merchant).await {
-                Ok(true) => return tracing::warn!("a half-made authorization was taken back"),
-                Ok(false) => return,
-                Err(_) => tokio::time::sleep(PAUSE).await,
+    /// it must leave neither a hold nor a key that answers for a call that never was. What is owed is paid
+    /// when that is sure, or given up.
+    fn abandon(&self, call: CallId, merchant: MerchantId, owed: Option<Owed>) {
+        let asked = Asked::new(self);
+        let this = self.clone();
+        let after = move |result: billing::Result<bool>| {
+            let _span = tracing::info_span!("call", %call).entered();
+            match result {
+                Ok(true) => tracing::warn!("a half-made authorization was taken back"),
+                Ok(false) => {}
+                Err(error) => {
+                    // Recovery at the next start settles it: the journal still has it, undialled.
+                    this.failed("take a half-made authorization back", &error);
+                }
             }
-        }
-        // Recovery at the next start settles it: the journal still has it, undialled.
-        self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("a half-made authorization could not be taken back before a restart");
+            this.0.directory.call_ended(call);
+            drop(owed);
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(call, async move {
+                after(insist(|| this.0.store.abandon(call, merchant)).await);
+            });
+        };
+        queue.abandon(call, merchant, after);
     }
 
     fn note_answer(&self, call: CallId, dialect: facts::Dialect, answer: &Authorized) {
         match answer {
             Authorized::Granted { .. } => {
-                self.counts.granted.fetch_add(1, Ordering::Relaxed);
-                self.directory.call_began(call, dialect);
+                self.0.counts.granted.fetch_add(1, Ordering::Relaxed);
+                self.0.directory.call_began(call, dialect);
                 tracing::info!(dialect = dialect.word(), "call authorized");
             }
             Authorized::Existing { call: earlier } => {
                 tracing::info!(%earlier, "request repeated; nothing new is placed");
             }
             Authorized::Refused(refusal) => {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                self.0.counts.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(?refusal, "call refused by the ledger");
             }
         }
     }
 
     pub(crate) fn extend(&self, ask: Extend) {
+        let (leg, step) = (ask.leg, ask.step);
+        let owed = Owed::new(&self.0.inbox, Reply::ExtendFailed { leg, step });
+        let asked = Asked::new(self);
         let this = self.clone();
-        self.in_order(ask.leg.call, Some(ask.leg.no), async move {
-            let (leg, step) = (ask.leg, ask.step);
-            let owed = Owed::new(&this.inbox, Reply::ExtendFailed { leg, step });
-            let reply = match this.store.extend(ask).await {
-                Ok(answer) => Reply::Extended { leg, step, answer },
-                Err(error) => {
-                    this.failed("extend", &error);
-                    return;
-                }
-            };
-            owed.pay(reply);
-        });
+        let after = move |result: billing::Result<Extended>| {
+            match result {
+                Ok(answer) => owed.pay(Reply::Extended { leg, step, answer }),
+                Err(error) => this.leg_failed(leg, "extend", &error),
+            }
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(leg.call, async move { after(this.0.store.extend(ask).await) });
+        };
+        queue.extend(ask, after);
     }
 
     pub(crate) fn settle(&self, mut facts: CallFacts) {
         if facts.recording.is_none() {
-            facts.recording = self.recordings.get(&facts.call).cloned();
+            facts.recording = self.0.recordings.get(&facts.call).cloned();
         }
+        let (call, context) = (facts.call, self.0.context.clone());
+        let owed = Owed::new(&self.0.inbox, Reply::SettleFailed { call });
+        let asked = Asked::new(self);
         let this = self.clone();
-        let (call, context) = (facts.call, self.context.clone());
-        self.in_order(call, None, async move {
-            let owed = Owed::new(&this.inbox, Reply::SettleFailed { call });
-            let reply = match this.store.settle(facts.clone(), context).await {
+        let after = move |result: billing::Result<CallRecord>| {
+            let _span = tracing::info_span!("call", %call).entered();
+            match result {
                 Ok(record) => {
-                    this.counts.settled.fetch_add(1, Ordering::Relaxed);
-                    this.directory.call_ended(call);
-                    let outcome = match facts.outcome {
-                        Outcome::Completed => "completed",
-                        Outcome::Failed(failure) => failure.kind.row().label,
-                    };
-                    let seconds: Vec<u64> =
-                        facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
-                    let total = record.total().to_string();
-                    tracing::info!(
-                        outcome,
-                        ?seconds,
-                        total,
-                        failed = failed(&facts),
-                        "call settled"
-                    );
-                    this.outbox.notify_one();
-                    Reply::Settled { call }
+                    this.settled(&record);
+                    owed.pay(Reply::Settled { call });
                 }
-                Err(error) => {
-                    this.failed("settle", &error);
-                    return;
-                }
-            };
-            owed.pay(reply);
-        });
+                Err(error) => this.failed("settle", &error),
+            }
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(call, async move {
+                after(this.0.store.settle(facts, context).await);
+            });
+        };
+        queue.settle(facts, context, after);
+    }
+
+    fn settled(&self, record: &CallRecord) {
+        self.0.counts.settled.fetch_add(1, Ordering::Relaxed);
+        self.0.directory.call_ended(record.facts.call);
+        let outcome = match record.facts.outcome {
+            Outcome::Completed => "completed",
+            Outcome::Failed(failure) => failure.kind.row().label,
+        };
+        let seconds: Vec<u64> =
+            record.facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
+        let total = record.total().to_string();
+        tracing::info!(outcome, ?seconds, total, failed = failed(&record.facts), "call settled");
+        self.0.outbox.notify_one();
     }
 
     pub(crate) fn journal(&self, entry: JournalLeg, seq: Option<u32>) {
-        let this = self.clone();
         let leg = entry.leg;
-        self.in_order(leg.call, Some(leg.no), async move {
-            let owed = seq.map(|seq| Owed::new(&this.inbox, Reply::JournalFailed { leg, seq }));
-            let store = this.store.clone();
-            let written = this.insist("journal", || store.journal(entry.clone())).await;
-            if let (Some(owed), Some(seq), true) = (owed, seq, written) {
-                owed.pay(Reply::Journaled { leg, seq });
-            }
-        });
+        let after = self.written(leg, "journal", seq);
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(leg.call, async move {
+                after(insist(|| this.0.store.journal(entry.clone())).await);
+            });
+        };
+        queue.journal(entry, seq.is_some(), after);
     }
 
+    /// What a leg of a settled call still needs for its BYE; `None` when its far end knows.
     pub(crate) fn papers(&self, leg: LegId, dialog: Option<Vec<u8>>, seq: Option<u32>) {
-        let this = self.clone();
-        self.in_order(leg.call, Some(leg.no), async move {
-            let owed = seq.map(|seq| Owed::new(&this.inbox, Reply::JournalFailed { leg, seq }));
-            let store = this.store.clone();
-            let written = this.insist("papers", || store.papers(leg, dialog.clone())).await;
-            if let (Some(owed), Some(seq), true) = (owed, seq, written) {
-                owed.pay(Reply::Journaled { leg, seq });
-            }
-        });
+        let after = self.written(leg, "papers", seq);
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(leg.call, async move {
+                after(insist(|| this.0.store.papers(leg, dialog.clone())).await);
+            });
+        };
+        queue.papers(leg, dialog, seq.is_some(), after);
     }
 
-    pub(crate) fn notify(&self, change: StateChange) {
+    /// What follows when a row of a leg's journal is written, or given up.
+    fn written(
+        &self,
+        leg: LegId,
+        what: &'static str,
+        seq: Option<u32>,
+    ) -> impl FnOnce(billing::Result<()>) + Send + 'static {
+        let owed =
+            seq.map(|seq| (seq, Owed::new(&self.0.inbox, Reply::JournalFailed { leg, seq })));
+        let asked = Asked::new(self);
         let this = self.clone();
-        let (call, no) = (change.leg.call, change.leg.no);
-        self.in_order(call, Some(no), async move {
-            let store = this.store.clone();
-            this.insist("notify", || store.notify(change.clone())).await;
-            this.outbox.notify_one();
-        });
-    }
-
-    pub(crate) fn alive(&self, calls: Vec<CallId>, at: UnixMillis) {
-        let this = self.clone();
-        self.runtime.spawn(async move {
-            let count = calls.len();
-            if let Err(error) = this.store.alive(calls, at).await {
-                this.counts.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(count, %error, "proof of life was not written");
-            }
-        });
-    }
-
-    pub(crate) fn save_binding(&self, binding: Binding) {
-        self.directory.keep(&binding);
-        let this = self.clone();
-        self.users.push(binding.user.clone(), move || {
-            Box::pin(async move {
-                let row = billing::rows::Binding {
-                    extension: binding.user.clone(),
-                    contact: binding.key.clone(),
-                    expires: binding.expires,
-                    detail: serde_json::to_string(&binding).unwrap_or_default(),
-                };
-                if let Err(error) = this.store.save_binding(row).await {
-                    this.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, "a registration was not written down");
-                }
-            })
-        });
-    }
-
-    pub(crate) fn drop_binding(&self, user: String, key: String) {
-        self.directory.forget(&user, &key);
-        let this = self.clone();
-        self.users.push(user.clone(), move || {
-            Box::pin(async move {
-                if let Err(error) = this.store.drop_binding(user, key).await {
-                    this.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, "a registration was not taken out of the books");
-                }
-            })
-        });
-    }
-
-    /// Writes something until it is written; tries again when the store is busy or away. False when it
-    /// was given up.
-    async fn insist<F>(&self, what: &'static str, mut write: impl FnMut() -> F) -> bool
-    where
-        F: Future<Output = billing::Result<()>>,
-    {
-        let mut tries = 1;
-        loop {
-            match write().await {
-                Ok(()) => return true,
-                Err(Error::Busy | Error::Unreachable(_)) if tries < TRIES => {
-                    tokio::time::sleep(PAUSE).await;
-                    tries += 1;
-                }
-                Err(error) => {
-                    self.failed(what, &error);
-                    return false;
+        move |result| {
+            match (result, owed) {
+                (Ok(()), Some((seq, owed))) => owed.pay(Reply::Journaled { leg, seq }),
+                (Ok(()), None) => {}
+                (Err(error), owed) => {
+                    this.leg_failed(leg, what, &error);
+                    drop(owed);
                 }
             }
+            drop(asked);
         }
     }
 
+    pub(crate) fn notify(&self, change: StateChange) {
+        let leg = change.leg;
+        let asked = Asked::new(self);
+        let this = self.clone();
+        let after = move |result: billing::Result<()>| {
+            match result {
+                Ok(()) => this.0.outbox.notify_one(),
+                Err(error) => this.leg_failed(leg, "notify", &error),
+            }
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(leg.call, async move {
+                after(insist(|| this.0.store.notify(change.clone())).await);
+            });
+        };
+        queue.notify(change, after);
+    }
+
+    pub(crate) fn alive(&self, calls: Vec<CallId>, at: UnixMillis) {
+        let count = calls.len();
+        let after = self.noted(move |error| {
+            tracing::warn!(count, %error, "proof of life was not written");
+        });
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.0.users.push(String::new(), move || {
+                Box::pin(async move { after(this.0.store.alive(calls, at).await) })
+            });
+        };
+        queue.alive(calls, at, after);
+    }
+
+    pub(crate) fn save_binding(&self, binding: Binding) {
+        self.0.directory.keep(&binding);
+        let row = billing::rows::Binding {
+            detail: serde_json::to_string(&binding).unwrap_or_default(),
+            extension: binding.user,
+            contact: binding.key,
+            expires: binding.expires,
+        };
+        let after =
+            self.noted(|error| tracing::warn!(%error, "a registration was not written down"));
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.0.users.push(row.extension.clone(), move || {
+                Box::pin(async move { after(this.0.store.save_binding(row).await) })
+            });
+        };
+        queue.save_binding(row, after);
+    }
+
+    pub(crate) fn drop_binding(&self, user: String, key: String) {
+        self.0.directory.forget(&user, &key);
+        let after = self.noted(|error| {
+            tracing::warn!(%error, "a registration was not taken out of the books");
+        });
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.0.users.push(user.clone(), move || {
+                Box::pin(async move { after(this.0.store.drop_binding(user, key).await) })
+            });
+        };
+        queue.drop_binding(user, key, after);
+    }
+
+    /// What follows a write that has no answer: a failure is counted and told.
+    fn noted(
+        &self,
+        tell: impl FnOnce(Error) + Send + 'static,
+    ) -> impl FnOnce(billing::Result<()>) + Send + 'static {
+        let asked = Asked::new(self);
+        move |result| {
+            if let Err(error) = result {
+                asked.0.0.counts.failures.fetch_add(1, Ordering::Relaxed);
+                tell(error);
+            }
+            drop(asked);
+        }
+    }
+
+    fn leg_failed(&self, leg: LegId, what: &'static str, error: &Error) {
+        let _span = tracing::info_span!("leg", call = %leg.call, leg = %leg.no).entered();
+        self.failed(what, error);
+    }
+
     fn failed(&self, what: &'static str, error: &Error) {
-        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        self.0.counts.failures.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%error, "the store did not {what}");
     }
 }
@@ -369,4 +437,21 @@ fn failed(facts: &CallFacts) -> Option<String> {
     words.push(leg.sip_final.map_or("no answer".into(), |code| format!("SIP {code}")));
     words.extend(leg.q850.map(|cause| format!("cause {cause}")));
     Some(words.join(", "))
+}
+
+/// Writes something until it is written; tries again while the store is busy or away.
+async fn insist<T, F>(mut write: impl FnMut() -> F) -> billing::Result<T>
+where
+    F: Future<Output = billing::Result<T>>,
+{
+    let mut tries = 1;
+    loop {
+        match write().await {
+            Err(Error::Busy | Error::Unreachable(_)) if tries < TRIES => {
+                tokio::time::sleep(PAUSE).await;
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
 }

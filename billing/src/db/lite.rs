@@ -1,22 +1,21 @@
-//! SQLite: one writer thread, a bounded queue, one commit for many units.
+//! SQLite: one writer thread behind a queue, and readers beside it.
 //!
-//! Readers have connections of their own and never wait (write-ahead log). The writer opens a transaction for
-//! the first unit that comes, takes what is waiting behind it, commits, and only then answers: nothing that a
-//! caller was told can be lost with the power. Each unit runs in a savepoint, so one that fails takes nobody
-//! with it. While one batch is being synced to disk the next one gathers: no unit ever waits for company.
+//! Readers have connections of their own and never wait (write-ahead log). Writes go through the [`Line`] to
+//! the [`Writer`], in the order they came.
 
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Boxed, Conn, Own, Verdict, Work};
+use super::line::{Gate, Line, Manner, row, typed};
+use super::writer::Writer;
+use super::{Conn, Own, Verdict, Work};
 use crate::error::{Error, Result};
 use crate::store::StoreConfig;
 
@@ -28,44 +27,9 @@ const STATEMENTS: usize = 256;
 /// A SQLite store: the way to its writer, and its readers.
 #[derive(Clone, Debug)]
 pub(crate) struct Lite {
-    queue: mpsc::Sender<Box<dyn Unit>>,
-    waiting: Arc<AtomicUsize>,
-    capacity: usize,
+    gate: Arc<Gate>,
     /// `None` for a store in memory: there, reading is the writer's work too.
     readers: Option<SqlitePool>,
-}
-
-/// A unit of work with its answer, of whatever type.
-trait Unit: Send {
-    /// Does the work; says whether to keep it.
-    fn run<'c>(&'c mut self, conn: &'c mut Conn) -> Boxed<'c, Result<bool>>;
-    /// Answers, after the commit.
-    fn answer(self: Box<Self>, committed: Result<()>);
-}
-
-struct Typed<T> {
-    work: Work<T>,
-    outcome: Option<T>,
-    reply: oneshot::Sender<Result<T>>,
-}
-
-impl<T: Send> Unit for Typed<T> {
-    fn run<'c>(&'c mut self, conn: &'c mut Conn) -> Boxed<'c, Result<bool>> {
-        Box::pin(async move {
-            let (value, keep) = match (self.work)(conn).await? {
-                Verdict::Keep(value) => (value, true),
-                Verdict::Undo(value) => (value, false),
-            };
-            self.outcome = Some(value);
-            Ok(keep)
-        })
-    }
-
-    fn answer(self: Box<Self>, committed: Result<()>) {
-        let Typed { outcome, reply, .. } = *self;
-        // Whoever asked may have gone away; the work is done all the same.
-        let _ = reply.send(committed.and_then(|()| outcome.ok_or(Error::Closed)));
-    }
 }
 
 impl Lite {
@@ -88,48 +52,62 @@ impl Lite {
             let pool = SqlitePoolOptions::new().max_connections(config.connections.max(1));
             Some(pool.connect_with(options).await.map_err(Error::from_sqlx)?)
         };
-        let (queue, units) = mpsc::channel(config.queue.max(1));
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let writer = Writer {
-            conn,
-            units,
-            waiting: Arc::clone(&waiting),
-            batch: config.batch.max(1),
-            batch_time: config.batch_time,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::Database(error.to_string()))?;
+        let mut config = config.clone();
+        if memory {
+            // Nothing is synced, and even readers stand in the line.
+            config.gather = Duration::ZERO;
+        }
+        let line = Arc::new(Line::new(&config));
+        let writer = Writer::new(conn, Arc::clone(&line), &config);
         std::thread::Builder::new()
             .name("billing-writer".into())
-            .spawn(move || runtime.block_on(writer.serve()))
+            .spawn(move || writer.serve())
             .map_err(|error| Error::Database(error.to_string()))?;
-        Ok(Lite { queue, waiting, capacity: config.queue.max(1), readers })
+        Ok(Lite { gate: Arc::new(Gate::new(line)), readers })
     }
 
     pub(crate) fn backlog(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.gate.line().len()
     }
 
-    /// Queues a unit and waits for its commit. With `admission` a queue that is half full refuses, so that
-    /// what is under way always finds room.
+    /// Units that panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.gate.line().panics()
+    }
+
+    /// Queues a unit and waits for its commit. Unless the unit is an admission, which is refused when the
+    /// line is half full, it waits for room: what is under way always finds some.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: Work<T>,
-        admission: bool,
+        manner: Manner,
     ) -> Result<T> {
-        if admission && self.backlog() >= self.capacity.div_ceil(2) {
-            return Err(Error::Busy);
-        }
         let (reply, answer) = oneshot::channel();
-        let unit = Box::new(Typed { work, outcome: None, reply });
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.queue.send(unit).await.is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::Closed);
-        }
+        // Whoever asked may have gone away; the work is done all the same.
+        let unit = typed(work, move |result| drop(reply.send(result)));
+        self.gate.line().enter(unit, manner).await?;
         answer.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Queues a unit without waiting; `then` hears what came of it, on the writer's thread. It must be
+    /// brief. When the line takes no more, it hears that at once.
+    pub(crate) fn queue<T: Send + 'static>(
+        &self,
+        work: Work<T>,
+        manner: Manner,
+        then: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        self.gate.line().put(typed(work, then), manner);
+    }
+
+    /// The same for a row of a leg's journal.
+    pub(crate) fn queue_row(
+        &self,
+        work: Work<()>,
+        manner: Manner,
+        then: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        self.gate.line().put(row(work, then), manner);
     }
 
     /// Reads on a reader's connection; `consistent` shows every statement the same state.
@@ -138,7 +116,7 @@ impl Lite {
         work: Work<T>,
         consistent: bool,
     ) -> Result<T> {
-        let Some(readers) = &self.readers else { return self.write(work, false).await };
+        let Some(readers) = &self.readers else { return self.write(work, Manner::NOW).await };
         let mut conn = Conn::Lite(readers.acquire().await.map_err(Error::from_sqlx)?);
         if consistent {
             conn.script("BEGIN").await?;
@@ -155,78 +133,10 @@ impl Lite {
     pub(crate) async fn close(&self) {
         // A unit that does nothing has everything before it committed.
         let nothing: Work<()> = Box::new(|_| Box::pin(async { Ok(Verdict::Keep(())) }));
-        let _ = self.write(nothing, false).await;
+        let _ = self.write(nothing, Manner::NOW).await;
         if let Some(readers) = &self.readers {
             readers.close().await;
         }
-    }
-}
-
-struct Writer {
-    conn: Conn,
-    units: mpsc::Receiver<Box<dyn Unit>>,
-    waiting: Arc<AtomicUsize>,
-    batch: usize,
-    batch_time: Duration,
-}
-
-impl Writer {
-    /// Until the last handle is gone and the queue is empty.
-    async fn serve(mut self) {
-        while let Some(unit) = self.units.recv().await {
-            self.batch(unit).await;
-        }
-    }
-
-    async fn batch(&mut self, first: Box<dyn Unit>) {
-        let mut finished: Vec<(Box<dyn Unit>, Result<()>)> = Vec::new();
-        if let Err(error) = self.say("BEGIN IMMEDIATE").await {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            first.answer(Err(error));
-            return;
-        }
-        let begun = Instant::now();
-        let mut next = Some(first);
-        while let Some(mut unit) = next.take() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            let done = self.unit(unit.as_mut()).await;
-            finished.push((unit, done));
-            if finished.len() < self.batch && begun.elapsed() < self.batch_time {
-                next = self.units.try_recv().ok();
-            }
-        }
-        let committed = self.say("COMMIT").await;
-        if committed.is_err() {
-            // A commit that failed may leave the transaction open (SQLITE_FULL, SQLITE_IOERR).
-            let _ = self.say("ROLLBACK").await;
-        }
-        for (unit, done) in finished {
-            unit.answer(match (&committed, done) {
-                (Ok(()), done) => done,
-                // Nothing of it is in the file: worth another try.
-                (Err(error), Ok(())) => Err(Error::Unreachable(error.to_string())),
-                (Err(_), Err(error)) => Err(error),
-            });
-        }
-    }
-
-    /// Runs a unit in a savepoint of its own.
-    async fn unit(&mut self, unit: &mut dyn Unit) -> Result<()> {
-        // Without its savepoint the whole transaction is gone (SQLITE_FULL, SQLITE_IOERR); the commit will
-        // fail, too.
-        let gone = |error: Error| Error::Unreachable(error.to_string());
-        self.say("SAVEPOINT unit").await.map_err(gone)?;
-        let result = unit.run(&mut self.conn).await;
-        if !matches!(result, Ok(true)) {
-            let undone = self.say("ROLLBACK TO unit").await.map_err(gone);
-            return result.and(undone);
-        }
-        self.say("RELEASE unit").await.map_err(gone)?;
-        result.map(drop)
-    }
-
-    async fn say(&mut self, sql: &str) -> Result<()> {
-        self.conn.exec(sql, Vec::new()).await.map(drop)
     }
 }
 

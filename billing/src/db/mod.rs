@@ -4,11 +4,13 @@
 //! numbers are 64 bits, truth is 0 or 1, instants are milliseconds, documents are JSON text. What cannot be
 //! said in common is asked of [`Conn`].
 
+mod line;
 mod lite;
 mod migrate;
 mod own;
 mod pg;
 mod value;
+mod writer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +20,7 @@ use sqlx::{Executor, Postgres, Sqlite};
 
 use crate::error::{Error, Result};
 
+pub(crate) use line::Manner;
 pub(crate) use lite::Lite;
 pub(crate) use migrate::{migrate, pending};
 use own::Own;

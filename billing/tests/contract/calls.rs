@@ -511,6 +511,52 @@ pub(crate) async fn a_caller_who_rang_us_is_on_record_and_pays_nothing(store: St
     in_order(&store).await;
 }
 
+pub(crate) async fn a_statement_that_hangs_is_given_up_and_the_next_one_works(
+    store: Store,
+    url: String,
+) {
+    use sqlx::{Connection as _, Executor as _};
+    if !url.starts_with("postgres") {
+        return; // SQLite has one writer: nobody else can hold a row.
+    }
+    let merchant = fill(&store, "2").await;
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    other.execute("BEGIN; SELECT 1 FROM accounts FOR UPDATE").await.unwrap();
+    let command = command(merchant, HOME, HOME_B);
+    let asked = store.authorize(authorize(1, &command, T0));
+    let answer = tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
+    assert!(matches!(answer, Err(Error::Unreachable(_))), "{answer:?}");
+    // As after any authorization that failed; it may have been on its way.
+    let taken_back = tokio::spawn({
+        let store = store.clone();
+        async move { store.abandon(CallId(1), merchant).await }
+    });
+    other.execute("ROLLBACK").await.unwrap();
+    taken_back.await.unwrap().unwrap();
+    assert_eq!(store.open_calls().await.unwrap(), []);
+    granted(&store, 2, &command).await;
+    in_order(&store).await;
+}
+
+pub(crate) async fn an_export_waits_for_writers_but_not_for_ever(store: Store, url: String) {
+    use sqlx::{Connection as _, Executor as _};
+    if !url.starts_with("postgres") {
+        return; // SQLite's ids are drawn in the order of their commits.
+    }
+    fill(&store, "2").await;
+    let mut writer = sqlx::PgConnection::connect(&url).await.unwrap();
+    writer.execute("BEGIN; LOCK TABLE cdrs IN ROW EXCLUSIVE MODE").await.unwrap();
+    let page = tokio::time::timeout(Duration::from_secs(60), store.cdrs(None, 0, 10));
+    let page = page.await.unwrap();
+    assert!(matches!(page, Err(Error::Unreachable(_))), "{page:?}");
+    writer.execute("COMMIT").await.unwrap();
+    assert_eq!(store.cdrs(None, 0, 10).await.unwrap(), []);
+    // The shorter patience ended with its transaction.
+    let mut reader = sqlx::PgConnection::connect(&url).await.unwrap();
+    let kept: (String,) = sqlx::query_as("SHOW lock_timeout").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(kept.0, "0");
+}
+
 pub(crate) async fn an_id_that_is_in_use_is_not_granted_to_another_call(store: Store, _: String) {
     let merchant = fill(&store, "10").await;
     let (first, second) = (command(merchant, HOME, HOME_B), command(merchant, HOME, BEIJING));

@@ -41,6 +41,9 @@ knobs! {
     "node", "number of this process in the installation, 0 to 255",
         |c, v| c.node = parsed::<u8>(v, "a number from 0 to 255")?.into(), |c| text(c.node);
 
+    "store.gather", "writes that nobody waits for gather this long in SQLite: what a crash may lose of them",
+        |c, v| c.store_gather = duration(v)?, |c| show_duration(c.store_gather);
+
     "sip.udp", "where SIP listens over UDP",
         |c, v| c.sip_udp = addresses(v)?, |c| c.sip_udp.iter().map(ToString::to_string).collect();
     "sip.tcp", "where SIP listens over TCP",

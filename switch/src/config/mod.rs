@@ -81,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) tcp: TcpKnobs,
     /// Datagrams waiting for the engine at most.
     pub(crate) queue: usize,
+    /// How long writes that nobody waits for may gather before SQLite commits them.
+    pub(crate) store_gather: Duration,
     /// How long calls may go on after SIGTERM.
     pub(crate) drain_grace: Duration,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,sip=debug`.
@@ -175,6 +177,7 @@ impl Default for Config {
                 idle: Duration::from_secs(3600),
             },
             queue: 16_384,
+            store_gather: Duration::from_millis(10),
             drain_grace: Duration::from_secs(30),
             log_level: "info".into(),
             log_json: false,
