@@ -189,7 +189,7 @@ impl World {
     ) {
         let settings = self.snapshot.clone();
         let now = self.now.mono;
-        let credentials = |flow: &Flow| crate::leg::credentials_at(&settings, flow, trunk);
+        let credentials = |flow: &Flow| leg::credentials_at(&settings, flow, trunk);
         let resumed: Vec<SessionId> = snapshots
             .iter()
             .filter_map(|bytes| self.endpoint.resume(now, bytes, credentials))

@@ -262,7 +262,8 @@ impl<'a> Life<'a> {
                         seed: [2; 32],
                         ..EndpointConfig::default()
                     });
-                    let resumed = next.resume(now, &papers).expect("papers that we wrote");
+                    let resumed =
+                        next.resume(now, &papers, |_| None).expect("papers that we wrote");
                     next.bye(now, resumed, None);
                     let sent = next.poll_transmit().expect("an end");
                     Message::parse(sent.bytes).expect("what an endpoint sends is a message");
@@ -409,6 +410,8 @@ impl<'a> Life<'a> {
             | Event::ByeDone { session } => {
                 assert!(self.live.remove(&session), "a last event that is not the last: {event:?}");
             }
+            // To a careful user only, which this one is not.
+            Event::Again { .. } | Event::Gone { .. } => panic!("nobody asked for {event:?}"),
             Event::Trying { session }
             | Event::Progress { session, .. }
             | Event::Answered { session, .. }

@@ -198,6 +198,9 @@ impl<'a> Life<'a> {
             Work::Authorize(ask) => Some(Reply::AuthorizeFailed { call: ask.call }),
             Work::Extend(ask) => Some(Reply::ExtendFailed { leg: ask.leg, step: ask.step }),
             Work::Settle(facts) => Some(Reply::SettleFailed { call: facts.call }),
+            Work::Journal(entry, Some(seq)) => {
+                Some(Reply::JournalFailed { leg: entry.leg, seq: *seq })
+            }
             _ => None,
         };
         match failed {
@@ -212,6 +215,7 @@ impl<'a> Life<'a> {
             Done::Abandoned(call) => Reply::AuthorizeFailed { call },
             Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
             Done::Settled(call) => Reply::Settled { call },
+            Done::Journaled(leg, seq) => Reply::Journaled { leg, seq },
             Done::Nothing => return,
         });
     }
@@ -388,9 +392,10 @@ impl<'a> Life<'a> {
                 self.known.push(ask.call);
                 Work::Authorize(ask)
             }
-            Effect::Abandon { call, .. } => Work::Abandon(call),
+            Effect::Abandon { call, .. } => Work::Abandon(call, true),
             Effect::Extend(ask) => Work::Extend(ask),
-            Effect::Journal(leg) => Work::Journal(leg),
+            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
+            Effect::Papers { leg, dialog, seq } => Work::Papers(leg, dialog, seq),
             Effect::Alive { calls, at } => Work::Alive(calls, at),
             Effect::Notify(change) => Work::Notify(change),
             Effect::Settle(facts) => Work::Settle(facts),

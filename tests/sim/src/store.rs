@@ -377,9 +377,9 @@ impl Store {
         Authorized::Granted { paid }
     }
 
-    /// As if the call had never been asked for; a call that is on record stays there.
+    /// As if the call had never been asked for; one that was dialled or is on record stays.
     fn abandon(&mut self, call: CallId) {
-        if self.records.contains_key(&call) {
+        if self.open.get(&call).is_none_or(|open| !open.legs.is_empty()) {
             return;
         }
         self.holds.retain(|_, hold| hold.leg.call != call);
@@ -418,16 +418,6 @@ impl Store {
         if self.fault != Some(Fault::KeptPapers) {
             self.farewells.retain(|_, row| row.dialog.is_some());
         }
-    }
-
-    /// As if it had never been asked; a call that was dialled or settled stays.
-    fn abandon(&mut self, call: CallId) {
-        if self.open.get(&call).is_none_or(|open| !open.legs.is_empty()) {
-            return;
-        }
-        self.open.remove(&call);
-        self.holds.retain(|_, hold| hold.leg.call != call);
-        self.keys.retain(|_, by| *by != call);
     }
 
     fn settle(&mut self, facts: CallFacts) {

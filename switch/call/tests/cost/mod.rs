@@ -300,8 +300,16 @@ impl Bench {
                 self.inputs.push_back(Input::Reply(Reply::Settled { call: facts.call }));
             }
             Effect::Media(order) => self.media(&order),
+            Effect::Journal { entry, seq: Some(seq) } => {
+                let reply = Reply::Journaled { leg: entry.leg, seq };
+                self.inputs.push_back(Input::Reply(reply));
+            }
+            Effect::Papers { leg, seq: Some(seq), .. } => {
+                self.inputs.push_back(Input::Reply(Reply::Journaled { leg, seq }));
+            }
             Effect::Abandon { .. }
-            | Effect::Journal(_)
+            | Effect::Journal { seq: None, .. }
+            | Effect::Papers { seq: None, .. }
             | Effect::Alive { .. }
             | Effect::Notify(_)
             | Effect::TurnedAway(_)
@@ -418,8 +426,7 @@ fn snapshot() -> Snapshot {
         };
         snapshot.trunks.insert(TrunkId(id), trunk);
     }
-    let route =
-        |prefix: &str, trunk| Route { prefix: prefix.into(), trunk: TrunkId(trunk), priority: 0 };
+    let route = |prefix, trunk| Route::new(prefix, TrunkId(trunk), 0);
     snapshot.routes = vec![route("86138", 1), route("8610", 2)];
     snapshot
 }
