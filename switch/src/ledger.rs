@@ -80,6 +80,8 @@ impl Drop for Owed {
 const TRIES: u32 = 300;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Time between the rounds in which a failed authorization is taken back.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// A question in the queue: it is under way until this is dropped, whatever becomes of it.
 struct Asked(Ledger);
@@ -132,12 +134,12 @@ impl Ledger {
         self.0.calls.panics() + self.0.users.panics() + self.0.store.panics()
     }
 
-    /// Writes under way: in SQLite's queue, or calls and users with any on PostgreSQL.
+    /// Writes asked for and not answered.
     pub(crate) fn busy(&self) -> usize {
-        self.0.calls.busy() + self.0.users.busy() + self.0.asked.load(Ordering::Relaxed)
+        self.0.asked.load(Ordering::Relaxed)
     }
 
-    /// Work of one call on PostgreSQL, after all that was asked for it before.
+    /// Work of one call on the runtime, after all that was asked for it there before: all of it on PostgreSQL.
     fn in_order(&self, call: CallId, work: impl Future<Output = ()> + Send + 'static) {
         self.0.calls.push(call, move || Box::pin(work));
     }
@@ -154,6 +156,11 @@ impl Ledger {
                 Ok(answer) => {
                     this.note_answer(call, dialect, &answer);
                     owed.pay(Reply::Authorized { call, answer });
+                }
+                Err(Error::Busy) if this.0.queue.is_some() => {
+                    // The line was full: nothing was written, and to take it back would only fill the line.
+                    this.0.counts.refused.fetch_add(1, Ordering::Relaxed);
+                    drop(owed);
                 }
                 Err(error) => {
                     this.failed("authorize", &error);
@@ -190,8 +197,14 @@ impl Ledger {
                 Ok(true) => tracing::warn!("a half-made authorization was taken back"),
                 Ok(false) => {}
                 Err(error) => {
-                    // Recovery at the next start settles it: the journal still has it, undialled.
+                    // What it holds must not wait for a restart: tried until the store is back.
                     this.failed("take a half-made authorization back", &error);
+                    let again = this.clone();
+                    this.in_order(call, async move {
+                        tokio::time::sleep(AGAIN).await;
+                        again.abandon(call, merchant, owed);
+                    });
+                    return drop(asked);
                 }
             }
             this.0.directory.call_ended(call);

@@ -65,9 +65,12 @@ impl Writer {
         while let Some(mut queued) = left.next() {
             let before = self.changes();
             let done = self.run(queued.unit.as_mut());
-            // A unit that changed nothing leaves nothing behind.
+            // A unit that changed no row leaves nothing behind, unless it may change the schema.
             let whole = matches!(done, Ok(true))
-                || self.changes() == before && before.is_some() && queued.replaced.is_empty();
+                || self.changes() == before
+                    && before.is_some()
+                    && queued.replaced.is_empty()
+                    && !queued.manner.alone;
             finished.push((queued, done.map(drop)));
             if !whole {
                 let run = finished.into_iter().map(|(queued, _)| queued);
@@ -94,6 +97,10 @@ impl Writer {
         // Without its savepoint the whole transaction is gone (SQLITE_FULL, SQLITE_IOERR); the commit will
         // fail, too.
         let gone = |error: Error| Error::Unreachable(error.to_string());
+        if self.changes().is_none() {
+            // A savepoint would begin a transaction of its own.
+            return Err(Error::Unreachable("SQLite took the transaction back".into()));
+        }
         self.say("SAVEPOINT unit").map_err(gone)?;
         let result = self.run(unit);
         if !matches!(result, Ok(true)) {
@@ -285,6 +292,24 @@ mod tests {
         bench.serve();
         assert!(matches!(next.try_recv(), Ok(Ok(()))));
         assert_eq!(bench.rows(), [1, 5, 6]);
+    }
+
+    /// SQLite counts changed rows, not changed tables.
+    #[test]
+    fn a_migration_that_fails_leaves_no_table_behind() {
+        let mut bench = Bench::new(None);
+        let half: Work<()> = Box::new(|conn| {
+            Box::pin(async move {
+                conn.script("CREATE TABLE u (x)").await?;
+                Err(Error::Missing("the other half"))
+            })
+        });
+        let heard = bench.put(half, Manner::ALONE);
+        bench.serve();
+        assert!(matches!(heard.try_recv(), Ok(Err(Error::Missing("the other half")))));
+        let Conn::Own(own) = &mut bench.writer.conn else { unreachable!() };
+        let tables = own.rows("SELECT name FROM sqlite_schema WHERE name = 'u'", &[], 1).unwrap();
+        assert!(tables.is_empty());
     }
 
     #[test]

@@ -98,8 +98,7 @@ fn io_error(what: impl fmt::Display) -> impl FnOnce(io::Error) -> StartError {
 /// When the folder cannot be made or the database not be opened.
 pub(crate) async fn open_store(config: &Config) -> Result<Store, StartError> {
     make_folder(&config.data)?;
-    let knobs = StoreConfig { gather: config.store_gather, ..StoreConfig::default() };
-    Ok(Store::open(&config.database_url(), knobs).await?)
+    Ok(Store::open(&config.database_url(), parts::store(config)).await?)
 }
 
 /// Opens a store that is there already and knows this program's schema; makes nothing.

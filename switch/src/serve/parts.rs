@@ -6,7 +6,7 @@ use api::guard::GuardConfig;
 use api::push::PushConfig;
 use api::server::ServerConfig;
 use api::{ApiConfig, Rate};
-use billing::SettleContext;
+use billing::{SettleContext, StoreConfig};
 use call::{EngineConfig, RegisterLimits};
 use media::MediaConfig;
 use sip::endpoint::{EndpointConfig, Listener, Timers};
@@ -20,6 +20,10 @@ pub(super) fn settling(config: &Config, http: SocketAddr) -> SettleContext {
         format!("http://{}", SocketAddr::new(reachable(http.ip()), http.port()))
     });
     SettleContext { recording_base_url: format!("{base}/recordings") }
+}
+
+pub(super) fn store(config: &Config) -> StoreConfig {
+    StoreConfig { gather: config.store_gather, ..StoreConfig::default() }
 }
 
 pub(super) fn media(config: &Config) -> MediaConfig {
@@ -224,6 +228,7 @@ mod tests {
             ("api", format!("{:?}", api(config, "token".into()))),
             ("settling", format!("{:?}", settling(config, http))),
             ("push", format!("{:?}", push(config))),
+            ("store", format!("{:?}", store(config))),
             ("tcp", format!("{:?}", config.tcp)),
         ])
     }
@@ -232,6 +237,7 @@ mod tests {
     /// that need the running process are told apart: `switch/tests/operator.rs` turns those.
     const TURNS: &[(&str, &str, &[&str], &str)] = &[
         ("node", "7", &["engine"], "node: 7"),
+        ("store.gather", "25ms", &["store"], "gather: 25ms"),
         ("sip.user_agent", "Other/1", &["engine"], "Other/1"),
         ("sip.t1", "250ms", &["engine"], "250ms"),
         ("sip.t2", "3s", &["engine"], "3s"),

@@ -467,6 +467,7 @@ impl<'a> Life<'a> {
         let left = call::Counts {
             bindings: counts.bindings,
             refused: counts.refused,
+            unwritten: counts.unwritten,
             ..call::Counts::default()
         };
         assert_eq!(counts, left, "left over 64 s after everybody hung up");
