@@ -62,7 +62,8 @@ impl<K: Ord + Clone + Send + 'static> Lanes<K> {
     }
 
     /// Lanes with work.
-    pub(crate) fn busy(&self) -> usize {
+    #[cfg(test)]
+    fn busy(&self) -> usize {
         lock(&self.waiting).len()
     }
 }
