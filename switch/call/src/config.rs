@@ -31,8 +31,8 @@ pub struct EngineConfig {
     pub alive: Duration,
     /// The ledger answers an authorization within this time, or the request is refused.
     pub authorize: Duration,
-    /// The store writes a leg down within this time, or its INVITE, 200 or ACK leaves all the same. Less
-    /// than T1, so that no far end has to repeat itself for it.
+    /// The store writes a leg down within this time, or its INVITE, 200 or ACK leaves all the same. Never
+    /// longer than T1, so that no far end has to repeat itself for it.
     pub journal: Duration,
     /// The media plane opens a port within this time, or the leg fails.
     pub open: Duration,

@@ -130,7 +130,9 @@ impl World {
 
     fn pledge(&mut self, leg: LegId, first: &[SessionId]) -> Option<u32> {
         let held: Vec<_> = first.iter().copied().filter(|id| self.endpoint.is_held(*id)).collect();
-        let until = self.now.mono + self.config.journal;
+        // No longer than T1: a far end would repeat itself for it.
+        let wait = self.config.journal.min(self.config.sip.timers.t1);
+        let until = self.now.mono + wait;
         (!held.is_empty()).then(|| self.pledges.make(leg, &held, until))
     }
 
@@ -155,7 +157,7 @@ impl World {
     /// What waited for the journal goes on.
     pub(crate) fn proceed(&mut self, pledges: Vec<Pledge>) {
         for pledge in pledges {
-            self.endpoint.proceed(pledge.session);
+            self.endpoint.proceed(self.now.mono, pledge.session);
             if let Some(reason) = pledge.end {
                 self.endpoint.bye(self.now.mono, pledge.session, reason);
             }

@@ -652,6 +652,24 @@ fn rfc3261_13_3_1_4_a_200_that_is_never_acknowledged_is_a_lost_dialog() {
 }
 
 #[test]
+fn rfc3261_9_2_a_caller_who_cancels_while_our_200_waits_for_its_row_ends_the_call() {
+    let mut sim = inbound();
+    dial_in(&mut sim, "a", CALLER, DID, None);
+    sim.ring("phone", 180, None);
+    sim.ledger.journals = false;
+    sim.pick_up("phone");
+    assert_eq!(codes(&mut sim, "a"), [180], "the 200 waits");
+    sim.hang_up("a");
+    assert_eq!(codes(&mut sim, "a"), [180, 487]);
+    sim.advance(ms(401));
+    assert_eq!(codes(&mut sim, "a"), [180, 487], "no 200 after that");
+    assert_eq!(sim.far("phone").count("BYE"), 1, "B does not stay alone");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.ledger.journals = true;
+    sim.assert_clean();
+}
+
+#[test]
 fn rfc3264_a_late_offer_is_made_in_the_200_and_answered_in_the_ack() {
     let mut sim = inbound();
     dial_in_with(&mut sim, "a", (CALLER, DID), None, (20, true));

@@ -74,6 +74,18 @@ fn an_invite_waits_for_its_row_and_no_longer_than_it_may() {
 }
 
 #[test]
+fn rfc3261_17_1_1_2_nothing_waits_for_its_row_longer_than_t1() {
+    let mut sim = Sim::with(|config| config.sip.timers.t1 = ms(200), |_| {});
+    sim.ledger.journals = false;
+    sim.place(callback());
+    sim.advance(ms(199));
+    assert_eq!(sim.far("a").count("INVITE"), 0);
+    sim.advance(ms(1));
+    assert_eq!(sim.far("a").count("INVITE"), 1, "T1 is less than the 400 ms of the configuration");
+    assert_eq!(sim.engine.counts().unwritten, 1);
+}
+
+#[test]
 fn the_ack_of_a_200_waits_for_its_row_and_copies_of_the_200_wait_with_it() {
     let mut sim = Sim::new();
     sim.place(callback());

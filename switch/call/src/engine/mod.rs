@@ -345,7 +345,7 @@ impl Engine {
                     });
                 });
                 if !self.world.pledges.waits(session) {
-                    self.world.endpoint.proceed(session);
+                    self.world.endpoint.proceed(self.world.now.mono, session);
                 }
             }
             Event::Failed { session, code, q850, local, crossed, retry_after, .. } => {
@@ -364,9 +364,11 @@ impl Engine {
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp));
             }),
-            Event::Cancelled { session, .. } => {
+            Event::Cancelled { session, reason } => {
                 self.on_session(session, true, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| leg.cancelled(w, trace));
+                    call.on_leg(w, no, |leg, w, trace, _| {
+                        leg.cancelled(w, trace, session, reason.as_ref())
+                    });
                 });
                 self.world.ended(session);
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use facts::media::Codec;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Origin, Side, TrunkId};
-use sip::endpoint::SessionId;
+use sip::endpoint::{EndCause, SessionId};
 use sip::wire::Reason;
 
 use crate::event::LegEvent;
@@ -166,10 +166,16 @@ impl Leg {
         None
     }
 
-    /// They gave up before our answer.
-    pub(crate) fn cancelled(&mut self, w: &mut World, trace: &mut Trace) -> Option<LegEvent> {
+    /// They gave up before our answer, or while our 200 waited for its row: then the leg was up here.
+    pub(crate) fn cancelled(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        session: SessionId,
+        reason: Option<&Reason>,
+    ) -> Option<LegEvent> {
         if !matches!(self.stage, Stage::Opening | Stage::Waiting) {
-            return None;
+            return self.ended(w, trace, session, (EndCause::Bye, reason));
         }
         self.session = None;
         self.facts.sip_final = Some(487);

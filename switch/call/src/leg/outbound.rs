@@ -121,7 +121,8 @@ impl Leg {
         }
     }
 
-    /// The INVITE goes out anew, with an answer to a challenge: what ends it is another than before.
+    /// The INVITE goes out anew, with an answer to a challenge or by another transport: what ends it is
+    /// another than before.
     pub(crate) fn challenged(&self, w: &mut World, session: SessionId) {
         if matches!(&self.stage, Stage::Inviting(forks) if forks.sessions().contains(&session)) {
             self.journal_first(w, &[session]);

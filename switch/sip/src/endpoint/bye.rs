@@ -95,7 +95,7 @@ impl Endpoint {
     pub(super) fn bye_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
         let Some(phase) = self.sessions.get(&id).map(|session| &session.phase) else { return };
         match phase {
-            Phase::Up(_) => {
+            Phase::Up(up) if up.held().is_none() => {
                 self.answer_within(now, incoming, 200, &[]);
                 self.drop_reinvites(now, id);
                 let reason = incoming.request.reason().into_iter().next();
@@ -114,7 +114,7 @@ impl Endpoint {
             // Two BYEs crossed: ours still gets its answer.
             Phase::Ending(_) => self.answer_within(now, incoming, 200, &[]),
             // §15: a caller may end an early dialog by BYE; the INVITE is answered with 487.
-            Phase::Ringing(_) => {
+            Phase::Ringing(_) | Phase::Up(_) => {
                 self.answer_within(now, incoming, 200, &[]);
                 let reason = incoming.request.reason().into_iter().next();
                 self.send_reject(now, id, 487, &[]);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::auth::{Challenged, copy_of};
 use super::table::{Client, ClientKey, ClientMachine, Outgoing, Owner, User};
-use super::{Endpoint, Flow, Transmit, Transport};
+use super::{Endpoint, Event, Flow, Transmit, Transport};
 use crate::transaction::{Class, ClientInvite, ClientOther, Send, Step, Tell};
 use crate::wire::{Draft, HeaderName, Message, Method, Reason, push_address};
 
@@ -107,6 +107,7 @@ impl Endpoint {
             user: out.user,
             auth: out.auth,
             held,
+            tried: false,
             abandon_at: None,
             due: None,
         };
@@ -146,6 +147,7 @@ impl Endpoint {
             user: User::Cancel,
             auth: None,
             held: false,
+            tried: false,
             abandon_at: None,
             due: None,
         };
@@ -341,8 +343,14 @@ impl Endpoint {
     }
 
     fn client_failed(&mut self, now: Instant, key: ClientKey) {
+        // One that was given up is not tried anew: nobody would end it.
+        let wanted = match self.clients.get(&key).map(|client| client.user) {
+            Some(User::Invite(session)) => self.may_retry(session),
+            _ => true,
+        };
         let Some(client) = self.clients.get_mut(&key) else { return };
-        if client.is_pending()
+        if wanted
+            && client.is_pending()
             && let Some(fallback) = client.fallback.take()
             && let Ok(request) = Message::parse(client.request.clone())
         {
@@ -358,19 +366,25 @@ impl Endpoint {
         self.settle_client(key, step);
     }
 
-    /// §18.1.1: the same request by the other transport.
+    /// §18.1.1: the same request by the other transport. An INVITE that the user writes down waits
+    /// again: what is written names the transport that failed.
     fn move_client(&mut self, now: Instant, key: ClientKey, flow: Flow, request: &Message) {
         let bytes = self.stamp(&mut copy_of(request), key.token, &flow);
         let Some(mut client) = self.remove_client(key) else { return };
-        let (timers, reliable) = (&self.config.timers, flow.transport.is_reliable());
-        match &mut client.machine {
-            ClientMachine::Invite(machine) => machine.restart(now, timers, reliable),
-            ClientMachine::Other(machine) => machine.restart(now, timers, reliable),
-        }
         client.flow = flow;
         client.request = bytes.clone();
+        client.restart(now, &self.config.timers);
+        let again = match client.user {
+            User::Invite(session) if self.config.careful => Some(session),
+            _ => None,
+        };
+        client.tried |= !client.held;
+        client.held = again.is_some();
         self.insert_client(key, client);
-        self.transmit(flow, bytes);
+        match again {
+            Some(session) => self.events.push_back(Event::Again { session }),
+            None => self.transmit(flow, bytes),
+        }
     }
 }
 

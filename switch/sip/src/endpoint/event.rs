@@ -134,7 +134,8 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// Our INVITE was challenged and goes out anew, by another transaction. Only when
+    /// Our INVITE was challenged and goes out anew, by another transaction, or its transport failed
+    /// and it goes by another (RFC 3261 §18.1.1). Only when
     /// [`EndpointConfig::careful`](super::EndpointConfig::careful): it waits.
     Again {
         /// The session.

@@ -303,9 +303,9 @@ impl Endpoint {
     }
 
     /// Lets go what waits because of [`EndpointConfig::careful`]: the session is written down, or can
-    /// wait no longer. Without anything that waits it does nothing.
-    pub fn proceed(&mut self, session: SessionId) {
-        self.let_go(session);
+    /// wait no longer. Its timers start now. Without anything that waits it does nothing.
+    pub fn proceed(&mut self, now: Instant, session: SessionId) {
+        self.let_go(now, session);
     }
 
     /// Whether the session is up, or would be if it were let go: ending it takes a BYE.

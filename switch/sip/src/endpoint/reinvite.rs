@@ -196,7 +196,7 @@ impl Endpoint {
         let pending = match self.sessions.get(&id).map(|session| &session.phase) {
             Some(Phase::Up(up)) if up.bye.is_some() => return self.refuse(incoming, 487, &[]),
             // §14.2: a second INVITE before the first is answered.
-            Some(Phase::Up(up)) if up.theirs.is_some() => true,
+            Some(Phase::Up(up)) if up.theirs.is_some() || up.held().is_some() => true,
             Some(Phase::Ringing(_)) => true,
             // §14.2: an INVITE of ours is under way.
             Some(Phase::Up(up))

@@ -92,18 +92,6 @@ impl Endpoint {
 
     /// Hands an answer to the machine, which sends it. `true` if it left.
     pub(super) fn answer(&mut self, now: Instant, id: ServerId, code: u16, bytes: &Bytes) -> bool {
-        self.answer_held(now, id, code, bytes, false)
-    }
-
-    /// The same; if it is held the machine has had its answer but the peer has not.
-    pub(super) fn answer_held(
-        &mut self,
-        now: Instant,
-        id: ServerId,
-        code: u16,
-        bytes: &Bytes,
-        held: bool,
-    ) -> bool {
         let Some(server) = self.servers.get_mut(&id) else { return false };
         let class = Class::of(code);
         let step = match &mut server.machine {
@@ -119,9 +107,7 @@ impl Endpoint {
         if sent {
             server.response = Some(bytes.clone());
             let flow = server.flow;
-            if !held {
-                self.transmit(flow, bytes.clone());
-            }
+            self.transmit(flow, bytes.clone());
         }
         if class != Class::Provisional
             && let Some(server) = self.servers.get_mut(&id)

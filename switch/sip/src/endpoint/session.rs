@@ -158,6 +158,7 @@ impl Endpoint {
                 user: User::Invite(id),
                 auth: None,
                 held: false,
+                tried: false,
                 abandon_at: None,
                 due: None,
             },

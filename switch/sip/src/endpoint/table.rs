@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::auth::Auth;
 use super::{Flow, RequestOutId, SessionId};
 use crate::dialog::Dialog;
-use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther};
+use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther, Timers};
 use crate::wire::{Draft, Message, Method, Reason, Via};
 
 /// Whose deadline it is.
@@ -62,6 +62,8 @@ pub(super) struct Client {
     pub(super) auth: Option<Auth>,
     /// An INVITE that did not leave yet: the user has to let it go.
     pub(super) held: bool,
+    /// It left before, by a transport that failed: somebody may have it all the same.
+    pub(super) tried: bool,
     /// When an INVITE that was cancelled is given up (RFC 3261 §9.1).
     pub(super) abandon_at: Option<Instant>,
     pub(super) due: Option<Instant>,
@@ -80,6 +82,15 @@ impl Client {
             ClientMachine::Other(machine) => machine.poll_timeout(),
         };
         earliest([named(machine), self.abandon_at.map(|at| (at, "cancel wait"))])
+    }
+
+    /// The request goes out now: its timers start anew (RFC 3261 §17.1.1.2, §17.1.2.2).
+    pub(super) fn restart(&mut self, now: Instant, timers: &Timers) {
+        let reliable = self.flow.transport.is_reliable();
+        match &mut self.machine {
+            ClientMachine::Invite(machine) => machine.restart(now, timers, reliable),
+            ClientMachine::Other(machine) => machine.restart(now, timers, reliable),
+        }
     }
 
     pub(super) fn is_pending(&self) -> bool {
@@ -245,6 +256,11 @@ impl Up {
             bye: None,
         }
     }
+
+    /// The peer's INVITE, while our 2xx to it waits for the user.
+    pub(super) fn held(&self) -> Option<ServerId> {
+        self.unacked.iter().find_map(|wait| wait.held)
+    }
 }
 
 /// A 2xx that is resent until its ACK comes (RFC 3261 §13.3.1.4).
@@ -258,8 +274,8 @@ pub(super) struct Unacked {
     pub(super) until: Instant,
     /// Until this one is acknowledged no BYE may be sent: it opens the dialog.
     pub(super) opens: bool,
-    /// It did not leave yet: the user has to let it go.
-    pub(super) held: bool,
+    /// It is not given to its transaction yet: the user has to let it go.
+    pub(super) held: Option<ServerId>,
 }
 
 /// A re-INVITE of ours.

@@ -105,10 +105,14 @@ impl Endpoint {
             return;
         }
         calling.ring_until = None;
+        let keep_flow = calling.keep_flow;
         if self.clients.get(&key).is_some_and(|client| client.held) {
-            // Nobody was asked: there is nothing to take back.
-            self.remove_client(key);
+            let Some(client) = self.remove_client(key) else { return };
             self.report_failure(id, 487, true, None);
+            if client.tried {
+                return self.linger(now, id, (client.request, client.flow, keep_flow), true);
+            }
+            // Nobody was asked: there is nothing to take back.
             return self.remove_session(id);
         }
         let ringing = self.clients.get(&key).is_some_and(|client| !client.is_calling());
@@ -368,31 +372,28 @@ impl Endpoint {
     }
 
     /// The user has written the session down: what waited for that leaves.
-    pub(super) fn let_go(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let mut sends = Vec::new();
-        match &mut session.phase {
+    pub(super) fn let_go(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        match &session.phase {
             Phase::Calling(_) => {
-                let client = session.invite.and_then(|key| self.clients.get_mut(&key));
-                if let Some(client) = client.filter(|client| client.held) {
-                    client.held = false;
-                    sends.push((client.flow, client.request.clone()));
+                if let Some(key) = session.invite {
+                    self.let_invite_go(now, key);
                 }
             }
-            Phase::Up(up) => {
-                for wait in up.unacked.iter_mut().filter(|wait| wait.held) {
-                    wait.held = false;
-                    sends.push((wait.flow, wait.bytes.clone()));
-                }
-                if up.ack_held {
-                    self.send_owed_ack(id, Bytes::new());
-                }
-            }
+            Phase::Up(up) if up.ack_held => self.send_owed_ack(id, Bytes::new()),
+            Phase::Up(_) => self.let_accept_go(now, id),
             Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => {}
         }
-        for (flow, bytes) in sends {
-            self.transmit(flow, bytes);
-        }
+    }
+
+    /// §17.1.1.2: its timers start when it leaves, not when it was made.
+    fn let_invite_go(&mut self, now: Instant, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(&key).filter(|client| client.held) else { return };
+        client.held = false;
+        client.restart(now, &self.config.timers);
+        let (flow, request) = (client.flow, client.request.clone());
+        self.schedule_client(key);
+        self.transmit(flow, request);
     }
 
     /// Whether something of this session waits for [`Endpoint::proceed`].
@@ -402,7 +403,7 @@ impl Endpoint {
             Phase::Calling(_) => {
                 session.invite.and_then(|key| self.clients.get(&key)).is_some_and(|c| c.held)
             }
-            Phase::Up(up) => up.ack_held || up.unacked.iter().any(|wait| wait.held),
+            Phase::Up(up) => up.ack_held || up.held().is_some(),
             Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => false,
         }
     }

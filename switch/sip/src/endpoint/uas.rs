@@ -53,6 +53,15 @@ impl Endpoint {
         }
     }
 
+    /// The peer's INVITE while it has no final answer: also while our 2xx waits for the user.
+    pub(super) fn unanswered(&self, id: SessionId) -> Option<ServerId> {
+        match &self.sessions.get(&id)?.phase {
+            Phase::Ringing(ringing) => Some(ringing.server),
+            Phase::Up(up) => up.held(),
+            Phase::Calling(_) | Phase::Ending(_) | Phase::Over(_) => None,
+        }
+    }
+
     /// An answer to the INVITE with what makes a dialog (§12.1.1): Record-Route, our Contact.
     fn dialog_answer(&self, id: SessionId, code: u16) -> Option<(ServerId, Draft)> {
         let (ringing, server) = self.ringing(id)?;
@@ -103,8 +112,9 @@ impl Endpoint {
         }
         let bytes = draft.to_bytes();
         let Some(flow) = self.servers.get(&server).map(|row| row.flow) else { return };
-        let held = self.config.careful;
-        if !self.answer_held(now, server, 200, &bytes, held) {
+        // §9.2: until the user lets it go the INVITE has no answer, and a CANCEL still ends it.
+        let held = self.config.careful.then_some(server);
+        if held.is_none() && !self.answer(now, server, 200, &bytes) {
             return;
         }
         let wait = Unacked { held, ..self.unacked(now, 0, bytes, flow, true) };
@@ -114,6 +124,24 @@ impl Endpoint {
         let cseq = up.dialog.remote_cseq.unwrap_or_default();
         up.unacked.push(Unacked { cseq, ..wait });
         session.phase = Phase::Up(Box::new(up));
+        self.schedule_session(id);
+    }
+
+    /// §13.3.1.4: a 2xx that waited is resent from when it leaves, not from when it was made.
+    pub(super) fn let_accept_go(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Phase::Up(up) = &mut session.phase else { return };
+        let Some(at) = up.unacked.iter().position(|wait| wait.held.is_some()) else { return };
+        let made = up.unacked.remove(at);
+        let Some(server) = made.held else { return };
+        let bytes = made.bytes.clone();
+        let wait = self.unacked(now, made.cseq, made.bytes, made.flow, made.opens);
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Phase::Up(up) = &mut session.phase
+        {
+            up.unacked.push(wait);
+        }
+        self.answer(now, server, 200, &bytes);
         self.schedule_session(id);
     }
 
@@ -135,7 +163,7 @@ impl Endpoint {
             interval: timers.t1,
             until: now + timers.ack_wait,
             opens,
-            held: false,
+            held: None,
         }
     }
 
@@ -154,8 +182,8 @@ impl Endpoint {
         code: u16,
         headers: &[(String, Vec<u8>)],
     ) {
-        let Some((ringing, server)) = self.ringing(id) else { return };
-        let tag = ringing.dialog.local_tag.clone();
+        let Some(server) = self.unanswered(id) else { return };
+        let tag = self.ids.tag(id.0);
         if let Some(mut draft) = self.answer_draft(server, code, &tag) {
             push_extra(&mut draft, headers, Extra::Outside);
             let bytes = draft.to_bytes();
@@ -190,7 +218,7 @@ impl Endpoint {
         }
         let reason = incoming.request.reason().into_iter().next();
         match user {
-            ServerUser::Invite(session) if self.ringing(session).is_some() => {
+            ServerUser::Invite(session) if self.unanswered(session).is_some() => {
                 self.send_reject(now, session, 487, &[]);
                 self.events.push_back(Event::Cancelled { session, reason });
             }
@@ -207,7 +235,8 @@ impl Endpoint {
         let found = self.dialog_session(request).and_then(|id| {
             let number = request.cseq().ok()?.number;
             let Phase::Up(up) = &mut self.sessions.get_mut(&id)?.phase else { return None };
-            let at = up.unacked.iter().position(|wait| wait.cseq == number)?;
+            let at =
+                up.unacked.iter().position(|wait| wait.held.is_none() && wait.cseq == number)?;
             up.unacked.remove(at);
             let bye = if up.unacked.iter().any(|wait| wait.opens) { None } else { up.bye.take() };
             Some((id, bye))
@@ -231,12 +260,15 @@ impl Endpoint {
         let mut sends = Vec::new();
         for wait in &mut up.unacked {
             if wait.until <= now {
-                return self.never_acked(now, id);
+                return match wait.held {
+                    Some(_) => self.unanswered_due(now, id),
+                    None => self.never_acked(now, id),
+                };
             }
             if wait.next <= now {
                 wait.interval = (wait.interval * 2).min(t2);
                 wait.next = now + wait.interval;
-                if !wait.held {
+                if wait.held.is_none() {
                     sends.push((wait.flow, wait.bytes.clone()));
                 }
             }
