@@ -361,7 +361,11 @@ impl<'a> Life<'a> {
             if !message.is_request() {
                 // A request without a CSeq is refused by an answer without one.
                 let ack = message.cseq().is_ok_and(|cseq| cseq.method == Method::Ack);
-                assert!(!ack, "an ACK was answered (RFC 3261 §17)");
+                // One whose method is not the one of its CSeq is no ACK, and is told so.
+                assert!(
+                    !ack || message.status() == Some(400),
+                    "an ACK was answered (RFC 3261 §17)"
+                );
             }
             let remote = transmit.flow.remote;
             if remote.ip() == self.stranger.at.ip() {

@@ -400,10 +400,11 @@ impl World {
         let mut kept = BTreeMap::new();
         for (key, what) in std::mem::take(&mut self.queue) {
             match what {
-                Happening::Store { .. } => {
+                Happening::Store { life, work, .. } => {
+                    // What survives is in the file before the next process reads it.
                     survives = survives && self.dice.chance(500);
                     if survives {
-                        kept.insert(key, what);
+                        self.perform(life, *work);
                     }
                 }
                 Happening::Reply { .. } | Happening::Media { .. } => {}
