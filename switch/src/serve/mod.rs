@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,8 +123,12 @@ pub(crate) async fn open_kept(config: &Config) -> Result<Store, StartError> {
     )))
 }
 
+/// What is made is for its owner alone: below it lie recordings, keys and the books.
 fn make_folder(folder: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(folder)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
         .map_err(io_error(format_args!("cannot make the folder {}", folder.display())))
 }
 
