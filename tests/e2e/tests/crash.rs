@@ -48,11 +48,30 @@ fn killed_after(after: Duration) {
     assert_eq!(again, "result=success&callbackid=crash&duplicate=1");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(merchant.received("/back").len(), 1, "told once");
-    if after > Duration::from_millis(2500) {
+    // Whoever had surely answered is told that it is over.
+    if after >= A_IS_UP {
         assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    }
+    if after >= BOTH_ARE_UP {
         assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B got BYE");
+        assert_eq!(cdrs.len(), 2, "{cdrs:#?}");
+    }
+    // Past a proof of life both are charged, for no less than they are known to have talked.
+    if after >= BOTH_ARE_PROVED {
+        assert_eq!(price, A_MINUTE + B_MINUTE, "{cdrs:#?}");
+        for cdr in &cdrs {
+            let seconds = cdr["seconds"].as_u64().expect("seconds");
+            assert!(seconds + 3 >= after.as_secs(), "billed {seconds} s, lived {after:?}");
+        }
     }
 }
+
+/// A answers at 600 ms; the rest is for a slow machine.
+const A_IS_UP: Duration = Duration::from_millis(900);
+/// B answers at 1200 ms.
+const BOTH_ARE_UP: Duration = Duration::from_millis(2000);
+/// The first checkpoint after that.
+const BOTH_ARE_PROVED: Duration = Duration::from_millis(3000);
 
 macro_rules! moments {
     ($($name:ident: $ms:expr;)*) => {
