@@ -120,7 +120,7 @@ fn config(folder: &Path, merchant_port: u16) -> Config {
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     // Any even start will do: ports that are taken are passed over.
     let low = 20_000 + (std::process::id() as u16 % 1000) * 20;
-    Config {
+    let mut config = Config {
         data: folder.to_owned(),
         sip_udp: vec![free],
         sip_tcp: vec![free],
@@ -131,7 +131,10 @@ fn config(folder: &Path, merchant_port: u16) -> Config {
         callback_allow: vec![free.ip().into()],
         callback_ports: vec![merchant_port],
         ..Config::default()
-    }
+    };
+    // A disk that has a build still to write may keep a commit waiting for seconds; the show goes on.
+    config.web.place_timeout = Duration::from_secs(8);
+    config
 }
 
 /// What shall be there, through the same hand that `tandem apply` uses.

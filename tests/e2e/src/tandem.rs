@@ -54,6 +54,8 @@ impl Tandem {
             "rtp.bind=127.0.0.1".to_owned(),
             format!("rtp.ports={rtp}-{}", rtp + 199),
             "http.callback_allow=127.0.0.0/8".to_owned(),
+            // A disk shared with builds may keep a commit waiting for seconds.
+            "http.place_timeout=8s".to_owned(),
             "log.level=debug,sqlx=warn,hyper=warn".to_owned(),
         ];
         settings.extend(setup.settings.iter().cloned());
