@@ -62,35 +62,26 @@ impl<K: Ord> Default for Rates<K> {
 
 impl<K: Ord + Copy> Rates<K> {
     /// True when the window of `key` has room; nothing is counted.
-    pub(crate) fn room(&mut self, key: K, limit: Option<u32>, now: Instant) -> bool {
-        let Some(limit) = limit else {
-            return true;
+    pub(crate) fn room(&self, key: K, limit: Option<u32>, now: Instant) -> bool {
+        let started = || {
+            let recent = |at: &&Instant| now.saturating_duration_since(**at) < WINDOW;
+            self.windows
+                .get(&key)
+                .map_or(0, |window| window.iter().rev().take_while(recent).count())
         };
-        let Some(window) = self.windows.get_mut(&key) else {
-            return limit > 0;
-        };
+        limit.is_none_or(|limit| started() < limit as usize)
+    }
+
+    /// Counts one start, and forgets those that no window holds any more. Call after `room` said yes.
+    pub(crate) fn count(&mut self, key: K, limit: Option<u32>, now: Instant) {
+        if limit.is_none() {
+            return;
+        }
+        let window = self.windows.entry(key).or_default();
         while window.front().is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW) {
             window.pop_front();
         }
-        let room = window.len() < limit as usize;
-        if window.is_empty() {
-            self.windows.remove(&key);
-        }
-        room
-    }
-
-    /// True when the window of `key` is full; nothing is touched.
-    pub(crate) fn reached(&self, key: K, limit: Option<u32>, now: Instant) -> bool {
-        let recent = |at: &&Instant| now.saturating_duration_since(**at) < WINDOW;
-        let started = self.windows.get(&key).map_or(0, |all| all.iter().filter(recent).count());
-        limit.is_some_and(|limit| started >= limit as usize)
-    }
-
-    /// Counts one start. Call after `room` said yes.
-    pub(crate) fn count(&mut self, key: K, limit: Option<u32>, now: Instant) {
-        if limit.is_some() {
-            self.windows.entry(key).or_default().push_back(now);
-        }
+        window.push_back(now);
     }
 }
 

@@ -90,10 +90,6 @@ impl World {
         }
     }
 
-    pub(crate) fn is_resting(&self, target: SocketAddr) -> bool {
-        self.resting.get(&target).is_some_and(|until| *until > self.now.mono)
-    }
-
     pub(crate) fn emit(&mut self, effect: Effect) {
         self.effects.push_back(effect);
     }
@@ -248,7 +244,7 @@ impl World {
             return Some(Verdict::Full { legs });
         }
         let rate = trunk.calls_per_second;
-        let per_second = rate.filter(|_| self.trunk_rates.reached(id, rate, now))?;
+        let per_second = rate.filter(|_| !self.trunk_rates.room(id, rate, now))?;
         Some(Verdict::RateReached { per_second })
     }
 

@@ -72,18 +72,13 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
         let Some(id) = hop.trunk else {
             return Some(hop);
         };
-        let limits = w.snapshot.trunks.get(&id).map(|t| (t.max_calls, t.calls_per_second));
-        let Some((max_calls, rate)) = limits else {
+        let free = w.snapshot.trunks.get(&id).filter(|trunk| w.against(id, trunk).is_none());
+        let Some(rate) = free.map(|trunk| trunk.calls_per_second) else {
             continue;
         };
-        if w.is_resting(hop.flow.remote) {
-            continue;
-        }
-        if w.trunk_legs.room(id, max_calls) && w.trunk_rates.room(id, rate, w.now.mono) {
-            w.trunk_rates.count(id, rate, w.now.mono);
-            w.trunk_legs.enter(id, leg);
-            return Some(hop);
-        }
+        w.trunk_rates.count(id, rate, w.now.mono);
+        w.trunk_legs.enter(id, leg);
+        return Some(hop);
     }
     None
 }
