@@ -388,21 +388,12 @@ impl<'a> Life<'a> {
                 return;
             }
             Effect::TurnedAway(_) | Effect::Drained => return,
-            Effect::Authorize(ask) => {
-                self.known.push(ask.call);
-                Work::Authorize(ask)
-            }
-            Effect::Abandon { call, .. } => Work::Abandon(call, true),
-            Effect::Extend(ask) => Work::Extend(ask),
-            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
-            Effect::Papers { leg, dialog, seq } => Work::Papers(leg, dialog, seq),
-            Effect::Alive { calls, at } => Work::Alive(calls, at),
-            Effect::Notify(change) => Work::Notify(change),
-            Effect::Settle(facts) => Work::Settle(facts),
-            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
-            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
+            other => Work::of(other),
         };
-        self.works.push_back(work);
+        if let Some(Work::Authorize(ask)) = &work {
+            self.known.push(ask.call);
+        }
+        self.works.extend(work);
     }
 
     fn sent(&mut self, remote: SocketAddr, bytes: bytes::Bytes) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use call::{Effect, Reply};
+use call::Reply;
 use facts::CallId;
 
 use crate::net::Dice;
@@ -117,23 +117,6 @@ impl World {
     fn answer(&mut self, life: u32, reply: Reply) {
         let delay = self.dice.between(Duration::from_micros(200), Duration::from_millis(3));
         self.later(delay, Happening::Reply { life, reply: Box::new(reply) });
-    }
-
-    /// What an effect asks of the store, if it does.
-    pub(crate) fn work_of(effect: Effect) -> Option<Work> {
-        Some(match effect {
-            Effect::Authorize(ask) => Work::Authorize(ask),
-            Effect::Abandon { call, .. } => Work::Abandon(call, true),
-            Effect::Extend(ask) => Work::Extend(ask),
-            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
-            Effect::Papers { leg, dialog, seq } => Work::Papers(leg, dialog, seq),
-            Effect::Alive { calls, at } => Work::Alive(calls, at),
-            Effect::Notify(change) => Work::Notify(change),
-            Effect::Settle(facts) => Work::Settle(facts),
-            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
-            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
-            _ => return None,
-        })
     }
 
     /// What the switch sends for the first time may make a far end ring or talk: the store has what ends

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use call::Effect;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall, Paid};
 use facts::record::LegState;
 use facts::{
@@ -62,6 +63,24 @@ pub enum Done {
 }
 
 impl Work {
+    /// What an effect asks of the store, if it does.
+    #[must_use]
+    pub fn of(effect: Effect) -> Option<Work> {
+        Some(match effect {
+            Effect::Authorize(ask) => Work::Authorize(ask),
+            Effect::Abandon { call, .. } => Work::Abandon(call, true),
+            Effect::Extend(ask) => Work::Extend(ask),
+            Effect::Journal { entry, seq } => Work::Journal(entry, seq),
+            Effect::Papers { leg, dialog, seq } => Work::Papers(leg, dialog, seq),
+            Effect::Alive { calls, at } => Work::Alive(calls, at),
+            Effect::Notify(change) => Work::Notify(change),
+            Effect::Settle(facts) => Work::Settle(facts),
+            Effect::SaveBinding(binding) => Work::SaveBinding(binding),
+            Effect::DropBinding { user, key } => Work::DropBinding(user, key),
+            _ => return None,
+        })
+    }
+
     /// The leg that is written down.
     #[must_use]
     pub fn leg(&self) -> Option<LegId> {

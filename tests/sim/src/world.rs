@@ -498,7 +498,7 @@ impl World {
                 self.later(after, Happening::Exit { life });
             }
             effect => {
-                let work = World::work_of(effect).expect("all others are for the store");
+                let work = Work::of(effect).expect("all others are for the store");
                 self.hand(work);
             }
         }
