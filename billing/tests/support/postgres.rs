@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[allow(unreachable_pub, reason = "public where it lives")]
+#[path = "../../../tests/e2e/src/processes.rs"]
+mod processes;
+use processes::kill_whole;
+
 /// Where distributions keep the server's programs.
 const PLACES: [&str; 2] = ["/usr/lib/postgresql", "/usr/local/pgsql"];
 
@@ -90,18 +95,7 @@ impl Cluster {
     /// `kill -9`, server and all.
     pub(crate) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
-            // The postmaster first, so that it starts nobody any more; its backends in the same breath, or they
-            // would finish what they were at.
-            let postmaster = server.id();
-            let mut victims = vec![postmaster];
-            victims.extend(children(postmaster));
-            let pids = victims.iter().map(ToString::to_string);
-            let _ = Command::new("kill").arg("-KILL").args(pids).status();
-            let _ = server.wait();
-            // A new server refuses to start while one of the old ones holds the shared memory.
-            while victims.iter().any(|pid| lives(*pid)) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            kill_whole(&mut server);
         }
     }
 
@@ -170,25 +164,4 @@ fn unprivileged() -> Option<(u32, u32)> {
     let line = passwd.lines().find(|line| line.starts_with("postgres:"))?;
     let mut fields = line.split(':').skip(2);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-/// Fields of `/proc/PID/stat` behind the name in brackets: the state, the parent, …
-fn stat(pid: &str) -> Option<Vec<String>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
-}
-
-/// Processes that this one started.
-fn children(parent: u32) -> Vec<u32> {
-    let parent = parent.to_string();
-    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    all.filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|pid| stat(pid).is_some_and(|fields| fields.get(1) == Some(&parent)))
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
-}
-
-/// Neither gone nor merely waiting to be buried.
-fn lives(pid: u32) -> bool {
-    stat(&pid.to_string()).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z"))
 }

@@ -5,13 +5,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rtp::egress::Owner;
 use rtp::packet::Stamp;
-use rtp::rtcp::{CNAME_LEN, NtpClock, REPORT_MAX};
-use rtp::{Coding, Flow, Identity, Leg, Map, Setup, Verdict, forward};
+use rtp::rtcp::REPORT_MAX;
+use rtp::{Verdict, forward};
+
+#[path = "fixture/leg.rs"]
+mod fixture;
+use fixture::leg;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -33,28 +35,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn leg(now: Instant, remote: SocketAddr) -> Leg {
-    let clock = NtpClock { at: now, ntp: 0 };
-    let identity = Identity { ssrc: 1, sequence: 0, timestamp: 0, cname: [b'0'; CNAME_LEN] };
-    let mut leg = Leg::new(now, clock, &identity);
-    let map = Map { audio: vec![(0, Coding::Pcmu), (8, Coding::Pcma)], event: Some(101) };
-    leg.setup(
-        now,
-        Setup {
-            remote,
-            signalling: None,
-            remote_rtcp: None,
-            rtcp_mux: false,
-            send: map.clone(),
-            receive: map,
-            flow: Flow::SendReceive,
-            silence: None,
-        },
-    );
-    leg.give(Owner::Relay);
-    leg
-}
 
 #[test]
 #[allow(clippy::disallowed_methods, reason = "an origin for virtual time, read once a test")]

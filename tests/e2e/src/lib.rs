@@ -13,6 +13,7 @@ pub mod merchant;
 pub mod pcap;
 pub mod ports;
 pub mod postgres;
+pub mod processes;
 pub mod sipp;
 pub mod sound;
 pub mod tandem;

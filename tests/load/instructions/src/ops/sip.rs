@@ -12,30 +12,11 @@ use crate::Meter;
 use crate::far::Request;
 
 /// As a carrier sends it: 963 octets.
-fn carriers_invite() -> Bytes {
-    let sdp = "v=0\r\no=- 20518 20518 IN IP4 198.51.100.20\r\ns=-\r\nc=IN IP4 198.51.100.20\r\n\
-        t=0 0\r\nm=audio 40376 RTP/AVP 8 0 18 101\r\na=rtpmap:8 PCMA/8000\r\n\
-        a=rtpmap:0 PCMU/8000\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n\
-        a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
-    let head = format!(
-        "INVITE sip:+8613800138000@203.0.113.10:5060;user=phone SIP/2.0\r\n\
-        Via: SIP/2.0/UDP 198.51.100.20:5060;branch=z9hG4bK-524287-1---9d2c1fbe3f7a1a55;rport\r\n\
-        Max-Forwards: 69\r\n\
-        Contact: <sip:+861059001234@198.51.100.20:5060>\r\n\
-        To: <sip:+8613800138000@203.0.113.10>\r\n\
-        From: \"01059001234\" <sip:+861059001234@198.51.100.20>;tag=6a4f3b1e\r\n\
-        Call-ID: 81223NWQ4MDc0MzY0ZjQ5N2E1\r\nCSeq: 1 INVITE\r\n\
-        Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS, INFO\r\n\
-        Content-Type: application/sdp\r\nSupported: timer\r\n\
-        User-Agent: carrier-sbc/7.4\r\nContent-Length: {}\r\n",
-        sdp.len()
-    );
-    let padding = 963 - head.len() - sdp.len() - "Subject: \r\n\r\n".len();
-    Bytes::from(format!("{head}Subject: {}\r\n\r\n{sdp}", "s".repeat(padding)))
-}
+static INVITE: &[u8] =
+    include_bytes!("../../../../../switch/sip/tests/messages/carriers-invite.sip");
 
 fn over_and_over(meter: &mut Meter, rounds: u64, work: impl Fn(Message)) {
-    let bytes = carriers_invite();
+    let bytes = Bytes::from_static(INVITE);
     let once = || work(Message::parse(black_box(bytes.clone())).expect("a message"));
     once();
     meter.start();
@@ -127,7 +108,7 @@ pub(super) fn provisional(meter: &mut Meter, rounds: u64) {
 pub(super) fn copy(meter: &mut Meter, rounds: u64) {
     const WAITING: usize = 100;
     let (mut endpoint, now) = (endpoint(), Instant::now());
-    let original = String::from_utf8(carriers_invite().to_vec()).expect("text");
+    let original = String::from_utf8(INVITE.to_vec()).expect("text");
     let mut invites = Vec::new();
     for no in 0..WAITING {
         let text = original

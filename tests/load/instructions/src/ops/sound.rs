@@ -4,34 +4,14 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rtp::egress::Owner;
 use rtp::packet::Stamp;
-use rtp::rtcp::{CNAME_LEN, NtpClock};
-use rtp::{Coding, Flow, Identity, Leg, Map, Setup, Verdict};
+use rtp::{Leg, Verdict};
 
 use crate::Meter;
 
-fn leg(now: Instant, remote: SocketAddr) -> Leg {
-    let clock = NtpClock { at: now, ntp: 0 };
-    let identity = Identity { ssrc: 1, sequence: 0, timestamp: 0, cname: [b'0'; CNAME_LEN] };
-    let mut leg = Leg::new(now, clock, &identity);
-    let map = Map { audio: vec![(0, Coding::Pcmu), (8, Coding::Pcma)], event: Some(101) };
-    leg.setup(
-        now,
-        Setup {
-            remote,
-            signalling: None,
-            remote_rtcp: None,
-            rtcp_mux: false,
-            send: map.clone(),
-            receive: map,
-            flow: Flow::SendReceive,
-            silence: None,
-        },
-    );
-    leg.give(Owner::Relay);
-    leg
-}
+#[path = "../../../../../media/rtp/tests/fixture/leg.rs"]
+mod fixture;
+use fixture::leg;
 
 fn forward_one(
     now: Instant,
