@@ -36,11 +36,19 @@ pub(crate) async fn explain(config: &Config, number: &str) -> ExitCode {
 fn page(told: &Explanation) -> String {
     let mut page = format!("{} leads to {}  ({})\n", told.number, told.leads_to, told.local_time);
     if told.candidates.is_empty() {
-        if told.leads_to.ends_with("trunk") {
+        if told.leads_to.contains('+') || told.leads_to.ends_with("trunk") {
             page += "no route has a prefix that fits\n";
         }
-        return page;
+    } else {
+        table(&mut page, told);
     }
+    page += "Contacts, limits, rates and rests are known to the switch that runs: \
+             GET /admin/v1/explain/NUMBER\n\
+             Prices are not looked at: a number without a price in the merchant's tariff is refused.\n";
+    page
+}
+
+fn table(page: &mut String, told: &Explanation) {
     let rows: Vec<[String; 6]> = told.candidates.iter().map(row).collect();
     let head = ["", "prefix", "trunk", "priority", "weight", "cost"].map(str::to_owned);
     let width = |at: usize| {
@@ -57,9 +65,6 @@ fn page(told: &Explanation) -> String {
     for (row, candidate) in rows.iter().zip(&told.candidates) {
         line(row, &candidate.verdict.to_string());
     }
-    page += "limits, rates and rests of trunks are known to the switch that runs: \
-             GET /admin/v1/explain/NUMBER\n";
-    page
 }
 
 fn row(candidate: &Candidate) -> [String; 6] {

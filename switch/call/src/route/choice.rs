@@ -108,7 +108,9 @@ fn fits(prefix: &str, number: &Number) -> bool {
 }
 
 /// Why a number goes where it goes. Bare digits that are an extension's number are that extension. Without
-/// `live` (a program that only reads the books) contacts are taken to be there and trunks to have room.
+/// `live` (a program that only reads the books) nobody knows whether an extension has contacts, so both ways
+/// are named, and trunks are taken to have room. Prices are not looked at: a number that no tariff of the
+/// asking merchant prices is refused before any route is.
 ///
 /// # Errors
 /// When `asked` is no number, in words.
@@ -135,8 +137,16 @@ pub fn explain(
     match target(snapshot, registered, &number) {
         None => explanation.leads_to = format!("extension {number}, which is disabled"),
         Some(Target::Contacts(user)) => {
-            let known = if registered(&user) { "" } else { ", none now" };
+            let bound = snapshot.extensions.get(&user).and_then(|ext| ext.bound_phone.clone());
+            let known = match (&bound, live) {
+                (Some(phone), None) => format!(", or +{phone}, its bound phone, when it has none"),
+                _ if registered(&user) => String::new(),
+                _ => ", none now".to_owned(),
+            };
             explanation.leads_to = format!("the contacts of extension {user}{known}");
+            if let (Some(phone), None) = (bound, live) {
+                explanation.candidates = candidates(snapshot, &Number::E164(phone), at, live);
+            }
         }
         Some(Target::Public(public)) => {
             explanation.leads_to = match &number {

@@ -159,6 +159,11 @@ fn an_extension_and_nonsense_are_explained_too() {
     extension.bound_phone = Some("8613900139000".into());
     snapshot.extensions.insert("80001".into(), extension);
     let told = explain(&snapshot, "80001", NOW, None).unwrap();
+    let both =
+        "the contacts of extension 80001, or +8613900139000, its bound phone, when it has none";
+    assert_eq!((told.leads_to.as_str(), told.candidates[0].trunk.as_str()), (both, "t1"));
+    let live = Live { registered: &|_| true, against: &|_, _| None };
+    let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "the contacts of extension 80001");
     assert!(told.candidates.is_empty());
     let live = Live { registered: &|_| false, against: &|_, _| None };
