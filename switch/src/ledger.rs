@@ -10,7 +10,9 @@ use call::Reply;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
-use facts::{Binding, CallFacts, CallId, LegId, MerchantId, Outcome, StateChange, UnixMillis};
+use facts::{
+    Binding, CallFacts, CallId, LegFacts, LegId, MerchantId, Outcome, StateChange, UnixMillis,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -291,8 +293,7 @@ impl Ledger {
             Outcome::Completed => "completed",
             Outcome::Failed(failure) => failure.kind.row().label,
         };
-        let seconds: Vec<u64> =
-            record.facts.legs.iter().map(facts::LegFacts::bill_seconds).collect();
+        let seconds: Vec<u64> = record.facts.legs.iter().map(LegFacts::bill_seconds).collect();
         let total = record.total().to_string();
         tracing::info!(outcome, ?seconds, total, failed = failed(&record.facts), "call settled");
         self.0.outbox.notify_one();
@@ -442,7 +443,7 @@ impl Ledger {
 /// Where a call failed, for whoever looks after the trunks: `leg B, trunk carrier, SIP 503, cause 34`.
 fn failed(facts: &CallFacts) -> Option<String> {
     let Outcome::Failed(_) = facts.outcome else { return None };
-    let leg = facts.legs.iter().rev().find(|leg| leg.failure.is_some())?;
+    let leg = facts.legs.iter().rev().find(|leg| leg.failed_to_connect())?;
     let mut words = vec![format!("leg {}", leg.no)];
     if !leg.trunk.is_empty() {
         words.push(format!("trunk {}", leg.trunk));

@@ -88,6 +88,13 @@ impl LegFacts {
     pub fn bill_seconds(&self) -> u64 {
         self.talk().as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
     }
+
+    /// True when it ended for a reason of its own before anybody answered; the failure of a leg that had
+    /// answered tells how the call ended, and its last status was a 200.
+    #[must_use]
+    pub fn failed_to_connect(&self) -> bool {
+        self.failure.is_some() && self.answered.is_none()
+    }
 }
 
 /// Everything known of a call when its last leg is down.
@@ -193,4 +200,38 @@ pub struct StateChange {
     pub shown: String,
     /// When.
     pub at: UnixMillis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Kind, Origin};
+
+    #[test]
+    fn a_leg_that_was_cut_after_its_answer_did_not_fail_to_connect() {
+        let mut leg = LegFacts {
+            no: LegNo::B,
+            number: Number::Internal("80001".into()),
+            as_sent: String::new(),
+            shown: String::new(),
+            trunk: "carrier".into(),
+            sip_call_id: String::new(),
+            invited: UnixMillis(0),
+            progress: None,
+            alerting: None,
+            answered: None,
+            ended: Some(UnixMillis(5000)),
+            sip_final: Some(486),
+            q850: Some(17),
+            released_by: Some(Side::Callee),
+            failure: Some(Failure::new(Origin::LegB, Kind::Busy)),
+            paid_until: None,
+            media: MediaStats::default(),
+        };
+        assert!(leg.failed_to_connect());
+        (leg.answered, leg.sip_final) = (Some(UnixMillis(2000)), Some(200));
+        assert!(!leg.failed_to_connect());
+        (leg.answered, leg.failure) = (None, None);
+        assert!(!leg.failed_to_connect());
+    }
 }

@@ -288,12 +288,21 @@ fn networks(values: &[String]) -> Result<Vec<ipnet::IpNet>, String> {
         .collect()
 }
 
-/// A filter arrives split at its commas.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A filter arrives split at its commas. A word alone is a level: the library would take any other for the
+/// name of a module, and say nothing ever after.
 fn filter(values: &[String]) -> Result<String, String> {
     let text = values.join(",");
+    let alone = |part: &&str| !part.contains(['=', '[', ':']);
+    let words = text.split(',').map(str::trim).filter(alone);
+    let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    if let Some(word) = words.into_iter().find(|word| !known(word)) {
+        return Err(format!("`{word}` is none of {}", LEVELS.join(", ")));
+    }
     match text.parse::<tracing_subscriber::EnvFilter>() {
-        Ok(_) if !text.is_empty() => Ok(text),
-        _ => Err(format!("`{text}` is not a log filter")),
+        Ok(_) => Ok(text),
+        Err(_) => Err(format!("`{text}` is not a log filter")),
     }
 }
 
@@ -307,6 +316,23 @@ fn printable(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_log_filter_names_a_level() {
+        let filter =
+            |text: &str| super::filter(&text.split(',').map(str::to_owned).collect::<Vec<_>>());
+        for good in
+            ["info", "WARN", "off", "info,sip=debug", "call=trace", "sip::endpoint=debug,warn"]
+        {
+            assert_eq!(filter(good).as_deref(), Ok(good));
+        }
+        for (bad, word) in [("loud", "loud"), ("", ""), ("info,verbose", "verbose"), ("info,", "")]
+        {
+            let error = filter(bad).expect_err(bad);
+            assert!(error.starts_with(&format!("`{word}` is none of off,")), "{bad}: {error}");
+        }
+        assert!(filter("sip=loud").is_err());
+    }
+
     #[test]
     fn a_database_is_shown_without_its_password() {
         for (url, shown) in [
