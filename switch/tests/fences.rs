@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dialect", &["facts"]),
     ("api", &["dialect", "billing", "facts"]),
     ("phone", &[]),
+    ("sim", &["facts", "sip", "call", "rtp", "audio", "money", "dialect"]),
 ];
 
 /// Rooms without sockets, clocks, threads, databases.
@@ -49,7 +50,8 @@ const EXCUSED: &[(&str, &str)] = &[("sip", "getrandom"), ("call", "getrandom")];
 const PLACES: &[(&str, &[&str])] = &[
     ("rsip", &["switch/sip/src/wire", "switch/sip/tests"]),
     ("rtp_rs", &["media/rtp/src/packet"]),
-    ("sqlx", &["billing/"]),
+    ("sqlx", &["billing/src/db", "billing/src/error.rs", "billing/tests"]),
+    ("rusqlite", &["billing/src/db", "billing/src/error.rs"]),
     ("dashmap", &["switch/src/directory.rs"]),
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
