@@ -557,6 +557,24 @@ fn a13_rfc4320_no_408_leaves() {
 }
 
 #[test]
+fn rfc3261_8_2_7_a_challenged_request_leaves_nothing_and_its_copy_draws_the_same_tag() {
+    let mut peer = Alone::new();
+    for times in 1..=2 {
+        peer.receive(request("REGISTER", "g1", "", ""));
+        let Some(Event::Request { id, .. }) = peer.events.last() else { panic!() };
+        let challenge = ("WWW-Authenticate".to_owned(), b"Digest realm=\"x\"".to_vec());
+        let answer = Answer { code: 401, headers: vec![challenge], ..Answer::default() };
+        peer.endpoint.respond(peer.now, *id, answer);
+        peer.drain();
+        assert_eq!((peer.labels().len(), peer.events.len()), (times, times));
+        assert_eq!(peer.endpoint.counts(), Counts::default());
+    }
+    let tag = |at: usize| peer.sent[at].2.to().unwrap().tag().map(str::to_owned);
+    assert!(tag(0).is_some());
+    assert_eq!(tag(0), tag(1));
+}
+
+#[test]
 fn the_users_answer_to_a_request_bears_its_headers() {
     let mut peer = Alone::new();
     peer.receive(request("REGISTER", "g1", "", ""));

@@ -35,14 +35,15 @@ pub struct GuardConfig {
 }
 
 impl GuardConfig {
-    /// SHA-256 and MD5, five minutes, 65,536 nonces.
+    /// SHA-256 and MD5, five minutes, 131,072 nonces: more than there are phones to register at once, or
+    /// each would push out the nonce of the next.
     pub fn new(realm: &str, secret: [u8; 32]) -> GuardConfig {
         GuardConfig {
             realm: realm.to_owned(),
             secret,
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
             nonce_age: Duration::from_secs(300),
-            nonces_max: 65_536,
+            nonces_max: 131_072,
         }
     }
 }

@@ -107,7 +107,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             sessions_max: 100_000,
-            server_transactions_max: 200_000,
+            server_transactions_max: 250_000,
             client_transactions_max: 200_000,
             forks_max: 16,
             challenges_max: 2,

@@ -35,6 +35,7 @@ mod uac;
 mod uas;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -63,9 +64,10 @@ pub struct Endpoint {
     ids: Ids,
     clients: BTreeMap<ClientKey, Client>,
     by_flow: BTreeMap<Flow, BTreeSet<ClientKey>>,
-    servers: BTreeMap<ServerId, Server>,
-    server_keys: BTreeMap<Box<str>, ServerId>,
-    merged: BTreeMap<Box<str>, ServerId>,
+    /// Boxed: a table that grows at its end fills half of its room.
+    servers: BTreeMap<ServerId, Box<Server>>,
+    server_keys: BTreeMap<Arc<str>, ServerId>,
+    merged: BTreeMap<Arc<str>, ServerId>,
     sessions: BTreeMap<SessionId, Session>,
     outside: BTreeMap<RequestOutId, Outside>,
     schedule: Schedule,
@@ -136,7 +138,7 @@ impl Endpoint {
         let (at, owner) = self.schedule.first()?;
         let timer = match owner {
             Owner::Client(key) => self.clients.get(&key).and_then(Client::next_timer),
-            Owner::Server(id) => self.servers.get(&id).and_then(Server::next_timer),
+            Owner::Server(id) => self.servers.get(&id).and_then(|server| server.next_timer()),
             Owner::Session(id) => self.sessions.get(&id).and_then(Session::next_timer),
         };
         Some((at, timer.map_or("", |(_, name)| name)))
@@ -242,8 +244,15 @@ impl Endpoint {
         if server.user != table::ServerUser::Request {
             return;
         }
-        let tag = self.ids.token();
-        let Some(mut draft) = self.answer_draft(id, answer.code, &self.ids.tag(tag)) else {
+        let tag = match (answer.code, &server.asked) {
+            // §8.2.7: no state is kept, so a copy must draw the same tag.
+            (401 | 407, Some(asked)) => self.stateless_tag(&server.key, &asked.request),
+            _ => {
+                let token = self.ids.token();
+                self.ids.tag(token)
+            }
+        };
+        let Some(mut draft) = self.answer_draft(id, answer.code, &tag) else {
             return;
         };
         push_extra(&mut draft, &answer.headers, Extra::Outside);

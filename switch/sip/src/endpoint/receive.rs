@@ -3,6 +3,7 @@
 //! Refusals made here keep no state (§8.2.7): a copy of the request draws the same answer with the
 //! same tag, an ACK of it is dropped, and a flood leaves nothing behind.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(super) struct Incoming {
     pub(super) via: Via,
     /// Where answers go.
     pub(super) reply: Flow,
-    pub(super) key: Box<str>,
+    pub(super) key: Arc<str>,
 }
 
 impl Incoming {
@@ -222,7 +223,7 @@ impl Endpoint {
         }
         self.drops.refused += 1;
         let mut draft = self.reply_draft(&incoming.request, &incoming.via, code);
-        draft.tag_to(&self.stateless_tag(incoming));
+        draft.tag_to(&self.stateless_tag(&incoming.key, &incoming.request));
         for (name, value) in headers {
             draft.push(name, value);
         }
@@ -230,11 +231,11 @@ impl Endpoint {
         self.transmit(incoming.reply, bytes);
     }
 
-    pub(super) fn stateless_tag(&self, incoming: &Incoming) -> String {
-        let request = &incoming.request;
+    /// §8.2.7: the same tag for each copy of a request, without remembering it.
+    pub(super) fn stateless_tag(&self, key: &str, request: &Message) -> String {
         let part = |name| request.header(name).unwrap_or_default();
         self.ids.stateless_tag([
-            incoming.key.as_bytes(),
+            key.as_bytes(),
             part(HeaderName::From),
             part(HeaderName::CallId),
             part(HeaderName::CSeq),

@@ -231,7 +231,7 @@ impl Endpoint {
         let (tag, contact) = (up.dialog.local_tag.clone(), up.dialog.contact.clone());
         let Some(mut draft) = self.answer_draft(server, 200, &tag) else { return };
         let Some(row) = self.servers.get(&server) else { return };
-        let (reply, request) = (row.flow, row.request.clone());
+        let (reply, request) = (row.flow, row.request().cloned());
         for value in request.iter().flat_map(|request| request.lines(HeaderName::RecordRoute)) {
             draft.push("Record-Route", value);
         }

@@ -1,12 +1,13 @@
 //! Server transactions: recognising copies, making and resending answers.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Endpoint;
 use super::receive::Incoming;
-use super::table::{Owner, Server, ServerId, ServerMachine, ServerUser};
+use super::table::{Asked, Owner, Server, ServerId, ServerMachine, ServerUser};
 use crate::transaction::{Class, Send, ServerInvite, ServerOther, Step, Tell};
 use crate::wire::{Draft, HeaderName, Message, Method, Via};
 
@@ -31,8 +32,10 @@ impl Endpoint {
         let merge_key = merge_key(&incoming.request);
         let mut server = Server {
             machine,
-            request: Some(incoming.request.clone()),
-            via: incoming.via.clone(),
+            asked: Some(Box::new(Asked {
+                request: incoming.request.clone(),
+                via: incoming.via.clone(),
+            })),
             flow: incoming.reply,
             response: None,
             user,
@@ -50,7 +53,7 @@ impl Endpoint {
             self.merged.insert(key, id);
         }
         self.server_keys.insert(incoming.key.clone(), id);
-        self.servers.insert(id, server);
+        self.servers.insert(id, Box::new(server));
         self.schedule_server(id);
         id
     }
@@ -85,7 +88,8 @@ impl Endpoint {
     /// A draft for an answer within a transaction; `None` once the final answer is out.
     pub(super) fn answer_draft(&self, id: ServerId, code: u16, tag: &str) -> Option<Draft> {
         let server = self.servers.get(&id).filter(|server| server.is_pending())?;
-        let mut draft = self.reply_draft(server.request.as_ref()?, &server.via, code);
+        let asked = server.asked.as_ref()?;
+        let mut draft = self.reply_draft(&asked.request, &asked.via, code);
         draft.tag_to(tag);
         Some(draft)
     }
@@ -112,7 +116,7 @@ impl Endpoint {
         if class != Class::Provisional
             && let Some(server) = self.servers.get_mut(&id)
         {
-            server.request = None;
+            server.asked = None;
         }
         self.settle_server(id, step);
         sent
@@ -189,8 +193,8 @@ impl Endpoint {
     /// RFC 4320 §4.1.
     fn send_trying(&mut self, id: ServerId) {
         let Some(server) = self.servers.get(&id) else { return };
-        let Some(request) = &server.request else { return };
-        let bytes = self.reply_draft(request, &server.via, 100).to_bytes();
+        let Some(asked) = &server.asked else { return };
+        let bytes = self.reply_draft(&asked.request, &asked.via, 100).to_bytes();
         if let Some(server) = self.servers.get_mut(&id) {
             server.response = Some(bytes);
         }
@@ -210,13 +214,13 @@ impl Endpoint {
 
 /// What identifies a server transaction (§17.2.3): branch, sent-by and method, where ACK counts as
 /// INVITE. Without the cookie of RFC 3261 the fields of RFC 2543 do.
-pub(super) fn server_key(request: &Message, via: &Via, method: &Method) -> Box<str> {
+pub(super) fn server_key(request: &Message, via: &Via, method: &Method) -> Arc<str> {
     let method = if *method == Method::Ack { &Method::Invite } else { method };
     if via.has_cookie() {
         let branch = via.branch().unwrap_or_default();
         let host = via.host.as_str().to_ascii_lowercase();
         let port = via.port.unwrap_or_default();
-        return format!("{branch} {host} {port} {method}").into_boxed_str();
+        return format!("{branch} {host} {port} {method}").into();
     }
     let text = |name: HeaderName| request.header_str(name).unwrap_or_default();
     let number = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
@@ -227,16 +231,16 @@ pub(super) fn server_key(request: &Message, via: &Via, method: &Method) -> Box<s
         text(HeaderName::CallId),
         text(HeaderName::Via),
     )
-    .into_boxed_str()
+    .into()
 }
 
 /// What two copies of one request that travelled by two ways have in common (§8.2.2.2); `None` for
 /// a request within a dialog.
-pub(super) fn merge_key(request: &Message) -> Option<Box<str>> {
+pub(super) fn merge_key(request: &Message) -> Option<Arc<str>> {
     // A To that does not read makes no key either: it was refused before.
     if request.to_tag().is_some() {
         return None;
     }
     let cseq = request.cseq().ok()?;
-    Some(format!("{} {} {cseq}", request.from_tag()?, request.call_id()?).into_boxed_str())
+    Some(format!("{} {} {cseq}", request.from_tag()?, request.call_id()?).into())
 }

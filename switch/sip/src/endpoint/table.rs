@@ -1,5 +1,6 @@
 //! The rows of the endpoint's tables. Each row that has a deadline is in the schedule once.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -119,9 +120,7 @@ pub(super) enum ServerUser {
 pub(super) struct Server {
     pub(super) machine: ServerMachine,
     /// Kept until the final answer is made from it.
-    pub(super) request: Option<Message>,
-    /// The top Via with `received` and `rport`.
-    pub(super) via: Via,
+    pub(super) asked: Option<Box<Asked>>,
     /// Where answers go.
     pub(super) flow: Flow,
     /// The latest response.
@@ -129,9 +128,18 @@ pub(super) struct Server {
     pub(super) user: ServerUser,
     /// A refusal leaves once, for whom nobody vouches.
     pub(super) once: bool,
-    pub(super) key: Box<str>,
-    pub(super) merge_key: Option<Box<str>>,
+    /// Shared with the table of keys, as is the other.
+    pub(super) key: Arc<str>,
+    pub(super) merge_key: Option<Arc<str>>,
     pub(super) due: Option<Instant>,
+}
+
+/// A request that waits for its final answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) request: Message,
+    /// The top Via with `received` and `rport`.
+    pub(super) via: Via,
 }
 
 #[derive(Debug)]
@@ -146,6 +154,11 @@ impl Server {
             ServerMachine::Invite(machine) => machine.poll_timeout(),
             ServerMachine::Other(machine) => machine.poll_timeout(),
         })
+    }
+
+    /// The request, until its final answer was made.
+    pub(super) fn request(&self) -> Option<&Message> {
+        self.asked.as_ref().map(|asked| &asked.request)
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -66,7 +66,7 @@ impl Endpoint {
     fn dialog_answer(&self, id: SessionId, code: u16) -> Option<(ServerId, Draft)> {
         let (ringing, server) = self.ringing(id)?;
         let mut draft = self.answer_draft(server, code, &ringing.dialog.local_tag)?;
-        if let Some(request) = self.servers.get(&server).and_then(|row| row.request.as_ref()) {
+        if let Some(request) = self.servers.get(&server).and_then(|row| row.request()) {
             for value in request.lines(HeaderName::RecordRoute) {
                 draft.push("Record-Route", value);
             }
@@ -205,7 +205,10 @@ impl Endpoint {
             ServerUser::Request | ServerUser::Endpoint => None,
         };
         // §9.2: the To tag of the answer is that of the INVITE's answer.
-        let tag = session.map_or_else(|| self.stateless_tag(incoming), |id| self.ids.tag(id.0));
+        let tag = session.map_or_else(
+            || self.stateless_tag(&incoming.key, &incoming.request),
+            |id| self.ids.tag(id.0),
+        );
         if self.is_full(true) {
             // No room to know a copy by: it draws the same answer by the same way.
             let mut draft = self.reply_draft(&incoming.request, &incoming.via, 200);

@@ -21,6 +21,9 @@
 //!               Terminated <------------ timer J ---------- +-----------+
 //! ```
 //!
+//! A challenge (401, 407) keeps no state (§8.2.7): the copy of a request without credentials is a request
+//! without credentials, and a flood of them leaves nothing behind.
+//!
 //! Updates: RFC 4320. §4.1 forbids every provisional response but 100, forbids the 100 over UDP
 //! before the client's timer E has grown to T2, and owes it from then on. §4.2 forbids a final
 //! answer that nobody waits for, and 408 altogether.
@@ -79,7 +82,7 @@ impl ServerOther {
             return Step::done();
         }
         let step = Step::send(Send::Response);
-        if self.completed_for.is_zero() {
+        if self.completed_for.is_zero() || matches!(code, 401 | 407) {
             self.state = State::Terminated;
             return step.and_done();
         }
@@ -138,6 +141,15 @@ mod tests {
         let end = start + Duration::from_secs(32);
         assert_eq!(machine.poll_timeout(), Some((end, Letter::J)));
         assert_eq!(machine.handle_timeout(end), Some(Step::done()));
+    }
+
+    #[test]
+    fn rfc3261_8_2_7_a_challenge_leaves_no_transaction() {
+        for code in [401, 407] {
+            let mut machine = ServerOther::start(tests_epoch(), &Timers::default(), false);
+            assert_eq!(machine.respond(tests_epoch(), code), Step::send(Send::Response).and_done());
+            assert_eq!(machine.poll_timeout(), None);
+        }
     }
 
     #[test]

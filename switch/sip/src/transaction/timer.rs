@@ -38,25 +38,6 @@ pub enum Letter {
 }
 
 impl Letter {
-    const COUNT: usize = 14;
-
-    const ALL: [Letter; Self::COUNT] = [
-        Letter::A,
-        Letter::B,
-        Letter::D,
-        Letter::E,
-        Letter::F,
-        Letter::G,
-        Letter::H,
-        Letter::I,
-        Letter::J,
-        Letter::K,
-        Letter::L,
-        Letter::M,
-        Letter::Trying,
-        Letter::Stale,
-    ];
-
     /// The name that appears in logs and in the answer of `poll_timeout`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,32 +59,38 @@ impl Letter {
     }
 }
 
-/// At most one instant for each letter.
+/// At most one instant for each letter, and two letters at one time: no machine of RFC 3261 §17 runs
+/// more than one timer that resends and one that gives up.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table([Option<Instant>; Letter::COUNT]);
+pub(crate) struct Table([Option<(Instant, Letter)>; 2]);
 
 impl Table {
     /// Starts or restarts a timer.
     pub(crate) fn set(&mut self, letter: Letter, at: Instant) {
-        self.0[letter as usize] = Some(at);
+        let place = self.place(|running| running == Some(letter));
+        let place = place.or_else(|| self.place(|running| running.is_none()));
+        self.0[place.expect("a machine runs two timers at most")] = Some((at, letter));
     }
 
     /// Stops a timer; it is no mistake to stop one that does not run.
     pub(crate) fn stop(&mut self, letter: Letter) {
-        self.0[letter as usize] = None;
+        if let Some(place) = self.place(|running| running == Some(letter)) {
+            self.0[place] = None;
+        }
     }
 
     /// Stops all of them: the step into a state starts its own.
     pub(crate) fn clear(&mut self) {
-        self.0 = [None; Letter::COUNT];
+        self.0 = [None; 2];
     }
 
     /// The earliest instant and its letter.
     pub(crate) fn next(&self) -> Option<(Instant, Letter)> {
-        Letter::ALL
-            .into_iter()
-            .filter_map(|letter| self.0[letter as usize].map(|at| (at, letter)))
-            .min()
+        self.0.into_iter().flatten().min()
+    }
+
+    fn place(&self, is: impl Fn(Option<Letter>) -> bool) -> Option<usize> {
+        self.0.iter().position(|timer| is(timer.map(|(_, letter)| letter)))
     }
 
     /// Takes the earliest timer that is due.
