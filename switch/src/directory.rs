@@ -26,9 +26,26 @@ pub(crate) struct Connection {
 pub(crate) struct Directory {
     connections: DashMap<u64, Connection>,
     peers: DashMap<SocketAddr, u64>,
-    bindings: DashMap<String, BTreeMap<String, Binding>>,
+    bindings: DashMap<Box<str>, Vec<Kept>>,
     calls: DashMap<CallId, Dialect>,
     next_connection: AtomicU64,
+}
+
+/// A registered contact, as lists show it.
+#[derive(Debug)]
+struct Kept {
+    /// Tells the contacts of an extension apart.
+    key: Box<str>,
+    /// The URI, where it is not the key itself.
+    contact: Option<Box<str>>,
+    expires: UnixMillis,
+}
+
+impl Kept {
+    fn of(binding: &Binding) -> Kept {
+        let contact = (binding.contact != binding.key).then(|| binding.contact.as_str().into());
+        Kept { key: binding.key.as_str().into(), contact, expires: binding.expires }
+    }
 }
 
 impl Directory {
@@ -62,13 +79,20 @@ impl Directory {
     }
 
     pub(crate) fn keep(&self, binding: &Binding) {
-        let mut contacts = self.bindings.entry(binding.user.clone()).or_default();
-        contacts.insert(binding.key.clone(), binding.clone());
+        let mut contacts = self.bindings.entry(binding.user.as_str().into()).or_default();
+        match contacts.iter_mut().find(|kept| *kept.key == *binding.key) {
+            Some(kept) => *kept = Kept::of(binding),
+            None => {
+                // Hardly any extension has a second contact.
+                contacts.reserve_exact(1);
+                contacts.push(Kept::of(binding));
+            }
+        }
     }
 
     pub(crate) fn forget(&self, user: &str, key: &str) {
         if let Some(mut contacts) = self.bindings.get_mut(user) {
-            contacts.remove(key);
+            contacts.retain(|kept| *kept.key != *key);
         }
         self.bindings.remove_if(user, |_, contacts| contacts.is_empty());
     }
@@ -77,9 +101,10 @@ impl Directory {
     pub(crate) fn bindings(&self, now: UnixMillis) -> Vec<(String, String, u64)> {
         let mut found: Vec<(String, String, u64)> = Vec::new();
         for contacts in &self.bindings {
-            for binding in contacts.values().filter(|binding| binding.expires > now) {
-                let left = binding.expires.since(now).as_secs();
-                found.push((binding.user.clone(), binding.contact.clone(), left));
+            for kept in contacts.iter().filter(|kept| kept.expires > now) {
+                let left = kept.expires.since(now).as_secs();
+                let contact = kept.contact.as_ref().unwrap_or(&kept.key);
+                found.push((contacts.key().to_string(), contact.to_string(), left));
             }
         }
         found.sort();

@@ -5,10 +5,11 @@
 //! GRUU, registering on behalf of somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use facts::settings::Transport;
-use facts::{Binding, Now};
+use facts::{Binding, Now, UnixMillis};
 use sip::endpoint::Flow;
 use sip::wire::{Contact, HeaderName, Message, NameAddr, Uri};
 
@@ -40,13 +41,61 @@ impl Default for RegisterLimits {
     }
 }
 
-/// A binding with what does not outlive the process.
+/// A binding with what does not outlive the process. There may be [`BINDINGS_MAX`] of them: texts are
+/// shared and nothing is kept twice.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) binding: Binding,
+    /// The extension.
+    pub(crate) user: Arc<str>,
+    key: Arc<str>,
+    /// Contact URI; mostly the key itself.
+    pub(crate) contact: Arc<str>,
     /// Where requests go: the flow the REGISTER came by.
     pub(crate) flow: Flow,
+    q: u16,
+    cseq: u32,
+    call_id: Box<str>,
+    expires: UnixMillis,
+    updated: UnixMillis,
     until: Instant,
+}
+
+impl Entry {
+    fn new(binding: Binding, flow: Flow, until: Instant) -> Entry {
+        let key: Arc<str> = binding.key.into();
+        Entry {
+            user: binding.user.into(),
+            contact: shared(&key, binding.contact),
+            key,
+            flow,
+            q: binding.q,
+            cseq: binding.cseq,
+            call_id: binding.call_id.into(),
+            expires: binding.expires,
+            updated: binding.updated,
+            until,
+        }
+    }
+
+    /// What is kept for the next process.
+    fn binding(&self) -> Binding {
+        Binding {
+            user: self.user.to_string(),
+            key: self.key.to_string(),
+            contact: self.contact.to_string(),
+            q: self.q,
+            expires: self.expires,
+            call_id: self.call_id.to_string(),
+            cseq: self.cseq,
+            transport: match self.flow.transport {
+                sip::endpoint::Transport::Tcp => Transport::Tcp,
+                _ => Transport::Udp,
+            },
+            local: self.flow.local,
+            remote: self.flow.remote,
+            updated: self.updated,
+        }
+    }
 }
 
 /// A change that must be kept.
@@ -70,11 +119,15 @@ impl Outcome {
     }
 }
 
+/// What becomes of a contact: its key, and its binding unless that goes.
+type Planned = (Arc<str>, Option<Entry>);
+
 /// All bindings.
 #[derive(Debug, Default)]
 pub(crate) struct Registrar {
-    users: BTreeMap<String, BTreeMap<String, Entry>>,
-    by_time: BTreeSet<(Instant, String, String)>,
+    /// By extension, in the order of their keys: hardly any has a second contact.
+    users: BTreeMap<Arc<str>, Vec<Entry>>,
+    by_time: BTreeSet<(Instant, Arc<str>, Arc<str>)>,
 }
 
 impl Registrar {
@@ -96,7 +149,7 @@ impl Registrar {
                 remote: binding.remote,
                 connection: None,
             };
-            self.put(Entry { binding, flow, until: now.mono + left });
+            self.put(Entry::new(binding, flow, now.mono + left));
         }
         changes
     }
@@ -113,22 +166,23 @@ impl Registrar {
 
     /// The contacts of an extension: higher q first, then the freshest.
     pub(crate) fn contacts(&self, user: &str) -> Vec<Entry> {
-        let mut entries: Vec<Entry> =
-            self.users.get(user).into_iter().flat_map(BTreeMap::values).cloned().collect();
-        entries.sort_by_key(|entry| {
-            (std::cmp::Reverse(entry.binding.q), std::cmp::Reverse(entry.binding.updated))
-        });
+        let mut entries = self.held(user).to_vec();
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.q), std::cmp::Reverse(entry.updated)));
         entries
+    }
+
+    fn held(&self, user: &str) -> &[Entry] {
+        self.users.get(user).map_or(&[], Vec::as_slice)
     }
 
     /// Extension, contact URI, seconds left.
     pub(crate) fn list(&self, now: Instant) -> Vec<(String, String, u64)> {
         self.users
             .values()
-            .flat_map(BTreeMap::values)
+            .flatten()
             .map(|entry| {
                 let left = entry.until.saturating_duration_since(now).as_secs();
-                (entry.binding.user.clone(), entry.binding.contact.clone(), left)
+                (entry.user.to_string(), entry.contact.to_string(), left)
             })
             .collect()
     }
@@ -155,12 +209,12 @@ impl Registrar {
         if flow.connection.is_none() {
             return Vec::new();
         }
-        let dead: Vec<(String, String)> = self
+        let dead: Vec<(Arc<str>, Arc<str>)> = self
             .users
             .values()
-            .flat_map(BTreeMap::values)
+            .flatten()
             .filter(|entry| entry.flow.connection == flow.connection)
-            .map(|entry| (entry.binding.user.clone(), entry.binding.key.clone()))
+            .map(|entry| (entry.user.clone(), entry.key.clone()))
             .collect();
         dead.iter().filter_map(|(user, key)| self.remove(user, key)).collect()
     }
@@ -196,11 +250,11 @@ impl Registrar {
 
     /// §10.3 step 6: `*` removes every binding, unless the request is an old one.
     fn clear(&mut self, user: &str, asked: &Asked) -> Result<Vec<Change>, u16> {
-        let entries = self.users.get(user);
-        if entries.into_iter().flat_map(BTreeMap::values).any(|entry| asked.is_stale(entry)) {
+        let entries = self.held(user);
+        if entries.iter().any(|entry| asked.is_stale(entry)) {
             return Err(500);
         }
-        let keys: Vec<String> = entries.into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        let keys: Vec<Arc<str>> = entries.iter().map(|entry| entry.key.clone()).collect();
         Ok(keys.iter().filter_map(|key| self.remove(user, key)).collect())
     }
 
@@ -213,20 +267,19 @@ impl Registrar {
         flow: Flow,
         asked: &Asked,
         list: &[(NameAddr, Contact)],
-    ) -> Result<Vec<(String, Option<Entry>)>, Outcome> {
-        let held = self.users.get(user);
-        let mut plan: Vec<(String, Option<Entry>)> = Vec::new();
+    ) -> Result<Vec<Planned>, Outcome> {
+        let held = self.held(user);
+        let mut plan: Vec<Planned> = Vec::new();
         for (address, contact) in list {
             let seconds = contact.expires().or(asked.expires).map(u64::from);
             let lasts = seconds.map_or(limits.expires_default, Duration::from_secs);
             let key = key_of(address, contact);
             // The same contact under RFC 3261 §19.1.4's comparison is the same binding.
-            let key = held
-                .and_then(|held| held.values().find(|entry| same(entry, &key, address)))
-                .map_or(key, |entry| entry.binding.key.clone());
-            if held.and_then(|held| held.get(&key)).is_some_and(|entry| asked.is_stale(entry)) {
+            let known = held.iter().find(|entry| same(entry, &key, address));
+            if known.is_some_and(|entry| asked.is_stale(entry)) {
                 return Err(Outcome::refuse(500));
             }
+            let key = known.map_or_else(|| key.into(), |entry| entry.key.clone());
             if lasts.is_zero() {
                 plan.push((key, None));
                 continue;
@@ -238,31 +291,27 @@ impl Registrar {
                 return Err(outcome);
             }
             let lasts = lasts.min(limits.expires_max);
-            let binding = Binding {
-                user: user.to_owned(),
+            let entry = Entry {
+                user: user.into(),
+                contact: shared(&key, address.uri.to_string()),
                 key: key.clone(),
-                contact: address.uri.to_string(),
+                flow,
                 q: contact.q_thousandths().unwrap_or(1000),
-                expires: now.wall + lasts,
-                call_id: asked.call_id.clone(),
                 cseq: asked.cseq,
-                transport: match flow.transport {
-                    sip::endpoint::Transport::Tcp => Transport::Tcp,
-                    _ => Transport::Udp,
-                },
-                local: flow.local,
-                remote: flow.remote,
+                call_id: asked.call_id.as_str().into(),
+                expires: now.wall + lasts,
                 updated: now.wall,
+                until: now.mono + lasts,
             };
-            plan.push((key, Some(Entry { binding, flow, until: now.mono + lasts })));
+            plan.push((key, Some(entry)));
         }
-        let mut keys: BTreeSet<&String> = held.into_iter().flat_map(BTreeMap::keys).collect();
+        let mut keys: BTreeSet<&str> = held.iter().map(|entry| &*entry.key).collect();
         let held_before = keys.len();
         for (key, entry) in &plan {
             if entry.is_some() {
                 keys.insert(key)
             } else {
-                keys.remove(key)
+                keys.remove(&**key)
             };
         }
         let grows = keys.len() > held_before;
@@ -272,12 +321,12 @@ impl Registrar {
         Ok(plan)
     }
 
-    fn apply(&mut self, user: &str, plan: Vec<(String, Option<Entry>)>) -> Vec<Change> {
+    fn apply(&mut self, user: &str, plan: Vec<Planned>) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, entry) in plan {
             match entry {
                 Some(entry) => {
-                    changes.push(Change::Save(entry.binding.clone()));
+                    changes.push(Change::Save(entry.binding()));
                     self.put(entry);
                 }
                 None => changes.extend(self.remove(user, &key)),
@@ -292,32 +341,37 @@ impl Registrar {
             .iter()
             .map(|entry| {
                 let left = entry.until.saturating_duration_since(now).as_secs();
-                (
-                    "Contact".to_owned(),
-                    format!("<{}>;expires={left}", entry.binding.contact).into_bytes(),
-                )
+                ("Contact".to_owned(), format!("<{}>;expires={left}", entry.contact).into_bytes())
             })
             .collect()
     }
 
     fn put(&mut self, entry: Entry) {
-        let user = entry.binding.user.clone();
-        let key = entry.binding.key.clone();
-        let until = entry.until;
-        self.by_time.insert((until, user.clone(), key.clone()));
-        let old = self.users.entry(user.clone()).or_default().insert(key.clone(), entry);
-        if let Some(old) = old.filter(|old| old.until != until) {
-            self.by_time.remove(&(old.until, user, key));
+        let entries = self.users.entry(entry.user.clone()).or_default();
+        self.by_time.insert((entry.until, entry.user.clone(), entry.key.clone()));
+        match entries.binary_search_by(|held| held.key.cmp(&entry.key)) {
+            Ok(place) => {
+                let until = entry.until;
+                let old = std::mem::replace(&mut entries[place], entry);
+                if old.until != until {
+                    self.by_time.remove(&(old.until, old.user, old.key));
+                }
+            }
+            Err(place) => {
+                entries.reserve_exact(1);
+                entries.insert(place, entry);
+            }
         }
     }
 
     fn remove(&mut self, user: &str, key: &str) -> Option<Change> {
         let entries = self.users.get_mut(user)?;
-        let entry = entries.remove(key)?;
+        let place = entries.iter().position(|entry| *entry.key == *key)?;
+        let entry = entries.remove(place);
         if entries.is_empty() {
             self.users.remove(user);
         }
-        self.by_time.remove(&(entry.until, user.to_owned(), key.to_owned()));
+        self.by_time.remove(&(entry.until, entry.user, entry.key));
         Some(Change::Drop { user: user.to_owned(), key: key.to_owned() })
     }
 }
@@ -371,8 +425,13 @@ impl Asked {
 
     /// §10.3 step 7: the same Call-ID with a CSeq that is not higher came late.
     fn is_stale(&self, entry: &Entry) -> bool {
-        entry.binding.call_id == self.call_id && entry.binding.cseq >= self.cseq
+        *entry.call_id == *self.call_id && entry.cseq >= self.cseq
     }
+}
+
+/// A contact that is its own key is kept once.
+fn shared(key: &Arc<str>, contact: String) -> Arc<str> {
+    if **key == *contact { key.clone() } else { contact.into() }
 }
 
 /// RFC 5626 §6: instance and reg-id name a contact; without them its URI does.
@@ -384,8 +443,7 @@ fn key_of(address: &NameAddr, contact: &Contact) -> String {
 }
 
 fn same(entry: &Entry, key: &str, address: &NameAddr) -> bool {
-    entry.binding.key == key
-        || Uri::parse(&entry.binding.key).is_ok_and(|held| held.equivalent(&address.uri))
+    *entry.key == *key || Uri::parse(&entry.key).is_ok_and(|held| held.equivalent(&address.uri))
 }
 
 /// The user part of the address of record.

@@ -129,10 +129,10 @@ fn to_trunk(
 }
 
 fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
-    let uri = Uri::parse(&entry.binding.contact).ok()?;
+    let uri = Uri::parse(&entry.contact).ok()?;
     let listener = w.listener_of(&entry.flow)?;
     let shown = shown.map(|shown| w.snapshot.plan.national(shown)).unwrap_or_default();
-    let user = entry.binding.user.as_str();
+    let user = &*entry.user;
     let (from, to) = match Host::parse(&w.snapshot.realm) {
         Some(host) => {
             (Uri::sip(Some(user_of(&shown)), host.clone(), None), Uri::sip(Some(user), host, None))
