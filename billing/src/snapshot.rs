@@ -66,17 +66,26 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
+/// Extensions read at one time: a row takes several times what is kept of it.
+const PAGE: i64 = 2_000;
+
 async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
-    let rows = conn
-        .rows(
-            "SELECT e.number, e.merchant_id, e.sub_account_id, e.enabled * COALESCE(s.enabled, 1), \
-             e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts \
-             FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id",
-            args![],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
+    let mut extensions = BTreeMap::new();
+    let mut after = String::new();
+    loop {
+        // Numbers are not empty, so all come after the empty one.
+        let rows = conn
+            .rows(
+                "SELECT e.number, e.merchant_id, e.sub_account_id, \
+                 e.enabled * COALESCE(s.enabled, 1), \
+                 e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts \
+                 FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id \
+                 WHERE e.number > $1 ORDER BY e.number LIMIT $2",
+                args![&after, PAGE],
+            )
+            .await?;
+        for row in &rows {
+            after = row.text(0)?;
             let extension = Extension {
                 merchant: MerchantId(row.int(1)?),
                 sub_account: row.opt_int(2)?.map(SubAccountId),
@@ -86,7 +95,10 @@ async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
                 bound_phone: row.opt_text(6)?,
                 max_contacts: row.small(7)?,
             };
-            Ok((row.text(0)?, extension))
-        })
-        .collect()
+            extensions.insert(after.clone(), extension);
+        }
+        if rows.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            return Ok(extensions);
+        }
+    }
 }
