@@ -383,6 +383,7 @@ fn dial_in_with(
             credentials,
             route: Vec::new(),
             keep_flow: false,
+            reliable: false,
         },
     );
     let placeholder = Message::parse(bytes::Bytes::from_static(

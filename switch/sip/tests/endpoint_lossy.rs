@@ -80,6 +80,9 @@ impl Users {
             Event::Reinvite { session, .. } => (session, false, "reinvite"),
             Event::ReinviteAnswered { session, .. } => (session, false, "reinvite answered"),
             Event::ReinviteFailed { session, .. } => (session, false, "reinvite failed"),
+            Event::Pracked { session, .. } => (session, false, "pracked"),
+            Event::Refresh { session } => (session, false, "refresh"),
+            Event::Refreshed { session } => (session, false, "refreshed"),
             Event::Info { session, .. } => (session, false, "info"),
         };
         *self.seen.entry(kind).or_default() += 1;

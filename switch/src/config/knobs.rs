@@ -5,7 +5,7 @@ use sip::digest::Algorithm;
 use super::Config;
 use super::values::{
     address, addresses, advertised, duration, one, one_of, or_off, parsed, ports, positive,
-    show_duration,
+    seconds, show_duration,
 };
 use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
@@ -61,6 +61,13 @@ knobs! {
         |c, v| c.timers.t4 = positive(v)?, |c| show_duration(c.timers.t4);
     "sip.timer_c", "RFC 3261 timer C: longest ringing towards a carrier",
         |c, v| c.timers.timer_c = positive(v)?, |c| show_duration(c.timers.timer_c);
+    "sip.reliable", "yes: provisional answers are asked for and sent reliably (100rel) where the far end takes it",
+        |c, v| c.dialog.reliable = yes(v)?, |c| show_yes(c.dialog.reliable);
+    "sip.session_expires", "a session that nobody refreshes for so long is ended; `off`: only if the far end asks",
+        |c, v| c.dialog.session_expires = or_off(v, seconds)?,
+        |c| off(c.dialog.session_expires.map(show_duration));
+    "sip.min_se", "shorter ones are refused with 422; RFC 4028 wants no less than 90s",
+        |c, v| c.dialog.min_se = seconds(v)?, |c| show_duration(c.dialog.min_se);
     "sip.queue", "messages that may wait for the engine; more are dropped and counted",
         |c, v| c.queue = at_least(v, 16)?, |c| text(c.queue);
     "sip.tcp_connections", "SIP connections at one time at most",

@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) prompts: Option<PathBuf>,
     /// SIP timers.
     pub(crate) timers: SipTimers,
+    /// What is asked for within dialogs.
+    pub(crate) dialog: DialogKnobs,
     /// Call handling.
     pub(crate) call: CallKnobs,
     /// Digest algorithms offered to phones.
@@ -98,6 +100,14 @@ pub(crate) struct SipTimers {
     pub(crate) t2: Duration,
     pub(crate) t4: Duration,
     pub(crate) timer_c: Duration,
+}
+
+/// Knobs of dialogs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DialogKnobs {
+    pub(crate) reliable: bool,
+    pub(crate) session_expires: Option<Duration>,
+    pub(crate) min_se: Duration,
 }
 
 /// Knobs of call handling.
@@ -151,6 +161,11 @@ impl Default for Config {
                 t2: Duration::from_secs(4),
                 t4: Duration::from_secs(5),
                 timer_c: Duration::from_secs(181),
+            },
+            dialog: DialogKnobs {
+                reliable: true,
+                session_expires: Some(Duration::from_secs(1_800)),
+                min_se: Duration::from_secs(90),
             },
             call: CallKnobs {
                 calls_max: 20_000,
@@ -284,6 +299,10 @@ impl Config {
         }
         if self.timers.t1 > self.timers.t2 {
             wrong("sip.t1", "longer than sip.t2");
+        }
+        let DialogKnobs { session_expires, min_se, .. } = self.dialog;
+        if session_expires.is_some_and(|expires| expires < min_se) {
+            wrong("sip.session_expires", "shorter than sip.min_se");
         }
         let CallKnobs { expires_min, expires_default, expires_max, .. } = self.call;
         if expires_min > expires_default || expires_default > expires_max {

@@ -69,6 +69,12 @@ pub(super) fn positive(values: &[String]) -> Result<Duration, String> {
     if time.is_zero() { Err("must be longer than nothing".into()) } else { Ok(time) }
 }
 
+/// A duration of whole seconds, at least one.
+pub(super) fn seconds(values: &[String]) -> Result<Duration, String> {
+    let time = positive(values)?;
+    if time.subsec_nanos() == 0 { Ok(time) } else { Err("must be whole seconds".into()) }
+}
+
 /// As [`duration`] reads it.
 pub(super) fn show_duration(time: Duration) -> Vec<String> {
     let ms = time.as_millis();

@@ -1,6 +1,7 @@
 //! What each room is told at its start, made of the operator's settings.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use api::guard::GuardConfig;
 use api::push::PushConfig;
@@ -9,7 +10,7 @@ use api::{ApiConfig, Rate};
 use billing::{SettleContext, StoreConfig};
 use call::{EngineConfig, RegisterLimits};
 use media::MediaConfig;
-use sip::endpoint::{EndpointConfig, Listener, Timers};
+use sip::endpoint::{EndpointConfig, Listener, SessionTimers, Timers};
 
 use super::StartError;
 use crate::config::{Config, Pace, reachable};
@@ -46,6 +47,8 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
             .map_err(|error| StartError::Io(format!("no randomness: {error}")))?;
         Ok(bytes)
     };
+    let dialog = config.dialog;
+    let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let sip = EndpointConfig {
         listeners: listeners.to_vec(),
         timers: Timers {
@@ -55,6 +58,11 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
         engine: u8::try_from(config.node & 0xff).unwrap_or_default(),
         seed: random()?,
         user_agent: config.user_agent.clone(),
+        reliable: dialog.reliable,
+        session: SessionTimers {
+            expires: dialog.session_expires.map(whole),
+            min_se: whole(dialog.min_se),
+        },
         ..EndpointConfig::default()
     };
     let call = config.call;
@@ -141,7 +149,6 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::{KNOBS, Sources};
@@ -243,6 +250,9 @@ mod tests {
         ("sip.t2", "3s", &["engine"], "3s"),
         ("sip.t4", "6s", &["engine"], "6s"),
         ("sip.timer_c", "200s", &["engine"], "200s"),
+        ("sip.reliable", "no", &["engine"], "reliable: false"),
+        ("sip.session_expires", "20m", &["engine"], "expires: Some(1200)"),
+        ("sip.min_se", "120s", &["engine"], "min_se: 120"),
         ("sip.tcp_connections", "77", &["tcp"], "77"),
         ("sip.tcp_first_message", "11s", &["tcp"], "11s"),
         ("sip.tcp_idle", "99s", &["tcp"], "99s"),

@@ -243,7 +243,9 @@ impl<'a> Life<'a> {
             6 => self.endpoint.cancel(now, id, None),
             7 => {
                 let sdp = if self.script.one_in(4) { Bytes::new() } else { self.sdp() };
-                self.endpoint.reinvite(now, id, sdp);
+                if sdp.is_empty() || !self.endpoint.update(now, id, &sdp) {
+                    self.endpoint.reinvite(now, id, sdp);
+                }
             }
             8 => {
                 let sdp = self.sdp();
@@ -332,6 +334,7 @@ impl<'a> Life<'a> {
             credentials,
             route,
             keep_flow,
+            reliable: keep_flow,
         };
         let id = self.endpoint.invite(self.now, invite);
         assert!(self.seen.insert(id), "a session id is used twice");
@@ -417,13 +420,25 @@ impl<'a> Life<'a> {
             // To a careful user only, which this one is not.
             Event::Again { .. } | Event::Gone { .. } => panic!("nobody asked for {event:?}"),
             Event::Trying { session }
-            | Event::Progress { session, .. }
+            | Event::Progress { session, owed: false, .. }
             | Event::Answered { session, .. }
             | Event::Acked { session, .. }
+            | Event::Pracked { session, .. }
+            | Event::Refreshed { session }
             | Event::ReinviteAnswered { session, .. }
             | Event::ReinviteFailed { session, .. }
             | Event::Info { session, .. } => {
                 assert!(self.live.contains(&session), "news of what is over: {event:?}");
+            }
+            Event::Progress { session, ref to_tag, .. } => {
+                assert!(self.live.contains(&session), "news of what is over: {event:?}");
+                let sdp = self.sdp();
+                self.endpoint.prack(now, session, to_tag, sdp);
+            }
+            Event::Refresh { session } => {
+                assert!(self.live.contains(&session), "news of what is over: {event:?}");
+                let sdp = self.sdp();
+                self.endpoint.reinvite(now, session, sdp);
             }
             Event::Reinvite { session, .. } => {
                 assert!(self.live.contains(&session), "news of what is over: {event:?}");

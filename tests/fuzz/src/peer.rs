@@ -26,6 +26,8 @@ struct Own {
     to_tag: Option<String>,
     /// The last answer that asked for a password.
     challenge: Option<Message>,
+    /// RAck of the last answer that wants a PRACK.
+    rack: String,
     /// As it was sent.
     bytes: Bytes,
 }
@@ -83,6 +85,9 @@ impl Peer {
             && message.status().is_some_and(|code| code > 100)
         {
             own.to_tag = Some(tag.to_owned());
+        }
+        if let (Some(rseq), Ok(cseq)) = (message.reliable(), message.cseq()) {
+            own.rack = format!("RAck: {rseq} {cseq}\r\n");
         }
     }
 
@@ -164,7 +169,7 @@ impl Peer {
 
     fn extra(&self, script: &mut Script<'_>) -> &'static str {
         match script.below(16) {
-            0 => "Require: 100rel\r\n",
+            0 => "Require: x-dance\r\n",
             1 => "Max-Forwards: 0\r\n",
             2 => "Session-Expires: 90\r\nSupported: timer\r\n",
             3 => "Retry-After: 30\r\n",
@@ -172,6 +177,10 @@ impl Peer {
             5 => "Accept: text/plain\r\n",
             6 => "Content-Disposition: session;handling=optional\r\n",
             7 => "Content-Encoding: gzip\r\n",
+            8 => "Supported: 100rel, timer\r\nAllow: INVITE, UPDATE\r\n",
+            9 => "Session-Expires: 300;refresher=uac\r\nSupported: timer\r\n",
+            11 => "Require: 100rel\r\nRSeq: 7\r\nMin-SE: 3600\r\nAllow: UPDATE\r\n",
+            12 => "Session-Expires: 90;refresher=uac\r\nAllow: INVITE, UPDATE\r\n",
             _ => "Max-Forwards: 70\r\n",
         }
     }
@@ -234,6 +243,7 @@ impl Peer {
             cseq: 1,
             to_tag: None,
             challenge: None,
+            rack: String::new(),
             bytes: Bytes::new(),
         };
         self.send_own(script, own, "")
@@ -330,7 +340,7 @@ impl Peer {
         let method = script.pick(&METHODS);
         let branch = format!("z9hG4bKw{n}");
         let via = self.via(script, &branch);
-        let (uri, from, to, call_id, cseq) = if script.one_in(2) {
+        let (uri, from, to, call_id, cseq, rack) = if script.one_in(2) {
             let Some(request) = self.some_asked(script) else { return Bytes::new() };
             let value = |name| {
                 String::from_utf8_lossy(request.header(name).unwrap_or_default()).into_owned()
@@ -340,7 +350,7 @@ impl Peer {
                 from += &format!(";tag=far{}", script.below(3));
             }
             let call_id = value(HeaderName::CallId);
-            (format!("sip:{}", self.to), from, value(HeaderName::From), call_id, n)
+            (format!("sip:{}", self.to), from, value(HeaderName::From), call_id, n, String::new())
         } else {
             let back = script.below(self.own.len());
             let lower = script.one_in(8);
@@ -353,12 +363,15 @@ impl Peer {
             };
             let to = format!("<{}>;tag={}", own.uri, own.to_tag.as_deref().unwrap_or("none"));
             let from = format!("{};tag={}", own.from, own.tag);
-            (own.uri.clone(), from, to, own.call_id.clone(), cseq)
+            (own.uri.clone(), from, to, own.call_id.clone(), cseq, own.rack.clone())
         };
         let mut text = format!("{method} {uri} SIP/2.0\r\n{via}");
         text += &self.route(script, "Record-Route");
         text += &format!("From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n");
         text += &format!("CSeq: {cseq} {method}\r\n");
+        if method == "PRACK" {
+            text += &rack;
+        }
         text += &self.contact(script);
         text += self.extra(script);
         let mut bytes = text.into_bytes();

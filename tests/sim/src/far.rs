@@ -164,6 +164,7 @@ impl Far {
                 credentials: dial.credentials,
                 route: Vec::new(),
                 keep_flow: false,
+                reliable: false,
             },
         );
         let call_id = self.endpoint.call_id(session).unwrap_or_default().to_owned();

@@ -396,12 +396,35 @@ impl Engine {
                 self.world.ended(session);
             }
             Event::Gone { session } => self.world.ended(session),
-            // We send neither re-INVITEs nor requests of our own yet, and keys by signalling are
-            // answered below.
-            Event::ReinviteAnswered { .. }
-            | Event::ReinviteFailed { .. }
-            | Event::Info { .. }
-            | Event::Response { .. } => {}
+            Event::Pracked { session, sdp } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, _, _| {
+                    leg.answered_again(w, &sdp);
+                    None
+                });
+            }),
+            Event::Refresh { session } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, _, _| {
+                    leg.refresh(w, session);
+                    None
+                });
+            }),
+            Event::Refreshed { session } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, _, _| {
+                    leg.refreshed(w, session);
+                    None
+                });
+            }),
+            Event::ReinviteAnswered { session, sdp } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, w, _, _| {
+                        leg.offer_answered(w, sdp.as_ref());
+                        None
+                    });
+                });
+            }
+            // The session stays as it was. Keys by signalling are answered below, and we send no
+            // requests of our own outside of sessions yet.
+            Event::ReinviteFailed { .. } | Event::Info { .. } | Event::Response { .. } => {}
         }
     }
 

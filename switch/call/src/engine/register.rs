@@ -15,7 +15,7 @@ use crate::registrar::aor_user;
 use super::Engine;
 
 /// Methods that have a use here, for Allow.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, REGISTER";
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REGISTER";
 
 /// The keeper of the realm's nonces. Made anew when the realm changes.
 pub(super) struct Desk {
@@ -114,7 +114,10 @@ impl Engine {
             Some(Method::Register) => self.registered(request, flow),
             // RFC 3261 §11.2: answered as an INVITE would be.
             Some(Method::Options) if self.drain.is_some() => (503, Vec::new()),
-            Some(Method::Options) => (200, vec![header("Allow", ALLOW), header("Accept", SDP)]),
+            Some(Method::Options) => {
+                let told = [("Allow", ALLOW), ("Accept", SDP), ("Supported", endpoint::SUPPORTED)];
+                (200, told.map(|(name, value)| header(name, value)).to_vec())
+            }
             _ => (405, vec![header("Allow", ALLOW)]),
         };
         let answer = endpoint::Answer { code, headers, ..endpoint::Answer::default() };

@@ -18,7 +18,7 @@ use crate::world::World;
 use super::{Called, Leg, Port, Stage};
 
 /// Codecs we answer with, best first; the offer's order decides (RFC 3264 §6.1).
-const CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+pub(super) const CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 
 /// An INVITE that was let in.
 #[derive(Clone, Debug)]
@@ -114,8 +114,23 @@ impl Leg {
         let (Stage::Waiting, Some(session)) = (&self.stage, self.session) else {
             return;
         };
-        let sdp = self.offered.clone().filter(|_| early);
+        let sdp = match self.offered.clone() {
+            _ if !early => None,
+            Some(answer) => Some(answer),
+            None => self.offer_early(w, session),
+        };
         w.endpoint.provisional(w.now.mono, session, if early { 183 } else { 180 }, sdp);
+    }
+
+    /// A late offer need not wait for the 200: a reliable answer may bear ours, and its PRACK the answer
+    /// (RFC 3262 §5). Once.
+    fn offer_early(&mut self, w: &World, session: SessionId) -> Option<Bytes> {
+        let Port::Open(local) = self.port else { return None };
+        if self.offers_early || !w.endpoint.is_reliable(session) {
+            return None;
+        }
+        self.offers_early = true;
+        Some(self.audio.offer(local, &CODECS, &[]))
     }
 
     /// 200.
@@ -128,6 +143,7 @@ impl Leg {
         // A late offer: ours goes in the 200 and their answer comes in the ACK (RFC 3261 §13.3.1.4).
         let sdp = match self.offered.clone() {
             Some(answer) => answer,
+            None if self.offers_early => Bytes::new(),
             None => self.audio.offer(local, &CODECS, &[]),
         };
         w.endpoint.accept(w.now.mono, session, sdp, Vec::new());

@@ -106,6 +106,8 @@ pub(crate) struct Leg {
     audio: Audio,
     /// Their offer, of an inbound leg.
     offered: Option<Bytes>,
+    /// Theirs bore none, and our provisional answer bore ours.
+    offers_early: bool,
     credit: Credit,
     warned: bool,
     answered_at: Option<Instant>,
@@ -131,6 +133,7 @@ impl Leg {
             hops_left: called.hops_left,
             audio: Audio::new(id),
             offered: None,
+            offers_early: false,
             credit: Credit::new(paid),
             warned: false,
             answered_at: None,

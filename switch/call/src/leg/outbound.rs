@@ -105,6 +105,7 @@ impl Leg {
                 credentials: hop.credentials.clone(),
                 route: Vec::new(),
                 keep_flow: hop.trunk.is_none(),
+                reliable: w.config.sip.reliable,
             },
         );
         w.sessions.insert(session, self.id);

@@ -4,9 +4,14 @@
 //! order (§12.2.2) and its remote target, and can be written down and taken up again. It does not
 //! know transactions or what the dialog is for.
 
+mod reliable;
 mod snapshot;
+mod timer;
 
+pub(crate) use reliable::{Due, FIRST_RSEQ, Receiving, Sending};
 pub(crate) use snapshot::{EarlySnapshot, early_snapshot};
+pub use timer::SessionTimers;
+pub(crate) use timer::{Granted, OPTION, SessionTimer, raised};
 
 use crate::endpoint::Flow;
 use crate::wire::{Draft, HeaderError, HeaderName, Message, Method, NameAddr, Uri};

@@ -213,14 +213,18 @@ impl Endpoint {
     }
 
     fn tell_reply(&mut self, now: Instant, user: User, reply: &Reply<'_>) {
+        if reply.code == 422 && self.retry_raised(now, user, reply) {
+            return;
+        }
         match user {
+            User::Update(session) => self.update_answered(now, session, reply),
             User::Invite(session) => self.invite_answered(now, session, reply),
             User::Reinvite(session) => self.reinvite_answered(now, session, reply),
             User::Bye(session) if reply.code >= 200 => self.bye_settled(now, session),
             User::Outside(id) if reply.code >= 200 => {
                 self.outside_settled(id, reply.code, Some(reply.message));
             }
-            User::Bye(_) | User::Outside(_) | User::Cancel | User::Stray => {}
+            User::Bye(_) | User::Outside(_) | User::Cancel | User::Stray | User::Prack(_) => {}
         }
     }
 
@@ -265,7 +269,10 @@ impl Endpoint {
         let wanted = match client.user {
             // One that was given up, or whose session ends, must not start anew: nobody would end it.
             User::Reinvite(session) => self.waits_for_reinvite(session, key),
-            User::Invite(session) | User::Bye(session) => self.may_retry(session),
+            User::Invite(session)
+            | User::Bye(session)
+            | User::Update(session)
+            | User::Prack(session) => self.may_retry(session),
             User::Cancel | User::Stray | User::Outside(_) => true,
         };
         let outcome = match wanted {
@@ -321,10 +328,12 @@ impl Endpoint {
         let Some(client) = self.remove_client(key) else { return };
         match client.user {
             User::Invite(session) => self.invite_silent(now, session, &client, silence),
-            User::Reinvite(session) => self.reinvite_silent(now, session, key),
+            User::Reinvite(session) | User::Update(session) => {
+                self.reinvite_silent(now, session, key);
+            }
             User::Bye(session) => self.bye_settled(now, session),
             User::Outside(id) => self.outside_settled(id, silence.code(), None),
-            User::Cancel | User::Stray => {}
+            User::Cancel | User::Stray | User::Prack(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::dialog::SessionTimers;
 use crate::transaction::Timers;
 use crate::wire::Method;
 
@@ -131,7 +132,7 @@ pub struct EndpointConfig {
     pub seed: [u8; 32],
     /// User-Agent and Server. Empty: neither is written.
     pub user_agent: String,
-    /// Methods besides INVITE, ACK, BYE, CANCEL, OPTIONS and INFO that reach the user as
+    /// Methods besides INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK and UPDATE that reach the user as
     /// [`Event::Request`](super::Event::Request), for example REGISTER. Known methods that are
     /// missing here are answered with 405, unknown ones with 501.
     pub methods: Vec<Method>,
@@ -141,6 +142,11 @@ pub struct EndpointConfig {
     /// (also one that answers a challenge), our 2xx to one, and the ACK of a 2xx wait for
     /// [`Endpoint::proceed`](super::Endpoint::proceed). Nobody waits for ever: the user bounds it.
     pub careful: bool,
+    /// Provisional answers to whoever takes reliable ones are sent reliably (RFC 3262 §3). To whoever
+    /// requires it they are in any case.
+    pub reliable: bool,
+    /// How long a session lives without a sign of life (RFC 4028).
+    pub session: SessionTimers,
 }
 
 impl Default for EndpointConfig {
@@ -154,6 +160,8 @@ impl Default for EndpointConfig {
             methods: vec![Method::Register],
             limits: Limits::default(),
             careful: false,
+            reliable: true,
+            session: SessionTimers::default(),
         }
     }
 }

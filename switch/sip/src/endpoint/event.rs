@@ -64,6 +64,8 @@ pub struct Invite {
     /// a registered phone whose own address is of no use behind its NAT. Without it a Contact or
     /// Record-Route with a reachable address is followed (see [`Endpoint`](super::Endpoint)).
     pub keep_flow: bool,
+    /// Say that we take reliable provisional answers (RFC 3262 §4).
+    pub reliable: bool,
 }
 
 /// An outgoing request outside of a session.
@@ -114,6 +116,8 @@ pub enum EndCause {
     Rejected481,
     /// A request of ours in the dialog was not answered or could not be sent.
     TransportLost,
+    /// The session timer ran out: nobody gave a sign of life. We sent BYE (RFC 4028 §10).
+    Expired,
 }
 
 /// What happened. Each session has exactly one last event: `Failed`, `Cancelled`, `Ended` or
@@ -147,8 +151,11 @@ pub enum Event {
         session: SessionId,
         /// Status code.
         code: u16,
-        /// Session description, if it bears one.
+        /// Session description, if it bears one; none where it only repeats what a reliable answer of
+        /// the same branch said.
         sdp: Option<Bytes>,
+        /// It bears an offer, because our INVITE bore none: `prack` is to answer it (RFC 3262 §5).
+        owed: bool,
         /// The branch that speaks; each is an early dialog of its own. Empty without a tag.
         to_tag: String,
         /// Reason, if given (RFC 3326).
@@ -191,6 +198,13 @@ pub enum Event {
         /// Session description in the ACK: the answer to an offer in our 2xx.
         sdp: Option<Bytes>,
     },
+    /// The peer acknowledged a provisional answer of ours that bore an offer, and answers it.
+    Pracked {
+        /// The session.
+        session: SessionId,
+        /// Its answer.
+        sdp: Bytes,
+    },
     /// The peer cancelled its INVITE (or ended it by BYE) before we answered. The session is gone;
     /// 487 is sent.
     Cancelled {
@@ -199,8 +213,8 @@ pub enum Event {
         /// Reason of the CANCEL, if given.
         reason: Option<Reason>,
     },
-    /// A re-INVITE, to be answered with `accept_reinvite` or `reject_reinvite`. Glare is dealt with
-    /// below.
+    /// An offer in a session that is up, or in an early dialog: a re-INVITE, an UPDATE or a PRACK, to be
+    /// answered with `accept_reinvite` or `reject_reinvite`. Glare is dealt with below.
     Reinvite {
         /// The session.
         session: SessionId,
@@ -209,19 +223,29 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
     },
-    /// Our re-INVITE was accepted and acknowledged.
+    /// Our re-INVITE or UPDATE was accepted, and acknowledged.
     ReinviteAnswered {
         /// The session.
         session: SessionId,
         /// Session description.
         sdp: Option<Bytes>,
     },
-    /// Our re-INVITE was refused; the session stays as it was (RFC 3261 §14.1).
+    /// Our re-INVITE or UPDATE was refused; the session stays as it was (RFC 3261 §14.1).
     ReinviteFailed {
         /// The session.
         session: SessionId,
         /// Status code.
         code: u16,
+    },
+    /// The session timer wants a re-INVITE: `reinvite` with the description of before (RFC 4028 §7.4).
+    Refresh {
+        /// The session.
+        session: SessionId,
+    },
+    /// The session was refreshed by an UPDATE without an offer, of either side: its target may have moved, its numbers went on.
+    Refreshed {
+        /// The session.
+        session: SessionId,
     },
     /// An INFO in the dialog that carries a key press by signalling (`application/dtmf-relay` or
     /// `application/dtmf`). It is answered with 200 already.

@@ -10,20 +10,23 @@
 //! [`Invite::keep_flow`]. There is no resolver here.
 //!
 //! What it answers itself: copies, malformed requests (400, 414, 416, 505, 513), 405 and 501 with
-//! Allow, 406, 415 with Accept, 420 with Unsupported, 481, 482, 483, 491 and 500 with Retry-After in
-//! a dialog, 503 with Retry-After when a table is full, BYE, CANCEL, and OPTIONS and INFO in a dialog.
+//! Allow, 406, 415 with Accept, 420 with Unsupported, 422 with Min-SE, 481, 482, 483, 491 and 500 with
+//! Retry-After in a dialog, 503 with Retry-After when a table is full, BYE, CANCEL, PRACK, and OPTIONS,
+//! INFO and UPDATE without an offer in a dialog. It refreshes sessions by UPDATE, and ends those that
+//! nobody refreshes.
 //!
-//! What it does not do: 100rel, UPDATE, session timers and REFER (refused), names (no resolver),
-//! media and calls.
+//! What it does not do: REFER (refused), names (no resolver), media and calls.
 
 mod auth;
 mod bye;
 mod client;
 mod config;
+mod early;
 mod event;
 mod ids;
 mod outside;
 mod receive;
+mod refresh;
 mod reinvite;
 mod request;
 mod route;
@@ -33,6 +36,7 @@ mod session;
 mod table;
 mod uac;
 mod uas;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+pub use crate::dialog::SessionTimers;
 pub use crate::transaction::Timers;
 pub use config::{Credentials, EndpointConfig, Flow, Limits, Listener, Transport};
 pub use event::{
@@ -55,6 +60,8 @@ use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 
 /// Most deadlines served in one turn; what is left is due at once in the next.
 const TURN_MAX: usize = 1024;
+/// Extensions that a peer may require of us (RFC 3262, RFC 4028).
+pub const SUPPORTED: &str = "100rel, timer";
 
 /// All SIP state of one engine.
 #[derive(Debug)]
@@ -82,7 +89,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint without any state.
     pub fn new(config: EndpointConfig) -> Endpoint {
-        let mut allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO".to_owned();
+        let mut allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE".to_owned();
         for method in &config.methods {
             allow.push_str(", ");
             allow.push_str(method.as_str());
@@ -181,7 +188,21 @@ impl Endpoint {
         self.start_reinvite(now, session, sdp)
     }
 
-    /// A provisional answer, 101 to 199, to an incoming INVITE.
+    /// Offers anew by UPDATE (RFC 3311 §5.1), also before the final answer to the INVITE. `false`: the
+    /// peer does not take it, or an offer is under way.
+    pub fn update(&mut self, now: Instant, session: SessionId, sdp: &Bytes) -> bool {
+        self.start_update(now, session, sdp)
+    }
+
+    /// Answers the offer of a provisional answer to an INVITE without one ([`Event::Progress`] with
+    /// `owed`); the PRACK bears it.
+    pub fn prack(&mut self, now: Instant, session: SessionId, branch: &str, sdp: Bytes) {
+        self.send_owed_prack(now, session, branch, sdp);
+    }
+
+    /// A provisional answer, 101 to 199, to an incoming INVITE. It goes reliably if the caller requires
+    /// that, or takes it and [`EndpointConfig::reliable`] says so (RFC 3262 §3); then it is sent again
+    /// until its PRACK comes, and the INVITE ends with 504 if none does.
     pub fn provisional(&mut self, now: Instant, session: SessionId, code: u16, sdp: Option<Bytes>) {
         if (101..200).contains(&code) {
             self.send_provisional(now, session, code, sdp);
@@ -229,12 +250,12 @@ impl Endpoint {
 
     /// Answers [`Event::Reinvite`] with 200.
     pub fn accept_reinvite(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
-        self.send_reinvite_accept(now, session, sdp);
+        self.accept_offer(now, session, sdp);
     }
 
     /// Refuses [`Event::Reinvite`]; the session stays as it was.
     pub fn reject_reinvite(&mut self, now: Instant, session: SessionId, code: u16) {
-        self.send_reinvite_reject(now, session, code.clamp(300, 699));
+        self.reject_offer(now, session, code.clamp(300, 699));
     }
 
     /// Answers [`Event::Request`].
@@ -320,6 +341,14 @@ impl Endpoint {
     /// Whether the session is up, or would be if it were let go: ending it takes a BYE.
     pub fn is_agreed(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|row| matches!(row.phase, table::Phase::Up(_)))
+    }
+
+    /// Whether provisional answers to this incoming INVITE go reliably, so that an offer may be in them.
+    pub fn is_reliable(&self, session: SessionId) -> bool {
+        matches!(
+            self.sessions.get(&session).map(|row| &row.phase),
+            Some(table::Phase::Ringing(ringing)) if ringing.reliable.is_some()
+        )
     }
 
     /// Whether something of this session waits for [`Endpoint::proceed`].

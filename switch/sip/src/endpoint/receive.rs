@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::early::RELIABLE;
 use super::route::reply_flow;
 use super::server::{merge_key, server_key};
 use super::table::{Phase, ServerUser};
 use super::{Endpoint, Event, Flow, RequestId, SessionId};
+use crate::dialog::OPTION;
 use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
 
 /// Server transactions beyond the maximum that only requests within dialogs may take: who is in a
@@ -102,9 +104,12 @@ impl Endpoint {
             let code = if matches!(incoming.method, Method::Other(_)) { 501 } else { 405 };
             return Some((code, vec![("Allow", self.allow())]));
         }
-        // §8.2.2.3: no extension that can be required is supported here.
+        // §8.2.2.3.
         let required: Vec<String> = request
             .headers(HeaderName::Require)
+            .filter(|token| {
+                [RELIABLE, OPTION].iter().all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
+            })
             .map(|token| String::from_utf8_lossy(token).into_owned())
             .collect();
         if !required.is_empty() {
@@ -134,8 +139,10 @@ impl Endpoint {
                 }
                 self.new_invite(now, incoming);
             }
-            // §15.1.2, RFC 6086 §4.2.1: these live in dialogs only.
-            Method::Bye | Method::Info => self.refuse(incoming, 481, &[]),
+            // §15.1.2, RFC 6086 §4.2.1, RFC 3262 §3, RFC 3311 §5.2: these live in dialogs only.
+            Method::Bye | Method::Info | Method::Prack | Method::Update => {
+                self.refuse(incoming, 481, &[]);
+            }
             _ => self.ask_user(now, incoming),
         }
     }
@@ -160,8 +167,14 @@ impl Endpoint {
         match incoming.method {
             Method::Bye => self.bye_received(now, session, incoming),
             Method::Invite => self.reinvite_received(now, session, incoming),
+            Method::Prack => self.prack_received(now, session, incoming),
+            Method::Update => self.update_received(now, session, incoming),
             Method::Options => {
-                let headers = [("Allow", self.allow()), ("Accept", "application/sdp".to_owned())];
+                let headers = [
+                    ("Allow", self.allow()),
+                    ("Accept", "application/sdp".to_owned()),
+                    ("Supported", super::SUPPORTED.to_owned()),
+                ];
                 self.answer_within(now, incoming, 200, &headers);
             }
             Method::Info => self.info_received(now, session, incoming),
@@ -245,7 +258,13 @@ impl Endpoint {
     fn knows(&self, method: &Method) -> bool {
         matches!(
             method,
-            Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Cancel
+            Method::Invite
+                | Method::Bye
+                | Method::Options
+                | Method::Info
+                | Method::Cancel
+                | Method::Prack
+                | Method::Update
         ) || self.config.methods.contains(method)
     }
 

@@ -8,8 +8,9 @@ use super::auth::Auth;
 use super::client::Reply;
 use super::config::glare;
 use super::receive::{Incoming, body_fault};
+use super::refresh::push_granted;
 use super::table::{
-    ClientKey, Ours, OursState, Outgoing, Phase, ServerId, ServerUser, Unacked, Up, User,
+    ClientKey, Ours, OursState, Outgoing, Pending, Phase, ServerUser, Unacked, Up, User,
 };
 use super::uac::sdp_of;
 use super::{EndCause, Endpoint, Event, SessionId};
@@ -17,7 +18,7 @@ use crate::transaction::Class;
 use crate::wire::{HeaderName, Message, Method};
 
 impl Endpoint {
-    fn up(&mut self, id: SessionId) -> Option<&mut Up> {
+    pub(super) fn up(&mut self, id: SessionId) -> Option<&mut Up> {
         match &mut self.sessions.get_mut(&id)?.phase {
             Phase::Up(up) => Some(up),
             Phase::Calling(_) | Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => None,
@@ -40,14 +41,15 @@ impl Endpoint {
     }
 
     fn send_reinvite(&mut self, now: Instant, id: SessionId, sdp: Bytes, tries: u8) {
-        let allow = self.allow();
         let Some(up) = self.up(id) else { return };
         let cseq = up.dialog.next_cseq();
         let dialog = up.dialog.clone();
         let mut draft = dialog.draft(&Method::Invite, cseq);
         draft.push("Contact", &dialog.contact);
-        draft.push("Allow", allow);
+        draft.push("Allow", &self.allow);
+        draft.push("Supported", super::SUPPORTED);
         draft.push("Accept", "application/sdp");
+        self.push_asked(&mut draft, id);
         if !sdp.is_empty() {
             draft.body("application/sdp", sdp.clone());
         }
@@ -65,7 +67,7 @@ impl Endpoint {
         // The wait is longer than timer B, which speaks first while nothing has answered.
         let until = now + self.config.timers.timer_b * 2;
         if let Some(up) = self.up(id) {
-            up.ours = Some(Ours { state: OursState::Sent(key, until), sdp, tries });
+            up.ours = Some(Ours { state: OursState::Sent(key, until), sdp, tries, update: false });
         }
         self.schedule_session(id);
     }
@@ -74,12 +76,12 @@ impl Endpoint {
     pub(super) fn reinvite_answered(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
         match Class::of(reply.code) {
             Class::Provisional => {}
-            Class::Success => self.reinvite_accepted(id, reply),
-            Class::Refusal => self.reinvite_refused(now, id, reply),
+            Class::Success => self.reinvite_accepted(now, id, reply),
+            Class::Refusal => self.offer_refused(now, id, reply),
         }
     }
 
-    fn reinvite_accepted(&mut self, id: SessionId, reply: &Reply<'_>) {
+    fn reinvite_accepted(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
         let Ok(cseq) = reply.message.cseq() else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         // A copy of a 2xx that is acknowledged already.
@@ -97,20 +99,17 @@ impl Endpoint {
                 }
                 // §12.2.1.2: the 2xx moves the remote target.
                 up.dialog.refresh_target(reply.message);
-                let current = matches!(
-                    &up.ours,
-                    Some(Ours { state: OursState::Sent(key, _), .. }) if *key == reply.key
-                );
-                if current {
-                    up.ours = None;
-                    self.events
-                        .push_back(Event::ReinviteAnswered { session: id, sdp: sdp.clone() });
-                    if !offered && sdp.is_some() {
-                        up.owed_ack = Some(cseq.number);
-                        return self.schedule_session(id);
+                let dialog = up.dialog.clone();
+                if up.ours.take_if(|ours| ours.is_sent(reply.key)).is_some() {
+                    let owed = !offered && sdp.is_some();
+                    up.owed_ack = owed.then_some(cseq.number);
+                    self.refreshed_by_us(now, id, reply.message);
+                    self.events.push_back(Event::ReinviteAnswered { session: id, sdp });
+                    if owed {
+                        return;
                     }
                 }
-                up.dialog.clone()
+                dialog
             }
             Phase::Ending(dialog) => (**dialog).clone(),
             Phase::Calling(_) | Phase::Ringing(_) | Phase::Over(_) => return,
@@ -119,17 +118,14 @@ impl Endpoint {
         self.schedule_session(id);
     }
 
-    /// §14.1: whatever refuses it, the session stays as it was, unless the dialog is unknown.
-    fn reinvite_refused(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
+    /// §14.1, RFC 3311 §5.3: whatever refuses it, the session stays as it was, unless the dialog is
+    /// unknown.
+    pub(super) fn offer_refused(&mut self, now: Instant, id: SessionId, reply: &Reply<'_>) {
         let Some(up) = self.up(id) else { return };
-        let Some(ours) = up
-            .ours
-            .take_if(|ours| matches!(ours.state, OursState::Sent(key, _) if key == reply.key))
-        else {
-            return;
-        };
+        let Some(ours) = up.ours.take_if(|ours| ours.is_sent(reply.key)) else { return };
         let owner = up.owner;
         match reply.code {
+            405 | 501 if ours.update && ours.sdp.is_empty() => self.refresh_by_reinvite(id),
             // §14.1: the owner of the Call-ID waits 2.1 to 4 s, the other side 0 to 2 s.
             491 if ours.tries < glare::RETRIES_MAX => {
                 let steps = if owner { glare::OWNER_STEPS } else { glare::OTHER_STEPS };
@@ -137,13 +133,15 @@ impl Endpoint {
                 if let Some(up) = self.up(id) {
                     up.ours = Some(Ours {
                         state: OursState::Waiting(now + wait),
-                        sdp: ours.sdp,
                         tries: ours.tries + 1,
+                        ..ours
                     });
                 }
             }
             // §12.2.1.2: the dialog is gone.
             481 | 408 => return self.lose_dialog(now, id, EndCause::Rejected481, None),
+            // A refresh without an offer is tried again by the session timer.
+            _ if ours.update && ours.sdp.is_empty() => {}
             code => self.events.push_back(Event::ReinviteFailed { session: id, code }),
         }
         self.schedule_session(id);
@@ -151,9 +149,7 @@ impl Endpoint {
 
     /// Whether the answer to this re-INVITE of ours still means something to the session.
     pub(super) fn waits_for_reinvite(&mut self, id: SessionId, key: ClientKey) -> bool {
-        self.up(id).is_some_and(|up| {
-            matches!(&up.ours, Some(Ours { state: OursState::Sent(sent, _), .. }) if *sent == key)
-        })
+        self.up(id).is_some_and(|up| up.ours.as_ref().is_some_and(|ours| ours.is_sent(key)))
     }
 
     /// §12.2.1.2: no answer at all, or no way there. One that was given up already says nothing new.
@@ -179,9 +175,16 @@ impl Endpoint {
                 up.ours = Some(Ours { state, ..ours });
                 self.schedule_session(id);
             }
+            OursState::Waiting(_) if ours.update => {
+                up.dialog.next_cseq();
+                let dialog = up.dialog.clone();
+                self.send_update(now, id, &dialog, ours.sdp, Some(ours.tries));
+            }
             OursState::Waiting(_) => self.send_reinvite(now, id, ours.sdp, ours.tries),
             OursState::Sent(key, _) => {
-                self.send_cancel(now, key, None);
+                if !ours.update {
+                    self.send_cancel(now, key, None);
+                }
                 self.events.push_back(Event::ReinviteFailed { session: id, code: 408 });
                 self.schedule_session(id);
             }
@@ -193,15 +196,16 @@ impl Endpoint {
         if let Some((code, headers)) = body_fault(&incoming.request) {
             return self.refuse(incoming, code, &headers);
         }
+        if let Err(min_se) = self.config.session.granted(&incoming.request) {
+            return self.refuse(incoming, 422, &[("Min-SE", min_se.to_string())]);
+        }
         let pending = match self.sessions.get(&id).map(|session| &session.phase) {
             Some(Phase::Up(up)) if up.bye.is_some() => return self.refuse(incoming, 487, &[]),
             // §14.2: a second INVITE before the first is answered.
             Some(Phase::Up(up)) if up.theirs.is_some() || up.held().is_some() => true,
             Some(Phase::Ringing(_)) => true,
             // §14.2: an INVITE of ours is under way.
-            Some(Phase::Up(up))
-                if matches!(&up.ours, Some(Ours { state: OursState::Sent(..), .. })) =>
-            {
+            Some(Phase::Up(up)) if up.ours.as_ref().is_some_and(Ours::is_pending) => {
                 return self.answer_within(now, incoming, 491, &[]);
             }
             Some(Phase::Up(_)) => false,
@@ -217,7 +221,7 @@ impl Endpoint {
         let server = self.start_server(now, incoming, ServerUser::Reinvite(id));
         let until = now + self.config.timers.timer_b;
         if let Some(up) = self.up(id) {
-            up.theirs = Some((server, until));
+            up.theirs = Some(Pending { server, until, update: false });
         }
         self.schedule_session(id);
         let (sdp, flow) = (sdp_of(&incoming.request), incoming.flow);
@@ -225,9 +229,8 @@ impl Endpoint {
     }
 
     pub(super) fn send_reinvite_accept(&mut self, now: Instant, id: SessionId, sdp: Bytes) {
-        let allow = self.allow();
         let Some(up) = self.up(id) else { return };
-        let Some((server, _)) = up.theirs else { return };
+        let Some(Pending { server, .. }) = up.theirs else { return };
         let (tag, contact) = (up.dialog.local_tag.clone(), up.dialog.contact.clone());
         let Some(mut draft) = self.answer_draft(server, 200, &tag) else { return };
         let Some(row) = self.servers.get(&server) else { return };
@@ -236,7 +239,14 @@ impl Endpoint {
             draft.push("Record-Route", value);
         }
         draft.push("Contact", contact);
-        draft.push("Allow", allow);
+        draft.push("Allow", &self.allow);
+        draft.push("Supported", super::SUPPORTED);
+        let granted =
+            request.as_ref().and_then(|request| self.config.session.granted(request).ok());
+        let granted = granted.flatten();
+        if let Some(granted) = granted {
+            push_granted(&mut draft, granted);
+        }
         if !sdp.is_empty() {
             draft.body("application/sdp", sdp);
         }
@@ -247,49 +257,21 @@ impl Endpoint {
         let wait = self.unacked(now, 0, bytes, reply, false);
         let Some(up) = self.up(id) else { return };
         up.theirs = None;
-        if let Some(request) = &request {
-            // §12.2.2: an INVITE moves the remote target.
-            up.dialog.refresh_target(request);
-            let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-            if up.unacked.len() >= UNACKED_MAX {
-                up.unacked.remove(0);
-            }
-            up.unacked.push(Unacked { cseq, ..wait });
+        let Some(request) = &request else { return self.schedule_session(id) };
+        let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
+        if up.unacked.len() >= UNACKED_MAX {
+            up.unacked.remove(0);
         }
-        self.schedule_session(id);
-    }
-
-    pub(super) fn send_reinvite_reject(&mut self, now: Instant, id: SessionId, code: u16) {
-        let Some(up) = self.up(id) else { return };
-        let Some((server, _)) = up.theirs.take() else { return };
-        let tag = up.dialog.local_tag.clone();
-        self.answer_plain(now, server, code, &tag, &[]);
-        self.schedule_session(id);
-    }
-
-    /// CANCEL of the peer's re-INVITE (§9.2): 487, and the session stays.
-    pub(super) fn reinvite_cancelled(&mut self, now: Instant, id: SessionId) {
-        self.send_reinvite_reject(now, id, 487);
-    }
-
-    /// A user who never answered the peer's re-INVITE.
-    pub(super) fn theirs_due(&mut self, now: Instant, id: SessionId) {
-        let due = self.up(id).is_some_and(|up| up.theirs.is_some_and(|(_, at)| at <= now));
-        if due {
-            self.send_reinvite_reject(now, id, 500);
-        }
+        up.unacked.push(Unacked { cseq, offers: request.body().is_empty(), ..wait });
+        // §12.2.2: an INVITE moves the remote target.
+        self.refreshed_by_peer(now, id, request, granted);
     }
 
     /// The session ends: what was open in it is closed (§15.1.2: 487), ours is cancelled.
     pub(super) fn drop_reinvites(&mut self, now: Instant, id: SessionId) {
+        self.reject_offer(now, id, 487);
         let Some(up) = self.up(id) else { return };
-        let theirs: Option<ServerId> = up.theirs.take().map(|(server, _)| server);
-        let ours = up.ours.take();
-        let tag = up.dialog.local_tag.clone();
-        if let Some(server) = theirs {
-            self.answer_plain(now, server, 487, &tag, &[]);
-        }
-        if let Some(Ours { state: OursState::Sent(key, _), .. }) = ours
+        if let Some(Ours { state: OursState::Sent(key, _), update: false, .. }) = up.ours.take()
             && let Some(client) = self.clients.get_mut(&key)
         {
             // Nobody waits for it any more; it may not wait for ever.

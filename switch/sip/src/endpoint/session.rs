@@ -50,13 +50,25 @@ impl Endpoint {
     pub(super) fn session_due(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         match &session.phase {
-            Phase::Calling(_) => self.ring_due(now, id),
-            Phase::Ringing(ringing) if ringing.until <= now => self.unanswered_due(now, id),
-            Phase::Ringing(_) => self.repeat_provisional(now, id),
+            Phase::Calling(calling) => {
+                let rang = calling.ring_until.is_some_and(|at| at <= now);
+                self.theirs_due(now, id);
+                if rang {
+                    self.ring_due(now, id);
+                }
+            }
+            Phase::Ringing(ringing) if ringing.until <= now => self.unanswered_due(now, id, 480),
+            Phase::Ringing(_) => {
+                self.theirs_due(now, id);
+                self.repeat_provisional(now, id);
+                self.provisional_due(now, id);
+            }
             Phase::Up(_) => {
+                self.provisional_due(now, id);
                 self.unacked_due(now, id);
                 self.theirs_due(now, id);
                 self.ours_due(now, id);
+                self.timer_due(now, id);
             }
             Phase::Over(over) => {
                 if over.open && self.config.careful {
@@ -141,6 +153,8 @@ impl Endpoint {
             gave_up: false,
             keep_flow: early.keep_flow,
             offered: true,
+            reliable: false,
+            theirs: None,
         };
         let call_id = request.call_id()?.to_owned();
         let mut session = Session::new(call_id, Phase::Calling(calling), auth);

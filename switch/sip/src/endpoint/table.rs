@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::auth::Auth;
 use super::{Flow, RequestOutId, SessionId};
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, Granted, Receiving, Sending, SessionTimer};
 use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther, Timers};
 use crate::wire::{Draft, Message, Method, Reason, Via};
 
@@ -40,6 +40,10 @@ pub(super) enum User {
     Cancel,
     /// A re-INVITE.
     Reinvite(SessionId),
+    /// An UPDATE.
+    Update(SessionId),
+    /// The PRACK of a provisional answer: the INVITE's own answers count, not what it brings.
+    Prack(SessionId),
     /// The BYE that the user of a session waits for.
     Bye(SessionId),
     /// A BYE that nobody waits for.
@@ -107,7 +111,7 @@ impl Client {
 pub(super) enum ServerUser {
     /// The INVITE that opens a session.
     Invite(SessionId),
-    /// A re-INVITE.
+    /// A re-INVITE, or an UPDATE with an offer.
     Reinvite(SessionId),
     /// The endpoint's user, by `respond`.
     Request,
@@ -181,6 +185,11 @@ pub(super) struct Session {
     /// Each ACK we sent, for copies of its 2xx. At most `Limits::forks_max`.
     pub(super) acks: Vec<AckCopy>,
     pub(super) auth: Option<Auth>,
+    /// CSeq number of our last request in an early dialog; 0 without one.
+    pub(super) numbers: u32,
+    /// The largest Min-SE that a 422 asked for (RFC 4028 §7.3), and how many did.
+    pub(super) min_se: u32,
+    pub(super) raised: u8,
     pub(super) due: Option<Instant>,
 }
 
@@ -210,6 +219,10 @@ pub(super) struct Calling {
     pub(super) keep_flow: bool,
     /// Our INVITE bore an offer, so the ACK needs no answer.
     pub(super) offered: bool,
+    /// Our INVITE said that it takes reliable provisional answers.
+    pub(super) reliable: bool,
+    /// The offer of an UPDATE, and the tag of the branch that made it.
+    pub(super) theirs: Option<(Pending, String)>,
 }
 
 /// One early dialog of an outgoing INVITE (RFC 3261 §12.1.2, §13.2.2.1).
@@ -217,6 +230,33 @@ pub(super) struct Calling {
 pub(super) struct Early {
     pub(super) tag: String,
     pub(super) remote_cseq: Option<u32>,
+    /// From its first reliable answer on (RFC 3262 §4).
+    pub(super) reliable: Option<Box<ReliableEarly>>,
+}
+
+/// An early dialog in which requests go both ways.
+#[derive(Debug)]
+pub(super) struct ReliableEarly {
+    pub(super) dialog: Dialog,
+    /// CSeq number of the INVITE.
+    pub(super) invite: u32,
+    pub(super) receiving: Receiving,
+    /// The first offer has its answer: descriptions that follow in answers to the INVITE are repeats
+    /// (RFC 6337 §3.1.1).
+    pub(super) settled: bool,
+    /// RSeq of an answer that bore an offer, which only the user can answer.
+    pub(super) owed: Option<u32>,
+    /// The peer takes UPDATE.
+    pub(super) updates: bool,
+}
+
+/// An offer of the peer that waits for the user, and until when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) server: ServerId,
+    pub(super) until: Instant,
+    /// It came in an UPDATE, which has no ACK.
+    pub(super) update: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -230,11 +270,38 @@ pub(super) enum Cancelling {
 #[derive(Debug)]
 pub(super) struct Ringing {
     pub(super) server: ServerId,
+    /// CSeq number of the INVITE.
+    pub(super) invite: u32,
     pub(super) dialog: Dialog,
     /// Extension of RFC 3261 §13.3.1.1: when the provisional answer is repeated.
     pub(super) repeat_at: Option<Instant>,
     /// When a user who never answers is given up.
     pub(super) until: Instant,
+    /// Status code of our latest provisional answer.
+    pub(super) code: u16,
+    /// Reliable provisional answers, if the caller wants or takes them (RFC 3262 §3).
+    pub(super) reliable: Option<Box<Sending>>,
+    /// How far the first offer and answer are.
+    pub(super) first: First,
+    /// The offer of an UPDATE.
+    pub(super) theirs: Option<Pending>,
+    /// What our 2xx will say of session timers.
+    pub(super) granted: Option<Granted>,
+    /// The caller takes UPDATE.
+    pub(super) updates: bool,
+}
+
+/// The first offer and answer of an incoming INVITE, as far as it is settled before the 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// The INVITE bore an offer, which has no reliable answer yet.
+    Theirs,
+    /// The INVITE bore none, and nothing was offered reliably.
+    None,
+    /// Our reliable answer bore an offer, whose answer is due in its PRACK.
+    Ours,
+    /// Settled.
+    Done,
 }
 
 #[derive(Debug)]
@@ -246,14 +313,22 @@ pub(super) struct Up {
     pub(super) unacked: Vec<Unacked>,
     /// Our re-INVITE.
     pub(super) ours: Option<Ours>,
-    /// The peer's re-INVITE, and when a user who never answers is given up.
-    pub(super) theirs: Option<(ServerId, Instant)>,
+    /// The peer's re-INVITE, or its UPDATE with an offer.
+    pub(super) theirs: Option<Pending>,
     /// A 2xx with an offer waits for the user's answer, to go into the ACK: its CSeq number.
     pub(super) owed_ack: Option<u32>,
     /// It does not wait for an answer but for the user to let it go.
     pub(super) ack_held: bool,
     /// The user wants a BYE, which has to wait for the first ACK (RFC 3261 §15).
     pub(super) bye: Option<Option<Reason>>,
+    /// Our provisional answers that are not acknowledged yet: a 2xx that waits may have to wait for
+    /// their PRACK as well (RFC 3262 §3).
+    pub(super) reliable: Option<Box<Sending>>,
+    /// The user has let the 2xx go; it waits for a PRACK alone.
+    pub(super) let_go: bool,
+    pub(super) timer: Option<SessionTimer>,
+    /// The peer takes UPDATE.
+    pub(super) updates: bool,
 }
 
 impl Up {
@@ -267,6 +342,10 @@ impl Up {
             owed_ack: None,
             ack_held: false,
             bye: None,
+            reliable: None,
+            let_go: false,
+            timer: None,
+            updates: false,
         }
     }
 
@@ -289,14 +368,30 @@ pub(super) struct Unacked {
     pub(super) opens: bool,
     /// It is not given to its transaction yet: the user has to let it go.
     pub(super) held: Option<ServerId>,
+    /// It bears our offer, whose answer is due in the ACK.
+    pub(super) offers: bool,
 }
 
-/// A re-INVITE of ours.
+/// A re-INVITE or UPDATE of ours.
 #[derive(Debug)]
 pub(super) struct Ours {
     pub(super) state: OursState,
     pub(super) sdp: Bytes,
     pub(super) tries: u8,
+    pub(super) update: bool,
+}
+
+impl Ours {
+    /// Whether this transaction is under way for it.
+    pub(super) fn is_sent(&self, key: ClientKey) -> bool {
+        matches!(self.state, OursState::Sent(sent, _) if sent == key)
+    }
+
+    /// Whether it keeps the peer from offering (RFC 3261 §14.2, RFC 3311 §5.2): an UPDATE without a
+    /// description does not.
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self.state, OursState::Sent(..)) && !(self.update && self.sdp.is_empty())
+    }
 }
 
 #[derive(Debug)]
@@ -328,26 +423,44 @@ pub(super) struct AckCopy {
 
 impl Session {
     pub(super) fn new(call_id: String, phase: Phase, auth: Option<Auth>) -> Session {
-        Session { call_id, phase, known: true, invite: None, acks: Vec::new(), auth, due: None }
+        Session {
+            call_id,
+            phase,
+            known: true,
+            invite: None,
+            acks: Vec::new(),
+            auth,
+            numbers: 0,
+            min_se: 0,
+            raised: 0,
+            due: None,
+        }
     }
 
     pub(super) fn next_timer(&self) -> Option<(Instant, &'static str)> {
         match &self.phase {
-            Phase::Calling(calling) => calling.ring_until.map(|at| (at, "timer C")),
+            Phase::Calling(calling) => earliest([
+                calling.ring_until.map(|at| (at, "timer C")),
+                calling.theirs.as_ref().map(|(wait, _)| (wait.until, "UPDATE unanswered")),
+            ]),
             Phase::Ringing(ringing) => earliest([
                 ringing.repeat_at.map(|at| (at, "provisional repeat")),
                 Some((ringing.until, "unanswered")),
+                prack_wait(ringing.reliable.as_deref()),
+                ringing.theirs.map(|wait| (wait.until, "UPDATE unanswered")),
             ]),
             Phase::Up(up) => {
                 let unacked = up.unacked.iter().map(|wait| wait.next.min(wait.until)).min();
                 let ours = up.ours.as_ref().map(|ours| match ours.state {
-                    OursState::Sent(_, at) => (at, "re-INVITE wait"),
+                    OursState::Sent(_, at) => (at, "offer wait"),
                     OursState::Waiting(at) => (at, "glare"),
                 });
                 earliest([
                     unacked.map(|at| (at, "ACK wait")),
                     ours,
-                    up.theirs.map(|(_, at)| (at, "re-INVITE unanswered")),
+                    up.theirs.map(|wait| (wait.until, "offer unanswered")),
+                    prack_wait(up.reliable.as_deref()),
+                    up.timer.map(|timer| (timer.poll_timeout(), "session timer")),
                 ])
             }
             Phase::Ending(_) => None,
@@ -372,6 +485,10 @@ pub(super) struct Outgoing {
 pub(super) struct Outside {
     pub(super) call_id: String,
     pub(super) cseq: u32,
+}
+
+fn prack_wait(sending: Option<&Sending>) -> Option<(Instant, &'static str)> {
+    sending.and_then(Sending::poll_timeout).map(|at| (at, "PRACK wait"))
 }
 
 fn named(timer: Option<(Instant, Letter)>) -> Option<(Instant, &'static str)> {

@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use super::auth::Auth;
 use super::client::{Reply, Silence};
+use super::refresh::{push_asked, takes_update};
 use super::request::{self, Extra};
 use super::table::{
     AckCopy, Calling, Cancelling, Client, ClientKey, Early, OursState, Outgoing, Over, Phase,
     Session, Up, User,
 };
 use super::{Endpoint, Event, Flow, Invite, SessionId};
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, OPTION};
 use crate::transaction::Class;
 use crate::wire::{Draft, HeaderName, Message, Method, Reason};
 
@@ -38,6 +39,8 @@ impl Endpoint {
             gave_up: false,
             keep_flow: invite.keep_flow,
             offered,
+            reliable: invite.reliable,
+            theirs: None,
         };
         let key = self.start_client(
             now,
@@ -73,6 +76,8 @@ impl Endpoint {
         draft.push("Contact", self.contact(&invite.flow, &invite.contact_user));
         draft.push("Allow", &self.allow);
         draft.push("Accept", "application/sdp");
+        draft.push("Supported", if invite.reliable { super::SUPPORTED } else { OPTION });
+        push_asked(&mut draft, self.config.session.asked(0), self.config.session.min_se(0));
         if !self.config.user_agent.is_empty() {
             draft.push("User-Agent", &self.config.user_agent);
         }
@@ -161,20 +166,20 @@ impl Endpoint {
         let to_tag = tag_of(reply.message);
         let known = calling.early.iter().any(|early| early.tag == to_tag);
         if !known && !to_tag.is_empty() && calling.early.len() < limits.forks_max {
-            calling.early.push(Early { tag: to_tag.clone(), remote_cseq: None });
+            calling.early.push(Early::new(to_tag.clone()));
         }
-        self.schedule_session(id);
         if reply.code == 100 {
-            self.events.push_back(Event::Trying { session: id });
-        } else {
-            self.events.push_back(Event::Progress {
-                session: id,
-                code: reply.code,
-                sdp: sdp_of(reply.message),
-                to_tag,
-                reason: reply.message.reason().into_iter().next(),
-            });
+            self.schedule_session(id);
+            return self.events.push_back(Event::Trying { session: id });
         }
+        if calling.reliable
+            && let Some(rseq) = reply.message.reliable()
+        {
+            return self.reliable_progress(now, id, reply, (rseq, to_tag));
+        }
+        let repeats = calling.early.iter().any(|early| early.tag == to_tag && early.is_settled());
+        self.schedule_session(id);
+        self.tell_progress(id, reply.message, (to_tag, repeats, false));
     }
 
     /// §13.2.2.4: the first 2xx. If we had cancelled, it crossed: ACK, then BYE, and no call.
@@ -185,7 +190,7 @@ impl Endpoint {
         let (keep_flow, offered) = (calling.keep_flow, calling.offered);
         let Ok(request) = Message::parse(reply.request.clone()) else { return };
         let dialog = Dialog::opened_by_answer(&request, reply.message, reply.flow(), keep_flow);
-        let Ok(dialog) = dialog else {
+        let Ok(mut dialog) = dialog else {
             // A 2xx whose headers leave no dialog to build: nobody can be acknowledged.
             self.report_failure(id, 502, false, None);
             return self.linger(now, id, (reply.request.clone(), reply.flow(), keep_flow), false);
@@ -206,9 +211,19 @@ impl Endpoint {
             self.linger(now, id, (reply.request.clone(), reply.flow(), keep_flow), false);
             return self.end_stray(now, id, dialog, &request);
         }
-        let sdp = sdp_of(reply.message);
         let cseq = dialog.local_cseq;
         let to_tag = dialog.remote_tag.clone();
+        let early = calling.early.iter().find(|early| early.tag == to_tag);
+        let settled = early.is_some_and(Early::is_settled);
+        // Numbers of the early dialog go on in the confirmed one.
+        dialog.local_cseq = cseq.max(session.numbers);
+        dialog.remote_cseq = early.and_then(|early| early.remote_cseq);
+        let theirs = calling.theirs.is_some();
+        if theirs {
+            self.reject_offer(now, id, 500);
+        }
+        // RFC 6337 §3.1.1: what follows a reliable answer only repeats it.
+        let sdp = sdp_of(reply.message).filter(|_| !settled);
         // §13.2.1: an INVITE without an offer gets it in the 2xx, and the ACK bears the answer,
         // which only the user can make.
         let owed = !offered && sdp.is_some();
@@ -220,6 +235,8 @@ impl Endpoint {
         let mut up = Up::new(dialog, true);
         up.owed_ack = (owed || held).then_some(cseq);
         up.ack_held = held;
+        up.timer = self.config.session.agreed(now, reply.message);
+        up.updates = up.timer.is_some() && takes_update(reply.message);
         session.phase = Phase::Up(Box::new(up));
         self.schedule_session(id);
         self.events.push_back(Event::Answered { session: id, sdp, to_tag });
@@ -381,7 +398,12 @@ impl Endpoint {
                 }
             }
             Phase::Up(up) if up.ack_held => self.send_owed_ack(id, Bytes::new()),
-            Phase::Up(_) => self.let_accept_go(now, id),
+            Phase::Up(_) => {
+                if let Some(up) = self.up(id) {
+                    up.let_go = true;
+                }
+                self.accept_if_free(now, id);
+            }
             Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => {}
         }
     }
@@ -403,7 +425,7 @@ impl Endpoint {
             Phase::Calling(_) => {
                 session.invite.and_then(|key| self.clients.get(&key)).is_some_and(|c| c.held)
             }
-            Phase::Up(up) => up.ack_held || up.held().is_some(),
+            Phase::Up(up) => up.ack_held || (up.held().is_some() && !up.let_go),
             Phase::Ringing(_) | Phase::Ending(_) | Phase::Over(_) => false,
         }
     }
@@ -540,12 +562,13 @@ impl Endpoint {
                     self.events.push_back(Event::Again { session: id });
                 }
             }
-            User::Reinvite(id) => {
-                if let Some(session) = self.sessions.get_mut(&id)
-                    && let Phase::Up(up) = &mut session.phase
-                {
+            User::Reinvite(id) | User::Update(id) | User::Prack(id) => {
+                let Some(session) = self.sessions.get_mut(&id) else { return };
+                session.numbers = session.numbers.max(cseq);
+                if let Phase::Up(up) = &mut session.phase {
                     up.dialog.local_cseq = up.dialog.local_cseq.max(cseq);
-                    if let Some(ours) = &mut up.ours {
+                    if let Some(ours) = up.ours.as_mut().filter(|_| !matches!(user, User::Prack(_)))
+                    {
                         ours.state = OursState::Sent(key, wait);
                     }
                     self.schedule_session(id);

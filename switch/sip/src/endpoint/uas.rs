@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::early::RELIABLE;
 use super::receive::Incoming;
+use super::refresh::{push_granted, takes_update};
 use super::request::{Extra, push_extra};
 use super::route::is_behind_nat;
-use super::table::{Phase, Ringing, ServerId, ServerUser, Session, Unacked, Up, User};
+use super::table::{First, Phase, Ringing, ServerId, ServerUser, Session, Unacked, Up, User};
 use super::{EndCause, Endpoint, Event, SessionId};
 use crate::dialog::Dialog;
 use crate::wire::{Draft, HeaderName, Message, Method, Uri};
@@ -31,11 +33,29 @@ impl Endpoint {
             // §8.1.1.8: an INVITE bears a Contact.
             return self.refuse(incoming, 400, &[]);
         };
+        // RFC 4028 §9: an interval that is too small is refused before anybody is asked.
+        let granted = match self.config.session.granted(request) {
+            Ok(granted) => granted,
+            Err(min_se) => return self.refuse(incoming, 422, &[("Min-SE", min_se.to_string())]),
+        };
+        let reliable = self.reliable_answers(request);
         let server = self.start_server(now, incoming, ServerUser::Invite(id));
         let timers = &self.config.timers;
         let until = now + timers.timer_c + timers.timer_b;
         let call_id = dialog.call_id.clone();
-        let ringing = Ringing { server, dialog, repeat_at: None, until };
+        let ringing = Ringing {
+            server,
+            invite: dialog.remote_cseq.unwrap_or_default(),
+            dialog,
+            repeat_at: None,
+            until,
+            code: 100,
+            reliable,
+            first: if request.body().is_empty() { First::None } else { First::Theirs },
+            theirs: None,
+            granted,
+            updates: takes_update(request),
+        };
         let session = Session::new(call_id, Phase::Ringing(Box::new(ringing)), None);
         self.sessions.insert(id, session);
         self.schedule_session(id);
@@ -73,6 +93,7 @@ impl Endpoint {
         }
         draft.push("Contact", &ringing.dialog.contact);
         draft.push("Allow", &self.allow);
+        draft.push("Supported", super::SUPPORTED);
         Some((server, draft))
     }
 
@@ -84,16 +105,36 @@ impl Endpoint {
         sdp: Option<Bytes>,
     ) {
         let Some((server, mut draft)) = self.dialog_answer(id, code) else { return };
+        let rseq = match self.ringing(id).and_then(|(ringing, _)| ringing.reliable.as_deref()) {
+            Some(sending) => match sending.next_rseq() {
+                Some(rseq) => Some(rseq),
+                // RFC 3262 §3: whoever acknowledges nothing is told no more.
+                None => return,
+            },
+            None => None,
+        };
+        let described = sdp.is_some();
         if let Some(sdp) = sdp {
             draft.body("application/sdp", sdp);
         }
-        let bytes = draft.to_bytes();
-        self.answer(now, server, code, &bytes);
+        match rseq {
+            Some(rseq) => {
+                draft.push("Require", RELIABLE);
+                draft.push_args("RSeq", format_args!("{rseq}"));
+                let bytes = draft.to_bytes();
+                self.send_reliably(now, id, (code, bytes), described);
+            }
+            None => {
+                let bytes = draft.to_bytes();
+                self.answer(now, server, code, &bytes);
+            }
+        }
         let repeat_at = now + self.config.timers.provisional_repeat;
         if let Some(session) = self.sessions.get_mut(&id)
             && let Phase::Ringing(ringing) = &mut session.phase
         {
             ringing.repeat_at = Some(repeat_at);
+            ringing.code = code;
             self.schedule_session(id);
         }
     }
@@ -107,28 +148,67 @@ impl Endpoint {
     ) {
         let Some((server, mut draft)) = self.dialog_answer(id, 200) else { return };
         push_extra(&mut draft, headers, Extra::Session);
+        let Some((ringing, _)) = self.ringing(id) else { return };
+        let waits = ringing.reliable.as_ref().is_some_and(|sending| sending.holds_success());
+        let late = matches!(ringing.first, First::None | First::Ours);
+        if let Some(granted) = ringing.granted {
+            push_granted(&mut draft, granted);
+        }
         if !sdp.is_empty() {
             draft.body("application/sdp", sdp);
         }
         let bytes = draft.to_bytes();
         let Some(flow) = self.servers.get(&server).map(|row| row.flow) else { return };
+        self.reject_offer(now, id, 500);
         // §9.2: until the user lets it go the INVITE has no answer, and a CANCEL still ends it.
-        let held = self.config.careful.then_some(server);
+        let held = (self.config.careful || waits).then_some(server);
         if held.is_none() && !self.answer(now, server, 200, &bytes) {
             return;
         }
-        let wait = Unacked { held, ..self.unacked(now, 0, bytes, flow, true) };
+        let wait = Unacked { held, offers: late, ..self.unacked(now, 0, bytes, flow, true) };
+        let let_go = !self.config.careful;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Phase::Ringing(ringing) = &session.phase else { return };
+        let Phase::Ringing(ringing) = &mut session.phase else { return };
         let mut up = Up::new(ringing.dialog.clone(), false);
-        let cseq = up.dialog.remote_cseq.unwrap_or_default();
-        up.unacked.push(Unacked { cseq, ..wait });
+        up.timer = ringing.granted.map(|granted| granted.start(now));
+        up.updates = ringing.updates;
+        up.reliable = ringing.reliable.take();
+        up.let_go = let_go;
+        // The INVITE's number, whatever was asked since.
+        up.unacked.push(Unacked { cseq: ringing.invite, ..wait });
         session.phase = Phase::Up(Box::new(up));
+        if held.is_none() {
+            self.answered_finally(id);
+        }
         self.schedule_session(id);
     }
 
+    /// RFC 3262 §3: once the final answer is out, no provisional one is sent again.
+    fn answered_finally(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id)
+            && let Phase::Up(up) = &mut session.phase
+            && let Some(sending) = &mut up.reliable
+        {
+            sending.finish();
+        }
+    }
+
+    /// The user lets our 2xx go. It leaves once no provisional answer with a description waits for its
+    /// PRACK (RFC 3262 §3).
+    pub(super) fn accept_if_free(&mut self, now: Instant, id: SessionId) {
+        let free = match self.sessions.get(&id).map(|session| &session.phase) {
+            Some(Phase::Up(up)) => {
+                up.let_go && !up.reliable.as_ref().is_some_and(|sending| sending.holds_success())
+            }
+            _ => false,
+        };
+        if free {
+            self.let_accept_go(now, id);
+        }
+    }
+
     /// §13.3.1.4: a 2xx that waited is resent from when it leaves, not from when it was made.
-    pub(super) fn let_accept_go(&mut self, now: Instant, id: SessionId) {
+    fn let_accept_go(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Up(up) = &mut session.phase else { return };
         let Some(at) = up.unacked.iter().position(|wait| wait.held.is_some()) else { return };
@@ -139,9 +219,11 @@ impl Endpoint {
         if let Some(session) = self.sessions.get_mut(&id)
             && let Phase::Up(up) = &mut session.phase
         {
-            up.unacked.push(wait);
+            up.unacked.push(Unacked { offers: made.offers, ..wait });
+            up.timer = up.timer.map(|timer| timer.again(now));
         }
         self.answer(now, server, 200, &bytes);
+        self.answered_finally(id);
         self.schedule_session(id);
     }
 
@@ -164,6 +246,7 @@ impl Endpoint {
             until: now + timers.ack_wait,
             opens,
             held: None,
+            offers: false,
         }
     }
 
@@ -183,6 +266,7 @@ impl Endpoint {
         headers: &[(String, Vec<u8>)],
     ) {
         let Some(server) = self.unanswered(id) else { return };
+        self.reject_offer(now, id, 487);
         let tag = self.ids.tag(id.0);
         if let Some(mut draft) = self.answer_draft(server, code, &tag) {
             push_extra(&mut draft, headers, Extra::Outside);
@@ -225,7 +309,8 @@ impl Endpoint {
                 self.send_reject(now, session, 487, &[]);
                 self.events.push_back(Event::Cancelled { session, reason });
             }
-            ServerUser::Reinvite(session) => self.reinvite_cancelled(now, session),
+            // §9.2: 487, and the session stays.
+            ServerUser::Reinvite(session) => self.reject_offer(now, session, 487),
             ServerUser::Invite(_) | ServerUser::Request | ServerUser::Endpoint => {}
         }
     }
@@ -264,7 +349,7 @@ impl Endpoint {
         for wait in &mut up.unacked {
             if wait.until <= now {
                 return match wait.held {
-                    Some(_) => self.unanswered_due(now, id),
+                    Some(_) => self.unanswered_due(now, id, 480),
                     None => self.never_acked(now, id),
                 };
             }
@@ -312,19 +397,26 @@ impl Endpoint {
     }
 
     /// A user who never answered an INVITE: the caller is not left ringing for ever.
-    pub(super) fn unanswered_due(&mut self, now: Instant, id: SessionId) {
-        self.send_reject(now, id, 480, &[]);
+    pub(super) fn unanswered_due(&mut self, now: Instant, id: SessionId, code: u16) {
+        self.send_reject(now, id, code, &[]);
         self.events.push_back(Event::Cancelled { session: id, reason: None });
     }
 
-    /// §13.3.1.1: the provisional answer once more, so that no proxy gives up.
+    /// §13.3.1.1: the provisional answer once more, so that no proxy gives up; a reliable one is another
+    /// answer with a number of its own.
     pub(super) fn repeat_provisional(&mut self, now: Instant, id: SessionId) {
         let again = now + self.config.timers.provisional_repeat;
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Ringing(ringing) = &mut session.phase else { return };
+        if ringing.repeat_at.is_none_or(|at| at > now) {
+            return;
+        }
         ringing.repeat_at = Some(again);
-        let server = ringing.server;
-        self.resend_response(server);
+        let (server, code) = (ringing.server, ringing.code);
+        match ringing.reliable {
+            Some(_) => self.send_provisional(now, id, code, None),
+            None => self.resend_response(server),
+        }
     }
 
     /// The session whose confirmed or early dialog this request belongs to.

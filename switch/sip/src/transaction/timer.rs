@@ -138,6 +138,9 @@ pub struct Timers {
     pub cancel_wait: Duration,
     /// How often a provisional answer is repeated so that no proxy gives up, 60 s (§13.3.1.1).
     pub provisional_repeat: Duration,
+    /// How long the user may take to answer an offer in an UPDATE or PRACK, 16·T1: its sender waits
+    /// 64·T1, and its far end must not take it for lost (RFC 3311 §5.2).
+    pub update_wait: Duration,
 }
 
 impl Timers {
@@ -159,6 +162,7 @@ impl Timers {
             ack_wait: limit,
             cancel_wait: limit,
             provisional_repeat: Duration::from_secs(60),
+            update_wait: t1 * 16,
         }
     }
 

@@ -11,7 +11,7 @@ use super::scan::{self, Fields, Head};
 use super::via::RawVia;
 use super::{
     CSeq, Contact, HeaderError, HeaderName, LIST_MAX, MESSAGE_BYTES_MAX, Method, NameAddr,
-    ParseError, ParseFault, Reason, RetryAfter, SessionExpires, URI_BYTES_MAX, Via,
+    ParseError, ParseFault, RAck, Reason, RetryAfter, SessionExpires, URI_BYTES_MAX, Via,
 };
 
 /// A request or response as it was received. Cloning copies the index and shares the bytes.
@@ -375,6 +375,18 @@ impl Message {
                 .map(Some)
                 .ok_or(HeaderError::Malformed(HeaderName::SessionExpires)),
         }
+    }
+
+    /// RAck (RFC 3262 §7.2).
+    pub fn rack(&self) -> Result<RAck, HeaderError> {
+        let name = HeaderName::RAck;
+        RAck::parse(self.required(name)?).ok_or(HeaderError::Malformed(name))
+    }
+
+    /// RSeq (RFC 3262 §7.1) of a provisional response that wants to be acknowledged.
+    pub fn reliable(&self) -> Option<u32> {
+        let rseq = self.number(HeaderName::RSeq).ok()??;
+        self.lists(HeaderName::Require, "100rel").then_some(rseq)
     }
 
     /// The media type of the body, without parameters and blanks, as written. Compare without case.

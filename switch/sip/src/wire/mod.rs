@@ -41,7 +41,7 @@ pub use name_addr::{Contact, NameAddr};
 pub use params::Params;
 pub use status::reason_phrase;
 pub use uri::{Host, Scheme, Uri, UriError};
-pub use values::{CSeq, Reason, Refresher, RetryAfter, SessionExpires};
+pub use values::{CSeq, RAck, Reason, Refresher, RetryAfter, SessionExpires};
 pub use verify::Fault;
 pub(crate) use via::RawVia;
 pub use via::Via;

@@ -1,4 +1,4 @@
-//! Small header values: CSeq, Reason, Retry-After, Session-Expires.
+//! Small header values: CSeq, RAck, Reason, Retry-After, Session-Expires.
 
 use std::fmt;
 
@@ -40,6 +40,31 @@ impl CSeq {
 impl fmt::Display for CSeq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.number, self.method)
+    }
+}
+
+/// RAck (RFC 3262 §7.2): which provisional response a PRACK acknowledges.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RAck {
+    /// RSeq of the response.
+    pub rseq: u32,
+    /// CSeq of the request that it answers.
+    pub cseq: CSeq,
+}
+
+impl RAck {
+    /// Reads the value.
+    pub fn parse(value: &[u8]) -> Option<RAck> {
+        let value = trim(value);
+        let blank = value.iter().position(|&byte| is_blank(byte))?;
+        let rseq = u32::try_from(digits(&value[..blank])?).ok()?;
+        Some(RAck { rseq, cseq: CSeq::parse(trim(&value[blank..]))? })
+    }
+}
+
+impl fmt::Display for RAck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.rseq, self.cseq)
     }
 }
 
@@ -170,6 +195,17 @@ impl SessionExpires {
     }
 }
 
+impl fmt::Display for SessionExpires {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.seconds)?;
+        match self.refresher {
+            Some(Refresher::Uac) => f.write_str(";refresher=uac"),
+            Some(Refresher::Uas) => f.write_str(";refresher=uas"),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +220,17 @@ mod tests {
         assert_eq!(CSeq::parse(b"-1 BYE"), None);
         assert_eq!(CSeq::parse(b"1"), None);
         assert_eq!(CSeq::parse(b"1 IN VITE"), None);
+    }
+
+    #[test]
+    fn rfc3262_7_2_rack_reads_and_prints() {
+        let rack = RAck::parse(b" 776656 \t1 INVITE ").unwrap();
+        assert_eq!((rack.rseq, rack.cseq.number), (776_656, 1));
+        assert_eq!(rack.cseq.method, Method::Invite);
+        assert_eq!(RAck::parse(rack.to_string().as_bytes()), Some(rack));
+        for broken in [&b"1"[..], b"1 INVITE", b"x 1 INVITE", b"4294967296 1 INVITE", b""] {
+            assert_eq!(RAck::parse(broken), None);
+        }
     }
 
     #[test]
@@ -212,6 +259,7 @@ mod tests {
     fn rfc4028_4_session_expires() {
         let value = SessionExpires::parse(b"1800;refresher=UAS").unwrap();
         assert_eq!((value.seconds, value.refresher), (1800, Some(Refresher::Uas)));
+        assert_eq!(value.to_string(), "1800;refresher=uas");
         assert_eq!(SessionExpires::parse(b"90").unwrap().refresher, None);
         assert_eq!(SessionExpires::parse(b"x"), None);
     }

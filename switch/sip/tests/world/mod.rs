@@ -68,6 +68,7 @@ pub fn invite(flow: Flow) -> Invite {
         credentials: None,
         route: Vec::new(),
         keep_flow: false,
+        reliable: false,
     }
 }
 
@@ -406,6 +407,9 @@ pub fn event_name(event: &Event) -> String {
         Event::Reinvite { .. } => "reinvite".into(),
         Event::ReinviteAnswered { .. } => "reinvite answered".into(),
         Event::ReinviteFailed { code, .. } => format!("reinvite failed {code}"),
+        Event::Pracked { .. } => "pracked".into(),
+        Event::Refresh { .. } => "refresh".into(),
+        Event::Refreshed { .. } => "refreshed".into(),
         Event::Info { .. } => "info".into(),
         Event::Ended { cause, .. } => format!("ended {cause:?}"),
         Event::ByeDone { .. } => "bye done".into(),

@@ -86,6 +86,7 @@ pub(super) fn provisional(meter: &mut Meter, rounds: u64) {
                 credentials: None,
                 route: Vec::new(),
                 keep_flow: false,
+                reliable: true,
             },
         );
         let invite = endpoint.poll_transmit().expect("an INVITE").bytes;
