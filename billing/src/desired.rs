@@ -217,7 +217,7 @@ pub struct Trunk {
     /// Where requests to it go, `address:port`.
     #[serde(deserialize_with = "target")]
     pub target: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     #[serde(default = "udp")]
     pub transport: facts::settings::Transport,
     /// Addresses or networks its requests come from; the target's address when empty.
@@ -250,6 +250,9 @@ pub struct Trunk {
     /// INVITEs per second at most.
     #[serde(default)]
     pub calls_per_second: Option<u32>,
+    /// What few carriers need.
+    #[serde(default)]
+    pub options: facts::settings::TrunkOptions,
 }
 
 /// A route.

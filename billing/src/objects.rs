@@ -95,7 +95,7 @@ fn extension_of(row: &Row) -> Result<Extension> {
 }
 
 const TRUNK: &str = "SELECT id, name, enabled, peers, target, transport, domain, auth_user, \
-                     auth_password, auth_realm, numbers, codecs, max_calls, calls_per_second \
+                     auth_password, auth_realm, numbers, codecs, max_calls, calls_per_second, options \
                      FROM trunks ORDER BY id";
 
 /// Trunks with their passwords.
@@ -125,6 +125,7 @@ fn trunk_of(row: &Row) -> Result<TrunkRow> {
         codecs: row.json(11)?,
         max_calls: row.opt_small(12)?,
         calls_per_second: row.opt_small(13)?,
+        options: row.json(14)?,
     };
     Ok(TrunkRow { id: TrunkId(row.int(0)?), trunk })
 }

@@ -9,14 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use facts::settings::Transport as Carried;
 use facts::{Binding, CallId, Dialect, UnixMillis};
+use sip::endpoint::Transport;
+use sip::wire::Uri;
 use tokio::sync::mpsc;
 
 /// A live connection: where its messages are queued.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
+    /// What it speaks.
+    pub(crate) transport: Transport,
     /// The far end.
     pub(crate) remote: SocketAddr,
+    /// Whether whatever goes to that address may go by it.
+    pub(crate) shared: bool,
     /// To its writer. Bounded: a far end that does not read loses its connection, not our memory.
     pub(crate) queue: mpsc::Sender<Bytes>,
 }
@@ -25,7 +32,7 @@ pub(crate) struct Connection {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     connections: DashMap<u64, Connection>,
-    peers: DashMap<SocketAddr, u64>,
+    peers: DashMap<(Transport, SocketAddr), u64>,
     bindings: DashMap<Box<str>, Vec<Kept>>,
     calls: DashMap<CallId, Dialect>,
     next_connection: AtomicU64,
@@ -39,12 +46,20 @@ struct Kept {
     /// The URI, where it is not the key itself.
     contact: Option<Box<str>>,
     expires: UnixMillis,
+    /// Our socket and where it is, when it is registered over UDP behind a NAT. Few are.
+    behind_nat: Option<Box<(SocketAddr, SocketAddr)>>,
 }
 
 impl Kept {
     fn of(binding: &Binding) -> Kept {
-        let contact = (binding.contact != binding.key).then(|| binding.contact.as_str().into());
-        Kept { key: binding.key.as_str().into(), contact, expires: binding.expires }
+        let Binding { key, contact, expires, transport, local, remote, .. } = binding;
+        let hidden = *transport == Carried::Udp && !says(contact, *remote);
+        Kept {
+            key: key.as_str().into(),
+            contact: (contact != key).then(|| contact.as_str().into()),
+            expires: *expires,
+            behind_nat: hidden.then(|| Box::new((*local, *remote))),
+        }
     }
 }
 
@@ -52,7 +67,9 @@ impl Directory {
     /// Enters a connection under a number that is never used again.
     pub(crate) fn connect(&self, connection: Connection) -> u64 {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peers.insert(connection.remote, id);
+        if connection.shared {
+            self.peers.insert((connection.transport, connection.remote), id);
+        }
         self.connections.insert(id, connection);
         id
     }
@@ -60,7 +77,8 @@ impl Directory {
     /// Takes a connection out; its writer ends when the last copy of its queue is gone.
     pub(crate) fn disconnect(&self, id: u64) {
         if let Some((_, connection)) = self.connections.remove(&id) {
-            self.peers.remove_if(&connection.remote, |_, known| *known == id);
+            let address = (connection.transport, connection.remote);
+            self.peers.remove_if(&address, |_, known| *known == id);
         }
     }
 
@@ -69,13 +87,30 @@ impl Directory {
     }
 
     /// The connection to an address, if there is one.
-    pub(crate) fn to(&self, remote: SocketAddr) -> Option<(u64, Connection)> {
-        let id = *self.peers.get(&remote)?;
+    pub(crate) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<(u64, Connection)> {
+        let id = *self.peers.get(&(transport, remote))?;
         self.connection(id).map(|connection| (id, connection))
     }
 
-    pub(crate) fn connection_count(&self) -> usize {
-        self.connections.len()
+    /// Connections by what they speak.
+    pub(crate) fn connections(&self) -> BTreeMap<&'static str, u64> {
+        let mut counted: BTreeMap<_, _> = Transport::ALL.map(|known| (known.name(), 0)).into();
+        counted.remove(Transport::Udp.name());
+        for connection in &self.connections {
+            *counted.entry(connection.transport.name()).or_default() += 1;
+        }
+        counted
+    }
+
+    /// Where contacts that are registered over UDP behind a NAT are, and by which socket of ours.
+    pub(crate) fn behind_nat(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let contacts = self.bindings.iter();
+        contacts
+            .flat_map(|contacts| {
+                let behind = contacts.iter().filter_map(|kept| kept.behind_nat.as_deref().copied());
+                behind.collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     pub(crate) fn keep(&self, binding: &Binding) {
@@ -137,6 +172,14 @@ impl Directory {
     }
 }
 
+/// Whether a contact names the very address it was registered from.
+fn says(contact: &str, remote: SocketAddr) -> bool {
+    Uri::parse(contact).is_ok_and(|uri| {
+        let port = uri.port.unwrap_or(Transport::Udp.default_port());
+        uri.host.ip() == Some(remote.ip()) && port == remote.port()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,13 +188,17 @@ mod tests {
     fn a_newer_connection_to_the_same_peer_survives_the_end_of_the_older() {
         let directory = Directory::default();
         let remote = "127.0.0.1:9".parse().unwrap();
-        let connection = || Connection { remote, queue: mpsc::channel(1).0 };
+        let transport = Transport::Tcp;
+        let connection =
+            || Connection { transport, remote, shared: true, queue: mpsc::channel(1).0 };
         let (old, new) = (directory.connect(connection()), directory.connect(connection()));
         directory.disconnect(old);
         assert!(directory.connection(old).is_none());
-        assert!(directory.to(remote).is_some());
+        assert!(directory.to(transport, remote).is_some());
+        assert!(directory.to(Transport::Tls, remote).is_none());
+        assert_eq!(directory.connections()["tcp"], 1);
         directory.disconnect(new);
-        assert!(directory.to(remote).is_none());
-        assert_eq!(directory.connection_count(), 0);
+        assert!(directory.to(transport, remote).is_none());
+        assert_eq!(directory.connections().values().sum::<u64>(), 0);
     }
 }

@@ -140,6 +140,8 @@ impl Driver {
     fn fact(&mut self, fact: Fact) {
         self.step(|engine| match fact {
             Fact::FlowError(flow) => engine.handle_flow_error(clock::now(), flow),
+            Fact::Peer { flow, names } => engine.handle_peer(clock::now(), flow, names),
+            Fact::Idle(flow) => engine.handle_idle(clock::now(), flow),
             Fact::Reply(reply) => engine.handle_reply(clock::now(), reply),
             Fact::Media(event) => engine.handle_media(clock::now(), event),
             Fact::Command(command) => engine.handle_command(clock::now(), command),
@@ -208,6 +210,7 @@ impl Driver {
             Effect::SaveBinding(binding) => self.ledger.save_binding(*binding),
             Effect::DropBinding { user, key } => self.ledger.drop_binding(user, key),
             Effect::TurnedAway(turned) => self.gauges.refusals.note(Instant::now(), &turned),
+            Effect::CloseFlow(flow) => self.net.close(flow),
             Effect::Drained => {
                 self.drained.send_replace(true);
             }

@@ -32,6 +32,10 @@ pub(crate) struct Datagram {
 pub(crate) enum Fact {
     /// A connection broke or could not be made.
     FlowError(Flow),
+    /// The far end of a new connection has proved to be these domains.
+    Peer { flow: Flow, names: Vec<String> },
+    /// Nothing has come over a connection for long.
+    Idle(Flow),
     /// An answer to an effect.
     Reply(Reply),
     /// News of the media plane.

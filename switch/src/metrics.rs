@@ -8,6 +8,7 @@ use media::Media;
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
+use sip::endpoint::Transport;
 
 use crate::directory::Directory;
 use crate::driver::Gauges;
@@ -151,15 +152,11 @@ impl Sources {
 
     fn network(&self, page: &Page) {
         let net = &self.net;
-        page.count(
-            "tandem_sip_received_udp_total",
-            "SIP datagrams received.",
-            read(&net.received_udp),
-        );
-        page.count(
-            "tandem_sip_received_tcp_total",
-            "SIP messages received over TCP.",
-            read(&net.received_tcp),
+        page.counts(
+            "tandem_sip_received_total",
+            "SIP datagrams and messages received.",
+            "transport",
+            net.received.named(&Transport::ALL),
         );
         page.count("tandem_sip_sent_total", "SIP messages sent.", read(&net.sent));
         page.count(
@@ -184,11 +181,29 @@ impl Sources {
             self.gauges.refusals.counts(),
         );
         page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
-        page.gauge(
+        page.labelled(
             "tandem_sip_connections",
             "SIP connections.",
-            self.directory.connection_count() as u64,
+            "transport",
+            self.directory.connections(),
         );
+        page.counts(
+            "tandem_sip_handshakes_failed_total",
+            "TLS and WebSocket handshakes that failed or took too long.",
+            "transport",
+            net.handshakes_failed.named(&[Transport::Tls, Transport::Ws, Transport::Wss]),
+        );
+        page.count(
+            "tandem_tls_loaded_total",
+            "Times new certificates were taken up.",
+            read(&net.certificates_loaded),
+        );
+        page.count(
+            "tandem_tls_refused_total",
+            "Times changed certificates could not be used.",
+            read(&net.certificates_refused),
+        );
+        page.count("tandem_stun_total", "STUN requests answered.", read(&net.stun));
         page.count(
             "tandem_sip_connections_cut_total",
             "SIP connections refused or cut.",
@@ -270,7 +285,7 @@ impl Page {
         name: &str,
         help: &str,
         label: &str,
-        values: std::collections::BTreeMap<&'static str, u64>,
+        values: impl IntoIterator<Item = (&'static str, u64)>,
     ) {
         self.put(IntCounterVec::new(Opts::new(name, help), &[label]).map(|counters| {
             for (word, value) in values {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::inbox::{Fact, Inbox};
+use crate::net::Tls;
 
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ pub(crate) async fn watch(
     inbox: Inbox,
     mut known: u64,
     wake: Arc<Notify>,
+    tls: Arc<Tls>,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -34,6 +36,7 @@ pub(crate) async fn watch(
         match refreshed(&store, known).await {
             Ok(Some(snapshot)) => {
                 known = snapshot.version;
+                tls.know(&snapshot);
                 tracing::info!(version = known, "new settings");
                 inbox.fact(Fact::Command(Command::Settings(Arc::new(snapshot))));
                 tokio::select! {

@@ -123,6 +123,11 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         format!("database=sqlite://{}", at("books.sqlite").display()),
         "sip.udp=127.0.0.5:0".into(),
         "sip.tcp=127.0.0.6:0".into(),
+        "sip.tls=127.0.0.10:0,127.0.0.11:0".into(),
+        "sip.ws=127.0.0.12:0".into(),
+        "sip.wss=127.0.0.13:0".into(),
+        format!("sip.tls_cert={}", at("cert.pem").display()),
+        format!("sip.tls_key={}", at("key.pem").display()),
         "sip.advertise=192.0.2.44".into(),
         "sip.queue=99".into(),
         "http.listen=127.0.0.7:0".into(),
@@ -132,10 +137,16 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         "log.format=json".into(),
         "log.level=info".into(),
     ];
+    let own = rcgen::generate_simple_self_signed(["sip.example.com".into()]).unwrap();
+    std::fs::write(at("cert.pem"), own.cert.pem()).unwrap();
+    std::fs::write(at("key.pem"), own.signing_key.serialize_pem()).unwrap();
     let switch = Switch::serve(&settings, &at("log"));
     for (name, ip) in [
         ("udp:", "127.0.0.5"),
         ("tcp:", "127.0.0.6"),
+        ("tls:", "127.0.0.10"),
+        ("ws:", "127.0.0.12"),
+        ("wss:", "127.0.0.13"),
         ("http=", "127.0.0.7"),
         ("admin=", "127.0.0.8"),
     ] {
@@ -160,6 +171,9 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         "tandem_queue_age_seconds",
         "tandem_sip_503_total",
         "tandem_sip_turned_away_total{reason=\"wrong_password\"}",
+        "tandem_sip_connections{transport=\"wss\"}",
+        "tandem_sip_received_total{transport=\"tls\"}",
+        "tandem_sip_handshakes_failed_total{transport=\"tls\"}",
     ] {
         assert!(metrics.contains(&format!("\n{name} ")), "{name} is not in {metrics}");
     }
@@ -182,6 +196,49 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
     assert!(!switch.said.contains("tcp"), "off is off: {}", switch.said);
     assert_eq!(switch.stop(), 0);
     assert_eq!(std::fs::read_to_string(at("log2")).unwrap(), "", "nothing went wrong");
+}
+
+/// SIGHUP has the certificates looked at; without any it must not end the process.
+#[test]
+fn a_hangup_signal_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = vec![format!("data={}", folder.path().join("data").display())];
+    for name in ["sip.udp", "sip.tcp", "http.listen", "admin.listen"] {
+        settings.push(format!("{name}=127.0.0.1:0"));
+    }
+    let switch = Switch::serve(&settings, &folder.path().join("log"));
+    let pid = switch.child.id().to_string();
+    for _ in 0..3 {
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(get(switch.address("admin="), "/healthz", "").0, 200);
+    assert_eq!(switch.stop(), 0);
+}
+
+#[test]
+fn tls_without_a_certificate_that_can_be_used_is_told_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("half.pem"), "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+    let serve = |more: &[String]| {
+        let data = format!("data={}", at("data"));
+        let mut words = vec!["serve", "--set", &data, "--set", "sip.tls=127.0.0.1:0"];
+        for setting in more {
+            words.extend(["--set", setting]);
+        }
+        let (status, _, error) = run(folder.path(), &words);
+        assert_ne!(status, 0);
+        error
+    };
+    assert!(serve(&[]).contains("sip.tls and sip.wss need sip.tls_cert"), "{}", serve(&[]));
+    let alone = serve(&[format!("sip.tls_cert={}", at("half.pem"))]);
+    assert!(alone.contains("sip.tls_cert and sip.tls_key are given together"), "{alone}");
+    for name in ["half.pem", "none.pem"] {
+        let both = ["cert", "key"].map(|which| format!("sip.tls_{which}={}", at(name)));
+        let error = serve(&both);
+        assert!(error.contains(name), "{error}");
+    }
 }
 
 #[test]

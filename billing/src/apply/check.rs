@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use facts::{Micros, Number, NumberPlan};
 
-use crate::desired::{Desired, Mistake};
+use crate::desired::{Desired, Mistake, Trunk};
 
 /// Longest name of anything.
 const NAME_MAX: usize = 100;
@@ -80,6 +80,25 @@ impl Check {
     pub(super) fn limit(&mut self, path: &str, limit: Option<u32>, instead: &str) {
         if limit == Some(0) {
             self.wrong(path, format!("0 would let nothing through; {instead}"));
+        }
+    }
+
+    /// How a carrier is reached and known over TLS.
+    pub(super) fn carrier_tls(&mut self, path: &str, trunk: &Trunk) {
+        use facts::settings::Transport;
+        if matches!(trunk.transport, Transport::Ws | Transport::Wss) {
+            let why = "a carrier is reached by udp, tcp or tls";
+            self.wrong(format!("{path}.transport"), why);
+        }
+        let name = trunk.options.tls_peer_name.as_str();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if !name.chars().all(fits) {
+            let why = "a certificate's name is a domain without wildcard";
+            self.wrong(format!("{path}.options.tls_peer_name"), why);
+        }
+        if trunk.options.mtls && name.is_empty() && trunk.domain.is_empty() {
+            let why = "mtls needs tls_peer_name or domain: the name in its certificate";
+            self.wrong(format!("{path}.options.mtls"), why);
         }
     }
 

@@ -73,6 +73,7 @@ const TRUNKS: Table = Table {
         ("codecs", Show::Plain),
         ("max_calls", Show::Plain),
         ("calls_per_second", Show::Plain),
+        ("options", Show::Plain),
     ],
 };
 
@@ -422,8 +423,10 @@ impl Run<'_> {
             let credentials = [&trunk.user, &trunk.password, &trunk.realm];
             let given = credentials.iter().filter(|part| part.is_some()).count();
             if given != 0 && given != 3 {
-                self.check.wrong(path, "user, password and realm are given together or not at all");
+                let why = "user, password and realm are given together or not at all";
+                self.check.wrong(&path, why);
             }
+            self.check.carrier_tls(&path, trunk);
             if self.check.mistakes.len() != before {
                 continue;
             }
@@ -443,6 +446,7 @@ impl Run<'_> {
                     set(json(&codecs)?),
                     set(trunk.max_calls),
                     set(trunk.calls_per_second),
+                    set(json(&trunk.options)?),
                 ],
             });
         }

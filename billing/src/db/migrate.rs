@@ -28,6 +28,7 @@ migrations! {
     4 "0004_outbox",
     5 "0005_audit",
     6 "0006_routes",
+    9 "0009_options",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

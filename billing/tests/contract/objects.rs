@@ -140,6 +140,29 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
     assert_eq!(paths, ["merchants[0].tariff"]);
 }
 
+pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.trunks[1].transport = facts::settings::Transport::Tls;
+    desired.trunks[1].options =
+        facts::settings::TrunkOptions { tls_peer_name: "sip.carrier.example".into(), mtls: true };
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let kept = store.trunks().await.unwrap();
+    assert_eq!(kept[1].trunk.options, desired.trunks[1].options);
+    assert_eq!(kept[1].trunk.certified_name(), "sip.carrier.example");
+    assert_eq!(kept[0].trunk.options, facts::settings::TrunkOptions::default());
+    let again = apply(&store, &desired).await;
+    assert_eq!(again.count(Act::Unchanged), again.lines.len(), "nothing has changed");
+    desired.trunks[0].transport = facts::settings::Transport::Wss;
+    desired.trunks[0].options.tls_peer_name = "*.carrier.example".into();
+    desired.trunks[1].options.tls_peer_name = String::new();
+    let mistakes = apply(&store, &desired).await.mistakes;
+    let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let wrong =
+        ["trunks[0].transport", "trunks[0].options.tls_peer_name", "trunks[1].options.mtls"];
+    assert_eq!(paths, wrong);
+}
+
 pub(crate) async fn a_dry_run_shows_the_difference_and_keeps_the_store(store: Store, _: String) {
     store.migrate().await.unwrap();
     let dry = store.apply(&everything(), T0, true).await.unwrap();

@@ -14,7 +14,7 @@ use facts::{
     Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
     Placed, Refusal, Side, StateChange, UnixMillis,
 };
-use sip::endpoint::Transmit;
+use sip::endpoint::{Flow, Transmit};
 
 /// A wish of the shell's clients. `token` comes back with the [`Answer`].
 #[derive(Clone, Debug)]
@@ -204,6 +204,8 @@ pub enum Effect {
     },
     /// Somebody was not let in. For the log and the counters; no reply.
     TurnedAway(Box<TurnedAway>),
+    /// Close this connection: it has been idle, and nobody is registered or in a call by it.
+    CloseFlow(Flow),
     /// Draining was asked for and no call is left.
     Drained,
 }

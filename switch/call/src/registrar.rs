@@ -87,10 +87,7 @@ impl Entry {
             expires: self.expires,
             call_id: self.call_id.to_string(),
             cseq: self.cseq,
-            transport: match self.flow.transport {
-                sip::endpoint::Transport::Tcp => Transport::Tcp,
-                _ => Transport::Udp,
-            },
+            transport: written(self.flow.transport),
             local: self.flow.local,
             remote: self.flow.remote,
             updated: self.updated,
@@ -136,7 +133,7 @@ impl Registrar {
         let mut changes = Vec::new();
         for binding in saved {
             let left = binding.expires.since(now.wall);
-            if binding.transport == Transport::Tcp
+            if binding.transport != Transport::Udp
                 || left.is_zero()
                 || self.by_time.len() >= BINDINGS_MAX
             {
@@ -202,6 +199,12 @@ impl Registrar {
             changes.extend(self.remove(&user, &key));
         }
         changes
+    }
+
+    /// Whether a contact is bound to the connection of this flow.
+    pub(crate) fn is_bound(&self, flow: &Flow) -> bool {
+        let mut entries = self.users.values().flatten();
+        flow.connection.is_some() && entries.any(|entry| entry.flow.connection == flow.connection)
     }
 
     /// Drops the bindings that a dead connection carried.
@@ -432,6 +435,16 @@ impl Asked {
 /// A contact that is its own key is kept once.
 fn shared(key: &Arc<str>, contact: String) -> Arc<str> {
     if **key == *contact { key.clone() } else { contact.into() }
+}
+
+fn written(transport: sip::endpoint::Transport) -> Transport {
+    match transport {
+        sip::endpoint::Transport::Udp => Transport::Udp,
+        sip::endpoint::Transport::Tcp => Transport::Tcp,
+        sip::endpoint::Transport::Tls => Transport::Tls,
+        sip::endpoint::Transport::Ws => Transport::Ws,
+        sip::endpoint::Transport::Wss => Transport::Wss,
+    }
 }
 
 /// RFC 5626 §6: instance and reg-id name a contact; without them its URI does.

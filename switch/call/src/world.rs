@@ -208,6 +208,14 @@ impl World {
         self.config.sip.listeners.iter().find(|listener| listener.transport == transport).copied()
     }
 
+    /// The listener that speaks a transport, of the address family of the far end.
+    pub(crate) fn listener_to(&self, transport: Transport, to: SocketAddr) -> Option<Listener> {
+        let family = |listener: &&Listener| {
+            listener.transport == transport && listener.bind.is_ipv4() == to.is_ipv4()
+        };
+        self.config.sip.listeners.iter().find(family).copied()
+    }
+
     /// The listener a flow belongs to.
     pub(crate) fn listener_of(&self, flow: &Flow) -> Option<Listener> {
         self.config
@@ -234,7 +242,7 @@ impl World {
     /// What speaks against giving a trunk another leg at this moment.
     pub(crate) fn against(&self, id: TrunkId, trunk: &Trunk) -> Option<Verdict> {
         let now = self.now.mono;
-        if self.listener(leg::transport(trunk)).is_none() {
+        if self.listener_to(leg::transport(trunk), trunk.target).is_none() {
             return Some(Verdict::NoListener);
         }
         if let Some(until) = self.resting.get(&trunk.target).filter(|until| **until > now) {

@@ -85,7 +85,7 @@ pub struct Trunk {
     pub peers: Vec<IpNet>,
     /// Where requests to it go.
     pub target: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     pub transport: Transport,
     /// Domain for From and Request-URI; empty uses the addresses.
     pub domain: String,
@@ -99,6 +99,30 @@ pub struct Trunk {
     pub max_calls: Option<u32>,
     /// INVITEs per second at most; `None` is unlimited.
     pub calls_per_second: Option<u32>,
+    /// What few carriers need.
+    #[serde(default)]
+    pub options: TrunkOptions,
+}
+
+/// Settings of a trunk that most leave as they are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrunkOptions {
+    /// Who its TLS certificate must be for (RFC 5922 §7.2): a domain, without wildcard. Empty: its
+    /// `domain`, or without one the address of its target.
+    pub tls_peer_name: String,
+    /// Calls are taken from it only over TLS with a certificate for that name. Its `peers` may then be
+    /// any address.
+    pub mtls: bool,
+}
+
+impl Trunk {
+    /// The domain that its certificate must be for; empty when its address is.
+    #[must_use]
+    pub fn certified_name(&self) -> &str {
+        let name = self.options.tls_peer_name.as_str();
+        if name.is_empty() { &self.domain } else { name }
+    }
 }
 
 /// Digest user and password towards a trunk.
@@ -120,6 +144,12 @@ pub enum Transport {
     Udp,
     /// RFC 3261 §18 over TCP.
     Tcp,
+    /// The same over TLS (RFC 3261 §26.2.1).
+    Tls,
+    /// RFC 7118: a phone in a browser. No trunk has it.
+    Ws,
+    /// The same over TLS.
+    Wss,
 }
 
 /// How a carrier wants numbers written.

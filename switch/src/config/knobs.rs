@@ -48,6 +48,22 @@ knobs! {
         |c, v| c.sip_udp = addresses(v)?, |c| c.sip_udp.iter().map(ToString::to_string).collect();
     "sip.tcp", "where SIP listens over TCP",
         |c, v| c.sip_tcp = addresses(v)?, |c| c.sip_tcp.iter().map(ToString::to_string).collect();
+    "sip.tls", "where SIP listens over TLS, usually 0.0.0.0:5061; needs tls_cert and tls_key",
+        |c, v| c.sip_tls = addresses(v)?, |c| c.sip_tls.iter().map(ToString::to_string).collect();
+    "sip.ws", "where SIP listens over WebSockets without TLS: behind a proxy that ends TLS",
+        |c, v| c.sip_ws = addresses(v)?, |c| c.sip_ws.iter().map(ToString::to_string).collect();
+    "sip.wss", "where SIP listens over WebSockets, for phones in browsers; needs tls_cert and tls_key",
+        |c, v| c.sip_wss = addresses(v)?, |c| c.sip_wss.iter().map(ToString::to_string).collect();
+    "sip.tls_cert", "file with our certificate and what vouches for it, PEM; read again when it changes",
+        |c, v| c.tls.cert = or_off(v, file)?, |c| off(c.tls.cert.as_deref().map(path));
+    "sip.tls_key", "file with its private key, PEM",
+        |c, v| c.tls.key = or_off(v, file)?, |c| off(c.tls.key.as_deref().map(path));
+    "sip.tls_ca", "file with the authorities that may vouch for carriers, PEM; `off`: those of the web",
+        |c, v| c.tls.ca = or_off(v, file)?, |c| off(c.tls.ca.as_deref().map(path));
+    "sip.tls_client_ca", "file with the authorities that may vouch for whoever connects; `off`: nobody is asked",
+        |c, v| c.tls.client_ca = or_off(v, file)?, |c| off(c.tls.client_ca.as_deref().map(path));
+    "sip.ws_origins", "pages that browsers may connect from, like https://phone.example; empty: any",
+        |c, v| c.tcp.web_origins = v.to_vec(), |c| c.tcp.web_origins.clone();
     "sip.advertise", "address that peers are told, with or without a port; `off`: what we listen on",
         |c, v| c.sip_advertised = or_off(v, |v| advertised(one(v)?))?,
         |c| off(c.sip_advertised.map(|a| if a.port() == 0 { text(a.ip()) } else { text(a) }));
@@ -72,9 +88,17 @@ knobs! {
         |c, v| c.queue = at_least(v, 16)?, |c| text(c.queue);
     "sip.tcp_connections", "SIP connections at one time at most",
         |c, v| c.tcp.connections_max = at_least(v, 1)?, |c| text(c.tcp.connections_max);
+    "sip.tcp_per_address", "the same from one address, or one IPv6 /64",
+        |c, v| c.tcp.per_address = at_least(v, 1)?, |c| text(c.tcp.per_address);
+    "sip.handshake", "for the TLS and WebSocket handshakes of a connection",
+        |c, v| c.tcp.handshake = positive(v)?, |c| show_duration(c.tcp.handshake);
     "sip.tcp_first_message", "a new connection must bring a whole message within this time",
         |c, v| c.tcp.first_message = positive(v)?, |c| show_duration(c.tcp.first_message);
-    "sip.tcp_idle", "a connection without traffic is closed after this time",
+    "sip.tcp_unused", "a connection without traffic, registration and call is closed after this time",
+        |c, v| c.tcp.unused = positive(v)?, |c| show_duration(c.tcp.unused);
+    "sip.keep_alive", "how often phones behind a NAT and connections of phones are pinged; `off`: never",
+        |c, v| c.tcp.keep_alive = or_off(v, positive)?, |c| off(c.tcp.keep_alive.map(show_duration));
+    "sip.tcp_idle", "any connection without traffic is closed after this time",
         |c, v| c.tcp.idle = positive(v)?, |c| show_duration(c.tcp.idle);
 
     "http.listen", "merchants' requests, recordings, /healthz",
@@ -201,6 +225,10 @@ fn text<T: ToString>(value: T) -> Vec<String> {
 
 fn path(path: &std::path::Path) -> Vec<String> {
     vec![path.display().to_string()]
+}
+
+fn file(values: &[String]) -> Result<std::path::PathBuf, String> {
+    Ok(one(values)?.into())
 }
 
 fn off(value: Option<Vec<String>>) -> Vec<String> {

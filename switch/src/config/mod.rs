@@ -33,6 +33,14 @@ pub(crate) struct Config {
     pub(crate) sip_udp: Vec<SocketAddr>,
     /// SIP over TCP.
     pub(crate) sip_tcp: Vec<SocketAddr>,
+    /// SIP over TLS.
+    pub(crate) sip_tls: Vec<SocketAddr>,
+    /// SIP over WebSockets.
+    pub(crate) sip_ws: Vec<SocketAddr>,
+    /// SIP over WebSockets over TLS.
+    pub(crate) sip_wss: Vec<SocketAddr>,
+    /// Certificates.
+    pub(crate) tls: TlsKnobs,
     /// What peers are told to send SIP to; the port of the listener when 0.
     pub(crate) sip_advertised: Option<SocketAddr>,
     /// Name in User-Agent and Server.
@@ -126,11 +134,28 @@ pub(crate) struct CallKnobs {
 }
 
 /// Limits of SIP connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TcpKnobs {
     pub(crate) connections_max: usize,
+    pub(crate) per_address: usize,
+    pub(crate) handshake: Duration,
     pub(crate) first_message: Duration,
+    pub(crate) unused: Duration,
     pub(crate) idle: Duration,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) web_origins: Vec<String>,
+}
+
+/// Files in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsKnobs {
+    /// Our chain, our own certificate first.
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// Who may vouch for carriers; `None`: the authorities of the web.
+    pub(crate) ca: Option<PathBuf>,
+    /// Who may vouch for whoever connects; `None`: nobody is asked for a certificate.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -143,6 +168,10 @@ impl Default for Config {
             node: 0,
             sip_udp: vec![SocketAddr::new(any, 5060)],
             sip_tcp: vec![SocketAddr::new(any, 5060)],
+            sip_tls: Vec::new(),
+            sip_ws: Vec::new(),
+            sip_wss: Vec::new(),
+            tls: TlsKnobs::default(),
             sip_advertised: None,
             user_agent: format!("Tandem/{}", env!("CARGO_PKG_VERSION")),
             http: SocketAddr::new(any, 8080),
@@ -188,8 +217,13 @@ impl Default for Config {
             web: WebKnobs::default(),
             tcp: TcpKnobs {
                 connections_max: 10_000,
+                per_address: 8_000,
+                handshake: Duration::from_secs(5),
                 first_message: Duration::from_secs(10),
+                unused: Duration::from_secs(120),
                 idle: Duration::from_secs(3600),
+                keep_alive: Some(Duration::from_secs(25)),
+                web_origins: Vec::new(),
             },
             queue: 16_384,
             store_gather: Duration::from_millis(10),
@@ -294,8 +328,15 @@ impl Config {
             mistakes
                 .push(Mistake { place: Place::Named(key.to_owned()), message: message.to_owned() });
         };
-        if self.sip_udp.is_empty() && self.sip_tcp.is_empty() {
-            wrong("sip", "at least one of sip.udp and sip.tcp must listen");
+        let secure = [&self.sip_tls, &self.sip_wss].into_iter().any(|list| !list.is_empty());
+        let plain = [&self.sip_udp, &self.sip_tcp, &self.sip_ws];
+        if !secure && plain.into_iter().all(Vec::is_empty) {
+            wrong("sip", "at least one of sip.udp, tcp, tls, ws and wss must listen");
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            wrong("sip.tls_cert", "sip.tls_cert and sip.tls_key are given together");
+        } else if secure && self.tls.cert.is_none() {
+            wrong("sip.tls_cert", "sip.tls and sip.wss need sip.tls_cert and sip.tls_key");
         }
         if self.timers.t1 > self.timers.t2 {
             wrong("sip.t1", "longer than sip.t2");

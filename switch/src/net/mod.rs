@@ -1,7 +1,15 @@
-//! Sockets of signalling: UDP and TCP in, the engine's messages out.
+//! Sockets of signalling: what comes in by UDP, TCP, TLS and WebSockets, and the engine's messages out.
 
-mod tcp;
+mod connect;
+mod connection;
+mod gate;
+mod keep_alive;
+mod listen;
+mod stream;
+mod stun;
+mod tls;
 mod udp;
+mod web;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,11 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use media::poll::Poller;
 use sip::endpoint::{Flow, Listener, Transmit, Transport};
 use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Config, TcpKnobs, reachable};
 use crate::directory::Directory;
 use crate::inbox::{Inbox, Outlet};
+pub(crate) use gate::Gate;
+pub(crate) use tls::Tls;
 
 /// Reads datagrams and sends what the engine wants sent. Lives on the engine's thread and never waits.
 #[derive(Debug)]
@@ -23,15 +34,14 @@ pub(crate) struct Net {
     udp: Vec<udp::Socket>,
     /// Where a datagram is read to.
     buffer: Vec<u8>,
-    tcp: tcp::Connector,
+    connector: connect::Connector,
     counts: Arc<NetCounts>,
 }
 
 /// Messages in and out, for metrics.
 #[derive(Debug, Default)]
 pub(crate) struct NetCounts {
-    pub(crate) received_udp: AtomicU64,
-    pub(crate) received_tcp: AtomicU64,
+    pub(crate) received: ByTransport,
     pub(crate) sent: AtomicU64,
     /// Datagrams the socket had no room for.
     pub(crate) congested: AtomicU64,
@@ -40,6 +50,30 @@ pub(crate) struct NetCounts {
     /// Connections refused because there were too many, or cut because their far end did not read,
     /// was idle, or sent what is no SIP.
     pub(crate) connections_cut: AtomicU64,
+    /// TLS and WebSocket handshakes that failed or took too long.
+    pub(crate) handshakes_failed: ByTransport,
+    /// Times new certificates were taken up.
+    pub(crate) certificates_loaded: AtomicU64,
+    /// Times changed certificates could not be used.
+    pub(crate) certificates_refused: AtomicU64,
+    /// STUN requests answered.
+    pub(crate) stun: AtomicU64,
+}
+
+/// A counter for each transport.
+#[derive(Debug, Default)]
+pub(crate) struct ByTransport([AtomicU64; Transport::ALL.len()]);
+
+impl ByTransport {
+    pub(crate) fn of(&self, transport: Transport) -> &AtomicU64 {
+        &self.0[transport as usize]
+    }
+
+    /// The figures by name, of those transports that can have one.
+    pub(crate) fn named(&self, whose: &[Transport]) -> Vec<(&'static str, u64)> {
+        let figure = |transport: &Transport| self.of(*transport).load(Ordering::Relaxed);
+        whose.iter().map(|transport| (transport.name(), figure(transport))).collect()
+    }
 }
 
 /// What all sockets share.
@@ -49,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) counts: Arc<NetCounts>,
     pub(crate) knobs: TcpKnobs,
+    pub(crate) gate: Gate,
+    pub(crate) tls: Arc<Tls>,
     /// Turns true when the process ends.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -56,7 +92,9 @@ pub(crate) struct Shared {
 /// Sockets that are bound but not read yet.
 pub(crate) struct Bound {
     udp: Vec<udp::Socket>,
-    tcp: Vec<tcp::Bound>,
+    connections: Vec<listen::Bound>,
+    /// Certificates.
+    pub(crate) tls: Arc<Tls>,
     /// The listeners, with the ports they really got.
     pub(crate) listeners: Vec<Listener>,
 }
@@ -64,9 +102,10 @@ pub(crate) struct Bound {
 /// Binds every configured listener.
 ///
 /// # Errors
-/// The first address that cannot be bound, by name.
+/// The first address that cannot be bound, or file that cannot be read, by name.
 pub(crate) fn bind(config: &Config) -> io::Result<Bound> {
-    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), listeners: Vec::new() };
+    let tls = Arc::new(Tls::load(&config.tls)?);
+    let mut bound = Bound { udp: Vec::new(), connections: Vec::new(), tls, listeners: Vec::new() };
     let named = |what: &'static str, address: SocketAddr| {
         move |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on {what} {address}: {error}"))
@@ -77,17 +116,27 @@ pub(crate) fn bind(config: &Config) -> io::Result<Bound> {
         bound.listeners.push(listener(config, Transport::Udp, socket.local));
         bound.udp.push(socket);
     }
-    for address in &config.sip_tcp {
-        let socket = tcp::Bound::bind(*address).map_err(named("tcp", *address))?;
-        bound.listeners.push(listener(config, Transport::Tcp, socket.local));
-        bound.tcp.push(socket);
+    for (transport, addresses) in [
+        (Transport::Tcp, &config.sip_tcp),
+        (Transport::Tls, &config.sip_tls),
+        (Transport::Ws, &config.sip_ws),
+        (Transport::Wss, &config.sip_wss),
+    ] {
+        for address in addresses {
+            let socket = listen::Bound::bind(transport, *address)
+                .map_err(named(transport.name(), *address))?;
+            bound.listeners.push(listener(config, transport, socket.local));
+            bound.connections.push(socket);
+        }
     }
     Ok(bound)
 }
 
 fn listener(config: &Config, transport: Transport, bind: SocketAddr) -> Listener {
-    let advertised = match config.sip_advertised {
-        Some(told) if told.port() != 0 => told,
+    // One port cannot be that of every kind of listener: what is told is that of UDP and TCP.
+    let plain = matches!(transport, Transport::Udp | Transport::Tcp);
+    let advertised = match config.sip_advertised.filter(|told| told.is_ipv4() == bind.is_ipv4()) {
+        Some(told) if told.port() != 0 && plain => told,
         Some(told) => SocketAddr::new(told.ip(), bind.port()),
         None => SocketAddr::new(reachable(bind.ip()), bind.port()),
     };
@@ -101,12 +150,20 @@ impl Bound {
     /// When the runtime refuses a socket.
     pub(crate) fn start(self, shared: &Shared, runtime: &Handle) -> io::Result<Net> {
         let _entered = runtime.enter();
-        for socket in self.tcp {
+        for socket in self.connections {
             socket.start(shared, runtime)?;
         }
-        let tcp = tcp::Connector::new(shared.clone(), runtime.clone());
+        // Taken before anybody may send it: unheard it would end the process.
+        let hangup = signal(SignalKind::hangup())?;
+        let watch = self.tls.watch(hangup, Arc::clone(&shared.counts), shared.stop.clone());
+        runtime.spawn(watch);
+        if let Some(pause) = shared.knobs.keep_alive {
+            let sockets = self.udp.iter().map(udp::Socket::another).collect::<io::Result<_>>()?;
+            runtime.spawn(keep_alive::run(sockets, pause, shared.clone()));
+        }
+        let connector = connect::Connector::new(shared.clone(), runtime.clone());
         let buffer = vec![0; udp::DATAGRAM_MAX];
-        Ok(Net { udp: self.udp, buffer, tcp, counts: Arc::clone(&shared.counts) })
+        Ok(Net { udp: self.udp, buffer, connector, counts: Arc::clone(&shared.counts) })
     }
 }
 
@@ -132,11 +189,16 @@ impl Net {
         let flow = transmit.flow;
         let sent = match flow.transport {
             Transport::Udp => self.datagram(&transmit),
-            Transport::Tcp => self.tcp.send(flow, transmit.bytes),
+            _ => self.connector.send(flow, transmit.bytes),
         };
         let counter = if sent { &self.counts.sent } else { &self.counts.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         if sent { Ok(()) } else { Err(flow) }
+    }
+
+    /// Closes a connection that nobody needs.
+    pub(crate) fn close(&self, flow: Flow) {
+        self.connector.close(flow);
     }
 
     fn datagram(&self, transmit: &Transmit) -> bool {
@@ -158,3 +220,6 @@ impl Net {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sip::endpoint::Flow;
+use sip::endpoint::{Flow, Transport};
 
-use super::NetCounts;
+use super::{NetCounts, stun};
 use crate::inbox::Outlet;
 
 /// A bound socket.
@@ -46,13 +46,22 @@ impl Socket {
         Ok(Socket { socket, local })
     }
 
+    /// The same socket for another thread.
+    pub(super) fn another(&self) -> io::Result<Socket> {
+        Ok(Socket { socket: self.socket.try_clone()?, local: self.local })
+    }
+
     /// Reads what has come, at most [`BATCH_MAX`] datagrams.
     pub(super) fn read(&self, buffer: &mut [u8], counts: &NetCounts, outlet: &mut Outlet) {
         for _ in 0..BATCH_MAX {
             match self.socket.recv_from(buffer) {
                 Ok((length, remote)) => {
-                    counts.received_udp.fetch_add(1, Ordering::Relaxed);
-                    if length >= SHORTEST {
+                    counts.received.of(Transport::Udp).fetch_add(1, Ordering::Relaxed);
+                    if let Some(answer) = stun::answer(&buffer[..length], remote) {
+                        counts.stun.fetch_add(1, Ordering::Relaxed);
+                        // Lost like any datagram when there is no room.
+                        let _ = self.send(&answer, remote);
+                    } else if length >= SHORTEST {
                         let bytes = Bytes::copy_from_slice(&buffer[..length]);
                         outlet.hear(Flow::udp(self.local, remote), bytes, Instant::now());
                     }

@@ -20,7 +20,7 @@ use call::{Command, Engine};
 use facts::command::LiveCall;
 use facts::ports::Calls as _;
 use media::Media;
-use sip::endpoint::{Listener, Transport};
+use sip::endpoint::Listener;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -32,7 +32,7 @@ use crate::directory::Directory;
 use crate::driver::{Driver, Gauges};
 use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::Ledger;
-use crate::net::NetCounts;
+use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::{clock, metrics, net, outbox, recovery, settings, token};
 
@@ -72,7 +72,7 @@ impl fmt::Display for Addresses {
         let sip: Vec<String> = self
             .sip
             .iter()
-            .map(|listener| format!("{}:{}", listener.transport.as_param(), listener.bind))
+            .map(|listener| format!("{}:{}", listener.transport.name(), listener.bind))
             .collect();
         write!(f, "sip={} http={} admin={}", sip.join(","), self.http, self.admin)
     }
@@ -170,6 +170,7 @@ struct Hall {
     ledger: Ledger,
     gauges: Arc<Gauges>,
     net_counts: Arc<NetCounts>,
+    tls: Arc<Tls>,
     outbox_gauge: Arc<OutboxGauge>,
     door: Arc<Door>,
     guard: GuardedClient,
@@ -223,6 +224,7 @@ impl Hall {
             ledger,
             gauges: Arc::default(),
             net_counts: Arc::default(),
+            tls: Arc::clone(&ground.bound.tls),
             outbox_gauge: Arc::default(),
             door,
             guard: GuardedClient::new(parts::guard(config)).map_err(StartError::Io)?,
@@ -242,6 +244,7 @@ impl Hall {
     ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, u64), StartError> {
         let snapshot = Arc::new(self.store.snapshot().await?);
         let version = snapshot.version;
+        self.tls.know(&snapshot);
         let mut engine = parts::engine(config, &bound.listeners)?;
         engine.last_call = self.store.last_call_id().await?;
         let engine = Engine::new(engine, snapshot, clock::now());
@@ -262,7 +265,9 @@ impl Hall {
             inbox: self.inbox.clone(),
             directory: Arc::clone(&self.directory),
             counts: Arc::clone(&self.net_counts),
-            knobs: config.tcp,
+            knobs: config.tcp.clone(),
+            gate: Gate::default(),
+            tls: Arc::clone(&self.tls),
             stop: self.doors_stop.clone(),
         };
         let net = bound.start(&shared, &Handle::current()).map_err(io_error("a socket"))?;
@@ -331,6 +336,7 @@ impl Hall {
                 self.inbox.clone(),
                 version,
                 Arc::clone(&self.door.settings),
+                Arc::clone(&self.tls),
                 self.doors_stop.clone(),
             )),
         ]
@@ -495,13 +501,8 @@ pub(crate) async fn serve(config: &Config) -> Result<u8, StartError> {
 fn announce(config: &Config, addresses: &Addresses) {
     use std::io::Write as _;
     for listener in &addresses.sip {
-        let udp = listener.transport == Transport::Udp;
-        println!(
-            "sip    {} {}, told to peers as {}",
-            if udp { "udp" } else { "tcp" },
-            listener.bind,
-            listener.advertised
-        );
+        let name = listener.transport.name();
+        println!("sip    {name} {}, told to peers as {}", listener.bind, listener.advertised);
     }
     let ports = &config.rtp_ports;
     println!("rtp    {} ports {}-{}", config.rtp_bind, ports.start(), ports.end());

@@ -237,6 +237,7 @@ mod tests {
             ("push", format!("{:?}", push(config))),
             ("store", format!("{:?}", store(config))),
             ("tcp", format!("{:?}", config.tcp)),
+            ("tls", format!("{:?}", config.tls)),
         ])
     }
 
@@ -254,7 +255,16 @@ mod tests {
         ("sip.session_expires", "20m", &["engine"], "expires: Some(1200)"),
         ("sip.min_se", "120s", &["engine"], "min_se: 120"),
         ("sip.tcp_connections", "77", &["tcp"], "77"),
+        ("sip.tcp_per_address", "78", &["tcp"], "78"),
+        ("sip.handshake", "12s", &["tcp"], "12s"),
         ("sip.tcp_first_message", "11s", &["tcp"], "11s"),
+        ("sip.tcp_unused", "98s", &["tcp"], "98s"),
+        ("sip.keep_alive", "31s", &["tcp"], "31s"),
+        ("sip.ws_origins", "https://a.example", &["tcp"], "https://a.example"),
+        ("sip.tls_cert", "/tls/chain.pem", &["tls"], "/tls/chain.pem"),
+        ("sip.tls_key", "/tls/key.pem", &["tls"], "/tls/key.pem"),
+        ("sip.tls_ca", "/tls/ca.pem", &["tls"], "/tls/ca.pem"),
+        ("sip.tls_client_ca", "/tls/clients.pem", &["tls"], "/tls/clients.pem"),
         ("sip.tcp_idle", "99s", &["tcp"], "99s"),
         ("http.public_url", "https://a.example", &["settling"], "https://a.example/recordings"),
         ("http.callback_allow", "10.9.0.0/16", &["guard"], "10.9.0.0/16"),

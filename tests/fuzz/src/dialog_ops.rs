@@ -133,7 +133,7 @@ impl<'a> Life<'a> {
     fn flow(&self, remote: SocketAddr) -> Flow {
         match self.transport {
             Transport::Udp => Flow::udp(self.local, remote),
-            Transport::Tcp => {
+            _ => {
                 Flow { connection: Some(u64::from(remote.port())), ..Flow::tcp(self.local, remote) }
             }
         }

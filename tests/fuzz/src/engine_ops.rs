@@ -387,7 +387,7 @@ impl<'a> Life<'a> {
                 }
                 return;
             }
-            Effect::TurnedAway(_) | Effect::Drained => return,
+            Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Drained => return,
             other => Work::of(other),
         };
         if let Some(Work::Authorize(ask)) = &work {

@@ -60,6 +60,7 @@ fn trunk(name: &str, at: &str) -> Trunk {
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         max_calls: None,
         calls_per_second: None,
+        options: Default::default(),
     }
 }
 

@@ -490,7 +490,7 @@ impl World {
                     self.later(Duration::from_secs(4), Happening::Place { n });
                 }
             }
-            Effect::Answer { .. } | Effect::TurnedAway(_) => {}
+            Effect::Answer { .. } | Effect::TurnedAway(_) | Effect::CloseFlow(_) => {}
             Effect::Drained => {
                 self.drained = true;
                 self.draining = false;

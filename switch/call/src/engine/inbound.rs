@@ -48,9 +48,8 @@ impl Engine {
                 .ok()
                 .and_then(|from| from.uri.user_text())
                 .is_some_and(|user| snapshot.extensions.contains_key(&user));
-        let carrier = snapshot.trunks.iter().find(|(_, trunk)| {
-            !phone && trunk.enabled && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
-        });
+        let carrier =
+            snapshot.trunks.iter().find(|(_, trunk)| !phone && self.peers.is_carrier(trunk, &flow));
         if self.drain.is_some() {
             match carrier {
                 Some(_) => self.refuse(session, Kind::Shutdown),

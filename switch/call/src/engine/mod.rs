@@ -1,6 +1,7 @@
 //! All calls. The engine owns the tables and hands each fact to the call it concerns; what a fact
 //! means is decided in flows and legs.
 
+mod flows;
 mod inbound;
 mod place;
 mod recover;
@@ -45,6 +46,8 @@ pub struct Engine {
     merchant_rates: Rates<MerchantId>,
     rate: Rates<()>,
     register: register::Desk,
+    /// Who the far ends of connections have proved to be.
+    peers: flows::Peers,
     alive_at: Option<Instant>,
     /// Calls let go before the ledger had answered, oldest first, for when it answers after all.
     unanswered: VecDeque<place::Unanswered>,
@@ -73,6 +76,7 @@ impl Engine {
             places: Occupancy::default(),
             merchant_rates: Rates::default(),
             rate: Rates::default(),
+            peers: flows::Peers::default(),
             alive_at: None,
             unanswered: VecDeque::new(),
             drain: None,
@@ -92,6 +96,7 @@ impl Engine {
         self.world.now = now;
         let changes = self.world.registrar.flow_died(&flow);
         self.world.keep(changes);
+        self.peers.forget(&flow);
         self.world.endpoint.handle_flow_error(now.mono, flow);
         self.pump();
     }

@@ -7,7 +7,7 @@ use facts::media::Codec;
 use facts::settings::{self, Snapshot, Trunk};
 use facts::{Kind, LegId, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Transport};
-use sip::wire::{Host, NameAddr, Uri};
+use sip::wire::{Host, NameAddr, Scheme, Uri};
 
 use crate::registrar::Entry;
 use crate::route::{self, Target};
@@ -88,6 +88,9 @@ pub(crate) fn transport(trunk: &Trunk) -> Transport {
     match trunk.transport {
         settings::Transport::Udp => Transport::Udp,
         settings::Transport::Tcp => Transport::Tcp,
+        settings::Transport::Tls => Transport::Tls,
+        settings::Transport::Ws => Transport::Ws,
+        settings::Transport::Wss => Transport::Wss,
     }
 }
 
@@ -99,7 +102,8 @@ fn to_trunk(
     shown: Option<&Number>,
 ) -> Option<Hop> {
     let transport = transport(trunk);
-    let listener = w.listener(transport)?;
+    // Nobody can dial a WebSocket client (RFC 7118 §5).
+    let listener = w.listener_to(transport, trunk.target).filter(|_| !transport.is_web())?;
     let plan = &w.snapshot.plan;
     let called = route::write(trunk.numbers, plan, number);
     let shown = shown.map(|shown| route::write(trunk.numbers, plan, shown)).unwrap_or_default();
@@ -110,8 +114,8 @@ fn to_trunk(
         (Uri::sip(Some(&called), host.clone(), None), Uri::sip(Some(user_of(&shown)), host, None))
     };
     let to = NameAddr::new(uri.clone());
-    if transport == Transport::Tcp {
-        uri.params.set("transport", Some("tcp"));
+    if transport != Transport::Udp {
+        uri.params.set("transport", Some(transport.as_param()));
     }
     let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
     Some(Hop {
@@ -130,6 +134,10 @@ fn to_trunk(
 
 fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
     let uri = Uri::parse(&entry.contact).ok()?;
+    // RFC 3261 §26.2.2: a sips contact is not rung by a way that anybody can read.
+    if uri.scheme == Scheme::Sips && !entry.flow.transport.is_secure() {
+        return None;
+    }
     let listener = w.listener_of(&entry.flow)?;
     let shown = shown.map(|shown| w.snapshot.plan.national(shown)).unwrap_or_default();
     let user = &*entry.user;

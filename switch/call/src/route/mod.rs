@@ -83,6 +83,7 @@ pub(crate) mod tests {
             codecs: vec![],
             max_calls: None,
             calls_per_second: None,
+            options: Default::default(),
         }
     }
 

@@ -161,6 +161,8 @@ pub struct Sim {
     pub media: Vec<MediaCommand>,
     pub bindings: BTreeMap<(String, String), Binding>,
     pub drained: usize,
+    /// Connections that the engine wants closed.
+    pub closed: Vec<Flow>,
     pub turned_away: Vec<TurnedAway>,
     /// The media plane answers by itself.
     pub media_answers: bool,
@@ -218,6 +220,7 @@ impl Sim {
             media: Vec::new(),
             bindings: BTreeMap::new(),
             drained: 0,
+            closed: Vec::new(),
             turned_away: Vec::new(),
             media_answers: true,
             lost: 0,
@@ -463,6 +466,7 @@ impl Sim {
                 self.bindings.remove(&(user, key));
             }
             Effect::TurnedAway(turned) => self.turned_away.push(*turned),
+            Effect::CloseFlow(flow) => self.closed.push(flow),
             Effect::Drained => self.drained += 1,
         }
     }
@@ -658,6 +662,7 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         max_calls: None,
         calls_per_second: None,
+        options: Default::default(),
     }
 }
 

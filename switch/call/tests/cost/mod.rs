@@ -316,6 +316,7 @@ impl Bench {
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }
+            | Effect::CloseFlow(_)
             | Effect::Drained => {}
         }
     }
@@ -423,6 +424,7 @@ fn snapshot() -> Snapshot {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             max_calls: None,
             calls_per_second: None,
+            options: Default::default(),
         };
         snapshot.trunks.insert(TrunkId(id), trunk);
     }

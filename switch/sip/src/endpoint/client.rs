@@ -29,7 +29,7 @@ impl Reply<'_> {
     pub(super) fn flow(&self) -> Flow {
         match self.sent.transport {
             Transport::Udp => self.sent,
-            Transport::Tcp => self.source,
+            _ => self.source,
         }
     }
 }

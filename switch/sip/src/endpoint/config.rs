@@ -14,6 +14,12 @@ pub enum Transport {
     Udp,
     /// A stream, framed by Content-Length (RFC 3261 §18.3).
     Tcp,
+    /// TLS over such a stream (RFC 3261 §26.2.1).
+    Tls,
+    /// One message in one WebSocket message (RFC 7118). Only whoever connects to us speaks it.
+    Ws,
+    /// The same over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -22,27 +28,62 @@ impl Transport {
         self != Transport::Udp
     }
 
-    /// The name in a Via.
+    /// Whether what travels is encrypted: what `sips` asks of every hop (RFC 3261 §26.2.2).
+    pub fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// Whether the peer made the connection and nobody can make one to it (RFC 7118 §5).
+    pub fn is_web(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+
+    /// The name in a Via (RFC 3261 §20.42, RFC 7118 §5.2.1).
     pub fn as_str(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
     }
 
-    /// The value of a `transport` URI parameter.
+    /// The value of a `transport` URI parameter. WSS has none of its own (RFC 7118 §5.2.3).
     pub fn as_param(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws | Transport::Wss => "ws",
         }
     }
 
+    /// A name that no other has, as an operator writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Wss => "wss",
+            other => other.as_param(),
+        }
+    }
+
+    /// The port of a URI or a Via without one (RFC 3261 §19.1.2, RFC 7118 §5.3).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
+        }
+    }
+
+    /// All there are.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+
     /// The transport that a `transport` parameter or a Via names, in any case.
     pub fn of(name: &str) -> Option<Transport> {
-        [Transport::Udp, Transport::Tcp]
-            .into_iter()
-            .find(|transport| transport.as_str().eq_ignore_ascii_case(name))
+        Transport::ALL.into_iter().find(|transport| transport.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -55,8 +96,8 @@ pub struct Flow {
     pub local: SocketAddr,
     /// The peer's address as the network shows it.
     pub remote: SocketAddr,
-    /// The connection of a stream transport. `None` over TCP asks the shell to connect, or to use
-    /// a connection to `remote` that it already has.
+    /// The connection of a stream transport. `None` over TCP or TLS asks the shell to connect, or to
+    /// use a connection to `remote` that it already has.
     pub connection: Option<u64>,
 }
 

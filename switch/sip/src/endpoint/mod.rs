@@ -351,6 +351,15 @@ impl Endpoint {
         )
     }
 
+    /// Whether a session or a transaction lives on the connection of this flow.
+    pub fn uses(&self, flow: &Flow) -> bool {
+        let here = |other: &Flow| other.connection == flow.connection;
+        flow.connection.is_some()
+            && (self.sessions.values().any(|session| session.flow().is_some_and(here))
+                || self.clients.values().any(|client| here(&client.flow))
+                || self.servers.values().any(|server| here(&server.flow)))
+    }
+
     /// Whether something of this session waits for [`Endpoint::proceed`].
     pub fn is_held(&self, session: SessionId) -> bool {
         self.is_waiting(session)

@@ -8,10 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, Flow, Listener, Transport};
 use crate::dialog::Dialog;
-use crate::wire::{RawVia, Uri, Via};
+use crate::wire::{RawVia, Scheme, Uri, Via};
 
-/// The port of a SIP URI or Via without one (RFC 3261 §19.1.2, §18.2.2).
-const DEFAULT_PORT: u16 = 5060;
 /// Ports below this are never dialled because a public peer named them.
 const LOWEST_PUBLIC_PORT: u16 = 1024;
 
@@ -32,27 +30,39 @@ impl Endpoint {
 
     /// §18.1.2: a response whose top Via is not ours is dropped.
     pub(super) fn is_ours(&self, via: RawVia<'_>) -> bool {
-        let port = via.port.unwrap_or(DEFAULT_PORT);
         let Some(ip) = via.ip() else { return false };
         let mut listeners = self.config.listeners.iter();
-        listeners.any(|at| at.advertised.port() == port && at.advertised.ip() == ip)
+        listeners.any(|at| {
+            let port = via.port.unwrap_or(at.transport.default_port());
+            at.advertised.port() == port && at.advertised.ip() == ip
+        })
     }
 
-    /// Our Contact over this flow.
-    pub(super) fn contact(&self, flow: &Flow, user: &str) -> Vec<u8> {
+    /// Our Contact over this flow, for a dialog whose Request-URI has this scheme.
+    pub(super) fn contact(&self, flow: &Flow, user: &str, scheme: &Scheme) -> Vec<u8> {
         let user = Some(user).filter(|user| !user.is_empty());
-        self.contact_of(flow, Uri::at(user, self.advertised(flow)))
+        self.contact_of(flow, Uri::at(user, self.advertised(flow)), scheme)
     }
 
     /// [`Endpoint::contact`] with a user part that is escaped already.
-    pub(super) fn contact_raw(&self, flow: &Flow, user: &str) -> Vec<u8> {
+    pub(super) fn contact_raw(&self, flow: &Flow, user: &str, scheme: &Scheme) -> Vec<u8> {
         let mut uri = Uri::at(None, self.advertised(flow));
         uri.user = Some(user.to_owned()).filter(|user| !user.is_empty());
-        self.contact_of(flow, uri)
+        self.contact_of(flow, uri, scheme)
     }
 
-    fn contact_of(&self, flow: &Flow, mut uri: Uri) -> Vec<u8> {
-        if flow.transport != Transport::Udp {
+    fn contact_of(&self, flow: &Flow, mut uri: Uri, scheme: &Scheme) -> Vec<u8> {
+        // §8.1.1.8, §12.1.1: a dialog that was asked for by sips goes on by sips.
+        if *scheme == Scheme::Sips && flow.transport.is_secure() {
+            uri.scheme = Scheme::Sips;
+        }
+        // In a sips URI TLS goes without saying (RFC 5630 §3.1.4).
+        let unsaid = match flow.transport {
+            Transport::Udp => true,
+            Transport::Tls => uri.scheme == Scheme::Sips,
+            Transport::Tcp | Transport::Ws | Transport::Wss => false,
+        };
+        if !unsaid {
             uri.params.set("transport", Some(flow.transport.as_param()));
         }
         format!("<{uri}>").into_bytes()
@@ -90,27 +100,40 @@ impl Endpoint {
     fn named_address(&self, dialog: &Dialog) -> Option<(SocketAddr, Transport)> {
         let uri = dialog.next_hop()?;
         let ip = uri.host.ip()?;
-        let transport = match uri.transport() {
-            Some(name) => Transport::of(name)?,
-            None => dialog.flow.transport,
-        };
-        let address = SocketAddr::new(ip, uri.port.unwrap_or(DEFAULT_PORT));
+        let transport = dialled_by(&uri, dialog.flow.transport)?;
+        let address = SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()));
         may_dial(address, dialog.flow.remote.ip()).then_some((address, transport))
     }
+}
+
+/// The transport by which a URI is dialled. A sips URI is TLS whatever it says is below (RFC 3261
+/// §26.2.2, RFC 5630 §3.1.4), never UDP; nobody can dial a WebSocket client.
+fn dialled_by(uri: &Uri, flow: Transport) -> Option<Transport> {
+    let named = match uri.transport() {
+        Some(name) => Some(Transport::of(name)?),
+        None => None,
+    };
+    let transport = match (&uri.scheme, named) {
+        (Scheme::Sips, None | Some(Transport::Tcp | Transport::Tls)) => Transport::Tls,
+        (Scheme::Sips, Some(_)) => return None,
+        (_, Some(named)) => named,
+        (_, None) => flow,
+    };
+    (!transport.is_web()).then_some(transport)
 }
 
 /// Where the response to a request goes.
 pub(super) fn reply_flow(flow: &Flow, via: &Via) -> Flow {
     match flow.transport {
         // §18.2.2: over the connection on which the request came.
-        Transport::Tcp => *flow,
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => *flow,
         // RFC 3581 §4: to the source if rport was asked for; else to the source address and the
         // sent-by port. `maddr` is not followed: it would let a stranger aim our answers.
         Transport::Udp => {
             let port = if via.params.has("rport") {
                 flow.remote.port()
             } else {
-                via.port.unwrap_or(DEFAULT_PORT)
+                via.port.unwrap_or(flow.transport.default_port())
             };
             Flow { remote: SocketAddr::new(flow.remote.ip(), port), ..*flow }
         }
@@ -122,7 +145,7 @@ pub(super) fn reply_flow(flow: &Flow, via: &Via) -> Flow {
 pub(super) fn is_behind_nat(flow: &Flow, via: &Via) -> bool {
     match via.host.ip() {
         Some(ip) => {
-            let port = via.port.unwrap_or(DEFAULT_PORT);
+            let port = via.port.unwrap_or(flow.transport.default_port());
             let moved = flow.transport == Transport::Udp
                 && via.params.has("rport")
                 && port != flow.remote.port();
@@ -211,6 +234,29 @@ mod tests {
             assert!(!may(address, "198.51.100.1"), "{address}");
         }
         assert!(!may("127.0.0.1:5060", "10.0.0.1"));
+    }
+
+    #[test]
+    fn rfc3261_26_2_2_a_sips_target_is_dialled_by_tls_and_nothing_else() {
+        let by = |uri: &str, flow| dialled_by(&Uri::parse(uri).unwrap(), flow);
+        for uri in
+            ["sips:a@192.0.2.1", "sips:a@192.0.2.1;transport=tcp", "sips:a@192.0.2.1;transport=tls"]
+        {
+            assert_eq!(by(uri, Transport::Udp), Some(Transport::Tls), "{uri}");
+        }
+        for uri in ["sips:a@192.0.2.1;transport=udp", "sips:a@192.0.2.1;transport=ws"] {
+            assert_eq!(by(uri, Transport::Tls), None, "{uri}");
+        }
+        assert_eq!(by("sip:a@192.0.2.1;transport=tls", Transport::Udp), Some(Transport::Tls));
+        assert_eq!(by("sip:a@192.0.2.1", Transport::Tcp), Some(Transport::Tcp));
+        for uri in ["sip:a@192.0.2.1;transport=ws", "sip:a@192.0.2.1;transport=sctp"] {
+            assert_eq!(by(uri, Transport::Udp), None, "{uri}");
+        }
+        assert_eq!(
+            by("sip:a@192.0.2.1", Transport::Wss),
+            None,
+            "RFC 7118 §5: nobody dials a browser"
+        );
     }
 
     #[test]

@@ -437,6 +437,17 @@ impl Session {
         }
     }
 
+    /// The way of its dialog, once there is one.
+    pub(super) fn flow(&self) -> Option<&Flow> {
+        match &self.phase {
+            Phase::Calling(_) => None,
+            Phase::Ringing(ringing) => Some(&ringing.dialog.flow),
+            Phase::Up(up) => Some(&up.dialog.flow),
+            Phase::Ending(dialog) => Some(&dialog.flow),
+            Phase::Over(over) => Some(&over.flow),
+        }
+    }
+
     pub(super) fn next_timer(&self) -> Option<(Instant, &'static str)> {
         match &self.phase {
             Phase::Calling(calling) => earliest([

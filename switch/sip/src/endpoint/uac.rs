@@ -73,7 +73,7 @@ impl Endpoint {
             cseq: 1,
         };
         let mut draft = head.draft();
-        draft.push("Contact", self.contact(&invite.flow, &invite.contact_user));
+        draft.push("Contact", self.contact(&invite.flow, &invite.contact_user, &invite.uri.scheme));
         draft.push("Allow", &self.allow);
         draft.push("Accept", "application/sdp");
         draft.push("Supported", if invite.reliable { super::SUPPORTED } else { OPTION });

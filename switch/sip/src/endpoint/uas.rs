@@ -12,20 +12,17 @@ use super::route::is_behind_nat;
 use super::table::{First, Phase, Ringing, ServerId, ServerUser, Session, Unacked, Up, User};
 use super::{EndCause, Endpoint, Event, SessionId};
 use crate::dialog::Dialog;
-use crate::wire::{Draft, HeaderName, Message, Method, Uri};
+use crate::wire::{Draft, HeaderName, Message, Method, Scheme, Uri};
 
 impl Endpoint {
     /// A new INVITE that passed all checks.
     pub(super) fn new_invite(&mut self, now: Instant, incoming: &Incoming) {
         let id = self.new_session_id();
         let request = &incoming.request;
-        let user = request
-            .request_uri()
-            .and_then(|uri| Uri::parse(uri).ok())
-            .filter(Uri::is_sip)
-            .and_then(|uri| uri.user)
-            .unwrap_or_default();
-        let contact = self.contact_raw(&incoming.flow, &user);
+        let asked = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
+        let asked = asked.filter(Uri::is_sip).map(|uri| (uri.user.unwrap_or_default(), uri.scheme));
+        let (user, scheme) = asked.unwrap_or((String::new(), Scheme::Sip));
+        let contact = self.contact_raw(&incoming.flow, &user, &scheme);
         let keep_flow = is_behind_nat(&incoming.flow, &incoming.via);
         let tag = self.ids.tag(id.0);
         let dialog = Dialog::opened_by_request(request, &tag, contact, incoming.flow, keep_flow);
