@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use billing::{After, Report};
+use facts::UnixMillis;
+use facts::ban::{Ban, Offence};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::{TOKEN, World, callback, document, read};
@@ -48,6 +50,9 @@ async fn f16_every_admin_route_wants_the_token() {
         ("DELETE", "/calls/1"),
         ("POST", "/calls/1/hangup"),
         ("GET", "/bindings"),
+        ("GET", "/carriers"),
+        ("GET", "/bans"),
+        ("DELETE", "/bans/203.0.113.9"),
         ("GET", "/cdrs"),
         ("GET", "/ledger"),
         ("GET", "/books"),
@@ -242,6 +247,33 @@ async fn live_calls_are_listed_shown_and_hung_up() {
     assert_eq!(world.admin("GET", "/calls/12", None).await.0, 404);
     assert_eq!(world.admin("GET", "/calls/abc", None).await.0, 400);
     assert_eq!(items(&world, "/bindings").await[0]["extension"], "80000");
+    let carrier = &items(&world, "/carriers").await[0];
+    assert_eq!((&carrier["name"], &carrier["legs"]), (&"carrier".into(), &3.into()));
+    assert_eq!(carrier["registration"]["expires_s"], 570);
+    assert!(carrier["health"].is_null());
+}
+
+#[tokio::test]
+async fn a_ban_is_shown_taken_back_and_that_is_on_the_audit_trail() {
+    let world = World::new().await;
+    let source = "203.0.113.9".parse::<std::net::IpAddr>().unwrap().into();
+    let ban = Ban {
+        source,
+        offence: Offence::Knocking,
+        since: UnixMillis(1000),
+        until: UnixMillis(601_000),
+        times: 1,
+        dropped: 7,
+    };
+    world.switch.bans.lock().unwrap().push(ban);
+    let shown = &items(&world, "/bans").await[0];
+    assert_eq!((&shown["source"], &shown["dropped"]), (&"203.0.113.9".into(), &7.into()));
+    assert_eq!(world.admin("DELETE", "/bans/nobody", None).await.0, 400);
+    assert_eq!(world.admin("DELETE", "/bans/203.0.113.9", None).await.0, 200);
+    assert_eq!(world.admin("DELETE", "/bans/203.0.113.9", None).await.0, 404);
+    assert!(items(&world, "/bans").await.is_empty());
+    let trail = items(&world, "/audit").await;
+    assert_eq!(trail.last().unwrap()["act"], "lift_ban");
 }
 
 #[tokio::test]

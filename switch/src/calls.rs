@@ -1,11 +1,14 @@
 //! The doors that HTTP reaches live calls by: a question becomes a command, its answer comes back by token.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use call::{Answer, Command};
+use facts::ban::Ban;
+use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::ports::{Calls, Promise};
 use facts::routing::Explanation;
@@ -128,6 +131,36 @@ impl Calls for Door {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(std::future::ready(self.directory.bindings(clock::wall())))
+    }
+
+    fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>> {
+        let answer = self.asked(ASK_MAX, |token| Command::Trunks { token });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Trunks(trunks)) => Some(trunks),
+                _ => None,
+            }
+        })
+    }
+
+    fn bans(&self) -> Promise<Option<Vec<Ban>>> {
+        let answer = self.asked(ASK_MAX, |token| Command::Bans { token });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Bans(bans)) => Some(bans),
+                _ => None,
+            }
+        })
+    }
+
+    fn lift(&self, address: IpAddr) -> Promise<Option<bool>> {
+        let answer = self.asked(ASK_MAX, move |token| Command::Lift { token, address });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Lifted(lifted)) => Some(lifted),
+                _ => None,
+            }
+        })
     }
 
     fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>> {

@@ -17,6 +17,7 @@ use media::poll::Poller;
 use tokio::sync::watch;
 
 use crate::calls::Answers;
+use crate::carriers::Carriers;
 use crate::clock;
 use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
@@ -61,6 +62,8 @@ pub(crate) struct Gauges {
     pub(crate) queue_age_us: AtomicU64,
     /// Who was turned away.
     pub(crate) refusals: Refusals,
+    /// How the carriers stand.
+    pub(crate) carriers: Carriers,
     /// Effects under way at most in one step.
     pub(crate) effects_most: AtomicUsize,
 }
@@ -211,6 +214,8 @@ impl Driver {
             Effect::DropBinding { user, key } => self.ledger.drop_binding(user, key),
             Effect::TurnedAway(turned) => self.gauges.refusals.note(Instant::now(), &turned),
             Effect::CloseFlow(flow) => self.net.close(flow),
+            Effect::Banned(ban) => self.ledger.banned(ban),
+            Effect::Carrier(news) => self.gauges.carriers.note(*news),
             Effect::Drained => {
                 self.drained.send_replace(true);
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use billing::{Error, Queue, SettleContext, Store};
 use call::Reply;
+use facts::ban::Ban;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
@@ -16,6 +17,7 @@ use facts::{
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::clock;
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 use crate::lanes::Lanes;
@@ -427,6 +429,21 @@ impl Ledger {
             }
             drop(asked);
         }
+    }
+
+    /// Logs that a source is not listened to any more, and writes it into the audit trail.
+    pub(crate) fn banned(&self, ban: Ban) {
+        let Ban { source, offence, until, times, .. } = ban;
+        let offence = offence.as_str();
+        tracing::warn!(%source, offence, %until, times, "banned: its requests are dropped");
+        let this = self.clone();
+        let work = async move {
+            let what = serde_json::json!({ "source": source, "offence": offence, "until": until });
+            if let Err(error) = this.0.store.note(clock::wall(), "switch", "ban", what).await {
+                this.failed("note a ban", &error);
+            }
+        };
+        self.0.users.push(source.to_string(), move || Box::pin(work));
     }
 
     fn leg_failed(&self, leg: LegId, what: &'static str, error: &Error) {

@@ -1,6 +1,7 @@
 //! `tandem`: the process. Command line here; everything else in the modules.
 
 mod calls;
+mod carriers;
 mod check;
 mod cli;
 mod clock;

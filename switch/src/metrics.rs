@@ -180,6 +180,25 @@ impl Sources {
             "reason",
             self.gauges.refusals.counts(),
         );
+        let counts = self.gauges.counts();
+        page.gauge("tandem_sip_bans", "Sources that are not listened to.", counts.bans as u64);
+        page.count(
+            "tandem_sip_banned_dropped_total",
+            "Messages of banned sources that were dropped.",
+            counts.dropped,
+        );
+        page.labelled(
+            "tandem_trunk_up",
+            "1 where a watched trunk answers OPTIONS, 0 where it does not; absent until it first failed.",
+            "trunk",
+            self.gauges.carriers.up(),
+        );
+        page.labelled(
+            "tandem_trunk_registered",
+            "1 where we are registered at a trunk that wants it.",
+            "trunk",
+            self.gauges.carriers.registered(),
+        );
         page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
         page.labelled(
             "tandem_sip_connections",
@@ -270,11 +289,11 @@ impl Page {
         name: &str,
         help: &str,
         label: &str,
-        values: std::collections::BTreeMap<&'static str, u64>,
+        values: std::collections::BTreeMap<impl AsRef<str>, u64>,
     ) {
         self.put(GaugeVec::new(Opts::new(name, help), &[label]).map(|gauges| {
             for (word, value) in values {
-                gauges.with_label_values(&[word]).set(float(value));
+                gauges.with_label_values(&[word.as_ref()]).set(float(value));
             }
             Box::new(gauges) as _
         }));

@@ -1,5 +1,7 @@
 //! Live calls, calls by id, registrations.
 
+use std::net::IpAddr;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -17,6 +19,9 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/calls/{call}", get(show).merge(delete(hang_up)))
         .route("/admin/v1/calls/{call}/hangup", post(hang_up))
         .route("/admin/v1/bindings", get(bindings))
+        .route("/admin/v1/carriers", get(carriers))
+        .route("/admin/v1/bans", get(bans))
+        .route("/admin/v1/bans/{address}", delete(lift))
         .route("/admin/v1/explain/{number}", get(explain))
 }
 
@@ -62,15 +67,39 @@ async fn bindings(State(state): State<ApiState>) -> Reply {
     Ok(ok(&json!({ "items": items })))
 }
 
+/// How each trunk stands: legs on it, our registration there, its health.
+async fn carriers(State(state): State<ApiState>) -> Reply {
+    let trunks = state.0.calls.trunks().await.ok_or_else(busy)?;
+    let items: Vec<_> = trunks.iter().map(shown).collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+/// Sources that are not listened to.
+async fn bans(State(state): State<ApiState>) -> Reply {
+    let bans = state.0.calls.bans().await.ok_or_else(busy)?;
+    let items: Vec<_> = bans.iter().map(shown).collect();
+    Ok(ok(&json!({ "items": items })))
+}
+
+/// Listens to an address again.
+async fn lift(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(address): Path<String>,
+) -> Reply {
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return Err(bad("an IPv4 or IPv6 address was expected"));
+    };
+    if state.0.calls.lift(address).await.ok_or_else(busy)? {
+        note(&state, asker, "lift_ban", json!({ "address": address.to_string() })).await;
+        return Ok(ok(&json!({ "address": address.to_string(), "state": "free" })));
+    }
+    Err(not_found("ban"))
+}
+
 /// Where a number would go at this moment: every route whose prefix fits, and why it is tried or not.
 async fn explain(State(state): State<ApiState>, Path(number): Path<String>) -> Reply {
-    let Some(explained) = state.0.calls.explain(number).await else {
-        return Err(fault(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "the switch did not answer in time",
-        ));
-    };
+    let explained = state.0.calls.explain(number).await.ok_or_else(busy)?;
     let explanation = explained.map_err(bad)?;
     let mut value = shown(&explanation);
     let words = explanation.candidates.iter().map(|candidate| candidate.verdict.to_string());
@@ -79,6 +108,10 @@ async fn explain(State(state): State<ApiState>, Path(number): Path<String>) -> R
         item["words"] = words.into();
     }
     Ok(ok(&value))
+}
+
+fn busy() -> Fault {
+    fault(StatusCode::SERVICE_UNAVAILABLE, "busy", "the switch did not answer in time")
 }
 
 fn call_id(text: &str) -> Result<CallId, Fault> {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -17,6 +17,8 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use billing::desired::Desired;
 use billing::{SettleContext, Store, StoreConfig};
+use facts::ban::Ban;
+use facts::carrier::{RegistrationStatus, TrunkStatus};
 use facts::command::LiveCall;
 use facts::ledger::{Authorize, Authorized, LegQuote};
 use facts::media::MediaStats;
@@ -56,6 +58,7 @@ pub(crate) struct Switch {
     /// Never answers.
     pub(crate) stuck: AtomicBool,
     pub(crate) ready: AtomicBool,
+    pub(crate) bans: Mutex<Vec<Ban>>,
     pub(crate) settings_changed: AtomicBool,
 }
 
@@ -117,6 +120,37 @@ impl Calls for Switch {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(async { vec![("80000".into(), "sip:80000@192.0.2.7:5060".into(), 55)] })
+    }
+
+    fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>> {
+        let trunk = TrunkStatus {
+            name: "carrier".into(),
+            enabled: true,
+            legs: 3,
+            resting_s: None,
+            registration: Some(RegistrationStatus {
+                registered: true,
+                expires_s: Some(570),
+                next_s: Some(510),
+                last_status: Some(200),
+                failures: 0,
+            }),
+            health: None,
+        };
+        Box::pin(async move { Some(vec![trunk]) })
+    }
+
+    fn bans(&self) -> Promise<Option<Vec<Ban>>> {
+        let bans = self.bans.lock().unwrap().clone();
+        Box::pin(async move { Some(bans) })
+    }
+
+    fn lift(&self, address: IpAddr) -> Promise<Option<bool>> {
+        let mut bans = self.bans.lock().unwrap();
+        let before = bans.len();
+        bans.retain(|ban| ban.source != address.into());
+        let lifted = bans.len() < before;
+        Box::pin(async move { Some(lifted) })
     }
 
     fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>> {
@@ -262,6 +296,7 @@ impl World {
             refuse: Mutex::default(),
             stuck: AtomicBool::new(false),
             ready: AtomicBool::new(true),
+            bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),
         });
         let counters = Arc::new(Counters::default());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use facts::carrier::{Probe, Registration};
 use facts::{Micros, Number, NumberPlan};
 
 use crate::desired::{Desired, Mistake, Trunk};
@@ -99,6 +100,45 @@ impl Check {
         if trunk.options.mtls && name.is_empty() && trunk.domain.is_empty() {
             let why = "mtls needs tls_peer_name or domain: the name in its certificate";
             self.wrong(format!("{path}.options.mtls"), why);
+        }
+    }
+
+    /// How a carrier is registered at and watched.
+    pub(super) fn carrier_watch(&mut self, path: &str, trunk: &Trunk) {
+        if let Some(register) = &trunk.options.register {
+            let part =
+                |text: &str| text.chars().all(|c| c.is_ascii_graphic() && !"@<>;:\",".contains(c));
+            if register.user.is_empty() || !part(&register.user) {
+                let why = "the user part of an address of record, like 4711";
+                self.wrong(format!("{path}.options.register.user"), why);
+            }
+            if !part(&register.contact_user) {
+                let why = "the user part of a contact, like 4711";
+                self.wrong(format!("{path}.options.register.contact_user"), why);
+            }
+            let span = Registration::EXPIRES;
+            if !span.contains(&register.expires) {
+                let why = format!("{} to {} seconds", span.start(), span.end());
+                self.wrong(format!("{path}.options.register.expires"), why);
+            }
+        }
+        let Some(probe) = &trunk.options.probe else { return };
+        if !Probe::EVERY.contains(&probe.every) {
+            let why = format!("{} to {} seconds", Probe::EVERY.start(), Probe::EVERY.end());
+            self.wrong(format!("{path}.options.probe.every"), why);
+        }
+        for (key, value) in [
+            ("timeout", probe.timeout),
+            ("down_after", probe.down_after.into()),
+            ("up_after", probe.up_after.into()),
+        ] {
+            if value == 0 {
+                self.wrong(format!("{path}.options.probe.{key}"), "at least 1");
+            }
+        }
+        if probe.accept.iter().any(|status| !(200..=699).contains(status)) {
+            let why = "final SIP statuses, 200 to 699";
+            self.wrong(format!("{path}.options.probe.accept"), why);
         }
     }
 

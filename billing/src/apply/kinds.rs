@@ -427,6 +427,7 @@ impl Run<'_> {
                 self.check.wrong(&path, why);
             }
             self.check.carrier_tls(&path, trunk);
+            self.check.carrier_watch(&path, trunk);
             if self.check.mistakes.len() != before {
                 continue;
             }

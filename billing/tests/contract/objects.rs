@@ -6,6 +6,7 @@ use billing::desired::{Act, Desired};
 use billing::rows::{Binding, Callback, MerchantStatus};
 use billing::{Error, Store, StoreConfig};
 use facts::MerchantId;
+use facts::carrier::{Probe, Registration};
 use facts::media::Codec;
 
 use crate::support::*;
@@ -144,8 +145,14 @@ pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String
     store.migrate().await.unwrap();
     let mut desired = everything();
     desired.trunks[1].transport = facts::settings::Transport::Tls;
-    desired.trunks[1].options =
-        facts::settings::TrunkOptions { tls_peer_name: "sip.carrier.example".into(), mtls: true };
+    let register =
+        || Registration { user: "4711".into(), expires: 600, contact_user: String::new() };
+    desired.trunks[1].options = facts::settings::TrunkOptions {
+        tls_peer_name: "sip.carrier.example".into(),
+        mtls: true,
+        register: Some(register()),
+        probe: Some(Probe { accept: vec![200, 404], ..Probe::default() }),
+    };
     assert_eq!(apply(&store, &desired).await.mistakes, []);
     let kept = store.trunks().await.unwrap();
     assert_eq!(kept[1].trunk.options, desired.trunks[1].options);
@@ -160,6 +167,22 @@ pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String
     let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
     let wrong =
         ["trunks[0].transport", "trunks[0].options.tls_peer_name", "trunks[1].options.mtls"];
+    assert_eq!(paths, wrong);
+    desired.trunks[0] = everything().trunks[0].clone();
+    desired.trunks[0].options.register = Some(Registration { expires: 5, ..register() });
+    desired.trunks[1].options.mtls = false;
+    desired.trunks[1].options.register = Some(Registration { user: "a@b".into(), ..register() });
+    let probe = Probe { every: 1, up_after: 0, accept: vec![100], ..Probe::default() };
+    desired.trunks[1].options.probe = Some(probe);
+    let mistakes = apply(&store, &desired).await.mistakes;
+    let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let wrong = [
+        "trunks[0].options.register.expires",
+        "trunks[1].options.register.user",
+        "trunks[1].options.probe.every",
+        "trunks[1].options.probe.up_after",
+        "trunks[1].options.probe.accept",
+    ];
     assert_eq!(paths, wrong);
 }
 

@@ -6,6 +6,7 @@ use facts::CallId;
 use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
 
+use crate::abuse::AbuseLimits;
 use crate::registrar::RegisterLimits;
 
 /// Everything an [`Engine`](crate::Engine) is built from.
@@ -45,6 +46,8 @@ pub struct EngineConfig {
     pub response: Duration,
     /// How long registrations last.
     pub register: RegisterLimits,
+    /// When somebody who knocks too often is not listened to any more.
+    pub abuse: AbuseLimits,
     /// How long a nonce is good for.
     pub nonce_life: Duration,
     /// Digest algorithms to offer, preferred first.
@@ -70,6 +73,7 @@ impl Default for EngineConfig {
             prompt_max: Duration::from_secs(20),
             response: Duration::from_secs(8),
             register: RegisterLimits::default(),
+            abuse: AbuseLimits::default(),
             nonce_life: Duration::from_secs(300),
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         }

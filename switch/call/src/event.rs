@@ -1,10 +1,12 @@
 //! The whole vocabulary of this crate: what the shell tells the engine and hears back, and what legs
 //! and flows tell each other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use facts::ban::Ban;
+use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::MediaCommand;
@@ -42,6 +44,23 @@ pub enum Command {
     Bindings {
         /// Whom to answer.
         token: u64,
+    },
+    /// Say how the trunks stand.
+    Trunks {
+        /// Whom to answer.
+        token: u64,
+    },
+    /// List the sources that are not listened to.
+    Bans {
+        /// Whom to answer.
+        token: u64,
+    },
+    /// Listen to a source again.
+    Lift {
+        /// Whom to answer.
+        token: u64,
+        /// An address of it.
+        address: IpAddr,
     },
     /// Say where a number would go now, and why.
     Explain {
@@ -134,6 +153,12 @@ pub enum Answer {
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.
     Bindings(Vec<(String, String, u64)>),
+    /// To [`Command::Trunks`], by row id.
+    Trunks(Vec<TrunkStatus>),
+    /// To [`Command::Bans`], by source.
+    Bans(Vec<Ban>),
+    /// To [`Command::Lift`]: false when it was not banned.
+    Lifted(bool),
     /// To [`Command::Explain`]; in words when it is no number.
     Explained(Box<Result<Explanation, String>>),
 }
@@ -206,8 +231,34 @@ pub enum Effect {
     TurnedAway(Box<TurnedAway>),
     /// Close this connection: it has been idle, and nobody is registered or in a call by it.
     CloseFlow(Flow),
+    /// A carrier came, went, or has a binding for us no more. For the log; no reply.
+    Carrier(Box<CarrierNews>),
+    /// A source is not listened to from now on. For the log and the audit trail; no reply.
+    Banned(Ban),
     /// Draining was asked for and no call is left.
     Drained,
+}
+
+/// What has become of a carrier.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CarrierNews {
+    /// What is new.
+    pub change: CarrierChange,
+    /// How it stands.
+    pub status: TrunkStatus,
+}
+
+/// What is new of a carrier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CarrierChange {
+    /// It has a binding for us.
+    Registered,
+    /// It has none, or none any more. We go on asking.
+    Unregistered,
+    /// It answers OPTIONS again.
+    Up,
+    /// It does not answer OPTIONS, or not as it should: no calls go there.
+    Down,
 }
 
 /// A registration that was not made, or an INVITE that did not become a call.
@@ -347,6 +398,12 @@ pub struct Counts {
     pub bindings: usize,
     /// Deadlines that are set.
     pub timers: usize,
+    /// Requests to carriers that wait for their answers.
+    pub asked: usize,
+    /// Sources that are not listened to.
+    pub bans: usize,
+    /// Messages of theirs that were dropped, since the start.
+    pub dropped: u64,
     /// Calls refused at admission since the start.
     pub refused: u64,
     /// INVITEs, answers and ACKs since the start that left before the store had written them down.

@@ -4,8 +4,10 @@
 //! news, replies of the ledger and commands with the clocks' reading, and carries out the [`Effect`]s
 //! it polls. It knows neither RTP nor SQL nor HTTP.
 
+mod abuse;
 mod admission;
 mod call;
+mod carrier;
 mod config;
 mod credit;
 mod engine;
@@ -21,8 +23,11 @@ mod timers;
 mod trace;
 mod world;
 
+pub use abuse::AbuseLimits;
 pub use config::EngineConfig;
 pub use engine::Engine;
-pub use event::{Answer, Command, Counts, Denial, Effect, Reply, TurnedAway};
+pub use event::{
+    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, TurnedAway,
+};
 pub use registrar::RegisterLimits;
 pub use route::{Live, explain};

@@ -16,7 +16,9 @@ use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, SessionId, Transport};
 use sip::wire::Reason;
 
+use crate::abuse::Abuse;
 use crate::admission::{Occupancy, Rates};
+use crate::carrier::Carriers;
 use crate::config::EngineConfig;
 use crate::event::Effect;
 use crate::leg::{self, pack};
@@ -53,7 +55,11 @@ pub(crate) struct World {
     pub(crate) trunk_rates: Rates<TrunkId>,
     /// Until when a next hop wants to be left alone.
     resting: BTreeMap<SocketAddr, Instant>,
-    rng: ChaCha20Rng,
+    /// Carriers at which we register and whose health we watch.
+    pub(crate) carriers: Carriers,
+    /// Who knocks too often.
+    pub(crate) abuse: Abuse,
+    pub(crate) rng: ChaCha20Rng,
 }
 
 impl World {
@@ -64,6 +70,7 @@ impl World {
         World {
             now,
             endpoint: Endpoint::new(EndpointConfig { careful: true, ..config.sip.clone() }),
+            abuse: Abuse::new(config.abuse.clone()),
             config,
             snapshot,
             sessions: BTreeMap::new(),
@@ -76,6 +83,7 @@ impl World {
             trunk_legs: Occupancy::default(),
             trunk_rates: Rates::default(),
             resting: BTreeMap::new(),
+            carriers: Carriers::default(),
             rng,
         }
     }
@@ -88,6 +96,12 @@ impl World {
             let until = now + REST_MAX.min(Duration::from_secs(seconds.into()));
             self.resting.insert(target, until);
         }
+    }
+
+    /// Seconds for which a next hop still wants to be left alone, at least 1; `None`: it does not.
+    pub(crate) fn resting(&self, target: SocketAddr) -> Option<u64> {
+        let until = self.resting.get(&target).filter(|until| **until > self.now.mono)?;
+        Some((*until - self.now.mono).as_secs().max(1))
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
@@ -245,8 +259,14 @@ impl World {
         if self.listener_to(leg::transport(trunk), trunk.target).is_none() {
             return Some(Verdict::NoListener);
         }
-        if let Some(until) = self.resting.get(&trunk.target).filter(|until| **until > now) {
-            return Some(Verdict::Resting { seconds: (*until - now).as_secs().max(1) });
+        if !self.carriers.is_registered(id) {
+            return Some(Verdict::Unregistered);
+        }
+        if !self.carriers.is_up(id) {
+            return Some(Verdict::Down);
+        }
+        if let Some(seconds) = self.resting(trunk.target) {
+            return Some(Verdict::Resting { seconds });
         }
         if let Some(legs) = trunk.max_calls.filter(|_| !self.trunk_legs.room(id, trunk.max_calls)) {
             return Some(Verdict::Full { legs });

@@ -73,7 +73,11 @@ fn registers(sim: &mut Sim, flow: Flow, contact: &str) -> Option<u16> {
 fn b11_rfc5922_7_a_carrier_that_has_to_prove_itself_is_known_by_its_certificate() {
     let mut sim = sim(|snapshot| {
         let trunk = snapshot.trunks.values_mut().next().unwrap();
-        trunk.options = TrunkOptions { tls_peer_name: "Carrier.example".into(), mtls: true };
+        trunk.options = TrunkOptions {
+            tls_peer_name: "Carrier.example".into(),
+            mtls: true,
+            ..TrunkOptions::default()
+        };
         trunk.peers = vec!["0.0.0.0/0".parse().unwrap()];
     });
     let from = |sim: &mut Sim, flow: Flow, n: u32| {

@@ -5,7 +5,9 @@
 //! behaviour beyond what a value must know about itself (parse, print, compare, map through a table).
 //! It knows no socket, clock, database or protocol.
 
+pub mod ban;
 pub mod binding;
+pub mod carrier;
 pub mod command;
 pub mod failure;
 pub mod hours;

@@ -1,8 +1,11 @@
 //! The doors between rooms that may not see each other. `switch` stands behind them.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 
+use crate::ban::Ban;
+use crate::carrier::TrunkStatus;
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::id::CallId;
 use crate::routing::Explanation;
@@ -23,6 +26,15 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;
+
+    /// How each trunk stands; `None` when the switch did not answer in time.
+    fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>>;
+
+    /// Sources that are not listened to; `None` when the switch did not answer in time.
+    fn bans(&self) -> Promise<Option<Vec<Ban>>>;
+
+    /// Listens to an address again; false when it was not banned, `None` when the switch did not answer in time.
+    fn lift(&self, address: IpAddr) -> Promise<Option<bool>>;
 
     /// Where a number would go now, and why; `Err` in words when it is no number, `None` when the switch did
     /// not answer in time.

@@ -85,6 +85,10 @@ pub enum Verdict {
         /// For how long still.
         seconds: u64,
     },
+    /// The trunk does not answer our OPTIONS, or not as it should.
+    Down,
+    /// We are to be registered at the trunk, and are not.
+    Unregistered,
     /// No listener speaks its transport.
     NoListener,
     /// So many are tried before it that its turn never comes.
@@ -116,6 +120,8 @@ impl fmt::Display for Verdict {
             Verdict::Resting { seconds } => {
                 write!(f, "skipped now: it asked to be left alone for {seconds} s more")
             }
+            Verdict::Down => f.write_str("skipped now: it does not answer OPTIONS"),
+            Verdict::Unregistered => f.write_str("skipped now: we are not registered there"),
             Verdict::NoListener => f.write_str("not tried: nothing listens for its transport"),
             Verdict::TooMany { most } => write!(f, "not tried: {most} others come before it"),
         }

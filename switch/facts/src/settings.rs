@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::carrier::{Probe, Registration};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::media::Codec;
@@ -114,6 +115,10 @@ pub struct TrunkOptions {
     /// Calls are taken from it only over TLS with a certificate for that name. Its `peers` may then be
     /// any address.
     pub mtls: bool,
+    /// We register there; calls go there only while we are.
+    pub register: Option<Registration>,
+    /// We watch whether it is there; calls go there only while it is.
+    pub probe: Option<Probe>,
 }
 
 impl Trunk {

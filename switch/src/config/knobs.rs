@@ -211,6 +211,15 @@ knobs! {
     "registrar.expires_max", "longer registrations are shortened",
         |c, v| c.call.expires_max = positive(v)?, |c| show_duration(c.call.expires_max);
 
+    "abuse.ban_time", "who knocks too often is not listened to for this long, then for twice as long each time; off: never",
+        |c, v| c.abuse.ban_time = or_off(v, positive)?.unwrap_or_default(),
+        |c| off(Some(c.abuse.ban_time).filter(|time| !time.is_zero()).map(show_duration));
+    "abuse.points", "a request with wrong credentials is a point, one without any half; so many, less one for each 10 s, are too often",
+        |c, v| c.abuse.points = u32::try_from(at_least(v, 1)?).unwrap_or(u32::MAX), |c| text(c.abuse.points);
+    "abuse.allow", "networks that are never banned, besides the trunks': proxies in front of this switch belong here",
+        |c, v| c.abuse.allow = networks(v)?,
+        |c| c.abuse.allow.iter().map(ToString::to_string).collect();
+
     "log.level", "error, warn, info, debug, trace, or a filter like info,sip=debug",
         |c, v| c.log_level = filter(v)?, |c| vec![c.log_level.clone()];
     "log.format", "text or json",

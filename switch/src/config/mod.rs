@@ -75,6 +75,7 @@ pub(crate) struct Config {
     pub(crate) call: CallKnobs,
     /// Digest algorithms offered to phones.
     pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) abuse: call::AbuseLimits,
     /// Addresses that merchants' URLs may lead to although they are private.
     pub(crate) callback_allow: Vec<IpNet>,
     /// Host names that merchants' URLs may name whatever their addresses are.
@@ -209,6 +210,7 @@ impl Default for Config {
                 expires_max: Duration::from_secs(3600),
             },
             algorithms: vec![Algorithm::Md5],
+            abuse: call::AbuseLimits::default(),
             callback_allow: Vec::new(),
             callback_hosts: Vec::new(),
             callback_ports: Vec::new(),

@@ -80,6 +80,7 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
             expires_default: call.expires_default,
             expires_max: call.expires_max,
         },
+        abuse: config.abuse.clone(),
         nonce_life: call.nonce_life,
         algorithms: config.algorithms.clone(),
         ..EngineConfig::default()
@@ -289,6 +290,9 @@ mod tests {
         ("registrar.algorithms", "sha-256", &["engine"], "[Sha256]"),
         ("registrar.expires_min", "61s", &["engine"], "expires_min: 61s"),
         ("registrar.expires_default", "301s", &["engine"], "expires_default: 301s"),
+        ("abuse.ban_time", "99s", &["engine"], "ban_time: 99s"),
+        ("abuse.points", "17", &["engine"], "points: 17"),
+        ("abuse.allow", "10.7.0.0/16", &["engine"], "10.7.0.0/16"),
         ("registrar.expires_max", "3601s", &["engine"], "expires_max: 3601s"),
     ];
 

@@ -490,7 +490,11 @@ impl World {
                     self.later(Duration::from_secs(4), Happening::Place { n });
                 }
             }
-            Effect::Answer { .. } | Effect::TurnedAway(_) | Effect::CloseFlow(_) => {}
+            Effect::Answer { .. }
+            | Effect::TurnedAway(_)
+            | Effect::CloseFlow(_)
+            | Effect::Carrier(_)
+            | Effect::Banned(_) => {}
             Effect::Drained => {
                 self.drained = true;
                 self.draining = false;

@@ -83,8 +83,9 @@ impl Engine {
                     let now = self.world.now.mono;
                     let home = self.is_home(request);
                     let denied = denied.or_else(|| (!home).then_some((Denial::Stranger, None)));
-                    if let Some((why, user)) = denied {
-                        self.deny(&flow, "INVITE", user, why);
+                    match denied {
+                        Some((why, user)) => self.deny(&flow, "INVITE", user, why),
+                        None => self.knocked(&flow),
                     }
                     if home {
                         self.world.endpoint.reject(now, session, 401, challenges);

@@ -1,6 +1,8 @@
 //! All calls. The engine owns the tables and hands each fact to the call it concerns; what a fact
 //! means is decided in flows and legs.
 
+mod abuse;
+mod carriers;
 mod flows;
 mod inbound;
 mod place;
@@ -67,7 +69,7 @@ impl Engine {
     /// An engine without any state.
     #[must_use]
     pub fn new(config: EngineConfig, snapshot: Arc<Snapshot>, now: Now) -> Engine {
-        Engine {
+        let mut engine = Engine {
             ids: CallIds::new(config.node).after(config.last_call.unwrap_or(CallId(0))),
             register: register::Desk::new(&config),
             world: World::new(config, snapshot, now),
@@ -81,12 +83,17 @@ impl Engine {
             unanswered: VecDeque::new(),
             drain: None,
             refused: 0,
-        }
+        };
+        engine.settle_carriers(&Snapshot::default());
+        engine
     }
 
     /// One datagram, or one message cut from a stream.
     pub fn handle_message(&mut self, now: Now, flow: Flow, bytes: Bytes) {
         self.world.now = now;
+        if !self.listens(&flow, &bytes) {
+            return;
+        }
         self.world.endpoint.handle_message(now.mono, flow, bytes);
         self.pump();
     }
@@ -130,6 +137,7 @@ impl Engine {
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Bindings(saved) => {
+                self.remember(&saved);
                 let changes = self.world.registrar.restore(now, saved);
                 self.world.keep(changes);
             }
@@ -173,8 +181,23 @@ impl Engine {
                 let explained = self.world.explain(&number);
                 self.answer(token, Answer::Explained(Box::new(explained)));
             }
-            Command::Settings(snapshot) => self.world.snapshot = snapshot,
+            Command::Bans { token } => {
+                let bans = self.world.abuse.list(now.mono);
+                self.answer(token, Answer::Bans(bans));
+            }
+            Command::Lift { token, address } => {
+                let lifted = self.world.abuse.lift(now.mono, address.into());
+                self.answer(token, Answer::Lifted(lifted));
+            }
+            Command::Trunks { token } => self.answer(token, Answer::Trunks(self.trunks())),
+            Command::Settings(snapshot) => {
+                let before = std::mem::replace(&mut self.world.snapshot, snapshot);
+                if self.drain.is_none() {
+                    self.settle_carriers(&before);
+                }
+            }
             Command::Drain { grace } => {
+                self.unregister();
                 let deadline = now.mono + grace;
                 match &mut self.drain {
                     Some(drain) => drain.deadline = drain.deadline.min(deadline),
@@ -202,6 +225,7 @@ impl Engine {
                 _ => self.on_call(key.call, |call, w| call.expired(w, key)),
             }
         }
+        self.carriers_due();
         let overdue = self.world.pledges.overdue(now.mono);
         self.world.proceed_unwritten(overdue);
         let changes = self.world.registrar.expire(now.mono);
@@ -236,6 +260,7 @@ impl Engine {
             self.world.timers.next(),
             self.world.pledges.next(),
             self.world.registrar.next(),
+            self.world.carriers.next(),
             self.alive_at,
             drain,
         ]
@@ -284,6 +309,9 @@ impl Engine {
             heard: self.world.sessions.len(),
             bindings: self.world.registrar.len(),
             timers: self.world.timers.len(),
+            asked: self.world.carriers.open(),
+            bans: self.world.abuse.list(self.world.now.mono).len(),
+            dropped: self.world.abuse.dropped(),
             refused: self.refused,
             unwritten: self.world.unwritten,
         }
@@ -427,9 +455,11 @@ impl Engine {
                     });
                 });
             }
-            // The session stays as it was. Keys by signalling are answered below, and we send no
-            // requests of our own outside of sessions yet.
-            Event::ReinviteFailed { .. } | Event::Info { .. } | Event::Response { .. } => {}
+            Event::Response { id, code, message, cseq, call_id } => {
+                self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
+            }
+            // The session stays as it was. Keys by signalling are answered below.
+            Event::ReinviteFailed { .. } | Event::Info { .. } => {}
         }
     }
 

@@ -120,6 +120,9 @@ impl Engine {
             }
             _ => (405, vec![header("Allow", ALLOW)]),
         };
+        if request.method() != Some(&Method::Register) {
+            self.knocked(&flow);
+        }
         let answer = endpoint::Answer { code, headers, ..endpoint::Answer::default() };
         self.world.endpoint.respond(self.world.now.mono, id, answer);
     }
@@ -130,8 +133,9 @@ impl Engine {
         let user = match self.register.identify(w.now, &snapshot, request, &flow) {
             Ok(user) => user,
             Err(Unproved { challenges, denied }) => {
-                if let Some((why, user)) = denied {
-                    self.deny(&flow, "REGISTER", user, why);
+                match denied {
+                    Some((why, user)) => self.deny(&flow, "REGISTER", user, why),
+                    None => self.knocked(&flow),
                 }
                 return (401, challenges);
             }
@@ -150,6 +154,7 @@ impl Engine {
         let outcome =
             w.registrar.register(w.now, &limits, (user.as_str(), contacts_max), flow, request);
         w.keep(outcome.changes);
+        w.abuse.proved(w.now, flow.remote.ip().into());
         let why = match outcome.code {
             200 => None,
             403 => Some(Denial::TooManyContacts),
@@ -171,6 +176,7 @@ impl Engine {
         why: Denial,
     ) {
         let source = flow.remote;
+        self.offended(flow, why);
         self.world.emit(Effect::TurnedAway(Box::new(TurnedAway { source, method, user, why })));
     }
 }

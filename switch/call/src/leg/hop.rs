@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use facts::media::Codec;
 use facts::settings::{self, Snapshot, Trunk};
 use facts::{Kind, LegId, Number, TrunkId};
-use sip::endpoint::{Credentials, Flow, Transport};
+use sip::endpoint::{Credentials, Flow, Listener, Transport};
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
 use crate::registrar::Entry;
@@ -94,6 +94,23 @@ pub(crate) fn transport(trunk: &Trunk) -> Transport {
     }
 }
 
+/// How a trunk's messages go out, and who we are there. `None`: nothing listens for its transport.
+pub(crate) fn way_to(w: &World, trunk: &Trunk) -> Option<(Flow, Listener)> {
+    let transport = transport(trunk);
+    // Nobody can dial a WebSocket client (RFC 7118 §5).
+    let listener = w.listener_to(transport, trunk.target).filter(|_| !transport.is_web())?;
+    let flow = Flow { transport, local: listener.bind, remote: trunk.target, connection: None };
+    Some((flow, listener))
+}
+
+/// Says in a URI by which transport a trunk is spoken to; UDP is understood.
+pub(crate) fn speak(uri: &mut Uri, trunk: &Trunk) {
+    let transport = transport(trunk);
+    if transport != Transport::Udp {
+        uri.params.set("transport", Some(transport.as_param()));
+    }
+}
+
 fn to_trunk(
     w: &World,
     id: TrunkId,
@@ -101,9 +118,7 @@ fn to_trunk(
     number: &Number,
     shown: Option<&Number>,
 ) -> Option<Hop> {
-    let transport = transport(trunk);
-    // Nobody can dial a WebSocket client (RFC 7118 §5).
-    let listener = w.listener_to(transport, trunk.target).filter(|_| !transport.is_web())?;
+    let (flow, listener) = way_to(w, trunk)?;
     let plan = &w.snapshot.plan;
     let called = route::write(trunk.numbers, plan, number);
     let shown = shown.map(|shown| route::write(trunk.numbers, plan, shown)).unwrap_or_default();
@@ -114,15 +129,13 @@ fn to_trunk(
         (Uri::sip(Some(&called), host.clone(), None), Uri::sip(Some(user_of(&shown)), host, None))
     };
     let to = NameAddr::new(uri.clone());
-    if transport != Transport::Udp {
-        uri.params.set("transport", Some(transport.as_param()));
-    }
+    speak(&mut uri, trunk);
     let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
     Some(Hop {
         trunk: Some(id),
         name: trunk.name.clone(),
         uri,
-        flow: Flow { transport, local: listener.bind, remote: trunk.target, connection: None },
+        flow,
         from: NameAddr::new(from),
         to,
         contact_user: shown.clone(),
@@ -169,7 +182,7 @@ pub(crate) fn credentials_at(settings: &Snapshot, flow: &Flow, name: &str) -> Op
     credentials(trunk)
 }
 
-fn credentials(trunk: &Trunk) -> Option<Credentials> {
+pub(crate) fn credentials(trunk: &Trunk) -> Option<Credentials> {
     trunk.credentials.as_ref().map(|credentials| Credentials {
         realm: Some(credentials.realm.clone()),
         username: credentials.user.clone(),

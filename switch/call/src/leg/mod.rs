@@ -39,7 +39,7 @@ use crate::world::World;
 use audio::Audio;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::{credentials_at, hops, transport};
+pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, way_to};
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Answer, Command, Counts, Effect, Engine, EngineConfig, Reply, TurnedAway};
+use call::{Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, TurnedAway};
+use facts::ban::Ban;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
 use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
@@ -164,6 +165,8 @@ pub struct Sim {
     /// Connections that the engine wants closed.
     pub closed: Vec<Flow>,
     pub turned_away: Vec<TurnedAway>,
+    pub carriers: Vec<CarrierNews>,
+    pub bans: Vec<Ban>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -222,6 +225,8 @@ impl Sim {
             drained: 0,
             closed: Vec::new(),
             turned_away: Vec::new(),
+            carriers: Vec::new(),
+            bans: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -467,6 +472,8 @@ impl Sim {
             }
             Effect::TurnedAway(turned) => self.turned_away.push(*turned),
             Effect::CloseFlow(flow) => self.closed.push(flow),
+            Effect::Carrier(news) => self.carriers.push(*news),
+            Effect::Banned(ban) => self.bans.push(ban),
             Effect::Drained => self.drained += 1,
         }
     }
@@ -625,6 +632,8 @@ impl Sim {
             bindings: counts.bindings,
             refused: counts.refused,
             unwritten: counts.unwritten,
+            bans: counts.bans,
+            dropped: counts.dropped,
             ..Counts::default()
         };
         assert_eq!(counts, clean);

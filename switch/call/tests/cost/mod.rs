@@ -313,6 +313,8 @@ impl Bench {
             | Effect::Alive { .. }
             | Effect::Notify(_)
             | Effect::TurnedAway(_)
+            | Effect::Carrier(_)
+            | Effect::Banned(_)
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }

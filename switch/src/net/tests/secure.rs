@@ -155,7 +155,7 @@ fn trunk(target: SocketAddr, name: &str) -> Snapshot {
         codecs: Vec::new(),
         max_calls: None,
         calls_per_second: None,
-        options: TrunkOptions { tls_peer_name: name.into(), mtls: false },
+        options: TrunkOptions { tls_peer_name: name.into(), ..TrunkOptions::default() },
     };
     Snapshot { trunks: [(TrunkId(1), trunk)].into(), ..Snapshot::default() }
 }

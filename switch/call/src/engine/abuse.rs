@@ -1,0 +1,75 @@
+//! Whom the engine listens to, and who loses that.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use facts::Binding;
+use facts::ban::Ban;
+use sip::endpoint::Flow;
+
+use super::Engine;
+use crate::abuse::Passage;
+use crate::event::{Denial, Effect};
+
+impl Engine {
+    /// Whether a message is looked at any further.
+    pub(super) fn listens(&mut self, flow: &Flow, bytes: &Bytes) -> bool {
+        if !self.is_judged(flow) {
+            return true;
+        }
+        let w = &mut self.world;
+        match w.abuse.look(w.now, flow.remote.ip().into(), bytes) {
+            Passage::Passes => true,
+            Passage::Dropped => false,
+            Passage::Banned(ban) => {
+                self.banned(Some(ban));
+                false
+            }
+        }
+    }
+
+    /// A request without credentials.
+    pub(super) fn knocked(&mut self, flow: &Flow) {
+        if self.is_judged(flow) {
+            let w = &mut self.world;
+            let ban = w.abuse.knocked(w.now, flow.remote.ip().into());
+            self.banned(ban);
+        }
+    }
+
+    /// Somebody was turned away.
+    pub(super) fn offended(&mut self, flow: &Flow, why: Denial) {
+        if self.is_judged(flow) {
+            let w = &mut self.world;
+            let ban = w.abuse.denied(w.now, flow.remote.ip().into(), why);
+            self.banned(ban);
+        }
+    }
+
+    /// The phones of the last process proved themselves to it.
+    pub(super) fn remember(&mut self, bindings: &[Binding]) {
+        let w = &mut self.world;
+        for binding in bindings {
+            w.abuse.proved(w.now, binding.remote.ip().into());
+        }
+    }
+
+    fn banned(&mut self, ban: Option<Ban>) {
+        self.world.effects.extend(ban.map(Effect::Banned));
+    }
+
+    /// Carriers and the allowed networks are not judged: a forged address must not take them away.
+    fn is_judged(&self, flow: &Flow) -> bool {
+        let (w, address) = (&self.world, flow.remote.ip());
+        w.abuse.is_on() && !w.abuse.allows(address) && !self.is_carrier(address)
+    }
+
+    fn is_carrier(&self, address: IpAddr) -> bool {
+        let mut trunks = self.world.snapshot.trunks.values().filter(|trunk| trunk.enabled);
+        trunks.any(|trunk| {
+            // One that is known by its certificate may come from anywhere: that spares nobody.
+            let peers = if trunk.options.mtls { &[][..] } else { &trunk.peers[..] };
+            trunk.target.ip() == address || peers.iter().any(|net| net.contains(&address))
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Scanners and guessers on the virtual clock (conformance F10): what they hear, and who is spared.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use call::{Answer, Command};
+use common::*;
+use facts::ban::Offence;
+
+const STRANGER: &str = "203.0.113.9:5060";
+
+fn request(method: &str, user: &str, n: usize) -> String {
+    format!(
+        "{method} sip:{user}@{REALM} SIP/2.0\nVia: SIP/2.0/UDP {STRANGER};branch=z9hG4bK{user}{n}\n\
+         Max-Forwards: 70\nFrom: <sip:{user}@{REALM}>;tag=a{n}\nTo: <sip:{user}@{REALM}>\n\
+         Call-ID: {user}-{n}\nCSeq: 1 {method}\nContact: <sip:{user}@{STRANGER}>\n\
+         Content-Length: 0\n\n"
+    )
+}
+
+/// Sends requests until nobody answers any more; how many were answered.
+fn until_silence(sim: &mut Sim, most: usize, text: impl Fn(usize) -> String) -> usize {
+    (0..most)
+        .find(|n| {
+            let before = sim.lost;
+            sim.raw(STRANGER, &text(*n));
+            sim.lost == before
+        })
+        .unwrap_or(most)
+}
+
+#[test]
+fn f10_who_tries_extensions_one_after_the_other_hears_nothing_after_twenty() {
+    let mut sim = Sim::new();
+    let answered =
+        until_silence(&mut sim, 100, |n| request("REGISTER", &format!("{}", 100 + n), n));
+    assert!(answered <= 20, "{answered}");
+    assert_eq!(sim.bans.len(), 1);
+    assert_eq!(sim.bans[0].offence, Offence::Knocking);
+    assert_eq!(sim.engine.counts().bans, 1);
+    sim.command(Command::Bans { token: 90 });
+    let Some(Answer::Bans(bans)) = sim.answers.get(&90) else { panic!("no answer") };
+    assert_eq!(bans[0].source.to_string(), "203.0.113.9");
+    // Every transport and port of it.
+    let silent = sim.lost;
+    sim.raw("203.0.113.9:40000", &request("OPTIONS", "100", 7));
+    assert_eq!(sim.lost, silent);
+    // The ban ends by itself, or by an operator.
+    sim.command(Command::Lift { token: 91, address: addr(STRANGER).ip() });
+    assert_eq!(sim.answers.get(&91), Some(&Answer::Lifted(true)));
+    sim.raw(STRANGER, &request("OPTIONS", "100", 8));
+    assert!(sim.lost > silent);
+}
+
+#[test]
+fn f10_a_scanner_that_says_so_hears_nothing_at_all() {
+    let mut sim = Sim::new();
+    let scan =
+        request("OPTIONS", "100", 0).replace("Content", "User-Agent: friendly-scanner\nContent");
+    sim.raw(STRANGER, &scan);
+    assert_eq!((sim.lost, sim.bans[0].offence), (0, Offence::Scanner));
+    sim.advance(s(601));
+    sim.raw(STRANGER, &request("OPTIONS", "100", 1));
+    assert!(sim.lost > 0, "free again");
+}
+
+#[test]
+fn f10_a_carrier_whose_address_is_forged_is_never_banned() {
+    let mut sim = Sim::new();
+    for n in 0..200 {
+        let forged = request("REGISTER", "100", n).replace(STRANGER, CARRIER_A);
+        sim.raw(CARRIER_A, &forged);
+    }
+    assert!(sim.bans.is_empty());
+    sim.up_to_bridge();
+}
+
+#[test]
+fn a_running_call_of_a_banned_phone_goes_on_and_ends_as_it_should() {
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    // The carrier is taken out of the settings while its call is up, and its address misbehaves.
+    let mut settings = sim.snapshot.clone();
+    settings.trunks.retain(|id, _| id.0 != 2);
+    sim.command(Command::Settings(settings.into()));
+    for n in 0..40 {
+        let text = request("REGISTER", "100", n).replace(STRANGER, CARRIER_B);
+        sim.raw(CARRIER_B, &text);
+    }
+    assert_eq!(sim.bans.len(), 1);
+    sim.hang_up("b");
+    sim.advance(s(40));
+    assert_eq!(sim.settled.len(), 1, "its BYE was heard");
+}
