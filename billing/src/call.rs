@@ -284,7 +284,7 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
     conn.row(&sql, args![merchant.0]).await?;
     let lock = conn.lock("c");
     let sql = format!(
-        "SELECT a.id, (SELECT COUNT(*) FROM call_legs l WHERE l.call_id = c.id) \
+        "SELECT a.id, (SELECT COUNT(*) FROM call_legs l WHERE l.call_id = c.id), c.command \
          FROM calls c JOIN accounts a ON a.merchant_id = c.merchant_id \
          WHERE c.id = $1 AND c.merchant_id = $2 AND c.state = 'open'{lock}"
     );
@@ -298,7 +298,15 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
         args![row.int(0)?, call],
     )
     .await?;
-    for (table, column) in [("holds", "call_id"), ("request_keys", "call_id"), ("calls", "id")] {
+    if let Some(key) = row.json::<CallCommand>(2)?.key {
+        conn.exec(
+            "DELETE FROM request_keys \
+             WHERE merchant_id = $1 AND dialect = $2 AND request = $3 AND call_id = $4",
+            args![merchant.0, key.dialect.word(), key.key, call],
+        )
+        .await?;
+    }
+    for (table, column) in [("holds", "call_id"), ("calls", "id")] {
         conn.exec(&format!("DELETE FROM {table} WHERE {column} = $1"), args![call]).await?;
     }
     Ok(true)

@@ -28,6 +28,7 @@ migrations! {
     4 "0004_outbox",
     5 "0005_audit",
     6 "0006_routes",
+    7 "0007_lean",
     9 "0009_options",
 }
 
