@@ -32,14 +32,14 @@ pub(crate) struct Event<'a> {
     pub(crate) sequence: u32,
     pub(crate) at: UnixMillis,
     pub(crate) settings_version: i64,
-    pub(crate) payload: &'a Payload,
+    /// A [`Payload`], written out.
+    pub(crate) payload: &'a str,
 }
 
 /// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing.
 pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut rows = 0;
-    let payload = json(event.payload)?;
     for (no, push) in event.command.pushes.iter().enumerate() {
         if push.kind != event.kind {
             continue;
@@ -56,7 +56,7 @@ pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
             origin(&push.endpoint),
             stream(event.call, &push.endpoint),
             &push.context,
-            &payload,
+            event.payload,
             event.settings_version,
             event.at,
             event.at,
@@ -86,7 +86,7 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
         .await?
         .ok_or(Error::Missing("call"))?;
     let command: CallCommand = row.json(0)?;
-    let payload = Payload::State(change.clone());
+    let payload = json(&Payload::State(change.clone()))?;
     let event = Event {
         call: change.leg.call,
         command: &command,

@@ -64,8 +64,10 @@ pub(crate) async fn settle(
     post(&mut batch, facts, &plan, &books);
     resolve(&mut batch, facts, &plan, &books);
     insert_cdrs(&mut batch, &record)?;
-    insert_record(&mut batch, &record)?;
-    promise(&mut batch, &record, books.settings_version)?;
+    // Written out once: it is the record, and what merchants are told.
+    let text = json(&record)?;
+    promise(&mut batch, &record, &text, books.settings_version)?;
+    insert_record(&mut batch, &record, text);
     batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
     // What a far end may still have to be told outlives the call, until it was told.
     batch.add("DELETE FROM call_legs WHERE call_id = $1 AND dialog IS NULL", args![facts.call]);
@@ -218,7 +220,7 @@ fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Va
     ])
 }
 
-fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
+fn insert_record(batch: &mut Batch, record: &CallRecord, text: String) {
     let facts = &record.facts;
     batch.add(
         "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record) \
@@ -230,16 +232,20 @@ fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
             &facts.command.app,
             facts.placed,
             facts.ended,
-            json(record)?,
+            text,
         ],
     );
-    Ok(())
 }
 
 /// An outbox row for each record push of the command.
-fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Result<()> {
+fn promise(
+    batch: &mut Batch,
+    record: &CallRecord,
+    text: &str,
+    settings_version: i64,
+) -> Result<()> {
     let facts = &record.facts;
-    let payload = Payload::Record(Box::new(record.clone()));
+    let payload = Payload::of_record(text);
     let event = outbox::Event {
         call: facts.call,
         command: &facts.command,
