@@ -5,10 +5,11 @@
 //! statements would spend more time waking threads than in SQLite.
 
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
-use rusqlite::{CachedStatement, Connection, Statement, ToSql};
+use rusqlite::{CachedStatement, Connection, Statement, ToSql, ffi};
 
 use super::{Row, Value};
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ pub(crate) struct Own(Connection);
 impl Own {
     /// Opens a file that exists, or a store in memory, with everything synced at every commit.
     pub(crate) fn open(file: Option<&Path>, busy: Duration, statements: usize) -> Result<Own> {
+        without_statistics();
         let open = || {
             let conn = match file {
                 Some(file) => Connection::open(file)?,
@@ -87,6 +89,20 @@ impl Own {
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
         self.0.execute_batch(sql).map_err(Error::from_rusqlite)
     }
+}
+
+/// Tells SQLite not to count what it allocates: it would do so for the whole process under one lock, twice for
+/// each allocation, for a figure that nobody asks for. Before anything else is asked of it; later it refuses,
+/// which harms nothing.
+#[allow(unsafe_code, reason = "SQLite is configured by a C function of variable arguments")]
+fn without_statistics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let off: std::ffi::c_int = 0;
+        // SAFETY: this option takes one int. No other thread is in SQLite: every connection of the process is
+        // opened behind this call, or after one that was.
+        unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, off) };
+    });
 }
 
 /// `$N` takes the Nth value wherever it stands and however often. (To SQLite itself it is but a name.)
