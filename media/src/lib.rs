@@ -39,13 +39,21 @@ use recorder::{Recorder, RecorderConfig};
 use sound::Library;
 use worker::{Bell, Events, Inbox, Order, Parts, Worker};
 
+/// An address of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// What the RTP and RTCP sockets bind to.
+    pub bind: IpAddr,
+    /// What offers and answers carry; the same as `bind` unless a NAT stands between.
+    pub advertised: IpAddr,
+}
+
 /// How the media plane is laid out. Read once, at start.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// Address that the RTP and RTCP sockets bind to.
-    pub bind: IpAddr,
-    /// Address that offers and answers carry; the same as `bind` unless a NAT stands between.
-    pub advertised: IpAddr,
+    /// Our addresses, at least one: the first of the family of a leg's far end is its home, without one
+    /// the first of all.
+    pub homes: Vec<Home>,
     /// Ports to take pairs from: RTP on the even one, RTCP on the next (RFC 3550 §11).
     pub ports: RangeInclusive<u16>,
     /// How long a port pair rests after its leg closed, so that the next call does not inherit a
@@ -122,6 +130,9 @@ impl Media {
         config: &MediaConfig,
         events: impl Fn(MediaEvent) + Send + Sync + 'static,
     ) -> io::Result<Media> {
+        if config.homes.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address for media"));
+        }
         let files = poll::raise_file_limit()?;
         tracing::debug!(files, "limit of open files");
         let events: Events = Arc::new(events);
@@ -160,8 +171,7 @@ impl Media {
                 counters: counters.clone(),
             });
             let parts = Parts {
-                bind: config.bind,
-                advertised: config.advertised,
+                homes: config.homes.clone(),
                 pool,
                 inbox: Inbox { orders, bell },
                 events: events.clone(),
@@ -187,7 +197,7 @@ impl Media {
     /// so are its calls. Before it comes to that, legs are refused.
     pub fn order(&self, command: MediaCommand) {
         let worker = self.worker(call_of(&command));
-        if let MediaCommand::Open { leg } = command
+        if let MediaCommand::Open { leg, .. } = command
             && worker.orders.len() > ORDERS_MAX / 2
         {
             (self.events)(MediaEvent::OpenFailed { leg });
@@ -265,7 +275,7 @@ impl Drop for Media {
 /// The call that an order is about.
 fn call_of(command: &MediaCommand) -> CallId {
     match command {
-        MediaCommand::Open { leg }
+        MediaCommand::Open { leg, .. }
         | MediaCommand::Setup { leg, .. }
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }

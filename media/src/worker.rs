@@ -5,7 +5,7 @@
 //! times a second. On the way of a packet there is no allocation, lock or formatting.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use facts::media::{MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
 use rtp::{Arrival, Coding, Refusal, Verdict};
 
+use crate::Home;
 use crate::counters::{Counters, Tally};
 use crate::poll::{self, Poller, Waker};
 use crate::ports::Pool;
@@ -86,8 +87,7 @@ impl Bell {
 
 /// What a worker is made of.
 pub(crate) struct Parts {
-    pub(crate) bind: IpAddr,
-    pub(crate) advertised: IpAddr,
+    pub(crate) homes: Vec<Home>,
     pub(crate) pool: Pool,
     pub(crate) inbox: Inbox,
     pub(crate) events: Events,

@@ -78,6 +78,29 @@ fn a_callback_is_placed_joined_recorded_billed_and_told() {
     bench.finish();
 }
 
+/// RFC 8866 §5.7, RFC 6157: each leg has addresses of its own family, in SIP, SDP and sound.
+#[test]
+fn a_phone_with_ipv6_talks_to_a_carrier_with_ipv4_and_the_other_way_round() {
+    for [a, b] in [["[::1]:0", "127.0.0.1:0"], ["127.0.0.1:0", "[::1]:0"], ["[::1]:0", "[::1]:0"]] {
+        let bench = Bench::at(Wire::Udp, [a, b], &[]);
+        bench.b.behave(Behaviour {
+            tone_hz: 1100,
+            hang_up_after: Some(after(1500)),
+            ..Behaviour::default()
+        });
+        bench.place("v6");
+        bench.both_talk();
+        assert!(
+            bench.a.wait(SHORT, |report| report.calls[0].ended_by == "they hung up"),
+            "{a} {b}"
+        );
+        let (heard_a, heard_b) = (bench.a.report(), bench.b.report());
+        assert_eq!(heard_a.calls[0].rtp.tone.map(|tone| tone.0), Some(1100), "{a} {b}");
+        assert_eq!(heard_b.calls[0].rtp.tone.map(|tone| tone.0), Some(700), "{a} {b}");
+        bench.finish();
+    }
+}
+
 #[test]
 fn a_call_from_the_carrier_rings_the_extension() {
     let bench = Bench::start(&[]);

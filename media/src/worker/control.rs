@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
+use facts::media::{Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::{Identity, Leg};
 
 use super::play::tell_of_strangers;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
+use crate::Home;
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::Sound;
@@ -33,7 +34,7 @@ impl Worker {
     fn obey(&mut self, command: MediaCommand) {
         let now = Instant::now();
         match command {
-            MediaCommand::Open { leg } => self.open(now, leg),
+            MediaCommand::Open { leg, family } => self.open(now, leg, family),
             MediaCommand::Setup { leg, setup } => self.setup(now, leg, &setup),
             MediaCommand::Hear { leg, source } => self.hear(leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
@@ -45,17 +46,18 @@ impl Worker {
         }
     }
 
-    fn open(&mut self, now: Instant, leg: LegId) {
+    fn open(&mut self, now: Instant, leg: LegId, family: Family) {
+        let home = self.home(family);
         if let Some(number) = self.seats.number(leg) {
             // Asked twice: the answer is the same.
             if let Some(seat) = self.seats.get(number) {
                 let port = seat.port;
-                self.opened(leg, port);
+                self.opened(leg, home, port);
             }
             return;
         }
-        match self.take_seat(now, leg) {
-            Ok(port) => self.opened(leg, port),
+        match self.take_seat(now, leg, home) {
+            Ok(port) => self.opened(leg, home, port),
             Err(error) => {
                 tracing::warn!(%leg, %error, "no port pair for a leg");
                 self.event(MediaEvent::OpenFailed { leg });
@@ -63,16 +65,21 @@ impl Worker {
         }
     }
 
-    fn opened(&self, leg: LegId, port: u16) {
-        let local = SocketAddr::new(self.parts.advertised, port);
+    /// Where a leg lives whose far end speaks this family: there is at least one home.
+    fn home(&self, family: Family) -> Home {
+        let homes = &self.parts.homes;
+        *homes.iter().find(|home| Family::of(home.bind) == family).unwrap_or(&homes[0])
+    }
+
+    fn opened(&self, leg: LegId, home: Home, port: u16) {
+        let local = SocketAddr::new(home.advertised, port);
         self.publish();
         self.event(MediaEvent::Opened { leg, local });
     }
 
-    fn take_seat(&mut self, now: Instant, id: LegId) -> std::io::Result<u16> {
+    fn take_seat(&mut self, now: Instant, id: LegId, home: Home) -> std::io::Result<u16> {
         let identity = identity()?;
-        let bind = self.parts.bind;
-        let (port, sockets) = self.parts.pool.open(now, |port| Pair::open(bind, port))?;
+        let (port, sockets) = self.parts.pool.open(now, |port| Pair::open(home.bind, port))?;
         let token = (self.seats.next() as u64) << 1;
         let watched = self
             .poller

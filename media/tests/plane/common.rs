@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use facts::media::{
-    Codec, Direction, MediaCommand, MediaEvent, MediaStats, PayloadMap, Source, StreamSetup,
+    Codec, Direction, Family, MediaCommand, MediaEvent, MediaStats, PayloadMap, Source, StreamSetup,
 };
 use facts::{CallId, LegId, LegNo};
-use media::{Media, MediaConfig};
+use media::{Home, Media, MediaConfig};
 
 pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const CALL: CallId = CallId(0x1234_5678_9000);
@@ -30,8 +30,7 @@ impl World {
     pub(crate) fn new(first: u16, pairs: u16, adjust: impl FnOnce(&mut MediaConfig)) -> World {
         let folder = tempfile::tempdir().unwrap();
         let mut config = MediaConfig {
-            bind: HOME,
-            advertised: HOME,
+            homes: vec![Home { bind: HOME, advertised: HOME }],
             ports: first..=first + 2 * pairs - 1,
             quarantine: Duration::from_secs(5),
             workers: 1,
@@ -81,7 +80,7 @@ impl World {
     }
 
     pub(crate) fn open(&self, leg: LegId) -> SocketAddr {
-        self.order(MediaCommand::Open { leg });
+        self.order(MediaCommand::Open { leg, family: Family::V4 });
         match self.next() {
             MediaEvent::Opened { leg: opened, local } if opened == leg => local,
             other => panic!("{other:?}"),

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use crate::common::*;
-use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup, Tone};
+use facts::media::{
+    Codec, Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup, Tone,
+};
 use facts::{LegId, LegNo};
 
 #[test]
@@ -447,11 +449,11 @@ fn case_7_a_port_rests_after_use_and_pairs_run_out_in_order() {
     let mut ports: Vec<u16> = legs[..4].iter().map(|leg| w.open(*leg).port()).collect();
     ports.sort_unstable();
     assert_eq!(ports, [21_000, 21_002, 21_004, 21_006]);
-    w.order(MediaCommand::Open { leg: legs[4] });
+    w.order(MediaCommand::Open { leg: legs[4], family: Family::V4 });
     assert_eq!(w.next(), MediaEvent::OpenFailed { leg: legs[4] });
     assert_eq!(w.close(legs[2]), MediaStats::default());
     let closed = Instant::now();
-    w.order(MediaCommand::Open { leg: legs[4] });
+    w.order(MediaCommand::Open { leg: legs[4], family: Family::V4 });
     assert_eq!(w.next(), MediaEvent::OpenFailed { leg: legs[4] });
     w.settle();
     let counts = w.media.counts();

@@ -170,3 +170,31 @@ fn b11_rfc3261_26_2_2_a_sips_contact_is_rung_by_a_secure_way_or_not_at_all() {
         assert_eq!(sim.far("phone").count("INVITE"), rung, "{transport:?}");
     }
 }
+
+/// RFC 8866 §5.7: a leg's description bears an address of the family that its far end speaks.
+#[test]
+fn rfc6157_3_each_leg_has_an_address_of_its_own_family() {
+    let at = addr(US_V6);
+    let carrier = "[2001:db8::2]:5060";
+    let mut sim = Sim::with(
+        |config| {
+            let listener = Listener { transport: Transport::Udp, bind: at, advertised: at };
+            config.sip.listeners.push(listener);
+        },
+        |snapshot| {
+            let trunk = snapshot.trunks.values_mut().find(|trunk| trunk.target == addr(CARRIER_B));
+            trunk.unwrap().target = addr(carrier);
+        },
+    );
+    sim.add("six", carrier, 171);
+    sim.place(callback());
+    sim.pick_up("a");
+    let [four, six] = ["a", "six"].map(|name| sim.far(name).last("INVITE").clone());
+    let text = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
+    assert!(text(&four).contains("c=IN IP4 198.51.100.1\r\n"), "{}", text(&four));
+    assert!(text(&six).contains("c=IN IP6 2001:db8::1\r\n"), "{}", text(&six));
+    // RFC 3261 §25.1: an IPv6 reference stands in brackets.
+    assert_eq!(six.via().unwrap().host.as_str(), "[2001:db8::1]");
+    assert_eq!(six.contact().unwrap().uri.host.as_str(), "[2001:db8::1]");
+    assert!(six.request_uri().unwrap().ends_with("@[2001:db8::2]:5060"));
+}

@@ -111,6 +111,23 @@ pub enum Source {
     Leg(LegId),
 }
 
+/// A family of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4: `IP4` in a session description (RFC 8866 §5.7).
+    V4,
+    /// IPv6: `IP6`.
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Family {
+        if address.to_canonical().is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+}
+
 /// An order to the media plane. Orders for one call are carried out in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MediaCommand {
@@ -118,6 +135,8 @@ pub enum MediaCommand {
     Open {
         /// For which leg.
         leg: LegId,
+        /// What its far end speaks. Where we have no address of that family, another is taken.
+        family: Family,
     },
     /// Offer and answer agreed, or agreed anew: from now on accept and send accordingly.
     Setup {

@@ -165,11 +165,11 @@ knobs! {
         |c, v| c.admin_token = or_off(v, |v| Ok(one(v)?.into()))?,
         |c| off(c.admin_token.as_deref().map(path));
 
-    "rtp.bind", "address of the RTP sockets",
-        |c, v| c.rtp_bind = parsed(v, "an address")?, |c| text(c.rtp_bind);
-    "rtp.advertise", "address in session descriptions; `off`: rtp.bind",
-        |c, v| c.rtp_advertised = or_off(v, |v| parsed(v, "an address"))?,
-        |c| off(c.rtp_advertised.map(text));
+    "rtp.bind", "address of the RTP sockets, or one of each family: 0.0.0.0, ::",
+        |c, v| c.rtp_bind = some_families(v)?, |c| c.rtp_bind.iter().map(ToString::to_string).collect();
+    "rtp.advertise", "address in session descriptions, or one of each family; `off`: rtp.bind",
+        |c, v| c.rtp_advertised = or_off(v, families)?.unwrap_or_default(),
+        |c| off(Some(c.rtp_advertised.iter().map(ToString::to_string).collect::<Vec<_>>()).filter(|list| !list.is_empty()));
     "rtp.ports", "ports of RTP and RTCP; two for each leg",
         |c, v| c.rtp_ports = ports(v)?,
         |c| text(format!("{}-{}", c.rtp_ports.start(), c.rtp_ports.end()));
@@ -234,6 +234,23 @@ fn text<T: ToString>(value: T) -> Vec<String> {
 
 fn path(path: &std::path::Path) -> Vec<String> {
     vec![path.display().to_string()]
+}
+
+/// Addresses, at most one of a family.
+fn families(values: &[String]) -> Result<Vec<std::net::IpAddr>, String> {
+    let parse = |value: &String| {
+        value.parse::<std::net::IpAddr>().map_err(|_| format!("`{value}` is not an address"))
+    };
+    let list: Vec<_> = values.iter().map(parse).collect::<Result<_, _>>()?;
+    match list.iter().filter(|ip| ip.is_ipv4()).count() {
+        0 | 1 if list.len() <= 2 && list.iter().filter(|ip| ip.is_ipv6()).count() <= 1 => Ok(list),
+        _ => Err("takes one IPv4 and one IPv6 address at most".into()),
+    }
+}
+
+fn some_families(values: &[String]) -> Result<Vec<std::net::IpAddr>, String> {
+    let list = families(values)?;
+    if list.is_empty() { Err("is empty".into()) } else { Ok(list) }
 }
 
 fn file(values: &[String]) -> Result<std::path::PathBuf, String> {

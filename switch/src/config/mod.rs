@@ -54,9 +54,9 @@ pub(crate) struct Config {
     /// Absolute URL below which merchants fetch recordings; `None`: the HTTP listener.
     pub(crate) public_url: Option<String>,
     /// Where RTP sockets bind.
-    pub(crate) rtp_bind: IpAddr,
-    /// What peers are told to send RTP to.
-    pub(crate) rtp_advertised: Option<IpAddr>,
+    pub(crate) rtp_bind: Vec<IpAddr>,
+    /// What peers are told to send RTP to; where it has none of a family, the address we listen on.
+    pub(crate) rtp_advertised: Vec<IpAddr>,
     /// Ports of RTP and RTCP.
     pub(crate) rtp_ports: RangeInclusive<u16>,
     /// How long a port rests.
@@ -179,8 +179,8 @@ impl Default for Config {
             admin: SocketAddr::new(loopback, 8081),
             admin_token: None,
             public_url: None,
-            rtp_bind: any,
-            rtp_advertised: None,
+            rtp_bind: vec![any],
+            rtp_advertised: Vec::new(),
             rtp_ports: 20_000..=29_999,
             rtp_quarantine: Duration::from_secs(5),
             media_workers: 1,

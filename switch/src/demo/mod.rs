@@ -126,7 +126,7 @@ fn config(folder: &Path, merchant_port: u16) -> Config {
         sip_tcp: vec![free],
         http: free,
         admin: free,
-        rtp_bind: free.ip(),
+        rtp_bind: vec![free.ip()],
         rtp_ports: low..=low + 199,
         callback_allow: vec![free.ip().into()],
         callback_ports: vec![merchant_port],

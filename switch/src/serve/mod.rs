@@ -505,7 +505,9 @@ fn announce(config: &Config, addresses: &Addresses) {
         println!("sip    {name} {}, told to peers as {}", listener.bind, listener.advertised);
     }
     let ports = &config.rtp_ports;
-    println!("rtp    {} ports {}-{}", config.rtp_bind, ports.start(), ports.end());
+    for bind in &config.rtp_bind {
+        println!("rtp    {bind} ports {}-{}", ports.start(), ports.end());
+    }
     println!("http   {}", addresses.http);
     println!("admin  {}, token in {}", addresses.admin, config.token_file().display());
     println!("data   {}", config.data.display());

@@ -1,6 +1,6 @@
 //! What each room is told at its start, made of the operator's settings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use api::guard::GuardConfig;
@@ -9,7 +9,7 @@ use api::server::ServerConfig;
 use api::{ApiConfig, Rate};
 use billing::{SettleContext, StoreConfig};
 use call::{EngineConfig, RegisterLimits};
-use media::MediaConfig;
+use media::{Home, MediaConfig};
 use sip::endpoint::{EndpointConfig, Listener, SessionTimers, Timers};
 
 use super::StartError;
@@ -29,14 +29,19 @@ pub(super) fn store(config: &Config) -> StoreConfig {
 
 pub(super) fn media(config: &Config) -> MediaConfig {
     MediaConfig {
-        bind: config.rtp_bind,
-        advertised: config.rtp_advertised.unwrap_or_else(|| reachable(config.rtp_bind)),
+        homes: config.rtp_bind.iter().map(|bind| home(config, *bind)).collect(),
         ports: config.rtp_ports.clone(),
         quarantine: config.rtp_quarantine,
         workers: config.media_workers,
         recordings: config.recordings_folder(),
         prompts: config.prompts.clone(),
     }
+}
+
+fn home(config: &Config, bind: IpAddr) -> Home {
+    let mut told = config.rtp_advertised.iter();
+    let told = told.find(|told| told.is_ipv4() == bind.is_ipv4()).copied();
+    Home { bind, advertised: told.unwrap_or_else(|| reachable(bind)) }
 }
 
 pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineConfig, StartError> {

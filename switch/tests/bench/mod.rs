@@ -44,12 +44,17 @@ impl Bench {
 
     /// The same with phones that speak UDP or TCP.
     pub(crate) fn over(wire: Wire, extra: &[&str]) -> Bench {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        Bench::at(wire, ["127.0.0.1:0", "127.0.0.1:0"], extra)
+    }
+
+    /// The same with the phones at these addresses.
+    pub(crate) fn at(wire: Wire, [a, b]: [&str; 2], extra: &[&str]) -> Bench {
+        let [a, b]: [SocketAddr; 2] = [a, b].map(|text| text.parse().unwrap());
         let mut bench = Bench {
             folder: tempfile::tempdir().unwrap(),
             merchant: Merchant::open(),
-            a: Phone::on(wire, any, Behaviour { tone_hz: 700, ..Behaviour::default() }).unwrap(),
-            b: Phone::on(wire, any, Behaviour { tone_hz: 1100, ..Behaviour::default() }).unwrap(),
+            a: Phone::on(wire, a, Behaviour { tone_hz: 700, ..Behaviour::default() }).unwrap(),
+            b: Phone::on(wire, b, Behaviour { tone_hz: 1100, ..Behaviour::default() }).unwrap(),
             extra: extra.iter().map(|word| (*word).to_owned()).collect(),
             process: None,
             wire,
@@ -131,15 +136,22 @@ extension = "{A}"
 
     /// Starts the switch and waits for its ready line.
     pub(crate) fn serve(&mut self) {
+        let sip = self.sip;
+        let (listen, homes) = match [&self.a, &self.b].iter().any(|phone| phone.address().is_ipv6())
+        {
+            true => (format!("127.0.0.1:{sip},[::1]:{sip}"), "127.0.0.1,::1"),
+            false => (format!("127.0.0.1:{sip}"), "127.0.0.1"),
+        };
         let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
             .arg("serve")
             .arg("--data")
             .arg(self.data())
             .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--sip-udp", &format!("127.0.0.1:{}", self.sip)])
-            .args(["--sip-tcp", &format!("127.0.0.1:{}", self.sip)])
+            .args(["--sip-udp", &listen])
+            .args(["--sip-tcp", &listen])
             .args(["--rtp-ports", &format!("{}-{}", self.rtp, self.rtp + 39)])
-            .args(["--set", "rtp.bind=127.0.0.1", "--set", "http.callback_allow=127.0.0.0/8"])
+            .args(["--set", &format!("rtp.bind={homes}")])
+            .args(["--set", "http.callback_allow=127.0.0.0/8"])
             .args(["--set", &format!("http.callback_ports={}", self.merchant.address.port())])
             .args(["--set", "call.checkpoint=1s", "--log", "info"])
             .args(&self.extra)
@@ -160,7 +172,8 @@ extension = "{A}"
             value.unwrap().trim_start_matches("udp:").parse().unwrap()
         };
         let (sip, http, admin) = (word("sip"), word("http"), word("admin"));
-        assert!(ready.contains(&format!("sip=udp:{sip},tcp:{sip} ")), "{ready}");
+        assert!(ready.contains(&format!("sip=udp:{sip},")), "{ready}");
+        assert!(ready.contains(&format!(",tcp:{sip}")), "{ready}");
         self.process = Some(Process { child, sip, http, admin });
     }
 
@@ -172,7 +185,7 @@ extension = "{A}"
         let account = Account {
             credentials: Credentials { user: user.into(), password: format!("secret-{user}") },
             domain: "bench.test".into(),
-            registrar: self.process().sip,
+            registrar: SocketAddr::new(self.a.address().ip(), self.sip),
             expires: 300,
         };
         self.a.register(&account)

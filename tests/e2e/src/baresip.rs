@@ -26,11 +26,13 @@ pub struct Account<'a> {
     pub domain: &'a str,
     /// SIP port of the registrar on 127.0.0.1.
     pub registrar: u16,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
     /// Describes 127.0.0.1. Otherwise it describes the address of the machine's network card,
     /// while its signalling and its sound leave from 127.0.0.1 all the same.
     pub at_home: bool,
+    /// Who vouches for the registrar, for `tls`: a file.
+    pub authority: Option<&'a Path>,
 }
 
 impl Baresip {
@@ -44,7 +46,7 @@ impl Baresip {
         std::fs::create_dir_all(folder.join("heard")).expect("a folder");
         let port = crate::ports::one();
         let rtp = crate::ports::block(10);
-        std::fs::write(folder.join("config"), config(port, rtp, account.at_home, &folder, tone))
+        std::fs::write(folder.join("config"), config(port, rtp, account, &folder, tone))
             .expect("config");
         let line = format!(
             "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
@@ -115,10 +117,12 @@ impl Drop for Baresip {
     }
 }
 
-fn config(port: u16, rtp: u16, at_home: bool, folder: &Path, tone: &Path) -> String {
-    let interface = if at_home { "net_interface 127.0.0.1\n" } else { "" };
+fn config(port: u16, rtp: u16, account: &Account<'_>, folder: &Path, tone: &Path) -> String {
+    let interface = if account.at_home { "net_interface 127.0.0.1\n" } else { "" };
+    let authority = account.authority.map(|file| format!("sip_cafile {}\n", file.display()));
+    let authority = authority.unwrap_or_default();
     format!(
-        "poll_method epoll\n{interface}sip_listen 127.0.0.1:{port}\nsip_trans_def udp\n\
+        "poll_method epoll\n{interface}{authority}sip_listen 127.0.0.1:{port}\nsip_trans_def udp\n\
          call_local_timeout 120\ncall_max_calls 4\n\
          audio_player aubridge,sink\naudio_source aufile,{tone}\naudio_alert aubridge,alert\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\

@@ -61,9 +61,15 @@ impl Drop for Linphone {
 
 fn config(account: &Account<'_>) -> String {
     let rtp = crate::ports::block(4);
+    // 0: none; -1: whatever is free.
+    let tls = if account.transport == "tls" { -1 } else { 0 };
+    let authority = account.authority.map(|file| {
+        format!("root_ca={}\nverify_server_certs=1\nverify_server_cn=0\n", file.display())
+    });
+    let authority = authority.unwrap_or_default();
     format!(
-        "[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=0\nbind_address=127.0.0.1\n\
-         guess_hostname=0\ndefault_proxy=0\n\
+        "[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port={tls}\nbind_address=127.0.0.1\n\
+         guess_hostname=0\ndefault_proxy=0\n{authority}\
          [rtp]\naudio_rtp_port={rtp}\n\
          [auth_info_0]\nusername={u}\npasswd={p}\nrealm={d}\ndomain={d}\n\
          [proxy_0]\nreg_proxy=<sip:127.0.0.1:{r};transport={t}>\nreg_identity=sip:{u}@{d}\n\

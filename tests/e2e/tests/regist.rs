@@ -41,6 +41,7 @@ fn a_new_user_registers_and_is_called_back() {
         registrar: tandem.sip.port(),
         transport: "udp",
         at_home: true,
+        authority: None,
     };
     let phone = Baresip::start(folder.path(), &account, &tone);
     phone.wait_registered();
@@ -68,6 +69,7 @@ fn a_wrong_password_never_registers() {
         registrar: tandem.sip.port(),
         transport: "udp",
         at_home: true,
+        authority: None,
     };
     let phone = Baresip::start(folder.path(), &account, &tone);
     e2e::wait::until("a second challenge", Duration::from_secs(10), || {

@@ -1,5 +1,6 @@
 //! Real softphones as extensions: they register, are rung, answer, are heard and are hung up.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e::baresip::{Account, Baresip};
@@ -21,14 +22,16 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     let answer = Behaviour::Answer { ring_ms: 300, tone: Some(tone_b), talk_ms: Some(5000) };
     let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
     let operator = country::operator(&Wish::default(), e2e::ports::one(), carrier.port);
-    let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
+    let (settings, registrar, authority) = listening(folder.path(), transport);
+    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",
-        registrar: tandem.sip.port(),
+        registrar: registrar.unwrap_or(tandem.sip.port()),
         transport,
         at_home,
+        authority: authority.as_deref(),
     };
     let mut phone = Baresip::start(folder.path(), &account, &tone_a);
     phone.wait_registered();
@@ -68,6 +71,25 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     tandem.books_in_order();
 }
 
+/// What the switch needs for TLS: its settings, the port, and who vouches for it.
+fn listening(folder: &Path, transport: &str) -> (Vec<String>, Option<u16>, Option<PathBuf>) {
+    if transport != "tls" {
+        return (Vec::new(), None, None);
+    }
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "tandem.example".into()]);
+    let own = own.expect("a certificate");
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).expect("a file");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
+    let port = e2e::ports::one();
+    let settings = vec![
+        format!("sip.tls=127.0.0.1:{port}"),
+        format!("sip.tls_cert={}", cert.display()),
+        format!("sip.tls_key={}", key.display()),
+    ];
+    (settings, Some(port), Some(cert))
+}
+
 /// Both legs' CDRs: packets, losses, jitter, strangers (RFC 3550 §6.4 terms).
 fn cdrs_tell_of_the_sound(tandem: &Tandem) {
     let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
@@ -102,9 +124,18 @@ fn baresip_registers_over_tcp_and_is_leg_a() {
     baresip_is_leg_a("tcp", true);
 }
 
-/// Linphone's console client: registers, is rung, answers, speaks, is hung up.
+#[test]
+fn b11_baresip_registers_over_tls_and_is_leg_a() {
+    baresip_is_leg_a("tls", true);
+}
+
 #[test]
 fn linphone_registers_and_is_leg_a() {
+    linphone_is_leg_a("udp");
+}
+
+/// Linphone's console client: registers, is rung, answers, speaks, is hung up.
+fn linphone_is_leg_a(transport: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let (tone_a, tone_b) = (folder.path().join("700.wav"), folder.path().join("1100.al"));
     sound::write_wav_tone(&tone_a, 700, 60);
@@ -112,14 +143,16 @@ fn linphone_registers_and_is_leg_a() {
     let answer = Behaviour::Answer { ring_ms: 300, tone: Some(tone_b), talk_ms: Some(4000) };
     let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
     let operator = country::operator(&Wish::default(), e2e::ports::one(), carrier.port);
-    let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
+    let (settings, registrar, authority) = listening(folder.path(), transport);
+    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",
-        registrar: tandem.sip.port(),
-        transport: "udp",
+        registrar: registrar.unwrap_or(tandem.sip.port()),
+        transport,
         at_home: true,
+        authority: authority.as_deref(),
     };
     let phone = Linphone::start(folder.path(), &account, &tone_a);
     wait::until("linphone to register", Duration::from_secs(15), || {
@@ -160,6 +193,7 @@ fn rfc8760_linphone_registers_with_sha_256() {
         registrar: tandem.sip.port(),
         transport: "udp",
         at_home: true,
+        authority: None,
     };
     let phone = Linphone::start(folder.path(), &account, &tone);
     wait::until("linphone to register", Duration::from_secs(15), || {

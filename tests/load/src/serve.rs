@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use facts::media::{
-    Codec, Direction, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup, Tone,
+    Codec, Direction, Family, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup, Tone,
 };
 use facts::{CallId, LegId, LegNo};
-use media::{Media, MediaConfig};
+use media::{Home, Media, MediaConfig};
 
 use load::sys;
 
@@ -92,8 +92,7 @@ pub(crate) fn plane(
 ) -> io::Result<()> {
     let (send, events) = channel();
     let config = MediaConfig {
-        bind: IpAddr::V4(HOME),
-        advertised: IpAddr::V4(HOME),
+        homes: vec![Home { bind: IpAddr::V4(HOME), advertised: IpAddr::V4(HOME) }],
         ports: 20_000..=32_767,
         quarantine: Duration::from_secs(5),
         workers,
@@ -110,7 +109,7 @@ pub(crate) fn plane(
         let id = CallId((call as u64 + 1) << 12);
         let [a, b] = [LegId::new(id, LegNo::A), LegId::new(id, LegNo::B)];
         for (leg, far_end) in [a, b].into_iter().zip(far_ends(peers, call)) {
-            media.order(MediaCommand::Open { leg });
+            media.order(MediaCommand::Open { leg, family: Family::V4 });
             ports.push_str(&format!("{} ", opened(&events)?));
             media.order(MediaCommand::Setup { leg, setup: setup(far_end) });
         }

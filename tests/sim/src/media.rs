@@ -40,7 +40,7 @@ impl Media {
     pub fn order(&mut self, command: MediaCommand, dice: &mut Dice) -> Vec<Later> {
         let mut later = Vec::new();
         match command {
-            MediaCommand::Open { leg } => {
+            MediaCommand::Open { leg, .. } => {
                 if dice.chance(5) {
                     later.push((SOON, MediaEvent::OpenFailed { leg }));
                 } else {

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use facts::media::Codec;
+use facts::media::{Codec, Family};
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Origin, Side, TrunkId};
 use sip::endpoint::{EndCause, SessionId};
+use sip::offer::SessionDescription;
 use sip::wire::Reason;
 
 use crate::event::LegEvent;
@@ -41,7 +42,9 @@ impl Leg {
     /// The leg of an INVITE that came.
     pub(crate) fn arrived(w: &mut World, trace: &mut Trace, id: LegId, arrival: Arrival) -> Leg {
         // Whoever calls us pays his own network: nothing is held for this leg and nothing limits it.
-        let mut leg = Leg::new(id, &arrival.called, None, w);
+        let described = arrival.offer.as_deref().and_then(described);
+        let family = described.unwrap_or(Family::of(arrival.source));
+        let mut leg = Leg::new(id, &arrival.called, None, family, w);
         leg.session = Some(arrival.session);
         leg.audio.with(arrival.source);
         leg.offered = arrival.offer;
@@ -216,4 +219,12 @@ impl Leg {
         w.sessions.remove(&session);
         self.facts.sip_final = Some(code);
     }
+}
+
+/// The family of addresses that a session description wants sound from (RFC 8866 §5.7).
+fn described(sdp: &[u8]) -> Option<Family> {
+    let description = SessionDescription::parse(sdp).ok()?;
+    let of = |media| description.connection_of(media);
+    let connection = description.media.iter().find_map(of).or(description.connection.as_ref())?;
+    Some(if connection.kind.eq_ignore_ascii_case("IP6") { Family::V6 } else { Family::V4 })
 }

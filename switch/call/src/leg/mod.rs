@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use facts::media::{MediaCommand, MediaStats, Prompt, Source, Tone};
+use facts::media::{Family, MediaCommand, MediaStats, Prompt, Source, Tone};
 use facts::record::LegState;
 use facts::{
     Failure, Kind, LegFacts, LegId, LegNo, Number, Origin, Party, Side, TrunkId, UnixMillis,
@@ -115,8 +115,14 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    fn new(id: LegId, called: &Called, paid: Option<Duration>, w: &mut World) -> Leg {
-        w.media(MediaCommand::Open { leg: id });
+    fn new(
+        id: LegId,
+        called: &Called,
+        paid: Option<Duration>,
+        family: Family,
+        w: &mut World,
+    ) -> Leg {
+        w.media(MediaCommand::Open { leg: id, family });
         w.timers.set(Key::leg(id, Timer::Open), w.now.mono + w.config.open);
         Leg {
             id,

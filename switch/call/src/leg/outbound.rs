@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use facts::media::Family;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side};
 use sip::endpoint::{Invite, SessionId};
@@ -43,7 +44,10 @@ impl Leg {
         let mut ways = hops(w, target, shown).map_err(|kind| Failure::new(origin(id.no), kind))?;
         let first =
             hop::take(w, &mut ways, id).ok_or(Failure::new(origin(id.no), Kind::Congestion))?;
-        let mut leg = Leg::new(id, called, paid, w);
+        // One port serves every way that is tried: those of another family are not.
+        let family = Family::of(first.flow.remote.ip());
+        ways.retain(|way| Family::of(way.flow.remote.ip()) == family);
+        let mut leg = Leg::new(id, called, paid, family, w);
         leg.hops = ways;
         leg.trunk = first.trunk;
         leg.hop = Some(Arc::new(first));

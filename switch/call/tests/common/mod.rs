@@ -13,7 +13,7 @@ use bytes::Bytes;
 use call::{Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, TurnedAway};
 use facts::ban::Ban;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
-use facts::media::{Codec, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
+use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
 use facts::settings::{
     Extension, Merchant, NumberFormat, Route, Snapshot, Transport as TrunkTransport, Trunk,
@@ -28,6 +28,7 @@ use sip::endpoint::{
 use sip::wire::Message;
 
 pub const US: &str = "198.51.100.1:5060";
+pub const US_V6: &str = "[2001:db8::1]:5060";
 pub const CARRIER_A: &str = "192.0.2.1:5060";
 pub const CARRIER_B: &str = "192.0.2.2:5060";
 pub const CARRIER_C: &str = "192.0.2.3:5060";
@@ -505,9 +506,13 @@ impl Sim {
     fn order(&mut self, command: MediaCommand) {
         let now = self.now;
         let answer = match &command {
-            MediaCommand::Open { leg } => {
+            MediaCommand::Open { leg, family } => {
                 self.port += 2;
-                let local = SocketAddr::new(addr(US).ip(), self.port);
+                let home = match family {
+                    Family::V4 => addr(US).ip(),
+                    Family::V6 => addr(US_V6).ip(),
+                };
+                let local = SocketAddr::new(home, self.port);
                 Some(MediaEvent::Opened { leg: *leg, local })
             }
             MediaCommand::Close { leg } => {

@@ -325,7 +325,7 @@ impl Bench {
 
     fn media(&mut self, order: &MediaCommand) {
         let event = match order {
-            MediaCommand::Open { leg } => {
+            MediaCommand::Open { leg, .. } => {
                 self.port = if self.port > 60_000 { 20_000 } else { self.port + 2 };
                 let local = SocketAddr::new(addr(US).ip(), self.port);
                 MediaEvent::Opened { leg: *leg, local }
