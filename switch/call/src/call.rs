@@ -230,16 +230,26 @@ impl Call {
             &[facts::media::Codec],
         ) -> Option<LegEvent>,
     ) {
-        let at = usize::from(no.0);
-        let like = self.legs.get(1 - at.min(1)).and_then(Option::as_ref).map(Leg::codecs);
-        let Some(Some(leg)) = self.legs.get_mut(at) else {
+        let like = self.like(no);
+        let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) else {
             return;
         };
-        let event = digest(leg, w, &mut self.trace, &like.unwrap_or_default());
+        let event = digest(leg, w, &mut self.trace, &like);
         if let Some(event) = event {
             self.inbox.push_back(Input::Leg(no, event));
         }
         self.run(w);
+    }
+
+    /// The codecs of the other leg, in the order its far end prefers.
+    fn like(&self, no: LegNo) -> Vec<facts::media::Codec> {
+        let other = self.legs.get(1 - usize::from(no.0).min(1)).and_then(Option::as_ref);
+        other.map(Leg::codecs).unwrap_or_default()
+    }
+
+    /// True once both talk: an offer of one concerns the other.
+    pub(crate) fn is_bridged(&self) -> bool {
+        self.bridged.is_some() && matches!(self.phase, Phase::Live)
     }
 
     pub(crate) fn feed(&mut self, w: &mut World, input: Input) {
@@ -294,7 +304,9 @@ impl Call {
             MediaEvent::Played { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
                 leg.prompt_over(w).then_some(LegEvent::PromptOver)
             }),
-            MediaEvent::Digit { .. } => {}
+            MediaEvent::Digit { leg, digit } => {
+                self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
+            }
             MediaEvent::Recorded { file, .. } => self.recorded(w, Some(file)),
             MediaEvent::RecordingFailed { .. } => self.recorded(w, None),
             MediaEvent::Closed { leg, stats } => self.on_leg(w, leg.no, |leg, _, _, _| {
@@ -389,6 +401,14 @@ impl Call {
                     let language = self.plan.language.clone();
                     self.with(no, |leg, _| leg.hear(w, what, &language));
                 }
+                Order::Offer(no, direction) => {
+                    let like = self.like(no);
+                    let mut told = None;
+                    self.with(no, |leg, _| told = leg.offer(w, direction, &like));
+                    self.inbox.extend(told.map(|event| Input::Leg(no, event)));
+                }
+                Order::Answer(no, direction) => self.with(no, |leg, _| leg.answer(w, direction)),
+                Order::Decline(no, why) => self.with(no, |leg, _| leg.decline(w, why)),
                 Order::Release(no, release) => {
                     self.with(no, |leg, trace| leg.release(w, trace, release));
                 }

@@ -44,6 +44,8 @@ pub struct EngineConfig {
     pub prompt_max: Duration,
     /// The next hop says anything at all within this time, or another one is tried.
     pub response: Duration,
+    /// What becomes of an offer of a far end in a call that is up.
+    pub reinvite: Reinvite,
     /// How long registrations last.
     pub register: RegisterLimits,
     /// When somebody who knocks too often is not listened to any more.
@@ -72,12 +74,23 @@ impl Default for EngineConfig {
             close: Duration::from_secs(5),
             prompt_max: Duration::from_secs(20),
             response: Duration::from_secs(8),
+            reinvite: Reinvite::Absorb,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),
             nonce_life: Duration::from_secs(300),
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         }
     }
+}
+
+/// What becomes of an offer of a far end in a call that is up: a re-INVITE or an UPDATE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reinvite {
+    /// It is answered here: hold, another address and other codecs concern that leg alone.
+    Absorb,
+    /// When it changes the direction or the codecs it is offered to the other leg, whose answer is
+    /// passed back. What only moves media or keeps the session alive is answered here all the same.
+    Relay,
 }
 
 /// The warning tone sounds at least this long before a cut.

@@ -9,7 +9,7 @@ use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
-use facts::media::MediaCommand;
+use facts::media::{Direction, MediaCommand};
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::{
@@ -429,6 +429,24 @@ pub(crate) enum LegEvent {
     Lost(Failure),
     /// The prompt it heard is over.
     PromptOver,
+    /// The far end wants to change the sound of a call that is up (hold, resume, other codecs), and
+    /// waits for an answer: what we may do then.
+    Offered(Direction),
+    /// The far end took our offer: what we may do now.
+    Agreed(Direction),
+    /// The far end did not take our offer; everything is as it was.
+    Declined(Decline),
+    /// A key was pressed, told by sound or by signalling.
+    Key(char),
+}
+
+/// Why an offer was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Decline {
+    /// Another one is under way: whoever asked may ask again.
+    Pending,
+    /// It is not wanted.
+    Refused,
 }
 
 /// What the call as a whole tells its flow.
@@ -475,6 +493,12 @@ pub(crate) enum Order {
     Hear(LegNo, Hear),
     /// Both are up: let them talk, record if asked to, start the clock.
     Join,
+    /// Offer a leg that is up a change of its sound: what we wish to do.
+    Offer(LegNo, Direction),
+    /// Answer a leg that waits for it: what we wish to do.
+    Answer(LegNo, Direction),
+    /// Do not take what a leg offered.
+    Decline(LegNo, Decline),
     /// Let a leg go; does nothing to a leg that is down.
     Release(LegNo, Release),
     /// This is how the call came out. First word counts.

@@ -24,7 +24,7 @@ mod trace;
 mod world;
 
 pub use abuse::AbuseLimits;
-pub use config::EngineConfig;
+pub use config::{EngineConfig, Reinvite};
 pub use engine::Engine;
 pub use event::{
     Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, TurnedAway,

@@ -52,6 +52,19 @@ pub enum Direction {
     Inactive,
 }
 
+impl Direction {
+    /// The same as the far end sees it; also what one of two joined legs may do when the other does
+    /// this.
+    #[must_use]
+    pub const fn mirrored(self) -> Direction {
+        match self {
+            Direction::SendOnly => Direction::ReceiveOnly,
+            Direction::ReceiveOnly => Direction::SendOnly,
+            Direction::SendReceive | Direction::Inactive => self,
+        }
+    }
+}
+
 /// What offer and answer agreed for a leg's audio.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamSetup {

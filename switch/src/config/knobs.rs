@@ -1,5 +1,6 @@
 //! The table of settings: key, words, how to read it, how to print it.
 
+use call::Reinvite;
 use sip::digest::Algorithm;
 
 use super::Config;
@@ -84,6 +85,9 @@ knobs! {
         |c| off(c.dialog.session_expires.map(show_duration));
     "sip.min_se", "shorter ones are refused with 422; RFC 4028 wants no less than 90s",
         |c, v| c.dialog.min_se = seconds(v)?, |c| show_duration(c.dialog.min_se);
+    "sip.reinvite", "absorb: hold and other codecs are answered here; relay: they are offered to the other leg",
+        |c, v| c.dialog.reinvite = if one_of(v, &["absorb", "relay"])? == "relay" { Reinvite::Relay } else { Reinvite::Absorb },
+        |c| text(if c.dialog.reinvite == Reinvite::Relay { "relay" } else { "absorb" });
     "sip.queue", "messages that may wait for the engine; more are dropped and counted",
         |c, v| c.queue = at_least(v, 16)?, |c| text(c.queue);
     "sip.tcp_connections", "SIP connections at one time at most",

@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use call::Reinvite;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
 
@@ -117,6 +118,7 @@ pub(crate) struct DialogKnobs {
     pub(crate) reliable: bool,
     pub(crate) session_expires: Option<Duration>,
     pub(crate) min_se: Duration,
+    pub(crate) reinvite: Reinvite,
 }
 
 /// Knobs of call handling.
@@ -196,6 +198,7 @@ impl Default for Config {
                 reliable: true,
                 session_expires: Some(Duration::from_secs(1_800)),
                 min_se: Duration::from_secs(90),
+                reinvite: Reinvite::Absorb,
             },
             call: CallKnobs {
                 calls_max: 20_000,

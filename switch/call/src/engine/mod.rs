@@ -395,7 +395,8 @@ impl Engine {
                 self.world.ended(session);
             }
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp));
+                let joined = call.is_bridged();
+                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
             }),
             Event::Cancelled { session, reason } => {
                 self.on_session(session, true, |call, w, no| {
@@ -410,9 +411,9 @@ impl Engine {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
+                    let joined = call.is_bridged();
                     call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, session, (sdp, flow.remote.ip()));
-                        None
+                        leg.reinvited(w, session, (sdp, flow.remote.ip()), joined)
                     });
                 });
             }
@@ -449,17 +450,22 @@ impl Engine {
             }),
             Event::ReinviteAnswered { session, sdp } => {
                 self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, _, _| {
-                        leg.offer_answered(w, sdp.as_ref());
-                        None
-                    });
+                    call.on_leg(w, no, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
                 });
             }
             Event::Response { id, code, message, cseq, call_id } => {
                 self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
             }
-            // The session stays as it was. Keys by signalling are answered below.
-            Event::ReinviteFailed { .. } | Event::Info { .. } => {}
+            Event::ReinviteFailed { session, code } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, _, _, _| leg.offer_failed(code));
+                });
+            }
+            Event::Info { session, content_type, body } => {
+                self.on_session(session, false, |call, w, no| {
+                    call.on_leg(w, no, |leg, _, _, _| leg.key(session, &content_type, &body));
+                });
+            }
         }
     }
 

@@ -22,9 +22,23 @@ pub(super) fn step(input: Input, out: &mut Vec<Order>) -> bool {
             cut(failure, out);
             true
         }
+        // A leg's offer waits until the other one has answered the same (RFC 3264 §8).
+        Input::Leg(leg, LegEvent::Offered(direction)) => {
+            out.push(Order::Offer(peer(leg), direction.mirrored()));
+            false
+        }
+        Input::Leg(leg, LegEvent::Agreed(direction)) => {
+            out.push(Order::Answer(peer(leg), direction.mirrored()));
+            false
+        }
+        Input::Leg(leg, LegEvent::Declined(why)) => {
+            out.push(Order::Decline(peer(leg), why));
+            false
+        }
         Input::Leg(
             _,
-            LegEvent::Invited
+            LegEvent::Key(_)
+            | LegEvent::Invited
             | LegEvent::Ringing
             | LegEvent::EarlyMedia
             | LegEvent::Answered

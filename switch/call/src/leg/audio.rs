@@ -17,6 +17,8 @@ pub(super) struct Audio {
     pending: Option<PendingOffer>,
     local: Option<LocalAudio>,
     agreed: Option<Agreed>,
+    /// What we could do before our latest offer, while that one has no answer.
+    before: Option<LocalAudio>,
     /// Where the signalling of the far end that is spoken with comes from.
     signalling: Option<IpAddr>,
 }
@@ -26,7 +28,8 @@ impl Audio {
         // Unique per leg: eight legs a call are more than there will be.
         let id = (leg.call.0 << 3) | u64::from(leg.no.0 & 7);
         let session = LocalSession::new(id);
-        Audio { leg, session, pending: None, local: None, agreed: None, signalling: None }
+        let (pending, local, before) = (None, None, None);
+        Audio { leg, session, pending, local, agreed: None, before, signalling: None }
     }
 
     /// What is agreed from now on is agreed with whom the signalling comes from there.
@@ -38,15 +41,8 @@ impl Audio {
     /// Our offer: what both the far end's carrier takes and the other leg prefers first, then the rest
     /// of what the carrier takes (we transcode).
     pub(super) fn offer(&mut self, local: SocketAddr, takes: &[Codec], like: &[Codec]) -> Bytes {
-        let mut order: Vec<Codec> =
-            like.iter().filter(|codec| takes.contains(codec)).copied().collect();
-        for codec in takes {
-            if !order.contains(codec) {
-                order.push(*codec);
-            }
-        }
-        let local = LocalAudio::new(local, order.into_iter().map(named).collect());
-        self.offer_of(local)
+        let codecs = ordered(takes, like).into_iter().map(named).collect();
+        self.offer_of(LocalAudio::new(local, codecs))
     }
 
     /// Our offer again, for an INVITE or re-INVITE that bears none (RFC 3261 §14.2).
@@ -55,6 +51,47 @@ impl Audio {
             Some(local) => self.offer_of(local),
             None => self.offer(local, takes, &[]),
         }
+    }
+
+    /// Our offer in a session that is up, for a wish of the other leg.
+    pub(super) fn offer_anew(
+        &mut self,
+        (local, takes): (SocketAddr, &[Codec]),
+        like: &[Codec],
+        direction: Direction,
+    ) -> Bytes {
+        let before = self.local.clone();
+        let codecs = ordered(takes, like);
+        let mut ours = before.clone().unwrap_or_else(|| LocalAudio::new(local, Vec::new()));
+        ours.codecs = codecs.into_iter().map(named).collect();
+        ours.direction = said(direction);
+        let sdp = self.offer_of(ours);
+        self.before = before;
+        sdp
+    }
+
+    /// Our latest offer was not taken: what we could do before it holds.
+    pub(super) fn withdraw(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.local = Some(before);
+        }
+    }
+
+    /// What an offer of theirs would change for the other leg: what we may do then, and their codecs.
+    /// `None` if it changes nothing there, or cannot be agreed on at all.
+    pub(super) fn change(&self, takes: &[Codec], remote: &[u8]) -> Option<(Direction, Vec<Codec>)> {
+        let ours: Vec<_> = takes.iter().copied().map(named).collect();
+        let wished = offer::wished(remote, &ours)?;
+        let codecs: Vec<Codec> = wished.codecs.iter().filter_map(known).collect();
+        let same = self.agreed.as_ref().is_some_and(|agreed| {
+            agreed.said == wished.direction && self.agreed_codecs() == codecs
+        });
+        (!same).then(|| (seen(wished.direction).mirrored(), codecs))
+    }
+
+    /// What we may do now.
+    pub(super) fn direction(&self) -> Direction {
+        self.agreed.as_ref().map_or(Direction::SendReceive, |agreed| seen(agreed.direction))
     }
 
     fn offer_of(&mut self, local: LocalAudio) -> Bytes {
@@ -75,6 +112,7 @@ impl Audio {
     ) -> Result<MediaCommand, OfferError> {
         let pending = self.pending.as_ref().ok_or(OfferError::Mismatch)?;
         let agreed = pending.answered_once(sdp)?;
+        self.before = None;
         Ok(self.agree(agreed, silence))
     }
 
@@ -83,15 +121,18 @@ impl Audio {
         &mut self,
         local: SocketAddr,
         takes: &[Codec],
-        remote: &[u8],
+        (remote, wish): (&[u8], Option<Direction>),
         silence: Option<Duration>,
     ) -> Result<(Bytes, MediaCommand), OfferError> {
-        let ours = match self.local.clone() {
+        let mut ours = match self.local.clone() {
             Some(ours) => ours,
             None => LocalAudio::new(local, takes.iter().copied().map(named).collect()),
         };
+        let own = ours.direction;
+        ours.direction = wish.map_or(own, said);
         let (sdp, agreed) = offer::answer(&mut self.session, remote, &ours)?;
-        self.local = Some(ours);
+        // What the other leg wishes for this once is no wish of ours for good.
+        self.local = Some(LocalAudio { direction: own, ..ours });
         Ok((sdp, self.agree(agreed, silence)))
     }
 
@@ -130,12 +171,7 @@ fn setup(
             .collect(),
         event,
     };
-    let direction = match agreed.direction {
-        offer::Direction::SendRecv => Direction::SendReceive,
-        offer::Direction::SendOnly => Direction::SendOnly,
-        offer::Direction::RecvOnly => Direction::ReceiveOnly,
-        offer::Direction::Inactive => Direction::Inactive,
-    };
+    let direction = seen(agreed.direction);
     // Whoever holds us may fall silent, and whoever we do not listen to surely does.
     let watched = !agreed.held && agreed.direction.receives();
     MediaCommand::Setup {
@@ -151,6 +187,36 @@ fn setup(
             ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
             silence: silence.filter(|_| watched),
         },
+    }
+}
+
+/// Our codecs, those first that the other leg prefers.
+fn ordered(takes: &[Codec], like: &[Codec]) -> Vec<Codec> {
+    let mut order: Vec<Codec> =
+        like.iter().filter(|codec| takes.contains(codec)).copied().collect();
+    for codec in takes {
+        if !order.contains(codec) {
+            order.push(*codec);
+        }
+    }
+    order
+}
+
+const fn seen(direction: offer::Direction) -> Direction {
+    match direction {
+        offer::Direction::SendRecv => Direction::SendReceive,
+        offer::Direction::SendOnly => Direction::SendOnly,
+        offer::Direction::RecvOnly => Direction::ReceiveOnly,
+        offer::Direction::Inactive => Direction::Inactive,
+    }
+}
+
+const fn said(direction: Direction) -> offer::Direction {
+    match direction {
+        Direction::SendReceive => offer::Direction::SendRecv,
+        Direction::SendOnly => offer::Direction::SendOnly,
+        Direction::ReceiveOnly => offer::Direction::RecvOnly,
+        Direction::Inactive => offer::Direction::Inactive,
     }
 }
 

@@ -25,11 +25,13 @@ pub(super) struct Fork {
     pub(super) rang: bool,
     /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
     pub(super) early: Vec<(String, Bytes)>,
+    /// An offer of its own was answered since: what its answer would say is old.
+    pub(super) settled: bool,
 }
 
 impl Fork {
     pub(super) fn new(session: SessionId, hop: Arc<Hop>) -> Fork {
-        Fork { session, hop, rang: false, early: Vec::new() }
+        Fork { session, hop, rang: false, early: Vec::new(), settled: false }
     }
 
     /// Keeps the first description of an early dialog.
@@ -71,6 +73,18 @@ impl Forks {
     /// them answers. True when this one is to be heard now.
     pub(super) fn speaks(&mut self, session: SessionId) -> bool {
         self.heard.is_none() && self.heard.replace(session).is_none()
+    }
+
+    /// True for whoever is heard.
+    pub(super) fn hears(&self, session: SessionId) -> bool {
+        self.heard == Some(session)
+    }
+
+    /// An offer that came before its answer was answered.
+    pub(super) fn settle(&mut self, session: SessionId) {
+        if let Some(fork) = self.of(session) {
+            fork.settled = true;
+        }
     }
 
     /// True once somebody is heard.

@@ -97,7 +97,7 @@ impl Leg {
         };
         self.stage = Stage::Waiting;
         let offer = self.offered.clone()?;
-        match self.audio.answer(local, &CODECS, &offer, None) {
+        match self.audio.answer(local, &CODECS, (&offer, None), None) {
             Ok((sdp, setup)) => {
                 self.offered = Some(sdp);
                 w.media(setup);
@@ -163,12 +163,15 @@ impl Leg {
         w: &mut World,
         trace: &mut Trace,
         sdp: Option<Bytes>,
+        joined: bool,
     ) -> Option<LegEvent> {
         if !self.is_up() {
             return None;
         }
         // RFC 3261 §13.2.1: the answer to an offer in our 200 is due in its ACK; without it there is no
         // session (RFC 3264 §4), only a bill.
+        let before = self.audio.direction();
+        let answered = sdp.is_some();
         let usable = match sdp.map(|sdp| self.audio.answered(&sdp, w.config.silence)) {
             Some(setup) => setup.map(|setup| w.media(setup)).is_ok(),
             None => self.audio.is_agreed(),
@@ -182,7 +185,10 @@ impl Leg {
         if self.is_inbound() {
             self.journal(w);
         }
-        None
+        // The answer to an offer that they had asked us for: what it changes, the other leg hears of.
+        let now = self.audio.direction();
+        let changed = answered && joined && self.relays(w) && now != before;
+        changed.then_some(LegEvent::Offered(now))
     }
 
     /// They gave up before our answer, or while our 200 waited for its row: then the leg was up here.

@@ -8,9 +8,11 @@
 //! ```
 
 mod audio;
+mod change;
 mod forks;
 mod hop;
 mod inbound;
+mod keys;
 mod outbound;
 mod papers;
 mod talk;
@@ -37,6 +39,7 @@ use crate::trace::Trace;
 use crate::world::World;
 
 use audio::Audio;
+use change::Change;
 use forks::Forks;
 use hop::Hop;
 pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, way_to};
@@ -112,6 +115,7 @@ pub(crate) struct Leg {
     warned: bool,
     answered_at: Option<Instant>,
     prompting: bool,
+    change: Change,
 }
 
 impl Leg {
@@ -144,6 +148,7 @@ impl Leg {
             warned: false,
             answered_at: None,
             prompting: false,
+            change: Change::default(),
         }
     }
 
@@ -161,9 +166,9 @@ impl Leg {
         self.port == Port::Closed
     }
 
-    /// The codecs of this leg in the order its far end prefers.
+    /// The codecs of this leg in the order its far end prefers, or asks for.
     pub(crate) fn codecs(&self) -> Vec<facts::media::Codec> {
-        self.audio.agreed_codecs()
+        self.change.codecs().unwrap_or_else(|| self.audio.agreed_codecs())
     }
 
     /// The media port will not come, or is gone.

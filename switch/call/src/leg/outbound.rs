@@ -210,7 +210,9 @@ impl Leg {
         call_id.clone_into(&mut self.facts.sip_call_id);
         self.facts.sip_final = Some(200);
         let silence = w.config.silence;
-        let setup = match sdp.map(|sdp| self.audio.answered(&sdp, silence)) {
+        let kept = if fork.settled { self.audio.watched(silence).map(Ok) } else { None };
+        let setup = kept.or_else(|| sdp.map(|sdp| self.audio.answered(&sdp, silence)));
+        let setup = match setup {
             Some(Ok(setup)) => setup,
             // RFC 3264 §7: an answer that cannot be used ends the call; the dialog is there, so by BYE.
             Some(Err(_)) | None => return Some(self.unusable(w, trace)),

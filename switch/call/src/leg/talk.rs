@@ -1,11 +1,8 @@
-//! A leg that is up: re-INVITE, the paid time, silence, the end.
+//! A leg that is up: its session timer, the paid time, silence, the end.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use facts::ledger::{Extend, Extended};
-use facts::media::Codec;
 use facts::{Failure, Kind, Origin, Side};
 use sip::endpoint::{EndCause, SessionId};
 use sip::wire::Reason;
@@ -18,46 +15,12 @@ use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::world::World;
 
-use super::inbound::CODECS;
 use super::{Leg, Port, Stage};
 
 /// The silence of a leg that never spoke is counted from its description, which follows the answer at once.
 const NO_WORD: Duration = Duration::from_millis(250);
 
 impl Leg {
-    /// A re-INVITE, answered here and not passed on: hold, another target, another codec concern
-    /// only this leg's media (RFC 3261 §14.2; a refusal leaves the session as it was).
-    pub(crate) fn reinvited(
-        &mut self,
-        w: &mut World,
-        session: SessionId,
-        (sdp, source): (Option<Bytes>, IpAddr),
-    ) {
-        let now = w.now.mono;
-        let (true, Port::Open(local)) = (self.session == Some(session), self.port) else {
-            w.endpoint.reject_reinvite(now, session, 488);
-            return;
-        };
-        let takes = self.takes();
-        // A phone that changed networks tells so from where it is now.
-        self.audio.with(source);
-        match sdp {
-            None => {
-                let offer = self.audio.offer_again(local, &takes);
-                w.endpoint.accept_reinvite(now, session, offer);
-                self.refreshed(w, session);
-            }
-            Some(offer) => match self.audio.answer(local, &takes, &offer, w.config.silence) {
-                Ok((answer, setup)) => {
-                    w.endpoint.accept_reinvite(now, session, answer);
-                    self.refreshed(w, session);
-                    w.media(setup);
-                }
-                Err(error) => w.endpoint.reject_reinvite(now, session, error.status()),
-            },
-        }
-    }
-
     /// The session timer wants a re-INVITE: the description of before (RFC 4028 §7.4).
     pub(crate) fn refresh(&mut self, w: &mut World, session: SessionId) {
         if let (true, Port::Open(local)) = (self.session == Some(session), self.port) {
@@ -73,29 +36,6 @@ impl Leg {
         if self.is_up() && self.session == Some(session) {
             self.journal(w);
         }
-    }
-
-    /// Their answer to an offer of ours in a session that is there already.
-    pub(crate) fn offer_answered(&mut self, w: &mut World, sdp: Option<&Bytes>) {
-        if let Some(session) = self.session.filter(|_| self.is_up()) {
-            self.refreshed(w, session);
-        }
-        if let Some(sdp) = sdp {
-            self.answered_again(w, sdp);
-        }
-    }
-
-    /// RFC 3264 §8: an answer that cannot be used leaves the session as it was.
-    pub(crate) fn answered_again(&mut self, w: &mut World, sdp: &Bytes) {
-        let silence = w.config.silence.filter(|_| self.is_up());
-        if let Ok(setup) = self.audio.answered(sdp, silence) {
-            w.media(setup);
-        }
-    }
-
-    /// The codecs that may be agreed on, best first.
-    fn takes(&self) -> Vec<Codec> {
-        self.hop.as_ref().map_or_else(|| CODECS.to_vec(), |hop| hop.codecs.clone())
     }
 
     /// The peer's BYE, or a dialog that is gone.

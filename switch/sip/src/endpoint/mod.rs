@@ -360,6 +360,19 @@ impl Endpoint {
                 || self.servers.values().any(|server| here(&server.flow)))
     }
 
+    /// Whether an offer of the peer ([`Event::Reinvite`]) still waits for its answer.
+    pub fn is_asked(&self, session: SessionId) -> bool {
+        self.theirs(session).is_some()
+    }
+
+    /// Whether [`Endpoint::reinvite`] would go out now.
+    pub fn may_reinvite(&self, session: SessionId) -> bool {
+        matches!(
+            self.sessions.get(&session).map(|row| &row.phase),
+            Some(table::Phase::Up(up)) if up.may_offer()
+        )
+    }
+
     /// Whether something of this session waits for [`Endpoint::proceed`].
     pub fn is_held(&self, session: SessionId) -> bool {
         self.is_waiting(session)

@@ -27,13 +27,7 @@ impl Endpoint {
 
     /// Our offer. §14.1: not while another INVITE in the dialog is open, on either side.
     pub(super) fn start_reinvite(&mut self, now: Instant, id: SessionId, sdp: Bytes) -> bool {
-        let Some(up) = self.up(id) else { return false };
-        let busy = up.ours.is_some()
-            || up.theirs.is_some()
-            || up.owed_ack.is_some()
-            || up.bye.is_some()
-            || !up.unacked.is_empty();
-        if busy {
+        if !self.up(id).is_some_and(|up| up.may_offer()) {
             return false;
         }
         self.send_reinvite(now, id, sdp, 0);

@@ -349,6 +349,12 @@ impl Up {
         }
     }
 
+    /// §14.1: no INVITE of either side is open.
+    pub(super) fn may_offer(&self) -> bool {
+        let open = self.ours.is_some() || self.theirs.is_some() || self.owed_ack.is_some();
+        !open && self.bye.is_none() && self.unacked.is_empty()
+    }
+
     /// The peer's INVITE, while our 2xx to it waits for the user.
     pub(super) fn held(&self) -> Option<ServerId> {
         self.unacked.iter().find_map(|wait| wait.held)

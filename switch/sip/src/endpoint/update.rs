@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    fn theirs(&self, id: SessionId) -> Option<Pending> {
+    pub(super) fn theirs(&self, id: SessionId) -> Option<Pending> {
         match &self.sessions.get(&id)?.phase {
             Phase::Up(up) => up.theirs,
             Phase::Ringing(ringing) => ringing.theirs,

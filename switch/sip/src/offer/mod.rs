@@ -86,6 +86,8 @@ pub struct Agreed {
     pub ptime_ms: u16,
     /// Whether the peer has put us on hold (in any spelling).
     pub held: bool,
+    /// The direction that the peer said of itself, the old hold's address taken into account.
+    pub said: Direction,
 }
 
 /// Why there is no agreement.
@@ -311,7 +313,18 @@ fn agree(local: &LocalAudio, remote: &Audio, numbers: Numbers) -> Result<Agreed,
         direction: local.direction.towards(remote.direction),
         ptime_ms: remote.ptime_ms.or(local.ptime_ms).unwrap_or(20),
         held: remote.held,
+        said: remote.direction,
     })
+}
+
+/// The audio of an offer that could be agreed on with these codecs; `None` if nothing could.
+pub fn wished(remote_offer: &[u8], codecs: &[Codec]) -> Option<Audio> {
+    let description = SessionDescription::parse(remote_offer).ok()?;
+    let read = |media: &Media| Audio::read(&description, media).filter(is_plain_rtp);
+    let fits = |audio: &Audio| {
+        audio.codecs.iter().any(|theirs| codecs.iter().any(|ours| ours.same_encoding(theirs)))
+    };
+    description.media.iter().filter_map(read).find(fits)
 }
 
 fn is_plain_rtp(audio: &Audio) -> bool {

@@ -1,0 +1,218 @@
+//! Offers in a session that is there already, both ways: hold, another address, other codecs (RFC 3264
+//! §8), by re-INVITE or UPDATE, also before the answer; answered here or by the other leg, as
+//! [`Reinvite`](crate::Reinvite) says.
+//!
+//! ```text
+//!   A: offer ──► Offered ─► flow ─► Order::Offer ──► B: re-INVITE ──2xx──► Agreed ─► flow ─► Order::Answer ──► A: 2xx
+//!                                                        └─ refused, busy ──► Declined ─► Order::Decline ──► A: 488, 491
+//! ```
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use facts::media::{Codec, Direction};
+use sip::endpoint::SessionId;
+
+use crate::config::Reinvite;
+use crate::event::{Decline, LegEvent};
+use crate::world::World;
+
+use super::inbound::CODECS;
+use super::{Leg, Port, Stage};
+
+/// RFC 3261 §21.4.26: not acceptable here.
+const REFUSED: u16 = 488;
+/// RFC 3261 §21.4.27: another offer is under way.
+const PENDING: u16 = 491;
+
+/// An offer of theirs that waits for the other leg.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    offer: Bytes,
+    codecs: Vec<Codec>,
+}
+
+/// What this leg has to do with the other one's sound.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Change {
+    asking: Option<Asking>,
+    /// Our offer for the other leg is under way.
+    offering: bool,
+}
+
+impl Change {
+    /// The codecs that its far end asks for.
+    pub(super) fn codecs(&self) -> Option<Vec<Codec>> {
+        self.asking.as_ref().map(|asking| asking.codecs.clone())
+    }
+}
+
+impl Leg {
+    /// An offer of theirs. `joined`: the other leg talks with this one.
+    pub(crate) fn reinvited(
+        &mut self,
+        w: &mut World,
+        session: SessionId,
+        (sdp, source): (Option<Bytes>, IpAddr),
+        joined: bool,
+    ) -> Option<LegEvent> {
+        let (true, Port::Open(local)) = (self.speaks_by(session), self.port) else {
+            w.endpoint.reject_reinvite(w.now.mono, session, REFUSED);
+            return None;
+        };
+        // A phone that changed networks tells so from where it is now.
+        self.audio.with(source);
+        let Some(offer) = sdp else {
+            // RFC 3261 §14.2: they want ours; their answer comes in the ACK.
+            let takes = self.takes();
+            let offer = self.audio.offer_again(local, &takes);
+            w.endpoint.accept_reinvite(w.now.mono, session, offer);
+            self.refreshed(w, session);
+            return None;
+        };
+        if joined
+            && self.is_up()
+            && self.relays(w)
+            && let Some((direction, codecs)) = self.audio.change(&self.takes(), &offer)
+        {
+            self.change.asking = Some(Asking { offer, codecs });
+            return Some(LegEvent::Offered(direction));
+        }
+        self.answer_offer(w, session, &offer, None);
+        None
+    }
+
+    /// RFC 3261 §14.2: a refusal leaves the session as it was.
+    fn answer_offer(
+        &mut self,
+        w: &mut World,
+        session: SessionId,
+        offer: &[u8],
+        wish: Option<Direction>,
+    ) {
+        let Port::Open(local) = self.port else { return };
+        let takes = self.takes();
+        let silence = w.config.silence.filter(|_| self.is_up());
+        match self.audio.answer(local, &takes, (offer, wish), silence) {
+            Ok((answer, setup)) => {
+                w.endpoint.accept_reinvite(w.now.mono, session, answer);
+                self.refreshed(w, session);
+                if let Stage::Inviting(forks) = &mut self.stage {
+                    forks.settle(session);
+                }
+                w.media(setup);
+            }
+            Err(error) => w.endpoint.reject_reinvite(w.now.mono, session, error.status()),
+        }
+    }
+
+    /// The other leg has answered what this one asks.
+    pub(crate) fn answer(&mut self, w: &mut World, wish: Direction) {
+        let Some(session) = self.session else { return };
+        let Some(asking) = self.change.asking.take() else { return };
+        // It may have taken its offer back, or waited for too long.
+        if self.is_up() && w.endpoint.is_asked(session) {
+            self.answer_offer(w, session, &asking.offer, Some(wish));
+        }
+    }
+
+    /// The other leg did not take what this one asks: both stay as they were.
+    pub(crate) fn decline(&mut self, w: &mut World, why: Decline) {
+        let asked = self.change.asking.take().and(self.session);
+        if let Some(session) = asked {
+            let code = match why {
+                Decline::Pending => PENDING,
+                Decline::Refused => REFUSED,
+            };
+            w.endpoint.reject_reinvite(w.now.mono, session, code);
+        }
+    }
+
+    /// Offers what the other leg asks. §14.1 holds across both: while an offer of this leg's own far end
+    /// is open, whoever asks is told to come again.
+    pub(crate) fn offer(
+        &mut self,
+        w: &mut World,
+        direction: Direction,
+        like: &[Codec],
+    ) -> Option<LegEvent> {
+        let (true, Some(session), Port::Open(local)) = (self.is_up(), self.session, self.port)
+        else {
+            return Some(LegEvent::Declined(Decline::Refused));
+        };
+        if !w.endpoint.may_reinvite(session) {
+            return Some(LegEvent::Declined(Decline::Pending));
+        }
+        let takes = self.takes();
+        let offer = self.audio.offer_anew((local, &takes), like, direction);
+        self.change.offering = w.endpoint.reinvite(w.now.mono, session, offer);
+        None
+    }
+
+    /// Their answer to an offer of ours in a session that is there already.
+    pub(crate) fn offer_answered(
+        &mut self,
+        w: &mut World,
+        sdp: Option<&Bytes>,
+    ) -> Option<LegEvent> {
+        if let Some(session) = self.session {
+            self.refreshed(w, session);
+        }
+        let taken = sdp.is_some_and(|sdp| self.answered_again(w, sdp));
+        if !std::mem::take(&mut self.change.offering) {
+            return None;
+        }
+        if taken {
+            return Some(LegEvent::Agreed(self.audio.direction()));
+        }
+        self.audio.withdraw();
+        Some(LegEvent::Declined(Decline::Refused))
+    }
+
+    /// An offer of ours was refused; the session stays as it was (RFC 3261 §14.1).
+    pub(crate) fn offer_failed(&mut self, code: u16) -> Option<LegEvent> {
+        if !std::mem::take(&mut self.change.offering) {
+            return None;
+        }
+        self.audio.withdraw();
+        let why = if code == PENDING { Decline::Pending } else { Decline::Refused };
+        Some(LegEvent::Declined(why))
+    }
+
+    /// RFC 3264 §8: an answer that cannot be used leaves the session as it was. True if it can.
+    pub(crate) fn answered_again(&mut self, w: &mut World, sdp: &Bytes) -> bool {
+        let silence = w.config.silence.filter(|_| self.is_up());
+        self.audio.answered(sdp, silence).map(|setup| w.media(setup)).is_ok()
+    }
+
+    /// A key by signalling (`application/dtmf-relay`, `application/dtmf`).
+    pub(crate) fn key(
+        &self,
+        session: SessionId,
+        content_type: &str,
+        body: &[u8],
+    ) -> Option<LegEvent> {
+        if !self.speaks_by(session) {
+            return None;
+        }
+        super::keys::key(content_type, body).map(LegEvent::Key)
+    }
+
+    /// Whether offers of this leg's far end concern the other one.
+    pub(super) fn relays(&self, w: &World) -> bool {
+        w.config.reinvite == Reinvite::Relay
+    }
+
+    /// The session that this leg's sound belongs to: the one that is up or waits, or whoever is heard.
+    fn speaks_by(&self, session: SessionId) -> bool {
+        match &self.stage {
+            Stage::Inviting(forks) => forks.hears(session),
+            _ => self.session == Some(session),
+        }
+    }
+
+    /// The codecs that may be agreed on, best first.
+    pub(super) fn takes(&self) -> Vec<Codec> {
+        self.hop.as_ref().map_or_else(|| CODECS.to_vec(), |hop| hop.codecs.clone())
+    }
+}
