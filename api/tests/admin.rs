@@ -342,14 +342,14 @@ async fn the_callback_log_is_listed_and_rows_are_sent_again() {
         answer: answer.into(),
         latency_ms: 3,
     };
-    let failed = |after, status, answer| {
-        Arc::new(vec![Report { id, after, attempt: Some(attempt(status, answer)) }])
+    let failed = |lease, after, status, answer| {
+        Arc::new(vec![Report { id, lease, after, attempt: Some(attempt(status, answer)) }])
     };
     let retry = After::Retry(world::now() + Duration::from_secs(60));
-    world.store.outbox_turn(failed(retry, Some(500), "success"), None).await.unwrap();
+    world.store.outbox_turn(failed(1, retry, Some(500), "success"), None).await.unwrap();
     let (_, shown) = world.admin("GET", &format!("/outbox/{id}"), None).await;
     assert_eq!(shown["reason"], "HTTP 500");
-    let silence = failed(After::Park, None, "no answer in time");
+    let silence = failed(2, After::Park, None, "no answer in time");
     world.store.outbox_turn(silence, None).await.unwrap();
     let parked = items(&world, "/outbox?state=parked").await;
     assert_eq!(parked[0]["reason"], "no answer in time");

@@ -21,6 +21,7 @@ pub mod desired;
 mod error;
 mod journal;
 mod objects;
+mod once;
 mod outbox;
 mod queue;
 mod records;
@@ -34,6 +35,7 @@ mod tariffs;
 pub mod trail;
 
 pub use error::{Constraint, Error, Result};
+pub use once::Once;
 pub use outbox::{After, Lease, Leased, Report, Writer};
 pub use queue::Queue;
 pub use store::{SettleContext, Store, StoreConfig};

@@ -117,7 +117,7 @@ fn stream(call: CallId, endpoint: &str) -> String {
 }
 
 const COLUMNS: &str = "id, call_id, merchant_id, kind, dialect, endpoint, context, payload, \
-                       settings_version, body, attempts, created, due, state";
+                       settings_version, body, attempts, created, due, state, leases";
 
 /// The oldest pending row of its stream. In system 001 states and records may go to two addresses, which are
 /// two streams: there a record also waits until every earlier state of its call was tried once.
@@ -188,6 +188,7 @@ async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
     let mut leased = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut row = read(row)?;
+        row.lease += 1;
         row.leased_until = until;
         let mut unwritable = None;
         if row.body.is_none() {
@@ -200,11 +201,14 @@ async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
                 Err(reason) => unwritable = Some(reason),
             }
             batch.add(
-                "UPDATE outbox SET due = $2, body = $3 WHERE id = $1",
-                args![row.id, until, row.body.clone()],
+                "UPDATE outbox SET due = $2, leases = $3, body = $4 WHERE id = $1",
+                args![row.id, until, row.lease, row.body.clone()],
             );
         } else {
-            batch.add("UPDATE outbox SET due = $2 WHERE id = $1", args![row.id, until]);
+            batch.add(
+                "UPDATE outbox SET due = $2, leases = $3 WHERE id = $1",
+                args![row.id, until, row.lease],
+            );
         }
         leased.push(Leased { row, unwritable });
     }
@@ -235,6 +239,7 @@ fn read(row: &crate::db::Row) -> Result<OutboxRow> {
         created: row.instant(11)?,
         leased_until: row.instant(12)?,
         state: row.word(13)?,
+        lease: row.int(14)?,
     })
 }
 
@@ -254,6 +259,8 @@ pub enum After {
 pub struct Report {
     /// Row id.
     pub id: i64,
+    /// The lease it ends: the second report of a lease changes nothing.
+    pub lease: i64,
     /// What happens next.
     pub after: After,
     /// The attempt, if one was made.
@@ -267,20 +274,31 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
         After::Park => (OutboxState::Parked, None),
     };
     // What is delivered stays delivered, whatever a worker with a lapsed lease reports later.
-    let known = conn
+    if let Some(attempt) = &report.attempt
+        && !keep(conn, report, attempt).await?
+    {
+        return Ok(());
+    }
+    conn.exec(
+        "UPDATE outbox SET state = $2, due = COALESCE($3, due), attempts = attempts + $4 \
+         WHERE id = $1 AND state <> 'done'",
+        args![report.id, word(&state)?, due, report.attempt.is_some()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Keeps an attempt; false when it is kept already, or the row is delivered or gone.
+async fn keep(conn: &mut Conn, report: &Report, attempt: &Attempt) -> Result<bool> {
+    let kept = attempt.answer.len().min(ANSWER_MAX);
+    let rows = conn
         .exec(
-            "UPDATE outbox SET state = $2, due = COALESCE($3, due), attempts = attempts + $4 \
-             WHERE id = $1 AND state <> 'done'",
-            args![report.id, word(&state)?, due, report.attempt.is_some()],
-        )
-        .await?;
-    if let (Some(attempt), 1) = (&report.attempt, known) {
-        let kept = attempt.answer.len().min(ANSWER_MAX);
-        conn.exec(
-            "INSERT INTO outbox_attempts (outbox_id, at, request, status, answer, latency_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO outbox_attempts (outbox_id, lease, at, request, status, answer, latency_ms) \
+             SELECT id, $2, $3, $4, $5, $6, $7 FROM outbox WHERE id = $1 AND state <> 'done' \
+             ON CONFLICT (outbox_id, lease) DO NOTHING",
             args![
                 report.id,
+                report.lease,
                 attempt.at,
                 &attempt.request,
                 attempt.status,
@@ -289,8 +307,7 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
             ],
         )
         .await?;
-    }
-    Ok(())
+    Ok(rows == 1)
 }
 
 /// Puts a row back whose delivery had ended.

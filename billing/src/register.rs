@@ -8,6 +8,7 @@ use facts::{MerchantId, SubAccountId};
 use crate::db::{Conn, Row, args};
 use crate::error::{Constraint, Error, Result};
 use crate::objects::sub_account_of;
+use crate::once::Once;
 use crate::rows::{Registered, SubAccount};
 use crate::secrets;
 
@@ -27,6 +28,7 @@ struct Realm {
 
 pub(crate) async fn register(
     conn: &mut Conn,
+    once: &Once,
     merchant: MerchantId,
     (realname, email): (&str, &str),
     at: UnixMillis,
@@ -41,6 +43,11 @@ pub(crate) async fn register(
     if known.is_none() {
         return Err(Error::Missing("merchant"));
     }
+    // A unit that runs again answers as it did the first time.
+    if let Some(done) = conn.row(&found_by("s.once = $2"), args![merchant.0, once.as_str()]).await?
+    {
+        return answer(&realm, &done, false);
+    }
     if let Some(earlier) = earlier(conn, merchant, (realname, email), at).await? {
         return answer(&realm, &earlier, true);
     }
@@ -50,7 +57,7 @@ pub(crate) async fn register(
         return Err(Error::Conflict(Constraint::SubAccounts));
     }
     let number = free_number(conn, next).await?;
-    let sub_account = insert(conn, merchant, &number, (realname, email), at).await?;
+    let sub_account = insert(conn, (once, merchant), &number, (realname, email), at).await?;
     let password = secrets::derived(&realm.secret, &number, at.0);
     let (ha1_md5, ha1_sha256) = secrets::ha1(&number, &realm.realm, &password);
     conn.exec(
@@ -62,11 +69,15 @@ pub(crate) async fn register(
     Ok(Registered { account: sub_account, number, password: Some(password), duplicate: false })
 }
 
-const EARLIER: &str = "SELECT s.id, s.merchant_id, s.name, s.realname, s.email, s.enabled, s.created, \
-                       e.number, e.ha1_md5 FROM sub_accounts s \
-                       JOIN extensions e ON e.sub_account_id = s.id AND e.number = s.name \
-                       WHERE s.merchant_id = $1 AND s.email = $2 AND s.realname = $3 \
-                       AND s.created >= $4 ORDER BY s.id LIMIT 1";
+/// The query for what a merchant registered, by this mark of it.
+fn found_by(mark: &str) -> String {
+    format!(
+        "SELECT s.id, s.merchant_id, s.name, s.realname, s.email, s.enabled, s.created, \
+         e.number, e.ha1_md5 FROM sub_accounts s \
+         JOIN extensions e ON e.sub_account_id = s.id AND e.number = s.name \
+         WHERE s.merchant_id = $1 AND {mark} ORDER BY s.id LIMIT 1"
+    )
+}
 
 async fn earlier(
     conn: &mut Conn,
@@ -77,7 +88,8 @@ async fn earlier(
     if email.is_empty() {
         return Ok(None);
     }
-    conn.row(EARLIER, args![merchant.0, email, realname, at - SAME_PERSON]).await
+    let sql = found_by("s.email = $2 AND s.realname = $3 AND s.created >= $4");
+    conn.row(&sql, args![merchant.0, email, realname, at - SAME_PERSON]).await
 }
 
 fn answer(realm: &Realm, row: &Row, duplicate: bool) -> Result<Registered> {
@@ -107,16 +119,16 @@ async fn free_number(conn: &mut Conn, next: i64) -> Result<String> {
 
 async fn insert(
     conn: &mut Conn,
-    merchant: MerchantId,
+    (once, merchant): (&Once, MerchantId),
     number: &str,
     (realname, email): (&str, &str),
     at: UnixMillis,
 ) -> Result<SubAccount> {
     let row = conn
         .row(
-            "INSERT INTO sub_accounts (merchant_id, name, realname, email, enabled, created) \
-             VALUES ($1, $2, $3, $4, 1, $5) RETURNING id",
-            args![merchant.0, number, realname, email, at],
+            "INSERT INTO sub_accounts (merchant_id, name, realname, email, enabled, created, once) \
+             VALUES ($1, $2, $3, $4, 1, $5, $6) RETURNING id",
+            args![merchant.0, number, realname, email, at, once.as_str()],
         )
         .await?
         .ok_or(Error::Missing("row just inserted"))?;

@@ -282,6 +282,8 @@ pub struct OutboxRow {
     pub leased_until: UnixMillis,
     /// Where the row stands.
     pub state: OutboxState,
+    /// How often the row was leased, this time included: no two leases of it have one number.
+    pub lease: i64,
 }
 
 /// What an event says.

@@ -14,6 +14,7 @@ use facts::{CallId, LegId, MerchantId};
 use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Verdict, Work, work};
 use crate::desired::{Changes, Desired};
 use crate::error::{Error, Result};
+use crate::once::Once;
 use crate::outbox::{Lease, Leased, Report};
 use crate::queue::Queue;
 use crate::rows::{
@@ -306,22 +307,22 @@ impl Store {
 
     // ---- the audit trail ---------------------------------------------------------------------------
 
-    /// Notes an operator's act that is no change of settings.
+    /// Notes an operator's act that is no change of settings. The same act again notes nothing more.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn note(
         &self,
+        once: &Once,
         at: UnixMillis,
         actor: &str,
         act: &str,
         what: serde_json::Value,
     ) -> Result<Head> {
-        let who = (actor.to_owned(), act.to_owned());
-        self.write(
-            work!(conn, [who, what] => trail::note(conn, at, (&who.0, &who.1), &what).await?),
-        )
-        .await
+        let (once, who) = (once.clone(), (actor.to_owned(), act.to_owned()));
+        self.write(work!(conn, [once, who, what] =>
+            trail::note(conn, &once, at, (&who.0, &who.1), &what).await?))
+            .await
     }
 
     /// The end of the audit trail.
@@ -406,20 +407,22 @@ impl Store {
     }
 
     /// Makes a sub-account with the next free internal number (system 000 `biz_regist`, merchant API §2.3).
-    /// The same real name and non-empty e-mail within 24 hours returns the earlier one.
+    /// The same real name and non-empty e-mail within 24 hours returns the earlier one; the same `once` returns
+    /// what it made, as if for the first time.
     ///
     /// # Errors
     /// When the merchant is unknown.
     pub async fn register_sub_account(
         &self,
+        once: &Once,
         merchant: MerchantId,
         realname: &str,
         email: &str,
         at: UnixMillis,
     ) -> Result<Registered> {
-        let (realname, email) = (realname.to_owned(), email.to_owned());
-        self.write(work!(conn, [realname, email] =>
-            register::register(conn, merchant, (&realname, &email), at).await?))
+        let (once, realname, email) = (once.clone(), realname.to_owned(), email.to_owned());
+        self.write(work!(conn, [once, realname, email] =>
+            register::register(conn, &once, merchant, (&realname, &email), at).await?))
             .await
     }
 

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::db::{Conn, args, json};
 use crate::error::Result;
+use crate::once::Once;
 
 /// Entries of an export page at most, and of one look of the check.
 const PAGE_MAX: u32 = 1_000;
@@ -104,12 +105,21 @@ impl Line {
 }
 
 /// Adds an entry. The caller holds the lock of the settings row, so that entries come one after the other.
+/// Who may ask again for an entry that is there gives it a name; an apply that runs again finds nothing to
+/// change and adds nothing.
 pub(crate) async fn append<T: Serialize>(
     conn: &mut Conn,
+    once: Option<&Once>,
     (at, version): (UnixMillis, i64),
     (actor, act): (&str, &str),
     changes: &T,
 ) -> Result<Head> {
+    if let Some(once) = once {
+        let sql = "SELECT id, hash FROM applies WHERE once = $1";
+        if let Some(row) = conn.row(sql, args![once.as_str()]).await? {
+            return Ok(Head { entry: row.int(0)?, hash: row.text(1)? });
+        }
+    }
     let head = head(conn).await?;
     let before = match head.hash.as_str() {
         // Nothing yet, or entries from before there was a chain.
@@ -127,9 +137,18 @@ pub(crate) async fn append<T: Serialize>(
     };
     line.hash = line.chained(&before);
     conn.exec(
-        "INSERT INTO applies (id, at, version, changes, actor, act, hash) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![line.id, at, version, line.changes, line.actor, line.act, &line.hash],
+        "INSERT INTO applies (id, at, version, changes, actor, act, hash, once) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            line.id,
+            at,
+            version,
+            line.changes,
+            line.actor,
+            line.act,
+            &line.hash,
+            once.map(Once::as_str)
+        ],
     )
     .await?;
     Ok(Head { entry: line.id, hash: line.hash })
@@ -144,13 +163,14 @@ pub(crate) async fn head(conn: &mut Conn) -> Result<Head> {
 /// Notes an act that is no change of settings.
 pub(crate) async fn note(
     conn: &mut Conn,
+    once: &Once,
     at: UnixMillis,
     (actor, act): (&str, &str),
     changes: &Json,
 ) -> Result<Head> {
     let sql = format!("SELECT version FROM settings{}", conn.lock("settings"));
     let version = conn.row(&sql, args![]).await?.map_or(Ok(0), |row| row.int(0))?;
-    append(conn, (at, version), (actor, act), changes).await
+    append(conn, Some(once), (at, version), (actor, act), changes).await
 }
 
 /// Walks the whole chain; `anchor` is a hash that must be in it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use billing::{Error, Queue, SettleContext, Store};
+use billing::{Error, Once, Queue, SettleContext, Store};
 use call::Reply;
 use facts::ban::Ban;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
@@ -439,7 +439,11 @@ impl Ledger {
         let this = self.clone();
         let work = async move {
             let what = serde_json::json!({ "source": source, "offence": offence, "until": until });
-            if let Err(error) = this.0.store.note(clock::wall(), "switch", "ban", what).await {
+            let noted = match Once::fresh() {
+                Ok(once) => this.0.store.note(&once, clock::wall(), "switch", "ban", what).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = noted {
                 this.failed("note a ban", &error);
             }
         };

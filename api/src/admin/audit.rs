@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::routing::get;
+use billing::Once;
 use serde_json::Value;
 
 use super::{Asked, Reply, ok, page, shown, store_fault};
@@ -44,7 +45,11 @@ async fn check(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Repl
 
 /// Notes an act that was carried out. It is done, so a store that fails now is only logged.
 pub(super) async fn note(state: &ApiState, asker: Asker, act: &str, what: Value) {
-    match state.0.store.note(now(), &asker.to_string(), act, what).await {
+    let noted = match Once::fresh() {
+        Ok(once) => state.0.store.note(&once, now(), &asker.to_string(), act, what).await,
+        Err(error) => Err(error),
+    };
+    match noted {
         Ok(head) => tracing::info!(act, entry = head.entry, hash = head.hash, "audit"),
         Err(error) => tracing::error!(%asker, act, %error, "an act is not in the audit trail"),
     }

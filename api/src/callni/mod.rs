@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
+use billing::Once;
 use billing::rows::{CallEntry, Merchant, MerchantStatus};
 use dialect::callni::{Answer, Code, Format, Request as Asked, Verified, result_word};
 use facts::{Dialect, LegNo};
@@ -135,8 +136,9 @@ async fn regist(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Resu
         count(&state.0.counters.rate_limited);
         return Err(Code::TooManyCalls);
     }
-    let made =
-        state.0.store.register_sub_account(merchant.id, &regist.realname, &regist.email, now());
+    let once = Once::fresh().map_err(ours)?;
+    let (realname, email) = (&regist.realname, &regist.email);
+    let made = state.0.store.register_sub_account(&once, merchant.id, realname, email, now());
     let made = made.await.map_err(|error| match error {
         billing::Error::Conflict(billing::Constraint::SubAccounts) => Code::TooManyCalls,
         error => ours(error),

@@ -208,6 +208,7 @@ mod tests {
             created: NOW,
             leased_until: NOW + Duration::from_secs(60),
             state: OutboxState::Pending,
+            lease: 1,
         }
     }
 

@@ -74,7 +74,7 @@ impl Sender {
             latency_ms,
         };
         let after = self.after(&row, outcome.reason.as_deref());
-        (outcome.verdict, Report { id: row.id, after, attempt: Some(attempt) })
+        (outcome.verdict, Report { id: row.id, lease: row.lease, after, attempt: Some(attempt) })
     }
 
     fn unwritable(&self, row: &OutboxRow, reason: &str) -> Report {
@@ -87,7 +87,7 @@ impl Sender {
             answer: reason.as_bytes().to_vec(),
             latency_ms: 0,
         };
-        Report { id: row.id, after: After::Park, attempt: Some(attempt) }
+        Report { id: row.id, lease: row.lease, after: After::Park, attempt: Some(attempt) }
     }
 
     /// What happens next; the log says why.

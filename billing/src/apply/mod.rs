@@ -83,7 +83,7 @@ pub(crate) async fn apply(
     conn.exec("UPDATE settings SET version = $1", args![next]).await?;
     let changed: Vec<&Change> =
         changes.lines.iter().filter(|line| line.act != Act::Unchanged).collect();
-    trail::append(conn, (at, next), (actor, "apply"), &changed).await?;
+    trail::append(conn, None, (at, next), (actor, "apply"), &changed).await?;
     Ok(Verdict::Keep(changes))
 }
 

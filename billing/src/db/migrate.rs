@@ -29,6 +29,7 @@ migrations! {
     5 "0005_audit",
     6 "0006_routes",
     7 "0007_lean",
+    8 "0008_once",
     9 "0009_options",
 }
 

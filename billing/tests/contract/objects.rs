@@ -253,7 +253,7 @@ pub(crate) async fn prune_takes_away_what_the_file_no_longer_names(store: Store,
     store.migrate().await.unwrap();
     apply(&store, &everything()).await;
     let merchant = store.merchant_by_name("test").await.unwrap().unwrap().id;
-    let given = store.register_sub_account(merchant, "Li", "", T0).await.unwrap();
+    let given = store.register_sub_account(&once(), merchant, "Li", "", T0).await.unwrap();
     let mut desired = everything();
     desired.merchants.remove(1);
     desired.trunks.remove(1);
@@ -350,30 +350,35 @@ pub(crate) async fn biz_regist_hands_out_rising_numbers_and_knows_a_repeat(
     desired.extensions[0].number = "80001".into();
     assert_eq!(apply(&store, &desired).await.mistakes, []);
     let version = store.settings_version().await.unwrap();
-    let first = store.register_sub_account(merchant, "张三", "z@a.cn", at(0)).await.unwrap();
+    let first =
+        store.register_sub_account(&once(), merchant, "张三", "z@a.cn", at(0)).await.unwrap();
     assert_eq!((first.number.as_str(), first.duplicate), ("80000", false));
     let password = first.password.clone().unwrap();
     assert_eq!(password.len(), 12);
     assert!(store.settings_version().await.unwrap() > version);
     // 80001 is taken by the file.
-    let second = store.register_sub_account(merchant, "", "", at(1)).await.unwrap();
+    let second = store.register_sub_account(&once(), merchant, "", "", at(1)).await.unwrap();
     assert_eq!(second.number, "80002");
-    let third = store.register_sub_account(merchant, "", "", at(1)).await.unwrap();
+    let third = store.register_sub_account(&once(), merchant, "", "", at(1)).await.unwrap();
     assert_eq!(third.number, "80003");
-    let again = store.register_sub_account(merchant, "张三", "z@a.cn", at(86_399)).await.unwrap();
+    let again =
+        store.register_sub_account(&once(), merchant, "张三", "z@a.cn", at(86_399)).await.unwrap();
     assert_eq!((again.number.as_str(), again.duplicate), ("80000", true));
     assert_eq!(again.password, Some(password));
-    let later = store.register_sub_account(merchant, "张三", "z@a.cn", at(86_401)).await.unwrap();
+    let later =
+        store.register_sub_account(&once(), merchant, "张三", "z@a.cn", at(86_401)).await.unwrap();
     assert_eq!((later.number.as_str(), later.duplicate), ("80004", false));
     let snapshot = store.snapshot().await.unwrap();
     let extension = &snapshot.extensions["80000"];
     assert_eq!((extension.merchant, extension.sub_account), (merchant, Some(first.account.id)));
-    let unknown = store.register_sub_account(MerchantId(77), "", "", at(0)).await;
+    let unknown = store.register_sub_account(&once(), MerchantId(77), "", "", at(0)).await;
     assert!(matches!(unknown, Err(Error::Missing("merchant"))));
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let store = store.clone();
-            tokio::spawn(async move { store.register_sub_account(merchant, "", "", at(2)).await })
+            tokio::spawn(async move {
+                store.register_sub_account(&once(), merchant, "", "", at(2)).await
+            })
         })
         .collect();
     let mut numbers = Vec::new();
@@ -383,6 +388,21 @@ pub(crate) async fn biz_regist_hands_out_rising_numbers_and_knows_a_repeat(
     numbers.sort();
     let wanted: Vec<String> = (80_005..80_025).map(|number| number.to_string()).collect();
     assert_eq!(numbers, wanted);
+}
+
+pub(crate) async fn a_registration_that_is_repeated_after_a_lost_answer_makes_one_account(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "1").await;
+    let lost = once();
+    let first = store.register_sub_account(&lost, merchant, "", "", at(0)).await.unwrap();
+    let version = store.settings_version().await.unwrap();
+    let again = store.register_sub_account(&lost, merchant, "", "", at(0)).await.unwrap();
+    assert_eq!(again, first, "as the first time, with its password");
+    assert_eq!(store.settings_version().await.unwrap(), version);
+    let other = store.register_sub_account(&once(), merchant, "", "", at(0)).await.unwrap();
+    assert_ne!(other.number, first.number, "a stranger without an address is somebody else");
 }
 
 pub(crate) async fn system_001_and_002_objects_read_back(store: Store, _: String) {
@@ -542,14 +562,20 @@ pub(crate) async fn biz_regist_ends_at_ten_thousand_sub_accounts(store: Store, _
     }
     assert_eq!(apply(&store, &desired).await.mistakes, []);
     let id = store.merchant_by_name(&merchant).await.unwrap().unwrap().id;
-    store.register_sub_account(id, "Zhang", "z@example.cn", T0).await.unwrap();
-    let one_more = store.register_sub_account(id, "Li", "l@example.cn", T0).await;
+    store.register_sub_account(&once(), id, "Zhang", "z@example.cn", T0).await.unwrap();
+    let one_more = store.register_sub_account(&once(), id, "Li", "l@example.cn", T0).await;
     assert!(
         matches!(one_more, Err(Error::Conflict(billing::Constraint::SubAccounts))),
         "{one_more:?}"
     );
     // Who is there already is still told so.
-    assert!(store.register_sub_account(id, "Zhang", "z@example.cn", T0).await.unwrap().duplicate);
+    assert!(
+        store
+            .register_sub_account(&once(), id, "Zhang", "z@example.cn", T0)
+            .await
+            .unwrap()
+            .duplicate
+    );
 }
 
 pub(crate) async fn a_route_says_what_is_wrong_with_its_share_price_and_hours(

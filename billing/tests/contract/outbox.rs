@@ -27,8 +27,12 @@ async fn lease(store: &Store, now: UnixMillis) -> Vec<OutboxRow> {
     lease_some(store, now, 100).await
 }
 
-async fn report(store: &Store, id: i64, after: After, attempt: Attempt) {
-    let report = Report { id, after, attempt: Some(attempt) };
+fn result(row: &OutboxRow, after: After, attempt: Attempt) -> Report {
+    Report { id: row.id, lease: row.lease, after, attempt: Some(attempt) }
+}
+
+async fn report(store: &Store, row: &OutboxRow, after: After, attempt: Attempt) {
+    let report = result(row, after, attempt);
     assert_eq!(store.outbox_turn(Arc::new(vec![report]), None).await.unwrap(), []);
 }
 
@@ -73,12 +77,12 @@ pub(crate) async fn a_call_keeps_its_order_and_never_blocks_another(store: Store
     assert_eq!(heads, [(1, &Payload::State(change(1, 0))), (2, &Payload::State(change(2, 0)))]);
     assert_eq!(lease(&store, at(10)).await, []);
     // Call 1's first state cannot be delivered for now; call 2 goes on.
-    report(&store, first[0].id, After::Retry(at(70)), attempt(at(10), 500)).await;
-    report(&store, first[1].id, After::Done, attempt(at(10), 200)).await;
+    report(&store, &first[0], After::Retry(at(70)), attempt(at(10), 500)).await;
+    report(&store, &first[1], After::Done, attempt(at(10), 200)).await;
     let next = lease(&store, at(11)).await;
     assert_eq!(next.iter().map(|row| row.call.0).collect::<Vec<_>>(), [2]);
     assert_eq!(store.next_due().await.unwrap(), Some(at(41)));
-    report(&store, next[0].id, After::Done, attempt(at(11), 200)).await;
+    report(&store, &next[0], After::Done, attempt(at(11), 200)).await;
     assert_eq!(store.next_due().await.unwrap(), Some(at(70)));
     let again = lease(&store, at(70)).await;
     assert_eq!(
@@ -86,7 +90,7 @@ pub(crate) async fn a_call_keeps_its_order_and_never_blocks_another(store: Store
         [(first[0].id, 1)]
     );
     // Given up: the next state of the call is free to go.
-    report(&store, again[0].id, After::Park, attempt(at(70), 500)).await;
+    report(&store, &again[0], After::Park, attempt(at(70), 500)).await;
     let last = lease(&store, at(71)).await;
     assert_eq!(
         last.iter().map(|row| &row.payload).collect::<Vec<_>>(),
@@ -106,7 +110,7 @@ pub(crate) async fn the_bytes_are_stored_once_and_stay_the_same(store: Store, _:
     assert_eq!(first, format!("awrlk45ghfg7 {}", row.call).into_bytes());
     let kept = store.outbox(None, None, 0, 10).await.unwrap().remove(0);
     assert_eq!((kept.body.as_ref(), kept.leased_until), (Some(&first), at(40)));
-    report(&store, row.id, After::Retry(at(20)), attempt(at(10), 500)).await;
+    report(&store, &row, After::Retry(at(20)), attempt(at(10), 500)).await;
     let second = Lease {
         now: at(20),
         limit: 9,
@@ -115,7 +119,7 @@ pub(crate) async fn the_bytes_are_stored_once_and_stay_the_same(store: Store, _:
     };
     let row = store.outbox_turn(Arc::default(), Some(second)).await.unwrap().remove(0).row;
     assert_eq!(row.body, Some(first));
-    report(&store, row.id, After::Done, attempt(at(20), 200)).await;
+    report(&store, &row, After::Done, attempt(at(20), 200)).await;
     let attempts = store.attempts(row.id).await.unwrap();
     assert_eq!(attempts.iter().map(|a| a.status).collect::<Vec<_>>(), [Some(500), Some(200)]);
     assert_eq!(attempts[0].answer.len(), 4096);
@@ -136,11 +140,39 @@ pub(crate) async fn a_lapsed_lease_gives_the_row_back(store: Store, _: String) {
     assert_eq!(lease(&store, at(39)).await, []);
     let second = lease(&store, at(40)).await;
     assert_eq!(second[0].id, first[0].id);
-    report(&store, second[0].id, After::Done, attempt(at(41), 200)).await;
+    report(&store, &second[0], After::Done, attempt(at(41), 200)).await;
     // The first worker was only slow: what is delivered stays delivered.
-    report(&store, first[0].id, After::Retry(at(50)), attempt(at(45), 500)).await;
+    report(&store, &first[0], After::Retry(at(50)), attempt(at(45), 500)).await;
     assert_eq!(lease(&store, at(1000)).await, []);
     assert_eq!(store.attempts(first[0].id).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_result_that_is_noted_again_after_a_lost_answer_is_one_attempt(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    told(&store, merchant, 1, "http://a.example/x").await;
+    let first = lease(&store, at(10)).await.remove(0);
+    for _ in 0..3 {
+        report(&store, &first, After::Retry(at(20)), attempt(at(10), 500)).await;
+    }
+    let second = lease(&store, at(20)).await.remove(0);
+    assert_eq!((second.attempts, second.lease), (1, first.lease + 1));
+    // A repeat that comes late neither counts nor takes the row from whoever has it now.
+    report(&store, &first, After::Retry(at(21)), attempt(at(10), 500)).await;
+    assert_eq!(lease(&store, at(21)).await, []);
+    report(&store, &second, After::Park, attempt(at(20), 500)).await;
+    report(&store, &second, After::Park, attempt(at(20), 500)).await;
+    // Delivery begins anew, the numbers of the leases do not.
+    assert!(store.redeliver(second.id, at(30)).await.unwrap());
+    report(&store, &second, After::Park, attempt(at(20), 500)).await;
+    let third = lease(&store, at(30)).await.remove(0);
+    assert_eq!((third.attempts, third.lease), (0, first.lease + 2));
+    report(&store, &third, After::Done, attempt(at(30), 200)).await;
+    let attempts = store.attempts(first.id).await.unwrap();
+    let statuses: Vec<_> = attempts.iter().map(|attempt| attempt.status).collect();
+    assert_eq!(statuses, [Some(500), Some(500), Some(200)]);
 }
 
 pub(crate) async fn a_parked_row_waits_for_redelivery(store: Store, _: String) {
@@ -148,7 +180,7 @@ pub(crate) async fn a_parked_row_waits_for_redelivery(store: Store, _: String) {
     told(&store, merchant, 1, "http://a.example/x").await;
     let row = lease(&store, at(10)).await.remove(0);
     assert!(!store.redeliver(row.id, at(11)).await.unwrap());
-    report(&store, row.id, After::Park, attempt(at(10), 500)).await;
+    report(&store, &row, After::Park, attempt(at(10), 500)).await;
     assert_eq!(lease(&store, at(100_000)).await, []);
     assert_eq!(store.next_due().await.unwrap(), None);
     let parked = store.outbox(None, Some(OutboxState::Parked), 0, 10).await.unwrap();
@@ -207,7 +239,7 @@ pub(crate) async fn in_system_001_a_record_waits_for_the_first_try_of_earlier_st
     assert_eq!(first.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::State]);
     assert_eq!(lease(&store, at(11)).await, []);
     // One try, whatever came of it: a dead address for states does not keep the bill back.
-    report(&store, first[0].id, After::Retry(at(600)), attempt(at(11), 500)).await;
+    report(&store, &first[0], After::Retry(at(600)), attempt(at(11), 500)).await;
     let then = lease(&store, at(12)).await;
     assert_eq!(then.iter().map(|row| row.kind).collect::<Vec<_>>(), [PushKind::Record]);
 }
@@ -220,10 +252,10 @@ pub(crate) async fn many_reports_and_a_lease_are_one_visit(store: Store, _: Stri
     let rows = lease_some(&store, at(10), 2).await;
     assert_eq!(rows.len(), 2);
     let reports = vec![
-        Report { id: rows[0].id, after: After::Done, attempt: Some(attempt(at(11), 200)) },
-        Report { id: rows[1].id, after: After::Retry(at(12)), attempt: Some(attempt(at(11), 500)) },
+        result(&rows[0], After::Done, attempt(at(11), 200)),
+        result(&rows[1], After::Retry(at(12)), attempt(at(11), 500)),
         // Nobody's row changes nothing.
-        Report { id: 12_345, after: After::Done, attempt: Some(attempt(at(11), 200)) },
+        Report { id: 12_345, ..result(&rows[0], After::Done, attempt(at(11), 200)) },
     ];
     let lease = Lease { now: at(12), limit: 9, lease_for: LEASE, writer: writer() };
     let leased = store.outbox_turn(Arc::new(reports), Some(lease)).await.unwrap();

@@ -49,7 +49,7 @@ async fn history(store: &Store) {
         assert_eq!(changes.mistakes, []);
         if max_calls == 4 {
             let call = json!({ "call": "1234567890123456789" });
-            store.note(at(4), "admin API from 192.0.2.1", "hang_up", call).await.unwrap();
+            store.note(&once(), at(4), "admin API from 192.0.2.1", "hang_up", call).await.unwrap();
         }
     }
 }
@@ -77,6 +77,20 @@ pub(crate) async fn every_change_says_who_when_and_what_it_was_before(store: Sto
     store.apply_by("x", &same, at(9), false).await.unwrap();
     assert_eq!(store.trail_head().await.unwrap().entry, 6);
     assert_eq!(store.trail(5, 100).await.unwrap().len(), 1, "pages go on by id");
+}
+
+pub(crate) async fn an_act_that_is_noted_again_after_a_lost_answer_is_one_entry(
+    store: Store,
+    _: String,
+) {
+    history(&store).await;
+    let (lost, what) = (once(), json!({ "row": 7 }));
+    let first = store.note(&lost, at(8), "admin API", "redeliver", what.clone()).await.unwrap();
+    let other = store.note(&once(), at(8), "admin API", "redeliver", what.clone()).await.unwrap();
+    let again = store.note(&lost, at(8), "admin API", "redeliver", what).await.unwrap();
+    assert_eq!((first.entry, other.entry, &again), (7, 8, &first));
+    assert_eq!(store.trail_head().await.unwrap(), other);
+    assert!(store.check_trail(None).await.unwrap().in_order());
 }
 
 pub(crate) async fn every_changed_byte_of_the_trail_is_found(store: Store, url: String) {
@@ -157,7 +171,7 @@ pub(crate) async fn the_first_chained_entry_covers_those_before_the_chain(
     assert!(!store.check_trail(None).await.unwrap().in_order());
     hand.run("UPDATE applies SET changes = $1 WHERE id = 1", "[]").await;
     // Taking the hash off a later entry does not make it an old one.
-    store.note(at(1), "x", "hang_up", json!({})).await.unwrap();
+    store.note(&once(), at(1), "x", "hang_up", json!({})).await.unwrap();
     hand.run("UPDATE applies SET hash = $1 WHERE id = 4", "").await;
     let blank = store.check_trail(None).await.unwrap();
     assert_eq!(blank.findings, ["entry 4 has lost its hash"]);

@@ -8,7 +8,7 @@ pub(crate) mod postgres;
 use std::time::Duration;
 
 use billing::desired::{self, Desired};
-use billing::{SettleContext, Store};
+use billing::{Once, SettleContext, Store};
 use facts::ledger::{Authorize, Authorized, Extend, Extended, LegQuote};
 use facts::record::{CallFacts, LegFacts, Outcome, Side};
 use facts::{
@@ -217,6 +217,11 @@ pub(crate) fn facts(
 
 pub(crate) fn context() -> SettleContext {
     SettleContext { recording_base_url: "http://rec.example/r".into() }
+}
+
+/// A name for something that is done once.
+pub(crate) fn once() -> Once {
+    Once::fresh().expect("random bytes")
 }
 
 /// Nothing is wrong with the books.
