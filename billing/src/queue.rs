@@ -96,10 +96,11 @@ impl Queue {
         self.lite.queue(work, manner.insisting(), then);
     }
 
-    /// [`crate::Store::notify`]; committed soon, tried again for a minute while the database is away.
+    /// [`crate::Store::notify`]; committed soon, tried again until the database is back: a merchant who was
+    /// promised every state is not told of some. What waits is bounded by the line.
     pub fn notify(&self, change: StateChange, then: impl FnOnce(Result<()>) + Send + 'static) {
         let work: Work<_> = work!(conn, [change] => outbox::notify(conn, &change).await?);
-        self.lite.queue(work, Manner::SOON.insisting(), then);
+        self.lite.queue(work, Manner::SOON.waiting(), then);
     }
 
     /// [`crate::Store::alive`]; committed soon.

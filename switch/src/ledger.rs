@@ -1,8 +1,8 @@
 //! The engine's questions to the store, asked on other threads; each answer comes back as a reply.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use billing::{Error, Once, Queue, SettleContext, Store};
@@ -42,6 +42,8 @@ struct Inner {
     /// Wakes whoever delivers notifications.
     outbox: Arc<Notify>,
     counts: LedgerCounts,
+    /// Calls whose settlement waits in its lane: asked for again, it need not wait twice.
+    settling: Mutex<BTreeSet<CallId>>,
     /// Questions in the queue.
     asked: AtomicUsize,
 }
@@ -80,12 +82,26 @@ impl Drop for Owed {
     }
 }
 
-/// Attempts to write what must be written: a store that stalls for a minute loses nothing.
+/// Attempts to write what a later write makes good: a store that stalls for a minute loses nothing.
 const TRIES: u32 = 300;
+/// Attempts to write what nothing makes good.
+const UNTIL_DONE: u32 = u32::MAX;
+/// Questions waiting at most with which a state is taken in that has to wait, too; beyond it is refused,
+/// counted and logged. SQLite's line has a bound of its own.
+const WAITING_MAX: usize = 65_536;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time between the rounds in which a failed authorization is taken back.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// A settlement in its lane: it waits until this is dropped.
+struct Waits(Ledger, CallId);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.settling().remove(&self.1);
+    }
+}
 
 /// A question in the queue: it is under way until this is dropped, whatever becomes of it.
 struct Asked(Ledger);
@@ -125,6 +141,7 @@ impl Ledger {
             recordings,
             outbox,
             counts: LedgerCounts::default(),
+            settling: Mutex::default(),
             asked: AtomicUsize::new(0),
         }))
     }
@@ -218,7 +235,7 @@ impl Ledger {
         let Some(queue) = &self.0.queue else {
             let this = self.clone();
             return self.in_order(call, async move {
-                after(insist(|| this.0.store.abandon(call, merchant)).await);
+                after(insist(TRIES, || this.0.store.abandon(call, merchant)).await);
             });
         };
         queue.abandon(call, merchant, after);
@@ -265,6 +282,9 @@ impl Ledger {
             facts.recording = self.0.recordings.get(&facts.call).cloned();
         }
         let (call, context) = (facts.call, self.0.context.clone());
+        if self.0.queue.is_none() && !self.settling().insert(call) {
+            return;
+        }
         let owed = Owed::new(&self.0.inbox, Reply::SettleFailed { call });
         let asked = Asked::new(self);
         let this = self.clone();
@@ -282,10 +302,17 @@ impl Ledger {
         let Some(queue) = &self.0.queue else {
             let this = self.clone();
             return self.in_order(call, async move {
-                after(this.0.store.settle(facts, context).await);
+                let waits = Waits(this, call);
+                let settled = waits.0.0.store.settle(facts, context).await;
+                drop(waits);
+                after(settled);
             });
         };
         queue.settle(facts, context, after);
+    }
+
+    fn settling(&self) -> MutexGuard<'_, BTreeSet<CallId>> {
+        self.0.settling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn settled(&self, record: &CallRecord) {
@@ -307,7 +334,7 @@ impl Ledger {
         let Some(queue) = &self.0.queue else {
             let this = self.clone();
             return self.in_order(leg.call, async move {
-                after(insist(|| this.0.store.journal(entry.clone())).await);
+                after(insist(TRIES, || this.0.store.journal(entry.clone())).await);
             });
         };
         queue.journal(entry, seq.is_some(), after);
@@ -319,7 +346,7 @@ impl Ledger {
         let Some(queue) = &self.0.queue else {
             let this = self.clone();
             return self.in_order(leg.call, async move {
-                after(insist(|| this.0.store.papers(leg, dialog.clone())).await);
+                after(insist(TRIES, || this.0.store.papers(leg, dialog.clone())).await);
             });
         };
         queue.papers(leg, dialog, seq.is_some(), after);
@@ -361,9 +388,12 @@ impl Ledger {
             drop(asked);
         };
         let Some(queue) = &self.0.queue else {
+            if self.busy() > WAITING_MAX {
+                return after(Err(Error::Busy));
+            }
             let this = self.clone();
             return self.in_order(leg.call, async move {
-                after(insist(|| this.0.store.notify(change.clone())).await);
+                after(insist(UNTIL_DONE, || this.0.store.notify(change.clone())).await);
             });
         };
         queue.notify(change, after);
@@ -474,19 +504,52 @@ fn failed(facts: &CallFacts) -> Option<String> {
     Some(words.join(", "))
 }
 
-/// Writes something until it is written; tries again while the store is busy or away.
-async fn insist<T, F>(mut write: impl FnMut() -> F) -> billing::Result<T>
+/// Writes something until it is written; tries again while the store is busy or away, so many times at most.
+async fn insist<T, F>(most: u32, mut write: impl FnMut() -> F) -> billing::Result<T>
 where
     F: Future<Output = billing::Result<T>>,
 {
     let mut tries = 1;
     loop {
         match write().await {
-            Err(Error::Busy | Error::Unreachable(_)) if tries < TRIES => {
+            Err(Error::Busy | Error::Unreachable(_)) if tries < most => {
                 tokio::time::sleep(PAUSE).await;
                 tries += 1;
             }
             done => return done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a store that is away for so many tries is asked, and what came of it.
+    async fn away_for(tries: u32, most: u32) -> (u32, bool) {
+        let mut asked = 0;
+        let written = insist(most, || {
+            asked += 1;
+            let back = asked > tries;
+            async move { if back { Ok(()) } else { Err(Error::Unreachable("away".into())) } }
+        });
+        let written = written.await.is_ok();
+        (asked, written)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_waits_for_a_store_that_is_away_for_an_hour() {
+        let hour = 3600 * 5;
+        let begun = tokio::time::Instant::now();
+        assert_eq!(away_for(hour, UNTIL_DONE).await, (hour + 1, true));
+        assert!(begun.elapsed() >= Duration::from_secs(3600));
+        // A row of the journal does not: the next one, or the record, says the same.
+        assert_eq!(away_for(hour, TRIES).await, (TRIES, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_does_not_take_at_all_is_not_tried_again() {
+        let refused = insist(UNTIL_DONE, || async { Err::<(), _>(Error::Missing("call")) }).await;
+        assert!(matches!(refused, Err(Error::Missing("call"))));
     }
 }

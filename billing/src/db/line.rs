@@ -31,8 +31,8 @@ pub(crate) struct Manner {
     urgent: bool,
     /// It starts something new, and is refused when the line is half full.
     admission: bool,
-    /// Tried again for a minute when the database is away.
-    insists: bool,
+    /// Whether it is tried again when the database is away.
+    insists: Insists,
     /// In a transaction of its own: it may be long, or what it writes is kept in memory by others.
     pub(super) alone: bool,
     /// The leg whose row of the journal it writes: earlier ones are superfluous.
@@ -42,7 +42,7 @@ pub(crate) struct Manner {
 impl Manner {
     /// Committed at once.
     pub(crate) const NOW: Manner =
-        Manner { urgent: true, admission: false, insists: false, alone: false, row: None };
+        Manner { urgent: true, admission: false, insists: Insists::Not, alone: false, row: None };
     /// Committed with the next that is, or when it has waited long enough.
     pub(crate) const SOON: Manner = Manner { urgent: false, ..Manner::NOW };
     /// Starts something new.
@@ -52,13 +52,26 @@ impl Manner {
 
     /// Tried again for a minute when the database is away.
     pub(crate) const fn insisting(self) -> Manner {
-        Manner { insists: true, ..self }
+        Manner { insists: Insists::AMinute, ..self }
+    }
+
+    /// Tried again until the database is back.
+    pub(crate) const fn waiting(self) -> Manner {
+        Manner { insists: Insists::UntilDone, ..self }
     }
 
     /// The row of a leg's journal: the latest of several is enough.
     pub(crate) const fn row_of(self, leg: LegId) -> Manner {
         Manner { row: Some(leg), ..self }
     }
+}
+
+/// For how long a unit is tried again while the database is away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Insists {
+    Not,
+    AMinute,
+    UntilDone,
 }
 
 /// A unit of work with its answer, of whatever type.
@@ -125,7 +138,12 @@ impl Queued {
     /// Whether it is worth another try after this failure.
     pub(super) fn tries_again(&mut self, error: &Error, now: Instant) -> bool {
         let passing = matches!(error, Error::Busy | Error::Unreachable(_));
-        self.manner.insists && passing && now < *self.give_up.get_or_insert(now + INSIST)
+        passing
+            && match self.manner.insists {
+                Insists::Not => false,
+                Insists::AMinute => now < *self.give_up.get_or_insert(now + INSIST),
+                Insists::UntilDone => true,
+            }
     }
 }
 
@@ -473,6 +491,24 @@ mod tests {
         assert!(flat.windows(2).all(|pair| pair[1].manner.row.is_none()
             || pair[0].manner.row != pair[1].manner.row
             || pair[0].since <= pair[1].since));
+    }
+
+    #[test]
+    fn what_waits_for_the_database_is_not_given_up_after_a_minute_and_other_mistakes_end_it() {
+        let away = Error::Unreachable("away".into());
+        let later = Instant::now() + 60 * INSIST;
+        for (manner, at_first, after_an_hour) in [
+            (Manner::SOON, false, false),
+            (Manner::SOON.insisting(), true, false),
+            (Manner::SOON.waiting(), true, true),
+        ] {
+            let line = line(Duration::ZERO);
+            line.put(nothing(), manner);
+            let mut units = line.next().unwrap_or_default();
+            assert_eq!(units[0].tries_again(&away, Instant::now()), at_first, "{manner:?}");
+            assert_eq!(units[0].tries_again(&away, later), after_an_hour, "{manner:?}");
+            assert!(!units[0].tries_again(&Error::Missing("call"), later), "{manner:?}");
+        }
     }
 
     #[tokio::test]
