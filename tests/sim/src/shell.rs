@@ -99,6 +99,7 @@ impl World {
             Done::Extended(leg, step, answer) => {
                 self.answer(life, Reply::Extended { leg, step, answer });
             }
+            Done::NotExtended(leg, step) => self.answer(life, Reply::ExtendFailed { leg, step }),
             Done::Journaled(leg, seq) => self.answer(life, Reply::Journaled { leg, seq }),
             Done::Settled(call) => self.answer(life, Reply::Settled { call }),
             Done::Nothing => {}

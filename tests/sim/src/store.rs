@@ -54,6 +54,8 @@ pub enum Done {
     Abandoned(CallId),
     /// To `Extend`.
     Extended(LegId, u32, Extended),
+    /// To `Extend` of a call that is not open.
+    NotExtended(LegId, u32),
     /// To `Journal` with a number.
     Journaled(LegId, u32),
     /// To `Settle`.
@@ -163,12 +165,20 @@ pub enum Fault {
     LostPapers,
     /// What a far end had to be told stays for ever.
     KeptPapers,
+    /// The record has every leg talk two seconds longer.
+    LongLegs,
+    /// The record has every leg talk ten seconds less.
+    ShortLegs,
+    /// Proofs of life are not kept.
+    NoProofs,
 }
 
 #[derive(Debug)]
 struct Hold {
     leg: LegId,
     amount: Micros,
+    /// How long the leg may talk with this hold and those before it.
+    until: Duration,
 }
 
 #[derive(Debug)]
@@ -296,7 +306,7 @@ impl Store {
                 command: j.command.clone(),
                 placed: j.placed,
                 legs: j.legs.values().cloned().collect(),
-                alive: j.alive,
+                alive: j.legs.values().map(|leg| latest(&leg.facts)).fold(j.alive, Ord::max),
             })
             .collect()
     }
@@ -312,7 +322,10 @@ impl Store {
                 self.abandon(call);
                 if waited { Done::Abandoned(call) } else { Done::Nothing }
             }
-            Work::Extend(ask) => Done::Extended(ask.leg, ask.step, self.extend(ask)),
+            Work::Extend(ask) => match self.extend(ask) {
+                Some(answer) => Done::Extended(ask.leg, ask.step, answer),
+                None => Done::NotExtended(ask.leg, ask.step),
+            },
             Work::Journal(entry, seq) => {
                 let leg = entry.leg;
                 self.journal(*entry);
@@ -322,6 +335,7 @@ impl Store {
                 self.papers(leg, dialog);
                 seq.map_or(Done::Nothing, |seq| Done::Journaled(leg, seq))
             }
+            Work::Alive(..) if self.fault == Some(Fault::NoProofs) => Done::Nothing,
             Work::Alive(calls, at) => {
                 for call in calls {
                     if let Some(journaled) = self.open.get_mut(&call) {
@@ -354,15 +368,26 @@ impl Store {
     }
 
     fn authorize(&mut self, ask: Authorize) -> Authorized {
+        let mine = |open: &Journaled| open.command == ask.command;
+        if self.records.contains_key(&ask.call) {
+            return Authorized::Refused(Refusal::Internal);
+        }
+        if let Some(open) = self.open.get(&ask.call) {
+            // A repeat, or somebody else's id.
+            return if mine(open) {
+                let paid = |leg| Paid { leg, until: self.paid(LegId::new(ask.call, leg)) };
+                Authorized::Granted { paid: ask.legs.iter().map(|quote| paid(quote.leg)).collect() }
+            } else {
+                Authorized::Refused(Refusal::Internal)
+            };
+        }
         if let Some(key) = &ask.command.key
             && let Some((used, call)) = self.keys.iter().find(|(used, _)| used.key == key.key)
         {
             if used.fingerprint != key.fingerprint {
                 return Authorized::Refused(Refusal::KeyConflict);
             }
-            if *call != ask.call {
-                return Authorized::Existing { call: *call };
-            }
+            return Authorized::Existing { call: *call };
         }
         let price = |number: &Number| match number {
             Number::Internal(_) => Micros::ZERO,
@@ -379,7 +404,7 @@ impl Store {
             self.quoted.insert(LegId::new(ask.call, quote.leg));
             if amount > Micros::ZERO {
                 let leg = LegId::new(ask.call, quote.leg);
-                self.holds.insert((leg, 0), Hold { leg, amount });
+                self.holds.insert((leg, 0), Hold { leg, amount, until: MINUTE });
             }
             paid.push(Paid { leg: quote.leg, until });
         }
@@ -407,20 +432,24 @@ impl Store {
         self.quoted.retain(|leg| leg.call != call);
     }
 
-    fn extend(&mut self, ask: Extend) -> Extended {
-        let held = self.holds.keys().filter(|(leg, _)| *leg == ask.leg).count();
-        if held == 0 {
-            return Extended::Exhausted;
+    /// How long a leg may talk; `None` when nothing is held for it: it is free.
+    fn paid(&self, leg: LegId) -> Option<Duration> {
+        self.holds.range((leg, 0)..=(leg, u32::MAX)).next_back().map(|(_, hold)| hold.until)
+    }
+
+    /// `None`: there is no such open call.
+    fn extend(&mut self, ask: Extend) -> Option<Extended> {
+        self.open.get(&ask.leg.call)?;
+        if let Some(hold) = self.holds.get(&(ask.leg, ask.step)) {
+            return Some(Extended::Paid(Some(hold.until)));
         }
-        let until = |count: usize| MINUTE * u32::try_from(count).unwrap_or(u32::MAX);
-        if self.holds.contains_key(&(ask.leg, ask.step)) {
-            return Extended::Paid(Some(until(held)));
-        }
+        let Some(paid) = self.paid(ask.leg) else { return Some(Extended::Paid(None)) };
         if MINUTE_PRICE > self.available() {
-            return Extended::Exhausted;
+            return Some(Extended::Exhausted);
         }
-        self.holds.insert((ask.leg, ask.step), Hold { leg: ask.leg, amount: MINUTE_PRICE });
-        Extended::Paid(Some(until(held + 1)))
+        let hold = Hold { leg: ask.leg, amount: MINUTE_PRICE, until: paid + MINUTE };
+        self.holds.insert((ask.leg, ask.step), hold);
+        Some(Extended::Paid(Some(paid + MINUTE)))
     }
 
     fn journal(&mut self, leg: JournalLeg) {
@@ -468,7 +497,21 @@ impl Store {
         }
         let copies = if self.fault == Some(Fault::TwoRecords) { 2 } else { 1 };
         *self.outbox.entry(facts.call).or_default() += copies;
+        let facts = self.misread(facts);
         self.records.insert(facts.call, facts);
+    }
+
+    /// What the record makes of the facts, when it has a fault.
+    fn misread(&self, mut facts: CallFacts) -> CallFacts {
+        let answered = facts.legs.iter_mut().filter(|leg| leg.answered.is_some());
+        for ended in answered.filter_map(|leg| leg.ended.as_mut()) {
+            match self.fault {
+                Some(Fault::LongLegs) => *ended = *ended + Duration::from_secs(2),
+                Some(Fault::ShortLegs) => *ended = *ended - Duration::from_secs(10),
+                _ => {}
+            }
+        }
+        facts
     }
 
     fn debit(&mut self, by: Option<SubAccountId>, price: Micros) {
@@ -485,6 +528,12 @@ impl Store {
             *self.spent.entry(by).or_default() += price;
         }
     }
+}
+
+/// The latest instant in a leg's facts: whoever wrote it lived then.
+fn latest(leg: &LegFacts) -> UnixMillis {
+    let instants = [leg.progress, leg.alerting, leg.answered, leg.ended];
+    instants.into_iter().flatten().fold(leg.invited, Ord::max)
 }
 
 fn charge(leg: &LegFacts) -> Micros {
