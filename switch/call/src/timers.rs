@@ -88,7 +88,7 @@ impl Timers {
     }
 
     fn cancel_where(&mut self, call: CallId, which: impl Fn(&Key) -> bool) {
-        let first = Key { call, leg: None, timer: Timer::Authorize };
+        let first = Key::call(call, Timer::Authorize);
         let due: Vec<Key> = self
             .by_key
             .range(first..)
@@ -109,6 +109,12 @@ impl Timers {
         }
         self.cancel(key);
         Some(key)
+    }
+
+    /// Whether a call or a leg of it has a deadline.
+    pub(crate) fn has(&self, call: CallId) -> bool {
+        let first = Key::call(call, Timer::Authorize);
+        self.by_key.range(first..).next().is_some_and(|(key, _)| key.call == call)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

@@ -214,6 +214,7 @@ impl<'a> Life<'a> {
             Done::Authorized(call, answer) => Reply::Authorized { call, answer },
             Done::Abandoned(call) => Reply::AuthorizeFailed { call },
             Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
+            Done::NotExtended(leg, step) => Reply::ExtendFailed { leg, step },
             Done::Settled(call) => Reply::Settled { call },
             Done::Journaled(leg, seq) => Reply::Journaled { leg, seq },
             Done::Nothing => return,
@@ -420,7 +421,7 @@ impl<'a> Life<'a> {
     fn check(&mut self) {
         sim::audit::books(&self.store);
         let counts = self.engine.counts();
-        assert!(counts.timers >= counts.calls, "a call without a deadline: {counts:?}");
+        assert_eq!(self.engine.adrift(), None, "a call without a deadline: {counts:?}");
         assert!(counts.legs <= counts.calls * 2, "{counts:?}");
         assert!(counts.places <= counts.calls, "{counts:?}");
         assert!(counts.trunk_legs <= counts.legs, "{counts:?}");

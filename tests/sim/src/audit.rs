@@ -4,14 +4,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::record::LegState;
-use facts::{CallFacts, LegId, LegNo, Micros, PushKind};
+use facts::{CallFacts, Failure, Kind, LegId, LegNo, Micros, PushKind};
 
 use crate::settings;
+use crate::shell::PATIENCE;
 use crate::store::Store;
 use crate::world::World;
 
 /// A leg is down within this time once its flow has ended: 64·T1 for its BYE, and the longest way.
 const DOWN_WITHIN: Duration = Duration::from_millis(33_000);
+
+/// What the instants of a record are rounded by.
+const CLOCK_STEP: Duration = Duration::from_millis(1);
+/// A proof of life is at most this old (`EngineConfig::alive`), and dated down to its step.
+const PROOF: Duration = Duration::from_millis(5_100);
+/// From the last sound of a far end to the end of its leg (`EngineConfig::silence` of this world).
+const SILENCE: Duration = Duration::from_secs(20);
+/// From the end of a leg to its BYE, which may have to be written down first.
+const IN_HAND: Duration = Duration::from_secs(1);
 
 /// Holds after every step.
 ///
@@ -22,7 +32,7 @@ pub fn step(world: &mut World) {
     if let Some(engine) = world.engine() {
         let counts = engine.counts();
         // Each call has one of its own: for the ledger, for its life, for its end, for its record.
-        assert!(counts.timers >= counts.calls, "a call without a deadline: {counts:?}");
+        assert_eq!(engine.adrift(), None, "a call without a deadline: {counts:?}");
         assert!(counts.legs <= counts.calls * 2, "{counts:?}");
         let ports = world.media.streams.len();
         assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
@@ -178,7 +188,54 @@ pub fn rest(world: &mut World) {
         assert!(world.drained, "nobody was told that the switch is empty");
     }
     states(&world.store, world.crashed());
+    wire(world);
     step(world);
+}
+
+/// A leg is billed for no longer than the wire saw it up, and for no shorter: except for what its far end
+/// said that it was silent, and after a crash for what was behind the last proof of life.
+fn wire(world: &World) {
+    for (call, facts) in &world.store.records {
+        for leg in &facts.legs {
+            let (talk, dialog) = (leg.talk(), &leg.sip_call_id);
+            if world.store.called_again(*call, dialog) {
+                continue;
+            }
+            let Some((answer, seen)) = world.wire.answered(dialog) else {
+                assert_eq!(talk, Duration::ZERO, "{call} {}: billed without an answer", leg.no);
+                continue;
+            };
+            let over = seen.over.unwrap_or(world.elapsed());
+            // A caller's leg is up when we decide to answer; our 200 waits for the journal.
+            let decided = if answer.ours { PATIENCE } else { Duration::ZERO };
+            let most = over.saturating_sub(answer.left) + decided;
+            assert!(
+                talk <= most + CLOCK_STEP,
+                "{call} leg {} is billed {talk:?} and was up for {most:?}: {seen:?}",
+                leg.no
+            );
+            let known = world.deaths.get(&answer.life).map(|known| known.saturating_sub(PROOF));
+            let silent = [leg.failure, failure(facts)].into_iter().flatten();
+            let silent = silent.map(|failure| failure.kind).any(|kind| kind == Kind::MediaSilence);
+            let unbilled = if silent { SILENCE } else { Duration::ZERO } + IN_HAND;
+            let end = known.map_or(over, |known| known.min(over)).saturating_sub(unbilled);
+            // Whom we answered we may not tell that it is over before its ACK came (RFC 3261 §15).
+            let told = if answer.ours { seen.acked.unwrap_or(end) } else { answer.reached };
+            let least = end.saturating_sub(told);
+            assert!(
+                talk >= least,
+                "{call} leg {} is billed only {talk:?} of {least:?} that are known: {seen:?}",
+                leg.no
+            );
+        }
+    }
+}
+
+fn failure(facts: &CallFacts) -> Option<Failure> {
+    match facts.outcome {
+        facts::Outcome::Completed => None,
+        facts::Outcome::Failed(failure) => Some(failure),
+    }
 }
 
 /// How a call came out, in a word.

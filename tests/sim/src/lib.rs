@@ -16,6 +16,7 @@ pub mod net;
 pub mod settings;
 mod shell;
 pub mod store;
+pub mod wire;
 pub mod world;
 
 pub use world::{Plan, World};

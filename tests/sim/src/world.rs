@@ -20,6 +20,7 @@ use crate::media::Media;
 use crate::net::{Dice, Weather};
 use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
 use crate::store::{Store, Work};
+use crate::wire::Wire;
 
 /// What kind of day it is.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,10 @@ pub struct World {
     pub(crate) committed: BTreeSet<(u32, &'static str, String)>,
     /// Branches of the INVITEs that were sent.
     pub(crate) branches: BTreeSet<String>,
+    /// What passed by of each session.
+    pub wire: Wire,
+    /// Up to when the store knows what each process did that died.
+    pub deaths: BTreeMap<u32, Duration>,
     pub(crate) store_busy_until: Duration,
     answers: BTreeMap<u64, Result<Placed, Refusal>>,
     repeats: BTreeMap<u32, u32>,
@@ -170,6 +175,8 @@ impl World {
             drain_cut: false,
             draining: false,
             lies: false,
+            wire: Wire::default(),
+            deaths: BTreeMap::new(),
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
             drained: false,
@@ -300,6 +307,7 @@ impl World {
             Happening::Arrive { from, to, bytes } => {
                 if to == settings::address(SWITCH) {
                     if let Some(engine) = self.engine.as_mut() {
+                        self.wire.pass(self.elapsed, self.life, &bytes, true);
                         engine.handle_message(now, Flow::udp(to, from), bytes);
                     }
                 } else if let Some(far) = self.fars.iter_mut().find(|far| far.at == to) {
@@ -397,14 +405,17 @@ impl World {
         self.media = Media::default();
         // What the process had handed to its database is committed up to some point, in order.
         let mut survives = true;
+        let mut known = self.elapsed;
         let mut kept = BTreeMap::new();
         for (key, what) in std::mem::take(&mut self.queue) {
             match what {
-                Happening::Store { life, work, .. } => {
+                Happening::Store { life, asked, work } => {
                     // What survives is in the file before the next process reads it.
                     survives = survives && self.dice.chance(500);
                     if survives {
                         self.perform(life, *work);
+                    } else {
+                        known = known.min(asked);
                     }
                 }
                 Happening::Reply { .. } | Happening::Media { .. } => {}
@@ -414,6 +425,7 @@ impl World {
             }
         }
         self.queue = kept;
+        self.deaths.insert(self.life - 1, known);
         self.store_busy_until = self.store_busy_until.min(self.elapsed + Duration::from_secs(1));
         let down = self.dice.between(Duration::from_millis(500), Duration::from_secs(5));
         self.later(down, Happening::Start);
@@ -522,6 +534,7 @@ impl World {
             println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
         }
         let ours = World::is_ours(from);
+        self.wire.pass(self.elapsed, self.life, bytes, ours);
         if ours {
             self.commits(&String::from_utf8_lossy(bytes));
         }

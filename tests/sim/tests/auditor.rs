@@ -58,6 +58,8 @@ fn every_mistake_of_a_ledger_is_found() {
         (Fault::OpenJournal, "journals left open"),
         (Fault::WrongSpender, "what each sub-account spent"),
         (Fault::KeptPapers, "far ends that nobody told"),
+        (Fault::LongLegs, "and was up for"),
+        (Fault::ShortLegs, "is billed only"),
     ] {
         let said = verdict(plan(1), |world| world.store.fault = Some(fault));
         assert!(said.contains(words), "{fault:?}: {said:?}");
@@ -109,6 +111,19 @@ fn a_bye_that_is_lost_with_its_process_is_said_again_by_the_next() {
         missed += usize::from(said.contains("outlived its call"));
     }
     assert!(missed > 1, "a store that throws the papers away is found out: {missed}");
+}
+
+/// After a crash nobody is billed for longer than he talked, nor for much less than he is known to have.
+#[test]
+fn a_store_that_keeps_no_proof_of_life_is_found_out() {
+    let plan = |seed| Plan { crashes: 2, drain: false, ..plan(seed) };
+    let mut missed = 0;
+    for seed in 1..=12 {
+        assert_eq!(verdict(plan(seed), |_| {}), "", "seed {seed}");
+        let said = verdict(plan(seed), |world| world.store.fault = Some(Fault::NoProofs));
+        missed += usize::from(said.contains("is billed only"));
+    }
+    assert!(missed > 1, "{missed}");
 }
 
 #[test]

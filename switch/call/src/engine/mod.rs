@@ -287,6 +287,12 @@ impl Engine {
             .collect()
     }
 
+    /// A call that no deadline of its own would ever end: none, unless something is wrong. Walks every call.
+    #[must_use]
+    pub fn adrift(&self) -> Option<CallId> {
+        self.calls.keys().copied().find(|call| !self.world.timers.has(*call))
+    }
+
     /// Sizes of the tables.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -522,5 +528,26 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{open_call, start};
+
+    #[test]
+    fn a_call_whose_last_deadline_is_gone_is_adrift() {
+        let now = start();
+        let mut engine = Engine::new(EngineConfig::default(), Arc::default(), now);
+        for call in [1, 2] {
+            engine.handle_command(now, Command::Recover(Box::new(open_call(CallId(call)))));
+        }
+        assert_eq!((engine.counts().calls, engine.adrift()), (2, None));
+        // The other one has deadlines enough for both.
+        engine.world.timers.set(crate::timers::Key::call(CallId(1), Timer::Deadline), now.mono);
+        engine.world.timers.cancel_call(CallId(2));
+        assert_eq!(engine.adrift(), Some(CallId(2)));
+        assert!(engine.counts().timers >= engine.counts().calls);
     }
 }
