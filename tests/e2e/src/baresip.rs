@@ -82,9 +82,9 @@ impl Baresip {
     /// Waits until it says that its registration was accepted.
     ///
     /// # Panics
-    /// When it does not within fifteen seconds, with what it printed.
+    /// When it does not, with what it printed.
     pub fn wait_registered(&self) {
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + wait::PATIENCE;
         while !self.log().contains("200 OK") {
             assert!(Instant::now() < deadline, "baresip did not register:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -105,8 +105,7 @@ impl Baresip {
     /// Ends it in order, so that it closes its files.
     pub fn stop(&mut self) {
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let limit = Duration::from_secs(5);
-        wait::until("baresip to end", limit, || self.child.try_wait().ok().flatten());
+        wait::until("baresip to end", || self.child.try_wait().ok().flatten());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use md5::{Digest, Md5};
 
@@ -96,8 +96,8 @@ impl Merchant {
 
     /// Waits until `count` requests to `path` have arrived.
     #[must_use]
-    pub fn wait_for(&self, path: &str, count: usize, limit: Duration) -> Vec<Received> {
-        wait::until(&format!("{count} requests to {path}"), limit, || {
+    pub fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
+        wait::until(&format!("{count} requests to {path}"), || {
             Some(self.received(path)).filter(|all| all.len() >= count)
         })
     }
@@ -110,7 +110,7 @@ impl Merchant {
 }
 
 fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan) {
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
+    let _ = stream.set_read_timeout(Some(wait::PATIENCE));
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -202,8 +202,8 @@ pub fn try_http(
     headers: &[(&str, &str)],
     body: &str,
 ) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+    let mut stream = TcpStream::connect_timeout(&to, wait::PATIENCE)?;
+    stream.set_read_timeout(Some(wait::PATIENCE))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -42,11 +42,9 @@ impl Capture {
             .stderr(Stdio::null())
             .spawn()
             .expect("dumpcap runs");
-        wait::until(
-            "dumpcap, which needs root or cap_net_raw,cap_net_admin",
-            Duration::from_secs(5),
-            || std::fs::metadata(&file).ok().filter(|m| m.len() >= 24),
-        );
+        wait::until("dumpcap, which needs root or cap_net_raw,cap_net_admin", || {
+            std::fs::metadata(&file).ok().filter(|m| m.len() >= 24)
+        });
         Capture { child, file }
     }
 

@@ -3,7 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::processes::kill_whole;
 use crate::{ports, wait};
@@ -61,7 +60,7 @@ impl Postgres {
             .spawn()
             .expect("postgres runs");
         self.server = Some(server);
-        wait::until("PostgreSQL to start", Duration::from_secs(30), || {
+        wait::until("PostgreSQL to start", || {
             let ready =
                 self.command("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
             ready.is_ok_and(|status| status.success()).then_some(())

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use crate::wait;
 
@@ -199,7 +198,7 @@ impl Sipp {
             .spawn()
             .expect("sipp runs");
         // Bound when its port no longer is free for us.
-        wait::until("sipp to listen", Duration::from_secs(5), || {
+        wait::until("sipp to listen", || {
             std::net::UdpSocket::bind(("127.0.0.1", port)).is_err().then_some(())
         });
         Sipp { child, port, media_port, trace }
@@ -219,8 +218,8 @@ impl Sipp {
 
     /// Waits until it has finished all its calls; success means every step of the scenario happened.
     #[must_use]
-    pub fn finish(&mut self, limit: Duration) -> ExitStatus {
-        wait::until("sipp to finish", limit, || self.child.try_wait().ok().flatten())
+    pub fn finish(&mut self) -> ExitStatus {
+        wait::until("sipp to finish", || self.child.try_wait().ok().flatten())
     }
 }
 

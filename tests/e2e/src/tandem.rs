@@ -4,7 +4,6 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -102,7 +101,7 @@ impl Tandem {
             .spawn()
             .expect("the binary runs");
         self.child = Some(child);
-        wait::until("the switch to be ready", Duration::from_secs(20), || {
+        wait::until("the switch to be ready", || {
             if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
                 panic!("the switch ended with {status}: {}", self.log());
             }
@@ -122,11 +121,11 @@ impl Tandem {
     /// Asks it to end in order and waits.
     ///
     /// # Panics
-    /// When it does not end within `limit`.
-    pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
+    /// When it does not end.
+    pub fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("running");
         let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        wait::until("the switch to end", limit, || child.try_wait().ok().flatten())
+        wait::until("the switch to end", || child.try_wait().ok().flatten())
     }
 
     /// Process id.
@@ -188,7 +187,7 @@ impl Tandem {
 
     /// Waits until a call stands where it is expected.
     pub fn wait_call(&self, state: &str) {
-        wait::until(&format!("a call to be {state}"), Duration::from_secs(15), || {
+        wait::until(&format!("a call to be {state}"), || {
             let live = self.admin("GET", "/admin/v1/calls");
             (live["items"][0]["state"] == *state).then_some(())
         });

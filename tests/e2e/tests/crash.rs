@@ -1,11 +1,11 @@
 //! `kill -9` of the switch at scripted moments: every open call is ended, billed once to its last proof
 //! of life, its holds released, and the merchant told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::country::{A, A_MINUTE, B, B_MINUTE, Country, KEY, USER, Wish};
 use e2e::merchant::{Merchant, callback_target, http, notification_is_signed};
-use e2e::sipp::Behaviour;
+use e2e::sipp::{Behaviour, Sipp};
 
 fn answering() -> Behaviour {
     Behaviour::Answer { ring_ms: 600, tone: None, talk_ms: None }
@@ -19,10 +19,19 @@ fn killed_after(after: Duration) {
     let target = callback_target(USER, KEY, "crash", A, B, &merchant.url("/back"));
     let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
     assert_eq!(body, "result=success&callbackid=crash");
-    std::thread::sleep(after);
+    let placed = Instant::now();
+    let joined = (after >= BOTH_ARE_UP).then(|| {
+        country.tandem.wait_call("bridged");
+        Instant::now()
+    });
+    std::thread::sleep(joined.map_or(after, |_| after - BOTH_ARE_UP));
+    // A machine that stalls kills later than it meant to: what counts is what was.
+    let talked = joined.map(|joined| joined.elapsed());
     country.tandem.kill();
+    let lived = placed.elapsed();
+    let a_talked = confirmed(&country.carrier_a);
     country.tandem.resume();
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert!(notification_is_signed(&told, KEY), "{}", told.target);
     assert_eq!(told.query("callback_result").as_deref(), Some("system_error"), "{after:?}");
     let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs");
@@ -32,7 +41,7 @@ fn killed_after(after: Duration) {
     assert!(price <= A_MINUTE + B_MINUTE, "{cdrs:#?}");
     for cdr in &cdrs {
         let seconds = cdr["seconds"].as_u64().expect("seconds");
-        assert!(seconds <= after.as_secs() + 1, "billed {seconds} s, lived {after:?}");
+        assert!(seconds <= lived.as_secs() + 1, "billed {seconds} s, lived {lived:?}");
     }
     let (books, said) = country.tandem.run(&["check", "--books"]);
     assert!(books, "killed after {after:?}: {said}");
@@ -49,29 +58,35 @@ fn killed_after(after: Duration) {
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(merchant.received("/back").len(), 1, "told once");
     // Whoever had surely answered is told that it is over.
-    if after >= A_IS_UP {
-        assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
+    if a_talked {
+        assert!(country.carrier_a.finish().success(), "A got BYE");
     }
-    if after >= BOTH_ARE_UP {
-        assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B got BYE");
+    if joined.is_some() {
+        assert!(country.carrier_b.finish().success(), "B got BYE");
         assert_eq!(cdrs.len(), 2, "{cdrs:#?}");
     }
     // Past a proof of life both are charged, for no less than they are known to have talked.
-    if after >= BOTH_ARE_PROVED {
+    if let Some(talked) = talked.filter(|talked| *talked > STALL) {
         assert_eq!(price, A_MINUTE + B_MINUTE, "{cdrs:#?}");
         for cdr in &cdrs {
             let seconds = cdr["seconds"].as_u64().expect("seconds");
-            assert!(seconds + 3 >= after.as_secs(), "billed {seconds} s, lived {after:?}");
+            assert!(
+                Duration::from_secs(seconds) + STALL >= talked,
+                "billed {seconds} s, talked {talked:?}"
+            );
         }
     }
 }
 
-/// A answers at 600 ms; the rest is for a slow machine.
-const A_IS_UP: Duration = Duration::from_millis(900);
-/// B answers at 1200 ms.
+/// Whether a carrier's call was answered and the answer confirmed.
+fn confirmed(carrier: &Sipp) -> bool {
+    carrier.messages().lines().any(|line| line.starts_with("ACK "))
+}
+
+/// A answers at 600 ms, B at 1200 ms; on a slow machine later: from here on they are waited for.
 const BOTH_ARE_UP: Duration = Duration::from_millis(2000);
-/// The first checkpoint after that.
-const BOTH_ARE_PROVED: Duration = Duration::from_millis(3000);
+/// A checkpoint (1 s), and what a busy machine may be late with it.
+const STALL: Duration = Duration::from_secs(5);
 
 macro_rules! moments {
     ($($name:ident: $ms:expr;)*) => {
@@ -104,4 +119,5 @@ moments! {
     killed_at_2000_ms: 2000;
     killed_at_3000_ms: 3000;
     killed_at_5500_ms: 5500;
+    killed_at_9000_ms: 9000;
 }

@@ -26,11 +26,11 @@ fn place(country: &Country, merchant: &Merchant) -> String {
 
 /// What must be true of a call that was talked to its end, whatever befell the database.
 fn settled(country: &mut Country, merchant: &Merchant) {
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(60)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert!(notification_is_signed(&told, KEY), "{}", told.target);
     assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", told.target);
-    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
-    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B had its talk");
+    assert!(country.carrier_a.finish().success(), "A got BYE");
+    assert!(country.carrier_b.finish().success(), "B had its talk");
     let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs");
     let cdrs = cdrs["items"].as_array().expect("CDRs").clone();
     assert_eq!(cdrs.len(), 2, "{cdrs:#?}");

@@ -23,7 +23,7 @@ fn two_results_are_delivered_after_two_500s_each() {
     for id in ["one", "two"] {
         let target = callback_target(USER, KEY, id, A, B, &merchant.url(&format!("/{id}")));
         let _ = http(country.tandem.http, "GET", &target, &[], "");
-        let sent = merchant.wait_for(&format!("/{id}"), 3, Duration::from_secs(30));
+        let sent = merchant.wait_for(&format!("/{id}"), 3);
         assert!(sent.iter().all(|s| s.target == sent[0].target), "the same bytes each time");
         assert!(notification_is_signed(&sent[2], KEY));
         merchant.answer_next(&[(500, "no"), (500, "no")]);
@@ -38,7 +38,7 @@ fn case_70_no_fourth_attempt_and_redelivery_works() {
     merchant.answer_next(&[(200, ""), (500, "success"), (200, "fail")]);
     let target = callback_target(USER, KEY, "dead", A, B, &merchant.url("/dead"));
     let _ = http(country.tandem.http, "GET", &target, &[], "");
-    let _ = merchant.wait_for("/dead", 3, Duration::from_secs(30));
+    let _ = merchant.wait_for("/dead", 3);
     std::thread::sleep(Duration::from_secs(12));
     assert_eq!(merchant.received("/dead").len(), 3, "no fourth attempt");
     let parked = country.tandem.admin("GET", "/admin/v1/outbox?state=parked");
@@ -53,6 +53,6 @@ fn case_70_no_fourth_attempt_and_redelivery_works() {
     };
     assert!(said("push failed", "HTTP 500") && said("push failed: parked", words), "{log}");
     let _ = country.tandem.admin("POST", &format!("/admin/v1/outbox/{id}/redeliver"));
-    let all = merchant.wait_for("/dead", 4, Duration::from_secs(10));
+    let all = merchant.wait_for("/dead", 4);
     assert_eq!(all[3].target, all[0].target);
 }

@@ -40,7 +40,7 @@ fn each_beat_lies_where_it_was_heard_and_the_file_is_as_long_as_the_talk() {
     let capture = Capture::start(folder.path(), &ports);
     let target = callback_target(USER, KEY, "beats", A, B, &merchant.url("/back"));
     let _ = http(country.tandem.http, "GET", &target, &[], "");
-    let _ = merchant.wait_for("/back", 1, Duration::from_secs(30));
+    let _ = merchant.wait_for("/back", 1);
     let seen = capture.stop();
 
     let call = country.tandem.settled_call();
@@ -87,7 +87,7 @@ fn a_killed_recording_plays_after_the_restart() {
         SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64() * 1e3;
     country.tandem.kill();
     country.tandem.resume();
-    let _ = merchant.wait_for("/back", 1, Duration::from_secs(30));
+    let _ = merchant.wait_for("/back", 1);
     let call = country.tandem.settled_call();
     let bridged = moment(&call["record"]["facts"]["bridged"], "bridged");
     let file = Sound::decode(&country.tandem.recording());
@@ -108,7 +108,7 @@ fn nothing_is_recorded_when_recording_is_off() {
     let merchant = Merchant::start();
     let target = callback_target(USER, KEY, "mute", A, B, &merchant.url("/back"));
     let _ = http(country.tandem.http, "GET", &target, &[], "");
-    let _ = merchant.wait_for("/back", 1, Duration::from_secs(30));
+    let _ = merchant.wait_for("/back", 1);
     let call = country.tandem.settled_call();
     assert_eq!(call["record"]["recording_url"], Value::Null, "{call:#}");
     let tapes = walk(&country.tandem.folder().join("data/recordings"));

@@ -1,7 +1,5 @@
 //! `biz_regist` gives an account that a phone registers with, and that can then be called back.
 
-use std::time::Duration;
-
 use e2e::baresip::{Account, Baresip};
 use e2e::country::{self, B, KEY, USER, Wish};
 use e2e::merchant::{Merchant, callback_target, http, md5_hex};
@@ -49,9 +47,9 @@ fn a_new_user_registers_and_is_called_back() {
     let target = callback_target(USER, KEY, "new", &number, B, &merchant.url("/back"));
     let (_, body) = http(tandem.http, "GET", &target, &[], "");
     assert_eq!(body, "result=success&callbackid=new");
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", phone.log());
-    assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
+    assert!(carrier.finish().success(), "{}", carrier.messages());
 }
 
 /// A wrong password is challenged again and again, and never gets in.
@@ -72,7 +70,7 @@ fn a_wrong_password_never_registers() {
         authority: None,
     };
     let phone = Baresip::start(folder.path(), &account, &tone);
-    e2e::wait::until("a second challenge", Duration::from_secs(10), || {
+    e2e::wait::until("a second challenge", || {
         (phone.log().matches("401 Unauthorized").count() >= 2).then_some(())
     });
     let bindings = tandem.admin("GET", "/admin/v1/bindings");

@@ -42,14 +42,14 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     let target = callback_target(USER, KEY, "b-1", "80000", B, &merchant.url("/back"));
     let (_, body) = http(tandem.http, "GET", &target, &[], "");
     assert_eq!(body, "result=success&callbackid=b-1");
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(40)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", phone.log());
     assert_eq!(
         told.query("callback_fee").as_deref(),
         Some("0.00"),
         "an internal leg costs nothing"
     );
-    assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
+    assert!(carrier.finish().success(), "{}", carrier.messages());
     let at_b = sound::alaw(&rtp_audio(&capture.stop(), carrier.media_port, 8));
     assert!(
         sound::is_tone(&at_b, 8000.0, 700.0),
@@ -58,7 +58,7 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
         phone.log()
     );
     phone.stop();
-    let heard = wait::until("baresip's recording", Duration::from_secs(5), || phone.heard().pop());
+    let heard = wait::until("baresip's recording", || phone.heard().pop());
     let heard = Sound::decode(&heard);
     let half = heard.channels[0].len() / 2;
     let late = &heard.channels[0][half..];
@@ -155,7 +155,7 @@ fn linphone_is_leg_a(transport: &str) {
         authority: authority.as_deref(),
     };
     let phone = Linphone::start(folder.path(), &account, &tone_a);
-    wait::until("linphone to register", Duration::from_secs(15), || {
+    wait::until("linphone to register", || {
         let bindings = tandem.admin("GET", "/admin/v1/bindings");
         bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
     });
@@ -163,9 +163,9 @@ fn linphone_is_leg_a(transport: &str) {
     let target = callback_target(USER, KEY, "l-1", "80000", B, &merchant.url("/back"));
     let (_, body) = http(tandem.http, "GET", &target, &[], "");
     assert_eq!(body, "result=success&callbackid=l-1");
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(40)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(told.query("callback_result").as_deref(), Some("success"), "{}", phone.log());
-    assert!(carrier.finish(Duration::from_secs(10)).success(), "{}", carrier.messages());
+    assert!(carrier.finish().success(), "{}", carrier.messages());
     std::thread::sleep(Duration::from_millis(500));
     let log = phone.log();
     for word in ["auto answering", "connected", "ended"] {
@@ -196,7 +196,7 @@ fn rfc8760_linphone_registers_with_sha_256() {
         authority: None,
     };
     let phone = Linphone::start(folder.path(), &account, &tone);
-    wait::until("linphone to register", Duration::from_secs(15), || {
+    wait::until("linphone to register", || {
         let bindings = tandem.admin("GET", "/admin/v1/bindings");
         bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
     });

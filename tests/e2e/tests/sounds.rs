@@ -32,7 +32,7 @@ fn a_hears_ring_back_while_b_rings_and_it_stops_when_b_refuses() {
     let merchant = Merchant::start();
     let capture = Capture::start(country.folder.path(), &[country.carrier_a.media_port]);
     place(&country, &merchant);
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(told.query("callback_result").as_deref(), Some("callee_noanswer"));
     let heard = heard_by_a(capture, &country);
     // 450 Hz, one second on, four off: of three seconds one.
@@ -47,7 +47,7 @@ fn a_hears_a_prompt_when_b_is_busy() {
     let merchant = Merchant::start();
     let capture = Capture::start(country.folder.path(), &[country.carrier_a.media_port]);
     place(&country, &merchant);
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(30)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(told.query("callback_result").as_deref(), Some("callee_busy"));
     let heard = heard_by_a(capture, &country);
     let loud = heard.chunks(800).filter(|w| w.iter().any(|s| s.abs() > 0.05)).count();
@@ -93,7 +93,7 @@ fn case_48_credit_warns_cuts_on_time_and_never_goes_below_zero() {
     let ports = [country.carrier_a.media_port, country.carrier_b.media_port];
     let capture = Capture::start(country.folder.path(), &ports);
     place(&country, &merchant);
-    let told = merchant.wait_for("/back", 1, Duration::from_secs(40)).remove(0);
+    let told = merchant.wait_for("/back", 1).remove(0);
     assert_eq!(
         told.query("callback_result").as_deref(),
         Some("balance_not_enough"),
@@ -104,8 +104,8 @@ fn case_48_credit_warns_cuts_on_time_and_never_goes_below_zero() {
     let (a, b) = (seconds("callback_duration"), seconds("destination_duration"));
     assert!((12..=14).contains(&a), "A talked {a} s of 14 paid");
     assert!((12..=13).contains(&b), "B talked {b} s of 13 paid");
-    assert!(country.carrier_a.finish(Duration::from_secs(10)).success(), "A got BYE");
-    assert!(country.carrier_b.finish(Duration::from_secs(10)).success(), "B got BYE");
+    assert!(country.carrier_a.finish().success(), "A got BYE");
+    assert!(country.carrier_b.finish().success(), "B got BYE");
     let seen = capture.stop();
     for (who, port) in ["A", "B"].iter().zip(ports) {
         let heard = sound::alaw(&rtp_audio(&seen, port, 8));

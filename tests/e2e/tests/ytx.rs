@@ -67,7 +67,7 @@ fn records(merchant: &Merchant) -> Vec<Received> {
 }
 
 fn wait_records(merchant: &Merchant, count: usize) -> Vec<Received> {
-    wait::until(&format!("{count} records"), Duration::from_secs(30), || {
+    wait::until(&format!("{count} records"), || {
         Some(records(merchant)).filter(|sent| sent.len() >= count)
     })
 }
@@ -89,7 +89,7 @@ fn a_two_way_call_pushes_its_states_in_order_then_one_record() {
     let b = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: Some(2500) };
     let country = country(&merchant, &b, true);
     let id = call(&country);
-    let _ = merchant.wait_for("/cb/CallState", 8, Duration::from_secs(30));
+    let _ = merchant.wait_for("/cb/CallState", 8);
     let record = wait_records(&merchant, 1).remove(0);
     let states = bodies(&merchant, "/cb/CallState");
     let told: Vec<(String, String)> = states

@@ -30,7 +30,7 @@ impl Rtpengine {
         control.set_read_timeout(Some(Duration::from_millis(500)))?;
         control.connect(at)?;
         let engine = Rtpengine { child, control, asked: Cell::new(0) };
-        e2e::wait::until("rtpengine to answer", Duration::from_secs(10), || {
+        e2e::wait::until("rtpengine to answer", || {
             engine.ask("d7:command4:pinge").ok().filter(|said| said.contains("pong"))
         });
         Ok(engine)
