@@ -38,6 +38,9 @@ fn page(told: &Explanation) -> String {
     if told.candidates.is_empty() {
         if told.leads_to.contains('+') || told.leads_to.ends_with("trunk") {
             page += "no route has a prefix that fits\n";
+            if !told.number.starts_with('+') {
+                page += "a short code goes only where a route names it whole\n";
+            }
         }
     } else {
         table(&mut page, told);

@@ -267,6 +267,7 @@ fn what_may_not_be_dialled_is_refused_before_the_ledger_is_asked() {
     assert_eq!(refused(&|c| c.a.number = internal("80003")), Refusal::Disabled);
     assert_eq!(refused(&|c| c.b.number = internal("80009")), Refusal::NoRoute);
     assert_eq!(refused(&|c| c.b.number = Number::E164("999".into())), Refusal::NoRoute);
+    assert_eq!(refused(&|c| c.b.number = Number::Short("80009".into())), Refusal::NoRoute);
     assert!(sim.authorizations.is_empty());
     let mut command = callback();
     command.a.number = internal("80001");

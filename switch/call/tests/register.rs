@@ -414,6 +414,12 @@ fn inbound() -> Sim {
     sim
 }
 
+/// What the owner of 80001 proves itself with.
+fn own() -> Option<Credentials> {
+    let realm = Some(REALM.into());
+    Some(Credentials { realm, username: "80001".into(), password: "right".into() })
+}
+
 const DID: &str = "sip:+861087654321@198.51.100.1";
 const CALLER: &str = "<sip:+8613900001111@192.0.2.1>";
 
@@ -526,13 +532,8 @@ fn an_inbound_call_that_may_not_be_is_refused_with_its_row() {
 #[test]
 fn an_extension_calls_out_with_its_password_and_its_merchant_pays() {
     let mut sim = inbound();
-    let right = Credentials {
-        realm: Some(REALM.into()),
-        username: "80001".into(),
-        password: "right".into(),
-    };
     let from = format!("<sip:80001@{REALM}>");
-    dial_in(&mut sim, "phone", &from, &format!("sip:01088880000@{REALM}"), Some(right));
+    dial_in(&mut sim, "phone", &from, &format!("sip:01088880000@{REALM}"), own());
     assert_eq!(sim.authorizations[0].command.merchant, MERCHANT);
     assert_eq!(sim.authorizations[0].legs[0].number, Number::E164(NUMBER_B.into()));
     let invite = sim.far("b").last("INVITE").clone();
@@ -592,6 +593,34 @@ fn a_stranger_is_challenged_only_under_our_own_name() {
     assert_eq!(Denial::of(Kind::Shutdown), None, "no doing of the caller's");
     assert!(sim.authorizations.is_empty());
     sim.assert_clean();
+}
+
+/// What a phone dials is an extension, a number that a route leads to, or a short code that a route names;
+/// anything else is refused before the ledger is asked, and nothing goes to a carrier.
+#[test]
+fn rfc3261_21_4_5_a_mistyped_extension_is_unallocated_and_goes_to_no_carrier() {
+    let mut sim = sim_with(|snapshot| {
+        let everything = facts::settings::Route::new("", TrunkId(1), 1);
+        let named = facts::settings::Route::new("10086", TrunkId(1), 1);
+        snapshot.routes.extend([everything, named]);
+    });
+    register(&mut sim, &REGISTER);
+    let from = format!("<sip:80001@{REALM}>");
+    for (dialled, code, why) in [
+        ("80099", 404, Denial::UnknownNumber),
+        ("110", 404, Denial::UnknownNumber),
+        ("12x", 484, Denial::BadNumber),
+    ] {
+        sim.turned_away.clear();
+        sim.far("phone").events.clear();
+        dial_in(&mut sim, "phone", &from, &format!("sip:{dialled}@{REALM}"), own());
+        assert_eq!(codes(&mut sim, "phone").last(), Some(&code), "{dialled}");
+        assert_eq!(sim.turned_away.iter().map(|told| told.why).collect::<Vec<_>>(), [why]);
+        assert!(sim.authorizations.is_empty(), "{dialled}");
+    }
+    dial_in(&mut sim, "phone", &from, &format!("sip:10086@{REALM}"), own());
+    assert_eq!(sim.authorizations.len(), 1, "this one is named");
+    assert_eq!(sim.far("a").last("INVITE").to().unwrap().uri.user.as_deref(), Some("10086"));
 }
 
 /// Advisory class 12: whoever forges an address must not aim eleven refusals at it.
@@ -760,12 +789,7 @@ fn a_phone_in_a_carriers_network_is_a_phone_and_proves_it() {
     let to = format!("sip:01088880000@{REALM}");
     dial_in(&mut sim, "near", &from, &to, None);
     assert_eq!(codes(&mut sim, "near"), [401]);
-    let right = Credentials {
-        realm: Some(REALM.into()),
-        username: "80001".into(),
-        password: "right".into(),
-    };
-    dial_in(&mut sim, "near", &from, &to, Some(right));
+    dial_in(&mut sim, "near", &from, &to, own());
     assert_eq!(sim.far("b").count("INVITE"), 1);
     assert_eq!(sim.authorizations[0].command.a.number, Number::Internal("80001".into()));
     sim.refuse("b", 486, None);

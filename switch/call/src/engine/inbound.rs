@@ -231,7 +231,9 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
     let callee = if snapshot.extensions.contains_key(&dialled) {
         Number::Internal(dialled.clone())
     } else {
-        snapshot.plan.parse(&dialled).map_err(|_| Kind::InvalidNumber)?
+        let number = snapshot.plan.parse(&dialled).map_err(|_| Kind::InvalidNumber)?;
+        // A mistyped extension, most likely.
+        Some(number).filter(|number| route::exists(snapshot, number)).ok_or(Kind::Unallocated)?
     };
     let merchant = snapshot.merchants.get(&extension.merchant);
     let public = merchant

@@ -97,14 +97,20 @@ fn judged<'s>(
     judged
 }
 
-/// A short code matches only a route for that very code: `1…` of another country must not catch 10086.
+/// A short code matches only a route for that very code: `1…` of another country must not catch 10086, and
+/// what nobody named is more likely a mistyped extension than a number of the carrier's.
 fn fits(prefix: &str, number: &Number) -> bool {
-    prefix.is_empty()
-        || match number {
-            Number::E164(digits) => digits.starts_with(prefix),
-            Number::Short(digits) => digits == prefix,
-            Number::Internal(_) => false,
-        }
+    match number {
+        Number::E164(digits) => digits.starts_with(prefix),
+        Number::Short(digits) => digits == prefix,
+        Number::Internal(_) => false,
+    }
+}
+
+/// Whether there is such a number: every one but a short code that no route names, open or not.
+pub(crate) fn exists(snapshot: &Snapshot, number: &Number) -> bool {
+    !matches!(number, Number::Short(_))
+        || snapshot.routes.iter().any(|route| fits(&route.prefix, number))
 }
 
 /// Why a number goes where it goes. Bare digits that are an extension's number are that extension. Without

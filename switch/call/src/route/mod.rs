@@ -6,7 +6,7 @@ use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{Number, NumberPlan};
 
 pub use choice::{Live, explain};
-pub(crate) use choice::{leads, trunks};
+pub(crate) use choice::{exists, leads, trunks};
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
