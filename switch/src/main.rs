@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod demo;
 mod directory;
+mod dns;
 mod document;
 mod driver;
 mod explain;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bench::names::{NameServer, Says};
 use bench::{A, Bench, text};
 use phone::{Account, Credentials};
 
@@ -180,6 +181,7 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
     assert_eq!(switch.stop(), 0);
     let log = std::fs::read_to_string(at("log")).unwrap();
     assert!(log.contains("taking calls"), "{log}");
+    assert!(log.contains("\"sip\":\"udp:127.0.0.5:"), "each listener is a field: {log}");
     for line in log.lines() {
         assert!(line.starts_with('{') && line.ends_with('}'), "no JSON: {line}");
     }
@@ -239,6 +241,31 @@ fn tls_without_a_certificate_that_can_be_used_is_told_before_anything_runs() {
         let error = serve(&both);
         assert!(error.contains(name), "{error}");
     }
+}
+
+/// Merchants' hosts are looked up where the operator says: a name of an inner network is refused at once; one
+/// of a network that is allowed is where the merchant is told.
+#[test]
+fn merchants_hosts_are_asked_of_the_name_servers_that_were_set() {
+    let server = NameServer::start(|name, _, _| match name {
+        "told.merchant.test" => Says::addresses(&[[127, 0, 0, 1].into()], 0),
+        _ => Says::addresses(&[[10, 0, 0, 1].into()], 0),
+    });
+    let servers = format!("dns.servers={}", server.address);
+    let bench = Bench::start(&["--set", &servers]);
+    let port = bench.merchant.address.port();
+    let refused = bench.callback_to("n1", &format!("inward.merchant.test:{port}"));
+    assert_eq!(refused, "result=fail&code=1012&msg=returnurl_invalid");
+    let taken = bench.callback_to("n2", &format!("told.merchant.test:{port}"));
+    assert_eq!(taken, "result=success&callbackid=n2");
+    bench.both_talk();
+    bench.a.hang_up();
+    assert_eq!(bench.merchant.notified("n2", SHORT).value("callback_result"), "success");
+    let asked = server.asked();
+    for name in ["inward.merchant.test", "told.merchant.test"] {
+        assert!(asked.iter().any(|(asked, _)| asked == name), "{name} is not in {asked:?}");
+    }
+    bench.finish();
 }
 
 #[test]
@@ -482,6 +509,12 @@ fn systemd_understands_every_line_of_the_unit() {
         std::fs::write(file, "[Unit]\nDescription=of the system\n").unwrap();
     }
     let text_of = std::fs::read_to_string(&unit).unwrap();
+    // What it calls its documentation is a file that the runbook has put there.
+    let documentation =
+        text_of.lines().find_map(|line| line.strip_prefix("Documentation=file:")).unwrap();
+    let runbook = std::fs::read_to_string(sample("runbook.md")).unwrap();
+    let (folder, file) = documentation.rsplit_once('/').unwrap();
+    assert!(runbook.contains(&format!("Copy `{file}` to `{folder}/`")), "{documentation}");
     for key in ["ExecStartPre=/usr/bin/tandem check", "ExecStart=/usr/bin/tandem serve"] {
         assert!(text_of.contains(key), "{key}");
     }

@@ -27,7 +27,7 @@ const IDLE_PER_HOST: usize = 8;
 const ADDRESSES_MAX: usize = 64;
 
 /// Look-ups under way at once: slow name servers must not fill the pool that files and databases share.
-const LOOKUPS_MAX: usize = 64;
+pub const LOOKUPS_MAX: usize = 64;
 
 /// What the operator allows beyond the open Internet, and how long anything may take.
 #[derive(Clone, Debug)]

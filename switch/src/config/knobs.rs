@@ -5,8 +5,8 @@ use sip::digest::Algorithm;
 
 use super::Config;
 use super::values::{
-    address, addresses, advertised, duration, one, one_of, or_off, parsed, ports, positive,
-    seconds, show_duration,
+    address, addresses, advertised, duration, name_servers, one, one_of, or_off, told,
+    parsed, ports, positive, seconds, show_duration,
 };
 use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
@@ -144,6 +144,8 @@ knobs! {
         |c, v| c.web.address_rate = or_off(v, pace)?, |c| off(c.web.address_rate.map(show_pace));
     "http.merchant_rate", "signed requests of one merchant: a second/at once; `off`: no limit",
         |c, v| c.web.merchant_rate = or_off(v, pace)?, |c| off(c.web.merchant_rate.map(show_pace));
+    "dns.servers", "name servers for merchants' host names, with or without a port; empty: the system's resolver",
+        |c, v| c.dns = name_servers(v)?, |c| c.dns.iter().map(ToString::to_string).collect();
     "system001.validity", "system 001: how far the timestamp of a request may be from ours, either way",
         |c, v| c.web.ytx_validity = positive(v)?, |c| show_duration(c.web.ytx_validity);
     "system001.strict_credit", "system 001: yes refuses a `credit` that is not above 60; no raises it",
@@ -172,7 +174,7 @@ knobs! {
     "rtp.bind", "address of the RTP sockets, or one of each family: 0.0.0.0, ::",
         |c, v| c.rtp_bind = some_families(v)?, |c| c.rtp_bind.iter().map(ToString::to_string).collect();
     "rtp.advertise", "address in session descriptions, or one of each family; `off`: rtp.bind",
-        |c, v| c.rtp_advertised = or_off(v, families)?.unwrap_or_default(),
+        |c, v| c.rtp_advertised = or_off(v, advertised_families)?.unwrap_or_default(),
         |c| off(Some(c.rtp_advertised.iter().map(ToString::to_string).collect::<Vec<_>>()).filter(|list| !list.is_empty()));
     "rtp.ports", "ports of RTP and RTCP; two for each leg",
         |c, v| c.rtp_ports = ports(v)?,
@@ -255,6 +257,13 @@ fn families(values: &[String]) -> Result<Vec<std::net::IpAddr>, String> {
 fn some_families(values: &[String]) -> Result<Vec<std::net::IpAddr>, String> {
     let list = families(values)?;
     if list.is_empty() { Err("is empty".into()) } else { Ok(list) }
+}
+
+/// What peers are told, one address of each family at most.
+fn advertised_families(values: &[String]) -> Result<Vec<std::net::IpAddr>, String> {
+    let list = families(values)?;
+    list.iter().try_for_each(|ip| told(*ip).map(drop))?;
+    Ok(list)
 }
 
 fn file(values: &[String]) -> Result<std::path::PathBuf, String> {

@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) callback_hosts: Vec<String>,
     /// Ports that merchants' URLs may name besides those of the web.
     pub(crate) callback_ports: Vec<u16>,
+    /// Name servers; empty: the system's resolver.
+    pub(crate) dns: Vec<SocketAddr>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Waits before each delivery of a notification; `None`: each system's own rule.
@@ -217,6 +219,7 @@ impl Default for Config {
             callback_allow: Vec::new(),
             callback_hosts: Vec::new(),
             callback_ports: Vec::new(),
+            dns: Vec::new(),
             trusted_proxies: Vec::new(),
             push_delays: None,
             web: WebKnobs::default(),

@@ -35,13 +35,35 @@ pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// An address, with or without a port; without is port 0.
+/// An address that peers are told, with or without a port; without is port 0.
 pub(super) fn advertised(value: &str) -> Result<SocketAddr, String> {
-    value
+    let address = value
         .parse::<IpAddr>()
         .map(|ip| SocketAddr::new(ip, 0))
         .or_else(|_| value.parse())
-        .map_err(|_| format!("`{value}` is not an address, with or without a port"))
+        .map_err(|_| format!("`{value}` is not an address, with or without a port"))?;
+    told(address.ip()).map(|_| address)
+}
+
+/// A list of name servers: addresses, with or without a port.
+pub(super) fn name_servers(values: &[String]) -> Result<Vec<SocketAddr>, String> {
+    let server = |value: &String| {
+        let whole = value
+            .parse()
+            .or_else(|_| value.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, crate::dns::PORT)));
+        whole.map_err(|_| format!("`{value}` is not an address like 192.0.2.53 or [::1]:5353"))
+    };
+    values.iter().map(server).collect()
+}
+
+/// What peers are told must be an address that they can send to.
+pub(super) fn told(ip: IpAddr) -> Result<IpAddr, String> {
+    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) {
+        return Err(format!(
+            "nobody can send to `{ip}`: name the address at which peers reach this machine, or `off`"
+        ));
+    }
+    Ok(ip)
 }
 
 /// `500ms`, `4s`, `5m`, `1h`; a bare number counts seconds.
@@ -129,6 +151,35 @@ mod tests {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert_eq!(show_duration(Duration::from_millis(1500)), ["1500ms"]);
+    }
+
+    #[test]
+    fn peers_are_told_an_address_that_they_can_send_to() {
+        for right in ["192.0.2.7", "192.0.2.7:5070", "2001:db8::1", "[2001:db8::1]:5060"] {
+            assert!(advertised(right).is_ok(), "{right}");
+        }
+        for wrong in ["0.0.0.0", "0.0.0.0:5060", "::", "[::]:5060", "224.0.1.75", "255.255.255.255"]
+        {
+            let why = advertised(wrong).unwrap_err();
+            assert!(why.contains("nobody can send to"), "{why}");
+        }
+        let read = |text: &str| told(text.parse().expect("an address"));
+        assert_eq!(read("192.0.2.7"), Ok([192, 0, 2, 7].into()));
+        assert!(read("0.0.0.0").unwrap_err().contains("or `off`"));
+        assert!(read("192.0.2.7:5060").is_err(), "ports are rtp.ports");
+    }
+
+    #[test]
+    fn name_servers_have_the_port_of_names_unless_another_is_named() {
+        let read = |text: &str| name_servers(&[text.to_owned()]).map(|all| all[0].to_string());
+        for (text, meant) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(meant));
+        }
+        assert!(read("ns.example").is_err(), "who would look that up?");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::Ledger;
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
-use crate::{clock, metrics, net, outbox, recovery, settings, token};
+use crate::{clock, dns, metrics, net, outbox, recovery, settings, token};
 
 /// A running switch.
 pub(crate) struct Running {
@@ -69,12 +69,15 @@ pub(crate) struct Addresses {
 impl fmt::Display for Addresses {
     /// The machine-readable end of the ready line: `sip=udp:…,tcp:… http=… admin=…`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sip: Vec<String> = self
-            .sip
-            .iter()
-            .map(|listener| format!("{}:{}", listener.transport.name(), listener.bind))
-            .collect();
-        write!(f, "sip={} http={} admin={}", sip.join(","), self.http, self.admin)
+        write!(f, "sip={} http={} admin={}", self.listeners(), self.http, self.admin)
+    }
+}
+
+impl Addresses {
+    /// `udp:…,tcp:…`
+    fn listeners(&self) -> String {
+        let one = |listener: &Listener| format!("{}:{}", listener.transport.name(), listener.bind);
+        self.sip.iter().map(one).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -227,7 +230,7 @@ impl Hall {
             tls: Arc::clone(&ground.bound.tls),
             outbox_gauge: Arc::default(),
             door,
-            guard: GuardedClient::new(parts::guard(config)).map_err(StartError::Io)?,
+            guard: dns::guarded(parts::guard(config), &config.dns).map_err(StartError::Io)?,
             counters: Arc::default(),
             wake,
             doors_stop,
@@ -481,7 +484,9 @@ pub(crate) async fn serve(config: &Config) -> Result<u8, StartError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_error("signals"))?;
     let running = Running::start(config).await?;
     announce(config, &running.addresses);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = %running.addresses, "taking calls");
+    let Addresses { http, admin, .. } = running.addresses;
+    let (version, sip) = (env!("CARGO_PKG_VERSION"), running.addresses.listeners());
+    tracing::info!(version, sip, %http, %admin, "taking calls");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -492,9 +497,15 @@ pub(crate) async fn serve(config: &Config) -> Result<u8, StartError> {
             tracing::info!("everything is settled and closed");
             Ok(0)
         }
-        _ = terminate.recv() => Ok(1),
-        _ = interrupt.recv() => Ok(1),
+        _ = terminate.recv() => Ok(cut_short()),
+        _ = interrupt.recv() => Ok(cut_short()),
     }
+}
+
+/// The exit status of a process that was not left the time to drain.
+fn cut_short() -> u8 {
+    tracing::warn!("a second signal: ended at once; the next start ends and settles what is open");
+    1
 }
 
 #[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]

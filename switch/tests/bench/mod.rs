@@ -1,5 +1,7 @@
 //! The real binary on loopback, a merchant that listens, and two phones: what the end-to-end tests stand on.
 
+pub(crate) mod names;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -215,18 +217,31 @@ extension = "{A}"
         (whole, unfinished)
     }
 
+    /// Waits until the log has these words.
+    pub(crate) fn logs(&self, words: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < deadline, "no {words:?} in {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// A callback signed by the merchant's formula; the answer's body.
     pub(crate) fn callback(&self, id: &str) -> String {
+        self.callback_to(id, &self.merchant.address.to_string())
+    }
+
+    /// The same, to be told at this host.
+    pub(crate) fn callback_to(&self, id: &str, host: &str) -> String {
         let base =
             format!("username=test&callbackid={id}&callback_num={A}&destination_num={B}&key={KEY}");
         let target = format!(
             "/api/biz_callback?username=test&callbackid={id}&callback_num={A}&destination_num={B}\
-             &returnurl=http://{}/done&data=x&sign={}",
-            self.merchant.address,
+             &returnurl=http://{host}/done&data=x&sign={}",
             md5_hex(&base)
         );
         let (status, body) = get(self.process().http, &target, "");
@@ -250,7 +265,7 @@ extension = "{A}"
 
     pub(crate) fn both_talk(&self) {
         for (name, phone) in [("A", &self.a), ("B", &self.b)] {
-            let up = phone.wait(Duration::from_secs(10), |report| {
+            let up = phone.wait(Duration::from_secs(30), |report| {
                 report.calls.last().is_some_and(|call| call.state == CallState::Up)
             });
             assert!(up, "{name} is not up: {:?}\n{}", phone.report().calls, self.log());
@@ -395,7 +410,7 @@ fn answer(stream: TcpStream, heard: &Mutex<Vec<String>>) {
 /// One HTTP GET.
 pub(crate) fn get(to: SocketAddr, target: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(to).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
