@@ -172,9 +172,10 @@ fn written(changes: &Changes) -> Response {
     body["unchanged"] = changes.count(Act::Unchanged).into();
     if !changes.mistakes.is_empty() {
         let count = changes.mistakes.len();
+        let words = if count == 1 { "mistake" } else { "mistakes" };
         body["error"] = json!({
             "code": "mistakes",
-            "message": format!("{count} mistakes; nothing was written"),
+            "message": format!("{count} {words}; nothing was written"),
         });
     }
     answer(status, "application/json", body.to_string())

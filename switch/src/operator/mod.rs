@@ -112,3 +112,71 @@ pub(crate) fn difference(changes: &Changes, dry_run: bool) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use billing::desired::{self, Desired};
+    use serde::de::DeserializeOwned;
+
+    /// The keys that a kind of object takes: what its reader says when it is given none of them.
+    fn keys<T: DeserializeOwned>() -> BTreeSet<String> {
+        let Err(error) = toml::from_str::<T>("\"?\" = 1") else { panic!("it takes any key") };
+        let error = error.message().to_owned();
+        let known = error.split_once("expected ").unwrap().1;
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// The keys in the first column of each section's table, by heading.
+    fn page() -> BTreeMap<String, BTreeSet<String>> {
+        let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut heading = String::new();
+        for line in include_str!("../../../docs/operator-file.md").lines() {
+            if let Some(words) = line.strip_prefix('#') {
+                heading = words.trim_matches(['#', ' ', '`', '[', ']']).to_owned();
+            } else if let Some(row) = line.strip_prefix("| `") {
+                let first = row.split('|').next().unwrap_or_default();
+                let keys = first.split([' ', '`']).filter(|word| !word.is_empty());
+                sections.entry(heading.clone()).or_default().extend(keys.map(str::to_owned));
+            }
+        }
+        sections
+    }
+
+    #[test]
+    fn every_key_of_the_operators_file_is_on_its_page_and_no_other() {
+        let kinds = BTreeMap::from([
+            ("Top level", keys::<Desired>()),
+            ("settings", keys::<desired::Settings>()),
+            ("tariffs", keys::<desired::Tariff>()),
+            ("tariffs.rates", keys::<desired::Rate>()),
+            ("merchants", keys::<desired::Merchant>()),
+            ("sub_accounts", keys::<desired::SubAccount>()),
+            ("extensions", keys::<desired::Extension>()),
+            ("trunks", keys::<desired::Trunk>()),
+            ("trunks.options", keys::<facts::settings::TrunkOptions>()),
+            ("trunks.options.register", keys::<facts::carrier::Registration>()),
+            ("trunks.options.probe", keys::<facts::carrier::Probe>()),
+            ("routes", keys::<desired::Route>()),
+            ("inbound", keys::<desired::Inbound>()),
+            ("top_ups", keys::<desired::TopUp>()),
+            ("ytx_accounts", keys::<desired::YtxAccount>()),
+            ("ytx_apps", keys::<desired::YtxApp>()),
+            ("companies", keys::<desired::Company>()),
+        ]);
+        let page = page();
+        assert_eq!(page.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());
+        for (kind, keys) in &kinds {
+            assert!(
+                !keys.is_empty() && page[*kind] == *keys,
+                "{kind}: {keys:?}, {:?}",
+                page[*kind]
+            );
+        }
+        // Every kind of the file has a section of its own.
+        let lists = kinds["Top level"].iter().filter(|kind| *kind != "prune");
+        assert!(lists.into_iter().all(|kind| kinds.contains_key(kind.as_str())));
+    }
+}
