@@ -5,8 +5,8 @@ use sip::digest::Algorithm;
 
 use super::Config;
 use super::values::{
-    address, addresses, advertised, duration, name_servers, one, one_of, or_off, told,
-    parsed, ports, positive, seconds, show_duration,
+    address, addresses, advertised, duration, name_servers, one, one_of, or_off, parsed, ports,
+    positive, seconds, show_duration, told,
 };
 use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
