@@ -162,6 +162,24 @@ fn b1_rfc3262_3_a_2xx_waits_for_the_prack_of_a_description() {
 }
 
 #[test]
+fn rfc3262_3_a_2xx_that_waits_for_its_prack_becomes_a_refusal_when_the_call_is_over() {
+    let (mut peer, session) = rung("Supported: 100rel\r\n", OFFER);
+    provisional(&mut peer, session, 183, Some(ANSWER));
+    accept(&mut peer, session);
+    peer.endpoint.bye(peer.now, session, None);
+    peer.drain();
+    assert_eq!(peer.labels().last().unwrap(), "480 INVITE", "not accepted only to be ended");
+    prack(&mut peer, "183 INVITE", 2, "");
+    peer.wait(1_000);
+    let sent = peer.labels();
+    assert!(
+        !sent.contains(&"200 INVITE".to_owned()) && !sent.contains(&"BYE".to_owned()),
+        "{sent:?}"
+    );
+    peer.assert_empty_after(100_000);
+}
+
+#[test]
 fn rfc3262_3_a_2xx_overtakes_ringing_without_a_description_whose_prack_still_fits() {
     let (mut peer, session) = rung("Supported: 100rel\r\n", OFFER);
     provisional(&mut peer, session, 180, None);

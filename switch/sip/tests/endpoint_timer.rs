@@ -9,10 +9,11 @@
 mod world;
 
 use bytes::Bytes;
-use sip::endpoint::{EndpointConfig, Event, SessionId, SessionTimers};
+use sip::endpoint::{Credentials, EndpointConfig, Event, Invite, SessionId, SessionTimers};
 use sip::wire::{HeaderName, Message};
 use world::{
-    A, ANSWER, Alone, OFFER, World, answer, config, label, names, request, within, within_with,
+    A, ANSWER, Alone, OFFER, World, answer, config, invite, label, names, request, udp, within,
+    within_with,
 };
 
 const CONTACT: &str = "Contact: <sip:bob@10.0.0.2:5060>\r\n";
@@ -166,6 +167,31 @@ fn b3_rfc4028_7_3_a_422_is_answered_by_an_invite_with_the_interval_it_wants() {
     peer.receive(answer(&second, 422, "small", "Min-SE: 3600\r\n", ""));
     assert_eq!(names(&peer.events), ["failed 422"], "more is not wanted: a refusal");
     peer.assert_empty_after(100_000);
+}
+
+#[test]
+fn rfc3261_22_a_422_gives_nobody_the_right_to_a_digest_of_the_trunks_password() {
+    let credentials = Credentials { realm: None, username: "u".into(), password: "p".into() };
+    let mut peer = Alone::new();
+    peer.call_with(Invite { credentials: Some(credentials), ..invite(udp()) });
+    let extra = format!("{CONTACT}{TAKES}Require: timer\r\nSession-Expires: 200;refresher=uac\r\n");
+    let text = answer(&peer.last("INVITE"), 200, "b", &extra, ANSWER);
+    peer.receive(&text);
+    peer.run_to(100_000);
+    let first = peer.last("UPDATE");
+    peer.receive(answer(&first, 422, "", "Min-SE: 300\r\n", ""));
+    peer.wait(600);
+    let second = peer.last("UPDATE");
+    assert_eq!(second.cseq().unwrap().number, first.cseq().unwrap().number + 1);
+    let challenge = "WWW-Authenticate: Digest realm=\"gateway\", nonce=\"n\", algorithm=MD5\r\n";
+    peer.receive(answer(&second, 401, "", challenge, ""));
+    peer.wait(600);
+    let proved = |m: &Message| m.header(HeaderName::Authorization).is_some();
+    assert!(
+        !peer.sent("UPDATE").iter().any(|(_, _, message)| proved(message))
+            && !proved(&peer.last("UPDATE"))
+    );
+    assert_eq!(peer.last("UPDATE").cseq(), second.cseq());
 }
 
 #[test]

@@ -255,6 +255,21 @@ fn b2_rfc3311_the_callee_updates_and_is_updated_in_its_early_dialog() {
 }
 
 #[test]
+fn rfc3311_5_2_in_an_early_dialog_that_is_not_kept_it_is_put_off_and_not_left_without_an_answer() {
+    let mut peer = Alone::new();
+    peer.call();
+    let request = peer.last("INVITE");
+    peer.receive(answer(&request, 180, "b", "Contact: <sip:bob@10.0.0.2:5060>\r\n", ""));
+    // A request within that dialog, as the peer would write it.
+    let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+    let tagged = text.replace("To: <sip:bob@10.0.0.2>", "To: <sip:bob@10.0.0.2>;tag=b");
+    assert_ne!(text, tagged);
+    let dialog = Message::parse(Bytes::from(tagged)).unwrap();
+    peer.receive(within(&dialog, "UPDATE", 1, "u0", "Contact: <sip:bob@10.0.0.2:5060>\r\n"));
+    assert!(peer.last("500 UPDATE").retry_after().is_some());
+}
+
+#[test]
 fn rfc3311_between_two_endpoints_offers_cross_and_both_are_settled() {
     let mut world = World::new();
     let session = world.call();

@@ -48,13 +48,11 @@ impl Endpoint {
             Phase::Calling(calling) if calling.cancel == Cancelling::No => {
                 self.cancel_calling(now, id, reason);
             }
-            Phase::Ringing(_) => {
-                let headers: Vec<(String, Vec<u8>)> = reason
-                    .map(|reason| ("Reason".to_owned(), reason.to_string().into_bytes()))
-                    .into_iter()
-                    .collect();
-                self.send_reject(now, id, 480, &headers);
-                self.events.push_back(Event::ByeDone { session: id });
+            Phase::Ringing(_) => self.refuse_ringing(now, id, reason.as_ref()),
+            // RFC 3262 §3: a 2xx that waits for a PRACK has not left, so the INVITE is refused instead of
+            // being accepted for a BYE. One that waits for the user's journal is the user's to let go first.
+            Phase::Up(up) if up.let_go && up.held().is_some() => {
+                self.refuse_ringing(now, id, reason.as_ref());
             }
             // §15: the callee sends no BYE before the ACK of its 2xx, or its time-out.
             Phase::Up(up) if up.unacked.iter().any(|wait| wait.opens) => {
@@ -63,6 +61,16 @@ impl Endpoint {
             Phase::Up(_) => self.bye_up(now, id, reason.as_ref()),
             Phase::Calling(_) | Phase::Ending(_) | Phase::Over(_) => {}
         }
+    }
+
+    /// An INVITE that has had no final answer is refused: the session ends before it began.
+    fn refuse_ringing(&mut self, now: Instant, id: SessionId, reason: Option<&Reason>) {
+        let headers: Vec<(String, Vec<u8>)> = reason
+            .map(|reason| ("Reason".to_owned(), reason.to_string().into_bytes()))
+            .into_iter()
+            .collect();
+        self.send_reject(now, id, 480, &headers);
+        self.events.push_back(Event::ByeDone { session: id });
     }
 
     /// BYE now.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::auth::copy_of;
+use super::auth::{Auth, copy_of};
 use super::client::Reply;
 use super::table::{Outgoing, Phase, User};
 use super::{EndCause, Endpoint, Event, SessionId};
@@ -122,8 +122,14 @@ impl Endpoint {
         session.min_se = session.min_se.max(seconds);
         let Ok(cseq) = request.cseq() else { return false };
         let number = cseq.number + 1;
-        let auth = session.auth.clone();
+        // Only the request that opens the dialog may be challenged by a realm that is not known yet.
+        let auth = match user {
+            User::Invite(_) => session.auth.clone(),
+            _ => Auth::within_dialog(session.auth.as_ref()),
+        };
         let mut draft = copy_of(&request);
+        // An answer to a challenge is good for one request (RFC 7616 §3.4).
+        draft.remove("Authorization").remove("Proxy-Authorization");
         draft.set("CSeq", format!("{number} {}", cseq.method));
         draft.set("Min-SE", seconds.to_string());
         let refresher = request.session_expires().ok().flatten().and_then(|said| said.refresher);

@@ -36,6 +36,11 @@ impl Endpoint {
             return self.refuse(incoming, 422, &[("Min-SE", min_se.to_string())]);
         }
         let Some(sdp) = sdp_of(request) else {
+            // An early dialog that no reliable answer made is not kept: there is nothing to answer from yet.
+            if self.dialog_of_request(id, request).is_none() {
+                let seconds = self.ids.between(&(0..=10)).to_string();
+                return self.answer_within(now, incoming, 500, &[("Retry-After", seconds)]);
+            }
             let server = self.start_server(now, incoming, ServerUser::Reinvite(id));
             return self.answer_offer(now, id, server, Bytes::new(), request);
         };
