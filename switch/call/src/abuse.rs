@@ -171,17 +171,16 @@ impl Abuse {
 
     /// Somebody proved himself.
     pub(crate) fn proved(&mut self, now: Now, source: Source) {
-        if !self.is_on() || (self.accounts.len() >= SOURCES_MAX && !self.sweep(now.mono)) {
+        if !self.is_on() || !self.has_room(now.mono, source) {
             return;
         }
+        // It gives room and takes no points back: one good password must not pay for guessing others.
         let account = self.accounts.entry(source).or_insert_with(|| Account::new(now.mono));
         account.proved = Some(now.mono);
-        account.points = account.points.saturating_sub(POINT);
     }
 
     fn charge(&mut self, now: Now, source: Source, points: u64) -> Option<Ban> {
-        let full = self.accounts.len() >= SOURCES_MAX && !self.accounts.contains_key(&source);
-        if !self.is_on() || (full && !self.sweep(now.mono)) {
+        if !self.is_on() || !self.has_room(now.mono, source) {
             return None;
         }
         let account = self.accounts.entry(source).or_insert_with(|| Account::new(now.mono));
@@ -237,6 +236,11 @@ impl Abuse {
     /// Messages dropped since the start.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Whether there is an account for this source, or room for one.
+    fn has_room(&mut self, now: Instant, source: Source) -> bool {
+        self.accounts.len() < SOURCES_MAX || self.accounts.contains_key(&source) || self.sweep(now)
     }
 
     /// Forgets who has nothing to be remembered for, not too often: a flood from many addresses must not
@@ -386,6 +390,18 @@ mod tests {
         let wrong = |abuse: &mut Abuse| abuse.denied(now, office, Denial::WrongPassword);
         let guesses = (1..).find(|_| wrong(&mut abuse).is_some()).unwrap();
         assert_eq!(guesses, 50);
+    }
+
+    #[test]
+    fn one_good_password_does_not_pay_for_guessing_others() {
+        let now = start();
+        let mut abuse = Abuse::new(AbuseLimits::default());
+        let who = source("203.0.113.9");
+        let guesses = (1..).find(|_| {
+            abuse.proved(now, who);
+            abuse.denied(now, who, Denial::WrongPassword).is_some()
+        });
+        assert_eq!(guesses, Some(50));
     }
 
     #[test]

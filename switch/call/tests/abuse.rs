@@ -7,6 +7,8 @@ mod common;
 use call::{Answer, Command};
 use common::*;
 use facts::ban::Offence;
+use sip::digest;
+use sip::wire::Message;
 
 const STRANGER: &str = "203.0.113.9:5060";
 
@@ -92,4 +94,34 @@ fn a_running_call_of_a_banned_phone_goes_on_and_ends_as_it_should() {
     sim.hang_up("b");
     sim.advance(s(40));
     assert_eq!(sim.settled.len(), 1, "its BYE was heard");
+}
+
+#[test]
+fn a_customer_that_calls_by_digest_without_registering_is_never_banned() {
+    let mut sim = Sim::with(
+        |_| {},
+        |snapshot| {
+            snapshot.extensions.insert("80000".into(), extension("80000", "secret"));
+        },
+    );
+    let pbx = "203.0.113.20:5060";
+    sim.add("pbx", pbx, 77);
+    let invite = |n: usize, proof: &str| {
+        let own = request("INVITE", "80000", n).replace(STRANGER, pbx);
+        own.replace("Content-Length", &format!("{proof}Content-Length"))
+    };
+    let uri = format!("sip:80000@{REALM}");
+    for n in 0..40 {
+        sim.far("pbx").heard.clear();
+        sim.raw(pbx, &invite(n, ""));
+        let heard = &sim.far("pbx").heard;
+        let asked = heard.iter().find(|message| message.status() == Some(401));
+        let (_, challenge) = digest::challenge_of(asked.expect("it is answered"), None).unwrap();
+        let proof = challenge.answer("80000", "secret", "INVITE", &uri, 1, "c").unwrap();
+        sim.raw(pbx, &invite(n + 1000, &format!("Authorization: {proof}\n")));
+        let told = sim.far("pbx").heard.iter().filter_map(Message::status).max();
+        assert!(told.is_some_and(|code| code != 401), "call {n} was proved");
+        sim.advance(s(1));
+    }
+    assert!(sim.bans.is_empty());
 }

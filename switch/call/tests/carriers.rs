@@ -203,3 +203,35 @@ fn a_probe_that_is_refused_by_503_counts_as_a_failure_and_404_as_life() {
         assert_eq!(changes(&mut sim).is_empty(), up, "{code}");
     }
 }
+
+#[test]
+fn a_password_that_is_put_right_is_tried_at_once_and_the_old_answer_is_not_the_new_ones() {
+    let mut sim = Sim::with(|_| {}, registered);
+    sim.advance(s(3));
+    answer(&mut sim, "a", 403, &[]);
+    assert_eq!(changes(&mut sim), [CarrierChange::Unregistered]);
+    let old = registers(&mut sim);
+    let mut settings = sim.snapshot.clone();
+    let trunk = settings.trunks.get_mut(&TrunkId(1)).unwrap();
+    trunk.credentials.as_mut().unwrap().password = "right".into();
+    let first = sim.far("a").last("REGISTER").call_id().map(str::to_owned);
+    sim.command(Command::Settings(settings.into()));
+    sim.advance(s(3));
+    let second = sim.far("a").last("REGISTER").clone();
+    assert_ne!(second.call_id().map(str::to_owned), first, "a registration of its own, {old}");
+    answer(&mut sim, "a", 200, &[]);
+    assert_eq!(changes(&mut sim), [CarrierChange::Registered]);
+    // Another address: the binding at the old one is taken away, the new one is asked.
+    let mut settings = sim.snapshot.clone();
+    let trunk = settings.trunks.get_mut(&TrunkId(1)).unwrap();
+    trunk.target = addr(CARRIER_C);
+    sim.command(Command::Settings(settings.into()));
+    assert_eq!(header(sim.far("a").last("REGISTER"), HeaderName::Expires), "0");
+    sim.advance(s(3));
+    assert_eq!(header(sim.far("c").last("REGISTER"), HeaderName::Expires), "600");
+    // The answer to what left the old place is no binding at the new one.
+    answer(&mut sim, "a", 200, &[]);
+    assert!(changes(&mut sim).is_empty());
+    answer(&mut sim, "c", 200, &[]);
+    assert_eq!(changes(&mut sim), [CarrierChange::Registered]);
+}

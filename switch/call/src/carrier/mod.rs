@@ -5,11 +5,12 @@ mod health;
 mod registration;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use facts::TrunkId;
-use facts::carrier::{HealthStatus, RegistrationStatus};
-use facts::settings::{Snapshot, Trunk};
+use facts::carrier::{self, HealthStatus, RegistrationStatus};
+use facts::settings::{Snapshot, Transport, Trunk, TrunkCredentials};
 use sip::endpoint::RequestOutId;
 use sip::wire::{Message, Uri};
 
@@ -43,16 +44,46 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 struct Asked {
     trunk: TrunkId,
+    generation: u64,
     purpose: Purpose,
     contact: Option<Uri>,
 }
 
-#[derive(Debug, Default)]
+/// What a carrier is reached by and knows us by: when it changes, what we knew of it is void.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Place {
+    target: SocketAddr,
+    transport: Transport,
+    domain: String,
+    credentials: Option<TrunkCredentials>,
+}
+
+impl Place {
+    fn of(trunk: &Trunk) -> Place {
+        Place {
+            target: trunk.target,
+            transport: trunk.transport,
+            domain: trunk.domain.clone(),
+            credentials: trunk.credentials.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Row {
+    place: Place,
+    /// Tells this row from an earlier one of the same trunk: an answer to that one is none to this.
+    generation: u64,
     registration: Option<Registration>,
     health: Option<Health>,
     /// The entry of this row in the schedule.
     due: Option<Instant>,
+}
+
+impl Row {
+    fn wish(&self) -> Option<&carrier::Registration> {
+        self.registration.as_ref().map(|registration| &registration.wish)
+    }
 }
 
 /// All of them.
@@ -61,6 +92,7 @@ pub(crate) struct Carriers {
     rows: BTreeMap<TrunkId, Row>,
     asked: BTreeMap<RequestOutId, Asked>,
     schedule: BTreeSet<(Instant, TrunkId)>,
+    generations: u64,
 }
 
 impl Carriers {
@@ -73,25 +105,24 @@ impl Carriers {
         draw: &mut impl FnMut(u64) -> u64,
     ) -> Vec<(TrunkId, Ask)> {
         let mut leave = Vec::new();
-        let known: Vec<TrunkId> = self.rows.keys().copied().collect();
-        for id in known {
-            let trunk = settings.trunks.get(&id).filter(|trunk| trunk.enabled);
-            let wanted = trunk.and_then(|trunk| trunk.options.register.as_ref());
-            if let Some(row) = self.rows.get_mut(&id) {
-                if row.registration.as_ref().map(|r| &r.wish) != wanted {
-                    let left = row.registration.take().and_then(|mut r| r.leave());
-                    leave.extend(left.map(|ask| (id, ask)));
-                }
-                let probe = trunk.and_then(|trunk| trunk.options.probe.as_ref());
-                if row.health.as_ref().map(|h| &h.probe) != probe {
-                    row.health = None;
-                }
+        self.rows.retain(|id, row| {
+            let trunk = settings.trunks.get(id).filter(|trunk| trunk.enabled);
+            let same = trunk.is_some_and(|trunk| {
+                row.place == Place::of(trunk) && row.wish() == trunk.options.register.as_ref()
+            });
+            if !same {
+                leave.extend(row.registration.take().and_then(|mut r| r.leave()).map(|a| (*id, a)));
+                return false;
             }
-        }
+            let probe = trunk.and_then(|trunk| trunk.options.probe.as_ref());
+            if row.health.as_ref().map(|h| &h.probe) != probe {
+                row.health = None;
+            }
+            row.registration.is_some() || row.health.is_some()
+        });
         for (id, trunk) in settings.trunks.iter().filter(|(_, trunk)| trunk.enabled) {
             self.begin(now, *id, trunk, draw);
         }
-        self.rows.retain(|_, row| row.registration.is_some() || row.health.is_some());
         let ids: BTreeSet<TrunkId> = self.rows.keys().copied().collect();
         self.schedule.retain(|(_, id)| ids.contains(id));
         ids.into_iter().for_each(|id| self.reschedule(id));
@@ -111,7 +142,12 @@ impl Carriers {
         }
         let spread = u64::try_from(SPREAD.as_millis()).unwrap_or(1);
         let mut soon = || now + Duration::from_millis(draw(spread));
-        let row = self.rows.entry(id).or_default();
+        let generations = &mut self.generations;
+        let row = self.rows.entry(id).or_insert_with(|| {
+            *generations += 1;
+            let place = Place::of(trunk);
+            Row { place, generation: *generations, registration: None, health: None, due: None }
+        });
         if let (None, Some(wish)) = (&row.registration, register) {
             row.registration = Some(Registration::new(wish.clone(), soon()));
         }
@@ -167,7 +203,8 @@ impl Carriers {
             Wish::Register(_) => Purpose::Register,
             Wish::Probe => Purpose::Probe,
         };
-        self.asked.insert(id, Asked { trunk, purpose, contact });
+        let generation = self.rows.get(&trunk).map_or(0, |row| row.generation);
+        self.asked.insert(id, Asked { trunk, generation, purpose, contact });
     }
 
     /// A final answer to a request of ours.
@@ -177,8 +214,8 @@ impl Carriers {
         answer: Answered<'_>,
         draw: &mut impl FnMut(u64) -> u64,
     ) -> Option<(TrunkId, CarrierChange)> {
-        let Asked { trunk, purpose, contact } = self.asked.remove(&answer.id)?;
-        let row = self.rows.get_mut(&trunk)?;
+        let Asked { trunk, generation, purpose, contact } = self.asked.remove(&answer.id)?;
+        let row = self.rows.get_mut(&trunk).filter(|row| row.generation == generation)?;
         let news = match purpose {
             Purpose::Leave => None,
             Purpose::Register => {

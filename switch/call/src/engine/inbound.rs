@@ -76,6 +76,8 @@ impl Engine {
             }
             None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
                 Ok(user) => {
+                    let w = &mut self.world;
+                    w.abuse.proved(w.now, flow.remote.ip().into());
                     let intent = from_extension(&snapshot, &user, request);
                     (user, intent)
                 }
