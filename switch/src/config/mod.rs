@@ -225,7 +225,7 @@ impl Default for Config {
             web: WebKnobs::default(),
             tcp: TcpKnobs {
                 connections_max: 10_000,
-                per_address: 8_000,
+                per_address: 2_000,
                 handshake: Duration::from_secs(5),
                 first_message: Duration::from_secs(10),
                 unused: Duration::from_secs(120),
