@@ -56,7 +56,7 @@ enum Verb {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Say where a number would be routed, and why every other route is not taken
+    /// Say where a number would be routed, and why each other route that fits is not taken
     Explain {
         /// The number as people write it, or an extension
         number: String,
