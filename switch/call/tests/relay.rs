@@ -82,6 +82,15 @@ fn setups(sim: &Sim) -> usize {
     sim.media.iter().filter(|command| matches!(command, MediaCommand::Setup { .. })).count()
 }
 
+/// Who dialled us hangs up, and the call is on record as one that went well.
+fn caller_leaves(sim: &mut Sim, session: SessionId) {
+    let now = sim.now.mono;
+    sim.far("a").endpoint.bye(now, session, None);
+    sim.drain();
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
 fn end(sim: &mut Sim) {
     sim.hang_up("a");
     assert_eq!(sim.record().outcome, Outcome::Completed);
@@ -350,11 +359,7 @@ fn b1_rfc3262_each_leg_has_its_own_pracks() {
     sim.pick_up("b");
     sim.advance(s(40));
     assert_eq!(sim.engine.live()[0].state, "bridged");
-    let now = sim.now.mono;
-    sim.far("a").endpoint.bye(now, session, None);
-    sim.drain();
-    assert_eq!(sim.record().outcome, Outcome::Completed);
-    sim.assert_clean();
+    caller_leaves(&mut sim, session);
 }
 
 #[test]
@@ -373,11 +378,7 @@ fn case_27_a_late_offer_is_made_in_a_reliable_183_and_the_200_bears_none() {
     assert!(answered, "one offer, one answer");
     sim.advance(s(40));
     assert_eq!(sim.engine.live()[0].state, "bridged");
-    let now = sim.now.mono;
-    sim.far("a").endpoint.bye(now, session, None);
-    sim.drain();
-    assert_eq!(sim.record().outcome, Outcome::Completed);
-    sim.assert_clean();
+    caller_leaves(&mut sim, session);
 }
 
 #[test]
@@ -417,10 +418,7 @@ fn b2_rfc3311_caller_and_callee_update_before_the_answer() {
         assert_eq!(remote, Some(32_000), "leg {no}: the answer brings no old description back");
     }
     assert_eq!(sim.engine.live()[0].state, "bridged");
-    let now = sim.now.mono;
-    sim.far("a").endpoint.bye(now, session, None);
-    sim.drain();
-    sim.assert_clean();
+    caller_leaves(&mut sim, session);
 }
 
 // ---- session timers

@@ -14,6 +14,7 @@ use super::table::{
 };
 use super::uac::sdp_of;
 use super::{EndCause, Endpoint, Event, SessionId};
+use crate::dialog::Dialog;
 use crate::transaction::Class;
 use crate::wire::{HeaderName, Message, Method};
 
@@ -36,34 +37,48 @@ impl Endpoint {
 
     fn send_reinvite(&mut self, now: Instant, id: SessionId, sdp: Bytes, tries: u8) {
         let Some(up) = self.up(id) else { return };
-        let cseq = up.dialog.next_cseq();
+        up.dialog.next_cseq();
         let dialog = up.dialog.clone();
-        let mut draft = dialog.draft(&Method::Invite, cseq);
-        draft.push("Contact", &dialog.contact);
-        draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
-        draft.push("Accept", "application/sdp");
-        self.push_asked(&mut draft, id);
-        if !sdp.is_empty() {
-            draft.body("application/sdp", sdp.clone());
-        }
-        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
-        let out = Outgoing {
-            draft,
-            method: Method::Invite,
-            flow: self.hop(&dialog),
-            fallback: self.fallback_hop(&dialog),
-            user: User::Reinvite(id),
-            auth: Auth::within_dialog(auth.as_ref()),
-            keep_flow: dialog.keep_flow,
-        };
-        let key = self.start_client(now, out);
+        let key = self.send_offer(now, id, &dialog, Method::Invite, sdp.clone());
         // The wait is longer than timer B, which speaks first while nothing has answered.
         let until = now + self.config.timers.timer_b * 2;
         if let Some(up) = self.up(id) {
             up.ours = Some(Ours { state: OursState::Sent(key, until), sdp, tries, update: false });
         }
         self.schedule_session(id);
+    }
+
+    /// A re-INVITE or UPDATE in this dialog, whose number is taken already. Without a description it
+    /// offers nothing and only refreshes.
+    pub(super) fn send_offer(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        dialog: &Dialog,
+        method: Method,
+        sdp: Bytes,
+    ) -> ClientKey {
+        let mut draft = dialog.draft(&method, dialog.local_cseq);
+        draft.push("Contact", &dialog.contact);
+        draft.push("Allow", &self.allow);
+        draft.push("Supported", super::SUPPORTED);
+        draft.push("Accept", "application/sdp");
+        self.push_asked(&mut draft, id);
+        if !sdp.is_empty() {
+            draft.body("application/sdp", sdp);
+        }
+        let user = if method == Method::Invite { User::Reinvite(id) } else { User::Update(id) };
+        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
+        let out = Outgoing {
+            draft,
+            method,
+            flow: self.hop(dialog),
+            fallback: self.fallback_hop(dialog),
+            user,
+            auth: Auth::within_dialog(auth.as_ref()),
+            keep_flow: dialog.keep_flow,
+        };
+        self.start_client(now, out)
     }
 
     /// An answer to our re-INVITE.

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::auth::Auth;
 use super::client::Reply;
 use super::receive::{Incoming, body_fault};
-use super::table::{First, Ours, OursState, Outgoing, Pending, Phase, ServerId, ServerUser, User};
+use super::table::{First, Ours, OursState, Pending, Phase, ServerId, ServerUser};
 use super::uac::sdp_of;
 use super::{Endpoint, Event, SessionId};
 use crate::dialog::Dialog;
@@ -257,26 +256,7 @@ impl Endpoint {
         sdp: Bytes,
         tries: Option<u8>,
     ) {
-        let mut draft = dialog.draft(&Method::Update, dialog.local_cseq);
-        draft.push("Contact", &dialog.contact);
-        draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
-        draft.push("Accept", "application/sdp");
-        self.push_asked(&mut draft, id);
-        if !sdp.is_empty() {
-            draft.body("application/sdp", sdp.clone());
-        }
-        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
-        let out = Outgoing {
-            draft,
-            method: Method::Update,
-            flow: self.hop(dialog),
-            fallback: self.fallback_hop(dialog),
-            user: User::Update(id),
-            auth: Auth::within_dialog(auth.as_ref()),
-            keep_flow: dialog.keep_flow,
-        };
-        let key = self.start_client(now, out);
+        let key = self.send_offer(now, id, dialog, Method::Update, sdp.clone());
         // Timer F speaks first.
         let until = now + self.config.timers.timer_f * 2;
         if let (Some(up), Some(tries)) = (self.up(id), tries) {
