@@ -11,11 +11,12 @@ use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
 };
+use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
-use crate::flow::{Callback, Dial, Flow};
-use crate::leg::{self, Arrival, Leg};
+use crate::flow::{Callback, Dial, Flow, origin, peer};
+use crate::leg::{self, Arrival, Leg, Onward};
 use crate::route::Target;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
@@ -65,8 +66,8 @@ pub(crate) struct Plan {
     pub(crate) shown: [Option<Number>; 2],
     pub(crate) language: String,
     pub(crate) max_talk: Duration,
-    /// Max-Forwards of what we dial, of an inbound call.
-    pub(crate) hops_left: Option<u32>,
+    /// What our INVITEs bear on, of an inbound call.
+    pub(crate) onward: Onward,
 }
 
 pub(crate) struct Call {
@@ -247,6 +248,14 @@ impl Call {
         other.map(Leg::codecs).unwrap_or_default()
     }
 
+    /// What the other leg's far end said of its end, where that is why this leg goes.
+    fn said(&self, no: LegNo, release: Release) -> Option<Reason> {
+        let other = peer(no);
+        let theirs = release.failure.is_none_or(|failure| failure.origin == origin(other));
+        let leg = self.legs.get(usize::from(other.0)).and_then(Option::as_ref);
+        leg.filter(|_| theirs).and_then(Leg::said)
+    }
+
     /// True once both talk: an offer of one concerns the other.
     pub(crate) fn is_bridged(&self) -> bool {
         self.bridged.is_some() && matches!(self.phase, Phase::Live)
@@ -410,7 +419,8 @@ impl Call {
                 Order::Answer(no, direction) => self.with(no, |leg, _| leg.answer(w, direction)),
                 Order::Decline(no, why) => self.with(no, |leg, _| leg.decline(w, why)),
                 Order::Release(no, release) => {
-                    self.with(no, |leg, trace| leg.release(w, trace, release));
+                    let said = self.said(no, release);
+                    self.with(no, |leg, trace| leg.release_for(w, trace, release, said));
                 }
             }
         }
@@ -426,7 +436,7 @@ impl Call {
         let at = usize::from(no.0);
         let party = if no == LegNo::A { &self.command.a } else { &self.command.b };
         let target = &self.plan.targets[at];
-        let called = leg::called(target.number(), party, self.plan.hops_left);
+        let called = leg::called(target.number(), party, self.plan.onward.clone());
         let shown = self.plan.shown[at].as_ref();
         let id = LegId::new(self.id, no);
         match Leg::dial(w, id, &called, target, shown, self.paid[at]) {

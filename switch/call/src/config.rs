@@ -46,6 +46,8 @@ pub struct EngineConfig {
     pub response: Duration,
     /// What becomes of an offer of a far end in a call that is up.
     pub reinvite: Reinvite,
+    /// Targets of 3xx that one leg follows at most; 0 follows none.
+    pub redirects: usize,
     /// How long registrations last.
     pub register: RegisterLimits,
     /// When somebody who knocks too often is not listened to any more.
@@ -75,6 +77,7 @@ impl Default for EngineConfig {
             prompt_max: Duration::from_secs(20),
             response: Duration::from_secs(8),
             reinvite: Reinvite::Absorb,
+            redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),
             nonce_life: Duration::from_secs(300),

@@ -664,3 +664,34 @@ fn noise_is_dropped_and_counted() {
     assert_eq!(peer.endpoint.drops().unreadable, 2);
     assert_eq!(peer.endpoint.counts(), Counts::default());
 }
+
+#[test]
+fn a14_rfc5393_4_2_an_invite_that_comes_back_unchanged_is_482_and_a_spiral_is_not() {
+    let mut peer = Alone::new();
+    peer.call();
+    let ours = peer.last("INVITE");
+    let via = String::from_utf8(ours.header(HeaderName::Via).unwrap().to_vec()).unwrap();
+    let returned = |branch: &str, uri: &str| {
+        request("INVITE", branch, "", OFFER)
+            .replace("INVITE sip:alice@10.0.0.1 SIP", &format!("INVITE {uri} SIP"))
+            .replacen("Max-Forwards", &format!("Via: {via}\r\nMax-Forwards"), 1)
+    };
+    let uri = ours.request_uri().unwrap().to_owned();
+    peer.receive(returned("loop", &uri));
+    assert_eq!(peer.labels().last().unwrap(), "482 INVITE");
+    assert!(peer.events.is_empty());
+    peer.receive(returned("spiral", "sip:carol@10.0.0.1"));
+    assert_eq!(peer.labels().last().unwrap(), "100 INVITE");
+    // A Via that only looks like ours leads to no transaction.
+    peer.receive(returned("foreign", &uri).replace("z9hG4bK01", "z9hG4bK02"));
+    assert_eq!(peer.labels().last().unwrap(), "100 INVITE");
+}
+
+#[test]
+fn a14_rfc5393_5_3_3_1_no_breadth_left_is_440() {
+    let mut peer = Alone::new();
+    peer.receive(request("INVITE", "none", "Max-Breadth: 0\r\n", OFFER));
+    assert_eq!(peer.labels(), ["440 INVITE"]);
+    peer.receive(request("INVITE", "one", "Max-Breadth: 1\r\n", OFFER));
+    assert_eq!(peer.labels().last().unwrap(), "100 INVITE");
+}

@@ -88,6 +88,8 @@ knobs! {
     "sip.reinvite", "absorb: hold and other codecs are answered here; relay: they are offered to the other leg",
         |c, v| c.dialog.reinvite = if one_of(v, &["absorb", "relay"])? == "relay" { Reinvite::Relay } else { Reinvite::Absorb },
         |c| text(if c.dialog.reinvite == Reinvite::Relay { "relay" } else { "absorb" });
+    "sip.redirects", "targets of 3xx answers that a leg follows at most, to the same number or to phones of the merchant; 0: none",
+        |c, v| c.dialog.redirects = at_least(v, 0)?, |c| text(c.dialog.redirects);
     "sip.queue", "messages that may wait for the engine; more are dropped and counted",
         |c, v| c.queue = at_least(v, 16)?, |c| text(c.queue);
     "sip.tcp_connections", "SIP connections at one time at most",

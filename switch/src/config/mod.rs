@@ -121,6 +121,7 @@ pub(crate) struct DialogKnobs {
     pub(crate) session_expires: Option<Duration>,
     pub(crate) min_se: Duration,
     pub(crate) reinvite: Reinvite,
+    pub(crate) redirects: usize,
 }
 
 /// Knobs of call handling.
@@ -201,6 +202,7 @@ impl Default for Config {
                 session_expires: Some(Duration::from_secs(1_800)),
                 min_se: Duration::from_secs(90),
                 reinvite: Reinvite::Absorb,
+                redirects: 5,
             },
             call: CallKnobs {
                 calls_max: 20_000,

@@ -12,7 +12,7 @@ use sip::wire::{HeaderName, Message, Reason, Uri};
 use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
-use crate::leg::{Arrival, Called};
+use crate::leg::{Arrival, Called, Onward};
 use crate::route;
 
 use super::Engine;
@@ -22,6 +22,9 @@ use super::register::{Header, Unproved};
 const RING: Duration = Duration::from_secs(60);
 /// Seconds after which a refused carrier may try again.
 const RETRY_AFTER: &str = "5";
+
+/// Lines of Diversion, and of History-Info, that go on at most.
+const HISTORY_MAX: usize = 10;
 
 /// Who calls whom, read off an INVITE.
 struct Intent {
@@ -114,7 +117,6 @@ impl Engine {
         intent: Intent,
         request: &Message,
     ) -> Result<(), Kind> {
-        let hops_left = request.max_forwards().ok().flatten();
         self.admit(intent.merchant).map_err(Refusal::kind)?;
         let target = self.target(&intent.callee).map_err(Refusal::kind)?;
         let w = &self.world;
@@ -127,7 +129,7 @@ impl Engine {
                 number: intent.caller.clone(),
                 as_sent: intent.caller_as_sent.clone(),
                 ring: RING,
-                hops_left: None,
+                onward: Onward::default(),
             },
             shown: intent.caller_as_sent.clone(),
             trunk: intent.trunk,
@@ -140,8 +142,7 @@ impl Engine {
             shown: [None, intent.shown],
             language: merchant.language.clone(),
             max_talk: merchant.max_talk,
-            // RFC 7332 §4 and RFC 3261 §16.6 step 3: two switches must not ring each other for ever.
-            hops_left: hops_left.map(|hops| hops.saturating_sub(1)),
+            onward: onward(request, intent.trunk.is_some()),
         };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
@@ -185,6 +186,22 @@ impl Engine {
             || listeners.iter().any(|listener| {
                 host.ip() == Some(listener.advertised.ip()) || host.ip() == Some(listener.bind.ip())
             })
+    }
+}
+
+/// What our INVITE bears on of the one that came.
+fn onward(request: &Message, trusted: bool) -> Onward {
+    let hops = request.max_forwards().ok().flatten();
+    let lines = |name: HeaderName| {
+        let values = request.lines(name).filter(|_| trusted).take(HISTORY_MAX);
+        values.map(move |value| (name.as_str().to_owned(), value.to_vec()))
+    };
+    Onward {
+        // RFC 7332 §4 and RFC 3261 §16.6 step 3: two switches must not ring each other for ever.
+        hops_left: hops.map(|hops| hops.saturating_sub(1)),
+        breadth: request.number(HeaderName::MaxBreadth).ok().flatten(),
+        // A trunk is trusted to say whom it was first for; a phone would only make it up.
+        history: lines(HeaderName::Diversion).chain(lines(HeaderName::HistoryInfo)).collect(),
     }
 }
 

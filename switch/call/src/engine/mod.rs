@@ -387,11 +387,11 @@ impl Engine {
                     self.world.endpoint.proceed(self.world.now.mono, session);
                 }
             }
-            Event::Failed { session, code, q850, local, crossed, retry_after, .. } => {
+            Event::Failed { session, code, q850, local, crossed, retry_after, contacts } => {
                 let answer = Final { code, q850, local, retry_after };
                 self.on_session(session, true, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, like| {
-                        leg.failed(w, trace, (session, answer), like)
+                        leg.failed(w, trace, (session, answer, contacts.as_slice()), like)
                     });
                 });
                 // Somebody picked up whom we had given up: agreed on, and ended.

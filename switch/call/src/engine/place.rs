@@ -9,7 +9,7 @@ use facts::{CallCommand, CallId, Kind, LegNo, MerchantId, Number, Placed, Refusa
 use crate::call::{Call, LEGS, Phase, Plan};
 use crate::event::{Answer, Effect, ours};
 use crate::flow::{Callback, Flow};
-use crate::leg::Arrival;
+use crate::leg::{Arrival, Onward};
 use crate::route::{self, Target};
 use crate::timers::{Key, Timer};
 
@@ -122,7 +122,7 @@ impl Engine {
             ],
             language: merchant.language.clone(),
             max_talk: command.max_talk.map_or(merchant.max_talk, |max| max.min(merchant.max_talk)),
-            hops_left: None,
+            onward: Onward::default(),
         })
     }
 

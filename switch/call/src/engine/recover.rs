@@ -7,7 +7,7 @@ use sip::wire::Reason;
 
 use crate::call::{Call, Plan};
 use crate::flow::{Callback, Flow, side};
-use crate::leg::unpack;
+use crate::leg::{Onward, unpack};
 use crate::route::Target;
 use crate::trace::Trace;
 
@@ -59,7 +59,7 @@ impl Engine {
             shown: [None, None],
             language: String::new(),
             max_talk: std::time::Duration::ZERO,
-            hops_left: None,
+            onward: Onward::default(),
         };
         if let Some(key) = &facts.command.key {
             let key = (facts.command.merchant, key.dialect, key.key.clone());

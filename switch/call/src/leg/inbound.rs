@@ -203,6 +203,7 @@ impl Leg {
             return self.ended(w, trace, session, (EndCause::Bye, reason));
         }
         self.session = None;
+        self.said = reason.cloned();
         self.facts.sip_final = Some(487);
         let ended = trace.wall(w.now.mono);
         let failure = Failure::new(Origin::LegA, Kind::Abandoned);

@@ -15,6 +15,7 @@ mod inbound;
 mod keys;
 mod outbound;
 mod papers;
+mod redirect;
 mod talk;
 
 use std::collections::VecDeque;
@@ -46,6 +47,7 @@ pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, way_to
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};
+use redirect::Redirects;
 
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
@@ -81,8 +83,18 @@ pub(crate) struct Called {
     pub(crate) number: Number,
     pub(crate) as_sent: String,
     pub(crate) ring: Duration,
-    /// Max-Forwards of the INVITE, of a call that came to us.
+    pub(crate) onward: Onward,
+}
+
+/// What an INVITE of ours bears on of the one that came to us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Onward {
+    /// Max-Forwards, one less (RFC 3261 §16.6 step 3).
     pub(crate) hops_left: Option<u32>,
+    /// Max-Breadth: so many phones may ring for it at once (RFC 5393 §5.3).
+    pub(crate) breadth: Option<u32>,
+    /// Diversion (RFC 5806) and History-Info (RFC 7044), of somebody who is trusted to say so.
+    pub(crate) history: Vec<(String, Vec<u8>)>,
 }
 
 /// One leg of a call.
@@ -105,7 +117,12 @@ pub(crate) struct Leg {
     /// The carrier that it occupies.
     trunk: Option<TrunkId>,
     ring: Duration,
-    hops_left: Option<u32>,
+    onward: Onward,
+    /// Max-Breadth of each of its INVITEs.
+    share: Option<u32>,
+    redirects: Redirects,
+    /// Why its far end hung up or gave up, as it said itself.
+    said: Option<Reason>,
     audio: Audio,
     /// Their offer, of an inbound leg.
     offered: Option<Bytes>,
@@ -140,7 +157,10 @@ impl Leg {
             hop: None,
             trunk: None,
             ring: called.ring,
-            hops_left: called.hops_left,
+            onward: called.onward.clone(),
+            share: None,
+            redirects: Redirects::default(),
+            said: None,
             audio: Audio::new(id),
             offered: None,
             offers_early: false,
@@ -218,11 +238,36 @@ impl Leg {
         }
     }
 
+    /// Why its far end hung up or gave up, in its own words: for the far end of the other leg (RFC 3326
+    /// §2). Only causes; a text may say anything.
+    pub(crate) fn said(&self) -> Option<Reason> {
+        let said = self.said.as_ref()?;
+        let cause = said.cause?;
+        let sip = said.protocol == "SIP";
+        if sip && cause == 200 {
+            return Some(forks::elsewhere());
+        }
+        let known =
+            sip && (300..700).contains(&cause) || said.is_q850() && (1..128).contains(&cause);
+        known.then(|| Reason { text: None, ..said.clone() })
+    }
+
     /// Lets the leg go, in whatever state. Nothing happens to a leg that is down.
     pub(crate) fn release(&mut self, w: &mut World, trace: &mut Trace, release: Release) {
+        self.release_for(w, trace, release, None);
+    }
+
+    /// The same, in the words of the other leg's far end.
+    pub(crate) fn release_for(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        release: Release,
+        said: Option<Reason>,
+    ) {
         let cause = release.failure.map_or(CLEARING, |failure| failure.kind.row().q850);
         let reason = release.failure.map_or("normal clearing", |failure| failure.kind.row().label);
-        let reason = Reason::q850(u16::from(cause), reason);
+        let reason = said.unwrap_or_else(|| Reason::q850(u16::from(cause), reason));
         let now = w.now.mono;
         match (&mut self.stage, self.session) {
             (Stage::Down, _) => return,
@@ -325,6 +370,6 @@ fn blank(no: LegNo, called: &Called, paid: Option<Duration>) -> LegFacts {
 }
 
 /// A party as the command names it.
-pub(crate) fn called(number: Number, party: &Party, hops_left: Option<u32>) -> Called {
-    Called { number, as_sent: party.as_sent.clone(), ring: party.ring, hops_left }
+pub(crate) fn called(number: Number, party: &Party, onward: Onward) -> Called {
+    Called { number, as_sent: party.as_sent.clone(), ring: party.ring, onward }
 }

@@ -7,7 +7,7 @@ use facts::media::Family;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side};
 use sip::endpoint::{Invite, SessionId};
-use sip::wire::Reason;
+use sip::wire::{Contact, Reason};
 
 use crate::event::LegEvent;
 use crate::flow::{origin, refuser};
@@ -19,6 +19,9 @@ use crate::world::World;
 use super::forks::{Fork, Forks, elsewhere};
 use super::hop::Hop;
 use super::{Called, Leg, Port, Stage, hop, hops};
+
+/// Max-Breadth of an INVITE that names none (RFC 5393 §5.3.3.2).
+const BREADTH: u32 = 60;
 
 /// The final answer to an INVITE of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -69,9 +72,16 @@ impl Leg {
         let sdp = self.audio.offer(local, &hop.codecs, like);
         self.facts.shown.clone_from(&hop.shown);
         self.facts.trunk.clone_from(&hop.name);
-        let rest = if hop.trunk.is_none() { std::mem::take(&mut self.hops) } else { [].into() };
+        let mut rest = if hop.trunk.is_none() { std::mem::take(&mut self.hops) } else { [].into() };
+        // RFC 5393 §5.3.3: all that ring at once share what there is.
+        let breadth = self.onward.breadth.unwrap_or(BREADTH).max(1);
+        rest.truncate(usize::try_from(breadth - 1).unwrap_or(usize::MAX));
+        let ways = u32::try_from(rest.len()).unwrap_or(breadth) + 1;
+        let told = ways > 1 || self.onward.breadth.is_some();
+        self.share = told.then_some(breadth / ways);
         let mut forks = Forks::default();
         for hop in std::iter::once(hop).chain(rest.into_iter().map(Arc::new)) {
+            self.redirects.tried(&hop.uri);
             let session = self.send(w, &hop, sdp.clone());
             if forks.is_empty() {
                 let call_id = w.endpoint.call_id(session).unwrap_or_default();
@@ -95,7 +105,7 @@ impl Leg {
         })
     }
 
-    fn send(&self, w: &mut World, hop: &Hop, sdp: Bytes) -> SessionId {
+    pub(super) fn send(&self, w: &mut World, hop: &Hop, sdp: Bytes) -> SessionId {
         let session = w.endpoint.invite(
             w.now.mono,
             Invite {
@@ -253,7 +263,7 @@ impl Leg {
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        (session, answer): (SessionId, Final),
+        (session, answer, contacts): (SessionId, Final, &[Contact]),
         like: &[facts::media::Codec],
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else {
@@ -274,10 +284,14 @@ impl Leg {
             w.media(setup);
         }
         let (best, rang) = forks.refused(answer, fork.rang);
+        if (300..400).contains(&answer.code) {
+            self.redirected(w, &fork.hop, contacts);
+        }
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
         // RFC 3261 §16.7 step 5: a 6xx is the person's word, whatever the other phones would say.
         if (600..700).contains(&answer.code) {
             self.given_up.extend(forks.cancel(w, None));
-        } else if !forks.is_empty() {
+        } else if !forks.is_empty() || self.follow(w) {
             return None;
         }
         if !best.local {
@@ -309,19 +323,21 @@ impl Leg {
         if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) {
             return None;
         }
-        let another = self.next_hop(w);
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         let old = forks.cancel(w, None);
-        if !another {
+        self.given_up.extend(&old);
+        let follows = self.follow(w);
+        if !follows && !self.next_hop(w) {
             // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
-            self.given_up.extend(old);
             let failure = self.lost(w, trace, Kind::Unreachable, origin(self.id.no));
             return Some(LegEvent::Failed(failure));
         }
         for session in &old {
             w.sessions.remove(session);
         }
-        self.given_up.extend(old);
+        if follows {
+            return None;
+        }
         self.invite(w, trace, like)
     }
 
@@ -361,10 +377,12 @@ impl Leg {
     }
 
     fn headers(&self) -> Vec<(String, Vec<u8>)> {
-        self.hops_left
-            .map(|hops| ("Max-Forwards".to_owned(), hops.to_string().into_bytes()))
-            .into_iter()
-            .collect()
+        let number = |name: &str, value: Option<u32>| {
+            value.map(|value| (name.to_owned(), value.to_string().into_bytes()))
+        };
+        let numbers =
+            [number("Max-Forwards", self.onward.hops_left), number("Max-Breadth", self.share)];
+        numbers.into_iter().flatten().chain(self.onward.history.iter().cloned()).collect()
     }
 }
 

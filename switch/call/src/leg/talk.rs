@@ -57,6 +57,7 @@ impl Leg {
             self.facts.q850 = reason.cause.and_then(|cause| u8::try_from(cause).ok());
         }
         if cause == EndCause::Bye {
+            self.said = reason.cloned();
             let ended = trace.wall(w.now.mono);
             self.down(w, trace, ended, side(self.id.no), None);
             return Some(LegEvent::HungUp);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::early::RELIABLE;
 use super::route::reply_flow;
 use super::server::{merge_key, server_key};
-use super::table::{Phase, ServerUser};
+use super::table::{ClientKey, Phase, ServerUser};
 use super::{Endpoint, Event, Flow, RequestId, SessionId};
 use crate::dialog::OPTION;
 use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
@@ -132,6 +132,9 @@ impl Endpoint {
                 if let Some((code, headers)) = invite_fault(request) {
                     return self.refuse(incoming, code, &headers);
                 }
+                if self.is_loop(request) {
+                    return self.refuse(incoming, 482, &[]);
+                }
                 if self.sessions.len() >= self.config.limits.sessions_max {
                     self.drops.overload += 1;
                     let after = self.retry_after();
@@ -145,6 +148,19 @@ impl Endpoint {
             }
             _ => self.ask_user(now, incoming),
         }
+    }
+
+    /// RFC 5393 §4.2: an INVITE of ours has come back as it left. With another Request-URI it is a
+    /// spiral, which is fine (RFC 3261 §16.3 step 4). Our Via leads to the transaction, so no hash of
+    /// the request is needed in it.
+    fn is_loop(&self, request: &Message) -> bool {
+        request.raw_vias().any(|via| {
+            let token = via.branch().and_then(|branch| self.ids.token_of_branch(&branch));
+            let Some(token) = token.filter(|_| self.is_ours(via)) else { return false };
+            let client = self.clients.get(&ClientKey { token, cancel: false });
+            let left = client.and_then(|client| Message::parse(client.request.clone()).ok());
+            left.is_some_and(|left| left.request_uri() == request.request_uri())
+        })
     }
 
     fn ask_user(&mut self, now: Instant, incoming: &Incoming) {
@@ -292,6 +308,10 @@ fn invite_fault(request: &Message) -> Option<(u16, Headers)> {
     // §16.3: with no hop left it cannot be passed on to the other leg.
     if request.max_forwards().ok().flatten() == Some(0) {
         return Some((483, Vec::new()));
+    }
+    // RFC 5393 §5.3.3.1: it may not even be passed on once.
+    if request.number(HeaderName::MaxBreadth).ok().flatten() == Some(0) {
+        return Some((440, Vec::new()));
     }
     // §20.1: an Accept without our only type leaves nothing to answer with.
     let accepts = |value: &[u8]| {

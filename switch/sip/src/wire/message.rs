@@ -226,6 +226,11 @@ impl Message {
         Via::parse(value).ok_or(HeaderError::Malformed(HeaderName::Via))
     }
 
+    /// The Vias where they lie, topmost first, those that read.
+    pub(crate) fn raw_vias(&self) -> impl Iterator<Item = RawVia<'_>> {
+        self.headers(HeaderName::Via).filter_map(RawVia::parse)
+    }
+
     /// The topmost Via where it lies, if it reads.
     pub(crate) fn raw_via(&self) -> Option<RawVia<'_>> {
         RawVia::parse(self.header(HeaderName::Via)?)
