@@ -151,6 +151,11 @@ async fn each_code_by_one_request() {
     }
     code(callback("test", "e1", "80009", "13800138000", HOOK), "1013&msg=subaccount_disabled")
         .await;
+    for bad in ["000", "%2B1", "0110", "%2B0123456789"] {
+        code(callback("test", "e1", "80000", bad, HOOK), "1008&msg=destination_num_invalid").await;
+        code(callback("test", "e1", bad, "13800138000", HOOK), "1007&msg=callback_num_invalid")
+            .await;
+    }
     code(signed("biz_query", "username=test&callbackid=nix"), "1014&msg=callbackid_not_found")
         .await;
     assert!(world.get(&ok("e1")).await.starts_with("result=success"));
@@ -168,6 +173,7 @@ async fn what_the_switch_refuses_has_its_code() {
         (Refusal::BadCaller, "1007"),
         (Refusal::NoRoute, "1008"),
         (Refusal::NoPrice, "1008"),
+        (Refusal::SameNumber, "1008&msg=destination_num_invalid"),
         (Refusal::Blocked, "1009&msg=number_blocked"),
         (Refusal::KeyConflict, "1010"),
         (Refusal::TooManyCalls, "1011&msg=too_many_calls"),

@@ -170,6 +170,8 @@ async fn each_code_by_one_minimal_bad_request() {
     code(ask(CALL, &with(dail(), "srctimeout", 5)), "-101").await;
     code(ask(CALL, &with(dail(), "srcclid", "01099999999")), "-101").await;
     code(ask(CALL, &with(dail(), "dst", "12ab")), "-102").await;
+    code(ask(CALL, &with(dail(), "dst", "000")), "-102").await;
+    code(ask(CALL, &with(dail(), "src", "+1234")), "-102").await;
     code(ask(CALL, &with(dail(), "srcclid", "xyz")), "-102").await;
     // A country that no tariff prices.
     code(ask(CALL, &with(dail(), "dst", "0044207946000")), "-1").await;
@@ -270,6 +272,7 @@ async fn what_the_switch_refuses_has_its_code() {
         (Refusal::Disabled, "-201"),
         (Refusal::NoBalance, "-204"),
         (Refusal::NoRoute, "-1"),
+        (Refusal::SameNumber, "-1"),
         (Refusal::Blocked, "-1"),
         (Refusal::TooManyCalls, "-104"),
         (Refusal::Busy, "-100"),

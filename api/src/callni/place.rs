@@ -152,7 +152,7 @@ fn refused(refusal: Refusal) -> Code {
         Refusal::UnknownMerchant => Code::MerchantNotFound,
         Refusal::Disabled => Code::MerchantDisabled,
         Refusal::NoBalance => Code::BalanceNotEnough,
-        Refusal::NoPrice | Refusal::NoRoute => Code::DestinationNumInvalid,
+        Refusal::NoPrice | Refusal::NoRoute | Refusal::SameNumber => Code::DestinationNumInvalid,
         Refusal::BadCaller => Code::CallbackNumInvalid,
         Refusal::TooManyCalls => Code::TooManyCalls,
         Refusal::KeyConflict => Code::CallbackidConflict,

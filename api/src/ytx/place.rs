@@ -79,11 +79,11 @@ fn number(dialled: Dialled) -> Result<Number, Code> {
 /// A number to show must be in the app's pool; the pool's first is shown when none is asked for.
 fn shown(app: &YtxApp, snapshot: &Snapshot, asked: Option<&str>) -> Result<Option<Number>, Code> {
     let Some(asked) = asked else {
-        return Ok(app.callers.first().map(|digits| Number::E164(digits.clone())));
+        return Ok(app.callers.first().map(|digits| Number::public(digits.clone())));
     };
     let parsed = snapshot.plan.parse(asked).map_err(|_| Code::BadPhone)?;
     let in_pool = app.callers.iter().any(|digits| digits == parsed.digits());
-    if in_pool { Ok(Some(Number::E164(parsed.digits().to_owned()))) } else { Err(Code::BadValue) }
+    if in_pool { Ok(Some(parsed)) } else { Err(Code::BadValue) }
 }
 
 fn pushes(app: &YtxApp) -> Vec<Push> {
@@ -109,9 +109,11 @@ fn refused(refusal: Refusal) -> Code {
         Refusal::UnknownMerchant => Code::NoAccount,
         Refusal::Disabled => Code::AccountDisabled,
         Refusal::NoBalance => Code::NoBalance,
-        Refusal::NoPrice | Refusal::NoRoute | Refusal::BadCaller | Refusal::Blocked => {
-            Code::NumberInvalid
-        }
+        Refusal::NoPrice
+        | Refusal::NoRoute
+        | Refusal::BadCaller
+        | Refusal::SameNumber
+        | Refusal::Blocked => Code::NumberInvalid,
         Refusal::TooManyCalls => Code::TooFrequent,
         Refusal::KeyConflict => Code::BadValue,
         Refusal::Busy | Refusal::Internal => Code::Internal,

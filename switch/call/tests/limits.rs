@@ -268,6 +268,8 @@ fn what_may_not_be_dialled_is_refused_before_the_ledger_is_asked() {
     assert_eq!(refused(&|c| c.b.number = internal("80009")), Refusal::NoRoute);
     assert_eq!(refused(&|c| c.b.number = Number::E164("999".into())), Refusal::NoRoute);
     assert_eq!(refused(&|c| c.b.number = Number::Short("80009".into())), Refusal::NoRoute);
+    let number = callback().a.number;
+    assert_eq!(refused(&|c| c.b.number = number.clone()), Refusal::SameNumber);
     assert!(sim.authorizations.is_empty());
     let mut command = callback();
     command.a.number = internal("80001");
@@ -279,6 +281,28 @@ fn what_may_not_be_dialled_is_refused_before_the_ledger_is_asked() {
     sim.command(Command::Settings(Arc::new(snapshot)));
     let token = sim.place(callback());
     assert_eq!(sim.placed(token), Err(Refusal::Disabled));
+}
+
+#[test]
+fn a_callback_does_not_ring_one_line_from_both_sides() {
+    let mut sim = Sim::with(
+        |_| {},
+        |snapshot| {
+            let mut bound = extension("80001", "x");
+            bound.bound_phone = Some(NUMBER_B.into());
+            snapshot.extensions.insert("80001".into(), bound);
+        },
+    );
+    let mut command = callback();
+    command.a.number = Number::Internal("80001".into());
+    let token = sim.place(command.clone());
+    assert_eq!(sim.placed(token), Err(Refusal::SameNumber), "its bound phone is B");
+    command.b.number = Number::Internal("80001".into());
+    let token = sim.place(command.clone());
+    assert_eq!(sim.placed(token), Err(Refusal::SameNumber), "an extension and itself");
+    command.b.number = Number::E164(NUMBER_A.into());
+    let token = sim.place(command);
+    assert!(sim.placed(token).is_ok());
 }
 
 #[test]

@@ -137,6 +137,8 @@ pub enum Refusal {
     NoRoute,
     /// Leg A's number is not one this merchant may ring.
     BadCaller,
+    /// Both legs would ring the same line.
+    SameNumber,
     /// Concurrency or rate limit of the merchant or of the switch.
     TooManyCalls,
     /// The same key was used before for another request.
@@ -157,7 +159,7 @@ impl Refusal {
             Refusal::UnknownMerchant | Refusal::Disabled | Refusal::Blocked => Kind::Blocked,
             Refusal::NoBalance => Kind::NoBalance,
             Refusal::NoPrice | Refusal::NoRoute => Kind::NoRoute,
-            Refusal::BadCaller => Kind::InvalidNumber,
+            Refusal::BadCaller | Refusal::SameNumber => Kind::InvalidNumber,
             Refusal::TooManyCalls | Refusal::Busy => Kind::Congestion,
             Refusal::KeyConflict | Refusal::Internal => Kind::Internal,
         }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// Longest E.164 number: 15 digits (ITU-T E.164 §6.1).
 pub const E164_MAX: usize = 15;
+/// Shortest number that is taken for one of E.164, country code included. The recommendation names no
+/// least length; no country hands out shorter ones.
+pub const E164_MIN: usize = 7;
 
 /// A number that can be dialled, priced and routed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -13,7 +16,7 @@ pub const E164_MAX: usize = 15;
 pub enum Number {
     /// An extension of this switch: digits, as allotted (system 000 calls it a Callni number).
     Internal(String),
-    /// A number of the public network: digits only, country code first, no `+`.
+    /// A number of the public network: 7 to 15 digits, country code first, no `+`; never 0 first.
     E164(String),
     /// A short code of the home network: digits, dialled as they are (110, 10086, 95588).
     Short(String),
@@ -26,6 +29,12 @@ impl Number {
         match self {
             Number::Internal(d) | Number::E164(d) | Number::Short(d) => d,
         }
+    }
+
+    /// A public number of which the books keep the digits: too few for E.164 are those of a short code.
+    #[must_use]
+    pub fn public(digits: String) -> Number {
+        if digits.len() < E164_MIN { Number::Short(digits) } else { Number::E164(digits) }
     }
 }
 
@@ -47,6 +56,10 @@ pub enum NumberError {
     BadCharacter,
     /// More digits than E.164 allows.
     TooLong,
+    /// Fewer digits than any number with its country code has.
+    TooShort,
+    /// A country code that begins with 0: there is none (ITU-T E.164 §6.2.1).
+    BadCountry,
 }
 
 impl fmt::Display for NumberError {
@@ -55,6 +68,8 @@ impl fmt::Display for NumberError {
             NumberError::Empty => "no digits",
             NumberError::BadCharacter => "not a telephone number",
             NumberError::TooLong => "more than 15 digits",
+            NumberError::TooShort => "fewer than 7 digits with its country code",
+            NumberError::BadCountry => "no country code begins with 0",
         })
     }
 }
@@ -92,7 +107,8 @@ impl NumberPlan {
     /// is the caller's question; here it is a short code.
     ///
     /// # Errors
-    /// When no dialable digits remain, a foreign character occurs, or E.164's 15 digits are passed.
+    /// When no dialable digits remain, a foreign character occurs, or what remains is no number of E.164:
+    /// 7 to 15 digits, the first of them not 0.
     pub fn parse(&self, text: &str) -> Result<Number, NumberError> {
         let mut plus = false;
         let mut digits = String::with_capacity(text.len());
@@ -193,7 +209,14 @@ fn strip<'a>(digits: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 fn e164(digits: String) -> Result<Number, NumberError> {
-    if digits.len() > E164_MAX { Err(NumberError::TooLong) } else { Ok(Number::E164(digits)) }
+    if digits.starts_with('0') {
+        return Err(NumberError::BadCountry);
+    }
+    match digits.len() {
+        ..E164_MIN => Err(NumberError::TooShort),
+        E164_MIN..=E164_MAX => Ok(Number::E164(digits)),
+        _ => Err(NumberError::TooLong),
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +242,23 @@ mod tests {
         assert_eq!(plan.parse(""), Err(NumberError::Empty));
         assert_eq!(plan.parse("12a"), Err(NumberError::BadCharacter));
         assert_eq!(plan.parse("+1234567890123456"), Err(NumberError::TooLong));
+    }
+
+    #[test]
+    fn e164_6_a_number_has_7_to_15_digits_and_no_country_begins_with_0() {
+        let plan = NumberPlan::default();
+        for text in ["000", "+0", "+0123456789", "00 0123456789"] {
+            assert_eq!(plan.parse(text), Err(NumberError::BadCountry), "{text}");
+        }
+        for text in ["+1", "+8613", "00112345", "0110", "+868888"] {
+            assert_eq!(plan.parse(text), Err(NumberError::TooShort), "{text}");
+        }
+        assert_eq!(plan.parse("+2906123"), e("2906123"), "seven digits are enough");
+        assert_eq!(plan.parse("+123456789012345"), e("123456789012345"));
+        assert_eq!(plan.parse("+1234567890123456"), Err(NumberError::TooLong));
+        assert_eq!(plan.parse("110"), Ok(Number::Short("110".into())), "dialled as it is");
+        assert_eq!(Number::public("110".into()), Number::Short("110".into()));
+        assert_eq!(Number::public("2906123".into()), Number::E164("2906123".into()));
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub fn ytx(bytes: &[u8]) {
     }
 }
 
-/// A number as people write it: at most 15 digits come out, and what comes out reads as itself.
+/// A number as people write it: at most 15 digits come out, of E.164 at least 7 and no 0 first, and what comes
+/// out reads as itself.
 pub fn number(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let plan = |country: &str, trunk: &str, international: &str, short_max| NumberPlan {
@@ -112,7 +113,9 @@ pub fn number(bytes: &[u8]) {
     for plan in plans {
         let Ok(number) = plan.parse(&text) else { continue };
         assert!(number.digits().len() <= 15 && number.digits().bytes().all(|b| b.is_ascii_digit()));
-        if let facts::Number::E164(_) = &number {
+        if let facts::Number::E164(digits) = &number {
+            assert!(digits.len() >= 7 && !digits.starts_with('0'));
+            assert_eq!(facts::Number::public(digits.clone()), number);
             assert_eq!(plan.parse(&number.to_string()), Ok(number.clone()), "{plan:?}");
             assert_eq!(plan.parse(&plan.national(&number)).as_ref(), Ok(&number), "{plan:?}");
         }

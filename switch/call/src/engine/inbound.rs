@@ -258,7 +258,7 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
     let public = merchant
         .and_then(|merchant| merchant.shown.clone())
         .or_else(|| extension.bound_phone.clone())
-        .map(Number::E164);
+        .map(Number::public);
     let shown = match &callee {
         Number::Internal(_) => Some(Number::Internal(user.to_owned())),
         Number::E164(_) | Number::Short(_) => public,

@@ -112,7 +112,11 @@ impl Engine {
             }
         }
         let targets = [self.target(&command.a.number)?, self.target(&command.b.number)?];
-        let default = merchant.shown.clone().map(Number::E164);
+        if targets[0] == targets[1] {
+            // Its line would be engaged by the very call that rings it.
+            return Err(Refusal::SameNumber);
+        }
+        let default = merchant.shown.clone().map(Number::public);
         Ok(Plan {
             flow: Flow::Callback(Callback::DialingA),
             targets,

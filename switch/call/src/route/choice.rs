@@ -145,13 +145,16 @@ pub fn explain(
         Some(Target::Contacts(user)) => {
             let bound = snapshot.extensions.get(&user).and_then(|ext| ext.bound_phone.clone());
             let known = match (&bound, live) {
-                (Some(phone), None) => format!(", or +{phone}, its bound phone, when it has none"),
+                (Some(phone), None) => {
+                    let phone = Number::public(phone.clone());
+                    format!(", or {phone}, its bound phone, when it has none")
+                }
                 _ if registered(&user) => String::new(),
                 _ => ", none now".to_owned(),
             };
             explanation.leads_to = format!("the contacts of extension {user}{known}");
             if let (Some(phone), None) = (bound, live) {
-                explanation.candidates = candidates(snapshot, &Number::E164(phone), at, live);
+                explanation.candidates = candidates(snapshot, &Number::public(phone), at, live);
             }
         }
         Some(Target::Public(public)) => {

@@ -40,7 +40,7 @@ pub(crate) fn target(
     };
     let extension = snapshot.extensions.get(user).filter(|extension| extension.enabled)?;
     Some(match &extension.bound_phone {
-        Some(phone) if !registered(user) => Target::Public(Number::E164(phone.clone())),
+        Some(phone) if !registered(user) => Target::Public(Number::public(phone.clone())),
         _ => Target::Contacts(user.clone()),
     })
 }
