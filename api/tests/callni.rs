@@ -151,7 +151,7 @@ async fn each_code_by_one_request() {
     }
     code(callback("test", "e1", "80009", "13800138000", HOOK), "1013&msg=subaccount_disabled")
         .await;
-    for bad in ["000", "%2B1", "0110", "%2B0123456789"] {
+    for bad in ["000", "+1", "0110", "+0123456789"] {
         code(callback("test", "e1", "80000", bad, HOOK), "1008&msg=destination_num_invalid").await;
         code(callback("test", "e1", bad, "13800138000", HOOK), "1007&msg=callback_num_invalid")
             .await;

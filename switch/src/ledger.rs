@@ -12,7 +12,7 @@ use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
 use facts::{
-    Binding, CallFacts, CallId, LegFacts, LegId, MerchantId, Outcome, StateChange, UnixMillis,
+    Binding, CallFacts, CallId, Kind, LegFacts, LegId, MerchantId, Outcome, StateChange, UnixMillis,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -499,7 +499,11 @@ fn failed(facts: &CallFacts) -> Option<String> {
     if !leg.trunk.is_empty() {
         words.push(format!("trunk {}", leg.trunk));
     }
-    words.push(leg.sip_final.map_or("no answer".into(), |code| format!("SIP {code}")));
+    words.push(match (leg.sip_final, leg.failure.map(|failure| failure.kind)) {
+        (Some(code), _) => format!("SIP {code}"),
+        (None, Some(Kind::TransportFailed)) => "not sent".into(),
+        (None, _) => "no answer".into(),
+    });
     words.extend(leg.q850.map(|cause| format!("cause {cause}")));
     Some(words.join(", "))
 }

@@ -20,6 +20,7 @@ mod metrics;
 mod net;
 mod operator;
 mod outbox;
+mod quiet;
 mod recovery;
 mod refusals;
 mod serve;

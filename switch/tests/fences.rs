@@ -56,6 +56,11 @@ const PLACES: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["switch/src/dns.rs"]),
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
+    ("rustls", &["switch/src/net"]),
+    ("tokio_rustls", &["switch/src/net"]),
+    ("webpki", &["switch/src/net/tls.rs"]),
+    ("webpki_roots", &["switch/src/net/tls.rs"]),
+    ("tokio_tungstenite", &["switch/src/net/web.rs", "switch/src/net/tests/web.rs"]),
 ];
 
 fn root() -> PathBuf {

@@ -199,6 +199,7 @@ fn recognition_of_the_called_leg_from_status_and_cause() {
         (Some(402), Some(57), false, Forbidden, "欠费"),
         (Some(502), Some(27), false, Unreachable, "线路故障"),
         (None, Some(18), false, Unreachable, "线路故障"),
+        (None, None, false, TransportFailed, "线路故障"),
         (None, None, false, NoRoute, "线路故障"),
         (Some(503), Some(1), false, Unallocated, "空号"),
         (Some(487), Some(16), true, Abandoned, "未知"),

@@ -2,7 +2,7 @@
 //!
 //! Every source has an account of points that leaks; a request without credentials adds some, one with
 //! wrong credentials more. Above a limit the source is banned: what it sends to open something is
-//! dropped unread and unanswered, what belongs to a dialog passes. Carriers and the allowed networks have
+//! dropped unread and unanswered, what belongs to a dialog of ours passes. Carriers and the allowed networks have
 //! no account. A source from which somebody proved himself is given more room: a forged address must not
 //! silence a phone easily (conformance F10).
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use facts::ban::{Ban, Offence, Source};
 use facts::{Now, UnixMillis};
 use ipnet::IpNet;
-use sip::wire::{HeaderName, Message, Method};
+use sip::wire::{HeaderName, Message};
 
 use crate::event::Denial;
 
@@ -122,11 +122,18 @@ impl Abuse {
         self.limits.allow.iter().any(|net| net.contains(&address))
     }
 
-    /// Looks at a message before anybody else does. Not for those who have no account.
-    pub(crate) fn look(&mut self, now: Now, source: Source, bytes: &bytes::Bytes) -> Passage {
+    /// Looks at a message before anybody else does. Not for those who have no account. `belongs` tells
+    /// whether a message belongs to what is here already.
+    pub(crate) fn look(
+        &mut self,
+        now: Now,
+        source: Source,
+        bytes: &bytes::Bytes,
+        belongs: impl FnOnce(&Message) -> bool,
+    ) -> Passage {
         let banned = self.bans.get(&source).is_some_and(|banned| banned.until > now.mono);
         if banned {
-            if is_within(bytes) {
+            if Message::parse(bytes.clone()).is_ok_and(|message| belongs(&message)) {
                 return Passage::Passes;
             }
             self.dropped += 1;
@@ -276,16 +283,6 @@ impl Account {
     }
 }
 
-/// An answer, or a request within a dialog: it opens nothing.
-fn is_within(bytes: &bytes::Bytes) -> bool {
-    let Ok(message) = Message::parse(bytes.clone()) else { return false };
-    match message.method() {
-        None => true,
-        Some(Method::Ack | Method::Cancel) => true,
-        Some(_) => message.to_tag().is_some(),
-    }
-}
-
 fn is_scanner(bytes: &bytes::Bytes) -> bool {
     let Ok(message) = Message::parse(bytes.clone()) else { return false };
     let Some(agent) = message.header_str(HeaderName::UserAgent) else { return false };
@@ -302,6 +299,11 @@ mod tests {
     use super::*;
     use crate::testing::start;
     use bytes::Bytes;
+
+    /// A look at what belongs to nothing.
+    fn look(abuse: &mut Abuse, now: Now, source: Source, bytes: &Bytes) -> Passage {
+        abuse.look(now, source, bytes, |_| false)
+    }
 
     fn source(text: &str) -> Source {
         text.parse::<IpAddr>().unwrap().into()
@@ -332,11 +334,11 @@ mod tests {
         let guesses = (1..).find(|_| wrong(&mut abuse).is_some()).unwrap();
         assert!(guesses <= 10, "{guesses}");
         let invite = request("INVITE", "Zoiper", "");
-        assert_eq!(abuse.look(start, svwar, &invite), Passage::Dropped);
-        assert_eq!(abuse.look(start, source("203.0.113.11"), &invite), Passage::Passes);
+        assert_eq!(look(&mut abuse, start, svwar, &invite), Passage::Dropped);
+        assert_eq!(look(&mut abuse, start, source("203.0.113.11"), &invite), Passage::Passes);
         assert_eq!((abuse.list(start.mono).len(), abuse.list(start.mono)[1].dropped), (2, 0));
         let later = Now { mono: start.mono + Duration::from_secs(600), ..start };
-        assert_eq!(abuse.look(later, svwar, &invite), Passage::Passes);
+        assert_eq!(look(&mut abuse, later, svwar, &invite), Passage::Passes);
         assert!(abuse.list(later.mono).is_empty());
     }
 
@@ -347,9 +349,9 @@ mod tests {
             let mut abuse = Abuse::new(AbuseLimits::default());
             let scanner = source("203.0.113.9");
             let options = request("OPTIONS", agent, "");
-            let passage = abuse.look(now, scanner, &options);
+            let passage = look(&mut abuse, now, scanner, &options);
             assert!(matches!(passage, Passage::Banned(ban) if ban.offence == Offence::Scanner));
-            assert_eq!(abuse.look(now, scanner, &options), Passage::Dropped);
+            assert_eq!(look(&mut abuse, now, scanner, &options), Passage::Dropped);
         }
     }
 
@@ -358,13 +360,15 @@ mod tests {
         let now = start();
         let mut abuse = Abuse::new(AbuseLimits::default());
         let who = source("203.0.113.9");
-        abuse.look(now, who, &request("OPTIONS", "sipvicious", ""));
-        assert_eq!(abuse.look(now, who, &request("BYE", "x", ";tag=b")), Passage::Passes);
-        assert_eq!(abuse.look(now, who, &request("ACK", "x", ";tag=b")), Passage::Passes);
-        assert_eq!(abuse.look(now, who, &request("BYE", "x", "")), Passage::Dropped);
-        let answer = Bytes::from_static(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!(abuse.look(now, who, &answer), Passage::Passes);
-        assert_eq!(abuse.look(now, who, &Bytes::from_static(b"noise")), Passage::Dropped);
+        look(&mut abuse, now, who, &request("OPTIONS", "sipvicious", ""));
+        let ours = |message: &Message| message.to_tag().as_deref() == Some("ours");
+        for (tag, passage) in
+            [(";tag=ours", Passage::Passes), (";tag=b", Passage::Dropped), ("", Passage::Dropped)]
+        {
+            assert_eq!(abuse.look(now, who, &request("BYE", "x", tag), ours), passage, "{tag}");
+        }
+        let noise = Bytes::from_static(b"noise");
+        assert_eq!(abuse.look(now, who, &noise, |_| true), Passage::Dropped);
     }
 
     #[test]
@@ -412,15 +416,17 @@ mod tests {
         let mut now = at(0);
         let mut lengths = Vec::new();
         for _ in 0..9 {
-            let Passage::Banned(ban) = abuse.look(now, who, &scan) else { panic!("not banned") };
+            let Passage::Banned(ban) = look(&mut abuse, now, who, &scan) else {
+                panic!("not banned")
+            };
             let length = ban.until.since(ban.since);
             lengths.push(length.as_secs() / 600);
             now.mono += length;
         }
         assert_eq!(lengths, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
-        let Passage::Banned(_) = abuse.look(now, who, &scan) else { panic!("not banned") };
+        let Passage::Banned(_) = look(&mut abuse, now, who, &scan) else { panic!("not banned") };
         assert!(abuse.lift(now.mono, who) && !abuse.lift(now.mono, who));
-        let Passage::Banned(ban) = abuse.look(now, who, &scan) else { panic!("not banned") };
+        let Passage::Banned(ban) = look(&mut abuse, now, who, &scan) else { panic!("not banned") };
         assert_eq!(ban.times, 1);
     }
 

@@ -97,6 +97,23 @@ fn a_running_call_of_a_banned_phone_goes_on_and_ends_as_it_should() {
 }
 
 #[test]
+fn f10_a_banned_source_draws_nothing_by_pretending_to_be_in_a_dialog() {
+    let mut sim = Sim::new();
+    until_silence(&mut sim, 100, |n| request("REGISTER", &format!("{}", 100 + n), n));
+    assert_eq!(sim.bans.len(), 1);
+    let silent = sim.lost;
+    for (n, method) in
+        ["BYE", "INVITE", "OPTIONS", "INFO", "SUBSCRIBE", "UPDATE"].into_iter().enumerate()
+    {
+        let text = request(method, "100", n);
+        let to = format!("To: <sip:100@{REALM}>");
+        sim.raw(STRANGER, &text.replace(&to, &format!("{to};tag=made-up")));
+    }
+    sim.raw(STRANGER, &request("CANCEL", "100", 9));
+    assert_eq!(sim.lost, silent, "no 481, no 405");
+}
+
+#[test]
 fn a_customer_that_calls_by_digest_without_registering_is_never_banned() {
     let mut sim = Sim::with(
         |_| {},

@@ -7,7 +7,8 @@ mod common;
 use call::{Effect, Reply};
 use common::*;
 use facts::settings::{Route, Snapshot};
-use facts::{LegNo, Outcome, Placed, Refusal, TrunkId, UnixMillis};
+use facts::{Failure, Kind, LegNo, Origin, Outcome, Placed, Refusal, TrunkId, UnixMillis};
+use sip::endpoint::Flow;
 
 /// Two ways to B.
 fn two_ways(snapshot: &mut Snapshot) {
@@ -129,5 +130,26 @@ fn rfc3261_12_2_a_moved_remote_target_is_written_down() {
     assert_eq!(sim.journal.len(), before + 1, "the re-INVITE");
     assert!(sim.journal[before].dialog.is_some());
     sim.hang_up("a");
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc3261_18_4_an_invite_that_cannot_be_sent_takes_the_next_way_and_is_not_taken_for_silence() {
+    let mut sim = Sim::with(|_| {}, two_ways);
+    (sim.far("b").muted, sim.far("c").muted) = (true, true);
+    sim.up_to_b();
+    let broken = |sim: &mut Sim, to: &str| {
+        sim.engine.handle_flow_error(sim.now, Flow::udp(addr(US), addr(to)));
+        sim.drain();
+    };
+    broken(&mut sim, CARRIER_B);
+    assert_eq!(sim.far("c").count("INVITE"), 1, "at once");
+    broken(&mut sim, CARRIER_C);
+    sim.advance(s(20));
+    let record = sim.record();
+    let why = Failure::new(Origin::LegB, Kind::TransportFailed);
+    assert_eq!(record.outcome, Outcome::Failed(why));
+    let leg = record.leg(LegNo::B).unwrap();
+    assert_eq!((leg.sip_final, leg.failure), (None, Some(why)));
     sim.assert_clean();
 }

@@ -64,8 +64,10 @@ kinds! {
     Rejected { sip: 603, q850: 21, label: "rejected", at_a: "caller_reject", at_b: "callee_reject" }
     /// Our ring timer, or 408 after ringing.
     NoAnswer { sip: 480, q850: 19, label: "no_answer", at_a: "caller_noanswer", at_b: "callee_noanswer" }
-    /// 408 without ringing, 480, 502, no binding, transport failure: cannot be reached now.
+    /// 408 without ringing, 480, 502, no binding, silence: cannot be reached now.
     Unreachable { sip: 480, q850: 18, label: "unreachable", at_a: "caller_unreachable", at_b: "callee_unreachable" }
+    /// Our INVITE could not be sent, or its connection broke before an answer (RFC 3261 §18.4).
+    TransportFailed { sip: 502, q850: 38, label: "transport_failed", at_a: "caller_unreachable", at_b: "callee_unreachable" }
     /// 404, 410, 604: the number does not exist.
     Unallocated { sip: 404, q850: 1, label: "unallocated", at_a: "caller_unreachable", at_b: "callee_invalid" }
     /// 484, 416, 400: the network calls the number malformed.

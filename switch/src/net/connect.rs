@@ -1,5 +1,6 @@
 //! Sends over connections, and makes them when the engine asks (RFC 3261 §18.1.1).
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -61,7 +62,11 @@ impl Connector {
     }
 
     fn connect(&self, asked: Flow, first: Bytes) -> bool {
-        let Some(pass) = self.shared.gate.leave(&self.shared.knobs) else { return false };
+        let Some(pass) = self.shared.gate.leave(&self.shared.knobs) else {
+            let why = io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
+            self.shared.counts.unsent(&asked, &why);
+            return false;
+        };
         let (flow, waiting) = self.shared.enter(asked, Origin::Us);
         if !self.shared.say(flow, first) {
             return false;
@@ -80,8 +85,13 @@ impl Connector {
 
 /// Connects and serves the connection. `false`: there was none.
 async fn open(shared: &Shared, flow: Flow, waiting: Waiting) -> bool {
-    let Ok(Ok(stream)) = timeout(CONNECT_MAX, TcpStream::connect(flow.remote)).await else {
-        return false;
+    let connected = timeout(CONNECT_MAX, TcpStream::connect(flow.remote)).await;
+    let stream = match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => stream,
+        Err(error) => {
+            shared.counts.unsent(&flow, &error);
+            return false;
+        }
     };
     let _ = stream.set_nodelay(true);
     let end = match flow.transport {

@@ -6,15 +6,15 @@ mod gate;
 mod keep_alive;
 mod listen;
 mod stream;
-mod stun;
 mod tls;
 mod udp;
 mod web;
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use media::poll::Poller;
 use sip::endpoint::{Flow, Listener, Transmit, Transport};
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::config::{Config, TcpKnobs, reachable};
 use crate::directory::Directory;
 use crate::inbox::{Inbox, Outlet};
+use crate::quiet::Quiet;
 pub(crate) use gate::Gate;
 pub(crate) use tls::Tls;
 
@@ -47,6 +48,8 @@ pub(crate) struct NetCounts {
     pub(crate) congested: AtomicU64,
     /// Messages that could not be sent at all.
     pub(crate) failed: AtomicU64,
+    /// When it was logged last, by address and reason.
+    unsent: Mutex<Quiet<(IpAddr, io::ErrorKind)>>,
     /// Connections refused because there were too many, or cut because their far end did not read,
     /// was idle, or sent what is no SIP.
     pub(crate) connections_cut: AtomicU64,
@@ -58,6 +61,19 @@ pub(crate) struct NetCounts {
     pub(crate) certificates_refused: AtomicU64,
     /// STUN requests answered.
     pub(crate) stun: AtomicU64,
+}
+
+impl NetCounts {
+    /// Logs why a message could not be sent, once a minute for each address and reason. How often it was so
+    /// since the last line, if there is one.
+    fn unsent(&self, flow: &Flow, error: &io::Error) -> Option<u64> {
+        let mut quiet = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let unlogged = quiet.turn(Instant::now(), (flow.remote.ip(), error.kind()))?;
+        drop(quiet);
+        let (remote, transport) = (flow.remote, flow.transport.name());
+        tracing::warn!(%remote, transport, %error, unlogged, "cannot send");
+        Some(unlogged)
+    }
 }
 
 /// A counter for each transport.
@@ -205,7 +221,11 @@ impl Net {
         let Flow { local, remote, .. } = transmit.flow;
         let of = |fits: &dyn Fn(SocketAddr) -> bool| self.udp.iter().find(|at| fits(at.local));
         let socket = of(&|at| at == local).or_else(|| of(&|at| at.is_ipv4() == remote.is_ipv4()));
-        let Some(socket) = socket else { return false };
+        let Some(socket) = socket else {
+            let why = io::Error::new(io::ErrorKind::AddrNotAvailable, "no UDP listener fits it");
+            self.counts.unsent(&transmit.flow, &why);
+            return false;
+        };
         match socket.send(&transmit.bytes, remote) {
             Ok(_) => true,
             // No room: lost like any datagram; the transaction sends it again.
@@ -214,7 +234,7 @@ impl Net {
                 true
             }
             Err(error) => {
-                tracing::debug!(%error, remote = %transmit.flow.remote, "cannot send");
+                self.counts.unsent(&transmit.flow, &error);
                 false
             }
         }

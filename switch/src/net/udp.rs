@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sip::endpoint::{Flow, Transport};
+use sip::stun;
 
-use super::{NetCounts, stun};
+use super::NetCounts;
 use crate::inbox::Outlet;
 
 /// A bound socket.

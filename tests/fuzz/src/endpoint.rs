@@ -1,5 +1,6 @@
 //! The target that feeds an endpoint: any datagrams, in any order, with time passing between them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -98,4 +99,33 @@ fn drain(now: Instant, endpoint: &mut Endpoint, sessions: &mut Vec<SessionId>) {
 #[allow(clippy::disallowed_methods, reason = "an instant has no other origin")]
 pub(crate) fn origin() -> Instant {
     Instant::now()
+}
+
+/// A datagram that may be STUN, from an address of either family: an answer is well formed, names the
+/// transaction and where the question came from, is not much longer than it, and answers no answer.
+pub fn stun(bytes: &[u8]) {
+    let from = match bytes.last().is_some_and(|byte| byte % 2 == 0) {
+        true => SocketAddr::from(([192, 0, 2, 1], 32_853)),
+        false => SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 32_853)),
+    };
+    let Some(answer) = sip::stun::answer(bytes, from) else { return };
+    assert_eq!(bytes[..2], [0, 1], "a Binding request");
+    assert!(answer.len() <= bytes.len() + sip::stun::LONGER_MAX);
+    let length = usize::from(u16::from_be_bytes([answer[2], answer[3]]));
+    assert!(length + 20 == answer.len() && length.is_multiple_of(4));
+    assert_eq!(answer[4..20], bytes[4..20], "cookie and transaction");
+    assert_eq!(sip::stun::answer(&answer, from), None);
+    if answer[..2] == [1, 1] {
+        let unmixed = |at: usize, of: usize| answer[at] ^ answer[4 + of];
+        let port = u16::from_be_bytes([unmixed(26, 0), unmixed(27, 1)]);
+        let address: Vec<u8> = (0..answer.len() - 28).map(|of| unmixed(28 + of, of)).collect();
+        let wanted = match from.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        assert_eq!((port, address), (from.port(), wanted));
+    } else {
+        assert_eq!(answer[..2], [1, 0x11]);
+        assert_eq!(answer[20..28], [0, 9, 0, 21, 0, 0, 4, 20], "420");
+    }
 }

@@ -49,4 +49,5 @@ pub const TARGETS: &[Target] = &[
     ("http_stream", http::http_stream),
     ("ytx", http::ytx),
     ("number", http::number),
+    ("stun", endpoint::stun),
 ];

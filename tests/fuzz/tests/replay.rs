@@ -84,6 +84,7 @@ replays!(
     http_stream,
     ytx,
     number,
+    stun,
 );
 
 /// The targets that play operations are worth something only while their corpora lead somewhere:

@@ -46,7 +46,7 @@ fn recognition(facts: &CallFacts) -> Option<&'static str> {
 
 fn before_invite(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::NoRoute => Some("线路故障"),
+        Kind::NoRoute | Kind::TransportFailed => Some("线路故障"),
         Kind::Unreachable => Some("无法拨通"),
         Kind::Congestion => Some("网络忙"),
         Kind::InvalidNumber => Some("拨号方式不正确"),
@@ -64,7 +64,9 @@ fn leg_recognition(leg: &LegFacts) -> Option<&'static str> {
     let silent = leg.sip_final.is_none() && leg.progress.is_none() && leg.alerting.is_none();
     match kind {
         Some(Kind::NoRoute) => return Some("线路故障"),
-        Some(Kind::Unreachable | Kind::LostDialog) if silent && !leg.trunk.is_empty() => {
+        Some(Kind::Unreachable | Kind::LostDialog | Kind::TransportFailed)
+            if silent && !leg.trunk.is_empty() =>
+        {
             return Some("线路故障");
         }
         // The record carries the table's cause 1 for a moved number; the status says more.

@@ -1,6 +1,7 @@
 //! Carriers at which we register and whose health we watch. A table of small states; what they ask for
 //! is sent by the engine.
 
+mod addresses;
 mod health;
 mod registration;
 
@@ -15,6 +16,7 @@ use sip::endpoint::RequestOutId;
 use sip::wire::{Message, Uri};
 
 use crate::event::CarrierChange;
+pub(crate) use addresses::Addresses;
 use health::Health;
 pub(crate) use registration::Ask;
 use registration::{Heard, Registration};

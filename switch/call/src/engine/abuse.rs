@@ -1,11 +1,10 @@
 //! Whom the engine listens to, and who loses that.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use facts::Binding;
 use facts::ban::Ban;
 use sip::endpoint::Flow;
+use sip::wire::Message;
 
 use super::Engine;
 use crate::abuse::Passage;
@@ -18,7 +17,8 @@ impl Engine {
             return true;
         }
         let w = &mut self.world;
-        match w.abuse.look(w.now, flow.remote.ip().into(), bytes) {
+        let belongs = |message: &Message| w.endpoint.belongs(message);
+        match w.abuse.look(w.now, flow.remote.ip().into(), bytes, belongs) {
             Passage::Passes => true,
             Passage::Dropped => false,
             Passage::Banned(ban) => {
@@ -61,15 +61,6 @@ impl Engine {
     /// Carriers and the allowed networks are not judged: a forged address must not take them away.
     fn is_judged(&self, flow: &Flow) -> bool {
         let (w, address) = (&self.world, flow.remote.ip());
-        w.abuse.is_on() && !w.abuse.allows(address) && !self.is_carrier(address)
-    }
-
-    fn is_carrier(&self, address: IpAddr) -> bool {
-        let mut trunks = self.world.snapshot.trunks.values().filter(|trunk| trunk.enabled);
-        trunks.any(|trunk| {
-            // One that is known by its certificate may come from anywhere: that spares nobody.
-            let peers = if trunk.options.mtls { &[][..] } else { &trunk.peers[..] };
-            trunk.target.ip() == address || peers.iter().any(|net| net.contains(&address))
-        })
+        w.abuse.is_on() && !w.abuse.allows(address) && !self.addresses.spares(address)
     }
 }

@@ -22,17 +22,15 @@ impl Peers {
         }
     }
 
-    /// Whether a request that came by this flow may be this carrier's: from one of its addresses, and,
-    /// where it has to prove itself, over a connection whose certificate bears its name (RFC 5922 §7.2).
-    pub(super) fn is_carrier(&self, trunk: &Trunk, flow: &Flow) -> bool {
+    /// Whether a request that came by this flow, from one of this carrier's addresses, may be its: where it
+    /// has to prove itself, over a connection whose certificate bears its name (RFC 5922 §7.2).
+    pub(super) fn proves(&self, trunk: &Trunk, flow: &Flow) -> bool {
         let name = trunk.certified_name();
         let proved = || {
             let names = flow.connection.and_then(|connection| self.0.get(&connection));
             names.is_some_and(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
         };
-        trunk.enabled
-            && trunk.peers.iter().any(|net| net.contains(&flow.remote.ip()))
-            && (!trunk.options.mtls || proved())
+        !trunk.options.mtls || proved()
     }
 }
 

@@ -51,8 +51,8 @@ impl Engine {
                 .ok()
                 .and_then(|from| from.uri.user_text())
                 .is_some_and(|user| snapshot.extensions.contains_key(&user));
-        let carrier =
-            snapshot.trunks.iter().find(|(_, trunk)| !phone && self.peers.is_carrier(trunk, &flow));
+        let mut carriers = self.addresses.trunks(&snapshot, flow.remote.ip());
+        let carrier = carriers.find(|(_, trunk)| !phone && self.peers.proves(trunk, &flow));
         if self.drain.is_some() {
             match carrier {
                 Some(_) => self.refuse(session, Kind::Shutdown),
@@ -70,12 +70,12 @@ impl Engine {
         }
         let (who, intent) = match carrier {
             Some((id, trunk)) => {
-                if !self.world.trunk_legs.room(*id, trunk.max_calls) {
+                if !self.world.trunk_legs.room(id, trunk.max_calls) {
                     self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
                     self.refuse(session, Kind::Congestion);
                     return;
                 }
-                (trunk.name.clone(), from_trunk(&snapshot, *id, trunk, request))
+                (trunk.name.clone(), from_trunk(&snapshot, id, trunk, request))
             }
             None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
                 Ok(user) => {

@@ -22,6 +22,7 @@ use sip::endpoint::{Event, Flow, SessionId};
 
 use crate::admission::{Occupancy, Rates};
 use crate::call::Call;
+use crate::carrier::Addresses;
 use crate::config::EngineConfig;
 use crate::event::{Answer, Command, Counts, Effect, Reply, ours};
 use crate::leg::Final;
@@ -50,6 +51,8 @@ pub struct Engine {
     register: register::Desk,
     /// Who the far ends of connections have proved to be.
     peers: flows::Peers,
+    /// From where carriers speak.
+    addresses: Addresses,
     alive_at: Option<Instant>,
     /// Calls let go before the ledger had answered, oldest first, for when it answers after all.
     unanswered: VecDeque<place::Unanswered>,
@@ -79,11 +82,13 @@ impl Engine {
             merchant_rates: Rates::default(),
             rate: Rates::default(),
             peers: flows::Peers::default(),
+            addresses: Addresses::default(),
             alive_at: None,
             unanswered: VecDeque::new(),
             drain: None,
             refused: 0,
         };
+        engine.addresses = Addresses::of(&engine.world.snapshot);
         engine.settle_carriers(&Snapshot::default());
         engine
     }
@@ -192,6 +197,7 @@ impl Engine {
             Command::Trunks { token } => self.answer(token, Answer::Trunks(self.trunks())),
             Command::Settings(snapshot) => {
                 let before = std::mem::replace(&mut self.world.snapshot, snapshot);
+                self.addresses = Addresses::of(&self.world.snapshot);
                 if self.drain.is_none() {
                     self.settle_carriers(&before);
                 }

@@ -82,6 +82,7 @@ pub(crate) const fn prompt(kind: Kind) -> Option<&'static str> {
         Kind::NoAnswer => "callee-noanswer",
         Kind::Unallocated | Kind::InvalidNumber => "callee-invalid",
         Kind::Unreachable
+        | Kind::TransportFailed
         | Kind::Forbidden
         | Kind::Congestion
         | Kind::NoRoute

@@ -134,6 +134,7 @@ fn the_prompts_are_those_of_the_store() {
         (Kind::Rejected, "callee-busy"),
         (Kind::NoAnswer, "callee-noanswer"),
         (Kind::Unreachable, "callee-unreachable"),
+        (Kind::TransportFailed, "callee-unreachable"),
         (Kind::NoRoute, "callee-unreachable"),
         (Kind::Unallocated, "callee-invalid"),
         (Kind::NoBalance, "balance-low"),

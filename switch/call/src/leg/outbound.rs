@@ -301,10 +301,10 @@ impl Leg {
             return self.invite(w, trace, like);
         }
         // Our own verdicts: the hop is dead, unless it rang before the time ran out.
-        let kind = if best.local && (best.code != 408 || !rang) {
-            Kind::Unreachable
-        } else {
-            Kind::of_answer(best.code, best.q850, rang)
+        let kind = match best {
+            Final { local: true, code: 503, .. } => Kind::TransportFailed,
+            Final { local: true, code, .. } if code != 408 || !rang => Kind::Unreachable,
+            _ => Kind::of_answer(best.code, best.q850, rang),
         };
         let failure = Failure::new(origin(self.id.no), kind);
         self.facts.q850 = best.q850;

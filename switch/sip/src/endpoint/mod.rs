@@ -52,7 +52,7 @@ pub use event::{
     SessionId, Transmit,
 };
 
-use crate::wire::Reason;
+use crate::wire::{Message, Method, Reason};
 use ids::Ids;
 use request::{Extra, push_extra};
 use schedule::Schedule;
@@ -349,6 +349,24 @@ impl Endpoint {
             self.sessions.get(&session).map(|row| &row.phase),
             Some(table::Phase::Ringing(ringing)) if ringing.reliable.is_some()
         )
+    }
+
+    /// Whether a message belongs to what is here already: an answer, an ACK (which draws none), a copy of a
+    /// request that was heard, the CANCEL of one, a request within a dialog. Any other one would open
+    /// something or be refused.
+    pub fn belongs(&self, message: &Message) -> bool {
+        let Some(method) = message.method() else { return true };
+        let known = |method: &Method| {
+            let via = message.via().ok();
+            via.is_some_and(|via| {
+                self.server_keys.contains_key(&server::server_key(message, &via, method))
+            })
+        };
+        match method {
+            Method::Ack => true,
+            Method::Cancel => known(method) || known(&Method::Invite),
+            _ => known(method) || self.dialog_session(message).is_some(),
+        }
     }
 
     /// Whether a session or a transaction lives on the connection of this flow.

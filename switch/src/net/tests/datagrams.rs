@@ -1,11 +1,14 @@
 //! UDP: what is no SIP on the socket of SIP.
 
+use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 
 use facts::settings::Transport as Way;
 use facts::{Binding, UnixMillis};
+use sip::endpoint::Transmit;
 
+use super::super::Net;
 use super::super::keep_alive;
 use super::super::udp::{DATAGRAM_MAX, Socket};
 use super::*;
@@ -81,4 +84,30 @@ async fn contacts_behind_a_nat_are_pinged_and_others_are_not() {
     open.0.set_nonblocking(true).unwrap();
     assert!(open.0.recv(&mut [0; 10]).is_err(), "what is reached anyway is left alone");
     task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_sent_is_logged_with_its_reason_once_a_minute_and_comes_back() {
+    let ground = Ground::new(|_| {});
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let local = socket.local;
+    let counts = Arc::clone(&ground.shared.counts);
+    let net = Net { udp: vec![socket], buffer: Vec::new(), connector: ground.connector, counts };
+    let transmit = |local: SocketAddr, remote: &str| {
+        let flow = Flow::udp(local, remote.parse().unwrap());
+        (flow, net.transmit(Transmit { flow, bytes: Bytes::from_static(OPTIONS) }))
+    };
+    // Loopback cannot reach another network, and there is no listener of the other family.
+    for (from, remote, reason) in [
+        (local, "192.0.2.1:5060", io::ErrorKind::InvalidInput),
+        ("[::1]:5060".parse().unwrap(), "[2001:db8::1]:5060", io::ErrorKind::AddrNotAvailable),
+    ] {
+        let (flow, sent) = transmit(from, remote);
+        assert_eq!(sent, Err(flow));
+        let again = net.counts.unsent(&flow, &reason.into());
+        assert_eq!(again, None, "{remote}: it has its line");
+    }
+    assert_eq!(net.counts.failed.load(Ordering::Relaxed), 2);
+    let other = Flow::udp(local, "192.0.2.9:5060".parse().unwrap());
+    assert_eq!(net.counts.unsent(&other, &io::ErrorKind::InvalidInput.into()), Some(0));
 }

@@ -1,5 +1,6 @@
 //! STUN on the socket of SIP (RFC 5626 §3.5.2): a phone asks where it comes from, and keeps its way through
-//! a NAT open by it. Binding requests alone are answered (RFC 5389 §7.3.1), without any state.
+//! a NAT open by it. Binding requests alone are answered (RFC 5389 §7.3.1), without any state. Nothing else of
+//! STUN is here: no client, no passwords, no ICE.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,9 +21,12 @@ const KNOWN: [u16; 4] = [0x0006, 0x0008, 0x0014, 0x0015];
 /// Attributes looked at; more make it no request.
 const ATTRIBUTES_MAX: usize = 16;
 
-/// The answer to a datagram that is a Binding request; `None` for any other. It is at most half as long
-/// again as what it answers over IPv4, headers of the network not counted.
-pub(super) fn answer(datagram: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+/// How much longer than what it answers an answer is at most: a forged source must not draw much.
+pub const LONGER_MAX: usize = 32;
+
+/// The answer to a datagram that is a Binding request; `None` for any other.
+#[must_use]
+pub fn answer(datagram: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let (header, attributes) = datagram.split_first_chunk::<HEADER>()?;
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if header[..2] != BINDING_REQUEST || header[4..8] != COOKIE || length != attributes.len() {
