@@ -152,6 +152,8 @@ pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String
         mtls: true,
         register: Some(register()),
         probe: Some(Probe { accept: vec![200, 404], ..Probe::default() }),
+        identity: facts::settings::Identity::Asserted,
+        untrusted: true,
     };
     assert_eq!(apply(&store, &desired).await.mistakes, []);
     let kept = store.trunks().await.unwrap();

@@ -4,13 +4,11 @@
 
 mod common;
 
-use bytes::Bytes;
-use call::Reply;
-use common::{CARRIER_A, NUMBER_B, Sim, US, addr, callback, extension, ms, s, sdp_of};
-use facts::settings::Transport;
-use facts::{Binding, Kind, Number, Outcome, UnixMillis};
-use sip::endpoint::{Flow, Invite, SessionId};
-use sip::wire::{HeaderName, Message, NameAddr, Reason, Uri};
+use common::phones::{DESK, SOFT, bind, invite};
+use common::{NUMBER_B, Sim, callback, extension, ms, s, sdp_of};
+use facts::{Kind, Number, Outcome};
+use sip::endpoint::SessionId;
+use sip::wire::{HeaderName, Message, Reason};
 
 const B: &str = "192.0.2.2:5060";
 const DID: &str = "sip:+861087654321@198.51.100.1";
@@ -154,30 +152,10 @@ fn phones(merchants: [i64; 2]) -> Sim {
             }
         },
     );
-    sim.add("desk", "203.0.113.5:40000", 170);
-    sim.add("soft", "203.0.113.6:40002", 171);
-    bind(&mut sim, ["80001", "80002"]);
+    sim.add("desk", DESK, 170);
+    sim.add("soft", SOFT, 171);
+    bind(&mut sim, &[("80001", DESK), ("80002", SOFT)]);
     sim
-}
-
-/// Desk and soft phone are registered for these extensions.
-fn bind(sim: &mut Sim, users: [&str; 2]) {
-    let expires = sim.now.wall + s(3_600);
-    let binding = |(user, at): (&str, &str)| Binding {
-        user: user.into(),
-        key: at.into(),
-        contact: format!("sip:{user}@{at}"),
-        q: 1000,
-        expires,
-        call_id: at.into(),
-        cseq: 1,
-        transport: Transport::Udp,
-        local: addr(US),
-        remote: addr(at),
-        updated: UnixMillis(0),
-    };
-    let all = users.into_iter().zip(["203.0.113.5:40000", "203.0.113.6:40002"]);
-    sim.reply(Reply::Bindings(all.map(binding).collect()));
 }
 
 fn to_the_desk(sim: &mut Sim) {
@@ -220,28 +198,7 @@ fn rfc3261_8_1_3_4_a_phone_may_redirect_to_a_registered_phone_of_its_merchant_al
 // ---- what an inbound call brings along
 
 fn dialled(sim: &mut Sim, headers: &[(&str, &str)]) -> SessionId {
-    let now = sim.now.mono;
-    let far = sim.far("a");
-    let headers =
-        headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
-    let session = far.endpoint.invite(
-        now,
-        Invite {
-            uri: Uri::parse(DID).unwrap(),
-            flow: Flow::udp(addr(CARRIER_A), addr(US)),
-            from: NameAddr::parse(b"<sip:+8613900001111@192.0.2.1>").unwrap(),
-            to: NameAddr::new(Uri::parse(DID).unwrap()),
-            contact_user: "x".into(),
-            headers: headers.collect(),
-            sdp: Bytes::from(sdp_of("a")),
-            credentials: None,
-            route: Vec::new(),
-            keep_flow: false,
-            reliable: false,
-        },
-    );
-    sim.drain();
-    session
+    invite(sim, "a", ("<sip:+8613900001111@192.0.2.1>", DID), None, headers)
 }
 
 fn bound() -> Sim {
@@ -329,9 +286,9 @@ fn a14_rfc5393_5_3_phones_that_ring_at_once_share_the_breadth() {
     }
     for (given, each, rung) in [("9", 4, 2), ("1", 1, 1)] {
         let mut sim = bound();
-        sim.add("desk", "203.0.113.5:40000", 170);
-        sim.add("soft", "203.0.113.6:40002", 171);
-        bind(&mut sim, ["80001", "80001"]);
+        sim.add("desk", DESK, 170);
+        sim.add("soft", SOFT, 171);
+        bind(&mut sim, &[("80001", DESK), ("80001", SOFT)]);
         dialled(&mut sim, &[("Max-Breadth", given)]);
         let heard = |name: &str| sim.fars[name].count("INVITE");
         assert_eq!(heard("desk") + heard("soft"), rung, "{given}");

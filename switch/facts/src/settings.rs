@@ -119,6 +119,24 @@ pub struct TrunkOptions {
     pub register: Option<Registration>,
     /// We watch whether it is there; calls go there only while it is.
     pub probe: Option<Probe>,
+    /// How it is told who calls, beside From (RFC 3325).
+    pub identity: Identity,
+    /// What it says of callers beside From is not believed: identities that it asserts, diversions. What
+    /// others keep private is not told to it.
+    pub untrusted: bool,
+}
+
+/// How a caller is named to a carrier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identity {
+    /// In From alone. Whoever wants privacy is anonymous to the carrier as well.
+    #[default]
+    From,
+    /// P-Asserted-Identity (RFC 3325 §9.1): it takes our word, and keeps private what it is asked to.
+    Asserted,
+    /// P-Preferred-Identity (RFC 3325 §9.2): it asserts who we are itself.
+    Preferred,
 }
 
 impl Trunk {

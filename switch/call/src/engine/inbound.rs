@@ -37,6 +37,8 @@ struct Intent {
     /// Caller id to show to the callee.
     shown: Option<Number>,
     trunk: Option<TrunkId>,
+    /// What it says of callers is believed.
+    trusted: bool,
 }
 
 impl Engine {
@@ -117,6 +119,7 @@ impl Engine {
         intent: Intent,
         request: &Message,
     ) -> Result<(), Kind> {
+        let onward = onward(request, intent.trusted)?;
         self.admit(intent.merchant).map_err(Refusal::kind)?;
         let target = self.target(&intent.callee).map_err(Refusal::kind)?;
         let w = &self.world;
@@ -142,7 +145,7 @@ impl Engine {
             shown: [None, intent.shown],
             language: merchant.language.clone(),
             max_talk: merchant.max_talk,
-            onward: onward(request, intent.trunk.is_some()),
+            onward,
         };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
@@ -190,18 +193,53 @@ impl Engine {
 }
 
 /// What our INVITE bears on of the one that came.
-fn onward(request: &Message, trusted: bool) -> Onward {
+fn onward(request: &Message, trusted: bool) -> Result<Onward, Kind> {
     let hops = request.max_forwards().ok().flatten();
     let lines = |name: HeaderName| {
         let values = request.lines(name).filter(|_| trusted).take(HISTORY_MAX);
         values.map(move |value| (name.as_str().to_owned(), value.to_vec()))
     };
-    Onward {
+    let privacy = Privacy::read(request)?;
+    Ok(Onward {
         // RFC 7332 §4 and RFC 3261 §16.6 step 3: two switches must not ring each other for ever.
         hops_left: hops.map(|hops| hops.saturating_sub(1)),
         breadth: request.number(HeaderName::MaxBreadth).ok().flatten(),
         // A trunk is trusted to say whom it was first for; a phone would only make it up.
-        history: lines(HeaderName::Diversion).chain(lines(HeaderName::HistoryInfo)).collect(),
+        history: lines(HeaderName::Diversion)
+            .chain(lines(HeaderName::HistoryInfo).filter(|_| !privacy.history))
+            .collect(),
+        hidden: privacy.hidden,
+    })
+}
+
+/// What a caller asks to be kept private (RFC 3323 §4.2, RFC 3325 §9.3, RFC 7044 §10.1).
+#[derive(Default)]
+struct Privacy {
+    hidden: bool,
+    history: bool,
+}
+
+impl Privacy {
+    /// What `header` and `session` ask for is so anyhow: nothing of one leg's addresses reaches the other,
+    /// in signalling or in media; but our Contact bears who calls. What is asked for in earnest and
+    /// unknown here ends the call (RFC 3323 §4.2, `critical`).
+    fn read(request: &Message) -> Result<Privacy, Kind> {
+        let mut privacy = Privacy::default();
+        let (mut critical, mut unknown) = (false, false);
+        for line in request.lines(HeaderName::Privacy) {
+            let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+            for wish in line.split([';', ',']).map(str::trim) {
+                match wish {
+                    "id" | "user" | "header" => privacy.hidden = true,
+                    "history" => privacy.history = true,
+                    "critical" => critical = true,
+                    "none" => return Ok(Privacy::default()),
+                    "session" | "" => {}
+                    _ => unknown = true,
+                }
+            }
+        }
+        if critical && unknown { Err(Kind::Internal) } else { Ok(privacy) }
     }
 }
 
@@ -226,7 +264,8 @@ fn from_trunk(
     let user = snapshot.inbound.get(number.digits()).ok_or(Kind::Unallocated)?;
     let extension = snapshot.extensions.get(user).ok_or(Kind::Unallocated)?;
     // A trunk is trusted to assert who calls (RFC 3325 §5).
-    let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok();
+    let trusted = !trunk.options.untrusted;
+    let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok().filter(|_| trusted);
     let caller = asserted
         .or_else(|| request.from().ok())
         .and_then(|from| from.uri.user_text())
@@ -241,6 +280,7 @@ fn from_trunk(
         callee: Number::Internal(user.clone()),
         callee_as_sent: dialled,
         trunk: Some(id),
+        trusted,
     })
 }
 
@@ -255,10 +295,13 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
         Some(number).filter(|number| route::exists(snapshot, number)).ok_or(Kind::Unallocated)?
     };
     let merchant = snapshot.merchants.get(&extension.merchant);
-    let public = merchant
-        .and_then(|merchant| merchant.shown.clone())
-        .or_else(|| extension.bound_phone.clone())
-        .map(Number::public);
+    let own = [merchant.and_then(|merchant| merchant.shown.clone()), extension.bound_phone.clone()];
+    let own: Vec<Number> = own.into_iter().flatten().map(Number::public).collect();
+    // RFC 3325 §6: of the numbers that are its own a phone may say which one it prefers.
+    let preferred = request.name_addr(HeaderName::PPreferredIdentity).ok();
+    let preferred = preferred.and_then(|name| snapshot.plan.parse(&name.uri.number()?).ok());
+    let preferred = preferred.filter(|number| own.contains(number));
+    let public = preferred.or_else(|| own.first().cloned());
     let shown = match &callee {
         Number::Internal(_) => Some(Number::Internal(user.to_owned())),
         Number::E164(_) | Number::Short(_) => public,
@@ -272,6 +315,7 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
         callee_as_sent: dialled,
         shown,
         trunk: None,
+        trusted: false,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use facts::media::Codec;
-use facts::settings::{self, Snapshot, Trunk};
+use facts::settings::{self, Identity, Snapshot, Trunk};
 use facts::{Kind, LegId, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Listener, Transport};
 use sip::wire::{Host, NameAddr, Scheme, Uri};
@@ -31,6 +31,21 @@ pub(crate) struct Hop {
     pub(crate) credentials: Option<Credentials>,
     /// Codecs it takes, best first.
     pub(crate) codecs: Vec<Codec>,
+    /// Who calls, beside From (RFC 3325, RFC 3323).
+    pub(crate) identity: Headers,
+    /// It keeps to itself what is private.
+    pub(crate) trusted: bool,
+}
+
+/// Header fields of an INVITE.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+
+/// Who calls, as the callee may know it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caller<'a> {
+    pub(crate) number: Option<&'a Number>,
+    /// Nobody but a carrier that is trusted may know it.
+    pub(crate) hidden: bool,
 }
 
 /// Contacts rung at once at most; extensions may be allowed fewer.
@@ -43,19 +58,19 @@ const PHONE_CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 pub(crate) fn hops(
     w: &mut World,
     target: &Target,
-    shown: Option<&Number>,
+    caller: Caller<'_>,
 ) -> Result<VecDeque<Hop>, Kind> {
     let hops: VecDeque<Hop> = match target {
         Target::Contacts(user) => {
             let contacts = w.registrar.contacts(user);
             let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
             let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
-            contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, shown)).collect()
+            contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, caller)).collect()
         }
         Target::Public(number) => w
             .trunks(number)
             .into_iter()
-            .filter_map(|id| to_trunk(w, id, w.snapshot.trunks.get(&id)?, number, shown))
+            .filter_map(|id| to_trunk(w, id, w.snapshot.trunks.get(&id)?, number, caller))
             .collect(),
     };
     match (hops.is_empty(), target) {
@@ -116,18 +131,24 @@ fn to_trunk(
     id: TrunkId,
     trunk: &Trunk,
     number: &Number,
-    shown: Option<&Number>,
+    caller: Caller<'_>,
 ) -> Option<Hop> {
     let (flow, listener) = way_to(w, trunk)?;
     let plan = &w.snapshot.plan;
     let called = route::write(trunk.numbers, plan, number);
-    let shown = shown.map(|shown| route::write(trunk.numbers, plan, shown)).unwrap_or_default();
-    let (mut uri, from) = if trunk.domain.is_empty() {
-        (Uri::at(Some(&called), trunk.target), at(&shown, listener.advertised))
-    } else {
-        let host = Host::parse(&trunk.domain)?;
-        (Uri::sip(Some(&called), host.clone(), None), Uri::sip(Some(user_of(&shown)), host, None))
+    let written = caller.number.map(|shown| route::write(trunk.numbers, plan, shown));
+    let domain = if trunk.domain.is_empty() { None } else { Some(Host::parse(&trunk.domain)?) };
+    let home = |user: &str| match &domain {
+        Some(host) => Uri::sip(Some(user), host.clone(), None),
+        None => Uri::at(Some(user), listener.advertised),
     };
+    let mut uri = match &domain {
+        Some(host) => Uri::sip(Some(&called), host.clone(), None),
+        None => Uri::at(Some(&called), trunk.target),
+    };
+    let identity = identity(trunk, written.as_deref().map(home), caller.hidden);
+    let shown = written.filter(|_| !caller.hidden).unwrap_or_default();
+    let from = if caller.hidden { anonymous() } else { NameAddr::new(home(user_of(&shown))) };
     let to = NameAddr::new(uri.clone());
     speak(&mut uri, trunk);
     let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
@@ -136,22 +157,46 @@ fn to_trunk(
         name: trunk.name.clone(),
         uri,
         flow,
-        from: NameAddr::new(from),
+        from,
         to,
         contact_user: shown.clone(),
         shown,
         credentials: credentials(trunk),
         codecs,
+        identity,
+        trusted: trunk.options.identity == Identity::Asserted && !trunk.options.untrusted,
     })
 }
 
-fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
+/// What a carrier is told of the caller beside From. Whoever asked for privacy is named to a carrier that
+/// keeps it, with the wish (RFC 3325 §7), and to no other.
+fn identity(trunk: &Trunk, caller: Option<Uri>, hidden: bool) -> Headers {
+    let name = match trunk.options.identity {
+        Identity::From => None,
+        Identity::Asserted => Some("P-Asserted-Identity"),
+        Identity::Preferred => Some("P-Preferred-Identity"),
+    };
+    let told = name.filter(|_| !hidden || !trunk.options.untrusted).zip(caller);
+    let told = told.map(|(name, uri)| (name.to_owned(), NameAddr::new(uri).to_bytes()));
+    let privacy = hidden.then(|| ("Privacy".to_owned(), b"id".to_vec()));
+    told.into_iter().chain(privacy).collect()
+}
+
+/// RFC 3323 §4.1.1.3: somebody who does not want to be known.
+fn anonymous() -> NameAddr {
+    let host = Host::parse("anonymous.invalid");
+    let uri = host.map(|host| Uri::sip(Some("anonymous"), host, None));
+    uri.map(|uri| NameAddr::named("Anonymous", uri)).expect("a host name")
+}
+
+fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
     let uri = Uri::parse(&entry.contact).ok()?;
     // RFC 3261 §26.2.2: a sips contact is not rung by a way that anybody can read.
     if uri.scheme == Scheme::Sips && !entry.flow.transport.is_secure() {
         return None;
     }
     let listener = w.listener_of(&entry.flow)?;
+    let shown = caller.number.filter(|_| !caller.hidden);
     let shown = shown.map(|shown| w.snapshot.plan.national(shown)).unwrap_or_default();
     let user = &*entry.user;
     let (from, to) = match Host::parse(&w.snapshot.realm) {
@@ -165,12 +210,14 @@ fn to_contact(w: &World, entry: &Entry, shown: Option<&Number>) -> Option<Hop> {
         name: String::new(),
         uri,
         flow: entry.flow,
-        from: NameAddr::new(from),
+        from: if caller.hidden { anonymous() } else { NameAddr::new(from) },
         to: NameAddr::new(to),
         contact_user: shown.clone(),
         shown,
         credentials: None,
         codecs: PHONE_CODECS.to_vec(),
+        identity: Vec::new(),
+        trusted: false,
     })
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct Onward {
     pub(crate) breadth: Option<u32>,
     /// Diversion (RFC 5806) and History-Info (RFC 7044), of somebody who is trusted to say so.
     pub(crate) history: Vec<(String, Vec<u8>)>,
+    /// Whoever calls does not want to be known (RFC 3323).
+    pub(crate) hidden: bool,
 }
 
 /// One leg of a call.

@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use crate::world::World;
 
 use super::forks::{Fork, Forks, elsewhere};
-use super::hop::Hop;
+use super::hop::{Caller, Headers, Hop};
 use super::{Called, Leg, Port, Stage, hop, hops};
 
 /// Max-Breadth of an INVITE that names none (RFC 5393 §5.3.3.2).
@@ -44,7 +44,8 @@ impl Leg {
         shown: Option<&Number>,
         paid: Option<std::time::Duration>,
     ) -> Result<Leg, Failure> {
-        let mut ways = hops(w, target, shown).map_err(|kind| Failure::new(origin(id.no), kind))?;
+        let caller = Caller { number: shown, hidden: called.onward.hidden };
+        let mut ways = hops(w, target, caller).map_err(|kind| Failure::new(origin(id.no), kind))?;
         let first =
             hop::take(w, &mut ways, id).ok_or(Failure::new(origin(id.no), Kind::Congestion))?;
         // One port serves every way that is tried: those of another family are not.
@@ -114,7 +115,7 @@ impl Leg {
                 from: hop.from.clone(),
                 to: hop.to.clone(),
                 contact_user: hop.contact_user.clone(),
-                headers: self.headers(),
+                headers: self.headers(hop),
                 sdp,
                 credentials: hop.credentials.clone(),
                 route: Vec::new(),
@@ -376,13 +377,15 @@ impl Leg {
         true
     }
 
-    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+    fn headers(&self, hop: &Hop) -> Headers {
         let number = |name: &str, value: Option<u32>| {
             value.map(|value| (name.to_owned(), value.to_string().into_bytes()))
         };
         let numbers =
             [number("Max-Forwards", self.onward.hops_left), number("Max-Breadth", self.share)];
-        numbers.into_iter().flatten().chain(self.onward.history.iter().cloned()).collect()
+        let open = |line: &&(String, Vec<u8>)| hop.trusted || !is_private(&line.1);
+        let history = self.onward.history.iter().filter(open).cloned();
+        numbers.into_iter().flatten().chain(history).chain(hop.identity.iter().cloned()).collect()
     }
 }
 
@@ -390,4 +393,14 @@ impl Leg {
 /// RFC 5626 §5.3: 430 is a dead flow).
 fn is_elsewhere(answer: Final) -> bool {
     answer.local || matches!(answer.code, 408 | 430 | 500 | 502 | 503 | 504)
+}
+
+/// Whether a line of Diversion (RFC 5806 §5, `privacy=full`) or History-Info (RFC 7044 §10.1,
+/// `?Privacy=history`) names somebody who does not want to be named.
+fn is_private(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+    line.split("privacy=").skip(1).any(|wish| {
+        let wish = wish.trim_start_matches('"');
+        !wish.starts_with("off") && !wish.starts_with("none")
+    })
 }

@@ -16,7 +16,7 @@ use crate::timers::{Key, Timer};
 use crate::world::World;
 
 use super::forks::Fork;
-use super::hop::{Hop, hops};
+use super::hop::{Caller, Hop, hops};
 use super::{Leg, Port, Stage};
 
 /// URIs that a leg remembers to have tried at most: more than it can ring and follow.
@@ -154,7 +154,7 @@ fn other_phones(w: &mut World, from: &Hop, uri: &Uri) -> Vec<Hop> {
     if !allowed {
         return Vec::new();
     }
-    let ways = hops(w, &Target::Contacts(user), None).unwrap_or_default();
+    let ways = hops(w, &Target::Contacts(user), Caller::default()).unwrap_or_default();
     // Who calls is shown as before.
     let shown = |hop: Hop| Hop {
         from: from.from.clone(),
