@@ -15,7 +15,7 @@ use facts::record::StateChange;
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId};
 
-use crate::db::{Batch, Conn, Value, args, json, tuples, word};
+use crate::db::{Batch, Conn, Row, Value, args, json, tuples, word};
 use crate::error::{Error, Result};
 use crate::rows::{Attempt, OutboxRow, OutboxState, Payload};
 
@@ -32,7 +32,7 @@ pub(crate) struct Event<'a> {
     pub(crate) sequence: u32,
     pub(crate) at: UnixMillis,
     pub(crate) settings_version: i64,
-    /// A [`Payload`], written out.
+    /// A [`Payload`], written out; empty for the record of the call, which is kept with the records.
     pub(crate) payload: &'a str,
 }
 
@@ -116,8 +116,10 @@ fn stream(call: CallId, endpoint: &str) -> String {
     format!("{call}-{hash:016x}")
 }
 
-const COLUMNS: &str = "id, call_id, merchant_id, kind, dialect, endpoint, context, payload, \
-                       settings_version, body, attempts, created, due, state, leases";
+const COLUMNS: &str = "o.id, o.call_id, o.merchant_id, o.kind, o.dialect, o.endpoint, o.context, \
+                       CASE WHEN o.payload <> '' THEN o.payload ELSE \
+                       (SELECT '{\"record\":' || r.record || '}' FROM records r WHERE r.call_id = o.call_id) END, \
+                       o.settings_version, o.body, o.attempts, o.created, o.due, o.state, o.leases";
 
 /// The oldest pending row of its stream. In system 001 states and records may go to two addresses, which are
 /// two streams: there a record also waits until every earlier state of its call was tried once.
@@ -170,18 +172,36 @@ pub(crate) async fn turn(
     }
 }
 
-async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
+/// The rows to be leased, oldest first.
+async fn due(conn: &mut Conn, lease: &Lease) -> Result<Vec<Row>> {
+    if !conn.is_pg() {
+        // What fits needs no turns, and a window costs SQLite three tables of its own. It has one worker.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox o WHERE o.due <= $1 AND {HEAD} ORDER BY o.due, o.id LIMIT $2"
+        );
+        let mut rows = conn.rows(&sql, args![lease.now, i64::from(lease.limit) + 1]).await?;
+        if rows.len() <= lease.limit as usize {
+            let ids = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>>>()?;
+            let mut places: Vec<_> = ids.into_iter().zip(rows.drain(..)).collect();
+            places.sort_by_key(|(id, _)| *id);
+            return Ok(places.into_iter().map(|(_, row)| row).collect());
+        }
+    }
     // Two workers at once: who waits for the other's lock finds the row no longer due.
-    let lock = conn.lock("outbox");
+    let lock = conn.lock("o");
     let sql = format!(
-        "SELECT {COLUMNS} FROM outbox WHERE state = 'pending' AND due <= $1 AND id IN ( \
+        "SELECT {COLUMNS} FROM outbox o WHERE o.state = 'pending' AND o.due <= $1 AND o.id IN ( \
            SELECT id FROM ( \
              SELECT o.id, o.due, ROW_NUMBER() OVER (PARTITION BY o.origin ORDER BY o.due, o.id) AS turn \
              FROM outbox o WHERE o.due <= $1 AND {HEAD} \
            ) AS ready ORDER BY turn, due, id LIMIT $2 \
-         ) ORDER BY id{lock}"
+         ) ORDER BY o.id{lock}"
     );
-    let rows = conn.rows(&sql, args![lease.now, lease.limit]).await?;
+    conn.rows(&sql, args![lease.now, lease.limit]).await
+}
+
+async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
+    let rows = due(conn, lease).await?;
     let until = lease.now + lease.lease_for;
     let mut keys: BTreeMap<MerchantId, String> = BTreeMap::new();
     let mut batch = Batch::default();
@@ -223,7 +243,7 @@ async fn key_of(conn: &mut Conn, merchant: MerchantId) -> Result<String> {
     row.map_or(Ok(String::new()), |row| row.text(0))
 }
 
-fn read(row: &crate::db::Row) -> Result<OutboxRow> {
+fn read(row: &Row) -> Result<OutboxRow> {
     Ok(OutboxRow {
         id: row.int(0)?,
         call: row.call(1)?,
@@ -344,7 +364,7 @@ pub(crate) async fn last_attempts(
     rows.iter().map(|row| Ok((row.int(0)?, attempt(row, 1)?))).collect()
 }
 
-fn attempt(row: &crate::db::Row, from: usize) -> Result<Attempt> {
+fn attempt(row: &Row, from: usize) -> Result<Attempt> {
     Ok(Attempt {
         at: row.instant(from)?,
         request: row.text(from + 1)?,
@@ -363,9 +383,9 @@ pub(crate) async fn list(
 ) -> Result<Vec<OutboxRow>> {
     let state = state.map(|state| word(&state)).transpose()?;
     let sql = format!(
-        "SELECT {COLUMNS} FROM outbox WHERE id > $1 \
-         AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR state = $3) ORDER BY id LIMIT $4"
+        "SELECT {COLUMNS} FROM outbox o WHERE o.id > $1 \
+         AND (CAST($2 AS BIGINT) IS NULL OR o.merchant_id = $2) \
+         AND (CAST($3 AS TEXT) IS NULL OR o.state = $3) ORDER BY o.id LIMIT $4"
     );
     let merchant = merchant.map(|id| id.0);
     let rows = conn.rows(&sql, args![after, merchant, state, limit.min(LIST_MAX)]).await?;

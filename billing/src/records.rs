@@ -44,7 +44,8 @@ fn entry(row: &Row) -> Result<CallEntry> {
     })
 }
 
-/// In the order of settlement: a call that was placed early and settled late is not passed over.
+/// In the order of settlement: a call that was placed early and settled late is not passed over. Calls outside
+/// an app are nobody's list (`app <> ''` is what the index holds).
 pub(crate) async fn after(
     conn: &mut Conn,
     dialect: Dialect,
@@ -52,7 +53,7 @@ pub(crate) async fn after(
     after: Option<CallId>,
     limit: u32,
 ) -> Result<Vec<CallRecord>> {
-    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND id > COALESCE( \
+    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' AND id > COALESCE( \
                  (SELECT id FROM records WHERE call_id = $3 AND dialect = $1 AND app = $2), 0) \
                ORDER BY id LIMIT $4";
     let after = after.map(CallId::as_i64);
@@ -66,8 +67,8 @@ pub(crate) async fn between(
     (from, to): (UnixMillis, UnixMillis),
     limit: u32,
 ) -> Result<Vec<CallRecord>> {
-    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND placed >= $3 \
-               AND placed < $4 ORDER BY id LIMIT $5";
+    let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' \
+               AND placed >= $3 AND placed < $4 ORDER BY id LIMIT $5";
     records(conn, sql, args![dialect.word(), app, from, to, limit.min(PAGE_MAX)]).await
 }
 

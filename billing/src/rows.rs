@@ -296,13 +296,6 @@ pub enum Payload {
     Record(Box<CallRecord>),
 }
 
-impl Payload {
-    /// [`Payload::Record`] written out, of a record that is.
-    pub(crate) fn of_record(text: &str) -> String {
-        format!("{{\"record\":{text}}}")
-    }
-}
-
 /// Where an outbox row stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,6 @@ use money::{Hold, LegToSettle, Plan, Quote};
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::outbox;
-use crate::rows::Payload;
 use crate::store::SettleContext;
 
 /// What is read under the locks of the call and the account.
@@ -64,10 +63,8 @@ pub(crate) async fn settle(
     post(&mut batch, facts, &plan, &books);
     resolve(&mut batch, facts, &plan, &books);
     insert_cdrs(&mut batch, &record)?;
-    // Written out once: it is the record, and what merchants are told.
-    let text = json(&record)?;
-    promise(&mut batch, &record, &text, books.settings_version)?;
-    insert_record(&mut batch, &record, text);
+    promise(&mut batch, &record, books.settings_version)?;
+    insert_record(&mut batch, &record)?;
     batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
     // What a far end may still have to be told outlives the call, until it was told.
     batch.add("DELETE FROM call_legs WHERE call_id = $1 AND dialog IS NULL", args![facts.call]);
@@ -220,7 +217,7 @@ fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Va
     ])
 }
 
-fn insert_record(batch: &mut Batch, record: &CallRecord, text: String) {
+fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let facts = &record.facts;
     batch.add(
         "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record) \
@@ -232,20 +229,15 @@ fn insert_record(batch: &mut Batch, record: &CallRecord, text: String) {
             &facts.command.app,
             facts.placed,
             facts.ended,
-            text,
+            json(record)?,
         ],
     );
+    Ok(())
 }
 
-/// An outbox row for each record push of the command.
-fn promise(
-    batch: &mut Batch,
-    record: &CallRecord,
-    text: &str,
-    settings_version: i64,
-) -> Result<()> {
+/// An outbox row for each record push of the command; it tells what the record says.
+fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Result<()> {
     let facts = &record.facts;
-    let payload = Payload::of_record(text);
     let event = outbox::Event {
         call: facts.call,
         command: &facts.command,
@@ -253,7 +245,7 @@ fn promise(
         sequence: 0,
         at: facts.ended,
         settings_version,
-        payload: &payload,
+        payload: "",
     };
     outbox::insert(batch, &event)
 }

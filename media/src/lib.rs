@@ -196,6 +196,22 @@ impl Media {
     /// An order that a worker has no room for is counted and dropped: then its thread is stuck, and
     /// so are its calls. Before it comes to that, legs are refused.
     pub fn order(&self, command: MediaCommand) {
+        self.order_all([command]);
+    }
+
+    /// Gives several orders and wakes each worker that has any once.
+    pub fn order_all(&self, commands: impl IntoIterator<Item = MediaCommand>) {
+        for command in commands {
+            self.queue(command);
+        }
+        for worker in &self.workers {
+            if !worker.orders.is_empty() {
+                worker.bell.ring();
+            }
+        }
+    }
+
+    fn queue(&self, command: MediaCommand) {
         let worker = self.worker(call_of(&command));
         if let MediaCommand::Open { leg, .. } = command
             && worker.orders.len() > ORDERS_MAX / 2
@@ -204,11 +220,11 @@ impl Media {
             return;
         }
         match worker.orders.try_send(Order::Command(command)) {
-            Ok(()) => worker.bell.ring(),
+            // Disconnected: stopped.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 self.orders_lost.fetch_add(1, Ordering::Relaxed);
             }
-            Err(TrySendError::Disconnected(_)) => {} // stopped
         }
     }
 

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "system calls without a safe wrapper; each states why it is sound")]
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -42,8 +42,20 @@ impl Poller {
     /// # Errors
     /// When the descriptor cannot be watched.
     pub fn watch(&self, fd: &impl AsRawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
-        let (epoll, fd): (RawFd, RawFd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
+        self.add(fd.as_raw_fd(), libc::EPOLLIN as u32, token)
+    }
+
+    /// Watches a waker: each [`Waker::wake`] is reported once, and nothing has to be read for it.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn watch_waker(&self, waker: &Waker, token: u64) -> io::Result<()> {
+        self.add(waker.0.as_raw_fd(), (libc::EPOLLIN | libc::EPOLLET) as u32, token)
+    }
+
+    fn add(&self, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: token };
+        let epoll: RawFd = self.epoll.as_raw_fd();
         // SAFETY: `event` lives across the call, which only reads it.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
         Ok(())
@@ -124,20 +136,9 @@ impl Waker {
         Ok(Waker(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
     }
 
-    /// Makes the descriptor readable. A counter that is full is readable already.
+    /// Ends a wait. The counter behind it is never read: at one a nanosecond it takes centuries to fill.
     pub fn wake(&self) {
         let _ = (&self.0).write(&1_u64.to_ne_bytes());
-    }
-
-    /// Makes it unreadable again.
-    pub fn clear(&self) {
-        let _ = (&self.0).read(&mut [0; 8]);
-    }
-}
-
-impl AsRawFd for Waker {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
     }
 }
 
@@ -186,14 +187,16 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         let waker = Waker::new().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        poller.watch(&waker, 7).unwrap();
+        poller.watch_waker(&waker, 7).unwrap();
         poller.watch(&socket, 8).unwrap();
         assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0);
         waker.wake();
         waker.wake();
         assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
         assert_eq!(poller.token(0), 7);
-        waker.clear();
+        assert_eq!(poller.wait(Duration::ZERO).unwrap(), 0, "told once");
+        waker.wake();
+        assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1, "and told anew");
         socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
         assert_eq!(poller.wait(Duration::from_secs(5)).unwrap(), 1);
         assert_eq!(poller.token(0), 8);

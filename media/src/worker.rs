@@ -80,8 +80,7 @@ impl Bell {
 
     /// Heard. Whoever rings from now on rings anew.
     fn hear(&self) {
-        self.waker.clear();
-        self.rung.store(false, Ordering::Release);
+        self.rung.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -123,7 +122,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(parts: Parts, clock: NtpClock) -> std::io::Result<Worker> {
         let poller = Poller::new()?;
-        poller.watch(&parts.inbox.bell.waker, ORDERS)?;
+        poller.watch_waker(&parts.inbox.bell.waker, ORDERS)?;
         let worker = Worker {
             parts,
             poller,

@@ -2,6 +2,9 @@
 //! reading, carries out effects.
 //!
 //! It decides nothing. Each turn has a budget; a step that panics is counted and the next one goes on.
+//!
+//! What a turn orders of the media plane is handed over at its end, so that a worker is woken once for it, and
+//! messages leave after that: a far end that answers at once finds its sockets told of it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use call::{Counts, Effect, Engine};
 use crossbeam_channel::TryRecvError;
+use facts::media::MediaCommand;
 use media::Media;
 use media::poll::Poller;
+use sip::endpoint::Transmit;
 use tokio::sync::watch;
 
 use crate::calls::Answers;
@@ -44,8 +49,16 @@ pub(crate) struct Driver {
     pub(crate) ledger: Ledger,
     pub(crate) answers: Arc<Answers>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) leaving: Leaving,
     /// Turns true on [`Effect::Drained`].
     pub(crate) drained: watch::Sender<bool>,
+}
+
+/// What a turn gathers and its end hands over.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    orders: Vec<MediaCommand>,
+    messages: Vec<Transmit>,
 }
 
 /// What the thread tells metrics.
@@ -82,11 +95,16 @@ impl Driver {
     /// When the system refuses a thread.
     pub(crate) fn start(mut self) -> io::Result<JoinHandle<()>> {
         let mut poller = Poller::new()?;
-        poller.watch(self.outlet.waker(), RUNG)?;
+        poller.watch_waker(self.outlet.waker(), RUNG)?;
         self.net.watch(&poller)?;
         Builder::new().name("engine".into()).spawn(move || {
             let mut sampled = Instant::now();
-            while self.turn(&mut poller) {
+            loop {
+                let goes_on = self.turn(&mut poller);
+                self.hand_over();
+                if !goes_on {
+                    break;
+                }
                 if sampled.elapsed() >= NAP / 2 {
                     sampled = Instant::now();
                     self.sample();
@@ -133,9 +151,10 @@ impl Driver {
             0
         });
         for index in 0..ready {
-            match poller.token(index) {
-                RUNG => self.outlet.waker().clear(),
-                place => self.net.read(place, &mut self.outlet),
+            // A ring says no more than that something waits.
+            let place = poller.token(index);
+            if place != RUNG {
+                self.net.read(place, &mut self.outlet);
             }
         }
     }
@@ -189,14 +208,7 @@ impl Driver {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Transmit(transmit) => {
-                if transmit.bytes.starts_with(b"SIP/2.0 503 ") {
-                    self.gauges.unavailable.fetch_add(1, Ordering::Relaxed);
-                }
-                if let Err(flow) = self.net.transmit(transmit) {
-                    self.guarded(|engine| engine.handle_flow_error(clock::now(), flow));
-                }
-            }
+            Effect::Transmit(transmit) => self.leaving.messages.push(transmit),
             Effect::Authorize(ask) => self.ledger.authorize(*ask),
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::Extend(ask) => self.ledger.extend(ask),
@@ -208,16 +220,38 @@ impl Driver {
                 self.ledger.notify(change);
             }
             Effect::Settle(facts) => self.ledger.settle(*facts),
-            Effect::Media(command) => self.media.order(command),
+            Effect::Media(command) => self.leaving.orders.push(command),
             Effect::Answer { token, answer } => self.answers.give(token, answer),
             Effect::SaveBinding(binding) => self.ledger.save_binding(*binding),
             Effect::DropBinding { user, key } => self.ledger.drop_binding(user, key),
             Effect::TurnedAway(turned) => self.gauges.refusals.note(Instant::now(), &turned),
-            Effect::CloseFlow(flow) => self.net.close(flow),
+            Effect::CloseFlow(flow) => {
+                // Not before what was said over it.
+                self.hand_over();
+                self.net.close(flow);
+            }
             Effect::Banned(ban) => self.ledger.banned(ban),
             Effect::Carrier(news) => self.gauges.carriers.note(*news),
             Effect::Drained => {
                 self.drained.send_replace(true);
+            }
+        }
+    }
+
+    /// Gives the media plane its orders, then sends. What fails to leave may be followed by more of both.
+    fn hand_over(&mut self) {
+        loop {
+            self.media.order_all(self.leaving.orders.drain(..));
+            if self.leaving.messages.is_empty() {
+                return;
+            }
+            for transmit in std::mem::take(&mut self.leaving.messages) {
+                if transmit.bytes.starts_with(b"SIP/2.0 503 ") {
+                    self.gauges.unavailable.fetch_add(1, Ordering::Relaxed);
+                }
+                if let Err(flow) = self.net.transmit(transmit) {
+                    self.step(|engine| engine.handle_flow_error(clock::now(), flow));
+                }
             }
         }
     }

@@ -29,6 +29,12 @@ mod token;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// Threads hand each other what they allocated: the system's allocator pays for that with a fifth of a call.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle as Task;
 use crate::calls::Door;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::driver::{Driver, Gauges};
+use crate::driver::{Driver, Gauges, Leaving};
 use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::Ledger;
 use crate::net::{Gate, NetCounts, Tls};
@@ -283,6 +283,7 @@ impl Hall {
             ledger: self.ledger.clone(),
             answers: Arc::clone(&self.door.answers),
             gauges: Arc::clone(&self.gauges),
+            leaving: Leaving::default(),
             drained: drained_sender,
         };
         let thread = driver.start().map_err(io_error("the engine's thread"))?;
