@@ -3,8 +3,7 @@
 //! Amounts are decimal strings (`"0.15"`), numbers are written as people write them. Reading TOML and finding
 //! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
 
-use std::net::SocketAddr;
-
+use facts::NextHop;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{CdrTypes, HexCase, MerchantStatus, UnknownAs};
@@ -214,13 +213,12 @@ pub struct Extension {
 pub struct Trunk {
     /// Unique name.
     pub name: String,
-    /// Where requests to it go, `address:port`.
-    #[serde(deserialize_with = "target")]
-    pub target: SocketAddr,
+    /// Where requests to it go: `address:port`, a name, or `name:port`.
+    pub target: NextHop,
     /// `udp`, `tcp` or `tls`.
     #[serde(default = "udp")]
     pub transport: facts::settings::Transport,
-    /// Addresses or networks its requests come from; the target's address when empty.
+    /// Addresses, networks or names its requests come from; the target when empty.
     #[serde(default)]
     pub peers: Vec<String>,
     /// In use.
@@ -502,14 +500,6 @@ fn language() -> String {
     "zh".into()
 }
 /// Where a trunk is; says what is expected where the standard library says what it did not find.
-fn target<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<SocketAddr, D::Error> {
-    String::deserialize(reader)?.parse().map_err(|_| {
-        serde::de::Error::custom(
-            "address:port is expected, e.g. 192.0.2.10:5060; host names are not supported yet",
-        )
-    })
-}
-
 fn country() -> String {
     "86".into()
 }

@@ -111,10 +111,19 @@ fn trunk_of(row: &Row) -> Result<TrunkRow> {
         _ => None,
     };
     let target = row.text(4)?;
+    let mut peers = Vec::new();
+    let mut peer_names = Vec::new();
+    for peer in row.json::<Vec<String>>(3)? {
+        match peer.parse() {
+            Ok(net) => peers.push(net),
+            Err(_) => peer_names.push(peer),
+        }
+    }
     let trunk = Trunk {
         name: row.text(1)?,
         enabled: row.truth(2)?,
-        peers: row.json(3)?,
+        peers,
+        peer_names,
         target: target
             .parse()
             .map_err(|_| Error::Damaged { table: "trunks", detail: format!("target {target}") })?,

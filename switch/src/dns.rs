@@ -1,8 +1,11 @@
 //! Names of the Internet, asked of the name servers that the operator named (`dns.servers`).
 //!
 //! Nothing of the system takes part: not `/etc/resolv.conf`, its search domains, nor `/etc/hosts`. Answers
-//! are kept for as long as they say themselves. Without servers of its own the switch asks the system, which
-//! is not done here ([`api::guard::SystemNames`]).
+//! are kept for as long as they say themselves. Without servers of its own the switch asks the system for the
+//! names of merchants, which is not done here ([`api::guard::SystemNames`]), and the system's name servers for
+//! those of carriers ([`CarrierNames`]).
+
+mod carriers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +19,8 @@ use hickory_resolver::config::{
     LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+pub(crate) use carriers::CarrierNames;
 
 /// For one question to one server.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,6 +39,15 @@ impl Dns {
     /// # Errors
     /// When the resolver cannot be made; a word for the log.
     pub(crate) fn new(servers: &[SocketAddr]) -> Result<Dns, String> {
+        Dns::build(servers, |_| {})
+    }
+
+    /// The same, for somebody who keeps the answers himself.
+    fn uncached(servers: &[SocketAddr]) -> Result<Dns, String> {
+        Dns::build(servers, |options| options.cache_size = 0)
+    }
+
+    fn build(servers: &[SocketAddr], more: impl FnOnce(&mut ResolverOpts)) -> Result<Dns, String> {
         let server = |at: &SocketAddr| {
             let mut server = NameServerConfig::udp_and_tcp(at.ip());
             for connection in &mut server.connections {
@@ -46,6 +60,7 @@ impl Dns {
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         options(builder.options_mut());
+        more(builder.options_mut());
         builder.build().map(Dns).map_err(|error| format!("the resolver: {error}"))
     }
 

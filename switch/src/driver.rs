@@ -24,9 +24,10 @@ use tokio::sync::watch;
 use crate::calls::Answers;
 use crate::carriers::Carriers;
 use crate::clock;
+use crate::dns::CarrierNames;
 use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
-use crate::net::Net;
+use crate::net::{Net, Tls};
 use crate::refusals::Refusals;
 
 /// Messages and facts handled before timers and the other queue get their turn.
@@ -48,6 +49,10 @@ pub(crate) struct Driver {
     pub(crate) media: Arc<Media>,
     pub(crate) ledger: Ledger,
     pub(crate) answers: Arc<Answers>,
+    /// Names of carriers.
+    pub(crate) names: CarrierNames,
+    /// Whose certificate is where.
+    pub(crate) tls: Arc<Tls>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) leaving: Leaving,
     /// Turns true on [`Effect::Drained`].
@@ -230,6 +235,8 @@ impl Driver {
                 self.hand_over();
                 self.net.close(flow);
             }
+            Effect::Resolve(question) => self.names.resolve(question),
+            Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),
             Effect::Carrier(news) => self.gauges.carriers.note(*news),
             Effect::Drained => {

@@ -53,7 +53,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("sqlx", &["billing/src/db", "billing/src/error.rs", "billing/tests"]),
     ("rusqlite", &["billing/src/db", "billing/src/error.rs"]),
     ("dashmap", &["switch/src/directory.rs"]),
-    ("hickory_resolver", &["switch/src/dns.rs"]),
+    ("hickory_resolver", &["switch/src/dns.rs", "switch/src/dns"]),
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
     ("rustls", &["switch/src/net"]),

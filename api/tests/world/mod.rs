@@ -126,6 +126,7 @@ impl Calls for Switch {
         let trunk = TrunkStatus {
             name: "carrier".into(),
             enabled: true,
+            addresses: vec!["192.0.2.10:5060".parse().unwrap()],
             legs: 3,
             resting_s: None,
             registration: Some(RegistrationStatus {

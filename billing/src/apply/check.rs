@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use facts::carrier::{Probe, Registration};
-use facts::{Micros, Number, NumberPlan};
+use facts::settings::TrunkOptions;
+use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
 
 use crate::desired::{Desired, Mistake, Trunk};
 
@@ -100,6 +101,25 @@ impl Check {
         if trunk.options.mtls && name.is_empty() && trunk.domain.is_empty() {
             let why = "mtls needs tls_peer_name or domain: the name in its certificate";
             self.wrong(format!("{path}.options.mtls"), why);
+        }
+    }
+
+    /// How a carrier is found by its name, and how long it is waited for.
+    pub(super) fn carrier_place(&mut self, path: &str, trunk: &Trunk) {
+        let why = match &trunk.target {
+            NextHop::Address(_) => Some("an address has no NAPTR records; target must be a name"),
+            NextHop::Name { port: Some(_), .. } => {
+                Some("with a port nothing but addresses is asked for; leave it out of target")
+            }
+            NextHop::Name { port: None, .. } => None,
+        };
+        if let Some(why) = why.filter(|_| trunk.options.naptr) {
+            self.wrong(format!("{path}.options.naptr"), why);
+        }
+        let span = TrunkOptions::RESPONSE_MS;
+        if trunk.options.response_ms.is_some_and(|ms| !span.contains(&ms)) {
+            let why = format!("{} to {} milliseconds", span.start(), span.end());
+            self.wrong(format!("{path}.options.response_ms"), why);
         }
     }
 
@@ -211,6 +231,28 @@ impl Check {
             }
         }
         nets
+    }
+
+    /// Where a carrier's requests come from: networks as networks, and names. Without any, from where they
+    /// go to.
+    pub(super) fn peers(&mut self, path: &str, trunk: &Trunk) -> Vec<String> {
+        let mut peers = Vec::with_capacity(trunk.peers.len());
+        for (i, text) in trunk.peers.iter().enumerate() {
+            match net(text).or_else(|| next_hop::name(text)) {
+                Some(peer) => peers.push(peer),
+                None => self.wrong(
+                    format!("{path}[{i}]"),
+                    format!("{text:?} is neither an address, a network nor a name"),
+                ),
+            }
+        }
+        if trunk.peers.is_empty() {
+            peers.extend(match &trunk.target {
+                NextHop::Address(address) => net(&address.ip().to_string()),
+                NextHop::Name { host, .. } => Some(host.clone()),
+            });
+        }
+        peers
     }
 
     pub(super) fn url(&mut self, path: &str, url: Option<&str>) {

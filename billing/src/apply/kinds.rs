@@ -400,11 +400,7 @@ impl Run<'_> {
         for (i, trunk) in desired.trunks.iter().enumerate() {
             let path = format!("trunks[{i}]");
             let before = self.check.mistakes.len();
-            let mut peers = self.check.nets(&format!("{path}.peers"), &trunk.peers);
-            if peers.is_empty() {
-                let own = trunk.target.ip().to_string();
-                peers = self.check.nets(&format!("{path}.target"), &[own]);
-            }
+            let peers = self.check.peers(&format!("{path}.peers"), trunk);
             let mut codecs = Vec::new();
             for (n, codec) in trunk.codecs.iter().enumerate() {
                 let known = codec.to_ascii_lowercase();
@@ -427,6 +423,7 @@ impl Run<'_> {
                 self.check.wrong(&path, why);
             }
             self.check.carrier_tls(&path, trunk);
+            self.check.carrier_place(&path, trunk);
             self.check.carrier_watch(&path, trunk);
             if self.check.mistakes.len() != before {
                 continue;

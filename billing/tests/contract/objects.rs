@@ -141,6 +141,39 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
     assert_eq!(paths, ["merchants[0].tariff"]);
 }
 
+pub(crate) async fn a_carrier_may_be_a_name(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    desired.trunks[0].target = "SIP.Carrier.example".parse().unwrap();
+    desired.trunks[0].peers = vec!["192.0.2.0/24".into(), "Out.carrier.example".into()];
+    desired.trunks[0].options.naptr = true;
+    desired.trunks[1].target = "b.carrier.example:5070".parse().unwrap();
+    desired.trunks[1].peers.clear();
+    desired.trunks[1].options.response_ms = Some(500);
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let kept = store.trunks().await.unwrap();
+    let first = &kept[0].trunk;
+    assert_eq!((first.target.to_string(), first.peers.len()), ("sip.carrier.example".into(), 1));
+    assert_eq!(first.peer_names, ["out.carrier.example"]);
+    assert_eq!(kept[1].trunk.target, desired.trunks[1].target);
+    assert_eq!(kept[1].trunk.peer_names, ["b.carrier.example"], "as requests go to");
+    let again = apply(&store, &desired).await;
+    assert_eq!(again.count(Act::Unchanged), again.lines.len(), "nothing has changed");
+    desired.trunks[0].target = "192.0.2.1:5060".parse().unwrap();
+    desired.trunks[0].peers = vec!["not a name".into()];
+    desired.trunks[1].options.naptr = true;
+    desired.trunks[1].options.response_ms = Some(5);
+    let mistakes = apply(&store, &desired).await.mistakes;
+    let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let wrong = [
+        "trunks[0].peers[0]",
+        "trunks[0].options.naptr",
+        "trunks[1].options.naptr",
+        "trunks[1].options.response_ms",
+    ];
+    assert_eq!(paths, wrong);
+}
+
 pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String) {
     store.migrate().await.unwrap();
     let mut desired = everything();
@@ -154,6 +187,7 @@ pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String
         probe: Some(Probe { accept: vec![200, 404], ..Probe::default() }),
         identity: facts::settings::Identity::Asserted,
         untrusted: true,
+        ..Default::default()
     };
     assert_eq!(apply(&store, &desired).await.mistakes, []);
     let kept = store.trunks().await.unwrap();
@@ -318,7 +352,7 @@ pub(crate) async fn the_snapshot_is_what_was_applied(store: Store, _: String) {
     assert_eq!(trunk.credentials.as_ref().map(|c| c.password.as_str()), Some("p"));
     assert_eq!(trunk.peers.len(), 2);
     let backup = snapshot.trunks.values().find(|trunk| trunk.name == "backup").unwrap();
-    assert!(backup.peers[0].contains(&backup.target.ip()));
+    assert!(backup.peers[0].contains(&backup.target.address().unwrap().ip()));
     assert_eq!(snapshot.routes.len(), 2);
     let route = snapshot.routes.iter().find(|route| route.prefix.is_empty()).unwrap();
     assert_eq!((route.priority, route.weight, route.cost), (200, 3, Some(micros("0.045"))));

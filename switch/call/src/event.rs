@@ -17,6 +17,7 @@ use facts::{
     Placed, Refusal, Side, StateChange, UnixMillis,
 };
 use sip::endpoint::{Flow, Transmit};
+use sip::locate::{Question, Record};
 
 /// A wish of the shell's clients. `token` comes back with the [`Answer`].
 #[derive(Clone, Debug)]
@@ -140,6 +141,32 @@ pub enum Reply {
     },
     /// The registrations of the last process, once at start. Answers nothing.
     Bindings(Vec<Binding>),
+    /// To [`Effect::Resolve`].
+    Resolved {
+        /// What was asked.
+        question: Question,
+        /// What the DNS says.
+        told: Resolved,
+    },
+}
+
+/// What the DNS says to a question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resolved {
+    /// These records.
+    Found {
+        /// Of the kind that was asked for.
+        records: Vec<Record>,
+        /// How long they are good for.
+        ttl: Duration,
+    },
+    /// There is no such name, or it has no such records (RFC 2308 §2).
+    Nothing {
+        /// How long that is so.
+        ttl: Duration,
+    },
+    /// No answer, or one that is none.
+    Failed,
 }
 
 /// Answer to a [`Command`] that has a token.
@@ -235,6 +262,11 @@ pub enum Effect {
     Carrier(Box<CarrierNews>),
     /// A source is not listened to from now on. For the log and the audit trail; no reply.
     Banned(Ban),
+    /// Ask the DNS; [`Reply::Resolved`].
+    Resolve(Question),
+    /// Whose certificate each of these addresses has to show over TLS, in place of all that were told
+    /// before. No reply.
+    Certified(Vec<(SocketAddr, String)>),
     /// Draining was asked for and no call is left.
     Drained,
 }

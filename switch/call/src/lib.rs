@@ -14,6 +14,7 @@ mod engine;
 mod event;
 mod flow;
 mod leg;
+mod names;
 mod pledge;
 mod registrar;
 mod route;
@@ -27,7 +28,8 @@ pub use abuse::AbuseLimits;
 pub use config::{EngineConfig, Reinvite};
 pub use engine::Engine;
 pub use event::{
-    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, TurnedAway,
+    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, Resolved,
+    TurnedAway,
 };
 pub use registrar::RegisterLimits;
 pub use route::{Live, explain};

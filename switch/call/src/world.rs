@@ -14,6 +14,7 @@ use facts::{LegFacts, LegId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, SessionId, Transport};
+use sip::locate::Server;
 use sip::wire::Reason;
 
 use crate::abuse::Abuse;
@@ -22,6 +23,7 @@ use crate::carrier::Carriers;
 use crate::config::EngineConfig;
 use crate::event::Effect;
 use crate::leg::{self, pack};
+use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
 use crate::registrar::{Change, Registrar};
 use crate::route::{self, Live};
@@ -30,8 +32,10 @@ use crate::timers::Timers;
 /// No next hop is left alone for longer, whatever it asks for: a mistyped number must not take a
 /// carrier away for a day.
 const REST_MAX: Duration = Duration::from_secs(300);
-/// Next hops that are left alone at one time at most.
+/// Next hops that are left alone, or known to be silent, at one time at most.
 const RESTING_MAX: usize = 1_024;
+/// An address that did not answer is tried after the others of its name for this long.
+const SILENT: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) now: Now,
@@ -55,8 +59,14 @@ pub(crate) struct World {
     pub(crate) trunk_rates: Rates<TrunkId>,
     /// Until when a next hop wants to be left alone.
     resting: BTreeMap<SocketAddr, Instant>,
+    /// Next hops that did not answer lately, and until when others are tried first.
+    silent: BTreeMap<SocketAddr, Instant>,
     /// Carriers at which we register and whose health we watch.
     pub(crate) carriers: Carriers,
+    /// What the DNS says of carriers' names.
+    pub(crate) names: Names,
+    /// Where the carriers are that bear names.
+    pub(crate) places: BTreeMap<TrunkId, Place>,
     /// Who knocks too often.
     pub(crate) abuse: Abuse,
     pub(crate) rng: ChaCha20Rng,
@@ -83,7 +93,10 @@ impl World {
             trunk_legs: Occupancy::default(),
             trunk_rates: Rates::default(),
             resting: BTreeMap::new(),
+            silent: BTreeMap::new(),
             carriers: Carriers::default(),
+            names: Names::default(),
+            places: BTreeMap::new(),
             rng,
         }
     }
@@ -98,10 +111,59 @@ impl World {
         }
     }
 
+    /// Seconds for which all of these next hops still want to be left alone.
+    pub(crate) fn rests(&self, addresses: &[SocketAddr]) -> Option<u64> {
+        let each: Option<Vec<u64>> = addresses.iter().map(|at| self.resting(*at)).collect();
+        each?.into_iter().min()
+    }
+
     /// Seconds for which a next hop still wants to be left alone, at least 1; `None`: it does not.
     pub(crate) fn resting(&self, target: SocketAddr) -> Option<u64> {
         let until = self.resting.get(&target).filter(|until| **until > self.now.mono)?;
         Some((*until - self.now.mono).as_secs().max(1))
+    }
+
+    /// A next hop said nothing, or could not be sent to.
+    pub(crate) fn fell_silent(&mut self, target: SocketAddr) {
+        let now = self.now.mono;
+        self.silent.retain(|_, until| *until > now);
+        if self.silent.len() < RESTING_MAX {
+            self.silent.insert(target, now + SILENT);
+        }
+    }
+
+    /// Where requests to a trunk may go, in the order to try them (RFC 3263 §4.3): those that did not
+    /// answer lately come last.
+    pub(crate) fn servers(&mut self, trunk: &Trunk) -> Vec<Server> {
+        if let Some(address) = trunk.target.address() {
+            return vec![Server { transport: leg::transport(trunk), address }];
+        }
+        let rng = &mut self.rng;
+        let mut draw = |below: u64| rng.next_u64() % below.max(1);
+        let listeners = &self.config.sip.listeners;
+        let mut servers = self.names.target(trunk, listeners, &mut draw).servers;
+        servers.sort_by_key(|server| self.is_silent(server.address));
+        servers
+    }
+
+    fn is_silent(&self, target: SocketAddr) -> bool {
+        self.silent.get(&target).is_some_and(|until| *until > self.now.mono)
+    }
+
+    /// Whether a trunk has a server that is not known to be silent.
+    pub(crate) fn is_elsewhere(&self, id: TrunkId, trunk: &Trunk) -> bool {
+        self.addresses(id, trunk).into_iter().any(|address| !self.is_silent(address))
+    }
+
+    /// Where a trunk is, in no order.
+    pub(crate) fn addresses(&self, id: TrunkId, trunk: &Trunk) -> Vec<SocketAddr> {
+        match trunk.target.address() {
+            Some(address) => vec![address],
+            None => {
+                let place = self.places.get(&id).into_iter();
+                place.flat_map(|place| place.servers.iter().copied()).collect()
+            }
+        }
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {
@@ -256,8 +318,18 @@ impl World {
     /// What speaks against giving a trunk another leg at this moment.
     pub(crate) fn against(&self, id: TrunkId, trunk: &Trunk) -> Option<Verdict> {
         let now = self.now.mono;
-        if self.listener_to(leg::transport(trunk), trunk.target).is_none() {
+        let transport = leg::transport(trunk);
+        let addresses = self.addresses(id, trunk);
+        let spoken = match trunk.target.address() {
+            Some(target) => self.listener_to(transport, target).is_some(),
+            // Addresses that nothing listens for are not even looked for.
+            None => trunk.options.naptr || self.listener(transport).is_some(),
+        };
+        if !spoken {
             return Some(Verdict::NoListener);
+        }
+        if addresses.is_empty() {
+            return Some(Verdict::Unresolved);
         }
         if !self.carriers.is_registered(id) {
             return Some(Verdict::Unregistered);
@@ -265,7 +337,7 @@ impl World {
         if !self.carriers.is_up(id) {
             return Some(Verdict::Down);
         }
-        if let Some(seconds) = self.resting(trunk.target) {
+        if let Some(seconds) = self.rests(&addresses) {
             return Some(Verdict::Resting { seconds });
         }
         if let Some(legs) = trunk.max_calls.filter(|_| !self.trunk_legs.room(id, trunk.max_calls)) {

@@ -224,7 +224,7 @@ fn a_password_that_is_put_right_is_tried_at_once_and_the_old_answer_is_not_the_n
     // Another address: the binding at the old one is taken away, the new one is asked.
     let mut settings = sim.snapshot.clone();
     let trunk = settings.trunks.get_mut(&TrunkId(1)).unwrap();
-    trunk.target = addr(CARRIER_C);
+    trunk.target = addr(CARRIER_C).into();
     sim.command(Command::Settings(settings.into()));
     assert_eq!(header(sim.far("a").last("REGISTER"), HeaderName::Expires), "0");
     sim.advance(s(3));

@@ -182,8 +182,9 @@ fn rfc6157_3_each_leg_has_an_address_of_its_own_family() {
             config.sip.listeners.push(listener);
         },
         |snapshot| {
-            let trunk = snapshot.trunks.values_mut().find(|trunk| trunk.target == addr(CARRIER_B));
-            trunk.unwrap().target = addr(carrier);
+            let trunk =
+                snapshot.trunks.values_mut().find(|trunk| trunk.target == addr(CARRIER_B).into());
+            trunk.unwrap().target = addr(carrier).into();
         },
     );
     sim.add("six", carrier, 171);

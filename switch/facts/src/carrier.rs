@@ -1,6 +1,7 @@
 //! Carriers that we register with and whose health we watch: what the operator asks for, and how it
 //! stands.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,8 @@ pub struct TrunkStatus {
     pub name: String,
     /// Whether it is in use.
     pub enabled: bool,
+    /// Where requests to it go; for a name what the DNS said last.
+    pub addresses: Vec<SocketAddr>,
     /// Legs on it now.
     pub legs: usize,
     /// Seconds for which it still wants to be left alone (503 with Retry-After).

@@ -89,6 +89,8 @@ pub enum Verdict {
     Down,
     /// We are to be registered at the trunk, and are not.
     Unregistered,
+    /// Its name has no address yet, or none that we can reach.
+    Unresolved,
     /// No listener speaks its transport.
     NoListener,
     /// So many are tried before it that its turn never comes.
@@ -122,6 +124,7 @@ impl fmt::Display for Verdict {
             }
             Verdict::Down => f.write_str("skipped now: it does not answer OPTIONS"),
             Verdict::Unregistered => f.write_str("skipped now: we are not registered there"),
+            Verdict::Unresolved => f.write_str("skipped now: its name leads to no address"),
             Verdict::NoListener => f.write_str("not tried: nothing listens for its transport"),
             Verdict::TooMany { most } => write!(f, "not tried: {most} others come before it"),
         }

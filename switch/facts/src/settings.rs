@@ -1,7 +1,6 @@
 //! What the operator configured, as the engine reads it: one immutable, versioned snapshot.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,6 +11,7 @@ use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::media::Codec;
 use crate::money::Micros;
+use crate::next_hop::NextHop;
 use crate::number::NumberPlan;
 
 /// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
@@ -84,8 +84,10 @@ pub struct Trunk {
     pub enabled: bool,
     /// Addresses that its requests come from.
     pub peers: Vec<IpNet>,
+    /// Names whose addresses its requests come from.
+    pub peer_names: Vec<String>,
     /// Where requests to it go.
-    pub target: SocketAddr,
+    pub target: NextHop,
     /// `udp`, `tcp` or `tls`.
     pub transport: Transport,
     /// Domain for From and Request-URI; empty uses the addresses.
@@ -110,7 +112,7 @@ pub struct Trunk {
 #[serde(default, deny_unknown_fields)]
 pub struct TrunkOptions {
     /// Who its TLS certificate must be for (RFC 5922 §7.2): a domain, without wildcard. Empty: its
-    /// `domain`, or without one the address of its target.
+    /// `domain`, or without one the name or address of its target.
     pub tls_peer_name: String,
     /// Calls are taken from it only over TLS with a certificate for that name. Its `peers` may then be
     /// any address.
@@ -124,6 +126,12 @@ pub struct TrunkOptions {
     /// What it says of callers beside From is not believed: identities that it asserts, diversions. What
     /// others keep private is not told to it.
     pub untrusted: bool,
+    /// The transport is what the name of its target offers (RFC 3263 §4.1); `transport` is preferred
+    /// where the name does not say, and with `tls` nothing else is used.
+    pub naptr: bool,
+    /// Milliseconds within which an address of it says anything at all to an INVITE, or the next one is
+    /// tried. `None`: as for every next hop.
+    pub response_ms: Option<u32>,
 }
 
 /// How a caller is named to a carrier.
@@ -139,12 +147,19 @@ pub enum Identity {
     Preferred,
 }
 
+impl TrunkOptions {
+    /// Bounds of `response_ms`.
+    pub const RESPONSE_MS: std::ops::RangeInclusive<u32> = 200..=32_000;
+}
+
 impl Trunk {
     /// The domain that its certificate must be for; empty when its address is.
     #[must_use]
     pub fn certified_name(&self) -> &str {
-        let name = self.options.tls_peer_name.as_str();
-        if name.is_empty() { &self.domain } else { name }
+        let names = [self.options.tls_peer_name.as_str(), &self.domain];
+        let said = names.into_iter().find(|name| !name.is_empty());
+        // RFC 3263 §4.2, RFC 5922 §7.2: never what the DNS says instead of the name.
+        said.or(self.target.host()).unwrap_or_default()
     }
 }
 

@@ -146,7 +146,7 @@ knobs! {
         |c, v| c.web.address_rate = or_off(v, pace)?, |c| off(c.web.address_rate.map(show_pace));
     "http.merchant_rate", "signed requests of one merchant: a second/at once; `off`: no limit",
         |c, v| c.web.merchant_rate = or_off(v, pace)?, |c| off(c.web.merchant_rate.map(show_pace));
-    "dns.servers", "name servers for merchants' host names, with or without a port; empty: the system's resolver",
+    "dns.servers", "name servers for names of merchants' hosts and of carriers, with or without a port; empty: the system's",
         |c, v| c.dns = name_servers(v)?, |c| c.dns.iter().map(ToString::to_string).collect();
     "system001.validity", "system 001: how far the timestamp of a request may be from ours, either way",
         |c, v| c.web.ytx_validity = positive(v)?, |c| show_duration(c.web.ytx_validity);

@@ -37,8 +37,14 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(crate) struct Tls {
     knobs: TlsKnobs,
     now: RwLock<Loaded>,
-    peers: RwLock<BTreeMap<SocketAddr, ServerName<'static>>>,
+    /// Of carriers that are addresses.
+    peers: RwLock<Names>,
+    /// Of carriers that are names, by what the DNS says.
+    located: RwLock<Names>,
 }
+
+/// Whom a certificate that an address shows must be for.
+type Names = BTreeMap<SocketAddr, ServerName<'static>>;
 
 #[derive(Debug)]
 struct Loaded {
@@ -63,7 +69,12 @@ impl Tls {
     /// The first that cannot be read or makes no sense, by name.
     pub(crate) fn load(knobs: &TlsKnobs) -> io::Result<Tls> {
         let loaded = Loaded::read(knobs, Files::read(knobs)?)?;
-        Ok(Tls { knobs: knobs.clone(), now: RwLock::new(loaded), peers: RwLock::default() })
+        Ok(Tls {
+            knobs: knobs.clone(),
+            now: RwLock::new(loaded),
+            peers: RwLock::default(),
+            located: RwLock::default(),
+        })
     }
 
     /// Reads the files again. `false`: nothing has changed.
@@ -124,8 +135,10 @@ impl Tls {
     /// What a connection to this address needs, and for whom its certificate must be.
     pub(super) fn client(&self, to: SocketAddr) -> (Arc<ClientConfig>, ServerName<'static>) {
         let config = Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).client);
-        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
-        let name = peers.get(&to).cloned();
+        let of = |names: &RwLock<Names>| {
+            names.read().unwrap_or_else(PoisonError::into_inner).get(&to).cloned()
+        };
+        let name = of(&self.peers).or_else(|| of(&self.located));
         (config, name.unwrap_or_else(|| ServerName::IpAddress(to.ip().into())))
     }
 
@@ -134,9 +147,17 @@ impl Tls {
         let trunks = settings.trunks.values().filter(|trunk| trunk.transport == Transport::Tls);
         let named = trunks.filter_map(|trunk| {
             let name = ServerName::try_from(trunk.certified_name().to_owned()).ok()?;
-            Some((trunk.target, name))
+            Some((trunk.target.address()?, name))
         });
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = named.collect();
+    }
+
+    /// Takes from the engine where the carriers are that are names (RFC 3263 §4): their certificates are
+    /// for what was asked for, and not for what the DNS answered.
+    pub(crate) fn locate(&self, names: Vec<(SocketAddr, String)>) {
+        let named = names.into_iter();
+        let named = named.filter_map(|(at, name)| Some((at, ServerName::try_from(name).ok()?)));
+        *self.located.write().unwrap_or_else(PoisonError::into_inner) = named.collect();
     }
 }
 

@@ -412,7 +412,7 @@ key = \"k\"
 
 [[trunks]]
 name = \"t\"
-target = \"nowhere\"
+target = \"no where\"
 
 [[tariffs]]
 name = \"standard\"

@@ -282,6 +282,9 @@ impl Hall {
             media: Arc::clone(&self.media),
             ledger: self.ledger.clone(),
             answers: Arc::clone(&self.door.answers),
+            names: dns::CarrierNames::new(&config.dns, self.inbox.clone(), Handle::current())
+                .map_err(StartError::Io)?,
+            tls: Arc::clone(&self.tls),
             gauges: Arc::clone(&self.gauges),
             leaving: Leaving::default(),
             drained: drained_sender,

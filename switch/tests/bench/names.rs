@@ -9,15 +9,28 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Type of an IPv4 address (RFC 1035 §3.2.2).
-pub(crate) const A: u16 = 1;
-/// Type of an IPv6 address (RFC 3596 §2.1).
-pub(crate) const AAAA: u16 = 28;
+/// Types of records.
+pub(crate) mod kinds {
+    /// An IPv4 address (RFC 1035 §3.2.2).
+    pub(crate) const A: u16 = 1;
+    /// An IPv6 address (RFC 3596 §2.1).
+    pub(crate) const AAAA: u16 = 28;
+    /// A service (RFC 2782).
+    pub(crate) const SRV: u16 = 33;
+    /// The services of a domain (RFC 3403 §4).
+    pub(crate) const NAPTR: u16 = 35;
+}
+
+pub(crate) use kinds::{A, AAAA};
 
 /// What it says to a question.
 pub(crate) enum Says {
     /// These of the asked type, good for so many seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// Data of records of the asked type, good for so many seconds.
+    Data(Vec<Vec<u8>>, u32),
+    /// SERVFAIL.
+    Failure,
     /// NXDOMAIN.
     NoSuchName,
     /// No answer at all.
@@ -28,6 +41,44 @@ impl Says {
     pub(crate) fn addresses(addresses: &[IpAddr], ttl: u32) -> Says {
         Says::Addresses(addresses.to_vec(), ttl)
     }
+
+    /// Priority, weight, port and host of each (RFC 2782).
+    pub(crate) fn srv(records: &[(u16, u16, u16, &str)], ttl: u32) -> Says {
+        let data = |(priority, weight, port, host): &(u16, u16, u16, &str)| {
+            let mut data =
+                [priority.to_be_bytes(), weight.to_be_bytes(), port.to_be_bytes()].concat();
+            data.extend(name(host));
+            data
+        };
+        Says::Data(records.iter().map(data).collect(), ttl)
+    }
+
+    /// One record of order and preference, with the flag `s` (RFC 3403 §4.1).
+    pub(crate) fn naptr(
+        (order, preference): (u16, u16),
+        service: &str,
+        replacement: &str,
+        ttl: u32,
+    ) -> Says {
+        let mut data = [order.to_be_bytes(), preference.to_be_bytes()].concat();
+        for text in ["s", service, ""] {
+            data.push(u8::try_from(text.len()).unwrap());
+            data.extend(text.as_bytes());
+        }
+        data.extend(name(replacement));
+        Says::Data(vec![data], ttl)
+    }
+}
+
+/// A name in labels (RFC 1035 §3.1).
+fn name(text: &str) -> Vec<u8> {
+    let mut labels = Vec::new();
+    for label in text.split('.') {
+        labels.push(u8::try_from(label.len()).unwrap());
+        labels.extend(label.as_bytes());
+    }
+    labels.push(0);
+    labels
 }
 
 /// Answers until it is dropped.
@@ -103,31 +154,33 @@ fn question(query: &[u8]) -> Option<(String, u16, usize)> {
 
 /// The head, the question again, and the answers (RFC 1035 §4.1.1, §4.1.3).
 fn answer(asked: &[u8], kind: u16, says: &Says) -> Option<Vec<u8>> {
-    let (code, addresses, ttl) = match says {
+    let octets = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let (code, records, ttl) = match says {
         Says::Nothing => return None,
         Says::NoSuchName => (3_u8, Vec::new(), 0),
+        Says::Failure => (2, Vec::new(), 0),
+        Says::Data(records, ttl) => (0, records.clone(), *ttl),
         Says::Addresses(addresses, ttl) => {
             let fits = |ip: &&IpAddr| ip.is_ipv4() == (kind == A) && matches!(kind, A | AAAA);
-            (0, addresses.iter().filter(fits).copied().collect(), *ttl)
+            (0, addresses.iter().filter(fits).map(octets).collect(), *ttl)
         }
     };
-    let count = u16::try_from(addresses.len()).ok()?;
+    let count = u16::try_from(records.len()).ok()?;
     let mut answer = asked[..2].to_vec();
     // Answer, recursion desired and available; one question.
     answer.extend([0x81, 0x80 | code, 0, 1]);
     answer.extend(count.to_be_bytes());
     answer.extend([0; 4]);
     answer.extend(&asked[12..]);
-    for address in addresses {
+    for bytes in records {
         // The name is where the question has it.
         answer.extend([0xc0, 0x0c]);
         answer.extend(kind.to_be_bytes());
         answer.extend([0, 1]);
         answer.extend(ttl.to_be_bytes());
-        let bytes = match address {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        };
         answer.extend(u16::try_from(bytes.len()).ok()?.to_be_bytes());
         answer.extend(bytes);
     }

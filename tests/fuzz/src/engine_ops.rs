@@ -388,6 +388,11 @@ impl<'a> Life<'a> {
                 }
                 return;
             }
+            Effect::Resolve(question) => {
+                let told = sim::names::said(&question);
+                let reply = Reply::Resolved { question, told };
+                return self.engine.handle_reply(self.now(), reply);
+            }
             Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Drained => return,
             other => Work::of(other),
         };

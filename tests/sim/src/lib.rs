@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod far;
 pub mod media;
+pub mod names;
 pub mod net;
 pub mod settings;
 mod shell;

@@ -26,6 +26,8 @@ pub const PHONE: &str = "192.0.2.12:5060";
 pub const DESK: &str = "192.0.2.13:5060";
 /// The carrier to fall back to for numbers that start with 86139.
 pub const CARRIER_C: &str = "192.0.2.14:5060";
+/// The name that it is known by.
+pub const NAME_C: &str = "c.example";
 /// The extension.
 pub const EXTENSION: &str = "80000";
 /// Its password.
@@ -52,7 +54,8 @@ fn trunk(name: &str, at: &str) -> Trunk {
         name: name.into(),
         enabled: true,
         peers: vec![target.ip().into()],
-        target,
+        peer_names: vec![],
+        target: target.into(),
         transport: Transport::Udp,
         domain: String::new(),
         credentials: None,
@@ -99,7 +102,12 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
     );
     snapshot.trunks.insert(TrunkId(1), trunk("a", CARRIER_A));
     snapshot.trunks.insert(TrunkId(2), trunk("b", CARRIER_B));
-    snapshot.trunks.insert(TrunkId(3), trunk("c", CARRIER_C));
+    let mut named = trunk("c", CARRIER_C);
+    named.target = NAME_C.parse().expect("a name");
+    named.peers.clear();
+    named.peer_names = vec![NAME_C.into()];
+    named.options.response_ms = Some(2_000);
+    snapshot.trunks.insert(TrunkId(3), named);
     snapshot.inbound.insert(DIRECT.into(), EXTENSION.into());
     snapshot.routes = vec![
         Route::new("86138", TrunkId(1), 1),

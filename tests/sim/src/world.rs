@@ -17,6 +17,7 @@ use sip::wire::{NameAddr, Uri};
 use crate::audit;
 use crate::far::{Act, Dial, Far};
 use crate::media::Media;
+use crate::names;
 use crate::net::{Dice, Weather};
 use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
 use crate::store::{Store, Work};
@@ -488,6 +489,11 @@ impl World {
             Effect::Transmit(transmit) => {
                 self.send(transmit.flow.local, transmit.flow.remote, &transmit.bytes);
             }
+            Effect::Resolve(question) => {
+                let (after, told) = names::answer(&question, self.plan.stormy, &mut self.dice);
+                let reply = Box::new(Reply::Resolved { question, told });
+                self.later(after, Happening::Reply { life, reply });
+            }
             Effect::Media(order) => {
                 for (after, event) in self.media.order(order, &mut self.dice) {
                     self.later(after, Happening::Media { life, event });
@@ -506,6 +512,7 @@ impl World {
             | Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
             | Effect::Carrier(_)
+            | Effect::Certified(_)
             | Effect::Banned(_) => {}
             Effect::Drained => {
                 self.drained = true;

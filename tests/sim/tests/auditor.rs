@@ -101,7 +101,7 @@ fn a_bye_or_cancel_that_is_never_sent_is_missed() {
 fn a_bye_that_is_lost_with_its_process_is_said_again_by_the_next() {
     let plan = |seed| Plan { crashes: 2, drain: false, ..plan(seed) };
     let mut missed = 0;
-    for seed in 1..=12 {
+    for seed in 1..=24 {
         let deaf = |world: &mut World| world.swallows_last = Some("BYE");
         assert_eq!(verdict(plan(seed), deaf), "", "seed {seed}");
         let said = verdict(plan(seed), |world| {

@@ -7,6 +7,8 @@ use facts::TrunkId;
 use facts::settings::{Snapshot, Trunk};
 use ipnet::IpNet;
 
+use crate::names::Place;
+
 /// Values by network: a look-up costs one search for each length of prefix that occurs.
 #[derive(Debug)]
 struct Nets<T> {
@@ -47,15 +49,21 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn of(settings: &Snapshot) -> Addresses {
+    /// `places` are those of trunks that are names.
+    pub(crate) fn of(settings: &Snapshot, places: &BTreeMap<TrunkId, Place>) -> Addresses {
         let mut addresses = Addresses::default();
         for (id, trunk) in settings.trunks.iter().filter(|(_, trunk)| trunk.enabled) {
-            addresses.spared.insert(trunk.target.ip().into(), ());
-            for net in &trunk.peers {
-                addresses.peers.insert(*net, *id);
+            let place = || places.get(id).into_iter();
+            let targets = trunk.target.address().into_iter();
+            for target in targets.chain(place().flat_map(|place| place.servers.iter().copied())) {
+                addresses.spared.insert(target.ip().into(), ());
+            }
+            let named = place().flat_map(|place| place.peers.iter().copied()).map(IpNet::from);
+            for net in trunk.peers.iter().copied().chain(named) {
+                addresses.peers.insert(net, *id);
                 // One that is known by its certificate may come from anywhere: that spares nobody.
                 if !trunk.options.mtls {
-                    addresses.spared.insert(*net, ());
+                    addresses.spared.insert(net, ());
                 }
             }
         }
@@ -106,7 +114,7 @@ mod tests {
             ("192.0.2.2:5060", any(), false, false),
             ("[2001:db8::1]:5060", vec!["2001:db8::/32".into()], true, false),
         ]);
-        let addresses = Addresses::of(&settings);
+        let addresses = Addresses::of(&settings, &BTreeMap::new());
         let spares = |text: &str| addresses.spares(text.parse().unwrap());
         assert!(spares("192.0.2.1") && spares("2001:db8::7"));
         assert!(!spares("192.0.2.2") && !spares("203.0.113.9") && !spares("2001:db9::1"));
@@ -133,7 +141,7 @@ mod tests {
                 })
                 .collect();
             let settings = settings(&trunks);
-            let addresses = Addresses::of(&settings);
+            let addresses = Addresses::of(&settings, &BTreeMap::new());
             let on = || settings.trunks.iter().filter(|(_, trunk)| trunk.enabled);
             let from = |trunk: &Trunk| trunk.peers.iter().any(|net| net.contains(&ip(asked)));
             let walked: Vec<TrunkId> =
@@ -142,7 +150,7 @@ mod tests {
                 addresses.trunks(&settings, ip(asked)).map(|(id, _)| id).collect();
             prop_assert_eq!(found, walked);
             let spared = on().any(|(_, trunk)| {
-                trunk.target.ip() == ip(asked) || (!trunk.options.mtls && from(trunk))
+                trunk.target.address().map(|at| at.ip()) == Some(ip(asked)) || (!trunk.options.mtls && from(trunk))
             });
             prop_assert_eq!(addresses.spares(ip(asked)), spared);
         }

@@ -35,10 +35,20 @@ impl Health {
         }
     }
 
+    /// One under way was waited for long enough.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|at| at + self.probe.timeout() <= now)
+    }
+
+    /// One could not be sent, which says nothing of the carrier.
+    pub(super) fn unsent(&mut self, again: Instant) {
+        (self.asked, self.next) = (None, again);
+    }
+
     /// Whether to send one now; and what is to be told.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> (bool, Option<CarrierChange>) {
         let mut news = None;
-        if self.asked.is_some_and(|at| at + self.probe.timeout() <= now) {
+        if self.is_overdue(now) {
             self.asked = None;
             self.last = None;
             news = self.count(false);

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use facts::TrunkId;
 use facts::carrier::{self, HealthStatus, RegistrationStatus};
 use facts::settings::{Snapshot, Transport, Trunk, TrunkCredentials};
+use facts::{NextHop, TrunkId};
 use sip::endpoint::RequestOutId;
 use sip::wire::{Message, Uri};
 
@@ -23,6 +23,8 @@ use registration::{Heard, Registration};
 
 /// First requests to many carriers are spread over this.
 const SPREAD: Duration = Duration::from_secs(2);
+/// Pause before a request to a carrier whose name has no address.
+const UNSENT: Duration = Duration::from_secs(2);
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,12 +51,14 @@ struct Asked {
     generation: u64,
     purpose: Purpose,
     contact: Option<Uri>,
+    /// Where it went.
+    remote: SocketAddr,
 }
 
 /// What a carrier is reached by and knows us by: when it changes, what we knew of it is void.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Place {
-    target: SocketAddr,
+    target: NextHop,
     transport: Transport,
     domain: String,
     credentials: Option<TrunkCredentials>,
@@ -63,7 +67,7 @@ struct Place {
 impl Place {
     fn of(trunk: &Trunk) -> Place {
         Place {
-            target: trunk.target,
+            target: trunk.target.clone(),
             transport: trunk.transport,
             domain: trunk.domain.clone(),
             credentials: trunk.credentials.clone(),
@@ -78,6 +82,8 @@ struct Row {
     generation: u64,
     registration: Option<Registration>,
     health: Option<Health>,
+    /// Where the last OPTIONS went.
+    probed: Option<SocketAddr>,
     /// The entry of this row in the schedule.
     due: Option<Instant>,
 }
@@ -148,7 +154,14 @@ impl Carriers {
         let row = self.rows.entry(id).or_insert_with(|| {
             *generations += 1;
             let place = Place::of(trunk);
-            Row { place, generation: *generations, registration: None, health: None, due: None }
+            Row {
+                place,
+                generation: *generations,
+                registration: None,
+                health: None,
+                probed: None,
+                due: None,
+            }
         });
         if let (None, Some(wish)) = (&row.registration, register) {
             row.registration = Some(Registration::new(wish.clone(), soon()));
@@ -183,6 +196,7 @@ impl Carriers {
                 due.news.extend(news.map(|change| (id, change)));
             }
             if let Some(health) = &mut row.health {
+                due.silent.extend(row.probed.filter(|_| health.is_overdue(now)));
                 let (ask, news) = health.handle_timeout(now);
                 due.wishes.extend(ask.then_some((id, Wish::Probe)));
                 due.news.extend(news.map(|change| (id, change)));
@@ -198,15 +212,35 @@ impl Carriers {
         trunk: TrunkId,
         wish: &Wish,
         id: RequestOutId,
-        contact: Option<Uri>,
+        (contact, remote): (Option<Uri>, SocketAddr),
     ) {
         let purpose = match wish {
             Wish::Register(Ask { expires: 0, .. }) => Purpose::Leave,
             Wish::Register(_) => Purpose::Register,
             Wish::Probe => Purpose::Probe,
         };
-        let generation = self.rows.get(&trunk).map_or(0, |row| row.generation);
-        self.asked.insert(id, Asked { trunk, generation, purpose, contact });
+        let row = self.rows.get_mut(&trunk);
+        let generation = row.map_or(0, |row| {
+            row.probed = if purpose == Purpose::Probe { Some(remote) } else { row.probed };
+            row.generation
+        });
+        self.asked.insert(id, Asked { trunk, generation, purpose, contact, remote });
+    }
+
+    /// A wish could not be sent: nobody knows where to. Later.
+    pub(crate) fn unsent(&mut self, now: Instant, trunk: TrunkId, wish: &Wish) {
+        let Some(row) = self.rows.get_mut(&trunk) else { return };
+        match (wish, &mut row.registration, &mut row.health) {
+            (Wish::Register(_), Some(registration), _) => registration.unsent(now + UNSENT),
+            (Wish::Probe, _, Some(health)) => health.unsent(now + UNSENT),
+            _ => {}
+        }
+        self.reschedule(trunk);
+    }
+
+    /// For which trunk a request of ours is, and where it went.
+    pub(crate) fn asked(&self, id: RequestOutId) -> Option<(TrunkId, SocketAddr)> {
+        self.asked.get(&id).map(|asked| (asked.trunk, asked.remote))
     }
 
     /// A final answer to a request of ours.
@@ -216,7 +250,7 @@ impl Carriers {
         answer: Answered<'_>,
         draw: &mut impl FnMut(u64) -> u64,
     ) -> Option<(TrunkId, CarrierChange)> {
-        let Asked { trunk, generation, purpose, contact } = self.asked.remove(&answer.id)?;
+        let Asked { trunk, generation, purpose, contact, .. } = self.asked.remove(&answer.id)?;
         let row = self.rows.get_mut(&trunk).filter(|row| row.generation == generation)?;
         let news = match purpose {
             Purpose::Leave => None,
@@ -226,6 +260,7 @@ impl Carriers {
                     message: answer.message,
                     contact: contact.as_ref(),
                     series: answer.series,
+                    elsewhere: answer.elsewhere,
                 };
                 row.registration.as_mut()?.answered(now, heard, draw)
             }
@@ -286,6 +321,8 @@ pub(crate) struct Due {
     pub(crate) wishes: Vec<(TrunkId, Wish)>,
     /// To be told.
     pub(crate) news: Vec<(TrunkId, CarrierChange)>,
+    /// Servers that did not answer.
+    pub(crate) silent: Vec<SocketAddr>,
 }
 
 /// A final answer to a request of ours, or that there was none.
@@ -298,4 +335,6 @@ pub(crate) struct Answered<'a> {
     pub(crate) message: Option<&'a Message>,
     /// Call-ID and CSeq of the last request of the series.
     pub(crate) series: (String, u32),
+    /// There was no answer, and the carrier has a server that may give one.
+    pub(crate) elsewhere: bool,
 }

@@ -26,6 +26,8 @@ pub(super) struct Heard<'a> {
     pub(super) contact: Option<&'a Uri>,
     /// Call-ID and CSeq of the last request of the series.
     pub(super) series: (String, u32),
+    /// There was no answer, and another server may give one (RFC 3263 §4.3).
+    pub(super) elsewhere: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,11 @@ impl Registration {
         (ask, lapsed.then_some(CarrierChange::Unregistered))
     }
 
+    /// A REGISTER could not be sent.
+    pub(super) fn unsent(&mut self, again: Instant) {
+        self.next = Some(again);
+    }
+
     /// What takes the binding away, if there may be one.
     pub(super) fn leave(&mut self) -> Option<Ask> {
         let series = self.series.clone()?;
@@ -105,7 +112,13 @@ impl Registration {
                 (!was).then_some(CarrierChange::Registered)
             }
             423 => self.too_brief(now, heard.message, draw),
-            code => self.failed(now, code, heard.message, draw),
+            code => {
+                let news = self.failed(now, code, heard.message, draw);
+                if heard.elsewhere {
+                    self.next = Some(now);
+                }
+                news
+            }
         }
     }
 
@@ -234,6 +247,7 @@ mod tests {
             message: Some(&message),
             contact: Some(&contact),
             series: ("x".into(), 1),
+            elsewhere: false,
         };
         registration.answered(now, heard, &mut |below| below - 1)
     }

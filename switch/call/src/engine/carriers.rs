@@ -5,7 +5,8 @@ use facts::carrier::TrunkStatus;
 use facts::settings::{Snapshot, Trunk};
 use rand_core::RngCore;
 use sip::endpoint::{OutOfDialog, RequestOutId};
-use sip::wire::{Host, Message, Method, NameAddr, Uri};
+use sip::locate::Server;
+use sip::wire::{Message, Method, NameAddr, Uri};
 
 use super::Engine;
 use crate::carrier::{Answered, Ask, Wish};
@@ -40,6 +41,7 @@ impl Engine {
 
     pub(super) fn carriers_due(&mut self) {
         let due = self.world.carriers.handle_timeout(self.world.now.mono);
+        due.silent.into_iter().for_each(|server| self.world.fell_silent(server));
         let settings = self.world.snapshot.clone();
         for (id, wish) in due.wishes {
             if let Some(trunk) = settings.trunks.get(&id) {
@@ -57,9 +59,15 @@ impl Engine {
         series: (String, u32),
     ) {
         let w = &mut self.world;
+        let settings = w.snapshot.clone();
+        let mut elsewhere = false;
+        if let Some((trunk, remote)) = w.carriers.asked(id).filter(|_| message.is_none()) {
+            w.fell_silent(remote);
+            elsewhere = settings.trunks.get(&trunk).is_some_and(|t| w.is_elsewhere(trunk, t));
+        }
         let rng = &mut w.rng;
         let mut draw = |below: u64| rng.next_u64() % below.max(1);
-        let answer = Answered { id, code, message, series };
+        let answer = Answered { id, code, message, series, elsewhere };
         if let Some((trunk, change)) = w.carriers.answered(w.now.mono, answer, &mut draw) {
             self.carrier_news(trunk, change);
         }
@@ -67,9 +75,16 @@ impl Engine {
 
     fn ask_carrier(&mut self, id: TrunkId, trunk: &Trunk, wish: &Wish) {
         let w = &mut self.world;
-        let Some((request, contact)) = request(w, trunk, wish) else { return };
+        // RFC 3263 §4.3: the first that is not known to be silent.
+        let server = w.servers(trunk).first().copied();
+        let asked = server.and_then(|server| request(w, trunk, server, wish));
+        let Some((request, contact)) = asked else {
+            w.carriers.unsent(w.now.mono, id, wish);
+            return;
+        };
+        let remote = request.flow.remote;
         let sent = w.endpoint.request(w.now.mono, request);
-        w.carriers.sent(id, wish, sent, contact);
+        w.carriers.sent(id, wish, sent, (contact, remote));
     }
 
     fn carrier_news(&mut self, id: TrunkId, change: CarrierChange) {
@@ -86,30 +101,30 @@ impl Engine {
     fn trunk_status(&self, id: TrunkId) -> Option<TrunkStatus> {
         let w = &self.world;
         let trunk = w.snapshot.trunks.get(&id)?;
+        let addresses = w.addresses(id, trunk);
         let (registration, health) = w.carriers.status(w.now.mono, id);
         Some(TrunkStatus {
             name: trunk.name.clone(),
             enabled: trunk.enabled,
             legs: w.trunk_legs.len(id),
-            resting_s: w.resting(trunk.target),
+            resting_s: w.rests(&addresses),
+            addresses,
             registration,
             health,
         })
     }
 }
 
-/// The request, and our Contact in it. `None`: nothing listens for the trunk's transport, or it has a
-/// domain that is none.
+/// The request, and our Contact in it. `None`: nothing listens for the server's transport, or the trunk
+/// has a domain that is none.
 fn request(
     w: &crate::world::World,
     trunk: &Trunk,
+    server: Server,
     wish: &Wish,
 ) -> Option<(OutOfDialog, Option<Uri>)> {
-    let (flow, listener) = leg::way_to(w, trunk)?;
-    let at = |user: Option<&str>| match trunk.domain.as_str() {
-        "" => Some(Uri::at(user, trunk.target)),
-        domain => Some(Uri::sip(user, Host::parse(domain)?, None)),
-    };
+    let (flow, listener) = leg::way_to(w, server)?;
+    let at = |user: Option<&str>| leg::uri_of(trunk, user);
     let mut uri = at(None)?;
     let mut request = OutOfDialog {
         method: Method::Options,
@@ -122,7 +137,7 @@ fn request(
         credentials: leg::credentials(trunk),
         series: None,
     };
-    leg::speak(&mut uri, trunk);
+    leg::speak(&mut uri, flow.transport);
     request.uri = uri;
     match wish {
         Wish::Probe => {
@@ -139,7 +154,7 @@ fn request(
             request.method = Method::Register;
             request.series.clone_from(&ask.series);
             let mut contact = Uri::at(Some(wanted.contact_user()), listener.advertised);
-            leg::speak(&mut contact, trunk);
+            leg::speak(&mut contact, flow.transport);
             let mut value = NameAddr::new(contact.clone());
             value.params.set("expires", Some(&ask.expires.to_string()));
             request.headers.push(("Contact".into(), value.to_bytes()));

@@ -5,6 +5,7 @@ mod abuse;
 mod carriers;
 mod flows;
 mod inbound;
+mod names;
 mod place;
 mod recover;
 mod register;
@@ -88,7 +89,7 @@ impl Engine {
             drain: None,
             refused: 0,
         };
-        engine.addresses = Addresses::of(&engine.world.snapshot);
+        engine.settle_names();
         engine.settle_carriers(&Snapshot::default());
         engine
     }
@@ -141,6 +142,7 @@ impl Engine {
             }
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
+            Reply::Resolved { question, told } => self.resolved(&question, told),
             Reply::Bindings(saved) => {
                 self.remember(&saved);
                 let changes = self.world.registrar.restore(now, saved);
@@ -197,10 +199,11 @@ impl Engine {
             Command::Trunks { token } => self.answer(token, Answer::Trunks(self.trunks())),
             Command::Settings(snapshot) => {
                 let before = std::mem::replace(&mut self.world.snapshot, snapshot);
-                self.addresses = Addresses::of(&self.world.snapshot);
+                // First: where those are that are left is only known by what was asked so far.
                 if self.drain.is_none() {
                     self.settle_carriers(&before);
                 }
+                self.settle_names();
             }
             Command::Drain { grace } => {
                 self.unregister();
@@ -231,6 +234,7 @@ impl Engine {
                 _ => self.on_call(key.call, |call, w| call.expired(w, key)),
             }
         }
+        self.names_due();
         self.carriers_due();
         let overdue = self.world.pledges.overdue(now.mono);
         self.world.proceed_unwritten(overdue);
@@ -267,6 +271,7 @@ impl Engine {
             self.world.pledges.next(),
             self.world.registrar.next(),
             self.world.carriers.next(),
+            self.world.names.next(),
             self.alive_at,
             drain,
         ]

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use facts::media::Codec;
 use facts::settings::{self, Identity, Snapshot, Trunk};
-use facts::{Kind, LegId, Number, TrunkId};
+use facts::{Kind, LegId, NextHop, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Listener, Transport};
+use sip::locate::Server;
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
 use crate::registrar::Entry;
@@ -35,6 +37,8 @@ pub(crate) struct Hop {
     pub(crate) identity: Headers,
     /// It keeps to itself what is private.
     pub(crate) trusted: bool,
+    /// It says anything at all within this time; `None`: as every next hop.
+    pub(crate) response: Option<Duration>,
 }
 
 /// Header fields of an INVITE.
@@ -47,6 +51,9 @@ pub(crate) struct Caller<'a> {
     /// Nobody but a carrier that is trusted may know it.
     pub(crate) hidden: bool,
 }
+
+/// Servers of one trunk that are tried for one leg at most.
+const SERVERS_MAX: usize = 4;
 
 /// Contacts rung at once at most; extensions may be allowed fewer.
 const CONTACTS_MAX: usize = 16;
@@ -67,11 +74,12 @@ pub(crate) fn hops(
             let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
             contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, caller)).collect()
         }
-        Target::Public(number) => w
-            .trunks(number)
-            .into_iter()
-            .filter_map(|id| to_trunk(w, id, w.snapshot.trunks.get(&id)?, number, caller))
-            .collect(),
+        Target::Public(number) => {
+            let snapshot = w.snapshot.clone();
+            let trunks = w.trunks(number).into_iter();
+            let known = trunks.filter_map(|id| Some((id, snapshot.trunks.get(&id)?)));
+            known.flat_map(|(id, trunk)| to_trunk(w, id, trunk, (number, caller))).collect()
+        }
     };
     match (hops.is_empty(), target) {
         (false, _) => Ok(hops),
@@ -87,6 +95,10 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
         let Some(id) = hop.trunk else {
             return Some(hop);
         };
+        // The trunk has servers that take calls; this one asked to be left alone.
+        if w.resting(hop.flow.remote).is_some() {
+            continue;
+        }
         let free = w.snapshot.trunks.get(&id).filter(|trunk| w.against(id, trunk).is_none());
         let Some(rate) = free.map(|trunk| trunk.calls_per_second) else {
             continue;
@@ -109,31 +121,54 @@ pub(crate) fn transport(trunk: &Trunk) -> Transport {
     }
 }
 
-/// How a trunk's messages go out, and who we are there. `None`: nothing listens for its transport.
-pub(crate) fn way_to(w: &World, trunk: &Trunk) -> Option<(Flow, Listener)> {
-    let transport = transport(trunk);
+/// How messages to a trunk's server go out, and who we are there. `None`: nothing listens for its
+/// transport.
+pub(crate) fn way_to(w: &World, server: Server) -> Option<(Flow, Listener)> {
+    let Server { transport, address } = server;
     // Nobody can dial a WebSocket client (RFC 7118 §5).
-    let listener = w.listener_to(transport, trunk.target).filter(|_| !transport.is_web())?;
-    let flow = Flow { transport, local: listener.bind, remote: trunk.target, connection: None };
+    let listener = w.listener_to(transport, address).filter(|_| !transport.is_web())?;
+    let flow = Flow { transport, local: listener.bind, remote: address, connection: None };
     Some((flow, listener))
 }
 
-/// Says in a URI by which transport a trunk is spoken to; UDP is understood.
-pub(crate) fn speak(uri: &mut Uri, trunk: &Trunk) {
-    let transport = transport(trunk);
+/// A URI at a trunk: of its domain, or without one of its target.
+pub(crate) fn uri_of(trunk: &Trunk, user: Option<&str>) -> Option<Uri> {
+    if !trunk.domain.is_empty() {
+        return Some(Uri::sip(user, Host::parse(&trunk.domain)?, None));
+    }
+    Some(match &trunk.target {
+        NextHop::Address(address) => Uri::at(user, *address),
+        NextHop::Name { host, port } => Uri::sip(user, Host::parse(host)?, *port),
+    })
+}
+
+/// Says in a URI by which transport it is spoken to; UDP is understood.
+pub(crate) fn speak(uri: &mut Uri, transport: Transport) {
     if transport != Transport::Udp {
         uri.params.set("transport", Some(transport.as_param()));
     }
 }
 
+/// The ways to a trunk: one to each of its servers (RFC 3263 §4.3).
 fn to_trunk(
-    w: &World,
+    w: &mut World,
     id: TrunkId,
     trunk: &Trunk,
-    number: &Number,
-    caller: Caller<'_>,
+    (number, caller): (&Number, Caller<'_>),
+) -> Vec<Hop> {
+    let mut servers = w.servers(trunk);
+    servers.truncate(SERVERS_MAX);
+    let hops = servers.into_iter();
+    hops.filter_map(|server| to_server(w, (id, trunk), server, (number, caller))).collect()
+}
+
+fn to_server(
+    w: &World,
+    (id, trunk): (TrunkId, &Trunk),
+    server: Server,
+    (number, caller): (&Number, Caller<'_>),
 ) -> Option<Hop> {
-    let (flow, listener) = way_to(w, trunk)?;
+    let (flow, listener) = way_to(w, server)?;
     let plan = &w.snapshot.plan;
     let called = route::write(trunk.numbers, plan, number);
     let written = caller.number.map(|shown| route::write(trunk.numbers, plan, shown));
@@ -142,15 +177,12 @@ fn to_trunk(
         Some(host) => Uri::sip(Some(user), host.clone(), None),
         None => Uri::at(Some(user), listener.advertised),
     };
-    let mut uri = match &domain {
-        Some(host) => Uri::sip(Some(&called), host.clone(), None),
-        None => Uri::at(Some(&called), trunk.target),
-    };
+    let mut uri = uri_of(trunk, Some(&called))?;
     let identity = identity(trunk, written.as_deref().map(home), caller.hidden);
     let shown = written.filter(|_| !caller.hidden).unwrap_or_default();
     let from = if caller.hidden { anonymous() } else { NameAddr::new(home(user_of(&shown))) };
     let to = NameAddr::new(uri.clone());
-    speak(&mut uri, trunk);
+    speak(&mut uri, flow.transport);
     let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
     Some(Hop {
         trunk: Some(id),
@@ -165,6 +197,7 @@ fn to_trunk(
         codecs,
         identity,
         trusted: trunk.options.identity == Identity::Asserted && !trunk.options.untrusted,
+        response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
     })
 }
 
@@ -218,14 +251,20 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         codecs: PHONE_CODECS.to_vec(),
         identity: Vec::new(),
         trusted: false,
+        response: None,
     })
 }
 
 /// What answers the challenges of a next hop of the last process: those of the carrier that has this
 /// name and this address, or else of whichever has the address.
 pub(crate) fn credentials_at(settings: &Snapshot, flow: &Flow, name: &str) -> Option<Credentials> {
-    let there = || settings.trunks.values().filter(|trunk| trunk.target == flow.remote);
-    let trunk = there().find(|trunk| trunk.name == name).or_else(|| there().next())?;
+    let at = Some(flow.remote);
+    let there = |trunk: &&Trunk| trunk.target.address() == at;
+    // A name may have had this address then.
+    let may_be =
+        |trunk: &&Trunk| trunk.name == name && (there(trunk) || trunk.target.host().is_some());
+    let trunks = || settings.trunks.values();
+    let trunk = trunks().find(may_be).or_else(|| trunks().find(there))?;
     credentials(trunk)
 }
 

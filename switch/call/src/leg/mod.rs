@@ -43,7 +43,7 @@ use audio::Audio;
 use change::Change;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, way_to};
+pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, uri_of, way_to};
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};

@@ -81,7 +81,7 @@ impl Leg {
         let told = ways > 1 || self.onward.breadth.is_some();
         self.share = told.then_some(breadth / ways);
         let mut forks = Forks::default();
-        for hop in std::iter::once(hop).chain(rest.into_iter().map(Arc::new)) {
+        for hop in std::iter::once(Arc::clone(&hop)).chain(rest.into_iter().map(Arc::new)) {
             self.redirects.tried(&hop.uri);
             let session = self.send(w, &hop, sdp.clone());
             if forks.is_empty() {
@@ -91,7 +91,8 @@ impl Leg {
             forks.add(Fork::new(session, hop));
         }
         self.stage = Stage::Inviting(forks);
-        w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
+        let response = hop.response.unwrap_or(w.config.response);
+        w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + response);
         let first = !self.attempted;
         if first {
             self.attempted = true;
@@ -298,6 +299,7 @@ impl Leg {
         if !best.local {
             self.facts.sip_final = Some(best.code);
         }
+        self.fell_through(w, &fork.hop, answer);
         if !rang && is_elsewhere(best) && self.next_hop(w) {
             return self.invite(w, trace, like);
         }
@@ -323,6 +325,9 @@ impl Leg {
     ) -> Option<LegEvent> {
         if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) {
             return None;
+        }
+        if let Some(hop) = self.hop.as_ref().filter(|hop| hop.trunk.is_some()) {
+            w.fell_silent(hop.flow.remote);
         }
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         let old = forks.cancel(w, None);
@@ -364,14 +369,26 @@ impl Leg {
         Some(LegEvent::Failed(failure))
     }
 
-    /// Moves to the next hop that has room; false when there is none.
+    /// What a refusal says of the hop. RFC 3263 §4.3: another server of a carrier is asked when this one
+    /// was silent, could not be sent to or answered 503. Any other answer is the carrier's.
+    fn fell_through(&mut self, w: &mut World, hop: &Hop, answer: Final) {
+        let Some(trunk) = hop.trunk else { return };
+        if answer.local {
+            w.fell_silent(hop.flow.remote);
+        } else if answer.code != 503 {
+            self.hops.retain(|hop| hop.trunk != Some(trunk));
+        }
+    }
+
+    /// Moves to the next hop that has room; false when there is none, and the leg is to end.
     fn next_hop(&mut self, w: &mut World) -> bool {
+        // Its own place is free for it: the next hop may be of the same carrier.
+        if let Some(trunk) = self.trunk.take() {
+            w.trunk_legs.leave(trunk, self.id);
+        }
         let Some(next) = hop::take(w, &mut self.hops, self.id) else {
             return false;
         };
-        if let Some(trunk) = self.trunk.filter(|trunk| next.trunk != Some(*trunk)) {
-            w.trunk_legs.leave(trunk, self.id);
-        }
         self.trunk = next.trunk;
         self.hop = Some(Arc::new(next));
         true

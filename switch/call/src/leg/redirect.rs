@@ -107,7 +107,8 @@ impl Leg {
                 forks.add(Fork::new(session, Arc::new(hop)));
             }
         }
-        w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + w.config.response);
+        let response = self.hop.as_ref().and_then(|hop| hop.response).unwrap_or(w.config.response);
+        w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + response);
         self.journal_first(w, &sessions);
         true
     }
@@ -116,9 +117,11 @@ impl Leg {
     fn same_carrier(&self, w: &World, from: &Hop, uri: &Uri) -> Option<Hop> {
         let trunk = w.snapshot.trunks.get(&from.trunk?)?;
         let port = uri.port.unwrap_or(DEFAULT_PORT);
-        let by_address = uri.host.ip() == Some(trunk.target.ip()) && port == trunk.target.port();
-        let by_name =
-            !trunk.domain.is_empty() && uri.host.as_str().eq_ignore_ascii_case(&trunk.domain);
+        let there = from.flow.remote;
+        let by_address = uri.host.ip() == Some(there.ip()) && port == there.port();
+        let domain = Some(trunk.domain.as_str()).filter(|domain| !domain.is_empty());
+        let mut names = domain.into_iter().chain(trunk.target.host());
+        let by_name = names.any(|name| uri.host.as_str().eq_ignore_ascii_case(name));
         let number = route::read(trunk, &w.snapshot.plan, &uri.user_text()?)?;
         let same = (by_address || by_name) && number == self.facts.number;
         same.then(|| Hop { uri: requested(uri), ..from.clone() })

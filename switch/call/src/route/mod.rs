@@ -75,6 +75,7 @@ pub(crate) mod tests {
             name: name.into(),
             enabled: true,
             peers: vec![],
+            peer_names: vec![],
             target: "192.0.2.1:5060".parse().unwrap(),
             transport: Transport::Udp,
             domain: String::new(),

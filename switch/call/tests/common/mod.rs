@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, TurnedAway};
+use call::{
+    Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, Resolved, TurnedAway,
+};
 use facts::ban::Ban;
 use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
 use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
@@ -27,6 +29,7 @@ use facts::{
 use sip::endpoint::{
     Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
 };
+use sip::locate::Question;
 use sip::wire::Message;
 
 pub const US: &str = "198.51.100.1:5060";
@@ -169,6 +172,14 @@ pub struct Sim {
     pub closed: Vec<Flow>,
     pub turned_away: Vec<TurnedAway>,
     pub carriers: Vec<CarrierNews>,
+    /// What the DNS says; of what is not in it, that there is nothing.
+    pub zone: BTreeMap<Question, Resolved>,
+    /// It answers.
+    pub dns: bool,
+    /// What it was asked.
+    pub asked: Vec<Question>,
+    /// Whose certificate is where.
+    pub certified: Vec<(SocketAddr, String)>,
     pub bans: Vec<Ban>,
     /// The media plane answers by itself.
     pub media_answers: bool,
@@ -229,6 +240,10 @@ impl Sim {
             closed: Vec::new(),
             turned_away: Vec::new(),
             carriers: Vec::new(),
+            zone: BTreeMap::new(),
+            dns: true,
+            asked: Vec::new(),
+            certified: Vec::new(),
             bans: Vec::new(),
             media_answers: true,
             lost: 0,
@@ -477,8 +492,20 @@ impl Sim {
             Effect::CloseFlow(flow) => self.closed.push(flow),
             Effect::Carrier(news) => self.carriers.push(*news),
             Effect::Banned(ban) => self.bans.push(ban),
+            Effect::Resolve(question) => self.look_up(question),
+            Effect::Certified(names) => self.certified = names,
             Effect::Drained => self.drained += 1,
         }
+    }
+
+    fn look_up(&mut self, question: Question) {
+        let nothing = Resolved::Nothing { ttl: s(60) };
+        let told = match self.dns {
+            true => self.zone.get(&question).cloned().unwrap_or(nothing),
+            false => Resolved::Failed,
+        };
+        self.asked.push(question.clone());
+        self.engine.handle_reply(self.now, Reply::Resolved { question, told });
     }
 
     fn deliver(&mut self, transmit: Transmit) {
@@ -670,7 +697,8 @@ pub fn trunk(name: &str, at: &str) -> Trunk {
         name: name.into(),
         enabled: true,
         peers: vec![ipnet::IpNet::from(addr(at).ip())],
-        target: addr(at),
+        peer_names: vec![],
+        target: addr(at).into(),
         transport: TrunkTransport::Udp,
         domain: String::new(),
         credentials: None,

@@ -315,6 +315,8 @@ impl Bench {
             | Effect::TurnedAway(_)
             | Effect::Carrier(_)
             | Effect::Banned(_)
+            | Effect::Resolve(_)
+            | Effect::Certified(_)
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }
@@ -418,7 +420,8 @@ fn snapshot() -> Snapshot {
             name: name.into(),
             enabled: true,
             peers: vec![ipnet::IpNet::from(addr(at).ip())],
-            target: addr(at),
+            peer_names: vec![],
+            target: addr(at).into(),
             transport: Way::Udp,
             domain: String::new(),
             credentials: None,
