@@ -92,6 +92,7 @@ contract! {
     objects::empty_names_are_mistakes,
     objects::biz_regist_ends_at_ten_thousand_sub_accounts,
     objects::mistakes_are_told_all_at_once_and_nothing_is_written,
+    objects::a_carriers_manners_are_kept_and_judged,
     objects::a_carrier_may_be_a_name,
     objects::a_trunks_options_are_kept_and_judged,
     objects::a_dry_run_shows_the_difference_and_keeps_the_store,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use facts::carrier::{Probe, Registration};
+use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
 use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
 
@@ -120,6 +121,45 @@ impl Check {
         if trunk.options.response_ms.is_some_and(|ms| !span.contains(&ms)) {
             let why = format!("{} to {} milliseconds", span.start(), span.end());
             self.wrong(format!("{path}.options.response_ms"), why);
+        }
+    }
+
+    /// How numbers, headers and answers of a carrier are changed.
+    pub(super) fn carrier_manners(&mut self, path: &str, trunk: &Trunk) {
+        let options = &trunk.options;
+        let digits =
+            |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+*#".contains(c));
+        for (i, rule) in options.rewrite.iter().enumerate() {
+            if !digits(&rule.prefix) || !digits(&rule.add) {
+                let why = "what a number is made of: digits, letters, +, * and #";
+                self.wrong(format!("{path}.options.rewrite[{i}]"), why);
+            }
+        }
+        for (i, rule) in options.headers.iter().enumerate() {
+            let path = format!("{path}.options.headers[{i}]");
+            let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
+            if rule.name.is_empty() || !rule.name.chars().all(token) {
+                self.wrong(format!("{path}.name"), "the name of a header field");
+            } else if !HeaderRule::may_change(&rule.name) {
+                let why = "belongs to the dialog, the body or the password, and stays as it is";
+                self.wrong(format!("{path}.name"), format!("{} {why}", rule.name));
+            }
+            if (rule.act == HeaderAct::Remove) != rule.value.is_empty() {
+                let why = "add and set need a value, and remove takes none";
+                self.wrong(format!("{path}.value"), why);
+            }
+            if rule.value.chars().any(char::is_control) {
+                self.wrong(format!("{path}.value"), "one line of text");
+            }
+        }
+        for (i, rule) in options.answers.iter().enumerate() {
+            let path = format!("{path}.options.answers[{i}]");
+            if rule.codes.is_empty() || rule.codes.iter().any(|code| !(300..=699).contains(code)) {
+                self.wrong(format!("{path}.codes"), "statuses that are refusals, 300 to 699");
+            }
+            if rule.read_as.is_some_and(|code| !(400..=699).contains(&code)) {
+                self.wrong(format!("{path}.read_as"), "a status, 400 to 699");
+            }
         }
     }
 

@@ -424,6 +424,7 @@ impl Run<'_> {
             }
             self.check.carrier_tls(&path, trunk);
             self.check.carrier_place(&path, trunk);
+            self.check.carrier_manners(&path, trunk);
             self.check.carrier_watch(&path, trunk);
             if self.check.mistakes.len() != before {
                 continue;

@@ -141,6 +141,46 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
     assert_eq!(paths, ["merchants[0].tariff"]);
 }
 
+pub(crate) async fn a_carriers_manners_are_kept_and_judged(store: Store, _: String) {
+    use facts::manners::{AnswerRule, HeaderAct, HeaderRule, Rewrite, Then, Whose};
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    let (whose, prefix, add) = (Whose::Called, "+86".to_owned(), "0".to_owned());
+    let rewrite = Rewrite { whose, prefix, length: Some(14), strip: 3, add };
+    let header =
+        |name: &str, act, value: &str| HeaderRule { name: name.into(), act, value: value.into() };
+    let answer = AnswerRule { codes: vec![480], then: Some(Then::Next), read_as: Some(404) };
+    let options = &mut desired.trunks[0].options;
+    options.rewrite = vec![rewrite.clone()];
+    options.headers = vec![header("X-Account", HeaderAct::Set, "1")];
+    options.answers = vec![answer];
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let kept = store.trunks().await.unwrap();
+    assert_eq!(kept[0].trunk.options, desired.trunks[0].options);
+    let options = &mut desired.trunks[0].options;
+    options.rewrite[0].add = "sip:".into();
+    options.headers = vec![
+        header("Call-ID", HeaderAct::Set, "x"),
+        header("X-A", HeaderAct::Remove, "x"),
+        header("X-B", HeaderAct::Add, "a\r\nVia: b"),
+        header("X B", HeaderAct::Add, "a"),
+    ];
+    options.answers = vec![AnswerRule { codes: vec![200], then: None, read_as: Some(180) }];
+    let mistakes = apply(&store, &desired).await.mistakes;
+    let paths: Vec<&str> =
+        mistakes.iter().filter_map(|m| m.path.strip_prefix("trunks[0].options.")).collect();
+    let wrong = [
+        "rewrite[0]",
+        "headers[0].name",
+        "headers[1].value",
+        "headers[2].value",
+        "headers[3].name",
+        "answers[0].codes",
+        "answers[0].read_as",
+    ];
+    assert_eq!(paths, wrong);
+}
+
 pub(crate) async fn a_carrier_may_be_a_name(store: Store, _: String) {
     store.migrate().await.unwrap();
     let mut desired = everything();

@@ -384,6 +384,7 @@ fn dial_in_with(
             route: Vec::new(),
             keep_flow: false,
             reliable: false,
+            edits: Vec::new(),
         },
     );
     let placeholder = Message::parse(bytes::Bytes::from_static(

@@ -322,6 +322,7 @@ fn dialled(sdp: &str) -> (Sim, SessionId) {
             route: Vec::new(),
             keep_flow: false,
             reliable: true,
+            edits: Vec::new(),
         },
     );
     sim.drain();

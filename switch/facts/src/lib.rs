@@ -13,6 +13,7 @@ pub mod failure;
 pub mod hours;
 pub mod id;
 pub mod ledger;
+pub mod manners;
 pub mod media;
 pub mod money;
 pub mod next_hop;

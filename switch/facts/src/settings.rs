@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::carrier::{Probe, Registration};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
+use crate::manners::{AnswerRule, EarlyMedia, HeaderRule, Rewrite};
 use crate::media::Codec;
 use crate::money::Micros;
 use crate::next_hop::NextHop;
@@ -132,6 +133,16 @@ pub struct TrunkOptions {
     /// Milliseconds within which an address of it says anything at all to an INVITE, or the next one is
     /// tried. `None`: as for every next hop.
     pub response_ms: Option<u32>,
+    /// How numbers are written to it and read from it.
+    pub rewrite: Vec<Rewrite>,
+    /// How headers of INVITEs to it are changed, in order.
+    pub headers: Vec<HeaderRule>,
+    /// What its answers mean. The first that names a status counts.
+    pub answers: Vec<AnswerRule>,
+    /// What becomes of the sound that it sends before the answer.
+    pub early_media: EarlyMedia,
+    /// It is asked for reliable provisional answers (RFC 3262); `None`: as everybody is.
+    pub reliable: Option<bool>,
 }
 
 /// How a caller is named to a carrier.

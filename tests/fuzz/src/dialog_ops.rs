@@ -335,6 +335,7 @@ impl<'a> Life<'a> {
             route,
             keep_flow,
             reliable: keep_flow,
+            edits: Vec::new(),
         };
         let id = self.endpoint.invite(self.now, invite);
         assert!(self.seen.insert(id), "a session id is used twice");

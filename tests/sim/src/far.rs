@@ -165,6 +165,7 @@ impl Far {
                 route: Vec::new(),
                 keep_flow: false,
                 reliable: false,
+                edits: Vec::new(),
             },
         );
         let call_id = self.endpoint.call_id(session).unwrap_or_default().to_owned();

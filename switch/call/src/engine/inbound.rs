@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::manners::{self, Whose};
 use facts::settings::{Snapshot, Trunk};
 use facts::{
     CallCommand, Dialect, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId, TrunkId,
@@ -259,7 +260,8 @@ fn from_trunk(
     trunk: &Trunk,
     request: &Message,
 ) -> Result<Intent, Kind> {
-    let dialled = dialled(request)?;
+    let rules = &trunk.options.rewrite;
+    let dialled = manners::rewritten(rules, Whose::CalledIn, dialled(request)?);
     let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
     let user = snapshot.inbound.get(number.digits()).ok_or(Kind::Unallocated)?;
     let extension = snapshot.extensions.get(user).ok_or(Kind::Unallocated)?;
@@ -270,6 +272,7 @@ fn from_trunk(
         .or_else(|| request.from().ok())
         .and_then(|from| from.uri.user_text())
         .unwrap_or_default();
+    let caller = manners::rewritten(rules, Whose::CallerIn, caller);
     let number = route::read(trunk, &snapshot.plan, &caller);
     Ok(Intent {
         merchant: extension.merchant,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use facts::manners::{self, EarlyMedia, HeaderRule, Whose};
 use facts::media::Codec;
 use facts::settings::{self, Identity, Snapshot, Trunk};
 use facts::{Kind, LegId, NextHop, Number, TrunkId};
@@ -37,6 +38,12 @@ pub(crate) struct Hop {
     pub(crate) identity: Headers,
     /// It keeps to itself what is private.
     pub(crate) trusted: bool,
+    /// How headers of its INVITE are changed.
+    pub(crate) edits: Vec<HeaderRule>,
+    /// What becomes of its sound before the answer.
+    pub(crate) early_media: EarlyMedia,
+    /// It is asked for reliable provisional answers; `None`: as everybody is.
+    pub(crate) reliable: Option<bool>,
     /// It says anything at all within this time; `None`: as every next hop.
     pub(crate) response: Option<Duration>,
 }
@@ -170,8 +177,12 @@ fn to_server(
 ) -> Option<Hop> {
     let (flow, listener) = way_to(w, server)?;
     let plan = &w.snapshot.plan;
-    let called = route::write(trunk.numbers, plan, number);
-    let written = caller.number.map(|shown| route::write(trunk.numbers, plan, shown));
+    let write = |number: &Number, whose| {
+        let written = route::write(trunk.numbers, plan, number);
+        manners::rewritten(&trunk.options.rewrite, whose, written)
+    };
+    let called = write(number, Whose::Called);
+    let written = caller.number.map(|shown| write(shown, Whose::Caller));
     let domain = if trunk.domain.is_empty() { None } else { Some(Host::parse(&trunk.domain)?) };
     let home = |user: &str| match &domain {
         Some(host) => Uri::sip(Some(user), host.clone(), None),
@@ -197,6 +208,9 @@ fn to_server(
         codecs,
         identity,
         trusted: trunk.options.identity == Identity::Asserted && !trunk.options.untrusted,
+        edits: trunk.options.headers.clone(),
+        early_media: trunk.options.early_media,
+        reliable: trunk.options.reliable,
         response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
     })
 }
@@ -251,6 +265,9 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         codecs: PHONE_CODECS.to_vec(),
         identity: Vec::new(),
         trusted: false,
+        edits: Vec::new(),
+        early_media: EarlyMedia::Relay,
+        reliable: None,
         response: None,
     })
 }

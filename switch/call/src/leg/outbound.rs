@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use facts::manners::{AnswerRule, EarlyMedia, HeaderAct, HeaderRule, Then};
 use facts::media::Family;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side};
-use sip::endpoint::{Invite, SessionId};
+use sip::endpoint::{Edit, Invite, SessionId};
 use sip::wire::{Contact, Reason};
 
 use crate::event::LegEvent;
@@ -121,7 +122,8 @@ impl Leg {
                 credentials: hop.credentials.clone(),
                 route: Vec::new(),
                 keep_flow: hop.trunk.is_none(),
-                reliable: w.config.sip.reliable,
+                reliable: hop.reliable.unwrap_or(w.config.sip.reliable),
+                edits: edits(hop),
             },
         );
         w.sessions.insert(session, self.id);
@@ -162,10 +164,13 @@ impl Leg {
         let fork = forks.of(session)?;
         w.timers.cancel(Key::leg(self.id, Timer::Response));
         fork.rang |= rings;
+        let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         if let Some(sdp) = sdp {
             fork.describe(branch, sdp.clone());
             let signalling = fork.hop.flow.remote.ip();
-            if forks.speaks(session)
+            let heard = fork.hop.early_media == EarlyMedia::Relay;
+            if heard
+                && forks.speaks(session)
                 && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None)
             {
                 w.media(setup);
@@ -175,7 +180,7 @@ impl Leg {
             return None;
         }
         let first = !std::mem::replace(&mut forks.rang, true);
-        let alerts = code == 180 && self.facts.alerting.is_none();
+        let alerts = ringing && self.facts.alerting.is_none();
         if alerts {
             self.facts.alerting = Some(now);
         }
@@ -285,7 +290,8 @@ impl Leg {
         {
             w.media(setup);
         }
-        let (best, rang) = forks.refused(answer, fork.rang);
+        let rule = rule_of(w, &fork.hop, answer);
+        let (best, rang) = forks.refused(read(answer, rule.as_ref()), fork.rang);
         if (300..400).contains(&answer.code) {
             self.redirected(w, &fork.hop, contacts);
         }
@@ -297,10 +303,15 @@ impl Leg {
             return None;
         }
         if !best.local {
-            self.facts.sip_final = Some(best.code);
+            // Of a carrier what it answered, whatever that is taken for.
+            self.facts.sip_final = Some(if rule.is_some() { answer.code } else { best.code });
         }
         self.fell_through(w, &fork.hop, answer);
-        if !rang && is_elsewhere(best) && self.next_hop(w) {
+        let elsewhere = match rule.and_then(|rule| rule.then) {
+            Some(then) => then == Then::Next,
+            None => is_elsewhere(best),
+        };
+        if !rang && elsewhere && self.next_hop(w) {
             return self.invite(w, trace, like);
         }
         // Our own verdicts: the hop is dead, unless it rang before the time ran out.
@@ -404,6 +415,34 @@ impl Leg {
         let history = self.onward.history.iter().filter(open).cloned();
         numbers.into_iter().flatten().chain(history).chain(hop.identity.iter().cloned()).collect()
     }
+}
+
+/// What an answer of a carrier means by its table.
+fn rule_of(w: &World, hop: &Hop, answer: Final) -> Option<AnswerRule> {
+    let trunk = w.snapshot.trunks.get(&hop.trunk?).filter(|_| !answer.local)?;
+    trunk.options.answers.iter().find(|rule| rule.codes.contains(&answer.code)).cloned()
+}
+
+/// The answer that it is taken for: its cause says no more than its status then.
+fn read(answer: Final, rule: Option<&AnswerRule>) -> Final {
+    match rule.and_then(|rule| rule.read_as) {
+        Some(code) => Final { code, q850: None, ..answer },
+        None => answer,
+    }
+}
+
+/// What a carrier wants changed in the headers of its INVITE.
+fn edits(hop: &Hop) -> Vec<Edit> {
+    let edit = |rule: &HeaderRule| {
+        let (name, value) = (rule.name.clone(), rule.value.clone().into_bytes());
+        match rule.act {
+            HeaderAct::Add => Edit::Add(name, value),
+            HeaderAct::Set => Edit::Set(name, value),
+            HeaderAct::Remove => Edit::Remove(name),
+        }
+    };
+    let allowed = hop.edits.iter().filter(|rule| HeaderRule::may_change(&rule.name));
+    allowed.map(edit).collect()
 }
 
 /// Another way may do better: the hop is down, busy or gone, the person was not asked (RFC 3263 §4.3;

@@ -74,6 +74,7 @@ pub fn invite(
             route: Vec::new(),
             keep_flow: false,
             reliable: false,
+            edits: Vec::new(),
         },
     );
     far.invited.push((session, placeholder()));

@@ -66,6 +66,20 @@ pub struct Invite {
     pub keep_flow: bool,
     /// Say that we take reliable provisional answers (RFC 3262 §4).
     pub reliable: bool,
+    /// Changes to the headers of the INVITE as it would leave, in order. Those of the dialog stay as they
+    /// are, as with [`Invite::headers`].
+    pub edits: Vec<Edit>,
+}
+
+/// A change to the headers of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Edit {
+    /// One more of this name.
+    Add(String, Vec<u8>),
+    /// This one in place of all of the name.
+    Set(String, Vec<u8>),
+    /// None of this name.
+    Remove(String),
 }
 
 /// An outgoing request outside of a session.

@@ -48,7 +48,7 @@ pub use crate::dialog::SessionTimers;
 pub use crate::transaction::Timers;
 pub use config::{Credentials, EndpointConfig, Flow, Limits, Listener, Transport};
 pub use event::{
-    Answer, Counts, Drops, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
+    Answer, Counts, Drops, Edit, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
     SessionId, Transmit,
 };
 

@@ -1,5 +1,6 @@
 //! The common part of requests that open something (RFC 3261 §8.1.1), and the user's own headers.
 
+use super::Edit;
 use crate::wire::{Draft, Method, NameAddr, Uri};
 
 /// The headers that every request bears.
@@ -63,6 +64,22 @@ const OURS: [&str; 18] = [
 
 /// Headers that replace ours instead of standing beside them.
 const REPLACE: [&str; 5] = ["Max-Forwards", "User-Agent", "Server", "Allow", "Accept"];
+
+/// Changes headers as the user wishes; those of the transaction and the session stay.
+pub(super) fn edit(draft: &mut Draft, edits: &[Edit]) {
+    let ours = |name: &str| {
+        let mut all = OURS.iter().chain(&["Contact", "m", "Max-Forwards"]);
+        all.any(|ours| ours.eq_ignore_ascii_case(name))
+    };
+    for edit in edits {
+        match edit {
+            Edit::Add(name, value) if !ours(name) => draft.push(name, value),
+            Edit::Set(name, value) if !ours(name) => draft.set(name, value),
+            Edit::Remove(name) if !ours(name) => draft.remove(name),
+            Edit::Add(..) | Edit::Set(..) | Edit::Remove(_) => draft,
+        };
+    }
+}
 
 /// Adds the user's headers.
 pub(super) fn push_extra(draft: &mut Draft, headers: &[(String, Vec<u8>)], extra: Extra) {

@@ -82,6 +82,7 @@ impl Endpoint {
             draft.push("User-Agent", &self.config.user_agent);
         }
         request::push_extra(&mut draft, &invite.headers, Extra::Session);
+        request::edit(&mut draft, &invite.edits);
         if !invite.sdp.is_empty() {
             draft.body("application/sdp", invite.sdp.clone());
         }

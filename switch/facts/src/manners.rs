@@ -1,0 +1,200 @@
+//! A carrier's manners: how it wants numbers and headers written, what its answers mean, what becomes of
+//! the sound before an answer. Data, and what follows from it for one number, header or status.
+
+use serde::{Deserialize, Serialize};
+
+/// Which number a [`Rewrite`] is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// Whom we call there.
+    Called,
+    /// Who calls, as it is told to the carrier.
+    Caller,
+    /// Whom the carrier calls here.
+    CalledIn,
+    /// Who calls, as the carrier tells it.
+    CallerIn,
+}
+
+/// Changes a number as it is written between us and a carrier, after (or, of calls that come, before) it is
+/// read by the number plan. What a call costs and what stands in its record never depends on it for calls
+/// that go out. The first that fits is used, and no other.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    /// Which number.
+    pub whose: Whose,
+    /// How it begins. Empty: in any way.
+    #[serde(default)]
+    pub prefix: String,
+    /// How long it is, in characters; `None`: any length.
+    #[serde(default)]
+    pub length: Option<u8>,
+    /// Characters taken off in front.
+    #[serde(default)]
+    pub strip: u8,
+    /// Put in front after that.
+    #[serde(default)]
+    pub add: String,
+}
+
+impl Rewrite {
+    fn fits(&self, whose: Whose, number: &str) -> bool {
+        let length = self.length.map(usize::from);
+        self.whose == whose
+            && number.starts_with(&self.prefix)
+            && length.is_none_or(|length| number.chars().count() == length)
+    }
+
+    fn of(&self, number: &str) -> String {
+        let rest: String = number.chars().skip(self.strip.into()).collect();
+        format!("{}{rest}", self.add)
+    }
+}
+
+/// Rewrites a number by the first rule that fits. One without digits stays as it is.
+#[must_use]
+pub fn rewritten(rules: &[Rewrite], whose: Whose, number: String) -> String {
+    match rules.iter().find(|rule| !number.is_empty() && rule.fits(whose, &number)) {
+        Some(rule) => rule.of(&number),
+        None => number,
+    }
+}
+
+/// Changes a header field of INVITEs to a carrier.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderRule {
+    /// Its name.
+    pub name: String,
+    /// What is done.
+    pub act: HeaderAct,
+    /// Its value; none to remove.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// What is done to a header field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderAct {
+    /// Stands beside those of the name.
+    Add,
+    /// Stands in place of those of the name.
+    Set,
+    /// There is none of the name.
+    Remove,
+}
+
+impl HeaderRule {
+    /// What belongs to the transaction, the dialog or the body, in both forms: nobody's to change.
+    pub const RESERVED: [&str; 25] = [
+        "Via",
+        "v",
+        "From",
+        "f",
+        "To",
+        "t",
+        "Call-ID",
+        "i",
+        "CSeq",
+        "Contact",
+        "m",
+        "Route",
+        "Record-Route",
+        "Max-Forwards",
+        "Content-Type",
+        "c",
+        "Content-Length",
+        "l",
+        "Require",
+        "RSeq",
+        "RAck",
+        "Authorization",
+        "Proxy-Authorization",
+        "Proxy-Require",
+        "Replaces",
+    ];
+
+    /// Whether a header field may be changed at all.
+    #[must_use]
+    pub fn may_change(name: &str) -> bool {
+        let content = name.get(..8).is_some_and(|head| head.eq_ignore_ascii_case("content-"));
+        !content && !Self::RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    }
+}
+
+/// What an answer of a carrier means to us, other than what it says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRule {
+    /// Statuses, 300 to 699.
+    pub codes: Vec<u16>,
+    /// Whether another carrier is tried. `None`: as usual for the status.
+    #[serde(default)]
+    pub then: Option<Then>,
+    /// The status that it is taken for, in the outcome and towards whoever called. The record keeps what
+    /// was answered. `None`: itself.
+    #[serde(default)]
+    pub read_as: Option<u16>,
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The next carrier is tried, unless the far phone rang.
+    Next,
+    /// The leg has failed.
+    Stop,
+}
+
+/// What becomes of the sound that a carrier sends before the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EarlyMedia {
+    /// It is heard.
+    #[default]
+    Relay,
+    /// It is not heard; ringing is what the carrier calls ringing.
+    Suppress,
+    /// It is not heard, and whatever the carrier says instead of ringing (183) is ringing.
+    Ringing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(whose: Whose, prefix: &str, length: Option<u8>, strip: u8, add: &str) -> Rewrite {
+        Rewrite { whose, prefix: prefix.into(), length, strip, add: add.into() }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_rewrites_a_number_and_no_other_does() {
+        let rules = [
+            rule(Whose::Called, "+8610", None, 3, "0"),
+            rule(Whose::Called, "+86", Some(14), 3, "9"),
+            rule(Whose::Called, "9", None, 1, ""),
+            rule(Whose::Caller, "", None, 0, "77"),
+        ];
+        let called = |text: &str| rewritten(&rules, Whose::Called, text.into());
+        assert_eq!(called("+861088880000"), "01088880000");
+        assert_eq!(called("+8613800138000"), "913800138000", "not the third as well");
+        assert_eq!(called("+86138001380001"), "+86138001380001", "too long");
+        assert_eq!(rewritten(&rules, Whose::Caller, "5".into()), "775");
+        assert_eq!(rewritten(&rules, Whose::Caller, String::new()), "", "nobody stays nobody");
+        assert_eq!(rewritten(&rules, Whose::CallerIn, "5".into()), "5");
+    }
+
+    #[test]
+    fn what_makes_a_dialog_is_not_to_be_changed() {
+        for name in ["via", "Call-ID", "m", "content-disposition", "Content-Type", "RSEQ"] {
+            assert!(!HeaderRule::may_change(name), "{name}");
+        }
+        for name in ["X-Account", "User-Agent", "Session-Expires", "Supported", "Diversion"] {
+            assert!(HeaderRule::may_change(name), "{name}");
+        }
+    }
+}
