@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use facts::ledger::{Authorize, Authorized, Extend, Extended, Paid};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Paid};
 use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Refusal, UnixMillis};
 use money::{Quote, Step};
 
@@ -71,7 +71,7 @@ pub(crate) async fn authorize(
     let mut batch = Batch::default();
     insert_call(&mut batch, ask)?;
     insert_key(&mut batch, ask);
-    hold(&mut batch, ask, &account, &legs, &steps)?;
+    hold(&mut batch, (ask.call, ask.at), &account, &legs, &steps)?;
     conn.batch(batch).await?;
     let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
         leg: *leg,
@@ -148,7 +148,7 @@ fn insert_key(batch: &mut Batch, ask: &Authorize) {
 
 fn hold(
     batch: &mut Batch,
-    ask: &Authorize,
+    (call, at): (CallId, UnixMillis),
     account: &Account,
     legs: &[(LegNo, Option<Quote>)],
     steps: &[Option<Step>],
@@ -161,14 +161,14 @@ fn hold(
         total += step.amount;
         rows += 1;
         values.extend(args![
-            ask.call,
+            call,
             leg.0,
             0_u32,
             account.id,
             step.amount,
             step.until_s,
             json(quote)?,
-            ask.at
+            at
         ]);
     }
     if rows == 0 {
@@ -218,6 +218,51 @@ async fn holds_of(conn: &mut Conn, call: CallId, leg: LegNo) -> Result<Vec<Held>
             Ok(Held { step: row.small(0)?, until_s: row.opt_small(1)?, quote: row.opt_text(2)? })
         })
         .collect()
+}
+
+/// Answers [`AddLeg`]: the merchant of the call has to be allowed to, and to have the money, as for a call.
+pub(crate) async fn add_leg(conn: &mut Conn, tariffs: &Tariffs, ask: &AddLeg) -> Result<Added> {
+    let lock = conn.lock("c, a");
+    let sql = format!(
+        "SELECT c.state, c.command, m.status, m.tariff_id, t.version, a.id, \
+         a.posted - a.held + a.credit \
+         FROM calls c JOIN merchants m ON m.id = c.merchant_id \
+         JOIN accounts a ON a.merchant_id = c.merchant_id \
+         LEFT JOIN tariffs t ON t.id = m.tariff_id WHERE c.id = $1{lock}"
+    );
+    let row = conn.row(&sql, args![ask.leg.call]).await?.ok_or(Error::Missing("call"))?;
+    if row.text(0)? != "open" {
+        return Err(Error::Missing("open call"));
+    }
+    if let Some(last) = holds_of(conn, ask.leg.call, ask.leg.no).await?.last() {
+        return Ok(Added::Paid(last.until_s.map(seconds)));
+    }
+    let command: CallCommand = row.json(1)?;
+    if row.text(2)? != "approved" || !may_spend(conn, &command).await? {
+        return Ok(Added::Refused(Refusal::Disabled));
+    }
+    let account = Account { id: row.int(5)?, available: row.micros(6)? };
+    let quote = tariffs.quote(conn, row.opt_int(3)?, row.opt_int(4)?, &ask.number).await?;
+    let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
+    let legs = [(ask.leg.no, quote)];
+    let Some(steps) = affordable(&legs, account.available) else {
+        return Ok(Added::Refused(Refusal::NoBalance));
+    };
+    let mut batch = Batch::default();
+    hold(&mut batch, (ask.leg.call, ask.at), &account, &legs, &steps)?;
+    conn.batch(batch).await?;
+    Ok(Added::Paid(steps[0].and_then(|step| step.until_s).map(seconds)))
+}
+
+/// The sub-account in whose name a call was asked for is not stopped.
+async fn may_spend(conn: &mut Conn, command: &CallCommand) -> Result<bool> {
+    let Some(id) = command.sub_account else { return Ok(true) };
+    let sql = "SELECT enabled FROM sub_accounts WHERE id = $1 AND merchant_id = $2";
+    let row = conn.row(sql, args![id.0, command.merchant.0]).await?;
+    Ok(match row {
+        Some(row) => row.int(0)? == 1,
+        None => false,
+    })
 }
 
 /// Answers [`Extend`].

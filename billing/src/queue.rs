@@ -4,7 +4,7 @@
 //! asks for is done as it was asked for. Each answer is given once, on the writer's thread, after the commit
 //! or when the unit was given up; an answer must be brief.
 
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::record::{CallFacts, CallRecord, StateChange};
 use facts::time::UnixMillis;
 use facts::{CallId, LegId, MerchantId};
@@ -49,6 +49,14 @@ impl Queue {
     ) {
         let work: Work<_> = work!(conn, [] => call::abandon(conn, call, merchant).await?);
         self.lite.queue(work, Manner::NOW.insisting(), then);
+    }
+
+    /// [`crate::Store::add_leg`]; committed at once.
+    pub fn add_leg(&self, ask: AddLeg, then: impl FnOnce(Result<Added>) + Send + 'static) {
+        let tariffs = self.tariffs.clone();
+        let work: Work<_> =
+            work!(conn, [tariffs, ask] => call::add_leg(conn, &tariffs, &ask).await?);
+        self.lite.queue(work, Manner::NOW, then);
     }
 
     /// [`crate::Store::extend`]; committed at once.

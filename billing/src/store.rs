@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facts::command::Dialect;
-use facts::ledger::{Authorize, Authorized, Balance, Extend, Extended, JournalLeg, OpenCall};
+use facts::ledger::{
+    AddLeg, Added, Authorize, Authorized, Balance, Extend, Extended, JournalLeg, OpenCall,
+};
 use facts::record::{CallFacts, CallRecord, StateChange};
 use facts::settings::Snapshot;
 use facts::time::UnixMillis;
@@ -154,6 +156,15 @@ impl Store {
         let tariffs = self.tariffs.clone();
         self.admit(work!(conn, [tariffs, ask] => call::authorize(conn, &tariffs, &ask).await?))
             .await
+    }
+
+    /// May this call have one more leg? Its first hold in one transaction. A repeat answers as the first time.
+    ///
+    /// # Errors
+    /// When the call is unknown or settled. A refusal is not an error.
+    pub async fn add_leg(&self, ask: AddLeg) -> Result<Added> {
+        let tariffs = self.tariffs.clone();
+        self.write(work!(conn, [tariffs, ask] => call::add_leg(conn, &tariffs, &ask).await?)).await
     }
 
     /// Pays for more time of a leg. Repeating a step answers as the first time.

@@ -12,7 +12,7 @@ use std::future::Future;
 use billing::rows::Payload;
 use billing::{Error, Store, StoreConfig};
 use cases::Books;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::record::{CallFacts, StateChange};
 use facts::{CallId, LegId, LegNo, MerchantId, Micros, UnixMillis};
 use support::postgres::Cluster;
@@ -44,6 +44,14 @@ impl Books for OnStore {
 
     fn abandon(&mut self, call: CallId) {
         now(self.store.abandon(call, self.merchant)).unwrap();
+    }
+
+    fn add_leg(&mut self, ask: AddLeg) -> Option<Added> {
+        match now(self.store.add_leg(ask)) {
+            Ok(answer) => Some(answer),
+            Err(Error::Missing(_)) => None,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn extend(&mut self, ask: Extend) -> Option<Extended> {

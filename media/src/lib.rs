@@ -296,7 +296,9 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }
         | MediaCommand::Close { leg } => leg.call,
-        MediaCommand::Record { call, .. } | MediaCommand::StopRecording { call } => *call,
+        MediaCommand::Record { call, .. }
+        | MediaCommand::Retape { call, .. }
+        | MediaCommand::StopRecording { call } => *call,
     }
 }
 

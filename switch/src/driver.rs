@@ -216,6 +216,7 @@ impl Driver {
             Effect::Transmit(transmit) => self.leaving.messages.push(transmit),
             Effect::Authorize(ask) => self.ledger.authorize(*ask),
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
+            Effect::AddLeg(ask) => self.ledger.add_leg(ask),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),
             Effect::Papers { leg, dialog, seq } => self.ledger.papers(leg, dialog, seq),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use billing::{Error, Once, Queue, SettleContext, Store};
 use call::Reply;
 use facts::ban::Ban;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
 use facts::{
@@ -256,6 +256,30 @@ impl Ledger {
                 tracing::info!(?refusal, "call refused by the ledger");
             }
         }
+    }
+
+    pub(crate) fn add_leg(&self, ask: AddLeg) {
+        let leg = ask.leg;
+        let owed = Owed::new(&self.0.inbox, Reply::AddFailed { leg });
+        let asked = Asked::new(self);
+        let this = self.clone();
+        let after = move |result: billing::Result<Added>| {
+            match result {
+                Ok(answer) => {
+                    if let Added::Refused(refusal) = answer {
+                        tracing::info!(%leg, ?refusal, "leg refused by the ledger");
+                    }
+                    owed.pay(Reply::Added { leg, answer });
+                }
+                Err(error) => this.leg_failed(leg, "add", &error),
+            }
+            drop(asked);
+        };
+        let Some(queue) = &self.0.queue else {
+            let this = self.clone();
+            return self.in_order(leg.call, async move { after(this.0.store.add_leg(ask).await) });
+        };
+        queue.add_leg(ask, after);
     }
 
     pub(crate) fn extend(&self, ask: Extend) {

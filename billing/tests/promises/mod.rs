@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, LegQuote, OpenCall};
+use facts::ledger::{
+    AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, LegQuote, OpenCall,
+};
 use facts::record::{CallFacts, LegFacts, LegState, Outcome, Side, StateChange};
 use facts::{
     CallCommand, CallId, Dialect, LegId, LegNo, MerchantId, Micros, Number, Party, Push, PushKind,
@@ -21,6 +23,8 @@ pub(crate) trait Books {
     fn authorize(&mut self, ask: Authorize) -> Authorized;
     /// Takes back an authorization that nobody heard of.
     fn abandon(&mut self, call: CallId);
+    /// See [`AddLeg`]; `None` when there is no such open call.
+    fn add_leg(&mut self, ask: AddLeg) -> Option<Added>;
     /// See [`Extend`]; `None` when there is no such open call.
     fn extend(&mut self, ask: Extend) -> Option<Extended>;
     /// Writes a leg down.
@@ -53,6 +57,7 @@ macro_rules! every_promise {
             a_grant_holds_a_minute_of_each_leg_and_a_repeat_holds_no_more,
             a_repeat_of_a_grant_keeps_what_was_written_down,
             a_refusal_for_want_of_money_writes_nothing,
+            one_more_leg_is_held_for_once_and_settled_with_its_call,
             time_is_paid_by_the_minute_and_a_repeated_step_answers_as_before,
             a_call_settled_twice_is_charged_once_and_what_was_left_goes_back,
             legs_that_were_not_answered_or_not_called_cost_nothing,
@@ -279,6 +284,40 @@ pub(crate) fn legs_that_were_not_answered_or_not_called_cost_nothing(books: &mut
     assert_eq!(books.prices(CallId(2)), []);
     assert_eq!(books.promised(CallId(2)).1, 1, "it was accepted, so its merchant is told");
     assert_eq!(books.balance(), (minutes(books, 10), Micros::ZERO));
+}
+
+pub(crate) fn one_more_leg_is_held_for_once_and_settled_with_its_call(books: &mut dyn Books) {
+    const C: LegNo = LegNo(2);
+    let command = command(books, MOBILE, OTHER);
+    let add = |call: u64, digits: &str| AddLeg {
+        leg: LegId::new(CallId(call), C),
+        number: party(digits).number,
+        at: at(20),
+    };
+    assert_eq!(books.add_leg(add(1, MOBILE)), None, "no such call");
+    granted(books, 1, &command);
+    for _ in 0..2 {
+        let minute = Added::Paid(Some(Duration::from_secs(60)));
+        assert_eq!(books.add_leg(add(1, MOBILE)), Some(minute));
+        assert_eq!(books.balance(), (minutes(books, 10), minutes(books, 3)));
+    }
+    assert_eq!(books.extend(extend(1, C, 1)), paid(120));
+    // An extension costs nothing, and what cannot be paid is not held for.
+    granted(books, 2, &command);
+    let free = books.add_leg(AddLeg { leg: LegId::new(CallId(2), LegNo(3)), ..add(2, "80001") });
+    assert_eq!(free, Some(Added::Paid(None)));
+    granted(books, 3, &command);
+    granted(books, 4, &command);
+    assert_eq!(books.balance().1, minutes(books, 10));
+    assert_eq!(books.add_leg(add(2, MOBILE)), Some(Added::Refused(Refusal::NoBalance)));
+    assert_eq!(books.balance().1, minutes(books, 10));
+    let mut facts = talked(1, &command, (0, 59), (5, 30));
+    facts.legs.push(leg(C, &party(MOBILE), Some(25), Some(59)));
+    books.settle(facts);
+    let minute = minutes(books, 1);
+    assert_eq!(books.prices(CallId(1)), [LegNo::A, LegNo::B, C].map(|no| (no, minute)));
+    assert_eq!(books.balance(), (minutes(books, 7), minutes(books, 6)));
+    assert_eq!(books.add_leg(add(1, MOBILE)), None, "it is over");
 }
 
 pub(crate) fn a_request_key_starts_one_call(books: &mut dyn Books) {

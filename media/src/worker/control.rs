@@ -41,6 +41,7 @@ impl Worker {
             MediaCommand::Record { call, left, right, file } => {
                 self.record(now, call, Tape { left, right }, file);
             }
+            MediaCommand::Retape { call, left, right } => self.retape(call, Tape { left, right }),
             MediaCommand::StopRecording { call } => self.stop_recording(now, call),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
@@ -187,6 +188,14 @@ impl Worker {
         self.parts.recorder.start(call, file, now);
         self.tapes.insert(call, tape);
         self.thread_tape(call, Some(tape));
+    }
+
+    /// One leg has taken the place of another: the file goes on with it.
+    fn retape(&mut self, call: CallId, tape: Tape) {
+        if let Some(running) = self.tapes.get_mut(&call) {
+            *running = tape;
+            self.thread_tape(call, Some(tape));
+        }
     }
 
     fn stop_recording(&mut self, now: Instant, call: CallId) {

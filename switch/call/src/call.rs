@@ -15,11 +15,12 @@ use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
-use crate::flow::{Callback, Dial, Flow, origin, peer};
+use crate::flow::{Callback, Dial, Flow, origin};
 use crate::leg::{self, Arrival, Leg, Onward};
 use crate::route::Target;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
+use crate::transfer::Wanted;
 use crate::world::World;
 
 /// Legs of a two-party call.
@@ -80,10 +81,15 @@ pub(crate) struct Call {
     inbound: bool,
     /// The flow of an inbound call has begun.
     started: bool,
-    plan: Plan,
+    pub(crate) plan: Plan,
     paid: [Option<Duration>; 2],
-    legs: [Option<Leg>; 2],
-    inbox: VecDeque<Input>,
+    /// By number; A and B first.
+    pub(crate) legs: Vec<Option<Leg>>,
+    /// Who talk, or are to: the left and the right of a recording.
+    pub(crate) pair: [LegNo; 2],
+    /// The leg that a transfer leads to.
+    pub(crate) transfer: Option<Wanted>,
+    pub(crate) inbox: VecDeque<Input>,
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
     recording: Recording,
@@ -113,7 +119,9 @@ impl Call {
             started: false,
             plan,
             paid: [None; 2],
-            legs: [a, None],
+            legs: vec![a, None],
+            pair: LEGS,
+            transfer: None,
             inbox: VecDeque::new(),
             bridged: None,
             decided: None,
@@ -243,17 +251,31 @@ impl Call {
     }
 
     /// The codecs of the other leg, in the order its far end prefers.
-    fn like(&self, no: LegNo) -> Vec<facts::media::Codec> {
-        let other = self.legs.get(1 - usize::from(no.0).min(1)).and_then(Option::as_ref);
-        other.map(Leg::codecs).unwrap_or_default()
+    pub(crate) fn like(&self, no: LegNo) -> Vec<facts::media::Codec> {
+        self.leg(self.other(no)).map(Leg::codecs).unwrap_or_default()
+    }
+
+    /// The leg with this number, if somebody rang it or called by it.
+    pub(crate) fn leg(&self, no: LegNo) -> Option<&Leg> {
+        self.legs.get(usize::from(no.0)).and_then(Option::as_ref)
+    }
+
+    /// Whom a leg talks with, or is to.
+    pub(crate) fn other(&self, no: LegNo) -> LegNo {
+        let [one, two] = self.pair;
+        match &self.transfer {
+            _ if no == one => two,
+            _ if no == two => one,
+            Some(wanted) if wanted.by == one => two,
+            _ => one,
+        }
     }
 
     /// What the other leg's far end said of its end, where that is why this leg goes.
     fn said(&self, no: LegNo, release: Release) -> Option<Reason> {
-        let other = peer(no);
+        let other = self.other(no);
         let theirs = release.failure.is_none_or(|failure| failure.origin == origin(other));
-        let leg = self.legs.get(usize::from(other.0)).and_then(Option::as_ref);
-        leg.filter(|_| theirs).and_then(Leg::said)
+        self.leg(other).filter(|_| theirs).and_then(Leg::said)
     }
 
     /// True once both talk: an offer of one concerns the other.
@@ -292,6 +314,7 @@ impl Call {
             Timer::Prompt => self
                 .on_leg(w, no, |leg, w, _, _| leg.prompt_over(w).then_some(LegEvent::PromptOver)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
+            Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Close => self.settle(w),
             Timer::Settle => self.settle_again(w),
             Timer::Authorize | Timer::Unauthorized => {}
@@ -383,7 +406,7 @@ impl Call {
     }
 
     /// Runs the flow until nothing is left to tell it.
-    fn run(&mut self, w: &mut World) {
+    pub(crate) fn run(&mut self, w: &mut World) {
         for _ in 0..INPUTS_MAX {
             let Some(input) = self.inbox.pop_front() else {
                 break;
@@ -410,6 +433,9 @@ impl Call {
                     let language = self.plan.language.clone();
                     self.with(no, |leg, _| leg.hear(w, what, &language));
                 }
+                Order::Add(no) => self.add(w, no),
+                Order::Replace(old, new) => self.replace(w, old, new),
+                Order::Report(no, report) => self.report(w, no, report),
                 Order::Offer(no, direction) => {
                     let like = self.like(no);
                     let mut told = None;
@@ -426,7 +452,7 @@ impl Call {
         }
     }
 
-    fn with(&mut self, no: LegNo, act: impl FnOnce(&mut Leg, &mut Trace)) {
+    pub(crate) fn with(&mut self, no: LegNo, act: impl FnOnce(&mut Leg, &mut Trace)) {
         if let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) {
             act(leg, &mut self.trace);
         }
@@ -467,6 +493,11 @@ impl Call {
         if self.plan.max_talk > warning {
             w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
         }
+    }
+
+    /// True while it is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recording == Recording::Running
     }
 
     /// Takes the steps to the record that can be taken now.

@@ -9,6 +9,17 @@ use sip::endpoint::EndpointConfig;
 use crate::abuse::AbuseLimits;
 use crate::registrar::RegisterLimits;
 
+/// Who may have the other party of a call joined with somebody else, by REFER.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transfer {
+    /// Nobody.
+    Off,
+    /// The registered phones of extensions.
+    Extensions,
+    /// Carriers as well, for whoever pays for the call.
+    All,
+}
+
 /// Everything an [`Engine`](crate::Engine) is built from.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -46,6 +57,8 @@ pub struct EngineConfig {
     pub response: Duration,
     /// What becomes of an offer of a far end in a call that is up.
     pub reinvite: Reinvite,
+    /// Who may transfer calls.
+    pub transfer: Transfer,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
     pub redirects: usize,
     /// How long registrations last.
@@ -77,6 +90,7 @@ impl Default for EngineConfig {
             prompt_max: Duration::from_secs(20),
             response: Duration::from_secs(8),
             reinvite: Reinvite::Absorb,
+            transfer: Transfer::Extensions,
             redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::{Direction, MediaCommand};
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
@@ -98,6 +98,19 @@ pub enum Reply {
     AuthorizeFailed {
         /// Which call.
         call: CallId,
+    },
+    /// To [`Effect::AddLeg`].
+    Added {
+        /// Which leg.
+        leg: LegId,
+        /// The ledger's word.
+        answer: Added,
+    },
+    /// To [`Effect::AddLeg`]: the store could not be asked. What it may hold all the same goes back when the
+    /// call is settled.
+    AddFailed {
+        /// Which leg.
+        leg: LegId,
     },
     /// To [`Effect::Extend`].
     Extended {
@@ -205,6 +218,8 @@ pub enum Effect {
         /// Whose.
         merchant: MerchantId,
     },
+    /// Ask the ledger for one more leg; [`Reply::Added`] or [`Reply::AddFailed`].
+    AddLeg(AddLeg),
     /// Ask the ledger for more time; [`Reply::Extended`] or [`Reply::ExtendFailed`].
     Extend(Extend),
     /// Write down the state of a leg. In order per leg.
@@ -488,6 +503,13 @@ pub(crate) enum Input {
     Leg(LegNo, LegEvent),
     /// The call must end now, for this reason.
     Cut(Failure),
+    /// One of the two who talk wants the other one to be joined with a new leg.
+    Transfer {
+        /// Who wants it.
+        by: LegNo,
+        /// The new leg, whom nobody has rung yet.
+        to: LegNo,
+    },
 }
 
 /// What a leg shall hear.
@@ -499,6 +521,19 @@ pub(crate) enum Hear {
     Prompt(&'static str),
     /// The other leg.
     Peer,
+    /// This leg.
+    Leg(LegNo),
+}
+
+/// What becomes of a transfer, for whoever asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Report {
+    /// The new leg rings.
+    Ringing,
+    /// It has answered: the transfer is done.
+    Answered,
+    /// It will not be: everything is as it was.
+    Failed(Failure),
 }
 
 /// Why a leg is let go.
@@ -525,6 +560,12 @@ pub(crate) enum Order {
     Hear(LegNo, Hear),
     /// Both are up: let them talk, record if asked to, start the clock.
     Join,
+    /// Ask for a new leg, and ring it if it may be.
+    Add(LegNo),
+    /// Tell whoever asked for a transfer.
+    Report(LegNo, Report),
+    /// The second leg takes the place of the first: it and the other one talk now.
+    Replace(LegNo, LegNo),
     /// Offer a leg that is up a change of its sound: what we wish to do.
     Offer(LegNo, Direction),
     /// Answer a leg that waits for it: what we wish to do.

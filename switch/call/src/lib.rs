@@ -22,10 +22,11 @@ mod route;
 mod testing;
 mod timers;
 mod trace;
+mod transfer;
 mod world;
 
 pub use abuse::AbuseLimits;
-pub use config::{EngineConfig, Reinvite};
+pub use config::{EngineConfig, Reinvite, Transfer};
 pub use engine::Engine;
 pub use event::{
     Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, Resolved,

@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Authorize,
     /// The ledger did not answer at all.
     Unauthorized,
+    /// The ledger did not answer about one more leg.
+    Transfer,
     /// The media plane did not give a port.
     Open,
     /// The phone rang long enough.

@@ -62,7 +62,7 @@ fn from(message: &Message) -> String {
 }
 
 #[test]
-fn rfc3325_5_what_a_trunk_asserts_is_believed_unless_it_is_not_trusted() {
+fn b4_rfc3325_5_what_a_trunk_asserts_is_believed_unless_it_is_not_trusted() {
     let headers = [("P-Asserted-Identity", ASSERTED)];
     for (untrusted, shown) in [(false, "13900001111"), (true, "13800009999")] {
         let mut sim = sim(|snapshot| {
@@ -75,7 +75,7 @@ fn rfc3325_5_what_a_trunk_asserts_is_believed_unless_it_is_not_trusted() {
 }
 
 #[test]
-fn rfc3325_7_whoever_wants_privacy_is_nobody_to_a_phone_and_on_record_all_the_same() {
+fn b4_rfc3325_7_whoever_wants_privacy_is_nobody_to_a_phone_and_on_record_all_the_same() {
     for wish in ["id", "header;user;critical", "id;critical", "session; ID"] {
         let mut sim = sim(|_| {});
         let headers = [("P-Asserted-Identity", ASSERTED), ("Privacy", wish)];
@@ -94,7 +94,7 @@ fn rfc3325_7_whoever_wants_privacy_is_nobody_to_a_phone_and_on_record_all_the_sa
 }
 
 #[test]
-fn rfc3323_4_2_what_is_critical_and_unknown_ends_the_call() {
+fn b4_rfc3323_4_2_what_is_critical_and_unknown_ends_the_call() {
     let mut sim = sim(|_| {});
     invite(&mut sim, "a", (ASSERTED, DID), None, &[("Privacy", "critical;stealth")]);
     let codes = sim.far("a").events.iter().filter_map(|event| match event {
@@ -107,7 +107,7 @@ fn rfc3323_4_2_what_is_critical_and_unknown_ends_the_call() {
 }
 
 #[test]
-fn rfc3325_9_a_carrier_is_told_who_calls_as_it_wants_it() {
+fn b4_rfc3325_9_a_carrier_is_told_who_calls_as_it_wants_it() {
     let number = Some("+861088889999".to_owned());
     for (identity, asserted, preferred) in [
         (Identity::From, None, None),
@@ -124,7 +124,7 @@ fn rfc3325_9_a_carrier_is_told_who_calls_as_it_wants_it() {
 }
 
 #[test]
-fn rfc3325_7_privacy_is_passed_to_a_carrier_that_keeps_it_and_kept_from_the_others() {
+fn b4_rfc3325_7_privacy_is_passed_to_a_carrier_that_keeps_it_and_kept_from_the_others() {
     let number = Some("+861088889999".to_owned());
     for (identity, untrusted, asserted, preferred) in [
         (Identity::From, false, None, None),
@@ -147,7 +147,7 @@ fn rfc3325_7_privacy_is_passed_to_a_carrier_that_keeps_it_and_kept_from_the_othe
 }
 
 #[test]
-fn rfc3325_6_a_phone_may_prefer_one_of_its_own_numbers_and_no_other() {
+fn b4_rfc3325_6_a_phone_may_prefer_one_of_its_own_numbers_and_no_other() {
     for (preferred, shown) in [
         ("<sip:+8613700002222@tandem.test>", "+8613700002222"),
         ("<tel:+8613700002222>", "+8613700002222"),

@@ -58,6 +58,27 @@ pub enum Authorized {
     Refused(Refusal),
 }
 
+/// May a call that is open have one more leg? One transaction answers: the leg's first hold. Whoever pays for
+/// the call pays for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AddLeg {
+    /// The leg. A repeat is answered as the first time.
+    pub leg: LegId,
+    /// The number that decides the price.
+    pub number: Number,
+    /// When it was asked.
+    pub at: UnixMillis,
+}
+
+/// Answer to [`AddLeg`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Added {
+    /// The leg is paid until this much talk time; `None`: it costs nothing and has no limit.
+    Paid(Option<Duration>),
+    /// Not allowed; nothing was written.
+    Refused(Refusal),
+}
+
 /// Pay for more time of one leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extend {

@@ -184,6 +184,15 @@ pub enum MediaCommand {
         /// Path of the finished file below the recordings folder, unguessable.
         file: String,
     },
+    /// The legs of a recording that runs are these from now on; nothing without one.
+    Retape {
+        /// Which call.
+        call: CallId,
+        /// Left channel.
+        left: LegId,
+        /// Right channel.
+        right: LegId,
+    },
     /// Close the recording.
     StopRecording {
         /// Which call.

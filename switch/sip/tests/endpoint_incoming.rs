@@ -401,11 +401,13 @@ fn a9_strangers_are_answered_as_rfc3261_8_2_says() {
     assert!(
         answer.lists(HeaderName::Allow, "INVITE") && answer.lists(HeaderName::Allow, "REGISTER")
     );
-    for method in ["REFER", "SUBSCRIBE", "NOTIFY", "PUBLISH"] {
+    for method in ["SUBSCRIBE", "NOTIFY", "PUBLISH"] {
         let answer = sent(&mut peer, request(method, method, "", ""));
         assert_eq!(label(&answer), format!("405 {method}"));
         assert!(answer.lists(HeaderName::Allow, "BYE") && !answer.lists(HeaderName::Allow, method));
     }
+    let answer = sent(&mut peer, request("REFER", "s2", "Refer-To: <sip:x@y>\r\n", ""));
+    assert_eq!(label(&answer), "403 REFER", "whoever is in no call has nobody to transfer");
     let answer = sent(&mut peer, request("INVITE", "s3", "Require: 100rel, x-dance\r\n", OFFER));
     assert_eq!(label(&answer), "420 INVITE");
     assert_eq!(answer.header(HeaderName::Unsupported), Some(b"x-dance".as_slice()));
@@ -473,14 +475,14 @@ fn a9_an_unknown_method_within_a_dialog_does_not_harm_it() {
     peer.sent.clear();
     peer.receive(within(&ok, "DANCE", 2, "d1", ""));
     peer.receive(within(&ok, "UPDATE", 3, "d2", ""));
-    peer.receive(within(&ok, "REFER", 4, "d3", "Refer-To: <sip:x@y>\r\n"));
+    peer.receive(within(&ok, "PUBLISH", 4, "d3", ""));
     peer.receive(within(&ok, "REGISTER", 5, "d4", ""));
     peer.receive(within(&ok, "INFO", 6, "d5", "Info-Package: x\r\n"));
     peer.receive(within(&ok, "INFO", 7, "d6", ""));
     peer.receive(within(&ok, "MESSAGE", 8, "d7", ""));
     assert_eq!(
         peer.labels(),
-        ["501 DANCE", "200 UPDATE", "405 REFER", "405 REGISTER", "469 INFO", "200 INFO"]
+        ["501 DANCE", "200 UPDATE", "405 PUBLISH", "405 REGISTER", "469 INFO", "200 INFO"]
     );
     assert_eq!(names(&peer.events)[2..], ["refreshed", "request"]);
     assert_eq!(peer.endpoint.counts().sessions, 1);

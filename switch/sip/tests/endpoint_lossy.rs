@@ -84,6 +84,7 @@ impl Users {
             Event::Refresh { session } => (session, false, "refresh"),
             Event::Refreshed { session } => (session, false, "refreshed"),
             Event::Info { session, .. } => (session, false, "info"),
+            Event::Refer { session, .. } => (session, false, "refer"),
         };
         *self.seen.entry(kind).or_default() += 1;
         assert!(!self.over[end].contains(session), "{event:?} after the last event");

@@ -1,6 +1,6 @@
 //! The table of settings: key, words, how to read it, how to print it.
 
-use call::Reinvite;
+use call::{Reinvite, Transfer};
 use sip::digest::Algorithm;
 
 use super::Config;
@@ -88,6 +88,13 @@ knobs! {
     "sip.reinvite", "absorb: hold and other codecs are answered here; relay: they are offered to the other leg",
         |c, v| c.dialog.reinvite = if one_of(v, &["absorb", "relay"])? == "relay" { Reinvite::Relay } else { Reinvite::Absorb },
         |c| text(if c.dialog.reinvite == Reinvite::Relay { "relay" } else { "absorb" });
+    "sip.transfer", "who may transfer calls by REFER: off, extensions, all (carriers too: whoever pays for the call pays for it)",
+        |c, v| c.dialog.transfer = match one_of(v, &["off", "extensions", "all"])? {
+            "off" => Transfer::Off, "all" => Transfer::All, _ => Transfer::Extensions,
+        },
+        |c| text(match c.dialog.transfer {
+            Transfer::Off => "off", Transfer::Extensions => "extensions", Transfer::All => "all",
+        });
     "sip.redirects", "targets of 3xx answers that a leg follows at most, to the same number or to phones of the merchant; 0: none",
         |c, v| c.dialog.redirects = at_least(v, 0)?, |c| text(c.dialog.redirects);
     "sip.queue", "messages that may wait for the engine; more are dropped and counted",

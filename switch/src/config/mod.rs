@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::Reinvite;
+use call::{Reinvite, Transfer};
 use ipnet::IpNet;
 use sip::digest::Algorithm;
 
@@ -122,6 +122,7 @@ pub(crate) struct DialogKnobs {
     pub(crate) min_se: Duration,
     pub(crate) reinvite: Reinvite,
     pub(crate) redirects: usize,
+    pub(crate) transfer: Transfer,
 }
 
 /// Knobs of call handling.
@@ -203,6 +204,7 @@ impl Default for Config {
                 min_se: Duration::from_secs(90),
                 reinvite: Reinvite::Absorb,
                 redirects: 5,
+                transfer: Transfer::Extensions,
             },
             call: CallKnobs {
                 calls_max: 20_000,

@@ -412,6 +412,13 @@ impl<'a> Life<'a> {
                     self.requests.push(id);
                 }
             }
+            Event::Refer { id, session, .. } => {
+                assert!(self.live.contains(&session), "news of what is over: {event:?}");
+                let answer = Answer { code: 202, ..Answer::default() };
+                self.endpoint.respond(now, id, answer);
+                let states = ("refer", "terminated;reason=noresource");
+                self.endpoint.notify_referrer(now, session, states, "SIP/2.0 503 Busy");
+            }
             Event::Failed { session, .. }
             | Event::Cancelled { session, .. }
             | Event::Ended { session, .. }

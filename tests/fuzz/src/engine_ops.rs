@@ -196,6 +196,7 @@ impl<'a> Life<'a> {
         let Some(work) = self.works.pop_front() else { return };
         let failed = match &work {
             Work::Authorize(ask) => Some(Reply::AuthorizeFailed { call: ask.call }),
+            Work::AddLeg(ask) => Some(Reply::AddFailed { leg: ask.leg }),
             Work::Extend(ask) => Some(Reply::ExtendFailed { leg: ask.leg, step: ask.step }),
             Work::Settle(facts) => Some(Reply::SettleFailed { call: facts.call }),
             Work::Journal(entry, Some(seq)) => {
@@ -213,6 +214,8 @@ impl<'a> Life<'a> {
         self.replies.push(match self.store.perform(work) {
             Done::Authorized(call, answer) => Reply::Authorized { call, answer },
             Done::Abandoned(call) => Reply::AuthorizeFailed { call },
+            Done::Added(leg, answer) => Reply::Added { leg, answer },
+            Done::NotAdded(leg) => Reply::AddFailed { leg },
             Done::Extended(leg, step, answer) => Reply::Extended { leg, step, answer },
             Done::NotExtended(leg, step) => Reply::ExtendFailed { leg, step },
             Done::Settled(call) => Reply::Settled { call },

@@ -75,6 +75,11 @@ impl Media {
             MediaCommand::Record { call, left, right, file } => {
                 self.recordings.insert(call, (left, right, file));
             }
+            MediaCommand::Retape { call, left, right } => {
+                if let Some((l, r, _)) = self.recordings.get_mut(&call) {
+                    (*l, *r) = (left, right);
+                }
+            }
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
             MediaCommand::Close { leg } => {
                 if self.streams.remove(&leg).is_some() {

@@ -27,7 +27,11 @@ enum Fate {
 impl Fate {
     /// Only what somebody waits for may fail: the shell insists on everything else until it is written.
     fn roll(work: &Work, dice: &mut Dice) -> Fate {
-        if !matches!(work, Work::Authorize(_) | Work::Extend(_) | Work::Settle(_)) {
+        let waited = matches!(
+            work,
+            Work::Authorize(_) | Work::AddLeg(_) | Work::Extend(_) | Work::Settle(_)
+        );
+        if !waited {
             return Fate::Done;
         }
         match dice.below(1000) {
@@ -75,6 +79,7 @@ impl World {
             _ => None,
         };
         let failed = match &work {
+            Work::AddLeg(ask) => Some(Reply::AddFailed { leg: ask.leg }),
             Work::Extend(ask) => Some(Reply::ExtendFailed { leg: ask.leg, step: ask.step }),
             Work::Settle(facts) => Some(Reply::SettleFailed { call: facts.call }),
             _ => None,
@@ -96,6 +101,8 @@ impl World {
         match done {
             Done::Authorized(call, answer) => self.answer(life, Reply::Authorized { call, answer }),
             Done::Abandoned(call) => self.answer(life, Reply::AuthorizeFailed { call }),
+            Done::Added(leg, answer) => self.answer(life, Reply::Added { leg, answer }),
+            Done::NotAdded(leg) => self.answer(life, Reply::AddFailed { leg }),
             Done::Extended(leg, step, answer) => {
                 self.answer(life, Reply::Extended { leg, step, answer });
             }

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use call::Effect;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall, Paid};
+use facts::ledger::{
+    AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall, Paid,
+};
 use facts::record::LegState;
 use facts::{
     Binding, CallFacts, CallId, LegFacts, LegId, LegNo, Micros, Number, Refusal, RequestKey,
@@ -27,6 +29,8 @@ pub enum Work {
     Authorize(Box<Authorize>),
     /// See [`call::Effect::Abandon`]; whether anybody waits for it.
     Abandon(CallId, bool),
+    /// See [`call::Effect::AddLeg`].
+    AddLeg(AddLeg),
     /// See [`call::Effect::Extend`].
     Extend(Extend),
     /// See [`call::Effect::Journal`].
@@ -52,6 +56,10 @@ pub enum Done {
     Authorized(CallId, Authorized),
     /// To `Abandon`.
     Abandoned(CallId),
+    /// To `AddLeg`.
+    Added(LegId, Added),
+    /// To `AddLeg` of a call that is not open.
+    NotAdded(LegId),
     /// To `Extend`.
     Extended(LegId, u32, Extended),
     /// To `Extend` of a call that is not open.
@@ -71,6 +79,7 @@ impl Work {
         Some(match effect {
             Effect::Authorize(ask) => Work::Authorize(ask),
             Effect::Abandon { call, .. } => Work::Abandon(call, true),
+            Effect::AddLeg(ask) => Work::AddLeg(ask),
             Effect::Extend(ask) => Work::Extend(ask),
             Effect::Journal { entry, seq } => Work::Journal(entry, seq),
             Effect::Papers { leg, dialog, seq } => Work::Papers(leg, dialog, seq),
@@ -322,6 +331,10 @@ impl Store {
                 self.abandon(call);
                 if waited { Done::Abandoned(call) } else { Done::Nothing }
             }
+            Work::AddLeg(ask) => {
+                let leg = ask.leg;
+                self.add_leg(&ask).map_or(Done::NotAdded(leg), |answer| Done::Added(leg, answer))
+            }
             Work::Extend(ask) => match self.extend(ask) {
                 Some(answer) => Done::Extended(ask.leg, ask.step, answer),
                 None => Done::NotExtended(ask.leg, ask.step),
@@ -389,10 +402,6 @@ impl Store {
             }
             return Authorized::Existing { call: *call };
         }
-        let price = |number: &Number| match number {
-            Number::Internal(_) => Micros::ZERO,
-            Number::E164(_) | Number::Short(_) => MINUTE_PRICE,
-        };
         let needed: Micros = ask.legs.iter().map(|leg| price(&leg.number)).sum();
         if needed > self.available() && self.fault != Some(Fault::Overdraft) {
             return Authorized::Refused(Refusal::NoBalance);
@@ -419,6 +428,24 @@ impl Store {
         };
         self.open.insert(ask.call, journaled);
         Authorized::Granted { paid }
+    }
+
+    /// `None`: there is no such open call.
+    fn add_leg(&mut self, ask: &AddLeg) -> Option<Added> {
+        self.open.get(&ask.leg.call)?;
+        if let Some(paid) = self.paid(ask.leg) {
+            return Some(Added::Paid(Some(paid)));
+        }
+        let amount = price(&ask.number);
+        if amount > self.available() {
+            return Some(Added::Refused(Refusal::NoBalance));
+        }
+        self.quoted.insert(ask.leg);
+        if amount == Micros::ZERO {
+            return Some(Added::Paid(None));
+        }
+        self.holds.insert((ask.leg, 0), Hold { leg: ask.leg, amount, until: MINUTE });
+        Some(Added::Paid(Some(MINUTE)))
     }
 
     /// As if the call had never been asked for; one that was dialled or is on record stays.
@@ -542,4 +569,12 @@ fn charge(leg: &LegFacts) -> Micros {
     }
     let minutes = i64::try_from(leg.bill_seconds().div_ceil(60)).unwrap_or(i64::MAX);
     Micros(MINUTE_PRICE.0 * minutes)
+}
+
+/// What the first minute of a leg costs.
+fn price(number: &Number) -> Micros {
+    match number {
+        Number::Internal(_) => Micros::ZERO,
+        Number::E164(_) | Number::Short(_) => MINUTE_PRICE,
+    }
 }

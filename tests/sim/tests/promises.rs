@@ -4,7 +4,7 @@
 mod cases;
 
 use cases::Books;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::record::{CallFacts, StateChange};
 use facts::{CallId, LegId, LegNo, MerchantId, Micros, UnixMillis};
 use sim::store::{Done, Store, Work};
@@ -32,6 +32,14 @@ impl Books for InMemory {
 
     fn abandon(&mut self, call: CallId) {
         self.0.perform(Work::Abandon(call, true));
+    }
+
+    fn add_leg(&mut self, ask: AddLeg) -> Option<Added> {
+        match self.0.perform(Work::AddLeg(ask)) {
+            Done::Added(_, answer) => Some(answer),
+            Done::NotAdded(_) => None,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn extend(&mut self, ask: Extend) -> Option<Extended> {

@@ -20,7 +20,7 @@ use super::Engine;
 use super::register::{Header, Unproved};
 
 /// How long an inbound call rings.
-const RING: Duration = Duration::from_secs(60);
+pub(crate) const RING: Duration = Duration::from_secs(60);
 /// Seconds after which a refused carrier may try again.
 const RETRY_AFTER: &str = "5";
 
@@ -290,13 +290,7 @@ fn from_trunk(
 fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<Intent, Kind> {
     let extension = snapshot.extensions.get(user).ok_or(Kind::Blocked)?;
     let dialled = dialled(request)?;
-    let callee = if snapshot.extensions.contains_key(&dialled) {
-        Number::Internal(dialled.clone())
-    } else {
-        let number = snapshot.plan.parse(&dialled).map_err(|_| Kind::InvalidNumber)?;
-        // A mistyped extension, most likely.
-        Some(number).filter(|number| route::exists(snapshot, number)).ok_or(Kind::Unallocated)?
-    };
+    let callee = callee(snapshot, &dialled)?;
     let merchant = snapshot.merchants.get(&extension.merchant);
     let own = [merchant.and_then(|merchant| merchant.shown.clone()), extension.bound_phone.clone()];
     let own: Vec<Number> = own.into_iter().flatten().map(Number::public).collect();
@@ -322,9 +316,23 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
     })
 }
 
+/// Whom an extension means that dials this.
+pub(super) fn callee(snapshot: &Snapshot, dialled: &str) -> Result<Number, Kind> {
+    if snapshot.extensions.contains_key(dialled) {
+        return Ok(Number::Internal(dialled.to_owned()));
+    }
+    let number = snapshot.plan.parse(dialled).map_err(|_| Kind::InvalidNumber)?;
+    // A mistyped extension, most likely.
+    Some(number).filter(|number| route::exists(snapshot, number)).ok_or(Kind::Unallocated)
+}
+
 /// The user part of the Request-URI, or the number of a `tel:` URI.
 fn dialled(request: &Message) -> Result<String, Kind> {
     let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
-    let uri = uri.ok_or(Kind::InvalidNumber)?;
+    dialled_in(&uri.ok_or(Kind::InvalidNumber)?)
+}
+
+/// The same of any URI.
+pub(super) fn dialled_in(uri: &Uri) -> Result<String, Kind> {
     uri.number().or_else(|| uri.user_text()).ok_or(Kind::InvalidNumber)
 }

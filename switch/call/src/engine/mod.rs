@@ -8,6 +8,7 @@ mod inbound;
 mod names;
 mod place;
 mod recover;
+mod refer;
 mod register;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,8 @@ use facts::media::MediaEvent;
 use facts::settings::Snapshot;
 use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, UnixMillis};
 use sip::endpoint::{Event, Flow, SessionId};
+
+pub(crate) use inbound::RING;
 
 use crate::admission::{Occupancy, Rates};
 use crate::call::Call;
@@ -120,6 +123,12 @@ impl Engine {
         match reply {
             Reply::Authorized { call, answer } => self.authorized(call, answer),
             Reply::AuthorizeFailed { call } => self.authorize_failed(call),
+            Reply::Added { leg, answer } => {
+                self.on_call(leg.call, |call, w| call.added(w, leg.no, answer));
+            }
+            Reply::AddFailed { leg } => {
+                self.on_call(leg.call, |call, w| call.add_failed(w, leg.no));
+            }
             Reply::Extended { leg, step, answer } => self.on_leg(leg, |call, w| {
                 call.on_leg(w, leg.no, |leg, w, _, _| {
                     leg.extended(w, step, answer);
@@ -367,6 +376,7 @@ impl Engine {
         match event {
             Event::Invite { session, request, flow } => self.invited(session, &request, flow),
             Event::Request { id, request, flow } => self.requested(id, &request, flow),
+            Event::Refer { id, session, request } => self.referred(id, session, &request),
             Event::Trying { session } => self.on_session(session, false, |call, w, no| {
                 call.on_leg(w, no, |leg, w, _, _| {
                     leg.tried(w, session);

@@ -89,16 +89,22 @@ impl Engine {
         if !merchant.enabled {
             return Err(Refusal::Disabled);
         }
-        let now = self.world.now.mono;
         let Merchant { max_calls, calls_per_second, .. } = *merchant;
-        let room = self.places.room(id, max_calls)
-            && self.merchant_rates.room(id, calls_per_second, now)
-            && self.rate.room((), config.calls_per_second, now);
-        if !room {
+        if !self.places.room(id, max_calls) {
             return Err(Refusal::TooManyCalls);
         }
-        self.merchant_rates.count(id, calls_per_second, now);
-        self.rate.count((), config.calls_per_second, now);
+        self.pace(id, calls_per_second)
+    }
+
+    /// Whether this merchant may ring somebody in this second. Counts it when it may.
+    pub(super) fn pace(&mut self, id: MerchantId, per_second: Option<u32>) -> Result<(), Refusal> {
+        let now = self.world.now.mono;
+        let all = self.world.config.calls_per_second;
+        if !self.merchant_rates.room(id, per_second, now) || !self.rate.room((), all, now) {
+            return Err(Refusal::TooManyCalls);
+        }
+        self.merchant_rates.count(id, per_second, now);
+        self.rate.count((), all, now);
         Ok(())
     }
 

@@ -101,7 +101,9 @@ fn how_it_went(legs: &[LegFacts]) -> (Outcome, Side) {
     let first = legs.iter().min_by_key(|leg| leg.ended);
     let by = first.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
     // B's failure is why the call failed even when A was let go for it; A's comes first otherwise.
-    if let Some(failure) = legs.iter().rev().find_map(|leg| leg.failure) {
+    // A transfer that failed is no end of the call.
+    let counts = |leg: &&LegFacts| leg.no <= LegNo::B || leg.answered.is_some();
+    if let Some(failure) = legs.iter().rev().filter(counts).find_map(|leg| leg.failure) {
         return (Outcome::Failed(failure), by);
     }
     if bridged(legs).is_some() {

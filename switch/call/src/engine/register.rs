@@ -15,7 +15,7 @@ use crate::registrar::aor_user;
 use super::Engine;
 
 /// Methods that have a use here, for Allow.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REGISTER";
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REFER, REGISTER";
 
 /// The keeper of the realm's nonces. Made anew when the realm changes.
 pub(super) struct Desk {
@@ -183,6 +183,6 @@ impl Engine {
 
 const SDP: &str = "application/sdp";
 
-fn header(name: &str, value: &str) -> Header {
+pub(super) fn header(name: &str, value: &str) -> Header {
     (name.to_owned(), value.as_bytes().to_vec())
 }

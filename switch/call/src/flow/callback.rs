@@ -16,7 +16,7 @@ use facts::{Failure, Kind, LegNo, Outcome, Side};
 
 use crate::event::{Hear, Input, LegEvent, Order, Release};
 
-use super::{cut, origin, prompt, refuser, talk};
+use super::{Talk, cut, origin, prompt, refuser, talk};
 
 /// Where a callback stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +30,8 @@ pub(crate) enum Callback {
         /// B's first RTP has come (RFC 3960 §3.2).
         early: bool,
     },
-    /// Both talk.
-    Bridged,
+    /// Two talk.
+    Bridged(Talk),
     /// The outcome is known; the legs go down.
     Ending(Ending),
 }
@@ -58,7 +58,7 @@ impl Callback {
             Callback::DialingA => "dialing_a",
             Callback::AnsweredA => "answered_a",
             Callback::DialingB { .. } => "dialing_b",
-            Callback::Bridged => "bridged",
+            Callback::Bridged(_) => "bridged",
             Callback::Ending(_) => "ending",
         }
     }
@@ -69,8 +69,10 @@ impl Callback {
             Callback::DialingA => dialing_a(input, out),
             Callback::AnsweredA => calling_b(self, input, out),
             Callback::DialingB { .. } => calling_b(self, input, out),
-            Callback::Bridged if talk::step(input, out) => Callback::Ending(Ending::Leaving),
-            Callback::Bridged => self,
+            Callback::Bridged(talk) => {
+                let over = Callback::Ending(Ending::Leaving);
+                talk.step(input, out).map_or(over, Callback::Bridged)
+            }
             Callback::Ending(ending) => Callback::Ending(ending_step(ending, input, out)),
         }
     }
@@ -96,7 +98,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
             cut(failure, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Leg(..) => Callback::DialingA,
+        Input::Leg(..) | Input::Transfer { .. } => Callback::DialingA,
     }
 }
 
@@ -104,7 +106,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
     match input {
         Input::Leg(LegNo::A, LegEvent::HungUp) => abandoned(out),
         Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure)) => {
-            talk::lost(LegNo::A, failure, out);
+            talk::lost(LegNo::A, LegNo::B, failure, out);
             Callback::Ending(Ending::Leaving)
         }
         Input::Leg(LegNo::B, LegEvent::Invited) => Callback::DialingB { early: false },
@@ -116,21 +118,21 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         }
         Input::Leg(LegNo::B, LegEvent::Answered) => {
             out.push(Order::Join);
-            Callback::Bridged
+            Callback::Bridged(Talk::TWO)
         }
         Input::Leg(LegNo::B, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
             b_failed(failure, out)
         }
         // B's answer and BYE in one breath.
         Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::step(input, out);
+            talk::hung_up(LegNo::B, LegNo::A, out);
             Callback::Ending(Ending::Leaving)
         }
         Input::Cut(failure) => {
             cut(failure, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Leg(..) => state,
+        Input::Leg(..) | Input::Transfer { .. } => state,
     }
 }
 
@@ -178,7 +180,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         }
         // A hung up during the prompt: already down.
         Input::Leg(LegNo::A, LegEvent::HungUp | LegEvent::Failed(_)) => return Ending::Leaving,
-        Input::Leg(..) => return ending,
+        Input::Leg(..) | Input::Transfer { .. } => return ending,
     };
     out.push(Order::Release(LegNo::A, release));
     Ending::Leaving

@@ -4,7 +4,7 @@ use facts::{Failure, Kind, LegNo, Outcome, Side};
 
 use crate::event::{Hear, Input, LegEvent, Order, Release};
 
-use super::{cut, origin, refuser, talk};
+use super::{Talk, cut, origin, refuser, talk};
 
 /// Where an inbound call stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,8 +14,8 @@ pub(crate) enum Dial {
         /// A hears B's network.
         early: bool,
     },
-    /// Both talk.
-    Bridged,
+    /// Two talk.
+    Bridged(Talk),
     /// The outcome is known; the legs go down.
     Ending,
 }
@@ -31,7 +31,7 @@ impl Dial {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Dial::DialingB { .. } => "dialing_b",
-            Dial::Bridged => "bridged",
+            Dial::Bridged(_) => "bridged",
             Dial::Ending => "ending",
         }
     }
@@ -40,8 +40,8 @@ impl Dial {
     pub(crate) fn step(self, input: Input, out: &mut Vec<Order>) -> Dial {
         match self {
             Dial::DialingB { early } => dialing_b(early, input, out),
-            Dial::Bridged if talk::step(input, out) => Dial::Ending,
-            Dial::Bridged | Dial::Ending => self,
+            Dial::Bridged(talk) => talk.step(input, out).map_or(Dial::Ending, Dial::Bridged),
+            Dial::Ending => self,
         }
     }
 }
@@ -63,7 +63,7 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
         Input::Leg(LegNo::B, LegEvent::Answered) => {
             out.push(Order::Accept(LegNo::A));
             out.push(Order::Join);
-            Dial::Bridged
+            Dial::Bridged(Talk::TWO)
         }
         Input::Leg(LegNo::B, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
             let by = refuser(LegNo::B, failure);
@@ -74,7 +74,7 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
             Dial::Ending
         }
         Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::step(input, out);
+            talk::hung_up(LegNo::B, LegNo::A, out);
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::HungUp) => {
@@ -88,13 +88,13 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            talk::lost(LegNo::A, failure, out);
+            talk::lost(LegNo::A, LegNo::B, failure, out);
             Dial::Ending
         }
         Input::Cut(failure) => {
             cut(failure, out);
             Dial::Ending
         }
-        Input::Leg(..) => Dial::DialingB { early },
+        Input::Leg(..) | Input::Transfer { .. } => Dial::DialingB { early },
     }
 }

@@ -11,6 +11,7 @@ use crate::event::{Input, Order, Release};
 
 pub(crate) use callback::Callback;
 pub(crate) use dial::Dial;
+pub(crate) use talk::Talk;
 
 /// The program of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,14 @@ impl Flow {
     /// True once the flow only waits for its legs to go down.
     pub(crate) fn ending(self) -> bool {
         matches!(self, Flow::Callback(Callback::Ending(_)) | Flow::Dial(Dial::Ending))
+    }
+
+    /// The two who talk, once they do.
+    pub(crate) fn talk(self) -> Option<Talk> {
+        match self {
+            Flow::Callback(Callback::Bridged(talk)) | Flow::Dial(Dial::Bridged(talk)) => Some(talk),
+            Flow::Callback(_) | Flow::Dial(_) => None,
+        }
     }
 
     /// The state's name for operators.

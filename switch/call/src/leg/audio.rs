@@ -89,6 +89,11 @@ impl Audio {
         (!same).then(|| (seen(wished.direction).mirrored(), codecs))
     }
 
+    /// True when we hold the far end.
+    pub(super) fn holds(&self) -> bool {
+        self.local.as_ref().is_some_and(|ours| ours.direction != offer::Direction::SendRecv)
+    }
+
     /// What we may do now.
     pub(super) fn direction(&self) -> Direction {
         self.agreed.as_ref().map_or(Direction::SendReceive, |agreed| seen(agreed.direction))

@@ -149,6 +149,14 @@ impl Leg {
         None
     }
 
+    /// Somebody new is on the other leg: a hold that the old one had asked for ends.
+    pub(crate) fn resume(&mut self, w: &mut World, like: &[Codec]) {
+        if self.audio.holds() {
+            // Refused or too early: the far end stays held until it offers itself.
+            self.offer(w, Direction::SendReceive, like);
+        }
+    }
+
     /// Their answer to an offer of ours in a session that is there already.
     pub(crate) fn offer_answered(
         &mut self,

@@ -16,6 +16,7 @@ mod keys;
 mod outbound;
 mod papers;
 mod redirect;
+mod refer;
 mod talk;
 
 use std::collections::VecDeque;
@@ -48,6 +49,7 @@ pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};
 use redirect::Redirects;
+use refer::Referral;
 
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
@@ -135,6 +137,8 @@ pub(crate) struct Leg {
     answered_at: Option<Instant>,
     prompting: bool,
     change: Change,
+    /// What its far end wants to know of the transfer that it asked for.
+    referral: Referral,
 }
 
 impl Leg {
@@ -171,12 +175,18 @@ impl Leg {
             answered_at: None,
             prompting: false,
             change: Change::default(),
+            referral: Referral::default(),
         }
     }
 
     /// True once the leg is over for signalling and for the bill.
     pub(crate) fn is_down(&self) -> bool {
         matches!(self.stage, Stage::Down)
+    }
+
+    /// True for the phone of an extension: no carrier is on it.
+    pub(crate) fn is_phone(&self) -> bool {
+        self.trunk.is_none()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -217,6 +227,7 @@ impl Leg {
         let source = match what {
             Hear::RingBack => Source::Tone(Tone::RingBack),
             Hear::Peer => Source::Leg(LegId::new(self.id.call, peer(self.id.no))),
+            Hear::Leg(no) => Source::Leg(LegId::new(self.id.call, no)),
             Hear::Prompt(name) => {
                 self.prompting = true;
                 w.timers.set(prompt_timer, w.now.mono + w.config.prompt_max);

@@ -16,7 +16,7 @@ use call::{
     Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, Resolved, TurnedAway,
 };
 use facts::ban::Ban;
-use facts::ledger::{Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
 use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
 use facts::settings::{
@@ -158,6 +158,8 @@ pub struct Sim {
     pub authorizations: Vec<Authorize>,
     pub abandoned: Vec<CallId>,
     pub extensions: Vec<Extend>,
+    /// Legs asked for in calls that are open.
+    pub added: Vec<AddLeg>,
     pub answers: BTreeMap<u64, Answer>,
     pub settled: Vec<CallFacts>,
     pub notes: Vec<StateChange>,
@@ -228,6 +230,7 @@ impl Sim {
             authorizations: Vec::new(),
             abandoned: Vec::new(),
             extensions: Vec::new(),
+            added: Vec::new(),
             answers: BTreeMap::new(),
             settled: Vec::new(),
             notes: Vec::new(),
@@ -441,6 +444,17 @@ impl Sim {
                 self.authorizations.push(*authorize);
             }
             Effect::Abandon { call, .. } => self.abandoned.push(call),
+            Effect::AddLeg(ask) => {
+                let leg = ask.leg;
+                self.added.push(ask);
+                if self.ledger.answers {
+                    let answer = match self.ledger.refuse {
+                        Some(refusal) => Added::Refused(refusal),
+                        None => Added::Paid(self.ledger.first),
+                    };
+                    self.engine.handle_reply(now, Reply::Added { leg, answer });
+                }
+            }
             Effect::Extend(extend) => {
                 self.extensions.push(extend);
                 if self.ledger.extends {

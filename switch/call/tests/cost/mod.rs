@@ -321,6 +321,7 @@ impl Bench {
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }
             | Effect::CloseFlow(_)
+            | Effect::AddLeg(_)
             | Effect::Drained => {}
         }
     }

@@ -271,6 +271,17 @@ pub enum Event {
         /// Body.
         body: Bytes,
     },
+    /// The peer wants the other party of the call to be joined with somebody else (RFC 3515). To be
+    /// answered with `respond`; [`Endpoint::notify_referrer`](super::Endpoint::notify_referrer) tells what
+    /// becomes of it.
+    Refer {
+        /// Its id.
+        id: RequestId,
+        /// The session.
+        session: SessionId,
+        /// The request.
+        request: Message,
+    },
     /// The dialog ended without a wish of ours. The session is gone.
     Ended {
         /// The session.

@@ -15,7 +15,8 @@
 //! INFO and UPDATE without an offer in a dialog. It refreshes sessions by UPDATE, and ends those that
 //! nobody refreshes.
 //!
-//! What it does not do: REFER (refused), names (no resolver), media and calls.
+//! What it does not do: names (no resolver), media and calls. A REFER in a session is the user's; one
+//! outside is refused.
 
 mod auth;
 mod bye;
@@ -26,6 +27,7 @@ mod event;
 mod ids;
 mod outside;
 mod receive;
+mod refer;
 mod refresh;
 mod reinvite;
 mod request;
@@ -60,8 +62,8 @@ use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 
 /// Most deadlines served in one turn; what is left is due at once in the next.
 const TURN_MAX: usize = 1024;
-/// Extensions that a peer may require of us (RFC 3262, RFC 4028).
-pub const SUPPORTED: &str = "100rel, timer";
+/// Extensions that a peer may require of us (RFC 3262, RFC 4488, RFC 4028).
+pub const SUPPORTED: &str = "100rel, norefersub, timer";
 
 /// All SIP state of one engine.
 #[derive(Debug)]
@@ -89,7 +91,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint without any state.
     pub fn new(config: EndpointConfig) -> Endpoint {
-        let mut allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE".to_owned();
+        let mut allow = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REFER".to_owned();
         for method in &config.methods {
             allow.push_str(", ");
             allow.push_str(method.as_str());
@@ -282,6 +284,24 @@ impl Endpoint {
         }
         let bytes = draft.to_bytes();
         self.answer(now, id, answer.code, &bytes);
+    }
+
+    /// Tells what became of a REFER in a session that is up, by a NOTIFY (RFC 3515 §2.4.5): the values of
+    /// Event and Subscription-State, and the status line. `false`: the session is up no more, and nobody
+    /// will be told.
+    pub fn notify_referrer(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        states: (&str, &str),
+        status_line: &str,
+    ) -> bool {
+        self.send_progress(now, session, states, status_line)
+    }
+
+    /// Our Contact in a session that is up, for answers that bear one.
+    pub fn contact_of_session(&self, session: SessionId) -> Option<Vec<u8>> {
+        self.contact_in(session)
     }
 
     /// Sends a request outside of sessions; [`Event::Response`] follows exactly once.

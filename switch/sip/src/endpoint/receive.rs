@@ -20,6 +20,9 @@ use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
 /// call comes first (RFC 6357 §3).
 const IN_DIALOG_RESERVE: usize = 8;
 
+/// RFC 4488 §4: a REFER that wants no NOTIFY.
+const SILENT: &str = "norefersub";
+
 /// A request on its way in.
 pub(super) struct Incoming {
     pub(super) request: Message,
@@ -108,7 +111,9 @@ impl Endpoint {
         let required: Vec<String> = request
             .headers(HeaderName::Require)
             .filter(|token| {
-                [RELIABLE, OPTION].iter().all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
+                [RELIABLE, OPTION, SILENT]
+                    .iter()
+                    .all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
             })
             .map(|token| String::from_utf8_lossy(token).into_owned())
             .collect();
@@ -146,6 +151,8 @@ impl Endpoint {
             Method::Bye | Method::Info | Method::Prack | Method::Update => {
                 self.refuse(incoming, 481, &[]);
             }
+            // RFC 3515 §2.4.2: whoever is in no call of ours has nobody to be transferred.
+            Method::Refer => self.refuse(incoming, 403, &[]),
             _ => self.ask_user(now, incoming),
         }
     }
@@ -195,6 +202,7 @@ impl Endpoint {
             }
             Method::Info => self.info_received(now, session, incoming),
             Method::Message => self.ask_user(now, incoming),
+            Method::Refer => self.refer_received(now, session, incoming),
             _ => self.refuse(incoming, 405, &[("Allow", self.allow())]),
         }
     }
@@ -281,6 +289,7 @@ impl Endpoint {
                 | Method::Cancel
                 | Method::Prack
                 | Method::Update
+                | Method::Refer
         ) || self.config.methods.contains(method)
     }
 

@@ -46,7 +46,7 @@ pub(super) enum User {
     Prack(SessionId),
     /// The BYE that the user of a session waits for.
     Bye(SessionId),
-    /// A BYE that nobody waits for.
+    /// A BYE or NOTIFY that nobody waits for.
     Stray,
     /// A request outside of sessions.
     Outside(RequestOutId),

@@ -415,6 +415,7 @@ pub fn event_name(event: &Event) -> String {
         Event::Ended { cause, .. } => format!("ended {cause:?}"),
         Event::ByeDone { .. } => "bye done".into(),
         Event::Request { .. } => "request".into(),
+        Event::Refer { .. } => "refer".into(),
         Event::Response { code, .. } => format!("response {code}"),
     }
 }

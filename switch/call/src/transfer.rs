@@ -1,0 +1,146 @@
+//! A third leg for a call that is up, because one of the two wants the other one to be joined with it
+//! (RFC 5589 §6). It is priced, paid and put on record like the others, and takes its place in the pair when it
+//! answers.
+
+use facts::ledger::{AddLeg, Added};
+use facts::media::MediaCommand;
+use facts::{Failure, LegId, LegNo, Number, Origin};
+
+use crate::call::{Call, Phase};
+use crate::event::{Effect, Hear, Input, LegEvent, Report, ours};
+use crate::flow::Talk;
+use crate::leg::{Called, Leg, Onward};
+use crate::route::Target;
+use crate::timers::{Key, Timer};
+use crate::world::World;
+
+/// Legs that one call has in its life at most: seven transfers are a mistake.
+const LEGS_MAX: usize = 8;
+
+/// A leg that somebody wants the other one to be joined with.
+pub(crate) struct Wanted {
+    /// Who.
+    pub(crate) by: LegNo,
+    pub(crate) target: Target,
+    pub(crate) called: Called,
+    pub(crate) shown: Option<Number>,
+}
+
+impl Call {
+    /// The number of a leg that this one may ask for now: both talk, and no other transfer is under way.
+    pub(crate) fn room_for_transfer(&self, by: LegNo) -> Option<LegNo> {
+        let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live))?;
+        let both = self.pair.contains(&by)
+            && self.pair.iter().all(|no| self.leg(*no).is_some_and(Leg::is_up));
+        let free = both && talk.awaits().is_none() && self.legs.len() < LEGS_MAX;
+        free.then_some(LegNo(u8::try_from(self.legs.len()).ok()?))
+    }
+
+    /// Begins a transfer for which there is room. `told`: whoever asks wants to know what becomes of it.
+    pub(crate) fn transfer(&mut self, w: &mut World, wanted: Wanted, (cseq, told): (u32, bool)) {
+        let by = wanted.by;
+        let Some(to) = self.room_for_transfer(by) else { return };
+        self.legs.push(None);
+        self.transfer = Some(wanted);
+        self.with(by, |leg, _| leg.referred(w, cseq, told));
+        self.feed(w, Input::Transfer { by, to });
+    }
+
+    /// Asks for the leg, whatever it costs.
+    pub(crate) fn add(&mut self, w: &mut World, to: LegNo) {
+        let Some(wanted) = &self.transfer else { return };
+        let number = wanted.target.number();
+        w.timers.set(Key::call(self.id, Timer::Transfer), w.now.mono + w.config.authorize);
+        let at = self.clock(w.now.mono);
+        w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, at }));
+    }
+
+    /// The ledger's word on a leg that was asked for. One that comes too late changes nothing: what is held
+    /// goes back when the call is settled.
+    pub(crate) fn added(&mut self, w: &mut World, to: LegNo, answer: Added) {
+        if !self.waits_for_ledger(to) {
+            return;
+        }
+        match answer {
+            Added::Refused(refusal) => {
+                self.not_added(w, Failure::new(Origin::Billing, refusal.kind()));
+            }
+            Added::Paid(paid) => {
+                w.timers.cancel(Key::call(self.id, Timer::Transfer));
+                let Some(wanted) = &self.transfer else { return };
+                let id = LegId::new(self.id, to);
+                let shown = wanted.shown.as_ref();
+                match Leg::dial(w, id, &wanted.called, &wanted.target, shown, paid) {
+                    Ok(leg) => self.legs[usize::from(to.0)] = Some(leg),
+                    Err(failure) => {
+                        self.inbox.push_back(Input::Leg(to, LegEvent::Failed(failure)));
+                    }
+                }
+                self.run(w);
+            }
+        }
+    }
+
+    /// The leg that was asked for will not be.
+    pub(crate) fn not_added(&mut self, w: &mut World, failure: Failure) {
+        w.timers.cancel(Key::call(self.id, Timer::Transfer));
+        if let Some(to) = self.awaited().filter(|to| self.leg(*to).is_none()) {
+            self.feed(w, Input::Leg(to, LegEvent::Failed(failure)));
+        }
+    }
+
+    /// The ledger could not be asked.
+    pub(crate) fn add_failed(&mut self, w: &mut World, to: LegNo) {
+        if self.waits_for_ledger(to) {
+            self.not_added(w, ours(facts::Kind::Internal));
+        }
+    }
+
+    fn waits_for_ledger(&self, to: LegNo) -> bool {
+        self.awaited() == Some(to) && self.leg(to).is_none()
+    }
+
+    /// The leg that a transfer under way leads to.
+    fn awaited(&self) -> Option<LegNo> {
+        self.plan.flow.talk().and_then(Talk::awaits)
+    }
+
+    /// One leg takes the place of another: it and the one that stays hear each other.
+    pub(crate) fn replace(&mut self, w: &mut World, old: LegNo, new: LegNo) {
+        self.pair = self.pair.map(|no| if no == old { new } else { no });
+        self.transfer = None;
+        let [left, right] = self.pair;
+        let stays = self.other(new);
+        let language = self.plan.language.clone();
+        self.with(new, |leg, _| leg.hear(w, Hear::Leg(stays), &language));
+        self.with(stays, |leg, _| leg.hear(w, Hear::Leg(new), &language));
+        let like = self.like(stays);
+        self.with(stays, |leg, _| leg.resume(w, &like));
+        if self.is_recorded() {
+            let call = self.id;
+            let [left, right] = [left, right].map(|no| LegId::new(call, no));
+            w.media(MediaCommand::Retape { call, left, right });
+        }
+    }
+
+    /// Whoever asked is told how far it has come.
+    pub(crate) fn report(&mut self, w: &mut World, by: LegNo, report: Report) {
+        let (status, last) = match report {
+            Report::Ringing => (180, false),
+            Report::Answered => (200, true),
+            Report::Failed(failure) => (self.refusal().unwrap_or(failure.kind.row().sip), true),
+        };
+        self.with(by, |leg, _| leg.tell_referrer(w, status, last));
+    }
+
+    /// What the leg that was asked for said itself.
+    fn refusal(&self) -> Option<u16> {
+        let leg = self.legs.last()?.as_ref()?;
+        leg.facts.sip_final.filter(|status| *status >= 300)
+    }
+}
+
+/// Whom a transfer rings, and how.
+pub(crate) fn called(number: Number, as_sent: String, onward: Onward) -> Called {
+    Called { number, as_sent, ring: crate::engine::RING, onward }
+}
