@@ -124,6 +124,18 @@ impl Check {
         }
     }
 
+    /// How many calls a carrier may have in each direction.
+    pub(super) fn carrier_limits(&mut self, path: &str, trunk: &Trunk, stop: &str) {
+        let options = &trunk.options;
+        for (key, limit) in [
+            ("max_calls_in", options.max_calls_in),
+            ("max_calls_out", options.max_calls_out),
+            ("calls_per_second_in", options.calls_per_second_in),
+        ] {
+            self.limit(&format!("{path}.options.{key}"), limit, stop);
+        }
+    }
+
     /// How numbers, headers and answers of a carrier are changed.
     pub(super) fn carrier_manners(&mut self, path: &str, trunk: &Trunk) {
         let options = &trunk.options;

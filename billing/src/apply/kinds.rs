@@ -416,6 +416,7 @@ impl Run<'_> {
             let stop = "leave the line out for no limit, or stop the trunk with enabled = false";
             self.check.limit(&format!("{path}.max_calls"), trunk.max_calls, stop);
             self.check.limit(&format!("{path}.calls_per_second"), trunk.calls_per_second, stop);
+            self.check.carrier_limits(&path, trunk, stop);
             let credentials = [&trunk.user, &trunk.password, &trunk.realm];
             let given = credentials.iter().filter(|part| part.is_some()).count();
             if given != 0 && given != 3 {

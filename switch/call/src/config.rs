@@ -33,6 +33,8 @@ pub struct EngineConfig {
     pub secret: [u8; 32],
     /// Calls at one time at most, those that wait for settlement included.
     pub calls_max: usize,
+    /// Of these as many are kept for calls of merchants and extensions: those of carriers are refused before.
+    pub calls_reserved: usize,
     /// New calls per second at most; `None` is unlimited.
     pub calls_per_second: Option<u32>,
     /// A leg that is up is given up when no RTP came for this long; `None` never.
@@ -79,6 +81,7 @@ impl Default for EngineConfig {
             last_call: None,
             secret: [0; 32],
             calls_max: 20_000,
+            calls_reserved: 0,
             calls_per_second: None,
             silence: Some(Duration::from_secs(60)),
             warning: Duration::from_secs(15),

@@ -19,7 +19,7 @@ use sip::wire::Reason;
 
 use crate::abuse::Abuse;
 use crate::admission::{Occupancy, Rates};
-use crate::carrier::Carriers;
+use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
 use crate::event::Effect;
 use crate::leg::{self, pack};
@@ -55,6 +55,12 @@ pub(crate) struct World {
     pub(crate) registrar: Registrar,
     /// Legs by the trunk they are on.
     pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
+    /// Those of them that came from the trunk.
+    pub(crate) legs_in: Occupancy<TrunkId, LegId>,
+    /// INVITEs of the last second from each trunk.
+    pub(crate) rates_in: Rates<TrunkId>,
+    /// What trunks are given that are too busy.
+    pub(crate) throttle: Throttle,
     /// INVITEs of the last second by trunk.
     pub(crate) trunk_rates: Rates<TrunkId>,
     /// Until when a next hop wants to be left alone.
@@ -91,6 +97,9 @@ impl World {
             effects: VecDeque::new(),
             registrar: Registrar::default(),
             trunk_legs: Occupancy::default(),
+            legs_in: Occupancy::default(),
+            rates_in: Rates::default(),
+            throttle: Throttle::default(),
             trunk_rates: Rates::default(),
             resting: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -343,9 +352,35 @@ impl World {
         if let Some(legs) = trunk.max_calls.filter(|_| !self.trunk_legs.room(id, trunk.max_calls)) {
             return Some(Verdict::Full { legs });
         }
+        let out = self.trunk_legs.len(id) - self.legs_in.len(id);
+        if let Some(legs) = trunk.options.max_calls_out.filter(|most| out >= *most as usize) {
+            return Some(Verdict::Full { legs });
+        }
+        if let Some(per_second) = self.throttle.reached(id, now).filter(|_| trunk.options.throttle)
+        {
+            return Some(Verdict::Throttled { per_second });
+        }
         let rate = trunk.calls_per_second;
         let per_second = rate.filter(|_| !self.trunk_rates.room(id, rate, now))?;
         Some(Verdict::RateReached { per_second })
+    }
+
+    /// Whether a trunk may send another call. Counts it when it may.
+    pub(crate) fn may_send(&mut self, id: TrunkId, trunk: &Trunk) -> bool {
+        let (now, rate) = (self.now.mono, trunk.options.calls_per_second_in);
+        let room = self.trunk_legs.room(id, trunk.max_calls)
+            && self.legs_in.room(id, trunk.options.max_calls_in)
+            && self.rates_in.room(id, rate, now);
+        if room {
+            self.rates_in.count(id, rate, now);
+        }
+        room
+    }
+
+    /// A leg is no longer on a trunk.
+    pub(crate) fn leave_trunk(&mut self, id: TrunkId, leg: LegId) {
+        self.trunk_legs.leave(id, leg);
+        self.legs_in.leave(id, leg);
     }
 
     /// Where a number would go at this moment, and why.

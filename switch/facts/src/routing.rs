@@ -80,6 +80,11 @@ pub enum Verdict {
         /// How many.
         per_second: u32,
     },
+    /// The trunk answered 503 lately, and was given as many INVITEs in this second as it is now.
+    Throttled {
+        /// How many.
+        per_second: u32,
+    },
     /// The trunk asked to be left alone (503 with Retry-After).
     Resting {
         /// For how long still.
@@ -118,6 +123,9 @@ impl fmt::Display for Verdict {
             }
             Verdict::RateReached { per_second } => {
                 write!(f, "skipped now: {per_second} calls went there in this second, its limit")
+            }
+            Verdict::Throttled { per_second } => {
+                write!(f, "skipped now: it was too busy, and is given {per_second} calls a second")
             }
             Verdict::Resting { seconds } => {
                 write!(f, "skipped now: it asked to be left alone for {seconds} s more")

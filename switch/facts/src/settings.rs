@@ -143,6 +143,14 @@ pub struct TrunkOptions {
     pub early_media: EarlyMedia,
     /// It is asked for reliable provisional answers (RFC 3262); `None`: as everybody is.
     pub reliable: Option<bool>,
+    /// Legs of calls that it sends at most; `None` is as many as `max_calls`.
+    pub max_calls_in: Option<u32>,
+    /// Legs of calls that go there at most; `None` is as many as `max_calls`.
+    pub max_calls_out: Option<u32>,
+    /// INVITEs per second from it at most; `None` is unlimited.
+    pub calls_per_second_in: Option<u32>,
+    /// Each 503 halves what it is given in a second, which then grows back by steps.
+    pub throttle: bool,
 }
 
 /// How a caller is named to a carrier.

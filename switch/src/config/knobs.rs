@@ -200,6 +200,8 @@ knobs! {
 
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);
+    "call.reserved", "of `call.max` so many are kept for calls of merchants and extensions",
+        |c, v| c.call.calls_reserved = at_least(v, 0)?, |c| text(c.call.calls_reserved);
     "call.per_second", "new calls a second at most; `off`: no limit",
         |c, v| c.call.calls_per_second = or_off(v, |v| at_least(v, 1))?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         |c| off(c.call.calls_per_second.map(text));

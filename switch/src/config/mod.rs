@@ -129,6 +129,7 @@ pub(crate) struct DialogKnobs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallKnobs {
     pub(crate) calls_max: usize,
+    pub(crate) calls_reserved: usize,
     pub(crate) calls_per_second: Option<u32>,
     pub(crate) ring: Duration,
     pub(crate) silence: Option<Duration>,
@@ -208,6 +209,7 @@ impl Default for Config {
             },
             call: CallKnobs {
                 calls_max: 20_000,
+                calls_reserved: 0,
                 calls_per_second: None,
                 ring: Duration::from_secs(60),
                 silence: Some(Duration::from_secs(60)),

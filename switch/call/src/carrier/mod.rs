@@ -4,6 +4,7 @@
 mod addresses;
 mod health;
 mod registration;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub(crate) use addresses::Addresses;
 use health::Health;
 pub(crate) use registration::Ask;
 use registration::{Heard, Registration};
+pub(crate) use throttle::Throttle;
 
 /// First requests to many carriers are spread over this.
 const SPREAD: Duration = Duration::from_secs(2);

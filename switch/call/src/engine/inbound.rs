@@ -73,7 +73,7 @@ impl Engine {
         }
         let (who, intent) = match carrier {
             Some((id, trunk)) => {
-                if !self.world.trunk_legs.room(id, trunk.max_calls) {
+                if !self.world.may_send(id, trunk) {
                     self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
                     self.refuse(session, Kind::Congestion);
                     return;
@@ -121,6 +121,12 @@ impl Engine {
         request: &Message,
     ) -> Result<(), Kind> {
         let onward = onward(request, intent.trusted)?;
+        // Places are kept for our own people: a flood from a carrier must not take them all.
+        let config = &self.world.config;
+        let most = config.calls_max.saturating_sub(config.calls_reserved);
+        if intent.trunk.is_some() && self.calls.len() >= most {
+            return Err(Kind::Congestion);
+        }
         self.admit(intent.merchant).map_err(Refusal::kind)?;
         let target = self.target(&intent.callee).map_err(Refusal::kind)?;
         let w = &self.world;

@@ -107,10 +107,15 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
             continue;
         }
         let free = w.snapshot.trunks.get(&id).filter(|trunk| w.against(id, trunk).is_none());
-        let Some(rate) = free.map(|trunk| trunk.calls_per_second) else {
+        let Some((rate, throttled)) =
+            free.map(|trunk| (trunk.calls_per_second, trunk.options.throttle))
+        else {
             continue;
         };
         w.trunk_rates.count(id, rate, w.now.mono);
+        if throttled {
+            w.throttle.sent(id, w.now.mono);
+        }
         w.trunk_legs.enter(id, leg);
         return Some(hop);
     }

@@ -53,6 +53,7 @@ impl Leg {
         leg.trunk = arrival.trunk;
         if let Some(trunk) = leg.trunk {
             w.trunk_legs.enter(trunk, id);
+            w.legs_in.enter(trunk, id);
         }
         leg.facts.invited = trace.wall(w.now.mono);
         leg.facts.sip_call_id = w.endpoint.call_id(arrival.session).unwrap_or_default().to_owned();

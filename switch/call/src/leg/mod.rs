@@ -310,7 +310,7 @@ impl Leg {
         self.stage = Stage::Down;
         w.timers.cancel_leg(self.id);
         if let Some(trunk) = self.trunk.take() {
-            w.trunk_legs.leave(trunk, self.id);
+            w.leave_trunk(trunk, self.id);
         }
         let facts = &mut self.facts;
         facts.paid_until = self.credit.paid();

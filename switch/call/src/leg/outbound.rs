@@ -384,6 +384,10 @@ impl Leg {
     /// was silent, could not be sent to or answered 503. Any other answer is the carrier's.
     fn fell_through(&mut self, w: &mut World, hop: &Hop, answer: Final) {
         let Some(trunk) = hop.trunk else { return };
+        let throttled = w.snapshot.trunks.get(&trunk).is_some_and(|trunk| trunk.options.throttle);
+        if throttled && !answer.local && answer.code == 503 {
+            w.throttle.refused(trunk, w.now.mono);
+        }
         if answer.local {
             w.fell_silent(hop.flow.remote);
         } else if answer.code != 503 {
@@ -395,7 +399,7 @@ impl Leg {
     fn next_hop(&mut self, w: &mut World) -> bool {
         // Its own place is free for it: the next hop may be of the same carrier.
         if let Some(trunk) = self.trunk.take() {
-            w.trunk_legs.leave(trunk, self.id);
+            w.leave_trunk(trunk, self.id);
         }
         let Some(next) = hop::take(w, &mut self.hops, self.id) else {
             return false;
