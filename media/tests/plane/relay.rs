@@ -485,3 +485,22 @@ fn orders_for_legs_that_are_not_there_do_no_harm() {
     b.say(0, &[5; 160]);
     assert_eq!(a.must_hear().payload, [5; 160]);
 }
+
+#[test]
+fn a_recording_goes_on_when_another_leg_takes_the_place_of_one() {
+    let w = World::new(21_200, 4, |_| {});
+    let c = LegId::new(CALL, LegNo(2));
+    for leg in [A, B, c] {
+        w.open(leg);
+    }
+    let file = "ab/transferred.mp3".to_owned();
+    w.order(MediaCommand::Record { call: CALL, left: A, right: B, file });
+    w.order(MediaCommand::Retape { call: CALL, left: A, right: c });
+    w.close(B);
+    let over = |event: &MediaEvent| {
+        matches!(event, MediaEvent::Recorded { .. } | MediaEvent::RecordingFailed { .. })
+    };
+    assert_eq!(w.find(ms(300), over), None, "the file does not end with the old leg");
+    w.order(MediaCommand::Close { leg: c });
+    assert!(w.find(ms(5_000), over).is_some(), "it ends with the new one");
+}
