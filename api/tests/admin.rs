@@ -192,7 +192,7 @@ async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
     assert!(refused["mistakes"].as_array().unwrap().len() >= 2, "{refused}");
     assert_eq!(refused["error"]["code"], "mistakes");
     assert_eq!(items(&world, "/merchants").await.len(), 8);
-    for (body, status) in [("", 400), ("{", 400), ("[]", 400), (r#"{"merchant":[]}"#, 400)] {
+    for (body, status) in [("", 400), ("{", 400), ("[]", 400), (r#"{"merchant":[]}"#, 422)] {
         let request = Request::post("/admin/v1/apply")
             .header("authorization", format!("Bearer {TOKEN}"))
             .body(Body::from(body))
@@ -201,6 +201,45 @@ async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
         assert_eq!(got.as_u16(), status, "{body}: {text}");
         assert!(text.contains("\"message\""), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_document_with_mistakes_of_form_hears_of_all_of_them_by_line_and_changes_nothing() {
+    let world = World::new().await;
+    let text = r#"{
+  "merchants": [
+    { "name": "late", "tariff": "standard", "max_calls": "many", "colour": 1 },
+    { "name": "later",
+      "tariff": "nix", "tariff": "nix" }
+  ],
+  "trunks": [ { "name": "t", "target": "192.0.2.1:5060",
+      "transport": "tpc" } ],
+  "merchant": []
+}"#;
+    let request = Request::post("/admin/v1/apply")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::from(text))
+        .unwrap();
+    let (status, body) = world.send(request).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let told: Vec<(u64, &str)> = body["mistakes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|told| (told["line"].as_u64().unwrap(), told["path"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        (3, "merchants[0].colour"),
+        (3, "merchants[0].max_calls"),
+        (5, "merchants[1].tariff"),
+        (5, "merchants[1].tariff"),
+        (8, "trunks[0].transport"),
+        (9, "merchant"),
+    ];
+    assert_eq!(told, expected, "{body:#}");
+    assert_eq!((&body["created"], &body["lines"]), (&json!(0), &json!([])));
+    assert_eq!(items(&world, "/merchants").await.len(), 6);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod books;
 mod call;
 mod db;
 pub mod desired;
+pub mod document;
 mod error;
 mod journal;
 mod objects;
@@ -33,6 +34,7 @@ mod snapshot;
 mod store;
 mod tariffs;
 pub mod trail;
+pub mod words;
 
 pub use error::{Constraint, Error, Result};
 pub use once::Once;

@@ -119,20 +119,6 @@ pub(crate) fn read<'a>(path: &Path, text: &'a str) -> Result<Document<'a>, Mista
     Ok(Document { table, lines, twice })
 }
 
-/// The known word that somebody who wrote `word` may have meant.
-pub(crate) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(word, known);
-    known
-        .into_iter()
-        .map(|known| (likeness(known), known))
-        .filter(|(likeness, _)| *likeness >= LIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
-}
-
-/// Words that are less alike are no help; 1 is equal.
-const LIKE: f64 = 0.6;
-
 /// Every leaf below a table: dotted key, span, and its values as texts (an array has several).
 pub(crate) fn leaves(table: &DeTable<'_>) -> Vec<(String, Range<usize>, Vec<String>)> {
     let mut found = Vec::new();
@@ -215,13 +201,5 @@ mod tests {
         let told: Vec<_> = document.twice.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["f:4:1: `x` is given twice", "f:7:1: `z` is given twice"]);
         assert_eq!(leaves(document.table.get_ref())[0].2, ["1"], "the first stands");
-    }
-
-    #[test]
-    fn the_nearest_word_is_found_and_far_ones_are_not() {
-        let known = ["max_calls", "calls_per_second", "caller_id"];
-        assert_eq!(near("max_call", known), Some("max_calls"));
-        assert_eq!(near("callerid", known), Some("caller_id"));
-        assert_eq!(near("colour", known), None);
     }
 }

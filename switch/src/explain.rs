@@ -35,15 +35,10 @@ pub(crate) async fn explain(config: &Config, number: &str) -> ExitCode {
 
 fn page(told: &Explanation) -> String {
     let mut page = format!("{} leads to {}  ({})\n", told.number, told.leads_to, told.local_time);
-    if told.candidates.is_empty() {
-        if told.leads_to.contains('+') || told.leads_to.ends_with("trunk") {
-            page += "no route has a prefix that fits\n";
-            if !told.number.starts_with('+') {
-                page += "a short code goes only where a route names it whole\n";
-            }
-        }
-    } else {
+    if !told.candidates.is_empty() {
         table(&mut page, told);
+    } else if told.leads_to.contains("its bound phone") {
+        page += "no route has a prefix that fits its bound phone\n";
     }
     page += "Contacts, limits, rates and rests are known to the switch that runs: \
              GET /admin/v1/explain/NUMBER\n\

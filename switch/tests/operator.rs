@@ -113,6 +113,28 @@ fn get(address: SocketAddr, target: &str, token: &str) -> (u16, String) {
 
 // ---- settings ----------------------------------------------------------------------------------------
 
+#[test]
+fn every_address_that_is_taken_is_named_with_its_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let admin = tcp[1].local_addr().unwrap();
+    let told = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .env("TANDEM_DATA", folder.path())
+        .args(["serve", "--set", "http.listen=127.0.0.1:0", "--set", "rtp.bind=127.0.0.1"])
+        .args(["--set", &format!("sip.udp={}", udp.local_addr().unwrap())])
+        .args(["--set", &format!("sip.tcp={}", tcp[0].local_addr().unwrap())])
+        .args(["--set", &format!("admin.listen={admin}")])
+        .output()
+        .unwrap();
+    let said = text(&told.stderr);
+    assert_eq!(told.status.code(), Some(1), "{said}");
+    let another = "another program listens there";
+    assert!(said.contains(&format!("admin.listen: cannot listen on {admin}: {another}")), "{said}");
+    assert!(said.contains("sip.udp: cannot") && said.contains("sip.tcp: cannot"), "{said}");
+    assert!(!said.contains("http.listen") && !said.contains("os error"), "{said}");
+}
+
 /// Conformance §6.1 and §6.4: every listener, folder and file goes where it is told; the other knobs are
 /// tried where the rooms are told of them (`serve::parts`).
 #[test]
@@ -135,6 +157,7 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         "admin.listen=127.0.0.8:0".into(),
         format!("admin.token_file={}", at("token").display()),
         "rtp.bind=127.0.0.9".into(),
+        "rtp.advertise=192.0.2.55".into(),
         "log.format=json".into(),
         "log.level=info".into(),
     ];
@@ -154,6 +177,8 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         assert_eq!(switch.address(name).ip().to_string(), ip, "{}", switch.said);
     }
     assert!(switch.said.contains("told to peers as 192.0.2.44:"), "{}", switch.said);
+    assert!(switch.said.contains("rtp    127.0.0.9 ports "), "{}", switch.said);
+    assert!(switch.said.contains(", told to peers as 192.0.2.55\n"), "{}", switch.said);
     assert!(at("elsewhere").is_dir() && at("books.sqlite").is_file());
     assert!(!at("elsewhere/tandem.sqlite").exists() && !at("elsewhere/admin.token").exists());
     let token = std::fs::read_to_string(at("token")).unwrap();

@@ -6,6 +6,7 @@ mod books;
 mod calls;
 mod objects;
 mod outbox;
+mod text;
 
 use std::time::Instant;
 

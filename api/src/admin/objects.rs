@@ -6,11 +6,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use billing::desired::{Act, Changes, Desired, TopUp};
+use billing::document::Document;
+use bytes::Bytes;
 use facts::Micros;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::audit::Asker;
+use super::text::Places;
 use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
 use crate::state::{ApiState, now};
@@ -113,10 +116,20 @@ async fn apply(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Reply {
-    let desired: Desired = body(&state, request).await?;
+    let text = object(&state, request).await?;
+    let top = serde_json::from_slice(&text).map_err(|error| bad_json(&error))?;
+    let (document, places) = (Document::read(top), Places::of(&text));
     let dry_run = Asked::read(query.as_deref()).flag("dry_run");
-    let changes = change(&state, asker, &desired, dry_run).await?;
-    Ok(written(&changes))
+    // What has mistakes of form is looked at for mistakes of meaning all the same.
+    let wrong = !document.mistakes.is_empty() || !places.twice.is_empty();
+    let mut changes = change(&state, asker, &document.desired, dry_run || wrong).await?;
+    changes.mistakes = document.all_mistakes(&changes.mistakes);
+    changes.mistakes.extend(places.twice.iter().cloned());
+    if wrong {
+        // Made of stand-ins, some of it.
+        changes.lines.clear();
+    }
+    Ok(written(&changes, Some(&places)))
 }
 
 #[derive(Deserialize)]
@@ -143,7 +156,7 @@ async fn top_up(
         note: asked.note,
     };
     let desired = Desired { top_ups: vec![top_up], ..Desired::default() };
-    Ok(written(&change(&state, asker, &desired, false).await?))
+    Ok(written(&change(&state, asker, &desired, false).await?, None))
 }
 
 async fn change(
@@ -162,10 +175,17 @@ async fn change(
     Ok(changes)
 }
 
-fn written(changes: &Changes) -> Response {
+/// What came of it; mistakes with their lines where there is a text that has some.
+fn written(changes: &Changes, places: Option<&Places>) -> Response {
     let status =
         if changes.mistakes.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut body = shown(changes);
+    if let (Some(places), Some(list)) = (places, body["mistakes"].as_array_mut()) {
+        for (told, mistake) in list.iter_mut().zip(&changes.mistakes) {
+            told["line"] = places.line(&mistake.path).into();
+        }
+        list.sort_by_key(|told| told["line"].as_u64());
+    }
     body["created"] = changes.count(Act::Created).into();
     body["updated"] = changes.count(Act::Updated).into();
     body["removed"] = changes.count(Act::Removed).into();
@@ -209,6 +229,16 @@ async fn balance_of(state: &ApiState, id: facts::MerchantId, name: &str) -> Resu
 
 /// Reads a JSON body; what is wrong with it is told with line and column.
 async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) -> Result<T, Fault> {
+    let bytes = object(state, request).await?;
+    serde_json::from_slice(&bytes).map_err(|error| bad_json(&error))
+}
+
+fn bad_json(error: &serde_json::Error) -> Fault {
+    fault(StatusCode::BAD_REQUEST, "bad_json", error.to_string())
+}
+
+/// The bytes of a body that begins as a JSON object does.
+async fn object(state: &ApiState, request: Request) -> Result<Bytes, Fault> {
     let (parts, body) = request.into_parts();
     let config = &state.0.config;
     let (limit, patience) = (config.admin_body_limit, config.body_timeout);
@@ -219,6 +249,5 @@ async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) ->
     if !bytes.trim_ascii().starts_with(b"{") {
         return Err(fault(StatusCode::BAD_REQUEST, "bad_json", "a JSON object was expected"));
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| fault(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))
+    Ok(bytes)
 }

@@ -9,6 +9,7 @@ use facts::settings::TrunkOptions;
 use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
 
 use crate::desired::{Desired, Mistake, Trunk};
+use crate::words;
 
 /// Longest name of anything.
 const NAME_MAX: usize = 100;
@@ -317,7 +318,8 @@ impl Check {
 
     pub(super) fn one_of(&mut self, path: &str, text: &str, allowed: &[&str]) {
         if !allowed.contains(&text) {
-            self.wrong(path, format!("{text:?} is none of {}", allowed.join(", ")));
+            let meant = words::meant(text, allowed.iter().copied());
+            self.wrong(path, format!("{text:?} is none of {}{meant}", allowed.join(", ")));
         }
     }
 

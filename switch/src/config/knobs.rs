@@ -383,7 +383,8 @@ fn filter(values: &[String]) -> Result<String, String> {
     let words = text.split(',').map(str::trim).filter(alone);
     let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     if let Some(word) = words.into_iter().find(|word| !known(word)) {
-        return Err(format!("`{word}` is none of {}", LEVELS.join(", ")));
+        let meant = billing::words::meant(word, LEVELS);
+        return Err(format!("`{word}` is none of {}{meant}", LEVELS.join(", ")));
     }
     match text.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(text),

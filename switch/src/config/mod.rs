@@ -286,7 +286,7 @@ impl Config {
                     let known: Vec<String> = KNOBS.iter().map(|knob| variable(knob.key)).collect();
                     let word = name.strip_prefix(PREFIX).unwrap_or(name);
                     let words = known.iter().filter_map(|name| name.strip_prefix(PREFIX));
-                    let message = match document::near(word, words) {
+                    let message = match billing::words::near(word, words) {
                         Some(near) => format!("no such setting; did you mean {PREFIX}{near}?"),
                         None => "no such setting".into(),
                     };
@@ -450,9 +450,9 @@ fn unknown(key: &str) -> String {
         .iter()
         .find(|knob| last(knob.key) == word)
         .map(|knob| knob.key)
-        .or_else(|| document::near(key, KNOBS.iter().map(|knob| knob.key)))
+        .or_else(|| billing::words::near(key, KNOBS.iter().map(|knob| knob.key)))
         .or_else(|| {
-            let word = document::near(word, KNOBS.iter().map(|knob| last(knob.key)))?;
+            let word = billing::words::near(word, KNOBS.iter().map(|knob| last(knob.key)))?;
             KNOBS.iter().find(|knob| last(knob.key) == word).map(|knob| knob.key)
         });
     match near {

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use billing::words;
+
 /// The one value of a setting that is no list.
 pub(super) fn one(values: &[String]) -> Result<&str, String> {
     match values {
@@ -66,24 +68,36 @@ pub(super) fn told(ip: IpAddr) -> Result<IpAddr, String> {
     Ok(ip)
 }
 
-/// `500ms`, `4s`, `5m`, `1h`; a bare number counts seconds.
+/// `500ms`, `4s`, `5m`, `1h`, or several together, the longest unit first: `8m20s`. A number without a unit
+/// is refused: whoever thinks of milliseconds and whoever thinks of seconds would both be sure. 0 needs none.
 pub(super) fn duration(values: &[String]) -> Result<Duration, String> {
     let value = one(values)?;
-    let split = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(split);
-    let number: u64 =
-        number.parse().map_err(|_| format!("`{value}` is not a time like 500ms, 4s or 5m"))?;
-    let scaled = match unit.trim() {
-        "ms" => Some(Duration::from_millis(number)),
-        "" | "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
-    };
-    scaled
-        .filter(|time| *time <= DURATION_MAX)
-        .ok_or_else(|| format!("`{value}` is not a time like 500ms, 4s or 5m"))
+    let complaint = || format!("`{value}` is not a time like 500ms, 4s or 8m20s");
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        if value.bytes().all(|byte| byte == b'0') {
+            return Ok(Duration::ZERO);
+        }
+        let either = format!("`{value}ms` for milliseconds, `{value}s` for seconds");
+        return Err(format!("`{value}` has no unit: write {either}"));
+    }
+    let (mut rest, mut sum, mut last) = (value, Duration::ZERO, UNITS.len());
+    while last == UNITS.len() || !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| complaint())?;
+        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let known = UNITS.iter().position(|(name, _)| *name == unit);
+        let unit = known.filter(|unit| *unit < last).ok_or_else(complaint)?;
+        let part = number.checked_mul(UNITS[unit].1).map(Duration::from_millis);
+        sum = part.and_then(|part| sum.checked_add(part)).ok_or_else(complaint)?;
+        (rest, last) = (tail, unit);
+    }
+    if sum <= DURATION_MAX { Ok(sum) } else { Err(format!("`{value}` is longer than a year")) }
 }
+
+/// Units of time by their milliseconds, the shortest first.
+const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
 /// A duration that must not be zero.
 pub(super) fn positive(values: &[String]) -> Result<Duration, String> {
@@ -124,13 +138,14 @@ pub(super) fn ports(values: &[String]) -> Result<RangeInclusive<u16>, String> {
     Ok(low..=high)
 }
 
-/// `true` or `false`, `yes` or `no`.
-pub(super) fn one_of<'a>(values: &'a [String], words: &[&str]) -> Result<&'a str, String> {
+/// One of some words.
+pub(super) fn one_of<'a>(values: &'a [String], allowed: &[&str]) -> Result<&'a str, String> {
     let value = one(values)?;
-    if words.contains(&value) {
+    if allowed.contains(&value) {
         Ok(value)
     } else {
-        Err(format!("`{value}` is none of {}", words.join(", ")))
+        let meant = words::meant(value, allowed.iter().copied());
+        Err(format!("`{value}` is none of {}{meant}", allowed.join(", ")))
     }
 }
 
@@ -145,9 +160,16 @@ mod tests {
     fn times_are_read_as_people_write_them() {
         let read = |text: &str| duration(&[text.to_owned()]);
         assert_eq!(read("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(read("4"), Ok(Duration::from_secs(4)));
+        assert_eq!(read("0"), Ok(Duration::ZERO));
         assert_eq!(read("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "s", "4 parsecs", "-1s", "999999999999h", "1.5s"] {
+        assert_eq!(read("8m20s"), Ok(Duration::from_secs(500)));
+        assert_eq!(read("1h30m1s5ms"), Ok(Duration::from_millis(5_401_005)));
+        assert!(read("500").unwrap_err().contains("`500ms` for milliseconds, `500s` for seconds"));
+        let long = ["99999999999999999999h", "999999999999999h", "9000h"];
+        for wrong in ["", "s", "4 parsecs", "-1s", "1.5s", "20s8m", "8m8m", "8m20", "é"]
+            .into_iter()
+            .chain(long)
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert_eq!(show_duration(Duration::from_millis(1500)), ["1500ms"]);
@@ -179,6 +201,15 @@ mod tests {
             assert_eq!(read(text).as_deref(), Ok(meant));
         }
         assert!(read("ns.example").is_err(), "who would look that up?");
+    }
+
+    #[test]
+    fn one_of_some_words_is_told_when_another_was_meant() {
+        let read = |text: &str| one_of(&[text.to_owned()], &["absorb", "relay"]).map(drop);
+        assert_eq!(read("relay"), Ok(()));
+        let why = read("rely").unwrap_err();
+        assert_eq!(why, "`rely` is none of absorb, relay; did you mean relay?");
+        assert_eq!(read("yes").unwrap_err(), "`yes` is none of absorb, relay");
     }
 
     #[test]

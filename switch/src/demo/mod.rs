@@ -150,7 +150,7 @@ async fn books(
     let store = serve::open_store(config).await.map_err(|error| error.to_string())?;
     let applied = operator::apply_text(&store, &path, &text, false).await;
     store.close().await;
-    let changes = applied.map_err(|trouble| format!("the operator's file: {trouble:?}"))?;
+    let changes = applied.map_err(|trouble| format!("the operator's file: {trouble}"))?;
     page.fact("operator", &format!("tandem apply {}", path.display()));
     for line in operator::difference(&changes, false).lines().filter(|line| !line.starts_with(' '))
     {

@@ -115,22 +115,33 @@ pub(crate) struct Bound {
     pub(crate) listeners: Vec<Listener>,
 }
 
+/// Why an address cannot be listened on, with the setting that names it.
+pub(crate) fn not_bound(setting: &str, address: SocketAddr, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there".into(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        io::ErrorKind::PermissionDenied => "the system does not let us".into(),
+        _ => error.to_string(),
+    };
+    format!("{setting}: cannot listen on {address}: {why}")
+}
+
 /// Binds every configured listener.
 ///
 /// # Errors
-/// The first address that cannot be bound, or file that cannot be read, by name.
-pub(crate) fn bind(config: &Config) -> io::Result<Bound> {
-    let tls = Arc::new(Tls::load(&config.tls)?);
+/// Every address that cannot be bound, and file that cannot be read, by setting or name.
+pub(crate) fn bind(config: &Config) -> Result<Bound, Vec<String>> {
+    let tls = Arc::new(Tls::load(&config.tls).map_err(|error| vec![error.to_string()])?);
     let mut bound = Bound { udp: Vec::new(), connections: Vec::new(), tls, listeners: Vec::new() };
-    let named = |what: &'static str, address: SocketAddr| {
-        move |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {what} {address}: {error}"))
-        }
-    };
+    let mut wrong = Vec::new();
     for address in &config.sip_udp {
-        let socket = udp::Socket::bind(*address).map_err(named("udp", *address))?;
-        bound.listeners.push(listener(config, Transport::Udp, socket.local));
-        bound.udp.push(socket);
+        match udp::Socket::bind(*address) {
+            Ok(socket) => {
+                bound.listeners.push(listener(config, Transport::Udp, socket.local));
+                bound.udp.push(socket);
+            }
+            Err(error) => wrong.push(not_bound("sip.udp", *address, &error)),
+        }
     }
     for (transport, addresses) in [
         (Transport::Tcp, &config.sip_tcp),
@@ -139,13 +150,19 @@ pub(crate) fn bind(config: &Config) -> io::Result<Bound> {
         (Transport::Wss, &config.sip_wss),
     ] {
         for address in addresses {
-            let socket = listen::Bound::bind(transport, *address)
-                .map_err(named(transport.name(), *address))?;
-            bound.listeners.push(listener(config, transport, socket.local));
-            bound.connections.push(socket);
+            match listen::Bound::bind(transport, *address) {
+                Ok(socket) => {
+                    bound.listeners.push(listener(config, transport, socket.local));
+                    bound.connections.push(socket);
+                }
+                Err(error) => {
+                    let setting = format!("sip.{}", transport.name());
+                    wrong.push(not_bound(&setting, *address, &error));
+                }
+            }
         }
     }
-    Ok(bound)
+    if wrong.is_empty() { Ok(bound) } else { Err(wrong) }
 }
 
 fn listener(config: &Config, transport: Transport, bind: SocketAddr) -> Listener {

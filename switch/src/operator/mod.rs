@@ -65,6 +65,15 @@ pub(crate) enum Trouble {
     Store(billing::Error),
 }
 
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Mistakes(mistakes) => f.write_str(&document::listed(mistakes)),
+            Trouble::Store(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Applies the text of a file to a store whose schema is brought up to date first.
 ///
 /// # Errors
@@ -79,8 +88,8 @@ pub(crate) async fn apply_text(
     let file = OperatorFile::read(path, text);
     // A file with mistakes of form is looked at for mistakes of meaning all the same: nobody wants to
     // hear of them one after the other.
-    let dry = dry_run || !file.mistakes.is_empty();
-    let applied = store.apply_by(&actor(), &file.desired, clock::wall(), dry).await;
+    let dry = dry_run || file.is_wrong();
+    let applied = store.apply_by(&actor(), file.desired(), clock::wall(), dry).await;
     let changes = applied.map_err(Trouble::Store)?;
     let mistakes = file.all_mistakes(&changes.mistakes);
     if mistakes.is_empty() { Ok(changes) } else { Err(Trouble::Mistakes(mistakes)) }

@@ -154,9 +154,20 @@ impl Ground {
         for name in store.migrate().await? {
             tracing::info!(name, "the database was brought up to date");
         }
-        let bound = net::bind(config).map_err(|error| StartError::Io(error.to_string()))?;
-        let http = listen("http", config.http).await?;
-        let admin = listen("admin", config.admin).await?;
+        let sockets = (
+            net::bind(config),
+            listen("http.listen", config.http).await,
+            listen("admin.listen", config.admin).await,
+        );
+        let (bound, http, admin) = match sockets {
+            (Ok(bound), Ok(http), Ok(admin)) => (bound, http, admin),
+            // All that are taken at once: nobody wants to hear of them one after the other.
+            (bound, http, admin) => {
+                let mut why = bound.err().unwrap_or_default();
+                why.extend([http.err(), admin.err()].into_iter().flatten());
+                return Err(StartError::Io(why.join("\n  ")));
+            }
+        };
         let addresses =
             Addresses { sip: bound.listeners.clone(), http: local(&http)?, admin: local(&admin)? };
         let admin_token = token::read_or_make(&config.token_file()).map_err(StartError::Io)?;
@@ -454,10 +465,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How long deliveries that are due may take at the end.
 const FLUSH: Duration = Duration::from_secs(12);
 
-async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(io_error(format_args!("cannot listen on {what} {address}")))
+async fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| net::not_bound(setting, address, &error))
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
@@ -520,8 +529,9 @@ fn announce(config: &Config, addresses: &Addresses) {
         println!("sip    {name} {}, told to peers as {}", listener.bind, listener.advertised);
     }
     let ports = &config.rtp_ports;
-    for bind in &config.rtp_bind {
-        println!("rtp    {bind} ports {}-{}", ports.start(), ports.end());
+    for home in parts::media(config).homes {
+        let (bind, told) = (home.bind, home.advertised);
+        println!("rtp    {bind} ports {}-{}, told to peers as {told}", ports.start(), ports.end());
     }
     println!("http   {}", addresses.http);
     println!("admin  {}, token in {}", addresses.admin, config.token_file().display());

@@ -158,14 +158,32 @@ pub fn explain(
             }
         }
         Some(Target::Public(public)) => {
-            explanation.leads_to = match &number {
-                Number::Internal(user) => format!("{public}, the phone bound to extension {user}"),
-                _ => format!("{public}, over a trunk"),
-            };
             explanation.candidates = candidates(snapshot, &public, at, live);
+            let nowhere = nowhere(&public, &explanation.candidates);
+            explanation.leads_to = match (&number, nowhere) {
+                (Number::Internal(user), nowhere) => {
+                    let why = nowhere.map(|why| format!("; that leads nowhere: {why}"));
+                    let why = why.unwrap_or_default();
+                    format!("{public}, the phone bound to extension {user}{why}")
+                }
+                (_, Some(why)) => format!("nowhere: {why}"),
+                (_, None) => format!("{public}, over a trunk"),
+            };
         }
     }
     Ok(explanation)
+}
+
+/// Why no trunk is tried for a public number; `None` when one is.
+fn nowhere(number: &Number, candidates: &[Candidate]) -> Option<&'static str> {
+    if candidates.iter().any(|candidate| candidate.place.is_some()) {
+        return None;
+    }
+    Some(match number {
+        _ if !candidates.is_empty() => "no route that fits can be tried",
+        Number::Short(_) => "no extension has this number, and no route names it whole",
+        _ => "no route has a prefix that fits",
+    })
 }
 
 /// What only the running switch knows.

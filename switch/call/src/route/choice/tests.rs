@@ -172,6 +172,17 @@ fn an_extension_and_nonsense_are_explained_too() {
     let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "+8613900139000, the phone bound to extension 80001");
     assert_eq!(told.candidates[0].trunk, "t1");
+    // A mistyped extension is a short code that nobody named; it is not said to leave by a trunk.
+    let told = explain(&snapshot, "80002", NOW, None).unwrap();
+    let nobody = "nowhere: no extension has this number, and no route names it whole";
+    assert_eq!((told.leads_to.as_str(), told.candidates.len()), (nobody, 0));
+    snapshot.routes.retain(|route| !route.prefix.is_empty());
+    let told = explain(&snapshot, "+12025550123", NOW, None).unwrap();
+    assert_eq!(told.leads_to, "nowhere: no route has a prefix that fits");
+    snapshot.trunks.values_mut().for_each(|trunk| trunk.enabled = false);
+    let told = explain(&snapshot, "13800138000", NOW, None).unwrap();
+    assert_eq!(told.leads_to, "nowhere: no route that fits can be tried");
+    assert!(!told.candidates.is_empty());
     assert!(explain(&snapshot, "alice", NOW, None).unwrap_err().contains("not a telephone number"));
 }
 
