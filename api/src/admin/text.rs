@@ -55,8 +55,9 @@ impl Walk<'_> {
                 let ends =
                     |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
                 let rest = &self.text[self.at..];
-                self.at += rest.iter().position(ends).unwrap_or(rest.len());
-                Some(())
+                let length = rest.iter().position(ends).unwrap_or(rest.len());
+                self.at += length;
+                (length > 0).then_some(())
             }
         }
     }

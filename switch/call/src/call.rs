@@ -442,7 +442,11 @@ impl Call {
                     self.with(no, |leg, _| told = leg.offer(w, direction, &like));
                     self.inbox.extend(told.map(|event| Input::Leg(no, event)));
                 }
-                Order::Answer(no, direction) => self.with(no, |leg, _| leg.answer(w, direction)),
+                Order::Answer(no, direction) => {
+                    let mut told = None;
+                    self.with(no, |leg, _| told = leg.answer(w, direction));
+                    self.inbox.extend(told.map(|event| Input::Leg(no, event)));
+                }
                 Order::Decline(no, why) => self.with(no, |leg, _| leg.decline(w, why)),
                 Order::Release(no, release) => {
                     let said = self.said(no, release);

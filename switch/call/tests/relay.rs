@@ -7,11 +7,11 @@ mod common;
 
 use bytes::Bytes;
 use call::Reinvite;
-use common::{CARRIER_A, Sim, US, addr, extension, ms, s, sdp_of};
+use common::{CARRIER_A, CARRIER_B, Sim, US, addr, extension, ms, s, sdp_of};
 use facts::media::{Direction, MediaCommand, MediaEvent};
 use facts::{Failure, Kind, LegNo, Origin, Outcome};
 use sip::endpoint::{Event, Flow, Invite, SessionId};
-use sip::wire::{Message, NameAddr, Uri};
+use sip::wire::{HeaderName, Message, NameAddr, Uri};
 
 const A: LegNo = LegNo::A;
 const B: LegNo = LegNo::B;
@@ -293,6 +293,35 @@ fn case_26_an_update_with_an_offer_is_relayed_as_well() {
     end(&mut sim);
 }
 
+#[test]
+fn rfc3261_14_1_an_offer_that_was_given_up_leaves_no_leg_changed() {
+    for (asker, other, no) in [("a", "b", B), ("b", "a", A)] {
+        let mut sim = relaying();
+        let now = sim.now.mono;
+        let hold = with(asker, "sendonly");
+        let far = sim.far(asker);
+        let session = far.session();
+        far.events.clear();
+        assert!(far.endpoint.update(now, session, &hold.into()));
+        sim.drain();
+        sim.advance(s(9));
+        assert_eq!(declined(&mut sim, asker), Some(504), "it has waited for too long");
+        sim.far(other).events.retain(|event| !matches!(event, Event::ReinviteFailed { .. }));
+        accept(&mut sim, other, &with(other, "recvonly"));
+        // The other leg has agreed to what nobody asks any more: it is asked back.
+        let back = asked(&mut sim, other).expect("it is asked again");
+        assert!(back.contains("a=sendrecv") || !back.contains("a=sendonly"), "{back}");
+        accept(&mut sim, other, &sdp_of(other));
+        assert_eq!(direction(&sim, no), Some(Direction::SendReceive), "{other} speaks again");
+        assert_eq!(answered(&mut sim, asker), None, "{asker} hears nothing of it");
+        // And offers work as before.
+        offer(&mut sim, asker, &with(asker, "sendonly"));
+        accept(&mut sim, other, &with(other, "recvonly"));
+        assert!(answered(&mut sim, asker).is_some());
+        end(&mut sim);
+    }
+}
+
 // ---- before the answer
 
 /// A call from a trunk to an extension whose bound phone is B.
@@ -393,7 +422,136 @@ fn rfc3262_3_a_caller_that_acknowledges_nothing_is_not_put_through() {
     assert_eq!(sim.far("b").count("BYE"), 1);
     let refused = sim.far("a").heard.iter().any(|message| message.status() == Some(504));
     assert!(refused);
+    let record = sim.record();
+    let why = Failure::new(Origin::LegA, Kind::LostDialog);
+    assert_eq!(record.outcome, Outcome::Failed(why));
+    let a = record.leg(A).unwrap();
+    assert_eq!((a.answered, a.sip_final, a.failure), (None, Some(504), Some(why)));
+    assert!(record.leg(B).unwrap().answered.is_some(), "B was there, and is paid for");
     sim.assert_clean();
+}
+
+#[test]
+fn rfc3262_3_a_caller_is_answered_when_its_prack_lets_the_200_go_and_not_before() {
+    let (mut sim, session) = dialled(&sdp_of("a"));
+    sim.far("a").muted = true;
+    early_media(&mut sim);
+    sim.pick_up("b");
+    sim.advance(s(3));
+    assert!(!sim.far("a").heard.iter().any(|message| message.status() == Some(200)));
+    sim.unmute("a");
+    sim.advance(s(40));
+    assert_eq!(sim.engine.live()[0].state, "bridged");
+    caller_leaves(&mut sim, session);
+    let record = sim.record();
+    let (a, b) = (record.leg(A).unwrap(), record.leg(B).unwrap());
+    let late = a.answered.unwrap().since(b.answered.unwrap());
+    assert!(late >= s(3) && late < s(5), "{late:?}");
+    assert_eq!(a.sip_final, Some(200));
+}
+
+#[test]
+fn rfc3262_3_a_caller_that_gives_up_while_its_200_waits_was_never_answered() {
+    let (mut sim, session) = dialled(&sdp_of("a"));
+    sim.far("a").muted = true;
+    early_media(&mut sim);
+    sim.pick_up("b");
+    sim.far("a").kept.clear();
+    sim.far("a").muted = false;
+    let now = sim.now.mono;
+    sim.far("a").endpoint.bye(now, session, None);
+    sim.drain();
+    sim.advance(s(40));
+    let a = sim.record().leg(A).unwrap();
+    assert_eq!((a.answered, a.sip_final), (None, Some(487)));
+    assert_eq!(sim.far("b").count("BYE"), 1);
+    sim.assert_clean();
+}
+
+/// An answer of one branch of B to the INVITE it heard, as a forking proxy passes it on.
+fn branch(sim: &mut Sim, status: &str, tag: &str, more: &str, sdp: &str) {
+    let invite = sim.far("b").last("INVITE").clone();
+    let header = |name| String::from_utf8(invite.header(name).unwrap().to_vec()).unwrap();
+    let text = format!(
+        "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+         Contact: <sip:{tag}@192.0.2.2>\r\nAllow: INVITE, ACK, BYE, PRACK, UPDATE\r\n{more}\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        header(HeaderName::Via),
+        header(HeaderName::From),
+        header(HeaderName::To),
+        header(HeaderName::CallId),
+        header(HeaderName::CSeq),
+        sdp.len(),
+    );
+    let flow = Flow::udp(addr(US), addr(CARRIER_B));
+    sim.engine.handle_message(sim.now, flow, text.into());
+    sim.drain();
+}
+
+#[test]
+fn rfc3311_5_1_an_early_update_speaks_for_its_own_branch_alone() {
+    let (mut sim, session) = dialled(&sdp_of("a"));
+    sim.far("b").dead = true;
+    let at = |port: u16| sdp_of("b").replace("m=audio 30000", &format!("m=audio {port}"));
+    let reliable = "Require: 100rel\r\nRSeq: 1\r\n";
+    branch(&mut sim, "183 Session Progress", "one", reliable, &at(31_000));
+    branch(&mut sim, "183 Session Progress", "two", reliable, &at(32_000));
+    let remote = |sim: &Sim| {
+        sim.media.iter().rev().find_map(|command| match command {
+            MediaCommand::Setup { leg, setup } if leg.no == B => Some(setup.remote.port()),
+            _ => None,
+        })
+    };
+    assert_eq!(remote(&sim), Some(31_000), "who spoke first is heard");
+    let invite = sim.far("b").last("INVITE").clone();
+    let header = |name| String::from_utf8(invite.header(name).unwrap().to_vec()).unwrap();
+    for (tag, port, heard) in [("two", 32_500, 31_000), ("one", 31_500, 31_500)] {
+        let sdp = at(port).replace("o=- 1 1", "o=- 1 2");
+        let contact = header(HeaderName::Contact);
+        let target = contact.split(['<', '>']).nth(1).unwrap();
+        let text = format!(
+            "UPDATE {target} SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKup{tag}\n\
+             Max-Forwards: 70\nFrom: {};tag={tag}\nTo: {}\nCall-ID: {}\nCSeq: 7 UPDATE\n\
+             Contact: <sip:{tag}@192.0.2.2>\nContent-Type: application/sdp\nContent-Length: {}\n\n",
+            header(HeaderName::To),
+            header(HeaderName::From),
+            header(HeaderName::CallId),
+            sdp.len(),
+        );
+        let bytes = text.replace('\n', "\r\n") + &sdp;
+        let flow = Flow::udp(addr(US), addr(CARRIER_B));
+        sim.engine.handle_message(sim.now, flow, bytes.into());
+        sim.drain();
+        assert_eq!(remote(&sim), Some(heard), "an offer of {tag}");
+    }
+    // The other branch answers: what the first one had changed does not concern it.
+    branch(&mut sim, "200 OK", "two", "", &at(32_000));
+    assert_eq!(remote(&sim), Some(32_000));
+    assert_eq!(sim.engine.live()[0].state, "bridged");
+    sim.far("b").dead = false;
+    let now = sim.now.mono;
+    sim.far("a").endpoint.bye(now, session, None);
+    sim.drain();
+    sim.advance(s(400));
+    assert_eq!(sim.settled.len(), 1);
+}
+
+#[test]
+fn rfc3264_7_an_answer_that_cannot_be_used_ends_the_call_by_ack_and_bye() {
+    for refused in ["v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\n", "no description at all"] {
+        let mut sim = Sim::new();
+        sim.up_to_b();
+        sim.pick_up_with("b", refused);
+        assert_eq!((sim.far("b").count("ACK"), sim.far("b").count("BYE")), (1, 1), "{refused}");
+        let cause = sim.far("b").last("BYE").reason()[0].cause;
+        assert_eq!(cause, Some(88), "Q.850: incompatible destination");
+        sim.advance(s(30));
+        let why = Failure::new(Origin::LegB, Kind::NotAcceptable);
+        assert_eq!(sim.record().outcome, Outcome::Failed(why));
+        assert_eq!(sim.record().leg(B).unwrap().answered, None, "nobody pays for it");
+        assert_eq!(sim.far("a").count("BYE"), 1, "A is told and let go");
+        sim.assert_clean();
+    }
 }
 
 #[test]

@@ -147,7 +147,8 @@ fn rfc3261_9_2_a_cancel_while_our_200_waits_still_ends_the_invite() {
     assert_eq!(peer.labels(), ["200 CANCEL", "487 INVITE"]);
     let (cancel, refusal) = (peer.last("200 CANCEL"), peer.last("487 INVITE"));
     assert_eq!(cancel.to_tag(), refusal.to_tag(), "§9.2: one tag");
-    let Some(Event::Cancelled { session: ended, reason: Some(reason) }) = peer.events.last() else {
+    let Some(Event::Cancelled { session: ended, reason: Some(reason), .. }) = peer.events.last()
+    else {
         panic!("{:?}", peer.events)
     };
     assert_eq!((*ended, reason.cause), (session, Some(200)));

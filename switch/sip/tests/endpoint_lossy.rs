@@ -76,6 +76,7 @@ impl Users {
             Event::Again { .. } | Event::Gone { .. } => unreachable!("nobody here is careful"),
             Event::Progress { session, .. } => (session, false, "progress"),
             Event::Answered { session, .. } => (session, false, "answered"),
+            Event::Accepted { session } => (session, false, "accepted"),
             Event::Acked { session, .. } => (session, false, "acked"),
             Event::Reinvite { session, .. } => (session, false, "reinvite"),
             Event::ReinviteAnswered { session, .. } => (session, false, "reinvite answered"),

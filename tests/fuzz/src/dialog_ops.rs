@@ -430,6 +430,7 @@ impl<'a> Life<'a> {
             Event::Trying { session }
             | Event::Progress { session, owed: false, .. }
             | Event::Answered { session, .. }
+            | Event::Accepted { session }
             | Event::Acked { session, .. }
             | Event::Pracked { session, .. }
             | Event::Refreshed { session }

@@ -425,22 +425,28 @@ impl Engine {
                 let joined = call.is_bridged();
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
             }),
-            Event::Cancelled { session, reason } => {
+            Event::Accepted { session } => self.on_session(session, false, |call, w, no| {
+                call.on_leg(w, no, |leg, w, trace, _| {
+                    leg.accepted(w, trace);
+                    None
+                });
+            }),
+            Event::Cancelled { session, code, reason } => {
                 self.on_session(session, true, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.cancelled(w, trace, session, reason.as_ref())
+                        leg.cancelled(w, trace, session, (code, reason.as_ref()))
                     });
                 });
                 self.world.ended(session);
             }
-            Event::Reinvite { session, sdp, flow } => {
+            Event::Reinvite { session, sdp, flow, branch } => {
                 if !self.world.sessions.contains_key(&session) {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
                     let joined = call.is_bridged();
                     call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, session, (sdp, flow.remote.ip()), joined)
+                        leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
                     });
                 });
             }

@@ -25,10 +25,11 @@ const REFUSED: u16 = 488;
 /// RFC 3261 §21.4.27: another offer is under way.
 const PENDING: u16 = 491;
 
-/// An offer of theirs that waits for the other leg.
+/// What this leg asks the other one for.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
-    offer: Bytes,
+    /// Their offer, which waits for its answer; `None` when nothing waits: it is agreed on here already.
+    offer: Option<Bytes>,
     codecs: Vec<Codec>,
 }
 
@@ -53,10 +54,10 @@ impl Leg {
         &mut self,
         w: &mut World,
         session: SessionId,
-        (sdp, source): (Option<Bytes>, IpAddr),
+        (sdp, source, branch): (Option<Bytes>, IpAddr, &str),
         joined: bool,
     ) -> Option<LegEvent> {
-        let (true, Port::Open(local)) = (self.speaks_by(session), self.port) else {
+        let (true, Port::Open(local)) = (self.speaks_by(session, Some(branch)), self.port) else {
             w.endpoint.reject_reinvite(w.now.mono, session, REFUSED);
             return None;
         };
@@ -75,10 +76,10 @@ impl Leg {
             && self.relays(w)
             && let Some((direction, codecs)) = self.audio.change(&self.takes(), &offer)
         {
-            self.change.asking = Some(Asking { offer, codecs });
+            self.change.asking = Some(Asking { offer: Some(offer), codecs });
             return Some(LegEvent::Offered(direction));
         }
-        self.answer_offer(w, session, &offer, None);
+        self.answer_offer(w, (session, branch), &offer, None);
         None
     }
 
@@ -86,7 +87,7 @@ impl Leg {
     fn answer_offer(
         &mut self,
         w: &mut World,
-        session: SessionId,
+        (session, branch): (SessionId, &str),
         offer: &[u8],
         wish: Option<Direction>,
     ) {
@@ -98,7 +99,7 @@ impl Leg {
                 w.endpoint.accept_reinvite(w.now.mono, session, answer);
                 self.refreshed(w, session);
                 if let Stage::Inviting(forks) = &mut self.stage {
-                    forks.settle(session);
+                    forks.settle(session, branch);
                 }
                 w.media(setup);
             }
@@ -106,19 +107,32 @@ impl Leg {
         }
     }
 
-    /// The other leg has answered what this one asks.
-    pub(crate) fn answer(&mut self, w: &mut World, wish: Direction) {
-        let Some(session) = self.session else { return };
-        let Some(asking) = self.change.asking.take() else { return };
-        // It may have taken its offer back, or waited for too long.
-        if self.is_up() && w.endpoint.is_asked(session) {
-            self.answer_offer(w, session, &asking.offer, Some(wish));
+    /// The other leg has answered what this one asks. If its far end has meanwhile taken the offer back, or
+    /// waited for too long, this leg is as it was (RFC 3261 §14.1), and so must the other one be again.
+    pub(crate) fn answer(&mut self, w: &mut World, wish: Direction) -> Option<LegEvent> {
+        let (true, Some(session)) = (self.is_up(), self.session) else { return None };
+        match self.change.asking.take() {
+            Some(Asking { offer: None, .. }) => return None,
+            Some(Asking { offer: Some(offer), .. }) if w.endpoint.is_asked(session) => {
+                self.answer_offer(w, (session, ""), &offer, Some(wish));
+                return None;
+            }
+            _ => {}
         }
+        let now = self.audio.direction();
+        (wish != now).then(|| self.ask(now))
+    }
+
+    /// Asks the other leg to go with what is agreed on here.
+    pub(super) fn ask(&mut self, direction: Direction) -> LegEvent {
+        let codecs = self.audio.agreed_codecs();
+        self.change.asking = Some(Asking { offer: None, codecs });
+        LegEvent::Offered(direction)
     }
 
     /// The other leg did not take what this one asks: both stay as they were.
     pub(crate) fn decline(&mut self, w: &mut World, why: Decline) {
-        let asked = self.change.asking.take().and(self.session);
+        let asked = self.change.asking.take().and_then(|asking| asking.offer).and(self.session);
         if let Some(session) = asked {
             let code = match why {
                 Decline::Pending => PENDING,
@@ -200,7 +214,7 @@ impl Leg {
         content_type: &str,
         body: &[u8],
     ) -> Option<LegEvent> {
-        if !self.speaks_by(session) {
+        if !self.speaks_by(session, None) {
             return None;
         }
         super::keys::key(content_type, body).map(LegEvent::Key)
@@ -212,9 +226,9 @@ impl Leg {
     }
 
     /// The session that this leg's sound belongs to: the one that is up or waits, or whoever is heard.
-    fn speaks_by(&self, session: SessionId) -> bool {
+    fn speaks_by(&self, session: SessionId, branch: Option<&str>) -> bool {
         match &self.stage {
-            Stage::Inviting(forks) => forks.hears(session),
+            Stage::Inviting(forks) => forks.hears(session, branch),
             _ => self.session == Some(session),
         }
     }

@@ -25,13 +25,13 @@ pub(super) struct Fork {
     pub(super) rang: bool,
     /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
     pub(super) early: Vec<(String, Bytes)>,
-    /// An offer of its own was answered since: what its answer would say is old.
-    pub(super) settled: bool,
+    /// The early dialog of which an offer was answered since: what its answer would say is old.
+    pub(super) settled: Option<String>,
 }
 
 impl Fork {
     pub(super) fn new(session: SessionId, hop: Arc<Hop>) -> Fork {
-        Fork { session, hop, rang: false, early: Vec::new(), settled: false }
+        Fork { session, hop, rang: false, early: Vec::new(), settled: None }
     }
 
     /// Keeps the first description of an early dialog.
@@ -49,8 +49,9 @@ pub(super) struct Forks {
     open: Vec<Fork>,
     /// Some 18x came.
     pub(super) rang: bool,
-    /// Whose description the media plane has: whoever spoke first, as long as it may still answer.
-    heard: Option<SessionId>,
+    /// Whose description the media plane has: the early dialog that spoke first, as long as its INVITE may
+    /// still be answered.
+    heard: Option<(SessionId, String)>,
     best: Option<(Final, bool)>,
 }
 
@@ -71,19 +72,25 @@ impl Forks {
 
     /// RFC 3960 §3.1: the first that speaks is heard; what the others say is kept apart until one of
     /// them answers. True when this one is to be heard now.
-    pub(super) fn speaks(&mut self, session: SessionId) -> bool {
-        self.heard.is_none() && self.heard.replace(session).is_none()
+    pub(super) fn speaks(&mut self, session: SessionId, branch: &str) -> bool {
+        let first = self.heard.is_none();
+        if first {
+            self.heard = Some((session, branch.to_owned()));
+        }
+        first
     }
 
-    /// True for whoever is heard.
-    pub(super) fn hears(&self, session: SessionId) -> bool {
-        self.heard == Some(session)
+    /// True for whoever is heard; `branch`: only if it is this early dialog of it.
+    pub(super) fn hears(&self, session: SessionId, branch: Option<&str>) -> bool {
+        self.heard.as_ref().is_some_and(|(heard, by)| {
+            *heard == session && branch.is_none_or(|branch| branch == by)
+        })
     }
 
-    /// An offer that came before its answer was answered.
-    pub(super) fn settle(&mut self, session: SessionId) {
+    /// An offer of an early dialog was answered.
+    pub(super) fn settle(&mut self, session: SessionId, branch: &str) {
         if let Some(fork) = self.of(session) {
-            fork.settled = true;
+            fork.settled = Some(branch.to_owned());
         }
     }
 
@@ -95,13 +102,14 @@ impl Forks {
     /// Whoever was heard refused: the description of the next one that spoke meanwhile, and where
     /// its signalling comes from.
     pub(super) fn next_voice(&mut self, gone: SessionId) -> Option<(Bytes, IpAddr)> {
-        if self.heard != Some(gone) {
+        if !self.hears(gone, None) {
             return None;
         }
-        let next = self.open.iter().find(|fork| !fork.early.is_empty());
-        self.heard = next.map(|fork| fork.session);
-        let next = next?;
-        Some((next.early.first()?.1.clone(), next.hop.flow.remote.ip()))
+        self.heard = None;
+        let next = self.open.iter().find(|fork| !fork.early.is_empty())?;
+        let (branch, sdp) = next.early.first()?;
+        self.heard = Some((next.session, branch.clone()));
+        Some((sdp.clone(), next.hop.flow.remote.ip()))
     }
 
     pub(super) fn is_empty(&self) -> bool {

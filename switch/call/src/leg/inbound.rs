@@ -151,11 +151,24 @@ impl Leg {
             None => self.audio.offer(local, &CODECS, &[]),
         };
         w.endpoint.accept(w.now.mono, session, sdp, Vec::new());
-        self.facts.sip_final = Some(200);
         if let Some(setup) = self.audio.watched(w.config.silence) {
             w.media(setup);
         }
-        self.up(w, trace);
+        if w.endpoint.waits_for_prack(session) {
+            self.stand(w);
+        } else {
+            self.up(w, trace);
+        }
+    }
+
+    /// Our 200, which waited for a PRACK, has left: only now is the leg answered (RFC 3262 §3).
+    pub(crate) fn accepted(&mut self, w: &mut World, trace: &mut Trace) {
+        if self.is_up() && self.facts.answered.is_none() {
+            self.note_answer(w, trace);
+            self.journal(w);
+            trace.notify(w, &self.facts, LegState::Answer);
+            self.arm(w);
+        }
     }
 
     /// The ACK came, with an answer if our 200 bore the offer.
@@ -189,23 +202,28 @@ impl Leg {
         // The answer to an offer that they had asked us for: what it changes, the other leg hears of.
         let now = self.audio.direction();
         let changed = answered && joined && self.relays(w) && now != before;
-        changed.then_some(LegEvent::Offered(now))
+        changed.then(|| self.ask(now))
     }
 
-    /// They gave up before our answer, or while our 200 waited for its row: then the leg was up here.
+    /// They gave up before our answer, or while our 200 waited for its row (then the leg was up here) or for
+    /// a PRACK; or we gave them up, because that PRACK never came.
     pub(crate) fn cancelled(
         &mut self,
         w: &mut World,
         trace: &mut Trace,
         session: SessionId,
-        reason: Option<&Reason>,
+        (code, reason): (u16, Option<&Reason>),
     ) -> Option<LegEvent> {
-        if !matches!(self.stage, Stage::Opening | Stage::Waiting) {
+        let stood = matches!(self.stage, Stage::Up) && self.facts.answered.is_none();
+        if !stood && !matches!(self.stage, Stage::Opening | Stage::Waiting) {
             return self.ended(w, trace, session, (EndCause::Bye, reason));
         }
         self.session = None;
         self.said = reason.cloned();
-        self.facts.sip_final = Some(487);
+        self.facts.sip_final = Some(code);
+        if stood && code != 487 {
+            return Some(LegEvent::Lost(self.lost(w, trace, Kind::LostDialog, Origin::LegA)));
+        }
         let ended = trace.wall(w.now.mono);
         let failure = Failure::new(Origin::LegA, Kind::Abandoned);
         self.down(w, trace, ended, Side::Caller, Some(failure));

@@ -166,11 +166,11 @@ impl Leg {
         fork.rang |= rings;
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         if let Some(sdp) = sdp {
-            fork.describe(branch, sdp.clone());
+            fork.describe(branch.clone(), sdp.clone());
             let signalling = fork.hop.flow.remote.ip();
             let heard = fork.hop.early_media == EarlyMedia::Relay;
             if heard
-                && forks.speaks(session)
+                && forks.speaks(session, &branch)
                 && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None)
             {
                 w.media(setup);
@@ -227,7 +227,8 @@ impl Leg {
         call_id.clone_into(&mut self.facts.sip_call_id);
         self.facts.sip_final = Some(200);
         let silence = w.config.silence;
-        let kept = if fork.settled { self.audio.watched(silence).map(Ok) } else { None };
+        let settled = fork.settled.as_deref() == Some(branch);
+        let kept = if settled { self.audio.watched(silence).map(Ok) } else { None };
         let setup = kept.or_else(|| sdp.map(|sdp| self.audio.answered(&sdp, silence)));
         let setup = match setup {
             Some(Ok(setup)) => setup,
@@ -241,16 +242,27 @@ impl Leg {
 
     /// Up, for the bill and for the journal.
     pub(super) fn up(&mut self, w: &mut World, trace: &mut Trace) {
+        self.note_answer(w, trace);
+        self.stand(w);
+        trace.notify(w, &self.facts, LegState::Answer);
+        self.arm(w);
+    }
+
+    /// Up, for the journal: what ends it from now on is a BYE.
+    pub(super) fn stand(&mut self, w: &mut World) {
         for timer in [Timer::Ring, Timer::Response] {
             w.timers.cancel(Key::leg(self.id, timer));
         }
         self.stage = Stage::Up;
-        self.answered_at = Some(w.now.mono);
-        self.facts.answered = Some(trace.wall(w.now.mono));
         let session = self.session;
         self.journal_first(w, session.as_slice());
-        trace.notify(w, &self.facts, LegState::Answer);
-        self.arm(w);
+    }
+
+    /// Answered, for the record.
+    pub(super) fn note_answer(&mut self, w: &World, trace: &Trace) {
+        self.facts.sip_final = Some(200);
+        self.answered_at = Some(w.now.mono);
+        self.facts.answered = Some(trace.wall(w.now.mono));
     }
 
     fn unusable(&mut self, w: &mut World, trace: &mut Trace) -> LegEvent {

@@ -69,7 +69,7 @@ pub struct Far {
     pub heard: Vec<Message>,
     /// What it sends is kept back while true.
     pub muted: bool,
-    kept: VecDeque<Transmit>,
+    pub kept: VecDeque<Transmit>,
     /// Nothing reaches it and nothing leaves it.
     pub dead: bool,
 }

@@ -126,7 +126,7 @@ impl Endpoint {
                 self.answer_within(now, incoming, 200, &[]);
                 let reason = incoming.request.reason().into_iter().next();
                 self.send_reject(now, id, 487, &[]);
-                self.events.push_back(Event::Cancelled { session: id, reason });
+                self.events.push_back(Event::Cancelled { session: id, code: 487, reason });
             }
             // §15: a callee may not.
             Phase::Calling(_) | Phase::Over(_) => self.refuse(incoming, 481, &[]),

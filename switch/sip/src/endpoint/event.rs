@@ -205,6 +205,11 @@ pub enum Event {
         /// Contacts of a 3xx or 485.
         contacts: Vec<Contact>,
     },
+    /// Our 2xx, which had to wait for the PRACK of a provisional answer (RFC 3262 §3), has left.
+    Accepted {
+        /// The session.
+        session: SessionId,
+    },
     /// The peer acknowledged our 2xx (the first ACK to each; copies are silent).
     Acked {
         /// The session.
@@ -219,11 +224,13 @@ pub enum Event {
         /// Its answer.
         sdp: Bytes,
     },
-    /// The peer cancelled its INVITE (or ended it by BYE) before we answered. The session is gone;
-    /// 487 is sent.
+    /// The peer cancelled its INVITE (or ended it by BYE) before our answer left, or nobody answered it in
+    /// time, or its provisional answers were not acknowledged. The session is gone.
     Cancelled {
         /// The session.
         session: SessionId,
+        /// The status that was sent: 487 when the peer gave up, another for a verdict of ours.
+        code: u16,
         /// Reason of the CANCEL, if given.
         reason: Option<Reason>,
     },
@@ -236,6 +243,8 @@ pub enum Event {
         sdp: Option<Bytes>,
         /// Where it came from.
         flow: Flow,
+        /// The branch that asks, as in [`Event::Progress`].
+        branch: String,
     },
     /// Our re-INVITE or UPDATE was accepted, and acknowledged.
     ReinviteAnswered {

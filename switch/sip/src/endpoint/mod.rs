@@ -191,13 +191,16 @@ impl Endpoint {
     }
 
     /// Offers anew by UPDATE (RFC 3311 §5.1), also before the final answer to the INVITE. `false`: the
-    /// peer does not take it, or an offer is under way.
+    /// peer does not take it, or an offer is under way. For users that have something to offer before the
+    /// answer: the engine's calls have not, and offer by [`Endpoint::reinvite`] afterwards, which every far
+    /// end takes; the far ends of its tests and of the simulation offer so.
     pub fn update(&mut self, now: Instant, session: SessionId, sdp: &Bytes) -> bool {
         self.start_update(now, session, sdp)
     }
 
     /// Answers the offer of a provisional answer to an INVITE without one ([`Event::Progress`] with
-    /// `owed`); the PRACK bears it.
+    /// `owed`); the PRACK bears it. For users that call without an offer, as the callers of the engine's
+    /// tests do; the engine offers in each INVITE, and its PRACKs leave by themselves.
     pub fn prack(&mut self, now: Instant, session: SessionId, branch: &str, sdp: Bytes) {
         self.send_owed_prack(now, session, branch, sdp);
     }
@@ -368,6 +371,14 @@ impl Endpoint {
         matches!(
             self.sessions.get(&session).map(|row| &row.phase),
             Some(table::Phase::Ringing(ringing)) if ringing.reliable.is_some()
+        )
+    }
+
+    /// Whether our 2xx waits for a PRACK (RFC 3262 §3): [`Event::Accepted`] tells when it leaves.
+    pub fn waits_for_prack(&self, session: SessionId) -> bool {
+        matches!(
+            self.sessions.get(&session).map(|row| &row.phase),
+            Some(table::Phase::Up(up)) if up.waits && up.held().is_some()
         )
     }
 

@@ -234,7 +234,8 @@ impl Endpoint {
         }
         self.schedule_session(id);
         let (sdp, flow) = (sdp_of(&incoming.request), incoming.flow);
-        self.events.push_back(Event::Reinvite { session: id, sdp, flow });
+        let branch = incoming.request.from_tag().unwrap_or_default().into_owned();
+        self.events.push_back(Event::Reinvite { session: id, sdp, flow, branch });
     }
 
     pub(super) fn send_reinvite_accept(&mut self, now: Instant, id: SessionId, sdp: Bytes) {

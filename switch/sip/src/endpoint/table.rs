@@ -326,6 +326,8 @@ pub(super) struct Up {
     pub(super) reliable: Option<Box<Sending>>,
     /// The user has let the 2xx go; it waits for a PRACK alone.
     pub(super) let_go: bool,
+    /// The 2xx had to wait for a PRACK: the user is told when it leaves.
+    pub(super) waits: bool,
     pub(super) timer: Option<SessionTimer>,
     /// The peer takes UPDATE.
     pub(super) updates: bool,
@@ -344,6 +346,7 @@ impl Up {
             bye: None,
             reliable: None,
             let_go: false,
+            waits: false,
             timer: None,
             updates: false,
         }

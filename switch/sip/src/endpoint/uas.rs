@@ -171,6 +171,7 @@ impl Endpoint {
         up.updates = ringing.updates;
         up.reliable = ringing.reliable.take();
         up.let_go = let_go;
+        up.waits = waits;
         // The INVITE's number, whatever was asked since.
         up.unacked.push(Unacked { cseq: ringing.invite, ..wait });
         session.phase = Phase::Up(Box::new(up));
@@ -218,6 +219,9 @@ impl Endpoint {
         {
             up.unacked.push(Unacked { offers: made.offers, ..wait });
             up.timer = up.timer.map(|timer| timer.again(now));
+            if up.waits {
+                self.events.push_back(Event::Accepted { session: id });
+            }
         }
         self.answer(now, server, 200, &bytes);
         self.answered_finally(id);
@@ -304,7 +308,7 @@ impl Endpoint {
         match user {
             ServerUser::Invite(session) if self.unanswered(session).is_some() => {
                 self.send_reject(now, session, 487, &[]);
-                self.events.push_back(Event::Cancelled { session, reason });
+                self.events.push_back(Event::Cancelled { session, code: 487, reason });
             }
             // §9.2: 487, and the session stays.
             ServerUser::Reinvite(session) => self.reject_offer(now, session, 487),
@@ -396,7 +400,7 @@ impl Endpoint {
     /// A user who never answered an INVITE: the caller is not left ringing for ever.
     pub(super) fn unanswered_due(&mut self, now: Instant, id: SessionId, code: u16) {
         self.send_reject(now, id, code, &[]);
-        self.events.push_back(Event::Cancelled { session: id, reason: None });
+        self.events.push_back(Event::Cancelled { session: id, code, reason: None });
     }
 
     /// §13.3.1.1: the provisional answer once more, so that no proxy gives up; a reliable one is another

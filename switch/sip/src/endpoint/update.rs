@@ -91,19 +91,17 @@ impl Endpoint {
         let server = self.start_server(now, incoming, ServerUser::Reinvite(id));
         let until = now + self.config.timers.update_wait;
         let wait = Pending { server, until, update: true };
+        let branch = incoming.request.from_tag().unwrap_or_default().into_owned();
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match &mut session.phase {
             Phase::Up(up) => up.theirs = Some(wait),
             Phase::Ringing(ringing) => ringing.theirs = Some(wait),
-            Phase::Calling(calling) => {
-                let tag = incoming.request.from_tag().unwrap_or_default().into_owned();
-                calling.theirs = Some((wait, tag));
-            }
+            Phase::Calling(calling) => calling.theirs = Some((wait, branch.clone())),
             Phase::Ending(_) | Phase::Over(_) => {}
         }
         self.schedule_session(id);
         let (sdp, flow) = (Some(sdp), incoming.flow);
-        self.events.push_back(Event::Reinvite { session: id, sdp, flow });
+        self.events.push_back(Event::Reinvite { session: id, sdp, flow, branch });
     }
 
     /// Takes the offer of the peer that waits for the user out of the session.

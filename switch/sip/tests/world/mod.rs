@@ -403,6 +403,7 @@ pub fn event_name(event: &Event) -> String {
             if *local { " local" } else { "" },
             if *crossed { " crossed" } else { "" }
         ),
+        Event::Accepted { .. } => "accepted".into(),
         Event::Acked { .. } => "acked".into(),
         Event::Cancelled { .. } => "cancelled".into(),
         Event::Reinvite { .. } => "reinvite".into(),

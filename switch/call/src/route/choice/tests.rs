@@ -177,7 +177,7 @@ fn an_extension_and_nonsense_are_explained_too() {
     let nobody = "nowhere: no extension has this number, and no route names it whole";
     assert_eq!((told.leads_to.as_str(), told.candidates.len()), (nobody, 0));
     snapshot.routes.retain(|route| !route.prefix.is_empty());
-    let told = explain(&snapshot, "+12025550123", NOW, None).unwrap();
+    let told = explain(&snapshot, "+442079460000", NOW, None).unwrap();
     assert_eq!(told.leads_to, "nowhere: no route has a prefix that fits");
     snapshot.trunks.values_mut().for_each(|trunk| trunk.enabled = false);
     let told = explain(&snapshot, "13800138000", NOW, None).unwrap();
