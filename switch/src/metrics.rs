@@ -37,6 +37,8 @@ impl Sources {
         self.calls(&page);
         self.queues(&page);
         self.network(&page);
+        self.trunks(&page);
+        self.connections(&page);
         self.media(&page);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&page.registry.gather(), &mut text) {
@@ -187,6 +189,10 @@ impl Sources {
             "Messages of banned sources that were dropped.",
             counts.dropped,
         );
+        page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
+    }
+
+    fn trunks(&self, page: &Page) {
         page.labelled(
             "tandem_trunk_up",
             "1 where a watched trunk answers OPTIONS, 0 where it does not; absent until it first failed.",
@@ -199,7 +205,10 @@ impl Sources {
             "trunk",
             self.gauges.carriers.registered(),
         );
-        page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
+    }
+
+    fn connections(&self, page: &Page) {
+        let net = &self.net;
         page.labelled(
             "tandem_sip_connections",
             "SIP connections.",

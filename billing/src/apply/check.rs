@@ -8,7 +8,7 @@ use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
 use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
 
-use crate::desired::{Desired, Mistake, Trunk};
+use crate::desired::{Desired, Merchant, Mistake, Trunk};
 use crate::words;
 
 /// Longest name of anything.
@@ -85,6 +85,21 @@ impl Check {
         if limit == Some(0) {
             self.wrong(path, format!("0 would let nothing through; {instead}"));
         }
+    }
+
+    /// A merchant's own words and limits.
+    pub(super) fn merchant(&mut self, path: &str, merchant: &Merchant) {
+        self.currency(&format!("{path}.currency"), &merchant.currency);
+        let languages = ["zh", "en", "fa"];
+        self.one_of(&format!("{path}.language"), &merchant.language, &languages);
+        self.login(&format!("{path}.name"), &merchant.name);
+        self.not_empty(&format!("{path}.key"), merchant.key.as_deref());
+        self.not_empty(&format!("{path}.password"), merchant.password.as_deref());
+        let stop = "leave the line out for no limit, or stop the merchant with status = \"frozen\"";
+        self.limit(&format!("{path}.max_calls"), merchant.max_calls, stop);
+        self.limit(&format!("{path}.calls_per_second"), merchant.calls_per_second, stop);
+        let stop = "the default is 3600 seconds";
+        self.limit(&format!("{path}.max_talk"), Some(merchant.max_talk), stop);
     }
 
     /// How a carrier is reached and known over TLS.

@@ -233,19 +233,8 @@ impl Run<'_> {
         for (i, merchant) in desired.merchants.iter().enumerate() {
             let path = format!("merchants[{i}]");
             let before = self.check.mistakes.len();
-            self.check.currency(&format!("{path}.currency"), &merchant.currency);
-            let languages = ["zh", "en", "fa"];
-            self.check.one_of(&format!("{path}.language"), &merchant.language, &languages);
+            self.check.merchant(&path, merchant);
             let credit = self.check.amount(&format!("{path}.credit"), &merchant.credit);
-            self.check.login(&format!("{path}.name"), &merchant.name);
-            self.check.not_empty(&format!("{path}.key"), merchant.key.as_deref());
-            self.check.not_empty(&format!("{path}.password"), merchant.password.as_deref());
-            let stop =
-                "leave the line out for no limit, or stop the merchant with status = \"frozen\"";
-            self.check.limit(&format!("{path}.max_calls"), merchant.max_calls, stop);
-            self.check.limit(&format!("{path}.calls_per_second"), merchant.calls_per_second, stop);
-            let stop = "the default is 3600 seconds";
-            self.check.limit(&format!("{path}.max_talk"), Some(merchant.max_talk), stop);
             let caller_id =
                 self.check.opt_phone(&format!("{path}.caller_id"), merchant.caller_id.as_deref());
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &merchant.allowed_ips);

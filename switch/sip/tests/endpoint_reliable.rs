@@ -147,7 +147,7 @@ fn b1_rfc3262_3_a_2xx_waits_for_the_prack_of_a_description() {
     assert_eq!(peer.labels().last().unwrap(), "200 INVITE");
     let done = peer.last("200 INVITE");
     peer.receive(within(&done, "ACK", 1, "ack", ""));
-    assert_eq!(names(&peer.events), ["acked"]);
+    assert_eq!(names(&peer.events), ["accepted", "acked"]);
     peer.wait(40_000);
     assert_eq!(peer.times("183 INVITE").len(), 2, "once, and once at T1");
 
@@ -401,7 +401,7 @@ fn b1_two_endpoints_settle_early_media_over_a_lossy_line() {
         world.ends[1].accept(now, called, sdp(), Vec::new());
         world.drain();
         world.run(60_000);
-        assert_eq!(names(&world.events[1])[1..], ["acked"], "{lost} lost");
+        assert_eq!(names(&world.events[1])[1..], ["accepted", "acked"], "{lost} lost");
         let heard = names(&world.events[0]);
         assert_eq!(heard.last().unwrap(), "answered", "{lost} lost: {heard:?}");
         assert!(heard.contains(&"progress 183".to_owned()), "{lost} lost: {heard:?}");

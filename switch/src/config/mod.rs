@@ -193,33 +193,9 @@ impl Default for Config {
             media_workers: 1,
             recordings: None,
             prompts: None,
-            timers: SipTimers {
-                t1: Duration::from_millis(500),
-                t2: Duration::from_secs(4),
-                t4: Duration::from_secs(5),
-                timer_c: Duration::from_secs(181),
-            },
-            dialog: DialogKnobs {
-                reliable: true,
-                session_expires: Some(Duration::from_secs(1_800)),
-                min_se: Duration::from_secs(90),
-                reinvite: Reinvite::Absorb,
-                redirects: 5,
-                transfer: Transfer::Extensions,
-            },
-            call: CallKnobs {
-                calls_max: 20_000,
-                calls_reserved: 0,
-                calls_per_second: None,
-                ring: Duration::from_secs(60),
-                silence: Some(Duration::from_secs(60)),
-                warning: Duration::from_secs(15),
-                checkpoint: Duration::from_secs(5),
-                nonce_life: Duration::from_secs(300),
-                expires_min: Duration::from_secs(60),
-                expires_default: Duration::from_secs(300),
-                expires_max: Duration::from_secs(3600),
-            },
+            timers: SipTimers::default(),
+            dialog: DialogKnobs::default(),
+            call: CallKnobs::default(),
             algorithms: vec![Algorithm::Md5],
             abuse: call::AbuseLimits::default(),
             callback_allow: Vec::new(),
@@ -229,21 +205,69 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             push_delays: None,
             web: WebKnobs::default(),
-            tcp: TcpKnobs {
-                connections_max: 10_000,
-                per_address: 2_000,
-                handshake: Duration::from_secs(5),
-                first_message: Duration::from_secs(10),
-                unused: Duration::from_secs(120),
-                idle: Duration::from_secs(3600),
-                keep_alive: Some(Duration::from_secs(25)),
-                web_origins: Vec::new(),
-            },
+            tcp: TcpKnobs::default(),
             queue: 16_384,
             store_gather: Duration::from_millis(10),
             drain_grace: Duration::from_secs(30),
             log_level: "info".into(),
             log_json: false,
+        }
+    }
+}
+
+impl Default for SipTimers {
+    fn default() -> Self {
+        SipTimers {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            timer_c: Duration::from_secs(181),
+        }
+    }
+}
+
+impl Default for DialogKnobs {
+    fn default() -> Self {
+        DialogKnobs {
+            reliable: true,
+            session_expires: Some(Duration::from_secs(1_800)),
+            min_se: Duration::from_secs(90),
+            reinvite: Reinvite::Absorb,
+            redirects: 5,
+            transfer: Transfer::Extensions,
+        }
+    }
+}
+
+impl Default for CallKnobs {
+    fn default() -> Self {
+        CallKnobs {
+            calls_max: 20_000,
+            calls_reserved: 0,
+            calls_per_second: None,
+            ring: Duration::from_secs(60),
+            silence: Some(Duration::from_secs(60)),
+            warning: Duration::from_secs(15),
+            checkpoint: Duration::from_secs(5),
+            nonce_life: Duration::from_secs(300),
+            expires_min: Duration::from_secs(60),
+            expires_default: Duration::from_secs(300),
+            expires_max: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for TcpKnobs {
+    fn default() -> Self {
+        TcpKnobs {
+            connections_max: 10_000,
+            per_address: 2_000,
+            handshake: Duration::from_secs(5),
+            first_message: Duration::from_secs(10),
+            unused: Duration::from_secs(120),
+            idle: Duration::from_secs(3600),
+            keep_alive: Some(Duration::from_secs(25)),
+            web_origins: Vec::new(),
         }
     }
 }

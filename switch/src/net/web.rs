@@ -99,27 +99,17 @@ where
             incoming = socket.next() => {
                 let Some(Ok(message)) = incoming else { break End::Closed };
                 unanswered = false;
-                match message {
-                    Message::Text(text) => {
-                        idle.heard();
-                        first = None;
-                        match heard(flow, text.into(), shared) {
-                            Some(answer) => answer,
-                            None => continue,
-                        }
-                    }
-                    Message::Binary(bytes) => {
-                        idle.heard();
-                        first = None;
-                        match heard(flow, bytes, shared) {
-                            Some(answer) => answer,
-                            None => continue,
-                        }
-                    }
+                let bytes = match message {
+                    Message::Text(text) => text.into(),
+                    Message::Binary(bytes) => bytes,
                     // Pongs leave by themselves with the next read or write.
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                     Message::Close(_) => break End::Closed,
-                }
+                };
+                idle.heard();
+                first = None;
+                let Some(answer) = heard(flow, bytes, shared) else { continue };
+                answer
             }
             () = tokio::time::sleep_until(wake) => {
                 let now = Instant::now();

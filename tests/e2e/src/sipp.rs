@@ -1,4 +1,4 @@
-//! sipp as the far end of a trunk: one called party with one behaviour.
+//! sipp as the far end of a trunk: one called party with one behaviour, or one that calls.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,24 @@ pub enum Behaviour {
         /// Extra header line, e.g. a `Reason`; empty for none.
         header: &'static str,
     },
+    /// A reliable 183 with its description, which is not gone on from before its PRACK came; answers after
+    /// `ring_ms` more, and waits for BYE or hangs up itself `talk_ms` after the ACK (RFC 3262).
+    Reliable {
+        /// Time between the PRACK and 200.
+        ring_ms: u32,
+        /// Sends BYE this long after the ACK; `None` waits for BYE.
+        talk_ms: Option<u32>,
+    },
+    /// Calls `number` at the switch's `port`, wants reliable provisional answers and acknowledges the 180;
+    /// hangs up `talk_ms` after the answer.
+    Calls {
+        /// Where the switch listens.
+        port: u16,
+        /// The number it calls.
+        number: &'static str,
+        /// Sends BYE this long after the ACK.
+        talk_ms: u32,
+    },
     /// Rings and never answers; expects CANCEL.
     RingOnly,
     /// Answers and then never says anything again: no RTP, no BYE, no answer to BYE.
@@ -67,6 +85,54 @@ fn wait_for_bye() -> String {
     )
 }
 
+/// Hangs up `ms` after the ACK, or waits for BYE.
+fn end(ms: Option<u32>) -> String {
+    let Some(ms) = ms else { return wait_for_bye() };
+    format!(
+        "<pause milliseconds=\"{ms}\"/>\n<send retrans=\"500\"><![CDATA[\n\nBYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nFrom: [$me]\nTo: [$them]\n[last_Call-ID:]\nCSeq: 1 BYE\nMax-Forwards: 70\nContent-Length: 0\n\n]]></send>\n<recv response=\"200\" timeout=\"10000\"/>\n"
+    )
+}
+
+/// A called party whose 183 has to be acknowledged. What follows the PRACK answers the INVITE all the same,
+/// so that one's Via and number are kept.
+fn reliable(ring_ms: u32, talk_ms: Option<u32>) -> String {
+    let mut body = reply("183 Session Progress", REPLY, "Require: 100rel\nRSeq: 1\n", true, true);
+    body += "<recv request=\"PRACK\" timeout=\"10000\"><action><ereg regexp=\"1 [0-9]+ INVITE\" search_in=\"hdr\" header=\"RAck:\" check_it=\"true\" assign_to=\"rack\"/></action></recv>\n<Reference variables=\"rack\"/>\n";
+    body += &reply("200 OK", IN_DIALOG, "", false, false);
+    body += &format!("<pause milliseconds=\"{ring_ms}\"/>\n");
+    let invite = "Via:[$via]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\nCSeq: [$cseq] INVITE\n";
+    body += &reply("200 OK", invite, CONTACT, false, true).replace("Content-Length: 0\n", SDP);
+    body += "<recv request=\"ACK\"/>\n";
+    body + &end(talk_ms)
+}
+
+/// A caller that takes part in 100rel.
+fn calls(port: u16, number: &str, talk_ms: u32) -> String {
+    let to = format!("sip:{number}@127.0.0.1:{port}");
+    let head = |method: &str, uri: &str, to: &str, cseq: u32| {
+        format!(
+            "{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\nFrom: <sip:+8613800138000@[local_ip]:[local_port]>;tag=[pid]x[call_number]\n{to}\nCall-ID: [call_id]\nCSeq: {cseq} {method}\nContact: <sip:peer@[local_ip]:[local_port]>\n"
+        )
+    };
+    let send = |text: String, resent: bool| {
+        let retrans = if resent { " retrans=\"500\"" } else { "" };
+        format!("<send{retrans}><![CDATA[\n\n{text}\n]]></send>\n")
+    };
+    let empty = "Content-Length: 0\n";
+    let mut body =
+        send(head("INVITE", &to, &format!("To: <{to}>"), 1) + "Supported: 100rel\n" + SDP, true);
+    body += "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"180\" rrs=\"true\" timeout=\"20000\"><action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"RSeq:\" check_it=\"true\" assign_to=\"rseq\"/></action></recv>\n";
+    body += &send(
+        head("PRACK", "[next_url]", "[last_To:]", 2) + "RAck: [$rseq] 1 INVITE\n" + empty,
+        true,
+    );
+    body += "<recv response=\"200\" timeout=\"10000\"/>\n<recv response=\"200\" rrs=\"true\" timeout=\"20000\"/>\n";
+    body += &send(head("ACK", "[next_url]", "[last_To:]", 1) + empty, false);
+    body += &format!("<pause milliseconds=\"{talk_ms}\"/>\n");
+    body += &send(head("BYE", "[next_url]", "[last_To:]", 3) + empty, true);
+    body + "<recv response=\"200\" timeout=\"10000\"/>\n"
+}
+
 impl Behaviour {
     fn scenario(&self) -> String {
         let pause = |ms: u32| format!("<pause milliseconds=\"{ms}\"/>\n");
@@ -82,14 +148,10 @@ impl Behaviour {
                 if let Some(tone) = tone {
                     body += &play(tone);
                 }
-                match talk_ms {
-                    None => body += &wait_for_bye(),
-                    Some(ms) => {
-                        body += &pause(*ms);
-                        body += "<send retrans=\"500\"><![CDATA[\n\nBYE [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nFrom: [$me]\nTo: [$them]\n[last_Call-ID:]\nCSeq: 1 BYE\nMax-Forwards: 70\nContent-Length: 0\n\n]]></send>\n<recv response=\"200\" timeout=\"10000\"/>\n";
-                    }
-                }
+                body += &end(*talk_ms);
             }
+            Behaviour::Reliable { ring_ms, talk_ms } => body += &reliable(*ring_ms, *talk_ms),
+            Behaviour::Calls { port, number, talk_ms } => body = calls(*port, number, *talk_ms),
             Behaviour::EarlyMedia { tone, early_ms } => {
                 body += &reply("183 Session Progress", REPLY, "", true, false);
                 body += &play(tone);
@@ -132,7 +194,25 @@ impl Behaviour {
 /// Scenarios that speak first later must remember who they are: From and To of the INVITE, swapped.
 fn remember(body: &str, behaviour: &Behaviour) -> String {
     let first = "<recv request=\"INVITE\" crlf=\"true\"/>";
+    let via = "<ereg regexp=\".*\" search_in=\"hdr\" header=\"Via:\" assign_to=\"via\"/>";
+    let cseq = "<ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"cseq\"/>";
     match behaviour {
+        Behaviour::Reliable { talk_ms: None, .. } => body.replacen(
+            first,
+            &format!("<recv request=\"INVITE\" crlf=\"true\"><action>{via}{cseq}</action></recv>"),
+            1,
+        ),
+        Behaviour::Reliable { talk_ms: Some(_), .. } => body.replacen(
+            first,
+            &format!(
+                "<recv request=\"INVITE\" crlf=\"true\" rrs=\"true\"><action>{via}{cseq}\
+                 <ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"them\"/>\
+                 <ereg regexp=\".*\" search_in=\"hdr\" header=\"To:\" assign_to=\"to\"/>\
+                 <assignstr assign_to=\"me\" value=\"[$to];tag=[pid]x[call_number]\"/>\
+                 </action></recv>"
+            ),
+            1,
+        ),
         Behaviour::Answer { talk_ms: Some(_), .. } => body.replacen(
             first,
             "<recv request=\"INVITE\" crlf=\"true\" rrs=\"true\"><action>\
@@ -144,9 +224,7 @@ fn remember(body: &str, behaviour: &Behaviour) -> String {
         ),
         Behaviour::RingOnly => body.replacen(
             first,
-            "<recv request=\"INVITE\" crlf=\"true\"><action>\
-             <ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"cseq\"/>\
-             </action></recv>",
+            &format!("<recv request=\"INVITE\" crlf=\"true\"><action>{cseq}</action></recv>"),
             1,
         ),
         _ => body.to_owned(),
@@ -175,6 +253,10 @@ impl Sipp {
     #[must_use]
     pub fn start(folder: &Path, name: &str, behaviour: &Behaviour, calls: u32) -> Sipp {
         let port = crate::ports::one();
+        let to = match behaviour {
+            Behaviour::Calls { port, .. } => Some(format!("127.0.0.1:{port}")),
+            _ => None,
+        };
         let media_port = crate::ports::block(4);
         let scenario = folder.join(format!("{name}.xml"));
         std::fs::write(&scenario, behaviour.scenario()).expect("a scenario file");
@@ -190,6 +272,7 @@ impl Sipp {
             .args(["-i", "127.0.0.1", "-p", &port.to_string()])
             .args(["-mi", "127.0.0.1", "-mp", &media_port.to_string()])
             .args(["-m", &calls.to_string(), "-nostdin"])
+            .args(to)
             .current_dir(folder)
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip::endpoint::{
-    Credentials, Endpoint, EndpointConfig, Event, Flow, Invite, Listener, SessionId, Transmit,
-    Transport,
+    Answer, Credentials, Endpoint, EndpointConfig, Event, Flow, Invite, Listener, RequestId,
+    SessionId, Transmit, Transport,
 };
-use sip::wire::{NameAddr, Uri};
+use sip::wire::{HeaderName, Message, Method, NameAddr, Uri};
 
 use crate::net::Dice;
 
@@ -26,8 +26,14 @@ pub enum Act {
     Refuse(u16),
     /// BYE.
     HangUp,
-    /// Re-INVITE: hold.
+    /// An offer: hold by re-INVITE, and back by UPDATE where the switch takes it.
     Hold,
+    /// The same back to both ways.
+    Resume,
+    /// The answer to an offer of the switch.
+    Agree,
+    /// Its refusal.
+    Decline,
     /// A caller that waits no longer.
     GiveUp,
     /// Never say or hear anything again in this session.
@@ -42,6 +48,17 @@ struct Session {
     up: bool,
     /// It called us.
     caller: bool,
+    /// The direction that answers the switch's latest offer.
+    fits: &'static str,
+}
+
+/// What the far ends of a world can do besides calling and being called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Skills {
+    /// 100rel and PRACK (RFC 3262), as caller and as callee.
+    pub reliable: bool,
+    /// They agree to offers within a call, or take their time; else they refuse them.
+    pub agrees: bool,
 }
 
 /// A call that a far end makes.
@@ -63,6 +80,7 @@ pub struct Far {
     /// Its address.
     pub at: SocketAddr,
     endpoint: Endpoint,
+    skills: Skills,
     sessions: BTreeMap<SessionId, Session>,
     next_port: u16,
     /// Call-IDs that it plays dead for.
@@ -76,15 +94,18 @@ pub struct Far {
 impl Far {
     /// A far end at an address.
     #[must_use]
-    pub fn new(at: SocketAddr, seed: [u8; 32]) -> Far {
+    pub fn new(at: SocketAddr, seed: [u8; 32], skills: Skills) -> Far {
         let config = EndpointConfig {
             listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
             seed,
+            methods: vec![Method::Register],
+            reliable: skills.reliable,
             ..EndpointConfig::default()
         };
         Far {
             at,
             endpoint: Endpoint::new(config),
+            skills,
             sessions: BTreeMap::new(),
             next_port: 30_000,
             dead: BTreeSet::new(),
@@ -164,12 +185,12 @@ impl Far {
                 credentials: dial.credentials,
                 route: Vec::new(),
                 keep_flow: false,
-                reliable: false,
+                reliable: self.skills.reliable,
                 edits: Vec::new(),
             },
         );
         let call_id = self.endpoint.call_id(session).unwrap_or_default().to_owned();
-        self.sessions.insert(session, Session { port, call_id, up: false, caller: true });
+        self.enter(session, port, call_id, true);
         let patience = Duration::from_millis(u64::from(2_000 + dice.below(30_000)));
         if dice.chance(300) {
             self.acts.push((patience, session, Act::GiveUp));
@@ -206,6 +227,16 @@ impl Far {
                 let hold = description(self.at, session.port, "sendonly");
                 self.endpoint.reinvite(now, id, hold);
             }
+            Act::Resume => {
+                if !self.endpoint.update(now, id, &sdp) {
+                    self.endpoint.reinvite(now, id, sdp);
+                }
+            }
+            Act::Agree => {
+                let answer = description(self.at, session.port, session.fits);
+                self.endpoint.accept_reinvite(now, id, answer);
+            }
+            Act::Decline => self.endpoint.reject_reinvite(now, id, 488),
             Act::Vanish => {
                 self.vanished.insert(SocketAddr::new(self.at.ip(), session.port));
                 self.dead.insert(session.call_id.clone());
@@ -221,8 +252,7 @@ impl Far {
                     self.next_port = 30_000 + (self.next_port + 2) % 20_000;
                     let call_id = request.call_id().unwrap_or_default().to_owned();
                     let port = self.next_port;
-                    self.sessions
-                        .insert(session, Session { port, call_id, up: false, caller: false });
+                    self.enter(session, port, call_id, false);
                     self.plan(session, dice);
                 }
                 Event::Acked { session, .. } => self.plan_talk(session, dice),
@@ -232,8 +262,8 @@ impl Far {
                     }
                     self.plan_talk(session, dice);
                 }
-                // Far ends of this world never agree to changes.
-                Event::Reinvite { session, .. } => self.endpoint.reject_reinvite(now, session, 488),
+                Event::Reinvite { session, sdp, .. } => self.offered(session, sdp.as_ref(), dice),
+                Event::Request { id, request, .. } => self.asked(now, id, &request, dice),
                 Event::Failed { session, .. }
                 | Event::Cancelled { session, .. }
                 | Event::Ended { session, .. }
@@ -243,6 +273,51 @@ impl Far {
                 _ => {}
             }
         }
+    }
+
+    fn enter(&mut self, id: SessionId, port: u16, call_id: String, caller: bool) {
+        let session = Session { port, call_id, up: false, caller, fits: "sendrecv" };
+        self.sessions.insert(id, session);
+    }
+
+    /// An offer of the switch within a call, or before its answer.
+    fn offered(&mut self, id: SessionId, sdp: Option<&Bytes>, dice: &mut Dice) {
+        let said = sdp.map(|sdp| String::from_utf8_lossy(sdp).into_owned()).unwrap_or_default();
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.fits = match () {
+                () if said.contains("a=sendonly") => "recvonly",
+                () if said.contains("a=recvonly") => "sendonly",
+                () if said.contains("a=inactive") => "inactive",
+                () => "sendrecv",
+            };
+        }
+        let soon = Duration::from_millis(u64::from(5 + dice.below(400)));
+        match dice.below(100) {
+            _ if !self.skills.agrees => self.acts.push((Duration::ZERO, id, Act::Decline)),
+            0..=79 => self.acts.push((soon, id, Act::Agree)),
+            80..=89 => self.acts.push((soon, id, Act::Decline)),
+            // Longer than an UPDATE may wait (RFC 3311 §5.2), and more than its sender does.
+            _ => self.acts.push((soon + Duration::from_secs(10), id, Act::Agree)),
+        }
+    }
+
+    /// REGISTER and OPTIONS of the switch, which are granted mostly.
+    fn asked(&mut self, now: Instant, id: RequestId, request: &Message, dice: &mut Dice) {
+        let mut headers = Vec::new();
+        let registers = request.method() == Some(&Method::Register);
+        let code = match registers {
+            true if dice.chance(100) => 403,
+            false if dice.chance(350) => 503,
+            _ => 200,
+        };
+        if registers && code == 200 {
+            let contact = request.header(HeaderName::Contact).unwrap_or_default().to_vec();
+            headers.push(("Contact".to_owned(), contact));
+            let expires = request.header(HeaderName::Expires).unwrap_or(b"60").to_vec();
+            headers.push(("Expires".to_owned(), expires));
+        }
+        let answer = Answer { code, headers, ..Answer::default() };
+        self.endpoint.respond(now, id, answer);
     }
 
     /// What the person does about a ringing phone.
@@ -282,6 +357,9 @@ impl Far {
             0..=59 => self.acts.push((talk, session, Act::HangUp)),
             60..=69 => {
                 self.acts.push((talk / 2, session, Act::Hold));
+                if self.skills.agrees {
+                    self.acts.push((talk * 3 / 4, session, Act::Resume));
+                }
                 self.acts.push((talk, session, Act::HangUp));
             }
             70..=76 => self.acts.push((talk, session, Act::Vanish)),

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use facts::carrier::{Probe, Registration};
 use facts::media::Codec;
 use facts::settings::{Extension, Merchant, NumberFormat, Route, Snapshot, Transport, Trunk};
 use facts::{
@@ -115,6 +116,15 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
         Route::new("86139", TrunkId(3), 2),
     ];
     snapshot
+}
+
+/// The same carriers, registered at and asked after every few seconds.
+pub fn watch(snapshot: &mut Snapshot) {
+    for trunk in snapshot.trunks.values_mut() {
+        let (user, contact_user) = ("4711".to_owned(), String::new());
+        trunk.options.register = Some(Registration { user, expires: 60, contact_user });
+        trunk.options.probe = Some(Probe { every: 7, timeout: 3, ..Probe::default() });
+    }
 }
 
 /// The registrations of both phones, as if made long ago.

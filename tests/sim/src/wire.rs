@@ -30,7 +30,11 @@ pub struct Seen {
 
 /// All sessions, by Call-ID.
 #[derive(Debug, Default)]
-pub struct Wire(BTreeMap<String, Seen>);
+pub struct Wire {
+    seen: BTreeMap<String, Seen>,
+    /// Final answers that left or reached the switch, by status and method: `200 PRACK`.
+    pub heard: BTreeMap<String, u32>,
+}
 
 impl Wire {
     /// A message leaves its sender, or (`here`) leaves or reaches the switch, in which process.
@@ -39,16 +43,23 @@ impl Wire {
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
         let Some(id) = line("Call-ID:").map(str::trim) else { return };
         let (bye, ack) = (text.starts_with("BYE ") && here, text.starts_with("ACK ") && here);
-        let invite = line("CSeq:").is_some_and(|cseq| cseq.ends_with("INVITE"));
+        let method = line("CSeq:").and_then(|cseq| cseq.split_whitespace().nth(1));
+        let invite = method == Some("INVITE");
+        let status = text.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3));
+        if let (true, Some(status), Some(method)) = (here, status, method)
+            && !status.starts_with('1')
+        {
+            *self.heard.entry(format!("{status} {method}")).or_default() += 1;
+        }
         if bye {
-            self.0.entry(id.to_owned()).or_default().over.get_or_insert(now);
+            self.seen.entry(id.to_owned()).or_default().over.get_or_insert(now);
         } else if ack {
             // The ACK of a challenge comes before any answer.
-            if let Some(seen) = self.0.get_mut(id).filter(|seen| seen.reached.is_some()) {
+            if let Some(seen) = self.seen.get_mut(id).filter(|seen| seen.reached.is_some()) {
                 seen.acked.get_or_insert(now);
             }
         } else if invite && text.starts_with("SIP/2.0 200") {
-            let seen = self.0.entry(id.to_owned()).or_default();
+            let seen = self.seen.entry(id.to_owned()).or_default();
             seen.ours |= here && seen.left.is_none();
             seen.left.get_or_insert(now);
             if here {
@@ -60,7 +71,7 @@ impl Wire {
     /// The answer of a session that the switch said or heard, and all that was seen.
     #[must_use]
     pub fn answered(&self, call_id: &str) -> Option<(Answer, Seen)> {
-        let seen = *self.0.get(call_id)?;
+        let seen = *self.seen.get(call_id)?;
         let (reached, life) = seen.reached?;
         Some((Answer { left: seen.left?, reached, life, ours: seen.ours }, seen))
     }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Command, Effect, Engine, EngineConfig, Reply};
+use call::{Command, Effect, Engine, EngineConfig, Reinvite, Reply};
 use facts::media::MediaEvent;
+use facts::settings::Snapshot;
 use facts::{CallId, Micros, Now, Placed, Refusal, UnixMillis};
 use sip::endpoint::{Credentials, EndpointConfig, Flow, Listener, SessionId, Transport};
 use sip::wire::{NameAddr, Uri};
 
 use crate::audit;
-use crate::far::{Act, Dial, Far};
+use crate::far::{Act, Dial, Far, Skills};
 use crate::media::Media;
 use crate::names;
 use crate::net::{Dice, Weather};
@@ -48,21 +49,51 @@ pub struct Plan {
     pub shaky: bool,
     /// Crashes at the worst moments: just when a message left that commits somebody.
     pub aimed: u32,
+    /// What the far ends can do; when they agree to offers, the switch relays them from leg to leg.
+    pub skills: Skills,
+    /// Whether the switch registers at its carriers and watches them.
+    pub watched: bool,
 }
 
 #[derive(Debug)]
 pub(crate) enum Happening {
-    Arrive { from: SocketAddr, to: SocketAddr, bytes: Bytes },
-    Store { life: u32, asked: Duration, work: Box<Work> },
-    Reply { life: u32, reply: Box<Reply> },
-    Media { life: u32, event: MediaEvent },
-    Act { far: usize, session: SessionId, act: Act },
-    Place { n: u32 },
-    Dial { n: u32 },
+    Arrive {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Bytes,
+    },
+    Store {
+        life: u32,
+        asked: Duration,
+        work: Box<Work>,
+    },
+    Reply {
+        life: u32,
+        reply: Box<Reply>,
+    },
+    Media {
+        life: u32,
+        event: MediaEvent,
+    },
+    Act {
+        far: usize,
+        session: SessionId,
+        act: Act,
+    },
+    Place {
+        n: u32,
+    },
+    Dial {
+        n: u32,
+    },
     Drain,
+    /// The switch is told to leave its carriers: nothing comes to rest that asks for ever.
+    Leave,
     Away,
     Crash,
-    Exit { life: u32 },
+    Exit {
+        life: u32,
+    },
     Start,
 }
 
@@ -85,6 +116,8 @@ pub struct World {
     pub fars: Vec<Far>,
     /// When each call was settled; an entry goes once its legs were seen to be down.
     pub settled_at: BTreeMap<CallId, Duration>,
+    /// What was heard of carriers that are watched, and how often.
+    pub news: BTreeMap<String, u32>,
     /// How often the process died.
     pub crashes: u32,
     /// How often the process ended in order.
@@ -149,7 +182,7 @@ impl World {
         let mut dice = Dice::new(plan.seed);
         let weather = if plan.stormy { Weather::roll(&mut dice) } else { Weather::CALM };
         let fars = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK]
-            .map(|at| Far::new(settings::address(at), dice.seed()))
+            .map(|at| Far::new(settings::address(at), dice.seed(), plan.skills))
             .into();
         let mut world = World {
             plan,
@@ -164,6 +197,7 @@ impl World {
             media: Media::default(),
             fars,
             settled_at: BTreeMap::new(),
+            news: BTreeMap::new(),
             crashes: 0,
             exits: 0,
             failures: 0,
@@ -202,6 +236,9 @@ impl World {
         }
         if plan.drain {
             world.later(plan.over, Happening::Drain);
+        }
+        if plan.watched {
+            world.later(plan.over + STORM_AFTER, Happening::Leave);
         }
         for n in 0..plan.crashes {
             let at = world.dice.between(Duration::from_secs(1), plan.over);
@@ -349,6 +386,12 @@ impl World {
                 }
                 None => self.later(Duration::from_secs(1), Happening::Drain),
             },
+            Happening::Leave => {
+                let snapshot = self.snapshot();
+                if let Some(engine) = self.engine.as_mut() {
+                    engine.handle_command(now, Command::Settings(snapshot));
+                }
+            }
             Happening::Crash => self.crash(),
             Happening::Start => self.start(),
         }
@@ -442,11 +485,11 @@ impl World {
             },
             secret: self.dice.seed(),
             silence: Some(Duration::from_secs(20)),
+            reinvite: if self.plan.skills.agrees { Reinvite::Relay } else { Reinvite::Absorb },
             ..EngineConfig::default()
         };
         let now = self.now();
-        let snapshot = Arc::new(settings::snapshot(self.plan.max_calls));
-        let mut engine = Engine::new(config, snapshot, now);
+        let mut engine = Engine::new(config, self.snapshot(), now);
         let bindings = self.store.bindings.values().cloned().collect();
         engine.handle_reply(now, Reply::Bindings(bindings));
         for open in self.store.open_calls() {
@@ -457,6 +500,15 @@ impl World {
         }
         self.started_at = self.elapsed;
         self.engine = Some(engine);
+    }
+
+    /// The settings of this hour: in the end the switch asks its carriers for nothing any more.
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let mut snapshot = settings::snapshot(self.plan.max_calls);
+        if self.plan.watched && self.elapsed < self.plan.over + STORM_AFTER {
+            settings::watch(&mut snapshot);
+        }
+        Arc::new(snapshot)
     }
 
     /// Carries out everything that anybody wants, until nobody wants anything.
@@ -508,10 +560,12 @@ impl World {
                     self.later(Duration::from_secs(4), Happening::Place { n });
                 }
             }
+            Effect::Carrier(news) => {
+                *self.news.entry(format!("{:?}", news.change)).or_default() += 1;
+            }
             Effect::Answer { .. }
             | Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
-            | Effect::Carrier(_)
             | Effect::Certified(_)
             | Effect::Banned(_) => {}
             Effect::Drained => {

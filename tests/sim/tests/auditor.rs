@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use facts::Micros;
+use sim::far::Skills;
 use sim::store::Fault;
 use sim::{Plan, World};
 
@@ -22,6 +23,8 @@ fn plan(seed: u64) -> Plan {
         drain: true,
         shaky: false,
         aimed: 0,
+        skills: Skills::default(),
+        watched: false,
     }
 }
 

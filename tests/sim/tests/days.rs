@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use facts::Micros;
+use sim::far::Skills;
 use sim::{Plan, World, audit};
 
 fn plan(seed: u64) -> Plan {
@@ -21,6 +22,8 @@ fn plan(seed: u64) -> Plan {
         drain: seed.is_multiple_of(3),
         shaky: seed % 5 == 1 || seed % 5 == 3,
         aimed: u32::try_from(seed % 4).unwrap_or(0),
+        skills: Skills { reliable: seed / 4 % 2 == 1, agrees: seed / 8 % 2 == 1 },
+        watched: seed / 16 % 4 == 1,
     }
 }
 
@@ -39,6 +42,7 @@ fn day(seed: u64) -> World {
 #[test]
 fn two_hundred_days_add_up() {
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut seen_on_the_way: BTreeMap<String, u32> = BTreeMap::new();
     let mut count = |word: String| *seen.entry(word).or_default() += 1;
     for seed in 0..200 {
         let world = day(seed);
@@ -63,11 +67,15 @@ fn two_hundred_days_add_up() {
                 count(format!("trunk:{}", leg.trunk));
             }
         }
+        for (word, times) in world.wire.heard.iter().chain(&world.news) {
+            *seen_on_the_way.entry(word.clone()).or_default() += times;
+        }
         for (who, spent) in &world.store.spent {
             count(format!("spent:{}", who.map_or(0, |id| id.0)));
             assert!(*spent > Micros::ZERO);
         }
     }
+    seen.extend(seen_on_the_way);
     println!("{seen:#?}");
     // The days are only worth something if they are varied.
     for word in [
@@ -90,6 +98,16 @@ fn two_hundred_days_add_up() {
         "spent:1",
         "spent:2",
         "spent:3",
+        "200 PRACK",
+        "200 UPDATE",
+        "200 REGISTER",
+        "200 OPTIONS",
+        "488 INVITE",
+        "504 UPDATE",
+        "Registered",
+        "Unregistered",
+        "Down",
+        "Up",
     ] {
         assert!(seen.contains_key(word), "no day had {word}: {seen:?}");
     }

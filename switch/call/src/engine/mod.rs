@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use facts::command::LiveCall;
-use facts::media::MediaEvent;
+use facts::media::{Codec, MediaEvent};
 use facts::settings::Snapshot;
 use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, UnixMillis};
 use sip::endpoint::{Event, Flow, SessionId};
@@ -28,9 +28,10 @@ use crate::admission::{Occupancy, Rates};
 use crate::call::Call;
 use crate::carrier::Addresses;
 use crate::config::EngineConfig;
-use crate::event::{Answer, Command, Counts, Effect, Reply, ours};
-use crate::leg::Final;
+use crate::event::{Answer, Command, Counts, Effect, LegEvent, Reply, ours};
+use crate::leg::{Final, Leg};
 use crate::timers::Timer;
+use crate::trace::Trace;
 use crate::world::World;
 
 /// Deadlines handled in one step; the rest is due at once again.
@@ -375,39 +376,73 @@ impl Engine {
     fn event(&mut self, event: Event) {
         match event {
             Event::Invite { session, request, flow } => self.invited(session, &request, flow),
+            Event::Failed { .. }
+            | Event::Cancelled { .. }
+            | Event::Ended { .. }
+            | Event::ByeDone { .. }
+            | Event::Gone { .. } => self.over(event),
             Event::Request { id, request, flow } => self.requested(id, &request, flow),
             Event::Refer { id, session, request } => self.referred(id, session, &request),
-            Event::Trying { session } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, _, _| {
-                    leg.tried(w, session);
-                    None
-                });
-            }),
+            Event::Trying { session } => self.note(session, |leg, w, _| leg.tried(w, session)),
             Event::Progress { session, code, sdp, to_tag, .. } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.progress(w, trace, session, (code, to_tag, sdp))
-                    });
+                self.tell_leg(session, |leg, w, trace, _| {
+                    leg.progress(w, trace, session, (code, to_tag, sdp))
                 });
             }
             Event::Answered { session, sdp, to_tag } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.answered(w, trace, session, (sdp, &to_tag))
-                    });
+                self.tell_leg(session, |leg, w, trace, _| {
+                    leg.answered(w, trace, session, (sdp, &to_tag))
                 });
             }
             Event::Again { session } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, _, _| {
-                        leg.challenged(w, session);
-                        None
-                    });
-                });
+                self.note(session, |leg, w, _| leg.challenged(w, session));
                 if !self.world.pledges.waits(session) {
                     self.world.endpoint.proceed(self.world.now.mono, session);
                 }
             }
+            Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
+                let joined = call.is_bridged();
+                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
+            }),
+            Event::Accepted { session } => {
+                self.note(session, Leg::accepted);
+            }
+            Event::Reinvite { session, sdp, flow, branch } => {
+                if !self.world.sessions.contains_key(&session) {
+                    self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
+                }
+                self.on_session(session, false, |call, w, no| {
+                    let joined = call.is_bridged();
+                    call.on_leg(w, no, |leg, w, _, _| {
+                        leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
+                    });
+                });
+            }
+            Event::Pracked { session, sdp } => self.note(session, |leg, w, _| {
+                leg.answered_again(w, &sdp);
+            }),
+            Event::Refresh { session } => self.note(session, |leg, w, _| leg.refresh(w, session)),
+            Event::Refreshed { session } => {
+                self.note(session, |leg, w, _| leg.refreshed(w, session));
+            }
+            Event::ReinviteAnswered { session, sdp } => {
+                self.tell_leg(session, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
+            }
+            Event::Response { id, code, message, cseq, call_id } => {
+                self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
+            }
+            Event::ReinviteFailed { session, code } => {
+                self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
+            }
+            Event::Info { session, content_type, body } => {
+                self.tell_leg(session, |leg, _, _, _| leg.key(session, &content_type, &body));
+            }
+        }
+    }
+
+    /// The last that is heard of a session.
+    fn over(&mut self, event: Event) {
+        match event {
             Event::Failed { session, code, q850, local, crossed, retry_after, contacts } => {
                 let answer = Final { code, q850, local, retry_after };
                 self.on_session(session, true, |call, w, no| {
@@ -421,16 +456,6 @@ impl Engine {
                 }
                 self.world.ended(session);
             }
-            Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                let joined = call.is_bridged();
-                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
-            }),
-            Event::Accepted { session } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, trace, _| {
-                    leg.accepted(w, trace);
-                    None
-                });
-            }),
             Event::Cancelled { session, code, reason } => {
                 self.on_session(session, true, |call, w, no| {
                     call.on_leg(w, no, |leg, w, trace, _| {
@@ -438,17 +463,6 @@ impl Engine {
                     });
                 });
                 self.world.ended(session);
-            }
-            Event::Reinvite { session, sdp, flow, branch } => {
-                if !self.world.sessions.contains_key(&session) {
-                    self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
-                }
-                self.on_session(session, false, |call, w, no| {
-                    let joined = call.is_bridged();
-                    call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
-                    });
-                });
             }
             Event::Ended { session, cause, reason } => {
                 self.on_session(session, true, |call, w, no| {
@@ -463,43 +477,25 @@ impl Engine {
                 self.world.ended(session);
             }
             Event::Gone { session } => self.world.ended(session),
-            Event::Pracked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, _, _| {
-                    leg.answered_again(w, &sdp);
-                    None
-                });
-            }),
-            Event::Refresh { session } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, _, _| {
-                    leg.refresh(w, session);
-                    None
-                });
-            }),
-            Event::Refreshed { session } => self.on_session(session, false, |call, w, no| {
-                call.on_leg(w, no, |leg, w, _, _| {
-                    leg.refreshed(w, session);
-                    None
-                });
-            }),
-            Event::ReinviteAnswered { session, sdp } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
-                });
-            }
-            Event::Response { id, code, message, cseq, call_id } => {
-                self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
-            }
-            Event::ReinviteFailed { session, code } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, _, _, _| leg.offer_failed(code));
-                });
-            }
-            Event::Info { session, content_type, body } => {
-                self.on_session(session, false, |call, w, no| {
-                    call.on_leg(w, no, |leg, _, _, _| leg.key(session, &content_type, &body));
-                });
-            }
+            _ => {}
         }
+    }
+
+    /// Tells the leg of a session, and its flow what the leg makes of it.
+    fn tell_leg(
+        &mut self,
+        session: SessionId,
+        act: impl FnOnce(&mut Leg, &mut World, &mut Trace, &[Codec]) -> Option<LegEvent>,
+    ) {
+        self.on_session(session, false, |call, w, no| call.on_leg(w, no, act));
+    }
+
+    /// Tells the leg of a session what is no news to its flow.
+    fn note(&mut self, session: SessionId, act: impl FnOnce(&mut Leg, &mut World, &mut Trace)) {
+        self.tell_leg(session, |leg, w, trace, _| {
+            act(leg, w, trace);
+            None
+        });
     }
 
     fn on_session(
