@@ -258,6 +258,14 @@ async fn money_is_integers_and_a_top_up_is_booked_once() {
     assert_eq!(balance["held_micros"], 200_000);
     assert_eq!(balance["available_micros"], 102_300_000);
     assert_eq!(items(&world, "/balances").await.len(), 7);
+    let worded = json!({ "id": "b", "merchant": "test", "amount_micros": "1" });
+    let (status, body) = world.admin("POST", "/top-ups", Some(worded)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("takes a whole number, not the text \"1\", at line 1"),
+        "{message}"
+    );
     let bad = json!({ "id": "b", "merchant": "nobody", "amount_micros": 1 });
     let (status, body) = world.admin("POST", "/top-ups", Some(bad)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");

@@ -22,7 +22,8 @@ pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String
 }
 
 /// Serde's complaint in words that need no programmer. What it does not know stays as it is.
-pub(crate) fn plain(message: &str) -> String {
+#[must_use]
+pub fn plain(message: &str) -> String {
     let line = message.lines().next().unwrap_or(message);
     if let Some(rest) = line.strip_prefix("unknown field `") {
         let (word, known) = words(rest);

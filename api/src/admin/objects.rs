@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use billing::desired::{Act, Changes, Desired, TopUp};
 use billing::document::Document;
+use billing::words;
 use bytes::Bytes;
 use facts::Micros;
 use serde::Deserialize;
@@ -234,7 +235,12 @@ async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) ->
 }
 
 fn bad_json(error: &serde_json::Error) -> Fault {
-    fault(StatusCode::BAD_REQUEST, "bad_json", error.to_string())
+    let text = error.to_string();
+    let words = match text.rsplit_once(" at line ") {
+        Some((what, place)) => format!("{}, at line {place}", words::plain(what)),
+        None => text,
+    };
+    fault(StatusCode::BAD_REQUEST, "bad_json", words)
 }
 
 /// The bytes of a body that begins as a JSON object does.

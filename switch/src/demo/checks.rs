@@ -47,7 +47,7 @@ pub(super) fn recorded(
     page.heading("The record");
     let outcome = match facts.outcome {
         Outcome::Completed => "completed".to_owned(),
-        Outcome::Failed(failure) => format!("failed: {failure:?}"),
+        Outcome::Failed(failure) => format!("failed: {}", failure.kind.row().label),
     };
     let by = match facts.released_by {
         Released::Caller => "A hung up",
