@@ -376,11 +376,27 @@ impl Engine {
     fn event(&mut self, event: Event) {
         match event {
             Event::Invite { session, request, flow } => self.invited(session, &request, flow),
-            Event::Failed { .. }
-            | Event::Cancelled { .. }
-            | Event::Ended { .. }
-            | Event::ByeDone { .. }
-            | Event::Gone { .. } => self.over(event),
+            Event::Failed { session, code, q850, local, crossed, retry_after, contacts } => {
+                let answer = Final { code, q850, local, retry_after };
+                self.failed(session, (answer, crossed), &contacts);
+            }
+            Event::Cancelled { session, code, reason } => {
+                self.last_of(session, |leg, w, trace, _| {
+                    leg.cancelled(w, trace, session, (code, reason.as_ref()))
+                });
+                self.world.ended(session);
+            }
+            Event::Ended { session, cause, reason } => {
+                self.last_of(session, |leg, w, trace, _| {
+                    leg.ended(w, trace, session, (cause, reason.as_ref()))
+                });
+                self.world.ended(session);
+            }
+            Event::ByeDone { session } => {
+                self.world.sessions.remove(&session);
+                self.world.ended(session);
+            }
+            Event::Gone { session } => self.world.ended(session),
             Event::Request { id, request, flow } => self.requested(id, &request, flow),
             Event::Refer { id, session, request } => self.referred(id, session, &request),
             Event::Trying { session } => self.note(session, |leg, w, _| leg.tried(w, session)),
@@ -404,9 +420,7 @@ impl Engine {
                 let joined = call.is_bridged();
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
             }),
-            Event::Accepted { session } => {
-                self.note(session, Leg::accepted);
-            }
+            Event::Accepted { session } => self.note(session, Leg::accepted),
             Event::Reinvite { session, sdp, flow, branch } => {
                 if !self.world.sessions.contains_key(&session) {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
@@ -440,45 +454,30 @@ impl Engine {
         }
     }
 
-    /// The last that is heard of a session.
-    fn over(&mut self, event: Event) {
-        match event {
-            Event::Failed { session, code, q850, local, crossed, retry_after, contacts } => {
-                let answer = Final { code, q850, local, retry_after };
-                self.on_session(session, true, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, like| {
-                        leg.failed(w, trace, (session, answer, contacts.as_slice()), like)
-                    });
-                });
-                // Somebody picked up whom we had given up: agreed on, and ended.
-                if crossed {
-                    self.world.end(session, None);
-                }
-                self.world.ended(session);
-            }
-            Event::Cancelled { session, code, reason } => {
-                self.on_session(session, true, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.cancelled(w, trace, session, (code, reason.as_ref()))
-                    });
-                });
-                self.world.ended(session);
-            }
-            Event::Ended { session, cause, reason } => {
-                self.on_session(session, true, |call, w, no| {
-                    call.on_leg(w, no, |leg, w, trace, _| {
-                        leg.ended(w, trace, session, (cause, reason.as_ref()))
-                    });
-                });
-                self.world.ended(session);
-            }
-            Event::ByeDone { session } => {
-                self.world.sessions.remove(&session);
-                self.world.ended(session);
-            }
-            Event::Gone { session } => self.world.ended(session),
-            _ => {}
+    /// An INVITE of ours came to nothing; `crossed`: or somebody picked up whom we had given up.
+    fn failed(
+        &mut self,
+        session: SessionId,
+        (answer, crossed): (Final, bool),
+        contacts: &[sip::wire::Contact],
+    ) {
+        self.last_of(session, |leg, w, trace, like| {
+            leg.failed(w, trace, (session, answer, contacts), like)
+        });
+        // Agreed on, and ended.
+        if crossed {
+            self.world.end(session, None);
         }
+        self.world.ended(session);
+    }
+
+    /// The last that the leg of a session hears of it.
+    fn last_of(
+        &mut self,
+        session: SessionId,
+        act: impl FnOnce(&mut Leg, &mut World, &mut Trace, &[Codec]) -> Option<LegEvent>,
+    ) {
+        self.on_session(session, true, |call, w, no| call.on_leg(w, no, act));
     }
 
     /// Tells the leg of a session, and its flow what the leg makes of it.
