@@ -488,7 +488,7 @@ fn orders_for_legs_that_are_not_there_do_no_harm() {
 
 #[test]
 fn a_recording_goes_on_when_another_leg_takes_the_place_of_one() {
-    let w = World::new(21_200, 4, |_| {});
+    let w = World::new(21_600, 4, |_| {});
     let c = LegId::new(CALL, LegNo(2));
     for leg in [A, B, c] {
         w.open(leg);

@@ -6,6 +6,8 @@
 
 pub mod phones;
 
+pub use phones::sdp_of;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -793,17 +795,4 @@ pub fn callback() -> CallCommand {
 
 pub fn key(key: &str, fingerprint: &str) -> RequestKey {
     RequestKey { dialect: Dialect::Callni, key: key.into(), fingerprint: fingerprint.into() }
-}
-
-/// The answer of a far end: PCMU only at A, PCMA first at B.
-pub fn sdp_of(name: &str) -> String {
-    let (ip, formats) = match name {
-        "a" => ("192.0.2.1", "0 8 101"),
-        "b" => ("192.0.2.2", "8 101"),
-        _ => ("192.0.2.3", "8 101"),
-    };
-    format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
-         m=audio 30000 RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n"
-    )
 }

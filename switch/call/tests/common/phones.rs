@@ -6,7 +6,7 @@ use facts::{Binding, UnixMillis};
 use sip::endpoint::{Credentials, Flow, Invite, SessionId};
 use sip::wire::{Message, NameAddr, Uri};
 
-use super::{REALM, Sim, US, addr, s, sdp_of};
+use super::{REALM, Sim, US, addr, s};
 
 /// Password of every extension here.
 pub const PASSWORD: &str = "right";
@@ -89,4 +89,17 @@ fn placeholder() -> Message {
           To: <sip:x>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\n\r\n",
     ))
     .unwrap()
+}
+
+/// The answer of a far end: PCMU only at A, PCMA first at B.
+pub fn sdp_of(name: &str) -> String {
+    let (ip, formats) = match name {
+        "a" => ("192.0.2.1", "0 8 101"),
+        "b" => ("192.0.2.2", "8 101"),
+        _ => ("192.0.2.3", "8 101"),
+    };
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio 30000 RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n"
+    )
 }
