@@ -379,6 +379,33 @@ fn rfc3262_4_a_prack_follows_the_route_set_of_its_early_dialog() {
     assert_eq!(prack.routes().unwrap()[0].uri.to_string(), "sip:10.0.0.9;lr");
 }
 
+/// A lower number than a PRACK's would draw 500 (RFC 3261 §12.2.2), and the far end would stay up.
+#[test]
+fn case_18_a_200_that_crosses_our_cancel_after_pracks_is_ended_by_a_bye_with_a_number_of_its_own() {
+    for careful in [false, true] {
+        let mut peer = Alone::with(EndpointConfig { careful, ..config(A, 1) });
+        let sdp = Bytes::from_static(OFFER.as_bytes());
+        let session = peer.call_with(Invite { reliable: true, sdp, ..invite(udp()) });
+        peer.endpoint.proceed(peer.now, session);
+        peer.drain();
+        let request = peer.last("INVITE");
+        peer.receive(reliable(&request, 183, "b", 700, ANSWER));
+        peer.receive(reliable(&request, 180, "b", 701, ""));
+        assert_eq!(peer.last("PRACK").cseq().unwrap().number, 3);
+        peer.endpoint.cancel(peer.now, session, None);
+        peer.drain();
+        peer.receive(ok(&request, "b"));
+        if careful {
+            assert!(peer.sent("ACK").is_empty(), "it is written down first");
+            peer.endpoint.proceed(peer.now, session);
+            peer.endpoint.bye(peer.now, session, None);
+            peer.drain();
+        }
+        assert_eq!(peer.last("ACK").cseq().unwrap().number, 1, "careful: {careful}");
+        assert_eq!(peer.last("BYE").cseq().unwrap().number, 4, "careful: {careful}");
+    }
+}
+
 #[test]
 fn b1_two_endpoints_settle_early_media_over_a_lossy_line() {
     for lost in 0..6 {

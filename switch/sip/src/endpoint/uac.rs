@@ -376,14 +376,16 @@ impl Endpoint {
 
     /// A dialog that nobody wants, and that the user has to write down before it is agreed on: it is
     /// up, its ACK waits, and the user ends it.
-    fn hold_stray(&mut self, id: SessionId, dialog: Dialog) {
+    fn hold_stray(&mut self, id: SessionId, mut dialog: Dialog) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        let invite = dialog.local_cseq;
+        dialog.local_cseq = invite.max(session.numbers);
         if !session.known {
             session.known = true;
             self.lingering -= 1;
         }
         let mut up = Up::new(dialog, true);
-        up.owed_ack = Some(up.dialog.local_cseq);
+        up.owed_ack = Some(invite);
         up.ack_held = true;
         session.phase = Phase::Up(Box::new(up));
         self.schedule_session(id);
@@ -444,11 +446,15 @@ impl Endpoint {
         true
     }
 
-    /// §13.2.2.4: a dialog nobody wants: ACK, then BYE, both through its own route set.
+    /// §13.2.2.4: a dialog nobody wants: ACK, then BYE, both through its own route set. The numbers that a
+    /// PRACK or an UPDATE of its early life took are taken (§12.2.2: a lower one is refused, and the far end
+    /// would stay up).
     fn end_stray(&mut self, now: Instant, id: SessionId, mut dialog: Dialog, request: &Message) {
         let cseq = dialog.local_cseq;
         self.send_ack(id, &dialog, cseq, Some(request), None);
-        let auth = self.sessions.get(&id).and_then(|session| session.auth.clone());
+        let session = self.sessions.get(&id);
+        dialog.local_cseq = cseq.max(session.map_or(0, |session| session.numbers));
+        let auth = session.and_then(|session| session.auth.clone());
         self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), None);
     }
 
