@@ -83,9 +83,10 @@ pub fn chart(labels: &Labels<'_>, series: &[Series]) -> String {
         (TOP + HEIGHT - BOTTOM) / 2.0,
         escaped(labels.y),
     );
-    let mut ends: Vec<f64> = Vec::new();
-    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
-        let Some(&(end_x, end_y)) = series.points.last() else { continue };
+    let ends = series.iter().map(|series| series.points.last().map(|&(_, end)| y(end) + 4.0));
+    let places = apart(&ends.collect::<Vec<_>>());
+    for ((series, colour), at) in series.iter().zip(COLOURS.iter().cycle()).zip(places) {
+        let (Some(&(end_x, _)), Some(at)) = (series.points.last(), at) else { continue };
         let path: Vec<String> =
             series.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
         let _ = writeln!(
@@ -98,12 +99,6 @@ pub fn chart(labels: &Labels<'_>, series: &[Series]) -> String {
             let _ =
                 writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
         }
-        // Names that would lie on one another move down.
-        let mut at = y(end_y) + 4.0;
-        while ends.iter().any(|end| (end - at).abs() < 13.0) {
-            at += 13.0;
-        }
-        ends.push(at);
         let _ = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{at:.1}\" fill=\"{colour}\">{}</text>",
@@ -113,6 +108,19 @@ pub fn chart(labels: &Labels<'_>, series: &[Series]) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Where the names of lines stand that end there: from the lowest one up, none on another.
+fn apart(ends: &[Option<f64>]) -> Vec<Option<f64>> {
+    let mut order: Vec<usize> = (0..ends.len()).filter(|&at| ends[at].is_some()).collect();
+    order.sort_by(|a, b| ends[*b].partial_cmp(&ends[*a]).unwrap_or(std::cmp::Ordering::Equal));
+    let mut places = vec![None; ends.len()];
+    let mut lowest = HEIGHT - BOTTOM;
+    for at in order {
+        places[at] = ends[at].map(|end| end.min(lowest));
+        lowest = places[at].unwrap_or(lowest) - 13.0;
+    }
+    places
 }
 
 /// Distance of the grid's lines and the highest of them: 1, 2 or 5 times a power of ten, four to ten lines.
@@ -138,6 +146,13 @@ mod tests {
             let (step, top) = round_steps(highest);
             assert!(top >= highest && top / step <= 10.5 && top / step >= 1.0, "{highest}");
         }
+    }
+
+    #[test]
+    fn names_of_lines_that_end_together_lie_apart_and_above_the_axis() {
+        let places =
+            apart(&[Some(349.0), None, Some(347.5), Some(343.8), Some(100.0), Some(380.0)]);
+        assert_eq!(places, [Some(349.0), None, Some(336.0), Some(323.0), Some(100.0), Some(368.0)]);
     }
 
     #[test]
