@@ -94,6 +94,7 @@ contract! {
     objects::mistakes_are_told_all_at_once_and_nothing_is_written,
     objects::a_carriers_manners_are_kept_and_judged,
     objects::a_carrier_may_be_a_name,
+    objects::a_tariff_keeps_the_currency_of_those_who_have_it,
     objects::a_trunks_options_are_kept_and_judged,
     objects::a_dry_run_shows_the_difference_and_keeps_the_store,
     objects::changes_are_named_and_prices_take_effect,

@@ -29,11 +29,18 @@ type Numbers = [i64; 7];
 impl Run<'_> {
     pub(super) async fn tariffs(&mut self) -> Result<()> {
         let desired = self.desired;
+        let payers = self.payers().await?;
         let mut items = Vec::new();
         let mut rates = Vec::new();
         for (i, tariff) in desired.tariffs.iter().enumerate() {
             let path = format!("tariffs[{i}]");
             self.check.currency(&format!("{path}.currency"), &tariff.currency);
+            let others = payers.get(&tariff.name).into_iter().flatten();
+            for (merchant, currency) in others.filter(|(_, currency)| *currency != tariff.currency)
+            {
+                let message = format!("merchant {merchant} has this tariff and pays in {currency}");
+                self.check.wrong(format!("{path}.currency"), message);
+            }
             let before = self.check.mistakes.len();
             rates.push(self.rates(&path, tariff));
             if self.check.mistakes.len() == before && tariff.decimals <= 6 {
@@ -65,6 +72,21 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Who has each tariff and in which currency he pays, of those whom the file leaves as they are: of the
+    /// others it says itself which tariff they have.
+    async fn payers(&mut self) -> Result<BTreeMap<String, Vec<(String, String)>>> {
+        let sql = "SELECT t.name, m.name, m.currency FROM merchants m \
+                   JOIN tariffs t ON t.id = m.tariff_id ORDER BY m.name";
+        let mut payers: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for row in self.conn.rows(sql, args![]).await? {
+            let merchant = row.text(1)?;
+            if !self.desired.merchants.iter().any(|named| named.name == merchant) {
+                payers.entry(row.text(0)?).or_default().push((merchant, row.text(2)?));
+            }
+        }
+        Ok(payers)
     }
 
     fn rates(&mut self, path: &str, tariff: &desired::Tariff) -> BTreeMap<String, Numbers> {

@@ -214,6 +214,26 @@ pub(crate) async fn a_carrier_may_be_a_name(store: Store, _: String) {
     assert_eq!(paths, wrong);
 }
 
+/// Its prices would be taken from accounts of another currency, number for number.
+pub(crate) async fn a_tariff_keeps_the_currency_of_those_who_have_it(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let all = everything();
+    assert_eq!(apply(&store, &all).await.mistakes, []);
+    let had = all.merchants[0].tariff.clone().unwrap();
+    let tariff = all.tariffs.iter().find(|tariff| tariff.name == had).unwrap().clone();
+    let mut alone = Desired { tariffs: vec![tariff], ..Desired::default() };
+    assert_eq!(apply(&store, &alone).await.mistakes, []);
+    alone.tariffs[0].currency = "XTS".into();
+    let before = store.tariffs().await.unwrap();
+    let mistakes = apply(&store, &alone).await.mistakes;
+    assert!(!mistakes.is_empty());
+    for mistake in &mistakes {
+        assert_eq!(mistake.path, "tariffs[0].currency");
+        assert!(mistake.message.contains("pays in"), "{}", mistake.message);
+    }
+    assert_eq!(store.tariffs().await.unwrap(), before);
+}
+
 pub(crate) async fn a_trunks_options_are_kept_and_judged(store: Store, _: String) {
     store.migrate().await.unwrap();
     let mut desired = everything();

@@ -94,7 +94,7 @@ pub(crate) struct Call {
     decided: Option<(Outcome, Side)>,
     recording: Recording,
     /// The beep before the end has sounded.
-    warned: bool,
+    warned: Option<Instant>,
 }
 
 impl Call {
@@ -126,7 +126,7 @@ impl Call {
             bridged: None,
             decided: None,
             recording: Recording::None,
-            warned: false,
+            warned: None,
         }
     }
 
@@ -395,11 +395,13 @@ impl Call {
         self.close(w);
     }
 
-    /// Once per call: both legs run out at almost the same time.
+    /// Once for both legs, which run out at almost the same time; again when more was paid meanwhile.
     fn beep(&mut self, w: &mut World) {
-        if std::mem::replace(&mut self.warned, true) {
+        let now = w.now.mono;
+        if self.warned.is_some_and(|at| now < at + WARNING_MAX) {
             return;
         }
+        self.warned = Some(now);
         for leg in self.legs.iter_mut().flatten() {
             leg.beep(w);
         }

@@ -100,6 +100,25 @@ fn extensions_are_asked_ahead_and_a_store_that_fails_is_asked_again() {
 }
 
 #[test]
+fn who_was_warned_and_paid_more_is_warned_again() {
+    let mut sim = Sim::new();
+    sim.ledger.steps = 1;
+    sim.up_to_bridge();
+    sim.advance(s(103));
+    assert_eq!(beeps(&sim), 2);
+    // Somebody pays in just in time, and it lasts for some minutes more.
+    sim.ledger.steps = u32::MAX;
+    sim.advance(s(200));
+    assert_eq!((beeps(&sim), sim.settled.len()), (2, 0));
+    sim.ledger.steps = 0;
+    sim.advance(s(130));
+    assert_eq!(beeps(&sim), 4, "before the cut that comes");
+    let why = Failure::new(Origin::Billing, Kind::CreditExhausted);
+    assert_eq!(sim.record().outcome, Outcome::Failed(why));
+    sim.assert_clean();
+}
+
+#[test]
 fn a_store_that_stays_silent_never_costs_more_than_was_paid() {
     let mut sim = Sim::new();
     sim.ledger.extends = false;

@@ -345,6 +345,7 @@ fn b6_rfc3515_2_4_2_what_cannot_be_asked_is_refused_and_changes_nothing() {
     let other = format!("Refer-To: {}\nRefer-To: {}\n", number_a(), number_a());
     for (headers, code) in [
         ("Refer-To: <sip:80002@tandem.test;method=BYE>\n".to_owned(), 488),
+        ("Refer-To: <sip:80002@tandem.test?a=b&replaces=x%3Bto-tag%3Dy>\n".to_owned(), 488),
         (String::new(), 400),
         (other, 400),
         ("Refer-To: <sip:@@@>\n".to_owned(), 400),

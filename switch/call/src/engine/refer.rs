@@ -32,6 +32,15 @@ impl Asked {
         if !method.eq_ignore_ascii_case("INVITE") {
             return Err(488);
         }
+        // RFC 5589 §7: to take the place of a call that stands. It is not done; ringing anew would be another
+        // call than was asked for, and a second one to pay.
+        let mut headers = to.uri.headers.as_deref().unwrap_or_default().split('&');
+        let named = |header: &str, name: &str| {
+            header.split('=').next().is_some_and(|found| found.eq_ignore_ascii_case(name))
+        };
+        if headers.any(|header| named(header, "Replaces")) {
+            return Err(488);
+        }
         let cseq = request.cseq().map_err(|_| 400_u16)?.number;
         let quiet = request.header_str(HeaderName::ReferSub).is_some_and(|value| {
             value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("false")
@@ -89,14 +98,19 @@ impl Engine {
         if !may || !own {
             return Err(403);
         }
-        if self.drain.is_some() || !merchant.enabled {
+        if !merchant.enabled {
+            return Err(403);
+        }
+        if self.drain.is_some() {
             return Err(status(Kind::Shutdown));
         }
         let _room = call.room_for_transfer(leg.no).ok_or(PENDING)?;
         let dialled = dialled_in(&asked.to.uri).map_err(status)?;
         let number = callee(&snapshot, &dialled).map_err(status)?;
         let stays = call.leg(call.other(leg.no)).ok_or(PENDING)?;
-        let shown = match &number {
+        let target = self.target(&number).map_err(Refusal::kind).map_err(status)?;
+        // What is rung decides: an extension whose bound phone rings is reached over a carrier.
+        let shown = match target.number() {
             Number::Internal(_) => Some(stays.facts.number.clone()),
             Number::E164(_) | Number::Short(_) => {
                 let bound = owner.flatten().and_then(|owner| owner.bound_phone.clone());
@@ -107,7 +121,6 @@ impl Engine {
         let hidden = call.plan.onward.hidden && call.other(leg.no) == facts::LegNo::A;
         let onward = Onward { hidden, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
-        let target = self.target(&number).map_err(Refusal::kind).map_err(status)?;
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);
         Ok((leg, Wanted { by: leg.no, target, called, shown }))
