@@ -81,6 +81,16 @@ pub enum Command {
     Recover(Box<OpenCall>),
     /// A leg of a call that was settled before the last process died, whose far end may not know: end it.
     Farewell(Box<JournalLeg>),
+    /// What the voice mailbox of an extension holds now: said at the start for each that holds anything, and
+    /// after each change.
+    Mailbox {
+        /// The extension.
+        user: String,
+        /// Messages that nobody has heard.
+        new: u32,
+        /// Messages that were heard and kept.
+        old: u32,
+    },
 }
 
 /// What came of an [`Effect`]. Every effect that asks for a reply gets exactly one.

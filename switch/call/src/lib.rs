@@ -16,6 +16,7 @@ mod flow;
 mod leg;
 mod names;
 mod pledge;
+mod presence;
 mod registrar;
 mod route;
 #[cfg(test)]

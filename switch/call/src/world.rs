@@ -25,6 +25,7 @@ use crate::event::Effect;
 use crate::leg::{self, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
+use crate::presence::Mailboxes;
 use crate::registrar::{Change, Registrar};
 use crate::route::{self, Live};
 use crate::timers::Timers;
@@ -75,6 +76,8 @@ pub(crate) struct World {
     pub(crate) places: BTreeMap<TrunkId, Place>,
     /// Who knocks too often.
     pub(crate) abuse: Abuse,
+    /// What waits in mailboxes.
+    pub(crate) mail: Mailboxes,
     pub(crate) rng: ChaCha20Rng,
 }
 
@@ -106,6 +109,7 @@ impl World {
             carriers: Carriers::default(),
             names: Names::default(),
             places: BTreeMap::new(),
+            mail: Mailboxes::default(),
             rng,
         }
     }

@@ -30,6 +30,7 @@ use crate::carrier::Addresses;
 use crate::config::EngineConfig;
 use crate::event::{Answer, Command, Counts, Effect, LegEvent, Reply, ours};
 use crate::leg::{Final, Leg};
+use crate::presence::Mail;
 use crate::timers::Timer;
 use crate::trace::Trace;
 use crate::world::World;
@@ -225,6 +226,9 @@ impl Engine {
             }
             Command::Recover(open) => self.recover(*open),
             Command::Farewell(leg) => self.farewell(&leg),
+            Command::Mailbox { user, new, old } => {
+                self.world.mail.put(&user, Mail { new, old });
+            }
         }
         self.pump();
     }
