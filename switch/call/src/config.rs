@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use facts::CallId;
+use facts::{CallId, Features};
 use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
 
@@ -61,6 +61,10 @@ pub struct EngineConfig {
     pub reinvite: Reinvite,
     /// Who may transfer calls.
     pub transfer: Transfer,
+    /// What extensions may dial besides numbers.
+    pub features: Features,
+    /// A call that is parked and that nobody takes goes back to whoever parked it after this time.
+    pub park: Duration,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
     pub redirects: usize,
     /// How long registrations last.
@@ -94,6 +98,8 @@ impl Default for EngineConfig {
             response: Duration::from_secs(8),
             reinvite: Reinvite::Absorb,
             transfer: Transfer::Extensions,
+            features: Features::default(),
+            park: Duration::from_secs(120),
             redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),

@@ -1,6 +1,7 @@
 //! The table of settings: key, words, how to read it, how to print it.
 
 use call::{Reinvite, Transfer};
+use facts::Feature;
 use sip::digest::Algorithm;
 
 use super::Config;
@@ -216,6 +217,15 @@ knobs! {
     "call.drain_grace", "how long calls may go on after SIGTERM",
         |c, v| c.drain_grace = duration(v)?, |c| show_duration(c.drain_grace);
 
+    "features.pickup", "extensions dial this to take a call that rings at the extension whose number follows, or at any of the merchant's; `off`: nobody can",
+        |c, v| code(c, Feature::Pickup, v)?, |c| shown(c, Feature::Pickup);
+    "features.park", "a call that is transferred there waits until somebody takes it; `off`: none does",
+        |c, v| code(c, Feature::Park, v)?, |c| shown(c, Feature::Park);
+    "features.retrieve", "extensions dial this to take the call that the extension whose number follows has parked, or their own; `off`: nobody can",
+        |c, v| code(c, Feature::Retrieve, v)?, |c| shown(c, Feature::Retrieve);
+    "features.park_timeout", "a parked call that nobody takes goes back to who parked it after this time",
+        |c, v| c.features.park_timeout = positive(v)?, |c| show_duration(c.features.park_timeout);
+
     "registrar.nonce_life", "how long a digest nonce is good for",
         |c, v| c.call.nonce_life = positive(v)?, |c| show_duration(c.call.nonce_life);
     "registrar.algorithms", "digest algorithms offered, preferred first: md5, sha-256; old phones fail at sha-256",
@@ -251,6 +261,16 @@ fn text<T: ToString>(value: T) -> Vec<String> {
 
 fn path(path: &std::path::Path) -> Vec<String> {
     vec![path.display().to_string()]
+}
+
+/// A feature's code.
+fn code(config: &mut Config, feature: Feature, values: &[String]) -> Result<(), String> {
+    let code = or_off(values, |values| one(values).map(str::to_owned))?.unwrap_or_default();
+    config.features.codes.set(feature, &code)
+}
+
+fn shown(config: &Config, feature: Feature) -> Vec<String> {
+    off(config.features.codes.code(feature).map(text))
 }
 
 /// Addresses, at most one of a family.

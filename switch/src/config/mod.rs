@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use call::{Reinvite, Transfer};
+use facts::Features;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
 
@@ -74,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) dialog: DialogKnobs,
     /// Call handling.
     pub(crate) call: CallKnobs,
+    /// Codes that extensions dial.
+    pub(crate) features: FeatureKnobs,
     /// Digest algorithms offered to phones.
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) abuse: call::AbuseLimits,
@@ -123,6 +126,14 @@ pub(crate) struct DialogKnobs {
     pub(crate) reinvite: Reinvite,
     pub(crate) redirects: usize,
     pub(crate) transfer: Transfer,
+}
+
+/// What extensions may dial besides numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FeatureKnobs {
+    pub(crate) codes: Features,
+    /// A parked call that nobody takes goes back after this time.
+    pub(crate) park_timeout: Duration,
 }
 
 /// Knobs of call handling.
@@ -196,6 +207,7 @@ impl Default for Config {
             timers: SipTimers::default(),
             dialog: DialogKnobs::default(),
             call: CallKnobs::default(),
+            features: FeatureKnobs::default(),
             algorithms: vec![Algorithm::Md5],
             abuse: call::AbuseLimits::default(),
             callback_allow: Vec::new(),
@@ -236,6 +248,12 @@ impl Default for DialogKnobs {
             redirects: 5,
             transfer: Transfer::Extensions,
         }
+    }
+}
+
+impl Default for FeatureKnobs {
+    fn default() -> Self {
+        FeatureKnobs { codes: Features::default(), park_timeout: Duration::from_secs(120) }
     }
 }
 
