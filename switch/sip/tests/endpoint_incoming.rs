@@ -34,6 +34,17 @@ fn up() -> (Alone, SessionId) {
     (peer, session)
 }
 
+/// A description in the ACK of a 200 that was the answer itself is nobody's answer.
+#[test]
+fn rfc3261_13_2_1_the_ack_of_an_answered_offer_answers_nothing() {
+    let (mut peer, session) = called("");
+    peer.endpoint.accept(peer.now, session, sdp(), Vec::new());
+    peer.drain();
+    let ok = peer.last("200 INVITE");
+    peer.receive(within_with(&ok, "ACK", 1, "a1", "", OFFER));
+    assert!(matches!(&peer.events[1], Event::Acked { sdp: None, .. }), "{:?}", peer.events);
+}
+
 #[test]
 fn rfc3261_17_2_1_100_at_once_and_each_copy_gets_the_latest_answer() {
     let (mut peer, session) = called("");
@@ -310,7 +321,10 @@ fn two_byes_that_cross_end_once() {
 
 #[test]
 fn an_ack_is_told_once_with_its_body() {
-    let (mut peer, session) = called("");
+    let mut peer = Alone::new();
+    peer.receive(request("INVITE", "i1", "", ""));
+    let Some(Event::Invite { session, .. }) = peer.events.first() else { panic!() };
+    let session = *session;
     peer.endpoint.accept(peer.now, session, Bytes::from_static(OFFER.as_bytes()), Vec::new());
     peer.drain();
     let ok = peer.last("200 INVITE");

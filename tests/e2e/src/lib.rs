@@ -11,6 +11,7 @@ pub mod country;
 pub mod linphone;
 pub mod merchant;
 pub mod pcap;
+pub mod pjsua;
 pub mod ports;
 pub mod postgres;
 pub mod processes;

@@ -226,6 +226,29 @@ impl Drop for Tandem {
     }
 }
 
+/// What the switch needs for TLS: its settings, the port, and who vouches for it. Nothing for `udp` and `tcp`.
+///
+/// # Panics
+/// When there is no certificate to be had.
+#[must_use]
+pub fn listening(folder: &Path, transport: &str) -> (Vec<String>, Option<u16>, Option<PathBuf>) {
+    if transport != "tls" {
+        return (Vec::new(), None, None);
+    }
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "tandem.example".into()]);
+    let own = own.expect("a certificate");
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).expect("a file");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
+    let port = ports::one();
+    let settings = vec![
+        format!("sip.tls=127.0.0.1:{port}"),
+        format!("sip.tls_cert={}", cert.display()),
+        format!("sip.tls_key={}", key.display()),
+    ];
+    (settings, Some(port), Some(cert))
+}
+
 /// The binary beside this test's own target folder.
 fn binary() -> PathBuf {
     let here = std::env::current_exe().expect("a path");

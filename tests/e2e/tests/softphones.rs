@@ -1,6 +1,5 @@
 //! Real softphones as extensions: they register, are rung, answer, are heard and are hung up.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e::baresip::{Account, Baresip};
@@ -10,7 +9,7 @@ use e2e::merchant::{Merchant, callback_target, http};
 use e2e::pcap::{Capture, rtp_audio};
 use e2e::sipp::{Behaviour, Sipp};
 use e2e::sound::{self, Sound};
-use e2e::tandem::{Setup, Tandem};
+use e2e::tandem::{Setup, Tandem, listening};
 use e2e::wait;
 
 /// baresip as leg A, sipp as leg B; each hears the other and both are recorded.
@@ -71,25 +70,6 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     tandem.books_in_order();
 }
 
-/// What the switch needs for TLS: its settings, the port, and who vouches for it.
-fn listening(folder: &Path, transport: &str) -> (Vec<String>, Option<u16>, Option<PathBuf>) {
-    if transport != "tls" {
-        return (Vec::new(), None, None);
-    }
-    let own = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "tandem.example".into()]);
-    let own = own.expect("a certificate");
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    std::fs::write(&cert, own.cert.pem()).expect("a file");
-    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
-    let port = e2e::ports::one();
-    let settings = vec![
-        format!("sip.tls=127.0.0.1:{port}"),
-        format!("sip.tls_cert={}", cert.display()),
-        format!("sip.tls_key={}", key.display()),
-    ];
-    (settings, Some(port), Some(cert))
-}
-
 /// Both legs' CDRs: packets, losses, jitter, strangers (RFC 3550 §6.4 terms).
 fn cdrs_tell_of_the_sound(tandem: &Tandem) {
     let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
@@ -132,6 +112,16 @@ fn b11_baresip_registers_over_tls_and_is_leg_a() {
 #[test]
 fn linphone_registers_and_is_leg_a() {
     linphone_is_leg_a("udp");
+}
+
+#[test]
+fn linphone_registers_over_tcp_and_is_leg_a() {
+    linphone_is_leg_a("tcp");
+}
+
+#[test]
+fn b11_linphone_registers_over_tls_and_is_leg_a() {
+    linphone_is_leg_a("tls");
 }
 
 /// Linphone's console client: registers, is rung, answers, speaks, is hung up.

@@ -326,11 +326,11 @@ impl Endpoint {
             let Phase::Up(up) = &mut self.sessions.get_mut(&id)?.phase else { return None };
             let at =
                 up.unacked.iter().position(|wait| wait.held.is_none() && wait.cseq == number)?;
-            up.unacked.remove(at);
+            let acked = up.unacked.remove(at);
             let bye = if up.unacked.iter().any(|wait| wait.opens) { None } else { up.bye.take() };
-            Some((id, bye))
+            Some((id, bye, acked.offers))
         });
-        let Some((id, bye)) = found else {
+        let Some((id, bye, offered)) = found else {
             self.drops.stray_acks += 1;
             return;
         };
@@ -338,7 +338,10 @@ impl Endpoint {
         if let Some(reason) = bye {
             return self.bye_up(now, id, reason.as_ref());
         }
-        self.events.push_back(Event::Acked { session: id, sdp: super::uac::sdp_of(request) });
+        // §13.2.1: where our 2xx was the answer, a description in the ACK answers nothing. pjsua sends one when
+        // its UPDATE and its re-INVITE cross.
+        let sdp = super::uac::sdp_of(request).filter(|_| offered);
+        self.events.push_back(Event::Acked { session: id, sdp });
     }
 
     /// A deadline of our unacknowledged 2xx has come.
