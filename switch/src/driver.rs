@@ -32,6 +32,8 @@ use crate::refusals::Refusals;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
+/// Messages are listened to for no longer before the sockets are read again.
+const TURN: Duration = Duration::from_millis(5);
 /// The token of the inbox's waker among the sockets, which count from 0.
 const RUNG: u64 = u64::MAX;
 /// The pause after a wait that the system refused.
@@ -128,10 +130,19 @@ impl Driver {
                 Err(TryRecvError::Empty) => break,
             }
         }
+        // Cheap, and whoever is told late asks again.
+        while let Some(Datagram { flow, bytes, .. }) = self.outlet.next_excess() {
+            self.step(|engine| engine.handle_excess(clock::now(), flow, bytes));
+        }
+        let begun = Instant::now();
         for _ in 0..BUDGET {
             match self.outlet.next_message() {
                 Some(datagram) => self.datagram(datagram),
                 None => break,
+            }
+            // The sockets are read again before they run over.
+            if begun.elapsed() > TURN {
+                break;
             }
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= Instant::now()) {
@@ -162,6 +173,7 @@ impl Driver {
                 self.net.read(place, &mut self.outlet);
             }
         }
+        self.outlet.gather();
     }
 
     fn fact(&mut self, fact: Fact) {

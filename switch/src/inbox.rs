@@ -1,16 +1,18 @@
 //! The way into the engine's thread: what it reads itself from the UDP sockets, and two bounded queues, one
 //! for messages of TCP connections and one for everything else.
 //!
-//! The network may be louder than we can listen: what does not fit is dropped and counted, and SIP's own
-//! timers repair the loss. Facts (answers of the ledger, media news, commands) are never dropped: there are at
-//! most a few for each call, calls are limited, and a queue that is full all the same is a fault that is counted
-//! and logged.
+//! The network may be louder than we can listen. Messages of dialogs and transactions that are under way go
+//! first; what would open something new waits in a line of its own, and as soon as that moves too slowly,
+//! whoever comes is told at once to come later ([`sip::overload`]). What does not fit at all is dropped and
+//! counted, and SIP's own timers repair the loss. Facts (answers of the ledger, media news, commands) are never
+//! dropped: there are at most a few for each call, calls are limited, and a queue that is full all the same is
+//! a fault that is counted and logged.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use call::{Command, Reply};
@@ -18,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use facts::media::MediaEvent;
 use media::poll::Waker;
 use sip::endpoint::Flow;
+use sip::overload::{Claim, claim};
 
 /// A message from the network.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub(crate) struct Inbox {
 pub(crate) struct InboxCounts {
     /// Messages from the network that were dropped.
     pub(crate) dropped: AtomicU64,
+    /// Messages that were told to come later.
+    pub(crate) excused: AtomicU64,
     /// Facts that were lost: a fault.
     pub(crate) lost: AtomicU64,
     /// Datagrams that were read and wait.
@@ -90,14 +95,30 @@ pub(crate) struct Outlet {
     /// Messages of connections.
     pub(crate) network: Receiver<Datagram>,
     pub(crate) facts: Receiver<Fact>,
-    /// Datagrams that were read, oldest first.
-    heard: VecDeque<Datagram>,
+    /// Messages of what is under way, oldest first.
+    within: VecDeque<Datagram>,
+    /// Messages that open something, oldest first.
+    opening: VecDeque<Datagram>,
+    /// Messages of those that are told to come later.
+    excess: VecDeque<Datagram>,
     room: usize,
-    /// A connection's message has its turn next.
-    streams: bool,
+    /// Messages of the first line that were taken in a row.
+    streak: u32,
     counts: Arc<InboxCounts>,
     bell: Arc<Bell>,
 }
+
+/// A line whose first has waited for longer moves too slowly for another call. Less than T1: whoever is told
+/// to come later has not said it twice.
+const CALL_WAIT: Duration = Duration::from_millis(200);
+/// The same for a registration.
+const REGISTER_WAIT: Duration = Duration::from_millis(150);
+/// And for anything else.
+const OTHER_WAIT: Duration = Duration::from_millis(100);
+/// After so many messages of what is under way one that opens something has its turn.
+const STREAK_MAX: u32 = 16;
+/// Messages of connections that are taken in at once.
+const GATHER_MAX: usize = 1024;
 
 /// Facts that may wait at most.
 const FACTS_MAX: usize = 1 << 18;
@@ -114,9 +135,11 @@ pub(crate) fn inbox(depth: usize) -> io::Result<(Inbox, Outlet)> {
     let outlet = Outlet {
         network: network_out,
         facts: facts_out,
-        heard: VecDeque::new(),
+        within: VecDeque::new(),
+        opening: VecDeque::new(),
+        excess: VecDeque::new(),
         room: depth,
-        streams: false,
+        streak: 0,
         counts: Arc::clone(&counts),
         bell: Arc::clone(&bell),
     };
@@ -124,34 +147,71 @@ pub(crate) fn inbox(depth: usize) -> io::Result<(Inbox, Outlet)> {
 }
 
 impl Outlet {
-    /// A datagram was read; dropped and counted when too many wait.
+    /// A message was read; dropped and counted when too many wait.
     pub(crate) fn hear(&mut self, flow: Flow, bytes: Bytes, at: Instant) {
-        if self.heard.len() >= self.room {
+        self.take_in(Datagram { flow, bytes, at });
+        self.note();
+    }
+
+    /// Takes in what has come over connections.
+    pub(crate) fn gather(&mut self) {
+        for _ in 0..GATHER_MAX {
+            let Ok(message) = self.network.try_recv() else { break };
+            self.take_in(message);
+        }
+        self.note();
+    }
+
+    fn take_in(&mut self, message: Datagram) {
+        if self.waiting() >= self.room {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.heard.push_back(Datagram { flow, bytes, at });
-        self.counts.heard.store(self.heard.len(), Ordering::Relaxed);
+        let waited =
+            self.opening.front().map(|first| message.at.saturating_duration_since(first.at));
+        let limit = match claim(&message.bytes) {
+            Claim::Within => return self.within.push_back(message),
+            Claim::Follows => Duration::MAX,
+            Claim::Call => CALL_WAIT,
+            Claim::Register => REGISTER_WAIT,
+            Claim::Other => OTHER_WAIT,
+        };
+        if waited.is_some_and(|waited| waited > limit) {
+            self.counts.excused.fetch_add(1, Ordering::Relaxed);
+            self.excess.push_back(message);
+        } else {
+            self.opening.push_back(message);
+        }
     }
 
-    /// The next message: datagrams and connections take turns.
+    fn waiting(&self) -> usize {
+        self.within.len() + self.opening.len() + self.excess.len()
+    }
+
+    fn note(&self) {
+        self.counts.heard.store(self.waiting(), Ordering::Relaxed);
+    }
+
+    /// The next message to listen to.
     pub(crate) fn next_message(&mut self) -> Option<Datagram> {
-        self.streams = !self.streams;
-        if self.streams
-            && let Ok(message) = self.network.try_recv()
-        {
-            return Some(message);
-        }
-        let heard = self.heard.pop_front();
-        self.counts.heard.store(self.heard.len(), Ordering::Relaxed);
-        heard.or_else(|| self.network.try_recv().ok())
+        // A flood of what only seems to be under way must not shut everybody else out.
+        let first = if self.streak < STREAK_MAX { self.within.pop_front() } else { None };
+        self.streak = if first.is_some() { self.streak + 1 } else { 0 };
+        let next = first.or_else(|| self.opening.pop_front()).or_else(|| self.within.pop_front());
+        self.note();
+        next
+    }
+
+    /// The next one that is told to come later.
+    pub(crate) fn next_excess(&mut self) -> Option<Datagram> {
+        self.excess.pop_front()
     }
 
     /// Asks whoever puts something in from now on to ring. False when something waits already.
     pub(crate) fn may_sleep(&self) -> bool {
         self.bell.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        self.heard.is_empty() && self.facts.is_empty() && self.network.is_empty()
+        self.waiting() == 0 && self.facts.is_empty() && self.network.is_empty()
     }
 
     /// Nobody needs to ring any more.
@@ -230,15 +290,49 @@ mod tests {
         assert_eq!(inbox.counts().dropped.load(Ordering::Relaxed), 3);
         assert_eq!((outlet.network.len(), outlet.facts.len()), (2, 5));
         assert!(inbox.crowded());
+        outlet.gather();
         for _ in 0..5 {
             outlet.hear(flow(), Bytes::from_static(b"y"), Instant::now());
         }
-        assert_eq!(inbox.counts().dropped.load(Ordering::Relaxed), 6);
-        assert_eq!(inbox.depth().0, 4);
-        let order: Vec<u8> =
-            std::iter::from_fn(|| outlet.next_message()).map(|message| message.bytes[0]).collect();
-        assert_eq!(order, b"xyxy", "neither starves the other");
+        assert_eq!(inbox.counts().dropped.load(Ordering::Relaxed), 8);
+        assert_eq!(inbox.depth().0, 2);
+        assert_eq!(std::iter::from_fn(|| outlet.next_message()).count(), 2);
         assert_eq!(inbox.depth().0, 0);
+    }
+
+    fn said(method: &str, to: &str) -> Bytes {
+        Bytes::from(format!("{method} sip:a SIP/2.0\r\nTo: <sip:b>{to}\r\n\r\n"))
+    }
+
+    #[test]
+    fn b14_what_is_under_way_goes_first_and_a_slow_line_takes_nobody_else_in() {
+        let (inbox, mut outlet) = inbox(64).unwrap();
+        let begun = Instant::now();
+        let hear = |outlet: &mut Outlet, millis, method, to| {
+            outlet.hear(flow(), said(method, to), begun + Duration::from_millis(millis));
+        };
+        hear(&mut outlet, 0, "INVITE", "");
+        hear(&mut outlet, 100, "OPTIONS", "");
+        for (millis, method) in [(101, "OPTIONS"), (150, "REGISTER"), (151, "REGISTER")] {
+            hear(&mut outlet, millis, method, "");
+        }
+        hear(&mut outlet, 200, "INVITE", "");
+        hear(&mut outlet, 201, "INVITE", "");
+        hear(&mut outlet, 900, "CANCEL", "");
+        hear(&mut outlet, 900, "BYE", ";tag=x");
+        let words = |next: &mut dyn FnMut() -> Option<Datagram>| -> Vec<String> {
+            let word = |bytes: &Bytes| {
+                String::from_utf8_lossy(bytes).split(' ').next().unwrap().to_owned()
+            };
+            std::iter::from_fn(next).map(|message| word(&message.bytes)).collect()
+        };
+        let excess = words(&mut || outlet.next_excess());
+        assert_eq!(excess, ["OPTIONS", "REGISTER", "INVITE"], "told to come later");
+        assert_eq!(inbox.counts().excused.load(Ordering::Relaxed), 3);
+        let heard = words(&mut || outlet.next_message());
+        assert_eq!(heard, ["BYE", "INVITE", "OPTIONS", "REGISTER", "INVITE", "CANCEL"]);
+        hear(&mut outlet, 5000, "OPTIONS", "");
+        assert_eq!(words(&mut || outlet.next_message()), ["OPTIONS"], "nobody waits any more");
     }
 
     #[test]
@@ -246,7 +340,7 @@ mod tests {
         let (inbox, outlet) = inbox(2).unwrap();
         let mut poller = media::poll::Poller::new().unwrap();
         poller.watch_waker(outlet.waker(), 1).unwrap();
-        let mut rung = || poller.wait(std::time::Duration::ZERO).unwrap() == 1;
+        let mut rung = || poller.wait(Duration::ZERO).unwrap() == 1;
         inbox.fact(Fact::Stop);
         assert!(!rung(), "awake");
         assert!(!outlet.may_sleep(), "a fact waits");

@@ -117,6 +117,11 @@ impl Sources {
             read(&lost.dropped),
         );
         page.count(
+            "tandem_queue_excused_total",
+            "Messages told to come later because the queue moved too slowly.",
+            read(&lost.excused),
+        );
+        page.count(
             "tandem_facts_lost_total",
             "Facts lost because their queue was full: a fault.",
             read(&lost.lost),

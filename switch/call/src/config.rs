@@ -45,6 +45,9 @@ pub struct EngineConfig {
     pub alive: Duration,
     /// The ledger answers an authorization within this time, or the request is refused.
     pub authorize: Duration,
+    /// When an authorization has waited for longer than this, no more are asked for: who asks for a call is
+    /// told to come later. Shorter than `authorize`.
+    pub backlog: Duration,
     /// The store writes a leg down within this time, or its INVITE, 200 or ACK leaves all the same. Never
     /// longer than T1, so that no far end has to repeat itself for it.
     pub journal: Duration,
@@ -91,6 +94,7 @@ impl Default for EngineConfig {
             warning: Duration::from_secs(15),
             alive: Duration::from_secs(5),
             authorize: Duration::from_millis(1_800),
+            backlog: Duration::from_millis(1_000),
             journal: Duration::from_millis(400),
             open: Duration::from_secs(5),
             close: Duration::from_secs(5),

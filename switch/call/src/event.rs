@@ -339,6 +339,9 @@ pub enum Denial {
     UnknownUser,
     /// The extension is there, the digest is wrong.
     WrongPassword,
+    /// The extension is there and guarded: too many wrong passwords came for it lately. This one was not
+    /// looked at.
+    Guarded,
     /// The extension is not enabled.
     Disabled,
     /// Credentials that do not read.
@@ -371,9 +374,10 @@ pub enum Denial {
 
 impl Denial {
     /// All, in the order of their declaration.
-    pub const ALL: [Denial; 16] = [
+    pub const ALL: [Denial; 17] = [
         Denial::UnknownUser,
         Denial::WrongPassword,
+        Denial::Guarded,
         Denial::Disabled,
         Denial::Malformed,
         Denial::Replay,
@@ -409,6 +413,7 @@ impl Denial {
         match self {
             Denial::UnknownUser => "unknown_user",
             Denial::WrongPassword => "wrong_password",
+            Denial::Guarded => "guarded",
             Denial::Disabled => "disabled",
             Denial::Malformed => "malformed",
             Denial::Replay => "replay",

@@ -13,6 +13,7 @@ mod credit;
 mod engine;
 mod event;
 mod flow;
+mod guesses;
 mod leg;
 mod names;
 mod pledge;

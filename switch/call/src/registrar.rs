@@ -5,6 +5,7 @@
 //! GRUU, registering on behalf of somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,6 +200,13 @@ impl Registrar {
             changes.extend(self.remove(&user, &key));
         }
         changes
+    }
+
+    /// Whether a phone of this user has registered from this address.
+    pub(crate) fn is_from(&self, user: &str, address: IpAddr) -> bool {
+        self.users.get(user).is_some_and(|list| {
+            list.iter().any(|entry| entry.flow.remote.ip().to_canonical() == address.to_canonical())
+        })
     }
 
     /// Whether a contact is bound to the connection of this flow.

@@ -22,6 +22,7 @@ use crate::admission::{Occupancy, Rates};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
 use crate::event::Effect;
+use crate::guesses::Guesses;
 use crate::leg::{self, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
@@ -76,6 +77,8 @@ pub(crate) struct World {
     pub(crate) places: BTreeMap<TrunkId, Place>,
     /// Who knocks too often.
     pub(crate) abuse: Abuse,
+    /// Whose passwords are guessed at.
+    pub(crate) guesses: Guesses,
     /// What waits in mailboxes.
     pub(crate) mail: Mailboxes,
     pub(crate) rng: ChaCha20Rng,
@@ -106,6 +109,7 @@ impl World {
             trunk_rates: Rates::default(),
             resting: BTreeMap::new(),
             silent: BTreeMap::new(),
+            guesses: Guesses::default(),
             carriers: Carriers::default(),
             names: Names::default(),
             places: BTreeMap::new(),

@@ -4,7 +4,7 @@
 
 mod common;
 
-use call::{Answer, Command};
+use call::{Answer, Command, Denial};
 use common::*;
 use facts::ban::Offence;
 use sip::digest;
@@ -141,4 +141,49 @@ fn a_customer_that_calls_by_digest_without_registering_is_never_banned() {
         sim.advance(s(1));
     }
     assert!(sim.bans.is_empty());
+}
+
+/// A REGISTER for 80000 from an address, challenge and all; the last answer.
+fn register_from(sim: &mut Sim, at: &str, password: &str, n: usize) -> u16 {
+    let ask = |proof: &str| {
+        let text = request("REGISTER", "80000", n).replace(STRANGER, at);
+        text.replace("Content-Length", &format!("{proof}Content-Length"))
+    };
+    sim.add("guesser", at, 78);
+    sim.raw(at, &ask(""));
+    let (_, challenge) = digest::challenge_of(&sim.far("guesser").heard[0], None).unwrap();
+    let uri = format!("sip:80000@{REALM}");
+    let proof = challenge.answer("80000", password, "REGISTER", &uri, 1, "c").unwrap();
+    let proved = ask(&format!("Authorization: {proof}\n"));
+    sim.raw(at, &proved.replace("branch=z9hG4bK", "branch=z9hG4bKproved"));
+    sim.far("guesser").heard.last().and_then(Message::status).unwrap_or(0)
+}
+
+#[test]
+fn f11_a_user_at_whose_password_many_addresses_guess_is_guarded_and_reached_by_its_owner() {
+    let mut sim = Sim::with(
+        |_| {},
+        |snapshot| {
+            snapshot.extensions.insert("80000".into(), extension("80000", "secret"));
+        },
+    );
+    let (home, hotel) = ("203.0.113.20:5060", "203.0.113.21:5060");
+    assert_eq!(register_from(&mut sim, home, "secret", 9_000), 200);
+    // 500 sources, none of which does enough to be banned.
+    for source in 0..500 {
+        for n in 0..2 {
+            let at = format!("198.51.{}.{}:5060", 100 + source / 250, 1 + source % 250);
+            assert_eq!(register_from(&mut sim, &at, "wrong", source * 2 + n), 401);
+        }
+    }
+    assert!(sim.bans.is_empty());
+    let looked_at = sim.turned_away.iter().filter(|t| t.why == Denial::WrongPassword).count();
+    let guarded = sim.turned_away.iter().filter(|t| t.why == Denial::Guarded).count();
+    assert!((20..=21).contains(&looked_at), "{looked_at}");
+    assert_eq!(looked_at + guarded, 1_000);
+    assert_eq!(register_from(&mut sim, home, "secret", 9_001), 200, "where he is known");
+    assert_eq!(register_from(&mut sim, hotel, "secret", 9_002), 401, "no different from a guess");
+    sim.advance(s(11));
+    assert_eq!(register_from(&mut sim, hotel, "secret", 9_003), 200, "when it has its turn");
+    assert_eq!(register_from(&mut sim, hotel, "secret", 9_004), 200, "and now he is known there");
 }

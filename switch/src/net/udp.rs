@@ -24,7 +24,7 @@ pub(super) struct Socket {
 /// Room the kernel keeps for datagrams we have not read yet.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Datagrams read before those that wait are looked at.
-const BATCH_MAX: usize = 128;
+const BATCH_MAX: usize = 1024;
 /// Largest datagram.
 pub(super) const DATAGRAM_MAX: usize = 65_535;
 /// Nothing shorter is a message: keep-alives of NAT boxes and phones (RFC 5626 §3.5.1, RFC 6223).

@@ -7,6 +7,7 @@ use sip::endpoint::Flow;
 use sip::wire::Message;
 
 use super::Engine;
+use super::register::Unproved;
 use crate::abuse::Passage;
 use crate::event::{Denial, Effect};
 
@@ -26,6 +27,30 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// The extension that a request comes from, as its digest proves.
+    pub(super) fn prove(&mut self, request: &Message, flow: &Flow) -> Result<String, Unproved> {
+        let judged = self.is_judged(flow);
+        let w = &mut self.world;
+        let (snapshot, now) = (w.snapshot.clone(), w.now);
+        let mut withheld = None;
+        let mut may_look = |user: &str| {
+            let known = || w.registrar.is_from(user, flow.remote.ip());
+            let withhold = || judged && !known() && !w.guesses.may_look(now.mono, user);
+            !*withheld.get_or_insert_with(withhold)
+        };
+        let mut proved = self.register.identify(now, &snapshot, request, flow, &mut may_look);
+        if let Err(Unproved { denied: Some((why @ Denial::WrongPassword, Some(user))), .. }) =
+            &mut proved
+        {
+            if withheld == Some(true) {
+                *why = Denial::Guarded;
+            } else if judged {
+                w.guesses.wrong(now.mono, user);
+            }
+        }
+        proved
     }
 
     /// A request without credentials.

@@ -7,6 +7,7 @@ use facts::settings::{Snapshot, Trunk};
 use facts::{
     CallCommand, Dialect, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId, TrunkId,
 };
+use rand_core::RngCore as _;
 use sip::endpoint::{Flow, SessionId};
 use sip::wire::{HeaderName, Message, Reason, Uri};
 
@@ -21,8 +22,8 @@ use super::register::{Header, Unproved};
 
 /// How long an inbound call rings.
 pub(crate) const RING: Duration = Duration::from_secs(60);
-/// Seconds after which a refused carrier may try again.
-const RETRY_AFTER: &str = "5";
+/// Seconds after which a refused carrier may try again, drawn so that not all come back at once.
+const RETRY_AFTER: std::ops::RangeInclusive<u64> = 1..=10;
 
 /// Lines of Diversion, and of History-Info, that go on at most.
 const HISTORY_MAX: usize = 10;
@@ -60,7 +61,7 @@ impl Engine {
             match carrier {
                 Some(_) => self.refuse(session, Kind::Shutdown),
                 None => {
-                    let (code, headers) = refusal(Kind::Shutdown);
+                    let (code, headers) = self.refusal(Kind::Shutdown);
                     self.turn_away_stranger(session, code, headers);
                 }
             }
@@ -80,7 +81,7 @@ impl Engine {
                 }
                 (trunk.name.clone(), from_trunk(&snapshot, id, trunk, request))
             }
-            None => match self.register.identify(self.world.now, &snapshot, request, &flow) {
+            None => match self.prove(request, &flow) {
                 Ok(user) => {
                     let w = &mut self.world;
                     w.abuse.proved(w.now, flow.remote.ip().into());
@@ -181,8 +182,21 @@ impl Engine {
 
     /// Refuses an INVITE with the row's status and cause.
     pub(super) fn refuse(&mut self, session: SessionId, kind: Kind) {
-        let (code, headers) = refusal(kind);
+        let (code, headers) = self.refusal(kind);
         self.world.endpoint.reject(self.world.now.mono, session, code, headers);
+    }
+
+    /// The row's status, its cause, and when to try again.
+    fn refusal(&mut self, kind: Kind) -> (u16, Vec<Header>) {
+        let row = kind.row();
+        let reason = Reason::q850(u16::from(row.q850), row.label).to_string().into_bytes();
+        let mut headers = vec![("Reason".to_owned(), reason)];
+        if row.sip == 503 {
+            let span = RETRY_AFTER.end() - RETRY_AFTER.start() + 1;
+            let seconds = RETRY_AFTER.start() + self.world.rng.next_u64() % span;
+            headers.push(("Retry-After".to_owned(), seconds.to_string().into_bytes()));
+        }
+        (row.sip, headers)
     }
 
     /// True when From claims our realm or one of our addresses: somebody who may have a password here.
@@ -248,16 +262,6 @@ impl Privacy {
         }
         if critical && unknown { Err(Kind::Internal) } else { Ok(privacy) }
     }
-}
-
-fn refusal(kind: Kind) -> (u16, Vec<Header>) {
-    let row = kind.row();
-    let reason = Reason::q850(u16::from(row.q850), row.label).to_string().into_bytes();
-    let mut headers = vec![("Reason".to_owned(), reason)];
-    if row.sip == 503 {
-        headers.push(("Retry-After".to_owned(), RETRY_AFTER.as_bytes().to_vec()));
-    }
-    (row.sip, headers)
 }
 
 fn from_trunk(

@@ -63,6 +63,10 @@ pub struct Engine {
     /// Calls let go before the ledger had answered, oldest first, for when it answers after all.
     unanswered: VecDeque<place::Unanswered>,
     drain: Option<Drain>,
+    /// Calls of which the ledger has not said anything yet, and since when; the oldest first.
+    pending: BTreeMap<CallId, Instant>,
+    /// No calls are taken until then, for want of ports.
+    no_ports_until: Option<Instant>,
     refused: u64,
 }
 
@@ -92,6 +96,8 @@ impl Engine {
             alive_at: None,
             unanswered: VecDeque::new(),
             drain: None,
+            pending: BTreeMap::new(),
+            no_ports_until: None,
             refused: 0,
         };
         engine.settle_names();
@@ -107,6 +113,16 @@ impl Engine {
         }
         self.world.endpoint.handle_message(now.mono, flow, bytes);
         self.pump();
+    }
+
+    /// A message that would open something, and for which there is no time: it is told to come later. Who
+    /// is banned is not.
+    pub fn handle_excess(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        self.world.now = now;
+        if self.listens(&flow, &bytes) {
+            self.world.endpoint.excuse(now.mono, flow, bytes);
+            self.pump();
+        }
     }
 
     /// A message could not be sent over this flow, or its connection is gone.
@@ -176,6 +192,9 @@ impl Engine {
             | MediaEvent::Closed { leg, .. } => leg.call,
             MediaEvent::Recorded { call, .. } | MediaEvent::RecordingFailed { call } => *call,
         };
+        if matches!(event, MediaEvent::OpenFailed { .. }) {
+            self.out_of_ports();
+        }
         self.on_call(id, |call, w| call.media(w, event));
         self.pump();
     }

@@ -19,6 +19,8 @@ use super::Engine;
 const WAITING_MAX: usize = 32;
 /// The ledger has this long to say anything at all; then the call no longer waits for it.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// For so long no call is taken after the ports had run out.
+const NO_PORTS: Duration = Duration::from_secs(1);
 /// Calls that were let go without the ledger's answer and are remembered at most. What a later answer
 /// says of older ones is settled by the next process, from the journal.
 const UNANSWERED_MAX: usize = 1_024;
@@ -82,7 +84,7 @@ impl Engine {
     /// Whether this merchant may start a call now. Counts it when it may.
     pub(super) fn admit(&mut self, id: MerchantId) -> Result<(), Refusal> {
         let config = &self.world.config;
-        if self.drain.is_some() || self.calls.len() >= config.calls_max {
+        if self.drain.is_some() || self.calls.len() >= config.calls_max || self.is_strained() {
             return Err(Refusal::Busy);
         }
         let merchant = self.world.snapshot.merchants.get(&id).ok_or(Refusal::UnknownMerchant)?;
@@ -94,6 +96,21 @@ impl Engine {
             return Err(Refusal::TooManyCalls);
         }
         self.pace(id, calls_per_second)
+    }
+
+    /// Whether another call would only wait for what does not come: the ledger is behind, or there were no
+    /// ports a moment ago. The calls under way have what is left.
+    fn is_strained(&self) -> bool {
+        let w = &self.world;
+        let behind = self.pending.first_key_value().is_some_and(|(_, since)| {
+            w.now.mono.saturating_duration_since(*since) > w.config.backlog
+        });
+        behind || self.no_ports_until.is_some_and(|until| until > w.now.mono)
+    }
+
+    /// The media plane had no port for a leg.
+    pub(super) fn out_of_ports(&mut self) {
+        self.no_ports_until = Some(self.world.now.mono + NO_PORTS);
     }
 
     /// Whether this merchant may ring somebody in this second. Counts it when it may.
@@ -173,6 +190,7 @@ impl Engine {
         }
         self.places.enter(command.merchant, id);
         self.calls.insert(id, Call::new(w, id, command, plan, arrival));
+        self.pending.insert(id, w.now.mono);
         w.timers.set(Key::call(id, Timer::Authorize), w.now.mono + w.config.authorize);
         w.timers.set(Key::call(id, Timer::Unauthorized), w.now.mono + ANSWER_MAX);
         w.emit(Effect::Authorize(Box::new(authorize)));
@@ -181,6 +199,7 @@ impl Engine {
 
     /// The ledger's word.
     pub(super) fn authorized(&mut self, id: CallId, answer: Authorized) {
+        self.pending.remove(&id);
         if self.answered_after_all(id, &answer) {
             return;
         }
@@ -209,6 +228,7 @@ impl Engine {
 
     /// The ledger could not be asked.
     pub(super) fn authorize_failed(&mut self, id: CallId) {
+        self.pending.remove(&id);
         self.refused += 1;
         self.tell(id, |_| Err(Refusal::Internal));
         self.turn_away(id, Kind::Internal);

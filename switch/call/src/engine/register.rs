@@ -40,13 +40,15 @@ impl Desk {
     }
 
     /// The extension that a request comes from, or what it has to answer and why. An unknown user is
-    /// treated like a known one with a wrong password.
+    /// treated like a known one with a wrong password, and so is one whose password `may_look` says not to
+    /// look at.
     pub(super) fn identify(
         &mut self,
         now: Now,
         snapshot: &Snapshot,
         request: &Message,
         flow: &Flow,
+        may_look: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String, Unproved> {
         let realm = snapshot.realm.as_str();
         if self.guard.as_ref().is_none_or(|guard| guard.realm() != realm) {
@@ -62,6 +64,9 @@ impl Desk {
         let verdict =
             guard.check(now.mono, source, request, HeaderName::Authorization, |user, algorithm| {
                 let extension = snapshot.extensions.get(user).filter(|e| e.enabled)?;
+                if !may_look(user) {
+                    return None;
+                }
                 match algorithm {
                     Algorithm::Md5 => Some(extension.ha1_md5.clone()),
                     Algorithm::Sha256 => Some(extension.ha1_sha256.clone()),
@@ -128,9 +133,8 @@ impl Engine {
     }
 
     fn registered(&mut self, request: &Message, flow: Flow) -> (u16, Vec<Header>) {
-        let w = &mut self.world;
-        let snapshot = w.snapshot.clone();
-        let user = match self.register.identify(w.now, &snapshot, request, &flow) {
+        let snapshot = self.world.snapshot.clone();
+        let user = match self.prove(request, &flow) {
             Ok(user) => user,
             Err(Unproved { challenges, denied }) => {
                 match denied {
@@ -149,6 +153,7 @@ impl Engine {
             self.deny(&flow, "REGISTER", Some(user), Denial::UnknownUser);
             return (404, Vec::new());
         };
+        let w = &mut self.world;
         let contacts_max = extension.max_contacts as usize;
         let limits = w.config.register;
         let outcome =

@@ -253,6 +253,11 @@ impl Endpoint {
         self.send_reject(now, session, code.clamp(300, 699), &headers);
     }
 
+    /// Refuses a request unread, because there is no time for it: 503 with Retry-After.
+    pub fn excuse(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        self.excuse_from(now, flow, bytes);
+    }
+
     /// Answers [`Event::Reinvite`] with 200.
     pub fn accept_reinvite(&mut self, now: Instant, session: SessionId, sdp: Bytes) {
         self.accept_offer(now, session, sdp);

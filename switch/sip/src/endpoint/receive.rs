@@ -66,6 +66,25 @@ impl Endpoint {
         }
     }
 
+    /// A message for which there is no time: a request is refused with 503 and a wait (RFC 3261 §21.5.4), a copy
+    /// of one that is being served is served. Keeps nothing.
+    pub(super) fn excuse_from(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
+        let Ok(request) = Message::parse(bytes) else { return };
+        let Some(incoming) = Incoming::new(flow, request) else { return };
+        if let Some(&id) = self.server_keys.get(&incoming.key) {
+            return self.server_matched(now, id, &incoming);
+        }
+        if incoming.method == Method::Ack {
+            return self.ack_received(now, &incoming);
+        }
+        self.drops.overload += 1;
+        if let Err(fault) = incoming.request.verify() {
+            return self.refuse(&incoming, fault.status(), &[]);
+        }
+        let after = self.retry_after();
+        self.refuse(&incoming, 503, &[("Retry-After", after)]);
+    }
+
     fn receive_request(&mut self, now: Instant, flow: Flow, request: Message) {
         let Some(incoming) = Incoming::new(flow, request) else {
             self.drops.unreadable += 1;
