@@ -8,8 +8,10 @@
 
 pub mod baresip;
 pub mod country;
+pub mod kamailio;
 pub mod linphone;
 pub mod merchant;
+pub mod nat;
 pub mod pcap;
 pub mod pjsua;
 pub mod ports;
