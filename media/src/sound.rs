@@ -90,7 +90,7 @@ impl Sound {
 impl Library {
     pub(crate) fn new(prompts: Store) -> Library {
         let mut tones = Vec::new();
-        for tone in [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning] {
+        for tone in [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning, Tone::Hold] {
             for codec in [Codec::Pcmu, Codec::Pcma] {
                 tones.push((tone, codec, render(tone, codec)));
             }
@@ -116,6 +116,7 @@ fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
         Tone::Busy => Cadence::BUSY,
         Tone::Congestion => Cadence::CONGESTION,
         Tone::Warning => Cadence::WARNING,
+        Tone::Hold => Cadence::HOLD,
     };
     let mut generator = Generator::new(cadence);
     let frames = (cadence.period() as usize).div_ceil(FRAME);

@@ -50,6 +50,15 @@ impl Cadence {
         bursts: Some(1),
     };
 
+    /// The call waits (E.180's hold tone says no more than that there is one): 425 Hz, softly, 0.3 s in 10 s.
+    pub const HOLD: Cadence = Cadence {
+        partials: [425.0, 0.0],
+        level_dbm0: -24.0,
+        on_ms: 300,
+        off_ms: 9_700,
+        bursts: None,
+    };
+
     const fn network(on_ms: u32, off_ms: u32) -> Cadence {
         Cadence { partials: [450.0, 0.0], level_dbm0: -13.0, on_ms, off_ms, bursts: None }
     }

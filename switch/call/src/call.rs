@@ -15,9 +15,10 @@ use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
-use crate::flow::{Callback, Dial, Flow, origin};
+use crate::flow::{Callback, Dial, Flow};
 use crate::leg::{self, Arrival, Leg, Onward};
 use crate::route::Target;
+use crate::seat::Seat;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
@@ -75,7 +76,7 @@ pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) command: CallCommand,
     pub(crate) phase: Phase,
-    trace: Trace,
+    pub(crate) trace: Trace,
     pub(crate) placed: UnixMillis,
     /// A called us.
     inbound: bool,
@@ -89,6 +90,8 @@ pub(crate) struct Call {
     pub(crate) pair: [LegNo; 2],
     /// The leg that a transfer leads to.
     pub(crate) transfer: Option<Wanted>,
+    /// Who called in to take a place, and has no port yet.
+    pub(crate) seats: Vec<Seat>,
     pub(crate) inbox: VecDeque<Input>,
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
@@ -122,6 +125,7 @@ impl Call {
             legs: vec![a, None],
             pair: LEGS,
             transfer: None,
+            seats: Vec::new(),
             inbox: VecDeque::new(),
             bridged: None,
             decided: None,
@@ -274,13 +278,15 @@ impl Call {
     /// What the other leg's far end said of its end, where that is why this leg goes.
     fn said(&self, no: LegNo, release: Release) -> Option<Reason> {
         let other = self.other(no);
-        let theirs = release.failure.is_none_or(|failure| failure.origin == origin(other));
-        self.leg(other).filter(|_| theirs).and_then(Leg::said)
+        let other = self.leg(other)?;
+        let theirs = release.failure.is_none_or(|failure| failure.origin == other.origin());
+        Some(other).filter(|_| theirs).and_then(Leg::said)
     }
 
-    /// True once both talk: an offer of one concerns the other.
-    pub(crate) fn is_bridged(&self) -> bool {
-        self.bridged.is_some() && matches!(self.phase, Phase::Live)
+    /// True while this leg talks with one that is up: an offer of one concerns the other.
+    pub(crate) fn is_bridged(&self, no: LegNo) -> bool {
+        let heard = self.leg(self.other(no)).is_some_and(Leg::is_up);
+        self.bridged.is_some() && heard && matches!(self.phase, Phase::Live)
     }
 
     pub(crate) fn feed(&mut self, w: &mut World, input: Input) {
@@ -315,6 +321,7 @@ impl Call {
                 .on_leg(w, no, |leg, w, _, _| leg.prompt_over(w).then_some(LegEvent::PromptOver)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
+            Timer::Park => self.recall(w),
             Timer::Close => self.settle(w),
             Timer::Settle => self.settle_again(w),
             Timer::Authorize | Timer::Unauthorized => {}
@@ -360,6 +367,7 @@ impl Call {
             return;
         }
         self.on_leg(w, no, |leg, w, trace, _| leg.wait(w, trace));
+        self.take_seat(no);
         self.start_dial(w);
         self.run(w);
     }
@@ -449,6 +457,8 @@ impl Call {
                     self.with(no, |leg, _| told = leg.answer(w, direction));
                     self.inbox.extend(told.map(|event| Input::Leg(no, event)));
                 }
+                Order::Vacate(old, new) => self.vacate(w, old, new),
+                Order::Elsewhere(no) => self.with(no, |leg, trace| leg.elsewhere(w, trace)),
                 Order::Decline(no, why) => self.with(no, |leg, _| leg.decline(w, why)),
                 Order::Release(no, release) => {
                     let said = self.said(no, release);
@@ -480,16 +490,17 @@ impl Call {
     fn join(&mut self, w: &mut World) {
         self.bridged = Some(self.trace.wall(w.now.mono));
         let language = self.plan.language.clone();
-        for no in LEGS {
-            self.with(no, |leg, _| leg.hear(w, Hear::Peer, &language));
+        let [one, two] = self.pair;
+        for (no, other) in [(one, two), (two, one)] {
+            self.with(no, |leg, _| leg.hear(w, Hear::Leg(other), &language));
         }
         if self.command.record {
             self.recording = Recording::Running;
             let word = w.unguessable();
             w.media(MediaCommand::Record {
                 call: self.id,
-                left: LegId::new(self.id, LegNo::A),
-                right: LegId::new(self.id, LegNo::B),
+                left: LegId::new(self.id, one),
+                right: LegId::new(self.id, two),
                 file: format!("{}/{}_{word}.mp3", &word[..2], self.id),
             });
         }

@@ -525,6 +525,31 @@ pub(crate) enum Input {
         /// The new leg, whom nobody has rung yet.
         to: LegNo,
     },
+    /// Somebody called in to take the place of a leg, and waits for our answer.
+    Take {
+        /// Whose place. Ringing, up, or parked.
+        old: LegNo,
+        /// The leg of whoever called in.
+        new: LegNo,
+        /// What the place has to be still.
+        place: Place,
+    },
+    /// One of the two who talk wants the other one to wait until somebody takes the call.
+    Park {
+        /// Who wants it.
+        by: LegNo,
+    },
+}
+
+/// What somebody who calls in may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// That of a leg that rings.
+    Ringing,
+    /// That of a leg that talks.
+    Talking,
+    /// That of whoever has parked the call.
+    Parked,
 }
 
 /// What a leg shall hear.
@@ -534,8 +559,8 @@ pub(crate) enum Hear {
     RingBack,
     /// A prompt, once.
     Prompt(&'static str),
-    /// The other leg.
-    Peer,
+    /// That it waits: a short tone now and then.
+    Hold,
     /// This leg.
     Leg(LegNo),
 }
@@ -587,6 +612,11 @@ pub(crate) enum Order {
     Answer(LegNo, Direction),
     /// Do not take what a leg offered.
     Decline(LegNo, Decline),
+    /// The first leg has left its place, which the second one is to take: a recording goes on for whoever
+    /// stays.
+    Vacate(LegNo, LegNo),
+    /// Let a leg go that rings: its call was taken elsewhere.
+    Elsewhere(LegNo),
     /// Let a leg go; does nothing to a leg that is down.
     Release(LegNo, Release),
     /// This is how the call came out. First word counts.

@@ -16,10 +16,12 @@ mod flow;
 mod guesses;
 mod leg;
 mod names;
+mod park;
 mod pledge;
 mod presence;
 mod registrar;
 mod route;
+mod seat;
 #[cfg(test)]
 mod testing;
 mod timers;

@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Unauthorized,
     /// The ledger did not answer about one more leg.
     Transfer,
+    /// Nobody took a parked call.
+    Park,
     /// The media plane did not give a port.
     Open,
     /// The phone rang long enough.

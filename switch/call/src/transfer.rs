@@ -4,7 +4,7 @@
 
 use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
-use facts::{Failure, LegId, LegNo, Number, Origin};
+use facts::{Failure, LegId, LegNo, Number, Origin, Side};
 
 use crate::call::{Call, Phase};
 use crate::event::{Effect, Hear, Input, LegEvent, Report, ours};
@@ -21,6 +21,8 @@ const LEGS_MAX: usize = 8;
 pub(crate) struct Wanted {
     /// Who.
     pub(crate) by: LegNo,
+    /// Its number.
+    pub(crate) to: LegNo,
     pub(crate) target: Target,
     pub(crate) called: Called,
     pub(crate) shown: Option<Number>,
@@ -32,14 +34,22 @@ impl Call {
         let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live))?;
         let both = self.pair.contains(&by)
             && self.pair.iter().all(|no| self.leg(*no).is_some_and(Leg::is_up));
-        let free = both && talk.awaits().is_none() && self.legs.len() < LEGS_MAX;
-        free.then_some(LegNo(u8::try_from(self.legs.len()).ok()?))
+        (both && talk.is_plain()).then_some(())?;
+        self.next_leg()
+    }
+
+    /// The number of a leg that this call may still have.
+    pub(crate) fn next_leg(&self) -> Option<LegNo> {
+        let no = u8::try_from(self.legs.len()).ok()?;
+        (self.legs.len() < LEGS_MAX).then_some(LegNo(no))
     }
 
     /// Begins a transfer for which there is room. `told`: whoever asks wants to know what becomes of it.
     pub(crate) fn transfer(&mut self, w: &mut World, wanted: Wanted, (cseq, told): (u32, bool)) {
-        let by = wanted.by;
-        let Some(to) = self.room_for_transfer(by) else { return };
+        let Wanted { by, to, .. } = wanted;
+        if self.room_for_transfer(by) != Some(to) {
+            return;
+        }
         self.legs.push(None);
         self.transfer = Some(wanted);
         self.with(by, |leg, _| leg.referred(w, cseq, told));
@@ -71,7 +81,10 @@ impl Call {
                 let id = LegId::new(self.id, to);
                 let shown = wanted.shown.as_ref();
                 match Leg::dial(w, id, &wanted.called, &wanted.target, shown, paid) {
-                    Ok(leg) => self.legs[usize::from(to.0)] = Some(leg),
+                    Ok(mut leg) => {
+                        leg.side = self.side_of(wanted.by);
+                        self.legs[usize::from(to.0)] = Some(leg);
+                    }
                     Err(failure) => {
                         self.inbox.push_back(Input::Leg(to, LegEvent::Failed(failure)));
                     }
@@ -105,10 +118,26 @@ impl Call {
         self.plan.flow.talk().and_then(Talk::awaits)
     }
 
+    /// Whose place a leg has.
+    pub(crate) fn side_of(&self, no: LegNo) -> Side {
+        if no == self.pair[0] { Side::Caller } else { Side::Callee }
+    }
+
+    /// A leg leaves its place before another one takes it: the file goes on with whoever stays.
+    pub(crate) fn vacate(&mut self, w: &mut World, old: LegNo, new: LegNo) {
+        if self.is_recorded() {
+            let call = self.id;
+            let pair = self.pair.map(|no| if no == old { new } else { no });
+            let [left, right] = pair.map(|no| LegId::new(call, no));
+            w.media(MediaCommand::Retape { call, left, right });
+        }
+    }
+
     /// One leg takes the place of another: it and the one that stays hear each other.
     pub(crate) fn replace(&mut self, w: &mut World, old: LegNo, new: LegNo) {
         self.pair = self.pair.map(|no| if no == old { new } else { no });
         self.transfer = None;
+        w.timers.cancel(Key::call(self.id, Timer::Park));
         let [left, right] = self.pair;
         let stays = self.other(new);
         let language = self.plan.language.clone();
@@ -131,11 +160,14 @@ impl Call {
             Report::Failed(failure) => (self.refusal().unwrap_or(failure.kind.row().sip), true),
         };
         self.with(by, |leg, _| leg.tell_referrer(w, status, last));
+        if last && self.plan.flow.talk().is_some_and(Talk::is_plain) {
+            self.transfer = None;
+        }
     }
 
     /// What the leg that was asked for said itself.
     fn refusal(&self) -> Option<u16> {
-        let leg = self.legs.last()?.as_ref()?;
+        let leg = self.leg(self.transfer.as_ref()?.to)?;
         leg.facts.sip_final.filter(|status| *status >= 300)
     }
 }

@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-
-use std::sync::Arc;
+#[path = "common/transfers.rs"]
+mod transfers;
 
 use call::{Command, Reply};
 use common::*;
-use facts::ledger::OpenCall;
 use facts::media::MediaCommand;
 use facts::settings::{Route, Snapshot, Transport};
 use facts::{Binding, Failure, Kind, LegNo, Number, Origin, Outcome, Side, TrunkId, UnixMillis};
 use sip::wire::{HeaderName, Message};
+use transfers::restart;
 
 const PHONES: [(&str, &str); 3] =
     [("phone", "203.0.113.5:40000"), ("desk", "203.0.113.6:40002"), ("soft", "203.0.113.7:40004")];
@@ -355,31 +355,6 @@ fn a_call_from_a_trunk_rings_all_phones_too() {
     sim.hang_up("phone");
     assert_eq!(sim.record().outcome, Outcome::Completed);
     sim.assert_clean();
-}
-
-/// What the store would hand to the next process.
-fn open_call(sim: &Sim) -> OpenCall {
-    let asked = sim.authorizations.last().unwrap();
-    let mut open = OpenCall {
-        call: asked.call,
-        command: asked.command.clone(),
-        placed: asked.at,
-        legs: Vec::new(),
-        alive: sim.now.wall,
-    };
-    for entry in &sim.journal {
-        open.legs.retain(|leg| leg.leg != entry.leg);
-        open.legs.push(entry.clone());
-    }
-    open
-}
-
-fn restart(sim: &mut Sim) {
-    let open = open_call(sim);
-    let mut config = engine_config();
-    config.sip.seed = [43; 32];
-    sim.engine = call::Engine::new(config, Arc::new(sim.snapshot.clone()), sim.now);
-    sim.command(Command::Recover(Box::new(open)));
 }
 
 #[test]

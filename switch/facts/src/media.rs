@@ -100,6 +100,8 @@ pub enum Tone {
     Congestion,
     /// A short high beep: the call will be cut soon.
     Warning,
+    /// A short soft tone now and then: the call waits for somebody.
+    Hold,
 }
 
 /// A recorded announcement, by name; the prompt store finds the file and the language.

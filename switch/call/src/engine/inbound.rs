@@ -73,6 +73,11 @@ impl Engine {
             return;
         }
         let (who, intent) = match carrier {
+            // RFC 3891 §3: nobody who speaks for others takes a place in our calls.
+            Some(_) if request.header(HeaderName::Replaces).is_some() => {
+                self.world.endpoint.reject(self.world.now.mono, session, 403, Vec::new());
+                return;
+            }
             Some((id, trunk)) => {
                 if !self.world.may_send(id, trunk) {
                     self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
@@ -85,6 +90,9 @@ impl Engine {
                 Ok(user) => {
                     let w = &mut self.world;
                     w.abuse.proved(w.now, flow.remote.ip().into());
+                    if self.joins((session, &flow), &user, request) {
+                        return;
+                    }
                     let intent = from_extension(&snapshot, &user, request);
                     (user, intent)
                 }
@@ -337,7 +345,7 @@ pub(super) fn callee(snapshot: &Snapshot, dialled: &str) -> Result<Number, Kind>
 }
 
 /// The user part of the Request-URI, or the number of a `tel:` URI.
-fn dialled(request: &Message) -> Result<String, Kind> {
+pub(super) fn dialled(request: &Message) -> Result<String, Kind> {
     let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
     dialled_in(&uri.ok_or(Kind::InvalidNumber)?)
 }

@@ -5,6 +5,7 @@ mod abuse;
 mod carriers;
 mod flows;
 mod inbound;
+mod join;
 mod names;
 mod place;
 mod recover;
@@ -440,7 +441,7 @@ impl Engine {
                 }
             }
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                let joined = call.is_bridged();
+                let joined = call.is_bridged(no);
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
             }),
             Event::Accepted { session } => self.note(session, Leg::accepted),
@@ -449,7 +450,7 @@ impl Engine {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
-                    let joined = call.is_bridged();
+                    let joined = call.is_bridged(no);
                     call.on_leg(w, no, |leg, w, _, _| {
                         leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
                     });

@@ -92,8 +92,11 @@ fn last_life(facts: &LegFacts, alive: UnixMillis) -> UnixMillis {
 }
 
 fn bridged(legs: &[LegFacts]) -> Option<UnixMillis> {
-    let answered = |no| legs.iter().find(|leg| leg.no == no).and_then(|leg| leg.answered);
-    Some(answered(LegNo::A)?.max(answered(LegNo::B)?))
+    // Whoever picked up for B had the call first.
+    let a = legs.iter().find(|leg| leg.no == LegNo::A)?.answered?;
+    let first =
+        legs.iter().filter(|leg| leg.no != LegNo::A).filter_map(|leg| leg.answered).min()?;
+    Some(a.max(first))
 }
 
 /// Every leg was down before the crash: only the record was missing.

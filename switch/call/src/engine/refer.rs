@@ -1,12 +1,14 @@
 //! REFER in a call: somebody wants the other one to be joined with a third (RFC 3515, RFC 5589). The new leg
 //! is dialled as if whoever asks had dialled it, and paid by whoever pays for the call.
 
-use facts::{Kind, LegId, Number, Refusal};
+use facts::settings::{Extension, Snapshot};
+use facts::{Feature, Kind, LegId, LegNo, Number, Refusal};
 use sip::endpoint::{self, RequestId, SessionId};
-use sip::wire::{HeaderName, Message, NameAddr};
+use sip::wire::{HeaderName, Message, NameAddr, Replaces};
 
 use crate::config::Transfer;
-use crate::leg::Onward;
+use crate::event::{Denial, Effect, TurnedAway};
+use crate::leg::{Leg, Onward};
 use crate::transfer::{Wanted, called};
 
 use super::Engine;
@@ -34,11 +36,7 @@ impl Asked {
         }
         // RFC 5589 §7: to take the place of a call that stands. It is not done; ringing anew would be another
         // call than was asked for, and a second one to pay.
-        let mut headers = to.uri.headers.as_deref().unwrap_or_default().split('&');
-        let named = |header: &str, name: &str| {
-            header.split('=').next().is_some_and(|found| found.eq_ignore_ascii_case(name))
-        };
-        if headers.any(|header| named(header, "Replaces")) {
+        if Replaces::of_uri(&to.uri)?.is_some() {
             return Err(488);
         }
         let cseq = request.cseq().map_err(|_| 400_u16)?.number;
@@ -49,12 +47,20 @@ impl Asked {
     }
 }
 
+/// What comes of it.
+enum Course {
+    /// Somebody is rung.
+    Ring(Box<Wanted>),
+    /// The call waits for somebody to take it.
+    Park,
+}
+
 impl Engine {
     /// A REFER in a session.
     pub(super) fn referred(&mut self, id: RequestId, session: SessionId, request: &Message) {
         let begun = Asked::read(request).and_then(|asked| {
-            let (leg, wanted) = self.wanted(session, &asked)?;
-            Ok((leg, wanted, (asked.cseq, asked.told)))
+            let (leg, course) = self.course(session, &asked)?;
+            Ok((leg, course, (asked.cseq, asked.told)))
         });
         let (code, headers) = match &begun {
             Ok((.., (_, told))) => (202, self.referral_headers(session, *told)),
@@ -62,9 +68,37 @@ impl Engine {
         };
         let answer = endpoint::Answer { code, headers, ..endpoint::Answer::default() };
         self.world.endpoint.respond(self.world.now.mono, id, answer);
-        if let Ok((leg, wanted, told)) = begun {
-            self.on_call(leg.call, |call, w| call.transfer(w, wanted, told));
+        match begun {
+            Ok((leg, Course::Ring(wanted), told)) => {
+                self.on_call(leg.call, |call, w| call.transfer(w, *wanted, told));
+            }
+            Ok((leg, Course::Park, told)) => {
+                self.on_call(leg.call, |call, w| call.park(w, leg.no, told));
+            }
+            Err(code) => self.not_referred(session, code),
         }
+    }
+
+    /// For the log: who was not let transfer, unless he only has to ask again.
+    fn not_referred(&mut self, session: SessionId, code: u16) {
+        let why = match code {
+            403 => Denial::NotAllowed,
+            404 => Denial::UnknownNumber,
+            code if code == Kind::NoRoute.row().sip => Denial::NoRoute,
+            code if code == Kind::InvalidNumber.row().sip => Denial::BadNumber,
+            503 => Denial::Limit,
+            _ => return,
+        };
+        let Some(flow) = self.world.endpoint.flow_of(session) else { return };
+        let leg = self.world.sessions.get(&session).copied();
+        let leg = leg.and_then(|leg| self.calls.get(&leg.call)?.leg(leg.no));
+        let user = leg.map(|leg| match leg.is_phone() {
+            true => leg.facts.number.digits().to_owned(),
+            false => leg.facts.trunk.clone(),
+        });
+        // Who is in a call has proved himself: it is no knocking.
+        let (source, method) = (flow.remote, "REFER");
+        self.world.emit(Effect::TurnedAway(Box::new(TurnedAway { source, method, user, why })));
     }
 
     fn referral_headers(&self, session: SessionId, told: bool) -> Vec<Header> {
@@ -74,10 +108,27 @@ impl Engine {
         contact.into_iter().chain(quiet).collect()
     }
 
-    /// The leg that is to be rung, if whoever asks may ask for it; or the status that says why not.
-    fn wanted(&mut self, session: SessionId, asked: &Asked) -> Result<(LegId, Wanted), u16> {
-        let status = |kind: Kind| kind.row().sip;
+    /// What is done about a REFER, if whoever asks may ask for it; or the status that says why not.
+    fn course(&mut self, session: SessionId, asked: &Asked) -> Result<(LegId, Course), u16> {
         let leg = *self.world.sessions.get(&session).ok_or(481_u16)?;
+        self.may_transfer(leg)?;
+        let call = self.calls.get(&leg.call).ok_or(481_u16)?;
+        let to = call.room_for_transfer(leg.no).ok_or(PENDING)?;
+        let dialled = dialled_in(&asked.to.uri).map_err(status)?;
+        if let Some((Feature::Park, _)) = self.world.config.features.read(&dialled) {
+            let user = call.leg(leg.no).map(|leg| leg.facts.number.clone());
+            let Some(Number::Internal(user)) = user else { return Err(403) };
+            // One call at a time waits at an extension.
+            return match self.parked(&user) {
+                Some(_) => Err(status(Kind::Busy)),
+                None => Ok((leg, Course::Park)),
+            };
+        }
+        Ok((leg, Course::Ring(Box::new(self.wanted(leg, to, dialled)?))))
+    }
+
+    /// Whether somebody may have the other one of his call joined with anybody else.
+    fn may_transfer(&self, leg: LegId) -> Result<(), u16> {
         let call = self.calls.get(&leg.call).ok_or(481_u16)?;
         let asking = call.leg(leg.no).ok_or(481_u16)?;
         let may = match self.world.config.transfer {
@@ -85,27 +136,27 @@ impl Engine {
             Transfer::Extensions => asking.is_phone(),
             Transfer::All => true,
         };
-        let snapshot = self.world.snapshot.clone();
+        let snapshot = &self.world.snapshot;
         let merchant = snapshot.merchants.get(&call.command.merchant).ok_or(403_u16)?;
         // Whoever transfers pays: a phone of somebody else would spend this merchant's money.
-        let owner = match &asking.facts.number {
-            Number::Internal(user) if asking.is_phone() => Some(snapshot.extensions.get(user)),
-            _ => None,
-        };
-        let own = owner.is_none_or(|owner| {
+        let own = owner(snapshot, asking).is_none_or(|owner| {
             owner.is_some_and(|owner| owner.enabled && owner.merchant == call.command.merchant)
         });
-        if !may || !own {
+        if !may || !own || !merchant.enabled {
             return Err(403);
         }
-        if !merchant.enabled {
-            return Err(403);
+        match self.drain {
+            Some(_) => Err(status(Kind::Shutdown)),
+            None => Ok(()),
         }
-        if self.drain.is_some() {
-            return Err(status(Kind::Shutdown));
-        }
-        let _room = call.room_for_transfer(leg.no).ok_or(PENDING)?;
-        let dialled = dialled_in(&asked.to.uri).map_err(status)?;
+    }
+
+    /// The leg that is to be rung.
+    fn wanted(&mut self, leg: LegId, to: LegNo, dialled: String) -> Result<Wanted, u16> {
+        let snapshot = self.world.snapshot.clone();
+        let call = self.calls.get(&leg.call).ok_or(481_u16)?;
+        let asking = call.leg(leg.no).ok_or(481_u16)?;
+        let merchant = snapshot.merchants.get(&call.command.merchant).ok_or(403_u16)?;
         let number = callee(&snapshot, &dialled).map_err(status)?;
         let stays = call.leg(call.other(leg.no)).ok_or(PENDING)?;
         let target = self.target(&number).map_err(Refusal::kind).map_err(status)?;
@@ -113,16 +164,30 @@ impl Engine {
         let shown = match target.number() {
             Number::Internal(_) => Some(stays.facts.number.clone()),
             Number::E164(_) | Number::Short(_) => {
-                let bound = owner.flatten().and_then(|owner| owner.bound_phone.clone());
+                let owner = owner(&snapshot, asking).flatten();
+                let bound = owner.and_then(|owner| owner.bound_phone.clone());
                 merchant.shown.clone().or(bound).map(Number::public)
             }
         };
         // A caller who hides hides from the third as well.
-        let hidden = call.plan.onward.hidden && call.other(leg.no) == facts::LegNo::A;
+        let hidden = call.plan.onward.hidden && stays.id.no == LegNo::A;
         let onward = Onward { hidden, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);
-        Ok((leg, Wanted { by: leg.no, target, called, shown }))
+        Ok(Wanted { by: leg.no, to, target, called, shown })
+    }
+}
+
+/// The status that tells of a failure.
+fn status(kind: Kind) -> u16 {
+    kind.row().sip
+}
+
+/// The extension whose phone is on a leg, if it is still there; `None` for anything else than a phone.
+fn owner<'a>(snapshot: &'a Snapshot, leg: &Leg) -> Option<Option<&'a Extension>> {
+    match &leg.facts.number {
+        Number::Internal(user) if leg.is_phone() => Some(snapshot.extensions.get(user)),
+        _ => None,
     }
 }

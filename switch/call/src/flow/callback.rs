@@ -14,9 +14,9 @@
 
 use facts::{Failure, Kind, LegNo, Outcome, Side};
 
-use crate::event::{Hear, Input, LegEvent, Order, Release};
+use crate::event::{Hear, Input, LegEvent, Order, Place, Release};
 
-use super::{Talk, cut, origin, prompt, refuser, talk};
+use super::{Talk, cut, origin, prompt, refuser, side, taken, talk, too_late};
 
 /// Where a callback stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +87,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
             Callback::AnsweredA
         }
         Input::Leg(LegNo::A, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            let by = refuser(LegNo::A, failure);
+            let by = refuser(side(LegNo::A), failure);
             out.push(Order::Decide(Outcome::Failed(failure), by));
             out.push(Order::Release(LegNo::A, Release { by, failure: Some(failure) }));
             Callback::Ending(Ending::Leaving)
@@ -98,7 +98,11 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
             cut(failure, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Leg(..) | Input::Transfer { .. } => Callback::DialingA,
+        Input::Take { new, .. } => {
+            too_late(new, out);
+            Callback::DialingA
+        }
+        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Callback::DialingA,
     }
 }
 
@@ -113,7 +117,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         // RFC 3960 §3.2: only sound that really comes replaces the local tone; a description alone
         // does not, and a 180 after it does not bring the tone back.
         Input::Leg(LegNo::B, LegEvent::EarlyMedia) => {
-            out.push(Order::Hear(LegNo::A, Hear::Peer));
+            out.push(Order::Hear(LegNo::A, Hear::Leg(LegNo::B)));
             Callback::DialingB { early: true }
         }
         Input::Leg(LegNo::B, LegEvent::Answered) => {
@@ -125,14 +129,23 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         }
         // B's answer and BYE in one breath.
         Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::hung_up(LegNo::B, LegNo::A, out);
+            talk::over(side(LegNo::B), LegNo::A, out);
             Callback::Ending(Ending::Leaving)
         }
         Input::Cut(failure) => {
             cut(failure, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Leg(..) | Input::Transfer { .. } => state,
+        Input::Take { old: LegNo::B, new, place: Place::Ringing } => {
+            let talk = taken(new, out);
+            out.push(Order::Join);
+            Callback::Bridged(talk)
+        }
+        Input::Take { new, .. } => {
+            too_late(new, out);
+            state
+        }
+        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => state,
     }
 }
 
@@ -147,13 +160,13 @@ fn abandoned(out: &mut Vec<Order>) -> Callback {
 
 /// B cannot be had: A is told why (RFC 3725 §5 leaves the means to us), then let go with the same reason.
 fn b_failed(failure: Failure, out: &mut Vec<Order>) -> Callback {
-    out.push(Order::Decide(Outcome::Failed(failure), refuser(LegNo::B, failure)));
+    out.push(Order::Decide(Outcome::Failed(failure), refuser(side(LegNo::B), failure)));
     match prompt(failure.kind) {
         Some(name) => {
             out.push(Order::Hear(LegNo::A, Hear::Prompt(name)));
             out.push(Order::Release(
                 LegNo::B,
-                Release { by: refuser(LegNo::B, failure), failure: Some(failure) },
+                Release { by: refuser(side(LegNo::B), failure), failure: Some(failure) },
             ));
             Callback::Ending(Ending::Telling(failure))
         }
@@ -167,6 +180,9 @@ fn b_failed(failure: Failure, out: &mut Vec<Order>) -> Callback {
 }
 
 fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
+    if let Input::Take { new, .. } = input {
+        too_late(new, out);
+    }
     let Ending::Telling(told) = ending else {
         return ending;
     };
@@ -180,7 +196,9 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         }
         // A hung up during the prompt: already down.
         Input::Leg(LegNo::A, LegEvent::HungUp | LegEvent::Failed(_)) => return Ending::Leaving,
-        Input::Leg(..) | Input::Transfer { .. } => return ending,
+        Input::Leg(..) | Input::Transfer { .. } | Input::Take { .. } | Input::Park { .. } => {
+            return ending;
+        }
     };
     out.push(Order::Release(LegNo::A, release));
     Ending::Leaving

@@ -2,9 +2,9 @@
 
 use facts::{Failure, Kind, LegNo, Outcome, Side};
 
-use crate::event::{Hear, Input, LegEvent, Order, Release};
+use crate::event::{Hear, Input, LegEvent, Order, Place, Release};
 
-use super::{Talk, cut, origin, refuser, talk};
+use super::{Talk, cut, origin, refuser, side, taken, talk, too_late};
 
 /// Where an inbound call stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +41,12 @@ impl Dial {
         match self {
             Dial::DialingB { early } => dialing_b(early, input, out),
             Dial::Bridged(talk) => talk.step(input, out).map_or(Dial::Ending, Dial::Bridged),
-            Dial::Ending => self,
+            Dial::Ending => {
+                if let Input::Take { new, .. } = input {
+                    too_late(new, out);
+                }
+                self
+            }
         }
     }
 }
@@ -57,7 +62,7 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
         }
         Input::Leg(LegNo::B, LegEvent::EarlyMedia) => {
             out.push(Order::Early(LegNo::A));
-            out.push(Order::Hear(LegNo::A, Hear::Peer));
+            out.push(Order::Hear(LegNo::A, Hear::Leg(LegNo::B)));
             Dial::DialingB { early: true }
         }
         Input::Leg(LegNo::B, LegEvent::Answered) => {
@@ -66,7 +71,7 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
             Dial::Bridged(Talk::TWO)
         }
         Input::Leg(LegNo::B, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            let by = refuser(LegNo::B, failure);
+            let by = refuser(side(LegNo::B), failure);
             out.push(Order::Decide(Outcome::Failed(failure), by));
             out.push(Order::Release(LegNo::B, Release { by, failure: Some(failure) }));
             // Still waiting for its answer: the row's status and cause (RFC 3398 §8.2.6.1).
@@ -74,7 +79,7 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
             Dial::Ending
         }
         Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::hung_up(LegNo::B, LegNo::A, out);
+            talk::over(side(LegNo::B), LegNo::A, out);
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::HungUp) => {
@@ -95,6 +100,16 @@ fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
             cut(failure, out);
             Dial::Ending
         }
-        Input::Leg(..) | Input::Transfer { .. } => Dial::DialingB { early },
+        Input::Take { old: LegNo::B, new, place: Place::Ringing } => {
+            let talk = taken(new, out);
+            out.push(Order::Accept(LegNo::A));
+            out.push(Order::Join);
+            Dial::Bridged(talk)
+        }
+        Input::Take { new, .. } => {
+            too_late(new, out);
+            Dial::DialingB { early }
+        }
+        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Dial::DialingB { early },
     }
 }

@@ -63,17 +63,35 @@ pub(crate) const fn origin(leg: LegNo) -> Origin {
     if leg.0 == 0 { Origin::LegA } else { Origin::LegB }
 }
 
-/// The other one of two.
-pub(crate) const fn peer(leg: LegNo) -> LegNo {
-    if leg.0 == 0 { LegNo::B } else { LegNo::A }
+/// The author of what happens on a side.
+pub(crate) const fn author(side: Side) -> Origin {
+    match side {
+        Side::Caller => Origin::LegA,
+        Side::Callee => Origin::LegB,
+        Side::Platform => Origin::Us,
+    }
 }
 
-/// Who let go when a leg failed before its answer: the person if it was the person's wish.
-pub(crate) fn refuser(leg: LegNo, failure: Failure) -> Side {
+/// Who let go when a leg of this side failed before its answer: the person if it was the person's wish.
+pub(crate) fn refuser(side: Side, failure: Failure) -> Side {
     match failure.kind {
-        Kind::Busy | Kind::Rejected => side(leg),
+        Kind::Busy | Kind::Rejected => side,
         _ => Side::Platform,
     }
+}
+
+/// Somebody called in to take a place that is not there, or not any more.
+pub(crate) fn too_late(new: LegNo, out: &mut Vec<Order>) {
+    let failure = Failure::new(Origin::Us, Kind::Busy);
+    out.push(Order::Release(new, Release { by: Side::Platform, failure: Some(failure) }));
+}
+
+/// B rings, and somebody else takes the call.
+pub(crate) fn taken(new: LegNo, out: &mut Vec<Order>) -> Talk {
+    out.push(Order::Elsewhere(LegNo::B));
+    out.push(Order::Replace(LegNo::B, new));
+    out.push(Order::Accept(new));
+    Talk::of([LegNo::A, new])
 }
 
 /// Ends the call because of `failure`: both legs go, by our hand.

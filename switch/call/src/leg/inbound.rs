@@ -5,13 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use facts::media::{Codec, Family};
 use facts::record::LegState;
-use facts::{Failure, Kind, LegId, Origin, Side, TrunkId};
+use facts::{Failure, Kind, LegId, Side, TrunkId};
 use sip::endpoint::{EndCause, SessionId};
 use sip::offer::SessionDescription;
 use sip::wire::Reason;
 
 use crate::event::LegEvent;
-use crate::flow::origin;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::world::World;
@@ -105,7 +104,7 @@ impl Leg {
                 None
             }
             Err(_) => {
-                let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+                let failure = Failure::new(self.origin(), Kind::NotAcceptable);
                 let release = crate::event::Release { by: Side::Platform, failure: Some(failure) };
                 self.release(w, trace, release);
                 Some(LegEvent::Failed(failure))
@@ -191,7 +190,7 @@ impl Leg {
             None => self.audio.is_agreed(),
         };
         if !usable {
-            let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+            let failure = Failure::new(self.origin(), Kind::NotAcceptable);
             let release = crate::event::Release { by: Side::Platform, failure: Some(failure) };
             self.release(w, trace, release);
             return Some(LegEvent::Lost(failure));
@@ -222,11 +221,11 @@ impl Leg {
         self.said = reason.cloned();
         self.facts.sip_final = Some(code);
         if stood && code != 487 {
-            return Some(LegEvent::Lost(self.lost(w, trace, Kind::LostDialog, Origin::LegA)));
+            return Some(LegEvent::Lost(self.lost(w, trace, Kind::LostDialog, self.origin())));
         }
         let ended = trace.wall(w.now.mono);
-        let failure = Failure::new(Origin::LegA, Kind::Abandoned);
-        self.down(w, trace, ended, Side::Caller, Some(failure));
+        let failure = Failure::new(self.origin(), Kind::Abandoned);
+        self.down(w, trace, ended, self.side, Some(failure));
         Some(LegEvent::HungUp)
     }
 

@@ -35,7 +35,7 @@ use sip::wire::Reason;
 
 use crate::credit::Credit;
 use crate::event::{Hear, Release};
-use crate::flow::peer;
+use crate::flow::{author, side};
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::world::World;
@@ -104,6 +104,8 @@ pub(crate) struct Onward {
 /// One leg of a call.
 pub(crate) struct Leg {
     pub(crate) id: LegId,
+    /// Whose place it has, or is to have.
+    pub(crate) side: Side,
     /// What is known of it; meaningless before `attempted`.
     pub(crate) facts: LegFacts,
     /// An INVITE was sent, or came.
@@ -153,6 +155,7 @@ impl Leg {
         w.timers.set(Key::leg(id, Timer::Open), w.now.mono + w.config.open);
         Leg {
             id,
+            side: side(id.no),
             facts: blank(id.no, called, paid),
             attempted: false,
             stage: Stage::Opening,
@@ -187,6 +190,29 @@ impl Leg {
     /// True for the phone of an extension: no carrier is on it.
     pub(crate) fn is_phone(&self) -> bool {
         self.trunk.is_none()
+    }
+
+    /// The author of what happens on it.
+    pub(crate) fn origin(&self) -> Origin {
+        author(self.side)
+    }
+
+    /// True while it rings, or is about to, at a phone of this extension; of any, where none is named.
+    pub(crate) fn rings_at(&self, user: Option<&str>) -> bool {
+        let there = match (&self.facts.number, user) {
+            (Number::Internal(_), None) => true,
+            (Number::Internal(number), Some(user)) => number == user,
+            (Number::E164(_) | Number::Short(_), _) => false,
+        };
+        there && self.is_phone() && matches!(&self.stage, Stage::Inviting(forks) if forks.rang)
+    }
+
+    /// Its call was taken elsewhere (RFC 3326 §2): whoever rings for it stops.
+    pub(crate) fn elsewhere(&mut self, w: &mut World, trace: &mut Trace) {
+        if matches!(self.stage, Stage::Inviting(_) | Stage::Opening) {
+            let release = Release { by: self.side, failure: None };
+            self.release_for(w, trace, release, Some(forks::elsewhere()));
+        }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -226,7 +252,7 @@ impl Leg {
         self.prompting = false;
         let source = match what {
             Hear::RingBack => Source::Tone(Tone::RingBack),
-            Hear::Peer => Source::Leg(LegId::new(self.id.call, peer(self.id.no))),
+            Hear::Hold => Source::Tone(Tone::Hold),
             Hear::Leg(no) => Source::Leg(LegId::new(self.id.call, no)),
             Hear::Prompt(name) => {
                 self.prompting = true;

@@ -45,10 +45,10 @@ impl Leg {
         shown: Option<&Number>,
         paid: Option<std::time::Duration>,
     ) -> Result<Leg, Failure> {
+        let origin = || origin(id.no);
         let caller = Caller { number: shown, hidden: called.onward.hidden };
-        let mut ways = hops(w, target, caller).map_err(|kind| Failure::new(origin(id.no), kind))?;
-        let first =
-            hop::take(w, &mut ways, id).ok_or(Failure::new(origin(id.no), Kind::Congestion))?;
+        let mut ways = hops(w, target, caller).map_err(|kind| Failure::new(origin(), kind))?;
+        let first = hop::take(w, &mut ways, id).ok_or(Failure::new(origin(), Kind::Congestion))?;
         // One port serves every way that is tried: those of another family are not.
         let family = Family::of(first.flow.remote.ip());
         ways.retain(|way| Family::of(way.flow.remote.ip()) == family);
@@ -266,7 +266,7 @@ impl Leg {
     }
 
     fn unusable(&mut self, w: &mut World, trace: &mut Trace) -> LegEvent {
-        let failure = Failure::new(origin(self.id.no), Kind::NotAcceptable);
+        let failure = Failure::new(self.origin(), Kind::NotAcceptable);
         if let Some(session) = self.session {
             let cause = u16::from(Kind::NotAcceptable.row().q850);
             let reason = Reason::q850(cause, Kind::NotAcceptable.row().label);
@@ -332,10 +332,10 @@ impl Leg {
             Final { local: true, code, .. } if code != 408 || !rang => Kind::Unreachable,
             _ => Kind::of_answer(best.code, best.q850, rang),
         };
-        let failure = Failure::new(origin(self.id.no), kind);
+        let failure = Failure::new(self.origin(), kind);
         self.facts.q850 = best.q850;
         let ended = trace.wall(w.now.mono);
-        self.down(w, trace, ended, refuser(self.id.no, failure), Some(failure));
+        self.down(w, trace, ended, refuser(self.side, failure), Some(failure));
         Some(LegEvent::Failed(failure))
     }
 
@@ -358,7 +358,7 @@ impl Leg {
         let follows = self.follow(w);
         if !follows && !self.next_hop(w) {
             // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
-            let failure = self.lost(w, trace, Kind::Unreachable, origin(self.id.no));
+            let failure = self.lost(w, trace, Kind::Unreachable, self.origin());
             return Some(LegEvent::Failed(failure));
         }
         for session in &old {
@@ -378,7 +378,7 @@ impl Leg {
         let row = Kind::NoAnswer.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
         self.given_up.extend(forks.cancel(w, Some(&reason)));
-        Some(LegEvent::Failed(self.lost(w, trace, Kind::NoAnswer, origin(self.id.no))))
+        Some(LegEvent::Failed(self.lost(w, trace, Kind::NoAnswer, self.origin())))
     }
 
     /// No media port: the leg cannot be.

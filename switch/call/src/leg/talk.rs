@@ -10,7 +10,6 @@ use sip::wire::Reason;
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::credit::{ASK_AGAIN, HOPE_AGAIN};
 use crate::event::{Effect, LegEvent};
-use crate::flow::{origin, side};
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::world::World;
@@ -59,10 +58,10 @@ impl Leg {
         if cause == EndCause::Bye {
             self.said = reason.cloned();
             let ended = trace.wall(w.now.mono);
-            self.down(w, trace, ended, side(self.id.no), None);
+            self.down(w, trace, ended, self.side, None);
             return Some(LegEvent::HungUp);
         }
-        let origin = origin(self.id.no);
+        let origin = self.origin();
         Some(LegEvent::Lost(self.lost(w, trace, Kind::LostDialog, origin)))
     }
 

@@ -30,6 +30,7 @@ mod receive;
 mod refer;
 mod refresh;
 mod reinvite;
+mod replaces;
 mod request;
 mod route;
 mod schedule;
@@ -53,6 +54,7 @@ pub use event::{
     Answer, Counts, Drops, Edit, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
     SessionId, Transmit,
 };
+pub use replaces::Standing;
 
 use crate::wire::{Message, Method, Reason};
 use ids::Ids;
@@ -62,8 +64,8 @@ use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 
 /// Most deadlines served in one turn; what is left is due at once in the next.
 const TURN_MAX: usize = 1024;
-/// Extensions that a peer may require of us (RFC 3262, RFC 4488, RFC 4028).
-pub const SUPPORTED: &str = "100rel, norefersub, timer";
+/// Extensions that a peer may require of us (RFC 3262, RFC 4488, RFC 3891, RFC 4028).
+pub const SUPPORTED: &str = "100rel, norefersub, replaces, timer";
 
 /// All SIP state of one engine.
 #[derive(Debug)]

@@ -22,6 +22,8 @@ const IN_DIALOG_RESERVE: usize = 8;
 
 /// RFC 4488 §4: a REFER that wants no NOTIFY.
 const SILENT: &str = "norefersub";
+/// RFC 3891 §6.2.
+const REPLACES: &str = "replaces";
 
 /// A request on its way in.
 pub(super) struct Incoming {
@@ -130,7 +132,7 @@ impl Endpoint {
         let required: Vec<String> = request
             .headers(HeaderName::Require)
             .filter(|token| {
-                [RELIABLE, OPTION, SILENT]
+                [RELIABLE, OPTION, SILENT, REPLACES]
                     .iter()
                     .all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
             })

@@ -1,0 +1,57 @@
+//! A call that is parked: one of two has sent the other one to wait until somebody takes the call, and goes
+//! back to whoever parked it when nobody does (RFC 5359 §2.15).
+
+use facts::{Kind, LegNo, Number};
+
+use crate::call::{Call, Phase};
+use crate::event::{Input, ours};
+use crate::flow::Talk;
+use crate::leg::Onward;
+use crate::route;
+use crate::timers::{Key, Timer};
+use crate::transfer::{Wanted, called};
+use crate::world::World;
+
+impl Call {
+    /// The extension at which this call is parked.
+    pub(crate) fn parked_at(&self) -> Option<(&str, LegNo)> {
+        let by = self.plan.flow.talk().and_then(Talk::parked_by)?;
+        match (&self.leg(by)?.facts.number, &self.phase) {
+            (Number::Internal(user), Phase::Live) => Some((user, by)),
+            _ => None,
+        }
+    }
+
+    /// Parks the call for one of the two who talk; `told`: he wants to know what becomes of it.
+    pub(crate) fn park(&mut self, w: &mut World, by: LegNo, (cseq, told): (u32, bool)) {
+        w.timers.set(Key::call(self.id, Timer::Park), w.now.mono + w.config.park);
+        self.with(by, |leg, _| leg.referred(w, cseq, told));
+        self.feed(w, Input::Park { by });
+    }
+
+    /// Nobody took it in time.
+    pub(crate) fn recall(&mut self, w: &mut World) {
+        let Some((user, by)) = self.parked_at() else { return };
+        let number = Number::Internal(user.to_owned());
+        let snapshot = w.snapshot.clone();
+        let target = route::target(&snapshot, |user| w.registrar.registered(user), &number);
+        let stays = self.leg(self.other(by)).filter(|leg| leg.is_up());
+        let (Some(target), Some(to), Some(stays)) = (target, self.next_leg(), stays) else {
+            self.feed(w, Input::Cut(ours(Kind::NoAnswer)));
+            return;
+        };
+        let shown = match target.number() {
+            Number::Internal(_) => Some(stays.facts.number.clone()),
+            Number::E164(_) | Number::Short(_) => {
+                let merchant = snapshot.merchants.get(&self.command.merchant);
+                merchant.and_then(|merchant| merchant.shown.clone()).map(Number::public)
+            }
+        };
+        let hidden = self.plan.onward.hidden && stays.id.no == LegNo::A;
+        let onward = Onward { hidden, ..Onward::default() };
+        let called = called(target.number(), number.digits().to_owned(), onward);
+        self.legs.push(None);
+        self.transfer = Some(Wanted { by, to, target, called, shown });
+        self.feed(w, Input::Transfer { by, to });
+    }
+}
