@@ -323,7 +323,7 @@ pub enum CarrierChange {
 pub struct TurnedAway {
     /// Where the request came from.
     pub source: SocketAddr,
-    /// `REGISTER` or `INVITE`.
+    /// `REGISTER`, `INVITE`, `SUBSCRIBE` or `MESSAGE`.
     pub method: &'static str,
     /// The trunk or extension that it is, or the user that it names, whether there is one or not: then
     /// written by a stranger.
@@ -432,8 +432,8 @@ impl Denial {
     }
 }
 
-/// Sizes of the engine's tables, for metrics and for the leak audit. All but `bindings` are zero some
-/// time after the last call.
+/// Sizes of the engine's tables, for metrics and for the leak audit. All but `bindings` and `subscriptions`
+/// are zero some time after the last call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Calls that are not settled yet.
@@ -460,6 +460,10 @@ pub struct Counts {
     pub bindings: usize,
     /// Deadlines that are set.
     pub timers: usize,
+    /// Subscriptions of phones; each ends by itself.
+    pub subscriptions: usize,
+    /// Messages between phones that wait for their answers.
+    pub messages: usize,
     /// Requests to carriers that wait for their answers.
     pub asked: usize,
     /// Sources that are not listened to.

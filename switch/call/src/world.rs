@@ -15,7 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, SessionId, Transport};
 use sip::locate::Server;
-use sip::wire::Reason;
+use sip::wire::{Method, Reason};
 
 use crate::abuse::Abuse;
 use crate::admission::{Occupancy, Rates};
@@ -26,7 +26,7 @@ use crate::guesses::Guesses;
 use crate::leg::{self, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
-use crate::presence::Mailboxes;
+use crate::presence::{Mailboxes, Watches};
 use crate::registrar::{Change, Registrar};
 use crate::route::{self, Live};
 use crate::timers::Timers;
@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) guesses: Guesses,
     /// What waits in mailboxes.
     pub(crate) mail: Mailboxes,
+    /// Who watches whom.
+    pub(crate) watches: Watches,
     pub(crate) rng: ChaCha20Rng,
 }
 
@@ -91,7 +93,11 @@ impl World {
         rng.set_stream(0x0063_616c_6c00);
         World {
             now,
-            endpoint: Endpoint::new(EndpointConfig { careful: true, ..config.sip.clone() }),
+            endpoint: Endpoint::new(EndpointConfig {
+                careful: true,
+                methods: vec![Method::Register, Method::Subscribe, Method::Message],
+                ..config.sip.clone()
+            }),
             abuse: Abuse::new(config.abuse.clone()),
             config,
             snapshot,
@@ -114,6 +120,7 @@ impl World {
             names: Names::default(),
             places: BTreeMap::new(),
             mail: Mailboxes::default(),
+            watches: Watches::default(),
             rng,
         }
     }

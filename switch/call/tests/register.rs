@@ -325,7 +325,7 @@ fn an_extension_that_is_not_registered_is_its_bound_phone() {
 fn options_are_answered_and_other_requests_refused_with_allow() {
     let mut sim = sim();
     for (method, expected) in
-        [(Method::Options, 200), (Method::Message, 405), (Method::Subscribe, 405)]
+        [(Method::Options, 200), (Method::Publish, 405), (Method::Notify, 405)]
     {
         let now = sim.now.mono;
         let far = sim.far("phone");

@@ -86,6 +86,10 @@ impl Users {
             Event::Refreshed { session } => (session, false, "refreshed"),
             Event::Info { session, .. } => (session, false, "info"),
             Event::Refer { session, .. } => (session, false, "refer"),
+            Event::Message { session, .. } => (session, false, "message"),
+            Event::Subscribe { .. } | Event::Notified { .. } | Event::Unsubscribed { .. } => {
+                unreachable!("nobody here subscribes")
+            }
         };
         *self.seen.entry(kind).or_default() += 1;
         assert!(!self.over[end].contains(session), "{event:?} after the last event");

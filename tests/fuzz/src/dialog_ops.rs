@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip::endpoint::{
     Answer, Credentials, Endpoint, EndpointConfig, Event, Flow, Invite, Limits, Listener,
-    OutOfDialog, RequestId, SessionId, Transport,
+    OutOfDialog, RequestId, SessionId, SubscriptionId, Transport,
 };
 use sip::wire::{Message, Method, NameAddr, Uri};
 
@@ -64,6 +64,9 @@ struct Life<'a> {
     ours: BTreeMap<SessionId, bool>,
     seen: BTreeSet<SessionId>,
     requests: Vec<RequestId>,
+    /// Subscriptions that are not over, and how many there were.
+    watched: BTreeSet<SubscriptionId>,
+    watches: usize,
     asked: usize,
     story: BTreeSet<String>,
 }
@@ -92,7 +95,7 @@ impl<'a> Life<'a> {
             listeners: listeners.into(),
             engine: 1,
             seed: [1; 32],
-            methods: vec![Method::Register, Method::Message],
+            methods: vec![Method::Register, Method::Message, Method::Subscribe],
             limits: limits.clone(),
             ..EndpointConfig::default()
         });
@@ -112,6 +115,8 @@ impl<'a> Life<'a> {
             ours: BTreeMap::new(),
             seen: BTreeSet::new(),
             requests: Vec::new(),
+            watched: BTreeSet::new(),
+            watches: 0,
             asked: 0,
             story: BTreeSet::new(),
         }
@@ -412,6 +417,24 @@ impl<'a> Life<'a> {
                     self.requests.push(id);
                 }
             }
+            Event::Message { id, session, .. } => {
+                assert!(self.live.contains(&session), "news of what is over: {event:?}");
+                self.requests.push(id);
+                let body = ("text/plain", Bytes::from_static(b"so do I"));
+                self.asked += usize::from(self.endpoint.message(now, session, &[], body).is_some());
+            }
+            Event::Subscribe { id, subscription, flow, .. } => {
+                self.subscribed(id, subscription, flow);
+            }
+            Event::Notified { subscription, delivered } => {
+                assert!(self.watched.contains(&subscription), "news of what is over: {event:?}");
+                if !delivered {
+                    self.endpoint.notify(now, subscription, None);
+                }
+            }
+            Event::Unsubscribed { subscription } => {
+                assert!(self.watched.remove(&subscription), "a second last event: {event:?}");
+            }
             Event::Refer { id, session, .. } => {
                 assert!(self.live.contains(&session), "news of what is over: {event:?}");
                 let answer = Answer { code: 202, ..Answer::default() };
@@ -461,20 +484,56 @@ impl<'a> Life<'a> {
         }
     }
 
+    /// The user lets people watch, whom it has seen before.
+    fn subscribed(&mut self, id: RequestId, known: Option<SubscriptionId>, flow: Flow) {
+        let now = self.now;
+        let code = match known {
+            _ if flow.remote.ip() == self.stranger.at.ip() => 401,
+            None if self.willful && self.script.one_in(8) => 489,
+            _ => 200,
+        };
+        if code != 200 {
+            return self.endpoint.respond(now, id, Answer { code, ..Answer::default() });
+        }
+        let lasts = Duration::from_secs(30);
+        let subscription = match known {
+            Some(known) => self.endpoint.resubscribed(now, id, known, flow, lasts).then_some(known),
+            None => self.endpoint.subscribed(now, id, flow, "dialog".into(), lasts),
+        };
+        let Some(subscription) = subscription else { return };
+        if known.is_none() {
+            assert!(self.watched.insert(subscription), "a subscription's id is used twice");
+            self.watches += 1;
+        }
+        let body = Bytes::from_static(b"<dialog-info/>");
+        self.endpoint.notify(now, subscription, Some(("application/dialog-info+xml", body)));
+        if self.willful && self.script.one_in(4) {
+            self.watched.remove(&subscription);
+            self.endpoint.end_subscription(now, subscription, "deactivated", None);
+        }
+    }
+
     fn check(&mut self) {
         let (counts, limits) = (self.endpoint.counts(), &self.limits);
         let sessions = counts.sessions + counts.lingering;
         assert!(sessions <= limits.sessions_max, "{counts:?}");
         assert_eq!(counts.sessions, self.live.len(), "sessions and their last events");
         assert_eq!(counts.requests, self.asked);
+        assert_eq!(counts.subscriptions, self.watched.len());
         let reserve = limits.server_transactions_max / 8;
         assert!(
             counts.server_transactions <= limits.server_transactions_max + reserve,
             "{counts:?}"
         );
-        let clients = limits.client_transactions_max + CLIENTS_PER_SESSION * self.seen.len();
+        // Two NOTIFYs of each subscription: the last one waits for nobody.
+        let clients = limits.client_transactions_max
+            + CLIENTS_PER_SESSION * self.seen.len()
+            + 2 * self.watches;
         assert!(counts.client_transactions <= clients, "{counts:?}");
-        let rows = counts.client_transactions + counts.server_transactions + sessions;
+        let rows = counts.client_transactions
+            + counts.server_transactions
+            + counts.subscriptions
+            + sessions;
         assert!(counts.timers <= rows, "a timer of nobody: {counts:?}");
         assert!(counts.indexed <= counts.client_transactions + 2 * counts.server_transactions);
         let (heard, told, datagrams) = self.account;
@@ -492,6 +551,9 @@ impl<'a> Life<'a> {
         }
         for id in self.live.clone() {
             self.endpoint.bye(self.now, id, None);
+        }
+        for id in std::mem::take(&mut self.watched) {
+            self.endpoint.end_subscription(self.now, id, "deactivated", None);
         }
         self.drain();
         self.check();

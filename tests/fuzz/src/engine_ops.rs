@@ -314,6 +314,12 @@ impl<'a> Life<'a> {
                 };
                 self.engine.handle_command(now, Command::HangUp { token, call });
             }
+            3 if self.script.one_in(2) => {
+                self.tokens -= 1;
+                let (new, old) = (u32::from(self.script.byte() % 3), 1);
+                let user = settings::EXTENSION.to_owned();
+                self.engine.handle_command(now, Command::Mailbox { user, new, old });
+            }
             3 => self.engine.handle_command(now, Command::Live { token }),
             4 => self.engine.handle_command(now, Command::Bindings { token }),
             5 => {
@@ -451,6 +457,11 @@ impl<'a> Life<'a> {
             self.engine.handle_command(now, hang_up);
             self.drain();
         }
+        // Who is gone watches nobody.
+        let mut snapshot = settings::snapshot(None);
+        snapshot.extensions.clear();
+        self.engine.handle_command(now, Command::Settings(Arc::new(snapshot)));
+        self.drain();
         let end = self.elapsed + REST;
         loop {
             self.settle_down();

@@ -53,8 +53,10 @@ const STATUSES: [u16; 24] = [
     487, 500, 199, 699, 202,
 ];
 const METHODS: [&str; 10] =
-    ["BYE", "INVITE", "INFO", "OPTIONS", "BYE", "INVITE", "MESSAGE", "UPDATE", "CANCEL", "PRACK"];
-const OUTSIDE: [&str; 6] = ["OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE", "BYE", "FOO"];
+    ["BYE", "INVITE", "INFO", "SUBSCRIBE", "BYE", "INVITE", "MESSAGE", "UPDATE", "CANCEL", "PRACK"];
+/// What a SUBSCRIBE bears besides, as long as it is of use to nobody after a minute.
+const WATCHES: &str = "Event: dialog\r\nExpires: 60\r\n";
+const OUTSIDE: [&str; 6] = ["PUBLISH", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "FOO"];
 
 impl Peer {
     /// A peer that has seen nothing yet.
@@ -216,7 +218,12 @@ impl Peer {
 
     fn outside(&mut self, script: &mut Script<'_>) -> Bytes {
         let method = script.pick(&OUTSIDE);
-        let uri = format!("sip:{}", self.to);
+        let uri = match self.account {
+            Some((user, realm, _)) if matches!(method, "SUBSCRIBE" | "MESSAGE") => {
+                format!("sip:{user}@{realm}")
+            }
+            _ => format!("sip:{}", self.to),
+        };
         let from = match self.account {
             Some((user, realm, _)) => format!("<sip:{user}@{realm}>"),
             None => format!("<sip:x@{}>", self.at),
@@ -261,6 +268,9 @@ impl Peer {
         text += &self.contact(script);
         text += self.extra(script);
         text += credentials;
+        if own.method == "SUBSCRIBE" {
+            text += WATCHES;
+        }
         let mut bytes = text.into_bytes();
         bytes.extend_from_slice(&self.body(script));
         own.bytes = bytes.into();
@@ -371,6 +381,9 @@ impl Peer {
         text += &format!("CSeq: {cseq} {method}\r\n");
         if method == "PRACK" {
             text += &rack;
+        }
+        if method == "SUBSCRIBE" {
+            text += WATCHES;
         }
         text += &self.contact(script);
         text += self.extra(script);

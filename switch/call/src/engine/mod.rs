@@ -6,11 +6,13 @@ mod carriers;
 mod flows;
 mod inbound;
 mod join;
+mod message;
 mod names;
 mod place;
 mod recover;
 mod refer;
 mod register;
+mod subscribe;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -69,6 +71,8 @@ pub struct Engine {
     /// No calls are taken until then, for want of ports.
     no_ports_until: Option<Instant>,
     refused: u64,
+    /// Messages under way.
+    messages: message::Relays,
 }
 
 /// Draining was asked for.
@@ -100,6 +104,7 @@ impl Engine {
             pending: BTreeMap::new(),
             no_ports_until: None,
             refused: 0,
+            messages: message::Relays::default(),
         };
         engine.settle_names();
         engine.settle_carriers(&Snapshot::default());
@@ -235,6 +240,7 @@ impl Engine {
                     self.settle_carriers(&before);
                 }
                 self.settle_names();
+                self.settle_watches();
             }
             Command::Drain { grace } => {
                 self.unregister();
@@ -247,7 +253,7 @@ impl Engine {
             Command::Recover(open) => self.recover(*open),
             Command::Farewell(leg) => self.farewell(&leg),
             Command::Mailbox { user, new, old } => {
-                self.world.mail.put(&user, Mail { new, old });
+                self.mailbox(&user, Mail { new, old });
             }
         }
         self.pump();
@@ -269,6 +275,7 @@ impl Engine {
             }
         }
         self.names_due();
+        self.messages_due();
         self.carriers_due();
         let overdue = self.world.pledges.overdue(now.mono);
         self.world.proceed_unwritten(overdue);
@@ -306,6 +313,7 @@ impl Engine {
             self.world.registrar.next(),
             self.world.carriers.next(),
             self.world.names.next(),
+            self.messages.next(),
             self.alive_at,
             drain,
         ]
@@ -360,6 +368,9 @@ impl Engine {
             heard: self.world.sessions.len(),
             bindings: self.world.registrar.len(),
             timers: self.world.timers.len(),
+            // Kept in two tables, which agree.
+            subscriptions: sip.subscriptions.max(self.world.watches.len()),
+            messages: self.messages.len(),
             asked: self.world.carriers.open(),
             bans: self.world.abuse.list(self.world.now.mono).len(),
             dropped: self.world.abuse.dropped(),
@@ -373,6 +384,7 @@ impl Engine {
         while let Some(event) = self.world.endpoint.poll_event() {
             self.event(event);
         }
+        self.tell_watchers();
         let now = self.world.now;
         if self.alive_at.is_none() && !self.calls.is_empty() {
             self.alive_at = Some(now.mono + self.world.config.alive);
@@ -423,6 +435,14 @@ impl Engine {
             Event::Gone { session } => self.world.ended(session),
             Event::Request { id, request, flow } => self.requested(id, &request, flow),
             Event::Refer { id, session, request } => self.referred(id, session, &request),
+            Event::Message { id, session, request } => {
+                self.messaged_within(id, session, &request);
+            }
+            Event::Subscribe { id, subscription, request, flow } => {
+                self.subscribe(id, subscription, &request, flow);
+            }
+            Event::Notified { subscription, delivered } => self.notified(subscription, delivered),
+            Event::Unsubscribed { subscription } => self.world.watches.leave(subscription),
             Event::Trying { session } => self.note(session, |leg, w, _| leg.tried(w, session)),
             Event::Progress { session, code, sdp, to_tag, .. } => {
                 self.tell_leg(session, |leg, w, trace, _| {
@@ -467,7 +487,9 @@ impl Engine {
                 self.tell_leg(session, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
             }
             Event::Response { id, code, message, cseq, call_id } => {
-                self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
+                if !self.message_answered(id, code) {
+                    self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
+                }
             }
             Event::ReinviteFailed { session, code } => {
                 self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
@@ -547,6 +569,7 @@ impl Engine {
             return;
         };
         act(call, &mut self.world);
+        self.world.watches.touch(id);
         if !call.is_live() {
             self.places.leave(call.command.merchant, id);
         }

@@ -10,12 +10,14 @@ use sip::wire::{HeaderName, Message, Method};
 
 use crate::config::EngineConfig;
 use crate::event::{Denial, Effect, TurnedAway};
+use crate::presence::Package;
 use crate::registrar::aor_user;
 
 use super::Engine;
 
 /// Methods that have a use here, for Allow.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REFER, REGISTER";
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, PRACK, UPDATE, REFER, \
+                                REGISTER, SUBSCRIBE, MESSAGE";
 
 /// The keeper of the realm's nonces. Made anew when the realm changes.
 pub(super) struct Desk {
@@ -115,12 +117,20 @@ fn denial(snapshot: &Snapshot, why: Refusal, user: Option<&str>) -> Denial {
 impl Engine {
     /// A request outside of any dialog.
     pub(super) fn requested(&mut self, id: RequestId, request: &Message, flow: Flow) {
+        if request.method() == Some(&Method::Message) {
+            return self.messaged(id, request, &flow);
+        }
         let (code, headers) = match request.method() {
             Some(Method::Register) => self.registered(request, flow),
             // RFC 3261 §11.2: answered as an INVITE would be.
             Some(Method::Options) if self.drain.is_some() => (503, Vec::new()),
             Some(Method::Options) => {
-                let told = [("Allow", ALLOW), ("Accept", SDP), ("Supported", endpoint::SUPPORTED)];
+                let told = [
+                    ("Allow", ALLOW),
+                    ("Accept", SDP),
+                    ("Supported", endpoint::SUPPORTED),
+                    ("Allow-Events", Package::ALLOWED),
+                ];
                 (200, told.map(|(name, value)| header(name, value)).to_vec())
             }
             _ => (405, vec![header("Allow", ALLOW)]),
@@ -128,8 +138,30 @@ impl Engine {
         if request.method() != Some(&Method::Register) {
             self.knocked(&flow);
         }
-        let answer = endpoint::Answer { code, headers, ..endpoint::Answer::default() };
-        self.world.endpoint.respond(self.world.now.mono, id, answer);
+        self.respond(id, code, headers);
+    }
+
+    /// The extension that a request comes from, or what it is answered: the challenges.
+    pub(super) fn proved(
+        &mut self,
+        method: &'static str,
+        request: &Message,
+        flow: &Flow,
+    ) -> Result<String, (u16, Vec<Header>)> {
+        match self.prove(request, flow) {
+            Ok(user) => {
+                let w = &mut self.world;
+                w.abuse.proved(w.now, flow.remote.ip().into());
+                Ok(user)
+            }
+            Err(Unproved { challenges, denied }) => {
+                match denied {
+                    Some((why, user)) => self.deny(flow, method, user, why),
+                    None => self.knocked(flow),
+                }
+                Err((401, challenges))
+            }
+        }
     }
 
     fn registered(&mut self, request: &Message, flow: Flow) -> (u16, Vec<Header>) {

@@ -112,6 +112,10 @@ impl Forks {
         Some((sdp.clone(), next.hop.flow.remote.ip()))
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Fork> {
+        self.open.iter()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

@@ -15,6 +15,7 @@ mod inbound;
 mod keys;
 mod outbound;
 mod papers;
+mod phones;
 mod redirect;
 mod refer;
 mod talk;

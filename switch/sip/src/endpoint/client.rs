@@ -224,6 +224,7 @@ impl Endpoint {
             User::Outside(id) if reply.code >= 200 => {
                 self.outside_settled(id, reply.code, Some(reply.message));
             }
+            User::Notify(subscription) => self.notify_answered(now, subscription, reply),
             User::Bye(_) | User::Outside(_) | User::Cancel | User::Stray | User::Prack(_) => {}
         }
     }
@@ -273,7 +274,7 @@ impl Endpoint {
             | User::Bye(session)
             | User::Update(session)
             | User::Prack(session) => self.may_retry(session),
-            User::Cancel | User::Stray | User::Outside(_) => true,
+            User::Cancel | User::Stray | User::Outside(_) | User::Notify(_) => true,
         };
         let outcome = match wanted {
             true => self.answer_challenge(&client, message, &source),
@@ -333,6 +334,7 @@ impl Endpoint {
             }
             User::Bye(session) => self.bye_settled(now, session),
             User::Outside(id) => self.outside_settled(id, silence.code(), None),
+            User::Notify(subscription) => self.lose_subscription(subscription),
             User::Cancel | User::Stray | User::Prack(_) => {}
         }
     }
@@ -349,6 +351,7 @@ impl Endpoint {
         for key in keys {
             self.client_failed(now, key);
         }
+        self.lose_subscriptions_on(&flow);
     }
 
     fn client_failed(&mut self, now: Instant, key: ClientKey) {

@@ -133,6 +133,8 @@ pub struct Limits {
     pub server_transactions_max: usize,
     /// Client transactions at one time.
     pub client_transactions_max: usize,
+    /// Subscriptions of others at one time.
+    pub subscriptions_max: usize,
     /// Early dialogs of one outgoing INVITE that are kept apart.
     pub forks_max: usize,
     /// Answers to challenges for one request (RFC 3261 §22.3: a loop ends).
@@ -151,6 +153,7 @@ impl Default for Limits {
             sessions_max: 100_000,
             server_transactions_max: 250_000,
             client_transactions_max: 200_000,
+            subscriptions_max: 50_000,
             forks_max: 16,
             challenges_max: 2,
             datagram_max: 1300,

@@ -26,6 +26,8 @@ ids! {
     RequestId,
     /// A request that the user sent with [`Endpoint::request`](super::Endpoint::request).
     RequestOutId,
+    /// Somebody's subscription to what the user knows (RFC 6665), until it ends. Never reused.
+    SubscriptionId,
 }
 
 /// Bytes to be sent.
@@ -291,6 +293,41 @@ pub enum Event {
         /// The request.
         request: Message,
     },
+    /// A MESSAGE in the session (RFC 3428 §4), to be answered with `respond`.
+    Message {
+        /// Its id.
+        id: RequestId,
+        /// The session.
+        session: SessionId,
+        /// The request.
+        request: Message,
+    },
+    /// A SUBSCRIBE (RFC 6665 §4.2.1), to be granted with
+    /// [`Endpoint::subscribed`](super::Endpoint::subscribed) or
+    /// [`Endpoint::resubscribed`](super::Endpoint::resubscribed), or refused with `respond`.
+    Subscribe {
+        /// Its id.
+        id: RequestId,
+        /// The subscription that it would go on with, or end by `Expires: 0`; `None` for a new one.
+        subscription: Option<SubscriptionId>,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A subscriber may be told again.
+    Notified {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// It has taken what it was told last. Else it asked for a pause, or there was no room.
+        delivered: bool,
+    },
+    /// A subscription is over: it ran out, or its subscriber is gone or does not want it any more. The last
+    /// word on it, unless the user ended it.
+    Unsubscribed {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
     /// The dialog ended without a wish of ours. The session is gone.
     Ended {
         /// The session.
@@ -349,6 +386,8 @@ pub struct Counts {
     pub server_transactions: usize,
     /// Requests of ours outside of sessions.
     pub requests: usize,
+    /// Subscriptions of others.
+    pub subscriptions: usize,
     /// Timers that run.
     pub timers: usize,
     /// Rows of the indexes over all these.

@@ -13,7 +13,7 @@
 //! Allow, 406, 415 with Accept, 420 with Unsupported, 422 with Min-SE, 481, 482, 483, 491 and 500 with
 //! Retry-After in a dialog, 503 with Retry-After when a table is full, BYE, CANCEL, PRACK, and OPTIONS,
 //! INFO and UPDATE without an offer in a dialog. It refreshes sessions by UPDATE, and ends those that
-//! nobody refreshes.
+//! nobody refreshes, as it does with subscriptions.
 //!
 //! What it does not do: names (no resolver), media and calls. A REFER in a session is the user's; one
 //! outside is refused.
@@ -36,6 +36,7 @@ mod route;
 mod schedule;
 mod server;
 mod session;
+mod subscription;
 mod table;
 mod uac;
 mod uas;
@@ -43,7 +44,7 @@ mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -52,14 +53,15 @@ pub use crate::transaction::Timers;
 pub use config::{Credentials, EndpointConfig, Flow, Limits, Listener, Transport};
 pub use event::{
     Answer, Counts, Drops, Edit, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
-    SessionId, Transmit,
+    SessionId, SubscriptionId, Transmit,
 };
 pub use replaces::Standing;
 
-use crate::wire::{Message, Method, Reason};
+use crate::wire::{Message, Method, NameAddr, Reason};
 use ids::Ids;
 use request::{Extra, push_extra};
 use schedule::Schedule;
+use subscription::Subscription;
 use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 
 /// Most deadlines served in one turn; what is left is due at once in the next.
@@ -81,6 +83,7 @@ pub struct Endpoint {
     merged: BTreeMap<Arc<str>, ServerId>,
     sessions: BTreeMap<SessionId, Session>,
     outside: BTreeMap<RequestOutId, Outside>,
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
     schedule: Schedule,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -108,6 +111,7 @@ impl Endpoint {
             merged: BTreeMap::new(),
             sessions: BTreeMap::new(),
             outside: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             schedule: Schedule::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -140,6 +144,7 @@ impl Endpoint {
                 Owner::Client(key) => self.client_due(now, key),
                 Owner::Server(id) => self.server_due(now, id),
                 Owner::Session(id) => self.session_due(now, id),
+                Owner::Subscription(id) => self.subscription_due(now, id),
             }
         }
     }
@@ -151,6 +156,7 @@ impl Endpoint {
             Owner::Client(key) => self.clients.get(&key).and_then(Client::next_timer),
             Owner::Server(id) => self.servers.get(&id).and_then(|server| server.next_timer()),
             Owner::Session(id) => self.sessions.get(&id).and_then(Session::next_timer),
+            Owner::Subscription(id) => self.subscriptions.get(&id).map(Subscription::next_timer),
         };
         Some((at, timer.map_or("", |(_, name)| name)))
     }
@@ -316,7 +322,86 @@ impl Endpoint {
 
     /// Sends a request outside of sessions; [`Event::Response`] follows exactly once.
     pub fn request(&mut self, now: Instant, request: OutOfDialog) -> RequestOutId {
-        self.start_request(now, request)
+        self.start_request(now, request, &[])
+    }
+
+    /// The same, by these hops first (a route set as in [`Invite::route`]).
+    pub fn request_by(
+        &mut self,
+        now: Instant,
+        request: OutOfDialog,
+        route: &[NameAddr],
+    ) -> RequestOutId {
+        self.start_request(now, request, route)
+    }
+
+    /// Sends a MESSAGE in a session that is up; [`Event::Response`] follows exactly once. `None`: it is up no
+    /// more.
+    pub fn message(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        headers: &[(String, Vec<u8>)],
+        body: (&str, Bytes),
+    ) -> Option<RequestOutId> {
+        self.start_message(now, session, headers, body)
+    }
+
+    /// Grants a new subscription ([`Event::Subscribe`] without one): 200, and a dialog. `asked`: the value of
+    /// Event for its NOTIFYs. The user owes the first of them at once (RFC 6665 §4.2.1.2): by
+    /// [`Endpoint::notify`], or by [`Endpoint::end_subscription`] where no time was asked for. `None`: there
+    /// is no room (503) or no Contact (400), and that was answered.
+    pub fn subscribed(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        flow: Flow,
+        asked: String,
+        lasts: Duration,
+    ) -> Option<SubscriptionId> {
+        self.open_subscription(now, request, flow, (asked, lasts))
+    }
+
+    /// Grants a refresh ([`Event::Subscribe`] with a subscription): 200. The user owes a NOTIFY as for a new
+    /// one. `false`: the subscription ended meanwhile, which was answered.
+    pub fn resubscribed(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        subscription: SubscriptionId,
+        flow: Flow,
+        lasts: Duration,
+    ) -> bool {
+        self.renew_subscription(now, (request, subscription), flow, lasts)
+    }
+
+    /// Tells a subscriber how things stand: content type and body. `false`: a NOTIFY has no answer yet, or
+    /// the subscriber wants a pause; [`Event::Notified`] follows when it may be told.
+    pub fn notify(
+        &mut self,
+        now: Instant,
+        subscription: SubscriptionId,
+        body: Option<(&str, Bytes)>,
+    ) -> bool {
+        self.send_state(now, subscription, body)
+    }
+
+    /// Ends a subscription by a last NOTIFY, whether or not one is under way, with the reason (RFC 6665
+    /// §4.1.3) and how things stand. No event follows.
+    pub fn end_subscription(
+        &mut self,
+        now: Instant,
+        subscription: SubscriptionId,
+        reason: &str,
+        body: Option<(&str, Bytes)>,
+    ) {
+        self.close_subscription(now, subscription, reason, body);
+    }
+
+    /// Call-ID, our tag and the peer's tag of a session; the latter is empty as long as nobody has answered,
+    /// and that of whoever spoke first before one does.
+    pub fn tags(&self, session: SessionId) -> Option<(String, String, String)> {
+        self.session_tags(session)
     }
 
     /// How much is alive.
@@ -327,6 +412,7 @@ impl Endpoint {
             client_transactions: self.clients.len(),
             server_transactions: self.servers.len(),
             requests: self.outside.len(),
+            subscriptions: self.subscriptions.len(),
             timers: self.schedule.len(),
             indexed: self.by_flow.len() + self.server_keys.len() + self.merged.len(),
         }
@@ -403,15 +489,20 @@ impl Endpoint {
         match method {
             Method::Ack => true,
             Method::Cancel => known(method) || known(&Method::Invite),
-            _ => known(method) || self.dialog_session(message).is_some(),
+            _ => {
+                known(method)
+                    || self.dialog_session(message).is_some()
+                    || self.dialog_subscription(message).is_some()
+            }
         }
     }
 
-    /// Whether a session or a transaction lives on the connection of this flow.
+    /// Whether a session, a subscription or a transaction lives on the connection of this flow.
     pub fn uses(&self, flow: &Flow) -> bool {
         let here = |other: &Flow| other.connection == flow.connection;
         flow.connection.is_some()
             && (self.sessions.values().any(|session| session.flow().is_some_and(here))
+                || self.subscriptions.values().any(|row| here(row.flow()))
                 || self.clients.values().any(|client| here(&client.flow))
                 || self.servers.values().any(|server| here(&server.flow)))
     }

@@ -1,15 +1,24 @@
-//! Requests of ours outside of sessions: OPTIONS to a trunk, REGISTER, MESSAGE (RFC 3261 §8.1).
+//! Requests of ours outside of sessions: OPTIONS to a trunk, REGISTER, MESSAGE (RFC 3261 §8.1); and MESSAGE
+//! in a session (RFC 3428 §4), which has nothing to do with it but the way.
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::auth::Auth;
+use super::receive::Incoming;
 use super::request::{Extra, Head, push_extra};
-use super::table::{Outgoing, Outside, User};
-use super::{Endpoint, Event, OutOfDialog, RequestOutId};
-use crate::wire::{Message, Method};
+use super::table::{Outgoing, Outside, Phase, ServerUser, User};
+use super::{Endpoint, Event, OutOfDialog, RequestId, RequestOutId, SessionId};
+use crate::wire::{Message, Method, NameAddr};
 
 impl Endpoint {
-    pub(super) fn start_request(&mut self, now: Instant, wish: OutOfDialog) -> RequestOutId {
+    pub(super) fn start_request(
+        &mut self,
+        now: Instant,
+        wish: OutOfDialog,
+        routes: &[NameAddr],
+    ) -> RequestOutId {
         self.last_outside += 1;
         let id = RequestOutId(self.last_outside);
         let (call_id, cseq) = match wish.series {
@@ -32,7 +41,7 @@ impl Endpoint {
         let head = Head {
             method: &wish.method,
             uri: &wish.uri,
-            routes: &[],
+            routes,
             from: &from,
             to: &to,
             call_id: &call_id,
@@ -57,6 +66,70 @@ impl Endpoint {
         };
         self.start_client(now, out);
         id
+    }
+
+    /// A MESSAGE in a session, for the user to answer.
+    pub(super) fn message_received(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        incoming: &Incoming,
+    ) {
+        let id = self.start_server(now, incoming, ServerUser::Request);
+        let (id, request) = (RequestId(id.0), incoming.request.clone());
+        self.events.push_back(Event::Message { id, session, request });
+    }
+
+    /// A MESSAGE of ours in a session.
+    pub(super) fn start_message(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        headers: &[(String, Vec<u8>)],
+        (content_type, body): (&str, Bytes),
+    ) -> Option<RequestOutId> {
+        let up = self.up(session).filter(|up| up.bye.is_none() && up.held().is_none())?;
+        let cseq = up.dialog.next_cseq();
+        let dialog = up.dialog.clone();
+        self.last_outside += 1;
+        let id = RequestOutId(self.last_outside);
+        self.outside.insert(id, Outside { call_id: dialog.call_id.clone(), cseq });
+        let mut draft = dialog.draft(&Method::Message, cseq);
+        if !self.config.user_agent.is_empty() {
+            draft.push("User-Agent", &self.config.user_agent);
+        }
+        push_extra(&mut draft, headers, Extra::Session);
+        draft.body(content_type, body);
+        let auth = self.sessions.get(&session).and_then(|row| row.auth.clone());
+        let out = Outgoing {
+            draft,
+            method: Method::Message,
+            flow: self.hop(&dialog),
+            fallback: self.fallback_hop(&dialog),
+            user: User::Outside(id),
+            auth: Auth::within_dialog(auth.as_ref()),
+            keep_flow: dialog.keep_flow,
+        };
+        self.start_client(now, out);
+        Some(id)
+    }
+
+    /// Call-ID, our tag and the peer's of a session.
+    pub(super) fn session_tags(&self, id: SessionId) -> Option<(String, String, String)> {
+        let row = self.sessions.get(&id)?;
+        let (local, remote) = match &row.phase {
+            Phase::Up(up) => (up.dialog.local_tag.clone(), up.dialog.remote_tag.clone()),
+            Phase::Ending(dialog) => (dialog.local_tag.clone(), dialog.remote_tag.clone()),
+            Phase::Ringing(ringing) => {
+                (ringing.dialog.local_tag.clone(), ringing.dialog.remote_tag.clone())
+            }
+            Phase::Calling(calling) => {
+                let first = calling.early.first().map(|early| early.tag.clone());
+                (self.ids.tag(id.0), first.unwrap_or_default())
+            }
+            Phase::Over(_) => return None,
+        };
+        Some((row.call_id.clone(), local, remote))
     }
 
     pub(super) fn outside_settled(

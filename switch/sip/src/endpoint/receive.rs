@@ -174,6 +174,7 @@ impl Endpoint {
             }
             // RFC 3515 §2.4.2: whoever is in no call of ours has nobody to be transferred.
             Method::Refer => self.refuse(incoming, 403, &[]),
+            Method::Subscribe => self.subscribe_received(now, incoming, None),
             _ => self.ask_user(now, incoming),
         }
     }
@@ -203,7 +204,10 @@ impl Endpoint {
     /// A request with a To tag (§12.2.2).
     fn receive_within(&mut self, now: Instant, incoming: &Incoming) {
         let Some(session) = self.dialog_session(&incoming.request) else {
-            return self.refuse(incoming, 481, &[]);
+            return match self.dialog_subscription(&incoming.request) {
+                Some(id) => self.receive_subscribed(now, id, incoming),
+                None => self.refuse(incoming, 481, &[]),
+            };
         };
         if !self.take_order(session, &incoming.request) {
             return self.refuse(incoming, 500, &[]);
@@ -222,7 +226,7 @@ impl Endpoint {
                 self.answer_within(now, incoming, 200, &headers);
             }
             Method::Info => self.info_received(now, session, incoming),
-            Method::Message => self.ask_user(now, incoming),
+            Method::Message => self.message_received(now, session, incoming),
             Method::Refer => self.refer_received(now, session, incoming),
             _ => self.refuse(incoming, 405, &[("Allow", self.allow())]),
         }
@@ -321,7 +325,7 @@ impl Endpoint {
     }
 
     /// Overload is answered with a random wait, so that not all come back at once.
-    fn retry_after(&mut self) -> String {
+    pub(super) fn retry_after(&mut self) -> String {
         let limits = &self.config.limits;
         let range = u64::from(limits.retry_after_min)..=u64::from(limits.retry_after_max);
         self.ids.between(&range).to_string()

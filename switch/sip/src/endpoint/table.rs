@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::auth::Auth;
-use super::{Flow, RequestOutId, SessionId};
+use super::{Flow, RequestOutId, SessionId, SubscriptionId};
 use crate::dialog::{Dialog, Granted, Receiving, Sending, SessionTimer};
 use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther, Timers};
 use crate::wire::{Draft, Message, Method, Reason, Via};
@@ -17,6 +17,7 @@ pub(super) enum Owner {
     Client(ClientKey),
     Server(ServerId),
     Session(SessionId),
+    Subscription(SubscriptionId),
 }
 
 /// Names a client transaction (RFC 3261 §17.1.3): the token of its branch, and whether it is the
@@ -46,6 +47,8 @@ pub(super) enum User {
     Prack(SessionId),
     /// The BYE that the user of a session waits for.
     Bye(SessionId),
+    /// A NOTIFY of a subscription.
+    Notify(SubscriptionId),
     /// A BYE or NOTIFY that nobody waits for.
     Stray,
     /// A request outside of sessions.

@@ -586,7 +586,7 @@ impl Endpoint {
                     outside.cseq = cseq;
                 }
             }
-            User::Bye(_) | User::Stray | User::Cancel => {}
+            User::Bye(_) | User::Notify(_) | User::Stray | User::Cancel => {}
         }
     }
 

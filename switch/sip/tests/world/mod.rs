@@ -47,7 +47,7 @@ pub fn config(bind: &str, engine: u8) -> EndpointConfig {
         engine,
         seed: [engine; 32],
         user_agent: "Tandem".into(),
-        methods: vec![Method::Register, Method::Message],
+        methods: vec![Method::Register, Method::Message, Method::Subscribe],
         ..EndpointConfig::default()
     }
 }
@@ -417,6 +417,10 @@ pub fn event_name(event: &Event) -> String {
         Event::ByeDone { .. } => "bye done".into(),
         Event::Request { .. } => "request".into(),
         Event::Refer { .. } => "refer".into(),
+        Event::Message { .. } => "message".into(),
+        Event::Subscribe { .. } => "subscribe".into(),
+        Event::Notified { .. } => "notified".into(),
+        Event::Unsubscribed { .. } => "unsubscribed".into(),
         Event::Response { code, .. } => format!("response {code}"),
     }
 }
