@@ -3,6 +3,13 @@
 //! They read header lines as a switch of today writes them (full names, one blank, no folding) and know
 //! nothing else of SIP. A test that cares for protocol uses `phone` or a foreign phone.
 
+/// The user part of the URI in a From or To.
+#[must_use]
+pub fn user_of(value: &str) -> &str {
+    let uri = value.split_once("sip:").map_or("", |(_, uri)| uri);
+    uri.split(['@', '>', ';']).next().unwrap_or_default()
+}
+
 /// What an answer copies from a request (RFC 3261 §8.2.6), and what a BYE needs of an INVITE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Request<'a> {

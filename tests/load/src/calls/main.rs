@@ -104,10 +104,19 @@ fn main() -> io::Result<()> {
 
 fn print(plan: &Plan, outcome: &Outcome, details: bool) {
     let account = &outcome.account;
-    let [http, to_a, a_to_b, b_to_b] = outcome.waits();
+    let [http, to_a, a_to_b, b_to_b, bye] = outcome.waits();
     let mut notes: Vec<String> =
         usage::spoiled(outcome.idle, outcome.stolen).map(str::to_owned).into_iter().collect();
     notes.extend(account.failures.iter().map(|(kind, count)| format!("{count} × {kind}")));
+    if outcome.refused() > 0 {
+        let told = outcome.refusals();
+        notes.push(format!(
+            "{:.0}/s carried, refused within p50/p99 {:.1}/{:.1} ms",
+            outcome.goodput(),
+            told.p50,
+            told.p99
+        ));
+    }
     if account.told_again > 0 {
         notes.push(format!("{} told again", account.told_again));
     }
@@ -133,7 +142,7 @@ fn print(plan: &Plan, outcome: &Outcome, details: bool) {
         notes.join(", "),
     );
     if details {
-        for waits in [http, to_a, a_to_b, b_to_b] {
+        for waits in [http, to_a, a_to_b, b_to_b, bye] {
             println!(
                 "        {:<24} p50 {:>8.3} ms  p99 {:>8.3} ms",
                 waits.0, waits.1.p50, waits.1.p99

@@ -30,8 +30,17 @@ pub(crate) struct Phones {
     ring: Stamp,
     talk: Stamp,
     scratch: Vec<u8>,
-    /// A calls B, and nobody else tells of the end.
-    pub(crate) proxied: bool,
+    /// A calls, and nobody else tells of the end: so.
+    pub(crate) calling: Option<Calling>,
+}
+
+/// How A calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Calling {
+    /// The number of B's phone, through a proxy.
+    Callee,
+    /// One number for all calls, which leads to one phone of B's; B knows a call by who calls.
+    Number(&'static str),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,7 +91,7 @@ impl Phones {
             ring: ring_ms * MS_NS,
             talk: talk_ms * MS_NS,
             scratch: Vec::with_capacity(MESSAGE),
-            proxied: false,
+            calling: None,
         })
     }
 
@@ -121,17 +130,21 @@ impl Phones {
         }
     }
 
-    /// A calls B through a proxy: the switch is no callback switch but a peer to compare with.
+    /// A calls B: by its own number, or by the one that leads there.
     pub(crate) fn call(&mut self, no: usize, account: &mut Account) {
         let (at, port) = (self.addresses[0], self.ear.local_addr().map_or(9, |at| at.port()));
         let sdp = format!(
             "v=0\r\no=far 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"
         );
+        let to = match self.calling {
+            Some(Calling::Number(number)) => number.to_owned(),
+            Some(Calling::Callee) | None => format!("86139{no:08}"),
+        };
         let text = format!(
-            "INVITE sip:86139{no:08}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKcall{no}\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:86138{no:08}@127.0.0.1>;tag=near{no}\r\n\
-             To: <sip:86139{no:08}@127.0.0.1>\r\nCall-ID: {no}-{}@load\r\nCSeq: 1 INVITE\r\n\
+            "INVITE sip:{to}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKcall{no}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+86138{no:08}@127.0.0.1>;tag=near{no}\r\n\
+             To: <sip:{to}@127.0.0.1>\r\nCall-ID: {no}-{}@load\r\nCSeq: 1 INVITE\r\n\
              Contact: <sip:{no:08}@{at}>\r\nContent-Type: application/sdp\r\n\
              Content-Length: {}\r\n\r\n{sdp}",
             self.switch,
@@ -140,7 +153,7 @@ impl Phones {
         );
         let now = account.clock.now();
         let call = &mut account.calls[no];
-        (call.asked, call.replied, call.accepted, call.answered[0]) = (now, now, true, now);
+        (call.asked, call.answered[0]) = (now, now);
         let dialog =
             Dialog { last: text.into_bytes(), wait: T1_NS, invited: true, ..Dialog::default() };
         self.send(0, &dialog.last);
@@ -152,15 +165,25 @@ impl Phones {
     /// An answer to A's INVITE: what is final is acknowledged.
     fn connected(&mut self, no: usize, bytes: &[u8], now: Stamp, account: &mut Account) {
         let Some(answer) = Request::read_answer(bytes) else { return };
-        if answer.method.starts_with('1') || no >= account.calls.len() {
-            self.dialogs[0][no].acknowledged = true;
+        if no >= account.calls.len() {
+            return;
+        }
+        self.dialogs[0][no].acknowledged = true;
+        let call = &mut account.calls[no];
+        let first = call.replied == 0;
+        if first {
+            (call.replied, call.accepted) = (now, answer.method < "300");
+        }
+        if answer.method.starts_with('1') {
             return;
         }
         if !answer.method.starts_with('2') {
-            // Its ACK belongs to the transaction; a proxy that gets none gives up by itself.
-            account.fault(format!("answer {}", answer.method));
-            self.dialogs[0][no].acknowledged = true;
-            return;
+            if !first && std::mem::take(&mut call.accepted) {
+                account.fault(format!("answer {} late", answer.method));
+            } else if first && answer.method != "503" {
+                account.fault(format!("answer {}", answer.method));
+            }
+            return self.refused(no, &answer);
         }
         let mut ack = std::mem::take(&mut self.scratch);
         ack.clear();
@@ -168,11 +191,27 @@ impl Phones {
         answer.acknowledge(&mut ack, &at, &branch);
         self.send(0, &ack);
         self.scratch = ack;
-        self.dialogs[0][no].acknowledged = true;
         let stamp = &mut account.calls[no].acknowledged[0];
         if *stamp == 0 {
             *stamp = now;
         }
+    }
+
+    /// The ACK of a refusal (RFC 3261 §17.1.1.3): the branch of the INVITE, and the To of its answer.
+    fn refused(&mut self, no: usize, answer: &Request<'_>) {
+        let invite = std::mem::take(&mut self.dialogs[0][no].last);
+        let first = invite.split(|byte| *byte == b' ').nth(1).map(String::from_utf8_lossy);
+        let ack = format!(
+            "ACK {} SIP/2.0\r\n{}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
+             CSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+            first.unwrap_or_default(),
+            answer.vias,
+            answer.from,
+            answer.to,
+            answer.call_id
+        );
+        self.dialogs[0][no].last = invite;
+        self.send(0, ack.as_bytes());
     }
 
     fn hear(&mut self, side: usize, bytes: &[u8], now: Stamp, account: &mut Account) {
@@ -183,8 +222,13 @@ impl Phones {
                 None => self.confirmed(bytes),
             };
         };
-        let digits = request.user.len().saturating_sub(8);
-        let no = request.user.get(digits..).and_then(|no| no.parse::<usize>().ok());
+        let caller = matches!(self.calling, Some(Calling::Number(_)));
+        let party = match request.method {
+            "INVITE" | "CANCEL" if caller => far::user_of(request.from),
+            _ => request.user,
+        };
+        let digits = party.len().saturating_sub(8);
+        let no = party.get(digits..).and_then(|no| no.parse::<usize>().ok());
         let Some(no) = no.filter(|no| *no < account.calls.len()) else {
             if request.method != "ACK" {
                 self.say(side, &request, "200 OK");
@@ -222,7 +266,7 @@ impl Phones {
                 account.copies_heard += u64::from(again);
                 if side == 0 && !again {
                     account.calls[no].ended = now;
-                    if self.proxied {
+                    if self.calling.is_some() {
                         account.tell(no, "success", now);
                     }
                 } else if side == 1 && account.calls[no].hung_up == 0 && !again {

@@ -17,11 +17,13 @@ use load::usage::{self, Machine};
 
 use crate::account::{Account, Call, Stamp, Waits};
 use crate::kamailio::Kamailio;
-use crate::phones::Phones;
+use crate::phones::{Calling, Phones};
 use crate::web::{Token, Web};
 
 /// Connections that carry the requests.
 const CONNECTIONS: usize = 32;
+/// What a carrier's callers dial.
+const DIALLED: &str = "+861053180009";
 /// Tokens of the poller.
 const LISTENER: usize = 2;
 const ASKING: usize = 1_000;
@@ -45,6 +47,9 @@ pub(crate) enum Books {
 pub(crate) enum Switch {
     /// This product: a merchant asks, both legs are called.
     Tandem,
+    /// This product: a carrier calls a number, which leads to an extension whose bound phone is rung through the
+    /// other carrier and paid for. Nobody is told but the books.
+    Inbound,
     /// Kamailio as a proxy with Record-Route, two children: A calls B. No media, no money, no HTTP.
     Kamailio,
 }
@@ -87,7 +92,18 @@ impl Outcome {
         self.account.calls.iter().filter(|call| call.replied > 0 && !call.accepted).count()
     }
 
-    pub(crate) fn waits(&self) -> [Pair; 4] {
+    /// How soon those were told who were refused.
+    pub(crate) fn refusals(&self) -> Waits {
+        let refused = |call: &Call| if call.accepted { 0 } else { call.replied };
+        self.account.between(&self.plateau, |call| call.due, refused)
+    }
+
+    /// Calls carried to their end in a second of the plateau.
+    pub(crate) fn goodput(&self) -> f64 {
+        self.done as f64 * 1e9 / (self.plateau.end - self.plateau.start) as f64
+    }
+
+    pub(crate) fn waits(&self) -> [Pair; 5] {
         let between = |from: fn(&Call) -> Stamp, to: fn(&Call) -> Stamp| {
             self.account.between(&self.plateau, from, to)
         };
@@ -96,6 +112,7 @@ impl Outcome {
             ("request to INVITE at A", between(|c| c.asked, |c| c.invited[0])),
             ("200 of A to INVITE at B", between(|c| c.answered[0], |c| c.invited[1])),
             ("200 of B to ACK at B", between(|c| c.answered[1], |c| c.acknowledged[1])),
+            ("BYE of B to BYE at A", between(|c| c.hung_up, |c| c.ended)),
         ]
     }
 }
@@ -138,6 +155,9 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
         Books::Sqlite | Books::Postgres => tempfile::tempdir()?,
     };
     let mut phones = Phones::new(calls, plan.ring_ms, plan.talk_ms)?;
+    if plan.switch == Switch::Inbound {
+        phones.calling = Some(Calling::Number(DIALLED));
+    }
     let tandem = start(folder.path(), &phones, postgres.as_ref());
     let SocketAddr::V4(sip) = tandem.sip else { return Err(io::Error::other("not IPv4")) };
     let world = World::new(plan, calls, &mut phones, sip, Some(tandem.http))?;
@@ -151,7 +171,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
 
 fn run_proxy(plan: &Plan, calls: u32) -> io::Result<Outcome> {
     let mut phones = Phones::new(calls, plan.ring_ms, plan.talk_ms)?;
-    phones.proxied = true;
+    phones.calling = Some(Calling::Callee);
     let folder = tempfile::tempdir()?;
     let proxy = Kamailio::start(folder.path(), phones.port(1))?;
     World::new(plan, calls, &mut phones, proxy.at(), None)?.play(proxy.pid())
@@ -187,7 +207,12 @@ fn outcome(
 }
 
 fn start(folder: &Path, phones: &Phones, postgres: Option<&Postgres>) -> Tandem {
-    let wish = Wish { balance: "1000000", max_calls: 100_000, record: false, ..Wish::default() };
+    let more = format!(
+        "[[extensions]]\nnumber = \"80009\"\nmerchant = \"{USER}\"\npassword = \"not-used-here\"\n\
+         bound_phone = \"13900000009\"\n[[inbound]]\nnumber = \"{DIALLED}\"\nextension = \"80009\"\n"
+    );
+    let wish =
+        Wish { balance: "1000000", max_calls: 100_000, record: false, more, ..Wish::default() };
     let mut settings: Vec<String> = [
         "log.level=warn",
         "rtp.ports=32000-63999",
@@ -278,7 +303,7 @@ impl<'a> World<'a> {
                 self.account.calls[no].due = due(self.next);
                 match self.plan.switch {
                     Switch::Tandem => self.web.ask(no, &mut self.account),
-                    Switch::Kamailio => self.phones.call(no, &mut self.account),
+                    Switch::Kamailio | Switch::Inbound => self.phones.call(no, &mut self.account),
                 }
                 self.next += 1;
             }
