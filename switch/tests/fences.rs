@@ -56,7 +56,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["switch/src/dns.rs", "switch/src/dns"]),
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
-    ("rustls", &["switch/src/net"]),
+    ("rustls", &["switch/src/net", "tests/load/src/calls/lines.rs"]),
     ("tokio_rustls", &["switch/src/net"]),
     ("webpki", &["switch/src/net/tls.rs"]),
     ("webpki_roots", &["switch/src/net/tls.rs"]),

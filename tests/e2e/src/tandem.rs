@@ -235,11 +235,7 @@ pub fn listening(folder: &Path, transport: &str) -> (Vec<String>, Option<u16>, O
     if transport != "tls" {
         return (Vec::new(), None, None);
     }
-    let own = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "tandem.example".into()]);
-    let own = own.expect("a certificate");
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    std::fs::write(&cert, own.cert.pem()).expect("a file");
-    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
+    let (cert, key) = certificate(folder);
     let port = ports::one();
     let settings = vec![
         format!("sip.tls=127.0.0.1:{port}"),
@@ -247,6 +243,20 @@ pub fn listening(folder: &Path, transport: &str) -> (Vec<String>, Option<u16>, O
         format!("sip.tls_key={}", key.display()),
     ];
     (settings, Some(port), Some(cert))
+}
+
+/// A certificate for 127.0.0.1 and tandem.example that vouches for itself, and its key: files, PEM.
+///
+/// # Panics
+/// When there is no certificate to be had.
+#[must_use]
+pub fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".into(), "tandem.example".into()]);
+    let own = own.expect("a certificate");
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).expect("a file");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
+    (cert, key)
 }
 
 /// The binary beside this test's own target folder.

@@ -101,7 +101,8 @@ impl<'a> Request<'a> {
     }
 
     /// Writes a request of ours within the dialog that this INVITE opened and we answered with `tag`
-    /// (RFC 3261 §12.2.1.1): CSeq 1, the route set, the peer's Contact.
+    /// (RFC 3261 §12.2.1.1): CSeq 1, the route set, the peer's Contact. `local`: transport and address of
+    /// the Via.
     pub fn within(&self, out: &mut Vec<u8>, method: &str, local: &str, branch: &str, tag: &str) {
         let from = [self.to, ";tag=", tag].concat();
         self.request(out, method, local, branch, [&from, self.from]);
@@ -127,15 +128,7 @@ impl<'a> Request<'a> {
                 out.extend_from_slice(part.as_bytes());
             }
         };
-        put(&[
-            method,
-            " ",
-            self.contact,
-            " SIP/2.0\r\nVia: SIP/2.0/UDP ",
-            local,
-            ";branch=",
-            branch,
-        ]);
+        put(&[method, " ", self.contact, " SIP/2.0\r\nVia: SIP/2.0/", local, ";branch=", branch]);
         put(&["\r\n", &routes, if routes.is_empty() { "" } else { "\r\n" }]);
         put(&["Max-Forwards: 70\r\nFrom: ", from, "\r\nTo: ", to]);
         put(&["\r\nCall-ID: ", self.call_id, "\r\nCSeq: 1 ", method, "\r\n"]);
@@ -204,7 +197,7 @@ mod tests {
     fn rfc3261_12_2_1_1_a_bye_goes_to_the_contact_with_the_parties_swapped() {
         let request = Request::read(INVITE.as_bytes()).unwrap();
         let mut out = Vec::new();
-        request.within(&mut out, "BYE", "127.0.0.1:7000", "z9hG4bKours", "b");
+        request.within(&mut out, "BYE", "UDP 127.0.0.1:7000", "z9hG4bKours", "b");
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("BYE sip:tandem@127.0.0.1:5060 SIP/2.0\r\n"), "{text}");
         assert!(text.contains("\r\nRoute: <sip:127.0.0.1:5070;lr>\r\n"), "{text}");
@@ -224,7 +217,7 @@ mod tests {
         let ok = Request::read_answer(ok.as_bytes()).unwrap();
         assert_eq!((ok.method, ok.call_id), ("200", "c1"));
         let mut out = Vec::new();
-        ok.acknowledge(&mut out, "127.0.0.1:7000", "z9hG4bKack");
+        ok.acknowledge(&mut out, "UDP 127.0.0.1:7000", "z9hG4bKack");
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("ACK sip:tandem@127.0.0.1:5060 SIP/2.0\r\n"), "{text}");
         assert!(text.contains("\r\nFrom: <sip:1@127.0.0.1>;tag=a\r\nTo: <sip:2@127.0.0.1>\r\n"));

@@ -10,6 +10,7 @@
 
 mod account;
 mod kamailio;
+mod lines;
 mod phones;
 mod run;
 mod web;
@@ -19,6 +20,7 @@ use std::io;
 use clap::Parser;
 use load::usage;
 
+use lines::Over;
 use run::{Books, Outcome, Plan, Switch};
 
 /// Measures signalling, money and notification together.
@@ -45,6 +47,9 @@ struct Arguments {
     /// What is measured.
     #[arg(long, value_enum, default_value_t = Switch::Tandem)]
     switch: Switch,
+    /// What the carriers speak.
+    #[arg(long, value_enum, default_value_t = Over::Udp)]
+    over: Over,
     /// Where the books are.
     #[arg(long, value_enum, default_value_t = Books::Sqlite)]
     books: Books,
@@ -85,6 +90,7 @@ fn main() -> io::Result<()> {
         ring_ms: arguments.ring_ms,
         talk_ms,
         books: arguments.books,
+        over: arguments.over,
     };
     if arguments.up.is_empty() {
         plans.extend(arguments.rates.iter().map(|rate| plan(*rate, RAMP, arguments.talk_ms)));

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::RawFd;
+use std::path::Path;
 
 use instructions::far::{self, Request};
-use load::sys::{Batch, large_buffer};
 
 use crate::account::{Account, Stamp};
+use crate::lines::{Line, MESSAGE, Over};
 
-/// Octets of a SIP message here at most.
-const MESSAGE: usize = 2048;
 /// RFC 3261 T1 and T2.
 const T1_NS: Stamp = 500_000_000;
 const T2_NS: Stamp = 4_000_000_000;
@@ -19,12 +19,12 @@ const MS_NS: Stamp = 1_000_000;
 
 /// The two sides' telephones.
 pub(crate) struct Phones {
-    sockets: [UdpSocket; 2],
+    lines: [Line; 2],
     addresses: [SocketAddrV4; 2],
+    over: Over,
     /// Where sound is sent to; never read, what does not fit is dropped by the kernel.
     ear: UdpSocket,
     switch: SocketAddrV4,
-    out: [Batch<MESSAGE>; 2],
     dialogs: [Vec<Dialog>; 2],
     due: BinaryHeap<Reverse<(Stamp, u32, u8, Act)>>,
     ring: Stamp,
@@ -70,22 +70,19 @@ enum Act {
 }
 
 impl Phones {
-    pub(crate) fn new(calls: u32, ring_ms: u64, talk_ms: u64) -> io::Result<Phones> {
-        let socket = || -> io::Result<(UdpSocket, SocketAddrV4)> {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            large_buffer(&socket);
-            match socket.local_addr()? {
-                SocketAddr::V4(address) => Ok((socket, address)),
-                SocketAddr::V6(_) => Err(io::Error::other("not IPv4")),
-            }
-        };
-        let ((a, at_a), (b, at_b)) = (socket()?, socket()?);
+    /// `vouched`: certificate and key for TLS.
+    pub(crate) fn new(
+        calls: u32,
+        (ring_ms, talk_ms): (u64, u64),
+        (over, vouched): (Over, Option<(&Path, &Path)>),
+    ) -> io::Result<Phones> {
+        let ((a, at_a), (b, at_b)) = (Line::open(over, vouched)?, Line::open(over, vouched)?);
         Ok(Phones {
-            sockets: [a, b],
+            lines: [a, b],
             addresses: [at_a, at_b],
+            over,
             ear: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             switch: at_a,
-            out: [Batch::new(), Batch::new()],
             dialogs: [0, 1].map(|_| vec![Dialog::default(); calls as usize]),
             due: BinaryHeap::new(),
             ring: ring_ms * MS_NS,
@@ -95,8 +92,9 @@ impl Phones {
         })
     }
 
-    pub(crate) fn sockets(&self) -> &[UdpSocket; 2] {
-        &self.sockets
+    /// What the poller watches of each side.
+    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
+        [self.lines[0].descriptor(), self.lines[1].descriptor()]
     }
 
     pub(crate) fn port(&self, side: usize) -> u16 {
@@ -113,25 +111,36 @@ impl Phones {
         self.due.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Reads what has come to a side, until nothing is left.
-    pub(crate) fn read(&mut self, side: usize, account: &mut Account) {
-        let mut batch: Batch<MESSAGE> = Batch::new();
+    /// Reads what has come to a side, until nothing is left. `watch` is told of new connections.
+    pub(crate) fn read(
+        &mut self,
+        side: usize,
+        account: &mut Account,
+        watch: &mut dyn FnMut(&RawFd) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut all = Vec::new();
         loop {
-            let mut count = 0;
+            let mut ends = Vec::new();
+            all.clear();
+            let more = self.lines[side].read(watch, |bytes| {
+                all.extend_from_slice(bytes);
+                ends.push(all.len());
+            })?;
             let now = account.clock.now();
-            for bytes in batch.receive(&self.sockets[side]) {
-                count += 1;
-                self.hear(side, bytes, now, account);
+            let mut from = 0;
+            for end in ends {
+                self.hear(side, &all[from..end], now, account);
+                from = end;
             }
-            self.flush();
-            if count < load::sys::BATCH {
-                return;
+            self.flush()?;
+            if !more {
+                return Ok(());
             }
         }
     }
 
     /// A calls B: by its own number, or by the one that leads there.
-    pub(crate) fn call(&mut self, no: usize, account: &mut Account) {
+    pub(crate) fn call(&mut self, no: usize, account: &mut Account) -> io::Result<()> {
         let (at, port) = (self.addresses[0], self.ear.local_addr().map_or(9, |at| at.port()));
         let sdp = format!(
             "v=0\r\no=far 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -159,7 +168,7 @@ impl Phones {
         self.send(0, &dialog.last);
         self.dialogs[0][no] = dialog;
         self.plan(now + T1_NS, 0, no, Act::AnswerAgain);
-        self.flush();
+        self.flush()
     }
 
     /// An answer to A's INVITE: what is final is acknowledged.
@@ -187,7 +196,7 @@ impl Phones {
         }
         let mut ack = std::mem::take(&mut self.scratch);
         ack.clear();
-        let (at, branch) = (self.addresses[0].to_string(), format!("z9hG4bKack{no}"));
+        let (at, branch) = (self.via(0), format!("z9hG4bKack{no}"));
         answer.acknowledge(&mut ack, &at, &branch);
         self.send(0, &ack);
         self.scratch = ack;
@@ -290,7 +299,8 @@ impl Phones {
     fn invited(&mut self, side: usize, no: usize, request: &Request<'_>) {
         let address = self.addresses[side];
         let tag = format!("far{no}");
-        let contact = format!("Contact: <sip:{no:08}@{address}>\r\n");
+        let over = self.over.word();
+        let contact = format!("Contact: <sip:{no:08}@{address};transport={over}>\r\n");
         let port = self.ear.local_addr().map_or(9, |at| at.port());
         let sdp = format!(
             "v=0\r\no=far 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
@@ -301,7 +311,7 @@ impl Phones {
         request.answer(&mut dialog.ok, "200 OK", &tag, &contact, &sdp);
         if side == 1 {
             let branch = format!("z9hG4bKfar{no}");
-            request.within(&mut dialog.bye, "BYE", &address.to_string(), &branch, &tag);
+            request.within(&mut dialog.bye, "BYE", &self.via(side), &branch, &tag);
         }
         self.send(side, &dialog.last);
         self.dialogs[side][no] = dialog;
@@ -321,7 +331,7 @@ impl Phones {
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, account: &mut Account) {
+    pub(crate) fn tick(&mut self, account: &mut Account) -> io::Result<()> {
         let now = account.clock.now();
         while let Some(Reverse((at, no, side, act))) = self.due.peek().copied() {
             if at > now {
@@ -330,7 +340,7 @@ impl Phones {
             self.due.pop();
             self.act(now, side.into(), no as usize, act, account);
         }
-        self.flush();
+        self.flush()
     }
 
     fn act(&mut self, now: Stamp, side: usize, no: usize, act: Act, account: &mut Account) {
@@ -363,7 +373,10 @@ impl Phones {
             Act::Answer | Act::AnswerAgain => Act::AnswerAgain,
             Act::HangUp | Act::HangUpAgain => Act::HangUpAgain,
         };
-        self.plan(now + wait, side, no, again);
+        // RFC 3261 §17: on a stream nothing is said twice but a 2xx (§13.3.1.4), which no stream here loses.
+        if self.over == Over::Udp {
+            self.plan(now + wait, side, no, again);
+        }
     }
 
     fn plan(&mut self, at: Stamp, side: usize, no: usize, act: Act) {
@@ -378,18 +391,15 @@ impl Phones {
         self.scratch = bytes;
     }
 
-    fn send(&mut self, side: usize, bytes: &[u8]) {
-        if self.out[side].is_full() {
-            self.out[side].send(&self.sockets[side]);
-        }
-        self.out[side].push_bytes(self.switch, bytes);
+    fn via(&self, side: usize) -> String {
+        format!("{} {}", self.over.via(), self.addresses[side])
     }
 
-    fn flush(&mut self) {
-        for (batch, socket) in self.out.iter_mut().zip(&self.sockets) {
-            if !batch.is_empty() {
-                batch.send(socket);
-            }
-        }
+    fn send(&mut self, side: usize, bytes: &[u8]) {
+        self.lines[side].push(self.switch, bytes);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lines.iter_mut().try_for_each(Line::flush)
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use load::usage::{self, Machine};
 
 use crate::account::{Account, Call, Stamp, Waits};
 use crate::kamailio::Kamailio;
+use crate::lines::Over;
 use crate::phones::{Calling, Phones};
 use crate::web::{Token, Web};
 
@@ -65,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) ring_ms: u64,
     pub(crate) talk_ms: u64,
     pub(crate) books: Books,
+    /// What the carriers speak.
+    pub(crate) over: Over,
 }
 
 /// What came of it.
@@ -154,11 +158,13 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
         Books::Ram => tempfile::tempdir_in("/dev/shm")?,
         Books::Sqlite | Books::Postgres => tempfile::tempdir()?,
     };
-    let mut phones = Phones::new(calls, plan.ring_ms, plan.talk_ms)?;
+    let vouched = (plan.over == Over::Tls).then(|| e2e::tandem::certificate(folder.path()));
+    let pem = vouched.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+    let mut phones = Phones::new(calls, (plan.ring_ms, plan.talk_ms), (plan.over, pem))?;
     if plan.switch == Switch::Inbound {
         phones.calling = Some(Calling::Number(DIALLED));
     }
-    let tandem = start(folder.path(), &phones, postgres.as_ref());
+    let tandem = start(folder.path(), &phones, postgres.as_ref(), plan.over, pem);
     let SocketAddr::V4(sip) = tandem.sip else { return Err(io::Error::other("not IPv4")) };
     let world = World::new(plan, calls, &mut phones, sip, Some(tandem.http))?;
     let outcome = world.play(tandem.pid())?;
@@ -170,7 +176,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
 }
 
 fn run_proxy(plan: &Plan, calls: u32) -> io::Result<Outcome> {
-    let mut phones = Phones::new(calls, plan.ring_ms, plan.talk_ms)?;
+    let mut phones = Phones::new(calls, (plan.ring_ms, plan.talk_ms), (Over::Udp, None))?;
     phones.calling = Some(Calling::Callee);
     let folder = tempfile::tempdir()?;
     let proxy = Kamailio::start(folder.path(), phones.port(1))?;
@@ -206,7 +212,13 @@ fn outcome(
     }
 }
 
-fn start(folder: &Path, phones: &Phones, postgres: Option<&Postgres>) -> Tandem {
+fn start(
+    folder: &Path,
+    phones: &Phones,
+    postgres: Option<&Postgres>,
+    over: Over,
+    pem: Option<(&Path, &Path)>,
+) -> Tandem {
     let more = format!(
         "[[extensions]]\nnumber = \"80009\"\nmerchant = \"{USER}\"\npassword = \"not-used-here\"\n\
          bound_phone = \"13900000009\"\n[[inbound]]\nnumber = \"{DIALLED}\"\nextension = \"80009\"\n"
@@ -224,7 +236,17 @@ fn start(folder: &Path, phones: &Phones, postgres: Option<&Postgres>) -> Tandem 
     .map(str::to_owned)
     .into();
     settings.extend(postgres.map(|server| format!("database={}", server.url())));
+    if let Some((cert, key)) = pem {
+        settings.push(format!("sip.tls=127.0.0.1:{}", e2e::ports::one()));
+        settings.push(format!("sip.tls_cert={}", cert.display()));
+        settings.push(format!("sip.tls_key={}", key.display()));
+        settings.push(format!("sip.tls_ca={}", cert.display()));
+    }
     let operator = operator(&wish, phones.port(0), phones.port(1));
+    let operator = operator.replace(
+        "target = \"127.0.0.1:",
+        &format!("transport = \"{}\"\ntarget = \"127.0.0.1:", over.word()),
+    );
     Tandem::start(folder, &Setup { settings, operator })
 }
 
@@ -248,8 +270,8 @@ impl<'a> World<'a> {
     ) -> io::Result<World<'a>> {
         let poller = Poller::new()?;
         phones.face(sip);
-        for (side, socket) in phones.sockets().iter().enumerate() {
-            poller.watch(socket, side)?;
+        for (side, descriptor) in phones.descriptors().iter().enumerate() {
+            poller.watch(descriptor, side)?;
         }
         let mut web = Web::new()?;
         poller.watch(web.listener(), LISTENER)?;
@@ -303,7 +325,9 @@ impl<'a> World<'a> {
                 self.account.calls[no].due = due(self.next);
                 match self.plan.switch {
                     Switch::Tandem => self.web.ask(no, &mut self.account),
-                    Switch::Kamailio | Switch::Inbound => self.phones.call(no, &mut self.account),
+                    Switch::Kamailio | Switch::Inbound => {
+                        self.phones.call(no, &mut self.account)?
+                    }
                 }
                 self.next += 1;
             }
@@ -330,7 +354,8 @@ impl<'a> World<'a> {
         for token in ready {
             let token = match token {
                 0 | 1 => {
-                    self.phones.read(token, &mut self.account);
+                    let mut watch = |new: &RawFd| poller.watch(new, token);
+                    self.phones.read(token, &mut self.account, &mut watch)?;
                     continue;
                 }
                 LISTENER => Token::Listener,
@@ -341,8 +366,7 @@ impl<'a> World<'a> {
                 |stream: &std::net::TcpStream, token| poller.watch(stream, number(token));
             self.web.ready(token, &mut self.account, &mut watch);
         }
-        self.phones.tick(&mut self.account);
-        Ok(())
+        self.phones.tick(&mut self.account)
     }
 }
 
