@@ -59,6 +59,8 @@ pub struct Skills {
     pub reliable: bool,
     /// They agree to offers within a call, or take their time; else they refuse them.
     pub agrees: bool,
+    /// Everybody answers, talks for a while and hangs up: what does not connect is the network's doing.
+    pub steady: bool,
 }
 
 /// A call that a far end makes.
@@ -328,6 +330,10 @@ impl Far {
         let ring = ms(10, 800, dice);
         let later = ring + ms(100, 8_000, dice);
         match dice.below(100) {
+            _ if self.skills.steady => {
+                self.acts.push((ring, session, Act::Ring));
+                self.acts.push((later, session, Act::Answer));
+            }
             0..=59 => {
                 let first = if dice.chance(250) { Act::Early } else { Act::Ring };
                 self.acts.push((ring, session, first));
@@ -354,6 +360,10 @@ impl Far {
     fn plan_talk(&mut self, session: SessionId, dice: &mut Dice) {
         let talk = Duration::from_millis(u64::from(dice.below(150_000)));
         match dice.below(100) {
+            // Later than the other one can still be ringing.
+            _ if self.skills.steady => {
+                self.acts.push((talk / 5 + Duration::from_secs(60), session, Act::HangUp));
+            }
             0..=59 => self.acts.push((talk, session, Act::HangUp)),
             60..=69 => {
                 self.acts.push((talk / 2, session, Act::Hold));

@@ -28,6 +28,8 @@ pub struct Media {
     recordings: BTreeMap<CallId, (LegId, LegId, String)>,
     ports: BTreeMap<LegId, u16>,
     next: u16,
+    /// It always has a port to give.
+    ample: bool,
 }
 
 /// An event and how long it takes to come.
@@ -36,12 +38,18 @@ pub type Later = (Duration, MediaEvent);
 const SOON: Duration = Duration::from_millis(1);
 
 impl Media {
+    /// Nothing is open; `ample`: there is always a port to give.
+    #[must_use]
+    pub fn with(ample: bool) -> Media {
+        Media { ample, ..Media::default() }
+    }
+
     /// Carries out an order.
     pub fn order(&mut self, command: MediaCommand, dice: &mut Dice) -> Vec<Later> {
         let mut later = Vec::new();
         match command {
             MediaCommand::Open { leg, .. } => {
-                if dice.chance(5) {
+                if !self.ample && dice.chance(5) {
                     later.push((SOON, MediaEvent::OpenFailed { leg }));
                 } else {
                     self.next = self.next.wrapping_add(2) % 20_000;

@@ -101,7 +101,8 @@ pub(crate) enum Happening {
 pub struct World {
     pub(crate) plan: Plan,
     pub(crate) dice: Dice,
-    weather: Weather,
+    /// What the network does to datagrams; a stormy plan draws it.
+    pub weather: Weather,
     epoch: Now,
     pub(crate) elapsed: Duration,
     pub(crate) queue: BTreeMap<(Duration, u64), Happening>,
@@ -194,7 +195,7 @@ impl World {
             engine: None,
             life: 0,
             store: Store::new(plan.paid_in),
-            media: Media::default(),
+            media: Media::with(plan.skills.steady),
             fars,
             settled_at: BTreeMap::new(),
             news: BTreeMap::new(),

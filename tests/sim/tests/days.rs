@@ -22,7 +22,11 @@ fn plan(seed: u64) -> Plan {
         drain: seed.is_multiple_of(3),
         shaky: seed % 5 == 1 || seed % 5 == 3,
         aimed: u32::try_from(seed % 4).unwrap_or(0),
-        skills: Skills { reliable: seed / 4 % 2 == 1, agrees: seed / 8 % 2 == 1 },
+        skills: Skills {
+            reliable: seed / 4 % 2 == 1,
+            agrees: seed / 8 % 2 == 1,
+            ..Skills::default()
+        },
         watched: seed / 16 % 4 == 1,
     }
 }
