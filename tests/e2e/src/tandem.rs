@@ -1,5 +1,6 @@
 //! The real binary in a folder of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -146,12 +147,27 @@ impl Tandem {
     /// When the answer is not 200 or not JSON.
     #[must_use]
     pub fn admin(&self, method: &str, target: &str) -> Value {
+        let body = self.ask(method, target);
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{target}: {e}: {body}"))
+    }
+
+    /// The body of an answer of the operator's door.
+    fn ask(&self, method: &str, target: &str) -> String {
         let token = std::fs::read_to_string(self.folder.join("data/admin.token"));
         let bearer = format!("Bearer {}", token.expect("an admin token").trim());
         let headers = [("Authorization", bearer.as_str())];
         let (status, body) = merchant::http(self.admin, method, target, &headers, "");
         assert_eq!(status, 200, "{method} {target}: {body}");
-        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{target}: {e}: {body}"))
+        body
+    }
+
+    /// The metrics that have no labels, by name.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        let page = self.ask("GET", "/metrics");
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.filter_map(|line| line.split_once(' '));
+        pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
     }
 
     /// The newest call as the operator sees it.

@@ -13,6 +13,7 @@ mod kamailio;
 mod lines;
 mod phones;
 mod run;
+mod soak;
 mod web;
 
 use std::io;
@@ -53,6 +54,9 @@ struct Arguments {
     /// Where the books are.
     #[arg(long, value_enum, default_value_t = Books::Sqlite)]
     books: Books,
+    /// Memory every minute, and that nothing is left 45 s after the last call.
+    #[arg(long)]
+    soak: bool,
     /// CPU by thread and waits by stage after each run.
     #[arg(long)]
     details: bool,
@@ -91,6 +95,7 @@ fn main() -> io::Result<()> {
         talk_ms,
         books: arguments.books,
         over: arguments.over,
+        soak: arguments.soak,
     };
     if arguments.up.is_empty() {
         plans.extend(arguments.rates.iter().map(|rate| plan(*rate, RAMP, arguments.talk_ms)));

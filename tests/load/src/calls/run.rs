@@ -20,6 +20,7 @@ use crate::account::{Account, Call, Stamp, Waits};
 use crate::kamailio::Kamailio;
 use crate::lines::Over;
 use crate::phones::{Calling, Phones};
+use crate::soak::{self, Watch};
 use crate::web::{Token, Web};
 
 /// Connections that carry the requests.
@@ -69,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) books: Books,
     /// What the carriers speak.
     pub(crate) over: Over,
+    /// Looked at every minute, and afterwards.
+    pub(crate) soak: bool,
 }
 
 /// What came of it.
@@ -167,7 +170,12 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
     let tandem = start(folder.path(), &phones, postgres.as_ref(), plan.over, pem);
     let SocketAddr::V4(sip) = tandem.sip else { return Err(io::Error::other("not IPv4")) };
     let world = World::new(plan, calls, &mut phones, sip, Some(tandem.http))?;
+    let watch = plan.soak.then(|| Watch::start(tandem.pid()));
     let outcome = world.play(tandem.pid())?;
+    drop(watch);
+    if plan.soak {
+        soak::afterwards(&tandem)?;
+    }
     let (books, said) = tandem.run(&["check", "--books"]);
     if !books {
         return Err(io::Error::other(said));
