@@ -8,6 +8,8 @@
 
 #![allow(clippy::print_stdout, reason = "the table is the product")]
 
+mod flood;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
@@ -21,6 +23,8 @@ use load::sys::{BATCH, Batch, Poller, large_buffer};
 use load::usage::{self, Machine};
 use phone::Credentials;
 
+use flood::Flood;
+
 /// Measures the registrar.
 #[derive(Parser)]
 struct Arguments {
@@ -33,6 +37,15 @@ struct Arguments {
     /// How often all refresh.
     #[arg(long, default_value_t = 2)]
     refreshes: u32,
+    /// Registrations of nobody a second beside that, from each number of addresses in `--sources`.
+    #[arg(long)]
+    flood: Option<u32>,
+    /// Addresses that the flood comes from, one refresh each.
+    #[arg(long, value_delimiter = ',', default_value = "1,250")]
+    sources: Vec<u8>,
+    /// The switch is killed at the end, and all register anew with its successor.
+    #[arg(long)]
+    restart: bool,
 }
 
 /// Octets of a message at most.
@@ -41,6 +54,8 @@ const MESSAGE: usize = 1536;
 const AGAIN: Duration = Duration::from_millis(500);
 /// Challenges that one registration answers: the first, and one for a nonce that has expired.
 const CHALLENGES_MAX: u32 = 2;
+/// The flood begins this long before the phones beside it.
+const FLOOD_FIRST: Duration = Duration::from_secs(2);
 /// Number of the first extension.
 const FIRST: usize = 1_000_000;
 
@@ -48,10 +63,11 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
     let wish = Wish { more: extensions(arguments.contacts), ..Wish::default() };
-    let settings = vec!["log.level=warn".to_owned()];
+    // The flood comes from loopback, whose addresses are spared by default.
+    let settings = ["log.level=warn", "abuse.allow=192.0.2.0/24"].map(str::to_owned).into();
     let setup = Setup { settings, operator: operator(&wish, 9, 9) };
     let begun = Instant::now();
-    let tandem = Tandem::start(folder.path(), &setup);
+    let mut tandem = Tandem::start(folder.path(), &setup);
     println!(
         "{} extensions applied and served within {:.1} s",
         arguments.contacts,
@@ -81,30 +97,53 @@ fn main() -> io::Result<()> {
     println!("{:>9} {:>9} {:>108.1}", "before", 0, empty as f64 / 1e6);
     let mut phones = Phones::new(sip, arguments.contacts, arguments.window)?;
     for round in 0..=arguments.refreshes {
-        let name = if round == 0 { "register" } else { "refresh" };
-        let (cpu, own, machine) = (usage::cpu_seconds(pid)?, own()?, Machine::read()?);
-        let figures = phones.round()?;
-        let cpu = usage::cpu_seconds(pid)? - cpu;
-        let own = (self::own()? - own) / figures.seconds;
-        let (idle, stolen) = Machine::read()?.since(&machine);
-        println!(
-            "{name:>9} {:>9} {:>8.2} {:>8.0} {:>10} {:>8} {:>8} {:>10.3} {:>7.2} {:>7.2} {:>8.1} {:>5.1} {idle:>5.1} {stolen:>6.1}  {}",
-            figures.done,
-            figures.seconds,
-            figures.done as f64 / figures.seconds,
-            figures.challenged,
-            figures.again,
-            figures.failed,
-            cpu * 1000.0 / figures.done.max(1) as f64,
-            figures.p50,
-            figures.p99,
-            usage::resident(pid)? as f64 / 1e6,
-            own * 100.0,
-            // All in one go leaves no idle time by design; only stolen time spoils.
-            [usage::spoiled(100.0, stolen).unwrap_or_default(), &figures.said()].join(" "),
-        );
+        print(if round == 0 { "register" } else { "refresh" }, &mut phones, pid)?;
+    }
+    if let Some(rate) = arguments.flood {
+        for sources in arguments.sources {
+            let flood = Flood::start(sip, rate, sources)?;
+            std::thread::sleep(FLOOD_FIRST);
+            print("refresh", &mut phones, pid)?;
+            let told = flood.end()?;
+            let a_second = told.sent as f64 / told.seconds;
+            println!(
+                "          beside {a_second:.0} a second of nobody from {sources} addresses for {:.0} s: {} sent, {} answered",
+                told.seconds, told.sent, told.answered
+            );
+        }
+    }
+    if arguments.restart {
+        tandem.kill();
+        tandem.resume();
+        print("restarted", &mut phones, tandem.pid())?;
     }
     println!("bound contacts by the switch's own count: {}", bound(&tandem));
+    Ok(())
+}
+
+/// One round of all contacts, and its line of the table.
+fn print(name: &str, phones: &mut Phones, pid: u32) -> io::Result<()> {
+    let (cpu, own, machine) = (usage::cpu_seconds(pid)?, own()?, Machine::read()?);
+    let figures = phones.round()?;
+    let cpu = usage::cpu_seconds(pid)? - cpu;
+    let own = (self::own()? - own) / figures.seconds;
+    let (idle, stolen) = Machine::read()?.since(&machine);
+    println!(
+        "{name:>9} {:>9} {:>8.2} {:>8.0} {:>10} {:>8} {:>8} {:>10.3} {:>7.2} {:>7.2} {:>8.1} {:>5.1} {idle:>5.1} {stolen:>6.1}  {}",
+        figures.done,
+        figures.seconds,
+        figures.done as f64 / figures.seconds,
+        figures.challenged,
+        figures.again,
+        figures.failed,
+        cpu * 1000.0 / figures.done.max(1) as f64,
+        figures.p50,
+        figures.p99,
+        usage::resident(pid)? as f64 / 1e6,
+        own * 100.0,
+        // All in one go leaves no idle time by design; only stolen time spoils.
+        [usage::spoiled(100.0, stolen).unwrap_or_default(), &figures.said()].join(" "),
+    );
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod lines;
 mod phones;
 mod run;
 mod soak;
+mod squatters;
 mod web;
 
 use std::io;
@@ -57,6 +58,9 @@ struct Arguments {
     /// Memory every minute, and that nothing is left 45 s after the last call.
     #[arg(long)]
     soak: bool,
+    /// Connections of nobody that are held open meanwhile, from 250 addresses.
+    #[arg(long, default_value_t = 0)]
+    squatters: usize,
     /// CPU by thread and waits by stage after each run.
     #[arg(long)]
     details: bool,
@@ -96,6 +100,7 @@ fn main() -> io::Result<()> {
         books: arguments.books,
         over: arguments.over,
         soak: arguments.soak,
+        squatters: arguments.squatters,
     };
     if arguments.up.is_empty() {
         plans.extend(arguments.rates.iter().map(|rate| plan(*rate, RAMP, arguments.talk_ms)));

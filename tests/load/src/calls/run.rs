@@ -21,6 +21,7 @@ use crate::kamailio::Kamailio;
 use crate::lines::Over;
 use crate::phones::{Calling, Phones};
 use crate::soak::{self, Watch};
+use crate::squatters::{Left, Squatters};
 use crate::web::{Token, Web};
 
 /// Connections that carry the requests.
@@ -72,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) over: Over,
     /// Looked at every minute, and afterwards.
     pub(crate) soak: bool,
+    /// Connections of nobody beside the calls.
+    pub(crate) squatters: usize,
 }
 
 /// What came of it.
@@ -163,15 +166,24 @@ pub(crate) fn run(plan: &Plan) -> io::Result<Outcome> {
     };
     let vouched = (plan.over == Over::Tls).then(|| e2e::tandem::certificate(folder.path()));
     let pem = vouched.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+    let tls = pem.map(|_| SocketAddr::from(([127, 0, 0, 1], e2e::ports::one())));
     let mut phones = Phones::new(calls, (plan.ring_ms, plan.talk_ms), (plan.over, pem))?;
     if plan.switch == Switch::Inbound {
         phones.calling = Some(Calling::Number(DIALLED));
     }
-    let tandem = start(folder.path(), &phones, postgres.as_ref(), plan.over, pem);
+    let tandem = start(folder.path(), &phones, postgres.as_ref(), plan.over, pem.zip(tls));
     let SocketAddr::V4(sip) = tandem.sip else { return Err(io::Error::other("not IPv4")) };
     let world = World::new(plan, calls, &mut phones, sip, Some(tandem.http))?;
     let watch = plan.soak.then(|| Watch::start(tandem.pid()));
+    let doors = std::iter::once(tandem.sip).chain(tls).collect();
+    let squatters = (plan.squatters > 0).then(|| Squatters::start(plan.squatters, doors));
     let outcome = world.play(tandem.pid())?;
+    if let Some(squatters) = squatters {
+        let Left { opened, refused, open, seconds } = squatters.end()?;
+        println!(
+            "        {opened} connections of nobody, {refused} refused, {open} open after {seconds:.0} s"
+        );
+    }
     drop(watch);
     if plan.soak {
         soak::afterwards(&tandem)?;
@@ -225,7 +237,7 @@ fn start(
     phones: &Phones,
     postgres: Option<&Postgres>,
     over: Over,
-    pem: Option<(&Path, &Path)>,
+    pem: Option<((&Path, &Path), SocketAddr)>,
 ) -> Tandem {
     let more = format!(
         "[[extensions]]\nnumber = \"80009\"\nmerchant = \"{USER}\"\npassword = \"not-used-here\"\n\
@@ -244,8 +256,8 @@ fn start(
     .map(str::to_owned)
     .into();
     settings.extend(postgres.map(|server| format!("database={}", server.url())));
-    if let Some((cert, key)) = pem {
-        settings.push(format!("sip.tls=127.0.0.1:{}", e2e::ports::one()));
+    if let Some(((cert, key), at)) = pem {
+        settings.push(format!("sip.tls={at}"));
         settings.push(format!("sip.tls_cert={}", cert.display()));
         settings.push(format!("sip.tls_key={}", key.display()));
         settings.push(format!("sip.tls_ca={}", cert.display()));
@@ -334,7 +346,7 @@ impl<'a> World<'a> {
                 match self.plan.switch {
                     Switch::Tandem => self.web.ask(no, &mut self.account),
                     Switch::Kamailio | Switch::Inbound => {
-                        self.phones.call(no, &mut self.account)?
+                        self.phones.call(no, &mut self.account)?;
                     }
                 }
                 self.next += 1;
