@@ -26,6 +26,8 @@ pub struct Desired {
     pub sub_accounts: Vec<SubAccount>,
     /// Extensions.
     pub extensions: Vec<Extension>,
+    /// Groups of extensions.
+    pub groups: Vec<Group>,
     /// Trunks.
     pub trunks: Vec<Trunk>,
     /// Routes; complete when not empty.
@@ -205,6 +207,58 @@ pub struct Extension {
     /// Contacts at most.
     #[serde(default = "contacts")]
     pub max_contacts: u32,
+    /// What becomes of calls to it; kept as it is when absent.
+    #[serde(default)]
+    pub reach: Option<Reach>,
+}
+
+/// What becomes of calls to an extension. Where one says where they go, it names an extension, a group or a
+/// public number.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reach {
+    /// Its phones are not rung: it is busy.
+    pub dnd: bool,
+    /// Where all its calls go.
+    pub always: Option<String>,
+    /// Where calls go that find it busy, are rejected, or find it not to be disturbed.
+    pub busy: Option<String>,
+    /// Where calls go that it does not answer in time.
+    pub no_answer: Option<String>,
+    /// Seconds for which it rings before they do.
+    pub no_answer_s: Option<u32>,
+    /// Where calls go when none of its phones can be reached.
+    pub unreachable: Option<String>,
+}
+
+/// A group of extensions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// 5 to 10 digits, not starting with 0; not the number of an extension.
+    pub number: String,
+    /// Name of the merchant it belongs to.
+    pub merchant: String,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// May be rung.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Whom it offers a call first.
+    #[serde(default)]
+    pub strategy: facts::Strategy,
+    /// Numbers of extensions of the same merchant, in order.
+    pub members: Vec<String>,
+    /// Seconds for which a member rings.
+    #[serde(default = "ring")]
+    pub ring: u32,
+    /// Seconds after which a call that nobody took is given up.
+    #[serde(default = "minute")]
+    pub timeout: u32,
+    /// Where a call goes that nobody took: an extension, another group or a public number.
+    #[serde(default)]
+    pub otherwise: Option<String>,
 }
 
 /// A carrier.
@@ -282,7 +336,7 @@ pub struct Route {
 pub struct Inbound {
     /// The public number.
     pub number: String,
-    /// The extension it leads to.
+    /// The extension or the group it leads to.
     pub extension: String,
 }
 
@@ -468,6 +522,9 @@ fn yes() -> bool {
 }
 fn minute() -> u32 {
     60
+}
+fn ring() -> u32 {
+    20
 }
 fn hour() -> u32 {
     3600

@@ -33,13 +33,14 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "settings",
     "prune",
     "tariffs",
     "merchants",
     "sub_accounts",
     "extensions",
+    "groups",
     "trunks",
     "routes",
     "inbound",
@@ -114,6 +115,7 @@ impl Document {
             ("merchants", value) => self.desired.merchants = self.objects(name, value),
             ("sub_accounts", value) => self.desired.sub_accounts = self.objects(name, value),
             ("extensions", value) => self.desired.extensions = self.objects(name, value),
+            ("groups", value) => self.desired.groups = self.objects(name, value),
             ("trunks", value) => self.desired.trunks = self.objects(name, value),
             ("routes", value) => self.desired.routes = self.objects(name, value),
             ("inbound", value) => self.desired.inbound = self.objects(name, value),

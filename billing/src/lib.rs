@@ -25,6 +25,7 @@ mod objects;
 mod once;
 mod outbox;
 mod queue;
+mod reach;
 mod records;
 mod register;
 pub mod rows;

@@ -1,11 +1,13 @@
 //! Reading merchants and what they own.
 
 use facts::settings::{NumberFormat, Transport, Trunk, TrunkCredentials};
-use facts::{MerchantId, SubAccountId, TrunkId};
+use facts::{Group, MerchantId, SubAccountId, TrunkId};
 
 use crate::db::{Conn, Row, Value, args};
 use crate::error::{Error, Result};
-use crate::rows::{Company, Extension, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp};
+use crate::rows::{
+    Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
+};
 use crate::settle::currency;
 
 const MERCHANT: &str = "SELECT m.id, m.name, m.key, m.status, m.currency, m.language, t.name, \
@@ -67,7 +69,7 @@ pub(crate) fn sub_account_of(row: &Row) -> Result<SubAccount> {
 }
 
 const EXTENSION: &str = "SELECT e.number, e.merchant_id, e.sub_account_id, \
-                         e.enabled * COALESCE(s.enabled, 1), e.bound_phone \
+                         e.enabled * COALESCE(s.enabled, 1), e.bound_phone, e.reach \
                          FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id";
 
 pub(crate) async fn extension(conn: &mut Conn, number: &str) -> Result<Option<Extension>> {
@@ -91,7 +93,32 @@ fn extension_of(row: &Row) -> Result<Extension> {
         sub_account: row.opt_int(2)?.map(SubAccountId),
         enabled: row.truth(3)?,
         bound_phone: row.opt_text(4)?,
+        reach: row.json(5)?,
     })
+}
+
+/// Groups with their numbers.
+pub(crate) async fn groups(conn: &mut Conn) -> Result<Vec<GroupRow>> {
+    let sql = "SELECT number, merchant_id, name, enabled, strategy, members, ring_s, timeout_s, \
+               otherwise FROM extension_groups ORDER BY number";
+    many(conn, sql, args![], group_of).await
+}
+
+fn group_of(row: &Row) -> Result<GroupRow> {
+    let group = Group {
+        merchant: MerchantId(row.int(1)?),
+        name: row.text(2)?,
+        enabled: row.truth(3)?,
+        strategy: row.word(4)?,
+        members: row.json(5)?,
+        ring_s: row.small(6)?,
+        timeout_s: row.small(7)?,
+        otherwise: match row.opt_text(8)? {
+            Some(_) => Some(row.json(8)?),
+            None => None,
+        },
+    };
+    Ok(GroupRow { number: row.text(0)?, group })
 }
 
 const TRUNK: &str = "SELECT id, name, enabled, peers, target, transport, domain, auth_user, \

@@ -100,13 +100,16 @@ fn answer(realm: &Realm, row: &Row, duplicate: bool) -> Result<Registered> {
     Ok(Registered { account, number, password: unchanged.then_some(password), duplicate })
 }
 
+/// Whether an extension or a group has a number.
+const TAKEN: &str = "SELECT 1 FROM extensions WHERE number = $1 UNION ALL \
+                     SELECT 1 FROM extension_groups WHERE number = $1";
+
 /// The first free internal number from `next` on; remembers where to go on.
 async fn free_number(conn: &mut Conn, next: i64) -> Result<String> {
     let mut number = next;
     for _ in 0..STEPS_MAX {
         let text = number.to_string();
-        let taken =
-            conn.row("SELECT 1 FROM extensions WHERE number = $1", args![&text]).await?.is_some();
+        let taken = conn.row(TAKEN, args![&text]).await?.is_some();
         number += 1;
         if !taken {
             let sql = "UPDATE settings SET next_number = $1, version = version + 1";

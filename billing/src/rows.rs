@@ -105,6 +105,18 @@ pub struct Extension {
     pub enabled: bool,
     /// Public number that rings when no contact is registered, E.164 digits.
     pub bound_phone: Option<String>,
+    /// What becomes of calls to it.
+    pub reach: facts::Reach,
+}
+
+/// A group and its number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// The internal number.
+    pub number: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub group: facts::Group,
 }
 
 /// What `biz_regist` made, or had made before.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::settings::{Extension, Merchant, Route, Snapshot};
-use facts::{MerchantId, Micros, NumberPlan, SubAccountId, TrunkId, Zone};
+use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
 
-use crate::db::{Conn, args};
+use crate::db::{Conn, Row, args};
 use crate::error::{Error, Result};
 use crate::objects;
 use crate::rows::MerchantStatus;
@@ -47,6 +47,8 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
         snapshot.merchants.insert(merchant.id, value);
     }
     snapshot.extensions = extensions(conn).await?;
+    let groups = objects::groups(conn).await?.into_iter();
+    snapshot.groups = groups.map(|row| (row.number, row.group)).collect();
     snapshot.trunks =
         objects::trunks(conn).await?.into_iter().map(|row| (row.id, row.trunk)).collect();
     let sql = "SELECT prefix, trunk_id, priority, weight, cost, hours FROM routes ORDER BY 1, 3, 2";
@@ -66,6 +68,14 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
+/// The wishes of an extension; most have none.
+fn reach(row: &Row) -> Result<Reach> {
+    match row.text(8)?.as_str() {
+        "{}" => Ok(Reach::default()),
+        _ => row.json(8),
+    }
+}
+
 /// Extensions read at one time: a row takes several times what is kept of it.
 const PAGE: i64 = 2_000;
 
@@ -78,7 +88,7 @@ async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
             .rows(
                 "SELECT e.number, e.merchant_id, e.sub_account_id, \
                  e.enabled * COALESCE(s.enabled, 1), \
-                 e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts \
+                 e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts, e.reach \
                  FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id \
                  WHERE e.number > $1 ORDER BY e.number LIMIT $2",
                 args![&after, PAGE],
@@ -94,6 +104,7 @@ async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
                 ha1_sha256: row.text(5)?,
                 bound_phone: row.opt_text(6)?,
                 max_contacts: row.small(7)?,
+                reach: reach(row)?,
             };
             extensions.insert(after.clone(), extension);
         }

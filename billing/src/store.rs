@@ -20,8 +20,8 @@ use crate::once::Once;
 use crate::outbox::{Lease, Leased, Report};
 use crate::queue::Queue;
 use crate::rows::{
-    Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, LedgerLine, Merchant, OutboxRow,
-    OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
+    Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, GroupRow, LedgerLine, Merchant,
+    OutboxRow, OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
 };
 use crate::tariffs::Tariffs;
 use crate::trail::{Entry, Head, Trail};
@@ -591,6 +591,22 @@ impl Store {
     /// Those of the database.
     pub async fn extensions(&self, merchant: Option<MerchantId>) -> Result<Vec<Extension>> {
         self.read(work!(conn, [] => objects::extensions(conn, merchant).await?)).await
+    }
+
+    /// Changes one wish of an extension, as it dialled. False when there is no such extension.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_reach(&self, user: String, set: facts::ReachSet) -> Result<bool> {
+        self.write(work!(conn, [user, set] => crate::reach::set(conn, &user, &set).await?)).await
+    }
+
+    /// All groups.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn groups(&self) -> Result<Vec<GroupRow>> {
+        self.read(work!(conn, [] => objects::groups(conn).await?)).await
     }
 
     /// All trunks.

@@ -100,6 +100,7 @@ contract! {
     objects::changes_are_named_and_prices_take_effect,
     objects::prune_takes_away_what_the_file_no_longer_names,
     objects::a_route_says_what_is_wrong_with_its_share_price_and_hours,
+    objects::groups_and_wishes_are_kept_and_what_is_wrong_with_them_is_told,
     objects::a_top_up_is_booked_once,
     objects::the_snapshot_is_what_was_applied,
     objects::biz_regist_hands_out_rising_numbers_and_knows_a_repeat,

@@ -229,6 +229,7 @@ impl Driver {
             Effect::Authorize(ask) => self.ledger.authorize(*ask),
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::AddLeg(ask) => self.ledger.add_leg(ask),
+            Effect::SetReach { call, user, set } => self.ledger.set_reach(call, user, set),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),
             Effect::Papers { leg, dialog, seq } => self.ledger.papers(leg, dialog, seq),

@@ -282,6 +282,18 @@ impl Ledger {
         queue.add_leg(ask, after);
     }
 
+    /// Changes a wish of an extension; the settings of it are taken up as after any change.
+    pub(crate) fn set_reach(&self, call: CallId, user: String, set: facts::ReachSet) {
+        let owed = Owed::new(&self.0.inbox, Reply::ReachSet { call, done: false });
+        let this = self.clone();
+        self.in_order(call, async move {
+            match this.0.store.set_reach(user, set).await {
+                Ok(done) => owed.pay(Reply::ReachSet { call, done }),
+                Err(error) => tracing::warn!(%call, %error, "an extension's wish was not written"),
+            }
+        });
+    }
+
     pub(crate) fn extend(&self, ask: Extend) {
         let (leg, step) = (ask.leg, ask.step);
         let owed = Owed::new(&self.0.inbox, Reply::ExtendFailed { leg, step });

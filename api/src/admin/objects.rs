@@ -48,6 +48,11 @@ async fn objects(
         "merchants" => (rows!(store.merchants()), "name"),
         "sub-accounts" => (rows!(store.sub_accounts(merchant)), "name"),
         "extensions" => (rows!(store.extensions(merchant)), "number"),
+        "groups" => {
+            let rows = store.groups().await.map_err(store_fault)?;
+            let own = rows.iter().filter(|row| merchant.is_none_or(|id| row.group.merchant == id));
+            (own.map(shown).collect(), "number")
+        }
         "tariffs" => (rows!(store.tariffs()), "name"),
         "ytx-accounts" => (rows!(store.ytx_accounts()), "sid"),
         "ytx-apps" => (rows!(store.ytx_apps()), "appid"),

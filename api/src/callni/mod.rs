@@ -176,7 +176,7 @@ async fn query(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Resul
         (seconds.to_string(), record.price(no).decimal(2))
     };
     let (a_seconds, a_fee) = leg(LegNo::A);
-    let (b_seconds, b_fee) = leg(LegNo::B);
+    let (b_seconds, b_fee) = leg(record.facts.called());
     let command = &record.facts.command;
     let answer = answer
         .with("state", "ended")

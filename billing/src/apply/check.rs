@@ -33,6 +33,7 @@ impl Check {
         let subs = d.sub_accounts.iter().map(|x| of(&x.merchant, &x.name));
         check.names("sub_accounts", "name", subs);
         check.names("extensions", "number", d.extensions.iter().map(|x| own(&x.number)));
+        check.names("groups", "number", d.groups.iter().map(|x| own(&x.number)));
         check.names("trunks", "name", d.trunks.iter().map(|x| own(&x.name)));
         let routes = d.routes.iter().map(|x| own(&format!("{} → {}", x.prefix, x.trunk)));
         check.names("routes", "prefix", routes);

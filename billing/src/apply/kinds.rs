@@ -53,6 +53,7 @@ const EXTENSIONS: Table = Table {
         ("ha1_sha256", Show::Secret),
         ("bound_phone", Show::Plain),
         ("max_contacts", Show::Plain),
+        ("reach", Show::Plain),
     ],
 };
 
@@ -289,7 +290,7 @@ impl Run<'_> {
     }
 
     /// A merchant's id by name, with the mistake if there is none.
-    fn merchant(&mut self, path: &str, name: &str) -> Option<i64> {
+    pub(super) fn merchant(&mut self, path: &str, name: &str) -> Option<i64> {
         self.check.find(&format!("{path}.merchant"), "merchants", name, &self.merchants)
     }
 
@@ -314,10 +315,8 @@ impl Run<'_> {
 
     pub(super) async fn extensions(&mut self) -> Result<()> {
         let desired = self.desired;
-        let mut owners = BTreeMap::new();
-        for row in self.conn.rows("SELECT number, merchant_id FROM extensions", args![]).await? {
-            owners.insert(row.text(0)?, row.int(1)?);
-        }
+        let internal = self.internal().await?;
+        let owners = &internal.extensions;
         let mut subs = BTreeMap::new();
         let sql = "SELECT m.name || '/' || s.name, s.id FROM sub_accounts s \
                    JOIN merchants m ON m.id = s.merchant_id";
@@ -341,6 +340,9 @@ impl Run<'_> {
             if owner.is_some_and(|owner| merchant.is_some_and(|merchant| merchant != *owner)) {
                 self.check.wrong(format!("{path}.number"), "belongs to another merchant");
             }
+            if internal.groups.contains_key(&extension.number) {
+                self.check.wrong(format!("{path}.number"), "is the number of a group");
+            }
             if owner.is_none() && extension.password.is_none() {
                 self.check.wrong(format!("{path}.password"), "a new extension needs a password");
             }
@@ -351,6 +353,9 @@ impl Run<'_> {
             self.check.not_empty(&format!("{path}.password"), extension.password.as_deref());
             let phone = extension.bound_phone.as_deref();
             let phone = self.check.opt_phone(&format!("{path}.bound_phone"), phone);
+            let reach = extension.reach.as_ref();
+            let reach =
+                reach.and_then(|reach| self.reach(&format!("{path}.reach"), reach, &internal));
             if self.check.mistakes.len() != before {
                 continue;
             }
@@ -376,6 +381,10 @@ impl Run<'_> {
                     digest(sha256),
                     set(phone),
                     set(extension.max_contacts),
+                    match reach {
+                        Some(reach) => set(json(&reach)?),
+                        None => Cell::Keep("{}".into()),
+                    },
                 ],
             });
         }
@@ -498,21 +507,18 @@ impl Run<'_> {
 
     pub(super) async fn inbound(&mut self) -> Result<()> {
         let desired = self.desired;
-        let mut extensions = BTreeMap::new();
-        for row in self.conn.rows("SELECT number FROM extensions", args![]).await? {
-            extensions.insert(row.text(0)?, 0);
-        }
+        let internal = self.internal().await?;
         let mut items = Vec::new();
         for (i, inbound) in desired.inbound.iter().enumerate() {
             let path = format!("inbound[{i}]");
             let number = self.check.phone(&format!("{path}.number"), &inbound.number);
-            let extension = self.check.find(
-                &format!("{path}.extension"),
-                "extensions",
-                &inbound.extension,
-                &extensions,
-            );
-            let (Some(number), Some(_)) = (number, extension) else { continue };
+            let (to, path) = (&inbound.extension, format!("{path}.extension"));
+            let group = internal.groups.contains_key(to) || self.check.names_it("groups", to);
+            let known = match group {
+                true => internal.groups.get(to).copied(),
+                false => self.check.find(&path, "extensions", to, &internal.extensions),
+            };
+            let (Some(number), Some(_)) = (number, known) else { continue };
             items.push(Item {
                 name: number.clone(),
                 key: args![number],
@@ -644,7 +650,7 @@ fn password(password: Option<&str>, kept: Option<String>) -> Result<Cell> {
 }
 
 /// 5 to 10 digits, not starting with 0 (merchant API §2.1).
-fn is_internal(number: &str) -> bool {
+pub(super) fn is_internal(number: &str) -> bool {
     (5..=10).contains(&number.len())
         && number.bytes().all(|byte| byte.is_ascii_digit())
         && !number.starts_with('0')

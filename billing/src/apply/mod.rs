@@ -4,6 +4,7 @@
 //! note the difference. Mistakes are gathered to the end; one of them, or a dry run, undoes everything.
 
 mod check;
+mod groups;
 mod kinds;
 mod ledger;
 mod prune;
@@ -94,6 +95,7 @@ impl Run<'_> {
         self.merchants().await?;
         self.sub_accounts().await?;
         self.extensions().await?;
+        self.groups().await?;
         self.trunks().await?;
         self.routes().await?;
         self.inbound().await?;

@@ -21,13 +21,20 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind {
         section: "inbound",
         kind: "inbound",
         list: "SELECT number, number FROM inbound WHERE managed = 1",
         remove: "DELETE FROM inbound WHERE number = $1",
         needed: "",
+    },
+    Kind {
+        section: "groups",
+        kind: "group",
+        list: "SELECT number, number FROM extension_groups WHERE managed = 1",
+        remove: "DELETE FROM extension_groups WHERE number = $1",
+        needed: "SELECT 'inbound ' || number FROM inbound WHERE extension = $1",
     },
     Kind {
         section: "trunks",
@@ -63,7 +70,9 @@ const KINDS: [Kind; 9] = [
         kind: "extension",
         list: "SELECT number, number FROM extensions WHERE managed = 1",
         remove: "DELETE FROM extensions WHERE number = $1",
-        needed: "SELECT 'inbound ' || number FROM inbound WHERE extension = $1",
+        needed: "SELECT 'inbound ' || number FROM inbound WHERE extension = $1 UNION ALL \
+                 SELECT 'group ' || number FROM extension_groups \
+                 WHERE members LIKE '%\"' || $1 || '\"%'",
     },
     Kind {
         section: "sub_accounts",
@@ -131,6 +140,7 @@ impl Run<'_> {
         let d = self.desired;
         [
             ("inbound", d.inbound.is_empty()),
+            ("groups", d.groups.is_empty()),
             ("trunks", d.trunks.is_empty()),
             ("companies", d.companies.is_empty()),
             ("ytx_apps", d.ytx_apps.is_empty()),

@@ -32,6 +32,7 @@ migrations! {
     8 "0008_once",
     9 "0009_options",
     10 "0010_fewer_trees",
+    12 "0012_groups",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -14,11 +14,13 @@ use facts::{
 use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
+use crate::divert::Wish;
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
-use crate::flow::{Callback, Dial, Flow};
+use crate::flow::{Callback, Dial, Flow, Serve};
 use crate::leg::{self, Arrival, Leg, Onward};
-use crate::route::Target;
+use crate::route::{Target, Trail};
 use crate::seat::Seat;
+use crate::serve::Service;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
@@ -70,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) max_talk: Duration,
     /// What our INVITEs bear on, of an inbound call.
     pub(crate) onward: Onward,
+    /// How it came to who is rung.
+    pub(crate) trail: Trail,
 }
 
 pub(crate) struct Call {
@@ -92,6 +96,10 @@ pub(crate) struct Call {
     pub(crate) transfer: Option<Wanted>,
     /// Who called in to take a place, and has no port yet.
     pub(crate) seats: Vec<Seat>,
+    /// What A dialled a code for, until it is done.
+    pub(crate) service: Option<Service>,
+    /// It wants to go elsewhere; the engine is asked.
+    pub(crate) wish: Option<Wish>,
     pub(crate) inbox: VecDeque<Input>,
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
@@ -126,6 +134,8 @@ impl Call {
             pair: LEGS,
             transfer: None,
             seats: Vec::new(),
+            service: None,
+            wish: None,
             inbox: VecDeque::new(),
             bridged: None,
             decided: None,
@@ -300,6 +310,8 @@ impl Call {
         match key.timer {
             Timer::Open => self.on_leg(w, no, |leg, w, trace, _| leg.unheard(w, trace)),
             Timer::Ring => self.on_leg(w, no, |leg, w, trace, _| leg.unanswered(w, trace)),
+            Timer::Serve => self.served(w, false),
+            Timer::Step => self.on_leg(w, no, Leg::step_over),
             Timer::Response => self.on_leg(w, no, Leg::unresponsive),
             Timer::Extend => self.on_leg(w, no, |leg, w, trace, _| {
                 leg.extend(w, trace);
@@ -380,7 +392,10 @@ impl Call {
         }
         self.started = true;
         let mut orders = Vec::new();
-        self.plan.flow = Flow::Dial(Dial::start(&mut orders));
+        self.plan.flow = match self.is_service() {
+            true => Flow::Serve(Serve::start(&mut orders)),
+            false => Flow::Dial(Dial::start(&mut orders)),
+        };
         self.perform(w, orders);
     }
 
@@ -418,20 +433,31 @@ impl Call {
     /// Runs the flow until nothing is left to tell it.
     pub(crate) fn run(&mut self, w: &mut World) {
         for _ in 0..INPUTS_MAX {
+            if self.wish.is_some() {
+                return;
+            }
             let Some(input) = self.inbox.pop_front() else {
                 break;
             };
-            let mut orders = Vec::new();
-            self.plan.flow = self.plan.flow.step(input, &mut orders);
-            self.perform(w, orders);
+            if !self.holds_back(w, input) {
+                self.step(w, input);
+            }
         }
         self.close(w);
+    }
+
+    /// Tells the flow, and does what it wants.
+    pub(crate) fn step(&mut self, w: &mut World, input: Input) {
+        let mut orders = Vec::new();
+        self.plan.flow = self.plan.flow.step(input, &mut orders);
+        self.perform(w, orders);
     }
 
     fn perform(&mut self, w: &mut World, orders: Vec<Order>) {
         for order in orders {
             match order {
                 Order::Dial(no) => self.dial(w, no),
+                Order::Serve => self.serve(w),
                 Order::Join => self.join(w),
                 Order::Decide(outcome, by) => {
                     self.decided.get_or_insert((outcome, by));
@@ -478,7 +504,12 @@ impl Call {
         let at = usize::from(no.0);
         let party = if no == LegNo::A { &self.command.a } else { &self.command.b };
         let target = &self.plan.targets[at];
-        let called = leg::called(target.number(), party, self.plan.onward.clone());
+        let mut called = leg::called(target.number(), party, self.plan.onward.clone());
+        if no == LegNo::B {
+            let trail = &self.plan.trail;
+            called.ring = trail.ring(called.ring);
+            called.onward.history = trail.headers(&w.snapshot, &called.onward.history);
+        }
         let shown = self.plan.shown[at].as_ref();
         let id = LegId::new(self.id, no);
         match Leg::dial(w, id, &called, target, shown, self.paid[at]) {
@@ -489,6 +520,7 @@ impl Call {
 
     fn join(&mut self, w: &mut World) {
         self.bridged = Some(self.trace.wall(w.now.mono));
+        self.transfer = None;
         let language = self.plan.language.clone();
         let [one, two] = self.pair;
         for (no, other) in [(one, two), (two, one)] {

@@ -14,7 +14,7 @@ use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
-    Placed, Refusal, Side, StateChange, UnixMillis,
+    Placed, ReachSet, Refusal, Side, StateChange, UnixMillis,
 };
 use sip::endpoint::{Flow, Transmit};
 use sip::locate::{Question, Record};
@@ -152,6 +152,13 @@ pub enum Reply {
         /// The number that was given.
         seq: u32,
     },
+    /// To [`Effect::SetReach`].
+    ReachSet {
+        /// The call by which it was asked for.
+        call: CallId,
+        /// It is so, for the next call.
+        done: bool,
+    },
     /// To [`Effect::Settle`]: the call is on record and may be forgotten.
     Settled {
         /// Which call.
@@ -272,6 +279,15 @@ pub enum Effect {
     },
     /// Keep a registered contact over restarts; replaces the one with the same user and key.
     SaveBinding(Box<Binding>),
+    /// Change what becomes of calls to an extension, as it dialled; [`Reply::ReachSet`].
+    SetReach {
+        /// The call by which it did.
+        call: CallId,
+        /// The extension.
+        user: String,
+        /// What is to be so.
+        set: ReachSet,
+    },
     /// Forget a registered contact.
     DropBinding {
         /// The extension.
@@ -444,6 +460,8 @@ pub struct Counts {
     pub ports: usize,
     /// Places that merchants' calls occupy.
     pub places: usize,
+    /// Legs that occupy extensions.
+    pub agents: usize,
     /// Places that legs occupy on trunks.
     pub trunk_legs: usize,
     /// SIP transactions.
@@ -529,6 +547,13 @@ pub(crate) enum Input {
         /// The new leg, whom nobody has rung yet.
         to: LegNo,
     },
+    /// What the extension dialled is written down, or could not be.
+    Served(bool),
+    /// The leg that was rung has failed, and this one takes its place; nobody has rung it yet.
+    Diverted {
+        /// The new leg.
+        to: LegNo,
+    },
     /// Somebody called in to take the place of a leg, and waits for our answer.
     Take {
         /// Whose place. Ringing, up, or parked.
@@ -561,6 +586,8 @@ pub(crate) enum Place {
 pub(crate) enum Hear {
     /// Ring-back tone.
     RingBack,
+    /// That it is done: a short tone, once.
+    Done,
     /// A prompt, once.
     Prompt(&'static str),
     /// That it waits: a short tone now and then.
@@ -594,6 +621,8 @@ pub(crate) struct Release {
 pub(crate) enum Order {
     /// Ring this leg.
     Dial(LegNo),
+    /// Do what the extension dialled a code for.
+    Serve,
     /// Pass ringing on to an inbound leg: 180.
     Alert(LegNo),
     /// Open the sound path to an inbound leg before its answer: 183 with a description.

@@ -20,6 +20,10 @@ pub(crate) enum Timer {
     Open,
     /// The phone rang long enough.
     Ring,
+    /// The store did not write down what an extension dialled.
+    Serve,
+    /// These members of a group rang long enough.
+    Step,
     /// Nothing at all came from the next hop: try another.
     Response,
     /// Time to pay for more talk.

@@ -7,15 +7,13 @@ use facts::media::MediaCommand;
 use facts::{Failure, LegId, LegNo, Number, Origin, Side};
 
 use crate::call::{Call, Phase};
+use crate::divert::LEGS_MAX;
 use crate::event::{Effect, Hear, Input, LegEvent, Report, ours};
 use crate::flow::Talk;
 use crate::leg::{Called, Leg, Onward};
 use crate::route::Target;
 use crate::timers::{Key, Timer};
 use crate::world::World;
-
-/// Legs that one call has in its life at most: seven transfers are a mistake.
-const LEGS_MAX: usize = 8;
 
 /// A leg that somebody wants the other one to be joined with.
 pub(crate) struct Wanted {
@@ -113,9 +111,10 @@ impl Call {
         self.awaited() == Some(to) && self.leg(to).is_none()
     }
 
-    /// The leg that a transfer under way leads to.
+    /// The leg that a transfer under way leads to, or that the call is led on to.
     fn awaited(&self) -> Option<LegNo> {
-        self.plan.flow.talk().and_then(Talk::awaits)
+        let led_on = self.plan.flow.rings().filter(|no| *no > LegNo::B);
+        self.plan.flow.talk().and_then(Talk::awaits).or(led_on)
     }
 
     /// Whose place a leg has.

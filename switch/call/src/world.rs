@@ -22,6 +22,7 @@ use crate::admission::{Occupancy, Rates};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
 use crate::event::Effect;
+use crate::group::{Agents, Groups};
 use crate::guesses::Guesses;
 use crate::leg::{self, pack};
 use crate::names::{Names, Place};
@@ -75,6 +76,10 @@ pub(crate) struct World {
     pub(crate) names: Names,
     /// Where the carriers are that bear names.
     pub(crate) places: BTreeMap<TrunkId, Place>,
+    /// What groups remember of their calls.
+    pub(crate) groups: Groups,
+    /// What extensions are at.
+    pub(crate) agents: Agents,
     /// Who knocks too often.
     pub(crate) abuse: Abuse,
     /// Whose passwords are guessed at.
@@ -121,6 +126,8 @@ impl World {
             places: BTreeMap::new(),
             mail: Mailboxes::default(),
             watches: Watches::default(),
+            groups: Groups::default(),
+            agents: Agents::default(),
             rng,
         }
     }

@@ -14,6 +14,22 @@ pub enum Feature {
     Park,
     /// Take a parked call: that of the extension whose number follows, or one's own.
     Retrieve,
+    /// All calls go to the number that follows (RFC 5359 §2.7).
+    AlwaysOn,
+    /// They do not any more.
+    AlwaysOff,
+    /// Calls that find it busy go to the number that follows (RFC 5359 §2.8).
+    BusyOn,
+    /// They do not any more.
+    BusyOff,
+    /// Calls that it does not answer go to the number that follows (RFC 5359 §2.9).
+    NoAnswerOn,
+    /// They do not any more.
+    NoAnswerOff,
+    /// It does not want to be disturbed.
+    DndOn,
+    /// It may be disturbed again.
+    DndOff,
 }
 
 /// What may follow a code.
@@ -29,7 +45,19 @@ pub enum Argument {
 
 impl Feature {
     /// All, in the order of their declaration.
-    pub const ALL: [Feature; 3] = [Feature::Pickup, Feature::Park, Feature::Retrieve];
+    pub const ALL: [Feature; 11] = [
+        Feature::Pickup,
+        Feature::Park,
+        Feature::Retrieve,
+        Feature::AlwaysOn,
+        Feature::AlwaysOff,
+        Feature::BusyOn,
+        Feature::BusyOff,
+        Feature::NoAnswerOn,
+        Feature::NoAnswerOff,
+        Feature::DndOn,
+        Feature::DndOff,
+    ];
 
     /// Its word, below `features` in the settings.
     #[must_use]
@@ -38,6 +66,14 @@ impl Feature {
             Feature::Pickup => "pickup",
             Feature::Park => "park",
             Feature::Retrieve => "retrieve",
+            Feature::AlwaysOn => "forward",
+            Feature::AlwaysOff => "forward_off",
+            Feature::BusyOn => "forward_busy",
+            Feature::BusyOff => "forward_busy_off",
+            Feature::NoAnswerOn => "forward_no_answer",
+            Feature::NoAnswerOff => "forward_no_answer_off",
+            Feature::DndOn => "dnd",
+            Feature::DndOff => "dnd_off",
         }
     }
 
@@ -48,6 +84,14 @@ impl Feature {
             Feature::Pickup => "*8",
             Feature::Park => "*70",
             Feature::Retrieve => "*71",
+            Feature::AlwaysOn => "*72",
+            Feature::AlwaysOff => "*73",
+            Feature::BusyOn => "*90",
+            Feature::BusyOff => "*91",
+            Feature::NoAnswerOn => "*92",
+            Feature::NoAnswerOff => "*93",
+            Feature::DndOn => "*78",
+            Feature::DndOff => "*79",
         }
     }
 
@@ -55,7 +99,13 @@ impl Feature {
     #[must_use]
     pub const fn argument(self) -> Argument {
         match self {
-            Feature::Park => Argument::None,
+            Feature::AlwaysOn | Feature::BusyOn | Feature::NoAnswerOn => Argument::Required,
+            Feature::Park
+            | Feature::AlwaysOff
+            | Feature::BusyOff
+            | Feature::NoAnswerOff
+            | Feature::DndOn
+            | Feature::DndOff => Argument::None,
             Feature::Pickup | Feature::Retrieve => Argument::Optional,
         }
     }
@@ -155,6 +205,10 @@ mod tests {
             ("*705", None),
             ("*7180001", Some((Feature::Retrieve, "80001"))),
             ("*71", Some((Feature::Retrieve, ""))),
+            ("*7280001", Some((Feature::AlwaysOn, "80001"))),
+            ("*72", None),
+            ("*73", Some((Feature::AlwaysOff, ""))),
+            ("*731", None),
             ("80001", None),
             ("", None),
             ("*", None),

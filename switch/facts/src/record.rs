@@ -126,6 +126,16 @@ impl CallFacts {
     pub fn leg(&self, no: LegNo) -> Option<&LegFacts> {
         self.legs.iter().find(|leg| leg.no == no)
     }
+
+    /// The called leg: B, or whichever took its place because the call was led on or picked up. Those of
+    /// transfers came later.
+    #[must_use]
+    pub fn called(&self) -> LegNo {
+        let others = || self.legs.iter().filter(|leg| leg.no != LegNo::A);
+        let first = others().filter(|leg| leg.answered.is_some()).min_by_key(|leg| leg.answered);
+        let last = others().max_by_key(|leg| leg.no);
+        first.or(last).map_or(LegNo::B, |leg| leg.no)
+    }
 }
 
 /// What one leg cost.
@@ -207,9 +217,8 @@ mod tests {
     use super::*;
     use crate::failure::{Kind, Origin};
 
-    #[test]
-    fn a_leg_that_was_cut_after_its_answer_did_not_fail_to_connect() {
-        let mut leg = LegFacts {
+    fn leg() -> LegFacts {
+        LegFacts {
             no: LegNo::B,
             number: Number::Internal("80001".into()),
             as_sent: String::new(),
@@ -227,7 +236,66 @@ mod tests {
             failure: Some(Failure::new(Origin::LegB, Kind::Busy)),
             paid_until: None,
             media: MediaStats::default(),
+        }
+    }
+
+    #[test]
+    fn the_called_leg_is_who_took_the_call_first() {
+        let facts = |legs: &[(u8, Option<i64>)]| {
+            let leg = |(no, answered): &(u8, Option<i64>)| {
+                let no = LegNo(*no);
+                LegFacts { no, answered: answered.map(UnixMillis), ..leg() }
+            };
+            let party = || crate::Party {
+                number: Number::Internal("80001".into()),
+                as_sent: String::new(),
+                shown: None,
+                ring: Duration::ZERO,
+            };
+            let command = CallCommand {
+                dialect: crate::Dialect::Rest,
+                merchant: crate::MerchantId(1),
+                sub_account: None,
+                app: String::new(),
+                a: party(),
+                b: party(),
+                max_talk: None,
+                record: false,
+                key: None,
+                pushes: Vec::new(),
+                custom: String::new(),
+            };
+            CallFacts {
+                call: CallId(1),
+                command,
+                placed: UnixMillis(0),
+                bridged: None,
+                ended: UnixMillis(9),
+                outcome: Outcome::Completed,
+                released_by: Side::Caller,
+                legs: legs.iter().map(leg).collect(),
+                recording: None,
+            }
         };
+        let (talks, not) = (Some(5), None);
+        for (legs, called) in [
+            (vec![], 1),
+            (vec![(0, talks)], 1),
+            (vec![(0, talks), (1, talks)], 1),
+            // B was busy and the call was led on, in vain or not.
+            (vec![(0, talks), (1, not), (2, talks)], 2),
+            (vec![(0, talks), (1, not), (2, not)], 2),
+            // A transfer: whoever was called first.
+            (vec![(0, talks), (1, Some(6)), (2, Some(8))], 1),
+            (vec![(0, talks), (1, not), (2, Some(6)), (3, Some(8))], 2),
+        ] {
+            assert_eq!(facts(&legs).called(), LegNo(called), "{legs:?}");
+        }
+    }
+
+    #[test]
+    fn a_leg_that_was_cut_after_its_answer_did_not_fail_to_connect() {
+        let mut leg = leg();
         assert!(leg.failed_to_connect());
         (leg.answered, leg.sip_final) = (Some(UnixMillis(2000)), Some(200));
         assert!(!leg.failed_to_connect());

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::carrier::{Probe, Registration};
+use crate::group::{Group, Reach};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::manners::{AnswerRule, EarlyMedia, HeaderRule, Rewrite};
@@ -30,11 +31,13 @@ pub struct Snapshot {
     pub merchants: BTreeMap<MerchantId, Merchant>,
     /// By user name, which is also the internal number.
     pub extensions: BTreeMap<String, Extension>,
+    /// By internal number, which no extension has.
+    pub groups: BTreeMap<String, Group>,
     /// By row id.
     pub trunks: BTreeMap<TrunkId, Trunk>,
     /// Longest prefix wins, then as [`Route`] says.
     pub routes: Vec<Route>,
-    /// Inbound numbers (E.164 digits) and the extension each leads to.
+    /// Inbound numbers (E.164 digits) and the extension or group each leads to.
     pub inbound: BTreeMap<String, String>,
 }
 
@@ -74,6 +77,8 @@ pub struct Extension {
     pub bound_phone: Option<String>,
     /// Contacts at most.
     pub max_contacts: u32,
+    /// What becomes of calls to it.
+    pub reach: Reach,
 }
 
 /// A carrier.

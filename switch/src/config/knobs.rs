@@ -223,6 +223,22 @@ knobs! {
         |c, v| code(c, Feature::Park, v)?, |c| shown(c, Feature::Park);
     "features.retrieve", "extensions dial this to take the call that the extension whose number follows has parked, or their own; `off`: nobody can",
         |c, v| code(c, Feature::Retrieve, v)?, |c| shown(c, Feature::Retrieve);
+    "features.forward", "extensions dial this and a number, and all their calls go there; `off`: nobody can",
+        |c, v| code(c, Feature::AlwaysOn, v)?, |c| shown(c, Feature::AlwaysOn);
+    "features.forward_off", "and this, and they do not any more",
+        |c, v| code(c, Feature::AlwaysOff, v)?, |c| shown(c, Feature::AlwaysOff);
+    "features.forward_busy", "extensions dial this and a number, and calls that find them busy go there; `off`: nobody can",
+        |c, v| code(c, Feature::BusyOn, v)?, |c| shown(c, Feature::BusyOn);
+    "features.forward_busy_off", "and this, and they do not any more",
+        |c, v| code(c, Feature::BusyOff, v)?, |c| shown(c, Feature::BusyOff);
+    "features.forward_no_answer", "extensions dial this and a number, and calls that they do not answer go there; `off`: nobody can",
+        |c, v| code(c, Feature::NoAnswerOn, v)?, |c| shown(c, Feature::NoAnswerOn);
+    "features.forward_no_answer_off", "and this, and they do not any more",
+        |c, v| code(c, Feature::NoAnswerOff, v)?, |c| shown(c, Feature::NoAnswerOff);
+    "features.dnd", "extensions dial this and are not disturbed; `off`: nobody can",
+        |c, v| code(c, Feature::DndOn, v)?, |c| shown(c, Feature::DndOn);
+    "features.dnd_off", "and this, and they may be disturbed again",
+        |c, v| code(c, Feature::DndOff, v)?, |c| shown(c, Feature::DndOff);
     "features.park_timeout", "a parked call that nobody takes goes back to who parked it after this time",
         |c, v| c.features.park_timeout = positive(v)?, |c| show_duration(c.features.park_timeout);
 

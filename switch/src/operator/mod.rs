@@ -164,6 +164,8 @@ mod tests {
             ("merchants", keys::<desired::Merchant>()),
             ("sub_accounts", keys::<desired::SubAccount>()),
             ("extensions", keys::<desired::Extension>()),
+            ("extensions.reach", keys::<desired::Reach>()),
+            ("groups", keys::<desired::Group>()),
             ("trunks", keys::<desired::Trunk>()),
             ("trunks.options", keys::<facts::settings::TrunkOptions>()),
             ("trunks.options.register", keys::<facts::carrier::Registration>()),

@@ -169,6 +169,7 @@ pub fn rest(world: &mut World) {
     let counts = world.engine().expect("alive at the end").counts();
     let leaks = (counts.calls, counts.legs, counts.ports, counts.transactions, counts.sessions);
     assert_eq!(leaks, (0, 0, 0, 0, 0), "left over in the engine: {counts:?}");
+    assert_eq!(counts.agents, 0, "extensions that are busy for ever: {counts:?}");
     assert_eq!(counts.papers, 0, "papers of legs that are gone: {counts:?}");
     assert_eq!(counts.heard, 0, "sessions of legs that are gone: {counts:?}");
     assert_eq!(world.media.streams.len(), 0, "left over in the media plane");

@@ -17,6 +17,7 @@ pub mod net;
 pub mod settings;
 mod shell;
 pub mod store;
+pub mod team;
 pub mod wire;
 pub mod world;
 

@@ -99,6 +99,7 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
             ha1_sha256: ha1(Algorithm::Sha256, EXTENSION, REALM, PASSWORD),
             bound_phone: None,
             max_contacts: 4,
+            reach: Default::default(),
         },
     );
     snapshot.trunks.insert(TrunkId(1), trunk("a", CARRIER_A));
@@ -156,7 +157,9 @@ pub fn asks(n: u32) -> Option<SubAccountId> {
 pub fn asked(command: &CallCommand) -> Option<SubAccountId> {
     match &command.key {
         Some(key) => key.key.strip_prefix("order-").and_then(|n| n.parse().ok()).and_then(asks),
-        // Every call that came by SIP was made from or to the extension.
+        // The team is nobody's.
+        None if command.b.number.digits() == crate::team::TEAM => None,
+        // Every other call that came by SIP was made from or to the extension.
         None => Some(OFFICE),
     }
 }

@@ -22,6 +22,7 @@ use crate::names;
 use crate::net::{Dice, Weather};
 use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
 use crate::store::{Store, Work};
+use crate::team::{self, Offers};
 use crate::wire::Wire;
 
 /// What kind of day it is.
@@ -138,6 +139,7 @@ pub struct World {
     pub(crate) branches: BTreeSet<String>,
     /// What passed by of each session.
     pub wire: Wire,
+    pub(crate) offers: Offers,
     /// Up to when the store knows what each process did that died.
     pub deaths: BTreeMap<u32, Duration>,
     pub(crate) store_busy_until: Duration,
@@ -175,6 +177,10 @@ const LAST_SECONDS: Duration = Duration::from_secs(20);
 const REPEATS: u32 = 2;
 /// No world takes more steps: beyond it something spins.
 const STEPS_MAX: u64 = 3_000_000;
+/// Dialled calls from this number on, odd ones, are for the team.
+const TEAM_CALLS: u32 = 10_000;
+/// What tells the dice of the team from those of the day.
+const TEAM_SEED: u64 = 0x7465_616d;
 
 impl World {
     /// A fresh world.
@@ -212,6 +218,7 @@ impl World {
             draining: false,
             lies: false,
             wire: Wire::default(),
+            offers: Offers::default(),
             deaths: BTreeMap::new(),
             store_busy_until: Duration::ZERO,
             answers: BTreeMap::new(),
@@ -223,7 +230,9 @@ impl World {
             steps: 0,
             dice,
         };
-        for binding in settings::bindings(WALL + Duration::from_secs(86_400)) {
+        let expires = WALL + Duration::from_secs(86_400);
+        world.gather(expires);
+        for binding in settings::bindings(expires) {
             world.store.perform(Work::SaveBinding(Box::new(binding)));
         }
         world.start();
@@ -251,6 +260,30 @@ impl World {
             world.later(at, Happening::Away);
         }
         world
+    }
+
+    /// The agents of a day on which the team works, and who calls it. They have dice of their own.
+    fn gather(&mut self, expires: UnixMillis) {
+        if team::works(self.plan.seed).is_none() {
+            return;
+        }
+        let mut dice = Dice::new(self.plan.seed ^ TEAM_SEED);
+        for (_, at) in team::AGENTS {
+            self.fars.push(Far::new(settings::address(at), dice.seed(), self.plan.skills));
+        }
+        for binding in team::registrations(expires) {
+            self.store.perform(Work::SaveBinding(Box::new(binding)));
+        }
+        for n in 0..self.plan.dials {
+            let at = dice.between(Duration::ZERO, self.plan.over);
+            self.later(at, Happening::Dial { n: TEAM_CALLS + 2 * n + 1 });
+        }
+    }
+
+    /// Calls that agents were offered.
+    #[must_use]
+    pub fn offers(&self) -> u32 {
+        self.offers.made
     }
 
     /// Runs until everything came to rest, auditing each step.
@@ -347,6 +380,7 @@ impl World {
                 if to == settings::address(SWITCH) {
                     if let Some(engine) = self.engine.as_mut() {
                         self.wire.pass(self.elapsed, self.life, &bytes, true);
+                        self.offers.pass(self.life, (from, false), &bytes);
                         engine.handle_message(now, Flow::udp(to, from), bytes);
                     }
                 } else if let Some(far) = self.fars.iter_mut().find(|far| far.at == to) {
@@ -421,7 +455,8 @@ impl World {
             (PHONE, format!("sip:+86139{n:08}@{}", settings::REALM), from)
         } else {
             let from = format!("<sip:+86138{n:08}@{CARRIER_A}>");
-            (CARRIER_A, format!("sip:+{}@{SWITCH}", settings::DIRECT), from)
+            let number = if n < TEAM_CALLS { settings::DIRECT } else { team::TEAM_DIRECT };
+            (CARRIER_A, format!("sip:+{number}@{SWITCH}"), from)
         };
         let (Ok(uri), Some(from)) = (Uri::parse(&uri), NameAddr::parse(from.as_bytes())) else {
             unreachable!("both are written here");
@@ -506,6 +541,9 @@ impl World {
     /// The settings of this hour: in the end the switch asks its carriers for nothing any more.
     fn snapshot(&self) -> Arc<Snapshot> {
         let mut snapshot = settings::snapshot(self.plan.max_calls);
+        if let Some(strategy) = team::works(self.plan.seed) {
+            team::join(&mut snapshot, strategy);
+        }
         if self.plan.watched && self.elapsed < self.plan.over + STORM_AFTER {
             settings::watch(&mut snapshot);
         }
@@ -568,6 +606,7 @@ impl World {
             | Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
             | Effect::Certified(_)
+            | Effect::SetReach { .. }
             | Effect::Banned(_) => {}
             Effect::Drained => {
                 self.drained = true;
@@ -598,6 +637,7 @@ impl World {
         let ours = World::is_ours(from);
         self.wire.pass(self.elapsed, self.life, bytes, ours);
         if ours {
+            self.offers.pass(self.life, (to, true), bytes);
             self.commits(&String::from_utf8_lossy(bytes));
         }
         let last = self.swallows_last.filter(|_| self.dies_soon());

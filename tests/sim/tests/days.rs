@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use facts::Micros;
+use facts::{LegNo, Micros};
 use sim::far::Skills;
-use sim::{Plan, World, audit};
+use sim::{Plan, World, audit, team};
 
 fn plan(seed: u64) -> Plan {
     Plan {
@@ -50,6 +50,9 @@ fn two_hundred_days_add_up() {
     let mut count = |word: String| *seen.entry(word).or_default() += 1;
     for seed in 0..200 {
         let world = day(seed);
+        for _ in 0..world.offers() {
+            count("offers".into());
+        }
         if world.drained {
             count("drained".into());
         }
@@ -67,6 +70,12 @@ fn two_hundred_days_add_up() {
             let kind = if facts.command.key.is_some() { "callback" } else { "dialled" };
             count(audit::outcome(facts));
             count(format!("{kind}:{}", audit::outcome(facts)));
+            if facts.command.b.number.digits() == team::TEAM {
+                count(format!("team:{}", audit::outcome(facts)));
+            }
+            if facts.legs.iter().any(|leg| leg.no > LegNo::B) {
+                count(format!("led on:{}", audit::outcome(facts)));
+            }
             for leg in &facts.legs {
                 count(format!("trunk:{}", leg.trunk));
             }
@@ -94,6 +103,10 @@ fn two_hundred_days_add_up() {
         "dialled:completed",
         "dialled:LegA:abandoned",
         "trunk:c",
+        "team:completed",
+        "team:LegA:abandoned",
+        "led on:completed",
+        "offers",
         "drained",
         "exits",
         "store failures",

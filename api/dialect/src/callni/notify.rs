@@ -43,7 +43,7 @@ pub fn notification_url(
         (seconds.to_string(), charge.map_or(Micros::ZERO, |charge| charge.price).decimal(2))
     };
     let (a_seconds, a_fee) = leg(LegNo::A);
-    let (b_seconds, b_fee) = leg(LegNo::B);
+    let (b_seconds, b_fee) = leg(record.facts.called());
     let fields = [
         ("callbackid", context.callbackid.as_str()),
         ("callback_num", command.a.as_sent.as_str()),

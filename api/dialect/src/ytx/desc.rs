@@ -31,7 +31,7 @@ fn progress(a: Option<&LegFacts>) -> &'static str {
 }
 
 fn recognition(facts: &CallFacts) -> Option<&'static str> {
-    match (facts.leg(LegNo::B), facts.leg(LegNo::A)) {
+    match (facts.leg(facts.called()), facts.leg(LegNo::A)) {
         (Some(b), _) => leg_recognition(b),
         (None, Some(a)) if a.answered.is_none() => leg_recognition(a),
         // A answered and B could not even be tried: that is what became of the called leg.

@@ -89,7 +89,7 @@ pub(super) enum CdrStyle {
 pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
     let facts = &record.facts;
     let command = &facts.command;
-    let (a, b) = (facts.leg(LegNo::A), facts.leg(LegNo::B));
+    let (a, b) = (facts.leg(LegNo::A), facts.leg(facts.called()));
     let time = |at: Option<UnixMillis>| match (at, style) {
         (None, _) => text(""),
         (Some(at), CdrStyle::Query) => text(&clock::seconds(at)),

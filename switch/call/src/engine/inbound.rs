@@ -5,7 +5,8 @@ use std::time::Duration;
 use facts::manners::{self, Whose};
 use facts::settings::{Snapshot, Trunk};
 use facts::{
-    CallCommand, Dialect, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId, TrunkId,
+    CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId,
+    TrunkId,
 };
 use rand_core::RngCore as _;
 use sip::endpoint::{Flow, SessionId};
@@ -15,7 +16,8 @@ use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
 use crate::leg::{Arrival, Called, Onward};
-use crate::route;
+use crate::route::{self, Trail};
+use crate::serve::{self, Service};
 
 use super::Engine;
 use super::register::{Header, Unproved};
@@ -41,6 +43,8 @@ struct Intent {
     trunk: Option<TrunkId>,
     /// What it says of callers is believed.
     trusted: bool,
+    /// What it dialled a code for: nobody is called.
+    service: Option<Service>,
 }
 
 impl Engine {
@@ -93,7 +97,8 @@ impl Engine {
                     if self.joins((session, &flow), &user, request) {
                         return;
                     }
-                    let intent = from_extension(&snapshot, &user, request);
+                    let intent =
+                        from_extension(&snapshot, &self.world.config.features, &user, request);
                     (user, intent)
                 }
                 Err(Unproved { challenges, denied }) => {
@@ -137,7 +142,15 @@ impl Engine {
             return Err(Kind::Congestion);
         }
         self.admit(intent.merchant).map_err(Refusal::kind)?;
-        let target = self.target(&intent.callee).map_err(Refusal::kind)?;
+        let mut trail = Trail::default();
+        let target = match &intent.service {
+            Some(_) => route::Target::Public(intent.callee.clone()),
+            None => self.lead(&intent.callee, intent.merchant, &mut trail)?,
+        };
+        let shown = match trail.is_led_on() {
+            true => self.shown_on(&target, intent.merchant, &intent.caller),
+            false => intent.shown,
+        };
         let w = &self.world;
         let merchant = w.snapshot.merchants.get(&intent.merchant).ok_or(Kind::Blocked)?;
         let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
@@ -156,12 +169,13 @@ impl Engine {
             offer: Some(request.body_bytes()).filter(|body| !body.is_empty()),
         };
         let plan = Plan {
-            flow: Program::Dial(Dial::DialingB { early: false }),
+            flow: Program::Dial(Dial::DialingB { to: LegNo::B, early: false }),
             targets: [route::Target::Public(intent.caller.clone()), target],
-            shown: [None, intent.shown],
+            shown: [None, shown],
             language: merchant.language.clone(),
             max_talk: merchant.max_talk,
             onward,
+            trail,
         };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
@@ -178,7 +192,11 @@ impl Engine {
             pushes: Vec::new(),
             custom: String::new(),
         };
-        self.begin(command, plan, Some(arrival), &[LegNo::B]);
+        let priced: &[LegNo] = if intent.service.is_some() { &[] } else { &[LegNo::B] };
+        let id = self.begin(command, plan, Some(arrival), priced);
+        if let (Some(call), Some(_)) = (self.calls.get_mut(&id), &intent.service) {
+            call.service = intent.service;
+        }
         Ok(())
     }
 
@@ -282,7 +300,9 @@ fn from_trunk(
     let dialled = manners::rewritten(rules, Whose::CalledIn, dialled(request)?);
     let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
     let user = snapshot.inbound.get(number.digits()).ok_or(Kind::Unallocated)?;
-    let extension = snapshot.extensions.get(user).ok_or(Kind::Unallocated)?;
+    let group = || snapshot.groups.get(user).map(|group| (group.merchant, None));
+    let extension = snapshot.extensions.get(user).map(|ext| (ext.merchant, ext.sub_account));
+    let (merchant, sub_account) = extension.or_else(group).ok_or(Kind::Unallocated)?;
     // A trunk is trusted to assert who calls (RFC 3325 §5).
     let trusted = !trunk.options.untrusted;
     let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok().filter(|_| trusted);
@@ -293,8 +313,8 @@ fn from_trunk(
     let caller = manners::rewritten(rules, Whose::CallerIn, caller);
     let number = route::read(trunk, &snapshot.plan, &caller);
     Ok(Intent {
-        merchant: extension.merchant,
-        sub_account: extension.sub_account,
+        merchant,
+        sub_account,
         shown: number.clone(),
         caller: number.unwrap_or(Number::Short(String::new())),
         caller_as_sent: caller,
@@ -302,13 +322,23 @@ fn from_trunk(
         callee_as_sent: dialled,
         trunk: Some(id),
         trusted,
+        service: None,
     })
 }
 
-fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<Intent, Kind> {
+fn from_extension(
+    snapshot: &Snapshot,
+    features: &Features,
+    user: &str,
+    request: &Message,
+) -> Result<Intent, Kind> {
     let extension = snapshot.extensions.get(user).ok_or(Kind::Blocked)?;
     let dialled = dialled(request)?;
-    let callee = callee(snapshot, &dialled)?;
+    let service = serve::dialled(snapshot, features, (user, &dialled)).transpose()?;
+    let callee = match &service {
+        Some(_) => Number::Short(dialled.clone()),
+        None => callee(snapshot, &dialled)?,
+    };
     let merchant = snapshot.merchants.get(&extension.merchant);
     let own = [merchant.and_then(|merchant| merchant.shown.clone()), extension.bound_phone.clone()];
     let own: Vec<Number> = own.into_iter().flatten().map(Number::public).collect();
@@ -331,12 +361,13 @@ fn from_extension(snapshot: &Snapshot, user: &str, request: &Message) -> Result<
         shown,
         trunk: None,
         trusted: false,
+        service,
     })
 }
 
 /// Whom an extension means that dials this.
 pub(super) fn callee(snapshot: &Snapshot, dialled: &str) -> Result<Number, Kind> {
-    if snapshot.extensions.contains_key(dialled) {
+    if snapshot.extensions.contains_key(dialled) || snapshot.groups.contains_key(dialled) {
         return Ok(Number::Internal(dialled.to_owned()));
     }
     let number = snapshot.plan.parse(dialled).map_err(|_| Kind::InvalidNumber)?;

@@ -68,6 +68,15 @@ impl Engine {
             }
             // Where calls are sent to, and nobody is called.
             Feature::Park => Err(NOBODY),
+            // No place in another call.
+            Feature::AlwaysOn
+            | Feature::AlwaysOff
+            | Feature::BusyOn
+            | Feature::BusyOff
+            | Feature::NoAnswerOn
+            | Feature::NoAnswerOff
+            | Feature::DndOn
+            | Feature::DndOff => return None,
         })
     }
 

@@ -6,6 +6,7 @@ mod carriers;
 mod flows;
 mod inbound;
 mod join;
+mod lead;
 mod message;
 mod names;
 mod place;
@@ -107,6 +108,7 @@ impl Engine {
             messages: message::Relays::default(),
         };
         engine.settle_names();
+        engine.settle_groups();
         engine.settle_carriers(&Snapshot::default());
         engine
     }
@@ -173,6 +175,7 @@ impl Engine {
                 let pledges = self.world.pledges.kept(leg, seq);
                 self.world.proceed_unwritten(pledges);
             }
+            Reply::ReachSet { call, done } => self.on_call(call, |call, w| call.served(w, done)),
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Resolved { question, told } => self.resolved(&question, told),
@@ -241,6 +244,7 @@ impl Engine {
                 }
                 self.settle_names();
                 self.settle_watches();
+                self.settle_groups();
             }
             Command::Drain { grace } => {
                 self.unregister();
@@ -360,6 +364,7 @@ impl Engine {
             legs,
             ports,
             places: self.places.total(),
+            agents: self.world.agents.total(),
             trunk_legs: self.world.trunk_legs.total(),
             transactions: sip.client_transactions + sip.server_transactions,
             sessions: sip.sessions + sip.lingering,
@@ -573,6 +578,9 @@ impl Engine {
         if !call.is_live() {
             self.places.leave(call.command.merchant, id);
         }
+        if call.wish.is_some() {
+            self.lead_on(id);
+        }
     }
 
     fn forget(&mut self, id: CallId) {
@@ -587,6 +595,13 @@ impl Engine {
                 self.keys.remove(&key);
             }
         }
+    }
+
+    /// Takes up who is in which group.
+    fn settle_groups(&mut self) {
+        let World { groups, agents, snapshot, .. } = &mut self.world;
+        groups.settle(snapshot);
+        agents.settle(snapshot);
     }
 
     fn answer(&mut self, token: u64, answer: Answer) {

@@ -10,7 +10,7 @@ use crate::call::{Call, LEGS, Phase, Plan};
 use crate::event::{Answer, Effect, ours};
 use crate::flow::{Callback, Flow};
 use crate::leg::{Arrival, Onward};
-use crate::route::{self, Target};
+use crate::route::{self, Target, Trail};
 use crate::timers::{Key, Timer};
 
 use super::Engine;
@@ -134,7 +134,9 @@ impl Engine {
                 return Err(Refusal::Disabled);
             }
         }
-        let targets = [self.target(&command.a.number)?, self.target(&command.b.number)?];
+        let mut trail = Trail::default();
+        let b = self.lead(&command.b.number, command.merchant, &mut trail);
+        let targets = [self.target(&command.a.number)?, b.map_err(|_| Refusal::NoRoute)?];
         if targets[0] == targets[1] {
             // Its line would be engaged by the very call that rings it.
             return Err(Refusal::SameNumber);
@@ -150,6 +152,7 @@ impl Engine {
             language: merchant.language.clone(),
             max_talk: command.max_talk.map_or(merchant.max_talk, |max| max.min(merchant.max_talk)),
             onward: Onward::default(),
+            trail,
         })
     }
 

@@ -8,7 +8,7 @@ use sip::wire::Reason;
 use crate::call::{Call, Plan};
 use crate::flow::{Callback, Flow, side};
 use crate::leg::{Onward, unpack};
-use crate::route::Target;
+use crate::route::{Target, Trail};
 use crate::trace::Trace;
 
 use super::Engine;
@@ -60,6 +60,7 @@ impl Engine {
             language: String::new(),
             max_talk: std::time::Duration::ZERO,
             onward: Onward::default(),
+            trail: Trail::default(),
         };
         if let Some(key) = &facts.command.key {
             let key = (facts.command.merchant, key.dialect, key.key.clone());
@@ -104,12 +105,13 @@ fn how_it_went(legs: &[LegFacts]) -> (Outcome, Side) {
     let first = legs.iter().min_by_key(|leg| leg.ended);
     let by = first.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
     // B's failure is why the call failed even when A was let go for it; A's comes first otherwise.
-    // A transfer that failed is no end of the call.
-    let counts = |leg: &&LegFacts| leg.no <= LegNo::B || leg.answered.is_some();
+    // A transfer that failed is no end of the call, nor is a B whose place somebody has taken.
+    let joined = bridged(legs).is_some();
+    let counts = |leg: &&LegFacts| !joined && leg.no <= LegNo::B || leg.answered.is_some();
     if let Some(failure) = legs.iter().rev().filter(counts).find_map(|leg| leg.failure) {
         return (Outcome::Failed(failure), by);
     }
-    if bridged(legs).is_some() {
+    if joined {
         return (Outcome::Completed, by);
     }
     let origin = if by == side(LegNo::A) { Origin::LegA } else { Origin::LegB };

@@ -27,6 +27,8 @@ pub(crate) enum Callback {
     AnsweredA,
     /// B is being rung. `early`: A hears B's network instead of our tone.
     DialingB {
+        /// B, or who has taken its place.
+        to: LegNo,
         /// B's first RTP has come (RFC 3960 §3.2).
         early: bool,
     },
@@ -93,51 +95,64 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
             Callback::Ending(Ending::Leaving)
         }
         // The answer and the BYE came in one breath.
-        Input::Leg(LegNo::A, LegEvent::HungUp) => abandoned(out),
+        Input::Leg(LegNo::A, LegEvent::HungUp) => abandoned(LegNo::B, out),
         Input::Cut(failure) => {
-            cut(failure, out);
+            cut(failure, LegNo::B, out);
             Callback::Ending(Ending::Leaving)
         }
         Input::Take { new, .. } => {
             too_late(new, out);
             Callback::DialingA
         }
-        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Callback::DialingA,
+        Input::Leg(..)
+        | Input::Transfer { .. }
+        | Input::Park { .. }
+        | Input::Diverted { .. }
+        | Input::Served(_) => Callback::DialingA,
     }
 }
 
 fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
+    let to = match state {
+        Callback::DialingB { to, .. } => to,
+        _ => LegNo::B,
+    };
     match input {
-        Input::Leg(LegNo::A, LegEvent::HungUp) => abandoned(out),
+        Input::Leg(LegNo::A, LegEvent::HungUp) => abandoned(to, out),
         Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure)) => {
-            talk::lost(LegNo::A, LegNo::B, failure, out);
+            talk::lost(LegNo::A, to, failure, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Leg(LegNo::B, LegEvent::Invited) => Callback::DialingB { early: false },
+        Input::Leg(leg, LegEvent::Invited) if leg == to => Callback::DialingB { to, early: false },
         // RFC 3960 §3.2: only sound that really comes replaces the local tone; a description alone
         // does not, and a 180 after it does not bring the tone back.
-        Input::Leg(LegNo::B, LegEvent::EarlyMedia) => {
-            out.push(Order::Hear(LegNo::A, Hear::Leg(LegNo::B)));
-            Callback::DialingB { early: true }
+        Input::Leg(leg, LegEvent::EarlyMedia) if leg == to => {
+            out.push(Order::Hear(LegNo::A, Hear::Leg(to)));
+            Callback::DialingB { to, early: true }
         }
-        Input::Leg(LegNo::B, LegEvent::Answered) => {
+        Input::Leg(leg, LegEvent::Answered) if leg == to => {
             out.push(Order::Join);
-            Callback::Bridged(Talk::TWO)
+            Callback::Bridged(Talk::with(to))
         }
-        Input::Leg(LegNo::B, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            b_failed(failure, out)
+        Input::Leg(leg, LegEvent::Failed(failure) | LegEvent::Lost(failure)) if leg == to => {
+            b_failed(to, failure, out)
         }
         // B's answer and BYE in one breath.
-        Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::over(side(LegNo::B), LegNo::A, out);
+        Input::Leg(leg, LegEvent::HungUp) if leg == to => {
+            talk::over(side(to), LegNo::A, out);
             Callback::Ending(Ending::Leaving)
+        }
+        Input::Diverted { to } => {
+            out.push(Order::Hear(LegNo::A, Hear::RingBack));
+            out.push(Order::Add(to));
+            Callback::DialingB { to, early: false }
         }
         Input::Cut(failure) => {
-            cut(failure, out);
+            cut(failure, to, out);
             Callback::Ending(Ending::Leaving)
         }
-        Input::Take { old: LegNo::B, new, place: Place::Ringing } => {
-            let talk = taken(new, out);
+        Input::Take { old, new, place: Place::Ringing } if old == to => {
+            let talk = taken(old, new, out);
             out.push(Order::Join);
             Callback::Bridged(talk)
         }
@@ -145,34 +160,34 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
             too_late(new, out);
             state
         }
-        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => state,
+        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } | Input::Served(_) => state,
     }
 }
 
 /// A gave up while B was being called: CANCEL goes to B.
-fn abandoned(out: &mut Vec<Order>) -> Callback {
+fn abandoned(b: LegNo, out: &mut Vec<Order>) -> Callback {
     let failure = Failure::new(origin(LegNo::A), Kind::Abandoned);
     out.push(Order::Decide(Outcome::Failed(failure), Side::Caller));
     out.push(Order::Release(LegNo::A, Release { by: Side::Caller, failure: None }));
-    out.push(Order::Release(LegNo::B, Release { by: Side::Caller, failure: Some(failure) }));
+    out.push(Order::Release(b, Release { by: Side::Caller, failure: Some(failure) }));
     Callback::Ending(Ending::Leaving)
 }
 
 /// B cannot be had: A is told why (RFC 3725 §5 leaves the means to us), then let go with the same reason.
-fn b_failed(failure: Failure, out: &mut Vec<Order>) -> Callback {
-    out.push(Order::Decide(Outcome::Failed(failure), refuser(side(LegNo::B), failure)));
+fn b_failed(b: LegNo, failure: Failure, out: &mut Vec<Order>) -> Callback {
+    out.push(Order::Decide(Outcome::Failed(failure), refuser(side(b), failure)));
     match prompt(failure.kind) {
         Some(name) => {
             out.push(Order::Hear(LegNo::A, Hear::Prompt(name)));
             out.push(Order::Release(
-                LegNo::B,
-                Release { by: refuser(side(LegNo::B), failure), failure: Some(failure) },
+                b,
+                Release { by: refuser(side(b), failure), failure: Some(failure) },
             ));
             Callback::Ending(Ending::Telling(failure))
         }
         None => {
             let release = Release { by: Side::Platform, failure: Some(failure) };
-            out.push(Order::Release(LegNo::B, release));
+            out.push(Order::Release(b, release));
             out.push(Order::Release(LegNo::A, release));
             Callback::Ending(Ending::Leaving)
         }
@@ -196,7 +211,12 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         }
         // A hung up during the prompt: already down.
         Input::Leg(LegNo::A, LegEvent::HungUp | LegEvent::Failed(_)) => return Ending::Leaving,
-        Input::Leg(..) | Input::Transfer { .. } | Input::Take { .. } | Input::Park { .. } => {
+        Input::Leg(..)
+        | Input::Transfer { .. }
+        | Input::Take { .. }
+        | Input::Park { .. }
+        | Input::Diverted { .. }
+        | Input::Served(_) => {
             return ending;
         }
     };

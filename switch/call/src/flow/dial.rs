@@ -11,6 +11,8 @@ use super::{Talk, cut, origin, refuser, side, taken, talk, too_late};
 pub(crate) enum Dial {
     /// B is being rung; A waits.
     DialingB {
+        /// B, or who has taken its place.
+        to: LegNo,
         /// A hears B's network.
         early: bool,
     },
@@ -24,7 +26,7 @@ impl Dial {
     /// The first state and its orders.
     pub(crate) fn start(out: &mut Vec<Order>) -> Dial {
         out.push(Order::Dial(LegNo::B));
-        Dial::DialingB { early: false }
+        Dial::DialingB { to: LegNo::B, early: false }
     }
 
     /// The state's name for operators.
@@ -39,7 +41,7 @@ impl Dial {
     /// One input.
     pub(crate) fn step(self, input: Input, out: &mut Vec<Order>) -> Dial {
         match self {
-            Dial::DialingB { early } => dialing_b(early, input, out),
+            Dial::DialingB { to, early } => dialing_b((to, early), input, out),
             Dial::Bridged(talk) => talk.step(input, out).map_or(Dial::Ending, Dial::Bridged),
             Dial::Ending => {
                 if let Input::Take { new, .. } = input {
@@ -51,65 +53,71 @@ impl Dial {
     }
 }
 
-fn dialing_b(early: bool, input: Input, out: &mut Vec<Order>) -> Dial {
+fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> Dial {
     match input {
-        Input::Leg(LegNo::B, LegEvent::Ringing) => {
+        Input::Leg(leg, LegEvent::Ringing) if leg == to => {
             // RFC 3960 §3.2: a 180 after early sound changes nothing for A.
             if !early {
                 out.push(Order::Alert(LegNo::A));
             }
-            Dial::DialingB { early }
+            Dial::DialingB { to, early }
         }
-        Input::Leg(LegNo::B, LegEvent::EarlyMedia) => {
+        Input::Leg(leg, LegEvent::EarlyMedia) if leg == to => {
             out.push(Order::Early(LegNo::A));
-            out.push(Order::Hear(LegNo::A, Hear::Leg(LegNo::B)));
-            Dial::DialingB { early: true }
+            out.push(Order::Hear(LegNo::A, Hear::Leg(to)));
+            Dial::DialingB { to, early: true }
         }
-        Input::Leg(LegNo::B, LegEvent::Answered) => {
+        Input::Leg(leg, LegEvent::Answered) if leg == to => {
             out.push(Order::Accept(LegNo::A));
             out.push(Order::Join);
-            Dial::Bridged(Talk::TWO)
+            Dial::Bridged(Talk::with(to))
         }
-        Input::Leg(LegNo::B, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            let by = refuser(side(LegNo::B), failure);
+        Input::Leg(leg, LegEvent::Failed(failure) | LegEvent::Lost(failure)) if leg == to => {
+            let by = refuser(side(to), failure);
             out.push(Order::Decide(Outcome::Failed(failure), by));
-            out.push(Order::Release(LegNo::B, Release { by, failure: Some(failure) }));
+            out.push(Order::Release(to, Release { by, failure: Some(failure) }));
             // Still waiting for its answer: the row's status and cause (RFC 3398 §8.2.6.1).
             out.push(Order::Release(LegNo::A, Release { by, failure: Some(failure) }));
             Dial::Ending
         }
-        Input::Leg(LegNo::B, LegEvent::HungUp) => {
-            talk::over(side(LegNo::B), LegNo::A, out);
+        Input::Leg(leg, LegEvent::HungUp) if leg == to => {
+            talk::over(side(to), LegNo::A, out);
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::HungUp) => {
             let failure = Failure::new(origin(LegNo::A), Kind::Abandoned);
             out.push(Order::Decide(Outcome::Failed(failure), Side::Caller));
             out.push(Order::Release(LegNo::A, Release { by: Side::Caller, failure: None }));
-            out.push(Order::Release(
-                LegNo::B,
-                Release { by: Side::Caller, failure: Some(failure) },
-            ));
+            out.push(Order::Release(to, Release { by: Side::Caller, failure: Some(failure) }));
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
-            talk::lost(LegNo::A, LegNo::B, failure, out);
+            talk::lost(LegNo::A, to, failure, out);
             Dial::Ending
+        }
+        Input::Diverted { to } => {
+            if early {
+                out.push(Order::Hear(LegNo::A, Hear::RingBack));
+            }
+            out.push(Order::Add(to));
+            Dial::DialingB { to, early }
         }
         Input::Cut(failure) => {
-            cut(failure, out);
+            cut(failure, to, out);
             Dial::Ending
         }
-        Input::Take { old: LegNo::B, new, place: Place::Ringing } => {
-            let talk = taken(new, out);
+        Input::Take { old, new, place: Place::Ringing } if old == to => {
+            let talk = taken(old, new, out);
             out.push(Order::Accept(LegNo::A));
             out.push(Order::Join);
             Dial::Bridged(talk)
         }
         Input::Take { new, .. } => {
             too_late(new, out);
-            Dial::DialingB { early }
+            Dial::DialingB { to, early }
         }
-        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Dial::DialingB { early },
+        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } | Input::Served(_) => {
+            Dial::DialingB { to, early }
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod callback;
 pub(crate) mod dial;
+pub(crate) mod serve;
 mod talk;
 
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
@@ -11,6 +12,7 @@ use crate::event::{Input, Order, Release};
 
 pub(crate) use callback::Callback;
 pub(crate) use dial::Dial;
+pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
 
 /// The program of one call.
@@ -20,6 +22,8 @@ pub(crate) enum Flow {
     Callback(Callback),
     /// A called us: ring B, then join them.
     Dial(Dial),
+    /// A dialled a code: do what it is for.
+    Serve(Serve),
 }
 
 impl Flow {
@@ -28,19 +32,35 @@ impl Flow {
         match self {
             Flow::Callback(state) => Flow::Callback(state.step(input, out)),
             Flow::Dial(state) => Flow::Dial(state.step(input, out)),
+            Flow::Serve(state) => Flow::Serve(state.step(input, out)),
         }
     }
 
     /// True once the flow only waits for its legs to go down.
     pub(crate) fn ending(self) -> bool {
-        matches!(self, Flow::Callback(Callback::Ending(_)) | Flow::Dial(Dial::Ending))
+        matches!(
+            self,
+            Flow::Callback(Callback::Ending(_))
+                | Flow::Dial(Dial::Ending)
+                | Flow::Serve(Serve::Ending)
+        )
+    }
+
+    /// The leg that is rung for A: B, or who has taken its place.
+    pub(crate) fn rings(self) -> Option<LegNo> {
+        match self {
+            Flow::Callback(Callback::AnsweredA) => Some(LegNo::B),
+            Flow::Callback(Callback::DialingB { to, .. })
+            | Flow::Dial(Dial::DialingB { to, .. }) => Some(to),
+            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) => None,
+        }
     }
 
     /// The two who talk, once they do.
     pub(crate) fn talk(self) -> Option<Talk> {
         match self {
             Flow::Callback(Callback::Bridged(talk)) | Flow::Dial(Dial::Bridged(talk)) => Some(talk),
-            Flow::Callback(_) | Flow::Dial(_) => None,
+            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) => None,
         }
     }
 
@@ -49,6 +69,7 @@ impl Flow {
         match self {
             Flow::Callback(state) => state.word(),
             Flow::Dial(state) => state.word(),
+            Flow::Serve(state) => state.word(),
         }
     }
 }
@@ -86,20 +107,20 @@ pub(crate) fn too_late(new: LegNo, out: &mut Vec<Order>) {
     out.push(Order::Release(new, Release { by: Side::Platform, failure: Some(failure) }));
 }
 
-/// B rings, and somebody else takes the call.
-pub(crate) fn taken(new: LegNo, out: &mut Vec<Order>) -> Talk {
-    out.push(Order::Elsewhere(LegNo::B));
-    out.push(Order::Replace(LegNo::B, new));
+/// This leg rings, and somebody else takes the call.
+pub(crate) fn taken(old: LegNo, new: LegNo, out: &mut Vec<Order>) -> Talk {
+    out.push(Order::Elsewhere(old));
+    out.push(Order::Replace(old, new));
     out.push(Order::Accept(new));
     Talk::of([LegNo::A, new])
 }
 
 /// Ends the call because of `failure`: both legs go, by our hand.
-pub(crate) fn cut(failure: Failure, out: &mut Vec<Order>) {
+pub(crate) fn cut(failure: Failure, b: LegNo, out: &mut Vec<Order>) {
     let release = Release { by: Side::Platform, failure: Some(failure) };
     out.push(Order::Decide(Outcome::Failed(failure), Side::Platform));
     out.push(Order::Release(LegNo::A, release));
-    out.push(Order::Release(LegNo::B, release));
+    out.push(Order::Release(b, release));
 }
 
 /// What A is told when B cannot be had (file names of the prompt store); `None` when there is nobody to tell.

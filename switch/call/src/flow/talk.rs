@@ -59,8 +59,10 @@ struct Parked {
 }
 
 impl Talk {
-    /// The two that the call began with.
-    pub(crate) const TWO: Talk = Talk::of([LegNo::A, LegNo::B]);
+    /// A, and who has answered for B.
+    pub(crate) const fn with(b: LegNo) -> Talk {
+        Talk::of([LegNo::A, b])
+    }
 
     /// These two.
     pub(crate) const fn of(pair: [LegNo; 2]) -> Talk {
@@ -138,7 +140,11 @@ impl Talk {
                 self.sound(leg, event, out);
                 Some(self)
             }
-            Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Some(self),
+            Input::Leg(..)
+            | Input::Transfer { .. }
+            | Input::Park { .. }
+            | Input::Diverted { .. }
+            | Input::Served(_) => Some(self),
         }
     }
 
@@ -218,7 +224,11 @@ impl Talk {
                 Some(self)
             }
             // One at a time: the engine asks no second one.
-            Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } => Some(self),
+            Input::Leg(..)
+            | Input::Transfer { .. }
+            | Input::Park { .. }
+            | Input::Diverted { .. }
+            | Input::Served(_) => Some(self),
         }
     }
 
@@ -288,7 +298,9 @@ impl Talk {
                 self.cut(failure, out);
                 None
             }
-            Input::Leg(..) | Input::Park { .. } => Some(self),
+            Input::Leg(..) | Input::Park { .. } | Input::Diverted { .. } | Input::Served(_) => {
+                Some(self)
+            }
         }
     }
 

@@ -74,12 +74,12 @@ fn a24_a_hears_ring_back_with_its_answer_and_b_is_dialled() {
 #[test]
 fn a25_rfc3960_3_2_the_tone_yields_to_sound_and_never_comes_back() {
     let (flow, orders) = after(to_b_ringing(), leg(B, LegEvent::EarlyMedia));
-    assert_eq!(flow, Flow::Callback(Callback::DialingB { early: true }));
+    assert_eq!(flow, Flow::Callback(Callback::DialingB { to: B, early: true }));
     assert_eq!(orders, [Order::Hear(A, Hear::Leg(B))]);
     let mut inputs = to_b_ringing();
     inputs.push(leg(B, LegEvent::EarlyMedia));
     let (flow, orders) = after(inputs, leg(B, LegEvent::Ringing));
-    assert_eq!(flow, Flow::Callback(Callback::DialingB { early: true }));
+    assert_eq!(flow, Flow::Callback(Callback::DialingB { to: B, early: true }));
     assert!(orders.is_empty(), "180 after 183 does not cut media");
 }
 

@@ -116,6 +116,22 @@ impl Forks {
         self.open.iter()
     }
 
+    /// The ways that are open.
+    pub(super) fn hops(&self) -> impl Iterator<Item = &Hop> {
+        self.open.iter().map(|fork| &*fork.hop)
+    }
+
+    /// Gives up the phones of one person.
+    pub(super) fn cancel_user(&mut self, w: &mut World, user: Option<&str>) -> Vec<SessionId> {
+        let theirs = |fork: &&Fork| fork.hop.user.as_deref() == user;
+        let sessions: Vec<_> = self.open.iter().filter(theirs).map(|fork| fork.session).collect();
+        self.open.retain(|fork| !sessions.contains(&fork.session));
+        for session in &sessions {
+            w.end(*session, None);
+        }
+        sessions
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

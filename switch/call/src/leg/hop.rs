@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::manners::{self, EarlyMedia, HeaderRule, Whose};
@@ -23,6 +24,8 @@ pub(crate) struct Hop {
     pub(crate) trunk: Option<TrunkId>,
     /// Its name; empty for a registered contact.
     pub(crate) name: String,
+    /// The extension that registered it; `None` for a carrier.
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) uri: Uri,
     pub(crate) flow: Flow,
     pub(crate) from: NameAddr,
@@ -75,7 +78,13 @@ pub(crate) fn hops(
     caller: Caller<'_>,
 ) -> Result<VecDeque<Hop>, Kind> {
     let hops: VecDeque<Hop> = match target {
+        // Its members are rung step by step: see `Hunt`.
+        Target::Group(_) => VecDeque::new(),
         Target::Contacts(user) => {
+            let quiet = w.snapshot.extensions.get(user).is_some_and(|ext| ext.reach.dnd);
+            if quiet {
+                return Err(Kind::Busy);
+            }
             let contacts = w.registrar.contacts(user);
             let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
             let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
@@ -90,7 +99,7 @@ pub(crate) fn hops(
     };
     match (hops.is_empty(), target) {
         (false, _) => Ok(hops),
-        (true, Target::Contacts(_)) => Err(Kind::Unreachable),
+        (true, Target::Contacts(_) | Target::Group(_)) => Err(Kind::Unreachable),
         (true, Target::Public(_)) => Err(Kind::NoRoute),
     }
 }
@@ -203,6 +212,7 @@ fn to_server(
     Some(Hop {
         trunk: Some(id),
         name: trunk.name.clone(),
+        user: None,
         uri,
         flow,
         from,
@@ -260,6 +270,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
     Some(Hop {
         trunk: None,
         name: String::new(),
+        user: Some(entry.user.clone()),
         uri,
         flow: entry.flow,
         from: if caller.hidden { anonymous() } else { NameAddr::new(from) },

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use facts::media::{Codec, Family};
 use facts::record::LegState;
-use facts::{Failure, Kind, LegId, Side, TrunkId};
+use facts::{Failure, Kind, LegId, Number, Side, TrunkId};
 use sip::endpoint::{EndCause, SessionId};
 use sip::offer::SessionDescription;
 use sip::wire::Reason;
@@ -53,6 +53,10 @@ impl Leg {
         if let Some(trunk) = leg.trunk {
             w.trunk_legs.enter(trunk, id);
             w.legs_in.enter(trunk, id);
+        }
+        if let (None, Number::Internal(user)) = (leg.trunk, &leg.facts.number) {
+            let user = user.as_str().into();
+            leg.occupy(w, [user].into());
         }
         leg.facts.invited = trace.wall(w.now.mono);
         leg.facts.sip_call_id = w.endpoint.call_id(arrival.session).unwrap_or_default().to_owned();

@@ -11,6 +11,7 @@ mod audio;
 mod change;
 mod forks;
 mod hop;
+mod hunt;
 mod inbound;
 mod keys;
 mod outbound;
@@ -20,7 +21,7 @@ mod redirect;
 mod refer;
 mod talk;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,12 +47,15 @@ use change::Change;
 use forks::Forks;
 use hop::Hop;
 pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, uri_of, way_to};
+use hunt::Hunt;
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};
 use redirect::Redirects;
 use refer::Referral;
 
+/// How long it sounds that something is done.
+const DONE: Duration = Duration::from_secs(1);
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
 
@@ -123,6 +127,10 @@ pub(crate) struct Leg {
     hop: Option<Arc<Hop>>,
     /// The carrier that it occupies.
     trunk: Option<TrunkId>,
+    /// The group that it rings.
+    hunt: Option<Hunt>,
+    /// The extensions that it rings, or that it talks with.
+    agents: BTreeSet<Arc<str>>,
     ring: Duration,
     onward: Onward,
     /// Max-Breadth of each of its INVITEs.
@@ -166,6 +174,8 @@ impl Leg {
             hops: VecDeque::new(),
             hop: None,
             trunk: None,
+            hunt: None,
+            agents: BTreeSet::new(),
             ring: called.ring,
             onward: called.onward.clone(),
             share: None,
@@ -202,7 +212,9 @@ impl Leg {
     pub(crate) fn rings_at(&self, user: Option<&str>) -> bool {
         let there = match (&self.facts.number, user) {
             (Number::Internal(_), None) => true,
-            (Number::Internal(number), Some(user)) => number == user,
+            (Number::Internal(number), Some(user)) => {
+                number == user || self.agents.iter().any(|agent| **agent == *user)
+            }
             (Number::E164(_) | Number::Short(_), _) => false,
         };
         there && self.is_phone() && matches!(&self.stage, Stage::Inviting(forks) if forks.rang)
@@ -254,6 +266,11 @@ impl Leg {
         let source = match what {
             Hear::RingBack => Source::Tone(Tone::RingBack),
             Hear::Hold => Source::Tone(Tone::Hold),
+            Hear::Done => {
+                self.prompting = true;
+                w.timers.set(prompt_timer, w.now.mono + DONE);
+                Source::Tone(Tone::Warning)
+            }
             Hear::Leg(no) => Source::Leg(LegId::new(self.id.call, no)),
             Hear::Prompt(name) => {
                 self.prompting = true;
@@ -339,6 +356,7 @@ impl Leg {
         if let Some(trunk) = self.trunk.take() {
             w.leave_trunk(trunk, self.id);
         }
+        self.occupy(w, BTreeSet::new());
         let facts = &mut self.facts;
         facts.paid_until = self.credit.paid();
         let mut ended = ended;

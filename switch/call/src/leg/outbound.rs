@@ -19,6 +19,7 @@ use crate::world::World;
 
 use super::forks::{Fork, Forks, elsewhere};
 use super::hop::{Caller, Headers, Hop};
+use super::hunt::Hunt;
 use super::{Called, Leg, Port, Stage, hop, hops};
 
 /// Max-Breadth of an INVITE that names none (RFC 5393 §5.3.3.2).
@@ -47,8 +48,24 @@ impl Leg {
     ) -> Result<Leg, Failure> {
         let origin = || origin(id.no);
         let caller = Caller { number: shown, hidden: called.onward.hidden };
-        let mut ways = hops(w, target, caller).map_err(|kind| Failure::new(origin(), kind))?;
-        let first = hop::take(w, &mut ways, id).ok_or(Failure::new(origin(), Kind::Congestion))?;
+        let failed = |kind| Failure::new(origin(), kind);
+        let mut hunt = None;
+        let mut ring = called.ring;
+        let mut ways = match target {
+            Target::Group(number) => {
+                let (mut hunting, most) = Hunt::new(w, number, caller).map_err(failed)?;
+                let ways = hunting.next(w, id, None);
+                if ways.is_empty() {
+                    return Err(failed(hunting.verdict()));
+                }
+                ring = ring.min(most);
+                hunt = Some(hunting);
+                ways
+            }
+            Target::Contacts(_) | Target::Public(_) => hops(w, target, caller).map_err(failed)?,
+        };
+        let users = ways.iter().filter_map(|way| way.user.clone()).collect();
+        let first = hop::take(w, &mut ways, id).ok_or(failed(Kind::Congestion))?;
         // One port serves every way that is tried: those of another family are not.
         let family = Family::of(first.flow.remote.ip());
         ways.retain(|way| Family::of(way.flow.remote.ip()) == family);
@@ -56,6 +73,9 @@ impl Leg {
         leg.hops = ways;
         leg.trunk = first.trunk;
         leg.hop = Some(Arc::new(first));
+        leg.hunt = hunt;
+        leg.ring = ring;
+        leg.occupy(w, users);
         Ok(leg)
     }
 
@@ -92,6 +112,8 @@ impl Leg {
             forks.add(Fork::new(session, hop));
         }
         self.stage = Stage::Inviting(forks);
+        self.occupy_rung(w);
+        self.hunt_on(w);
         let response = hop.response.unwrap_or(w.config.response);
         w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + response);
         let first = !self.attempted;
@@ -222,6 +244,7 @@ impl Leg {
         let sdp = sdp.or(early.map(|(_, sdp)| sdp));
         self.audio.with(fork.hop.flow.remote.ip());
         self.session = Some(session);
+        self.taken_by(w, fork.hop.user.clone());
         self.hop = Some(fork.hop);
         let call_id = w.endpoint.call_id(session).unwrap_or_default();
         call_id.clone_into(&mut self.facts.sip_call_id);
@@ -304,14 +327,23 @@ impl Leg {
         }
         let rule = rule_of(w, &fork.hop, answer);
         let (best, rang) = forks.refused(read(answer, rule.as_ref()), fork.rang);
-        if (300..400).contains(&answer.code) {
+        if let Some(hunt) = &mut self.hunt {
+            hunt.refused(answer);
+        } else if (300..400).contains(&answer.code) {
             self.redirected(w, &fork.hop, contacts);
         }
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         // RFC 3261 §16.7 step 5: a 6xx is the person's word, whatever the other phones would say.
-        if (600..700).contains(&answer.code) {
+        // A member of a group speaks for itself.
+        let last = (600..700).contains(&answer.code);
+        if last && self.hunt.is_some() {
+            self.given_up.extend(forks.cancel_user(w, fork.hop.user.as_deref()));
+        } else if last {
             self.given_up.extend(forks.cancel(w, None));
-        } else if !forks.is_empty() || self.follow(w) {
+        }
+        let waits = !forks.is_empty();
+        self.occupy_rung(w);
+        if waits || !last && self.follow(w) {
             return None;
         }
         if !best.local {
@@ -323,11 +355,13 @@ impl Leg {
             Some(then) => then == Then::Next,
             None => is_elsewhere(best),
         };
-        if !rang && elsewhere && self.next_hop(w) {
+        let hunts = self.hunt.is_some();
+        if (hunts || !rang && elsewhere) && self.next_hop(w) {
             return self.invite(w, trace, like);
         }
         // Our own verdicts: the hop is dead, unless it rang before the time ran out.
         let kind = match best {
+            _ if hunts => self.hunt.as_ref().map_or(Kind::Unreachable, Hunt::verdict),
             Final { local: true, code: 503, .. } => Kind::TransportFailed,
             Final { local: true, code, .. } if code != 408 || !rang => Kind::Unreachable,
             _ => Kind::of_answer(best.code, best.q850, rang),
@@ -358,7 +392,8 @@ impl Leg {
         let follows = self.follow(w);
         if !follows && !self.next_hop(w) {
             // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
-            let failure = self.lost(w, trace, Kind::Unreachable, self.origin());
+            let kind = self.hunt.as_ref().map_or(Kind::Unreachable, Hunt::verdict);
+            let failure = self.lost(w, trace, kind, self.origin());
             return Some(LegEvent::Failed(failure));
         }
         for session in &old {
@@ -409,6 +444,9 @@ impl Leg {
 
     /// Moves to the next hop that has room; false when there is none, and the leg is to end.
     fn next_hop(&mut self, w: &mut World) -> bool {
+        if self.hunt.is_some() {
+            return self.next_members(w);
+        }
         // Its own place is free for it: the next hop may be of the same carrier.
         if let Some(trunk) = self.trunk.take() {
             w.leave_trunk(trunk, self.id);

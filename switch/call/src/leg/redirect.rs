@@ -108,6 +108,7 @@ impl Leg {
             }
         }
         let response = self.hop.as_ref().and_then(|hop| hop.response).unwrap_or(w.config.response);
+        self.occupy_rung(w);
         w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + response);
         self.journal_first(w, &sessions);
         true

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::settings::{Route, Snapshot, Trunk};
-use facts::{Number, TrunkId, UnixMillis};
+use facts::{LeadsTo, Number, Reach, Strategy, TrunkId, UnixMillis};
 
 use super::{Target, target};
 
@@ -126,7 +126,9 @@ pub fn explain(
     at: UnixMillis,
     live: Option<&Live<'_>>,
 ) -> Result<Explanation, String> {
-    let number = match snapshot.extensions.contains_key(asked.trim()) {
+    let internal =
+        |user| snapshot.extensions.contains_key(user) || snapshot.groups.contains_key(user);
+    let number = match internal(asked.trim()) {
         true => Number::Internal(asked.trim().to_owned()),
         false => snapshot.plan.parse(asked).map_err(|error| format!("{asked:?}: {error}"))?,
     };
@@ -141,7 +143,12 @@ pub fn explain(
     };
     let registered = |user: &str| live.is_none_or(|live| (live.registered)(user));
     match target(snapshot, registered, &number) {
-        None => explanation.leads_to = format!("extension {number}, which is disabled"),
+        None => {
+            let what =
+                if snapshot.groups.contains_key(number.digits()) { "group" } else { "extension" };
+            explanation.leads_to = format!("{what} {number}, which is disabled");
+        }
+        Some(Target::Group(group)) => explanation.leads_to = group_leads_to(snapshot, &group),
         Some(Target::Contacts(user)) => {
             let bound = snapshot.extensions.get(&user).and_then(|ext| ext.bound_phone.clone());
             let known = match (&bound, live) {
@@ -152,7 +159,8 @@ pub fn explain(
                 _ if registered(&user) => String::new(),
                 _ => ", none now".to_owned(),
             };
-            explanation.leads_to = format!("the contacts of extension {user}{known}");
+            let wishes = wishes(snapshot, &user);
+            explanation.leads_to = format!("the contacts of extension {user}{known}{wishes}");
             if let (Some(phone), None) = (bound, live) {
                 explanation.candidates = candidates(snapshot, &Number::public(phone), at, live);
             }
@@ -172,6 +180,46 @@ pub fn explain(
         }
     }
     Ok(explanation)
+}
+
+/// Where an extension leads calls on to that it does not take.
+fn wishes(snapshot: &Snapshot, user: &str) -> String {
+    let Some(reach) = snapshot.extensions.get(user).map(|extension| &extension.reach) else {
+        return String::new();
+    };
+    let after = reach.no_answer_s.unwrap_or(Reach::RING_S);
+    let told = |when: String, to: &Option<LeadsTo>| {
+        let (LeadsTo::Internal(number) | LeadsTo::Public(number)) = to.as_ref()?;
+        Some(format!("; {when}: {number}"))
+    };
+    let quiet = reach.dnd.then(|| "; it does not want to be disturbed".to_owned());
+    let each = [
+        told("always".into(), &reach.always),
+        told("busy".into(), &reach.busy),
+        told(format!("no answer within {after} s"), &reach.no_answer),
+        told("unreachable".into(), &reach.unreachable),
+    ];
+    quiet.into_iter().chain(each.into_iter().flatten()).collect()
+}
+
+/// Whom a group rings.
+fn group_leads_to(snapshot: &Snapshot, number: &str) -> String {
+    let Some(group) = snapshot.groups.get(number) else { return String::new() };
+    let how = match group.strategy {
+        Strategy::RingAll => "all at once",
+        Strategy::Sequential => "one after the other",
+        Strategy::RoundRobin => "in turn",
+        Strategy::LeastRecent => "least recent first",
+        Strategy::FewestCalls => "fewest calls first",
+        Strategy::Random => "by lot",
+        Strategy::LongestIdle => "longest idle first",
+    };
+    let otherwise = match &group.otherwise {
+        Some(LeadsTo::Internal(number) | LeadsTo::Public(number)) => format!(", then {number}"),
+        None => String::new(),
+    };
+    let members = group.members.join(", ");
+    format!("group {number}, {how}: {members}{otherwise}")
 }
 
 /// Why no trunk is tried for a public number; `None` when one is.

@@ -1,18 +1,22 @@
 //! Which trunks lead to a number, and how numbers are written to and read from a trunk.
 
 mod choice;
+mod lead;
 
 use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{Number, NumberPlan};
 
 pub use choice::{Live, explain};
 pub(crate) use choice::{exists, leads, trunks};
+pub(crate) use lead::Trail;
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
     /// The registered contacts of an extension.
     Contacts(String),
+    /// The members of a group, by the group's number.
+    Group(String),
     /// A number reached through trunks.
     Public(Number),
 }
@@ -21,7 +25,7 @@ impl Target {
     /// The number that decides the price and stands in the record.
     pub(crate) fn number(&self) -> Number {
         match self {
-            Target::Contacts(user) => Number::Internal(user.clone()),
+            Target::Contacts(user) | Target::Group(user) => Number::Internal(user.clone()),
             Target::Public(number) => number.clone(),
         }
     }
@@ -29,7 +33,8 @@ impl Target {
 
 /// Finds what is behind a number: registered contacts, else the extension's bound phone, else (when
 /// nobody is behind the extension now) the contacts that may yet come; a public number is itself.
-/// `None` for an extension that does not exist or is disabled.
+/// The members of a group are looked for when it is rung. `None` for an extension or a group that does not exist
+/// or is disabled.
 pub(crate) fn target(
     snapshot: &Snapshot,
     registered: impl Fn(&str) -> bool,
@@ -38,6 +43,9 @@ pub(crate) fn target(
     let Number::Internal(user) = number else {
         return Some(Target::Public(number.clone()));
     };
+    if snapshot.groups.get(user).is_some_and(|group| group.enabled) {
+        return Some(Target::Group(user.clone()));
+    }
     let extension = snapshot.extensions.get(user).filter(|extension| extension.enabled)?;
     Some(match &extension.bound_phone {
         Some(phone) if !registered(user) => Target::Public(Number::public(phone.clone())),
@@ -116,6 +124,7 @@ pub(crate) mod tests {
             ha1_sha256: String::new(),
             bound_phone: None,
             max_contacts: 1,
+            reach: Default::default(),
         }
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod phones;
+pub mod team;
 
 pub use phones::sdp_of;
 
@@ -510,6 +511,10 @@ impl Sim {
             Effect::Banned(ban) => self.bans.push(ban),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
+            Effect::SetReach { call, user, set } => {
+                let done = team::dialled(self, &user, set);
+                self.engine.handle_reply(now, Reply::ReachSet { call, done });
+            }
             Effect::Drained => self.drained += 1,
         }
     }
@@ -736,6 +741,7 @@ pub fn extension(user: &str, password: &str) -> Extension {
         ha1_sha256: ha1(Algorithm::Sha256, user, REALM, password),
         bound_phone: None,
         max_contacts: 2,
+        reach: Default::default(),
     }
 }
 

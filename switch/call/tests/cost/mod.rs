@@ -317,6 +317,7 @@ impl Bench {
             | Effect::Banned(_)
             | Effect::Resolve(_)
             | Effect::Certified(_)
+            | Effect::SetReach { .. }
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }

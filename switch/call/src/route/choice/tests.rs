@@ -2,7 +2,8 @@ use facts::{Hours, Micros, Zone};
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::tests::trunk;
+use crate::route::tests::{extension, trunk};
+use facts::Strategy;
 
 /// 2026-11-21 is a Saturday; 15:00 UTC.
 const NOW: UnixMillis = UnixMillis(1_795_273_200_000);
@@ -155,9 +156,41 @@ fn every_candidate_is_explained() {
 }
 
 #[test]
+fn groups_and_wishes_are_explained() {
+    let mut snapshot = Snapshot::default();
+    let mut desk = extension();
+    desk.reach.dnd = true;
+    desk.reach.busy = Some(LeadsTo::Internal("80100".into()));
+    desk.reach.no_answer = Some(LeadsTo::Public("8613900139000".into()));
+    snapshot.extensions.insert("80001".into(), desk);
+    let group = facts::Group {
+        merchant: facts::MerchantId(1),
+        name: String::new(),
+        enabled: true,
+        strategy: Strategy::RoundRobin,
+        members: vec!["80001".into(), "80002".into()],
+        ring_s: 20,
+        timeout_s: 60,
+        otherwise: Some(LeadsTo::Internal("80003".into())),
+    };
+    snapshot.groups.insert("80100".into(), group);
+    let told = |snapshot: &Snapshot, number: &str| {
+        explain(snapshot, number, UnixMillis(0), None).unwrap().leads_to
+    };
+    assert_eq!(
+        told(&snapshot, "80001"),
+        "the contacts of extension 80001; it does not want to be disturbed; busy: 80100; \
+         no answer within 20 s: 8613900139000"
+    );
+    assert_eq!(told(&snapshot, "80100"), "group 80100, in turn: 80001, 80002, then 80003");
+    snapshot.groups.get_mut("80100").unwrap().enabled = false;
+    assert_eq!(told(&snapshot, "80100"), "group 80100, which is disabled");
+}
+
+#[test]
 fn an_extension_and_nonsense_are_explained_too() {
     let mut snapshot = snapshot();
-    let mut extension = crate::route::tests::extension();
+    let mut extension = extension();
     extension.bound_phone = Some("8613900139000".into());
     snapshot.extensions.insert("80001".into(), extension);
     let told = explain(&snapshot, "80001", NOW, None).unwrap();

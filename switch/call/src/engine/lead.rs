@@ -1,0 +1,85 @@
+//! Where a call is led on to, at its beginning and when a leg of it has failed: one gate for both.
+
+use facts::{CallId, Kind, MerchantId, Number, Refusal};
+
+use crate::divert::Wish;
+use crate::engine::RING;
+use crate::leg::{Called, Onward};
+use crate::route::{self, Target, Trail};
+
+use super::Engine;
+
+impl Engine {
+    /// What is rung for a number, for which this merchant pays.
+    pub(super) fn lead(
+        &self,
+        number: &Number,
+        payer: MerchantId,
+        trail: &mut Trail,
+    ) -> Result<Target, Kind> {
+        let w = &self.world;
+        let registered = |user: &str| w.registrar.registered(user);
+        let target = trail.follow(&w.snapshot, registered, (number, payer))?;
+        match &target {
+            Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
+                Err(Kind::NoRoute)
+            }
+            _ => Ok(target),
+        }
+    }
+
+    /// Who is shown to whoever a call was led on to. A carrier would not believe a number that is not ours.
+    pub(super) fn shown_on(
+        &self,
+        target: &Target,
+        payer: MerchantId,
+        caller: &Number,
+    ) -> Option<Number> {
+        match target.number() {
+            Number::Internal(_) => Some(caller.clone()),
+            Number::E164(_) | Number::Short(_) => {
+                let merchant = self.world.snapshot.merchants.get(&payer)?;
+                merchant.shown.clone().map(Number::public)
+            }
+        }
+    }
+
+    /// Asks for a call whose leg has failed whether it may go on, and where.
+    pub(super) fn lead_on(&mut self, id: CallId) {
+        let Some(mut wish) = self.calls.get_mut(&id).and_then(|call| call.wish.take()) else {
+            return;
+        };
+        match self.led_on(id, &mut wish) {
+            Ok(plan) => self.on_call(id, |call, w| call.divert(w, wish, plan)),
+            Err(_) => self.on_call(id, |call, w| call.not_diverted(w, &wish)),
+        }
+    }
+
+    fn led_on(
+        &mut self,
+        id: CallId,
+        wish: &mut Wish,
+    ) -> Result<(Target, Called, Option<Number>), Kind> {
+        if self.drain.is_some() {
+            return Err(Kind::Shutdown);
+        }
+        let call = self.calls.get(&id).ok_or(Kind::Internal)?;
+        let payer = call.command.merchant;
+        let (caller, onward) = (call.command.a.number.clone(), call.plan.onward.clone());
+        let ring = RING.max(call.command.b.ring);
+        let snapshot = self.world.snapshot.clone();
+        let merchant = snapshot.merchants.get(&payer).filter(|merchant| merchant.enabled);
+        let per_second = merchant.ok_or(Kind::Blocked)?.calls_per_second;
+        let target = self.lead(&wish.number, payer, &mut wish.trail)?;
+        self.pace(payer, per_second).map_err(Refusal::kind)?;
+        let shown = self.shown_on(&target, payer, &caller);
+        let history = wish.trail.headers(&snapshot, &onward.history);
+        let called = Called {
+            number: target.number(),
+            as_sent: wish.number.digits().to_owned(),
+            ring: wish.trail.ring(ring),
+            onward: Onward { history, ..onward },
+        };
+        Ok((target, called, shown))
+    }
+}

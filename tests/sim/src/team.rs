@@ -1,0 +1,122 @@
+//! A team of the office: on half of the days two agents and the extension itself answer for one number, by
+//! whichever strategy, and what the extension is too busy for goes to them. A bystander at the wire sees to it
+//! that nobody of them is offered two calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use facts::settings::{Extension, Snapshot};
+use facts::{Binding, Group, LeadsTo, Reach, Strategy, UnixMillis};
+
+use crate::settings::{EXTENSION, MERCHANT, address, bindings};
+
+/// Each has one phone.
+pub const AGENTS: [(&str, &str); 2] = [("80001", "192.0.2.15:5060"), ("80002", "192.0.2.16:5060")];
+/// The group.
+pub const TEAM: &str = "80100";
+/// The public number that leads to it, E.164 digits.
+pub const TEAM_DIRECT: &str = "861053180003";
+
+const STRATEGIES: [Strategy; 7] = [
+    Strategy::RingAll,
+    Strategy::Sequential,
+    Strategy::RoundRobin,
+    Strategy::LeastRecent,
+    Strategy::FewestCalls,
+    Strategy::Random,
+    Strategy::LongestIdle,
+];
+
+/// How the team works on this day, if it does.
+#[must_use]
+pub fn works(seed: u64) -> Option<Strategy> {
+    let at = usize::try_from(seed / 2 % 7).unwrap_or(0);
+    seed.is_multiple_of(2).then_some(STRATEGIES[at])
+}
+
+/// The team's part of the settings.
+pub fn join(snapshot: &mut Snapshot, strategy: Strategy) {
+    let Some(office) = snapshot.extensions.get_mut(EXTENSION) else { return };
+    let agent = Extension { sub_account: None, ..office.clone() };
+    office.reach.busy = Some(LeadsTo::Internal(TEAM.into()));
+    let mobile = |number: &str| Some(LeadsTo::Public(number.into()));
+    for (user, _) in AGENTS {
+        let reach = Reach { no_answer: mobile("8613900000009"), ..Reach::default() };
+        snapshot.extensions.insert(user.into(), Extension { reach, ..agent.clone() });
+    }
+    let members = AGENTS.map(|(user, _)| user).into_iter().chain([EXTENSION]);
+    let group = Group {
+        merchant: MERCHANT,
+        name: "office".into(),
+        enabled: true,
+        strategy,
+        members: members.map(str::to_owned).collect(),
+        ring_s: 6,
+        timeout_s: 20,
+        otherwise: mobile("8613900000008"),
+    };
+    snapshot.groups.insert(TEAM.into(), group);
+    snapshot.inbound.insert(TEAM_DIRECT.into(), TEAM.into());
+}
+
+/// The registrations of the agents' phones.
+#[must_use]
+pub fn registrations(expires: UnixMillis) -> Vec<Binding> {
+    let like = bindings(expires)[0].clone();
+    let agent = |(user, at): (&str, &str)| Binding {
+        user: user.into(),
+        key: format!("sip:{user}@{at}"),
+        contact: format!("sip:{user}@{at}"),
+        call_id: format!("registration-{at}"),
+        remote: address(at),
+        ..like.clone()
+    };
+    AGENTS.map(agent).into()
+}
+
+/// What the agents are offered, as the switch and they say on the wire.
+#[derive(Debug, Default)]
+pub(crate) struct Offers {
+    life: u32,
+    /// Dialogs by Call-ID whose phone has said something, and that are not over.
+    open: BTreeMap<SocketAddr, BTreeSet<String>>,
+    over: BTreeSet<String>,
+    /// Offers that were made.
+    pub(crate) made: u32,
+}
+
+impl Offers {
+    /// A message between the switch and a far end; `sent`: by the switch.
+    ///
+    /// # Panics
+    /// When an agent is offered a call that has another one.
+    pub(crate) fn pass(&mut self, life: u32, (far, sent): (SocketAddr, bool), bytes: &[u8]) {
+        if !AGENTS.iter().any(|(_, at)| address(at) == far) {
+            return;
+        }
+        // What the next process knows of a call of the last one is how to end it.
+        if std::mem::replace(&mut self.life, life) != life {
+            self.open.clear();
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        let Some(id) = line("Call-ID:").map(|id| id.trim().to_owned()) else { return };
+        let invite = line("CSeq:").is_some_and(|cseq| cseq.ends_with("INVITE"));
+        let open = self.open.entry(far).or_default();
+        if text.starts_with("CANCEL ") || text.starts_with("BYE ") {
+            open.remove(&id);
+            self.over.insert(id);
+        } else if sent && text.starts_with("INVITE ") && !open.contains(&id) {
+            assert!(open.is_empty(), "{far} is offered {id} and has {open:?}");
+            self.made += 1;
+        } else if !sent && invite {
+            let refusal = text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1");
+            if refusal && !text.starts_with("SIP/2.0 2") {
+                open.remove(&id);
+                self.over.insert(id);
+            } else if text.starts_with("SIP/2.0 ") && !self.over.contains(&id) {
+                open.insert(id);
+            }
+        }
+    }
+}
