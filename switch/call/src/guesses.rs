@@ -14,6 +14,8 @@ const WRONG_MAX: u32 = 20;
 const LEAK: Duration = Duration::from_secs(60);
 /// While a user is guarded, one password from elsewhere is looked at in this time.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Time between two looks through all accounts.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Users that have an account at most.
 const USERS_MAX: usize = 65_536;
 
@@ -21,6 +23,8 @@ const USERS_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
     users: BTreeMap<String, Account>,
+    /// When accounts were looked through last.
+    swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +45,7 @@ impl Guesses {
             account.wrong = (account.wrong + 1).min(2 * WRONG_MAX);
             return;
         }
-        if self.users.len() >= USERS_MAX {
+        if self.users.len() >= USERS_MAX && self.may_sweep(now) {
             self.users.retain(|_, account| {
                 account.leak(now);
                 account.wrong > 0
@@ -51,6 +55,16 @@ impl Guesses {
             let account = Account { wrong: 1, at: now, looked: None };
             self.users.insert(user.to_owned(), account);
         }
+    }
+
+    /// Not too often: a flood must not make one look for each of its messages.
+    fn may_sweep(&mut self, now: Instant) -> bool {
+        let rested = |at: Instant| now.saturating_duration_since(at) >= SWEEP;
+        let may = self.swept.is_none_or(rested);
+        if may {
+            self.swept = Some(now);
+        }
+        may
     }
 
     /// Whether a password for this user from where no phone of his is may be looked at now.

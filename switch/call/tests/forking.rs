@@ -394,7 +394,7 @@ fn case_18_a_phone_picks_up_while_nobody_is_there_to_hear_it() {
 }
 
 #[test]
-fn a_crash_in_a_call_ends_the_winner_and_whoever_may_still_ring() {
+fn case_46_a_crash_in_a_call_ends_the_winner_and_whoever_may_still_ring() {
     let mut sim = sim(2);
     sim.place(to_extension());
     sim.ring("phone", 180, None);

@@ -69,7 +69,7 @@ fn f7_with_twenty_in_a_hundred_lost_all_but_few_connect() {
 }
 
 #[test]
-fn f7_with_forty_in_a_hundred_lost_every_call_comes_to_an_end() {
+fn case_38_f7_with_forty_in_a_hundred_lost_every_call_comes_to_an_end() {
     let (all, completed) = calls(Weather { loss: 400, duplicate: 10, reorder: 100 });
     assert!(all >= wanted() as usize, "each has its record");
     assert!(completed > 0);
