@@ -52,8 +52,9 @@ struct Kept {
 
 impl Kept {
     fn of(binding: &Binding) -> Kept {
-        let Binding { key, contact, expires, transport, local, remote, .. } = binding;
-        let hidden = *transport == Carried::Udp && !says(contact, *remote);
+        let Binding { key, contact, expires, transport, local, remote, path, .. } = binding;
+        // Behind a proxy is behind its NAT, not behind one that we could keep open.
+        let hidden = *transport == Carried::Udp && path.is_empty() && !says(contact, *remote);
         Kept {
             key: key.as_str().into(),
             contact: (contact != key).then(|| contact.as_str().into()),

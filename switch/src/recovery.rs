@@ -103,6 +103,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rfc3327_a_path_is_kept_and_what_an_older_program_wrote_has_none() {
+        let old = "{\"user\":\"80001\",\"key\":\"sip:a@h\",\"contact\":\"sip:a@h\",\"q\":1000,\"expires\":1,\
+                   \"call_id\":\"c\",\"cseq\":1,\"transport\":\"udp\",\"local\":\"192.0.2.1:5060\",\
+                   \"remote\":\"192.0.2.2:5060\",\"updated\":0}";
+        let mut binding: Binding = serde_json::from_str(old).expect("what was written");
+        assert!(binding.path.is_empty());
+        assert_eq!(serde_json::to_string(&binding).expect("text"), old, "and is written so again");
+        binding.path = vec!["<sip:edge;lr>".into()];
+        let text = serde_json::to_string(&binding).expect("text");
+        assert_eq!(serde_json::from_str::<Binding>(&text).expect("what was written"), binding);
+    }
+
+    #[test]
     fn a_recording_is_known_by_the_digits_of_its_call() {
         let call = CallId(2_103_456_789_012_345_678);
         assert_eq!(call_of("20261121/2103456789012345678-ab12cd34.mp3"), Some(call));

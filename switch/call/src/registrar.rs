@@ -1,8 +1,8 @@
 //! Registered contacts (RFC 3261 §10.3). Who may register is decided before; here it is only what a
 //! REGISTER does to the bindings of its address of record.
 //!
-//! Not supported: Path (RFC 3327), outbound's flow tokens (RFC 5626 §5; `reg-id` only makes the key),
-//! GRUU, registering on behalf of somebody else.
+//! Not supported: outbound's flow tokens (RFC 5626 §5, an edge proxy's business), GRUU, registering on behalf
+//! of somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,8 +18,15 @@ use sip::wire::{Contact, HeaderName, Message, NameAddr, Uri};
 pub(crate) const BINDINGS_MAX: usize = 100_000;
 /// Contacts in one REGISTER at most.
 const CONTACTS_MAX: usize = 16;
+/// Proxies in one Path at most, and the longest URI of one.
+const PATH_MAX: usize = 8;
 /// Longest Contact URI kept.
 const CONTACT_BYTES_MAX: usize = 512;
+
+/// Flow-Timer of a connection and of datagrams, in seconds (RFC 5626 §4.4): within it a NAT or a firewall on the
+/// way hears something.
+const STREAM_TIMER: &str = "120";
+const DATAGRAM_TIMER: &str = "30";
 
 /// How long a registration may last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +63,8 @@ pub(crate) struct Entry {
     q: u16,
     cseq: u32,
     call_id: Box<str>,
+    /// The proxies on the way, nearest to us first (RFC 3327).
+    path: Box<[String]>,
     expires: UnixMillis,
     updated: UnixMillis,
     until: Instant,
@@ -72,6 +81,7 @@ impl Entry {
             q: binding.q,
             cseq: binding.cseq,
             call_id: binding.call_id.into(),
+            path: binding.path.into(),
             expires: binding.expires,
             updated: binding.updated,
             until,
@@ -91,8 +101,21 @@ impl Entry {
             transport: written(self.flow.transport),
             local: self.flow.local,
             remote: self.flow.remote,
+            path: self.path.to_vec(),
             updated: self.updated,
         }
+    }
+
+    /// The route set of requests to it (RFC 3327 §5.3).
+    pub(crate) fn route(&self) -> Vec<NameAddr> {
+        self.path.iter().filter_map(|hop| NameAddr::parse(hop.as_bytes())).collect()
+    }
+
+    /// Which phone it is, where that is said and the phone may have several flows (RFC 5626 §4.2).
+    pub(crate) fn instance(&self) -> Option<&str> {
+        let (instance, reg_id) = self.key.rsplit_once(';')?;
+        let one_of_several = reg_id.parse::<u32>().is_ok_and(|reg_id| reg_id > 0);
+        (one_of_several && *self.key != *self.contact).then_some(instance)
     }
 }
 
@@ -230,6 +253,14 @@ impl Registrar {
         dead.iter().filter_map(|(user, key)| self.remove(user, key)).collect()
     }
 
+    /// Drops a binding whose proxy says that the flow behind it is gone (RFC 5626 §11.5).
+    pub(crate) fn lost(&mut self, user: &str, contact: &str, flow: &Flow) -> Option<Change> {
+        let held = self.held(user).iter();
+        let mut held = held.filter(|entry| *entry.contact == *contact && entry.flow == *flow);
+        let key = held.next()?.key.clone();
+        self.remove(user, &key)
+    }
+
     /// Obeys an authenticated REGISTER of `user` (RFC 3261 §10.3 from step 6).
     pub(crate) fn register(
         &mut self,
@@ -241,7 +272,7 @@ impl Registrar {
     ) -> Outcome {
         let asked = match Asked::read(request) {
             Ok(asked) => asked,
-            Err(code) => return Outcome::refuse(code),
+            Err(outcome) => return outcome,
         };
         let changes = match &asked.contacts {
             Wanted::Query => Ok(Vec::new()),
@@ -254,7 +285,11 @@ impl Registrar {
             }
         };
         match changes {
-            Ok(changes) => Outcome { code: 200, headers: self.answer(user, now.mono), changes },
+            Ok(changes) => {
+                let mut headers = self.answer(user, now.mono);
+                headers.extend(asked.granted(&flow));
+                Outcome { code: 200, headers, changes }
+            }
             Err(code) => Outcome::refuse(code),
         }
     }
@@ -310,6 +345,7 @@ impl Registrar {
                 q: contact.q_thousandths().unwrap_or(1000),
                 cseq: asked.cseq,
                 call_id: asked.call_id.as_str().into(),
+                path: asked.path.clone().into(),
                 expires: now.wall + lasts,
                 updated: now.wall,
                 until: now.mono + lasts,
@@ -393,6 +429,10 @@ struct Asked {
     expires: Option<u32>,
     call_id: String,
     cseq: u32,
+    /// As it came.
+    path: Vec<String>,
+    /// Its flows are kept apart and used as RFC 5626 says.
+    outbound: bool,
 }
 
 enum Wanted {
@@ -404,7 +444,44 @@ enum Wanted {
 }
 
 impl Asked {
-    fn read(request: &Message) -> Result<Asked, u16> {
+    fn read(request: &Message) -> Result<Asked, Outcome> {
+        let mut asked = Asked::read_contacts(request).map_err(Outcome::refuse)?;
+        asked.path = path_of(request)?;
+        asked.outbound = asked.is_outbound(request)?;
+        Ok(asked)
+    }
+
+    /// RFC 5626 §6: whether a contact says which phone and which of its flows it is, and that flow ends here,
+    /// or at a proxy that keeps it.
+    fn is_outbound(&self, request: &Message) -> Result<bool, Outcome> {
+        let wants = |(_, contact): &(NameAddr, Contact)| {
+            contact.instance().is_some() && contact.reg_id().is_some()
+        };
+        let wanted = matches!(&self.contacts, Wanted::Some(list) if list.iter().any(wants));
+        if !wanted || !request.lists(HeaderName::Supported, "outbound") {
+            return Ok(false);
+        }
+        let first_hop = self.path.last().and_then(|hop| NameAddr::parse(hop.as_bytes()));
+        let kept = match first_hop {
+            Some(hop) => hop.uri.params.has("ob"),
+            None => request.headers(HeaderName::Via).nth(1).is_none(),
+        };
+        if kept { Ok(true) } else { Err(Outcome::refuse(439)) }
+    }
+
+    /// What a 200 bears besides the contacts (RFC 3327 §5.3, RFC 5626 §6).
+    fn granted(&self, flow: &Flow) -> Vec<(String, Vec<u8>)> {
+        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let mut headers: Vec<_> = self.path.iter().map(|hop| header("Path", hop)).collect();
+        if self.outbound {
+            let alive = if flow.transport.is_reliable() { STREAM_TIMER } else { DATAGRAM_TIMER };
+            headers.push(header("Require", "outbound"));
+            headers.push(header("Flow-Timer", alive));
+        }
+        headers
+    }
+
+    fn read_contacts(request: &Message) -> Result<Asked, u16> {
         let contacts = request.contacts().map_err(|_| 400_u16)?;
         let expires = request.expires().map_err(|_| 400_u16)?;
         let call_id = request.call_id().ok_or(400_u16)?.to_owned();
@@ -431,13 +508,36 @@ impl Asked {
                 return Err(400);
             }
         }
-        Ok(Asked { contacts, expires, call_id, cseq })
+        Ok(Asked { contacts, expires, call_id, cseq, path: Vec::new(), outbound: false })
     }
 
     /// §10.3 step 7: the same Call-ID with a CSeq that is not higher came late.
     fn is_stale(&self, entry: &Entry) -> bool {
         *entry.call_id == *self.call_id && entry.cseq >= self.cseq
     }
+}
+
+/// The Path of a REGISTER, for whoever supports it (RFC 3327 §5.3): loose routes alone, or there would be no
+/// telling where a request ends. What it names is never dialled: requests take the flow that the REGISTER
+/// came by, and bear it as their Route.
+fn path_of(request: &Message) -> Result<Vec<String>, Outcome> {
+    let hops: Vec<&[u8]> = request.headers(HeaderName::Path).collect();
+    if hops.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !request.lists(HeaderName::Supported, "path") {
+        // The phone would not know where its calls go by.
+        let mut outcome = Outcome::refuse(421);
+        outcome.headers.push(("Require".into(), b"path".to_vec()));
+        return Err(outcome);
+    }
+    let loose = |hop: &&[u8]| {
+        let read = NameAddr::parse(hop).filter(|hop| hop.uri.is_sip() && hop.uri.is_loose());
+        read.filter(|_| hop.len() <= CONTACT_BYTES_MAX).map(|hop| hop.to_bytes())
+    };
+    let read = hops.iter().map(|hop| String::from_utf8(loose(hop)?).ok());
+    let read: Option<Vec<String>> = read.collect();
+    read.filter(|hops| hops.len() <= PATH_MAX).ok_or_else(|| Outcome::refuse(400))
 }
 
 /// A contact that is its own key is kept once.

@@ -54,6 +54,7 @@ fn binding(at: &str, expires: UnixMillis) -> Binding {
         transport: Transport::Udp,
         local: addr(US),
         remote: addr(at),
+        path: Vec::new(),
         updated: UnixMillis(0),
     }
 }

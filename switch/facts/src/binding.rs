@@ -31,6 +31,9 @@ pub struct Binding {
     pub local: SocketAddr,
     /// Address it came from: where requests to it go, whatever the contact says (NAT).
     pub remote: SocketAddr,
+    /// The proxies that requests to it go by, nearest to us first: the Path of its REGISTER (RFC 3327).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// When it was made or last refreshed.
     pub updated: UnixMillis,
 }

@@ -37,8 +37,23 @@ pub fn step(world: &mut World) {
         assert!(counts.legs <= counts.calls * 3, "{counts:?}");
         let ports = world.media.streams.len();
         assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
+        subscriptions(world, counts.subscriptions);
     }
     legs_outlive_nothing(world);
+}
+
+/// No subscription lives for longer than it was granted for, by what was last said of it.
+fn subscriptions(world: &World, standing: usize) {
+    let mut last: BTreeMap<&str, (u32, Duration)> = BTreeMap::new();
+    for ((id, number), until) in &world.granted {
+        let newest = last.entry(id).or_insert((*number, *until));
+        *newest = (*newest).max((*number, *until));
+    }
+    let granted = last.values().filter(|(_, until)| *until >= world.elapsed()).count();
+    assert!(
+        standing <= granted,
+        "a subscription outlived what it was granted: {standing} stand, {granted} may"
+    );
 }
 
 /// What holds of the books at any time, whoever drives the engine.
@@ -170,6 +185,8 @@ pub fn rest(world: &mut World) {
     let leaks = (counts.calls, counts.legs, counts.ports, counts.transactions, counts.sessions);
     assert_eq!(leaks, (0, 0, 0, 0, 0), "left over in the engine: {counts:?}");
     assert_eq!(counts.agents, 0, "extensions that are busy for ever: {counts:?}");
+    let asked = (counts.subscriptions, counts.messages);
+    assert_eq!(asked, (0, 0), "subscriptions or messages left over: {counts:?}");
     assert_eq!(counts.papers, 0, "papers of legs that are gone: {counts:?}");
     assert_eq!(counts.heard, 0, "sessions of legs that are gone: {counts:?}");
     assert_eq!(world.media.streams.len(), 0, "left over in the media plane");

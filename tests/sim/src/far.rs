@@ -61,6 +61,8 @@ pub struct Skills {
     pub agrees: bool,
     /// Everybody answers, talks for a while and hangs up: what does not connect is the network's doing.
     pub steady: bool,
+    /// One of them watches the office, and writes to it.
+    pub watches: bool,
 }
 
 /// A call that a far end makes.
@@ -100,7 +102,7 @@ impl Far {
         let config = EndpointConfig {
             listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
             seed,
-            methods: vec![Method::Register],
+            methods: vec![Method::Register, Method::Message],
             reliable: skills.reliable,
             ..EndpointConfig::default()
         };
@@ -303,7 +305,7 @@ impl Far {
         }
     }
 
-    /// REGISTER and OPTIONS of the switch, which are granted mostly.
+    /// REGISTER, OPTIONS and MESSAGE of the switch, which are granted mostly.
     fn asked(&mut self, now: Instant, id: RequestId, request: &Message, dice: &mut Dice) {
         let mut headers = Vec::new();
         let registers = request.method() == Some(&Method::Register);

@@ -18,6 +18,7 @@ pub mod settings;
 mod shell;
 pub mod store;
 pub mod team;
+pub mod watcher;
 pub mod wire;
 pub mod world;
 

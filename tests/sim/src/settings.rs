@@ -142,9 +142,13 @@ pub fn bindings(expires: UnixMillis) -> [Binding; 2] {
         transport: Transport::Udp,
         local: address(SWITCH),
         remote: address(at),
+        path: Vec::new(),
         updated: UnixMillis(0),
     })
 }
+
+/// Where the phone is that watches the office.
+pub const WATCHER: &str = "203.0.113.99:5099";
 
 /// Who asks for the `n`th call: the merchant itself, or one of its sub-accounts.
 #[must_use]

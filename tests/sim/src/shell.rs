@@ -132,6 +132,18 @@ impl World {
     ///
     /// # Panics
     /// When a message left that nobody could take back after a crash.
+    /// Notes until when a subscription was granted: its refreshes have numbers of their own, copies have not.
+    pub(crate) fn grants(&mut self, text: &str) {
+        let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+        let (Some(id), Some(cseq)) = (line("Call-ID:"), line("CSeq:")) else { return };
+        let number = cseq.strip_suffix(" SUBSCRIBE").and_then(|number| number.parse().ok());
+        let (Some(number), true) = (number, text.starts_with("SIP/2.0 200")) else { return };
+        let seconds = line("Expires:").and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+        let seconds: u64 = if self.doubts { seconds / 2 } else { seconds };
+        let until = self.elapsed + Duration::from_secs(seconds);
+        self.granted.entry((id.to_owned(), number)).or_insert(until);
+    }
+
     pub(crate) fn commits(&mut self, text: &str) {
         let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
         let (Some(id), Some(cseq)) = (line("Call-ID:"), line("CSeq:")) else { return };

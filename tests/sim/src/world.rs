@@ -20,9 +20,10 @@ use crate::far::{Act, Dial, Far, Skills};
 use crate::media::Media;
 use crate::names;
 use crate::net::{Dice, Weather};
-use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
+use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH, WATCHER};
 use crate::store::{Store, Work};
 use crate::team::{self, Offers};
+use crate::watcher::Watcher;
 use crate::wire::Wire;
 
 /// What kind of day it is.
@@ -87,6 +88,10 @@ pub(crate) enum Happening {
     Dial {
         n: u32,
     },
+    /// Something has become of the office's mailbox.
+    Mail {
+        new: u32,
+    },
     Drain,
     /// The switch is told to leave its carriers: nothing comes to rest that asks for ever.
     Leave,
@@ -116,6 +121,15 @@ pub struct World {
     pub media: Media,
     /// Carriers and phones.
     pub fars: Vec<Far>,
+    /// Who watches the office, on days on which somebody does.
+    pub watcher: Option<Watcher>,
+    /// What the network does to its datagrams.
+    watch_dice: Dice,
+    /// Until when the process has granted each subscription, by Call-ID and CSeq.
+    pub granted: BTreeMap<(String, u32), Duration>,
+    /// The auditor believes that subscriptions are granted for half as long; to see whether it finds one that
+    /// outlives its time.
+    pub doubts: bool,
     /// When each call was settled; an entry goes once its legs were seen to be down.
     pub settled_at: BTreeMap<CallId, Duration>,
     /// What was heard of carriers that are watched, and how often.
@@ -191,6 +205,11 @@ impl World {
         let fars = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK]
             .map(|at| Far::new(settings::address(at), dice.seed(), plan.skills))
             .into();
+        // Its dice are its own, also those of its weather: the days of all others stay as they are.
+        let watcher = plan.skills.watches.then(|| {
+            let [at, switch] = [WATCHER, SWITCH].map(settings::address);
+            Watcher::new(at, switch, plan.seed, plan.over)
+        });
         let mut world = World {
             plan,
             weather,
@@ -203,6 +222,10 @@ impl World {
             store: Store::new(plan.paid_in),
             media: Media::with(plan.skills.steady),
             fars,
+            watcher,
+            watch_dice: Dice::new(!plan.seed),
+            granted: BTreeMap::new(),
+            doubts: false,
             settled_at: BTreeMap::new(),
             news: BTreeMap::new(),
             crashes: 0,
@@ -243,6 +266,10 @@ impl World {
         for n in 0..plan.dials {
             let at = world.dice.between(Duration::ZERO, plan.over);
             world.later(at, Happening::Dial { n });
+        }
+        for new in 0..if plan.skills.watches { 6 } else { 0 } {
+            let at = world.watch_dice.between(Duration::ZERO, plan.over);
+            world.later(at, Happening::Mail { new });
         }
         if plan.drain {
             world.later(plan.over, Happening::Drain);
@@ -353,7 +380,8 @@ impl World {
         let engine = self.engine.as_ref().and_then(Engine::poll_timeout).map(since);
         let fars: Vec<Option<Duration>> =
             self.fars.iter().map(|f| f.timeout().map(since)).collect();
-        let next = fars.iter().copied().chain([queued, engine]).flatten().min();
+        let watcher = self.watcher.as_ref().and_then(Watcher::timeout);
+        let next = fars.iter().copied().chain([queued, engine, watcher]).flatten().min();
         let Some(next) = next.filter(|at| *at <= end) else { return false };
         self.elapsed = self.elapsed.max(next);
         if queued == Some(next) {
@@ -364,6 +392,11 @@ impl World {
             let now = self.now();
             if let Some(engine) = self.engine.as_mut() {
                 engine.handle_timeout(now);
+            }
+        } else if watcher == Some(next) {
+            let now = self.elapsed;
+            if let Some(watcher) = &mut self.watcher {
+                watcher.handle_timeout(now);
             }
         } else if let Some(far) = fars.iter().position(|at| *at == Some(next)) {
             let now = self.now().mono;
@@ -383,6 +416,8 @@ impl World {
                         self.offers.pass(self.life, (from, false), &bytes);
                         engine.handle_message(now, Flow::udp(to, from), bytes);
                     }
+                } else if let Some(watcher) = self.watcher.as_mut().filter(|w| w.at == to) {
+                    watcher.handle(self.elapsed, bytes);
                 } else if let Some(far) = self.fars.iter_mut().find(|far| far.at == to) {
                     far.handle(now.mono, from, bytes, &mut self.dice);
                 }
@@ -409,6 +444,12 @@ impl World {
             }
             Happening::Place { n } => self.place(n),
             Happening::Dial { n } => self.dial(n),
+            Happening::Mail { new } => {
+                if let Some(engine) = self.engine.as_mut() {
+                    let user = settings::EXTENSION.to_owned();
+                    engine.handle_command(now, Command::Mailbox { user, new, old: 1 });
+                }
+            }
             Happening::Drain => match self.engine.as_mut() {
                 Some(engine) => {
                     let grace = Duration::from_secs(20);
@@ -482,6 +523,7 @@ impl World {
             println!("{:?} crash", self.elapsed);
         }
         self.life += 1;
+        self.granted.clear();
         self.media = Media::default();
         // What the process had handed to its database is committed up to some point, in order.
         let mut survives = true;
@@ -563,6 +605,9 @@ impl World {
                 self.later(after, Happening::Act { far, session, act });
             }
         }
+        while let Some(bytes) = self.watcher.as_mut().and_then(Watcher::transmit) {
+            self.send(settings::address(WATCHER), settings::address(SWITCH), &bytes);
+        }
         let vanished: BTreeSet<SocketAddr> =
             self.fars.iter().flat_map(|far| far.vanished.iter().copied()).collect();
         for (after, event) in self.media.fallen_silent(&vanished) {
@@ -638,7 +683,9 @@ impl World {
         self.wire.pass(self.elapsed, self.life, bytes, ours);
         if ours {
             self.offers.pass(self.life, (to, true), bytes);
-            self.commits(&String::from_utf8_lossy(bytes));
+            let text = String::from_utf8_lossy(bytes);
+            self.commits(&text);
+            self.grants(&text);
         }
         let last = self.swallows_last.filter(|_| self.dies_soon());
         if ours && self.swallows.or(last).is_some_and(|method| bytes.starts_with(method.as_bytes()))
@@ -648,7 +695,9 @@ impl World {
         // Once the last call was placed the sky clears: the world must come to rest by itself.
         let weather =
             if self.elapsed > self.plan.over + STORM_AFTER { Weather::CALM } else { self.weather };
-        for after in weather.deliveries(&mut self.dice) {
+        let watched = [from, to].contains(&settings::address(WATCHER));
+        let dice = if watched { &mut self.watch_dice } else { &mut self.dice };
+        for after in weather.deliveries(dice) {
             self.later(after, Happening::Arrive { from, to, bytes: bytes.clone() });
         }
     }

@@ -25,6 +25,7 @@ fn plan(seed: u64) -> Plan {
         skills: Skills {
             reliable: seed / 4 % 2 == 1,
             agrees: seed / 8 % 2 == 1,
+            watches: seed / 2 % 2 == 1,
             ..Skills::default()
         },
         watched: seed / 16 % 4 == 1,

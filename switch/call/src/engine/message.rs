@@ -208,10 +208,10 @@ impl Engine {
         let now = w.now.mono;
         let ways = contacts.iter().take(limit as usize).filter_map(|entry| {
             let uri = Uri::parse(&entry.contact).ok()?;
-            Some((uri, entry.flow))
+            Some((uri, entry.flow, entry.route()))
         });
         let sent: Vec<RequestOutId> = ways
-            .map(|(uri, flow)| {
+            .map(|(uri, flow, route)| {
                 let request = OutOfDialog {
                     method: Method::Message,
                     uri,
@@ -223,7 +223,7 @@ impl Engine {
                     credentials: None,
                     series: None,
                 };
-                w.endpoint.request(now, request)
+                w.endpoint.request_by(now, request, &route)
             })
             .collect();
         if sent.is_empty() { Err((480, Vec::new())) } else { Ok(sent) }

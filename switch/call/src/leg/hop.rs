@@ -13,6 +13,7 @@ use sip::endpoint::{Credentials, Flow, Listener, Transport};
 use sip::locate::Server;
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
+use super::spare;
 use crate::registrar::Entry;
 use crate::route::{self, Target};
 use crate::world::World;
@@ -28,6 +29,10 @@ pub(crate) struct Hop {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) uri: Uri,
     pub(crate) flow: Flow,
+    /// The proxies on the way (RFC 3327).
+    pub(crate) route: Vec<NameAddr>,
+    /// Other flows of the same phone, for when this one is dead (RFC 5626 §4.2).
+    pub(crate) spare: Vec<Hop>,
     pub(crate) from: NameAddr,
     pub(crate) to: NameAddr,
     /// User part of our Contact.
@@ -88,7 +93,9 @@ pub(crate) fn hops(
             let contacts = w.registrar.contacts(user);
             let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
             let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
-            contacts.iter().take(limit).filter_map(|entry| to_contact(w, entry, caller)).collect()
+            spare::phones(contacts.iter().take(limit).filter_map(|entry| {
+                Some((entry.instance().map(str::to_owned), to_contact(w, entry, caller)?))
+            }))
         }
         Target::Public(number) => {
             let snapshot = w.snapshot.clone();
@@ -215,6 +222,8 @@ fn to_server(
         user: None,
         uri,
         flow,
+        route: Vec::new(),
+        spare: Vec::new(),
         from,
         to,
         contact_user: shown.clone(),
@@ -273,6 +282,8 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         user: Some(entry.user.clone()),
         uri,
         flow: entry.flow,
+        route: entry.route(),
+        spare: Vec::new(),
         from: if caller.hidden { anonymous() } else { NameAddr::new(from) },
         to: NameAddr::new(to),
         contact_user: shown.clone(),

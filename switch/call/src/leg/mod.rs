@@ -19,6 +19,7 @@ mod papers;
 mod phones;
 mod redirect;
 mod refer;
+mod spare;
 mod talk;
 
 use std::collections::{BTreeSet, VecDeque};

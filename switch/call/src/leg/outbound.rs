@@ -142,7 +142,7 @@ impl Leg {
                 headers: self.headers(hop),
                 sdp,
                 credentials: hop.credentials.clone(),
-                route: Vec::new(),
+                route: hop.route.clone(),
                 keep_flow: hop.trunk.is_none(),
                 reliable: hop.reliable.unwrap_or(w.config.sip.reliable),
                 edits: edits(hop),
@@ -316,6 +316,10 @@ impl Leg {
             return None;
         };
         let fork = forks.take(session)?;
+        if self.rings_elsewhere(w, &fork, answer) {
+            return None;
+        }
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
         // RFC 3261 §21.5.4: nothing is sent there for as long as it says.
         if let (503, Some(seconds), Some(_)) = (answer.code, answer.retry_after, fork.hop.trunk) {
             w.rest(fork.hop.flow.remote, seconds);
@@ -387,9 +391,10 @@ impl Leg {
             w.fell_silent(hop.flow.remote);
         }
         let Stage::Inviting(forks) = &mut self.stage else { return None };
+        let silent: Vec<Arc<Hop>> = forks.iter().map(|fork| Arc::clone(&fork.hop)).collect();
         let old = forks.cancel(w, None);
         self.given_up.extend(&old);
-        let follows = self.follow(w);
+        let follows = self.ring_spares(w, &silent) || self.follow(w);
         if !follows && !self.next_hop(w) {
             // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
             let kind = self.hunt.as_ref().map_or(Kind::Unreachable, Hunt::verdict);

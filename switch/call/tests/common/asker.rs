@@ -16,6 +16,8 @@ pub struct Asker {
     pub name: &'static str,
     /// Its extension.
     pub user: &'static str,
+    /// Its Contact.
+    pub contact: String,
     /// Our tag, once it has one.
     pub to_tag: Option<String>,
     call: u32,
@@ -25,7 +27,10 @@ pub struct Asker {
 impl Asker {
     pub fn new(sim: &mut Sim, name: &'static str, user: &'static str) -> Asker {
         sim.far(name).muted = true;
-        Asker { name, user, to_tag: None, call: 0, cseq: 0 }
+        let contact = format!("<sip:{user}@{}>", sim.fars[name].at);
+        // No dialog of it is one of somebody's before it.
+        let call = u32::try_from(sim.fars[name].heard.len()).unwrap();
+        Asker { name, user, contact, to_tag: None, call, cseq: 0 }
     }
 
     /// Forgets its dialog: what it asks next is new.
@@ -45,16 +50,17 @@ impl Asker {
         self.cseq += 1;
         let at = sim.fars[self.name].at;
         let tag = self.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
-        let branch = format!("z9hG4bK{}x{}x{}", self.user, self.call, self.cseq);
-        let (user, call, cseq) = (self.user, self.call, self.cseq);
+        let branch = format!("z9hG4bK{}{}x{}x{}", self.name, self.user, self.call, self.cseq);
+        let (name, user, contact) = (self.name, self.user, &self.contact);
+        let (call, cseq) = (self.call, self.cseq);
         let before = sim.fars[self.name].heard.len();
         sim.raw(
             &at.to_string(),
             &format!(
                 "{method} sip:{target}@{REALM} SIP/2.0\nVia: SIP/2.0/UDP {at};rport;branch={branch}\n\
                  Max-Forwards: 70\nFrom: <sip:{user}@{REALM}>;tag=f{user}\n\
-                 To: <sip:{target}@{REALM}>{tag}\nCall-ID: ask-{user}-{call}-{method}\n\
-                 CSeq: {cseq} {method}\nContact: <sip:{user}@{at}>\n{headers}\
+                 To: <sip:{target}@{REALM}>{tag}\nCall-ID: {name}-{user}-{call}-{method}\n\
+                 CSeq: {cseq} {method}\nContact: {contact}\n{headers}\
                  Content-Length: {}\n\n{body}",
                 body.len()
             ),

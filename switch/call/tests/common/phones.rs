@@ -27,6 +27,7 @@ pub fn bind(sim: &mut Sim, phones: &[(&str, &str)]) {
         transport: Transport::Udp,
         local: addr(US),
         remote: addr(at),
+        path: Vec::new(),
         updated: UnixMillis(0),
     };
     sim.reply(Reply::Bindings(phones.iter().map(binding).collect()));

@@ -20,6 +20,10 @@ use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
 /// call comes first (RFC 6357 §3).
 const IN_DIALOG_RESERVE: usize = 8;
 
+/// What a REGISTER may require of a registrar (RFC 3327 §4, RFC 5626 §4.2.1); whether it is done for this one is
+/// the user's to say.
+const REGISTRAR: [&str; 2] = ["path", "outbound"];
+
 /// RFC 4488 §4: a REFER that wants no NOTIFY.
 const SILENT: &str = "norefersub";
 /// RFC 3891 §6.2.
@@ -132,9 +136,10 @@ impl Endpoint {
         let required: Vec<String> = request
             .headers(HeaderName::Require)
             .filter(|token| {
-                [RELIABLE, OPTION, SILENT, REPLACES]
-                    .iter()
-                    .all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
+                let registers = incoming.method == Method::Register;
+                let more = REGISTRAR.iter().filter(|_| registers);
+                let mut known = [RELIABLE, OPTION, SILENT, REPLACES].iter().chain(more);
+                known.all(|known| !token.eq_ignore_ascii_case(known.as_bytes()))
             })
             .map(|token| String::from_utf8_lossy(token).into_owned())
             .collect();

@@ -68,6 +68,7 @@ async fn contacts_behind_a_nat_are_pinged_and_others_are_not() {
             transport,
             local: socket.local,
             remote,
+            path: Vec::new(),
             updated: UnixMillis(0),
         });
     }
