@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "a failing test shows what the switch logged")]
 
 pub mod baresip;
+pub mod browser;
 pub mod country;
 pub mod kamailio;
 pub mod linphone;
@@ -17,6 +18,7 @@ pub mod pjsua;
 pub mod ports;
 pub mod postgres;
 pub mod processes;
+pub mod scripted;
 pub mod sipp;
 pub mod sound;
 pub mod tandem;

@@ -1,15 +1,13 @@
 //! A telephone on pjsua2, scripted: `peers/phone.py` in the environment that `tests/run` makes.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::scripted::Scripted;
 use crate::sound::{self, Sound};
-use crate::wait;
 
 /// What a telephone is to be.
 #[derive(Clone, Debug)]
@@ -59,15 +57,9 @@ impl Default for Line<'_> {
 /// A running telephone.
 #[derive(Debug)]
 pub struct Phone {
-    child: Child,
-    orders: ChildStdin,
-    told: Arc<Mutex<Vec<Value>>>,
-    /// How many of `told` were waited for.
-    read: usize,
-    name: String,
+    script: Scripted,
     log: PathBuf,
     hears: PathBuf,
-    errors: PathBuf,
 }
 
 impl Phone {
@@ -79,7 +71,6 @@ impl Phone {
     pub fn start(folder: &Path, line: &Line<'_>) -> Phone {
         let file = |ending: &str| folder.join(format!("{}.{ending}", line.user));
         let (log, hears, plays) = (file("log"), file("hears.wav"), file("plays.wav"));
-        let errors = file("errors");
         sound::write_wav_tone(&plays, line.tone, 60);
         let mut command = match line.namespace {
             None => Command::new(python()),
@@ -90,28 +81,11 @@ impl Phone {
             }
         };
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut child = command
+        command
             .arg(here.join("peers/phone.py"))
-            .arg(settings(line, &log, &plays, &hears).to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&errors).expect("a file"))
-            .spawn()
-            .expect("python runs");
-        let orders = child.stdin.take().expect("a pipe");
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let inbox = Arc::clone(&told);
-        std::thread::spawn(move || {
-            // pjsua2 prints a few lines of its own before it knows of our log.
-            for event in out.lines().map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&event) {
-                    inbox.lock().expect("unpoisoned").push(event);
-                }
-            }
-        });
-        let name = line.user.to_owned();
-        let mut phone = Phone { child, orders, told, read: 0, name, log, hears, errors };
+            .arg(settings(line, &log, &plays, &hears).to_string());
+        let script = Scripted::start(line.user, command, file("errors"));
+        let mut phone = Phone { script, log, hears };
         phone.wait("ready", &json!({}));
         if line.password.is_some() {
             phone.wait("registered", &json!({"code": 200}));
@@ -119,46 +93,9 @@ impl Phone {
         phone
     }
 
-    /// Tells it what to do: one of the orders of `phone.py`.
-    pub fn order(&mut self, order: &Value) {
-        writeln!(self.orders, "{order}").expect("it listens");
-    }
-
-    /// Waits for an event that has all these facts, and that was not waited past before.
-    ///
-    /// # Panics
-    /// When it does not come, with what came.
-    pub fn wait(&mut self, event: &str, facts: &Value) -> Value {
-        let what = format!("{} to tell of {event} {facts}", self.name);
-        let started = std::time::Instant::now();
-        loop {
-            let told = self.told.lock().expect("unpoisoned");
-            let fits = |told: &Value| {
-                let same = |(key, value): (&String, &Value)| told[key] == *value;
-                told["event"] == event && facts.as_object().is_some_and(|f| f.iter().all(same))
-            };
-            if let Some(at) = told[self.read..].iter().position(fits) {
-                self.read += at + 1;
-                return told[self.read - 1].clone();
-            }
-            let all: Vec<String> = told.iter().map(Value::to_string).collect();
-            drop(told);
-            let late = started.elapsed() > wait::PATIENCE / 2;
-            assert!(!late, "waited for {what}:\n{}", all.join("\n"));
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-
     /// Waits for a state of its call: `EARLY`, `CONFIRMED`, `DISCONNECTED`.
     pub fn wait_state(&mut self, state: &str) -> Value {
         self.wait("state", &json!({ "state": state }))
-    }
-
-    /// Everything it told, as far as it came.
-    #[must_use]
-    pub fn told(&self, event: &str) -> Vec<Value> {
-        let told = self.told.lock().expect("unpoisoned");
-        told.iter().filter(|told| told["event"] == event).cloned().collect()
     }
 
     /// Its log, with every message.
@@ -171,27 +108,34 @@ impl Phone {
     #[must_use]
     pub fn quit(mut self) -> Sound {
         self.order(&json!({"do": "quit"}));
-        wait::until("pjsua2 to end", || self.child.try_wait().ok().flatten());
+        self.ended();
         Sound::decode(&self.hears)
     }
+}
 
-    fn tail(&self) -> String {
-        let log = self.log();
-        let from = log.len().saturating_sub(12_000);
-        log.get(from..).unwrap_or(&log).to_owned()
+impl Deref for Phone {
+    type Target = Scripted;
+
+    fn deref(&self) -> &Scripted {
+        &self.script
+    }
+}
+
+impl DerefMut for Phone {
+    fn deref_mut(&mut self) -> &mut Scripted {
+        &mut self.script
     }
 }
 
 impl Drop for Phone {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
-            for line in self.tail().lines().chain(errors.lines()) {
-                eprintln!("{}| {line}", self.name);
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            for line in &lines[lines.len().saturating_sub(200)..] {
+                eprintln!("{line}");
             }
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -116,6 +116,93 @@ fn f1_lying_sound_files_cost_little_memory_and_time() {
     }
 }
 
+/// Conformance class 22: ten milliseconds of processor time for a message, however it is nested or repeated. Of a
+/// build without optimisation, which is the slower by far.
+const MESSAGE: Duration = Duration::from_millis(10);
+
+/// Messages that made others recurse, backtrack or go through a list for each of its members.
+fn nested() -> Vec<(&'static str, String)> {
+    let request = |uri: &str, headers: &str, body: &str| {
+        format!(
+            "INVITE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKn\r\nMax-Forwards: 70\r\n\
+             From: <sip:a@b>;tag=n\r\nTo: <sip:c@d>\r\nCall-ID: n\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:a@192.0.2.9>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let plain = |headers: &str| request("sip:c@d", headers, "");
+    let typed =
+        |kind: &str, body: &str| request("sip:c@d", &format!("Content-Type: {kind}\r\n"), body);
+    let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
+    let deep = (0..1_000)
+        .map(|n| format!("--b{n}\r\nContent-Type: multipart/mixed;boundary=b{}\r\n\r\n", n + 1));
+    let medias = "m=audio 4 RTP/AVP 0\r\n".to_owned() + &"a=rtpmap:0 PCMU/8000\r\n".repeat(3);
+    vec![
+        ("quotes", plain(&format!("Subject: {}\r\n", "\"\\".repeat(4_000)))),
+        ("comments", plain(&format!("User-Agent: {}\r\n", "(".repeat(8_000)))),
+        ("angles", plain(&format!("P-Asserted-Identity: {}\r\n", "<".repeat(8_000)))),
+        ("commas", plain(&format!("Record-Route: {}\r\n", ",".repeat(8_000)))),
+        (
+            "a list of hops",
+            plain(&format!("Record-Route: {}<sip:x;lr>\r\n", "<sip:x;lr>,".repeat(700))),
+        ),
+        ("parameters", plain(&format!("Via: SIP/2.0/UDP x{}\r\n", ";a=b".repeat(2_000)))),
+        ("folds", plain(&format!("Subject: x{}\r\n", "\r\n ".repeat(2_600)))),
+        ("many headers", plain(&"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKn\r\n".repeat(1_200))),
+        ("a URI of escapes", request(&format!("sip:{}@d", "%41".repeat(330)), "", "")),
+        ("a URI in a URI", request(&format!("sip:a@d?{}", "x=sip:a%40d?".repeat(80)), "", "")),
+        ("media lines", typed("application/sdp", &(sdp.to_owned() + &medias.repeat(600)))),
+        (
+            "attributes",
+            typed(
+                "application/sdp",
+                &(sdp.to_owned() + "m=audio 4 RTP/AVP 0\r\n" + &"a=fmtp:0 x\r\n".repeat(4_000)),
+            ),
+        ),
+        (
+            "formats",
+            typed("application/sdp", &format!("{sdp}m=audio 4 RTP/AVP{}\r\n", " 0".repeat(20_000))),
+        ),
+        ("parts in parts", typed("multipart/mixed;boundary=b0", &deep.collect::<String>())),
+        (
+            "a digest of commas",
+            plain(&format!("Authorization: Digest {}\r\n", "a=\"b\",".repeat(1_000))),
+        ),
+    ]
+}
+
+#[test]
+fn advisory_22_no_message_computes_for_more_than_ten_milliseconds() {
+    use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, Transport};
+    let here = std::net::SocketAddr::from(([192, 0, 2, 1], 5060));
+    let there = std::net::SocketAddr::from(([192, 0, 2, 9], 5060));
+    let listener = Listener { transport: Transport::Udp, bind: here, advertised: here };
+    for (what, text) in nested() {
+        let bytes = bytes::Bytes::from(text);
+        // The first look warms what a message does not pay for.
+        let took = (0..3).map(|_| {
+            let config =
+                EndpointConfig { listeners: vec![listener.clone()], ..EndpointConfig::default() };
+            let mut endpoint = Endpoint::new(config);
+            let start = busy();
+            endpoint.handle_message(origin(), Flow::udp(here, there), bytes.clone());
+            while endpoint.poll_transmit().is_some() {}
+            let offer = sip::wire::Message::parse(bytes.clone()).ok();
+            if let Some(offer) = &offer {
+                sip::offer::wished(offer.body(), &[]);
+            }
+            busy().saturating_sub(start)
+        });
+        let took = took.min().expect("three times");
+        assert!(took <= MESSAGE, "{what}: {took:?} for {} bytes", bytes.len());
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+fn origin() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// 24 hours of silence in 150 kB, with no length in its head: constant blocks of 65535 samples.
 #[test]
 fn f1_a_day_of_silence_is_given_up_after_five_minutes() {

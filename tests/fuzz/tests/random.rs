@@ -1,6 +1,6 @@
-//! Fresh scripts for the targets that play operations, and fresh bytes for all others, for as long as
-//! `FUZZ_SECONDS` says (of all targets together; a few seconds without it). The seed of a failure is
-//! printed; `FUZZ_TARGET` and `FUZZ_SEED` replay one.
+//! Fresh scripts for the targets that play operations, and fresh bytes for all others. Those that read what the network
+//! brings first get `FUZZ_SECONDS_EACH`, the others `FUZZ_SECONDS` together (a few seconds without either). The
+//! seed of a failure is printed; `FUZZ_TARGET` and `FUZZ_SEED` replay one.
 
 #![allow(clippy::print_stderr, reason = "the input of a failure")]
 
@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 
 use fuzz::mutate::{Random, mutate};
 
-/// Seconds for all targets together.
-const SECONDS: u64 = 12;
+/// Targets that have a time of their own, and a test each below.
+const NAMED: &[&str] =
+    &["datagram", "stream", "sdp", "transaction_ops", "dialog_ops", "engine_ops"];
+/// Seconds for each of these.
+const SECONDS_EACH: u64 = 1;
+/// Seconds for all others together.
+const SECONDS: u64 = 6;
 /// Bytes of a script at most.
 const SCRIPT_MAX: usize = 600;
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -41,38 +46,85 @@ fn script(seed: u64, corpus: &[Vec<u8>]) -> Vec<u8> {
     mutate(&bytes, &mut random)
 }
 
-#[test]
-fn fresh_scripts_break_no_rule() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let only = std::env::var("FUZZ_TARGET").ok();
-    let targets: Vec<_> = fuzz::TARGETS
-        .iter()
-        .filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name))
-        .collect();
-    let total = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(SECONDS));
-    let share = total / u32::try_from(targets.len()).expect("a few targets");
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn wanted(name: &str) -> bool {
+    std::env::var("FUZZ_TARGET").ok().is_none_or(|only| only == name)
+}
+
+/// Plays one target for a time.
+fn play((name, target): &fuzz::Target, time: Duration) {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let fresh = clock.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(1));
-    for (name, target) in targets {
-        let corpus = corpus(name);
-        let started = Instant::now();
-        let (mut seed, mut runs, mut longest) = (fresh, 0_u64, Duration::ZERO);
-        loop {
-            seed = number("FUZZ_SEED").unwrap_or(seed + 1);
-            let bytes = script(seed, &corpus);
-            let begun = Instant::now();
-            let outcome = std::panic::catch_unwind(|| target(&bytes));
-            longest = longest.max(begun.elapsed());
-            if outcome.is_err() {
-                let kept = std::env::temp_dir().join(format!("fuzz-{name}-{seed}"));
-                std::fs::write(&kept, &bytes).expect("a place to keep the input");
-                panic!("{name}: seed {seed}, input in {}", kept.display());
-            }
-            runs += 1;
-            if started.elapsed() >= share {
-                break;
-            }
+    let corpus = corpus(name);
+    let started = Instant::now();
+    let (mut seed, mut runs, mut longest) = (fresh, 0_u64, Duration::ZERO);
+    loop {
+        seed = number("FUZZ_SEED").unwrap_or(seed + 1);
+        let bytes = script(seed, &corpus);
+        let begun = Instant::now();
+        let outcome = std::panic::catch_unwind(|| target(&bytes));
+        longest = longest.max(begun.elapsed());
+        if outcome.is_err() {
+            let kept = std::env::temp_dir().join(format!("fuzz-{name}-{seed}"));
+            std::fs::write(&kept, &bytes).expect("a place to keep the input");
+            panic!("{name}: seed {seed}, input in {}", kept.display());
         }
-        eprintln!("{name}: {runs} runs, the longest {longest:?}");
+        runs += 1;
+        if started.elapsed() >= time {
+            break;
+        }
     }
+    eprintln!("{name}: {runs} runs, the longest {longest:?}");
+}
+
+fn play_named(name: &str) {
+    assert!(NAMED.contains(&name), "{name} would be played twice");
+    let target = fuzz::TARGETS.iter().find(|(target, _)| *target == name).expect("a target");
+    if wanted(name) {
+        play(target, Duration::from_secs(number("FUZZ_SECONDS_EACH").unwrap_or(SECONDS_EACH)));
+    }
+}
+
+#[test]
+fn fresh_scripts_break_no_rule() {
+    let rest = |(name, _): &&fuzz::Target| !NAMED.contains(name) && wanted(name);
+    let targets: Vec<_> = fuzz::TARGETS.iter().filter(rest).collect();
+    let total = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(SECONDS));
+    let count = u32::try_from(targets.len().max(1)).expect("a few targets");
+    for target in targets {
+        play(target, total / count);
+    }
+}
+
+#[test]
+fn fresh_messages_break_no_rule() {
+    play_named("datagram");
+}
+
+#[test]
+fn fresh_streams_break_no_rule() {
+    play_named("stream");
+}
+
+#[test]
+fn fresh_descriptions_break_no_rule() {
+    play_named("sdp");
+}
+
+#[test]
+fn fresh_transactions_break_no_rule() {
+    play_named("transaction_ops");
+}
+
+#[test]
+fn fresh_dialogs_break_no_rule() {
+    play_named("dialog_ops");
+}
+
+#[test]
+fn fresh_lives_of_the_engine_break_no_rule() {
+    play_named("engine_ops");
 }

@@ -11,6 +11,8 @@ const CASES: &[u32] = &[
     6, 7, 8, 10, 13, 14, 18, 19, 20, 21, 22, 23, 24, 41, 44, 47, 48, 49, 50, 51, 52, 53, 54, 55,
     66, 67, 68, 69, 70,
 ];
+/// Classes of advisories that must be shown.
+const CLASSES: &[u32] = &[1, 6, 7, 8, 9, 12, 16, 18, 22];
 /// Lines between the attribute that makes a test and its name at most.
 const NEAR: usize = 6;
 
@@ -104,6 +106,11 @@ fn every_promise_is_shown_by_tests_that_are_there() {
 #[test]
 fn every_field_case_is_shown_by_tests_that_are_there() {
     check("docs/field-cases.md", CASES, "", "case_");
+}
+
+#[test]
+fn every_class_of_advisories_is_shown_by_tests_that_are_there() {
+    check("docs/advisories.md", CLASSES, "", "advisory_");
 }
 
 /// Names of tests in running text, with or without a star at their end.
