@@ -181,8 +181,7 @@ fn advisory_22_no_message_computes_for_more_than_ten_milliseconds() {
         let bytes = bytes::Bytes::from(text);
         // The first look warms what a message does not pay for.
         let took = (0..3).map(|_| {
-            let config =
-                EndpointConfig { listeners: vec![listener.clone()], ..EndpointConfig::default() };
+            let config = EndpointConfig { listeners: vec![listener], ..EndpointConfig::default() };
             let mut endpoint = Endpoint::new(config);
             let start = busy();
             endpoint.handle_message(origin(), Flow::udp(here, there), bytes.clone());
