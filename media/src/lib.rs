@@ -293,6 +293,7 @@ fn call_of(command: &MediaCommand) -> CallId {
     match command {
         MediaCommand::Open { leg, .. }
         | MediaCommand::Setup { leg, .. }
+        | MediaCommand::Link { leg, .. }
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }
         | MediaCommand::Close { leg } => leg.call,

@@ -1,7 +1,49 @@
 //! From the vocabulary of the house to that of RTP, and back.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use facts::media::{Codec, Direction, MediaStats, PayloadMap, StreamSetup};
 use rtp::{Coding, Figures, Flow, Map, Setup};
+
+use crate::Home;
+
+/// RTP between two ports of ours: where the other one really listens, whatever far ends are told.
+pub(crate) fn link(homes: &[Home], to: SocketAddr, codec: Codec) -> StreamSetup {
+    let bind = homes.iter().find(|home| home.advertised == to.ip()).map(|home| home.bind);
+    let ip = match bind.unwrap_or(to.ip()) {
+        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let other = if codec == Codec::Pcma { Codec::Pcmu } else { Codec::Pcma };
+    let map = PayloadMap {
+        audio: [codec, other].map(|codec| (number(codec), codec)).to_vec(),
+        event: Some(EVENT),
+    };
+    StreamSetup {
+        remote: SocketAddr::new(ip, to.port()),
+        signalling: None,
+        remote_rtcp: None,
+        rtcp_mux: false,
+        send: map.clone(),
+        receive: map,
+        direction: Direction::SendReceive,
+        ptime_ms: 20,
+        // The legs on which somebody is are watched.
+        silence: None,
+    }
+}
+
+/// RFC 3551 §6.
+const fn number(codec: Codec) -> u8 {
+    match codec {
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+    }
+}
+
+/// telephone-event between two ports of ours.
+const EVENT: u8 = 101;
 
 pub(crate) fn setup(setup: &StreamSetup) -> Setup {
     Setup {

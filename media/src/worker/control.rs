@@ -36,6 +36,10 @@ impl Worker {
         match command {
             MediaCommand::Open { leg, family } => self.open(now, leg, family),
             MediaCommand::Setup { leg, setup } => self.setup(now, leg, &setup),
+            MediaCommand::Link { leg, to, codec } => {
+                let setup = translate::link(&self.parts.homes, to, codec);
+                self.setup(now, leg, &setup);
+            }
             MediaCommand::Hear { leg, source } => self.hear(leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
             MediaCommand::Record { call, left, right, file } => {

@@ -504,3 +504,57 @@ fn a_recording_goes_on_when_another_leg_takes_the_place_of_one() {
     w.order(MediaCommand::Close { leg: c });
     assert!(w.find(ms(5_000), over).is_some(), "it ends with the new one");
 }
+
+/// Who was in both calls has left them: what is left of him leads from one to the other, also where the two
+/// calls are on two threads, and where we listen on every address.
+#[test]
+fn two_calls_are_linked_by_the_ports_that_are_left() {
+    for (first, workers, bind) in
+        [(21_000, 1, HOME), (21_100, 2, HOME), (21_200, 2, IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    {
+        let w = World::new(first, 20, |config| {
+            config.workers = workers;
+            config.homes = vec![media::Home { bind, advertised: HOME }];
+        });
+        let calls = [CALL, facts::CallId(CALL.0 + 1)];
+        let [one, two] = calls.map(|call| LegId::new(call, LegNo(0)));
+        let [left_one, left_two] = calls.map(|call| LegId::new(call, LegNo(1)));
+        let (a, b, t) = (Phone::new(1), Phone::new(2), Phone::new(3));
+        let locals = [one, left_one, two, left_two].map(|leg| w.open(leg));
+        w.setup(one, setup(&a, only(0, Codec::Pcmu)));
+        w.setup(two, setup(&b, only(8, Codec::Pcma)));
+        for left in [left_one, left_two] {
+            w.setup(left, setup(&t, both(Some(96))));
+        }
+        for (x, y) in [(one, left_one), (left_one, one), (two, left_two), (left_two, two)] {
+            w.hear(x, Source::Leg(y));
+        }
+        w.settle();
+        // He was heard before.
+        t.target.set(Some(locals[1]));
+        t.say(0, &[7; 160]);
+        assert_eq!(a.must_hear().payload, [7; 160]);
+        w.order(MediaCommand::Link { leg: left_one, to: locals[3], codec: Codec::Pcma });
+        w.order(MediaCommand::Link { leg: left_two, to: locals[1], codec: Codec::Pcma });
+        w.settle();
+        let probe = LegId::new(calls[1], LegNo(200));
+        w.close(probe);
+        a.target.set(Some(locals[0]));
+        b.target.set(Some(locals[2]));
+        let codes: Vec<u8> = (0..160).collect();
+        a.say(0, &codes);
+        let expected: Vec<u8> = codes.iter().map(|c| audio::g711::ulaw_to_alaw(*c)).collect();
+        let heard = b.must_hear();
+        assert_eq!((heard.payload_type, heard.payload), (8, expected), "{workers} {bind}");
+        b.say(8, &codes);
+        let expected: Vec<u8> = codes.iter().map(|c| audio::g711::alaw_to_ulaw(*c)).collect();
+        let heard = a.must_hear();
+        assert_eq!((heard.payload_type, heard.payload), (0, expected));
+        // And is not heard any more.
+        t.say(0, &[9; 160]);
+        assert!(a.hear(ms(200)).is_none());
+        for leg in [one, left_one, two, left_two] {
+            w.close(leg);
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod flow;
 mod group;
 mod guesses;
 mod leg;
+mod link;
 mod names;
 mod park;
 mod pledge;

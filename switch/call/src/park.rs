@@ -35,7 +35,7 @@ impl Call {
         let number = Number::Internal(user.to_owned());
         let snapshot = w.snapshot.clone();
         let target = route::target(&snapshot, |user| w.registrar.registered(user), &number);
-        let stays = self.leg(self.other(by)).filter(|leg| leg.is_up());
+        let stays = self.leg(self.other(by)).filter(|leg| leg.is_there());
         let (Some(target), Some(to), Some(stays)) = (target, self.next_leg(), stays) else {
             self.feed(w, Input::Cut(ours(Kind::NoAnswer)));
             return;

@@ -31,7 +31,8 @@ impl Call {
     pub(crate) fn room_for_transfer(&self, by: LegNo) -> Option<LegNo> {
         let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live))?;
         let both = self.pair.contains(&by)
-            && self.pair.iter().all(|no| self.leg(*no).is_some_and(Leg::is_up));
+            && self.leg(by).is_some_and(Leg::is_up)
+            && self.pair.iter().all(|no| self.leg(*no).is_some_and(Leg::is_there));
         (both && talk.is_plain()).then_some(())?;
         self.next_leg()
     }

@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) unwritten: u64,
     pub(crate) timers: Timers,
     pub(crate) effects: VecDeque<Effect>,
+    /// Legs whose links have lost their other end.
+    pub(crate) unlinked: VecDeque<LegId>,
     pub(crate) registrar: Registrar,
     /// Legs by the trunk they are on.
     pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
@@ -112,6 +114,7 @@ impl World {
             unwritten: 0,
             timers: Timers::default(),
             effects: VecDeque::new(),
+            unlinked: VecDeque::new(),
             registrar: Registrar::default(),
             trunk_legs: Occupancy::default(),
             legs_in: Occupancy::default(),

@@ -160,6 +160,15 @@ pub enum MediaCommand {
         /// What was agreed.
         setup: StreamSetup,
     },
+    /// From now on the far end of this leg is another port of ours: two calls have become one conversation.
+    Link {
+        /// Which leg.
+        leg: LegId,
+        /// The port, as its `Opened` told it.
+        to: SocketAddr,
+        /// What is sent there. Either of both is taken from there.
+        codec: Codec,
+    },
     /// Change the owner of what a leg hears.
     Hear {
         /// The listening leg.

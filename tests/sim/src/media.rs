@@ -69,6 +69,11 @@ impl Media {
                     }
                 }
             }
+            MediaCommand::Link { leg, .. } => {
+                if let Some(stream) = self.streams.get_mut(&leg) {
+                    stream.setup = None;
+                }
+            }
             MediaCommand::Hear { leg, source } => {
                 if let Source::Prompt(_) = source {
                     later.push((Duration::from_secs(3), MediaEvent::Played { leg }));

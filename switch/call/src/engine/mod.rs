@@ -570,6 +570,14 @@ impl Engine {
 
     /// Lends the world to a call, then keeps the table of places true to it.
     fn on_call(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut World)) {
+        self.lend(id, act);
+        // Whoever hears of it may have a link of his own: each end goes once.
+        while let Some(leg) = self.world.unlinked.pop_front() {
+            self.lend(leg.call, |call, w| call.unlinked(w, leg.no));
+        }
+    }
+
+    fn lend(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut World)) {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
         };

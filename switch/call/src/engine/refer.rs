@@ -2,13 +2,15 @@
 //! is dialled as if whoever asks had dialled it, and paid by whoever pays for the call.
 
 use facts::settings::{Extension, Snapshot};
-use facts::{Feature, Kind, LegId, LegNo, Number, Refusal};
-use sip::endpoint::{self, RequestId, SessionId};
+use facts::{CallId, Feature, Kind, LegId, LegNo, Number, Refusal};
+use sip::endpoint::{self, RequestId, SessionId, Standing};
 use sip::wire::{HeaderName, Message, NameAddr, Replaces};
 
+use crate::call::Call;
 use crate::config::Transfer;
 use crate::event::{Denial, Effect, TurnedAway};
 use crate::leg::{Leg, Onward};
+use crate::link::{self, CHAIN_MAX, End};
 use crate::transfer::{Wanted, called};
 
 use super::Engine;
@@ -18,9 +20,14 @@ use super::register::{Header, header};
 /// Another transfer, or an end, is under way (RFC 3261 §21.4.27).
 const PENDING: u16 = 491;
 
+/// The call whose place is to be taken is none of ours, or over (RFC 3891 §3).
+const ELSEWHERE: u16 = 481;
+
 /// What a REFER asks for.
 struct Asked {
     to: NameAddr,
+    /// The place that the new leg is to take.
+    replaces: Option<Replaces>,
     cseq: u32,
     /// NOTIFYs are wanted (RFC 4488 §4 knows who wants none).
     told: bool,
@@ -34,16 +41,12 @@ impl Asked {
         if !method.eq_ignore_ascii_case("INVITE") {
             return Err(488);
         }
-        // RFC 5589 §7: to take the place of a call that stands. It is not done; ringing anew would be another
-        // call than was asked for, and a second one to pay.
-        if Replaces::of_uri(&to.uri)?.is_some() {
-            return Err(488);
-        }
+        let replaces = Replaces::of_uri(&to.uri)?;
         let cseq = request.cseq().map_err(|_| 400_u16)?.number;
         let quiet = request.header_str(HeaderName::ReferSub).is_some_and(|value| {
             value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("false")
         });
-        Ok(Asked { to, cseq, told: !quiet })
+        Ok(Asked { to, replaces, cseq, told: !quiet })
     }
 }
 
@@ -53,6 +56,8 @@ enum Course {
     Ring(Box<Wanted>),
     /// The call waits for somebody to take it.
     Park,
+    /// Who asks leaves this call and another one of his, and the others talk.
+    Link(Box<[End; 2]>),
 }
 
 impl Engine {
@@ -75,8 +80,62 @@ impl Engine {
             Ok((leg, Course::Park, told)) => {
                 self.on_call(leg.call, |call, w| call.park(w, leg.no, told));
             }
+            Ok((leg, Course::Link(ends), (cseq, told))) => {
+                self.on_call(leg.call, |call, w| {
+                    call.with(leg.no, |leg, _| leg.referred(w, cseq, told));
+                });
+                self.link(&ends);
+            }
             Err(code) => self.not_referred(session, code),
         }
+    }
+
+    /// Two calls become one conversation.
+    fn link(&mut self, [one, two]: &[End; 2]) {
+        let codec = link::common(one, two);
+        self.on_call(one.leg.call, |call, w| call.link(w, one.leg.no, two, codec));
+        self.on_call(two.leg.call, |call, w| call.link(w, two.leg.no, one, codec));
+    }
+
+    /// RFC 5589 §7: the other call of whoever asks, whose place the other one of this call is to take.
+    fn linked(&self, leg: LegId, replaces: &Replaces) -> Result<[End; 2], u16> {
+        let (session, standing) = self.world.endpoint.named(replaces).ok_or(ELSEWHERE)?;
+        let other = *self.world.sessions.get(&session).ok_or(ELSEWHERE)?;
+        let calls = [leg, other].map(|leg| self.calls.get(&leg.call));
+        let [Some(call), Some(theirs)] = calls else { return Err(ELSEWHERE) };
+        if call.command.merchant != theirs.command.merchant {
+            return Err(403);
+        }
+        self.may_transfer(other)?;
+        let carrier = |call: &Call, leg: LegId| call.leg(leg.no).map(|leg| leg.facts.trunk.clone());
+        if carrier(call, leg) != carrier(theirs, other) {
+            return Err(403);
+        }
+        if leg.call == other.call || standing == Standing::Over {
+            return Err(ELSEWHERE);
+        }
+        let chain = self.chain(leg.call) + self.chain(other.call);
+        if chain > CHAIN_MAX {
+            return Err(403);
+        }
+        let ends = call.end_of_link(leg.no).zip(theirs.end_of_link(other.no));
+        let (one, two) = ends.ok_or(PENDING)?;
+        if link::fit(&one, &two) { Ok([one, two]) } else { Err(488) }
+    }
+
+    /// How many calls hang together with this one, itself counted.
+    fn chain(&self, call: CallId) -> usize {
+        let mut known = vec![call];
+        let mut at = 0;
+        while let Some(call) = known.get(at).and_then(|id| self.calls.get(id)) {
+            for leg in call.links() {
+                if !known.contains(&leg.call) && known.len() <= CHAIN_MAX {
+                    known.push(leg.call);
+                }
+            }
+            at += 1;
+        }
+        known.len()
     }
 
     /// For the log: who was not let transfer, unless he only has to ask again.
@@ -112,6 +171,10 @@ impl Engine {
     fn course(&mut self, session: SessionId, asked: &Asked) -> Result<(LegId, Course), u16> {
         let leg = *self.world.sessions.get(&session).ok_or(481_u16)?;
         self.may_transfer(leg)?;
+        if let Some(replaces) = &asked.replaces {
+            let ends = self.linked(leg, replaces)?;
+            return Ok((leg, Course::Link(Box::new(ends))));
+        }
         let call = self.calls.get(&leg.call).ok_or(481_u16)?;
         let to = call.room_for_transfer(leg.no).ok_or(PENDING)?;
         let dialled = dialled_in(&asked.to.uri).map_err(status)?;

@@ -64,6 +64,20 @@ impl Flow {
         }
     }
 
+    /// True while A is there, and B is being rung.
+    pub(crate) fn dials_b(self) -> bool {
+        matches!(
+            self,
+            Flow::Callback(Callback::AnsweredA | Callback::DialingB { .. })
+                | Flow::Dial(Dial::DialingB { .. })
+        )
+    }
+
+    /// True while B is rung and A, who called us, hears nothing from here.
+    pub(crate) fn rings_unheard(self) -> bool {
+        matches!(self, Flow::Dial(Dial::DialingB { early: false }))
+    }
+
     /// The state's name for operators.
     pub(crate) fn word(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ mod hop;
 mod hunt;
 mod inbound;
 mod keys;
+mod link;
 mod outbound;
 mod papers;
 mod phones;
@@ -71,6 +72,8 @@ enum Stage {
     Waiting,
     /// Answered.
     Up,
+    /// Over for its far end and for the bill; its port leads to this leg of another call.
+    Linked(LegId),
     /// Over.
     Down,
 }
@@ -197,6 +200,11 @@ impl Leg {
     /// True once the leg is over for signalling and for the bill.
     pub(crate) fn is_down(&self) -> bool {
         matches!(self.stage, Stage::Down)
+    }
+
+    /// True once nothing that its far end says counts.
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Down | Stage::Linked(_))
     }
 
     /// True for the phone of an extension: no carrier is on it.
@@ -329,6 +337,11 @@ impl Leg {
         let now = w.now.mono;
         match (&mut self.stage, self.session) {
             (Stage::Down, _) => return,
+            (Stage::Linked(other), _) => {
+                w.unlinked.push_back(*other);
+                self.stage = Stage::Down;
+                return;
+            }
             (Stage::Inviting(forks), _) => {
                 self.given_up.extend(forks.cancel(w, Some(&reason)));
             }
@@ -398,7 +411,9 @@ impl Leg {
     fn journal_first(&self, w: &mut World, first: &[SessionId]) {
         let forks = match &self.stage {
             Stage::Inviting(forks) => forks.sessions(),
-            Stage::Opening | Stage::Waiting | Stage::Up | Stage::Down => Vec::new(),
+            Stage::Opening | Stage::Waiting | Stage::Up | Stage::Linked(_) | Stage::Down => {
+                Vec::new()
+            }
         };
         let given_up = self.given_up.iter().copied();
         let sessions: Vec<_> = self.session.into_iter().chain(forks).chain(given_up).collect();

@@ -310,7 +310,7 @@ impl Leg {
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else {
             // Late word on a leg that we gave up: its status belongs in the record all the same.
-            if self.is_down() && self.facts.sip_final.is_none() && !answer.local {
+            if self.is_over() && self.facts.sip_final.is_none() && !answer.local {
                 self.facts.sip_final = Some(answer.code);
             }
             return None;

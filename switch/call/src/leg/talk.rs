@@ -49,7 +49,7 @@ impl Leg {
             return None;
         }
         self.session = None;
-        if self.is_down() {
+        if self.is_over() {
             return None;
         }
         if let Some(reason) = reason.filter(|reason| reason.is_q850()) {

@@ -11,9 +11,12 @@ use sip::wire::{HeaderName, Message};
 
 use super::common::{Sim, engine_config};
 
+/// Call-ID, its own From, its To, a number.
+pub type Dialog = (String, String, String, u32);
+
 /// The dialog of a far end, from what it has heard: Call-ID, its own From, its To, and a number that is not
 /// above those of the requests that its endpoint will send.
-pub fn dialog(sim: &Sim, name: &str) -> (String, String, String, u32) {
+pub fn dialog(sim: &Sim, name: &str) -> Dialog {
     let far = &sim.fars[name];
     let text = |message: &Message, name: HeaderName| {
         String::from_utf8(message.header(name).unwrap().to_vec()).unwrap()
@@ -29,6 +32,18 @@ pub fn dialog(sim: &Sim, name: &str) -> (String, String, String, u32) {
         let number = answer.cseq().unwrap().number;
         return (answer.call_id().unwrap().to_owned(), from, to, number);
     }
+    called(sim, name)
+}
+
+/// The latest dialog in which a far end was called.
+pub fn called(sim: &Sim, name: &str) -> Dialog {
+    let far = &sim.fars[name];
+    let text = |message: &Message, name: HeaderName| {
+        String::from_utf8(message.header(name).unwrap().to_vec()).unwrap()
+    };
+    let last = |wanted: &dyn Fn(&Message) -> bool| {
+        far.heard.iter().rev().find(|message| wanted(message)).cloned()
+    };
     let ack =
         last(&|message| message.is_request() && message.method() == Some(&sip::wire::Method::Ack));
     let ack = ack.expect("it is in a call");
@@ -42,7 +57,13 @@ pub fn refer(sim: &mut Sim, name: &str, to: &str) -> u16 {
 }
 
 pub fn refer_with(sim: &mut Sim, name: &str, headers: &str) -> u16 {
-    let (call_id, from, to, cseq) = dialog(sim, name);
+    let dialog = dialog(sim, name);
+    refer_in(sim, name, &dialog, headers)
+}
+
+/// The same in one of its dialogs.
+pub fn refer_in(sim: &mut Sim, name: &str, dialog: &Dialog, headers: &str) -> u16 {
+    let (call_id, from, to, cseq) = dialog;
     let far = &sim.fars[name];
     let (at, branch) = (far.at, format!("z9hG4bKrefer{}", far.heard.len()));
     let text = format!(
@@ -80,24 +101,31 @@ pub fn told(sim: &Sim, name: &str) -> Vec<String> {
 
 /// The process dies and another one finds what the store has.
 pub fn restart(sim: &mut Sim) {
-    let asked = sim.authorizations.last().unwrap();
-    let mut open = OpenCall {
-        call: asked.call,
-        command: asked.command.clone(),
-        placed: asked.at,
-        legs: Vec::new(),
-        alive: sim.now.wall,
-    };
-    for entry in &sim.journal {
-        open.legs.retain(|leg| leg.leg != entry.leg);
-        open.legs.push(entry.clone());
-    }
-    for (leg, dialog) in &sim.papers {
-        let row = open.legs.iter_mut().find(|row| row.leg == *leg);
-        row.unwrap().dialog.clone_from(dialog);
+    let settled: Vec<_> = sim.settled.iter().map(|facts| facts.call).collect();
+    let asked = sim.authorizations.iter().filter(|asked| !settled.contains(&asked.call));
+    let mut calls: Vec<OpenCall> = asked
+        .map(|asked| OpenCall {
+            call: asked.call,
+            command: asked.command.clone(),
+            placed: asked.at,
+            legs: Vec::new(),
+            alive: sim.now.wall,
+        })
+        .collect();
+    for open in &mut calls {
+        for entry in sim.journal.iter().filter(|entry| entry.leg.call == open.call) {
+            open.legs.retain(|leg| leg.leg != entry.leg);
+            open.legs.push(entry.clone());
+        }
+        for (leg, dialog) in sim.papers.iter().filter(|(leg, _)| leg.call == open.call) {
+            let row = open.legs.iter_mut().find(|row| row.leg == *leg);
+            row.unwrap().dialog.clone_from(dialog);
+        }
     }
     let mut config = engine_config();
     config.sip.seed = [43; 32];
     sim.engine = call::Engine::new(config, Arc::new(sim.snapshot.clone()), sim.now);
-    sim.command(Command::Recover(Box::new(open)));
+    for open in calls {
+        sim.command(Command::Recover(Box::new(open)));
+    }
 }
