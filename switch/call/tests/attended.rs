@@ -10,7 +10,7 @@ use call::{Command, EngineConfig};
 use common::phones::{DESK, SOFT, bind, call_from};
 use common::{MERCHANT, NUMBER_A, REALM, Sim, extension, s, sdp_of};
 use facts::media::{Codec, MediaCommand, Source, Tone};
-use facts::{CallFacts, CallId, Kind, LegId, LegNo, Outcome, Side};
+use facts::{CallFacts, CallId, Kind, LegFacts, LegId, LegNo, Outcome, Side};
 use transfers::{Dialog, dialog, refer_in, restart, told};
 
 const THIRD: &str = "203.0.113.7:40004";
@@ -107,7 +107,7 @@ fn b6_rfc5589_7_who_consulted_leaves_both_calls_and_the_others_talk() {
         sim.hang_up("b");
         assert_eq!(sim.fars["soft"].count("BYE"), 1, "one conversation");
         let talks =
-            |facts: &CallFacts| -> Vec<_> { facts.legs.iter().map(|leg| leg.talk()).collect() };
+            |facts: &CallFacts| -> Vec<_> { facts.legs.iter().map(LegFacts::talk).collect() };
         assert_eq!(talks(record(&sim, 0)), [s(15), s(45)], "he is billed to when he left");
         assert_eq!(talks(record(&sim, 1)), [s(5), s(35)]);
         for n in [0, 1] {
@@ -302,7 +302,7 @@ fn b6_a_crash_in_a_conversation_of_two_calls_bills_every_leg_once() {
         assert_eq!(sim.fars[name].count("BYE"), byes, "{name}");
     }
     assert_eq!(sim.settled.len(), 2);
-    let talks = |facts: &CallFacts| -> Vec<_> { facts.legs.iter().map(|leg| leg.talk()).collect() };
+    let talks = |facts: &CallFacts| -> Vec<_> { facts.legs.iter().map(LegFacts::talk).collect() };
     assert_eq!(talks(record(&sim, 0)), [s(15), s(25)]);
     assert_eq!(talks(record(&sim, 1)), [s(5), s(15)]);
     sim.advance(s(400));

@@ -33,8 +33,8 @@ pub fn step(world: &mut World) {
         let counts = engine.counts();
         // Each call has one of its own: for the ledger, for its life, for its end, for its record.
         assert_eq!(engine.adrift(), None, "a call without a deadline: {counts:?}");
-        // Two who talk, and whom one of them is being transferred to.
-        assert!(counts.legs <= counts.calls * 3, "{counts:?}");
+        // Two who talk, whom one of them is being transferred to, and who calls in: all that a call may have.
+        assert!(counts.legs <= counts.calls * 8, "{counts:?}");
         let ports = world.media.streams.len();
         assert!(ports <= counts.ports, "media holds {ports} ports, the engine knows {counts:?}");
         subscriptions(world, counts.subscriptions);
@@ -221,7 +221,9 @@ fn wire(world: &World) {
             let Some((answer, seen)) = world.wire.answered(dialog) else {
                 // A caller's leg, which costs nobody anything, is up when we decide to answer; our 200 waits
                 // for the journal, and a crash or a CANCEL may come before it leaves.
-                let caller = leg.no == LegNo::A && facts.command.dialect == Dialect::Rest;
+                let first = leg.no == LegNo::A && facts.command.dialect == Dialect::Rest;
+                // Whoever called in as well.
+                let caller = first || leg.no > LegNo::B && leg.paid_until.is_none();
                 let decided = if caller { PATIENCE } else { Duration::ZERO };
                 assert!(talk <= decided, "{call} {}: {talk:?} without an answer", leg.no);
                 continue;

@@ -34,10 +34,25 @@ pub enum Act {
     Agree,
     /// Its refusal.
     Decline,
+    /// REFER: to a number, to a code, or to whom it has in another call.
+    Transfer(Way),
     /// A caller that waits no longer.
     GiveUp,
     /// Never say or hear anything again in this session.
     Vanish,
+}
+
+/// Where a far end sends whom it talks with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// A mobile of the second carrier.
+    Mobile(u32),
+    /// Its own extension: the phones that belong to it.
+    Office,
+    /// To be parked.
+    Park,
+    /// Whomever it talks with in another call.
+    Other,
 }
 
 #[derive(Debug)]
@@ -63,6 +78,8 @@ pub struct Skills {
     pub steady: bool,
     /// One of them watches the office, and writes to it.
     pub watches: bool,
+    /// They transfer, park, pick up and take calls, those that may not as well.
+    pub transfers: bool,
 }
 
 /// A call that a far end makes.
@@ -240,6 +257,7 @@ impl Far {
                 let answer = description(self.at, session.port, session.fits);
                 self.endpoint.accept_reinvite(now, id, answer);
             }
+            Act::Transfer(way) => self.transfer(now, id, way),
             Act::Decline => self.endpoint.reject_reinvite(now, id, 488),
             Act::Vanish => {
                 self.vanished.insert(SocketAddr::new(self.at.ip(), session.port));
@@ -247,6 +265,25 @@ impl Far {
             }
         }
         self.drain(now, dice);
+    }
+
+    fn transfer(&mut self, now: Instant, id: SessionId, way: Way) {
+        let realm = crate::settings::REALM;
+        let to = match way {
+            Way::Mobile(n) => format!("<sip:+86139{n:08}@{realm}>"),
+            Way::Office => format!("<sip:{}@{realm}>", crate::settings::EXTENSION),
+            Way::Park => format!("<sip:*70@{realm}>"),
+            Way::Other => {
+                let others = self.sessions.iter().filter(|(other, row)| **other != id && row.up);
+                let mut named = others.filter_map(|(other, _)| self.endpoint.name_of(*other));
+                let Some(named) = named.next() else { return };
+                format!(
+                    "<sip:x@{realm}?Replaces={}%3Bto-tag%3D{}%3Bfrom-tag%3D{}>",
+                    named.call_id, named.to_tag, named.from_tag
+                )
+            }
+        };
+        self.endpoint.refer(now, id, &to);
     }
 
     fn drain(&mut self, now: Instant, dice: &mut Dice) {
@@ -361,6 +398,15 @@ impl Far {
     /// What the person does once the call is up.
     fn plan_talk(&mut self, session: SessionId, dice: &mut Dice) {
         let talk = Duration::from_millis(u64::from(dice.below(150_000)));
+        if self.skills.transfers && dice.chance(400) {
+            let way = match dice.below(100) {
+                0..=29 => Way::Mobile(dice.below(100_000_000)),
+                30..=39 => Way::Office,
+                40..=69 => Way::Park,
+                _ => Way::Other,
+            };
+            self.acts.push((talk / 2, session, Act::Transfer(way)));
+        }
         match dice.below(100) {
             // Later than the other one can still be ringing.
             _ if self.skills.steady => {

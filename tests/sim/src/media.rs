@@ -25,6 +25,8 @@ pub struct Stream {
 pub struct Media {
     /// Open legs.
     pub streams: BTreeMap<LegId, Stream>,
+    /// Ports that were made to lead to another call, by this process.
+    pub links: u32,
     recordings: BTreeMap<CallId, (LegId, LegId, String)>,
     ports: BTreeMap<LegId, u16>,
     next: u16,
@@ -70,6 +72,7 @@ impl Media {
                 }
             }
             MediaCommand::Link { leg, .. } => {
+                self.links += 1;
                 if let Some(stream) = self.streams.get_mut(&leg) {
                     stream.setup = None;
                 }

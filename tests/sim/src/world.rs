@@ -493,7 +493,15 @@ impl World {
         let office = n.is_multiple_of(2);
         let (caller, uri, from) = if office {
             let from = format!("<sip:{}@{}>", settings::EXTENSION, settings::REALM);
-            (PHONE, format!("sip:+86139{n:08}@{}", settings::REALM), from)
+            // Somebody is called, picked up for, or taken from where he waits.
+            let code = self.plan.skills.transfers.then(|| self.dice.below(4));
+            let dialled = match code {
+                Some(0) => "*8".to_owned(),
+                Some(1 | 2) => "*71".to_owned(),
+                _ => format!("+86139{n:08}"),
+            };
+            let phone = if code.is_some_and(|code| code < 2) { DESK } else { PHONE };
+            (phone, format!("sip:{dialled}@{}", settings::REALM), from)
         } else {
             let from = format!("<sip:+86138{n:08}@{CARRIER_A}>");
             let number = if n < TEAM_CALLS { settings::DIRECT } else { team::TEAM_DIRECT };

@@ -18,7 +18,7 @@ fn plan(seed: u64) -> Plan {
         paid_in: if seed.is_multiple_of(5) { Micros(900_000) } else { Micros::units(1000) },
         max_calls: seed.is_multiple_of(7).then_some(4),
         stormy: !seed.is_multiple_of(4),
-        dials: 4,
+        dials: if transfers(seed) { 10 } else { 4 },
         drain: seed.is_multiple_of(3),
         shaky: seed % 5 == 1 || seed % 5 == 3,
         aimed: u32::try_from(seed % 4).unwrap_or(0),
@@ -26,10 +26,16 @@ fn plan(seed: u64) -> Plan {
             reliable: seed / 4 % 2 == 1,
             agrees: seed / 8 % 2 == 1,
             watches: seed / 2 % 2 == 1,
+            transfers: transfers(seed),
             ..Skills::default()
         },
         watched: seed / 16 % 4 == 1,
     }
+}
+
+/// Every other day people put each other through.
+fn transfers(seed: u64) -> bool {
+    seed / 2 % 2 == 1
 }
 
 fn day(seed: u64) -> World {
@@ -60,6 +66,8 @@ fn two_hundred_days_add_up() {
         for (word, times) in [
             ("crashes", world.crashes),
             ("exits", world.exits),
+            ("links", world.media.links),
+            ("taken", taken(&world)),
             ("store failures", world.failures),
             ("unwritten", u32::from(!world.unwritten.is_empty())),
         ] {
@@ -121,6 +129,10 @@ fn two_hundred_days_add_up() {
         "200 REGISTER",
         "200 OPTIONS",
         "488 INVITE",
+        "202 REFER",
+        "403 REFER",
+        "links",
+        "taken",
         "504 UPDATE",
         "Registered",
         "Unregistered",
@@ -129,6 +141,16 @@ fn two_hundred_days_add_up() {
     ] {
         assert!(seen.contains_key(word), "no day had {word}: {seen:?}");
     }
+}
+
+/// Legs of whoever called in to take a place, and had it.
+fn taken(world: &World) -> u32 {
+    let legs = world.store.records.values().flat_map(|facts| &facts.legs);
+    let came = legs.filter(|leg| {
+        let inside = matches!(leg.number, facts::Number::Internal(_));
+        leg.no > facts::LegNo::B && inside && leg.shown == leg.number.digits()
+    });
+    u32::try_from(came.filter(|leg| leg.answered.is_some()).count()).unwrap_or(u32::MAX)
 }
 
 /// Fresh days, another set each time; the seed of a failure is printed. `SIM_SECONDS` sets how long,

@@ -315,6 +315,13 @@ impl Endpoint {
         self.send_progress(now, session, states, status_line)
     }
 
+    /// Asks the other end of a session that is up to be joined with somebody else, by a REFER with this
+    /// Refer-To. For the callers of the engine's tests; the engine refers nobody. `false`: the session is not
+    /// up.
+    pub fn refer(&mut self, now: Instant, session: SessionId, refer_to: &str) -> bool {
+        self.send_refer(now, session, refer_to)
+    }
+
     /// Our Contact in a session that is up, for answers that bear one.
     pub fn contact_of_session(&self, session: SessionId) -> Option<Vec<u8>> {
         self.contact_in(session)

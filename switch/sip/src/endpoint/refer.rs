@@ -64,6 +64,30 @@ impl Endpoint {
         true
     }
 
+    /// A REFER in the session; nobody waits for its answer. `false`: the session is not up.
+    pub(super) fn send_refer(&mut self, now: Instant, session: SessionId, refer_to: &str) -> bool {
+        let Some(up) = self.up(session).filter(|up| up.bye.is_none() && up.held().is_none()) else {
+            return false;
+        };
+        let cseq = up.dialog.next_cseq();
+        let dialog = up.dialog.clone();
+        let mut draft = dialog.draft(&Method::Refer, cseq);
+        draft.push("Contact", &dialog.contact);
+        draft.push("Refer-To", refer_to);
+        let auth = self.sessions.get(&session).and_then(|row| row.auth.clone());
+        let out = Outgoing {
+            draft,
+            method: Method::Refer,
+            flow: self.hop(&dialog),
+            fallback: self.fallback_hop(&dialog),
+            user: User::Stray,
+            auth: Auth::within_dialog(auth.as_ref()),
+            keep_flow: dialog.keep_flow,
+        };
+        self.start_client(now, out);
+        true
+    }
+
     /// Our Contact in a session that is up.
     pub(super) fn contact_in(&self, session: SessionId) -> Option<Vec<u8>> {
         match &self.sessions.get(&session)?.phase {

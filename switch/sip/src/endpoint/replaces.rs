@@ -45,6 +45,18 @@ impl Endpoint {
         Some((id, standing))
     }
 
+    /// How the other end of a session that is up would be told of it (RFC 3891 §6.1): its tag is the one of
+    /// the receiver.
+    pub fn name_of(&self, session: SessionId) -> Option<Replaces> {
+        let Phase::Up(up) = &self.sessions.get(&session)?.phase else { return None };
+        Some(Replaces {
+            call_id: up.dialog.call_id.clone(),
+            to_tag: up.dialog.remote_tag.clone(),
+            from_tag: up.dialog.local_tag.clone(),
+            early_only: false,
+        })
+    }
+
     /// The way of a session that is up.
     pub fn flow_of(&self, session: SessionId) -> Option<Flow> {
         match &self.sessions.get(&session)?.phase {
