@@ -113,7 +113,7 @@ impl Engine {
         let mut found = calls.filter_map(|call| {
             let legs = || call.legs.iter().flatten();
             // Whoever calls himself is no one to be helped.
-            if legs().any(|leg| !leg.is_down() && mine(leg)) {
+            if legs().any(|leg| !leg.is_over() && mine(leg)) {
                 return None;
             }
             legs().find(|leg| leg.rings_at(at) && near(leg)).map(|leg| leg.id)

@@ -203,7 +203,7 @@ impl Leg {
     }
 
     /// True once nothing that its far end says counts.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Down | Stage::Linked(_))
     }
 

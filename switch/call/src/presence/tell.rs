@@ -88,7 +88,7 @@ impl Call {
     /// The watched extensions that are in this call, and how far each is.
     pub(crate) fn lines(&self, w: &World) -> Vec<(Arc<str>, LegId, Line)> {
         let mut lines: Vec<(Arc<str>, LegId, Line)> = Vec::new();
-        for leg in self.legs.iter().flatten().filter(|leg| !leg.is_down()) {
+        for leg in self.legs.iter().flatten().filter(|leg| !leg.is_over()) {
             for seen in self.seen(leg) {
                 let known = lines.iter().any(|(user, at, _)| **user == *seen.user && *at == leg.id);
                 if known || !w.watches.watches_calls(&seen.user) {
