@@ -203,6 +203,28 @@ fn b6_rfc5589_6_the_transferee_leaves_in_the_middle() {
 }
 
 #[test]
+fn case_37_the_transferee_hangs_up_in_the_middle_and_no_leg_is_left_or_billed_on() {
+    for alone in [false, true] {
+        let mut sim = desk_to_b();
+        refer(&mut sim, "desk", &number_a());
+        sim.ring("a", 180, None);
+        if alone {
+            sim.hang_up("desk");
+        }
+        sim.advance(s(5));
+        sim.hang_up("b");
+        assert!(sim.fars["a"].cancelled());
+        let record = sim.record().clone();
+        let talks: Vec<_> = record.legs.iter().map(|leg| (leg.no, leg.talk())).collect();
+        let desk = if alone { s(10) } else { s(15) };
+        assert_eq!(talks, [(LegNo::A, desk), (LegNo::B, s(15)), (C, s(0))]);
+        sim.advance(s(600));
+        assert_eq!(sim.fars["desk"].count("INVITE") + sim.fars["b"].count("INVITE"), 1);
+        sim.assert_clean();
+    }
+}
+
+#[test]
 fn b6_rfc5589_6_the_transferor_leaves_before_he_is_told() {
     let mut sim = desk_to_b();
     refer(&mut sim, "desk", &number_a());
@@ -416,6 +438,10 @@ fn b6_a_crash_in_the_middle_of_a_transfer_bills_every_leg_once() {
         let record = sim.record();
         assert_eq!(record.legs.len(), 3);
         assert_eq!(record.leg(C).unwrap().answered.is_some(), answered);
+        // What each is charged for: nothing of it is lost, and nothing twice.
+        let talks: Vec<_> = record.legs.iter().map(|leg| (leg.no, leg.talk())).collect();
+        let [b, c] = if answered { [s(15), s(5)] } else { [s(10), s(0)] };
+        assert_eq!(talks, [(LegNo::A, s(10)), (LegNo::B, b), (C, c)]);
         assert!(record.legs.iter().all(|leg| leg.ended.is_some()));
         sim.advance(s(400));
         assert_eq!((sim.engine.counts().calls, sim.engine.counts().unended), (0, 0));
