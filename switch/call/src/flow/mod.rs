@@ -75,7 +75,7 @@ impl Flow {
 
     /// True while B is rung and A, who called us, hears nothing from here.
     pub(crate) fn rings_unheard(self) -> bool {
-        matches!(self, Flow::Dial(Dial::DialingB { early: false }))
+        matches!(self, Flow::Dial(Dial::DialingB { early: false, .. }))
     }
 
     /// The state's name for operators.
