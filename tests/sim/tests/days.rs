@@ -148,7 +148,7 @@ fn taken(world: &World) -> u32 {
     let legs = world.store.records.values().flat_map(|facts| &facts.legs);
     let came = legs.filter(|leg| {
         let inside = matches!(leg.number, facts::Number::Internal(_));
-        leg.no > facts::LegNo::B && inside && leg.shown == leg.number.digits()
+        leg.no > LegNo::B && inside && leg.shown == leg.number.digits()
     });
     u32::try_from(came.filter(|leg| leg.answered.is_some()).count()).unwrap_or(u32::MAX)
 }
