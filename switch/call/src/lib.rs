@@ -6,6 +6,7 @@
 
 mod abuse;
 mod admission;
+mod backlog;
 mod call;
 mod carrier;
 mod config;

@@ -29,6 +29,7 @@ use sip::endpoint::{Event, Flow, SessionId};
 pub(crate) use inbound::RING;
 
 use crate::admission::{Occupancy, Rates};
+use crate::backlog::Backlog;
 use crate::call::Call;
 use crate::carrier::Addresses;
 use crate::config::EngineConfig;
@@ -67,8 +68,8 @@ pub struct Engine {
     /// Calls let go before the ledger had answered, oldest first, for when it answers after all.
     unanswered: VecDeque<place::Unanswered>,
     drain: Option<Drain>,
-    /// Calls of which the ledger has not said anything yet, and since when; the oldest first.
-    pending: BTreeMap<CallId, Instant>,
+    /// Calls that wait for the ledger.
+    backlog: Backlog,
     /// No calls are taken until then, for want of ports.
     no_ports_until: Option<Instant>,
     refused: u64,
@@ -102,7 +103,7 @@ impl Engine {
             alive_at: None,
             unanswered: VecDeque::new(),
             drain: None,
-            pending: BTreeMap::new(),
+            backlog: Backlog::default(),
             no_ports_until: None,
             refused: 0,
             messages: message::Relays::default(),

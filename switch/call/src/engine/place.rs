@@ -102,9 +102,7 @@ impl Engine {
     /// ports a moment ago. The calls under way have what is left.
     fn is_strained(&self) -> bool {
         let w = &self.world;
-        let behind = self.pending.first_key_value().is_some_and(|(_, since)| {
-            w.now.mono.saturating_duration_since(*since) > w.config.backlog
-        });
+        let behind = self.backlog.is_behind(w.now.mono, w.config.backlog);
         behind || self.no_ports_until.is_some_and(|until| until > w.now.mono)
     }
 
@@ -193,7 +191,7 @@ impl Engine {
         }
         self.places.enter(command.merchant, id);
         self.calls.insert(id, Call::new(w, id, command, plan, arrival));
-        self.pending.insert(id, w.now.mono);
+        self.backlog.asked(w.now.mono, id);
         w.timers.set(Key::call(id, Timer::Authorize), w.now.mono + w.config.authorize);
         w.timers.set(Key::call(id, Timer::Unauthorized), w.now.mono + ANSWER_MAX);
         w.emit(Effect::Authorize(Box::new(authorize)));
@@ -202,7 +200,7 @@ impl Engine {
 
     /// The ledger's word.
     pub(super) fn authorized(&mut self, id: CallId, answer: Authorized) {
-        self.pending.remove(&id);
+        self.backlog.answered(self.world.now.mono, id);
         if self.answered_after_all(id, &answer) {
             return;
         }
@@ -231,7 +229,7 @@ impl Engine {
 
     /// The ledger could not be asked.
     pub(super) fn authorize_failed(&mut self, id: CallId) {
-        self.pending.remove(&id);
+        self.backlog.answered(self.world.now.mono, id);
         self.refused += 1;
         self.tell(id, |_| Err(Refusal::Internal));
         self.turn_away(id, Kind::Internal);
@@ -247,11 +245,11 @@ impl Engine {
 
     /// The ledger takes too long for whoever asks. Should it grant the call after all, a callback is taken
     /// back, so that a repeat of the request is a call of its own and not the echo of one that never was;
-    /// until then the repeat is told to wait. An inbound call is closed and put on record.
+    /// until then the repeat is told to wait. An inbound call is told to come later, and put on record.
     pub(super) fn authorize_late(&mut self, id: CallId) {
         self.tell(id, |_| Err(Refusal::Internal));
         self.on_call(id, |call, w| {
-            call.cut(w, ours(Kind::Internal));
+            call.cut(w, ours(Kind::Congestion));
         });
     }
 
