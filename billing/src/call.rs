@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Paid};
-use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Refusal, UnixMillis};
+use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
 use money::{Quote, Step};
 
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
+use crate::spending::{Alerts, Room, Watched, give_back};
 use crate::tariffs::Tariffs;
 
 /// How long a request key is remembered (merchant API §2.4).
@@ -25,21 +27,24 @@ struct Account {
 /// Answers [`Authorize`]: everything is checked before anything is written.
 pub(crate) async fn authorize(
     conn: &mut Conn,
-    tariffs: &Tariffs,
+    (tariffs, alerts): (&Tariffs, &Alerts),
     ask: &Authorize,
 ) -> Result<Authorized> {
     let command = &ask.command;
     let lock = conn.lock("a");
     let sql = format!(
         "SELECT m.status, m.tariff_id, t.version, a.id, a.posted - a.held + a.credit, s.enabled, \
-         c.state, c.command \
+         c.state, c.command, m.fraud, s.fraud, x.fraud \
          FROM merchants m JOIN accounts a ON a.merchant_id = m.id \
          LEFT JOIN tariffs t ON t.id = m.tariff_id \
          LEFT JOIN sub_accounts s ON s.id = $2 AND s.merchant_id = m.id \
+         LEFT JOIN extensions x ON x.number = $4 AND x.merchant_id = m.id \
          LEFT JOIN calls c ON c.id = $3 WHERE m.id = $1{lock}"
     );
     let sub_account = command.sub_account.map(|id| id.0);
-    let Some(row) = conn.row(&sql, args![command.merchant.0, sub_account, ask.call]).await? else {
+    let extension = Scope::extension_of(command);
+    let ids = args![command.merchant.0, sub_account, ask.call, extension];
+    let Some(row) = conn.row(&sql, ids).await? else {
         return Ok(Authorized::Refused(Refusal::UnknownMerchant));
     };
     if let Some(state) = row.opt_text(6)? {
@@ -65,13 +70,23 @@ pub(crate) async fn authorize(
             None => return Ok(Authorized::Refused(Refusal::NoPrice)),
         }
     }
-    let Some(steps) = affordable(&legs, account.available) else {
-        return Ok(Authorized::Refused(Refusal::NoBalance));
+    let scopes = [
+        Some(Scope::Merchant(command.merchant)),
+        command.sub_account.map(Scope::SubAccount),
+        extension.map(|user| Scope::Extension(user.to_owned())),
+    ];
+    let mut watched = Watched::read(&row, 8, scopes)?;
+    let numbers = ask.legs.iter().map(|leg| &leg.number);
+    let steps = within(conn, (&mut watched, alerts), (numbers, &legs), &account, ask.at).await?;
+    let steps = match steps {
+        Ok(steps) => steps,
+        Err(refusal) => return Ok(Authorized::Refused(refusal)),
     };
+    let counted = watched.count(conn, alerts, total(&steps), ask.at).await?;
     let mut batch = Batch::default();
     insert_call(&mut batch, ask)?;
     insert_key(&mut batch, ask);
-    hold(&mut batch, (ask.call, ask.at), &account, &legs, &steps)?;
+    hold(&mut batch, (ask.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
         leg: *leg,
@@ -108,6 +123,35 @@ async fn known_request(conn: &mut Conn, ask: &Authorize) -> Result<Option<Author
     } else {
         Authorized::Refused(Refusal::KeyConflict)
     }))
+}
+
+/// What to hold for each leg, as far as balance and limits allow.
+async fn within<'n>(
+    conn: &mut Conn,
+    (watched, alerts): (&mut Watched, &Alerts),
+    (numbers, legs): (impl Iterator<Item = &'n Number>, &[(LegNo, Option<Quote>)]),
+    account: &Account,
+    at: UnixMillis,
+) -> Result<std::result::Result<Vec<Option<Step>>, Refusal>> {
+    let quoted: Vec<_> = numbers.zip(legs.iter().map(|(_, quote)| quote.as_ref())).collect();
+    let Room::For(left) = watched.room(conn, alerts, &quoted, at).await? else {
+        return Ok(Err(Refusal::Blocked));
+    };
+    let available = left.map_or(account.available, |left| left.min(account.available));
+    if let Some(steps) = affordable(legs, available) {
+        return Ok(Ok(steps));
+    }
+    if affordable(legs, account.available).is_none() {
+        return Ok(Err(Refusal::NoBalance));
+    }
+    let least: Vec<_> =
+        legs.iter().map(|(_, quote)| quote.as_ref().map(Quote::first_interval)).collect();
+    watched.reached(conn, alerts, total(&least), at).await?;
+    Ok(Err(Refusal::Blocked))
+}
+
+fn total(steps: &[Option<Step>]) -> Micros {
+    steps.iter().flatten().map(|step| step.amount).sum()
 }
 
 /// What to hold for each leg: a chunk of talk each if the balance allows, else the first interval each.
@@ -149,7 +193,7 @@ fn insert_key(batch: &mut Batch, ask: &Authorize) {
 fn hold(
     batch: &mut Batch,
     (call, at): (CallId, UnixMillis),
-    account: &Account,
+    (account, counted): (&Account, Option<String>),
     legs: &[(LegNo, Option<Quote>)],
     steps: &[Option<Step>],
 ) -> Result<()> {
@@ -168,7 +212,8 @@ fn hold(
             step.amount,
             step.until_s,
             json(quote)?,
-            at
+            at,
+            counted.clone()
         ]);
     }
     if rows == 0 {
@@ -176,8 +221,9 @@ fn hold(
     }
     raise_held(batch, account.id, total);
     let sql = format!(
-        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, quote, at) VALUES {}",
-        tuples(rows, 8)
+        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, quote, at, counted) \
+         VALUES {}",
+        tuples(rows, 9)
     );
     batch.add(&sql, values);
     Ok(())
@@ -204,24 +250,35 @@ struct Held {
     step: u32,
     until_s: Option<u32>,
     quote: Option<String>,
+    counted: Option<String>,
 }
 
 async fn holds_of(conn: &mut Conn, call: CallId, leg: LegNo) -> Result<Vec<Held>> {
     let rows = conn
         .rows(
-            "SELECT step, until_s, quote FROM holds WHERE call_id = $1 AND leg_no = $2 ORDER BY step",
+            "SELECT step, until_s, quote, counted FROM holds \
+             WHERE call_id = $1 AND leg_no = $2 ORDER BY step",
             args![call, leg.0],
         )
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(Held { step: row.small(0)?, until_s: row.opt_small(1)?, quote: row.opt_text(2)? })
+            Ok(Held {
+                step: row.small(0)?,
+                until_s: row.opt_small(1)?,
+                quote: row.opt_text(2)?,
+                counted: row.opt_text(3)?,
+            })
         })
         .collect()
 }
 
 /// Answers [`AddLeg`]: the merchant of the call has to be allowed to, and to have the money, as for a call.
-pub(crate) async fn add_leg(conn: &mut Conn, tariffs: &Tariffs, ask: &AddLeg) -> Result<Added> {
+pub(crate) async fn add_leg(
+    conn: &mut Conn,
+    (tariffs, alerts): (&Tariffs, &Alerts),
+    ask: &AddLeg,
+) -> Result<Added> {
     let lock = conn.lock("c, a");
     let sql = format!(
         "SELECT c.state, c.command, m.status, m.tariff_id, t.version, a.id, \
@@ -245,11 +302,16 @@ pub(crate) async fn add_leg(conn: &mut Conn, tariffs: &Tariffs, ask: &AddLeg) ->
     let quote = tariffs.quote(conn, row.opt_int(3)?, row.opt_int(4)?, &ask.number).await?;
     let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
     let legs = [(ask.leg.no, quote)];
-    let Some(steps) = affordable(&legs, account.available) else {
-        return Ok(Added::Refused(Refusal::NoBalance));
+    let mut watched = Watched::of_scopes(conn, Scope::all_of(&command)).await?;
+    let numbers = std::iter::once(&ask.number);
+    let steps = within(conn, (&mut watched, alerts), (numbers, &legs), &account, ask.at).await?;
+    let steps = match steps {
+        Ok(steps) => steps,
+        Err(refusal) => return Ok(Added::Refused(refusal)),
     };
+    let counted = watched.count(conn, alerts, total(&steps), ask.at).await?;
     let mut batch = Batch::default();
-    hold(&mut batch, (ask.leg.call, ask.at), &account, &legs, &steps)?;
+    hold(&mut batch, (ask.leg.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     Ok(Added::Paid(steps[0].and_then(|step| step.until_s).map(seconds)))
 }
@@ -266,7 +328,7 @@ async fn may_spend(conn: &mut Conn, command: &CallCommand) -> Result<bool> {
 }
 
 /// Answers [`Extend`].
-pub(crate) async fn extend(conn: &mut Conn, ask: &Extend) -> Result<Extended> {
+pub(crate) async fn extend(conn: &mut Conn, alerts: &Alerts, ask: &Extend) -> Result<Extended> {
     let lock = conn.lock("c, a");
     let sql = format!(
         "SELECT c.state, a.id, a.posted - a.held + a.credit \
@@ -290,21 +352,44 @@ pub(crate) async fn extend(conn: &mut Conn, ask: &Extend) -> Result<Extended> {
         return Ok(Extended::Paid(Some(seconds(paid_s))));
     }
     let quote: Quote = from_json(first.quote.as_deref().unwrap_or_default())?;
-    let Some(step) = quote.extension(paid_s, account.available) else {
+    let mut watched = Watched::of_hold(conn, first.counted.as_deref()).await?;
+    let Room::For(left) = watched.room(conn, alerts, &[], ask.at).await? else {
         return Ok(Extended::Exhausted);
     };
+    let available = left.map_or(account.available, |left| left.min(account.available));
+    let Some(step) = quote.extension(paid_s, available) else {
+        if let Some(step) = quote.extension(paid_s, account.available) {
+            watched.reached(conn, alerts, step.amount, ask.at).await?;
+        }
+        return Ok(Extended::Exhausted);
+    };
+    let counted = watched.count(conn, alerts, step.amount, ask.at).await?;
     let mut batch = Batch::default();
     raise_held(&mut batch, account.id, step.amount);
-    insert_extension(&mut batch, ask, account.id, &step);
+    insert_extension(&mut batch, ask, (account.id, counted), &step);
     conn.batch(batch).await?;
     Ok(Extended::Paid(step.until_s.map(seconds)))
 }
 
-fn insert_extension(batch: &mut Batch, ask: &Extend, account: i64, step: &Step) {
+fn insert_extension(
+    batch: &mut Batch,
+    ask: &Extend,
+    (account, counted): (i64, Option<String>),
+    step: &Step,
+) {
     batch.add(
-        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        args![ask.leg.call, ask.leg.no.0, ask.step, account, step.amount, step.until_s, ask.at],
+        "INSERT INTO holds (call_id, leg_no, step, account_id, amount, until_s, at, counted) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        args![
+            ask.leg.call,
+            ask.leg.no.0,
+            ask.step,
+            account,
+            step.amount,
+            step.until_s,
+            ask.at,
+            counted
+        ],
     );
 }
 
@@ -343,6 +428,12 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
         args![row.int(0)?, call],
     )
     .await?;
+    let sql = "SELECT counted, at, amount FROM holds WHERE call_id = $1 AND counted IS NOT NULL";
+    let mut batch = Batch::default();
+    for hold in conn.rows(sql, args![call]).await? {
+        give_back(&mut batch, &hold.text(0)?, hold.instant(1)?, hold.micros(2)?);
+    }
+    conn.batch(batch).await?;
     if let Some(key) = row.json::<CallCommand>(2)?.key {
         conn.exec(
             "DELETE FROM request_keys \

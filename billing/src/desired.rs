@@ -4,6 +4,8 @@
 //! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
 
 use facts::NextHop;
+use facts::fraud::FraudLimits;
+use facts::pool::Pool;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{CdrTypes, HexCase, MerchantStatus, UnknownAs};
@@ -163,6 +165,12 @@ pub struct Merchant {
     /// May leg A be a public number?
     #[serde(default)]
     pub pstn_caller: bool,
+    /// Limits against toll fraud.
+    #[serde(default)]
+    pub fraud: FraudLimits,
+    /// Numbers that its calls show where they name none.
+    #[serde(default)]
+    pub pool: Option<Pool>,
 }
 
 /// A sub-account.
@@ -182,6 +190,9 @@ pub struct SubAccount {
     /// May call and be called.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Limits against toll fraud.
+    #[serde(default)]
+    pub fraud: FraudLimits,
 }
 
 /// An internal number.
@@ -207,6 +218,9 @@ pub struct Extension {
     /// Contacts at most.
     #[serde(default = "contacts")]
     pub max_contacts: u32,
+    /// Limits against toll fraud.
+    #[serde(default)]
+    pub fraud: FraudLimits,
     /// What becomes of calls to it; kept as it is when absent.
     #[serde(default)]
     pub reach: Option<Reach>,

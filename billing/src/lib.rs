@@ -32,6 +32,7 @@ pub mod rows;
 mod secrets;
 mod settle;
 mod snapshot;
+mod spending;
 mod store;
 mod tariffs;
 pub mod trail;

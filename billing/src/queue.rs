@@ -12,6 +12,7 @@ use facts::{CallId, LegId, MerchantId};
 use crate::db::{Lite, Manner, Work, work};
 use crate::error::Result;
 use crate::rows::Binding;
+use crate::spending::Alerts;
 use crate::store::SettleContext;
 use crate::tariffs::Tariffs;
 use crate::{bindings, call, journal, outbox, settle};
@@ -21,11 +22,12 @@ use crate::{bindings, call, journal, outbox, settle};
 pub struct Queue {
     lite: Lite,
     tariffs: Tariffs,
+    alerts: Alerts,
 }
 
 impl Queue {
-    pub(crate) fn new(lite: Lite, tariffs: Tariffs) -> Queue {
-        Queue { lite, tariffs }
+    pub(crate) fn new(lite: Lite, tariffs: Tariffs, alerts: Alerts) -> Queue {
+        Queue { lite, tariffs, alerts }
     }
 
     /// [`crate::Store::authorize`]; committed at once.
@@ -34,9 +36,9 @@ impl Queue {
         ask: Authorize,
         then: impl FnOnce(Result<Authorized>) + Send + 'static,
     ) {
-        let tariffs = self.tariffs.clone();
-        let work: Work<_> =
-            work!(conn, [tariffs, ask] => call::authorize(conn, &tariffs, &ask).await?);
+        let (tariffs, alerts) = (self.tariffs.clone(), self.alerts.clone());
+        let work: Work<_> = work!(conn, [tariffs, alerts, ask] =>
+            call::authorize(conn, (&tariffs, &alerts), &ask).await?);
         self.lite.queue(work, Manner::ADMISSION, then);
     }
 
@@ -53,15 +55,16 @@ impl Queue {
 
     /// [`crate::Store::add_leg`]; committed at once.
     pub fn add_leg(&self, ask: AddLeg, then: impl FnOnce(Result<Added>) + Send + 'static) {
-        let tariffs = self.tariffs.clone();
-        let work: Work<_> =
-            work!(conn, [tariffs, ask] => call::add_leg(conn, &tariffs, &ask).await?);
+        let (tariffs, alerts) = (self.tariffs.clone(), self.alerts.clone());
+        let work: Work<_> = work!(conn, [tariffs, alerts, ask] =>
+            call::add_leg(conn, (&tariffs, &alerts), &ask).await?);
         self.lite.queue(work, Manner::NOW, then);
     }
 
     /// [`crate::Store::extend`]; committed at once.
     pub fn extend(&self, ask: Extend, then: impl FnOnce(Result<Extended>) + Send + 'static) {
-        let work: Work<_> = work!(conn, [ask] => call::extend(conn, &ask).await?);
+        let alerts = self.alerts.clone();
+        let work: Work<_> = work!(conn, [alerts, ask] => call::extend(conn, &alerts, &ask).await?);
         self.lite.queue(work, Manner::NOW, then);
     }
 

@@ -10,6 +10,7 @@ use money::{Hold, LegToSettle, Plan, Quote};
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::outbox;
+use crate::spending::give_back;
 use crate::store::SettleContext;
 
 /// What is read under the locks of the call and the account.
@@ -43,7 +44,7 @@ pub(crate) async fn settle(
         currency: currency(&row.text(3)?)?,
         settings_version: row.int(4)?,
     };
-    let (holds, quotes) = holds(conn, facts).await?;
+    let Holds { holds, quotes, counted } = holds(conn, facts).await?;
     let legs: Vec<_> = facts
         .legs
         .iter()
@@ -62,6 +63,7 @@ pub(crate) async fn settle(
     let mut batch = Batch::default();
     post(&mut batch, facts, &plan, &books);
     resolve(&mut batch, facts, &plan, &books);
+    uncount(&mut batch, &plan, &counted);
     insert_cdrs(&mut batch, &record)?;
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;
@@ -78,29 +80,45 @@ async fn first_record(conn: &mut Conn, facts: &CallFacts) -> Result<CallRecord> 
 }
 
 /// The call's holds, and the price each of its legs was promised.
-async fn holds(conn: &mut Conn, facts: &CallFacts) -> Result<(Vec<Hold>, Vec<(LegNo, Quote)>)> {
+#[derive(Default)]
+struct Holds {
+    holds: Vec<Hold>,
+    quotes: Vec<(LegNo, Quote)>,
+    /// Those that count against limits: leg, step, when they were made, whose limits.
+    counted: Vec<(LegNo, u32, UnixMillis, String)>,
+}
+
+async fn holds(conn: &mut Conn, facts: &CallFacts) -> Result<Holds> {
     let rows = conn
         .rows(
-            "SELECT leg_no, step, amount, until_s, quote FROM holds \
+            "SELECT leg_no, step, amount, until_s, quote, at, counted FROM holds \
              WHERE call_id = $1 AND resolved IS NULL ORDER BY leg_no, step",
             args![facts.call],
         )
         .await?;
-    let mut holds = Vec::with_capacity(rows.len());
-    let mut quotes = Vec::new();
+    let mut found = Holds::default();
     for row in &rows {
-        let leg = LegNo(row.small(0)?);
-        holds.push(Hold {
-            leg,
-            step: row.small(1)?,
-            amount: row.micros(2)?,
-            until_s: row.opt_small(3)?,
-        });
+        let (leg, step) = (LegNo(row.small(0)?), row.small(1)?);
+        found.holds.push(Hold { leg, step, amount: row.micros(2)?, until_s: row.opt_small(3)? });
         if let Some(quote) = row.opt_text(4)? {
-            quotes.push((leg, from_json(&quote)?));
+            found.quotes.push((leg, from_json(&quote)?));
+        }
+        if let Some(scopes) = row.opt_text(6)? {
+            found.counted.push((leg, step, row.instant(5)?, scopes));
         }
     }
-    Ok((holds, quotes))
+    Ok(found)
+}
+
+/// What was not taken of a hold was not spent.
+fn uncount(batch: &mut Batch, plan: &Plan, counted: &[(LegNo, u32, UnixMillis, String)]) {
+    for (leg, step, made, scopes) in counted {
+        let of =
+            |resolved: &&money::Resolved| resolved.hold.leg == *leg && resolved.hold.step == *step;
+        if let Some(resolved) = plan.holds.iter().find(of) {
+            give_back(batch, scopes, *made, resolved.hold.amount - resolved.posted);
+        }
+    }
 }
 
 fn recording_url(facts: &CallFacts, context: &SettleContext) -> Option<String> {

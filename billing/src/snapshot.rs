@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use facts::fraud::Scope;
 use facts::settings::{Extension, Merchant, Route, Snapshot};
 use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
 
@@ -62,10 +63,33 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
             hours: row.json(5)?,
         });
     }
+    guarded(conn, &mut snapshot).await?;
     for row in conn.rows("SELECT number, extension FROM inbound", args![]).await? {
         snapshot.inbound.insert(row.text(0)?, row.text(1)?);
     }
     Ok(snapshot)
+}
+
+/// Limits against toll fraud, and pools of numbers, of those who have any.
+async fn guarded(conn: &mut Conn, snapshot: &mut Snapshot) -> Result<()> {
+    let sql = "SELECT id, fraud, pool FROM merchants WHERE fraud <> '{}' OR pool <> ''";
+    for row in conn.rows(sql, args![]).await? {
+        let id = MerchantId(row.int(0)?);
+        if row.text(1)? != "{}" {
+            snapshot.fraud.insert(Scope::Merchant(id), row.json(1)?);
+        }
+        if !row.text(2)?.is_empty() {
+            snapshot.pools.insert(id, row.json(2)?);
+        }
+    }
+    for row in conn.rows("SELECT id, fraud FROM sub_accounts WHERE fraud <> '{}'", args![]).await? {
+        snapshot.fraud.insert(Scope::SubAccount(SubAccountId(row.int(0)?)), row.json(1)?);
+    }
+    let sql = "SELECT number, fraud FROM extensions WHERE fraud <> '{}'";
+    for row in conn.rows(sql, args![]).await? {
+        snapshot.fraud.insert(Scope::Extension(row.text(0)?), row.json(1)?);
+    }
+    Ok(())
 }
 
 /// The wishes of an extension; most have none.

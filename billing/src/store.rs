@@ -23,6 +23,7 @@ use crate::rows::{
     Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, GroupRow, LedgerLine, Merchant,
     OutboxRow, OutboxState, Registered, SubAccount, TrunkRow, YtxAccount, YtxApp,
 };
+use crate::spending::Alerts;
 use crate::tariffs::Tariffs;
 use crate::trail::{Entry, Head, Trail};
 use crate::{
@@ -70,6 +71,7 @@ pub struct SettleContext {
 pub struct Store {
     database: Database,
     tariffs: Tariffs,
+    pub(crate) alerts: Alerts,
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ impl Store {
         } else {
             return Err(Error::BadUrl("sqlite://… or postgres://… is expected".into()));
         };
-        Ok(Store { database, tariffs: Tariffs::default() })
+        Ok(Store { database, tariffs: Tariffs::default(), alerts: Alerts::default() })
     }
 
     /// Brings the schema up to date. Returns the migrations that ran, by name.
@@ -123,7 +125,9 @@ impl Store {
     #[must_use]
     pub fn queue(&self) -> Option<Queue> {
         match &self.database {
-            Database::Lite(lite) => Some(Queue::new(lite.clone(), self.tariffs.clone())),
+            Database::Lite(lite) => {
+                Some(Queue::new(lite.clone(), self.tariffs.clone(), self.alerts.clone()))
+            }
             Database::Pg(_) => None,
         }
     }
@@ -153,9 +157,10 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] when the queue is full. A refusal is not an error.
     pub async fn authorize(&self, ask: Authorize) -> Result<Authorized> {
-        let tariffs = self.tariffs.clone();
-        self.admit(work!(conn, [tariffs, ask] => call::authorize(conn, &tariffs, &ask).await?))
-            .await
+        let (tariffs, alerts) = (self.tariffs.clone(), self.alerts.clone());
+        let work: Work<_> = work!(conn, [tariffs, alerts, ask] =>
+            call::authorize(conn, (&tariffs, &alerts), &ask).await?);
+        self.admit(work).await
     }
 
     /// May this call have one more leg? Its first hold in one transaction. A repeat answers as the first time.
@@ -163,8 +168,10 @@ impl Store {
     /// # Errors
     /// When the call is unknown or settled. A refusal is not an error.
     pub async fn add_leg(&self, ask: AddLeg) -> Result<Added> {
-        let tariffs = self.tariffs.clone();
-        self.write(work!(conn, [tariffs, ask] => call::add_leg(conn, &tariffs, &ask).await?)).await
+        let (tariffs, alerts) = (self.tariffs.clone(), self.alerts.clone());
+        let work: Work<_> = work!(conn, [tariffs, alerts, ask] =>
+            call::add_leg(conn, (&tariffs, &alerts), &ask).await?);
+        self.write(work).await
     }
 
     /// Pays for more time of a leg. Repeating a step answers as the first time.
@@ -172,7 +179,8 @@ impl Store {
     /// # Errors
     /// When the call is unknown or settled.
     pub async fn extend(&self, ask: Extend) -> Result<Extended> {
-        self.write(work!(conn, [ask] => call::extend(conn, &ask).await?)).await
+        let alerts = self.alerts.clone();
+        self.write(work!(conn, [alerts, ask] => call::extend(conn, &alerts, &ask).await?)).await
     }
 
     /// Closes a call: one record, one CDR per attempted leg, charges posted, other holds voided, outbox rows

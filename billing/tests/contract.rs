@@ -4,6 +4,8 @@
 
 #[path = "contract/calls.rs"]
 mod calls;
+#[path = "contract/fraud.rs"]
+mod fraud;
 #[path = "contract/objects.rs"]
 mod objects;
 #[path = "contract/outbox.rs"]
@@ -75,6 +77,13 @@ contract! {
     calls::a_journal_write_after_settlement_leaves_no_trace,
     calls::papers_outlive_their_call_until_the_far_end_knows,
     calls::records_are_read_by_app_in_order_of_settlement,
+    fraud::f15_stolen_credentials_spend_no_more_than_the_sum_of_an_hour,
+    fraud::f15_a_call_that_is_up_ends_where_the_sum_does,
+    fraud::f15_what_is_taken_back_was_not_spent,
+    fraud::f15_a_minute_may_cost_no_more_and_a_new_country_waits,
+    fraud::f15_a_limit_that_only_warns_lets_through_and_tells,
+    fraud::a_carriers_marks_and_what_goes_on_to_it_are_judged,
+    fraud::limits_and_pools_are_kept_judged_and_read_by_the_engine,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,
     outbox::a_lapsed_lease_gives_the_row_back,

@@ -252,6 +252,7 @@ impl Driver {
             Effect::Resolve(question) => self.names.resolve(question),
             Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),
+            Effect::Fraud(alert) => self.ledger.alert(*alert),
             Effect::Carrier(news) => self.gauges.carriers.note(*news),
             Effect::Drained => {
                 self.drained.send_replace(true);

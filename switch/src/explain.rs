@@ -61,7 +61,8 @@ fn table(page: &mut String, told: &Explanation) {
     };
     line(&head, "why");
     for (row, candidate) in rows.iter().zip(&told.candidates) {
-        line(row, &candidate.verdict.to_string());
+        let pool = candidate.pool.as_ref().map(|pool| format!("; {pool}")).unwrap_or_default();
+        line(row, &format!("{}{pool}", candidate.verdict));
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use billing::{Error, Once, Queue, SettleContext, Store};
 use call::Reply;
 use facts::ban::Ban;
+use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
@@ -17,6 +18,7 @@ use facts::{
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::alerts::Alerts;
 use crate::clock;
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
@@ -42,6 +44,7 @@ struct Inner {
     /// Wakes whoever delivers notifications.
     outbox: Arc<Notify>,
     counts: LedgerCounts,
+    alerts: Alerts,
     /// Calls whose settlement waits in its lane: asked for again, it need not wait twice.
     settling: Mutex<BTreeSet<CallId>>,
     /// Questions in the queue.
@@ -141,6 +144,7 @@ impl Ledger {
             recordings,
             outbox,
             counts: LedgerCounts::default(),
+            alerts: Alerts::default(),
             settling: Mutex::default(),
             asked: AtomicUsize::new(0),
         }))
@@ -173,6 +177,7 @@ impl Ledger {
         let this = self.clone();
         let after = move |result: billing::Result<Authorized>| {
             let _span = tracing::info_span!("call", %call).entered();
+            this.alerts();
             match result {
                 Ok(answer) => {
                     this.note_answer(call, dialect, &answer);
@@ -264,6 +269,7 @@ impl Ledger {
         let asked = Asked::new(self);
         let this = self.clone();
         let after = move |result: billing::Result<Added>| {
+            this.alerts();
             match result {
                 Ok(answer) => {
                     if let Added::Refused(refusal) = answer {
@@ -300,6 +306,7 @@ impl Ledger {
         let asked = Asked::new(self);
         let this = self.clone();
         let after = move |result: billing::Result<Extended>| {
+            this.alerts();
             match result {
                 Ok(answer) => owed.pay(Reply::Extended { leg, step, answer }),
                 Err(error) => this.leg_failed(leg, "extend", &error),
@@ -495,6 +502,49 @@ impl Ledger {
             }
             drop(asked);
         }
+    }
+
+    /// Logs that a limit against toll fraud was reached, counts it and writes it into the audit trail; the
+    /// same one once a minute.
+    pub(crate) fn alert(&self, alert: Alert) {
+        self.0.alerts.note(Instant::now(), alert, |alert, unlogged| {
+            let (scope, rule, blocked) =
+                (alert.scope.to_string(), alert.rule.as_str(), alert.blocked);
+            tracing::warn!(
+                scope,
+                rule,
+                blocked,
+                unlogged,
+                "a limit against toll fraud was reached"
+            );
+            let this = self.clone();
+            let lane = scope.clone();
+            let work = async move {
+                let what = serde_json::json!({ "scope": scope, "rule": rule, "blocked": blocked });
+                let noted = match Once::fresh() {
+                    Ok(once) => {
+                        this.0.store.note(&once, clock::wall(), "switch", "toll_fraud", what).await
+                    }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = noted {
+                    this.failed("note an alert", &error);
+                }
+            };
+            self.0.users.push(lane, move || Box::pin(work));
+        });
+    }
+
+    /// Takes what the store found of limits.
+    fn alerts(&self) {
+        for alert in self.0.store.alerts() {
+            self.alert(alert);
+        }
+    }
+
+    /// Limits against toll fraud that were reached, by rule.
+    pub(crate) fn alert_counts(&self) -> BTreeMap<&'static str, u64> {
+        self.0.alerts.counts()
     }
 
     /// Logs that a source is not listened to any more, and writes it into the audit trail.

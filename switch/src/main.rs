@@ -1,5 +1,6 @@
 //! `tandem`: the process. Command line here; everything else in the modules.
 
+mod alerts;
 mod calls;
 mod carriers;
 mod check;

@@ -83,6 +83,12 @@ impl Sources {
             "Calls that the ledger refused.",
             read(&ledger.refused),
         );
+        page.counts(
+            "tandem_toll_fraud_total",
+            "Limits against toll fraud that were reached.",
+            "rule",
+            self.ledger.alert_counts(),
+        );
         page.count("tandem_calls_settled_total", "Calls settled.", read(&ledger.settled));
         page.count(
             "tandem_store_failures_total",

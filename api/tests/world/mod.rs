@@ -171,6 +171,7 @@ impl Calls for Switch {
                     cost: Some(Micros(45_000)),
                     place: None,
                     verdict: Verdict::Full { legs: 30 },
+                    pool: None,
                 }],
             }),
         };

@@ -31,6 +31,8 @@ const MERCHANTS: Table = Table {
         ("allowed_ips", Show::Plain),
         ("hex_case", Show::Plain),
         ("pstn_caller", Show::Truth),
+        ("fraud", Show::Plain),
+        ("pool", Show::Plain),
     ],
 };
 
@@ -38,7 +40,12 @@ const SUB_ACCOUNTS: Table = Table {
     kind: "sub-account",
     table: "sub_accounts",
     keys: &["merchant_id", "name"],
-    columns: &[("realname", Show::Plain), ("email", Show::Plain), ("enabled", Show::Truth)],
+    columns: &[
+        ("realname", Show::Plain),
+        ("email", Show::Plain),
+        ("enabled", Show::Truth),
+        ("fraud", Show::Plain),
+    ],
 };
 
 const EXTENSIONS: Table = Table {
@@ -53,6 +60,7 @@ const EXTENSIONS: Table = Table {
         ("ha1_sha256", Show::Secret),
         ("bound_phone", Show::Plain),
         ("max_contacts", Show::Plain),
+        ("fraud", Show::Plain),
         ("reach", Show::Plain),
     ],
 };
@@ -239,6 +247,8 @@ impl Run<'_> {
             let caller_id =
                 self.check.opt_phone(&format!("{path}.caller_id"), merchant.caller_id.as_deref());
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &merchant.allowed_ips);
+            let fraud = self.check.fraud(&format!("{path}.fraud"), &merchant.fraud);
+            let pool = self.check.pool(&format!("{path}.pool"), merchant.pool.as_ref());
             let tariffs = self.tariffs.clone();
             let tariff = merchant.tariff.as_deref().and_then(|name| {
                 self.check.find(&format!("{path}.tariff"), "tariffs", name, &tariffs)
@@ -271,6 +281,8 @@ impl Run<'_> {
                 set(json(&nets)?),
                 set(word(&merchant.hex_case)?),
                 set(merchant.pstn_caller),
+                set(fraud),
+                set(pool.as_ref().map(json).transpose()?.unwrap_or_default()),
             ];
             items.push(Item { name: merchant.name.clone(), key: args![&merchant.name], cells });
             accounts.push((path, merchant, credit.unwrap_or_default()));
@@ -303,10 +315,11 @@ impl Run<'_> {
             if !sub.email.is_empty() && !sub.email.contains('@') {
                 self.check.wrong(format!("{path}.email"), "not an e-mail address");
             }
+            let fraud = self.check.fraud(&format!("{path}.fraud"), &sub.fraud);
             items.push(Item {
                 name: format!("{}/{}", sub.merchant, sub.name),
                 key: args![merchant, &sub.name],
-                cells: vec![set(&sub.realname), set(&sub.email), set(sub.enabled)],
+                cells: vec![set(&sub.realname), set(&sub.email), set(sub.enabled), set(fraud)],
             });
         }
         self.sync(&SUB_ACCOUNTS, items).await?;
@@ -353,6 +366,7 @@ impl Run<'_> {
             self.check.not_empty(&format!("{path}.password"), extension.password.as_deref());
             let phone = extension.bound_phone.as_deref();
             let phone = self.check.opt_phone(&format!("{path}.bound_phone"), phone);
+            let fraud = self.check.fraud(&format!("{path}.fraud"), &extension.fraud);
             let reach = extension.reach.as_ref();
             let reach =
                 reach.and_then(|reach| self.reach(&format!("{path}.reach"), reach, &internal));
@@ -381,6 +395,7 @@ impl Run<'_> {
                     digest(sha256),
                     set(phone),
                     set(extension.max_contacts),
+                    set(fraud),
                     match reach {
                         Some(reach) => set(json(&reach)?),
                         None => Cell::Keep("{}".into()),
@@ -425,6 +440,10 @@ impl Run<'_> {
             self.check.carrier_place(&path, trunk);
             self.check.carrier_manners(&path, trunk);
             self.check.carrier_watch(&path, trunk);
+            self.check.carrier_marks(&path, trunk);
+            let pool =
+                self.check.pool(&format!("{path}.options.pool"), trunk.options.pool.as_ref());
+            let options = facts::settings::TrunkOptions { pool, ..trunk.options.clone() };
             if self.check.mistakes.len() != before {
                 continue;
             }
@@ -444,7 +463,7 @@ impl Run<'_> {
                     set(json(&codecs)?),
                     set(trunk.max_calls),
                     set(trunk.calls_per_second),
-                    set(json(&trunk.options)?),
+                    set(json(&options)?),
                 ],
             });
         }

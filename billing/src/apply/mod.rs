@@ -7,6 +7,7 @@ mod check;
 mod groups;
 mod kinds;
 mod ledger;
+mod limits;
 mod prune;
 mod rates;
 mod sync;

@@ -33,6 +33,7 @@ migrations! {
     9 "0009_options",
     10 "0010_fewer_trees",
     12 "0012_groups",
+    13 "0013_fraud",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -72,6 +72,11 @@ impl<K: Ord + Copy> Rates<K> {
         limit.is_none_or(|limit| started() < limit as usize)
     }
 
+    /// Forgets all but these.
+    pub(crate) fn retain(&mut self, keep: impl Fn(K) -> bool) {
+        self.windows.retain(|key, _| keep(*key));
+    }
+
     /// Counts one start, and forgets those that no window holds any more. Call after `room` said yes.
     pub(crate) fn count(&mut self, key: K, limit: Option<u32>, now: Instant) {
         if limit.is_none() {

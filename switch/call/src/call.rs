@@ -299,6 +299,11 @@ impl Call {
         self.bridged.is_some() && heard && matches!(self.phase, Phase::Live)
     }
 
+    /// Whether the other leg may be offered what this one's far end offers.
+    pub(crate) fn takes_offers(&self, w: &World, no: LegNo) -> bool {
+        self.leg(self.other(no)).is_none_or(|leg| leg.relays(w))
+    }
+
     pub(crate) fn feed(&mut self, w: &mut World, input: Input) {
         self.inbox.push_back(input);
         self.run(w);
@@ -313,6 +318,7 @@ impl Call {
             Timer::Serve => self.served(w, false),
             Timer::Step => self.on_leg(w, no, Leg::step_over),
             Timer::Response => self.on_leg(w, no, Leg::unresponsive),
+            Timer::Pretend => self.on_leg(w, no, |leg, _, _, _| leg.pretend()),
             Timer::Extend => self.on_leg(w, no, |leg, w, trace, _| {
                 leg.extend(w, trace);
                 None
@@ -504,7 +510,10 @@ impl Call {
         let at = usize::from(no.0);
         let party = if no == LegNo::A { &self.command.a } else { &self.command.b };
         let target = &self.plan.targets[at];
-        let mut called = leg::called(target.number(), party, self.plan.onward.clone());
+        let named = self.plan.onward.named || party.shown.is_some();
+        let payer = Some(self.command.merchant);
+        let onward = Onward { payer, named, ..self.plan.onward.clone() };
+        let mut called = leg::called(target.number(), party, onward);
         if no == LegNo::B {
             let trail = &self.plan.trail;
             called.ring = trail.ring(called.ring);

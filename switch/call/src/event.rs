@@ -8,6 +8,7 @@ use std::time::Duration;
 use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
+use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::{Direction, MediaCommand};
 use facts::routing::Explanation;
@@ -303,6 +304,8 @@ pub enum Effect {
     Carrier(Box<CarrierNews>),
     /// A source is not listened to from now on. For the log and the audit trail; no reply.
     Banned(Ban),
+    /// A limit against toll fraud was reached. For the log, the counters and the audit trail; no reply.
+    Fraud(Box<Alert>),
     /// Ask the DNS; [`Reply::Resolved`].
     Resolve(Question),
     /// Whose certificate each of these addresses has to show over TLS, in place of all that were told
@@ -464,6 +467,8 @@ pub struct Counts {
     pub agents: usize,
     /// Places that legs occupy on trunks.
     pub trunk_legs: usize,
+    /// Legs that count against classes of destinations, and legs that show a number of a pool.
+    pub watched: usize,
     /// SIP transactions.
     pub transactions: usize,
     /// SIP sessions (INVITE dialogs, early and confirmed), those that only wait for copies included.
@@ -501,6 +506,8 @@ pub(crate) enum LegEvent {
     Invited,
     /// The far phone rings.
     Ringing,
+    /// The far phone rings after the far network was heard, and whoever calls is to know.
+    RingsOn,
     /// The first sound of the far network arrived, before any answer.
     EarlyMedia,
     /// Somebody answered.

@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Step,
     /// Nothing at all came from the next hop: try another.
     Response,
+    /// Whoever calls hears of ringing, whatever the carrier says.
+    Pretend,
     /// Time to pay for more talk.
     Extend,
     /// The paid time is about to end: beep.

@@ -59,6 +59,12 @@ impl Call {
     pub(crate) fn add(&mut self, w: &mut World, to: LegNo) {
         let Some(wanted) = &self.transfer else { return };
         let number = wanted.target.number();
+        if let Err(refusal) = w.may_call(&self.command, [&number]) {
+            let failure = LegEvent::Failed(ours(refusal.kind()));
+            self.inbox.push_back(Input::Leg(to, failure));
+            return;
+        }
+        w.count_leg(&self.command, LegId::new(self.id, to), &number);
         w.timers.set(Key::call(self.id, Timer::Transfer), w.now.mono + w.config.authorize);
         let at = self.clock(w.now.mono);
         w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, at }));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use facts::ledger::JournalLeg;
 use facts::media::MediaCommand;
+use facts::pool::Pool;
 use facts::routing::{Explanation, Verdict};
 use facts::settings::{Snapshot, Trunk};
 use facts::{LegFacts, LegId, Now, Number, TrunkId};
@@ -22,11 +23,13 @@ use crate::admission::{Occupancy, Rates};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
 use crate::event::Effect;
+use crate::fraud::Fraud;
 use crate::group::{Agents, Groups};
 use crate::guesses::Guesses;
 use crate::leg::{self, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
+use crate::pool::{Owner, Pools};
 use crate::presence::{Mailboxes, Watches};
 use crate::registrar::{Change, Registrar};
 use crate::route::{self, Live};
@@ -90,6 +93,10 @@ pub(crate) struct World {
     pub(crate) mail: Mailboxes,
     /// Who watches whom.
     pub(crate) watches: Watches,
+    /// Numbers that legs show in turn.
+    pub(crate) pools: Pools,
+    /// Legs that are limited against toll fraud.
+    pub(crate) fraud: Fraud,
     pub(crate) rng: ChaCha20Rng,
 }
 
@@ -131,6 +138,8 @@ impl World {
             watches: Watches::default(),
             groups: Groups::default(),
             agents: Agents::default(),
+            fraud: Fraud::default(),
+            pools: Pools::default(),
             rng,
         }
     }
@@ -400,6 +409,23 @@ impl World {
             self.rates_in.count(id, rate, now);
         }
         room
+    }
+
+    /// A number of a pool that a leg to somebody may show, if there is a pool and it has one to spare.
+    pub(crate) fn pick(&mut self, owner: Owner, pool: &Pool, callee: &Number) -> Option<Number> {
+        let rng = &mut self.rng;
+        let mut draw = |below: u64| rng.next_u64() % below.max(1);
+        self.pools.pick((owner, pool), callee, self.now.mono, &mut draw)
+    }
+
+    /// What is kept of carriers and pools that there are no more goes.
+    pub(crate) fn prune(&mut self) {
+        let settings = &self.snapshot;
+        self.pools.prune(settings, self.now.mono);
+        self.throttle.retain(|id| settings.trunks.contains_key(&id));
+        for rates in [&mut self.trunk_rates, &mut self.rates_in] {
+            rates.retain(|id| settings.trunks.contains_key(&id));
+        }
     }
 
     /// A leg is no longer on a trunk.

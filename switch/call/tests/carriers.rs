@@ -160,7 +160,7 @@ fn rfc3261_10_2_2_what_is_taken_out_of_the_settings_is_taken_out_of_the_carrier(
 }
 
 #[test]
-fn rfc3261_11_a_silent_trunk_is_down_calls_go_elsewhere_and_two_answers_bring_it_back() {
+fn case_35_rfc3261_11_a_silent_trunk_is_down_calls_go_elsewhere_and_two_answers_bring_it_back() {
     let mut sim = Sim::with(
         |_| {},
         |snapshot| {

@@ -192,7 +192,7 @@ fn rfc3261_21_5_4_a_server_that_asked_for_rest_is_passed_over_and_the_other_is_n
 }
 
 #[test]
-fn a_trunk_whose_name_leads_nowhere_is_passed_over_and_says_so() {
+fn case_34_a_trunk_whose_name_leads_nowhere_is_passed_over_and_says_so() {
     let mut sim = Sim::with(
         |_| {},
         |snapshot| {
@@ -296,7 +296,7 @@ fn rfc3263_4_3_a_registration_that_is_not_answered_is_tried_at_the_next_server_a
 }
 
 #[test]
-fn the_health_of_a_carrier_is_that_of_whichever_server_answers() {
+fn case_34_the_health_of_a_carrier_is_that_of_whichever_server_answers() {
     let mut sim = ready_with(|snapshot| {
         named(snapshot);
         let trunk = snapshot.trunks.get_mut(&TrunkId(1)).unwrap();

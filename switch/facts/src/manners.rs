@@ -163,6 +163,82 @@ pub enum EarlyMedia {
     Ringing,
 }
 
+/// By what a carrier is told from others whose calls come from the same addresses. All that is said has to
+/// be so; of several carriers that fit, the one that says most is it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KnownBy {
+    /// Host of From.
+    pub from_domain: String,
+    /// Host of To.
+    pub to_domain: String,
+    /// Host of the Request-URI.
+    pub uri_domain: String,
+    /// How the number begins that it calls, as it comes.
+    pub prefix: String,
+    /// Name of a header field that it sends.
+    pub header: String,
+    /// Value of that field; empty: any.
+    pub value: String,
+}
+
+impl KnownBy {
+    /// How many marks it names.
+    #[must_use]
+    pub fn marks(&self) -> usize {
+        [
+            &self.from_domain,
+            &self.to_domain,
+            &self.uri_domain,
+            &self.prefix,
+            &self.header,
+            &self.value,
+        ]
+        .into_iter()
+        .filter(|mark| !mark.is_empty())
+        .count()
+    }
+}
+
+/// What becomes of an offer of a far end in a call that is up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reinvite {
+    /// It is answered here.
+    Absorb,
+    /// It is offered to the other leg when it changes something.
+    Relay,
+}
+
+/// Whether a header field of a caller's INVITE may go on at all: not what the switch writes itself, nor what
+/// says who somebody is.
+#[must_use]
+pub fn may_pass(name: &str) -> bool {
+    const OWN: [&str; 20] = [
+        "P-Asserted-Identity",
+        "P-Preferred-Identity",
+        "Remote-Party-ID",
+        "Privacy",
+        "Diversion",
+        "History-Info",
+        "Reason",
+        "Supported",
+        "k",
+        "Allow",
+        "Accept",
+        "Session-Expires",
+        "x",
+        "Min-SE",
+        "Max-Breadth",
+        "User-Agent",
+        "Identity",
+        "y",
+        "Refer-To",
+        "r",
+    ];
+    HeaderRule::may_change(name) && !OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

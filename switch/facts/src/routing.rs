@@ -41,6 +41,8 @@ pub struct Candidate {
     pub place: Option<usize>,
     /// Why it is tried in this place, or is not.
     pub verdict: Verdict,
+    /// The trunk's own pool of caller ids, in words.
+    pub pool: Option<String>,
 }
 
 /// Why a route is tried, or is not.

@@ -7,14 +7,16 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::carrier::{Probe, Registration};
+use crate::fraud::{FraudLimits, Scope};
 use crate::group::{Group, Reach};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
-use crate::manners::{AnswerRule, EarlyMedia, HeaderRule, Rewrite};
+use crate::manners::{AnswerRule, EarlyMedia, HeaderRule, KnownBy, Reinvite, Rewrite};
 use crate::media::Codec;
 use crate::money::Micros;
 use crate::next_hop::NextHop;
 use crate::number::NumberPlan;
+use crate::pool::Pool;
 
 /// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,6 +41,10 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Inbound numbers (E.164 digits) and the extension or group each leads to.
     pub inbound: BTreeMap<String, String>,
+    /// Limits against toll fraud, of those who have any.
+    pub fraud: BTreeMap<Scope, FraudLimits>,
+    /// Numbers that calls of merchants show that name none.
+    pub pools: BTreeMap<MerchantId, Pool>,
 }
 
 /// A merchant's limits.
@@ -154,6 +160,28 @@ pub struct TrunkOptions {
     pub max_calls_out: Option<u32>,
     /// INVITEs per second from it at most; `None` is unlimited.
     pub calls_per_second_in: Option<u32>,
+    /// By what it is told from other carriers at the same addresses.
+    pub known_by: Option<KnownBy>,
+    /// Its INVITEs have to answer a challenge of our realm with its `user` and `password`.
+    pub challenge: bool,
+    /// Milliseconds after which whoever calls hears of ringing although it has said nothing of it.
+    pub fake_180_ms: Option<u32>,
+    /// Ringing that comes after sound is passed on; or else the sound goes on and nothing is said.
+    pub pass_180_after_183: bool,
+    /// What becomes of its offers, and of offers for it, in calls that are up; `None`: as everywhere.
+    pub reinvite: Option<Reinvite>,
+    /// It may transfer calls by REFER; `None`: as everywhere.
+    pub transfer: Option<bool>,
+    /// Header fields of a caller's INVITE that go on: from it to whoever is rung, and from whoever calls to
+    /// it. Between two carriers both have to name one.
+    pub transit: Vec<String>,
+    /// URIs of numbers bear `user=phone` (RFC 3261 §19.1.1).
+    pub user_phone: bool,
+    /// Domain of From and of asserted identities, where that is another than `domain`.
+    pub from_domain: String,
+    /// Numbers that it is shown: in place of the call's own where it takes no others, else where the call
+    /// and its merchant have none.
+    pub pool: Option<Pool>,
     /// Each 503 halves what it is given in a second, which then grows back by steps.
     pub throttle: bool,
 }
@@ -174,6 +202,8 @@ pub enum Identity {
 impl TrunkOptions {
     /// Bounds of `response_ms`.
     pub const RESPONSE_MS: std::ops::RangeInclusive<u32> = 200..=32_000;
+    /// Bounds of `fake_180_ms`.
+    pub const FAKE_180_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
 }
 
 impl Trunk {

@@ -298,6 +298,24 @@ merchants = [
         assert!(found[1].starts_with("op.toml:5: routes[1].priority"), "{found:#?}");
     }
 
+    #[tokio::test]
+    async fn the_habits_of_three_carriers_are_as_the_store_wants_them() {
+        let store = billing::Store::open("sqlite::memory:", billing::StoreConfig::default());
+        let store = store.await.unwrap();
+        store.migrate().await.unwrap();
+        let text = include_str!("../../../deploy/carriers.toml");
+        let path = Path::new("carriers.toml");
+        let changes = crate::operator::apply_text(&store, path, text, false).await.unwrap();
+        assert_eq!(changes.count(desired::Act::Created), 4);
+        let snapshot = store.snapshot().await.unwrap();
+        let named = |name: &str| snapshot.trunks.values().find(|trunk| trunk.name == name).unwrap();
+        assert!(named("gateway").options.user_phone && named("provider").options.challenge);
+        let pool = named("provider").options.pool.as_ref().unwrap();
+        assert_eq!(pool.numbers[2], "862155550001");
+        assert!(named("reseller-retail").options.known_by.is_some());
+        store.close().await;
+    }
+
     #[test]
     fn the_sample_file_reads_without_a_mistake() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/operator.toml");

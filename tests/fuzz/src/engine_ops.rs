@@ -402,7 +402,9 @@ impl<'a> Life<'a> {
                 let reply = Reply::Resolved { question, told };
                 return self.engine.handle_reply(self.now(), reply);
             }
-            Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Drained => return,
+            Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Fraud(_) | Effect::Drained => {
+                return;
+            }
             other => Work::of(other),
         };
         if let Some(Work::Authorize(ask)) = &work {

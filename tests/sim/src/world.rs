@@ -660,7 +660,8 @@ impl World {
             | Effect::CloseFlow(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
-            | Effect::Banned(_) => {}
+            | Effect::Banned(_)
+            | Effect::Fraud(_) => {}
             Effect::Drained => {
                 self.drained = true;
                 self.draining = false;

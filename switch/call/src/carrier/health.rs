@@ -108,7 +108,7 @@ mod tests {
     use crate::testing::start;
 
     #[test]
-    fn down_after_three_failures_up_after_two_answers_and_late_answers_change_nothing() {
+    fn case_33_down_after_three_failures_up_after_two_answers_and_late_answers_change_nothing() {
         let mut now = start().mono;
         let mut health = Health::new(Probe::default(), now);
         let mut news = Vec::new();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lost_answer_is_forgotten_with_the_next() {
+    fn case_33_one_lost_answer_is_forgotten_with_the_next() {
         let mut now = start().mono;
         let mut health = Health::new(Probe { down_after: 2, ..Probe::default() }, now);
         for _ in 0..5 {

@@ -65,6 +65,11 @@ impl Throttle {
         self.rows.get(&id)?.low?.limit(now)
     }
 
+    /// Forgets all carriers but these.
+    pub(crate) fn retain(&mut self, keep: impl Fn(TrunkId) -> bool) {
+        self.rows.retain(|id, _| keep(*id));
+    }
+
     /// An INVITE goes there.
     pub(crate) fn sent(&mut self, id: TrunkId, now: Instant) {
         let sent = &mut self.rows.entry(id).or_default().sent;

@@ -40,6 +40,8 @@ struct Intent {
     callee_as_sent: String,
     /// Caller id to show to the callee.
     shown: Option<Number>,
+    /// It is whoever calls that says so, and not our settings.
+    named: bool,
     trunk: Option<TrunkId>,
     /// What it says of callers is believed.
     trusted: bool,
@@ -59,8 +61,7 @@ impl Engine {
                 .ok()
                 .and_then(|from| from.uri.user_text())
                 .is_some_and(|user| snapshot.extensions.contains_key(&user));
-        let mut carriers = self.addresses.trunks(&snapshot, flow.remote.ip());
-        let carrier = carriers.find(|(_, trunk)| !phone && self.peers.proves(trunk, &flow));
+        let carrier = if phone { None } else { self.carrier_of(&snapshot, request, &flow) };
         if self.drain.is_some() {
             match carrier {
                 Some(_) => self.refuse(session, Kind::Shutdown),
@@ -83,6 +84,15 @@ impl Engine {
                 return;
             }
             Some((id, trunk)) => {
+                if let Err(Unproved { challenges, denied }) =
+                    self.prove_carrier(trunk, request, &flow)
+                {
+                    if let Some((why, user)) = denied {
+                        self.deny(&flow, "INVITE", user, why);
+                    }
+                    self.world.endpoint.reject(self.world.now.mono, session, 401, challenges);
+                    return;
+                }
                 if !self.world.may_send(id, trunk) {
                     self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
                     self.refuse(session, Kind::Congestion);
@@ -134,7 +144,7 @@ impl Engine {
         intent: Intent,
         request: &Message,
     ) -> Result<(), Kind> {
-        let onward = onward(request, intent.trusted)?;
+        let onward = Onward { named: intent.named, ..onward(request, intent.trusted)? };
         // Places are kept for our own people: a flood from a carrier must not take them all.
         let config = &self.world.config;
         let most = config.calls_max.saturating_sub(config.calls_reserved);
@@ -151,6 +161,13 @@ impl Engine {
             true => self.shown_on(&target, intent.merchant, &intent.caller),
             false => intent.shown,
         };
+        let leads_out = intent.trunk.is_some() || matches!(target, route::Target::Public(_));
+        let transit = if leads_out {
+            transit(&self.world.snapshot, request, intent.trunk)
+        } else {
+            Vec::new()
+        };
+        let onward = Onward { transit, ..onward };
         let w = &self.world;
         let merchant = w.snapshot.merchants.get(&intent.merchant).ok_or(Kind::Blocked)?;
         let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
@@ -192,6 +209,9 @@ impl Engine {
             pushes: Vec::new(),
             custom: String::new(),
         };
+        let number = plan.targets[1].number();
+        let asked = (intent.service.is_none()).then_some(&number);
+        self.world.may_call(&command, asked).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if intent.service.is_some() { &[] } else { &[LegNo::B] };
         let id = self.begin(command, plan, Some(arrival), priced);
         if let (Some(call), Some(_)) = (self.calls.get_mut(&id), &intent.service) {
@@ -239,6 +259,33 @@ impl Engine {
     }
 }
 
+/// Lines of header fields that go on as they came at most, and the longest.
+const TRANSIT_MAX: usize = 16;
+const TRANSIT_LEN: usize = 1_024;
+
+/// The header fields that may go on as they came: those that the carrier names by which the call comes, or of
+/// a phone's call those that any carrier does.
+fn transit(
+    settings: &Snapshot,
+    request: &Message,
+    from: Option<TrunkId>,
+) -> Vec<(String, Vec<u8>)> {
+    let named: Vec<&String> = match from {
+        Some(id) => settings.trunks.get(&id).into_iter().flat_map(|t| &t.options.transit).collect(),
+        None => settings.trunks.values().flat_map(|trunk| &trunk.options.transit).collect(),
+    };
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let lines = request.fields().filter_map(|(_, name, value)| {
+        let name = str::from_utf8(name).ok().filter(|name| manners::may_pass(name))?;
+        let named = named.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let clean = value.len() <= TRANSIT_LEN && !value.iter().any(u8::is_ascii_control);
+        (named && clean).then(|| (name.to_owned(), value.to_vec()))
+    });
+    lines.take(TRANSIT_MAX).collect()
+}
+
 /// What our INVITE bears on of the one that came.
 fn onward(request: &Message, trusted: bool) -> Result<Onward, Kind> {
     let hops = request.max_forwards().ok().flatten();
@@ -256,6 +303,7 @@ fn onward(request: &Message, trusted: bool) -> Result<Onward, Kind> {
             .chain(lines(HeaderName::HistoryInfo).filter(|_| !privacy.history))
             .collect(),
         hidden: privacy.hidden,
+        ..Onward::default()
     })
 }
 
@@ -316,6 +364,7 @@ fn from_trunk(
         merchant,
         sub_account,
         shown: number.clone(),
+        named: number.is_some(),
         caller: number.unwrap_or(Number::Short(String::new())),
         caller_as_sent: caller,
         callee: Number::Internal(user.clone()),
@@ -346,6 +395,7 @@ fn from_extension(
     let preferred = request.name_addr(HeaderName::PPreferredIdentity).ok();
     let preferred = preferred.and_then(|name| snapshot.plan.parse(&name.uri.number()?).ok());
     let preferred = preferred.filter(|number| own.contains(number));
+    let named = preferred.is_some();
     let public = preferred.or_else(|| own.first().cloned());
     let shown = match &callee {
         Number::Internal(_) => Some(Number::Internal(user.to_owned())),
@@ -359,6 +409,7 @@ fn from_extension(
         callee,
         callee_as_sent: dialled,
         shown,
+        named,
         trunk: None,
         trusted: false,
         service,

@@ -4,6 +4,7 @@
 mod abuse;
 mod carriers;
 mod flows;
+mod identity;
 mod inbound;
 mod join;
 mod lead;
@@ -246,6 +247,8 @@ impl Engine {
                 self.settle_names();
                 self.settle_watches();
                 self.settle_groups();
+                self.merchant_rates.retain(|id| self.world.snapshot.merchants.contains_key(&id));
+                self.world.prune();
             }
             Command::Drain { grace } => {
                 self.unregister();
@@ -367,6 +370,7 @@ impl Engine {
             places: self.places.total(),
             agents: self.world.agents.total(),
             trunk_legs: self.world.trunk_legs.total(),
+            watched: self.world.fraud.len() + self.world.pools.len(),
             transactions: sip.client_transactions + sip.server_transactions,
             sessions: sip.sessions + sip.lingering,
             unended: sip.sessions,
@@ -467,7 +471,7 @@ impl Engine {
                 }
             }
             Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                let joined = call.is_bridged(no);
+                let joined = call.is_bridged(no) && call.takes_offers(w, no);
                 call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
             }),
             Event::Accepted { session } => self.note(session, Leg::accepted),
@@ -476,7 +480,7 @@ impl Engine {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
-                    let joined = call.is_bridged(no);
+                    let joined = call.is_bridged(no) && call.takes_offers(w, no);
                     call.on_leg(w, no, |leg, w, _, _| {
                         leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
                     });
@@ -597,6 +601,8 @@ impl Engine {
             return;
         };
         self.world.timers.cancel_call(id);
+        self.world.fraud.forget(id);
+        self.world.pools.forget(id);
         self.places.leave(call.command.merchant, id);
         if let Some(key) = &call.command.key {
             let key = (call.command.merchant, key.dialect, key.key.clone());

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use facts::ledger::{Authorize, Authorized, LegQuote, OpenCall};
 use facts::settings::Merchant;
-use facts::{CallCommand, CallId, Kind, LegNo, MerchantId, Number, Placed, Refusal, UnixMillis};
+use facts::{
+    CallCommand, CallId, Kind, LegId, LegNo, MerchantId, Number, Placed, Refusal, UnixMillis,
+};
 
 use crate::call::{Call, LEGS, Phase, Plan};
 use crate::event::{Answer, Effect, ours};
@@ -39,6 +41,10 @@ impl Engine {
             return;
         }
         let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
+        let plan = plan.and_then(|plan| {
+            let numbers = plan.targets.each_ref().map(Target::number);
+            self.world.may_call(&command, &numbers).map(|()| plan)
+        });
         match plan {
             Ok(plan) => {
                 let id = self.begin(command, plan, None, &LEGS);
@@ -177,15 +183,15 @@ impl Engine {
     ) -> CallId {
         let w = &mut self.world;
         let id = self.ids.next(w.now.wall);
-        let quotes = priced
+        let quotes: Vec<LegQuote> = priced
             .iter()
-            .map(|leg| LegQuote { leg: *leg, number: plan.targets[usize::from(leg.0)].number() });
-        let authorize = Authorize {
-            call: id,
-            command: command.clone(),
-            legs: quotes.collect(),
-            at: w.now.wall,
-        };
+            .map(|leg| LegQuote { leg: *leg, number: plan.targets[usize::from(leg.0)].number() })
+            .collect();
+        for quote in &quotes {
+            w.count_leg(&command, LegId::new(id, quote.leg), &quote.number);
+        }
+        let authorize =
+            Authorize { call: id, command: command.clone(), legs: quotes, at: w.now.wall };
         if let Some(key) = &command.key {
             self.keys.insert((command.merchant, key.dialect, key.key.clone()), id);
         }

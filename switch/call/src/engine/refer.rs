@@ -194,11 +194,13 @@ impl Engine {
     fn may_transfer(&self, leg: LegId) -> Result<(), u16> {
         let call = self.calls.get(&leg.call).ok_or(481_u16)?;
         let asking = call.leg(leg.no).ok_or(481_u16)?;
-        let may = match self.world.config.transfer {
+        let trunk = asking.trunk().and_then(|id| self.world.snapshot.trunks.get(&id));
+        let own = trunk.and_then(|trunk| trunk.options.transfer);
+        let may = own.unwrap_or(match self.world.config.transfer {
             Transfer::Off => false,
             Transfer::Extensions => asking.is_phone(),
             Transfer::All => true,
-        };
+        });
         let snapshot = &self.world.snapshot;
         let merchant = snapshot.merchants.get(&call.command.merchant).ok_or(403_u16)?;
         // Whoever transfers pays: a phone of somebody else would spend this merchant's money.
@@ -234,7 +236,8 @@ impl Engine {
         };
         // A caller who hides hides from the third as well.
         let hidden = call.plan.onward.hidden && stays.id.no == LegNo::A;
-        let onward = Onward { hidden, ..Onward::default() };
+        let payer = Some(call.command.merchant);
+        let onward = Onward { hidden, payer, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);

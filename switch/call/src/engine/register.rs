@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use facts::Now;
-use facts::settings::Snapshot;
-use sip::digest::{Algorithm, Guard, GuardConfig, Refusal, Verdict};
+use facts::settings::{Snapshot, TrunkCredentials};
+use sip::digest::{Algorithm, Guard, GuardConfig, Refusal, Verdict, ha1};
 use sip::endpoint::{self, Flow, RequestId};
 use sip::wire::{HeaderName, Message, Method};
 
@@ -52,6 +52,42 @@ impl Desk {
         flow: &Flow,
         may_look: &mut dyn FnMut(&str) -> bool,
     ) -> Result<String, Unproved> {
+        self.judge(now, snapshot, (request, flow), |user, algorithm| {
+            let extension = snapshot.extensions.get(user).filter(|e| e.enabled)?;
+            if !may_look(user) {
+                return None;
+            }
+            match algorithm {
+                Algorithm::Md5 => Some(extension.ha1_md5.clone()),
+                Algorithm::Sha256 => Some(extension.ha1_sha256.clone()),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether a request bears a carrier's own user and password, or what it has to answer.
+    pub(super) fn identify_carrier(
+        &mut self,
+        now: Now,
+        snapshot: &Snapshot,
+        request: &Message,
+        flow: &Flow,
+        own: Option<&TrunkCredentials>,
+    ) -> Result<(), Unproved> {
+        let lookup = |user: &str, algorithm: Algorithm| {
+            let own = own.filter(|own| own.user == user)?;
+            Some(ha1(algorithm, user, &snapshot.realm, &own.password))
+        };
+        self.judge(now, snapshot, (request, flow), lookup).map(|_| ())
+    }
+
+    fn judge(
+        &mut self,
+        now: Now,
+        snapshot: &Snapshot,
+        (request, flow): (&Message, &Flow),
+        lookup: impl FnOnce(&str, Algorithm) -> Option<String>,
+    ) -> Result<String, Unproved> {
         let realm = snapshot.realm.as_str();
         if self.guard.as_ref().is_none_or(|guard| guard.realm() != realm) {
             let mut config = GuardConfig::new(realm, self.secret);
@@ -63,18 +99,7 @@ impl Desk {
             return Err(Unproved::default());
         };
         let source = flow.remote.ip();
-        let verdict =
-            guard.check(now.mono, source, request, HeaderName::Authorization, |user, algorithm| {
-                let extension = snapshot.extensions.get(user).filter(|e| e.enabled)?;
-                if !may_look(user) {
-                    return None;
-                }
-                match algorithm {
-                    Algorithm::Md5 => Some(extension.ha1_md5.clone()),
-                    Algorithm::Sha256 => Some(extension.ha1_sha256.clone()),
-                    _ => None,
-                }
-            });
+        let verdict = guard.check(now.mono, source, request, HeaderName::Authorization, lookup);
         let (stale, denied) = match verdict {
             Verdict::Accepted { username } => return Ok(username),
             Verdict::Stale { .. } => (true, None),

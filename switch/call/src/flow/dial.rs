@@ -62,6 +62,10 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
             }
             Dial::DialingB { to, early }
         }
+        Input::Leg(leg, LegEvent::RingsOn) if leg == to => {
+            out.push(Order::Alert(LegNo::A));
+            Dial::DialingB { to, early }
+        }
         Input::Leg(leg, LegEvent::EarlyMedia) if leg == to => {
             out.push(Order::Early(LegNo::A));
             out.push(Order::Hear(LegNo::A, Hear::Leg(to)));

@@ -166,6 +166,7 @@ impl Talk {
             LegEvent::Key(_)
             | LegEvent::Invited
             | LegEvent::Ringing
+            | LegEvent::RingsOn
             | LegEvent::EarlyMedia
             | LegEvent::Answered
             | LegEvent::Failed(_)
@@ -236,7 +237,9 @@ impl Talk {
     fn target(self, transfer: Transfer, event: LegEvent, out: &mut Vec<Order>) -> Option<Talk> {
         let Transfer { by, stays, to, alone } = transfer;
         match event {
-            LegEvent::Ringing => out.push(Order::Report(by, Report::Ringing)),
+            LegEvent::Ringing | LegEvent::RingsOn => {
+                out.push(Order::Report(by, Report::Ringing));
+            }
             LegEvent::EarlyMedia if alone => out.push(Order::Hear(stays, Hear::Leg(to))),
             LegEvent::Answered => {
                 out.push(Order::Report(by, Report::Answered));

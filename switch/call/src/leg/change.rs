@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use facts::manners;
 use facts::media::{Codec, Direction};
 use sip::endpoint::SessionId;
 
@@ -221,8 +222,12 @@ impl Leg {
     }
 
     /// Whether offers of this leg's far end concern the other one.
-    pub(super) fn relays(&self, w: &World) -> bool {
-        w.config.reinvite == Reinvite::Relay
+    pub(crate) fn relays(&self, w: &World) -> bool {
+        let trunk = self.trunk().and_then(|id| w.snapshot.trunks.get(&id));
+        match trunk.and_then(|trunk| trunk.options.reinvite) {
+            Some(own) => own == manners::Reinvite::Relay,
+            None => w.config.reinvite == Reinvite::Relay,
+        }
     }
 
     /// The session that this leg's sound belongs to: the one that is up or waits, or whoever is heard.

@@ -49,6 +49,8 @@ pub(super) struct Forks {
     open: Vec<Fork>,
     /// Some 18x came.
     pub(super) rang: bool,
+    /// So did sound.
+    pub(super) sounded: bool,
     /// Whose description the media plane has: the early dialog that spoke first, as long as its INVITE may
     /// still be answered.
     heard: Option<(SessionId, String)>,

@@ -14,6 +14,7 @@ use sip::locate::Server;
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
 use super::spare;
+use crate::pool::Owner;
 use crate::registrar::Entry;
 use crate::route::{self, Target};
 use crate::world::World;
@@ -39,6 +40,8 @@ pub(crate) struct Hop {
     pub(crate) contact_user: String,
     /// Caller id as written on the wire.
     pub(crate) shown: String,
+    /// It is of the carrier's pool.
+    pub(crate) pooled: Option<Number>,
     pub(crate) credentials: Option<Credentials>,
     /// Codecs it takes, best first.
     pub(crate) codecs: Vec<Codec>,
@@ -50,6 +53,12 @@ pub(crate) struct Hop {
     pub(crate) edits: Vec<HeaderRule>,
     /// What becomes of its sound before the answer.
     pub(crate) early_media: EarlyMedia,
+    /// Whoever calls hears of ringing after this time.
+    pub(crate) fake_180: Option<Duration>,
+    /// Ringing after sound is passed on.
+    pub(crate) rings_on: bool,
+    /// Header fields of a caller that it takes.
+    pub(crate) transit: Vec<String>,
     /// It is asked for reliable provisional answers; `None`: as everybody is.
     pub(crate) reliable: Option<bool>,
     /// It says anything at all within this time; `None`: as every next hop.
@@ -65,6 +74,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) number: Option<&'a Number>,
     /// Nobody but a carrier that is trusted may know it.
     pub(crate) hidden: bool,
+    /// The call says it itself.
+    pub(crate) named: bool,
 }
 
 /// Servers of one trunk that are tried for one leg at most.
@@ -133,6 +144,13 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
             w.throttle.sent(id, w.now.mono);
         }
         w.trunk_legs.enter(id, leg);
+        if let Some(number) = &hop.pooled {
+            let settings = w.snapshot.clone();
+            let pool = settings.trunks.get(&id).and_then(|trunk| trunk.options.pool.as_ref());
+            if let Some(pool) = pool {
+                w.pools.count((Owner::Trunk(id), pool), leg, number, w.now.mono);
+            }
+        }
         return Some(hop);
     }
     None
@@ -184,10 +202,18 @@ fn to_trunk(
     trunk: &Trunk,
     (number, caller): (&Number, Caller<'_>),
 ) -> Vec<Hop> {
+    // The nearest to the call counts: its own number, its merchant's, and only then one of the carrier's;
+    // unless the carrier takes no other.
+    let pool = trunk.options.pool.as_ref();
+    let pool = pool.filter(|pool| pool.always || !caller.named && caller.number.is_none());
+    let pooled = pool.and_then(|pool| w.pick(Owner::Trunk(id), pool, number));
+    let caller = Caller { number: pooled.as_ref().or(caller.number), ..caller };
     let mut servers = w.servers(trunk);
     servers.truncate(SERVERS_MAX);
     let hops = servers.into_iter();
-    hops.filter_map(|server| to_server(w, (id, trunk), server, (number, caller))).collect()
+    hops.filter_map(|server| to_server(w, (id, trunk), server, (number, caller)))
+        .map(|hop| Hop { pooled: pooled.clone(), ..hop })
+        .collect()
 }
 
 fn to_server(
@@ -204,12 +230,26 @@ fn to_server(
     };
     let called = write(number, Whose::Called);
     let written = caller.number.map(|shown| write(shown, Whose::Caller));
-    let domain = if trunk.domain.is_empty() { None } else { Some(Host::parse(&trunk.domain)?) };
-    let home = |user: &str| match &domain {
-        Some(host) => Uri::sip(Some(user), host.clone(), None),
-        None => Uri::at(Some(user), listener.advertised),
+    let domains = [trunk.options.from_domain.as_str(), &trunk.domain];
+    let domain = domains.into_iter().find(|domain| !domain.is_empty());
+    let domain = match domain {
+        Some(domain) => Some(Host::parse(domain)?),
+        None => None,
     };
-    let mut uri = uri_of(trunk, Some(&called))?;
+    // RFC 3261 §19.1.1: the user part is a telephone number.
+    let phone = |mut uri: Uri| {
+        if trunk.options.user_phone {
+            uri.params.set("user", Some("phone"));
+        }
+        uri
+    };
+    let home = |user: &str| {
+        phone(match &domain {
+            Some(host) => Uri::sip(Some(user), host.clone(), None),
+            None => Uri::at(Some(user), listener.advertised),
+        })
+    };
+    let mut uri = phone(uri_of(trunk, Some(&called))?);
     let identity = identity(trunk, written.as_deref().map(home), caller.hidden);
     let shown = written.filter(|_| !caller.hidden).unwrap_or_default();
     let from = if caller.hidden { anonymous() } else { NameAddr::new(home(user_of(&shown))) };
@@ -228,12 +268,16 @@ fn to_server(
         to,
         contact_user: shown.clone(),
         shown,
+        pooled: None,
         credentials: credentials(trunk),
         codecs,
         identity,
         trusted: trunk.options.identity == Identity::Asserted && !trunk.options.untrusted,
         edits: trunk.options.headers.clone(),
         early_media: trunk.options.early_media,
+        fake_180: trunk.options.fake_180_ms.map(|ms| Duration::from_millis(ms.into())),
+        rings_on: trunk.options.pass_180_after_183,
+        transit: trunk.options.transit.clone(),
         reliable: trunk.options.reliable,
         response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
     })
@@ -288,12 +332,16 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         to: NameAddr::new(to),
         contact_user: shown.clone(),
         shown,
+        pooled: None,
         credentials: None,
         codecs: PHONE_CODECS.to_vec(),
         identity: Vec::new(),
         trusted: false,
         edits: Vec::new(),
         early_media: EarlyMedia::Relay,
+        fake_180: None,
+        rings_on: false,
+        transit: Vec::new(),
         reliable: None,
         response: None,
     })

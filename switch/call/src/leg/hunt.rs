@@ -83,7 +83,8 @@ impl Hunt {
                     self.busy = true;
                     continue;
                 }
-                let caller = Caller { number: self.shown.as_ref(), hidden: self.hidden };
+                let (number, hidden) = (self.shown.as_ref(), self.hidden);
+                let caller = Caller { number, hidden, named: true };
                 let phones = hops(w, &Target::Contacts(member), caller).unwrap_or_default();
                 ways.extend(phones);
             }

@@ -32,7 +32,8 @@ use bytes::Bytes;
 use facts::media::{Family, MediaCommand, MediaStats, Prompt, Source, Tone};
 use facts::record::LegState;
 use facts::{
-    Failure, Kind, LegFacts, LegId, LegNo, Number, Origin, Party, Side, TrunkId, UnixMillis,
+    Failure, Kind, LegFacts, LegId, LegNo, MerchantId, Number, Origin, Party, Side, TrunkId,
+    UnixMillis,
 };
 use sip::endpoint::SessionId;
 use sip::wire::Reason;
@@ -108,6 +109,12 @@ pub(crate) struct Onward {
     pub(crate) history: Vec<(String, Vec<u8>)>,
     /// Whoever calls does not want to be known (RFC 3323).
     pub(crate) hidden: bool,
+    /// Whose numbers may be shown in turn: whoever pays for the leg.
+    pub(crate) payer: Option<MerchantId>,
+    /// The call says itself which number is shown.
+    pub(crate) named: bool,
+    /// Header fields that go on as they came, to whom the settings say.
+    pub(crate) transit: Vec<(String, Vec<u8>)>,
 }
 
 /// One leg of a call.
@@ -205,6 +212,11 @@ impl Leg {
     /// True once nothing that its far end says counts.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Down | Stage::Linked(_))
+    }
+
+    /// The carrier that it is on.
+    pub(crate) fn trunk(&self) -> Option<TrunkId> {
+        self.trunk
     }
 
     /// True for the phone of an extension: no carrier is on it.
@@ -370,6 +382,8 @@ impl Leg {
         if let Some(trunk) = self.trunk.take() {
             w.leave_trunk(trunk, self.id);
         }
+        w.fraud.leave(self.id);
+        w.pools.leave(self.id);
         self.occupy(w, BTreeSet::new());
         let facts = &mut self.facts;
         facts.paid_until = self.credit.paid();

@@ -12,6 +12,7 @@ use sip::wire::{Contact, Reason};
 
 use crate::event::LegEvent;
 use crate::flow::{origin, refuser};
+use crate::pool::Owner;
 use crate::route::Target;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
@@ -47,7 +48,10 @@ impl Leg {
         paid: Option<std::time::Duration>,
     ) -> Result<Leg, Failure> {
         let origin = || origin(id.no);
-        let caller = Caller { number: shown, hidden: called.onward.hidden };
+        let picked = pooled(w, id, called, target);
+        let named = called.onward.named && picked.is_none();
+        let caller =
+            Caller { number: picked.as_ref().or(shown), hidden: called.onward.hidden, named };
         let failed = |kind| Failure::new(origin(), kind);
         let mut hunt = None;
         let mut ring = called.ring;
@@ -116,6 +120,11 @@ impl Leg {
         self.hunt_on(w);
         let response = hop.response.unwrap_or(w.config.response);
         w.timers.set(Key::leg(self.id, Timer::Response), w.now.mono + response);
+        let pretend = Key::leg(self.id, Timer::Pretend);
+        match hop.fake_180.filter(|_| self.facts.alerting.is_none()) {
+            Some(after) => w.timers.set(pretend, w.now.mono + after),
+            None => w.timers.cancel(pretend),
+        }
         let first = !self.attempted;
         if first {
             self.attempted = true;
@@ -187,6 +196,7 @@ impl Leg {
         w.timers.cancel(Key::leg(self.id, Timer::Response));
         fork.rang |= rings;
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
+        let rings_on = fork.hop.rings_on;
         if let Some(sdp) = sdp {
             fork.describe(branch.clone(), sdp.clone());
             let signalling = fork.hop.flow.remote.ip();
@@ -212,15 +222,27 @@ impl Leg {
             self.journal(w);
             trace.notify(w, &self.facts, LegState::Alerting);
         }
-        alerts.then_some(LegEvent::Ringing)
+        let sounded = matches!(&self.stage, Stage::Inviting(forks) if forks.sounded);
+        let told = if sounded && rings_on { LegEvent::RingsOn } else { LegEvent::Ringing };
+        alerts.then_some(told)
     }
 
     /// The first RTP of this leg came.
-    pub(crate) fn sounding(&self) -> Option<LegEvent> {
-        match &self.stage {
-            Stage::Inviting(forks) if forks.is_heard() => Some(LegEvent::EarlyMedia),
+    pub(crate) fn sounding(&mut self) -> Option<LegEvent> {
+        match &mut self.stage {
+            Stage::Inviting(forks) if forks.is_heard() => {
+                forks.sounded = true;
+                Some(LegEvent::EarlyMedia)
+            }
             _ => None,
         }
+    }
+
+    /// Its carrier has said nothing of ringing for so long that whoever calls hears of it all the same. The
+    /// record knows only what was said.
+    pub(crate) fn pretend(&self) -> Option<LegEvent> {
+        let Stage::Inviting(forks) = &self.stage else { return None };
+        (self.facts.alerting.is_none() && !forks.is_heard()).then_some(LegEvent::Ringing)
     }
 
     /// 2xx, acknowledged already: the other phones stop ringing.
@@ -472,7 +494,13 @@ impl Leg {
             [number("Max-Forwards", self.onward.hops_left), number("Max-Breadth", self.share)];
         let open = |line: &&(String, Vec<u8>)| hop.trusted || !is_private(&line.1);
         let history = self.onward.history.iter().filter(open).cloned();
-        numbers.into_iter().flatten().chain(history).chain(hop.identity.iter().cloned()).collect()
+        let listed = |line: &&(String, Vec<u8>)| {
+            let named = hop.transit.iter().any(|name| name.eq_ignore_ascii_case(&line.0));
+            hop.trunk.is_none() || named
+        };
+        let transit = self.onward.transit.iter().filter(listed).cloned();
+        let numbers = numbers.into_iter().flatten();
+        numbers.chain(history).chain(hop.identity.iter().cloned()).chain(transit).collect()
     }
 }
 
@@ -488,6 +516,21 @@ fn read(answer: Final, rule: Option<&AnswerRule>) -> Final {
         Some(code) => Final { code, q850: None, ..answer },
         None => answer,
     }
+}
+
+/// The number of the payer's pool that a leg shows: to numbers outside, where the call says none itself.
+fn pooled(w: &mut World, id: LegId, called: &Called, target: &Target) -> Option<Number> {
+    let Target::Public(callee) = target else { return None };
+    let merchant = called.onward.payer?;
+    let settings = w.snapshot.clone();
+    let pool = settings.pools.get(&merchant)?;
+    if called.onward.named && !pool.always {
+        return None;
+    }
+    let owner = Owner::Merchant(merchant);
+    let number = w.pick(owner, pool, callee)?;
+    w.pools.count((owner, pool), id, &number, w.now.mono);
+    Some(number)
 }
 
 /// What a carrier wants changed in the headers of its INVITE.

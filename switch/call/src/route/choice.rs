@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use facts::pool::Pool;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::settings::{Route, Snapshot, Trunk};
 use facts::{LeadsTo, Number, Reach, Strategy, TrunkId, UnixMillis};
@@ -182,6 +183,11 @@ pub fn explain(
     Ok(explanation)
 }
 
+fn pool_in_words(pool: &Pool) -> String {
+    let when = if pool.always { "always" } else { "where a call names none" };
+    format!("shows one of its {} numbers ({}) {when}", pool.numbers.len(), pool.pick.as_str())
+}
+
 /// Where an extension leads calls on to that it does not take.
 fn wishes(snapshot: &Snapshot, user: &str) -> String {
     let Some(reach) = snapshot.extensions.get(user).map(|extension| &extension.reach) else {
@@ -283,6 +289,7 @@ fn candidates(
                 cost: route.cost,
                 place: tried.then_some(place),
                 verdict,
+                pool: trunk.and_then(|trunk| trunk.options.pool.as_ref()).map(pool_in_words),
             }
         })
         .collect();

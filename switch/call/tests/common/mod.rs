@@ -4,10 +4,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub mod commands;
 pub mod ladder;
 pub mod phones;
 pub mod team;
 
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use commands::{callback, key, party};
 pub use phones::sdp_of;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +23,7 @@ use call::{
     Answer, CarrierNews, Command, Counts, Effect, Engine, EngineConfig, Reply, Resolved, TurnedAway,
 };
 use facts::ban::Ban;
+use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
 use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
@@ -27,8 +31,8 @@ use facts::settings::{
     Extension, Merchant, NumberFormat, Route, Snapshot, Transport as TrunkTransport, Trunk,
 };
 use facts::{
-    Binding, CallCommand, CallFacts, CallId, Dialect, LegId, LegNo, MerchantId, Now, Number, Party,
-    Placed, Push, PushKind, Refusal, RequestKey, StateChange, TrunkId, UnixMillis,
+    Binding, CallCommand, CallFacts, CallId, LegId, LegNo, MerchantId, Now, Placed, Refusal,
+    StateChange, TrunkId, UnixMillis,
 };
 use sip::endpoint::{
     Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
@@ -187,6 +191,8 @@ pub struct Sim {
     /// Whose certificate is where.
     pub certified: Vec<(SocketAddr, String)>,
     pub bans: Vec<Ban>,
+    /// Limits against toll fraud that were reached.
+    pub alerts: Vec<Alert>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -252,6 +258,7 @@ impl Sim {
             asked: Vec::new(),
             certified: Vec::new(),
             bans: Vec::new(),
+            alerts: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -510,6 +517,7 @@ impl Sim {
             Effect::CloseFlow(flow) => self.closed.push(flow),
             Effect::Carrier(news) => self.carriers.push(*news),
             Effect::Banned(ban) => self.bans.push(ban),
+            Effect::Fraud(alert) => self.alerts.push(*alert),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
             Effect::SetReach { call, user, set } => {
@@ -768,38 +776,4 @@ fn snapshot() -> Snapshot {
     let route = |prefix, trunk| Route::new(prefix, TrunkId(trunk), 0);
     snapshot.routes = vec![route("86138", 1), route("8610", 2)];
     snapshot
-}
-
-pub fn party(number: &str) -> Party {
-    Party {
-        number: Number::E164(number.into()),
-        as_sent: number[2..].into(),
-        shown: None,
-        ring: s(60),
-    }
-}
-
-pub fn callback() -> CallCommand {
-    CallCommand {
-        dialect: Dialect::Callni,
-        merchant: MERCHANT,
-        sub_account: None,
-        app: String::new(),
-        a: party(NUMBER_A),
-        b: party(NUMBER_B),
-        max_talk: None,
-        record: false,
-        key: None,
-        pushes: vec![Push {
-            kind: PushKind::State,
-            dialect: Dialect::Callni,
-            endpoint: "http://merchant.example/state".into(),
-            context: String::new(),
-        }],
-        custom: String::new(),
-    }
-}
-
-pub fn key(key: &str, fingerprint: &str) -> RequestKey {
-    RequestKey { dialect: Dialect::Callni, key: key.into(), fingerprint: fingerprint.into() }
 }

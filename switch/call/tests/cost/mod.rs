@@ -315,6 +315,7 @@ impl Bench {
             | Effect::TurnedAway(_)
             | Effect::Carrier(_)
             | Effect::Banned(_)
+            | Effect::Fraud(_)
             | Effect::Resolve(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }

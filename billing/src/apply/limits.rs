@@ -1,0 +1,108 @@
+//! Limits against toll fraud and pools of numbers: is what the file says possible?
+
+use facts::fraud::FraudLimits;
+use facts::manners;
+use facts::pool::Pool;
+use facts::settings::TrunkOptions;
+
+use super::check::Check;
+use crate::db::json;
+use crate::desired::Trunk;
+
+impl Check {
+    /// Limits as the store keeps them; `{}` where there are none.
+    pub(super) fn fraud(&mut self, path: &str, limits: &FraudLimits) -> String {
+        for (key, prefixes) in [("allow", &limits.allow), ("block", &limits.block)] {
+            for (i, prefix) in prefixes.iter().enumerate() {
+                self.digits(&format!("{path}.{key}[{i}]"), prefix);
+            }
+        }
+        let stop = "to forbid calls there use block";
+        for (i, to) in limits.calls_to.iter().enumerate() {
+            let path = format!("{path}.calls_to[{i}]");
+            self.digits(&format!("{path}.prefix"), &to.prefix);
+            self.limit(&format!("{path}.max_calls"), Some(to.max_calls), stop);
+        }
+        if !(1..=100).contains(&limits.warn_at) {
+            self.wrong(format!("{path}.warn_at"), "percent, 1 to 100");
+        }
+        if limits.is_none() {
+            return "{}".to_owned();
+        }
+        json(limits).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// A pool with its numbers as digits.
+    pub(super) fn pool(&mut self, path: &str, pool: Option<&Pool>) -> Option<Pool> {
+        let pool = pool?;
+        if pool.numbers.is_empty() || pool.numbers.len() > Pool::NUMBERS_MAX {
+            self.wrong(format!("{path}.numbers"), format!("1 to {} numbers", Pool::NUMBERS_MAX));
+        }
+        let stop = "leave the line out for no limit";
+        for (key, limit) in [
+            ("max_calls", pool.max_calls),
+            ("calls_per_second", pool.calls_per_second),
+            ("calls_per_day", pool.calls_per_day),
+        ] {
+            self.limit(&format!("{path}.{key}"), limit, stop);
+        }
+        let numbers = pool.numbers.iter().enumerate();
+        let numbers =
+            numbers.filter_map(|(i, text)| self.phone(&format!("{path}.numbers[{i}]"), text));
+        Some(Pool { numbers: numbers.collect(), ..pool.clone() })
+    }
+
+    /// By what a carrier is told from others, and what goes on to it and from it.
+    pub(super) fn carrier_marks(&mut self, path: &str, trunk: &Trunk) {
+        let options = &trunk.options;
+        let domain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+        let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
+        if let Some(known) = &options.known_by {
+            let path = format!("{path}.options.known_by");
+            if known.marks() == 0 {
+                self.wrong(&path, "at least one mark, or leave it out");
+            }
+            for (key, host) in [
+                ("from_domain", &known.from_domain),
+                ("to_domain", &known.to_domain),
+                ("uri_domain", &known.uri_domain),
+            ] {
+                if !host.chars().all(domain) {
+                    self.wrong(format!("{path}.{key}"), "a domain or an address, without a port");
+                }
+            }
+            if !known.header.chars().all(token) {
+                self.wrong(format!("{path}.header"), "the name of a header field");
+            }
+            if !known.value.is_empty() && known.header.is_empty() {
+                self.wrong(format!("{path}.value"), "of which header field?");
+            }
+        }
+        if options.challenge && trunk.user.is_none() {
+            let why = "needs user, password and realm: what it has to answer with";
+            self.wrong(format!("{path}.options.challenge"), why);
+        }
+        if !options.from_domain.chars().all(domain) {
+            self.wrong(format!("{path}.options.from_domain"), "a domain or an address");
+        }
+        let span = TrunkOptions::FAKE_180_MS;
+        if options.fake_180_ms.is_some_and(|ms| !span.contains(&ms)) {
+            let why = format!("{} to {} milliseconds", span.start(), span.end());
+            self.wrong(format!("{path}.options.fake_180_ms"), why);
+        }
+        for (i, name) in options.transit.iter().enumerate() {
+            let path = format!("{path}.options.transit[{i}]");
+            if name.is_empty() || !name.chars().all(token) {
+                self.wrong(path, "the name of a header field");
+            } else if !manners::may_pass(name) {
+                self.wrong(path, format!("{name} is the switch's own, or says who somebody is"));
+            }
+        }
+    }
+
+    fn digits(&mut self, path: &str, prefix: &str) {
+        if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.wrong(path, "the first digits of a number of E.164, the country code first");
+        }
+    }
+}
