@@ -38,9 +38,14 @@ async fn download(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
+    file(&state, &name, &headers).await
+}
+
+/// A finished recording, or the part of it that is asked for.
+pub(crate) async fn file(state: &ApiState, name: &str, headers: &HeaderMap) -> Response {
     let missing =
         || answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such recording\n");
-    let Some(path) = below(&state.0.config.recordings, &name) else { return missing() };
+    let Some(path) = below(&state.0.config.recordings, name) else { return missing() };
     let Some((file, length)) = open(&state.0.config.recordings, path).await else {
         return missing();
     };
@@ -57,6 +62,15 @@ async fn download(
         tracing::warn!(%error, "a recording could not be read");
         answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "unreadable\n")
     })
+}
+
+/// Removes a finished recording; one that is not there is removed.
+pub(crate) async fn remove(state: &ApiState, name: &str) -> std::io::Result<()> {
+    let Some(path) = below(&state.0.config.recordings, name) else { return Ok(()) };
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The path of a name, if it is a name that recordings have: parts of letters, digits, `-`, `_` and `.`,

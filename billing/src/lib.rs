@@ -36,6 +36,7 @@ mod spending;
 mod store;
 mod tariffs;
 pub mod trail;
+mod voicemail;
 pub mod words;
 
 pub use error::{Constraint, Error, Result};

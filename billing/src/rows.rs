@@ -119,6 +119,40 @@ pub struct GroupRow {
     pub group: facts::Group,
 }
 
+/// A message in a voice mailbox.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VoiceMessage {
+    /// The call that left it; there is one for each call.
+    pub call: CallId,
+    /// The extension for which it is.
+    pub mailbox: String,
+    /// Whose that is.
+    pub merchant: MerchantId,
+    /// Who called, as it came; empty when nobody said.
+    pub caller: String,
+    /// When it was begun.
+    pub at: UnixMillis,
+    /// Length of the sound in milliseconds.
+    pub duration_ms: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Path below the recordings folder.
+    pub file: String,
+    /// Its owner has listened to it.
+    pub heard: bool,
+}
+
+/// What a voice mailbox holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MailboxCount {
+    /// The extension.
+    pub mailbox: String,
+    /// Messages that nobody has heard.
+    pub new: u32,
+    /// Messages that were heard and kept.
+    pub old: u32,
+}
+
 /// What `biz_regist` made, or had made before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registered {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::outbox;
 use crate::spending::give_back;
 use crate::store::SettleContext;
+use crate::voicemail;
 
 /// What is read under the locks of the call and the account.
 struct Books {
@@ -67,6 +68,7 @@ pub(crate) async fn settle(
     insert_cdrs(&mut batch, &record)?;
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;
+    voicemail::insert(&mut batch, facts);
     batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
     // What a far end may still have to be told outlives the call, until it was told.
     batch.add("DELETE FROM call_legs WHERE call_id = $1 AND dialog IS NULL", args![facts.call]);

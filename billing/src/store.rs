@@ -756,7 +756,7 @@ impl Store {
     }
 
     /// A unit that something under way depends on: waits for room.
-    async fn write<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+    pub(crate) async fn write<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         self.write_as(Manner::NOW, work).await
     }
 
@@ -781,7 +781,7 @@ impl Store {
     }
 
     /// One query.
-    async fn read<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+    pub(crate) async fn read<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
             Database::Lite(lite) => lite.read(work, false).await,
             Database::Pg(pg) => pg.read(work, false).await,

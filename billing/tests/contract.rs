@@ -15,6 +15,8 @@ mod random;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;
+#[path = "contract/voicemail.rs"]
+mod voicemail;
 
 use billing::{Store, StoreConfig};
 use support::postgres::Cluster;
@@ -117,6 +119,8 @@ contract! {
     objects::system_001_and_002_objects_read_back,
     objects::bindings_outlive_a_restart,
     random::random_steps_keep_the_books,
+    voicemail::a_message_comes_with_its_settlement_and_is_counted_heard_and_deleted,
+    voicemail::a_mailbox_is_named_by_its_word_or_by_an_extension,
     trail::every_change_says_who_when_and_what_it_was_before,
     trail::an_act_that_is_noted_again_after_a_lost_answer_is_one_entry,
     trail::every_changed_byte_of_the_trail_is_found,

@@ -99,7 +99,8 @@ pub(crate) struct Parts {
 #[derive(Clone, Copy, Debug)]
 struct Tape {
     left: LegId,
-    right: LegId,
+    /// `None`: one voice alone.
+    right: Option<LegId>,
 }
 
 /// A worker.

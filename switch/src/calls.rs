@@ -177,6 +177,10 @@ impl Calls for Door {
         self.ready.load(Ordering::Relaxed)
     }
 
+    fn mailbox_changed(&self, user: String, new: u32, old: u32) {
+        self.inbox.fact(Fact::Command(Command::Mailbox { user, new, old }));
+    }
+
     fn settings_changed(&self) {
         self.settings.notify_one();
     }

@@ -230,6 +230,7 @@ impl Driver {
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::AddLeg(ask) => self.ledger.add_leg(ask),
             Effect::SetReach { call, user, set } => self.ledger.set_reach(call, user, set),
+            Effect::Discard { call, file } => self.ledger.discard(call, &file),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),
             Effect::Papers { leg, dialog, seq } => self.ledger.papers(leg, dialog, seq),

@@ -1,12 +1,14 @@
 //! The engine's questions to the store, asked on other threads; each answer comes back as a reply.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use billing::rows::MailboxCount;
 use billing::{Error, Once, Queue, SettleContext, Store};
-use call::Reply;
+use call::{Command, Reply};
 use facts::ban::Ban;
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
@@ -39,8 +41,7 @@ struct Inner {
     calls: Lanes<CallId>,
     users: Lanes<String>,
     context: SettleContext,
-    /// Recordings that the last process did not finish, put right since.
-    recordings: BTreeMap<CallId, RecordedFile>,
+    recordings: Recordings,
     /// Wakes whoever delivers notifications.
     outbox: Arc<Notify>,
     counts: LedgerCounts,
@@ -49,6 +50,15 @@ struct Inner {
     settling: Mutex<BTreeSet<CallId>>,
     /// Questions in the queue.
     asked: AtomicUsize,
+}
+
+/// The files of what was said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recordings {
+    /// Where they lie.
+    pub(crate) folder: PathBuf,
+    /// Those that the last process did not finish, put right since.
+    pub(crate) unfinished: BTreeMap<CallId, RecordedFile>,
 }
 
 /// What became of the questions, for metrics.
@@ -130,7 +140,7 @@ impl Ledger {
         runtime: Handle,
         context: SettleContext,
         outbox: Arc<Notify>,
-        recordings: BTreeMap<CallId, RecordedFile>,
+        recordings: Recordings,
     ) -> Ledger {
         let (calls, users) = (Lanes::new(runtime.clone()), Lanes::new(runtime));
         Ledger(Arc::new(Inner {
@@ -322,7 +332,7 @@ impl Ledger {
 
     pub(crate) fn settle(&self, mut facts: CallFacts) {
         if facts.recording.is_none() {
-            facts.recording = self.0.recordings.get(&facts.call).cloned();
+            facts.recording = self.0.recordings.unfinished.get(&facts.call).cloned();
         }
         let (call, context) = (facts.call, self.0.context.clone());
         if self.0.queue.is_none() && !self.settling().insert(call) {
@@ -369,6 +379,35 @@ impl Ledger {
         let total = record.total().to_string();
         tracing::info!(outcome, ?seconds, total, failed = failed(&record.facts), "call settled");
         self.0.outbox.notify_one();
+        if let Some(message) = &record.facts.message {
+            self.tell_mailbox(message.mailbox.clone());
+        }
+    }
+
+    /// Tells the engine what a mailbox holds, as the store has it now.
+    fn tell_mailbox(&self, user: String) {
+        let this = self.clone();
+        self.0.users.push(user.clone(), move || {
+            Box::pin(async move {
+                match insist(TRIES, || this.0.store.mailbox(user.clone())).await {
+                    Ok(MailboxCount { mailbox: user, new, old }) => {
+                        let told = Command::Mailbox { user, new, old };
+                        this.0.inbox.fact(Fact::Command(told));
+                    }
+                    Err(error) => tracing::warn!(%error, "a mailbox could not be counted"),
+                }
+            })
+        });
+    }
+
+    /// Removes a file of the recordings that nobody will want.
+    pub(crate) fn discard(&self, call: CallId, file: &str) {
+        let path = self.0.recordings.folder.join(file);
+        self.in_order(call, async move {
+            if let Err(error) = tokio::fs::remove_file(path).await {
+                tracing::warn!(%call, %error, "a message too short to keep could not be removed");
+            }
+        });
     }
 
     pub(crate) fn journal(&self, entry: JournalLeg, seq: Option<u32>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use billing::Store;
+use billing::rows::MailboxCount;
 use call::{Command, Reply};
 use facts::media::RecordedFile;
 use facts::{Binding, CallId};
@@ -96,6 +97,17 @@ pub(crate) async fn farewells(store: &Store, inbox: &Inbox, node: u16) -> billin
         inbox.fact(Fact::Command(Command::Farewell(Box::new(leg))));
     }
     Ok(count)
+}
+
+/// Tells the engine what each voice mailbox holds.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn mailboxes(store: &Store, inbox: &Inbox) -> billing::Result<()> {
+    for MailboxCount { mailbox: user, new, old } in store.mailboxes().await? {
+        inbox.fact(Fact::Command(Command::Mailbox { user, new, old }));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

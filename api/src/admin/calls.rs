@@ -114,6 +114,6 @@ fn busy() -> Fault {
     fault(StatusCode::SERVICE_UNAVAILABLE, "busy", "the switch did not answer in time")
 }
 
-fn call_id(text: &str) -> Result<CallId, Fault> {
+pub(super) fn call_id(text: &str) -> Result<CallId, Fault> {
     text.parse().map_err(|_| bad("a call id is 19 digits"))
 }

@@ -7,6 +7,7 @@ mod calls;
 mod objects;
 mod outbox;
 mod text;
+mod voicemail;
 
 use std::time::Instant;
 
@@ -38,6 +39,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(books::routes())
         .merge(audit::routes())
         .merge(outbox::routes())
+        .merge(voicemail::routes())
         .route_layer(from_fn_with_state(state.clone(), authorize))
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Switch {
     pub(crate) ready: AtomicBool,
     pub(crate) bans: Mutex<Vec<Ban>>,
     pub(crate) settings_changed: AtomicBool,
+    /// What mailboxes hold now, as it was told.
+    pub(crate) mailboxes: Mutex<Vec<(String, u32, u32)>>,
 }
 
 impl Switch {
@@ -182,6 +184,10 @@ impl Calls for Switch {
         self.ready.load(Ordering::SeqCst)
     }
 
+    fn mailbox_changed(&self, extension: String, new: u32, old: u32) {
+        self.mailboxes.lock().unwrap().push((extension, new, old));
+    }
+
     fn settings_changed(&self) {
         self.settings_changed.store(true, Ordering::SeqCst);
     }
@@ -300,6 +306,7 @@ impl World {
             ready: AtomicBool::new(true),
             bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),
+            mailboxes: Mutex::default(),
         });
         let counters = Arc::new(Counters::default());
         let wake = Arc::new(Notify::new());
@@ -392,6 +399,7 @@ impl World {
             released_by: Side::Caller,
             legs,
             recording: None,
+            message: None,
         };
         self.store.settle(facts, SettleContext::default()).await.unwrap()
     }

@@ -48,7 +48,15 @@ impl Run<'_> {
     }
 
     /// Where a call is led on to: an extension or a group that there is, or a public number.
-    fn leads_to(&mut self, path: &str, text: &str, internal: &Internal) -> Option<LeadsTo> {
+    fn leads_to(
+        &mut self,
+        (path, own): (&str, Option<&str>),
+        text: &str,
+        internal: &Internal,
+    ) -> Option<LeadsTo> {
+        if let Some(mailbox) = text.strip_prefix(LeadsTo::VOICEMAIL) {
+            return self.mailbox((path, own), mailbox, internal);
+        }
         let named = |kind, of: &BTreeMap<String, i64>| {
             of.contains_key(text) || self.check.names_it(kind, text)
         };
@@ -69,17 +77,38 @@ impl Run<'_> {
         }
     }
 
+    /// `voicemail`, which is an extension's own mailbox, or `voicemail:` and the extension whose it is.
+    fn mailbox(
+        &mut self,
+        (path, own): (&str, Option<&str>),
+        rest: &str,
+        internal: &Internal,
+    ) -> Option<LeadsTo> {
+        let user = match (rest, own) {
+            ("", Some(own)) => return Some(LeadsTo::Voicemail(own.to_owned())),
+            _ => rest.strip_prefix(':').unwrap_or_default(),
+        };
+        let there = internal.extensions.contains_key(user);
+        if there || self.check.names_it("extensions", user) {
+            return Some(LeadsTo::Voicemail(user.to_owned()));
+        }
+        let word = LeadsTo::VOICEMAIL;
+        let why = format!("`{word}:` and the number of an extension that there is was expected");
+        self.check.wrong(path, why);
+        None
+    }
+
     /// The wishes of an extension as they are kept; `None` with a mistake.
     pub(super) fn reach(
         &mut self,
-        path: &str,
+        (path, own): (&str, &str),
         reach: &Reach,
         internal: &Internal,
     ) -> Option<facts::Reach> {
         let before = self.check.mistakes.len();
         let mut to = |key: &str, text: &Option<String>| {
             let path = format!("{path}.{key}");
-            text.as_deref().and_then(|text| self.leads_to(&path, text, internal))
+            text.as_deref().and_then(|text| self.leads_to((&path, Some(own)), text, internal))
         };
         let kept = facts::Reach {
             dnd: reach.dnd,
@@ -126,7 +155,7 @@ impl Run<'_> {
             }
             let otherwise = group.otherwise.as_deref();
             let to = format!("{path}.otherwise");
-            let otherwise = otherwise.and_then(|text| self.leads_to(&to, text, &internal));
+            let otherwise = otherwise.and_then(|text| self.leads_to((&to, None), text, &internal));
             if otherwise == Some(LeadsTo::Internal(group.number.clone())) {
                 self.check.wrong(to, "leads back to the group itself");
             }

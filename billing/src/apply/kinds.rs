@@ -368,8 +368,10 @@ impl Run<'_> {
             let phone = self.check.opt_phone(&format!("{path}.bound_phone"), phone);
             let fraud = self.check.fraud(&format!("{path}.fraud"), &extension.fraud);
             let reach = extension.reach.as_ref();
-            let reach =
-                reach.and_then(|reach| self.reach(&format!("{path}.reach"), reach, &internal));
+            let reach = reach.and_then(|reach| {
+                let path = format!("{path}.reach");
+                self.reach((&path, &extension.number), reach, &internal)
+            });
             if self.check.mistakes.len() != before {
                 continue;
             }

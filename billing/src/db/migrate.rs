@@ -34,6 +34,7 @@ migrations! {
     10 "0010_fewer_trees",
     12 "0012_groups",
     13 "0013_fraud",
+    14 "0014_voicemail",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

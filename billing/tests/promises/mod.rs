@@ -183,6 +183,7 @@ fn closed(call: u64, command: &CallCommand, legs: Vec<LegFacts>) -> CallFacts {
         released_by: Side::Caller,
         legs,
         recording: None,
+        message: None,
     }
 }
 

@@ -212,6 +212,7 @@ pub(crate) fn facts(
         released_by: Side::Caller,
         legs,
         recording: None,
+        message: None,
     }
 }
 

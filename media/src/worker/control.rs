@@ -45,7 +45,9 @@ impl Worker {
             MediaCommand::Record { call, left, right, file } => {
                 self.record(now, call, Tape { left, right }, file);
             }
-            MediaCommand::Retape { call, left, right } => self.retape(call, Tape { left, right }),
+            MediaCommand::Retape { call, left, right } => {
+                self.retape(call, Tape { left, right: Some(right) });
+            }
             MediaCommand::StopRecording { call } => self.stop_recording(now, call),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
@@ -258,7 +260,7 @@ impl Tape {
     fn side(&self, leg: LegId) -> Option<Side> {
         if leg == self.left {
             Some(Side::Left)
-        } else if leg == self.right {
+        } else if Some(leg) == self.right {
             Some(Side::Right)
         } else {
             None

@@ -494,7 +494,7 @@ fn a_recording_goes_on_when_another_leg_takes_the_place_of_one() {
         w.open(leg);
     }
     let file = "ab/transferred.mp3".to_owned();
-    w.order(MediaCommand::Record { call: CALL, left: A, right: B, file });
+    w.order(MediaCommand::Record { call: CALL, left: A, right: Some(B), file });
     w.order(MediaCommand::Retape { call: CALL, left: A, right: c });
     w.close(B);
     let over = |event: &MediaEvent| {
@@ -557,4 +557,21 @@ fn two_calls_are_linked_by_the_ports_that_are_left() {
             w.close(leg);
         }
     }
+}
+
+#[test]
+fn one_voice_alone_is_recorded_until_its_own_leg_closes() {
+    let w = World::new(21_650, 4, |_| {});
+    for leg in [A, B] {
+        w.open(leg);
+    }
+    let file = "ab/message.mp3".to_owned();
+    w.order(MediaCommand::Record { call: CALL, left: A, right: None, file });
+    w.close(B);
+    let over = |event: &MediaEvent| {
+        matches!(event, MediaEvent::Recorded { .. } | MediaEvent::RecordingFailed { .. })
+    };
+    assert_eq!(w.find(ms(300), over), None, "the other leg is no part of it");
+    w.order(MediaCommand::Close { leg: A });
+    assert!(w.find(ms(5_000), over).is_some(), "it ends with the one who spoke");
 }

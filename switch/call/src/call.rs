@@ -24,6 +24,7 @@ use crate::serve::Service;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
+use crate::voicemail::Mailbox;
 use crate::world::World;
 
 /// Legs of a two-party call.
@@ -98,6 +99,8 @@ pub(crate) struct Call {
     pub(crate) seats: Vec<Seat>,
     /// What A dialled a code for, until it is done.
     pub(crate) service: Option<Service>,
+    /// Where A leaves a message.
+    pub(crate) mailbox: Option<Mailbox>,
     /// It wants to go elsewhere; the engine is asked.
     pub(crate) wish: Option<Wish>,
     pub(crate) inbox: VecDeque<Input>,
@@ -135,6 +138,7 @@ impl Call {
             transfer: None,
             seats: Vec::new(),
             service: None,
+            mailbox: None,
             wish: None,
             inbox: VecDeque::new(),
             bridged: None,
@@ -397,6 +401,10 @@ impl Call {
             return;
         }
         self.started = true;
+        if let Target::Voicemail(user) = &self.plan.targets[1] {
+            let user = user.clone();
+            return self.enter_mailbox(w, user);
+        }
         let mut orders = Vec::new();
         self.plan.flow = match self.is_service() {
             true => Flow::Serve(Serve::start(&mut orders)),
@@ -459,12 +467,13 @@ impl Call {
         self.perform(w, orders);
     }
 
-    fn perform(&mut self, w: &mut World, orders: Vec<Order>) {
+    pub(crate) fn perform(&mut self, w: &mut World, orders: Vec<Order>) {
         for order in orders {
             match order {
                 Order::Dial(no) => self.dial(w, no),
                 Order::Serve => self.serve(w),
                 Order::Join => self.join(w),
+                Order::Tape => self.tape(w),
                 Order::Decide(outcome, by) => {
                     self.decided.get_or_insert((outcome, by));
                 }
@@ -536,14 +545,7 @@ impl Call {
             self.with(no, |leg, _| leg.hear(w, Hear::Leg(other), &language));
         }
         if self.command.record {
-            self.recording = Recording::Running;
-            let word = w.unguessable();
-            w.media(MediaCommand::Record {
-                call: self.id,
-                left: LegId::new(self.id, one),
-                right: LegId::new(self.id, two),
-                file: format!("{}/{}_{word}.mp3", &word[..2], self.id),
-            });
+            self.record(w, (LegId::new(self.id, one), Some(LegId::new(self.id, two))));
         }
         let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
         let end = w.now.mono + self.plan.max_talk;
@@ -551,6 +553,14 @@ impl Call {
         if self.plan.max_talk > warning {
             w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
         }
+    }
+
+    /// Has voices written to a file.
+    pub(crate) fn record(&mut self, w: &mut World, (left, right): (LegId, Option<LegId>)) {
+        self.recording = Recording::Running;
+        let word = w.unguessable();
+        let file = format!("{}/{}_{word}.mp3", &word[..2], self.id);
+        w.media(MediaCommand::Record { call: self.id, left, right, file });
     }
 
     /// True while it is recorded.
@@ -601,6 +611,11 @@ impl Call {
         let now = self.trace.wall(w.now.mono);
         let (outcome, released_by) =
             self.decided.unwrap_or((Outcome::Failed(ours(Kind::Internal)), Side::Platform));
+        let file = match &self.recording {
+            Recording::Done(file) => Some(file.clone()),
+            Recording::None | Recording::Running | Recording::Closing => None,
+        };
+        let (recording, message) = self.message(w, file);
         let facts = CallFacts {
             call: self.id,
             command: self.command.clone(),
@@ -610,10 +625,8 @@ impl Call {
             outcome,
             released_by,
             legs,
-            recording: match &self.recording {
-                Recording::Done(file) => Some(file.clone()),
-                Recording::None | Recording::Running | Recording::Closing => None,
-            },
+            recording,
+            message,
         };
         self.put_on_record(w, facts);
     }

@@ -68,6 +68,8 @@ pub struct EngineConfig {
     pub features: Features,
     /// A call that is parked and that nobody takes goes back to whoever parked it after this time.
     pub park: Duration,
+    /// How long messages in mailboxes are.
+    pub voicemail: Messages,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
     pub redirects: usize,
     /// How long registrations last.
@@ -104,12 +106,28 @@ impl Default for EngineConfig {
             transfer: Transfer::Extensions,
             features: Features::default(),
             park: Duration::from_secs(120),
+            voicemail: Messages::default(),
             redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),
             nonce_life: Duration::from_secs(300),
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         }
+    }
+}
+
+/// How long messages in mailboxes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Messages {
+    /// A message ends after this time.
+    pub max: Duration,
+    /// A shorter one is not kept.
+    pub min: Duration,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Messages { max: Duration::from_secs(180), min: Duration::from_secs(2) }
     }
 }
 

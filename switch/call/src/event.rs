@@ -289,6 +289,13 @@ pub enum Effect {
         /// What is to be so.
         set: ReachSet,
     },
+    /// Nobody will want this file of the recordings: remove it.
+    Discard {
+        /// The call of which it is.
+        call: CallId,
+        /// Its path below the recordings folder.
+        file: String,
+    },
     /// Forget a registered contact.
     DropBinding {
         /// The extension.
@@ -597,6 +604,8 @@ pub(crate) enum Hear {
     Done,
     /// A prompt, once.
     Prompt(&'static str),
+    /// Nothing.
+    Nothing,
     /// That it waits: a short tone now and then.
     Hold,
     /// This leg.
@@ -630,6 +639,8 @@ pub(crate) enum Order {
     Dial(LegNo),
     /// Do what the extension dialled a code for.
     Serve,
+    /// Keep what A says from now on, for a mailbox.
+    Tape,
     /// Pass ringing on to an inbound leg: 180.
     Alert(LegNo),
     /// Open the sound path to an inbound leg before its answer: 183 with a description.

@@ -34,10 +34,11 @@ mod testing;
 mod timers;
 mod trace;
 mod transfer;
+mod voicemail;
 mod world;
 
 pub use abuse::AbuseLimits;
-pub use config::{EngineConfig, Reinvite, Transfer};
+pub use config::{EngineConfig, Messages, Reinvite, Transfer};
 pub use engine::Engine;
 pub use event::{
     Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, Resolved,

@@ -13,6 +13,23 @@ pub enum LeadsTo {
     Internal(String),
     /// A public number (E.164 digits) or a short code.
     Public(String),
+    /// The voice mailbox of an extension.
+    Voicemail(String),
+}
+
+impl LeadsTo {
+    /// How a mailbox is written: this word alone is an extension's own one, that of another follows a colon.
+    pub const VOICEMAIL: &str = "voicemail";
+}
+
+impl std::fmt::Display for LeadsTo {
+    /// As the operator writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LeadsTo::Internal(number) | LeadsTo::Public(number) => f.write_str(number),
+            LeadsTo::Voicemail(user) => write!(f, "{}:{user}", LeadsTo::VOICEMAIL),
+        }
+    }
 }
 
 /// Several extensions that answer for one number.

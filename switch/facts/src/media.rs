@@ -190,8 +190,8 @@ pub enum MediaCommand {
         call: CallId,
         /// Left channel.
         left: LegId,
-        /// Right channel.
-        right: LegId,
+        /// Right channel; `None`: one voice alone, and this channel stays silent.
+        right: Option<LegId>,
         /// Path of the finished file below the recordings folder, unguessable.
         file: String,
     },

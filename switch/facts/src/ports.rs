@@ -43,6 +43,10 @@ pub trait Calls: Send + Sync + 'static {
     /// False while starting or draining.
     fn ready(&self) -> bool;
 
+    /// Says what the voice mailbox of an extension holds since somebody changed it: messages that nobody has
+    /// heard, and messages that were heard and kept.
+    fn mailbox_changed(&self, extension: String, new: u32, old: u32);
+
     /// Says that the settings in the store have changed and a new snapshot is due.
     fn settings_changed(&self);
 }

@@ -97,6 +97,19 @@ impl LegFacts {
     }
 }
 
+/// What a caller said to a voice mailbox.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// The extension for which it is.
+    pub mailbox: String,
+    /// Who called, as it came.
+    pub caller: String,
+    /// When it was begun.
+    pub at: UnixMillis,
+    /// The sound.
+    pub file: RecordedFile,
+}
+
 /// Everything known of a call when its last leg is down.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallFacts {
@@ -118,6 +131,9 @@ pub struct CallFacts {
     pub legs: Vec<LegFacts>,
     /// The recording, once closed and checked.
     pub recording: Option<RecordedFile>,
+    /// What the caller left in a mailbox, once closed and checked; it is no recording of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
 }
 
 impl CallFacts {
@@ -275,6 +291,7 @@ mod tests {
                 released_by: Side::Caller,
                 legs: legs.iter().map(leg).collect(),
                 recording: None,
+                message: None,
             }
         };
         let (talks, not) = (Some(5), None);

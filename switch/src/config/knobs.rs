@@ -1,5 +1,7 @@
 //! The table of settings: key, words, how to read it, how to print it.
 
+use std::time::Duration;
+
 use call::{Reinvite, Transfer};
 use facts::Feature;
 use sip::digest::Algorithm;
@@ -241,6 +243,10 @@ knobs! {
         |c, v| code(c, Feature::DndOff, v)?, |c| shown(c, Feature::DndOff);
     "features.park_timeout", "a parked call that nobody takes goes back to who parked it after this time",
         |c, v| c.features.park_timeout = positive(v)?, |c| show_duration(c.features.park_timeout);
+    "features.voicemail_max", "a message in a mailbox ends after this time, 5m at most",
+        |c, v| c.features.voicemail.max = message(v)?, |c| show_duration(c.features.voicemail.max);
+    "features.voicemail_min", "a message shorter than this is not kept",
+        |c, v| c.features.voicemail.min = duration(v)?, |c| show_duration(c.features.voicemail.min);
 
     "registrar.nonce_life", "how long a digest nonce is good for",
         |c, v| c.call.nonce_life = positive(v)?, |c| show_duration(c.call.nonce_life);
@@ -279,10 +285,19 @@ fn path(path: &std::path::Path) -> Vec<String> {
     vec![path.display().to_string()]
 }
 
+/// The longest message in a mailbox.
+const MESSAGE_MAX: Duration = Duration::from_secs(300);
+
 /// A feature's code.
 fn code(config: &mut Config, feature: Feature, values: &[String]) -> Result<(), String> {
     let code = or_off(values, |values| one(values).map(str::to_owned))?.unwrap_or_default();
     config.features.codes.set(feature, &code)
+}
+
+/// How long a message may be: no longer than what can be played again.
+fn message(values: &[String]) -> Result<Duration, String> {
+    let time = positive(values)?;
+    if time > MESSAGE_MAX { Err("must be 5m at most".into()) } else { Ok(time) }
 }
 
 fn shown(config: &Config, feature: Feature) -> Vec<String> {
@@ -356,7 +371,7 @@ fn algorithms(values: &[String]) -> Result<Vec<Algorithm>, String> {
     values.iter().map(read).collect()
 }
 
-fn delays(values: &[String]) -> Result<Vec<std::time::Duration>, String> {
+fn delays(values: &[String]) -> Result<Vec<Duration>, String> {
     if values.is_empty() {
         return Err("names no delay; the first is usually 0s".into());
     }

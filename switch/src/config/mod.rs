@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::{Reinvite, Transfer};
+use call::{Messages, Reinvite, Transfer};
 use facts::Features;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
@@ -134,6 +134,8 @@ pub(crate) struct FeatureKnobs {
     pub(crate) codes: Features,
     /// A parked call that nobody takes goes back after this time.
     pub(crate) park_timeout: Duration,
+    /// How long messages in mailboxes are.
+    pub(crate) voicemail: Messages,
 }
 
 /// Knobs of call handling.
@@ -253,7 +255,11 @@ impl Default for DialogKnobs {
 
 impl Default for FeatureKnobs {
     fn default() -> Self {
-        FeatureKnobs { codes: Features::default(), park_timeout: Duration::from_secs(120) }
+        FeatureKnobs {
+            codes: Features::default(),
+            park_timeout: Duration::from_secs(120),
+            voicemail: Messages::default(),
+        }
     }
 }
 

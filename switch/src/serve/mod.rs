@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::{Driver, Gauges, Leaving};
 use crate::inbox::{Fact, Inbox, Outlet, inbox};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::{clock, dns, metrics, net, outbox, recovery, settings, token};
@@ -206,7 +206,7 @@ impl Hall {
     ) -> Result<Hall, StartError> {
         let recordings = config.recordings_folder();
         make_folder(&recordings)?;
-        let leftovers = recovery::recordings(&recordings);
+        let unfinished = recovery::recordings(&recordings);
         let events = inbox.clone();
         let media =
             Media::start(&parts::media(config), move |event| events.fact(Fact::Media(event)))
@@ -220,7 +220,7 @@ impl Hall {
             Handle::current(),
             parts::settling(config, ground.addresses.http),
             Arc::clone(&wake),
-            leftovers,
+            Recordings { folder: recordings, unfinished },
         );
         let door = Arc::new(Door {
             inbox: inbox.clone(),
@@ -268,6 +268,7 @@ impl Hall {
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
         }
+        recovery::mailboxes(&self.store, &self.inbox).await?;
         let farewells = recovery::farewells(&self.store, &self.inbox, config.node).await?;
         if farewells > 0 {
             tracing::warn!(

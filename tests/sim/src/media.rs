@@ -27,7 +27,7 @@ pub struct Media {
     pub streams: BTreeMap<LegId, Stream>,
     /// Ports that were made to lead to another call, by this process.
     pub links: u32,
-    recordings: BTreeMap<CallId, (LegId, LegId, String)>,
+    recordings: BTreeMap<CallId, (LegId, Option<LegId>, String)>,
     ports: BTreeMap<LegId, u16>,
     next: u16,
     /// It always has a port to give.
@@ -93,7 +93,7 @@ impl Media {
             }
             MediaCommand::Retape { call, left, right } => {
                 if let Some((l, r, _)) = self.recordings.get_mut(&call) {
-                    (*l, *r) = (left, right);
+                    (*l, *r) = (left, Some(right));
                 }
             }
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
@@ -106,7 +106,7 @@ impl Media {
                 let due: Vec<CallId> = self
                     .recordings
                     .iter()
-                    .filter(|(_, (left, right, _))| *left == leg || *right == leg)
+                    .filter(|(_, (left, right, _))| *left == leg || *right == Some(leg))
                     .map(|(call, _)| *call)
                     .collect();
                 for call in due {

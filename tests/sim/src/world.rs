@@ -660,6 +660,7 @@ impl World {
             | Effect::CloseFlow(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
+            | Effect::Discard { .. }
             | Effect::Banned(_)
             | Effect::Fraud(_) => {}
             Effect::Drained => {

@@ -121,6 +121,7 @@ pub(crate) fn record(command: CallCommand, outcome: Outcome, legs: Vec<LegFacts>
             released_by: Side::Caller,
             legs,
             recording: None,
+            message: None,
         },
         charges: Vec::new(),
         currency: Currency::CNY,

@@ -157,6 +157,7 @@ impl Engine {
             Some(_) => route::Target::Public(intent.callee.clone()),
             None => self.lead(&intent.callee, intent.merchant, &mut trail)?,
         };
+        let answers = matches!(target, route::Target::Voicemail(_));
         let shown = match trail.is_led_on() {
             true => self.shown_on(&target, intent.merchant, &intent.caller),
             false => intent.shown,
@@ -209,10 +210,10 @@ impl Engine {
             pushes: Vec::new(),
             custom: String::new(),
         };
+        let rings = intent.service.is_none() && !answers;
         let number = plan.targets[1].number();
-        let asked = (intent.service.is_none()).then_some(&number);
-        self.world.may_call(&command, asked).map_err(Refusal::kind)?;
-        let priced: &[LegNo] = if intent.service.is_some() { &[] } else { &[LegNo::B] };
+        self.world.may_call(&command, rings.then_some(&number)).map_err(Refusal::kind)?;
+        let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);
         if let (Some(call), Some(_)) = (self.calls.get_mut(&id), &intent.service) {
             call.service = intent.service;

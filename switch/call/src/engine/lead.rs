@@ -24,6 +24,7 @@ impl Engine {
             Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
                 Err(Kind::NoRoute)
             }
+            Target::Voicemail(user) if w.mail.of(user).is_full() => Err(Kind::Unreachable),
             _ => Ok(target),
         }
     }
@@ -50,6 +51,9 @@ impl Engine {
             return;
         };
         match self.led_on(id, &mut wish) {
+            Ok((Target::Voicemail(user), ..)) => {
+                self.on_call(id, |call, w| call.divert_to_mailbox(w, wish, user));
+            }
             Ok(plan) => self.on_call(id, |call, w| call.divert(w, wish, plan)),
             Err(_) => self.on_call(id, |call, w| call.not_diverted(w, &wish)),
         }
@@ -71,6 +75,10 @@ impl Engine {
         let merchant = snapshot.merchants.get(&payer).filter(|merchant| merchant.enabled);
         let per_second = merchant.ok_or(Kind::Blocked)?.calls_per_second;
         let target = self.lead(&wish.number, payer, &mut wish.trail)?;
+        // Whoever we rang for a merchant is not to talk to a machine of ours.
+        if matches!(target, Target::Voicemail(_)) && !call.is_inbound() {
+            return Err(Kind::Unreachable);
+        }
         self.pace(payer, per_second).map_err(Refusal::kind)?;
         let shown = self.shown_on(&target, payer, &caller);
         let history = wish.trail.headers(&snapshot, &onward.history);

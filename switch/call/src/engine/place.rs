@@ -140,7 +140,9 @@ impl Engine {
         }
         let mut trail = Trail::default();
         let b = self.lead(&command.b.number, command.merchant, &mut trail);
-        let targets = [self.target(&command.a.number)?, b.map_err(|_| Refusal::NoRoute)?];
+        // Whoever we rang for a merchant is not to talk to a machine of ours.
+        let b = b.ok().filter(|target| !matches!(target, Target::Voicemail(_)));
+        let targets = [self.target(&command.a.number)?, b.ok_or(Refusal::NoRoute)?];
         if targets[0] == targets[1] {
             // Its line would be engaged by the very call that rings it.
             return Err(Refusal::SameNumber);

@@ -48,6 +48,7 @@ impl Engine {
             released_by,
             legs,
             recording: None,
+            message: None,
             command: open.command,
         };
         let plan = Plan {

@@ -5,6 +5,7 @@ pub(crate) mod callback;
 pub(crate) mod dial;
 pub(crate) mod serve;
 mod talk;
+pub(crate) mod voicemail;
 
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 
@@ -14,6 +15,7 @@ pub(crate) use callback::Callback;
 pub(crate) use dial::Dial;
 pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
+pub(crate) use voicemail::Voicemail;
 
 /// The program of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +26,8 @@ pub(crate) enum Flow {
     Dial(Dial),
     /// A dialled a code: do what it is for.
     Serve(Serve),
+    /// A leaves a message.
+    Voicemail(Voicemail),
 }
 
 impl Flow {
@@ -33,6 +37,7 @@ impl Flow {
             Flow::Callback(state) => Flow::Callback(state.step(input, out)),
             Flow::Dial(state) => Flow::Dial(state.step(input, out)),
             Flow::Serve(state) => Flow::Serve(state.step(input, out)),
+            Flow::Voicemail(state) => Flow::Voicemail(state.step(input, out)),
         }
     }
 
@@ -43,6 +48,7 @@ impl Flow {
             Flow::Callback(Callback::Ending(_))
                 | Flow::Dial(Dial::Ending)
                 | Flow::Serve(Serve::Ending)
+                | Flow::Voicemail(Voicemail::Ending)
         )
     }
 
@@ -52,7 +58,7 @@ impl Flow {
             Flow::Callback(Callback::AnsweredA) => Some(LegNo::B),
             Flow::Callback(Callback::DialingB { to, .. })
             | Flow::Dial(Dial::DialingB { to, .. }) => Some(to),
-            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) => None,
+            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) | Flow::Voicemail(_) => None,
         }
     }
 
@@ -60,7 +66,7 @@ impl Flow {
     pub(crate) fn talk(self) -> Option<Talk> {
         match self {
             Flow::Callback(Callback::Bridged(talk)) | Flow::Dial(Dial::Bridged(talk)) => Some(talk),
-            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) => None,
+            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) | Flow::Voicemail(_) => None,
         }
     }
 
@@ -84,6 +90,7 @@ impl Flow {
             Flow::Callback(state) => state.word(),
             Flow::Dial(state) => state.word(),
             Flow::Serve(state) => state.word(),
+            Flow::Voicemail(state) => state.word(),
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn hops(
 ) -> Result<VecDeque<Hop>, Kind> {
     let hops: VecDeque<Hop> = match target {
         // Its members are rung step by step: see `Hunt`.
-        Target::Group(_) => VecDeque::new(),
+        Target::Group(_) | Target::Voicemail(_) => VecDeque::new(),
         Target::Contacts(user) => {
             let quiet = w.snapshot.extensions.get(user).is_some_and(|ext| ext.reach.dnd);
             if quiet {
@@ -117,7 +117,9 @@ pub(crate) fn hops(
     };
     match (hops.is_empty(), target) {
         (false, _) => Ok(hops),
-        (true, Target::Contacts(_) | Target::Group(_)) => Err(Kind::Unreachable),
+        (true, Target::Contacts(_) | Target::Group(_) | Target::Voicemail(_)) => {
+            Err(Kind::Unreachable)
+        }
         (true, Target::Public(_)) => Err(Kind::NoRoute),
     }
 }

@@ -285,6 +285,7 @@ impl Leg {
         w.timers.cancel(prompt_timer);
         self.prompting = false;
         let source = match what {
+            Hear::Nothing => Source::Silence,
             Hear::RingBack => Source::Tone(Tone::RingBack),
             Hear::Hold => Source::Tone(Tone::Hold),
             Hear::Done => {

@@ -66,7 +66,9 @@ impl Leg {
                 hunt = Some(hunting);
                 ways
             }
-            Target::Contacts(_) | Target::Public(_) => hops(w, target, caller).map_err(failed)?,
+            Target::Contacts(_) | Target::Voicemail(_) | Target::Public(_) => {
+                hops(w, target, caller).map_err(failed)?
+            }
         };
         let users = ways.iter().filter_map(|way| way.user.clone()).collect();
         let first = hop::take(w, &mut ways, id).ok_or(failed(Kind::Congestion))?;

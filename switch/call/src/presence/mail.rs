@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Mailboxes that hold anything, at most.
 const MAILBOXES_MAX: usize = 100_000;
 
+/// Messages that one mailbox holds at most: then it takes no more.
+const MESSAGES_MAX: u32 = 100;
+
 /// What a mailbox holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Mail {
@@ -13,6 +16,13 @@ pub(crate) struct Mail {
     pub(crate) new: u32,
     /// Messages that were heard and kept.
     pub(crate) old: u32,
+}
+
+impl Mail {
+    /// True when there is no room for another message.
+    pub(crate) fn is_full(self) -> bool {
+        self.new.saturating_add(self.old) >= MESSAGES_MAX
+    }
 }
 
 /// All that hold anything, by extension.

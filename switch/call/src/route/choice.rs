@@ -166,6 +166,8 @@ pub fn explain(
                 explanation.candidates = candidates(snapshot, &Number::public(phone), at, live);
             }
         }
+        // A wish leads there, never a number.
+        Some(Target::Voicemail(_)) => {}
         Some(Target::Public(public)) => {
             explanation.candidates = candidates(snapshot, &public, at, live);
             let nowhere = nowhere(&public, &explanation.candidates);
@@ -194,10 +196,7 @@ fn wishes(snapshot: &Snapshot, user: &str) -> String {
         return String::new();
     };
     let after = reach.no_answer_s.unwrap_or(Reach::RING_S);
-    let told = |when: String, to: &Option<LeadsTo>| {
-        let (LeadsTo::Internal(number) | LeadsTo::Public(number)) = to.as_ref()?;
-        Some(format!("; {when}: {number}"))
-    };
+    let told = |when: String, to: &Option<LeadsTo>| Some(format!("; {when}: {}", to.as_ref()?));
     let quiet = reach.dnd.then(|| "; it does not want to be disturbed".to_owned());
     let each = [
         told("always".into(), &reach.always),
@@ -220,10 +219,7 @@ fn group_leads_to(snapshot: &Snapshot, number: &str) -> String {
         Strategy::Random => "by lot",
         Strategy::LongestIdle => "longest idle first",
     };
-    let otherwise = match &group.otherwise {
-        Some(LeadsTo::Internal(number) | LeadsTo::Public(number)) => format!(", then {number}"),
-        None => String::new(),
-    };
+    let otherwise = group.otherwise.as_ref().map(|to| format!(", then {to}")).unwrap_or_default();
     let members = group.members.join(", ");
     format!("group {number}, {how}: {members}{otherwise}")
 }

@@ -70,6 +70,8 @@ pub(crate) struct Trail {
     at: Option<String>,
     /// It rings for so long at most.
     ring: Option<Duration>,
+    /// It goes on to the mailbox of this extension.
+    mailbox: Option<String>,
 }
 
 impl Trail {
@@ -96,6 +98,10 @@ impl Trail {
         let mut number = number.clone();
         loop {
             self.ring = None;
+            if let Some(user) = self.mailbox.take() {
+                let there = snapshot.extensions.contains_key(&user);
+                return there.then_some(Target::Voicemail(user)).ok_or(Kind::Unreachable);
+            }
             let Number::Internal(user) = &number else {
                 return self.pays(snapshot, payer).map(|()| Target::Public(number.clone()));
             };
@@ -140,6 +146,10 @@ impl Trail {
         let to = match to {
             LeadsTo::Internal(number) => Number::Internal(number.clone()),
             LeadsTo::Public(digits) => Number::public(digits.clone()),
+            LeadsTo::Voicemail(user) => {
+                self.mailbox = Some(user.clone());
+                Number::Internal(user.clone())
+            }
         };
         self.turns.push(Turn { from, why, to: to.clone() });
         Some(to)

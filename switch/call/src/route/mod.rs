@@ -17,6 +17,8 @@ pub(crate) enum Target {
     Contacts(String),
     /// The members of a group, by the group's number.
     Group(String),
+    /// The mailbox of an extension: nobody is rung.
+    Voicemail(String),
     /// A number reached through trunks.
     Public(Number),
 }
@@ -25,7 +27,9 @@ impl Target {
     /// The number that decides the price and stands in the record.
     pub(crate) fn number(&self) -> Number {
         match self {
-            Target::Contacts(user) | Target::Group(user) => Number::Internal(user.clone()),
+            Target::Contacts(user) | Target::Group(user) | Target::Voicemail(user) => {
+                Number::Internal(user.clone())
+            }
             Target::Public(number) => number.clone(),
         }
     }

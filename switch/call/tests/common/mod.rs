@@ -181,6 +181,9 @@ pub struct Sim {
     /// Connections that the engine wants closed.
     pub closed: Vec<Flow>,
     pub turned_away: Vec<TurnedAway>,
+    pub discarded: Vec<String>,
+    /// How long every recording is.
+    pub message_ms: u64,
     pub carriers: Vec<CarrierNews>,
     /// What the DNS says; of what is not in it, that there is nothing.
     pub zone: BTreeMap<Question, Resolved>,
@@ -252,6 +255,8 @@ impl Sim {
             drained: 0,
             closed: Vec::new(),
             turned_away: Vec::new(),
+            discarded: Vec::new(),
+            message_ms: 1,
             carriers: Vec::new(),
             zone: BTreeMap::new(),
             dns: true,
@@ -524,6 +529,7 @@ impl Sim {
                 let done = team::dialled(self, &user, set);
                 self.engine.handle_reply(now, Reply::ReachSet { call, done });
             }
+            Effect::Discard { file, .. } => self.discarded.push(file),
             Effect::Drained => self.drained += 1,
         }
     }
@@ -579,7 +585,8 @@ impl Sim {
                 Some(MediaEvent::Closed { leg: *leg, stats })
             }
             MediaCommand::StopRecording { call } => {
-                let file = RecordedFile { file: "x.mp3".into(), duration_ms: 1, bytes: 1 };
+                let file =
+                    RecordedFile { file: "x.mp3".into(), duration_ms: self.message_ms, bytes: 1 };
                 Some(MediaEvent::Recorded { call: *call, file })
             }
             _ => None,

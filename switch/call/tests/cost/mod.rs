@@ -319,6 +319,7 @@ impl Bench {
             | Effect::Resolve(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
+            | Effect::Discard { .. }
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)
             | Effect::DropBinding { .. }
