@@ -32,8 +32,9 @@ use crate::refusals::Refusals;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
-/// Messages are listened to for no longer before the sockets are read again.
-const TURN: Duration = Duration::from_millis(5);
+/// Messages of one kind are looked at for no longer before the others have their turn and the sockets are read: the
+/// kernel may keep no more than a few hundred of them.
+const TURN: Duration = Duration::from_millis(2);
 /// The token of the inbox's waker among the sockets, which count from 0.
 const RUNG: u64 = u64::MAX;
 /// The pause after a wait that the system refused.
@@ -130,9 +131,13 @@ impl Driver {
                 Err(TryRecvError::Empty) => break,
             }
         }
-        // Cheap, and whoever is told late asks again.
+        // By turns, and the sockets are read again before they run over.
+        let begun = Instant::now();
         while let Some(Datagram { flow, bytes, .. }) = self.outlet.next_excess() {
             self.step(|engine| engine.handle_excess(clock::now(), flow, bytes));
+            if begun.elapsed() > TURN {
+                break;
+            }
         }
         let begun = Instant::now();
         for _ in 0..BUDGET {
@@ -140,7 +145,6 @@ impl Driver {
                 Some(datagram) => self.datagram(datagram),
                 None => break,
             }
-            // The sockets are read again before they run over.
             if begun.elapsed() > TURN {
                 break;
             }

@@ -170,6 +170,7 @@ impl Outlet {
         let waited =
             self.opening.front().map(|first| message.at.saturating_duration_since(first.at));
         let limit = match claim(&message.bytes) {
+            Claim::Nothing => return,
             Claim::Within => return self.within.push_back(message),
             Claim::Follows => Duration::MAX,
             Claim::Call => CALL_WAIT,

@@ -13,6 +13,8 @@ use facts::CallId;
 const FEW: usize = 512;
 /// The part of a second whose answers may be waited for.
 const SHARE: usize = 2;
+/// For so long a ledger is left alone that could not be asked.
+const REST: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The questions. Ids rise with time, so the first one is the oldest.
@@ -23,6 +25,8 @@ pub(crate) struct Backlog {
     since: Option<Instant>,
     answers: usize,
     rate: usize,
+    /// It is left alone until then.
+    rests_until: Option<Instant>,
 }
 
 impl Backlog {
@@ -45,11 +49,20 @@ impl Backlog {
         self.answers += 1;
     }
 
+    /// It would not even take the question: whoever comes in the next moment need not try.
+    pub(crate) fn failed(&mut self, now: Instant, call: CallId) {
+        // What it takes back is told in the same words.
+        if self.waiting.contains_key(&call) {
+            self.rests_until = Some(now + REST);
+        }
+    }
+
     /// Whether another question should not be asked. `patience`: the oldest one may have waited so long.
     pub(crate) fn is_behind(&self, now: Instant, patience: Duration) -> bool {
         let oldest = self.waiting.first_key_value();
         let late = oldest.is_some_and(|(_, at)| now.saturating_duration_since(*at) > patience);
-        late || self.waiting.len() > FEW.max(self.rate.max(self.answers) / SHARE)
+        let rests = self.rests_until.is_some_and(|until| until > now);
+        rests || late || self.waiting.len() > FEW.max(self.rate.max(self.answers) / SHARE)
     }
 }
 
@@ -90,5 +103,19 @@ mod tests {
         }
         assert!(!backlog.is_behind(now, patience));
         assert!(backlog.is_behind(now + Duration::from_millis(1_001), patience), "the oldest one");
+    }
+
+    #[test]
+    fn b14_a_ledger_that_took_no_question_is_left_alone_for_a_moment() {
+        let begun = start().mono;
+        let patience = Duration::from_secs(1);
+        let mut backlog = Backlog::default();
+        backlog.failed(begun, CallId(1));
+        assert!(!backlog.is_behind(begun, patience), "it was not asked");
+        backlog.asked(begun, CallId(1));
+        backlog.failed(begun, CallId(1));
+        backlog.answered(begun, CallId(1));
+        assert!(backlog.is_behind(begun, patience));
+        assert!(!backlog.is_behind(begun + REST, patience));
     }
 }

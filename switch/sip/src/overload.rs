@@ -7,6 +7,8 @@
 /// What a message is to a switch that is too busy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Claim {
+    /// The ACK of a refusal of which nothing was kept (RFC 3261 §8.2.7): nobody waits for it.
+    Nothing,
     /// A response, an ACK, a request within a dialog: it ends work, or whoever sent it has been agreed with.
     Within,
     /// CANCEL: it may not overtake the INVITE it is for, and is no work.
@@ -23,13 +25,16 @@ pub enum Claim {
 #[must_use]
 pub fn claim(message: &[u8]) -> Claim {
     let head = message.trim_ascii_start();
-    if head.starts_with(b"SIP/") || head.starts_with(b"ACK ") {
+    if head.starts_with(b"SIP/") {
         return Claim::Within;
+    }
+    if head.starts_with(b"ACK ") {
+        return if to_tag(head).is_some_and(is_stateless) { Claim::Nothing } else { Claim::Within };
     }
     if head.starts_with(b"CANCEL ") {
         return Claim::Follows;
     }
-    if has_to_tag(head) {
+    if to_tag(head).is_some() {
         return Claim::Within;
     }
     match head {
@@ -39,12 +44,12 @@ pub fn claim(message: &[u8]) -> Claim {
     }
 }
 
-/// Whether the first To has a tag; a tag on a folded line is not seen.
-fn has_to_tag(head: &[u8]) -> bool {
+/// What the tag of the first To begins with; a tag on a folded line is not seen.
+fn to_tag(head: &[u8]) -> Option<&[u8]> {
     let lines = head.split(|byte| *byte == b'\n').skip(1).take(LINES_MAX);
     for line in lines {
         if line.trim_ascii().is_empty() {
-            return false;
+            return None;
         }
         let Some(colon) = line.iter().take(NAME_MAX).position(|byte| *byte == b':') else {
             continue;
@@ -55,10 +60,11 @@ fn has_to_tag(head: &[u8]) -> bool {
             let value = &line[colon + 1..];
             let after =
                 value.iter().rposition(|byte| *byte == b'>').map_or(value, |at| &value[at..]);
-            return after.windows(TAG.len()).any(|part| part.eq_ignore_ascii_case(TAG));
+            let at = after.windows(TAG.len()).position(|part| part.eq_ignore_ascii_case(TAG))?;
+            return Some(&after[at + TAG.len()..]);
         }
     }
-    false
+    None
 }
 
 const TAG: &[u8] = b";tag=";
@@ -66,6 +72,15 @@ const TAG: &[u8] = b";tag=";
 const LINES_MAX: usize = 64;
 /// Octets within which the name of a header ends that is looked for.
 const NAME_MAX: usize = 8;
+
+/// A tag as answers have it that leave no state: no dialog of ours bears such a one.
+fn is_stateless(tag: &[u8]) -> bool {
+    let end = tag.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(tag.len());
+    matches!(&tag[..end], [b's', digits @ ..] if digits.len() == STATELESS && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Digits of such a tag.
+const STATELESS: usize = 18;
 
 #[cfg(test)]
 mod tests {
@@ -90,6 +105,10 @@ mod tests {
             ("INVITE", "TO : <sip:2@h>;x=y;Tag=a", Claim::Within),
             ("BYE", "To: <sip:2@h>;tag=a", Claim::Within),
             ("ACK", "To: <sip:2@h>", Claim::Within),
+            ("ACK", "To: <sip:2@h>;tag=s0012", Claim::Within),
+            ("ACK", "To: <sip:2@h>;tag=0011223344556677ab", Claim::Within),
+            ("ACK", "To: <sip:2@h>;tag=s001122334455667788", Claim::Nothing),
+            ("BYE", "To: <sip:2@h>;tag=s001122334455667788", Claim::Within),
             ("CANCEL", "To: <sip:2@h>", Claim::Follows),
             ("REGISTER", "To: <sip:2@h>", Claim::Register),
             ("OPTIONS", "To: <sip:2@h>", Claim::Other),

@@ -150,7 +150,10 @@ impl Engine {
         self.world.now = now;
         match reply {
             Reply::Authorized { call, answer } => self.authorized(call, answer),
-            Reply::AuthorizeFailed { call } => self.authorize_failed(call),
+            Reply::AuthorizeFailed { call } => {
+                self.backlog.failed(now.mono, call);
+                self.authorize_failed(call);
+            }
             Reply::Added { leg, answer } => {
                 self.on_call(leg.call, |call, w| call.added(w, leg.no, answer));
             }

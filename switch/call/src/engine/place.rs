@@ -240,7 +240,7 @@ impl Engine {
         self.backlog.answered(self.world.now.mono, id);
         self.refused += 1;
         self.tell(id, |_| Err(Refusal::Internal));
-        self.turn_away(id, Kind::Internal);
+        self.turn_away(id, Kind::Congestion);
     }
 
     /// A callback whose merchant was told already that it is not to be.

@@ -84,9 +84,6 @@ impl Endpoint {
             return self.ack_received(now, &incoming);
         }
         self.drops.overload += 1;
-        if let Err(fault) = incoming.request.verify() {
-            return self.refuse(&incoming, fault.status(), &[]);
-        }
         let after = self.retry_after();
         self.refuse(&incoming, 503, &[("Retry-After", after)]);
     }

@@ -1,0 +1,100 @@
+//! What the operator configured, as lists.
+
+use facts::MerchantId;
+
+use super::Store;
+use crate::db::work;
+use crate::error::Result;
+use crate::rows::{
+    Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
+};
+use crate::{objects, tariffs};
+
+impl Store {
+    /// All merchants by id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn merchants(&self) -> Result<Vec<Merchant>> {
+        self.read(work!(conn, [] => objects::merchants(conn).await?)).await
+    }
+
+    /// Sub-accounts of a merchant, or all.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sub_accounts(&self, merchant: Option<MerchantId>) -> Result<Vec<SubAccount>> {
+        self.read(work!(conn, [] => objects::sub_accounts(conn, merchant).await?)).await
+    }
+
+    /// Extensions of a merchant, or all.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn extensions(&self, merchant: Option<MerchantId>) -> Result<Vec<Extension>> {
+        self.read(work!(conn, [] => objects::extensions(conn, merchant).await?)).await
+    }
+
+    /// Changes one wish of an extension, as it dialled. False when there is no such extension.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_reach(&self, user: String, set: facts::ReachSet) -> Result<bool> {
+        self.write(work!(conn, [user, set] => crate::reach::set(conn, &user, &set).await?)).await
+    }
+
+    /// All groups.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn groups(&self) -> Result<Vec<GroupRow>> {
+        self.read(work!(conn, [] => objects::groups(conn).await?)).await
+    }
+
+    /// All trunks.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn trunks(&self) -> Result<Vec<TrunkRow>> {
+        let mut trunks: Vec<TrunkRow> =
+            self.read(work!(conn, [] => objects::trunks(conn).await?)).await?;
+        for row in &mut trunks {
+            if let Some(credentials) = &mut row.trunk.credentials {
+                credentials.password.clear();
+            }
+        }
+        Ok(trunks)
+    }
+
+    /// All tariffs with their rates.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn tariffs(&self) -> Result<Vec<crate::desired::Tariff>> {
+        self.view(work!(conn, [] => tariffs::list(conn).await?)).await
+    }
+
+    /// All 001 accounts.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn ytx_accounts(&self) -> Result<Vec<YtxAccount>> {
+        self.read(work!(conn, [] => objects::ytx_accounts(conn).await?)).await
+    }
+
+    /// All 001 apps.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn ytx_apps(&self) -> Result<Vec<YtxApp>> {
+        self.read(work!(conn, [] => objects::ytx_apps(conn).await?)).await
+    }
+
+    /// All 002 companies.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn companies(&self) -> Result<Vec<Company>> {
+        self.read(work!(conn, [] => objects::companies(conn).await?)).await
+    }
+}
