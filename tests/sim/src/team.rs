@@ -81,6 +81,8 @@ pub(crate) struct Offers {
     /// Dialogs by Call-ID whose phone has said something, and that are not over.
     open: BTreeMap<SocketAddr, BTreeSet<String>>,
     over: BTreeSet<String>,
+    /// Dialogs whose INVITE was sent: its copies are no offers of their own.
+    offered: BTreeSet<String>,
     /// Offers that were made.
     pub(crate) made: u32,
 }
@@ -106,9 +108,11 @@ impl Offers {
         if text.starts_with("CANCEL ") || text.starts_with("BYE ") {
             open.remove(&id);
             self.over.insert(id);
-        } else if sent && text.starts_with("INVITE ") && !open.contains(&id) {
-            assert!(open.is_empty(), "{far} is offered {id} and has {open:?}");
-            self.made += 1;
+        } else if sent && text.starts_with("INVITE ") {
+            if self.offered.insert(id.clone()) {
+                assert!(open.is_empty(), "{far} is offered {id} and has {open:?}");
+                self.made += 1;
+            }
         } else if !sent && invite {
             let refusal = text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1");
             if refusal && !text.starts_with("SIP/2.0 2") {
