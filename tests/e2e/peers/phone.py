@@ -97,6 +97,9 @@ class Account(pj.Account):
     def onInstantMessage(self, prm):
         tell("message", by=prm.fromUri, body=prm.msgBody)
 
+    def onInstantMessageStatus(self, prm):
+        tell("sent", code=prm.code, body=prm.msgBody)
+
     def onMwiInfo(self, prm):
         tell("mwi", body=prm.rdata.wholeMsg)
 
@@ -160,6 +163,7 @@ class Phone:
             config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
             config.callConfig.timerSessExpiresSec = wish["session_expires"]
             config.callConfig.timerMinSESec = 90
+        config.mwiConfig.enabled = wish.get("mailbox", False)
         config.mediaConfig.transportConfig.boundAddress = listen.boundAddress
         config.mediaConfig.transportConfig.port = wish["rtp"]
         config.mediaConfig.transportConfig.portRange = 20

@@ -12,7 +12,7 @@ use crate::baresip::Account;
 pub struct Linphone {
     child: Child,
     /// It ends when its console closes.
-    _console: ChildStdin,
+    console: ChildStdin,
     log: PathBuf,
 }
 
@@ -42,7 +42,15 @@ impl Linphone {
         let mut console = child.stdin.take().expect("a console");
         // Asked before the call: a file for a microphone.
         writeln!(console, "soundcard use files\nplay {}", voice.display()).expect("it listens");
-        Linphone { child, _console: console, log }
+        Linphone { child, console, log }
+    }
+
+    /// Writes to somebody.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn write_to(&mut self, uri: &str, body: &str) {
+        writeln!(self.console, "chat {uri} {body}").expect("it listens");
     }
 
     /// Everything it printed.
@@ -73,6 +81,7 @@ fn config(account: &Account<'_>) -> String {
          [rtp]\naudio_rtp_port={rtp}\n\
          [auth_info_0]\nusername={u}\npasswd={p}\nrealm={d}\ndomain={d}\n\
          [proxy_0]\nreg_proxy=<sip:127.0.0.1:{r};transport={t}>\nreg_identity=sip:{u}@{d}\n\
+         reg_route=<sip:127.0.0.1:{r};transport={t};lr>\n\
          reg_expires=60\nreg_sendregister=1\npublish=0\n",
         u = account.user,
         p = account.password,

@@ -1,5 +1,6 @@
 //! pjsua2 as extensions: over each transport they register, call each other both ways, hold, press keys,
-//! transfer, and keep their sessions fresh.
+//! transfer blind, keep their sessions fresh, write to each other and ask for their mailboxes. What they do
+//! with several calls is in `transfer.rs`.
 
 use std::time::Duration;
 
@@ -122,11 +123,12 @@ fn b11_pjsua2_over_tls_calls_both_ways_holds_and_presses_keys() {
     call_both_ways("tls");
 }
 
-#[test]
-fn b6_rfc5589_6_1_pjsua2_transfers_blind_and_is_let_go() {
+fn transfers_blind(transport: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let tandem = office(folder.path(), Vec::new());
-    let line = Line { port: tandem.sip.port(), ..Line::default() };
+    let (settings, port, authority) = listening(folder.path(), transport);
+    let tandem = office(folder.path(), settings);
+    let port = port.unwrap_or(tandem.sip.port());
+    let line = Line { port, transport, authority: authority.as_deref(), ..Line::default() };
     let mut a = Phone::start(folder.path(), &line);
     let mut b = Phone::start(folder.path(), &Line { user: "80001", tone: 1100, ..line.clone() });
     let mut c = Phone::start(folder.path(), &Line { user: "80002", tone: 1900, ..line });
@@ -149,16 +151,37 @@ fn b6_rfc5589_6_1_pjsua2_transfers_blind_and_is_let_go() {
     tandem.books_in_order();
 }
 
-/// RFC 4028 §7.4: the phone asks for the shortest session that there is, and somebody refreshes it at half
-/// of that, in both dialogs.
 #[test]
-fn b3_rfc4028_7_4_sessions_of_pjsua2_are_refreshed_and_the_call_lives_on() {
+fn b6_rfc5589_6_1_pjsua2_transfers_blind_and_is_let_go() {
+    transfers_blind("udp");
+}
+
+#[test]
+fn b6_rfc5589_6_1_pjsua2_over_tcp_transfers_blind_and_is_let_go() {
+    transfers_blind("tcp");
+}
+
+#[test]
+fn b6_rfc5589_6_1_pjsua2_over_tls_transfers_blind_and_is_let_go() {
+    transfers_blind("tls");
+}
+
+/// RFC 4028 §7.4: the phones ask for the shortest session that there is, and somebody refreshes it at half
+/// of that, in both dialogs: that of A over one transport and that of B over another.
+fn sessions_live_on(over_a: &str, over_b: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let tandem = office(folder.path(), vec!["sip.session_expires=90s".into()]);
-    let more = json!({"session_expires": 90});
-    let line = Line { port: tandem.sip.port(), more, ..Line::default() };
-    let mut a = Phone::start(folder.path(), &line);
-    let mut b = Phone::start(folder.path(), &Line { user: "80001", tone: 1100, ..line });
+    let (mut settings, tls, authority) = listening(folder.path(), "tls");
+    settings.push("sip.session_expires=90s".into());
+    let tandem = office(folder.path(), settings);
+    let line = |transport| Line {
+        port: tls.filter(|_| transport == "tls").unwrap_or(tandem.sip.port()),
+        transport,
+        authority: authority.as_deref(),
+        more: json!({"session_expires": 90}),
+        ..Line::default()
+    };
+    let mut a = Phone::start(folder.path(), &line(over_a));
+    let mut b = Phone::start(folder.path(), &Line { user: "80001", tone: 1100, ..line(over_b) });
     a.order(&calls("80001"));
     talk(&mut a, &mut b, 47_000);
     for phone in [&a, &b] {
@@ -173,13 +196,25 @@ fn b3_rfc4028_7_4_sessions_of_pjsua2_are_refreshed_and_the_call_lives_on() {
     tandem.books_in_order();
 }
 
-/// RFC 4028 §7.3: a session shorter than ours may be is asked for again, longer.
 #[test]
-fn b3_rfc4028_7_3_pjsua2_hears_422_and_asks_for_a_longer_session() {
+fn b3_rfc4028_7_4_sessions_of_pjsua2_are_refreshed_and_the_call_lives_on() {
+    sessions_live_on("udp", "udp");
+}
+
+#[test]
+fn b3_rfc4028_7_4_sessions_of_pjsua2_over_tcp_and_tls_are_refreshed_and_the_call_lives_on() {
+    sessions_live_on("tcp", "tls");
+}
+
+/// RFC 4028 §7.3: a session shorter than ours may be is asked for again, longer.
+fn asks_for_a_longer_session(transport: &str) {
     let folder = tempfile::tempdir().expect("a folder");
-    let tandem = office(folder.path(), vec!["sip.min_se=600s".into()]);
+    let (mut settings, port, authority) = listening(folder.path(), transport);
+    settings.push("sip.min_se=600s".into());
+    let tandem = office(folder.path(), settings);
     let more = json!({"session_expires": 90});
-    let line = Line { port: tandem.sip.port(), more, ..Line::default() };
+    let port = port.unwrap_or(tandem.sip.port());
+    let line = Line { port, transport, authority: authority.as_deref(), more, ..Line::default() };
     let mut a = Phone::start(folder.path(), &line);
     let mut b = Phone::start(folder.path(), &Line { user: "80001", tone: 1100, ..line });
     a.order(&calls("80001"));
@@ -189,4 +224,76 @@ fn b3_rfc4028_7_3_pjsua2_hears_422_and_asks_for_a_longer_session() {
     a.order(&does("hangup"));
     b.wait_state("DISCONNECTED");
     tandem.books_in_order();
+}
+
+#[test]
+fn b3_rfc4028_7_3_pjsua2_hears_422_and_asks_for_a_longer_session() {
+    asks_for_a_longer_session("udp");
+}
+
+#[test]
+fn b3_rfc4028_7_3_pjsua2_over_tcp_hears_422_and_asks_for_a_longer_session() {
+    asks_for_a_longer_session("tcp");
+}
+
+#[test]
+fn b3_rfc4028_7_3_pjsua2_over_tls_hears_422_and_asks_for_a_longer_session() {
+    asks_for_a_longer_session("tls");
+}
+
+/// One writes to the other and is told that it came, both ways; whoever is gone gets nothing.
+fn writes(transport: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (settings, port, authority) = listening(folder.path(), transport);
+    let tandem = office(folder.path(), settings);
+    let port = port.unwrap_or(tandem.sip.port());
+    let line = Line { port, transport, authority: authority.as_deref(), ..Line::default() };
+    let mut a = Phone::start(folder.path(), &line);
+    let mut b = Phone::start(folder.path(), &Line { user: "80001", ..line });
+    let writes = |to: &str, body: &str| json!({"do": "message", "to": format!("sip:{to}@tandem.example"), "body": body});
+    let body = "gr\u{fc}\u{df} dich, \u{4f60}\u{597d}";
+    a.order(&writes("80001", body));
+    let got = b.wait("message", &json!({ "body": body }));
+    assert!(got["by"].as_str().is_some_and(|by| by.contains("80000")), "{got}");
+    a.wait("sent", &json!({"code": 200}));
+    b.order(&writes("80000", "and you"));
+    a.wait("message", &json!({"body": "and you"}));
+    b.wait("sent", &json!({"code": 200}));
+    let _ = b.quit();
+    a.order(&writes("80001", "too late"));
+    a.wait("sent", &json!({"code": 480}));
+}
+
+#[test]
+fn rfc3428_7_pjsua2_writes_to_another_phone() {
+    writes("udp");
+}
+
+#[test]
+fn rfc3428_7_pjsua2_over_tcp_writes_to_another_phone() {
+    writes("tcp");
+}
+
+#[test]
+fn rfc3428_7_pjsua2_over_tls_writes_to_another_phone() {
+    writes("tls");
+}
+
+/// The mailbox of whoever asks is empty, and it is told so over each transport.
+#[test]
+fn b7_rfc3842_pjsua2_subscribes_to_its_mailbox_and_is_told_at_once() {
+    for transport in ["udp", "tcp", "tls"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (settings, port, authority) = listening(folder.path(), transport);
+        let tandem = office(folder.path(), settings);
+        let port = port.unwrap_or(tandem.sip.port());
+        let more = json!({"mailbox": true});
+        let authority = authority.as_deref();
+        let line = Line { port, transport, authority, more, ..Line::default() };
+        let mut a = Phone::start(folder.path(), &line);
+        let told = a.wait("mwi", &json!({}));
+        let body = told["body"].as_str().unwrap_or_default();
+        assert!(body.contains("Messages-Waiting: no"), "{transport}: {body}");
+        assert!(body.contains("Subscription-State: active"), "{transport}: {body}");
+    }
 }

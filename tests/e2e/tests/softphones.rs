@@ -7,10 +7,12 @@ use e2e::country::{self, B, KEY, USER, Wish};
 use e2e::linphone::Linphone;
 use e2e::merchant::{Merchant, callback_target, http};
 use e2e::pcap::{Capture, rtp_audio};
+use e2e::pjsua::{Line, Phone};
 use e2e::sipp::{Behaviour, Sipp};
 use e2e::sound::{self, Sound};
 use e2e::tandem::{Setup, Tandem, listening};
 use e2e::wait;
+use serde_json::json;
 
 /// baresip as leg A, sipp as leg B; each hears the other and both are recorded.
 fn baresip_is_leg_a(transport: &str, at_home: bool) {
@@ -191,4 +193,57 @@ fn rfc8760_linphone_registers_with_sha_256() {
         bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
     });
     drop(phone);
+}
+
+/// RFC 3428: it writes to a phone of another make over another transport, and is written to.
+fn linphone_writes(transport: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tone = folder.path().join("700.wav");
+    sound::write_wav_tone(&tone, 700, 1);
+    let more = format!(
+        "\n[[extensions]]\nnumber = \"80001\"\nmerchant = \"{USER}\"\npassword = \"{}\"\n",
+        country::PASSWORD
+    );
+    let wish = Wish { more, ..Wish::default() };
+    let operator = country::operator(&wish, e2e::ports::one(), e2e::ports::one());
+    let (settings, registrar, authority) = listening(folder.path(), transport);
+    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
+    let account = Account {
+        user: "80000",
+        password: country::PASSWORD,
+        domain: "tandem.example",
+        registrar: registrar.unwrap_or(tandem.sip.port()),
+        transport,
+        at_home: true,
+        authority: authority.as_deref(),
+    };
+    let mut linphone = Linphone::start(folder.path(), &account, &tone);
+    wait::until("linphone to register", || {
+        let bindings = tandem.admin("GET", "/admin/v1/bindings");
+        bindings["items"].as_array().is_some_and(|all| all.len() == 1).then_some(())
+    });
+    let line = Line { user: "80001", port: tandem.sip.port(), ..Line::default() };
+    let mut other = Phone::start(folder.path(), &line);
+    linphone.write_to("sip:80001@tandem.example", "from linphone");
+    let got = other.wait("message", &json!({"body": "from linphone"}));
+    assert!(got["by"].as_str().is_some_and(|by| by.contains("80000")), "{got}");
+    let to = "sip:80000@tandem.example";
+    other.order(&json!({"do": "message", "to": to, "body": "to linphone"}));
+    other.wait("sent", &json!({"code": 200}));
+    wait::until("linphone to print it", || linphone.log().contains("to linphone").then_some(()));
+}
+
+#[test]
+fn rfc3428_7_linphone_writes_and_is_written_to() {
+    linphone_writes("udp");
+}
+
+#[test]
+fn rfc3428_7_linphone_over_tcp_writes_and_is_written_to() {
+    linphone_writes("tcp");
+}
+
+#[test]
+fn rfc3428_7_linphone_over_tls_writes_and_is_written_to() {
+    linphone_writes("tls");
 }

@@ -7,7 +7,7 @@ use e2e::country::{self, B, PASSWORD, USER, Wish};
 use e2e::pjsua::{Line, Phone};
 use e2e::sipp::{Behaviour, Sipp};
 use e2e::sound::tenths_of;
-use e2e::tandem::{Setup, Tandem};
+use e2e::tandem::{Setup, Tandem, listening};
 use serde_json::{Value, json};
 
 /// A switch with three extensions, 80000 to 80002, with `settings`, and a carrier at a port.
@@ -24,10 +24,13 @@ fn office(folder: &std::path::Path, carrier: u16, settings: Vec<String>) -> Tand
 }
 
 fn phones(folder: &std::path::Path, tandem: &Tandem) -> [Phone; 3] {
-    [("80000", 700), ("80001", 1100), ("80002", 1900)].map(|(user, tone)| {
-        let line = Line { user, tone, port: tandem.sip.port(), ..Line::default() };
-        Phone::start(folder, &line)
-    })
+    phones_of(folder, &Line { port: tandem.sip.port(), ..Line::default() })
+}
+
+/// Three that reach the switch as `line` does.
+fn phones_of(folder: &std::path::Path, line: &Line<'_>) -> [Phone; 3] {
+    [("80000", 700), ("80001", 1100), ("80002", 1900)]
+        .map(|(user, tone)| Phone::start(folder, &Line { user, tone, ..line.clone() }))
 }
 
 fn calls(number: &str) -> Value {
@@ -48,14 +51,17 @@ fn tenths(phone: Phone, frequency: f32) -> usize {
     tenths_of(&sound.channels[0], sound.rate, frequency)
 }
 
-#[test]
-fn b6_rfc5589_7_pjsua2_consults_and_puts_the_others_through() {
+fn consults_and_puts_through(transport: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     // On two media threads, and the carrier's subscriber is paid for all the while.
     let answer = Behaviour::Answer { ring_ms: 100, tone: None, talk_ms: None };
     let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
-    let tandem = office(folder.path(), carrier.port, vec!["rtp.workers=2".into()]);
-    let [mut a, mut b, mut c] = phones(folder.path(), &tandem);
+    let (mut settings, port, authority) = listening(folder.path(), transport);
+    settings.push("rtp.workers=2".into());
+    let tandem = office(folder.path(), carrier.port, settings);
+    let port = port.unwrap_or(tandem.sip.port());
+    let line = Line { port, transport, authority: authority.as_deref(), ..Line::default() };
+    let [mut a, mut b, mut c] = phones_of(folder.path(), &line);
     a.order(&calls("80001"));
     b.wait_state("CONFIRMED");
     let first = a.wait_state("CONFIRMED")["call"].clone();
@@ -90,6 +96,21 @@ fn b6_rfc5589_7_pjsua2_consults_and_puts_the_others_through() {
     let legs = cdrs["items"].as_array().expect("CDRs");
     assert_eq!(legs.len(), 5, "{cdrs}");
     tandem.books_in_order();
+}
+
+#[test]
+fn b6_rfc5589_7_pjsua2_consults_and_puts_the_others_through() {
+    consults_and_puts_through("udp");
+}
+
+#[test]
+fn b6_rfc5589_7_pjsua2_over_tcp_consults_and_puts_the_others_through() {
+    consults_and_puts_through("tcp");
+}
+
+#[test]
+fn b6_rfc5589_7_pjsua2_over_tls_consults_and_puts_the_others_through() {
+    consults_and_puts_through("tls");
 }
 
 #[test]
