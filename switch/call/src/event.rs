@@ -470,7 +470,7 @@ pub struct Counts {
     pub ports: usize,
     /// Places that merchants' calls occupy.
     pub places: usize,
-    /// Legs that occupy extensions.
+    /// Legs that occupy extensions, and sessions of theirs that were let go and are not over.
     pub agents: usize,
     /// Places that legs occupy on trunks.
     pub trunk_legs: usize,
@@ -530,6 +530,9 @@ pub(crate) enum LegEvent {
     /// The far end wants to change the sound of a call that is up (hold, resume, other codecs), and
     /// waits for an answer: what we may do then.
     Offered(Direction),
+    /// The far end holds the call, or does not any more (RFC 3264 §8.4): answered here, the other one is not
+    /// asked.
+    Holds(bool),
     /// The far end took our offer: what we may do now.
     Agreed(Direction),
     /// The far end did not take our offer; everything is as it was.

@@ -5,10 +5,12 @@
 //! empty after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use facts::settings::Snapshot;
 use facts::{Group, LegId, Strategy};
+use sip::endpoint::SessionId;
 
 /// What all groups remember.
 #[derive(Debug, Default)]
@@ -116,11 +118,15 @@ fn order(
     members.into_iter().map(|member| vec![member]).collect()
 }
 
-/// What extensions are at: each leg that rings one of their phones or came from it. Derived from live legs and
-/// nothing else, so that nobody stays busy whose leg is down.
+/// What extensions are at: each leg that rings one of their phones or came from it, and each session that such
+/// a leg has let go and that is not over. Derived from live legs and sessions and nothing else, so that nobody
+/// stays busy whose leg is down and whose phone knows it.
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
     legs: BTreeMap<String, BTreeSet<LegId>>,
+    /// Sessions whose CANCEL or BYE is not answered, or waits for a first answer (RFC 3261 §9.1): until they
+    /// are over the phone may ring, or believe that it talks.
+    fading: BTreeMap<SessionId, Arc<str>>,
     /// When the last call of a member of a group ended.
     ended: BTreeMap<String, Instant>,
     /// Members of groups.
@@ -153,14 +159,30 @@ impl Agents {
         self.legs.get(user).is_none_or(|legs| legs.iter().all(|leg| *leg == but))
     }
 
+    /// A leg has let go of a session at a phone of this extension.
+    pub(crate) fn fade(&mut self, session: SessionId, user: Arc<str>) {
+        self.fading.insert(session, user);
+    }
+
+    /// This session is over.
+    pub(crate) fn over(&mut self, session: SessionId) {
+        self.fading.remove(&session);
+    }
+
+    /// True while a phone of it may not know yet that its last call is over. Walks the sessions that are being
+    /// ended.
+    pub(crate) fn fades(&self, user: &str) -> bool {
+        self.fading.values().any(|fading| **fading == *user)
+    }
+
     /// When its last call ended, of a member of a group.
     fn last_end(&self, user: &str) -> Option<Instant> {
         self.ended.get(user).copied()
     }
 
-    /// Legs that occupy extensions.
+    /// Legs that occupy extensions, and sessions that still do.
     pub(crate) fn total(&self) -> usize {
-        self.legs.values().map(BTreeSet::len).sum()
+        self.legs.values().map(BTreeSet::len).sum::<usize>() + self.fading.len()
     }
 
     /// Learns who is in a group.

@@ -77,6 +77,10 @@ impl Call {
             self.with(no, |leg, _| leg.hear(w, Hear::RingBack, &language));
         }
         let stays = self.other(no);
+        if self.leg(no).is_some_and(Leg::lets_wait) {
+            let language = self.plan.language.clone();
+            self.with(stays, |leg, _| leg.hear(w, Hear::Leg(no), &language));
+        }
         // A hold that he had asked for ends with him.
         let like = self.like(stays);
         self.with(stays, |leg, _| leg.resume(w, &like));

@@ -291,6 +291,7 @@ impl World {
         if self.endpoint.is_unended(session) {
             return;
         }
+        self.agents.over(session);
         if let Some(leg) = self.papers.close(session) {
             self.emit(Effect::Papers { leg, dialog: None, seq: None });
         }

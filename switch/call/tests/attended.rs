@@ -6,34 +6,13 @@ mod common;
 #[path = "common/transfers.rs"]
 mod transfers;
 
-use call::{Command, EngineConfig};
-use common::phones::{DESK, SOFT, bind, call_from};
-use common::{MERCHANT, NUMBER_A, REALM, Sim, extension, s, sdp_of};
+use call::Command;
+use common::phones::call_from;
+use common::{NUMBER_A, REALM, Sim, s, sdp_of};
 use facts::media::{Codec, MediaCommand, Source, Tone};
 use facts::{CallFacts, CallId, Kind, LegFacts, LegId, LegNo, Outcome, Side};
-use transfers::{Dialog, dialog, refer_in, restart, told};
-
-const THIRD: &str = "203.0.113.7:40004";
-const STRANGER: &str = "203.0.113.9:5060";
-
-fn sim_with(config: impl FnOnce(&mut EngineConfig)) -> Sim {
-    let mut sim = Sim::with(config, |snapshot| {
-        for user in ["80001", "80002", "80003"] {
-            snapshot.extensions.insert(user.into(), extension(user, "right"));
-        }
-        let mut stranger = extension("90001", "right");
-        stranger.merchant.0 = MERCHANT.0 + 1;
-        snapshot.extensions.insert("90001".into(), stranger);
-        let merchant = snapshot.merchants[&MERCHANT].clone();
-        snapshot.merchants.insert(facts::MerchantId(MERCHANT.0 + 1), merchant);
-    });
-    let phones = [("desk", DESK), ("soft", SOFT), ("third", THIRD), ("far", STRANGER)];
-    for (seed, (name, at)) in (170..).zip(phones) {
-        sim.add(name, at, seed);
-    }
-    bind(&mut sim, &[("80001", DESK), ("80002", SOFT), ("80003", THIRD), ("90001", STRANGER)]);
-    sim
-}
+use sip::wire::HeaderName;
+use transfers::{Dialog, dialog, refer_in, restart, sim_with, told};
 
 /// The desk talks with carrier B's subscriber; its dialog.
 fn first_call(sim: &mut Sim) -> Dialog {
@@ -57,6 +36,15 @@ fn consulted() -> (Sim, Dialog, Dialog) {
     let first = first_call(&mut sim);
     let second = second_call(&mut sim);
     (sim, first, second)
+}
+
+/// The dialog of a far end that hears the other one ring.
+fn early(sim: &Sim, name: &str) -> Dialog {
+    let heard = sim.fars[name].heard.iter();
+    let ringing = heard.rev().find(|message| message.status() == Some(180)).unwrap();
+    let text = |name| String::from_utf8(ringing.header(name).unwrap().to_vec()).unwrap();
+    let id = ringing.call_id().unwrap().to_owned();
+    (id, text(HeaderName::From), text(HeaderName::To), 1)
 }
 
 /// A Refer-To that names a dialog of whoever refers.
@@ -155,11 +143,7 @@ fn b6_rfc5589_7_who_is_still_rung_is_put_through_as_well() {
     let first = first_call(&mut sim);
     call_from(&mut sim, "desk", "80001", "80002");
     sim.ring("soft", 180, None);
-    let ringing = sim.fars["desk"].heard.iter().rev().find(|m| m.status() == Some(180)).unwrap();
-    let text = |name| String::from_utf8(ringing.header(name).unwrap().to_vec()).unwrap();
-    use sip::wire::HeaderName;
-    let second =
-        (ringing.call_id().unwrap().to_owned(), text(HeaderName::From), text(HeaderName::To), 1);
+    let second = early(&sim, "desk");
     for answered in [true, false] {
         if answered {
             assert_eq!(refer_in(&mut sim, "desk", &first, &to("80002", &second)), 202);
@@ -188,11 +172,7 @@ fn b6_rfc5589_7_who_is_still_rung_is_put_through_as_well() {
             let first = first_call(&mut sim);
             call_from(&mut sim, "desk", "80001", "80002");
             sim.ring("soft", 180, None);
-            let ringing =
-                sim.fars["desk"].heard.iter().rev().find(|m| m.status() == Some(180)).unwrap();
-            let text = |name| String::from_utf8(ringing.header(name).unwrap().to_vec()).unwrap();
-            let id = ringing.call_id().unwrap().to_owned();
-            let second = (id, text(HeaderName::From), text(HeaderName::To), 1);
+            let second = early(&sim, "desk");
             assert_eq!(refer_in(&mut sim, "desk", &first, &to("80002", &second)), 202);
             sim.refuse("soft", 486, None);
             assert_eq!(sim.fars["b"].count("BYE"), 1);
@@ -289,6 +269,101 @@ fn who_was_held_while_the_other_one_consulted_is_taken_off_hold() {
     assert_eq!(refer_in(&mut sim, "desk", &first, &to("80002", &second)), 202);
     assert!(!held(&sim));
     sim.hang_up("soft");
+    sim.assert_clean();
+}
+
+/// A far end offers its description in one direction.
+fn offers(sim: &mut Sim, name: &str, direction: &str) {
+    let now = sim.now.mono;
+    let far = sim.far(name);
+    let session = far.session();
+    let sdp = format!("{}a={direction}\r\n", sdp_of(name)).replace("o=- 1 1", "o=- 1 2");
+    assert!(far.endpoint.reinvite(now, session, sdp.into()));
+    sim.drain();
+}
+
+fn hears(sim: &Sim, leg: LegId) -> Option<Source> {
+    sim.media.iter().rev().find_map(|command| match command {
+        MediaCommand::Hear { leg: l, source } if *l == leg => Some(source.clone()),
+        _ => None,
+    })
+}
+
+/// Consultation hold (RFC 5359 §2.2) where it is answered here, and a hold over what he left behind: whoever is
+/// held hears that he waits, and each time hears the other one again.
+#[test]
+fn rfc5359_2_2_a_hold_before_a_transfer_ends_with_it_and_one_over_a_link_is_heard() {
+    let mut sim = sim_with(|_| {});
+    let first = first_call(&mut sim);
+    offers(&mut sim, "desk", "sendonly");
+    let [desk, b] = [LegNo::A, LegNo::B].map(|no| LegId::new(call(&sim, 0), no));
+    assert_eq!(hears(&sim, b), Some(Source::Tone(Tone::Hold)), "while he consults");
+    let second = second_call(&mut sim);
+    let first = (first.0, first.1, first.2, 9);
+    assert_eq!(refer_in(&mut sim, "desk", &first, &to("80002", &second)), 202);
+    assert_eq!(hears(&sim, b), Some(Source::Leg(desk)), "by the port that he left");
+    // B holds whom it was put through to: the tone goes over the link.
+    for _ in 0..2 {
+        offers(&mut sim, "b", "sendonly");
+        assert_eq!(hears(&sim, desk), Some(Source::Tone(Tone::Hold)));
+        offers(&mut sim, "b", "sendrecv");
+        assert_eq!(hears(&sim, desk), Some(Source::Leg(b)));
+    }
+    sim.hang_up("soft");
+    assert_eq!(sim.fars["b"].count("BYE"), 1);
+    sim.assert_clean();
+}
+
+/// RFC 5589 §7.6: he is put through to somebody who never answers. Who asked has left with the first call, and
+/// whom he put through is let go when the second one has rung long enough.
+#[test]
+fn b6_rfc5589_7_6_who_is_put_through_to_a_phone_that_nobody_answers_is_let_go() {
+    let mut sim = sim_with(|_| {});
+    let first = first_call(&mut sim);
+    call_from(&mut sim, "desk", "80001", "80002");
+    sim.ring("soft", 180, None);
+    let second = early(&sim, "desk");
+    assert_eq!(refer_in(&mut sim, "desk", &first, &to("80002", &second)), 202);
+    assert_eq!(told(&sim, "desk"), ["100 active", "200 terminated"], "he is out of it");
+    assert_eq!(sim.fars["desk"].count("BYE"), 1);
+    assert_eq!(sim.fars["b"].count("BYE"), 0);
+    sim.advance(s(100));
+    assert!(sim.far("soft").cancelled());
+    assert_eq!(sim.fars["b"].count("BYE"), 1);
+    assert_eq!(sim.settled.len(), 2);
+    let why = record(&sim, 1).outcome;
+    assert!(matches!(why, Outcome::Failed(why) if why.kind == Kind::NoAnswer), "{why:?}");
+    assert_eq!(record(&sim, 0).outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+/// RFC 5589 §7.6 as it is drawn there: he gives the second call up before it is answered, and transfers blind;
+/// when that fails he has the first call still.
+#[test]
+fn b6_rfc5589_7_6_who_gives_up_the_second_call_may_transfer_blind_and_keeps_the_first_until_then() {
+    let mut sim = sim_with(|_| {});
+    let first = first_call(&mut sim);
+    let held = sim.far("desk").session();
+    call_from(&mut sim, "desk", "80001", "80002");
+    sim.ring("soft", 180, None);
+    let now = sim.now.mono;
+    let session = sim.far("desk").session();
+    sim.far("desk").endpoint.cancel(now, session, None);
+    sim.drain();
+    assert!(sim.far("soft").cancelled());
+    let blind = format!("Refer-To: <sip:80002@{REALM}>\n");
+    assert_eq!(refer_in(&mut sim, "desk", &first, &blind), 202);
+    sim.ring("soft", 180, None);
+    sim.refuse("soft", 486, None);
+    assert_eq!(told(&sim, "desk"), ["100 active", "180 active", "486 terminated"]);
+    assert_eq!(sim.engine.live().iter().filter(|call| call.bridged.is_some()).count(), 1);
+    let again = (first.0, first.1, first.2, 2);
+    assert_eq!(refer_in(&mut sim, "desk", &again, &blind), 202);
+    sim.pick_up_with("soft", &sdp_of("c"));
+    assert_eq!(sim.fars["desk"].count("BYE"), 1);
+    assert!(sim.engine.live()[0].bridged.is_some(), "the others talk: {held:?}");
+    sim.hang_up("soft");
+    assert_eq!(sim.fars["b"].count("BYE"), 1);
     sim.assert_clean();
 }
 

@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::team::{
     CALLER, DIRECT, GROUP, TEAM, change, dial, from_carrier, group, internal, invited, public,
     team, team_with, told, wishes,
@@ -13,7 +15,7 @@ use common::{CARRIER_A, NUMBER_A, Sim, callback, s};
 use facts::media::{Source, Tone};
 use facts::settings::Route;
 use facts::{Kind, LegNo, Number, Outcome, Reach, Refusal, Strategy, TrunkId};
-use sip::wire::{HeaderName, Message};
+use sip::wire::{HeaderName, Message, Method};
 
 fn elsewhere(cancel: &Message) -> bool {
     let said = |reason: &sip::wire::Reason| {
@@ -175,6 +177,94 @@ fn case_43_who_is_in_a_call_dnd_unregistered_or_being_offered_one_is_passed_over
     sim.advance(s(1));
     assert_eq!(sim.settled.len(), 3);
     sim.assert_clean();
+}
+
+/// Offers to a phone: its INVITEs, copies not counted.
+fn offers(sim: &Sim, name: &str) -> usize {
+    let heard = sim.fars[name].heard.iter();
+    let invites = heard.filter(|message| message.method() == Some(&Method::Invite));
+    invites.filter_map(Message::call_id).collect::<BTreeSet<_>>().len()
+}
+
+/// The only member of the group, and a carrier that brings one call after the other.
+fn one_agent() -> Sim {
+    team_with(Strategy::Sequential, |snapshot| {
+        snapshot.groups.insert(GROUP.into(), group(Strategy::Sequential, &["80001"]));
+    })
+}
+
+/// The phone got the INVITE, what it says is lost: no CANCEL may follow (RFC 3261 §9.1), and while the INVITE is
+/// being resent the phone is offered nothing else.
+#[test]
+fn case_43_rfc3261_9_1_who_was_given_up_unheard_is_offered_nothing_while_his_invite_is_resent() {
+    let mut sim = one_agent();
+    sim.far("one").muted = true;
+    dial(&mut sim, GROUP);
+    sim.advance(s(9));
+    assert_eq!(told(&sim, "caller"), Some(480));
+    assert_eq!(sim.far("one").count("CANCEL"), 0);
+    for _ in 0..4 {
+        from_carrier(&mut sim, &[]);
+        assert_eq!((offers(&sim, "one"), told(&sim, "b")), (1, Some(480)), "he may still ring");
+        sim.advance(s(5));
+    }
+    assert_eq!(sim.engine.counts().agents, 1);
+    // Timer B.
+    sim.advance(s(4));
+    assert_eq!(sim.engine.counts().agents, 0);
+    sim.far("one").muted = false;
+    sim.far("one").kept.clear();
+    from_carrier(&mut sim, &[]);
+    assert_eq!(offers(&sim, "one"), 2);
+    sim.pick_up("one");
+    assert_eq!(told(&sim, "b"), Some(200));
+    sim.hang_up("b");
+    sim.assert_clean();
+}
+
+/// A first word comes late, and the CANCEL after it: he is free once his phone has said 487.
+#[test]
+fn case_43_rfc3261_9_1_a_late_first_word_draws_the_cancel_and_frees_him() {
+    let mut sim = one_agent();
+    sim.far("one").muted = true;
+    dial(&mut sim, GROUP);
+    sim.advance(s(10));
+    assert_eq!(told(&sim, "caller"), Some(480));
+    sim.far("one").muted = false;
+    sim.ring("one", 180, None);
+    assert!(sim.far("one").cancelled());
+    assert_eq!(sim.engine.counts().agents, 0);
+    from_carrier(&mut sim, &[]);
+    assert_eq!(offers(&sim, "one"), 2);
+    sim.refuse("one", 486, None);
+    sim.assert_clean();
+}
+
+/// A CANCEL or a BYE that nobody answers: the phone may ring or talk until 64·T1 have passed.
+#[test]
+fn case_43_whose_phone_does_not_answer_cancel_or_bye_is_offered_nothing_until_they_are_given_up() {
+    for talks in [false, true] {
+        let mut sim = one_agent();
+        dial(&mut sim, GROUP);
+        sim.ring("one", 180, None);
+        if talks {
+            sim.pick_up("one");
+        }
+        sim.far("one").dead = true;
+        sim.hang_up("caller");
+        sim.advance(s(1));
+        from_carrier(&mut sim, &[]);
+        assert_eq!(told(&sim, "b"), Some(480), "talks: {talks}");
+        sim.advance(s(30));
+        assert_eq!(sim.engine.counts().agents, 1, "talks: {talks}");
+        sim.advance(s(2));
+        assert_eq!(sim.engine.counts().agents, 0, "talks: {talks}");
+        sim.far("one").dead = false;
+        from_carrier(&mut sim, &[]);
+        assert_eq!(offers(&sim, "one"), 2, "talks: {talks}");
+        sim.hang_up("b");
+        sim.assert_clean();
+    }
 }
 
 #[test]

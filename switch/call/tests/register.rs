@@ -7,6 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use call::{Command, Denial, Reply};
+use common::ladder::asks_registration;
 use common::*;
 use facts::{Binding, Failure, Kind, LegNo, Number, Origin, Outcome, TrunkId};
 use sip::endpoint::{Credentials, Event, Flow, OutOfDialog};
@@ -52,32 +53,8 @@ const REGISTER: Try<'static> = Try {
 };
 
 fn register(sim: &mut Sim, what: &Try<'_>) -> (u16, Option<Message>) {
-    let now = sim.now.mono;
-    let name = ["phone", "desk"].into_iter().find(|name| *name == what.from).unwrap();
-    let far = sim.far(name);
-    let aor = NameAddr::new(Uri::parse(&format!("sip:{}@{REALM}", what.user)).unwrap());
-    let mut headers: Vec<(String, Vec<u8>)> =
-        what.contacts.iter().map(|c| ("Contact".to_owned(), c.as_bytes().to_vec())).collect();
-    if let Some(expires) = what.expires {
-        headers.push(("Expires".into(), expires.as_bytes().to_vec()));
-    }
-    let request = OutOfDialog {
-        method: Method::Register,
-        uri: Uri::parse(&format!("sip:{REALM}")).unwrap(),
-        flow: Flow::udp(far.at, addr(US)),
-        from: aor.clone(),
-        to: aor,
-        headers,
-        body: None,
-        credentials: Some(Credentials {
-            realm: Some(REALM.into()),
-            username: what.user.into(),
-            password: what.password.into(),
-        }),
-        series: what.series.map(|(id, cseq)| (id.to_owned(), cseq)),
-    };
-    far.endpoint.request(now, request);
-    sim.drain();
+    let (who, name) = ((what.user, what.password), what.from);
+    asks_registration(sim, name, who, (what.contacts, what.expires), what.series);
     let far = sim.far(name);
     let at = far.events.iter().position(|e| matches!(e, Event::Response { .. })).unwrap();
     match far.events.remove(at) {

@@ -7,41 +7,19 @@ mod common;
 #[path = "common/transfers.rs"]
 mod transfers;
 
-use call::{Denial, EngineConfig};
-use common::phones::{DESK, SOFT, bind, call_from, invite, own};
-use common::{MERCHANT, REALM, Sim, callback, extension, ms, s, sdp_of};
+use call::Denial;
+use common::phones::{call_from, invite, own};
+use common::{REALM, Sim, callback, ms, s, sdp_of};
 use facts::media::{MediaCommand, Source, Tone};
 use facts::{LegId, LegNo, Number, Outcome, Side};
 use sip::endpoint::Event;
 use sip::wire::Message;
-use transfers::{dialog, refer, refer_with, restart, told};
+use transfers::{dialog, recorded, refer, refer_with, restart, sim_with, told};
 
 const C: LegNo = LegNo(2);
-const THIRD: &str = "203.0.113.7:40004";
-const STRANGER: &str = "203.0.113.9:5060";
 
 fn sim() -> Sim {
     sim_with(|_| {})
-}
-
-/// Three phones of one merchant, one of another, and the carriers.
-fn sim_with(config: impl FnOnce(&mut EngineConfig)) -> Sim {
-    let mut sim = Sim::with(config, |snapshot| {
-        for user in ["80001", "80002", "80003"] {
-            snapshot.extensions.insert(user.into(), extension(user, "right"));
-        }
-        let mut stranger = extension("90001", "right");
-        stranger.merchant.0 = MERCHANT.0 + 1;
-        snapshot.extensions.insert("90001".into(), stranger);
-        let merchant = snapshot.merchants[&MERCHANT].clone();
-        snapshot.merchants.insert(facts::MerchantId(MERCHANT.0 + 1), merchant);
-    });
-    let phones = [("desk", DESK), ("soft", SOFT), ("third", THIRD), ("far", STRANGER)];
-    for (seed, (name, at)) in (170..).zip(phones) {
-        sim.add(name, at, seed);
-    }
-    bind(&mut sim, &[("80001", DESK), ("80002", SOFT), ("80003", THIRD), ("90001", STRANGER)]);
-    sim
 }
 
 /// The desk talks with carrier B's subscriber.
@@ -407,12 +385,7 @@ fn a_crash_while_a_call_is_parked_or_was_picked_up_bills_every_leg_once() {
 #[test]
 fn a_recording_goes_on_for_who_is_parked() {
     let mut sim = sim();
-    let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
-    command.record = true;
-    sim.place(command);
-    sim.pick_up("a");
-    sim.pick_up_with("desk", &sdp_of("c"));
+    recorded(&mut sim);
     refer(&mut sim, "desk", &format!("<sip:*70@{REALM}>"));
     let (a, b, c) = (sim.leg(LegNo::A), sim.leg(LegNo::B), sim.leg(C));
     let tapes = |sim: &Sim| -> Vec<_> {

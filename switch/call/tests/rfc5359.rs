@@ -8,7 +8,7 @@ mod common;
 use common::ladder::{gives_up, ladder, latest, nobody_talks, office, office_with};
 use common::phones::{bind, call_from};
 use common::{Sim, callback, s, sdp_of};
-use facts::media::{Direction, MediaCommand};
+use facts::media::{Direction, MediaCommand, Source, Tone};
 use facts::{Kind, LegId, LegNo, Outcome};
 use sip::endpoint::SessionId;
 
@@ -98,6 +98,60 @@ fn rfc5359_2_2_consultation_hold() {
     let done = sim.settled.iter().filter(|record| record.outcome == Outcome::Completed).count();
     assert_eq!((done, sim.settled.len()), (2, 2));
     sim.assert_clean();
+}
+
+/// Bob's phone has its music from a server of its own: what Alice hears while she is held comes from there.
+#[test]
+fn rfc5359_2_3_music_on_hold_of_the_phone() {
+    let mut sim = office();
+    alice_talks_with_bob(&mut sim);
+    let now = sim.now.mono;
+    let bob = sim.far("bob").session();
+    let music = format!("{}a=sendonly\r\n", sdp_of("bob"))
+        .replace("o=- 1 1", "o=- 1 2")
+        .replace("c=IN IP4 192.0.2.3", "c=IN IP4 192.0.2.99");
+    assert!(sim.far("bob").endpoint.reinvite(now, bob, music.into()));
+    sim.drain();
+    assert!(offered(&sim, "alice").contains("a=sendonly"));
+    agrees(&mut sim, "alice", "recvonly");
+    let heard_from = |sim: &Sim| {
+        let leg = sim.leg(LegNo::B);
+        sim.media.iter().rev().find_map(|command| match command {
+            MediaCommand::Setup { leg: l, setup } if *l == leg => Some(setup.remote.to_string()),
+            _ => None,
+        })
+    };
+    assert_eq!(heard_from(&sim).as_deref(), Some("192.0.2.99:30000"));
+    assert_eq!(sim.hears(LegNo::A), Some(&Source::Leg(sim.leg(LegNo::B))));
+    offers(&mut sim, "bob", bob, "sendrecv");
+    agrees(&mut sim, "alice", "sendrecv");
+    assert_eq!(heard_from(&sim).as_deref(), Some("192.0.2.3:30000"));
+    sim.hang_up("bob");
+    sim.assert_clean();
+}
+
+/// Where a hold is answered here, whoever is held hears a tone now and then until it is over.
+#[test]
+fn rfc5359_2_3_whoever_is_held_here_hears_that_he_waits() {
+    for way in ["sendonly", "inactive"] {
+        let mut sim = Sim::new();
+        sim.up_to_bridge();
+        let b = sim.far("b").session();
+        let (talk, wait) = (Source::Leg(sim.leg(LegNo::B)), Source::Tone(Tone::Hold));
+        assert_eq!(sim.hears(LegNo::A), Some(&talk));
+        offers(&mut sim, "b", b, way);
+        assert_eq!(sim.hears(LegNo::A), Some(&wait), "{way}");
+        let told = sim.media.len();
+        offers(&mut sim, "b", b, way);
+        let again = sim.media[told..].iter().filter(|m| matches!(m, MediaCommand::Hear { .. }));
+        assert_eq!(again.count(), 0, "the tone goes on");
+        offers(&mut sim, "b", b, "sendrecv");
+        assert_eq!(sim.hears(LegNo::A), Some(&talk), "{way}");
+        assert_eq!(sim.far("a").count("INVITE"), 1, "nobody was asked");
+        sim.hang_up("a");
+        assert_eq!(sim.record().outcome, Outcome::Completed);
+        sim.assert_clean();
+    }
 }
 
 /// Every phone of an extension is tried at once, and the first that answers has the call.

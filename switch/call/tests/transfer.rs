@@ -14,7 +14,7 @@ use facts::ledger::Added;
 use facts::media::{MediaCommand, Source, Tone};
 use facts::{Kind, LegId, LegNo, Number, Outcome, Refusal};
 use sip::wire::{HeaderName, Message};
-use transfers::{refer, refer_with, restart, told};
+use transfers::{recorded, refer, refer_with, restart, told};
 
 const C: LegNo = LegNo(2);
 
@@ -368,15 +368,66 @@ fn a_refer_out_of_a_call_is_refused() {
     sim.assert_clean();
 }
 
+/// What the new leg's INVITE says of who had the call transferred.
+fn referred_by(sim: &Sim, name: &str) -> Option<String> {
+    let invite = sim.fars[name].last("INVITE");
+    invite.header_str(HeaderName::ReferredBy).map(str::to_owned)
+}
+
+#[test]
+fn rfc3892_2_a_phone_learns_who_had_the_call_transferred_and_nobody_is_believed_to_be_another() {
+    for (said, told) in [
+        (
+            format!("\"Desk\" <sip:80001@{REALM}>;cid=\"1@x\""),
+            format!("\"Desk\" <sip:80001@{REALM}>"),
+        ),
+        ("<sip:boss@elsewhere.example>".to_owned(), format!("<sip:80001@{REALM}>")),
+    ] {
+        let mut sim = desk_to_b();
+        let headers = format!("Refer-To: <sip:80002@{REALM}>\nReferred-By: {said}\n");
+        assert_eq!(refer_with(&mut sim, "desk", &headers), 202);
+        assert_eq!(referred_by(&sim, "soft"), Some(told));
+        sim.pick_up_with("soft", &sdp_of("c"));
+        sim.hang_up("soft");
+        sim.assert_clean();
+    }
+    let mut sim = desk_to_b();
+    assert_eq!(refer(&mut sim, "desk", &format!("<sip:80002@{REALM}>")), 202);
+    assert_eq!(referred_by(&sim, "soft"), None, "who does not say so is not named");
+    sim.refuse("soft", 486, None);
+    for wrong in ["<sip:80001@", "<sip:80001@a.example>\nReferred-By: <sip:80002@a.example>"] {
+        let headers = format!("Refer-To: <sip:80002@{REALM}>\nReferred-By: {wrong}\n");
+        assert_eq!(refer_with(&mut sim, "desk", &headers), 400, "{wrong}");
+    }
+    sim.hang_up("b");
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc3892_5_only_a_carrier_that_keeps_it_to_itself_learns_who_had_the_call_transferred() {
+    use facts::settings::Identity;
+    let headers = format!("Refer-To: {}\nReferred-By: <sip:80001@{REALM}>\n", number_a());
+    for trusted in [false, true] {
+        let mut sim = sim_with(|_| {});
+        if trusted {
+            let trunk = sim.snapshot.trunks.get_mut(&facts::TrunkId(1)).unwrap();
+            trunk.options.identity = Identity::Asserted;
+            let settings = sim.snapshot.clone().into();
+            sim.command(call::Command::Settings(settings));
+        }
+        desk_calls_b(&mut sim);
+        assert_eq!(refer_with(&mut sim, "desk", &headers), 202);
+        assert_eq!(referred_by(&sim, "a").is_some(), trusted);
+        sim.pick_up("a");
+        sim.hang_up("a");
+        sim.assert_clean();
+    }
+}
+
 #[test]
 fn a_recording_goes_on_with_whoever_takes_the_place() {
     let mut sim = sim();
-    let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
-    command.record = true;
-    sim.place(command);
-    sim.pick_up("a");
-    sim.pick_up_with("desk", &sdp_of("c"));
+    recorded(&mut sim);
     refer(&mut sim, "desk", &format!("<sip:80002@{REALM}>"));
     sim.pick_up_with("soft", &sdp_of("c"));
     let at = |wanted: &dyn Fn(&MediaCommand) -> bool| sim.media.iter().position(wanted);

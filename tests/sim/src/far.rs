@@ -61,6 +61,8 @@ struct Session {
     call_id: String,
     /// Answered and acknowledged.
     up: bool,
+    /// It has said BYE, which is the end for it whatever becomes of that (RFC 3261 §15.1.1).
+    hung_up: bool,
     /// It called us.
     caller: bool,
     /// The direction that answers the switch's latest offer.
@@ -174,7 +176,7 @@ impl Far {
     pub fn up(&self) -> Vec<String> {
         self.sessions
             .values()
-            .filter(|s| s.up && !self.dead.contains(&s.call_id))
+            .filter(|s| s.up && !s.hung_up && !self.dead.contains(&s.call_id))
             .map(|s| s.call_id.clone())
             .collect()
     }
@@ -240,7 +242,11 @@ impl Far {
                 }
                 self.endpoint.reject(now, id, code, headers);
             }
-            Act::HangUp => self.endpoint.bye(now, id, None),
+            Act::HangUp => {
+                // One that is not up is refused, and goes on ringing until that is heard.
+                session.hung_up = session.up;
+                self.endpoint.bye(now, id, None);
+            }
             // A 200 may have come first.
             Act::GiveUp if session.up => {}
             Act::GiveUp => self.endpoint.cancel(now, id, None),
@@ -317,7 +323,8 @@ impl Far {
     }
 
     fn enter(&mut self, id: SessionId, port: u16, call_id: String, caller: bool) {
-        let session = Session { port, call_id, up: false, caller, fits: "sendrecv" };
+        let session =
+            Session { port, call_id, up: false, hung_up: false, caller, fits: "sendrecv" };
         self.sessions.insert(id, session);
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use facts::settings::{Extension, Snapshot};
 use facts::{Binding, Group, LeadsTo, Reach, Strategy, UnixMillis};
@@ -74,25 +75,50 @@ pub fn registrations(expires: UnixMillis) -> Vec<Binding> {
     AGENTS.map(agent).into()
 }
 
+/// 64·T1: after that a request of the switch is not resent, and what it was about is over (RFC 3261 §17.1.1.2,
+/// §17.1.2.2, §9.1).
+const GIVEN_UP: Duration = Duration::from_secs(32);
+
 /// What the agents are offered, as the switch and they say on the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
     life: u32,
-    /// Dialogs by Call-ID whose phone has said something, and that are not over.
-    open: BTreeMap<SocketAddr, BTreeSet<String>>,
-    over: BTreeSet<String>,
+    /// Dialogs by Call-ID that are not over: from the first INVITE on.
+    open: BTreeMap<SocketAddr, BTreeMap<String, Offer>>,
     /// Dialogs whose INVITE was sent: its copies are no offers of their own.
     offered: BTreeSet<String>,
     /// Offers that were made.
     pub(crate) made: u32,
 }
 
+/// One dialog with an agent.
+#[derive(Clone, Copy, Debug)]
+struct Offer {
+    /// When the request left whose answer is waited for: the INVITE, until there is any, a CANCEL, a BYE.
+    waits: Option<Duration>,
+    how: How,
+}
+
+/// What the switch asked last of the agent's phone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum How {
+    Invite,
+    Cancel,
+    Bye,
+}
+
 impl Offers {
-    /// A message between the switch and a far end; `sent`: by the switch.
+    /// A message between the switch and a far end, at this time; `sent`: by the switch.
     ///
     /// # Panics
-    /// When an agent is offered a call that has another one.
-    pub(crate) fn pass(&mut self, life: u32, (far, sent): (SocketAddr, bool), bytes: &[u8]) {
+    /// When an agent is offered a call that has another one, or may not know yet that it is over.
+    pub(crate) fn pass(
+        &mut self,
+        now: Duration,
+        life: u32,
+        (far, sent): (SocketAddr, bool),
+        bytes: &[u8],
+    ) {
         if !AGENTS.iter().any(|(_, at)| address(at) == far) {
             return;
         }
@@ -103,24 +129,30 @@ impl Offers {
         let text = String::from_utf8_lossy(bytes);
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
         let Some(id) = line("Call-ID:").map(|id| id.trim().to_owned()) else { return };
-        let invite = line("CSeq:").is_some_and(|cseq| cseq.ends_with("INVITE"));
         let open = self.open.entry(far).or_default();
-        if text.starts_with("CANCEL ") || text.starts_with("BYE ") {
-            open.remove(&id);
-            self.over.insert(id);
-        } else if sent && text.starts_with("INVITE ") {
+        if sent && text.starts_with("INVITE ") {
             if self.offered.insert(id.clone()) {
+                open.retain(|_, offer| offer.waits.is_none_or(|since| now < since + GIVEN_UP));
                 assert!(open.is_empty(), "{far} is offered {id} and has {open:?}");
+                open.insert(id, Offer { waits: Some(now), how: How::Invite });
                 self.made += 1;
             }
-        } else if !sent && invite {
-            let refusal = text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1");
-            if refusal && !text.starts_with("SIP/2.0 2") {
-                open.remove(&id);
-                self.over.insert(id);
-            } else if text.starts_with("SIP/2.0 ") && !self.over.contains(&id) {
-                open.insert(id);
+            return;
+        }
+        let Some(offer) = open.get_mut(&id) else { return };
+        let about = line("CSeq:").and_then(|cseq| cseq.split_whitespace().nth(1));
+        let status = text.strip_prefix("SIP/2.0 ").and_then(|rest| rest.chars().next());
+        match (sent, about, status) {
+            (true, Some("CANCEL"), None) if offer.how < How::Cancel => {
+                *offer = Offer { waits: Some(now), how: How::Cancel };
             }
+            (true, Some("BYE"), None) if offer.how < How::Bye => {
+                *offer = Offer { waits: Some(now), how: How::Bye };
+            }
+            (false, Some("BYE"), None | Some('2'..='6'))
+            | (false, Some("INVITE"), Some('3'..='6')) => _ = open.remove(&id),
+            (false, Some("INVITE"), Some(_)) if offer.how == How::Invite => offer.waits = None,
+            _ => {}
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH
 use crate::store::{Store, Work};
 use crate::team::{self, Offers};
 use crate::watcher::Watcher;
-use crate::wire::Wire;
+use crate::wire::{At, Wire};
 
 /// What kind of day it is.
 #[derive(Clone, Copy, Debug)]
@@ -412,13 +412,14 @@ impl World {
             Happening::Arrive { from, to, bytes } => {
                 if to == settings::address(SWITCH) {
                     if let Some(engine) = self.engine.as_mut() {
-                        self.wire.pass(self.elapsed, self.life, &bytes, true);
-                        self.offers.pass(self.life, (from, false), &bytes);
+                        self.wire.pass(self.elapsed, self.life, &bytes, At::Came);
+                        self.offers.pass(self.elapsed, self.life, (from, false), &bytes);
                         engine.handle_message(now, Flow::udp(to, from), bytes);
                     }
                 } else if let Some(watcher) = self.watcher.as_mut().filter(|w| w.at == to) {
                     watcher.handle(self.elapsed, bytes);
                 } else if let Some(far) = self.fars.iter_mut().find(|far| far.at == to) {
+                    self.wire.pass(self.elapsed, self.life, &bytes, At::Told);
                     far.handle(now.mono, from, bytes, &mut self.dice);
                 }
             }
@@ -690,9 +691,10 @@ impl World {
             println!("{:?} {from} > {to} {} {id} {cseq}", self.elapsed, line(""));
         }
         let ours = World::is_ours(from);
-        self.wire.pass(self.elapsed, self.life, bytes, ours);
+        let seen = if ours { At::Left } else { At::Said };
+        self.wire.pass(self.elapsed, self.life, bytes, seen);
         if ours {
-            self.offers.pass(self.life, (to, true), bytes);
+            self.offers.pass(self.elapsed, self.life, (to, true), bytes);
             let text = String::from_utf8_lossy(bytes);
             self.commits(&text);
             self.grants(&text);
@@ -707,7 +709,11 @@ impl World {
             if self.elapsed > self.plan.over + STORM_AFTER { Weather::CALM } else { self.weather };
         let watched = [from, to].contains(&settings::address(WATCHER));
         let dice = if watched { &mut self.watch_dice } else { &mut self.dice };
-        for after in weather.deliveries(dice) {
+        let deliveries = weather.deliveries(dice);
+        if ours && deliveries.is_empty() {
+            self.wire.pass(self.elapsed, self.life, bytes, At::Lost);
+        }
+        for after in deliveries {
             self.later(after, Happening::Arrive { from, to, bytes: bytes.clone() });
         }
     }

@@ -526,6 +526,8 @@ impl Engine {
         // Agreed on, and ended.
         if crossed {
             self.world.end(session, None);
+        } else {
+            self.world.agents.over(session);
         }
         self.world.ended(session);
     }

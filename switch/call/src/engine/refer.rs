@@ -4,7 +4,7 @@
 use facts::settings::{Extension, Snapshot};
 use facts::{CallId, Feature, Kind, LegId, LegNo, Number, Refusal};
 use sip::endpoint::{self, RequestId, SessionId, Standing};
-use sip::wire::{HeaderName, Message, NameAddr, Replaces};
+use sip::wire::{HeaderName, Host, Message, NameAddr, Replaces, Uri};
 
 use crate::call::Call;
 use crate::config::Transfer;
@@ -23,11 +23,16 @@ const PENDING: u16 = 491;
 /// The call whose place is to be taken is none of ours, or over (RFC 3891 §3).
 const ELSEWHERE: u16 = 481;
 
+/// Longest Referred-By that goes on.
+const REFERRER_MAX: usize = 256;
+
 /// What a REFER asks for.
 struct Asked {
     to: NameAddr,
     /// The place that the new leg is to take.
     replaces: Option<Replaces>,
+    /// Who it says that asks (RFC 3892).
+    by: Option<NameAddr>,
     cseq: u32,
     /// NOTIFYs are wanted (RFC 4488 §4 knows who wants none).
     told: bool,
@@ -42,11 +47,16 @@ impl Asked {
             return Err(488);
         }
         let replaces = Replaces::of_uri(&to.uri)?;
+        // RFC 3892 §3: at most one, and one that reads.
+        let by = match request.count(HeaderName::ReferredBy) {
+            0 => None,
+            _ => Some(request.name_addr(HeaderName::ReferredBy).map_err(|_| 400_u16)?),
+        };
         let cseq = request.cseq().map_err(|_| 400_u16)?.number;
         let quiet = request.header_str(HeaderName::ReferSub).is_some_and(|value| {
             value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("false")
         });
-        Ok(Asked { to, replaces, cseq, told: !quiet })
+        Ok(Asked { to, replaces, by, cseq, told: !quiet })
     }
 }
 
@@ -187,7 +197,8 @@ impl Engine {
                 None => Ok((leg, Course::Park)),
             };
         }
-        Ok((leg, Course::Ring(Box::new(self.wanted(leg, to, dialled)?))))
+        let by = asked.by.as_ref();
+        Ok((leg, Course::Ring(Box::new(self.wanted((leg, by), to, dialled)?))))
     }
 
     /// Whether somebody may have the other one of his call joined with anybody else.
@@ -217,7 +228,12 @@ impl Engine {
     }
 
     /// The leg that is to be rung.
-    fn wanted(&mut self, leg: LegId, to: LegNo, dialled: String) -> Result<Wanted, u16> {
+    fn wanted(
+        &mut self,
+        (leg, by): (LegId, Option<&NameAddr>),
+        to: LegNo,
+        dialled: String,
+    ) -> Result<Wanted, u16> {
         let snapshot = self.world.snapshot.clone();
         let call = self.calls.get(&leg.call).ok_or(481_u16)?;
         let asking = call.leg(leg.no).ok_or(481_u16)?;
@@ -237,12 +253,29 @@ impl Engine {
         // A caller who hides hides from the third as well.
         let hidden = call.plan.onward.hidden && stays.id.no == LegNo::A;
         let payer = Some(call.command.merchant);
-        let onward = Onward { hidden, payer, ..Onward::default() };
+        let referred_by = by.and_then(|by| referrer(&snapshot, asking, by));
+        let onward = Onward { hidden, payer, referred_by, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);
         Ok(Wanted { by: leg.no, to, target, called, shown })
     }
+}
+
+/// Referred-By for the new leg (RFC 3892 §2): of a carrier as it says; of a phone only as who it is, whatever
+/// it says. A token of its identity (`cid`) is in a body that does not go on.
+fn referrer(snapshot: &Snapshot, asking: &Leg, said: &NameAddr) -> Option<Vec<u8>> {
+    let mut by = said.clone();
+    by.params.remove("cid");
+    if let Number::Internal(user) = &asking.facts.number
+        && asking.is_phone()
+        && said.uri.user_text().as_deref() != Some(user)
+    {
+        let home = Host::parse(&snapshot.realm)?;
+        by = NameAddr::new(Uri::sip(Some(user), home, None));
+    }
+    let by = by.to_bytes();
+    (by.len() <= REFERRER_MAX).then_some(by)
 }
 
 /// The status that tells of a failure.

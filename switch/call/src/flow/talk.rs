@@ -163,6 +163,8 @@ impl Talk {
             LegEvent::Offered(direction) => out.push(Order::Offer(other, direction.mirrored())),
             LegEvent::Agreed(direction) => out.push(Order::Answer(other, direction.mirrored())),
             LegEvent::Declined(why) => out.push(Order::Decline(other, why)),
+            LegEvent::Holds(true) => out.push(Order::Hear(other, Hear::Hold)),
+            LegEvent::Holds(false) => out.push(Order::Hear(other, Hear::Leg(leg))),
             LegEvent::Key(_)
             | LegEvent::Invited
             | LegEvent::Ringing
@@ -266,6 +268,7 @@ impl Talk {
             | LegEvent::Offered(_)
             | LegEvent::Agreed(_)
             | LegEvent::Declined(_)
+            | LegEvent::Holds(_)
             | LegEvent::Key(_) => {}
         }
         Some(self)

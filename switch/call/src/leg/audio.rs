@@ -94,6 +94,11 @@ impl Audio {
         self.local.as_ref().is_some_and(|ours| ours.direction != offer::Direction::SendRecv)
     }
 
+    /// True while the far end holds the call: it wants to hear nothing.
+    pub(super) fn is_held(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| !agreed.direction.sends())
+    }
+
     /// What we may do now.
     pub(super) fn direction(&self) -> Direction {
         self.agreed.as_ref().map_or(Direction::SendReceive, |agreed| seen(agreed.direction))

@@ -40,6 +40,8 @@ pub(super) struct Change {
     asking: Option<Asking>,
     /// Our offer for the other leg is under way.
     offering: bool,
+    /// Its far end holds the call, and the other one hears that it waits.
+    holds: bool,
 }
 
 impl Change {
@@ -81,7 +83,14 @@ impl Leg {
             return Some(LegEvent::Offered(direction));
         }
         self.answer_offer(w, (session, branch), &offer, None);
-        None
+        self.holds()
+    }
+
+    /// RFC 5359 §2.3: whom its far end holds is not asked, but hears that it waits, and when that is over.
+    fn holds(&mut self) -> Option<LegEvent> {
+        let holds = self.audio.is_held() && self.is_up();
+        (std::mem::replace(&mut self.change.holds, holds) != holds)
+            .then_some(LegEvent::Holds(holds))
     }
 
     /// RFC 3261 §14.2: a refusal leaves the session as it was.
@@ -116,7 +125,12 @@ impl Leg {
             Some(Asking { offer: None, .. }) => return None,
             Some(Asking { offer: Some(offer), .. }) if w.endpoint.is_asked(session) => {
                 self.answer_offer(w, (session, ""), &offer, Some(wish));
-                return None;
+                // The other leg was asked: it knows.
+                return if self.change.holds && !self.audio.is_held() {
+                    self.holds()
+                } else {
+                    None
+                };
             }
             _ => {}
         }
@@ -162,6 +176,11 @@ impl Leg {
         let offer = self.audio.offer_anew((local, &takes), like, direction);
         self.change.offering = w.endpoint.reinvite(w.now.mono, session, offer);
         None
+    }
+
+    /// True while the other leg hears that it waits, because this one's far end holds the call.
+    pub(crate) fn lets_wait(&self) -> bool {
+        self.change.holds
     }
 
     /// Somebody new is on the other leg: a hold that the old one had asked for ends.

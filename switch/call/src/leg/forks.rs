@@ -34,6 +34,15 @@ impl Fork {
         Fork { session, hop, rang: false, early: Vec::new(), settled: None }
     }
 
+    /// Gives it up. Its phone may ring on until it has heard so.
+    fn end(&self, w: &mut World, reason: Option<&Reason>) -> SessionId {
+        w.end(self.session, reason.cloned());
+        if let Some(user) = &self.hop.user {
+            w.agents.fade(self.session, Arc::clone(user));
+        }
+        self.session
+    }
+
     /// Keeps the first description of an early dialog.
     pub(super) fn describe(&mut self, branch: String, sdp: Bytes) {
         let known = self.early.iter().any(|(tag, _)| *tag == branch);
@@ -125,13 +134,9 @@ impl Forks {
 
     /// Gives up the phones of one person.
     pub(super) fn cancel_user(&mut self, w: &mut World, user: Option<&str>) -> Vec<SessionId> {
-        let theirs = |fork: &&Fork| fork.hop.user.as_deref() == user;
-        let sessions: Vec<_> = self.open.iter().filter(theirs).map(|fork| fork.session).collect();
-        self.open.retain(|fork| !sessions.contains(&fork.session));
-        for session in &sessions {
-            w.end(*session, None);
-        }
-        sessions
+        let theirs = |fork: &mut Fork| fork.hop.user.as_deref() == user;
+        let gone: Vec<Fork> = self.open.extract_if(.., theirs).collect();
+        gone.iter().map(|fork| fork.end(w, None)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -155,12 +160,7 @@ impl Forks {
 
     /// Gives up all that is left.
     pub(super) fn cancel(&mut self, w: &mut World, reason: Option<&Reason>) -> Vec<SessionId> {
-        let sessions = self.sessions();
-        self.open.clear();
-        for session in &sessions {
-            w.end(*session, reason.cloned());
-        }
-        sessions
+        self.open.drain(..).map(|fork| fork.end(w, reason)).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A leg that rings a group: one step of members after the other, until somebody answers. Whoever is in a call,
-//! is being offered one, does not want to be disturbed or has no phone is passed over; what a member's phone
-//! refuses, is the word of that member alone.
+//! is being offered one, does not want to be disturbed or has no phone is passed over, and so is whoever was
+//! offered one and whose phone has not said yet that it knows of its end; what a member's phone refuses, is the
+//! word of that member alone.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -83,6 +84,9 @@ impl Hunt {
                     self.busy = true;
                     continue;
                 }
+                if w.agents.fades(&member) {
+                    continue;
+                }
                 let (number, hidden) = (self.shown.as_ref(), self.hidden);
                 let caller = Caller { number, hidden, named: true };
                 let phones = hops(w, &Target::Contacts(member), caller).unwrap_or_default();
@@ -131,6 +135,14 @@ impl Leg {
             w.agents.enter(user, self.id);
         }
         self.agents = users;
+    }
+
+    /// Its session was told its end: whoever is on it is free once that is over.
+    pub(super) fn fade(&self, w: &mut World) {
+        let Some(session) = self.session.filter(|id| w.endpoint.is_unended(*id)) else { return };
+        for user in &self.agents {
+            w.agents.fade(session, Arc::clone(user));
+        }
     }
 
     /// Those whose phones still ring.

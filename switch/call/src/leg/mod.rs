@@ -113,6 +113,8 @@ pub(crate) struct Onward {
     pub(crate) payer: Option<MerchantId>,
     /// The call says itself which number is shown.
     pub(crate) named: bool,
+    /// Who had the call transferred (RFC 3892), for phones and for carriers that are trusted.
+    pub(crate) referred_by: Option<Vec<u8>>,
     /// Header fields that go on as they came, to whom the settings say.
     pub(crate) transit: Vec<(String, Vec<u8>)>,
 }
@@ -279,8 +281,11 @@ impl Leg {
         }
     }
 
-    /// Changes what the leg hears.
+    /// Changes what the leg hears; nothing where nobody is.
     pub(crate) fn hear(&mut self, w: &mut World, what: Hear, language: &str) {
+        if self.is_down() {
+            return;
+        }
         let prompt_timer = Key::leg(self.id, Timer::Prompt);
         w.timers.cancel(prompt_timer);
         self.prompting = false;
@@ -385,6 +390,7 @@ impl Leg {
         }
         w.fraud.leave(self.id);
         w.pools.leave(self.id);
+        self.fade(w);
         self.occupy(w, BTreeSet::new());
         let facts = &mut self.facts;
         facts.paid_until = self.credit.paid();

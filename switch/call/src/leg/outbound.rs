@@ -496,13 +496,20 @@ impl Leg {
             [number("Max-Forwards", self.onward.hops_left), number("Max-Breadth", self.share)];
         let open = |line: &&(String, Vec<u8>)| hop.trusted || !is_private(&line.1);
         let history = self.onward.history.iter().filter(open).cloned();
+        let told = self.onward.referred_by.as_ref().filter(|_| hop.trunk.is_none() || hop.trusted);
+        let referrer = told.map(|by| ("Referred-By".to_owned(), by.clone()));
         let listed = |line: &&(String, Vec<u8>)| {
             let named = hop.transit.iter().any(|name| name.eq_ignore_ascii_case(&line.0));
             hop.trunk.is_none() || named
         };
         let transit = self.onward.transit.iter().filter(listed).cloned();
         let numbers = numbers.into_iter().flatten();
-        numbers.chain(history).chain(hop.identity.iter().cloned()).chain(transit).collect()
+        numbers
+            .chain(history)
+            .chain(referrer)
+            .chain(hop.identity.iter().cloned())
+            .chain(transit)
+            .collect()
     }
 }
 

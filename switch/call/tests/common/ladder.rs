@@ -66,7 +66,39 @@ pub fn gives_up(sim: &mut Sim, name: &str) {
     sim.drain();
 }
 
-/// A REGISTER, with a digest when it is asked for; the final status, and the contacts in the answer.
+/// A REGISTER leaves, with a digest when it is asked for; `series`: Call-ID and number of the one before.
+pub fn asks_registration(
+    sim: &mut Sim,
+    name: &str,
+    (user, password): (&str, &str),
+    (contacts, expires): (&[&str], Option<&str>),
+    series: Option<(&str, u32)>,
+) {
+    let now = sim.now.mono;
+    let far = sim.far(name);
+    let aor = NameAddr::new(Uri::parse(&format!("sip:{user}@{REALM}")).unwrap());
+    let contacts = contacts.iter().map(|contact| ("Contact", *contact));
+    let headers = contacts.chain(expires.map(|expires| ("Expires", expires)));
+    let request = OutOfDialog {
+        method: Method::Register,
+        uri: Uri::parse(&format!("sip:{REALM}")).unwrap(),
+        flow: Flow::udp(far.at, addr(US)),
+        from: aor.clone(),
+        to: aor,
+        headers: headers.map(|(name, value)| (name.to_owned(), value.into())).collect(),
+        body: None,
+        credentials: Some(Credentials {
+            realm: Some(REALM.into()),
+            username: user.into(),
+            password: password.into(),
+        }),
+        series: series.map(|(id, cseq)| (id.to_owned(), cseq)),
+    };
+    far.endpoint.request(now, request);
+    sim.drain();
+}
+
+/// A REGISTER; the final status, and the contacts in the answer.
 pub fn registers(
     sim: &mut Sim,
     name: &str,
@@ -74,31 +106,8 @@ pub fn registers(
     contacts: &[&str],
     expires: &str,
 ) -> (u16, Vec<String>) {
-    let now = sim.now.mono;
-    let far = sim.far(name);
-    let aor = NameAddr::new(Uri::parse(&format!("sip:{user}@{REALM}")).unwrap());
-    let mut headers: Vec<(String, Vec<u8>)> =
-        contacts.iter().map(|c| ("Contact".to_owned(), c.as_bytes().to_vec())).collect();
-    if !expires.is_empty() {
-        headers.push(("Expires".into(), expires.as_bytes().to_vec()));
-    }
-    let request = OutOfDialog {
-        method: Method::Register,
-        uri: Uri::parse(&format!("sip:{REALM}")).unwrap(),
-        flow: Flow::udp(far.at, addr(US)),
-        from: aor.clone(),
-        to: aor,
-        headers,
-        body: None,
-        credentials: Some(Credentials {
-            realm: Some(REALM.into()),
-            username: user.into(),
-            password: password.into(),
-        }),
-        series: None,
-    };
-    far.endpoint.request(now, request);
-    sim.drain();
+    let expires = Some(expires).filter(|expires| !expires.is_empty());
+    asks_registration(sim, name, (user, password), (contacts, expires), None);
     let told = sim.far(name).events.iter().rev().find_map(|event| match event {
         Event::Response { code, message, .. } => Some((*code, message.clone())),
         _ => None,

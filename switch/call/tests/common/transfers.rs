@@ -5,11 +5,46 @@
 
 use std::sync::Arc;
 
-use call::Command;
+use call::{Command, EngineConfig};
+use facts::Number;
 use facts::ledger::OpenCall;
 use sip::wire::{HeaderName, Message};
 
-use super::common::{Sim, engine_config};
+use super::common::phones::{DESK, SOFT, bind};
+use super::common::{MERCHANT, Sim, callback, engine_config, extension, sdp_of};
+
+pub const THIRD: &str = "203.0.113.7:40004";
+pub const STRANGER: &str = "203.0.113.9:5060";
+
+/// Three phones of one merchant (desk, soft, third: 80001 to 80003), one of another (far, 90001), and the carriers.
+pub fn sim_with(config: impl FnOnce(&mut EngineConfig)) -> Sim {
+    let mut sim = Sim::with(config, |snapshot| {
+        for user in ["80001", "80002", "80003"] {
+            snapshot.extensions.insert(user.into(), extension(user, "right"));
+        }
+        let mut stranger = extension("90001", "right");
+        stranger.merchant.0 = MERCHANT.0 + 1;
+        snapshot.extensions.insert("90001".into(), stranger);
+        let merchant = snapshot.merchants[&MERCHANT].clone();
+        snapshot.merchants.insert(facts::MerchantId(MERCHANT.0 + 1), merchant);
+    });
+    let phones = [("desk", DESK), ("soft", SOFT), ("third", THIRD), ("far", STRANGER)];
+    for (seed, (name, at)) in (170..).zip(phones) {
+        sim.add(name, at, seed);
+    }
+    bind(&mut sim, &[("80001", DESK), ("80002", SOFT), ("80003", THIRD), ("90001", STRANGER)]);
+    sim
+}
+
+/// A subscriber of carrier A talks with the desk, by a callback that is recorded.
+pub fn recorded(sim: &mut Sim) {
+    let mut command = callback();
+    command.b.number = Number::Internal("80001".into());
+    command.record = true;
+    sim.place(command);
+    sim.pick_up("a");
+    sim.pick_up_with("desk", &sdp_of("c"));
+}
 
 /// Call-ID, its own From, its To, a number.
 pub type Dialog = (String, String, String, u32);

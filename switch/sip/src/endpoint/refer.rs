@@ -9,7 +9,8 @@ use super::auth::Auth;
 use super::receive::Incoming;
 use super::table::{Outgoing, Phase, ServerUser, User};
 use super::{Endpoint, Event, RequestId, SessionId};
-use crate::wire::Method;
+use crate::dialog::Dialog;
+use crate::wire::{Draft, Method};
 
 /// The only body of a NOTIFY about a REFER (RFC 3515 §2.4.5).
 const FRAGMENT: &str = "message/sipfrag;version=2.0";
@@ -50,17 +51,7 @@ impl Endpoint {
             draft.push("User-Agent", &self.config.user_agent);
         }
         draft.body(FRAGMENT, Bytes::from(format!("{status_line}\r\n")));
-        let auth = self.sessions.get(&session).and_then(|row| row.auth.clone());
-        let out = Outgoing {
-            draft,
-            method: Method::Notify,
-            flow: self.hop(&dialog),
-            fallback: self.fallback_hop(&dialog),
-            user: User::Stray,
-            auth: Auth::within_dialog(auth.as_ref()),
-            keep_flow: dialog.keep_flow,
-        };
-        self.start_client(now, out);
+        self.send_unwaited(now, session, (&dialog, Method::Notify), draft);
         true
     }
 
@@ -74,18 +65,29 @@ impl Endpoint {
         let mut draft = dialog.draft(&Method::Refer, cseq);
         draft.push("Contact", &dialog.contact);
         draft.push("Refer-To", refer_to);
+        self.send_unwaited(now, session, (&dialog, Method::Refer), draft);
+        true
+    }
+
+    /// A request in a session whose answer nobody waits for.
+    fn send_unwaited(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        (dialog, method): (&Dialog, Method),
+        draft: Draft,
+    ) {
         let auth = self.sessions.get(&session).and_then(|row| row.auth.clone());
         let out = Outgoing {
             draft,
-            method: Method::Refer,
-            flow: self.hop(&dialog),
-            fallback: self.fallback_hop(&dialog),
+            method,
+            flow: self.hop(dialog),
+            fallback: self.fallback_hop(dialog),
             user: User::Stray,
             auth: Auth::within_dialog(auth.as_ref()),
             keep_flow: dialog.keep_flow,
         };
         self.start_client(now, out);
-        true
     }
 
     /// Our Contact in a session that is up.
