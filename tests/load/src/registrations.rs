@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "the table is the product")]
 
 mod flood;
+mod guesses;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -24,6 +25,7 @@ use load::usage::{self, Machine};
 use phone::Credentials;
 
 use flood::Flood;
+use guesses::Target;
 
 /// Measures the registrar.
 #[derive(Parser)]
@@ -43,6 +45,12 @@ struct Arguments {
     /// Addresses that the flood comes from, one refresh each.
     #[arg(long, value_delimiter = ',', default_value = "1,250")]
     sources: Vec<u8>,
+    /// How long each flood lasts at least, in seconds; all refresh every ten seconds of it.
+    #[arg(long, default_value_t = 0)]
+    seconds: u64,
+    /// Guesses at the password of the first phone from 500 addresses, after which it refreshes.
+    #[arg(long)]
+    guesses: Option<usize>,
     /// The switch is killed at the end, and all register anew with its successor.
     #[arg(long)]
     restart: bool,
@@ -56,6 +64,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const CHALLENGES_MAX: u32 = 2;
 /// The flood begins this long before the phones beside it.
 const FLOOD_FIRST: Duration = Duration::from_secs(2);
+/// From one refresh beside a flood to the next.
+const REFRESH: Duration = Duration::from_secs(10);
 /// Number of the first extension.
 const FIRST: usize = 1_000_000;
 
@@ -102,8 +112,17 @@ fn main() -> io::Result<()> {
     if let Some(rate) = arguments.flood {
         for sources in arguments.sources {
             let flood = Flood::start(sip, rate, sources)?;
+            let end = Instant::now() + Duration::from_secs(arguments.seconds);
             std::thread::sleep(FLOOD_FIRST);
-            print("refresh", &mut phones, pid)?;
+            loop {
+                let begun = Instant::now();
+                print("refresh", &mut phones, pid)?;
+                let left = end.saturating_duration_since(Instant::now());
+                std::thread::sleep(REFRESH.saturating_sub(begun.elapsed()).min(left));
+                if Instant::now() >= end {
+                    break;
+                }
+            }
             let told = flood.end()?;
             let a_second = told.sent as f64 / told.seconds;
             println!(
@@ -111,6 +130,15 @@ fn main() -> io::Result<()> {
                 told.seconds, told.sent, told.answered
             );
         }
+    }
+    if let Some(guesses) = arguments.guesses {
+        let target = Target { switch: sip, user: FIRST.to_string(), password: password(0) };
+        let told = guesses::play(&target, guesses)?;
+        println!(
+            "          {} wrong and {} right passwords from 500 addresses within {:.1} s: {} refused, {} believed, {} not answered",
+            told.wrong, told.right, told.seconds, told.refused, told.believed, told.silent
+        );
+        print("refresh", &mut phones, pid)?;
     }
     if arguments.restart {
         tandem.kill();
