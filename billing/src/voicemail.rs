@@ -2,12 +2,15 @@
 //! sound is a file. What a number's former owner was told is nobody's: only the messages of the merchant whose
 //! extension it is now are seen.
 
-use facts::{CallFacts, CallId, MerchantId};
+use facts::{CallFacts, CallId, MerchantId, UnixMillis};
+use serde_json::json;
 
 use crate::db::{Batch, Conn, Row, args, work};
 use crate::error::Result;
+use crate::once::Once;
 use crate::rows::{MailboxCount, VoiceMessage};
 use crate::store::Store;
+use crate::{reach, trail};
 
 const MESSAGE: &str = "SELECT v.call_id, v.mailbox, v.merchant_id, v.caller, v.at, v.duration_ms, \
                        v.bytes, v.file, v.heard FROM voicemail v JOIN extensions e \
@@ -111,6 +114,32 @@ impl Store {
     /// Those of the database.
     pub async fn delete_voice_message(&self, call: CallId) -> Result<Option<VoiceMessage>> {
         self.write(work!(conn, [] => delete(conn, call).await?)).await
+    }
+
+    /// Takes a message out of the mailbox of an extension that dialled so, and notes that in the audit trail.
+    /// `None`: it was not there. As [`Store::delete_voice_message`], its file stays.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn delete_own_message(
+        &self,
+        once: &Once,
+        at: UnixMillis,
+        user: String,
+        call: CallId,
+    ) -> Result<Option<VoiceMessage>> {
+        let once = once.clone();
+        self.write(work!(conn, [once, user] => {
+            let own = one(conn, call).await?.filter(|message| message.mailbox == *user);
+            if own.is_some() {
+                delete(conn, call).await?;
+                let who = reach::by(&user);
+                let what = json!({ "call": call.to_string(), "extension": user.as_str() });
+                trail::note(conn, &once, at, (&who, "delete_voicemail"), &what).await?;
+            }
+            own
+        }))
+        .await
     }
 
     /// Notes that its owner has listened to a message.

@@ -7,6 +7,7 @@
 //! knows what signalling, money or a merchant is.
 
 mod counters;
+mod loader;
 pub mod poll;
 mod ports;
 pub mod prompt;
@@ -33,6 +34,7 @@ use facts::media::{MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
 
 use counters::Counters;
+use loader::{Door, Loader};
 use ports::Pool;
 use prompt::Store;
 use recorder::{Recorder, RecorderConfig};
@@ -145,6 +147,7 @@ impl Media {
         let folder = config.recordings.clone();
         let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
+        let loader = Arc::new(Loader::start(config.recordings.clone())?);
         let count = config.workers.max(1);
         let mut media = Media {
             workers: Vec::new(),
@@ -165,6 +168,7 @@ impl Media {
             let (sender, orders) = bounded(ORDERS_MAX);
             let bell = Arc::new(Bell::new()?);
             let counters = Arc::new(Counters::default());
+            let own = Door { orders: sender.clone(), bell: bell.clone() };
             media.workers.push(Handle {
                 orders: sender,
                 bell: bell.clone(),
@@ -176,6 +180,8 @@ impl Media {
                 inbox: Inbox { orders, bell },
                 events: events.clone(),
                 library: library.clone(),
+                loader: loader.clone(),
+                own,
                 recorder: recorder.clone(),
                 counters,
             };

@@ -92,10 +92,7 @@ impl Store {
     }
 
     fn add(&mut self, language: &str, name: &str, samples: &[i16]) {
-        let sound = Sound {
-            ulaw: framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE),
-            alaw: framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE),
-        };
+        let sound = Sound { ulaw: coded(samples, Codec::Pcmu), alaw: coded(samples, Codec::Pcma) };
         self.languages.entry(language.to_owned()).or_default().insert(name.to_owned(), sound);
     }
 
@@ -132,6 +129,23 @@ fn named<'a>(language: &'a Path, path: &'a Path) -> Option<(&'a str, &'a str)> {
     let known = ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
     let names = (language.file_name()?.to_str()?, path.file_stem()?.to_str()?);
     known.then_some(names)
+}
+
+/// The samples of what a caller has left at 8 kHz: the left channel of a recording of ours, the right one is
+/// silent.
+///
+/// # Errors
+/// As [`samples`].
+pub(crate) fn message(path: &Path) -> Result<Vec<i16>, PromptError> {
+    read(path).and_then(|bytes| decode::message(&bytes))
+}
+
+/// Samples as frames of one coding.
+pub(crate) fn coded(samples: &[i16], codec: Codec) -> Frames {
+    match codec {
+        Codec::Pcmu => framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE),
+        Codec::Pcma => framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PromptError> {

@@ -9,7 +9,7 @@ use audio::g711;
 use audio::tone::{Cadence, Generator};
 use facts::media::{Codec, Prompt, Tone};
 
-use crate::prompt::Store;
+use crate::prompt::{Frames, Store};
 
 /// Octets of 20 ms of G.711.
 pub(crate) const FRAME: usize = audio::FRAME;
@@ -43,6 +43,8 @@ pub(crate) struct Sound {
 pub(crate) enum What {
     Tone(Tone),
     Prompt(Prompt),
+    /// What was read from a file.
+    File,
 }
 
 /// A step of a sound.
@@ -60,6 +62,11 @@ impl Sound {
         Sound { what, repeat, frames: None, at: 0, due: None }
     }
 
+    /// What was read from a file, in the coding that was asked for; once.
+    pub(crate) fn of_file(sound: (Codec, Frames)) -> Sound {
+        Sound { what: What::File, repeat: false, frames: Some(sound), at: 0, due: None }
+    }
+
     /// A payload of it was written.
     pub(crate) fn has_begun(&self) -> bool {
         self.at > 0
@@ -67,10 +74,11 @@ impl Sound {
 
     /// Writes the next packet's payload.
     pub(crate) fn step(&mut self, library: &Library, codec: Codec, payload: &mut [u8]) -> Step {
-        if self.frames.as_ref().is_none_or(|(fetched, _)| *fetched != codec) {
+        let stale = self.frames.as_ref().is_none_or(|(fetched, _)| *fetched != codec);
+        if stale && self.what != What::File {
             self.frames = library.fetch(&self.what, codec).map(|frames| (codec, frames));
         }
-        let Some((_, frames)) = &self.frames else { return Step::Over };
+        let Some((coding, frames)) = &self.frames else { return Step::Over };
         let octets = frames.as_flattened();
         if self.at >= octets.len() {
             if !self.repeat || octets.is_empty() {
@@ -81,6 +89,11 @@ impl Sound {
         let rest = &octets[self.at..];
         let n = rest.len().min(payload.len());
         payload[..n].copy_from_slice(&rest[..n]);
+        match (*coding, codec) {
+            (Codec::Pcmu, Codec::Pcma) => g711::ulaw_to_alaw_in_place(&mut payload[..n]),
+            (Codec::Pcma, Codec::Pcmu) => g711::alaw_to_ulaw_in_place(&mut payload[..n]),
+            (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => {}
+        }
         payload[n..].fill(silence(codec));
         self.at += n;
         Step::More
@@ -104,6 +117,7 @@ impl Library {
                 let found = self.tones.iter().find(|(t, c, _)| t == tone && *c == codec);
                 found.map(|(_, _, frames)| frames.clone())
             }
+            What::File => None,
             What::Prompt(Prompt { name, language }) => self.prompts.frames(name, language, codec),
         }
     }
@@ -168,6 +182,22 @@ mod tests {
             }
             assert_eq!(sound.step(&library, Codec::Pcmu, &mut payload), Step::Over);
         }
+    }
+
+    #[test]
+    fn what_was_read_in_one_coding_is_heard_in_the_other_too() {
+        let library = Library::new(Store::default());
+        let loud: Vec<u8> = (0..160).map(|at| g711::linear_to_alaw(at * 100)).collect();
+        let frame: Frame = loud.clone().try_into().unwrap();
+        let mut sound = Sound::of_file((Codec::Pcma, vec![frame; 2].into()));
+        let (mut same, mut other, mut none) = ([0; 160], [0; 160], [0; 160]);
+        assert_eq!(sound.step(&library, Codec::Pcma, &mut same), Step::More);
+        assert_eq!(sound.step(&library, Codec::Pcmu, &mut other), Step::More);
+        assert_eq!(same.as_slice(), loud);
+        let mut expected = loud;
+        g711::alaw_to_ulaw_in_place(&mut expected);
+        assert_eq!(other.as_slice(), expected);
+        assert_eq!(sound.step(&library, Codec::Pcmu, &mut none), Step::Over);
     }
 
     #[test]

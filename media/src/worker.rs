@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{MediaCommand, MediaEvent};
+use facts::media::{Codec, MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
 use rtp::{Arrival, Coding, Refusal, Verdict};
 
 use crate::Home;
 use crate::counters::{Counters, Tally};
+use crate::loader::{Door, Loader};
 use crate::poll::{self, Poller, Waker};
 use crate::ports::Pool;
+use crate::prompt::Frames;
 use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
 use crate::translate;
@@ -49,6 +51,8 @@ pub(crate) type Events = Arc<dyn Fn(MediaEvent) + Send + Sync>;
 pub(crate) enum Order {
     /// From signalling.
     Command(MediaCommand),
+    /// A sound that a leg was to hear, in this coding; `None`: it cannot be had.
+    Loaded { leg: LegId, file: String, sound: Option<(Codec, Frames)> },
     /// Close everything and end.
     Stop,
 }
@@ -91,6 +95,9 @@ pub(crate) struct Parts {
     pub(crate) inbox: Inbox,
     pub(crate) events: Events,
     pub(crate) library: Arc<Library>,
+    pub(crate) loader: Arc<Loader>,
+    /// The way to this worker.
+    pub(crate) own: Door,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) counters: Arc<Counters>,
 }

@@ -234,6 +234,11 @@ impl Driver {
             Effect::Abandon { call, merchant } => self.ledger.take_back(call, merchant),
             Effect::AddLeg(ask) => self.ledger.add_leg(ask),
             Effect::SetReach { call, user, set } => self.ledger.set_reach(call, user, set),
+            Effect::FetchMail { call, user } => self.ledger.fetch_mail(call, user),
+            Effect::HearMail { call, user, message } => self.ledger.hear_mail(call, user, message),
+            Effect::DeleteMail { call, user, message } => {
+                self.ledger.delete_mail(call, user, message);
+            }
             Effect::Discard { call, file } => self.ledger.discard(call, &file),
             Effect::Extend(ask) => self.ledger.extend(ask),
             Effect::Journal { entry, seq } => self.ledger.journal(*entry, seq),

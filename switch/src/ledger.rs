@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use billing::rows::MailboxCount;
 use billing::{Error, Once, Queue, SettleContext, Store};
-use call::{Command, Reply};
+use call::{Command, Kept, Reply};
 use facts::ban::Ban;
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
@@ -68,6 +68,10 @@ pub(crate) struct LedgerCounts {
     pub(crate) refused: AtomicU64,
     pub(crate) settled: AtomicU64,
     pub(crate) failures: AtomicU64,
+    /// Messages in mailboxes: left by callers, heard by their owners, deleted by them.
+    pub(crate) mail_left: AtomicU64,
+    pub(crate) mail_heard: AtomicU64,
+    pub(crate) mail_deleted: AtomicU64,
 }
 
 /// A reply that the engine waits for: unless another one is paid, the refusal given here is, even when
@@ -104,6 +108,8 @@ const UNTIL_DONE: u32 = u32::MAX;
 const WAITING_MAX: usize = 65_536;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Messages of one mailbox that its owner is given to listen to: as many as it may hold.
+const MESSAGES_MAX: u32 = 100;
 /// Time between the rounds in which a failed authorization is taken back.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -303,7 +309,11 @@ impl Ledger {
         let owed = Owed::new(&self.0.inbox, Reply::ReachSet { call, done: false });
         let this = self.clone();
         self.in_order(call, async move {
-            match this.0.store.set_reach(user, set).await {
+            let set = match Once::fresh() {
+                Ok(once) => this.0.store.set_reach(&once, clock::wall(), user, set).await,
+                Err(error) => Err(error),
+            };
+            match set {
                 Ok(done) => owed.pay(Reply::ReachSet { call, done }),
                 Err(error) => tracing::warn!(%call, %error, "an extension's wish was not written"),
             }
@@ -380,6 +390,7 @@ impl Ledger {
         tracing::info!(outcome, ?seconds, total, failed = failed(&record.facts), "call settled");
         self.0.outbox.notify_one();
         if let Some(message) = &record.facts.message {
+            self.0.counts.mail_left.fetch_add(1, Ordering::Relaxed);
             self.tell_mailbox(message.mailbox.clone());
         }
     }
@@ -397,6 +408,68 @@ impl Ledger {
                     Err(error) => tracing::warn!(%error, "a mailbox could not be counted"),
                 }
             })
+        });
+    }
+
+    /// Tells the engine what a mailbox holds, whose owner listens.
+    pub(crate) fn fetch_mail(&self, call: CallId, user: String) {
+        let owed = Owed::new(&self.0.inbox, Reply::Mail { call, kept: None });
+        let this = self.clone();
+        self.in_order(call, async move {
+            let page = (CallId(0), MESSAGES_MAX);
+            match this.0.store.voicemail(Some(user), None, page).await {
+                Ok(found) => {
+                    let kept = found.into_iter().map(|row| Kept {
+                        message: row.call,
+                        file: row.file,
+                        length: Duration::from_millis(row.duration_ms),
+                        heard: row.heard,
+                    });
+                    owed.pay(Reply::Mail { call, kept: Some(kept.collect()) });
+                }
+                Err(error) => tracing::warn!(%call, %error, "a mailbox could not be read"),
+            }
+        });
+    }
+
+    /// A message was heard by its owner.
+    pub(crate) fn hear_mail(&self, call: CallId, user: String, message: CallId) {
+        let this = self.clone();
+        self.in_order(call, async move {
+            match insist(TRIES, || this.0.store.hear_voice_message(message)).await {
+                Ok(()) => {
+                    this.0.counts.mail_heard.fetch_add(1, Ordering::Relaxed);
+                    this.tell_mailbox(user);
+                }
+                Err(error) => this.failed("note that a message was heard", &error),
+            }
+        });
+    }
+
+    /// Takes a message out of its mailbox: the row first, so that nothing is listed that cannot be played.
+    pub(crate) fn delete_mail(&self, call: CallId, user: String, message: CallId) {
+        let owed = Owed::new(&self.0.inbox, Reply::MailDeleted { call, message, done: false });
+        let this = self.clone();
+        self.in_order(call, async move {
+            let gone = match Once::fresh() {
+                Ok(once) => {
+                    let at = clock::wall();
+                    this.0.store.delete_own_message(&once, at, user.clone(), message).await
+                }
+                Err(error) => Err(error),
+            };
+            let gone = match gone {
+                Ok(gone) => gone,
+                Err(error) => return this.failed("delete a message", &error),
+            };
+            owed.pay(Reply::MailDeleted { call, message, done: true });
+            let Some(gone) = gone else { return };
+            this.0.counts.mail_deleted.fetch_add(1, Ordering::Relaxed);
+            let path = this.0.recordings.folder.join(gone.file);
+            if let Err(error) = tokio::fs::remove_file(path).await {
+                tracing::warn!(%call, %error, "the file of a deleted message could not be removed");
+            }
+            this.tell_mailbox(user);
         });
     }
 

@@ -37,6 +37,7 @@ impl Sources {
         self.calls(&page);
         self.queues(&page);
         self.network(&page);
+        self.phones(&page);
         self.trunks(&page);
         self.connections(&page);
         self.media(&page);
@@ -201,6 +202,38 @@ impl Sources {
             counts.dropped,
         );
         page.count("tandem_sip_503_total", "503 responses sent.", read(&self.gauges.unavailable));
+    }
+
+    /// What phones want besides calls.
+    fn phones(&self, page: &Page) {
+        let counts = self.gauges.counts();
+        let ledger = self.ledger.counts();
+        page.gauge(
+            "tandem_sip_subscriptions",
+            "Subscriptions of phones to calls and mailboxes.",
+            counts.subscriptions as u64,
+        );
+        page.gauge(
+            "tandem_sip_messages_waiting",
+            "MESSAGEs that wait for the answers of phones.",
+            counts.messages as u64,
+        );
+        page.counts(
+            "tandem_sip_messages_total",
+            "MESSAGEs to phones, by what became of them.",
+            "result",
+            [("delivered", counts.delivered), ("undelivered", counts.undelivered)],
+        );
+        page.counts(
+            "tandem_voicemail_total",
+            "Messages that callers left, and that owners of mailboxes heard and deleted by phone.",
+            "event",
+            [
+                ("left", read(&ledger.mail_left)),
+                ("heard", read(&ledger.mail_heard)),
+                ("deleted", read(&ledger.mail_deleted)),
+            ],
+        );
     }
 
     fn trunks(&self, page: &Page) {

@@ -34,6 +34,15 @@ pub(super) struct Internal {
     pub(super) groups: BTreeMap<String, i64>,
 }
 
+/// Who leads a call on.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'a> {
+    /// The extension, if it is one.
+    pub(super) extension: Option<&'a str>,
+    /// Name and row of its merchant; without a row that one has a mistake.
+    pub(super) merchant: (&'a str, Option<i64>),
+}
+
 impl Run<'_> {
     pub(super) async fn internal(&mut self) -> Result<Internal> {
         let mut internal = Internal::default();
@@ -47,15 +56,15 @@ impl Run<'_> {
         Ok(internal)
     }
 
-    /// Where a call is led on to: an extension or a group that there is, or a public number.
+    /// Where a call is led on to: an extension or a group that there is, a public number, or a mailbox.
     fn leads_to(
         &mut self,
-        (path, own): (&str, Option<&str>),
+        (path, whose): (&str, Whose<'_>),
         text: &str,
         internal: &Internal,
     ) -> Option<LeadsTo> {
         if let Some(mailbox) = text.strip_prefix(LeadsTo::VOICEMAIL) {
-            return self.mailbox((path, own), mailbox, internal);
+            return self.mailbox((path, whose), mailbox, internal);
         }
         let named = |kind, of: &BTreeMap<String, i64>| {
             of.contains_key(text) || self.check.names_it(kind, text)
@@ -77,22 +86,33 @@ impl Run<'_> {
         }
     }
 
-    /// `voicemail`, which is an extension's own mailbox, or `voicemail:` and the extension whose it is.
+    /// `voicemail`, which is an extension's own mailbox, or `voicemail:` and the extension whose it is: one of the
+    /// same merchant.
     fn mailbox(
         &mut self,
-        (path, own): (&str, Option<&str>),
+        (path, whose): (&str, Whose<'_>),
         rest: &str,
         internal: &Internal,
     ) -> Option<LeadsTo> {
-        let user = match (rest, own) {
+        let user = match (rest, whose.extension) {
             ("", Some(own)) => return Some(LeadsTo::Voicemail(own.to_owned())),
             _ => rest.strip_prefix(':').unwrap_or_default(),
         };
-        let there = internal.extensions.contains_key(user);
-        if there || self.check.names_it("extensions", user) {
-            return Some(LeadsTo::Voicemail(user.to_owned()));
-        }
+        let named = self.desired.extensions.iter().find(|extension| extension.number == user);
+        let named = named.map(|extension| extension.merchant == whose.merchant.0);
+        let known = internal.extensions.get(user).map(|owner| Some(*owner) == whose.merchant.1);
         let word = LeadsTo::VOICEMAIL;
+        match named.or(known) {
+            Some(true) => return Some(LeadsTo::Voicemail(user.to_owned())),
+            // Who is not known has a mistake of his own.
+            Some(false) if whose.merchant.1.is_none() => return None,
+            Some(false) => {
+                let why = "belongs to another merchant, whose mailbox it would be";
+                self.check.wrong(path, format!("{word}:{user}: {user} {why}"));
+                return None;
+            }
+            None => {}
+        }
         let why = format!("`{word}:` and the number of an extension that there is was expected");
         self.check.wrong(path, why);
         None
@@ -101,14 +121,14 @@ impl Run<'_> {
     /// The wishes of an extension as they are kept; `None` with a mistake.
     pub(super) fn reach(
         &mut self,
-        (path, own): (&str, &str),
+        (path, whose): (&str, Whose<'_>),
         reach: &Reach,
         internal: &Internal,
     ) -> Option<facts::Reach> {
         let before = self.check.mistakes.len();
         let mut to = |key: &str, text: &Option<String>| {
             let path = format!("{path}.{key}");
-            text.as_deref().and_then(|text| self.leads_to((&path, Some(own)), text, internal))
+            text.as_deref().and_then(|text| self.leads_to((&path, whose), text, internal))
         };
         let kept = facts::Reach {
             dnd: reach.dnd,
@@ -155,7 +175,8 @@ impl Run<'_> {
             }
             let otherwise = group.otherwise.as_deref();
             let to = format!("{path}.otherwise");
-            let otherwise = otherwise.and_then(|text| self.leads_to((&to, None), text, &internal));
+            let whose = Whose { extension: None, merchant: (&group.merchant, merchant) };
+            let otherwise = otherwise.and_then(|text| self.leads_to((&to, whose), text, &internal));
             if otherwise == Some(LeadsTo::Internal(group.number.clone())) {
                 self.check.wrong(to, "leads back to the group itself");
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use facts::{Hours, Micros, Zone};
 
 use super::Run;
+use super::groups::Whose;
 use super::sync::{Cell, Item, Show, Table, set};
 use crate::db::{Value, args, json, word};
 use crate::desired::{Act, CallbackMode, Change, YtxApp};
@@ -370,7 +371,9 @@ impl Run<'_> {
             let reach = extension.reach.as_ref();
             let reach = reach.and_then(|reach| {
                 let path = format!("{path}.reach");
-                self.reach((&path, &extension.number), reach, &internal)
+                let own = Some(extension.number.as_str());
+                let whose = Whose { extension: own, merchant: (&extension.merchant, merchant) };
+                self.reach((&path, whose), reach, &internal)
             });
             if self.check.mistakes.len() != before {
                 continue;

@@ -1,10 +1,11 @@
 //! What the operator configured, as lists.
 
-use facts::MerchantId;
+use facts::{MerchantId, UnixMillis};
 
 use super::Store;
 use crate::db::work;
 use crate::error::Result;
+use crate::once::Once;
 use crate::rows::{
     Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
 };
@@ -35,12 +36,22 @@ impl Store {
         self.read(work!(conn, [] => objects::extensions(conn, merchant).await?)).await
     }
 
-    /// Changes one wish of an extension, as it dialled. False when there is no such extension.
+    /// Changes one wish of an extension, as it dialled, and notes that in the audit trail. False when there is
+    /// no such extension.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn set_reach(&self, user: String, set: facts::ReachSet) -> Result<bool> {
-        self.write(work!(conn, [user, set] => crate::reach::set(conn, &user, &set).await?)).await
+    pub async fn set_reach(
+        &self,
+        once: &Once,
+        at: UnixMillis,
+        user: String,
+        set: facts::ReachSet,
+    ) -> Result<bool> {
+        let once = once.clone();
+        self.write(work!(conn, [once, user, set] =>
+            crate::reach::set(conn, (&once, at), &user, &set).await?))
+            .await
     }
 
     /// All groups.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use billing::desired::{Act, Desired};
 use billing::rows::{Binding, Callback, MerchantStatus};
-use billing::{Error, Store, StoreConfig};
+use billing::{Error, Once, Store, StoreConfig};
 use facts::MerchantId;
 use facts::carrier::{Probe, Registration};
 use facts::media::Codec;
@@ -737,8 +737,19 @@ pub(crate) async fn groups_and_wishes_are_kept_and_what_is_wrong_with_them_is_to
     assert_eq!(store.snapshot().await.unwrap().extensions["70000"].reach, wishes);
     // What its owner dials.
     let set = facts::ReachSet::Busy(None);
-    assert!(store.set_reach("70000".into(), set.clone()).await.unwrap());
-    assert!(!store.set_reach("79999".into(), set).await.unwrap());
+    let before = store.trail_head().await.unwrap().entry;
+    let once = Once::fresh().unwrap();
+    // Asked again, as after an answer that was lost; and by nobody.
+    for (user, done) in [("70000", true), ("70000", true), ("79999", false)] {
+        assert_eq!(store.set_reach(&once, at(5), user.into(), set.clone()).await.unwrap(), done);
+    }
+    let entries = store.trail(before, 100).await.unwrap();
+    assert_eq!(entries.len(), 1, "the audit trail tells of it once");
+    let entry = &entries[0];
+    assert_eq!((entry.actor.as_str(), entry.act.as_str()), ("extension 70000", "set_reach"));
+    assert_eq!((entry.at, &entry.changes["extension"]), (at(5), &"70000".into()));
+    assert_eq!(entry.changes["after"]["busy"], serde_json::Value::Null);
+    assert_eq!(u64::try_from(entry.version).unwrap(), snapshot.version + 1);
     let dialled = store.snapshot().await.unwrap();
     assert_eq!(dialled.extensions["70000"].reach, Reach { busy: None, ..wishes });
     assert_eq!(dialled.version, snapshot.version + 1);

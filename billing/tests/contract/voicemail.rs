@@ -1,7 +1,7 @@
 //! Messages in mailboxes.
 
-use billing::Store;
 use billing::rows::MailboxCount;
+use billing::{Once, Store};
 use facts::record::Message;
 use facts::{CallId, LeadsTo, Reach};
 
@@ -71,6 +71,23 @@ pub(crate) async fn a_message_comes_with_its_settlement_and_is_counted_heard_and
     // The record tells of the message, and that it is no recording.
     let record = store.call(CallId(1)).await.unwrap().unwrap().record.unwrap();
     assert_eq!((record.facts.message.is_some(), record.recording_url), (true, None));
+    // What its owner does by phone is in the audit trail, and concerns his own mailbox.
+    let before = store.trail_head().await.unwrap().entry;
+    let by_phone = async |user: &str, call| {
+        let once = Once::fresh().unwrap();
+        store.delete_own_message(&once, at(9), user.into(), CallId(call)).await.unwrap()
+    };
+    assert_eq!(by_phone("70000", 2).await, None);
+    assert_eq!(by_phone("70001", 2).await.map(|gone| gone.file), Some("ab/2.mp3".into()));
+    assert_eq!(by_phone("70001", 2).await, None, "it is gone");
+    let entries = store.trail(before, 10).await.unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(
+        (entries[0].actor.as_str(), entries[0].act.as_str()),
+        ("extension 70001", "delete_voicemail")
+    );
+    assert_eq!(entries[0].changes["call"], CallId(2).to_string());
+    assert!(store.check_trail(None).await.unwrap().in_order());
     let gone = store.delete_voice_message(CallId(1)).await.unwrap();
     assert_eq!(gone, Some(message));
     assert_eq!(store.delete_voice_message(CallId(1)).await.unwrap(), None);
@@ -96,6 +113,34 @@ pub(crate) async fn a_mailbox_is_named_by_its_word_or_by_an_extension(store: Sto
         let kept = &store.snapshot().await.unwrap().extensions["70000"].reach;
         assert_eq!(*kept, Reach { always, ..Reach::default() });
     }
+    // Another merchant's mailbox is not for its messages: one that is there, or comes in the same file.
+    let mut other = desired.clone();
+    let theirs = from_toml(
+        "[[extensions]]\nnumber = \"70009\"\nmerchant = \"other\"\npassword = \"secret\"\n",
+    );
+    other.extensions = theirs.extensions;
+    let all = other.extensions.clone();
+    for there in [false, true] {
+        other.extensions = all.clone();
+        other.extensions.extend(reach("voicemail:70009"));
+        if there {
+            other.extensions.remove(0);
+        }
+        let changes = store.apply(&other, T0, false).await.unwrap();
+        assert_eq!(changes.mistakes.len(), 1, "{there}: {:?}", changes.mistakes);
+        assert!(changes.mistakes[0].path.ends_with("reach.always"), "{:?}", changes.mistakes);
+        assert!(changes.mistakes[0].message.contains("another merchant"), "{:?}", changes.mistakes);
+        other.extensions = all.clone();
+        assert_eq!(store.apply(&other, T0, false).await.unwrap().mistakes, []);
+    }
+    let mut theirs = other.clone();
+    theirs.extensions.clear();
+    theirs.groups = from_toml(
+        "[[groups]]\nnumber = \"70501\"\nmerchant = \"other\"\nmembers = []\notherwise = \"voicemail:70001\"\n",
+    )
+    .groups;
+    let changes = store.apply(&theirs, T0, false).await.unwrap();
+    assert!(changes.mistakes[0].message.contains("another merchant"), "{:?}", changes.mistakes);
     for wrong in ["voicemail:79999", "voicemail:", "voicemail70001", "voicemail: 70001"] {
         desired.extensions = reach(wrong);
         let changes = store.apply(&desired, T0, false).await.unwrap();

@@ -23,6 +23,9 @@ pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
 /// The longest sound taken, seconds.
 const MAX_SECONDS: u64 = 300;
 
+/// The longest message taken, seconds: five minutes, and what it took to end it.
+const MESSAGE_SECONDS: u64 = 310;
+
 /// The most channels that are mixed down.
 const MAX_CHANNELS: usize = 8;
 
@@ -80,13 +83,45 @@ pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
     if bytes.len() > MAX_BYTES {
         return Err(PromptError::TooLarge);
     }
+    taken(bytes, Mix::All)
+}
+
+/// The samples of a recording of ours that has one voice, on its left.
+///
+/// # Errors
+///
+/// As [`samples`], for a file of five minutes and a little.
+pub(super) fn message(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(PromptError::TooLarge);
+    }
+    taken(bytes, Mix::Left)
+}
+
+/// Which channels are heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mix {
+    All,
+    Left,
+}
+
+impl Mix {
+    fn seconds_max(self) -> u64 {
+        match self {
+            Mix::All => MAX_SECONDS,
+            Mix::Left => MESSAGE_SECONDS,
+        }
+    }
+}
+
+fn taken(bytes: &[u8], mix: Mix) -> Result<Vec<i16>, PromptError> {
     let kind = inspect::inspect(bytes)?;
     // A decoder that panics on a stranger's file must not take the program with it.
-    catch_unwind(AssertUnwindSafe(|| decode(bytes, kind)))
+    catch_unwind(AssertUnwindSafe(|| decode(bytes, kind, mix)))
         .unwrap_or_else(|_| Err(PromptError::Unreadable("the decoder gave up".to_owned())))
 }
 
-fn decode(bytes: &[u8], kind: Kind) -> Result<Vec<i16>, PromptError> {
+fn decode(bytes: &[u8], kind: Kind, mix: Mix) -> Result<Vec<i16>, PromptError> {
     let mut format = open(bytes, kind)?;
     let track = format
         .tracks()
@@ -100,14 +135,14 @@ fn decode(bytes: &[u8], kind: Kind) -> Result<Vec<i16>, PromptError> {
     }
     check_channels(parameters.channels.map_or(1, Channels::count))?;
     let claimed = parameters.n_frames.unwrap_or(0);
-    if claimed > MAX_SECONDS * u64::from(rate) {
+    if claimed > mix.seconds_max() * u64::from(rate) {
         return Err(PromptError::TooLong);
     }
     let decoder = symphonia::default::get_codecs()
         .make(&parameters, &DecoderOptions::default())
         .map_err(unreadable)?;
     let resampler = Resampler::new(rate).ok_or(PromptError::Rate(rate))?;
-    let mut sound = Sound { rate, resampler, mixed: Vec::new(), out: Vec::new(), taken: 0 };
+    let mut sound = Sound { rate, mix, resampler, mixed: Vec::new(), out: Vec::new(), taken: 0 };
     sound.take_packets(format.as_mut(), id, decoder)?;
     if sound.taken + u64::from(rate) / SHORTER_BY < claimed {
         return Err(PromptError::Truncated("it holds less sound than it says"));
@@ -132,6 +167,7 @@ fn open(bytes: &[u8], kind: Kind) -> Result<Box<dyn FormatReader>, PromptError> 
 /// The sound as it comes out of the decoder.
 struct Sound {
     rate: u32,
+    mix: Mix,
     resampler: Resampler,
     mixed: Vec<f32>,
     out: Vec<f32>,
@@ -174,13 +210,17 @@ impl Sound {
         decoded.convert(&mut samples);
         let planes = samples.planes();
         let planes = planes.planes();
+        let planes = match self.mix {
+            Mix::All => planes,
+            Mix::Left => &planes[..planes.len().min(1)],
+        };
         let share = 1.0 / planes.len().max(1) as f32;
         self.mixed.clear();
         for at in 0..samples.frames() {
             self.mixed.push(planes.iter().map(|plane| plane[at]).sum::<f32>() * share);
         }
         self.taken += self.mixed.len() as u64;
-        if self.taken > MAX_SECONDS * u64::from(self.rate) {
+        if self.taken > self.mix.seconds_max() * u64::from(self.rate) {
             return Err(PromptError::TooLong);
         }
         self.resampler.push(&self.mixed, &mut self.out);

@@ -14,7 +14,10 @@ macro_rules! shipped {
 }
 
 shipped! {
-    "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
-    "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
-    "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error";
+    "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
+        "voicemail-greeting" "voicemail-empty" "voicemail-end";
+    "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
+        "voicemail-greeting" "voicemail-empty" "voicemail-end";
+    "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
+        "voicemail-greeting" "voicemail-empty" "voicemail-end";
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
+use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::{Identity, Leg};
 
@@ -13,6 +13,8 @@ use super::play::tell_of_strangers;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::Home;
+use crate::loader::Wanted;
+use crate::prompt::Frames;
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::Sound;
@@ -24,6 +26,7 @@ impl Worker {
         for _ in 0..ORDERS_MAX {
             match self.parts.inbox.orders.try_recv() {
                 Ok(Order::Command(command)) => self.obey(command),
+                Ok(Order::Loaded { leg, file, sound }) => self.loaded(leg, &file, sound),
                 Ok(Order::Stop) => self.stopping = true,
                 Err(_) => break,
             }
@@ -151,13 +154,49 @@ impl Worker {
         if seat.interjection.is_none() {
             seat.give();
         }
+        self.load(number);
+        self.note_sounding(number);
+    }
+
+    /// A leg is to hear a file: until that is read it hears nothing.
+    fn load(&mut self, number: usize) {
+        let Some(seat) = self.seats.get(number) else { return };
+        let Hears::File(file) = &seat.hears else { return };
+        let (leg, file) = (seat.id, file.clone());
+        let codec = seat.codec().unwrap_or(Codec::Pcma);
+        let wanted = Wanted { leg, file, codec, to: self.parts.own.clone() };
+        if !self.parts.loader.ask(wanted) {
+            seat.hears = Hears::Nothing;
+            tracing::warn!(%leg, "too many sounds are being read");
+            self.event(MediaEvent::Unplayable { leg });
+        }
+    }
+
+    /// A file was read. Who has heard something else meanwhile goes on with that.
+    fn loaded(&mut self, leg: LegId, file: &str, sound: Option<(Codec, Frames)>) {
+        let Some(number) = self.seats.number(leg) else { return };
+        let Some(seat) = self.seats.get(number) else { return };
+        if !matches!(&seat.hears, Hears::File(wanted) if wanted == file) {
+            return;
+        }
+        seat.hears = match sound {
+            Some(sound) => Hears::Sound(Sound::of_file(sound)),
+            None => Hears::Nothing,
+        };
+        let plays = matches!(seat.hears, Hears::Sound(_));
+        if seat.interjection.is_none() {
+            seat.give();
+        }
+        if !plays {
+            self.event(MediaEvent::Unplayable { leg });
+        }
         self.note_sounding(number);
     }
 
     fn interject(&mut self, leg: LegId, source: Source) {
         let sound = match seat::hears(source, true) {
             Hears::Sound(sound) => sound,
-            Hears::Nothing | Hears::Leg(_) => {
+            Hears::Nothing | Hears::Leg(_) | Hears::File(_) => {
                 tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
                 return;
             }

@@ -44,6 +44,8 @@ pub(crate) enum Hears {
     Nothing,
     Leg(LegId),
     Sound(Sound),
+    /// What is in this file, once it is read.
+    File(String),
 }
 
 impl Seat {
@@ -66,7 +68,7 @@ impl Seat {
     pub(crate) fn sound(&mut self) -> Option<&mut Sound> {
         match (&mut self.interjection, &mut self.hears) {
             (Some(sound), _) | (None, Hears::Sound(sound)) => Some(sound),
-            (None, Hears::Nothing | Hears::Leg(_)) => None,
+            (None, Hears::Nothing | Hears::Leg(_) | Hears::File(_)) => None,
         }
     }
 
@@ -80,7 +82,7 @@ impl Seat {
         let owner = match (&self.interjection, &self.hears) {
             (Some(_), _) | (None, Hears::Sound(_)) => Owner::Generator,
             (None, Hears::Leg(_)) => Owner::Relay,
-            (None, Hears::Nothing) => Owner::Silence,
+            (None, Hears::Nothing | Hears::File(_)) => Owner::Silence,
         };
         if let Some(sound) = self.sound() {
             sound.due = None;
@@ -106,6 +108,7 @@ pub(crate) fn hears(source: Source, once: bool) -> Hears {
         Source::Silence => Hears::Nothing,
         Source::Leg(leg) => Hears::Leg(leg),
         Source::Tone(tone) => Hears::Sound(Sound::new(What::Tone(tone), !once)),
+        Source::File(file) => Hears::File(file),
         Source::Prompt(prompt) => Hears::Sound(Sound::new(What::Prompt(prompt), false)),
     }
 }

@@ -248,6 +248,55 @@ fn a_prompt_is_played_whole_once_and_then_nothing() {
     assert_eq!(heard[30].payload.iter().filter(|code| loud(code)).count(), 17);
 }
 
+/// A message: a tone on the left, nothing on the right. It is heard whole, once, as loud as it was left.
+#[test]
+fn a_message_is_read_from_its_file_and_heard_whole_and_what_is_none_is_told_so() {
+    let w = World::new(21_750, 20, |config| {
+        std::fs::create_dir_all(config.recordings.join("ab")).unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            std::fs::write(config.recordings.join("ab").join(name), bytes).unwrap();
+        };
+        put("left.wav", &stereo(30 * 160));
+        put("broken.mp3", b"ID3 and nothing more");
+        std::fs::write(config.recordings.with_file_name("secret.wav"), wav(160)).unwrap();
+    });
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, only(8, Codec::Pcma)));
+    a.say(8, &[1; 160]);
+    w.hear(A, Source::File("ab/left.wav".into()));
+    let heard = a.listen(ms(1_200));
+    assert_eq!(w.next(), MediaEvent::Played { leg: A });
+    assert_eq!(heard.len(), 30);
+    let loud = |code: &u8| audio::g711::alaw_to_linear(*code).unsigned_abs() > 7_000;
+    assert!(heard.iter().all(|packet| packet.payload.iter().all(loud)), "not half as loud");
+    for wrong in ["ab/broken.mp3", "ab/gone.mp3", "../secret.wav", "/etc/hostname", ""] {
+        w.hear(A, Source::File(wrong.into()));
+        assert_eq!(w.next(), MediaEvent::Unplayable { leg: A }, "{wrong}");
+    }
+    assert!(a.hear(ms(60)).is_none());
+    // Whoever hears something else meanwhile is not interrupted.
+    w.hear(A, Source::File("ab/left.wav".into()));
+    w.hear(A, Source::Silence);
+    assert!(a.hear(ms(150)).is_none());
+}
+
+/// Two channels: on the left what [`wav`] gives, on the right nothing.
+fn stereo(samples: u32) -> Vec<u8> {
+    let mono = wav(samples);
+    let (head, left) = mono.split_at(44);
+    let mut out = head.to_vec();
+    out[4..8].copy_from_slice(&(36 + 4 * samples).to_le_bytes());
+    out[22..24].copy_from_slice(&2_u16.to_le_bytes());
+    out[28..32].copy_from_slice(&32_000_u32.to_le_bytes());
+    out[32..34].copy_from_slice(&4_u16.to_le_bytes());
+    out[40..44].copy_from_slice(&(4 * samples).to_le_bytes());
+    for sample in left.chunks_exact(2) {
+        out.extend([sample[0], sample[1], 0, 0]);
+    }
+    out
+}
+
 /// Eight thousand 16-bit samples a second: a square wave of 500 Hz.
 fn wav(samples: u32) -> Vec<u8> {
     let mut out = b"RIFF".to_vec();

@@ -16,7 +16,7 @@ use sip::wire::Reason;
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
-use crate::flow::{Callback, Dial, Flow, Serve};
+use crate::flow::{Callback, Dial, Flow};
 use crate::leg::{self, Arrival, Leg, Onward};
 use crate::route::{Target, Trail};
 use crate::seat::Seat;
@@ -24,7 +24,7 @@ use crate::serve::Service;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
-use crate::voicemail::Mailbox;
+use crate::voicemail::{Listening, Mailbox};
 use crate::world::World;
 
 /// Legs of a two-party call.
@@ -101,6 +101,8 @@ pub(crate) struct Call {
     pub(crate) service: Option<Service>,
     /// Where A leaves a message.
     pub(crate) mailbox: Option<Mailbox>,
+    /// What A listens to.
+    pub(crate) listening: Option<Listening>,
     /// It wants to go elsewhere; the engine is asked.
     pub(crate) wish: Option<Wish>,
     pub(crate) inbox: VecDeque<Input>,
@@ -139,6 +141,7 @@ impl Call {
             seats: Vec::new(),
             service: None,
             mailbox: None,
+            listening: None,
             wish: None,
             inbox: VecDeque::new(),
             bridged: None,
@@ -319,7 +322,7 @@ impl Call {
         match key.timer {
             Timer::Open => self.on_leg(w, no, |leg, w, trace, _| leg.unheard(w, trace)),
             Timer::Ring => self.on_leg(w, no, |leg, w, trace, _| leg.unanswered(w, trace)),
-            Timer::Serve => self.served(w, false),
+            Timer::Serve => self.not_served(w),
             Timer::Step => self.on_leg(w, no, Leg::step_over),
             Timer::Response => self.on_leg(w, no, Leg::unresponsive),
             Timer::Pretend => self.on_leg(w, no, |leg, _, _, _| leg.pretend()),
@@ -339,8 +342,7 @@ impl Call {
                 self.feed(w, Input::Cut(failure));
             }
             Timer::Max => self.feed(w, Input::Cut(ours(Kind::MaxDuration))),
-            Timer::Prompt => self
-                .on_leg(w, no, |leg, w, _, _| leg.prompt_over(w).then_some(LegEvent::PromptOver)),
+            Timer::Prompt => self.on_leg(w, no, |leg, w, _, _| leg.prompt_late(w)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Park => self.recall(w),
@@ -364,6 +366,9 @@ impl Call {
             }
             MediaEvent::Played { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
                 leg.prompt_over(w).then_some(LegEvent::PromptOver)
+            }),
+            MediaEvent::Unplayable { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
+                leg.prompt_over(w).then_some(LegEvent::Unplayable)
             }),
             MediaEvent::Digit { leg, digit } => {
                 self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
@@ -406,9 +411,9 @@ impl Call {
             return self.enter_mailbox(w, user);
         }
         let mut orders = Vec::new();
-        self.plan.flow = match self.is_service() {
-            true => Flow::Serve(Serve::start(&mut orders)),
-            false => Flow::Dial(Dial::start(&mut orders)),
+        self.plan.flow = match self.service_flow(&mut orders) {
+            Some(flow) => flow,
+            None => Flow::Dial(Dial::start(&mut orders)),
         };
         self.perform(w, orders);
     }
@@ -474,6 +479,10 @@ impl Call {
                 Order::Serve => self.serve(w),
                 Order::Join => self.join(w),
                 Order::Tape => self.tape(w),
+                Order::Advance => self.next_message(),
+                Order::Play => self.play_message(w),
+                Order::Heard => self.message_heard(w),
+                Order::Delete => self.delete_message(w),
                 Order::Decide(outcome, by) => {
                     self.decided.get_or_insert((outcome, by));
                 }

@@ -160,6 +160,22 @@ pub enum Reply {
         /// It is so, for the next call.
         done: bool,
     },
+    /// To [`Effect::FetchMail`].
+    Mail {
+        /// The call by which it was asked for.
+        call: CallId,
+        /// What the mailbox holds, oldest first; `None`: the store could not be asked.
+        kept: Option<Vec<Kept>>,
+    },
+    /// To [`Effect::DeleteMail`].
+    MailDeleted {
+        /// The call by which it was asked for.
+        call: CallId,
+        /// The call that had left the message.
+        message: CallId,
+        /// It is gone.
+        done: bool,
+    },
     /// To [`Effect::Settle`]: the call is on record and may be forgotten.
     Settled {
         /// Which call.
@@ -289,6 +305,31 @@ pub enum Effect {
         /// What is to be so.
         set: ReachSet,
     },
+    /// Ask for what the mailbox of an extension holds, whose owner listens; [`Reply::Mail`].
+    FetchMail {
+        /// The call by which it does.
+        call: CallId,
+        /// The extension.
+        user: String,
+    },
+    /// The owner of a mailbox has heard a message. No reply.
+    HearMail {
+        /// The call by which it did.
+        call: CallId,
+        /// The extension.
+        user: String,
+        /// The call that had left the message.
+        message: CallId,
+    },
+    /// The owner of a mailbox wants a message gone; [`Reply::MailDeleted`].
+    DeleteMail {
+        /// The call by which it says so.
+        call: CallId,
+        /// The extension.
+        user: String,
+        /// The call that had left the message.
+        message: CallId,
+    },
     /// Nobody will want this file of the recordings: remove it.
     Discard {
         /// The call of which it is.
@@ -320,6 +361,19 @@ pub enum Effect {
     Certified(Vec<(SocketAddr, String)>),
     /// Draining was asked for and no call is left.
     Drained,
+}
+
+/// A message in a mailbox.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The call that left it.
+    pub message: CallId,
+    /// Its sound, a path below the recordings folder.
+    pub file: String,
+    /// Length of the sound.
+    pub length: Duration,
+    /// Its owner has heard it.
+    pub heard: bool,
 }
 
 /// What has become of a carrier.
@@ -494,6 +548,10 @@ pub struct Counts {
     pub subscriptions: usize,
     /// Messages between phones that wait for their answers.
     pub messages: usize,
+    /// Messages between phones since the start that a phone took.
+    pub delivered: u64,
+    /// Those that were sent to phones, and none took.
+    pub undelivered: u64,
     /// Requests to carriers that wait for their answers.
     pub asked: usize,
     /// Sources that are not listened to.
@@ -527,6 +585,8 @@ pub(crate) enum LegEvent {
     Lost(Failure),
     /// The prompt it heard is over.
     PromptOver,
+    /// The message it was to hear cannot be played.
+    Unplayable,
     /// The far end wants to change the sound of a call that is up (hold, resume, other codecs), and
     /// waits for an answer: what we may do then.
     Offered(Direction),
@@ -566,6 +626,8 @@ pub(crate) enum Input {
     },
     /// What the extension dialled is written down, or could not be.
     Served(bool),
+    /// News of the mailbox that A listens to.
+    Mail(Mail),
     /// The leg that was rung has failed, and this one takes its place; nobody has rung it yet.
     Diverted {
         /// The new leg.
@@ -585,6 +647,24 @@ pub(crate) enum Input {
         /// Who wants it.
         by: LegNo,
     },
+}
+
+/// News of a mailbox, for whoever listens to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mail {
+    /// It is known what it holds.
+    Fetched {
+        /// It holds anything.
+        any: bool,
+    },
+    /// There is another message.
+    Another,
+    /// There is none.
+    NoMore,
+    /// The message is gone.
+    Deleted,
+    /// The store did not do what it was asked.
+    Away,
 }
 
 /// What somebody who calls in may take.
@@ -644,6 +724,14 @@ pub(crate) enum Order {
     Serve,
     /// Keep what A says from now on, for a mailbox.
     Tape,
+    /// Go on to the next message of a mailbox.
+    Advance,
+    /// Let A hear it.
+    Play,
+    /// A has heard it.
+    Heard,
+    /// A wants it gone.
+    Delete,
     /// Pass ringing on to an inbound leg: 180.
     Alert(LegNo),
     /// Open the sound path to an inbound leg before its answer: 183 with a description.

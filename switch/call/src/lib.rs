@@ -41,7 +41,7 @@ pub use abuse::AbuseLimits;
 pub use config::{EngineConfig, Messages, Reinvite, Transfer};
 pub use engine::Engine;
 pub use event::{
-    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Reply, Resolved,
+    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Kept, Reply, Resolved,
     TurnedAway,
 };
 pub use registrar::RegisterLimits;

@@ -1,22 +1,26 @@
-//! What an extension dials to change what becomes of its calls: the code is read here, the store writes it down,
-//! and the settings that it makes come by the way of all settings.
+//! What an extension dials to have something done. What changes what becomes of its calls is read here, the store
+//! writes it down, and the settings that it makes come by the way of all settings. What is in its mailbox is in
+//! [`crate::voicemail`].
 
 use facts::settings::Snapshot;
-use facts::{Feature, Features, Kind, LeadsTo, LegNo, Number, ReachSet};
+use facts::{Feature, Features, Kind, LeadsTo, Number, ReachSet};
 
 use crate::call::Call;
-use crate::event::{Effect, Input};
+use crate::event::{Effect, Input, Order};
+use crate::flow::{Flow, Listen, Serve};
 use crate::timers::{Key, Timer};
 use crate::world::World;
 
-/// A change that the store is asked for.
+/// What the store is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Service {
-    pub(crate) user: String,
-    pub(crate) set: ReachSet,
+pub(crate) enum Service {
+    /// A change of what becomes of the calls of an extension.
+    Reach { user: String, set: ReachSet },
+    /// What the mailbox of an extension holds.
+    Mailbox { user: String },
 }
 
-/// The change that somebody dialled, if it is one.
+/// What somebody asks the store for by what was dialled, if it is that.
 ///
 /// # Errors
 /// When the number behind the code is none that a call can be led on to.
@@ -29,6 +33,7 @@ pub(crate) fn dialled(
     let to = || leads_to(snapshot, user, rest).map(Some);
     let set = match feature {
         Feature::Pickup | Feature::Park | Feature::Retrieve => return None,
+        Feature::Voicemail => return Some(Ok(Service::Mailbox { user: user.to_owned() })),
         Feature::DndOn => Ok(ReachSet::Dnd(true)),
         Feature::DndOff => Ok(ReachSet::Dnd(false)),
         Feature::AlwaysOn => to().map(ReachSet::Always),
@@ -38,7 +43,7 @@ pub(crate) fn dialled(
         Feature::NoAnswerOn => to().map(ReachSet::NoAnswer),
         Feature::NoAnswerOff => Ok(ReachSet::NoAnswer(None)),
     };
-    Some(set.map(|set| Service { user: user.to_owned(), set }))
+    Some(set.map(|set| Service::Reach { user: user.to_owned(), set }))
 }
 
 /// An extension or a group that there is, or a public number; not the extension itself.
@@ -59,9 +64,18 @@ fn leads_to(snapshot: &Snapshot, user: &str, digits: &str) -> Result<LeadsTo, Ki
 impl Call {
     /// Asks the store.
     pub(crate) fn serve(&mut self, w: &mut World) {
-        let Some(Service { user, set }) = self.service.clone() else { return };
+        let Some(service) = self.service.clone() else { return };
+        self.await_store(w);
+        let call = self.id;
+        w.emit(match service {
+            Service::Reach { user, set } => Effect::SetReach { call, user, set },
+            Service::Mailbox { user } => Effect::FetchMail { call, user },
+        });
+    }
+
+    /// The store has so long to answer.
+    pub(crate) fn await_store(&self, w: &mut World) {
         w.timers.set(Key::call(self.id, Timer::Serve), w.now.mono + w.config.authorize);
-        w.emit(Effect::SetReach { call: self.id, user, set });
     }
 
     /// The store has answered, or takes too long; only the first counts.
@@ -72,8 +86,19 @@ impl Call {
         }
     }
 
-    /// What an inbound call does first.
-    pub(crate) fn is_service(&self) -> bool {
-        self.service.is_some() && self.leg(LegNo::A).is_some()
+    /// The store takes too long.
+    pub(crate) fn not_served(&mut self, w: &mut World) {
+        match self.service {
+            Some(Service::Reach { .. }) => self.served(w, false),
+            Some(Service::Mailbox { .. }) | None => self.mail_away(w),
+        }
+    }
+
+    /// The program of a call by which A asks for something, and calls nobody.
+    pub(crate) fn service_flow(&self, orders: &mut Vec<Order>) -> Option<Flow> {
+        Some(match self.service.as_ref()? {
+            Service::Reach { .. } => Flow::Serve(Serve::start(orders)),
+            Service::Mailbox { .. } => Flow::Listen(Listen::start(orders)),
+        })
     }
 }

@@ -30,6 +30,8 @@ pub enum Feature {
     DndOn,
     /// It may be disturbed again.
     DndOff,
+    /// Hear what callers have left in its mailbox.
+    Voicemail,
 }
 
 /// What may follow a code.
@@ -45,7 +47,7 @@ pub enum Argument {
 
 impl Feature {
     /// All, in the order of their declaration.
-    pub const ALL: [Feature; 11] = [
+    pub const ALL: [Feature; 12] = [
         Feature::Pickup,
         Feature::Park,
         Feature::Retrieve,
@@ -57,6 +59,7 @@ impl Feature {
         Feature::NoAnswerOff,
         Feature::DndOn,
         Feature::DndOff,
+        Feature::Voicemail,
     ];
 
     /// Its word, below `features` in the settings.
@@ -74,6 +77,7 @@ impl Feature {
             Feature::NoAnswerOff => "forward_no_answer_off",
             Feature::DndOn => "dnd",
             Feature::DndOff => "dnd_off",
+            Feature::Voicemail => "voicemail",
         }
     }
 
@@ -92,6 +96,7 @@ impl Feature {
             Feature::NoAnswerOff => "*93",
             Feature::DndOn => "*78",
             Feature::DndOff => "*79",
+            Feature::Voicemail => "*97",
         }
     }
 
@@ -105,7 +110,8 @@ impl Feature {
             | Feature::BusyOff
             | Feature::NoAnswerOff
             | Feature::DndOn
-            | Feature::DndOff => Argument::None,
+            | Feature::DndOff
+            | Feature::Voicemail => Argument::None,
             Feature::Pickup | Feature::Retrieve => Argument::Optional,
         }
     }

@@ -124,6 +124,9 @@ pub enum Source {
     Prompt(Prompt),
     /// The audio of another leg.
     Leg(LegId),
+    /// A recording whose sound is on its left channel alone, once, by its path below the recordings folder;
+    /// then silence and [`MediaEvent::Played`], or [`MediaEvent::Unplayable`].
+    File(String),
 }
 
 /// A family of addresses.
@@ -252,6 +255,11 @@ pub enum MediaEvent {
     },
     /// A prompt or an interjection ended.
     Played {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// The file that the leg was to hear is not there, or is none; it heard nothing of it.
+    Unplayable {
         /// Which leg.
         leg: LegId,
     },

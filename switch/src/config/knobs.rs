@@ -241,6 +241,8 @@ knobs! {
         |c, v| code(c, Feature::DndOn, v)?, |c| shown(c, Feature::DndOn);
     "features.dnd_off", "and this, and they may be disturbed again",
         |c, v| code(c, Feature::DndOff, v)?, |c| shown(c, Feature::DndOff);
+    "features.voicemail", "extensions dial this to hear what callers have left in their mailbox: 7 deletes a message, # goes on to the next; `off`: nobody can",
+        |c, v| code(c, Feature::Voicemail, v)?, |c| shown(c, Feature::Voicemail);
     "features.park_timeout", "a parked call that nobody takes goes back to who parked it after this time",
         |c, v| c.features.park_timeout = positive(v)?, |c| show_duration(c.features.park_timeout);
     "features.voicemail_max", "a message in a mailbox ends after this time, 5m at most",

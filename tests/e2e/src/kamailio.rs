@@ -1,4 +1,5 @@
-//! Kamailio as the edge of a carrier, between the switch and the subscribers: `peers/kamailio.cfg`.
+//! Kamailio as a proxy: the edge of a carrier, between the switch and the subscribers (`peers/kamailio.cfg`), or our
+//! own, between the switch and its phones (`peers/kamailio-phones.cfg`).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,26 @@ impl Kamailio {
     /// When Kamailio is missing or does not take its configuration.
     #[must_use]
     pub fn start(folder: &Path, port: u16, switch: u16, [a, b]: [u16; 2]) -> Kamailio {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(here.join("peers/kamailio.cfg")).expect("a template");
-        let mut text = text.replace("@PORT@", &port.to_string());
-        for (name, value) in [("@SWITCH@", switch), ("@A@", a), ("@B@", b)] {
+        let ports = [("@PORT@", port), ("@SWITCH@", switch), ("@A@", a), ("@B@", b)];
+        Kamailio::run(folder, "kamailio.cfg", &ports)
+    }
+
+    /// Starts it on `port`, in front of the switch at `switch`: phones register through it.
+    ///
+    /// # Panics
+    /// As [`Kamailio::start`].
+    #[must_use]
+    pub fn for_phones(folder: &Path, port: u16, switch: u16) -> Kamailio {
+        let ports = [("@PORT@", port), ("@SWITCH@", switch)];
+        Kamailio::run(folder, "kamailio-phones.cfg", &ports)
+    }
+
+    /// The first of the ports is its own.
+    fn run(folder: &Path, template: &str, ports: &[(&str, u16)]) -> Kamailio {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(template);
+        let mut text = std::fs::read_to_string(here).expect("a template");
+        let port = ports[0].1;
+        for (name, value) in ports {
             text = text.replace(name, &value.to_string());
         }
         let (file, log) = (folder.join("kamailio.cfg"), folder.join("kamailio.log"));
@@ -49,7 +66,8 @@ impl Kamailio {
         kamailio
     }
 
-    /// Its log: a line for each request, `new` or `saw` (by its route), or `lost`.
+    /// Its log: a line for each request, `new`, `path` (to a phone by its Path) or `saw` (in a dialog, by its
+    /// route), or `lost`.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -483,6 +483,8 @@ impl<'a> Life<'a> {
             bindings: counts.bindings,
             refused: counts.refused,
             unwritten: counts.unwritten,
+            delivered: counts.delivered,
+            undelivered: counts.undelivered,
             ..call::Counts::default()
         };
         assert_eq!(counts, left, "left over 64 s after everybody hung up");

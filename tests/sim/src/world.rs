@@ -661,6 +661,9 @@ impl World {
             | Effect::CloseFlow(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
+            | Effect::FetchMail { .. }
+            | Effect::HearMail { .. }
+            | Effect::DeleteMail { .. }
             | Effect::Discard { .. }
             | Effect::Banned(_)
             | Effect::Fraud(_) => {}

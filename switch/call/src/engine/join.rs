@@ -76,7 +76,8 @@ impl Engine {
             | Feature::NoAnswerOn
             | Feature::NoAnswerOff
             | Feature::DndOn
-            | Feature::DndOff => return None,
+            | Feature::DndOff
+            | Feature::Voicemail => return None,
         })
     }
 

@@ -55,6 +55,9 @@ pub(super) struct Relays {
     due: BTreeSet<(Instant, u64)>,
     last: u64,
     rates: BTreeMap<String, (Instant, u32)>,
+    /// Since the start: that a phone took, and that none did.
+    pub(super) delivered: u64,
+    pub(super) undelivered: u64,
 }
 
 impl Relays {
@@ -100,7 +103,9 @@ impl Relays {
         }
         let relay = self.open.remove(&no)?;
         self.due.remove(&(relay.due, no));
-        Some(Some((relay.asked, relay.best.unwrap_or(code))))
+        let code = relay.best.unwrap_or(code);
+        self.count(code);
+        Some(Some((relay.asked, code)))
     }
 
     /// When somebody has waited long enough.
@@ -113,7 +118,14 @@ impl Relays {
         let no = self.due.first().filter(|(at, _)| *at <= now)?.1;
         self.due.pop_first();
         let relay = self.open.remove(&no)?;
-        Some((relay.asked, relay.best.unwrap_or(480)))
+        let code = relay.best.unwrap_or(480);
+        self.count(code);
+        Some((relay.asked, code))
+    }
+
+    fn count(&mut self, code: u16) {
+        let counter = if code < 300 { &mut self.delivered } else { &mut self.undelivered };
+        *counter += 1;
     }
 }
 

@@ -181,6 +181,10 @@ impl Engine {
                 self.world.proceed_unwritten(pledges);
             }
             Reply::ReachSet { call, done } => self.on_call(call, |call, w| call.served(w, done)),
+            Reply::Mail { call, kept } => self.on_call(call, |call, w| call.mail(w, kept)),
+            Reply::MailDeleted { call, message, done } => {
+                self.on_call(call, |call, w| call.mail_deleted(w, message, done));
+            }
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Resolved { question, told } => self.resolved(&question, told),
@@ -203,6 +207,7 @@ impl Engine {
             | MediaEvent::Silent { leg, .. }
             | MediaEvent::Digit { leg, .. }
             | MediaEvent::Played { leg }
+            | MediaEvent::Unplayable { leg }
             | MediaEvent::Closed { leg, .. } => leg.call,
             MediaEvent::Recorded { call, .. } | MediaEvent::RecordingFailed { call } => *call,
         };
@@ -384,6 +389,8 @@ impl Engine {
             // Kept in two tables, which agree.
             subscriptions: sip.subscriptions.max(self.world.watches.len()),
             messages: self.messages.len(),
+            delivered: self.messages.delivered,
+            undelivered: self.messages.undelivered,
             asked: self.world.carriers.open(),
             bans: self.world.abuse.list(self.world.now.mono).len(),
             dropped: self.world.abuse.dropped(),

@@ -108,7 +108,8 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Transfer { .. }
         | Input::Park { .. }
         | Input::Diverted { .. }
-        | Input::Served(_) => Callback::DialingA,
+        | Input::Served(_)
+        | Input::Mail(_) => Callback::DialingA,
     }
 }
 
@@ -160,7 +161,11 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
             too_late(new, out);
             state
         }
-        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } | Input::Served(_) => state,
+        Input::Leg(..)
+        | Input::Transfer { .. }
+        | Input::Park { .. }
+        | Input::Served(_)
+        | Input::Mail(_) => state,
     }
 }
 
@@ -216,7 +221,8 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Take { .. }
         | Input::Park { .. }
         | Input::Diverted { .. }
-        | Input::Served(_) => {
+        | Input::Served(_)
+        | Input::Mail(_) => {
             return ending;
         }
     };

@@ -120,8 +120,10 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
             too_late(new, out);
             Dial::DialingB { to, early }
         }
-        Input::Leg(..) | Input::Transfer { .. } | Input::Park { .. } | Input::Served(_) => {
-            Dial::DialingB { to, early }
-        }
+        Input::Leg(..)
+        | Input::Transfer { .. }
+        | Input::Park { .. }
+        | Input::Served(_)
+        | Input::Mail(_) => Dial::DialingB { to, early },
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod callback;
 pub(crate) mod dial;
+pub(crate) mod listen;
 pub(crate) mod serve;
 mod talk;
 pub(crate) mod voicemail;
@@ -13,6 +14,7 @@ use crate::event::{Input, Order, Release};
 
 pub(crate) use callback::Callback;
 pub(crate) use dial::Dial;
+pub(crate) use listen::Listen;
 pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
 pub(crate) use voicemail::Voicemail;
@@ -28,6 +30,8 @@ pub(crate) enum Flow {
     Serve(Serve),
     /// A leaves a message.
     Voicemail(Voicemail),
+    /// A listens to messages.
+    Listen(Listen),
 }
 
 impl Flow {
@@ -38,6 +42,7 @@ impl Flow {
             Flow::Dial(state) => Flow::Dial(state.step(input, out)),
             Flow::Serve(state) => Flow::Serve(state.step(input, out)),
             Flow::Voicemail(state) => Flow::Voicemail(state.step(input, out)),
+            Flow::Listen(state) => Flow::Listen(state.step(input, out)),
         }
     }
 
@@ -49,6 +54,7 @@ impl Flow {
                 | Flow::Dial(Dial::Ending)
                 | Flow::Serve(Serve::Ending)
                 | Flow::Voicemail(Voicemail::Ending)
+                | Flow::Listen(Listen::Ending)
         )
     }
 
@@ -58,7 +64,11 @@ impl Flow {
             Flow::Callback(Callback::AnsweredA) => Some(LegNo::B),
             Flow::Callback(Callback::DialingB { to, .. })
             | Flow::Dial(Dial::DialingB { to, .. }) => Some(to),
-            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) | Flow::Voicemail(_) => None,
+            Flow::Callback(_)
+            | Flow::Dial(_)
+            | Flow::Serve(_)
+            | Flow::Voicemail(_)
+            | Flow::Listen(_) => None,
         }
     }
 
@@ -66,7 +76,11 @@ impl Flow {
     pub(crate) fn talk(self) -> Option<Talk> {
         match self {
             Flow::Callback(Callback::Bridged(talk)) | Flow::Dial(Dial::Bridged(talk)) => Some(talk),
-            Flow::Callback(_) | Flow::Dial(_) | Flow::Serve(_) | Flow::Voicemail(_) => None,
+            Flow::Callback(_)
+            | Flow::Dial(_)
+            | Flow::Serve(_)
+            | Flow::Voicemail(_)
+            | Flow::Listen(_) => None,
         }
     }
 
@@ -91,6 +105,7 @@ impl Flow {
             Flow::Dial(state) => state.word(),
             Flow::Serve(state) => state.word(),
             Flow::Voicemail(state) => state.word(),
+            Flow::Listen(state) => state.word(),
         }
     }
 }

@@ -144,7 +144,8 @@ impl Talk {
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }
-            | Input::Served(_) => Some(self),
+            | Input::Served(_)
+            | Input::Mail(_) => Some(self),
         }
     }
 
@@ -174,7 +175,8 @@ impl Talk {
             | LegEvent::Failed(_)
             | LegEvent::HungUp
             | LegEvent::Lost(_)
-            | LegEvent::PromptOver => {}
+            | LegEvent::PromptOver
+            | LegEvent::Unplayable => {}
         }
     }
 
@@ -231,7 +233,8 @@ impl Talk {
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }
-            | Input::Served(_) => Some(self),
+            | Input::Served(_)
+            | Input::Mail(_) => Some(self),
         }
     }
 
@@ -265,6 +268,7 @@ impl Talk {
             | LegEvent::Invited
             | LegEvent::HungUp
             | LegEvent::PromptOver
+            | LegEvent::Unplayable
             | LegEvent::Offered(_)
             | LegEvent::Agreed(_)
             | LegEvent::Declined(_)
@@ -304,9 +308,11 @@ impl Talk {
                 self.cut(failure, out);
                 None
             }
-            Input::Leg(..) | Input::Park { .. } | Input::Diverted { .. } | Input::Served(_) => {
-                Some(self)
-            }
+            Input::Leg(..)
+            | Input::Park { .. }
+            | Input::Diverted { .. }
+            | Input::Served(_)
+            | Input::Mail(_) => Some(self),
         }
     }
 

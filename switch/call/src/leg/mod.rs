@@ -39,7 +39,7 @@ use sip::endpoint::SessionId;
 use sip::wire::Reason;
 
 use crate::credit::Credit;
-use crate::event::{Hear, Release};
+use crate::event::{Hear, LegEvent, Release};
 use crate::flow::{author, side};
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
@@ -59,6 +59,8 @@ use refer::Referral;
 
 /// How long it sounds that something is done.
 const DONE: Duration = Duration::from_secs(1);
+/// A message is over after its length and this: it has to be read from the disk first.
+const LOAD: Duration = Duration::from_secs(10);
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
 
@@ -160,6 +162,8 @@ pub(crate) struct Leg {
     warned: bool,
     answered_at: Option<Instant>,
     prompting: bool,
+    /// What it waits for the end of is a message.
+    listening: bool,
     change: Change,
     /// What its far end wants to know of the transfer that it asked for.
     referral: Referral,
@@ -201,6 +205,7 @@ impl Leg {
             warned: false,
             answered_at: None,
             prompting: false,
+            listening: false,
             change: Change::default(),
             referral: Referral::default(),
         }
@@ -288,7 +293,7 @@ impl Leg {
         }
         let prompt_timer = Key::leg(self.id, Timer::Prompt);
         w.timers.cancel(prompt_timer);
-        self.prompting = false;
+        (self.prompting, self.listening) = (false, false);
         let source = match what {
             Hear::Nothing => Source::Silence,
             Hear::RingBack => Source::Tone(Tone::RingBack),
@@ -312,6 +317,20 @@ impl Leg {
     pub(crate) fn prompt_over(&mut self, w: &mut World) -> bool {
         w.timers.cancel(Key::leg(self.id, Timer::Prompt));
         std::mem::take(&mut self.prompting)
+    }
+
+    /// Lets its far end hear a message, once.
+    pub(crate) fn play(&mut self, w: &mut World, file: String, length: Duration) {
+        (self.prompting, self.listening) = (true, true);
+        w.timers.set(Key::leg(self.id, Timer::Prompt), w.now.mono + length + LOAD);
+        w.media(MediaCommand::Hear { leg: self.id, source: Source::File(file) });
+    }
+
+    /// Nobody said that what it hears is over. Whether a message was heard is not known then.
+    pub(crate) fn prompt_late(&mut self, w: &mut World) -> Option<LegEvent> {
+        let message = self.listening;
+        let late = if message { LegEvent::Unplayable } else { LegEvent::PromptOver };
+        self.prompt_over(w).then_some(late)
     }
 
     /// A short beep: the call will be cut soon.

@@ -99,8 +99,11 @@ impl Trail {
         loop {
             self.ring = None;
             if let Some(user) = self.mailbox.take() {
-                let there = snapshot.extensions.contains_key(&user);
-                return there.then_some(Target::Voicemail(user)).ok_or(Kind::Unreachable);
+                // Its number may have passed on to somebody else since the wish was written.
+                let owner = snapshot.extensions.get(&user).map(|extension| extension.merchant);
+                let by = self.turns.last().and_then(|turn| owner_of(snapshot, &turn.from));
+                let same = owner.is_some() && owner == by;
+                return same.then_some(Target::Voicemail(user)).ok_or(Kind::Unreachable);
             }
             let Number::Internal(user) = &number else {
                 return self.pays(snapshot, payer).map(|()| Target::Public(number.clone()));
@@ -159,9 +162,10 @@ impl Trail {
     /// merchant's money is not spent.
     fn pays(&self, snapshot: &Snapshot, payer: MerchantId) -> Result<(), Kind> {
         let Some(turn) = self.turns.last() else { return Ok(()) };
-        let group = snapshot.groups.get(&turn.from).map(|group| group.merchant);
-        let owner = snapshot.extensions.get(&turn.from).map(|extension| extension.merchant);
-        if group.or(owner) == Some(payer) { Ok(()) } else { Err(Kind::Forbidden) }
+        match owner_of(snapshot, &turn.from) == Some(payer) {
+            true => Ok(()),
+            false => Err(Kind::Forbidden),
+        }
     }
 
     /// Diversion, the last turn first (RFC 5806 §4), and History-Info, one entry for each who was asked
@@ -201,6 +205,12 @@ impl Trail {
         let kept = came_with.iter().cloned();
         ours.chain(kept).chain(history.into_iter().map(owned)).collect()
     }
+}
+
+/// Whose an internal number is.
+fn owner_of(snapshot: &Snapshot, number: &str) -> Option<MerchantId> {
+    let group = snapshot.groups.get(number).map(|group| group.merchant);
+    group.or_else(|| snapshot.extensions.get(number).map(|extension| extension.merchant))
 }
 
 /// The number by which others know an extension or a group: its own public one, if it has one.

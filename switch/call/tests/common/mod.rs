@@ -6,6 +6,7 @@
 
 pub mod commands;
 pub mod ladder;
+pub mod mail;
 pub mod phones;
 pub mod team;
 
@@ -182,6 +183,7 @@ pub struct Sim {
     pub closed: Vec<Flow>,
     pub turned_away: Vec<TurnedAway>,
     pub discarded: Vec<String>,
+    pub mailbox: mail::Store,
     /// How long every recording is.
     pub message_ms: u64,
     pub carriers: Vec<CarrierNews>,
@@ -256,6 +258,7 @@ impl Sim {
             closed: Vec::new(),
             turned_away: Vec::new(),
             discarded: Vec::new(),
+            mailbox: mail::Store::default(),
             message_ms: 1,
             carriers: Vec::new(),
             zone: BTreeMap::new(),
@@ -529,6 +532,9 @@ impl Sim {
                 let done = team::dialled(self, &user, set);
                 self.engine.handle_reply(now, Reply::ReachSet { call, done });
             }
+            effect @ (Effect::FetchMail { .. }
+            | Effect::HearMail { .. }
+            | Effect::DeleteMail { .. }) => self.mail(effect),
             Effect::Discard { file, .. } => self.discarded.push(file),
             Effect::Drained => self.drained += 1,
         }
@@ -703,6 +709,8 @@ impl Sim {
             bindings: counts.bindings,
             refused: counts.refused,
             unwritten: counts.unwritten,
+            delivered: counts.delivered,
+            undelivered: counts.undelivered,
             bans: counts.bans,
             dropped: counts.dropped,
             ..Counts::default()

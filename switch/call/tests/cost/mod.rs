@@ -319,6 +319,9 @@ impl Bench {
             | Effect::Resolve(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
+            | Effect::FetchMail { .. }
+            | Effect::HearMail { .. }
+            | Effect::DeleteMail { .. }
             | Effect::Discard { .. }
             | Effect::Answer { .. }
             | Effect::SaveBinding(_)

@@ -1,0 +1,100 @@
+//! Sounds that lie in files and are heard once: read and decoded on a thread of their own, which may wait for the
+//! disk, and given to the worker whose leg is to hear them.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use facts::LegId;
+use facts::media::Codec;
+
+use crate::prompt;
+use crate::worker::{Bell, Order};
+
+/// Sounds that wait to be read at most; beyond it a leg hears nothing and is told so.
+const WAITING_MAX: usize = 256;
+
+/// A worker, for whoever has something for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) orders: Sender<Order>,
+    pub(crate) bell: Arc<Bell>,
+}
+
+/// A sound that somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) leg: LegId,
+    /// Path below the recordings folder.
+    pub(crate) file: String,
+    /// What the leg is sent.
+    pub(crate) codec: Codec,
+    pub(crate) to: Door,
+}
+
+/// The handle of the thread. Dropped, it ends it.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    jobs: Option<Sender<Wanted>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub(crate) fn start(folder: PathBuf) -> std::io::Result<Loader> {
+        let (jobs, wanted) = bounded(WAITING_MAX);
+        let thread = std::thread::Builder::new().name("sounds".into());
+        let thread = thread.spawn(move || run(&folder, &wanted))?;
+        Ok(Loader { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Asks for a sound; false when too many wait already.
+    pub(crate) fn ask(&self, wanted: Wanted) -> bool {
+        let Some(jobs) = &self.jobs else { return false };
+        match jobs.try_send(wanted) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that reads sounds panicked");
+        }
+    }
+}
+
+fn run(folder: &Path, wanted: &Receiver<Wanted>) {
+    for Wanted { leg, file, codec, to } in wanted {
+        let frames = match load(folder, &file) {
+            Ok(samples) => Some(prompt::coded(&samples, codec)),
+            Err(error) => {
+                tracing::warn!(%leg, %error, "a message cannot be played");
+                None
+            }
+        };
+        let loaded = Order::Loaded { leg, file, sound: frames.map(|frames| (codec, frames)) };
+        // A worker without room is stuck; one that is gone needs nothing.
+        if to.orders.try_send(loaded).is_ok() {
+            to.bell.ring();
+        }
+    }
+}
+
+/// The samples of a file below the folder.
+fn load(folder: &Path, file: &str) -> Result<Vec<i16>, prompt::PromptError> {
+    let below = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    if file.is_empty() || !below {
+        return Err(prompt::PromptError::Unreadable("not a path below the folder".to_owned()));
+    }
+    prompt::message(&folder.join(file))
+}
