@@ -99,7 +99,11 @@ impl<'a> Life<'a> {
             limits: limits.clone(),
             ..EndpointConfig::default()
         });
-        let peer = |last: u8| Peer::new(([192, 0, 2, last], 5060).into(), local);
+        let peer = |last: u8| {
+            let mut peer = Peer::new(([192, 0, 2, last], 5060).into(), local);
+            peer.refers = setup & 8 != 0;
+            peer
+        };
         Life {
             script,
             willful,

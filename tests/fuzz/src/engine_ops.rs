@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use call::{Answer, Command, Effect, Engine, EngineConfig, Reply};
 use facts::media::MediaEvent;
-use facts::{CallId, Micros, Now, UnixMillis};
+use facts::settings::Snapshot;
+use facts::{CallId, LeadsTo, Micros, Now, Reach, Strategy, UnixMillis};
 use sim::media::Media;
 use sim::net::Dice;
 use sim::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
 use sim::store::{Done, Store, Work};
+use sim::team;
 use sip::endpoint::{EndpointConfig, Flow, Listener, Transport};
 use sip::wire::{Message, Method};
 
@@ -30,6 +32,8 @@ const OPS_MAX: usize = 96;
 const TIMERS_MAX: usize = 20_000;
 /// What the engine may want done in one step.
 const EFFECTS_MAX: usize = 512;
+/// Messages that people owe and send in one go.
+const OBLIGED_MAX: usize = 12;
 /// Somebody with no account, no contract and no trunk.
 const STRANGER: &str = "203.0.113.66:5066";
 /// See [`crate::dialog_ops`].
@@ -71,6 +75,10 @@ struct Life<'a> {
     accepted: Vec<CallId>,
     tokens: u64,
     answered: u64,
+    /// A group, calls that are led on, mailboxes, and people who transfer.
+    team: Option<Strategy>,
+    /// What the extension has dialled for itself.
+    reach: Reach,
     /// Bytes from the stranger, bytes to it, its datagrams.
     account: (usize, usize, usize),
     story: BTreeSet<String>,
@@ -97,27 +105,32 @@ impl<'a> Life<'a> {
             ..EngineConfig::default()
         };
         let epoch = Now { mono: crate::endpoint::origin(), wall: WALL };
-        let snapshot = Arc::new(settings::snapshot(max_calls));
+        let team = (setup & 8 != 0).then(|| team::works(u64::from(setup >> 4) * 2)).flatten();
+        let mut reach = Reach::default();
+        if team.is_some() {
+            let mailbox = LeadsTo::Voicemail(settings::EXTENSION.into());
+            reach.no_answer = Some(mailbox.clone());
+            reach.unreachable = Some(mailbox);
+            reach.no_answer_s = Some(5);
+        }
+        let snapshot = Arc::new(country(max_calls, team, &reach));
         let mut engine = Engine::new(config, snapshot, epoch);
         let mut store = Store::new(paid_in);
-        let bindings = settings::bindings(WALL + Duration::from_secs(3_600));
+        let expires = WALL + Duration::from_secs(3_600);
+        let mut bindings = settings::bindings(expires).to_vec();
+        if team.is_some() {
+            bindings.extend(team::registrations(expires));
+        }
         for binding in &bindings {
             store.perform(Work::SaveBinding(Box::new(binding.clone())));
         }
-        engine.handle_reply(epoch, Reply::Bindings(bindings.to_vec()));
+        engine.handle_reply(epoch, Reply::Bindings(bindings));
+        let agents = team::AGENTS.map(|(_, at)| at).into_iter().filter(|_| team.is_some());
         let peers = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK, STRANGER]
-            .map(|text| {
-                let mut peer = Peer::new(settings::address(text), at);
-                if text == PHONE || text == DESK {
-                    peer.account = Some((settings::EXTENSION, settings::REALM, settings::PASSWORD));
-                    peer.uris = vec![
-                        format!("sip:+8613900000001@{}", settings::REALM),
-                        format!("sip:{}@{}", settings::EXTENSION, settings::REALM),
-                    ];
-                }
-                peer
-            })
-            .into();
+            .into_iter()
+            .chain(agents)
+            .map(|text| peer(text, at, team.is_some()))
+            .collect();
         Life {
             script,
             epoch,
@@ -134,6 +147,8 @@ impl<'a> Life<'a> {
             accepted: Vec::new(),
             tokens: 0,
             answered: 0,
+            team,
+            reach,
             account: (0, 0, 0),
             story: BTreeSet::new(),
         }
@@ -167,8 +182,11 @@ impl<'a> Life<'a> {
             13 => self.wait(),
             14 => self.command(),
             _ => {
-                // The usual way things go: what is waiting is done.
+                // The usual way things go: what is waiting is done, and people answer.
                 self.settle_down();
+                if self.team.is_some() {
+                    self.oblige();
+                }
             }
         }
     }
@@ -265,6 +283,19 @@ impl<'a> Life<'a> {
         self.engine.handle_message(self.now(), Flow::udp(to, from), bytes);
     }
 
+    /// Everybody but the stranger says what he ought to.
+    fn oblige(&mut self) {
+        let stranger = settings::address(STRANGER);
+        for _ in 0..OBLIGED_MAX {
+            let mut owing = self.peers.iter_mut().filter(|peer| peer.at != stranger);
+            let said = owing.find_map(|peer| Some((peer.at, peer.to, peer.oblige()?)));
+            let Some((from, to, bytes)) = said else { return };
+            self.engine.handle_message(self.now(), Flow::udp(to, from), bytes);
+            self.drain();
+            self.settle_down();
+        }
+    }
+
     fn wait(&mut self) {
         let until = match self.script.below(4) {
             0 => self.next().unwrap_or(self.elapsed),
@@ -324,7 +355,7 @@ impl<'a> Life<'a> {
             4 => self.engine.handle_command(now, Command::Bindings { token }),
             5 => {
                 self.tokens -= 1;
-                let mut snapshot = settings::snapshot(None);
+                let mut snapshot = country(None, self.team, &self.reach);
                 snapshot.version = 2;
                 match self.script.below(4) {
                     0 => snapshot.trunks.clear(),
@@ -401,6 +432,17 @@ impl<'a> Life<'a> {
                 let told = sim::names::said(&question);
                 let reply = Reply::Resolved { question, told };
                 return self.engine.handle_reply(self.now(), reply);
+            }
+            Effect::SetReach { call, set, .. } => {
+                // It is written down, and in the settings that follow; or the store is away.
+                let done = !self.script.one_in(4);
+                if done {
+                    set.apply(&mut self.reach);
+                    let settings = Arc::new(country(None, self.team, &self.reach));
+                    self.engine.handle_command(self.now(), Command::Settings(settings));
+                }
+                self.replies.push(Reply::ReachSet { call, done });
+                return;
             }
             Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Fraud(_) | Effect::Drained => {
                 return;
@@ -485,6 +527,9 @@ impl<'a> Life<'a> {
             unwritten: counts.unwritten,
             delivered: counts.delivered,
             undelivered: counts.undelivered,
+            // A source that knocks too often is left out for longer.
+            bans: counts.bans,
+            dropped: counts.dropped,
             ..call::Counts::default()
         };
         assert_eq!(counts, left, "left over 64 s after everybody hung up");
@@ -502,6 +547,40 @@ impl<'a> Life<'a> {
         sim::audit::states(&self.store, false);
         sim::audit::books(&self.store);
     }
+}
+
+/// The settings: with a team, calls to the extension are led on as it wishes, and the group's to its mailbox.
+fn country(max_calls: Option<u32>, team: Option<Strategy>, reach: &Reach) -> Snapshot {
+    let mut snapshot = settings::snapshot(max_calls);
+    if let Some(strategy) = team {
+        team::join(&mut snapshot, strategy);
+        if let Some(office) = snapshot.extensions.get_mut(settings::EXTENSION) {
+            let busy = reach.busy.clone().or(office.reach.busy.clone());
+            office.reach = Reach { busy, ..reach.clone() };
+        }
+        if let Some(group) = snapshot.groups.get_mut(team::TEAM) {
+            group.otherwise = Some(LeadsTo::Voicemail(settings::EXTENSION.into()));
+        }
+    }
+    snapshot
+}
+
+/// A far end; with a team, it dials what there is then, and transfers.
+fn peer(text: &str, at: SocketAddr, team: bool) -> Peer {
+    let mut peer = Peer::new(settings::address(text), at);
+    peer.refers = team;
+    let home = |user: &str| format!("sip:{user}@{}", settings::REALM);
+    if text == PHONE || text == DESK {
+        peer.account = Some((settings::EXTENSION, settings::REALM, settings::PASSWORD));
+        peer.uris = ["+8613900000001", settings::EXTENSION].map(home).into();
+        if team {
+            let codes = ["80100", "80001", "*8", "*71", "*72*80001", "*73", "*92", "*93", "*78"];
+            peer.uris.extend(codes.map(home));
+        }
+    } else if team {
+        peer.uris.push(format!("sip:+{}@{at}", team::TEAM_DIRECT));
+    }
+    peer
 }
 
 /// The first word of a debug text.

@@ -28,6 +28,8 @@ struct Own {
     challenge: Option<Message>,
     /// RAck of the last answer that wants a PRACK.
     rack: String,
+    /// A 2xx came that was not acknowledged.
+    agreed: bool,
     /// As it was sent.
     bytes: Bytes,
 }
@@ -43,8 +45,12 @@ pub struct Peer {
     pub account: Option<(&'static str, &'static str, &'static str)>,
     /// Request-URIs that it calls.
     pub uris: Vec<String>,
+    /// It knows REFER and Replaces.
+    pub refers: bool,
     own: Vec<Own>,
     asked: Vec<Message>,
+    /// Those of them that it has not answered as it should.
+    due: Vec<Message>,
     made: u32,
 }
 
@@ -54,6 +60,20 @@ const STATUSES: [u16; 24] = [
 ];
 const METHODS: [&str; 10] =
     ["BYE", "INVITE", "INFO", "SUBSCRIBE", "BYE", "INVITE", "MESSAGE", "UPDATE", "CANCEL", "PRACK"];
+/// The same of a peer that transfers.
+const TRANSFERS: [&str; 10] =
+    ["REFER", "INVITE", "REFER", "SUBSCRIBE", "BYE", "REFER", "MESSAGE", "UPDATE", "INFO", "PRACK"];
+/// Whom it wants others joined with: numbers, extensions, groups, codes, nothing that reads.
+const TARGETS: [&str; 8] = [
+    "sip:+8613900000001@sim.example",
+    "sip:80000@sim.example",
+    "sip:80100@sim.example",
+    "sip:*70@sim.example",
+    "sip:80001@sim.example;method=BYE",
+    "sip:+8613800000001@sim.example",
+    "tel:x",
+    "sip:",
+];
 /// What a SUBSCRIBE bears besides, as long as it is of use to nobody after a minute.
 const WATCHES: &str = "Event: dialog\r\nExpires: 60\r\n";
 const OUTSIDE: [&str; 6] = ["PUBLISH", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "FOO"];
@@ -62,7 +82,17 @@ impl Peer {
     /// A peer that has seen nothing yet.
     pub fn new(at: SocketAddr, to: SocketAddr) -> Peer {
         let uris = vec![format!("sip:+861053180002@{to}"), format!("sip:80000@{to}")];
-        Peer { at, to, account: None, uris, own: Vec::new(), asked: Vec::new(), made: 0 }
+        Peer {
+            at,
+            to,
+            account: None,
+            uris,
+            refers: false,
+            own: Vec::new(),
+            asked: Vec::new(),
+            due: Vec::new(),
+            made: 0,
+        }
     }
 
     /// Something was sent to it.
@@ -70,6 +100,7 @@ impl Peer {
         if message.is_request() {
             if message.method() != Some(&Method::Ack) {
                 keep(&mut self.asked, message.clone());
+                keep(&mut self.due, message.clone());
             }
             return;
         }
@@ -79,6 +110,7 @@ impl Peer {
         }) else {
             return;
         };
+        own.agreed |= own.method == "INVITE" && message.status() == Some(200);
         if matches!(message.status(), Some(401 | 407)) {
             own.challenge = Some(message.clone());
         }
@@ -103,6 +135,7 @@ impl Peer {
             12 => self.cancel(script),
             13 => self.again(script),
             14 => self.outside(script),
+            15 if self.refers => return self.plain(script),
             _ => {
                 let count = usize::from(script.byte());
                 Bytes::copy_from_slice(script.bytes(count))
@@ -115,22 +148,138 @@ impl Peer {
         honest
     }
 
+    /// What it ought to say now: its password, an ACK, an answer. `None` when it owes nothing.
+    pub fn oblige(&mut self) -> Option<Bytes> {
+        self.prove().or_else(|| self.acknowledge()).or_else(|| self.agree())
+    }
+
+    /// Its last request that was challenged, with its password.
+    fn prove(&mut self) -> Option<Bytes> {
+        let (n, at) = (self.number(), self.at);
+        let (user, _, password) = self.account?;
+        let own = self.own.iter_mut().rev().find(|own| own.challenge.is_some())?;
+        let (header, challenge) = challenge_of(&own.challenge.take()?, None)?;
+        let value = challenge.answer(user, password, own.method, &own.uri, 1, "cn")?;
+        let branch = format!("z9hG4bK{n}p{}", at.port());
+        let old = format!("CSeq: {} ", own.cseq);
+        let proof = format!("{}: {value}\r\nCSeq: {} ", header.as_str(), own.cseq + 1);
+        let text = String::from_utf8_lossy(&own.bytes).replace(&own.branch, &branch);
+        own.bytes = text.replacen(&old, &proof, 1).into();
+        (own.branch, own.cseq, own.to_tag) = (branch, own.cseq + 1, None);
+        Some(own.bytes.clone())
+    }
+
+    fn acknowledge(&mut self) -> Option<Bytes> {
+        let (n, at) = (self.number(), self.at);
+        let own = self.own.iter_mut().rev().find(|own| own.agreed)?;
+        own.agreed = false;
+        let tag = own.to_tag.as_deref().unwrap_or("none");
+        let text = format!(
+            "ACK {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{n}k\r\n\
+             Max-Forwards: 70\r\nFrom: {};tag={}\r\nTo: <{uri}>;tag={tag}\r\n\
+             Call-ID: {}\r\nCSeq: {} ACK\r\nContent-Length: 0\r\n\r\n",
+            own.from,
+            own.tag,
+            own.call_id,
+            own.cseq,
+            uri = own.uri,
+        );
+        Some(text.into())
+    }
+
+    /// 200 to what it was asked last.
+    fn agree(&mut self) -> Option<Bytes> {
+        let (request, at) = (self.due.pop()?, self.at);
+        let line =
+            |name| String::from_utf8_lossy(request.header(name).unwrap_or_default()).into_owned();
+        let (via, to) = (line(HeaderName::Via), line(HeaderName::To));
+        let tag = if to.contains(";tag=") { "" } else { ";tag=far0" };
+        let sdp = match request.method() {
+            Some(Method::Invite | Method::Update) => description(at, 30_000, ("8", "sendrecv")),
+            _ => String::new(),
+        };
+        let text = format!(
+            "SIP/2.0 200 OK\r\nVia: {via}\r\nFrom: {}\r\nTo: {to}{tag}\r\nCall-ID: {}\r\n\
+             CSeq: {}\r\nContact: <sip:far@{at}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            line(HeaderName::From),
+            line(HeaderName::CallId),
+            line(HeaderName::CSeq),
+            sdp.len(),
+        );
+        Some(text.into())
+    }
+
+    /// What nobody finds fault with: a REFER in its latest call, or a call.
+    fn plain(&mut self, script: &mut Script<'_>) -> Bytes {
+        let (n, at) = (self.number(), self.at);
+        let stands = |own: &&Own| own.method == "INVITE" && own.to_tag.is_some() && !own.agreed;
+        let standing = self.own.iter().rev().find(stands).cloned();
+        let (own, method) = match standing.filter(|_| script.one_in(2)) {
+            Some(own) => (own, "REFER"),
+            None => (self.fresh(script), "INVITE"),
+        };
+        let cseq = own.cseq + u32::from(method == "REFER") * n;
+        let (more, sdp) = match method {
+            "REFER" => (self.refer_to(script), String::new()),
+            _ => (String::new(), description(at, 30_000, ("8", "sendrecv"))),
+        };
+        let tag = own.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
+        let branch = if method == "REFER" { format!("z9hG4bK{n}r") } else { own.branch.clone() };
+        let text = format!(
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {at};rport;branch={branch}\r\n\
+             Max-Forwards: 70\r\nFrom: {};tag={}\r\nTo: <{}>{tag}\r\nCall-ID: {}\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:far@{at}>\r\n{more}\
+             Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            own.uri,
+            own.from,
+            own.tag,
+            own.uri,
+            own.call_id,
+            sdp.len(),
+        );
+        let bytes = Bytes::from(text);
+        if method == "INVITE" {
+            keep(&mut self.own, Own { bytes: bytes.clone(), ..own });
+        }
+        bytes
+    }
+
+    /// A call that it has not made yet.
+    fn fresh(&mut self, script: &mut Script<'_>) -> Own {
+        let n = self.number();
+        let uri = self.uris[script.below(self.uris.len())].clone();
+        let from = match self.account {
+            Some((user, realm, _)) => format!("<sip:{user}@{realm}>"),
+            None => format!("\"far\" <sip:+8613800000000@{}>", self.at),
+        };
+        Own {
+            method: "INVITE",
+            uri,
+            from,
+            call_id: format!("p{n}@{}", self.at.ip()),
+            branch: format!("z9hG4bK{n}x{}", self.at.port()),
+            tag: format!("t{n}"),
+            cseq: 1,
+            to_tag: None,
+            challenge: None,
+            rack: String::new(),
+            agreed: false,
+            bytes: Bytes::new(),
+        }
+    }
+
     fn number(&mut self) -> u32 {
         self.made += 1;
         self.made
     }
 
     fn sdp(&self, script: &mut Script<'_>) -> Vec<u8> {
-        let ip = self.at.ip();
         let direction = script.pick(&["sendrecv", "sendonly", "inactive", "recvonly"]);
         let codec = script.pick(&["8", "0", "0 8 101", "8 101", "97", "18"]);
         let port = script.pick(&[30_000_u16, 30_002, 0, 65_535, 9]);
-        let text = format!(
-            "v=0\r\no=p {} {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP {codec}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n",
-            script.below(3),
-            script.below(3),
-        );
+        let version = format!("o=p {} {} ", script.below(3), script.below(3));
+        let text = description(self.at, port, (codec, direction)).replacen("o=p 0 0 ", &version, 1);
         if !script.one_in(4) {
             return text.into_bytes();
         }
@@ -251,6 +400,7 @@ impl Peer {
             to_tag: None,
             challenge: None,
             rack: String::new(),
+            agreed: false,
             bytes: Bytes::new(),
         };
         self.send_own(script, own, "")
@@ -268,6 +418,10 @@ impl Peer {
         text += &self.contact(script);
         text += self.extra(script);
         text += credentials;
+        if self.refers && own.method == "INVITE" && script.one_in(4) {
+            let early = script.pick(&["", ";early-only", ";to-tag=x"]);
+            text += &format!("Require: replaces\r\nReplaces: {}{early}\r\n", self.named(script));
+        }
         if own.method == "SUBSCRIBE" {
             text += WATCHES;
         }
@@ -293,6 +447,37 @@ impl Peer {
             return self.send_own(script, own, &format!("{}: {value}\r\n", header.as_str()));
         }
         own.bytes
+    }
+
+    /// A dialog of its own, as Replaces names it to the other side.
+    fn named(&self, script: &mut Script<'_>) -> String {
+        if let Some(own) = self.some_own(script).filter(|_| script.one_in(2)) {
+            let theirs = own.to_tag.as_deref().unwrap_or("none");
+            return format!("{};to-tag={theirs};from-tag={}", own.call_id, own.tag);
+        }
+        let Some(request) = self.some_asked(script) else { return "nothing".to_owned() };
+        let theirs = request.from_tag().unwrap_or_default();
+        let call_id = request.call_id().unwrap_or_default();
+        format!("{call_id};to-tag={theirs};from-tag=far{}", script.below(3))
+    }
+
+    /// Whom a REFER names, and what it says besides.
+    fn refer_to(&self, script: &mut Script<'_>) -> String {
+        let to = script.pick(&TARGETS);
+        let mut text = match script.below(3) {
+            0 => {
+                let named = self.named(script).replace(';', "%3B").replace('=', "%3D");
+                format!("Refer-To: <{to}?Replaces={named}>\r\n")
+            }
+            _ => format!("Refer-To: <{to}>\r\n"),
+        };
+        text += script.pick(&[
+            "",
+            "Refer-Sub: false\r\n",
+            "Referred-By: <sip:80000@sim.example>;cid=\"1@x\"\r\n",
+            "Refer-To: <sip:80001@sim.example>\r\n",
+        ]);
+        text
     }
 
     fn some_own(&self, script: &mut Script<'_>) -> Option<Own> {
@@ -347,7 +532,7 @@ impl Peer {
     /// A request in a dialog: one that we opened, or one that the other side opened and we answered.
     fn within(&mut self, script: &mut Script<'_>) -> Bytes {
         let n = self.number();
-        let method = script.pick(&METHODS);
+        let method = script.pick(if self.refers { &TRANSFERS } else { &METHODS });
         let branch = format!("z9hG4bKw{n}");
         let via = self.via(script, &branch);
         let (uri, from, to, call_id, cseq, rack) = if script.one_in(2) {
@@ -381,6 +566,9 @@ impl Peer {
         text += &format!("CSeq: {cseq} {method}\r\n");
         if method == "PRACK" {
             text += &rack;
+        }
+        if method == "REFER" {
+            text += &self.refer_to(script);
         }
         if method == "SUBSCRIBE" {
             text += WATCHES;
@@ -433,6 +621,14 @@ impl Peer {
         bytes.extend_from_slice(&self.body(script));
         bytes.into()
     }
+}
+
+fn description(at: SocketAddr, port: u16, (codec, direction): (&str, &str)) -> String {
+    let ip = at.ip();
+    format!(
+        "v=0\r\no=p 0 0 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP {codec}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+    )
 }
 
 fn keep<T>(list: &mut Vec<T>, one: T) {

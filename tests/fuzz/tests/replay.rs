@@ -124,6 +124,7 @@ fn the_corpora_of_operations_reach_deep() {
             "Reinvite",
             "crossed 487",
             "Ended AckTimeout",
+            "202 REFER",
         ],
     );
     miss(
@@ -138,6 +139,11 @@ fn the_corpora_of_operations_reach_deep() {
             "callback LegA:busy",
             "callback LegB:no_answer",
             "dialled LegA:abandoned",
+            "202 REFER",
+            "491 REFER",
+            "AddLeg",
+            "SetReach",
+            "Discard",
         ],
     );
 }

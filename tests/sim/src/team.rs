@@ -45,6 +45,11 @@ pub fn join(snapshot: &mut Snapshot, strategy: Strategy) {
         let reach = Reach { no_answer: mobile("8613900000009"), ..Reach::default() };
         snapshot.extensions.insert(user.into(), Extension { reach, ..agent.clone() });
     }
+    // On some days who finds nobody may leave a message.
+    let otherwise = match strategy {
+        Strategy::LeastRecent | Strategy::Random => Some(LeadsTo::Voicemail(EXTENSION.into())),
+        _ => mobile("8613900000008"),
+    };
     let members = AGENTS.map(|(user, _)| user).into_iter().chain([EXTENSION]);
     let group = Group {
         merchant: MERCHANT,
@@ -54,7 +59,7 @@ pub fn join(snapshot: &mut Snapshot, strategy: Strategy) {
         members: members.map(str::to_owned).collect(),
         ring_s: 6,
         timeout_s: 20,
-        otherwise: mobile("8613900000008"),
+        otherwise,
     };
     snapshot.groups.insert(TEAM.into(), group);
     snapshot.inbound.insert(TEAM_DIRECT.into(), TEAM.into());

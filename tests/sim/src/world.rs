@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Command, Effect, Engine, EngineConfig, Reinvite, Reply};
+use call::{Command, Effect, Engine, EngineConfig, Messages, Reinvite, Reply};
 use facts::media::MediaEvent;
 use facts::settings::Snapshot;
 use facts::{CallId, Micros, Now, Placed, Refusal, UnixMillis};
@@ -571,6 +571,7 @@ impl World {
                 ..EndpointConfig::default()
             },
             secret: self.dice.seed(),
+            voicemail: Messages { max: Duration::from_secs(20), min: Duration::from_millis(500) },
             silence: Some(Duration::from_secs(20)),
             reinvite: if self.plan.skills.agrees { Reinvite::Relay } else { Reinvite::Absorb },
             ..EngineConfig::default()

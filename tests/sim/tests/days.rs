@@ -82,6 +82,9 @@ fn two_hundred_days_add_up() {
             if facts.command.b.number.digits() == team::TEAM {
                 count(format!("team:{}", audit::outcome(facts)));
             }
+            if facts.message.is_some() {
+                count("messages".into());
+            }
             if facts.legs.iter().any(|leg| leg.no > LegNo::B) {
                 count(format!("led on:{}", audit::outcome(facts)));
             }
@@ -116,6 +119,7 @@ fn two_hundred_days_add_up() {
         "team:LegA:abandoned",
         "led on:completed",
         "offers",
+        "messages",
         "drained",
         "exits",
         "store failures",
