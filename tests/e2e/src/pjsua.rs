@@ -104,6 +104,45 @@ impl Phone {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// What follows the beginning of a line in the messages that it received (`RX`) or sent (`TX`).
+    #[must_use]
+    pub fn lines(&self, way: &str, begins: &str) -> Vec<String> {
+        let (log, heading) = (self.log(), format!("{way} "));
+        let (mut values, mut wanted) = (Vec::new(), false);
+        for line in log.lines() {
+            if line.contains(" bytes Re") && (line.contains("RX ") || line.contains("TX ")) {
+                wanted = line.contains(&heading);
+            } else if let Some(value) = line.strip_prefix(begins).filter(|_| wanted) {
+                values.push(value.trim().to_owned());
+            }
+        }
+        values
+    }
+
+    /// Nothing that makes the dialogs of this one is known to the other: their Call-IDs, the addresses in its
+    /// Contact, the branches of what it sent, the ports of its sound.
+    ///
+    /// # Panics
+    /// When it is, or when this one has said nothing.
+    pub fn is_hidden_from(&self, other: &Phone) {
+        let part = |text: &str, from: &str, to: &[char]| {
+            text.split(from).nth(1).and_then(|rest| rest.split(to).next()).map(str::to_owned)
+        };
+        let mut secrets = self.lines("TX", "Call-ID: ");
+        let contacts = self.lines("TX", "Contact: ");
+        secrets.extend(contacts.iter().filter_map(|contact| part(contact, "@", &[';', '>'])));
+        let vias = self.lines("TX", "Via: ");
+        secrets.extend(vias.iter().filter_map(|via| part(via, "branch=", &[';'])));
+        let sounds = self.lines("TX", "m=audio ");
+        secrets
+            .extend(sounds.iter().map(|m| format!("audio {} ", m.split(' ').next().unwrap_or(m))));
+        assert!(secrets.len() >= 4 && !sounds.is_empty(), "{secrets:?}");
+        let theirs = other.log();
+        for secret in secrets {
+            assert!(!theirs.contains(&secret), "the other one knows {secret}");
+        }
+    }
+
     /// Ends it in order, and gives what it heard as long as it was in calls.
     #[must_use]
     pub fn quit(mut self) -> Sound {

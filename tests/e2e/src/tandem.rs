@@ -161,7 +161,7 @@ impl Tandem {
         body
     }
 
-    /// The metrics that have no labels, by name.
+    /// The metrics, by name and labels as they are written.
     #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let page = self.ask("GET", "/metrics");

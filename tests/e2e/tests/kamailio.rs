@@ -132,6 +132,9 @@ fn a_call_comes_through_the_edge(who_ends: &str) {
     let log = edge.kamailio.log();
     assert!(!log.contains("lost ") && edge.kamailio.saw("BYE", by) == 1, "{log}");
     assert!(edge.kamailio.saw("ACK", "tcp") >= 1, "{log}");
+    // A carrier's subscriber and an extension: each has a dialog with us, and knows nothing of the other's.
+    outside.is_hidden_from(&inside);
+    inside.is_hidden_from(&outside);
     assert!(tenths(outside, 1100.0) >= 20, "outside hears inside");
     assert!(tenths(inside, 700.0) >= 20, "inside hears outside");
     edge.tandem.books_in_order();

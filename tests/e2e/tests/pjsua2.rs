@@ -262,6 +262,8 @@ fn writes(transport: &str) {
     let _ = b.quit();
     a.order(&writes("80001", "too late"));
     a.wait("sent", &json!({"code": 480}));
+    let delivered = "tandem_sip_messages_total{result=\"delivered\"}";
+    e2e::wait::until("the figures", || (tandem.metrics()[delivered] == 2.0).then_some(()));
 }
 
 #[test]
@@ -295,5 +297,7 @@ fn b7_rfc3842_pjsua2_subscribes_to_its_mailbox_and_is_told_at_once() {
         let body = told["body"].as_str().unwrap_or_default();
         assert!(body.contains("Messages-Waiting: no"), "{transport}: {body}");
         assert!(body.contains("Subscription-State: active"), "{transport}: {body}");
+        let figure = "tandem_sip_subscriptions";
+        e2e::wait::until("the figures", || (tandem.metrics()[figure] == 1.0).then_some(()));
     }
 }

@@ -131,6 +131,9 @@ fn b7_rfc3842_a_message_lights_the_lamp_and_its_owner_dials_and_hears_it() {
     let heard = owner.quit();
     let tenths = tenths_of(&heard.channels[0], heard.rate, 700.0);
     assert!(tenths >= 35, "{tenths} tenths of what was left, in {} ms", heard.ms());
+    let figures = tandem.metrics();
+    let event = |word: &str| figures[&format!("tandem_voicemail_total{{event=\"{word}\"}}")];
+    assert_eq!(["left", "heard", "deleted"].map(event), [1.0, 1.0, 1.0]);
     assert!(!tandem.log().contains("there is no such sound"), "every announcement is there");
     let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
     assert_eq!(cdrs["items"].as_array().map(Vec::len), Some(4), "one leg a call: {cdrs}");

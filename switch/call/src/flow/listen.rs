@@ -156,3 +156,72 @@ fn end(failure: Failure, out: &mut Vec<Order>) -> Listen {
     out.push(Order::Release(LegNo::A, Release { by, failure: Some(failure) }));
     Listen::Ending
 }
+
+#[cfg(test)]
+mod tests {
+    use facts::Origin;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_input() -> impl Strategy<Value = Input> {
+        let failure = Failure::new(Origin::LegA, Kind::MediaSilence);
+        let leg = |event| Input::Leg(LegNo::A, event);
+        prop_oneof![
+            8 => prop::sample::select(vec![
+                Input::Mail(Mail::Fetched { any: true }),
+                Input::Mail(Mail::Another),
+                leg(LegEvent::PromptOver),
+                leg(LegEvent::Key(NEXT_KEY)),
+                leg(LegEvent::Key(DELETE_KEY)),
+                leg(LegEvent::Key('5')),
+                leg(LegEvent::Unplayable),
+                Input::Mail(Mail::Deleted),
+                Input::Mail(Mail::Away),
+            ]),
+            1 => prop::sample::select(vec![
+                Input::Mail(Mail::Fetched { any: false }),
+                Input::Mail(Mail::NoMore),
+                leg(LegEvent::HungUp),
+                leg(LegEvent::Lost(failure)),
+                Input::Cut(failure),
+            ]),
+        ]
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: an outcome is decided exactly when the flow ends, A is answered
+        /// once and before it hears anything, and nothing is marked heard that was not played since the one
+        /// before.
+        #[test]
+        fn no_order_of_events_marks_a_message_that_was_not_played(
+            inputs in prop::collection::vec(any_input(), 0..60),
+        ) {
+            let mut orders = Vec::new();
+            let mut flow = Listen::start(&mut orders);
+            let (mut accepted, mut played, mut deleting) = (false, false, false);
+            for input in inputs {
+                orders.clear();
+                let was_ending = flow == Listen::Ending;
+                flow = flow.step(input, &mut orders);
+                let decides = orders.iter().any(|order| matches!(order, Order::Decide(..)));
+                prop_assert_eq!(decides, flow == Listen::Ending && !was_ending);
+                prop_assert!(!was_ending || orders.is_empty());
+                if let Input::Mail(Mail::Deleted | Mail::Away) = input {
+                    deleting = false;
+                }
+                for order in &orders {
+                    match order {
+                        Order::Accept(_) => prop_assert!(!std::mem::replace(&mut accepted, true)),
+                        Order::Hear(..) => prop_assert!(accepted),
+                        Order::Play => prop_assert!(!std::mem::replace(&mut played, true)),
+                        Order::Heard => prop_assert!(std::mem::replace(&mut played, false)),
+                        Order::Delete => prop_assert!(!std::mem::replace(&mut deleting, true)),
+                        Order::Advance => played = false,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
