@@ -11,13 +11,12 @@ use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
 };
-use sip::wire::Reason;
 
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
 use crate::flow::{Callback, Dial, Flow};
-use crate::leg::{self, Arrival, Leg, Onward};
+use crate::leg::{self, Arrival, Leg, Onward, Said};
 use crate::route::{Target, Trail};
 use crate::seat::Seat;
 use crate::serve::Service;
@@ -293,7 +292,7 @@ impl Call {
     }
 
     /// What the other leg's far end said of its end, where that is why this leg goes.
-    fn said(&self, no: LegNo, release: Release) -> Option<Reason> {
+    fn said(&self, no: LegNo, release: Release) -> Option<Said> {
         let other = self.other(no);
         let other = self.leg(other)?;
         let theirs = release.failure.is_none_or(|failure| failure.origin == other.origin());

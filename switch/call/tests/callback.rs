@@ -190,8 +190,10 @@ fn b_row(rings: bool, code: u16, reason: Option<&str>, kind: Kind, prompt: &str,
     assert_eq!((b.sip_final, b.answered), (Some(code), None));
     assert_eq!(b.failure, Some(why));
     let bye = sim.far("a").last("BYE").clone();
-    let cause = u16::from(kind.row().q850);
+    let told = reason.and_then(|reason| reason.rsplit('=').next()?.parse().ok());
+    let cause = u16::from(told.or(facts::isdn::cause_of(code)).unwrap());
     assert_eq!(bye.reason()[0].cause, Some(cause), "BYE with Reason");
+    assert_eq!(b.q850.map(u16::from), Some(cause), "{code} {reason:?}");
     assert!(record.leg(A).unwrap().talk() >= s(7), "A talked to the prompt and pays for it");
     sim.assert_clean();
 }

@@ -15,6 +15,7 @@ pub mod fraud;
 pub mod group;
 pub mod hours;
 pub mod id;
+pub mod isdn;
 pub mod ledger;
 pub mod manners;
 pub mod media;

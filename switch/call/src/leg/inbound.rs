@@ -233,15 +233,8 @@ impl Leg {
         Some(LegEvent::HungUp)
     }
 
-    /// A final answer other than 2xx, with the row's status and cause (RFC 3326, RFC 6432).
-    pub(super) fn refuse(
-        &mut self,
-        w: &mut World,
-        session: SessionId,
-        kind: Kind,
-        reason: &Reason,
-    ) {
-        let code = kind.row().sip;
+    /// A final answer other than 2xx, with its cause (RFC 3326, RFC 6432).
+    pub(super) fn refuse(&mut self, w: &mut World, session: SessionId, code: u16, reason: &Reason) {
         let headers = vec![("Reason".to_owned(), reason.to_string().into_bytes())];
         w.endpoint.reject(w.now.mono, session, code, headers);
         // Nothing more is heard of a session that was refused.

@@ -48,7 +48,7 @@ impl Leg {
         match (&self.stage, self.session) {
             // Whoever waits for our answer has no use for one any more.
             (Stage::Waiting, Some(session)) => {
-                self.refuse(w, session, facts::Kind::Abandoned, &reason);
+                self.refuse(w, session, facts::Kind::Abandoned.row().sip, &reason);
             }
             (Stage::Up, Some(session)) => w.end(session, Some(reason)),
             _ => return,

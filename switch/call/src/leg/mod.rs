@@ -121,6 +121,14 @@ pub(crate) struct Onward {
     pub(crate) transit: Vec<(String, Vec<u8>)>,
 }
 
+/// What a far end said of its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Said {
+    /// The status for whoever waits for an answer; `None`: as the failure says.
+    pub(crate) status: Option<u16>,
+    pub(crate) reason: Reason,
+}
+
 /// One leg of a call.
 pub(crate) struct Leg {
     pub(crate) id: LegId,
@@ -153,6 +161,8 @@ pub(crate) struct Leg {
     redirects: Redirects,
     /// Why its far end hung up or gave up, as it said itself.
     said: Option<Reason>,
+    /// What whoever called is told of its far end's refusal: a status and a cause.
+    refusal: Option<(u16, u8)>,
     audio: Audio,
     /// Their offer, of an inbound leg.
     offered: Option<Bytes>,
@@ -198,6 +208,7 @@ impl Leg {
             share: None,
             redirects: Redirects::default(),
             said: None,
+            refusal: None,
             audio: Audio::new(id),
             offered: None,
             offers_early: false,
@@ -252,7 +263,8 @@ impl Leg {
     pub(crate) fn elsewhere(&mut self, w: &mut World, trace: &mut Trace) {
         if matches!(self.stage, Stage::Inviting(_) | Stage::Opening) {
             let release = Release { by: self.side, failure: None };
-            self.release_for(w, trace, release, Some(forks::elsewhere()));
+            let said = Said { status: None, reason: forks::elsewhere() };
+            self.release_for(w, trace, release, Some(said));
         }
     }
 
@@ -341,9 +353,17 @@ impl Leg {
         }
     }
 
-    /// Why its far end hung up or gave up, in its own words: for the far end of the other leg (RFC 3326
-    /// §2). Only causes; a text may say anything.
-    pub(crate) fn said(&self) -> Option<Reason> {
+    /// Why its far end hung up, gave up or refused, in its own words: for the far end of the other leg
+    /// (RFC 3326 §2, RFC 3398). Only causes; a text may say anything.
+    pub(crate) fn said(&self) -> Option<Said> {
+        if let Some((status, cause)) = self.refusal {
+            let label = self.facts.failure.map_or("refused", |failure| failure.kind.row().label);
+            return Some(Said { status: Some(status), reason: Reason::q850(cause.into(), label) });
+        }
+        self.said_reason().map(|reason| Said { status: None, reason })
+    }
+
+    fn said_reason(&self) -> Option<Reason> {
         let said = self.said.as_ref()?;
         let cause = said.cause?;
         let sip = said.protocol == "SIP";
@@ -366,11 +386,13 @@ impl Leg {
         w: &mut World,
         trace: &mut Trace,
         release: Release,
-        said: Option<Reason>,
+        said: Option<Said>,
     ) {
         let cause = release.failure.map_or(CLEARING, |failure| failure.kind.row().q850);
-        let reason = release.failure.map_or("normal clearing", |failure| failure.kind.row().label);
-        let reason = said.unwrap_or_else(|| Reason::q850(u16::from(cause), reason));
+        let text = release.failure.map_or("normal clearing", |failure| failure.kind.row().label);
+        let status = said.as_ref().and_then(|said| said.status);
+        let reason = said.map(|said| said.reason);
+        let reason = reason.unwrap_or_else(|| Reason::q850(u16::from(cause), text));
         let now = w.now.mono;
         match (&mut self.stage, self.session) {
             (Stage::Down, _) => return,
@@ -385,7 +407,7 @@ impl Leg {
             (Stage::Up, Some(session)) => w.end(session, Some(reason)),
             (Stage::Opening | Stage::Waiting, Some(session)) => {
                 let kind = release.failure.map_or(Kind::Internal, |failure| failure.kind);
-                self.refuse(w, session, kind, &reason);
+                self.refuse(w, session, status.unwrap_or(kind.row().sip), &reason);
             }
             (_, None) => {}
         }

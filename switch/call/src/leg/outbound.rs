@@ -6,7 +6,7 @@ use bytes::Bytes;
 use facts::manners::{AnswerRule, EarlyMedia, HeaderAct, HeaderRule, Then};
 use facts::media::Family;
 use facts::record::LegState;
-use facts::{Failure, Kind, LegId, Number, Origin, Side};
+use facts::{Failure, Kind, LegId, Number, Origin, Side, isdn};
 use sip::endpoint::{Edit, Invite, SessionId};
 use sip::wire::{Contact, Reason};
 
@@ -396,6 +396,11 @@ impl Leg {
         };
         let failure = Failure::new(self.origin(), kind);
         self.facts.q850 = best.q850;
+        if !best.local && !hunts {
+            let told = isdn::passed_on(kind, best.code, best.q850);
+            self.facts.q850 = Some(told.1);
+            self.refusal = Some(told);
+        }
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, refuser(self.side, failure), Some(failure));
         Some(LegEvent::Failed(failure))
