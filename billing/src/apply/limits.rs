@@ -1,7 +1,7 @@
 //! Limits against toll fraud and pools of numbers: is what the file says possible?
 
 use facts::fraud::FraudLimits;
-use facts::manners;
+use facts::manners::{self, SessionTimer};
 use facts::pool::Pool;
 use facts::settings::TrunkOptions;
 
@@ -89,6 +89,27 @@ impl Check {
         if options.fake_180_ms.is_some_and(|ms| !span.contains(&ms)) {
             let why = format!("{} to {} milliseconds", span.start(), span.end());
             self.wrong(format!("{path}.options.fake_180_ms"), why);
+        }
+        let span = TrunkOptions::RTP_TIMEOUT_S;
+        if options.rtp_timeout_s.is_some_and(|seconds| !span.contains(&seconds)) {
+            let why = format!("{} to {} seconds", span.start(), span.end());
+            self.wrong(format!("{path}.options.rtp_timeout_s"), why);
+        }
+        if options.ptime_ms.is_some_and(|ms| !TrunkOptions::PTIME_MS.contains(&ms)) {
+            self.wrong(format!("{path}.options.ptime_ms"), "10, 20, 30, 40, 50 or 60 milliseconds");
+        }
+        if let Some(timer) = options.session_timer {
+            let path = format!("{path}.options.session_timer");
+            let span = SessionTimer::SECONDS;
+            for (key, seconds) in [("expires", timer.expires), ("min_se", timer.min_se)] {
+                if seconds.is_some_and(|seconds| !span.contains(&seconds)) {
+                    let why = format!("{} to {} seconds", span.start(), span.end());
+                    self.wrong(format!("{path}.{key}"), why);
+                }
+            }
+            if timer.off && (timer.expires.is_some() || timer.min_se.is_some()) {
+                self.wrong(path, "off, or with intervals: not both");
+            }
         }
         for (i, name) in options.transit.iter().enumerate() {
             let path = format!("{path}.options.transit[{i}]");

@@ -218,6 +218,9 @@ pub(crate) async fn a_carriers_marks_and_what_goes_on_to_it_are_judged(store: St
         fake_180_ms = 5
         transit = ["X-Fine", "P-Asserted-Identity", "via", "two words"]
         pool = { numbers = [] }
+        rtp_timeout_s = 1
+        ptime_ms = 25
+        session_timer = { off = true, expires = 30 }
         [[trunks]]
         name = "two"
         target = "192.0.2.1:5060"
@@ -236,6 +239,10 @@ pub(crate) async fn a_carriers_marks_and_what_goes_on_to_it_are_judged(store: St
             "trunks[0].options.from_domain",
             "trunks[0].options.known_by",
             "trunks[0].options.pool.numbers",
+            "trunks[0].options.ptime_ms",
+            "trunks[0].options.rtp_timeout_s",
+            "trunks[0].options.session_timer",
+            "trunks[0].options.session_timer.expires",
             "trunks[0].options.transit[1]",
             "trunks[0].options.transit[2]",
             "trunks[0].options.transit[3]",

@@ -6,7 +6,6 @@ mod common;
 
 use common::ladder::office;
 use common::phones::call_from;
-use common::*;
 use facts::isdn::{CAUSE_OF_STATUS, STATUS_OF_CAUSE};
 use facts::{Kind, LegNo};
 

@@ -361,6 +361,7 @@ fn dial_in_with(
             route: Vec::new(),
             keep_flow: false,
             reliable: false,
+            timers: None,
             edits: Vec::new(),
         },
     );

@@ -351,6 +351,7 @@ fn dialled(sdp: &str) -> (Sim, SessionId) {
             route: Vec::new(),
             keep_flow: false,
             reliable: true,
+            timers: None,
             edits: Vec::new(),
         },
     );

@@ -222,6 +222,7 @@ fn rfc3665_3_6_session_via_redirect_with_sdp_in_ack() {
         route: Vec::new(),
         keep_flow: false,
         reliable: false,
+        timers: None,
         edits: Vec::new(),
     };
     let session = far.endpoint.invite(now, wish);

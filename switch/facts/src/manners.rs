@@ -210,6 +210,50 @@ pub enum Reinvite {
     Relay,
 }
 
+/// The session timer towards a carrier (RFC 4028), where it is not everybody's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionTimer {
+    /// None is asked for, granted or believed.
+    pub off: bool,
+    /// Seconds asked for; `None`: as everywhere.
+    pub expires: Option<u32>,
+    /// The least that is accepted, seconds; `None`: as everywhere.
+    pub min_se: Option<u32>,
+    /// Who refreshes, where that is open.
+    pub refresher: RefreshedBy,
+}
+
+impl SessionTimer {
+    /// Bounds of both intervals, seconds (RFC 4028 §4, §5).
+    pub const SECONDS: std::ops::RangeInclusive<u32> = 90..=86_400;
+}
+
+/// Who refreshes a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshedBy {
+    /// Whoever answers chooses.
+    #[default]
+    Open,
+    /// We.
+    Us,
+    /// The carrier.
+    Carrier,
+}
+
+/// What a carrier does, or bears, otherwise than the standards say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quirks {
+    /// Messages to it bear the short names of header fields (RFC 3261 §7.3.3).
+    pub compact_headers: bool,
+    /// Requests to it do not ask for `rport` (RFC 3581).
+    pub no_rport: bool,
+    /// Its answers only repeat our Session-Expires: whatever they say, we refresh.
+    pub session_expires_echo: bool,
+}
+
 /// Whether a header field of a caller's INVITE may go on at all: not what the switch writes itself, nor what
 /// says who somebody is.
 #[must_use]

@@ -11,7 +11,9 @@ use crate::fraud::{FraudLimits, Scope};
 use crate::group::{Group, Reach};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
-use crate::manners::{AnswerRule, EarlyMedia, HeaderRule, KnownBy, Reinvite, Rewrite};
+use crate::manners::{
+    AnswerRule, EarlyMedia, HeaderRule, KnownBy, Quirks, Reinvite, Rewrite, SessionTimer,
+};
 use crate::media::Codec;
 use crate::money::Micros;
 use crate::next_hop::NextHop;
@@ -182,6 +184,14 @@ pub struct TrunkOptions {
     /// Numbers that it is shown: in place of the call's own where it takes no others, else where the call
     /// and its merchant have none.
     pub pool: Option<Pool>,
+    /// The session timer; `None`: as everywhere.
+    pub session_timer: Option<SessionTimer>,
+    /// Seconds without sound after which a leg on it is given up; `None`: as everywhere.
+    pub rtp_timeout_s: Option<u32>,
+    /// Milliseconds of sound that it is asked to put into a packet; `None`: 20.
+    pub ptime_ms: Option<u16>,
+    /// What it does otherwise than the standards say.
+    pub quirks: Quirks,
     /// Each 503 halves what it is given in a second, which then grows back by steps.
     pub throttle: bool,
 }
@@ -204,6 +214,10 @@ impl TrunkOptions {
     pub const RESPONSE_MS: std::ops::RangeInclusive<u32> = 200..=32_000;
     /// Bounds of `fake_180_ms`.
     pub const FAKE_180_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
+    /// Bounds of `rtp_timeout_s`.
+    pub const RTP_TIMEOUT_S: std::ops::RangeInclusive<u32> = 5..=7_200;
+    /// What `ptime_ms` may be.
+    pub const PTIME_MS: [u16; 6] = [10, 20, 30, 40, 50, 60];
 }
 
 impl Trunk {

@@ -57,7 +57,7 @@ fn b3_rfc4028_7_1_our_invite_asks_for_1800_and_leaves_the_refresher_open() {
     assert_eq!(expires(&invite), "1800");
     assert!(invite.lists(HeaderName::Supported, "timer"));
     assert_eq!(invite.header(HeaderName::MinSe), None, "90 is what everybody assumes");
-    let session = SessionTimers { expires: Some(600), min_se: 120 };
+    let session = SessionTimers { expires: Some(600), min_se: 120, ..SessionTimers::default() };
     let mut peer = Alone::with(EndpointConfig { session, ..config(A, 1) });
     peer.call();
     let invite = peer.last("INVITE");

@@ -67,6 +67,7 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
         session: SessionTimers {
             expires: dialog.session_expires.map(whole),
             min_se: whole(dialog.min_se),
+            ..SessionTimers::default()
         },
         ..EndpointConfig::default()
     };

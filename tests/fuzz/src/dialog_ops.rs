@@ -344,6 +344,7 @@ impl<'a> Life<'a> {
             route,
             keep_flow,
             reliable: keep_flow,
+            timers: None,
             edits: Vec::new(),
         };
         let id = self.endpoint.invite(self.now, invite);

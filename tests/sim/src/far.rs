@@ -209,6 +209,7 @@ impl Far {
                 route: Vec::new(),
                 keep_flow: false,
                 reliable: self.skills.reliable,
+                timers: None,
                 edits: Vec::new(),
             },
         );

@@ -15,7 +15,7 @@ use sip::wire::{HeaderName, Message, Reason, Uri};
 use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
-use crate::leg::{Arrival, Called, Onward};
+use crate::leg::{self, Arrival, Called, Onward};
 use crate::route::{self, Trail};
 use crate::serve::{self, Service};
 
@@ -96,6 +96,12 @@ impl Engine {
                 if !self.world.may_send(id, trunk) {
                     self.deny(&flow, "INVITE", Some(trunk.name.clone()), Denial::Limit);
                     self.refuse(session, Kind::Congestion);
+                    return;
+                }
+                let w = &mut self.world;
+                if let Some(timers) = leg::timers(w.config.sip.session, trunk)
+                    && !w.endpoint.time(w.now.mono, session, timers)
+                {
                     return;
                 }
                 (trunk.name.clone(), from_trunk(&snapshot, id, trunk, request))

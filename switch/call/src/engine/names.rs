@@ -1,9 +1,10 @@
 //! Names of carriers: what is asked of the DNS, and what follows from its answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use facts::settings::Trunk;
+use sip::endpoint::Style;
 use sip::locate::Question;
 
 use super::Engine;
@@ -31,6 +32,22 @@ impl Engine {
             w.places = places;
             self.tell_whose_certificates();
         }
+        self.settle_styles();
+    }
+
+    /// How messages to single carriers are written. Of several at one address, as any of them wants it.
+    fn settle_styles(&mut self) {
+        let w = &mut self.world;
+        let mut styles: BTreeMap<IpAddr, Style> = BTreeMap::new();
+        for (id, trunk) in &w.snapshot.trunks {
+            let quirks = trunk.options.quirks;
+            for address in w.addresses(*id, trunk) {
+                let style = styles.entry(address.ip()).or_default();
+                style.compact |= quirks.compact_headers;
+                style.rport &= !quirks.no_rport;
+            }
+        }
+        w.endpoint.write_for(styles);
     }
 
     /// Whoever connects has to know whose certificate an address shows: that of the name that was asked

@@ -19,6 +19,8 @@ pub(super) struct Audio {
     agreed: Option<Agreed>,
     /// What we could do before our latest offer, while that one has no answer.
     before: Option<LocalAudio>,
+    /// Milliseconds of sound that the far end is asked to put into a packet.
+    ptime_ms: Option<u16>,
     /// Where the signalling of the far end that is spoken with comes from.
     signalling: Option<IpAddr>,
 }
@@ -29,7 +31,16 @@ impl Audio {
         let id = (leg.call.0 << 3) | u64::from(leg.no.0 & 7);
         let session = LocalSession::new(id);
         let (pending, local, before) = (None, None, None);
-        Audio { leg, session, pending, local, agreed: None, before, signalling: None }
+        Audio {
+            leg,
+            session,
+            pending,
+            local,
+            agreed: None,
+            before,
+            ptime_ms: None,
+            signalling: None,
+        }
     }
 
     /// What is agreed from now on is agreed with whom the signalling comes from there.
@@ -38,11 +49,21 @@ impl Audio {
         self
     }
 
+    /// How much sound the far end is asked to put into a packet; `None`: as usual.
+    pub(super) fn asks(&mut self, ptime_ms: Option<u16>) {
+        self.ptime_ms = ptime_ms;
+    }
+
+    fn ours(&self, local: SocketAddr, codecs: Vec<offer::Codec>) -> LocalAudio {
+        let usual = LocalAudio::new(local, codecs);
+        LocalAudio { ptime_ms: self.ptime_ms.or(usual.ptime_ms), ..usual }
+    }
+
     /// Our offer: what both the far end's carrier takes and the other leg prefers first, then the rest
     /// of what the carrier takes (we transcode).
     pub(super) fn offer(&mut self, local: SocketAddr, takes: &[Codec], like: &[Codec]) -> Bytes {
         let codecs = ordered(takes, like).into_iter().map(named).collect();
-        self.offer_of(LocalAudio::new(local, codecs))
+        self.offer_of(self.ours(local, codecs))
     }
 
     /// Our offer again, for an INVITE or re-INVITE that bears none (RFC 3261 §14.2).
@@ -136,7 +157,7 @@ impl Audio {
     ) -> Result<(Bytes, MediaCommand), OfferError> {
         let mut ours = match self.local.clone() {
             Some(ours) => ours,
-            None => LocalAudio::new(local, takes.iter().copied().map(named).collect()),
+            None => self.ours(local, takes.iter().copied().map(named).collect()),
         };
         let own = ours.direction;
         ours.direction = wish.map_or(own, said);

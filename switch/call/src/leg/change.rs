@@ -103,7 +103,7 @@ impl Leg {
     ) {
         let Port::Open(local) = self.port else { return };
         let takes = self.takes();
-        let silence = w.config.silence.filter(|_| self.is_up());
+        let silence = self.silence(w).filter(|_| self.is_up());
         match self.audio.answer(local, &takes, (offer, wish), silence) {
             Ok((answer, setup)) => {
                 w.endpoint.accept_reinvite(w.now.mono, session, answer);
@@ -223,7 +223,7 @@ impl Leg {
 
     /// RFC 3264 §8: an answer that cannot be used leaves the session as it was. True if it can.
     pub(crate) fn answered_again(&mut self, w: &mut World, sdp: &Bytes) -> bool {
-        let silence = w.config.silence.filter(|_| self.is_up());
+        let silence = self.silence(w).filter(|_| self.is_up());
         self.audio.answered(sdp, silence).map(|setup| w.media(setup)).is_ok()
     }
 

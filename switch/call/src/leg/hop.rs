@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::manners::{self, EarlyMedia, HeaderRule, Whose};
+use facts::manners::{self, EarlyMedia, HeaderRule, RefreshedBy, Whose};
 use facts::media::Codec;
 use facts::settings::{self, Identity, Snapshot, Trunk};
 use facts::{Kind, LegId, NextHop, Number, TrunkId};
-use sip::endpoint::{Credentials, Flow, Listener, Transport};
+use sip::endpoint::{Credentials, Flow, Listener, Refreshes, SessionTimers, Transport};
 use sip::locate::Server;
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
@@ -63,6 +63,10 @@ pub(crate) struct Hop {
     pub(crate) reliable: Option<bool>,
     /// It says anything at all within this time; `None`: as every next hop.
     pub(crate) response: Option<Duration>,
+    /// Its session timer; `None`: as everybody's.
+    pub(crate) timers: Option<SessionTimers>,
+    /// Milliseconds of sound that it is asked to put into a packet.
+    pub(crate) ptime_ms: Option<u16>,
 }
 
 /// Header fields of an INVITE.
@@ -179,6 +183,27 @@ pub(crate) fn way_to(w: &World, server: Server) -> Option<(Flow, Listener)> {
     Some((flow, listener))
 }
 
+/// The session timer towards a trunk; `None`: as everybody's.
+pub(crate) fn timers(usual: SessionTimers, trunk: &Trunk) -> Option<SessionTimers> {
+    let wish = trunk.options.session_timer;
+    let echoed = trunk.options.quirks.session_expires_echo;
+    if wish.is_none() && !echoed {
+        return None;
+    }
+    let wish = wish.unwrap_or_default();
+    Some(SessionTimers {
+        expires: wish.expires.or(usual.expires),
+        min_se: wish.min_se.unwrap_or(usual.min_se),
+        refreshes: match wish.refresher {
+            RefreshedBy::Open => usual.refreshes,
+            RefreshedBy::Us => Refreshes::We,
+            RefreshedBy::Carrier => Refreshes::They,
+        },
+        echoed,
+        spoken: !wish.off,
+    })
+}
+
 /// A URI at a trunk: of its domain, or without one of its target.
 pub(crate) fn uri_of(trunk: &Trunk, user: Option<&str>) -> Option<Uri> {
     if !trunk.domain.is_empty() {
@@ -282,6 +307,8 @@ fn to_server(
         transit: trunk.options.transit.clone(),
         reliable: trunk.options.reliable,
         response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
+        timers: timers(w.config.sip.session, trunk),
+        ptime_ms: trunk.options.ptime_ms,
     })
 }
 
@@ -346,6 +373,8 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         transit: Vec::new(),
         reliable: None,
         response: None,
+        timers: None,
+        ptime_ms: None,
     })
 }
 

@@ -50,6 +50,8 @@ impl Leg {
         leg.facts.shown = arrival.shown;
         leg.facts.trunk = arrival.trunk_name;
         leg.trunk = arrival.trunk;
+        let trunk = arrival.trunk.and_then(|id| w.snapshot.trunks.get(&id));
+        leg.audio.asks(trunk.and_then(|trunk| trunk.options.ptime_ms));
         if let Some(trunk) = leg.trunk {
             w.trunk_legs.enter(trunk, id);
             w.legs_in.enter(trunk, id);
@@ -154,7 +156,7 @@ impl Leg {
             None => self.audio.offer(local, &CODECS, &[]),
         };
         w.endpoint.accept(w.now.mono, session, sdp, Vec::new());
-        if let Some(setup) = self.audio.watched(w.config.silence) {
+        if let Some(setup) = self.audio.watched(self.silence(w)) {
             w.media(setup);
         }
         if w.endpoint.waits_for_prack(session) {
@@ -189,7 +191,8 @@ impl Leg {
         // session (RFC 3264 §4), only a bill.
         let before = self.audio.direction();
         let answered = sdp.is_some();
-        let usable = match sdp.map(|sdp| self.audio.answered(&sdp, w.config.silence)) {
+        let silence = self.silence(w);
+        let usable = match sdp.map(|sdp| self.audio.answered(&sdp, silence)) {
             Some(setup) => setup.map(|setup| w.media(setup)).is_ok(),
             None => self.audio.is_agreed(),
         };

@@ -49,7 +49,7 @@ use audio::Audio;
 use change::Change;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::{credentials, credentials_at, hops, speak, transport, uri_of, way_to};
+pub(crate) use hop::{credentials, credentials_at, hops, speak, timers, transport, uri_of, way_to};
 use hunt::Hunt;
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;
@@ -240,6 +240,13 @@ impl Leg {
     /// True for the phone of an extension: no carrier is on it.
     pub(crate) fn is_phone(&self) -> bool {
         self.trunk.is_none()
+    }
+
+    /// How long its far end may send no sound.
+    fn silence(&self, w: &World) -> Option<Duration> {
+        let trunk = self.trunk.and_then(|id| w.snapshot.trunks.get(&id));
+        let own = trunk.and_then(|trunk| trunk.options.rtp_timeout_s);
+        own.map(|seconds| Duration::from_secs(seconds.into())).or(w.config.silence)
     }
 
     /// The author of what happens on it.

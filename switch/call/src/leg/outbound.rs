@@ -97,6 +97,7 @@ impl Leg {
             return None;
         };
         // One offer for all: whoever answers it first has the port.
+        self.audio.asks(hop.ptime_ms);
         let sdp = self.audio.offer(local, &hop.codecs, like);
         self.facts.shown.clone_from(&hop.shown);
         self.facts.trunk.clone_from(&hop.name);
@@ -156,6 +157,7 @@ impl Leg {
                 route: hop.route.clone(),
                 keep_flow: hop.trunk.is_none(),
                 reliable: hop.reliable.unwrap_or(w.config.sip.reliable),
+                timers: hop.timers,
                 edits: edits(hop),
             },
         );
@@ -273,7 +275,7 @@ impl Leg {
         let call_id = w.endpoint.call_id(session).unwrap_or_default();
         call_id.clone_into(&mut self.facts.sip_call_id);
         self.facts.sip_final = Some(200);
-        let silence = w.config.silence;
+        let silence = self.silence(w);
         let settled = fork.settled.as_deref() == Some(branch);
         let kept = if settled { self.audio.watched(silence).map(Ok) } else { None };
         let setup = kept.or_else(|| sdp.map(|sdp| self.audio.answered(&sdp, silence)));

@@ -75,6 +75,7 @@ pub fn invite(
             route: Vec::new(),
             keep_flow: false,
             reliable: false,
+            timers: None,
             edits: Vec::new(),
         },
     );

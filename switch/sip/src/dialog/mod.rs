@@ -10,8 +10,8 @@ mod timer;
 
 pub(crate) use reliable::{Due, FIRST_RSEQ, Receiving, Sending};
 pub(crate) use snapshot::{EarlySnapshot, early_snapshot};
-pub use timer::SessionTimers;
 pub(crate) use timer::{Granted, OPTION, SessionTimer, raised};
+pub use timer::{Refreshes, SessionTimers};
 
 use crate::endpoint::Flow;
 use crate::wire::{Draft, HeaderError, HeaderName, Message, Method, NameAddr, Uri};

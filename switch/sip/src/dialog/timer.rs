@@ -28,20 +28,48 @@ pub struct SessionTimers {
     pub expires: Option<u32>,
     /// The shortest that we accept, in seconds. RFC 4028 §4 wants no less than 90.
     pub min_se: u32,
+    /// Who refreshes, where the other side leaves that open.
+    pub refreshes: Refreshes,
+    /// A 2xx to a request of ours only repeats its Session-Expires: nobody there refreshes, so we do.
+    pub echoed: bool,
+    /// Session timers are spoken at all; or else none is asked for, granted or believed.
+    pub spoken: bool,
+}
+
+/// Who is to refresh a session (RFC 4028 §7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refreshes {
+    /// The server chooses in our requests; we in theirs, because that shows a dead far end at half of the time.
+    #[default]
+    Open,
+    /// We.
+    We,
+    /// The other side, where it knows how.
+    They,
 }
 
 impl Default for SessionTimers {
     fn default() -> SessionTimers {
-        SessionTimers { expires: Some(1_800), min_se: MIN_SE }
+        SessionTimers {
+            expires: Some(1_800),
+            min_se: MIN_SE,
+            refreshes: Refreshes::Open,
+            echoed: false,
+            spoken: true,
+        }
     }
 }
 
 impl SessionTimers {
-    /// What stands in a request of ours that is no refresh: without a refresher, so that the server
-    /// may choose (§7.1). `floor` is the largest Min-SE heard in this session.
+    /// What stands in a request of ours that is no refresh: without a refresher the server chooses (§7.1). `floor` is the largest Min-SE heard in this session.
     pub(crate) fn asked(&self, floor: u32) -> Option<SessionExpires> {
-        let seconds = self.expires?.max(self.min_se).max(floor);
-        Some(SessionExpires { seconds, refresher: None })
+        let seconds = self.expires.filter(|_| self.spoken)?.max(self.min_se).max(floor);
+        let refresher = match self.refreshes {
+            Refreshes::Open => None,
+            Refreshes::We => Some(Refresher::Uac),
+            Refreshes::They => Some(Refresher::Uas),
+        };
+        Some(SessionExpires { seconds, refresher })
     }
 
     /// Min-SE of our requests; unspoken when it is what everybody assumes (§5).
@@ -51,6 +79,9 @@ impl SessionTimers {
 
     /// §9: what our 2xx to this request says; `Err` is the Min-SE of the 422 that refuses it.
     pub(crate) fn granted(&self, request: &Message) -> Result<Option<Granted>, u32> {
+        if !self.spoken {
+            return Ok(None);
+        }
         let able = request.lists(HeaderName::Supported, OPTION)
             || request.lists(HeaderName::Require, OPTION);
         let least = request.number(HeaderName::MinSe).ok().flatten().unwrap_or(MIN_SE);
@@ -66,6 +97,7 @@ impl SessionTimers {
         // §9 table 2. Left to us we refresh ourselves: that shows a dead far end at half of the time.
         let refresher = match asked.and_then(|asked| asked.refresher) {
             Some(Refresher::Uac) if able => Refresher::Uac,
+            None if able && self.refreshes == Refreshes::They => Refresher::Uac,
             _ => Refresher::Uas,
         };
         // Whoever put a shorter one in for a phone that knows no timers cannot be answered by 422.
@@ -76,8 +108,8 @@ impl SessionTimers {
 
     /// §7.2: what a 2xx to our request says of the session; without the header it has no end.
     pub(crate) fn agreed(&self, now: Instant, answer: &Message) -> Option<SessionTimer> {
-        let said = answer.session_expires().ok().flatten()?;
-        let ours = said.refresher != Some(Refresher::Uas);
+        let said = answer.session_expires().ok().flatten().filter(|_| self.spoken)?;
+        let ours = self.echoed || said.refresher != Some(Refresher::Uas);
         Some(SessionTimer::start(now, said.seconds.max(self.min_se), ours))
     }
 }

@@ -57,6 +57,7 @@ impl Endpoint {
     pub(super) fn stamp(&self, draft: &mut Draft, token: u64, flow: &Flow) -> Bytes {
         let address = self.advertised(flow);
         let branch = self.ids.branch(token);
+        let style = self.style(flow);
         draft.set_with("Via", |out| {
             out.extend_from_slice(b"SIP/2.0/");
             out.extend_from_slice(flow.transport.as_str().as_bytes());
@@ -64,7 +65,9 @@ impl Endpoint {
             push_address(out, address);
             out.extend_from_slice(b";branch=");
             out.extend_from_slice(branch.as_bytes());
-            out.extend_from_slice(b";rport");
+            if style.rport {
+                out.extend_from_slice(b";rport");
+            }
         });
         draft.to_bytes()
     }

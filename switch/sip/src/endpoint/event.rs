@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Credentials, Flow};
+use super::{Credentials, Flow, SessionTimers};
 use crate::wire::{Contact, Message, Method, NameAddr, Reason, Uri};
 
 macro_rules! ids {
@@ -68,6 +68,8 @@ pub struct Invite {
     pub keep_flow: bool,
     /// Say that we take reliable provisional answers (RFC 3262 §4).
     pub reliable: bool,
+    /// Wishes for the session timer (RFC 4028); `None`: those of [`EndpointConfig`](super::EndpointConfig).
+    pub timers: Option<SessionTimers>,
     /// Changes to the headers of the INVITE as it would leave, in order. Those of the dialog stay as they
     /// are, as with [`Invite::headers`].
     pub edits: Vec<Edit>,

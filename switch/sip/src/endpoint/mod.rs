@@ -26,6 +26,7 @@ mod early;
 mod event;
 mod ids;
 mod outside;
+mod peer;
 mod receive;
 mod refer;
 mod refresh;
@@ -43,18 +44,20 @@ mod uas;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use crate::dialog::SessionTimers;
+pub use crate::dialog::{Refreshes, SessionTimers};
 pub use crate::transaction::Timers;
 pub use config::{Credentials, EndpointConfig, Flow, Limits, Listener, Transport};
 pub use event::{
     Answer, Counts, Drops, Edit, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
     SessionId, SubscriptionId, Transmit,
 };
+pub use peer::Style;
 pub use replaces::Standing;
 
 use crate::wire::{Message, Method, NameAddr, Reason};
@@ -68,6 +71,8 @@ use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 const TURN_MAX: usize = 1024;
 /// Extensions that a peer may require of us (RFC 3262, RFC 4488, RFC 3891, RFC 4028).
 pub const SUPPORTED: &str = "100rel, norefersub, replaces, timer";
+/// The same towards a peer with which no session timers are spoken.
+const SUPPORTED_UNTIMED: &str = "100rel, norefersub, replaces";
 
 /// All SIP state of one engine.
 #[derive(Debug)]
@@ -91,6 +96,8 @@ pub struct Endpoint {
     last_outside: u64,
     lingering: usize,
     drops: Drops,
+    /// Peers that are written to otherwise than all.
+    styles: BTreeMap<IpAddr, Style>,
 }
 
 impl Endpoint {
@@ -119,6 +126,7 @@ impl Endpoint {
             last_outside: 0,
             lingering: 0,
             drops: Drops::default(),
+            styles: BTreeMap::new(),
             config,
         }
     }
@@ -163,7 +171,8 @@ impl Endpoint {
 
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let transmit = self.transmits.pop_front()?;
+        Some(self.styled(transmit))
     }
 
     /// The next event.

@@ -19,14 +19,15 @@ impl Endpoint {
     /// What a request of ours asks for: the same again once the session has a timer (RFC 4028 §7.4).
     pub(super) fn push_asked(&self, draft: &mut Draft, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
+        let timers = self.timers(id);
         let asked = match &session.phase {
             Phase::Up(up) => match up.timer {
                 Some(timer) => Some(timer.asked(session.min_se)),
-                None => self.config.session.asked(session.min_se),
+                None => timers.asked(session.min_se),
             },
             _ => return,
         };
-        push_asked(draft, asked, self.config.session.min_se(session.min_se));
+        push_asked(draft, asked, timers.min_se(session.min_se));
     }
 
     /// Our 2xx to the peer's request is out: what it granted holds from now on.
@@ -60,7 +61,7 @@ impl Endpoint {
 
     /// A 2xx to our request (§7.2).
     pub(super) fn refreshed_by_us(&mut self, now: Instant, id: SessionId, answer: &Message) {
-        let agreed = self.config.session.agreed(now, answer);
+        let agreed = self.timers(id).agreed(now, answer);
         let Some(up) = self.up(id) else { return };
         up.timer = agreed;
         up.updates |= takes_update(answer);

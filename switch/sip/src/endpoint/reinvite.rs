@@ -61,7 +61,7 @@ impl Endpoint {
         let mut draft = dialog.draft(&method, dialog.local_cseq);
         draft.push("Contact", &dialog.contact);
         draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
+        draft.push("Supported", self.supported(id));
         draft.push("Accept", "application/sdp");
         self.push_asked(&mut draft, id);
         if !sdp.is_empty() {
@@ -205,7 +205,7 @@ impl Endpoint {
         if let Some((code, headers)) = body_fault(&incoming.request) {
             return self.refuse(incoming, code, &headers);
         }
-        if let Err(min_se) = self.config.session.granted(&incoming.request) {
+        if let Err(min_se) = self.timers(id).granted(&incoming.request) {
             return self.refuse(incoming, 422, &[("Min-SE", min_se.to_string())]);
         }
         let pending = match self.sessions.get(&id).map(|session| &session.phase) {
@@ -250,9 +250,9 @@ impl Endpoint {
         }
         draft.push("Contact", contact);
         draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
-        let granted =
-            request.as_ref().and_then(|request| self.config.session.granted(request).ok());
+        draft.push("Supported", self.supported(id));
+        let timers = self.timers(id);
+        let granted = request.as_ref().and_then(|request| timers.granted(request).ok());
         let granted = granted.flatten();
         if let Some(granted) = granted {
             push_granted(&mut draft, granted);

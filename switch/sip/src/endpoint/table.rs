@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::auth::Auth;
 use super::{Flow, RequestOutId, SessionId, SubscriptionId};
-use crate::dialog::{Dialog, Granted, Receiving, Sending, SessionTimer};
+use crate::dialog::{Dialog, Granted, Receiving, Sending, SessionTimer, SessionTimers};
 use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther, Timers};
 use crate::wire::{Draft, Message, Method, Reason, Via};
 
@@ -193,6 +193,8 @@ pub(super) struct Session {
     /// The largest Min-SE that a 422 asked for (RFC 4028 §7.3), and how many did.
     pub(super) min_se: u32,
     pub(super) raised: u8,
+    /// Wishes for its session timer that are not everybody's.
+    pub(super) timers: Option<SessionTimers>,
     pub(super) due: Option<Instant>,
 }
 
@@ -445,6 +447,7 @@ impl Session {
             numbers: 0,
             min_se: 0,
             raised: 0,
+            timers: None,
             due: None,
         }
     }

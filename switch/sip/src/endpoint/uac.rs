@@ -56,6 +56,7 @@ impl Endpoint {
         );
         let mut session = Session::new(call_id, Phase::Calling(calling), auth);
         session.invite = Some(key);
+        session.timers = invite.timers;
         self.sessions.insert(id, session);
         id
     }
@@ -76,8 +77,17 @@ impl Endpoint {
         draft.push("Contact", self.contact(&invite.flow, &invite.contact_user, &invite.uri.scheme));
         draft.push("Allow", &self.allow);
         draft.push("Accept", "application/sdp");
-        draft.push("Supported", if invite.reliable { super::SUPPORTED } else { OPTION });
-        push_asked(&mut draft, self.config.session.asked(0), self.config.session.min_se(0));
+        let timers = invite.timers.unwrap_or(self.config.session);
+        let supported = match (invite.reliable, timers.spoken) {
+            (true, true) => super::SUPPORTED,
+            (true, false) => super::SUPPORTED_UNTIMED,
+            (false, true) => OPTION,
+            (false, false) => "",
+        };
+        if !supported.is_empty() {
+            draft.push("Supported", supported);
+        }
+        push_asked(&mut draft, timers.asked(0), timers.min_se(0));
         if !self.config.user_agent.is_empty() {
             draft.push("User-Agent", &self.config.user_agent);
         }
@@ -236,7 +246,7 @@ impl Endpoint {
         let mut up = Up::new(dialog, true);
         up.owed_ack = (owed || held).then_some(cseq);
         up.ack_held = held;
-        up.timer = self.config.session.agreed(now, reply.message);
+        up.timer = session.timers.unwrap_or(self.config.session).agreed(now, reply.message);
         up.updates = up.timer.is_some() && takes_update(reply.message);
         session.phase = Phase::Up(Box::new(up));
         self.schedule_session(id);

@@ -90,7 +90,7 @@ impl Endpoint {
         }
         draft.push("Contact", &ringing.dialog.contact);
         draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
+        draft.push("Supported", self.supported(id));
         Some((server, draft))
     }
 

@@ -31,7 +31,7 @@ impl Endpoint {
         if let Some((code, headers)) = body_fault(request) {
             return self.refuse(incoming, code, &headers);
         }
-        if let Err(min_se) = self.config.session.granted(request) {
+        if let Err(min_se) = self.timers(id).granted(request) {
             return self.refuse(incoming, 422, &[("Min-SE", min_se.to_string())]);
         }
         let Some(sdp) = sdp_of(request) else {
@@ -136,8 +136,8 @@ impl Endpoint {
         let Some(mut draft) = self.answer_draft(server, 200, &dialog.local_tag) else { return };
         draft.push("Contact", &dialog.contact);
         draft.push("Allow", &self.allow);
-        draft.push("Supported", super::SUPPORTED);
-        let granted = self.config.session.granted(request).ok().flatten();
+        draft.push("Supported", self.supported(id));
+        let granted = self.timers(id).granted(request).ok().flatten();
         let plain = sdp.is_empty();
         let timed = request.method() == Some(&Method::Update) && self.is_up(id);
         if let Some(granted) = granted.filter(|_| timed) {

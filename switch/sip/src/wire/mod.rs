@@ -9,6 +9,7 @@
 //! the verdicts of [`Message::parse`] (is this a SIP message at all) and [`Message::verify`] (may a
 //! server act on this request, RFC 3261 §8.2 and §16.3).
 
+mod compact;
 #[cfg(feature = "differential")]
 mod differential;
 mod draft;
@@ -29,6 +30,7 @@ mod values;
 mod verify;
 mod via;
 
+pub use compact::compact;
 #[cfg(feature = "differential")]
 pub use differential::differential;
 pub use draft::Draft;

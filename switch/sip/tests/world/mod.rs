@@ -69,6 +69,7 @@ pub fn invite(flow: Flow) -> Invite {
         route: Vec::new(),
         keep_flow: false,
         reliable: false,
+        timers: None,
         edits: Vec::new(),
     }
 }

@@ -87,6 +87,7 @@ pub(super) fn provisional(meter: &mut Meter, rounds: u64) {
                 route: Vec::new(),
                 keep_flow: false,
                 reliable: true,
+                timers: None,
                 edits: Vec::new(),
             },
         );
