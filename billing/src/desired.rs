@@ -4,6 +4,7 @@
 //! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
 
 use facts::NextHop;
+use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::pool::Pool;
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,9 @@ pub struct Merchant {
     /// Limits against toll fraud.
     #[serde(default)]
     pub fraud: FraudLimits,
+    /// How many calls it may have.
+    #[serde(default)]
+    pub capacity: Capacity,
     /// Numbers that its calls show where they name none.
     #[serde(default)]
     pub pool: Option<Pool>,
@@ -193,6 +197,9 @@ pub struct SubAccount {
     /// Limits against toll fraud.
     #[serde(default)]
     pub fraud: FraudLimits,
+    /// How many calls it may have.
+    #[serde(default)]
+    pub capacity: Capacity,
 }
 
 /// An internal number.
@@ -221,6 +228,9 @@ pub struct Extension {
     /// Limits against toll fraud.
     #[serde(default)]
     pub fraud: FraudLimits,
+    /// How many calls it may have.
+    #[serde(default)]
+    pub capacity: Capacity,
     /// What becomes of calls to it; kept as it is when absent.
     #[serde(default)]
     pub reach: Option<Reach>,
@@ -352,6 +362,9 @@ pub struct Inbound {
     pub number: String,
     /// The extension or the group it leads to.
     pub extension: String,
+    /// How many calls it may have.
+    #[serde(default)]
+    pub capacity: Capacity,
 }
 
 /// Money received. Booked once per merchant and id.

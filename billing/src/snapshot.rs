@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use facts::capacity::Holder;
 use facts::fraud::Scope;
 use facts::settings::{Extension, Merchant, Route, Snapshot};
 use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
@@ -67,7 +68,30 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     for row in conn.rows("SELECT number, extension FROM inbound", args![]).await? {
         snapshot.inbound.insert(row.text(0)?, row.text(1)?);
     }
+    limited(conn, &mut snapshot).await?;
     Ok(snapshot)
+}
+
+/// How many calls they may have who are limited so.
+async fn limited(conn: &mut Conn, snapshot: &mut Snapshot) -> Result<()> {
+    let all = &mut snapshot.capacity;
+    let sql = "SELECT id, capacity FROM merchants WHERE capacity <> '{}'";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Holder::Of(Scope::Merchant(MerchantId(row.int(0)?))), row.json(1)?);
+    }
+    let sql = "SELECT id, capacity FROM sub_accounts WHERE capacity <> '{}'";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Holder::Of(Scope::SubAccount(SubAccountId(row.int(0)?))), row.json(1)?);
+    }
+    let sql = "SELECT number, capacity FROM extensions WHERE capacity <> '{}'";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Holder::Of(Scope::Extension(row.text(0)?)), row.json(1)?);
+    }
+    let sql = "SELECT number, capacity FROM inbound WHERE capacity <> '{}'";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Holder::Number(row.text(0)?), row.json(1)?);
+    }
+    Ok(())
 }
 
 /// Limits against toll fraud, and pools of numbers, of those who have any.

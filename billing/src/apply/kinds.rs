@@ -34,6 +34,7 @@ const MERCHANTS: Table = Table {
         ("pstn_caller", Show::Truth),
         ("fraud", Show::Plain),
         ("pool", Show::Plain),
+        ("capacity", Show::Plain),
     ],
 };
 
@@ -46,6 +47,7 @@ const SUB_ACCOUNTS: Table = Table {
         ("email", Show::Plain),
         ("enabled", Show::Truth),
         ("fraud", Show::Plain),
+        ("capacity", Show::Plain),
     ],
 };
 
@@ -63,6 +65,7 @@ const EXTENSIONS: Table = Table {
         ("max_contacts", Show::Plain),
         ("fraud", Show::Plain),
         ("reach", Show::Plain),
+        ("capacity", Show::Plain),
     ],
 };
 
@@ -103,7 +106,7 @@ const INBOUND: Table = Table {
     kind: "inbound",
     table: "inbound",
     keys: &["number"],
-    columns: &[("extension", Show::Plain)],
+    columns: &[("extension", Show::Plain), ("capacity", Show::Plain)],
 };
 
 const YTX_ACCOUNTS: Table = Table {
@@ -249,6 +252,7 @@ impl Run<'_> {
                 self.check.opt_phone(&format!("{path}.caller_id"), merchant.caller_id.as_deref());
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &merchant.allowed_ips);
             let fraud = self.check.fraud(&format!("{path}.fraud"), &merchant.fraud);
+            let capacity = self.check.capacity(&format!("{path}.capacity"), &merchant.capacity);
             let pool = self.check.pool(&format!("{path}.pool"), merchant.pool.as_ref());
             let tariffs = self.tariffs.clone();
             let tariff = merchant.tariff.as_deref().and_then(|name| {
@@ -284,6 +288,7 @@ impl Run<'_> {
                 set(merchant.pstn_caller),
                 set(fraud),
                 set(pool.as_ref().map(json).transpose()?.unwrap_or_default()),
+                set(capacity),
             ];
             items.push(Item { name: merchant.name.clone(), key: args![&merchant.name], cells });
             accounts.push((path, merchant, credit.unwrap_or_default()));
@@ -317,10 +322,17 @@ impl Run<'_> {
                 self.check.wrong(format!("{path}.email"), "not an e-mail address");
             }
             let fraud = self.check.fraud(&format!("{path}.fraud"), &sub.fraud);
+            let capacity = self.check.capacity(&format!("{path}.capacity"), &sub.capacity);
             items.push(Item {
                 name: format!("{}/{}", sub.merchant, sub.name),
                 key: args![merchant, &sub.name],
-                cells: vec![set(&sub.realname), set(&sub.email), set(sub.enabled), set(fraud)],
+                cells: vec![
+                    set(&sub.realname),
+                    set(&sub.email),
+                    set(sub.enabled),
+                    set(fraud),
+                    set(capacity),
+                ],
             });
         }
         self.sync(&SUB_ACCOUNTS, items).await?;
@@ -368,6 +380,7 @@ impl Run<'_> {
             let phone = extension.bound_phone.as_deref();
             let phone = self.check.opt_phone(&format!("{path}.bound_phone"), phone);
             let fraud = self.check.fraud(&format!("{path}.fraud"), &extension.fraud);
+            let capacity = self.check.capacity(&format!("{path}.capacity"), &extension.capacity);
             let reach = extension.reach.as_ref();
             let reach = reach.and_then(|reach| {
                 let path = format!("{path}.reach");
@@ -405,6 +418,7 @@ impl Run<'_> {
                         Some(reach) => set(json(&reach)?),
                         None => Cell::Keep("{}".into()),
                     },
+                    set(capacity),
                 ],
             });
         }
@@ -536,6 +550,7 @@ impl Run<'_> {
         for (i, inbound) in desired.inbound.iter().enumerate() {
             let path = format!("inbound[{i}]");
             let number = self.check.phone(&format!("{path}.number"), &inbound.number);
+            let capacity = self.check.capacity(&format!("{path}.capacity"), &inbound.capacity);
             let (to, path) = (&inbound.extension, format!("{path}.extension"));
             let group = internal.groups.contains_key(to) || self.check.names_it("groups", to);
             let known = match group {
@@ -546,7 +561,7 @@ impl Run<'_> {
             items.push(Item {
                 name: number.clone(),
                 key: args![number],
-                cells: vec![set(&inbound.extension)],
+                cells: vec![set(&inbound.extension), set(capacity)],
             });
         }
         self.sync(&INBOUND, items).await?;

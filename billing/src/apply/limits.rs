@@ -1,5 +1,6 @@
 //! Limits against toll fraud and pools of numbers: is what the file says possible?
 
+use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::{self, SessionTimer};
 use facts::pool::Pool;
@@ -30,6 +31,32 @@ impl Check {
             return "{}".to_owned();
         }
         json(limits).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// How many calls somebody may have, as the store keeps it; `{}` where that is not limited.
+    pub(super) fn capacity(&mut self, path: &str, capacity: &Capacity) -> String {
+        let stop = "leave the line out for no limit";
+        let mut each = vec![(path.to_owned(), capacity.max_calls, capacity.calls)];
+        let at = capacity.at.iter().enumerate();
+        each.extend(at.map(|(i, at)| (format!("{path}.at[{i}]"), at.max_calls, at.calls)));
+        if each.len() > Capacity::AT_MAX + 1 {
+            self.wrong(format!("{path}.at"), format!("{} at most", Capacity::AT_MAX));
+        }
+        for (path, max_calls, calls) in each {
+            self.limit(&format!("{path}.max_calls"), max_calls, stop);
+            self.limit(&format!("{path}.calls"), calls, stop);
+            if calls > Some(Capacity::CALLS_MAX) {
+                self.wrong(format!("{path}.calls"), format!("{} at most", Capacity::CALLS_MAX));
+            }
+        }
+        let longest = Capacity::WITHIN_MAX_S;
+        if capacity.within_s.is_some_and(|seconds| !(1..=longest).contains(&seconds)) {
+            self.wrong(format!("{path}.within_s"), format!("1 to {longest} seconds"));
+        }
+        if capacity.is_none() {
+            return "{}".to_owned();
+        }
+        json(capacity).unwrap_or_else(|_| "{}".to_owned())
     }
 
     /// A pool with its numbers as digits.
@@ -90,6 +117,8 @@ impl Check {
             let why = format!("{} to {} milliseconds", span.start(), span.end());
             self.wrong(format!("{path}.options.fake_180_ms"), why);
         }
+        self.capacity(&format!("{path}.options.capacity_in"), &options.capacity_in);
+        self.capacity(&format!("{path}.options.capacity_out"), &options.capacity_out);
         let span = TrunkOptions::RTP_TIMEOUT_S;
         if options.rtp_timeout_s.is_some_and(|seconds| !span.contains(&seconds)) {
             let why = format!("{} to {} seconds", span.start(), span.end());

@@ -35,6 +35,7 @@ migrations! {
     12 "0012_groups",
     13 "0013_fraud",
     14 "0014_voicemail",
+    16 "0016_capacity",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -1,6 +1,7 @@
 //! Limits against toll fraud that are about money.
 
 use billing::{Store, desired::Desired};
+use facts::capacity::Holder;
 use facts::fraud::{Alert, Rule, Scope};
 use facts::ledger::{AddLeg, Added, Authorized, Extended};
 use facts::{CallId, LegId, LegNo, MerchantId, Number, Refusal, SubAccountId};
@@ -166,10 +167,18 @@ pub(crate) async fn limits_and_pools_are_kept_judged_and_read_by_the_engine(
             name = "test"
             fraud = { spend_per_day = "50", block = ["882"], hours = ["mon-fri 08:00-20:00"] }
             pool = { numbers = ["010 8888 8888", "+86 21 5555 0000"], pick = "area" }
+            capacity = { calls = 20, within_s = 60, at = [{ hours = ["sat-sun 00:00-24:00"], calls = 5 }] }
+            [[inbound]]
+            number = "010 8888 0000"
+            extension = "70000"
+            capacity = { max_calls = 3 }
             "#,
         );
         desired.merchants[0].fraud = more.merchants[0].fraud.clone();
         desired.merchants[0].pool = more.merchants[0].pool.clone();
+        desired.merchants[0].capacity = more.merchants[0].capacity.clone();
+        desired.inbound = more.inbound.clone();
+        desired.extensions[0].capacity.max_calls = Some(2);
         desired.extensions[0].fraud.new_destinations = Some(3);
     })
     .await;
@@ -178,12 +187,18 @@ pub(crate) async fn limits_and_pools_are_kept_judged_and_read_by_the_engine(
     assert_eq!(snapshot.fraud[&Scope::Extension("70000".into())].new_destinations, Some(3));
     assert_eq!(snapshot.fraud.len(), 2, "whoever has none is not in it");
     assert_eq!(snapshot.pools[&merchant].numbers, [BEIJING, "862155550000"]);
+    let held = &snapshot.capacity;
+    assert_eq!(held[&Holder::Of(Scope::Merchant(merchant))].at[0].calls, Some(5));
+    assert_eq!(held[&Holder::Of(Scope::Extension("70000".into()))].max_calls, Some(2));
+    assert_eq!(held[&Holder::Number("861088880000".into())].max_calls, Some(3));
+    assert_eq!(held.len(), 3, "whoever has none is not in it");
     let wrong = from_toml(
         r#"
         [[merchants]]
         name = "third"
         fraud = { allow = ["+86"], calls_to = [{ prefix = "882", max_calls = 0 }], warn_at = 0 }
         pool = { numbers = ["nobody"], max_calls = 0 }
+        capacity = { max_calls = 0, calls = 10001, within_s = 0 }
         [[merchants]]
         name = "fourth"
         pool = { pick = "sticky" }
@@ -197,6 +212,9 @@ pub(crate) async fn limits_and_pools_are_kept_judged_and_read_by_the_engine(
             "merchants[0].fraud.allow[0]",
             "merchants[0].fraud.calls_to[0].max_calls",
             "merchants[0].fraud.warn_at",
+            "merchants[0].capacity.max_calls",
+            "merchants[0].capacity.calls",
+            "merchants[0].capacity.within_s",
             "merchants[0].pool.max_calls",
             "merchants[0].pool.numbers[0]",
             "merchants[1].pool.numbers",

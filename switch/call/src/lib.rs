@@ -8,6 +8,7 @@ mod abuse;
 mod admission;
 mod backlog;
 mod call;
+mod capacity;
 mod carrier;
 mod config;
 mod credit;

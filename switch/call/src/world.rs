@@ -20,6 +20,7 @@ use sip::wire::{Method, Reason};
 
 use crate::abuse::Abuse;
 use crate::admission::{Occupancy, Rates};
+use crate::capacity::{Capacities, Line};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
 use crate::event::Effect;
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub(crate) watches: Watches,
     /// Numbers that legs show in turn.
     pub(crate) pools: Pools,
+    /// Who has room for another call.
+    pub(crate) capacities: Capacities,
     /// Legs that are limited against toll fraud.
     pub(crate) fraud: Fraud,
     pub(crate) rng: ChaCha20Rng,
@@ -140,6 +143,7 @@ impl World {
             agents: Agents::default(),
             fraud: Fraud::default(),
             pools: Pools::default(),
+            capacities: Capacities::default(),
             rng,
         }
     }
@@ -391,6 +395,15 @@ impl World {
         if let Some(legs) = trunk.options.max_calls_out.filter(|most| out >= *most as usize) {
             return Some(Verdict::Full { legs });
         }
+        let room = trunk.options.capacity_out.room(self.snapshot.zone.local(self.now.wall));
+        if let Some(legs) = room.max_calls.filter(|most| out >= *most as usize) {
+            return Some(Verdict::Full { legs });
+        }
+        let within_s = room.within_s;
+        let begun = room.calls.filter(|_| !self.capacities.may_start(&Line::Out(id), room, now));
+        if let Some(calls) = begun {
+            return Some(Verdict::WindowFull { calls, within_s });
+        }
         if let Some(per_second) = self.throttle.reached(id, now).filter(|_| trunk.options.throttle)
         {
             return Some(Verdict::Throttled { per_second });
@@ -405,11 +418,31 @@ impl World {
         let (now, rate) = (self.now.mono, trunk.options.calls_per_second_in);
         let room = self.trunk_legs.room(id, trunk.max_calls)
             && self.legs_in.room(id, trunk.options.max_calls_in)
-            && self.rates_in.room(id, rate, now);
+            && self.rates_in.room(id, rate, now)
+            && self.has_window_in(id, trunk);
         if room {
             self.rates_in.count(id, rate, now);
+            self.capacities.started(Line::In(id), Some(&trunk.options.capacity_in), now);
         }
         room
+    }
+
+    fn has_window_in(&self, id: TrunkId, trunk: &Trunk) -> bool {
+        let local = self.snapshot.zone.local(self.now.wall);
+        let room = trunk.options.capacity_in.room(local);
+        self.legs_in.room(id, room.max_calls)
+            && self.capacities.may_start(&Line::In(id), room, self.now.mono)
+    }
+
+    /// An INVITE goes to a trunk.
+    pub(crate) fn count_out(&mut self, id: TrunkId) {
+        let now = self.now.mono;
+        let Some(trunk) = self.snapshot.trunks.get(&id) else { return };
+        self.trunk_rates.count(id, trunk.calls_per_second, now);
+        self.capacities.started(Line::Out(id), Some(&trunk.options.capacity_out), now);
+        if trunk.options.throttle {
+            self.throttle.sent(id, now);
+        }
     }
 
     /// A number of a pool that a leg to somebody may show, if there is a pool and it has one to spare.
@@ -423,6 +456,7 @@ impl World {
     pub(crate) fn prune(&mut self) {
         let settings = &self.snapshot;
         self.pools.prune(settings, self.now.mono);
+        self.capacities.prune(settings);
         self.throttle.retain(|id| settings.trunks.contains_key(&id));
         for rates in [&mut self.trunk_rates, &mut self.rates_in] {
             rates.retain(|id| settings.trunks.contains_key(&id));

@@ -7,6 +7,7 @@
 
 pub mod ban;
 pub mod binding;
+pub mod capacity;
 pub mod carrier;
 pub mod command;
 pub mod failure;

@@ -82,6 +82,13 @@ pub enum Verdict {
         /// How many.
         per_second: u32,
     },
+    /// The trunk was given as many INVITEs lately as it may be.
+    WindowFull {
+        /// How many.
+        calls: u32,
+        /// Within so many seconds.
+        within_s: u32,
+    },
     /// The trunk answered 503 lately, and was given as many INVITEs in this second as it is now.
     Throttled {
         /// How many.
@@ -125,6 +132,9 @@ impl fmt::Display for Verdict {
             }
             Verdict::RateReached { per_second } => {
                 write!(f, "skipped now: {per_second} calls went there in this second, its limit")
+            }
+            Verdict::WindowFull { calls, within_s } => {
+                write!(f, "skipped now: {calls} calls went there within {within_s} s, its limit")
             }
             Verdict::Throttled { per_second } => {
                 write!(f, "skipped now: it was too busy, and is given {per_second} calls a second")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::{Capacity, Holder};
 use crate::carrier::{Probe, Registration};
 use crate::fraud::{FraudLimits, Scope};
 use crate::group::{Group, Reach};
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub inbound: BTreeMap<String, String>,
     /// Limits against toll fraud, of those who have any.
     pub fraud: BTreeMap<Scope, FraudLimits>,
+    /// How many calls somebody may have, of those who are limited so.
+    pub capacity: BTreeMap<Holder, Capacity>,
     /// Numbers that calls of merchants show that name none.
     pub pools: BTreeMap<MerchantId, Pool>,
 }
@@ -162,6 +165,10 @@ pub struct TrunkOptions {
     pub max_calls_out: Option<u32>,
     /// INVITEs per second from it at most; `None` is unlimited.
     pub calls_per_second_in: Option<u32>,
+    /// How many calls it may send, by the clock and over a while, beside the limits above.
+    pub capacity_in: Capacity,
+    /// How many may go there.
+    pub capacity_out: Capacity,
     /// By what it is told from other carriers at the same addresses.
     pub known_by: Option<KnownBy>,
     /// Its INVITEs have to answer a challenge of our realm with its `user` and `password`.

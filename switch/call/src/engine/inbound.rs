@@ -45,6 +45,8 @@ struct Intent {
     trunk: Option<TrunkId>,
     /// What it says of callers is believed.
     trusted: bool,
+    /// The number of ours that a carrier delivers it for.
+    delivered: Option<String>,
     /// What it dialled a code for: nobody is called.
     service: Option<Service>,
 }
@@ -219,8 +221,10 @@ impl Engine {
         let rings = intent.service.is_none() && !answers;
         let number = plan.targets[1].number();
         self.world.may_call(&command, rings.then_some(&number)).map_err(Refusal::kind)?;
+        let holders = self.holders(&command, intent.delivered.as_deref()).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);
+        self.hold(id, holders);
         if let (Some(call), Some(_)) = (self.calls.get_mut(&id), &intent.service) {
             call.service = intent.service;
         }
@@ -354,7 +358,8 @@ fn from_trunk(
     let rules = &trunk.options.rewrite;
     let dialled = manners::rewritten(rules, Whose::CalledIn, dialled(request)?);
     let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
-    let user = snapshot.inbound.get(number.digits()).ok_or(Kind::Unallocated)?;
+    let delivered = number.digits().to_owned();
+    let user = snapshot.inbound.get(&delivered).ok_or(Kind::Unallocated)?;
     let group = || snapshot.groups.get(user).map(|group| (group.merchant, None));
     let extension = snapshot.extensions.get(user).map(|ext| (ext.merchant, ext.sub_account));
     let (merchant, sub_account) = extension.or_else(group).ok_or(Kind::Unallocated)?;
@@ -378,6 +383,7 @@ fn from_trunk(
         callee_as_sent: dialled,
         trunk: Some(id),
         trusted,
+        delivered: Some(delivered),
         service: None,
     })
 }
@@ -419,6 +425,7 @@ fn from_extension(
         named,
         trunk: None,
         trusted: false,
+        delivered: None,
         service,
     })
 }

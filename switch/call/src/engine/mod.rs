@@ -375,7 +375,7 @@ impl Engine {
             calls: self.calls.len(),
             legs,
             ports,
-            places: self.places.total(),
+            places: self.places.total() + self.world.capacities.total(),
             agents: self.world.agents.total(),
             trunk_legs: self.world.trunk_legs.total(),
             watched: self.world.fraud.len() + self.world.pools.len(),
@@ -602,6 +602,7 @@ impl Engine {
         self.world.watches.touch(id);
         if !call.is_live() {
             self.places.leave(call.command.merchant, id);
+            self.world.capacities.leave(id);
         }
         if call.wish.is_some() {
             self.lead_on(id);
@@ -616,6 +617,7 @@ impl Engine {
         self.world.fraud.forget(id);
         self.world.pools.forget(id);
         self.places.leave(call.command.merchant, id);
+        self.world.capacities.leave(id);
         if let Some(key) = &call.command.key {
             let key = (call.command.merchant, key.dialect, key.key.clone());
             if self.keys.get(&key) == Some(&id) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::capacity::Holder;
 use facts::ledger::{Authorize, Authorized, LegQuote, OpenCall};
 use facts::settings::Merchant;
 use facts::{
@@ -14,6 +15,7 @@ use crate::flow::{Callback, Flow};
 use crate::leg::{Arrival, Onward};
 use crate::route::{self, Target, Trail};
 use crate::timers::{Key, Timer};
+use crate::world::World;
 
 use super::Engine;
 
@@ -43,11 +45,13 @@ impl Engine {
         let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
         let plan = plan.and_then(|plan| {
             let numbers = plan.targets.each_ref().map(Target::number);
-            self.world.may_call(&command, &numbers).map(|()| plan)
+            self.world.may_call(&command, &numbers)?;
+            self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {
-            Ok(plan) => {
+            Ok((plan, holders)) => {
                 let id = self.begin(command, plan, None, &LEGS);
+                self.hold(id, holders);
                 if let Some(Call { phase: Phase::Authorizing { waiting, .. }, .. }) =
                     self.calls.get_mut(&id)
                 {
@@ -102,6 +106,31 @@ impl Engine {
             return Err(Refusal::TooManyCalls);
         }
         self.pace(id, calls_per_second)
+    }
+
+    /// Whose places a call takes, if they all have one.
+    pub(super) fn holders(
+        &self,
+        command: &CallCommand,
+        delivered: Option<&str>,
+    ) -> Result<Vec<Holder>, Refusal> {
+        let w = &self.world;
+        if w.snapshot.capacity.is_empty() {
+            return Ok(Vec::new());
+        }
+        let holders = Holder::all_of(command, delivered);
+        let local = w.snapshot.zone.local(w.now.wall);
+        let room = w.capacities.room(&w.snapshot, &holders, (w.now.mono, local));
+        if room { Ok(holders) } else { Err(Refusal::TooManyCalls) }
+    }
+
+    /// A call takes them.
+    pub(super) fn hold(&mut self, id: CallId, holders: Vec<Holder>) {
+        let World { capacities, snapshot, now, .. } = &mut self.world;
+        // It may be over already: what never began holds nothing.
+        if self.calls.contains_key(&id) {
+            capacities.enter(snapshot, (id, holders), now.mono);
+        }
     }
 
     /// Whether another call would only wait for what does not come: the ledger is behind, or there were no

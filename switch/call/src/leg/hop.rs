@@ -139,16 +139,10 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
         if w.resting(hop.flow.remote).is_some() {
             continue;
         }
-        let free = w.snapshot.trunks.get(&id).filter(|trunk| w.against(id, trunk).is_none());
-        let Some((rate, throttled)) =
-            free.map(|trunk| (trunk.calls_per_second, trunk.options.throttle))
-        else {
+        if w.snapshot.trunks.get(&id).is_none_or(|trunk| w.against(id, trunk).is_some()) {
             continue;
-        };
-        w.trunk_rates.count(id, rate, w.now.mono);
-        if throttled {
-            w.throttle.sent(id, w.now.mono);
         }
+        w.count_out(id);
         w.trunk_legs.enter(id, leg);
         if let Some(number) = &hop.pooled {
             let settings = w.snapshot.clone();

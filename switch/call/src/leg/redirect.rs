@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use sip::wire::{Contact, Uri};
 
+use crate::capacity::Line;
 use crate::route::{self, Target};
 use crate::timers::{Key, Timer};
 use crate::world::World;
@@ -132,10 +133,13 @@ impl Leg {
 /// Each INVITE counts against what a carrier takes in a second.
 fn has_rate(w: &mut World, hop: &Hop) -> bool {
     let Some(id) = hop.trunk else { return true };
-    let rate = w.snapshot.trunks.get(&id).and_then(|trunk| trunk.calls_per_second);
-    let room = w.trunk_rates.room(id, rate, w.now.mono);
+    let settings = w.snapshot.clone();
+    let Some(trunk) = settings.trunks.get(&id) else { return false };
+    let window = trunk.options.capacity_out.room(settings.zone.local(w.now.wall));
+    let room = w.trunk_rates.room(id, trunk.calls_per_second, w.now.mono)
+        && w.capacities.may_start(&Line::Out(id), window, w.now.mono);
     if room {
-        w.trunk_rates.count(id, rate, w.now.mono);
+        w.count_out(id);
     }
     room
 }
