@@ -40,6 +40,12 @@ fn page(told: &Explanation) -> String {
     } else if told.leads_to.contains("its bound phone") {
         page += "no route has a prefix that fits its bound phone\n";
     }
+    if let Some(delivered) = &told.delivered {
+        let _ = writeln!(page, "delivered by a carrier it leads to {delivered}");
+    }
+    for pool in &told.pools {
+        let _ = writeln!(page, "a call of merchant {} {}", pool.merchant, pool.shows);
+    }
     page += "Contacts, limits, rates and rests are known to the switch that runs: \
              GET /admin/v1/explain/NUMBER\n\
              Prices are not looked at: a number without a price in the merchant's tariff is refused.\n";

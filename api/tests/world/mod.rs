@@ -175,6 +175,9 @@ impl Calls for Switch {
                     verdict: Verdict::Full { legs: 30 },
                     pool: None,
                 }],
+                delivered: None,
+                phones: Vec::new(),
+                pools: Vec::new(),
             }),
         };
         Box::pin(async move { Some(explained) })

@@ -14,7 +14,7 @@ use facts::settings::{Snapshot, Trunk};
 use facts::{LegFacts, LegId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, SessionId, Transport};
+use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, Relief, SessionId, Transport};
 use sip::locate::Server;
 use sip::wire::{Method, Reason};
 
@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) trunk_rates: Rates<TrunkId>,
     /// Until when a next hop wants to be left alone.
     resting: BTreeMap<SocketAddr, Instant>,
+    /// What next hops ask for that have too much, and until when.
+    reliefs: BTreeMap<SocketAddr, (Relief, Instant)>,
     /// Next hops that did not answer lately, and until when others are tried first.
     silent: BTreeMap<SocketAddr, Instant>,
     /// Carriers at which we register and whose health we watch.
@@ -112,6 +114,7 @@ impl World {
             now,
             endpoint: Endpoint::new(EndpointConfig {
                 careful: true,
+                started_s: u64::try_from(now.wall.0 / 1_000).unwrap_or_default(),
                 methods: vec![Method::Register, Method::Subscribe, Method::Message],
                 ..config.sip.clone()
             }),
@@ -132,6 +135,7 @@ impl World {
             throttle: Throttle::default(),
             trunk_rates: Rates::default(),
             resting: BTreeMap::new(),
+            reliefs: BTreeMap::new(),
             silent: BTreeMap::new(),
             guesses: Guesses::default(),
             carriers: Carriers::default(),
@@ -156,6 +160,30 @@ impl World {
             let until = now + REST_MAX.min(Duration::from_secs(seconds.into()));
             self.resting.insert(target, until);
         }
+    }
+
+    /// A next hop says how much is too much (RFC 7339 §5.3). What was said before it and comes after it is old.
+    pub(crate) fn relieve(&mut self, target: SocketAddr, relief: Relief) {
+        let now = self.now.mono;
+        if self.reliefs.get(&target).is_some_and(|(last, _)| last.seq >= relief.seq) {
+            return;
+        }
+        if self.reliefs.len() >= RESTING_MAX {
+            self.reliefs.retain(|_, (_, until)| *until > now);
+        }
+        if self.reliefs.len() < RESTING_MAX {
+            self.reliefs.insert(target, (relief, now + relief.lasts));
+        }
+    }
+
+    /// Whether an INVITE is one of those that a next hop shall be spared (§6.3): drawn for each.
+    pub(crate) fn is_spared(&mut self, target: SocketAddr) -> bool {
+        let now = self.now.mono;
+        let percent = match self.reliefs.get(&target) {
+            Some((relief, until)) if *until > now => u64::from(relief.percent),
+            _ => return false,
+        };
+        self.rng.next_u64() % 100 < percent
     }
 
     /// Seconds for which all of these next hops still want to be left alone.
@@ -473,6 +501,7 @@ impl World {
     pub(crate) fn explain(&self, number: &str) -> Result<Explanation, String> {
         let live = Live {
             registered: &|user| self.registrar.registered(user),
+            phones: &|user| leg::judged(self, user),
             against: &|id, trunk| self.against(id, trunk),
         };
         route::explain(&self.snapshot, number, self.now.wall, Some(&live))

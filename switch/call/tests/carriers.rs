@@ -235,3 +235,32 @@ fn a_password_that_is_put_right_is_tried_at_once_and_the_old_answer_is_not_the_n
     answer(&mut sim, "c", 200, &[]);
     assert_eq!(changes(&mut sim), [CarrierChange::Registered]);
 }
+
+#[test]
+fn rfc3608_6_1_calls_take_the_route_that_the_registrar_named_last() {
+    let mut sim = Sim::with(|_| {}, registered);
+    sim.advance(s(3));
+    let contact = "<sip:4711@198.51.100.1:5060>;expires=120";
+    let named = "<sip:orig@10.9.9.9;lr>, <sip:p2.carrier.example;lr>";
+    answer(&mut sim, "a", 200, &[("Contact", contact), ("Service-Route", named)]);
+    let route = |sim: &mut Sim| -> Vec<String> {
+        sim.place(callback());
+        let invite = sim.far("a").last("INVITE").clone();
+        sim.refuse("a", 486, None);
+        let hops = invite.headers(HeaderName::Route);
+        hops.map(|hop| String::from_utf8(hop.to_vec()).unwrap()).collect()
+    };
+    assert_eq!(route(&mut sim), ["<sip:orig@10.9.9.9;lr>", "<sip:p2.carrier.example;lr>"]);
+    assert_eq!(sim.lost, 0, "what it names is not dialled: the carrier's server is");
+    // Each 2xx replaces what was said before; what cannot be used is as if it were not there.
+    for again in ["<sip:strict.example>", "<tel:+1>", ""] {
+        sim.advance(s(80));
+        let mut headers = vec![("Contact", contact)];
+        headers.extend((!again.is_empty()).then_some(("Service-Route", again)));
+        assert_eq!(answer(&mut sim, "a", 200, &headers), 1, "{again}");
+        assert_eq!(route(&mut sim), [""; 0], "{again}");
+    }
+    sim.advance(s(80));
+    answer(&mut sim, "a", 200, &[("Contact", contact), ("Service-Route", named)]);
+    assert_eq!(route(&mut sim).len(), 2);
+}

@@ -7,12 +7,14 @@ mod common;
 #[path = "common/transfers.rs"]
 mod transfers;
 
-use call::{EngineConfig, Reply, Transfer};
+use std::sync::Arc;
+
+use call::{Command, EngineConfig, Reply, Transfer};
 use common::phones::{DESK, SOFT, bind, call_from};
 use common::{MERCHANT, NUMBER_A, REALM, Sim, callback, extension, ms, s, sdp_of};
 use facts::ledger::Added;
 use facts::media::{MediaCommand, Source, Tone};
-use facts::{Kind, LegId, LegNo, Number, Outcome, Refusal};
+use facts::{Kind, LegId, LegNo, Number, Outcome, Refusal, TrunkId};
 use sip::wire::{HeaderName, Message};
 use transfers::{recorded, refer, refer_with, restart, told};
 
@@ -339,6 +341,25 @@ fn who_may_transfer_is_the_operators_choice() {
 }
 
 #[test]
+fn class_14_who_may_transfer_is_the_trunks_choice_before_the_operators() {
+    for (policy, own, code) in [
+        (Transfer::Extensions, Some(true), 202),
+        (Transfer::Off, Some(true), 202),
+        (Transfer::All, Some(false), 403),
+        (Transfer::All, None, 202),
+        (Transfer::Extensions, None, 403),
+    ] {
+        let mut sim = sim_with(|config| config.transfer = policy);
+        let mut settings = sim.snapshot.clone();
+        settings.trunks.get_mut(&TrunkId(2)).unwrap().options.transfer = own;
+        sim.command(Command::Settings(Arc::new(settings)));
+        desk_calls_b(&mut sim);
+        assert_eq!(refer(&mut sim, "b", &number_a()), code, "{policy:?} {own:?}");
+        assert_eq!(sim.added.len(), usize::from(code == 202), "{policy:?} {own:?}");
+    }
+}
+
+#[test]
 fn nobody_spends_the_money_of_another_merchant_by_a_transfer() {
     let mut sim = sim();
     sim.add("far", "203.0.113.9:5060", 172);
@@ -410,10 +431,10 @@ fn rfc3892_5_only_a_carrier_that_keeps_it_to_itself_learns_who_had_the_call_tran
     for trusted in [false, true] {
         let mut sim = sim_with(|_| {});
         if trusted {
-            let trunk = sim.snapshot.trunks.get_mut(&facts::TrunkId(1)).unwrap();
+            let trunk = sim.snapshot.trunks.get_mut(&TrunkId(1)).unwrap();
             trunk.options.identity = Identity::Asserted;
             let settings = sim.snapshot.clone().into();
-            sim.command(call::Command::Settings(settings));
+            sim.command(Command::Settings(settings));
         }
         desk_calls_b(&mut sim);
         assert_eq!(refer_with(&mut sim, "desk", &headers), 202);

@@ -22,6 +22,32 @@ pub struct Explanation {
     pub live: bool,
     /// Every route whose prefix fits, in the order they are tried; then those that are not, longest prefix first.
     pub candidates: Vec<Candidate>,
+    /// Where it leads when a carrier delivers it as a number of ours; in words.
+    pub delivered: Option<String>,
+    /// The phones of the extension that it leads to, or is delivered to, in the order of their turn.
+    pub phones: Vec<Phone>,
+    /// Merchants whose calls there show one of a pool of numbers.
+    pub pools: Vec<PoolOf>,
+}
+
+/// A registered phone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Phone {
+    /// Its contact.
+    pub contact: String,
+    /// It rings with the call.
+    pub rung: bool,
+    /// Why it does, or does not.
+    pub why: String,
+}
+
+/// A merchant's pool of caller ids.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PoolOf {
+    /// Its name.
+    pub merchant: String,
+    /// What its calls show, and when; in words.
+    pub shows: String,
 }
 
 /// A route whose prefix fits the number.

@@ -199,6 +199,8 @@ pub struct TrunkOptions {
     pub ptime_ms: Option<u16>,
     /// What it does otherwise than the standards say.
     pub quirks: Quirks,
+    /// It is asked to say how much is too much (RFC 7339), and what it says is obeyed.
+    pub overload_control: bool,
     /// Each 503 halves what it is given in a second, which then grows back by steps.
     pub throttle: bool,
 }

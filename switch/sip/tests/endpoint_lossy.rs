@@ -66,7 +66,7 @@ impl Users {
                 self.requests[end].push(*id);
                 return;
             }
-            Event::Response { .. } => return,
+            Event::Response { .. } | Event::Relief { .. } => return,
             Event::Failed { session, crossed: true, .. } => (session, true, "crossed"),
             Event::Failed { session, .. } => (session, true, "failed"),
             Event::Cancelled { session, .. } => (session, true, "cancelled"),

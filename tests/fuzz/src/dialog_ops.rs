@@ -486,6 +486,7 @@ impl<'a> Life<'a> {
             Event::Response { .. } => {
                 self.asked = self.asked.checked_sub(1).expect("one answer for each request");
             }
+            Event::Relief { .. } => panic!("nobody is asked how it is: {event:?}"),
         }
     }
 

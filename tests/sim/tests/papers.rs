@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Promises on the wire that must be shown.
-const PROMISES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 20, 21, 22, 23, 24, 25];
+const PROMISES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 20, 21, 22, 23, 24, 25, 26];
 /// Field cases that must be shown.
 const CASES: &[u32] = &[
     6, 7, 8, 10, 13, 14, 18, 19, 20, 21, 22, 23, 24, 41, 44, 47, 48, 49, 50, 51, 52, 53, 54, 55,

@@ -14,7 +14,7 @@ use facts::carrier::{self, HealthStatus, RegistrationStatus};
 use facts::settings::{Snapshot, Transport, Trunk, TrunkCredentials};
 use facts::{NextHop, TrunkId};
 use sip::endpoint::RequestOutId;
-use sip::wire::{Message, Uri};
+use sip::wire::{Message, NameAddr, Uri};
 
 use crate::event::CarrierChange;
 pub(crate) use addresses::Addresses;
@@ -296,6 +296,12 @@ impl Carriers {
     pub(crate) fn is_registered(&self, id: TrunkId) -> bool {
         let registration = self.rows.get(&id).and_then(|row| row.registration.as_ref());
         registration.is_none_or(Registration::is_registered)
+    }
+
+    /// The route set that a carrier wants for calls to it (RFC 3608).
+    pub(crate) fn service_route(&self, id: TrunkId) -> Vec<NameAddr> {
+        let registration = self.rows.get(&id).and_then(|row| row.registration.as_ref());
+        registration.map(|it| it.service_route().to_vec()).unwrap_or_default()
     }
 
     /// How a carrier stands.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use facts::carrier::{self, RegistrationStatus};
-use sip::wire::{HeaderName, Message, Uri};
+use sip::wire::{HeaderName, Message, NameAddr, Uri};
 
 use crate::event::CarrierChange;
 
@@ -14,6 +14,9 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1800);
 const REFUSED: Duration = Duration::from_secs(300);
 /// A Retry-After is obeyed up to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// Hops of a Service-Route at most, and the longest of them in bytes.
+const HOPS_MAX: usize = 8;
+const HOP_BYTES_MAX: usize = 512;
 /// A binding shorter than this is not what a carrier means.
 const GRANTED_MIN: u32 = 1;
 
@@ -43,6 +46,8 @@ pub(super) struct Registration {
     next: Option<Instant>,
     last: Option<u16>,
     failures: u32,
+    /// The way that the registrar wants our calls to take (RFC 3608).
+    service_route: Vec<NameAddr>,
 }
 
 impl Registration {
@@ -55,7 +60,13 @@ impl Registration {
             next: Some(first),
             last: None,
             failures: 0,
+            service_route: Vec::new(),
         }
+    }
+
+    /// The route set of calls to the carrier while the binding lasts.
+    pub(super) fn service_route(&self) -> &[NameAddr] {
+        if self.is_registered() { &self.service_route } else { &[] }
     }
 
     /// The moment of the next thing to do.
@@ -107,6 +118,7 @@ impl Registration {
                 let granted = granted.unwrap_or(self.expires).max(GRANTED_MIN);
                 let granted = Duration::from_secs(granted.into());
                 self.failures = 0;
+                self.service_route = heard.message.map(service_route).unwrap_or_default();
                 self.next = Some(now + refresh_after(granted, draw));
                 let was = self.until.replace(now + granted).is_some();
                 (!was).then_some(CarrierChange::Registered)
@@ -178,6 +190,18 @@ impl Registration {
             failures: self.failures,
         }
     }
+}
+
+/// RFC 3608 §6.1: what the latest 2xx says, and nothing of earlier ones. One that is too long, or names a hop that
+/// would rewrite the request, is not used: the carrier is reached without.
+fn service_route(answer: &Message) -> Vec<NameAddr> {
+    let hops = answer.headers(HeaderName::ServiceRoute);
+    let loose = |hop: &[u8]| {
+        let read = NameAddr::parse(hop).filter(|hop| hop.uri.is_sip() && hop.uri.is_loose());
+        read.filter(|_| hop.len() <= HOP_BYTES_MAX)
+    };
+    let route: Option<Vec<NameAddr>> = hops.take(HOPS_MAX + 1).map(loose).collect();
+    route.filter(|route| route.len() <= HOPS_MAX).unwrap_or_default()
 }
 
 /// A REGISTER to send.

@@ -432,6 +432,7 @@ impl Engine {
     fn event(&mut self, event: Event) {
         match event {
             Event::Invite { session, request, flow } => self.invited(session, &request, flow),
+            Event::Relief { remote, relief } => self.world.relieve(remote, relief),
             Event::Failed { session, code, q850, local, crossed, retry_after, contacts } => {
                 let answer = Final { code, q850, local, retry_after };
                 self.failed(session, (answer, crossed), &contacts);

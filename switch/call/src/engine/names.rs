@@ -45,6 +45,7 @@ impl Engine {
                 let style = styles.entry(address.ip()).or_default();
                 style.compact |= quirks.compact_headers;
                 style.rport &= !quirks.no_rport;
+                style.relief |= trunk.options.overload_control;
             }
         }
         w.endpoint.write_for(styles);

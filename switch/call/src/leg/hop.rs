@@ -1,12 +1,13 @@
 //! Next hops: a target and a caller id become the addresses of an INVITE.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use facts::manners::{self, EarlyMedia, HeaderRule, RefreshedBy, Whose};
 use facts::media::Codec;
+use facts::routing::Phone;
 use facts::settings::{self, Identity, Snapshot, Trunk};
 use facts::{Kind, LegId, NextHop, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Listener, Refreshes, SessionTimers, Transport};
@@ -106,8 +107,7 @@ pub(crate) fn hops(
                 return Err(Kind::Busy);
             }
             let contacts = w.registrar.contacts(user);
-            let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
-            let limit = usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX);
+            let limit = contacts_max(w, user);
             spare::phones(contacts.iter().take(limit).filter_map(|entry| {
                 Some((entry.instance().map(str::to_owned), to_contact(w, entry, caller)?))
             }))
@@ -128,6 +128,35 @@ pub(crate) fn hops(
     }
 }
 
+/// The phones of an extension in the order of their turn, and which of them ring with a call.
+pub(crate) fn judged(w: &World, user: &str) -> Vec<Phone> {
+    let quiet = w.snapshot.extensions.get(user).is_some_and(|ext| ext.reach.dnd);
+    let limit = contacts_max(w, user);
+    let mut instances = BTreeSet::new();
+    let contacts = w.registrar.contacts(user);
+    let each = contacts.iter().enumerate().map(|(at, entry)| {
+        let again = entry.instance().is_some_and(|instance| !instances.insert(instance.to_owned()));
+        let way = to_contact(w, entry, Caller::default());
+        let sips = Uri::parse(&entry.contact).is_ok_and(|uri| uri.scheme == Scheme::Sips);
+        let why = match way {
+            _ if quiet => "not rung: the extension does not want to be disturbed".to_owned(),
+            _ if at >= limit => format!("not rung: {limit} come before it, and no more may ring"),
+            None if sips => "not rung: its contact is sips, and its way is not secure".to_owned(),
+            None => "not rung: nothing listens for its transport".to_owned(),
+            Some(_) if again => "rung when the other flow of the same phone is dead".to_owned(),
+            Some(_) => "rung".to_owned(),
+        };
+        Phone { contact: entry.contact.to_string(), rung: why == "rung", why }
+    });
+    each.collect()
+}
+
+/// How many contacts of an extension ring at once.
+fn contacts_max(w: &World, user: &str) -> usize {
+    let limit = w.snapshot.extensions.get(user).map_or(1, |ext| ext.max_contacts);
+    usize::try_from(limit).unwrap_or(CONTACTS_MAX).clamp(1, CONTACTS_MAX)
+}
+
 /// Takes the first hop whose trunk has room now and did not ask to be left alone, and counts the leg
 /// on it.
 pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Option<Hop> {
@@ -136,7 +165,7 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
             return Some(hop);
         };
         // The trunk has servers that take calls; this one asked to be left alone.
-        if w.resting(hop.flow.remote).is_some() {
+        if w.resting(hop.flow.remote).is_some() || w.is_spared(hop.flow.remote) {
             continue;
         }
         if w.snapshot.trunks.get(&id).is_none_or(|trunk| w.against(id, trunk).is_some()) {
@@ -283,7 +312,7 @@ fn to_server(
         user: None,
         uri,
         flow,
-        route: Vec::new(),
+        route: w.carriers.service_route(id),
         spare: Vec::new(),
         from,
         to,

@@ -49,7 +49,9 @@ use audio::Audio;
 use change::Change;
 use forks::Forks;
 use hop::Hop;
-pub(crate) use hop::{credentials, credentials_at, hops, speak, timers, transport, uri_of, way_to};
+pub(crate) use hop::{
+    credentials, credentials_at, hops, judged, speak, timers, transport, uri_of, way_to,
+};
 use hunt::Hunt;
 pub(crate) use inbound::Arrival;
 pub(crate) use outbound::Final;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use facts::pool::Pool;
-use facts::routing::{Candidate, Explanation, Verdict};
+use facts::routing::{Candidate, Explanation, Phone, PoolOf, Verdict};
 use facts::settings::{Route, Snapshot, Trunk};
 use facts::{LeadsTo, Number, Reach, Strategy, TrunkId, UnixMillis};
 
@@ -11,6 +11,8 @@ use super::{Target, target};
 
 /// Next hops tried for one leg at most.
 const HOPS_MAX: usize = 4;
+/// Merchants' pools that one explanation names at most.
+const POOLS_MAX: usize = 50;
 
 /// The trunks to try, best first: the routes of the longest prefix that has one open with a trunk in use, by
 /// priority, then cost, then as their weights are drawn. `draw(n)` gives a number below `n`, evenly.
@@ -141,7 +143,15 @@ pub fn explain(
         local_time: format!("{local} {}", snapshot.zone.name()),
         live: live.is_some(),
         candidates: Vec::new(),
+        delivered: None,
+        phones: Vec::new(),
+        pools: Vec::new(),
     };
+    if let Some(to) = snapshot.inbound.get(number.digits()).filter(|_| is_public(&number)) {
+        let inner = explain(snapshot, to, at, live)?;
+        explanation.delivered = Some(inner.leads_to);
+        explanation.phones = inner.phones;
+    }
     let registered = |user: &str| live.is_none_or(|live| (live.registered)(user));
     match target(snapshot, registered, &number) {
         None => {
@@ -162,6 +172,7 @@ pub fn explain(
             };
             let wishes = wishes(snapshot, &user);
             explanation.leads_to = format!("the contacts of extension {user}{known}{wishes}");
+            explanation.phones = live.map(|live| (live.phones)(&user)).unwrap_or_default();
             if let (Some(phone), None) = (bound, live) {
                 explanation.candidates = candidates(snapshot, &Number::public(phone), at, live);
             }
@@ -170,6 +181,7 @@ pub fn explain(
         Some(Target::Voicemail(_)) => {}
         Some(Target::Public(public)) => {
             explanation.candidates = candidates(snapshot, &public, at, live);
+            explanation.pools = pools(snapshot);
             let nowhere = nowhere(&public, &explanation.candidates);
             explanation.leads_to = match (&number, nowhere) {
                 (Number::Internal(user), nowhere) => {
@@ -183,6 +195,19 @@ pub fn explain(
         }
     }
     Ok(explanation)
+}
+
+fn is_public(number: &Number) -> bool {
+    !matches!(number, Number::Internal(_))
+}
+
+/// Merchants that have pools, the first of them.
+fn pools(snapshot: &Snapshot) -> Vec<PoolOf> {
+    let named = snapshot.pools.iter().filter_map(|(id, pool)| {
+        let merchant = snapshot.merchants.get(id)?.name.clone();
+        Some(PoolOf { merchant, shows: pool_in_words(pool) })
+    });
+    named.take(POOLS_MAX).collect()
 }
 
 fn pool_in_words(pool: &Pool) -> String {
@@ -240,6 +265,8 @@ fn nowhere(number: &Number, candidates: &[Candidate]) -> Option<&'static str> {
 pub struct Live<'a> {
     /// Whether an extension has contacts.
     pub registered: &'a dyn Fn(&str) -> bool,
+    /// The phones of an extension.
+    pub phones: &'a dyn Fn(&str) -> Vec<Phone>,
     /// What speaks against a trunk at this moment.
     pub against: &'a dyn Fn(TrunkId, &Trunk) -> Option<Verdict>,
 }

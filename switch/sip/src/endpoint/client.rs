@@ -68,6 +68,9 @@ impl Endpoint {
             if style.rport {
                 out.extend_from_slice(b";rport");
             }
+            if style.relief {
+                out.extend_from_slice(b";oc;oc-algo=\"loss\"");
+            }
         });
         draft.to_bytes()
     }
@@ -212,6 +215,7 @@ impl Endpoint {
         let (request, sent, user) = (client.request.clone(), client.flow, client.user);
         self.settle_client(key, step);
         let reply = Reply { key, request, message, source, sent, code };
+        self.hear_load(&reply);
         self.tell_reply(now, user, &reply);
     }
 

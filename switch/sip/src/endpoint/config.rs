@@ -172,6 +172,8 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// Number of this engine; it stands in every tag, branch and Call-ID that we make.
     pub engine: u8,
+    /// When the process started, in seconds of any clock that goes on from one process to the next (RFC 7339 §4.4).
+    pub started_s: u64,
     /// Seed of everything random here.
     pub seed: [u8; 32],
     /// User-Agent and Server. Empty: neither is written.
@@ -199,6 +201,7 @@ impl Default for EndpointConfig {
             listeners: Vec::new(),
             timers: Timers::default(),
             engine: 0,
+            started_s: 0,
             seed: [0; 32],
             user_agent: String::new(),
             methods: vec![Method::Register],

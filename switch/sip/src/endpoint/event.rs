@@ -142,6 +142,13 @@ pub enum EndCause {
 /// `ByeDone`; afterwards its id is unknown here.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A neighbour that was asked says how much is too much (RFC 7339).
+    Relief {
+        /// Which one: where our request went.
+        remote: std::net::SocketAddr,
+        /// What it asks for.
+        relief: super::Relief,
+    },
     /// A new INVITE. 100 is sent already; answer it with `provisional`, `accept` or `reject`.
     Invite {
         /// The new session.

@@ -25,6 +25,7 @@ mod config;
 mod early;
 mod event;
 mod ids;
+mod load;
 mod outside;
 mod peer;
 mod receive;
@@ -57,6 +58,7 @@ pub use event::{
     Answer, Counts, Drops, Edit, EndCause, Event, Invite, OutOfDialog, RequestId, RequestOutId,
     SessionId, SubscriptionId, Transmit,
 };
+pub use load::Relief;
 pub use peer::Style;
 pub use replaces::Standing;
 
@@ -98,6 +100,8 @@ pub struct Endpoint {
     drops: Drops,
     /// Peers that are written to otherwise than all.
     styles: BTreeMap<IpAddr, Style>,
+    /// How much of what came was too much.
+    load: load::Load,
 }
 
 impl Endpoint {
@@ -127,6 +131,7 @@ impl Endpoint {
             lingering: 0,
             drops: Drops::default(),
             styles: BTreeMap::new(),
+            load: load::Load::default(),
             config,
         }
     }

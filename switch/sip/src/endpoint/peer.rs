@@ -17,11 +17,13 @@ pub struct Style {
     pub compact: bool,
     /// The Via of our requests asks for `rport` (RFC 3581 §3).
     pub rport: bool,
+    /// The Via of our requests asks it to say how much is too much (RFC 7339 §4).
+    pub relief: bool,
 }
 
 impl Default for Style {
     fn default() -> Style {
-        Style { compact: false, rport: true }
+        Style { compact: false, rport: true, relief: false }
     }
 }
 

@@ -76,7 +76,8 @@ impl Endpoint {
     /// of one that is being served is served. Keeps nothing.
     pub(super) fn excuse_from(&mut self, now: Instant, flow: Flow, bytes: Bytes) {
         let Ok(request) = Message::parse(bytes) else { return };
-        let Some(incoming) = Incoming::new(flow, request) else { return };
+        let Some(mut incoming) = Incoming::new(flow, request) else { return };
+        self.say_load(now, &mut incoming);
         if let Some(&id) = self.server_keys.get(&incoming.key) {
             return self.server_matched(now, id, &incoming);
         }
@@ -84,15 +85,18 @@ impl Endpoint {
             return self.ack_received(now, &incoming);
         }
         self.drops.overload += 1;
+        self.load.came(now);
+        self.load.turned_away();
         let after = self.retry_after();
         self.refuse(&incoming, 503, &[("Retry-After", after)]);
     }
 
     fn receive_request(&mut self, now: Instant, flow: Flow, request: Message) {
-        let Some(incoming) = Incoming::new(flow, request) else {
+        let Some(mut incoming) = Incoming::new(flow, request) else {
             self.drops.unreadable += 1;
             return;
         };
+        self.say_load(now, &mut incoming);
         // §17.2.3: copies first, and cheaply.
         if let Some(&id) = self.server_keys.get(&incoming.key) {
             return self.server_matched(now, id, &incoming);
@@ -109,8 +113,12 @@ impl Endpoint {
         if let Some((code, headers)) = self.head_fault(&incoming) {
             return self.refuse(&incoming, code, &headers);
         }
+        if !in_dialog {
+            self.load.came(now);
+        }
         if self.is_full(in_dialog) {
             self.drops.overload += 1;
+            self.load.turned_away();
             let after = self.retry_after();
             return self.refuse(&incoming, 503, &[("Retry-After", after)]);
         }

@@ -394,6 +394,7 @@ impl World {
 pub fn event_name(event: &Event) -> String {
     match event {
         Event::Invite { .. } => "invite".into(),
+        Event::Relief { .. } => "relief".into(),
         Event::Trying { .. } => "trying".into(),
         Event::Again { .. } => "again".into(),
         Event::Gone { .. } => "gone".into(),

@@ -135,6 +135,7 @@ fn every_candidate_is_explained() {
     snapshot.routes[3].hours = Hours::try_from(vec!["mon 08:00-09:00".to_owned()]).unwrap();
     snapshot.trunks.get_mut(&TrunkId(5)).unwrap().enabled = false;
     let live = Live {
+        phones: &|_| Vec::new(),
         registered: &|_| false,
         against: &|id, _| (id == TrunkId(4)).then_some(Verdict::Full { legs: 30 }),
     };
@@ -197,11 +198,11 @@ fn an_extension_and_nonsense_are_explained_too() {
     let both =
         "the contacts of extension 80001, or +8613900139000, its bound phone, when it has none";
     assert_eq!((told.leads_to.as_str(), told.candidates[0].trunk.as_str()), (both, "t1"));
-    let live = Live { registered: &|_| true, against: &|_, _| None };
+    let live = Live { registered: &|_| true, against: &|_, _| None, phones: &|_| Vec::new() };
     let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "the contacts of extension 80001");
     assert!(told.candidates.is_empty());
-    let live = Live { registered: &|_| false, against: &|_, _| None };
+    let live = Live { registered: &|_| false, against: &|_, _| None, phones: &|_| Vec::new() };
     let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "+8613900139000, the phone bound to extension 80001");
     assert_eq!(told.candidates[0].trunk, "t1");
@@ -260,4 +261,37 @@ proptest! {
             prop_assert_eq!(tried, names);
         }
     }
+}
+
+#[test]
+fn an_inbound_number_says_whom_it_rings_and_merchants_pools_say_what_is_shown() {
+    let mut snapshot = snapshot();
+    snapshot.extensions.insert("80001".into(), extension());
+    snapshot.inbound.insert("8613800138000".into(), "80001".into());
+    let merchant = facts::MerchantId(1);
+    let acme = facts::settings::Merchant {
+        name: "acme".into(),
+        enabled: true,
+        max_calls: None,
+        calls_per_second: None,
+        max_talk: std::time::Duration::from_secs(60),
+        language: "en".into(),
+        shown: None,
+    };
+    snapshot.merchants.insert(merchant, acme);
+    let numbers = vec!["861088880001".to_owned(), "861088880002".to_owned()];
+    snapshot.pools.insert(merchant, Pool { numbers, always: true, ..Pool::default() });
+    let phone = || Phone { contact: "sip:80001@192.0.2.9".into(), rung: true, why: "rung".into() };
+    let phones = |user: &str| if user == "80001" { vec![phone()] } else { Vec::new() };
+    let live = Live { registered: &|_| true, against: &|_, _| None, phones: &phones };
+    let told = explain(&snapshot, "+8613800138000", NOW, Some(&live)).unwrap();
+    assert_eq!(told.delivered.as_deref(), Some("the contacts of extension 80001"));
+    assert_eq!(told.phones, [phone()]);
+    let tried = told.candidates.iter().filter(|candidate| candidate.place.is_some());
+    assert_eq!(tried.count(), 2, "and dialled it leads out");
+    let [pool] = &told.pools[..] else { panic!("{:?}", told.pools) };
+    assert_eq!(pool.merchant, "acme");
+    assert_eq!(pool.shows, "shows one of its 2 numbers (random) always");
+    let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
+    assert_eq!((told.phones.len(), told.delivered, told.pools.len()), (1, None, 0));
 }
