@@ -112,7 +112,8 @@ mod tests {
             ],
         };
         let at = |day, hour: u16| {
-            let room = capacity.room(Local { day, minute: hour * 60 });
+            let date = jiff::civil::Date::constant(2026, 11, 16);
+            let room = capacity.room(Local { date, day, minute: hour * 60 });
             (room.max_calls, room.calls, room.within_s)
         };
         assert_eq!(at(0, 17), (Some(30), None, 60));

@@ -1,8 +1,9 @@
-//! Local time of day and the hours of a week: when a route is open.
+//! Local time of day, the hours of a week and the days of a year: when a route is open.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,7 @@ impl Zone {
         let day = u8::try_from(there.weekday().to_monday_zero_offset()).unwrap_or(0);
         let hour = u16::try_from(there.hour()).unwrap_or(0);
         let minute = u16::try_from(there.minute()).unwrap_or(0);
-        Local { day, minute: hour * 60 + minute }
+        Local { date: there.date(), day, minute: hour * 60 + minute }
     }
 }
 
@@ -54,9 +55,11 @@ impl Default for Zone {
     }
 }
 
-/// A minute of the week.
+/// A minute of the week, and the date.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Local {
+    /// Of that day.
+    pub date: Date,
     /// 0 is Monday.
     pub day: u8,
     /// Minutes since midnight.
@@ -87,7 +90,8 @@ impl fmt::Display for HoursError {
             }
             HoursError::Window(text) => write!(
                 f,
-                "not a time of the week: {text:?}; expected e.g. \"mon-fri 08:00-20:00\" or \"22:00-06:00\""
+                "not a time of the week: {text:?}; expected e.g. \"mon-fri 08:00-20:00\" or \"22:00-06:00\", \
+                 with days before it or alone: \"2026-12-01/2027-01-31\""
             ),
         }
     }
@@ -96,25 +100,47 @@ impl fmt::Display for HoursError {
 impl std::error::Error for HoursError {}
 
 /// Days and a span of the day, e.g. `mon-fri,sun 08:00-20:00`. Without days it is every day. A span that ends
-/// before it begins runs past midnight and belongs to the day it begins on; `24:00` is the end of the day.
+/// before it begins runs past midnight and belongs to the day it begins on; `24:00` is the end of the day. Dates may
+/// stand before it or alone, the last one included: `2026-12-01/2027-01-31`, `2026-12-01/..`, `../2027-01-31`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Window {
     /// Bit 0 is Monday.
     days: u8,
     from: u16,
     until: u16,
+    first: Option<Date>,
+    last: Option<Date>,
 }
 
 impl Window {
     fn parse(text: &str) -> Option<Window> {
         let text = text.trim().to_ascii_lowercase();
-        let (days, span) = match text.rsplit_once(char::is_whitespace) {
+        let (dates, week) = match text.split_once(char::is_whitespace) {
+            Some((dates, week)) if dates.contains('/') => (Some(dates), week.trim()),
+            None if text.contains('/') => (Some(text.as_str()), "00:00-24:00"),
+            _ => (None, text.as_str()),
+        };
+        let (first, last) = dates.map_or(Some((None, None)), Window::dates)?;
+        let (days, span) = match week.rsplit_once(char::is_whitespace) {
             Some((days, span)) => (Window::days(days)?, span),
-            None => (0b111_1111, text.as_str()),
+            None => (0b111_1111, week),
         };
         let (from, until) = span.split_once('-')?;
         let (from, until) = (Window::minute(from)?, Window::minute(until)?);
-        (from < DAY && from != until).then_some(Window { days, from, until })
+        (from < DAY && from != until).then_some(Window { days, from, until, first, last })
+    }
+
+    /// The first and the last day; one of them may be open.
+    fn dates(text: &str) -> Option<(Option<Date>, Option<Date>)> {
+        let of = |text: &str| match text {
+            ".." => Some(None),
+            day if day.len() == "2026-12-01".len() => day.parse().ok().map(Some),
+            _ => None,
+        };
+        let (first, last) = text.split_once('/')?;
+        let (first, last) = (of(first)?, of(last)?);
+        let ordered = first.zip(last).is_none_or(|(first, last)| first <= last);
+        (ordered && (first.is_some() || last.is_some())).then_some((first, last))
     }
 
     fn days(text: &str) -> Option<u8> {
@@ -143,12 +169,16 @@ impl Window {
         (minute < 60).then_some(hour * 60 + minute).filter(|minutes| *minutes <= DAY)
     }
 
-    fn on(self, day: u8) -> bool {
+    fn on(self, day: u8, date: Date) -> bool {
         self.days & (1 << (day % 7)) != 0
+            && self.first.is_none_or(|first| first <= date)
+            && self.last.is_none_or(|last| date <= last)
     }
 
     fn contains(self, local: Local) -> bool {
-        let (today, yesterday) = (self.on(local.day), self.on((local.day + 6) % 7));
+        let today = self.on(local.day, local.date);
+        let before = local.date.yesterday().unwrap_or(local.date);
+        let yesterday = self.on((local.day + 6) % 7, before);
         if self.from < self.until {
             return today && (self.from..self.until).contains(&local.minute);
         }
@@ -211,7 +241,9 @@ mod tests {
     fn at(text: &str) -> Local {
         let (day, time) = text.split_once(' ').unwrap();
         let day = DAYS.iter().position(|name| *name == day).unwrap();
-        Local { day: u8::try_from(day).unwrap(), minute: Window::minute(time).unwrap() }
+        // The week of Monday, 2026-11-16.
+        let date = Date::constant(2026, 11, 16 + i8::try_from(day).unwrap());
+        Local { date, day: u8::try_from(day).unwrap(), minute: Window::minute(time).unwrap() }
     }
 
     #[test]
@@ -257,11 +289,36 @@ mod tests {
             "08:00-24:01",
             "24:00-08:00",
             "moo 08:00-09:00",
+            "2026-11-20/2026-11-17",
+            "2026-02-30/..",
+            "../..",
+            "2026-11-20",
+            "2026-11-20/.. mon",
             "08:60-09:00",
         ] {
             let error = Hours::try_from(vec![text.to_owned()]).unwrap_err();
             assert!(error.to_string().contains("not a time of the week"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn dates_bound_a_window_first_and_last_day_included() {
+        let tariff = hours("2026-11-17/2026-11-19");
+        for (time, open) in
+            [("mon 23:59", false), ("tue 00:00", true), ("thu 23:59", true), ("fri 00:00", false)]
+        {
+            assert_eq!(tariff.open(at(time)), open, "{time}");
+        }
+        let from = hours("2026-11-18/.. mon-fri 08:00-20:00");
+        assert!(
+            !from.open(at("tue 12:00"))
+                && from.open(at("wed 12:00"))
+                && !from.open(at("sat 12:00"))
+        );
+        let night = hours("../2026-11-18 22:00-06:00");
+        assert!(night.open(at("thu 05:59")), "the night of the last day ends on the day after it");
+        assert!(!night.open(at("thu 22:00")));
+        assert_eq!(tariff.to_string(), "2026-11-17/2026-11-19");
     }
 
     #[test]
