@@ -133,6 +133,8 @@ pub struct HealthStatus {
     pub up: bool,
     /// Time from the last OPTIONS to its answer, milliseconds.
     pub latency_ms: Option<u64>,
+    /// The same, smoothed: each answer counts for an eighth (as in RFC 6298 §2.3), milliseconds.
+    pub average_ms: Option<u64>,
     /// Status of the last answer; `None` when none came.
     pub last_status: Option<u16>,
     /// Failures one after the other while it is up, answers one after the other while it is down.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::endpoint::{Flow, Transport};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{End, Origin, Waiting};
-use super::{Shared, stream};
+use super::{Shared, mark, stream};
 use crate::inbox::Fact;
 
 /// How long connecting may take.
@@ -94,6 +95,7 @@ async fn open(shared: &Shared, flow: Flow, waiting: Waiting) -> bool {
         }
     };
     let _ = stream.set_nodelay(true);
+    mark::signalling(&SockRef::from(&stream), flow.remote);
     let end = match flow.transport {
         Transport::Tls => {
             let (config, name) = shared.tls.client(flow.remote);

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sip::endpoint::{Flow, Transport};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -15,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::Origin;
 use super::gate::Pass;
-use super::{Shared, stream, tls, web};
+use super::{Shared, mark, stream, tls, web};
 use crate::inbox::Fact;
 
 /// The pause after a connection that could not be taken.
@@ -30,16 +31,7 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) fn bind(transport: Transport, address: SocketAddr) -> io::Result<Bound> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(1024)?;
-        let listener: TcpListener = socket.into();
+        let listener: TcpListener = bound(address)?.into();
         let local = listener.local_addr()?;
         Ok(Bound { listener, transport, local })
     }
@@ -49,6 +41,21 @@ impl Bound {
         runtime.spawn(accept(listener, self.transport, self.local, shared.clone()));
         Ok(())
     }
+}
+
+/// A listening socket at an address; what it accepts is marked like it.
+pub(super) fn bound(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    mark::signalling(&SockRef::from(&socket), address);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket)
 }
 
 async fn accept(

@@ -5,6 +5,7 @@ mod connection;
 mod gate;
 mod keep_alive;
 mod listen;
+mod mark;
 mod stream;
 mod tls;
 mod udp;

@@ -10,8 +10,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use sip::endpoint::{Flow, Transport};
 use sip::stun;
+use socket2::SockRef;
 
-use super::NetCounts;
+use super::{NetCounts, mark};
 use crate::inbox::Outlet;
 
 /// A bound socket.
@@ -32,17 +33,7 @@ const SHORTEST: usize = 16;
 
 impl Socket {
     pub(super) fn bind(address: SocketAddr) -> io::Result<Socket> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // A smaller buffer than asked for is no reason not to start.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-        let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let socket: UdpSocket = socket.into();
+        let socket: UdpSocket = bound(address)?.into();
         let local = socket.local_addr()?;
         Ok(Socket { socket, local })
     }
@@ -78,6 +69,22 @@ impl Socket {
     pub(super) fn send(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<usize> {
         self.socket.send_to(bytes, remote)
     }
+}
+
+/// A socket for datagrams at an address.
+pub(super) fn bound(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A smaller buffer than asked for is no reason not to start.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
+    mark::signalling(&SockRef::from(&socket), address);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 impl AsRawFd for Socket {

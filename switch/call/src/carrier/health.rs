@@ -16,12 +16,23 @@ pub(super) struct Health {
     asked: Option<Instant>,
     next: Instant,
     latency: Option<Duration>,
+    /// The same, smoothed.
+    average: Option<Duration>,
     last: Option<u16>,
 }
 
 impl Health {
     pub(super) fn new(probe: Probe, first: Instant) -> Health {
-        Health { probe, up: true, streak: 0, asked: None, next: first, latency: None, last: None }
+        Health {
+            probe,
+            up: true,
+            streak: 0,
+            asked: None,
+            next: first,
+            latency: None,
+            average: None,
+            last: None,
+        }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -72,7 +83,9 @@ impl Health {
         self.last = (!local).then_some(code);
         let good = !local && self.probe.accepts(code);
         if good {
-            self.latency = Some(now.saturating_duration_since(asked));
+            let latency = now.saturating_duration_since(asked);
+            self.latency = Some(latency);
+            self.average = Some(self.average.map_or(latency, |old| (old * 7 + latency) / 8));
         }
         self.count(good)
     }
@@ -95,11 +108,16 @@ impl Health {
     pub(super) fn status(&self) -> HealthStatus {
         HealthStatus {
             up: self.up,
-            latency_ms: self.latency.map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX)),
+            latency_ms: self.latency.map(millis),
+            average_ms: self.average.map(millis),
             last_status: self.last,
             streak: self.streak,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -136,6 +154,23 @@ mod tests {
         assert_eq!(news, [CarrierChange::Down, CarrierChange::Up]);
         let status = health.status();
         assert_eq!((status.latency_ms, status.last_status), (Some(12), Some(200)));
+    }
+
+    #[test]
+    fn the_average_of_a_carriers_latency_follows_it_by_eighths() {
+        let mut now = start().mono;
+        let mut health = Health::new(Probe::default(), now);
+        let mut seen = Vec::new();
+        for millis in [80, 80, 160, 160] {
+            health.handle_timeout(now);
+            health.answered(now + Duration::from_millis(millis), 200, false);
+            let status = health.status();
+            seen.push((status.latency_ms, status.average_ms));
+            now = health.due();
+        }
+        let seen: Vec<_> =
+            seen.into_iter().map(|(one, all)| (one.unwrap(), all.unwrap())).collect();
+        assert_eq!(seen, [(80, 80), (80, 80), (160, 90), (160, 98)]);
     }
 
     #[test]
