@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use call::{CarrierChange, CarrierNews};
+use call::{CarrierChange, CarrierNews, Miss, Missed};
 use facts::carrier::TrunkStatus;
 
 /// The last news of each carrier that is watched or registered at.
 #[derive(Debug, Default)]
 pub(crate) struct Carriers {
     last: Mutex<BTreeMap<String, TrunkStatus>>,
+    /// INVITEs that came to nothing, by trunk.
+    missed: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Carriers {
@@ -37,6 +39,25 @@ impl Carriers {
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(status.name.clone(), status);
+    }
+
+    /// Logs and counts an INVITE that came to nothing.
+    pub(crate) fn missed(&self, missed: &Missed) {
+        let Missed { leg, trunk, server, why } = missed;
+        let (status, why) = match why {
+            Miss::Refused(status) => (Some(status), "refused"),
+            Miss::Silence => (None, "silence"),
+            Miss::NotSent => (None, "not sent"),
+        };
+        let (call, leg) = (leg.call, leg.no.0);
+        tracing::info!(%call, leg, trunk, %server, why, status, "no call by this carrier");
+        let mut counts = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(trunk.clone()).or_default() += 1;
+    }
+
+    /// INVITEs that came to nothing, by trunk.
+    pub(crate) fn misses(&self) -> BTreeMap<String, u64> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// By trunk: 1 where our registration stands.

@@ -264,6 +264,7 @@ impl Driver {
             Effect::Banned(ban) => self.ledger.banned(ban),
             Effect::Fraud(alert) => self.ledger.alert(*alert),
             Effect::Carrier(news) => self.gauges.carriers.note(*news),
+            Effect::Missed(missed) => self.gauges.carriers.missed(&missed),
             Effect::Drained => {
                 self.drained.send_replace(true);
             }

@@ -249,6 +249,12 @@ impl Sources {
             "trunk",
             self.gauges.carriers.registered(),
         );
+        page.counts(
+            "tandem_trunk_missed_total",
+            "INVITEs to a trunk that came to nothing: silence, not sent, or a final answer but 2xx.",
+            "trunk",
+            self.gauges.carriers.misses(),
+        );
     }
 
     fn connections(&self, page: &Page) {
@@ -357,11 +363,11 @@ impl Page {
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (&'static str, u64)>,
+        values: impl IntoIterator<Item = (impl AsRef<str>, u64)>,
     ) {
         self.put(IntCounterVec::new(Opts::new(name, help), &[label]).map(|counters| {
             for (word, value) in values {
-                counters.with_label_values(&[word]).inc_by(value);
+                counters.with_label_values(&[word.as_ref()]).inc_by(value);
             }
             Box::new(counters) as _
         }));

@@ -350,6 +350,8 @@ pub enum Effect {
     CloseFlow(Flow),
     /// A carrier came, went, or has a binding for us no more. For the log; no reply.
     Carrier(Box<CarrierNews>),
+    /// An INVITE to a carrier came to nothing. For the log and the counters; no reply.
+    Missed(Box<Missed>),
     /// A source is not listened to from now on. For the log and the audit trail; no reply.
     Banned(Ban),
     /// A limit against toll fraud was reached. For the log, the counters and the audit trail; no reply.
@@ -383,6 +385,30 @@ pub struct CarrierNews {
     pub change: CarrierChange,
     /// How it stands.
     pub status: TrunkStatus,
+}
+
+/// An INVITE to a carrier that came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missed {
+    /// Which leg; another carrier may be asked for it.
+    pub leg: LegId,
+    /// The trunk's name.
+    pub trunk: String,
+    /// Where it was sent.
+    pub server: SocketAddr,
+    /// What came of it.
+    pub why: Miss,
+}
+
+/// What came of an INVITE to a carrier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Miss {
+    /// Nothing at all, in time.
+    Silence,
+    /// It could not be sent.
+    NotSent,
+    /// This final answer.
+    Refused(u16),
 }
 
 /// What is new of a carrier.

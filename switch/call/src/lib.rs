@@ -42,8 +42,8 @@ pub use abuse::AbuseLimits;
 pub use config::{EngineConfig, Messages, Reinvite, Transfer};
 pub use engine::Engine;
 pub use event::{
-    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Kept, Reply, Resolved,
-    TurnedAway,
+    Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Kept, Miss, Missed, Reply,
+    Resolved, TurnedAway,
 };
 pub use registrar::RegisterLimits;
 pub use route::{Live, explain};

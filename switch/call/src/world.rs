@@ -503,6 +503,7 @@ impl World {
             registered: &|user| self.registrar.registered(user),
             phones: &|user| leg::judged(self, user),
             against: &|id, trunk| self.against(id, trunk),
+            silent: &|id, trunk| !self.is_elsewhere(id, trunk),
         };
         route::explain(&self.snapshot, number, self.now.wall, Some(&live))
     }

@@ -251,6 +251,22 @@ fn a_phone_that_is_gone_holds_nobody_up() {
     sim.assert_clean();
 }
 
+/// A softphone that was shut down is still bound: it says nothing, and its owner is no less busy for that.
+#[test]
+fn rfc3261_16_7_busy_is_busy_although_a_phone_that_is_gone_says_nothing() {
+    let mut sim = sim(2);
+    sim.far("desk").dead = true;
+    sim.place(to_extension());
+    sim.refuse("phone", 486, None);
+    assert!(sim.settled.is_empty(), "the other one may yet ring");
+    sim.advance(s(9));
+    let record = sim.record().clone();
+    assert_eq!(record.outcome, Outcome::Failed(Failure::new(Origin::LegA, Kind::Busy)));
+    assert_eq!(record.leg(LegNo::A).unwrap().sip_final, Some(486));
+    sim.advance(s(60));
+    sim.assert_clean();
+}
+
 #[test]
 fn only_as_many_phones_ring_as_the_extension_may_have() {
     let mut sim = sim(3);

@@ -4,8 +4,9 @@
 
 mod common;
 
-use call::{Effect, Reply};
+use call::{Answer, Command, Effect, Miss, Reply};
 use common::*;
+use facts::routing::{Candidate, Verdict};
 use facts::settings::{Route, Snapshot};
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Placed, Refusal, TrunkId, UnixMillis};
 use sip::endpoint::Flow;
@@ -152,4 +153,39 @@ fn rfc3261_18_4_an_invite_that_cannot_be_sent_takes_the_next_way_and_is_not_take
     let leg = record.leg(LegNo::B).unwrap();
     assert_eq!((leg.sip_final, leg.failure), (None, Some(why)));
     sim.assert_clean();
+}
+
+/// Its calls would all wait for as long as the first one did.
+#[test]
+fn whoever_said_nothing_is_asked_after_the_others_for_a_minute_and_the_operator_is_told() {
+    let mut sim = Sim::with(|_| {}, two_ways);
+    sim.far("b").dead = true;
+    sim.up_to_b();
+    sim.advance(s(9));
+    assert_eq!(sim.far("c").count("INVITE"), 1);
+    sim.pick_up("c");
+    sim.hang_up("c");
+    let explained = explained(&mut sim);
+    let places: Vec<_> = explained.iter().map(|c| (c.trunk.as_str(), c.place)).collect();
+    assert_eq!(places, [("gamma", Some(1)), ("beta", Some(2))]);
+    assert_eq!(explained[1].verdict, Verdict::Silent);
+    sim.up_to_b();
+    assert_eq!(sim.far("c").count("INVITE"), 2, "at once");
+    sim.refuse("c", 503, None);
+    // Nobody else takes the call.
+    sim.advance(s(9));
+    let missed: Vec<_> = sim.missed.iter().map(|m| (m.trunk.as_str(), m.why)).collect();
+    let silence = ("beta", Miss::Silence);
+    assert_eq!(missed, [silence, ("gamma", Miss::Refused(503)), silence]);
+    sim.advance(s(61));
+    sim.far("b").dead = false;
+    sim.up_to_b();
+    assert_eq!((sim.far("b").count("INVITE"), sim.far("c").count("INVITE")), (1, 2), "as before");
+    sim.hang_up("a");
+}
+
+fn explained(sim: &mut Sim) -> Vec<Candidate> {
+    sim.command(Command::Explain { token: 99, number: format!("+{NUMBER_B}") });
+    let Some(Answer::Explained(explained)) = sim.answers.get(&99) else { panic!("no answer") };
+    explained.as_ref().as_ref().unwrap().candidates.clone()
 }

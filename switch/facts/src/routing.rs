@@ -84,6 +84,8 @@ pub enum Verdict {
         /// Weights of all its equals together.
         of: u32,
     },
+    /// It is tried after those that answer: nothing came from it lately.
+    Silent,
     /// A longer prefix fits and has a trunk in use.
     ShorterPrefix {
         /// The one that wins.
@@ -147,6 +149,7 @@ impl fmt::Display for Verdict {
             Verdict::Drawn { weight, of } => {
                 write!(f, "tried; comes first in {weight} of {of} calls, by weight")
             }
+            Verdict::Silent => f.write_str("tried after the others: it did not answer lately"),
             Verdict::ShorterPrefix { longest } => {
                 write!(f, "not tried: prefix {longest} is longer")
             }

@@ -444,7 +444,11 @@ impl<'a> Life<'a> {
                 self.replies.push(Reply::ReachSet { call, done });
                 return;
             }
-            Effect::TurnedAway(_) | Effect::CloseFlow(_) | Effect::Fraud(_) | Effect::Drained => {
+            Effect::TurnedAway(_)
+            | Effect::CloseFlow(_)
+            | Effect::Missed(_)
+            | Effect::Fraud(_)
+            | Effect::Drained => {
                 return;
             }
             other => Work::of(other),

@@ -660,6 +660,7 @@ impl World {
             Effect::Answer { .. }
             | Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
+            | Effect::Missed(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
             | Effect::FetchMail { .. }

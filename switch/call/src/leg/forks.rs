@@ -21,6 +21,8 @@ const BRANCHES_MAX: usize = 8;
 pub(super) struct Fork {
     pub(super) session: SessionId,
     pub(super) hop: Arc<Hop>,
+    /// Some provisional answer came: somebody is there.
+    heard: bool,
     /// An 18x came: the number exists and rings; no other hop is tried.
     pub(super) rang: bool,
     /// Descriptions by early dialog (RFC 3261 §13.2.2.4: the answer may come without one).
@@ -31,7 +33,7 @@ pub(super) struct Fork {
 
 impl Fork {
     pub(super) fn new(session: SessionId, hop: Arc<Hop>) -> Fork {
-        Fork { session, hop, rang: false, early: Vec::new(), settled: None }
+        Fork { session, hop, heard: false, rang: false, early: Vec::new(), settled: None }
     }
 
     /// Gives it up. Its phone may ring on until it has heard so.
@@ -63,11 +65,14 @@ pub(super) struct Forks {
     /// Whose description the media plane has: the early dialog that spoke first, as long as its INVITE may
     /// still be answered.
     heard: Option<(SessionId, String)>,
+    /// Those of whom nothing was heard had their time.
+    overdue: bool,
     best: Option<(Final, bool)>,
 }
 
 impl Forks {
     pub(super) fn add(&mut self, fork: Fork) {
+        self.overdue = false;
         self.open.push(fork);
     }
 
@@ -132,6 +137,25 @@ impl Forks {
         self.open.iter().map(|fork| &*fork.hop)
     }
 
+    /// A provisional answer came. True when one has come of all that are open.
+    pub(super) fn lives(&mut self, session: SessionId) -> bool {
+        if let Some(fork) = self.of(session) {
+            fork.heard = true;
+        }
+        self.open.iter().all(|fork| fork.heard)
+    }
+
+    /// Those of whom nothing was heard had their time. True when there is nobody else.
+    pub(super) fn time_is_up(&mut self) -> bool {
+        self.overdue = true;
+        self.is_forsaken()
+    }
+
+    /// True when nobody is left but those of whom nothing was heard in time.
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.overdue && !self.open.is_empty() && !self.open.iter().any(|fork| fork.heard)
+    }
+
     /// Gives up the phones of one person.
     pub(super) fn cancel_user(&mut self, w: &mut World, user: Option<&str>) -> Vec<SessionId> {
         let theirs = |fork: &mut Fork| fork.hop.user.as_deref() == user;
@@ -156,6 +180,11 @@ impl Forks {
         };
         self.best = Some(best);
         best
+    }
+
+    /// The best refusal so far, and whether its phone had rung.
+    pub(super) fn best(&self) -> Option<(Final, bool)> {
+        self.best
     }
 
     /// Gives up all that is left.

@@ -116,7 +116,13 @@ pub(crate) fn hops(
             let snapshot = w.snapshot.clone();
             let trunks = w.trunks(number).into_iter();
             let known = trunks.filter_map(|id| Some((id, snapshot.trunks.get(&id)?)));
-            known.flat_map(|(id, trunk)| to_trunk(w, id, trunk, (number, caller))).collect()
+            let mut known: Vec<_> = known.collect();
+            // A person waits: whoever did not answer lately is asked when nobody else takes the call.
+            known.sort_by_key(|(id, trunk)| !w.is_elsewhere(*id, trunk));
+            known
+                .into_iter()
+                .flat_map(|(id, trunk)| to_trunk(w, id, trunk, (number, caller)))
+                .collect()
         }
     };
     match (hops.is_empty(), target) {

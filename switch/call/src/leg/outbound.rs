@@ -10,7 +10,7 @@ use facts::{Failure, Kind, LegId, Number, Origin, Side, isdn};
 use sip::endpoint::{Edit, Invite, SessionId};
 use sip::wire::{Contact, Reason};
 
-use crate::event::LegEvent;
+use crate::event::{Effect, LegEvent, Miss, Missed};
 use crate::flow::{origin, refuser};
 use crate::pool::Owner;
 use crate::route::Target;
@@ -170,6 +170,7 @@ impl Leg {
     pub(crate) fn tried(&mut self, w: &mut World, session: SessionId) {
         if let Stage::Inviting(forks) = &mut self.stage
             && forks.of(session).is_some()
+            && forks.lives(session)
         {
             w.timers.cancel(Key::leg(self.id, Timer::Response));
         }
@@ -196,8 +197,11 @@ impl Leg {
             return None;
         };
         let rings = (180..190).contains(&code);
+        forks.of(session)?;
+        if forks.lives(session) {
+            w.timers.cancel(Key::leg(self.id, Timer::Response));
+        }
         let fork = forks.of(session)?;
-        w.timers.cancel(Key::leg(self.id, Timer::Response));
         fork.rang |= rings;
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         let rings_on = fork.hop.rings_on;
@@ -355,6 +359,7 @@ impl Leg {
         {
             w.media(setup);
         }
+        missed(w, self.id, &fork.hop, answer);
         let rule = rule_of(w, &fork.hop, answer);
         let (best, rang) = forks.refused(read(answer, rule.as_ref()), fork.rang);
         if let Some(hunt) = &mut self.hunt {
@@ -371,8 +376,11 @@ impl Leg {
         } else if last {
             self.given_up.extend(forks.cancel(w, None));
         }
-        let waits = !forks.is_empty();
+        let (waits, forsaken) = (!forks.is_empty(), forks.is_forsaken());
         self.occupy_rung(w);
+        if forsaken {
+            return self.unresponsive(w, trace, like);
+        }
         if waits || !last && self.follow(w) {
             return None;
         }
@@ -389,45 +397,60 @@ impl Leg {
         if (hunts || !rang && elsewhere) && self.next_hop(w) {
             return self.invite(w, trace, like);
         }
+        Some(LegEvent::Failed(self.concluded(w, trace, best, rang)))
+    }
+
+    /// Nobody is left to ask: the best of what was said ends the leg.
+    fn concluded(&mut self, w: &mut World, trace: &mut Trace, best: Final, rang: bool) -> Failure {
         // Our own verdicts: the hop is dead, unless it rang before the time ran out.
+        let hunts = self.hunt.as_ref().map(Hunt::verdict);
         let kind = match best {
-            _ if hunts => self.hunt.as_ref().map_or(Kind::Unreachable, Hunt::verdict),
             Final { local: true, code: 503, .. } => Kind::TransportFailed,
             Final { local: true, code, .. } if code != 408 || !rang => Kind::Unreachable,
             _ => Kind::of_answer(best.code, best.q850, rang),
         };
+        let kind = hunts.unwrap_or(kind);
         let failure = Failure::new(self.origin(), kind);
         self.facts.q850 = best.q850;
-        if !best.local && !hunts {
+        if !best.local && hunts.is_none() {
             let told = isdn::passed_on(kind, best.code, best.q850);
             self.facts.q850 = Some(told.1);
             self.refusal = Some(told);
         }
         let ended = trace.wall(w.now.mono);
         self.down(w, trace, ended, refuser(self.side, failure), Some(failure));
-        Some(LegEvent::Failed(failure))
+        failure
     }
 
-    /// Nothing at all came from the hop in time: give it up and try another one.
+    /// Time is up for those of whom nothing was heard: without anybody else they are given up, and another hop
+    /// is tried.
     pub(crate) fn unresponsive(
         &mut self,
         w: &mut World,
         trace: &mut Trace,
         like: &[facts::media::Codec],
     ) -> Option<LegEvent> {
-        if !matches!(&self.stage, Stage::Inviting(forks) if !forks.rang) {
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
+        if !forks.time_is_up() {
             return None;
         }
         if let Some(hop) = self.hop.as_ref().filter(|hop| hop.trunk.is_some()) {
             w.fell_silent(hop.flow.remote);
+            missed(w, self.id, hop, Final { local: true, code: 408, ..Final::default() });
         }
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         let silent: Vec<Arc<Hop>> = forks.iter().map(|fork| Arc::clone(&fork.hop)).collect();
+        let said = forks.best();
         let old = forks.cancel(w, None);
         self.given_up.extend(&old);
         let follows = self.ring_spares(w, &silent) || self.follow(w);
         if !follows && !self.next_hop(w) {
-            // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2).
+            // Nobody else to ask: shorter than timer B, because a person waits (RFC 3261 §17.1.1.2). What
+            // another phone of his has said is his word (§16.7 step 6).
+            if let Some((best, rang)) = said.filter(|(best, _)| !best.local) {
+                self.facts.sip_final = Some(best.code);
+                return Some(LegEvent::Failed(self.concluded(w, trace, best, rang)));
+            }
             let kind = self.hunt.as_ref().map_or(Kind::Unreachable, Hunt::verdict);
             let failure = self.lost(w, trace, kind, self.origin());
             return Some(LegEvent::Failed(failure));
@@ -518,6 +541,18 @@ impl Leg {
             .chain(transit)
             .collect()
     }
+}
+
+/// Tells the operator that an INVITE to a carrier came to nothing, whatever becomes of the leg.
+fn missed(w: &mut World, leg: LegId, hop: &Hop, answer: Final) {
+    let Some(trunk) = hop.trunk.and_then(|id| w.snapshot.trunks.get(&id)) else { return };
+    let why = match answer {
+        Final { local: false, code, .. } => Miss::Refused(code),
+        Final { code: 503, .. } => Miss::NotSent,
+        _ => Miss::Silence,
+    };
+    let (trunk, server) = (trunk.name.clone(), hop.flow.remote);
+    w.emit(Effect::Missed(Box::new(Missed { leg, trunk, server, why })));
 }
 
 /// What an answer of a carrier means by its table.

@@ -269,6 +269,8 @@ pub struct Live<'a> {
     pub phones: &'a dyn Fn(&str) -> Vec<Phone>,
     /// What speaks against a trunk at this moment.
     pub against: &'a dyn Fn(TrunkId, &Trunk) -> Option<Verdict>,
+    /// Whether nothing came from a trunk lately.
+    pub silent: &'a dyn Fn(TrunkId, &Trunk) -> bool,
 }
 
 fn candidates(
@@ -286,7 +288,7 @@ fn candidates(
             (count + 1, sum + u32::try_from(weight(other)).unwrap_or(u32::MAX))
         })
     };
-    let (mut place, mut ahead) = (0, 0);
+    let mut ahead = 0;
     let mut candidates: Vec<Candidate> = judged
         .iter()
         .map(|(route, verdict)| {
@@ -297,26 +299,36 @@ fn candidates(
                     return Verdict::TooMany { most: HOPS_MAX };
                 }
                 let now = trunk.and_then(|trunk| (live?.against)(route.trunk, trunk));
+                let silent = trunk.zip(live).is_some_and(|(t, live)| (live.silent)(route.trunk, t));
                 now.unwrap_or_else(|| match equals(route) {
+                    _ if silent => Verdict::Silent,
                     (0 | 1, _) => Verdict::Tried,
                     (_, of) => Verdict::Drawn { weight: route.weight.max(1), of },
                 })
             });
-            let tried = matches!(verdict, Verdict::Tried | Verdict::Drawn { .. });
-            place += usize::from(tried);
             Candidate {
                 prefix: route.prefix.clone(),
                 trunk: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
                 priority: route.priority,
                 weight: route.weight,
                 cost: route.cost,
-                place: tried.then_some(place),
+                place: None,
                 verdict,
                 pool: trunk.and_then(|trunk| trunk.options.pool.as_ref()).map(pool_in_words),
             }
         })
         .collect();
-    candidates.sort_by_key(|candidate| candidate.place.unwrap_or(usize::MAX));
+    candidates.sort_by_key(|candidate| match candidate.verdict {
+        Verdict::Tried | Verdict::Drawn { .. } => 0,
+        Verdict::Silent => 1,
+        _ => 2,
+    });
+    let tried = |candidate: &&mut Candidate| {
+        matches!(candidate.verdict, Verdict::Tried | Verdict::Drawn { .. } | Verdict::Silent)
+    };
+    for (place, candidate) in (1..).zip(candidates.iter_mut().filter(tried)) {
+        candidate.place = Some(place);
+    }
     candidates
 }
 

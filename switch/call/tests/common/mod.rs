@@ -186,6 +186,8 @@ pub struct Sim {
     pub mailbox: mail::Store,
     /// How long every recording is.
     pub message_ms: u64,
+    /// INVITEs to carriers that came to nothing.
+    pub missed: Vec<call::Missed>,
     pub carriers: Vec<CarrierNews>,
     /// What the DNS says; of what is not in it, that there is nothing.
     pub zone: BTreeMap<Question, Resolved>,
@@ -260,6 +262,7 @@ impl Sim {
             discarded: Vec::new(),
             mailbox: mail::Store::default(),
             message_ms: 1,
+            missed: Vec::new(),
             carriers: Vec::new(),
             zone: BTreeMap::new(),
             dns: true,
@@ -524,6 +527,7 @@ impl Sim {
             Effect::TurnedAway(turned) => self.turned_away.push(*turned),
             Effect::CloseFlow(flow) => self.closed.push(flow),
             Effect::Carrier(news) => self.carriers.push(*news),
+            Effect::Missed(missed) => self.missed.push(*missed),
             Effect::Banned(ban) => self.bans.push(ban),
             Effect::Fraud(alert) => self.alerts.push(*alert),
             Effect::Resolve(question) => self.look_up(question),

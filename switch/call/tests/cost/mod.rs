@@ -314,6 +314,7 @@ impl Bench {
             | Effect::Notify(_)
             | Effect::TurnedAway(_)
             | Effect::Carrier(_)
+            | Effect::Missed(_)
             | Effect::Banned(_)
             | Effect::Fraud(_)
             | Effect::Resolve(_)

@@ -138,6 +138,7 @@ fn every_candidate_is_explained() {
         phones: &|_| Vec::new(),
         registered: &|_| false,
         against: &|id, _| (id == TrunkId(4)).then_some(Verdict::Full { legs: 30 }),
+        silent: &|_, _| false,
     };
     let told = explain(&snapshot, "013800138000", NOW, Some(&live)).unwrap();
     assert_eq!((told.number.as_str(), told.live), ("+8613800138000", true));
@@ -198,11 +199,21 @@ fn an_extension_and_nonsense_are_explained_too() {
     let both =
         "the contacts of extension 80001, or +8613900139000, its bound phone, when it has none";
     assert_eq!((told.leads_to.as_str(), told.candidates[0].trunk.as_str()), (both, "t1"));
-    let live = Live { registered: &|_| true, against: &|_, _| None, phones: &|_| Vec::new() };
+    let live = Live {
+        registered: &|_| true,
+        against: &|_, _| None,
+        silent: &|_, _| false,
+        phones: &|_| Vec::new(),
+    };
     let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "the contacts of extension 80001");
     assert!(told.candidates.is_empty());
-    let live = Live { registered: &|_| false, against: &|_, _| None, phones: &|_| Vec::new() };
+    let live = Live {
+        registered: &|_| false,
+        against: &|_, _| None,
+        silent: &|_, _| false,
+        phones: &|_| Vec::new(),
+    };
     let told = explain(&snapshot, "80001", NOW, Some(&live)).unwrap();
     assert_eq!(told.leads_to, "+8613900139000, the phone bound to extension 80001");
     assert_eq!(told.candidates[0].trunk, "t1");
@@ -283,7 +294,12 @@ fn an_inbound_number_says_whom_it_rings_and_merchants_pools_say_what_is_shown() 
     snapshot.pools.insert(merchant, Pool { numbers, always: true, ..Pool::default() });
     let phone = || Phone { contact: "sip:80001@192.0.2.9".into(), rung: true, why: "rung".into() };
     let phones = |user: &str| if user == "80001" { vec![phone()] } else { Vec::new() };
-    let live = Live { registered: &|_| true, against: &|_, _| None, phones: &phones };
+    let live = Live {
+        registered: &|_| true,
+        against: &|_, _| None,
+        silent: &|_, _| false,
+        phones: &phones,
+    };
     let told = explain(&snapshot, "+8613800138000", NOW, Some(&live)).unwrap();
     assert_eq!(told.delivered.as_deref(), Some("the contacts of extension 80001"));
     assert_eq!(told.phones, [phone()]);
