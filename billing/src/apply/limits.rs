@@ -101,6 +101,9 @@ impl Check {
             if !known.header.chars().all(token) {
                 self.wrong(format!("{path}.header"), "the name of a header field");
             }
+            if known.port == Some(0) {
+                self.wrong(format!("{path}.port"), "from 1 to 65535");
+            }
             if !known.value.is_empty() && known.header.is_empty() {
                 self.wrong(format!("{path}.value"), "of which header field?");
             }

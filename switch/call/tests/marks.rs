@@ -113,6 +113,24 @@ fn class_11_carriers_at_one_address_are_told_apart_by_what_their_calls_bear() {
 }
 
 #[test]
+fn class_11_a_carrier_may_be_its_address_and_port() {
+    let mut sim = sim(|snapshot| {
+        options(snapshot, 1).known_by = Some(KnownBy { port: Some(5060), ..KnownBy::default() });
+        also_there(snapshot, 11, KnownBy { port: Some(5070), ..KnownBy::default() });
+    });
+    let ip = addr(CARRIER_A).ip();
+    sim.add("neighbour", &format!("{ip}:5070"), 181);
+    sim.add("stranger", &format!("{ip}:5080"), 182);
+    assert_eq!(taken_for(&mut sim, CALLER, DID, &[]), "alpha");
+    invite(&mut sim, "stranger", (CALLER, DID), None, &[]);
+    assert_eq!(refusals(&mut sim, "stranger"), [403], "of neither of the two programs there");
+    let asked = sim.authorizations.len();
+    invite(&mut sim, "neighbour", (CALLER, DID), None, &[]);
+    assert_eq!(sim.authorizations.len(), asked + 1);
+    assert!(refusals(&mut sim, "neighbour").is_empty());
+}
+
+#[test]
 fn class_11_no_mark_makes_up_for_the_address_and_none_that_fits_is_a_stranger() {
     let mut sim = sim(|snapshot| {
         let known = KnownBy { from_domain: "blue.example".into(), ..KnownBy::default() };

@@ -180,6 +180,8 @@ pub struct KnownBy {
     pub header: String,
     /// Value of that field; empty: any.
     pub value: String,
+    /// The port that its datagrams come from; `None`: any. Connections come from any.
+    pub port: Option<u16>,
 }
 
 impl KnownBy {
@@ -197,6 +199,7 @@ impl KnownBy {
         .into_iter()
         .filter(|mark| !mark.is_empty())
         .count()
+            + usize::from(self.port.is_some())
     }
 }
 

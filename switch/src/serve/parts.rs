@@ -314,6 +314,7 @@ mod tests {
         ("features.forward_no_answer_off", "*65", &["engine"], "\"*65\""),
         ("features.dnd", "*66", &["engine"], "\"*66\""),
         ("features.dnd_off", "*67", &["engine"], "\"*67\""),
+        ("features.voicemail", "*68", &["engine"], "\"*68\""),
         ("features.park_timeout", "50s", &["engine"], "park: 50s"),
         ("features.voicemail_max", "51s", &["engine"], "max: 51s"),
         ("features.voicemail_min", "3s", &["engine"], "min: 3s"),

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use facts::TrunkId;
 use facts::settings::{Snapshot, Trunk};
-use sip::endpoint::Flow;
+use sip::endpoint::{Flow, Transport};
 use sip::wire::{Message, Uri};
 
 use super::Engine;
@@ -22,7 +22,7 @@ impl Engine {
         let there = self.addresses.trunks(settings, flow.remote.ip());
         there
             .filter(|(_, trunk)| self.peers.proves(trunk, flow))
-            .filter_map(|(id, trunk)| Some((borne(trunk, request)?, Reverse(id), trunk)))
+            .filter_map(|(id, trunk)| Some((borne(trunk, request, flow)?, Reverse(id), trunk)))
             .max_by_key(|(marks, id, _)| (*marks, *id))
             .map(|(_, Reverse(id), trunk)| (id, trunk))
     }
@@ -44,7 +44,7 @@ impl Engine {
 }
 
 /// How many marks of a carrier an INVITE bears; `None` when one is missing.
-fn borne(trunk: &Trunk, request: &Message) -> Option<usize> {
+fn borne(trunk: &Trunk, request: &Message, flow: &Flow) -> Option<usize> {
     let Some(known) = &trunk.options.known_by else { return Some(0) };
     let host = |uri: &Uri, domain: &str| uri.host.as_str().eq_ignore_ascii_case(domain);
     let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
@@ -57,7 +57,10 @@ fn borne(trunk: &Trunk, request: &Message) -> Option<usize> {
     };
     let from = || request.from().is_ok_and(|from| host(&from.uri, &known.from_domain));
     let to = || request.to().is_ok_and(|to| host(&to.uri, &known.to_domain));
-    let fits = (known.from_domain.is_empty() || from())
+    // The port of a connection is drawn by the system of whoever opened it.
+    let port = |port| flow.transport != Transport::Udp || flow.remote.port() == port;
+    let fits = known.port.is_none_or(port)
+        && (known.from_domain.is_empty() || from())
         && (known.to_domain.is_empty() || to())
         && (known.uri_domain.is_empty()
             || uri.as_ref().is_some_and(|uri| host(uri, &known.uri_domain)))
