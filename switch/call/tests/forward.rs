@@ -46,7 +46,7 @@ fn rfc5359_2_7_call_forwarding_unconditional() {
     let invite = sim.far("two").last("INVITE").clone();
     assert_eq!(
         lines(&invite, HeaderName::Diversion),
-        ["<sip:+861088889999@tandem.test>;reason=unconditional;counter=1"]
+        ["<sip:80001@tandem.test>;reason=unconditional;counter=1"]
     );
     assert_eq!(lines(&invite, HeaderName::HistoryInfo).len(), 2);
     assert_eq!(invite.from().unwrap().uri.user_text().as_deref(), Some(CALLER.1), "who calls");

@@ -169,13 +169,19 @@ impl Trail {
     }
 
     /// Diversion, the last turn first (RFC 5806 §4), and History-Info, one entry for each who was asked
-    /// (RFC 7044 §10.3): behind what the call came with.
+    /// (RFC 7044 §10.3): behind what the call came with. Our own phones are told numbers of ours, carriers public
+    /// ones.
     pub(crate) fn headers(
         &self,
         snapshot: &Snapshot,
         came_with: &[(String, Vec<u8>)],
     ) -> Vec<(String, Vec<u8>)> {
-        let uri = |user: &str| format!("sip:{}@{}", told(snapshot, user), snapshot.realm);
+        let last = self.turns.last();
+        let inside = last.is_some_and(|turn| matches!(turn.to, Number::Internal(_)));
+        let uri = |user: &str| match inside {
+            true => format!("sip:{user}@{}", snapshot.realm),
+            false => format!("sip:{}@{}", public(snapshot, user), snapshot.realm),
+        };
         let diversion = self.turns.iter().rev().map(|turn| {
             let why = turn.why.word();
             ("Diversion", format!("<{}>;reason={why};counter=1", uri(&turn.from)))
@@ -193,7 +199,7 @@ impl Trail {
             parent = format!(";mp={index}");
             index += ".1";
         }
-        if let Some(turn) = self.turns.last() {
+        if let Some(turn) = last {
             let to = match &turn.to {
                 Number::Internal(user) => uri(user),
                 public => format!("sip:{public}@{}", snapshot.realm),
@@ -213,8 +219,8 @@ fn owner_of(snapshot: &Snapshot, number: &str) -> Option<MerchantId> {
     group.or_else(|| snapshot.extensions.get(number).map(|extension| extension.merchant))
 }
 
-/// The number by which others know an extension or a group: its own public one, if it has one.
-fn told(snapshot: &Snapshot, user: &str) -> String {
+/// The number by which those outside know an extension or a group: its own public one, if it has one.
+fn public(snapshot: &Snapshot, user: &str) -> String {
     let extension = snapshot.extensions.get(user);
     let merchant = extension
         .map(|extension| extension.merchant)

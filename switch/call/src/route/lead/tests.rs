@@ -148,7 +148,7 @@ fn rfc5806_4_and_rfc7044_10_3_each_turn_is_told_with_its_reason() {
             three,
         ]
     );
-    // Behind what the call came with, and with the public number of whoever has one.
+    // Behind what the call came with; and to a carrier with the public number of whoever has one.
     let merchant = Merchant {
         name: "acme".into(),
         enabled: true,
@@ -163,6 +163,15 @@ fn rfc5806_4_and_rfc7044_10_3_each_turn_is_told_with_its_reason() {
         ("Diversion", "<sip:x@far>;reason=unconditional"),
         ("History-Info", "<sip:y@far>;index=1, <sip:x@far>;index=1.2"),
     ];
+    let told = lines(&trail, &snapshot, &came);
+    assert!(told[0].starts_with("Diversion: <sip:80002@tandem.test>"), "our own phone: {told:?}");
+    let reach = &mut snapshot.extensions.get_mut("80002").unwrap().reach;
+    reach.no_answer = Some(LeadsTo::Public("8613900001111".into()));
+    let mut trail = Trail::default();
+    follow(&snapshot, &mut trail, "80001").unwrap();
+    let next = trail.next(&snapshot, Kind::Busy).unwrap();
+    follow(&snapshot, &mut trail, next.digits()).unwrap();
+    trail.next(&snapshot, Kind::NoAnswer).unwrap();
     let told = lines(&trail, &snapshot, &came);
     assert_eq!(told[2], "Diversion: <sip:x@far>;reason=unconditional");
     assert!(told[0].starts_with("Diversion: <sip:+861088889999@tandem.test>"), "{told:?}");
