@@ -357,6 +357,10 @@ async fn exports_page_by_cursor_with_stable_ids() {
     assert_eq!(ids.len(), 6, "one CDR per leg");
     assert!(ids.is_sorted());
     let row = &first["items"][0];
+    let (_, call) =
+        world.admin("GET", &format!("/calls/{}", row["call"].as_str().unwrap()), None).await;
+    assert!(!row["called"].as_str().unwrap().is_empty(), "{row}");
+    assert_eq!(row["called"], call["command"]["b"]["as_sent"], "on the caller's leg too");
     assert_eq!(row["call"].as_str().unwrap().len(), 19);
     assert!(row["price"].is_i64());
     let ledger = items(&world, "/ledger?limit=1000").await;

@@ -59,6 +59,7 @@ async fn leave(world: &World, call: u64) {
         released_by: Side::Caller,
         legs: Vec::new(),
         recording: None,
+        mailbox: None,
         message: Some(message),
     };
     world.store.settle(facts, SettleContext::default()).await.unwrap();

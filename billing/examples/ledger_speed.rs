@@ -78,6 +78,7 @@ async fn main() -> Result<(), Failure> {
                         legs: vec![leg(LegNo::A, &command.a), leg(LegNo::B, &command.b)],
                         recording: None,
                         message: None,
+                        mailbox: None,
                         command,
                     };
                     store.settle(facts, SettleContext::default()).await?;

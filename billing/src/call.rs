@@ -75,7 +75,7 @@ pub(crate) async fn authorize(
         command.sub_account.map(Scope::SubAccount),
         extension.map(|user| Scope::Extension(user.to_owned())),
     ];
-    let mut watched = Watched::read(&row, 8, scopes)?;
+    let mut watched = Watched::read(&row, 8, scopes)?.of_call(ask.call);
     let numbers = ask.legs.iter().map(|leg| &leg.number);
     let steps = within(conn, (&mut watched, alerts), (numbers, &legs), &account, ask.at).await?;
     let steps = match steps {
@@ -303,6 +303,7 @@ pub(crate) async fn add_leg(
     let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
     let legs = [(ask.leg.no, quote)];
     let mut watched = Watched::of_scopes(conn, Scope::all_of(&command)).await?;
+    watched = watched.of_call(ask.leg.call);
     let numbers = std::iter::once(&ask.number);
     let steps = within(conn, (&mut watched, alerts), (numbers, &legs), &account, ask.at).await?;
     let steps = match steps {
@@ -353,6 +354,7 @@ pub(crate) async fn extend(conn: &mut Conn, alerts: &Alerts, ask: &Extend) -> Re
     }
     let quote: Quote = from_json(first.quote.as_deref().unwrap_or_default())?;
     let mut watched = Watched::of_hold(conn, first.counted.as_deref()).await?;
+    watched = watched.of_call(ask.leg.call);
     let Room::For(left) = watched.room(conn, alerts, &[], ask.at).await? else {
         return Ok(Extended::Exhausted);
     };

@@ -294,7 +294,7 @@ pub struct Trunk {
     /// Where requests to it go: `address:port`, a name, or `name:port`.
     pub target: NextHop,
     /// `udp`, `tcp` or `tls`.
-    #[serde(default = "udp")]
+    #[serde(default = "udp", deserialize_with = "carrier_transport")]
     pub transport: facts::settings::Transport,
     /// Addresses, networks or names its requests come from; the target when empty.
     #[serde(default)]
@@ -595,6 +595,23 @@ fn international_prefix() -> String {
 }
 fn udp() -> facts::settings::Transport {
     facts::settings::Transport::Udp
+}
+/// The words for carriers: what a phone in a browser speaks is not offered.
+fn carrier_transport<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<facts::settings::Transport, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Udp,
+        Tcp,
+        Tls,
+    }
+    Ok(match Word::deserialize(from)? {
+        Word::Udp => facts::settings::Transport::Udp,
+        Word::Tcp => facts::settings::Transport::Tcp,
+        Word::Tls => facts::settings::Transport::Tls,
+    })
 }
 fn codecs() -> Vec<String> {
     vec!["pcma".into(), "pcmu".into()]

@@ -349,7 +349,7 @@ mod tests {
             "merchants[2].allowed_ips[1]: takes text, not 7",
             "merchants[2].allowed_ips[2]: takes text, not nothing",
             "trunks[0]: `target` is missing",
-            "trunks[0].transport: `tpc` is none of udp, tcp, tls, ws, wss; did you mean tcp?",
+            "trunks[0].transport: `tpc` is none of udp, tcp, tls; did you mean tcp?",
             "trunks[0].options.register: `user` is missing",
             "trunks[0].options.register.expires: takes a whole number, not 1.5",
             "trunks[0].options.probe.acept: no such field; did you mean accept?",

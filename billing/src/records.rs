@@ -3,9 +3,9 @@
 use facts::command::Dialect;
 use facts::record::CallRecord;
 use facts::time::UnixMillis;
-use facts::{CallId, LegNo, MerchantId, SubAccountId};
+use facts::{CallCommand, CallId, LegNo, MerchantId, SubAccountId};
 
-use crate::db::{Conn, Row, Value, args};
+use crate::db::{Conn, Row, Value, args, from_json};
 use crate::error::Result;
 use crate::rows::{CallEntry, Cdr};
 use crate::settle::currency;
@@ -86,7 +86,8 @@ pub(crate) async fn cdrs(
     let rows = conn
         .rows(
             "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \
-             seconds, charged_seconds, price, currency, settled FROM cdrs \
+             seconds, charged_seconds, price, currency, settled, \
+             (SELECT command FROM calls WHERE calls.id = cdrs.call_id) FROM cdrs \
              WHERE id > $1 AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) ORDER BY id LIMIT $3",
             args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX)],
         )
@@ -101,6 +102,7 @@ pub(crate) async fn cdrs(
                 sub_account: row.opt_int(4)?.map(SubAccountId),
                 dialect: row.word(5)?,
                 app: row.text(6)?,
+                called: called(row)?,
                 facts: row.json(7)?,
                 prefix: row.text(8)?,
                 seconds: row.small(9)?,
@@ -111,4 +113,10 @@ pub(crate) async fn cdrs(
             })
         })
         .collect()
+}
+
+/// Whom the call of a CDR was for.
+fn called(row: &Row) -> Result<String> {
+    let command = row.opt_text(14)?.map(|text| from_json::<CallCommand>(&text)).transpose()?;
+    Ok(command.map(|command| command.b.as_sent).unwrap_or_default())
 }

@@ -413,6 +413,8 @@ pub struct Cdr {
     pub dialect: Dialect,
     /// App or company within the dialect.
     pub app: String,
+    /// Whom the call was for, as sent: what a phone dialled, or the merchant's B. Empty when no call is on record.
+    pub called: String,
     /// What signalling and media saw.
     pub facts: facts::record::LegFacts,
     /// Prefix of the rate that priced it.

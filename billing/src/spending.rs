@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use facts::fraud::{Act, Alert, DESTINATION_DIGITS, FraudLimits, Rule, Scope, limited};
-use facts::{Micros, Number, UnixMillis};
+use facts::{CallId, Micros, Number, UnixMillis};
 use money::Quote;
 
 use crate::db::{Batch, Conn, Row, args, from_json};
@@ -30,7 +30,7 @@ impl Alerts {
 
     fn add(&self, alert: Alert) {
         let mut alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if alerts.len() < ALERTS_MAX && !alerts.contains(&alert) {
+        if alerts.len() < ALERTS_MAX && !alerts.iter().any(|told| told.key() == alert.key()) {
             alerts.push_back(alert);
         }
     }
@@ -50,6 +50,10 @@ pub(crate) struct Watched {
     limits: Vec<(Scope, FraudLimits)>,
     /// Destinations that its legs lead to and that were never called: whose, and their first digits.
     fresh: Vec<(String, String)>,
+    /// Of which call.
+    call: Option<CallId>,
+    /// The number outside that is asked for; none where a call only goes on.
+    number: Option<Number>,
 }
 
 /// What limits leave for a call.
@@ -70,7 +74,7 @@ impl Watched {
                 limits.push((scope, from_json(&text)?));
             }
         }
-        Ok(Watched { limits, fresh: Vec::new() })
+        Ok(Watched { limits, fresh: Vec::new(), call: None, number: None })
     }
 
     /// The limits of those whom a hold counts against.
@@ -96,7 +100,16 @@ impl Watched {
                 limits.push((scope, row.json(0)?));
             }
         }
-        Ok(Watched { limits, fresh: Vec::new() })
+        Ok(Watched { limits, fresh: Vec::new(), call: None, number: None })
+    }
+
+    /// Of which call it is.
+    pub(crate) fn of_call(self, call: CallId) -> Watched {
+        Watched { call: Some(call), ..self }
+    }
+
+    fn alert(&self, limits: &FraudLimits, scope: &Scope, rule: Rule) -> Alert {
+        limits.alert(scope, rule).about(self.call, self.number.as_ref())
     }
 
     /// Whether the prices and destinations of legs are within the limits, and what the sums leave.
@@ -107,6 +120,8 @@ impl Watched {
         legs: &[(&Number, Option<&Quote>)],
         at: UnixMillis,
     ) -> Result<Room> {
+        self.number =
+            legs.iter().map(|(number, _)| *number).find(|n| limited(n).is_some()).cloned();
         let mut refused = false;
         for (scope, limits) in &self.limits {
             let mut broken = Vec::new();
@@ -121,7 +136,7 @@ impl Watched {
                 self.fresh.extend(fresh.into_iter().map(|prefix| (scope.key(), prefix)));
             }
             for rule in broken {
-                let alert = limits.alert(scope, rule);
+                let alert = self.alert(limits, scope, rule);
                 refused |= alert.blocked;
                 alerts.add(alert);
             }
@@ -136,7 +151,7 @@ impl Watched {
                 if limits.act == Act::Block {
                     least = Some(least.map_or(left, |least| least.min(left)));
                 } else if left <= Micros::ZERO {
-                    alerts.add(limits.alert(scope, rule));
+                    alerts.add(self.alert(limits, scope, rule));
                 }
             }
         }
@@ -154,7 +169,7 @@ impl Watched {
         for (scope, limits) in self.limits.iter().filter(|(_, limits)| limits.act == Act::Block) {
             for (rule, limit, since) in sums(limits, at) {
                 if spent(conn, scope, since).await? + wanted > limit {
-                    alerts.add(limits.alert(scope, rule));
+                    alerts.add(self.alert(limits, scope, rule));
                 }
             }
         }
@@ -195,7 +210,7 @@ impl Watched {
                 if spent * 100 >= limit * percent
                     && (spent - i128::from(amount.0)) * 100 < limit * percent
                 {
-                    alerts.add(Alert { scope: scope.clone(), rule, blocked: false });
+                    alerts.add(Alert { blocked: false, ..self.alert(limits, scope, rule) });
                 }
             }
             keys.push(key);

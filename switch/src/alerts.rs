@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use facts::fraud::{Alert, Rule};
+use facts::fraud::{Alert, Rule, Scope};
 
 use crate::quiet::Quiet;
 
@@ -13,7 +13,7 @@ use crate::quiet::Quiet;
 #[derive(Debug, Default)]
 pub(crate) struct Alerts {
     counts: [AtomicU64; Rule::ALL.len()],
-    quiet: Mutex<Quiet<Alert>>,
+    quiet: Mutex<Quiet<(Scope, Rule, bool)>>,
 }
 
 impl Alerts {
@@ -22,7 +22,7 @@ impl Alerts {
     pub(crate) fn note(&self, now: Instant, alert: Alert, tell: impl FnOnce(Alert, u64)) {
         self.counts[alert.rule as usize].fetch_add(1, Ordering::Relaxed);
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
-        let unlogged = quiet.turn(now, alert.clone());
+        let unlogged = quiet.turn(now, alert.key());
         drop(quiet);
         if let Some(unlogged) = unlogged {
             tell(alert, unlogged);
@@ -40,15 +40,16 @@ impl Alerts {
 mod tests {
     use super::*;
     use facts::MerchantId;
-    use facts::fraud::Scope;
 
     #[test]
     fn f15_an_alert_is_told_at_once_and_its_copies_once_a_minute() {
         let alerts = Alerts::default();
         let mut told = 0;
-        for scope in [1, 1, 2, 1] {
+        for (call, scope) in (1..).zip([1, 1, 2, 1]) {
             let scope = Scope::Merchant(MerchantId(scope));
-            let alert = Alert { scope, rule: Rule::SpendPerHour, blocked: true };
+            // Each of another call.
+            let (call, prefix) = (Some(facts::CallId(call)), "861".to_owned());
+            let alert = Alert { scope, rule: Rule::SpendPerHour, blocked: true, call, prefix };
             alerts.note(Instant::now(), alert, |_, _| told += 1);
         }
         assert_eq!((told, alerts.counts()["spend_per_hour"]), (2, 4));

@@ -15,7 +15,8 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Jour
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
 use facts::{
-    Binding, CallFacts, CallId, Kind, LegFacts, LegId, MerchantId, Outcome, StateChange, UnixMillis,
+    Binding, CallFacts, CallId, Kind, LegFacts, LegId, MerchantId, Number, Outcome, StateChange,
+    UnixMillis,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -387,7 +388,19 @@ impl Ledger {
         };
         let seconds: Vec<u64> = record.facts.legs.iter().map(LegFacts::bill_seconds).collect();
         let total = record.total().to_string();
-        tracing::info!(outcome, ?seconds, total, failed = failed(&record.facts), "call settled");
+        let facts = &record.facts;
+        // What was asked for, an extension or a code: numbers of people stay out of the log.
+        let asked = match &facts.command.b.number {
+            Number::Internal(asked) | Number::Short(asked) => asked.as_str(),
+            Number::E164(_) => "outside",
+        };
+        let failed = failed(facts);
+        match &facts.mailbox {
+            Some(mailbox) => {
+                tracing::info!(outcome, ?seconds, total, failed, asked, mailbox, "call settled");
+            }
+            None => tracing::info!(outcome, ?seconds, total, failed, asked, "call settled"),
+        }
         self.0.outbox.notify_one();
         if let Some(message) = &record.facts.message {
             self.0.counts.mail_left.fetch_add(1, Ordering::Relaxed);
@@ -622,17 +635,23 @@ impl Ledger {
         self.0.alerts.note(Instant::now(), alert, |alert, unlogged| {
             let (scope, rule, blocked) =
                 (alert.scope.to_string(), alert.rule.as_str(), alert.blocked);
+            let call = alert.call.map(|call| call.to_string()).unwrap_or_default();
+            let prefix = alert.prefix;
             tracing::warn!(
                 scope,
                 rule,
                 blocked,
+                prefix,
+                call,
                 unlogged,
                 "a limit against toll fraud was reached"
             );
             let this = self.clone();
             let lane = scope.clone();
             let work = async move {
-                let what = serde_json::json!({ "scope": scope, "rule": rule, "blocked": blocked });
+                let what = serde_json::json!({
+                    "scope": scope, "rule": rule, "blocked": blocked, "prefix": prefix, "call": call,
+                });
                 let noted = match Once::fresh() {
                     Ok(once) => {
                         this.0.store.note(&once, clock::wall(), "switch", "toll_fraud", what).await

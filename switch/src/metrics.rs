@@ -195,6 +195,19 @@ impl Sources {
             self.gauges.refusals.counts(),
         );
         let counts = self.gauges.counts();
+        let drops = counts.drops;
+        page.counts(
+            "tandem_sip_unusable_total",
+            "SIP messages that reached no user: dropped, or refused below calls and registrations.",
+            "what",
+            [
+                ("unreadable", drops.unreadable),
+                ("refused", drops.refused),
+                ("stray_response", drops.stray_responses),
+                ("stray_ack", drops.stray_acks),
+                ("overload", drops.overload),
+            ],
+        );
         page.gauge("tandem_sip_bans", "Sources that are not listened to.", counts.bans as u64);
         page.count(
             "tandem_sip_banned_dropped_total",

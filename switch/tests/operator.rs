@@ -197,6 +197,7 @@ fn listeners_folders_and_logs_go_where_the_settings_say() {
         "tandem_queue_age_seconds",
         "tandem_sip_503_total",
         "tandem_sip_turned_away_total{reason=\"wrong_password\"}",
+        "tandem_sip_unusable_total{what=\"refused\"}",
         "tandem_sip_connections{transport=\"wss\"}",
         "tandem_sip_received_total{transport=\"tls\"}",
         "tandem_sip_handshakes_failed_total{transport=\"tls\"}",

@@ -403,6 +403,7 @@ impl World {
             legs,
             recording: None,
             message: None,
+            mailbox: None,
         };
         self.store.settle(facts, SettleContext::default()).await.unwrap()
     }

@@ -138,6 +138,19 @@ impl Run<'_> {
             no_answer_s: reach.no_answer_s,
             unreachable: to("unreachable", &reach.unreachable),
         };
+        // As who dials it is told: it would not lead anywhere else.
+        let wishes = [
+            ("always", &kept.always),
+            ("busy", &kept.busy),
+            ("no_answer", &kept.no_answer),
+            ("unreachable", &kept.unreachable),
+        ];
+        for (key, to) in wishes {
+            if matches!((to, whose.extension), (Some(LeadsTo::Internal(to)), Some(own)) if to == own)
+            {
+                self.check.wrong(format!("{path}.{key}"), "leads to the extension itself");
+            }
+        }
         let span = facts::Reach::SECONDS;
         if reach.no_answer_s.is_some_and(|seconds| !span.contains(&seconds)) {
             let why = format!("{} to {} seconds", span.start(), span.end());

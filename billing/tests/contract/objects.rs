@@ -769,13 +769,15 @@ pub(crate) async fn groups_and_wishes_are_kept_and_what_is_wrong_with_them_is_to
         billing::desired::Group { otherwise: Some("79998".into()), ..team("70505", &[]) },
         billing::desired::Group { otherwise: Some("no".into()), ..team("70506", &[]) },
     ];
-    wrong.extensions[0].reach = Some(reach("always = \"79997\"\nno_answer_s = 0"));
+    wrong.extensions[0].reach =
+        Some(reach("always = \"79997\"\nbusy = \"70000\"\nno_answer_s = 0"));
     let changes = apply(&store, &wrong).await;
     let paths: Vec<&str> = changes.mistakes.iter().map(|m| m.path.as_str()).collect();
     assert_eq!(
         paths,
         [
             "extensions[0].reach.always",
+            "extensions[0].reach.busy",
             "extensions[0].reach.no_answer_s",
             "groups[0].number",
             "groups[1].members[1]",

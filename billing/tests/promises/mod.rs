@@ -184,6 +184,7 @@ fn closed(call: u64, command: &CallCommand, legs: Vec<LegFacts>) -> CallFacts {
         legs,
         recording: None,
         message: None,
+        mailbox: None,
     }
 }
 

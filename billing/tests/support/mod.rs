@@ -213,6 +213,7 @@ pub(crate) fn facts(
         legs,
         recording: None,
         message: None,
+        mailbox: None,
     }
 }
 

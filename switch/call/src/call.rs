@@ -182,19 +182,44 @@ impl Call {
     /// As operators see it.
     pub(crate) fn view(&self) -> LiveCall {
         let state = match self.phase {
+            Phase::Live if self.parked_at().is_some() => "parked",
             Phase::Authorizing { .. } | Phase::Live => self.plan.flow.word(),
             Phase::Closing | Phase::Settling { .. } => "ending",
         };
+        let [a, b] = self.between();
         LiveCall {
             call: self.id,
             merchant: self.command.merchant,
             sub_account: self.command.sub_account,
             state: state.to_owned(),
-            a: self.command.a.as_sent.clone(),
-            b: self.command.b.as_sent.clone(),
+            a,
+            b,
             since: self.placed,
             bridged: self.bridged,
         }
+    }
+
+    /// Whom it is between now, the side of the caller first: who was asked for until somebody has taken its place,
+    /// nobody where who was there has left.
+    fn between(&self) -> [String; 2] {
+        let asked = [&self.command.a, &self.command.b];
+        let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live));
+        std::array::from_fn(|side| {
+            let no = self.pair[side];
+            let leg = self.leg(no);
+            let wanted = self.transfer.as_ref().filter(|wanted| no == wanted.by || no == wanted.to);
+            match (leg, wanted) {
+                // Rung for somebody who has left, or in place of a leg that nobody took.
+                (leg, Some(wanted)) if leg.is_none_or(Leg::is_over) => {
+                    wanted.called.as_sent.clone()
+                }
+                (Some(leg), _) if leg.leads_to().is_some() || talk.is_some() && leg.is_over() => {
+                    String::new()
+                }
+                (Some(leg), _) => leg.facts.as_sent.clone(),
+                (None, _) => asked[side].as_sent.clone(),
+            }
+        })
     }
 
     /// The holds are there: begin.
@@ -635,6 +660,7 @@ impl Call {
             legs,
             recording,
             message,
+            mailbox: self.mailbox.as_ref().map(|mailbox| mailbox.user().to_owned()),
         };
         self.put_on_record(w, facts);
     }

@@ -37,7 +37,7 @@ impl Fraud {
                 self.live.get(&class).map_or(0, BTreeSet::len)
             };
             let broken: Vec<_> = limits.broken_by(digits, local, live).collect();
-            broken.into_iter().map(|rule| limits.alert(scope, rule))
+            broken.into_iter().map(|rule| limits.alert(scope, rule).about(None, Some(number)))
         });
         alerts.collect()
     }
@@ -84,9 +84,10 @@ impl Fraud {
 
 impl World {
     /// Whether a call may have legs to these numbers. Whoever watches is told of every limit in the way.
+    /// `call`: the one that there is already.
     pub(crate) fn may_call<'n>(
         &mut self,
-        command: &CallCommand,
+        (call, command): (Option<CallId>, &CallCommand),
         numbers: impl IntoIterator<Item = &'n Number>,
     ) -> Result<(), Refusal> {
         if self.snapshot.fraud.is_empty() {
@@ -99,7 +100,7 @@ impl World {
                 if alert.blocked {
                     allowed = Err(Refusal::Blocked);
                 }
-                self.emit(Effect::Fraud(Box::new(alert)));
+                self.emit(Effect::Fraud(Box::new(Alert { call, ..alert })));
             }
         }
         allowed

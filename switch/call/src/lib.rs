@@ -12,6 +12,7 @@ mod capacity;
 mod carrier;
 mod config;
 mod credit;
+mod denial;
 mod divert;
 mod engine;
 mod event;

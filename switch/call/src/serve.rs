@@ -62,6 +62,12 @@ fn leads_to(snapshot: &Snapshot, user: &str, digits: &str) -> Result<LeadsTo, Ki
 }
 
 impl Call {
+    /// True when all that A wants is that the store writes something down.
+    pub(crate) fn changes_settings(&self) -> bool {
+        let wants = matches!(self.service, Some(Service::Reach { .. }));
+        wants || matches!(self.plan.flow, Flow::Serve(_))
+    }
+
     /// Asks the store.
     pub(crate) fn serve(&mut self, w: &mut World) {
         let Some(service) = self.service.clone() else { return };

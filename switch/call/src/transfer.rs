@@ -59,7 +59,7 @@ impl Call {
     pub(crate) fn add(&mut self, w: &mut World, to: LegNo) {
         let Some(wanted) = &self.transfer else { return };
         let number = wanted.target.number();
-        if let Err(refusal) = w.may_call(&self.command, [&number]) {
+        if let Err(refusal) = w.may_call((Some(self.id), &self.command), [&number]) {
             let failure = LegEvent::Failed(ours(refusal.kind()));
             self.inbox.push_back(Input::Leg(to, failure));
             return;
@@ -147,6 +147,8 @@ impl Call {
         let [left, right] = self.pair;
         let stays = self.other(new);
         let language = self.plan.language.clone();
+        // One hears a leg at a time: whoever leaves is deaf before somebody else listens.
+        self.with(old, |leg, _| leg.hear(w, Hear::Nothing, &language));
         self.with(new, |leg, _| leg.hear(w, Hear::Leg(stays), &language));
         self.with(stays, |leg, _| leg.hear(w, Hear::Leg(new), &language));
         let like = self.like(stays);

@@ -24,6 +24,13 @@ pub(crate) struct Mailbox {
     since: Option<UnixMillis>,
 }
 
+impl Mailbox {
+    /// Whose.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+}
+
 /// What the owner of a mailbox listens to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Listening {

@@ -75,6 +75,7 @@ fn class_13_a_phone_may_not_dial_what_is_blocked_for_it_its_sub_account_or_its_m
         assert!(sim.authorizations.is_empty(), "nothing is asked for");
         assert_eq!(rules(&sim), [(Rule::Destination, true)]);
         assert_eq!(sim.alerts[0].scope, scope);
+        assert_eq!((sim.alerts[0].call, sim.alerts[0].prefix.as_str()), (None, "861"));
         // Its colleague's calls do not cost anything and are not looked at.
         call_from(&mut sim, "desk", "80001", "80002");
         assert_eq!(sim.far("soft").count("INVITE"), 1);

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/transfers.rs"]
+mod transfers;
 
 use call::Reply;
 use common::mail::kept;
@@ -82,6 +84,17 @@ fn new_messages_are_heard_one_after_another_and_the_call_costs_nothing() {
     assert_eq!((outcome(&sim), sim.record().legs.len()), (Ok(Side::Platform), 1));
     assert_eq!((sim.mailbox.heard.as_slice(), sim.mailbox.deleted.len()), (&[12, 13][..], 0));
     sim.assert_clean();
+}
+
+#[test]
+fn rfc3515_2_4_2_nobody_can_be_joined_with_a_mailbox_and_asking_again_is_no_use() {
+    let mut sim = sim(&[(11, false)]);
+    dial(&mut sim, CODE);
+    let to = format!("<sip:80001@{}>", common::REALM);
+    assert_eq!(transfers::refer(&mut sim, CALLER.0, &to), 403);
+    assert!(sim.turned_away.iter().any(|turned| turned.why == call::Denial::NotAllowed));
+    assert_eq!(common::team::invited(&sim), [0; 4]);
+    sim.begins(11);
 }
 
 #[test]

@@ -6,14 +6,17 @@
 #[path = "common/asker.rs"]
 mod asker;
 mod common;
+#[path = "common/transfers.rs"]
+mod transfers;
 
 use std::sync::Arc;
 
 use asker::Asker;
 use call::Command;
 use common::phones::{DESK, SOFT, bind, call_from, invite, own};
-use common::{MERCHANT, REALM, Sim, extension, ms, s};
+use common::{MERCHANT, REALM, Sim, extension, ms, s, sdp_of};
 use sip::wire::HeaderName;
+use transfers::refer;
 
 const PANEL: &str = "203.0.113.9:40009";
 
@@ -153,6 +156,35 @@ fn b7_rfc4235_who_hides_from_the_phone_hides_from_those_who_watch_it() {
     let (_, body) = panel.told(&sim);
     assert_eq!(states(&body), ["trying"]);
     assert!(body.contains("sip:anonymous@anonymous.invalid") && !body.contains("80002"), "{body}");
+}
+
+#[test]
+fn b7_rfc4235_4_1_after_a_transfer_a_lamp_tells_who_is_there_now() {
+    let mut sim = sim();
+    let mut panel = Asker::new(&mut sim, "panel", "80009");
+    call_from(&mut sim, "soft", "80002", "80001");
+    sim.pick_up_with("desk", &sdp_of("c"));
+    panel.subscribe(&mut sim, "dialog", "80001", 600);
+    panel.answer(&mut sim, 200, "");
+    assert!(panel.told(&sim).1.contains("<remote><identity>sip:80002@tandem.test</identity>"));
+    assert_eq!(refer(&mut sim, "soft", &format!("<sip:01088880000@{REALM}>")), 202);
+    sim.pick_up("b");
+    let (_, body) = panel.told(&sim);
+    assert_eq!(states(&body), ["confirmed"]);
+    let remote = "<remote><identity>sip:01088880000@tandem.test</identity>";
+    assert!(body.contains(remote) && !body.contains("80002"), "{body}");
+}
+
+#[test]
+fn b7_rfc4235_a_code_that_changes_settings_lights_no_lamp() {
+    let mut sim = sim();
+    let mut panel = Asker::new(&mut sim, "panel", "80009");
+    panel.subscribe(&mut sim, "dialog", "80001", 600);
+    panel.answer(&mut sim, 200, "");
+    call_from(&mut sim, "desk", "80001", "*78");
+    sim.advance(s(5));
+    assert!(sim.snapshot.extensions["80001"].reach.dnd, "it was done");
+    assert_eq!(panel.notifies(&sim).len(), 1, "and nobody was told of a call");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use common::{REALM, Sim, callback, ms, s, sdp_of};
 use facts::media::{MediaCommand, Source, Tone};
 use facts::{LegId, LegNo, Number, Outcome, Side};
 use sip::endpoint::Event;
-use sip::wire::Message;
+use sip::wire::{HeaderName, Message};
 use transfers::{dialog, recorded, refer, refer_with, restart, sim_with, told};
 
 const C: LegNo = LegNo(2);
@@ -208,7 +208,13 @@ fn rfc5359_2_16_an_inbound_call_is_answered_by_who_picks_it_up() {
 fn rfc5359_2_16_there_is_nothing_to_pick_up() {
     // Nothing rings; it rings at another one; it is somebody else's; it is one's own call.
     let mut sim = sim();
-    assert_eq!(dial(&mut sim, ("soft", "80002"), "*8"), Some(404));
+    for code in ["*8", "*71"] {
+        assert_eq!(dial(&mut sim, ("soft", "80002"), code), Some(404));
+        assert_eq!(sim.turned_away.last().unwrap().why, Denial::NothingToTake);
+        let refusal = sim.fars["soft"].heard.iter().rev().find(|m| m.status() == Some(404));
+        let reason = refusal.unwrap().header_str(HeaderName::Reason).unwrap_or_default();
+        assert!(reason.starts_with("Q.850;cause=1;"), "RFC 3326: {reason}");
+    }
     let (mut sim, _) = desk_rings();
     assert_eq!(dial(&mut sim, ("soft", "80002"), "*880003"), Some(404));
     assert_eq!(dial(&mut sim, ("far", "90001"), "*880001"), Some(404), "as if it were not there");
@@ -298,8 +304,12 @@ fn rfc5359_2_15_a_parked_call_is_taken_by_another_extension() {
         (("desk", "80001"), "*7180001"),
     ] {
         let mut sim = parked();
+        let live = sim.engine.live().pop().unwrap();
+        assert_eq!([live.state, live.a, live.b], ["parked", "", "01088880000"]);
         assert_eq!(dial(&mut sim, who, code), None, "{code}");
         assert!(joined(&sim, LegNo::B, C));
+        let live = sim.engine.live().pop().unwrap();
+        assert_eq!([live.state.as_str(), &live.a, &live.b], ["bridged", who.1, "01088880000"]);
         sim.advance(s(200));
         assert_eq!(sim.fars["desk"].count("INVITE"), 0, "it does not go back any more");
         sim.hang_up("b");

@@ -54,6 +54,27 @@ fn desk_calls_b(sim: &mut Sim) {
     assert!(sim.engine.live()[0].bridged.is_some());
 }
 
+/// The call as operators see it.
+fn between(sim: &Sim) -> [String; 3] {
+    let call = sim.engine.live().pop().unwrap();
+    [call.state, call.a, call.b]
+}
+
+/// Legs that were given to a second listener while the first one still heard them.
+fn heard_twice(sim: &Sim) -> Vec<LegId> {
+    let mut hears: std::collections::BTreeMap<LegId, LegId> = std::collections::BTreeMap::new();
+    let mut twice = Vec::new();
+    for command in &sim.media {
+        let MediaCommand::Hear { leg, source } = command else { continue };
+        hears.remove(leg);
+        if let Source::Leg(heard) = source {
+            twice.extend(hears.values().find(|other| *other == heard));
+            hears.insert(*leg, *heard);
+        }
+    }
+    twice
+}
+
 fn number_a() -> String {
     format!("<sip:138{}@{REALM}>", &NUMBER_A[5..])
 }
@@ -74,7 +95,11 @@ fn b6_rfc5589_6_1_a_blind_transfer_joins_the_others_and_lets_the_transferor_go()
     assert_eq!(told(&sim, "desk"), ["100 active", "180 active"]);
     assert_eq!(sim.fars["desk"].count("BYE"), 0, "the old leg stands until the new one does");
     sim.advance(s(5));
+    assert_eq!(between(&sim), ["bridged", "80001", "01088880000"]);
     sim.pick_up("a");
+    let dialled = format!("138{}", &NUMBER_A[5..]);
+    assert_eq!(between(&sim), ["bridged", &dialled, "01088880000"], "those who talk now");
+    assert_eq!(heard_twice(&sim), [], "who leaves is deaf before somebody else listens");
     assert_eq!(told(&sim, "desk"), ["100 active", "180 active", "200 terminated"]);
     assert_eq!(sim.fars["desk"].count("BYE"), 1);
     let call = sim.leg(C).call;

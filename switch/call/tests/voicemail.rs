@@ -112,6 +112,7 @@ fn rfc5359_2_7_all_calls_go_to_the_mailbox_and_nobody_is_rung() {
     sim.media(MediaEvent::Digit { leg, digit: '#' });
     assert!(sim.far("caller").ended(), "who presses # has said it");
     assert_eq!(sim.record().message.as_ref().unwrap().caller, CALLER.1);
+    assert_eq!(sim.record().mailbox.as_deref(), Some("80001"));
     assert_eq!(sim.record().outcome, Outcome::Completed);
     sim.assert_clean();
 }

@@ -175,11 +175,12 @@ pub struct LiveCall {
     pub merchant: MerchantId,
     /// The sub-account that asked, if any.
     pub sub_account: Option<SubAccountId>,
-    /// Where it stands: `dialing_a`, `answered_a`, `dialing_b`, `bridged`, `ending`.
+    /// Where it stands: `dialing_a`, `answered_a`, `dialing_b`, `bridged`, `parked`, `serving`, `voicemail`,
+    /// `ending`.
     pub state: String,
-    /// Leg A's number as sent.
+    /// Who is on the side of the caller now, as sent; empty where nobody is.
     pub a: String,
-    /// Leg B's number as sent.
+    /// The same of the side of the callee: whoever took the place of the one who was called first.
     pub b: String,
     /// When it was placed, Unix milliseconds.
     pub since: crate::time::UnixMillis,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::CallCommand;
 use crate::hours::{Hours, Local};
-use crate::id::{MerchantId, SubAccountId};
+use crate::id::{CallId, MerchantId, SubAccountId};
 use crate::money::Micros;
 use crate::number::Number;
 
@@ -211,6 +211,26 @@ pub struct Alert {
     pub rule: Rule,
     /// A leg was refused or ended for it; else it went on.
     pub blocked: bool,
+    /// Of which call; `None` where it was refused before it became one.
+    pub call: Option<CallId>,
+    /// Where the leg was to lead, by its first [`DESTINATION_DIGITS`]; empty where a call that is up reached a sum.
+    pub prefix: String,
+}
+
+impl Alert {
+    /// What makes two alerts the same for whoever is told.
+    #[must_use]
+    pub fn key(&self) -> (Scope, Rule, bool) {
+        (self.scope.clone(), self.rule, self.blocked)
+    }
+
+    /// The same with the call and the number that it is about.
+    #[must_use]
+    pub fn about(self, call: Option<CallId>, number: Option<&Number>) -> Alert {
+        let digits = number.and_then(limited).unwrap_or_default();
+        let prefix = digits.chars().take(DESTINATION_DIGITS).collect();
+        Alert { call, prefix, ..self }
+    }
 }
 
 impl FraudLimits {
@@ -230,7 +250,8 @@ impl FraudLimits {
     /// An alert of one of these limits.
     #[must_use]
     pub fn alert(&self, scope: &Scope, rule: Rule) -> Alert {
-        Alert { scope: scope.clone(), rule, blocked: self.act == Act::Block }
+        let blocked = self.act == Act::Block;
+        Alert { scope: scope.clone(), rule, blocked, call: None, prefix: String::new() }
     }
 
     /// The limits that a number of E.164 breaks at this time of the day. `live`: legs that there are to

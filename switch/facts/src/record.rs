@@ -134,6 +134,9 @@ pub struct CallFacts {
     /// What the caller left in a mailbox, once closed and checked; it is no recording of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
+    /// The extension in whose mailbox the call ended, whether or not a message was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
 }
 
 impl CallFacts {
@@ -292,6 +295,7 @@ mod tests {
                 legs: legs.iter().map(leg).collect(),
                 recording: None,
                 message: None,
+                mailbox: None,
             }
         };
         let (talks, not) = (Some(5), None);

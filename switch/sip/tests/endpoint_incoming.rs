@@ -679,6 +679,12 @@ fn noise_is_dropped_and_counted() {
     assert!(peer.labels().is_empty() && peer.events.is_empty());
     assert_eq!(peer.endpoint.drops().unreadable, 2);
     assert_eq!(peer.endpoint.counts(), Counts::default());
+    // RFC 3261 §8.1.1: what says where an answer goes draws 400, and counts as refused.
+    let via = "Via: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKq";
+    peer.receive(format!("INVITE sip:x SIP/2.0\r\n{via}\r\nCSeq: 1 INVITE\r\n\r\n"));
+    assert_eq!(peer.labels().len(), 1);
+    let drops = peer.endpoint.drops();
+    assert_eq!((drops.unreadable, drops.refused, peer.events.len()), (2, 1, 0));
 }
 
 #[test]

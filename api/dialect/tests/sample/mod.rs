@@ -122,6 +122,7 @@ pub(crate) fn record(command: CallCommand, outcome: Outcome, legs: Vec<LegFacts>
             legs,
             recording: None,
             message: None,
+            mailbox: None,
         },
         charges: Vec::new(),
         currency: Currency::CNY,

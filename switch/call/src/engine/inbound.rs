@@ -220,7 +220,8 @@ impl Engine {
         };
         let rings = intent.service.is_none() && !answers;
         let number = plan.targets[1].number();
-        self.world.may_call(&command, rings.then_some(&number)).map_err(Refusal::kind)?;
+        let rung = rings.then_some(&number);
+        self.world.may_call((None, &command), rung).map_err(Refusal::kind)?;
         let holders = self.holders(&command, intent.delivered.as_deref()).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);

@@ -2,7 +2,7 @@
 //! extension dialled. Only an extension may, and only in calls of its own merchant.
 
 use facts::settings::Extension;
-use facts::{Feature, LegId, MerchantId, Refusal, SubAccountId};
+use facts::{Feature, Kind, LegId, MerchantId, Refusal, SubAccountId};
 use sip::endpoint::{Flow, SessionId, Standing};
 use sip::wire::{Message, Replaces};
 
@@ -38,13 +38,17 @@ impl Engine {
             self.refused += 1;
             let why = match code {
                 403 => Some(Denial::NotAllowed),
-                NOBODY => Some(Denial::UnknownNumber),
+                NOBODY => Some(Denial::NothingToTake),
                 _ => None,
             };
             if let Some(why) = why {
                 self.deny(flow, "INVITE", Some(user.to_owned()), why);
             }
-            self.world.endpoint.reject(self.world.now.mono, session, code, Vec::new());
+            match code {
+                // With the cause of the row that has this status.
+                NOBODY => self.refuse(session, Kind::Unallocated),
+                _ => self.world.endpoint.reject(self.world.now.mono, session, code, Vec::new()),
+            }
         }
         true
     }

@@ -394,6 +394,7 @@ impl Engine {
             asked: self.world.carriers.open(),
             bans: self.world.abuse.list(self.world.now.mono).len(),
             dropped: self.world.abuse.dropped(),
+            drops: self.world.endpoint.drops(),
             refused: self.refused,
             unwritten: self.world.unwritten,
         }

@@ -45,7 +45,7 @@ impl Engine {
         let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
         let plan = plan.and_then(|plan| {
             let numbers = plan.targets.each_ref().map(Target::number);
-            self.world.may_call(&command, &numbers)?;
+            self.world.may_call((None, &command), &numbers)?;
             self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {

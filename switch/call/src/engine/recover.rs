@@ -49,6 +49,7 @@ impl Engine {
             legs,
             recording: None,
             message: None,
+            mailbox: None,
             command: open.command,
         };
         let plan = Plan {

@@ -121,6 +121,9 @@ impl Engine {
         if carrier(call, leg) != carrier(theirs, other) {
             return Err(403);
         }
+        if call.plan.flow.is_alone() || theirs.plan.flow.is_alone() {
+            return Err(403);
+        }
         if leg.call == other.call || standing == Standing::Over {
             return Err(ELSEWHERE);
         }
@@ -186,6 +189,10 @@ impl Engine {
             return Ok((leg, Course::Link(Box::new(ends))));
         }
         let call = self.calls.get(&leg.call).ok_or(481_u16)?;
+        // Nobody is there whom another one could talk with: asking again would not help.
+        if call.plan.flow.is_alone() {
+            return Err(403);
+        }
         let to = call.room_for_transfer(leg.no).ok_or(PENDING)?;
         let dialled = dialled_in(&asked.to.uri).map_err(status)?;
         if let Some((Feature::Park, _)) = self.world.config.features.read(&dialled) {

@@ -84,6 +84,11 @@ impl Flow {
         }
     }
 
+    /// True where A talks with this switch, and nobody else ever comes.
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_))
+    }
+
     /// True while A is there, and B is being rung.
     pub(crate) fn dials_b(self) -> bool {
         matches!(

@@ -88,6 +88,10 @@ impl Call {
     /// The watched extensions that are in this call, and how far each is.
     pub(crate) fn lines(&self, w: &World) -> Vec<(Arc<str>, LegId, Line)> {
         let mut lines: Vec<(Arc<str>, LegId, Line)> = Vec::new();
+        // Who dials a code that only changes settings talks with nobody.
+        if self.changes_settings() {
+            return lines;
+        }
         for leg in self.legs.iter().flatten().filter(|leg| !leg.is_over()) {
             for seen in self.seen(leg) {
                 let known = lines.iter().any(|(user, at, _)| **user == *seen.user && *at == leg.id);
@@ -112,7 +116,13 @@ impl Call {
     /// The extensions whose phones are on a leg: more than one while several are rung.
     fn seen(&self, leg: &Leg) -> Vec<Seen> {
         if !leg.is_inbound() {
-            return leg.phones();
+            let mut phones = leg.phones();
+            // Whoever came after it was rung is not who it was shown then.
+            let other = self.leg(self.other(leg.id.no)).filter(|other| other.id.no > leg.id.no);
+            if let Some(other) = other.filter(|other| leg.is_up() && other.is_up()) {
+                phones.iter_mut().for_each(|seen| seen.remote = other.facts.as_sent.clone());
+            }
+            return phones;
         }
         let (Number::Internal(user), true) = (&leg.facts.number, leg.is_phone()) else {
             return Vec::new();

@@ -135,6 +135,48 @@ pub fn explain(
         true => Number::Internal(asked.trim().to_owned()),
         false => snapshot.plan.parse(asked).map_err(|error| format!("{asked:?}: {error}"))?,
     };
+    if let Some((user, to)) = always(snapshot, &number) {
+        let mut explanation = explained(snapshot, asked, &led_on(to), at, live)?;
+        if matches!(to, LeadsTo::Voicemail(_)) {
+            (explanation.leads_to, explanation.phones) = (mailbox(to), Vec::new());
+        }
+        explanation.number = number.to_string();
+        explanation.leads_to +=
+            &format!(", where extension {user} leads every call on (always: {to})");
+        return Ok(explanation);
+    }
+    explained(snapshot, asked, &number, at, live)
+}
+
+/// Where an extension leads every call on; nothing else that it wants counts then.
+fn always<'s>(snapshot: &'s Snapshot, number: &Number) -> Option<(&'s String, &'s LeadsTo)> {
+    let Number::Internal(user) = number else { return None };
+    let (user, extension) = snapshot.extensions.get_key_value(user)?;
+    extension.reach.always.as_ref().filter(|_| extension.enabled).map(|to| (user, to))
+}
+
+fn led_on(to: &LeadsTo) -> Number {
+    match to {
+        LeadsTo::Internal(user) | LeadsTo::Voicemail(user) => Number::Internal(user.clone()),
+        LeadsTo::Public(digits) => Number::public(digits.clone()),
+    }
+}
+
+fn mailbox(to: &LeadsTo) -> String {
+    match to {
+        LeadsTo::Voicemail(user) => format!("the mailbox of extension {user}"),
+        other => other.to_string(),
+    }
+}
+
+/// The same of a number by itself: what is wanted of it is named, and not followed.
+fn explained(
+    snapshot: &Snapshot,
+    asked: &str,
+    number: &Number,
+    at: UnixMillis,
+    live: Option<&Live<'_>>,
+) -> Result<Explanation, String> {
     let local = snapshot.zone.local(at);
     let mut explanation = Explanation {
         asked: asked.to_owned(),
@@ -147,13 +189,13 @@ pub fn explain(
         phones: Vec::new(),
         pools: Vec::new(),
     };
-    if let Some(to) = snapshot.inbound.get(number.digits()).filter(|_| is_public(&number)) {
+    if let Some(to) = snapshot.inbound.get(number.digits()).filter(|_| is_public(number)) {
         let inner = explain(snapshot, to, at, live)?;
         explanation.delivered = Some(inner.leads_to);
         explanation.phones = inner.phones;
     }
     let registered = |user: &str| live.is_none_or(|live| (live.registered)(user));
-    match target(snapshot, registered, &number) {
+    match target(snapshot, registered, number) {
         None => {
             let what =
                 if snapshot.groups.contains_key(number.digits()) { "group" } else { "extension" };
@@ -183,7 +225,7 @@ pub fn explain(
             explanation.candidates = candidates(snapshot, &public, at, live);
             explanation.pools = pools(snapshot);
             let nowhere = nowhere(&public, &explanation.candidates);
-            explanation.leads_to = match (&number, nowhere) {
+            explanation.leads_to = match (number, nowhere) {
                 (Number::Internal(user), nowhere) => {
                     let why = nowhere.map(|why| format!("; that leads nowhere: {why}"));
                     let why = why.unwrap_or_default();
@@ -222,14 +264,21 @@ fn wishes(snapshot: &Snapshot, user: &str) -> String {
     };
     let after = reach.no_answer_s.unwrap_or(Reach::RING_S);
     let told = |when: String, to: &Option<LeadsTo>| Some(format!("; {when}: {}", to.as_ref()?));
-    let quiet = reach.dnd.then(|| "; it does not want to be disturbed".to_owned());
+    // `always` comes before; of the others only that for busy counts for who is not to be rung.
+    if reach.dnd && reach.always.is_none() {
+        let then = reach
+            .busy
+            .as_ref()
+            .map_or("is refused as busy".to_owned(), |to| format!("goes on to {to} (busy)"));
+        return format!("; they are not rung, it does not want to be disturbed: a call {then}");
+    }
     let each = [
         told("always".into(), &reach.always),
         told("busy".into(), &reach.busy),
         told(format!("no answer within {after} s"), &reach.no_answer),
         told("unreachable".into(), &reach.unreachable),
     ];
-    quiet.into_iter().chain(each.into_iter().flatten()).collect()
+    each.into_iter().flatten().collect()
 }
 
 /// Whom a group rings.

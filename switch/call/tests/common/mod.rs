@@ -712,6 +712,7 @@ impl Sim {
         let clean = Counts {
             bindings: counts.bindings,
             refused: counts.refused,
+            drops: counts.drops,
             unwritten: counts.unwritten,
             delivered: counts.delivered,
             undelivered: counts.undelivered,

@@ -181,9 +181,30 @@ fn groups_and_wishes_are_explained() {
     };
     assert_eq!(
         told(&snapshot, "80001"),
-        "the contacts of extension 80001; it does not want to be disturbed; busy: 80100; \
-         no answer within 20 s: 8613900139000"
+        "the contacts of extension 80001; they are not rung, it does not want to be disturbed: \
+         a call goes on to 80100 (busy)"
     );
+    let desk = |snapshot: &mut Snapshot, set: fn(&mut Reach)| {
+        set(&mut snapshot.extensions.get_mut("80001").unwrap().reach);
+    };
+    desk(&mut snapshot, |reach| reach.busy = None);
+    assert!(told(&snapshot, "80001").ends_with("disturbed: a call is refused as busy"));
+    desk(&mut snapshot, |reach| reach.dnd = false);
+    assert_eq!(
+        told(&snapshot, "80001"),
+        "the contacts of extension 80001; no answer within 20 s: 8613900139000"
+    );
+    // Whatever else it wants, `always` wins, and is followed for one step.
+    for (to, expected) in [
+        (LeadsTo::Internal("80100".into()), "group 80100, in turn: 80001, 80002, then 80003"),
+        (LeadsTo::Voicemail("80001".into()), "the mailbox of extension 80001"),
+        (LeadsTo::Public("8613900139000".into()), "nowhere: no route has a prefix that fits"),
+    ] {
+        let reach = &mut snapshot.extensions.get_mut("80001").unwrap().reach;
+        (reach.dnd, reach.always) = (true, Some(to.clone()));
+        let why = format!(", where extension 80001 leads every call on (always: {to})");
+        assert_eq!(told(&snapshot, "80001"), format!("{expected}{why}"));
+    }
     assert_eq!(told(&snapshot, "80100"), "group 80100, in turn: 80001, 80002, then 80003");
     snapshot.groups.get_mut("80100").unwrap().enabled = false;
     assert_eq!(told(&snapshot, "80100"), "group 80100, which is disabled");
