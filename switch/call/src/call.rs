@@ -222,6 +222,12 @@ impl Call {
         })
     }
 
+    /// From now on it may ring for so long and talk as long as it may at all.
+    pub(crate) fn live_for(&self, w: &mut World, rings: Duration) {
+        let deadline = w.now.mono + rings + self.plan.max_talk + DEADLINE_ROOM;
+        w.timers.set(Key::call(self.id, Timer::Deadline), deadline);
+    }
+
     /// The holds are there: begin.
     pub(crate) fn granted(&mut self, w: &mut World, paid: &[Paid]) {
         let Phase::Authorizing { doomed, .. } = &self.phase else {
@@ -242,8 +248,7 @@ impl Call {
             };
         }
         let rings = self.command.a.ring + self.command.b.ring;
-        let deadline = w.now.mono + rings + self.plan.max_talk + DEADLINE_ROOM;
-        w.timers.set(Key::call(self.id, Timer::Deadline), deadline);
+        self.live_for(w, rings);
         self.with(LegNo::A, |leg, trace| leg.admitted(w, trace));
         match doomed {
             Some(failure) => self.inbox.push_back(Input::Cut(failure)),

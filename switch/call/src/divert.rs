@@ -46,6 +46,8 @@ impl Call {
         let Ok(to) = u8::try_from(self.legs.len()).map(LegNo) else { return };
         self.legs.push(None);
         self.pair = [LegNo::A, to];
+        // What it had to ring and to talk begins anew.
+        self.live_for(w, called.ring);
         self.plan.trail = wish.trail;
         self.transfer = Some(Wanted { by: wish.leg, to, target, called, shown });
         self.inbox.push_front(Input::Diverted { to });

@@ -143,12 +143,17 @@ impl Outcome {
 /// What becomes of a contact: its key, and its binding unless that goes.
 type Planned = (Arc<str>, Option<Entry>);
 
+/// The extension and the key of a binding.
+type Named = (Arc<str>, Arc<str>);
+
 /// All bindings.
 #[derive(Debug, Default)]
 pub(crate) struct Registrar {
     /// By extension, in the order of their keys: hardly any has a second contact.
     users: BTreeMap<Arc<str>, Vec<Entry>>,
     by_time: BTreeSet<(Instant, Arc<str>, Arc<str>)>,
+    /// Those that came by a connection, by its number: connections end by the hundred a second.
+    by_connection: BTreeMap<u64, BTreeSet<Named>>,
 }
 
 impl Registrar {
@@ -234,22 +239,13 @@ impl Registrar {
 
     /// Whether a contact is bound to the connection of this flow.
     pub(crate) fn is_bound(&self, flow: &Flow) -> bool {
-        let mut entries = self.users.values().flatten();
-        flow.connection.is_some() && entries.any(|entry| entry.flow.connection == flow.connection)
+        flow.connection.is_some_and(|connection| self.by_connection.contains_key(&connection))
     }
 
     /// Drops the bindings that a dead connection carried.
     pub(crate) fn flow_died(&mut self, flow: &Flow) -> Vec<Change> {
-        if flow.connection.is_none() {
-            return Vec::new();
-        }
-        let dead: Vec<(Arc<str>, Arc<str>)> = self
-            .users
-            .values()
-            .flatten()
-            .filter(|entry| entry.flow.connection == flow.connection)
-            .map(|entry| (entry.user.clone(), entry.key.clone()))
-            .collect();
+        let Some(connection) = flow.connection else { return Vec::new() };
+        let dead = self.by_connection.get(&connection).cloned().unwrap_or_default();
         dead.iter().filter_map(|(user, key)| self.remove(user, key)).collect()
     }
 
@@ -394,12 +390,19 @@ impl Registrar {
     }
 
     fn put(&mut self, entry: Entry) {
+        if let Some(connection) = entry.flow.connection {
+            let named = (entry.user.clone(), entry.key.clone());
+            self.by_connection.entry(connection).or_default().insert(named);
+        }
         let entries = self.users.entry(entry.user.clone()).or_default();
         self.by_time.insert((entry.until, entry.user.clone(), entry.key.clone()));
         match entries.binary_search_by(|held| held.key.cmp(&entry.key)) {
             Ok(place) => {
-                let until = entry.until;
+                let (until, connection) = (entry.until, entry.flow.connection);
                 let old = std::mem::replace(&mut entries[place], entry);
+                if old.flow.connection != connection {
+                    self.untie(&old);
+                }
                 if old.until != until {
                     self.by_time.remove(&(old.until, old.user, old.key));
                 }
@@ -418,8 +421,20 @@ impl Registrar {
         if entries.is_empty() {
             self.users.remove(user);
         }
+        self.untie(&entry);
         self.by_time.remove(&(entry.until, entry.user, entry.key));
         Some(Change::Drop { user: user.to_owned(), key: key.to_owned() })
+    }
+
+    /// A binding is not reached by its connection any more.
+    fn untie(&mut self, entry: &Entry) {
+        let Some(connection) = entry.flow.connection else { return };
+        if let Some(tied) = self.by_connection.get_mut(&connection) {
+            tied.remove(&(entry.user.clone(), entry.key.clone()));
+            if tied.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
     }
 }
 

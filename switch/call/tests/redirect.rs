@@ -54,6 +54,9 @@ fn rfc3261_8_1_3_4_nobody_is_led_to_another_number_another_host_or_in_a_circle()
         format!("<sip:+8619001234567@{B}>"),
         format!("<sip:+{NUMBER_B}@192.0.2.3:5060>"),
         format!("<sip:+{NUMBER_B}@192.0.2.2:5070>"),
+        // RFC 3261 §19.1.2: over TLS the port is 5061 where none is written.
+        format!("<sips:+{NUMBER_B}@192.0.2.2>"),
+        format!("<sip:+{NUMBER_B}@192.0.2.2;transport=tls>"),
         "<sip:80001@tandem.test>".to_owned(),
         "<tel:+8619001234567>".to_owned(),
         own,

@@ -498,6 +498,9 @@ fn a9_an_unknown_method_within_a_dialog_does_not_harm_it() {
         peer.labels(),
         ["501 DANCE", "200 UPDATE", "405 PUBLISH", "405 REGISTER", "469 INFO", "200 INFO"]
     );
+    let allows = |label, method| peer.last(label).lists(HeaderName::Allow, method);
+    assert!(!allows("405 REGISTER", "REGISTER") && allows("405 REGISTER", "BYE"));
+    assert!(!allows("405 PUBLISH", "PUBLISH") && allows("405 PUBLISH", "SUBSCRIBE"));
     assert_eq!(names(&peer.events)[2..], ["refreshed", "message"]);
     assert_eq!(peer.endpoint.counts().sessions, 1);
 }

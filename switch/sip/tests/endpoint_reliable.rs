@@ -52,7 +52,7 @@ fn accept(peer: &mut Alone, session: SessionId) {
 }
 
 #[test]
-fn b1_rfc3262_3_rseq_rises_by_one_and_the_next_waits_for_the_prack() {
+fn b1_rfc3262_3_rseq_rises_by_one_and_case_30_the_next_waits_for_the_prack() {
     let (mut peer, session) = rung("Supported: 100rel\r\n", OFFER);
     provisional(&mut peer, session, 180, None);
     provisional(&mut peer, session, 183, Some(ANSWER));

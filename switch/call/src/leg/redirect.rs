@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sip::wire::{Contact, Uri};
+use sip::wire::{Contact, Scheme, Uri};
 
 use crate::capacity::Line;
 use crate::route::{self, Target};
@@ -118,7 +118,8 @@ impl Leg {
     /// The same number at the same carrier.
     fn same_carrier(&self, w: &World, from: &Hop, uri: &Uri) -> Option<Hop> {
         let trunk = w.snapshot.trunks.get(&from.trunk?)?;
-        let port = uri.port.unwrap_or(DEFAULT_PORT);
+        let secure = uri.transport() == Some("tls") || uri.scheme == Scheme::Sips;
+        let port = uri.port.unwrap_or(if secure { SECURE_PORT } else { DEFAULT_PORT });
         let there = from.flow.remote;
         let by_address = uri.host.ip() == Some(there.ip()) && port == there.port();
         let domain = Some(trunk.domain.as_str()).filter(|domain| !domain.is_empty());
@@ -181,5 +182,6 @@ fn requested(uri: &Uri) -> Uri {
     uri
 }
 
-/// The port of a URI without one (§19.1.2).
+/// The port of a URI without one (§19.1.2), and over TLS.
 const DEFAULT_PORT: u16 = 5060;
+const SECURE_PORT: u16 = 5061;

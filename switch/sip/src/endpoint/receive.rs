@@ -238,7 +238,14 @@ impl Endpoint {
             Method::Info => self.info_received(now, session, incoming),
             Method::Message => self.message_received(now, session, incoming),
             Method::Refer => self.refer_received(now, session, incoming),
-            _ => self.refuse(incoming, 405, &[("Allow", self.allow())]),
+            _ => {
+                let method = incoming.method.as_str();
+                // RFC 3261 §8.2.1: what may be asked outside of a dialog is not allowed within this one.
+                let allow = self.allow();
+                let within = allow.split(", ").filter(|name| *name != method);
+                let within = within.collect::<Vec<_>>().join(", ");
+                self.refuse(incoming, 405, &[("Allow", within)]);
+            }
         }
     }
 
