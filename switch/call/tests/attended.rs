@@ -76,6 +76,20 @@ fn record(sim: &Sim, n: usize) -> &CallFacts {
 }
 
 #[test]
+fn rfc3515_2_4_2_a_call_with_a_mailbox_is_no_second_call() {
+    let mut sim = sim_with(|_| {});
+    let first = first_call(&mut sim);
+    call_from(&mut sim, "desk", "80001", "*97");
+    let mailbox = dialog(&sim, "desk");
+    assert_ne!(mailbox.0, first.0, "it was answered");
+    for (asks, names) in [(&first, &mailbox), (&mailbox, &first)] {
+        assert_eq!(refer_in(&mut sim, "desk", asks, &to("80001", names)), 403, "not 491");
+    }
+    assert!(links(&sim).is_empty());
+    assert_eq!(sim.fars["desk"].count("BYE") + sim.fars["b"].count("BYE"), 0);
+}
+
+#[test]
 fn b6_rfc5589_7_who_consulted_leaves_both_calls_and_the_others_talk() {
     for first_asks in [true, false] {
         let (mut sim, first, second) = consulted();
@@ -91,6 +105,10 @@ fn b6_rfc5589_7_who_consulted_leaves_both_calls_and_the_others_talk() {
         assert_ne!(ends[0].1, ends[1].1, "each leads to the other's port");
         assert!(ends.iter().all(|(.., codec)| *codec == Codec::Pcma), "both speak it");
         assert!(sim.added.is_empty(), "nobody is rung: nothing costs anew");
+        let live = sim.engine.live();
+        assert!(live.iter().all(|call| call.a.is_empty()), "he is in neither: {live:?}");
+        let stay: std::collections::BTreeSet<_> = live.into_iter().map(|call| call.b).collect();
+        assert_eq!(stay, ["01088880000", "80002"].map(str::to_owned).into());
         sim.advance(s(30));
         sim.hang_up("b");
         assert_eq!(sim.fars["soft"].count("BYE"), 1, "one conversation");
