@@ -295,14 +295,16 @@ pub(crate) async fn add_leg(
         return Ok(Added::Paid(last.until_s.map(seconds)));
     }
     let command: CallCommand = row.json(1)?;
-    if row.text(2)? != "approved" || !may_spend(conn, &command).await? {
+    if row.text(2)? != "approved" || !may_spend(conn, &command, &ask.own).await? {
         return Ok(Added::Refused(Refusal::Disabled));
     }
     let account = Account { id: row.int(5)?, available: row.micros(6)? };
     let quote = tariffs.quote(conn, row.opt_int(3)?, row.opt_int(4)?, &ask.number).await?;
     let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
     let legs = [(ask.leg.no, quote)];
-    let mut watched = Watched::of_scopes(conn, Scope::all_of(&command)).await?;
+    let mut scopes = Scope::all_of(&command);
+    scopes.extend(ask.own.iter().filter(|own| !Scope::all_of(&command).contains(own)).cloned());
+    let mut watched = Watched::of_scopes(conn, scopes).await?;
     watched = watched.of_call(ask.leg.call);
     let numbers = std::iter::once(&ask.number);
     let steps = within(conn, (&mut watched, alerts), (numbers, &legs), &account, ask.at).await?;
@@ -317,15 +319,20 @@ pub(crate) async fn add_leg(
     Ok(Added::Paid(steps[0].and_then(|step| step.until_s).map(seconds)))
 }
 
-/// The sub-account in whose name a call was asked for is not stopped.
-async fn may_spend(conn: &mut Conn, command: &CallCommand) -> Result<bool> {
-    let Some(id) = command.sub_account else { return Ok(true) };
+/// The sub-accounts in whose names a call and a leg of it were asked for are not stopped.
+async fn may_spend(conn: &mut Conn, command: &CallCommand, own: &[Scope]) -> Result<bool> {
+    let asking = own.iter().filter_map(|scope| match scope {
+        Scope::SubAccount(id) => Some(*id),
+        Scope::Merchant(_) | Scope::Extension(_) => None,
+    });
     let sql = "SELECT enabled FROM sub_accounts WHERE id = $1 AND merchant_id = $2";
-    let row = conn.row(sql, args![id.0, command.merchant.0]).await?;
-    Ok(match row {
-        Some(row) => row.int(0)? == 1,
-        None => false,
-    })
+    for id in command.sub_account.into_iter().chain(asking) {
+        let row = conn.row(sql, args![id.0, command.merchant.0]).await?;
+        if row.map(|row| row.int(0)).transpose()? != Some(1) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Answers [`Extend`].

@@ -81,6 +81,7 @@ contract! {
     calls::records_are_read_by_app_in_order_of_settlement,
     fraud::f15_stolen_credentials_spend_no_more_than_the_sum_of_an_hour,
     fraud::f15_a_call_that_is_up_ends_where_the_sum_does,
+    fraud::f15_a_leg_that_an_extension_asks_for_is_under_its_limits_as_well,
     fraud::f15_what_is_taken_back_was_not_spent,
     fraud::f15_a_minute_may_cost_no_more_and_a_new_country_waits,
     fraud::f15_a_limit_that_only_warns_lets_through_and_tells,

@@ -93,10 +93,41 @@ pub(crate) async fn f15_a_call_that_is_up_ends_where_the_sum_does(store: Store, 
     );
     // A leg that a transfer adds is under the same sum.
     let leg = LegId::new(CallId(1), LegNo(2));
-    let ask = AddLeg { leg, number: Number::E164(DEAR.into()), at: at(90) };
+    let ask = AddLeg { leg, number: Number::E164(DEAR.into()), own: vec![], at: at(90) };
     assert_eq!(store.add_leg(ask).await.unwrap(), Added::Refused(Refusal::Blocked));
     // What cannot cost anything is not in the way of anything.
     assert!(start(&store, 2, (merchant, "70000"), "70000", 91).await);
+}
+
+/// Whoever answered a call of somebody else's and asks for a leg spends within its own limits, and not at all
+/// when its sub-account is stopped.
+pub(crate) async fn f15_a_leg_that_an_extension_asks_for_is_under_its_limits_as_well(
+    store: Store,
+    _: String,
+) {
+    let merchant = limited(&store, |desired| {
+        desired.extensions[0].fraud.spend_per_hour = Some(micros("3"));
+    })
+    .await;
+    let subs = store.sub_accounts(Some(merchant)).await.unwrap();
+    let id = |name: &str| subs.iter().find(|sub| sub.name == name).unwrap().id;
+    let (desk, gone) = (id("desk"), id("gone"));
+    assert!(start(&store, 1, (merchant, HOME), HOME_B, 0).await, "none of its own");
+    let add = |no: u8, sub_account, second| AddLeg {
+        leg: LegId::new(CallId(1), LegNo(no)),
+        number: Number::E164(DEAR.into()),
+        own: vec![Scope::SubAccount(sub_account), Scope::Extension("70000".into())],
+        at: at(second),
+    };
+    let refused = store.add_leg(add(2, gone, 1)).await.unwrap();
+    assert_eq!(refused, Added::Refused(Refusal::Disabled), "it is stopped");
+    assert!(matches!(store.add_leg(add(3, desk, 2)).await.unwrap(), Added::Paid(Some(_))));
+    let refused = store.add_leg(add(4, desk, 3)).await.unwrap();
+    assert_eq!(refused, Added::Refused(Refusal::Blocked), "2.10 of 3 are gone");
+    let more = store.extend(extend(1, LegNo(3), 1)).await.unwrap();
+    assert_eq!(more, Extended::Exhausted, "its time counts there too");
+    assert!(!start(&store, 2, (merchant, "70000"), DEAR, 4).await, "and for its own calls");
+    in_order(&store).await;
 }
 
 /// An authorization that nobody heard of gives its share of the sum back.

@@ -294,6 +294,7 @@ pub(crate) fn one_more_leg_is_held_for_once_and_settled_with_its_call(books: &mu
     let add = |call: u64, digits: &str| AddLeg {
         leg: LegId::new(CallId(call), C),
         number: party(digits).number,
+        own: vec![],
         at: at(20),
     };
     assert_eq!(books.add_leg(add(1, MOBILE)), None, "no such call");

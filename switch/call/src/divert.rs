@@ -49,7 +49,8 @@ impl Call {
         // What it had to ring and to talk begins anew.
         self.live_for(w, called.ring);
         self.plan.trail = wish.trail;
-        self.transfer = Some(Wanted { by: wish.leg, to, target, called, shown });
+        let asks = self.plan.trail.led_by().map(str::to_owned);
+        self.transfer = Some(Wanted { by: wish.leg, asks, to, target, called, shown });
         self.inbox.push_front(Input::Diverted { to });
         self.run(w);
     }

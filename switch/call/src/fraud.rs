@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facts::fraud::{Alert, Scope, limited};
 use facts::settings::Snapshot;
-use facts::{CallCommand, CallId, LegId, LegNo, Number, Refusal, UnixMillis};
+use facts::{CallId, LegId, LegNo, Number, Refusal, UnixMillis};
 
 use crate::event::Effect;
 use crate::world::World;
@@ -20,12 +20,12 @@ pub(crate) struct Fraud {
 }
 
 impl Fraud {
-    /// Every limit that one more leg to this number would break.
+    /// Every limit that one more leg to this number would break, with those to the numbers `ahead` of it.
     fn broken(
         &self,
         settings: &Snapshot,
         scopes: &[Scope],
-        number: &Number,
+        (ahead, number): (&[&str], &Number),
         at: UnixMillis,
     ) -> Vec<Alert> {
         let Some(digits) = limited(number) else { return Vec::new() };
@@ -34,7 +34,8 @@ impl Fraud {
         let alerts = known.flat_map(|(scope, limits)| {
             let live = |prefix: &str| {
                 let class = (scope.clone(), prefix.to_owned());
-                self.live.get(&class).map_or(0, BTreeSet::len)
+                let ahead = ahead.iter().filter(|digits| digits.starts_with(prefix)).count();
+                self.live.get(&class).map_or(0, BTreeSet::len) + ahead
             };
             let broken: Vec<_> = limits.broken_by(digits, local, live).collect();
             broken.into_iter().map(|rule| limits.alert(scope, rule).about(None, Some(number)))
@@ -55,7 +56,7 @@ impl Fraud {
         }
     }
 
-    /// A leg is down. Leaving twice is leaving once.
+    /// A leg is down, or will never be. Leaving twice is leaving once.
     pub(crate) fn leave(&mut self, leg: LegId) {
         for class in self.of_leg.remove(&leg).into_iter().flatten() {
             if let Some(legs) = self.live.get_mut(&class) {
@@ -83,34 +84,35 @@ impl Fraud {
 }
 
 impl World {
-    /// Whether a call may have legs to these numbers. Whoever watches is told of every limit in the way.
-    /// `call`: the one that there is already.
+    /// Whether whoever is under these limits may have legs to all of these numbers. Whoever watches is told of
+    /// every limit in the way. `call`: the one that there is already.
     pub(crate) fn may_call<'n>(
         &mut self,
-        (call, command): (Option<CallId>, &CallCommand),
+        (call, scopes): (Option<CallId>, &[Scope]),
         numbers: impl IntoIterator<Item = &'n Number>,
     ) -> Result<(), Refusal> {
         if self.snapshot.fraud.is_empty() {
             return Ok(());
         }
-        let scopes = Scope::all_of(command);
         let mut allowed = Ok(());
+        let mut ahead = Vec::new();
         for number in numbers {
-            for alert in self.fraud.broken(&self.snapshot, &scopes, number, self.now.wall) {
+            for alert in self.fraud.broken(&self.snapshot, scopes, (&ahead, number), self.now.wall)
+            {
                 if alert.blocked {
                     allowed = Err(Refusal::Blocked);
                 }
                 self.emit(Effect::Fraud(Box::new(Alert { call, ..alert })));
             }
+            ahead.extend(limited(number));
         }
         allowed
     }
 
     /// Counts a leg that may be.
-    pub(crate) fn count_leg(&mut self, command: &CallCommand, leg: LegId, number: &Number) {
+    pub(crate) fn count_leg(&mut self, scopes: &[Scope], leg: LegId, number: &Number) {
         if !self.snapshot.fraud.is_empty() {
-            let scopes = Scope::all_of(command);
-            self.fraud.enter(&self.snapshot, &scopes, leg, number);
+            self.fraud.enter(&self.snapshot, scopes, leg, number);
         }
     }
 }

@@ -34,7 +34,8 @@ impl Call {
         let Some((user, by)) = self.parked_at() else { return };
         let number = Number::Internal(user.to_owned());
         let snapshot = w.snapshot.clone();
-        let target = route::target(&snapshot, |user| w.registrar.registered(user), &number);
+        let payer = (&number, self.command.merchant);
+        let target = route::target(&snapshot, |user| w.registrar.registered(user), payer);
         let stays = self.leg(self.other(by)).filter(|leg| leg.is_there());
         let (Some(target), Some(to), Some(stays)) = (target, self.next_leg(), stays) else {
             self.feed(w, Input::Cut(ours(Kind::NoAnswer)));
@@ -51,7 +52,8 @@ impl Call {
         let onward = Onward { hidden, ..Onward::default() };
         let called = called(target.number(), number.digits().to_owned(), onward);
         self.legs.push(None);
-        self.transfer = Some(Wanted { by, to, target, called, shown });
+        let asks = Some(number.digits().to_owned());
+        self.transfer = Some(Wanted { by, asks, to, target, called, shown });
         self.feed(w, Input::Transfer { by, to });
     }
 }

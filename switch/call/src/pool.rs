@@ -1,6 +1,6 @@
 //! Which number of a pool a leg shows. Counts are of this process: a start begins them anew.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use facts::pool::{Pick, Pool};
@@ -33,7 +33,8 @@ impl Owner {
 /// What a number was used for.
 #[derive(Debug, Default)]
 struct Used {
-    live: BTreeSet<LegId>,
+    /// Legs that show it, and whether their INVITE has left.
+    live: BTreeMap<LegId, bool>,
     second: VecDeque<Instant>,
     /// The hours in which it was used, and how often; no more than a day has.
     day: VecDeque<(Instant, u32)>,
@@ -45,13 +46,20 @@ impl Used {
         let second = self.second.iter().rev().take_while(recent).count();
         let of_day = self.day.iter().filter(|(at, _)| is_of_day(*at, now));
         let day: u32 = of_day.map(|(_, count)| *count).fold(0, u32::saturating_add);
+        // Those whose INVITE is about to leave are counted already.
+        let soon = self.live.values().filter(|left| !**left).count();
+        let today = day.saturating_add(u32::try_from(soon).unwrap_or(u32::MAX));
         pool.max_calls.is_none_or(|most| self.live.len() < most as usize)
-            && pool.calls_per_second.is_none_or(|most| second < most as usize)
-            && pool.calls_per_day.is_none_or(|most| day < most)
+            && pool.calls_per_second.is_none_or(|most| second + soon < most as usize)
+            && pool.calls_per_day.is_none_or(|most| today < most)
     }
 
+    /// The INVITE of a leg has left; of each leg it is counted once.
     fn count(&mut self, leg: LegId, now: Instant) {
-        self.live.insert(leg);
+        match self.live.get_mut(&leg) {
+            Some(left) if !*left => *left = true,
+            Some(_) | None => return,
+        }
         let old = |at: &Instant| now.saturating_duration_since(*at) >= SECOND;
         while self.second.front().is_some_and(old) || self.second.len() >= COUNTED_MAX {
             self.second.pop_front();
@@ -131,24 +139,45 @@ impl Pools {
         picked.map(Number::public)
     }
 
-    /// A leg shows a number of a pool.
-    pub(crate) fn count(
-        &mut self,
-        (owner, pool): (Owner, &Pool),
-        leg: LegId,
-        number: &Number,
-        now: Instant,
-    ) {
+    /// A leg is to show a number of a pool.
+    pub(crate) fn enter(&mut self, (owner, pool): (Owner, &Pool), leg: LegId, number: &Number) {
         let key = (owner, number.digits().to_owned());
         let place = pool.numbers.iter().position(|known| known == number.digits());
         self.turns.insert(owner, place.map_or(0, |place| place + 1));
         self.of_leg.entry(leg).or_default().push(key.clone());
-        self.used.entry(key).or_default().count(leg, now);
+        self.used.entry(key).or_default().live.insert(leg, false);
+    }
+
+    /// The INVITE of a leg has left with what it shows.
+    pub(crate) fn dialled(&mut self, leg: LegId, now: Instant) {
+        for key in self.of_leg.get(&leg).into_iter().flatten() {
+            if let Some(used) = self.used.get_mut(key) {
+                used.count(leg, now);
+            }
+        }
+    }
+
+    /// A leg turns to another carrier: what it showed to this one is free.
+    pub(crate) fn leave_trunk(&mut self, leg: LegId) {
+        let Some(keys) = self.of_leg.get_mut(&leg) else { return };
+        let (left, stay) = std::mem::take(keys)
+            .into_iter()
+            .partition(|(owner, _)| matches!(owner, Owner::Trunk(_)));
+        *keys = stay;
+        if keys.is_empty() {
+            self.of_leg.remove(&leg);
+        }
+        self.free(leg, left);
     }
 
     /// A leg is down. Leaving twice is leaving once.
     pub(crate) fn leave(&mut self, leg: LegId) {
-        for key in self.of_leg.remove(&leg).into_iter().flatten() {
+        let keys = self.of_leg.remove(&leg).unwrap_or_default();
+        self.free(leg, keys);
+    }
+
+    fn free(&mut self, leg: LegId, keys: Vec<(Owner, String)>) {
+        for key in keys {
             if let Some(used) = self.used.get_mut(&key) {
                 used.live.remove(&leg);
             }
@@ -197,6 +226,8 @@ fn weight(callee: &str, number: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::testing::start;
     use proptest::prelude::*;
@@ -223,7 +254,8 @@ mod tests {
         let mut draw = |below: u64| call % below.max(1);
         let callee = Number::E164(callee.to_owned());
         let number = pools.pick((MINE, pool), &callee, now, &mut draw)?;
-        pools.count((MINE, pool), leg(call), &number, now);
+        pools.enter((MINE, pool), leg(call), &number);
+        pools.dialled(leg(call), now);
         Some(number.digits().to_owned())
     }
 

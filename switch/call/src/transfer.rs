@@ -2,6 +2,7 @@
 //! (RFC 5589 §6). It is priced, paid and put on record like the others, and takes its place in the pair when it
 //! answers.
 
+use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
 use facts::{Failure, LegId, LegNo, Number, Origin, Side};
@@ -19,6 +20,8 @@ use crate::world::World;
 pub(crate) struct Wanted {
     /// Who.
     pub(crate) by: LegNo,
+    /// The extension that asks, or leads the call on: its limits count as those of the call do.
+    pub(crate) asks: Option<String>,
     /// Its number.
     pub(crate) to: LegNo,
     pub(crate) target: Target,
@@ -59,21 +62,39 @@ impl Call {
     pub(crate) fn add(&mut self, w: &mut World, to: LegNo) {
         let Some(wanted) = &self.transfer else { return };
         let number = wanted.target.number();
-        if let Err(refusal) = w.may_call((Some(self.id), &self.command), [&number]) {
+        let own = self.scopes_of(w, wanted.asks.as_deref());
+        let mut scopes = Scope::all_of(&self.command);
+        scopes.extend(own.iter().cloned());
+        if let Err(refusal) = w.may_call((Some(self.id), &scopes), [&number]) {
             let failure = LegEvent::Failed(ours(refusal.kind()));
             self.inbox.push_back(Input::Leg(to, failure));
             return;
         }
-        w.count_leg(&self.command, LegId::new(self.id, to), &number);
+        w.count_leg(&scopes, LegId::new(self.id, to), &number);
         w.timers.set(Key::call(self.id, Timer::Transfer), w.now.mono + w.config.authorize);
         let at = self.clock(w.now.mono);
-        w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, at }));
+        w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, own, at }));
+    }
+
+    /// The limits of an extension of the payer's that the call is not under anyhow.
+    fn scopes_of(&self, w: &World, user: Option<&str>) -> Vec<Scope> {
+        let known = user.and_then(|user| Some((user, w.snapshot.extensions.get(user)?)));
+        let Some((user, extension)) =
+            known.filter(|(_, extension)| extension.merchant == self.command.merchant)
+        else {
+            return Vec::new();
+        };
+        let call = Scope::all_of(&self.command);
+        let sub_account = extension.sub_account.map(Scope::SubAccount);
+        let own = sub_account.into_iter().chain([Scope::Extension(user.to_owned())]);
+        own.filter(|scope| !call.contains(scope)).collect()
     }
 
     /// The ledger's word on a leg that was asked for. One that comes too late changes nothing: what is held
     /// goes back when the call is settled.
     pub(crate) fn added(&mut self, w: &mut World, to: LegNo, answer: Added) {
         if !self.waits_for_ledger(to) {
+            self.never(w, to);
             return;
         }
         match answer {
@@ -103,7 +124,15 @@ impl Call {
     pub(crate) fn not_added(&mut self, w: &mut World, failure: Failure) {
         w.timers.cancel(Key::call(self.id, Timer::Transfer));
         if let Some(to) = self.awaited().filter(|to| self.leg(*to).is_none()) {
+            self.never(w, to);
             self.feed(w, Input::Leg(to, LegEvent::Failed(failure)));
+        }
+    }
+
+    /// A leg that is not there will not be: it counts for nothing.
+    fn never(&self, w: &mut World, to: LegNo) {
+        if self.leg(to).is_none() {
+            w.fraud.leave(LegId::new(self.id, to));
         }
     }
 
@@ -111,6 +140,8 @@ impl Call {
     pub(crate) fn add_failed(&mut self, w: &mut World, to: LegNo) {
         if self.waits_for_ledger(to) {
             self.not_added(w, ours(facts::Kind::Internal));
+        } else {
+            self.never(w, to);
         }
     }
 

@@ -328,3 +328,41 @@ fn a_wish_that_is_not_written_down_is_not_confirmed() {
     assert!(!sim.snapshot.extensions[CALLER.1].reach.dnd);
     sim.assert_clean();
 }
+
+#[test]
+fn a_bound_phone_is_rung_at_its_own_merchants_cost_alone() {
+    let strange = MerchantId(MERCHANT.0 + 1);
+    let mut sim = sim_with(Reach::default(), |snapshot| {
+        let merchant = snapshot.merchants[&MERCHANT].clone();
+        snapshot.merchants.insert(strange, merchant);
+        let mut stranger = common::extension("90001", "right");
+        stranger.merchant = strange;
+        stranger.bound_phone = Some(NUMBER_A.into());
+        snapshot.extensions.insert("90001".into(), stranger);
+        snapshot.inbound.insert(DIRECT.into(), "90001".into());
+        wishes(snapshot, "80002", Reach { always: internal("90001"), ..Reach::default() });
+    });
+    let inside = |sim: &Sim, at: usize| {
+        let legs = &sim.authorizations[at].legs;
+        legs.iter().any(|leg| leg.number == Number::Internal("90001".into()))
+            && legs.iter().all(|leg| leg.number != Number::E164(NUMBER_A.into()))
+    };
+    for (at, number) in ["90001", "80002"].into_iter().enumerate() {
+        dial(&mut sim, number);
+        assert_eq!(told(&sim, "caller"), Some(Kind::Unreachable.row().sip), "{number}");
+        assert!(inside(&sim, at), "{number}");
+    }
+    let mut command = callback();
+    command.a.number = Number::Internal("80001".into());
+    command.b.number = Number::Internal("90001".into());
+    sim.place(command);
+    sim.pick_up("one");
+    assert!(sim.authorizations.len() == 3 && inside(&sim, 2));
+    assert_eq!(sim.far("a").count("INVITE"), 0);
+    // Who calls from outside is led there at the cost of the one whose number it is.
+    from_carrier(&mut sim, &[]);
+    assert_eq!(sim.far("a").count("INVITE"), 1);
+    let quoted = sim.authorizations.last().unwrap();
+    assert_eq!(quoted.command.merchant, strange);
+    assert_eq!(quoted.legs[0].number, Number::E164(NUMBER_A.into()));
+}

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/transfers.rs"]
+mod transfers;
 
 use common::phones::{DESK, SOFT, bind, call_from, own};
 use common::*;
@@ -220,6 +222,98 @@ fn class_14_a_transfer_counts_where_a_call_would_and_its_end_makes_room() {
     assert_eq!(refusals(&mut sim, "soft"), [403]);
     sim.refuse("a", 486, None);
     assert_eq!(sim.engine.counts().watched, 1);
+    sim.hang_up("b");
+    sim.assert_clean();
+}
+
+/// Carrier A's subscriber calls the desk, and asks for nothing himself.
+fn desk_is_called() -> Sim {
+    desk_is_called_under(Scope::Extension("80001".into()))
+}
+
+fn desk_is_called_under(scope: Scope) -> Sim {
+    let mut sim = sim(scope, blocks("8610"));
+    // Whose limits a call is under is told by its two numbers: the group's is no extension of theirs.
+    team::change(&mut sim, |snapshot| {
+        let group = team::group(facts::Strategy::RingAll, &["80001"]);
+        snapshot.groups.insert(team::GROUP.into(), group);
+        snapshot.inbound.insert(team::DIRECT.into(), team::GROUP.into());
+    });
+    team::from_carrier(&mut sim, &[]);
+    sim.pick_up("desk");
+    sim.advance(s(5));
+    assert!(sim.engine.live()[0].bridged.is_some());
+    sim
+}
+
+fn refer_called(sim: &mut Sim, to: &str) -> u16 {
+    transfers::refer(sim, "desk", &format!("<sip:{to}@{REALM}>"))
+}
+
+#[test]
+fn class_14_whoever_took_a_call_of_a_group_transfers_within_its_own_limits() {
+    let sub_account = Scope::SubAccount(SubAccountId(12));
+    for scope in [Scope::Extension("80001".into()), sub_account.clone()] {
+        let mut sim = desk_is_called_under(scope.clone());
+        let before = sim.far("b").count("INVITE");
+        refer_called(&mut sim, "01088880000");
+        assert!(sim.added.is_empty(), "the ledger is not even asked");
+        assert_eq!(sim.far("b").count("INVITE"), before);
+        assert_eq!(sim.alerts.len(), 1, "{scope}");
+        assert_eq!(sim.alerts[0].scope, scope);
+    }
+    let mut sim = desk_is_called();
+    assert_eq!(refer_called(&mut sim, "013800138000"), 202);
+    let own = vec![sub_account, Scope::Extension("80001".into())];
+    assert_eq!(sim.added[0].own, own, "the ledger judges by them as well");
+}
+
+#[test]
+fn class_13_the_first_leg_of_a_callback_counts_while_the_second_is_judged() {
+    let mut one = sim(merchant(), at_once("86", 1));
+    let token = one.place(callback());
+    assert_eq!(one.placed(token), Err(Refusal::Blocked), "both are of the class");
+    assert_eq!(rules(&one), [(Rule::CallsTo, true)]);
+    assert_eq!(one.engine.counts().watched, 0);
+    let mut two = sim(merchant(), at_once("86", 2));
+    let token = two.place(callback());
+    two.placed(token).unwrap();
+    assert_eq!(two.engine.counts().watched, 2);
+}
+
+#[test]
+fn class_14_a_leg_that_never_came_to_be_keeps_no_place() {
+    let mut sim = sim(merchant(), at_once("86", 2));
+    call_from(&mut sim, "desk", "80001", "01088880000");
+    sim.pick_up("b");
+    sim.advance(s(5));
+    let to = format!("<sip:013800138000@{REALM}>");
+    // The ledger refuses it.
+    sim.ledger.refuse = Some(Refusal::NoBalance);
+    assert_eq!(refer(&mut sim, &to), 202);
+    assert_eq!((sim.added.len(), sim.engine.counts().watched), (1, 1));
+    // It fails, or says nothing in time.
+    sim.ledger.refuse = None;
+    sim.ledger.answers = false;
+    assert_eq!(refer(&mut sim, &to), 202);
+    assert_eq!(sim.engine.counts().watched, 2, "as long as it is asked");
+    let leg = sim.added[1].leg;
+    sim.reply(call::Reply::AddFailed { leg });
+    assert_eq!(sim.engine.counts().watched, 1);
+    assert_eq!(refer(&mut sim, &to), 202);
+    sim.advance(s(30));
+    assert_eq!((sim.added.len(), sim.engine.counts().watched), (3, 1));
+    // It is granted, and nothing leads there any more.
+    assert_eq!(refer(&mut sim, &to), 202);
+    team::change(&mut sim, |snapshot| {
+        snapshot.trunks.get_mut(&facts::TrunkId(1)).unwrap().enabled = false;
+    });
+    let leg = sim.added[3].leg;
+    let answer = facts::ledger::Added::Paid(Some(s(60)));
+    sim.reply(call::Reply::Added { leg, answer });
+    assert_eq!(sim.far("a").count("INVITE"), 0);
+    assert_eq!(sim.engine.counts().watched, 1);
+    sim.ledger.answers = true;
     sim.hang_up("b");
     sim.assert_clean();
 }

@@ -113,3 +113,34 @@ fn an_extension_is_rung_with_the_callers_own_number_and_explain_names_the_pool()
     let pool = explained.as_ref().as_ref().unwrap().candidates[0].pool.as_deref();
     assert_eq!(pool, Some("shows one of its 2 numbers (round_robin) where a call names none"));
 }
+
+#[test]
+fn a_carrier_that_was_left_frees_its_number_and_a_day_counts_what_was_sent() {
+    let one =
+        Pool { max_calls: Some(1), calls_per_day: Some(2), always: true, ..pool(&["8610777001"]) };
+    let mut sim = sim(|snapshot| {
+        of_trunk(snapshot, one.clone());
+        snapshot.routes.push(facts::settings::Route::new("8610", TrunkId(3), 1));
+    });
+    // No port: nothing was sent, and nothing is counted.
+    sim.media_answers = false;
+    for _ in 0..3 {
+        call_from(&mut sim, "desk", "80001", "01088880000");
+        sim.advance(s(60));
+    }
+    assert_eq!((sim.far("b").count("INVITE"), sim.engine.counts().watched), (0, 0));
+    sim.media_answers = true;
+    sim.advance(s(60));
+    call_from(&mut sim, "desk", "80001", "01088880000");
+    assert_eq!(shown(&mut sim), "+8610777001");
+    sim.refuse("b", 503, None);
+    assert_eq!(sim.far("c").count("INVITE"), 1);
+    assert_eq!(sim.engine.counts().watched, 0, "carrier C shows none of B's");
+    sim.advance(s(30));
+    call_from(&mut sim, "desk", "80001", "01088880000");
+    assert_eq!(
+        shown(&mut sim),
+        "+8610777001",
+        "the second of its day, while the first still rings"
+    );
+}

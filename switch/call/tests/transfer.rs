@@ -544,3 +544,19 @@ fn b6_a_crash_in_the_middle_of_a_transfer_bills_every_leg_once() {
         assert_eq!((sim.engine.counts().calls, sim.engine.counts().unended), (0, 0));
     }
 }
+
+#[test]
+fn b6_a_bound_phone_of_another_merchant_is_not_rung_at_this_ones_cost() {
+    let mut sim = desk_to_b();
+    common::team::change(&mut sim, |snapshot| {
+        let stranger = snapshot.extensions.get_mut("90001").unwrap();
+        stranger.bound_phone = Some(NUMBER_A.into());
+    });
+    refer(&mut sim, "desk", &format!("<sip:90001@{REALM}>"));
+    assert_eq!(sim.far("a").count("INVITE"), 0);
+    assert!(sim.added.iter().all(|ask| ask.number == Number::Internal("90001".into())));
+    assert!(told(&sim, "desk").last().is_none_or(|told| told.ends_with("terminated")));
+    assert!(sim.engine.live()[0].bridged.is_some(), "they talk on");
+    sim.hang_up("b");
+    sim.assert_clean();
+}

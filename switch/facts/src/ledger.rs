@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{CallCommand, Refusal};
+use crate::fraud::Scope;
 use crate::id::{CallId, LegId, LegNo, MerchantId};
 use crate::number::Number;
 use crate::record::{CallFacts, LegFacts};
@@ -66,6 +67,9 @@ pub struct AddLeg {
     pub leg: LegId,
     /// The number that decides the price.
     pub number: Number,
+    /// Limits of whoever asks for it, beside those that the call is under: the extension that transfers or leads
+    /// the call on, and its sub-account.
+    pub own: Vec<Scope>,
     /// When it was asked.
     pub at: UnixMillis,
 }

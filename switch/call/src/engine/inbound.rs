@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::fraud::Scope;
 use facts::manners::{self, Whose};
 use facts::settings::{Snapshot, Trunk};
 use facts::{
@@ -220,8 +221,9 @@ impl Engine {
         };
         let rings = intent.service.is_none() && !answers;
         let number = plan.targets[1].number();
+        let scopes = Scope::all_of(&command);
         let rung = rings.then_some(&number);
-        self.world.may_call((None, &command), rung).map_err(Refusal::kind)?;
+        self.world.may_call((None, &scopes), rung).map_err(Refusal::kind)?;
         let holders = self.holders(&command, intent.delivered.as_deref()).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);

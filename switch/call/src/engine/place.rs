@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use facts::capacity::Holder;
+use facts::fraud::Scope;
 use facts::ledger::{Authorize, Authorized, LegQuote, OpenCall};
 use facts::settings::Merchant;
 use facts::{
@@ -45,7 +46,7 @@ impl Engine {
         let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
         let plan = plan.and_then(|plan| {
             let numbers = plan.targets.each_ref().map(Target::number);
-            self.world.may_call((None, &command), &numbers)?;
+            self.world.may_call((None, &Scope::all_of(&command)), &numbers)?;
             self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {
@@ -171,7 +172,8 @@ impl Engine {
         let b = self.lead(&command.b.number, command.merchant, &mut trail);
         // Whoever we rang for a merchant is not to talk to a machine of ours.
         let b = b.ok().filter(|target| !matches!(target, Target::Voicemail(_)));
-        let targets = [self.target(&command.a.number)?, b.ok_or(Refusal::NoRoute)?];
+        let targets =
+            [self.target((&command.a.number, command.merchant))?, b.ok_or(Refusal::NoRoute)?];
         if targets[0] == targets[1] {
             // Its line would be engaged by the very call that rings it.
             return Err(Refusal::SameNumber);
@@ -191,11 +193,12 @@ impl Engine {
         })
     }
 
-    /// Where a number leads, if anywhere.
-    pub(super) fn target(&self, number: &Number) -> Result<Target, Refusal> {
+    /// Where a number leads for which this merchant pays, if anywhere.
+    pub(super) fn target(&self, (number, payer): (&Number, MerchantId)) -> Result<Target, Refusal> {
         let w = &self.world;
-        let target = route::target(&w.snapshot, |user| w.registrar.registered(user), number)
-            .ok_or(Refusal::NoRoute)?;
+        let target =
+            route::target(&w.snapshot, |user| w.registrar.registered(user), (number, payer))
+                .ok_or(Refusal::NoRoute)?;
         match &target {
             Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
                 Err(Refusal::NoRoute)
@@ -218,8 +221,9 @@ impl Engine {
             .iter()
             .map(|leg| LegQuote { leg: *leg, number: plan.targets[usize::from(leg.0)].number() })
             .collect();
+        let scopes = Scope::all_of(&command);
         for quote in &quotes {
-            w.count_leg(&command, LegId::new(id, quote.leg), &quote.number);
+            w.count_leg(&scopes, LegId::new(id, quote.leg), &quote.number);
         }
         let authorize =
             Authorize { call: id, command: command.clone(), legs: quotes, at: w.now.wall };

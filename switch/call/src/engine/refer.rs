@@ -247,7 +247,9 @@ impl Engine {
         let merchant = snapshot.merchants.get(&call.command.merchant).ok_or(403_u16)?;
         let number = callee(&snapshot, &dialled).map_err(status)?;
         let stays = call.leg(call.other(leg.no)).ok_or(PENDING)?;
-        let target = self.target(&number).map_err(Refusal::kind).map_err(status)?;
+        let target =
+            self.target((&number, call.command.merchant)).map_err(Refusal::kind).map_err(status)?;
+        let asks = asking.is_phone().then(|| asking.facts.number.digits().to_owned());
         // What is rung decides: an extension whose bound phone rings is reached over a carrier.
         let shown = match target.number() {
             Number::Internal(_) => Some(stays.facts.number.clone()),
@@ -265,7 +267,7 @@ impl Engine {
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);
-        Ok(Wanted { by: leg.no, to, target, called, shown })
+        Ok(Wanted { by: leg.no, asks, to, target, called, shown })
     }
 }
 

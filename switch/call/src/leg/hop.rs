@@ -183,7 +183,7 @@ pub(crate) fn take(w: &mut World, hops: &mut VecDeque<Hop>, leg: LegId) -> Optio
             let settings = w.snapshot.clone();
             let pool = settings.trunks.get(&id).and_then(|trunk| trunk.options.pool.as_ref());
             if let Some(pool) = pool {
-                w.pools.count((Owner::Trunk(id), pool), leg, number, w.now.mono);
+                w.pools.enter((Owner::Trunk(id), pool), leg, number);
             }
         }
         return Some(hop);

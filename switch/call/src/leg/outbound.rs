@@ -38,8 +38,25 @@ pub(crate) struct Final {
 }
 
 impl Leg {
-    /// Starts ringing: opens the port first. Fails at once when nothing leads to the target.
+    /// Starts ringing: opens the port first. Fails at once when nothing leads to the target; then it counts for
+    /// nothing.
     pub(crate) fn dial(
+        w: &mut World,
+        id: LegId,
+        called: &Called,
+        target: &Target,
+        shown: Option<&Number>,
+        paid: Option<std::time::Duration>,
+    ) -> Result<Leg, Failure> {
+        let leg = Leg::open(w, id, called, target, shown, paid);
+        if leg.is_err() {
+            w.fraud.leave(id);
+            w.pools.leave(id);
+        }
+        leg
+    }
+
+    fn open(
         w: &mut World,
         id: LegId,
         called: &Called,
@@ -118,6 +135,7 @@ impl Leg {
             }
             forks.add(Fork::new(session, hop));
         }
+        w.pools.dialled(self.id, w.now.mono);
         self.stage = Stage::Inviting(forks);
         self.occupy_rung(w);
         self.hunt_on(w);
@@ -509,6 +527,7 @@ impl Leg {
         // Its own place is free for it: the next hop may be of the same carrier.
         if let Some(trunk) = self.trunk.take() {
             w.leave_trunk(trunk, self.id);
+            w.pools.leave_trunk(self.id);
         }
         let Some(next) = hop::take(w, &mut self.hops, self.id) else {
             return false;
@@ -580,7 +599,7 @@ fn pooled(w: &mut World, id: LegId, called: &Called, target: &Target) -> Option<
     }
     let owner = Owner::Merchant(merchant);
     let number = w.pick(owner, pool, callee)?;
-    w.pools.count((owner, pool), id, &number, w.now.mono);
+    w.pools.enter((owner, pool), id, &number);
     Some(number)
 }
 

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use facts::pool::Pool;
 use facts::routing::{Candidate, Explanation, Phone, PoolOf, Verdict};
 use facts::settings::{Route, Snapshot, Trunk};
-use facts::{LeadsTo, Number, Reach, Strategy, TrunkId, UnixMillis};
+use facts::{LeadsTo, MerchantId, Number, Reach, Strategy, TrunkId, UnixMillis};
 
 use super::{Target, target};
 
@@ -195,7 +195,9 @@ fn explained(
         explanation.phones = inner.phones;
     }
     let registered = |user: &str| live.is_none_or(|live| (live.registered)(user));
-    match target(snapshot, registered, number) {
+    // As its own merchant reaches it: who else calls pays for no bound phone. What is no extension has none.
+    let owner = snapshot.extensions.get(number.digits()).map(|extension| extension.merchant);
+    match target(snapshot, registered, (number, owner.unwrap_or(MerchantId(0)))) {
         None => {
             let what =
                 if snapshot.groups.contains_key(number.digits()) { "group" } else { "extension" };

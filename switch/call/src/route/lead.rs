@@ -80,6 +80,11 @@ impl Trail {
         self.ring.map_or(asked, |ring| ring.min(asked))
     }
 
+    /// Who led it on last.
+    pub(crate) fn led_by(&self) -> Option<&str> {
+        self.turns.last().map(|turn| turn.from.as_str())
+    }
+
     /// True once somebody led it on.
     pub(crate) fn is_led_on(&self) -> bool {
         !self.turns.is_empty()
@@ -117,7 +122,7 @@ impl Trail {
             let always = reach.and_then(|reach| reach.always.as_ref());
             let Some(to) = always else {
                 self.ring = reach.filter(|reach| reach.no_answer.is_some()).map(ring);
-                return target(snapshot, &registered, &number).ok_or(Kind::NoRoute);
+                return target(snapshot, &registered, (&number, payer)).ok_or(Kind::NoRoute);
             };
             number = self.turn(to, Cause::Unconditional).ok_or(Kind::Unreachable)?;
         }

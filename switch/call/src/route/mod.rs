@@ -4,7 +4,7 @@ mod choice;
 mod lead;
 
 use facts::settings::{NumberFormat, Snapshot, Trunk};
-use facts::{Number, NumberPlan};
+use facts::{MerchantId, Number, NumberPlan};
 
 pub use choice::{Live, explain};
 pub(crate) use choice::{exists, leads, trunks};
@@ -36,13 +36,14 @@ impl Target {
 }
 
 /// Finds what is behind a number: registered contacts, else the extension's bound phone, else (when
-/// nobody is behind the extension now) the contacts that may yet come; a public number is itself.
+/// nobody is behind the extension now) the contacts that may yet come; a public number is itself. A bound phone
+/// is rung at the cost of its own merchant alone: for any other payer there are only the contacts.
 /// The members of a group are looked for when it is rung. `None` for an extension or a group that does not exist
 /// or is disabled.
 pub(crate) fn target(
     snapshot: &Snapshot,
     registered: impl Fn(&str) -> bool,
-    number: &Number,
+    (number, payer): (&Number, MerchantId),
 ) -> Option<Target> {
     let Number::Internal(user) = number else {
         return Some(Target::Public(number.clone()));
@@ -52,7 +53,9 @@ pub(crate) fn target(
     }
     let extension = snapshot.extensions.get(user).filter(|extension| extension.enabled)?;
     Some(match &extension.bound_phone {
-        Some(phone) if !registered(user) => Target::Public(Number::public(phone.clone())),
+        Some(phone) if !registered(user) && extension.merchant == payer => {
+            Target::Public(Number::public(phone.clone()))
+        }
         _ => Target::Contacts(user.clone()),
     })
 }
@@ -121,7 +124,7 @@ pub(crate) mod tests {
 
     pub(crate) fn extension() -> facts::settings::Extension {
         facts::settings::Extension {
-            merchant: facts::MerchantId(1),
+            merchant: MerchantId(1),
             sub_account: None,
             enabled: true,
             ha1_md5: String::new(),
@@ -140,9 +143,14 @@ pub(crate) mod tests {
         snapshot.extensions.insert("80001".into(), extension);
         let number = Number::Internal("80001".into());
         let phone = Target::Public(Number::E164("8613900139000".into()));
-        assert_eq!(target(&snapshot, |_| false, &number), Some(phone));
-        assert_eq!(target(&snapshot, |_| true, &number), Some(Target::Contacts("80001".into())));
+        let contacts = || Some(Target::Contacts("80001".into()));
+        let of = |snapshot: &Snapshot, registered: bool, payer| {
+            target(snapshot, |_| registered, (&number, MerchantId(payer)))
+        };
+        assert_eq!(of(&snapshot, false, 1), Some(phone));
+        assert_eq!(of(&snapshot, true, 1), contacts());
+        assert_eq!(of(&snapshot, false, 2), contacts(), "not at another one's cost");
         snapshot.extensions.get_mut("80001").unwrap().enabled = false;
-        assert_eq!(target(&snapshot, |_| true, &number), None);
+        assert_eq!(of(&snapshot, true, 1), None);
     }
 }

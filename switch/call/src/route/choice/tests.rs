@@ -166,7 +166,7 @@ fn groups_and_wishes_are_explained() {
     desk.reach.no_answer = Some(LeadsTo::Public("8613900139000".into()));
     snapshot.extensions.insert("80001".into(), desk);
     let group = facts::Group {
-        merchant: facts::MerchantId(1),
+        merchant: MerchantId(1),
         name: String::new(),
         enabled: true,
         strategy: Strategy::RoundRobin,
@@ -300,7 +300,7 @@ fn an_inbound_number_says_whom_it_rings_and_merchants_pools_say_what_is_shown() 
     let mut snapshot = snapshot();
     snapshot.extensions.insert("80001".into(), extension());
     snapshot.inbound.insert("8613800138000".into(), "80001".into());
-    let merchant = facts::MerchantId(1);
+    let merchant = MerchantId(1);
     let acme = facts::settings::Merchant {
         name: "acme".into(),
         enabled: true,
