@@ -22,6 +22,11 @@ fn killed_after(after: Duration) {
     let placed = Instant::now();
     let joined = (after >= BOTH_ARE_UP).then(|| {
         country.tandem.wait_call("bridged");
+        // The ACK leaves when what ends the session is written: a slow disk is waited for as well.
+        let since = Instant::now();
+        while !confirmed(&country.carrier_b) && since.elapsed() < STALL {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Instant::now()
     });
     std::thread::sleep(joined.map_or(after, |_| after - BOTH_ARE_UP));
