@@ -534,6 +534,7 @@ impl<'a> Life<'a> {
             // A source that knocks too often is left out for longer.
             bans: counts.bans,
             dropped: counts.dropped,
+            drops: counts.drops,
             ..call::Counts::default()
         };
         assert_eq!(counts, left, "left over 64 s after everybody hung up");

@@ -140,7 +140,7 @@ fn the_corpora_of_operations_reach_deep() {
             "callback LegB:no_answer",
             "dialled LegA:abandoned",
             "202 REFER",
-            "491 REFER",
+            "403 REFER",
             "AddLeg",
             "SetReach",
             "Discard",

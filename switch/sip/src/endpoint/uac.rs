@@ -334,7 +334,15 @@ impl Endpoint {
             Phase::Ending(dialog) => dialog.keep_flow,
             Phase::Ringing(_) | Phase::Over(_) => false,
         };
-        let open = session.invite.and_then(|key| self.clients.get(&key));
+        let invite = session.invite;
+        if let Some((key, client)) = invite.and_then(|key| Some((key, self.clients.get_mut(&key)?)))
+            && client.due.is_none()
+        {
+            // Another INVITE of it was answered, and nothing will ever end this one: it may not wait for ever.
+            client.abandon_at = Some(now + self.config.timers.cancel_wait);
+            self.schedule_client(key);
+        }
+        let open = invite.and_then(|key| self.clients.get(&key));
         match open.map(|client| (client.request.clone(), client.flow)) {
             Some((request, flow)) => self.linger(now, id, (request, flow, keep_flow), false),
             None => self.remove_session(id),
