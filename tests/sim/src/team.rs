@@ -156,6 +156,10 @@ impl Offers {
             }
             (false, Some("BYE"), None | Some('2'..='6'))
             | (false, Some("INVITE"), Some('3'..='6')) => _ = open.remove(&id),
+            // The network may lose every one of them: then the switch gives it up without a CANCEL (RFC 3261 §9.1).
+            (false, Some("INVITE"), Some('1')) if offer.how == How::Invite => {
+                offer.waits = Some(now);
+            }
             (false, Some("INVITE"), Some(_)) if offer.how == How::Invite => offer.waits = None,
             _ => {}
         }
