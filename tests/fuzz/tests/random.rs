@@ -1,6 +1,8 @@
 //! Fresh scripts for the targets that play operations, and fresh bytes for all others. Those that read what the network
-//! brings first get `FUZZ_SECONDS_EACH`, the others `FUZZ_SECONDS` together (a few seconds without either). The
-//! seed of a failure is printed; `FUZZ_TARGET` and `FUZZ_SEED` replay one.
+//! brings first get `FUZZ_SECONDS_EACH`, the others `FUZZ_SECONDS` together (a few seconds without either). Seeds
+//! are counted up from `FUZZ_FROM`, which is the same number each time unless something else is said, so that a test
+//! that passed yesterday fails today for what was changed in between; `FUZZ_FROM=fresh` begins at the time of day, to
+//! look for more. The seed of a failure is printed; `FUZZ_TARGET` and `FUZZ_SEED` replay one.
 
 #![allow(clippy::print_stderr, reason = "the input of a failure")]
 
@@ -16,6 +18,8 @@ const NAMED: &[&str] =
 const SECONDS_EACH: u64 = 1;
 /// Seconds for all others together.
 const SECONDS: u64 = 6;
+/// The first seed unless another is said.
+const SEED: u64 = 0x7a6d;
 /// Bytes of a script at most.
 const SCRIPT_MAX: usize = 600;
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -54,13 +58,20 @@ fn wanted(name: &str) -> bool {
     std::env::var("FUZZ_TARGET").ok().is_none_or(|only| only == name)
 }
 
+/// Where the seeds begin.
+fn first_seed() -> u64 {
+    if std::env::var("FUZZ_FROM").is_ok_and(|from| from == "fresh") {
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        return clock.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(1));
+    }
+    number("FUZZ_FROM").unwrap_or(SEED)
+}
+
 /// Plays one target for a time.
 fn play((name, target): &fuzz::Target, time: Duration) {
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let fresh = clock.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(1));
     let corpus = corpus(name);
     let started = Instant::now();
-    let (mut seed, mut runs, mut longest) = (fresh, 0_u64, Duration::ZERO);
+    let (mut seed, mut runs, mut longest) = (first_seed(), 0_u64, Duration::ZERO);
     loop {
         seed = number("FUZZ_SEED").unwrap_or(seed + 1);
         let bytes = script(seed, &corpus);

@@ -336,9 +336,10 @@ impl Endpoint {
         };
         let invite = session.invite;
         if let Some((key, client)) = invite.and_then(|key| Some((key, self.clients.get_mut(&key)?)))
-            && client.due.is_none()
+            && client.is_pending()
         {
-            // Another INVITE of it was answered, and nothing will ever end this one: it may not wait for ever.
+            // Another INVITE of it was answered, and nobody waits for this one: if it has not rung yet, a late 1xx
+            // would stop its last timer.
             client.abandon_at = Some(now + self.config.timers.cancel_wait);
             self.schedule_client(key);
         }
