@@ -4,6 +4,7 @@
 //! Pure: instants and samples come in as arguments, samples and bytes go out. Files, sockets and
 //! threads belong to `media`.
 
+pub mod dtmf;
 pub mod g711;
 pub mod mp3;
 pub mod resample;
