@@ -1,12 +1,16 @@
-//! Sound: G.711 codings and the conversion between them, tones, sample-rate conversion, the recording
-//! timeline and MP3 writing.
+//! Sound: the codings of telephony and the conversion between them, concealment of what was lost, tones,
+//! sample-rate conversion, the recording timeline and MP3 writing.
 //!
 //! Pure: instants and samples come in as arguments, samples and bytes go out. Files, sockets and
 //! threads belong to `media`.
 
+pub mod codec;
+pub mod convert;
 pub mod dtmf;
 pub mod g711;
+pub mod g722;
 pub mod mp3;
+pub mod plc;
 pub mod resample;
 pub mod tape;
 pub mod tone;

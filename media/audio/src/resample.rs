@@ -121,14 +121,19 @@ const PASS: f64 = 0.925;
 /// Shape of the Kaiser window: 80 dB.
 const BETA: f64 = 8.0;
 
-fn sinc(x: f64) -> f64 {
+pub(crate) fn sinc(x: f64) -> f64 {
     let x = x * std::f64::consts::PI;
     if x.abs() < 1e-9 { 1.0 } else { x.sin() / x }
 }
 
 /// Kaiser window over −1 … 1.
 fn kaiser(x: f64) -> f64 {
-    bessel(BETA * (1.0 - x * x).max(0.0).sqrt()) / bessel(BETA)
+    kaiser_of(BETA, x)
+}
+
+/// Kaiser window of a given shape over −1 … 1.
+pub(crate) fn kaiser_of(beta: f64, x: f64) -> f64 {
+    bessel(beta * (1.0 - x * x).max(0.0).sqrt()) / bessel(beta)
 }
 
 /// Modified Bessel function of the first kind, order zero, by its series.

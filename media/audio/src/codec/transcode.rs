@@ -1,0 +1,111 @@
+//! From one coding to another: decoded, its gaps filled, its rate converted, cut into packets of the
+//! length that the listener wants, and coded.
+
+use super::{CodecError, Coding, Decoder, Encoder, PACKET_MAX_MS, SAMPLES_MAX};
+use crate::convert::Converter;
+
+/// Longest gap that one call of [`Transcoder::lost`] fills, milliseconds.
+pub const GAP_MAX_MS: usize = PACKET_MAX_MS;
+
+/// One direction of a conversation between two codings: payloads in, payloads out.
+///
+/// What is decoded waits until it makes a whole packet, so when both sides have the same packet length
+/// a payload comes out for each that goes in. Take them all after each [`Transcoder::push`] and
+/// [`Transcoder::lost`].
+#[derive(Debug)]
+pub struct Transcoder {
+    from: Coding,
+    to: Coding,
+    decoder: Decoder,
+    converter: Option<Converter>,
+    encoder: Encoder,
+    /// One packet as it was decoded.
+    decoded: Box<[i16]>,
+    /// Sound at the listener's rate that has not left; `waiting` samples.
+    queue: Box<[i16]>,
+    waiting: usize,
+    /// Samples of a packet that leaves.
+    frame: usize,
+}
+
+impl Transcoder {
+    /// A transcoder whose packets are `ptime_ms` long.
+    ///
+    /// # Errors
+    /// [`CodecError::Unsupported`] for a coding without coder, [`CodecError::Frame`] for a length that
+    /// `to` has no packets of (see [`Coding::packs`]).
+    pub fn new(from: Coding, to: Coding, ptime_ms: u8) -> Result<Transcoder, CodecError> {
+        if !to.packs(ptime_ms) {
+            return Err(CodecError::Frame);
+        }
+        Ok(Transcoder {
+            from,
+            to,
+            decoder: Decoder::new(from)?,
+            converter: Converter::new(from.rate(), to.rate()),
+            encoder: Encoder::new(to)?,
+            decoded: vec![0; SAMPLES_MAX].into(),
+            queue: vec![0; QUEUE_MS * to.rate() as usize / 1_000].into(),
+            waiting: 0,
+            frame: usize::from(ptime_ms) * to.rate() as usize / 1_000,
+        })
+    }
+
+    /// Takes one received payload. Packets come in order.
+    ///
+    /// # Errors
+    /// [`CodecError::Payload`] when it cannot be decoded: it is then as if it had never come, and what
+    /// it should have brought may be said to be [`lost`](Transcoder::lost). [`CodecError::Full`] when
+    /// nobody takes what comes out: the payload is gone.
+    pub fn push(&mut self, payload: &[u8]) -> Result<(), CodecError> {
+        let samples = self.decoder.decode(payload, &mut self.decoded)?;
+        self.queue_up(samples)
+    }
+
+    /// Something was lost: `units` of `from`'s RTP clock ([`Coding::clock`]), as the timestamps around
+    /// the gap differ. It is filled, up to [`GAP_MAX_MS`]; what is longer than that is no loss to hide.
+    /// `next` is the payload after the gap, where it is there already; it is pushed after this as usual.
+    pub fn lost(&mut self, units: u32, next: Option<&[u8]>) {
+        let (rate, clock) = (self.from.rate(), self.from.clock());
+        let samples = (units as usize).saturating_mul((rate / clock) as usize);
+        let samples = samples.min(GAP_MAX_MS * rate as usize / 1_000);
+        let concealed = self.decoder.conceal(samples, next, &mut self.decoded);
+        // Full only if nobody takes what comes out, and then nobody misses it.
+        let _ = self.queue_up(concealed);
+    }
+
+    /// The next whole packet: the octets written to `out`, and its length in units of `to`'s RTP clock.
+    /// `None` until there is one, or while `out` is too small for it ([`super::OCTETS_MAX`] is enough).
+    pub fn pull(&mut self, out: &mut [u8]) -> Option<(usize, u32)> {
+        if self.waiting < self.frame {
+            return None;
+        }
+        let octets = self.encoder.encode(&self.queue[..self.frame], out).ok()?;
+        self.queue.copy_within(self.frame..self.waiting, 0);
+        self.waiting -= self.frame;
+        let units = self.frame as u64 * u64::from(self.to.clock()) / u64::from(self.to.rate());
+        Some((octets, units as u32))
+    }
+
+    fn queue_up(&mut self, samples: usize) -> Result<(), CodecError> {
+        let decoded = &self.decoded[..samples];
+        let room = &mut self.queue[self.waiting..];
+        match &mut self.converter {
+            None => {
+                let room = room.get_mut(..samples).ok_or(CodecError::Full)?;
+                room.copy_from_slice(decoded);
+                self.waiting += samples;
+            }
+            Some(converter) => {
+                if room.len() < converter.most(samples) {
+                    return Err(CodecError::Full);
+                }
+                self.waiting += converter.convert(decoded, room);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sound that may wait: a gap and a packet, each of the longest, and what is left of one that leaves.
+const QUEUE_MS: usize = GAP_MAX_MS + PACKET_MAX_MS + 100;
