@@ -50,6 +50,9 @@ const EXCUSED: &[(&str, &str)] = &[("sip", "getrandom"), ("call", "getrandom")];
 const PLACES: &[(&str, &[&str])] = &[
     ("rsip", &["switch/sip/src/wire", "switch/sip/tests"]),
     ("rtp_rs", &["media/rtp/src/packet"]),
+    ("aes", &["media/rtp/src/srtp"]),
+    ("aes_gcm", &["media/rtp/src/srtp"]),
+    ("ctr", &["media/rtp/src/srtp"]),
     ("sqlx", &["billing/src/db", "billing/src/error.rs", "billing/tests"]),
     ("rusqlite", &["billing/src/db", "billing/src/error.rs"]),
     ("dashmap", &["switch/src/directory.rs"]),

@@ -17,6 +17,7 @@ pub mod packet;
 pub mod reception;
 pub mod relay;
 pub mod rtcp;
+pub mod srtp;
 mod wire;
 
 pub use leg::{

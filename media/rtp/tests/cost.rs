@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rtp::packet::Stamp;
 use rtp::rtcp::REPORT_MAX;
+use rtp::srtp::{Master, Receiver, Sender, Suite, TRAILER_MAX};
 use rtp::{Verdict, forward};
 
 #[path = "fixture/leg.rs"]
@@ -67,4 +68,34 @@ fn a_packet_is_relayed_without_allocation() {
     }
     assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
     assert_eq!(sent, 90_000);
+}
+
+#[test]
+fn b8_a_packet_is_protected_and_opened_without_allocation() {
+    for suite in [Suite::Aes128Sha1_80, Suite::Aes256Gcm] {
+        let key = vec![7; suite.key_len() + suite.salt_len()];
+        let key = Master::new(suite, &key, None).unwrap();
+        let (mut sender, mut receiver) = (Sender::new(&key), Receiver::new(&key));
+        let mut packet = [0; 172 + TRAILER_MAX];
+        let mut report = [0; REPORT_MAX + TRAILER_MAX];
+        let mut before = 0;
+        for n in 0..5_000_u32 {
+            let sequence = ((n + 63_000) & 0xffff) as u16;
+            Stamp { payload_type: 0, marker: false, sequence, timestamp: n, ssrc: 7 }
+                .write_new(&mut packet);
+            let len = sender.protect(&mut packet, 172).unwrap();
+            assert_eq!(receiver.open(&mut packet[..len]), Ok(172));
+            assert!(receiver.open(&mut packet[..len]).is_err(), "it is open");
+            if n % 100 == 0 {
+                report[..8].copy_from_slice(&[0x80, 201, 0, 1, 0, 0, 0, 7]);
+                let len = sender.protect_rtcp(&mut report, 8).unwrap();
+                assert_eq!(receiver.open_rtcp(&mut report[..len]), Ok(8));
+            }
+            if n == 0 {
+                // The stream has taken its place at both ends.
+                before = ALLOCATIONS.with(Cell::get);
+            }
+        }
+        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{suite:?}");
+    }
 }

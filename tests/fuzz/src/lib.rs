@@ -20,6 +20,7 @@ pub mod mutate;
 pub mod peer;
 pub mod script;
 pub mod sip_text;
+pub mod srtp;
 
 /// A target: its name, which is also its corpus folder, and its function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -50,4 +51,5 @@ pub const TARGETS: &[Target] = &[
     ("ytx", http::ytx),
     ("number", http::number),
     ("stun", endpoint::stun),
+    ("srtp_unprotect", srtp::srtp_unprotect),
 ];

@@ -85,6 +85,7 @@ replays!(
     ytx,
     number,
     stun,
+    srtp_unprotect,
 );
 
 /// The targets that play operations are worth something only while their corpora lead somewhere:
