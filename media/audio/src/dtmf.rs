@@ -80,3 +80,5 @@ impl Digit {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::Noise;

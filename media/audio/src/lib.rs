@@ -4,6 +4,7 @@
 //! Pure: instants and samples come in as arguments, samples and bytes go out. Files, sockets and
 //! threads belong to `media`.
 
+pub mod announce;
 pub mod codec;
 pub mod convert;
 pub mod dtmf;
@@ -11,7 +12,9 @@ pub mod g711;
 pub mod g722;
 pub mod mp3;
 pub mod plc;
+pub mod progress;
 pub mod resample;
+mod spectrum;
 pub mod tape;
 pub mod tone;
 

@@ -6,10 +6,10 @@ use crate::tone::FULL_SCALE_DBM0;
 mod corners;
 
 /// White noise with a normal distribution, always the same.
-pub(super) struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
-    pub(super) fn new(seed: u64) -> Noise {
+    pub(crate) fn new(seed: u64) -> Noise {
         Noise(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -21,13 +21,13 @@ impl Noise {
     }
 
     /// One sample of unit power.
-    pub(super) fn sample(&mut self) -> f32 {
+    pub(crate) fn sample(&mut self) -> f32 {
         let (a, b) = (self.uniform().max(1e-7), self.uniform());
         (-2.0 * a.ln()).sqrt() * (b * std::f32::consts::TAU).cos()
     }
 
     /// Adds noise of a power in dBm0 to a sound.
-    pub(super) fn add(&mut self, samples: &mut [i16], dbm0: f32) {
+    pub(crate) fn add(&mut self, samples: &mut [i16], dbm0: f32) {
         let rms = 32_767.0 / 2.0_f32.sqrt() * 10_f32.powf((dbm0 - FULL_SCALE_DBM0) / 20.0);
         for sample in samples {
             *sample = (f32::from(*sample) + rms * self.sample()).round() as i16;
