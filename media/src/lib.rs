@@ -6,6 +6,7 @@
 //! are made in the pure crate `rtp`; this crate owns sockets, clocks and threads, and nothing here
 //! knows what signalling, money or a merchant is.
 
+pub mod announcements;
 mod counters;
 mod loader;
 pub mod poll;

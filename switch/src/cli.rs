@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::check::Wanted;
 use crate::config::{Config, KNOBS, Sources, is_configuration, variable};
 use crate::document;
+use crate::recognise::{self, Announcements};
 use crate::{check, demo, explain, logs, operator, serve};
 
 /// A softswitch: SIP and RTP to carriers and phones, HTTP to merchants, and the money straight in between.
@@ -60,6 +61,23 @@ enum Verb {
     Explain {
         /// The number as people write it, or an extension
         number: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Say what is heard in a recording, and when: tones, announcements, keys, fax, music, speech
+    Recognise {
+        /// A WAV, MP3, Ogg Vorbis or FLAC file
+        file: PathBuf,
+        /// Whose tones: a country's code, e.g. cn; all that are known without it
+        #[arg(long)]
+        country: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Keep the announcements that are known: list, add, remove
+    Announcements {
+        #[command(subcommand)]
+        what: Announcements,
         #[command(flatten)]
         settings: Settings,
     },
@@ -174,7 +192,9 @@ async fn carry_out(verb: Verb) -> ExitCode {
         Verb::Serve(settings) | Verb::Migrate(settings) | Verb::Config(settings) => settings,
         Verb::Apply { settings, .. }
         | Verb::Check { settings, .. }
-        | Verb::Explain { settings, .. } => settings,
+        | Verb::Explain { settings, .. }
+        | Verb::Recognise { settings, .. }
+        | Verb::Announcements { settings, .. } => settings,
         Verb::Demo => return demo::run().await,
     };
     let mut sources = settings.sources();
@@ -214,6 +234,10 @@ async fn carry_out(verb: Verb) -> ExitCode {
             check::check(&config, wanted).await
         }
         Verb::Explain { number, .. } => explain::explain(&config, number).await,
+        Verb::Recognise { file, country, .. } => {
+            recognise::recognise(&config, file, country.as_deref())
+        }
+        Verb::Announcements { what, .. } => recognise::keep(&config, what),
         Verb::Migrate(_) => migrate(&config).await,
         Verb::Config(_) | Verb::Demo => {
             print(&listing(&config));

@@ -22,6 +22,7 @@ mod net;
 mod operator;
 mod outbox;
 mod quiet;
+mod recognise;
 mod recovery;
 mod refusals;
 mod serve;

@@ -1,0 +1,234 @@
+//! `tandem recognise FILE`: what the ear for calls hears in a recording, and when.
+//! `tandem announcements …`: the operator's own announcements.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use audio::RATE;
+use audio::announce::{Entry, Known, Library, Listener, Print, State};
+use audio::dtmf::{self, Detector};
+use audio::progress::{Ear, Heard, Kind, Sound, ZONES, zone};
+use clap::Subcommand;
+use media::{announcements, prompt};
+
+use crate::cli::{complain, failed, print};
+use crate::config::Config;
+
+/// The shortest sample that is taken, seconds: less has too little in it to be told from others.
+const LEAST_S: f32 = 1.5;
+
+/// What may be done with announcements.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Announcements {
+    /// Print what is known: the folder's own, then what ships
+    List,
+    /// Train one: a sound file of the announcement alone, heard from the network
+    Add {
+        /// Its name: letters, digits, - and _
+        name: String,
+        /// What it means: a number (2 to 20), a short name (switched-off) or its Chinese name (关机)
+        #[arg(long)]
+        state: String,
+        /// A WAV, MP3, Ogg Vorbis or FLAC file
+        file: PathBuf,
+        /// Q.850 cause, if not that of the state
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=127))]
+        cause: Option<u8>,
+        /// Its language
+        #[arg(long, default_value = "")]
+        language: String,
+    },
+    /// Forget one of the folder's own
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Where an operator's announcements are.
+fn own(config: &Config) -> PathBuf {
+    config.data.join("announcements")
+}
+
+/// Lists, adds or removes.
+pub(crate) fn keep(config: &Config, what: &Announcements) -> ExitCode {
+    let folder = own(config);
+    match what {
+        Announcements::List => {
+            let (mine, refused) = announcements::folder(&folder);
+            for error in &refused {
+                complain(&error.to_string());
+            }
+            print(&listed(&mine, "own"));
+            print(&listed(&announcements::starter(), "shipped"));
+            if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Announcements::Add { name, state, file, cause, language } => {
+            let Some(meaning) = State::parse(state) else {
+                complain(&format!("no state {state:?}; there are {}", states()));
+                return ExitCode::from(2);
+            };
+            let samples = match sound(file) {
+                Ok(samples) => samples,
+                Err(why) => return failed(&why),
+            };
+            if (samples.len() as f32) < LEAST_S * RATE as f32 {
+                return failed(&format!("{} is shorter than {LEAST_S} s", file.display()));
+            }
+            let entry = Entry {
+                name: name.clone(),
+                state: meaning,
+                cause: cause.unwrap_or_else(|| meaning.cause()),
+                language: language.clone(),
+                synthetic: false,
+                print: Print::of(&samples),
+            };
+            done(announcements::add(&folder, &entry).map(|path| format!("{}\n", path.display())))
+        }
+        Announcements::Remove { name } => {
+            done(announcements::remove(&folder, name).map(|()| String::new()))
+        }
+    }
+}
+
+fn done(outcome: Result<String, announcements::AnnouncementError>) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+fn listed(entries: &[Entry], whose: &str) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        let seconds = entry.print.words.len() as f32 * audio::announce::STEP as f32 / RATE as f32;
+        let machine = if entry.synthetic { ", spoken by a machine" } else { "" };
+        let _ = writeln!(
+            text,
+            "{:<24} {} ({}), cause {}, {} {seconds:.1} s, {whose}{machine}",
+            entry.name,
+            entry.state.name(),
+            entry.state.chinese(),
+            entry.cause,
+            entry.language,
+        );
+    }
+    text
+}
+
+fn states() -> String {
+    State::all().map(State::name).collect::<Vec<_>>().join(", ")
+}
+
+/// Listens to a file as to early media.
+pub(crate) fn recognise(config: &Config, file: &Path, country: Option<&str>) -> ExitCode {
+    if let Some(country) = country
+        && zone(country).is_none()
+    {
+        let known: Vec<&str> = ZONES.iter().map(|zone| zone.country).collect();
+        complain(&format!("no tones of {country:?}; there are {}", known.join(", ")));
+        return ExitCode::from(2);
+    }
+    let samples = match sound(file) {
+        Ok(samples) => samples,
+        Err(why) => return failed(&why),
+    };
+    let (library, refused) = announcements::library(&own(config));
+    for error in refused {
+        complain(&error.to_string());
+    }
+    print(&page(&samples, country, &Arc::new(library)));
+    ExitCode::SUCCESS
+}
+
+fn sound(file: &Path) -> Result<Vec<i16>, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    prompt::samples(&bytes).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// One line for each thing heard, in the order of their telling.
+fn page(samples: &[i16], country: Option<&str>, library: &Arc<Library>) -> String {
+    let mut lines: Vec<(u64, u64, String)> = Vec::new();
+    Ear::new(country).hear(samples, |heard| {
+        lines.push((heard.to, heard.from, tone(&heard)));
+    });
+    Listener::new(Arc::clone(library)).hear(samples, |known| {
+        let name = library.entries().get(known.entry).map_or("", |entry| &entry.name);
+        lines.push((known.to, known.from, announcement(&known, name)));
+    });
+    Detector::new().hear(samples, |event| {
+        if let dtmf::Event::End { digit, from, to } = event {
+            lines.push((to, from, format!("key {}", digit.as_char())));
+        }
+    });
+    lines.sort();
+    let seconds = |sample: u64| sample as f64 / f64::from(RATE);
+    let mut page = String::new();
+    for (to, from, what) in &lines {
+        let _ = writeln!(page, "{:9.3} to {:9.3} s  {what}", seconds(*from), seconds(*to));
+    }
+    let _ = writeln!(page, "{:.3} s heard", seconds(samples.len() as u64));
+    page
+}
+
+fn tone(heard: &Heard) -> String {
+    match heard.sound {
+        Sound::Tone(kind) => format!(
+            "{} tone",
+            match kind {
+                Kind::Ring => "ringing",
+                Kind::Busy => "busy",
+                Kind::Congestion => "congestion",
+                Kind::Information => "special information",
+                Kind::Waiting => "call waiting",
+                Kind::Record => "recording",
+            }
+        ),
+        Sound::Sit(sit) => format!("special information, {sit:?}, cause {}", sit.cause()),
+        Sound::FaxCalling => "fax calling".to_owned(),
+        Sound::FaxAnswering => "fax or modem answering".to_owned(),
+        Sound::Silence => "silence".to_owned(),
+        Sound::Music => "music".to_owned(),
+        Sound::Speech => "speech".to_owned(),
+    }
+}
+
+fn announcement(known: &Known, name: &str) -> String {
+    let sure = if known.certain { "certain" } else { "likely" };
+    format!(
+        "announcement {name}: {} ({}), cause {}, {sure}, {:.1} % of bits wrong",
+        known.state.name(),
+        known.state.chinese(),
+        known.cause,
+        f32::from(known.wrong) / 10.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use audio::tone::{Cadence, Generator};
+
+    use super::*;
+
+    #[test]
+    fn a_recording_is_read_out_with_its_times() {
+        let mut samples = vec![0; 4_000];
+        let busy = samples.len();
+        samples.resize(busy + 8_000 * 4, 0);
+        Generator::new(Cadence::BUSY).fill(&mut samples[busy..]);
+        samples.resize(samples.len() + 8_000, 0);
+        let key = dtmf::Press::usual(dtmf::Digit::from_char('7').unwrap());
+        dtmf::Generator::new(key).fill(&mut samples[busy + 8_000 * 4..]);
+        let told = page(&samples, Some("cn"), &Arc::new(Library::default()));
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[0].trim_start().starts_with("0.50"), "{told}");
+        assert!(lines[0].ends_with("busy tone"), "{told}");
+        assert!(lines.iter().any(|line| line.ends_with("key 7")), "{told}");
+        assert_eq!(lines.last(), Some(&"5.500 s heard"));
+    }
+}
