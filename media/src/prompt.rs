@@ -71,7 +71,7 @@ impl Store {
         let sound = self.sound(name, language).or_else(|| self.sound(name, FALLBACK))?;
         Some(match codec {
             Codec::Pcmu => sound.ulaw.clone(),
-            Codec::Pcma => sound.alaw.clone(),
+            _ => sound.alaw.clone(),
         })
     }
 
@@ -144,7 +144,7 @@ pub(crate) fn message(path: &Path) -> Result<Vec<i16>, PromptError> {
 pub(crate) fn coded(samples: &[i16], codec: Codec) -> Frames {
     match codec {
         Codec::Pcmu => framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE),
-        Codec::Pcma => framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE),
+        _ => framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE),
     }
 }
 

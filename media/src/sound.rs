@@ -92,7 +92,9 @@ impl Sound {
         match (*coding, codec) {
             (Codec::Pcmu, Codec::Pcma) => g711::ulaw_to_alaw_in_place(&mut payload[..n]),
             (Codec::Pcma, Codec::Pcmu) => g711::alaw_to_ulaw_in_place(&mut payload[..n]),
-            (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => {}
+            (one, other) if one == other => {}
+            // A file that was read for another coding cannot be heard in this one.
+            _ => return Step::Over,
         }
         payload[n..].fill(silence(codec));
         self.at += n;
@@ -139,7 +141,7 @@ fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
             let mut frame = [0; FRAME];
             match codec {
                 Codec::Pcmu => g711::encode_ulaw(&generator.frame(), &mut frame),
-                Codec::Pcma => g711::encode_alaw(&generator.frame(), &mut frame),
+                _ => g711::encode_alaw(&generator.frame(), &mut frame),
             };
             frame
         })
@@ -149,7 +151,7 @@ fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
 fn silence(codec: Codec) -> u8 {
     match codec {
         Codec::Pcmu => g711::ULAW_SILENCE,
-        Codec::Pcma => g711::ALAW_SILENCE,
+        _ => g711::ALAW_SILENCE,
     }
 }
 

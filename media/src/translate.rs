@@ -15,10 +15,12 @@ pub(crate) fn link(homes: &[Home], to: SocketAddr, codec: Codec) -> StreamSetup 
         IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    let other = if codec == Codec::Pcma { Codec::Pcmu } else { Codec::Pcma };
+    let plain = [Codec::Pcma, Codec::Pcmu].into_iter().filter(|plain| *plain != codec);
+    let codecs = std::iter::once(codec).chain(plain);
     let map = PayloadMap {
-        audio: [codec, other].map(|codec| (number(codec), codec)).to_vec(),
-        event: Some(EVENT),
+        audio: codecs.map(|codec| (number(codec), codec)).collect(),
+        events: vec![(EVENT, codec.clock_hz())],
+        noise: Some(NOISE),
     };
     StreamSetup {
         remote: SocketAddr::new(ip, to.port()),
@@ -34,16 +36,21 @@ pub(crate) fn link(homes: &[Home], to: SocketAddr, codec: Codec) -> StreamSetup 
     }
 }
 
-/// RFC 3551 §6.
+/// RFC 3551 §6, and for Opus any of those that are free.
 const fn number(codec: Codec) -> u8 {
     match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
+        Codec::G722 => 9,
+        Codec::G729 => 18,
+        Codec::Opus => 111,
     }
 }
 
 /// telephone-event between two ports of ours.
 const EVENT: u8 = 101;
+/// Comfort noise (RFC 3551 §6).
+const NOISE: u8 = 13;
 
 pub(crate) fn setup(setup: &StreamSetup) -> Setup {
     Setup {
@@ -65,13 +72,16 @@ pub(crate) fn setup(setup: &StreamSetup) -> Setup {
 
 fn map(map: &PayloadMap) -> Map {
     let audio = map.audio.iter().map(|(pt, codec)| (*pt, coding(*codec))).collect();
-    Map { audio, event: map.event }
+    Map { audio, events: map.events.clone(), noise: map.noise }
 }
 
 pub(crate) fn coding(codec: Codec) -> Coding {
     match codec {
         Codec::Pcmu => Coding::Pcmu,
         Codec::Pcma => Coding::Pcma,
+        Codec::G722 => Coding::G722,
+        Codec::Opus => Coding::Opus,
+        Codec::G729 => Coding::G729,
     }
 }
 
@@ -79,6 +89,9 @@ pub(crate) fn codec(coding: Coding) -> Codec {
     match coding {
         Coding::Pcmu => Codec::Pcmu,
         Coding::Pcma => Codec::Pcma,
+        Coding::G722 => Codec::G722,
+        Coding::Opus => Codec::Opus,
+        Coding::G729 => Codec::G729,
     }
 }
 

@@ -276,7 +276,8 @@ fn carry(
             tally.dropped += 1;
             tally.refused += u64::from(refusal == Refusal::Source);
         }
-        Verdict::Local | Verdict::Withheld(_) => {}
+        // Only G.711 is turned, and that by its tables.
+        Verdict::Local | Verdict::Withheld(_) | Verdict::Recode(_) => {}
     }
     forwarded.arrival.filter(|arrival| arrival.started || arrival.key.is_some())
 }
@@ -285,6 +286,6 @@ fn transcode(convert: (Coding, Coding), payload: &mut [u8]) {
     match convert {
         (Coding::Pcmu, Coding::Pcma) => audio::g711::ulaw_to_alaw_in_place(payload),
         (Coding::Pcma, Coding::Pcmu) => audio::g711::alaw_to_ulaw_in_place(payload),
-        (Coding::Pcmu, Coding::Pcmu) | (Coding::Pcma, Coding::Pcma) => {}
+        _ => {}
     }
 }

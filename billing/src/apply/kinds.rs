@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use facts::media::Codec;
 use facts::{Hours, Micros, Zone};
 
 use super::Run;
@@ -436,13 +437,11 @@ impl Run<'_> {
             let mut codecs = Vec::new();
             for (n, codec) in trunk.codecs.iter().enumerate() {
                 let known = codec.to_ascii_lowercase();
-                self.check.one_of(&format!("{path}.codecs[{n}]"), &known, &["pcma", "pcmu"]);
-                codecs.push(match known.as_str() {
-                    "pcmu" => facts::media::Codec::Pcmu,
-                    _ => facts::media::Codec::Pcma,
-                });
+                let names = Codec::ALL.map(Codec::name);
+                self.check.one_of(&format!("{path}.codecs[{n}]"), &known, &names);
+                codecs.extend(Codec::named(&known));
             }
-            if codecs.is_empty() {
+            if trunk.codecs.is_empty() {
                 self.check.wrong(format!("{path}.codecs"), "at least one codec is needed");
             }
             let stop = "leave the line out for no limit, or stop the trunk with enabled = false";

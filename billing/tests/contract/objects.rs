@@ -104,7 +104,7 @@ pub(crate) async fn mistakes_are_told_all_at_once_and_nothing_is_written(store: 
     desired.merchants[1].allowed_ips = vec!["10.0.0.0/8".into(), "10.0.0.0/40".into()];
     desired.tariffs[0].rates[1].per_minute = "0.1234567".into();
     desired.extensions[0].number = "12".into(); // which leaves the inbound number without its extension
-    desired.trunks[0].codecs = vec!["g729".into()];
+    desired.trunks[0].codecs = vec!["g728".into()];
     desired.trunks[1].user = Some("half".into());
     desired.routes[1].trunk = "nowhere".into();
     desired.top_ups[0].amount = "-5".into();

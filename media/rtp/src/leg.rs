@@ -4,45 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::egress::{Egress, Owner};
+use crate::coding::{Coding, Kind, Map};
+use crate::egress::{Egress, Owner, Recode, Sent};
 use crate::keys::Keys;
 use crate::latch::{Admission, Expected, Latch};
 use crate::packet::Header;
 use crate::reception::{Order, Reception};
 use crate::rtcp::{self, Account, CNAME_LEN, NtpClock, REPORT_MAX, Report};
-
-/// An audio coding of one octet a sample.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Coding {
-    /// G.711 µ-law (RFC 3551 §4.5.14).
-    Pcmu,
-    /// G.711 A-law (RFC 3551 §4.5.14).
-    Pcma,
-}
-
-/// The payload types of one direction (RFC 3264 §5.1: they may differ per direction).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Map {
-    /// Audio, best first.
-    pub audio: Vec<(u8, Coding)>,
-    /// telephone-event/8000 (RFC 4733).
-    pub event: Option<u8>,
-}
-
-impl Map {
-    fn kind(&self, payload_type: u8) -> Option<Kind> {
-        if let Some((_, coding)) = self.audio.iter().find(|(pt, _)| *pt == payload_type) {
-            return Some(Kind::Audio(*coding));
-        }
-        (self.event == Some(payload_type)).then_some(Kind::Event)
-    }
-
-    /// The payload type of a coding, or of the best one instead.
-    #[must_use]
-    pub fn nearest(&self, coding: Coding) -> Option<(u8, Coding)> {
-        self.audio.iter().find(|(_, c)| *c == coding).or(self.audio.first()).copied()
-    }
-}
 
 /// Which way audio may flow, seen from us (RFC 3264 §6.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,15 +83,8 @@ pub enum Refusal {
     NotOwner,
     /// The listener has not agreed to telephone-events.
     NoEvents,
-}
-
-/// What a packet carries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// Sound.
-    Audio(Coding),
-    /// A telephone-event.
-    Event,
+    /// The listener has not agreed to comfort noise.
+    NoNoise,
 }
 
 /// A packet that was accepted.
@@ -144,8 +105,18 @@ pub struct Arrival {
 pub struct Departure {
     /// The far end.
     pub to: SocketAddr,
-    /// Codings to convert the payload from and to, when the listener does not speak the speaker's.
+    /// Codings that a table converts the payload from and to, when the listener does not speak the
+    /// speaker's.
     pub convert: Option<(Coding, Coding)>,
+}
+
+/// How a packet goes on to its listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// As it is: its header is rewritten.
+    Send(Departure),
+    /// Decoded and coded anew; what comes of it leaves by [`Leg::recoded`].
+    Recode(Recode),
 }
 
 /// What makes one leg differ from all others. All of it is random.
@@ -352,10 +323,13 @@ impl Leg {
         self.watch = Watch { since: now, reported: false };
         let kind = setup.receive.kind(header.payload_type);
         let flow = setup.flow;
-        let steady = kind != Some(Kind::Event);
+        let clock = match kind {
+            Some(Kind::Audio(coding)) => Some(coding.clock_hz()),
+            _ => None,
+        };
         let Header { ssrc, sequence, timestamp, .. } = header;
         let octets = header.payload.len();
-        let order = self.reception.note(now, ssrc, sequence, timestamp, octets, steady);
+        let order = self.reception.note(now, ssrc, sequence, timestamp, octets, clock);
         if order == Order::Suspect {
             return Err(Refusal::Suspect);
         }
@@ -365,13 +339,13 @@ impl Leg {
         }
         let started = !std::mem::replace(&mut self.started, true);
         let key = match kind {
-            Kind::Event => self.keys.note(ssrc, timestamp, &bytes[header.payload.clone()]),
-            Kind::Audio(_) => None,
+            Kind::Event(_) => self.keys.note(ssrc, timestamp, &bytes[header.payload.clone()]),
+            Kind::Audio(_) | Kind::Noise => None,
         };
         Ok(Arrival { header, kind, started, key })
     }
 
-    /// Rewrites another leg's packet for this one.
+    /// Rewrites another leg's packet for this one, or says how it is to be coded anew.
     ///
     /// # Errors
     ///
@@ -381,17 +355,88 @@ impl Leg {
         now: Instant,
         arrival: &Arrival,
         packet: &mut [u8],
-    ) -> Result<Departure, Refusal> {
-        let (to, payload_type, convert) = match self.outbound(arrival.kind) {
+    ) -> Result<Passage, Refusal> {
+        let passage = match arrival.kind {
+            Kind::Audio(coding) => return self.relay_sound(now, arrival, coding, packet),
+            Kind::Event(clock) => self.relay_event(now, arrival, clock, packet),
+            Kind::Noise => self.relay_noise(now, arrival, packet),
+        };
+        if matches!(passage, Err(Refusal::NoEvents | Refusal::NoNoise | Refusal::Held)) {
+            self.egress.skip(&arrival.header);
+        }
+        Ok(Passage::Send(Departure { to: passage?, convert: None }))
+    }
+
+    fn relay_sound(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        coding: Coding,
+        packet: &mut [u8],
+    ) -> Result<Passage, Refusal> {
+        let (to, payload_type, spoken) = match self.outbound(coding) {
             Ok(outbound) => outbound,
             Err(refusal) => {
                 self.egress.skip(&arrival.header);
                 return Err(refusal);
             }
         };
-        let stamp = self.egress.relay(now, &arrival.header, payload_type)?;
-        stamp.write(packet);
-        Ok(Departure { to, convert })
+        let span = coding.span(&packet[arrival.header.payload.clone()]);
+        if spoken != coding && !spoken.by_table(coding) {
+            let recode = self.egress.line(&arrival.header, (coding, spoken), span)?;
+            return Ok(Passage::Recode(recode));
+        }
+        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
+        self.egress.relay(now, &arrival.header, sent)?.write(packet);
+        let convert = (spoken != coding).then_some((coding, spoken));
+        Ok(Passage::Send(Departure { to, convert }))
+    }
+
+    fn relay_event(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        from: u32,
+        packet: &mut [u8],
+    ) -> Result<SocketAddr, Refusal> {
+        let (setup, to) = self.target()?;
+        let (payload_type, clock) =
+            setup.send.event(self.egress.clock_hz().unwrap_or(from)).ok_or(Refusal::NoEvents)?;
+        let payload = &mut packet[arrival.header.payload.clone()];
+        let numbers = (payload_type, from, clock);
+        self.egress.relay_event(now, &arrival.header, numbers, payload)?.write(packet);
+        Ok(to)
+    }
+
+    fn relay_noise(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        packet: &mut [u8],
+    ) -> Result<SocketAddr, Refusal> {
+        let (setup, to) = self.target()?;
+        let payload_type = setup.send.noise.ok_or(Refusal::NoNoise)?;
+        self.egress.relay_noise(now, &arrival.header, payload_type)?.write(packet);
+        Ok(to)
+    }
+
+    /// Writes the header of a packet of sound that was coded anew for this leg: `span` is its length in
+    /// units of that coding's clock.
+    ///
+    /// # Errors
+    ///
+    /// Why it must not be sent.
+    pub fn recoded(
+        &mut self,
+        now: Instant,
+        coding: Coding,
+        (span, octets): (u32, usize),
+        header: &mut [u8],
+    ) -> Result<SocketAddr, Refusal> {
+        let (to, payload_type) = self.outbound_in(coding)?;
+        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
+        self.egress.recoded(now, sent, octets)?.write_new(header);
+        Ok(to)
     }
 
     /// Another leg's packet is not passed on though it was not lost: its number closes up.
@@ -399,16 +444,15 @@ impl Leg {
         self.egress.skip(header);
     }
 
-    #[allow(clippy::type_complexity, reason = "three answers to one question, taken apart at once")]
-    fn outbound(&self, kind: Kind) -> Result<(SocketAddr, u8, Option<(Coding, Coding)>), Refusal> {
+    fn outbound(&self, coding: Coding) -> Result<(SocketAddr, u8, Coding), Refusal> {
         let (setup, to) = self.target()?;
-        match kind {
-            Kind::Event => Ok((to, setup.send.event.ok_or(Refusal::NoEvents)?, None)),
-            Kind::Audio(coding) => {
-                let (pt, spoken) = setup.send.nearest(coding).ok_or(Refusal::PayloadType)?;
-                Ok((to, pt, (spoken != coding).then_some((coding, spoken))))
-            }
-        }
+        let (pt, spoken) = setup.send.nearest(coding).ok_or(Refusal::PayloadType)?;
+        Ok((to, pt, spoken))
+    }
+
+    fn outbound_in(&self, coding: Coding) -> Result<(SocketAddr, u8), Refusal> {
+        let (to, payload_type, spoken) = self.outbound(coding)?;
+        if spoken == coding { Ok((to, payload_type)) } else { Err(Refusal::PayloadType) }
     }
 
     fn target(&self) -> Result<(&Setup, SocketAddr), Refusal> {
@@ -419,13 +463,13 @@ impl Leg {
         Ok((setup, self.latch.target().ok_or(Refusal::NotReady)?))
     }
 
-    /// The coding that generated sound has to be in.
+    /// The coding that generated sound has to be in; `None` where none is agreed that we can make.
     #[must_use]
     pub fn spoken(&self) -> Option<Coding> {
-        self.setup.as_ref()?.send.audio.first().map(|(_, coding)| *coding)
+        self.setup.as_ref()?.send.turned().map(|(_, coding)| coding)
     }
 
-    /// Writes the header of a generated packet whose payload of `coding` is `units` octets long.
+    /// Writes the header of a generated packet: `span` is its length in units of its coding's clock.
     ///
     /// # Errors
     ///
@@ -434,14 +478,12 @@ impl Leg {
         &mut self,
         now: Instant,
         coding: Coding,
-        units: u16,
+        (span, octets): (u32, usize),
         header: &mut [u8],
     ) -> Result<SocketAddr, Refusal> {
-        let (to, payload_type, convert) = self.outbound(Kind::Audio(coding))?;
-        if convert.is_some() {
-            return Err(Refusal::PayloadType);
-        }
-        self.egress.generate(now, payload_type, units)?.write_new(header);
+        let (to, payload_type) = self.outbound_in(coding)?;
+        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
+        self.egress.generate(now, sent, octets)?.write_new(header);
         Ok(to)
     }
 
@@ -573,12 +615,12 @@ impl Leg {
 
 /// The payload of an arrival, for a tap.
 impl Arrival {
-    /// Coding and place of the sound; `None` for telephone-events.
+    /// Coding and place of the sound; `None` for telephone-events and comfort noise.
     #[must_use]
     pub fn sound(&self) -> Option<(Coding, Range<usize>)> {
         match self.kind {
             Kind::Audio(coding) => Some((coding, self.header.payload.clone())),
-            Kind::Event => None,
+            Kind::Event(_) | Kind::Noise => None,
         }
     }
 }

@@ -7,9 +7,12 @@
 //! header in place.
 //!
 //! Nothing here allocates, locks or formats per packet. Payloads are never looked into, except those
-//! of telephone-events; converting one coding to another is the caller's, by tables.
+//! of telephone-events and the first octets of Opus, which say how long it is; converting one coding to
+//! another is the caller's, by tables or by decoding and coding anew ([`Recode`]).
 
+pub mod coding;
 pub mod egress;
+mod event;
 pub mod keys;
 pub mod latch;
 pub mod leg;
@@ -20,15 +23,13 @@ pub mod rtcp;
 pub mod srtp;
 mod wire;
 
+pub use coding::{Coding, Kind, Map};
+pub use egress::Recode;
 pub use leg::{
-    Arrival, Coding, Departure, Figures, Flow, Identity, Kind, Leg, Map, Refusal, Setup, Stranger,
+    Arrival, Departure, Figures, Flow, Identity, Leg, Passage, Refusal, Setup, Stranger,
 };
 pub use packet::Header;
 pub use relay::{Forwarded, Verdict, forward};
-
-/// Samples per second of every coding carried here (RFC 3551 §4.5.14), and of their
-/// telephone-events (RFC 4733 §2.1: the event's clock is the audio's).
-pub const CLOCK_HZ: u32 = 8000;
 
 #[cfg(test)]
 pub(crate) mod testing {

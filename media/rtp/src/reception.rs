@@ -5,9 +5,8 @@
 
 use std::time::Instant;
 
-use crate::CLOCK_HZ;
 use crate::rtcp::ReportBlock;
-use crate::wire::ahead32;
+use crate::wire::{ahead32, units};
 
 /// RFC 3550 A.1: a jump of more than this is not loss but a restart.
 pub const MAX_DROPOUT: u16 = 3000;
@@ -55,7 +54,12 @@ pub struct Reception {
     lost_before: u64,
     packets: u64,
     octets: u64,
+    /// Timestamp units a second of what is heard now.
+    clock: u32,
+    /// In those units.
     jitter_max: u32,
+    /// The largest of what was heard with another clock.
+    jitter_max_us: u32,
 }
 
 const NO_BAD_SEQ: u32 = 1 << 17;
@@ -64,11 +68,14 @@ impl Reception {
     /// An empty account. `epoch` is any instant not after the first packet.
     #[must_use]
     pub fn new(epoch: Instant) -> Self {
-        Reception { epoch, source: None, lost_before: 0, packets: 0, octets: 0, jitter_max: 0 }
+        let (clock, jitter_max, jitter_max_us) = (8_000, 0, 0);
+        let (source, lost_before, packets, octets) = (None, 0, 0, 0);
+        Reception { epoch, source, lost_before, packets, octets, clock, jitter_max, jitter_max_us }
     }
 
-    /// Notes a packet. `octets` is its payload's length. `steady` is false for packets whose
-    /// timestamp does not follow the clock (telephone-events), which would spoil the jitter.
+    /// Notes a packet. `octets` is its payload's length, `clock` the timestamp units a second of its
+    /// coding; `None` for packets whose timestamp does not follow the clock (telephone-events), which
+    /// would spoil the jitter.
     pub fn note(
         &mut self,
         now: Instant,
@@ -76,11 +83,11 @@ impl Reception {
         sequence: u16,
         timestamp: u32,
         octets: usize,
-        steady: bool,
+        clock: Option<u32>,
     ) -> Order {
         self.packets += 1;
         self.octets += octets as u64;
-        let arrival = self.arrival(now);
+        let transit = clock.map(|clock| self.arrival(now, clock).wrapping_sub(timestamp));
         let source = match &mut self.source {
             Some(source) if source.ssrc == ssrc => source,
             other => {
@@ -89,9 +96,7 @@ impl Reception {
                 }
                 let mut source = Source::new(ssrc, sequence);
                 source.received = 1;
-                if steady {
-                    source.transit = Some(arrival.wrapping_sub(timestamp));
-                }
+                source.transit = transit;
                 *other = Some(source);
                 return Order::First;
             }
@@ -107,8 +112,10 @@ impl Reception {
         if order != Order::Suspect {
             source.received += 1;
         }
-        if steady && matches!(order, Order::Ahead | Order::Behind | Order::Restarted) {
-            source.note_transit(arrival.wrapping_sub(timestamp));
+        if let Some(transit) = transit
+            && order != Order::Suspect
+        {
+            source.note_transit(transit, self.clock);
             self.jitter_max = self.jitter_max.max(source.jitter_x16);
         }
         order
@@ -136,8 +143,8 @@ impl Reception {
     /// Largest interarrival jitter seen, microseconds.
     #[must_use]
     pub fn jitter_max_us(&self) -> u32 {
-        let units = u64::from(self.jitter_max) * 1_000_000 / (16 * u64::from(CLOCK_HZ));
-        u32::try_from(units).unwrap_or(u32::MAX)
+        let units = u64::from(self.jitter_max) * 1_000_000 / (16 * u64::from(self.clock));
+        u32::try_from(units).unwrap_or(u32::MAX).max(self.jitter_max_us)
     }
 
     /// The source heard last.
@@ -170,11 +177,17 @@ impl Reception {
         })
     }
 
-    /// An instant in timestamp units, modulo 2^32.
-    fn arrival(&self, now: Instant) -> u32 {
-        let since = now.saturating_duration_since(self.epoch);
-        let units = since.as_micros() * u128::from(CLOCK_HZ) / 1_000_000;
-        (units & u128::from(u32::MAX)) as u32
+    /// An instant in timestamp units, modulo 2^32. A far end that goes over to another clock begins its
+    /// jitter anew (RFC 7160 §3.1): differences across the change mean nothing.
+    fn arrival(&mut self, now: Instant, clock: u32) -> u32 {
+        if clock != self.clock && clock > 0 {
+            self.jitter_max_us = self.jitter_max_us();
+            (self.clock, self.jitter_max) = (clock, 0);
+            if let Some(source) = &mut self.source {
+                (source.transit, source.jitter_x16) = (None, 0);
+            }
+        }
+        (units(now.saturating_duration_since(self.epoch), self.clock) & u64::from(u32::MAX)) as u32
     }
 }
 
@@ -220,11 +233,11 @@ impl Source {
     }
 
     /// RFC 3550 A.8, integer form.
-    fn note_transit(&mut self, transit: u32) {
+    fn note_transit(&mut self, transit: u32, clock: u32) {
         if let Some(before) = self.transit {
             let d = ahead32(before, transit).unsigned_abs();
             // A far end that steps its timestamp clock is not jitter.
-            if d < CLOCK_HZ * 10 {
+            if d < clock * 10 {
                 self.jitter_x16 = self
                     .jitter_x16
                     .wrapping_add(d)
@@ -257,10 +270,12 @@ mod tests {
     use super::*;
     use crate::testing::origin;
 
+    const HEARD: Option<u32> = Some(8_000);
+
     fn feed(account: &mut Reception, start: Instant, numbers: impl IntoIterator<Item = u16>) {
         for (i, n) in numbers.into_iter().enumerate() {
             let at = start + Duration::from_millis(20 * i as u64);
-            account.note(at, 7, n, (i as u32).wrapping_mul(160), 160, true);
+            account.note(at, 7, n, (i as u32).wrapping_mul(160), 160, HEARD);
         }
     }
 
@@ -301,12 +316,12 @@ mod tests {
     fn rfc3550_a_1_a_restart_needs_two_packets_in_a_row() {
         let at = origin();
         let mut account = Reception::new(at);
-        assert_eq!(account.note(at, 7, 10, 0, 160, true), Order::First);
-        assert_eq!(account.note(at, 7, 30_000, 0, 160, true), Order::Suspect);
-        assert_eq!(account.note(at, 7, 11, 160, 160, true), Order::Ahead);
-        assert_eq!(account.note(at, 7, 30_000, 0, 160, true), Order::Suspect);
-        assert_eq!(account.note(at, 7, 30_001, 0, 160, true), Order::Restarted);
-        assert_eq!(account.note(at, 7, 30_003, 0, 160, true), Order::Ahead);
+        assert_eq!(account.note(at, 7, 10, 0, 160, HEARD), Order::First);
+        assert_eq!(account.note(at, 7, 30_000, 0, 160, HEARD), Order::Suspect);
+        assert_eq!(account.note(at, 7, 11, 160, 160, HEARD), Order::Ahead);
+        assert_eq!(account.note(at, 7, 30_000, 0, 160, HEARD), Order::Suspect);
+        assert_eq!(account.note(at, 7, 30_001, 0, 160, HEARD), Order::Restarted);
+        assert_eq!(account.note(at, 7, 30_003, 0, 160, HEARD), Order::Ahead);
         assert_eq!(account.lost(), 1);
     }
 
@@ -324,7 +339,7 @@ mod tests {
                 i as u16,
                 i.wrapping_mul(160).wrapping_add(u32::MAX - 999),
                 160,
-                true,
+                HEARD,
             );
         }
         let jitter = account.report(0, 0).unwrap().jitter;
@@ -333,14 +348,35 @@ mod tests {
     }
 
     #[test]
+    fn rfc7587_4_1_the_jitter_of_opus_is_counted_in_its_own_clock() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        let mut hear = |from: u32, count: u32, clock: u32| {
+            for i in from..from + count {
+                let late = Duration::from_millis(u64::from(i % 2) * 5);
+                let at = start + Duration::from_millis(20 * u64::from(i)) + late;
+                account.note(at, 7, i as u16, i * (clock / 50), 80, Some(clock));
+            }
+            (account.report(0, 0).unwrap().jitter, account.jitter_max_us())
+        };
+        let (jitter, most_us) = hear(0, 2_000, 48_000);
+        assert!((228..=246).contains(&jitter), "5 ms every other packet: {jitter}");
+        assert!((4_700..=5_200).contains(&most_us), "{most_us}");
+        // Case 5: the far end goes over to a coding of another clock; its change is no jitter.
+        let (jitter, most_us) = hear(2_000, 2_000, 8_000);
+        assert!((38..=41).contains(&jitter), "{jitter}");
+        assert!((4_700..=5_200).contains(&most_us), "{most_us}");
+    }
+
+    #[test]
     fn case_2_a_new_ssrc_starts_a_new_source_and_keeps_the_losses() {
         let at = origin();
         let mut account = Reception::new(at);
         for n in [1, 2, 5] {
-            account.note(at, 7, n, 0, 160, true);
+            account.note(at, 7, n, 0, 160, HEARD);
         }
-        assert_eq!(account.note(at, 8, 40_000, 0, 160, true), Order::First);
-        account.note(at, 8, 40_002, 0, 160, true);
+        assert_eq!(account.note(at, 8, 40_000, 0, 160, HEARD), Order::First);
+        account.note(at, 8, 40_002, 0, 160, HEARD);
         assert_eq!(account.lost(), 3);
         assert_eq!(account.packets(), 5);
     }
@@ -356,16 +392,16 @@ mod tests {
             let mut account = Reception::new(at);
             let mut seen = BTreeSet::new();
             let mut number = u32::from(first);
-            account.note(at, 7, first, 0, 160, true);
+            account.note(at, 7, first, 0, 160, HEARD);
             seen.insert(number);
             for (step, back) in steps {
                 number += step;
-                account.note(at, 7, number as u16, 0, 160, true);
+                account.note(at, 7, number as u16, 0, 160, HEARD);
                 seen.insert(number);
                 // A straggler that was not seen before.
                 let late = number - back.min(step - 1);
                 if seen.insert(late) {
-                    account.note(at, 7, late as u16, 0, 160, true);
+                    account.note(at, 7, late as u16, 0, 160, HEARD);
                 }
             }
             let expected = u64::from(number - u32::from(first)) + 1;

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::leg::{Arrival, Departure, Leg, Refusal};
+use crate::egress::Recode;
+use crate::leg::{Arrival, Departure, Leg, Passage, Refusal};
 
 /// What became of a packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Rewritten in place: convert the payload if so told, then send it there.
     Send(Departure),
+    /// Accepted and untouched: decode it, code it anew, and send what comes of it by [`Leg::recoded`].
+    Recode(Recode),
     /// Accepted, and nobody listens.
     Local,
     /// Accepted, but not sent on.
@@ -30,7 +33,8 @@ pub struct Forwarded {
 /// Carries a packet that came to `from` over to `to`, its listener.
 ///
 /// A gap upstream stays a gap downstream; payload type, SSRC, sequence and timestamp become the
-/// listener's. The payload is untouched.
+/// listener's. The payload is untouched, but for the duration of a telephone-event whose clock is not the
+/// listener's.
 pub fn forward(
     now: Instant,
     from: &mut Leg,
@@ -52,7 +56,8 @@ pub fn forward(
     let verdict = match to {
         None => Verdict::Local,
         Some(to) => match to.relay(now, &arrival, packet) {
-            Ok(departure) => Verdict::Send(departure),
+            Ok(Passage::Send(departure)) => Verdict::Send(departure),
+            Ok(Passage::Recode(recode)) => Verdict::Recode(recode),
             Err(refusal) => Verdict::Withheld(refusal),
         },
     };

@@ -1,4 +1,6 @@
-//! Numbers in network byte order, at checked offsets.
+//! Numbers in network byte order, at checked offsets; circles; time in timestamp units.
+
+use std::time::Duration;
 
 /// Reads 16 bits. The caller has checked the length.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -28,4 +30,10 @@ pub(crate) fn ahead16(from: u16, to: u16) -> i16 {
 /// How far `to` lies ahead of `from` on a 32-bit circle; negative when it lies behind.
 pub(crate) fn ahead32(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from).cast_signed()
+}
+
+/// A time in units of a clock.
+pub(crate) fn units(time: Duration, clock_hz: u32) -> u64 {
+    let clock = u64::from(clock_hz);
+    time.as_secs() * clock + u64::from(time.subsec_nanos()) * clock / 1_000_000_000
 }

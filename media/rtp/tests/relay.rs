@@ -29,7 +29,8 @@ fn origin() -> Instant {
 }
 
 fn map(audio: &[(u8, Coding)], event: Option<u8>) -> Map {
-    Map { audio: audio.to_vec(), event }
+    let events = event.map(|number| (number, 8_000)).into_iter().collect();
+    Map { audio: audio.to_vec(), events, noise: None }
 }
 
 fn setup(remote: &str, map: Map) -> Setup {
@@ -331,7 +332,7 @@ fn rfc3550_a21_generated_and_relayed_sound_share_one_stream() {
     let mut w = World::new(setup(A, pcmu()), setup(B, pcmu()));
     w.b.give(Owner::Generator);
     let mut header = [0; 12];
-    let to = w.b.generate(w.now, Coding::Pcmu, 160, &mut header).unwrap();
+    let to = w.b.generate(w.now, Coding::Pcmu, (160, 160), &mut header).unwrap();
     assert_eq!(to, at(B));
     let first = Header::parse(&header).unwrap();
     assert_eq!((first.sequence, first.marker, first.payload_type), (200, true, 0));

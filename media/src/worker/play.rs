@@ -128,7 +128,7 @@ fn play(
         due += ptime;
         sound.due = Some(due);
         let coding = translate::coding(codec);
-        match seat.leg.generate(now, coding, units as u16, packet) {
+        match seat.leg.generate(now, coding, (units as u32, units), packet) {
             Ok(to) => match seat.sockets.rtp.send_to(packet, to) {
                 Ok(_) => tally.sent += 1,
                 Err(_) => tally.unsent += 1,

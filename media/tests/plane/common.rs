@@ -248,11 +248,12 @@ pub(crate) fn receive(
 }
 
 pub(crate) fn both(event: Option<u8>) -> PayloadMap {
-    PayloadMap { audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)], event }
+    let events = event.map(|number| (number, 8_000)).into_iter().collect();
+    PayloadMap { audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)], events, noise: None }
 }
 
 pub(crate) fn only(payload_type: u8, codec: Codec) -> PayloadMap {
-    PayloadMap { audio: vec![(payload_type, codec)], event: None }
+    PayloadMap { audio: vec![(payload_type, codec)], ..PayloadMap::default() }
 }
 
 pub(crate) fn setup(phone: &Phone, map: PayloadMap) -> StreamSetup {

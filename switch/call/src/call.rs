@@ -289,7 +289,7 @@ impl Call {
             &[facts::media::Codec],
         ) -> Option<LegEvent>,
     ) {
-        let like = self.like(no);
+        let like = self.stand_beside(no);
         let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) else {
             return;
         };
@@ -303,6 +303,16 @@ impl Call {
     /// The codecs of the other leg, in the order its far end prefers.
     pub(crate) fn like(&self, no: LegNo) -> Vec<facts::media::Codec> {
         self.leg(self.other(no)).map(Leg::codecs).unwrap_or_default()
+    }
+
+    /// The same, and the leg knows of it: what may be agreed on with its far end depends on it.
+    fn stand_beside(&mut self, no: LegNo) -> Vec<facts::media::Codec> {
+        let like = self.like(no);
+        let noise = self.leg(self.other(no)).is_some_and(Leg::takes_noise);
+        if let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) {
+            leg.stands_beside(&like, noise);
+        }
+        like
     }
 
     /// The leg with this number, if somebody rang it or called by it.
@@ -516,8 +526,14 @@ impl Call {
                     self.decided.get_or_insert((outcome, by));
                 }
                 Order::Alert(no) => self.with(no, |leg, _| leg.pass_on(w, false)),
-                Order::Early(no) => self.with(no, |leg, _| leg.pass_on(w, true)),
-                Order::Accept(no) => self.with(no, |leg, trace| leg.accept(w, trace)),
+                Order::Early(no) => {
+                    self.stand_beside(no);
+                    self.with(no, |leg, _| leg.pass_on(w, true));
+                }
+                Order::Accept(no) => {
+                    self.stand_beside(no);
+                    self.with(no, |leg, trace| leg.accept(w, trace));
+                }
                 Order::Hear(no, what) => {
                     let language = self.plan.language.clone();
                     self.with(no, |leg, _| leg.hear(w, what, &language));
@@ -526,13 +542,14 @@ impl Call {
                 Order::Replace(old, new) => self.replace(w, old, new),
                 Order::Report(no, report) => self.report(w, no, report),
                 Order::Offer(no, direction) => {
-                    let like = self.like(no);
+                    let like = self.stand_beside(no);
                     let mut told = None;
                     self.with(no, |leg, _| told = leg.offer(w, direction, &like));
                     self.inbox.extend(told.map(|event| Input::Leg(no, event)));
                 }
                 Order::Answer(no, direction) => {
                     let mut told = None;
+                    self.stand_beside(no);
                     self.with(no, |leg, _| told = leg.answer(w, direction));
                     self.inbox.extend(told.map(|event| Input::Leg(no, event)));
                 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use facts::media::Codec;
 use facts::{CallId, Features};
 use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
@@ -62,6 +63,8 @@ pub struct EngineConfig {
     pub response: Duration,
     /// What becomes of an offer of a far end in a call that is up.
     pub reinvite: Reinvite,
+    /// Codecs of extensions, and of carriers that have no list of their own, best first; at least one.
+    pub codecs: Vec<Codec>,
     /// Who may transfer calls.
     pub transfer: Transfer,
     /// What extensions may dial besides numbers.
@@ -103,6 +106,7 @@ impl Default for EngineConfig {
             prompt_max: Duration::from_secs(20),
             response: Duration::from_secs(8),
             reinvite: Reinvite::Absorb,
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
             transfer: Transfer::Extensions,
             features: Features::default(),
             park: Duration::from_secs(120),

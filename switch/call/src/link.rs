@@ -40,9 +40,12 @@ pub(crate) fn common(one: &End, two: &End) -> Codec {
     one.codec.filter(|codec| two.codec == Some(*codec)).unwrap_or(Codec::Pcma)
 }
 
-/// Whether the two ports can speak to each other.
+/// Whether the two ports can speak to each other: each turns what its far end speaks into what the link
+/// carries, unless that is what both speak.
 pub(crate) fn fit(one: &End, two: &End) -> bool {
+    let turns = |end: &End| end.codec.is_none_or(Codec::transcodes);
     Family::of(one.local.ip()) == Family::of(two.local.ip())
+        && (one.codec == two.codec || turns(one) && turns(two))
 }
 
 impl Call {

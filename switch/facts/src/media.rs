@@ -7,13 +7,79 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, LegId};
 
-/// An audio coding that can be relayed; both can be transcoded to each other.
+/// An audio coding that can be relayed. Stored by its name: names never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Codec {
     /// G.711 µ-law, 8000 Hz (RFC 3551 §4.5.14), static payload type 0.
     Pcmu,
     /// G.711 A-law, 8000 Hz (RFC 3551 §4.5.14), static payload type 8.
     Pcma,
+    /// G.722 at 64 kbit/s: 16000 samples a second under a clock of 8000 Hz (RFC 3551 §4.5.2), static
+    /// payload type 9.
+    G722,
+    /// Opus (RFC 6716, RFC 7587): a clock of 48000 Hz, a dynamic payload type.
+    Opus,
+    /// G.729 (RFC 3551 §4.5.6), 8000 Hz, static payload type 18. It passes as it is, and is turned into
+    /// no other.
+    G729,
+}
+
+impl Codec {
+    /// All, those that cost least to turn into what carriers speak first.
+    pub const ALL: [Codec; 5] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus, Codec::G729];
+
+    /// RTP timestamp units a second.
+    #[must_use]
+    pub const fn clock_hz(self) -> u32 {
+        match self {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::G729 => 8_000,
+            Codec::Opus => 48_000,
+        }
+    }
+
+    /// Whether we can decode it and code it, and so join it with every other one of which this is true.
+    #[must_use]
+    pub const fn transcodes(self) -> bool {
+        matches!(self, Codec::Pcmu | Codec::Pcma)
+    }
+
+    /// The name that settings and files of objects give it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Codec::Pcmu => "pcmu",
+            Codec::Pcma => "pcma",
+            Codec::G722 => "g722",
+            Codec::Opus => "opus",
+            Codec::G729 => "g729",
+        }
+    }
+
+    /// The one with this name, whatever its case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Codec> {
+        Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether two legs that speak these can be joined: by one that both speak, or by turning one of
+    /// the one into one of the other.
+    #[must_use]
+    pub fn join(one: &[Codec], two: &[Codec]) -> bool {
+        one.iter().any(|codec| two.contains(codec))
+            || one.iter().any(|codec| codec.transcodes())
+                && two.iter().any(|codec| codec.transcodes())
+    }
+
+    /// Of `takes`, in its order, what a leg may agree on whose other leg speaks `beside`: what both
+    /// speak, and what can be turned into something that the other one speaks. While the other one is
+    /// not known, what can be turned into anything; all, where nothing can.
+    #[must_use]
+    pub fn joinable(takes: &[Codec], beside: &[Codec]) -> Vec<Codec> {
+        let turned = beside.is_empty() || beside.iter().any(|codec| codec.transcodes());
+        let fits = |codec: &&Codec| beside.contains(codec) || turned && codec.transcodes();
+        let fitting: Vec<Codec> = takes.iter().filter(fits).copied().collect();
+        if fitting.is_empty() && beside.is_empty() { takes.to_vec() } else { fitting }
+    }
 }
 
 /// Payload numbers of one direction of one leg (RFC 3264 §5.1: they may differ per direction).
@@ -21,8 +87,11 @@ pub enum Codec {
 pub struct PayloadMap {
     /// Audio payload types in order of preference. Sending uses the first.
     pub audio: Vec<(u8, Codec)>,
-    /// telephone-event/8000 (RFC 4733), if agreed.
-    pub event: Option<u8>,
+    /// telephone-events (RFC 4733) that were agreed, each with its clock in Hz: RFC 4733 §2.1 wants
+    /// that of the audio beside it.
+    pub events: Vec<(u8, u32)>,
+    /// Comfort noise (RFC 3389) at 8000 Hz, if agreed.
+    pub noise: Option<u8>,
 }
 
 impl PayloadMap {
@@ -318,4 +387,35 @@ pub struct MediaStats {
     pub round_trip_us: u32,
     /// Loss the far end reported of what we sent, in 1/256 (RFC 3550 §6.4.1 fraction lost).
     pub far_loss: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_stored_read_back_as_they_were() {
+        for codec in Codec::ALL {
+            assert_eq!(Codec::named(codec.name()), Some(codec));
+            let stored = serde_json::to_string(&codec).unwrap();
+            assert_eq!(stored, format!("\"{codec:?}\""));
+            assert_eq!(serde_json::from_str::<Codec>(&stored).unwrap(), codec);
+        }
+        assert_eq!(Codec::named("OPUS"), Some(Codec::Opus));
+        assert_eq!(Codec::named("gsm"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_turned_is_agreed_on_only_where_the_other_leg_speaks_it() {
+        use Codec::{G729, Pcma, Pcmu};
+        let all = [Pcma, G729];
+        assert_eq!(Codec::joinable(&all, &[Pcmu]), [Pcma]);
+        assert_eq!(Codec::joinable(&all, &[Pcmu, G729]), all);
+        assert_eq!(Codec::joinable(&all, &[G729]), [G729]);
+        assert_eq!(Codec::joinable(&all, &[]), [Pcma]);
+        assert_eq!(Codec::joinable(&[G729], &[]), [G729], "there is nothing else to offer");
+        assert_eq!(Codec::joinable(&[G729], &[Pcma]), []);
+        assert!(Codec::join(&[Pcmu], &[Pcma]) && Codec::join(&[G729], &[Pcma, G729]));
+        assert!(!Codec::join(&[G729], &[Pcma]) && !Codec::join(&[], &[Pcma]));
+    }
 }

@@ -8,8 +8,8 @@ use sip::digest::Algorithm;
 
 use super::Config;
 use super::values::{
-    address, addresses, advertised, duration, name_servers, one, one_of, or_off, parsed, ports,
-    positive, seconds, show_duration, told,
+    address, addresses, advertised, codecs, duration, name_servers, one, one_of, or_off, parsed,
+    ports, positive, seconds, show_duration, told,
 };
 use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
@@ -195,6 +195,8 @@ knobs! {
         |c, v| c.rtp_quarantine = duration(v)?, |c| show_duration(c.rtp_quarantine);
     "rtp.workers", "media threads",
         |c, v| c.media_workers = at_least(v, 1)?.min(256), |c| text(c.media_workers);
+    "media.codecs", "codecs of extensions and of carriers without a list of their own, best first: pcma, pcmu, g722, opus, g729",
+        |c, v| c.codecs = codecs(v)?, |c| c.codecs.iter().map(|codec| codec.name().to_owned()).collect();
     "media.recordings", "folder of recordings; `off`: recordings in the data folder",
         |c, v| c.recordings = or_off(v, |v| Ok(one(v)?.into()))?,
         |c| off(c.recordings.as_deref().map(path));

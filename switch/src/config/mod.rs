@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use call::{Messages, Reinvite, Transfer};
 use facts::Features;
+use facts::media::Codec;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
 
@@ -65,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) rtp_quarantine: Duration,
     /// Media threads.
     pub(crate) media_workers: usize,
+    /// Codecs of extensions, and of carriers without a list of their own, best first; at least one.
+    pub(crate) codecs: Vec<Codec>,
     /// Folder of finished recordings; `None`: in the data folder.
     pub(crate) recordings: Option<PathBuf>,
     /// Folder of announcements.
@@ -204,6 +207,7 @@ impl Default for Config {
             rtp_ports: 20_000..=29_999,
             rtp_quarantine: Duration::from_secs(5),
             media_workers: 1,
+            codecs: call::EngineConfig::default().codecs,
             recordings: None,
             prompts: None,
             timers: SipTimers::default(),

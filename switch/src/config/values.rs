@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use billing::words;
+use facts::media::Codec;
 
 /// The one value of a setting that is no list.
 pub(super) fn one(values: &[String]) -> Result<&str, String> {
@@ -139,6 +140,21 @@ pub(super) fn ports(values: &[String]) -> Result<RangeInclusive<u16>, String> {
 }
 
 /// One of some words.
+/// Names of codecs, each once, at least one.
+pub(super) fn codecs(values: &[String]) -> Result<Vec<Codec>, String> {
+    let mut codecs = Vec::new();
+    for value in values {
+        let named = Codec::named(value).ok_or_else(|| {
+            format!("\"{value}\" is none of {}", Codec::ALL.map(Codec::name).join(", "))
+        })?;
+        if codecs.contains(&named) {
+            return Err(format!("{value} is named twice"));
+        }
+        codecs.push(named);
+    }
+    if codecs.is_empty() { Err("at least one codec is needed".to_owned()) } else { Ok(codecs) }
+}
+
 pub(super) fn one_of<'a>(values: &'a [String], allowed: &[&str]) -> Result<&'a str, String> {
     let value = one(values)?;
     if allowed.contains(&value) {
@@ -201,6 +217,18 @@ mod tests {
             assert_eq!(read(text).as_deref(), Ok(meant));
         }
         assert!(read("ns.example").is_err(), "who would look that up?");
+    }
+
+    #[test]
+    fn codecs_are_named_once_each_in_the_order_of_preference() {
+        let read = |text: &str| {
+            let values: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            codecs(&values)
+        };
+        assert_eq!(read("opus PCMA"), Ok(vec![Codec::Opus, Codec::Pcma]));
+        assert!(read("pcma gsm").unwrap_err().contains("gsm"));
+        assert!(read("pcma pcma").unwrap_err().contains("twice"));
+        assert!(codecs(&[]).is_err());
     }
 
     #[test]

@@ -217,7 +217,7 @@ calls_per_second = 0
 [[trunks]]
 name = \"t\"
 target = 5060
-codecs = [\"g729\"]
+codecs = [\"g728\"]
 user = \"u\"
 
 [[extensions]]
@@ -240,7 +240,7 @@ max_contacts = 0
             "op.toml:8: merchants[0].credit: may not be negative",
             "op.toml:9: merchants[0].calls_per_second: 0 would let nothing through",
             "op.toml:13: trunks[0].target: ",
-            "op.toml:14: trunks[0].codecs[0]: \"g729\" is none of",
+            "op.toml:14: trunks[0].codecs[0]: \"g728\" is none of",
             "op.toml:18: extensions[0].number: takes text, not 80000",
             "op.toml:19: extensions[0].merchant: there is no nobody",
             "op.toml:22: extensions[1].number: an internal number",

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::digest::{Algorithm, Authorization, Challenge, Guard, GuardConfig, Verdict, ha1};
-use sip::offer::{Codec, Direction, LocalAudio, LocalSession, SessionDescription, answer, offer};
+use sip::offer::{
+    Codec, Direction, LocalAudio, LocalSession, SessionDescription, answer, events, offer,
+};
 use sip::wire::{HeaderName, Message};
 
 use crate::mutate::{Random, mutate};
@@ -70,13 +72,15 @@ fn local(script: &mut Script<'_>) -> LocalAudio {
     let codecs = match script.below(3) {
         0 => vec![Codec::pcma(), Codec::pcmu()],
         1 => vec![Codec::pcmu()],
-        _ => vec![Codec::new(111, "opus", 48_000), Codec::pcma()],
+        _ => vec![Codec::opus(), Codec::pcma(), Codec::g722(), Codec::g729()],
     };
     let choice = script.byte();
+    let events = if choice & 8 == 0 { events(&codecs) } else { Vec::new() };
     LocalAudio {
         direction: Direction::of(choice & 1 == 0, choice & 2 == 0),
         rtcp_mux: choice & 4 != 0,
-        event: (choice & 8 == 0).then_some(101),
+        events,
+        noise: (choice & 16 != 0).then_some(13),
         ..LocalAudio::new(([192, 0, 2, 1], 40_000).into(), codecs)
     }
 }

@@ -174,7 +174,7 @@ pub fn sdp(bytes: &[u8]) {
         assert_eq!(again.to_string(), printed);
         assert_eq!(again.media, description.media);
     }
-    let codecs = vec![Codec::pcma(), Codec::pcmu()];
+    let codecs = vec![Codec::pcma(), Codec::pcmu(), Codec::g722(), Codec::opus(), Codec::g729()];
     let local = LocalAudio::new(([192, 0, 2, 1], 40_000).into(), codecs);
     let mut session = LocalSession::new(1);
     if let Ok((ours, agreed)) = answer(&mut session, bytes, &local) {

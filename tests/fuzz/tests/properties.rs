@@ -68,7 +68,8 @@ fn codecs() -> impl Strategy<Value = Vec<Codec>> {
 prop_compose! {
     fn audio(port: u16)(
         codecs in codecs(),
-        event in proptest::option::of(98u8..=102),
+        events in proptest::option::of(98u8..=102),
+        noise in proptest::option::of(Just(13u8)),
         ptime_ms in proptest::option::of(10u16..=60),
         sends: bool,
         receives: bool,
@@ -77,7 +78,8 @@ prop_compose! {
         LocalAudio {
             addr: ([192, 0, 2, 1], port).into(),
             codecs,
-            event: event.filter(|number| *number != 97),
+            events: events.map(|number| (number, 8000)).into_iter().collect(),
+            noise,
             ptime_ms,
             direction: Direction::of(sends, receives),
             rtcp_mux,
@@ -217,8 +219,9 @@ proptest! {
                 let near = pending.answered(&sdp).unwrap();
                 prop_assert_eq!(&near.send, &far.receive);
                 prop_assert_eq!(&near.receive, &far.send);
-                prop_assert_eq!(near.send_event, far.receive_event);
-                prop_assert_eq!(near.receive_event, far.send_event);
+                prop_assert_eq!(near.send_events, far.receive_events);
+                prop_assert_eq!(near.receive_events, far.send_events);
+                prop_assert_eq!(near.send_noise, far.receive_noise);
                 prop_assert_eq!(near.rtcp_mux, far.rtcp_mux);
                 prop_assert_eq!(near.rtcp_mux, ours.rtcp_mux && theirs.rtcp_mux);
                 prop_assert_eq!(near.direction.sends(), far.direction.receives());

@@ -143,7 +143,11 @@ fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
 }
 
 fn setup(remote: SocketAddr) -> StreamSetup {
-    let map = PayloadMap { audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)], event: Some(101) };
+    let map = PayloadMap {
+        audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+        events: vec![(101, 8_000)],
+        noise: None,
+    };
     StreamSetup {
         remote,
         signalling: None,

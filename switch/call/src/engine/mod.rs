@@ -472,8 +472,8 @@ impl Engine {
                 });
             }
             Event::Answered { session, sdp, to_tag } => {
-                self.tell_leg(session, |leg, w, trace, _| {
-                    leg.answered(w, trace, session, (sdp, &to_tag))
+                self.tell_leg(session, |leg, w, trace, like| {
+                    leg.answered(w, trace, session, (sdp, &to_tag), like)
                 });
             }
             Event::Again { session } => {
@@ -492,9 +492,11 @@ impl Engine {
                     self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
                 }
                 self.on_session(session, false, |call, w, no| {
-                    let joined = call.is_bridged(no) && call.takes_offers(w, no);
+                    let bridged = call.is_bridged(no);
+                    let joined = bridged && call.takes_offers(w, no);
                     call.on_leg(w, no, |leg, w, _, _| {
-                        leg.reinvited(w, session, (sdp, flow.remote.ip(), &branch), joined)
+                        let offer = (sdp, flow.remote.ip(), &*branch);
+                        leg.reinvited(w, session, offer, (bridged, joined))
                     });
                 });
             }

@@ -23,6 +23,18 @@ pub(super) struct Audio {
     ptime_ms: Option<u16>,
     /// Where the signalling of the far end that is spoken with comes from.
     signalling: Option<IpAddr>,
+    /// Their offer, while our answer to it has not left: it may still be narrowed to what the other leg
+    /// speaks.
+    unsaid: Option<Bytes>,
+    beside: Beside,
+}
+
+/// What the other leg speaks, as far as is known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beside {
+    pub(super) codecs: Vec<Codec>,
+    /// It takes comfort noise.
+    pub(super) noise: bool,
 }
 
 impl Audio {
@@ -40,7 +52,38 @@ impl Audio {
             before,
             ptime_ms: None,
             signalling: None,
+            unsaid: None,
+            beside: Beside::default(),
         }
+    }
+
+    /// What the other leg speaks now.
+    pub(super) fn stands_beside(&mut self, codecs: &[Codec], noise: bool) {
+        self.beside.codecs.clear();
+        self.beside.codecs.extend_from_slice(codecs);
+        self.beside.noise = noise;
+    }
+
+    /// What of these may be agreed on beside what the other leg speaks.
+    pub(super) fn joinable(&self, takes: &[Codec]) -> Vec<Codec> {
+        Codec::joinable(takes, &self.beside.codecs)
+    }
+
+    /// Nobody is on the other leg.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.beside.codecs.is_empty()
+    }
+
+    /// The other leg may send what only this one could be given as it is, and it does not take it any
+    /// more.
+    pub(super) fn strands(&self) -> bool {
+        let ours = self.agreed_codecs();
+        self.beside.codecs.iter().any(|codec| !codec.transcodes() && !ours.contains(codec))
+    }
+
+    /// True when comfort noise was agreed on.
+    pub(super) fn takes_noise(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.send_noise.is_some())
     }
 
     /// What is agreed from now on is agreed with whom the signalling comes from there.
@@ -54,24 +97,59 @@ impl Audio {
         self.ptime_ms = ptime_ms;
     }
 
-    fn ours(&self, local: SocketAddr, codecs: Vec<offer::Codec>) -> LocalAudio {
-        let usual = LocalAudio::new(local, codecs);
-        LocalAudio { ptime_ms: self.ptime_ms.or(usual.ptime_ms), ..usual }
+    /// What we can do with these codecs. A number that means one of them in this session goes on meaning
+    /// it (RFC 3264 §8.3.2), and no two mean the same.
+    fn ours(&self, local: SocketAddr, codecs: &[Codec]) -> LocalAudio {
+        let agreed = self.agreed.as_ref();
+        let mut used = 0_u128;
+        let mut free = |number: u8| {
+            let is_free = |number: &u8| used & (1 << number) == 0;
+            let number = Some(number).filter(is_free).or_else(|| (96..128).find(is_free));
+            used |= number.map_or(0, |number| 1 << number);
+            number
+        };
+        let mut list: Vec<offer::Codec> = codecs.iter().copied().map(named).collect();
+        for codec in &mut list {
+            let known = agreed.iter().flat_map(|agreed| &agreed.receive);
+            let known = known.into_iter().find(|known| known.same_encoding(codec));
+            let number = known.map_or(codec.payload_type, |known| known.payload_type);
+            codec.payload_type = free(number).unwrap_or(number);
+        }
+        let noise = free(NOISE);
+        let mut usual = LocalAudio::new(local, list);
+        for (number, clock) in &mut usual.events {
+            let known = agreed.iter().flat_map(|agreed| &agreed.receive_events);
+            let known = known.into_iter().find(|(_, own)| own == clock);
+            *number = free(known.map_or(*number, |(number, _)| *number)).unwrap_or(*number);
+        }
+        LocalAudio { ptime_ms: self.ptime_ms.or(usual.ptime_ms), noise, ..usual }
     }
 
-    /// Our offer: what both the far end's carrier takes and the other leg prefers first, then the rest
-    /// of what the carrier takes (we transcode).
+    /// Our offer: what both the far end's carrier takes and the other leg prefers first, then what of the
+    /// rest can be turned into something that the other leg speaks. Comfort noise only if that takes it.
     pub(super) fn offer(&mut self, local: SocketAddr, takes: &[Codec], like: &[Codec]) -> Bytes {
-        let codecs = ordered(takes, like).into_iter().map(named).collect();
-        self.offer_of(self.ours(local, codecs))
+        let codecs = ordered(takes, like);
+        let mut ours = self.ours(local, &codecs);
+        ours.noise = ours.noise.filter(|_| self.beside.noise);
+        self.offer_of(ours)
+    }
+
+    /// Our offer to somebody who called without one.
+    pub(super) fn offer_first(&mut self, local: SocketAddr, takes: &[Codec]) -> Bytes {
+        let like = self.beside.codecs.clone();
+        let takes = if Codec::join(takes, &like) { takes } else { &like };
+        self.offer(local, takes, &like)
     }
 
     /// Our offer again, for an INVITE or re-INVITE that bears none (RFC 3261 §14.2).
     pub(super) fn offer_again(&mut self, local: SocketAddr, takes: &[Codec]) -> Bytes {
-        match self.local.clone() {
-            Some(local) => self.offer_of(local),
-            None => self.offer(local, takes, &[]),
-        }
+        let Some(before) = self.local.clone() else { return self.offer(local, takes, &[]) };
+        let codecs: Vec<Codec> = before.codecs.iter().filter_map(known).collect();
+        let joinable = self.joinable(&codecs);
+        let kept = if joinable.is_empty() { &codecs } else { &joinable };
+        let ours = self.ours(before.addr, kept);
+        let noise = before.noise.and(ours.noise).filter(|_| self.beside.noise);
+        self.offer_of(LocalAudio { codecs: ours.codecs, events: ours.events, noise, ..before })
     }
 
     /// Our offer in a session that is up, for a wish of the other leg.
@@ -83,9 +161,13 @@ impl Audio {
     ) -> Bytes {
         let before = self.local.clone();
         let codecs = ordered(takes, like);
-        let mut ours = before.clone().unwrap_or_else(|| LocalAudio::new(local, Vec::new()));
-        ours.codecs = codecs.into_iter().map(named).collect();
-        ours.direction = said(direction);
+        let fresh = self.ours(local, &codecs);
+        let noise = fresh.noise.filter(|_| self.beside.noise);
+        let (addr, ptime_ms) = match &before {
+            Some(before) => (before.addr, before.ptime_ms),
+            None => (fresh.addr, fresh.ptime_ms),
+        };
+        let ours = LocalAudio { addr, ptime_ms, noise, direction: said(direction), ..fresh };
         let sdp = self.offer_of(ours);
         self.before = before;
         sdp
@@ -155,16 +237,51 @@ impl Audio {
         (remote, wish): (&[u8], Option<Direction>),
         silence: Option<Duration>,
     ) -> Result<(Bytes, MediaCommand), OfferError> {
-        let mut ours = match self.local.clone() {
-            Some(ours) => ours,
-            None => self.ours(local, takes.iter().copied().map(named).collect()),
-        };
+        let mut ours = self.ours(local, takes);
+        if let Some(before) = &self.local {
+            (ours.addr, ours.ptime_ms) = (before.addr, before.ptime_ms);
+            (ours.direction, ours.rtcp_mux) = (before.direction, before.rtcp_mux);
+        }
         let own = ours.direction;
         ours.direction = wish.map_or(own, said);
         let (sdp, agreed) = offer::answer(&mut self.session, remote, &ours)?;
+        // What they speak before we say so is known; what we say may wait for the other leg.
+        self.unsaid = None;
         // What the other leg wishes for this once is no wish of ours for good.
         self.local = Some(LocalAudio { direction: own, ..ours });
         Ok((sdp, self.agree(agreed, silence)))
+    }
+
+    /// Our answer to the offer of an INVITE, as long as it has not left: all that we take.
+    pub(super) fn answer_later(
+        &mut self,
+        local: SocketAddr,
+        takes: &[Codec],
+        remote: &Bytes,
+    ) -> Result<(Bytes, MediaCommand), OfferError> {
+        let answered = self.answer(local, takes, (remote, None), None);
+        self.unsaid = answered.is_ok().then(|| remote.clone());
+        answered
+    }
+
+    /// That answer leaves now: what both legs speak, if there is anything, or else what can be turned
+    /// into what the other one speaks. `None` if that is what it says already.
+    pub(super) fn narrow(&mut self) -> Option<(Bytes, MediaCommand)> {
+        let remote = self.unsaid.take()?;
+        let agreed = self.agreed_codecs();
+        let both = agreed.iter().filter(|codec| self.beside.codecs.contains(codec)).copied();
+        let both: Vec<Codec> = both.collect();
+        let kept = if both.is_empty() { self.joinable(&agreed) } else { both };
+        let silent = self.takes_noise() && !self.beside.noise;
+        if kept == agreed && !silent || kept.is_empty() {
+            return None;
+        }
+        let local = self.local.clone()?;
+        let kept = self.ours(local.addr, &kept);
+        let noise = kept.noise.filter(|_| self.beside.noise);
+        let ours = LocalAudio { codecs: kept.codecs, events: kept.events, noise, ..local };
+        let (sdp, agreed) = offer::answer(&mut self.session, &remote, &ours).ok()?;
+        Some((sdp, self.agree(agreed, None)))
     }
 
     /// The codecs agreed on, in the far end's order; empty before.
@@ -195,12 +312,13 @@ fn setup(
     agreed: &Agreed,
     silence: Option<Duration>,
 ) -> MediaCommand {
-    let map = |codecs: &[offer::Codec], event| PayloadMap {
+    let map = |codecs: &[offer::Codec], events: &[(u8, u32)], noise| PayloadMap {
         audio: codecs
             .iter()
             .filter_map(|codec| Some((codec.payload_type, known(codec)?)))
             .collect(),
-        event,
+        events: events.to_vec(),
+        noise,
     };
     let direction = seen(agreed.direction);
     // Whoever holds us may fall silent, and whoever we do not listen to surely does.
@@ -212,8 +330,8 @@ fn setup(
             signalling,
             remote_rtcp: agreed.remote_rtcp,
             rtcp_mux: agreed.rtcp_mux,
-            send: map(&agreed.send, agreed.send_event),
-            receive: map(&agreed.receive, agreed.receive_event),
+            send: map(&agreed.send, &agreed.send_events, agreed.send_noise),
+            receive: map(&agreed.receive, &agreed.receive_events, agreed.receive_noise),
             direction,
             ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
             silence: silence.filter(|_| watched),
@@ -221,16 +339,15 @@ fn setup(
     }
 }
 
-/// Our codecs, those first that the other leg prefers.
+/// Comfort noise (RFC 3551 §6).
+const NOISE: u8 = 13;
+
+/// What of our codecs can be joined with the other leg, those first that it prefers.
 fn ordered(takes: &[Codec], like: &[Codec]) -> Vec<Codec> {
-    let mut order: Vec<Codec> =
-        like.iter().filter(|codec| takes.contains(codec)).copied().collect();
-    for codec in takes {
-        if !order.contains(codec) {
-            order.push(*codec);
-        }
-    }
-    order
+    let mut codecs = Codec::joinable(takes, like);
+    // Stable: what it does not speak keeps our order.
+    codecs.sort_by_key(|codec| like.iter().position(|liked| liked == codec).unwrap_or(like.len()));
+    codecs
 }
 
 const fn seen(direction: offer::Direction) -> Direction {
@@ -255,9 +372,12 @@ const fn named(codec: Codec) -> offer::Codec {
     match codec {
         Codec::Pcmu => offer::Codec::pcmu(),
         Codec::Pcma => offer::Codec::pcma(),
+        Codec::G722 => offer::Codec::g722(),
+        Codec::Opus => offer::Codec::opus(),
+        Codec::G729 => offer::Codec::g729(),
     }
 }
 
 fn known(codec: &offer::Codec) -> Option<Codec> {
-    [Codec::Pcmu, Codec::Pcma].into_iter().find(|ours| named(*ours).same_encoding(codec))
+    Codec::ALL.into_iter().find(|ours| named(*ours).same_encoding(codec))
 }

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use facts::manners;
 use facts::media::{Codec, Direction};
 use sip::endpoint::SessionId;
+use sip::offer::OfferError;
 
 use crate::config::Reinvite;
 use crate::event::{Decline, LegEvent};
 use crate::world::World;
 
-use super::inbound::CODECS;
 use super::{Leg, Port, Stage};
 
 /// RFC 3261 §21.4.26: not acceptable here.
@@ -52,13 +52,14 @@ impl Change {
 }
 
 impl Leg {
-    /// An offer of theirs. `joined`: the other leg talks with this one.
+    /// An offer of theirs. `bridged`: the other leg talks with this one; `joined`: and may be offered the
+    /// same.
     pub(crate) fn reinvited(
         &mut self,
         w: &mut World,
         session: SessionId,
         (sdp, source, branch): (Option<Bytes>, IpAddr, &str),
-        joined: bool,
+        (bridged, joined): (bool, bool),
     ) -> Option<LegEvent> {
         let (true, Port::Open(local)) = (self.speaks_by(session, Some(branch)), self.port) else {
             w.endpoint.reject_reinvite(w.now.mono, session, REFUSED);
@@ -83,6 +84,11 @@ impl Leg {
             return Some(LegEvent::Offered(direction));
         }
         self.answer_offer(w, (session, branch), &offer, None);
+        // It has given up what alone could be passed on to it: the other one must too.
+        if bridged && self.is_up() && self.audio.strands() {
+            let direction = self.audio.direction();
+            return Some(self.ask(direction));
+        }
         self.holds()
     }
 
@@ -104,7 +110,15 @@ impl Leg {
         let Port::Open(local) = self.port else { return };
         let takes = self.takes();
         let silence = self.silence(w).filter(|_| self.is_up());
-        match self.audio.answer(local, &takes, (offer, wish), silence) {
+        let joinable = self.audio.joinable(&takes);
+        let answered = match self.audio.answer(local, &joinable, (offer, wish), silence) {
+            // While it stands alone there is nothing that it has to be joined with.
+            Err(OfferError::NoCodec) if self.audio.stands_alone() => {
+                self.audio.answer(local, &takes, (offer, wish), silence)
+            }
+            answered => answered,
+        };
+        match answered {
             Ok((answer, setup)) => {
                 w.endpoint.accept_reinvite(w.now.mono, session, answer);
                 self.refreshed(w, session);
@@ -259,6 +273,6 @@ impl Leg {
 
     /// The codecs that may be agreed on, best first.
     pub(super) fn takes(&self) -> Vec<Codec> {
-        self.hop.as_ref().map_or_else(|| CODECS.to_vec(), |hop| hop.codecs.clone())
+        self.hop.as_ref().map_or_else(|| self.takes.clone(), |hop| hop.codecs.clone())
     }
 }

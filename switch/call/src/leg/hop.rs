@@ -88,8 +88,6 @@ const SERVERS_MAX: usize = 4;
 
 /// Contacts rung at once at most; extensions may be allowed fewer.
 const CONTACTS_MAX: usize = 16;
-/// Codecs of a registered phone, best first.
-const PHONE_CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 
 /// Every way to a target, best first; or why there is none. Carriers are tried one after the other,
 /// the contacts of an extension all at once.
@@ -311,7 +309,8 @@ fn to_server(
     let from = if caller.hidden { anonymous() } else { NameAddr::new(home(user_of(&shown))) };
     let to = NameAddr::new(uri.clone());
     speak(&mut uri, flow.transport);
-    let codecs = if trunk.codecs.is_empty() { PHONE_CODECS.to_vec() } else { trunk.codecs.clone() };
+    let known = !trunk.codecs.is_empty();
+    let codecs = if known { trunk.codecs.clone() } else { w.config.codecs.clone() };
     Some(Hop {
         trunk: Some(id),
         name: trunk.name.clone(),
@@ -392,7 +391,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         shown,
         pooled: None,
         credentials: None,
-        codecs: PHONE_CODECS.to_vec(),
+        codecs: w.config.codecs.clone(),
         identity: Vec::new(),
         trusted: false,
         edits: Vec::new(),

@@ -17,9 +17,6 @@ use crate::world::World;
 
 use super::{Called, Leg, Port, Stage};
 
-/// Codecs we answer with, best first; the offer's order decides (RFC 3264 §6.1).
-pub(super) const CODECS: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
-
 /// An INVITE that was let in.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
@@ -52,6 +49,7 @@ impl Leg {
         leg.trunk = arrival.trunk;
         let trunk = arrival.trunk.and_then(|id| w.snapshot.trunks.get(&id));
         leg.audio.asks(trunk.and_then(|trunk| trunk.options.ptime_ms));
+        leg.takes = trunk.map_or_else(|| w.config.codecs.clone(), |trunk| taken(&trunk.codecs));
         if let Some(trunk) = leg.trunk {
             w.trunk_legs.enter(trunk, id);
             w.legs_in.enter(trunk, id);
@@ -103,7 +101,7 @@ impl Leg {
         };
         self.stage = Stage::Waiting;
         let offer = self.offered.clone()?;
-        match self.audio.answer(local, &CODECS, (&offer, None), None) {
+        match self.audio.answer_later(local, &self.takes, &offer) {
             Ok((sdp, setup)) => {
                 self.offered = Some(sdp);
                 w.media(setup);
@@ -123,12 +121,23 @@ impl Leg {
         let (Stage::Waiting, Some(session)) = (&self.stage, self.session) else {
             return;
         };
+        if early {
+            self.narrow(w);
+        }
         let sdp = match self.offered.clone() {
             _ if !early => None,
             Some(answer) => Some(answer),
             None => self.offer_early(w, session),
         };
         w.endpoint.provisional(w.now.mono, session, if early { 183 } else { 180 }, sdp);
+    }
+
+    /// Our answer is about to leave.
+    fn narrow(&mut self, w: &mut World) {
+        if let Some((sdp, setup)) = self.audio.narrow() {
+            self.offered = Some(sdp);
+            w.media(setup);
+        }
     }
 
     /// A late offer need not wait for the 200: a reliable answer may bear ours, and its PRACK the answer
@@ -139,7 +148,7 @@ impl Leg {
             return None;
         }
         self.offers_early = true;
-        Some(self.audio.offer(local, &CODECS, &[]))
+        Some(self.audio.offer_first(local, &self.takes))
     }
 
     /// 200.
@@ -149,11 +158,12 @@ impl Leg {
         else {
             return;
         };
+        self.narrow(w);
         // A late offer: ours goes in the 200 and their answer comes in the ACK (RFC 3261 §13.3.1.4).
         let sdp = match self.offered.clone() {
             Some(answer) => answer,
             None if self.offers_early => Bytes::new(),
-            None => self.audio.offer(local, &CODECS, &[]),
+            None => self.audio.offer_first(local, &self.takes),
         };
         w.endpoint.accept(w.now.mono, session, sdp, Vec::new());
         if let Some(setup) = self.audio.watched(self.silence(w)) {
@@ -244,6 +254,13 @@ impl Leg {
         w.sessions.remove(&session);
         self.facts.sip_final = Some(code);
     }
+}
+
+/// What is taken of a carrier that calls: what it is offered, and G.711 in any case, which we turn into
+/// the rest.
+fn taken(codecs: &[Codec]) -> Vec<Codec> {
+    let plain = [Codec::Pcma, Codec::Pcmu].into_iter().filter(|plain| !codecs.contains(plain));
+    codecs.iter().copied().chain(plain).collect()
 }
 
 /// The family of addresses that a session description wants sound from (RFC 8866 §5.7).

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use facts::media::{Family, MediaCommand, MediaStats, Prompt, Source, Tone};
+use facts::media::{Codec, Family, MediaCommand, MediaStats, Prompt, Source, Tone};
 use facts::record::LegState;
 use facts::{
     Failure, Kind, LegFacts, LegId, LegNo, MerchantId, Number, Origin, Party, Side, TrunkId,
@@ -166,6 +166,8 @@ pub(crate) struct Leg {
     /// What whoever called is told of its far end's refusal: a status and a cause.
     refusal: Option<(u16, u8)>,
     audio: Audio,
+    /// The codecs that may be agreed on with whoever called, best first; of others their way says it.
+    takes: Vec<Codec>,
     /// Their offer, of an inbound leg.
     offered: Option<Bytes>,
     /// Theirs bore none, and our provisional answer bore ours.
@@ -212,6 +214,7 @@ impl Leg {
             said: None,
             refusal: None,
             audio: Audio::new(id),
+            takes: Vec::new(),
             offered: None,
             offers_early: false,
             credit: Credit::new(paid),
@@ -287,8 +290,18 @@ impl Leg {
     }
 
     /// The codecs of this leg in the order its far end prefers, or asks for.
-    pub(crate) fn codecs(&self) -> Vec<facts::media::Codec> {
+    pub(crate) fn codecs(&self) -> Vec<Codec> {
         self.change.codecs().unwrap_or_else(|| self.audio.agreed_codecs())
+    }
+
+    /// True when it takes comfort noise.
+    pub(crate) fn takes_noise(&self) -> bool {
+        self.audio.takes_noise()
+    }
+
+    /// What the other leg speaks now.
+    pub(crate) fn stands_beside(&mut self, codecs: &[Codec], noise: bool) {
+        self.audio.stands_beside(codecs, noise);
     }
 
     /// The media port will not come, or is gone.

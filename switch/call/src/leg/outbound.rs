@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use facts::manners::{AnswerRule, EarlyMedia, HeaderAct, HeaderRule, Then};
-use facts::media::Family;
+use facts::media::{Codec, Family};
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side, isdn};
 use sip::endpoint::{Edit, Invite, SessionId};
@@ -108,11 +108,15 @@ impl Leg {
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        like: &[facts::media::Codec],
+        like: &[Codec],
     ) -> Option<LegEvent> {
         let (Port::Open(local), Some(hop)) = (self.port, self.hop.clone()) else {
             return None;
         };
+        if !like.is_empty() && Codec::joinable(&hop.codecs, like).is_empty() {
+            // Nothing that it takes could be turned into what the other leg speaks: it is not rung.
+            return Some(self.unusable(w, trace));
+        }
         // One offer for all: whoever answers it first has the port.
         self.audio.asks(hop.ptime_ms);
         let sdp = self.audio.offer(local, &hop.codecs, like);
@@ -278,6 +282,7 @@ impl Leg {
         trace: &mut Trace,
         session: SessionId,
         (sdp, branch): (Option<Bytes>, &str),
+        like: &[Codec],
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else {
             // Somebody was faster.
@@ -306,6 +311,10 @@ impl Leg {
             // RFC 3264 §7: an answer that cannot be used ends the call; the dialog is there, so by BYE.
             Some(Err(_)) | None => return Some(self.unusable(w, trace)),
         };
+        let codecs = self.audio.agreed_codecs();
+        if !like.is_empty() && !Codec::join(&codecs, like) {
+            return Some(self.unusable(w, trace));
+        }
         w.media(setup);
         self.up(w, trace);
         Some(LegEvent::Answered)
@@ -354,7 +363,7 @@ impl Leg {
         w: &mut World,
         trace: &mut Trace,
         (session, answer, contacts): (SessionId, Final, &[Contact]),
-        like: &[facts::media::Codec],
+        like: &[Codec],
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else {
             // Late word on a leg that we gave up: its status belongs in the record all the same.
@@ -446,7 +455,7 @@ impl Leg {
         &mut self,
         w: &mut World,
         trace: &mut Trace,
-        like: &[facts::media::Codec],
+        like: &[Codec],
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         if !forks.time_is_up() {

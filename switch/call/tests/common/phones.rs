@@ -57,6 +57,17 @@ pub fn invite(
     credentials: Option<Credentials>,
     headers: &[(&str, &str)],
 ) -> SessionId {
+    invite_with(sim, name, (from, to), credentials, (headers, &sdp_of(name)))
+}
+
+/// The same with this description.
+pub fn invite_with(
+    sim: &mut Sim,
+    name: &str,
+    (from, to): (&str, &str),
+    credentials: Option<Credentials>,
+    (headers, sdp): (&[(&str, &str)], &str),
+) -> SessionId {
     let now = sim.now.mono;
     let far = sim.far(name);
     let headers =
@@ -70,7 +81,7 @@ pub fn invite(
             to: NameAddr::new(Uri::parse(to).unwrap()),
             contact_user: "x".into(),
             headers: headers.collect(),
-            sdp: sdp_of(name).into(),
+            sdp: sdp.to_owned().into(),
             credentials,
             route: Vec::new(),
             keep_flow: false,

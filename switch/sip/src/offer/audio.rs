@@ -78,12 +78,16 @@ pub struct Codec {
     pub clock: u32,
     /// Channels, 1 if not told.
     pub channels: u8,
+    /// Our parameters of it, as `a=fmtp` bears them (RFC 8866 §6.15); empty for none. Those of peers are
+    /// not kept: each says only what its own decoder likes (RFC 7587 §7.1), or what our answer settles
+    /// (RFC 7261 §3.1).
+    pub fmtp: &'static str,
 }
 
 impl Codec {
     /// A mono codec.
     pub const fn new(payload_type: u8, name: &'static str, clock: u32) -> Codec {
-        Codec { payload_type, name: Cow::Borrowed(name), clock, channels: 1 }
+        Codec { payload_type, name: Cow::Borrowed(name), clock, channels: 1, fmtp: "" }
     }
 
     /// PCMU under its static number.
@@ -96,15 +100,41 @@ impl Codec {
         Codec::new(8, "PCMA", 8000)
     }
 
+    /// G722 under its static number, with the clock that RFC 3551 §4.5.2 keeps for it.
+    pub const fn g722() -> Codec {
+        Codec::new(9, "G722", 8000)
+    }
+
+    /// G729 under its static number, without Annex B: silence then has no packets of another kind
+    /// (RFC 4856 §2.1.9).
+    pub const fn g729() -> Codec {
+        let mut codec = Codec::new(18, "G729", 8000);
+        codec.fmtp = "annexb=no";
+        codec
+    }
+
+    /// Opus (RFC 7587 §7): always 48000 Hz and two channels, whatever is in it.
+    pub const fn opus() -> Codec {
+        let mut codec = Codec::new(111, "opus", 48_000);
+        codec.channels = 2;
+        codec.fmtp = "useinbandfec=1";
+        codec
+    }
+
     /// Whether both mean the same encoding, whatever their numbers.
     pub fn same_encoding(&self, other: &Codec) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
             && self.clock == other.clock
-            && self.channels == other.channels
+            // RFC 7587 §7: an Opus stream is one and two channels at once. Some leave the number out.
+            && (self.channels == other.channels || self.name.eq_ignore_ascii_case("opus"))
     }
 
     fn is_event(&self) -> bool {
         self.name.eq_ignore_ascii_case("telephone-event")
+    }
+
+    fn is_noise(&self) -> bool {
+        self.name.eq_ignore_ascii_case("CN")
     }
 
     /// The numbers that need no rtpmap (RFC 3551 §6), audio only.
@@ -139,6 +169,9 @@ impl Codec {
         let mut parts = rest.trim().split('/');
         let name = parts.next().filter(|name| !name.is_empty())?;
         let clock = parts.next()?.trim().parse().ok().filter(|&clock: &u32| clock > 0)?;
+        // RFC 3551 §4.5.2: its clock was set to 8000 by mistake and has to stay. Whoever writes the rate
+        // of its samples means the same coding.
+        let clock = if name.eq_ignore_ascii_case("G722") { 8000 } else { clock };
         let channels = match parts.next() {
             Some(channels) => channels.trim().parse().ok().filter(|&channels| channels > 0)?,
             None => 1,
@@ -148,12 +181,12 @@ impl Codec {
             Some(common) => Cow::Borrowed(common),
             None => Cow::Owned(name.to_owned()),
         };
-        Some(Codec { payload_type, name, clock, channels })
+        Some(Codec { payload_type, name, clock, channels, fmtp: "" })
     }
 }
 
 /// Encoding names as they are mostly written.
-const COMMON: [&str; 5] = ["PCMA", "PCMU", "telephone-event", "G729", "G722"];
+const COMMON: [&str; 7] = ["PCMA", "PCMU", "telephone-event", "opus", "G722", "G729", "CN"];
 
 /// An audio section, read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -166,10 +199,12 @@ pub struct Audio {
     pub rtcp_mux: bool,
     /// The transport, e.g. `RTP/AVP`.
     pub proto: String,
-    /// Codecs in order of preference, telephone-event apart.
+    /// Codecs in order of preference, telephone-event and comfort noise apart.
     pub codecs: Vec<Codec>,
-    /// The payload number of telephone-event at 8000 Hz.
-    pub event: Option<u8>,
+    /// telephone-event (RFC 4733): payload number and clock in Hz, each clock once.
+    pub events: Vec<(u8, u32)>,
+    /// The payload number of comfort noise at 8000 Hz (RFC 3389).
+    pub noise: Option<u8>,
     /// `a=ptime` in milliseconds.
     pub ptime_ms: Option<u16>,
     /// The direction it says of itself, with the old hold's address taken into account.
@@ -186,7 +221,7 @@ impl Audio {
             return None;
         }
         let ip = description.connection_of(media)?.ip?;
-        let (codecs, event) = codecs(media);
+        let Formats { codecs, events, noise } = formats(media);
         let said = Direction::in_attributes(&media.attributes)
             .or_else(|| Direction::in_attributes(&description.attributes))
             .unwrap_or_default();
@@ -199,7 +234,8 @@ impl Audio {
             rtcp_mux: media.has("rtcp-mux"),
             proto: media.proto.clone(),
             codecs,
-            event,
+            events,
+            noise,
             ptime_ms: media.attributes("ptime").find_map(ptime),
             direction,
             held: !receives,
@@ -207,24 +243,37 @@ impl Audio {
     }
 }
 
-fn codecs(media: &Media) -> (Vec<Codec>, Option<u8>) {
+/// The formats of an m-line, told apart.
+#[derive(Default)]
+struct Formats {
+    codecs: Vec<Codec>,
+    events: Vec<(u8, u32)>,
+    noise: Option<u8>,
+}
+
+fn formats(media: &Media) -> Formats {
     let maps: Vec<Codec> = media.attributes("rtpmap").filter_map(Codec::parse_rtpmap).collect();
-    let (mut codecs, mut event) = (Vec::<Codec>::new(), None);
+    let mut formats = Formats::default();
     for format in &media.formats {
         let Some(number) = format.parse::<u8>().ok().filter(|&number| number < 128) else {
             continue;
         };
         let mapped = maps.iter().find(|codec| codec.payload_type == number).cloned();
         let Some(codec) = mapped.or_else(|| Codec::of_static_number(number)) else { continue };
+        let Formats { codecs, events, noise } = &mut formats;
         if codec.is_event() {
+            if !events.iter().any(|(_, clock)| *clock == codec.clock) {
+                events.push((number, codec.clock));
+            }
+        } else if codec.is_noise() {
             if codec.clock == 8000 {
-                event = event.or(Some(number));
+                noise.get_or_insert(number);
             }
         } else if !codecs.iter().any(|known| known.payload_type == number) {
             codecs.push(codec);
         }
     }
-    (codecs, event)
+    formats
 }
 
 /// RFC 3605: `port [nettype addrtype address]`; without the attribute the port after RTP's.

@@ -37,8 +37,11 @@ pub struct LocalAudio {
     pub addr: SocketAddr,
     /// Codecs we speak, best first, with the payload numbers of our offers.
     pub codecs: Vec<Codec>,
-    /// The payload number of telephone-event in our offers; `None` if we do not speak it.
-    pub event: Option<u8>,
+    /// telephone-event in our offers: payload number and clock in Hz, each clock once (RFC 4733 §2.1
+    /// wants that of the audio beside it); empty if we do not speak it.
+    pub events: Vec<(u8, u32)>,
+    /// The payload number of comfort noise in our offers (RFC 3389); `None` if we do not take it.
+    pub noise: Option<u8>,
     /// The packet time we ask for in milliseconds.
     pub ptime_ms: Option<u16>,
     /// The direction we wish.
@@ -48,18 +51,36 @@ pub struct LocalAudio {
 }
 
 impl LocalAudio {
-    /// Both ways, 20 ms, telephone-event under 101, RTCP on its own port.
+    /// Both ways, 20 ms, telephone-event for the clocks of the codecs, no comfort noise, RTCP on its own
+    /// port.
     pub fn new(addr: SocketAddr, codecs: Vec<Codec>) -> LocalAudio {
         LocalAudio {
             addr,
+            events: events(&codecs),
             codecs,
-            event: Some(101),
+            noise: None,
             ptime_ms: Some(20),
             direction: Direction::SendRecv,
             rtcp_mux: false,
         }
     }
 }
+
+/// telephone-event for the clocks of these codecs, in their order, under the numbers that are usual.
+pub fn events(codecs: &[Codec]) -> Vec<(u8, u32)> {
+    let mut events = Vec::new();
+    for codec in codecs {
+        for (number, clock) in EVENTS {
+            if codec.clock == clock && !events.contains(&(number, clock)) {
+                events.push((number, clock));
+            }
+        }
+    }
+    events
+}
+
+/// telephone-event in our offers: payload numbers and clocks.
+const EVENTS: [(u8, u32); 2] = [(101, 8_000), (110, 48_000)];
 
 /// What both sides have agreed on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,10 +97,14 @@ pub struct Agreed {
     pub send: Vec<Codec>,
     /// Codecs to expect, under our payload numbers.
     pub receive: Vec<Codec>,
-    /// The peer's payload number of telephone-event, if both speak it.
-    pub send_event: Option<u8>,
+    /// telephone-events that both speak, under the peer's payload numbers, with their clocks in Hz.
+    pub send_events: Vec<(u8, u32)>,
+    /// The same under our payload numbers.
+    pub receive_events: Vec<(u8, u32)>,
+    /// The peer's payload number of comfort noise, if both take it.
+    pub send_noise: Option<u8>,
     /// Our payload number of it.
-    pub receive_event: Option<u8>,
+    pub receive_noise: Option<u8>,
     /// The direction from our side.
     pub direction: Direction,
     /// Packet time to send with, in milliseconds: the peer's wish, else ours, else 20.
@@ -196,9 +221,17 @@ pub fn offer(session: &mut LocalSession, local: LocalAudio) -> PendingOffer {
             session.slots.len() - 1
         }
     };
-    let section =
-        section(&local, &local.codecs, local.event, local.direction, local.rtcp_mux, "audio");
-    let sdp = session.print(&section, local.addr.ip());
+    let section = Section {
+        port: local.addr.port(),
+        codecs: &local.codecs,
+        events: &local.events,
+        noise: local.noise,
+        ptime_ms: local.ptime_ms,
+        direction: local.direction,
+        rtcp_mux: local.rtcp_mux,
+        kind: "audio",
+    };
+    let sdp = session.print(&section.print(), local.addr.ip());
     PendingOffer { sdp, local, place }
 }
 
@@ -260,17 +293,17 @@ pub fn answer(
         .map(|(at, media)| if at == place { Slot::Audio } else { Slot::Refused(refused(media)) })
         .collect();
     // RFC 3264 §6.1: the answer keeps the offer's numbers and its order of preference.
-    let mut ours = local.clone();
-    ours.ptime_ms = local.ptime_ms.and(remote.ptime_ms).or(local.ptime_ms);
-    let section = section(
-        &ours,
-        &agreed.receive,
-        agreed.receive_event,
-        agreed.direction,
-        agreed.rtcp_mux,
-        &media.kind,
-    );
-    let sdp = session.print(&section, local.addr.ip());
+    let section = Section {
+        port: local.addr.port(),
+        codecs: &agreed.receive,
+        events: &agreed.receive_events,
+        noise: agreed.receive_noise,
+        ptime_ms: local.ptime_ms.and(remote.ptime_ms).or(local.ptime_ms),
+        direction: agreed.direction,
+        rtcp_mux: agreed.rtcp_mux,
+        kind: &media.kind,
+    };
+    let sdp = session.print(&section.print(), local.addr.ip());
     Ok((sdp, agreed))
 }
 
@@ -290,16 +323,18 @@ fn agree(local: &LocalAudio, remote: &Audio, numbers: Numbers) -> Result<Agreed,
         send.push(theirs.clone());
         receive.push(match numbers {
             Numbers::Ours => ours.clone(),
-            Numbers::Theirs => theirs.clone(),
+            // The parameters are those of our own decoder all the same.
+            Numbers::Theirs => Codec { fmtp: ours.fmtp, ..theirs.clone() },
         });
     }
     if send.is_empty() {
         return Err(OfferError::NoCodec);
     }
-    let send_event = remote.event.filter(|_| local.event.is_some());
-    let receive_event = match numbers {
-        Numbers::Ours => local.event.filter(|_| send_event.is_some()),
-        Numbers::Theirs => send_event,
+    let (send_events, receive_events) = agreed_events(local, remote, &send, numbers);
+    let send_noise = remote.noise.filter(|_| local.noise.is_some());
+    let receive_noise = match numbers {
+        Numbers::Ours => local.noise.filter(|_| send_noise.is_some()),
+        Numbers::Theirs => send_noise,
     };
     let rtcp_mux = local.rtcp_mux && remote.rtcp_mux;
     Ok(Agreed {
@@ -308,13 +343,35 @@ fn agree(local: &LocalAudio, remote: &Audio, numbers: Numbers) -> Result<Agreed,
         rtcp_mux,
         send,
         receive,
-        send_event,
-        receive_event,
+        send_events,
+        receive_events,
+        send_noise,
+        receive_noise,
         direction: local.direction.towards(remote.direction),
         ptime_ms: remote.ptime_ms.or(local.ptime_ms).unwrap_or(20),
         held: remote.held,
         said: remote.direction,
     })
+}
+
+/// telephone-events: payload numbers and clocks in Hz.
+type Events = Vec<(u8, u32)>;
+
+/// telephone-events that both speak: those with the clock of a codec that was agreed on (RFC 4733 §2.1).
+/// Some offer Opus and events of 8000 Hz alone: rather those than none.
+fn agreed_events(
+    local: &LocalAudio,
+    remote: &Audio,
+    codecs: &[Codec],
+    numbers: Numbers,
+) -> (Events, Events) {
+    let ours = |clock| local.events.iter().find(|(_, own)| *own == clock).copied();
+    let both = || remote.events.iter().filter_map(|theirs| Some((*theirs, ours(theirs.1)?)));
+    let fits = |clock| codecs.iter().any(|codec| codec.clock == clock);
+    let some = both().any(|(theirs, _)| fits(theirs.1));
+    let kept = both().filter(|(theirs, _)| !some || fits(theirs.1));
+    kept.map(|(theirs, ours)| (theirs, if numbers == Numbers::Ours { ours } else { theirs }))
+        .unzip()
 }
 
 /// The audio of an offer that could be agreed on with these codecs; `None` if nothing could.
@@ -347,40 +404,55 @@ fn refused(media: &Media) -> Media {
     }
 }
 
-/// Our audio section, printed.
-fn section(
-    local: &LocalAudio,
-    codecs: &[Codec],
-    event: Option<u8>,
+/// Our audio section.
+struct Section<'a> {
+    port: u16,
+    codecs: &'a [Codec],
+    events: &'a [(u8, u32)],
+    noise: Option<u8>,
+    ptime_ms: Option<u16>,
     direction: Direction,
     rtcp_mux: bool,
-    kind: &str,
-) -> String {
-    let mut out = String::with_capacity(DESCRIPTION_BYTES);
-    say(&mut out, format_args!("m={kind} {} RTP/AVP", local.addr.port()));
-    for format in codecs.iter().map(|codec| codec.payload_type).chain(event) {
-        say(&mut out, format_args!(" {format}"));
-    }
-    out.push_str("\r\n");
-    for Codec { payload_type, name, clock, channels } in codecs {
-        say(&mut out, format_args!("a=rtpmap:{payload_type} {name}/{clock}"));
-        if *channels > 1 {
-            say(&mut out, format_args!("/{channels}"));
+    /// `audio`, as the peer writes it.
+    kind: &'a str,
+}
+
+impl Section<'_> {
+    fn print(&self) -> String {
+        let mut out = String::with_capacity(DESCRIPTION_BYTES);
+        say(&mut out, format_args!("m={} {} RTP/AVP", self.kind, self.port));
+        let codecs = self.codecs.iter().map(|codec| codec.payload_type);
+        let events = self.events.iter().map(|(number, _)| *number);
+        for format in codecs.chain(self.noise).chain(events) {
+            say(&mut out, format_args!(" {format}"));
         }
         out.push_str("\r\n");
+        for Codec { payload_type, name, clock, channels, fmtp } in self.codecs {
+            say(&mut out, format_args!("a=rtpmap:{payload_type} {name}/{clock}"));
+            if *channels > 1 {
+                say(&mut out, format_args!("/{channels}"));
+            }
+            out.push_str("\r\n");
+            if !fmtp.is_empty() {
+                say(&mut out, format_args!("a=fmtp:{payload_type} {fmtp}\r\n"));
+            }
+        }
+        if let Some(noise) = self.noise {
+            say(&mut out, format_args!("a=rtpmap:{noise} CN/8000\r\n"));
+        }
+        for (event, clock) in self.events {
+            say(&mut out, format_args!("a=rtpmap:{event} telephone-event/{clock}\r\n"));
+            say(&mut out, format_args!("a=fmtp:{event} 0-16\r\n"));
+        }
+        if let Some(ptime_ms) = self.ptime_ms {
+            say(&mut out, format_args!("a=ptime:{ptime_ms}\r\n"));
+        }
+        say(&mut out, format_args!("a={}\r\n", self.direction.as_str()));
+        if self.rtcp_mux {
+            out.push_str("a=rtcp-mux\r\n");
+        }
+        out
     }
-    if let Some(event) = event {
-        say(&mut out, format_args!("a=rtpmap:{event} telephone-event/8000\r\n"));
-        say(&mut out, format_args!("a=fmtp:{event} 0-16\r\n"));
-    }
-    if let Some(ptime_ms) = local.ptime_ms {
-        say(&mut out, format_args!("a=ptime:{ptime_ms}\r\n"));
-    }
-    say(&mut out, format_args!("a={}\r\n", direction.as_str()));
-    if rtcp_mux {
-        out.push_str("a=rtcp-mux\r\n");
-    }
-    out
 }
 
 fn say(out: &mut String, text: fmt::Arguments<'_>) {

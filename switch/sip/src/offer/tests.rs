@@ -136,7 +136,7 @@ fn a20_payload_numbers_are_per_direction() {
     let mut session = LocalSession::new(1);
     let ours = LocalAudio {
         codecs: vec![Codec::new(96, "iLBC", 8000), Codec::pcmu()],
-        event: Some(101),
+        events: vec![(101, 8000)],
         ..local()
     };
     let agreed = offer(&mut session, ours)
@@ -146,7 +146,8 @@ fn a20_payload_numbers_are_per_direction() {
         ))
         .unwrap();
     assert_eq!((agreed.send[0].payload_type, agreed.receive[0].payload_type), (110, 96));
-    assert_eq!((agreed.send_event, agreed.receive_event), (Some(120), Some(101)));
+    assert_eq!(agreed.send_events, [(120, 8000)]);
+    assert_eq!(agreed.receive_events, [(101, 8000)]);
 }
 
 #[test]
@@ -158,7 +159,10 @@ fn a20_rfc3264_6_1_answer_keeps_the_offers_numbers_and_order() {
     .unwrap();
     assert_eq!(lines(&sdp, "m="), ["m=audio 40000 RTP/AVP 0 8 98"]);
     assert_eq!(agreed.send, [Codec::pcmu(), Codec::pcma()]);
-    assert_eq!((agreed.send_event, agreed.receive_event), (Some(98), Some(98)));
+    assert_eq!(
+        (&agreed.send_events, &agreed.receive_events),
+        (&vec![(98, 8000)], &vec![(98, 8000)])
+    );
 }
 
 #[test]
@@ -265,4 +269,111 @@ fn rfc8866_ipv6_addresses() {
     let (sdp, agreed) = answer(&mut LocalSession::new(1), text, &ours).unwrap();
     assert_eq!(agreed.remote, "[2001:db8::9]:7000".parse().unwrap());
     assert_eq!(lines(&sdp, "c="), ["c=IN IP6 2001:db8::1"]);
+}
+
+fn wide() -> LocalAudio {
+    let codecs = vec![Codec::opus(), Codec::g722(), Codec::pcma(), Codec::g729()];
+    LocalAudio { noise: Some(13), ..LocalAudio::new(local().addr, codecs) }
+}
+
+#[test]
+fn rfc7587_7_an_offer_of_opus_and_the_clocks_of_its_events() {
+    let pending = offer(&mut LocalSession::new(1), wide());
+    assert_eq!(lines(pending.sdp(), "m="), ["m=audio 40000 RTP/AVP 111 9 8 18 13 110 101"]);
+    assert_eq!(
+        lines(pending.sdp(), "a=rtpmap"),
+        [
+            "a=rtpmap:111 opus/48000/2",
+            "a=rtpmap:9 G722/8000",
+            "a=rtpmap:8 PCMA/8000",
+            "a=rtpmap:18 G729/8000",
+            "a=rtpmap:13 CN/8000",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=rtpmap:101 telephone-event/8000",
+        ]
+    );
+    assert_eq!(
+        lines(pending.sdp(), "a=fmtp"),
+        ["a=fmtp:111 useinbandfec=1", "a=fmtp:18 annexb=no", "a=fmtp:110 0-16", "a=fmtp:101 0-16"]
+    );
+    pending.withdraw();
+}
+
+#[test]
+fn rfc7587_7_opus_under_any_number_case_and_parameters() {
+    let body = "m=audio 7000 RTP/AVP 96 0 97 98\r\na=rtpmap:96 OPUS/48000/2\r\n\
+                a=fmtp:96 maxplaybackrate=16000; sprop-maxcapturerate=16000; stereo=1; useinbandfec=0\r\n\
+                a=rtpmap:97 telephone-event/48000\r\na=rtpmap:98 telephone-event/8000\r\n";
+    let (sdp, agreed) = answer(&mut LocalSession::new(1), &remote(body), &wide()).unwrap();
+    assert_eq!(lines(&sdp, "m="), ["m=audio 40000 RTP/AVP 96 97"]);
+    assert_eq!(lines(&sdp, "a=rtpmap:96"), ["a=rtpmap:96 OPUS/48000/2"]);
+    assert_eq!(lines(&sdp, "a=fmtp:96"), ["a=fmtp:96 useinbandfec=1"], "our decoder's, not theirs");
+    assert_eq!((agreed.send[0].payload_type, agreed.receive[0].payload_type), (96, 96));
+    assert_eq!(agreed.send_events, [(97, 48_000)], "no codec of 8000 Hz was agreed on");
+    // Without the two channels that it must have.
+    let body = "m=audio 7000 RTP/AVP 96\r\na=rtpmap:96 opus/48000\r\n";
+    let (sdp, _) = answer(&mut LocalSession::new(1), &remote(body), &wide()).unwrap();
+    assert_eq!(lines(&sdp, "a=rtpmap"), ["a=rtpmap:96 opus/48000"]);
+}
+
+#[test]
+fn rfc4733_2_1_events_of_the_agreed_clock_or_else_those_there_are() {
+    let opus = "a=rtpmap:96 opus/48000/2\r\n";
+    let body = format!(
+        "m=audio 7000 RTP/AVP 96 8 98 97\r\n{opus}a=rtpmap:97 telephone-event/48000\r\na=rtpmap:98 telephone-event/8000\r\n"
+    );
+    let (_, agreed) = answer(&mut LocalSession::new(1), &remote(&body), &wide()).unwrap();
+    assert_eq!(agreed.send_events, [(98, 8_000), (97, 48_000)]);
+    let body = format!("m=audio 7000 RTP/AVP 96 98\r\n{opus}a=rtpmap:98 telephone-event/8000\r\n");
+    let (_, agreed) = answer(&mut LocalSession::new(1), &remote(&body), &wide()).unwrap();
+    assert_eq!(agreed.receive_events, [(98, 8_000)], "better than none");
+    // An answer to our offer: their numbers to send with, ours to expect.
+    let body = format!("m=audio 7000 RTP/AVP 96 99\r\n{opus}a=rtpmap:99 telephone-event/48000\r\n");
+    let agreed = offer(&mut LocalSession::new(1), wide()).answered(&remote(&body)).unwrap();
+    assert_eq!(
+        (&agreed.send_events[..], &agreed.receive_events[..]),
+        (&[(99, 48_000)][..], &[(110, 48_000)][..])
+    );
+    assert_eq!((agreed.send[0].payload_type, agreed.receive[0].payload_type), (96, 111));
+}
+
+#[test]
+fn rfc3551_6_static_numbers_need_no_rtpmap_and_4_5_2_g722_is_8000() {
+    let (sdp, agreed) =
+        answer(&mut LocalSession::new(1), &remote("m=audio 7000 RTP/AVP 18 9 8 0\r\n"), &wide())
+            .unwrap();
+    assert_eq!(lines(&sdp, "m="), ["m=audio 40000 RTP/AVP 18 9 8"]);
+    assert_eq!(lines(&sdp, "a=rtpmap:9 "), ["a=rtpmap:9 G722/8000"]);
+    assert_eq!(agreed.send.len(), 3);
+    for rate in ["8000", "16000"] {
+        let body = format!("m=audio 7000 RTP/AVP 100\r\na=rtpmap:100 g722/{rate}\r\n");
+        let (sdp, agreed) = answer(&mut LocalSession::new(1), &remote(&body), &wide()).unwrap();
+        assert_eq!(lines(&sdp, "a=rtpmap"), ["a=rtpmap:100 g722/8000"]);
+        assert_eq!(agreed.receive[0].payload_type, 100);
+    }
+}
+
+#[test]
+fn rfc7261_3_1_g729_is_answered_without_annex_b() {
+    for fmtp in ["", "a=fmtp:18 annexb=yes\r\n", "a=fmtp:18 annexb=no\r\n"] {
+        let body = format!("m=audio 7000 RTP/AVP 18\r\n{fmtp}");
+        let (sdp, _) = answer(&mut LocalSession::new(1), &remote(&body), &wide()).unwrap();
+        assert_eq!(lines(&sdp, "a=fmtp"), ["a=fmtp:18 annexb=no"]);
+    }
+}
+
+#[test]
+fn rfc3389_4_comfort_noise_is_agreed_on_at_8000_hz_and_is_no_codec() {
+    let body = remote("m=audio 7000 RTP/AVP 13 0 8\r\n");
+    let (sdp, agreed) = answer(&mut LocalSession::new(1), &body, &wide()).unwrap();
+    assert_eq!(lines(&sdp, "m="), ["m=audio 40000 RTP/AVP 8 13"]);
+    assert_eq!((agreed.send_noise, agreed.receive_noise), (Some(13), Some(13)));
+    let (sdp, agreed) = answer(&mut LocalSession::new(1), &body, &local()).unwrap();
+    assert_eq!(lines(&sdp, "m="), ["m=audio 40000 RTP/AVP 0 8"], "we do not take it there");
+    assert_eq!((agreed.send_noise, agreed.receive_noise), (None, None));
+    let wider = "m=audio 7000 RTP/AVP 8 98\r\na=rtpmap:98 CN/16000\r\n";
+    let (_, agreed) = answer(&mut LocalSession::new(1), &remote(wider), &wide()).unwrap();
+    assert_eq!(agreed.send_noise, None);
+    let alone = answer(&mut LocalSession::new(1), &remote("m=audio 7000 RTP/AVP 13\r\n"), &wide());
+    assert_eq!(alone.unwrap_err(), OfferError::NoCodec);
 }
