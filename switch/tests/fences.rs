@@ -59,6 +59,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["switch/src/dns.rs", "switch/src/dns"]),
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
+    ("opus_rs", &["media/audio/src/codec/opus.rs"]),
     ("rustls", &["switch/src/net", "tests/load/src/calls/lines.rs"]),
     ("tokio_rustls", &["switch/src/net"]),
     ("webpki", &["switch/src/net/tls.rs"]),

@@ -3,10 +3,12 @@
 //!
 //! All state and every buffer is made when a coder is; decoding and coding allocate nothing.
 
+mod opus;
 mod transcode;
 
 pub use transcode::{GAP_MAX_MS, Transcoder};
 
+use crate::convert::Converter;
 use crate::plc::Concealer;
 use crate::{g711, g722};
 
@@ -44,6 +46,14 @@ impl Coding {
         }
     }
 
+    /// Whether there are coders of sound of this rate: its own, and for Opus what else it has.
+    const fn sounds_at(self, rate: u32) -> bool {
+        match self {
+            Coding::Pcmu | Coding::Pcma | Coding::G722 => rate == self.rate(),
+            Coding::Opus => matches!(rate, 8_000 | 16_000 | 48_000),
+        }
+    }
+
     /// Whether packets of this length can be written: 10, 20, 40 and 60 ms in all codings, 30 and 50
     /// in all but Opus (RFC 6716 §2.1.4).
     #[must_use]
@@ -68,9 +78,9 @@ pub const OCTETS_MAX: usize = 480;
 /// Why something was not decoded or coded. The coder can be used on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CodecError {
-    /// There is no coder for this coding.
-    #[error("no coder for {0:?}")]
-    Unsupported(Coding),
+    /// The coding has no sound of this rate.
+    #[error("no sound of this rate in this coding")]
+    Rate,
     /// The payload is none of this coding, is empty, or is longer than [`PACKET_MAX_MS`].
     #[error("not a payload of this coding")]
     Payload,
@@ -89,61 +99,96 @@ pub enum CodecError {
 #[derive(Debug)]
 pub struct Decoder {
     state: Decoding,
-    concealer: Concealer,
+    rate: u32,
 }
 
 #[derive(Debug)]
 enum Decoding {
-    Pcmu,
-    Pcma,
-    G722(Box<g722::Decoder>),
+    Pcmu(Concealer),
+    Pcma(Concealer),
+    G722(Box<g722::Decoder>, Concealer),
+    Opus(Box<opus::Decoder>),
 }
 
 impl Decoder {
     /// A decoder that has heard nothing.
     ///
     /// # Errors
-    /// [`CodecError::Unsupported`].
+    /// None at present.
     pub fn new(coding: Coding) -> Result<Decoder, CodecError> {
-        let state = match coding {
-            Coding::Pcmu => Decoding::Pcmu,
-            Coding::Pcma => Decoding::Pcma,
-            Coding::G722 => Decoding::G722(Box::default()),
-            Coding::Opus => return Err(CodecError::Unsupported(coding)),
-        };
-        Ok(Decoder { state, concealer: Concealer::new(coding.rate()) })
+        Decoder::at(coding, coding.rate())
     }
 
-    /// Decodes one payload into `out`, one channel at [`Coding::rate`]; gives the samples written.
+    /// A decoder whose sound has another rate: Opus gives 8, 16 and 48 kHz without conversion, and
+    /// costs less at the lower ones.
+    ///
+    /// # Errors
+    /// [`CodecError::Rate`].
+    pub fn at(coding: Coding, rate: u32) -> Result<Decoder, CodecError> {
+        if !coding.sounds_at(rate) {
+            return Err(CodecError::Rate);
+        }
+        let state = match coding {
+            Coding::Pcmu => Decoding::Pcmu(Concealer::new(rate)),
+            Coding::Pcma => Decoding::Pcma(Concealer::new(rate)),
+            Coding::G722 => Decoding::G722(Box::default(), Concealer::new(rate)),
+            Coding::Opus => Decoding::Opus(Box::new(opus::Decoder::new(rate)?)),
+        };
+        Ok(Decoder { state, rate })
+    }
+
+    /// Samples per second of what is decoded.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Decodes one payload into `out`, one channel at [`Decoder::rate`]; gives the samples written.
     ///
     /// # Errors
     /// [`CodecError::Payload`] for what cannot be decoded, [`CodecError::Room`] when `out` is too small
-    /// ([`SAMPLES_MAX`] is always enough). Nothing is changed by either.
+    /// ([`SAMPLES_MAX`] is always enough). Samples may be written to `out` all the same; they mean
+    /// nothing.
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, CodecError> {
-        let samples = match self.state {
-            Decoding::Pcmu | Decoding::Pcma => payload.len(),
-            Decoding::G722(_) => 2 * payload.len(),
+        let samples = match &mut self.state {
+            Decoding::Opus(decoder) => return decoder.decode(payload, out),
+            Decoding::Pcmu(_) | Decoding::Pcma(_) => payload.len(),
+            Decoding::G722(..) => 2 * payload.len(),
         };
         if payload.is_empty() || payload.len() > 8 * PACKET_MAX_MS {
             return Err(CodecError::Payload);
         }
         let out = out.get_mut(..samples).ok_or(CodecError::Room)?;
         match &mut self.state {
-            Decoding::Pcmu => g711::decode_ulaw(payload, out),
-            Decoding::Pcma => g711::decode_alaw(payload, out),
-            Decoding::G722(decoder) => decoder.decode(payload, out),
-        };
-        self.concealer.heard(out);
+            Decoding::Pcmu(concealer) => {
+                g711::decode_ulaw(payload, out);
+                concealer.heard(out);
+            }
+            Decoding::Pcma(concealer) => {
+                g711::decode_alaw(payload, out);
+                concealer.heard(out);
+            }
+            Decoding::G722(decoder, concealer) => {
+                decoder.decode(payload, out);
+                concealer.heard(out);
+            }
+            Decoding::Opus(_) => {}
+        }
         Ok(samples)
     }
 
-    /// Writes what may be heard in place of `samples` lost ones (at [`Coding::rate`]), which fades to
+    /// Writes what may be heard in place of `samples` lost ones (at [`Decoder::rate`]), which fades to
     /// silence; gives how many were written, as many as `out` has room for. `next` is the payload after
-    /// the gap, where it is there already: Opus may bring a copy of what was lost in it.
+    /// the gap, where it is there already: Opus may bring a copy of what was lost in it. It is decoded
+    /// after this as usual.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut [i16]) -> usize {
-        let _ = next;
         let samples = samples.min(out.len());
-        self.concealer.conceal(&mut out[..samples]);
+        let out = &mut out[..samples];
+        match &mut self.state {
+            Decoding::Pcmu(concealer) | Decoding::Pcma(concealer) => concealer.conceal(out),
+            Decoding::G722(_, concealer) => concealer.conceal(out),
+            Decoding::Opus(decoder) => decoder.conceal(next, out),
+        }
         samples
     }
 }
@@ -153,6 +198,7 @@ impl Decoder {
 pub struct Encoder {
     coding: Coding,
     state: Encoding,
+    rate: u32,
 }
 
 #[derive(Debug)]
@@ -160,21 +206,67 @@ enum Encoding {
     Pcmu,
     Pcma,
     G722(Box<g722::Encoder>),
+    Opus(Box<opus::Encoder>),
+    /// Full-band sound is coded as what a telephone has of it.
+    Narrowed(Box<Narrowed>),
 }
+
+#[derive(Debug)]
+struct Narrowed {
+    converter: Converter,
+    sound: [i16; 60 * WIDE as usize / 1_000],
+    encoder: opus::Encoder,
+}
+
+/// Rate at which Opus codes what comes at 48 kHz.
+const WIDE: u32 = 16_000;
 
 impl Encoder {
     /// An encoder that has heard nothing.
     ///
     /// # Errors
-    /// [`CodecError::Unsupported`].
+    /// None at present.
     pub fn new(coding: Coding) -> Result<Encoder, CodecError> {
-        let state = match coding {
-            Coding::Pcmu => Encoding::Pcmu,
-            Coding::Pcma => Encoding::Pcma,
-            Coding::G722 => Encoding::G722(Box::default()),
-            Coding::Opus => return Err(CodecError::Unsupported(coding)),
+        Encoder::at(coding, coding.rate())
+    }
+
+    /// An encoder of sound of another rate: Opus takes 8, 16 and 48 kHz, and costs less at the lower
+    /// ones. Speech is what it is made for: what is above 8 kHz is not coded.
+    ///
+    /// # Errors
+    /// [`CodecError::Rate`].
+    pub fn at(coding: Coding, rate: u32) -> Result<Encoder, CodecError> {
+        if !coding.sounds_at(rate) {
+            return Err(CodecError::Rate);
+        }
+        let state = match (coding, Converter::new(rate, WIDE)) {
+            (Coding::Pcmu, _) => Encoding::Pcmu,
+            (Coding::Pcma, _) => Encoding::Pcma,
+            (Coding::G722, _) => Encoding::G722(Box::default()),
+            (Coding::Opus, Some(converter)) if rate > WIDE => {
+                let sound = [0; 60 * WIDE as usize / 1_000];
+                let encoder = opus::Encoder::new(WIDE)?;
+                Encoding::Narrowed(Box::new(Narrowed { converter, sound, encoder }))
+            }
+            (Coding::Opus, _) => Encoding::Opus(Box::new(opus::Encoder::new(rate)?)),
         };
-        Ok(Encoder { coding, state })
+        Ok(Encoder { coding, state, rate })
+    }
+
+    /// Samples per second of what is coded.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Prepares for what the far end says it loses (RTCP's fraction lost, per cent): Opus then sends
+    /// copies of what may be lost, which costs quality where nothing is. The others have no such thing.
+    pub fn expect_loss(&mut self, percent: u8) {
+        match &mut self.state {
+            Encoding::Opus(encoder) => encoder.expect_loss(percent),
+            Encoding::Narrowed(wide) => wide.encoder.expect_loss(percent),
+            Encoding::Pcmu | Encoding::Pcma | Encoding::G722(_) => {}
+        }
     }
 
     /// Codes one frame of a length that [`Coding::packs`] allows; gives the octets written.
@@ -183,18 +275,28 @@ impl Encoder {
     /// [`CodecError::Frame`] for other lengths, [`CodecError::Room`] when `out` is too small
     /// ([`OCTETS_MAX`] is always enough). Nothing is changed by either.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
-        let per_ms = self.coding.rate() as usize / 1_000;
+        let per_ms = self.rate as usize / 1_000;
         let ms = u8::try_from(pcm.len() / per_ms).unwrap_or(u8::MAX);
         if !pcm.len().is_multiple_of(per_ms) || !self.coding.packs(ms) {
             return Err(CodecError::Frame);
         }
         let octets = 8 * usize::from(ms);
-        let out = out.get_mut(..octets).ok_or(CodecError::Room)?;
-        Ok(match &mut self.state {
-            Encoding::Pcmu => g711::encode_ulaw(pcm, out),
-            Encoding::Pcma => g711::encode_alaw(pcm, out),
-            Encoding::G722(encoder) => encoder.encode(pcm, out),
-        })
+        match &mut self.state {
+            Encoding::Opus(encoder) => encoder.encode(pcm, out),
+            Encoding::Narrowed(wide) => {
+                if out.len() < OCTETS_MAX {
+                    return Err(CodecError::Room);
+                }
+                let samples = wide.converter.convert(pcm, &mut wide.sound);
+                wide.encoder.encode(&wide.sound[..samples], out)
+            }
+            Encoding::Pcmu | Encoding::Pcma | Encoding::G722(_) if out.len() < octets => {
+                Err(CodecError::Room)
+            }
+            Encoding::Pcmu => Ok(g711::encode_ulaw(pcm, out)),
+            Encoding::Pcma => Ok(g711::encode_alaw(pcm, out)),
+            Encoding::G722(encoder) => Ok(encoder.encode(pcm, &mut out[..octets])),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod convert;
 pub mod dtmf;
 pub mod g711;
 pub mod g722;
+pub mod jitter;
 pub mod mp3;
 pub mod plc;
 pub mod progress;

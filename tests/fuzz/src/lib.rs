@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("rtcp", media::rtcp),
     ("relay", media::relay),
     ("sound", media::sound),
+    ("codec", media::codec),
     ("callni", http::callni),
     ("http_body", http::http_body),
     ("http_stream", http::http_stream),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use audio::codec::{Coding as Sound, OCTETS_MAX, PACKET_MAX_MS, Transcoder};
 use rtp::egress::Owner;
 use rtp::rtcp::{CNAME_LEN, NtpClock, REPORT_MAX};
 use rtp::{Coding, Flow, Identity, Kind, Leg, Map, Setup, Verdict, packet, rtcp as reports};
@@ -226,3 +227,41 @@ pub fn sound(bytes: &[u8]) {
         assert!(samples.len() <= 8_000 * 301, "{} samples", samples.len());
     }
 }
+
+/// Payloads of any coding into any other, with losses between them: none panics, what is refused leaves
+/// the coder usable, and what comes out is whole packets and no more sound than went in.
+///
+/// The first octet says which codings; each step takes an octet, whether its payload was lost (a bit),
+/// stands after a gap (a bit) or came; and the next says how long it is.
+pub fn codec(bytes: &[u8]) {
+    const CODINGS: [Sound; 4] = [Sound::Pcmu, Sound::Pcma, Sound::G722, Sound::Opus];
+    let [choice, rest @ ..] = bytes else { return };
+    let (from, to) = (CODINGS[usize::from(choice & 3)], CODINGS[usize::from(choice >> 2 & 3)]);
+    let ptime = [10, 20, 40, 60][usize::from(choice >> 4 & 3)];
+    let mut transcoder = Transcoder::new(from, to, ptime).expect("all of them have coders");
+    let mut out = [0; OCTETS_MAX];
+    let (mut rest, mut given, mut taken) = (rest, 0, 0);
+    for _ in 0..CODEC_STEPS_MAX {
+        let [kind, length, tail @ ..] = rest else { break };
+        let (payload, next) = tail.split_at(tail.len().min(usize::from(*length)));
+        rest = next;
+        if kind & 1 != 0 {
+            let gap = from.clock() / 1_000 * u32::from(kind >> 2);
+            transcoder.lost(gap, (kind & 2 != 0).then_some(payload));
+            given += u64::from(kind >> 2);
+        }
+        // No payload is longer than what is taken.
+        if transcoder.push(payload).is_ok() {
+            given += PACKET_MAX_MS as u64;
+        }
+        while let Some((octets, units)) = transcoder.pull(&mut out) {
+            assert!(octets <= OCTETS_MAX);
+            assert_eq!(units, to.clock() / 1_000 * u32::from(ptime));
+            taken += u64::from(ptime);
+        }
+        assert!(taken <= given, "{taken} ms of {given}");
+    }
+}
+
+/// Packets taken of one input at most.
+const CODEC_STEPS_MAX: usize = 64;

@@ -1,7 +1,7 @@
 //! From one coding to another: decoded, its gaps filled, its rate converted, cut into packets of the
 //! length that the listener wants, and coded.
 
-use super::{CodecError, Coding, Decoder, Encoder, PACKET_MAX_MS, SAMPLES_MAX};
+use super::{CodecError, Coding, Decoder, Encoder, PACKET_MAX_MS, WIDE};
 use crate::convert::Converter;
 
 /// Longest gap that one call of [`Transcoder::lost`] fills, milliseconds.
@@ -32,22 +32,29 @@ impl Transcoder {
     /// A transcoder whose packets are `ptime_ms` long.
     ///
     /// # Errors
-    /// [`CodecError::Unsupported`] for a coding without coder, [`CodecError::Frame`] for a length that
-    /// `to` has no packets of (see [`Coding::packs`]).
+    /// [`CodecError::Frame`] for a length that `to` has no packets of (see [`Coding::packs`]).
     pub fn new(from: Coding, to: Coding, ptime_ms: u8) -> Result<Transcoder, CodecError> {
         if !to.packs(ptime_ms) {
             return Err(CodecError::Frame);
         }
+        // Opus takes the rate of the other side: nothing is converted, and it costs less.
+        let (heard, said) = match (from, to) {
+            (Coding::Opus, Coding::Opus) => (WIDE, WIDE),
+            (Coding::Opus, _) => (to.rate(), to.rate()),
+            (_, Coding::Opus) => (from.rate(), from.rate()),
+            (_, _) => (from.rate(), to.rate()),
+        };
+        let per_ms = said as usize / 1_000;
         Ok(Transcoder {
             from,
             to,
-            decoder: Decoder::new(from)?,
-            converter: Converter::new(from.rate(), to.rate()),
-            encoder: Encoder::new(to)?,
-            decoded: vec![0; SAMPLES_MAX].into(),
-            queue: vec![0; QUEUE_MS * to.rate() as usize / 1_000].into(),
+            decoder: Decoder::at(from, heard)?,
+            converter: Converter::new(heard, said),
+            encoder: Encoder::at(to, said)?,
+            decoded: vec![0; PACKET_MAX_MS * heard as usize / 1_000].into(),
+            queue: vec![0; QUEUE_MS * per_ms].into(),
             waiting: 0,
-            frame: usize::from(ptime_ms) * to.rate() as usize / 1_000,
+            frame: usize::from(ptime_ms) * per_ms,
         })
     }
 
@@ -66,12 +73,17 @@ impl Transcoder {
     /// the gap differ. It is filled, up to [`GAP_MAX_MS`]; what is longer than that is no loss to hide.
     /// `next` is the payload after the gap, where it is there already; it is pushed after this as usual.
     pub fn lost(&mut self, units: u32, next: Option<&[u8]>) {
-        let (rate, clock) = (self.from.rate(), self.from.clock());
-        let samples = (units as usize).saturating_mul((rate / clock) as usize);
+        let (rate, clock) = (u64::from(self.decoder.rate()), u64::from(self.from.clock()));
+        let samples = (u64::from(units) * rate / clock) as usize;
         let samples = samples.min(GAP_MAX_MS * rate as usize / 1_000);
         let concealed = self.decoder.conceal(samples, next, &mut self.decoded);
         // Full only if nobody takes what comes out, and then nobody misses it.
         let _ = self.queue_up(concealed);
+    }
+
+    /// See [`Encoder::expect_loss`].
+    pub fn expect_loss(&mut self, percent: u8) {
+        self.encoder.expect_loss(percent);
     }
 
     /// The next whole packet: the octets written to `out`, and its length in units of `to`'s RTP clock.
@@ -83,7 +95,8 @@ impl Transcoder {
         let octets = self.encoder.encode(&self.queue[..self.frame], out).ok()?;
         self.queue.copy_within(self.frame..self.waiting, 0);
         self.waiting -= self.frame;
-        let units = self.frame as u64 * u64::from(self.to.clock()) / u64::from(self.to.rate());
+        let rate = u64::from(self.encoder.rate());
+        let units = self.frame as u64 * u64::from(self.to.clock()) / rate;
         Some((octets, units as u32))
     }
 
