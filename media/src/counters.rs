@@ -12,6 +12,10 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     /// Packets that the system did not take.
     pub(crate) unsent: u64,
+    /// Packets whose SRTP tag was wrong.
+    pub(crate) forged: u64,
+    /// Packets of SRTP that came before.
+    pub(crate) replayed: u64,
 }
 
 /// The same, where others can read it.
@@ -22,6 +26,8 @@ pub(crate) struct Counters {
     dropped: AtomicU64,
     refused: AtomicU64,
     unsent: AtomicU64,
+    forged: AtomicU64,
+    replayed: AtomicU64,
     legs: AtomicU64,
     resting: AtomicU64,
     free: AtomicU64,
@@ -35,6 +41,8 @@ impl Counters {
         self.dropped.store(tally.dropped, Ordering::Relaxed);
         self.refused.store(tally.refused, Ordering::Relaxed);
         self.unsent.store(tally.unsent, Ordering::Relaxed);
+        self.forged.store(tally.forged, Ordering::Relaxed);
+        self.replayed.store(tally.replayed, Ordering::Relaxed);
         self.legs.store(held[0] as u64, Ordering::Relaxed);
         self.resting.store(held[1] as u64, Ordering::Relaxed);
         self.free.store(held[2] as u64, Ordering::Relaxed);
@@ -47,6 +55,8 @@ impl Counters {
         counts.packets_dropped += self.dropped.load(Ordering::Relaxed);
         counts.packets_refused += self.refused.load(Ordering::Relaxed);
         counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
+        counts.srtp_forged += self.forged.load(Ordering::Relaxed);
+        counts.srtp_replayed += self.replayed.load(Ordering::Relaxed);
         counts.legs += self.legs.load(Ordering::Relaxed);
         counts.quarantined += self.resting.load(Ordering::Relaxed);
         counts.free += self.free.load(Ordering::Relaxed);

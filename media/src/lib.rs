@@ -91,6 +91,10 @@ pub struct MediaCounts {
     pub packets_refused: u64,
     /// RTP packets that the system did not take, since start.
     pub packets_unsent: u64,
+    /// Packets, RTP and RTCP, whose SRTP tag was wrong, since start.
+    pub srtp_forged: u64,
+    /// Packets of SRTP that came before, or too late to tell, since start.
+    pub srtp_replayed: u64,
     /// Payload copies that a recorder could not take because its queue was full, since start.
     pub taps_lost: u64,
     /// Orders that a worker could not take because its queue was full, since start.

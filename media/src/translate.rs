@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use facts::media::{Codec, Direction, MediaStats, PayloadMap, StreamSetup};
+use facts::srtp::{SrtpKeys, SrtpSuite};
+use rtp::srtp::{Master, Mki, Suite};
 use rtp::{Coding, Figures, Flow, Map, Setup};
 
 use crate::Home;
@@ -33,6 +35,7 @@ pub(crate) fn link(homes: &[Home], to: SocketAddr, codec: Codec) -> StreamSetup 
         ptime_ms: 20,
         // The legs on which somebody is are watched.
         silence: None,
+        srtp: None,
     }
 }
 
@@ -106,5 +109,23 @@ pub(crate) fn stats(figures: &Figures) -> MediaStats {
         packets_refused: figures.packets_refused,
         round_trip_us: figures.round_trip_us,
         far_loss: figures.far_loss,
+        ..MediaStats::default()
     }
+}
+
+/// The keys of both directions: ours, theirs. `None` if they are not as long as their suite wants them.
+pub(crate) fn masters(keys: &SrtpKeys) -> Option<(Master, Master)> {
+    let suite = match keys.suite {
+        SrtpSuite::Aes128Sha1_80 => Suite::Aes128Sha1_80,
+        SrtpSuite::Aes128Sha1_32 => Suite::Aes128Sha1_32,
+        SrtpSuite::Aes192Sha1_80 => Suite::Aes192Sha1_80,
+        SrtpSuite::Aes192Sha1_32 => Suite::Aes192Sha1_32,
+        SrtpSuite::Aes256Sha1_80 => Suite::Aes256Sha1_80,
+        SrtpSuite::Aes256Sha1_32 => Suite::Aes256Sha1_32,
+        SrtpSuite::Aes128Gcm => Suite::Aes128Gcm,
+        SrtpSuite::Aes256Gcm => Suite::Aes256Gcm,
+    };
+    let mki = keys.mki.map(|(value, len)| Mki { value, len });
+    let ours = Master::new(suite, keys.send.bytes(), None)?;
+    Some((ours, Master::new(suite, keys.receive.bytes(), mki)?))
 }

@@ -29,6 +29,7 @@ use crate::translate;
 use seat::{Seat, Seats};
 
 mod control;
+mod guard;
 mod play;
 mod seat;
 
@@ -194,16 +195,22 @@ impl Worker {
         let Some((seat, listener)) = self.seats.with_listener(number) else { return };
         let rtcp = token & 1 == 1;
         let socket = if rtcp { &seat.sockets.rtcp } else { &seat.sockets.rtp };
-        let Ok((len, source)) = socket.recv_from(buffer) else { return };
+        let Ok((mut len, source)) = socket.recv_from(buffer) else { return };
         let now = Instant::now();
-        let packet = &mut buffer[..len];
-        if rtcp || (seat.leg.muxed() && rtp::packet::is_rtcp(packet)) {
+        let rtcp = rtcp || (seat.leg.muxed() && rtp::packet::is_rtcp(&buffer[..len]));
+        if let Some(guard) = &mut seat.guard {
+            match guard.open(&mut buffer[..len], rtcp, &mut self.tally) {
+                Some(opened) => len = opened,
+                None => return,
+            }
+        }
+        if rtcp {
             // A refusal is in the leg's own figures.
-            let _ = seat.leg.receive_rtcp(now, source, packet);
+            let _ = seat.leg.receive_rtcp(now, source, &buffer[..len]);
             return;
         }
-        let news =
-            carry(now, seat, listener, source, packet, &mut self.tally, &self.parts.recorder);
+        let came = (buffer.as_mut_slice(), len);
+        let news = carry(now, seat, listener, source, came, &mut self.tally, &self.parts.recorder);
         if let Some(news) = news {
             self.tell(number, &news);
         }
@@ -238,15 +245,19 @@ fn carry(
     seat: &mut Seat,
     listener: Option<&mut Seat>,
     source: SocketAddr,
-    packet: &mut [u8],
+    (buffer, len): (&mut [u8], usize),
     tally: &mut Tally,
     recorder: &Recorder,
 ) -> Option<Arrival> {
     tally.received += 1;
     let (leg, out) = match listener {
-        Some(listener) => (Some(&mut listener.leg), Some(&listener.sockets.rtp)),
+        Some(listener) => {
+            let Seat { leg, sockets, guard, .. } = listener;
+            (Some(leg), Some((&sockets.rtp, guard.as_mut())))
+        }
         None => (None, None),
     };
+    let packet = &mut buffer[..len];
     let forwarded = rtp::forward(now, &mut seat.leg, leg, source, packet);
     if let (Some(side), Some(arrival)) = (seat.tape, &forwarded.arrival)
         && let Some((coding, payload)) = arrival.sound()
@@ -265,11 +276,8 @@ fn carry(
             if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {
                 transcode(convert, &mut packet[arrival.header.payload.clone()]);
             }
-            if let Some(out) = out {
-                match out.send_to(packet, departure.to) {
-                    Ok(_) => tally.sent += 1,
-                    Err(_) => tally.unsent += 1,
-                }
+            if let Some((socket, guard)) = out {
+                guard::send(socket, guard, (buffer, len), departure.to, tally);
             }
         }
         Verdict::Drop(refusal) => {

@@ -317,6 +317,16 @@ impl Sources {
             media.packets_refused,
         );
         page.count(
+            "tandem_srtp_forged_total",
+            "Packets refused because their SRTP tag was wrong.",
+            media.srtp_forged,
+        );
+        page.count(
+            "tandem_srtp_replayed_total",
+            "Packets of SRTP refused because they came before.",
+            media.srtp_replayed,
+        );
+        page.count(
             "tandem_recorder_taps_lost_total",
             "Packets a recorder could not take.",
             media.taps_lost,

@@ -4,7 +4,8 @@ use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::{self, SessionTimer};
 use facts::pool::Pool;
-use facts::settings::TrunkOptions;
+use facts::settings::{Transport, TrunkOptions};
+use facts::srtp::Protection;
 
 use super::check::Check;
 use crate::db::json;
@@ -129,6 +130,11 @@ impl Check {
         }
         if options.ptime_ms.is_some_and(|ms| !TrunkOptions::PTIME_MS.contains(&ms)) {
             self.wrong(format!("{path}.options.ptime_ms"), "10, 20, 30, 40, 50 or 60 milliseconds");
+        }
+        let secure = trunk.transport == Transport::Tls;
+        if options.srtp != Protection::Off && !secure && !options.srtp_in_clear {
+            let why = "needs transport = \"tls\": its keys are in the signalling; or srtp_in_clear";
+            self.wrong(format!("{path}.options.srtp"), why);
         }
         if let Some(timer) = options.session_timer {
             let path = format!("{path}.options.session_timer");

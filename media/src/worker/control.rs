@@ -7,8 +7,10 @@ use facts::LegId;
 use facts::id::CallId;
 use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
+use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
 
+use super::guard::Guard;
 use super::play::tell_of_strangers;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
@@ -122,6 +124,10 @@ impl Worker {
             tracing::debug!(%leg, "a setup for a leg without a port");
             return;
         };
+        if !Guard::set(&mut seat.guard, setup.srtp.as_deref()) {
+            tracing::error!(%leg, "keys that do not fit their suite: the leg stays as it was");
+            return;
+        }
         seat.ptime_ms = setup.ptime_ms;
         seat.leg.setup(now, translate::setup(setup));
         // RFC 3550 §6.2: the first report comes in half the time.
@@ -275,7 +281,8 @@ impl Worker {
         let Some(seat) = self.seats.leave(number) else { return };
         self.sounding.retain(|sounding| *sounding != number);
         self.parts.pool.give_back(now, seat.port);
-        let stats = translate::stats(&seat.leg.figures());
+        let mut stats = translate::stats(&seat.leg.figures());
+        Guard::account(seat.guard.as_deref(), &mut stats);
         drop(seat);
         // Who hears of it finds the figures in agreement.
         self.publish();
@@ -312,8 +319,16 @@ pub(super) fn report(now: Instant, seat: &mut Seat, bye: bool) {
     let mut out = [0; REPORT_MAX];
     let muxed = seat.leg.muxed();
     if let Some((len, to)) = seat.leg.report(now, bye, &mut out) {
+        let mut packet = [0; REPORT_MAX + TRAILER_MAX];
+        packet[..len].copy_from_slice(&out[..len]);
+        let len = match &mut seat.guard {
+            Some(guard) => guard.protect_rtcp(&mut packet, len),
+            None => Some(len),
+        };
         let socket = if muxed { &seat.sockets.rtp } else { &seat.sockets.rtcp };
-        let _ = socket.send_to(&out[..len], to);
+        if let Some(len) = len {
+            let _ = socket.send_to(&packet[..len], to);
+        }
     }
 }
 
@@ -330,5 +345,7 @@ fn identity() -> std::io::Result<Identity> {
         u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]])
     };
     let sequence = u16::from_be_bytes([random[8], random[9]]);
-    Ok(Identity { ssrc: word(0), sequence, timestamp: word(4), cname })
+    // RFC 3711 §3.3.1: a stream that begins in the lower half of the numbers is not far from its first
+    // roll-over when its first packets are lost.
+    Ok(Identity { ssrc: word(0), sequence: sequence & 0x7fff, timestamp: word(4), cname })
 }

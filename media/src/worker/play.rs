@@ -7,6 +7,7 @@ use rtp::packet::HEADER_LEN;
 use rtp::{Refusal, Stranger};
 
 use super::control::report;
+use super::guard;
 use super::seat::{Hears, Seat};
 use super::{CHORES, CHORES_IDLE, Worker};
 use crate::counters::Tally;
@@ -121,7 +122,8 @@ fn play(
     }
     while due <= grid {
         let Some(sound) = seat.sound() else { return Played::On };
-        let packet = &mut buffer[..HEADER_LEN + units];
+        let len = HEADER_LEN + units;
+        let packet = &mut buffer[..len];
         if sound.step(library, codec, &mut packet[HEADER_LEN..]) == Step::Over {
             return Played::Over;
         }
@@ -129,10 +131,10 @@ fn play(
         sound.due = Some(due);
         let coding = translate::coding(codec);
         match seat.leg.generate(now, coding, (units as u32, units), packet) {
-            Ok(to) => match seat.sockets.rtp.send_to(packet, to) {
-                Ok(_) => tally.sent += 1,
-                Err(_) => tally.unsent += 1,
-            },
+            Ok(to) => {
+                let Seat { sockets, guard, .. } = &mut *seat;
+                guard::send(&sockets.rtp, guard.as_mut(), (&mut *buffer, len), to, tally);
+            }
             // On hold the sound goes by unheard.
             Err(Refusal::Held) => {}
             Err(_) => return Played::Over,

@@ -9,6 +9,7 @@ use facts::media::{Codec, Source};
 use rtp::Leg;
 use rtp::egress::Owner;
 
+use super::guard::Guard;
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::{Sound, What};
@@ -36,6 +37,8 @@ pub(crate) struct Seat {
     /// When the next report is due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) ptime_ms: u8,
+    /// What its packets are protected with, if they are.
+    pub(crate) guard: Option<Box<Guard>>,
 }
 
 /// The owner of a leg's outgoing stream.
@@ -61,6 +64,7 @@ impl Seat {
             tape: None,
             report_at: None,
             ptime_ms: PTIME_MS,
+            guard: None,
         }
     }
 

@@ -267,6 +267,7 @@ pub(crate) fn setup(phone: &Phone, map: PayloadMap) -> StreamSetup {
         direction: Direction::SendReceive,
         ptime_ms: 20,
         silence: None,
+        srtp: None,
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod codings;
 mod common;
+mod protected;
 mod relay;
 mod reports;

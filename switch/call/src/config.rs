@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use facts::media::Codec;
+use facts::srtp::Protection;
 use facts::{CallId, Features};
 use sip::digest::Algorithm;
 use sip::endpoint::EndpointConfig;
@@ -65,6 +66,8 @@ pub struct EngineConfig {
     pub reinvite: Reinvite,
     /// Codecs of extensions, and of carriers that have no list of their own, best first; at least one.
     pub codecs: Vec<Codec>,
+    /// Whether the sound of phones is protected by SRTP; where their signalling is not, it never is.
+    pub srtp: Protection,
     /// Who may transfer calls.
     pub transfer: Transfer,
     /// What extensions may dial besides numbers.
@@ -107,6 +110,7 @@ impl Default for EngineConfig {
             response: Duration::from_secs(8),
             reinvite: Reinvite::Absorb,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
+            srtp: Protection::Optional,
             transfer: Transfer::Extensions,
             features: Features::default(),
             park: Duration::from_secs(120),

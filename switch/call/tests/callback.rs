@@ -560,6 +560,7 @@ fn what_each_legs_media_saw_is_in_its_record() {
             packets_refused: n + 4,
             round_trip_us: 8,
             far_loss: 9,
+            ..MediaStats::default()
         };
         let leg = sim.leg(no);
         assert_eq!(sim.engine.live().len(), 1, "not settled before both have told");

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod record;
 pub mod routing;
 pub mod settings;
+pub mod srtp;
 pub mod time;
 
 pub use binding::Binding;

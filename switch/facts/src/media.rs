@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, LegId};
+use crate::srtp::SrtpKeys;
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -156,6 +157,8 @@ pub struct StreamSetup {
     pub ptime_ms: u8,
     /// Report silence when no RTP came for this long; `None` while on hold or before the answer.
     pub silence: Option<Duration>,
+    /// Keys, if the sound is protected. Those of the last setup go on where they were.
+    pub srtp: Option<Box<SrtpKeys>>,
 }
 
 /// A sound made by a generator.
@@ -387,6 +390,10 @@ pub struct MediaStats {
     pub round_trip_us: u32,
     /// Loss the far end reported of what we sent, in 1/256 (RFC 3550 §6.4.1 fraction lost).
     pub far_loss: u8,
+    /// Packets whose SRTP tag was wrong (RFC 3711 §3.3 step 5); refused, and among those dropped.
+    pub srtp_forged: u64,
+    /// Packets of SRTP that came before, or too late to tell; the same.
+    pub srtp_replayed: u64,
 }
 
 #[cfg(test)]

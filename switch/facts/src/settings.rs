@@ -20,6 +20,7 @@ use crate::money::Micros;
 use crate::next_hop::NextHop;
 use crate::number::NumberPlan;
 use crate::pool::Pool;
+use crate::srtp::Protection;
 
 /// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -197,6 +198,10 @@ pub struct TrunkOptions {
     pub rtp_timeout_s: Option<u32>,
     /// Milliseconds of sound that it is asked to put into a packet; `None`: 20.
     pub ptime_ms: Option<u16>,
+    /// Whether its sound is protected by SRTP, with keys in the descriptions (RFC 4568).
+    pub srtp: Protection,
+    /// Keys may be told to it over any transport, not over TLS alone.
+    pub srtp_in_clear: bool,
     /// What it does otherwise than the standards say.
     pub quirks: Quirks,
     /// It is asked to say how much is too much (RFC 7339), and what it says is obeyed.

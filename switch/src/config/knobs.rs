@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use call::{Reinvite, Transfer};
 use facts::Feature;
+use facts::srtp::Protection;
 use sip::digest::Algorithm;
 
 use super::Config;
@@ -91,6 +92,13 @@ knobs! {
     "sip.reinvite", "absorb: hold and other codecs are answered here; relay: they are offered to the other leg",
         |c, v| c.dialog.reinvite = if one_of(v, &["absorb", "relay"])? == "relay" { Reinvite::Relay } else { Reinvite::Absorb },
         |c| text(if c.dialog.reinvite == Reinvite::Relay { "relay" } else { "absorb" });
+    "sip.phone_srtp", "SRTP with phones that signal over TLS: off, optional, required (then no others are rung, nor heard)",
+        |c, v| c.dialog.phone_srtp = match one_of(v, &["off", "optional", "required"])? {
+            "off" => Protection::Off, "required" => Protection::Required, _ => Protection::Optional,
+        },
+        |c| text(match c.dialog.phone_srtp {
+            Protection::Off => "off", Protection::Optional => "optional", Protection::Required => "required",
+        });
     "sip.transfer", "who may transfer calls by REFER: off, extensions, all (carriers too: whoever pays for the call pays for it)",
         |c, v| c.dialog.transfer = match one_of(v, &["off", "extensions", "all"])? {
             "off" => Transfer::Off, "all" => Transfer::All, _ => Transfer::Extensions,

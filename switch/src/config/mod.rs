@@ -15,6 +15,7 @@ use std::time::Duration;
 use call::{Messages, Reinvite, Transfer};
 use facts::Features;
 use facts::media::Codec;
+use facts::srtp::Protection;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
 
@@ -127,6 +128,7 @@ pub(crate) struct DialogKnobs {
     pub(crate) session_expires: Option<Duration>,
     pub(crate) min_se: Duration,
     pub(crate) reinvite: Reinvite,
+    pub(crate) phone_srtp: Protection,
     pub(crate) redirects: usize,
     pub(crate) transfer: Transfer,
 }
@@ -251,6 +253,7 @@ impl Default for DialogKnobs {
             session_expires: Some(Duration::from_secs(1_800)),
             min_se: Duration::from_secs(90),
             reinvite: Reinvite::Absorb,
+            phone_srtp: Protection::Optional,
             redirects: 5,
             transfer: Transfer::Extensions,
         }

@@ -33,6 +33,8 @@ pub struct Account<'a> {
     pub at_home: bool,
     /// Who vouches for the registrar, for `tls`: a file.
     pub authority: Option<&'a Path>,
+    /// `srtp`: keys beside plain RTP; `srtp-mand`: SRTP or nothing.
+    pub srtp: Option<&'a str>,
 }
 
 impl Baresip {
@@ -50,7 +52,8 @@ impl Baresip {
             .expect("config");
         let line = format!(
             "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
-             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=pcma,pcmu\n",
+             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=pcma,pcmu{srtp}\n",
+            srtp = account.srtp.map(|wish| format!(";mediaenc={wish}")).unwrap_or_default(),
             u = account.user,
             p = account.password,
             d = account.domain,
@@ -129,7 +132,7 @@ fn config(port: u16, rtp: u16, account: &Account<'_>, folder: &Path, tone: &Path
          rtp_tos 184\nrtp_ports {rtp}-{last}\nrtp_bandwidth 512-1024\nrtcp_mux no\n\
          jitter_buffer_delay 2-10\nrtp_stats no\nrtp_timeout 0\n\
          module_path /usr/lib/baresip/modules\n\
-         module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\n\
+         module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
          snd_path {folder}/heard\n",
         last = rtp + 8,

@@ -33,6 +33,7 @@ fn a_new_user_registers_and_is_called_back() {
     assert!(again.contains(&format!("account={user}")) && again.contains("duplicate=1"), "{again}");
 
     let account = Account {
+        srtp: None,
         user: &user,
         password: &password,
         domain: "tandem.example",
@@ -61,6 +62,7 @@ fn a_wrong_password_never_registers() {
     let operator = country::operator(&Wish::default(), e2e::ports::one(), e2e::ports::one());
     let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
     let account = Account {
+        srtp: None,
         user: "80000",
         password: "guessed",
         domain: "tandem.example",

@@ -16,6 +16,11 @@ use serde_json::json;
 
 /// baresip as leg A, sipp as leg B; each hears the other and both are recorded.
 fn baresip_is_leg_a(transport: &str, at_home: bool) {
+    baresip_protects(transport, at_home, None);
+}
+
+/// The same with SRTP: what baresip does, and what `sip.phone_srtp` says.
+fn baresip_protects(transport: &str, at_home: bool, srtp: Option<(&str, &str)>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (tone_a, tone_b) = (folder.path().join("700.wav"), folder.path().join("1100.al"));
     sound::write_wav_tone(&tone_a, 700, 60);
@@ -23,9 +28,11 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     let answer = Behaviour::Answer { ring_ms: 300, tone: Some(tone_b), talk_ms: Some(5000) };
     let mut carrier = Sipp::start(folder.path(), "carrier-b", &answer, 1);
     let operator = country::operator(&Wish::default(), e2e::ports::one(), carrier.port);
-    let (settings, registrar, authority) = listening(folder.path(), transport);
+    let (mut settings, registrar, authority) = listening(folder.path(), transport);
+    settings.extend(srtp.map(|(_, ours)| format!("sip.phone_srtp={ours}")));
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
+        srtp: srtp.map(|(theirs, _)| theirs),
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",
@@ -68,6 +75,7 @@ fn baresip_is_leg_a(transport: &str, at_home: bool) {
     assert!(sound::is_tone(&taped.channels[0], taped.rate, 700.0), "left is A");
     assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
     cdrs_tell_of_the_sound(&tandem);
+    assert_eq!(phone.log().contains("SRTP is Enabled"), srtp.is_some(), "{}", phone.log());
     assert!(!tandem.log().contains("RTP refused"), "its own sound was taken for a stranger's");
     tandem.books_in_order();
 }
@@ -86,6 +94,7 @@ fn cdrs_tell_of_the_sound(tandem: &Tandem) {
         assert!(figure("octets_received") >= 160 * 200, "{media}");
         assert!(figure("jitter_max_us") > 0, "two processes' clocks differ: {media}");
         assert_eq!((figure("packets_lost"), figure("packets_refused")), (0, 0), "{media}");
+        assert_eq!((figure("srtp_forged"), figure("srtp_replayed")), (0, 0), "{media}");
     }
 }
 
@@ -109,6 +118,16 @@ fn baresip_registers_over_tcp_and_is_leg_a() {
 #[test]
 fn b11_baresip_registers_over_tls_and_is_leg_a() {
     baresip_is_leg_a("tls", true);
+}
+
+#[test]
+fn b8_rfc4568_baresip_that_wants_srtp_or_nothing_talks_to_a_carrier_without() {
+    baresip_protects("tls", true, Some(("srtp-mand", "required")));
+}
+
+#[test]
+fn rfc8643_baresip_takes_the_keys_beside_plain_rtp() {
+    baresip_protects("tls", true, Some(("srtp", "optional")));
 }
 
 #[test]
@@ -138,6 +157,7 @@ fn linphone_is_leg_a(transport: &str) {
     let (settings, registrar, authority) = listening(folder.path(), transport);
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
+        srtp: None,
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",
@@ -179,6 +199,7 @@ fn rfc8760_linphone_registers_with_sha_256() {
     let settings = vec!["registrar.algorithms=sha-256".into()];
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
+        srtp: None,
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",
@@ -209,6 +230,7 @@ fn linphone_writes(transport: &str) {
     let (settings, registrar, authority) = listening(folder.path(), transport);
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let account = Account {
+        srtp: None,
         user: "80000",
         password: country::PASSWORD,
         domain: "tandem.example",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sip::digest::{Algorithm, Challenge, Guard, GuardConfig, Verdict, ha1};
+use sip::offer::crypto::Security;
 use sip::offer::{Codec, Direction, LocalAudio, LocalSession, answer, offer};
 use sip::wire::stream::{Frame, Framer};
 use sip::wire::{Draft, HeaderName, Message, Method, NameAddr, Uri};
@@ -82,6 +83,8 @@ prop_compose! {
             noise,
             ptime_ms,
             direction: Direction::of(sends, receives),
+            security: Security::Plain,
+            crypto: Vec::new(),
             rtcp_mux,
         }
     }

@@ -158,5 +158,6 @@ fn setup(remote: SocketAddr) -> StreamSetup {
         direction: Direction::SendReceive,
         ptime_ms: 20,
         silence: Some(Duration::from_secs(60)),
+        srtp: None,
     }
 }

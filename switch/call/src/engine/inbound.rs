@@ -181,7 +181,9 @@ impl Engine {
         let w = &self.world;
         let merchant = w.snapshot.merchants.get(&intent.merchant).ok_or(Kind::Blocked)?;
         let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
+        let security = leg::security(w, trunk, flow.transport).ok_or(Kind::NotAcceptable)?;
         let arrival = Arrival {
+            security,
             session,
             source: flow.remote.ip(),
             called: Called {

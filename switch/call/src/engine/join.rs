@@ -8,7 +8,7 @@ use sip::wire::{Message, Replaces};
 
 use crate::call::{Call, Phase};
 use crate::event::{Denial, Place};
-use crate::leg::{Arrival, Called, Leg, Onward};
+use crate::leg::{self, Arrival, Called, Leg, Onward};
 
 use super::Engine;
 use super::inbound::{RING, dialled};
@@ -23,6 +23,8 @@ const BUSY: u16 = 486;
 const NOBODY: u16 = 404;
 /// The call has as many legs as it may have.
 const FULL: u16 = 503;
+/// There has to be SRTP, and there cannot be (RFC 3261 §21.4.26).
+const REFUSED: u16 = 488;
 
 impl Engine {
     /// Takes an INVITE of an extension that is no new call. False: it is one.
@@ -161,7 +163,9 @@ impl Engine {
         let enabled = merchants.get(&merchant).filter(|merchant| merchant.enabled);
         let per_second = enabled.ok_or(403_u16)?.calls_per_second;
         self.pace(merchant, per_second).map_err(Refusal::kind).map_err(|kind| kind.row().sip)?;
+        let security = leg::security(&self.world, None, flow.transport).ok_or(REFUSED)?;
         let arrival = Arrival {
+            security,
             session,
             source: flow.remote.ip(),
             called: Called {

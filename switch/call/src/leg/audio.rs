@@ -6,6 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use facts::LegId;
 use facts::media::{Codec, Direction, MediaCommand, PayloadMap, StreamSetup};
+use facts::srtp::{SrtpKey, SrtpKeys, SrtpSuite};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+use sip::offer::crypto::{Crypto, Key, Secured, Security, Suite};
 use sip::offer::{self, Agreed, LocalAudio, LocalSession, OfferError, PendingOffer};
 
 /// The audio stream of one leg over its life.
@@ -27,6 +31,10 @@ pub(super) struct Audio {
     /// speaks.
     unsaid: Option<Bytes>,
     beside: Beside,
+    /// Whether sound may, or has to be, protected.
+    security: Security,
+    /// Keys of ours that nobody was told yet; none where nothing is protected.
+    keys: Vec<Crypto>,
 }
 
 /// What the other leg speaks, as far as is known.
@@ -54,6 +62,27 @@ impl Audio {
             signalling: None,
             unsaid: None,
             beside: Beside::default(),
+            security: Security::Plain,
+            keys: Vec::new(),
+        }
+    }
+
+    /// Whether sound may, or has to be, protected from now on.
+    pub(super) fn protects(&mut self, security: Security, rng: &mut ChaCha20Rng) {
+        self.security = security;
+        self.new_keys(rng);
+    }
+
+    /// Whoever is spoken with next may be told keys that nobody has.
+    pub(super) fn new_keys(&mut self, rng: &mut ChaCha20Rng) {
+        self.keys = if self.security == Security::Plain { Vec::new() } else { crypto(rng) };
+    }
+
+    /// Our latest offer without its keys.
+    pub(super) fn keyless(&self, sdp: Bytes) -> Bytes {
+        match &self.pending {
+            Some(pending) if *pending.sdp() == sdp => pending.sdp_without_keys(),
+            _ => sdp,
         }
     }
 
@@ -122,12 +151,20 @@ impl Audio {
             let known = known.into_iter().find(|(_, own)| own == clock);
             *number = free(known.map_or(*number, |(number, _)| *number)).unwrap_or(*number);
         }
-        LocalAudio { ptime_ms: self.ptime_ms.or(usual.ptime_ms), noise, ..usual }
+        LocalAudio {
+            ptime_ms: self.ptime_ms.or(usual.ptime_ms),
+            noise,
+            security: self.security,
+            crypto: self.keys.clone(),
+            ..usual
+        }
     }
 
     /// Our offer: what both the far end's carrier takes and the other leg prefers first, then what of the
     /// rest can be turned into something that the other leg speaks. Comfort noise only if that takes it.
     pub(super) fn offer(&mut self, local: SocketAddr, takes: &[Codec], like: &[Codec]) -> Bytes {
+        // Nobody else's keys: the last next hop may have had some, and taken no call.
+        self.session.forget_keys();
         let codecs = ordered(takes, like);
         let mut ours = self.ours(local, &codecs);
         ours.noise = ours.noise.filter(|_| self.beside.noise);
@@ -301,6 +338,7 @@ impl Audio {
 
     fn agree(&mut self, agreed: Agreed, silence: Option<Duration>) -> MediaCommand {
         let command = setup(self.leg, self.signalling, &agreed, silence);
+        self.session.keep(&agreed);
         self.agreed = Some(agreed);
         command
     }
@@ -335,12 +373,50 @@ fn setup(
             direction,
             ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
             silence: silence.filter(|_| watched),
+            srtp: agreed.secured.as_ref().map(|secured| Box::new(keys(secured))),
         },
     }
 }
 
 /// Comfort noise (RFC 3551 §6).
 const NOISE: u8 = 13;
+/// Suites that we would protect with, best first; others are not offered, and taken if they are all there is.
+const SUITES: [Suite; 5] = [
+    Suite::Aes256Gcm,
+    Suite::Aes128Gcm,
+    Suite::Aes256Sha1_80,
+    Suite::Aes128Sha1_80,
+    Suite::Aes128Sha1_32,
+];
+
+/// A key for each.
+fn crypto(rng: &mut ChaCha20Rng) -> Vec<Crypto> {
+    let line = |(tag, suite): (u32, Suite)| {
+        let mut bytes = vec![0; suite.key_len()];
+        rng.fill_bytes(&mut bytes);
+        Crypto { tag, suite, key: Key::new(bytes), mki: None }
+    };
+    (1..).zip(SUITES).map(line).collect()
+}
+
+/// What the media plane has to know of them.
+fn keys(Secured { local, remote }: &Secured) -> SrtpKeys {
+    SrtpKeys {
+        suite: match local.suite {
+            Suite::Aes128Sha1_80 => SrtpSuite::Aes128Sha1_80,
+            Suite::Aes128Sha1_32 => SrtpSuite::Aes128Sha1_32,
+            Suite::Aes192Sha1_80 => SrtpSuite::Aes192Sha1_80,
+            Suite::Aes192Sha1_32 => SrtpSuite::Aes192Sha1_32,
+            Suite::Aes256Sha1_80 => SrtpSuite::Aes256Sha1_80,
+            Suite::Aes256Sha1_32 => SrtpSuite::Aes256Sha1_32,
+            Suite::Aes128Gcm => SrtpSuite::Aes128Gcm,
+            Suite::Aes256Gcm => SrtpSuite::Aes256Gcm,
+        },
+        send: SrtpKey::new(local.key.bytes().to_vec()),
+        receive: SrtpKey::new(remote.key.bytes().to_vec()),
+        mki: remote.mki,
+    }
+}
 
 /// What of our codecs can be joined with the other leg, those first that it prefers.
 fn ordered(takes: &[Codec], like: &[Codec]) -> Vec<Codec> {

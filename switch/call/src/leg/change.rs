@@ -110,6 +110,7 @@ impl Leg {
         let Port::Open(local) = self.port else { return };
         let takes = self.takes();
         let silence = self.silence(w).filter(|_| self.is_up());
+        self.audio.new_keys(&mut w.rng);
         let joinable = self.audio.joinable(&takes);
         let answered = match self.audio.answer(local, &joinable, (offer, wish), silence) {
             // While it stands alone there is nothing that it has to be joined with.

@@ -9,9 +9,11 @@ use facts::manners::{self, EarlyMedia, HeaderRule, RefreshedBy, Whose};
 use facts::media::Codec;
 use facts::routing::Phone;
 use facts::settings::{self, Identity, Snapshot, Trunk};
+use facts::srtp::Protection;
 use facts::{Kind, LegId, NextHop, Number, TrunkId};
 use sip::endpoint::{Credentials, Flow, Listener, Refreshes, SessionTimers, Transport};
 use sip::locate::Server;
+use sip::offer::crypto::Security;
 use sip::wire::{Host, NameAddr, Scheme, Uri};
 
 use super::spare;
@@ -68,6 +70,8 @@ pub(crate) struct Hop {
     pub(crate) timers: Option<SessionTimers>,
     /// Milliseconds of sound that it is asked to put into a packet.
     pub(crate) ptime_ms: Option<u16>,
+    /// Whether its sound is protected.
+    pub(crate) security: Security,
 }
 
 /// Header fields of an INVITE.
@@ -145,6 +149,9 @@ pub(crate) fn judged(w: &World, user: &str) -> Vec<Phone> {
         let why = match way {
             _ if quiet => "not rung: the extension does not want to be disturbed".to_owned(),
             _ if at >= limit => format!("not rung: {limit} come before it, and no more may ring"),
+            _ if security(w, None, entry.flow.transport).is_none() => {
+                "not rung: SRTP is required, and its way is not secure".to_owned()
+            }
             None if sips => "not rung: its contact is sips, and its way is not secure".to_owned(),
             None => "not rung: nothing listens for its transport".to_owned(),
             Some(_) if again => "rung when the other flow of the same phone is dead".to_owned(),
@@ -208,6 +215,21 @@ pub(crate) fn way_to(w: &World, server: Server) -> Option<(Flow, Listener)> {
     let listener = w.listener_to(transport, address).filter(|_| !transport.is_web())?;
     let flow = Flow { transport, local: listener.bind, remote: address, connection: None };
     Some((flow, listener))
+}
+
+/// Whether sound is protected towards a far end that signals this way: without a carrier, a phone. Keys are
+/// told to nobody but him (RFC 4568 §7.1.1), so that without TLS there are none, unless its settings say
+/// otherwise. `None`: there have to be, and there may not.
+pub(crate) fn security(w: &World, trunk: Option<&Trunk>, by: Transport) -> Option<Security> {
+    let options = trunk.map(|trunk| &trunk.options);
+    let wish = options.map_or(w.config.srtp, |options| options.srtp);
+    let told = by.is_secure() || options.is_some_and(|options| options.srtp_in_clear);
+    match (wish, told) {
+        (Protection::Off, _) | (Protection::Optional, false) => Some(Security::Plain),
+        (Protection::Optional, true) => Some(Security::Optional),
+        (Protection::Required, true) => Some(Security::Required),
+        (Protection::Required, false) => None,
+    }
 }
 
 /// The session timer towards a trunk; `None`: as everybody's.
@@ -277,6 +299,7 @@ fn to_server(
     (number, caller): (&Number, Caller<'_>),
 ) -> Option<Hop> {
     let (flow, listener) = way_to(w, server)?;
+    let security = security(w, Some(trunk), flow.transport)?;
     let plan = &w.snapshot.plan;
     let write = |number: &Number, whose| {
         let written = route::write(trunk.numbers, plan, number);
@@ -337,6 +360,7 @@ fn to_server(
         response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
         timers: timers(w.config.sip.session, trunk),
         ptime_ms: trunk.options.ptime_ms,
+        security,
     })
 }
 
@@ -368,6 +392,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         return None;
     }
     let listener = w.listener_of(&entry.flow)?;
+    let security = security(w, None, entry.flow.transport)?;
     let shown = caller.number.filter(|_| !caller.hidden);
     let shown = shown.map(|shown| w.snapshot.plan.national(shown)).unwrap_or_default();
     let user = &*entry.user;
@@ -403,6 +428,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         response: None,
         timers: None,
         ptime_ms: None,
+        security,
     })
 }
 

@@ -8,6 +8,7 @@ use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Side, TrunkId};
 use sip::endpoint::{EndCause, SessionId};
 use sip::offer::SessionDescription;
+use sip::offer::crypto::Security;
 use sip::wire::Reason;
 
 use crate::event::LegEvent;
@@ -32,6 +33,8 @@ pub(crate) struct Arrival {
     /// Its name; empty for an extension.
     pub(crate) trunk_name: String,
     pub(crate) offer: Option<Bytes>,
+    /// Whether its sound is protected.
+    pub(crate) security: Security,
 }
 
 impl Leg {
@@ -43,6 +46,7 @@ impl Leg {
         let mut leg = Leg::new(id, &arrival.called, None, family, w);
         leg.session = Some(arrival.session);
         leg.audio.with(arrival.source);
+        leg.audio.protects(arrival.security, &mut w.rng);
         leg.offered = arrival.offer;
         leg.facts.shown = arrival.shown;
         leg.facts.trunk = arrival.trunk_name;

@@ -50,7 +50,7 @@ use change::Change;
 use forks::Forks;
 use hop::Hop;
 pub(crate) use hop::{
-    credentials, credentials_at, hops, judged, speak, timers, transport, uri_of, way_to,
+    credentials, credentials_at, hops, judged, security, speak, timers, transport, uri_of, way_to,
 };
 use hunt::Hunt;
 pub(crate) use inbound::Arrival;

@@ -8,6 +8,7 @@ use facts::media::{Codec, Family};
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side, isdn};
 use sip::endpoint::{Edit, Invite, SessionId};
+use sip::offer::crypto::Security;
 use sip::wire::{Contact, Reason};
 
 use crate::event::{Effect, LegEvent, Miss, Missed};
@@ -119,6 +120,10 @@ impl Leg {
         }
         // One offer for all: whoever answers it first has the port.
         self.audio.asks(hop.ptime_ms);
+        // Whoever may not be told keys is sent the offer without them: see `send`.
+        let ways = self.hops.iter().filter(|_| hop.trunk.is_none());
+        let security = ways.map(|way| way.security).fold(hop.security, Ord::max);
+        self.audio.protects(security, &mut w.rng);
         let sdp = self.audio.offer(local, &hop.codecs, like);
         self.facts.shown.clone_from(&hop.shown);
         self.facts.trunk.clone_from(&hop.name);
@@ -165,6 +170,7 @@ impl Leg {
     }
 
     pub(super) fn send(&self, w: &mut World, hop: &Hop, sdp: Bytes) -> SessionId {
+        let sdp = if hop.security == Security::Plain { self.audio.keyless(sdp) } else { sdp };
         let session = w.endpoint.invite(
             w.now.mono,
             Invite {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use super::crypto::{self, Crypto};
 use super::sdp::{Attribute, Media, SessionDescription};
 
 /// Which way audio flows, from the side of whoever says it (RFC 3264 §5.1, §6.1).
@@ -211,6 +212,10 @@ pub struct Audio {
     pub direction: Direction,
     /// Whether its side wants to be sent nothing: `sendonly`, `inactive`, or address zero.
     pub held: bool,
+    /// Its keys for SRTP, best first: those of its `a=crypto` that can be obeyed.
+    pub crypto: Vec<Crypto>,
+    /// There is any `a=crypto`.
+    pub keyed: bool,
 }
 
 impl Audio {
@@ -228,6 +233,7 @@ impl Audio {
         // RFC 3264 §8.4: address zero asks to be sent nothing, whatever the attribute says.
         let receives = said.receives() && !ip.is_unspecified();
         let direction = Direction::of(said.sends(), receives);
+        let (crypto, keyed) = crypto::lines(media.attributes("crypto"));
         Some(Audio {
             addr: SocketAddr::new(ip, media.port),
             rtcp: rtcp(media, ip),
@@ -239,6 +245,8 @@ impl Audio {
             ptime_ms: media.attributes("ptime").find_map(ptime),
             direction,
             held: !receives,
+            crypto,
+            keyed,
         })
     }
 }

@@ -10,9 +10,11 @@
 //! places, so that later offers have as many.
 //!
 //! Every stream but the first acceptable audio stream is refused with port 0 and the call goes on.
-//! Only plain RTP (`RTP/AVP`) is spoken; nothing here sends media or decides codecs' merits.
+//! RTP is spoken plain (`RTP/AVP`) and, as [`crypto`] says, protected; nothing here sends media or decides
+//! codecs' merits.
 
 mod audio;
+pub mod crypto;
 pub mod sdp;
 
 use std::fmt::{self, Write};
@@ -23,6 +25,7 @@ use bytes::Bytes;
 pub use audio::{Audio, Codec, Direction};
 pub use sdp::{SdpError, SessionDescription};
 
+use crypto::{Crypto, Line, Profile, Secured, Security};
 use sdp::Media;
 
 /// Room for an ordinary description of ours without its o-line.
@@ -48,11 +51,15 @@ pub struct LocalAudio {
     pub direction: Direction,
     /// Whether RTCP may share the RTP port.
     pub rtcp_mux: bool,
+    /// Whether sound may, or has to be, protected.
+    pub security: Security,
+    /// A fresh key for each suite that we would protect with, best first, each with a tag of its own.
+    pub crypto: Vec<Crypto>,
 }
 
 impl LocalAudio {
     /// Both ways, 20 ms, telephone-event for the clocks of the codecs, no comfort noise, RTCP on its own
-    /// port.
+    /// port, plain.
     pub fn new(addr: SocketAddr, codecs: Vec<Codec>) -> LocalAudio {
         LocalAudio {
             addr,
@@ -62,6 +69,8 @@ impl LocalAudio {
             ptime_ms: Some(20),
             direction: Direction::SendRecv,
             rtcp_mux: false,
+            security: Security::Plain,
+            crypto: Vec::new(),
         }
     }
 }
@@ -113,6 +122,10 @@ pub struct Agreed {
     pub held: bool,
     /// The direction that the peer said of itself, the old hold's address taken into account.
     pub said: Direction,
+    /// The keys, if the stream is protected.
+    pub secured: Option<Secured>,
+    /// Its transport, as the answer says it.
+    pub profile: Profile,
 }
 
 /// Why there is no agreement.
@@ -121,7 +134,7 @@ pub enum OfferError {
     /// The description does not read.
     #[error(transparent)]
     Sdp(#[from] SdpError),
-    /// No audio stream over plain RTP with a literal address.
+    /// No audio stream over RTP with a literal address.
     #[error("no acceptable audio stream")]
     NoAudio,
     /// No codec in common.
@@ -133,6 +146,9 @@ pub enum OfferError {
     /// The answer refused our stream with port 0.
     #[error("stream refused")]
     Refused,
+    /// There has to be SRTP, and there is no key for it, or none that fits.
+    #[error("no usable key for SRTP")]
+    Insecure,
 }
 
 impl OfferError {
@@ -147,12 +163,16 @@ impl OfferError {
 }
 
 /// Our side of a session's descriptions over its life.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LocalSession {
     id: u64,
     version: u64,
     printed: Option<String>,
     slots: Vec<Slot>,
+    /// The keys in use.
+    secured: Option<Secured>,
+    /// The transport in use.
+    profile: Profile,
 }
 
 /// What stands at a place among the m-lines.
@@ -166,12 +186,30 @@ impl LocalSession {
     /// A session. `id` is the o= session id: unique among ours, and below 2^63 for peers that read it
     /// as a signed number.
     pub const fn new(id: u64) -> LocalSession {
-        LocalSession { id: id & (u64::MAX >> 1), version: 0, printed: None, slots: Vec::new() }
+        LocalSession {
+            id: id & (u64::MAX >> 1),
+            version: 0,
+            printed: None,
+            slots: Vec::new(),
+            secured: None,
+            profile: Profile::Avp,
+        }
+    }
+
+    /// This was agreed, and is in use: later offers bear the same key and are of the same transport.
+    pub fn keep(&mut self, agreed: &Agreed) {
+        self.secured.clone_from(&agreed.secured);
+        self.profile = agreed.profile;
     }
 
     /// The version of the last description printed, from 1; 0 before the first.
     pub const fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The next offer is for somebody else, who has no keys of this session.
+    pub fn forget_keys(&mut self) {
+        (self.secured, self.profile) = (None, Profile::Avp);
     }
 
     /// Prints the description with this audio section in its place.
@@ -200,15 +238,31 @@ impl LocalSession {
     }
 }
 
+impl fmt::Debug for LocalSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What was printed may hold keys.
+        f.debug_struct("LocalSession").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// An offer of ours that waits for its answer. Give it the answer, or drop it knowingly
 /// ([`PendingOffer::withdraw`]) when the request that carried it failed: the session as last agreed
 /// then stands. Cloned when a forked INVITE brings one answer per branch.
 #[must_use = "an offer ends with its answer or is withdrawn"]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PendingOffer {
     sdp: Bytes,
     local: LocalAudio,
     place: usize,
+    /// The lines that it bears.
+    lines: Vec<Crypto>,
+    profile: Profile,
+}
+
+impl fmt::Debug for PendingOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingOffer").field("local", &self.local).finish_non_exhaustive()
+    }
 }
 
 /// Makes an offer of one audio stream, in the place it had before; streams refused before stay
@@ -221,6 +275,7 @@ pub fn offer(session: &mut LocalSession, local: LocalAudio) -> PendingOffer {
             session.slots.len() - 1
         }
     };
+    let (lines, profile) = crypto::offered(&local, session.secured.as_ref(), session.profile);
     let section = Section {
         port: local.addr.port(),
         codecs: &local.codecs,
@@ -230,9 +285,11 @@ pub fn offer(session: &mut LocalSession, local: LocalAudio) -> PendingOffer {
         direction: local.direction,
         rtcp_mux: local.rtcp_mux,
         kind: "audio",
+        profile,
+        lines: &lines,
     };
     let sdp = session.print(&section.print(), local.addr.ip());
-    PendingOffer { sdp, local, place }
+    PendingOffer { sdp, local, place, lines, profile }
 }
 
 impl PendingOffer {
@@ -258,7 +315,16 @@ impl PendingOffer {
             return Err(OfferError::Refused);
         }
         let remote = Audio::read(&description, media).ok_or(OfferError::NoAudio)?;
-        agree(&self.local, &remote, Numbers::Ours)
+        let offered = (self.local.security, self.profile);
+        let secured = crypto::answered(&self.lines, offered, &remote)?;
+        let agreed = agree(&self.local, &remote, Numbers::Ours)?;
+        Ok(Agreed { secured, ..agreed })
+    }
+
+    /// The offer for somebody who may not be told keys, whatever the others may: it asks for plain RTP. Not
+    /// for an offer that requires SRTP.
+    pub fn sdp_without_keys(&self) -> Bytes {
+        crypto::without_keys(&self.sdp)
     }
 
     /// The offer came to nothing.
@@ -275,11 +341,12 @@ pub fn answer(
     let description = SessionDescription::parse(remote_offer)?;
     let mut failure = OfferError::NoAudio;
     let mut chosen = None;
-    for (place, media) in description.media.iter().enumerate() {
-        let Some(remote) = Audio::read(&description, media).filter(is_plain_rtp) else { continue };
-        match agree(local, &remote, Numbers::Theirs) {
-            Ok(agreed) => {
-                chosen = Some((place, media, remote, agreed));
+    for (place, media) in crypto::protected_first(&description, local.security) {
+        let Some(remote) = Audio::read(&description, media).filter(is_spoken) else { continue };
+        let secured = crypto::chosen(local, session.secured.as_ref(), &remote);
+        match secured.and_then(|keys| Ok((keys, agree(local, &remote, Numbers::Theirs)?))) {
+            Ok((secured, agreed)) => {
+                chosen = Some((place, media, remote, Agreed { secured, ..agreed }));
                 break;
             }
             Err(error) => failure = error,
@@ -302,6 +369,8 @@ pub fn answer(
         direction: agreed.direction,
         rtcp_mux: agreed.rtcp_mux,
         kind: &media.kind,
+        profile: agreed.profile,
+        lines: agreed.secured.as_ref().map_or(&[], Secured::line),
     };
     let sdp = session.print(&section.print(), local.addr.ip());
     Ok((sdp, agreed))
@@ -351,6 +420,8 @@ fn agree(local: &LocalAudio, remote: &Audio, numbers: Numbers) -> Result<Agreed,
         ptime_ms: remote.ptime_ms.or(local.ptime_ms).unwrap_or(20),
         held: remote.held,
         said: remote.direction,
+        secured: None,
+        profile: Profile::named(&remote.proto).unwrap_or_default(),
     })
 }
 
@@ -377,15 +448,15 @@ fn agreed_events(
 /// The audio of an offer that could be agreed on with these codecs; `None` if nothing could.
 pub fn wished(remote_offer: &[u8], codecs: &[Codec]) -> Option<Audio> {
     let description = SessionDescription::parse(remote_offer).ok()?;
-    let read = |media: &Media| Audio::read(&description, media).filter(is_plain_rtp);
+    let read = |media: &Media| Audio::read(&description, media).filter(is_spoken);
     let fits = |audio: &Audio| {
         audio.codecs.iter().any(|theirs| codecs.iter().any(|ours| ours.same_encoding(theirs)))
     };
     description.media.iter().filter_map(read).find(fits)
 }
 
-fn is_plain_rtp(audio: &Audio) -> bool {
-    audio.proto.eq_ignore_ascii_case("RTP/AVP")
+fn is_spoken(audio: &Audio) -> bool {
+    Profile::named(&audio.proto).is_some()
 }
 
 /// RFC 3264 §6: port 0, the rest of the line as offered; at least one format must stand there.
@@ -415,12 +486,14 @@ struct Section<'a> {
     rtcp_mux: bool,
     /// `audio`, as the peer writes it.
     kind: &'a str,
+    profile: Profile,
+    lines: &'a [Crypto],
 }
 
 impl Section<'_> {
     fn print(&self) -> String {
         let mut out = String::with_capacity(DESCRIPTION_BYTES);
-        say(&mut out, format_args!("m={} {} RTP/AVP", self.kind, self.port));
+        say(&mut out, format_args!("m={} {} {}", self.kind, self.port, self.profile.as_str()));
         let codecs = self.codecs.iter().map(|codec| codec.payload_type);
         let events = self.events.iter().map(|(number, _)| *number);
         for format in codecs.chain(self.noise).chain(events) {
@@ -450,6 +523,9 @@ impl Section<'_> {
         say(&mut out, format_args!("a={}\r\n", self.direction.as_str()));
         if self.rtcp_mux {
             out.push_str("a=rtcp-mux\r\n");
+        }
+        for line in self.lines {
+            say(&mut out, format_args!("a=crypto:{}\r\n", Line(line)));
         }
         out
     }
