@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::BytesMut;
+use facts::media::RecordingFormat;
 use hyper::body::Frame;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
@@ -58,7 +59,8 @@ pub(crate) async fn file(state: &ApiState, name: &str, headers: &HeaderMap) -> R
         }
         range => range,
     };
-    serve(file, length, range).await.unwrap_or_else(|error| {
+    let kind = kind(name).unwrap_or("application/octet-stream");
+    serve((file, kind), length, range).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "a recording could not be read");
         answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "unreadable\n")
     })
@@ -74,7 +76,7 @@ pub(crate) async fn remove(state: &ApiState, name: &str) -> std::io::Result<()> 
 }
 
 /// The path of a name, if it is a name that recordings have: parts of letters, digits, `-`, `_` and `.`,
-/// none starting with a dot, ending in `.mp3`.
+/// none starting with a dot, ending in `.mp3` or `.wav`.
 fn below(root: &FilePath, name: &str) -> Option<PathBuf> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let part_is_good =
@@ -83,8 +85,17 @@ fn below(root: &FilePath, name: &str) -> Option<PathBuf> {
     let good = name.len() <= NAME_MAX
         && parts.len() <= DEPTH_MAX
         && parts.iter().all(|part| part_is_good(part))
-        && name.ends_with(".mp3");
+        && kind(name).is_some();
     good.then(|| parts.iter().fold(root.to_path_buf(), |path, part| path.join(part)))
+}
+
+/// The media type of a recording by its name (RFC 3003; WAV has none that is registered, and this one is what
+/// everybody says).
+fn kind(name: &str) -> Option<&'static str> {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending)?;
+    [(RecordingFormat::Mp3, "audio/mpeg"), (RecordingFormat::Wav, "audio/wav")]
+        .into_iter()
+        .find_map(|(format, kind)| (format.ending() == ending).then_some(kind))
 }
 
 /// Opens a plain file that really lies below the folder, links followed.
@@ -134,7 +145,11 @@ impl Range {
     }
 }
 
-async fn serve(mut file: File, length: u64, range: Range) -> std::io::Result<Response> {
+async fn serve(
+    (mut file, kind): (File, &'static str),
+    length: u64,
+    range: Range,
+) -> std::io::Result<Response> {
     let (status, first, count) = match range {
         Range::Part { first, last } => {
             file.seek(SeekFrom::Start(first)).await?;
@@ -143,7 +158,7 @@ async fn serve(mut file: File, length: u64, range: Range) -> std::io::Result<Res
         Range::Whole | Range::Impossible => (StatusCode::OK, 0, length),
     };
     let body = Body::new(FileBody { file, left: count, buffer: BytesMut::new() });
-    let mut response = answer(status, "audio/mpeg", body);
+    let mut response = answer(status, kind, body);
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {first}-{}/{length}", first + count - 1);
         insert(&mut response, header::CONTENT_RANGE, &range);
@@ -220,7 +235,7 @@ mod tests {
             "/etc/x.mp3",
             "a\\x.mp3",
             "a%2f.mp3",
-            "x.wav",
+            "x.ogg",
             "x.mp3/",
             "./x.mp3",
             "a\0.mp3",
@@ -230,6 +245,13 @@ mod tests {
         ] {
             assert!(below(root, bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_media_type_is_that_of_the_name() {
+        assert_eq!(kind("ab/1_x.mp3"), Some("audio/mpeg"));
+        assert_eq!(kind("ab/1_x.wav"), Some("audio/wav"));
+        assert!(["mp3", "x.", "x.mp3.part", "x.MP3"].into_iter().all(|name| kind(name).is_none()));
     }
 
     #[test]

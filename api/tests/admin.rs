@@ -49,6 +49,7 @@ async fn f16_every_admin_route_wants_the_token() {
         ("GET", "/calls/1"),
         ("DELETE", "/calls/1"),
         ("POST", "/calls/1/hangup"),
+        ("POST", "/calls/1/recording/pause"),
         ("GET", "/bindings"),
         ("GET", "/carriers"),
         ("GET", "/bans"),
@@ -283,8 +284,18 @@ async fn live_calls_are_listed_shown_and_hung_up() {
     assert_eq!(shown["command"]["a"]["as_sent"], "80000");
     assert_eq!(shown["live"]["state"], "dialing_a");
     assert_eq!(shown["record"], Value::Null);
+    for (order, said) in [("pause", "paused"), ("resume", "recording")] {
+        let path = format!("/calls/{call}/recording/{order}");
+        let (status, body) = world.admin("POST", &path, None).await;
+        assert_eq!((status, &body["recording"]), (StatusCode::OK, &json!(said)));
+    }
+    assert_eq!(*world.switch.pauses.lock().unwrap(), [(call, true), (call, false)]);
+    let (status, _) = world.admin("POST", &format!("/calls/{call}/recording/stop"), None).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = world.admin("POST", &format!("/calls/{call}/hangup"), None).await;
     assert_eq!(status, StatusCode::OK);
+    let (status, body) = world.admin("POST", &format!("/calls/{call}/recording/pause"), None).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_recorded")));
     let (status, body) = world.admin("DELETE", &format!("/calls/{call}"), None).await;
     assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_live")));
     world.complete(call).await;

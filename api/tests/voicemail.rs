@@ -46,7 +46,8 @@ async fn leave(world: &World, call: u64) {
     let folder = world.folder.path().join("recordings/ab");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{}.mp3", call.0)), SOUND).unwrap();
-    let file = RecordedFile { file, duration_ms: 4_000, bytes: SOUND.len() as u64 };
+    let file =
+        RecordedFile { file, duration_ms: 4_000, bytes: SOUND.len() as u64, sha256: String::new() };
     let caller = "+8613800138000".to_owned();
     let message = Message { mailbox: "80000".into(), caller, at: now(), file };
     let facts = CallFacts {

@@ -2,6 +2,8 @@
 //! sound is a file. What a number's former owner was told is nobody's: only the messages of the merchant whose
 //! extension it is now are seen.
 
+use std::collections::BTreeSet;
+
 use facts::{CallFacts, CallId, MerchantId, UnixMillis};
 use serde_json::json;
 
@@ -149,6 +151,18 @@ impl Store {
     pub async fn hear_voice_message(&self, call: CallId) -> Result<()> {
         let sql = "UPDATE voicemail SET heard = 1 WHERE call_id = $1";
         self.write(work!(conn, [] => { conn.exec(sql, args![call]).await?; })).await
+    }
+
+    /// The files of all messages, by their path below the recordings folder.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn message_files(&self) -> Result<BTreeSet<String>> {
+        self.read(work!(conn, [] => {
+            let rows = conn.rows("SELECT file FROM voicemail", args![]).await?;
+            rows.iter().map(|row| row.text(0)).collect::<Result<BTreeSet<_>>>()?
+        }))
+        .await
     }
 
     /// What every mailbox holds that holds anything.

@@ -1,9 +1,9 @@
-//! Recordings: two legs of a call into one stereo MP3, on threads of their own.
+//! Recordings: two legs of a call into one file, on threads of their own.
 //!
 //! The media workers only copy packets into a bounded queue ([`Recorder::tap`]); they never wait and
 //! never wake anybody. The recording threads look at their queue ten times a second, lay the packets on
 //! the tape, code them and append whole frames to `<file>.part`. A thread apart closes files: it
-//! finishes the coding, writes the Info tag, syncs, renames and checks the size before
+//! finishes the coding, writes the head, syncs, renames and checks the size before
 //! [`MediaEvent::Recorded`] goes out, so that a slow disk delays no other recording.
 //!
 //! Every recording that was started gets exactly one answer after [`Recorder::stop`] or when the
@@ -22,11 +22,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use facts::id::CallId;
-use facts::media::{Codec, MediaEvent};
+use facts::media::{Codec, MediaEvent, RecordingForm};
 
 pub use audio::tape::Side;
 
 mod file;
+mod form;
 mod job;
 mod leftovers;
 mod worker;
@@ -116,8 +117,8 @@ impl Recorder {
     }
 
     /// Starts a recording whose first sample is heard at `at`. `file` is the path of the finished file
-    /// below the folder.
-    pub fn start(&self, call: CallId, file: String, at: Instant) {
+    /// below the folder, `form` how it is written.
+    pub fn start(&self, call: CallId, file: String, form: RecordingForm, at: Instant) {
         self.shared.recordings.fetch_add(1, Ordering::Relaxed);
         let shard = self.shard(call);
         if shard.orders.len() >= MAX_RECORDINGS {
@@ -125,7 +126,7 @@ impl Recorder {
             shard.refused().insert(call);
             return;
         }
-        self.order(call, Order::Start { call, file, at });
+        self.order(call, Order::Start { call, file, form, at });
     }
 
     /// Gives a packet to the call's recording, if there is one. Never blocks: when the queue is full the
@@ -149,6 +150,18 @@ impl Recorder {
                 self.shared.taps_lost.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// A recording hears nothing of what arrives from `at` on, or hears again: silence stands for it. Pausing what is
+    /// not being recorded does nothing.
+    pub fn pause(&self, call: CallId, paused: bool, at: Instant) {
+        let shard = self.shard(call);
+        if shard.orders.len() >= MAX_ORDERS / 2 {
+            // The rest of the queue belongs to stops.
+            tracing::error!(%call, paused, "the recording thread does not follow: nothing was changed");
+            return;
+        }
+        self.order(call, Order::Pause { call, paused, at });
     }
 
     /// Ends a recording at `at`; its answer follows. Stopping what is not being recorded does nothing.
@@ -241,7 +254,8 @@ struct Shared {
 
 #[derive(Debug)]
 enum Order {
-    Start { call: CallId, file: String, at: Instant },
+    Start { call: CallId, file: String, form: RecordingForm, at: Instant },
+    Pause { call: CallId, paused: bool, at: Instant },
     Stop { call: CallId, at: Instant },
 }
 
@@ -271,6 +285,12 @@ const MAX_RECORDINGS: usize = 4_096;
 
 /// Orders that may wait for one thread: starts, their stops, and the stops of what it records.
 const MAX_ORDERS: usize = 4 * MAX_RECORDINGS;
+
+/// Pauses of one recording that may lie within the time that packets wait.
+const MAX_PAUSES: usize = 64;
+
+/// How long a packet may have waited when it is laid on the tape.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Recordings that may wait to be closed; then the recording threads wait too.
 const MAX_CLOSING: usize = 1_024;

@@ -17,6 +17,10 @@ pub(crate) const FRAME: usize = audio::FRAME;
 /// 20 ms of G.711.
 pub(crate) type Frame = [u8; FRAME];
 
+/// All tones there are.
+const TONES: [Tone; 6] =
+    [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning, Tone::Hold, Tone::Recorded];
+
 /// Everything that can be played.
 #[derive(Debug)]
 pub(crate) struct Library {
@@ -105,7 +109,7 @@ impl Sound {
 impl Library {
     pub(crate) fn new(prompts: Store) -> Library {
         let mut tones = Vec::new();
-        for tone in [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning, Tone::Hold] {
+        for tone in TONES {
             for codec in [Codec::Pcmu, Codec::Pcma] {
                 tones.push((tone, codec, render(tone, codec)));
             }
@@ -133,6 +137,7 @@ fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
         Tone::Congestion => Cadence::CONGESTION,
         Tone::Warning => Cadence::WARNING,
         Tone::Hold => Cadence::HOLD,
+        Tone::Recorded => Cadence::RECORDED,
     };
     let mut generator = Generator::new(cadence);
     let frames = (cadence.period() as usize).div_ceil(FRAME);

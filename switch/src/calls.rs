@@ -119,6 +119,15 @@ impl Calls for Door {
         Box::pin(async move { matches!(answer.await, Some(Answer::HungUp(true))) })
     }
 
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(false));
+        }
+        let answer =
+            self.asked(ASK_MAX, move |token| Command::PauseRecording { token, call, paused });
+        Box::pin(async move { matches!(answer.await, Some(Answer::Paused(true))) })
+    }
+
     fn live(&self) -> Promise<Vec<LiveCall>> {
         let answer = self.asked(ASK_MAX, |token| Command::Live { token });
         Box::pin(async move {

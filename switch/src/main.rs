@@ -14,6 +14,7 @@ mod document;
 mod driver;
 mod explain;
 mod inbox;
+mod keep;
 mod lanes;
 mod ledger;
 mod logs;

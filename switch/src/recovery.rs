@@ -34,7 +34,7 @@ pub(crate) fn recordings(folder: &Path) -> BTreeMap<CallId, RecordedFile> {
 }
 
 /// A recording bears the 19 digits of its call in its name.
-fn call_of(file: &str) -> Option<CallId> {
+pub(crate) fn call_of(file: &str) -> Option<CallId> {
     let digits = |part: &&str| part.len() == 19 && part.bytes().all(|b| b.is_ascii_digit());
     file.split(|c: char| !c.is_ascii_digit()).find(digits)?.parse().ok()
 }

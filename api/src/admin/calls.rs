@@ -18,6 +18,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/calls", get(live))
         .route("/admin/v1/calls/{call}", get(show).merge(delete(hang_up)))
         .route("/admin/v1/calls/{call}/hangup", post(hang_up))
+        .route("/admin/v1/calls/{call}/recording/{order}", post(recording))
         .route("/admin/v1/bindings", get(bindings))
         .route("/admin/v1/carriers", get(carriers))
         .route("/admin/v1/bans", get(bans))
@@ -54,6 +55,27 @@ async fn hang_up(
         return Ok(ok(&json!({ "call": call.to_string(), "state": "ending" })));
     }
     Err(fault(StatusCode::NOT_FOUND, "not_live", "no such live call"))
+}
+
+/// Pauses or resumes a recording: nothing that is said in between is kept.
+async fn recording(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path((call, order)): Path<(String, String)>,
+) -> Reply {
+    let call = call_id(&call)?;
+    let paused = match order.as_str() {
+        "pause" => true,
+        "resume" => false,
+        _ => return Err(bad("a recording is told to `pause` or to `resume`")),
+    };
+    if state.0.calls.pause_recording(call, paused).await {
+        note(&state, asker, &format!("recording_{order}"), json!({ "call": call.to_string() }))
+            .await;
+        let is = if paused { "paused" } else { "recording" };
+        return Ok(ok(&json!({ "call": call.to_string(), "recording": is })));
+    }
+    Err(fault(StatusCode::NOT_FOUND, "not_recorded", "no such call is being recorded"))
 }
 
 async fn bindings(State(state): State<ApiState>) -> Reply {

@@ -60,6 +60,8 @@ pub(crate) struct Switch {
     pub(crate) ready: AtomicBool,
     pub(crate) bans: Mutex<Vec<Ban>>,
     pub(crate) settings_changed: AtomicBool,
+    /// Recordings that were paused or resumed.
+    pub(crate) pauses: Mutex<Vec<(CallId, bool)>>,
     /// What mailboxes hold now, as it was told.
     pub(crate) mailboxes: Mutex<Vec<(String, u32, u32)>>,
 }
@@ -112,6 +114,14 @@ impl Calls for Switch {
         let before = live.len();
         live.retain(|one| one.call != call);
         let found = live.len() < before;
+        Box::pin(async move { found })
+    }
+
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool> {
+        let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
+        if found {
+            self.pauses.lock().unwrap().push((call, paused));
+        }
         Box::pin(async move { found })
     }
 
@@ -309,6 +319,7 @@ impl World {
             ready: AtomicBool::new(true),
             bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),
+            pauses: Mutex::default(),
             mailboxes: Mutex::default(),
         });
         let counters = Arc::new(Counters::default());

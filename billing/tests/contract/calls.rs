@@ -652,6 +652,7 @@ pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store,
             file: "20251121/x.mp3".into(),
             duration_ms: 10_000,
             bytes: 7,
+            sha256: String::new(),
         });
         store.settle(facts, context()).await.unwrap();
     }

@@ -29,6 +29,7 @@ async fn leave(store: &Store, command: &facts::CallCommand, call: u64, mailbox: 
             file: format!("ab/{call}.mp3"),
             duration_ms: 7_000,
             bytes: 70_000,
+            sha256: String::new(),
         },
     });
     // A settlement that is told twice leaves one message.

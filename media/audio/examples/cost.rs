@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use audio::mp3::{Encoder, Info};
-use audio::tape::{Side, Stamp, Tape};
+use audio::tape::{Channels, Side, Stamp, Tape};
 
 const SECONDS: usize = 600;
 
@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => split(&std::fs::read(path)?),
         None => (voice(3), voice(11)),
     };
-    let (mut out, mut info) = (Vec::new(), Info::new());
+    let (mut out, mut info) = (Vec::new(), Info::new(Channels::Stereo));
     let (mut got_left, mut got_right) = (Vec::new(), Vec::new());
-    let mut encoder = Encoder::new()?;
+    let mut encoder = Encoder::new(Channels::Stereo)?;
     let begun = Instant::now();
     let mut tape = Tape::new(begun);
     let packets = left.len().min(right.len()) / 160;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         took / seconds * 100.0
     );
     if let Some(path) = arguments.next() {
-        let mut file = info.frame(encoder.samples()).to_vec();
+        let mut file = info.frame(encoder.samples());
         file.extend(out);
         std::fs::write(path, file)?;
     }

@@ -18,6 +18,7 @@ pub mod resample;
 mod spectrum;
 pub mod tape;
 pub mod tone;
+pub mod wav;
 
 /// Samples per second of everything a telephone leg carries.
 pub const RATE: u32 = 8_000;

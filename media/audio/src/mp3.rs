@@ -1,13 +1,15 @@
-//! MP3 writing for recordings: two channels that never mix, every frame decodable by itself.
+//! MP3 writing for recordings: two channels that never mix, or one; every frame decodable by itself.
 //!
-//! MPEG-2 layer III (ISO/IEC 13818-3), 16 kHz, 80 kbit/s, plain stereo, constant rate, no bit
-//! reservoir: each frame is [`FRAME_BYTES`] long and needs no other frame, so a file cut anywhere
-//! plays up to the cut. LAME does the coding; the doubling from 8 kHz and the Info tag are ours, so
+//! MPEG-2 layer III (ISO/IEC 13818-3), 16 kHz, 40 kbit/s a channel, plain stereo or one channel, constant
+//! rate, no bit reservoir: each frame is as long as the next ([`frame_bytes`]) and needs no other frame, so a
+//! file cut anywhere plays up to the cut. LAME does the coding; the doubling from 8 kHz and the Info tag are ours, so
 //! that a recording found after a crash gets the same tag as one that was closed.
 //!
 //! Not here: files (see `media`), and where in time a sample belongs (see [`crate::tape`]).
 
-use mp3lame_encoder::{Bitrate, Builder, DualPcm, FlushGap, Mode, Quality, VbrMode};
+use mp3lame_encoder::{Bitrate, Builder, DualPcm, FlushGap, Mode, MonoPcm, Quality, VbrMode};
+
+use crate::tape::{Channels, sum};
 
 mod double;
 mod info;
@@ -18,18 +20,36 @@ use double::Doubler;
 
 /// Sample rate of the file.
 pub const RATE: u32 = 16_000;
-/// Rate of the file in kbit/s.
-pub const KBPS: u32 = 80;
 /// Samples per channel in one frame.
 pub const FRAME_SAMPLES: u64 = 576;
-/// Octets of one frame; at this rate no frame ever needs a padding octet.
-pub const FRAME_BYTES: usize = 360;
-/// The four octets each frame begins with: MPEG-2, layer III, no CRC, 80 kbit/s, 16 kHz, stereo.
-pub const FRAME_HEADER: [u8; 4] = [0xff, 0xf3, 0x98, 0x04];
+/// Octets of the longest frame.
+pub const FRAME_BYTES_MAX: usize = frame_bytes(Channels::Stereo);
 /// Samples at the start of the decoded file that are not sound: LAME's delay and the doubling's.
 pub const DELAY: u64 = 576 + double::DELAY as u64;
 /// The most samples taken in one step, at 8 kHz: bounds every buffer inside.
 pub const MAX_STEP: usize = 8_000;
+
+/// Rate of the file in kbit/s.
+#[must_use]
+pub const fn kbps(channels: Channels) -> u32 {
+    40 * channels.count() as u32
+}
+
+/// Octets of one frame; at this rate no frame ever needs a padding octet.
+#[must_use]
+pub const fn frame_bytes(channels: Channels) -> usize {
+    180 * channels.count()
+}
+
+/// The four octets each frame begins with: MPEG-2, layer III, no CRC, 80 or 40 kbit/s, 16 kHz, stereo or
+/// one channel.
+#[must_use]
+pub const fn frame_header(channels: Channels) -> [u8; 4] {
+    match channels {
+        Channels::Stereo => [0xff, 0xf3, 0x98, 0x04],
+        Channels::Mono => [0xff, 0xf3, 0x58, 0xc4],
+    }
+}
 
 /// What LAME may answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +65,7 @@ pub enum Error {
 /// One recording being coded: 8 kHz samples in, whole frames out.
 pub struct Encoder {
     lame: mp3lame_encoder::Encoder,
+    channels: Channels,
     left: Doubler,
     right: Doubler,
     doubled: [Vec<i16>; 2],
@@ -64,11 +85,11 @@ impl Encoder {
     /// # Errors
     ///
     /// When LAME has no memory.
-    pub fn new() -> Result<Encoder, Error> {
-        let lame = set_up().map_err(Error::Setup)?;
+    pub fn new(channels: Channels) -> Result<Encoder, Error> {
+        let lame = set_up(channels).map_err(Error::Setup)?;
         let doubled = [Vec::with_capacity(2 * MAX_STEP), Vec::with_capacity(2 * MAX_STEP)];
         let (left, right) = (Doubler::new(), Doubler::new());
-        Ok(Encoder { lame, left, right, doubled, samples: 0, finished: false })
+        Ok(Encoder { lame, channels, left, right, doubled, samples: 0, finished: false })
     }
 
     /// Samples per channel taken so far, at 8 kHz.
@@ -77,8 +98,8 @@ impl Encoder {
         self.samples
     }
 
-    /// Takes samples of both channels (the shorter length counts) and appends the frames that became
-    /// complete.
+    /// Takes samples of both sides (the shorter length counts) and appends the frames that became
+    /// complete. A file of one channel holds their sum.
     ///
     /// # Errors
     ///
@@ -112,11 +133,22 @@ impl Encoder {
         let [doubled_left, doubled_right] = &mut self.doubled;
         doubled_left.clear();
         doubled_right.clear();
-        self.left.push(left, doubled_left);
-        self.right.push(right, doubled_right);
-        out.reserve(mp3lame_encoder::max_required_buffer_size(doubled_left.len()));
-        let input = DualPcm { left: doubled_left.as_slice(), right: doubled_right.as_slice() };
-        self.lame.encode_to_vec(input, out).map(drop).map_err(Error::Encode)
+        out.reserve(mp3lame_encoder::max_required_buffer_size(2 * left.len()));
+        let coded = match self.channels {
+            Channels::Stereo => {
+                self.left.push(left, doubled_left);
+                self.right.push(right, doubled_right);
+                let (left, right) = (doubled_left.as_slice(), doubled_right.as_slice());
+                self.lame.encode_to_vec(DualPcm { left, right }, out)
+            }
+            Channels::Mono => {
+                let mut both = [0; MAX_STEP];
+                let sum = sum(left, right, &mut both);
+                self.left.push(sum, doubled_left);
+                self.lame.encode_to_vec(MonoPcm(doubled_left.as_slice()), out)
+            }
+        };
+        coded.map(drop).map_err(Error::Encode)
     }
 }
 
@@ -127,14 +159,18 @@ const FLUSH_ROOM: usize = 7_200;
 /// are taken from speech.
 const LOWPASS_HZ: i32 = 3_600;
 
-fn set_up() -> Result<mp3lame_encoder::Encoder, &'static str> {
+fn set_up(channels: Channels) -> Result<mp3lame_encoder::Encoder, &'static str> {
     let mut builder = Builder::new().ok_or("no memory")?;
     builder.set_sample_rate(RATE).map_err(|_| "sample rate")?;
     let rate = std::num::NonZeroU32::new(RATE);
     builder.set_output_sample_rate(rate).map_err(|_| "output sample rate")?;
-    builder.set_num_channels(2).map_err(|_| "channels")?;
-    builder.set_mode(Mode::Stereo).map_err(|_| "stereo")?;
-    builder.set_brate(Bitrate::Kbps80).map_err(|_| "bit rate")?;
+    let (mode, rate) = match channels {
+        Channels::Stereo => (Mode::Stereo, Bitrate::Kbps80),
+        Channels::Mono => (Mode::Mono, Bitrate::Kbps40),
+    };
+    builder.set_num_channels(channels.count() as u8).map_err(|_| "channels")?;
+    builder.set_mode(mode).map_err(|_| "mode")?;
+    builder.set_brate(rate).map_err(|_| "bit rate")?;
     builder.set_vbr_mode(VbrMode::Off).map_err(|_| "constant rate")?;
     builder.set_quality(Quality::Ok).map_err(|_| "quality")?;
     builder.set_to_write_vbr_tag(false).map_err(|_| "no tag")?;

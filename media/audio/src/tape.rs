@@ -11,8 +11,10 @@
 
 use std::time::{Duration, Instant};
 
+mod channels;
 mod track;
 
+pub use channels::{Channels, sum};
 pub use track::Counts;
 use track::Track;
 

@@ -50,6 +50,15 @@ impl Cadence {
         bursts: Some(1),
     };
 
+    /// What is said from now on is recorded: one burst of E.180's recording tone.
+    pub const RECORDED: Cadence = Cadence {
+        partials: [1_400.0, 0.0],
+        level_dbm0: -16.0,
+        on_ms: 400,
+        off_ms: 0,
+        bursts: Some(1),
+    };
+
     /// The call waits (E.180's hold tone says no more than that there is one): 425 Hz, softly, 0.3 s in 10 s.
     pub const HOLD: Cadence = Cadence {
         partials: [425.0, 0.0],

@@ -15,9 +15,9 @@ macro_rules! shipped {
 
 shipped! {
     "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
     "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
     "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
 }

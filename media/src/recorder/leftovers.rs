@@ -1,6 +1,6 @@
 //! What a killed process left behind: unfinished recordings become finished ones.
 //!
-//! Each frame stands for itself, so everything up to the last whole frame plays. The tail that was
+//! Everything up to the last whole frame or sample plays. The tail that was
 //! heard but not yet written (waiting on the tape, in the encoder, for the next turn) is filled with
 //! silence of its usual length: the recording keeps the length of the call.
 
@@ -8,10 +8,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use audio::mp3::{FRAME_BYTES, FRAME_HEADER, FRAME_SAMPLES, Info, RATE, whole_frames};
-use facts::media::RecordedFile;
+use facts::media::{RecordedFile, RecordingFormat};
 
 use super::file::{PART, PartFile};
+use super::form::Head;
 
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,37 +75,33 @@ fn finish(folder: &Path, name: &str, part: &Path) -> io::Result<Option<RecordedF
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut file = OpenOptions::new().read(true).write(true).open(part)?;
-    let info = read_frames(&mut file)?;
-    if info.frames() == 0 {
+    let is_wav = name.ends_with(RecordingFormat::Wav.ending());
+    let format = if is_wav { RecordingFormat::Wav } else { RecordingFormat::Mp3 };
+    let Some(head) = read_sound(format, &mut file)?.filter(|head| !head.is_empty()) else {
         fs::remove_file(part)?;
         return Ok(None);
-    }
-    file.set_len(info.file_bytes())?;
+    };
+    file.set_len(head.file_bytes())?;
     file.seek(SeekFrom::End(0))?;
-    let mut part = PartFile::resume(file, folder, name, info);
-    let mut silence = [0; FRAME_BYTES];
-    silence[..FRAME_HEADER.len()].copy_from_slice(&FRAME_HEADER);
-    for _ in 0..LOST_FRAMES {
-        part.append(&silence)?;
-    }
+    let mut part = PartFile::resume(file, folder, name, head);
+    part.append(&head.lost())?;
     let samples = part.samples_when_cut();
     part.place(samples).map(Some)
 }
 
-/// Reads the file from its beginning in bounded steps; counts its whole frames.
-fn read_frames(file: &mut fs::File) -> io::Result<Info> {
-    let mut info = Info::new();
-    let mut head = [0; FRAME_BYTES];
-    if read_full(file, &mut head)? < FRAME_BYTES || !head.starts_with(&FRAME_HEADER) {
-        return Ok(info);
-    }
-    let mut step = vec![0; FRAME_BYTES * STEP_FRAMES];
+/// Reads the file from its beginning in bounded steps; counts what is whole. `None`: its head is none of ours.
+fn read_sound(format: RecordingFormat, file: &mut fs::File) -> io::Result<Option<Head>> {
+    let mut start = [0; HEAD_MAX];
+    let length = read_full(file, &mut start)?;
+    let Some(mut head) = Head::found(format, &start[..length]) else { return Ok(None) };
+    file.seek(SeekFrom::Start(head.len() as u64))?;
+    let mut step = vec![0; STEP / head.unit() * head.unit()];
     loop {
         let length = read_full(file, &mut step)?;
-        let whole = whole_frames(&step[..length]);
-        info.frames_added(&step[..whole]);
+        let whole = head.whole(&step[..length]);
+        head.added(&step[..whole]);
         if whole < step.len() {
-            return Ok(info);
+            return Ok(Some(head));
         }
     }
 }
@@ -124,13 +120,11 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Frames of silence that stand for the unwritten tail: what waits on the tape (200 ms), on average half
-/// a turn (50 ms), and what LAME holds back (about 80 ms).
-const LOST_FRAMES: u64 = LOST_MS * RATE as u64 / 1_000 / FRAME_SAMPLES;
-const LOST_MS: u64 = 370;
-
 /// Folders below the folder that are looked into.
 const MAX_DEPTH: usize = 8;
 
-/// Frames read at once.
-const STEP_FRAMES: usize = 256;
+/// Octets that tell whose head it is.
+const HEAD_MAX: usize = audio::mp3::FRAME_BYTES_MAX;
+
+/// Octets read at once, or a little less.
+const STEP: usize = 64 * 1024;

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use audio::g711;
-use audio::mp3::{FRAME_BYTES, FRAME_SAMPLES};
+use audio::mp3::FRAME_SAMPLES;
+use facts::media::{RecordingForm, RecordingFormat};
 
 use super::file::{PartFile, Sink};
 use super::job::Job;
@@ -16,6 +17,15 @@ mod kills;
 mod threads;
 
 const CALL: CallId = CallId(1 << 40);
+/// Octets of a frame of MP3 with two channels.
+const FRAME_BYTES: usize = audio::mp3::frame_bytes(audio::tape::Channels::Stereo);
+const STEREO: RecordingForm = RecordingForm { format: RecordingFormat::Mp3, mono: false };
+const FORMS: [RecordingForm; 4] = [
+    STEREO,
+    RecordingForm { mono: true, ..STEREO },
+    RecordingForm { format: RecordingFormat::Wav, mono: false },
+    RecordingForm { format: RecordingFormat::Wav, mono: true },
+];
 
 fn sine(hz: f64, from: usize, count: usize) -> impl Iterator<Item = i16> {
     let step = std::f64::consts::TAU * hz / 8_000.0;
@@ -60,8 +70,12 @@ fn ms(ms: u64) -> Duration {
 /// A recording of `length_ms` on a clock of our own: A sings 700 Hz from 1.0 s on, B 1100 Hz from
 /// 2.0 s on. `stop_at` keeps the job from being finished: as if the process had been killed there.
 fn record(folder: &Path, name: &str, length_ms: u64) -> (Instant, Job) {
+    record_as(STEREO, folder, name, length_ms)
+}
+
+fn record_as(form: RecordingForm, folder: &Path, name: &str, length_ms: u64) -> (Instant, Job) {
     let start = Instant::now();
-    let mut job = Job::start(folder, name, start).unwrap();
+    let mut job = Job::start(folder, name, form, start).unwrap();
     for now in (0..=length_ms).step_by(10) {
         let at = start + ms(now);
         for (side, from, hz) in [(Side::Left, 1_000, 700.0), (Side::Right, 2_000, 1_100.0)] {
@@ -103,6 +117,80 @@ fn case_13_each_leg_is_on_its_own_channel_and_in_time() {
 }
 
 #[test]
+fn case_13_every_form_is_as_long_as_the_call_and_has_its_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, form) in FORMS.into_iter().enumerate() {
+        let name = format!("{n}.{}", form.format.ending());
+        let (start, job) = record_as(form, folder.path(), &name, 3_333);
+        let file = job.finish(start + ms(3_333)).unwrap();
+        let bytes = fs::read(folder.path().join(&name)).unwrap();
+        assert_eq!((file.duration_ms, file.bytes), (3_333, bytes.len() as u64), "{form:?}");
+        use sha2::Digest as _;
+        assert_eq!(file.sha256, hex::encode(sha2::Sha256::digest(&bytes)));
+        let (rate, sound) = channels(&bytes).unwrap();
+        let hz = if form.format == RecordingFormat::Wav { 8_000 } else { 16_000 };
+        assert_eq!((rate, sound.len()), (hz, if form.mono { 1 } else { 2 }), "{form:?}");
+        for channel in &sound {
+            assert_eq!(channel.len() as u64, 3_333 * u64::from(hz) / 1_000, "to the sample");
+        }
+        // Both sing from the third second on.
+        let at = |hz_wanted: f64, channel: &[f32]| {
+            let from = (2 * hz + hz / 10) as usize;
+            amplitude(&channel[from..from + hz as usize], hz_wanted * 16_000.0 / f64::from(hz))
+        };
+        let (a, b) = (at(700.0, &sound[0]), at(1_100.0, sound.last().unwrap()));
+        assert!((a - 0.25).abs() < 0.02 && (b - 0.25).abs() < 0.02, "{form:?}: {a} {b}");
+        let crossed = at(1_100.0, &sound[0]);
+        assert!(if form.mono { crossed > 0.2 } else { crossed < 0.001 }, "{form:?}: {crossed}");
+    }
+}
+
+#[test]
+fn a_paused_recording_hears_nothing_and_keeps_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let mut job = Job::start(folder.path(), "a.wav", FORMS[2], start).unwrap();
+    // Orders and packets have queues of their own: what was said before a pause may come after its order.
+    job.pause(true, start + ms(1_000));
+    job.pause(true, start + ms(1_100));
+    job.pause(false, start + ms(2_000));
+    job.pause(false, start + ms(2_100));
+    for n in 0..150 {
+        let at = start + ms(20 * u64::from(n));
+        job.put(&packet(Side::Left, n, 700.0, at)).unwrap();
+        if n % 5 == 0 {
+            job.turn(at).unwrap();
+        }
+        if n == 120 {
+            job.pause(true, start + ms(2_500));
+        }
+    }
+    let file = job.finish(start + ms(3_000)).unwrap();
+    assert_eq!(file.duration_ms, 3_000);
+    let (_, sound) = channels(&fs::read(folder.path().join("a.wav")).unwrap()).unwrap();
+    let loud = |ms: usize| sound[0][ms * 8..][..80].iter().any(|sample| sample.abs() > 0.1);
+    let heard: Vec<usize> = (0..3_000).step_by(10).filter(|ms| loud(*ms)).collect();
+    assert!((0..1_000).step_by(10).all(|ms| heard.contains(&ms)), "before");
+    assert!((2_000..2_500).step_by(10).all(|ms| heard.contains(&ms)), "between");
+    assert_eq!(heard.len(), 150, "and nothing else");
+}
+
+#[test]
+fn more_pauses_than_are_kept_err_on_the_silent_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let mut job = Job::start(folder.path(), "a.wav", FORMS[2], start).unwrap();
+    for n in 0..1_000 {
+        job.pause(n % 2 == 0, start + ms(n));
+    }
+    job.pause(true, start + ms(1_000));
+    job.put(&packet(Side::Left, 0, 700.0, start + ms(1_001))).unwrap();
+    let file = job.finish(start + ms(2_000)).unwrap();
+    let (_, sound) = channels(&fs::read(folder.path().join(file.file)).unwrap()).unwrap();
+    assert!(sound[0].iter().all(|sample| *sample == 0.0));
+}
+
+#[test]
 fn case_13_ffmpeg_finds_the_same_length() {
     let installed = std::process::Command::new("ffmpeg").arg("-version").output().is_ok();
     if !installed {
@@ -127,7 +215,7 @@ fn case_13_ffmpeg_finds_the_same_length() {
 fn a_call_without_any_packet_is_silence_of_its_length() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let job = Job::start(folder.path(), "silent.mp3", start).unwrap();
+    let job = Job::start(folder.path(), "silent.mp3", STEREO, start).unwrap();
     let file = job.finish(start + ms(5_000)).unwrap();
     let (_, sound) = channels(&fs::read(folder.path().join(file.file)).unwrap()).unwrap();
     assert_eq!(sound[0].len(), 80_000);
@@ -138,7 +226,7 @@ fn a_call_without_any_packet_is_silence_of_its_length() {
 fn minutes_asleep_are_written_in_steps() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let mut job = Job::start(folder.path(), "long.mp3", start).unwrap();
+    let mut job = Job::start(folder.path(), "long.mp3", STEREO, start).unwrap();
     job.put(&packet(Side::Left, 0, 700.0, start)).unwrap();
     job.turn(start + ms(120_000)).unwrap();
     let file = job.finish(start + ms(120_100)).unwrap();
@@ -150,12 +238,12 @@ fn minutes_asleep_are_written_in_steps() {
 fn names_that_lead_out_of_the_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["", "../a.mp3", "/tmp/a.mp3", "x/../../a.mp3", "."] {
-        assert!(PartFile::create(folder.path(), name).is_err(), "{name}");
+        assert!(PartFile::create(folder.path(), name, STEREO).is_err(), "{name}");
     }
     fs::write(folder.path().join("there.mp3"), b"kept").unwrap();
-    assert!(PartFile::create(folder.path(), "there.mp3").is_err());
-    let _first = PartFile::create(folder.path(), "twice.mp3").unwrap();
-    assert!(PartFile::create(folder.path(), "twice.mp3").is_err());
+    assert!(PartFile::create(folder.path(), "there.mp3", STEREO).is_err());
+    let _first = PartFile::create(folder.path(), "twice.mp3", STEREO).unwrap();
+    assert!(PartFile::create(folder.path(), "twice.mp3", STEREO).is_err());
     assert_eq!(fs::read(folder.path().join("there.mp3")).unwrap(), b"kept");
 }
 
@@ -194,8 +282,8 @@ fn a_full_disk_is_an_error_and_its_remains_are_removed() {
     let part = folder.path().join("a.mp3.part");
     fs::write(&part, b"some").unwrap();
     let start = Instant::now();
-    let file = PartFile::with(SmallDisk { room: 1_000 }, folder.path(), "a.mp3").unwrap();
-    let mut job = Job::with(file, start).unwrap();
+    let file = PartFile::with(SmallDisk { room: 1_000 }, folder.path(), "a.mp3", STEREO).unwrap();
+    let mut job = Job::with(file, STEREO, start).unwrap();
     assert!(job.turn(start + ms(250)).is_ok(), "the first frames fit");
     let error = job.turn(start + ms(2_000)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -203,6 +291,6 @@ fn a_full_disk_is_an_error_and_its_remains_are_removed() {
     assert!(!part.exists());
     // The device that is always full.
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let error = PartFile::with(full, folder.path(), "b.mp3").err().unwrap();
+    let error = PartFile::with(full, folder.path(), "b.mp3", STEREO).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }

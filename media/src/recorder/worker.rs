@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use facts::id::CallId;
-use facts::media::MediaEvent;
+use facts::media::{MediaEvent, RecordingForm};
 
 use super::job::Job;
 use super::{Events, MAX_PACKETS, MAX_RECORDINGS, Order, POLL, Packet, Shared};
@@ -84,12 +84,17 @@ impl Worker {
 
     fn take_order(&mut self, order: Order) {
         match order {
-            Order::Start { call, file, at } => self.begin(call, &file, at),
+            Order::Start { call, file, form, at } => self.begin(call, (&file, form), at),
+            Order::Pause { call, paused, at } => {
+                if let Some(Taped::Running(job)) = self.taped.get_mut(&call) {
+                    job.pause(paused, at);
+                }
+            }
             Order::Stop { call, at } => self.stops.push((call, at)),
         }
     }
 
-    fn begin(&mut self, call: CallId, file: &str, at: Instant) {
+    fn begin(&mut self, call: CallId, (file, form): (&str, RecordingForm), at: Instant) {
         if self.taped.contains_key(&call) {
             tracing::error!(%call, "already being recorded");
             return;
@@ -98,7 +103,7 @@ impl Worker {
             tracing::warn!(%call, "recording refused: too many");
             Taped::Failed
         } else {
-            match Job::start(&self.folder, file, at) {
+            match Job::start(&self.folder, file, form, at) {
                 Ok(job) => Taped::Running(Box::new(job)),
                 Err(error) => {
                     tracing::warn!(%call, %error, "recording could not start");

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup};
+use facts::media::{
+    Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup,
+};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
@@ -47,8 +49,11 @@ impl Worker {
             }
             MediaCommand::Hear { leg, source } => self.hear(leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
-            MediaCommand::Record { call, left, right, file } => {
-                self.record(now, call, Tape { left, right }, file);
+            MediaCommand::Record { call, left, right, file, form } => {
+                self.record(now, call, Tape { left, right }, (file, form));
+            }
+            MediaCommand::PauseRecording { call, paused } => {
+                self.parts.recorder.pause(call, paused, now);
             }
             MediaCommand::Retape { call, left, right } => {
                 self.retape(call, Tape { left, right: Some(right) });
@@ -231,12 +236,18 @@ impl Worker {
     }
 
     /// A leg that is not there yet is recorded from when it comes.
-    fn record(&mut self, now: Instant, call: CallId, tape: Tape, file: String) {
+    fn record(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        tape: Tape,
+        (file, form): (String, RecordingForm),
+    ) {
         if self.tapes.contains_key(&call) {
             tracing::warn!(%call, "the call is being recorded already");
             return;
         }
-        self.parts.recorder.start(call, file, now);
+        self.parts.recorder.start(call, file, form, now);
         self.tapes.insert(call, tape);
         self.thread_tape(call, Some(tape));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::common::*;
 use facts::media::{
-    Codec, Family, MediaCommand, MediaEvent, MediaStats, Source, StreamSetup, Tone,
+    Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup, Tone,
 };
 use facts::{CallId, LegId, LegNo};
 
@@ -568,7 +568,13 @@ fn a_recording_goes_on_when_another_leg_takes_the_place_of_one() {
         w.open(leg);
     }
     let file = "ab/transferred.mp3".to_owned();
-    w.order(MediaCommand::Record { call: CALL, left: A, right: Some(B), file });
+    w.order(MediaCommand::Record {
+        call: CALL,
+        left: A,
+        right: Some(B),
+        file,
+        form: RecordingForm::default(),
+    });
     w.order(MediaCommand::Retape { call: CALL, left: A, right: c });
     w.close(B);
     let over = |event: &MediaEvent| {
@@ -640,7 +646,13 @@ fn one_voice_alone_is_recorded_until_its_own_leg_closes() {
         w.open(leg);
     }
     let file = "ab/message.mp3".to_owned();
-    w.order(MediaCommand::Record { call: CALL, left: A, right: None, file });
+    w.order(MediaCommand::Record {
+        call: CALL,
+        left: A,
+        right: None,
+        file,
+        form: RecordingForm::default(),
+    });
     w.close(B);
     let over = |event: &MediaEvent| {
         matches!(event, MediaEvent::Recorded { .. } | MediaEvent::RecordingFailed { .. })

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::common::*;
-use facts::media::{MediaCommand, MediaEvent, StreamSetup};
+use facts::media::{MediaCommand, MediaEvent, RecordingForm, StreamSetup};
 
 /// Sender report, receiver report, goodbye (RFC 3550 §12.1).
 const SR: u8 = 200;
@@ -105,8 +105,13 @@ fn rfc5761_a23_on_a_shared_port_reports_are_told_from_sound() {
 fn a_call_is_recorded_on_both_sides_and_ends_with_its_first_leg() {
     let w = World::new(22_200, 20, |_| {});
     let (a, b) = (Phone::new(1), Phone::new(2));
-    let record =
-        MediaCommand::Record { call: CALL, left: A, right: Some(B), file: "x/y.mp3".into() };
+    let record = MediaCommand::Record {
+        call: CALL,
+        left: A,
+        right: Some(B),
+        file: "x/y.mp3".into(),
+        form: RecordingForm::default(),
+    };
     w.order(record);
     w.bridge((&a, setup(&a, both(None))), (&b, setup(&b, both(None))));
     let start = Instant::now();

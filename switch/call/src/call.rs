@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{MediaCommand, MediaEvent, RecordedFile};
+use facts::media::{MediaCommand, MediaEvent, RecordedFile, RecordingForm};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
@@ -601,6 +601,9 @@ impl Call {
         }
         if self.command.record {
             self.record(w, (LegId::new(self.id, one), Some(LegId::new(self.id, two))));
+            for no in [one, two] {
+                self.with(no, |leg, _| leg.notice(w, &language));
+            }
         }
         let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
         let end = w.now.mono + self.plan.max_talk;
@@ -614,8 +617,18 @@ impl Call {
     pub(crate) fn record(&mut self, w: &mut World, (left, right): (LegId, Option<LegId>)) {
         self.recording = Recording::Running;
         let word = w.unguessable();
-        let file = format!("{}/{}_{word}.mp3", &word[..2], self.id);
-        w.media(MediaCommand::Record { call: self.id, left, right, file });
+        // A message in a mailbox is one voice, and phones play what was written this way.
+        let form = if right.is_some() { w.config.recording } else { RecordingForm::default() };
+        let file = format!("{}/{}_{word}.{}", &word[..2], self.id, form.format.ending());
+        w.media(MediaCommand::Record { call: self.id, left, right, file, form });
+    }
+
+    /// Lets nothing be recorded for a while, or again. False when it is not recorded.
+    pub(crate) fn pause_recording(&mut self, w: &mut World, paused: bool) -> bool {
+        if self.is_recorded() {
+            w.media(MediaCommand::PauseRecording { call: self.id, paused });
+        }
+        self.is_recorded()
     }
 
     /// True while it is recorded.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use facts::media::Codec;
+use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
 use facts::{CallId, Features};
 use sip::digest::Algorithm;
@@ -76,6 +76,10 @@ pub struct EngineConfig {
     pub park: Duration,
     /// How long messages in mailboxes are.
     pub voicemail: Messages,
+    /// How conversations are recorded.
+    pub recording: RecordingForm,
+    /// What both parties of one are told first.
+    pub recording_notice: Notice,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
     pub redirects: usize,
     /// How long registrations last.
@@ -115,6 +119,8 @@ impl Default for EngineConfig {
             features: Features::default(),
             park: Duration::from_secs(120),
             voicemail: Messages::default(),
+            recording: RecordingForm::default(),
+            recording_notice: Notice::None,
             redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),
@@ -122,6 +128,18 @@ impl Default for EngineConfig {
             algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         }
     }
+}
+
+/// What the parties of a conversation that is recorded are told when it begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Notice {
+    /// Nothing.
+    #[default]
+    None,
+    /// A beep.
+    Tone,
+    /// The announcement of this name, in the language of the call.
+    Prompt(String),
 }
 
 /// How long messages in mailboxes are.

@@ -39,6 +39,15 @@ pub enum Command {
         /// Which call.
         call: CallId,
     },
+    /// Pause or resume the recording of a call.
+    PauseRecording {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
+        /// Nothing is recorded until it is resumed.
+        paused: bool,
+    },
     /// List the live calls.
     Live {
         /// Whom to answer.
@@ -225,6 +234,8 @@ pub enum Answer {
     Placed(Result<Placed, Refusal>),
     /// To [`Command::HangUp`]: false when no such call is live.
     HungUp(bool),
+    /// To [`Command::PauseRecording`]: false when no such call is being recorded.
+    Paused(bool),
     /// To [`Command::Live`], oldest first.
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.

@@ -174,6 +174,8 @@ pub enum Tone {
     Warning,
     /// A short soft tone now and then: the call waits for somebody.
     Hold,
+    /// A beep: the call is recorded from now on.
+    Recorded,
 }
 
 /// A recorded announcement, by name; the prompt store finds the file and the language.
@@ -258,7 +260,7 @@ pub enum MediaCommand {
         /// The sound; played once through (a tone plays one beep).
         source: Source,
     },
-    /// Record two legs into one stereo file: `left` is A. Answered by `Recorded` or `RecordingFailed` after
+    /// Record two legs into one file: `left` is A. Answered by `Recorded` or `RecordingFailed` after
     /// `StopRecording` or when either leg closes.
     Record {
         /// Which call.
@@ -267,8 +269,18 @@ pub enum MediaCommand {
         left: LegId,
         /// Right channel; `None`: one voice alone, and this channel stays silent.
         right: Option<LegId>,
-        /// Path of the finished file below the recordings folder, unguessable.
+        /// Path of the finished file below the recordings folder, unguessable. It ends as `form` says.
         file: String,
+        /// How it is written.
+        form: RecordingForm,
+    },
+    /// A recording that runs hears nothing for a while, or hears again; nothing without one. What is not heard is
+    /// silence of the same length.
+    PauseRecording {
+        /// Which call.
+        call: CallId,
+        /// Hears nothing.
+        paused: bool,
     },
     /// The legs of a recording that runs are these from now on; nothing without one.
     Retape {
@@ -356,6 +368,36 @@ pub enum MediaEvent {
     },
 }
 
+/// What a recording is coded in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RecordingFormat {
+    /// MPEG-2 layer III, 16 kHz, 40 kbit/s a channel.
+    #[default]
+    Mp3,
+    /// RIFF WAVE, linear, 16 bits, 8 kHz.
+    Wav,
+}
+
+impl RecordingFormat {
+    /// What names of such files end with, without the dot.
+    #[must_use]
+    pub const fn ending(self) -> &'static str {
+        match self {
+            RecordingFormat::Mp3 => "mp3",
+            RecordingFormat::Wav => "wav",
+        }
+    }
+}
+
+/// How a recording is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RecordingForm {
+    /// What it is coded in.
+    pub format: RecordingFormat,
+    /// Both sides in one channel; else A is left and B right.
+    pub mono: bool,
+}
+
 /// A finished recording.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RecordedFile {
@@ -365,6 +407,9 @@ pub struct RecordedFile {
     pub duration_ms: u64,
     /// Size in bytes, as checked after the file was moved into place.
     pub bytes: u64,
+    /// SHA-256 of the file in place, 64 digits of base 16; empty in records from before it was taken.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 /// What one leg's media saw (RFC 3550 §6.4 terms).

@@ -21,6 +21,9 @@ pub trait Calls: Send + Sync + 'static {
     /// Ends a call. False when no such call is live.
     fn hang_up(&self, call: CallId) -> Promise<bool>;
 
+    /// Pauses or resumes the recording of a call. False when no such call is being recorded.
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool>;
+
     /// The live calls, oldest first.
     fn live(&self) -> Promise<Vec<LiveCall>>;
 

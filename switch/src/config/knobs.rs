@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use call::{Reinvite, Transfer};
+use call::{Notice, Reinvite, Transfer};
 use facts::Feature;
+use facts::media::RecordingFormat;
 use facts::srtp::Protection;
 use sip::digest::Algorithm;
 
@@ -210,6 +211,24 @@ knobs! {
         |c| off(c.recordings.as_deref().map(path));
     "media.prompts", "folder of announcements, <language>/<name>.<ending>; `off`: tones only",
         |c, v| c.prompts = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.prompts.as_deref().map(path));
+
+    "recording.format", "mp3 (40 kbit/s a channel) or wav (8 kHz, 16 bits)",
+        |c, v| c.recording.form.format = match one_of(v, &["mp3", "wav"])? {
+            "wav" => RecordingFormat::Wav, _ => RecordingFormat::Mp3,
+        },
+        |c| text(c.recording.form.format.ending());
+    "recording.channels", "stereo: who was called first left, the other right; mono: both in one",
+        |c, v| c.recording.form.mono = one_of(v, &["stereo", "mono"])? == "mono",
+        |c| text(if c.recording.form.mono { "mono" } else { "stereo" });
+    "recording.notice", "what both parties hear when they are recorded: `off`, `tone`, or the name of an announcement",
+        |c, v| c.recording.notice = match one(v)? {
+            "off" => Notice::None, "tone" => Notice::Tone, name => Notice::Prompt(name.to_owned()),
+        },
+        |c| text(match &c.recording.notice {
+            Notice::None => "off", Notice::Tone => "tone", Notice::Prompt(name) => name.as_str(),
+        });
+    "recording.keep", "recordings are removed after this time, messages in mailboxes are not; `off`: never",
+        |c, v| c.recording.keep = or_off(v, positive)?, |c| off(c.recording.keep.map(show_duration));
 
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);

@@ -12,9 +12,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::{Messages, Reinvite, Transfer};
+use call::{Messages, Notice, Reinvite, Transfer};
 use facts::Features;
-use facts::media::Codec;
+use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
@@ -71,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) codecs: Vec<Codec>,
     /// Folder of finished recordings; `None`: in the data folder.
     pub(crate) recordings: Option<PathBuf>,
+    /// How conversations are recorded, and for how long that is kept.
+    pub(crate) recording: RecordingKnobs,
     /// Folder of announcements.
     pub(crate) prompts: Option<PathBuf>,
     /// SIP timers.
@@ -143,6 +145,24 @@ pub(crate) struct FeatureKnobs {
     pub(crate) voicemail: Messages,
 }
 
+/// How conversations are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordingKnobs {
+    /// Format and channels.
+    pub(crate) form: RecordingForm,
+    /// What both parties are told first.
+    pub(crate) notice: Notice,
+    /// Recordings are removed after this time; `None`: never.
+    pub(crate) keep: Option<Duration>,
+}
+
+impl Default for RecordingKnobs {
+    fn default() -> Self {
+        let keep = Some(Duration::from_secs(90 * 24 * 3600));
+        RecordingKnobs { form: RecordingForm::default(), notice: Notice::None, keep }
+    }
+}
+
 /// Knobs of call handling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallKnobs {
@@ -211,6 +231,7 @@ impl Default for Config {
             media_workers: 1,
             codecs: call::EngineConfig::default().codecs,
             recordings: None,
+            recording: RecordingKnobs::default(),
             prompts: None,
             timers: SipTimers::default(),
             dialog: DialogKnobs::default(),

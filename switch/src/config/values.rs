@@ -69,7 +69,7 @@ pub(super) fn told(ip: IpAddr) -> Result<IpAddr, String> {
     Ok(ip)
 }
 
-/// `500ms`, `4s`, `5m`, `1h`, or several together, the longest unit first: `8m20s`. A number without a unit
+/// `500ms`, `4s`, `5m`, `1h`, `90d`, or several together, the longest unit first: `8m20s`. A number without a unit
 /// is refused: whoever thinks of milliseconds and whoever thinks of seconds would both be sure. 0 needs none.
 pub(super) fn duration(values: &[String]) -> Result<Duration, String> {
     let value = one(values)?;
@@ -98,7 +98,8 @@ pub(super) fn duration(values: &[String]) -> Result<Duration, String> {
 }
 
 /// Units of time by their milliseconds, the shortest first.
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// A duration that must not be zero.
 pub(super) fn positive(values: &[String]) -> Result<Duration, String> {

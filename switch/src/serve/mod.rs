@@ -34,7 +34,7 @@ use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
-use crate::{clock, dns, metrics, net, outbox, recovery, settings, token};
+use crate::{clock, dns, keep, metrics, net, outbox, recovery, settings, token};
 
 /// A running switch.
 pub(crate) struct Running {
@@ -364,7 +364,7 @@ impl Hall {
     fn start_deliveries(&self, config: &Config) -> Vec<Task<()>> {
         let (lag, store) = (Arc::clone(&self.outbox_gauge), self.store.clone());
         let stop = self.deliveries_stop.clone();
-        vec![
+        let mut tasks = vec![
             tokio::spawn(api::push::run(
                 self.store.clone(),
                 self.guard.clone(),
@@ -375,7 +375,12 @@ impl Hall {
             )),
             tokio::spawn(async move { lag.watch(store, stop).await }),
             tokio::spawn(settings::purge(self.store.clone(), self.deliveries_stop.clone())),
-        ]
+        ];
+        if let Some(keep) = config.recording.keep {
+            let (store, stop) = (self.store.clone(), self.deliveries_stop.clone());
+            tasks.push(tokio::spawn(keep::run(store, config.recordings_folder(), keep, stop)));
+        }
+        tasks
     }
 }
 

@@ -122,7 +122,13 @@ pub(crate) fn plane(
         }
         if work == Work::Record {
             let file = format!("{call}.mp3");
-            media.order(MediaCommand::Record { call: id, left: a, right: Some(b), file });
+            media.order(MediaCommand::Record {
+                call: id,
+                left: a,
+                right: Some(b),
+                file,
+                form: facts::media::RecordingForm::default(),
+            });
         }
     }
     say(&ports)?;

@@ -88,7 +88,7 @@ impl Media {
             MediaCommand::Interject { leg, .. } => {
                 later.push((Duration::from_millis(300), MediaEvent::Played { leg }));
             }
-            MediaCommand::Record { call, left, right, file } => {
+            MediaCommand::Record { call, left, right, file, .. } => {
                 self.recordings.insert(call, (left, right, file));
             }
             MediaCommand::Retape { call, left, right } => {
@@ -96,6 +96,7 @@ impl Media {
                     (*l, *r) = (left, Some(right));
                 }
             }
+            MediaCommand::PauseRecording { .. } => {}
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
             MediaCommand::Close { leg } => {
                 if self.streams.remove(&leg).is_some() {
@@ -122,7 +123,7 @@ impl Media {
         let event = if dice.chance(50) {
             MediaEvent::RecordingFailed { call }
         } else {
-            let file = RecordedFile { file, duration_ms: 1000, bytes: 4000 };
+            let file = RecordedFile { file, duration_ms: 1000, bytes: 4000, sha256: String::new() };
             MediaEvent::Recorded { call, file }
         };
         Some((Duration::from_millis(30), event))

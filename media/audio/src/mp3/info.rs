@@ -1,11 +1,13 @@
 //! The Info frame at the head of a file: how many frames follow, and how many samples at either end
 //! are not sound. Layout as LAME writes it (Xing header with the LAME extension).
 
-use super::{DELAY, FRAME_BYTES, FRAME_HEADER, FRAME_SAMPLES, KBPS};
+use super::{DELAY, FRAME_SAMPLES, frame_bytes, frame_header, kbps};
+use crate::tape::Channels;
 
 /// What the head of a file says about it. Grows with each frame that is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Info {
+    channels: Channels,
     frames: u32,
     crc: u16,
 }
@@ -13,13 +15,19 @@ pub struct Info {
 impl Info {
     /// A file without sound yet.
     #[must_use]
-    pub fn new() -> Info {
-        Info::default()
+    pub fn new(channels: Channels) -> Info {
+        Info { channels, frames: 0, crc: 0 }
+    }
+
+    /// Channels of its frames.
+    #[must_use]
+    pub fn channels(&self) -> Channels {
+        self.channels
     }
 
     /// Takes note of whole frames that were appended to the file; a fraction at the end is left out.
     pub fn frames_added(&mut self, frames: &[u8]) {
-        for frame in frames.chunks_exact(FRAME_BYTES) {
+        for frame in frames.chunks_exact(frame_bytes(self.channels)) {
             self.frames = self.frames.saturating_add(1);
             self.crc = frame.iter().fold(self.crc, |crc, octet| crc16(crc, *octet));
         }
@@ -34,7 +42,7 @@ impl Info {
     /// Size of the whole file in octets, the Info frame included.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        (u64::from(self.frames) + 1) * FRAME_BYTES as u64
+        (u64::from(self.frames) + 1) * frame_bytes(self.channels) as u64
     }
 
     /// The most samples (of a channel, at 8 kHz) that the frames can hold when the encoder was cut off
@@ -46,7 +54,7 @@ impl Info {
 
     /// The Info frame of a finished file that holds `samples` samples of a channel at 8 kHz.
     #[must_use]
-    pub fn frame(&self, samples: u64) -> [u8; FRAME_BYTES] {
+    pub fn frame(&self, samples: u64) -> Vec<u8> {
         let decoded = u64::from(self.frames) * FRAME_SAMPLES;
         let padding = decoded.saturating_sub(DELAY + 2 * samples).min(MAX_12_BITS);
         self.write(Some(padding))
@@ -54,19 +62,19 @@ impl Info {
 
     /// The Info frame of a file that is still being written: it gives the delay and claims no length.
     #[must_use]
-    pub fn open_frame() -> [u8; FRAME_BYTES] {
-        Info::new().write(None)
+    pub fn open_frame(channels: Channels) -> Vec<u8> {
+        Info::new(channels).write(None)
     }
 
-    fn write(&self, padding: Option<u64>) -> [u8; FRAME_BYTES] {
-        let mut frame = [0; FRAME_BYTES];
+    fn write(&self, padding: Option<u64>) -> Vec<u8> {
+        let mut frame = vec![0; frame_bytes(self.channels)];
         let mut at = 0;
         let mut put = |octets: &[u8]| {
             frame[at..at + octets.len()].copy_from_slice(octets);
             at += octets.len();
         };
-        put(&FRAME_HEADER);
-        put(&[0; SIDE_INFO]);
+        put(&frame_header(self.channels));
+        put(&[0; SIDE_INFO_MAX][..side_info(self.channels)]);
         put(b"Info");
         if padding.is_some() {
             put(&FLAGS_ALL.to_be_bytes());
@@ -83,7 +91,7 @@ impl Info {
         put(b"LAME3.100");
         put(&[CONSTANT_RATE, LOWPASS_100_HZ]);
         put(&[0; 8]);
-        put(&[0, KBPS as u8]);
+        put(&[0, kbps(self.channels) as u8]);
         let (delay, padding) = (DELAY as u32, padding.unwrap_or(0) as u32);
         put(&((delay << 12) | padding).to_be_bytes()[1..]);
         put(&[0; 4]);
@@ -102,16 +110,23 @@ impl Info {
 /// How much of what stands behind the Info frame is whole frames of ours: the length in octets.
 /// Counting stops at the first octets that are not the head of such a frame.
 #[must_use]
-pub fn whole_frames(body: &[u8]) -> usize {
-    body.chunks_exact(FRAME_BYTES).take_while(|frame| frame.starts_with(&FRAME_HEADER)).count()
-        * FRAME_BYTES
+pub fn whole_frames(channels: Channels, body: &[u8]) -> usize {
+    let (bytes, head) = (frame_bytes(channels), frame_header(channels));
+    body.chunks_exact(bytes).take_while(|frame| frame.starts_with(&head)).count() * bytes
 }
 
 /// Samples a decoder lags behind (ISO/IEC 11172-3 synthesis filter bank and overlap): 528 + 1.
 const DECODER_DELAY: u64 = 529;
 
-/// Side information of an MPEG-2 stereo frame.
-const SIDE_INFO: usize = 17;
+/// Octets of side information in an MPEG-2 frame.
+const fn side_info(channels: Channels) -> usize {
+    match channels {
+        Channels::Stereo => SIDE_INFO_MAX,
+        Channels::Mono => 9,
+    }
+}
+
+const SIDE_INFO_MAX: usize = 17;
 
 /// Frames, bytes, table of contents and quality are present.
 const FLAGS_ALL: u32 = 0x0f;

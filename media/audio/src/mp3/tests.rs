@@ -1,4 +1,8 @@
 use super::*;
+use Channels::{Mono, Stereo};
+
+const FRAME_BYTES: usize = frame_bytes(Stereo);
+const FRAME_HEADER: [u8; 4] = frame_header(Stereo);
 
 /// A sine at 8 kHz.
 fn sine(hz: f32, peak: f32, samples: usize) -> Vec<i16> {
@@ -9,7 +13,7 @@ fn sine(hz: f32, peak: f32, samples: usize) -> Vec<i16> {
 fn coded(seconds: usize) -> (Vec<u8>, Encoder) {
     let (left, right) =
         (sine(700.0, 8_000.0, seconds * 8_000), sine(1_100.0, 8_000.0, seconds * 8_000));
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = Encoder::new(Stereo).unwrap();
     let mut out = Vec::new();
     for (left, right) in left.chunks(800).zip(right.chunks(800)) {
         encoder.encode(left, right, &mut out).unwrap();
@@ -28,18 +32,18 @@ fn every_frame_is_whole_and_needs_no_other() {
         // ISO/IEC 13818-3 §2.4.1.7: side information begins with main_data_begin, 8 bits.
         assert_eq!(frame[4], 0, "the frame takes bits from another");
     }
-    assert_eq!(whole_frames(&out), out.len());
-    assert_eq!(whole_frames(&out[..out.len() - 1]), out.len() - FRAME_BYTES);
+    assert_eq!(whole_frames(Stereo, &out), out.len());
+    assert_eq!(whole_frames(Stereo, &out[..out.len() - 1]), out.len() - FRAME_BYTES);
     let mut broken = out.clone();
     broken[5 * FRAME_BYTES] = 0;
-    assert_eq!(whole_frames(&broken), 5 * FRAME_BYTES);
+    assert_eq!(whole_frames(Stereo, &broken), 5 * FRAME_BYTES);
 }
 
 #[test]
 fn frames_come_out_soon_after_their_samples() {
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = Encoder::new(Stereo).unwrap();
     let mut out = Vec::new();
-    let mut info = Info::new();
+    let mut info = Info::new(Stereo);
     for step in 1..=200_u64 {
         encoder.encode(&[0; 160], &[0; 160], &mut out).unwrap();
         info.frames_added(&out);
@@ -63,7 +67,7 @@ fn finishing_twice_adds_nothing() {
 #[test]
 fn the_tag_gives_frames_bytes_delay_and_padding() {
     let (out, encoder) = coded(2);
-    let mut info = Info::new();
+    let mut info = Info::new(Stereo);
     info.frames_added(&out);
     let tag = info.frame(encoder.samples());
     let number = |at: usize| u32::from_be_bytes(tag[at..at + 4].try_into().unwrap());
@@ -87,8 +91,29 @@ fn the_tag_gives_frames_bytes_delay_and_padding() {
 }
 
 #[test]
+fn one_channel_has_frames_of_half_the_size_and_holds_both_sides() {
+    let (left, right) = (sine(700.0, 8_000.0, 16_000), sine(1_100.0, 8_000.0, 16_000));
+    let (mut encoder, mut out) = (Encoder::new(Mono).unwrap(), Vec::new());
+    encoder.encode(&left, &right, &mut out).unwrap();
+    encoder.finish(&mut out).unwrap();
+    let bytes = frame_bytes(Mono);
+    assert_eq!((bytes, out.len() % bytes), (180, 0));
+    for frame in out.chunks(bytes) {
+        assert_eq!((&frame[..4], frame[4]), (&frame_header(Mono)[..], 0), "on its own");
+    }
+    assert_eq!(whole_frames(Mono, &out), out.len());
+    assert_eq!(whole_frames(Stereo, &out), 0);
+    let mut info = Info::new(Mono);
+    info.frames_added(&out);
+    let tag = info.frame(encoder.samples());
+    // ISO/IEC 13818-3: 9 octets of side information, then the tag.
+    assert_eq!((tag.len(), &tag[13..17]), (bytes, &b"Info"[..]));
+    assert_eq!(info.file_bytes() as usize, bytes + out.len());
+}
+
+#[test]
 fn an_open_tag_claims_no_length() {
-    let tag = Info::open_frame();
+    let tag = Info::open_frame(Stereo);
     assert_eq!(tag[..4], FRAME_HEADER);
     assert_eq!(tag[21..25], *b"Info");
     assert_eq!(tag[25..29], [0; 4]);

@@ -37,7 +37,7 @@ fn case_14_cut_at_any_octet_it_still_plays() {
 fn case_14_every_second_is_on_the_disk_a_second_later() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let mut job = Job::start(folder.path(), "a.mp3", start).unwrap();
+    let mut job = Job::start(folder.path(), "a.mp3", STEREO, start).unwrap();
     let part = folder.path().join("a.mp3.part");
     for tenth in 0..100 {
         job.turn(start + ms(tenth * 100)).unwrap();
@@ -83,6 +83,39 @@ fn case_14_a_killed_recording_is_put_right_within_300_ms() {
 }
 
 #[test]
+fn case_14_a_wav_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right() {
+    let folder = tempfile::tempdir().unwrap();
+    for form in FORMS {
+        let name = format!("{}.{}", form.mono, form.format.ending());
+        let (_, job) = record_as(form, folder.path(), &name, 4_000);
+        std::mem::forget(job);
+        let part = folder.path().join(format!("{name}.part"));
+        let bytes = fs::read(&part).unwrap();
+        if form.format == RecordingFormat::Wav {
+            // What its head tells is there, and all but the last second or two of what is there is told.
+            let told = u64::from(u32::from_le_bytes(bytes[40..44].try_into().unwrap()));
+            let sound = bytes.len() as u64 - 44;
+            assert!(told <= sound && sound - told <= 32_000 + 3_200, "{told} of {sound}");
+            let (_, heard) = channels(&bytes).unwrap();
+            assert!(heard[0].len() as u64 >= told / if form.mono { 2 } else { 4 });
+        }
+        for cut in [0, 1, 2, 3, 5, 1_001] {
+            fs::write(&part, &bytes[..bytes.len() - cut]).unwrap();
+            let found = recover(folder.path()).unwrap();
+            let file = &found.recovered[0];
+            assert_eq!(file.file, name);
+            assert!(file.duration_ms.abs_diff(4_000) < 150, "{form:?}: {}", file.duration_ms);
+            let whole = fs::read(folder.path().join(&name)).unwrap();
+            let (rate, sound) = channels(&whole).unwrap();
+            let decoded_ms = sound[0].len() as u64 * 1_000 / u64::from(rate);
+            assert!(decoded_ms.abs_diff(file.duration_ms) < 3, "{form:?}");
+            assert_eq!(sound.len(), if form.mono { 1 } else { 2 });
+            fs::remove_file(folder.path().join(&name)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn leftovers_without_sound_are_removed_and_others_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| {
@@ -92,7 +125,7 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
     };
     put("a/empty.mp3.part", b"");
     put("a/garbage.mp3.part", &[0x55; 5_000]);
-    put("a/tag-only.mp3.part", &audio::mp3::Info::open_frame());
+    put("a/tag-only.mp3.part", &audio::mp3::Info::open_frame(audio::tape::Channels::Stereo));
     put("a/whole.mp3", b"a finished recording");
     put("note.txt", b"mine");
     let whole = killed(folder.path(), "b/c/d.mp3", 2_000);
@@ -120,7 +153,7 @@ fn records_until_killed() {
     let events: Events = Arc::new(|_| {});
     let recorder = Recorder::open(&config, &events).unwrap();
     let start = Instant::now();
-    recorder.start(CALL, "killed.mp3".to_owned(), start);
+    recorder.start(CALL, "killed.mp3".to_owned(), STEREO, start);
     for n in 0..3_000_u32 {
         let packet = packet(Side::Left, n, 700.0, Instant::now());
         let (arrival, timestamp) = (packet.arrival, packet.timestamp);

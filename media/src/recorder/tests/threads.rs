@@ -44,7 +44,7 @@ fn calls_are_recorded_side_by_side_and_announced_when_in_place() {
     let calls: Vec<CallId> = (0..6).map(|n| CallId((1_000 + n) << 22)).collect();
     let start = Instant::now();
     for call in &calls {
-        studio.recorder.start(*call, format!("{call}.mp3"), start);
+        studio.recorder.start(*call, format!("{call}.mp3"), STEREO, start);
     }
     for n in 0..60_u32 {
         for call in &calls {
@@ -81,7 +81,7 @@ fn calls_are_recorded_side_by_side_and_announced_when_in_place() {
 fn closing_the_recorder_finishes_what_is_under_way() {
     let studio = studio(1);
     let start = Instant::now();
-    studio.recorder.start(CALL, "a/b/c.mp3".to_owned(), start);
+    studio.recorder.start(CALL, "a/b/c.mp3".to_owned(), STEREO, start);
     for n in 0..10 {
         studio.tap(CALL, Side::Left, n, 700.0);
         std::thread::sleep(ms(20));
@@ -100,7 +100,7 @@ fn closing_the_recorder_finishes_what_is_under_way() {
 fn a_recording_that_cannot_be_made_is_answered_once_and_after_its_stop() {
     let studio = studio(1);
     let now = Instant::now();
-    studio.recorder.start(CALL, "../outside.mp3".to_owned(), now);
+    studio.recorder.start(CALL, "../outside.mp3".to_owned(), STEREO, now);
     studio.tap(CALL, Side::Left, 0, 700.0);
     std::thread::sleep(ms(250));
     assert!(studio.events.try_recv().is_err(), "the answer comes after the stop");
@@ -112,7 +112,7 @@ fn a_recording_that_cannot_be_made_is_answered_once_and_after_its_stop() {
     assert!(studio.events.try_recv().is_err());
     assert_eq!(studio.recorder.counts().failed, 1);
     // Hanging up while a recording starts (case 39): no deadlock, one answer.
-    studio.recorder.start(CALL, "quick.mp3".to_owned(), Instant::now());
+    studio.recorder.start(CALL, "quick.mp3".to_owned(), STEREO, Instant::now());
     studio.recorder.stop(CALL, Instant::now());
     assert!(matches!(studio.next(), MediaEvent::Recorded { .. }));
 }
@@ -142,7 +142,7 @@ fn a_full_queue_loses_packets_and_never_waits() {
 fn long_packets_are_taken_in_parts() {
     let studio = studio(1);
     let start = Instant::now();
-    studio.recorder.start(CALL, "long.mp3".to_owned(), start);
+    studio.recorder.start(CALL, "long.mp3".to_owned(), STEREO, start);
     // 60 ms of A-law in one packet, twice.
     for n in 0..2_u32 {
         let from = n as usize * 480;
@@ -177,7 +177,7 @@ fn a_recording_that_finds_a_full_queue_has_failed_and_its_stop_is_answered_once(
     let now = Instant::now();
     let last = MAX_RECORDINGS as u64 + 1;
     for call in 0..=last {
-        recorder.start(CallId(call), format!("{call}.mp3"), now);
+        recorder.start(CallId(call), format!("{call}.mp3"), STEREO, now);
     }
     assert_eq!(waiting.len(), MAX_RECORDINGS);
     for call in 0..last {

@@ -228,6 +228,11 @@ impl Engine {
                 self.on_call(call, |call, w| live = call.cut(w, ours(Kind::HungUpByUs)));
                 self.answer(token, Answer::HungUp(live));
             }
+            Command::PauseRecording { token, call, paused } => {
+                let mut recorded = false;
+                self.on_call(call, |call, w| recorded = call.pause_recording(w, paused));
+                self.answer(token, Answer::Paused(recorded));
+            }
             Command::Live { token } => self.answer(token, Answer::Live(self.live())),
             Command::Bindings { token } => {
                 let list = self.world.registrar.list(now.mono);

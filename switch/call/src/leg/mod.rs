@@ -38,6 +38,7 @@ use facts::{
 use sip::endpoint::SessionId;
 use sip::wire::Reason;
 
+use crate::config::Notice;
 use crate::credit::Credit;
 use crate::event::{Hear, LegEvent, Release};
 use crate::flow::{author, side};
@@ -373,6 +374,18 @@ impl Leg {
             let source = Source::Tone(Tone::Warning);
             w.media(MediaCommand::Interject { leg: self.id, source });
         }
+    }
+
+    /// Tells its far end that it is recorded, if anything is to be said.
+    pub(crate) fn notice(&mut self, w: &mut World, language: &str) {
+        let source = match &w.config.recording_notice {
+            Notice::None => return,
+            Notice::Tone => Source::Tone(Tone::Recorded),
+            Notice::Prompt(name) => {
+                Source::Prompt(Prompt { name: name.clone(), language: language.to_owned() })
+            }
+        };
+        w.media(MediaCommand::Interject { leg: self.id, source });
     }
 
     /// Why its far end hung up, gave up or refused, in its own words: for the far end of the other leg

@@ -595,8 +595,12 @@ impl Sim {
                 Some(MediaEvent::Closed { leg: *leg, stats })
             }
             MediaCommand::StopRecording { call } => {
-                let file =
-                    RecordedFile { file: "x.mp3".into(), duration_ms: self.message_ms, bytes: 1 };
+                let file = RecordedFile {
+                    file: "x.mp3".into(),
+                    duration_ms: self.message_ms,
+                    bytes: 1,
+                    sha256: String::new(),
+                };
                 Some(MediaEvent::Recorded { call: *call, file })
             }
             _ => None,

@@ -345,7 +345,12 @@ impl Bench {
                 MediaEvent::Closed { leg: *leg, stats }
             }
             MediaCommand::StopRecording { call } => {
-                let file = RecordedFile { file: "x.mp3".into(), duration_ms: 1, bytes: 1 };
+                let file = RecordedFile {
+                    file: "x.mp3".into(),
+                    duration_ms: 1,
+                    bytes: 1,
+                    sha256: String::new(),
+                };
                 MediaEvent::Recorded { call: *call, file }
             }
             _ => return,
