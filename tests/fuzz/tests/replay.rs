@@ -79,6 +79,7 @@ replays!(
     rtcp,
     relay,
     sound,
+    codec,
     callni,
     http_body,
     http_stream,

@@ -8,11 +8,14 @@ pub mod commands;
 pub mod ladder;
 pub mod mail;
 pub mod phones;
+pub mod setup;
 pub mod team;
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use commands::{callback, key, party};
 pub use phones::sdp_of;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use setup::{REALM, engine_config, extension, snapshot, trunk};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -26,14 +29,12 @@ use call::{
 use facts::ban::Ban;
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, Paid};
-use facts::media::{Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
+use facts::media::{Family, MediaCommand, MediaEvent, MediaStats, RecordedFile, Source};
 use facts::record::LegState;
-use facts::settings::{
-    Extension, Merchant, NumberFormat, Route, Snapshot, Transport as TrunkTransport, Trunk,
-};
+use facts::settings::Snapshot;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, LegId, LegNo, MerchantId, Now, Placed, Refusal,
-    StateChange, TrunkId, UnixMillis,
+    StateChange, UnixMillis,
 };
 use sip::endpoint::{
     Endpoint, EndpointConfig, Event, Flow, Listener, SessionId, Transmit, Transport,
@@ -731,73 +732,4 @@ impl Sim {
             (self.media.iter().filter(opened).count(), self.media.iter().filter(closed).count());
         assert_eq!(opened, closed, "every port is given back");
     }
-}
-
-pub fn engine_config() -> EngineConfig {
-    let at = addr(US);
-    EngineConfig {
-        sip: EndpointConfig {
-            listeners: vec![Listener { transport: Transport::Udp, bind: at, advertised: at }],
-            engine: 1,
-            seed: [42; 32],
-            ..EndpointConfig::default()
-        },
-        ..EngineConfig::default()
-    }
-}
-
-pub fn trunk(name: &str, at: &str) -> Trunk {
-    Trunk {
-        name: name.into(),
-        enabled: true,
-        peers: vec![ipnet::IpNet::from(addr(at).ip())],
-        peer_names: vec![],
-        target: addr(at).into(),
-        transport: TrunkTransport::Udp,
-        domain: String::new(),
-        credentials: None,
-        numbers: NumberFormat::PlusE164,
-        codecs: vec![Codec::Pcma, Codec::Pcmu],
-        max_calls: None,
-        calls_per_second: None,
-        options: Default::default(),
-    }
-}
-
-pub fn extension(user: &str, password: &str) -> Extension {
-    use sip::digest::{Algorithm, ha1};
-    Extension {
-        merchant: MERCHANT,
-        sub_account: None,
-        enabled: true,
-        ha1_md5: ha1(Algorithm::Md5, user, REALM, password),
-        ha1_sha256: ha1(Algorithm::Sha256, user, REALM, password),
-        bound_phone: None,
-        max_contacts: 2,
-        reach: Default::default(),
-    }
-}
-
-pub const REALM: &str = "tandem.test";
-
-fn snapshot() -> Snapshot {
-    let mut snapshot = Snapshot { version: 1, realm: REALM.into(), ..Snapshot::default() };
-    snapshot.merchants.insert(
-        MERCHANT,
-        Merchant {
-            name: "acme".into(),
-            enabled: true,
-            max_calls: None,
-            calls_per_second: None,
-            max_talk: s(7_200),
-            language: "en".into(),
-            shown: Some("861088889999".into()),
-        },
-    );
-    snapshot.trunks.insert(TrunkId(1), trunk("alpha", CARRIER_A));
-    snapshot.trunks.insert(TrunkId(2), trunk("beta", CARRIER_B));
-    snapshot.trunks.insert(TrunkId(3), trunk("gamma", CARRIER_C));
-    let route = |prefix, trunk| Route::new(prefix, TrunkId(trunk), 0);
-    snapshot.routes = vec![route("86138", 1), route("8610", 2)];
-    snapshot
 }
