@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{MediaCommand, MediaEvent, RecordedFile, RecordingForm};
+use facts::media::{Codec, MediaCommand, MediaEvent, RecordedFile, RecordingForm};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
@@ -108,6 +108,8 @@ pub(crate) struct Call {
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
     recording: Recording,
+    /// Room for the codecs of a leg, while the other one is told something.
+    beside: Vec<Codec>,
     /// The beep before the end has sounded.
     warned: Option<Instant>,
 }
@@ -146,6 +148,7 @@ impl Call {
             bridged: None,
             decided: None,
             recording: Recording::None,
+            beside: Vec::new(),
             warned: None,
         }
     }
@@ -282,18 +285,15 @@ impl Call {
         &mut self,
         w: &mut World,
         no: LegNo,
-        digest: impl FnOnce(
-            &mut Leg,
-            &mut World,
-            &mut Trace,
-            &[facts::media::Codec],
-        ) -> Option<LegEvent>,
+        digest: impl FnOnce(&mut Leg, &mut World, &mut Trace, &[Codec]) -> Option<LegEvent>,
     ) {
-        let like = self.stand_beside(no);
+        self.stand_beside(no);
+        let like = std::mem::take(&mut self.beside);
         let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) else {
             return;
         };
         let event = digest(leg, w, &mut self.trace, &like);
+        self.beside = like;
         if let Some(event) = event {
             self.inbox.push_back(Input::Leg(no, event));
         }
@@ -301,18 +301,23 @@ impl Call {
     }
 
     /// The codecs of the other leg, in the order its far end prefers.
-    pub(crate) fn like(&self, no: LegNo) -> Vec<facts::media::Codec> {
+    pub(crate) fn like(&self, no: LegNo) -> Vec<Codec> {
         self.leg(self.other(no)).map(Leg::codecs).unwrap_or_default()
     }
 
     /// The same, and the leg knows of it: what may be agreed on with its far end depends on it.
-    fn stand_beside(&mut self, no: LegNo) -> Vec<facts::media::Codec> {
-        let like = self.like(no);
-        let noise = self.leg(self.other(no)).is_some_and(Leg::takes_noise);
+    fn stand_beside(&mut self, no: LegNo) {
+        let mut like = std::mem::take(&mut self.beside);
+        like.clear();
+        let other = self.leg(self.other(no));
+        let noise = other.is_some_and(Leg::takes_noise);
+        if let Some(other) = other {
+            other.codecs_into(&mut like);
+        }
         if let Some(Some(leg)) = self.legs.get_mut(usize::from(no.0)) {
             leg.stands_beside(&like, noise);
         }
-        like
+        self.beside = like;
     }
 
     /// The leg with this number, if somebody rang it or called by it.
@@ -542,9 +547,11 @@ impl Call {
                 Order::Replace(old, new) => self.replace(w, old, new),
                 Order::Report(no, report) => self.report(w, no, report),
                 Order::Offer(no, direction) => {
-                    let like = self.stand_beside(no);
+                    self.stand_beside(no);
+                    let like = std::mem::take(&mut self.beside);
                     let mut told = None;
                     self.with(no, |leg, _| told = leg.offer(w, direction, &like));
+                    self.beside = like;
                     self.inbox.extend(told.map(|event| Input::Leg(no, event)));
                 }
                 Order::Answer(no, direction) => {

@@ -41,7 +41,8 @@ fn a_whole_call_is_worked_off_with_a_bounded_number_of_allocations() {
     bench.calls(50, false);
     let cost = bench.calls(CALLS as usize, true);
     let (allocations, octets) = (cost.allocations / CALLS, cost.octets / CALLS);
-    assert!(allocations <= 600 && octets <= 80_000, "{allocations} of {octets} octets a call");
+    // A dozen of them are the lists of codecs, keys and clocks that each description brings.
+    assert!(allocations <= 620 && octets <= 80_000, "{allocations} of {octets} octets a call");
     // RFC 3261 §17: the last transaction outlives its call by 32 s; then nothing is left.
     bench.pass(std::time::Duration::from_secs(400));
     let counts = bench.engine.counts();

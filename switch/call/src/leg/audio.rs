@@ -106,8 +106,8 @@ impl Audio {
     /// The other leg may send what only this one could be given as it is, and it does not take it any
     /// more.
     pub(super) fn strands(&self) -> bool {
-        let ours = self.agreed_codecs();
-        self.beside.codecs.iter().any(|codec| !codec.transcodes() && !ours.contains(codec))
+        let passes = |codec: &Codec| codec.transcodes() || self.agreed().any(|ours| ours == *codec);
+        !self.beside.codecs.iter().all(passes)
     }
 
     /// True when comfort noise was agreed on.
@@ -323,7 +323,12 @@ impl Audio {
 
     /// The codecs agreed on, in the far end's order; empty before.
     pub(super) fn agreed_codecs(&self) -> Vec<Codec> {
-        self.agreed.iter().flat_map(|agreed| &agreed.send).filter_map(known).collect()
+        self.agreed().collect()
+    }
+
+    /// The same, one after the other.
+    pub(super) fn agreed(&self) -> impl Iterator<Item = Codec> {
+        self.agreed.iter().flat_map(|agreed| &agreed.send).filter_map(known)
     }
 
     /// True once an offer of either side was answered.

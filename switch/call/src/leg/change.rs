@@ -46,8 +46,8 @@ pub(super) struct Change {
 
 impl Change {
     /// The codecs that its far end asks for.
-    pub(super) fn codecs(&self) -> Option<Vec<Codec>> {
-        self.asking.as_ref().map(|asking| asking.codecs.clone())
+    pub(super) fn codecs(&self) -> Option<&[Codec]> {
+        self.asking.as_ref().map(|asking| asking.codecs.as_slice())
     }
 }
 

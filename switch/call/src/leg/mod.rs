@@ -292,7 +292,17 @@ impl Leg {
 
     /// The codecs of this leg in the order its far end prefers, or asks for.
     pub(crate) fn codecs(&self) -> Vec<Codec> {
-        self.change.codecs().unwrap_or_else(|| self.audio.agreed_codecs())
+        let mut codecs = Vec::new();
+        self.codecs_into(&mut codecs);
+        codecs
+    }
+
+    /// The same, behind what is in there.
+    pub(crate) fn codecs_into(&self, out: &mut Vec<Codec>) {
+        match self.change.codecs() {
+            Some(asked) => out.extend_from_slice(asked),
+            None => out.extend(self.audio.agreed()),
+        }
     }
 
     /// True when it takes comfort noise.

@@ -114,7 +114,7 @@ impl Leg {
         let (Port::Open(local), Some(hop)) = (self.port, self.hop.clone()) else {
             return None;
         };
-        if !like.is_empty() && Codec::joinable(&hop.codecs, like).is_empty() {
+        if !like.is_empty() && !Codec::join(&hop.codecs, like) {
             // Nothing that it takes could be turned into what the other leg speaks: it is not rung.
             return Some(self.unusable(w, trace));
         }
