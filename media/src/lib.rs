@@ -152,7 +152,7 @@ impl Media {
         let folder = config.recordings.clone();
         let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
-        let loader = Arc::new(Loader::start(config.recordings.clone())?);
+        let loader = Arc::new(Loader::start(config.recordings.clone(), library.clone())?);
         let count = config.workers.max(1);
         let mut media = Media {
             workers: Vec::new(),

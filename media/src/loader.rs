@@ -10,6 +10,7 @@ use facts::LegId;
 use facts::media::Codec;
 
 use crate::prompt;
+use crate::sound::{Library, What};
 use crate::worker::{Bell, Order};
 
 /// Sounds that wait to be read at most; beyond it a leg hears nothing and is told so.
@@ -33,10 +34,18 @@ pub(crate) struct Wanted {
     pub(crate) to: Door,
 }
 
+/// What the thread is asked for.
+#[derive(Debug)]
+enum Job {
+    Load(Wanted),
+    /// A tone or an announcement in a coding that it was not wanted in before.
+    Make(What, Codec),
+}
+
 /// The handle of the thread. Dropped, it ends it.
 #[derive(Debug)]
 pub(crate) struct Loader {
-    jobs: Option<Sender<Wanted>>,
+    jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -45,17 +54,27 @@ impl Loader {
     ///
     /// # Errors
     /// When the system refuses one.
-    pub(crate) fn start(folder: PathBuf) -> std::io::Result<Loader> {
+    pub(crate) fn start(folder: PathBuf, library: Arc<Library>) -> std::io::Result<Loader> {
         let (jobs, wanted) = bounded(WAITING_MAX);
         let thread = std::thread::Builder::new().name("sounds".into());
-        let thread = thread.spawn(move || run(&folder, &wanted))?;
+        let thread = thread.spawn(move || run(&folder, &library, &wanted))?;
         Ok(Loader { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Asks for a sound; false when too many wait already.
     pub(crate) fn ask(&self, wanted: Wanted) -> bool {
+        self.queue(Job::Load(wanted))
+    }
+
+    /// Asks for a sound of ours in a coding; whoever waits for it looks again. False as with
+    /// [`Loader::ask`].
+    pub(crate) fn make(&self, what: What, codec: Codec) -> bool {
+        self.queue(Job::Make(what, codec))
+    }
+
+    fn queue(&self, job: Job) -> bool {
         let Some(jobs) = &self.jobs else { return false };
-        match jobs.try_send(wanted) {
+        match jobs.try_send(job) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
@@ -73,10 +92,17 @@ impl Drop for Loader {
     }
 }
 
-fn run(folder: &Path, wanted: &Receiver<Wanted>) {
-    for Wanted { leg, file, codec, to } in wanted {
+fn run(folder: &Path, library: &Library, jobs: &Receiver<Job>) {
+    for job in jobs {
+        let Wanted { leg, file, codec, to } = match job {
+            Job::Load(wanted) => wanted,
+            Job::Make(what, codec) => {
+                library.make(&what, codec);
+                continue;
+            }
+        };
         let frames = match load(folder, &file) {
-            Ok(samples) => Some(prompt::coded(&samples, codec)),
+            Ok(samples) => prompt::coded(&samples, codec),
             Err(error) => {
                 tracing::warn!(%leg, %error, "a message cannot be played");
                 None

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use audio::{FRAME, g711};
+use audio::codec::{Coding, Encoder, OCTETS_MAX};
+use audio::convert::Converter;
+use audio::{FRAME, RATE, g711};
 use facts::media::Codec;
 
 pub(crate) mod decode;
@@ -20,7 +22,8 @@ mod shipped;
 
 pub use decode::{PromptError, samples};
 
-/// A whole announcement, frame by frame; the last is filled up with silence.
+/// A whole announcement, frame by frame of 20 ms; the last is filled up with silence. G.711 and G.722 fill
+/// a frame; a packet of Opus has its length in the first octet.
 pub type Frames = Arc<[[u8; FRAME]]>;
 
 /// A file in the operator's folder that cannot be played.
@@ -39,10 +42,49 @@ pub struct Store {
     languages: BTreeMap<String, BTreeMap<String, Sound>>,
 }
 
+/// A sound in every coding: in G.711 at once, in the others when it is first wanted.
 #[derive(Debug)]
-struct Sound {
+pub(crate) struct Sound {
     ulaw: Frames,
     alaw: Frames,
+    /// G.722 and Opus.
+    wide: [OnceLock<Frames>; 2],
+}
+
+impl Sound {
+    pub(crate) fn of(samples: &[i16]) -> Sound {
+        let ulaw = framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE);
+        let alaw = framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE);
+        Sound { ulaw, alaw, wide: Default::default() }
+    }
+
+    /// What is there of it already.
+    pub(crate) fn ready(&self, codec: Codec) -> Option<&Frames> {
+        match codec {
+            Codec::Pcmu => Some(&self.ulaw),
+            Codec::Pcma => Some(&self.alaw),
+            Codec::G722 => self.wide[0].get(),
+            Codec::Opus => self.wide[1].get(),
+            Codec::G729 => None,
+        }
+    }
+
+    /// The frames, which are made if they are not there: that takes time.
+    pub(crate) fn frames(&self, codec: Codec) -> Option<Frames> {
+        if let Some(frames) = self.ready(codec) {
+            return Some(frames.clone());
+        }
+        let wide = match codec {
+            Codec::G722 => &self.wide[0],
+            Codec::Opus => &self.wide[1],
+            Codec::Pcmu | Codec::Pcma | Codec::G729 => return None,
+        };
+        let octets = self.alaw.as_flattened();
+        let mut samples = vec![0; octets.len()];
+        g711::decode_alaw(octets, &mut samples);
+        let made = coded(&samples, codec)?;
+        Some(wide.get_or_init(|| made).clone())
+    }
 }
 
 impl Store {
@@ -68,11 +110,12 @@ impl Store {
     /// [`FALLBACK`]. `None` when there is no such announcement.
     #[must_use]
     pub fn frames(&self, name: &str, language: &str, codec: Codec) -> Option<Frames> {
-        let sound = self.sound(name, language).or_else(|| self.sound(name, FALLBACK))?;
-        Some(match codec {
-            Codec::Pcmu => sound.ulaw.clone(),
-            _ => sound.alaw.clone(),
-        })
+        self.find(name, language)?.frames(codec)
+    }
+
+    /// The announcement in a language, or in [`FALLBACK`].
+    pub(crate) fn find(&self, name: &str, language: &str) -> Option<&Sound> {
+        self.sound(name, language).or_else(|| self.sound(name, FALLBACK))
     }
 
     /// How many announcements there are, each language counted.
@@ -92,8 +135,8 @@ impl Store {
     }
 
     fn add(&mut self, language: &str, name: &str, samples: &[i16]) {
-        let sound = Sound { ulaw: coded(samples, Codec::Pcmu), alaw: coded(samples, Codec::Pcma) };
-        self.languages.entry(language.to_owned()).or_default().insert(name.to_owned(), sound);
+        let sounds = self.languages.entry(language.to_owned()).or_default();
+        sounds.insert(name.to_owned(), Sound::of(samples));
     }
 
     fn add_folder(&mut self, folder: &Path, refused: &mut Vec<Refused>) {
@@ -140,12 +183,50 @@ pub(crate) fn message(path: &Path) -> Result<Vec<i16>, PromptError> {
     read(path).and_then(|bytes| decode::message(&bytes))
 }
 
-/// Samples as frames of one coding.
-pub(crate) fn coded(samples: &[i16], codec: Codec) -> Frames {
+/// Samples as frames of one coding; `None` for what cannot be coded.
+pub(crate) fn coded(samples: &[i16], codec: Codec) -> Option<Frames> {
     match codec {
-        Codec::Pcmu => framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE),
-        _ => framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE),
+        Codec::Pcmu => Some(framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE)),
+        Codec::Pcma => Some(framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE)),
+        Codec::G722 => wideband(samples),
+        Codec::Opus => packets(samples),
+        Codec::G729 => None,
     }
+}
+
+/// G.722, twice the samples.
+fn wideband(samples: &[i16]) -> Option<Frames> {
+    let mut converter = Converter::new(RATE, Coding::G722.rate())?;
+    let mut encoder = Encoder::new(Coding::G722).ok()?;
+    let mut wide = vec![0; converter.most(FRAME)];
+    let frame = |samples: &[i16]| {
+        let count = converter.convert(&filled(samples), &mut wide);
+        let mut frame = [0; FRAME];
+        encoder.encode(&wide[..count], &mut frame).ok().map(|_| frame)
+    };
+    samples.chunks(FRAME).map(frame).collect()
+}
+
+/// Opus, whose coder takes telephone sound as it is.
+fn packets(samples: &[i16]) -> Option<Frames> {
+    let mut encoder = Encoder::at(Coding::Opus, RATE).ok()?;
+    let mut packet = [0; OCTETS_MAX];
+    let frame = |samples: &[i16]| {
+        let octets = encoder.encode(&filled(samples), &mut packet).ok()?;
+        let mut frame = [0; FRAME];
+        // One that is longer than there is room for is three times what speech takes: a pause.
+        let octets = if octets < FRAME { octets } else { 0 };
+        frame[0] = octets as u8;
+        frame[1..=octets].copy_from_slice(&packet[..octets]);
+        Some(frame)
+    };
+    samples.chunks(FRAME).map(frame).collect()
+}
+
+fn filled(samples: &[i16]) -> [i16; FRAME] {
+    let mut frame = [0; FRAME];
+    frame[..samples.len()].copy_from_slice(samples);
+    frame
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PromptError> {

@@ -63,11 +63,11 @@ pub struct Heard<'a> {
     pub side: Side,
     /// When the packet arrived.
     pub arrival: Instant,
-    /// Its RTP timestamp (RFC 3550 §5.1), 8 kHz.
+    /// Its RTP timestamp (RFC 3550 §5.1), in units of its coding's clock.
     pub timestamp: u32,
     /// The coding of its payload.
     pub codec: Codec,
-    /// The payload: one octet per sample.
+    /// The payload.
     pub payload: &'a [u8],
 }
 
@@ -133,6 +133,11 @@ impl Recorder {
     /// packet is counted and forgotten.
     pub fn tap(&self, call: CallId, heard: &Heard<'_>) {
         let shard = self.shard(call);
+        if heard.codec == Codec::Opus && heard.payload.len() > MAX_PAYLOAD {
+            // A packet of Opus cannot be cut; those of speech are far shorter.
+            self.shared.taps_lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         for (part, payload) in heard.payload.chunks(MAX_PAYLOAD).enumerate() {
             // The second part of a long packet is sound of a later moment.
             let after = part * MAX_PAYLOAD;

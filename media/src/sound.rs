@@ -1,21 +1,18 @@
 //! Sounds that we make: tones and announcements, as frames ready to send.
 //!
-//! Tones are rendered once per coding at start and shared, so that sending one costs a copy.
+//! Tones are rendered once and shared, so that sending one costs a copy: in G.711 at start, in other
+//! codings when a leg first wants them, on the thread that reads sounds.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use audio::g711;
 use audio::tone::{Cadence, Generator};
 use facts::media::{Codec, Prompt, Tone};
 
-use crate::prompt::{Frames, Store};
+use crate::prompt::{self, Frames, Store};
 
 /// Octets of 20 ms of G.711.
 pub(crate) const FRAME: usize = audio::FRAME;
-
-/// 20 ms of G.711.
-pub(crate) type Frame = [u8; FRAME];
 
 /// All tones there are.
 const TONES: [Tone; 6] =
@@ -24,8 +21,17 @@ const TONES: [Tone; 6] =
 /// Everything that can be played.
 #[derive(Debug)]
 pub(crate) struct Library {
-    tones: Vec<(Tone, Codec, Arc<[Frame]>)>,
+    tones: Vec<(Tone, prompt::Sound)>,
     prompts: Store,
+}
+
+/// A sound that is asked for.
+enum Fetched {
+    Ready(Frames),
+    /// It has to be made first.
+    Later,
+    /// There is none.
+    Nothing,
 }
 
 /// What a leg plays: where it stands, and when the next packet is due.
@@ -35,9 +41,11 @@ pub(crate) struct Sound {
     repeat: bool,
     /// Fetched when the leg can send, because only then its coding is known; fetched anew when the
     /// coding changes.
-    frames: Option<(Codec, Arc<[Frame]>)>,
+    frames: Option<(Codec, Frames)>,
     /// Octets played.
     at: usize,
+    /// It was asked for in this coding, in which it has to be made.
+    asked: Option<Codec>,
     /// When the next packet is due; `None` before the first.
     pub(crate) due: Option<Instant>,
 }
@@ -54,8 +62,10 @@ pub(crate) enum What {
 /// A step of a sound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// A payload was written.
-    More,
+    /// A payload was written: its octets, and its length in units of its coding's clock.
+    More { octets: usize, span: u32 },
+    /// It is being made: again a little later.
+    Later,
     /// It is over, or there is no such sound.
     Over,
 }
@@ -63,12 +73,13 @@ pub(crate) enum Step {
 impl Sound {
     /// `repeat`: from the start again, until further notice.
     pub(crate) fn new(what: What, repeat: bool) -> Sound {
-        Sound { what, repeat, frames: None, at: 0, due: None }
+        Sound { what, repeat, frames: None, at: 0, asked: None, due: None }
     }
 
     /// What was read from a file, in the coding that was asked for; once.
     pub(crate) fn of_file(sound: (Codec, Frames)) -> Sound {
-        Sound { what: What::File, repeat: false, frames: Some(sound), at: 0, due: None }
+        let (what, frames) = (What::File, Some(sound));
+        Sound { what, repeat: false, frames, at: 0, asked: None, due: None }
     }
 
     /// A payload of it was written.
@@ -76,11 +87,27 @@ impl Sound {
         self.at > 0
     }
 
-    /// Writes the next packet's payload.
-    pub(crate) fn step(&mut self, library: &Library, codec: Codec, payload: &mut [u8]) -> Step {
+    /// Writes the next packet's payload. `make` asks for a sound in a coding; false when it has to be
+    /// asked again.
+    pub(crate) fn step(
+        &mut self,
+        library: &Library,
+        codec: Codec,
+        payload: &mut [u8],
+        make: impl FnOnce(&What) -> bool,
+    ) -> Step {
         let stale = self.frames.as_ref().is_none_or(|(fetched, _)| *fetched != codec);
         if stale && self.what != What::File {
-            self.frames = library.fetch(&self.what, codec).map(|frames| (codec, frames));
+            self.frames = match library.fetch(&self.what, codec) {
+                Fetched::Ready(frames) => Some((codec, frames)),
+                Fetched::Nothing => None,
+                Fetched::Later => {
+                    if self.asked != Some(codec) && make(&self.what) {
+                        self.asked = Some(codec);
+                    }
+                    return Step::Later;
+                }
+            };
         }
         let Some((coding, frames)) = &self.frames else { return Step::Over };
         let octets = frames.as_flattened();
@@ -89,6 +116,9 @@ impl Sound {
                 return Step::Over;
             }
             self.at = 0;
+        }
+        if codec == Codec::Opus && *coding == codec {
+            return self.packet(payload);
         }
         let rest = &octets[self.at..];
         let n = rest.len().min(payload.len());
@@ -100,37 +130,74 @@ impl Sound {
             // A file that was read for another coding cannot be heard in this one.
             _ => return Step::Over,
         }
-        payload[n..].fill(silence(codec));
         self.at += n;
-        Step::More
+        // The last packet is filled up where one octet of silence is as good as another.
+        let filled = match codec {
+            Codec::Pcmu => Some(g711::ULAW_SILENCE),
+            Codec::Pcma => Some(g711::ALAW_SILENCE),
+            Codec::G722 | Codec::Opus | Codec::G729 => None,
+        };
+        let octets = match filled {
+            Some(silence) => {
+                payload[n..].fill(silence);
+                payload.len()
+            }
+            None => n,
+        };
+        Step::More { octets, span: octets as u32 }
+    }
+
+    /// The next packet of Opus; one of no octets is a pause.
+    fn packet(&mut self, payload: &mut [u8]) -> Step {
+        let Some((_, frames)) = &self.frames else { return Step::Over };
+        let Some(frame) = frames.get(self.at / FRAME) else { return Step::Over };
+        self.at = (self.at / FRAME + 1) * FRAME;
+        let octets = usize::from(frame[0]).min(FRAME - 1).min(payload.len());
+        payload[..octets].copy_from_slice(&frame[1..=octets]);
+        Step::More { octets, span: OPUS_SPAN }
     }
 }
 
+/// 20 ms at 48 kHz (RFC 7587 §4.1).
+const OPUS_SPAN: u32 = 960;
+
 impl Library {
     pub(crate) fn new(prompts: Store) -> Library {
-        let mut tones = Vec::new();
-        for tone in TONES {
-            for codec in [Codec::Pcmu, Codec::Pcma] {
-                tones.push((tone, codec, render(tone, codec)));
-            }
-        }
+        let tones = TONES.map(|tone| (tone, prompt::Sound::of(&period(tone)))).into();
         Library { tones, prompts }
     }
 
-    fn fetch(&self, what: &What, codec: Codec) -> Option<Arc<[Frame]>> {
+    fn find(&self, what: &What) -> Option<&prompt::Sound> {
         match what {
             What::Tone(tone) => {
-                let found = self.tones.iter().find(|(t, c, _)| t == tone && *c == codec);
-                found.map(|(_, _, frames)| frames.clone())
+                let found = self.tones.iter().find(|(known, _)| known == tone);
+                found.map(|(_, sound)| sound)
             }
             What::File => None,
-            What::Prompt(Prompt { name, language }) => self.prompts.frames(name, language, codec),
+            What::Prompt(Prompt { name, language }) => self.prompts.find(name, language),
+        }
+    }
+
+    fn fetch(&self, what: &What, codec: Codec) -> Fetched {
+        match self.find(what).map(|sound| sound.ready(codec)) {
+            Some(Some(frames)) => Fetched::Ready(frames.clone()),
+            Some(None) => Fetched::Later,
+            None => Fetched::Nothing,
+        }
+    }
+
+    /// Makes a sound in a coding: that takes time.
+    pub(crate) fn make(&self, what: &What, codec: Codec) {
+        if let Some(sound) = self.find(what)
+            && sound.frames(codec).is_none()
+        {
+            tracing::warn!(?what, ?codec, "a sound cannot be coded");
         }
     }
 }
 
 /// One period of a tone.
-fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
+fn period(tone: Tone) -> Vec<i16> {
     let cadence = match tone {
         Tone::RingBack => Cadence::RING_BACK,
         Tone::Busy => Cadence::BUSY,
@@ -141,27 +208,13 @@ fn render(tone: Tone, codec: Codec) -> Arc<[Frame]> {
     };
     let mut generator = Generator::new(cadence);
     let frames = (cadence.period() as usize).div_ceil(FRAME);
-    (0..frames)
-        .map(|_| {
-            let mut frame = [0; FRAME];
-            match codec {
-                Codec::Pcmu => g711::encode_ulaw(&generator.frame(), &mut frame),
-                _ => g711::encode_alaw(&generator.frame(), &mut frame),
-            };
-            frame
-        })
-        .collect()
-}
-
-fn silence(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcmu => g711::ULAW_SILENCE,
-        _ => g711::ALAW_SILENCE,
-    }
+    (0..frames).flat_map(|_| generator.frame()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use audio::codec::{Coding, Decoder, SAMPLES_MAX};
+
     use super::*;
 
     #[test]
@@ -171,7 +224,10 @@ mod tests {
         let mut loud = Vec::new();
         for _ in 0..500 {
             let mut payload = [0; 160];
-            assert_eq!(sound.step(&library, Codec::Pcma, &mut payload), Step::More);
+            assert!(matches!(
+                sound.step(&library, Codec::Pcma, &mut payload, |_| false),
+                Step::More { .. }
+            ));
             loud.push(payload.iter().any(|code| (code ^ g711::ALAW_SILENCE) & 0x7f > 2));
         }
         let runs: Vec<usize> = loud.chunk_by(|a, b| a == b).map(<[bool]>::len).collect();
@@ -185,9 +241,12 @@ mod tests {
             let mut sound = Sound::new(What::Tone(Tone::Warning), false);
             let mut payload = vec![0; ptime * 8];
             for _ in 0..packets {
-                assert_eq!(sound.step(&library, Codec::Pcmu, &mut payload), Step::More);
+                assert!(matches!(
+                    sound.step(&library, Codec::Pcmu, &mut payload, |_| false),
+                    Step::More { .. }
+                ));
             }
-            assert_eq!(sound.step(&library, Codec::Pcmu, &mut payload), Step::Over);
+            assert_eq!(sound.step(&library, Codec::Pcmu, &mut payload, |_| false), Step::Over);
         }
     }
 
@@ -195,16 +254,56 @@ mod tests {
     fn what_was_read_in_one_coding_is_heard_in_the_other_too() {
         let library = Library::new(Store::default());
         let loud: Vec<u8> = (0..160).map(|at| g711::linear_to_alaw(at * 100)).collect();
-        let frame: Frame = loud.clone().try_into().unwrap();
+        let frame: [u8; FRAME] = loud.clone().try_into().unwrap();
         let mut sound = Sound::of_file((Codec::Pcma, vec![frame; 2].into()));
         let (mut same, mut other, mut none) = ([0; 160], [0; 160], [0; 160]);
-        assert_eq!(sound.step(&library, Codec::Pcma, &mut same), Step::More);
-        assert_eq!(sound.step(&library, Codec::Pcmu, &mut other), Step::More);
+        assert!(matches!(
+            sound.step(&library, Codec::Pcma, &mut same, |_| false),
+            Step::More { .. }
+        ));
+        assert!(matches!(
+            sound.step(&library, Codec::Pcmu, &mut other, |_| false),
+            Step::More { .. }
+        ));
         assert_eq!(same.as_slice(), loud);
         let mut expected = loud;
         g711::alaw_to_ulaw_in_place(&mut expected);
         assert_eq!(other.as_slice(), expected);
-        assert_eq!(sound.step(&library, Codec::Pcmu, &mut none), Step::Over);
+        assert_eq!(sound.step(&library, Codec::Pcmu, &mut none, |_| false), Step::Over);
+    }
+
+    #[test]
+    fn b21_a_tone_is_heard_in_every_coding_once_it_is_made() {
+        for (codec, coding) in [(Codec::G722, Coding::G722), (Codec::Opus, Coding::Opus)] {
+            let library = Library::new(Store::default());
+            let mut sound = Sound::new(What::Tone(Tone::Busy), true);
+            let mut payload = [0; FRAME];
+            let mut asked = 0;
+            for _ in 0..3 {
+                let step = sound.step(&library, codec, &mut payload, |_| {
+                    asked += 1;
+                    asked > 1
+                });
+                assert_eq!(step, Step::Later);
+            }
+            assert_eq!(asked, 2, "asked again only when it was refused");
+            library.make(&What::Tone(Tone::Busy), codec);
+            let mut decoder = Decoder::new(coding).unwrap();
+            let (mut samples, mut loud) = (vec![0; SAMPLES_MAX], Vec::new());
+            for _ in 0..70 {
+                let step = sound.step(&library, codec, &mut payload, |_| false);
+                let Step::More { octets, span } = step else { panic!("{step:?}") };
+                assert_eq!(span, if codec == Codec::Opus { 960 } else { 160 });
+                let count = decoder.decode(&payload[..octets], &mut samples).unwrap();
+                assert_eq!(count, coding.rate() as usize / 50);
+                let power: i64 = samples[..count].iter().map(|s| i64::from(*s).pow(2)).sum::<i64>();
+                loud.push(power / count as i64 > 200_000);
+            }
+            // 0.35 s on, 0.35 s off: 17.5 frames each.
+            let heard = loud.iter().filter(|loud| **loud).count();
+            assert!((33..=40).contains(&heard), "{codec:?}: {heard} of 70 frames");
+        }
+        assert!(prompt::coded(&[0; 160], Codec::G729).is_none());
     }
 
     #[test]
@@ -213,10 +312,10 @@ mod tests {
         let mut sound = Sound::new(What::Tone(Tone::Busy), true);
         let (mut a, mut b) = ([0; 160], [0; 160]);
         for _ in 0..17 {
-            sound.step(&library, Codec::Pcmu, &mut a);
+            sound.step(&library, Codec::Pcmu, &mut a, |_| false);
         }
         // The 18th frame of the busy tone is half burst, half pause.
-        sound.step(&library, Codec::Pcma, &mut b);
+        sound.step(&library, Codec::Pcma, &mut b, |_| false);
         assert!(b[..40].iter().any(|code| *code != g711::ALAW_SILENCE));
         assert!(b[120..].iter().all(|code| *code == g711::ALAW_SILENCE));
     }

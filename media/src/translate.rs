@@ -88,6 +88,17 @@ pub(crate) fn coding(codec: Codec) -> Coding {
     }
 }
 
+/// What decodes it and codes it; `None` for what only passes.
+pub(crate) fn coder(coding: Coding) -> Option<audio::codec::Coding> {
+    Some(match coding {
+        Coding::Pcmu => audio::codec::Coding::Pcmu,
+        Coding::Pcma => audio::codec::Coding::Pcma,
+        Coding::G722 => audio::codec::Coding::G722,
+        Coding::Opus => audio::codec::Coding::Opus,
+        Coding::G729 => return None,
+    })
+}
+
 pub(crate) fn codec(coding: Coding) -> Codec {
     match coding {
         Coding::Pcmu => Codec::Pcmu,

@@ -31,6 +31,7 @@ use seat::{Seat, Seats};
 mod control;
 mod guard;
 mod play;
+mod recode;
 mod seat;
 
 /// Longest datagram read; an RTP packet of 60 ms is 492 octets, Ethernet carries 1500.
@@ -250,14 +251,9 @@ fn carry(
     recorder: &Recorder,
 ) -> Option<Arrival> {
     tally.received += 1;
-    let (leg, out) = match listener {
-        Some(listener) => {
-            let Seat { leg, sockets, guard, .. } = listener;
-            (Some(leg), Some((&sockets.rtp, guard.as_mut())))
-        }
-        None => (None, None),
-    };
     let packet = &mut buffer[..len];
+    let mut listener = listener;
+    let leg = listener.as_deref_mut().map(|listener| &mut listener.leg);
     let forwarded = rtp::forward(now, &mut seat.leg, leg, source, packet);
     if let (Some(side), Some(arrival)) = (seat.tape, &forwarded.arrival)
         && let Some((coding, payload)) = arrival.sound()
@@ -276,16 +272,21 @@ fn carry(
             if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {
                 transcode(convert, &mut packet[arrival.header.payload.clone()]);
             }
-            if let Some((socket, guard)) = out {
-                guard::send(socket, guard, (buffer, len), departure.to, tally);
+            if let Some(Seat { sockets, guard, .. }) = listener {
+                guard::send(&sockets.rtp, guard.as_mut(), (buffer, len), departure.to, tally);
             }
         }
         Verdict::Drop(refusal) => {
             tally.dropped += 1;
             tally.refused += u64::from(refusal == Refusal::Source);
         }
-        // Only G.711 is turned, and that by its tables.
-        Verdict::Local | Verdict::Withheld(_) | Verdict::Recode(_) => {}
+        Verdict::Recode(recode) => {
+            if let (Some(listener), Some(arrival)) = (listener, &forwarded.arrival) {
+                let payload = &packet[arrival.header.payload.clone()];
+                recode::carry(now, listener, recode, payload, tally);
+            }
+        }
+        Verdict::Local | Verdict::Withheld(_) => {}
     }
     forwarded.arrival.filter(|arrival| arrival.started || arrival.key.is_some())
 }

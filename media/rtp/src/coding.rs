@@ -28,7 +28,7 @@ impl Coding {
     /// Whether it can be turned into another one.
     #[must_use]
     pub const fn transcodes(self) -> bool {
-        matches!(self, Coding::Pcmu | Coding::Pcma)
+        !matches!(self, Coding::G729)
     }
 
     /// Whether a table turns it into the other one, octet by octet.
@@ -175,7 +175,7 @@ mod tests {
             [Some(Kind::Event(48_000)), Some(Kind::Noise), Some(Kind::Audio(Coding::Opus)), None]
         );
         assert_eq!(map.nearest(Coding::G729), Some((18, Coding::G729)));
-        assert_eq!(map.nearest(Coding::Pcmu), Some((8, Coding::Pcma)));
+        assert_eq!(map.nearest(Coding::Pcmu), Some((96, Coding::Opus)));
         let plain = Map { audio: vec![(8, Coding::Pcma)], ..Map::default() };
         assert_eq!(plain.nearest(Coding::G729), None, "nothing turns it");
     }

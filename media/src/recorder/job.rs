@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use audio::g711;
-use audio::tape::{Stamp, Tape};
+use audio::codec::{Coding, Decoder, SAMPLES_MAX};
+use audio::convert::Converter;
+use audio::tape::{Side, Stamp, Tape};
 use facts::media::{Codec, RecordedFile, RecordingForm};
 
 use super::file::{PartFile, Sink};
@@ -22,6 +23,55 @@ pub(super) struct Job<S: Sink = std::fs::File> {
     left: Vec<i16>,
     right: Vec<i16>,
     frames: Vec<u8>,
+    /// What decodes the left and the right voice.
+    voices: [Option<Voice>; 2],
+    /// One packet, as it was decoded and at 8 kHz.
+    sound: [Box<[i16]>; 2],
+}
+
+/// A voice in one coding, on its way to 8 kHz.
+struct Voice {
+    codec: Codec,
+    decoder: Decoder,
+    converter: Option<Converter>,
+    /// Timestamp of its latest packet, and where that is at 8 kHz without the wrap.
+    latest: u32,
+    place: i64,
+}
+
+impl Voice {
+    fn new(codec: Codec, timestamp: u32) -> Option<Voice> {
+        let decoder = match codec {
+            Codec::Pcmu => Decoder::new(Coding::Pcmu),
+            Codec::Pcma => Decoder::new(Coding::Pcma),
+            Codec::G722 => Decoder::new(Coding::G722),
+            Codec::Opus => Decoder::at(Coding::Opus, audio::RATE),
+            Codec::G729 => return None,
+        };
+        let decoder = decoder.ok()?;
+        let converter = Converter::new(decoder.rate(), audio::RATE);
+        Some(Voice { codec, decoder, converter, latest: timestamp, place: i64::from(timestamp) })
+    }
+
+    /// A timestamp in samples of 8 kHz: those of a faster clock wrap elsewhere.
+    fn timestamp(&mut self, timestamp: u32) -> u32 {
+        self.place += i64::from(timestamp.wrapping_sub(self.latest).cast_signed());
+        self.latest = timestamp;
+        let ratio = i64::from(self.codec.clock_hz() / audio::RATE);
+        (self.place.div_euclid(ratio) & i64::from(u32::MAX)) as u32
+    }
+
+    /// Decodes a payload; gives the samples at 8 kHz. What cannot be decoded is silence.
+    fn decode<'a>(&mut self, payload: &[u8], [wide, narrow]: [&'a mut [i16]; 2]) -> &'a [i16] {
+        let count = self.decoder.decode(payload, wide).unwrap_or(0);
+        match &mut self.converter {
+            None => &wide[..count],
+            Some(converter) => {
+                let count = converter.convert(&wide[..count], narrow);
+                &narrow[..count]
+            }
+        }
+    }
 }
 
 impl Job {
@@ -41,7 +91,10 @@ impl<S: Sink> Job<S> {
     pub(super) fn with(file: PartFile<S>, form: RecordingForm, at: Instant) -> io::Result<Job<S>> {
         let coder = Coder::new(form)?;
         let (left, right, frames) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Job { tape: Tape::new(at), pauses: Vec::new(), coder, file, left, right, frames })
+        let sound = [(); 2].map(|()| vec![0; SAMPLES_MAX].into_boxed_slice());
+        let (tape, voices) = (Tape::new(at), [None, None]);
+        let pauses = Vec::new();
+        Ok(Job { tape, pauses, coder, file, left, right, frames, voices, sound })
     }
 
     /// Lays a packet on the tape. What became final by the packet's arrival is coded first, so that
@@ -52,15 +105,15 @@ impl<S: Sink> Job<S> {
             return Ok(());
         }
         let payload = &packet.payload[..usize::from(packet.length).min(MAX_PAYLOAD)];
-        let mut samples = [0; MAX_PAYLOAD];
-        let count = match packet.codec {
-            Codec::Pcmu => g711::decode_ulaw(payload, &mut samples),
-            Codec::Pcma => g711::decode_alaw(payload, &mut samples),
-            // Their sound is not decoded: silence stands for it.
-            Codec::G722 | Codec::Opus | Codec::G729 => return Ok(()),
-        };
-        let stamp = Stamp { arrival: packet.arrival, timestamp: packet.timestamp };
-        self.tape.put(packet.side, stamp, &samples[..count]);
+        let voice = &mut self.voices[usize::from(packet.side == Side::Right)];
+        if voice.as_ref().is_none_or(|voice| voice.codec != packet.codec) {
+            *voice = Voice::new(packet.codec, packet.timestamp);
+        }
+        let Some(voice) = voice else { return Ok(()) };
+        let timestamp = voice.timestamp(packet.timestamp);
+        let samples = voice.decode(payload, self.sound.each_mut().map(|sound| &mut **sound));
+        let stamp = Stamp { arrival: packet.arrival, timestamp };
+        self.tape.put(packet.side, stamp, samples);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use rtp::{Identity, Leg};
 
 use super::guard::Guard;
 use super::play::tell_of_strangers;
+use super::recode;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::Home;
@@ -137,6 +138,23 @@ impl Worker {
         seat.leg.setup(now, translate::setup(setup));
         // RFC 3550 §6.2: the first report comes in half the time.
         seat.report_at.get_or_insert(now + first_report);
+        if let Some(number) = self.seats.number(leg) {
+            self.prepare(number);
+        }
+    }
+
+    /// Whatever coders this leg and whoever it hears, or is heard by, will need.
+    fn prepare(&mut self, number: usize) {
+        let Some(seat) = self.seats.get(number) else { return };
+        let heard = match seat.hears {
+            Hears::Leg(heard) => self.seats.number(heard),
+            _ => None,
+        };
+        for speaker in [Some(number), heard].into_iter().flatten() {
+            if let Some((speaker, Some(listener))) = self.seats.with_listener(speaker) {
+                recode::prepare(speaker, listener);
+            }
+        }
     }
 
     fn hear(&mut self, leg: LegId, source: Source) {
@@ -166,6 +184,7 @@ impl Worker {
             seat.give();
         }
         self.load(number);
+        self.prepare(number);
         self.note_sounding(number);
     }
 

@@ -11,7 +11,8 @@ use super::guard;
 use super::seat::{Hears, Seat};
 use super::{CHORES, CHORES_IDLE, Worker};
 use crate::counters::Tally;
-use crate::sound::{Library, Step};
+use crate::loader::Loader;
+use crate::sound::{Library, Step, What};
 use crate::translate;
 
 /// Sounds are sent on a grid this fine, so that one waking serves many legs.
@@ -49,7 +50,8 @@ impl Worker {
                 self.sounding.swap_remove(at);
                 continue;
             };
-            if play(now, grid, seat, &self.parts.library, buffer, &mut self.tally) == Played::Over {
+            let sounds = (&*self.parts.library, &*self.parts.loader);
+            if play(now, grid, seat, sounds, buffer, &mut self.tally) == Played::Over {
                 let leg = seat.id;
                 if seat.sound().is_some_and(|sound| !sound.has_begun()) {
                     tracing::warn!(%leg, "there is no such sound");
@@ -102,14 +104,16 @@ fn play(
     now: Instant,
     grid: Instant,
     seat: &mut Seat,
-    library: &Library,
+    (library, loader): (&Library, &Loader),
     buffer: &mut [u8],
     tally: &mut Tally,
 ) -> Played {
     let opens_at = seat.leg.opens_at(now);
     let (codec, ptime) = (seat.codec(), seat.ptime());
     let (Some(opens_at), Some(codec)) = (opens_at, codec) else {
-        return Played::On; // Not yet agreed where to, or in what.
+        // Not yet agreed where to, or in what; or in nothing that we can make.
+        let mute = codec.is_none() && seat.leg.agreed().is_some();
+        return if mute { Played::Over } else { Played::On };
     };
     if opens_at > now {
         return Played::On;
@@ -122,15 +126,24 @@ fn play(
     }
     while due <= grid {
         let Some(sound) = seat.sound() else { return Played::On };
-        let len = HEADER_LEN + units;
-        let packet = &mut buffer[..len];
-        if sound.step(library, codec, &mut packet[HEADER_LEN..]) == Step::Over {
-            return Played::Over;
-        }
+        let packet = &mut buffer[..HEADER_LEN + units];
+        let make = |what: &What| loader.make(what.clone(), codec);
+        let (octets, span) = match sound.step(library, codec, &mut packet[HEADER_LEN..], make) {
+            Step::More { octets, span } => (octets, span),
+            Step::Over => return Played::Over,
+            Step::Later => {
+                sound.due = None;
+                return Played::On;
+            }
+        };
         due += ptime;
         sound.due = Some(due);
         let coding = translate::coding(codec);
-        match seat.leg.generate(now, coding, (units as u32, units), packet) {
+        if octets == 0 {
+            continue;
+        }
+        let len = HEADER_LEN + octets;
+        match seat.leg.generate(now, coding, (span, octets), &mut buffer[..len]) {
             Ok(to) => {
                 let Seat { sockets, guard, .. } = &mut *seat;
                 guard::send(&sockets.rtp, guard.as_mut(), (&mut *buffer, len), to, tally);

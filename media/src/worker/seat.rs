@@ -10,6 +10,7 @@ use rtp::Leg;
 use rtp::egress::Owner;
 
 use super::guard::Guard;
+use super::recode::Coders;
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::{Sound, What};
@@ -39,6 +40,8 @@ pub(crate) struct Seat {
     pub(crate) ptime_ms: u8,
     /// What its packets are protected with, if they are.
     pub(crate) guard: Option<Box<Guard>>,
+    /// What turns other codings into the one that is sent.
+    pub(crate) coders: Coders,
 }
 
 /// The owner of a leg's outgoing stream.
@@ -65,6 +68,7 @@ impl Seat {
             report_at: None,
             ptime_ms: PTIME_MS,
             guard: None,
+            coders: Coders::default(),
         }
     }
 
@@ -101,7 +105,9 @@ impl Seat {
 
     /// Packet time of sounds.
     pub(crate) fn ptime(&self) -> Duration {
-        let ms = if PTIMES_MS.contains(&self.ptime_ms) { self.ptime_ms } else { PTIME_MS };
+        let known = PTIMES_MS.contains(&self.ptime_ms) && self.codec() != Some(Codec::Opus);
+        // Opus is kept in packets of the usual length.
+        let ms = if known { self.ptime_ms } else { PTIME_MS };
         Duration::from_millis(u64::from(ms))
     }
 }

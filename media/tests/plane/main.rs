@@ -5,5 +5,6 @@
 mod codings;
 mod common;
 mod protected;
+mod recode;
 mod relay;
 mod reports;

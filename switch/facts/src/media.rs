@@ -41,7 +41,7 @@ impl Codec {
     /// Whether we can decode it and code it, and so join it with every other one of which this is true.
     #[must_use]
     pub const fn transcodes(self) -> bool {
-        matches!(self, Codec::Pcmu | Codec::Pcma)
+        !matches!(self, Codec::G729)
     }
 
     /// The name that settings and files of objects give it.
@@ -459,15 +459,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_turned_is_agreed_on_only_where_the_other_leg_speaks_it() {
-        use Codec::{G729, Pcma, Pcmu};
-        let all = [Pcma, G729];
-        assert_eq!(Codec::joinable(&all, &[Pcmu]), [Pcma]);
-        assert_eq!(Codec::joinable(&all, &[Pcmu, G729]), all);
+        use Codec::{G722, G729, Opus, Pcma};
+        let all = [Pcma, G729, Opus];
+        assert_eq!(Codec::joinable(&all, &[G722]), [Pcma, Opus]);
+        assert_eq!(Codec::joinable(&all, &[G722, G729]), all);
         assert_eq!(Codec::joinable(&all, &[G729]), [G729]);
-        assert_eq!(Codec::joinable(&all, &[]), [Pcma]);
+        assert_eq!(Codec::joinable(&all, &[]), [Pcma, Opus]);
         assert_eq!(Codec::joinable(&[G729], &[]), [G729], "there is nothing else to offer");
         assert_eq!(Codec::joinable(&[G729], &[Pcma]), []);
-        assert!(Codec::join(&[Pcmu], &[Pcma]) && Codec::join(&[G729], &[Pcma, G729]));
+        assert!(Codec::join(&[Opus], &[Pcma]) && Codec::join(&[G729], &[Pcma, G729]));
         assert!(!Codec::join(&[G729], &[Pcma]) && !Codec::join(&[], &[Pcma]));
     }
 }
