@@ -10,6 +10,7 @@
 mod generator;
 mod rtpengine;
 mod serve;
+mod speech;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -20,11 +21,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use generator::{Account, FarEnds};
+use generator::{Account, FarEnds, Talk};
 use load::svg::{Labels, Series, chart};
 use load::usage::{self, Machine};
 use rtpengine::Rtpengine;
 use serve::Work;
+use speech::{Lock, Speech, Voice};
 
 /// Measures the media plane.
 #[derive(Parser)]
@@ -73,32 +75,85 @@ enum Measured {
     Record,
     /// Sounds played to both legs.
     Play,
+    /// Bridged calls with SRTP on both sides: AES_CM_128_HMAC_SHA1_80.
+    Srtp,
+    /// The same with AEAD_AES_128_GCM.
+    Gcm,
+    /// G.711 on one side and G.722 on the other.
+    G722,
+    /// G.711 on one side and Opus on the other.
+    Opus,
     /// A peer that bridges: rtpengine in user space, with as many threads as it likes.
     Rtpengine,
+    /// The peer with SRTP on both sides.
+    RtpengineSrtp,
+    /// The same with AEAD_AES_128_GCM.
+    RtpengineGcm,
+    /// The peer between G.711 and G.722.
+    RtpengineG722,
+    /// The peer between G.711 and Opus.
+    RtpengineOpus,
 }
 
 impl Measured {
     fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
+        let value = self.to_possible_value();
+        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// What is done; the floor does the least of it.
+    const fn work(self) -> Work {
+        match self {
+            Measured::Floor | Measured::Bridge | Measured::Rtpengine => Work::Bridge,
+            Measured::Record => Work::Record,
+            Measured::Play => Work::Play,
+            Measured::Srtp | Measured::RtpengineSrtp => Work::Protect(Lock::Sha1),
+            Measured::Gcm | Measured::RtpengineGcm => Work::Protect(Lock::Gcm),
+            Measured::G722 | Measured::RtpengineG722 => Work::Transcode([Voice::Pcmu, Voice::G722]),
+            Measured::Opus | Measured::RtpengineOpus => Work::Transcode([Voice::Pcmu, Voice::Opus]),
+        }
+    }
+
+    const fn is_peer(self) -> bool {
+        matches!(
+            self,
+            Measured::Rtpengine
+                | Measured::RtpengineSrtp
+                | Measured::RtpengineGcm
+                | Measured::RtpengineG722
+                | Measured::RtpengineOpus
+        )
+    }
+
+    fn talk(self) -> io::Result<Talk> {
+        Ok(match self.work() {
+            Work::Bridge | Work::Record => Talk::Stamps,
+            Work::Play => Talk::Silent,
+            Work::Protect(lock) => {
+                let voice = || Speech::of(Voice::Pcmu);
+                Talk::Speech([voice()?, voice()?], Some(lock))
+            }
+            Work::Transcode([a, b]) => Talk::Speech([Speech::of(a)?, Speech::of(b)?], None),
+        })
     }
 }
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     if let Some(Side::Serve { work, calls, workers, folder, peers }) = arguments.side {
-        let work = match work {
-            Measured::Floor => return serve::floor(calls, &peers),
-            Measured::Bridge => Work::Bridge,
-            Measured::Record => Work::Record,
-            Measured::Play => Work::Play,
-            Measured::Rtpengine => return Err(io::Error::other("a program of its own")),
+        return match work {
+            Measured::Floor => serve::floor(calls, &peers),
+            work if work.is_peer() => Err(io::Error::other("a program of its own")),
+            work => serve::plane(calls, work.work(), workers, &peers, &folder),
         };
-        return serve::plane(calls, work, workers, &peers, &folder);
     }
     println!("PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
-    println!("p50, p99: one-way latency; of sounds played, the distance from 20 ms after the last");
     println!(
-        "{:>9} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
+        "p50, p99: one-way latency; of sounds that do not arrive as they left (played, protected, in \
+         another coding), the distance from 20 ms after the last"
+    );
+    println!(
+        "{:>14} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
         "work",
         "calls",
         "%core/100",
@@ -144,7 +199,7 @@ fn median(figures: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
 fn print_medians(all: &BTreeMap<(Measured, usize), Vec<Figures>>) {
     println!("medians of the runs that were not spoiled; lost: all of them together");
     println!(
-        "{:>9} {:>6} {:>5} {:>10} {:>7} {:>6} {:>7} {:>7} {:>9}",
+        "{:>14} {:>6} {:>5} {:>10} {:>7} {:>6} {:>7} {:>7} {:>9}",
         "work", "calls", "runs", "%core/100", "x floor", "lost", "p50 µs", "p99 µs", "kB/call"
     );
     for ((work, calls), runs) in all {
@@ -157,7 +212,7 @@ fn print_medians(all: &BTreeMap<(Measured, usize), Vec<Figures>>) {
         });
         let cpu = median(&good, |run| run.cpu);
         println!(
-            "{:>9} {calls:>6} {:>5} {cpu:>10.2} {:>7} {:>6} {:>7} {:>7} {:>9.1}",
+            "{:>14} {calls:>6} {:>5} {cpu:>10.2} {:>7} {:>6} {:>7} {:>7} {:>9.1}",
             work.name(),
             format!("{}/{}", good.len(), runs.len()),
             floor.map_or("-".into(), |floor| format!("{:.2}", cpu / floor)),
@@ -225,7 +280,7 @@ impl Figures {
         let silent = work == Measured::Play;
         let text = |value: u64| if silent { "-".to_owned() } else { value.to_string() };
         println!(
-            "{name:>9} {calls:>6} {:>10.2} {ratio:>7} {:>9} {:>6} {:>7} {:>7} {:>9.1} {:>6.1} {:>6.1}  {}",
+            "{name:>14} {calls:>6} {:>10.2} {ratio:>7} {:>9} {:>6} {:>7} {:>7} {:>9.1} {:>6.1} {:>6.1}  {}",
             self.cpu,
             self.plateau,
             text(account.lost),
@@ -294,7 +349,7 @@ impl Carrier {
         folder: &Path,
         far_ends: &[SocketAddr],
     ) -> io::Result<Carrier> {
-        if work == Measured::Rtpengine {
+        if work.is_peer() {
             return Rtpengine::start().map(Carrier::Rtpengine);
         }
         let mut command = vec!["serve".to_owned(), work.name()];
@@ -314,7 +369,12 @@ impl Carrier {
     }
 
     /// Sets the calls up; the ports that far ends send to, A B A B.
-    fn set_up(&mut self, calls: usize, far_ends: &[SocketAddr]) -> io::Result<Vec<u16>> {
+    fn set_up(
+        &mut self,
+        calls: usize,
+        work: Work,
+        far_ends: &[SocketAddr],
+    ) -> io::Result<Vec<u16>> {
         let ports: Vec<u16> = match self {
             Carrier::Ours(served) => {
                 served.go()?;
@@ -323,7 +383,7 @@ impl Carrier {
             Carrier::Rtpengine(engine) => {
                 let mut ports = Vec::new();
                 for call in 0..calls {
-                    ports.extend(engine.call(call, serve::far_ends(far_ends, call))?);
+                    ports.extend(engine.call(call, serve::far_ends(far_ends, call), work)?);
                 }
                 ports
             }
@@ -344,8 +404,8 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
     std::thread::sleep(Duration::from_millis(300));
     let pid = carrier.pid();
     let empty = usage::resident(pid)?;
-    let ports = carrier.set_up(calls, &addresses)?;
-    let load = far_ends.start(&ports, arguments.phases, work == Measured::Play)?;
+    let ports = carrier.set_up(calls, work.work(), &addresses)?;
+    let load = far_ends.start(&ports, arguments.phases, work.talk()?)?;
     std::thread::sleep(Duration::from_secs(2));
     load.measure(true);
     let (cpu, machine, received) = (usage::cpu_seconds(pid)?, Machine::read()?, load.received());

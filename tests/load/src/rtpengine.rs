@@ -7,6 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::serve::Work;
+use crate::speech::Voice;
+
 /// A running rtpengine.
 pub(crate) struct Rtpengine {
     child: Child,
@@ -41,30 +44,37 @@ impl Rtpengine {
     }
 
     /// Sets up a call between two far ends; the ports that A and B send to.
-    pub(crate) fn call(&self, no: usize, far_ends: [SocketAddr; 2]) -> io::Result<[u16; 2]> {
+    pub(crate) fn call(
+        &self,
+        no: usize,
+        far_ends: [SocketAddr; 2],
+        work: Work,
+    ) -> io::Result<[u16; 2]> {
+        let mut flags = Vec::new();
+        if let Work::Transcode([_, b]) = work {
+            // Of A's codings none reaches B, who is offered his own.
+            flags.push("codec-mask-all".to_owned());
+            let name = b.rtpmap().split('/').next().unwrap_or_default();
+            flags.push(format!("codec-transcode-{name}"));
+        }
         let offer = [
             ("call-id", format!("load{no}")),
             ("command", "offer".into()),
             ("from-tag", "a".into()),
         ];
-        let to_b = self.negotiate(&offer, far_ends[0])?;
+        let to_b = self.negotiate(&offer, &flags, &described(far_ends[0], work, 0))?;
         let answer = [
             ("call-id", format!("load{no}")),
             ("command", "answer".into()),
             ("from-tag", "a".into()),
             ("to-tag", "b".into()),
         ];
-        let to_a = self.negotiate(&answer, far_ends[1])?;
+        let to_a = self.negotiate(&answer, &[], &described(far_ends[1], work, 1))?;
         Ok([to_a, to_b])
     }
 
-    fn negotiate(&self, pairs: &[(&str, String)], far_end: SocketAddr) -> io::Result<u16> {
-        let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\n",
-            far_end.port(),
-            ip = far_end.ip()
-        );
-        let said = self.ask(&bencoded(pairs, &sdp))?;
+    fn negotiate(&self, pairs: &[(&str, String)], flags: &[String], sdp: &str) -> io::Result<u16> {
+        let said = self.ask(&bencoded(pairs, flags, sdp))?;
         let port = said.split_once("m=audio ").and_then(|(_, rest)| rest.split_once(' '));
         let port = port.and_then(|(port, _)| port.parse().ok());
         port.ok_or_else(|| io::Error::other(format!("rtpengine said {said}")))
@@ -93,13 +103,35 @@ impl Drop for Rtpengine {
     }
 }
 
-/// A bencoded dictionary: the pairs, which are in order, with `sdp` where the order wants it.
-fn bencoded(pairs: &[(&str, String)], sdp: &str) -> String {
-    let mut pairs: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    pairs.push(("sdp", sdp));
+/// What a far end of one side says of itself.
+fn described(far_end: SocketAddr, work: Work, side: usize) -> String {
+    let voice = match work {
+        Work::Transcode(voices) => voices[side],
+        _ => Voice::Pcmu,
+    };
+    let (port, ip, number) = (far_end.port(), far_end.ip(), voice.agreed().0);
+    let (profile, crypto) = match work {
+        Work::Protect(lock) => ("RTP/SAVP", format!("a=crypto:{}\r\n", lock.crypto(side))),
+        _ => ("RTP/AVP", String::new()),
+    };
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio {port} {profile} {number}\r\na=rtpmap:{number} {}\r\n{crypto}",
+        voice.rtpmap()
+    )
+}
+
+/// A bencoded dictionary: the pairs, which are in order, with `flags` and `sdp` where the order wants them.
+fn bencoded(pairs: &[(&str, String)], flags: &[String], sdp: &str) -> String {
+    let text = |text: &str| format!("{}:{text}", text.len());
+    let mut pairs: Vec<(&str, String)> = pairs.iter().map(|(k, v)| (*k, text(v))).collect();
+    pairs.push(("sdp", text(sdp)));
+    if !flags.is_empty() {
+        let flags: String = flags.iter().map(|flag| text(flag)).collect();
+        pairs.push(("flags", format!("l{flags}e")));
+    }
     pairs.sort_unstable();
-    let each = pairs.iter().map(|(k, v)| format!("{}:{k}{}:{v}", k.len(), v.len()));
-    format!("d{}e", each.collect::<String>())
+    format!("d{}e", pairs.iter().map(|(k, v)| text(k) + v).collect::<String>())
 }
 
 #[cfg(test)]
@@ -109,6 +141,8 @@ mod tests {
     #[test]
     fn a_dictionary_is_bencoded_in_order() {
         let pairs = [("call-id", "c1".to_owned()), ("to-tag", "b".to_owned())];
-        assert_eq!(bencoded(&pairs, "v=0\r\n"), "d7:call-id2:c13:sdp5:v=0\r\n6:to-tag1:be");
+        assert_eq!(bencoded(&pairs, &[], "v=0\r\n"), "d7:call-id2:c13:sdp5:v=0\r\n6:to-tag1:be");
+        let flags = ["one".to_owned(), "two".to_owned()];
+        assert_eq!(bencoded(&pairs[..1], &flags, ""), "d7:call-id2:c15:flagsl3:one3:twoe3:sdp0:e");
     }
 }

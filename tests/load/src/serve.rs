@@ -17,6 +17,8 @@ use media::{Home, Media, MediaConfig};
 
 use load::sys;
 
+use crate::speech::{Lock, Voice};
+
 const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// What the media plane is to do with its calls.
@@ -28,6 +30,10 @@ pub(crate) enum Work {
     Record,
     /// Play to both legs.
     Play,
+    /// Join, protected on both sides.
+    Protect(Lock),
+    /// Join two sides that speak these.
+    Transcode([Voice; 2]),
 }
 
 /// The addresses that a call's far ends have: one of few sockets a side.
@@ -108,14 +114,16 @@ pub(crate) fn plane(
     for call in 0..calls {
         let id = CallId((call as u64 + 1) << 12);
         let [a, b] = [LegId::new(id, LegNo::A), LegId::new(id, LegNo::B)];
-        for (leg, far_end) in [a, b].into_iter().zip(far_ends(peers, call)) {
+        for (side, (leg, far_end)) in [a, b].into_iter().zip(far_ends(peers, call)).enumerate() {
             media.order(MediaCommand::Open { leg, family: Family::V4 });
             ports.push_str(&format!("{} ", opened(&events)?));
-            media.order(MediaCommand::Setup { leg, setup: setup(far_end) });
+            media.order(MediaCommand::Setup { leg, setup: setup(far_end, work, side) });
         }
         for (leg, other) in [(a, b), (b, a)] {
             let source = match work {
-                Work::Bridge | Work::Record => Source::Leg(other),
+                Work::Bridge | Work::Record | Work::Protect(_) | Work::Transcode(_) => {
+                    Source::Leg(other)
+                }
                 Work::Play => Source::Tone(Tone::Busy),
             };
             media.order(MediaCommand::Hear { leg, source });
@@ -148,11 +156,18 @@ fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
     }
 }
 
-fn setup(remote: SocketAddr) -> StreamSetup {
-    let map = PayloadMap {
-        audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
-        events: vec![(101, 8_000)],
-        noise: None,
+fn setup(remote: SocketAddr, work: Work, side: usize) -> StreamSetup {
+    let map = match work {
+        Work::Transcode(voices) => voices[side].map(),
+        _ => PayloadMap {
+            audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+            events: vec![(101, 8_000)],
+            noise: None,
+        },
+    };
+    let srtp = match work {
+        Work::Protect(lock) => Some(Box::new(lock.keys(side))),
+        _ => None,
     };
     StreamSetup {
         remote,
@@ -164,6 +179,6 @@ fn setup(remote: SocketAddr) -> StreamSetup {
         direction: Direction::SendReceive,
         ptime_ms: 20,
         silence: Some(Duration::from_secs(60)),
-        srtp: None,
+        srtp,
     }
 }

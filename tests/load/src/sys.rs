@@ -59,9 +59,15 @@ impl<const SIZE: usize> Batch<SIZE> {
         self.lengths[self.filled - 1] = length;
     }
 
-    /// All datagrams filled in so far.
-    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; SIZE]> {
-        self.bytes[..self.filled].iter_mut()
+    /// The next datagram; `write` says how many octets of it there are.
+    pub fn push_with(&mut self, to: SocketAddrV4, write: impl FnOnce(&mut [u8; SIZE]) -> usize) {
+        let length = write(self.push(to)).min(SIZE);
+        self.lengths[self.filled - 1] = length;
+    }
+
+    /// Datagrams filled in so far.
+    pub fn len(&self) -> usize {
+        self.filled
     }
 
     /// Sends all; returns how many the system did not take.
