@@ -120,6 +120,14 @@ pub(crate) fn stats(figures: &Figures) -> MediaStats {
         packets_refused: figures.packets_refused,
         round_trip_us: figures.round_trip_us,
         far_loss: figures.far_loss,
+        far_packets_lost: figures.far_lost,
+        far_jitter_max_us: figures.far_jitter_max_us,
+        jitter_mean_us: figures.jitter_mean_us,
+        packets_late: figures.packets_late,
+        mos_in_x100: figures.scores_x100[0][0],
+        mos_in_least_x100: figures.scores_x100[0][1],
+        mos_out_x100: figures.scores_x100[1][0],
+        mos_out_least_x100: figures.scores_x100[1][1],
         ..MediaStats::default()
     }
 }

@@ -208,6 +208,9 @@ impl Worker {
         if rtcp {
             // A refusal is in the leg's own figures.
             let _ = seat.leg.receive_rtcp(now, source, &buffer[..len]);
+            if let Some(loss) = seat.leg.told_loss() {
+                seat.coders.told_loss(loss);
+            }
             return;
         }
         let came = (buffer.as_mut_slice(), len);

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 use crate::lanes::Lanes;
+use crate::quality::Quality;
 
 /// Carries out effects that end in the store. Cheap to clone.
 ///
@@ -46,6 +47,7 @@ struct Inner {
     /// Wakes whoever delivers notifications.
     outbox: Arc<Notify>,
     counts: LedgerCounts,
+    quality: Quality,
     alerts: Alerts,
     /// Calls whose settlement waits in its lane: asked for again, it need not wait twice.
     settling: Mutex<BTreeSet<CallId>>,
@@ -161,6 +163,7 @@ impl Ledger {
             recordings,
             outbox,
             counts: LedgerCounts::default(),
+            quality: Quality::default(),
             alerts: Alerts::default(),
             settling: Mutex::default(),
             asked: AtomicUsize::new(0),
@@ -169,6 +172,11 @@ impl Ledger {
 
     pub(crate) fn counts(&self) -> &LedgerCounts {
         &self.0.counts
+    }
+
+    /// How the legs of settled calls sounded.
+    pub(crate) fn quality(&self) -> &Quality {
+        &self.0.quality
     }
 
     /// Writes that ended in a panic; the one after each went on.
@@ -382,6 +390,7 @@ impl Ledger {
     fn settled(&self, record: &CallRecord) {
         self.0.counts.settled.fetch_add(1, Ordering::Relaxed);
         self.0.directory.call_ended(record.facts.call);
+        record.facts.legs.iter().for_each(|leg| self.0.quality.note(leg));
         let outcome = match record.facts.outcome {
             Outcome::Completed => "completed",
             Outcome::Failed(failure) => failure.kind.row().label,

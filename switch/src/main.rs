@@ -22,6 +22,7 @@ mod metrics;
 mod net;
 mod operator;
 mod outbox;
+mod quality;
 mod quiet;
 mod recognise;
 mod recovery;

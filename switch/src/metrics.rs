@@ -41,6 +41,9 @@ impl Sources {
         self.trunks(&page);
         self.connections(&page);
         self.media(&page);
+        for collector in self.ledger.quality().collectors() {
+            page.put(Ok(collector));
+        }
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&page.registry.gather(), &mut text) {
             tracing::warn!(%error, "metrics cannot be written");

@@ -9,8 +9,9 @@ use crate::egress::{Egress, Owner, Recode, Sent};
 use crate::keys::Keys;
 use crate::latch::{Admission, Expected, Latch};
 use crate::packet::Header;
+use crate::quality::{Scores, Way, delay};
 use crate::reception::{Order, Reception};
-use crate::rtcp::{self, Account, CNAME_LEN, NtpClock, REPORT_MAX, Report};
+use crate::rtcp::{self, Account, CNAME_LEN, FarStretch, NtpClock, REPORT_MAX, Report};
 
 /// Which way audio may flow, seen from us (RFC 3264 §6.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,6 +154,17 @@ pub struct Figures {
     pub round_trip_us: u32,
     /// Loss the far end reported, in 1/256.
     pub far_loss: u8,
+    /// Packets that it reported lost, in all.
+    pub far_lost: u64,
+    /// Largest jitter that it reported, microseconds.
+    pub far_jitter_max_us: u32,
+    /// Mean interarrival jitter, microseconds.
+    pub jitter_mean_us: u32,
+    /// Packets that came too late to be played.
+    pub packets_late: u64,
+    /// Mean opinion scores of what we hear and of what the far end hears: mean and worst stretch, in hundredths; 0
+    /// where nothing was measured.
+    pub scores_x100: [[u16; 2]; 2],
 }
 
 /// How long a generator waits after the setup for the far end's first packet: before it, phones
@@ -180,6 +192,25 @@ pub struct Leg {
     watch: Watch,
     dropped: u64,
     strangers: Strangers,
+    quality: Quality,
+}
+
+/// How both directions sound.
+#[derive(Clone, Copy, Debug, Default)]
+struct Quality {
+    /// What was heard and said last: its coding, and how long a packet is in units of its clock.
+    heard: Option<(Coding, u32)>,
+    said: Option<(Coding, u32)>,
+    heard_scores: Scores,
+    said_scores: Scores,
+    far_jitter_max: Duration,
+    /// Loss of a report that nobody has asked for yet, in 1/256.
+    told_loss: Option<u8>,
+}
+
+/// How long a packet is.
+fn length((coding, span): (Coding, u32)) -> Duration {
+    Duration::from_micros(u64::from(span) * 1_000_000 / u64::from(coding.clock_hz()))
 }
 
 /// Packets from somewhere else than the far end.
@@ -231,6 +262,7 @@ impl Leg {
             watch: Watch { since: now, reported: false },
             dropped: 0,
             strangers: Strangers::default(),
+            quality: Quality::default(),
         }
     }
 
@@ -329,6 +361,9 @@ impl Leg {
         };
         let Header { ssrc, sequence, timestamp, .. } = header;
         let octets = header.payload.len();
+        if let Some(Kind::Audio(coding)) = kind {
+            self.quality.heard = Some((coding, coding.span(&bytes[header.payload.clone()])));
+        }
         let order = self.reception.note(now, ssrc, sequence, timestamp, octets, clock);
         if order == Order::Suspect {
             return Err(Refusal::Suspect);
@@ -388,6 +423,7 @@ impl Leg {
         }
         let sent = Sent { payload_type, clock: coding.clock_hz(), span };
         self.egress.relay(now, &arrival.header, sent)?.write(packet);
+        self.quality.said = Some((spoken, span));
         let convert = (spoken != coding).then_some((coding, spoken));
         Ok(Passage::Send(Departure { to, convert }))
     }
@@ -436,6 +472,7 @@ impl Leg {
         let (to, payload_type) = self.outbound_in(coding)?;
         let sent = Sent { payload_type, clock: coding.clock_hz(), span };
         self.egress.recoded(now, sent, octets)?.write_new(header);
+        self.quality.said = Some((coding, span));
         Ok(to)
     }
 
@@ -484,6 +521,7 @@ impl Leg {
         let (to, payload_type) = self.outbound_in(coding)?;
         let sent = Sent { payload_type, clock: coding.clock_hz(), span };
         self.egress.generate(now, sent, octets)?.write_new(header);
+        self.quality.said = Some((coding, span));
         Ok(to)
     }
 
@@ -540,18 +578,56 @@ impl Leg {
         let (ntp, ours) = (self.clock.ntp(now), self.egress.ssrc());
         let account = &mut self.account;
         let mut reporter = None;
+        let mut far = None;
         rtcp::read(bytes, |item| {
             if let rtcp::Item::Sender { ssrc, .. } | rtcp::Item::Receiver { ssrc } = item {
                 reporter = Some(ssrc);
             }
-            account.note(now, ntp, ours, &item);
+            far = account.note(now, ntp, ours, &item).or(far);
         })
         .map_err(|_| Refusal::Malformed)?;
+        if let Some(far) = far {
+            self.quality.told_loss = Some(self.account.far_loss());
+            self.score_said(&far);
+        }
         // Symmetric RTCP: a NAT may have moved its port too.
         if reporter.is_some() && reporter == self.reception.ssrc() {
             self.rtcp_source = Some(source);
         }
         Ok(())
+    }
+
+    /// The loss that the far end's newest report tells of, in 1/256; once.
+    pub fn told_loss(&mut self) -> Option<u8> {
+        self.quality.told_loss.take()
+    }
+
+    /// What the far end heard of us.
+    fn score_said(&mut self, far: &FarStretch) {
+        let Some(said) = self.quality.said else { return };
+        let jitter = u64::from(far.jitter).saturating_mul(1_000_000) / u64::from(said.0.clock_hz());
+        let jitter = Duration::from_micros(jitter);
+        self.quality.far_jitter_max = self.quality.far_jitter_max.max(jitter);
+        let round_trip = self.account.round_trip().unwrap_or_default();
+        let loss = crate::quality::float(far.lost) / crate::quality::float(far.expected.max(1));
+        let way = Way {
+            coding: said.0,
+            delay: delay(round_trip, length(said), jitter),
+            loss,
+            burst: 1.0,
+        };
+        self.quality.said_scores.add(far.expected, way.mos());
+    }
+
+    /// What we heard since the last time.
+    fn score_heard(&mut self) {
+        let stretch = self.reception.stretch();
+        let Some(heard) = self.quality.heard.filter(|_| stretch.expected > 0) else { return };
+        let round_trip = self.account.round_trip().unwrap_or_default();
+        let loss = crate::quality::float(stretch.missed) / crate::quality::float(stretch.expected);
+        let delay = delay(round_trip, length(heard), stretch.jitter);
+        let way = Way { coding: heard.0, delay, loss, burst: stretch.burst };
+        self.quality.heard_scores.add(stretch.expected, way.mos());
     }
 
     /// Writes the report that is due now, and says where it goes. `bye` ends the stream.
@@ -563,6 +639,7 @@ impl Leg {
         bye: bool,
         out: &mut [u8; REPORT_MAX],
     ) -> Option<(usize, SocketAddr)> {
+        self.score_heard();
         let to = self.rtcp_target()?;
         let sent = self.egress.packets();
         let sending = sent > self.sent_before[0];
@@ -609,6 +686,13 @@ impl Leg {
             packets_refused: self.strangers.packets,
             round_trip_us: u32::try_from(round_trip).unwrap_or(u32::MAX),
             far_loss: self.account.far_loss(),
+            far_lost: self.account.far_lost(),
+            far_jitter_max_us: u32::try_from(self.quality.far_jitter_max.as_micros())
+                .unwrap_or(u32::MAX),
+            jitter_mean_us: self.reception.jitter_mean_us(),
+            packets_late: self.reception.late(),
+            scores_x100: [self.quality.heard_scores, self.quality.said_scores]
+                .map(|scores| [scores.mean_x100(), scores.least_x100()]),
         }
     }
 }

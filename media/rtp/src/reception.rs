@@ -3,8 +3,9 @@
 //! One account per leg, over all sources it heard: when the far end changes its SSRC the closed
 //! source's figures are added up and a new one begins.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::quality;
 use crate::rtcp::ReportBlock;
 use crate::wire::{ahead32, units};
 
@@ -41,6 +42,8 @@ struct Source {
     expected_prior: u64,
     received_prior: u64,
     transit: Option<u32>,
+    /// That of the fastest packets, followed slowly where all become slower.
+    fastest: Option<u32>,
     /// Scaled by 16 (RFC 3550 A.8).
     jitter_x16: u32,
 }
@@ -60,7 +63,67 @@ pub struct Reception {
     jitter_max: u32,
     /// The largest of what was heard with another clock.
     jitter_max_us: u32,
+    /// What came since the last call of [`Reception::stretch`].
+    stretch: Running,
+    /// Microseconds of jitter times packets, over all stretches, and those packets.
+    jitter_sum: [u64; 2],
+    late: u64,
 }
+
+/// What came within some time, over all sources.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Stretch {
+    /// Packets that should have come.
+    pub expected: u64,
+    /// Those of them that did not, or came too late to be played.
+    pub missed: u64,
+    /// How much longer the gaps were than those of loss at random (ITU-T G.107 §3.5).
+    pub burst: f64,
+    /// Mean interarrival jitter.
+    pub jitter: Duration,
+}
+
+/// A stretch that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    expected: u64,
+    lost: u64,
+    gaps: u64,
+    /// Packets that the newest gap still lacks.
+    newest_gap: u64,
+    late: u64,
+    /// Sixteenths of timestamp units times packets, and those packets.
+    jitter_x16: u64,
+    timed: u64,
+}
+
+impl Running {
+    fn note(&mut self, order: Order, ahead: u64) {
+        match order {
+            Order::First | Order::Restarted => self.expected += 1,
+            Order::Ahead => {
+                self.expected += ahead;
+                self.lost += ahead - 1;
+                self.gaps += u64::from(ahead > 1);
+                self.newest_gap = ahead - 1;
+            }
+            // Out of order, not lost; a copy of the newest brings nothing.
+            Order::Behind if ahead > 0 => {
+                self.lost = self.lost.saturating_sub(1);
+                // The newest gap is the one that closes, in all but absurd cases.
+                self.gaps = self.gaps.saturating_sub(u64::from(self.newest_gap == 1));
+                self.newest_gap = self.newest_gap.saturating_sub(1);
+            }
+            Order::Behind | Order::Suspect => {}
+        }
+    }
+}
+
+/// How far behind the fastest packets one may come and still be played: what a phone's buffer holds at most.
+const LATE: Duration = Duration::from_millis(120);
+
+/// How slowly the fastest transit follows: by one part of so many of the distance, a packet.
+const FOLLOWS: u32 = 16;
 
 const NO_BAD_SEQ: u32 = 1 << 17;
 
@@ -70,7 +133,20 @@ impl Reception {
     pub fn new(epoch: Instant) -> Self {
         let (clock, jitter_max, jitter_max_us) = (8_000, 0, 0);
         let (source, lost_before, packets, octets) = (None, 0, 0, 0);
-        Reception { epoch, source, lost_before, packets, octets, clock, jitter_max, jitter_max_us }
+        let (stretch, jitter_sum, late) = (Running::default(), [0; 2], 0);
+        Reception {
+            epoch,
+            source,
+            lost_before,
+            packets,
+            octets,
+            clock,
+            jitter_max,
+            jitter_max_us,
+            stretch,
+            jitter_sum,
+            late,
+        }
     }
 
     /// Notes a packet. `octets` is its payload's length, `clock` the timestamp units a second of its
@@ -96,12 +172,16 @@ impl Reception {
                 }
                 let mut source = Source::new(ssrc, sequence);
                 source.received = 1;
-                source.transit = transit;
+                (source.transit, source.fastest) = (transit, transit);
                 *other = Some(source);
+                self.stretch.note(Order::First, 1);
                 return Order::First;
             }
         };
-        let order = match source.advance(sequence) {
+        let before = source.max_seq;
+        let order = source.advance(sequence);
+        self.stretch.note(order, u64::from(sequence.wrapping_sub(before)));
+        let order = match order {
             Order::Restarted => {
                 self.lost_before += source.lost();
                 *source = Source::new(ssrc, sequence);
@@ -117,8 +197,30 @@ impl Reception {
         {
             source.note_transit(transit, self.clock);
             self.jitter_max = self.jitter_max.max(source.jitter_x16);
+            self.stretch.jitter_x16 += u64::from(source.jitter_x16);
+            self.stretch.timed += 1;
+            if source.is_late(transit, self.clock) {
+                self.stretch.late += 1;
+                self.late += 1;
+            }
         }
         order
+    }
+
+    /// What came since this was called last.
+    pub fn stretch(&mut self) -> Stretch {
+        let Running { expected, lost, gaps, late, jitter_x16, timed, .. } =
+            std::mem::take(&mut self.stretch);
+        let missed = (lost + late).min(expected);
+        let share =
+            if expected == 0 { 0.0 } else { quality::float(missed) / quality::float(expected) };
+        let burst = quality::burst(lost, gaps, share);
+        let units = jitter_x16.checked_div(16 * timed).unwrap_or(0);
+        let jitter_us = (units * 1_000_000).checked_div(u64::from(self.clock)).unwrap_or(0);
+        self.jitter_sum[0] = self.jitter_sum[0].saturating_add(jitter_us.saturating_mul(timed));
+        self.jitter_sum[1] += timed;
+        let jitter = Duration::from_micros(jitter_us);
+        Stretch { expected, missed, burst, jitter }
     }
 
     /// RTP packets received.
@@ -145,6 +247,19 @@ impl Reception {
     pub fn jitter_max_us(&self) -> u32 {
         let units = u64::from(self.jitter_max) * 1_000_000 / (16 * u64::from(self.clock));
         u32::try_from(units).unwrap_or(u32::MAX).max(self.jitter_max_us)
+    }
+
+    /// Mean interarrival jitter of the stretches that have ended, microseconds.
+    #[must_use]
+    pub fn jitter_mean_us(&self) -> u32 {
+        let [sum, packets] = self.jitter_sum;
+        u32::try_from(sum.checked_div(packets).unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Packets that came more than 120 ms behind the fastest: received, and too late to be played.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.late
     }
 
     /// The source heard last.
@@ -183,8 +298,9 @@ impl Reception {
         if clock != self.clock && clock > 0 {
             self.jitter_max_us = self.jitter_max_us();
             (self.clock, self.jitter_max) = (clock, 0);
+            (self.stretch.jitter_x16, self.stretch.timed) = (0, 0);
             if let Some(source) = &mut self.source {
-                (source.transit, source.jitter_x16) = (None, 0);
+                (source.transit, source.fastest, source.jitter_x16) = (None, None, 0);
             }
         }
         (units(now.saturating_duration_since(self.epoch), self.clock) & u64::from(u32::MAX)) as u32
@@ -204,6 +320,7 @@ impl Source {
             expected_prior: 0,
             received_prior: 0,
             transit: None,
+            fastest: None,
             jitter_x16: 0,
         }
     }
@@ -245,6 +362,19 @@ impl Source {
             }
         }
         self.transit = Some(transit);
+    }
+
+    /// Whether a packet comes too late to be played. A receiver's buffer grows with what it sees, so a way that has
+    /// become longer for good is late for a moment only; a whole second is a timestamp that jumped.
+    fn is_late(&mut self, transit: u32, clock: u32) -> bool {
+        let fastest = *self.fastest.get_or_insert(transit);
+        let behind = ahead32(fastest, transit);
+        if behind <= 0 || behind.unsigned_abs() >= clock {
+            self.fastest = Some(transit);
+            return false;
+        }
+        self.fastest = Some(fastest.wrapping_add(behind.unsigned_abs() / FOLLOWS));
+        u64::from(behind.unsigned_abs()) > units(LATE, clock)
     }
 
     fn extended_max(&self) -> u32 {
@@ -379,6 +509,54 @@ mod tests {
         account.note(at, 8, 40_002, 0, 160, HEARD);
         assert_eq!(account.lost(), 3);
         assert_eq!(account.packets(), 5);
+    }
+
+    #[test]
+    fn a_stretch_tells_loss_gaps_and_order_apart() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        assert_eq!(account.stretch().expected, 0);
+        // Ten in a hundred lost, in pairs; two packets swapped; one copy.
+        feed(
+            &mut account,
+            start,
+            (0..100_u16).filter(|n| n % 20 > 1).chain([100, 102, 101, 103, 103]),
+        );
+        let stretch = account.stretch();
+        assert_eq!((stretch.expected, stretch.missed), (102, 8), "from the first that came on");
+        assert!((1.5..2.0).contains(&stretch.burst), "{stretch:?}");
+        let next = start + Duration::from_millis(20 * 95);
+        feed(&mut account, next, 104..204_u16);
+        let stretch = account.stretch();
+        assert_eq!((stretch.expected, stretch.missed), (100, 0), "a new one");
+    }
+
+    #[test]
+    fn what_comes_too_late_to_be_played_is_missed_though_not_lost() {
+        let start = origin();
+        let mut account = Reception::new(start);
+        let mut hear = |n: u32, late: u64| {
+            let at = start + Duration::from_millis(20 * u64::from(n) + late);
+            account.note(at, 7, n as u16, n * 160, 160, HEARD);
+        };
+        for n in 0..500 {
+            // Every tenth packet hangs somewhere for 150 ms.
+            hear(n, if n % 10 == 5 { 150 } else { 0 });
+        }
+        let stretch = account.stretch();
+        assert_eq!((stretch.expected, stretch.missed), (500, 50));
+        assert_eq!((account.lost(), account.late()), (0, 50));
+        // The way becomes longer for good: the buffer grows, and the rest is on time.
+        let mut hear = |n: u32, late: u64| {
+            let at = start + Duration::from_millis(20 * u64::from(n) + late);
+            account.note(at, 7, n as u16, n * 160, 160, HEARD);
+        };
+        for n in 500..1_000 {
+            hear(n, 200);
+        }
+        let stretch = account.stretch();
+        assert!((1..=20).contains(&stretch.missed), "{stretch:?}");
+        assert!(account.jitter_mean_us() > 1_000, "{}", account.jitter_mean_us());
     }
 
     proptest! {

@@ -294,21 +294,69 @@ pub struct Account {
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
     far_loss: u8,
+    /// Highest number and loss so far, as the far end reported them last.
+    far: Option<(u32, i32)>,
+    far_lost: u64,
     bye: bool,
 }
 
+/// What the far end heard of us between two of its reports (RFC 3550 §6.4.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FarStretch {
+    /// Packets that it expected.
+    pub expected: u64,
+    /// Those of them that did not come.
+    pub lost: u64,
+    /// Interarrival jitter, in timestamp units of what we send.
+    pub jitter: u32,
+}
+
 impl Account {
-    /// Notes one item. `ours` is the SSRC we send with; `ntp` is our NTP time now.
-    pub fn note(&mut self, now: Instant, ntp: u64, ours: u32, item: &Item) {
+    /// Notes one item. `ours` is the SSRC we send with; `ntp` is our NTP time now. Gives what a report about us
+    /// says of the time since the one before it.
+    pub fn note(&mut self, now: Instant, ntp: u64, ours: u32, item: &Item) -> Option<FarStretch> {
         match item {
             Item::Sender { info, .. } => self.last_sr = Some((middle(info.ntp), now)),
             Item::Block { block, .. } if block.ssrc == ours => {
                 self.far_loss = block.fraction_lost;
                 self.note_round_trip(ntp, block);
+                return self.far_stretch(block);
             }
             Item::Bye { .. } => self.bye = true,
             Item::Block { .. } | Item::Receiver { .. } => {}
         }
+        None
+    }
+
+    /// By the differences of two reports (RFC 3550 §6.4.4), so that one that was lost on the way costs nothing. The first
+    /// one counts from where it says that it began, by its share of loss.
+    fn far_stretch(&mut self, block: &ReportBlock) -> Option<FarStretch> {
+        let now = (block.highest_sequence, block.cumulative_lost);
+        let before = self.far.replace(now);
+        let (expected, lost) = match before {
+            None => {
+                let lost = u64::try_from(block.cumulative_lost).unwrap_or(0);
+                let share = u64::from(block.fraction_lost);
+                let expected = (lost << 8).checked_div(share).unwrap_or(FIRST_STRETCH);
+                (expected, lost)
+            }
+            Some(before) => {
+                let expected = now.0.wrapping_sub(before.0);
+                (u64::from(expected), u64::try_from(now.1 - before.1).unwrap_or(0))
+            }
+        };
+        if expected == 0 || expected > FAR_STRETCH_MAX {
+            return None;
+        }
+        let lost = lost.min(expected);
+        self.far_lost += lost;
+        Some(FarStretch { expected, lost, jitter: block.jitter })
+    }
+
+    /// What the far end reported lost of what we sent, in all.
+    #[must_use]
+    pub fn far_lost(&self) -> u64 {
+        self.far_lost
     }
 
     /// LSR and DLSR for our next report block (RFC 3550 §6.4.1).
@@ -350,6 +398,11 @@ impl Account {
         }
     }
 }
+
+/// Packets that a first report without loss is taken to be about: five seconds.
+const FIRST_STRETCH: u64 = 250;
+/// Most packets that a report is believed to be about: more is another numbering, or nonsense.
+const FAR_STRETCH_MAX: u64 = 65_536;
 
 /// Longest believable round trip, seconds.
 const ROUND_TRIP_MAX_S: u32 = 30;
@@ -446,6 +499,23 @@ mod tests {
         let stranger = ReportBlock { ssrc: 10, fraction_lost: 200, ..block };
         account.note(origin(), a, 9, &Item::Block { reporter: 3, block: stranger });
         assert_eq!(account.far_loss(), 64, "about somebody else");
+    }
+
+    #[test]
+    fn rfc3550_6_4_4_what_the_far_end_missed_is_the_difference_of_its_reports() {
+        let mut account = Account::default();
+        let mut note = |highest_sequence, cumulative_lost, fraction_lost| {
+            let block = ReportBlock { highest_sequence, cumulative_lost, fraction_lost, ..block() };
+            let stretch = account.note(origin(), 0, 9, &Item::Block { reporter: 3, block });
+            (stretch.map(|stretch| (stretch.expected, stretch.lost)), account.far_lost())
+        };
+        assert_eq!(note(40_000, 64, 64), (Some((256, 64)), 64), "the first counts by its share");
+        assert_eq!(note(40_250, 74, 10), (Some((250, 10)), 74));
+        assert_eq!(note(40_250, 74, 0), (None, 74), "nothing was expected");
+        assert_eq!(note(40_500, 70, 0), (Some((250, 0)), 74), "copies came");
+        assert_eq!(note(40_600, 999, 0), (Some((100, 100)), 174), "more than there were");
+        assert_eq!(note(39_000, 0, 0), (None, 174), "another numbering");
+        assert_eq!(note(0x8000_0000, i32::MIN >> 8, 255).0, None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Legs that speak different codings over real sockets: each hears the other in its own.
 
+use std::time::Instant;
+
 use audio::codec::{Coding, Decoder, Encoder, OCTETS_MAX, SAMPLES_MAX};
 use facts::media::{Codec, MediaCommand, MediaEvent, PayloadMap, RecordingForm, Source, Tone};
 
@@ -253,9 +255,11 @@ fn whoever_speaks_a_wide_coding_is_recorded() {
         let file = "ab/wide.wav".to_owned();
         w.order(MediaCommand::Record { call: CALL, left: A, right: Some(B), file, form });
         w.settle();
-        for _ in 0..50 {
+        let start = Instant::now();
+        for n in 1..=50 {
             a.sing();
-            std::thread::sleep(ms(20));
+            // The clock of a telephone, not of a busy machine.
+            std::thread::sleep((start + ms(20) * n).saturating_duration_since(Instant::now()));
         }
         w.order(MediaCommand::StopRecording { call: CALL });
         let over = |event: &MediaEvent| matches!(event, MediaEvent::Recorded { .. });

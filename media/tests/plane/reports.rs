@@ -133,3 +133,54 @@ fn a_call_is_recorded_on_both_sides_and_ends_with_its_first_leg() {
     assert_eq!(std::fs::metadata(path).unwrap().len(), file.bytes);
     assert_eq!(w.media.counts().recordings, 0);
 }
+
+/// A receiver report about `ours`, the source of what we send.
+fn receiver_report(ours: &[u8], highest: u32, fraction: u8, lost: u8, jitter: u32) -> Vec<u8> {
+    let mut report = vec![0x81, RR, 0, 7];
+    report.extend(2_u32.to_be_bytes());
+    report.extend(ours);
+    report.extend([fraction, 0, 0, lost]);
+    report.extend(highest.to_be_bytes());
+    report.extend(jitter.to_be_bytes());
+    report.extend([0; 8]);
+    report
+}
+
+#[test]
+fn g107_what_was_lost_and_what_the_far_end_lost_are_scored_apart() {
+    let w = World::new(22_300, 20, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    w.bridge((&a, setup(&a, both(None))), (&b, setup(&b, both(None))));
+    let mut heard = None;
+    let start = Instant::now();
+    for n in 0..100_u32 {
+        // Every twentieth packet of A is lost: 5 %, one at a time. B's all come.
+        if n % 20 == 10 {
+            a.lose();
+        } else {
+            a.say(0, &[1; 160]);
+            heard = Some(b.must_hear());
+        }
+        b.say(0, &[2; 160]);
+        a.must_hear();
+        let due = start + ms(10) * (n + 1);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    // B reports 10 % of loss of what it was sent, and then none.
+    let ours = heard.unwrap().ssrc.to_be_bytes();
+    let to = (HOME, b.target.get().unwrap().port() + 1);
+    b.rtcp.send_to(&receiver_report(&ours, 40_100, 26, 10, 80), to).unwrap();
+    b.rtcp.send_to(&receiver_report(&ours, 40_200, 0, 10, 160), to).unwrap();
+    std::thread::sleep(ms(50));
+    let (a, b) = (w.close(A), w.close(B));
+    assert_eq!((a.packets_lost, b.packets_lost), (5, 0));
+    // R = 93.2 − 475 / 30.1, less some for the packet and the jitter of a busy machine: 3.9.
+    assert!((370..=400).contains(&a.mos_in_x100), "{a:?}");
+    assert!((425..=441).contains(&b.mos_in_x100), "{b:?}");
+    assert_eq!((a.mos_out_x100, a.mos_out_least_x100), (0, 0), "A never reported");
+    // 10 % costs 950 / 35.1 and scores 3.4, none scores 4.4: the mean, and the worst.
+    assert!((375..=400).contains(&b.mos_out_x100), "{b:?}");
+    assert!((325..=350).contains(&b.mos_out_least_x100), "{b:?}");
+    assert_eq!((b.far_packets_lost, b.far_jitter_max_us), (10, 20_000));
+    assert!(a.jitter_mean_us > 0 && a.jitter_mean_us <= a.jitter_max_us, "{a:?}");
+}

@@ -439,6 +439,32 @@ pub struct MediaStats {
     pub srtp_forged: u64,
     /// Packets of SRTP that came before, or too late to tell; the same.
     pub srtp_replayed: u64,
+    /// Packets that came more than 120 ms behind the fastest: received, and too late to be played.
+    pub packets_late: u64,
+    /// Mean interarrival jitter, microseconds.
+    pub jitter_mean_us: u32,
+    /// Packets that the far end reported lost of what we sent, in all.
+    pub far_packets_lost: u64,
+    /// Largest interarrival jitter that it reported, microseconds.
+    pub far_jitter_max_us: u32,
+    /// Mean opinion score (ITU-T G.107) of what we received, in hundredths: the mean over all packets. 0 where
+    /// nothing was measured, else 100 to 450.
+    pub mos_in_x100: u16,
+    /// The same of the worst stretch between two reports of ours.
+    pub mos_in_least_x100: u16,
+    /// The mean opinion score of what the far end received, by its reports.
+    pub mos_out_x100: u16,
+    /// The same of the worst stretch between two of its reports.
+    pub mos_out_least_x100: u16,
+}
+
+impl MediaStats {
+    /// Packets missing from the received sequence, in parts of a million; `None` when none was expected.
+    #[must_use]
+    pub fn lost_ppm(&self) -> Option<u64> {
+        let expected = self.packets_received.saturating_add(self.packets_lost);
+        self.packets_lost.saturating_mul(1_000_000).checked_div(expected)
+    }
 }
 
 #[cfg(test)]
