@@ -21,11 +21,11 @@ use crate::Home;
 use crate::counters::{Counters, Tally};
 use crate::loader::{Door, Loader};
 use crate::poll::{self, Poller, Waker};
-use crate::ports::Pool;
 use crate::prompt::Frames;
 use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
 use crate::translate;
+use rtp::ports::Pool;
 use seat::{Seat, Seats};
 
 mod control;

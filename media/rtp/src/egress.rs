@@ -58,8 +58,9 @@ pub struct Egress {
 struct Anchor {
     ssrc: u32,
     highest: u16,
-    /// How far the stream has come since it was fastened: what is further behind is not sent.
-    span: u32,
+    /// Numbers that the stream has had since it was fastened, or closed up: what is further behind is not
+    /// sent.
+    used: u32,
     sequence_offset: u16,
     timestamp_offset: u32,
     newest: u32,
@@ -183,11 +184,11 @@ impl Egress {
         let sequence = header.sequence.wrapping_add(anchor.sequence_offset);
         let timestamp = header.timestamp.wrapping_add(anchor.timestamp_offset);
         let ahead = ahead16(anchor.highest, header.sequence);
-        if ahead < 0 && u32::from(ahead.unsigned_abs()) > anchor.span {
+        if !fresh && anchor.is_late(ahead) {
             return Err(Refusal::Late);
         }
         if fresh || ahead > 0 {
-            anchor.span = anchor.span.saturating_add(u32::from(ahead.unsigned_abs()));
+            anchor.used = anchor.used.saturating_add(u32::from(ahead.unsigned_abs()));
             anchor.highest = header.sequence;
             anchor.newest = header.timestamp;
             self.sequence = sequence.wrapping_add(1);
@@ -268,10 +269,10 @@ impl Egress {
             let ahead = ahead16(anchor.highest, header.sequence);
             let sequence = header.sequence.wrapping_add(anchor.sequence_offset);
             if ahead > 0 {
-                let span = anchor.span.saturating_add(u32::from(ahead.unsigned_abs()));
-                self.anchor = Some(Anchor { highest: header.sequence, span, ..anchor });
+                let used = anchor.used.saturating_add(u32::from(ahead.unsigned_abs()));
+                self.anchor = Some(Anchor { highest: header.sequence, used, ..anchor });
                 self.sequence = sequence.wrapping_add(1);
-            } else if u32::from(ahead.unsigned_abs()) > anchor.span {
+            } else if anchor.is_late(ahead) {
                 return None;
             }
             return Some(sequence);
@@ -318,13 +319,14 @@ impl Egress {
         Ok(Recode { from, to, lost, fresh })
     }
 
-    /// A relayed packet is not passed on though it was not lost: the numbers close up behind it.
+    /// A relayed packet is not passed on though it was not lost: the numbers close up behind it. What was
+    /// sent before it and comes after it would take a number that is used: it is late.
     pub fn skip(&mut self, header: &Header) {
         if let Some(anchor) = &mut self.anchor
             && anchor.ssrc == header.ssrc
             && header.sequence == anchor.highest.wrapping_add(1)
         {
-            anchor.highest = header.sequence;
+            (anchor.highest, anchor.used) = (header.sequence, 0);
             anchor.sequence_offset = anchor.sequence_offset.wrapping_sub(1);
         }
         if let Some(line) = &mut self.line
@@ -408,7 +410,7 @@ impl Egress {
         Anchor {
             ssrc: header.ssrc,
             highest: header.sequence,
-            span: 0,
+            used: 1,
             sequence_offset: self.sequence.wrapping_sub(header.sequence),
             timestamp_offset: self.after_pause(now, clock).wrapping_sub(header.timestamp),
             newest: header.timestamp,
@@ -418,6 +420,11 @@ impl Egress {
 }
 
 impl Anchor {
+    /// A packet this far ahead, or behind, has no number of its own in ours.
+    fn is_late(&self, ahead: i16) -> bool {
+        ahead <= 0 && u32::from(ahead.unsigned_abs()) >= self.used
+    }
+
     /// The packet belongs to the stream as it was fastened.
     fn holds(&self, header: &Header, clock: u32) -> bool {
         let ahead = ahead16(self.highest, header.sequence);

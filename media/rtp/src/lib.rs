@@ -17,6 +17,7 @@ pub mod keys;
 pub mod latch;
 pub mod leg;
 pub mod packet;
+pub mod ports;
 pub mod quality;
 pub mod reception;
 pub mod relay;

@@ -7,7 +7,8 @@
 //! legs, ports and records still add up. A seed replays exactly.
 //!
 //! What is real: the engine, the SIP stack on both sides, every timer. What is modelled: RTP (only its
-//! events), the store (a ledger in memory with the same promises as the durable one), the wire.
+//! events; [`sound`] plays that part by itself), the store (a ledger in memory with the same promises as the
+//! durable one), the wire.
 
 pub mod audit;
 pub mod far;
@@ -16,6 +17,7 @@ pub mod names;
 pub mod net;
 pub mod settings;
 mod shell;
+pub mod sound;
 pub mod store;
 pub mod team;
 pub mod watcher;

@@ -14,7 +14,7 @@ const TRIES_MAX: usize = 32;
 
 /// The pairs of one worker. A pair is named by its even port.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub struct Pool {
     free: Vec<u16>,
     resting: VecDeque<(Instant, u16)>,
     rest: Duration,
@@ -23,7 +23,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// The share of worker `index` among `of` in a range of ports.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         range: &RangeInclusive<u16>,
         index: usize,
         of: usize,
@@ -43,7 +44,7 @@ impl Pool {
     ///
     /// When no pair is free, or `open` failed for [`TRIES_MAX`] of them. A pair that could not be
     /// opened rests and is not lost.
-    pub(crate) fn open<T>(
+    pub fn open<T>(
         &mut self,
         now: Instant,
         mut open: impl FnMut(u16) -> io::Result<T>,
@@ -69,22 +70,24 @@ impl Pool {
     }
 
     /// Gives a pair back; it rests first.
-    pub(crate) fn give_back(&mut self, now: Instant, port: u16) {
+    pub fn give_back(&mut self, now: Instant, port: u16) {
         self.resting.push_back((now + self.rest, port));
     }
 
     /// Pairs that can be taken.
-    pub(crate) fn free(&self) -> usize {
+    #[must_use]
+    pub fn free(&self) -> usize {
         self.free.len()
     }
 
     /// Pairs at rest.
-    pub(crate) fn resting(&self) -> usize {
+    #[must_use]
+    pub fn resting(&self) -> usize {
         self.resting.len()
     }
 
     /// Ends the rest of those whose time has come.
-    pub(crate) fn wake(&mut self, now: Instant) {
+    pub fn wake(&mut self, now: Instant) {
         while let Some((until, port)) = self.resting.front().copied()
             && until <= now
         {
@@ -93,8 +96,8 @@ impl Pool {
         }
     }
 
-    /// xorshift64* (Vigna 2016).
-    pub(crate) fn draw(&mut self) -> u64 {
+    /// Something at random: xorshift64* (Vigna 2016).
+    pub fn draw(&mut self) -> u64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
@@ -107,6 +110,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::testing::origin;
 
     const REST: Duration = Duration::from_secs(5);
 
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn case_7_a_pair_rests_before_it_is_used_again() {
-        let (mut pool, mut now) = (pool(), Instant::now());
+        let (mut pool, mut now) = (pool(), origin());
         for _ in 0..1000 {
             let (port, ()) = pool.open(now, |_| Ok(())).unwrap();
             pool.give_back(now, port);
@@ -149,7 +153,7 @@ mod tests {
 
     #[test]
     fn case_7_when_all_rest_none_is_given() {
-        let (mut pool, now) = (pool(), Instant::now());
+        let (mut pool, now) = (pool(), origin());
         while let Ok((port, ())) = pool.open(now, |_| Ok(())) {
             pool.give_back(now, port);
         }
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn case_8_a_million_failed_set_ups_leak_nothing() {
-        let (mut pool, mut now) = (pool(), Instant::now());
+        let (mut pool, mut now) = (pool(), origin());
         let mut sockets = 0_i64;
         for n in 0..1_000_000_u32 {
             now += Duration::from_millis(1);
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_port_that_somebody_else_sits_on_is_passed_over() {
-        let (mut pool, now) = (pool(), Instant::now());
+        let (mut pool, now) = (pool(), origin());
         let mut tries = 0;
         let (port, ()) = pool
             .open(now, |_| {
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_order_is_random() {
-        let (mut pool, now) = (pool(), Instant::now());
+        let (mut pool, now) = (pool(), origin());
         let ports: Vec<u16> = (0..40).map(|_| pool.open(now, |_| Ok(())).unwrap().0).collect();
         let rising = ports.windows(2).filter(|pair| pair[0] < pair[1]).count();
         assert!((8..=32).contains(&rising), "{ports:?}");
