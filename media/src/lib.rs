@@ -310,6 +310,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         MediaCommand::Record { call, .. }
         | MediaCommand::Retape { call, .. }
         | MediaCommand::PauseRecording { call, .. }
+        | MediaCommand::Room { call, .. }
         | MediaCommand::StopRecording { call } => *call,
     }
 }

@@ -15,8 +15,16 @@ use crate::prompt::{self, Frames, Store};
 pub(crate) const FRAME: usize = audio::FRAME;
 
 /// All tones there are.
-const TONES: [Tone; 6] =
-    [Tone::RingBack, Tone::Busy, Tone::Congestion, Tone::Warning, Tone::Hold, Tone::Recorded];
+const TONES: [Tone; 8] = [
+    Tone::RingBack,
+    Tone::Busy,
+    Tone::Congestion,
+    Tone::Warning,
+    Tone::Hold,
+    Tone::Recorded,
+    Tone::Joined,
+    Tone::Left,
+];
 
 /// Everything that can be played.
 #[derive(Debug)]
@@ -205,6 +213,8 @@ fn period(tone: Tone) -> Vec<i16> {
         Tone::Warning => Cadence::WARNING,
         Tone::Hold => Cadence::HOLD,
         Tone::Recorded => Cadence::RECORDED,
+        Tone::Joined => Cadence::JOINED,
+        Tone::Left => Cadence::LEFT,
     };
     let mut generator = Generator::new(cadence);
     let frames = (cadence.period() as usize).div_ceil(FRAME);

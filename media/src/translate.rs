@@ -99,6 +99,16 @@ pub(crate) fn coder(coding: Coding) -> Option<audio::codec::Coding> {
     })
 }
 
+/// The other way.
+pub(crate) fn coded(coding: audio::codec::Coding) -> Coding {
+    match coding {
+        audio::codec::Coding::Pcmu => Coding::Pcmu,
+        audio::codec::Coding::Pcma => Coding::Pcma,
+        audio::codec::Coding::G722 => Coding::G722,
+        audio::codec::Coding::Opus => Coding::Opus,
+    }
+}
+
 pub(crate) fn codec(coding: Coding) -> Codec {
     match coding {
         Coding::Pcmu => Codec::Pcmu,

@@ -25,6 +25,7 @@ use crate::prompt::Frames;
 use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
 use crate::translate;
+use room::Rooms;
 use rtp::ports::Pool;
 use seat::{Seat, Seats};
 
@@ -32,6 +33,7 @@ mod control;
 mod guard;
 mod play;
 mod recode;
+mod room;
 mod seat;
 
 /// Longest datagram read; an RTP packet of 60 ms is 492 octets, Ethernet carries 1500.
@@ -121,6 +123,8 @@ pub(crate) struct Worker {
     sounding: Vec<usize>,
     /// Recordings under way, and whose voices they hold.
     tapes: BTreeMap<CallId, Tape>,
+    /// The rooms of its calls.
+    rooms: Rooms,
     clock: NtpClock,
     tally: Tally,
     /// When sounds are looked after next; `None` while there are none.
@@ -139,6 +143,7 @@ impl Worker {
             seats: Seats::default(),
             sounding: Vec::new(),
             tapes: BTreeMap::new(),
+            rooms: Rooms::default(),
             clock,
             tally: Tally::default(),
             tick_at: None,
@@ -158,6 +163,7 @@ impl Worker {
         while !self.stopping {
             let now = Instant::now();
             let until = self.tick_at.map_or(self.chores_at, |tick| tick.min(self.chores_at));
+            let until = self.rooms.due().map_or(until, |due| due.min(until));
             let more = !self.parts.inbox.orders.is_empty();
             let timeout = if more { Duration::ZERO } else { until.saturating_duration_since(now) };
             let ready = match self.poller.wait(timeout) {
@@ -182,6 +188,9 @@ impl Worker {
             let now = Instant::now();
             if self.tick_at.is_some_and(|at| at <= now) {
                 self.tick(now, &mut buffer);
+            }
+            if self.rooms.due().is_some_and(|at| at <= now) {
+                self.mix(now);
             }
             if self.chores_at <= now {
                 self.chores(now);
@@ -214,8 +223,10 @@ impl Worker {
             return;
         }
         let came = (buffer.as_mut_slice(), len);
+        let leg = seat.id;
         let news = carry(now, seat, listener, source, came, &mut self.tally, &self.parts.recorder);
         if let Some(news) = news {
+            self.rooms.hear(now, leg, &news, buffer);
             self.tell(number, &news);
         }
     }
@@ -291,7 +302,8 @@ fn carry(
         }
         Verdict::Local | Verdict::Withheld(_) => {}
     }
-    forwarded.arrival.filter(|arrival| arrival.started || arrival.key.is_some())
+    let member = seat.member;
+    forwarded.arrival.filter(|arrival| member || arrival.started || arrival.key.is_some())
 }
 
 fn transcode(convert: (Coding, Coding), payload: &mut [u8]) {

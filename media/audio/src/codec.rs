@@ -177,6 +177,19 @@ impl Decoder {
         Ok(samples)
     }
 
+    /// Another source begins: what was heard is of no use for decoding it. The first of it is faded in over
+    /// what may be heard of the last one, where the coding does not see to that itself.
+    pub fn restart(&mut self) {
+        match &mut self.state {
+            Decoding::Pcmu(concealer) | Decoding::Pcma(concealer) => concealer.part(),
+            Decoding::G722(decoder, concealer) => {
+                **decoder = g722::Decoder::default();
+                concealer.part();
+            }
+            Decoding::Opus(decoder) => decoder.restart(),
+        }
+    }
+
     /// Writes what may be heard in place of `samples` lost ones (at [`Decoder::rate`]), which fades to
     /// silence; gives how many were written, as many as `out` has room for. `next` is the payload after
     /// the gap, where it is there already: Opus may bring a copy of what was lost in it. It is decoded
@@ -257,6 +270,19 @@ impl Encoder {
     #[must_use]
     pub fn rate(&self) -> u32 {
         self.rate
+    }
+
+    /// Goes on where another encoder of the same coding stands, so that whoever decodes what that one wrote
+    /// can go on with this one's. False where there is no telling: Opus stays as it is.
+    pub fn follow(&mut self, other: &Encoder) -> bool {
+        match (&mut self.state, &other.state) {
+            (Encoding::G722(own), Encoding::G722(other)) => {
+                own.as_mut().clone_from(other);
+                true
+            }
+            (Encoding::Pcmu, Encoding::Pcmu) | (Encoding::Pcma, Encoding::Pcma) => true,
+            _ => false,
+        }
     }
 
     /// Prepares for what the far end says it loses (RTCP's fraction lost, per cent): Opus then sends

@@ -101,6 +101,8 @@ pub struct Jitter {
     delay: Delay,
     /// How long a gap is held.
     hold: Duration,
+    /// The next packet begins a stream anew, whatever its numbers.
+    afresh: bool,
     /// When packets last overtook each other, or the hold was last lowered.
     overtaken: Option<Instant>,
     figures: Figures,
@@ -155,6 +157,7 @@ impl Jitter {
             stream: None,
             delay: Delay::new(now),
             hold: HOLD_FIRST,
+            afresh: false,
             overtaken: None,
             figures: Figures::default(),
         }
@@ -170,7 +173,7 @@ impl Jitter {
             self.keep(now, stamp, 0, payload);
             return Taken::Kept;
         };
-        if stream.ssrc != stamp.ssrc {
+        if std::mem::take(&mut self.afresh) || stream.ssrc != stamp.ssrc {
             return self.restart(now, stamp, payload);
         }
         let ahead = i32::from(stamp.sequence.wrapping_sub(stream.next) as i16);
@@ -277,6 +280,17 @@ impl Jitter {
         let _ = self.give(slot);
         self.figures.discarded += 1;
         true
+    }
+
+    /// The next packet has nothing to do with the last: it begins the stream anew.
+    pub fn begin_anew(&mut self) {
+        self.afresh = true;
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(|slot| !slot.used)
     }
 
     /// How long [`Jitter::pull`] lets packets wait that came as early as any.

@@ -11,6 +11,7 @@ pub mod dtmf;
 pub mod g711;
 pub mod g722;
 pub mod jitter;
+pub mod mix;
 pub mod mp3;
 pub mod plc;
 pub mod progress;

@@ -95,6 +95,13 @@ impl Concealer {
         self.remember(out);
     }
 
+    /// What comes next does not follow what was heard: it is faded in over how that might have gone on.
+    pub fn part(&mut self) {
+        if self.lost == 0 {
+            self.conceal(&mut [0]);
+        }
+    }
+
     fn remember(&mut self, samples: &[i16]) {
         let length = self.past.len();
         let fresh = &samples[samples.len().saturating_sub(length)..];

@@ -59,6 +59,18 @@ impl Cadence {
         bursts: Some(1),
     };
 
+    /// Somebody came into a conference: two short bursts, high.
+    pub const JOINED: Cadence = Cadence {
+        partials: [880.0, 0.0],
+        level_dbm0: -20.0,
+        on_ms: 80,
+        off_ms: 40,
+        bursts: Some(2),
+    };
+
+    /// Somebody left a conference: two short bursts, low.
+    pub const LEFT: Cadence = Cadence { partials: [440.0, 0.0], ..Cadence::JOINED };
+
     /// The call waits (E.180's hold tone says no more than that there is one): 425 Hz, softly, 0.3 s in 10 s.
     pub const HOLD: Cadence = Cadence {
         partials: [425.0, 0.0],

@@ -48,7 +48,7 @@ impl Worker {
                 let setup = translate::link(&self.parts.homes, to, codec);
                 self.setup(now, leg, &setup);
             }
-            MediaCommand::Hear { leg, source } => self.hear(leg, source),
+            MediaCommand::Hear { leg, source } => self.hear(now, leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
             MediaCommand::Record { call, left, right, file, form } => {
                 self.record(now, call, Tape { left, right }, (file, form));
@@ -60,6 +60,7 @@ impl Worker {
                 self.retape(call, Tape { left, right: Some(right) });
             }
             MediaCommand::StopRecording { call } => self.stop_recording(now, call),
+            MediaCommand::Room { call, order } => self.order_room(now, call, order),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
     }
@@ -140,6 +141,7 @@ impl Worker {
         seat.report_at.get_or_insert(now + first_report);
         if let Some(number) = self.seats.number(leg) {
             self.prepare(number);
+            self.enter(now, number);
         }
     }
 
@@ -157,7 +159,7 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, leg: LegId, source: Source) {
+    fn hear(&mut self, now: Instant, leg: LegId, source: Source) {
         let Some(number) = self.seats.number(leg) else {
             tracing::debug!(%leg, "nobody there to hear anything");
             return;
@@ -179,6 +181,9 @@ impl Worker {
         {
             return; // The stream goes on without a seam.
         }
+        if matches!((&seat.hears, &source), (Hears::Room, Source::Room)) {
+            return;
+        }
         seat.hears = seat::hears(source, false);
         if seat.interjection.is_none() {
             seat.give();
@@ -186,6 +191,8 @@ impl Worker {
         self.load(number);
         self.prepare(number);
         self.note_sounding(number);
+        self.go_out(number);
+        self.enter(now, number);
     }
 
     /// A leg is to hear a file: until that is read it hears nothing.
@@ -226,7 +233,7 @@ impl Worker {
     fn interject(&mut self, leg: LegId, source: Source) {
         let sound = match seat::hears(source, true) {
             Hears::Sound(sound) => sound,
-            Hears::Nothing | Hears::Leg(_) | Hears::File(_) => {
+            Hears::Nothing | Hears::Leg(_) | Hears::File(_) | Hears::Room => {
                 tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
                 return;
             }
@@ -262,7 +269,7 @@ impl Worker {
         tape: Tape,
         (file, form): (String, RecordingForm),
     ) {
-        if self.tapes.contains_key(&call) {
+        if self.tapes.contains_key(&call) || self.rooms.taped(call) {
             tracing::warn!(%call, "the call is being recorded already");
             return;
         }
@@ -279,9 +286,12 @@ impl Worker {
         }
     }
 
-    fn stop_recording(&mut self, now: Instant, call: CallId) {
+    pub(super) fn stop_recording(&mut self, now: Instant, call: CallId) {
         if self.tapes.remove(&call).is_some() {
             self.thread_tape(call, None);
+            self.parts.recorder.stop(call, now);
+        }
+        if self.rooms.stop_tape(call) {
             self.parts.recorder.stop(call, now);
         }
     }
@@ -305,10 +315,15 @@ impl Worker {
         }
         self.stop_listening(number);
         if let Some(seat) = self.seats.get(number) {
+            seat.hears = Hears::Nothing;
+        }
+        self.go_out(number);
+        if let Some(seat) = self.seats.get(number) {
             report(now, seat, true);
             tell_of_strangers(seat);
         }
         let Some(seat) = self.seats.leave(number) else { return };
+        self.forget_room(now, leg.call);
         self.sounding.retain(|sounding| *sounding != number);
         self.parts.pool.give_back(now, seat.port);
         let mut stats = translate::stats(&seat.leg.figures());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use facts::LegId;
 use facts::id::CallId;
 use facts::media::{Codec, Source};
+use facts::room::RoomRole;
 use rtp::Leg;
 use rtp::egress::Owner;
 
@@ -42,6 +43,10 @@ pub(crate) struct Seat {
     pub(crate) guard: Option<Box<Guard>>,
     /// What turns other codings into the one that is sent.
     pub(crate) coders: Coders,
+    /// What it may do in the room of its call.
+    pub(crate) role: RoomRole,
+    /// It is in that room.
+    pub(crate) member: bool,
 }
 
 /// The owner of a leg's outgoing stream.
@@ -52,6 +57,8 @@ pub(crate) enum Hears {
     Sound(Sound),
     /// What is in this file, once it is read.
     File(String),
+    /// The room of its call, once it is let in.
+    Room,
 }
 
 impl Seat {
@@ -69,6 +76,8 @@ impl Seat {
             ptime_ms: PTIME_MS,
             guard: None,
             coders: Coders::default(),
+            role: RoomRole::default(),
+            member: false,
         }
     }
 
@@ -76,7 +85,7 @@ impl Seat {
     pub(crate) fn sound(&mut self) -> Option<&mut Sound> {
         match (&mut self.interjection, &mut self.hears) {
             (Some(sound), _) | (None, Hears::Sound(sound)) => Some(sound),
-            (None, Hears::Nothing | Hears::Leg(_) | Hears::File(_)) => None,
+            (None, Hears::Nothing | Hears::Leg(_) | Hears::File(_) | Hears::Room) => None,
         }
     }
 
@@ -88,7 +97,7 @@ impl Seat {
     /// Gives the outgoing stream to whoever owns it now.
     pub(crate) fn give(&mut self) {
         let owner = match (&self.interjection, &self.hears) {
-            (Some(_), _) | (None, Hears::Sound(_)) => Owner::Generator,
+            (Some(_), _) | (None, Hears::Sound(_) | Hears::Room) => Owner::Generator,
             (None, Hears::Leg(_)) => Owner::Relay,
             (None, Hears::Nothing | Hears::File(_)) => Owner::Silence,
         };
@@ -117,6 +126,7 @@ pub(crate) fn hears(source: Source, once: bool) -> Hears {
     match source {
         Source::Silence => Hears::Nothing,
         Source::Leg(leg) => Hears::Leg(leg),
+        Source::Room => Hears::Room,
         Source::Tone(tone) => Hears::Sound(Sound::new(What::Tone(tone), !once)),
         Source::File(file) => Hears::File(file),
         Source::Prompt(prompt) => Hears::Sound(Sound::new(What::Prompt(prompt), false)),

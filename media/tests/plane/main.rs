@@ -8,3 +8,4 @@ mod protected;
 mod recode;
 mod relay;
 mod reports;
+mod rooms;

@@ -419,6 +419,8 @@ impl Call {
             }
             MediaEvent::Recorded { file, .. } => self.recorded(w, Some(file)),
             MediaEvent::RecordingFailed { .. } => self.recorded(w, None),
+            // No flow opens a room.
+            MediaEvent::Room { .. } => {}
             MediaEvent::Closed { leg, stats } => self.on_leg(w, leg.no, |leg, _, _, _| {
                 leg.port_gone(Some(stats));
                 None

@@ -26,6 +26,7 @@ pub mod number;
 pub mod pool;
 pub mod ports;
 pub mod record;
+pub mod room;
 pub mod routing;
 pub mod settings;
 pub mod srtp;

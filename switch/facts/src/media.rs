@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, LegId};
+use crate::room::{RoomNews, RoomOrder};
 use crate::srtp::SrtpKeys;
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
@@ -176,6 +177,10 @@ pub enum Tone {
     Hold,
     /// A beep: the call is recorded from now on.
     Recorded,
+    /// Somebody came into the room.
+    Joined,
+    /// Somebody left the room.
+    Left,
 }
 
 /// A recorded announcement, by name; the prompt store finds the file and the language.
@@ -198,6 +203,8 @@ pub enum Source {
     Prompt(Prompt),
     /// The audio of another leg.
     Leg(LegId),
+    /// All others who are in the room of its call: it is a member from now on, and they hear it.
+    Room,
     /// A recording whose sound is on its left channel alone, once, by its path below the recordings folder;
     /// then silence and [`MediaEvent::Played`], or [`MediaEvent::Unplayable`].
     File(String),
@@ -296,6 +303,13 @@ pub enum MediaCommand {
         /// Which call.
         call: CallId,
     },
+    /// The room of a call.
+    Room {
+        /// Which call.
+        call: CallId,
+        /// What it is told.
+        order: RoomOrder,
+    },
     /// Give the leg's ports back. Answered by `Closed`.
     Close {
         /// Which leg.
@@ -358,6 +372,13 @@ pub enum MediaEvent {
     RecordingFailed {
         /// Which call.
         call: CallId,
+    },
+    /// News from the room of a call.
+    Room {
+        /// Which call.
+        call: CallId,
+        /// What happened.
+        news: RoomNews,
     },
     /// The leg's ports are in quarantine; these are its last figures.
     Closed {

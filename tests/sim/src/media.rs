@@ -96,7 +96,7 @@ impl Media {
                     (*l, *r) = (left, Some(right));
                 }
             }
-            MediaCommand::PauseRecording { .. } => {}
+            MediaCommand::PauseRecording { .. } | MediaCommand::Room { .. } => {}
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
             MediaCommand::Close { leg } => {
                 if self.streams.remove(&leg).is_some() {

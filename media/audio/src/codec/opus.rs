@@ -27,6 +27,13 @@ impl Decoder {
         Ok(Decoder { coder, rate, sound: vec![0.0; PACKET_MS * rate / 1_000].into() })
     }
 
+    /// Forgets what it heard.
+    pub(super) fn restart(&mut self) {
+        if let Ok(coder) = OpusDecoder::new(self.rate as i32, 1) {
+            self.coder = coder;
+        }
+    }
+
     pub(super) fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, CodecError> {
         let samples = duration(payload).ok_or(CodecError::Payload)? * self.rate / 48_000;
         let out = out.get_mut(..samples).ok_or(CodecError::Room)?;

@@ -209,7 +209,9 @@ impl Engine {
             | MediaEvent::Played { leg }
             | MediaEvent::Unplayable { leg }
             | MediaEvent::Closed { leg, .. } => leg.call,
-            MediaEvent::Recorded { call, .. } | MediaEvent::RecordingFailed { call } => *call,
+            MediaEvent::Recorded { call, .. }
+            | MediaEvent::RecordingFailed { call }
+            | MediaEvent::Room { call, .. } => *call,
         };
         if matches!(event, MediaEvent::OpenFailed { .. }) {
             self.out_of_ports();
