@@ -1,7 +1,8 @@
 //! `GET /recordings/{file}`: finished recordings, at names nobody can guess, with single ranges.
 //!
 //! There is no list and no login: knowing the name is the permission. A name is checked character by
-//! character before it comes near the file system, and what it leads to must lie below the folder.
+//! character before it comes near the file system, and what it leads to must lie below the folder. Sealed ones are opened
+//! on the way, where there is a key file.
 
 use std::io::SeekFrom;
 use std::path::{Path as FilePath, PathBuf};
@@ -22,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 
 use crate::door::{answer, closing};
 use crate::state::ApiState;
+
+mod sealed;
 
 /// Bytes read from a file at a time.
 const CHUNK: usize = 64 * 1024;
@@ -47,8 +50,20 @@ pub(crate) async fn file(state: &ApiState, name: &str, headers: &HeaderMap) -> R
     let missing =
         || answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no such recording\n");
     let Some(path) = below(&state.0.config.recordings, name) else { return missing() };
-    let Some((file, length)) = open(&state.0.config.recordings, path).await else {
+    let Some((mut file, length)) = open(&state.0.config.recordings, path).await else {
         return missing();
+    };
+    let unreadable = |error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, "a recording could not be read");
+        answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "unreadable\n")
+    };
+    let (source, length) = match sealed::begins(&mut file).await {
+        Err(error) => return unreadable(&error),
+        Ok(false) => (Source::Plain(file), length),
+        Ok(true) => match sealed::open(file, state.0.config.recording_keys.clone()).await {
+            Ok((reader, length)) => (Source::Sealed(Box::new(reader)), length),
+            Err(error) => return unreadable(&error),
+        },
     };
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let range = match range.map_or(Range::Whole, |text| Range::read(text, length)) {
@@ -60,10 +75,13 @@ pub(crate) async fn file(state: &ApiState, name: &str, headers: &HeaderMap) -> R
         range => range,
     };
     let kind = kind(name).unwrap_or("application/octet-stream");
-    serve((file, kind), length, range).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a recording could not be read");
-        answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "unreadable\n")
-    })
+    serve((source, kind), length, range).await.unwrap_or_else(|error| unreadable(&error))
+}
+
+/// Where the octets come from.
+enum Source {
+    Plain(File),
+    Sealed(Box<sealed::Sealed>),
 }
 
 /// Removes a finished recording; one that is not there is removed.
@@ -76,7 +94,7 @@ pub(crate) async fn remove(state: &ApiState, name: &str) -> std::io::Result<()> 
 }
 
 /// The path of a name, if it is a name that recordings have: parts of letters, digits, `-`, `_` and `.`,
-/// none starting with a dot, ending in `.mp3` or `.wav`.
+/// none starting with a dot, ending as recordings do.
 fn below(root: &FilePath, name: &str) -> Option<PathBuf> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let part_is_good =
@@ -89,13 +107,14 @@ fn below(root: &FilePath, name: &str) -> Option<PathBuf> {
     good.then(|| parts.iter().fold(root.to_path_buf(), |path, part| path.join(part)))
 }
 
-/// The media type of a recording by its name (RFC 3003; WAV has none that is registered, and this one is what
+/// The media type of a recording by its name (RFC 3003, RFC 7845 §9; WAV has none that is registered, and this one is what
 /// everybody says).
 fn kind(name: &str) -> Option<&'static str> {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending)?;
-    [(RecordingFormat::Mp3, "audio/mpeg"), (RecordingFormat::Wav, "audio/wav")]
-        .into_iter()
-        .find_map(|(format, kind)| (format.ending() == ending).then_some(kind))
+    RecordingFormat::of_name(name).map(|format| match format {
+        RecordingFormat::Mp3 => "audio/mpeg",
+        RecordingFormat::Wav => "audio/wav",
+        RecordingFormat::Opus => "audio/ogg",
+    })
 }
 
 /// Opens a plain file that really lies below the folder, links followed.
@@ -146,18 +165,21 @@ impl Range {
 }
 
 async fn serve(
-    (mut file, kind): (File, &'static str),
+    (source, kind): (Source, &'static str),
     length: u64,
     range: Range,
 ) -> std::io::Result<Response> {
     let (status, first, count) = match range {
-        Range::Part { first, last } => {
-            file.seek(SeekFrom::Start(first)).await?;
-            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
-        }
+        Range::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
         Range::Whole | Range::Impossible => (StatusCode::OK, 0, length),
     };
-    let body = Body::new(FileBody { file, left: count, buffer: BytesMut::new() });
+    let body = match source {
+        Source::Plain(mut file) => {
+            file.seek(SeekFrom::Start(first)).await?;
+            Body::new(FileBody { file, left: count, buffer: BytesMut::new() })
+        }
+        Source::Sealed(reader) => Body::new(sealed::body(*reader, first, count)),
+    };
     let mut response = answer(status, kind, body);
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {first}-{}/{length}", first + count - 1);
@@ -251,6 +273,7 @@ mod tests {
     fn the_media_type_is_that_of_the_name() {
         assert_eq!(kind("ab/1_x.mp3"), Some("audio/mpeg"));
         assert_eq!(kind("ab/1_x.wav"), Some("audio/wav"));
+        assert_eq!(kind("ab/1_x.opus"), Some("audio/ogg"));
         assert!(["mp3", "x.", "x.mp3.part", "x.MP3"].into_iter().all(|name| kind(name).is_none()));
     }
 

@@ -23,6 +23,8 @@ pub struct ApiConfig {
     pub admin_token: Option<String>,
     /// Folder of the finished recordings.
     pub recordings: PathBuf,
+    /// The key file of sealed recordings, if there is one: it is read when one is asked for.
+    pub recording_keys: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Requests from one address.
@@ -52,6 +54,7 @@ impl Default for ApiConfig {
         ApiConfig {
             admin_token: None,
             recordings: PathBuf::from("recordings"),
+            recording_keys: None,
             trusted_proxies: Vec::new(),
             per_ip: Rate { per_second: 1000, burst: 2000 },
             per_merchant: Rate { per_second: 500, burst: 1000 },

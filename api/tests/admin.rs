@@ -499,6 +499,55 @@ async fn a_recording_is_downloaded_whole_and_in_parts() {
 }
 
 #[tokio::test]
+async fn sealed_recordings_are_opened_on_the_way_whole_and_in_part() {
+    let keys = "k1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let at = std::env::temp_dir().join(format!("tandem-keys-{}", std::process::id()));
+    let world =
+        World::with(|config| api::ApiConfig { recording_keys: Some(at.clone()), ..config }).await;
+    let folder = world.folder.path().join("recordings/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    let sound: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut sealed = Vec::new();
+    let ring = seal::Keys::parse(keys).unwrap();
+    let mut sealer = seal::Sealer::new(&ring, [9; 16], &sound[..44], &mut sealed).unwrap();
+    sound[44..].chunks(1_000).for_each(|part| sealer.sound(part, &mut sealed));
+    sealer.end(&mut sealed);
+    std::fs::write(folder.join("s.opus"), &sealed).unwrap();
+    let get = async |range: Option<&str>| {
+        let mut request = Request::get("/recordings/ab/s.opus");
+        if let Some(range) = range {
+            request = request.header("range", range);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = world.router.clone().oneshot(request).await.unwrap();
+        let text = |name| {
+            response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned()
+        };
+        let (length, kind) = (text(header::CONTENT_LENGTH), text(header::CONTENT_TYPE));
+        let (status, body) = read(response).await;
+        (status.as_u16(), length, kind, body)
+    };
+    // The key is lost: an error, and no noise for sound.
+    assert_eq!(get(None).await.0, 500);
+    std::fs::write(&at, keys).unwrap();
+    let (status, length, kind, body) = get(None).await;
+    assert_eq!((status, length.as_str(), kind.as_str()), (200, "100000", "audio/ogg"));
+    assert!(body[..] == sound[..]);
+    for (range, part) in [
+        ("bytes=0-0", 0..1),
+        ("bytes=40-50", 40..51),
+        ("bytes=50000-", 50_000..100_000),
+        ("bytes=-17", 99_983..100_000),
+    ] {
+        let (status, length, _, body) = get(Some(range)).await;
+        assert_eq!((status, length), (206, part.len().to_string()), "{range}");
+        assert!(body[..] == sound[part], "{range}");
+    }
+    assert_eq!(get(Some("bytes=100000-")).await.0, 416);
+    std::fs::remove_file(at).unwrap();
+}
+
+#[tokio::test]
 async fn nothing_outside_the_recordings_can_be_fetched() {
     let world = World::new().await;
     let root = world.folder.path();

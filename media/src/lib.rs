@@ -65,6 +65,8 @@ pub struct MediaConfig {
     pub workers: usize,
     /// Folder below which finished recordings are placed.
     pub recordings: PathBuf,
+    /// The key file, if recordings are sealed; see [`seal`].
+    pub keys: Option<PathBuf>,
     /// Folder of the announcements, if any: `<language>/<name>.<ending>`.
     pub prompts: Option<PathBuf>,
 }
@@ -149,9 +151,11 @@ impl Media {
         let library = Arc::new(Library::new(prompts));
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let folder = config.recordings.clone();
-        let recorder = RecorderConfig { folder, threads: threads.min(RECORDERS_MAX) };
+        let keys = config.keys.as_deref().map(recorder::keys_of).transpose()?.map(Arc::new);
+        let threads = threads.min(RECORDERS_MAX);
+        let recorder = RecorderConfig { folder, threads, keys: keys.clone() };
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
-        let loader = Arc::new(Loader::start(config.recordings.clone(), library.clone())?);
+        let loader = Arc::new(Loader::start((config.recordings.clone(), keys), library.clone())?);
         let count = config.workers.max(1);
         let mut media = Media {
             workers: Vec::new(),

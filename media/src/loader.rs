@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use facts::LegId;
 use facts::media::Codec;
+use seal::Keys;
 
-use crate::prompt;
 use crate::sound::{Library, What};
 use crate::worker::{Bell, Order};
+use crate::{prompt, recorder};
 
 /// Sounds that wait to be read at most; beyond it a leg hears nothing and is told so.
 const WAITING_MAX: usize = 256;
@@ -54,10 +55,13 @@ impl Loader {
     ///
     /// # Errors
     /// When the system refuses one.
-    pub(crate) fn start(folder: PathBuf, library: Arc<Library>) -> std::io::Result<Loader> {
+    pub(crate) fn start(
+        (folder, keys): (PathBuf, Option<Arc<Keys>>),
+        library: Arc<Library>,
+    ) -> std::io::Result<Loader> {
         let (jobs, wanted) = bounded(WAITING_MAX);
         let thread = std::thread::Builder::new().name("sounds".into());
-        let thread = thread.spawn(move || run(&folder, &library, &wanted))?;
+        let thread = thread.spawn(move || run((&folder, keys.as_deref()), &library, &wanted))?;
         Ok(Loader { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -92,7 +96,7 @@ impl Drop for Loader {
     }
 }
 
-fn run(folder: &Path, library: &Library, jobs: &Receiver<Job>) {
+fn run((folder, keys): (&Path, Option<&Keys>), library: &Library, jobs: &Receiver<Job>) {
     for job in jobs {
         let Wanted { leg, file, codec, to } = match job {
             Job::Load(wanted) => wanted,
@@ -101,7 +105,7 @@ fn run(folder: &Path, library: &Library, jobs: &Receiver<Job>) {
                 continue;
             }
         };
-        let frames = match load(folder, &file) {
+        let frames = match load(folder, &file, keys) {
             Ok(samples) => prompt::coded(&samples, codec),
             Err(error) => {
                 tracing::warn!(%leg, %error, "a message cannot be played");
@@ -117,10 +121,15 @@ fn run(folder: &Path, library: &Library, jobs: &Receiver<Job>) {
 }
 
 /// The samples of a file below the folder.
-fn load(folder: &Path, file: &str) -> Result<Vec<i16>, prompt::PromptError> {
+fn load(folder: &Path, file: &str, keys: Option<&Keys>) -> Result<Vec<i16>, prompt::PromptError> {
     let below = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
     if file.is_empty() || !below {
         return Err(prompt::PromptError::Unreadable("not a path below the folder".to_owned()));
     }
-    prompt::message(&folder.join(file))
+    let path = folder.join(file);
+    match recorder::whole(&path, keys, prompt::decode::MAX_BYTES as u64) {
+        Ok(Some(bytes)) => prompt::decode::message(&bytes),
+        Ok(None) => prompt::message(&path),
+        Err(error) => Err(prompt::PromptError::Unreadable(error.to_string())),
+    }
 }

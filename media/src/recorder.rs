@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use facts::id::CallId;
 use facts::media::{Codec, MediaEvent, RecordingForm};
+use seal::Keys;
 
 pub use audio::tape::Side;
 
@@ -30,9 +31,12 @@ mod file;
 mod form;
 mod job;
 mod leftovers;
+mod opened;
 mod worker;
 
 pub use leftovers::{Leftovers, recover};
+pub(crate) use opened::whole;
+pub use opened::{keys_of, open};
 
 /// How the recorder is laid out.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub struct RecorderConfig {
     pub folder: PathBuf,
     /// Recording threads; at least one. A core carries about 400 recordings.
     pub threads: usize,
+    /// Seal what is written; see [`seal`]. The first key seals.
+    pub keys: Option<Arc<Keys>>,
 }
 
 /// What the recorder holds and has counted.
@@ -109,7 +115,12 @@ impl Recorder {
         for number in 0..config.threads.max(1) {
             let (orders, to_do) = bounded(MAX_ORDERS);
             let (packets, heard) = bounded(MAX_PACKETS);
-            let worker = worker::Worker::new(config.folder.clone(), to_do, heard, closing.clone());
+            let worker = worker::Worker::new(
+                (config.folder.clone(), config.keys.clone()),
+                to_do,
+                heard,
+                closing.clone(),
+            );
             recorder.spawn(&format!("tapes-{number}"), move || worker.run())?;
             recorder.shards.push(Shard { orders, packets, refused: Mutex::default() });
         }

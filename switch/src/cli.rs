@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::check::Wanted;
 use crate::config::{Config, KNOBS, Sources, is_configuration, variable};
+use crate::decrypt;
 use crate::document;
 use crate::recognise::{self, Announcements};
 use crate::{check, demo, explain, logs, operator, serve};
@@ -71,6 +72,16 @@ enum Verb {
         /// Whose tones: a country's code, e.g. cn; all that are known without it
         #[arg(long)]
         country: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Open a sealed recording with the keys of `recording.key_file`
+    Decrypt {
+        /// The sealed file
+        file: PathBuf,
+        /// Where what is in it is written; must not be there yet
+        #[arg(long)]
+        out: PathBuf,
         #[command(flatten)]
         settings: Settings,
     },
@@ -194,6 +205,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
         | Verb::Check { settings, .. }
         | Verb::Explain { settings, .. }
         | Verb::Recognise { settings, .. }
+        | Verb::Decrypt { settings, .. }
         | Verb::Announcements { settings, .. } => settings,
         Verb::Demo => return demo::run().await,
     };
@@ -237,6 +249,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
         Verb::Recognise { file, country, .. } => {
             recognise::recognise(&config, file, country.as_deref())
         }
+        Verb::Decrypt { file, out, .. } => decrypt::decrypt(&config, file, out),
         Verb::Announcements { what, .. } => recognise::keep(&config, what),
         Verb::Migrate(_) => migrate(&config).await,
         Verb::Config(_) | Verb::Demo => {

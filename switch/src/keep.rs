@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use billing::Store;
+use facts::media::RecordingFormat;
 use tokio::sync::watch;
 
 use crate::recovery::call_of;
@@ -14,8 +15,6 @@ use crate::recovery::call_of;
 const EVERY: Duration = Duration::from_secs(3600);
 /// Files that one look removes at most; the rest waits for the next.
 const FILES_MAX: usize = 100_000;
-/// Endings of recordings.
-const ENDINGS: [&str; 2] = ["mp3", "wav"];
 
 /// Removes recordings that were finished longer than `keep` ago, now and every hour, until `stop`.
 pub(crate) async fn run(
@@ -77,10 +76,10 @@ fn remove(folder: &Path, before: SystemTime, kept: &BTreeSet<String>) -> io::Res
     Ok(removed)
 }
 
-/// `<digits of a call>_<a word>.mp3`, or `.wav`.
+/// `<digits of a call>_<a word>.mp3`, or another ending of recordings.
 fn is_recording(name: &str) -> bool {
-    let Some((stem, ending)) = name.rsplit_once('.') else { return false };
-    ENDINGS.contains(&ending) && call_of(stem).is_some()
+    let stem = name.rsplit_once('.').map(|(stem, _)| stem);
+    RecordingFormat::of_name(name).is_some() && stem.and_then(call_of).is_some()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use billing::Store;
 use billing::rows::MailboxCount;
@@ -14,8 +15,11 @@ use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 
 /// Finishes recordings that were cut off, by the call whose name they bear.
-pub(crate) fn recordings(folder: &Path) -> BTreeMap<CallId, RecordedFile> {
-    let leftovers = match media::recorder::recover(folder) {
+pub(crate) fn recordings(
+    folder: &Path,
+    keys: Option<&Arc<seal::Keys>>,
+) -> BTreeMap<CallId, RecordedFile> {
+    let leftovers = match media::recorder::recover(folder, keys) {
         Ok(leftovers) => leftovers,
         Err(error) => {
             tracing::warn!(%error, folder = %folder.display(), "unfinished recordings stay as they are");

@@ -13,6 +13,7 @@ pub mod g722;
 pub mod jitter;
 pub mod mix;
 pub mod mp3;
+pub mod ogg;
 pub mod plc;
 pub mod progress;
 pub mod resample;

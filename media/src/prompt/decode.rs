@@ -18,7 +18,7 @@ use symphonia::core::probe::Hint;
 use super::inspect::{self, Kind};
 
 /// The largest file taken: 20 MiB.
-pub(super) const MAX_BYTES: usize = 20 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 20 * 1024 * 1024;
 
 /// The longest sound taken, seconds.
 const MAX_SECONDS: u64 = 300;
@@ -91,7 +91,7 @@ pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
 /// # Errors
 ///
 /// As [`samples`], for a file of five minutes and a little.
-pub(super) fn message(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
+pub(crate) fn message(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
     if bytes.len() > MAX_BYTES {
         return Err(PromptError::TooLarge);
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use audio::mp3::{self, Info, whole_frames};
+use audio::ogg::{self, Pages};
 use audio::tape::Channels;
 use audio::{RATE, wav};
 use facts::media::{RecordingForm, RecordingFormat};
@@ -11,6 +12,7 @@ use facts::media::{RecordingForm, RecordingFormat};
 pub(super) enum Coder {
     Mp3(Box<mp3::Encoder>),
     Wav { channels: Channels, samples: u64 },
+    Opus(Box<ogg::Encoder>),
 }
 
 impl Coder {
@@ -21,6 +23,9 @@ impl Coder {
                 Coder::Mp3(Box::new(mp3::Encoder::new(channels).map_err(io::Error::other)?))
             }
             RecordingFormat::Wav => Coder::Wav { channels, samples: 0 },
+            RecordingFormat::Opus => {
+                Coder::Opus(Box::new(ogg::Encoder::new(channels).map_err(io::Error::other)?))
+            }
         })
     }
 
@@ -29,6 +34,7 @@ impl Coder {
         match self {
             Coder::Mp3(encoder) => encoder.samples(),
             Coder::Wav { samples, .. } => *samples,
+            Coder::Opus(encoder) => encoder.samples(),
         }
     }
 
@@ -46,6 +52,14 @@ impl Coder {
                 *samples += left.len().min(right.len()) as u64;
                 Ok(())
             }
+            Coder::Opus(encoder) => encoder.encode(left, right, out).map_err(io::Error::other),
+        }
+    }
+
+    /// Appends what can be written and is gathered only to take less room.
+    pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Coder::Opus(encoder) = self {
+            encoder.flush(out);
         }
     }
 
@@ -54,6 +68,7 @@ impl Coder {
         match self {
             Coder::Mp3(encoder) => encoder.finish(out).map_err(io::Error::other),
             Coder::Wav { .. } => Ok(()),
+            Coder::Opus(encoder) => encoder.finish(out).map_err(io::Error::other),
         }
     }
 }
@@ -62,7 +77,16 @@ impl Coder {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
     Mp3(Info),
-    Wav { channels: Channels, data: u64 },
+    Wav {
+        channels: Channels,
+        data: u64,
+    },
+    /// `bytes` of whole pages lie behind it.
+    Opus {
+        channels: Channels,
+        pages: Pages,
+        bytes: u64,
+    },
 }
 
 impl Head {
@@ -71,6 +95,7 @@ impl Head {
         match form.format {
             RecordingFormat::Mp3 => Head::Mp3(Info::new(channels)),
             RecordingFormat::Wav => Head::Wav { channels, data: 0 },
+            RecordingFormat::Opus => Head::opus(channels),
         }
     }
 
@@ -86,7 +111,12 @@ impl Head {
                 Some(Head::Mp3(Info::new(channels)))
             }
             RecordingFormat::Wav => Some(Head::Wav { channels: wav::channels_of(file)?, data: 0 }),
+            RecordingFormat::Opus => ogg::channels_of(file).map(Head::opus),
         }
+    }
+
+    fn opus(channels: Channels) -> Head {
+        Head::Opus { channels, pages: Pages::behind_head(), bytes: 0 }
     }
 
     /// Octets of the head itself.
@@ -94,14 +124,16 @@ impl Head {
         match self {
             Head::Mp3(info) => mp3::frame_bytes(info.channels()),
             Head::Wav { .. } => wav::HEAD_BYTES,
+            Head::Opus { channels, .. } => ogg::open(*channels).len(),
         }
     }
 
-    /// Octets that belong together.
+    /// Octets that belong together; pages of Ogg are of any length.
     pub(super) fn unit(&self) -> usize {
         match self {
             Head::Mp3(info) => mp3::frame_bytes(info.channels()),
             Head::Wav { channels, .. } => wav::block(*channels),
+            Head::Opus { .. } => 1,
         }
     }
 
@@ -110,6 +142,7 @@ impl Head {
         match self {
             Head::Mp3(info) => whole_frames(info.channels(), octets),
             Head::Wav { .. } => octets.len() / self.unit() * self.unit(),
+            Head::Opus { pages, .. } => ogg::whole_pages(pages, octets),
         }
     }
 
@@ -118,6 +151,10 @@ impl Head {
         match self {
             Head::Mp3(info) => info.frames_added(octets),
             Head::Wav { data, .. } => *data += octets.len() as u64,
+            Head::Opus { pages, bytes, .. } => {
+                pages.add(octets);
+                *bytes += octets.len() as u64;
+            }
         }
     }
 
@@ -131,6 +168,7 @@ impl Head {
         match self {
             Head::Mp3(info) => info.file_bytes(),
             Head::Wav { data, .. } => wav::HEAD_BYTES as u64 + data,
+            Head::Opus { bytes, .. } => self.len() as u64 + bytes,
         }
     }
 
@@ -139,6 +177,7 @@ impl Head {
         match self {
             Head::Mp3(info) => info.samples_when_cut(),
             Head::Wav { data, .. } => data / self.unit() as u64,
+            Head::Opus { pages, .. } => ogg::samples_at(pages.granule()),
         }
     }
 
@@ -146,15 +185,16 @@ impl Head {
     pub(super) fn closed(&self, samples: u64) -> Vec<u8> {
         match self {
             Head::Mp3(info) => info.frame(samples),
-            Head::Wav { .. } => self.open(),
+            Head::Wav { .. } | Head::Opus { .. } => self.open(),
         }
     }
 
-    /// The head of a file that still grows. One of MP3 claims no length; one of WAV has to.
+    /// The head of a file that still grows. One of MP3 claims no length, one of Opus has none to claim; one of WAV has to.
     pub(super) fn open(&self) -> Vec<u8> {
         match self {
             Head::Mp3(info) => Info::open_frame(info.channels()),
             Head::Wav { channels, data } => wav::head(*channels, *data).to_vec(),
+            Head::Opus { channels, .. } => ogg::open(*channels),
         }
     }
 
@@ -173,6 +213,10 @@ impl Head {
                 let frames =
                     (LOST_MS + HELD_BACK_MS) * u64::from(mp3::RATE) / 1_000 / mp3::FRAME_SAMPLES;
                 silence.repeat(frames as usize)
+            }
+            Head::Opus { channels, pages, .. } => {
+                // A packet of 20 ms may be half full.
+                ogg::silent_end(*channels, pages, (LOST_MS / 20 + 1) as usize)
             }
             Head::Wav { .. } => vec![0; self.unit() * (LOST_MS * u64::from(RATE) / 1_000) as usize],
         }

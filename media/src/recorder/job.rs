@@ -2,12 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use audio::codec::{Coding, Decoder, SAMPLES_MAX};
 use audio::convert::Converter;
 use audio::tape::{Side, Stamp, Tape};
 use facts::media::{Codec, RecordedFile, RecordingForm};
+use seal::Keys;
 
 use super::file::{PartFile, Sink};
 use super::form::Coder;
@@ -81,8 +83,9 @@ impl Job {
         file: &str,
         form: RecordingForm,
         at: Instant,
+        keys: Option<&Arc<Keys>>,
     ) -> io::Result<Job> {
-        Job::with(PartFile::create(folder, file, form)?, form, at)
+        Job::with(PartFile::create(folder, file, form, keys)?, form, at)
     }
 }
 
@@ -140,6 +143,7 @@ impl<S: Sink> Job<S> {
     pub(super) fn turn(&mut self, now: Instant) -> io::Result<()> {
         self.pauses.retain(|(_, until)| until.is_none_or(|until| now < until + WAIT_MAX));
         self.code(now)?;
+        self.coder.flush(&mut self.frames);
         self.flush()
     }
 

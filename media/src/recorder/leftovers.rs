@@ -7,8 +7,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use facts::media::{RecordedFile, RecordingFormat};
+use seal::{Found, Keys, Sealer};
 
 use super::file::{PART, PartFile};
 use super::form::Head;
@@ -24,12 +26,13 @@ pub struct Leftovers {
     pub kept: Vec<String>,
 }
 
-/// Finishes the unfinished recordings below `folder`. To be called before the recorder is opened.
+/// Finishes the unfinished recordings below `folder`; those that are sealed with `keys`. To be called before the recorder is
+/// opened.
 ///
 /// # Errors
 ///
 /// When the folder cannot be read. One file's trouble does not keep the others from being put right.
-pub fn recover(folder: &Path) -> io::Result<Leftovers> {
+pub fn recover(folder: &Path, keys: Option<&Arc<Keys>>) -> io::Result<Leftovers> {
     let mut leftovers = Leftovers::default();
     let mut parts = Vec::new();
     if folder.try_exists()? {
@@ -39,7 +42,7 @@ pub fn recover(folder: &Path) -> io::Result<Leftovers> {
     for part in parts {
         let Ok(below) = part.strip_prefix(folder) else { continue };
         let Some(name) = below.to_str().and_then(|name| name.strip_suffix(PART)) else { continue };
-        match finish(folder, name, &part) {
+        match finish((folder, name), &part, keys) {
             Ok(Some(file)) => leftovers.recovered.push(file),
             Ok(None) => leftovers.removed.push(name.to_owned()),
             Err(error) => {
@@ -70,20 +73,70 @@ fn find(folder: &Path, depth: usize, parts: &mut Vec<PathBuf>) -> io::Result<()>
     Ok(())
 }
 
-fn finish(folder: &Path, name: &str, part: &Path) -> io::Result<Option<RecordedFile>> {
+fn finish(
+    (folder, name): (&Path, &str),
+    part: &Path,
+    keys: Option<&Arc<Keys>>,
+) -> io::Result<Option<RecordedFile>> {
     if folder.join(name).try_exists()? {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut file = OpenOptions::new().read(true).write(true).open(part)?;
-    let is_wav = name.ends_with(RecordingFormat::Wav.ending());
-    let format = if is_wav { RecordingFormat::Wav } else { RecordingFormat::Mp3 };
+    let format = RecordingFormat::of_name(name).unwrap_or_default();
+    let mut magic = [0; seal::MAGIC.len()];
+    let length = read_full(&mut file, &mut magic)?;
+    file.rewind()?;
+    if seal::is_sealed(&magic[..length]) {
+        return finish_sealed((folder, name), (part, file), format, keys);
+    }
     let Some(head) = read_sound(format, &mut file)?.filter(|head| !head.is_empty()) else {
         fs::remove_file(part)?;
         return Ok(None);
     };
     file.set_len(head.file_bytes())?;
     file.seek(SeekFrom::End(0))?;
-    let mut part = PartFile::resume(file, folder, name, head);
+    let stored = head.file_bytes();
+    let mut part = PartFile::resume(file, (folder, name), head, None, stored);
+    part.append(&head.lost())?;
+    let samples = part.samples_when_cut();
+    part.place(samples).map(Some)
+}
+
+/// The same of one that is sealed: as far as its frames open and what is in them is whole.
+fn finish_sealed(
+    (folder, name): (&Path, &str),
+    (part, mut file): (&Path, fs::File),
+    format: RecordingFormat,
+    keys: Option<&Arc<Keys>>,
+) -> io::Result<Option<RecordedFile>> {
+    let keys = keys.ok_or_else(|| io::Error::other("it is sealed, and there is no key file"))?;
+    let mut whole: Option<(Head, Found)> = None;
+    let mut rest = Vec::new();
+    let begin = seal::salvage(keys, io::BufReader::new(&mut file), |piece, found| {
+        let Some((mut head, _)) = whole else {
+            whole = Head::found(format, &piece.plain).map(|head| (head, *found));
+            return whole.is_some();
+        };
+        // A write may have become several frames, and be whole only with the last of them.
+        rest.extend_from_slice(&piece.plain);
+        let fits = head.whole(&rest) == rest.len();
+        if fits {
+            head.added(&rest);
+            whole = Some((head, *found));
+            rest.clear();
+        }
+        rest.len() <= STEP
+    })
+    .map_err(io::Error::other)?;
+    let Some((head, found)) = whole.filter(|(head, _)| !head.is_empty()) else {
+        fs::remove_file(part)?;
+        return Ok(None);
+    };
+    let sealer = Sealer::resume(keys, &begin, &found).map_err(io::Error::other)?;
+    file.set_len(found.stored)?;
+    file.seek(SeekFrom::End(0))?;
+    let seal = Some((sealer, Arc::clone(keys)));
+    let mut part = PartFile::resume(file, (folder, name), head, seal, found.stored);
     part.append(&head.lost())?;
     let samples = part.samples_when_cut();
     part.place(samples).map(Some)
@@ -94,13 +147,14 @@ fn read_sound(format: RecordingFormat, file: &mut fs::File) -> io::Result<Option
     let mut start = [0; HEAD_MAX];
     let length = read_full(file, &mut start)?;
     let Some(mut head) = Head::found(format, &start[..length]) else { return Ok(None) };
-    file.seek(SeekFrom::Start(head.len() as u64))?;
     let mut step = vec![0; STEP / head.unit() * head.unit()];
     loop {
+        // Where the last whole unit ended: not every unit is as long as the next.
+        file.seek(SeekFrom::Start(head.file_bytes().max(head.len() as u64)))?;
         let length = read_full(file, &mut step)?;
         let whole = head.whole(&step[..length]);
         head.added(&step[..whole]);
-        if whole < step.len() {
+        if whole == 0 {
             return Ok(Some(head));
         }
     }
@@ -126,5 +180,5 @@ const MAX_DEPTH: usize = 8;
 /// Octets that tell whose head it is.
 const HEAD_MAX: usize = audio::mp3::FRAME_BYTES_MAX;
 
-/// Octets read at once, or a little less.
+/// Octets read at once, or a little less: no page of Ogg is longer (RFC 3533 §6).
 const STEP: usize = 64 * 1024;

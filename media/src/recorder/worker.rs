@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use facts::id::CallId;
 use facts::media::{MediaEvent, RecordingForm};
+use seal::Keys;
 
 use super::job::Job;
 use super::{Events, MAX_PACKETS, MAX_RECORDINGS, Order, POLL, Packet, Shared};
@@ -29,6 +30,7 @@ pub(super) struct Ended {
 /// One recording thread.
 pub(super) struct Worker {
     folder: PathBuf,
+    keys: Option<Arc<Keys>>,
     orders: Receiver<Order>,
     packets: Receiver<Packet>,
     closing: Sender<Ended>,
@@ -38,12 +40,13 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        folder: PathBuf,
+        (folder, keys): (PathBuf, Option<Arc<Keys>>),
         orders: Receiver<Order>,
         packets: Receiver<Packet>,
         closing: Sender<Ended>,
     ) -> Worker {
-        Worker { folder, orders, packets, closing, taped: BTreeMap::new(), stops: Vec::new() }
+        let (taped, stops) = (BTreeMap::new(), Vec::new());
+        Worker { folder, keys, orders, packets, closing, taped, stops }
     }
 
     /// Until the recorder is dropped; then every recording is ended.
@@ -103,7 +106,7 @@ impl Worker {
             tracing::warn!(%call, "recording refused: too many");
             Taped::Failed
         } else {
-            match Job::start(&self.folder, file, form, at) {
+            match Job::start(&self.folder, file, form, at, self.keys.as_ref()) {
                 Ok(job) => Taped::Running(Box::new(job)),
                 Err(error) => {
                     tracing::warn!(%call, %error, "recording could not start");

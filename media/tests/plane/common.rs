@@ -35,6 +35,7 @@ impl World {
             quarantine: Duration::from_secs(5),
             workers: 1,
             recordings: PathBuf::from(folder.path()).join("recordings"),
+            keys: None,
             prompts: None,
         };
         adjust(&mut config);

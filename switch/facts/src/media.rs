@@ -397,16 +397,30 @@ pub enum RecordingFormat {
     Mp3,
     /// RIFF WAVE, linear, 16 bits, 8 kHz.
     Wav,
+    /// Opus in Ogg (RFC 7845), 8 kHz, at most 24 kbit/s a channel.
+    Opus,
 }
 
 impl RecordingFormat {
+    /// All.
+    pub const ALL: [RecordingFormat; 3] =
+        [RecordingFormat::Mp3, RecordingFormat::Wav, RecordingFormat::Opus];
+
     /// What names of such files end with, without the dot.
     #[must_use]
     pub const fn ending(self) -> &'static str {
         match self {
             RecordingFormat::Mp3 => "mp3",
             RecordingFormat::Wav => "wav",
+            RecordingFormat::Opus => "opus",
         }
+    }
+
+    /// That of a file, by its name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<RecordingFormat> {
+        let (_, ending) = name.rsplit_once('.')?;
+        RecordingFormat::ALL.into_iter().find(|format| format.ending() == ending)
     }
 }
 

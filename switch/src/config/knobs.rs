@@ -212,12 +212,12 @@ knobs! {
     "media.prompts", "folder of announcements, <language>/<name>.<ending>; `off`: tones only",
         |c, v| c.prompts = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.prompts.as_deref().map(path));
 
-    "recording.format", "mp3 (40 kbit/s a channel) or wav (8 kHz, 16 bits)",
-        |c, v| c.recording.form.format = match one_of(v, &["mp3", "wav"])? {
-            "wav" => RecordingFormat::Wav, _ => RecordingFormat::Mp3,
+    "recording.format", "mp3 (40 kbit/s a channel), wav (8 kHz, 16 bits) or opus (Ogg, at most 24 kbit/s a channel)",
+        |c, v| c.recording.form.format = match one_of(v, &["mp3", "wav", "opus"])? {
+            "wav" => RecordingFormat::Wav, "opus" => RecordingFormat::Opus, _ => RecordingFormat::Mp3,
         },
         |c| text(c.recording.form.format.ending());
-    "recording.channels", "stereo: who was called first left, the other right; mono: both in one",
+    "recording.channels", "stereo: each leg for itself, who was called first left, the other right; mono: both in one",
         |c, v| c.recording.form.mono = one_of(v, &["stereo", "mono"])? == "mono",
         |c| text(if c.recording.form.mono { "mono" } else { "stereo" });
     "recording.notice", "what both parties hear when they are recorded: `off`, `tone`, or the name of an announcement",
@@ -229,6 +229,8 @@ knobs! {
         });
     "recording.keep", "recordings are removed after this time, messages in mailboxes are not; `off`: never",
         |c, v| c.recording.keep = or_off(v, positive)?, |c| off(c.recording.keep.map(show_duration));
+    "recording.key_file", "file of the keys that recordings are sealed with, a line each: NAME and 32 octets in base 64; the first seals; `off`: they lie open",
+        |c, v| c.recording.keys = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.recording.keys.as_deref().map(path));
 
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);

@@ -154,12 +154,14 @@ pub(crate) struct RecordingKnobs {
     pub(crate) notice: Notice,
     /// Recordings are removed after this time; `None`: never.
     pub(crate) keep: Option<Duration>,
+    /// The keys that seal them; `None`: they lie open.
+    pub(crate) keys: Option<PathBuf>,
 }
 
 impl Default for RecordingKnobs {
     fn default() -> Self {
         let keep = Some(Duration::from_secs(90 * 24 * 3600));
-        RecordingKnobs { form: RecordingForm::default(), notice: Notice::None, keep }
+        RecordingKnobs { form: RecordingForm::default(), notice: Notice::None, keep, keys: None }
     }
 }
 

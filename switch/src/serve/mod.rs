@@ -206,7 +206,9 @@ impl Hall {
     ) -> Result<Hall, StartError> {
         let recordings = config.recordings_folder();
         make_folder(&recordings)?;
-        let unfinished = recovery::recordings(&recordings);
+        let keys = config.recording.keys.as_deref().map(media::recorder::keys_of).transpose();
+        let keys = keys.map_err(io_error("the key file of recordings"))?.map(Arc::new);
+        let unfinished = recovery::recordings(&recordings, keys.as_ref());
         let events = inbox.clone();
         let media =
             Media::start(&parts::media(config), move |event| events.fact(Fact::Media(event)))

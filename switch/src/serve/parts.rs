@@ -34,6 +34,7 @@ pub(super) fn media(config: &Config) -> MediaConfig {
         quarantine: config.rtp_quarantine,
         workers: config.media_workers,
         recordings: config.recordings_folder(),
+        keys: config.recording.keys.clone(),
         prompts: config.prompts.clone(),
     }
 }
@@ -151,6 +152,7 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
     ApiConfig {
         admin_token: Some(admin_token),
         recordings: config.recordings_folder(),
+        recording_keys: config.recording.keys.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         per_ip: rate(web.address_rate),
         per_merchant: rate(web.merchant_rate),
@@ -306,6 +308,7 @@ mod tests {
         ("recording.channels", "mono", &["engine"], "mono: true"),
         ("recording.notice", "callee-busy", &["engine"], "callee-busy"),
         ("recording.keep", "48h", &["keep"], "172800s"),
+        ("recording.key_file", "/keys", &["media", "api"], "Some(\"/keys\")"),
         ("media.prompts", "/say", &["media"], "/say"),
         ("call.max", "12", &["engine"], "calls_max: 12"),
         ("call.reserved", "5", &["engine"], "calls_reserved: 5"),

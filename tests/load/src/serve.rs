@@ -103,6 +103,7 @@ pub(crate) fn plane(
         quarantine: Duration::from_secs(5),
         workers,
         recordings: folder.to_path_buf(),
+        keys: None,
         prompts: None,
     };
     let media = Media::start(&config, move |event| {

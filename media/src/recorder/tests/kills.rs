@@ -37,7 +37,7 @@ fn case_14_cut_at_any_octet_it_still_plays() {
 fn case_14_every_second_is_on_the_disk_a_second_later() {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let mut job = Job::start(folder.path(), "a.mp3", STEREO, start).unwrap();
+    let mut job = Job::start(folder.path(), "a.mp3", STEREO, start, None).unwrap();
     let part = folder.path().join("a.mp3.part");
     for tenth in 0..100 {
         job.turn(start + ms(tenth * 100)).unwrap();
@@ -62,7 +62,7 @@ fn case_14_a_killed_recording_is_put_right_within_300_ms() {
         let part = folder.path().join(format!("{name}.part"));
         let cut = before.len() - (length_ms as usize / 50 * 31) % FRAME_BYTES;
         fs::OpenOptions::new().write(true).open(&part).unwrap().set_len(cut as u64).unwrap();
-        let found = recover(folder.path()).unwrap();
+        let found = recover(folder.path(), None).unwrap();
         assert_eq!(found.recovered.len(), 1);
         let file = &found.recovered[0];
         assert_eq!(file.file, name);
@@ -83,7 +83,7 @@ fn case_14_a_killed_recording_is_put_right_within_300_ms() {
 }
 
 #[test]
-fn case_14_a_wav_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right() {
+fn case_14_every_form_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right() {
     let folder = tempfile::tempdir().unwrap();
     for form in FORMS {
         let name = format!("{}.{}", form.mono, form.format.ending());
@@ -99,18 +99,62 @@ fn case_14_a_wav_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right() {
             let (_, heard) = channels(&bytes).unwrap();
             assert!(heard[0].len() as u64 >= told / if form.mono { 2 } else { 4 });
         }
-        for cut in [0, 1, 2, 3, 5, 1_001] {
+        // 100 ms of the form that takes the least room are 300 octets.
+        let most = if form.format == RecordingFormat::Opus { 301 } else { 1_001 };
+        for cut in [0, 1, 2, 3, 5, most] {
             fs::write(&part, &bytes[..bytes.len() - cut]).unwrap();
-            let found = recover(folder.path()).unwrap();
+            let found = recover(folder.path(), None).unwrap();
             let file = &found.recovered[0];
             assert_eq!(file.file, name);
             assert!(file.duration_ms.abs_diff(4_000) < 150, "{form:?}: {}", file.duration_ms);
-            let whole = fs::read(folder.path().join(&name)).unwrap();
-            let (rate, sound) = channels(&whole).unwrap();
+            let whole = folder.path().join(&name);
+            let Some((rate, sound)) = played(form, &whole) else {
+                fs::remove_file(whole).unwrap();
+                continue;
+            };
             let decoded_ms = sound[0].len() as u64 * 1_000 / u64::from(rate);
             assert!(decoded_ms.abs_diff(file.duration_ms) < 3, "{form:?}");
             assert_eq!(sound.len(), if form.mono { 1 } else { 2 });
             fs::remove_file(folder.path().join(&name)).unwrap();
+        }
+    }
+}
+
+/// Keys as an operator has them: the first one seals.
+pub(super) fn keys(text: &str) -> Arc<Keys> {
+    Arc::new(Keys::parse(text).unwrap())
+}
+
+const KEY: &str = "k1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+#[test]
+fn case_14_a_sealed_recording_cut_at_any_octet_is_put_right_by_who_has_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(KEY);
+    for form in FORMS {
+        let name = format!("{}.{}", form.mono, form.format.ending());
+        let (_, job) = record_sealed(form, folder.path(), &name, 4_000, &keys);
+        std::mem::forget(job);
+        let part = folder.path().join(format!("{name}.part"));
+        let bytes = fs::read(&part).unwrap();
+        assert!(seal::is_sealed(&bytes));
+        for cut in [0, 1, 5, 301] {
+            fs::write(&part, &bytes[..bytes.len() - cut]).unwrap();
+            // Without the key nothing is lost, and nothing is guessed.
+            let blind = recover(folder.path(), None).unwrap();
+            assert_eq!((blind.kept.len(), blind.recovered.len(), part.exists()), (1, 0, true));
+            let found = recover(folder.path(), Some(&keys)).unwrap();
+            let file = &found.recovered[0];
+            assert!(file.duration_ms.abs_diff(4_000) < 300, "{form:?}: {}", file.duration_ms);
+            let target = folder.path().join(&name);
+            let plain = whole(&target, Some(&keys), 1 << 30).unwrap().unwrap();
+            assert_eq!(file.bytes, plain.len() as u64);
+            fs::write(&target, &plain).unwrap();
+            if let Some((rate, sound)) = played(form, &target) {
+                let decoded_ms = sound[0].len() as u64 * 1_000 / u64::from(rate);
+                assert!(decoded_ms.abs_diff(file.duration_ms) < 3, "{form:?}");
+            }
+            fs::remove_file(target).unwrap();
         }
     }
 }
@@ -130,16 +174,16 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
     put("note.txt", b"mine");
     let whole = killed(folder.path(), "b/c/d.mp3", 2_000);
     put("a/whole.mp3.part", &whole);
-    let found = recover(folder.path()).unwrap();
+    let found = recover(folder.path(), None).unwrap();
     assert_eq!(found.removed, ["a/empty.mp3", "a/garbage.mp3", "a/tag-only.mp3"]);
     assert_eq!(found.kept, ["a/whole.mp3"]);
     assert_eq!(found.recovered.len(), 1);
     assert_eq!(found.recovered[0].file, "b/c/d.mp3");
     assert_eq!(fs::read(folder.path().join("a/whole.mp3")).unwrap(), b"a finished recording");
     assert_eq!(fs::read(folder.path().join("note.txt")).unwrap(), b"mine");
-    let again = recover(folder.path()).unwrap();
+    let again = recover(folder.path(), None).unwrap();
     assert_eq!((again.recovered.len(), again.removed.len()), (0, 0));
-    assert_eq!(recover(Path::new("/nowhere/at/all")).unwrap(), Leftovers::default());
+    assert_eq!(recover(Path::new("/nowhere/at/all"), None).unwrap(), Leftovers::default());
 }
 
 /// Where the child process below records; set by the test that starts it.
@@ -149,7 +193,7 @@ const CHILD_FOLDER: &str = "TANDEM_TEST_KILLED_RECORDING";
 #[test]
 fn records_until_killed() {
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
-    let config = RecorderConfig { folder: folder.into(), threads: 1 };
+    let config = RecorderConfig { folder: folder.into(), threads: 1, keys: None };
     let events: Events = Arc::new(|_| {});
     let recorder = Recorder::open(&config, &events).unwrap();
     let start = Instant::now();
@@ -185,7 +229,7 @@ fn case_14_a_process_killed_in_mid_call_leaves_its_recording() {
     child.kill().unwrap();
     let talked_ms = begun.elapsed().as_secs_f64() * 1_000.0;
     child.wait().unwrap();
-    let found = recover(folder.path()).unwrap();
+    let found = recover(folder.path(), None).unwrap();
     assert_eq!(found.recovered.len(), 1);
     let (_, sound) = channels(&fs::read(folder.path().join("killed.mp3")).unwrap()).unwrap();
     let off = sound[0].len() as f64 / 16.0 - talked_ms;

@@ -15,7 +15,7 @@ fn studio(threads: usize) -> Studio {
     let heard: Events = Arc::new(move |event| {
         sender.lock().unwrap().send(event).unwrap();
     });
-    let config = RecorderConfig { folder: folder.path().to_owned(), threads };
+    let config = RecorderConfig { folder: folder.path().to_owned(), threads, keys: None };
     let recorder = Recorder::open(&config, &heard).unwrap();
     Studio { folder, recorder, events }
 }
