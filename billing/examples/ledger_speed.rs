@@ -146,5 +146,6 @@ fn leg(no: LegNo, party: &Party, now: UnixMillis) -> LegFacts {
         failure: None,
         paid_until: Some(Duration::from_secs(60)),
         media: MediaStats::default(),
+        recognised: None,
     }
 }

@@ -203,8 +203,8 @@ fn insert_cdrs(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let sql = format!(
         "INSERT INTO cdrs (call_id, leg_no, merchant_id, sub_account_id, dialect, app, number, trunk, \
          invited, answered, ended, sip_final, q850, seconds, prefix, charged_seconds, price, currency, \
-         settled, facts) VALUES {}",
-        tuples(facts.legs.len(), 20)
+         settled, facts, recognised) VALUES {}",
+        tuples(facts.legs.len(), 21)
     );
     batch.add(&sql, values);
     Ok(())
@@ -234,6 +234,7 @@ fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Va
         record.currency.code(),
         facts.ended,
         json(leg)?,
+        leg.recognised.map(|heard| heard.verdict.sounded.word()),
     ])
 }
 

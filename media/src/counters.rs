@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     pub(crate) forged: u64,
     /// Packets of SRTP that came before.
     pub(crate) replayed: u64,
+    /// Legs that were not listened to because too many were.
+    pub(crate) unheard: u64,
 }
 
 /// The same, where others can read it.
@@ -28,14 +30,16 @@ pub(crate) struct Counters {
     unsent: AtomicU64,
     forged: AtomicU64,
     replayed: AtomicU64,
+    unheard: AtomicU64,
     legs: AtomicU64,
     resting: AtomicU64,
     free: AtomicU64,
+    listened: AtomicU64,
 }
 
 impl Counters {
-    /// `held`: legs, pairs at rest, pairs free.
-    pub(crate) fn publish(&self, tally: &Tally, held: [usize; 3]) {
+    /// `held`: legs, pairs at rest, pairs free, legs that are listened to.
+    pub(crate) fn publish(&self, tally: &Tally, held: [usize; 4]) {
         self.received.store(tally.received, Ordering::Relaxed);
         self.sent.store(tally.sent, Ordering::Relaxed);
         self.dropped.store(tally.dropped, Ordering::Relaxed);
@@ -43,9 +47,11 @@ impl Counters {
         self.unsent.store(tally.unsent, Ordering::Relaxed);
         self.forged.store(tally.forged, Ordering::Relaxed);
         self.replayed.store(tally.replayed, Ordering::Relaxed);
+        self.unheard.store(tally.unheard, Ordering::Relaxed);
         self.legs.store(held[0] as u64, Ordering::Relaxed);
         self.resting.store(held[1] as u64, Ordering::Relaxed);
         self.free.store(held[2] as u64, Ordering::Relaxed);
+        self.listened.store(held[3] as u64, Ordering::Relaxed);
     }
 
     /// Adds a worker's figures to a sum.
@@ -57,6 +63,8 @@ impl Counters {
         counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
         counts.srtp_forged += self.forged.load(Ordering::Relaxed);
         counts.srtp_replayed += self.replayed.load(Ordering::Relaxed);
+        counts.unheard += self.unheard.load(Ordering::Relaxed);
+        counts.listened += self.listened.load(Ordering::Relaxed);
         counts.legs += self.legs.load(Ordering::Relaxed);
         counts.quarantined += self.resting.load(Ordering::Relaxed);
         counts.free += self.free.load(Ordering::Relaxed);

@@ -100,6 +100,10 @@ pub struct MediaCounts {
     pub taps_lost: u64,
     /// Orders that a worker could not take because its queue was full, since start.
     pub orders_lost: u64,
+    /// Legs whose network is listened to before the answer.
+    pub listened: u64,
+    /// Legs that were not, because too many were, since start.
+    pub unheard: u64,
 }
 
 /// The handle of the media plane.
@@ -242,6 +246,21 @@ impl Media {
         }
     }
 
+    /// From now on these announcements are known; who is listened to already is compared with the old ones.
+    /// Before the first time none is.
+    pub fn know(&self, announcements: audio::announce::Library) {
+        let announcements = Arc::new(announcements);
+        for worker in &self.workers {
+            match worker.orders.try_send(Order::Know(announcements.clone())) {
+                Ok(()) => worker.bell.ring(),
+                Err(TrySendError::Disconnected(_)) => {}
+                Err(TrySendError::Full(_)) => {
+                    self.orders_lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// What is held and what has been counted.
     #[must_use]
     pub fn counts(&self) -> MediaCounts {
@@ -310,6 +329,8 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Link { leg, .. }
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }
+        | MediaCommand::Listen { leg, .. }
+        | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,
         MediaCommand::Record { call, .. }
         | MediaCommand::Retape { call, .. }

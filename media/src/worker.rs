@@ -31,6 +31,7 @@ use seat::{Seat, Seats};
 
 mod control;
 mod guard;
+mod listen;
 mod play;
 mod recode;
 mod room;
@@ -57,6 +58,8 @@ pub(crate) enum Order {
     Command(MediaCommand),
     /// A sound that a leg was to hear, in this coding; `None`: it cannot be had.
     Loaded { leg: LegId, file: String, sound: Option<(Codec, Frames)> },
+    /// What announcements are known from now on.
+    Know(Arc<audio::announce::Library>),
     /// Close everything and end.
     Stop,
 }
@@ -125,6 +128,10 @@ pub(crate) struct Worker {
     tapes: BTreeMap<CallId, Tape>,
     /// The rooms of its calls.
     rooms: Rooms,
+    /// Announcements that are known again.
+    known: Arc<audio::announce::Library>,
+    /// Legs that are listened to.
+    listened: usize,
     clock: NtpClock,
     tally: Tally,
     /// When sounds are looked after next; `None` while there are none.
@@ -144,6 +151,8 @@ impl Worker {
             sounding: Vec::new(),
             tapes: BTreeMap::new(),
             rooms: Rooms::default(),
+            known: Arc::default(),
+            listened: 0,
             clock,
             tally: Tally::default(),
             tick_at: None,
@@ -249,7 +258,8 @@ impl Worker {
 
     /// Makes the worker's figures visible.
     fn publish(&self) {
-        let held = [self.seats.len(), self.parts.pool.resting(), self.parts.pool.free()];
+        let (resting, free) = (self.parts.pool.resting(), self.parts.pool.free());
+        let held = [self.seats.len(), resting, free, self.listened];
         self.parts.counters.publish(&self.tally, held);
     }
 }
@@ -280,6 +290,9 @@ fn carry(
             payload: &packet[payload],
         };
         recorder.tap(seat.id.call, &heard);
+    }
+    if let (Some(ear), Some(arrival)) = (&mut seat.ear, &forwarded.arrival) {
+        ear.hear(now, arrival, packet);
     }
     match forwarded.verdict {
         Verdict::Send(departure) => {

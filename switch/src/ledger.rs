@@ -731,6 +731,7 @@ fn failed(facts: &CallFacts) -> Option<String> {
         (None, _) => "no answer".into(),
     });
     words.extend(leg.q850.map(|cause| format!("cause {cause}")));
+    words.extend(leg.recognised.map(|heard| format!("heard {}", heard.verdict.sounded.word())));
     Some(words.join(", "))
 }
 

@@ -14,6 +14,7 @@ mod dns;
 mod document;
 mod driver;
 mod explain;
+mod hearing;
 mod inbox;
 mod keep;
 mod lanes;

@@ -334,6 +334,16 @@ impl Sources {
             "Packets a recorder could not take.",
             media.taps_lost,
         );
+        page.gauge(
+            "tandem_media_listened",
+            "Legs whose network is listened to before the answer.",
+            media.listened,
+        );
+        page.count(
+            "tandem_media_unheard_total",
+            "Legs that were not listened to, because too many were.",
+            media.unheard,
+        );
         page.count(
             "tandem_media_orders_lost_total",
             "Orders a media worker could not take.",

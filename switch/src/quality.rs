@@ -147,6 +147,7 @@ mod tests {
             released_by: None,
             failure: None,
             paid_until: None,
+            recognised: None,
             media,
         }
     }

@@ -47,14 +47,9 @@ pub(crate) enum Announcements {
     },
 }
 
-/// Where an operator's announcements are.
-fn own(config: &Config) -> PathBuf {
-    config.data.join("announcements")
-}
-
 /// Lists, adds or removes.
 pub(crate) fn keep(config: &Config, what: &Announcements) -> ExitCode {
-    let folder = own(config);
+    let folder = config.known_folder();
     match what {
         Announcements::List => {
             let (mine, refused) = announcements::folder(&folder);
@@ -138,7 +133,7 @@ pub(crate) fn recognise(config: &Config, file: &Path, country: Option<&str>) -> 
         Ok(samples) => samples,
         Err(why) => return failed(&why),
     };
-    let (library, refused) = announcements::library(&own(config));
+    let (library, refused) = announcements::library(&config.known_folder());
     for error in refused {
         complain(&error.to_string());
     }

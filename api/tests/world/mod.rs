@@ -481,6 +481,7 @@ fn leg(no: LegNo, party: &Party, start: UnixMillis, talk: Option<(u64, u64)>) ->
         failure: None,
         paid_until: None,
         media: MediaStats::default(),
+        recognised: None,
     }
 }
 

@@ -70,6 +70,7 @@ fn talked(answered: Option<i64>, ended: i64) -> LegFacts {
         failure: None,
         paid_until: None,
         media: Default::default(),
+        recognised: None,
     }
 }
 

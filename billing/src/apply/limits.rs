@@ -4,6 +4,7 @@ use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::{self, SessionTimer};
 use facts::pool::Pool;
+use facts::recognition::COUNTRIES;
 use facts::settings::{Transport, TrunkOptions};
 use facts::srtp::Protection;
 
@@ -127,6 +128,11 @@ impl Check {
         if options.rtp_timeout_s.is_some_and(|seconds| !span.contains(&seconds)) {
             let why = format!("{} to {} seconds", span.start(), span.end());
             self.wrong(format!("{path}.options.rtp_timeout_s"), why);
+        }
+        let tones = options.tones.as_str();
+        if !tones.is_empty() && !COUNTRIES.contains(&tones) {
+            let why = format!("whose tones are known: {}", COUNTRIES.join(", "));
+            self.wrong(format!("{path}.options.tones"), why);
         }
         if options.ptime_ms.is_some_and(|ms| !TrunkOptions::PTIME_MS.contains(&ms)) {
             self.wrong(format!("{path}.options.ptime_ms"), "10, 20, 30, 40, 50 or 60 milliseconds");

@@ -36,6 +36,7 @@ migrations! {
     13 "0013_fraud",
     14 "0014_voicemail",
     16 "0016_capacity",
+    17 "0017_recognised",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -164,6 +164,7 @@ fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: Option<u64>) -> L
         failure: None,
         paid_until: None,
         media: facts::media::MediaStats::default(),
+        recognised: None,
     }
 }
 

@@ -188,6 +188,7 @@ pub(crate) fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: u64) -
         failure: None,
         paid_until: None,
         media: facts::media::MediaStats::default(),
+        recognised: None,
     }
 }
 

@@ -32,6 +32,7 @@ impl Worker {
             match self.parts.inbox.orders.try_recv() {
                 Ok(Order::Command(command)) => self.obey(command),
                 Ok(Order::Loaded { leg, file, sound }) => self.loaded(leg, &file, sound),
+                Ok(Order::Know(announcements)) => self.known = announcements,
                 Ok(Order::Stop) => self.stopping = true,
                 Err(_) => break,
             }
@@ -61,6 +62,8 @@ impl Worker {
             }
             MediaCommand::StopRecording { call } => self.stop_recording(now, call),
             MediaCommand::Room { call, order } => self.order_room(now, call, order),
+            MediaCommand::Listen { leg, country, turn } => self.listen(leg, &country, turn),
+            MediaCommand::StopListening { leg } => self.stop_hearing(leg),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
     }
@@ -314,6 +317,7 @@ impl Worker {
             self.stop_recording(now, leg.call);
         }
         self.stop_listening(number);
+        self.stop_hearing(leg);
         if let Some(seat) = self.seats.get(number) {
             seat.hears = Hears::Nothing;
         }

@@ -11,6 +11,7 @@ use rtp::Leg;
 use rtp::egress::Owner;
 
 use super::guard::Guard;
+use super::listen::Ear;
 use super::recode::Coders;
 use crate::recorder::Side;
 use crate::socket::Pair;
@@ -39,6 +40,8 @@ pub(crate) struct Seat {
     /// When the next report is due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) ptime_ms: u8,
+    /// Who listens to what its network plays.
+    pub(crate) ear: Option<Box<Ear>>,
     /// What its packets are protected with, if they are.
     pub(crate) guard: Option<Box<Guard>>,
     /// What turns other codings into the one that is sent.
@@ -74,6 +77,7 @@ impl Seat {
             tape: None,
             report_at: None,
             ptime_ms: PTIME_MS,
+            ear: None,
             guard: None,
             coders: Coders::default(),
             role: RoomRole::default(),

@@ -417,6 +417,11 @@ impl Call {
             MediaEvent::Digit { leg, digit } => {
                 self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
             }
+            MediaEvent::Recognised { leg, turn, verdict } => {
+                self.on_leg(w, leg.no, |leg, w, trace, like| {
+                    leg.recognised(w, trace, (turn, verdict), like)
+                });
+            }
             MediaEvent::Recorded { file, .. } => self.recorded(w, Some(file)),
             MediaEvent::RecordingFailed { .. } => self.recorded(w, None),
             // No flow opens a room.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use facts::media::{Codec, RecordingForm};
+use facts::recognition::Release;
 use facts::srtp::Protection;
 use facts::{CallId, Features};
 use sip::digest::Algorithm;
@@ -80,6 +81,8 @@ pub struct EngineConfig {
     pub recording: RecordingForm,
     /// What both parties of one are told first.
     pub recording_notice: Notice,
+    /// What is made of what carriers play before an answer.
+    pub hearing: Hearing,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
     pub redirects: usize,
     /// How long registrations last.
@@ -121,6 +124,7 @@ impl Default for EngineConfig {
             voicemail: Messages::default(),
             recording: RecordingForm::default(),
             recording_notice: Notice::None,
+            hearing: Hearing::default(),
             redirects: 5,
             register: RegisterLimits::default(),
             abuse: AbuseLimits::default(),
@@ -140,6 +144,23 @@ pub enum Notice {
     Tone,
     /// The announcement of this name, in the language of the call.
     Prompt(String),
+}
+
+/// What is made of what carriers play before an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hearing {
+    /// It is listened to.
+    pub listens: bool,
+    /// When an attempt is given up for it.
+    pub release: Release,
+    /// Whose tones carriers play that do not say (ISO 3166, small letters).
+    pub country: String,
+}
+
+impl Default for Hearing {
+    fn default() -> Self {
+        Hearing { listens: true, release: Release::Never, country: "cn".to_owned() }
+    }
 }
 
 /// How long messages in mailboxes are.

@@ -516,6 +516,8 @@ pub(crate) enum LegEvent {
     RingsOn,
     /// The first sound of the far network arrived, before any answer.
     EarlyMedia,
+    /// What was heard is over, and another carrier is asked.
+    Anew,
     /// Somebody answered.
     Answered,
     /// Nobody will: the leg is over.

@@ -25,6 +25,7 @@ pub mod next_hop;
 pub mod number;
 pub mod pool;
 pub mod ports;
+pub mod recognition;
 pub mod record;
 pub mod room;
 pub mod routing;

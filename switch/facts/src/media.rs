@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, LegId};
+use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
 use crate::srtp::SrtpKeys;
 
@@ -310,6 +311,20 @@ pub enum MediaCommand {
         /// What it is told.
         order: RoomOrder,
     },
+    /// Find out what a leg's network plays, from now on: `Recognised` tells. A second one begins anew.
+    Listen {
+        /// Which leg.
+        leg: LegId,
+        /// Whose tones are known (ISO 3166, small letters).
+        country: String,
+        /// Comes back with what was found.
+        turn: u8,
+    },
+    /// Listen no more.
+    StopListening {
+        /// Which leg.
+        leg: LegId,
+    },
     /// Give the leg's ports back. Answered by `Closed`.
     Close {
         /// Which leg.
@@ -350,6 +365,15 @@ pub enum MediaEvent {
         leg: LegId,
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
+    },
+    /// What a leg's network plays was recognised.
+    Recognised {
+        /// Which leg.
+        leg: LegId,
+        /// The turn of the order.
+        turn: u8,
+        /// What it is.
+        verdict: Recognition,
     },
     /// A prompt or an interjection ended.
     Played {

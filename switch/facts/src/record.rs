@@ -10,6 +10,7 @@ use crate::id::{CallId, LegId, LegNo};
 use crate::media::{MediaStats, RecordedFile};
 use crate::money::{Currency, Micros};
 use crate::number::Number;
+use crate::recognition::Recognised;
 use crate::time::UnixMillis;
 
 /// Who let go first.
@@ -71,6 +72,9 @@ pub struct LegFacts {
     pub paid_until: Option<Duration>,
     /// What its media saw.
     pub media: MediaStats,
+    /// What was heard of its network before the answer, if anything was listened for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognised: Option<Recognised>,
 }
 
 impl LegFacts {
@@ -255,6 +259,7 @@ mod tests {
             failure: Some(Failure::new(Origin::LegB, Kind::Busy)),
             paid_until: None,
             media: MediaStats::default(),
+            recognised: None,
         }
     }
 

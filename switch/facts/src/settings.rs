@@ -202,6 +202,9 @@ pub struct TrunkOptions {
     pub srtp: Protection,
     /// Keys may be told to it over any transport, not over TLS alone.
     pub srtp_in_clear: bool,
+    /// Whose tones it plays before an answer (ISO 3166, one of [`COUNTRIES`](crate::recognition::COUNTRIES)).
+    /// Empty: as everywhere.
+    pub tones: String,
     /// What it does otherwise than the standards say.
     pub quirks: Quirks,
     /// It is asked to say how much is too much (RFC 7339), and what it says is obeyed.

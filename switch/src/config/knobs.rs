@@ -5,6 +5,7 @@ use std::time::Duration;
 use call::{Notice, Reinvite, Transfer};
 use facts::Feature;
 use facts::media::RecordingFormat;
+use facts::recognition::{COUNTRIES, Release};
 use facts::srtp::Protection;
 use sip::digest::Algorithm;
 
@@ -231,6 +232,18 @@ knobs! {
         |c, v| c.recording.keep = or_off(v, positive)?, |c| off(c.recording.keep.map(show_duration));
     "recording.key_file", "file of the keys that recordings are sealed with, a line each: NAME and 32 octets in base 64; the first seals; `off`: they lie open",
         |c, v| c.recording.keys = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.recording.keys.as_deref().map(path));
+
+    "recognition.listen", "yes: what carriers play before an answer is listened to, for the record",
+        |c, v| c.hearing.listens = yes(v)?, |c| show_yes(c.hearing.listens);
+    "recognition.release", "never; certain: an attempt is given up when an announcement or a busy tone is known for certain",
+        |c, v| c.hearing.release = match one_of(v, &["never", "certain"])? {
+            "certain" => Release::Certain, _ => Release::Never,
+        },
+        |c| text(match c.hearing.release { Release::Never => "never", Release::Certain => "certain" });
+    "recognition.tones", "country whose tones carriers play that do not say (`tones` of a trunk): cn, us, de, …",
+        |c, v| c.hearing.country = one_of(v, COUNTRIES)?.to_owned(), |c| text(&c.hearing.country);
+    "recognition.library", "folder of announcements that are known besides those that ship; read again when it changes; `off`: announcements in the data folder",
+        |c, v| c.known = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.known.as_deref().map(path));
 
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::{Messages, Notice, Reinvite, Transfer};
+use call::{Hearing, Messages, Notice, Reinvite, Transfer};
 use facts::Features;
 use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
@@ -75,6 +75,10 @@ pub(crate) struct Config {
     pub(crate) recording: RecordingKnobs,
     /// Folder of announcements.
     pub(crate) prompts: Option<PathBuf>,
+    /// What is made of what carriers play before an answer.
+    pub(crate) hearing: Hearing,
+    /// Folder of the operator's announcements of networks; `None`: in the data folder.
+    pub(crate) known: Option<PathBuf>,
     /// SIP timers.
     pub(crate) timers: SipTimers,
     /// What is asked for within dialogs.
@@ -235,6 +239,8 @@ impl Default for Config {
             recordings: None,
             recording: RecordingKnobs::default(),
             prompts: None,
+            hearing: Hearing::default(),
+            known: None,
             timers: SipTimers::default(),
             dialog: DialogKnobs::default(),
             call: CallKnobs::default(),
@@ -475,6 +481,11 @@ impl Config {
     /// Folder of finished recordings.
     pub(crate) fn recordings_folder(&self) -> PathBuf {
         self.recordings.clone().unwrap_or_else(|| self.data.join("recordings"))
+    }
+
+    /// Folder of the announcements of networks that the operator has taught.
+    pub(crate) fn known_folder(&self) -> PathBuf {
+        self.known.clone().unwrap_or_else(|| self.data.join("announcements"))
     }
 
     /// File of the operator's token.

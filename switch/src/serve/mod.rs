@@ -34,7 +34,7 @@ use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
-use crate::{clock, dns, keep, metrics, net, outbox, recovery, settings, token};
+use crate::{clock, dns, hearing, keep, metrics, net, outbox, recovery, settings, token};
 
 /// A running switch.
 pub(crate) struct Running {
@@ -378,6 +378,10 @@ impl Hall {
             tokio::spawn(async move { lag.watch(store, stop).await }),
             tokio::spawn(settings::purge(self.store.clone(), self.deliveries_stop.clone())),
         ];
+        if config.hearing.listens {
+            let (media, stop) = (Arc::clone(&self.media), self.deliveries_stop.clone());
+            tasks.push(tokio::spawn(hearing::watch(config.known_folder(), media, stop)));
+        }
         if let Some(keep) = config.recording.keep {
             let (store, stop) = (self.store.clone(), self.deliveries_stop.clone());
             tasks.push(tokio::spawn(keep::run(store, config.recordings_folder(), keep, stop)));

@@ -26,6 +26,13 @@ pub enum Behaviour {
         /// Time between 183 and 200.
         early_ms: u32,
     },
+    /// Plays what its network says in place of an answer: 183 and a sound, over and over.
+    Announces {
+        /// Raw A-law file.
+        sound: PathBuf,
+        /// Refuses after so many milliseconds with a status; `None` waits for CANCEL.
+        then: Option<(u32, &'static str)>,
+    },
     /// Rings if `rings`, then refuses with a status.
     Refuse {
         /// Sends 180 first.
@@ -133,6 +140,14 @@ fn calls(port: u16, number: &str, talk_ms: u32) -> String {
     body + "<recv response=\"200\" timeout=\"10000\"/>\n"
 }
 
+/// Waits for CANCEL, and answers it and the INVITE.
+fn cancelled() -> String {
+    let mut body = "<recv request=\"CANCEL\" timeout=\"120000\"/>\n".to_owned();
+    body += &reply("200 OK", IN_DIALOG, "", false, false);
+    body += "<send retrans=\"500\"><![CDATA[\n\nSIP/2.0 487 Request Terminated\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]x[call_number]\n[last_Call-ID:]\nCSeq: [$cseq] INVITE\nContent-Length: 0\n\n]]></send>\n";
+    body + "<recv request=\"ACK\" timeout=\"10000\"/>\n"
+}
+
 impl Behaviour {
     fn scenario(&self) -> String {
         let pause = |ms: u32| format!("<pause milliseconds=\"{ms}\"/>\n");
@@ -160,6 +175,17 @@ impl Behaviour {
                 body += "<recv request=\"ACK\"/>\n";
                 body += &wait_for_bye();
             }
+            Behaviour::Announces { sound, then } => {
+                body += &reply("183 Session Progress", REPLY, "", true, false);
+                body += &play(sound);
+                body += &match then {
+                    Some((after, status)) => {
+                        let refused = reply(status, REPLY, "", false, true);
+                        pause(*after) + &refused + "<recv request=\"ACK\" timeout=\"10000\"/>\n"
+                    }
+                    None => cancelled(),
+                };
+            }
             Behaviour::Refuse { rings, status, header } => {
                 if *rings {
                     body += &ringing();
@@ -171,10 +197,7 @@ impl Behaviour {
             }
             Behaviour::RingOnly => {
                 body += &ringing();
-                body += "<recv request=\"CANCEL\" timeout=\"120000\"/>\n";
-                body += &reply("200 OK", IN_DIALOG, "", false, false);
-                body += "<send retrans=\"500\"><![CDATA[\n\nSIP/2.0 487 Request Terminated\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]x[call_number]\n[last_Call-ID:]\nCSeq: [$cseq] INVITE\nContent-Length: 0\n\n]]></send>\n";
-                body += "<recv request=\"ACK\" timeout=\"10000\"/>\n";
+                body += &cancelled();
             }
             Behaviour::VanishAfterAnswer => {
                 body += &ringing();
@@ -222,7 +245,7 @@ fn remember(body: &str, behaviour: &Behaviour) -> String {
              </action></recv>",
             1,
         ),
-        Behaviour::RingOnly => body.replacen(
+        Behaviour::RingOnly | Behaviour::Announces { then: None, .. } => body.replacen(
             first,
             &format!("<recv request=\"INVITE\" crlf=\"true\"><action>{cseq}</action></recv>"),
             1,

@@ -113,6 +113,43 @@ pub fn write_alaw_tone(file: &Path, frequency: u32, seconds: u32) {
     sox(file, &["-t", "al"], frequency, seconds);
 }
 
+/// Speaks the announcements of networks that the starter library knows into a folder, as raw A-law files:
+/// `<language>-<state>.al`.
+///
+/// # Panics
+/// When espeak-ng or sox is missing or refuses.
+pub fn speak_announcements(folder: &Path) {
+    let speak = concat!(env!("CARGO_MANIFEST_DIR"), "/../../media/announcements/speak");
+    let out = Command::new(speak).arg(folder).output().expect("the script runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for line in String::from_utf8_lossy(&out.stdout).lines() {
+        let file = Path::new(line.rsplit('\t').next().unwrap_or_default());
+        let out = Command::new("sox")
+            .args(["-r", "8000", "-c", "1", "-b", "16", "-e", "signed-integer"])
+            .arg(file)
+            .args(["-t", "al"])
+            .arg(file.with_extension("al"))
+            .args(["pad", "0.5", "1"])
+            .output()
+            .expect("sox runs");
+        assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+/// Writes an A-law file of a tone that comes and goes, one period of it.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_alaw_cadence(file: &Path, frequency: u32, (on, off): (&str, &str)) {
+    let out = Command::new("sox")
+        .args(["-n", "-r", "8000", "-c", "1", "-t", "al"])
+        .arg(file)
+        .args(["synth", on, "sine", &frequency.to_string(), "gain", "-10", "pad", "0", off])
+        .output()
+        .expect("sox runs");
+    assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+}
+
 /// Writes a 16-bit WAV file of one tone.
 ///
 /// # Panics

@@ -85,6 +85,21 @@ impl Tandem {
         (out.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Teaches it an announcement of a network from a sound file.
+    ///
+    /// # Panics
+    /// When it does not take it.
+    pub fn teach(&self, name: &str, state: &str, file: &Path) {
+        let out = Command::new(binary())
+            .arg("announcements")
+            .args(&self.flags)
+            .args(["add", name, "--state", state])
+            .arg(file)
+            .output()
+            .expect("the binary runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     /// Starts the process (again) and waits until it is ready.
     ///
     /// # Panics

@@ -11,8 +11,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use call::{Answer, Command, Effect, Engine, EngineConfig, Reply};
+use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
 use facts::media::MediaEvent;
+use facts::recognition::Release;
 use facts::settings::Snapshot;
 use facts::{CallId, LeadsTo, Micros, Now, Reach, Strategy, UnixMillis};
 use sim::media::Media;
@@ -102,6 +103,7 @@ impl<'a> Life<'a> {
             secret: dice.seed(),
             silence: Some(Duration::from_secs(20)),
             calls_max: if setup & 4 == 0 { 20_000 } else { 3 },
+            hearing: Hearing { release: Release::Certain, ..Hearing::default() },
             ..EngineConfig::default()
         };
         let epoch = Now { mono: crate::endpoint::origin(), wall: WALL };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use facts::media::{MediaCommand, MediaEvent, MediaStats, RecordedFile, Source, StreamSetup};
+use facts::recognition::{Announced, Recognition, Sounded};
 use facts::{CallId, LegId};
 
 use crate::net::Dice;
@@ -96,7 +97,10 @@ impl Media {
                     (*l, *r) = (left, Some(right));
                 }
             }
-            MediaCommand::PauseRecording { .. } | MediaCommand::Room { .. } => {}
+            MediaCommand::PauseRecording { .. }
+            | MediaCommand::Room { .. }
+            | MediaCommand::StopListening { .. } => {}
+            MediaCommand::Listen { leg, turn, .. } => later.extend(recognised(leg, turn, dice)),
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
             MediaCommand::Close { leg } => {
                 if self.streams.remove(&leg).is_some() {
@@ -142,4 +146,20 @@ impl Media {
         }
         later
     }
+}
+
+/// What a network may play before an answer: most of the time nothing that says anything.
+fn recognised(leg: LegId, turn: u8, dice: &mut Dice) -> Option<Later> {
+    let says = Announced::from_number(2 + u8::try_from(dice.below(19)).unwrap_or(0))?;
+    let sounded = match dice.below(8) {
+        0 => Sounded::Announcement { says, cause: 20 },
+        1 => Sounded::Busy,
+        2 => Sounded::Congestion,
+        3 => Sounded::Special { cause: 31 },
+        4 => Sounded::Ringing,
+        _ => return None,
+    };
+    let certain = sounded.cause().is_some() && dice.chance(500);
+    let verdict = Recognition { sounded, certain, confidence: 90, from_ms: 0, to_ms: 900 };
+    Some((Duration::from_millis(900), MediaEvent::Recognised { leg, turn, verdict }))
 }

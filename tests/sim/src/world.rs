@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Command, Effect, Engine, EngineConfig, Messages, Reinvite, Reply};
+use call::{Command, Effect, Engine, EngineConfig, Hearing, Messages, Reinvite, Reply};
 use facts::media::MediaEvent;
+use facts::recognition::Release;
 use facts::settings::Snapshot;
 use facts::{CallId, Micros, Now, Placed, Refusal, UnixMillis};
 use sip::endpoint::{Credentials, EndpointConfig, Flow, Listener, SessionId, Transport};
@@ -574,6 +575,10 @@ impl World {
             voicemail: Messages { max: Duration::from_secs(20), min: Duration::from_millis(500) },
             silence: Some(Duration::from_secs(20)),
             reinvite: if self.plan.skills.agrees { Reinvite::Relay } else { Reinvite::Absorb },
+            hearing: Hearing {
+                release: if self.plan.skills.agrees { Release::Certain } else { Release::Never },
+                ..Hearing::default()
+            },
             ..EngineConfig::default()
         };
         let now = self.now();

@@ -1,5 +1,6 @@
 //! `stateDesc`: how far the caller's leg came, and what became of the called one (merchant API §3.7).
 
+use facts::recognition::Sounded;
 use facts::{CallFacts, Kind, LegFacts, LegNo, Origin, Outcome};
 
 const NORMAL: &str = "正常";
@@ -59,6 +60,9 @@ fn leg_recognition(leg: &LegFacts) -> Option<&'static str> {
     if leg.answered.is_some() {
         return Some(NORMAL);
     }
+    if let Some(word) = heard(leg) {
+        return Some(word);
+    }
     let kind = leg.failure.map(|failure| failure.kind);
     // Nothing came back at all: the line to a carrier is down. An extension is merely not there.
     let silent = leg.sip_final.is_none() && leg.progress.is_none() && leg.alerting.is_none();
@@ -79,6 +83,24 @@ fn leg_recognition(leg: &LegFacts) -> Option<&'static str> {
         return Some("正在通话中");
     }
     leg.q850.and_then(of_cause).or_else(|| leg.sip_final.and_then(|code| of_status(code, leg)))
+}
+
+/// What the network itself was heard to say: words before tones, and either before what it signalled. Ringing and
+/// music say nothing of the end.
+fn heard(leg: &LegFacts) -> Option<&'static str> {
+    match leg.recognised?.verdict.sounded {
+        Sounded::Announcement { says, .. } => Some(says.chinese()),
+        Sounded::Busy => Some("用户正忙"),
+        Sounded::Congestion => Some("网络忙"),
+        // Where they say no more than that something is wrong, this has no word for it.
+        Sounded::Special { cause } => of_cause(cause),
+        Sounded::Information
+        | Sounded::Fax
+        | Sounded::Ringing
+        | Sounded::Music
+        | Sounded::Speech
+        | Sounded::Silence => None,
+    }
 }
 
 /// Q.850 beats SIP.

@@ -63,6 +63,7 @@ pub(crate) fn leg(no: LegNo) -> LegFacts {
         failure: None,
         paid_until: None,
         media: MediaStats::default(),
+        recognised: None,
     }
 }
 

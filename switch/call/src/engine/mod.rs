@@ -206,6 +206,7 @@ impl Engine {
             | MediaEvent::Started { leg }
             | MediaEvent::Silent { leg, .. }
             | MediaEvent::Digit { leg, .. }
+            | MediaEvent::Recognised { leg, .. }
             | MediaEvent::Played { leg }
             | MediaEvent::Unplayable { leg }
             | MediaEvent::Closed { leg, .. } => leg.call,

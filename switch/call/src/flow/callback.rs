@@ -131,6 +131,10 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
             out.push(Order::Hear(LegNo::A, Hear::Leg(to)));
             Callback::DialingB { to, early: true }
         }
+        Input::Leg(leg, LegEvent::Anew) if leg == to => {
+            out.push(Order::Hear(LegNo::A, Hear::RingBack));
+            Callback::DialingB { to, early: false }
+        }
         Input::Leg(leg, LegEvent::Answered) if leg == to => {
             out.push(Order::Join);
             Callback::Bridged(Talk::with(to))

@@ -71,6 +71,13 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
             out.push(Order::Hear(LegNo::A, Hear::Leg(to)));
             Dial::DialingB { to, early: true }
         }
+        // Whoever calls has heard that network already: from us, until the next one is heard.
+        Input::Leg(leg, LegEvent::Anew) if leg == to => {
+            if early {
+                out.push(Order::Hear(LegNo::A, Hear::RingBack));
+            }
+            Dial::DialingB { to, early }
+        }
         Input::Leg(leg, LegEvent::Answered) if leg == to => {
             out.push(Order::Accept(LegNo::A));
             out.push(Order::Join);

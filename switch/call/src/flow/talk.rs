@@ -171,6 +171,7 @@ impl Talk {
             | LegEvent::Ringing
             | LegEvent::RingsOn
             | LegEvent::EarlyMedia
+            | LegEvent::Anew
             | LegEvent::Answered
             | LegEvent::Failed(_)
             | LegEvent::HungUp
@@ -246,6 +247,7 @@ impl Talk {
                 out.push(Order::Report(by, Report::Ringing));
             }
             LegEvent::EarlyMedia if alone => out.push(Order::Hear(stays, Hear::Leg(to))),
+            LegEvent::Anew if alone => out.push(Order::Hear(stays, Hear::RingBack)),
             LegEvent::Answered => {
                 out.push(Order::Report(by, Report::Answered));
                 out.push(Order::Replace(by, to));
@@ -265,6 +267,7 @@ impl Talk {
                 return Some(self.turned(Turn::Nothing));
             }
             LegEvent::EarlyMedia
+            | LegEvent::Anew
             | LegEvent::Invited
             | LegEvent::HungUp
             | LegEvent::PromptOver

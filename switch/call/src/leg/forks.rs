@@ -65,6 +65,8 @@ pub(super) struct Forks {
     /// Whose description the media plane has: the early dialog that spoke first, as long as its INVITE may
     /// still be answered.
     heard: Option<(SessionId, String)>,
+    /// The early dialog to which we alone listen: whoever calls does not hear it.
+    overheard: bool,
     /// Those of whom nothing was heard had their time.
     overdue: bool,
     best: Option<(Final, bool)>,
@@ -94,6 +96,11 @@ impl Forks {
             self.heard = Some((session, branch.to_owned()));
         }
         first
+    }
+
+    /// Nobody hears its sound before the answer but we. True when this one is to be listened to now: the first.
+    pub(super) fn is_overheard(&mut self) -> bool {
+        !std::mem::replace(&mut self.overheard, true)
     }
 
     /// True for whoever is heard; `branch`: only if it is this early dialog of it.

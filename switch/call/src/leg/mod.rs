@@ -9,6 +9,7 @@
 
 mod audio;
 mod change;
+mod ear;
 mod forks;
 mod hop;
 mod hunt;
@@ -48,6 +49,7 @@ use crate::world::World;
 
 use audio::Audio;
 use change::Change;
+use ear::Ear;
 use forks::Forks;
 use hop::Hop;
 pub(crate) use hop::{
@@ -167,6 +169,10 @@ pub(crate) struct Leg {
     /// What whoever called is told of its far end's refusal: a status and a cause.
     refusal: Option<(u16, u8)>,
     audio: Audio,
+    /// Whoever listens to what its network plays before the answer.
+    ear: Ear,
+    /// A network of it was heard before the answer.
+    sounded: bool,
     /// The codecs that may be agreed on with whoever called, best first; of others their way says it.
     takes: Vec<Codec>,
     /// Their offer, of an inbound leg.
@@ -215,6 +221,8 @@ impl Leg {
             said: None,
             refusal: None,
             audio: Audio::new(id),
+            ear: Ear::default(),
+            sounded: false,
             takes: Vec::new(),
             offered: None,
             offers_early: false,
@@ -547,6 +555,7 @@ fn blank(no: LegNo, called: &Called, paid: Option<Duration>) -> LegFacts {
         failure: None,
         paid_until: paid,
         media: MediaStats::default(),
+        recognised: None,
     }
 }
 

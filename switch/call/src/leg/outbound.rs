@@ -118,6 +118,8 @@ impl Leg {
             // Nothing that it takes could be turned into what the other leg speaks: it is not rung.
             return Some(self.unusable(w, trace));
         }
+        self.ear.close(w, self.id);
+        self.facts.recognised = None;
         // One offer for all: whoever answers it first has the port.
         self.audio.asks(hop.ptime_ms);
         // Whoever may not be told keys is sent the offer without them: see `send`.
@@ -233,15 +235,23 @@ impl Leg {
         fork.rang |= rings;
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         let rings_on = fork.hop.rings_on;
+        let mut goes_on = false;
         if let Some(sdp) = sdp {
             fork.describe(branch.clone(), sdp.clone());
-            let signalling = fork.hop.flow.remote.ip();
+            let (signalling, trunk) = (fork.hop.flow.remote.ip(), fork.hop.trunk);
             let heard = fork.hop.early_media == EarlyMedia::Relay;
-            if heard
-                && forks.speaks(session, &branch)
-                && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None)
-            {
+            let listens = trunk.is_some() && w.config.hearing.listens;
+            let first = match heard {
+                true => forks.speaks(session, &branch),
+                false => listens && forks.is_overheard(),
+            };
+            if first && let Ok(setup) = self.audio.with(signalling).answered(&sdp, None) {
                 w.media(setup);
+                if let (true, Some(trunk)) = (listens, trunk) {
+                    self.ear.open(w, self.id, trunk);
+                }
+                // Its port was latched to the last carrier: nobody is told of a first packet again.
+                goes_on = heard && self.sounded;
             }
         }
         if !rings {
@@ -258,6 +268,9 @@ impl Leg {
             self.journal(w);
             trace.notify(w, &self.facts, LegState::Alerting);
         }
+        if goes_on {
+            return self.sounding();
+        }
         let sounded = matches!(&self.stage, Stage::Inviting(forks) if forks.sounded);
         let told = if sounded && rings_on { LegEvent::RingsOn } else { LegEvent::Ringing };
         alerts.then_some(told)
@@ -267,7 +280,7 @@ impl Leg {
     pub(crate) fn sounding(&mut self) -> Option<LegEvent> {
         match &mut self.stage {
             Stage::Inviting(forks) if forks.is_heard() => {
-                forks.sounded = true;
+                (forks.sounded, self.sounded) = (true, true);
                 Some(LegEvent::EarlyMedia)
             }
             _ => None,
@@ -302,6 +315,7 @@ impl Leg {
         let early = fork.early.into_iter().find(|(tag, _)| tag == branch);
         let sdp = sdp.or(early.map(|(_, sdp)| sdp));
         self.audio.with(fork.hop.flow.remote.ip());
+        self.ear.close(w, self.id);
         self.session = Some(session);
         self.taken_by(w, fork.hop.user.clone());
         self.hop = Some(fork.hop);
@@ -395,6 +409,10 @@ impl Leg {
         missed(w, self.id, &fork.hop, answer);
         let rule = rule_of(w, &fork.hop, answer);
         let (best, rang) = forks.refused(read(answer, rule.as_ref()), fork.rang);
+        let read_as = rule.as_ref().is_some_and(|rule| rule.read_as.is_some());
+        let verdict = self.fate().filter(|verdict| verdict.certain || !read_as);
+        let best =
+            Final { q850: verdict.map_or(best.q850, |verdict| verdict.over(best.q850)), ..best };
         if let Some(hunt) = &mut self.hunt {
             hunt.refused(answer);
         } else if (300..400).contains(&answer.code) {
@@ -424,11 +442,13 @@ impl Leg {
         self.fell_through(w, &fork.hop, answer);
         let elsewhere = match rule.and_then(|rule| rule.then) {
             Some(then) => then == Then::Next,
-            None => is_elsewhere(best),
+            None => verdict.map_or(is_elsewhere(best), |verdict| verdict.sounded.is_elsewhere()),
         };
+        // A network that says that it is congested rang nobody, whatever it called its own sound.
+        let reached = rang && !verdict.is_some_and(|verdict| verdict.sounded.is_elsewhere());
         let hunts = self.hunt.is_some();
-        if (hunts || !rang && elsewhere) && self.next_hop(w) {
-            return self.invite(w, trace, like);
+        if (hunts || !reached && elsewhere) && self.next_hop(w) {
+            return self.invited_anew(w, trace, like);
         }
         Some(LegEvent::Failed(self.concluded(w, trace, best, rang)))
     }
@@ -442,7 +462,8 @@ impl Leg {
             Final { local: true, code, .. } if code != 408 || !rang => Kind::Unreachable,
             _ => Kind::of_answer(best.code, best.q850, rang),
         };
-        let kind = hunts.unwrap_or(kind);
+        let heard = self.fate().and_then(|verdict| verdict.kind()).filter(|_| best.local);
+        let kind = hunts.or(heard).unwrap_or(kind);
         let failure = Failure::new(self.origin(), kind);
         self.facts.q850 = best.q850;
         if !best.local && hunts.is_none() {
@@ -505,7 +526,11 @@ impl Leg {
         let row = Kind::NoAnswer.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
         self.given_up.extend(forks.cancel(w, Some(&reason)));
-        Some(LegEvent::Failed(self.lost(w, trace, Kind::NoAnswer, self.origin())))
+        // Its network may have said all the time why nobody answers.
+        let verdict = self.fate();
+        self.facts.q850 = verdict.and_then(|verdict| verdict.over(None));
+        let kind = verdict.and_then(|verdict| verdict.kind()).unwrap_or(Kind::NoAnswer);
+        Some(LegEvent::Failed(self.lost(w, trace, kind, self.origin())))
     }
 
     /// No media port: the leg cannot be.
@@ -535,7 +560,7 @@ impl Leg {
     }
 
     /// Moves to the next hop that has room; false when there is none, and the leg is to end.
-    fn next_hop(&mut self, w: &mut World) -> bool {
+    pub(super) fn next_hop(&mut self, w: &mut World) -> bool {
         if self.hunt.is_some() {
             return self.next_members(w);
         }

@@ -98,5 +98,6 @@ fn leg(no: LegNo, now: UnixMillis) -> LegFacts {
         failure: None,
         paid_until: Some(Duration::from_secs(120)),
         media: MediaStats::default(),
+        recognised: None,
     }
 }
