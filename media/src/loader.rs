@@ -1,5 +1,5 @@
-//! Sounds that lie in files and are heard once: read and decoded on a thread of their own, which may wait for the
-//! disk, and given to the worker whose leg is to hear them.
+//! Sounds that have to be had before they are heard: read from files and decoded, or put together of words, on a
+//! thread of their own, which may wait for the disk, and given to the worker whose leg is to hear them.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use facts::LegId;
 use facts::media::Codec;
+use facts::sound::{Say, Unplayable};
 use seal::Keys;
 
 use crate::sound::{Library, What};
@@ -24,12 +25,23 @@ pub(crate) struct Door {
     pub(crate) bell: Arc<Bell>,
 }
 
+/// A sound that is not there yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Wish {
+    /// A message: path below the recordings folder.
+    File(String),
+    /// Words.
+    Say(Say),
+}
+
+/// What became of a wish.
+pub(crate) type Had = Result<Arc<prompt::Sound>, Unplayable>;
+
 /// A sound that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) leg: LegId,
-    /// Path below the recordings folder.
-    pub(crate) file: String,
+    pub(crate) wish: Wish,
     /// What the leg is sent.
     pub(crate) codec: Codec,
     pub(crate) to: Door,
@@ -98,25 +110,48 @@ impl Drop for Loader {
 
 fn run((folder, keys): (&Path, Option<&Keys>), library: &Library, jobs: &Receiver<Job>) {
     for job in jobs {
-        let Wanted { leg, file, codec, to } = match job {
+        let Wanted { leg, wish, codec, to } = match job {
             Job::Load(wanted) => wanted,
             Job::Make(what, codec) => {
                 library.make(&what, codec);
                 continue;
             }
         };
-        let frames = match load(folder, &file, keys) {
-            Ok(samples) => prompt::coded(&samples, codec),
-            Err(error) => {
-                tracing::warn!(%leg, %error, "a message cannot be played");
-                None
-            }
-        };
-        let loaded = Order::Loaded { leg, file, sound: frames.map(|frames| (codec, frames)) };
+        let sound = had((folder, keys), library, leg, &wish);
+        if let Ok(sound) = &sound {
+            // The worker finds it ready.
+            let _ = sound.frames(codec);
+        }
         // A worker without room is stuck; one that is gone needs nothing.
-        if to.orders.try_send(loaded).is_ok() {
+        if to.orders.try_send(Order::Loaded { leg, wish, sound }).is_ok() {
             to.bell.ring();
         }
+    }
+}
+
+fn had((folder, keys): (&Path, Option<&Keys>), library: &Library, leg: LegId, wish: &Wish) -> Had {
+    match wish {
+        Wish::File(file) => match load(folder, file, keys) {
+            Ok(samples) => Ok(Arc::new(prompt::Sound::once(&samples))),
+            Err(error) => {
+                tracing::warn!(%leg, %error, "a message cannot be played");
+                Err(match error {
+                    prompt::PromptError::Unreadable(_) => Unplayable::Missing,
+                    _ => Unplayable::NotASound,
+                })
+            }
+        },
+        // What is said may be a code that nobody else may know: the error tells of no digit.
+        Wish::Say(say) => match library.say(say) {
+            Ok(octets) => Ok(Arc::new(prompt::Sound::of_alaw(&octets))),
+            Err(error) => {
+                tracing::warn!(%leg, %error, "words cannot be said");
+                Err(match error {
+                    prompt::Unsaid::Missing(_) => Unplayable::Missing,
+                    prompt::Unsaid::Unsayable(_) | prompt::Unsaid::TooLong => Unplayable::Unsayable,
+                })
+            }
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Announcements: decoded once when the store is opened, held as ready 20 ms frames of both codings,
 //! shared by every call that plays them.
 //!
-//! A folder of the operator's own (`<folder>/<language>/<name>.wav|mp3|ogg|flac`) comes before the
+//! A folder of the operator's own (`<folder>/<language>/<name>.wav|mp3|ogg|opus|flac|aac|m4a`) comes before the
 //! announcements that ship with the program. A file that cannot be used is reported and passed over:
 //! the shipped one stands in.
 
@@ -16,11 +16,16 @@ use audio::convert::Converter;
 use audio::{FRAME, RATE, g711};
 use facts::media::Codec;
 
+mod aac;
 pub(crate) mod decode;
 mod inspect;
+mod opus;
 mod shipped;
+mod words;
 
 pub use decode::{PromptError, samples};
+pub(crate) use words::Unsaid;
+use words::Words;
 
 /// A whole announcement, frame by frame of 20 ms; the last is filled up with silence. G.711 and G.722 fill
 /// a frame; a packet of Opus has its length in the first octet.
@@ -40,31 +45,54 @@ pub struct Refused {
 pub struct Store {
     /// By language, then by name.
     languages: BTreeMap<String, BTreeMap<String, Sound>>,
+    words: Words,
 }
 
-/// A sound in every coding: in G.711 at once, in the others when it is first wanted.
+/// A sound in every coding: in A-law at once, in the others when it is first wanted.
 #[derive(Debug)]
 pub(crate) struct Sound {
-    ulaw: Frames,
     alaw: Frames,
-    /// G.722 and Opus.
-    wide: [OnceLock<Frames>; 2],
+    /// µ-law, G.722 and Opus.
+    others: [OnceLock<Frames>; 3],
 }
 
 impl Sound {
+    /// A sound that is there in both laws of G.711 at once.
     pub(crate) fn of(samples: &[i16]) -> Sound {
+        let sound = Sound::once(samples);
         let ulaw = framed(samples, g711::linear_to_ulaw, g711::ULAW_SILENCE);
+        sound.others[0].get_or_init(|| ulaw);
+        sound
+    }
+
+    /// A sound of which few codings are wanted.
+    pub(crate) fn once(samples: &[i16]) -> Sound {
         let alaw = framed(samples, g711::linear_to_alaw, g711::ALAW_SILENCE);
-        Sound { ulaw, alaw, wide: Default::default() }
+        Sound { alaw, others: Default::default() }
+    }
+
+    /// The same from what is in A-law already.
+    pub(crate) fn of_alaw(octets: &[u8]) -> Sound {
+        let frame = |octets: &[u8]| {
+            let mut frame = [g711::ALAW_SILENCE; FRAME];
+            frame[..octets.len()].copy_from_slice(octets);
+            frame
+        };
+        Sound { alaw: octets.chunks(FRAME).map(frame).collect(), others: Default::default() }
+    }
+
+    /// The frames in A-law.
+    pub(crate) fn alaw(&self) -> &Frames {
+        &self.alaw
     }
 
     /// What is there of it already.
     pub(crate) fn ready(&self, codec: Codec) -> Option<&Frames> {
         match codec {
-            Codec::Pcmu => Some(&self.ulaw),
             Codec::Pcma => Some(&self.alaw),
-            Codec::G722 => self.wide[0].get(),
-            Codec::Opus => self.wide[1].get(),
+            Codec::Pcmu => self.others[0].get(),
+            Codec::G722 => self.others[1].get(),
+            Codec::Opus => self.others[2].get(),
             Codec::G729 => None,
         }
     }
@@ -74,16 +102,17 @@ impl Sound {
         if let Some(frames) = self.ready(codec) {
             return Some(frames.clone());
         }
-        let wide = match codec {
-            Codec::G722 => &self.wide[0],
-            Codec::Opus => &self.wide[1],
-            Codec::Pcmu | Codec::Pcma | Codec::G729 => return None,
+        let place = match codec {
+            Codec::Pcmu => &self.others[0],
+            Codec::G722 => &self.others[1],
+            Codec::Opus => &self.others[2],
+            Codec::Pcma | Codec::G729 => return None,
         };
         let octets = self.alaw.as_flattened();
         let mut samples = vec![0; octets.len()];
         g711::decode_alaw(octets, &mut samples);
         let made = coded(&samples, codec)?;
-        Some(wide.get_or_init(|| made).clone())
+        Some(place.get_or_init(|| made).clone())
     }
 }
 
@@ -92,7 +121,7 @@ impl Store {
     /// what could not be used. A folder that is not there counts as empty.
     #[must_use]
     pub fn open(folder: Option<&Path>) -> (Store, Vec<Refused>) {
-        let mut store = Store::default();
+        let mut store = Store { words: Words::shipped(), ..Store::default() };
         let mut refused = Vec::new();
         for (language, name, bytes) in shipped::FILES {
             match samples(bytes) {
@@ -253,7 +282,7 @@ fn framed(samples: &[i16], code: impl Fn(i16) -> u8, silence: u8) -> Frames {
 pub const FALLBACK: &str = "en";
 
 /// File endings that are looked at.
-const ENDINGS: [&str; 4] = ["wav", "mp3", "ogg", "flac"];
+const ENDINGS: [&str; 9] = ["wav", "mp3", "ogg", "oga", "opus", "flac", "aac", "m4a", "mp4"];
 
 /// Files of the operator's own that are taken.
 const MAX_FILES: usize = 1_024;

@@ -13,15 +13,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{Codec, MediaCommand, MediaEvent};
+use facts::media::{MediaCommand, MediaEvent};
 use rtp::rtcp::NtpClock;
 use rtp::{Arrival, Coding, Refusal, Verdict};
 
 use crate::Home;
 use crate::counters::{Counters, Tally};
-use crate::loader::{Door, Loader};
+use crate::loader::{Door, Had, Loader, Wish};
 use crate::poll::{self, Poller, Waker};
-use crate::prompt::Frames;
 use crate::recorder::{Heard, Recorder};
 use crate::sound::Library;
 use crate::translate;
@@ -56,8 +55,8 @@ pub(crate) type Events = Arc<dyn Fn(MediaEvent) + Send + Sync>;
 pub(crate) enum Order {
     /// From signalling.
     Command(MediaCommand),
-    /// A sound that a leg was to hear, in this coding; `None`: it cannot be had.
-    Loaded { leg: LegId, file: String, sound: Option<(Codec, Frames)> },
+    /// What became of a sound that a leg waits for.
+    Loaded { leg: LegId, wish: Wish, sound: Had },
     /// What announcements are known from now on.
     Know(Arc<audio::announce::Library>),
     /// Close everything and end.

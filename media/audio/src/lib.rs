@@ -1,4 +1,4 @@
-//! Sound: the codings of telephony and the conversion between them, concealment of what was lost, tones,
+//! Sound: the codings of telephony and the conversion between them, concealment of what was lost, tones, words to say,
 //! sample-rate conversion, the recording timeline and MP3 writing.
 //!
 //! Pure: instants and samples come in as arguments, samples and bytes go out. Files, sockets and
@@ -17,6 +17,7 @@ pub mod ogg;
 pub mod plc;
 pub mod progress;
 pub mod resample;
+pub mod say;
 mod spectrum;
 pub mod tape;
 pub mod tone;

@@ -8,14 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use audio::resample::{RATES, Resampler, to_linear};
 use symphonia::core::audio::{AudioBuffer, AudioBufferRef, Channels, Signal};
-use symphonia::core::codecs::{CODEC_TYPE_NULL, Decoder, DecoderOptions};
+use symphonia::core::codecs::{
+    CODEC_TYPE_AAC, CODEC_TYPE_NULL, CodecParameters, Decoder, DecoderOptions,
+};
 use symphonia::core::errors::Error;
-use symphonia::core::formats::{FormatOptions, FormatReader};
+use symphonia::core::formats::{FormatOptions, FormatReader, Packet};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::{Limit, MetadataOptions};
 use symphonia::core::probe::Hint;
 
 use super::inspect::{self, Kind};
+use super::{aac, opus};
 
 /// The largest file taken: 20 MiB.
 pub(crate) const MAX_BYTES: usize = 20 * 1024 * 1024;
@@ -47,8 +50,8 @@ pub enum PromptError {
     /// Longer than five minutes.
     #[error("the sound is longer than {} minutes", MAX_SECONDS / 60)]
     TooLong,
-    /// Not one of the four formats.
-    #[error("not a WAV, MP3, Ogg Vorbis or FLAC file")]
+    /// None of the formats that are taken.
+    #[error("not a WAV, MP3, Ogg Vorbis, Opus, FLAC or AAC file")]
     UnknownFormat,
     /// It says that it has no channel.
     #[error("the file has no channel")]
@@ -77,7 +80,7 @@ pub enum PromptError {
 ///
 /// # Errors
 ///
-/// When the file is none of the four formats, is broken, or claims what is not taken. Whatever it
+/// When the file has none of the formats that are taken, is broken, or claims what is not taken. Whatever it
 /// claims, no more than the sound of five minutes is held, beside the file itself.
 pub fn samples(bytes: &[u8]) -> Result<Vec<i16>, PromptError> {
     if bytes.len() > MAX_BYTES {
@@ -117,7 +120,13 @@ impl Mix {
 fn taken(bytes: &[u8], mix: Mix) -> Result<Vec<i16>, PromptError> {
     let kind = inspect::inspect(bytes)?;
     // A decoder that panics on a stranger's file must not take the program with it.
-    catch_unwind(AssertUnwindSafe(|| decode(bytes, kind, mix)))
+    let decode = || match kind {
+        Kind::Opus => opus::samples(bytes, mix.seconds_max()),
+        Kind::Aac => decode_aac(bytes, &aac::adts(bytes)?, mix),
+        Kind::Mpeg4 => decode_aac(bytes, &aac::mpeg4(bytes)?, mix),
+        Kind::Wav | Kind::Mp3 | Kind::Ogg | Kind::Flac => decode(bytes, kind, mix),
+    };
+    catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(PromptError::Unreadable("the decoder gave up".to_owned())))
 }
 
@@ -141,14 +150,41 @@ fn decode(bytes: &[u8], kind: Kind, mix: Mix) -> Result<Vec<i16>, PromptError> {
     let decoder = symphonia::default::get_codecs()
         .make(&parameters, &DecoderOptions::default())
         .map_err(unreadable)?;
-    let resampler = Resampler::new(rate).ok_or(PromptError::Rate(rate))?;
-    let mut sound = Sound { rate, mix, resampler, mixed: Vec::new(), out: Vec::new(), taken: 0 };
+    let mut sound = Sound::new(rate, mix, 0)?;
     sound.take_packets(format.as_mut(), id, decoder)?;
     if sound.taken + u64::from(rate) / SHORTER_BY < claimed {
         return Err(PromptError::Truncated("it holds less sound than it says"));
     }
     sound.finish()
 }
+
+/// AAC, whose frames we have found ourselves.
+fn decode_aac(bytes: &[u8], found: &aac::Frames, mix: Mix) -> Result<Vec<i16>, PromptError> {
+    let aac::Frames { config, rate, channels, delay, frames } = found;
+    let mut parameters = CodecParameters::new();
+    parameters.for_codec(CODEC_TYPE_AAC).with_sample_rate(*rate);
+    parameters.with_extra_data(config.clone().into());
+    check_channels((*channels).max(1))?;
+    let mut sound = Sound::new(*rate, mix, *delay)?;
+    if frames.len() as u64 * AAC_FRAME > (mix.seconds_max() + 1) * u64::from(*rate) {
+        return Err(PromptError::TooLong);
+    }
+    let codecs = symphonia::default::get_codecs();
+    let mut decoder = codecs.make(&parameters, &DecoderOptions::default()).map_err(unreadable)?;
+    let mut broken = 0;
+    for frame in frames {
+        let packet = Packet::new_from_slice(0, 0, AAC_FRAME, &bytes[frame.clone()]);
+        match decoder.decode(&packet) {
+            Ok(decoded) => sound.take(&decoded)?,
+            Err(Error::DecodeError(_)) if broken < MAX_BROKEN => broken += 1,
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+    sound.finish()
+}
+
+/// Samples of a frame of AAC.
+const AAC_FRAME: u64 = 1_024;
 
 fn open(bytes: &[u8], kind: Kind) -> Result<Box<dyn FormatReader>, PromptError> {
     let source = Box::new(Cursor::new(bytes.to_vec()));
@@ -173,9 +209,17 @@ struct Sound {
     out: Vec<f32>,
     /// Samples taken from the decoder.
     taken: u64,
+    /// Samples to leave out at the beginning.
+    skip: u64,
 }
 
 impl Sound {
+    fn new(rate: u32, mix: Mix, skip: u64) -> Result<Sound, PromptError> {
+        let taken = RATES.contains(&rate).then(|| Resampler::new(rate)).flatten();
+        let resampler = taken.ok_or(PromptError::Rate(rate))?;
+        Ok(Sound { rate, mix, resampler, mixed: Vec::new(), out: Vec::new(), taken: 0, skip })
+    }
+
     fn take_packets(
         &mut self,
         format: &mut dyn FormatReader,
@@ -223,7 +267,9 @@ impl Sound {
         if self.taken > self.mix.seconds_max() * u64::from(self.rate) {
             return Err(PromptError::TooLong);
         }
-        self.resampler.push(&self.mixed, &mut self.out);
+        let skipped = self.skip.min(self.mixed.len() as u64);
+        self.skip -= skipped;
+        self.resampler.push(&self.mixed[skipped as usize..], &mut self.out);
         Ok(())
     }
 

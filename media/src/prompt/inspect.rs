@@ -1,7 +1,7 @@
 //! A first look at a sound file, before any decoder sees it: which format it is, and whether the sizes
 //! it claims are the sizes it has.
 
-use super::PromptError;
+use super::{PromptError, aac, opus};
 use audio::resample::RATES;
 
 /// The formats taken.
@@ -13,8 +13,14 @@ pub(super) enum Kind {
     Mp3,
     /// Ogg (Vorbis).
     Ogg,
+    /// Opus in Ogg.
+    Opus,
     /// FLAC.
     Flac,
+    /// AAC in frames of ADTS.
+    Aac,
+    /// AAC in an MPEG-4 file.
+    Mpeg4,
 }
 
 impl Kind {
@@ -23,8 +29,10 @@ impl Kind {
         match self {
             Kind::Wav => "wav",
             Kind::Mp3 => "mp3",
-            Kind::Ogg => "ogg",
+            Kind::Ogg | Kind::Opus => "ogg",
             Kind::Flac => "flac",
+            Kind::Aac => "aac",
+            Kind::Mpeg4 => "m4a",
         }
     }
 }
@@ -36,6 +44,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Kind, PromptError> {
         [b'O', b'g', b'g', b'S', ..] => ogg(bytes),
         [b'f', b'L', b'a', b'C', ..] => flac(bytes),
         [b'I', b'D', b'3', ..] => id3(bytes),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Ok(Kind::Mpeg4),
+        _ if aac::is_adts(bytes) => Ok(Kind::Aac),
         [0xff, second, ..] if second & 0xe0 == 0xe0 => Ok(Kind::Mp3),
         _ => Err(PromptError::UnknownFormat),
     }
@@ -79,7 +89,11 @@ fn ogg(bytes: &[u8]) -> Result<Kind, PromptError> {
     let Some(table) = page.get(27..27 + segments) else { return Err(cut) };
     let body: usize = table.iter().map(|length| usize::from(*length)).sum();
     let ends = page[5] & 0x04 != 0 && page.len() >= 27 + segments + body;
-    if ends { Ok(Kind::Ogg) } else { Err(cut) }
+    match (ends, opus::is_opus(bytes)) {
+        (false, _) => Err(cut),
+        (true, true) => Ok(Kind::Opus),
+        (true, false) => Ok(Kind::Ogg),
+    }
 }
 
 /// RFC 9639 §8.2: the first metadata block is STREAMINFO.

@@ -1,6 +1,8 @@
 use super::decode::samples;
 use super::*;
 
+mod kinds;
+
 const FLAC: &[u8] = include_bytes!("samples/tone.flac");
 const OGG: &[u8] = include_bytes!("samples/tone.ogg");
 const MP3: &[u8] = include_bytes!("samples/tone.mp3");

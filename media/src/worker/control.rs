@@ -8,6 +8,7 @@ use facts::id::CallId;
 use facts::media::{
     Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup,
 };
+use facts::sound::Unplayable;
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
@@ -18,11 +19,10 @@ use super::recode;
 use super::seat::{self, Hears, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::Home;
-use crate::loader::Wanted;
-use crate::prompt::Frames;
+use crate::loader::{Had, Wanted, Wish};
 use crate::recorder::Side;
 use crate::socket::Pair;
-use crate::sound::Sound;
+use crate::sound::{Sound, What};
 use crate::translate;
 
 impl Worker {
@@ -31,7 +31,7 @@ impl Worker {
         for _ in 0..ORDERS_MAX {
             match self.parts.inbox.orders.try_recv() {
                 Ok(Order::Command(command)) => self.obey(command),
-                Ok(Order::Loaded { leg, file, sound }) => self.loaded(leg, &file, sound),
+                Ok(Order::Loaded { leg, wish, sound }) => self.loaded(leg, &wish, sound),
                 Ok(Order::Know(announcements)) => self.known = announcements,
                 Ok(Order::Stop) => self.stopping = true,
                 Err(_) => break,
@@ -187,67 +187,89 @@ impl Worker {
         if matches!((&seat.hears, &source), (Hears::Room, Source::Room)) {
             return;
         }
-        seat.hears = seat::hears(source, false);
+        let (hears, wish) = seat::hears(source, false);
+        seat.hears = hears;
+        seat.awaits.clone_from(&wish);
         if seat.interjection.is_none() {
             seat.give();
         }
-        self.load(number);
+        if let Some(wish) = wish {
+            self.ask(number, &wish);
+        }
         self.prepare(number);
         self.note_sounding(number);
         self.go_out(number);
         self.enter(now, number);
     }
 
-    /// A leg is to hear a file: until that is read it hears nothing.
-    fn load(&mut self, number: usize) {
+    /// Asks for a sound that a leg waits for.
+    fn ask(&mut self, number: usize, wish: &Wish) {
         let Some(seat) = self.seats.get(number) else { return };
-        let Hears::File(file) = &seat.hears else { return };
-        let (leg, file) = (seat.id, file.clone());
-        let codec = seat.codec().unwrap_or(Codec::Pcma);
-        let wanted = Wanted { leg, file, codec, to: self.parts.own.clone() };
+        let (leg, codec) = (seat.id, seat.codec().unwrap_or(Codec::Pcma));
+        let wanted = Wanted { leg, wish: wish.clone(), codec, to: self.parts.own.clone() };
         if !self.parts.loader.ask(wanted) {
-            seat.hears = Hears::Nothing;
             tracing::warn!(%leg, "too many sounds are being read");
-            self.event(MediaEvent::Unplayable { leg });
+            self.loaded(leg, wish, Err(Unplayable::Busy));
         }
     }
 
-    /// A file was read. Who has heard something else meanwhile goes on with that.
-    fn loaded(&mut self, leg: LegId, file: &str, sound: Option<(Codec, Frames)>) {
+    /// A sound can be heard, or not. Who was told to hear something else meanwhile goes on with that.
+    fn loaded(&mut self, leg: LegId, wish: &Wish, sound: Had) {
         let Some(number) = self.seats.number(leg) else { return };
         let Some(seat) = self.seats.get(number) else { return };
-        if !matches!(&seat.hears, Hears::File(wanted) if wanted == file) {
+        let over = seat.awaits_over.as_ref() == Some(wish);
+        if !over && seat.awaits.as_ref() != Some(wish) {
             return;
         }
-        seat.hears = match sound {
-            Some(sound) => Hears::Sound(Sound::of_file(sound)),
-            None => Hears::Nothing,
-        };
-        let plays = matches!(seat.hears, Hears::Sound(_));
-        if seat.interjection.is_none() {
-            seat.give();
+        let place = if over { &mut seat.awaits_over } else { &mut seat.awaits };
+        *place = None;
+        match sound {
+            Ok(sound) => {
+                let sound = Sound::new(What::Made(sound), false);
+                if over {
+                    return self.lay_over(number, sound);
+                }
+                seat.hears = Hears::Sound(sound);
+                if seat.interjection.is_none() {
+                    seat.give();
+                }
+                self.note_sounding(number);
+            }
+            Err(why) => {
+                seat.unplayable = Some(why);
+                self.event(MediaEvent::Unplayable { leg, why });
+            }
         }
-        if !plays {
-            self.event(MediaEvent::Unplayable { leg });
-        }
-        self.note_sounding(number);
     }
 
+    /// Lays a sound over what a leg hears; silence ends what was laid over it.
     fn interject(&mut self, leg: LegId, source: Source) {
-        let sound = match seat::hears(source, true) {
-            Hears::Sound(sound) => sound,
-            Hears::Nothing | Hears::Leg(_) | Hears::File(_) | Hears::Room => {
-                tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
-                return;
-            }
-        };
         let Some(number) = self.seats.number(leg) else { return };
-        self.lay_over(number, sound);
+        let silence = source == Source::Silence;
+        let (hears, wish) = seat::hears(source, true);
+        if let Hears::Sound(sound) = hears {
+            return self.lay_over(number, sound);
+        }
+        if wish.is_none() && !silence {
+            tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
+            return;
+        }
+        let Some(seat) = self.seats.get(number) else { return };
+        seat.awaits_over.clone_from(&wish);
+        match wish {
+            Some(wish) => self.ask(number, &wish),
+            None => {
+                if seat.interjection.take().is_some() {
+                    seat.give();
+                }
+            }
+        }
     }
 
     fn lay_over(&mut self, number: usize, sound: Sound) {
         if let Some(seat) = self.seats.get(number) {
             seat.interjection = Some(sound);
+            seat.awaits_over = None;
             seat.give();
         }
         self.note_sounding(number);
@@ -332,6 +354,7 @@ impl Worker {
         self.parts.pool.give_back(now, seat.port);
         let mut stats = translate::stats(&seat.leg.figures());
         Guard::account(seat.guard.as_deref(), &mut stats);
+        stats.unplayable = seat.unplayable;
         drop(seat);
         // Who hears of it finds the figures in agreement.
         self.publish();

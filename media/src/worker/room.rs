@@ -146,7 +146,7 @@ impl Hall {
     /// Whether there is room for it.
     fn announce(&mut self, source: Source, told: bool) -> bool {
         let most = if told { ANNOUNCEMENTS_MAX } else { CHIMES_MAX };
-        match seat::hears(source, true) {
+        match seat::hears(source, true).0 {
             Hears::Sound(sound) if self.announcements.len() < most => {
                 self.announcements.push_back(Announcement { sound, told });
                 true

@@ -7,12 +7,14 @@ use facts::LegId;
 use facts::id::CallId;
 use facts::media::{Codec, Source};
 use facts::room::RoomRole;
+use facts::sound::Unplayable;
 use rtp::Leg;
 use rtp::egress::Owner;
 
 use super::guard::Guard;
 use super::listen::Ear;
 use super::recode::Coders;
+use crate::loader::Wish;
 use crate::recorder::Side;
 use crate::socket::Pair;
 use crate::sound::{Sound, What};
@@ -33,6 +35,12 @@ pub(crate) struct Seat {
     pub(crate) hears: Hears,
     /// A short sound laid over it.
     pub(crate) interjection: Option<Sound>,
+    /// What it is to hear as soon as that can be had.
+    pub(crate) awaits: Option<Wish>,
+    /// What is to be laid over it then.
+    pub(crate) awaits_over: Option<Wish>,
+    /// Why a sound that it was to hear could not be had.
+    pub(crate) unplayable: Option<Unplayable>,
     /// The seat whose leg hears this one.
     pub(crate) listener: Option<usize>,
     /// On which side of the call's recording its voice is laid.
@@ -58,8 +66,6 @@ pub(crate) enum Hears {
     Nothing,
     Leg(LegId),
     Sound(Sound),
-    /// What is in this file, once it is read.
-    File(String),
     /// The room of its call, once it is let in.
     Room,
 }
@@ -73,6 +79,9 @@ impl Seat {
             leg,
             hears: Hears::Nothing,
             interjection: None,
+            awaits: None,
+            awaits_over: None,
+            unplayable: None,
             listener: None,
             tape: None,
             report_at: None,
@@ -89,7 +98,7 @@ impl Seat {
     pub(crate) fn sound(&mut self) -> Option<&mut Sound> {
         match (&mut self.interjection, &mut self.hears) {
             (Some(sound), _) | (None, Hears::Sound(sound)) => Some(sound),
-            (None, Hears::Nothing | Hears::Leg(_) | Hears::File(_) | Hears::Room) => None,
+            (None, Hears::Nothing | Hears::Leg(_) | Hears::Room) => None,
         }
     }
 
@@ -103,7 +112,7 @@ impl Seat {
         let owner = match (&self.interjection, &self.hears) {
             (Some(_), _) | (None, Hears::Sound(_) | Hears::Room) => Owner::Generator,
             (None, Hears::Leg(_)) => Owner::Relay,
-            (None, Hears::Nothing | Hears::File(_)) => Owner::Silence,
+            (None, Hears::Nothing) => Owner::Silence,
         };
         if let Some(sound) = self.sound() {
             sound.due = None;
@@ -125,15 +134,17 @@ impl Seat {
     }
 }
 
-/// Makes the owner that an order names. `once`: play through and end, also what would go on.
-pub(crate) fn hears(source: Source, once: bool) -> Hears {
+/// Makes the owner that an order names, and what has to be had before it is heard. `once`: play through and
+/// end, also what would go on.
+pub(crate) fn hears(source: Source, once: bool) -> (Hears, Option<Wish>) {
     match source {
-        Source::Silence => Hears::Nothing,
-        Source::Leg(leg) => Hears::Leg(leg),
-        Source::Room => Hears::Room,
-        Source::Tone(tone) => Hears::Sound(Sound::new(What::Tone(tone), !once)),
-        Source::File(file) => Hears::File(file),
-        Source::Prompt(prompt) => Hears::Sound(Sound::new(What::Prompt(prompt), false)),
+        Source::Silence => (Hears::Nothing, None),
+        Source::Leg(leg) => (Hears::Leg(leg), None),
+        Source::Room => (Hears::Room, None),
+        Source::Tone(tone) => (Hears::Sound(Sound::new(What::Tone(tone), !once)), None),
+        Source::Prompt(prompt) => (Hears::Sound(Sound::new(What::Prompt(prompt), false)), None),
+        Source::File(file) => (Hears::Nothing, Some(Wish::File(file))),
+        Source::Say(say) => (Hears::Nothing, Some(Wish::Say(say))),
     }
 }
 

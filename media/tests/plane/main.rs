@@ -10,3 +10,4 @@ mod recode;
 mod relay;
 mod reports;
 mod rooms;
+mod words;

@@ -295,7 +295,8 @@ fn a_message_is_read_from_its_file_and_heard_whole_and_what_is_none_is_told_so()
     assert!(heard.iter().all(|packet| packet.payload.iter().all(loud)), "not half as loud");
     for wrong in ["ab/broken.mp3", "ab/gone.mp3", "../secret.wav", "/etc/hostname", ""] {
         w.hear(A, Source::File(wrong.into()));
-        assert_eq!(w.next(), MediaEvent::Unplayable { leg: A }, "{wrong}");
+        let unplayable = w.next();
+        assert!(matches!(unplayable, MediaEvent::Unplayable { leg: A, .. }), "{wrong}");
     }
     assert!(a.hear(ms(60)).is_none());
     // Whoever hears something else meanwhile is not interrupted.

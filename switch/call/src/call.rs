@@ -411,7 +411,7 @@ impl Call {
             MediaEvent::Played { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
                 leg.prompt_over(w).then_some(LegEvent::PromptOver)
             }),
-            MediaEvent::Unplayable { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
+            MediaEvent::Unplayable { leg, .. } => self.on_leg(w, leg.no, |leg, w, _, _| {
                 leg.prompt_over(w).then_some(LegEvent::Unplayable)
             }),
             MediaEvent::Digit { leg, digit } => {

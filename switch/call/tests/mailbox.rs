@@ -12,6 +12,7 @@ use common::mail::kept;
 use common::team::{CALLER, dial, team, told};
 use common::{Sim, s};
 use facts::media::{MediaEvent, Source, Tone};
+use facts::sound::Unplayable;
 use facts::{CallId, Kind, LegNo, Outcome, Side, Strategy};
 
 /// The code that extensions dial.
@@ -166,11 +167,11 @@ fn a_broken_file_stays_new_is_gone_on_from_and_can_be_deleted() {
     dial(&mut sim, CODE);
     sim.begins(11);
     let leg = sim.leg(LegNo::A);
-    sim.media(MediaEvent::Unplayable { leg });
+    sim.media(MediaEvent::Unplayable { leg, why: Unplayable::NotASound });
     sim.says("system-error");
     sim.over();
     sim.begins(12);
-    sim.media(MediaEvent::Unplayable { leg });
+    sim.media(MediaEvent::Unplayable { leg, why: Unplayable::NotASound });
     sim.press('7');
     assert_eq!(sim.mailbox.deleted, [12]);
     sim.begins(13);
@@ -223,7 +224,7 @@ fn two_phones_listen_to_one_mailbox_and_what_one_deletes_the_other_passes_over()
     sim.advance(s(1));
     sim.media(MediaEvent::Digit { leg: first, digit: '7' });
     // Its file is gone.
-    sim.media(MediaEvent::Unplayable { leg: second });
+    sim.media(MediaEvent::Unplayable { leg: second, why: Unplayable::Missing });
     sim.says("system-error");
     // Gone is gone: it may be deleted again.
     sim.media(MediaEvent::Digit { leg: second, digit: '7' });

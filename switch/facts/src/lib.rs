@@ -30,6 +30,7 @@ pub mod record;
 pub mod room;
 pub mod routing;
 pub mod settings;
+pub mod sound;
 pub mod srtp;
 pub mod time;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CallId, LegId};
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
+use crate::sound::{Say, Unplayable};
 use crate::srtp::SrtpKeys;
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
@@ -209,6 +210,9 @@ pub enum Source {
     /// A recording whose sound is on its left channel alone, once, by its path below the recordings folder;
     /// then silence and [`MediaEvent::Played`], or [`MediaEvent::Unplayable`].
     File(String),
+    /// Recorded words put together, once; then silence and [`MediaEvent::Played`], or
+    /// [`MediaEvent::Unplayable`].
+    Say(Say),
 }
 
 /// A family of addresses.
@@ -380,10 +384,12 @@ pub enum MediaEvent {
         /// Which leg.
         leg: LegId,
     },
-    /// The file that the leg was to hear is not there, or is none; it heard nothing of it.
+    /// What the leg was to hear cannot be had; it heard nothing of it.
     Unplayable {
         /// Which leg.
         leg: LegId,
+        /// Why.
+        why: Unplayable,
     },
     /// The recording is in place and its size was checked.
     Recorded {
@@ -515,6 +521,9 @@ pub struct MediaStats {
     pub mos_out_x100: u16,
     /// The same of the worst stretch between two of its reports.
     pub mos_out_least_x100: u16,
+    /// Why a sound that it was to hear was not heard: of the last such sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unplayable: Option<Unplayable>,
 }
 
 impl MediaStats {

@@ -79,7 +79,7 @@ impl Media {
                 }
             }
             MediaCommand::Hear { leg, source } => {
-                if let Source::Prompt(_) | Source::File(_) = source {
+                if let Source::Prompt(_) | Source::File(_) | Source::Say(_) = source {
                     later.push((Duration::from_secs(3), MediaEvent::Played { leg }));
                 }
                 if let Some(stream) = self.streams.get_mut(&leg) {

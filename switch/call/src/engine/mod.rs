@@ -208,7 +208,7 @@ impl Engine {
             | MediaEvent::Digit { leg, .. }
             | MediaEvent::Recognised { leg, .. }
             | MediaEvent::Played { leg }
-            | MediaEvent::Unplayable { leg }
+            | MediaEvent::Unplayable { leg, .. }
             | MediaEvent::Closed { leg, .. } => leg.call,
             MediaEvent::Recorded { call, .. }
             | MediaEvent::RecordingFailed { call }
