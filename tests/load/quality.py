@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""PESQ of sentences through each pair of codings, and through loss that is concealed.
+"""PESQ of sentences through each pair of codings, through loss that is concealed, and through a conference.
 
 Speaks sentences with espeak-ng, takes the announcements that ship with the program, passes both through
 the example `through` of the room `audio`, and prints the medians that stand in docs/media-quality.md.
 Ends with 1 when one of them is lower. Needs espeak-ng, sox, ffmpeg and `pip install pesq numpy`.
 
-    cargo build -p audio --release --example through
+    cargo build -p audio --release --example through --example conference
     tests/load/quality.py target/release/examples/through
+    tests/load/quality.py --conference target/release/examples/conference
 """
 
 import array
@@ -50,6 +51,19 @@ MEDIANS = {
     ("opus", "opus"): (3.60, 3.03, 2.84),
 }
 LOSSES = (0, 3, 5)
+# Three who talk in turn: their codings, the listener's, jitter in ms, loss in per cent; and the median.
+CONFERENCES = {
+    ("pcma", "pcma", 0, 0): 4.04,
+    ("pcma", "pcma", 40, 0): 4.03,
+    ("pcma", "pcma", 40, 3): 3.47,
+    ("pcmu", "pcma", 0, 0): 3.83,
+    ("pcma,g722,opus", "pcma", 0, 0): 3.87,
+    ("pcma,g722,opus", "pcma", 40, 3): 3.21,
+    ("pcma,g722,opus", "opus", 0, 0): 3.96,
+    ("pcma,g722,opus", "g722", 0, 0): 3.77,
+}
+# Between two sentences, seconds, and what may be late or early of one.
+PAUSE, MARGIN = 0.5, 0.25
 # What another version of espeak-ng or sox may change.
 SLACK = 0.15
 
@@ -95,8 +109,45 @@ def median(program, sounds, coding, other, loss):
     return mode, statistics.median(scores), min(scores)
 
 
+def conference(program, sounds, talkers, listener, jitter, loss):
+    """Narrow-band MOS-LQO of each sentence, three of them in one conference after the other."""
+    scores = []
+    with tempfile.TemporaryDirectory() as folder:
+        for first in range(0, len(sounds) - 2, 3):
+            files, starts, at = [], [], 0.0
+            for n, sound in enumerate(sounds[first:first + 3]):
+                coding = talkers.split(",")[n % len(talkers.split(","))]
+                files.append(os.path.join(folder, f"{n}.raw"))
+                with open(files[-1], "wb") as file:
+                    file.write(sound[rate(coding)])
+                starts.append(at)
+                at += len(sound[8000]) // 320 * 0.02 + PAUSE
+            command = [program, talkers, listener, str(jitter), str(loss), *files]
+            heard = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            heard = samples(resampled(heard, rate(listener), 8000))
+            for start, sound in zip(starts, sounds[first:first + 3]):
+                reference = samples(sound[8000])
+                piece = heard[int(start * 8000):int((start + MARGIN) * 8000) + len(reference)]
+                try:
+                    scores.append(pesq(8000, reference, piece, "nb"))
+                except PesqError as error:
+                    print(f"{talkers} {listener}: {error}", file=sys.stderr)
+    return statistics.median(scores), min(scores)
+
+
+def conferences(program, sounds):
+    missed = False
+    for (talkers, listener, jitter, loss), floor in CONFERENCES.items():
+        middle, least = conference(program, sounds, talkers, listener, jitter, loss)
+        fell = middle < floor - SLACK
+        missed = missed or fell
+        print(f"{talkers} in turn, heard in {listener}, jitter {jitter} ms, {loss} % lost  nb  median {middle:.2f}"
+              f"  least {least:.2f}" + (f"  was {floor}" if fell else ""), flush=True)
+    return missed
+
+
 def main():
-    program = sys.argv[1]
+    program = sys.argv[-1]
     sounds = []
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "said.wav")
@@ -106,6 +157,8 @@ def main():
     for path in sorted(glob.glob(PROMPTS)):
         sounds.append({hz: read(path, hz) for hz in (8000, 16000)})
     print(f"{len(sounds)} sounds, {sum(len(s[8000]) for s in sounds) / 16000:.0f} s")
+    if "--conference" in sys.argv:
+        sys.exit(1 if conferences(program, sounds) else 0)
     missed = False
     for coding in CODINGS:
         for other in CODINGS:

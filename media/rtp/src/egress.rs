@@ -86,7 +86,8 @@ pub struct Recode {
     pub to: Coding,
     /// Timestamp units of `from` that were lost before it, and are to be made up for.
     pub lost: u32,
-    /// It does not follow what came before: its source, or a talkspurt, begins.
+    /// Another source than before, or its numbers begin anew: what was decoded is of no use for it. After a
+    /// pause of the same one the decoder goes on.
     pub fresh: bool,
 }
 
@@ -300,7 +301,7 @@ impl Egress {
         }
         let clock = from.clock_hz();
         let ahead = self.line.map(|line| line.ahead(header, from));
-        let (fresh, lost) = match (self.line, ahead) {
+        let (fresh, pause, lost) = match (self.line, ahead) {
             (Some(line), Some(Some(ahead))) => {
                 let Some(missing) = ahead.checked_sub(1).filter(|_| ahead > 0) else {
                     return Err(Refusal::Late);
@@ -308,14 +309,14 @@ impl Egress {
                 let gap = ahead32(line.next, header.timestamp);
                 let gap = u32::try_from(gap).unwrap_or(0);
                 let pause = gap > clock / 100 * LOST_MAX_CS || (missing == 0 && gap > span / 2);
-                (pause, if pause || missing == 0 { 0 } else { gap })
+                (false, pause, if pause || missing == 0 { 0 } else { gap })
             }
-            _ => (true, 0),
+            _ => (true, false, 0),
         };
         let next = header.timestamp.wrapping_add(span);
         self.line = Some(Line { ssrc: header.ssrc, coding: from, highest: header.sequence, next });
         self.anchor = None;
-        self.spurt |= fresh;
+        self.spurt |= fresh || pause;
         Ok(Recode { from, to, lost, fresh })
     }
 
@@ -337,25 +338,14 @@ impl Egress {
         }
     }
 
-    /// Numbers a generated packet of `octets`.
+    /// Numbers a packet of `octets` that was generated, or coded anew.
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotOwner`] unless the generator owns the stream.
+    /// [`Refusal::NotOwner`] unless the generator owns the stream, or the relay, which codes it anew.
     pub fn generate(&mut self, now: Instant, sent: Sent, octets: usize) -> Result<Stamp, Refusal> {
-        if self.owner != Owner::Generator {
-            return Err(Refusal::NotOwner);
-        }
-        Ok(self.append(now, sent, octets))
-    }
-
-    /// Numbers a packet of sound that was coded anew.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::NotOwner`] unless the relay owns the stream, and codes it anew.
-    pub fn recoded(&mut self, now: Instant, sent: Sent, octets: usize) -> Result<Stamp, Refusal> {
-        if self.owner != Owner::Relay || self.line.is_none() {
+        let recodes = self.owner == Owner::Relay && self.line.is_some();
+        if self.owner != Owner::Generator && !recodes {
             return Err(Refusal::NotOwner);
         }
         Ok(self.append(now, sent, octets))

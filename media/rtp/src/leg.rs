@@ -116,7 +116,7 @@ pub struct Departure {
 pub enum Passage {
     /// As it is: its header is rewritten.
     Send(Departure),
-    /// Decoded and coded anew; what comes of it leaves by [`Leg::recoded`].
+    /// Decoded and coded anew; what comes of it leaves by [`Leg::generate`].
     Recode(Recode),
 }
 
@@ -456,26 +456,6 @@ impl Leg {
         Ok(to)
     }
 
-    /// Writes the header of a packet of sound that was coded anew for this leg: `span` is its length in
-    /// units of that coding's clock.
-    ///
-    /// # Errors
-    ///
-    /// Why it must not be sent.
-    pub fn recoded(
-        &mut self,
-        now: Instant,
-        coding: Coding,
-        (span, octets): (u32, usize),
-        header: &mut [u8],
-    ) -> Result<SocketAddr, Refusal> {
-        let (to, payload_type) = self.outbound_in(coding)?;
-        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
-        self.egress.recoded(now, sent, octets)?.write_new(header);
-        self.quality.said = Some((coding, span));
-        Ok(to)
-    }
-
     /// Another leg's packet is not passed on though it was not lost: its number closes up.
     pub fn swallow(&mut self, header: &Header) {
         self.egress.skip(header);
@@ -506,7 +486,8 @@ impl Leg {
         self.setup.as_ref()?.send.turned().map(|(_, coding)| coding)
     }
 
-    /// Writes the header of a generated packet: `span` is its length in units of its coding's clock.
+    /// Writes the header of a packet of sound of our making, generated or coded anew: `span` is its length in
+    /// units of its coding's clock.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::leg::{Arrival, Departure, Leg, Passage, Refusal};
 pub enum Verdict {
     /// Rewritten in place: convert the payload if so told, then send it there.
     Send(Departure),
-    /// Accepted and untouched: decode it, code it anew, and send what comes of it by [`Leg::recoded`].
+    /// Accepted and untouched: decode it, code it anew, and send what comes of it by [`Leg::generate`].
     Recode(Recode),
     /// Accepted, and nobody listens.
     Local,

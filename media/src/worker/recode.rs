@@ -136,9 +136,12 @@ pub(super) fn carry(
     payload: &[u8],
     tally: &mut Tally,
 ) {
-    let Recode { from, to, lost, fresh: _ } = recode;
+    let Recode { from, to, lost, fresh } = recode;
     let Seat { leg, sockets, guard, coders, ptime_ms, .. } = listener;
     let Some(coder) = coders.of(from, to, *ptime_ms) else { return };
+    if fresh {
+        coder.restart();
+    }
     if lost > 0 {
         coder.lost(lost, Some(payload));
     }
@@ -149,7 +152,7 @@ pub(super) fn carry(
     let mut packet = [0; HEADER_LEN + OCTETS_MAX + TRAILER_MAX];
     while let Some((octets, span)) = coder.pull(&mut packet[HEADER_LEN..HEADER_LEN + OCTETS_MAX]) {
         let len = HEADER_LEN + octets;
-        let Ok(to) = leg.recoded(now, to, (span, octets), &mut packet[..len]) else { continue };
+        let Ok(to) = leg.generate(now, to, (span, octets), &mut packet[..len]) else { continue };
         guard::send(&sockets.rtp, guard.as_mut(), (&mut packet, len), to, tally);
     }
 }

@@ -11,6 +11,7 @@
 pub use sip::wire::differential;
 
 pub mod agree;
+pub mod conference;
 pub mod dialog_ops;
 pub mod endpoint;
 pub mod engine_ops;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("relay", media::relay),
     ("sound", media::sound),
     ("codec", media::codec),
+    ("conference", conference::conference),
     ("callni", http::callni),
     ("http_body", http::http_body),
     ("http_stream", http::http_stream),

@@ -133,7 +133,7 @@ impl Relay {
                 assert!(recode.lost <= recode.from.clock_hz() / 10);
                 let mut header = [0; packet::HEADER_LEN];
                 let length = (recode.to.clock_hz() / 50, 80);
-                let to = to.recoded(self.now, recode.to, length, &mut header).expect("it may be");
+                let to = to.generate(self.now, recode.to, length, &mut header).expect("it may be");
                 assert_ne!(to.ip(), STRANGER, "sound leaks to a stranger");
                 let header = packet::Header::parse(&header).expect("what is sent is a packet");
                 assert_eq!(header.ssrc, SSRCS[1 - side], "the listener's own stream");

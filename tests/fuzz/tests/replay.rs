@@ -23,7 +23,7 @@ fn replay(name: &str) {
     assert!(!files.is_empty(), "{} has no corpus", folder.display());
     let wanted = std::env::var("FUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok());
     let usual = match name {
-        "sound" => MUTATIONS_OF_SOUNDS,
+        "sound" | "conference" => MUTATIONS_OF_SOUNDS,
         _ if name.ends_with("_ops") => MUTATIONS_OF_SCRIPTS,
         _ => MUTATIONS,
     };
@@ -80,6 +80,7 @@ replays!(
     relay,
     sound,
     codec,
+    conference,
     callni,
     http_body,
     http_stream,

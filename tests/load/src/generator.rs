@@ -269,11 +269,10 @@ impl Lines {
         Ok(Lines { sides, senders })
     }
 
-    /// Each call is somewhere else in what is said.
     fn each(mut self) -> impl FnMut(usize, u32, u64, &mut [u8; CODED]) -> usize {
         move |stream, number, _, packet| {
             let speech = &self.sides[stream % 2];
-            let payload = &speech.payloads[(number as usize + 37 * stream) % speech.payloads.len()];
+            let payload = speech.payload(stream, number);
             let len = HEADER + payload.len();
             packet[HEADER..len].copy_from_slice(payload);
             header(packet, speech.payload_type, stream, number, speech.step);

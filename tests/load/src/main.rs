@@ -51,6 +51,9 @@ struct Arguments {
     /// How often everything is done; medians follow when it is more than once.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
+    /// Seats of a conference room; about two of them talk at a time.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=250))]
+    seats: u8,
     /// Draws the growth of CPU with the number of calls into this file.
     #[arg(long)]
     svg: Option<PathBuf>,
@@ -61,7 +64,14 @@ struct Arguments {
 enum Side {
     /// Serves until standard input ends.
     #[command(hide = true)]
-    Serve { work: Measured, calls: usize, workers: usize, folder: PathBuf, peers: Vec<SocketAddr> },
+    Serve {
+        work: Measured,
+        calls: usize,
+        workers: usize,
+        seats: usize,
+        folder: PathBuf,
+        peers: Vec<SocketAddr>,
+    },
 }
 
 /// What a run measures.
@@ -83,6 +93,12 @@ enum Measured {
     G722,
     /// G.711 on one side and Opus on the other.
     Opus,
+    /// Conferences in G.711; a call is two seats, and costs are those of one.
+    Conference,
+    /// The same, every other seat in G.722.
+    ConferenceG722,
+    /// The same, every other seat in Opus.
+    ConferenceOpus,
     /// A peer that bridges: rtpengine in user space, with as many threads as it likes.
     Rtpengine,
     /// The peer with SRTP on both sides.
@@ -106,6 +122,9 @@ impl Measured {
         match self {
             Measured::Floor | Measured::Bridge | Measured::Rtpengine => Work::Bridge,
             Measured::Record => Work::Record,
+            Measured::Conference => Work::Conference([Voice::Pcmu, Voice::Pcmu]),
+            Measured::ConferenceG722 => Work::Conference([Voice::Pcmu, Voice::G722]),
+            Measured::ConferenceOpus => Work::Conference([Voice::Pcmu, Voice::Opus]),
             Measured::Play => Work::Play,
             Measured::Srtp | Measured::RtpengineSrtp => Work::Protect(Lock::Sha1),
             Measured::Gcm | Measured::RtpengineGcm => Work::Protect(Lock::Gcm),
@@ -125,7 +144,7 @@ impl Measured {
         )
     }
 
-    fn talk(self) -> io::Result<Talk> {
+    fn talk(self, seats: usize) -> io::Result<Talk> {
         Ok(match self.work() {
             Work::Bridge | Work::Record => Talk::Stamps,
             Work::Play => Talk::Silent,
@@ -134,23 +153,28 @@ impl Measured {
                 Talk::Speech([voice()?, voice()?], Some(lock))
             }
             Work::Transcode([a, b]) => Talk::Speech([Speech::of(a)?, Speech::of(b)?], None),
+            Work::Conference([a, b]) => {
+                let turns = (seats / 2).max(2);
+                let voice = |voice| Speech::of(voice).map(|speech| speech.in_turns(turns));
+                Talk::Speech([voice(a)?, voice(b)?], None)
+            }
         })
     }
 }
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Side::Serve { work, calls, workers, folder, peers }) = arguments.side {
+    if let Some(Side::Serve { work, calls, workers, seats, folder, peers }) = arguments.side {
         return match work {
             Measured::Floor => serve::floor(calls, &peers),
             work if work.is_peer() => Err(io::Error::other("a program of its own")),
-            work => serve::plane(calls, work.work(), workers, &peers, &folder),
+            work => serve::plane(calls, (work.work(), seats), workers, &peers, &folder),
         };
     }
     println!("PCMU, 20 ms, both ways; CPU of the measured process over the plateau");
     println!(
         "p50, p99: one-way latency; of sounds that do not arrive as they left (played, protected, in \
-         another coding), the distance from 20 ms after the last"
+         another coding, mixed), the distance from 20 ms after the last"
     );
     println!(
         "{:>14} {:>6} {:>10} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6}  notes",
@@ -353,7 +377,8 @@ impl Carrier {
             return Rtpengine::start().map(Carrier::Rtpengine);
         }
         let mut command = vec!["serve".to_owned(), work.name()];
-        command.extend([calls.to_string(), arguments.workers.to_string()]);
+        let seats = arguments.seats.to_string();
+        command.extend([calls.to_string(), arguments.workers.to_string(), seats]);
         command.push(folder.display().to_string());
         command.extend(far_ends.iter().map(ToString::to_string));
         let mut served = Served::start(&command)?;
@@ -405,7 +430,7 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
     let pid = carrier.pid();
     let empty = usage::resident(pid)?;
     let ports = carrier.set_up(calls, work.work(), &addresses)?;
-    let load = far_ends.start(&ports, arguments.phases, work.talk()?)?;
+    let load = far_ends.start(&ports, arguments.phases, work.talk(arguments.seats.into())?)?;
     std::thread::sleep(Duration::from_secs(2));
     load.measure(true);
     let (cpu, machine, received) = (usage::cpu_seconds(pid)?, Machine::read()?, load.received());
@@ -418,10 +443,13 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
     let resident = usage::resident(pid)?;
     load.measure(false);
     let account = load.end();
-    let per_hundred = 100.0 / calls as f64;
+    let units = match work.work() {
+        Work::Conference(_) => 2 * calls,
+        _ => calls,
+    } as f64;
     Ok(Figures {
-        cpu: cpu / seconds * 100.0 * per_hundred,
-        kilobytes: resident.saturating_sub(empty) as f64 / 1024.0 / calls as f64,
+        cpu: cpu / seconds * 100.0 * 100.0 / units,
+        kilobytes: resident.saturating_sub(empty) as f64 / 1024.0 / units,
         idle,
         stolen,
         seconds,

@@ -34,6 +34,8 @@ pub(crate) enum Work {
     Protect(Lock),
     /// Join two sides that speak these.
     Transcode([Voice; 2]),
+    /// Rooms in which every other member speaks these.
+    Conference([Voice; 2]),
 }
 
 /// The addresses that a call's far ends have: one of few sockets a side.
@@ -88,10 +90,10 @@ pub(crate) fn floor(calls: usize, peers: &[SocketAddr]) -> io::Result<()> {
     wait_for_end()
 }
 
-/// The media plane behind its own handle.
+/// The media plane behind its own handle; `seats`: how many a conference room has.
 pub(crate) fn plane(
     calls: usize,
-    work: Work,
+    (work, seats): (Work, usize),
     workers: usize,
     peers: &[SocketAddr],
     folder: &Path,
@@ -114,7 +116,10 @@ pub(crate) fn plane(
     let mut ports = String::new();
     for call in 0..calls {
         let id = CallId((call as u64 + 1) << 12);
-        let [a, b] = [LegId::new(id, LegNo::A), LegId::new(id, LegNo::B)];
+        let [a, b] = match work {
+            Work::Conference(_) => [2 * call, 2 * call + 1].map(|seat| member(seat, seats)),
+            _ => [LegId::new(id, LegNo::A), LegId::new(id, LegNo::B)],
+        };
         for (side, (leg, far_end)) in [a, b].into_iter().zip(far_ends(peers, call)).enumerate() {
             media.order(MediaCommand::Open { leg, family: Family::V4 });
             ports.push_str(&format!("{} ", opened(&events)?));
@@ -126,6 +131,7 @@ pub(crate) fn plane(
                     Source::Leg(other)
                 }
                 Work::Play => Source::Tone(Tone::Busy),
+                Work::Conference(_) => Source::Room,
             };
             media.order(MediaCommand::Hear { leg, source });
         }
@@ -146,6 +152,12 @@ pub(crate) fn plane(
     Ok(())
 }
 
+/// A seat of the rooms, one after the other.
+fn member(seat: usize, seats: usize) -> LegId {
+    let room = CallId((seat as u64 / seats as u64 + 1) << 12);
+    LegId::new(room, LegNo(u8::try_from(seat % seats).unwrap_or(u8::MAX)))
+}
+
 fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
     loop {
         match events.recv_timeout(Duration::from_secs(10)) {
@@ -159,7 +171,7 @@ fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
 
 fn setup(remote: SocketAddr, work: Work, side: usize) -> StreamSetup {
     let map = match work {
-        Work::Transcode(voices) => voices[side].map(),
+        Work::Transcode(voices) | Work::Conference(voices) => voices[side].map(),
         _ => PayloadMap {
             audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
             events: vec![(101, 8_000)],

@@ -11,6 +11,8 @@ use rtp::srtp::{Master, Suite};
 /// Length of what is said again and again.
 const SECONDS: usize = 6;
 const PTIME_MS: u32 = 20;
+/// Packets of a turn.
+const TURN: usize = 150;
 
 /// A coding of one side.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -69,6 +71,10 @@ pub(crate) struct Speech {
     /// Units of the RTP clock from one packet to the next.
     pub(crate) step: u32,
     pub(crate) payloads: Vec<Vec<u8>>,
+    /// A frame of silence, which is sent like any other.
+    silence: Vec<u8>,
+    /// Of so many streams one speaks at a time.
+    turns: usize,
 }
 
 impl Speech {
@@ -97,7 +103,26 @@ impl Speech {
             payloads.push(out[..octets].to_vec());
         }
         let step = coding.clock() / 1_000 * PTIME_MS;
-        Ok(Speech { payload_type: voice.agreed().0, step, payloads })
+        let mut quiet = Encoder::new(coding).map_err(io::Error::other)?;
+        let frame = vec![0; rate / 1_000 * PTIME_MS as usize];
+        let octets = quiet.encode(&frame, &mut out).map_err(io::Error::other)?;
+        let silence = out[..octets].to_vec();
+        Ok(Speech { payload_type: voice.agreed().0, step, payloads, silence, turns: 1 })
+    }
+
+    /// The same, said by one stream of so many, three seconds at a time.
+    pub(crate) fn in_turns(self, turns: usize) -> Speech {
+        Speech { turns: turns.max(1), ..self }
+    }
+
+    /// What a stream says in its packet of this number. Each is somewhere else in what is said.
+    pub(crate) fn payload(&self, stream: usize, number: u32) -> &[u8] {
+        let number = number as usize;
+        if (number / TURN + stream).is_multiple_of(self.turns) {
+            &self.payloads[(number + 37 * stream) % self.payloads.len()]
+        } else {
+            &self.silence
+        }
     }
 }
 

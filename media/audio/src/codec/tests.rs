@@ -250,3 +250,27 @@ fn opus_sounds_at_each_rate_and_the_others_at_their_own() {
     fn sent<T: Send>() {}
     sent::<Transcoder>();
 }
+
+#[test]
+fn another_source_is_decoded_as_if_nothing_had_been_heard_before() {
+    for coding in CODERS {
+        let pcm = sine(700.0, coding.rate(), coding.rate() as usize / 2);
+        let loud: Vec<i16> = sine(3_100.0, coding.rate(), pcm.len());
+        let (before, after) = (coded(coding, &loud, 20), coded(coding, &pcm, 20));
+        let alone = decoded(coding, after.iter().map(Vec::as_slice));
+        let mut decoder = Decoder::new(coding).unwrap();
+        let mut out = [0; SAMPLES_MAX];
+        for payload in &before {
+            decoder.decode(payload, &mut out).unwrap();
+        }
+        decoder.restart();
+        let mut heard = Vec::new();
+        for payload in &after {
+            let count = decoder.decode(payload, &mut out).unwrap();
+            heard.extend_from_slice(&out[..count]);
+        }
+        // But for the first 5 ms, in which one fades into the other.
+        let faded = coding.rate() as usize / 200;
+        assert_eq!(heard[faded..], alone[faded..], "{coding:?}");
+    }
+}

@@ -17,6 +17,8 @@ pub struct Transcoder {
     from: Coding,
     to: Coding,
     decoder: Decoder,
+    /// The decoder has heard something.
+    heard: bool,
     converter: Option<Converter>,
     encoder: Encoder,
     /// One packet as it was decoded.
@@ -49,6 +51,7 @@ impl Transcoder {
             from,
             to,
             decoder: Decoder::at(from, heard)?,
+            heard: false,
             converter: Converter::new(heard, said),
             encoder: Encoder::at(to, said)?,
             decoded: vec![0; PACKET_MAX_MS * heard as usize / 1_000].into(),
@@ -66,7 +69,15 @@ impl Transcoder {
     /// nobody takes what comes out: the payload is gone.
     pub fn push(&mut self, payload: &[u8]) -> Result<(), CodecError> {
         let samples = self.decoder.decode(payload, &mut self.decoded)?;
+        self.heard = true;
         self.queue_up(samples)
+    }
+
+    /// Another source begins: see [`Decoder::restart`].
+    pub fn restart(&mut self) {
+        if std::mem::take(&mut self.heard) {
+            self.decoder.restart();
+        }
     }
 
     /// Something was lost: `units` of `from`'s RTP clock ([`Coding::clock`]), as the timestamps around
