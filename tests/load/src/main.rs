@@ -5,8 +5,9 @@
 //! and send, runs under the same load before and after, because only the ratio to it outlives the
 //! machine. The command prints one table; a run that the machine spoiled says so.
 
-#![allow(clippy::print_stdout, reason = "the table is the product")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
 
+mod floor;
 mod generator;
 mod rtpengine;
 mod serve;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use floor::Way;
 use generator::{Account, FarEnds, Talk};
 use load::svg::{Labels, Series, chart};
 use load::usage::{self, Machine};
@@ -79,6 +81,10 @@ enum Side {
 enum Measured {
     /// Two sockets a call, epoll, one read and one send a packet.
     Floor,
+    /// The same by `recvmmsg` and `sendmmsg`.
+    FloorMmsg,
+    /// The same by io_uring.
+    FloorUring,
     /// Bridged calls.
     Bridge,
     /// Bridged and recorded calls.
@@ -120,7 +126,11 @@ impl Measured {
     /// What is done; the floor does the least of it.
     const fn work(self) -> Work {
         match self {
-            Measured::Floor | Measured::Bridge | Measured::Rtpengine => Work::Bridge,
+            Measured::Floor
+            | Measured::FloorMmsg
+            | Measured::FloorUring
+            | Measured::Bridge
+            | Measured::Rtpengine => Work::Bridge,
             Measured::Record => Work::Record,
             Measured::Conference => Work::Conference([Voice::Pcmu, Voice::Pcmu]),
             Measured::ConferenceG722 => Work::Conference([Voice::Pcmu, Voice::G722]),
@@ -166,7 +176,9 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     if let Some(Side::Serve { work, calls, workers, seats, folder, peers }) = arguments.side {
         return match work {
-            Measured::Floor => serve::floor(calls, &peers),
+            Measured::Floor => serve::floor(Way::Single, calls, &peers),
+            Measured::FloorMmsg => serve::floor(Way::Batched, calls, &peers),
+            Measured::FloorUring => serve::floor(Way::Ring, calls, &peers),
             work if work.is_peer() => Err(io::Error::other("a program of its own")),
             work => serve::plane(calls, (work.work(), seats), workers, &peers, &folder),
         };

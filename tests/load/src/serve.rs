@@ -17,6 +17,7 @@ use media::{Home, Media, MediaConfig};
 
 use load::sys;
 
+use crate::floor::{self, Way};
 use crate::speech::{Lock, Voice};
 
 const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -58,33 +59,25 @@ fn wait_for_end() -> io::Result<()> {
     io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
 }
 
-/// The least a relay in user space can do: two sockets a call, epoll, one read, one send.
-pub(crate) fn floor(calls: usize, peers: &[SocketAddr]) -> io::Result<()> {
+/// A relay that does nothing but read and send.
+pub(crate) fn floor(way: Way, calls: usize, peers: &[SocketAddr]) -> io::Result<()> {
     sys::raise_file_limit()?;
     say("idle")?;
     wait_for_line()?;
-    let mut poller = sys::Poller::new()?;
-    let mut sockets = Vec::new();
+    let mut sockets = floor::Sockets::new();
     let mut ports = String::new();
     for call in 0..calls {
         for far_end in far_ends(peers, call) {
             let socket = UdpSocket::bind((HOME, 0))?;
-            socket.set_nonblocking(true)?;
-            poller.watch(&socket, sockets.len())?;
+            socket.set_nonblocking(way != Way::Ring)?;
             ports.push_str(&format!("{} ", socket.local_addr()?.port()));
             sockets.push((socket, far_end));
         }
     }
     say(&ports)?;
-    std::thread::spawn(move || -> io::Result<()> {
-        sys::go_first();
-        let mut buffer = [0; 2048];
-        loop {
-            for token in poller.wait(Duration::from_secs(1)) {
-                let Ok((len, _)) = sockets[token].0.recv_from(&mut buffer) else { continue };
-                let (out, to) = &sockets[token ^ 1];
-                let _ = out.send_to(&buffer[..len], to);
-            }
+    std::thread::spawn(move || {
+        if let Err(error) = floor::carry(way, &sockets) {
+            eprintln!("floor: {error}");
         }
     });
     wait_for_end()

@@ -136,6 +136,35 @@ fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
     }
 }
 
+/// An address as the system wants it; of IPv4 alone.
+#[must_use]
+pub fn address(address: std::net::SocketAddr) -> libc::sockaddr_in {
+    match address {
+        std::net::SocketAddr::V4(v4) => raw(v4),
+        std::net::SocketAddr::V6(_) => raw(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+    }
+}
+
+/// Memory that begins with a page, zeroed; never given back.
+pub struct Pages(*mut libc::c_void);
+
+impl Pages {
+    /// At least so many octets.
+    pub fn new(octets: usize) -> io::Result<Pages> {
+        let (flags, access) =
+            (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new mapping that no file stands behind; the result is checked.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), octets, access, flags, -1, 0) };
+        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Pages(start)) }
+    }
+
+    /// Its first octet.
+    #[must_use]
+    pub fn start(&self) -> *const u8 {
+        self.0.cast()
+    }
+}
+
 /// A level-triggered epoll set.
 pub struct Poller {
     epoll: OwnedFd,
