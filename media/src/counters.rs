@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::spread::Cost;
+
 /// What a worker counts as it goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -35,6 +37,9 @@ pub(crate) struct Counters {
     resting: AtomicU64,
     free: AtomicU64,
     listened: AtomicU64,
+    /// Thousandths of a core that the worker took lately, and the legs that it had: 32 bits each, so that they
+    /// are read together.
+    cost: AtomicU64,
 }
 
 impl Counters {
@@ -52,6 +57,20 @@ impl Counters {
         self.resting.store(held[1] as u64, Ordering::Relaxed);
         self.free.store(held[2] as u64, Ordering::Relaxed);
         self.listened.store(held[3] as u64, Ordering::Relaxed);
+    }
+
+    /// What the worker took of a core lately, in thousandths, with so many legs.
+    pub(crate) fn publish_cost(&self, busy: u32, legs: u32) {
+        self.cost.store(u64::from(busy) << 32 | u64::from(legs), Ordering::Relaxed);
+    }
+
+    /// The same.
+    pub(crate) fn cost(&self) -> Cost {
+        let both = self.cost.load(Ordering::Relaxed);
+        let [busy, legs] = [both >> 32, both & u64::from(u32::MAX)];
+        let word = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let full = self.free.load(Ordering::Relaxed) == 0;
+        Cost { busy: word(busy), legs: word(legs), full }
     }
 
     /// Adds a worker's figures to a sum.

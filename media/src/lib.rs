@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod recorder;
 mod socket;
 mod sound;
+mod spread;
 mod translate;
 mod worker;
 
@@ -39,6 +40,7 @@ use loader::{Door, Loader};
 use prompt::Store;
 use recorder::{Recorder, RecorderConfig};
 use sound::Library;
+use spread::Spread;
 use worker::{Bell, Events, Inbox, Order, Parts, Worker};
 
 /// An address of ours.
@@ -109,6 +111,8 @@ pub struct MediaCounts {
 /// The handle of the media plane.
 pub struct Media {
     workers: Vec<Handle>,
+    /// Which of them has which call.
+    spread: Arc<Mutex<Spread>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     orders_lost: AtomicU64,
     events: Events,
@@ -147,7 +151,15 @@ impl Media {
         }
         let files = poll::raise_file_limit()?;
         tracing::debug!(files, "limit of open files");
-        let events: Events = Arc::new(events);
+        let count = config.workers.max(1);
+        let spread = Arc::new(Mutex::new(Spread::new(count)));
+        let homes = spread.clone();
+        let events: Events = Arc::new(move |event| {
+            if let MediaEvent::OpenFailed { leg } = event {
+                homes.lock().unwrap_or_else(PoisonError::into_inner).closed(leg);
+            }
+            events(event);
+        });
         let (prompts, refused) = Store::open(config.prompts.as_deref());
         for file in &refused {
             tracing::warn!(path = %file.path.display(), error = %file.error, "not an announcement");
@@ -160,9 +172,9 @@ impl Media {
         let recorder = RecorderConfig { folder, threads, keys: keys.clone() };
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
         let loader = Arc::new(Loader::start((config.recordings.clone(), keys), library.clone())?);
-        let count = config.workers.max(1);
         let mut media = Media {
             workers: Vec::new(),
+            spread,
             threads: Mutex::new(Vec::new()),
             orders_lost: AtomicU64::new(0),
             events: events.clone(),
@@ -230,7 +242,7 @@ impl Media {
     }
 
     fn queue(&self, command: MediaCommand) {
-        let worker = self.worker(call_of(&command));
+        let worker = self.worker(&command);
         if let MediaCommand::Open { leg, .. } = command
             && worker.orders.len() > ORDERS_MAX / 2
         {
@@ -301,11 +313,11 @@ impl Media {
         drop(self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Both legs of a call live on the same worker.
-    fn worker(&self, call: CallId) -> &Handle {
-        // The low bits of a call id hardly vary: spread by multiplication.
-        let spread = call.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-        &self.workers[spread as usize % self.workers.len()]
+    /// All legs of a call live on the same worker.
+    fn worker(&self, command: &MediaCommand) -> &Handle {
+        let mut spread = self.spread.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = |worker: usize| self.workers[worker].counters.cost();
+        &self.workers[spread.worker(call_of(command), command, cost)]
     }
 }
 

@@ -163,6 +163,17 @@ pub(crate) fn go_first() -> io::Result<()> {
     Ok(())
 }
 
+/// Time that the calling thread has spent on a processor.
+pub(crate) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec, which `time` is.
+    if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0 {
+        return Duration::ZERO;
+    }
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// The nice value of media threads: that of audio servers.
 const NICE: libc::c_int = -11;
 

@@ -108,6 +108,27 @@ pub(crate) struct Parts {
     pub(crate) counters: Arc<Counters>,
 }
 
+/// What the worker takes of a core.
+#[derive(Debug, Default)]
+struct Effort {
+    looked: Option<(Instant, Duration)>,
+    /// Thousandths of a core, an average over about a second.
+    busy: u32,
+}
+
+impl Effort {
+    /// `spent`: time that the thread has had on a processor so far.
+    fn note(&mut self, now: Instant, spent: Duration) -> u32 {
+        if let Some((then, before)) = self.looked.replace((now, spent)) {
+            let since = now.saturating_duration_since(then).as_micros().max(1);
+            let share = spent.saturating_sub(before).as_micros() * 1_000 / since;
+            let share = u32::try_from(share).unwrap_or(u32::MAX).min(1_000);
+            self.busy = (7 * self.busy + share) / 8;
+        }
+        self.busy
+    }
+}
+
 /// The two voices of a recording.
 #[derive(Clone, Copy, Debug)]
 struct Tape {
@@ -136,6 +157,7 @@ pub(crate) struct Worker {
     /// When sounds are looked after next; `None` while there are none.
     tick_at: Option<Instant>,
     chores_at: Instant,
+    effort: Effort,
     stopping: bool,
 }
 
@@ -156,6 +178,7 @@ impl Worker {
             tally: Tally::default(),
             tick_at: None,
             chores_at: Instant::now() + CHORES,
+            effort: Effort::default(),
             stopping: false,
         };
         worker.publish();

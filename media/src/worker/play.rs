@@ -12,6 +12,7 @@ use super::seat::{Hears, Seat};
 use super::{CHORES, CHORES_IDLE, Worker};
 use crate::counters::Tally;
 use crate::loader::Loader;
+use crate::poll;
 use crate::sound::{Library, Step, What};
 use crate::translate;
 
@@ -75,6 +76,9 @@ impl Worker {
     pub(super) fn chores(&mut self, now: Instant) {
         self.chores_at = now + if self.seats.len() > 0 { CHORES } else { CHORES_IDLE };
         self.parts.pool.wake(now);
+        let busy = self.effort.note(now, poll::thread_time());
+        let legs = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
+        self.parts.counters.publish_cost(busy, legs);
         for number in self.seats.numbers() {
             let interval = self.report_interval();
             let Some(seat) = self.seats.get(number) else { continue };

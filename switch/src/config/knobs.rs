@@ -12,7 +12,7 @@ use sip::digest::Algorithm;
 use super::Config;
 use super::values::{
     address, addresses, advertised, codecs, duration, name_servers, one, one_of, or_off, parsed,
-    ports, positive, seconds, show_duration, told,
+    ports, positive, seconds, show_duration, threads, told,
 };
 use super::web::{bytes, pace, show_bytes, show_pace, show_yes, some, yes};
 
@@ -203,8 +203,9 @@ knobs! {
         |c| text(format!("{}-{}", c.rtp_ports.start(), c.rtp_ports.end()));
     "rtp.quarantine", "how long a port rests after its leg",
         |c, v| c.rtp_quarantine = duration(v)?, |c| show_duration(c.rtp_quarantine);
-    "rtp.workers", "media threads",
-        |c, v| c.media_workers = at_least(v, 1)?.min(256), |c| text(c.media_workers);
+    "rtp.workers", "media threads; `cores`: one for each",
+        |c, v| c.media_workers = threads(v)?,
+        |c| text(c.media_workers.map_or("cores".to_owned(), |n| n.to_string()));
     "media.codecs", "codecs of extensions and of carriers without a list of their own, best first: pcma, pcmu, g722, opus, g729",
         |c, v| c.codecs = codecs(v)?, |c| c.codecs.iter().map(|codec| codec.name().to_owned()).collect();
     "media.recordings", "folder of recordings; `off`: recordings in the data folder",

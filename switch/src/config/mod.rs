@@ -66,7 +66,7 @@ pub(crate) struct Config {
     /// How long a port rests.
     pub(crate) rtp_quarantine: Duration,
     /// Media threads.
-    pub(crate) media_workers: usize,
+    pub(crate) media_workers: Option<usize>,
     /// Codecs of extensions, and of carriers without a list of their own, best first; at least one.
     pub(crate) codecs: Vec<Codec>,
     /// Folder of finished recordings; `None`: in the data folder.
@@ -234,7 +234,7 @@ impl Default for Config {
             rtp_advertised: Vec::new(),
             rtp_ports: 20_000..=29_999,
             rtp_quarantine: Duration::from_secs(5),
-            media_workers: 1,
+            media_workers: None,
             codecs: call::EngineConfig::default().codecs,
             recordings: None,
             recording: RecordingKnobs::default(),

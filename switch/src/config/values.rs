@@ -141,6 +141,15 @@ pub(super) fn ports(values: &[String]) -> Result<RangeInclusive<u16>, String> {
 }
 
 /// One of some words.
+/// A number of threads, 1 to 256; `None` for `cores`.
+pub(super) fn threads(values: &[String]) -> Result<Option<usize>, String> {
+    if one(values)? == "cores" {
+        return Ok(None);
+    }
+    let count: usize = parsed(values, "a number of threads, or `cores`")?;
+    if (1..=256).contains(&count) { Ok(Some(count)) } else { Err("1 to 256 threads".to_owned()) }
+}
+
 /// Names of codecs, each once, at least one.
 pub(super) fn codecs(values: &[String]) -> Result<Vec<Codec>, String> {
     let mut codecs = Vec::new();

@@ -1,6 +1,8 @@
 //! What each room is told at its start, made of the operator's settings.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use api::guard::GuardConfig;
@@ -32,11 +34,20 @@ pub(super) fn media(config: &Config) -> MediaConfig {
         homes: config.rtp_bind.iter().map(|bind| home(config, *bind)).collect(),
         ports: config.rtp_ports.clone(),
         quarantine: config.rtp_quarantine,
-        workers: config.media_workers,
+        workers: config.media_workers.unwrap_or_else(|| cores().min(pairs(&config.rtp_ports))),
         recordings: config.recordings_folder(),
         keys: config.recording.keys.clone(),
         prompts: config.prompts.clone(),
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Pairs of ports that there are in a range.
+fn pairs(ports: &RangeInclusive<u16>) -> usize {
+    (ports.len() / 2).max(1)
 }
 
 fn home(config: &Config, bind: IpAddr) -> Home {
