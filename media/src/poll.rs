@@ -156,8 +156,11 @@ pub(crate) fn raise_file_limit() -> io::Result<u64> {
 }
 
 /// Lets the calling thread go before others of the machine, if the system permits it
-/// (`CAP_SYS_NICE`, `RLIMIT_NICE`): voice that is late is lost.
-pub(crate) fn go_first() -> io::Result<()> {
+/// (`CAP_SYS_NICE`, `RLIMIT_NICE`): voice that is late is lost, and a message that is late is sent again.
+///
+/// # Errors
+/// When the system does not permit it.
+pub fn go_first() -> io::Result<()> {
     // SAFETY: takes no pointer; on Linux, thread 0 is the caller.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) })?;
     Ok(())
@@ -174,7 +177,7 @@ pub(crate) fn thread_time() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The nice value of media threads: that of audio servers.
+/// The nice value of threads that carry voice or signalling: that of audio servers.
 const NICE: libc::c_int = -11;
 
 /// The system does not know, or does not permit, a call.

@@ -17,7 +17,7 @@ use call::{Counts, Effect, Engine};
 use crossbeam_channel::TryRecvError;
 use facts::media::MediaCommand;
 use media::Media;
-use media::poll::Poller;
+use media::poll::{self, Poller};
 use sip::endpoint::Transmit;
 use tokio::sync::watch;
 
@@ -106,6 +106,10 @@ impl Driver {
         poller.watch_waker(self.outlet.waker(), RUNG)?;
         self.net.watch(&poller)?;
         Builder::new().name("engine".into()).spawn(move || {
+            // As the media threads do, or a relay that takes all cores would keep its timers waiting.
+            if let Err(error) = poll::go_first() {
+                tracing::debug!(%error, "the engine has no precedence");
+            }
             let mut sampled = Instant::now();
             loop {
                 let goes_on = self.turn(&mut poller);

@@ -291,6 +291,7 @@ struct Figures {
     seconds: f64,
     plateau: u64,
     account: Account,
+    timers: Option<[u64; 2]>,
 }
 
 impl Figures {
@@ -312,6 +313,9 @@ impl Figures {
         if account.late_ticks > 0 {
             let share = account.late_ticks as f64 / (self.seconds * f64::from(phases) / 2.0);
             notes.push(format!("generator late {share:.1} %"));
+        }
+        if let Some([usual, worst]) = self.timers {
+            notes.push(format!("timers p99 {usual} µs, worst {worst}"));
         }
         let silent = work == Measured::Play;
         let text = |value: u64| if silent { "-".to_owned() } else { value.to_string() };
@@ -361,6 +365,14 @@ impl Served {
             Some(input) => input.write_all(b"go\n"),
             None => Ok(()),
         }
+    }
+
+    /// What it has to say of its timers at the end: µs late, one of a hundred and the worst.
+    fn timers(&mut self) -> Option<[u64; 2]> {
+        drop(self.input.take());
+        let line = self.line().ok()?;
+        let mut words = line.split_whitespace().map(str::parse);
+        Some([words.next()?.ok()?, words.next()?.ok()?])
     }
 }
 
@@ -455,6 +467,10 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
     let resident = usage::resident(pid)?;
     load.measure(false);
     let account = load.end();
+    let timers = match &mut carrier {
+        Carrier::Ours(served) => served.timers(),
+        Carrier::Rtpengine(_) => None,
+    };
     let units = match work.work() {
         Work::Conference(_) => 2 * calls,
         _ => calls,
@@ -467,5 +483,6 @@ fn run(arguments: &Arguments, work: Measured, calls: usize) -> io::Result<Figure
         seconds,
         plateau,
         account,
+        timers,
     })
 }

@@ -6,8 +6,11 @@
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use facts::media::{
     Codec, Direction, Family, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup, Tone,
@@ -140,7 +143,9 @@ pub(crate) fn plane(
         }
     }
     say(&ports)?;
+    let timers = Timers::start();
     wait_for_end()?;
+    say(&timers.end())?;
     media.stop();
     Ok(())
 }
@@ -149,6 +154,45 @@ pub(crate) fn plane(
 fn member(seat: usize, seats: usize) -> LegId {
     let room = CallId((seat as u64 / seats as u64 + 1) << 12);
     LegId::new(room, LegNo(u8::try_from(seat % seats).unwrap_or(u8::MAX)))
+}
+
+/// How late a thread wakes that waits for its timers as the one of signalling does, in the same process and with
+/// its precedence.
+struct Timers {
+    ending: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+impl Timers {
+    const STEP: Duration = Duration::from_millis(10);
+
+    fn start() -> Timers {
+        let ending = Arc::new(AtomicBool::new(false));
+        let told = ending.clone();
+        let thread = std::thread::spawn(move || {
+            sys::go_first();
+            let mut late = Vec::new();
+            let mut due = Instant::now();
+            while !told.load(Ordering::Acquire) {
+                due += Timers::STEP;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                late.push(due.elapsed());
+                due = due.max(Instant::now().checked_sub(Timers::STEP).unwrap_or(due));
+            }
+            late
+        });
+        Timers { ending, thread }
+    }
+
+    /// Microseconds that one of a hundred is late, and the worst.
+    fn end(self) -> String {
+        self.ending.store(true, Ordering::Release);
+        let mut late = self.thread.join().unwrap_or_default();
+        late.sort_unstable();
+        let at = |part: usize| late.get(late.len() * part / 1_000).or(late.last());
+        let micros = |late: Option<&Duration>| late.map_or(0, Duration::as_micros);
+        format!("{} {}", micros(at(990)), micros(at(1_000)))
+    }
 }
 
 fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
