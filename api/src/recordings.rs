@@ -176,7 +176,7 @@ async fn serve(
     let body = match source {
         Source::Plain(mut file) => {
             file.seek(SeekFrom::Start(first)).await?;
-            Body::new(FileBody { file, left: count, buffer: BytesMut::new() })
+            Body::new(FileBody::new(file, count))
         }
         Source::Sealed(reader) => Body::new(sealed::body(*reader, first, count)),
     };
@@ -198,10 +198,17 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
 }
 
 /// The rest of a file as a body, a chunk at a time.
-struct FileBody {
+pub(crate) struct FileBody {
     file: File,
     left: u64,
     buffer: BytesMut,
+}
+
+impl FileBody {
+    /// So many octets from where the file is.
+    pub(crate) fn new(file: File, left: u64) -> FileBody {
+        FileBody { file, left, buffer: BytesMut::new() }
+    }
 }
 
 impl hyper::body::Body for FileBody {

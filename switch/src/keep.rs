@@ -10,6 +10,7 @@ use facts::media::RecordingFormat;
 use tokio::sync::watch;
 
 use crate::recovery::call_of;
+use crate::upload;
 
 /// How often it is looked for.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -65,6 +66,7 @@ fn remove(folder: &Path, before: SystemTime, kept: &BTreeSet<String>) -> io::Res
             if !meta.is_file() || meta.modified()? >= before {
                 continue;
             }
+            upload::forget(&file.path())?;
             match std::fs::remove_file(file.path()) {
                 Ok(()) => removed += 1,
                 // Somebody else was faster.
@@ -77,7 +79,7 @@ fn remove(folder: &Path, before: SystemTime, kept: &BTreeSet<String>) -> io::Res
 }
 
 /// `<digits of a call>_<a word>.mp3`, or another ending of recordings.
-fn is_recording(name: &str) -> bool {
+pub(crate) fn is_recording(name: &str) -> bool {
     let stem = name.rsplit_once('.').map(|(stem, _)| stem);
     RecordingFormat::of_name(name).is_some() && stem.and_then(call_of).is_some()
 }

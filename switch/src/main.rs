@@ -32,6 +32,7 @@ mod refusals;
 mod serve;
 mod settings;
 mod token;
+mod upload;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ use crate::inbox::Inbox;
 use crate::ledger::Ledger;
 use crate::net::NetCounts;
 use crate::outbox::OutboxGauge;
+use crate::upload::UploadCounts;
 
 /// Where the figures come from.
 pub(crate) struct Sources {
@@ -27,6 +28,7 @@ pub(crate) struct Sources {
     pub(crate) media: Arc<Media>,
     pub(crate) store: billing::Store,
     pub(crate) outbox: Arc<OutboxGauge>,
+    pub(crate) uploads: Arc<UploadCounts>,
     pub(crate) started: Instant,
 }
 
@@ -41,6 +43,7 @@ impl Sources {
         self.trunks(&page);
         self.connections(&page);
         self.media(&page);
+        self.uploads(&page);
         for collector in self.ledger.quality().collectors() {
             page.put(Ok(collector));
         }
@@ -302,6 +305,30 @@ impl Sources {
             "tandem_sip_connections_cut_total",
             "SIP connections refused or cut.",
             read(&net.connections_cut),
+        );
+    }
+
+    fn uploads(&self, page: &Page) {
+        let uploads = &self.uploads;
+        page.counts(
+            "tandem_recording_copies_total",
+            "Copies of recordings in the storage, by what was done.",
+            "result",
+            [
+                ("stored", read(&uploads.stored)),
+                ("removed", read(&uploads.removed)),
+                ("failed", read(&uploads.failed)),
+            ],
+        );
+        page.gauge(
+            "tandem_recording_copies_waiting",
+            "Recordings that wait to be copied to the storage, or removed from it.",
+            read(&uploads.waiting),
+        );
+        page.seconds(
+            "tandem_recording_copies_lag_seconds",
+            "Age of the oldest of those.",
+            read(&uploads.oldest_us),
         );
     }
 

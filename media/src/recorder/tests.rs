@@ -13,6 +13,7 @@ use super::job::Job;
 use super::*;
 use crate::prompt::decode::channels;
 
+mod drift;
 mod kills;
 mod threads;
 

@@ -233,6 +233,21 @@ knobs! {
         |c, v| c.recording.keep = or_off(v, positive)?, |c| off(c.recording.keep.map(show_duration));
     "recording.key_file", "file of the keys that recordings are sealed with, a line each: NAME and 32 octets in base 64; the first seals; `off`: they lie open",
         |c, v| c.recording.keys = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.recording.keys.as_deref().map(path));
+    "recording.s3_endpoint", "S3-compatible storage to which finished recordings are copied, https://host:port; `off`: none",
+        |c, v| c.recording.upload.endpoint = or_off(v, |v| one(v).map(str::to_owned))?,
+        |c| off(c.recording.upload.endpoint.as_ref().map(text));
+    "recording.s3_bucket", "bucket of the copies", |c, v| c.recording.upload.bucket = one(v)?.to_owned(),
+        |c| text(&c.recording.upload.bucket);
+    "recording.s3_region", "region that requests are signed for", |c, v| c.recording.upload.region = one(v)?.to_owned(),
+        |c| text(&c.recording.upload.region);
+    "recording.s3_prefix", "put before the names of copies, e.g. tandem/; `off`: nothing",
+        |c, v| c.recording.upload.prefix = or_off(v, |v| one(v).map(str::to_owned))?.unwrap_or_default(),
+        |c| off(Some(&c.recording.upload.prefix).filter(|prefix| !prefix.is_empty()).map(text));
+    "recording.s3_credentials", "file of two lines, access key id and secret access key",
+        |c, v| c.recording.upload.credentials = or_off(v, |v| Ok(one(v)?.into()))?,
+        |c| off(c.recording.upload.credentials.as_deref().map(path));
+    "recording.s3_after", "how old a recording is when it is copied", |c, v| c.recording.upload.after = positive(v)?,
+        |c| show_duration(c.recording.upload.after);
 
     "recognition.listen", "yes: what carriers play before an answer is listened to, for the record",
         |c, v| c.hearing.listens = yes(v)?, |c| show_yes(c.hearing.listens);

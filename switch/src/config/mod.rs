@@ -21,6 +21,7 @@ use sip::digest::Algorithm;
 
 use crate::document::{self, Mistake, Place};
 use crate::operator;
+use crate::upload::UploadKnobs;
 pub(crate) use knobs::KNOBS;
 pub(crate) use web::{Pace, WebKnobs};
 
@@ -160,12 +161,15 @@ pub(crate) struct RecordingKnobs {
     pub(crate) keep: Option<Duration>,
     /// The keys that seal them; `None`: they lie open.
     pub(crate) keys: Option<PathBuf>,
+    /// Where copies of them go.
+    pub(crate) upload: UploadKnobs,
 }
 
 impl Default for RecordingKnobs {
     fn default() -> Self {
         let keep = Some(Duration::from_secs(90 * 24 * 3600));
-        RecordingKnobs { form: RecordingForm::default(), notice: Notice::None, keep, keys: None }
+        let (form, upload) = (RecordingForm::default(), UploadKnobs::default());
+        RecordingKnobs { form, notice: Notice::None, keep, keys: None, upload }
     }
 }
 

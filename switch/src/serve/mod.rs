@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use api::bucket::Bucket;
 use api::guard::GuardedClient;
 use api::{ApiState, Counters};
 use billing::{Store, StoreConfig};
@@ -34,6 +35,7 @@ use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
+use crate::upload::{self, UploadCounts};
 use crate::{clock, dns, hearing, keep, metrics, net, outbox, recovery, settings, token};
 
 /// A running switch.
@@ -189,6 +191,9 @@ struct Hall {
     door: Arc<Door>,
     guard: GuardedClient,
     counters: Arc<Counters>,
+    /// Where copies of recordings go, and how far they have come.
+    bucket: Option<Bucket>,
+    uploads: Arc<UploadCounts>,
     /// Wakes the push worker.
     wake: Arc<Notify>,
     doors_stop: watch::Receiver<bool>,
@@ -209,6 +214,7 @@ impl Hall {
         let keys = config.recording.keys.as_deref().map(media::recorder::keys_of).transpose();
         let keys = keys.map_err(io_error("the key file of recordings"))?.map(Arc::new);
         let unfinished = recovery::recordings(&recordings, keys.as_ref());
+        let bucket = config.recording.upload.bucket().map_err(StartError::Io)?;
         let events = inbox.clone();
         let media =
             Media::start(&parts::media(config), move |event| events.fact(Fact::Media(event)))
@@ -238,6 +244,8 @@ impl Hall {
             directory,
             media: Arc::new(media),
             ledger,
+            bucket,
+            uploads: Arc::default(),
             gauges: Arc::default(),
             net_counts: Arc::default(),
             tls: Arc::clone(&ground.bound.tls),
@@ -317,6 +325,7 @@ impl Hall {
             media: Arc::clone(&self.media),
             store: self.store.clone(),
             outbox: Arc::clone(&self.outbox_gauge),
+            uploads: Arc::clone(&self.uploads),
             started: Instant::now(),
         }
     }
@@ -385,6 +394,11 @@ impl Hall {
         if let Some(keep) = config.recording.keep {
             let (store, stop) = (self.store.clone(), self.deliveries_stop.clone());
             tasks.push(tokio::spawn(keep::run(store, config.recordings_folder(), keep, stop)));
+        }
+        if let Some(bucket) = &self.bucket {
+            let (from, stop) = ((self.store.clone(), bucket.clone()), self.deliveries_stop.clone());
+            let folder = (config.recordings_folder(), config.recording.upload.after);
+            tasks.push(tokio::spawn(upload::run(from, folder, Arc::clone(&self.uploads), stop)));
         }
         tasks
     }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use facts::media::{RecordingForm, RecordingFormat};
 use floor::Way;
 use generator::{Account, FarEnds, Talk};
 use load::svg::{Labels, Series, chart};
@@ -87,8 +88,12 @@ enum Measured {
     FloorUring,
     /// Bridged calls.
     Bridge,
-    /// Bridged and recorded calls.
+    /// Bridged and recorded calls: MP3.
     Record,
+    /// The same as WAV.
+    RecordWav,
+    /// The same as Opus.
+    RecordOpus,
     /// Sounds played to both legs.
     Play,
     /// Bridged calls with SRTP on both sides: AES_CM_128_HMAC_SHA1_80.
@@ -117,6 +122,11 @@ enum Measured {
     RtpengineOpus,
 }
 
+/// Each leg on a channel of its own.
+const fn form(format: RecordingFormat) -> RecordingForm {
+    RecordingForm { format, mono: false }
+}
+
 impl Measured {
     fn name(self) -> String {
         let value = self.to_possible_value();
@@ -131,7 +141,9 @@ impl Measured {
             | Measured::FloorUring
             | Measured::Bridge
             | Measured::Rtpengine => Work::Bridge,
-            Measured::Record => Work::Record,
+            Measured::Record => Work::Record(form(RecordingFormat::Mp3)),
+            Measured::RecordWav => Work::Record(form(RecordingFormat::Wav)),
+            Measured::RecordOpus => Work::Record(form(RecordingFormat::Opus)),
             Measured::Conference => Work::Conference([Voice::Pcmu, Voice::Pcmu]),
             Measured::ConferenceG722 => Work::Conference([Voice::Pcmu, Voice::G722]),
             Measured::ConferenceOpus => Work::Conference([Voice::Pcmu, Voice::Opus]),
@@ -156,7 +168,7 @@ impl Measured {
 
     fn talk(self, seats: usize) -> io::Result<Talk> {
         Ok(match self.work() {
-            Work::Bridge | Work::Record => Talk::Stamps,
+            Work::Bridge | Work::Record(_) => Talk::Stamps,
             Work::Play => Talk::Silent,
             Work::Protect(lock) => {
                 let voice = || Speech::of(Voice::Pcmu);

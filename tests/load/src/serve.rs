@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use facts::media::{
-    Codec, Direction, Family, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup, Tone,
+    Codec, Direction, Family, MediaCommand, MediaEvent, PayloadMap, RecordingForm, Source,
+    StreamSetup, Tone,
 };
 use facts::{CallId, LegId, LegNo};
 use media::{Home, Media, MediaConfig};
@@ -30,8 +31,8 @@ const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 pub(crate) enum Work {
     /// Join both legs.
     Bridge,
-    /// Join and record.
-    Record,
+    /// Join and record in this form.
+    Record(RecordingForm),
     /// Play to both legs.
     Play,
     /// Join, protected on both sides.
@@ -123,7 +124,7 @@ pub(crate) fn plane(
         }
         for (leg, other) in [(a, b), (b, a)] {
             let source = match work {
-                Work::Bridge | Work::Record | Work::Protect(_) | Work::Transcode(_) => {
+                Work::Bridge | Work::Record(_) | Work::Protect(_) | Work::Transcode(_) => {
                     Source::Leg(other)
                 }
                 Work::Play => Source::Tone(Tone::Busy),
@@ -131,15 +132,9 @@ pub(crate) fn plane(
             };
             media.order(MediaCommand::Hear { leg, source });
         }
-        if work == Work::Record {
-            let file = format!("{call}.mp3");
-            media.order(MediaCommand::Record {
-                call: id,
-                left: a,
-                right: Some(b),
-                file,
-                form: facts::media::RecordingForm::default(),
-            });
+        if let Work::Record(form) = work {
+            let file = format!("{call}.{}", form.format.ending());
+            media.order(MediaCommand::Record { call: id, left: a, right: Some(b), file, form });
         }
     }
     say(&ports)?;

@@ -189,6 +189,9 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
 /// Where the child process below records; set by the test that starts it.
 const CHILD_FOLDER: &str = "TANDEM_TEST_KILLED_RECORDING";
 
+/// The ending of what it records.
+const CHILD_FORM: &str = "TANDEM_TEST_KILLED_FORM";
+
 /// Not a test by itself: a process that records until it is killed.
 #[test]
 fn records_until_killed() {
@@ -197,7 +200,9 @@ fn records_until_killed() {
     let events: Events = Arc::new(|_| {});
     let recorder = Recorder::open(&config, &events).unwrap();
     let start = Instant::now();
-    recorder.start(CALL, "killed.mp3".to_owned(), STEREO, start);
+    let wanted = std::env::var(CHILD_FORM).unwrap_or_default();
+    let form = FORMS.into_iter().find(|form| !form.mono && form.format.ending() == wanted).unwrap();
+    recorder.start(CALL, format!("killed.{wanted}"), form, start);
     for n in 0..3_000_u32 {
         let packet = packet(Side::Left, n, 700.0, Instant::now());
         let (arrival, timestamp) = (packet.arrival, packet.timestamp);
@@ -211,11 +216,19 @@ fn records_until_killed() {
 
 #[test]
 fn case_14_a_process_killed_in_mid_call_leaves_its_recording() {
+    for form in FORMS.into_iter().filter(|form| !form.mono) {
+        killed_in(form);
+    }
+}
+
+fn killed_in(form: RecordingForm) {
     let folder = tempfile::tempdir().unwrap();
-    let part = folder.path().join("killed.mp3.part");
+    let name = format!("killed.{}", form.format.ending());
+    let part = folder.path().join(format!("{name}.part"));
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "recorder::tests::kills::records_until_killed", "--nocapture"])
         .env(CHILD_FOLDER, folder.path())
+        .env(CHILD_FORM, form.format.ending())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -231,9 +244,12 @@ fn case_14_a_process_killed_in_mid_call_leaves_its_recording() {
     child.wait().unwrap();
     let found = recover(folder.path(), None).unwrap();
     assert_eq!(found.recovered.len(), 1);
-    let (_, sound) = channels(&fs::read(folder.path().join("killed.mp3")).unwrap()).unwrap();
-    let off = sound[0].len() as f64 / 16.0 - talked_ms;
+    let Some((rate, sound)) = played(form, &folder.path().join(&name)) else { return };
+    let per_ms = f64::from(rate) / 1_000.0;
+    let off = sound[0].len() as f64 / per_ms - talked_ms;
     println!("off by {off} ms after a kill");
-    assert!(off.abs() < 300.0, "off by {off} ms");
-    assert!(amplitude(&sound[0][8_000..16_000], 700.0) > 0.22);
+    assert!(off.abs() < 300.0, "{form:?}: off by {off} ms");
+    let second = &sound[0][rate as usize / 2..rate as usize];
+    let heard = amplitude(second, 700.0 * 16_000.0 / f64::from(rate));
+    assert!(heard > 0.2, "{form:?}: {heard}");
 }

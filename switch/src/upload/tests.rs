@@ -1,0 +1,231 @@
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use super::*;
+
+const CALL: &str = "1234567890123456789";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn put(folder: &Path, name: &str, sound: &[u8], age: Duration) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, sound).unwrap();
+    fs::File::options()
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(SystemTime::now() - age)
+        .unwrap();
+    path
+}
+
+fn names(queue: &Queue) -> Vec<(&str, Wish)> {
+    queue.waiting.iter().map(|(name, waiting)| (name.as_str(), waiting.wish)).collect()
+}
+
+#[test]
+fn the_folder_is_the_queue_and_survives_whoever_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (a, b, mail) =
+        (format!("ab/{CALL}_a.mp3"), format!("cd/{CALL}_b.opus"), format!("ab/{CALL}_mail.mp3"));
+    put(root, &a, b"a", 2 * MINUTE);
+    let path = put(root, &b, b"b", 2 * MINUTE);
+    put(root, &mail, b"m", 2 * MINUTE);
+    put(root, &format!("ab/{CALL}_c.mp3.part"), b"c", 2 * MINUTE);
+    put(root, "ab/holiday.mp3", b"no", 2 * MINUTE);
+    let young = put(root, &format!("ab/{CALL}_young.wav"), b"y", MINUTE / 2);
+    let messages = BTreeSet::from([mail]);
+    let mut queue = Queue::default();
+    let fill = |queue: &mut Queue, now| queue.fill(root, now, MINUTE, &messages).unwrap();
+    fill(&mut queue, SystemTime::now());
+    assert_eq!(names(&queue), [(a.as_str(), Wish::Store), (b.as_str(), Wish::Store)]);
+    // One is stored; another process finds the rest, and what has come of age.
+    fs::write(beside(&path, STORED), b"").unwrap();
+    let mut queue = Queue::default();
+    fill(&mut queue, SystemTime::now() + MINUTE);
+    let young = young.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    assert_eq!(names(&queue), [(a.as_str(), Wish::Store), (young.as_str(), Wish::Store)]);
+    // Its time is over.
+    forget(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    forget(&path).unwrap();
+    fill(&mut queue, SystemTime::now() + MINUTE);
+    assert_eq!(names(&queue)[2], (b.as_str(), Wish::Remove));
+}
+
+/// A storage of one request after the other, that answers with what it is told and keeps what it hears.
+fn storage(answers: Vec<u16>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let keeps = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for status in answers {
+            let Ok((mut line, _)) = listener.accept() else { return };
+            let request = read(&mut line);
+            keeps.lock().unwrap().push(request);
+            let answer =
+                format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = line.write_all(answer.as_bytes());
+        }
+    });
+    (endpoint, heard)
+}
+
+/// A whole request: head, and as much body as it tells of.
+fn read(line: &mut TcpStream) -> String {
+    let (mut all, mut step) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&all).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return String::from_utf8_lossy(&all).into_owned();
+            }
+        }
+        let count = line.read(&mut step).unwrap();
+        assert!(count > 0, "cut off");
+        all.extend_from_slice(&step[..count]);
+    }
+}
+
+fn bucket(folder: &Path, endpoint: &str) -> Bucket {
+    let credentials = folder.join("credentials");
+    fs::write(&credentials, "AKIDEXAMPLE\nsecret\n").unwrap();
+    let knobs = UploadKnobs {
+        endpoint: Some(endpoint.to_owned()),
+        prefix: "tandem/".into(),
+        credentials: Some(credentials),
+        ..UploadKnobs::default()
+    };
+    knobs.bucket().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_is_asked_again_and_nothing_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("recordings");
+    let name = format!("ab/{CALL}_a.mp3");
+    let path = put(&root, &name, b"sound of a call", 2 * MINUTE);
+    let (endpoint, heard) = storage(vec![503, 200, 204]);
+    let bucket = bucket(folder.path(), &endpoint);
+    let (counts, mut queue) = (UploadCounts::default(), Queue::default());
+    let none = BTreeSet::new();
+    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    let done = round(&bucket, &mut queue, &root, &counts).await;
+    assert_eq!((done.done, done.failed), (0, 1));
+    assert!(!beside(&path, STORED).exists());
+    queue.tell(&counts);
+    assert_eq!(counts.waiting.load(Ordering::Relaxed), 1);
+    assert!(counts.oldest_us.load(Ordering::Relaxed) >= 119_000_000);
+    // It waits for its turn.
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 0);
+    queue.waiting.get_mut(&name).unwrap().due = Instant::now();
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
+    assert!(beside(&path, STORED).exists() && path.exists() && queue.waiting.is_empty());
+    forget(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
+    assert!(!beside(&path, UNSTORED).exists());
+    let heard = heard.lock().unwrap();
+    let line = format!("PUT /recordings/tandem/{name} HTTP/1.1\r\n");
+    assert!(heard[1].starts_with(&line), "{}", heard[1]);
+    assert!(heard[1].ends_with("\r\n\r\nsound of a call"));
+    assert!(heard[1].contains("authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"));
+    assert!(heard[2].starts_with(&line.replace("PUT", "DELETE")));
+    let [stored, removed, failed] = [&counts.stored, &counts.removed, &counts.failed]
+        .map(|count| count.load(Ordering::Relaxed));
+    assert_eq!([stored, removed, failed], [1, 1, 1]);
+}
+
+/// A storage of somebody else's: `moto_server` (PyPI: moto[server]), which checks signatures where it is told to.
+struct Moto(Child);
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn moto() -> Option<(Moto, String)> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let program = std::env::var_os("MOTO_SERVER").unwrap_or_else(|| "moto_server".into());
+    let child = Command::new(program)
+        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let moto = Moto(child);
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed() < MINUTE, "moto_server never listened");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some((moto, format!("http://127.0.0.1:{port}")))
+}
+
+fn ask(endpoint: &str, method: &str, path: &str) -> String {
+    let mut line = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
+    // Whoever asks without a name is refused; whose name it is, is not looked at here.
+    let name = "authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, \
+                SignedHeaders=host, Signature=x";
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nhost: localhost\r\n{name}\r\ncontent-length: 0\r\n\r\n"
+    );
+    line.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_foreign_storage_takes_gives_and_forgets_a_recording() {
+    let Some((_moto, endpoint)) = moto() else {
+        eprintln!("moto_server is not installed (pip install 'moto[server]'): nothing compared");
+        return;
+    };
+    assert!(ask(&endpoint, "PUT", "/recordings").contains(" 200 "));
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("recordings");
+    let (name, sound) = (format!("ab/{CALL}_a.wav"), "0123456789".repeat(30_000));
+    let path = put(&root, &name, sound.as_bytes(), 2 * MINUTE);
+    let bucket = bucket(folder.path(), &endpoint);
+    let (counts, mut queue, none) = (UploadCounts::default(), Queue::default(), BTreeSet::new());
+    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
+    let answer = ask(&endpoint, "GET", &format!("/recordings/tandem/{name}"));
+    assert!(answer.contains(" 200 ") && answer.ends_with(&sound));
+    forget(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
+    assert!(ask(&endpoint, "GET", &format!("/recordings/tandem/{name}")).contains(" 404 "));
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(UploadKnobs::default().bucket().unwrap().is_none());
+    let knobs = |credentials: Option<&str>, endpoint: &str| UploadKnobs {
+        endpoint: Some(endpoint.into()),
+        credentials: credentials.map(|text| {
+            let path = folder.path().join("credentials");
+            fs::write(&path, text).unwrap();
+            path
+        }),
+        ..UploadKnobs::default()
+    };
+    let told = |knobs: UploadKnobs| knobs.bucket().unwrap_err();
+    assert_eq!(told(knobs(None, "https://s3.example")), "recording.s3_credentials is not set");
+    let secret = "one-line-that-is-secret";
+    let error = told(knobs(Some(secret), "https://s3.example"));
+    assert!(error.ends_with("not two lines, id and secret") && !error.contains(secret), "{error}");
+    let error = told(knobs(Some("id\nsecret"), "http://169.254.169.254"));
+    assert_eq!(error, "recording.s3_endpoint: not an endpoint that may be visited");
+}
