@@ -341,6 +341,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Link { leg, .. }
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }
+        | MediaCommand::Press { leg, .. }
         | MediaCommand::Listen { leg, .. }
         | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use audio::dtmf::{self, Digit, Press};
 use audio::g711;
 use audio::tone::{Cadence, Generator};
 use facts::media::{Codec, Prompt, Tone};
@@ -32,6 +33,8 @@ const TONES: [Tone; 8] = [
 #[derive(Debug)]
 pub(crate) struct Library {
     tones: Vec<(Tone, prompt::Sound)>,
+    /// By their event codes.
+    keys: Vec<prompt::Sound>,
     prompts: Store,
 }
 
@@ -67,6 +70,8 @@ pub(crate) enum What {
     Prompt(Prompt),
     /// What was read or put together for it.
     Made(Arc<prompt::Sound>),
+    /// The sound of a key (ITU-T Q.23), and the pause after it.
+    Key(Digit),
 }
 
 /// A step of a sound.
@@ -84,6 +89,11 @@ impl Sound {
     /// `repeat`: from the start again, until further notice.
     pub(crate) fn new(what: What, repeat: bool) -> Sound {
         Sound { what, repeat, frames: None, at: 0, asked: None, due: None }
+    }
+
+    /// It is a key.
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self.what, What::Key(_))
     }
 
     /// A payload of it was written.
@@ -161,7 +171,8 @@ const OPUS_SPAN: u32 = 960;
 impl Library {
     pub(crate) fn new(prompts: Store) -> Library {
         let tones = TONES.map(|tone| (tone, prompt::Sound::of(&period(tone)))).into();
-        Library { tones, prompts }
+        let keys = Digit::all().map(|digit| prompt::Sound::of(&pressed(digit))).collect();
+        Library { tones, keys, prompts }
     }
 
     fn find<'a>(&'a self, what: &'a What) -> Option<&'a prompt::Sound> {
@@ -171,6 +182,7 @@ impl Library {
                 found.map(|(_, sound)| sound)
             }
             What::Made(sound) => Some(sound),
+            What::Key(digit) => self.keys.get(usize::from(digit.event())),
             What::Prompt(Prompt { name, language }) => self.prompts.find(name, language),
         }
     }
@@ -197,6 +209,17 @@ impl Library {
         }
     }
 }
+
+/// A key and its pause.
+fn pressed(digit: Digit) -> Vec<i16> {
+    let press = Press { off_ms: PAUSE_MS, ..Press::usual(digit) };
+    let mut samples = vec![0; press.samples() as usize];
+    dtmf::Generator::new(press).fill(&mut samples);
+    samples
+}
+
+/// The pause after a key: another one is told from it (ITU-T Q.24).
+const PAUSE_MS: u32 = 60;
 
 /// One period of a tone.
 fn period(tone: Tone) -> Vec<i16> {

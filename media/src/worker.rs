@@ -30,6 +30,7 @@ use seat::{Seat, Seats};
 
 mod control;
 mod guard;
+mod keys;
 mod listen;
 mod play;
 mod recode;
@@ -269,8 +270,12 @@ impl Worker {
         if arrival.started {
             (self.parts.events)(MediaEvent::Started { leg });
         }
+        let heard = seat.keypad.as_mut().and_then(|keypad| keypad.heard());
         if let Some(digit) = arrival.key {
-            (self.parts.events)(MediaEvent::Digit { leg, digit });
+            self.pressed(number, digit, true);
+        }
+        if let Some(digit) = heard {
+            self.pressed(number, digit, false);
         }
     }
 
@@ -316,6 +321,11 @@ fn carry(
     if let (Some(ear), Some(arrival)) = (&mut seat.ear, &forwarded.arrival) {
         ear.hear(now, arrival, packet);
     }
+    let mut heard = false;
+    if let (Some(keypad), Some(arrival)) = (&mut seat.keypad, &forwarded.arrival) {
+        let mute = listener.as_ref().is_some_and(|listener| listener.leg.takes_events());
+        heard = keypad.hear(arrival, packet, mute);
+    }
     match forwarded.verdict {
         Verdict::Send(departure) => {
             if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {
@@ -338,7 +348,8 @@ fn carry(
         Verdict::Local | Verdict::Withheld(_) => {}
     }
     let member = seat.member;
-    forwarded.arrival.filter(|arrival| member || arrival.started || arrival.key.is_some())
+    let news = member || heard;
+    forwarded.arrival.filter(|arrival| news || arrival.started || arrival.key.is_some())
 }
 
 fn transcode(convert: (Coding, Coding), payload: &mut [u8]) {

@@ -351,6 +351,40 @@ impl Egress {
         Ok(self.append(now, sent, octets))
     }
 
+    /// Numbers a packet of a key of ours: `duration` is how long it has lasted, in units of `clock`. All of one key
+    /// have the timestamp of the `first` (RFC 4733 §2.5.1.2), and what follows begins after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotOwner`] unless the generator owns the stream.
+    pub fn press(
+        &mut self,
+        now: Instant,
+        (payload_type, clock): (u8, u32),
+        (duration, first): (u32, bool),
+        octets: usize,
+    ) -> Result<Stamp, Refusal> {
+        if self.owner != Owner::Generator {
+            return Err(Refusal::NotOwner);
+        }
+        if first {
+            self.timestamp = self.after_pause(now, clock);
+            // The clock counts on from where the key began.
+            (self.sent_at, self.clock) = (Some(now), clock);
+        }
+        (self.span, self.spurt) = (duration, true);
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        self.count(octets);
+        Ok(Stamp {
+            payload_type,
+            marker: first,
+            sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        })
+    }
+
     /// The next packet of our own making.
     fn append(&mut self, now: Instant, sent: Sent, octets: usize) -> Stamp {
         let Sent { payload_type, clock, span } = sent;

@@ -8,7 +8,7 @@ use crate::coding::{Coding, Kind, Map};
 use crate::egress::{Egress, Owner, Recode, Sent};
 use crate::keys::Keys;
 use crate::latch::{Admission, Expected, Latch};
-use crate::packet::Header;
+use crate::packet::{HEADER_LEN, Header};
 use crate::quality::{Scores, Way, delay};
 use crate::reception::{Order, Reception};
 use crate::rtcp::{self, Account, CNAME_LEN, FarStretch, NtpClock, REPORT_MAX, Report};
@@ -166,6 +166,13 @@ pub struct Figures {
     /// where nothing was measured.
     pub scores_x100: [[u16; 2]; 2],
 }
+
+/// Octets of a telephone-event (RFC 4733 §2.3).
+pub const EVENT_LEN: usize = 4;
+/// Its end (§2.3.3).
+const END: u8 = 0x80;
+/// The level of keys of ours, in −dBm0 (§2.3.5).
+const KEY_VOLUME: u8 = 10;
 
 /// How long a generator waits after the setup for the far end's first packet: before it, phones
 /// and networks tend to lose the first syllable.
@@ -503,6 +510,37 @@ impl Leg {
         let sent = Sent { payload_type, clock: coding.clock_hz(), span };
         self.egress.generate(now, sent, octets)?.write_new(header);
         self.quality.said = Some((coding, span));
+        Ok(to)
+    }
+
+    /// Whether the far end takes keys as events.
+    #[must_use]
+    pub fn takes_events(&self) -> bool {
+        self.setup.as_ref().is_some_and(|setup| !setup.send.events.is_empty())
+    }
+
+    /// Writes a packet of a key of ours (RFC 4733 §2.3) behind room for its header: which event, how long it has
+    /// lasted, whether that is its end, and whether this is its first packet.
+    ///
+    /// # Errors
+    ///
+    /// Why it must not be sent.
+    pub fn press(
+        &mut self,
+        now: Instant,
+        (event, lasted, end): (u8, Duration, bool),
+        first: bool,
+        packet: &mut [u8; HEADER_LEN + EVENT_LEN],
+    ) -> Result<SocketAddr, Refusal> {
+        let (setup, to) = self.target()?;
+        let clock = self.egress.clock_hz().or(self.spoken().map(Coding::clock_hz));
+        let numbers = setup.send.event(clock.unwrap_or(8_000)).ok_or(Refusal::NoEvents)?;
+        let units = (lasted.as_micros() * u128::from(numbers.1) / 1_000_000).min(0xffff) as u16;
+        packet[HEADER_LEN] = event;
+        packet[HEADER_LEN + 1] = if end { END | KEY_VOLUME } else { KEY_VOLUME };
+        packet[HEADER_LEN + 2..].copy_from_slice(&units.to_be_bytes());
+        let stamp = self.egress.press(now, numbers, (units.into(), first), EVENT_LEN)?;
+        stamp.write_new(packet);
         Ok(to)
     }
 

@@ -28,7 +28,7 @@ mod wire;
 pub use coding::{Coding, Kind, Map};
 pub use egress::Recode;
 pub use leg::{
-    Arrival, Departure, Figures, Flow, Identity, Leg, Passage, Refusal, Setup, Stranger,
+    Arrival, Departure, EVENT_LEN, Figures, Flow, Identity, Leg, Passage, Refusal, Setup, Stranger,
 };
 pub use packet::Header;
 pub use relay::{Forwarded, Verdict, forward};

@@ -14,6 +14,7 @@ use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
 
 use super::guard::Guard;
+use super::keys::Keypad;
 use super::play::tell_of_strangers;
 use super::recode;
 use super::seat::{self, Hears, Seat};
@@ -62,6 +63,11 @@ impl Worker {
             }
             MediaCommand::StopRecording { call } => self.stop_recording(now, call),
             MediaCommand::Room { call, order } => self.order_room(now, call, order),
+            MediaCommand::Press { leg, digit } => {
+                if let Some(number) = self.seats.number(leg) {
+                    self.press(number, digit);
+                }
+            }
             MediaCommand::Listen { leg, country, turn } => self.listen(leg, &country, turn),
             MediaCommand::StopListening { leg } => self.stop_hearing(leg),
             MediaCommand::Close { leg } => self.close(now, leg),
@@ -140,6 +146,7 @@ impl Worker {
         }
         seat.ptime_ms = setup.ptime_ms;
         seat.leg.setup(now, translate::setup(setup));
+        Keypad::set(&mut seat.keypad, setup);
         // RFC 3550 §6.2: the first report comes in half the time.
         seat.report_at.get_or_insert(now + first_report);
         if let Some(number) = self.seats.number(leg) {

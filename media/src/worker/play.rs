@@ -8,6 +8,7 @@ use rtp::{Refusal, Stranger};
 
 use super::control::report;
 use super::guard;
+use super::keys;
 use super::seat::{Hears, Seat};
 use super::{CHORES, CHORES_IDLE, Worker};
 use crate::counters::Tally;
@@ -52,13 +53,22 @@ impl Worker {
                 continue;
             };
             let sounds = (&*self.parts.library, &*self.parts.loader);
-            if play(now, grid, seat, sounds, buffer, &mut self.tally) == Played::Over {
+            if seat.keys.is_pressing() {
+                if keys::step(now, grid, seat, &mut self.tally) {
+                    seat.keys.next(&mut seat.interjection, seat.leg.takes_events());
+                    seat.give();
+                }
+            } else if play(now, grid, seat, sounds, buffer, &mut self.tally) == Played::Over {
                 let leg = seat.id;
-                if seat.sound().is_some_and(|sound| !sound.has_begun()) {
+                let key = seat.sound().is_some_and(|sound| sound.is_key());
+                if !key && seat.sound().is_some_and(|sound| !sound.has_begun()) {
                     tracing::warn!(%leg, "there is no such sound");
                 }
                 end(seat);
-                self.event(MediaEvent::Played { leg });
+                // Nobody waits for the end of a key.
+                if !key {
+                    self.event(MediaEvent::Played { leg });
+                }
             }
             if self.seats.get(number).is_some_and(|seat| seat.sounds()) {
                 at += 1;
@@ -177,5 +187,6 @@ fn end(seat: &mut Seat) {
     if seat.interjection.take().is_none() {
         seat.hears = Hears::Nothing;
     }
+    seat.keys.next(&mut seat.interjection, seat.leg.takes_events());
     seat.give();
 }

@@ -12,6 +12,7 @@ use rtp::Leg;
 use rtp::egress::Owner;
 
 use super::guard::Guard;
+use super::keys::{Keypad, Presses};
 use super::listen::Ear;
 use super::recode::Coders;
 use crate::loader::Wish;
@@ -48,6 +49,10 @@ pub(crate) struct Seat {
     /// When the next report is due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) ptime_ms: u8,
+    /// Keys that are pressed for its far end.
+    pub(crate) keys: Presses,
+    /// Who listens for keys in its sound, where its far end has no events.
+    pub(crate) keypad: Option<Box<Keypad>>,
     /// Who listens to what its network plays.
     pub(crate) ear: Option<Box<Ear>>,
     /// What its packets are protected with, if they are.
@@ -86,6 +91,8 @@ impl Seat {
             tape: None,
             report_at: None,
             ptime_ms: PTIME_MS,
+            keys: Presses::default(),
+            keypad: None,
             ear: None,
             guard: None,
             coders: Coders::default(),
@@ -104,12 +111,14 @@ impl Seat {
 
     /// The same, without touching it.
     pub(crate) fn sounds(&self) -> bool {
-        self.interjection.is_some() || matches!(self.hears, Hears::Sound(_))
+        let plays = self.interjection.is_some() || matches!(self.hears, Hears::Sound(_));
+        plays || self.keys.is_pressing()
     }
 
     /// Gives the outgoing stream to whoever owns it now.
     pub(crate) fn give(&mut self) {
         let owner = match (&self.interjection, &self.hears) {
+            _ if self.keys.is_pressing() => Owner::Generator,
             (Some(_), _) | (None, Hears::Sound(_) | Hears::Room) => Owner::Generator,
             (None, Hears::Leg(_)) => Owner::Relay,
             (None, Hears::Nothing) => Owner::Silence,

@@ -4,6 +4,7 @@
 
 mod codings;
 mod common;
+mod keys;
 mod listen;
 mod protected;
 mod recode;

@@ -350,6 +350,15 @@ impl Call {
         self.bridged.is_some() && heard && matches!(self.phase, Phase::Live)
     }
 
+    /// A key came by signalling: who talks with its leg hears it as his far end takes keys. One by sound is the media
+    /// plane's.
+    pub(crate) fn key_by_info(&self, w: &mut World, no: LegNo, digit: char) {
+        if self.is_bridged(no) && self.pair.contains(&no) {
+            let leg = LegId::new(self.id, self.other(no));
+            w.media(MediaCommand::Press { leg, digit });
+        }
+    }
+
     /// Whether the other leg may be offered what this one's far end offers.
     pub(crate) fn takes_offers(&self, w: &World, no: LegNo) -> bool {
         self.leg(self.other(no)).is_none_or(|leg| leg.relays(w))

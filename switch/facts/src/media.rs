@@ -315,6 +315,14 @@ pub enum MediaCommand {
         /// What it is told.
         order: RoomOrder,
     },
+    /// A key is pressed for whoever is on this leg, as its far end takes keys: an event (RFC 4733) where it agreed to
+    /// that, or else as sound. Several wait for each other.
+    Press {
+        /// The listening leg.
+        leg: LegId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
     /// Find out what a leg's network plays, from now on: `Recognised` tells. A second one begins anew.
     Listen {
         /// Which leg.
@@ -363,7 +371,7 @@ pub enum MediaEvent {
         /// How long ago the last packet came.
         since: Duration,
     },
-    /// A key was pressed (RFC 4733): one event per key.
+    /// A key was pressed, as an event (RFC 4733), or as sound on a leg whose far end has no events: told once.
     Digit {
         /// Which leg.
         leg: LegId,

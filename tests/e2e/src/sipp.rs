@@ -33,6 +33,14 @@ pub enum Behaviour {
         /// Refuses after so many milliseconds with a status; `None` waits for CANCEL.
         then: Option<(u32, &'static str)>,
     },
+    /// Answers at once, takes keys as events (RFC 4733, number 101), and tells one itself by INFO a while after the ACK; waits
+    /// for BYE.
+    Keys {
+        /// The key that it tells.
+        info: char,
+        /// When.
+        after_ms: u32,
+    },
     /// Rings if `rings`, then refuses with a status.
     Refuse {
         /// Sends 180 first.
@@ -186,6 +194,16 @@ impl Behaviour {
                     None => cancelled(),
                 };
             }
+            Behaviour::Keys { info, after_ms } => {
+                body += &ok()
+                    .replace("RTP/AVP 8\n", "RTP/AVP 8 101\na=rtpmap:101 telephone-event/8000\n");
+                body += "<recv request=\"ACK\"/>\n";
+                body += &pause(*after_ms);
+                body += &format!(
+                    "<send retrans=\"500\"><![CDATA[\n\nINFO [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nFrom: [$me]\nTo: [$them]\n[last_Call-ID:]\nCSeq: 1 INFO\nMax-Forwards: 70\nContent-Type: application/dtmf-relay\nContent-Length: [len]\n\nSignal={info}\nDuration=160\n\n]]></send>\n<recv response=\"200\" timeout=\"10000\"/>\n"
+                );
+                body += &wait_for_bye();
+            }
             Behaviour::Refuse { rings, status, header } => {
                 if *rings {
                     body += &ringing();
@@ -236,7 +254,7 @@ fn remember(body: &str, behaviour: &Behaviour) -> String {
             ),
             1,
         ),
-        Behaviour::Answer { talk_ms: Some(_), .. } => body.replacen(
+        Behaviour::Answer { talk_ms: Some(_), .. } | Behaviour::Keys { .. } => body.replacen(
             first,
             "<recv request=\"INVITE\" crlf=\"true\" rrs=\"true\"><action>\
              <ereg regexp=\".*\" search_in=\"hdr\" header=\"From:\" assign_to=\"them\"/>\

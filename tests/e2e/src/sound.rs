@@ -150,6 +150,21 @@ pub fn write_alaw_cadence(file: &Path, frequency: u32, (on, off): (&str, &str)) 
     assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
 }
 
+/// Writes an A-law file of a key (two tones, 150 ms) after two seconds, with silence for a minute behind it.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_alaw_key(file: &Path, (low, high): (u32, u32)) {
+    let out = Command::new("sox")
+        .args(["-n", "-r", "8000", "-c", "1", "-t", "al"])
+        .arg(file)
+        .args(["synth", "0.15", "sine", &low.to_string(), "synth", "0.15", "sine", "mix"])
+        .args([&high.to_string(), "gain", "-6", "pad", "2", "60"])
+        .output()
+        .expect("sox runs");
+    assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+}
+
 /// Writes a 16-bit WAV file of one tone.
 ///
 /// # Panics

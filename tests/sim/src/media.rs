@@ -99,6 +99,7 @@ impl Media {
             }
             MediaCommand::PauseRecording { .. }
             | MediaCommand::Room { .. }
+            | MediaCommand::Press { .. }
             | MediaCommand::StopListening { .. } => {}
             MediaCommand::Listen { leg, turn, .. } => later.extend(recognised(leg, turn, dice)),
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),

@@ -527,7 +527,14 @@ impl Engine {
                 self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
             }
             Event::Info { session, content_type, body } => {
-                self.tell_leg(session, |leg, _, _, _| leg.key(session, &content_type, &body));
+                let mut key = None;
+                self.tell_leg(session, |leg, _, _, _| {
+                    key = leg.key(session, &content_type, &body);
+                    key.map(LegEvent::Key)
+                });
+                if let Some(digit) = key {
+                    self.on_session(session, false, |call, w, no| call.key_by_info(w, no, digit));
+                }
             }
         }
     }

@@ -243,16 +243,11 @@ impl Leg {
     }
 
     /// A key by signalling (`application/dtmf-relay`, `application/dtmf`).
-    pub(crate) fn key(
-        &self,
-        session: SessionId,
-        content_type: &str,
-        body: &[u8],
-    ) -> Option<LegEvent> {
+    pub(crate) fn key(&self, session: SessionId, content_type: &str, body: &[u8]) -> Option<char> {
         if !self.speaks_by(session, None) {
             return None;
         }
-        super::keys::key(content_type, body).map(LegEvent::Key)
+        super::keys::key(content_type, body)
     }
 
     /// Whether offers of this leg's far end concern the other one.
