@@ -214,3 +214,31 @@ fn b8_a_tone_is_protected_too() {
         assert_eq!(a.hears().len(), 160);
     }
 }
+
+#[test]
+fn b8_members_of_a_conference_have_keys_of_their_own_or_none() {
+    let w = World::new(25_800, 20, |_| {});
+    let a = Guarded::new(1, SrtpSuite::Aes128Gcm, 10);
+    let b = Guarded::new(2, SrtpSuite::Aes128Sha1_80, 20);
+    let (c, third) = (Phone::new(3), facts::LegId::new(CALL, facts::LegNo(2)));
+    for (leg, phone) in [(A, &a.phone), (B, &b.phone), (third, &c)] {
+        phone.target.set(Some(w.open(leg)));
+    }
+    w.setup(A, a.setup());
+    w.setup(B, b.setup());
+    w.setup(third, setup(&c, both(None)));
+    for leg in [A, B, third] {
+        w.hear(leg, facts::media::Source::Room);
+    }
+    w.settle();
+    // Half a second of one loud sample, again and again.
+    let said = [0x20; 160];
+    for _ in 0..25 {
+        a.say(&said);
+        std::thread::sleep(ms(20));
+    }
+    assert!((0..30).any(|_| b.hears() == said), "protected, under other keys");
+    assert!((0..30).any(|_| c.must_hear().payload == said), "in clear");
+    assert!((0..20).all(|_| a.hears() == [0xff; 160]), "and not himself");
+    assert_eq!(w.close(A).srtp_forged, 0);
+}

@@ -456,3 +456,17 @@ fn two_hundred_members_are_each_sent_a_packet_every_20_ms() {
         }
     }
 }
+
+#[test]
+fn case_2_a_member_with_a_new_ssrc_and_new_numbers_is_heard_on() {
+    let w = World::new(31_300, 20, |_| {});
+    let mut guests: Vec<Guest> = (0..2).map(|no| Guest::new(&w, no, Codec::G722)).collect();
+    guests.iter().for_each(|guest| guest.enter(&w));
+    talk(&mut guests, 30, |_, guest| guest.leg.no.0 == 0);
+    assert!(guests[1].hears(guests[0].hz) > 3_000.0);
+    guests[0].phone.ssrc = 0x00de_cade;
+    (0..5_000).for_each(|_| guests[0].phone.lose());
+    guests[0].timestamp = guests[0].timestamp.wrapping_add(1 << 31);
+    talk(&mut guests, 50, |_, guest| guest.leg.no.0 == 0);
+    assert!(guests[1].hears(guests[0].hz) > 3_000.0, "{}", guests[1].hears(guests[0].hz));
+}

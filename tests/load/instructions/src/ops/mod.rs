@@ -2,6 +2,7 @@
 
 mod http;
 mod money;
+mod room;
 mod sip;
 mod sound;
 
@@ -98,6 +99,18 @@ pub const OPERATIONS: &[Operation] = &[
         what: "an RTP packet from leg to leg",
         rounds: 20_000,
         work: Work::Here(sound::forward),
+    },
+    Operation {
+        name: "mix_10",
+        what: "a tick of a conference of 10 in G.711 and G.722, two of them talk",
+        rounds: 100,
+        work: Work::Here(room::mix_10),
+    },
+    Operation {
+        name: "mix_200",
+        what: "the same of 200 in G.711, three of them talk",
+        rounds: 20,
+        work: Work::Here(room::mix_200),
     },
     Operation {
         name: "rate_call",
