@@ -449,7 +449,8 @@ fn two_hundred_members_are_each_sent_a_packet_every_20_ms() {
     let lasted = start.elapsed().as_millis() as usize / 20;
     for guest in &guests {
         let count = guest.packets.len();
-        assert!(count.abs_diff(lasted) < 10, "{}: {count} packets", guest.leg);
+        // Who has sent nothing is sent to 200 ms after he agreed.
+        assert!(count.abs_diff(lasted) < 20, "{}: {count} of {lasted} packets", guest.leg);
         for singer in guests.iter().filter(|singer| singers.contains(&singer.leg.no.0)) {
             let (heard, same) = (guest.hears(singer.hz), guest.leg == singer.leg);
             assert!(if same { heard < 300.0 } else { heard > 3_000.0 }, "{}: {heard}", guest.leg);
