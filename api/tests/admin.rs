@@ -11,15 +11,17 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use billing::{After, Report};
-use facts::UnixMillis;
 use facts::ban::{Ban, Offence};
+use facts::media::Prompt;
+use facts::sound::{Clip, Listeners, Play};
+use facts::{CallId, UnixMillis};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::{TOKEN, World, callback, document, read};
 
 const HOOK: &str = "http://127.0.0.1:9009/r";
 
-async fn place(world: &World, id: &str) -> facts::CallId {
+async fn place(world: &World, id: &str) -> CallId {
     let body = world.get(&callback("test", id, "80000", "13800138000", HOOK)).await;
     assert!(body.starts_with("result=success"), "{body}");
     let merchant = world.store.merchant_by_name("test").await.unwrap().unwrap();
@@ -50,6 +52,8 @@ async fn f16_every_admin_route_wants_the_token() {
         ("DELETE", "/calls/1"),
         ("POST", "/calls/1/hangup"),
         ("POST", "/calls/1/recording/pause"),
+        ("POST", "/calls/1/play"),
+        ("DELETE", "/calls/1/play"),
         ("GET", "/bindings"),
         ("GET", "/carriers"),
         ("GET", "/bans"),
@@ -272,6 +276,43 @@ async fn money_is_integers_and_a_top_up_is_booked_once() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
 }
 
+async fn sounds_are_played(world: &World, call: CallId) {
+    let path = format!("/calls/{call}/play");
+    let say = json!([{ "digits": "42" }, { "money": { "amount": 1_234, "currency": "CNY" } }]);
+    let good = [
+        json!({ "name": "welcome", "language": "zh", "to": "a", "interruptible": true }),
+        json!({ "say": say, "language": "fa", "to": "b" }),
+    ];
+    for body in good {
+        let (status, answer) = world.admin("POST", &path, Some(body)).await;
+        assert_eq!((status, &answer["playing"]), (StatusCode::OK, &json!(true)), "{answer}");
+    }
+    let (status, _) = world.admin("DELETE", &path, None).await;
+    assert_eq!(status, StatusCode::OK);
+    {
+        let plays = world.switch.plays.lock().unwrap();
+        let prompt = Prompt { name: "welcome".into(), language: "zh".into() };
+        let first =
+            Play { to: Listeners::A, clip: Some(Clip::Prompt(prompt)), interruptible: true };
+        assert_eq!(plays[0], first);
+        assert!(matches!(&plays[1].clip, Some(Clip::Say(say)) if say.parts.len() == 2));
+        assert_eq!(plays[2], Play { to: Listeners::Both, clip: None, interruptible: false });
+    }
+    for body in [
+        json!({}),
+        json!({ "name": "a", "url": "https://a.example/" }),
+        json!({ "say": [] }),
+        json!({ "say": vec![json!({ "number": 1 }); 33] }),
+        json!({ "say": [{ "shout": "x" }] }),
+        json!({ "name": "a", "to": "c" }),
+        json!({ "url": "file:///etc/passwd" }),
+        json!({ "url": "http://10.0.0.1/a.mp3" }),
+    ] {
+        let (status, answer) = world.admin("POST", &path, Some(body.clone())).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn live_calls_are_listed_shown_and_hung_up() {
     let world = World::new().await;
@@ -292,8 +333,11 @@ async fn live_calls_are_listed_shown_and_hung_up() {
     assert_eq!(*world.switch.pauses.lock().unwrap(), [(call, true), (call, false)]);
     let (status, _) = world.admin("POST", &format!("/calls/{call}/recording/stop"), None).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+    sounds_are_played(&world, call).await;
     let (status, _) = world.admin("POST", &format!("/calls/{call}/hangup"), None).await;
     assert_eq!(status, StatusCode::OK);
+    let (status, body) = world.admin("DELETE", &format!("/calls/{call}/play"), None).await;
+    assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_live")));
     let (status, body) = world.admin("POST", &format!("/calls/{call}/recording/pause"), None).await;
     assert_eq!((status, &body["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_recorded")));
     let (status, body) = world.admin("DELETE", &format!("/calls/{call}"), None).await;

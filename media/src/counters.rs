@@ -18,6 +18,8 @@ pub(crate) struct Tally {
     pub(crate) forged: u64,
     /// Packets of SRTP that came before.
     pub(crate) replayed: u64,
+    /// Sounds that could not be had.
+    pub(crate) unplayable: u64,
     /// Legs that were not listened to because too many were.
     pub(crate) unheard: u64,
 }
@@ -32,6 +34,7 @@ pub(crate) struct Counters {
     unsent: AtomicU64,
     forged: AtomicU64,
     replayed: AtomicU64,
+    unplayable: AtomicU64,
     unheard: AtomicU64,
     legs: AtomicU64,
     resting: AtomicU64,
@@ -52,6 +55,7 @@ impl Counters {
         self.unsent.store(tally.unsent, Ordering::Relaxed);
         self.forged.store(tally.forged, Ordering::Relaxed);
         self.replayed.store(tally.replayed, Ordering::Relaxed);
+        self.unplayable.store(tally.unplayable, Ordering::Relaxed);
         self.unheard.store(tally.unheard, Ordering::Relaxed);
         self.legs.store(held[0] as u64, Ordering::Relaxed);
         self.resting.store(held[1] as u64, Ordering::Relaxed);
@@ -82,6 +86,7 @@ impl Counters {
         counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
         counts.srtp_forged += self.forged.load(Ordering::Relaxed);
         counts.srtp_replayed += self.replayed.load(Ordering::Relaxed);
+        counts.unplayable += self.unplayable.load(Ordering::Relaxed);
         counts.unheard += self.unheard.load(Ordering::Relaxed);
         counts.listened += self.listened.load(Ordering::Relaxed);
         counts.legs += self.legs.load(Ordering::Relaxed);

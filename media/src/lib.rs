@@ -12,6 +12,7 @@ mod loader;
 pub mod poll;
 pub mod prompt;
 pub mod recorder;
+mod remote;
 mod socket;
 mod sound;
 mod spread;
@@ -39,6 +40,10 @@ use counters::Counters;
 use loader::{Door, Loader};
 use prompt::Store;
 use recorder::{Recorder, RecorderConfig};
+use remote::Remote;
+pub use remote::{
+    Done, FAILED_FOR, OCTETS_MAX as SOUND_OCTETS_MAX, RemoteConfig, VISITS_MAX, Visitor,
+};
 use sound::Library;
 use spread::Spread;
 use worker::{Bell, Events, Inbox, Order, Parts, Worker};
@@ -106,6 +111,16 @@ pub struct MediaCounts {
     pub listened: u64,
     /// Legs that were not, because too many were, since start.
     pub unheard: u64,
+    /// Sounds that legs were to hear and that could not be had, since start.
+    pub unplayable: u64,
+    /// Sounds fetched from addresses, since start.
+    pub sounds_fetched: u64,
+    /// Visits that found a sound unchanged, since start.
+    pub sounds_unchanged: u64,
+    /// Visits that brought no sound, since start.
+    pub sounds_failed: u64,
+    /// Octets that fetched sounds take in memory.
+    pub sounds_held: u64,
 }
 
 /// The handle of the media plane.
@@ -118,6 +133,8 @@ pub struct Media {
     events: Events,
     /// Until stopped.
     recorder: Mutex<Option<Arc<Recorder>>>,
+    /// The same.
+    remote: Mutex<Option<Arc<Remote>>>,
 }
 
 /// The way to one worker.
@@ -146,6 +163,19 @@ impl Media {
         config: &MediaConfig,
         events: impl Fn(MediaEvent) + Send + Sync + 'static,
     ) -> io::Result<Media> {
+        Media::start_with(config, None, events)
+    }
+
+    /// The same, where sounds behind addresses can be had; without `remote` each of them is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Media::start`].
+    pub fn start_with(
+        config: &MediaConfig,
+        remote: Option<RemoteConfig>,
+        events: impl Fn(MediaEvent) + Send + Sync + 'static,
+    ) -> io::Result<Media> {
         if config.homes.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address for media"));
         }
@@ -172,6 +202,7 @@ impl Media {
         let recorder = RecorderConfig { folder, threads, keys: keys.clone() };
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
         let loader = Arc::new(Loader::start((config.recordings.clone(), keys), library.clone())?);
+        let remote = remote.map(Remote::start).transpose()?.map(Arc::new);
         let mut media = Media {
             workers: Vec::new(),
             spread,
@@ -179,6 +210,7 @@ impl Media {
             orders_lost: AtomicU64::new(0),
             events: events.clone(),
             recorder: Mutex::new(Some(recorder.clone())),
+            remote: Mutex::new(remote.clone()),
         };
         for index in 0..count {
             let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
@@ -205,6 +237,7 @@ impl Media {
                 events: events.clone(),
                 library: library.clone(),
                 loader: loader.clone(),
+                remote: remote.clone(),
                 own,
                 recorder: recorder.clone(),
                 counters,
@@ -288,6 +321,14 @@ impl Media {
             counts.recordings = tapes.recordings;
             counts.taps_lost = tapes.taps_lost;
         }
+        if let Some(remote) = &*self.remote.lock().unwrap_or_else(PoisonError::into_inner) {
+            let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            let sounds = remote.counts();
+            counts.sounds_fetched = read(&sounds.fetched);
+            counts.sounds_unchanged = read(&sounds.unchanged);
+            counts.sounds_failed = read(&sounds.failed);
+            counts.sounds_held = read(&sounds.held);
+        }
         counts
     }
 
@@ -310,6 +351,7 @@ impl Media {
             }
         }
         // The workers' shares are gone: this is the last, and dropping it finishes the tapes.
+        drop(self.remote.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -342,6 +384,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Hear { leg, .. }
         | MediaCommand::Interject { leg, .. }
         | MediaCommand::Press { leg, .. }
+        | MediaCommand::Interruptible { leg }
         | MediaCommand::Listen { leg, .. }
         | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,

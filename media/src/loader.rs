@@ -32,6 +32,8 @@ pub(crate) enum Wish {
     File(String),
     /// Words.
     Say(Say),
+    /// What lies behind an address.
+    Url(String),
 }
 
 /// What became of a wish.
@@ -110,22 +112,28 @@ impl Drop for Loader {
 
 fn run((folder, keys): (&Path, Option<&Keys>), library: &Library, jobs: &Receiver<Job>) {
     for job in jobs {
-        let Wanted { leg, wish, codec, to } = match job {
+        let wanted = match job {
             Job::Load(wanted) => wanted,
             Job::Make(what, codec) => {
                 library.make(&what, codec);
                 continue;
             }
         };
-        let sound = had((folder, keys), library, leg, &wish);
-        if let Ok(sound) = &sound {
-            // The worker finds it ready.
-            let _ = sound.frames(codec);
-        }
-        // A worker without room is stuck; one that is gone needs nothing.
-        if to.orders.try_send(Order::Loaded { leg, wish, sound }).is_ok() {
-            to.bell.ring();
-        }
+        let sound = had((folder, keys), library, wanted.leg, &wanted.wish);
+        hand_over(wanted, sound);
+    }
+}
+
+/// Gives what became of a wish to the worker whose leg waits for it.
+pub(crate) fn hand_over(wanted: Wanted, sound: Had) {
+    let Wanted { leg, wish, codec, to } = wanted;
+    if let Ok(sound) = &sound {
+        // The worker finds it ready.
+        let _ = sound.frames(codec);
+    }
+    // A worker without room is stuck; one that is gone needs nothing.
+    if to.orders.try_send(Order::Loaded { leg, wish, sound }).is_ok() {
+        to.bell.ring();
     }
 }
 
@@ -152,6 +160,8 @@ fn had((folder, keys): (&Path, Option<&Keys>), library: &Library, leg: LegId, wi
                 })
             }
         },
+        // The thread that visits them has them.
+        Wish::Url(_) => Err(Unplayable::Refused),
     }
 }
 

@@ -23,7 +23,7 @@ mod opus;
 mod shipped;
 mod words;
 
-pub use decode::{PromptError, samples};
+pub use decode::{MAX_BYTES, PromptError, samples};
 pub(crate) use words::Unsaid;
 use words::Words;
 
@@ -84,6 +84,11 @@ impl Sound {
     /// The frames in A-law.
     pub(crate) fn alaw(&self) -> &Frames {
         &self.alaw
+    }
+
+    /// Octets that it takes at most, once every coding was wanted.
+    pub(crate) fn octets_most(&self) -> usize {
+        4 * FRAME * self.alaw.len()
     }
 
     /// What is there of it already.
@@ -263,7 +268,7 @@ fn read(path: &Path) -> Result<Vec<u8>, PromptError> {
     let file = fs::File::open(path).map_err(unreadable)?;
     // One octet more than is allowed tells a file of just the right size from a longer one.
     let mut bytes = Vec::new();
-    file.take(decode::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 

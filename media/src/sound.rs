@@ -195,6 +195,11 @@ impl Library {
         }
     }
 
+    /// Whether there is an announcement of this name.
+    pub(crate) fn has(&self, prompt: &Prompt) -> bool {
+        self.prompts.find(&prompt.name, &prompt.language).is_some()
+    }
+
     /// Puts together what is to be said: that takes time.
     pub(crate) fn say(&self, what: &Say) -> Result<Vec<u8>, prompt::Unsaid> {
         self.prompts.say(what)

@@ -22,6 +22,7 @@ use crate::counters::{Counters, Tally};
 use crate::loader::{Door, Had, Loader, Wish};
 use crate::poll::{self, Poller, Waker};
 use crate::recorder::{Heard, Recorder};
+use crate::remote::Remote;
 use crate::sound::Library;
 use crate::translate;
 use room::Rooms;
@@ -103,6 +104,8 @@ pub(crate) struct Parts {
     pub(crate) events: Events,
     pub(crate) library: Arc<Library>,
     pub(crate) loader: Arc<Loader>,
+    /// Where sounds behind addresses are had, if they may be.
+    pub(crate) remote: Option<Arc<Remote>>,
     /// The way to this worker.
     pub(crate) own: Door,
     pub(crate) recorder: Arc<Recorder>,

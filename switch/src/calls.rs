@@ -12,6 +12,7 @@ use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::ports::{Calls, Promise};
 use facts::routing::Explanation;
+use facts::sound::Play;
 use facts::{CallCommand, CallId, Placed, Refusal};
 use tokio::sync::{Notify, oneshot};
 
@@ -126,6 +127,15 @@ impl Calls for Door {
         let answer =
             self.asked(ASK_MAX, move |token| Command::PauseRecording { token, call, paused });
         Box::pin(async move { matches!(answer.await, Some(Answer::Paused(true))) })
+    }
+
+    fn play(&self, call: CallId, play: Play) -> Promise<bool> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(false));
+        }
+        let play = Box::new(play);
+        let answer = self.asked(ASK_MAX, move |token| Command::Play { token, call, play });
+        Box::pin(async move { matches!(answer.await, Some(Answer::Played(true))) })
     }
 
     fn live(&self) -> Promise<Vec<LiveCall>> {

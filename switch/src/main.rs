@@ -31,6 +31,7 @@ mod recovery;
 mod refusals;
 mod serve;
 mod settings;
+mod sounds;
 mod token;
 mod upload;
 

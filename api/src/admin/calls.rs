@@ -1,15 +1,20 @@
 //! Live calls, calls by id, registrations.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use facts::CallId;
+use facts::media::Prompt;
+use facts::sound::{Clip, Listeners, Play, Say, Spoken};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::audit::{Asker, note};
+use super::objects::body;
 use super::{Fault, Reply, bad, fault, not_found, ok, shown, store_fault};
 use crate::state::ApiState;
 
@@ -19,6 +24,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/calls/{call}", get(show).merge(delete(hang_up)))
         .route("/admin/v1/calls/{call}/hangup", post(hang_up))
         .route("/admin/v1/calls/{call}/recording/{order}", post(recording))
+        .route("/admin/v1/calls/{call}/play", post(play).delete(stop))
         .route("/admin/v1/bindings", get(bindings))
         .route("/admin/v1/carriers", get(carriers))
         .route("/admin/v1/bans", get(bans))
@@ -76,6 +82,89 @@ async fn recording(
         return Ok(ok(&json!({ "call": call.to_string(), "recording": is })));
     }
     Err(fault(StatusCode::NOT_FOUND, "not_recorded", "no such call is being recorded"))
+}
+
+/// What is asked to be played: one of `name`, `url` and `say`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    #[serde(default)]
+    to: Listeners,
+    name: Option<String>,
+    url: Option<String>,
+    say: Option<Vec<Spoken>>,
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    interruptible: bool,
+}
+
+impl Asked {
+    fn clip(self) -> Result<Play, Fault> {
+        let Asked { to, name, url, say, language, interruptible } = self;
+        let clip = match (name, url, say) {
+            (Some(name), None, None) => Clip::Prompt(Prompt { name, language }),
+            (None, Some(url), None) => Clip::Url(url),
+            (None, None, Some(parts)) if (1..=Say::PARTS_MAX).contains(&parts.len()) => {
+                Clip::Say(Say { language, parts })
+            }
+            (None, None, Some(_)) => return Err(bad("`say` is a list of 1 to 32 parts")),
+            _ => return Err(bad("one of `name`, `url` and `say` is played")),
+        };
+        Ok(Play { to, clip: Some(clip), interruptible })
+    }
+}
+
+/// Lays a sound over what one of those who talk hears, or both.
+async fn play(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(call): Path<String>,
+    request: Request,
+) -> Reply {
+    let call = call_id(&call)?;
+    let play = body::<Asked>(&state, request).await?.clip()?;
+    if let Some(Clip::Url(url)) = &play.clip {
+        state
+            .0
+            .guard
+            .check(url, LOOKUP_PATIENCE)
+            .await
+            .map_err(|_| bad("not an address that is visited"))?;
+    }
+    // What is said, and to where an address leads, may be secret.
+    let kind = match &play.clip {
+        Some(Clip::Prompt(_)) | None => "name",
+        Some(Clip::Url(_)) => "url",
+        Some(Clip::Say(_)) => "say",
+    };
+    if state.0.calls.play(call, play).await {
+        note(&state, asker, "play", json!({ "call": call.to_string(), "what": kind })).await;
+        return Ok(ok(&json!({ "call": call.to_string(), "playing": true })));
+    }
+    Err(unheard())
+}
+
+/// Ends what is played to both.
+async fn stop(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(call): Path<String>,
+) -> Reply {
+    let call = call_id(&call)?;
+    let play = Play { to: Listeners::Both, clip: None, interruptible: false };
+    if state.0.calls.play(call, play).await {
+        note(&state, asker, "play_stop", json!({ "call": call.to_string() })).await;
+        return Ok(ok(&json!({ "call": call.to_string(), "playing": false })));
+    }
+    Err(unheard())
+}
+
+/// How long the look-up of an address may take; the visit itself looks again.
+const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
+
+fn unheard() -> Fault {
+    fault(StatusCode::NOT_FOUND, "not_live", "nobody in such a call can hear it")
 }
 
 async fn bindings(State(state): State<ApiState>) -> Reply {

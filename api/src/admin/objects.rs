@@ -234,7 +234,10 @@ async fn balance_of(state: &ApiState, id: facts::MerchantId, name: &str) -> Resu
 }
 
 /// Reads a JSON body; what is wrong with it is told with line and column.
-async fn body<T: for<'a> Deserialize<'a>>(state: &ApiState, request: Request) -> Result<T, Fault> {
+pub(super) async fn body<T: for<'a> Deserialize<'a>>(
+    state: &ApiState,
+    request: Request,
+) -> Result<T, Fault> {
     let bytes = object(state, request).await?;
     serde_json::from_slice(&bytes).map_err(|error| bad_json(&error))
 }

@@ -3,7 +3,7 @@
 //! A URL is read strictly, its host is resolved, every address is checked, and the connection goes to an
 //! address that was checked: the check sits in the connector's resolver, so there is no second look-up
 //! that could answer otherwise. Proxy settings of the environment are ignored, redirects are followed by
-//! [`Fetcher::get`] only, at most three, each through the same gate. It does not know what the bytes mean.
+//! [`Fetcher::get_unless`] only, at most three, each through the same gate. It does not know what the bytes mean.
 
 pub mod address;
 
@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::ports::{FetchError, Fetched, Fetcher, Promise};
+use facts::ports::{FetchError, Fetched, Fetcher, Promise, Validators};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
@@ -196,7 +196,8 @@ impl GuardedClient {
     /// When the address is refused or no whole answer head came.
     pub async fn send(&self, request: &Outgoing, limit: usize) -> Result<Fetched, FetchError> {
         let url = self.rules.read(&request.url)?;
-        let (fetched, _, _) = self.visit(url, Some(request), limit).await?;
+        let nothing = Validators::default();
+        let (fetched, _, _) = self.visit(url, Some(request), &nothing, limit).await?;
         Ok(fetched)
     }
 
@@ -205,6 +206,7 @@ impl GuardedClient {
         &self,
         url: Url,
         request: Option<&Outgoing>,
+        known: &Validators,
         limit: usize,
     ) -> Result<(Fetched, bool, Option<Url>), FetchError> {
         let base = url.clone();
@@ -215,8 +217,18 @@ impl GuardedClient {
         for (name, value) in request.map(|out| out.headers.as_slice()).unwrap_or_default() {
             builder = builder.header(*name, value);
         }
+        // RFC 9110 §13.1.3: a server that knows the tag does not look at the time.
+        for (name, value) in
+            [("if-none-match", &known.etag), ("if-modified-since", &known.last_modified)]
+        {
+            if let Some(value) = value {
+                builder = builder.header(name, value);
+            }
+        }
         let mut response = builder.send().await.map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
+        let said = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let validators = Validators { etag: said("etag"), last_modified: said("last-modified") };
         let next = (300..400)
             .contains(&status)
             .then(|| response.headers().get("location").and_then(|value| value.to_str().ok()))
@@ -235,19 +247,24 @@ impl GuardedClient {
                 Err(error) => return Err(failed(&error)),
             }
         }
-        Ok((Fetched { status, body }, longer, next))
+        Ok((Fetched { status, body, validators }, longer, next))
     }
 }
 
 impl Fetcher for GuardedClient {
-    fn get(&self, url: String, limit: usize) -> Promise<Result<Fetched, FetchError>> {
+    fn get_unless(
+        &self,
+        url: String,
+        known: Validators,
+        limit: usize,
+    ) -> Promise<Result<Fetched, FetchError>> {
         let this = self.clone();
         Box::pin(async move {
             let deadline = this.rules.config.total_timeout;
             let work = async {
                 let mut url = this.rules.read(&url)?;
                 for _ in 0..=REDIRECTS_MAX {
-                    let (fetched, longer, next) = this.visit(url, None, limit).await?;
+                    let (fetched, longer, next) = this.visit(url, None, &known, limit).await?;
                     match next {
                         Some(next) => url = this.rules.read(next.as_str())?,
                         None if longer => return Err(FetchError::TooLarge),

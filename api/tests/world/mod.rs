@@ -25,6 +25,7 @@ use facts::media::MediaStats;
 use facts::ports::{Calls, Promise};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
+use facts::sound::Play;
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
     Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
@@ -62,6 +63,7 @@ pub(crate) struct Switch {
     pub(crate) settings_changed: AtomicBool,
     /// Recordings that were paused or resumed.
     pub(crate) pauses: Mutex<Vec<(CallId, bool)>>,
+    pub(crate) plays: Mutex<Vec<Play>>,
     /// What mailboxes hold now, as it was told.
     pub(crate) mailboxes: Mutex<Vec<(String, u32, u32)>>,
 }
@@ -121,6 +123,14 @@ impl Calls for Switch {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         if found {
             self.pauses.lock().unwrap().push((call, paused));
+        }
+        Box::pin(async move { found })
+    }
+
+    fn play(&self, call: CallId, play: Play) -> Promise<bool> {
+        let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
+        if found {
+            self.plays.lock().unwrap().push(play);
         }
         Box::pin(async move { found })
     }
@@ -320,6 +330,7 @@ impl World {
             bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),
             pauses: Mutex::default(),
+            plays: Mutex::default(),
             mailboxes: Mutex::default(),
         });
         let counters = Arc::new(Counters::default());

@@ -21,7 +21,7 @@ use super::inspect::{self, Kind};
 use super::{aac, opus};
 
 /// The largest file taken: 20 MiB.
-pub(crate) const MAX_BYTES: usize = 20 * 1024 * 1024;
+pub const MAX_BYTES: usize = 20 * 1024 * 1024;
 
 /// The longest sound taken, seconds.
 const MAX_SECONDS: u64 = 300;

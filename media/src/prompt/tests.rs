@@ -113,7 +113,7 @@ fn bombs_are_refused_by_name() {
         samples(&wav(1, 8_000, &tone, Some(u32::MAX - 36))),
         Err(PromptError::Truncated(_))
     ));
-    assert_eq!(samples(&vec![0; decode::MAX_BYTES + 1]), Err(PromptError::TooLarge));
+    assert_eq!(samples(&vec![0; MAX_BYTES + 1]), Err(PromptError::TooLarge));
     assert_eq!(samples(&wav(1, 8_000, &vec![0; 8_000 * 301], None)), Err(PromptError::TooLong));
     // 256 MiB of ID3 tag, declared only.
     let mut tagged = b"ID3\x04\0\0\x7f\x7f\x7f\x7f".to_vec();

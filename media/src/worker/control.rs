@@ -6,9 +6,9 @@ use std::time::Instant;
 use facts::LegId;
 use facts::id::CallId;
 use facts::media::{
-    Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup,
+    Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup, Tone,
 };
-use facts::sound::Unplayable;
+use facts::sound::{Music, Unplayable};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
@@ -52,6 +52,7 @@ impl Worker {
             }
             MediaCommand::Hear { leg, source } => self.hear(now, leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
+            MediaCommand::Interruptible { leg } => self.interruptible(leg),
             MediaCommand::Record { call, left, right, file, form } => {
                 self.record(now, call, Tape { left, right }, (file, form));
             }
@@ -185,6 +186,8 @@ impl Worker {
                 tracing::warn!(%leg, %heard, "a leg is heard by one other at most: the last wins");
             }
         }
+        let source = self.or_tone(number, source);
+        let again = matches!(source, Source::Music(_));
         let Some(seat) = self.seats.get(number) else { return };
         if let (Hears::Leg(before), Source::Leg(after)) = (&seat.hears, &source)
             && before == after
@@ -196,7 +199,8 @@ impl Worker {
         }
         let (hears, wish) = seat::hears(source, false);
         seat.hears = hears;
-        seat.awaits.clone_from(&wish);
+        seat.awaits = wish.clone().map(|wish| (wish, again));
+        seat.interruptible = false;
         if seat.interjection.is_none() {
             seat.give();
         }
@@ -214,9 +218,17 @@ impl Worker {
         let Some(seat) = self.seats.get(number) else { return };
         let (leg, codec) = (seat.id, seat.codec().unwrap_or(Codec::Pcma));
         let wanted = Wanted { leg, wish: wish.clone(), codec, to: self.parts.own.clone() };
-        if !self.parts.loader.ask(wanted) {
-            tracing::warn!(%leg, "too many sounds are being read");
-            self.loaded(leg, wish, Err(Unplayable::Busy));
+        let asked = match (wish, &self.parts.remote) {
+            (Wish::Url(_), None) => Err(Unplayable::Refused),
+            (Wish::Url(_), Some(remote)) => {
+                remote.ask(wanted).then_some(()).ok_or(Unplayable::Busy)
+            }
+            (Wish::File(_) | Wish::Say(_), _) => {
+                self.parts.loader.ask(wanted).then_some(()).ok_or(Unplayable::Busy)
+            }
+        };
+        if let Err(why) = asked {
+            self.loaded(leg, wish, Err(why));
         }
     }
 
@@ -225,14 +237,19 @@ impl Worker {
         let Some(number) = self.seats.number(leg) else { return };
         let Some(seat) = self.seats.get(number) else { return };
         let over = seat.awaits_over.as_ref() == Some(wish);
-        if !over && seat.awaits.as_ref() != Some(wish) {
-            return;
+        let again = match &seat.awaits {
+            _ if over => false,
+            Some((awaited, again)) if awaited == wish => *again,
+            _ => return,
+        };
+        if over {
+            seat.awaits_over = None;
+        } else {
+            seat.awaits = None;
         }
-        let place = if over { &mut seat.awaits_over } else { &mut seat.awaits };
-        *place = None;
         match sound {
             Ok(sound) => {
-                let sound = Sound::new(What::Made(sound), false);
+                let sound = Sound::new(What::Made(sound), again);
                 if over {
                     return self.lay_over(number, sound);
                 }
@@ -243,9 +260,50 @@ impl Worker {
                 self.note_sounding(number);
             }
             Err(why) => {
+                tracing::warn!(%leg, why = why.word(), "a sound cannot be played");
                 seat.unplayable = Some(why);
+                self.tally.unplayable += 1;
                 self.event(MediaEvent::Unplayable { leg, why });
             }
+        }
+    }
+
+    /// Music that nobody has is a tone.
+    fn or_tone(&mut self, number: usize, source: Source) -> Source {
+        match source {
+            Source::Music(Music::Prompt(prompt)) if !self.parts.library.has(&prompt) => {
+                let Some(seat) = self.seats.get(number) else { return Source::Silence };
+                let (leg, why) = (seat.id, Unplayable::Missing);
+                seat.unplayable = Some(why);
+                self.tally.unplayable += 1;
+                self.event(MediaEvent::Unplayable { leg, why });
+                Source::Tone(Tone::Hold)
+            }
+            source => source,
+        }
+    }
+
+    fn interruptible(&mut self, leg: LegId) {
+        if let Some(seat) = self.seats.number(leg).and_then(|number| self.seats.get(number)) {
+            seat.interruptible = true;
+        }
+    }
+
+    /// A key was pressed on a leg: what is laid over what it hears is over, or else the sound that it hears.
+    pub(super) fn interrupt(&mut self, number: usize) {
+        let Some(seat) = self.seats.get(number) else { return };
+        if !std::mem::take(&mut seat.interruptible) {
+            return;
+        }
+        let over = seat.interjection.take().is_some() | seat.awaits_over.take().is_some();
+        let under = !over && (matches!(seat.hears, Hears::Sound(_)) || seat.awaits.is_some());
+        if under {
+            (seat.hears, seat.awaits) = (Hears::Nothing, None);
+        }
+        if over || under {
+            seat.give();
+            let leg = seat.id;
+            self.event(MediaEvent::Interrupted { leg });
         }
     }
 

@@ -171,6 +171,7 @@ impl Worker {
         let Some(seat) = self.seats.get(number) else { return };
         let (leg, listener) = (seat.id, seat.listener);
         (self.parts.events)(MediaEvent::Digit { leg, digit });
+        self.interrupt(number);
         let Some(listener) = listener else { return };
         let takes_events = self.seats.get(listener).map(|seat| seat.leg.takes_events());
         if takes_events == Some(!by_event) {

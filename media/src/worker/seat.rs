@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use facts::LegId;
 use facts::id::CallId;
-use facts::media::{Codec, Source};
+use facts::media::{Codec, Source, Tone};
 use facts::room::RoomRole;
-use facts::sound::Unplayable;
+use facts::sound::{Music, Unplayable};
 use rtp::Leg;
 use rtp::egress::Owner;
 
@@ -36,12 +36,14 @@ pub(crate) struct Seat {
     pub(crate) hears: Hears,
     /// A short sound laid over it.
     pub(crate) interjection: Option<Sound>,
-    /// What it is to hear as soon as that can be had.
-    pub(crate) awaits: Option<Wish>,
+    /// What it is to hear as soon as that can be had, and whether over and over.
+    pub(crate) awaits: Option<(Wish, bool)>,
     /// What is to be laid over it then.
     pub(crate) awaits_over: Option<Wish>,
     /// Why a sound that it was to hear could not be had.
     pub(crate) unplayable: Option<Unplayable>,
+    /// A key ends the sound that it hears.
+    pub(crate) interruptible: bool,
     /// The seat whose leg hears this one.
     pub(crate) listener: Option<usize>,
     /// On which side of the call's recording its voice is laid.
@@ -87,6 +89,7 @@ impl Seat {
             awaits: None,
             awaits_over: None,
             unplayable: None,
+            interruptible: false,
             listener: None,
             tape: None,
             report_at: None,
@@ -154,6 +157,14 @@ pub(crate) fn hears(source: Source, once: bool) -> (Hears, Option<Wish>) {
         Source::Prompt(prompt) => (Hears::Sound(Sound::new(What::Prompt(prompt), false)), None),
         Source::File(file) => (Hears::Nothing, Some(Wish::File(file))),
         Source::Say(say) => (Hears::Nothing, Some(Wish::Say(say))),
+        Source::Url(url) => (Hears::Nothing, Some(Wish::Url(url))),
+        Source::Music(Music::Prompt(prompt)) => {
+            (Hears::Sound(Sound::new(What::Prompt(prompt), !once)), None)
+        }
+        Source::Music(Music::Url(url)) => {
+            let meanwhile = Sound::new(What::Tone(Tone::Hold), !once);
+            (Hears::Sound(meanwhile), Some(Wish::Url(url)))
+        }
     }
 }
 

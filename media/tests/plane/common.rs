@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -25,19 +25,25 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
 }
 
+/// A plane below a folder, without ports.
+pub(crate) fn plain(folder: &Path) -> MediaConfig {
+    MediaConfig {
+        homes: vec![Home { bind: HOME, advertised: HOME }],
+        ports: 0..=0,
+        quarantine: Duration::from_secs(5),
+        workers: 1,
+        recordings: folder.join("recordings"),
+        keys: None,
+        prompts: None,
+    }
+}
+
 impl World {
     /// `ports`: the first of a range that no other test uses.
     pub(crate) fn new(first: u16, pairs: u16, adjust: impl FnOnce(&mut MediaConfig)) -> World {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = MediaConfig {
-            homes: vec![Home { bind: HOME, advertised: HOME }],
-            ports: first..=first + 2 * pairs - 1,
-            quarantine: Duration::from_secs(5),
-            workers: 1,
-            recordings: PathBuf::from(folder.path()).join("recordings"),
-            keys: None,
-            prompts: None,
-        };
+        let mut config =
+            MediaConfig { ports: first..=first + 2 * pairs - 1, ..plain(folder.path()) };
         adjust(&mut config);
         let (send, events) = channel();
         let media = Media::start(&config, move |event| {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{Codec, MediaCommand, MediaEvent, RecordedFile, RecordingForm};
+use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, RecordedFile, RecordingForm, Source};
+use facts::sound::{Listeners, Music, Play};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
 };
 
-use crate::config::{WARNING_MAX, WARNING_MIN};
+use crate::config::{Track, WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
 use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
 use crate::flow::{Callback, Dial, Flow};
@@ -293,6 +294,9 @@ impl Call {
             return;
         };
         let event = digest(leg, w, &mut self.trace, &like);
+        if let Some(LegEvent::Key(_)) = event {
+            leg.key_pressed(w);
+        }
         self.beside = like;
         if let Some(event) = event {
             self.inbox.push_back(Input::Leg(no, event));
@@ -417,9 +421,11 @@ impl Call {
             MediaEvent::Silent { leg, since } => {
                 self.on_leg(w, leg.no, |leg, w, trace, _| leg.silent(w, trace, since));
             }
-            MediaEvent::Played { leg } => self.on_leg(w, leg.no, |leg, w, _, _| {
-                leg.prompt_over(w).then_some(LegEvent::PromptOver)
-            }),
+            MediaEvent::Played { leg } | MediaEvent::Interrupted { leg } => {
+                self.on_leg(w, leg.no, |leg, w, _, _| {
+                    leg.prompt_over(w).then_some(LegEvent::PromptOver)
+                });
+            }
             MediaEvent::Unplayable { leg, .. } => self.on_leg(w, leg.no, |leg, w, _, _| {
                 leg.prompt_over(w).then_some(LegEvent::Unplayable)
             }),
@@ -557,7 +563,10 @@ impl Call {
                 }
                 Order::Hear(no, what) => {
                     let language = self.plan.language.clone();
-                    self.with(no, |leg, _| leg.hear(w, what, &language));
+                    match self.music(w).filter(|_| what == Hear::Hold) {
+                        Some(music) => self.with(no, |leg, _| leg.hear_music(w, music)),
+                        None => self.with(no, |leg, _| leg.hear(w, what, &language)),
+                    }
                 }
                 Order::Add(no) => self.add(w, no),
                 Order::Replace(old, new) => self.replace(w, old, new),
@@ -652,6 +661,35 @@ impl Call {
             w.media(MediaCommand::PauseRecording { call: self.id, paused });
         }
         self.is_recorded()
+    }
+
+    /// What whoever waits hears in place of a tone.
+    fn music(&self, w: &World) -> Option<Music> {
+        let merchant = w.snapshot.merchants.get(&self.command.merchant)?;
+        let track = w.config.hold_music.of(&merchant.name)?;
+        let prompt = |name: String| Prompt { name, language: self.plan.language.clone() };
+        Some(match track.clone() {
+            Track::Name(name) => Music::Prompt(prompt(name)),
+            Track::Url(url) => Music::Url(url),
+        })
+    }
+
+    /// Plays something to those who talk, or ends it. False when nobody of them can hear it.
+    pub(crate) fn play(&mut self, w: &mut World, play: Play) -> bool {
+        let Play { to, clip, interruptible } = play;
+        let source = clip.map_or(Source::Silence, Source::from);
+        let [left, right] = self.pair;
+        let listeners: &[LegNo] = match to {
+            Listeners::A => &[left],
+            Listeners::B => &[right],
+            Listeners::Both => &[left, right],
+        };
+        let mut heard = false;
+        for no in listeners {
+            let source = source.clone();
+            self.with(*no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
+        }
+        heard
     }
 
     /// True while it is recorded.

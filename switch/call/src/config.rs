@@ -1,5 +1,6 @@
 //! What the engine is told once. All of it are knobs; none changes what is decided, only when.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::media::{Codec, RecordingForm};
@@ -21,6 +22,32 @@ pub enum Transfer {
     Extensions,
     /// Carriers as well, for whoever pays for the call.
     All,
+}
+
+/// What whoever waits hears: a soft tone where nothing else is said.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HoldMusic {
+    /// In calls of every merchant that has none of its own.
+    pub usual: Option<Track>,
+    /// In those of one, by name; `None` is the tone.
+    pub of: BTreeMap<String, Option<Track>>,
+}
+
+impl HoldMusic {
+    /// What is heard in calls of a merchant.
+    #[must_use]
+    pub fn of(&self, merchant: &str) -> Option<&Track> {
+        self.of.get(merchant).unwrap_or(&self.usual).as_ref()
+    }
+}
+
+/// A sound that is heard over and over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Track {
+    /// An announcement, in the language of the call.
+    Name(String),
+    /// What lies behind an address.
+    Url(String),
 }
 
 /// Everything an [`Engine`](crate::Engine) is built from.
@@ -81,6 +108,8 @@ pub struct EngineConfig {
     pub recording: RecordingForm,
     /// What both parties of one are told first.
     pub recording_notice: Notice,
+    /// What whoever waits hears.
+    pub hold_music: HoldMusic,
     /// What is made of what carriers play before an answer.
     pub hearing: Hearing,
     /// Targets of 3xx that one leg follows at most; 0 follows none.
@@ -124,6 +153,7 @@ impl Default for EngineConfig {
             voicemail: Messages::default(),
             recording: RecordingForm::default(),
             recording_notice: Notice::None,
+            hold_music: HoldMusic::default(),
             hearing: Hearing::default(),
             redirects: 5,
             register: RegisterLimits::default(),

@@ -13,6 +13,7 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Jour
 use facts::media::{Direction, MediaCommand};
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
+use facts::sound::Play;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
     Placed, ReachSet, Refusal, Side, StateChange, UnixMillis,
@@ -47,6 +48,15 @@ pub enum Command {
         call: CallId,
         /// Nothing is recorded until it is resumed.
         paused: bool,
+    },
+    /// Play something into a call, or end what is played.
+    Play {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
+        /// What, and who hears it.
+        play: Box<Play>,
     },
     /// List the live calls.
     Live {
@@ -236,6 +246,8 @@ pub enum Answer {
     HungUp(bool),
     /// To [`Command::PauseRecording`]: false when no such call is being recorded.
     Paused(bool),
+    /// To [`Command::Play`]: false when nobody there can hear it.
+    Played(bool),
     /// To [`Command::Live`], oldest first.
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.

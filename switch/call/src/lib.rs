@@ -40,7 +40,7 @@ mod voicemail;
 mod world;
 
 pub use abuse::AbuseLimits;
-pub use config::{EngineConfig, Hearing, Messages, Notice, Reinvite, Transfer};
+pub use config::{EngineConfig, Hearing, HoldMusic, Messages, Notice, Reinvite, Track, Transfer};
 pub use engine::Engine;
 pub use event::{
     Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Kept, Miss, Missed, Reply,

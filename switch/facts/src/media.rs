@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CallId, LegId};
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
-use crate::sound::{Say, Unplayable};
+use crate::sound::{Clip, Music, Say, Unplayable};
 use crate::srtp::SrtpKeys;
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
@@ -213,6 +213,22 @@ pub enum Source {
     /// Recorded words put together, once; then silence and [`MediaEvent::Played`], or
     /// [`MediaEvent::Unplayable`].
     Say(Say),
+    /// What lies behind an address, once; then silence and [`MediaEvent::Played`], or
+    /// [`MediaEvent::Unplayable`].
+    Url(String),
+    /// Over and over, until further notice. [`Tone::Hold`] until it is there, and in its place where it cannot
+    /// be had; then [`MediaEvent::Unplayable`] says so.
+    Music(Music),
+}
+
+impl From<Clip> for Source {
+    fn from(clip: Clip) -> Source {
+        match clip {
+            Clip::Prompt(prompt) => Source::Prompt(prompt),
+            Clip::Url(url) => Source::Url(url),
+            Clip::Say(say) => Source::Say(say),
+        }
+    }
 }
 
 /// A family of addresses.
@@ -265,12 +281,19 @@ pub enum MediaCommand {
         /// The new owner.
         source: Source,
     },
-    /// Lay a short sound over what a leg hears, then give the stream back to its owner.
+    /// Lay a short sound over what a leg hears, then give the stream back to its owner. Silence ends what was
+    /// laid over it.
     Interject {
         /// The listening leg.
         leg: LegId,
         /// The sound; played once through (a tone plays one beep).
         source: Source,
+    },
+    /// The next key of this leg ends the sound that it hears, or waits for: at once, and
+    /// [`MediaEvent::Interrupted`] follows the key. Until the leg is told to hear something else.
+    Interruptible {
+        /// The listening leg.
+        leg: LegId,
     },
     /// Record two legs into one file: `left` is A. Answered by `Recorded` or `RecordingFailed` after
     /// `StopRecording` or when either leg closes.
@@ -389,6 +412,11 @@ pub enum MediaEvent {
     },
     /// A prompt or an interjection ended.
     Played {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// A key has ended what the leg heard. The key was told before.
+    Interrupted {
         /// Which leg.
         leg: LegId,
     },

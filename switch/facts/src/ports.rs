@@ -9,6 +9,7 @@ use crate::carrier::TrunkStatus;
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::id::CallId;
 use crate::routing::Explanation;
+use crate::sound::Play;
 
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -23,6 +24,9 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Pauses or resumes the recording of a call. False when no such call is being recorded.
     fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool>;
+
+    /// Plays something into a call, or ends what is played. False when nobody there can hear it.
+    fn play(&self, call: CallId, play: Play) -> Promise<bool>;
 
     /// The live calls, oldest first.
     fn live(&self) -> Promise<Vec<LiveCall>>;
@@ -54,6 +58,15 @@ pub trait Calls: Send + Sync + 'static {
     fn settings_changed(&self);
 }
 
+/// How a server tells one state of what it gives from another (RFC 9110 §8.8).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Validators {
+    /// The entity tag, as it was written.
+    pub etag: Option<String>,
+    /// When it was last modified, as it was written.
+    pub last_modified: Option<String>,
+}
+
 /// What came back from an address that a merchant gave us.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetched {
@@ -61,6 +74,8 @@ pub struct Fetched {
     pub status: u16,
     /// Body, cut at the limit.
     pub body: Vec<u8>,
+    /// How its server calls it.
+    pub validators: Validators,
 }
 
 /// Why nothing came back.
@@ -80,6 +95,16 @@ pub enum FetchError {
 
 /// Visits addresses that merchants gave, behind the guard.
 pub trait Fetcher: Send + Sync + 'static {
+    /// Gets a URL unless it is still what `known` says (304, RFC 9110 §13.1); at most `limit` bytes of body.
+    fn get_unless(
+        &self,
+        url: String,
+        known: Validators,
+        limit: usize,
+    ) -> Promise<Result<Fetched, FetchError>>;
+
     /// Gets a URL; at most `limit` bytes of body.
-    fn get(&self, url: String, limit: usize) -> Promise<Result<Fetched, FetchError>>;
+    fn get(&self, url: String, limit: usize) -> Promise<Result<Fetched, FetchError>> {
+        self.get_unless(url, Validators::default(), limit)
+    }
 }

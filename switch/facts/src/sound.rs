@@ -82,6 +82,41 @@ pub enum Music {
     Url(String),
 }
 
+/// Something to be played into a live call, laid over what is heard there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Play {
+    /// Who hears it.
+    pub to: Listeners,
+    /// What; `None` ends what is played.
+    pub clip: Option<Clip>,
+    /// A key of whoever hears it ends it.
+    pub interruptible: bool,
+}
+
+/// Who hears something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listeners {
+    /// Who is on the side of the caller.
+    A,
+    /// Who is on the side of the callee.
+    B,
+    /// Both.
+    #[default]
+    Both,
+}
+
+/// A sound with an end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Clip {
+    /// An announcement.
+    Prompt(Prompt),
+    /// What lies behind an address.
+    Url(String),
+    /// Words.
+    Say(Say),
+}
+
 /// Why a sound was not heard. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

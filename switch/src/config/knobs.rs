@@ -10,6 +10,7 @@ use facts::srtp::Protection;
 use sip::digest::Algorithm;
 
 use super::Config;
+use super::sounds::{hold_music, show_hold_music};
 use super::values::{
     address, addresses, advertised, codecs, duration, name_servers, one, one_of, or_off, parsed,
     ports, positive, seconds, show_duration, threads, told,
@@ -213,6 +214,14 @@ knobs! {
         |c| off(c.recordings.as_deref().map(path));
     "media.prompts", "folder of announcements, <language>/<name>.<ending>; `off`: tones only",
         |c, v| c.prompts = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.prompts.as_deref().map(path));
+    "media.hold_music", "what somebody who waits hears: `off` is a soft tone, or the name of an announcement, or the address of a sound; `merchant=…` beside it in that merchant's calls",
+        |c, v| c.hold_music = hold_music(v)?, |c| show_hold_music(&c.hold_music);
+    "media.sounds_fresh", "sounds behind addresses are played so long without asking their server again",
+        |c, v| c.sounds.fresh = duration(v)?, |c| show_duration(c.sounds.fresh);
+    "media.sounds_keep", "they are kept in the data folder for so long after their server was asked last",
+        |c, v| c.sounds.keep = positive(v)?, |c| show_duration(c.sounds.keep);
+    "media.sounds_cache", "MiB that they may take there",
+        |c, v| c.sounds.cache_mib = at_least(v, 1)? as u64, |c| text(c.sounds.cache_mib);
 
     "recording.format", "mp3 (40 kbit/s a channel), wav (8 kHz, 16 bits) or opus (Ogg, at most 24 kbit/s a channel)",
         |c, v| c.recording.form.format = match one_of(v, &["mp3", "wav", "opus"])? {

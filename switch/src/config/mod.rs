@@ -4,6 +4,7 @@
 //! file in `deploy/` is checked against that table by a test.
 
 mod knobs;
+mod sounds;
 mod values;
 mod web;
 
@@ -12,12 +13,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::{Hearing, Messages, Notice, Reinvite, Transfer};
+use call::{Hearing, HoldMusic, Messages, Notice, Reinvite, Transfer};
 use facts::Features;
 use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
 use ipnet::IpNet;
 use sip::digest::Algorithm;
+
+use sounds::SoundKnobs;
 
 use crate::document::{self, Mistake, Place};
 use crate::operator;
@@ -76,6 +79,10 @@ pub(crate) struct Config {
     pub(crate) recording: RecordingKnobs,
     /// Folder of announcements.
     pub(crate) prompts: Option<PathBuf>,
+    /// What whoever waits hears.
+    pub(crate) hold_music: HoldMusic,
+    /// How sounds behind addresses are kept.
+    pub(crate) sounds: SoundKnobs,
     /// What is made of what carriers play before an answer.
     pub(crate) hearing: Hearing,
     /// Folder of the operator's announcements of networks; `None`: in the data folder.
@@ -243,6 +250,8 @@ impl Default for Config {
             recordings: None,
             recording: RecordingKnobs::default(),
             prompts: None,
+            hold_music: HoldMusic::default(),
+            sounds: SoundKnobs::default(),
             hearing: Hearing::default(),
             known: None,
             timers: SipTimers::default(),
@@ -490,6 +499,11 @@ impl Config {
     /// Folder of the announcements of networks that the operator has taught.
     pub(crate) fn known_folder(&self) -> PathBuf {
         self.known.clone().unwrap_or_else(|| self.data.join("announcements"))
+    }
+
+    /// Folder of sounds that were fetched.
+    pub(crate) fn sounds_folder(&self) -> PathBuf {
+        self.data.join("sounds")
     }
 
     /// File of the operator's token.

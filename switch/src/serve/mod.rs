@@ -36,7 +36,7 @@ use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::upload::{self, UploadCounts};
-use crate::{clock, dns, hearing, keep, metrics, net, outbox, recovery, settings, token};
+use crate::{clock, dns, hearing, keep, metrics, net, outbox, recovery, settings, sounds, token};
 
 /// A running switch.
 pub(crate) struct Running {
@@ -216,9 +216,11 @@ impl Hall {
         let unfinished = recovery::recordings(&recordings, keys.as_ref());
         let bucket = config.recording.upload.bucket().map_err(StartError::Io)?;
         let events = inbox.clone();
-        let media =
-            Media::start(&parts::media(config), move |event| events.fact(Fact::Media(event)))
-                .map_err(io_error("the media plane"))?;
+        let guard = dns::guarded(parts::guard(config), &config.dns).map_err(StartError::Io)?;
+        let remote = sounds::remote(config, guard.clone(), Handle::current());
+        let events = move |event| events.fact(Fact::Media(event));
+        let media = Media::start_with(&parts::media(config), Some(remote), events)
+            .map_err(io_error("the media plane"))?;
         let directory: Arc<Directory> = Arc::default();
         let wake = Arc::new(Notify::new());
         let ledger = Ledger::new(
@@ -251,7 +253,7 @@ impl Hall {
             tls: Arc::clone(&ground.bound.tls),
             outbox_gauge: Arc::default(),
             door,
-            guard: dns::guarded(parts::guard(config), &config.dns).map_err(StartError::Io)?,
+            guard,
             counters: Arc::default(),
             wake,
             doors_stop,

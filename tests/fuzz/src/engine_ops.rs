@@ -15,6 +15,7 @@ use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
 use facts::media::MediaEvent;
 use facts::recognition::Release;
 use facts::settings::Snapshot;
+use facts::sound::Unplayable;
 use facts::{CallId, LeadsTo, Micros, Now, Reach, Strategy, UnixMillis};
 use sim::media::Media;
 use sim::net::Dice;
@@ -260,8 +261,10 @@ impl<'a> Life<'a> {
         let event = if self.news.is_empty() || self.script.one_in(4) {
             let at = self.script.below(self.media.streams.len());
             let Some(leg) = self.media.streams.keys().nth(at).copied() else { return };
-            match self.script.below(4) {
+            match self.script.below(6) {
                 0 => MediaEvent::Started { leg },
+                3 => MediaEvent::Interrupted { leg },
+                4 => MediaEvent::Unplayable { leg, why: Unplayable::TimedOut },
                 1 => MediaEvent::Silent { leg, since: Duration::from_secs(20) },
                 2 => MediaEvent::Digit { leg, digit: '5' },
                 _ => MediaEvent::Played { leg },

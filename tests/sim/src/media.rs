@@ -79,7 +79,9 @@ impl Media {
                 }
             }
             MediaCommand::Hear { leg, source } => {
-                if let Source::Prompt(_) | Source::File(_) | Source::Say(_) = source {
+                if let Source::Prompt(_) | Source::File(_) | Source::Say(_) | Source::Url(_) =
+                    source
+                {
                     later.push((Duration::from_secs(3), MediaEvent::Played { leg }));
                 }
                 if let Some(stream) = self.streams.get_mut(&leg) {
@@ -98,6 +100,7 @@ impl Media {
                 }
             }
             MediaCommand::PauseRecording { .. }
+            | MediaCommand::Interruptible { .. }
             | MediaCommand::Room { .. }
             | MediaCommand::Press { .. }
             | MediaCommand::StopListening { .. } => {}

@@ -208,6 +208,7 @@ impl Engine {
             | MediaEvent::Digit { leg, .. }
             | MediaEvent::Recognised { leg, .. }
             | MediaEvent::Played { leg }
+            | MediaEvent::Interrupted { leg }
             | MediaEvent::Unplayable { leg, .. }
             | MediaEvent::Closed { leg, .. } => leg.call,
             MediaEvent::Recorded { call, .. }
@@ -235,6 +236,11 @@ impl Engine {
                 let mut recorded = false;
                 self.on_call(call, |call, w| recorded = call.pause_recording(w, paused));
                 self.answer(token, Answer::Paused(recorded));
+            }
+            Command::Play { token, call, play } => {
+                let mut heard = false;
+                self.on_call(call, |call, w| heard = call.play(w, *play));
+                self.answer(token, Answer::Played(heard));
             }
             Command::Live { token } => self.answer(token, Answer::Live(self.live())),
             Command::Bindings { token } => {

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use facts::media::{Codec, Family, MediaCommand, MediaStats, Prompt, Source, Tone};
 use facts::record::LegState;
+use facts::sound::Music;
 use facts::{
     Failure, Kind, LegFacts, LegId, LegNo, MerchantId, Number, Origin, Party, Side, TrunkId,
     UnixMillis,
@@ -185,6 +186,8 @@ pub(crate) struct Leg {
     prompting: bool,
     /// What it waits for the end of is a message.
     listening: bool,
+    /// A key ends what was laid over what it hears.
+    interruptible: bool,
     change: Change,
     /// What its far end wants to know of the transfer that it asked for.
     referral: Referral,
@@ -231,6 +234,7 @@ impl Leg {
             answered_at: None,
             prompting: false,
             listening: false,
+            interruptible: false,
             change: Change::default(),
             referral: Referral::default(),
         }
@@ -364,6 +368,38 @@ impl Leg {
             }
         };
         w.media(MediaCommand::Hear { leg: self.id, source });
+    }
+
+    /// Music, while it waits.
+    pub(crate) fn hear_music(&mut self, w: &mut World, music: Music) {
+        if self.is_down() {
+            return;
+        }
+        w.timers.cancel(Key::leg(self.id, Timer::Prompt));
+        (self.prompting, self.listening) = (false, false);
+        w.media(MediaCommand::Hear { leg: self.id, source: Source::Music(music) });
+    }
+
+    /// Lays something over what it hears. False when nobody is there to hear it.
+    pub(crate) fn lay_over(&mut self, w: &mut World, source: Source, interruptible: bool) -> bool {
+        if !self.is_up() {
+            return false;
+        }
+        self.interruptible = interruptible && source != Source::Silence;
+        w.media(MediaCommand::Interject { leg: self.id, source });
+        if self.interruptible {
+            w.media(MediaCommand::Interruptible { leg: self.id });
+        }
+        true
+    }
+
+    /// A key was pressed, however it came: what may be interrupted is over. Where it came with the sound,
+    /// the media plane has ended it already.
+    pub(crate) fn key_pressed(&mut self, w: &mut World) {
+        if std::mem::take(&mut self.interruptible) {
+            let source = Source::Silence;
+            w.media(MediaCommand::Interject { leg: self.id, source });
+        }
     }
 
     /// True when the sound that ended was the prompt the flow waits for.
