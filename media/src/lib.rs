@@ -8,6 +8,7 @@
 
 pub mod announcements;
 mod counters;
+pub mod dictation;
 mod loader;
 pub mod poll;
 pub mod prompt;
@@ -37,6 +38,7 @@ use rtp::ports::Pool;
 use rtp::rtcp::NtpClock;
 
 use counters::Counters;
+use dictation::{Recogniser, WordsConfig};
 use loader::{Door, Loader};
 use prompt::Store;
 use recorder::{Recorder, RecorderConfig};
@@ -76,6 +78,8 @@ pub struct MediaConfig {
     pub keys: Option<PathBuf>,
     /// Folder of the announcements, if any: `<language>/<name>.<ending>`.
     pub prompts: Option<PathBuf>,
+    /// A program that makes words of what networks announce, if any.
+    pub words: Option<WordsConfig>,
 }
 
 /// What the media plane holds right now, for metrics and for the audit that nothing leaks.
@@ -203,6 +207,7 @@ impl Media {
         let recorder = Arc::new(Recorder::open(&recorder, &events)?);
         let loader = Arc::new(Loader::start((config.recordings.clone(), keys), library.clone())?);
         let remote = remote.map(Remote::start).transpose()?.map(Arc::new);
+        let words = config.words.as_ref().map(Recogniser::open).transpose()?.map(Arc::new);
         let mut media = Media {
             workers: Vec::new(),
             spread,
@@ -241,6 +246,7 @@ impl Media {
                 own,
                 recorder: recorder.clone(),
                 counters,
+                words: words.clone(),
             };
             media.spawn(index, Worker::new(parts, ntp_clock())?)?;
         }

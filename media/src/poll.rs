@@ -155,6 +155,16 @@ pub(crate) fn raise_file_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Writing to it says `WouldBlock` from now on where it would wait.
+pub(crate) fn never_waits(descriptor: &impl AsRawFd) -> io::Result<()> {
+    let fd = descriptor.as_raw_fd();
+    // SAFETY: neither call takes a pointer; the results are checked.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    Ok(())
+}
+
 /// Lets the calling thread go before others of the machine, if the system permits it
 /// (`CAP_SYS_NICE`, `RLIMIT_NICE`): voice that is late is lost, and a message that is late is sent again.
 ///

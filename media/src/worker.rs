@@ -19,6 +19,7 @@ use rtp::{Arrival, Coding, Refusal, Verdict};
 
 use crate::Home;
 use crate::counters::{Counters, Tally};
+use crate::dictation::Recogniser;
 use crate::loader::{Door, Had, Loader, Wish};
 use crate::poll::{self, Poller, Waker};
 use crate::recorder::{Heard, Recorder};
@@ -110,6 +111,7 @@ pub(crate) struct Parts {
     pub(crate) own: Door,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) words: Option<Arc<Recogniser>>,
 }
 
 /// What the worker takes of a core.

@@ -11,6 +11,7 @@ use audio::announce::{Entry, Known, Library, Listener, Print, State};
 use audio::dtmf::{self, Detector};
 use audio::progress::{Ear, Heard, Kind, Sound, ZONES, zone};
 use clap::Subcommand;
+use media::dictation::{Recogniser, WordsConfig};
 use media::{announcements, prompt};
 
 use crate::cli::{complain, failed, print};
@@ -138,7 +139,29 @@ pub(crate) fn recognise(config: &Config, file: &Path, country: Option<&str>) -> 
         complain(&error.to_string());
     }
     print(&page(&samples, country, &Arc::new(library)));
+    match config.dictation().map(|words| dictated(&words, &samples)).transpose() {
+        Ok(text) => print(&text.unwrap_or_default()),
+        Err(error) => return failed(&error.to_string()),
+    }
     ExitCode::SUCCESS
+}
+
+/// What the operator's program understands of it, a line for each meaning.
+fn dictated(config: &WordsConfig, samples: &[i16]) -> std::io::Result<String> {
+    let (send, told) = std::sync::mpsc::channel();
+    let heard = Recogniser::open(config)?.listen(move |state| {
+        let _ = send.send(state);
+    });
+    let mut heard = heard.ok_or_else(|| std::io::Error::other("the program does not start"))?;
+    heard.hear_all(samples);
+    drop(heard);
+    let mut text = String::new();
+    for state in told {
+        let (name, chinese, cause) = (state.name(), state.chinese(), state.cause());
+        let _ =
+            writeln!(text, "words of an announcement: {name} ({chinese}), cause {cause}, likely");
+    }
+    Ok(text)
 }
 
 fn sound(file: &Path) -> Result<Vec<i16>, String> {
@@ -225,5 +248,15 @@ mod tests {
         assert!(lines[0].ends_with("busy tone"), "{told}");
         assert!(lines.iter().any(|line| line.ends_with("key 7")), "{told}");
         assert_eq!(lines.last(), Some(&"5.500 s heard"));
+    }
+
+    #[test]
+    fn the_operators_program_hears_all_of_a_recording() {
+        let script = "test $(wc -c) -ge 128000 && echo the number does not exist";
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let config = WordsConfig { command, at_once: 1, table: "/no/such/table".into() };
+        let told = dictated(&config, &vec![5; 64_000]).unwrap();
+        assert_eq!(told, "words of an announcement: no-such-number (空号), cause 1, likely\n");
+        assert_eq!(dictated(&config, &[5; 8_000]).unwrap(), "");
     }
 }

@@ -13,12 +13,14 @@ mod library;
 mod listener;
 mod print;
 mod state;
+mod words;
 
 pub use file::{BadFile, read, write};
 pub use library::{Entry, Library, MAX_ENTRIES};
 pub use listener::{Known, Listener};
 pub use print::{Print, STEP};
 pub use state::State;
+pub use words::{BadLine, MAX_PHRASES, Words};
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use facts::recognition::{Announced, Recognition, Sounded};
 use rtp::{Arrival, Coding};
 
 use super::{Events, Worker};
+use crate::dictation::{Dictation, Recogniser};
 use crate::translate;
 
 /// Legs that one worker listens to at most: a quarter of its core.
@@ -75,6 +76,7 @@ impl Ear {
             events,
             tones: progress::Ear::new(Some(country)),
             words: Listener::new(known),
+            dictation: None,
             mouth: None,
             sound: vec![0; PACKET_MAX_MS * WIDEST_KHZ].into(),
             narrow: vec![0; PACKET_MAX_MS * WIDEST_KHZ].into(),
@@ -175,6 +177,8 @@ struct Mind {
     events: Events,
     tones: progress::Ear,
     words: Listener,
+    /// What makes words of it, if anything does.
+    dictation: Option<Dictation>,
     mouth: Option<Mouth>,
     /// Room for one packet's sound, as it was decoded and at 8 kHz.
     sound: Box<[i16]>,
@@ -227,6 +231,9 @@ impl Mind {
                 &narrow[..narrowed]
             }
         };
+        if let Some(dictation) = &mut self.dictation {
+            dictation.hear(heard);
+        }
         let listener = Telling { leg: self.leg, turn: self.turn, events: &self.events };
         listener.hear(&mut self.tones, &mut self.words, heard, &mut self.told);
     }
@@ -236,6 +243,9 @@ impl Mind {
         let mut left = samples;
         while left > 0 {
             let part = left.min(SILENCE.len());
+            if let Some(dictation) = &mut self.dictation {
+                dictation.hear(&SILENCE[..part]);
+            }
             listener.hear(&mut self.tones, &mut self.words, &SILENCE[..part], &mut self.told);
             left -= part;
         }
@@ -310,6 +320,22 @@ fn announcement(known: &Known) -> Option<Recognition> {
     })
 }
 
+/// Lets a program listen for words. They never are certain: they were understood, not known again.
+fn dictate(
+    words: &Recogniser,
+    since: Instant,
+    tell: impl Fn(Recognition) + Send + 'static,
+) -> Option<Dictation> {
+    /// Half: another announcement that was known by its sound comes first.
+    const CONFIDENCE: u8 = 50;
+    words.listen(move |state| {
+        let Some(says) = Announced::from_number(state.number()) else { return };
+        let sounded = Sounded::Announcement { says, cause: state.cause() };
+        let to_ms = u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX);
+        tell(Recognition { sounded, certain: false, confidence: CONFIDENCE, from_ms: 0, to_ms });
+    })
+}
+
 fn millis(samples: u64) -> u32 {
     u32::try_from(samples * 1_000 / u64::from(audio::RATE)).unwrap_or(u32::MAX)
 }
@@ -330,6 +356,12 @@ impl Worker {
         if let Some((_, coding)) = seat.leg.agreed().and_then(|setup| setup.receive.audio.first()) {
             ear.mind.speaks(*coding);
         }
+        ear.mind.dictation = self.parts.words.as_ref().and_then(|words| {
+            let events = self.parts.events.clone();
+            dictate(words, Instant::now(), move |verdict| {
+                events(MediaEvent::Recognised { leg, turn, verdict });
+            })
+        });
         seat.ear = Some(Box::new(ear));
         self.listened += 1;
     }

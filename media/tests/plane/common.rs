@@ -35,6 +35,7 @@ pub(crate) fn plain(folder: &Path) -> MediaConfig {
         recordings: folder.join("recordings"),
         keys: None,
         prompts: None,
+        words: None,
     }
 }
 

@@ -222,3 +222,32 @@ fn legs_beyond_those_that_a_worker_listens_to_are_counted() {
     let counts = w.media.counts();
     assert_eq!((counts.listened, counts.unheard), (256, 1));
 }
+
+/// The operator's program is given the sound that came, its gaps as silence, and what it says of it is told.
+#[test]
+fn a_program_that_makes_words_of_the_sound_is_heard() {
+    // Two seconds of which a quarter is lost are two seconds; the sound is loud, what was lost is not.
+    let script = "head -c 32000 | od -An -v -td2 | awk '{for(i=1;i<=NF;i++) if($i>1000||$i<-1000) n++} \
+                  END {if (n>9000 && n<13000) print \"Sorry: powered  off.\"; else print n}'";
+    let w = World::new(28_090, 4, |config| {
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let table = "/no/such/table".into();
+        config.words = Some(media::dictation::WordsConfig { command, at_once: 1, table });
+    });
+    let phone = Phone::new(1);
+    early(&w, &phone, both(None));
+    let loud: Vec<i16> = (0..20_000).map(|n| if n % 2 == 0 { 9_000 } else { -9_000 }).collect();
+    let mut sent = packets(&loud, Coding::Pcma);
+    let mut n = 0;
+    sent.retain(|_| {
+        n += 1;
+        n % 4 != 0
+    });
+    play(&phone, 8, &sent);
+    let told = verdicts(&w);
+    let verdict = told.iter().find(|verdict| verdict.cause().is_some());
+    let verdict = verdict.unwrap_or_else(|| panic!("{told:?}"));
+    let says = Announced::SwitchedOff;
+    assert_eq!(verdict.sounded, Sounded::Announcement { says, cause: 20 });
+    assert!(!verdict.certain, "words end no call");
+}

@@ -269,6 +269,10 @@ knobs! {
         |c, v| c.hearing.country = one_of(v, COUNTRIES)?.to_owned(), |c| text(&c.hearing.country);
     "recognition.library", "folder of announcements that are known besides those that ship; read again when it changes; `off`: announcements in the data folder",
         |c, v| c.known = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.known.as_deref().map(path));
+    "recognition.words", "a program that makes words of what carriers play, and its arguments: docs/announcements.md; `off`",
+        |c, v| c.words = or_off(v, |v| Ok(v.to_vec()))?, |c| off(c.words.clone());
+    "recognition.words_at_once", "how many of that program may run at a time",
+        |c, v| c.words_at_once = at_least(v, 1)?.min(1_000), |c| text(c.words_at_once);
 
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);

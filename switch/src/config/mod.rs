@@ -18,6 +18,7 @@ use facts::Features;
 use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
 use ipnet::IpNet;
+use media::dictation::WordsConfig;
 use sip::digest::Algorithm;
 
 use sounds::SoundKnobs;
@@ -87,6 +88,10 @@ pub(crate) struct Config {
     pub(crate) hearing: Hearing,
     /// Folder of the operator's announcements of networks; `None`: in the data folder.
     pub(crate) known: Option<PathBuf>,
+    /// A program that makes words of what networks announce, and its arguments.
+    pub(crate) words: Option<Vec<String>>,
+    /// How many of it may run.
+    pub(crate) words_at_once: usize,
     /// SIP timers.
     pub(crate) timers: SipTimers,
     /// What is asked for within dialogs.
@@ -254,6 +259,8 @@ impl Default for Config {
             sounds: SoundKnobs::default(),
             hearing: Hearing::default(),
             known: None,
+            words: None,
+            words_at_once: 8,
             timers: SipTimers::default(),
             dialog: DialogKnobs::default(),
             call: CallKnobs::default(),
@@ -504,6 +511,12 @@ impl Config {
     /// Folder of sounds that were fetched.
     pub(crate) fn sounds_folder(&self) -> PathBuf {
         self.data.join("sounds")
+    }
+
+    /// What makes words of announcements.
+    pub(crate) fn dictation(&self) -> Option<WordsConfig> {
+        let (at_once, table) = (self.words_at_once, self.known_folder().join("words.tsv"));
+        self.words.clone().map(|command| WordsConfig { command, at_once, table })
     }
 
     /// File of the operator's token.

@@ -38,6 +38,7 @@ pub(super) fn media(config: &Config) -> MediaConfig {
         recordings: config.recordings_folder(),
         keys: config.recording.keys.clone(),
         prompts: config.prompts.clone(),
+        words: config.dictation(),
     }
 }
 
@@ -270,6 +271,7 @@ mod tests {
             ("push", format!("{:?}", push(config))),
             ("store", format!("{:?}", store(config))),
             ("known", format!("{:?}", config.known_folder())),
+            ("words", format!("{:?} {}", config.words, config.words_at_once)),
             ("keep", format!("{:?}", config.recording.keep)),
             ("upload", format!("{:?}", config.recording.upload)),
             ("sounds", format!("{:?}", config.sounds)),
@@ -340,6 +342,8 @@ mod tests {
         ("recognition.release", "certain", &["engine"], "release: Certain"),
         ("recognition.tones", "de", &["engine"], "country: \"de\""),
         ("recognition.library", "/heard", &["known"], "/heard"),
+        ("recognition.words", "/bin/words", &["media", "words"], "/bin/words"),
+        ("recognition.words_at_once", "3", &["words"], "None 3"),
         ("call.max", "12", &["engine"], "calls_max: 12"),
         ("call.reserved", "5", &["engine"], "calls_reserved: 5"),
         ("call.per_second", "13", &["engine"], "Some(13)"),

@@ -104,6 +104,7 @@ pub(crate) fn plane(
         recordings: folder.to_path_buf(),
         keys: None,
         prompts: None,
+        words: None,
     };
     let media = Media::start(&config, move |event| {
         let _ = send.send(event);

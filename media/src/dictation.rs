@@ -1,0 +1,315 @@
+//! A program of the operator's that makes words of sound: one process for each leg that is listened to.
+//!
+//! It reads samples (16 bits, little-endian, 8 kHz, one channel) from its standard input until that ends, and
+//! prints what it understood, a line at a time, in UTF-8. What the words mean is looked up in a table. A program
+//! that is slow misses sound, one that hangs is ended, and no call waits for either.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use audio::announce::{State, Words};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::poll;
+
+/// The table that ships.
+const SHIPPED: &str = include_str!("../announcements/words.tsv");
+
+/// Samples given at a time: 20 ms.
+const BLOCK: usize = 160;
+/// Blocks that may wait for the program: 4 s.
+const BLOCKS_MAX: usize = 200;
+/// The longest line that is read; what is longer is read as several.
+const LINE_MAX: u64 = 2_000;
+/// How long the program is left to read what it has.
+const PIPE_FULL: Duration = Duration::from_millis(5);
+/// How long the program may take to end after its input has.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The words that ship.
+#[must_use]
+pub fn words() -> Words {
+    // The table is part of the program, and a test reads it.
+    Words::parse(SHIPPED).unwrap_or_default()
+}
+
+/// Which program makes words, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WordsConfig {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Legs that are listened to by it at a time, at most.
+    pub at_once: usize,
+    /// A table of words that comes before the one that ships, if the file is there.
+    pub table: PathBuf,
+}
+
+/// The program, and how many of it may run.
+#[derive(Debug)]
+pub struct Recogniser {
+    command: Vec<String>,
+    at_once: usize,
+    running: Arc<AtomicUsize>,
+    words: Arc<Words>,
+}
+
+impl Recogniser {
+    /// As it was configured.
+    ///
+    /// # Errors
+    /// When the table is there and cannot be used.
+    pub fn open(config: &WordsConfig) -> io::Result<Recogniser> {
+        let wrong = |error: String| {
+            io::Error::new(ErrorKind::InvalidData, format!("{}: {error}", config.table.display()))
+        };
+        let own = match fs::read_to_string(&config.table) {
+            Ok(text) => Words::parse(&text).map_err(|error| wrong(error.to_string()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Words::default(),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        let words = own.before(words());
+        Ok(Recogniser::new(config.command.clone(), config.at_once, words))
+    }
+
+    /// `command`: the program and its arguments.
+    #[must_use]
+    pub fn new(command: Vec<String>, at_once: usize, words: Words) -> Recogniser {
+        Recogniser { command, at_once, running: Arc::default(), words: Arc::new(words) }
+    }
+
+    /// Lets one listen. `told` is called with each new meaning, from another thread. `None` when as many as
+    /// may be are listening, or the program cannot be started.
+    #[must_use]
+    pub fn listen(&self, told: impl FnMut(State) + Send + 'static) -> Option<Dictation> {
+        let take = |running: usize| (running < self.at_once).then_some(running + 1);
+        self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        let place = Place(self.running.clone());
+        let (program, arguments) = self.command.split_first()?;
+        let started = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::warn!(program, %error, "the recogniser of words does not start");
+                return None;
+            }
+        };
+        let (input, output) = (child.stdin.take()?, child.stdout.take()?);
+        if let Err(error) = poll::never_waits(&input) {
+            tracing::warn!(%error, "no pipe to the recogniser of words");
+        }
+        let (sender, blocks) = bounded(BLOCKS_MAX);
+        let over = Arc::new(AtomicBool::new(false));
+        let told_over = over.clone();
+        let words = self.words.clone();
+        let reader = std::thread::Builder::new().name("words".into());
+        let reader = reader.spawn(move || understand(output, &words, told));
+        let feeder = std::thread::Builder::new().name("words-in".into());
+        let feeder = feeder.spawn(move || {
+            feed(input, &blocks, &told_over);
+            end(&mut child);
+            drop(place);
+        });
+        if reader.is_err() || feeder.is_err() {
+            tracing::warn!("no thread for the recogniser of words");
+            return None;
+        }
+        Some(Dictation { sender, over, block: [0; BLOCK], filled: 0 })
+    }
+}
+
+/// One of those that may run.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The sound of one leg on its way to the program, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Dictation {
+    sender: Sender<[i16; BLOCK]>,
+    /// Nothing more comes: who does not read what is there is not waited for.
+    over: Arc<AtomicBool>,
+    block: [i16; BLOCK],
+    filled: usize,
+}
+
+impl Dictation {
+    /// What was heard next, at 8 kHz. Never waits: what the program is too slow for is lost.
+    pub fn hear(&mut self, mut samples: &[i16]) {
+        while !samples.is_empty() {
+            let part = samples.len().min(BLOCK - self.filled);
+            self.block[self.filled..self.filled + part].copy_from_slice(&samples[..part]);
+            (self.filled, samples) = (self.filled + part, &samples[part..]);
+            if self.filled == BLOCK {
+                let _ = self.sender.try_send(self.block);
+                self.filled = 0;
+            }
+        }
+    }
+
+    /// As [`Dictation::hear`], but waits for the program: for sound that is there already.
+    pub fn hear_all(&mut self, samples: &[i16]) {
+        for block in samples.chunks(BLOCK) {
+            self.block = [0; BLOCK];
+            self.block[..block.len()].copy_from_slice(block);
+            if self.sender.send_timeout(self.block, GRACE).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Dictation {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+    }
+}
+
+fn feed(mut input: ChildStdin, blocks: &Receiver<[i16; BLOCK]>, over: &AtomicBool) {
+    let mut octets = [0; 2 * BLOCK];
+    let mut late = None;
+    for block in blocks {
+        for (pair, sample) in octets.chunks_exact_mut(2).zip(block) {
+            pair.copy_from_slice(&sample.to_le_bytes());
+        }
+        let mut left = &octets[..];
+        while !left.is_empty() {
+            match input.write(left) {
+                Ok(taken) => left = &left[taken..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let since = *late.get_or_insert_with(Instant::now);
+                    if !over.load(Ordering::Acquire) {
+                        late = None;
+                    } else if since.elapsed() > GRACE {
+                        return;
+                    }
+                    std::thread::sleep(PIPE_FULL);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // It has heard enough, or is no more.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Its input has ended: it may say what it still has to say.
+fn end(child: &mut Child) {
+    let until = Instant::now() + GRACE;
+    while Instant::now() < until {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+            Ok(Some(_)) | Err(_) => return,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Each meaning is told once.
+fn understand(output: ChildStdout, words: &Words, mut told: impl FnMut(State)) {
+    let mut output = BufReader::new(output);
+    let mut last = None;
+    loop {
+        let mut line = Vec::new();
+        match output.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let meaning = words.meaning(&String::from_utf8_lossy(&line));
+        if let Some(state) = meaning.filter(|_| meaning != last) {
+            last = meaning;
+            told(state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    fn recogniser(script: &str, at_once: usize) -> Recogniser {
+        Recogniser::new(["sh", "-c", script].map(str::to_owned).to_vec(), at_once, words())
+    }
+
+    fn listening(recogniser: &Recogniser) -> (Option<Dictation>, Receiver<State>) {
+        let (send, told) = channel();
+        let dictation = recogniser.listen(move |state| {
+            let _ = send.send(state);
+        });
+        (dictation, told)
+    }
+
+    #[test]
+    fn the_words_that_ship_can_be_read_and_know_the_texts_that_ship() {
+        let words = Words::parse(SHIPPED).unwrap();
+        let texts = include_str!("../announcements/texts.tsv");
+        let mut unknown = Vec::new();
+        for row in texts.lines().filter(|row| !row.starts_with('#')) {
+            let mut columns = row.split('\t');
+            let (language, state, text) = (columns.next(), columns.next(), columns.next());
+            let state = state.and_then(State::parse).unwrap();
+            if language != Some("fa") && words.meaning(text.unwrap()) != Some(state) {
+                unknown.push(row);
+            }
+        }
+        assert!(unknown.is_empty(), "{unknown:#?}");
+    }
+
+    #[test]
+    fn what_the_program_says_of_the_samples_it_was_given_is_told_once() {
+        // The second half second is louder than the first: only that is called busy.
+        let script = "head -c 8000 | od -An -v -td2 | awk '{for(i=1;i<=NF;i++) if($i>9000) n++} \
+                      END {print n ? \"is busy\" : \"nothing\"}'; \
+                      head -c 8000 | od -An -v -td2 | awk '{for(i=1;i<=NF;i++) if($i>9000) n++} \
+                      END {print n ? \"powered off\" : \"nothing\"; print \"Powered OFF!\"}'";
+        let (dictation, told) = listening(&recogniser(script, 1));
+        let mut dictation = dictation.unwrap();
+        dictation.hear(&[100; 4_000]);
+        for part in [10_000; 4_100].chunks(37) {
+            dictation.hear(part);
+        }
+        drop(dictation);
+        let told: Vec<State> = told.iter().collect();
+        assert_eq!(told, [State::SwitchedOff]);
+    }
+
+    #[test]
+    fn a_program_that_hangs_reads_nothing_or_dies_holds_nobody_up_and_gives_its_place_back() {
+        for script in ["exec sleep 600", "exit 1", "exec cat >/dev/null"] {
+            let recogniser = recogniser(script, 1);
+            let (first, _told) = listening(&recogniser);
+            let mut first = first.unwrap();
+            assert!(listening(&recogniser).0.is_none(), "one at a time");
+            let begun = Instant::now();
+            for _ in 0..100 {
+                first.hear(&[1; 8_000]);
+            }
+            assert!(begun.elapsed() < Duration::from_secs(2), "{script}: never waits");
+            drop(first);
+            let until = Instant::now() + 3 * GRACE;
+            while recogniser.running.load(Ordering::Acquire) > 0 {
+                assert!(Instant::now() < until, "{script}: ended");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        let none = Recogniser::new(vec!["/no/such/program".into()], 1, words());
+        assert!(listening(&none).0.is_none());
+        assert_eq!(none.running.load(Ordering::Acquire), 0);
+    }
+}
