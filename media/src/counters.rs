@@ -18,6 +18,10 @@ pub(crate) struct Tally {
     pub(crate) forged: u64,
     /// Packets of SRTP that came before.
     pub(crate) replayed: u64,
+    /// Packets put in order before sound was coded anew.
+    pub(crate) reordered: u64,
+    /// Packets that came too late for that, or again.
+    pub(crate) late: u64,
     /// Sounds that could not be had.
     pub(crate) unplayable: u64,
     /// Legs that were not listened to because too many were.
@@ -34,6 +38,8 @@ pub(crate) struct Counters {
     unsent: AtomicU64,
     forged: AtomicU64,
     replayed: AtomicU64,
+    reordered: AtomicU64,
+    late: AtomicU64,
     unplayable: AtomicU64,
     unheard: AtomicU64,
     legs: AtomicU64,
@@ -55,6 +61,8 @@ impl Counters {
         self.unsent.store(tally.unsent, Ordering::Relaxed);
         self.forged.store(tally.forged, Ordering::Relaxed);
         self.replayed.store(tally.replayed, Ordering::Relaxed);
+        self.reordered.store(tally.reordered, Ordering::Relaxed);
+        self.late.store(tally.late, Ordering::Relaxed);
         self.unplayable.store(tally.unplayable, Ordering::Relaxed);
         self.unheard.store(tally.unheard, Ordering::Relaxed);
         self.legs.store(held[0] as u64, Ordering::Relaxed);
@@ -86,6 +94,8 @@ impl Counters {
         counts.packets_unsent += self.unsent.load(Ordering::Relaxed);
         counts.srtp_forged += self.forged.load(Ordering::Relaxed);
         counts.srtp_replayed += self.replayed.load(Ordering::Relaxed);
+        counts.reordered += self.reordered.load(Ordering::Relaxed);
+        counts.late += self.late.load(Ordering::Relaxed);
         counts.unplayable += self.unplayable.load(Ordering::Relaxed);
         counts.unheard += self.unheard.load(Ordering::Relaxed);
         counts.listened += self.listened.load(Ordering::Relaxed);

@@ -107,6 +107,10 @@ pub struct MediaCounts {
     pub srtp_forged: u64,
     /// Packets of SRTP that came before, or too late to tell, since start.
     pub srtp_replayed: u64,
+    /// Packets that came after a later one, in time to be put in order before sound was coded anew, since start.
+    pub reordered: u64,
+    /// Packets that came too late for that, or again, since start.
+    pub late: u64,
     /// Payload copies that a recorder could not take because its queue was full, since start.
     pub taps_lost: u64,
     /// Orders that a worker could not take because its queue was full, since start.

@@ -26,6 +26,7 @@ use crate::recorder::{Heard, Recorder};
 use crate::remote::Remote;
 use crate::sound::Library;
 use crate::translate;
+use order::Waiting;
 use room::Rooms;
 use rtp::ports::Pool;
 use seat::{Seat, Seats};
@@ -34,6 +35,7 @@ mod control;
 mod guard;
 mod keys;
 mod listen;
+mod order;
 mod play;
 mod recode;
 mod room;
@@ -154,6 +156,8 @@ pub(crate) struct Worker {
     tapes: BTreeMap<CallId, Tape>,
     /// The rooms of its calls.
     rooms: Rooms,
+    /// Packets that wait for those before them.
+    waiting: Waiting,
     /// Announcements that are known again.
     known: Arc<audio::announce::Library>,
     /// Legs that are listened to.
@@ -178,6 +182,7 @@ impl Worker {
             sounding: Vec::new(),
             tapes: BTreeMap::new(),
             rooms: Rooms::default(),
+            waiting: Waiting::new(Instant::now()),
             known: Arc::default(),
             listened: 0,
             clock,
@@ -201,6 +206,7 @@ impl Worker {
             let now = Instant::now();
             let until = self.tick_at.map_or(self.chores_at, |tick| tick.min(self.chores_at));
             let until = self.rooms.due().map_or(until, |due| due.min(until));
+            let until = self.waiting.due().map_or(until, |due| due.min(until));
             let more = !self.parts.inbox.orders.is_empty();
             let timeout = if more { Duration::ZERO } else { until.saturating_duration_since(now) };
             let ready = match self.poller.wait(timeout) {
@@ -228,6 +234,9 @@ impl Worker {
             }
             if self.rooms.due().is_some_and(|at| at <= now) {
                 self.mix(now);
+            }
+            if self.waiting.due().is_some_and(|at| at <= now) {
+                self.release(now);
             }
             if self.chores_at <= now {
                 self.chores(now);
@@ -262,6 +271,7 @@ impl Worker {
         let came = (buffer.as_mut_slice(), len);
         let leg = seat.id;
         let news = carry(now, seat, listener, source, came, &mut self.tally, &self.parts.recorder);
+        self.waiting.note(number, seat.order.as_mut());
         if let Some(news) = news {
             self.rooms.hear(now, leg, &news, buffer);
             self.tell(number, &news);
@@ -333,6 +343,7 @@ fn carry(
     }
     match forwarded.verdict {
         Verdict::Send(departure) => {
+            order::clear(seat);
             if let (Some(convert), Some(arrival)) = (departure.convert, &forwarded.arrival) {
                 transcode(convert, &mut packet[arrival.header.payload.clone()]);
             }
@@ -343,14 +354,16 @@ fn carry(
         Verdict::Drop(refusal) => {
             tally.dropped += 1;
             tally.refused += u64::from(refusal == Refusal::Source);
-        }
-        Verdict::Recode(recode) => {
-            if let (Some(listener), Some(arrival)) = (listener, &forwarded.arrival) {
-                let payload = &packet[arrival.header.payload.clone()];
-                recode::carry(now, listener, recode, payload, tally);
+            if let (Refusal::PayloadType, Some(listener)) = (refusal, listener) {
+                order::pass_over(now, seat, listener, packet, tally);
             }
         }
-        Verdict::Local | Verdict::Withheld(_) => {}
+        Verdict::Line => {
+            if let (Some(listener), Some(arrival)) = (listener, &forwarded.arrival) {
+                order::take(now, seat, listener, (&arrival.header, packet), tally);
+            }
+        }
+        Verdict::Local | Verdict::Withheld(_) => order::clear(seat),
     }
     let member = seat.member;
     let news = member || heard;

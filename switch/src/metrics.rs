@@ -397,6 +397,16 @@ impl Sources {
             media.unheard,
         );
         page.count(
+            "tandem_media_reordered_total",
+            "Packets put in order before a transcoder.",
+            media.reordered,
+        );
+        page.count(
+            "tandem_media_late_total",
+            "Packets that came too late for a transcoder, or again.",
+            media.late,
+        );
+        page.count(
             "tandem_media_orders_lost_total",
             "Orders a media worker could not take.",
             media.orders_lost,

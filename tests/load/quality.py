@@ -8,6 +8,7 @@ Ends with 1 when one of them is lower. Needs espeak-ng, sox, ffmpeg and `pip ins
     cargo build -p audio --release --example through --example conference
     tests/load/quality.py target/release/examples/through
     tests/load/quality.py --conference target/release/examples/conference
+    tests/load/quality.py --order target/release/examples/through
 """
 
 import array
@@ -62,6 +63,18 @@ CONFERENCES = {
     ("pcma,g722,opus", "opus", 0, 0): 3.96,
     ("pcma,g722,opus", "g722", 0, 0): 3.77,
 }
+# Before a transcoder: packets in 100 that the next one overtakes, or how late each is at most; the median of what is
+# put in order.
+ORDERS = {
+    ("g722", "pcma", "0"): 3.70,
+    ("g722", "pcma", "1"): 3.70,
+    ("g722", "pcma", "5"): 3.70,
+    ("g722", "pcma", "40ms"): 3.70,
+    ("opus", "pcma", "0"): 3.73,
+    ("opus", "pcma", "1"): 3.73,
+    ("opus", "pcma", "5"): 3.73,
+    ("opus", "pcma", "40ms"): 3.73,
+}
 # Between two sentences, seconds, and what may be late or early of one.
 PAUSE, MARGIN = 0.5, 0.25
 # What another version of espeak-ng or sox may change.
@@ -89,18 +102,18 @@ def resampled(octets, hz, to):
     return subprocess.run(command, input=octets, check=True, stdout=subprocess.PIPE).stdout
 
 
-def through(program, sound, coding, other, loss, seed):
-    command = [program, coding, other, str(loss), str(seed)]
+def through(program, sound, coding, other, loss, seed, late=()):
+    command = [program, coding, other, str(loss), str(seed), *late]
     return subprocess.run(command, input=sound, check=True, stdout=subprocess.PIPE).stdout
 
 
-def median(program, sounds, coding, other, loss):
+def median(program, sounds, coding, other, loss, late=()):
     """Narrow-band where either side is, wide-band where neither is: MOS-LQO."""
     wide = rate(coding) == rate(other) == 16000
     hz, mode = (16000, "wb") if wide else (8000, "nb")
     scores = []
     for seed, sound in enumerate(sounds):
-        heard = through(program, sound[rate(coding)], coding, other, loss, seed + 1)
+        heard = through(program, sound[rate(coding)], coding, other, loss, seed + 1, late)
         reference, heard = samples(sound[hz]), samples(resampled(heard, rate(other), hz))
         try:
             scores.append(pesq(hz, reference, heard, mode))
@@ -146,6 +159,19 @@ def conferences(program, sounds):
     return missed
 
 
+def orders(program, sounds):
+    missed = False
+    for (coding, other, late), floor in ORDERS.items():
+        came = median(program, sounds, coding, other, 0, (late,))[1]
+        held = median(program, sounds, coding, other, 0, (late, "held"))[1]
+        lossy = median(program, sounds, coding, other, 3, (late, "held"))[1]
+        fell = held < floor - SLACK
+        missed = missed or fell
+        print(f"{coding} -> {other}, late {late}  nb  as it came {came:.2f}  in order {held:.2f}"
+              f"  in order with 3 % lost {lossy:.2f}" + (f"  was {floor}" if fell else ""), flush=True)
+    return missed
+
+
 def main():
     program = sys.argv[-1]
     sounds = []
@@ -159,6 +185,8 @@ def main():
     print(f"{len(sounds)} sounds, {sum(len(s[8000]) for s in sounds) / 16000:.0f} s")
     if "--conference" in sys.argv:
         sys.exit(1 if conferences(program, sounds) else 0)
+    if "--order" in sys.argv:
+        sys.exit(1 if orders(program, sounds) else 0)
     missed = False
     for coding in CODINGS:
         for other in CODINGS:

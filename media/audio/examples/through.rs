@@ -3,7 +3,8 @@
 //! `cargo run -p audio --release --example through FROM TO LOSS [SEED [OVERTAKEN [held]]] < IN.raw > OUT.raw`: signed 16-bit
 //! little-endian samples, one channel, of 8 kHz for G.711 and 16 kHz else; `LOSS` of 100 packets of
 //! 20 ms are lost on the way to the transcoder, which conceals them. `OVERTAKEN` of 100 come 25 ms late, after the
-//! next one: too late, unless they are `held` in a jitter buffer. `tests/load/quality.py` drives it.
+//! next one (`40ms`: each comes up to 40 ms late): too late, unless they are `held` in a jitter buffer.
+//! `tests/load/quality.py` drives it.
 
 #![allow(clippy::disallowed_methods, reason = "an instant has no other origin")]
 
@@ -36,13 +37,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut transcoder = Transcoder::new(from, to, 20)?;
     let mut decoder = Decoder::at(to, rate(to))?;
     let mut heard = vec![0; rate(to) as usize / 50];
-    let (overtaken, held) = (seed.get(1).map_or(Ok(0), |n| n.parse::<u32>())?, seed.len() > 2);
+    let (late, held) =
+        (seed.get(1).map_or(Ok(Late::Some(0)), |late| late.parse())?, seed.len() > 2);
     let mut arrivals = Vec::new();
     for (n, payload) in payloads.iter().enumerate() {
         numbers = numbers.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let (lost, late) = ((numbers >> 16) % 100 < loss, (numbers >> 8) % 100 < overtaken);
-        if !lost {
-            arrivals.push((20 * n as u64 + if late { 25 } else { 0 }, n, payload));
+        if (numbers >> 16) % 100 >= loss {
+            arrivals.push((20 * n as u64 + late.by(numbers >> 8), n, payload));
         }
     }
     arrivals.sort_by_key(|(at, ..)| *at);
@@ -56,6 +57,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// How late packets are.
+#[derive(Clone, Copy)]
+enum Late {
+    /// So many of 100, by 25 ms.
+    Some(u32),
+    /// Each, by up to so many ms.
+    All(u32),
+}
+
+impl Late {
+    /// Milliseconds.
+    fn by(self, number: u32) -> u64 {
+        match self {
+            Late::Some(share) if number % 100 < share => 25,
+            Late::Some(_) => 0,
+            Late::All(most) => u64::from(number % (most + 1)),
+        }
+    }
+}
+
+impl std::str::FromStr for Late {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Late, Self::Err> {
+        match text.strip_suffix("ms") {
+            Some(most) => Ok(Late::All(most.parse()?)),
+            None => Ok(Late::Some(text.parse()?)),
+        }
+    }
 }
 
 /// What stands before the transcoder: an account of what is missing, or a jitter buffer as well.

@@ -209,6 +209,16 @@ impl Jitter {
         Taken::Kept
     }
 
+    /// Whether a packet goes on with the stream that is there. One that does not begins it anew, and what
+    /// waits is gone: who wants it reads it first.
+    #[must_use]
+    pub fn goes_on(&self, stamp: Stamp) -> bool {
+        self.stream.is_none_or(|stream| {
+            let ahead = i32::from(stamp.sequence.wrapping_sub(stream.next) as i16);
+            !self.afresh && stream.ssrc == stamp.ssrc && (-MISORDER..SLOTS as i32).contains(&ahead)
+        })
+    }
+
     /// By the packet: what is in order, at once. After [`Next::Wait`] there may be something by
     /// [`Jitter::deadline`].
     pub fn next(&mut self, now: Instant) -> Next<'_> {
@@ -287,6 +297,12 @@ impl Jitter {
         self.afresh = true;
     }
 
+    /// Nobody wants what waits, and the next packet begins the stream anew.
+    pub fn clear(&mut self) {
+        self.discard();
+        self.afresh = true;
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -329,10 +345,7 @@ impl Jitter {
     /// Another stream, or this one after a jump: it goes on where the time line is by the clock.
     fn restart(&mut self, now: Instant, stamp: Stamp, payload: &[u8]) -> Taken {
         self.figures.restarts += 1;
-        for slot in &mut self.slots {
-            self.figures.discarded += u64::from(slot.used);
-            slot.used = false;
-        }
+        self.discard();
         let units = self.stream.map_or(0, |stream| {
             let since = now.saturating_duration_since(stream.newest_arrival);
             stream.newest_units + self.units(since).max(stream.length)
@@ -340,6 +353,13 @@ impl Jitter {
         self.begin(now, stamp, units);
         self.keep(now, stamp, units, payload);
         Taken::Restarted
+    }
+
+    fn discard(&mut self) {
+        for slot in &mut self.slots {
+            self.figures.discarded += u64::from(slot.used);
+            slot.used = false;
+        }
     }
 
     /// The packet's place on the time line, and what its arrival says of the network.

@@ -4,7 +4,7 @@
 //! A relayed stream keeps its own rhythm: what was missing upstream is missing downstream, and what
 //! came out of order goes on out of order. Only where it begins in our numbering is ours to say.
 //!
-//! A stream that is decoded and coded anew has numbers of its own: what was missing is made up for by
+//! A stream that is decoded and coded anew was put in order before and has numbers of its own: what was missing is made up for by
 //! whoever decodes ([`Recode::lost`]), what comes too late for that is not sent, and a pause stays a
 //! pause.
 
@@ -318,6 +318,12 @@ impl Egress {
         self.anchor = None;
         self.spurt |= fresh || pause;
         Ok(Recode { from, to, lost, fresh })
+    }
+
+    /// What was relayed last was coded anew.
+    #[must_use]
+    pub fn recodes(&self) -> bool {
+        self.line.is_some()
     }
 
     /// A relayed packet is not passed on though it was not lost: the numbers close up behind it. What was

@@ -409,6 +409,17 @@ impl Leg {
         Ok(Passage::Send(Departure { to: passage?, convert: None }))
     }
 
+    /// Whether what another leg says leaves here decoded and coded anew, or, where it is no sound, beside sound that does.
+    #[must_use]
+    pub fn recodes(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Audio(coding) => self
+                .outbound(coding)
+                .is_ok_and(|(_, _, spoken)| spoken != coding && !spoken.by_table(coding)),
+            Kind::Event(_) | Kind::Noise => self.egress.recodes(),
+        }
+    }
+
     fn relay_sound(
         &mut self,
         now: Instant,

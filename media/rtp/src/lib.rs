@@ -31,7 +31,7 @@ pub use leg::{
     Arrival, Departure, EVENT_LEN, Figures, Flow, Identity, Leg, Passage, Refusal, Setup, Stranger,
 };
 pub use packet::Header;
-pub use relay::{Forwarded, Verdict, forward};
+pub use relay::{Forwarded, Verdict, forward, onward};
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -1,9 +1,9 @@
 //! From one leg to another: the whole way of a packet, as one function over its bytes.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Instant;
 
-use crate::egress::Recode;
 use crate::leg::{Arrival, Departure, Leg, Passage, Refusal};
 
 /// What became of a packet.
@@ -11,8 +11,9 @@ use crate::leg::{Arrival, Departure, Leg, Passage, Refusal};
 pub enum Verdict {
     /// Rewritten in place: convert the payload if so told, then send it there.
     Send(Departure),
-    /// Accepted and untouched: decode it, code it anew, and send what comes of it by [`Leg::generate`].
-    Recode(Recode),
+    /// Accepted and untouched: it belongs to sound that is coded anew, so it is to be put in order with the others
+    /// of its stream and then handed to [`onward`].
+    Line,
     /// Accepted, and nobody listens.
     Local,
     /// Accepted, but not sent on.
@@ -55,11 +56,35 @@ pub fn forward(
     };
     let verdict = match to {
         None => Verdict::Local,
+        Some(to) if to.recodes(arrival.kind) => Verdict::Line,
         Some(to) => match to.relay(now, &arrival, packet) {
             Ok(Passage::Send(departure)) => Verdict::Send(departure),
-            Ok(Passage::Recode(recode)) => Verdict::Recode(recode),
+            // By `recodes` there is none here.
+            Ok(Passage::Recode(_)) => Verdict::Withheld(Refusal::PayloadType),
             Err(refusal) => Verdict::Withheld(refusal),
         },
     };
     Forwarded { verdict, arrival: Some(arrival) }
+}
+
+/// The second half of the way of a packet that was accepted by `from` and then put in order.
+///
+/// # Errors
+///
+/// Why it goes no further. A payload type that was not agreed leaves no gap.
+pub fn onward(
+    now: Instant,
+    from: &Leg,
+    to: &mut Leg,
+    packet: &mut [u8],
+) -> Result<(Passage, Range<usize>), Refusal> {
+    let header = crate::Header::parse(packet).map_err(|_| Refusal::Malformed)?;
+    let setup = from.agreed().ok_or(Refusal::NotReady)?;
+    let Some(kind) = setup.receive.kind(header.payload_type) else {
+        to.swallow(&header);
+        return Err(Refusal::PayloadType);
+    };
+    let payload = header.payload.clone();
+    let arrival = Arrival { header, kind, started: false, key: None };
+    Ok((to.relay(now, &arrival, packet)?, payload))
 }

@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use rtp::egress::Owner;
+use rtp::egress::{Owner, Recode};
+use rtp::leg::Passage;
 use rtp::packet::Stamp;
 use rtp::rtcp::{CNAME_LEN, Item, NtpClock, REPORT_MAX, read};
-use rtp::{Coding, Departure, Flow, Header, Identity, Leg, Map, Refusal, Setup, Verdict, forward};
+use rtp::{
+    Coding, Departure, Flow, Header, Identity, Leg, Map, Refusal, Setup, Verdict, forward, onward,
+};
 
 const A: &str = "198.51.100.1:4000";
 const B: &str = "203.0.113.2:5000";
@@ -418,4 +421,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn sound_that_is_coded_anew_goes_on_in_two_steps_and_all_else_of_its_stream_with_it() {
+    let opus = map(&[(111, Coding::Opus)], Some(97));
+    let mut w = World::new(setup(A, pcmu()), setup(B, opus));
+    // Before any sound a key is relayed at once.
+    assert!(matches!(w.carry(&mut packet(101, 9, 0, &[1, 10, 0, 0])).verdict, Verdict::Send(_)));
+    let mut sound = packet(0, 10, 160, &[0x55; 160]);
+    let before = sound.clone();
+    assert_eq!(w.carry(&mut sound).verdict, Verdict::Line);
+    assert_eq!(sound, before, "untouched");
+    let (passage, payload) = onward(w.now, &w.a, &mut w.b, &mut sound).unwrap();
+    assert_eq!(payload, 12..172);
+    let recode = Recode { from: Coding::Pcmu, to: Coding::Opus, lost: 0, fresh: true };
+    assert_eq!(passage, Passage::Recode(recode));
+    // From now on keys wait for their turn too, and leave in the listener's numbers.
+    let mut key = packet(101, 11, 320, &[2, 10, 0, 0]);
+    assert_eq!(w.carry(&mut key).verdict, Verdict::Line);
+    let (passage, _) = onward(w.now, &w.a, &mut w.b, &mut key).unwrap();
+    assert_eq!(passage, Passage::Send(Departure { to: at(B), convert: None }));
+    assert_eq!(Header::parse(&key).unwrap().payload_type, 97);
+    // What nobody agreed to is no gap: nothing is made up for it.
+    let mut strange = packet(13, 12, 320, &[70]);
+    assert_eq!(w.carry(&mut strange).verdict, Verdict::Drop(Refusal::PayloadType));
+    assert_eq!(onward(w.now, &w.a, &mut w.b, &mut strange), Err(Refusal::PayloadType));
+    let mut sound = packet(0, 13, 320, &[0x55; 160]);
+    assert_eq!(w.carry(&mut sound).verdict, Verdict::Line);
+    let (passage, _) = onward(w.now, &w.a, &mut w.b, &mut sound).unwrap();
+    assert_eq!(passage, Passage::Recode(Recode { fresh: false, ..recode }));
+    assert_eq!(onward(w.now, &w.a, &mut w.b, &mut [0; 5]), Err(Refusal::Malformed));
 }

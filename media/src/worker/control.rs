@@ -151,13 +151,13 @@ impl Worker {
         // RFC 3550 §6.2: the first report comes in half the time.
         seat.report_at.get_or_insert(now + first_report);
         if let Some(number) = self.seats.number(leg) {
-            self.prepare(number);
+            self.prepare(now, number);
             self.enter(now, number);
         }
     }
 
     /// Whatever coders this leg and whoever it hears, or is heard by, will need.
-    fn prepare(&mut self, number: usize) {
+    fn prepare(&mut self, now: Instant, number: usize) {
         let Some(seat) = self.seats.get(number) else { return };
         let heard = match seat.hears {
             Hears::Leg(heard) => self.seats.number(heard),
@@ -165,7 +165,7 @@ impl Worker {
         };
         for speaker in [Some(number), heard].into_iter().flatten() {
             if let Some((speaker, Some(listener))) = self.seats.with_listener(speaker) {
-                recode::prepare(speaker, listener);
+                recode::prepare(now, speaker, listener);
             }
         }
     }
@@ -207,7 +207,7 @@ impl Worker {
         if let Some(wish) = wish {
             self.ask(number, &wish);
         }
-        self.prepare(number);
+        self.prepare(now, number);
         self.note_sounding(number);
         self.go_out(number);
         self.enter(now, number);

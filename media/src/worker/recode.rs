@@ -13,6 +13,7 @@ use rtp::srtp::TRAILER_MAX;
 use rtp::{Coding, Recode};
 
 use super::guard;
+use super::order;
 use super::seat::Seat;
 use crate::counters::Tally;
 use crate::translate;
@@ -119,13 +120,14 @@ fn transcoder(from: Coding, to: Coding, ptime_ms: u8) -> Option<Transcoder> {
 const USUAL_MS: u8 = 20;
 
 /// Makes what will be needed when a leg is heard by another one, so that its first packet does not wait.
-pub(super) fn prepare(speaker: &Seat, listener: &mut Seat) {
+pub(super) fn prepare(now: Instant, speaker: &mut Seat, listener: &mut Seat) {
     let Some(from) = speaker.leg.agreed().and_then(|setup| setup.receive.audio.first()) else {
         return;
     };
     let to = listener.leg.agreed().and_then(|setup| setup.send.nearest(from.1));
     let Some((_, to)) = to.filter(|to| to.1 != from.1 && !to.1.by_table(from.1)) else { return };
     listener.coders.of(from.1, to, listener.ptime_ms);
+    order::prepare(now, speaker);
 }
 
 /// Takes a packet's sound and sends what comes of it.

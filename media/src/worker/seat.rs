@@ -14,6 +14,7 @@ use rtp::egress::Owner;
 use super::guard::Guard;
 use super::keys::{Keypad, Presses};
 use super::listen::Ear;
+use super::order::Order;
 use super::recode::Coders;
 use crate::loader::Wish;
 use crate::recorder::Side;
@@ -61,6 +62,8 @@ pub(crate) struct Seat {
     pub(crate) guard: Option<Box<Guard>>,
     /// What turns other codings into the one that is sent.
     pub(crate) coders: Coders,
+    /// Its packets in order, where what it says is coded anew.
+    pub(crate) order: Option<Box<Order>>,
     /// What it may do in the room of its call.
     pub(crate) role: RoomRole,
     /// It is in that room.
@@ -99,6 +102,7 @@ impl Seat {
             ear: None,
             guard: None,
             coders: Coders::default(),
+            order: None,
             role: RoomRole::default(),
             member: false,
         }

@@ -199,6 +199,22 @@ impl Phone {
         self.rtp.send_to(&packet, self.target.get().unwrap()).unwrap();
     }
 
+    /// A packet with numbers of its own.
+    pub(crate) fn throw(
+        &self,
+        ssrc: u32,
+        sequence: u16,
+        (pt, timestamp): (u8, u32),
+        payload: &[u8],
+    ) {
+        let mut packet = vec![0x80, pt];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend(payload);
+        self.rtp.send_to(&packet, self.target.get().unwrap()).unwrap();
+    }
+
     /// Loses a packet on the way.
     pub(crate) fn lose(&self) {
         self.sequence.set(self.sequence.get().wrapping_add(1));

@@ -7,6 +7,7 @@ mod codings;
 mod common;
 mod keys;
 mod listen;
+mod order;
 mod protected;
 mod recode;
 mod relay;

@@ -12,9 +12,9 @@ const HZ: f64 = 1_000.0;
 const PEAK: f64 = 8_192.0;
 
 /// A far end that sings a tone in one coding and understands what it hears.
-struct Singer {
-    phone: Phone,
-    number: u8,
+pub(crate) struct Singer {
+    pub(crate) phone: Phone,
+    pub(crate) number: u8,
     codec: Codec,
     encoder: Encoder,
     decoder: Decoder,
@@ -33,19 +33,19 @@ fn coding(codec: Codec) -> Coding {
 }
 
 impl Singer {
-    fn new(ssrc: u32, number: u8, codec: Codec) -> Singer {
+    pub(crate) fn new(ssrc: u32, number: u8, codec: Codec) -> Singer {
         let coding = coding(codec);
         let (encoder, decoder) = (Encoder::new(coding).unwrap(), Decoder::new(coding).unwrap());
         let phone = Phone::new(ssrc);
         Singer { phone, number, codec, encoder, decoder, sung: 0, timestamp: 77 }
     }
 
-    fn map(&self) -> PayloadMap {
+    pub(crate) fn map(&self) -> PayloadMap {
         only(self.number, self.codec)
     }
 
     /// 20 ms of the tone.
-    fn payload(&mut self) -> Vec<u8> {
+    pub(crate) fn payload(&mut self) -> Vec<u8> {
         let rate = self.encoder.rate();
         let step = std::f64::consts::TAU * HZ / f64::from(rate);
         let count = rate as usize / 50;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use audio::codec::{Coding as Sound, OCTETS_MAX, PACKET_MAX_MS, Transcoder};
 use rtp::egress::Owner;
+use rtp::leg::Passage;
 use rtp::rtcp::{CNAME_LEN, NtpClock, REPORT_MAX};
 use rtp::{Coding, Flow, Identity, Kind, Leg, Map, Setup, Verdict, packet, rtcp as reports};
 
@@ -127,16 +128,9 @@ impl Relay {
                 };
                 assert_eq!(octets(&packet), octets(&datagram));
             }
-            Verdict::Recode(recode) => {
-                assert_eq!(packet, datagram, "it is decoded as it came");
-                assert!(recode.from.transcodes() && recode.to.transcodes());
-                assert!(recode.lost <= recode.from.clock_hz() / 10);
-                let mut header = [0; packet::HEADER_LEN];
-                let length = (recode.to.clock_hz() / 50, 80);
-                let to = to.generate(self.now, recode.to, length, &mut header).expect("it may be");
-                assert_ne!(to.ip(), STRANGER, "sound leaks to a stranger");
-                let header = packet::Header::parse(&header).expect("what is sent is a packet");
-                assert_eq!(header.ssrc, SSRCS[1 - side], "the listener's own stream");
+            Verdict::Line => {
+                assert_eq!(packet, datagram, "it is put in order and decoded as it came");
+                onward(self.now, from, (side, to), &mut packet);
             }
             Verdict::Local | Verdict::Withheld(_) => assert!(forwarded.arrival.is_some()),
             Verdict::Drop(_) => {
@@ -162,6 +156,26 @@ impl Relay {
             }
         }
     }
+}
+
+/// What belongs to sound that is coded anew, in its turn.
+fn onward(now: Instant, from: &Leg, (side, to): (usize, &mut Leg), packet: &mut [u8]) {
+    let mut header = [0; packet::HEADER_LEN];
+    let (sent, target) = match rtp::onward(now, from, to, packet) {
+        Ok((Passage::Recode(recode), payload)) => {
+            assert!(payload.end <= packet.len());
+            assert!(recode.from.transcodes() && recode.to.transcodes());
+            assert!(recode.lost <= recode.from.clock_hz() / 10);
+            let length = (recode.to.clock_hz() / 50, 80);
+            let target = to.generate(now, recode.to, length, &mut header).expect("it may be");
+            (header.as_slice(), target)
+        }
+        Ok((Passage::Send(departure), _)) => (&*packet, departure.to),
+        Err(_) => return,
+    };
+    assert_ne!(target.ip(), STRANGER, "sound leaks to a stranger");
+    let header = packet::Header::parse(sent).expect("what is sent is a packet");
+    assert_eq!(header.ssrc, SSRCS[1 - side], "the listener's own stream");
 }
 
 const MS: Duration = Duration::from_millis(1);

@@ -252,6 +252,36 @@ fn numbers_from_nowhere_need_a_second_one() {
 }
 
 #[test]
+fn who_asks_first_loses_nothing_to_a_stream_that_begins_anew() {
+    let stamp = |ssrc, sequence| Stamp { ssrc, sequence, timestamp: 0 };
+    let mut line = Line::new();
+    assert!(line.jitter.goes_on(stamp(1, 100)), "the first");
+    line.push(0, 100);
+    assert_eq!(line.next(0), [Frame(100)]);
+    line.push(40, 102);
+    assert_eq!(line.next(40), []);
+    for (ssrc, sequence, goes_on) in [
+        (1, 101, true),
+        (1, 132, true),
+        (1, 133, false),
+        (1, 1, true),
+        (1, 0, false),
+        (2, 101, false),
+    ] {
+        assert_eq!(line.jitter.goes_on(stamp(ssrc, sequence)), goes_on, "{ssrc} {sequence}");
+    }
+    // Whoever is about to begin anew reads what waits by the longest hold first.
+    assert_eq!(line.next(40 + 60), [Lost(160), Frame(102)]);
+    line.push(120, 104);
+    line.jitter.clear();
+    assert!(line.jitter.is_empty() && line.jitter.deadline().is_none());
+    assert!(!line.jitter.goes_on(stamp(1, 103)), "whatever its numbers");
+    assert_eq!(line.push(140, 103), Taken::Restarted);
+    assert_eq!(line.next(140), [Frame(103)]);
+    assert_eq!(line.jitter.figures().discarded, 1);
+}
+
+#[test]
 fn payloads_that_no_datagram_carries_are_refused() {
     let mut line = Line::new();
     let stamp = Stamp { ssrc: 1, sequence: 1, timestamp: 1 };
