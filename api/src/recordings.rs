@@ -84,9 +84,10 @@ enum Source {
     Sealed(Box<sealed::Sealed>),
 }
 
-/// Removes a finished recording; one that is not there is removed.
+/// Removes a finished recording, and its copy; one that is not there is removed.
 pub(crate) async fn remove(state: &ApiState, name: &str) -> std::io::Result<()> {
     let Some(path) = below(&state.0.config.recordings, name) else { return Ok(()) };
+    crate::bucket::forget(&path)?;
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

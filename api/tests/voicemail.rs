@@ -60,6 +60,7 @@ async fn leave(world: &World, call: u64) {
         released_by: Side::Caller,
         legs: Vec::new(),
         recording: None,
+        unrecorded: None,
         mailbox: None,
         message: Some(message),
     };

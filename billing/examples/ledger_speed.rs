@@ -77,6 +77,7 @@ async fn main() -> Result<(), Failure> {
                         released_by: Side::Caller,
                         legs: vec![leg(LegNo::A, &command.a), leg(LegNo::B, &command.b)],
                         recording: None,
+                        unrecorded: None,
                         message: None,
                         mailbox: None,
                         command,

@@ -1,33 +1,66 @@
-//! How long recordings are kept: those past their time are removed, messages in mailboxes stay.
+//! How long recordings are kept: those past their time are removed, messages in mailboxes stay. One that is still to
+//! be copied to a storage waits for that, for a while.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use api::bucket::{STORED, beside, forget};
 use billing::Store;
 use facts::media::RecordingFormat;
 use tokio::sync::watch;
 
 use crate::recovery::call_of;
-use crate::upload;
 
 /// How often it is looked for.
 const EVERY: Duration = Duration::from_secs(3600);
 /// Files that one look removes at most; the rest waits for the next.
 const FILES_MAX: usize = 100_000;
 
-/// Removes recordings that were finished longer than `keep` ago, now and every hour, until `stop`.
+/// What is still to be copied to a storage stays for so long beyond its time: a storage that is away for longer, or
+/// for ever, does not fill the disk.
+const COPY_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is to be removed.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    /// What was finished before.
+    time: SystemTime,
+    /// There is a storage: without a copy there it was finished before this.
+    uncopied: Option<SystemTime>,
+}
+
+impl Past {
+    fn new(now: SystemTime, keep: Duration, copied: bool) -> Option<Past> {
+        let time = now.checked_sub(keep)?;
+        let uncopied =
+            copied.then(|| time.checked_sub(COPY_WAIT).unwrap_or(SystemTime::UNIX_EPOCH));
+        Some(Past { time, uncopied })
+    }
+}
+
+/// What one look did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Removed {
+    files: usize,
+    /// Of these had no copy, after all the waiting.
+    lost: usize,
+    /// Past their time, and wait for their copy.
+    waiting: usize,
+}
+
+/// Removes recordings that were finished longer than `keep` ago, now and every hour, until `stop`. `copied`: they are
+/// copied to a storage.
 pub(crate) async fn run(
     store: Store,
     folder: PathBuf,
-    keep: Duration,
+    (keep, copied): (Duration, bool),
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
-        match look(&store, folder.clone(), keep).await {
-            Ok(0) => {}
-            Ok(files) => tracing::info!(files, "recordings past their time were removed"),
+        match look(&store, folder.clone(), (keep, copied)).await {
+            Ok(removed) => tell(removed),
             Err(error) => tracing::warn!(error, "old recordings could not be removed"),
         }
         tokio::select! {
@@ -37,18 +70,37 @@ pub(crate) async fn run(
     }
 }
 
-async fn look(store: &Store, folder: PathBuf, keep: Duration) -> Result<usize, String> {
-    let Some(before) = SystemTime::now().checked_sub(keep) else { return Ok(0) };
+fn tell(removed: Removed) {
+    let Removed { files, lost, waiting } = removed;
+    if files > 0 {
+        tracing::info!(files, "recordings past their time were removed");
+    }
+    if waiting > 0 {
+        tracing::warn!(waiting, "recordings past their time are kept: they are not copied yet");
+    }
+    if lost > 0 {
+        tracing::error!(lost, "recordings past their time were removed without a copy");
+    }
+}
+
+async fn look(
+    store: &Store,
+    folder: PathBuf,
+    (keep, copied): (Duration, bool),
+) -> Result<Removed, String> {
+    let Some(past) = Past::new(SystemTime::now(), keep, copied) else {
+        return Ok(Removed::default());
+    };
     // Asked for first: what became a message after that is too young.
     let messages = store.message_files().await.map_err(|error| error.to_string())?;
-    let removed = tokio::task::spawn_blocking(move || remove(&folder, before, &messages)).await;
+    let removed = tokio::task::spawn_blocking(move || remove(&folder, past, &messages)).await;
     removed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
-/// Removes the recordings below a folder that were last changed before `before` and are not among `kept` (paths
+/// Removes the recordings below a folder that were last changed long enough ago and are not among `kept` (paths
 /// below the folder). Only what bears the name of a recording of ours is touched; how many were removed.
-fn remove(folder: &Path, before: SystemTime, kept: &BTreeSet<String>) -> io::Result<usize> {
-    let mut removed = 0;
+fn remove(folder: &Path, past: Past, kept: &BTreeSet<String>) -> io::Result<Removed> {
+    let mut removed = Removed::default();
     for drawer in std::fs::read_dir(folder)? {
         let drawer = drawer?;
         if !drawer.file_type()?.is_dir() {
@@ -59,16 +111,26 @@ fn remove(folder: &Path, before: SystemTime, kept: &BTreeSet<String>) -> io::Res
             let (outer, inner) = (drawer.file_name(), file.file_name());
             let (Some(outer), Some(inner)) = (outer.to_str(), inner.to_str()) else { continue };
             let name = format!("{outer}/{inner}");
-            if !is_recording(inner) || kept.contains(&name) || removed >= FILES_MAX {
+            if !is_recording(inner) || kept.contains(&name) || removed.files >= FILES_MAX {
                 continue;
             }
             let meta = file.metadata()?;
-            if !meta.is_file() || meta.modified()? >= before {
+            let changed = meta.modified()?;
+            if !meta.is_file() || changed >= past.time {
                 continue;
             }
-            upload::forget(&file.path())?;
-            match std::fs::remove_file(file.path()) {
-                Ok(()) => removed += 1,
+            let path = file.path();
+            let lost = past.uncopied.is_some() && !beside(&path, STORED).exists();
+            if lost && past.uncopied.is_some_and(|uncopied| changed >= uncopied) {
+                removed.waiting += 1;
+                continue;
+            }
+            forget(&path)?;
+            match std::fs::remove_file(path) {
+                Ok(()) => {
+                    removed.files += 1;
+                    removed.lost += usize::from(lost);
+                }
                 // Somebody else was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -109,11 +171,38 @@ mod tests {
         let foreign = put("ab/holiday.mp3", 91 * day);
         let above = put(&format!("{call}_word.mp3"), 91 * day);
         let kept = BTreeSet::from([format!("ef/{call}_mail.mp3")]);
-        assert_eq!(remove(root.path(), now - 90 * day, &kept).unwrap(), 2);
+        let past = Past::new(now, 90 * day, false).unwrap();
+        let both = Removed { files: 2, ..Removed::default() };
+        assert_eq!(remove(root.path(), past, &kept).unwrap(), both);
         assert!(!old.exists() && !sampled.exists());
         for path in [&young, &message, &growing, &foreign, &above] {
             assert!(path.exists(), "{}", path.display());
         }
-        assert_eq!(remove(root.path(), now - 90 * day, &kept).unwrap(), 0);
+        assert_eq!(remove(root.path(), past, &kept).unwrap(), Removed::default());
+    }
+
+    #[test]
+    fn what_is_not_copied_yet_waits_beyond_its_time_but_not_for_ever() {
+        let root = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let day = Duration::from_secs(24 * 3600);
+        std::fs::create_dir(root.path().join("ab")).unwrap();
+        let put = |word: &str, age: Duration| {
+            let path = root.path().join(format!("ab/1234567890123456789_{word}.mp3"));
+            std::fs::File::create(&path).unwrap().set_modified(now - age).unwrap();
+            path
+        };
+        let (copied, waits, lost) =
+            (put("copied", 91 * day), put("waits", 119 * day), put("lost", 121 * day));
+        std::fs::write(beside(&copied, STORED), b"").unwrap();
+        let past = Past::new(now, 90 * day, true).unwrap();
+        let removed = remove(root.path(), past, &BTreeSet::new()).unwrap();
+        assert_eq!(removed, Removed { files: 2, lost: 1, waiting: 1 });
+        assert!(!copied.exists() && waits.exists() && !lost.exists());
+        // The storage is told to forget the one that it has.
+        assert!(beside(&copied, api::bucket::UNSTORED).exists());
+        std::fs::write(beside(&waits, STORED), b"").unwrap();
+        let removed = remove(root.path(), past, &BTreeSet::new()).unwrap();
+        assert_eq!(removed, Removed { files: 1, lost: 0, waiting: 0 });
     }
 }

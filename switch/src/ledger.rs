@@ -27,6 +27,7 @@ use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
 use crate::lanes::Lanes;
 use crate::quality::Quality;
+use crate::upload;
 
 /// Carries out effects that end in the store. Cheap to clone.
 ///
@@ -488,7 +489,7 @@ impl Ledger {
             let Some(gone) = gone else { return };
             this.0.counts.mail_deleted.fetch_add(1, Ordering::Relaxed);
             let path = this.0.recordings.folder.join(gone.file);
-            if let Err(error) = tokio::fs::remove_file(path).await {
+            if let Err(error) = upload::remove(path).await {
                 tracing::warn!(%call, %error, "the file of a deleted message could not be removed");
             }
             this.tell_mailbox(user);
@@ -499,8 +500,8 @@ impl Ledger {
     pub(crate) fn discard(&self, call: CallId, file: &str) {
         let path = self.0.recordings.folder.join(file);
         self.in_order(call, async move {
-            if let Err(error) = tokio::fs::remove_file(path).await {
-                tracing::warn!(%call, %error, "a message too short to keep could not be removed");
+            if let Err(error) = upload::remove(path).await {
+                tracing::warn!(%call, %error, "a recording that is not to be kept could not be removed");
             }
         });
     }

@@ -13,18 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use api::bucket::{Bucket, BucketConfig, BucketError};
+use api::bucket::{Bucket, BucketConfig, BucketError, STORED, UNSTORED, beside, forget};
 use billing::Store;
+use facts::media::MESSAGE;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::keep::is_recording;
 
-/// Beside a recording that is stored.
-pub(crate) const STORED: &str = ".stored";
-/// In place of that, once the recording is to go.
-pub(crate) const UNSTORED: &str = ".unstored";
 /// Files on their way at one time.
 const PARALLEL: usize = 4;
 /// Files remembered at one time; what is more is found again later.
@@ -149,24 +146,34 @@ pub(crate) async fn run(
     }
 }
 
-/// Looks through the folder for what has come since.
+/// Looks through the folder for what has come since. The store is asked only when there is something to be stored.
 async fn look(store: &Store, mut queue: Queue, folder: &Path, after: Duration) -> Queue {
-    let messages = match store.message_files().await {
-        Ok(messages) => messages,
+    let folder = folder.to_owned();
+    let looked = tokio::task::spawn_blocking(move || {
+        let found = queue.find(&folder, SystemTime::now(), after);
+        (queue, found)
+    });
+    // A panic forgets what was known; it is found again.
+    let Ok((queue_back, found)) = looked.await else { return Queue::default() };
+    queue = queue_back;
+    let found = match found {
+        Ok(found) => found,
         Err(error) => {
-            tracing::warn!(%error, "which recordings are messages is not known: none are stored for now");
+            tracing::warn!(%error, "recordings to be stored cannot be looked for");
             return queue;
         }
     };
-    let folder = folder.to_owned();
-    let looked = tokio::task::spawn_blocking(move || {
-        if let Err(error) = queue.fill(&folder, SystemTime::now(), after, &messages) {
-            tracing::warn!(%error, "recordings to be stored cannot be looked for");
+    let messages = match found.asks() {
+        true => store.message_files().await,
+        false => Ok(BTreeSet::new()),
+    };
+    match messages {
+        Ok(messages) => queue.take(found, &messages),
+        Err(error) => {
+            tracing::warn!(%error, "which recordings are messages is not known: none are stored for now");
         }
-        queue
-    });
-    // A panic forgets what was known; it is found again.
-    looked.await.unwrap_or_default()
+    }
+    queue
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -228,6 +235,8 @@ async fn carry_out(
     let failed = |error: io::Error| BucketError::File(error.to_string());
     let result = match wish {
         Wish::Store => match bucket.put(&name, &path, clock::wall()).await {
+            // Removed while it was on its way: so is the copy.
+            Ok(()) if !path.exists() => fs::write(beside(&path, UNSTORED), b"").map_err(failed),
             Ok(()) => fs::write(beside(&path, STORED), b"").map_err(failed),
             Err(error) => Err(error),
         },
@@ -239,29 +248,34 @@ async fn carry_out(
     (name, wish, result)
 }
 
-/// A recording is about to be removed: so is its copy, if there is one.
-pub(crate) fn forget(path: &Path) -> io::Result<()> {
-    match fs::rename(beside(path, STORED), beside(path, UNSTORED)) {
+/// Removes a recording and its copy; one that is not there is removed.
+pub(crate) async fn remove(path: PathBuf) -> io::Result<()> {
+    forget(&path)?;
+    match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
+/// What one look found that was not known.
+#[derive(Debug, Default)]
+struct Found {
+    files: Vec<(String, Wish, SystemTime)>,
+    /// Drawers that were read to their end and will not change unseen, by when they had changed last.
+    drawers: Vec<(PathBuf, SystemTime)>,
+}
+
+impl Found {
+    /// Whether it has to be known what is a message.
+    fn asks(&self) -> bool {
+        self.files.iter().any(|(_, wish, _)| *wish == Wish::Store)
+    }
 }
 
 impl Queue {
     /// Looks through the drawers that have changed since the last time.
-    fn fill(
-        &mut self,
-        folder: &Path,
-        now: SystemTime,
-        after: Duration,
-        messages: &BTreeSet<String>,
-    ) -> io::Result<()> {
+    fn find(&self, folder: &Path, now: SystemTime, after: Duration) -> io::Result<Found> {
+        let mut found = Found::default();
         for drawer in fs::read_dir(folder)? {
             let drawer = drawer?;
             let meta = drawer.metadata()?;
@@ -271,20 +285,22 @@ impl Queue {
             }
             // A drawer that changes in this moment may change again within the same tick of its clock.
             let settled = now.duration_since(changed).is_ok_and(|age| age > Duration::from_secs(2));
-            if self.drawer(&path, now, after, messages)? && settled {
-                self.drawers.insert(path, changed);
+            if self.drawer(&path, (now, after), &mut found.files)? && settled {
+                found.drawers.push((path, changed));
+            }
+            if found.files.len() >= WAITING_MAX {
+                break;
             }
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// True when all that is in it is known now.
+    /// True when nothing in it has to come of age.
     fn drawer(
-        &mut self,
+        &self,
         drawer: &Path,
-        now: SystemTime,
-        after: Duration,
-        messages: &BTreeSet<String>,
+        (now, after): (SystemTime, Duration),
+        found: &mut Vec<(String, Wish, SystemTime)>,
     ) -> io::Result<bool> {
         let Some(outer) = drawer.file_name().and_then(|name| name.to_str()) else {
             return Ok(true);
@@ -303,7 +319,7 @@ impl Queue {
                 Some(name) => (name, Wish::Remove),
                 None => (inner, Wish::Store),
             };
-            if !is_recording(name) {
+            if !is_recording(name) || wish == Wish::Store && is_message(name) {
                 continue;
             }
             let since = file.metadata()?.modified()?;
@@ -315,16 +331,29 @@ impl Queue {
         }
         for (inner, wish, since) in names {
             let name = format!("{outer}/{inner}");
-            let kept = wish == Wish::Store && (stored.contains(&inner) || messages.contains(&name));
-            if kept || self.waiting.contains_key(&name) {
+            let kept = wish == Wish::Store && stored.contains(&inner);
+            // What waits to be stored may have to be removed meanwhile.
+            let known = self.waiting.get(&name).is_some_and(|waiting| waiting.wish == wish);
+            if !kept && !known {
+                found.push((name, wish, since));
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Takes what was found, but for what is a message.
+    fn take(&mut self, found: Found, messages: &BTreeSet<String>) {
+        for (name, wish, since) in found.files {
+            if wish == Wish::Store && messages.contains(&name) {
                 continue;
             }
             if self.waiting.len() >= WAITING_MAX {
-                return Ok(false);
+                // The rest is found when there is room.
+                return;
             }
             self.waiting.insert(name, Waiting { wish, since, tries: 0, due: Instant::now() });
         }
-        Ok(whole)
+        self.drawers.extend(found.drawers);
     }
 
     fn tell(&self, counts: &UploadCounts) {
@@ -334,6 +363,11 @@ impl Queue {
         let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
         counts.oldest_us.store(age, Ordering::Relaxed);
     }
+}
+
+/// A message in a mailbox by its name: those that were left before names told are known to the store alone.
+fn is_message(name: &str) -> bool {
+    name.split_once('_').is_some_and(|(_, word)| word.starts_with(MESSAGE))
 }
 
 #[cfg(test)]

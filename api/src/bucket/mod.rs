@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use facts::UnixMillis;
@@ -21,6 +21,30 @@ use crate::recordings::FileBody;
 mod sign;
 
 use sign::{Request, Signer, encoded};
+
+/// Behind the name of a file that has a copy.
+pub const STORED: &str = ".stored";
+/// In place of that, once the copy is to go.
+pub const UNSTORED: &str = ".unstored";
+
+/// A file is about to be removed: so is its copy, if there is one.
+///
+/// # Errors
+/// The mark beside the file could not be changed.
+pub fn forget(path: &Path) -> io::Result<()> {
+    match std::fs::rename(beside(path, STORED), beside(path, UNSTORED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The path of a mark beside a file.
+#[must_use]
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
 
 /// Where the bucket is and who may use it.
 #[derive(Clone, PartialEq, Eq)]

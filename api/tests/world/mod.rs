@@ -424,6 +424,7 @@ impl World {
             released_by: Side::Caller,
             legs,
             recording: None,
+            unrecorded: None,
             message: None,
             mailbox: None,
         };

@@ -184,6 +184,7 @@ fn closed(call: u64, command: &CallCommand, legs: Vec<LegFacts>) -> CallFacts {
         released_by: Side::Caller,
         legs,
         recording: None,
+        unrecorded: None,
         message: None,
         mailbox: None,
     }

@@ -213,6 +213,7 @@ pub(crate) fn facts(
         released_by: Side::Caller,
         legs,
         recording: None,
+        unrecorded: None,
         message: None,
         mailbox: None,
     }

@@ -15,9 +15,12 @@ macro_rules! shipped {
 
 shipped! {
     "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
+        "recording-consent" "call-not-recorded";
     "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
+        "recording-consent" "call-not-recorded";
     "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
-        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded";
+        "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
+        "recording-consent" "call-not-recorded";
 }

@@ -169,11 +169,13 @@ fn no_octets_whatever_do_harm() {
 fn every_shipped_announcement_is_there_in_each_language() {
     let (store, refused) = Store::open(None);
     assert!(refused.is_empty(), "{refused:?}");
-    assert_eq!(store.len(), 30);
+    assert_eq!(store.len(), 36);
     let names = ["callee-busy", "callee-noanswer", "callee-unreachable", "callee-invalid"];
     let mailbox = ["voicemail-greeting", "voicemail-empty", "voicemail-end", "call-recorded"];
     for language in ["zh", "en", "fa"] {
-        for name in names.into_iter().chain(["balance-low", "system-error"]).chain(mailbox) {
+        let recording = ["recording-consent", "call-not-recorded"];
+        let others = ["balance-low", "system-error"].into_iter().chain(mailbox).chain(recording);
+        for name in names.into_iter().chain(others) {
             let frames = store.frames(name, language, Codec::Pcma).unwrap();
             let sound: Vec<i16> =
                 frames.iter().flatten().map(|code| g711::alaw_to_linear(*code)).collect();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use facts::media::MediaEvent;
+use facts::sound::Unplayable;
 use rtp::packet::HEADER_LEN;
 use rtp::{Refusal, Stranger};
 
@@ -61,13 +62,24 @@ impl Worker {
             } else if play(now, grid, seat, sounds, buffer, &mut self.tally) == Played::Over {
                 let leg = seat.id;
                 let key = seat.sound().is_some_and(|sound| sound.is_key());
-                if !key && seat.sound().is_some_and(|sound| !sound.has_begun()) {
+                let unheard = !key && seat.sound().is_some_and(|sound| !sound.has_begun());
+                // What is laid over a conversation may be something that has to be heard.
+                let missing = unheard && seat.interjection.is_some();
+                if unheard {
                     tracing::warn!(%leg, "there is no such sound");
                 }
+                if missing {
+                    seat.unplayable = Some(Unplayable::Missing);
+                    self.tally.unplayable += 1;
+                }
                 end(seat);
-                // Nobody waits for the end of a key.
-                if !key {
-                    self.event(MediaEvent::Played { leg });
+                match key {
+                    // Nobody waits for the end of a key.
+                    true => {}
+                    false if missing => {
+                        self.event(MediaEvent::Unplayable { leg, why: Unplayable::Missing });
+                    }
+                    false => self.event(MediaEvent::Played { leg }),
                 }
             }
             if self.seats.get(number).is_some_and(|seat| seat.sounds()) {

@@ -173,6 +173,21 @@ fn what_cannot_be_said_is_told_with_its_reason_and_stands_in_the_figures() {
 }
 
 #[test]
+fn an_announcement_that_nobody_has_was_not_heard_where_it_was_laid_over_something() {
+    let w = World::new(24_470, 20, |_| {});
+    let a = phone(&w, 8, Codec::Pcma);
+    let prompt = |name: &str| Source::Prompt(Prompt { name: name.into(), language: "en".into() });
+    w.order(MediaCommand::Interject { leg: A, source: prompt("nothing-of-that-name") });
+    let why = Unplayable::Missing;
+    assert_eq!(w.next(), MediaEvent::Unplayable { leg: A, why });
+    w.order(MediaCommand::Interject { leg: A, source: prompt("call-not-recorded") });
+    assert!(a.hear(ms(1_000)).is_some());
+    let told = w.find(ms(6_000), |e| matches!(e, MediaEvent::Played { .. }));
+    assert_eq!(told, Some(MediaEvent::Played { leg: A }));
+    assert_eq!(w.close(A).unplayable, Some(why));
+}
+
+#[test]
 fn words_are_laid_over_what_a_leg_hears_and_silence_ends_them() {
     let w = World::new(24_450, 20, |_| {});
     let a = phone(&w, 8, Codec::Pcma);

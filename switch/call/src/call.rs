@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, RecordedFile, RecordingForm, Source};
+use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source};
 use facts::sound::{Listeners, Music, Play};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
@@ -21,6 +21,7 @@ use crate::leg::{self, Arrival, Leg, Onward, Said};
 use crate::route::{Target, Trail};
 use crate::seat::Seat;
 use crate::serve::Service;
+use crate::tape::Tape;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
@@ -53,15 +54,6 @@ pub(crate) enum Phase {
     Closing,
     /// The record is being written.
     Settling { facts: Box<CallFacts>, tries: u32 },
-}
-
-/// The recording of a call.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Recording {
-    None,
-    Running,
-    Closing,
-    Done(RecordedFile),
 }
 
 /// What makes a call besides its command.
@@ -108,7 +100,7 @@ pub(crate) struct Call {
     pub(crate) inbox: VecDeque<Input>,
     bridged: Option<UnixMillis>,
     decided: Option<(Outcome, Side)>,
-    recording: Recording,
+    pub(crate) tape: Tape,
     /// Room for the codecs of a leg, while the other one is told something.
     beside: Vec<Codec>,
     /// The beep before the end has sounded.
@@ -148,7 +140,7 @@ impl Call {
             inbox: VecDeque::new(),
             bridged: None,
             decided: None,
-            recording: Recording::None,
+            tape: Tape::default(),
             beside: Vec::new(),
             warned: None,
         }
@@ -294,10 +286,17 @@ impl Call {
             return;
         };
         let event = digest(leg, w, &mut self.trace, &like);
-        if let Some(LegEvent::Key(_)) = event {
+        let key = match event {
+            Some(LegEvent::Key(digit)) => Some(digit),
+            _ => None,
+        };
+        if key.is_some() {
             leg.key_pressed(w);
         }
         self.beside = like;
+        if let Some(digit) = key {
+            self.declined_by_key(w, no, digit);
+        }
         if let Some(event) = event {
             self.inbox.push_back(Input::Leg(no, event));
         }
@@ -346,6 +345,11 @@ impl Call {
         let other = self.leg(other)?;
         let theirs = release.failure.is_none_or(|failure| failure.origin == other.origin());
         Some(other).filter(|_| theirs).and_then(Leg::said)
+    }
+
+    /// True once both were joined.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.bridged.is_some()
     }
 
     /// True while this leg talks with one that is up: an offer of one concerns the other.
@@ -401,6 +405,7 @@ impl Call {
             Timer::Max => self.feed(w, Input::Cut(ours(Kind::MaxDuration))),
             Timer::Prompt => self.on_leg(w, no, |leg, w, _, _| leg.prompt_late(w)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
+            Timer::Consent => self.announced_late(w, no),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Park => self.recall(w),
             Timer::Close => self.settle(w),
@@ -422,13 +427,17 @@ impl Call {
                 self.on_leg(w, leg.no, |leg, w, trace, _| leg.silent(w, trace, since));
             }
             MediaEvent::Played { leg } | MediaEvent::Interrupted { leg } => {
+                self.announced(w, leg.no, matches!(event, MediaEvent::Played { .. }));
                 self.on_leg(w, leg.no, |leg, w, _, _| {
                     leg.prompt_over(w).then_some(LegEvent::PromptOver)
                 });
             }
-            MediaEvent::Unplayable { leg, .. } => self.on_leg(w, leg.no, |leg, w, _, _| {
-                leg.prompt_over(w).then_some(LegEvent::Unplayable)
-            }),
+            MediaEvent::Unplayable { leg, .. } => {
+                self.announced(w, leg.no, false);
+                self.on_leg(w, leg.no, |leg, w, _, _| {
+                    leg.prompt_over(w).then_some(LegEvent::Unplayable)
+                });
+            }
             MediaEvent::Digit { leg, digit } => {
                 self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
             }
@@ -437,8 +446,14 @@ impl Call {
                     leg.recognised(w, trace, (turn, verdict), like)
                 });
             }
-            MediaEvent::Recorded { file, .. } => self.recorded(w, Some(file)),
-            MediaEvent::RecordingFailed { .. } => self.recorded(w, None),
+            MediaEvent::Recorded { file, .. } => {
+                self.recorded(w, Some(file));
+                self.close(w);
+            }
+            MediaEvent::RecordingFailed { .. } => {
+                self.recorded(w, None);
+                self.close(w);
+            }
             // No flow opens a room.
             MediaEvent::Room { .. } => {}
             MediaEvent::Closed { leg, stats } => self.on_leg(w, leg.no, |leg, _, _, _| {
@@ -491,22 +506,10 @@ impl Call {
         self.close(w);
     }
 
-    fn recorded(&mut self, w: &mut World, file: Option<RecordedFile>) {
-        match (&self.recording, file) {
-            (Recording::Running | Recording::Closing, Some(file)) => {
-                self.recording = Recording::Done(file);
-            }
-            (Recording::Running | Recording::Closing, None) => self.recording = Recording::None,
-            // One word on a recording is enough.
-            (Recording::None | Recording::Done(_), _) => {}
-        }
-        self.close(w);
-    }
-
     /// Once for both legs, which run out at almost the same time; again when more was paid meanwhile.
-    fn beep(&mut self, w: &mut World) {
+    pub(crate) fn beep(&mut self, w: &mut World) {
         let now = w.now.mono;
-        if self.warned.is_some_and(|at| now < at + WARNING_MAX) {
+        if self.tape.holds_beep() || self.warned.is_some_and(|at| now < at + WARNING_MAX) {
             return;
         }
         self.warned = Some(now);
@@ -528,6 +531,7 @@ impl Call {
                 self.step(w, input);
             }
         }
+        self.ask_first(w);
         self.close(w);
     }
 
@@ -631,36 +635,13 @@ impl Call {
         for (no, other) in [(one, two), (two, one)] {
             self.with(no, |leg, _| leg.hear(w, Hear::Leg(other), &language));
         }
-        if self.command.record {
-            self.record(w, (LegId::new(self.id, one), Some(LegId::new(self.id, two))));
-            for no in [one, two] {
-                self.with(no, |leg, _| leg.notice(w, &language));
-            }
-        }
+        self.joined(w);
         let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
         let end = w.now.mono + self.plan.max_talk;
         w.timers.set(Key::call(self.id, Timer::Max), end);
         if self.plan.max_talk > warning {
             w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
         }
-    }
-
-    /// Has voices written to a file.
-    pub(crate) fn record(&mut self, w: &mut World, (left, right): (LegId, Option<LegId>)) {
-        self.recording = Recording::Running;
-        let word = w.unguessable();
-        // A message in a mailbox is one voice, and phones play what was written this way.
-        let form = if right.is_some() { w.config.recording } else { RecordingForm::default() };
-        let file = format!("{}/{}_{word}.{}", &word[..2], self.id, form.format.ending());
-        w.media(MediaCommand::Record { call: self.id, left, right, file, form });
-    }
-
-    /// Lets nothing be recorded for a while, or again. False when it is not recorded.
-    pub(crate) fn pause_recording(&mut self, w: &mut World, paused: bool) -> bool {
-        if self.is_recorded() {
-            w.media(MediaCommand::PauseRecording { call: self.id, paused });
-        }
-        self.is_recorded()
     }
 
     /// What whoever waits hears in place of a tone.
@@ -685,25 +666,20 @@ impl Call {
             Listeners::Both => &[left, right],
         };
         let mut heard = false;
-        for no in listeners {
+        for no in
+            listeners.iter().filter(|no| !self.tape.is_telling(**no)).copied().collect::<Vec<_>>()
+        {
             let source = source.clone();
-            self.with(*no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
+            self.with(no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
         }
         heard
-    }
-
-    /// True while it is recorded.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.recording == Recording::Running
     }
 
     /// Takes the steps to the record that can be taken now.
     fn close(&mut self, w: &mut World) {
         let ending = self.plan.flow.ending();
-        // Before the ports close: the file ends where the conversation did.
-        if ending && self.recording == Recording::Running {
-            self.recording = Recording::Closing;
-            w.media(MediaCommand::StopRecording { call: self.id });
+        if ending {
+            self.end_tape(w);
         }
         for leg in self.legs.iter_mut().flatten() {
             leg.close(w);
@@ -719,7 +695,7 @@ impl Call {
             w.timers.cancel_call(self.id);
             w.timers.set(Key::call(self.id, Timer::Close), w.now.mono + w.config.close);
         }
-        let quiet = self.recording != Recording::Closing;
+        let quiet = !self.tape.is_closing();
         if quiet && self.legs.iter().flatten().all(Leg::is_closed) {
             self.settle(w);
         }
@@ -740,11 +716,7 @@ impl Call {
         let now = self.trace.wall(w.now.mono);
         let (outcome, released_by) =
             self.decided.unwrap_or((Outcome::Failed(ours(Kind::Internal)), Side::Platform));
-        let file = match &self.recording {
-            Recording::Done(file) => Some(file.clone()),
-            Recording::None | Recording::Running | Recording::Closing => None,
-        };
-        let (recording, message) = self.message(w, file);
+        let (recording, message) = self.message(w, self.tape.file());
         let facts = CallFacts {
             call: self.id,
             command: self.command.clone(),
@@ -755,6 +727,7 @@ impl Call {
             released_by,
             legs,
             recording,
+            unrecorded: self.tape.unrecorded(),
             message,
             mailbox: self.mailbox.as_ref().map(|mailbox| mailbox.user().to_owned()),
         };

@@ -108,6 +108,8 @@ pub struct EngineConfig {
     pub recording: RecordingForm,
     /// What both parties of one are told first.
     pub recording_notice: Notice,
+    /// What they have to hear before it begins, and how they decline.
+    pub consent: Consent,
     /// What whoever waits hears.
     pub hold_music: HoldMusic,
     /// What is made of what carriers play before an answer.
@@ -153,6 +155,7 @@ impl Default for EngineConfig {
             voicemail: Messages::default(),
             recording: RecordingForm::default(),
             recording_notice: Notice::None,
+            consent: Consent::default(),
             hold_music: HoldMusic::default(),
             hearing: Hearing::default(),
             redirects: 5,
@@ -174,6 +177,21 @@ pub enum Notice {
     Tone,
     /// The announcement of this name, in the language of the call.
     Prompt(String),
+}
+
+/// What somebody hears before he is recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Consent {
+    /// The announcement of this name, in the language of the call, to its end; `None`: nothing.
+    pub prompt: Option<String>,
+    /// The key by which he declines, then and while he is recorded; `None`: he cannot.
+    pub decline: Option<char>,
+}
+
+impl Default for Consent {
+    fn default() -> Self {
+        Consent { prompt: None, decline: Some('9') }
+    }
 }
 
 /// What is made of what carriers play before an answer.

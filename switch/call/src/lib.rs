@@ -31,6 +31,7 @@ mod registrar;
 mod route;
 mod seat;
 mod serve;
+mod tape;
 #[cfg(test)]
 mod testing;
 mod timers;
@@ -40,7 +41,9 @@ mod voicemail;
 mod world;
 
 pub use abuse::AbuseLimits;
-pub use config::{EngineConfig, Hearing, HoldMusic, Messages, Notice, Reinvite, Track, Transfer};
+pub use config::{
+    Consent, EngineConfig, Hearing, HoldMusic, Messages, Notice, Reinvite, Track, Transfer,
+};
 pub use engine::Engine;
 pub use event::{
     Answer, CarrierChange, CarrierNews, Command, Counts, Denial, Effect, Kept, Miss, Missed, Reply,

@@ -74,6 +74,7 @@ impl Call {
     pub(crate) fn link(&mut self, w: &mut World, no: LegNo, other: &End, codec: Codec) {
         self.report(w, no, Report::Answered);
         self.with(no, |leg, trace| leg.link(w, trace, other, codec));
+        self.tape.forget(no);
         if self.plan.flow.rings_unheard() {
             // Whoever called makes the tone himself; who is put through does not.
             let language = self.plan.language.clone();
@@ -87,6 +88,7 @@ impl Call {
         // A hold that he had asked for ends with him.
         let like = self.like(stays);
         self.with(stays, |leg, _| leg.resume(w, &like));
+        self.ask_first(w);
     }
 
     /// The other end of a link is gone.

@@ -40,6 +40,8 @@ pub(crate) enum Timer {
     Max,
     /// A prompt takes too long.
     Prompt,
+    /// Nothing was heard of the end of an announcement of a recording.
+    Consent,
     /// The media plane did not give its figures.
     Close,
     /// No call lives past this.

@@ -174,6 +174,8 @@ impl Call {
     pub(crate) fn replace(&mut self, w: &mut World, old: LegNo, new: LegNo) {
         self.pair = self.pair.map(|no| if no == old { new } else { no });
         self.transfer = None;
+        // Before anything of whoever comes can be kept.
+        self.ask_first(w);
         w.timers.cancel(Key::call(self.id, Timer::Park));
         let [left, right] = self.pair;
         let stays = self.other(new);

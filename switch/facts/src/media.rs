@@ -455,6 +455,10 @@ pub enum MediaEvent {
     },
 }
 
+/// Stands in the name of a file that a mailbox keeps, behind `<digits of the call>_`: it is no recording of a
+/// conversation, whatever the books say yet.
+pub const MESSAGE: &str = "message-";
+
 /// What a recording is coded in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RecordingFormat {

@@ -114,6 +114,16 @@ pub struct Message {
     pub file: RecordedFile,
 }
 
+/// Why a call that was to be recorded was not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unrecorded {
+    /// One of those who talked did not want it.
+    Declined,
+    /// One of them could not hear what has to be announced first.
+    Unannounced,
+}
+
 /// Everything known of a call when its last leg is down.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallFacts {
@@ -135,6 +145,9 @@ pub struct CallFacts {
     pub legs: Vec<LegFacts>,
     /// The recording, once closed and checked.
     pub recording: Option<RecordedFile>,
+    /// Why there is none of a call that was to be recorded, where somebody had a say in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrecorded: Option<Unrecorded>,
     /// What the caller left in a mailbox, once closed and checked; it is no recording of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
@@ -299,6 +312,7 @@ mod tests {
                 released_by: Side::Caller,
                 legs: legs.iter().map(leg).collect(),
                 recording: None,
+                unrecorded: None,
                 message: None,
                 mailbox: None,
             }

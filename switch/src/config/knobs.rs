@@ -238,6 +238,11 @@ knobs! {
         |c| text(match &c.recording.notice {
             Notice::None => "off", Notice::Tone => "tone", Notice::Prompt(name) => name.as_str(),
         });
+    "recording.consent", "announcement that both parties hear to its end before they are recorded; `off`: none; `recording-consent` ships",
+        |c, v| c.recording.consent.prompt = or_off(v, |v| one(v).map(str::to_owned))?,
+        |c| off(c.recording.consent.prompt.as_ref().map(text));
+    "recording.decline", "key by which either of them declines, then and while he is recorded: nothing is kept; `off`: none",
+        |c, v| c.recording.consent.decline = or_off(v, key)?, |c| off(c.recording.consent.decline.map(text));
     "recording.keep", "recordings are removed after this time, messages in mailboxes are not; `off`: never",
         |c, v| c.recording.keep = or_off(v, positive)?, |c| off(c.recording.keep.map(show_duration));
     "recording.key_file", "file of the keys that recordings are sealed with, a line each: NAME and 32 octets in base 64; the first seals; `off`: they lie open",
@@ -358,6 +363,13 @@ fn text<T: ToString>(value: T) -> Vec<String> {
 
 fn path(path: &std::path::Path) -> Vec<String> {
     vec![path.display().to_string()]
+}
+
+/// One key of a telephone.
+fn key(values: &[String]) -> Result<char, String> {
+    let key: char = parsed(values, "a key")?;
+    let known = key.is_ascii_digit() || matches!(key, '*' | '#');
+    known.then_some(key).ok_or_else(|| format!("`{key}` is none of 0 to 9, *, #"))
 }
 
 /// The longest message in a mailbox.

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use call::{Hearing, HoldMusic, Messages, Notice, Reinvite, Transfer};
+use call::{Consent, Hearing, HoldMusic, Messages, Notice, Reinvite, Transfer};
 use facts::Features;
 use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
@@ -169,6 +169,8 @@ pub(crate) struct RecordingKnobs {
     pub(crate) form: RecordingForm,
     /// What both parties are told first.
     pub(crate) notice: Notice,
+    /// What they have to hear before it begins, and how they decline.
+    pub(crate) consent: Consent,
     /// Recordings are removed after this time; `None`: never.
     pub(crate) keep: Option<Duration>,
     /// The keys that seal them; `None`: they lie open.
@@ -181,7 +183,8 @@ impl Default for RecordingKnobs {
     fn default() -> Self {
         let keep = Some(Duration::from_secs(90 * 24 * 3600));
         let (form, upload) = (RecordingForm::default(), UploadKnobs::default());
-        RecordingKnobs { form, notice: Notice::None, keep, keys: None, upload }
+        let (notice, consent) = (Notice::None, Consent::default());
+        RecordingKnobs { form, notice, consent, keep, keys: None, upload }
     }
 }
 

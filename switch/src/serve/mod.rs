@@ -395,7 +395,8 @@ impl Hall {
         }
         if let Some(keep) = config.recording.keep {
             let (store, stop) = (self.store.clone(), self.deliveries_stop.clone());
-            tasks.push(tokio::spawn(keep::run(store, config.recordings_folder(), keep, stop)));
+            let kept = (keep, self.bucket.is_some());
+            tasks.push(tokio::spawn(keep::run(store, config.recordings_folder(), kept, stop)));
         }
         if let Some(bucket) = &self.bucket {
             let (from, stop) = ((self.store.clone(), bucket.clone()), self.deliveries_stop.clone());

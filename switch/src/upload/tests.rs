@@ -25,6 +25,45 @@ fn names(queue: &Queue) -> Vec<(&str, Wish)> {
     queue.waiting.iter().map(|(name, waiting)| (name.as_str(), waiting.wish)).collect()
 }
 
+fn fill(queue: &mut Queue, root: &Path, now: SystemTime, messages: &BTreeSet<String>) {
+    let found = queue.find(root, now, MINUTE).unwrap();
+    queue.take(found, messages);
+}
+
+#[test]
+fn a_message_never_leaves_and_the_store_is_asked_only_when_something_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let later = SystemTime::now() + MINUTE;
+    let none = BTreeSet::new();
+    let mut queue = Queue::default();
+    // Its call is not settled: no row of the books says what it is.
+    put(root, &format!("ab/{CALL}_{MESSAGE}0a.mp3"), b"m", 2 * MINUTE);
+    let found = queue.find(root, later, MINUTE).unwrap();
+    assert!(!found.asks() && found.files.is_empty());
+    queue.take(found, &none);
+    // One from before names told: the books know it.
+    let old = format!("ab/{CALL}_0b.mp3");
+    let path = put(root, &old, b"m", 2 * MINUTE);
+    let found = queue.find(root, later + MINUTE, MINUTE).unwrap();
+    assert!(found.asks());
+    queue.take(found, &BTreeSet::from([old.clone()]));
+    assert!(queue.waiting.is_empty());
+    let found = queue.find(root, later + MINUTE, MINUTE).unwrap();
+    assert!(!found.asks(), "nothing has changed");
+    // What waits to be stored and is removed meanwhile has no copy afterwards.
+    fs::remove_file(path).unwrap();
+    let name = format!("cd/{CALL}_0c.mp3");
+    let path = put(root, &name, b"c", 2 * MINUTE);
+    fill(&mut queue, root, later, &none);
+    assert_eq!(names(&queue), [(name.as_str(), Wish::Store)]);
+    fs::write(beside(&path, STORED), b"").unwrap();
+    forget(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fill(&mut queue, root, later + 2 * MINUTE, &none);
+    assert_eq!(names(&queue), [(name.as_str(), Wish::Remove)]);
+}
+
 #[test]
 fn the_folder_is_the_queue_and_survives_whoever_reads_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -39,7 +78,7 @@ fn the_folder_is_the_queue_and_survives_whoever_reads_it() {
     let young = put(root, &format!("ab/{CALL}_young.wav"), b"y", MINUTE / 2);
     let messages = BTreeSet::from([mail]);
     let mut queue = Queue::default();
-    let fill = |queue: &mut Queue, now| queue.fill(root, now, MINUTE, &messages).unwrap();
+    let fill = |queue: &mut Queue, now| fill(queue, root, now, &messages);
     fill(&mut queue, SystemTime::now());
     assert_eq!(names(&queue), [(a.as_str(), Wish::Store), (b.as_str(), Wish::Store)]);
     // One is stored; another process finds the rest, and what has come of age.
@@ -114,7 +153,7 @@ async fn a_storage_that_is_away_is_asked_again_and_nothing_is_forgotten() {
     let bucket = bucket(folder.path(), &endpoint);
     let (counts, mut queue) = (UploadCounts::default(), Queue::default());
     let none = BTreeSet::new();
-    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    fill(&mut queue, &root, SystemTime::now(), &none);
     let done = round(&bucket, &mut queue, &root, &counts).await;
     assert_eq!((done.done, done.failed), (0, 1));
     assert!(!beside(&path, STORED).exists());
@@ -128,7 +167,7 @@ async fn a_storage_that_is_away_is_asked_again_and_nothing_is_forgotten() {
     assert!(beside(&path, STORED).exists() && path.exists() && queue.waiting.is_empty());
     forget(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    fill(&mut queue, &root, SystemTime::now(), &none);
     assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
     assert!(!beside(&path, UNSTORED).exists());
     let heard = heard.lock().unwrap();
@@ -142,7 +181,7 @@ async fn a_storage_that_is_away_is_asked_again_and_nothing_is_forgotten() {
     assert_eq!([stored, removed, failed], [1, 1, 1]);
 }
 
-/// A storage of somebody else's: `moto_server` (PyPI: moto[server]), which checks signatures where it is told to.
+/// A storage of somebody else's: `moto_server` (PyPI: moto[server]), in the environment that `tests/run` makes.
 struct Moto(Child);
 
 impl Drop for Moto {
@@ -152,22 +191,29 @@ impl Drop for Moto {
     }
 }
 
-fn moto() -> Option<(Moto, String)> {
+/// The program of the environment beside this test's own target folder.
+fn moto_server() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let inside = "peers/moto/bin/moto_server";
+    let found = here.ancestors().map(|folder| folder.join(inside)).find(|file| file.exists());
+    found.expect("target/peers/moto: tests/run makes it")
+}
+
+fn moto() -> (Moto, String) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let program = std::env::var_os("MOTO_SERVER").unwrap_or_else(|| "moto_server".into());
-    let child = Command::new(program)
+    let child = Command::new(moto_server())
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .ok()?;
+        .unwrap();
     let moto = Moto(child);
     let begun = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < MINUTE, "moto_server never listened");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Some((moto, format!("http://127.0.0.1:{port}")))
+    (moto, format!("http://127.0.0.1:{port}"))
 }
 
 fn ask(endpoint: &str, method: &str, path: &str) -> String {
@@ -186,10 +232,7 @@ fn ask(endpoint: &str, method: &str, path: &str) -> String {
 
 #[tokio::test]
 async fn a_foreign_storage_takes_gives_and_forgets_a_recording() {
-    let Some((_moto, endpoint)) = moto() else {
-        eprintln!("moto_server is not installed (pip install 'moto[server]'): nothing compared");
-        return;
-    };
+    let (_moto, endpoint) = moto();
     assert!(ask(&endpoint, "PUT", "/recordings").contains(" 200 "));
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("recordings");
@@ -197,13 +240,13 @@ async fn a_foreign_storage_takes_gives_and_forgets_a_recording() {
     let path = put(&root, &name, sound.as_bytes(), 2 * MINUTE);
     let bucket = bucket(folder.path(), &endpoint);
     let (counts, mut queue, none) = (UploadCounts::default(), Queue::default(), BTreeSet::new());
-    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    fill(&mut queue, &root, SystemTime::now(), &none);
     assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
     let answer = ask(&endpoint, "GET", &format!("/recordings/tandem/{name}"));
     assert!(answer.contains(" 200 ") && answer.ends_with(&sound));
     forget(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    queue.fill(&root, SystemTime::now(), MINUTE, &none).unwrap();
+    fill(&mut queue, &root, SystemTime::now(), &none);
     assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
     assert!(ask(&endpoint, "GET", &format!("/recordings/tandem/{name}")).contains(" 404 "));
 }

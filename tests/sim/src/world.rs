@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use call::{Command, Effect, Engine, EngineConfig, Hearing, Messages, Reinvite, Reply};
+use call::{Command, Consent, Effect, Engine, EngineConfig, Hearing, Messages, Reinvite, Reply};
 use facts::media::MediaEvent;
 use facts::recognition::Release;
 use facts::settings::Snapshot;
@@ -572,6 +572,11 @@ impl World {
                 ..EndpointConfig::default()
             },
             secret: self.dice.seed(),
+            // Some days whoever is recorded is asked first.
+            consent: Consent {
+                prompt: self.plan.skills.agrees.then(|| "recording-consent".to_owned()),
+                ..Consent::default()
+            },
             voicemail: Messages { max: Duration::from_secs(20), min: Duration::from_millis(500) },
             silence: Some(Duration::from_secs(20)),
             reinvite: if self.plan.skills.agrees { Reinvite::Relay } else { Reinvite::Absorb },

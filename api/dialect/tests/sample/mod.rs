@@ -122,6 +122,7 @@ pub(crate) fn record(command: CallCommand, outcome: Outcome, legs: Vec<LegFacts>
             released_by: Side::Caller,
             legs,
             recording: None,
+            unrecorded: None,
             message: None,
             mailbox: None,
         },

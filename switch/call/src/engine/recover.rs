@@ -48,6 +48,7 @@ impl Engine {
             released_by,
             legs,
             recording: None,
+            unrecorded: None,
             message: None,
             mailbox: None,
             command: open.command,

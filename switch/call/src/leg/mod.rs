@@ -393,6 +393,14 @@ impl Leg {
         true
     }
 
+    /// Lays an announcement over what is heard on it, which no key ends; also where its port leads to somebody else.
+    pub(crate) fn tell(&mut self, w: &mut World, source: Source) {
+        if self.is_there() {
+            self.interruptible = false;
+            w.media(MediaCommand::Interject { leg: self.id, source });
+        }
+    }
+
     /// A key was pressed, however it came: what may be interrupted is over. Where it came with the sound,
     /// the media plane has ended it already.
     pub(crate) fn key_pressed(&mut self, w: &mut World) {
