@@ -119,8 +119,8 @@ impl Running {
     }
 }
 
-/// How far behind the fastest packets one may come and still be played: what a phone's buffer holds at most.
-const LATE: Duration = Duration::from_millis(120);
+/// How far behind the fastest packets one may come and still be played, milliseconds: what a phone's buffer holds at most.
+const LATE_MS: u32 = 120;
 
 /// How slowly the fastest transit follows: by one part of so many of the distance, a packet.
 const FOLLOWS: u32 = 16;
@@ -374,7 +374,7 @@ impl Source {
             return false;
         }
         self.fastest = Some(fastest.wrapping_add(behind.unsigned_abs() / FOLLOWS));
-        u64::from(behind.unsigned_abs()) > units(LATE, clock)
+        behind.unsigned_abs() > clock / 1_000 * LATE_MS
     }
 
     fn extended_max(&self) -> u32 {
