@@ -4,6 +4,7 @@
 //! prints what it understood, a line at a time, in UTF-8. What the words mean is looked up in a table. A program
 //! that is slow misses sound, one that hangs is ended, and no call waits for either.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -49,20 +50,28 @@ pub struct WordsConfig {
     pub table: PathBuf,
 }
 
-/// The program, and how many of it may run.
+/// The program, and how many of it may run. It is started from a thread of its own: starting takes time, and the
+/// threads that carry sound go first, which what they start would inherit.
 #[derive(Debug)]
 pub struct Recogniser {
-    command: Vec<String>,
     at_once: usize,
     running: Arc<AtomicUsize>,
-    words: Arc<Words>,
+    starts: Sender<Start>,
+}
+
+/// One that is to be started.
+struct Start {
+    blocks: Receiver<[i16; BLOCK]>,
+    over: Arc<AtomicBool>,
+    told: Box<dyn FnMut(State) + Send>,
+    place: Place,
 }
 
 impl Recogniser {
     /// As it was configured.
     ///
     /// # Errors
-    /// When the table is there and cannot be used.
+    /// When the table is there and cannot be used, or the system refuses a thread.
     pub fn open(config: &WordsConfig) -> io::Result<Recogniser> {
         let wrong = |error: String| {
             io::Error::new(ErrorKind::InvalidData, format!("{}: {error}", config.table.display()))
@@ -73,58 +82,73 @@ impl Recogniser {
             Err(error) => return Err(wrong(error.to_string())),
         };
         let words = own.before(words());
-        Ok(Recogniser::new(config.command.clone(), config.at_once, words))
+        Recogniser::new(config.command.clone(), config.at_once, words)
     }
 
     /// `command`: the program and its arguments.
-    #[must_use]
-    pub fn new(command: Vec<String>, at_once: usize, words: Words) -> Recogniser {
-        Recogniser { command, at_once, running: Arc::default(), words: Arc::new(words) }
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(command: Vec<String>, at_once: usize, words: Words) -> io::Result<Recogniser> {
+        let (starts, wanted) = bounded::<Start>(at_once.max(1));
+        let words = Arc::new(words);
+        let starter = std::thread::Builder::new().name("words".into());
+        starter.spawn(move || {
+            for start in wanted {
+                if let Err(error) = begin(&command, &words, start) {
+                    let program = command.first();
+                    tracing::warn!(program, %error, "the recogniser of words does not start");
+                }
+            }
+        })?;
+        Ok(Recogniser { at_once, running: Arc::default(), starts })
     }
 
     /// Lets one listen. `told` is called with each new meaning, from another thread. `None` when as many as
-    /// may be are listening, or the program cannot be started.
+    /// may be are listening. Never waits: a program that does not start says nothing.
     #[must_use]
     pub fn listen(&self, told: impl FnMut(State) + Send + 'static) -> Option<Dictation> {
         let take = |running: usize| (running < self.at_once).then_some(running + 1);
         self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
         let place = Place(self.running.clone());
-        let (program, arguments) = self.command.split_first()?;
-        let started = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => {
-                tracing::warn!(program, %error, "the recogniser of words does not start");
-                return None;
-            }
-        };
-        let (input, output) = (child.stdin.take()?, child.stdout.take()?);
-        if let Err(error) = poll::never_waits(&input) {
-            tracing::warn!(%error, "no pipe to the recogniser of words");
-        }
         let (sender, blocks) = bounded(BLOCKS_MAX);
         let over = Arc::new(AtomicBool::new(false));
-        let told_over = over.clone();
-        let words = self.words.clone();
-        let reader = std::thread::Builder::new().name("words".into());
-        let reader = reader.spawn(move || understand(output, &words, told));
-        let feeder = std::thread::Builder::new().name("words-in".into());
-        let feeder = feeder.spawn(move || {
-            feed(input, &blocks, &told_over);
-            end(&mut child);
-            drop(place);
-        });
-        if reader.is_err() || feeder.is_err() {
-            tracing::warn!("no thread for the recogniser of words");
-            return None;
-        }
+        let start = Start { blocks, over: over.clone(), told: Box::new(told), place };
+        self.starts.try_send(start).ok()?;
         Some(Dictation { sender, over, block: [0; BLOCK], filled: 0 })
     }
+}
+
+/// Variables that the program is given; the switch's own may hold secrets.
+const VARIABLES: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"];
+
+fn begin(command: &[String], words: &Arc<Words>, start: Start) -> io::Result<()> {
+    let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
+    let kept = VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(kept)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let pipes = child.stdin.take().zip(child.stdout.take());
+    let (input, output) = pipes.ok_or(ErrorKind::BrokenPipe)?;
+    poll::never_waits(&input)?;
+    let words = words.clone();
+    let Start { blocks, over, told, place } = start;
+    let reader = std::thread::Builder::new().name("words-out".into());
+    let reader = reader.spawn(move || understand(output, &words, told));
+    let feeder = std::thread::Builder::new().name("words-in".into());
+    feeder.spawn(move || {
+        if reader.is_ok() {
+            feed(input, &blocks, &over);
+        }
+        end(&mut child);
+        drop(place);
+    })?;
+    Ok(())
 }
 
 /// One of those that may run.
@@ -220,9 +244,9 @@ fn end(child: &mut Child) {
 }
 
 /// Each meaning is told once.
-fn understand(output: ChildStdout, words: &Words, mut told: impl FnMut(State)) {
+fn understand(output: ChildStdout, words: &Words, mut told: Box<dyn FnMut(State) + Send>) {
     let mut output = BufReader::new(output);
-    let mut last = None;
+    let mut known = BTreeSet::new();
     loop {
         let mut line = Vec::new();
         match output.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
@@ -230,8 +254,7 @@ fn understand(output: ChildStdout, words: &Words, mut told: impl FnMut(State)) {
             Ok(_) => {}
         }
         let meaning = words.meaning(&String::from_utf8_lossy(&line));
-        if let Some(state) = meaning.filter(|_| meaning != last) {
-            last = meaning;
+        if let Some(state) = meaning.filter(|state| known.insert(*state)) {
             told(state);
         }
     }
@@ -244,7 +267,8 @@ mod tests {
     use super::*;
 
     fn recogniser(script: &str, at_once: usize) -> Recogniser {
-        Recogniser::new(["sh", "-c", script].map(str::to_owned).to_vec(), at_once, words())
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Recogniser::new(command, at_once, words()).unwrap()
     }
 
     fn listening(recogniser: &Recogniser) -> (Option<Dictation>, Receiver<State>) {
@@ -308,8 +332,33 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
-        let none = Recogniser::new(vec!["/no/such/program".into()], 1, words());
-        assert!(listening(&none).0.is_none());
+        let none = Recogniser::new(vec!["/no/such/program".into()], 1, words()).unwrap();
+        let (deaf, told) = listening(&none);
+        deaf.unwrap().hear(&[1; 800]);
+        assert!(told.recv().is_err(), "nobody will say anything");
         assert_eq!(none.running.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn a_program_that_says_two_things_for_ever_is_told_twice() {
+        let recogniser =
+            recogniser("yes 'is busy\npowered off' | head -n 20000; cat >/dev/null", 1);
+        let (dictation, told) = listening(&recogniser);
+        let two: Vec<State> = told.iter().take(2).collect();
+        drop(dictation);
+        assert_eq!((two, told.iter().count()), (vec![State::Busy, State::SwitchedOff], 0));
+    }
+
+    /// Sound goes before what makes words of it, and what the switch's environment holds is not told.
+    #[test]
+    fn the_program_has_no_precedence_and_no_secrets() {
+        let script = "test $(nice) -ge 0 && test -z \"$(env | grep -v -e ^PATH= -e ^HOME= -e ^LANG= -e ^LC_ALL= \
+                      -e ^TMPDIR= -e ^PWD= -e ^SHLVL= -e ^OLDPWD= -e ^_=)\" && echo is busy; cat >/dev/null";
+        let recogniser = recogniser(script, 1);
+        // As the threads do that carry sound, where that is permitted.
+        let _ = poll::go_first();
+        let (dictation, told) = listening(&recogniser);
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(State::Busy));
+        drop(dictation);
     }
 }

@@ -161,6 +161,9 @@ fn dictated(config: &WordsConfig, samples: &[i16]) -> std::io::Result<String> {
         let _ =
             writeln!(text, "words of an announcement: {name} ({chinese}), cause {cause}, likely");
     }
+    if text.is_empty() {
+        text.push_str("no words of an announcement were understood\n");
+    }
     Ok(text)
 }
 
@@ -257,6 +260,7 @@ mod tests {
         let config = WordsConfig { command, at_once: 1, table: "/no/such/table".into() };
         let told = dictated(&config, &vec![5; 64_000]).unwrap();
         assert_eq!(told, "words of an announcement: no-such-number (空号), cause 1, likely\n");
-        assert_eq!(dictated(&config, &[5; 8_000]).unwrap(), "");
+        let none = "no words of an announcement were understood\n";
+        assert_eq!(dictated(&config, &[5; 8_000]).unwrap(), none);
     }
 }

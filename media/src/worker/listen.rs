@@ -278,7 +278,12 @@ impl Telling<'_> {
     }
 
     fn tell(&self, verdict: Option<Recognition>, told: &mut u16) {
-        let Some(verdict) = verdict.filter(|_| *told < VERDICTS_MAX) else { return };
+        let Some(verdict) = verdict else { return };
+        // Music and talk go by turns for as long as a coloured ring-back lasts: they leave room for words.
+        let most = if verdict.cause().is_some() { VERDICTS_MAX } else { VERDICTS_MAX / 2 };
+        if *told >= most {
+            return;
+        }
         *told += 1;
         (self.events)(MediaEvent::Recognised { leg: self.leg, turn: self.turn, verdict });
     }

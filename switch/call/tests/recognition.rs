@@ -125,6 +125,24 @@ fn conformance_5_an_announcement_is_the_cause_whatever_the_status_says() {
     }
 }
 
+/// Whoever refused is not rung again by another carrier because of what was only likely, and another carrier is
+/// asked although something else was.
+#[test]
+fn what_is_only_likely_leads_to_no_other_carrier_and_keeps_none_from_being_asked() {
+    for (sounded, certain, code, asked) in [
+        (words(Announced::NetworkBusy, 34), false, 486, 0),
+        (words(Announced::NetworkBusy, 34), false, 603, 0),
+        (words(Announced::NetworkBusy, 34), true, 480, 1),
+        (Sounded::Congestion, true, 480, 1),
+    ] {
+        let mut sim = to_early_b(Release::Never);
+        hears(&mut sim, B, sounded, certain);
+        sim.refuse("b", code, None);
+        let rung = sim.far("c").count("INVITE");
+        assert_eq!(rung, asked, "{sounded:?}, certain: {certain}, {code}");
+    }
+}
+
 #[test]
 fn what_says_more_is_kept() {
     let mut sim = to_early_b(Release::Never);

@@ -440,12 +440,18 @@ impl Leg {
             self.facts.sip_final = Some(if rule.is_some() { answer.code } else { best.code });
         }
         self.fell_through(w, &fork.hop, answer);
+        // What is only likely decides nothing against the status: whoever refused would be rung again, or
+        // nobody else asked.
+        let heard = verdict.map(|verdict| verdict.sounded.is_elsewhere());
+        let sure = heard.filter(|elsewhere| {
+            verdict.is_some_and(|verdict| verdict.certain) || *elsewhere && is_elsewhere(best)
+        });
         let elsewhere = match rule.and_then(|rule| rule.then) {
             Some(then) => then == Then::Next,
-            None => verdict.map_or(is_elsewhere(best), |verdict| verdict.sounded.is_elsewhere()),
+            None => sure.unwrap_or_else(|| is_elsewhere(best)),
         };
         // A network that says that it is congested rang nobody, whatever it called its own sound.
-        let reached = rang && !verdict.is_some_and(|verdict| verdict.sounded.is_elsewhere());
+        let reached = rang && sure != Some(true);
         let hunts = self.hunt.is_some();
         if (hunts || !reached && elsewhere) && self.next_hop(w) {
             return self.invited_anew(w, trace, like);
