@@ -45,6 +45,30 @@ fn two_legs_are_relayed_and_accounted() {
     assert_eq!((counts.packets_received, counts.packets_sent), (98, 98));
 }
 
+/// No module of the kernel, no device, no rules of a packet filter: what carries sound is sockets alone, so that a
+/// new kernel changes nothing.
+#[test]
+fn case_17_sound_is_carried_by_sockets_alone() {
+    let open = || -> Vec<String> {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        links
+            .filter_map(|link| Some(std::fs::read_link(link.path()).ok()?.display().to_string()))
+            .collect()
+    };
+    let before = open();
+    let w = World::new(20_060, 10, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    w.bridge((&a, setup(&a, both(None))), (&b, setup(&b, both(None))));
+    a.say(0, &[3; 160]);
+    assert_eq!(b.must_hear().payload, [3; 160]);
+    let used: Vec<String> = open().into_iter().filter(|file| !before.contains(file)).collect();
+    assert!(used.iter().filter(|file| file.starts_with("socket:")).count() >= 4, "{used:?}");
+    let kinds = ["socket:", "anon_inode:[eventfd]", "anon_inode:[eventpoll]", "pipe:"];
+    let foreign = |file: &&String| !kinds.iter().any(|kind| file.starts_with(kind));
+    let foreign: Vec<&String> = used.iter().filter(foreign).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
 #[test]
 fn pcmu_and_pcma_are_transcoded_to_each_other() {
     let w = World::new(20_100, 20, |_| {});

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 const PROMISES: &[u32] =
     &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23, 24, 25, 26];
 /// The same of what carriers, phones and features ask for.
-const FEATURES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 18];
+const FEATURES: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 18, 20, 21];
 /// Field cases that must be shown.
 const CASES: &[u32] = &[
-    4, 6, 7, 8, 10, 13, 14, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35,
-    36, 37, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 66, 67, 68, 69, 70,
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
+    52, 53, 54, 55, 66, 67, 68, 69, 70,
 ];
 /// Classes of advisories that must be shown.
 const CLASSES: &[u32] = &[1, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 22];
@@ -74,14 +75,18 @@ fn ticked(text: &str) -> impl Iterator<Item = &str> {
 /// The rows of a table: first cell, names in the last one.
 fn rows(file: &str) -> BTreeMap<String, Vec<String>> {
     let text = std::fs::read_to_string(root().join(file)).expect(file);
-    text.lines()
-        .filter_map(|line| {
-            let cells: Vec<&str> =
-                line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
-            let names = ticked(cells.last()?).map(str::to_owned).collect();
-            Some(((*cells.first()?).to_owned(), names))
-        })
-        .collect()
+    let all = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+        let names = ticked(cells.last()?).map(str::to_owned).collect();
+        Some(((*cells.first()?).to_owned(), names))
+    });
+    let mut rows = BTreeMap::new();
+    for (id, names) in all {
+        let number = id.ends_with(|c: char| c.is_ascii_digit());
+        let before = rows.insert(id.clone(), names);
+        assert!(before.is_none() || !number, "{file} has two rows {id}");
+    }
+    rows
 }
 
 fn bears(name: &str, mark: &str) -> bool {
