@@ -243,6 +243,10 @@ impl Desk {
         let known = self.known(&url);
         self.waiters += 1;
         self.waiting.insert(url.clone(), vec![wanted]);
+        self.visit(url, known);
+    }
+
+    fn visit(&self, url: String, known: Validators) {
         let done = Done { url: url.clone(), to: self.told.clone(), told: false };
         self.visitor.visit(url, known, done);
     }
@@ -259,7 +263,14 @@ impl Desk {
     fn came(&mut self, url: &str, outcome: Result<Fetched, FetchError>) {
         let sound = match outcome {
             Ok(Fetched { status: 200, body, validators }) => self.fetched(url, &body, validators),
-            Ok(Fetched { status: 304, .. }) => self.unchanged(url),
+            Ok(Fetched { status: 304, .. }) => match self.unchanged(url) {
+                Some(sound) => Ok(sound),
+                // What we had of it is damaged: all of it is asked for, once, as nothing is left to be unchanged.
+                None if self.forget(url) => {
+                    return self.visit(url.to_owned(), Validators::default());
+                }
+                None => Err(Unplayable::Unreachable),
+            },
             Ok(Fetched { status: 404 | 410, .. }) => {
                 self.forget(url);
                 Err(Unplayable::Missing)
@@ -300,15 +311,14 @@ impl Desk {
     }
 
     /// What we have is still what there is.
-    fn unchanged(&mut self, url: &str) -> Had {
+    fn unchanged(&mut self, url: &str) -> Option<Arc<prompt::Sound>> {
+        let now = Instant::now();
+        let sound = self.shelf.renew(url, now).or_else(|| self.read(url, now))?;
         self.counts.unchanged.fetch_add(1, Ordering::Relaxed);
         if let Some(disk) = &mut self.disk {
             disk.touch(url);
         }
-        if let Some(sound) = self.shelf.renew(url, Instant::now()) {
-            return Ok(sound);
-        }
-        self.read(url, Instant::now()).ok_or(Unplayable::Unreachable)
+        Some(sound)
     }
 
     /// The server is not there, or not well: what it gave before is heard until it is.
@@ -330,11 +340,10 @@ impl Desk {
         Some(self.shelf.put(url, sound, validators, fetched))
     }
 
-    fn forget(&mut self, url: &str) {
+    /// True when a file of it was removed.
+    fn forget(&mut self, url: &str) -> bool {
         self.shelf.drop(url);
-        if let Some(disk) = &mut self.disk {
-            disk.drop(url);
-        }
+        self.disk.as_mut().is_some_and(|disk| disk.drop(url))
     }
 
     fn remember(&mut self, url: &str, why: Unplayable) {

@@ -9,7 +9,7 @@ use billing::trail::Trail;
 
 use crate::cli::{failed, print};
 use crate::config::Config;
-use crate::{operator, serve};
+use crate::{operator, secrets, serve};
 
 /// What is looked at besides the settings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +27,9 @@ pub(crate) struct Wanted<'a> {
 /// Checks what was asked for; the configuration itself is right when we are here.
 pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
     print("settings: in order\n");
+    for finding in secrets::open_to_others(config) {
+        print(&format!("warning: {finding}\n"));
+    }
     if let Some(file) = wanted.file {
         let status = operator::apply(config, file, true).await;
         if status != ExitCode::SUCCESS {

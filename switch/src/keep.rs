@@ -2,6 +2,7 @@
 //! be copied to a storage waits for that, for a while.
 
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -48,6 +49,8 @@ struct Removed {
     lost: usize,
     /// Past their time, and wait for their copy.
     waiting: usize,
+    /// Past their time, and cannot be removed; or drawers that cannot be looked through.
+    failed: usize,
 }
 
 /// Removes recordings that were finished longer than `keep` ago, now and every hour, until `stop`. `copied`: they are
@@ -71,12 +74,15 @@ pub(crate) async fn run(
 }
 
 fn tell(removed: Removed) {
-    let Removed { files, lost, waiting } = removed;
+    let Removed { files, lost, waiting, failed } = removed;
     if files > 0 {
         tracing::info!(files, "recordings past their time were removed");
     }
     if waiting > 0 {
         tracing::warn!(waiting, "recordings past their time are kept: they are not copied yet");
+    }
+    if failed > 0 {
+        tracing::warn!(failed, "old recordings could not be removed");
     }
     if lost > 0 {
         tracing::error!(lost, "recordings past their time were removed without a copy");
@@ -98,46 +104,67 @@ async fn look(
 }
 
 /// Removes the recordings below a folder that were last changed long enough ago and are not among `kept` (paths
-/// below the folder). Only what bears the name of a recording of ours is touched; how many were removed.
+/// below the folder). Only what bears the name of a recording of ours is touched. One file's trouble does not keep the
+/// others.
 fn remove(folder: &Path, past: Past, kept: &BTreeSet<String>) -> io::Result<Removed> {
     let mut removed = Removed::default();
     for drawer in std::fs::read_dir(folder)? {
         let drawer = drawer?;
-        if !drawer.file_type()?.is_dir() {
-            continue;
-        }
-        for file in std::fs::read_dir(drawer.path())? {
-            let file = file?;
-            let (outer, inner) = (drawer.file_name(), file.file_name());
-            let (Some(outer), Some(inner)) = (outer.to_str(), inner.to_str()) else { continue };
-            let name = format!("{outer}/{inner}");
-            if !is_recording(inner) || kept.contains(&name) || removed.files >= FILES_MAX {
-                continue;
-            }
-            let meta = file.metadata()?;
-            let changed = meta.modified()?;
-            if !meta.is_file() || changed >= past.time {
-                continue;
-            }
-            let path = file.path();
-            let lost = past.uncopied.is_some() && !beside(&path, STORED).exists();
-            if lost && past.uncopied.is_some_and(|uncopied| changed >= uncopied) {
-                removed.waiting += 1;
-                continue;
-            }
-            forget(&path)?;
-            match std::fs::remove_file(path) {
-                Ok(()) => {
-                    removed.files += 1;
-                    removed.lost += usize::from(lost);
-                }
-                // Somebody else was faster.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+        if drawer.file_type()?.is_dir()
+            && let Err(error) = remove_in(&drawer, past, kept, &mut removed)
+        {
+            tracing::warn!(%error, "a folder of recordings cannot be looked through");
+            removed.failed += 1;
         }
     }
     Ok(removed)
+}
+
+fn remove_in(
+    drawer: &DirEntry,
+    past: Past,
+    kept: &BTreeSet<String>,
+    removed: &mut Removed,
+) -> io::Result<()> {
+    for file in std::fs::read_dir(drawer.path())? {
+        let file = file?;
+        let (outer, inner) = (drawer.file_name(), file.file_name());
+        let (Some(outer), Some(inner)) = (outer.to_str(), inner.to_str()) else { continue };
+        let name = format!("{outer}/{inner}");
+        if !is_recording(inner) || kept.contains(&name) || removed.files >= FILES_MAX {
+            continue;
+        }
+        match remove_file(&file, past, removed) {
+            Ok(()) => {}
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let call = call_of(inner).map(|call| call.to_string());
+                tracing::warn!(call, %error, "a recording past its time cannot be removed");
+                removed.failed += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove_file(file: &DirEntry, past: Past, removed: &mut Removed) -> io::Result<()> {
+    let meta = file.metadata()?;
+    let changed = meta.modified()?;
+    if !meta.is_file() || changed >= past.time {
+        return Ok(());
+    }
+    let path = file.path();
+    let lost = past.uncopied.is_some() && !beside(&path, STORED).exists();
+    if lost && past.uncopied.is_some_and(|uncopied| changed >= uncopied) {
+        removed.waiting += 1;
+        return Ok(());
+    }
+    forget(&path)?;
+    std::fs::remove_file(path)?;
+    removed.files += 1;
+    removed.lost += usize::from(lost);
+    Ok(())
 }
 
 /// `<digits of a call>_<a word>.mp3`, or another ending of recordings.
@@ -197,12 +224,34 @@ mod tests {
         std::fs::write(beside(&copied, STORED), b"").unwrap();
         let past = Past::new(now, 90 * day, true).unwrap();
         let removed = remove(root.path(), past, &BTreeSet::new()).unwrap();
-        assert_eq!(removed, Removed { files: 2, lost: 1, waiting: 1 });
+        assert_eq!(removed, Removed { files: 2, lost: 1, waiting: 1, failed: 0 });
         assert!(!copied.exists() && waits.exists() && !lost.exists());
         // The storage is told to forget the one that it has.
         assert!(beside(&copied, api::bucket::UNSTORED).exists());
         std::fs::write(beside(&waits, STORED), b"").unwrap();
         let removed = remove(root.path(), past, &BTreeSet::new()).unwrap();
-        assert_eq!(removed, Removed { files: 1, lost: 0, waiting: 0 });
+        assert_eq!(removed, Removed { files: 1, ..Removed::default() });
+    }
+
+    #[test]
+    fn one_that_cannot_be_removed_keeps_none_of_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let day = Duration::from_secs(24 * 3600);
+        let mut paths = Vec::new();
+        for n in 0..20 {
+            let path = root.path().join(format!("{}/1234567890123456789_{n}.mp3", n % 3));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::File::create(&path).unwrap().set_modified(now - 91 * day).unwrap();
+            std::fs::write(beside(&path, STORED), b"").unwrap();
+            paths.push(path);
+        }
+        // Its mark cannot be changed.
+        std::fs::create_dir(beside(&paths[7], api::bucket::UNSTORED)).unwrap();
+        let past = Past::new(now, 90 * day, true).unwrap();
+        let removed = remove(root.path(), past, &BTreeSet::new()).unwrap();
+        assert_eq!(removed, Removed { files: 19, failed: 1, ..Removed::default() });
+        let left: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
+        assert_eq!(left, [&paths[7]]);
     }
 }

@@ -26,10 +26,6 @@ pub(crate) fn recordings(
             return BTreeMap::new();
         }
     };
-    for file in &leftovers.kept {
-        let call = call_of(file).map(|call| call.to_string());
-        tracing::warn!(call, "an unfinished recording could not be put right");
-    }
     leftovers
         .recovered
         .into_iter()

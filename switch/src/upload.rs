@@ -204,7 +204,11 @@ async fn round(bucket: &Bucket, queue: &mut Queue, folder: &Path, counts: &Uploa
                 done.done += 1;
             }
             Err(BucketError::Gone) => {
-                queue.waiting.remove(&name);
+                let tried = queue.waiting.remove(&name).is_some_and(|waiting| waiting.tries > 0);
+                // What was tried may have come through without an answer.
+                if tried && let Err(error) = fs::write(beside(&folder.join(&name), UNSTORED), b"") {
+                    tracing::warn!(%error, "the copy of a removed recording may stay in the storage");
+                }
             }
             Err(error) => {
                 if let Some(waiting) = queue.waiting.get_mut(&name) {
@@ -235,9 +239,10 @@ async fn carry_out(
     let failed = |error: io::Error| BucketError::File(error.to_string());
     let result = match wish {
         Wish::Store => match bucket.put(&name, &path, clock::wall()).await {
-            // Removed while it was on its way: so is the copy.
-            Ok(()) if !path.exists() => fs::write(beside(&path, UNSTORED), b"").map_err(failed),
-            Ok(()) => fs::write(beside(&path, STORED), b"").map_err(failed),
+            // Removed while it was on its way: so is the copy. Asked behind the mark, as whoever removes it may be here.
+            Ok(()) => {
+                fs::write(beside(&path, STORED), b"").and_then(|()| stray(&path)).map_err(failed)
+            }
             Err(error) => Err(error),
         },
         Wish::Remove => match bucket.delete(&name, clock::wall()).await {
@@ -246,6 +251,11 @@ async fn carry_out(
         },
     };
     (name, wish, result)
+}
+
+/// A mark whose recording is gone stands for a copy that is to go.
+fn stray(path: &Path) -> io::Result<()> {
+    if path.try_exists()? { Ok(()) } else { forget(path) }
 }
 
 /// Removes a recording and its copy; one that is not there is removed.
@@ -328,6 +338,15 @@ impl Queue {
                 continue;
             }
             names.push((name.to_owned(), wish, since));
+        }
+        // Left where a recording was removed as its copy came to be.
+        let there: BTreeSet<&str> = names.iter().map(|(inner, ..)| inner.as_str()).collect();
+        for inner in stored.iter().filter(|inner| is_recording(inner)) {
+            if !there.contains(inner.as_str())
+                && let Err(error) = stray(&drawer.join(inner))
+            {
+                tracing::warn!(%error, "the mark of a copy without a recording cannot be changed");
+            }
         }
         for (inner, wish, since) in names {
             let name = format!("{outer}/{inner}");

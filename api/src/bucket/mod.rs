@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -247,7 +247,10 @@ fn named(bucket: &str) -> bool {
 /// Anywhere an operator may have a storage: not where clouds keep the credentials of their machines, and not where nobody
 /// is.
 fn may_visit(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
+    let ip = match ip.to_canonical() {
+        IpAddr::V6(v6) => translated(v6).map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    };
     let special = match ip {
         IpAddr::V4(v4) => {
             v4.is_link_local()
@@ -260,6 +263,16 @@ fn may_visit(ip: IpAddr) -> bool {
         }
     };
     !special && !ip.is_multicast() && !ip.is_unspecified()
+}
+
+/// The IPv4 address that a translator (RFC 6052 §2.1, RFC 8215) or a tunnel (6to4, RFC 3056 §2) makes of this one.
+fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let value = u128::from(ip);
+    let (well_known, local) = (0x0064_ff9b_u128 << 96, 0x0064_ff9b_0001_u128 << 80);
+    if value >> 32 == well_known >> 32 || value >> 80 == local >> 80 {
+        return Some(Ipv4Addr::from(value as u32));
+    }
+    (value >> 112 == 0x2002).then(|| Ipv4Addr::from((value >> 80) as u32))
 }
 
 struct Resolver;

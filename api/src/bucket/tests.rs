@@ -18,6 +18,13 @@ fn where_clouds_keep_their_credentials_nobody_goes() {
         "http://[fe80::1]",
         "http://[fd00:ec2::254]",
         "http://[::ffff:169.254.169.254]",
+        "http://[64:ff9b::169.254.169.254]",
+        "http://[64:ff9b::a9fe:1]:9000",
+        "http://[64:ff9b::100.100.100.200]",
+        "http://[64:ff9b::168.63.129.16]",
+        "http://[64:ff9b::]",
+        "http://[64:ff9b:1::169.254.169.254]",
+        "http://[2002:a9fe:a9fe::1]",
         "http://100.100.100.200:80",
         "http://0.0.0.0:9000",
         "http://2852039166",
@@ -34,6 +41,9 @@ fn where_clouds_keep_their_credentials_nobody_goes() {
         "http://10.0.0.7:9000",
         "http://127.0.0.1:9000/",
         "http://[fd12::7]:9000",
+        "http://[64:ff9b::10.0.0.7]:9000",
+        "http://[64:ff9b::808:808]",
+        "http://[2002:a00:7::1]:9000",
     ] {
         assert!(Bucket::new(config(endpoint)).is_ok(), "{endpoint}");
     }

@@ -16,6 +16,8 @@ pub const FRAME_MAX: usize = 16 * 1024;
 /// Octets before the sealed ones of a frame.
 pub(crate) const FRAME_HEAD: usize = 4;
 pub(crate) const TAG: usize = 16;
+/// What a frame has beside its plain octets.
+pub const FRAME_MORE: usize = FRAME_HEAD + TAG;
 /// Octets of the longest beginning of a file.
 pub(crate) const BEGIN_MAX: usize = MAGIC.len() + 1 + NAME_MAX + SALT_BYTES;
 /// Octets of the frame that ends a file.

@@ -20,7 +20,7 @@ mod keys;
 mod reader;
 mod writer;
 
-pub use frame::{FRAME_MAX, MAGIC, is_sealed};
+pub use frame::{FRAME_MAX, FRAME_MORE, MAGIC, is_sealed};
 pub use keys::{KeyError, Keys};
 pub use reader::{Found, Piece, Reader, key_of, salvage};
 pub use writer::{SALT_BYTES, Sealer};

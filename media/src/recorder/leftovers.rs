@@ -2,15 +2,16 @@
 //!
 //! Everything up to the last whole frame or sample plays. The tail that was
 //! heard but not yet written (waiting on the tape, in the encoder, for the next turn) is filled with
-//! silence of its usual length: the recording keeps the length of the call.
+//! silence of its usual length: the recording keeps the length of the call. What may hold sound that cannot be read is
+//! never removed: it stays, and is an error in the log.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facts::media::{RecordedFile, RecordingFormat};
-use seal::{Found, Keys, Sealer};
+use facts::media::{RecordedFile, RecordingForm, RecordingFormat};
+use seal::{FRAME_MORE, Found, Keys, OpenError, Sealer};
 
 use super::file::{PART, PartFile};
 use super::form::Head;
@@ -22,7 +23,7 @@ pub struct Leftovers {
     pub recovered: Vec<RecordedFile>,
     /// Held no sound and were removed, by their path below the folder.
     pub removed: Vec<String>,
-    /// Could not be read or moved; they stay where they are.
+    /// Could not be read or moved; they stay where they are, and the log says why.
     pub kept: Vec<String>,
 }
 
@@ -44,16 +45,33 @@ pub fn recover(folder: &Path, keys: Option<&Arc<Keys>>) -> io::Result<Leftovers>
         let Some(name) = below.to_str().and_then(|name| name.strip_suffix(PART)) else { continue };
         match finish((folder, name), &part, keys) {
             Ok(Some(file)) => leftovers.recovered.push(file),
-            Ok(None) => leftovers.removed.push(name.to_owned()),
+            Ok(None) => {
+                tracing::info!(
+                    file = told(name),
+                    "an unfinished recording without sound was removed"
+                );
+                leftovers.removed.push(name.to_owned());
+            }
             Err(error) => {
-                // Not its name: who knows that can fetch it.
                 let bytes = fs::metadata(&part).map(|data| data.len()).unwrap_or_default();
-                tracing::warn!(bytes, %error, "unfinished recording cannot be put right");
+                let file = told(name);
+                tracing::error!(file, bytes, %error, "an unfinished recording cannot be put right: it is kept");
                 leftovers.kept.push(name.to_owned());
             }
         }
     }
     Ok(leftovers)
+}
+
+/// The name of an unfinished file as the log may have it, good for a shell to find it by. Who knows the word behind the
+/// number of the call can fetch it once it is put right.
+pub(super) fn told(name: &str) -> String {
+    let drawer = name.rfind('/').map_or(0, |slash| slash + 1);
+    let Some(word) = name[drawer..].find('_').map(|at| drawer + at + 1) else {
+        return format!("{name}{PART}");
+    };
+    let ending = name[word..].rfind('.').map_or("", |dot| &name[word + dot..]);
+    format!("{}*{ending}{PART}", &name[..word])
 }
 
 /// Collects the unfinished files; folders that cannot be read are passed over, links not followed.
@@ -89,10 +107,16 @@ fn finish(
     if seal::is_sealed(&magic[..length]) {
         return finish_sealed((folder, name), (part, file), format, keys);
     }
-    let Some(head) = read_sound(format, &mut file)?.filter(|head| !head.is_empty()) else {
-        fs::remove_file(part)?;
-        return Ok(None);
+    let bytes = file.metadata()?.len();
+    let (head, nothing) = match read_sound(format, &mut file)? {
+        None => (None, bytes <= longest_head(format)),
+        Some(head) if head.is_empty() => (None, bytes < (head.len() + head.unit().max(2)) as u64),
+        Some(head) => (Some(head), false),
     };
+    let Some(head) = head else {
+        return remove(part, nothing, "what is in it is no sound of ours");
+    };
+    cut_behind(name, bytes, head.file_bytes());
     file.set_len(head.file_bytes())?;
     file.seek(SeekFrom::End(0))?;
     let stored = head.file_bytes();
@@ -128,10 +152,16 @@ fn finish_sealed(
         rest.len() <= STEP
     })
     .map_err(io::Error::other)?;
+    let bytes = file.metadata()?.len();
     let Some((head, found)) = whole.filter(|(head, _)| !head.is_empty()) else {
-        fs::remove_file(part)?;
-        return Ok(None);
+        let nothing = match whole {
+            None => begin.len() as u64 + FRAME_MORE as u64 + longest_head(format),
+            // An end may stand there; it tells a length in 8 octets.
+            Some((head, found)) => found.stored + (FRAME_MORE + head.unit().max(9) - 1) as u64,
+        };
+        return remove(part, bytes <= nothing, &OpenError::Broken.to_string());
     };
+    cut_behind(name, bytes, found.stored);
     let sealer = Sealer::resume(keys, &begin, &found).map_err(io::Error::other)?;
     file.set_len(found.stored)?;
     file.seek(SeekFrom::End(0))?;
@@ -140,6 +170,33 @@ fn finish_sealed(
     part.append(&head.lost())?;
     let samples = part.samples_when_cut();
     part.place(samples).map(Some)
+}
+
+/// Removes what holds no sound: `nothing` stands behind its head. Whatever else cannot be read is kept.
+fn remove(part: &Path, nothing: bool, why: &str) -> io::Result<Option<RecordedFile>> {
+    if !nothing {
+        return Err(io::Error::other(why.to_owned()));
+    }
+    fs::remove_file(part)?;
+    Ok(None)
+}
+
+/// More than the end of a write behind what is whole was changed, and is lost.
+fn cut_behind(name: &str, bytes: u64, whole: u64) {
+    let lost = bytes.saturating_sub(whole);
+    if lost > STEP as u64 {
+        tracing::error!(
+            file = told(name),
+            lost,
+            "octets of an unfinished recording cannot be read: cut off"
+        );
+    }
+}
+
+/// Octets of the longest head that a recording of this format has.
+fn longest_head(format: RecordingFormat) -> u64 {
+    let of = |mono| Head::new(RecordingForm { format, mono }).len() as u64;
+    of(true).max(of(false))
 }
 
 /// Reads the file from its beginning in bounded steps; counts what is whole. `None`: its head is none of ours.

@@ -77,8 +77,9 @@ impl Disk {
         }
     }
 
-    pub(super) fn drop(&mut self, url: &str) {
-        let _ = fs::remove_file(self.path(url));
+    /// True when there was something.
+    pub(super) fn drop(&mut self, url: &str) -> bool {
+        fs::remove_file(self.path(url)).is_ok()
     }
 
     fn path(&self, url: &str) -> PathBuf {
@@ -128,7 +129,9 @@ impl Disk {
 fn write(path: &Path, head: &[u8], body: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(head)?;
-    file.write_all(body)
+    file.write_all(body)?;
+    // The name must not reach the disk before what it names.
+    file.sync_all()
 }
 
 /// The first line: the entity tag, a tab, and when it was last modified.

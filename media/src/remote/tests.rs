@@ -183,6 +183,44 @@ fn after_a_restart_the_folder_has_it_still() {
 }
 
 #[test]
+fn rfc9110_13_1_a_damaged_file_is_not_called_ours_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let sounds = folder.path().join("sounds");
+    let open = || World::new(LONG, Some(sounds.clone()));
+    let damage = || {
+        let file = std::fs::read_dir(&sounds).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let length = bytes.len();
+        bytes[length / 4..].fill(0);
+        std::fs::write(file, bytes).unwrap();
+    };
+    assert!(open().visit(answer(200, FLAC, "\"1\"")).1.is_ok());
+    damage();
+    let w = open();
+    w.want(URL);
+    let (known, done) = w.visited();
+    assert_eq!(known.etag.as_deref(), Some("\"1\""));
+    done.tell(answer(304, b"", ""));
+    let (known, done) = w.visited();
+    assert_eq!(known, Validators::default(), "all of it");
+    // Who asks meanwhile waits for the same visit.
+    w.want(URL);
+    done.tell(answer(200, FLAC, "\"1\""));
+    assert_eq!(w.had().unwrap().alaw().len(), 25);
+    assert_eq!(w.had().unwrap().alaw().len(), 25);
+    assert_eq!(w.remote.counts().unchanged.load(Ordering::Relaxed), 0);
+    drop(w);
+    // A server that says so whatever it is asked is asked twice.
+    damage();
+    let w = open();
+    w.want(URL);
+    w.visited().1.tell(answer(304, b"", ""));
+    w.visited().1.tell(answer(304, b"", ""));
+    assert_eq!(w.had().err(), Some(Unplayable::Unreachable));
+    w.nobody_visits();
+}
+
+#[test]
 fn many_visits_and_long_addresses_are_refused_and_others_go_on() {
     let w = World::new(LONG, None);
     let visits: Vec<_> = (0..VISITS_MAX)

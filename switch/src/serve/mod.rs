@@ -36,7 +36,9 @@ use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::upload::{self, UploadCounts};
-use crate::{clock, dns, hearing, keep, metrics, net, outbox, recovery, settings, sounds, token};
+use crate::{
+    clock, dns, hearing, keep, metrics, net, outbox, recovery, secrets, settings, sounds, token,
+};
 
 /// A running switch.
 pub(crate) struct Running {
@@ -209,6 +211,9 @@ impl Hall {
         doors_stop: watch::Receiver<bool>,
         deliveries_stop: watch::Receiver<bool>,
     ) -> Result<Hall, StartError> {
+        for finding in secrets::open_to_others(config) {
+            tracing::warn!("{finding}");
+        }
         let recordings = config.recordings_folder();
         make_folder(&recordings)?;
         let keys = config.recording.keys.as_deref().map(media::recorder::keys_of).transpose();

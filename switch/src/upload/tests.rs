@@ -181,6 +181,71 @@ async fn a_storage_that_is_away_is_asked_again_and_nothing_is_forgotten() {
     assert_eq!([stored, removed, failed], [1, 1, 1]);
 }
 
+#[tokio::test]
+async fn a_recording_that_is_removed_on_its_way_leaves_no_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("recordings");
+    // The storage has it and answers, or does not: before the mark is made, the recording is gone.
+    for status in [200, 500] {
+        let name = format!("ab/{CALL}_{status}.mp3");
+        let path = put(&root, &name, b"sound", 2 * MINUTE);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let bucket = bucket(folder.path(), &format!("http://{}", listener.local_addr().unwrap()));
+        let gone = path.clone();
+        let storage = std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            for status in [status, 204] {
+                let (mut line, _) = listener.accept().unwrap();
+                heard.push(read(&mut line)[..4].to_owned());
+                if heard.len() == 1 {
+                    forget(&gone).unwrap();
+                    fs::remove_file(&gone).unwrap();
+                }
+                let answer = format!(
+                    "HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                line.write_all(answer.as_bytes()).unwrap();
+            }
+            heard
+        });
+        let (counts, mut queue, none) =
+            (UploadCounts::default(), Queue::default(), BTreeSet::new());
+        fill(&mut queue, &root, SystemTime::now(), &none);
+        round(&bucket, &mut queue, &root, &counts).await;
+        if let Some(waiting) = queue.waiting.get_mut(&name) {
+            waiting.due = Instant::now();
+            round(&bucket, &mut queue, &root, &counts).await;
+        }
+        assert!(!beside(&path, STORED).exists() && beside(&path, UNSTORED).exists(), "{status}");
+        fill(&mut queue, &root, SystemTime::now(), &none);
+        assert_eq!(names(&queue), [(name.as_str(), Wish::Remove)]);
+        round(&bucket, &mut queue, &root, &counts).await;
+        assert!(!beside(&path, UNSTORED).exists() && queue.waiting.is_empty());
+        assert_eq!(storage.join().unwrap(), ["PUT ", "DELE"]);
+    }
+}
+
+#[test]
+fn a_mark_without_its_recording_stands_for_a_copy_that_is_to_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (gone, there) = (format!("ab/{CALL}_a.mp3"), format!("ab/{CALL}_b.mp3"));
+    let gone_path = put(root, &gone, b"a", 2 * MINUTE);
+    let there_path = put(root, &there, b"b", MINUTE / 2);
+    let foreign = put(root, "ab/holiday.mp3.stored", b"", 2 * MINUTE);
+    for path in [&gone_path, &there_path] {
+        fs::write(beside(path, STORED), b"").unwrap();
+    }
+    // A process died here, having removed it as the mark was made.
+    fs::remove_file(&gone_path).unwrap();
+    let mut queue = Queue::default();
+    for _ in 0..2 {
+        fill(&mut queue, root, SystemTime::now(), &BTreeSet::new());
+    }
+    assert_eq!(names(&queue), [(gone.as_str(), Wish::Remove)]);
+    assert!(beside(&there_path, STORED).exists() && foreign.exists());
+}
+
 /// A storage of somebody else's: `moto_server` (PyPI: moto[server]), in the environment that `tests/run` makes.
 struct Moto(Child);
 

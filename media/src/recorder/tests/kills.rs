@@ -168,7 +168,7 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
         fs::write(path, bytes).unwrap();
     };
     put("a/empty.mp3.part", b"");
-    put("a/garbage.mp3.part", &[0x55; 5_000]);
+    put("a/garbage.mp3.part", &[0x55; 300]);
     put("a/tag-only.mp3.part", &audio::mp3::Info::open_frame(audio::tape::Channels::Stereo));
     put("a/whole.mp3", b"a finished recording");
     put("note.txt", b"mine");
@@ -184,6 +184,68 @@ fn leftovers_without_sound_are_removed_and_others_left_alone() {
     let again = recover(folder.path(), None).unwrap();
     assert_eq!((again.recovered.len(), again.removed.len()), (0, 0));
     assert_eq!(recover(Path::new("/nowhere/at/all"), None).unwrap(), Leftovers::default());
+}
+
+#[test]
+fn the_log_names_an_unfinished_file_so_that_it_is_found_and_cannot_be_fetched() {
+    for (name, told) in [
+        ("ab/1234567890123456789_s3cret_w.mp3", "ab/1234567890123456789_*.mp3.part"),
+        ("a_b/1234567890123456789_w.opus", "a_b/1234567890123456789_*.opus.part"),
+        ("1_w", "1_*.part"),
+        ("ab/holiday.mp3", "ab/holiday.mp3.part"),
+    ] {
+        assert_eq!(leftovers::told(name), told);
+    }
+}
+
+/// What `recover` does with these octets under this name: kept as they are, or removed.
+fn kept(name: &str, bytes: &[u8], keys: Option<&Arc<Keys>>) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join(format!("{name}.part"));
+    fs::write(&part, bytes).unwrap();
+    let found = recover(folder.path(), keys).unwrap();
+    assert!(found.recovered.is_empty(), "{found:?}");
+    assert_eq!(
+        (found.kept.len(), found.removed.len()),
+        if part.exists() { (1, 0) } else { (0, 1) }
+    );
+    part.exists() && fs::read(&part).unwrap() == bytes
+}
+
+#[test]
+fn case_14_what_cannot_be_read_is_kept_and_only_what_holds_no_sound_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (keys(KEY), keys("k1 //////////////////////////////////////////8="));
+    for form in FORMS {
+        let name = format!("{}.{}", form.mono, form.format.ending());
+        let (_, job) = record_sealed(form, folder.path(), &name, 4_000, &ours);
+        std::mem::forget(job);
+        let sealed = fs::read(folder.path().join(format!("{name}.part"))).unwrap();
+        let begin = seal::MAGIC.len() + 1 + "k1".len() + seal::SALT_BYTES;
+        let head = 4 + usize::from(u16::from_be_bytes([sealed[begin + 2], sealed[begin + 3]])) + 16;
+        let sound = begin + head;
+        assert!(kept(&name, &sealed, Some(&other)), "{form:?}: another key of that name");
+        // In the magic, the name, the salt, the first frame's head, its octets, and in the first sound.
+        for at in [0, 9, 15, begin, begin + 2, begin + 3, begin + 10, sound, sound + 10] {
+            let mut bent = sealed.clone();
+            bent[at] ^= 1;
+            assert!(kept(&name, &bent, Some(&ours)), "{form:?}: {at}");
+        }
+        assert!(!kept(&name, &sealed[..sound], Some(&ours)), "{form:?}: a head alone");
+        assert!(!kept(&name, &sealed[..sound - 1], Some(&other)), "{form:?}: not even that");
+        let name = format!("plain-{name}");
+        let (_, job) = record_as(form, folder.path(), &name, 4_000);
+        std::mem::forget(job);
+        let mut plain = fs::read(folder.path().join(format!("{name}.part"))).unwrap();
+        plain[0] ^= 1;
+        assert!(kept(&name, &plain, None), "{form:?}: a bit of its head");
+        assert!(!kept(&name, &[], None) && !kept(&name, &plain[..40], None), "{form:?}");
+    }
+    // The first frame behind the head is broken, and others follow.
+    let mut bytes = killed(folder.path(), "a.mp3", 4_000);
+    bytes[FRAME_BYTES] ^= 1;
+    assert!(kept("a.mp3", &bytes, None));
+    assert!(!kept("a.mp3", &bytes[..FRAME_BYTES + 200], None), "less than a frame");
 }
 
 /// Where the child process below records; set by the test that starts it.
