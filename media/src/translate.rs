@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use facts::manners::Dtmf;
 use facts::media::{Codec, Direction, MediaStats, PayloadMap, StreamSetup};
 use facts::srtp::{SrtpKeys, SrtpSuite};
 use rtp::srtp::{Master, Mki, Suite};
@@ -36,6 +37,7 @@ pub(crate) fn link(homes: &[Home], to: SocketAddr, codec: Codec) -> StreamSetup 
         // The legs on which somebody is are watched.
         silence: None,
         srtp: None,
+        dtmf: Dtmf::Auto,
     }
 }
 

@@ -338,8 +338,13 @@ fn carry(
     }
     let mut heard = false;
     if let (Some(keypad), Some(arrival)) = (&mut seat.keypad, &forwarded.arrival) {
-        let mute = listener.as_ref().is_some_and(|listener| listener.leg.takes_events());
+        let mute = listener.as_deref().is_some_and(Seat::takes_keys_apart);
         heard = keypad.hear(arrival, packet, mute);
+    }
+    if let (Some(arrival), Some(_)) = (&forwarded.arrival, &listener)
+        && arrival.leaks
+    {
+        keys::hush(arrival, packet);
     }
     match forwarded.verdict {
         Verdict::Send(departure) => {

@@ -244,6 +244,12 @@ impl Sources {
             [("delivered", counts.delivered), ("undelivered", counts.undelivered)],
         );
         page.counts(
+            "tandem_keys_by_info_total",
+            "Keys that far ends were told by INFO, by what became of them.",
+            "result",
+            [("told", counts.keys_told), ("untold", counts.keys_untold)],
+        );
+        page.counts(
             "tandem_voicemail_total",
             "Messages that callers left, and that owners of mailboxes heard and deleted by phone.",
             "event",

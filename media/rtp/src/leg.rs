@@ -86,6 +86,8 @@ pub enum Refusal {
     NoEvents,
     /// The listener has not agreed to comfort noise.
     NoNoise,
+    /// What may be left of a key in sound that cannot be silenced in place.
+    Leak,
 }
 
 /// A packet that was accepted.
@@ -99,6 +101,8 @@ pub struct Arrival {
     pub started: bool,
     /// A key whose first packet this is.
     pub key: Option<char>,
+    /// Sound beside an event, or shortly after one: it may hold what is left of the key.
+    pub leaks: bool,
 }
 
 /// Where a packet leaves to, and how.
@@ -167,6 +171,9 @@ pub struct Figures {
     pub scores_x100: [[u16; 2]; 2],
 }
 
+/// For so long after the last packet of an event what comes as sound may hold its key: the end may be lost, and
+/// gateways are late with the sound by what they gather.
+const LEAK: Duration = Duration::from_millis(100);
 /// Octets of a telephone-event (RFC 4733 §2.3).
 pub const EVENT_LEN: usize = 4;
 /// Its end (§2.3.3).
@@ -187,6 +194,8 @@ pub struct Leg {
     latch: Latch,
     reception: Reception,
     keys: Keys,
+    /// When a packet of an event came last, until the sound is its own again.
+    event_at: Option<Instant>,
     /// The outgoing stream.
     egress: Egress,
     account: Account,
@@ -260,6 +269,7 @@ impl Leg {
             latch: Latch::default(),
             reception: Reception::new(now),
             keys: Keys::default(),
+            event_at: None,
             egress: Egress::new(identity.ssrc, identity.sequence, identity.timestamp),
             account: Account::default(),
             rtcp_source: None,
@@ -381,10 +391,24 @@ impl Leg {
         }
         let started = !std::mem::replace(&mut self.started, true);
         let key = match kind {
-            Kind::Event(_) => self.keys.note(ssrc, timestamp, &bytes[header.payload.clone()]),
+            Kind::Event(_) => {
+                self.event_at = Some(now);
+                self.keys.note(ssrc, timestamp, &bytes[header.payload.clone()])
+            }
             Kind::Audio(_) | Kind::Noise => None,
         };
-        Ok(Arrival { header, kind, started, key })
+        let leaks = matches!(kind, Kind::Audio(_)) && self.leaks(now);
+        Ok(Arrival { header, kind, started, key, leaks })
+    }
+
+    /// An event is under way, or was just now.
+    fn leaks(&mut self, now: Instant) -> bool {
+        let Some(at) = self.event_at else { return false };
+        let leaks = now.saturating_duration_since(at) < LEAK;
+        if !leaks {
+            self.event_at = None;
+        }
+        leaks
     }
 
     /// Rewrites another leg's packet for this one, or says how it is to be coded anew.
@@ -729,6 +753,11 @@ impl Leg {
 
 /// The payload of an arrival, for a tap.
 impl Arrival {
+    /// It is sound that can be silenced in place.
+    pub(crate) fn is_g711(&self) -> bool {
+        matches!(self.kind, Kind::Audio(Coding::Pcmu | Coding::Pcma))
+    }
+
     /// Coding and place of the sound; `None` for telephone-events and comfort noise.
     #[must_use]
     pub fn sound(&self) -> Option<(Coding, Range<usize>)> {

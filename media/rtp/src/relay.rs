@@ -57,6 +57,11 @@ pub fn forward(
     let verdict = match to {
         None => Verdict::Local,
         Some(to) if to.recodes(arrival.kind) => Verdict::Line,
+        // A pause instead of what would have to be coded anew.
+        Some(to) if arrival.leaks && !arrival.is_g711() => {
+            to.swallow(&arrival.header);
+            Verdict::Withheld(Refusal::Leak)
+        }
         Some(to) => match to.relay(now, &arrival, packet) {
             Ok(Passage::Send(departure)) => Verdict::Send(departure),
             // By `recodes` there is none here.
@@ -85,6 +90,6 @@ pub fn onward(
         return Err(Refusal::PayloadType);
     };
     let payload = header.payload.clone();
-    let arrival = Arrival { header, kind, started: false, key: None };
+    let arrival = Arrival { header, kind, started: false, key: None, leaks: false };
     Ok((to.relay(now, &arrival, packet)?, payload))
 }

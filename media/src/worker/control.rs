@@ -146,6 +146,7 @@ impl Worker {
             return;
         }
         seat.ptime_ms = setup.ptime_ms;
+        seat.dtmf = setup.dtmf;
         seat.leg.setup(now, translate::setup(setup));
         Keypad::set(&mut seat.keypad, setup);
         // RFC 3550 §6.2: the first report comes in half the time.

@@ -3,13 +3,15 @@
 //!
 //! What passes as an event between two who both have them, and as sound between two who have none, is the relay's
 //! and never touched. Of a key that is heard as sound and told as an event the sound goes on silent; of one that
-//! came as an event and has to be heard, the sound takes the place of the relayed one as long as it lasts.
+//! came as an event and has to be heard, the sound takes the place of the relayed one as long as it lasts. What a
+//! far end leaks of a key in its sound beside the event is silenced on its way to whoever listens.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use audio::dtmf::{Detector, Digit, Event};
 use audio::g711;
+use facts::manners::Dtmf;
 use facts::media::{MediaEvent, StreamSetup};
 use rtp::packet::HEADER_LEN;
 use rtp::srtp::TRAILER_MAX;
@@ -115,7 +117,8 @@ pub(crate) struct Keypad {
 impl Keypad {
     /// Makes one, or takes it away, as a setup wants it.
     pub(super) fn set(keypad: &mut Option<Box<Keypad>>, setup: &StreamSetup) {
-        if !setup.receive.events.is_empty() {
+        let by_sound = matches!(setup.dtmf, Dtmf::Auto | Dtmf::Inband);
+        if !by_sound || !setup.receive.events.is_empty() {
             *keypad = None;
         } else if keypad.is_none() {
             let sound = vec![0; SAMPLES_MAX].into();
@@ -164,6 +167,16 @@ impl Keypad {
     }
 }
 
+/// Silences what a far end sends as sound beside an event, in G.711; in other codings the relay has withheld it.
+pub(super) fn hush(arrival: &Arrival, packet: &mut [u8]) {
+    let Some((coding, place)) = arrival.sound() else { return };
+    match coding {
+        Coding::Pcmu => packet[place].fill(g711::ULAW_SILENCE),
+        Coding::Pcma => packet[place].fill(g711::ALAW_SILENCE),
+        Coding::G722 | Coding::Opus | Coding::G729 => {}
+    }
+}
+
 impl Worker {
     /// A key came from a leg, as an event or as sound: signalling is told, and whoever listens gets it as his far
     /// end takes it, where the relay cannot pass it on.
@@ -183,7 +196,10 @@ impl Worker {
     pub(super) fn press(&mut self, number: usize, digit: char) {
         let Some(digit) = Digit::from_char(digit) else { return };
         let Some(seat) = self.seats.get(number) else { return };
-        if seat.leg.agreed().is_none() || seat.keys.waiting.len() >= WAITING_MAX {
+        if seat.leg.agreed().is_none()
+            || !seat.may_press()
+            || seat.keys.waiting.len() >= WAITING_MAX
+        {
             tracing::debug!(leg = %seat.id, "a key is not passed on");
             return;
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use facts::LegId;
 use facts::id::CallId;
+use facts::manners::Dtmf;
 use facts::media::{Codec, Source, Tone};
 use facts::room::RoomRole;
 use facts::sound::{Music, Unplayable};
@@ -52,6 +53,8 @@ pub(crate) struct Seat {
     /// When the next report is due.
     pub(crate) report_at: Option<Instant>,
     pub(crate) ptime_ms: u8,
+    /// How its far end takes keys.
+    pub(crate) dtmf: Dtmf,
     /// Keys that are pressed for its far end.
     pub(crate) keys: Presses,
     /// Who listens for keys in its sound, where its far end has no events.
@@ -97,6 +100,7 @@ impl Seat {
             tape: None,
             report_at: None,
             ptime_ms: PTIME_MS,
+            dtmf: Dtmf::Auto,
             keys: Presses::default(),
             keypad: None,
             ear: None,
@@ -134,6 +138,20 @@ impl Seat {
             sound.due = None;
         }
         self.leg.give(owner);
+    }
+
+    /// Its far end gets keys beside its sound, in which they have no place then.
+    pub(crate) fn takes_keys_apart(&self) -> bool {
+        self.dtmf == Dtmf::Info || self.leg.takes_events()
+    }
+
+    /// Keys may be pressed into its media.
+    pub(crate) fn may_press(&self) -> bool {
+        match self.dtmf {
+            Dtmf::Auto | Dtmf::Inband => true,
+            Dtmf::Rfc4733 => self.leg.takes_events(),
+            Dtmf::Info => false,
+        }
     }
 
     /// The coding that sounds have to be in.

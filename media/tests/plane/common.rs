@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use facts::manners::Dtmf;
 use facts::media::{
     Codec, Direction, Family, MediaCommand, MediaEvent, MediaStats, PayloadMap, Source, StreamSetup,
 };
@@ -292,6 +293,7 @@ pub(crate) fn setup(phone: &Phone, map: PayloadMap) -> StreamSetup {
         ptime_ms: 20,
         silence: None,
         srtp: None,
+        dtmf: Dtmf::Auto,
     }
 }
 

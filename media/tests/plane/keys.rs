@@ -4,7 +4,8 @@ use audio::codec::{Coding, Decoder, SAMPLES_MAX};
 use audio::convert::Converter;
 use audio::dtmf::{self, Detector, Digit, Press};
 use audio::g711;
-use facts::media::{Codec, MediaCommand, MediaEvent, PayloadMap, Source};
+use facts::manners::Dtmf;
+use facts::media::{Codec, MediaCommand, MediaEvent, PayloadMap, Source, StreamSetup};
 
 use crate::common::*;
 
@@ -230,4 +231,127 @@ fn keys_for_who_is_on_hold_or_not_there_are_gone_and_leave_the_stream_to_its_own
     w.settle();
     a.say(8, &[g711::ALAW_SILENCE; 160]);
     assert_eq!(b.must_hear().payload_type, 8);
+}
+
+/// Whoever takes keys by INFO: of what was agreed nothing is told as an event.
+fn by_info(phone: &Phone, events: bool) -> StreamSetup {
+    let mut setup = setup(phone, alaw(events));
+    setup.send.events.clear();
+    StreamSetup { dtmf: Dtmf::Info, ..setup }
+}
+
+#[test]
+fn b12_where_keys_go_by_info_signalling_is_told_and_nothing_of_them_is_in_the_media() {
+    for (n, from_event) in [false, true].into_iter().enumerate() {
+        let w = World::new(29_540 + 20 * n as u16, 8, |_| {});
+        let (a, b) = (Phone::new(1), Phone::new(2));
+        w.bridge((&a, setup(&a, alaw(from_event))), (&b, by_info(&b, true)));
+        a.say(8, &[g711::ALAW_SILENCE; 160]);
+        let mut all = vec![b.must_hear()];
+        for key in KEYS {
+            press(&a, key, from_event);
+            all.extend(b.listen(ms(300)));
+        }
+        // By signalling from A it is signalling that tells B; the order would be a mistake, and presses nothing.
+        w.order(MediaCommand::Press { leg: B, digit: '3' });
+        all.extend(b.listen(ms(300)));
+        assert_eq!(events(&all), [], "from events: {from_event}");
+        assert_eq!(heard(&samples(&all, Coding::Pcma)), "", "from events: {from_event}");
+        for digit in KEYS {
+            assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit });
+        }
+        assert!(w.find(ms(100), |_| true).is_none(), "each once");
+    }
+}
+
+#[test]
+fn rfc4733_alone_neither_listens_to_the_sound_nor_presses_into_it() {
+    let w = World::new(29_580, 8, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    let alone = |phone: &Phone| StreamSetup { dtmf: Dtmf::Rfc4733, ..setup(phone, alaw(false)) };
+    w.bridge((&a, alone(&a)), (&b, alone(&b)));
+    press(&a, '5', false);
+    assert_eq!(
+        heard(&samples(&b.listen(ms(300)), Coding::Pcma)),
+        "5",
+        "it is sound like any other"
+    );
+    w.order(MediaCommand::Press { leg: B, digit: '6' });
+    assert_eq!(b.listen(ms(300)), []);
+    let guessed = |event: &MediaEvent| matches!(event, MediaEvent::Digit { .. });
+    assert!(w.find(ms(50), guessed).is_none(), "nobody guesses");
+    // With events agreed they are told.
+    w.setup(B, StreamSetup { dtmf: Dtmf::Rfc4733, ..setup(&b, alaw(true)) });
+    w.order(MediaCommand::Press { leg: B, digit: '7' });
+    assert_eq!(events(&b.listen(ms(400))).len(), 1);
+}
+
+/// A far end that says a key as events and lets it through in its sound as well.
+fn leak(phone: &Phone, key: char) {
+    let code = Digit::from_char(key).unwrap().event();
+    let sound = sounded(key);
+    for (n, payload) in sound.iter().enumerate() {
+        let at = 160 * n as u32;
+        phone.say_at(8, at, payload);
+        // 100 ms of silence, 20 of the key, and then its first event.
+        if (5..=12).contains(&n) {
+            let end = if n >= 10 { 0x8a } else { 10 };
+            let [high, low] = (160 * (n as u16 - 4)).min(960).to_be_bytes();
+            phone.say_at(EVENT, 160 * 5, &[code, end, high, low]);
+        }
+        std::thread::sleep(ms(10));
+    }
+}
+
+#[test]
+fn case_12_a_key_that_leaks_into_the_sound_beside_its_event_is_silenced_for_every_listener() {
+    let ways = [(alaw(true), Dtmf::Auto), (alaw(false), Dtmf::Auto), (alaw(false), Dtmf::Info)];
+    for (n, (map, dtmf)) in ways.into_iter().enumerate() {
+        let takes_events = !map.events.is_empty();
+        let w = World::new(29_600 + 20 * n as u16, 8, |_| {});
+        let (a, b) = (Phone::new(1), Phone::new(2));
+        let of_b = StreamSetup { dtmf, ..setup(&b, map) };
+        w.bridge((&a, setup(&a, alaw(true))), (&b, of_b));
+        leak(&a, '5');
+        let all = b.listen(ms(400));
+        let told: String = events(&all).iter().map(|(key, _)| *key).collect();
+        let sound = heard(&samples(&all, Coding::Pcma));
+        let expected = match (takes_events, dtmf) {
+            (true, _) => ("5", ""),
+            (false, Dtmf::Info) => ("", ""),
+            (false, _) => ("", "5"),
+        };
+        assert_eq!((told.as_str(), sound.as_str()), expected, "{dtmf:?}, events {takes_events}");
+        assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit: '5' });
+        assert!(w.find(ms(100), |_| true).is_none(), "told once");
+        // A tenth of a second later sound is sound again, octet by octet.
+        std::thread::sleep(ms(150));
+        let voice: Vec<u8> = (0..160_u32).map(|n| (n * 37 % 251) as u8).collect();
+        a.say_at(8, 160 * 60, &voice);
+        assert_eq!(b.must_hear().payload, voice);
+    }
+}
+
+#[test]
+fn case_12_what_leaks_in_other_codings_is_a_pause_without_a_gap() {
+    let w = World::new(29_660, 8, |_| {});
+    let (a, b) = (Phone::new(1), Phone::new(2));
+    let wide = PayloadMap { events: vec![(EVENT, 8_000)], ..only(9, Codec::G722) };
+    w.bridge((&a, setup(&a, wide.clone())), (&b, setup(&b, wide)));
+    a.say(9, &[1; 160]);
+    let mut all = vec![b.must_hear()];
+    a.say_at(EVENT, 7_000, &[5, 10, 0, 160]);
+    a.say(9, &[2; 160]);
+    a.say_at(EVENT, 7_000, &[5, 0x8a, 1, 64]);
+    std::thread::sleep(ms(150));
+    a.say(9, &[3; 160]);
+    all.extend(b.listen(ms(200)));
+    let payloads: Vec<u8> = all
+        .iter()
+        .filter(|packet| packet.payload_type == 9)
+        .map(|packet| packet.payload[0])
+        .collect();
+    assert_eq!(payloads, [1, 3]);
+    assert_eq!(events(&all).len(), 1);
+    assert!(all.windows(2).all(|two| two[1].sequence == two[0].sequence.wrapping_add(1)));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source};
+use facts::media::{Codec, MediaEvent, Prompt, Source};
 use facts::sound::{Listeners, Music, Play};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
@@ -358,15 +358,6 @@ impl Call {
         self.bridged.is_some() && heard && matches!(self.phase, Phase::Live)
     }
 
-    /// A key came by signalling: who talks with its leg hears it as his far end takes keys. One by sound is the media
-    /// plane's.
-    pub(crate) fn key_by_info(&self, w: &mut World, no: LegNo, digit: char) {
-        if self.is_bridged(no) && self.pair.contains(&no) {
-            let leg = LegId::new(self.id, self.other(no));
-            w.media(MediaCommand::Press { leg, digit });
-        }
-    }
-
     /// Whether the other leg may be offered what this one's far end offers.
     pub(crate) fn takes_offers(&self, w: &World, no: LegNo) -> bool {
         self.leg(self.other(no)).is_none_or(|leg| leg.relays(w))
@@ -440,6 +431,7 @@ impl Call {
             }
             MediaEvent::Digit { leg, digit } => {
                 self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
+                self.pass_key(w, leg.no, (digit, false));
             }
             MediaEvent::Recognised { leg, turn, verdict } => {
                 self.on_leg(w, leg.no, |leg, w, trace, like| {

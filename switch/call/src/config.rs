@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use facts::manners::Dtmf;
 use facts::media::{Codec, RecordingForm};
 use facts::recognition::Release;
 use facts::srtp::Protection;
@@ -96,6 +97,8 @@ pub struct EngineConfig {
     pub codecs: Vec<Codec>,
     /// Whether the sound of phones is protected by SRTP; where their signalling is not, it never is.
     pub srtp: Protection,
+    /// How keys reach phones, and how they are taken from them.
+    pub dtmf: Dtmf,
     /// Who may transfer calls.
     pub transfer: Transfer,
     /// What extensions may dial besides numbers.
@@ -149,6 +152,7 @@ impl Default for EngineConfig {
             reinvite: Reinvite::Absorb,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             srtp: Protection::Optional,
+            dtmf: Dtmf::Auto,
             transfer: Transfer::Extensions,
             features: Features::default(),
             park: Duration::from_secs(120),

@@ -503,7 +503,11 @@ pub struct Counts {
     pub delivered: u64,
     /// Those that were sent to phones, and none took.
     pub undelivered: u64,
-    /// Requests to carriers that wait for their answers.
+    /// Keys since the start that far ends took by INFO.
+    pub keys_told: u64,
+    /// Those that they refused or did not answer, and those that too many stood before.
+    pub keys_untold: u64,
+    /// Requests to carriers, and keys by INFO, that wait for their answers.
     pub asked: usize,
     /// Sources that are not listened to.
     pub bans: usize,

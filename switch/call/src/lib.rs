@@ -20,6 +20,7 @@ mod flow;
 mod fraud;
 mod group;
 mod guesses;
+mod keys;
 mod leg;
 mod link;
 mod names;

@@ -14,7 +14,9 @@ use facts::settings::{Snapshot, Trunk};
 use facts::{LegFacts, LegId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use sip::endpoint::{Endpoint, EndpointConfig, Flow, Listener, Relief, SessionId, Transport};
+use sip::endpoint::{
+    Endpoint, EndpointConfig, Flow, Listener, Relief, RequestOutId, SessionId, Transport,
+};
 use sip::locate::Server;
 use sip::wire::{Method, Reason};
 
@@ -61,6 +63,11 @@ pub(crate) struct World {
     pub(crate) effects: VecDeque<Effect>,
     /// Legs whose links have lost their other end.
     pub(crate) unlinked: VecDeque<LegId>,
+    /// Keys that were told by INFO and have no answer yet: one a leg.
+    pub(crate) infos: BTreeMap<RequestOutId, LegId>,
+    /// Keys by INFO since the start: those that were taken, and those that were not.
+    pub(crate) keys_told: u64,
+    pub(crate) keys_untold: u64,
     pub(crate) registrar: Registrar,
     /// Legs by the trunk they are on.
     pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
@@ -128,6 +135,9 @@ impl World {
             timers: Timers::default(),
             effects: VecDeque::new(),
             unlinked: VecDeque::new(),
+            infos: BTreeMap::new(),
+            keys_told: 0,
+            keys_untold: 0,
             registrar: Registrar::default(),
             trunk_legs: Occupancy::default(),
             legs_in: Occupancy::default(),

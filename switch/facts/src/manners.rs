@@ -203,6 +203,32 @@ impl KnownBy {
     }
 }
 
+/// How keys reach a far end, and how they are taken from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtmf {
+    /// As events (RFC 4733) where they were agreed, else in its sound.
+    #[default]
+    Auto,
+    /// As events alone: where they were not agreed nothing is pressed, and its sound is not listened to.
+    Rfc4733,
+    /// By INFO with `application/dtmf-relay`: nothing is pressed into its media. From it they are taken by INFO
+    /// and as events.
+    Info,
+    /// In its sound alone: events are neither offered nor answered.
+    Inband,
+}
+
+impl Dtmf {
+    /// All there are, by the names of settings.
+    pub const NAMES: [(&str, Dtmf); 4] = [
+        ("auto", Dtmf::Auto),
+        ("rfc4733", Dtmf::Rfc4733),
+        ("info", Dtmf::Info),
+        ("inband", Dtmf::Inband),
+    ];
+}
+
 /// What becomes of an offer of a far end in a call that is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

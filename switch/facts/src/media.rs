@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CallId, LegId};
+use crate::manners::Dtmf;
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
 use crate::sound::{Clip, Music, Say, Unplayable};
@@ -162,6 +163,8 @@ pub struct StreamSetup {
     pub silence: Option<Duration>,
     /// Keys, if the sound is protected. Those of the last setup go on where they were.
     pub srtp: Option<Box<SrtpKeys>>,
+    /// How its far end takes keys, and where they are listened for.
+    pub dtmf: Dtmf,
 }
 
 /// A sound made by a generator.

@@ -13,7 +13,7 @@ use crate::group::{Group, Reach};
 use crate::hours::{Hours, Zone};
 use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::manners::{
-    AnswerRule, EarlyMedia, HeaderRule, KnownBy, Quirks, Reinvite, Rewrite, SessionTimer,
+    AnswerRule, Dtmf, EarlyMedia, HeaderRule, KnownBy, Quirks, Reinvite, Rewrite, SessionTimer,
 };
 use crate::media::Codec;
 use crate::money::Micros;
@@ -198,6 +198,8 @@ pub struct TrunkOptions {
     pub rtp_timeout_s: Option<u32>,
     /// Milliseconds of sound that it is asked to put into a packet; `None`: 20.
     pub ptime_ms: Option<u16>,
+    /// How keys reach it, and how they are taken from it.
+    pub dtmf: Dtmf,
     /// Whether its sound is protected by SRTP, with keys in the descriptions (RFC 4568).
     pub srtp: Protection,
     /// Keys may be told to it over any transport, not over TLS alone.

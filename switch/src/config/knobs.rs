@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use call::{Notice, Reinvite, Transfer};
 use facts::Feature;
+use facts::manners::Dtmf;
 use facts::media::RecordingFormat;
 use facts::recognition::{COUNTRIES, Release};
 use facts::srtp::Protection;
@@ -102,6 +103,16 @@ knobs! {
         |c| text(match c.dialog.phone_srtp {
             Protection::Off => "off", Protection::Optional => "optional", Protection::Required => "required",
         });
+    "sip.phone_dtmf", "how phones take keys: auto (events of RFC 4733 where agreed, else sound), rfc4733 (alone), info, inband (alone)",
+        |c, v| {
+            let word = one_of(v, &Dtmf::NAMES.map(|(name, _)| name))?;
+            let found = Dtmf::NAMES.into_iter().find(|(name, _)| *name == word);
+            c.dialog.phone_dtmf = found.map_or(Dtmf::Auto, |(_, dtmf)| dtmf);
+        },
+        |c| {
+            let found = Dtmf::NAMES.into_iter().find(|(_, dtmf)| *dtmf == c.dialog.phone_dtmf);
+            text(found.map_or("auto", |(name, _)| name))
+        };
     "sip.transfer", "who may transfer calls by REFER: off, extensions, all (carriers too: whoever pays for the call pays for it)",
         |c, v| c.dialog.transfer = match one_of(v, &["off", "extensions", "all"])? {
             "off" => Transfer::Off, "all" => Transfer::All, _ => Transfer::Extensions,

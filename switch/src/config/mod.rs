@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use call::{Consent, Hearing, HoldMusic, Messages, Notice, Reinvite, Transfer};
 use facts::Features;
+use facts::manners::Dtmf;
 use facts::media::{Codec, RecordingForm};
 use facts::srtp::Protection;
 use ipnet::IpNet;
@@ -148,6 +149,7 @@ pub(crate) struct DialogKnobs {
     pub(crate) min_se: Duration,
     pub(crate) reinvite: Reinvite,
     pub(crate) phone_srtp: Protection,
+    pub(crate) phone_dtmf: Dtmf,
     pub(crate) redirects: usize,
     pub(crate) transfer: Transfer,
 }
@@ -306,6 +308,7 @@ impl Default for DialogKnobs {
             min_se: Duration::from_secs(90),
             reinvite: Reinvite::Absorb,
             phone_srtp: Protection::Optional,
+            phone_dtmf: Dtmf::Auto,
             redirects: 5,
             transfer: Transfer::Extensions,
         }

@@ -41,6 +41,12 @@ pub enum Behaviour {
         /// When.
         after_ms: u32,
     },
+    /// Answers at once with events agreed, and takes one key by INFO with `application/dtmf-relay`: only this one is
+    /// answered with 200. Waits for BYE.
+    TakesInfo {
+        /// The key.
+        key: char,
+    },
     /// Rings if `rings`, then refuses with a status.
     Refuse {
         /// Sends 180 first.
@@ -202,6 +208,16 @@ impl Behaviour {
                 body += &format!(
                     "<send retrans=\"500\"><![CDATA[\n\nINFO [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n[routes]\nFrom: [$me]\nTo: [$them]\n[last_Call-ID:]\nCSeq: 1 INFO\nMax-Forwards: 70\nContent-Type: application/dtmf-relay\nContent-Length: [len]\n\nSignal={info}\nDuration=160\n\n]]></send>\n<recv response=\"200\" timeout=\"10000\"/>\n"
                 );
+                body += &wait_for_bye();
+            }
+            Behaviour::TakesInfo { key } => {
+                body += &ok()
+                    .replace("RTP/AVP 8\n", "RTP/AVP 8 101\na=rtpmap:101 telephone-event/8000\n");
+                body += "<recv request=\"ACK\"/>\n";
+                body += &format!(
+                    "<recv request=\"INFO\" timeout=\"20000\"><action><ereg regexp=\"application/dtmf-relay\" search_in=\"hdr\" header=\"Content-Type:\" check_it=\"true\" assign_to=\"kind\"/><ereg regexp=\"Signal={key}.*Duration=100\" search_in=\"body\" check_it=\"true\" assign_to=\"key\"/></action></recv>\n<Reference variables=\"kind,key\"/>\n"
+                );
+                body += &reply("200 OK", IN_DIALOG, "", false, false);
                 body += &wait_for_bye();
             }
             Behaviour::Refuse { rings, status, header } => {

@@ -536,6 +536,8 @@ impl<'a> Life<'a> {
             unwritten: counts.unwritten,
             delivered: counts.delivered,
             undelivered: counts.undelivered,
+            keys_told: counts.keys_told,
+            keys_untold: counts.keys_untold,
             // A source that knocks too often is left out for longer.
             bans: counts.bans,
             dropped: counts.dropped,

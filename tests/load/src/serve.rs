@@ -226,5 +226,6 @@ fn setup(remote: SocketAddr, work: Work, side: usize) -> StreamSetup {
         ptime_ms: 20,
         silence: Some(Duration::from_secs(60)),
         srtp,
+        dtmf: facts::manners::Dtmf::Auto,
     }
 }

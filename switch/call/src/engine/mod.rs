@@ -405,7 +405,9 @@ impl Engine {
             messages: self.messages.len(),
             delivered: self.messages.delivered,
             undelivered: self.messages.undelivered,
-            asked: self.world.carriers.open(),
+            keys_told: self.world.keys_told,
+            keys_untold: self.world.keys_untold,
+            asked: self.world.carriers.open() + self.world.infos.len(),
             bans: self.world.abuse.list(self.world.now.mono).len(),
             dropped: self.world.abuse.dropped(),
             drops: self.world.endpoint.drops(),
@@ -525,7 +527,14 @@ impl Engine {
                 self.tell_leg(session, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
             }
             Event::Response { id, code, message, cseq, call_id } => {
-                if !self.message_answered(id, code) {
+                if let Some(leg) = self.world.infos.remove(&id) {
+                    self.on_leg(leg, |call, w| {
+                        call.on_leg(w, leg.no, |leg, w, _, _| {
+                            leg.key_answered(w, code);
+                            None
+                        });
+                    });
+                } else if !self.message_answered(id, code) {
                     self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
                 }
             }
@@ -539,7 +548,9 @@ impl Engine {
                     key.map(LegEvent::Key)
                 });
                 if let Some(digit) = key {
-                    self.on_session(session, false, |call, w, no| call.key_by_info(w, no, digit));
+                    self.on_session(session, false, |call, w, no| {
+                        call.pass_key(w, no, (digit, true));
+                    });
                 }
             }
         }

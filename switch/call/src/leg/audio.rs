@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use facts::LegId;
+use facts::manners::Dtmf;
 use facts::media::{Codec, Direction, MediaCommand, PayloadMap, StreamSetup};
 use facts::srtp::{SrtpKey, SrtpKeys, SrtpSuite};
 use rand_chacha::ChaCha20Rng;
@@ -25,6 +26,8 @@ pub(super) struct Audio {
     before: Option<LocalAudio>,
     /// Milliseconds of sound that the far end is asked to put into a packet.
     ptime_ms: Option<u16>,
+    /// How the far end takes keys, and where they are listened for.
+    dtmf: Dtmf,
     /// Where the signalling of the far end that is spoken with comes from.
     signalling: Option<IpAddr>,
     /// Their offer, while our answer to it has not left: it may still be narrowed to what the other leg
@@ -59,6 +62,7 @@ impl Audio {
             agreed: None,
             before,
             ptime_ms: None,
+            dtmf: Dtmf::Auto,
             signalling: None,
             unsaid: None,
             beside: Beside::default(),
@@ -126,6 +130,16 @@ impl Audio {
         self.ptime_ms = ptime_ms;
     }
 
+    /// How the far end takes keys from now on.
+    pub(super) fn takes_keys(&mut self, dtmf: Dtmf) {
+        self.dtmf = dtmf;
+    }
+
+    /// The far end takes keys by INFO.
+    pub(super) fn takes_info(&self) -> bool {
+        self.dtmf == Dtmf::Info
+    }
+
     /// What we can do with these codecs. A number that means one of them in this session goes on meaning
     /// it (RFC 3264 §8.3.2), and no two mean the same.
     fn ours(&self, local: SocketAddr, codecs: &[Codec]) -> LocalAudio {
@@ -146,6 +160,9 @@ impl Audio {
         }
         let noise = free(NOISE);
         let mut usual = LocalAudio::new(local, list);
+        if self.dtmf == Dtmf::Inband {
+            usual.events.clear();
+        }
         for (number, clock) in &mut usual.events {
             let known = agreed.iter().flat_map(|agreed| &agreed.receive_events);
             let known = known.into_iter().find(|(_, own)| own == clock);
@@ -338,48 +355,46 @@ impl Audio {
 
     /// What was agreed last, with the silence watch of a leg that is up.
     pub(super) fn watched(&self, silence: Option<Duration>) -> Option<MediaCommand> {
-        self.agreed.as_ref().map(|agreed| setup(self.leg, self.signalling, agreed, silence))
+        self.agreed.as_ref().map(|agreed| self.setup(agreed, silence))
     }
 
     fn agree(&mut self, agreed: Agreed, silence: Option<Duration>) -> MediaCommand {
-        let command = setup(self.leg, self.signalling, &agreed, silence);
+        let command = self.setup(&agreed, silence);
         self.session.keep(&agreed);
         self.agreed = Some(agreed);
         command
     }
-}
 
-fn setup(
-    leg: LegId,
-    signalling: Option<IpAddr>,
-    agreed: &Agreed,
-    silence: Option<Duration>,
-) -> MediaCommand {
-    let map = |codecs: &[offer::Codec], events: &[(u8, u32)], noise| PayloadMap {
-        audio: codecs
-            .iter()
-            .filter_map(|codec| Some((codec.payload_type, known(codec)?)))
-            .collect(),
-        events: events.to_vec(),
-        noise,
-    };
-    let direction = seen(agreed.direction);
-    // Whoever holds us may fall silent, and whoever we do not listen to surely does.
-    let watched = !agreed.held && agreed.direction.receives();
-    MediaCommand::Setup {
-        leg,
-        setup: StreamSetup {
-            remote: agreed.remote,
-            signalling,
-            remote_rtcp: agreed.remote_rtcp,
-            rtcp_mux: agreed.rtcp_mux,
-            send: map(&agreed.send, &agreed.send_events, agreed.send_noise),
-            receive: map(&agreed.receive, &agreed.receive_events, agreed.receive_noise),
-            direction,
-            ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
-            silence: silence.filter(|_| watched),
-            srtp: agreed.secured.as_ref().map(|secured| Box::new(keys(secured))),
-        },
+    fn setup(&self, agreed: &Agreed, silence: Option<Duration>) -> MediaCommand {
+        let map = |codecs: &[offer::Codec], events: &[(u8, u32)], noise| PayloadMap {
+            audio: codecs
+                .iter()
+                .filter_map(|codec| Some((codec.payload_type, known(codec)?)))
+                .collect(),
+            events: events.to_vec(),
+            noise,
+        };
+        // What it is told by INFO it is not told as an event too.
+        let told = if self.takes_info() { &[][..] } else { &agreed.send_events };
+        let direction = seen(agreed.direction);
+        // Whoever holds us may fall silent, and whoever we do not listen to surely does.
+        let watched = !agreed.held && agreed.direction.receives();
+        MediaCommand::Setup {
+            leg: self.leg,
+            setup: StreamSetup {
+                remote: agreed.remote,
+                signalling: self.signalling,
+                remote_rtcp: agreed.remote_rtcp,
+                rtcp_mux: agreed.rtcp_mux,
+                send: map(&agreed.send, told, agreed.send_noise),
+                receive: map(&agreed.receive, &agreed.receive_events, agreed.receive_noise),
+                direction,
+                ptime_ms: u8::try_from(agreed.ptime_ms).unwrap_or(20),
+                silence: silence.filter(|_| watched),
+                srtp: agreed.secured.as_ref().map(|secured| Box::new(keys(secured))),
+                dtmf: self.dtmf,
+            },
+        }
     }
 }
 

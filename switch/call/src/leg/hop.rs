@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::manners::{self, EarlyMedia, HeaderRule, RefreshedBy, Whose};
+use facts::manners::{self, Dtmf, EarlyMedia, HeaderRule, RefreshedBy, Whose};
 use facts::media::Codec;
 use facts::routing::Phone;
 use facts::settings::{self, Identity, Snapshot, Trunk};
@@ -70,6 +70,8 @@ pub(crate) struct Hop {
     pub(crate) timers: Option<SessionTimers>,
     /// Milliseconds of sound that it is asked to put into a packet.
     pub(crate) ptime_ms: Option<u16>,
+    /// How it takes keys.
+    pub(crate) dtmf: Dtmf,
     /// Whether its sound is protected.
     pub(crate) security: Security,
 }
@@ -360,6 +362,7 @@ fn to_server(
         response: trunk.options.response_ms.map(|ms| Duration::from_millis(ms.into())),
         timers: timers(w.config.sip.session, trunk),
         ptime_ms: trunk.options.ptime_ms,
+        dtmf: trunk.options.dtmf,
         security,
     })
 }
@@ -428,6 +431,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         response: None,
         timers: None,
         ptime_ms: None,
+        dtmf: w.config.dtmf,
         security,
     })
 }

@@ -1,5 +1,71 @@
 //! Key presses by signalling: the two bodies of INFO that phones send (RFC 2976 in its time, RFC 6086 §1
-//! keeps them). One key each.
+//! keeps them), and the one that is sent. One key each, one INFO at a time, in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::world::World;
+
+use super::Leg;
+
+/// Keys that wait for the answer to the one before at most; more are not told.
+const WAITING_MAX: usize = 32;
+/// How long a key lasts that we tell, milliseconds: when its INFO leaves it may not be over yet.
+const LASTS_MS: u32 = 100;
+
+/// Keys that a far end is told by INFO.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// One has no final answer yet.
+    asked: bool,
+    waiting: VecDeque<char>,
+}
+
+impl Leg {
+    /// Its far end takes keys by INFO.
+    pub(crate) fn takes_info(&self) -> bool {
+        self.audio.takes_info()
+    }
+
+    /// Tells its far end a key by INFO, after those that wait.
+    pub(crate) fn tell_key(&mut self, w: &mut World, digit: char) {
+        if self.told.waiting.len() >= WAITING_MAX {
+            w.keys_untold += 1;
+            return;
+        }
+        self.told.waiting.push_back(digit);
+        self.tell_next(w);
+    }
+
+    /// The last one has its final answer, or will have none. One that was refused is not told again: its
+    /// moment is over.
+    pub(crate) fn key_answered(&mut self, w: &mut World, code: u16) {
+        self.told.asked = false;
+        let count = if code < 300 { &mut w.keys_told } else { &mut w.keys_untold };
+        *count += 1;
+        self.tell_next(w);
+    }
+
+    fn tell_next(&mut self, w: &mut World) {
+        let (true, Some(session)) = (self.is_up(), self.session) else {
+            return self.told.waiting.clear();
+        };
+        if self.told.asked {
+            return;
+        }
+        let Some(digit) = self.told.waiting.pop_front() else { return };
+        let body = format!("Signal={digit}\r\nDuration={LASTS_MS}\r\n");
+        let body = ("application/dtmf-relay", Bytes::from(body));
+        match w.endpoint.info(w.now.mono, session, body) {
+            Some(id) => {
+                self.told.asked = true;
+                w.infos.insert(id, self.id);
+            }
+            None => self.told.waiting.clear(),
+        }
+    }
+}
 
 /// The key that a body tells: `0`–`9`, `*`, `#`, `A`–`D`.
 ///

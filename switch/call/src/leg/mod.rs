@@ -58,6 +58,7 @@ pub(crate) use hop::{
 };
 use hunt::Hunt;
 pub(crate) use inbound::Arrival;
+use keys::Told;
 pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};
 use redirect::Redirects;
@@ -189,6 +190,8 @@ pub(crate) struct Leg {
     /// A key ends what was laid over what it hears.
     interruptible: bool,
     change: Change,
+    /// Keys that its far end is told by INFO.
+    told: Told,
     /// What its far end wants to know of the transfer that it asked for.
     referral: Referral,
 }
@@ -236,6 +239,7 @@ impl Leg {
             listening: false,
             interruptible: false,
             change: Change::default(),
+            told: Told::default(),
             referral: Referral::default(),
         }
     }

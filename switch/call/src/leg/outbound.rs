@@ -122,6 +122,7 @@ impl Leg {
         self.facts.recognised = None;
         // One offer for all: whoever answers it first has the port.
         self.audio.asks(hop.ptime_ms);
+        self.audio.takes_keys(hop.dtmf);
         // Whoever may not be told keys is sent the offer without them: see `send`.
         let ways = self.hops.iter().filter(|_| hop.trunk.is_none());
         let security = ways.map(|way| way.security).fold(hop.security, Ord::max);

@@ -721,6 +721,8 @@ impl Sim {
             unwritten: counts.unwritten,
             delivered: counts.delivered,
             undelivered: counts.undelivered,
+            keys_told: counts.keys_told,
+            keys_untold: counts.keys_untold,
             bans: counts.bans,
             dropped: counts.dropped,
             ..Counts::default()

@@ -229,6 +229,7 @@ impl Endpoint {
             User::Reinvite(session) => self.reinvite_answered(now, session, reply),
             User::Bye(session) if reply.code >= 200 => self.bye_settled(now, session),
             User::Outside(id) if reply.code >= 200 => {
+                self.doubt_dialog(now, id, reply.code);
                 self.outside_settled(id, reply.code, Some(reply.message));
             }
             User::Notify(subscription) => self.notify_answered(now, subscription, reply),
@@ -340,7 +341,10 @@ impl Endpoint {
                 self.reinvite_silent(now, session, key);
             }
             User::Bye(session) => self.bye_settled(now, session),
-            User::Outside(id) => self.outside_settled(id, silence.code(), None),
+            User::Outside(id) => {
+                self.doubt_dialog(now, id, silence.code());
+                self.outside_settled(id, silence.code(), None);
+            }
             User::Notify(subscription) => self.lose_subscription(subscription),
             User::Cancel | User::Stray | User::Prack(_) => {}
         }

@@ -368,6 +368,18 @@ impl Endpoint {
         self.start_message(now, session, headers, body)
     }
 
+    /// Sends an INFO (RFC 6086, without a package) in a session that is up: content type and body.
+    /// [`Event::Response`] follows exactly once; 481, 408 and no answer at all end the session as well (RFC 3261
+    /// §12.2.1.2). `None`: it is up no more.
+    pub fn info(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        body: (&str, Bytes),
+    ) -> Option<RequestOutId> {
+        self.start_info(now, session, body)
+    }
+
     /// Grants a new subscription ([`Event::Subscribe`] without one): 200, and a dialog. `asked`: the value of
     /// Event for its NOTIFYs. The user owes the first of them at once (RFC 6665 §4.2.1.2): by
     /// [`Endpoint::notify`], or by [`Endpoint::end_subscription`] where no time was asked for. `None`: there

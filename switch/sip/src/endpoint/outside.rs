@@ -1,5 +1,5 @@
 //! Requests of ours outside of sessions: OPTIONS to a trunk, REGISTER, MESSAGE (RFC 3261 §8.1); and MESSAGE
-//! in a session (RFC 3428 §4), which has nothing to do with it but the way.
+//! in a session (RFC 3428 §4), which has nothing to do with it but the way; and INFO (RFC 6086), which does.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::auth::Auth;
 use super::receive::Incoming;
 use super::request::{Extra, Head, push_extra};
 use super::table::{Outgoing, Outside, Phase, ServerUser, User};
-use super::{Endpoint, Event, OutOfDialog, RequestId, RequestOutId, SessionId};
+use super::{EndCause, Endpoint, Event, OutOfDialog, RequestId, RequestOutId, SessionId};
 use crate::wire::{Message, Method, NameAddr};
 
 impl Endpoint {
@@ -25,7 +25,7 @@ impl Endpoint {
             Some((call_id, last)) => (call_id, last.saturating_add(1)),
             None => (self.ids.call_id(), 1),
         };
-        self.outside.insert(id, Outside { call_id: call_id.clone(), cseq });
+        self.outside.insert(id, Outside { call_id: call_id.clone(), cseq, session: None });
         let sessions_only =
             matches!(wish.method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye);
         if sessions_only || self.clients.len() >= self.config.limits.client_transactions_max {
@@ -88,13 +88,36 @@ impl Endpoint {
         headers: &[(String, Vec<u8>)],
         (content_type, body): (&str, Bytes),
     ) -> Option<RequestOutId> {
+        self.start_within(now, (session, None), Method::Message, headers, (content_type, body))
+    }
+
+    /// An INFO of ours in a session.
+    pub(super) fn start_info(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        body: (&str, Bytes),
+    ) -> Option<RequestOutId> {
+        self.start_within(now, (session, Some(session)), Method::Info, &[], body)
+    }
+
+    /// `hangs`: the session that is over where its dialog is not known.
+    fn start_within(
+        &mut self,
+        now: Instant,
+        (session, hangs): (SessionId, Option<SessionId>),
+        method: Method,
+        headers: &[(String, Vec<u8>)],
+        (content_type, body): (&str, Bytes),
+    ) -> Option<RequestOutId> {
         let up = self.up(session).filter(|up| up.bye.is_none() && up.held().is_none())?;
         let cseq = up.dialog.next_cseq();
         let dialog = up.dialog.clone();
         self.last_outside += 1;
         let id = RequestOutId(self.last_outside);
-        self.outside.insert(id, Outside { call_id: dialog.call_id.clone(), cseq });
-        let mut draft = dialog.draft(&Method::Message, cseq);
+        let row = Outside { call_id: dialog.call_id.clone(), cseq, session: hangs };
+        self.outside.insert(id, row);
+        let mut draft = dialog.draft(&method, cseq);
         if !self.config.user_agent.is_empty() {
             draft.push("User-Agent", &self.config.user_agent);
         }
@@ -103,7 +126,7 @@ impl Endpoint {
         let auth = self.sessions.get(&session).and_then(|row| row.auth.clone());
         let out = Outgoing {
             draft,
-            method: Method::Message,
+            method,
             flow: self.hop(&dialog),
             fallback: self.fallback_hop(&dialog),
             user: User::Outside(id),
@@ -130,6 +153,14 @@ impl Endpoint {
             Phase::Over(_) => return None,
         };
         Some((row.call_id.clone(), local, remote))
+    }
+
+    /// RFC 3261 §12.2.1.2: a request in a session found nobody who knows its dialog, or nobody at all.
+    pub(super) fn doubt_dialog(&mut self, now: Instant, id: RequestOutId, code: u16) {
+        let session = self.outside.get(&id).and_then(|row| row.session);
+        if let (Some(session), 408 | 481) = (session, code) {
+            self.lose_dialog(now, session, EndCause::Rejected481, None);
+        }
     }
 
     pub(super) fn outside_settled(

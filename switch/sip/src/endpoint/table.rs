@@ -511,6 +511,8 @@ pub(super) struct Outgoing {
 pub(super) struct Outside {
     pub(super) call_id: String,
     pub(super) cseq: u32,
+    /// The session whose dialog is over if nobody there knows it (RFC 3261 §12.2.1.2).
+    pub(super) session: Option<SessionId>,
 }
 
 fn prack_wait(sending: Option<&Sending>) -> Option<(Instant, &'static str)> {

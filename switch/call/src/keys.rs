@@ -1,0 +1,24 @@
+//! Keys on their way from one leg to the other. Those in the media pass there, heard as events or as sound; this is
+//! the way of those that one of the two takes, or tells, by INFO.
+
+use facts::media::MediaCommand;
+use facts::{LegId, LegNo};
+
+use crate::call::Call;
+use crate::world::World;
+
+impl Call {
+    /// A key came: who talks with its leg gets it as his far end takes keys. Between two who have it in their media
+    /// it is the media plane's; `signalled`: it came by INFO.
+    pub(crate) fn pass_key(&mut self, w: &mut World, no: LegNo, (digit, signalled): (char, bool)) {
+        if !self.is_bridged(no) || !self.pair.contains(&no) {
+            return;
+        }
+        let leg = LegId::new(self.id, self.other(no));
+        match self.legs.get_mut(usize::from(leg.no.0)).and_then(Option::as_mut) {
+            Some(other) if other.takes_info() => other.tell_key(w, digit),
+            _ if signalled => w.media(MediaCommand::Press { leg, digit }),
+            _ => {}
+        }
+    }
+}
