@@ -71,16 +71,17 @@ impl Recogniser {
     /// As it was configured.
     ///
     /// # Errors
-    /// When the table is there and cannot be used, or the system refuses a thread.
+    /// When the system refuses a thread. A table that cannot be used is told in the log and left aside.
     pub fn open(config: &WordsConfig) -> io::Result<Recogniser> {
-        let wrong = |error: String| {
-            io::Error::new(ErrorKind::InvalidData, format!("{}: {error}", config.table.display()))
-        };
         let own = match fs::read_to_string(&config.table) {
-            Ok(text) => Words::parse(&text).map_err(|error| wrong(error.to_string()))?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Words::default(),
-            Err(error) => return Err(wrong(error.to_string())),
+            Ok(text) => Words::parse(&text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Words::default()),
+            Err(error) => Err(error.to_string()),
         };
+        let own = own.unwrap_or_else(|error| {
+            tracing::warn!(table = %config.table.display(), %error, "not a table of words");
+            Words::default()
+        });
         let words = own.before(words());
         Recogniser::new(config.command.clone(), config.at_once, words)
     }

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use billing::Store;
+use billing::Store as Books;
 use billing::rows::Audit;
 use billing::trail::Trail;
+use call::Notice;
+use facts::media::Codec;
+use media::prompt::Store;
 
 use crate::cli::{failed, print};
 use crate::config::Config;
@@ -26,6 +29,10 @@ pub(crate) struct Wanted<'a> {
 
 /// Checks what was asked for; the configuration itself is right when we are here.
 pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
+    let missing = sounds(config);
+    if !missing.is_empty() {
+        return failed(&missing.join("\n"));
+    }
     print("settings: in order\n");
     for finding in secrets::open_to_others(config) {
         print(&format!("warning: {finding}\n"));
@@ -52,8 +59,30 @@ pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
     }
 }
 
+/// Announcements that the settings name and nobody has. Whoever is recorded has to hear that he is, so this is a
+/// mistake, though one that calls survive.
+pub(crate) fn sounds(config: &Config) -> Vec<String> {
+    let folder = config.prompts.as_deref();
+    let (store, _) = Store::open(folder);
+    let notice = match &config.recording.notice {
+        Notice::Prompt(name) => Some(("recording.notice", name)),
+        Notice::None | Notice::Tone => None,
+    };
+    let consent = config.recording.consent.prompt.as_ref().map(|name| ("recording.consent", name));
+    let absent = |(_, name): &(&str, &String)| {
+        ["zh", "en", "fa"].iter().all(|tongue| store.frames(name, tongue, Codec::Pcma).is_none())
+    };
+    let named = notice.into_iter().chain(consent).filter(absent);
+    let mut missing: Vec<String> =
+        named.map(|(knob, name)| format!("{knob}: there is no announcement {name:?}")).collect();
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        missing.push(format!("media.prompts: {} is no folder", folder.display()));
+    }
+    missing
+}
+
 /// Looks at all that was asked for, so that one finding does not hide another.
-async fn look(store: &Store, wanted: Wanted<'_>) -> billing::Result<Vec<String>> {
+async fn look(store: &Books, wanted: Wanted<'_>) -> billing::Result<Vec<String>> {
     let mut findings = Vec::new();
     if wanted.books {
         findings.extend(books(&store.check_books().await?));
@@ -95,4 +124,23 @@ fn trail(trail: &Trail) -> Option<String> {
 fn listed(what: &str, findings: &[String]) -> String {
     let findings: String = findings.iter().map(|finding| format!("  {finding}\n")).collect();
     format!("{what}:\n{findings}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcements_that_nobody_has_are_named() {
+        let mut config = Config::default();
+        config.recording.notice = Notice::Prompt("call-recorded".into());
+        config.recording.consent.prompt = Some("recording-consent".into());
+        assert_eq!(sounds(&config), Vec::<String>::new(), "these ship");
+        config.recording.notice = Notice::Prompt("nosuch".into());
+        config.recording.consent.prompt = Some("neither".into());
+        config.prompts = Some("/no/such/folder".into());
+        let missing = sounds(&config);
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert!(missing[0].contains("recording.notice") && missing[0].contains("nosuch"));
+    }
 }

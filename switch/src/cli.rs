@@ -67,7 +67,7 @@ enum Verb {
     },
     /// Say what is heard in a recording, and when: tones, announcements, keys, fax, music, speech
     Recognise {
-        /// A WAV, MP3, Ogg Vorbis or FLAC file
+        /// A WAV, MP3, AAC, M4A, FLAC or Ogg (Vorbis, Opus) file
         file: PathBuf,
         /// Whose tones: a country's code, e.g. cn; all that are known without it
         #[arg(long)]
@@ -339,9 +339,10 @@ pub(crate) fn complain(text: &str) {
 }
 
 /// Text on standard output.
-#[expect(clippy::print_stdout, reason = "the command line speaks here")]
 pub(crate) fn print(text: &str) {
-    print!("{text}");
+    use std::io::Write as _;
+    // Whoever reads it may have read enough.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

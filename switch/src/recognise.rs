@@ -32,7 +32,7 @@ pub(crate) enum Announcements {
         /// What it means: a number (2 to 20), a short name (switched-off) or its Chinese name (关机)
         #[arg(long)]
         state: String,
-        /// A WAV, MP3, Ogg Vorbis or FLAC file
+        /// A WAV, MP3, AAC, M4A, FLAC or Ogg (Vorbis, Opus) file
         file: PathBuf,
         /// Q.850 cause, if not that of the state
         #[arg(long, value_parser = clap::value_parser!(u8).range(1..=127))]

@@ -28,6 +28,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle as Task;
 
 use crate::calls::Door;
+use crate::check;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::{Driver, Gauges, Leaving};
@@ -224,6 +225,9 @@ impl Hall {
         let guard = dns::guarded(parts::guard(config), &config.dns).map_err(StartError::Io)?;
         let remote = sounds::remote(config, guard.clone(), Handle::current());
         let events = move |event| events.fact(Fact::Media(event));
+        for mistake in check::sounds(config) {
+            tracing::error!("{mistake}");
+        }
         let media = Media::start_with(&parts::media(config), Some(remote), events)
             .map_err(io_error("the media plane"))?;
         let directory: Arc<Directory> = Arc::default();
