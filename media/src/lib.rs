@@ -137,7 +137,7 @@ pub struct Media {
     /// Which of them has which call.
     spread: Arc<Mutex<Spread>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    orders_lost: AtomicU64,
+    orders_lost: Arc<AtomicU64>,
     events: Events,
     /// Until stopped.
     recorder: Mutex<Option<Arc<Recorder>>>,
@@ -216,7 +216,7 @@ impl Media {
             workers: Vec::new(),
             spread,
             threads: Mutex::new(Vec::new()),
-            orders_lost: AtomicU64::new(0),
+            orders_lost: Arc::default(),
             events: events.clone(),
             recorder: Mutex::new(Some(recorder.clone())),
             remote: Mutex::new(remote.clone()),
@@ -233,7 +233,8 @@ impl Media {
             let (sender, orders) = bounded(ORDERS_MAX);
             let bell = Arc::new(Bell::new()?);
             let counters = Arc::new(Counters::default());
-            let own = Door { orders: sender.clone(), bell: bell.clone() };
+            let lost = media.orders_lost.clone();
+            let own = Door { orders: sender.clone(), bell: bell.clone(), lost };
             media.workers.push(Handle {
                 orders: sender,
                 bell: bell.clone(),
@@ -395,6 +396,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Interject { leg, .. }
         | MediaCommand::Press { leg, .. }
         | MediaCommand::Interruptible { leg }
+        | MediaCommand::Interrupt { leg }
         | MediaCommand::Listen { leg, .. }
         | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,

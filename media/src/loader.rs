@@ -3,6 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -23,6 +24,8 @@ const WAITING_MAX: usize = 256;
 pub(crate) struct Door {
     pub(crate) orders: Sender<Order>,
     pub(crate) bell: Arc<Bell>,
+    /// Orders that it could not take because its queue was full.
+    pub(crate) lost: Arc<AtomicU64>,
 }
 
 /// A sound that is not there yet.
@@ -131,9 +134,15 @@ pub(crate) fn hand_over(wanted: Wanted, sound: Had) {
         // The worker finds it ready.
         let _ = sound.frames(codec);
     }
-    // A worker without room is stuck; one that is gone needs nothing.
-    if to.orders.try_send(Order::Loaded { leg, wish, sound }).is_ok() {
-        to.bell.ring();
+    match to.orders.try_send(Order::Loaded { leg, wish, sound }) {
+        Ok(()) => to.bell.ring(),
+        // A worker without room is stuck.
+        Err(TrySendError::Full(_)) => {
+            tracing::warn!(%leg, "a sound is lost: its worker takes nothing");
+            to.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        // One that is gone needs nothing.
+        Err(TrySendError::Disconnected(_)) => {}
     }
 }
 
@@ -176,5 +185,31 @@ fn load(folder: &Path, file: &str, keys: Option<&Keys>) -> Result<Vec<i16>, prom
         Ok(Some(bytes)) => prompt::decode::message(&bytes),
         Ok(None) => prompt::message(&path),
         Err(error) => Err(prompt::PromptError::Unreadable(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use facts::{CallId, LegNo};
+
+    use super::*;
+
+    #[test]
+    fn a_sound_that_its_worker_has_no_room_for_is_counted() {
+        let (orders, taken) = bounded(1);
+        let bell = Arc::new(Bell::new().unwrap());
+        let to = Door { orders, bell, lost: Arc::default() };
+        let hand = || {
+            let leg = LegId { call: CallId(1), no: LegNo(0) };
+            let wish = Wish::Url("http://a.example/".to_owned());
+            let wanted = Wanted { leg, wish, codec: Codec::Pcma, to: to.clone() };
+            hand_over(wanted, Err(Unplayable::Busy));
+            to.lost.load(Ordering::Relaxed)
+        };
+        assert_eq!([hand(), hand(), hand()], [0, 1, 2]);
+        assert!(taken.try_recv().is_ok());
+        assert_eq!(hand(), 2);
+        drop(taken);
+        assert_eq!(hand(), 2, "a worker that is gone loses nothing");
     }
 }

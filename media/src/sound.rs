@@ -61,6 +61,8 @@ pub(crate) struct Sound {
     asked: Option<Codec>,
     /// When the next packet is due; `None` before the first.
     pub(crate) due: Option<Instant>,
+    /// A key of whoever hears it ends it.
+    pub(crate) by_key: bool,
 }
 
 /// What is played.
@@ -88,7 +90,7 @@ pub(crate) enum Step {
 impl Sound {
     /// `repeat`: from the start again, until further notice.
     pub(crate) fn new(what: What, repeat: bool) -> Sound {
-        Sound { what, repeat, frames: None, at: 0, asked: None, due: None }
+        Sound { what, repeat, frames: None, at: 0, asked: None, due: None, by_key: false }
     }
 
     /// It is a key.

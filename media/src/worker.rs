@@ -36,6 +36,7 @@ mod guard;
 mod keys;
 mod listen;
 mod order;
+mod over;
 mod play;
 mod recode;
 mod room;

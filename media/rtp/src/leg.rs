@@ -196,6 +196,8 @@ pub struct Leg {
     keys: Keys,
     /// When a packet of an event came last, until the sound is its own again.
     event_at: Option<Instant>,
+    /// Source and timestamp of the event that could not be passed on while somebody else had the outgoing stream.
+    missed: Option<(u32, u32)>,
     /// The outgoing stream.
     egress: Egress,
     account: Account,
@@ -270,6 +272,7 @@ impl Leg {
             reception: Reception::new(now),
             keys: Keys::default(),
             event_at: None,
+            missed: None,
             egress: Egress::new(identity.ssrc, identity.sequence, identity.timestamp),
             account: Account::default(),
             rtcp_source: None,
@@ -477,9 +480,18 @@ impl Leg {
         from: u32,
         packet: &mut [u8],
     ) -> Result<SocketAddr, Refusal> {
-        let (setup, to) = self.target()?;
+        let (setup, _) = self.target()?;
         let (payload_type, clock) =
             setup.send.event(self.egress.clock_hz().unwrap_or(from)).ok_or(Refusal::NoEvents)?;
+        let event = (arrival.header.ssrc, arrival.header.timestamp);
+        if !self.is_relayed() {
+            self.missed = Some(event);
+        } else if self.missed == Some(event) {
+            // Its rest alone would be another key.
+            self.egress.skip(&arrival.header);
+            return Err(Refusal::Late);
+        }
+        let (_, to) = self.target()?;
         let payload = &mut packet[arrival.header.payload.clone()];
         let numbers = (payload_type, from, clock);
         self.egress.relay_event(now, &arrival.header, numbers, payload)?.write(packet);
@@ -552,6 +564,12 @@ impl Leg {
     #[must_use]
     pub fn takes_events(&self) -> bool {
         self.setup.as_ref().is_some_and(|setup| !setup.send.events.is_empty())
+    }
+
+    /// What another leg says may leave here: nobody else has the outgoing stream.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        self.egress.owner() == Owner::Relay
     }
 
     /// Writes a packet of a key of ours (RFC 4733 §2.3) behind room for its header: which event, how long it has

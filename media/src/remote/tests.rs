@@ -38,7 +38,8 @@ impl World {
         let visitor = Arc::new(Web { visits: Mutex::new(send) });
         let config = RemoteConfig { visitor, folder, folder_max: 1_000_000, keep: LONG, fresh };
         let (sender, orders) = bounded(4_096);
-        let to = Door { orders: sender, bell: Arc::new(Bell::new().unwrap()) };
+        let to =
+            Door { orders: sender, bell: Arc::new(Bell::new().unwrap()), lost: Arc::default() };
         World { remote: Remote::start(config).unwrap(), visits, orders, to }
     }
 

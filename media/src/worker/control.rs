@@ -17,7 +17,7 @@ use super::guard::Guard;
 use super::keys::Keypad;
 use super::play::tell_of_strangers;
 use super::recode;
-use super::seat::{self, Hears, Seat};
+use super::seat::{self, Awaited, Hears, Layer, Seat};
 use super::{CHORES, ORDERS_MAX, Order, Tape, Worker};
 use crate::Home;
 use crate::loader::{Had, Wanted, Wish};
@@ -53,6 +53,11 @@ impl Worker {
             MediaCommand::Hear { leg, source } => self.hear(now, leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
             MediaCommand::Interruptible { leg } => self.interruptible(leg),
+            MediaCommand::Interrupt { leg } => {
+                if let Some(number) = self.seats.number(leg) {
+                    self.interrupt(number);
+                }
+            }
             MediaCommand::Record { call, left, right, file, form } => {
                 self.record(now, call, Tape { left, right }, (file, form));
             }
@@ -190,6 +195,7 @@ impl Worker {
         let source = self.or_tone(number, source);
         let again = matches!(source, Source::Music(_));
         let Some(seat) = self.seats.get(number) else { return };
+        seat.told = Some(Layer::Under);
         if let (Hears::Leg(before), Source::Leg(after)) = (&seat.hears, &source)
             && before == after
         {
@@ -200,8 +206,7 @@ impl Worker {
         }
         let (hears, wish) = seat::hears(source, false);
         seat.hears = hears;
-        seat.awaits = wish.clone().map(|wish| (wish, again));
-        seat.interruptible = false;
+        seat.awaits = wish.clone().map(|wish| Awaited { wish, again, by_key: false });
         if seat.interjection.is_none() {
             seat.give();
         }
@@ -215,7 +220,7 @@ impl Worker {
     }
 
     /// Asks for a sound that a leg waits for.
-    fn ask(&mut self, number: usize, wish: &Wish) {
+    pub(super) fn ask(&mut self, number: usize, wish: &Wish) {
         let Some(seat) = self.seats.get(number) else { return };
         let (leg, codec) = (seat.id, seat.codec().unwrap_or(Codec::Pcma));
         let wanted = Wanted { leg, wish: wish.clone(), codec, to: self.parts.own.clone() };
@@ -237,21 +242,14 @@ impl Worker {
     fn loaded(&mut self, leg: LegId, wish: &Wish, sound: Had) {
         let Some(number) = self.seats.number(leg) else { return };
         let Some(seat) = self.seats.get(number) else { return };
-        let over = seat.awaits_over.as_ref() == Some(wish);
-        let again = match &seat.awaits {
-            _ if over => false,
-            Some((awaited, again)) if awaited == wish => *again,
-            _ => return,
-        };
-        if over {
-            seat.awaits_over = None;
-        } else {
-            seat.awaits = None;
-        }
+        let awaits = |awaited: &mut Awaited| awaited.wish == *wish;
+        let over = seat.awaits_over.take_if(awaits);
+        let Some(awaited) = over.clone().or_else(|| seat.awaits.take_if(awaits)) else { return };
         match sound {
             Ok(sound) => {
-                let sound = Sound::new(What::Made(sound), again);
-                if over {
+                let mut sound = Sound::new(What::Made(sound), awaited.again);
+                sound.by_key = awaited.by_key;
+                if over.is_some() {
                     return self.lay_over(number, sound);
                 }
                 seat.hears = Hears::Sound(sound);
@@ -260,6 +258,7 @@ impl Worker {
                 }
                 self.note_sounding(number);
             }
+            Err(why) if over.is_some() => self.over_unplayable(number, why),
             Err(why) => {
                 tracing::warn!(%leg, why = why.word(), "a sound cannot be played");
                 seat.unplayable = Some(why);
@@ -282,63 +281,6 @@ impl Worker {
             }
             source => source,
         }
-    }
-
-    fn interruptible(&mut self, leg: LegId) {
-        if let Some(seat) = self.seats.number(leg).and_then(|number| self.seats.get(number)) {
-            seat.interruptible = true;
-        }
-    }
-
-    /// A key was pressed on a leg: what is laid over what it hears is over, or else the sound that it hears.
-    pub(super) fn interrupt(&mut self, number: usize) {
-        let Some(seat) = self.seats.get(number) else { return };
-        if !std::mem::take(&mut seat.interruptible) {
-            return;
-        }
-        let over = seat.interjection.take().is_some() | seat.awaits_over.take().is_some();
-        let under = !over && (matches!(seat.hears, Hears::Sound(_)) || seat.awaits.is_some());
-        if under {
-            (seat.hears, seat.awaits) = (Hears::Nothing, None);
-        }
-        if over || under {
-            seat.give();
-            let leg = seat.id;
-            self.event(MediaEvent::Interrupted { leg });
-        }
-    }
-
-    /// Lays a sound over what a leg hears; silence ends what was laid over it.
-    fn interject(&mut self, leg: LegId, source: Source) {
-        let Some(number) = self.seats.number(leg) else { return };
-        let silence = source == Source::Silence;
-        let (hears, wish) = seat::hears(source, true);
-        if let Hears::Sound(sound) = hears {
-            return self.lay_over(number, sound);
-        }
-        if wish.is_none() && !silence {
-            tracing::warn!(%leg, "only a sound can be laid over what a leg hears");
-            return;
-        }
-        let Some(seat) = self.seats.get(number) else { return };
-        seat.awaits_over.clone_from(&wish);
-        match wish {
-            Some(wish) => self.ask(number, &wish),
-            None => {
-                if seat.interjection.take().is_some() {
-                    seat.give();
-                }
-            }
-        }
-    }
-
-    fn lay_over(&mut self, number: usize, sound: Sound) {
-        if let Some(seat) = self.seats.get(number) {
-            seat.interjection = Some(sound);
-            seat.awaits_over = None;
-            seat.give();
-        }
-        self.note_sounding(number);
     }
 
     /// The leg in a seat hears no other leg any more.

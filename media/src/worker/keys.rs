@@ -54,9 +54,10 @@ impl Presses {
         self.now.is_some()
     }
 
-    /// Goes on to the key that waits, if nothing else is laid over what the leg hears.
+    /// Goes on to the key that waits. As sound it does not while something else is laid over what the leg hears; an
+    /// event makes that pause for as long as it lasts.
     pub(crate) fn next(&mut self, interjection: &mut Option<Sound>, events: bool) {
-        if self.now.is_some() || interjection.is_some() {
+        if self.now.is_some() || (interjection.is_some() && !events) {
             return;
         }
         let Some(digit) = self.waiting.pop_front() else { return };
@@ -186,8 +187,9 @@ impl Worker {
         (self.parts.events)(MediaEvent::Digit { leg, digit });
         self.interrupt(number);
         let Some(listener) = listener else { return };
-        let takes_events = self.seats.get(listener).map(|seat| seat.leg.takes_events());
-        if takes_events == Some(!by_event) {
+        let Some(seat) = self.seats.get(listener) else { return };
+        // What is laid over the listener's stream keeps the relay from passing anything on.
+        if seat.leg.takes_events() != by_event || !seat.leg.is_relayed() {
             self.press(listener, digit);
         }
     }
@@ -204,9 +206,10 @@ impl Worker {
             return;
         }
         seat.keys.waiting.push_back(digit);
-        let begins = !seat.keys.is_pressing() && seat.interjection.is_none();
+        let events = seat.leg.takes_events();
+        let begins = !seat.keys.is_pressing() && (events || seat.interjection.is_none());
         if begins {
-            seat.keys.next(&mut seat.interjection, seat.leg.takes_events());
+            seat.keys.next(&mut seat.interjection, events);
             seat.give();
         }
         self.note_sounding(number);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use facts::media::MediaEvent;
-use facts::sound::Unplayable;
+use facts::sound::{Ended, Unplayable};
 use rtp::packet::HEADER_LEN;
 use rtp::{Refusal, Stranger};
 
@@ -64,7 +64,8 @@ impl Worker {
                 let key = seat.sound().is_some_and(|sound| sound.is_key());
                 let unheard = !key && seat.sound().is_some_and(|sound| !sound.has_begun());
                 // What is laid over a conversation may be something that has to be heard.
-                let missing = unheard && seat.interjection.is_some();
+                let over = seat.interjection.is_some();
+                let missing = unheard && over;
                 if unheard {
                     tracing::warn!(%leg, "there is no such sound");
                 }
@@ -73,13 +74,15 @@ impl Worker {
                     self.tally.unplayable += 1;
                 }
                 end(seat);
-                match key {
-                    // Nobody waits for the end of a key.
-                    true => {}
-                    false if missing => {
-                        self.event(MediaEvent::Unplayable { leg, why: Unplayable::Missing });
-                    }
-                    false => self.event(MediaEvent::Played { leg }),
+                let ended = match missing {
+                    true => Ended::Unplayable(Unplayable::Missing),
+                    false => Ended::Played,
+                };
+                // Nobody waits for the end of a key.
+                match (key, over) {
+                    (true, _) => {}
+                    (false, true) => self.event(MediaEvent::LaidOver { leg, ended }),
+                    (false, false) => self.event(MediaEvent::Played { leg }),
                 }
             }
             if self.seats.get(number).is_some_and(|seat| seat.sounds()) {

@@ -38,14 +38,14 @@ pub(crate) struct Seat {
     pub(crate) hears: Hears,
     /// A short sound laid over it.
     pub(crate) interjection: Option<Sound>,
-    /// What it is to hear as soon as that can be had, and whether over and over.
-    pub(crate) awaits: Option<(Wish, bool)>,
+    /// What it is to hear as soon as that can be had.
+    pub(crate) awaits: Option<Awaited>,
     /// What is to be laid over it then.
-    pub(crate) awaits_over: Option<Wish>,
+    pub(crate) awaits_over: Option<Awaited>,
     /// Why a sound that it was to hear could not be had.
     pub(crate) unplayable: Option<Unplayable>,
-    /// A key ends the sound that it hears.
-    pub(crate) interruptible: bool,
+    /// Where the last sound went that it was told to hear, until it is said that a key ends it.
+    pub(crate) told: Option<Layer>,
     /// The seat whose leg hears this one.
     pub(crate) listener: Option<usize>,
     /// On which side of the call's recording its voice is laid.
@@ -73,6 +73,25 @@ pub(crate) struct Seat {
     pub(crate) member: bool,
 }
 
+/// A sound that is not there yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Awaited {
+    pub(crate) wish: Wish,
+    /// Over and over.
+    pub(crate) again: bool,
+    /// A key ends it.
+    pub(crate) by_key: bool,
+}
+
+/// Where a sound is heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layer {
+    /// It owns the stream.
+    Under,
+    /// It is laid over what owns the stream.
+    Over,
+}
+
 /// The owner of a leg's outgoing stream.
 #[derive(Debug)]
 pub(crate) enum Hears {
@@ -95,7 +114,7 @@ impl Seat {
             awaits: None,
             awaits_over: None,
             unplayable: None,
-            interruptible: false,
+            told: None,
             listener: None,
             tape: None,
             report_at: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use audio::g711;
 use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source, Tone};
 use facts::ports::{FetchError, Fetched, Validators};
-use facts::sound::{Music, Say, Spoken, Unplayable};
+use facts::sound::{Ended, Music, Say, Spoken, Unplayable};
 use media::{Done, Media, MediaConfig, RemoteConfig, Visitor};
 
 use super::common::{A, PATIENCE, Packet, Phone, World, both, ms, only, plain, setup};
@@ -191,7 +191,12 @@ fn a_key_ends_what_may_be_interrupted_within_a_packet_and_is_not_lost() {
         press(&a, 5);
         let pressed = w.find(PATIENCE, |e| !matches!(e, MediaEvent::Started { .. }));
         assert_eq!(pressed, Some(MediaEvent::Digit { leg: A, digit: '5' }));
-        assert_eq!(w.next(), MediaEvent::Interrupted { leg: A });
+        let ended = Ended::Interrupted;
+        let interrupted = match over {
+            true => MediaEvent::LaidOver { leg: A, ended },
+            false => MediaEvent::Interrupted { leg: A },
+        };
+        assert_eq!(w.next(), interrupted);
         // What was on its way, and no more.
         assert!(a.listen(ms(200)).len() <= 1);
         // The next key finds nothing to end.
@@ -210,4 +215,81 @@ fn a_key_ends_what_may_be_interrupted_within_a_packet_and_is_not_lost() {
     assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit: '7' });
     a.listen(ms(60));
     assert!(a.listen(ms(200)).len() >= 9);
+}
+
+/// A leg that hears a tone, and a clip over it that lasts for some seconds.
+fn tone_and_clip(w: &World) -> (Phone, Source) {
+    let a = Phone::new(7);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, both(Some(101))));
+    a.say(0, &[0x55; 160]);
+    w.hear(A, Source::Tone(Tone::RingBack));
+    let parts = vec![Spoken::Digits("1234".into())];
+    (a, Source::Say(Say { language: "en".into(), parts }))
+}
+
+const PLAYED: MediaEvent = MediaEvent::LaidOver { leg: A, ended: Ended::Played };
+
+#[test]
+fn a_key_after_the_end_of_a_clip_leaves_what_was_under_it() {
+    let w = World::new(25_000, 20, |_| {});
+    let (a, clip) = tone_and_clip(&w);
+    w.order(MediaCommand::Interject { leg: A, source: clip });
+    w.order(MediaCommand::Interruptible { leg: A });
+    assert_eq!(w.find(PATIENCE, |e| *e == PLAYED), Some(PLAYED));
+    press(&a, 5);
+    assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit: '5' });
+    a.listen(ms(60));
+    assert!(a.listen(ms(200)).len() >= 9, "the tone goes on");
+    assert!(w.find(ms(1), |_| true).is_none());
+}
+
+#[test]
+fn a_key_ends_no_other_clip_than_the_one_that_it_may_end() {
+    let w = World::new(25_050, 20, |_| {});
+    let (a, clip) = tone_and_clip(&w);
+    let mut start = 0;
+    // Ended by another, or never to be had: the next one is not ended by a key.
+    for before in [clip.clone(), Source::File("no-such.mp3".into()), Source::Url(url("steps"))] {
+        w.order(MediaCommand::Interject { leg: A, source: before });
+        w.order(MediaCommand::Interruptible { leg: A });
+        w.order(MediaCommand::Interject { leg: A, source: clip.clone() });
+        let words = w.find(ms(300), |e| *e == PLAYED);
+        assert_eq!(words, None, "it lasts");
+        start += 5_000;
+        a.say_at(101, start, &[5, 10, 0, 160]);
+        assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit: '5' });
+        w.order(MediaCommand::Interrupt { leg: A });
+        let ended = w.find(PATIENCE, |e| matches!(e, MediaEvent::LaidOver { .. }));
+        assert_eq!(ended, Some(PLAYED));
+    }
+    // A key by signalling ends what a key may end.
+    w.order(MediaCommand::Interject { leg: A, source: clip });
+    w.order(MediaCommand::Interruptible { leg: A });
+    w.order(MediaCommand::Interrupt { leg: A });
+    let ended = w.find(PATIENCE, |e| matches!(e, MediaEvent::LaidOver { .. }));
+    assert_eq!(ended, Some(MediaEvent::LaidOver { leg: A, ended: Ended::Interrupted }));
+}
+
+#[test]
+fn a_clip_whose_place_is_taken_while_it_is_fetched_is_told_so() {
+    let (w, _) = world(25_100);
+    let _a = known(&w);
+    for (word, source, ended) in [
+        ("one", Source::Tone(Tone::Warning), Some(Unplayable::Displaced)),
+        ("two", Source::File("no-such.mp3".into()), Some(Unplayable::Displaced)),
+        ("three", Source::Silence, None),
+    ] {
+        let silence = source == Source::Silence;
+        w.order(MediaCommand::Interject { leg: A, source: Source::Url(url(word)) });
+        w.order(MediaCommand::Interject { leg: A, source });
+        if let Some(why) = ended {
+            let ended = Ended::Unplayable(why);
+            assert_eq!(w.next(), MediaEvent::LaidOver { leg: A, ended });
+            // The one in its place.
+            assert!(matches!(w.next(), MediaEvent::LaidOver { leg: A, .. }));
+        }
+        assert!(!silence || w.find(ms(100), |_| true).is_none(), "whoever ends it knows");
+    }
+    assert!(w.media.counts().unplayable >= 2);
 }

@@ -355,3 +355,54 @@ fn case_12_what_leaks_in_other_codings_is_a_pause_without_a_gap() {
     assert_eq!(events(&all).len(), 1);
     assert!(all.windows(2).all(|two| two[1].sequence == two[0].sequence.wrapping_add(1)));
 }
+
+#[test]
+fn a22_a_key_during_a_notice_reaches_whoever_hears_the_notice_once() {
+    let mut first = 29_700;
+    for (from_event, to_event) in [(true, true), (true, false), (false, true), (false, false)] {
+        let w = World::new(first, 8, |_| {});
+        first += 20;
+        let (a, b) = (Phone::new(1), Phone::new(2));
+        w.bridge((&a, setup(&a, alaw(from_event))), (&b, setup(&b, alaw(to_event))));
+        a.say(8, &[g711::ALAW_SILENCE; 160]);
+        b.must_hear();
+        let prompt = facts::media::Prompt { name: "call-recorded".into(), language: "en".into() };
+        w.order(MediaCommand::Interject { leg: B, source: Source::Prompt(prompt) });
+        let mut all = vec![b.must_hear()];
+        let keys = ['2', '4'];
+        for key in keys {
+            press(&a, key, from_event);
+        }
+        // Held for longer than ours is pressed.
+        if from_event {
+            for n in 1..=40_u16 {
+                let [high, low] = (160 * n).to_be_bytes();
+                a.say_at(EVENT, 500_000, &[1, 10, high, low]);
+                std::thread::sleep(ms(10));
+            }
+        }
+        let over = std::time::Instant::now() + PATIENCE;
+        while w.find(ms(1), |e| matches!(e, MediaEvent::LaidOver { .. })).is_none() {
+            assert!(std::time::Instant::now() < over);
+            all.extend(b.listen(ms(50)));
+            if from_event {
+                // Nor its rest after the notice.
+                a.say_at(EVENT, 500_000, &[1, 10, 30, 0]);
+            }
+        }
+        if from_event {
+            a.say_at(EVENT, 500_000, &[1, 0x8a, 31, 0]);
+        }
+        all.extend(b.listen(ms(900)));
+        let pair = format!("event {from_event} to event {to_event}");
+        let told: String = events(&all).iter().map(|(key, _)| *key).collect();
+        let sound = heard(&samples(&all, Coding::Pcma));
+        let expected = if from_event { "241" } else { "24" };
+        let (as_events, as_sound) = if to_event { (expected, "") } else { ("", expected) };
+        assert_eq!((told.as_str(), sound.as_str()), (as_events, as_sound), "{pair}");
+        let steps = all.windows(2).map(|two| two[1].sequence.wrapping_sub(two[0].sequence));
+        assert!(steps.clone().all(|step| step == 1), "{pair}: {:?}", steps.collect::<Vec<_>>());
+        a.say(8, &[g711::ALAW_SILENCE; 160]);
+        assert_eq!(b.must_hear().payload_type, 8, "{pair}: the voice again");
+    }
+}

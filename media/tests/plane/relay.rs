@@ -7,6 +7,7 @@ use crate::common::*;
 use facts::media::{
     Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup, Tone,
 };
+use facts::sound::Ended;
 use facts::{CallId, LegId, LegNo};
 
 #[test]
@@ -232,11 +233,11 @@ fn an_interjection_plays_over_and_gives_the_stream_back() {
     let played = loop {
         b.say(0, &[2; 160]);
         beep.extend(a.listen(ms(10)));
-        if let Some(event) = w.find(ms(1), |e| matches!(e, MediaEvent::Played { .. })) {
+        if let Some(event) = w.find(ms(1), |e| matches!(e, MediaEvent::LaidOver { .. })) {
             break event;
         }
     };
-    assert_eq!(played, MediaEvent::Played { leg: A });
+    assert_eq!(played, MediaEvent::LaidOver { leg: A, ended: Ended::Played });
     beep.extend(a.listen(ms(20)));
     let over = beep.iter().filter(|p| p.payload != [2; 160]).count();
     assert_eq!(over, 10, "200 ms of warning tone");

@@ -3,7 +3,7 @@
 use audio::codec::{Coding, Decoder, SAMPLES_MAX};
 use audio::g711;
 use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source};
-use facts::sound::{Say, Spoken, SpokenCurrency, Unplayable};
+use facts::sound::{Ended, Say, Spoken, SpokenCurrency, Unplayable};
 
 use super::common::{A, PATIENCE, Packet, Phone, World, ms, only, setup};
 
@@ -179,11 +179,12 @@ fn an_announcement_that_nobody_has_was_not_heard_where_it_was_laid_over_somethin
     let prompt = |name: &str| Source::Prompt(Prompt { name: name.into(), language: "en".into() });
     w.order(MediaCommand::Interject { leg: A, source: prompt("nothing-of-that-name") });
     let why = Unplayable::Missing;
-    assert_eq!(w.next(), MediaEvent::Unplayable { leg: A, why });
+    let ended = Ended::Unplayable(why);
+    assert_eq!(w.next(), MediaEvent::LaidOver { leg: A, ended });
     w.order(MediaCommand::Interject { leg: A, source: prompt("call-not-recorded") });
     assert!(a.hear(ms(1_000)).is_some());
-    let told = w.find(ms(6_000), |e| matches!(e, MediaEvent::Played { .. }));
-    assert_eq!(told, Some(MediaEvent::Played { leg: A }));
+    let told = w.find(ms(6_000), |e| matches!(e, MediaEvent::LaidOver { .. }));
+    assert_eq!(told, Some(MediaEvent::LaidOver { leg: A, ended: Ended::Played }));
     assert_eq!(w.close(A).unplayable, Some(why));
 }
 
@@ -207,7 +208,9 @@ fn words_are_laid_over_what_a_leg_hears_and_silence_ends_them() {
     };
     let share = heard.iter().filter(loud).count() as f64 / heard.len() as f64;
     assert!((0.4..0.65).contains(&share), "{share}");
-    assert!(w.find(ms(1), |e| matches!(e, MediaEvent::Played { .. })).is_none());
+    let over =
+        |e: &MediaEvent| matches!(e, MediaEvent::Played { .. } | MediaEvent::LaidOver { .. });
+    assert!(w.find(ms(1), over).is_none());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use facts::command::LiveCall;
 use facts::ledger::Paid;
 use facts::media::{Codec, MediaEvent, Prompt, Source};
-use facts::sound::{Listeners, Music, Play};
+use facts::sound::{Ended, Listeners, Music, Play, Unplayable};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
@@ -290,9 +290,6 @@ impl Call {
             Some(LegEvent::Key(digit)) => Some(digit),
             _ => None,
         };
-        if key.is_some() {
-            leg.key_pressed(w);
-        }
         self.beside = like;
         if let Some(digit) = key {
             self.declined_by_key(w, no, digit);
@@ -418,16 +415,22 @@ impl Call {
                 self.on_leg(w, leg.no, |leg, w, trace, _| leg.silent(w, trace, since));
             }
             MediaEvent::Played { leg } | MediaEvent::Interrupted { leg } => {
-                self.announced(w, leg.no, matches!(event, MediaEvent::Played { .. }));
                 self.on_leg(w, leg.no, |leg, w, _, _| {
                     leg.prompt_over(w).then_some(LegEvent::PromptOver)
                 });
             }
             MediaEvent::Unplayable { leg, .. } => {
-                self.announced(w, leg.no, false);
                 self.on_leg(w, leg.no, |leg, w, _, _| {
                     leg.prompt_over(w).then_some(LegEvent::Unplayable)
                 });
+            }
+            // No flow waits for the end of what was laid over what a leg hears.
+            MediaEvent::LaidOver { leg, ended } => {
+                // What it took the place of is over, not the announcement.
+                if ended != Ended::Unplayable(Unplayable::Displaced) {
+                    self.announced(w, leg.no, ended == Ended::Played);
+                }
+                self.run(w);
             }
             MediaEvent::Digit { leg, digit } => {
                 self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));

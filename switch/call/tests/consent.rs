@@ -10,7 +10,7 @@ use call::{Answer, Command, EngineConfig};
 use common::*;
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source};
 use facts::record::Unrecorded;
-use facts::sound::Unplayable;
+use facts::sound::{Ended, Unplayable};
 use facts::{CallId, LegNo, Outcome};
 
 const A: LegNo = LegNo::A;
@@ -70,7 +70,7 @@ fn tape(sim: &Sim) -> Vec<String> {
 
 fn played(sim: &mut Sim, no: LegNo) {
     let leg = sim.leg(no);
-    sim.media(MediaEvent::Played { leg });
+    sim.media(MediaEvent::LaidOver { leg, ended: Ended::Played });
 }
 
 fn press(sim: &mut Sim, no: LegNo, digit: char) {
@@ -228,7 +228,8 @@ fn case_15_an_announcement_that_fails_is_begun_again_and_without_it_nothing_is_k
     let mut sim = bridged();
     let gone = |sim: &mut Sim| {
         let leg = sim.leg(A);
-        sim.media(MediaEvent::Unplayable { leg, why: Unplayable::Missing });
+        let ended = Ended::Unplayable(Unplayable::Missing);
+        sim.media(MediaEvent::LaidOver { leg, ended });
     };
     gone(&mut sim);
     assert_eq!(told(&sim, A), [ASK, ASK]);

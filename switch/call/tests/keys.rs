@@ -8,7 +8,8 @@ use common::ladder::{ALICE, BOB};
 use common::phones::{bind, call_from};
 use common::*;
 use facts::manners::Dtmf;
-use facts::media::{MediaCommand, MediaEvent, StreamSetup};
+use facts::media::{MediaCommand, MediaEvent, Source, StreamSetup};
+use facts::sound::{Clip, Ended, Listeners, Play};
 use facts::{LegNo, TrunkId};
 use sip::endpoint::Event;
 use sip::wire::HeaderName;
@@ -241,5 +242,33 @@ fn b12_phones_take_keys_as_the_process_is_told_and_carriers_as_their_settings_sa
     sim.media(MediaEvent::Digit { leg, digit: '6' });
     assert_eq!(told(&mut sim, "b"), []);
     sim.hang_up("b");
+    sim.assert_clean();
+}
+
+#[test]
+fn rfc6086_a_key_by_info_ends_what_the_media_plane_lets_a_key_end_and_one_by_media_is_known_there()
+{
+    let mut sim = Sim::new();
+    sim.up_to_bridge();
+    let (call, leg) = (sim.leg(LegNo::B).call, sim.leg(LegNo::B));
+    let clip = Some(Clip::Url("https://sounds.example/a.mp3".into()));
+    let play = Box::new(Play { to: Listeners::B, clip, interruptible: true });
+    sim.command(call::Command::Play { token: 17, call, play });
+    assert!(sim.media.contains(&MediaCommand::Interruptible { leg }));
+    let interrupts = |sim: &Sim| {
+        let interrupt = |command: &&MediaCommand| **command == MediaCommand::Interrupt { leg };
+        sim.media.iter().filter(interrupt).count()
+    };
+    sim.media(MediaEvent::Digit { leg, digit: '1' });
+    assert_eq!(interrupts(&sim), 0);
+    info(&mut sim, 101, "application/dtmf", "5");
+    assert_eq!(interrupts(&sim), 1);
+    sim.media(MediaEvent::LaidOver { leg, ended: Ended::Interrupted });
+    assert_eq!(sim.hears(LegNo::B), Some(&Source::Leg(sim.leg(LegNo::A))));
+    let ends = |command: &MediaCommand| {
+        matches!(command, MediaCommand::Interject { source: Source::Silence, .. })
+    };
+    assert!(!sim.media.iter().any(ends));
+    sim.hang_up("a");
     sim.assert_clean();
 }

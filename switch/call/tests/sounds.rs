@@ -7,7 +7,7 @@ mod common;
 use call::{Answer, Command, HoldMusic, Track};
 use common::*;
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
-use facts::sound::{Clip, Listeners, Music, Play, Say, Spoken, Unplayable};
+use facts::sound::{Clip, Ended, Listeners, Music, Play, Say, Spoken, Unplayable};
 use facts::{CallId, LegNo};
 
 const A: LegNo = LegNo::A;
@@ -75,7 +75,7 @@ fn what_is_played_into_a_call_is_heard_by_whom_it_is_for_and_the_conversation_go
     }
     assert_eq!(laid(&sim, A)[0], Source::Say(say));
     let leg = sim.leg(A);
-    sim.media(MediaEvent::Played { leg });
+    sim.media(MediaEvent::LaidOver { leg, ended: Ended::Played });
     let stop = || Box::new(Play { to: Listeners::Both, clip: None, interruptible: true });
     sim.command(Command::Play { token: 14, call, play: stop() });
     assert_eq!(laid(&sim, B).last(), Some(&Source::Silence));
@@ -89,21 +89,16 @@ fn what_is_played_into_a_call_is_heard_by_whom_it_is_for_and_the_conversation_go
 }
 
 #[test]
-fn a_key_that_came_by_whatever_way_ends_what_may_be_interrupted_once() {
+fn a_key_after_the_end_of_a_clip_cuts_nothing_that_is_laid_over_the_leg_later() {
     let mut sim = Sim::new();
     sim.up_to_bridge();
     let (call, leg) = (sim.leg(A).call, sim.leg(A));
     let clip = Some(Clip::Url("https://sounds.example/a.mp3".into()));
     let play = Box::new(Play { to: Listeners::A, clip, interruptible: true });
-    sim.command(Command::Play { token: 17, call, play });
-    assert!(sim.media.contains(&MediaCommand::Interruptible { leg }));
-    for _ in 0..2 {
-        sim.media(MediaEvent::Digit { leg, digit: '1' });
-    }
-    let ends = laid(&sim, A).iter().filter(|source| **source == Source::Silence).count();
-    assert_eq!(ends, 1);
-    sim.media(MediaEvent::Interrupted { leg });
-    assert_eq!(sim.hears(A), Some(&Source::Leg(sim.leg(B))));
+    sim.command(Command::Play { token: 18, call, play });
+    sim.media(MediaEvent::LaidOver { leg, ended: Ended::Played });
+    sim.media(MediaEvent::Digit { leg, digit: '1' });
+    assert!(!laid(&sim, A).contains(&Source::Silence));
     sim.hang_up("a");
     sim.assert_clean();
 }

@@ -7,10 +7,11 @@ mod common;
 
 use std::time::Duration;
 
-use call::Command;
+use call::{Answer, Command};
 use common::team::{CALLER, DIRECT, GROUP, dial, from_carrier, internal, team_with, told, wishes};
 use common::{Sim, callback, s};
-use facts::media::{MediaCommand, MediaEvent, Source, Tone};
+use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::sound::{Clip, Ended, Listeners, Play, Unplayable};
 use facts::{Kind, LeadsTo, LegNo, Number, Outcome, Reach, Side, Strategy};
 
 fn voicemail(user: &str) -> Option<LeadsTo> {
@@ -94,6 +95,28 @@ fn rfc5359_2_9_a_call_that_is_not_answered_goes_to_the_mailbox() {
     assert!(sim.added.is_empty(), "a mailbox costs nothing");
     assert_eq!(record.legs.len(), 2, "who called, and who did not answer");
     assert!(sim.discarded.is_empty());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_clip_of_the_api_does_not_end_the_greeting() {
+    let mut sim = sim(Reach { always: voicemail("80001"), ..Reach::default() });
+    from_carrier(&mut sim, &[]);
+    let leg = sim.leg(LegNo::A);
+    let greeting = sim.hears(LegNo::A).cloned();
+    let prompt = Prompt { name: "callee-busy".into(), language: "en".into() };
+    let play = |clip| Box::new(Play { to: Listeners::A, clip, interruptible: true });
+    let missing = Ended::Unplayable(Unplayable::Missing);
+    for (token, ended) in [(3, Ended::Played), (4, Ended::Interrupted), (5, missing)] {
+        let play = play(Some(Clip::Prompt(prompt.clone())));
+        sim.command(Command::Play { token, call: leg.call, play });
+        assert_eq!(sim.answers.get(&token), Some(&Answer::Played(true)));
+        sim.media(MediaEvent::LaidOver { leg, ended });
+        assert_eq!(sim.hears(LegNo::A).cloned(), greeting, "{ended:?}");
+        assert!(sim.taped().is_empty());
+    }
+    sim.to_the_tape();
+    sim.hang_up("b");
     sim.assert_clean();
 }
 

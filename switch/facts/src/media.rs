@@ -9,7 +9,7 @@ use crate::id::{CallId, LegId};
 use crate::manners::Dtmf;
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
-use crate::sound::{Clip, Music, Say, Unplayable};
+use crate::sound::{Clip, Ended, Music, Say, Unplayable};
 use crate::srtp::SrtpKeys;
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
@@ -284,17 +284,22 @@ pub enum MediaCommand {
         /// The new owner.
         source: Source,
     },
-    /// Lay a short sound over what a leg hears, then give the stream back to its owner. Silence ends what was
-    /// laid over it.
+    /// Lay a short sound over what a leg hears, then give the stream back to its owner: [`MediaEvent::LaidOver`].
+    /// Silence ends what was laid over it, without a word.
     Interject {
         /// The listening leg.
         leg: LegId,
         /// The sound; played once through (a tone plays one beep).
         source: Source,
     },
-    /// The next key of this leg ends the sound that it hears, or waits for: at once, and
-    /// [`MediaEvent::Interrupted`] follows the key. Until the leg is told to hear something else.
+    /// The next key of this leg ends the sound that it was told to hear last, by `Hear` or `Interject`: at once, and
+    /// [`MediaEvent::Interrupted`] or [`MediaEvent::LaidOver`] follows the key. That sound and no other.
     Interruptible {
+        /// The listening leg.
+        leg: LegId,
+    },
+    /// A key of this leg came by signalling: it ends what a key may end.
+    Interrupt {
         /// The listening leg.
         leg: LegId,
     },
@@ -413,7 +418,7 @@ pub enum MediaEvent {
         /// What it is.
         verdict: Recognition,
     },
-    /// A prompt or an interjection ended.
+    /// What the leg heard ended.
     Played {
         /// Which leg.
         leg: LegId,
@@ -429,6 +434,13 @@ pub enum MediaEvent {
         leg: LegId,
         /// Why.
         why: Unplayable,
+    },
+    /// What was laid over what the leg hears ended, other than by an order.
+    LaidOver {
+        /// Which leg.
+        leg: LegId,
+        /// How.
+        ended: Ended,
     },
     /// The recording is in place and its size was checked.
     Recorded {

@@ -137,11 +137,24 @@ pub enum Unplayable {
     TimedOut,
     /// It has more octets than are taken.
     TooLarge,
+    /// Another sound took its place before it was there.
+    Displaced,
+}
+
+/// How a sound ended that was laid over what a leg hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was heard to its end.
+    Played,
+    /// A key has ended it. The key was told before.
+    Interrupted,
+    /// It cannot be had; nothing of it was heard.
+    Unplayable(Unplayable),
 }
 
 impl Unplayable {
     /// All of them.
-    pub const ALL: [Unplayable; 8] = [
+    pub const ALL: [Unplayable; 9] = [
         Unplayable::Missing,
         Unplayable::NotASound,
         Unplayable::Unsayable,
@@ -150,6 +163,7 @@ impl Unplayable {
         Unplayable::Unreachable,
         Unplayable::TimedOut,
         Unplayable::TooLarge,
+        Unplayable::Displaced,
     ];
 
     /// The word that records and metrics use.
@@ -164,6 +178,7 @@ impl Unplayable {
             Unplayable::Unreachable => "unreachable",
             Unplayable::TimedOut => "timed_out",
             Unplayable::TooLarge => "too_large",
+            Unplayable::Displaced => "displaced",
         }
     }
 }

@@ -15,7 +15,7 @@ use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
 use facts::media::MediaEvent;
 use facts::recognition::Release;
 use facts::settings::Snapshot;
-use facts::sound::Unplayable;
+use facts::sound::{Ended, Unplayable};
 use facts::{CallId, LeadsTo, Micros, Now, Reach, Strategy, UnixMillis};
 use sim::media::Media;
 use sim::net::Dice;
@@ -261,8 +261,9 @@ impl<'a> Life<'a> {
         let event = if self.news.is_empty() || self.script.one_in(4) {
             let at = self.script.below(self.media.streams.len());
             let Some(leg) = self.media.streams.keys().nth(at).copied() else { return };
-            match self.script.below(6) {
+            match self.script.below(7) {
                 0 => MediaEvent::Started { leg },
+                5 => MediaEvent::LaidOver { leg, ended: Ended::Interrupted },
                 3 => MediaEvent::Interrupted { leg },
                 4 => MediaEvent::Unplayable { leg, why: Unplayable::TimedOut },
                 1 => MediaEvent::Silent { leg, since: Duration::from_secs(20) },

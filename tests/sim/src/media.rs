@@ -89,7 +89,8 @@ impl Media {
                 }
             }
             MediaCommand::Interject { leg, .. } => {
-                later.push((Duration::from_millis(300), MediaEvent::Played { leg }));
+                let ended = facts::sound::Ended::Played;
+                later.push((Duration::from_millis(300), MediaEvent::LaidOver { leg, ended }));
             }
             MediaCommand::Record { call, left, right, file, .. } => {
                 self.recordings.insert(call, (left, right, file));
@@ -101,6 +102,7 @@ impl Media {
             }
             MediaCommand::PauseRecording { .. }
             | MediaCommand::Interruptible { .. }
+            | MediaCommand::Interrupt { .. }
             | MediaCommand::Room { .. }
             | MediaCommand::Press { .. }
             | MediaCommand::StopListening { .. } => {}

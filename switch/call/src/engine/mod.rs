@@ -210,6 +210,7 @@ impl Engine {
             | MediaEvent::Played { leg }
             | MediaEvent::Interrupted { leg }
             | MediaEvent::Unplayable { leg, .. }
+            | MediaEvent::LaidOver { leg, .. }
             | MediaEvent::Closed { leg, .. } => leg.call,
             MediaEvent::Recorded { call, .. }
             | MediaEvent::RecordingFailed { call }
@@ -543,8 +544,11 @@ impl Engine {
             }
             Event::Info { session, content_type, body } => {
                 let mut key = None;
-                self.tell_leg(session, |leg, _, _, _| {
+                self.tell_leg(session, |leg, w, _, _| {
                     key = leg.key(session, &content_type, &body);
+                    if key.is_some() {
+                        leg.key_by_info(w);
+                    }
                     key.map(LegEvent::Key)
                 });
                 if let Some(digit) = key {

@@ -187,8 +187,6 @@ pub(crate) struct Leg {
     prompting: bool,
     /// What it waits for the end of is a message.
     listening: bool,
-    /// A key ends what was laid over what it hears.
-    interruptible: bool,
     change: Change,
     /// Keys that its far end is told by INFO.
     told: Told,
@@ -237,7 +235,6 @@ impl Leg {
             answered_at: None,
             prompting: false,
             listening: false,
-            interruptible: false,
             change: Change::default(),
             told: Told::default(),
             referral: Referral::default(),
@@ -389,9 +386,9 @@ impl Leg {
         if !self.is_up() {
             return false;
         }
-        self.interruptible = interruptible && source != Source::Silence;
+        let interruptible = interruptible && source != Source::Silence;
         w.media(MediaCommand::Interject { leg: self.id, source });
-        if self.interruptible {
+        if interruptible {
             w.media(MediaCommand::Interruptible { leg: self.id });
         }
         true
@@ -400,17 +397,14 @@ impl Leg {
     /// Lays an announcement over what is heard on it, which no key ends; also where its port leads to somebody else.
     pub(crate) fn tell(&mut self, w: &mut World, source: Source) {
         if self.is_there() {
-            self.interruptible = false;
             w.media(MediaCommand::Interject { leg: self.id, source });
         }
     }
 
-    /// A key was pressed, however it came: what may be interrupted is over. Where it came with the sound,
-    /// the media plane has ended it already.
-    pub(crate) fn key_pressed(&mut self, w: &mut World) {
-        if std::mem::take(&mut self.interruptible) {
-            let source = Source::Silence;
-            w.media(MediaCommand::Interject { leg: self.id, source });
+    /// A key came by signalling: the media plane knows what it ends. Of one that came by media it does by itself.
+    pub(crate) fn key_by_info(&self, w: &mut World) {
+        if self.is_up() {
+            w.media(MediaCommand::Interrupt { leg: self.id });
         }
     }
 
