@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// Pairs tried for one leg at most, when others on this machine sit on ours.
-const TRIES_MAX: usize = 32;
+pub const TRIES_MAX: usize = 32;
 
 /// The pairs of one worker. A pair is named by its even port.
 #[derive(Debug)]
