@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use billing::Store;
 use billing::rows::{Extension, Merchant, YtxAccount, YtxApp};
 use facts::settings::Snapshot;
-use facts::{MerchantId, Number};
+use facts::{MerchantId, Number, SubAccountId};
 
 /// How long a view is believed without asking the store for its version: what is changed by another process
 /// is seen this much later at most.
@@ -199,6 +199,14 @@ impl Dialled {
             }
             Dialled::Public(number) => Some(number),
             Dialled::Extension(_) | Dialled::Invalid => None,
+        }
+    }
+
+    /// The sub-account that an extension belongs to.
+    pub(crate) fn sub_account(&self) -> Option<SubAccountId> {
+        match self {
+            Dialled::Extension(extension) => extension.sub_account,
+            Dialled::Public(_) | Dialled::Invalid => None,
         }
     }
 

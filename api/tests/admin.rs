@@ -311,6 +311,15 @@ async fn sounds_are_played(world: &World, call: CallId) {
         let (status, answer) = world.admin("POST", &path, Some(body.clone())).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
     }
+    // What nobody has is told before anybody is to hear it.
+    let (status, answer) = world.admin("POST", &path, Some(json!({ "name": "nosuch" }))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    assert_eq!(answer["error"]["code"], "bad_request");
+    assert_eq!(answer["error"]["message"], "there is no sound of the name nosuch");
+    assert_eq!(world.switch.plays.lock().unwrap().len(), 3, "nothing was played");
+    let other = format!("/calls/{}/play", CallId(1));
+    let (status, answer) = world.admin("POST", &other, Some(json!({ "name": "welcome" }))).await;
+    assert_eq!((status, &answer["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_live")));
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ async fn the_seeds_callback_request_byte_for_byte_places_the_call() {
     let placed = world.switch.placed.lock().unwrap().remove(0);
     assert_eq!(placed.a.number, Number::Internal("80000".into()));
     assert_eq!(placed.a.as_sent, "80000");
-    assert_eq!(placed.b.number, Number::E164("8613800138000".into()));
-    assert_eq!(placed.b.as_sent, "13800138000");
+    assert_eq!(placed.b.as_ref().unwrap().number, Number::E164("8613800138000".into()));
+    assert_eq!(placed.b.as_ref().unwrap().as_sent, "13800138000");
     assert_eq!(placed.custom, "test");
     assert!(placed.sub_account.is_some());
     assert_eq!(placed.pushes[0].endpoint, "http://127.0.0.1:9009/getcallbackdata.aspx");
@@ -215,7 +215,7 @@ async fn a_replayed_callbackid_places_one_call() {
         assert_eq!(world.get(&path).await, "result=success&callbackid=again&duplicate=1");
     }
     assert_eq!(world.switch.placed.lock().unwrap().len(), 1);
-    assert_eq!(world.switch.placed.lock().unwrap()[0].b.as_sent, "138-0013 8000");
+    assert_eq!(world.switch.placed.lock().unwrap()[0].b.as_ref().unwrap().as_sent, "138-0013 8000");
     // Replayed at the same instant, too.
     let racing = callback("test", "race", "80000", "13800138000", HOOK);
     let (one, two) = tokio::join!(world.get(&racing), world.get(&racing));
@@ -230,7 +230,7 @@ async fn a_merchant_who_may_rings_a_public_number_first_and_gets_its_own_hex_cas
     assert_eq!(body, "result=success&callbackid=o1");
     let placed = world.switch.placed.lock().unwrap().remove(0);
     assert_eq!(placed.a.number, Number::E164("8613900139000".into()));
-    assert_eq!(placed.b.number, Number::Internal("80000".into()));
+    assert_eq!(placed.b.as_ref().unwrap().number, Number::Internal("80000".into()));
     let context: NotifyContext = serde_json::from_str(&placed.pushes[0].context).unwrap();
     assert!(context.upper);
 }

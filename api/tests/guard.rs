@@ -252,6 +252,44 @@ async fn a_name_may_be_allowed_whatever_it_resolves_to() {
     assert_eq!(other, Err(FetchError::Refused));
 }
 
+/// Everything is allowed that can be; the operator's door is not.
+#[tokio::test]
+async fn f17_our_own_listeners_are_never_visited() {
+    let (port, mut requests) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let (other, _others) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{port}/admin/v1/calls\r\nContent-Length: 0\r\n\r\n"
+    );
+    let (third, _third) = answering(Box::leak(redirect.into_boxed_str())).await;
+    for bound in ["127.0.0.1", "0.0.0.0", "[::]"] {
+        let config = GuardConfig {
+            allow_networks: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+            allow_hosts: vec!["loop.example".into()],
+            allow_ports: vec![port, other, third],
+            own: vec![format!("{bound}:{port}").parse().unwrap()],
+            ..GuardConfig::default()
+        };
+        let guard = GuardedClient::with_names(config, Arc::new(Table::default())).unwrap();
+        for host in ["127.0.0.1", "2130706433", "0.0.0.0", "[::ffff:127.0.0.1]", "loop.example"] {
+            let url = format!("http://{host}:{port}/admin/v1/calls");
+            let checked = guard.check(&url, Duration::from_secs(1)).await;
+            assert_eq!(checked, Err(FetchError::Refused), "{bound}: check {url}");
+            let got = guard.get(url.clone(), LIMIT).await;
+            assert_eq!(got, Err(FetchError::Refused), "{bound}: get {url}");
+            let post =
+                Outgoing { post: true, url: url.clone(), headers: Vec::new(), body: Vec::new() };
+            let sent = guard.send(&post, LIMIT).await;
+            assert_eq!(sent, Err(FetchError::Refused), "{bound}: send {url}");
+        }
+        let led = guard.get(format!("http://loop.example:{third}/"), LIMIT).await;
+        assert_eq!(led, Err(FetchError::Refused), "{bound}: a redirect");
+        // What is beside it is visited.
+        assert!(guard.get(format!("http://loop.example:{other}/"), LIMIT).await.is_ok());
+        assert!(guard.get(format!("http://127.0.0.1:{other}/"), LIMIT).await.is_ok());
+    }
+    assert!(requests.try_recv().is_err(), "no connection was made");
+}
+
 #[tokio::test]
 async fn f17_a_redirect_to_the_inside_is_not_followed_and_a_push_follows_none() {
     let (port, mut requests) = answering(

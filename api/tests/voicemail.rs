@@ -32,9 +32,11 @@ async fn leave(world: &World, call: u64) {
         sub_account: None,
         app: String::new(),
         a: party(Number::E164("8613800138000".into())),
-        b: party(Number::Internal("80000".into())),
+        b: Some(party(Number::Internal("80000".into()))),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: false,
+        record: facts::media::Record::No,
         key: None,
         pushes: Vec::new(),
         custom: String::new(),
@@ -46,8 +48,13 @@ async fn leave(world: &World, call: u64) {
     let folder = world.folder.path().join("recordings/ab");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{}.mp3", call.0)), SOUND).unwrap();
-    let file =
-        RecordedFile { file, duration_ms: 4_000, bytes: SOUND.len() as u64, sha256: String::new() };
+    let file = RecordedFile {
+        file,
+        duration_ms: 4_000,
+        bytes: SOUND.len() as u64,
+        sha256: String::new(),
+        other: None,
+    };
     let caller = "+8613800138000".to_owned();
     let message = Message { mailbox: "80000".into(), caller, at: now(), file };
     let facts = CallFacts {
@@ -62,6 +69,7 @@ async fn leave(world: &World, call: u64) {
         recording: None,
         unrecorded: None,
         mailbox: None,
+        collected: Vec::new(),
         message: Some(message),
     };
     world.store.settle(facts, SettleContext::default()).await.unwrap();

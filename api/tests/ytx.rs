@@ -12,12 +12,15 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dialect::clock;
-use facts::{CallId, Number, PushKind, Refusal, UnixMillis};
+use facts::scenario::Step;
+use facts::sound::{Clip, Say, Spoken};
+use facts::{CallId, Number, Purpose, PushKind, Refusal, UnixMillis};
 use serde_json::{Value, json};
 use world::{APP, AUTH_TOKEN, SID, World, md5, now};
 
 const CALL: &str = "call/DailbackCall.wx";
 const CDR: &str = "call/CallCdr.wx";
+const CODE: &str = "call/CodeCallOut.wx";
 const BALANCE: &str = "account/getBlance.wx";
 
 /// A request in the making: every part of it can be spoilt.
@@ -109,12 +112,12 @@ async fn a_two_way_call_is_placed_with_the_apps_numbers_and_pushes() {
     assert_eq!(placed.app, APP);
     assert_eq!(placed.a.number, Number::E164("8613810603954".into()));
     assert_eq!(placed.a.shown, Some(Number::E164("861053180002".into())));
-    assert_eq!(placed.b.shown, Some(Number::E164("861053180003".into())));
+    assert_eq!(placed.b.as_ref().unwrap().shown, Some(Number::E164("861053180003".into())));
     assert_eq!(placed.a.ring, Duration::from_secs(30));
-    assert_eq!(placed.b.ring, Duration::from_secs(45));
+    assert_eq!(placed.b.as_ref().unwrap().ring, Duration::from_secs(45));
     assert_eq!(placed.max_talk, Some(Duration::from_secs(360)));
     assert_eq!(placed.custom, "123456");
-    assert!(placed.record);
+    assert!(placed.record.is_wanted());
     let pushes: Vec<_> = placed.pushes.iter().map(|p| (p.kind, p.endpoint.as_str())).collect();
     assert_eq!(
         pushes,
@@ -133,7 +136,7 @@ async fn an_own_extension_may_be_either_leg_and_a_foreign_one_not_the_first() {
     let placed = world.switch.placed.lock().unwrap().clone();
     assert_eq!(placed[0].a.number, Number::Internal("80000".into()));
     assert!(placed[0].sub_account.is_some());
-    assert_eq!(placed[1].b.number, Number::Internal("80000".into()));
+    assert_eq!(placed[1].b.as_ref().unwrap().number, Number::Internal("80000".into()));
     assert_eq!(ask(CALL, &with(dail(), "src", "81000")).code(&world).await, "-1");
 }
 
@@ -247,7 +250,6 @@ async fn any_content_type_a_byte_order_mark_and_either_version_are_accepted() {
 async fn functions_of_later_days_are_not_enabled_and_unknown_paths_are_404() {
     let world = World::new().await;
     for (path, action) in [
-        ("call/CodeCallOut.wx", "callOutCode"),
         ("call/NoticeCall.wx", "templateNoticeCall"),
         ("call/TeleMeeting.wx", "createMeeting"),
         ("call/MeetingQuery.wx", "queryMeeting"),
@@ -388,4 +390,96 @@ async fn the_balance_in_the_systems_spelling() {
     assert_eq!(asked.send(&world).await["Blance"], 99.7, "both first intervals are held");
     world.complete(call).await;
     assert_eq!(asked.send(&world).await["Blance"], 99.7);
+}
+
+fn code_out() -> Value {
+    json!({ "action": "callOutCode", "appid": APP, "dst": "13810603954", "code": "4aZ9" })
+}
+
+#[tokio::test]
+async fn a_code_is_said_twice_in_the_language_of_the_app_and_kept_nowhere() {
+    let world = World::new().await;
+    let body = with(with(code_out(), "customParm", "order 1"), "dstclid", "01053180003");
+    let answer = ask(CODE, &body).send(&world).await;
+    assert_eq!((&answer["statusCode"], &answer["statusMsg"]), (&json!("0"), &json!("提交成功")));
+    let id = answer["requestId"].as_str().unwrap();
+    assert_eq!((id.len(), &id[25..27]), (29, "02"));
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    assert_eq!((placed.purpose, &placed.b), (Purpose::Code, &None));
+    assert_eq!(placed.a.shown, Some(Number::E164("861053180003".into())));
+    assert!(!placed.record.is_wanted(), "a code is never recorded");
+    let pushes: Vec<_> = placed.pushes.iter().map(|p| (p.kind, p.endpoint.as_str())).collect();
+    assert_eq!(pushes, [(PushKind::Record, "http://127.0.0.1:9009/cb?Call")]);
+    let scenario = placed.scenario.unwrap();
+    let [Step::Say(said)] = scenario.steps() else { unreachable!() };
+    let parts = vec![Spoken::Prompt("code-is".into()), Spoken::Spelled("4aZ9".into())];
+    assert_eq!(said.times, 2);
+    assert_eq!(said.clips, [Clip::Say(Say { language: "zh".into(), parts })]);
+    let call = dialect::ytx::call_of_request_id(id).unwrap();
+    let entry = world.store.call(call).await.unwrap().unwrap();
+    assert!(!serde_json::to_string(&entry.command).unwrap().contains("4aZ9"));
+}
+
+#[tokio::test]
+async fn records_of_codes_are_apart_from_those_of_calls() {
+    let world = World::new().await;
+    let (two_way, call) = place(&world, &dail()).await;
+    world.complete(call).await;
+    let answer = ask(CODE, &with(code_out(), "time", 3)).send(&world).await;
+    let code = answer["requestId"].as_str().unwrap().to_owned();
+    world.complete(dialect::ytx::call_of_request_id(&code).unwrap()).await;
+    let query = async |fid: u8, last: &str, limit: u8| {
+        let body = json!({ "action": "getCdrByResId", "appid": APP, "fid": fid, "lastresid": last,
+                           "limit": limit });
+        ask(CDR, &body).send(&world).await["cdr"].as_array().unwrap().clone()
+    };
+    let codes = query(2, "0", 9).await;
+    assert_eq!(codes.len(), 1);
+    assert_eq!((&codes[0]["requestid"], &codes[0]["fid"]), (&json!(code), &json!(2)));
+    assert_eq!(codes[0]["tel"], "13810603954");
+    assert_eq!(codes[0]["stateDesc"], "正常");
+    assert_eq!(codes[0]["duration"], 60);
+    let calls = query(4, "0", 9).await;
+    assert_eq!(calls.iter().map(|row| &row["requestid"]).collect::<Vec<_>>(), [&json!(two_way)]);
+    assert_eq!(query(2, &code, 0).await.len(), 1);
+    assert!(query(4, &code, 0).await.is_empty(), "it is no call of two");
+    assert!(query(3, "0", 9).await.is_empty());
+}
+
+#[tokio::test]
+async fn bad_codes_get_their_words_and_ring_nobody() {
+    let world = World::new().await;
+    let long = "1".repeat(20);
+    for (field, value, words) in [
+        ("code", json!("12-4"), "-101"),
+        ("code", json!("验证码"), "-101"),
+        ("code", json!(long), "-101"),
+        ("code", json!(""), "-2"),
+        ("dst", json!(""), "-2"),
+        ("dst", json!("abc"), "-102"),
+        ("time", json!(0), "-101"),
+        ("time", json!("4"), "-101"),
+        ("dstclid", json!("01011112222"), "-101"),
+        ("customParm", json!("x".repeat(129)), "-101"),
+        ("action", json!("calloutcode"), "-3"),
+        ("appid", json!("app-two"), "-205"),
+        ("dst", json!("81000"), "-1"),
+    ] {
+        let code = ask(CODE, &with(code_out(), field, value.clone())).code(&world).await;
+        assert_eq!(code, words, "{field} {value}");
+    }
+    assert!(world.switch.placed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_repeat_rings_nobody_again_and_keeps_nothing_of_its_code() {
+    let world = World::new().await;
+    let keyed =
+        |code: &str| Ask { key: Some("otp-1"), ..ask(CODE, &with(code_out(), "code", code)) };
+    let first = keyed("4711").send(&world).await;
+    assert_eq!(keyed("4711").send(&world).await["requestId"], first["requestId"]);
+    assert_eq!(keyed("4712").send(&world).await["requestId"], first["requestId"]);
+    let placed = world.switch.placed.lock().unwrap().clone();
+    assert_eq!(placed.len(), 1);
+    assert_eq!(placed[0].key.as_ref().unwrap().fingerprint, "13810603954\n2");
 }

@@ -61,7 +61,10 @@ async fn main() -> Result<(), Failure> {
                     let command = command(merchants[no % merchants.len()]);
                     let legs = vec![
                         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
-                        LegQuote { leg: LegNo::B, number: command.b.number.clone() },
+                        LegQuote {
+                            leg: LegNo::B,
+                            number: command.b.as_ref().expect("it calls B").number.clone(),
+                        },
                     ];
                     let ask = Authorize { call: *call, command: command.clone(), legs, at: now };
                     let Authorized::Granted { .. } = store.authorize(ask).await? else {
@@ -75,11 +78,15 @@ async fn main() -> Result<(), Failure> {
                         ended: now + Duration::from_secs(40),
                         outcome: Outcome::Completed,
                         released_by: Side::Caller,
-                        legs: vec![leg(LegNo::A, &command.a), leg(LegNo::B, &command.b)],
+                        legs: vec![
+                            leg(LegNo::A, &command.a),
+                            leg(LegNo::B, command.b.as_ref().expect("it calls B")),
+                        ],
                         recording: None,
                         unrecorded: None,
                         message: None,
                         mailbox: None,
+                        collected: Vec::new(),
                         command,
                     };
                     store.settle(facts, SettleContext::default()).await?;
@@ -114,9 +121,11 @@ fn command(merchant: MerchantId) -> CallCommand {
         sub_account: None,
         app: String::new(),
         a: party("8613800138000"),
-        b: party("8613900139000"),
+        b: Some(party("8613900139000")),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: false,
+        record: facts::media::Record::No,
         key: None,
         pushes: vec![Push {
             kind: PushKind::Record,
@@ -148,5 +157,6 @@ fn leg(no: LegNo, party: &Party, now: UnixMillis) -> LegFacts {
         paid_until: Some(Duration::from_secs(60)),
         media: MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }

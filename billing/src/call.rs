@@ -50,7 +50,9 @@ pub(crate) async fn authorize(
     if let Some(state) = row.opt_text(6)? {
         // Our own repeat after a commit whose answer was lost. Anything else that bears this id is another
         // call, and nobody may talk on its holds.
-        if state != "open" || row.json::<CallCommand>(7)? != *command {
+        // What its scenario says was not written down.
+        let asked = CallCommand { scenario: None, ..command.clone() };
+        if state != "open" || row.json::<CallCommand>(7)? != asked {
             return Ok(Authorized::Refused(Refusal::Internal));
         }
         return Ok(Authorized::Granted { paid: paid(conn, ask).await? });

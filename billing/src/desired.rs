@@ -6,6 +6,8 @@
 use facts::NextHop;
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
+use facts::manners::Dtmf;
+use facts::media::Record;
 use facts::pool::Pool;
 use serde::{Deserialize, Serialize};
 
@@ -154,9 +156,9 @@ pub struct Merchant {
     /// Caller id for legs that name none.
     #[serde(default)]
     pub caller_id: Option<String>,
-    /// Whether calls are recorded.
+    /// Whether calls that it asks for are recorded.
     #[serde(default)]
-    pub record: bool,
+    pub record: Record,
     /// Networks requests may come from; empty means any.
     #[serde(default)]
     pub allowed_ips: Vec<String>,
@@ -234,6 +236,12 @@ pub struct Extension {
     /// What becomes of calls to it; kept as it is when absent.
     #[serde(default)]
     pub reach: Option<Reach>,
+    /// How its phones take keys; as all phones do when absent.
+    #[serde(default)]
+    pub dtmf: Option<Dtmf>,
+    /// Whether calls that it is in are recorded, whoever begins them.
+    #[serde(default)]
+    pub record: Record,
 }
 
 /// What becomes of calls to an extension. Where one says where they go, it names an extension, a group or a
@@ -283,6 +291,9 @@ pub struct Group {
     /// Where a call goes that nobody took: an extension, another group or a public number.
     #[serde(default)]
     pub otherwise: Option<String>,
+    /// Whether calls to it are recorded.
+    #[serde(default)]
+    pub record: Record,
 }
 
 /// A carrier.
@@ -365,6 +376,9 @@ pub struct Inbound {
     /// How many calls it may have.
     #[serde(default)]
     pub capacity: Capacity,
+    /// Whether its calls are recorded.
+    #[serde(default)]
+    pub record: Record,
 }
 
 /// Money received. Booked once per merchant and id.
@@ -447,7 +461,13 @@ pub struct YtxApp {
     pub allowed_ips: Vec<String>,
     /// Whether its calls are recorded.
     #[serde(default)]
-    pub record: bool,
+    pub record: Record,
+    /// The language in which its codes are said; its merchant's when it is not given.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Whether the records of its codes tell what became of them.
+    #[serde(default = "yes")]
+    pub code_state: bool,
 }
 
 /// A company of system 002.

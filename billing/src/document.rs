@@ -341,7 +341,7 @@ mod tests {
             "prune: must be true or false",
             "merchants[0].max_calls: takes a whole number, not the text \"many\"",
             "merchants[0].curency: no such field; did you mean currency?",
-            "merchants[0].record: takes true or false, not 1",
+            "merchants[0].record: takes true, false or one of stereo, mono, a, b, apart, not 1",
             "merchants[0].hex_case: `uper` is none of mirror, lower, upper; did you mean upper?",
             "merchants[1]: must be a table",
             "merchants[2]: `name` is missing",

@@ -1,5 +1,6 @@
 //! Reading merchants and what they own.
 
+use facts::media::Record;
 use facts::settings::{NumberFormat, Transport, Trunk, TrunkCredentials};
 use facts::{Group, MerchantId, SubAccountId, TrunkId};
 
@@ -40,7 +41,7 @@ fn merchant_of(row: &Row) -> Result<Merchant> {
         calls_per_second: row.opt_small(8)?,
         max_talk_s: row.small(9)?,
         caller_id: row.opt_text(10)?,
-        record: row.truth(11)?,
+        record: Record::of_code(row.int(11)?),
         allowed_ips: row.json(12)?,
         hex_case: row.word(13)?,
         pstn_caller: row.truth(14)?,
@@ -69,7 +70,7 @@ pub(crate) fn sub_account_of(row: &Row) -> Result<SubAccount> {
 }
 
 const EXTENSION: &str = "SELECT e.number, e.merchant_id, e.sub_account_id, \
-                         e.enabled * COALESCE(s.enabled, 1), e.bound_phone, e.reach \
+                         e.enabled * COALESCE(s.enabled, 1), e.bound_phone, e.reach, e.dtmf \
                          FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id";
 
 pub(crate) async fn extension(conn: &mut Conn, number: &str) -> Result<Option<Extension>> {
@@ -94,6 +95,7 @@ fn extension_of(row: &Row) -> Result<Extension> {
         enabled: row.truth(3)?,
         bound_phone: row.opt_text(4)?,
         reach: row.json(5)?,
+        dtmf: row.opt_word(6)?,
     })
 }
 
@@ -186,7 +188,8 @@ fn ytx_account_of(row: &Row) -> Result<YtxAccount> {
 }
 
 const YTX_APP: &str = "SELECT p.appid, p.sid, a.merchant_id, p.online, p.functions, p.callers, \
-                       p.callback, p.cdr_types, p.unknown_as, p.allowed_ips, p.record \
+                       p.callback, p.cdr_types, p.unknown_as, p.allowed_ips, p.record, p.language, \
+                       p.code_state \
                        FROM ytx_apps p JOIN ytx_accounts a ON a.sid = p.sid";
 
 pub(crate) async fn ytx_app(conn: &mut Conn, appid: &str) -> Result<Option<YtxApp>> {
@@ -209,7 +212,9 @@ fn ytx_app_of(row: &Row) -> Result<YtxApp> {
         cdr_types: row.word(7)?,
         unknown_as: row.word(8)?,
         allowed_ips: row.json(9)?,
-        record: row.truth(10)?,
+        record: Record::of_code(row.int(10)?),
+        language: row.opt_text(11)?,
+        code_state: row.truth(12)?,
     })
 }
 

@@ -1,9 +1,11 @@
 //! Reading back what was settled: records, CDRs, calls.
 
 use facts::command::Dialect;
+use facts::media::Codec;
 use facts::record::CallRecord;
+use facts::spoken::Codecs;
 use facts::time::UnixMillis;
-use facts::{CallCommand, CallId, LegNo, MerchantId, SubAccountId};
+use facts::{CallCommand, CallId, LegNo, MerchantId, Purpose, SubAccountId};
 
 use crate::db::{Conn, Row, Value, args, from_json};
 use crate::error::Result;
@@ -48,28 +50,27 @@ fn entry(row: &Row) -> Result<CallEntry> {
 /// an app are nobody's list (`app <> ''` is what the index holds).
 pub(crate) async fn after(
     conn: &mut Conn,
-    dialect: Dialect,
-    app: &str,
+    (dialect, app, purpose): (Dialect, &str, Purpose),
     after: Option<CallId>,
     limit: u32,
 ) -> Result<Vec<CallRecord>> {
     let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' AND id > COALESCE( \
                  (SELECT id FROM records WHERE call_id = $3 AND dialect = $1 AND app = $2), 0) \
-               ORDER BY id LIMIT $4";
+               AND purpose = $5 ORDER BY id LIMIT $4";
     let after = after.map(CallId::as_i64);
-    records(conn, sql, args![dialect.word(), app, after, limit.min(PAGE_MAX)]).await
+    records(conn, sql, args![dialect.word(), app, after, limit.min(PAGE_MAX), purpose.word()]).await
 }
 
 pub(crate) async fn between(
     conn: &mut Conn,
-    dialect: Dialect,
-    app: &str,
+    (dialect, app, purpose): (Dialect, &str, Purpose),
     (from, to): (UnixMillis, UnixMillis),
     limit: u32,
 ) -> Result<Vec<CallRecord>> {
     let sql = "SELECT record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' \
-               AND placed >= $3 AND placed < $4 ORDER BY id LIMIT $5";
-    records(conn, sql, args![dialect.word(), app, from, to, limit.min(PAGE_MAX)]).await
+               AND placed >= $3 AND placed < $4 AND purpose = $6 ORDER BY id LIMIT $5";
+    records(conn, sql, args![dialect.word(), app, from, to, limit.min(PAGE_MAX), purpose.word()])
+        .await
 }
 
 async fn records(conn: &mut Conn, sql: &str, args: Vec<Value>) -> Result<Vec<CallRecord>> {
@@ -87,7 +88,7 @@ pub(crate) async fn cdrs(
         .rows(
             "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \
              seconds, charged_seconds, price, currency, settled, \
-             (SELECT command FROM calls WHERE calls.id = cdrs.call_id) FROM cdrs \
+             (SELECT command FROM calls WHERE calls.id = cdrs.call_id), codings, srtp FROM cdrs \
              WHERE id > $1 AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) ORDER BY id LIMIT $3",
             args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX)],
         )
@@ -104,6 +105,8 @@ pub(crate) async fn cdrs(
                 app: row.text(6)?,
                 called: called(row)?,
                 facts: row.json(7)?,
+                codings: codings(row)?,
+                srtp: row.opt_word(16)?,
                 prefix: row.text(8)?,
                 seconds: row.small(9)?,
                 charged_seconds: row.small(10)?,
@@ -115,8 +118,14 @@ pub(crate) async fn cdrs(
         .collect()
 }
 
+/// The codings of a CDR.
+fn codings(row: &Row) -> Result<Codecs> {
+    let names = row.opt_text(15)?.unwrap_or_default();
+    Ok(names.split(',').filter_map(Codec::named).collect())
+}
+
 /// Whom the call of a CDR was for.
 fn called(row: &Row) -> Result<String> {
     let command = row.opt_text(14)?.map(|text| from_json::<CallCommand>(&text)).transpose()?;
-    Ok(command.map(|command| command.b.as_sent).unwrap_or_default())
+    Ok(command.map(|command| command.called_as_sent().to_owned()).unwrap_or_default())
 }

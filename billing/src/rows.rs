@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use facts::command::{CallCommand, Dialect, PushKind};
+use facts::manners::Dtmf;
+use facts::media::Record;
 use facts::money::{Currency, Micros};
 use facts::record::{CallRecord, StateChange};
+use facts::spoken::Codecs;
+use facts::srtp::SrtpSuite;
 use facts::time::UnixMillis;
 use facts::{CallId, LegNo, MerchantId, SubAccountId, TrunkId};
 use serde::{Deserialize, Serialize};
@@ -64,7 +68,7 @@ pub struct Merchant {
     /// Caller id for legs that name none (E.164 digits).
     pub caller_id: Option<String>,
     /// Whether its calls are recorded.
-    pub record: bool,
+    pub record: Record,
     /// Networks its requests may come from; empty means any.
     pub allowed_ips: Vec<String>,
     /// Hex case of the signatures we send.
@@ -107,6 +111,8 @@ pub struct Extension {
     pub bound_phone: Option<String>,
     /// What becomes of calls to it.
     pub reach: facts::Reach,
+    /// How its phones take keys; `None`: as all phones do.
+    pub dtmf: Option<Dtmf>,
 }
 
 /// A group and its number.
@@ -251,7 +257,11 @@ pub struct YtxApp {
     /// Networks its requests may come from; empty means any.
     pub allowed_ips: Vec<String>,
     /// Whether its calls are recorded.
-    pub record: bool,
+    pub record: Record,
+    /// The language in which its codes are said; `None`: its merchant's.
+    pub language: Option<String>,
+    /// Whether the records of its codes tell what became of them (`stateDesc`).
+    pub code_state: bool,
 }
 
 /// A company of system 002.
@@ -417,6 +427,10 @@ pub struct Cdr {
     pub called: String,
     /// What signalling and media saw.
     pub facts: facts::record::LegFacts,
+    /// The codings spoken on it; none: nothing was agreed, or it is from before they were kept.
+    pub codings: Codecs,
+    /// What protected its sound all the time, if anything did.
+    pub srtp: Option<SrtpSuite>,
     /// Prefix of the rate that priced it.
     pub prefix: String,
     /// Started seconds of talk.

@@ -4,6 +4,7 @@
 use facts::command::PushKind;
 use facts::money::Currency;
 use facts::record::{CallFacts, CallRecord, LegFacts};
+use facts::srtp::SrtpSuite;
 use facts::{LegCharge, LegId, LegNo, Micros, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
 
@@ -203,8 +204,8 @@ fn insert_cdrs(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let sql = format!(
         "INSERT INTO cdrs (call_id, leg_no, merchant_id, sub_account_id, dialect, app, number, trunk, \
          invited, answered, ended, sip_final, q850, seconds, prefix, charged_seconds, price, currency, \
-         settled, facts, recognised) VALUES {}",
-        tuples(facts.legs.len(), 21)
+         settled, facts, recognised, codings, srtp) VALUES {}",
+        tuples(facts.legs.len(), 23)
     );
     batch.add(&sql, values);
     Ok(())
@@ -235,14 +236,16 @@ fn cdr(record: &CallRecord, leg: &LegFacts, charge: &LegCharge) -> Result<Vec<Va
         facts.ended,
         json(leg)?,
         leg.recognised.map(|heard| heard.verdict.sounded.word()),
+        Some(leg.codings().names()).filter(|names| !names.is_empty()),
+        leg.spoken.srtp.map(SrtpSuite::name),
     ])
 }
 
 fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     let facts = &record.facts;
     batch.add(
-        "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO records (call_id, merchant_id, dialect, app, placed, settled, record, purpose) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![
             facts.call,
             facts.command.merchant.0,
@@ -251,6 +254,7 @@ fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
             facts.placed,
             facts.ended,
             json(record)?,
+            facts.command.purpose.word(),
         ],
     );
     Ok(())

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use facts::capacity::Holder;
 use facts::fraud::Scope;
-use facts::settings::{Extension, Merchant, Route, Snapshot};
+use facts::media::Record;
+use facts::settings::{Extension, Merchant, Recorded, Route, Snapshot};
 use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
 
 use crate::db::{Conn, Row, args};
@@ -69,7 +70,23 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
         snapshot.inbound.insert(row.text(0)?, row.text(1)?);
     }
     limited(conn, &mut snapshot).await?;
+    recorded(conn, &mut snapshot).await?;
     Ok(snapshot)
+}
+
+/// Whose calls are recorded.
+async fn recorded(conn: &mut Conn, snapshot: &mut Snapshot) -> Result<()> {
+    let all = &mut snapshot.recorded;
+    let sql = "SELECT number, record FROM extensions WHERE record <> 0 \
+               UNION ALL SELECT number, record FROM extension_groups WHERE record <> 0";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Recorded::Internal(row.text(0)?), Record::of_code(row.int(1)?));
+    }
+    let sql = "SELECT number, record FROM inbound WHERE record <> 0";
+    for row in conn.rows(sql, args![]).await? {
+        all.insert(Recorded::Inbound(row.text(0)?), Record::of_code(row.int(1)?));
+    }
+    Ok(())
 }
 
 /// How many calls they may have who are limited so.
@@ -136,7 +153,7 @@ async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
             .rows(
                 "SELECT e.number, e.merchant_id, e.sub_account_id, \
                  e.enabled * COALESCE(s.enabled, 1), \
-                 e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts, e.reach \
+                 e.ha1_md5, e.ha1_sha256, e.bound_phone, e.max_contacts, e.reach, e.dtmf \
                  FROM extensions e LEFT JOIN sub_accounts s ON s.id = e.sub_account_id \
                  WHERE e.number > $1 ORDER BY e.number LIMIT $2",
                 args![&after, PAGE],
@@ -153,6 +170,7 @@ async fn extensions(conn: &mut Conn) -> Result<BTreeMap<String, Extension>> {
                 bound_phone: row.opt_text(6)?,
                 max_contacts: row.small(7)?,
                 reach: reach(row)?,
+                dtmf: row.opt_word(9)?,
             };
             extensions.insert(after.clone(), extension);
         }

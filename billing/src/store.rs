@@ -1,37 +1,25 @@
 //! The handle through which everybody else reaches the store.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use facts::command::Dialect;
-use facts::ledger::{
-    AddLeg, Added, Authorize, Authorized, Balance, Extend, Extended, JournalLeg, OpenCall,
-};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::record::{CallFacts, CallRecord, StateChange};
-use facts::settings::Snapshot;
 use facts::time::UnixMillis;
 use facts::{CallId, LegId, MerchantId};
 
-use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Verdict, Work, work};
-use crate::desired::{Changes, Desired};
+use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Work, work};
 use crate::error::{Error, Result};
 use crate::once::Once;
-use crate::outbox::{Lease, Leased, Report};
 use crate::queue::Queue;
-use crate::rows::{
-    Attempt, Audit, Binding, CallEntry, Cdr, Company, Extension, LedgerLine, Merchant, OutboxRow,
-    OutboxState, Registered, YtxAccount, YtxApp,
-};
+use crate::rows::{Binding, Company, Extension, Merchant, Registered, YtxAccount, YtxApp};
 use crate::spending::Alerts;
 use crate::tariffs::Tariffs;
-use crate::trail::{Entry, Head, Trail};
-use crate::{
-    apply, bindings, books, call, journal, objects, outbox, records, register, secrets, settle,
-    snapshot, trail,
-};
+use crate::{bindings, call, journal, objects, outbox, register, secrets, settle};
 
+mod history;
 mod lists;
+mod operator;
+mod pushes;
 
 /// Knobs of the store. The defaults are what the house measured.
 #[derive(Clone, Debug)]
@@ -279,97 +267,7 @@ impl Store {
 
     // ---- settings ----------------------------------------------------------------------------------
 
-    /// Everything the engine reads.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn snapshot(&self) -> Result<Snapshot> {
-        self.view(work!(conn, [] => snapshot::snapshot(conn).await?)).await
-    }
-
-    /// Rises with every change of the settings.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn settings_version(&self) -> Result<u64> {
-        self.read(work!(conn, [] => snapshot::version(conn).await?)).await
-    }
-
-    /// Brings the store to what the file says; `dry_run` only shows the difference. With any mistake nothing
-    /// is written.
-    ///
-    /// # Errors
-    /// Those of the database. Mistakes in the file are in the answer.
-    pub async fn apply(&self, desired: &Desired, at: UnixMillis, dry_run: bool) -> Result<Changes> {
-        self.apply_by("", desired, at, dry_run).await
-    }
-
-    /// The same, and the audit trail says who did it: `tandem apply, uid 0`.
-    ///
-    /// # Errors
-    /// Those of the database. Mistakes in the file are in the answer.
-    pub async fn apply_by(
-        &self,
-        actor: &str,
-        desired: &Desired,
-        at: UnixMillis,
-        dry_run: bool,
-    ) -> Result<Changes> {
-        let asked = Arc::new((actor.to_owned(), desired.clone()));
-        let work: Work<Changes> = Box::new(move |conn| {
-            let asked = Arc::clone(&asked);
-            Box::pin(async move {
-                let (actor, desired) = &*asked;
-                apply::apply(conn, desired, (at, actor), dry_run).await
-            })
-        });
-        self.long(work).await
-    }
-
     // ---- the audit trail ---------------------------------------------------------------------------
-
-    /// Notes an operator's act that is no change of settings. The same act again notes nothing more.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn note(
-        &self,
-        once: &Once,
-        at: UnixMillis,
-        actor: &str,
-        act: &str,
-        what: serde_json::Value,
-    ) -> Result<Head> {
-        let (once, who) = (once.clone(), (actor.to_owned(), act.to_owned()));
-        self.write(work!(conn, [once, who, what] =>
-            trail::note(conn, &once, at, (&who.0, &who.1), &what).await?))
-            .await
-    }
-
-    /// The end of the audit trail.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn trail_head(&self) -> Result<Head> {
-        self.read(work!(conn, [] => trail::head(conn).await?)).await
-    }
-
-    /// Entries of the audit trail with an id above `after`, oldest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn trail(&self, after: i64, limit: u32) -> Result<Vec<Entry>> {
-        self.read(work!(conn, [] => trail::entries(conn, after, limit).await?)).await
-    }
-
-    /// Walks the audit trail from its beginning; `anchor` is a hash noted earlier that must be in it.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn check_trail(&self, anchor: Option<&str>) -> Result<Trail> {
-        let anchor = anchor.map(str::to_owned);
-        self.view(work!(conn, [anchor] => trail::check(conn, (*anchor).as_deref()).await?)).await
-    }
 
     // ---- registrations -----------------------------------------------------------------------------
 
@@ -447,14 +345,6 @@ impl Store {
             .await
     }
 
-    /// Balance of a merchant.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] when there is no such merchant.
-    pub async fn balance(&self, merchant: MerchantId) -> Result<Balance> {
-        self.read(work!(conn, [] => books::balance(conn, merchant).await?)).await
-    }
-
     /// A 001 account by `accountSID`.
     ///
     /// # Errors
@@ -484,179 +374,7 @@ impl Store {
 
     // ---- records -------------------------------------------------------------------------------------
 
-    /// A call by id.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn call(&self, call: CallId) -> Result<Option<CallEntry>> {
-        self.read(work!(conn, [] => records::call(conn, call).await?)).await
-    }
-
-    /// The call a request key became.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn call_by_key(
-        &self,
-        merchant: MerchantId,
-        dialect: Dialect,
-        key: &str,
-    ) -> Result<Option<CallEntry>> {
-        let key = key.to_owned();
-        self.read(work!(conn, [key] => records::call_by_key(conn, merchant, dialect, &key).await?))
-            .await
-    }
-
-    /// Records of an app, in the order they were settled, after that of `after` (from the start when `None`
-    /// or unknown).
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn records_after(
-        &self,
-        dialect: Dialect,
-        app: &str,
-        after: Option<CallId>,
-        limit: u32,
-    ) -> Result<Vec<CallRecord>> {
-        let app = app.to_owned();
-        self.read(work!(conn, [app] => records::after(conn, dialect, &app, after, limit).await?))
-            .await
-    }
-
-    /// Records of an app whose call was placed in `[from, to)`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn records_between(
-        &self,
-        dialect: Dialect,
-        app: &str,
-        from: UnixMillis,
-        to: UnixMillis,
-        limit: u32,
-    ) -> Result<Vec<CallRecord>> {
-        let app = app.to_owned();
-        self.read(
-            work!(conn, [app] => records::between(conn, dialect, &app, (from, to), limit).await?),
-        )
-        .await
-    }
-
-    /// CDRs with id above `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn cdrs(
-        &self,
-        merchant: Option<MerchantId>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<Cdr>> {
-        self.export(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
-    }
-
-    /// Ledger lines with id above `after`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn ledger(
-        &self,
-        merchant: Option<MerchantId>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<LedgerLine>> {
-        self.export(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
-    }
-
-    /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn check_books(&self) -> Result<Audit> {
-        self.view(work!(conn, [] => books::audit(conn).await?)).await
-    }
-
     // ---- outbox ----------------------------------------------------------------------------------------
-
-    /// One visit of the delivery worker, in one transaction: notes what came of rows it had, and leases rows
-    /// that are due. Order is kept per call and endpoint, and no endpoint can crowd out another. Rows that go
-    /// out for the first time are written, and their bytes kept, with the lease: before the first send.
-    ///
-    /// # Errors
-    /// Those of the database; then nothing is noted and nothing leased.
-    pub async fn outbox_turn(
-        &self,
-        reports: Arc<Vec<Report>>,
-        lease: Option<Lease>,
-    ) -> Result<Vec<Leased>> {
-        let work: Work<Vec<Leased>> = Box::new(move |conn| {
-            let (reports, lease) = (Arc::clone(&reports), lease.clone());
-            Box::pin(async move {
-                Ok(Verdict::Keep(outbox::turn(conn, &reports, lease.as_ref()).await?))
-            })
-        });
-        self.soon(work).await
-    }
-
-    /// Puts a parked or delivered row back: same bytes, attempts counted anew. False when there is none.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn redeliver(&self, id: i64, at: UnixMillis) -> Result<bool> {
-        self.write(work!(conn, [] => outbox::redeliver(conn, id, at).await?)).await
-    }
-
-    /// Attempts made for a row, oldest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn attempts(&self, id: i64) -> Result<Vec<Attempt>> {
-        self.read(work!(conn, [] => outbox::attempts(conn, id).await?)).await
-    }
-
-    /// The last attempt of each row whose id is in `[first, last]` and that was tried.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn last_attempts(&self, first: i64, last: i64) -> Result<BTreeMap<i64, Attempt>> {
-        self.read(work!(conn, [] => outbox::last_attempts(conn, (first, last)).await?)).await
-    }
-
-    /// Outbox rows with id above `after`, for the callback log.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn outbox(
-        &self,
-        merchant: Option<MerchantId>,
-        state: Option<OutboxState>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<OutboxRow>> {
-        self.read(work!(conn, [] => outbox::list(conn, merchant, state, after, limit).await?)).await
-    }
-
-    /// When the next row is due, for the worker's sleep.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn next_due(&self) -> Result<Option<UnixMillis>> {
-        self.read(work!(conn, [] => outbox::next_due(conn).await?)).await
-    }
-
-    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago. Returns how many rows went.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
-        self.long(work!(conn, [] =>
-            call::purge_keys(conn, now).await?
-                + bindings::purge(conn, now).await?
-                + outbox::purge(conn, now).await?))
-            .await
-    }
 
     // ---- the way to the database ---------------------------------------------------------------------
 

@@ -6,12 +6,16 @@
 mod calls;
 #[path = "contract/fraud.rs"]
 mod fraud;
+#[path = "contract/groups.rs"]
+mod groups;
 #[path = "contract/objects.rs"]
 mod objects;
 #[path = "contract/outbox.rs"]
 mod outbox;
 #[path = "contract/random.rs"]
 mod random;
+#[path = "contract/recorded.rs"]
+mod recorded;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;
@@ -60,6 +64,7 @@ contract! {
     calls::case_52_a_call_ended_by_a_timer_is_billed,
     calls::case_53_each_leg_is_debited_by_its_own_answer,
     calls::case_54_parallel_calls_are_all_billed,
+    calls::a_cdr_tells_what_was_spoken_and_what_protected_it,
     calls::case_55_a_lost_bye_is_never_billed_past_the_paid_limit,
     calls::case_58_a_charge_takes_from_the_merchant_and_adds_to_revenue,
     calls::what_was_held_for_a_leg_that_was_not_called_goes_back,
@@ -87,6 +92,7 @@ contract! {
     fraud::f15_a_limit_that_only_warns_lets_through_and_tells,
     fraud::a_carriers_marks_and_what_goes_on_to_it_are_judged,
     fraud::limits_and_pools_are_kept_judged_and_read_by_the_engine,
+    recorded::who_is_recorded_is_kept_told_and_read_by_the_engine,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,
     outbox::a_lapsed_lease_gives_the_row_back,
@@ -98,6 +104,7 @@ contract! {
     outbox::a_row_that_cannot_be_written_is_leased_with_the_reason,
     outbox::in_system_001_a_record_waits_for_the_first_try_of_earlier_states,
     objects::applying_twice_changes_nothing,
+    objects::an_extension_has_its_own_way_of_taking_keys_or_none,
     objects::empty_secrets_and_names_that_break_signed_texts_are_refused,
     objects::what_is_not_migrated_yet_is_told_without_doing_it,
     objects::a_limit_of_nothing_is_refused_with_the_word_for_it,
@@ -112,7 +119,7 @@ contract! {
     objects::changes_are_named_and_prices_take_effect,
     objects::prune_takes_away_what_the_file_no_longer_names,
     objects::a_route_says_what_is_wrong_with_its_share_price_and_hours,
-    objects::groups_and_wishes_are_kept_and_what_is_wrong_with_them_is_told,
+    groups::groups_and_wishes_are_kept_and_what_is_wrong_with_them_is_told,
     objects::a_top_up_is_booked_once,
     objects::the_snapshot_is_what_was_applied,
     objects::biz_regist_hands_out_rising_numbers_and_knows_a_repeat,

@@ -81,6 +81,19 @@ pub fn library(own: &Path) -> (Library, Vec<AnnouncementError>) {
     (Library::new(all.into_values().collect()), refused)
 }
 
+/// What is known already and sounds like this one, or has it in it: what the operator taught first, then what
+/// ships. Not what has the same name, whose place it takes.
+#[must_use]
+pub fn alike(own: &Path, entry: &Entry) -> Vec<Entry> {
+    let (mine, _) = folder(own);
+    let taken = |name: &str| name == entry.name || mine.iter().any(|own| own.name == name);
+    let shipped: Vec<Entry> = starter().into_iter().filter(|one| !taken(&one.name)).collect();
+    let mut known: Vec<Entry> = mine.into_iter().filter(|one| one.name != entry.name).collect();
+    known.extend(shipped);
+    known.retain(|one| one.print.is_like(&entry.print));
+    known
+}
+
 /// Writes an announcement into a folder, in place of one of the same name.
 ///
 /// # Errors
@@ -174,6 +187,18 @@ mod tests {
         remove(&own, "off_1").unwrap();
         assert!(matches!(remove(&own, "off_1"), Err(AnnouncementError::Absent(_))));
         assert_eq!(folder(&own).0, [entry("zh-busy")]);
+    }
+
+    /// Of one voice, and most of them differ in a few words.
+    #[test]
+    fn no_two_of_those_that_ship_pass_for_one_another() {
+        let shipped = starter();
+        for (at, one) in shipped.iter().enumerate() {
+            let like = |other: &&Entry| one.print.is_like(&other.print);
+            let alike: Vec<&str> =
+                shipped[at..].iter().filter(like).map(|other| other.name.as_str()).collect();
+            assert_eq!(alike, [one.name.as_str()]);
+        }
     }
 
     #[test]

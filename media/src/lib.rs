@@ -20,6 +20,12 @@ mod spread;
 mod translate;
 mod worker;
 
+/// What hears a leg's sound, by itself: for whoever brings the packets without a socket.
+pub mod hearing {
+    pub use crate::worker::keys::Keypad;
+    pub use crate::worker::listen::{Ear, VERDICTS_MAX};
+}
+
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -136,6 +142,7 @@ pub struct Media {
     workers: Vec<Handle>,
     /// Which of them has which call.
     spread: Arc<Mutex<Spread>>,
+    prompts: Arc<Store>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     orders_lost: Arc<AtomicU64>,
     events: Events,
@@ -151,6 +158,17 @@ struct Handle {
     orders: Sender<Order>,
     bell: Arc<Bell>,
     counters: Arc<Counters>,
+}
+
+/// What all workers share.
+struct Common<'a> {
+    config: &'a MediaConfig,
+    events: Events,
+    library: Arc<Library>,
+    loader: Arc<Loader>,
+    remote: Option<Arc<Remote>>,
+    recorder: Arc<Recorder>,
+    words: Option<Arc<Recogniser>>,
 }
 
 /// Orders that a worker has not yet taken at most. Opening legs stops at half of it, so that there
@@ -215,47 +233,59 @@ impl Media {
         let mut media = Media {
             workers: Vec::new(),
             spread,
+            prompts: library.prompts(),
             threads: Mutex::new(Vec::new()),
             orders_lost: Arc::default(),
             events: events.clone(),
             recorder: Mutex::new(Some(recorder.clone())),
             remote: Mutex::new(remote.clone()),
         };
+        let common = Common { config, events, library, loader, remote, recorder, words };
         for index in 0..count {
-            let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-            let pool = Pool::new(&config.ports, index, count, config.quarantine, seed);
-            if pool.free() == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "the range of media ports holds fewer pairs than there are workers",
-                ));
-            }
-            let (sender, orders) = bounded(ORDERS_MAX);
-            let bell = Arc::new(Bell::new()?);
-            let counters = Arc::new(Counters::default());
-            let lost = media.orders_lost.clone();
-            let own = Door { orders: sender.clone(), bell: bell.clone(), lost };
-            media.workers.push(Handle {
-                orders: sender,
-                bell: bell.clone(),
-                counters: counters.clone(),
-            });
-            let parts = Parts {
-                homes: config.homes.clone(),
-                pool,
-                inbox: Inbox { orders, bell },
-                events: events.clone(),
-                library: library.clone(),
-                loader: loader.clone(),
-                remote: remote.clone(),
-                own,
-                recorder: recorder.clone(),
-                counters,
-                words: words.clone(),
-            };
-            media.spawn(index, Worker::new(parts, ntp_clock())?)?;
+            media.add_worker((index, count), &common)?;
         }
         Ok(media)
+    }
+
+    /// Starts one of so many workers, with its share of the ports.
+    fn add_worker(
+        &mut self,
+        (index, count): (usize, usize),
+        common: &Common<'_>,
+    ) -> io::Result<()> {
+        let config = common.config;
+        let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let pool = Pool::new(&config.ports, index, count, config.quarantine, seed);
+        if pool.free() == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the range of media ports holds fewer pairs than there are workers",
+            ));
+        }
+        let (sender, orders) = bounded(ORDERS_MAX);
+        let bell = Arc::new(Bell::new()?);
+        let counters = Arc::new(Counters::default());
+        let lost = self.orders_lost.clone();
+        let own = Door { orders: sender.clone(), bell: bell.clone(), lost };
+        self.workers.push(Handle {
+            orders: sender,
+            bell: bell.clone(),
+            counters: counters.clone(),
+        });
+        let parts = Parts {
+            homes: config.homes.clone(),
+            pool,
+            inbox: Inbox { orders, bell },
+            events: common.events.clone(),
+            library: common.library.clone(),
+            loader: common.loader.clone(),
+            remote: common.remote.clone(),
+            own,
+            recorder: common.recorder.clone(),
+            counters,
+            words: common.words.clone(),
+        };
+        self.spawn(index, Worker::new(parts, ntp_clock())?)
     }
 
     fn spawn(&mut self, index: usize, worker: Worker) -> io::Result<()> {
@@ -300,6 +330,12 @@ impl Media {
                 self.orders_lost.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// The announcements and words that there are.
+    #[must_use]
+    pub fn prompts(&self) -> Arc<Store> {
+        Arc::clone(&self.prompts)
     }
 
     /// From now on these announcements are known; who is listened to already is compared with the old ones.
@@ -396,7 +432,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Interject { leg, .. }
         | MediaCommand::Press { leg, .. }
         | MediaCommand::Interruptible { leg }
-        | MediaCommand::Interrupt { leg }
+        | MediaCommand::Interrupt { leg, .. }
         | MediaCommand::Listen { leg, .. }
         | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,

@@ -164,7 +164,9 @@ fn had((folder, keys): (&Path, Option<&Keys>), library: &Library, leg: LegId, wi
             Err(error) => {
                 tracing::warn!(%leg, %error, "words cannot be said");
                 Err(match error {
-                    prompt::Unsaid::Missing(_) => Unplayable::Missing,
+                    prompt::Unsaid::Missing(_) | prompt::Unsaid::Language(..) => {
+                        Unplayable::Missing
+                    }
                     prompt::Unsaid::Unsayable(_) | prompt::Unsaid::TooLong => Unplayable::Unsayable,
                 })
             }

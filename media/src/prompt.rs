@@ -24,7 +24,7 @@ mod shipped;
 mod words;
 
 pub use decode::{MAX_BYTES, PromptError, samples};
-pub(crate) use words::Unsaid;
+pub use words::Unsaid;
 use words::Words;
 
 /// A whole announcement, frame by frame of 20 ms; the last is filled up with silence. G.711 and G.722 fill
@@ -152,6 +152,12 @@ impl Store {
         self.sound(name, language).or_else(|| self.sound(name, FALLBACK))
     }
 
+    /// Whether there is an announcement of this name in any language.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.languages.values().any(|sounds| sounds.contains_key(name))
+    }
+
     /// How many announcements there are, each language counted.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -263,10 +269,19 @@ fn filled(samples: &[i16]) -> [i16; FRAME] {
     frame
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, PromptError> {
+/// A sound file as it lies there. One that is too large is not begun to be read.
+///
+/// # Errors
+/// [`PromptError::Unreadable`], [`PromptError::TooLarge`].
+pub fn read(path: &Path) -> Result<Vec<u8>, PromptError> {
     let unreadable = |error: io::Error| PromptError::Unreadable(error.to_string());
     let file = fs::File::open(path).map_err(unreadable)?;
-    // One octet more than is allowed tells a file of just the right size from a longer one.
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > MAX_BYTES as u64 {
+        return Err(PromptError::TooLarge);
+    }
+    // It may grow meanwhile, or be no file. One octet more than is allowed tells one of just the right size from a
+    // longer one.
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)

@@ -35,7 +35,7 @@ pub(crate) struct Library {
     tones: Vec<(Tone, prompt::Sound)>,
     /// By their event codes.
     keys: Vec<prompt::Sound>,
-    prompts: Store,
+    prompts: Arc<Store>,
 }
 
 /// A sound that is asked for.
@@ -74,6 +74,18 @@ pub(crate) enum What {
     Made(Arc<prompt::Sound>),
     /// The sound of a key (ITU-T Q.23), and the pause after it.
     Key(Digit),
+}
+
+impl What {
+    /// For the log: nothing of what is said.
+    fn name(&self) -> &str {
+        match self {
+            What::Tone(_) => "a tone",
+            What::Prompt(prompt) => &prompt.name,
+            What::Made(_) => "words or a file",
+            What::Key(_) => "a key",
+        }
+    }
 }
 
 /// A step of a sound.
@@ -174,7 +186,12 @@ impl Library {
     pub(crate) fn new(prompts: Store) -> Library {
         let tones = TONES.map(|tone| (tone, prompt::Sound::of(&period(tone)))).into();
         let keys = Digit::all().map(|digit| prompt::Sound::of(&pressed(digit))).collect();
-        Library { tones, keys, prompts }
+        Library { tones, keys, prompts: Arc::new(prompts) }
+    }
+
+    /// The announcements and words.
+    pub(crate) fn prompts(&self) -> Arc<Store> {
+        Arc::clone(&self.prompts)
     }
 
     fn find<'a>(&'a self, what: &'a What) -> Option<&'a prompt::Sound> {
@@ -212,7 +229,8 @@ impl Library {
         if let Some(sound) = self.find(what)
             && sound.frames(codec).is_none()
         {
-            tracing::warn!(?what, ?codec, "a sound cannot be coded");
+            // Its name alone: what was made of words may be nobody's business.
+            tracing::warn!(sound = what.name(), ?codec, "a sound cannot be coded");
         }
     }
 }

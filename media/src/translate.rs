@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use facts::manners::Dtmf;
 use facts::media::{Codec, Direction, MediaStats, PayloadMap, StreamSetup};
+use facts::spoken::Codecs;
 use facts::srtp::{SrtpKeys, SrtpSuite};
 use rtp::srtp::{Master, Mki, Suite};
-use rtp::{Coding, Figures, Flow, Map, Setup};
+use rtp::{Coding, Codings, Figures, Flow, Map, Setup};
 
 use crate::Home;
 
@@ -121,7 +122,12 @@ pub(crate) fn codec(coding: Coding) -> Codec {
     }
 }
 
+fn codecs(seen: Codings) -> Codecs {
+    Codec::ALL.into_iter().filter(|codec| seen.has(coding(*codec))).collect()
+}
+
 pub(crate) fn stats(figures: &Figures) -> MediaStats {
+    let [heard, said] = figures.codings.map(codecs);
     MediaStats {
         packets_received: figures.packets_received,
         packets_sent: figures.packets_sent,
@@ -140,6 +146,8 @@ pub(crate) fn stats(figures: &Figures) -> MediaStats {
         mos_in_least_x100: figures.scores_x100[0][1],
         mos_out_x100: figures.scores_x100[1][0],
         mos_out_least_x100: figures.scores_x100[1][1],
+        heard,
+        said,
         ..MediaStats::default()
     }
 }

@@ -33,8 +33,8 @@ use seat::{Seat, Seats};
 
 mod control;
 mod guard;
-mod keys;
-mod listen;
+pub(crate) mod keys;
+pub(crate) mod listen;
 mod order;
 mod over;
 mod play;
@@ -275,23 +275,27 @@ impl Worker {
         self.waiting.note(number, seat.order.as_mut());
         if let Some(news) = news {
             self.rooms.hear(now, leg, &news, buffer);
-            self.tell(number, &news);
+            self.tell(now, number, &news);
         }
     }
 
     /// What signalling has to know about an arrival.
-    fn tell(&mut self, number: usize, arrival: &Arrival) {
+    fn tell(&mut self, now: Instant, number: usize, arrival: &Arrival) {
         let Some(seat) = self.seats.get(number) else { return };
         let leg = seat.id;
         if arrival.started {
             (self.parts.events)(MediaEvent::Started { leg });
         }
         let heard = seat.keypad.as_mut().and_then(|keypad| keypad.heard());
-        if let Some(digit) = arrival.key {
-            self.pressed(number, digit, true);
+        let heard = heard.map(|digit| (digit, seat.leg.expected(now, digit)));
+        if let (Some((_, true)), Some(keypad)) = (heard, &mut seat.keypad) {
+            keypad.known();
         }
-        if let Some(digit) = heard {
-            self.pressed(number, digit, false);
+        if let Some(digit) = arrival.key {
+            self.pressed(number, digit, (true, arrival.again));
+        }
+        if let Some((digit, again)) = heard {
+            self.pressed(number, digit, (false, again));
         }
     }
 
@@ -322,6 +326,12 @@ fn carry(
     let mut listener = listener;
     let leg = listener.as_deref_mut().map(|listener| &mut listener.leg);
     let forwarded = rtp::forward(now, &mut seat.leg, leg, source, packet);
+    // Before anybody hears it: whoever listens, the recording, a room.
+    if let Some(arrival) = &forwarded.arrival
+        && arrival.leaks
+    {
+        keys::hush(arrival, packet);
+    }
     if let (Some(side), Some(arrival)) = (seat.tape, &forwarded.arrival)
         && let Some((coding, payload)) = arrival.sound()
     {
@@ -339,13 +349,8 @@ fn carry(
     }
     let mut heard = false;
     if let (Some(keypad), Some(arrival)) = (&mut seat.keypad, &forwarded.arrival) {
-        let mute = listener.as_deref().is_some_and(Seat::takes_keys_apart);
+        let mute = seat.member || listener.as_deref().is_some_and(Seat::takes_keys_apart);
         heard = keypad.hear(arrival, packet, mute);
-    }
-    if let (Some(arrival), Some(_)) = (&forwarded.arrival, &listener)
-        && arrival.leaks
-    {
-        keys::hush(arrival, packet);
     }
     match forwarded.verdict {
         Verdict::Send(departure) => {

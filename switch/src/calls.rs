@@ -12,8 +12,9 @@ use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::ports::{Calls, Promise};
 use facts::routing::Explanation;
-use facts::sound::Play;
+use facts::sound::{Clip, Play};
 use facts::{CallCommand, CallId, Placed, Refusal};
+use media::prompt::Store;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock;
@@ -69,6 +70,8 @@ pub(crate) struct Door {
     pub(crate) inbox: Inbox,
     pub(crate) answers: Arc<Answers>,
     pub(crate) directory: Arc<Directory>,
+    /// What can be played.
+    pub(crate) prompts: Arc<Store>,
     pub(crate) ready: AtomicBool,
     /// Wakes the settings watcher.
     pub(crate) settings: Arc<Notify>,
@@ -127,6 +130,10 @@ impl Calls for Door {
         let answer =
             self.asked(ASK_MAX, move |token| Command::PauseRecording { token, call, paused });
         Box::pin(async move { matches!(answer.await, Some(Answer::Paused(true))) })
+    }
+
+    fn playable(&self, clip: &Clip) -> Result<(), String> {
+        self.prompts.playable(clip).map_err(|why| why.to_string())
     }
 
     fn play(&self, call: CallId, play: Play) -> Promise<bool> {
@@ -207,6 +214,9 @@ impl Calls for Door {
 
 #[cfg(test)]
 mod tests {
+    use facts::media::Prompt;
+    use facts::sound::{Say, Spoken};
+
     use super::*;
     use crate::inbox::inbox;
 
@@ -216,6 +226,7 @@ mod tests {
             inbox,
             answers: Arc::default(),
             directory: Arc::default(),
+            prompts: Arc::default(),
             ready: AtomicBool::new(true),
             settings: Arc::default(),
             place_max: Duration::from_secs(2),
@@ -230,6 +241,49 @@ mod tests {
         assert_eq!(door.live().await, Vec::new());
         assert_eq!(began.elapsed().as_secs(), ASK_MAX.as_secs());
         assert!(door.answers.lock().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_told_before_it_is() {
+        let (mut door, _outlet) = door();
+        door.prompts = Arc::new(Store::open(None).0);
+        let say = |language: &str, part: Spoken| {
+            door.playable(&Clip::Say(Say { language: language.into(), parts: vec![part] }))
+        };
+        let name = |name: &str, language: &str| {
+            door.playable(&Clip::Prompt(Prompt { name: name.into(), language: language.into() }))
+        };
+        for language in ["", "zh", "en", "fa"] {
+            assert_eq!(name("callee-busy", language), Ok(()));
+            assert_eq!(say(language, Spoken::Number(-12)), Ok(()));
+            assert_eq!(say(language, Spoken::Prompt("callee-busy".into())), Ok(()));
+        }
+        assert_eq!(door.playable(&Clip::Url("https://a.example/".into())), Ok(()));
+        for (refused, why) in [
+            (name("nosuch", "zh"), "there is no sound of the name nosuch"),
+            (
+                name("callee-busy", "xx"),
+                "nothing is said in the language \"xx\"; there are en, fa, zh",
+            ),
+            (
+                say("xx", Spoken::Number(1)),
+                "nothing is said in the language \"xx\"; there are zh, en, fa",
+            ),
+            (say("zh", Spoken::Prompt("nosuch".into())), "there is no sound of the name nosuch"),
+            (say("zh", Spoken::Digits("12x".into())), "cannot be said: a sign that is not spoken"),
+            (say("fa", Spoken::Digits(String::new())), "cannot be said: not 1 to 64 digits"),
+            (
+                say("en", Spoken::Date { year: 2026, month: 2, day: 29 }),
+                "cannot be said: not a day of the years 1900 to 2100",
+            ),
+            (say("en", Spoken::Time { hour: 24, minute: 0 }), "cannot be said: not a time of day"),
+            (
+                say("zh", Spoken::Number(1_000_000_000_000)),
+                "cannot be said: a number beyond 999999999999",
+            ),
+        ] {
+            assert_eq!(refused.unwrap_err(), why);
+        }
     }
 
     #[tokio::test]

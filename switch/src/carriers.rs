@@ -44,13 +44,14 @@ impl Carriers {
     /// Logs and counts an INVITE that came to nothing.
     pub(crate) fn missed(&self, missed: &Missed) {
         let Missed { leg, trunk, server, why } = missed;
-        let (status, why) = match why {
-            Miss::Refused(status) => (Some(status), "refused"),
-            Miss::Silence => (None, "silence"),
-            Miss::NotSent => (None, "not sent"),
+        let (status, cause, why) = match why {
+            Miss::Refused(status) => (Some(status), None, "refused"),
+            Miss::Silence => (None, None, "silence"),
+            Miss::NotSent => (None, None, "not sent"),
+            Miss::Heard(cause) => (None, Some(cause), "heard"),
         };
         let (call, leg) = (leg.call, leg.no.0);
-        tracing::info!(%call, leg, trunk, %server, why, status, "no call by this carrier");
+        tracing::info!(%call, leg, trunk, %server, why, status, cause, "no call by this carrier");
         let mut counts = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(trunk.clone()).or_default() += 1;
     }

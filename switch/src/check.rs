@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use billing::Store as Books;
 use billing::rows::Audit;
 use billing::trail::Trail;
-use call::Notice;
-use facts::media::Codec;
+use call::{Notice, Track};
 use media::prompt::Store;
+use media::{announcements, recorder};
 
 use crate::cli::{failed, print};
 use crate::config::Config;
@@ -29,12 +29,14 @@ pub(crate) struct Wanted<'a> {
 
 /// Checks what was asked for; the configuration itself is right when we are here.
 pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
-    let missing = sounds(config);
+    let mut missing = sounds(config);
+    missing.extend(files(config));
     if !missing.is_empty() {
         return failed(&missing.join("\n"));
     }
     print("settings: in order\n");
-    for finding in secrets::open_to_others(config) {
+    let passed = passed_over(config).into_iter().chain(copies(config));
+    for finding in secrets::open_to_others(config).into_iter().chain(passed) {
         print(&format!("warning: {finding}\n"));
     }
     if let Some(file) = wanted.file {
@@ -59,26 +61,76 @@ pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
     }
 }
 
-/// Announcements that the settings name and nobody has. Whoever is recorded has to hear that he is, so this is a
+/// Sounds that the settings name and nobody has. Whoever is recorded has to hear that he is, so this is a
 /// mistake, though one that calls survive.
 pub(crate) fn sounds(config: &Config) -> Vec<String> {
     let folder = config.prompts.as_deref();
     let (store, _) = Store::open(folder);
-    let notice = match &config.recording.notice {
-        Notice::Prompt(name) => Some(("recording.notice", name)),
-        Notice::None | Notice::Tone => None,
-    };
-    let consent = config.recording.consent.prompt.as_ref().map(|name| ("recording.consent", name));
-    let absent = |(_, name): &(&str, &String)| {
-        ["zh", "en", "fa"].iter().all(|tongue| store.frames(name, tongue, Codec::Pcma).is_none())
-    };
-    let named = notice.into_iter().chain(consent).filter(absent);
-    let mut missing: Vec<String> =
-        named.map(|(knob, name)| format!("{knob}: there is no announcement {name:?}")).collect();
+    let mut missing: Vec<String> = named(config)
+        .into_iter()
+        .filter(|(_, name)| !store.has(name))
+        .map(|(knob, name)| format!("{knob}: there is no announcement {name:?}"))
+        .collect();
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         missing.push(format!("media.prompts: {} is no folder", folder.display()));
     }
+    if let Some(folder) = config.known.as_deref().filter(|folder| !folder.is_dir()) {
+        missing.push(format!("recognition.library: {} is no folder", folder.display()));
+    }
     missing
+}
+
+/// The announcements that settings name, each with its setting and, where it is for one alone, for whom.
+fn named(config: &Config) -> Vec<(String, &str)> {
+    let mut named = Vec::new();
+    if let Notice::Prompt(name) = &config.recording.notice {
+        named.push(("recording.notice".to_owned(), name.as_str()));
+    }
+    if let Some(name) = &config.recording.consent.prompt {
+        named.push(("recording.consent".to_owned(), name));
+    }
+    let music = &config.hold_music;
+    if let Some(Track::Name(name)) = &music.usual {
+        named.push(("media.hold_music".to_owned(), name));
+    }
+    let merchants = music.of.iter().map(|(name, track)| (name.clone(), track));
+    let numbers = music.at.iter().map(|(digits, track)| (format!("+{digits}"), track));
+    for (whose, track) in merchants.chain(numbers) {
+        if let Some(Track::Name(name)) = track {
+            named.push((format!("media.hold_music of {whose}"), name));
+        }
+    }
+    named
+}
+
+/// Files that the process would not start without: the keys of recordings, and what opens their storage.
+fn files(config: &Config) -> Vec<String> {
+    let keys = config.recording.keys.as_deref();
+    let keys = keys.and_then(|path| Some((path, recorder::keys_of(path).err()?)));
+    let keys = keys.map(|(path, error)| format!("recording.key_file: {}: {error}", path.display()));
+    keys.into_iter().chain(config.recording.upload.bucket().err()).collect()
+}
+
+/// Files in the folders of sounds that cannot be used: what ships stands in for them, or they are not known.
+fn passed_over(config: &Config) -> Vec<String> {
+    let (_, refused) = Store::open(config.prompts.as_deref());
+    let prompts = refused.into_iter();
+    let prompts =
+        prompts.map(|file| format!("media.prompts: {}: {}", file.path.display(), file.error));
+    let (_, refused) = announcements::folder(&config.known_folder());
+    prompts.chain(refused.iter().map(|error| format!("recognition.library: {error}"))).collect()
+}
+
+/// Copies of recordings that whoever is on the way to the storage can hear.
+fn copies(config: &Config) -> Option<String> {
+    let upload = &config.recording.upload;
+    let plain = upload.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http:"));
+    let open = plain && upload.insecure && config.recording.keys.is_none();
+    open.then(|| {
+        "recording.s3_insecure: recordings cross the network in the clear, neither sealed \
+         (recording.key_file) nor by https"
+            .into()
+    })
 }
 
 /// Looks at all that was asked for, so that one finding does not hide another.
@@ -142,5 +194,79 @@ mod tests {
         let missing = sounds(&config);
         assert_eq!(missing.len(), 3, "{missing:?}");
         assert!(missing[0].contains("recording.notice") && missing[0].contains("nosuch"));
+    }
+
+    #[test]
+    fn music_that_nobody_has_is_named_with_whose_it_is() {
+        let mut config = Config::default();
+        let name = |name: &str| Some(Track::Name(name.into()));
+        config.hold_music.usual = name("callee-busy");
+        config.hold_music.of.insert("acme".into(), name("voicemail-end"));
+        config.hold_music.of.insert("far".into(), Some(Track::Url("https://a.example/".into())));
+        config.hold_music.of.insert("quiet".into(), None);
+        assert_eq!(sounds(&config), Vec::<String>::new());
+        config.hold_music.usual = name("waltz");
+        config.hold_music.of.insert("acme".into(), name("polka"));
+        config.hold_music.at.insert("861087654321".into(), name("march"));
+        let missing = [
+            "media.hold_music: there is no announcement \"waltz\"",
+            "media.hold_music of acme: there is no announcement \"polka\"",
+            "media.hold_music of +861087654321: there is no announcement \"march\"",
+        ];
+        assert_eq!(sounds(&config), missing);
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named_and_what_is_no_sound_in_a_folder_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { data: folder.path().join("data"), ..Config::default() };
+        assert_eq!(
+            sounds(&config),
+            Vec::<String>::new(),
+            "the usual one is made when it is wanted"
+        );
+        config.known = Some(folder.path().join("known"));
+        let missing = sounds(&config);
+        assert!(missing[0].starts_with("recognition.library: /"), "{missing:?}");
+        assert!(missing[0].ends_with("/known is no folder") && missing.len() == 1, "{missing:?}");
+        std::fs::create_dir(folder.path().join("known")).unwrap();
+        std::fs::write(folder.path().join("known/off.prints"), "nothing").unwrap();
+        std::fs::create_dir_all(folder.path().join("say/zh")).unwrap();
+        std::fs::write(folder.path().join("say/zh/welcome.wav"), "nothing").unwrap();
+        config.prompts = Some(folder.path().join("say"));
+        assert_eq!(sounds(&config), Vec::<String>::new());
+        let found = passed_over(&config);
+        assert!(found[0].starts_with("media.prompts: ") && found[0].contains("zh/welcome.wav: "));
+        assert!(found[1].starts_with("recognition.library: ") && found[1].contains("off.prints"));
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn files_without_which_the_process_does_not_start_are_looked_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut config = Config::default();
+        assert_eq!(files(&config), Vec::<String>::new());
+        let told = |config: &Config, start: &str, why: &str| {
+            let found = files(config);
+            assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");
+            assert!(found[0].contains(why), "{found:?}");
+            assert!(!found[0].contains("hunter2"), "{found:?}");
+        };
+        config.recording.keys = Some(at("keys"));
+        told(&config, "recording.key_file: /", "No such file");
+        std::fs::write(at("keys"), "2026 hunter2\n").unwrap();
+        told(&config, "recording.key_file: /", "keys: ");
+        std::fs::write(at("keys"), format!("2026 {}=\n", "A".repeat(43))).unwrap();
+        assert_eq!(files(&config), Vec::<String>::new());
+        config.recording.upload.endpoint = Some("https://s3.example".into());
+        config.recording.upload.bucket = "calls-2026".into();
+        told(&config, "recording.s3_credentials is not set", "");
+        config.recording.upload.credentials = Some(at("s3"));
+        told(&config, "recording.s3_credentials: /", "No such file");
+        std::fs::write(at("s3"), "hunter2\n").unwrap();
+        told(&config, "recording.s3_credentials: /", "not two lines");
+        std::fs::write(at("s3"), "id\nhunter2\n").unwrap();
+        assert_eq!(files(&config), Vec::<String>::new());
     }
 }

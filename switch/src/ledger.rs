@@ -1,23 +1,21 @@
 //! The engine's questions to the store, asked on other threads; each answer comes back as a reply.
 
+mod mail;
+mod registrations;
+mod warnings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use billing::rows::MailboxCount;
 use billing::{Error, Once, Queue, SettleContext, Store};
-use call::{Command, Kept, Reply};
-use facts::ban::Ban;
-use facts::fraud::Alert;
+use call::Reply;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg};
 use facts::media::RecordedFile;
 use facts::record::CallRecord;
-use facts::{
-    Binding, CallFacts, CallId, Kind, LegFacts, LegId, MerchantId, Number, Outcome, StateChange,
-    UnixMillis,
-};
+use facts::{CallFacts, CallId, Kind, LegFacts, LegId, MerchantId, Number, Outcome, StateChange};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -112,8 +110,6 @@ const UNTIL_DONE: u32 = u32::MAX;
 const WAITING_MAX: usize = 65_536;
 /// Time between them.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Messages of one mailbox that its owner is given to listen to: as many as it may hold.
-const MESSAGES_MAX: u32 = 100;
 /// Time between the rounds in which a failed authorization is taken back.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -400,9 +396,10 @@ impl Ledger {
         let total = record.total().to_string();
         let facts = &record.facts;
         // What was asked for, an extension or a code: numbers of people stay out of the log.
-        let asked = match &facts.command.b.number {
-            Number::Internal(asked) | Number::Short(asked) => asked.as_str(),
-            Number::E164(_) => "outside",
+        let asked = match facts.command.b.as_ref().map(|b| &b.number) {
+            Some(Number::Internal(asked) | Number::Short(asked)) => asked.as_str(),
+            Some(Number::E164(_)) => "outside",
+            None => "scenario",
         };
         let failed = failed(facts);
         match &facts.mailbox {
@@ -416,84 +413,6 @@ impl Ledger {
             self.0.counts.mail_left.fetch_add(1, Ordering::Relaxed);
             self.tell_mailbox(message.mailbox.clone());
         }
-    }
-
-    /// Tells the engine what a mailbox holds, as the store has it now.
-    fn tell_mailbox(&self, user: String) {
-        let this = self.clone();
-        self.0.users.push(user.clone(), move || {
-            Box::pin(async move {
-                match insist(TRIES, || this.0.store.mailbox(user.clone())).await {
-                    Ok(MailboxCount { mailbox: user, new, old }) => {
-                        let told = Command::Mailbox { user, new, old };
-                        this.0.inbox.fact(Fact::Command(told));
-                    }
-                    Err(error) => tracing::warn!(%error, "a mailbox could not be counted"),
-                }
-            })
-        });
-    }
-
-    /// Tells the engine what a mailbox holds, whose owner listens.
-    pub(crate) fn fetch_mail(&self, call: CallId, user: String) {
-        let owed = Owed::new(&self.0.inbox, Reply::Mail { call, kept: None });
-        let this = self.clone();
-        self.in_order(call, async move {
-            let page = (CallId(0), MESSAGES_MAX);
-            match this.0.store.voicemail(Some(user), None, page).await {
-                Ok(found) => {
-                    let kept = found.into_iter().map(|row| Kept {
-                        message: row.call,
-                        file: row.file,
-                        length: Duration::from_millis(row.duration_ms),
-                        heard: row.heard,
-                    });
-                    owed.pay(Reply::Mail { call, kept: Some(kept.collect()) });
-                }
-                Err(error) => tracing::warn!(%call, %error, "a mailbox could not be read"),
-            }
-        });
-    }
-
-    /// A message was heard by its owner.
-    pub(crate) fn hear_mail(&self, call: CallId, user: String, message: CallId) {
-        let this = self.clone();
-        self.in_order(call, async move {
-            match insist(TRIES, || this.0.store.hear_voice_message(message)).await {
-                Ok(()) => {
-                    this.0.counts.mail_heard.fetch_add(1, Ordering::Relaxed);
-                    this.tell_mailbox(user);
-                }
-                Err(error) => this.failed("note that a message was heard", &error),
-            }
-        });
-    }
-
-    /// Takes a message out of its mailbox: the row first, so that nothing is listed that cannot be played.
-    pub(crate) fn delete_mail(&self, call: CallId, user: String, message: CallId) {
-        let owed = Owed::new(&self.0.inbox, Reply::MailDeleted { call, message, done: false });
-        let this = self.clone();
-        self.in_order(call, async move {
-            let gone = match Once::fresh() {
-                Ok(once) => {
-                    let at = clock::wall();
-                    this.0.store.delete_own_message(&once, at, user.clone(), message).await
-                }
-                Err(error) => Err(error),
-            };
-            let gone = match gone {
-                Ok(gone) => gone,
-                Err(error) => return this.failed("delete a message", &error),
-            };
-            owed.pay(Reply::MailDeleted { call, message, done: true });
-            let Some(gone) = gone else { return };
-            this.0.counts.mail_deleted.fetch_add(1, Ordering::Relaxed);
-            let path = this.0.recordings.folder.join(gone.file);
-            if let Err(error) = upload::remove(path).await {
-                tracing::warn!(%call, %error, "the file of a deleted message could not be removed");
-            }
-            this.tell_mailbox(user);
-        });
     }
 
     /// Removes a file of the recordings that nobody will want.
@@ -575,136 +494,6 @@ impl Ledger {
             });
         };
         queue.notify(change, after);
-    }
-
-    pub(crate) fn alive(&self, calls: Vec<CallId>, at: UnixMillis) {
-        let count = calls.len();
-        let after = self.noted(move |error| {
-            tracing::warn!(count, %error, "proof of life was not written");
-        });
-        let Some(queue) = &self.0.queue else {
-            let this = self.clone();
-            return self.0.users.push(String::new(), move || {
-                Box::pin(async move { after(this.0.store.alive(calls, at).await) })
-            });
-        };
-        queue.alive(calls, at, after);
-    }
-
-    pub(crate) fn save_binding(&self, binding: Binding) {
-        self.0.directory.keep(&binding);
-        let row = billing::rows::Binding {
-            detail: serde_json::to_string(&binding).unwrap_or_default(),
-            extension: binding.user,
-            contact: binding.key,
-            expires: binding.expires,
-        };
-        let after =
-            self.noted(|error| tracing::warn!(%error, "a registration was not written down"));
-        let Some(queue) = &self.0.queue else {
-            let this = self.clone();
-            return self.0.users.push(row.extension.clone(), move || {
-                Box::pin(async move { after(this.0.store.save_binding(row).await) })
-            });
-        };
-        queue.save_binding(row, after);
-    }
-
-    pub(crate) fn drop_binding(&self, user: String, key: String) {
-        self.0.directory.forget(&user, &key);
-        let after = self.noted(|error| {
-            tracing::warn!(%error, "a registration was not taken out of the books");
-        });
-        let Some(queue) = &self.0.queue else {
-            let this = self.clone();
-            return self.0.users.push(user.clone(), move || {
-                Box::pin(async move { after(this.0.store.drop_binding(user, key).await) })
-            });
-        };
-        queue.drop_binding(user, key, after);
-    }
-
-    /// What follows a write that has no answer: a failure is counted and told.
-    fn noted(
-        &self,
-        tell: impl FnOnce(Error) + Send + 'static,
-    ) -> impl FnOnce(billing::Result<()>) + Send + 'static {
-        let asked = Asked::new(self);
-        move |result| {
-            if let Err(error) = result {
-                asked.0.0.counts.failures.fetch_add(1, Ordering::Relaxed);
-                tell(error);
-            }
-            drop(asked);
-        }
-    }
-
-    /// Logs that a limit against toll fraud was reached, counts it and writes it into the audit trail; the
-    /// same one once a minute.
-    pub(crate) fn alert(&self, alert: Alert) {
-        self.0.alerts.note(Instant::now(), alert, |alert, unlogged| {
-            let (scope, rule, blocked) =
-                (alert.scope.to_string(), alert.rule.as_str(), alert.blocked);
-            let call = alert.call.map(|call| call.to_string()).unwrap_or_default();
-            let prefix = alert.prefix;
-            tracing::warn!(
-                scope,
-                rule,
-                blocked,
-                prefix,
-                call,
-                unlogged,
-                "a limit against toll fraud was reached"
-            );
-            let this = self.clone();
-            let lane = scope.clone();
-            let work = async move {
-                let what = serde_json::json!({
-                    "scope": scope, "rule": rule, "blocked": blocked, "prefix": prefix, "call": call,
-                });
-                let noted = match Once::fresh() {
-                    Ok(once) => {
-                        this.0.store.note(&once, clock::wall(), "switch", "toll_fraud", what).await
-                    }
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = noted {
-                    this.failed("note an alert", &error);
-                }
-            };
-            self.0.users.push(lane, move || Box::pin(work));
-        });
-    }
-
-    /// Takes what the store found of limits.
-    fn alerts(&self) {
-        for alert in self.0.store.alerts() {
-            self.alert(alert);
-        }
-    }
-
-    /// Limits against toll fraud that were reached, by rule.
-    pub(crate) fn alert_counts(&self) -> BTreeMap<&'static str, u64> {
-        self.0.alerts.counts()
-    }
-
-    /// Logs that a source is not listened to any more, and writes it into the audit trail.
-    pub(crate) fn banned(&self, ban: Ban) {
-        let Ban { source, offence, until, times, .. } = ban;
-        let offence = offence.as_str();
-        tracing::warn!(%source, offence, %until, times, "banned: its requests are dropped");
-        let this = self.clone();
-        let work = async move {
-            let what = serde_json::json!({ "source": source, "offence": offence, "until": until });
-            let noted = match Once::fresh() {
-                Ok(once) => this.0.store.note(&once, clock::wall(), "switch", "ban", what).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = noted {
-                this.failed("note a ban", &error);
-            }
-        };
-        self.0.users.push(source.to_string(), move || Box::pin(work));
     }
 
     fn leg_failed(&self, leg: LegId, what: &'static str, error: &Error) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use media::Media;
+use media::{Media, MediaCounts};
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
@@ -363,31 +363,6 @@ impl Sources {
             media.srtp_replayed,
         );
         page.count(
-            "tandem_sounds_unplayable_total",
-            "Sounds that a leg was to hear and that could not be had.",
-            media.unplayable,
-        );
-        page.count(
-            "tandem_sounds_fetched_total",
-            "Sounds fetched from addresses.",
-            media.sounds_fetched,
-        );
-        page.count(
-            "tandem_sounds_unchanged_total",
-            "Visits that found a sound as it was.",
-            media.sounds_unchanged,
-        );
-        page.count(
-            "tandem_sounds_failed_total",
-            "Visits that brought no sound.",
-            media.sounds_failed,
-        );
-        page.gauge(
-            "tandem_sounds_held_bytes",
-            "Memory that fetched sounds take at most.",
-            media.sounds_held,
-        );
-        page.count(
             "tandem_recorder_taps_lost_total",
             "Packets a recorder could not take.",
             media.taps_lost,
@@ -417,7 +392,33 @@ impl Sources {
             "Orders a media worker could not take.",
             media.orders_lost,
         );
+        sounds(page, &media);
     }
+}
+
+/// Sounds that legs were to hear, and what was fetched of them.
+fn sounds(page: &Page, media: &MediaCounts) {
+    page.count(
+        "tandem_sounds_unplayable_total",
+        "Sounds that a leg was to hear and that could not be had.",
+        media.unplayable,
+    );
+    page.count(
+        "tandem_sounds_fetched_total",
+        "Sounds fetched from addresses.",
+        media.sounds_fetched,
+    );
+    page.count(
+        "tandem_sounds_unchanged_total",
+        "Visits that found a sound as it was.",
+        media.sounds_unchanged,
+    );
+    page.count("tandem_sounds_failed_total", "Visits that brought no sound.", media.sounds_failed);
+    page.gauge(
+        "tandem_sounds_held_bytes",
+        "Memory that fetched sounds take at most.",
+        media.sounds_held,
+    );
 }
 
 struct Page {

@@ -148,6 +148,7 @@ mod tests {
             failure: None,
             paid_until: None,
             recognised: None,
+            spoken: Default::default(),
             media,
         }
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use audio::RATE;
-use audio::announce::{Entry, Known, Library, Listener, Print, State};
+use audio::announce::{Entry, Known, Library, Listener, Print, State, teach};
 use audio::dtmf::{self, Detector};
 use audio::progress::{Ear, Heard, Kind, Sound, ZONES, zone};
 use clap::Subcommand;
@@ -16,9 +16,6 @@ use media::{announcements, prompt};
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
-
-/// The shortest sample that is taken, seconds: less has too little in it to be told from others.
-const LEAST_S: f32 = 1.5;
 
 /// What may be done with announcements.
 #[derive(Subcommand, Debug)]
@@ -40,6 +37,9 @@ pub(crate) enum Announcements {
         /// Its language
         #[arg(long, default_value = "")]
         language: String,
+        /// Take it although one that is known sounds the same and means the same
+        #[arg(long)]
+        force: bool,
     },
     /// Forget one of the folder's own
     Remove {
@@ -61,32 +61,53 @@ pub(crate) fn keep(config: &Config, what: &Announcements) -> ExitCode {
             print(&listed(&announcements::starter(), "shipped"));
             if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Announcements::Add { name, state, file, cause, language } => {
+        Announcements::Add { name, state, file, cause, language, force } => {
             let Some(meaning) = State::parse(state) else {
                 complain(&format!("no state {state:?}; there are {}", states()));
                 return ExitCode::from(2);
             };
-            let samples = match sound(file) {
-                Ok(samples) => samples,
-                Err(why) => return failed(&why),
-            };
-            if (samples.len() as f32) < LEAST_S * RATE as f32 {
-                return failed(&format!("{} is shorter than {LEAST_S} s", file.display()));
-            }
-            let entry = Entry {
+            let entry = |print| Entry {
                 name: name.clone(),
                 state: meaning,
                 cause: cause.unwrap_or_else(|| meaning.cause()),
                 language: language.clone(),
                 synthetic: false,
-                print: Print::of(&samples),
+                print,
             };
+            let entry = match sample(file).map(entry) {
+                Ok(entry) => entry,
+                Err(why) => return failed(&why),
+            };
+            if let Some(why) = contradiction(&announcements::alike(&folder, &entry), &entry, *force)
+            {
+                return failed(&format!("{}: {why}", file.display()));
+            }
             done(announcements::add(&folder, &entry).map(|path| format!("{}\n", path.display())))
         }
         Announcements::Remove { name } => {
             done(announcements::remove(&folder, name).map(|()| String::new()))
         }
     }
+}
+
+/// The print of a file that may be taught.
+fn sample(file: &Path) -> Result<Print, String> {
+    teach(&sound(file)?).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+/// Why an announcement is not taken beside those that sound the same. One that means something else would make
+/// the verdict a matter of chance; one that means the same is of no use, unless whoever teaches it knows better.
+fn contradiction(alike: &[Entry], new: &Entry, force: bool) -> Option<String> {
+    let same = |known: &&Entry| known.state == new.state && known.cause == new.cause;
+    if let Some(known) = alike.iter().find(|known| !same(known)) {
+        let (name, state, cause) = (&known.name, known.state.name(), known.cause);
+        return Some(format!(
+            "the same sound is known as {name}, which means {state}, cause {cause}: remove that one \
+             first, or add this under its name"
+        ));
+    }
+    let known = alike.first().filter(|_| !force)?;
+    Some(format!("it is known already, as {}; --force takes it all the same", known.name))
 }
 
 fn done(outcome: Result<String, announcements::AnnouncementError>) -> ExitCode {
@@ -168,8 +189,8 @@ fn dictated(config: &WordsConfig, samples: &[i16]) -> std::io::Result<String> {
 }
 
 fn sound(file: &Path) -> Result<Vec<i16>, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    prompt::samples(&bytes).map_err(|error| format!("{}: {error}", file.display()))
+    let samples = prompt::read(file).and_then(|bytes| prompt::samples(&bytes));
+    samples.map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// One line for each thing heard, in the order of their telling.
@@ -232,7 +253,9 @@ fn announcement(known: &Known, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use audio::tape::Channels;
     use audio::tone::{Cadence, Generator};
+    use audio::wav;
 
     use super::*;
 
@@ -251,6 +274,103 @@ mod tests {
         assert!(lines[0].ends_with("busy tone"), "{told}");
         assert!(lines.iter().any(|line| line.ends_with("key 7")), "{told}");
         assert_eq!(lines.last(), Some(&"5.500 s heard"));
+    }
+
+    fn add(config: &Config, name: &str, state: &str, file: &Path, force: bool) -> bool {
+        let what = Announcements::Add {
+            name: name.into(),
+            state: state.into(),
+            file: file.into(),
+            cause: None,
+            language: "zh".into(),
+            force,
+        };
+        keep(config, &what) == ExitCode::SUCCESS
+    }
+
+    /// A sound that ships, with silence before it: another print of the same words.
+    fn later(name: &str, to: &Path) -> PathBuf {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/prompts/zh").join(name);
+        let mut samples = vec![0; 1_234];
+        samples.extend(sound(&path).unwrap());
+        written(&to.join(name), &samples)
+    }
+
+    fn written(path: &Path, samples: &[i16]) -> PathBuf {
+        let path = path.with_extension("wav");
+        let mut file = wav::head(Channels::Mono, 2 * samples.len() as u64).to_vec();
+        file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+        std::fs::write(&path, file).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_contradicts_what_is_known_is_not_taught() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = folder.path().join("known");
+        let config = Config { known: Some(known.clone()), ..Config::default() };
+        let names = || announcements::folder(&known).0.into_iter().map(|entry| entry.name);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/prompts/zh/callee-busy.ogg");
+        assert!(add(&config, "busy-1", "busy", &path, false));
+        // The same sound from elsewhere: not with another meaning, not even when that is insisted on.
+        let again = later("callee-busy.ogg", folder.path());
+        assert!(!add(&config, "off-1", "switched-off", &again, false));
+        assert!(!add(&config, "off-1", "switched-off", &again, true));
+        // With the same meaning it is of use to nobody, or to whoever insists.
+        assert!(!add(&config, "busy-2", "busy", &again, false));
+        assert!(add(&config, "busy-2", "busy", &again, true));
+        assert_eq!(names().collect::<Vec<_>>(), ["busy-1", "busy-2"]);
+        // Under its own name it is taught anew; other words are another sound.
+        let other = later("callee-noanswer.ogg", folder.path());
+        assert!(add(&config, "noanswer-1", "no-answer", &other, false));
+        assert!(add(&config, "noanswer-1", "try-later", &other, false));
+        let (all, _) = announcements::folder(&known);
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[2].state.name(), "try-later");
+        let new = Entry { cause: 16, ..all[0].clone() };
+        let why = contradiction(&all[..1], &new, true).unwrap();
+        assert!(why.contains("known as busy-1, which means busy, cause 17"), "{why}");
+    }
+
+    #[test]
+    fn what_is_no_announcement_is_not_taught() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = folder.path().join("known");
+        let config = Config { known: Some(known.clone()), ..Config::default() };
+        let mut tone = vec![0; 40_000];
+        Generator::new(Cadence::CONGESTION).fill(&mut tone);
+        let speech = later("voicemail-greeting.ogg", folder.path());
+        let speech = sound(&speech).unwrap();
+        let long: Vec<i16> = speech.iter().copied().cycle().take(61 * 8_000).collect();
+        for (name, samples, why) in [
+            ("silence", &vec![0; 40_000][..], "it is silence"),
+            ("tone", &tone[..], "it holds tones and no words"),
+            ("short", &speech[4_000..12_000], "it is 1.0 s long"),
+            ("long", &long[..], "it is 61 s long"),
+        ] {
+            let file = written(&folder.path().join(name), samples);
+            let told = sample(&file).unwrap_err();
+            assert!(told.contains(why) && told.contains(name), "{told}");
+            assert!(!add(&config, name, "busy", &file, true));
+        }
+        assert!(!known.exists(), "nothing was taught");
+    }
+
+    /// Nothing that ships is refused as a sample, unless it is too short.
+    #[test]
+    fn every_announcement_that_ships_could_be_taught() {
+        let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/prompts");
+        let mut heard = 0;
+        for tongue in ["zh", "en", "fa"] {
+            for file in std::fs::read_dir(prompts.join(tongue)).unwrap() {
+                match sample(&file.unwrap().path()) {
+                    Ok(_) => heard += 1,
+                    Err(why) => assert!(why.contains("cannot be told from other sounds"), "{why}"),
+                }
+            }
+        }
+        assert!(heard >= 33, "{heard}");
     }
 
     #[test]

@@ -38,6 +38,8 @@ const PAUSES_S: [u64; 6] = [5, 15, 60, 300, 900, 3_600];
 pub(crate) struct UploadKnobs {
     /// `https://host:port`; `None`: nowhere.
     pub(crate) endpoint: Option<String>,
+    /// It may be plain `http` elsewhere than on this machine.
+    pub(crate) insecure: bool,
     pub(crate) bucket: String,
     pub(crate) region: String,
     pub(crate) prefix: String,
@@ -51,6 +53,7 @@ impl Default for UploadKnobs {
     fn default() -> Self {
         UploadKnobs {
             endpoint: None,
+            insecure: false,
             bucket: "recordings".into(),
             region: "us-east-1".into(),
             prefix: String::new(),
@@ -67,15 +70,17 @@ impl UploadKnobs {
     /// What is wrong with them; the credentials are not quoted.
     pub(crate) fn bucket(&self) -> Result<Option<Bucket>, String> {
         let Some(endpoint) = &self.endpoint else { return Ok(None) };
+        let wrong =
+            |path: &Path, why: &str| format!("recording.s3_credentials: {}: {why}", path.display());
         let path = self.credentials.as_ref().ok_or("recording.s3_credentials is not set")?;
-        let text =
-            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = fs::read_to_string(path).map_err(|error| wrong(path, &error.to_string()))?;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let (Some(access), Some(secret), None) = (lines.next(), lines.next(), lines.next()) else {
-            return Err(format!("{}: not two lines, id and secret", path.display()));
+            return Err(wrong(path, "not two lines, id and secret"));
         };
         let config = BucketConfig {
             endpoint: endpoint.clone(),
+            insecure: self.insecure,
             bucket: self.bucket.clone(),
             region: self.region.clone(),
             prefix: self.prefix.clone(),
@@ -238,7 +243,7 @@ async fn carry_out(
     let path = folder.join(&name);
     let failed = |error: io::Error| BucketError::File(error.to_string());
     let result = match wish {
-        Wish::Store => match bucket.put(&name, &path, clock::wall()).await {
+        Wish::Store => match bucket.put(&name, &path, clock::wall).await {
             // Removed while it was on its way: so is the copy. Asked behind the mark, as whoever removes it may be here.
             Ok(()) => {
                 fs::write(beside(&path, STORED), b"").and_then(|()| stray(&path)).map_err(failed)

@@ -269,6 +269,28 @@ fn tls_without_a_certificate_that_can_be_used_is_told_before_anything_runs() {
     }
 }
 
+/// Merchants on the same machine are allowed, and the operator's door is not theirs.
+#[test]
+fn f17_no_merchant_leads_the_switch_to_its_own_listeners() {
+    let server = NameServer::start(|_, _, _| Says::addresses(&[[127, 0, 0, 1].into()], 0));
+    let servers = format!("dns.servers={}", server.address);
+    let bench = Bench::start(&["--set", &servers]);
+    for (at, door) in bench.doors().into_iter().enumerate() {
+        for host in ["127.0.0.1", "0.0.0.0", "own.merchant.test"] {
+            let (id, host) = (format!("o{at}{}", host.len()), format!("{host}:{}", door.port()));
+            let refused = bench.callback_to(&id, &host);
+            assert_eq!(refused, "result=fail&code=1012&msg=returnurl_invalid", "{host}");
+        }
+    }
+    let port = bench.merchant.address.port();
+    let taken = bench.callback_to("o9", &format!("own.merchant.test:{port}"));
+    assert_eq!(taken, "result=success&callbackid=o9");
+    bench.both_talk();
+    bench.a.hang_up();
+    assert_eq!(bench.merchant.notified("o9", SHORT).value("callback_result"), "success");
+    bench.finish();
+}
+
 /// Merchants' hosts are looked up where the operator says: a name of an inner network is refused at once; one
 /// of a network that is allowed is where the merchant is told.
 #[test]
@@ -352,6 +374,32 @@ fn a_setting_without_a_value_and_a_folder_without_books_are_told() {
         assert!(err.contains("there are no books: the file does not exist"), "{err}");
     }
     assert!(is_empty(folder.path()), "looking makes nothing");
+}
+
+#[test]
+fn files_and_sounds_that_the_settings_name_and_nobody_has_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, out, err) = run(folder.path(), &["check"]);
+    assert_eq!((status, out.as_str()), (0, "settings: in order\n"), "{err}");
+    std::fs::write(folder.path().join("keys"), "2026 short\n").unwrap();
+    for (setting, told) in [
+        ("recording.key_file=none", "recording.key_file: none: "),
+        ("recording.key_file=keys", "recording.key_file: keys: "),
+        ("recording.s3_endpoint=https://s3.example", "recording.s3_credentials is not set"),
+        ("recording.notice=nosuch", "recording.notice: there is no announcement \"nosuch\""),
+        ("media.hold_music=waltz", "media.hold_music: there is no announcement \"waltz\""),
+        ("media.hold_music=off,acme=polka", "media.hold_music of acme: there is no announcement"),
+        ("recognition.library=none", "recognition.library: none is no folder"),
+    ] {
+        let (status, out, err) = run(folder.path(), &["check", "--set", setting]);
+        assert_eq!((status, out.as_str()), (1, ""), "{setting}: {err}");
+        assert!(err.starts_with(&format!("tandem: {told}")), "{setting}: {err}");
+        assert_eq!(err.lines().count(), 1, "{setting}: {err}");
+    }
+    // All of them at once, and nothing is made.
+    let both = ["check", "--set", "recording.key_file=none", "--set", "media.hold_music=waltz"];
+    assert_eq!(run(folder.path(), &both).2.lines().count(), 2);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "looking makes nothing");
 }
 
 #[test]

@@ -5,14 +5,14 @@ mod sample;
 use std::time::Duration;
 
 use dialect::ytx::{
-    CdrPage, Code, FID_TWO_WAY, Function, PushContext, PushMode, cdr_answer, cdr_push, endpoint,
-    parse_body, plain_digits, request_id, state_desc, state_push,
+    CdrPage, Code, FID_CODE, FID_TWO_WAY, Function, PushContext, PushMode, cdr_answer, cdr_push,
+    endpoint, parse_body, plain_digits, request_id, state_desc, state_push,
 };
 use dialect::{Event, Secrets, delivered, format_push, retry_delays};
 use facts::record::LegState;
 use facts::{
-    CallFacts, CallRecord, Dialect, Failure, Kind, LegFacts, LegId, LegNo, Origin, Outcome, Push,
-    PushKind, StateChange, UnixMillis,
+    CallFacts, CallRecord, Dialect, Failure, Kind, LegFacts, LegId, LegNo, Origin, Outcome,
+    Purpose, Push, PushKind, StateChange, UnixMillis,
 };
 use sample::{at, call, charge, command, failed, leg, record, talked};
 
@@ -427,4 +427,37 @@ proptest::proptest! {
         }
         let _ = plain_digits(&src);
     }
+}
+
+/// A code that was said for 22 s.
+fn code_record() -> CallRecord {
+    let mut command = command(Dialect::Ytx, "13810603954", "");
+    (command.b, command.purpose, command.custom) = (None, Purpose::Code, String::new());
+    let mut record = record(command, Outcome::Completed, vec![talked(LegNo::A, 20, 42)]);
+    record.charges = vec![charge(LegNo::A, 22, 60_000)];
+    record
+}
+
+/// Merchant API §3.9, fid 2.
+#[test]
+fn the_record_of_a_code_has_the_seeds_fields_in_the_seeds_order() {
+    let id = request_id(call(), FID_CODE);
+    let body = |context: &PushContext| cdr_push(&code_record(), context);
+    let told = format!(
+        r#"{{"cdr":[{{"requestid":"{id}","appid":"ff8080813fc70a7b013fc72312324213","fid":"2","tel":"13810603954","stime":"2016-02-02 11:19:20.000","etime":"2016-02-02 11:19:42.000","duration":"22","oriamount":"0.06","stateDesc":"正常"}}]}}"#
+    );
+    assert_eq!(body(&PushContext::default()), told);
+    let quiet = PushContext { no_code_state: true, ..PushContext::default() };
+    assert_eq!(body(&quiet), told.replace(r#","stateDesc":"正常""#, ""));
+    let mut failed = code_record();
+    failed.facts.command.custom = "order".into();
+    let leg = &mut failed.facts.legs[0];
+    (leg.answered, leg.sip_final, leg.q850) = (None, Some(486), Some(17));
+    failed.charges.clear();
+    let told = cdr_push(&failed, &PushContext::default());
+    assert!(
+        told.contains(r#""stime":"","etime":"2016-02-02 11:19:42.000","duration":"0""#),
+        "{told}"
+    );
+    assert!(told.ends_with(r#""stateDesc":"用户正忙","customParm":"order"}]}"#), "{told}");
 }

@@ -132,6 +132,9 @@ async fn play(
             .await
             .map_err(|_| bad("not an address that is visited"))?;
     }
+    if let Some(clip) = &play.clip {
+        state.0.calls.playable(clip).map_err(bad)?;
+    }
     // What is said, and to where an address leads, may be secret.
     let kind = match &play.clip {
         Some(Clip::Prompt(_)) | None => "name",

@@ -18,9 +18,10 @@ use url::{Host, Url};
 
 use crate::recordings::FileBody;
 
+mod parts;
 mod sign;
 
-use sign::{Request, Signer, encoded};
+use sign::{Request, Signer, encoded, query};
 
 /// Behind the name of a file that has a copy.
 pub const STORED: &str = ".stored";
@@ -49,8 +50,11 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
 /// Where the bucket is and who may use it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BucketConfig {
-    /// `https://host` or `https://host:port`, without a path: the bucket's name is put behind it (path style).
+    /// `https://host` or `https://host:port`, without a path: the bucket's name is put behind it (path style). Plain
+    /// `http` on this machine.
     pub endpoint: String,
+    /// Plain `http` anywhere.
+    pub insecure: bool,
     /// The bucket.
     pub bucket: String,
     /// The region that is signed for; storages without any take `us-east-1`.
@@ -75,9 +79,11 @@ impl fmt::Debug for BucketConfig {
 pub enum BucketError {
     /// The endpoint is none, or leads where nobody may go.
     Endpoint,
+    /// The endpoint is not HTTPS, not on this machine, and nobody said that it may be so.
+    Plain,
     /// The file is not there any more.
     Gone,
-    /// The file could not be read, or is larger than one request may be.
+    /// The file could not be read, or is larger than a storage takes.
     File(String),
     /// The storage refused: its status, and the code that its answer names.
     Refused(u16, String),
@@ -89,6 +95,9 @@ impl fmt::Display for BucketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BucketError::Endpoint => f.write_str("not an endpoint that may be visited"),
+            BucketError::Plain => f.write_str(
+                "recordings would cross the network in the clear: use https, or recording.s3_insecure",
+            ),
             BucketError::Gone => f.write_str("the file is gone"),
             BucketError::File(why) => write!(f, "the file: {why}"),
             BucketError::Refused(status, code) => write!(f, "refused with {status} {code}"),
@@ -109,8 +118,8 @@ pub struct Bucket {
     client: reqwest::Client,
 }
 
-/// Octets of one request at most (S3: 5 GB): 44 hours of WAV.
-const OCTETS_MAX: u64 = 5_000_000_000;
+/// Octets of a file at most (S3: 5 TB).
+const OCTETS_MAX: u64 = 5_000_000_000_000;
 /// Octets of an answer that are looked at.
 const ANSWER_MAX: usize = 4_096;
 /// Time for a connection.
@@ -124,7 +133,7 @@ impl Bucket {
     /// A client; nothing is asked yet.
     ///
     /// # Errors
-    /// [`BucketError::Endpoint`]; [`BucketError::Failed`] when the TLS library cannot be set up.
+    /// [`BucketError::Endpoint`]; [`BucketError::Plain`]; [`BucketError::Failed`] when the TLS library cannot be set up.
     pub fn new(config: BucketConfig) -> Result<Bucket, BucketError> {
         let endpoint = Url::parse(&config.endpoint).map_err(|_| BucketError::Endpoint)?;
         let plain = endpoint.path() == "/" && endpoint.query().is_none();
@@ -137,6 +146,9 @@ impl Bucket {
         };
         if !plain || !open || !named(&config.bucket) {
             return Err(BucketError::Endpoint);
+        }
+        if endpoint.scheme() == "http" && !config.insecure && !is_here(&endpoint) {
+            return Err(BucketError::Plain);
         }
         let host = endpoint.port().map_or(host.clone(), |port| format!("{host}:{port}"));
         let client = reqwest::Client::builder()
@@ -151,20 +163,31 @@ impl Bucket {
         Ok(Bucket { config, endpoint, host, client })
     }
 
-    /// Stores a file under this name. Stored before, it is stored again: the last one wins.
+    /// Stores a file under this name, a large one in parts. Stored before, it is stored again: the last one wins.
     ///
     /// # Errors
     /// [`BucketError`].
-    pub async fn put(&self, name: &str, file: &Path, now: UnixMillis) -> Result<(), BucketError> {
-        let mut file = File::open(file).await.map_err(|error| unread(&error))?;
-        let (length, sum) = sum(&mut file).await.map_err(|error| unread(&error))?;
+    pub async fn put(
+        &self,
+        name: &str,
+        path: &Path,
+        clock: fn() -> UnixMillis,
+    ) -> Result<(), BucketError> {
+        let mut file = File::open(path).await.map_err(|error| unread(&error))?;
+        let length = file.metadata().await.map_err(|error| unread(&error))?.len();
         if length > OCTETS_MAX {
             return Err(BucketError::File(format!("{length} octets are too many")));
         }
+        if length > parts::ONE_MAX {
+            return parts::Upload { bucket: self, name, clock }.put(path, length).await;
+        }
+        let (length, sum) = sum(&mut file).await.map_err(|error| unread(&error))?;
         let body = reqwest::Body::wrap(FileBody::new(file, length));
         let time = TOTAL + Duration::from_secs(length / SLOWEST);
-        let request = self.request("PUT", name, &sum, now)?.timeout(time);
-        self.carry_out(request.header("content-length", length).body(body)).await
+        let asked = Asked { method: "PUT", name, query: &[], sum: &sum, now: clock() };
+        let request = self.request(&asked)?.timeout(time);
+        let request = request.header("content-length", length).body(body);
+        self.answer(request, ANSWER_MAX).await.map(drop)
     }
 
     /// Removes a file; one that is not there is removed.
@@ -173,37 +196,40 @@ impl Bucket {
     /// [`BucketError`].
     pub async fn delete(&self, name: &str, now: UnixMillis) -> Result<(), BucketError> {
         let sum = hex::encode(Sha256::digest([]));
-        let request = self.request("DELETE", name, &sum, now)?.timeout(TOTAL);
-        match self.carry_out(request).await {
+        let asked = Asked { method: "DELETE", name, query: &[], sum: &sum, now };
+        let request = self.request(&asked)?.timeout(TOTAL);
+        match self.answer(request, ANSWER_MAX).await {
             Err(BucketError::Refused(404, code)) if code != "NoSuchBucket" => Ok(()),
-            done => done,
+            done => done.map(drop),
         }
     }
 
-    fn request(
-        &self,
-        method: &str,
-        name: &str,
-        sum: &str,
-        now: UnixMillis,
-    ) -> Result<reqwest::RequestBuilder, BucketError> {
-        let path = format!("/{}/{}{name}", self.config.bucket, self.config.prefix);
-        let path = encoded(&path);
-        let stamp = stamp(now);
+    fn request(&self, asked: &Asked<'_>) -> Result<reqwest::RequestBuilder, BucketError> {
+        let BucketConfig { access_key, secret_key, region, bucket, prefix, .. } = &self.config;
+        let prefix = if asked.name.is_empty() { "" } else { prefix };
+        let path = encoded(&format!("/{bucket}/{prefix}{}", asked.name));
+        let path = if asked.name.is_empty() { path.trim_end_matches('/') } else { &path };
+        let (stamp, sum, query) = (stamp(asked.now), asked.sum, query(asked.query));
         let headers =
             [("host", self.host.as_str()), ("x-amz-content-sha256", sum), ("x-amz-date", &stamp)];
-        let BucketConfig { access_key, secret_key, region, .. } = &self.config;
         let signer = Signer { access_key, secret_key, region };
-        let request =
-            Request { method, path: &path, headers: &headers, payload_sha256: sum, stamp: &stamp };
+        let request = Request {
+            method: asked.method,
+            path,
+            query: &query,
+            headers: &headers,
+            payload_sha256: sum,
+            stamp: &stamp,
+        };
         let authorization = signer.authorization(&request);
         let mut url = self.endpoint.clone();
-        url.set_path(&path);
-        if url.path() != path {
+        url.set_path(path);
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+        if url.path() != path || url.query().unwrap_or_default() != query {
             // What the URL standard writes otherwise was not signed.
             return Err(BucketError::Endpoint);
         }
-        let method = reqwest::Method::from_bytes(method.as_bytes());
+        let method = reqwest::Method::from_bytes(asked.method.as_bytes());
         let method = method.map_err(|error| BucketError::Failed(error.to_string()))?;
         Ok(self
             .client
@@ -212,23 +238,18 @@ impl Bucket {
             .header("x-amz-date", stamp.as_str())
             .header("authorization", authorization))
     }
+}
 
-    async fn carry_out(&self, request: reqwest::RequestBuilder) -> Result<(), BucketError> {
-        let mut response = request.send().await.map_err(|error| failed(&error))?;
-        let status = response.status();
-        let mut answer = Vec::new();
-        while answer.len() < ANSWER_MAX {
-            match response.chunk().await {
-                Ok(Some(chunk)) => answer.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) => return Err(failed(&error)),
-            }
-        }
-        if status.is_success() {
-            return Ok(());
-        }
-        Err(BucketError::Refused(status.as_u16(), code(&String::from_utf8_lossy(&answer))))
-    }
+/// What is asked of the storage.
+struct Asked<'a> {
+    method: &'a str,
+    /// Of the file; empty: the bucket itself is asked.
+    name: &'a str,
+    /// By name, in their order.
+    query: &'a [(&'a str, &'a str)],
+    /// SHA-256 of the body.
+    sum: &'a str,
+    now: UnixMillis,
 }
 
 /// The code that an answer names: `<Code>AccessDenied</Code>`; letters and digits alone.
@@ -236,6 +257,15 @@ fn code(answer: &str) -> String {
     let code = answer.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     let word = code.map(|(code, _)| code).filter(|code| code.len() <= 64).unwrap_or_default();
     word.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// On this machine, whatever a name server says.
+fn is_here(endpoint: &Url) -> bool {
+    match endpoint.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(_)) | None => false,
+    }
 }
 
 /// Names of buckets as S3 has them.

@@ -21,6 +21,8 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     /// As it stands in the request line; see [`encoded`].
     pub(super) path: &'a str,
+    /// As it stands there, by name in their order; see [`query`].
+    pub(super) query: &'a str,
     /// Headers that are signed, by lower-case names in their order; `host`, `x-amz-content-sha256` and `x-amz-date` are
     /// among them.
     pub(super) headers: &'a [(&'a str, &'a str)],
@@ -35,7 +37,7 @@ impl Signer<'_> {
     pub(super) fn authorization(&self, request: &Request<'_>) -> String {
         let day = request.stamp.get(..8).unwrap_or_default();
         let scope = format!("{day}/{}/s3/aws4_request", self.region);
-        let mut canonical = format!("{}\n{}\n\n", request.method, request.path);
+        let mut canonical = format!("{}\n{}\n{}\n", request.method, request.path, request.query);
         for (name, value) in request.headers {
             let _ = writeln!(canonical, "{name}:{}", value.trim());
         }
@@ -69,6 +71,13 @@ pub(super) fn encoded(path: &str) -> String {
     out
 }
 
+/// A query as S3 wants it: names and values in per cent, `/` too, and `=` also behind a name without a value.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    let part = |text: &str| encoded(text).replace('/', "%2F");
+    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
     // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
@@ -92,6 +101,7 @@ mod tests {
         let get = Request {
             method: "GET",
             path: "/test.txt",
+            query: "",
             headers: &[
                 ("host", "examplebucket.s3.amazonaws.com"),
                 ("range", "bytes=0-9"),
@@ -112,6 +122,7 @@ mod tests {
         let put = Request {
             method: "PUT",
             path: &path,
+            query: "",
             headers: &[
                 ("date", "Fri, 24 May 2013 00:00:00 GMT"),
                 ("host", "examplebucket.s3.amazonaws.com"),

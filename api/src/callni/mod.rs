@@ -183,7 +183,7 @@ async fn query(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Resul
         .with("callback_num", &command.a.as_sent)
         .with("callback_duration", a_seconds)
         .with("callback_fee", a_fee)
-        .with("destination_num", &command.b.as_sent)
+        .with("destination_num", command.called_as_sent())
         .with("destination_duration", b_seconds)
         .with("destination_fee", b_fee)
         .with("callback_result", result_word(&record));

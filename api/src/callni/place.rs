@@ -129,7 +129,9 @@ fn written(
         sub_account,
         app: String::new(),
         a: party(a, &callback.callback_num),
-        b: party(b, &callback.destination_num),
+        b: Some(party(b, &callback.destination_num)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
         record: merchant.record,
         key: Some(RequestKey {

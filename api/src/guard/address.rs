@@ -1,6 +1,6 @@
-//! Which addresses and ports a merchant may make us visit. Pure tables, no resolver.
+//! Which addresses and ports a merchant may make us visit. Tables, no resolver.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// True for addresses of the open Internet: unicast, globally reachable by the IANA special-purpose
 /// registries (RFC 6890), not a tunnel that could carry a private address inside.
@@ -63,6 +63,23 @@ const NOT_PUBLIC_V6: &[(u128, u32)] = &[
     (0x3fff_0000 << 96, 20), // documentation, RFC 9637
 ];
 
+/// True for addresses of this machine. Connecting a UDP socket sends nothing; it makes the kernel choose the address
+/// to send from, and that is the other one itself only where both are here.
+#[must_use]
+pub fn is_here(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        _ if address.is_loopback() || address.is_unspecified() => return true,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // The port is no matter (RFC 863).
+    let chosen = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
+        socket.connect(SocketAddr::new(address, 9))?;
+        socket.local_addr()
+    });
+    chosen.is_ok_and(|chosen| chosen.ip() == address)
+}
+
 /// Ports that HTTP lives on. Below 1024 only the two well-known ones; above, everything but the doors
 /// of databases and control planes that answer to whoever reaches them.
 #[must_use]
@@ -120,6 +137,22 @@ mod tests {
             ("4000::1", false),
         ] {
             assert_eq!(is_public(text.parse().unwrap()), public, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known_and_others_are_not() {
+        let addresses = std::process::Command::new("hostname").arg("-I").output();
+        let addresses = addresses.map(|output| output.stdout).unwrap_or_default();
+        let own = String::from_utf8_lossy(&addresses).into_owned();
+        let own = own.split_whitespace().filter_map(|address| address.parse().ok());
+        for here in
+            own.chain(["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0"].map(|a| a.parse().unwrap()))
+        {
+            assert!(is_here(here), "{here}");
+        }
+        for there in ["192.0.2.9", "93.184.216.34", "2001:db8::9"] {
+            assert!(!is_here(there.parse().unwrap()), "{there}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A URL is read strictly, its host is resolved, every address is checked, and the connection goes to an
 //! address that was checked: the check sits in the connector's resolver, so there is no second look-up
-//! that could answer otherwise. Proxy settings of the environment are ignored, redirects are followed by
+//! that could answer otherwise. Where this process listens itself nobody is led, whatever is allowed. Proxy settings of the environment are ignored, redirects are followed by
 //! [`Fetcher::get_unless`] only, at most three, each through the same gate. It does not know what the bytes mean.
 
 pub mod address;
@@ -39,6 +39,9 @@ pub struct GuardConfig {
     pub allow_hosts: Vec<String>,
     /// Ports allowed beside those of the web.
     pub allow_ports: Vec<u16>,
+    /// Where this process listens itself: never visited, whatever else is allowed. A merchant has no business
+    /// at the operator's door.
+    pub own: Vec<SocketAddr>,
     /// For the TCP and TLS handshakes.
     pub connect_timeout: Duration,
     /// For everything, from the look-up to the last byte of the answer.
@@ -51,6 +54,7 @@ impl Default for GuardConfig {
             allow_networks: Vec::new(),
             allow_hosts: Vec::new(),
             allow_ports: Vec::new(),
+            own: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
         }
@@ -130,6 +134,9 @@ pub struct Outgoing {
 pub struct GuardedClient {
     rules: Arc<Rules>,
     client: reqwest::Client,
+    /// For the ports that we listen on: a resolver is not told the port, so this one's names may not lead to
+    /// addresses of ours at all.
+    careful: reqwest::Client,
 }
 
 impl fmt::Debug for GuardedClient {
@@ -157,22 +164,24 @@ impl GuardedClient {
     /// # Errors
     /// When the TLS library cannot be set up; a word for the log.
     pub fn with_names(config: GuardConfig, names: Arc<dyn Names>) -> Result<Self, String> {
-        let connect = config.connect_timeout;
-        let total = config.total_timeout;
         let rules = Arc::new(Rules { config, names });
-        let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(CheckedResolver(Arc::clone(&rules))))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(connect)
-            .timeout(total)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("Tandem/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(GuardedClient { rules, client })
+        let client = |careful| {
+            let resolver = CheckedResolver { rules: Arc::clone(&rules), careful };
+            reqwest::Client::builder()
+                .dns_resolver(Arc::new(resolver))
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(rules.config.connect_timeout)
+                .timeout(rules.config.total_timeout)
+                .pool_max_idle_per_host(IDLE_PER_HOST)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .user_agent(concat!("Tandem/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| error.to_string())
+        };
+        let (client, careful) = (client(false)?, client(true)?);
+        Ok(GuardedClient { rules, client, careful })
     }
 
     /// Would this address be visited? Reads the URL and checks what its name resolves to now. A name that
@@ -183,7 +192,8 @@ impl GuardedClient {
     pub async fn check(&self, text: &str, patience: Duration) -> Result<(), FetchError> {
         let url = self.rules.read(text)?;
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-        match tokio::time::timeout(patience, self.rules.resolve(name)).await {
+        let careful = self.rules.is_own_port(&url);
+        match tokio::time::timeout(patience, self.rules.resolve(name, careful)).await {
             Ok(Err(error @ FetchError::Refused)) => Err(error),
             _ => Ok(()),
         }
@@ -210,9 +220,10 @@ impl GuardedClient {
         limit: usize,
     ) -> Result<(Fetched, bool, Option<Url>), FetchError> {
         let base = url.clone();
+        let client = if self.rules.is_own_port(&url) { &self.careful } else { &self.client };
         let mut builder = match request {
-            Some(out) if out.post => self.client.post(url).body(out.body.clone()),
-            _ => self.client.get(url),
+            Some(out) if out.post => client.post(url).body(out.body.clone()),
+            _ => client.get(url),
         };
         for (name, value) in request.map(|out| out.headers.as_slice()).unwrap_or_default() {
             builder = builder.header(*name, value);
@@ -306,15 +317,34 @@ impl Rules {
             return Err(FetchError::Refused);
         }
         match url.host() {
-            Some(Host::Ipv4(v4)) => self.admit(IpAddr::V4(v4))?,
-            Some(Host::Ipv6(v6)) => self.admit(IpAddr::V6(v6))?,
+            Some(Host::Ipv4(v4)) => self.admit(IpAddr::V4(v4), self.is_own_port(&url))?,
+            Some(Host::Ipv6(v6)) => self.admit(IpAddr::V6(v6), self.is_own_port(&url))?,
             Some(Host::Domain(name)) if !name.trim_end_matches('.').is_empty() => {}
             _ => return Err(FetchError::BadUrl),
         }
         Ok(url)
     }
 
-    fn admit(&self, ip: IpAddr) -> Result<(), FetchError> {
+    /// Whether this process listens on the port of an address: then the address must not be one of ours.
+    fn is_own_port(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        self.config.own.iter().any(|own| Some(own.port()) == port)
+    }
+
+    fn is_own(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.config.own.iter().any(|own| {
+            let own = own.ip().to_canonical();
+            // What is sent to no address arrives at the machine that sends it.
+            own == ip || ip.is_unspecified() || (own.is_unspecified() && address::is_here(ip))
+        })
+    }
+
+    /// `careful`: the port is one of ours.
+    fn admit(&self, ip: IpAddr, careful: bool) -> Result<(), FetchError> {
+        if careful && self.is_own(ip) {
+            return Err(FetchError::Refused);
+        }
         let plain = ip.to_canonical();
         let listed = |ip: &IpAddr| self.config.allow_networks.iter().any(|net| net.contains(ip));
         if address::is_public(ip) || listed(&ip) || listed(&plain) {
@@ -331,7 +361,7 @@ impl Rules {
 
     /// All addresses of a name, if every one of them may be visited. One bad address among good ones
     /// refuses the name: it is how a name is made to point inside now and then.
-    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
+    async fn resolve(&self, name: &str, careful: bool) -> Result<Vec<IpAddr>, FetchError> {
         let found = self
             .names
             .lookup(name.to_owned())
@@ -343,9 +373,13 @@ impl Rules {
         if found.len() > ADDRESSES_MAX {
             return Err(FetchError::Refused);
         }
-        if !self.host_allowed(name) {
-            for ip in &found {
-                self.admit(*ip)?;
+        let allowed = self.host_allowed(name);
+        for ip in &found {
+            if allowed && careful && self.is_own(*ip) {
+                return Err(FetchError::Refused);
+            }
+            if !allowed {
+                self.admit(*ip, careful)?;
             }
         }
         Ok(found)
@@ -369,13 +403,16 @@ fn after_scheme(text: &str) -> Option<&str> {
 }
 
 /// What reqwest asks when it is about to connect: the answer is what it connects to.
-struct CheckedResolver(Arc<Rules>);
+struct CheckedResolver {
+    rules: Arc<Rules>,
+    careful: bool,
+}
 
 impl reqwest::dns::Resolve for CheckedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let rules = Arc::clone(&self.0);
+        let (rules, careful) = (Arc::clone(&self.rules), self.careful);
         Box::pin(async move {
-            let found = rules.resolve(name.as_str()).await.map_err(|error| {
+            let found = rules.resolve(name.as_str(), careful).await.map_err(|error| {
                 let error: Box<dyn std::error::Error + Send + Sync> = Box::new(Blocked(error));
                 error
             })?;

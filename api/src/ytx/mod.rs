@@ -15,8 +15,8 @@ use axum::routing::any;
 use billing::rows::{CdrTypes, Merchant, MerchantStatus, UnknownAs, YtxAccount, YtxApp};
 use dialect::text::{Fields, Plus, decode, unescape};
 use dialect::ytx::{
-    self, Action, CONTENT_TYPE, CdrPage, Code, FID_TWO_WAY, Function, PushContext,
-    parse_authorization, parse_body,
+    self, Action, CONTENT_TYPE, CdrPage, Code, Function, PushContext, parse_authorization,
+    parse_body,
 };
 use facts::{CallRecord, Dialect};
 
@@ -25,6 +25,8 @@ use crate::door::{self, answer, client_ip, ip_allowed, ip_may_ask, merchant_may_
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
+/// Function id of conferences.
+const FID_CONFERENCE: u8 = 5;
 /// Records of one hour answered at most.
 const HOUR_MAX: u32 = 1000;
 
@@ -93,6 +95,7 @@ async fn serve(
     let asker = Asker { account, merchant, app };
     match action.name {
         "callDailBack" => place::dail_back(state, &view, &asker, &action, &parts.headers).await,
+        "callOutCode" => place::code_out(state, &view, &asker, &action, &parts.headers).await,
         "hangupCall" => hang_up(state, &asker, &action).await,
         "getCdrByResId" | "getCdrByTime" => records(state, &asker, &action).await,
         "queryBlance" => balance(state, &asker).await,
@@ -136,10 +139,8 @@ fn may_use(app: &YtxApp, sid: &str, function: Function, ip: IpAddr) -> bool {
     let word = match function {
         Function::DailbackCall | Function::CallCdr => "call",
         Function::GetBlance => "account",
-        Function::CodeCallOut
-        | Function::NoticeCall
-        | Function::TeleMeeting
-        | Function::MeetingQuery => return false,
+        Function::CodeCallOut => "code",
+        Function::NoticeCall | Function::TeleMeeting | Function::MeetingQuery => return false,
     };
     app.sid == sid && app.online && app.functions.contains(word) && ip_allowed(ip, &app.allowed_ips)
 }
@@ -154,7 +155,7 @@ async fn hang_up(state: &ApiState, asker: &Asker, action: &Action) -> Result<Str
     if entry.record.is_some() || !state.0.calls.hang_up(call).await {
         return Err(Code::BadValue);
     }
-    Ok(ytx::success(&ytx::request_id(call, FID_TWO_WAY)))
+    Ok(ytx::success(&ytx::request_id(call, ytx::fid(entry.command.purpose))))
 }
 
 async fn records(state: &ApiState, asker: &Asker, action: &Action) -> Result<String, Code> {
@@ -162,20 +163,24 @@ async fn records(state: &ApiState, asker: &Asker, action: &Action) -> Result<Str
     rate(state, asker)?;
     let app = asker.app.appid.as_str();
     let store = &state.0.store;
-    let found: billing::Result<Vec<CallRecord>> = match (query.fid, query.page) {
-        (FID_TWO_WAY, CdrPage::One(Some(call))) => store.call(call).await.map(|entry| {
-            let own = entry.filter(|e| e.command.dialect == Dialect::Ytx && e.command.app == app);
+    let purpose = match (ytx::purpose(query.fid), query.fid) {
+        (Some(purpose), _) => purpose,
+        // Conferences leave no records here yet.
+        (None, FID_CONFERENCE) => return Ok(ytx::cdr_answer(&[], &push_context(&asker.app))),
+        (None, _) => return Err(Code::BadValue),
+    };
+    let of = (Dialect::Ytx, app, purpose);
+    let found: billing::Result<Vec<CallRecord>> = match query.page {
+        CdrPage::One(Some(call)) => store.call(call).await.map(|entry| {
+            let own = entry.filter(|entry| {
+                let command = &entry.command;
+                (command.dialect, command.app.as_str(), command.purpose) == of
+            });
             own.and_then(|entry| entry.record).into_iter().collect()
         }),
-        (FID_TWO_WAY, CdrPage::After(call, limit)) => {
-            store.records_after(Dialect::Ytx, app, call, limit).await
-        }
-        (FID_TWO_WAY, CdrPage::Hour(from, to)) => {
-            store.records_between(Dialect::Ytx, app, from, to, HOUR_MAX).await
-        }
-        // Voice codes, notices and conferences leave no records here yet.
-        (FID_TWO_WAY | 2 | 3 | 5, _) => Ok(Vec::new()),
-        _ => return Err(Code::BadValue),
+        CdrPage::After(call, limit) => store.records_after(of, call, limit).await,
+        CdrPage::Hour(from, to) => store.records_between(of, (from, to), HOUR_MAX).await,
+        CdrPage::One(None) | CdrPage::Nothing => Ok(Vec::new()),
     };
     Ok(ytx::cdr_answer(&found.map_err(ours)?, &push_context(&asker.app)))
 }
@@ -194,6 +199,7 @@ fn push_context(app: &YtxApp) -> PushContext {
     PushContext {
         numbers: app.cdr_types == CdrTypes::Number,
         unknown_as_normal: app.unknown_as == UnknownAs::Normal,
+        no_code_state: !app.code_state,
     }
 }
 

@@ -1,10 +1,17 @@
-//! `callDailBack`: from a checked request to a command for the switch.
+//! `callDailBack` and `callOutCode`: from a checked request to a command for the switch.
+
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use billing::rows::{Callback, YtxApp};
-use dialect::ytx::{self, Action, Code, DailBack, FID_TWO_WAY, PushMode};
+use dialect::ytx::{self, Action, Code, FID_CODE, FID_TWO_WAY, PushMode, RING_DEFAULT};
+use facts::recording::Record;
+use facts::scenario::{self, Fault, Scenario, Step};
 use facts::settings::Snapshot;
-use facts::{CallCommand, Dialect, Number, Party, Push, PushKind, Refusal, RequestKey};
+use facts::sound::{Clip, Say, Spoken};
+use facts::{
+    CallCommand, Dialect, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey, SubAccountId,
+};
 
 use super::{Asker, ours, push_context, rate};
 use crate::settings::{Dialled, View, dialled};
@@ -12,6 +19,8 @@ use crate::state::ApiState;
 
 /// Longest `Idempotency-Key`.
 const KEY_MAX: usize = 64;
+/// The announcement before a code.
+const CODE_IS: &str = "code-is";
 
 pub(super) async fn dail_back(
     state: &ApiState,
@@ -21,18 +30,9 @@ pub(super) async fn dail_back(
     headers: &HeaderMap,
 ) -> Result<String, Code> {
     let asked = action.dail_back(state.0.config.ytx_strict_credit)?;
-    let key = key(asker, &asked, headers)?;
-    let store = &state.0.store;
-    let a = dialled(store, view, &asked.src).await.map_err(ours)?;
-    if a.is_foreign_to(asker.merchant.id) {
-        return Err(Code::NumberInvalid);
-    }
-    let sub_account = match &a {
-        Dialled::Extension(extension) => extension.sub_account,
-        Dialled::Public(_) | Dialled::Invalid => None,
-    };
-    let a = number(a)?;
-    let b = number(dialled(store, view, &asked.dst).await.map_err(ours)?)?;
+    let key = key(asker, format!("{}\n{}", asked.src, asked.dst), headers)?;
+    let (a, sub_account) = rung(state, view, asker, &asked.src).await?;
+    let b = number(dialled(&state.0.store, view, &asked.dst).await.map_err(ours)?)?;
     let a_shown = shown(&asker.app, view, asked.src_shown.as_deref())?;
     let b_shown = shown(&asker.app, view, asked.dst_shown.as_deref())?;
     rate(state, asker)?;
@@ -42,11 +42,13 @@ pub(super) async fn dail_back(
         sub_account,
         app: asker.app.appid.clone(),
         a: Party { number: a, as_sent: asked.src, shown: a_shown, ring: asked.src_ring },
-        b: Party { number: b, as_sent: asked.dst, shown: b_shown, ring: asked.dst_ring },
+        b: Some(Party { number: b, as_sent: asked.dst, shown: b_shown, ring: asked.dst_ring }),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: asked.credit,
         record: asker.app.record,
         key,
-        pushes: pushes(&asker.app),
+        pushes: pushes(&asker.app, &[PushKind::State, PushKind::Record]),
         custom: asked.custom,
     };
     match state.place(command).await {
@@ -55,8 +57,58 @@ pub(super) async fn dail_back(
     }
 }
 
-/// The system has no idempotent requests of its own; the usual header is honoured.
-fn key(asker: &Asker, asked: &DailBack, headers: &HeaderMap) -> Result<Option<RequestKey>, Code> {
+/// Rings somebody and says a code.
+pub(super) async fn code_out(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    action: &Action,
+    headers: &HeaderMap,
+) -> Result<String, Code> {
+    let asked = action.code_out()?;
+    // Nothing is kept of the code: a repeat is told by the rest, and says the first one.
+    let same = format!("{}\n{}", asked.dst, asked.times);
+    let key = key(asker, same, headers)?;
+    let (number, sub_account) = rung(state, view, asker, &asked.dst).await?;
+    let shown = shown(&asker.app, view, asked.shown.as_deref())?;
+    rate(state, asker)?;
+    let scenario = said(asker, asked.code, asked.times).map_err(|fault| {
+        tracing::error!(%fault, "system 001: a code makes no scenario");
+        Code::Internal
+    })?;
+    let command = CallCommand {
+        dialect: Dialect::Ytx,
+        merchant: asker.merchant.id,
+        sub_account,
+        app: asker.app.appid.clone(),
+        a: Party { number, as_sent: asked.dst, shown, ring: RING_DEFAULT },
+        b: None,
+        scenario: Some(Arc::new(scenario)),
+        purpose: Purpose::Code,
+        max_talk: None,
+        record: Record::No,
+        key,
+        pushes: pushes(&asker.app, &[PushKind::Record]),
+        custom: asked.custom,
+    };
+    match state.place(command).await {
+        Ok(placed) => Ok(ytx::success(&ytx::request_id(placed.call, FID_CODE))),
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+/// The code behind what is said before it, so often, in the app's language.
+fn said(asker: &Asker, code: String, times: u8) -> Result<Scenario, Fault> {
+    let language = asker.app.language.clone();
+    let language = language.unwrap_or_else(|| asker.merchant.language.clone());
+    let parts = vec![Spoken::Prompt(CODE_IS.to_owned()), Spoken::Spelled(code)];
+    let clip = Clip::Say(Say { language, parts });
+    Scenario::new(vec![Step::Say(scenario::Say::only(vec![clip], times))])
+}
+
+/// The system has no idempotent requests of its own; the usual header is honoured. `same`: what must be equal for
+/// a request to be a repeat.
+fn key(asker: &Asker, same: String, headers: &HeaderMap) -> Result<Option<RequestKey>, Code> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let value = value.to_str().map_err(|_| Code::BadValue)?.trim();
     if value.is_empty() || value.len() > KEY_MAX {
@@ -65,8 +117,23 @@ fn key(asker: &Asker, asked: &DailBack, headers: &HeaderMap) -> Result<Option<Re
     Ok(Some(RequestKey {
         dialect: Dialect::Ytx,
         key: format!("{}:{value}", asker.app.appid),
-        fingerprint: format!("{}\n{}", asked.src, asked.dst),
+        fingerprint: same,
     }))
+}
+
+/// Who is rung first, and the sub-account that an extension belongs to; nobody else's extension.
+async fn rung(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    written: &str,
+) -> Result<(Number, Option<SubAccountId>), Code> {
+    let dialled = dialled(&state.0.store, view, written).await.map_err(ours)?;
+    if dialled.is_foreign_to(asker.merchant.id) {
+        return Err(Code::NumberInvalid);
+    }
+    let sub_account = dialled.sub_account();
+    Ok((number(dialled)?, sub_account))
 }
 
 fn number(dialled: Dialled) -> Result<Number, Code> {
@@ -86,7 +153,7 @@ fn shown(app: &YtxApp, snapshot: &Snapshot, asked: Option<&str>) -> Result<Optio
     if in_pool { Ok(Some(parsed)) } else { Err(Code::BadValue) }
 }
 
-fn pushes(app: &YtxApp) -> Vec<Push> {
+fn pushes(app: &YtxApp, kinds: &[PushKind]) -> Vec<Push> {
     let (base, mode) = match &app.callback {
         Callback::Off => return Vec::new(),
         Callback::Suffix { url } => (url, PushMode::Suffix),
@@ -95,9 +162,10 @@ fn pushes(app: &YtxApp) -> Vec<Push> {
         Callback::Two { cdr, state: None } => (cdr, PushMode::RecordsOnly),
     };
     let context = serde_json::to_string(&push_context(app)).unwrap_or_default();
-    [PushKind::State, PushKind::Record]
-        .into_iter()
+    kinds
+        .iter()
         .filter_map(|kind| {
+            let kind = *kind;
             let endpoint = ytx::endpoint(base, &mode, kind)?;
             Some(Push { kind, dialect: Dialect::Ytx, endpoint, context: context.clone() })
         })

@@ -25,7 +25,7 @@ use facts::media::MediaStats;
 use facts::ports::{Calls, Promise};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
-use facts::sound::Play;
+use facts::sound::{Clip, Play};
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
     Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
@@ -87,7 +87,8 @@ impl Calls for Switch {
         let call = self.ids.lock().unwrap().next(now());
         Box::pin(async move {
             let quote = |leg, party: &Party| LegQuote { leg, number: party.number.clone() };
-            let legs = vec![quote(LegNo::A, &command.a), quote(LegNo::B, &command.b)];
+            let b = command.b.as_ref().map(|b| quote(LegNo::B, b));
+            let legs = std::iter::once(quote(LegNo::A, &command.a)).chain(b).collect();
             let ask = Authorize { call, command: command.clone(), legs, at: now() };
             match store.authorize(ask).await {
                 Ok(Authorized::Granted { .. }) => {
@@ -97,8 +98,8 @@ impl Calls for Switch {
                         merchant: command.merchant,
                         sub_account: command.sub_account,
                         state: "dialing_a".into(),
+                        b: command.called_as_sent().to_owned(),
                         a: command.a.as_sent,
-                        b: command.b.as_sent,
                         since: now(),
                         bridged: None,
                     });
@@ -125,6 +126,15 @@ impl Calls for Switch {
             self.pauses.lock().unwrap().push((call, paused));
         }
         Box::pin(async move { found })
+    }
+
+    fn playable(&self, clip: &Clip) -> Result<(), String> {
+        match clip {
+            Clip::Prompt(prompt) if prompt.name != "welcome" => {
+                Err(format!("there is no sound of the name {}", prompt.name))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn play(&self, call: CallId, play: Play) -> Promise<bool> {
@@ -276,7 +286,8 @@ pub(crate) fn document() -> Value {
         ],
         "ytx_apps": [
             { "appid": APP, "account": SID, "callers": ["01053180002", "01053180003"], "record": true,
-              "callback_url": "http://127.0.0.1:9009/cb?", "functions": ["call", "account"] },
+              "callback_url": "http://127.0.0.1:9009/cb?",
+              "functions": ["call", "account", "code"] },
             { "appid": "app-offline", "account": SID, "online": false },
             { "appid": "app-account-only", "account": SID, "functions": ["account"] },
             { "appid": "app-fenced", "account": SID, "allowed_ips": ["192.0.2.1"] },
@@ -386,10 +397,9 @@ impl World {
         let entry = self.store.call(call).await.unwrap().unwrap();
         // Long enough ago to be over by now: nothing is told before it has happened.
         let start = now() - Duration::from_secs(70);
-        let legs = vec![
-            leg(LegNo::A, &entry.command.a, start, Some((4, 64))),
-            leg(LegNo::B, &entry.command.b, start, Some((9, 64))),
-        ];
+        let a = leg(LegNo::A, &entry.command.a, start, Some((4, 64)));
+        let b = entry.command.b.as_ref().map(|b| leg(LegNo::B, b, start, Some((9, 64))));
+        let legs = std::iter::once(a).chain(b).collect();
         self.settle(&entry.command, call, Outcome::Completed, legs).await
     }
 
@@ -427,6 +437,7 @@ impl World {
             unrecorded: None,
             message: None,
             mailbox: None,
+            collected: Vec::new(),
         };
         self.store.settle(facts, SettleContext::default()).await.unwrap()
     }
@@ -494,6 +505,7 @@ fn leg(no: LegNo, party: &Party, start: UnixMillis, talk: Option<(u64, u64)>) ->
         paid_until: None,
         media: MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 

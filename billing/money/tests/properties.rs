@@ -71,6 +71,7 @@ fn talked(answered: Option<i64>, ended: i64) -> LegFacts {
         paid_until: None,
         media: Default::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 

@@ -11,6 +11,8 @@ use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
 use crate::desired::{Desired, Merchant, Mistake, Trunk};
 use crate::words;
 
+/// Languages that are spoken.
+pub(super) const LANGUAGES: [&str; 3] = ["zh", "en", "fa"];
 /// Longest name of anything.
 const NAME_MAX: usize = 100;
 
@@ -91,8 +93,7 @@ impl Check {
     /// A merchant's own words and limits.
     pub(super) fn merchant(&mut self, path: &str, merchant: &Merchant) {
         self.currency(&format!("{path}.currency"), &merchant.currency);
-        let languages = ["zh", "en", "fa"];
-        self.one_of(&format!("{path}.language"), &merchant.language, &languages);
+        self.one_of(&format!("{path}.language"), &merchant.language, &LANGUAGES);
         self.login(&format!("{path}.name"), &merchant.name);
         self.not_empty(&format!("{path}.key"), merchant.key.as_deref());
         self.not_empty(&format!("{path}.password"), merchant.password.as_deref());

@@ -24,6 +24,7 @@ const GROUPS: Table = Table {
         ("ring_s", Show::Plain),
         ("timeout_s", Show::Plain),
         ("otherwise", Show::Plain),
+        ("record", Show::Record),
     ],
 };
 
@@ -210,6 +211,7 @@ impl Run<'_> {
                     set(group.ring),
                     set(group.timeout),
                     set(otherwise.map(|otherwise| json(&otherwise)).transpose()?),
+                    set(group.record.code()),
                 ],
             });
         }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use facts::manners::Dtmf;
 use facts::media::Codec;
 use facts::{Hours, Micros, Zone};
 
 use super::Run;
+use super::check::LANGUAGES;
 use super::groups::Whose;
 use super::sync::{Cell, Item, Show, Table, set};
 use crate::db::{Value, args, json, word};
@@ -29,7 +31,7 @@ const MERCHANTS: Table = Table {
         ("calls_per_second", Show::Plain),
         ("max_talk_s", Show::Plain),
         ("caller_id", Show::Plain),
-        ("record", Show::Truth),
+        ("record", Show::Record),
         ("allowed_ips", Show::Plain),
         ("hex_case", Show::Plain),
         ("pstn_caller", Show::Truth),
@@ -67,6 +69,8 @@ const EXTENSIONS: Table = Table {
         ("fraud", Show::Plain),
         ("reach", Show::Plain),
         ("capacity", Show::Plain),
+        ("dtmf", Show::Plain),
+        ("record", Show::Record),
     ],
 };
 
@@ -107,7 +111,7 @@ const INBOUND: Table = Table {
     kind: "inbound",
     table: "inbound",
     keys: &["number"],
-    columns: &[("extension", Show::Plain), ("capacity", Show::Plain)],
+    columns: &[("extension", Show::Plain), ("capacity", Show::Plain), ("record", Show::Record)],
 };
 
 const YTX_ACCOUNTS: Table = Table {
@@ -134,7 +138,9 @@ const YTX_APPS: Table = Table {
         ("cdr_types", Show::Plain),
         ("unknown_as", Show::Plain),
         ("allowed_ips", Show::Plain),
-        ("record", Show::Truth),
+        ("record", Show::Record),
+        ("language", Show::Plain),
+        ("code_state", Show::Truth),
     ],
 };
 
@@ -283,7 +289,7 @@ impl Run<'_> {
                 set(merchant.calls_per_second),
                 set(merchant.max_talk),
                 set(caller_id),
-                set(merchant.record),
+                set(merchant.record.code()),
                 set(json(&nets)?),
                 set(word(&merchant.hex_case)?),
                 set(merchant.pstn_caller),
@@ -420,6 +426,8 @@ impl Run<'_> {
                         None => Cell::Keep("{}".into()),
                     },
                     set(capacity),
+                    set(extension.dtmf.map(Dtmf::name)),
+                    set(extension.record.code()),
                 ],
             });
         }
@@ -560,7 +568,7 @@ impl Run<'_> {
             items.push(Item {
                 name: number.clone(),
                 key: args![number],
-                cells: vec![set(&inbound.extension), set(capacity)],
+                cells: vec![set(&inbound.extension), set(capacity), set(inbound.record.code())],
             });
         }
         self.sync(&INBOUND, items).await?;
@@ -600,7 +608,7 @@ impl Run<'_> {
             let account = format!("{path}.account");
             let known = self.check.find(&account, "ytx_accounts", &app.account, &sids);
             for (n, function) in app.functions.iter().enumerate() {
-                let allowed = ["call", "account", "sms"];
+                let allowed = ["call", "account", "sms", "code"];
                 self.check.one_of(&format!("{path}.functions[{n}]"), function, &allowed);
             }
             let mut callers = Vec::new();
@@ -608,6 +616,9 @@ impl Run<'_> {
                 callers.extend(self.check.phone(&format!("{path}.callers[{n}]"), caller));
             }
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &app.allowed_ips);
+            if let Some(language) = &app.language {
+                self.check.one_of(&format!("{path}.language"), language, &LANGUAGES);
+            }
             let callback = self.callback(&path, app);
             if self.check.mistakes.len() != before || known.is_none() {
                 continue;
@@ -627,7 +638,9 @@ impl Run<'_> {
                     set(word(&app.cdr_types)?),
                     set(word(&app.unknown_as)?),
                     set(json(&nets)?),
-                    set(app.record),
+                    set(app.record.code()),
+                    set(app.language.clone()),
+                    set(app.code_state),
                 ],
             });
         }

@@ -2,7 +2,7 @@
 
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
-use facts::manners::{self, SessionTimer};
+use facts::manners::{self, KnownBy, SessionTimer};
 use facts::pool::Pool;
 use facts::recognition::COUNTRIES;
 use facts::settings::{Transport, TrunkOptions};
@@ -84,37 +84,14 @@ impl Check {
     /// By what a carrier is told from others, and what goes on to it and from it.
     pub(super) fn carrier_marks(&mut self, path: &str, trunk: &Trunk) {
         let options = &trunk.options;
-        let domain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-        let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
         if let Some(known) = &options.known_by {
-            let path = format!("{path}.options.known_by");
-            if known.marks() == 0 {
-                self.wrong(&path, "at least one mark, or leave it out");
-            }
-            for (key, host) in [
-                ("from_domain", &known.from_domain),
-                ("to_domain", &known.to_domain),
-                ("uri_domain", &known.uri_domain),
-            ] {
-                if !host.chars().all(domain) {
-                    self.wrong(format!("{path}.{key}"), "a domain or an address, without a port");
-                }
-            }
-            if !known.header.chars().all(token) {
-                self.wrong(format!("{path}.header"), "the name of a header field");
-            }
-            if known.port == Some(0) {
-                self.wrong(format!("{path}.port"), "from 1 to 65535");
-            }
-            if !known.value.is_empty() && known.header.is_empty() {
-                self.wrong(format!("{path}.value"), "of which header field?");
-            }
+            self.known_by(&format!("{path}.options.known_by"), known);
         }
         if options.challenge && trunk.user.is_none() {
             let why = "needs user, password and realm: what it has to answer with";
             self.wrong(format!("{path}.options.challenge"), why);
         }
-        if !options.from_domain.chars().all(domain) {
+        if !options.from_domain.chars().all(is_of_domain) {
             self.wrong(format!("{path}.options.from_domain"), "a domain or an address");
         }
         let span = TrunkOptions::FAKE_180_MS;
@@ -157,11 +134,36 @@ impl Check {
         }
         for (i, name) in options.transit.iter().enumerate() {
             let path = format!("{path}.options.transit[{i}]");
-            if name.is_empty() || !name.chars().all(token) {
+            if name.is_empty() || !name.chars().all(is_of_token) {
                 self.wrong(path, "the name of a header field");
             } else if !manners::may_pass(name) {
                 self.wrong(path, format!("{name} is the switch's own, or says who somebody is"));
             }
+        }
+    }
+
+    /// By what its requests are told from others' of the same address.
+    fn known_by(&mut self, path: &str, known: &KnownBy) {
+        if known.marks() == 0 {
+            self.wrong(path, "at least one mark, or leave it out");
+        }
+        for (key, host) in [
+            ("from_domain", &known.from_domain),
+            ("to_domain", &known.to_domain),
+            ("uri_domain", &known.uri_domain),
+        ] {
+            if !host.chars().all(is_of_domain) {
+                self.wrong(format!("{path}.{key}"), "a domain or an address, without a port");
+            }
+        }
+        if !known.header.chars().all(is_of_token) {
+            self.wrong(format!("{path}.header"), "the name of a header field");
+        }
+        if known.port == Some(0) {
+            self.wrong(format!("{path}.port"), "from 1 to 65535");
+        }
+        if !known.value.is_empty() && known.header.is_empty() {
+            self.wrong(format!("{path}.value"), "of which header field?");
         }
     }
 
@@ -170,4 +172,14 @@ impl Check {
             self.wrong(path, "the first digits of a number of E.164, the country code first");
         }
     }
+}
+
+/// What a domain or an address is written with.
+fn is_of_domain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-.:[]".contains(c)
+}
+
+/// What the name of a header field is written with (RFC 3261 §25.1, token).
+fn is_of_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use facts::Micros;
+use facts::media::Record;
 
 use super::Run;
 use crate::db::{Value, args, tuples};
@@ -15,6 +16,8 @@ use crate::error::Result;
 pub(super) enum Show {
     Plain,
     Truth,
+    /// [`Record`], by its number.
+    Record,
     /// Millionths of a currency unit.
     Amount,
     /// Only that it changed.
@@ -181,6 +184,7 @@ fn field(
     let shown = |value: &Value| match (show, value) {
         (_, Value::Int(None) | Value::Text(None) | Value::Blob(None)) => "none".to_owned(),
         (Show::Truth, Value::Int(Some(int))) => (*int != 0).to_string(),
+        (Show::Record, Value::Int(Some(int))) => Record::of_code(*int).to_string(),
         (Show::Name(table), Value::Int(Some(id))) => names
             .get(table)
             .and_then(|names| names.get(id))

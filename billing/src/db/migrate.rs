@@ -37,6 +37,9 @@ migrations! {
     14 "0014_voicemail",
     16 "0016_capacity",
     17 "0017_recognised",
+    18 "0018_spoken",
+    19 "0019_record",
+    20 "0020_purpose",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -157,6 +157,11 @@ impl Row {
         serde_json::from_value(serde_json::Value::String(text)).map_err(|error| damaged(&error))
     }
 
+    /// The same, where there may be none.
+    pub(crate) fn opt_word<T: DeserializeOwned>(&self, column: usize) -> Result<Option<T>> {
+        self.opt_text(column)?.map(|_| self.word(column)).transpose()
+    }
+
     /// Any column as a parameter of the same type as `like`.
     pub(crate) fn value(&self, column: usize, like: &Value) -> Result<Value> {
         Ok(match like {

@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use billing::{Error, Store, StoreConfig};
 use facts::ledger::{Authorized, Extended, JournalLeg};
+use facts::media::Codec;
 use facts::record::{Outcome, Side};
+use facts::scenario::{Say, Scenario, Step};
+use facts::sound::Clip;
+use facts::spoken::Spoken;
+use facts::srtp::SrtpSuite;
 use facts::{
-    CallId, Dialect, Failure, Kind, LegId, LegNo, MerchantId, Micros, Origin, Refusal, SubAccountId,
+    CallCommand, CallId, Dialect, Failure, Kind, LegId, LegNo, MerchantId, Micros, Origin, Purpose,
+    Refusal, SubAccountId,
 };
 
 use crate::support::*;
@@ -191,6 +197,24 @@ pub(crate) async fn case_53_each_leg_is_debited_by_its_own_answer(store: Store, 
     let cdrs = store.cdrs(Some(merchant), 0, 10).await.unwrap();
     assert_eq!(cdrs.iter().map(|cdr| cdr.price).collect::<Vec<_>>(), [micros("3"), micros("2.10")]);
     assert_eq!(posted(&store, merchant).await, micros("14.90"));
+    in_order(&store).await;
+}
+
+pub(crate) async fn a_cdr_tells_what_was_spoken_and_what_protected_it(store: Store, _: String) {
+    let merchant = fill(&store, "20").await;
+    let command = command(merchant, HOME, HOME_B);
+    granted(&store, 1, &command).await;
+    let mut facts = facts(1, &command, Some((Some(0), 60)), Some((None, 30)));
+    let [a, b] = &mut facts.legs[..] else { panic!("two legs") };
+    a.spoken.agree(Codec::Pcma, Some(SrtpSuite::Aes256Gcm));
+    // What its media saw is more than what was agreed first.
+    (a.media.heard, a.media.said) = ([Codec::G722].into_iter().collect(), a.spoken.agreed);
+    b.spoken = Spoken::default();
+    store.settle(facts, context()).await.unwrap();
+    let told: Vec<_> = store.cdrs(Some(merchant), 0, 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|cdr| (cdr.codings.names(), cdr.srtp)).collect();
+    let expected = [("pcma,g722".to_owned(), Some(SrtpSuite::Aes256Gcm)), (String::new(), None)];
+    assert_eq!(told, expected);
     in_order(&store).await;
 }
 
@@ -402,7 +426,7 @@ pub(crate) async fn a_restart_finds_open_calls_and_settles_each_once(store: Stor
         dialog: Some(b"tags and routes".to_vec()),
     };
     store.journal(journal.clone()).await.unwrap();
-    let mut b = leg(LegNo::B, &command.b, Some(9), 0);
+    let mut b = leg(LegNo::B, command.b.as_ref().unwrap(), Some(9), 0);
     b.ended = None;
     let second = JournalLeg { leg: LegId::new(CallId(2), LegNo::B), facts: b, dialog: None };
     store.journal(second.clone()).await.unwrap();
@@ -608,7 +632,7 @@ pub(crate) async fn papers_outlive_their_call_until_the_far_end_knows(store: Sto
     let call = facts::CallIds::new(7).next(T0);
     granted(&store, call.0, &command).await;
     let (a, b) = (LegId::new(call, LegNo::A), LegId::new(call, LegNo::B));
-    for (leg, party) in [(a, &command.a), (b, &command.b)] {
+    for (leg, party) in [(a, &command.a), (b, command.b.as_ref().unwrap())] {
         let facts = crate::support::leg(leg.no, party, Some(1), 2);
         store.journal(JournalLeg { leg, facts, dialog: Some(b"early".to_vec()) }).await.unwrap();
     }
@@ -653,6 +677,7 @@ pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store,
             duration_ms: 10_000,
             bytes: 7,
             sha256: String::new(),
+            other: None,
         });
         store.settle(facts, context()).await.unwrap();
     }
@@ -661,7 +686,10 @@ pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store,
         let store = store.clone();
         async move {
             let after = after.map(CallId);
-            let records = store.records_after(Dialect::Ytx, "app1", after, limit).await.unwrap();
+            let records = store
+                .records_after((Dialect::Ytx, "app1", Purpose::Callback), after, limit)
+                .await
+                .unwrap();
             records.iter().map(|record| record.facts.call.0).collect::<Vec<_>>()
         }
     };
@@ -669,7 +697,8 @@ pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store,
     assert_eq!(after(Some(3), 10).await, [4, 1]);
     assert_eq!(after(Some(2), 1).await, [3]);
     assert_eq!(after(Some(1), 10).await, Vec::<u64>::new());
-    let hour = store.records_between(Dialect::Ytx, "app1", at(1000), at(3000), 10).await.unwrap();
+    let of = (Dialect::Ytx, "app1", Purpose::Callback);
+    let hour = store.records_between(of, (at(1000), at(3000)), 10).await.unwrap();
     assert_eq!(hour.iter().map(|record| record.facts.call.0).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(hour[0].recording_url.as_deref(), Some("http://rec.example/r/20251121/x.mp3"));
     assert_eq!(store.call(CallId(2)).await.unwrap().unwrap().record.as_ref(), hour.first());
@@ -679,4 +708,19 @@ pub(crate) async fn records_are_read_by_app_in_order_of_settlement(store: Store,
     let rest = store.cdrs(None, page[2].id, 100).await.unwrap();
     assert_eq!(page.len() + rest.len(), 4);
     assert!(rest.iter().all(|cdr| cdr.id > page[2].id));
+    // What was asked for another purpose is listed by itself.
+    let codes = (Dialect::Ytx, "app1", Purpose::Code);
+    assert!(store.records_after(codes, None, 10).await.unwrap().is_empty());
+    let said = CallCommand { purpose: Purpose::Code, ..mine.clone() };
+    granted(&store, 6, &said).await;
+    // Asked again after a commit whose answer was lost: the scenario is not kept, and tells no call apart.
+    let step = Step::Say(Say::only(vec![Clip::Url("http://sounds.example/x".into())], 1));
+    let scenario = Some(Arc::new(Scenario::new(vec![step]).unwrap()));
+    granted(&store, 6, &CallCommand { scenario, ..said.clone() }).await;
+    let mut code = facts(6, &said, Some((Some(0), 10)), None);
+    code.placed = at(2_500);
+    store.settle(code, context()).await.unwrap();
+    assert_eq!(store.records_after(codes, None, 10).await.unwrap()[0].facts.call, CallId(6));
+    assert_eq!(store.records_between(codes, (at(0), at(9_000)), 10).await.unwrap().len(), 1);
+    assert_eq!(after(None, 10).await, [2, 3, 4, 1]);
 }

@@ -30,6 +30,7 @@ async fn leave(store: &Store, command: &facts::CallCommand, call: u64, mailbox: 
             duration_ms: 7_000,
             bytes: 70_000,
             sha256: String::new(),
+            other: None,
         },
     });
     // A settlement that is told twice leaves one message.

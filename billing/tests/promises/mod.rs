@@ -104,9 +104,11 @@ fn command(books: &dyn Books, a: &str, b: &str) -> CallCommand {
         sub_account: None,
         app: "app".into(),
         a: party(a),
-        b: party(b),
+        b: Some(party(b)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: false,
+        record: facts::media::Record::No,
         key: None,
         pushes: vec![push(PushKind::State), push(PushKind::Record)],
         custom: String::new(),
@@ -122,7 +124,7 @@ fn keyed(books: &dyn Books, fingerprint: &str) -> CallCommand {
 fn ask(call: u64, command: &CallCommand) -> Authorize {
     let legs = vec![
         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
-        LegQuote { leg: LegNo::B, number: command.b.number.clone() },
+        LegQuote { leg: LegNo::B, number: command.b.as_ref().expect("it calls B").number.clone() },
     ];
     Authorize { call: CallId(call), command: command.clone(), legs, at: T0 }
 }
@@ -165,6 +167,7 @@ fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: Option<u64>) -> L
         paid_until: None,
         media: facts::media::MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 
@@ -187,13 +190,14 @@ fn closed(call: u64, command: &CallCommand, legs: Vec<LegFacts>) -> CallFacts {
         unrecorded: None,
         message: None,
         mailbox: None,
+        collected: Vec::new(),
     }
 }
 
 /// The facts of a call whose legs were answered and ended at these seconds.
 fn talked(call: u64, command: &CallCommand, a: (u64, u64), b: (u64, u64)) -> CallFacts {
     let a = leg(LegNo::A, &command.a, Some(a.0), Some(a.1));
-    let b = leg(LegNo::B, &command.b, Some(b.0), Some(b.1));
+    let b = leg(LegNo::B, command.b.as_ref().expect("it calls B"), Some(b.0), Some(b.1));
     closed(call, command, vec![a, b])
 }
 
@@ -406,7 +410,7 @@ pub(crate) fn a_restart_finds_the_legs_and_the_last_proof_of_life(books: &mut dy
     granted(books, 1, &command);
     let early = written(1, leg(LegNo::A, &command.a, None, None), Some(b"early"));
     let up = written(1, leg(LegNo::A, &command.a, Some(5), None), Some(b"up"));
-    let b = written(1, leg(LegNo::B, &command.b, None, None), None);
+    let b = written(1, leg(LegNo::B, command.b.as_ref().expect("it calls B"), None, None), None);
     books.journal(b.clone());
     books.journal(early);
     books.journal(up.clone());
@@ -425,7 +429,8 @@ pub(crate) fn what_ends_a_leg_outlives_its_call_until_the_far_end_knows(books: &
     let command = command(books, MOBILE, OTHER);
     granted(books, 1, &command);
     let (a, b) = (LegId::new(CallId(1), LegNo::A), LegId::new(CallId(1), LegNo::B));
-    for (no, party) in [(LegNo::A, &command.a), (LegNo::B, &command.b)] {
+    for (no, party) in [(LegNo::A, &command.a), (LegNo::B, command.b.as_ref().expect("it calls B"))]
+    {
         books.journal(written(1, leg(no, party, Some(1), Some(2)), Some(b"up")));
     }
     // A's far end hung up by itself: its row stays for the record, without papers.

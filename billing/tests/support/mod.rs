@@ -106,9 +106,11 @@ pub(crate) fn command(merchant: MerchantId, a: &str, b: &str) -> CallCommand {
         sub_account: None,
         app: "app1".into(),
         a: party(a),
-        b: party(b),
+        b: Some(party(b)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: false,
+        record: facts::media::Record::No,
         key: None,
         pushes: vec![
             push(PushKind::State, "http://a.example/CallState"),
@@ -129,7 +131,7 @@ pub(crate) fn key(key: &str, fingerprint: &str) -> RequestKey {
 pub(crate) fn authorize(call: u64, command: &CallCommand, at: UnixMillis) -> Authorize {
     let legs = vec![
         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
-        LegQuote { leg: LegNo::B, number: command.b.number.clone() },
+        LegQuote { leg: LegNo::B, number: command.b.as_ref().unwrap().number.clone() },
     ];
     Authorize { call: CallId(call), command: command.clone(), legs, at }
 }
@@ -189,6 +191,7 @@ pub(crate) fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: u64) -
         paid_until: None,
         media: facts::media::MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 
@@ -201,7 +204,9 @@ pub(crate) fn facts(
 ) -> CallFacts {
     let mut legs = Vec::new();
     legs.extend(a.map(|(answered, ended)| leg(LegNo::A, &command.a, answered, ended)));
-    legs.extend(b.map(|(answered, ended)| leg(LegNo::B, &command.b, answered, ended)));
+    legs.extend(
+        b.map(|(answered, ended)| leg(LegNo::B, command.b.as_ref().unwrap(), answered, ended)),
+    );
     let ended = legs.iter().filter_map(|leg| leg.ended).max().unwrap_or(T0);
     CallFacts {
         call: CallId(call),
@@ -216,6 +221,7 @@ pub(crate) fn facts(
         unrecorded: None,
         message: None,
         mailbox: None,
+        collected: Vec::new(),
     }
 }
 

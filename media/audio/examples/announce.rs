@@ -3,8 +3,9 @@
 //!
 //! * `make OUT`: prints of the sounds listed on standard input (name, state, language, file; tabs
 //!   between), marked synthetic.
-//! * `known LIBRARY`: plays the listed sounds in noise, loss and both laws, from the start and cut in,
-//!   after silence or ring-back, and counts what each meaning was taken for.
+//! * `known LIBRARY [CODING]`: plays the listed sounds in noise and loss, in both laws of G.711 by turns or in a
+//!   coding (g722, opus), from the start and cut in, after silence or ring-back, and counts what each meaning was
+//!   taken for.
 //! * `strange LIBRARY FILE…`: plays sounds that are in no library, cut into 20 s.
 //! * `cost LIBRARY COUNT FILE`: the library repeated with changed bits up to COUNT announcements.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -16,20 +17,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use audio::announce::{Entry, Known, Library, Listener, Print, State, read, write};
-use audio::g711;
+use audio::codec::Coding;
 use audio::progress::Ear;
+
+#[path = "common/line.rs"]
+mod line;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["make", out] => make(out)?,
-        ["known", library] => known(&load(library)?)?,
+        ["known", library] => known(&load(library)?, None)?,
+        ["known", library, coding] => {
+            known(&load(library)?, Some(line::coding(coding).ok_or("no such coding")?))?;
+        }
         ["strange", library, ..] => strange(&load(library)?, &arguments[2..])?,
         ["cost", library, count, file] => cost(library, count.parse()?, &sound(file)?)?,
         _ => {
             return Err(
-                "make OUT | known LIBRARY | strange LIBRARY FILE… | cost LIBRARY COUNT FILE".into(),
+                "make OUT | known LIBRARY [CODING] | strange LIBRARY FILE… | cost LIBRARY COUNT FILE".into(),
             );
         }
     }
@@ -80,14 +87,14 @@ struct Score {
     late: Vec<f64>,
 }
 
-fn known(library: &Arc<Library>) -> Result<(), Box<dyn Error>> {
+fn known(library: &Arc<Library>, coding: Option<Coding>) -> Result<(), Box<dyn Error>> {
     let mut by_state: BTreeMap<State, Score> = BTreeMap::new();
     let mut taken: BTreeMap<State, (u32, u32)> = BTreeMap::new();
     let mut by_place: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
     for (number, (_, state, _, file)) in list()?.into_iter().enumerate() {
         let clean = sound(&file)?;
         for play in plays(number as u64) {
-            let (samples, begins) = play.of(&clean);
+            let (samples, begins) = play.of(&clean, coding)?;
             let mut told: Vec<Known> = Vec::new();
             let mut listener = Listener::new(Arc::clone(library));
             listener.hear(&samples, |known| told.push(known));
@@ -183,7 +190,11 @@ fn plays(seed: u64) -> Vec<Play> {
 
 impl Play {
     /// The sound as heard, and where the announcement begins in it.
-    fn of(&self, clean: &[i16]) -> (Vec<i16>, usize) {
+    fn of(
+        &self,
+        clean: &[i16],
+        coding: Option<Coding>,
+    ) -> Result<(Vec<i16>, usize), Box<dyn Error>> {
         let mut random = Random(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let lead = 800 + (random.next() % 16_000) as usize;
         let mut sound = vec![0.0_f32; lead];
@@ -203,19 +214,19 @@ impl Play {
         sound.extend([0.0; 8_000]);
         let power = clean.iter().map(|s| gain(s).powi(2)).sum::<f32>() / clean.len().max(1) as f32;
         let rms = (power * 10_f32.powf(-self.noise_db / 10.0)).sqrt();
-        let mut heard = Vec::with_capacity(sound.len());
+        let (mut noisy, mut lost) = (Vec::with_capacity(sound.len()), Vec::new());
         for packet in sound.chunks(160) {
-            let lost = random.next() % 100 < self.loss;
-            for sample in packet {
-                let noisy = if lost { 0.0 } else { sample + rms * random.normal() };
-                let linear = noisy.round() as i16;
-                heard.push(match self.alaw {
-                    true => g711::alaw_to_linear(g711::linear_to_alaw(linear)),
-                    false => g711::ulaw_to_linear(g711::linear_to_ulaw(linear)),
-                });
-            }
+            let gone = random.next() % 100 < self.loss;
+            lost.push(gone);
+            let noisier = |sample: &f32| match gone {
+                true => 0,
+                false => (sample + rms * random.normal()).round() as i16,
+            };
+            noisy.extend(packet.iter().map(noisier));
         }
-        (heard, lead)
+        let law = if self.alaw { Coding::Pcma } else { Coding::Pcmu };
+        let heard = line::over(coding.unwrap_or(law), &noisy, |number| lost[number])?;
+        Ok((heard, lead))
     }
 }
 

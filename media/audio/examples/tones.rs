@@ -1,7 +1,7 @@
 //! What the ear for call progress misses and what it imagines: the figures of `docs/media-quality.md`.
 //!
-//! `cargo run -p audio --release --example tones -- corners` plays the tones of every country in noise,
-//! off pitch and rhythm, with lost packets; `… -- false FILE…` counts tones imagined in speech and
+//! `cargo run -p audio --release --example tones -- corners [CODING]` plays the tones of every country in noise,
+//! off pitch and rhythm, with lost packets, in A-law or another coding (pcmu, g722, opus); `… -- false FILE…` counts tones imagined in speech and
 //! music and says which of both each file seems; `… -- cost FILE` what it takes. Sound is as for
 //! `keys`.
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -10,22 +10,28 @@
 use std::error::Error;
 use std::time::Instant;
 
-use audio::g711;
+use audio::codec::{CodecError, Coding};
 use audio::progress::{Ear, Heard, Kind, Pattern, Pitch, Sit, Sound, ZONES};
 use audio::tone::FULL_SCALE_DBM0;
+
+#[path = "common/line.rs"]
+mod line;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
-        Some((word, [])) if word == "corners" => corners(),
+        Some((word, [])) if word == "corners" => corners(Coding::Pcma)?,
+        Some((word, [coding])) if word == "corners" => {
+            corners(line::coding(coding).ok_or("no such coding")?)?;
+        }
         Some((word, files)) if word == "false" => imagined(files)?,
         Some((word, [file])) if word == "cost" => cost(&read(file)?),
-        _ => return Err("corners | false FILE… | cost FILE".into()),
+        _ => return Err("corners [CODING] | false FILE… | cost FILE".into()),
     }
     Ok(())
 }
 
-fn corners() {
+fn corners(coding: Coding) -> Result<(), CodecError> {
     for noise in [30.0, 20.0, 10.0] {
         for (loss, more) in [(0, 0), (5, 0), (5, 1)] {
             let (mut all, mut right, mut wrong) = (0, 0, 0);
@@ -40,7 +46,7 @@ fn corners() {
                         {
                             let seed = all + n as u64;
                             let play = Play { level, noise, stretch, detune, loss, more, seed };
-                            let got = heard(Some(zone.country), &play.play(pattern));
+                            let got = heard(Some(zone.country), &play.play(pattern, coding)?);
                             let expected = match pattern.bursts[0].pitch {
                                 Pitch::One(950) => Sound::Sit(Sit::Unsaid),
                                 _ => Sound::Tone(pattern.kind),
@@ -61,6 +67,7 @@ fn corners() {
             );
         }
     }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -78,7 +85,7 @@ struct Play {
 
 impl Play {
     /// As many cycles as the country's table needs to be told apart, and the pause after them.
-    fn play(&self, pattern: &Pattern) -> Vec<i16> {
+    fn play(&self, pattern: &Pattern, coding: Coding) -> Result<Vec<i16>, CodecError> {
         let mut out = vec![0.0; 1_600 + (self.seed as usize * 7) % 80];
         let cycles =
             if pattern.bursts.len() == 1 && pattern.bursts[0].on_ms <= 200 { 4 } else { 2 };
@@ -96,16 +103,15 @@ impl Play {
         };
         let rms = 32_767.0 / 2.0_f32.sqrt()
             * 10_f32.powf((self.level - self.noise - FULL_SCALE_DBM0) / 20.0);
-        for packet in out.chunks_mut(160) {
-            let lost = next() % 100 < self.loss;
-            for sample in packet.iter_mut() {
+        let (mut noisy, mut lost) = (Vec::with_capacity(out.len()), Vec::new());
+        for packet in out.chunks(160) {
+            lost.push(next() % 100 < self.loss);
+            for sample in packet {
                 let noise: f32 = (0..12).map(|_| next() as f32 / (1_u64 << 24) as f32).sum();
-                let sum = *sample + rms * (noise - 6.0) + 40.0;
-                *sample = if lost { 0.0 } else { sum };
+                noisy.push((sample + rms * (noise - 6.0) + 40.0).round() as i16);
             }
         }
-        let coded = |x: &f32| g711::alaw_to_linear(g711::linear_to_alaw(x.round() as i16));
-        out.iter().map(coded).collect()
+        line::over(coding, &noisy, |number| lost[number])
     }
 
     fn sines(&self, pitch: Pitch, ms: f32, out: &mut Vec<f32>) {

@@ -12,6 +12,7 @@ mod file;
 mod library;
 mod listener;
 mod print;
+mod sample;
 mod state;
 mod words;
 
@@ -19,6 +20,7 @@ pub use file::{BadFile, read, write};
 pub use library::{Entry, Library, MAX_ENTRIES};
 pub use listener::{Known, Listener};
 pub use print::{Print, STEP};
+pub use sample::{Unfit, print as teach};
 pub use state::State;
 pub use words::{BadLine, MAX_PHRASES, Words};
 

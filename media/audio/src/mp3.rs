@@ -178,15 +178,18 @@ fn set_up(channels: Channels) -> Result<mp3lame_encoder::Encoder, &'static str> 
     builder.build().map_err(|_| "parameters")
 }
 
-/// Each frame on its own, and no band above the telephone's: two settings the safe builder lacks.
-#[allow(unsafe_code, reason = "LAME's setters for these two are only reachable as C functions")]
+/// Each frame on its own, no band above the telephone's, and blocks of one length, a fifth cheaper (PESQ 0.01 less):
+/// three settings the safe builder lacks.
+#[allow(unsafe_code, reason = "LAME's setters for these are only reachable as C functions")]
 fn without_reservoir(builder: &mut Builder) -> Result<(), &'static str> {
     use mp3lame_encoder::ffi;
-    // SAFETY: the pointer comes from a live builder that is borrowed for this call; both functions
+    // SAFETY: the pointer comes from a live builder that is borrowed for this call; the functions
     // only store a number in the structure behind it.
     let refused = unsafe {
         let lame = builder.as_ptr();
-        ffi::lame_set_disable_reservoir(lame, 1) | ffi::lame_set_lowpassfreq(lame, LOWPASS_HZ)
+        ffi::lame_set_disable_reservoir(lame, 1)
+            | ffi::lame_set_lowpassfreq(lame, LOWPASS_HZ)
+            | ffi::lame_set_no_short_blocks(lame, 1)
     };
     if refused == 0 { Ok(()) } else { Err("no reservoir") }
 }

@@ -6,7 +6,7 @@
 //!
 //! Not here: files (see `media`), and where in time a sample belongs (see [`crate::tape`]).
 
-use crate::codec::{CodecError, Coding, OCTETS_MAX};
+use crate::codec::{CodecError, OCTETS_MAX};
 use crate::tape::{Channels, sum};
 use crate::{FRAME, RATE, codec};
 
@@ -15,9 +15,13 @@ mod page;
 pub use page::Pages;
 use page::{BEGINS, ENDS, head, write};
 
-/// Samples at 48 kHz at the start of what is decoded that are not sound (RFC 7845 §4.2): what the coder looks ahead,
-/// 6.5 ms.
+/// Samples at 48 kHz at the start of what is decoded that are not sound (RFC 7845 §4.2): 6.5 ms. A file of an earlier
+/// release says the same, so that one that a crash left can be ended by this one.
 pub const PRE_SKIP: u64 = 312;
+/// Of that what the coder looks ahead; the rest is silence that goes before the sound.
+const LOOKAHEAD: u64 = 120;
+/// That silence in samples at 8 kHz.
+const LEAD: usize = ((PRE_SKIP - LOOKAHEAD) / RATIO) as usize;
 /// Samples at 48 kHz of one packet.
 const PACKET: u64 = 960;
 /// Samples at 48 kHz for each at 8 kHz.
@@ -49,11 +53,16 @@ impl Encoder {
     ///
     /// When the coder cannot be set up.
     pub fn new(channels: Channels) -> Result<Encoder, CodecError> {
-        let coder = |_| codec::Encoder::at(Coding::Opus, RATE);
+        let coder = |_| codec::Encoder::kept(RATE);
+        let lead = || {
+            let mut waiting = Vec::with_capacity(FRAME);
+            waiting.resize(LEAD, 0);
+            waiting
+        };
         Ok(Encoder {
             channels,
             coders: (0..channels.count()).map(coder).collect::<Result<_, _>>()?,
-            waiting: [Vec::with_capacity(FRAME), Vec::with_capacity(FRAME)],
+            waiting: [lead(), lead()],
             body: Vec::new(),
             lengths: Vec::with_capacity(PACKETS_MAX),
             pages: Pages::behind_head(),

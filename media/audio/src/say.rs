@@ -87,6 +87,8 @@ pub enum Spoken<'a> {
     },
     /// A telephone number, in groups: digits, perhaps with a `+` before them.
     Phone(&'a str),
+    /// Latin letters, whatever their case, digits, `*` and `#`, so slowly that they can be written down.
+    Spelled(&'a str),
 }
 
 /// A part of what is played.
@@ -124,6 +126,8 @@ pub const NUMBER_MAX: u64 = 999_999_999_999;
 pub const DIGITS_MAX: usize = 64;
 /// Between the groups of a telephone number, milliseconds.
 const GROUP_PAUSE: u16 = 220;
+/// Between signs that are spelled, milliseconds.
+const SIGN_PAUSE: u16 = 300;
 
 /// Appends the words for something.
 ///
@@ -184,6 +188,7 @@ pub fn say(language: Language, what: Spoken<'_>, out: &mut Vec<Piece>) -> Result
             Ok(())
         }
         Spoken::Phone(number) => phone(language, number, out),
+        Spoken::Spelled(signs) => spelled(signs, out),
     }
 }
 
@@ -204,6 +209,24 @@ fn one_by_one(digits: &str, out: &mut Vec<Piece>) -> Result<(), Unsayable> {
     let words: Option<Vec<Piece>> =
         digits.bytes().map(|sign| Some(Piece::Word(digit(sign)?))).collect();
     out.extend(words.ok_or(Unsayable::Sign)?);
+    Ok(())
+}
+
+fn spelled(signs: &str, out: &mut Vec<Piece>) -> Result<(), Unsayable> {
+    if !(1..=DIGITS_MAX).contains(&signs.len()) {
+        return Err(Unsayable::Length);
+    }
+    let letter = |sign: u8| match sign.to_ascii_lowercase() {
+        lower @ b'a'..=b'z' => Some(LETTERS[usize::from(lower - b'a')]),
+        _ => digit(sign),
+    };
+    let words: Option<Vec<_>> = signs.bytes().map(letter).collect();
+    for (at, word) in words.ok_or(Unsayable::Sign)?.into_iter().enumerate() {
+        if at > 0 {
+            out.push(Piece::Pause(SIGN_PAUSE));
+        }
+        out.push(Piece::Word(word));
+    }
     Ok(())
 }
 
@@ -273,6 +296,13 @@ fn digit(sign: u8) -> Option<&'static str> {
 const NUMBERS: [&str; 21] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
     "17", "18", "19", "20",
+];
+/// The letters.
+const LETTERS: [&str; 26] = [
+    "letter-a", "letter-b", "letter-c", "letter-d", "letter-e", "letter-f", "letter-g", "letter-h",
+    "letter-i", "letter-j", "letter-k", "letter-l", "letter-m", "letter-n", "letter-o", "letter-p",
+    "letter-q", "letter-r", "letter-s", "letter-t", "letter-u", "letter-v", "letter-w", "letter-x",
+    "letter-y", "letter-z",
 ];
 /// The tens.
 const TENS: [&str; 10] = ["0", "10", "20", "30", "40", "50", "60", "70", "80", "90"];

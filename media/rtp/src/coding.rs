@@ -53,6 +53,22 @@ impl Coding {
     }
 }
 
+/// Codings that were seen, each once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Codings(u8);
+
+impl Codings {
+    pub(crate) fn add(&mut self, coding: Coding) {
+        self.0 |= 1 << coding as u8;
+    }
+
+    /// Whether this one was.
+    #[must_use]
+    pub const fn has(self, coding: Coding) -> bool {
+        self.0 & 1 << coding as u8 != 0
+    }
+}
+
 /// The length of an Opus packet at 48 kHz (RFC 6716 §3.1, §3.2).
 fn opus_span(payload: &[u8]) -> u32 {
     let Some(toc) = payload.first() else { return 0 };

@@ -4,14 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::coding::{Coding, Kind, Map};
-use crate::egress::{Egress, Owner, Recode, Sent};
+use crate::coding::{Coding, Codings, Kind, Map};
+use crate::egress::{Egress, Owner};
+use crate::expected::Expected as Told;
 use crate::keys::Keys;
 use crate::latch::{Admission, Expected, Latch};
-use crate::packet::{HEADER_LEN, Header};
-use crate::quality::{Scores, Way, delay};
+use crate::packet::Header;
+use crate::quality::Scores;
 use crate::reception::{Order, Reception};
-use crate::rtcp::{self, Account, CNAME_LEN, FarStretch, NtpClock, REPORT_MAX, Report};
+use crate::rtcp::{Account, CNAME_LEN, NtpClock};
+
+pub use self::outgoing::{Departure, EVENT_LEN, Passage};
+
+mod control;
+mod outgoing;
 
 /// Which way audio may flow, seen from us (RFC 3264 §6.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,27 +107,10 @@ pub struct Arrival {
     pub started: bool,
     /// A key whose first packet this is.
     pub key: Option<char>,
+    /// Signalling has told that key already: it is nothing new.
+    pub again: bool,
     /// Sound beside an event, or shortly after one: it may hold what is left of the key.
     pub leaks: bool,
-}
-
-/// Where a packet leaves to, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Departure {
-    /// The far end.
-    pub to: SocketAddr,
-    /// Codings that a table converts the payload from and to, when the listener does not speak the
-    /// speaker's.
-    pub convert: Option<(Coding, Coding)>,
-}
-
-/// How a packet goes on to its listener.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Passage {
-    /// As it is: its header is rewritten.
-    Send(Departure),
-    /// Decoded and coded anew; what comes of it leaves by [`Leg::generate`].
-    Recode(Recode),
 }
 
 /// What makes one leg differ from all others. All of it is random.
@@ -169,18 +158,13 @@ pub struct Figures {
     /// Mean opinion scores of what we hear and of what the far end hears: mean and worst stretch, in hundredths; 0
     /// where nothing was measured.
     pub scores_x100: [[u16; 2]; 2],
+    /// The codings that were heard, and those that were said.
+    pub codings: [Codings; 2],
 }
 
 /// For so long after the last packet of an event what comes as sound may hold its key: the end may be lost, and
 /// gateways are late with the sound by what they gather.
 const LEAK: Duration = Duration::from_millis(100);
-/// Octets of a telephone-event (RFC 4733 §2.3).
-pub const EVENT_LEN: usize = 4;
-/// Its end (§2.3.3).
-const END: u8 = 0x80;
-/// The level of keys of ours, in −dBm0 (§2.3.5).
-const KEY_VOLUME: u8 = 10;
-
 /// How long a generator waits after the setup for the far end's first packet: before it, phones
 /// and networks tend to lose the first syllable.
 pub const START_GATE: Duration = Duration::from_millis(200);
@@ -194,6 +178,8 @@ pub struct Leg {
     latch: Latch,
     reception: Reception,
     keys: Keys,
+    /// Keys that signalling has told.
+    told: Told,
     /// When a packet of an event came last, until the sound is its own again.
     event_at: Option<Instant>,
     /// Source and timestamp of the event that could not be passed on while somebody else had the outgoing stream.
@@ -219,6 +205,8 @@ struct Quality {
     /// What was heard and said last: its coding, and how long a packet is in units of its clock.
     heard: Option<(Coding, u32)>,
     said: Option<(Coding, u32)>,
+    /// All that was.
+    codings: [Codings; 2],
     heard_scores: Scores,
     said_scores: Scores,
     far_jitter_max: Duration,
@@ -226,9 +214,16 @@ struct Quality {
     told_loss: Option<u8>,
 }
 
-/// How long a packet is.
-fn length((coding, span): (Coding, u32)) -> Duration {
-    Duration::from_micros(u64::from(span) * 1_000_000 / u64::from(coding.clock_hz()))
+impl Quality {
+    fn hear(&mut self, coding: Coding, span: u32) {
+        self.heard = Some((coding, span));
+        self.codings[0].add(coding);
+    }
+
+    fn say(&mut self, coding: Coding, span: u32) {
+        self.said = Some((coding, span));
+        self.codings[1].add(coding);
+    }
 }
 
 /// Packets from somewhere else than the far end.
@@ -271,6 +266,7 @@ impl Leg {
             latch: Latch::default(),
             reception: Reception::new(now),
             keys: Keys::default(),
+            told: Told::default(),
             event_at: None,
             missed: None,
             egress: Egress::new(identity.ssrc, identity.sequence, identity.timestamp),
@@ -382,7 +378,7 @@ impl Leg {
         let Header { ssrc, sequence, timestamp, .. } = header;
         let octets = header.payload.len();
         if let Some(Kind::Audio(coding)) = kind {
-            self.quality.heard = Some((coding, coding.span(&bytes[header.payload.clone()])));
+            self.quality.hear(coding, coding.span(&bytes[header.payload.clone()]));
         }
         let order = self.reception.note(now, ssrc, sequence, timestamp, octets, clock);
         if order == Order::Suspect {
@@ -400,8 +396,19 @@ impl Leg {
             }
             Kind::Audio(_) | Kind::Noise => None,
         };
+        let again = key.is_some_and(|key| self.told.take(now, key));
         let leaks = matches!(kind, Kind::Audio(_)) && self.leaks(now);
-        Ok(Arrival { header, kind, started, key, leaks })
+        Ok(Arrival { header, kind, started, key, again, leaks })
+    }
+
+    /// Signalling has told a key of the far end: its media may bear it too.
+    pub fn expects(&mut self, now: Instant, key: char) {
+        self.told.add(now, key);
+    }
+
+    /// A key was heard in the sound: true if signalling has told it already.
+    pub fn expected(&mut self, now: Instant, key: char) -> bool {
+        self.told.take(now, key)
     }
 
     /// An event is under way, or was just now.
@@ -412,189 +419,6 @@ impl Leg {
             self.event_at = None;
         }
         leaks
-    }
-
-    /// Rewrites another leg's packet for this one, or says how it is to be coded anew.
-    ///
-    /// # Errors
-    ///
-    /// Why it is not sent. A packet that is swallowed on purpose leaves no gap.
-    pub fn relay(
-        &mut self,
-        now: Instant,
-        arrival: &Arrival,
-        packet: &mut [u8],
-    ) -> Result<Passage, Refusal> {
-        let passage = match arrival.kind {
-            Kind::Audio(coding) => return self.relay_sound(now, arrival, coding, packet),
-            Kind::Event(clock) => self.relay_event(now, arrival, clock, packet),
-            Kind::Noise => self.relay_noise(now, arrival, packet),
-        };
-        if matches!(passage, Err(Refusal::NoEvents | Refusal::NoNoise | Refusal::Held)) {
-            self.egress.skip(&arrival.header);
-        }
-        Ok(Passage::Send(Departure { to: passage?, convert: None }))
-    }
-
-    /// Whether what another leg says leaves here decoded and coded anew, or, where it is no sound, beside sound that does.
-    #[must_use]
-    pub fn recodes(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Audio(coding) => self
-                .outbound(coding)
-                .is_ok_and(|(_, _, spoken)| spoken != coding && !spoken.by_table(coding)),
-            Kind::Event(_) | Kind::Noise => self.egress.recodes(),
-        }
-    }
-
-    fn relay_sound(
-        &mut self,
-        now: Instant,
-        arrival: &Arrival,
-        coding: Coding,
-        packet: &mut [u8],
-    ) -> Result<Passage, Refusal> {
-        let (to, payload_type, spoken) = match self.outbound(coding) {
-            Ok(outbound) => outbound,
-            Err(refusal) => {
-                self.egress.skip(&arrival.header);
-                return Err(refusal);
-            }
-        };
-        let span = coding.span(&packet[arrival.header.payload.clone()]);
-        if spoken != coding && !spoken.by_table(coding) {
-            let recode = self.egress.line(&arrival.header, (coding, spoken), span)?;
-            return Ok(Passage::Recode(recode));
-        }
-        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
-        self.egress.relay(now, &arrival.header, sent)?.write(packet);
-        self.quality.said = Some((spoken, span));
-        let convert = (spoken != coding).then_some((coding, spoken));
-        Ok(Passage::Send(Departure { to, convert }))
-    }
-
-    fn relay_event(
-        &mut self,
-        now: Instant,
-        arrival: &Arrival,
-        from: u32,
-        packet: &mut [u8],
-    ) -> Result<SocketAddr, Refusal> {
-        let (setup, _) = self.target()?;
-        let (payload_type, clock) =
-            setup.send.event(self.egress.clock_hz().unwrap_or(from)).ok_or(Refusal::NoEvents)?;
-        let event = (arrival.header.ssrc, arrival.header.timestamp);
-        if !self.is_relayed() {
-            self.missed = Some(event);
-        } else if self.missed == Some(event) {
-            // Its rest alone would be another key.
-            self.egress.skip(&arrival.header);
-            return Err(Refusal::Late);
-        }
-        let (_, to) = self.target()?;
-        let payload = &mut packet[arrival.header.payload.clone()];
-        let numbers = (payload_type, from, clock);
-        self.egress.relay_event(now, &arrival.header, numbers, payload)?.write(packet);
-        Ok(to)
-    }
-
-    fn relay_noise(
-        &mut self,
-        now: Instant,
-        arrival: &Arrival,
-        packet: &mut [u8],
-    ) -> Result<SocketAddr, Refusal> {
-        let (setup, to) = self.target()?;
-        let payload_type = setup.send.noise.ok_or(Refusal::NoNoise)?;
-        self.egress.relay_noise(now, &arrival.header, payload_type)?.write(packet);
-        Ok(to)
-    }
-
-    /// Another leg's packet is not passed on though it was not lost: its number closes up.
-    pub fn swallow(&mut self, header: &Header) {
-        self.egress.skip(header);
-    }
-
-    fn outbound(&self, coding: Coding) -> Result<(SocketAddr, u8, Coding), Refusal> {
-        let (setup, to) = self.target()?;
-        let (pt, spoken) = setup.send.nearest(coding).ok_or(Refusal::PayloadType)?;
-        Ok((to, pt, spoken))
-    }
-
-    fn outbound_in(&self, coding: Coding) -> Result<(SocketAddr, u8), Refusal> {
-        let (to, payload_type, spoken) = self.outbound(coding)?;
-        if spoken == coding { Ok((to, payload_type)) } else { Err(Refusal::PayloadType) }
-    }
-
-    fn target(&self) -> Result<(&Setup, SocketAddr), Refusal> {
-        let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
-        if !setup.flow.sends() || setup.remote.ip().is_unspecified() || setup.remote.port() == 0 {
-            return Err(Refusal::Held);
-        }
-        Ok((setup, self.latch.target().ok_or(Refusal::NotReady)?))
-    }
-
-    /// The coding that generated sound has to be in; `None` where none is agreed that we can make.
-    #[must_use]
-    pub fn spoken(&self) -> Option<Coding> {
-        self.setup.as_ref()?.send.turned().map(|(_, coding)| coding)
-    }
-
-    /// Writes the header of a packet of sound of our making, generated or coded anew: `span` is its length in
-    /// units of its coding's clock.
-    ///
-    /// # Errors
-    ///
-    /// Why it must not be sent.
-    pub fn generate(
-        &mut self,
-        now: Instant,
-        coding: Coding,
-        (span, octets): (u32, usize),
-        header: &mut [u8],
-    ) -> Result<SocketAddr, Refusal> {
-        let (to, payload_type) = self.outbound_in(coding)?;
-        let sent = Sent { payload_type, clock: coding.clock_hz(), span };
-        self.egress.generate(now, sent, octets)?.write_new(header);
-        self.quality.said = Some((coding, span));
-        Ok(to)
-    }
-
-    /// Whether the far end takes keys as events.
-    #[must_use]
-    pub fn takes_events(&self) -> bool {
-        self.setup.as_ref().is_some_and(|setup| !setup.send.events.is_empty())
-    }
-
-    /// What another leg says may leave here: nobody else has the outgoing stream.
-    #[must_use]
-    pub fn is_relayed(&self) -> bool {
-        self.egress.owner() == Owner::Relay
-    }
-
-    /// Writes a packet of a key of ours (RFC 4733 §2.3) behind room for its header: which event, how long it has
-    /// lasted, whether that is its end, and whether this is its first packet.
-    ///
-    /// # Errors
-    ///
-    /// Why it must not be sent.
-    pub fn press(
-        &mut self,
-        now: Instant,
-        (event, lasted, end): (u8, Duration, bool),
-        first: bool,
-        packet: &mut [u8; HEADER_LEN + EVENT_LEN],
-    ) -> Result<SocketAddr, Refusal> {
-        let (setup, to) = self.target()?;
-        let clock = self.egress.clock_hz().or(self.spoken().map(Coding::clock_hz));
-        let numbers = setup.send.event(clock.unwrap_or(8_000)).ok_or(Refusal::NoEvents)?;
-        let units = (lasted.as_micros() * u128::from(numbers.1) / 1_000_000).min(0xffff) as u16;
-        packet[HEADER_LEN] = event;
-        packet[HEADER_LEN + 1] = if end { END | KEY_VOLUME } else { KEY_VOLUME };
-        packet[HEADER_LEN + 2..].copy_from_slice(&units.to_be_bytes());
-        let stamp = self.egress.press(now, numbers, (units.into(), first), EVENT_LEN)?;
-        stamp.write_new(packet);
-        Ok(to)
     }
 
     /// No RTP for as long as the setup allows; told once for each silence.
@@ -615,133 +439,6 @@ impl Leg {
         self.strangers.reported = true;
         let (described, signalling) = (setup.remote, setup.signalling);
         Some(Stranger { source, described, signalling, heard: self.latch.locked().is_some() })
-    }
-
-    /// Takes a packet from the RTCP port, or an RTCP packet from a shared one.
-    ///
-    /// # Errors
-    ///
-    /// Why it counts for nothing. The refusal has been counted.
-    pub fn receive_rtcp(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        bytes: &[u8],
-    ) -> Result<(), Refusal> {
-        let outcome = self.judge_rtcp(now, source, bytes);
-        if outcome.is_err() {
-            self.dropped += 1;
-        }
-        outcome
-    }
-
-    fn judge_rtcp(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        bytes: &[u8],
-    ) -> Result<(), Refusal> {
-        let setup = self.setup.as_ref().ok_or(Refusal::NotReady)?;
-        let target = self.latch.target().ok_or(Refusal::NotReady)?;
-        if source.ip() != target.ip() && setup.remote_rtcp != Some(source) {
-            self.strangers.packets += 1;
-            return Err(Refusal::Source);
-        }
-        let (ntp, ours) = (self.clock.ntp(now), self.egress.ssrc());
-        let account = &mut self.account;
-        let mut reporter = None;
-        let mut far = None;
-        rtcp::read(bytes, |item| {
-            if let rtcp::Item::Sender { ssrc, .. } | rtcp::Item::Receiver { ssrc } = item {
-                reporter = Some(ssrc);
-            }
-            far = account.note(now, ntp, ours, &item).or(far);
-        })
-        .map_err(|_| Refusal::Malformed)?;
-        if let Some(far) = far {
-            self.quality.told_loss = Some(self.account.far_loss());
-            self.score_said(&far);
-        }
-        // Symmetric RTCP: a NAT may have moved its port too.
-        if reporter.is_some() && reporter == self.reception.ssrc() {
-            self.rtcp_source = Some(source);
-        }
-        Ok(())
-    }
-
-    /// The loss that the far end's newest report tells of, in 1/256; once.
-    pub fn told_loss(&mut self) -> Option<u8> {
-        self.quality.told_loss.take()
-    }
-
-    /// What the far end heard of us.
-    fn score_said(&mut self, far: &FarStretch) {
-        let Some(said) = self.quality.said else { return };
-        let jitter = u64::from(far.jitter).saturating_mul(1_000_000) / u64::from(said.0.clock_hz());
-        let jitter = Duration::from_micros(jitter);
-        self.quality.far_jitter_max = self.quality.far_jitter_max.max(jitter);
-        let round_trip = self.account.round_trip().unwrap_or_default();
-        let loss = crate::quality::float(far.lost) / crate::quality::float(far.expected.max(1));
-        let way = Way {
-            coding: said.0,
-            delay: delay(round_trip, length(said), jitter),
-            loss,
-            burst: 1.0,
-        };
-        self.quality.said_scores.add(far.expected, way.mos());
-    }
-
-    /// What we heard since the last time.
-    fn score_heard(&mut self) {
-        let stretch = self.reception.stretch();
-        let Some(heard) = self.quality.heard.filter(|_| stretch.expected > 0) else { return };
-        let round_trip = self.account.round_trip().unwrap_or_default();
-        let loss = crate::quality::float(stretch.missed) / crate::quality::float(stretch.expected);
-        let delay = delay(round_trip, length(heard), stretch.jitter);
-        let way = Way { coding: heard.0, delay, loss, burst: stretch.burst };
-        self.quality.heard_scores.add(stretch.expected, way.mos());
-    }
-
-    /// Writes the report that is due now, and says where it goes. `bye` ends the stream.
-    ///
-    /// `None` while nobody has agreed to anything, or nothing was sent nor heard.
-    pub fn report(
-        &mut self,
-        now: Instant,
-        bye: bool,
-        out: &mut [u8; REPORT_MAX],
-    ) -> Option<(usize, SocketAddr)> {
-        self.score_heard();
-        let to = self.rtcp_target()?;
-        let sent = self.egress.packets();
-        let sending = sent > self.sent_before[0];
-        self.sent_before = [self.sent_before[1], sent];
-        let sender = if sending { self.egress.sender_info(now, self.clock.ntp(now)) } else { None };
-        let (last_sr, delay) = self.account.echo(now);
-        let block = self.reception.report(last_sr, delay);
-        // Who never sent anything does not say goodbye (RFC 3550 §6.3.7).
-        if sender.is_none() && block.is_none() && !(bye && sent > 0) {
-            return None;
-        }
-        let report = Report { ssrc: self.egress.ssrc(), sender, block, cname: &self.cname, bye };
-        Some((report.write(out), to))
-    }
-
-    fn rtcp_target(&self) -> Option<SocketAddr> {
-        let setup = self.setup.as_ref()?;
-        let target = self.latch.target()?;
-        if setup.remote.ip().is_unspecified() || setup.remote.port() == 0 {
-            return None;
-        }
-        if setup.rtcp_mux {
-            return Some(target);
-        }
-        if let Some(source) = self.rtcp_source {
-            return Some(source);
-        }
-        let next = SocketAddr::new(target.ip(), target.port().checked_add(1)?);
-        // What was signalled holds as long as the RTP comes from where it was signalled.
-        Some(if target == setup.remote { setup.remote_rtcp.unwrap_or(next) } else { next })
     }
 
     /// The leg's figures so far.
@@ -765,17 +462,13 @@ impl Leg {
             packets_late: self.reception.late(),
             scores_x100: [self.quality.heard_scores, self.quality.said_scores]
                 .map(|scores| [scores.mean_x100(), scores.least_x100()]),
+            codings: self.quality.codings,
         }
     }
 }
 
 /// The payload of an arrival, for a tap.
 impl Arrival {
-    /// It is sound that can be silenced in place.
-    pub(crate) fn is_g711(&self) -> bool {
-        matches!(self.kind, Kind::Audio(Coding::Pcmu | Coding::Pcma))
-    }
-
     /// Coding and place of the sound; `None` for telephone-events and comfort noise.
     #[must_use]
     pub fn sound(&self) -> Option<(Coding, Range<usize>)> {

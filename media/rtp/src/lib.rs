@@ -13,6 +13,7 @@
 pub mod coding;
 pub mod egress;
 mod event;
+mod expected;
 pub mod keys;
 pub mod latch;
 pub mod leg;
@@ -25,7 +26,7 @@ pub mod rtcp;
 pub mod srtp;
 mod wire;
 
-pub use coding::{Coding, Kind, Map};
+pub use coding::{Coding, Codings, Kind, Map};
 pub use egress::Recode;
 pub use leg::{
     Arrival, Departure, EVENT_LEN, Figures, Flow, Identity, Leg, Passage, Refusal, Setup, Stranger,

@@ -56,16 +56,9 @@ pub fn forward(
     };
     let verdict = match to {
         None => Verdict::Local,
-        Some(to) if to.recodes(arrival.kind) => Verdict::Line,
-        // A pause instead of what would have to be coded anew.
-        Some(to) if arrival.leaks && !arrival.is_g711() => {
-            to.swallow(&arrival.header);
-            Verdict::Withheld(Refusal::Leak)
-        }
         Some(to) => match to.relay(now, &arrival, packet) {
-            Ok(Passage::Send(departure)) => Verdict::Send(departure),
-            // By `recodes` there is none here.
-            Ok(Passage::Recode(_)) => Verdict::Withheld(Refusal::PayloadType),
+            Ok(Some(departure)) => Verdict::Send(departure),
+            Ok(None) => Verdict::Line,
             Err(refusal) => Verdict::Withheld(refusal),
         },
     };
@@ -90,6 +83,6 @@ pub fn onward(
         return Err(Refusal::PayloadType);
     };
     let payload = header.payload.clone();
-    let arrival = Arrival { header, kind, started: false, key: None, leaks: false };
-    Ok((to.relay(now, &arrival, packet)?, payload))
+    let arrival = Arrival { header, kind, started: false, key: None, again: false, leaks: false };
+    Ok((to.onward(now, &arrival, packet)?, payload))
 }

@@ -16,11 +16,11 @@ macro_rules! shipped {
 shipped! {
     "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded";
+        "recording-consent" "call-not-recorded" "code-is";
     "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded";
+        "recording-consent" "call-not-recorded" "code-is";
     "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded";
+        "recording-consent" "call-not-recorded" "code-is";
 }

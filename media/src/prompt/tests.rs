@@ -169,11 +169,11 @@ fn no_octets_whatever_do_harm() {
 fn every_shipped_announcement_is_there_in_each_language() {
     let (store, refused) = Store::open(None);
     assert!(refused.is_empty(), "{refused:?}");
-    assert_eq!(store.len(), 36);
+    assert_eq!(store.len(), 39);
     let names = ["callee-busy", "callee-noanswer", "callee-unreachable", "callee-invalid"];
     let mailbox = ["voicemail-greeting", "voicemail-empty", "voicemail-end", "call-recorded"];
     for language in ["zh", "en", "fa"] {
-        let recording = ["recording-consent", "call-not-recorded"];
+        let recording = ["recording-consent", "call-not-recorded", "code-is"];
         let others = ["balance-low", "system-error"].into_iter().chain(mailbox).chain(recording);
         for name in names.into_iter().chain(others) {
             let frames = store.frames(name, language, Codec::Pcma).unwrap();
@@ -230,5 +230,24 @@ fn a_folder_of_ones_own_comes_first_and_its_bad_files_are_named() {
     assert!(store.frames("welcome", "en", Codec::Pcmu).is_none());
     assert!(store.frames("nothing", "zh", Codec::Pcmu).is_none());
     let (store, refused) = Store::open(Some(Path::new("/nowhere/at/all")));
-    assert!(refused.is_empty() && store.len() == 36);
+    assert!(refused.is_empty() && store.len() == 39);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_begun_to_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.wav");
+    // A file of 1 TiB that takes no room: who read it would not be back within the hour.
+    let file = fs::File::create(&path).unwrap();
+    if file.set_len(1 << 40).is_err() {
+        eprintln!("no such file can be made here: one of just above the limit stands for it");
+        file.set_len(MAX_BYTES as u64 + 1).unwrap();
+    }
+    assert_eq!(read(&path), Err(PromptError::TooLarge));
+    file.set_len(MAX_BYTES as u64).unwrap();
+    assert_eq!(read(&path).unwrap().len(), MAX_BYTES);
+    // What has no length of its own ends at the limit.
+    let endless = samples(&read(Path::new("/dev/zero")).unwrap());
+    assert_eq!(endless, Err(PromptError::TooLarge));
+    assert!(matches!(read(folder.path()), Err(PromptError::Unreadable(_))));
 }

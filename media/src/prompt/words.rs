@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use audio::g711;
 use audio::say::{self, Day, Language, Money, Piece, Unsayable};
-use facts::sound::{Say, Spoken, SpokenCurrency};
+use facts::media::Prompt;
+use facts::sound::{Clip, Say, Spoken, SpokenCurrency};
 
 use super::Store;
 
@@ -52,19 +53,48 @@ impl Words {
 
 /// Why nothing was put together.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Unsaid {
+pub enum Unsaid {
     /// One part cannot be said.
     #[error("cannot be said: {0}")]
     Unsayable(#[from] Unsayable),
     /// There is no such word or announcement.
     #[error("there is no sound of the name {0}")]
     Missing(String),
+    /// Nobody has spoken anything in this language.
+    #[error("nothing is said in the language {0:?}; there are {1}")]
+    Language(String, String),
     /// More than two minutes, or more parts than are taken.
     #[error("more than {SECONDS_MAX} s, or than {} parts", Say::PARTS_MAX)]
     TooLong,
 }
 
 impl Store {
+    /// Why a clip could not be heard. Of what lies behind an address only a visit can tell.
+    ///
+    /// # Errors
+    /// What of it cannot be had: a name, a language, words.
+    pub fn playable(&self, clip: &Clip) -> Result<(), Unsaid> {
+        let known = |language: &str, there: &[&str]| {
+            // Without one it is English; a call knows its own.
+            let known = language.is_empty() || there.contains(&language);
+            let lacks = || Unsaid::Language(language.to_owned(), there.join(", "));
+            known.then_some(()).ok_or_else(lacks)
+        };
+        match clip {
+            Clip::Url(_) => Ok(()),
+            Clip::Prompt(Prompt { name, language }) => {
+                let there: Vec<&str> = self.languages.keys().map(String::as_str).collect();
+                known(language, &there)?;
+                let found = self.find(name, language).map(|_| ());
+                found.ok_or_else(|| Unsaid::Missing(name.clone()))
+            }
+            Clip::Say(say) => {
+                known(&say.language, &Language::ALL.map(Language::code))?;
+                self.say(say).map(|_| ())
+            }
+        }
+    }
+
     /// The sound of what is to be said, in A-law.
     pub(crate) fn say(&self, what: &Say) -> Result<Vec<u8>, Unsaid> {
         if what.parts.len() > Say::PARTS_MAX {
@@ -129,6 +159,7 @@ fn say_part(language: Language, part: &Spoken, out: &mut Vec<Piece>) -> Result<(
         }
         Spoken::Duration(seconds) => say::Spoken::Duration { seconds: *seconds },
         Spoken::Phone(number) => say::Spoken::Phone(number),
+        Spoken::Spelled(signs) => say::Spoken::Spelled(signs),
         Spoken::Prompt(_) => return Ok(()),
     };
     say::say(language, what, out)

@@ -155,7 +155,8 @@ impl<S: Sink> PartFile<S> {
             return Err(io::Error::other("the file in place has another size than was written"));
         }
         let duration_ms = samples * 1_000 / u64::from(audio::RATE);
-        Ok(RecordedFile { file: std::mem::take(&mut self.name), duration_ms, bytes, sha256 })
+        let file = std::mem::take(&mut self.name);
+        Ok(RecordedFile { file, duration_ms, bytes, sha256, other: None })
     }
 }
 

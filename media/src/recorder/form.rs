@@ -6,7 +6,7 @@ use audio::mp3::{self, Info, whole_frames};
 use audio::ogg::{self, Pages};
 use audio::tape::Channels;
 use audio::{RATE, wav};
-use facts::media::{RecordingForm, RecordingFormat};
+use facts::media::{RecordingForm, RecordingFormat, Voices};
 
 /// What both sides' samples become.
 pub(super) enum Coder {
@@ -224,7 +224,10 @@ impl Head {
 }
 
 fn channels(form: RecordingForm) -> Channels {
-    if form.mono { Channels::Mono } else { Channels::Stereo }
+    match form.voices {
+        Voices::Stereo => Channels::Stereo,
+        Voices::Mixed | Voices::A | Voices::B | Voices::Apart => Channels::Mono,
+    }
 }
 
 /// The unwritten tail: what waits on the tape (200 ms), and on average half a turn (50 ms) and what a thread is

@@ -1,4 +1,4 @@
-//! One recording: tape, encoder and file. No clock: instants are arguments.
+//! One recording: a tape, and an encoder and a file for all voices, or for each. No clock: instants are arguments.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use audio::codec::{Coding, Decoder, SAMPLES_MAX};
 use audio::convert::Converter;
 use audio::tape::{Side, Stamp, Tape};
-use facts::media::{Codec, RecordedFile, RecordingForm};
+use facts::media::{Codec, RecordedFile, RecordingForm, Voices};
 use seal::Keys;
 
 use super::file::{PartFile, Sink};
@@ -20,15 +20,62 @@ pub(super) struct Job<S: Sink = std::fs::File> {
     tape: Tape,
     /// Times whose packets are not laid on the tape; the last may still go on.
     pauses: Vec<(Instant, Option<Instant>)>,
-    coder: Coder,
-    file: PartFile<S>,
+    /// One, or A's and B's.
+    tracks: Vec<Track<S>>,
     left: Vec<i16>,
     right: Vec<i16>,
-    frames: Vec<u8>,
+    /// In place of a voice that a file does not have.
+    quiet: Vec<i16>,
     /// What decodes the left and the right voice.
     voices: [Option<Voice>; 2],
     /// One packet, as it was decoded and at 8 kHz.
     sound: [Box<[i16]>; 2],
+}
+
+/// What becomes of the tape in one file.
+struct Track<S: Sink> {
+    /// Whose voice alone; `None`: both.
+    of: Option<Side>,
+    coder: Coder,
+    file: PartFile<S>,
+    frames: Vec<u8>,
+}
+
+impl<S: Sink> Track<S> {
+    fn encode(&mut self, left: &[i16], right: &[i16], quiet: &[i16]) -> io::Result<()> {
+        let (left, right) = match self.of {
+            None => (left, right),
+            Some(Side::Left) => (left, quiet),
+            Some(Side::Right) => (quiet, right),
+        };
+        self.coder.encode(left, right, &mut self.frames)?;
+        // After a long gap there may be minutes of silence to write: not all at once.
+        if self.frames.len() > MAX_UNWRITTEN { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.frames.is_empty() {
+            self.file.append(&self.frames)?;
+            self.frames.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<RecordedFile> {
+        self.coder.finish(&mut self.frames)?;
+        self.flush()?;
+        self.file.place(self.coder.samples())
+    }
+}
+
+/// Whose voices go into how many files.
+const fn sides(voices: Voices) -> &'static [Option<Side>] {
+    match voices {
+        Voices::Stereo | Voices::Mixed => &[None],
+        Voices::A => &[Some(Side::Left)],
+        Voices::B => &[Some(Side::Right)],
+        Voices::Apart => &[Some(Side::Left), Some(Side::Right)],
+    }
 }
 
 /// A voice in one coding, on its way to 8 kHz.
@@ -77,7 +124,7 @@ impl Voice {
 }
 
 impl Job {
-    /// Makes the file and starts the clock of the tape.
+    /// Makes the files and starts the clock of the tape. `file` is the name of the only one, or of A's.
     pub(super) fn start(
         folder: &Path,
         file: &str,
@@ -85,19 +132,34 @@ impl Job {
         at: Instant,
         keys: Option<&Arc<Keys>>,
     ) -> io::Result<Job> {
-        Job::with(PartFile::create(folder, file, form, keys)?, form, at)
+        let mut files = vec![PartFile::create(folder, file, form, keys)?];
+        if form.voices == Voices::Apart {
+            let unnamed =
+                || io::Error::new(io::ErrorKind::InvalidInput, "not the name of A's file");
+            let other = Voices::other(file).ok_or_else(unnamed)?;
+            files.push(PartFile::create(folder, &other, form, keys)?);
+        }
+        Job::with(files, form, at)
     }
 }
 
 impl<S: Sink> Job<S> {
-    /// A recording into a file that is already there.
-    pub(super) fn with(file: PartFile<S>, form: RecordingForm, at: Instant) -> io::Result<Job<S>> {
-        let coder = Coder::new(form)?;
-        let (left, right, frames) = (Vec::new(), Vec::new(), Vec::new());
+    /// A recording into files that are already there: as many as `form` has.
+    pub(super) fn with(
+        files: Vec<PartFile<S>>,
+        form: RecordingForm,
+        at: Instant,
+    ) -> io::Result<Job<S>> {
+        let mut tracks = Vec::with_capacity(files.len());
+        for (of, file) in sides(form.voices).iter().zip(files) {
+            let (of, coder, frames) = (*of, Coder::new(form)?, Vec::new());
+            tracks.push(Track { of, coder, file, frames });
+        }
+        let (left, right, quiet) = (Vec::new(), Vec::new(), Vec::new());
         let sound = [(); 2].map(|()| vec![0; SAMPLES_MAX].into_boxed_slice());
         let (tape, voices) = (Tape::new(at), [None, None]);
         let pauses = Vec::new();
-        Ok(Job { tape, pauses, coder, file, left, right, frames, voices, sound })
+        Ok(Job { tape, pauses, tracks, left, right, quiet, voices, sound })
     }
 
     /// Lays a packet on the tape. What became final by the packet's arrival is coded first, so that
@@ -143,18 +205,37 @@ impl<S: Sink> Job<S> {
     pub(super) fn turn(&mut self, now: Instant) -> io::Result<()> {
         self.pauses.retain(|(_, until)| until.is_none_or(|until| now < until + WAIT_MAX));
         self.code(now)?;
-        self.coder.flush(&mut self.frames);
-        self.flush()
+        for track in &mut self.tracks {
+            track.coder.flush(&mut track.frames);
+            track.flush()?;
+        }
+        Ok(())
     }
 
-    /// Ends the recording at `end`, writes the tag and moves the file into place.
+    /// Ends the recording at `end`, writes the tags and moves the files into place. Of two one is enough to be told
+    /// of.
     pub(super) fn finish(mut self, end: Instant) -> io::Result<RecordedFile> {
         while self.tape.finish(end, &mut self.left, &mut self.right) > 0 {
             self.encode()?;
         }
-        self.coder.finish(&mut self.frames)?;
-        self.flush()?;
-        self.file.place(self.coder.samples())
+        let mut all: Option<RecordedFile> = None;
+        let mut failed = None;
+        for track in self.tracks {
+            match (track.finish(), &mut all) {
+                (Ok(file), Some(first)) => first.other = Some(Box::new(file)),
+                (Ok(file), None) => all = Some(file),
+                (Err(error), _) => failed = Some(error),
+            }
+        }
+        match (all, failed) {
+            (Some(file), None) => Ok(file),
+            (Some(file), Some(error)) => {
+                tracing::warn!(%error, "the recording of one of two legs failed at its end");
+                Ok(file)
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(io::Error::other("there is no file")),
+        }
     }
 
     fn code(&mut self, now: Instant) -> io::Result<()> {
@@ -165,20 +246,12 @@ impl<S: Sink> Job<S> {
     }
 
     fn encode(&mut self) -> io::Result<()> {
-        let coded = self.coder.encode(&self.left, &self.right, &mut self.frames);
+        self.quiet.resize(self.left.len(), 0);
+        let (left, right, quiet) = (&self.left, &self.right, &self.quiet);
+        let coded = self.tracks.iter_mut().try_for_each(|track| track.encode(left, right, quiet));
         self.left.clear();
         self.right.clear();
-        coded?;
-        // After a long gap there may be minutes of silence to write: not all at once.
-        if self.frames.len() > MAX_UNWRITTEN { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.frames.is_empty() {
-            self.file.append(&self.frames)?;
-            self.frames.clear();
-        }
-        Ok(())
+        coded
     }
 }
 

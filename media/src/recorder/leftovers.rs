@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facts::media::{RecordedFile, RecordingForm, RecordingFormat};
+use facts::media::{RecordedFile, RecordingForm, RecordingFormat, Voices};
 use seal::{FRAME_MORE, Found, Keys, OpenError, Sealer};
 
 use super::file::{PART, PartFile};
@@ -19,7 +19,7 @@ use super::form::Head;
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Leftovers {
-    /// Put right and in place.
+    /// Put right and in place; those of one call's two legs are one, if both are.
     pub recovered: Vec<RecordedFile>,
     /// Held no sound and were removed, by their path below the folder.
     pub removed: Vec<String>,
@@ -60,7 +60,23 @@ pub fn recover(folder: &Path, keys: Option<&Arc<Keys>>) -> io::Result<Leftovers>
             }
         }
     }
+    leftovers.recovered = together(leftovers.recovered);
     Ok(leftovers)
+}
+
+/// Files of one call's two legs, sorted by name: B's goes with A's. One whose other half was finished before, or
+/// held nothing, stays alone.
+fn together(files: Vec<RecordedFile>) -> Vec<RecordedFile> {
+    let mut all: Vec<RecordedFile> = Vec::with_capacity(files.len());
+    for file in files {
+        match all.last_mut() {
+            Some(a) if Voices::other(&a.file).as_ref() == Some(&file.file) => {
+                a.other = Some(Box::new(file));
+            }
+            _ => all.push(file),
+        }
+    }
+    all
 }
 
 /// The name of an unfinished file as the log may have it, good for a shell to find it by. Who knows the word behind the
@@ -195,8 +211,8 @@ fn cut_behind(name: &str, bytes: u64, whole: u64) {
 
 /// Octets of the longest head that a recording of this format has.
 fn longest_head(format: RecordingFormat) -> u64 {
-    let of = |mono| Head::new(RecordingForm { format, mono }).len() as u64;
-    of(true).max(of(false))
+    let of = |voices| Head::new(RecordingForm { format, voices }).len() as u64;
+    of(Voices::Mixed).max(of(Voices::Stereo))
 }
 
 /// Reads the file from its beginning in bounded steps; counts what is whole. `None`: its head is none of ours.

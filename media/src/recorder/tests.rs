@@ -6,28 +6,31 @@ use std::sync::mpsc;
 
 use audio::g711;
 use audio::mp3::FRAME_SAMPLES;
-use facts::media::{RecordingForm, RecordingFormat};
+use facts::media::{RecordingForm, RecordingFormat, Voices};
 
 use super::file::{PartFile, Sink};
 use super::job::Job;
 use super::*;
 use crate::prompt::decode::channels;
 
+mod apart;
 mod drift;
+mod fidelity;
 mod kills;
 mod threads;
 
 const CALL: CallId = CallId(1 << 40);
 /// Octets of a frame of MP3 with two channels.
 const FRAME_BYTES: usize = audio::mp3::frame_bytes(audio::tape::Channels::Stereo);
-const STEREO: RecordingForm = RecordingForm { format: RecordingFormat::Mp3, mono: false };
+const STEREO: RecordingForm =
+    RecordingForm { format: RecordingFormat::Mp3, voices: Voices::Stereo };
 const FORMS: [RecordingForm; 6] = [
     STEREO,
-    RecordingForm { mono: true, ..STEREO },
-    RecordingForm { format: RecordingFormat::Wav, mono: false },
-    RecordingForm { format: RecordingFormat::Wav, mono: true },
-    RecordingForm { format: RecordingFormat::Opus, mono: false },
-    RecordingForm { format: RecordingFormat::Opus, mono: true },
+    RecordingForm { voices: Voices::Mixed, ..STEREO },
+    RecordingForm { format: RecordingFormat::Wav, voices: Voices::Stereo },
+    RecordingForm { format: RecordingFormat::Wav, voices: Voices::Mixed },
+    RecordingForm { format: RecordingFormat::Opus, voices: Voices::Stereo },
+    RecordingForm { format: RecordingFormat::Opus, voices: Voices::Mixed },
 ];
 
 /// A file as ffmpeg decodes it, at the rate of its form, without a word of complaint; `None` where it is not installed.
@@ -44,7 +47,7 @@ fn by_ffmpeg(form: RecordingForm, path: &Path) -> Option<(u32, Vec<Vec<f32>>)> {
         .output()
         .ok()?;
     assert_eq!(String::from_utf8_lossy(&decoded.stderr), "", "{}", path.display());
-    let sides = if form.mono { 1 } else { 2 };
+    let sides = if form.voices == Voices::Stereo { 2 } else { 1 };
     let sample = |octets: &[u8]| f32::from(i16::from_le_bytes([octets[0], octets[1]])) / 32_768.0;
     let all: Vec<f32> = decoded.stdout.chunks_exact(2).map(sample).collect();
     let side = |n: usize| all.iter().skip(n).step_by(sides).copied().collect();
@@ -151,7 +154,7 @@ fn a_sealed_recording_is_the_same_to_who_has_the_key_and_noise_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let keys = kills::keys("2026 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     for form in FORMS {
-        let name = format!("{}.{}", form.mono, form.format.ending());
+        let name = format!("{}.{}", form.voices.word(), form.format.ending());
         let (start, job) = record_sealed(form, folder.path(), &name, 2_345, &keys);
         let sealed = job.finish(start + ms(2_345)).unwrap();
         let (start, job) = record_as(form, folder.path(), &format!("plain-{name}"), 2_345);
@@ -211,7 +214,7 @@ fn case_13_every_form_is_as_long_as_the_call_and_has_its_sum() {
         use sha2::Digest as _;
         assert_eq!(file.sha256, hex::encode(sha2::Sha256::digest(&bytes)));
         let Some((hz, sound)) = played(form, &folder.path().join(&name)) else { continue };
-        assert_eq!(sound.len(), if form.mono { 1 } else { 2 }, "{form:?}");
+        assert_eq!(sound.len(), if form.voices == Voices::Mixed { 1 } else { 2 }, "{form:?}");
         for channel in &sound {
             assert_eq!(channel.len() as u64, 3_333 * u64::from(hz) / 1_000, "to the sample");
         }
@@ -225,7 +228,10 @@ fn case_13_every_form_is_as_long_as_the_call_and_has_its_sum() {
         assert!((a - 0.25).abs() < off && (b - 0.25).abs() < off, "{form:?}: {a} {b}");
         let crossed = at(1_100.0, &sound[0]);
         let clean = if form.format == RecordingFormat::Opus { 0.005 } else { 0.001 };
-        assert!(if form.mono { crossed > 0.2 } else { crossed < clean }, "{form:?}: {crossed}");
+        assert!(
+            if form.voices == Voices::Mixed { crossed > 0.2 } else { crossed < clean },
+            "{form:?}: {crossed}"
+        );
         // Each begins when its side did.
         let first = |channel: &[f32]| channel.iter().position(|sample| sample.abs() > 0.12);
         let begins = first(&sound[0]).unwrap() as f64 * 1_000.0 / f64::from(hz);
@@ -282,7 +288,7 @@ fn more_pauses_than_are_kept_err_on_the_silent_side() {
 fn case_13_ffmpeg_finds_the_same_length() {
     let folder = tempfile::tempdir().unwrap();
     for form in FORMS {
-        let name = format!("{}.{}", form.mono, form.format.ending());
+        let name = format!("{}.{}", form.voices.word(), form.format.ending());
         let (start, job) = record_as(form, folder.path(), &name, 4_321);
         job.finish(start + ms(4_321)).unwrap();
         let Some((rate, sound)) = by_ffmpeg(form, &folder.path().join(&name)) else {
@@ -370,7 +376,7 @@ fn a_full_disk_is_an_error_and_its_remains_are_removed() {
     let start = Instant::now();
     let file =
         PartFile::with(SmallDisk { room: 1_000 }, folder.path(), "a.mp3", STEREO, None).unwrap();
-    let mut job = Job::with(file, STEREO, start).unwrap();
+    let mut job = Job::with(vec![file], STEREO, start).unwrap();
     assert!(job.turn(start + ms(250)).is_ok(), "the first frames fit");
     let error = job.turn(start + ms(2_000)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);

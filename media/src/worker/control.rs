@@ -53,8 +53,11 @@ impl Worker {
             MediaCommand::Hear { leg, source } => self.hear(now, leg, source),
             MediaCommand::Interject { leg, source } => self.interject(leg, source),
             MediaCommand::Interruptible { leg } => self.interruptible(leg),
-            MediaCommand::Interrupt { leg } => {
+            MediaCommand::Interrupt { leg, digit } => {
                 if let Some(number) = self.seats.number(leg) {
+                    if let Some(seat) = self.seats.get(number) {
+                        seat.leg.expects(now, digit);
+                    }
                     self.interrupt(number);
                 }
             }

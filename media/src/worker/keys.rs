@@ -4,11 +4,13 @@
 //! What passes as an event between two who both have them, and as sound between two who have none, is the relay's
 //! and never touched. Of a key that is heard as sound and told as an event the sound goes on silent; of one that
 //! came as an event and has to be heard, the sound takes the place of the relayed one as long as it lasts. What a
-//! far end leaks of a key in its sound beside the event is silenced on its way to whoever listens.
+//! far end leaks of a key in its sound beside the event is silenced before anybody hears it: whoever listens, a
+//! room, the recording. A key that signalling has told already is the same when it comes in the media.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use audio::codec::PACKET_MAX_MS;
 use audio::dtmf::{Detector, Digit, Event};
 use audio::g711;
 use facts::manners::Dtmf;
@@ -17,10 +19,12 @@ use rtp::packet::HEADER_LEN;
 use rtp::srtp::TRAILER_MAX;
 use rtp::{Arrival, Coding, EVENT_LEN};
 
+use super::listen::{Mouth, WIDEST_KHZ};
 use super::seat::Seat;
 use super::{Worker, guard};
 use crate::counters::Tally;
 use crate::sound::{Sound, What};
+use crate::translate;
 
 /// Keys that wait for one leg at most; more are not pressed.
 const WAITING_MAX: usize = 32;
@@ -28,8 +32,8 @@ const WAITING_MAX: usize = 32;
 const PRESSED: Duration = Duration::from_millis(100);
 /// How often its end is sent (RFC 4733 §2.5.1.4).
 const ENDS: u8 = 3;
-/// Samples of the longest packet of G.711 that is listened to: 200 ms (RFC 3551 §4.2).
-const SAMPLES_MAX: usize = 1_600;
+/// Samples at 8 kHz of the longest packet that is listened to: 200 ms (RFC 3551 §4.2).
+const SAMPLES_MAX: usize = PACKET_MAX_MS * 8;
 
 /// Keys that are pressed for a far end.
 #[derive(Debug, Default)]
@@ -106,32 +110,70 @@ pub(super) fn step(now: Instant, grid: Instant, seat: &mut Seat, tally: &mut Tal
     over
 }
 
-/// Listens for keys in the sound of a far end that has no events. In G.711, where they survive.
+/// Listens for keys in the sound of a far end that has no events. What is not G.711 is decoded for this alone.
 #[derive(Debug)]
-pub(crate) struct Keypad {
+pub struct Keypad {
     detector: Detector,
-    /// Room for one packet's sound.
+    /// What the far end speaks, if it is not G.711: made once for each coding, whatever it changes to and fro.
+    mouths: [Option<Mouth>; 2],
+    /// Room for one packet's sound, as it was decoded and at 8 kHz.
     sound: Box<[i16]>,
+    narrow: Box<[i16]>,
     heard: Option<char>,
+    /// The key that sounds was told by signalling and passed on: what is left of it is silenced for everybody.
+    again: bool,
 }
 
 impl Keypad {
     /// Makes one, or takes it away, as a setup wants it.
-    pub(super) fn set(keypad: &mut Option<Box<Keypad>>, setup: &StreamSetup) {
+    pub fn set(keypad: &mut Option<Box<Keypad>>, setup: &StreamSetup) {
         let by_sound = matches!(setup.dtmf, Dtmf::Auto | Dtmf::Inband);
         if !by_sound || !setup.receive.events.is_empty() {
             *keypad = None;
         } else if keypad.is_none() {
-            let sound = vec![0; SAMPLES_MAX].into();
-            *keypad = Some(Box::new(Keypad { detector: Detector::new(), sound, heard: None }));
+            *keypad = Some(Box::new(Keypad {
+                detector: Detector::new(),
+                mouths: [None, None],
+                sound: vec![0; PACKET_MAX_MS * WIDEST_KHZ].into(),
+                narrow: vec![0; SAMPLES_MAX].into(),
+                heard: None,
+                again: false,
+            }));
+        }
+        // What is made now does not have to be made when the first packet comes.
+        let first = setup.receive.audio.first().map(|(_, codec)| translate::coding(*codec));
+        if let (Some(keypad), Some(coding)) = (keypad, first) {
+            keypad.speaks(coding);
+        }
+    }
+
+    /// Makes ready for a coding that has to be decoded; whether it can be.
+    fn speaks(&mut self, coding: Coding) -> bool {
+        let Some(mouth) = self.mouth(coding) else { return false };
+        if mouth.is_none() {
+            *mouth = Mouth::of(coding);
+        }
+        mouth.is_some()
+    }
+
+    fn mouth(&mut self, coding: Coding) -> Option<&mut Option<Mouth>> {
+        match coding {
+            Coding::G722 => Some(&mut self.mouths[0]),
+            Coding::Opus => Some(&mut self.mouths[1]),
+            _ => None,
         }
     }
 
     /// Hears a packet that was accepted; whether a key began. `mute`: what belongs to one is made silent.
-    pub(super) fn hear(&mut self, arrival: &Arrival, packet: &mut [u8], mute: bool) -> bool {
+    pub fn hear(&mut self, arrival: &Arrival, packet: &mut [u8], mute: bool) -> bool {
         let Some((coding, place)) = arrival.sound() else { return false };
         let payload = &mut packet[place];
-        let Some(sound) = self.sound.get_mut(..payload.len()) else { return false };
+        self.again &= self.detector.pressed().is_some();
+        let mute = mute || self.again;
+        if self.speaks(coding) {
+            return self.hear_wide(coding, payload, mute);
+        }
+        let Some(sound) = self.narrow.get_mut(..payload.len()) else { return false };
         let silence = match coding {
             Coding::Pcmu => {
                 g711::decode_ulaw(payload, sound);
@@ -162,29 +204,67 @@ impl Keypad {
         self.heard.is_some()
     }
 
+    /// The same in a coding that is decoded first; of what belongs to a key whole packets are made silent.
+    fn hear_wide(&mut self, coding: Coding, payload: &mut [u8], mute: bool) -> bool {
+        let Keypad { detector, mouths: [g722, opus], sound, narrow, heard, .. } = self;
+        let mouth = if coding == Coding::G722 { g722 } else { opus };
+        let Some(mouth) = mouth else { return false };
+        // What cannot be decoded is as good as lost.
+        let Ok(samples) = mouth.decoder.decode(payload, sound) else { return false };
+        let sound = match &mut mouth.narrows {
+            None => &mut sound[..samples],
+            Some(converter) => {
+                let narrowed = converter.convert(&sound[..samples], narrow);
+                &mut narrow[..narrowed]
+            }
+        };
+        let tell = |event| {
+            if let Event::Begin { digit, .. } = event {
+                *heard = Some(digit.as_char());
+            }
+        };
+        if !mute {
+            detector.hear(sound, tell);
+        } else if detector.hear_and_mute(sound, tell) {
+            silence(coding, payload);
+        }
+        self.heard.is_some()
+    }
+
+    /// Signalling has told the key that sounds.
+    pub(super) fn known(&mut self) {
+        self.again = true;
+    }
+
     /// The key that began, told once.
-    pub(super) fn heard(&mut self) -> Option<char> {
+    pub fn heard(&mut self) -> Option<char> {
         self.heard.take()
     }
 }
 
-/// Silences what a far end sends as sound beside an event, in G.711; in other codings the relay has withheld it.
+/// Silences what a far end sends as sound beside an event; what nobody can silence the relay has withheld.
 pub(super) fn hush(arrival: &Arrival, packet: &mut [u8]) {
-    let Some((coding, place)) = arrival.sound() else { return };
-    match coding {
-        Coding::Pcmu => packet[place].fill(g711::ULAW_SILENCE),
-        Coding::Pcma => packet[place].fill(g711::ALAW_SILENCE),
-        Coding::G722 | Coding::Opus | Coding::G729 => {}
+    if let Some((coding, place)) = arrival.sound() {
+        silence(coding, &mut packet[place]);
+    }
+}
+
+fn silence(coding: Coding, payload: &mut [u8]) {
+    if let Some(coding) = translate::coder(coding) {
+        audio::codec::hush(coding, payload);
     }
 }
 
 impl Worker {
     /// A key came from a leg, as an event or as sound: signalling is told, and whoever listens gets it as his far
-    /// end takes it, where the relay cannot pass it on.
-    pub(super) fn pressed(&mut self, number: usize, digit: char, by_event: bool) {
+    /// end takes it, where the relay cannot pass it on. `again`: signalling told it first, and has seen to the rest.
+    pub(super) fn pressed(&mut self, number: usize, digit: char, (by_event, again): (bool, bool)) {
         let Some(seat) = self.seats.get(number) else { return };
         let (leg, listener) = (seat.id, seat.listener);
         (self.parts.events)(MediaEvent::Digit { leg, digit });
+        if again {
+            return;
+        }
         self.interrupt(number);
         let Some(listener) = listener else { return };
         let Some(seat) = self.seats.get(listener) else { return };

@@ -25,7 +25,7 @@ use crate::translate;
 /// Legs that one worker listens to at most: a quarter of its core.
 const EARS_MAX: usize = 256;
 /// Verdicts that one ear tells at most: a call has a handful.
-const VERDICTS_MAX: u16 = 32;
+pub const VERDICTS_MAX: u16 = 32;
 /// A packet that is too early waits for the one before it if that is not further away, milliseconds.
 const OVERTAKEN_MS: u32 = 60;
 /// Octets of a packet that waits; a longer one does not.
@@ -37,13 +37,13 @@ const AHEAD: Duration = Duration::from_millis(250);
 /// A timestamp that is further back than this begins a stream anew, milliseconds.
 const BACK_MS: u32 = 2_000;
 /// Samples a millisecond of what is decoded for the ear at most (G.722).
-const WIDEST_KHZ: usize = 16;
+pub(super) const WIDEST_KHZ: usize = 16;
 /// A piece of a pause.
 const SILENCE: [i16; 160] = [0; 160];
 
 /// One ear: puts the packets of a stream in order, and hears them.
 #[derive(Debug)]
-pub(crate) struct Ear {
+pub struct Ear {
     line: Option<Line>,
     waiting: Waiting,
     mind: Mind,
@@ -69,7 +69,15 @@ struct Waiting {
 }
 
 impl Ear {
-    fn new(leg: LegId, (country, turn): (&str, u8), known: Arc<Library>, events: Events) -> Ear {
+    /// An ear on a leg, for the tones of a country and for announcements that are known; what it hears is told as
+    /// [`MediaEvent::Recognised`] with this turn.
+    #[must_use]
+    pub fn new(
+        leg: LegId,
+        (country, turn): (&str, u8),
+        known: Arc<Library>,
+        events: Arc<dyn Fn(MediaEvent) + Send + Sync>,
+    ) -> Ear {
         let mind = Mind {
             leg,
             turn,
@@ -87,7 +95,7 @@ impl Ear {
     }
 
     /// Hears a packet that was accepted.
-    pub(super) fn hear(&mut self, now: Instant, arrival: &Arrival, packet: &[u8]) {
+    pub fn hear(&mut self, now: Instant, arrival: &Arrival, packet: &[u8]) {
         let Some((coding, place)) = arrival.sound() else { return };
         if !self.mind.follows(coding) {
             (self.line, self.waiting.len) = (None, 0);
@@ -186,17 +194,18 @@ struct Mind {
     told: u16,
 }
 
-/// What the far end speaks now.
-struct Mouth {
-    coding: Coding,
-    decoder: Decoder,
+/// What the far end speaks now, and what makes it sound of 8 kHz.
+#[derive(Debug)]
+pub(super) struct Mouth {
+    pub(super) coding: Coding,
+    pub(super) decoder: Decoder,
     /// To 8 kHz.
-    narrows: Option<Converter>,
+    pub(super) narrows: Option<Converter>,
 }
 
 impl Mouth {
     /// `None`: nothing of ours decodes it.
-    fn of(coding: Coding) -> Option<Mouth> {
+    pub(super) fn of(coding: Coding) -> Option<Mouth> {
         let speaks = translate::coder(coding)?;
         // Opus is decoded at the rate of the ear.
         let narrow = Decoder::at(speaks, audio::RATE).ok();

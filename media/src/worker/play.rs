@@ -65,23 +65,19 @@ impl Worker {
                 let unheard = !key && seat.sound().is_some_and(|sound| !sound.has_begun());
                 // What is laid over a conversation may be something that has to be heard.
                 let over = seat.interjection.is_some();
-                let missing = unheard && over;
+                let why = Unplayable::Missing;
                 if unheard {
-                    tracing::warn!(%leg, "there is no such sound");
-                }
-                if missing {
-                    seat.unplayable = Some(Unplayable::Missing);
+                    tracing::warn!(%leg, "there is no such sound, or none in what this leg speaks");
+                    seat.unplayable = Some(why);
                     self.tally.unplayable += 1;
                 }
                 end(seat);
-                let ended = match missing {
-                    true => Ended::Unplayable(Unplayable::Missing),
-                    false => Ended::Played,
-                };
+                let ended = if unheard { Ended::Unplayable(why) } else { Ended::Played };
                 // Nobody waits for the end of a key.
                 match (key, over) {
                     (true, _) => {}
                     (false, true) => self.event(MediaEvent::LaidOver { leg, ended }),
+                    (false, false) if unheard => self.event(MediaEvent::Unplayable { leg, why }),
                     (false, false) => self.event(MediaEvent::Played { leg }),
                 }
             }

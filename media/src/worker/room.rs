@@ -13,7 +13,7 @@ use audio::jitter::Stamp;
 use audio::mix::{FRAME_MS, NARROW, Role, Room, TICK};
 use facts::LegId;
 use facts::id::{CallId, LegNo};
-use facts::media::{Codec, MediaEvent, RecordingForm, Source, Tone};
+use facts::media::{Codec, MediaEvent, RecordingForm, Source, Tone, Voices};
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use rtp::packet::HEADER_LEN;
 use rtp::srtp::TRAILER_MAX;
@@ -238,7 +238,12 @@ impl Worker {
             (hall.taped, taped) = (true, true);
         });
         if taped {
-            self.parts.recorder.start(call, file, RecordingForm { mono: true, ..form }, now);
+            self.parts.recorder.start(
+                call,
+                file,
+                RecordingForm { voices: Voices::Mixed, ..form },
+                now,
+            );
         } else {
             self.event(MediaEvent::RecordingFailed { call });
         }

@@ -259,14 +259,14 @@ fn a_key_ends_no_other_clip_than_the_one_that_it_may_end() {
         start += 5_000;
         a.say_at(101, start, &[5, 10, 0, 160]);
         assert_eq!(w.next(), MediaEvent::Digit { leg: A, digit: '5' });
-        w.order(MediaCommand::Interrupt { leg: A });
+        w.order(MediaCommand::Interrupt { leg: A, digit: '1' });
         let ended = w.find(PATIENCE, |e| matches!(e, MediaEvent::LaidOver { .. }));
         assert_eq!(ended, Some(PLAYED));
     }
     // A key by signalling ends what a key may end.
     w.order(MediaCommand::Interject { leg: A, source: clip });
     w.order(MediaCommand::Interruptible { leg: A });
-    w.order(MediaCommand::Interrupt { leg: A });
+    w.order(MediaCommand::Interrupt { leg: A, digit: '1' });
     let ended = w.find(PATIENCE, |e| matches!(e, MediaEvent::LaidOver { .. }));
     assert_eq!(ended, Some(MediaEvent::LaidOver { leg: A, ended: Ended::Interrupted }));
 }

@@ -8,6 +8,7 @@ mod common;
 mod keys;
 mod listen;
 mod order;
+mod pairs;
 mod protected;
 mod recode;
 mod relay;

@@ -133,6 +133,9 @@ fn each_coding_is_heard_in_every_other_one() {
             let level = b.amplitude(&sound[sound.len() / 2..]);
             let said = (a.codec, b.codec);
             assert!((level / PEAK - 1.0).abs() < 0.15, "{said:?}: {level}");
+            let (of_a, of_b) = (w.close(A), w.close(B));
+            assert_eq!((of_a.heard.names(), of_a.said.names()), (a.codec.name().into(), "".into()));
+            assert_eq!((of_b.heard.names(), of_b.said.names()), ("".into(), b.codec.name().into()));
         }
     }
 }
@@ -251,7 +254,10 @@ fn whoever_speaks_a_wide_coding_is_recorded() {
         let w = World::new(first, 4, |_| {});
         let (mut a, b) = (Singer::new(1, number, codec), Singer::new(2, 8, Codec::Pcma));
         pair(&w, &a, &b, |_| {});
-        let form = RecordingForm { format: facts::media::RecordingFormat::Wav, mono: false };
+        let form = RecordingForm {
+            format: facts::media::RecordingFormat::Wav,
+            voices: facts::media::Voices::Stereo,
+        };
         let file = "ab/wide.wav".to_owned();
         w.order(MediaCommand::Record { call: CALL, left: A, right: Some(B), file, form });
         w.settle();

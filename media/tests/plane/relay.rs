@@ -7,7 +7,7 @@ use crate::common::*;
 use facts::media::{
     Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup, Tone,
 };
-use facts::sound::Ended;
+use facts::sound::{Ended, Say, Spoken, Unplayable};
 use facts::{CallId, LegId, LegNo};
 
 #[test]
@@ -267,8 +267,24 @@ fn a_silent_owner_sends_nothing_and_a_prompt_that_is_missing_ends_at_once() {
     assert!(a.hear(ms(150)).is_none());
     let prompt = facts::media::Prompt { name: "no-such".into(), language: "zh".into() };
     w.hear(A, Source::Prompt(prompt));
-    assert_eq!(w.next(), MediaEvent::Played { leg: A });
+    let why = Unplayable::Missing;
+    assert_eq!(w.next(), MediaEvent::Unplayable { leg: A, why });
     assert!(a.hear(ms(60)).is_none());
+}
+
+/// Whoever pays for a notice has not heard it.
+#[test]
+fn what_cannot_be_said_in_the_coding_of_a_leg_is_told_so() {
+    let w = World::new(31_560, 20, |_| {});
+    let a = Phone::new(1);
+    a.target.set(Some(w.open(A)));
+    w.setup(A, setup(&a, only(18, Codec::G729)));
+    let prompt = facts::media::Prompt { name: "callee-busy".into(), language: "en".into() };
+    let parts = vec![Spoken::Digits("12".into())];
+    for source in [Source::Prompt(prompt), Source::Say(Say { language: "en".into(), parts })] {
+        w.hear(A, source);
+        assert!(matches!(w.next(), MediaEvent::Unplayable { leg: A, .. }));
+    }
 }
 
 #[test]

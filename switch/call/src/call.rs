@@ -1,23 +1,26 @@
 //! One call: its flow, its legs, and what it waits for before it can be put on record.
 
+mod record;
+mod sounds;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
-use facts::media::{Codec, MediaEvent, Prompt, Source};
-use facts::sound::{Ended, Listeners, Music, Play, Unplayable};
+use facts::media::{Codec, MediaEvent};
+use facts::sound::{Ended, Unplayable};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
     UnixMillis,
 };
 
-use crate::config::{Track, WARNING_MAX, WARNING_MIN};
+use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
-use crate::event::{Effect, Hear, Input, LegEvent, Order, Release, ours};
+use crate::event::{Hear, Input, LegEvent, Order, Release, ours};
 use crate::flow::{Callback, Dial, Flow};
-use crate::leg::{self, Arrival, Leg, Onward, Said};
+use crate::leg::{self, Arrival, Leg, Onward, Said, Way};
 use crate::route::{Target, Trail};
 use crate::seat::Seat;
 use crate::serve::Service;
@@ -32,10 +35,6 @@ use crate::world::World;
 pub(crate) const LEGS: [LegNo; 2] = [LegNo::A, LegNo::B];
 /// Room in the last deadline beyond all that is planned.
 const DEADLINE_ROOM: Duration = Duration::from_secs(120);
-/// First pause before facts that were not written are sent again; doubles.
-const SETTLE_AGAIN: Duration = Duration::from_secs(1);
-/// Longest such pause, and the pause after facts of which nothing was heard.
-const SETTLE_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Inputs handled in one step; more than any cascade of two legs can make.
 const INPUTS_MAX: usize = 64;
 
@@ -59,7 +58,8 @@ pub(crate) enum Phase {
 /// What makes a call besides its command.
 pub(crate) struct Plan {
     pub(crate) flow: Flow,
-    pub(crate) targets: [Target; 2],
+    /// What is rung for A, and for B where there is one.
+    pub(crate) targets: Vec<Target>,
     pub(crate) shown: [Option<Number>; 2],
     pub(crate) language: String,
     pub(crate) max_talk: Duration,
@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) onward: Onward,
     /// How it came to who is rung.
     pub(crate) trail: Trail,
+    /// The number of ours that a carrier called, E.164 digits.
+    pub(crate) delivered: Option<String>,
 }
 
 pub(crate) struct Call {
@@ -105,6 +107,10 @@ pub(crate) struct Call {
     beside: Vec<Codec>,
     /// The beep before the end has sounded.
     warned: Option<Instant>,
+    /// When the call has to be over, where that is known before two talk.
+    pub(crate) limit: Option<Instant>,
+    /// What A pressed where its scenario took keys.
+    pub(crate) collected: Vec<String>,
 }
 
 impl Call {
@@ -143,6 +149,8 @@ impl Call {
             tape: Tape::default(),
             beside: Vec::new(),
             warned: None,
+            limit: None,
+            collected: Vec::new(),
         }
     }
 
@@ -198,7 +206,7 @@ impl Call {
     /// Whom it is between now, the side of the caller first: who was asked for until somebody has taken its place,
     /// nobody where who was there has left.
     fn between(&self) -> [String; 2] {
-        let asked = [&self.command.a, &self.command.b];
+        let asked = [Some(&self.command.a), self.command.b.as_ref()];
         let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live));
         std::array::from_fn(|side| {
             let no = self.pair[side];
@@ -213,7 +221,7 @@ impl Call {
                     String::new()
                 }
                 (Some(leg), _) => leg.facts.as_sent.clone(),
-                (None, _) => asked[side].as_sent.clone(),
+                (None, _) => asked[side].map(|party| party.as_sent.clone()).unwrap_or_default(),
             }
         })
     }
@@ -243,12 +251,14 @@ impl Call {
                 None => Some(Duration::ZERO),
             };
         }
-        let rings = self.command.a.ring + self.command.b.ring;
+        let b = self.command.b.as_ref().map_or(Duration::ZERO, |b| b.ring);
+        let rings = self.command.a.ring + b;
         self.live_for(w, rings);
         self.with(LegNo::A, |leg, trace| leg.admitted(w, trace));
         match doomed {
             Some(failure) => self.inbox.push_back(Input::Cut(failure)),
             None if self.inbound => self.start_dial(w),
+            None if self.command.scenario.is_some() => self.start_script(w),
             None => {
                 let mut orders = Vec::new();
                 self.plan.flow = Flow::Callback(Callback::start(&mut orders));
@@ -396,6 +406,7 @@ impl Call {
             Timer::Consent => self.announced_late(w, no),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Park => self.recall(w),
+            Timer::Wait => self.feed(w, Input::Waited),
             Timer::Close => self.settle(w),
             Timer::Settle => self.settle_again(w),
             Timer::Authorize | Timer::Unauthorized => {}
@@ -420,9 +431,7 @@ impl Call {
                 });
             }
             MediaEvent::Unplayable { leg, .. } => {
-                self.on_leg(w, leg.no, |leg, w, _, _| {
-                    leg.prompt_over(w).then_some(LegEvent::Unplayable)
-                });
+                self.on_leg(w, leg.no, |leg, w, _, _| leg.not_played(w));
             }
             // No flow waits for the end of what was laid over what a leg hears.
             MediaEvent::LaidOver { leg, ended } => {
@@ -433,8 +442,14 @@ impl Call {
                 self.run(w);
             }
             MediaEvent::Digit { leg, digit } => {
-                self.on_leg(w, leg.no, |_, _, _, _| Some(LegEvent::Key(digit)));
-                self.pass_key(w, leg.no, (digit, false));
+                let mut new = false;
+                self.on_leg(w, leg.no, |leg, w, _, _| {
+                    new = leg.key_is_new(w, digit, Way::Media);
+                    new.then_some(LegEvent::Key(digit))
+                });
+                if new {
+                    self.pass_key(w, leg.no, (digit, false));
+                }
             }
             MediaEvent::Recognised { leg, turn, verdict } => {
                 self.on_leg(w, leg.no, |leg, w, trace, like| {
@@ -482,7 +497,7 @@ impl Call {
             return;
         }
         self.started = true;
-        if let Target::Voicemail(user) = &self.plan.targets[1] {
+        if let Some(Target::Voicemail(user)) = self.plan.targets.get(1) {
             let user = user.clone();
             return self.enter_mailbox(w, user);
         }
@@ -499,18 +514,6 @@ impl Call {
         let release = Release { by: Side::Platform, failure: Some(ours(kind)) };
         self.with(LegNo::A, |leg, trace| leg.release(w, trace, release));
         self.close(w);
-    }
-
-    /// Once for both legs, which run out at almost the same time; again when more was paid meanwhile.
-    pub(crate) fn beep(&mut self, w: &mut World) {
-        let now = w.now.mono;
-        if self.tape.holds_beep() || self.warned.is_some_and(|at| now < at + WARNING_MAX) {
-            return;
-        }
-        self.warned = Some(now);
-        for leg in self.legs.iter_mut().flatten() {
-            leg.beep(w);
-        }
     }
 
     /// Runs the flow until nothing is left to tell it.
@@ -533,7 +536,8 @@ impl Call {
     /// Tells the flow, and does what it wants.
     pub(crate) fn step(&mut self, w: &mut World, input: Input) {
         let mut orders = Vec::new();
-        self.plan.flow = self.plan.flow.step(input, &mut orders);
+        let scenario = self.command.scenario.as_deref();
+        self.plan.flow = self.plan.flow.step(scenario, input, &mut orders);
         self.perform(w, orders);
     }
 
@@ -548,6 +552,12 @@ impl Call {
                 Order::Play => self.play_message(w),
                 Order::Heard => self.message_heard(w),
                 Order::Delete => self.delete_message(w),
+                Order::Say { step, clip } => self.say_clip(w, (step, clip)),
+                Order::Wait { step } => self.wait_for_key(w, step),
+                Order::Pause => self.pause(w),
+                Order::Lead { step } => self.lead(w, step),
+                Order::Limit => self.limit(w),
+                Order::Collected { typed, secret } => self.collect(typed, secret),
                 Order::Decide(outcome, by) => {
                     self.decided.get_or_insert((outcome, by));
                 }
@@ -603,8 +613,11 @@ impl Call {
 
     fn dial(&mut self, w: &mut World, no: LegNo) {
         let at = usize::from(no.0);
-        let party = if no == LegNo::A { &self.command.a } else { &self.command.b };
-        let target = &self.plan.targets[at];
+        let party = if no == LegNo::A { Some(&self.command.a) } else { self.command.b.as_ref() };
+        let (Some(party), Some(target)) = (party, self.plan.targets.get(at)) else {
+            self.inbox.push_back(Input::Leg(no, LegEvent::Failed(ours(Kind::NoRoute))));
+            return;
+        };
         let named = self.plan.onward.named || party.shown.is_some();
         let payer = Some(self.command.merchant);
         let onward = Onward { payer, named, ..self.plan.onward.clone() };
@@ -632,132 +645,10 @@ impl Call {
         }
         self.joined(w);
         let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
-        let end = w.now.mono + self.plan.max_talk;
+        let end = self.limit.unwrap_or(w.now.mono + self.plan.max_talk);
         w.timers.set(Key::call(self.id, Timer::Max), end);
-        if self.plan.max_talk > warning {
+        if end > w.now.mono + warning {
             w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
         }
-    }
-
-    /// What whoever waits hears in place of a tone.
-    fn music(&self, w: &World) -> Option<Music> {
-        let merchant = w.snapshot.merchants.get(&self.command.merchant)?;
-        let track = w.config.hold_music.of(&merchant.name)?;
-        let prompt = |name: String| Prompt { name, language: self.plan.language.clone() };
-        Some(match track.clone() {
-            Track::Name(name) => Music::Prompt(prompt(name)),
-            Track::Url(url) => Music::Url(url),
-        })
-    }
-
-    /// Plays something to those who talk, or ends it. False when nobody of them can hear it.
-    pub(crate) fn play(&mut self, w: &mut World, play: Play) -> bool {
-        let Play { to, clip, interruptible } = play;
-        let source = clip.map_or(Source::Silence, Source::from);
-        let [left, right] = self.pair;
-        let listeners: &[LegNo] = match to {
-            Listeners::A => &[left],
-            Listeners::B => &[right],
-            Listeners::Both => &[left, right],
-        };
-        let mut heard = false;
-        for no in
-            listeners.iter().filter(|no| !self.tape.is_telling(**no)).copied().collect::<Vec<_>>()
-        {
-            let source = source.clone();
-            self.with(no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
-        }
-        heard
-    }
-
-    /// Takes the steps to the record that can be taken now.
-    fn close(&mut self, w: &mut World) {
-        let ending = self.plan.flow.ending();
-        if ending {
-            self.end_tape(w);
-        }
-        for leg in self.legs.iter_mut().flatten() {
-            leg.close(w);
-        }
-        if !ending || !matches!(self.phase, Phase::Live | Phase::Closing) {
-            return;
-        }
-        if !self.legs.iter().flatten().all(Leg::is_down) {
-            return;
-        }
-        if matches!(self.phase, Phase::Live) {
-            self.phase = Phase::Closing;
-            w.timers.cancel_call(self.id);
-            w.timers.set(Key::call(self.id, Timer::Close), w.now.mono + w.config.close);
-        }
-        let quiet = !self.tape.is_closing();
-        if quiet && self.legs.iter().flatten().all(Leg::is_closed) {
-            self.settle(w);
-        }
-    }
-
-    fn settle(&mut self, w: &mut World) {
-        if !matches!(self.phase, Phase::Closing) {
-            return;
-        }
-        w.timers.cancel_call(self.id);
-        let legs: Vec<_> = self
-            .legs
-            .iter()
-            .flatten()
-            .filter(|leg| leg.attempted)
-            .map(|leg| leg.facts.clone())
-            .collect();
-        let now = self.trace.wall(w.now.mono);
-        let (outcome, released_by) =
-            self.decided.unwrap_or((Outcome::Failed(ours(Kind::Internal)), Side::Platform));
-        let (recording, message) = self.message(w, self.tape.file());
-        let facts = CallFacts {
-            call: self.id,
-            command: self.command.clone(),
-            placed: self.placed,
-            bridged: self.bridged,
-            ended: legs.iter().filter_map(|leg| leg.ended).max().unwrap_or(now),
-            outcome,
-            released_by,
-            legs,
-            recording,
-            unrecorded: self.tape.unrecorded(),
-            message,
-            mailbox: self.mailbox.as_ref().map(|mailbox| mailbox.user().to_owned()),
-        };
-        self.put_on_record(w, facts);
-    }
-
-    fn put_on_record(&mut self, w: &mut World, facts: CallFacts) {
-        w.emit(Effect::Settle(Box::new(facts.clone())));
-        self.phase = Phase::Settling { facts: Box::new(facts), tries: 0 };
-        w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + SETTLE_AGAIN_MAX);
-    }
-
-    /// The facts were not written: later again, and again.
-    pub(crate) fn settle_failed(&mut self, w: &mut World) {
-        if let Phase::Settling { tries, .. } = &mut self.phase {
-            let pause = SETTLE_AGAIN_MAX.min(SETTLE_AGAIN * 2_u32.pow((*tries).min(5)));
-            *tries += 1;
-            w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + pause);
-        }
-    }
-
-    fn settle_again(&mut self, w: &mut World) {
-        if let Phase::Settling { facts, .. } = &self.phase {
-            w.emit(Effect::Settle(facts.clone()));
-            // The store takes the same facts once, however often it is told: no answer is no end.
-            w.timers.set(Key::call(self.id, Timer::Settle), w.now.mono + SETTLE_AGAIN_MAX);
-        }
-    }
-
-    /// A call of the last process, whose facts are all that is left of it.
-    pub(crate) fn closed(w: &mut World, facts: CallFacts, plan: Plan) -> Call {
-        let mut call = Call::new(w, facts.call, facts.command.clone(), plan, None);
-        call.placed = facts.placed;
-        call.bridged = facts.bridged;
-        call.put_on_record(w, facts);
-        call
     }
 }

@@ -32,13 +32,16 @@ pub struct HoldMusic {
     pub usual: Option<Track>,
     /// In those of one, by name; `None` is the tone.
     pub of: BTreeMap<String, Option<Track>>,
+    /// In those that came in for one number of ours, by its E.164 digits, whoever pays.
+    pub at: BTreeMap<String, Option<Track>>,
 }
 
 impl HoldMusic {
-    /// What is heard in calls of a merchant.
+    /// What is heard in a call of a merchant that came in for a number of ours, if it did.
     #[must_use]
-    pub fn of(&self, merchant: &str) -> Option<&Track> {
-        self.of.get(merchant).unwrap_or(&self.usual).as_ref()
+    pub fn of(&self, merchant: &str, number: Option<&str>) -> Option<&Track> {
+        let at = number.and_then(|number| self.at.get(number));
+        at.or_else(|| self.of.get(merchant)).unwrap_or(&self.usual).as_ref()
     }
 }
 

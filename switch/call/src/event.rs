@@ -22,6 +22,7 @@ use sip::endpoint::{Flow, Transmit};
 use sip::locate::{Question, Record};
 
 pub use crate::denial::Denial;
+pub(crate) use crate::typed::Typed;
 
 /// A wish of the shell's clients. `token` comes back with the [`Answer`].
 #[derive(Clone, Debug)]
@@ -434,6 +435,8 @@ pub enum Miss {
     NotSent,
     /// This final answer.
     Refused(u16),
+    /// What it played: given up for this Q.850 cause.
+    Heard(u8),
 }
 
 /// What is new of a carrier.
@@ -587,6 +590,8 @@ pub(crate) enum Input {
     Served(bool),
     /// News of the mailbox that A listens to.
     Mail(Mail),
+    /// What was waited for did not come in time, or a pause is over.
+    Waited,
     /// The leg that was rung has failed, and this one takes its place; nobody has rung it yet.
     Diverted {
         /// The new leg.
@@ -691,6 +696,34 @@ pub(crate) enum Order {
     Heard,
     /// A wants it gone.
     Delete,
+    /// Let A hear a sound of a step of the scenario, once.
+    Say {
+        /// The step.
+        step: u8,
+        /// Which of its sounds.
+        clip: u8,
+    },
+    /// Say so when it has been quiet for as long as the step waits for a key.
+    Wait {
+        /// The step.
+        step: u8,
+    },
+    /// Say so when it is time to say all once more.
+    Pause,
+    /// Ring whom the step leads to.
+    Lead {
+        /// The step.
+        step: u8,
+    },
+    /// From now on the call may last for as long as it may at all.
+    Limit,
+    /// These keys were pressed.
+    Collected {
+        /// Which.
+        typed: Typed,
+        /// They stand in no record.
+        secret: bool,
+    },
     /// Pass ringing on to an inbound leg: 180.
     Alert(LegNo),
     /// Open the sound path to an inbound leg before its answer: 183 with a description.

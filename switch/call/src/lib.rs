@@ -30,6 +30,7 @@ mod pool;
 mod presence;
 mod registrar;
 mod route;
+mod script;
 mod seat;
 mod serve;
 mod tape;
@@ -38,6 +39,7 @@ mod testing;
 mod timers;
 mod trace;
 mod transfer;
+mod typed;
 mod voicemail;
 mod world;
 

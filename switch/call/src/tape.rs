@@ -1,5 +1,9 @@
 //! The recording of a call: what begins it, what keeps it from going on, and what becomes of its file.
 //!
+//! A call is recorded because whoever placed it asked for that, or because the inbound number, the group or one of the
+//! extensions in it is: whoever began it. Somebody who comes in later may be such an extension; then it begins with him.
+//! Once begun it stays with the call, whoever leaves.
+//!
 //! Where an announcement has to be heard first (`recording.consent`) it begins when both have heard it to its end.
 //! Whoever takes a place later hears it too, and until then nothing is kept. Whoever presses the key that declines
 //! ends it for the whole call: what was kept is thrown away. Without such an announcement it begins as both are
@@ -8,9 +12,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use facts::media::{MediaCommand, Prompt, RecordedFile, RecordingForm, Source};
+use facts::media::{MediaCommand, Prompt, Record, RecordedFile, RecordingForm, Source};
 use facts::record::Unrecorded;
-use facts::{LegId, LegNo};
+use facts::settings::Recorded;
+use facts::{LegId, LegNo, Number};
 
 use crate::call::{Call, Phase};
 use crate::event::Effect;
@@ -118,11 +123,37 @@ impl Call {
         self.tape.recording == Recording::Running
     }
 
-    /// Both are joined. Where something has to be announced first, that is begun once both can hear it.
+    /// Both are joined.
     pub(crate) fn joined(&mut self, w: &mut World) {
-        if self.command.record && w.config.consent.prompt.is_none() {
+        self.heed(w);
+        self.begin_unasked(w);
+    }
+
+    /// Begins where nothing has to be announced first; where something has, that is begun once both can hear it.
+    pub(crate) fn begin_unasked(&mut self, w: &mut World) {
+        let wanted = self.command.record.is_wanted() && !self.tape.begun;
+        if wanted && w.config.consent.prompt.is_none() {
             self.begin_tape(w);
         }
+    }
+
+    /// Notes whether those who talk now are recorded.
+    pub(crate) fn heed(&mut self, w: &World) {
+        self.command.record = self.wanted(w);
+    }
+
+    /// What is said first counts: by whoever placed the call, of whom it was for, of those who talk.
+    fn wanted(&self, w: &World) -> Record {
+        let talks = self.pair.map(|no| self.leg(no).map(|leg| &leg.facts.number));
+        let parties = [Some(&self.command.a.number), self.command.b.as_ref().map(|b| &b.number)];
+        let mut said = self.command.record;
+        for number in parties.into_iter().chain(talks).flatten() {
+            if let Number::Internal(user) = number {
+                let whose = Recorded::Internal(user.clone());
+                said = said.or(w.snapshot.recorded.get(&whose).copied().unwrap_or_default());
+            }
+        }
+        said
     }
 
     fn begin_tape(&mut self, w: &mut World) {
@@ -143,9 +174,13 @@ impl Call {
         let word = w.unguessable();
         // A message in a mailbox is one voice, and phones play what was written this way.
         let talk = right.is_some();
-        let form = if talk { w.config.recording } else { RecordingForm::default() };
+        let mut form = if talk { w.config.recording } else { RecordingForm::default() };
+        if let (true, Record::As(voices)) = (talk, self.command.record) {
+            form.voices = voices;
+        }
         let kind = if talk { "" } else { facts::media::MESSAGE };
-        let file = format!("{}/{}_{kind}{word}.{}", &word[..2], self.id, form.format.ending());
+        let (mark, ending) = (form.voices.mark(), form.format.ending());
+        let file = format!("{}/{}_{kind}{word}{mark}.{ending}", &word[..2], self.id);
         w.media(MediaCommand::Record { call: self.id, left, right, file, form });
     }
 
@@ -181,7 +216,7 @@ impl Call {
         match (&self.tape.recording, file) {
             (Recording::Running | Recording::Closing, Some(file)) => {
                 if self.tape.unrecorded == Some(Unrecorded::Declined) {
-                    w.emit(Effect::Discard { call: self.id, file: file.file });
+                    self.discard(w, &file);
                     self.tape.recording = Recording::None;
                 } else {
                     self.tape.recording = Recording::Done(file);
@@ -195,10 +230,17 @@ impl Call {
         }
     }
 
+    /// Has a recording thrown away.
+    pub(crate) fn discard(&self, w: &mut World, file: &RecordedFile) {
+        for file in file.all() {
+            w.emit(Effect::Discard { call: self.id, file: file.file.clone() });
+        }
+    }
+
     /// True while two talk who are recorded, or will be, and who are asked whether they mind.
     fn asks_first(&self, w: &World) -> bool {
         w.config.consent.prompt.is_some()
-            && self.command.record
+            && self.command.record.is_wanted()
             && self.tape.unrecorded.is_none()
             && matches!(self.tape.recording, Recording::None | Recording::Running)
             && (self.is_recorded() || !self.tape.begun)

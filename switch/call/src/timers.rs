@@ -40,6 +40,8 @@ pub(crate) enum Timer {
     Max,
     /// A prompt takes too long.
     Prompt,
+    /// No key came in time, or a pause is over.
+    Wait,
     /// Nothing was heard of the end of an announcement of a recording.
     Consent,
     /// The media plane did not give its figures.

@@ -174,6 +174,7 @@ impl Call {
     pub(crate) fn replace(&mut self, w: &mut World, old: LegNo, new: LegNo) {
         self.pair = self.pair.map(|no| if no == old { new } else { no });
         self.transfer = None;
+        self.heed(w);
         // Before anything of whoever comes can be kept.
         self.ask_first(w);
         w.timers.cancel(Key::call(self.id, Timer::Park));
@@ -190,6 +191,8 @@ impl Call {
             let call = self.id;
             let [left, right] = [left, right].map(|no| LegId::new(call, no));
             w.media(MediaCommand::Retape { call, left, right });
+        } else if self.is_joined() {
+            self.begin_unasked(w);
         }
     }
 

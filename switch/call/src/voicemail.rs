@@ -162,7 +162,7 @@ impl Call {
     ) -> (Option<RecordedFile>, Option<Message>) {
         let (Some(mailbox), Some(file)) = (&self.mailbox, &file) else { return (file, None) };
         if u128::from(file.duration_ms) < w.config.voicemail.min.as_millis() {
-            w.emit(Effect::Discard { call: self.id, file: file.file.clone() });
+            self.discard(w, file);
             return (None, None);
         }
         let message = Message {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use facts::ledger::JournalLeg;
+use facts::manners::Dtmf;
 use facts::media::MediaCommand;
 use facts::pool::Pool;
 use facts::routing::{Explanation, Verdict};
@@ -376,6 +377,12 @@ impl World {
             listener.transport == transport && listener.bind.is_ipv4() == to.is_ipv4()
         };
         self.config.sip.listeners.iter().find(family).copied()
+    }
+
+    /// How the phones of an extension take keys.
+    pub(crate) fn phone_keys(&self, user: &str) -> Dtmf {
+        let own = self.snapshot.extensions.get(user);
+        own.and_then(|extension| extension.dtmf).unwrap_or(self.config.dtmf)
     }
 
     /// The listener a flow belongs to.

@@ -17,7 +17,7 @@ const B: LegNo = LegNo::B;
 fn a24_rfc3725_a_whole_call() {
     let mut sim = Sim::new();
     let mut command = callback();
-    command.record = true;
+    command.record = facts::media::Record::Yes;
     let token = sim.place(command);
     let placed = sim.placed(token).unwrap();
     assert!(!placed.duplicate);
@@ -290,7 +290,7 @@ fn case_66_a_leaves_while_b_rings_and_the_call_is_on_record() {
     for record in [false, true] {
         let mut sim = Sim::new();
         let mut command = callback();
-        command.record = record;
+        command.record = record.into();
         sim.place(command);
         sim.pick_up("a");
         sim.ring("b", 180, None);
@@ -615,7 +615,7 @@ fn case_67_completed_is_said_once_whoever_hangs_up_first() {
 fn a_recording_is_closed_before_the_ports_and_a_late_word_on_it_changes_nothing() {
     let mut sim = Sim::new();
     let mut command = callback();
-    command.record = true;
+    command.record = facts::media::Record::Yes;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up("b");
@@ -628,7 +628,7 @@ fn a_recording_is_closed_before_the_ports_and_a_late_word_on_it_changes_nothing(
     // A media plane that never says how the recording went: the call is on record without it.
     let mut sim = Sim::new();
     let mut command = callback();
-    command.record = true;
+    command.record = facts::media::Record::Yes;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up("b");

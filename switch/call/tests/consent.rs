@@ -33,7 +33,7 @@ fn bridged_with(config: impl FnOnce(&mut EngineConfig)) -> Sim {
     };
     let mut sim = Sim::with(both, |_| {});
     let mut command = callback();
-    command.record = true;
+    command.record = facts::media::Record::Yes;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up("b");

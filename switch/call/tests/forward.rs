@@ -207,7 +207,7 @@ fn a_callback_is_led_on_and_its_caller_hears_ring_back_meanwhile() {
     let mut sim =
         sim(Reach { no_answer: internal("80002"), no_answer_s: Some(5), ..Reach::default() });
     let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
     sim.place(command);
     sim.pick_up("a");
     sim.ring("one", 180, None);
@@ -354,7 +354,7 @@ fn a_bound_phone_is_rung_at_its_own_merchants_cost_alone() {
     }
     let mut command = callback();
     command.a.number = Number::Internal("80001".into());
-    command.b.number = Number::Internal("90001".into());
+    command.b.as_mut().unwrap().number = Number::Internal("90001".into());
     sim.place(command);
     sim.pick_up("one");
     assert!(sim.authorizations.len() == 3 && inside(&sim, 2));

@@ -370,8 +370,8 @@ fn a_number_that_cannot_be_paid_is_not_rung_and_the_first_failure_stands() {
 fn a24_a_callback_to_a_group_hears_ring_back_until_somebody_takes_it() {
     let mut sim = team(Strategy::Sequential);
     let mut command = callback();
-    command.b.number = Number::Internal(GROUP.into());
-    command.b.as_sent = GROUP.into();
+    command.b.as_mut().unwrap().number = Number::Internal(GROUP.into());
+    command.b.as_mut().unwrap().as_sent = GROUP.into();
     sim.place(command);
     sim.pick_up("a");
     sim.ring("one", 180, None);

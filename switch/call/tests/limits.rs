@@ -284,11 +284,17 @@ fn what_may_not_be_dialled_is_refused_before_the_ledger_is_asked() {
     assert_eq!(refused(&|c| c.a.number = internal("80002")), Refusal::BadCaller);
     assert_eq!(refused(&|c| c.a.number = internal("80009")), Refusal::BadCaller);
     assert_eq!(refused(&|c| c.a.number = internal("80003")), Refusal::Disabled);
-    assert_eq!(refused(&|c| c.b.number = internal("80009")), Refusal::NoRoute);
-    assert_eq!(refused(&|c| c.b.number = Number::E164("999".into())), Refusal::NoRoute);
-    assert_eq!(refused(&|c| c.b.number = Number::Short("80009".into())), Refusal::NoRoute);
+    assert_eq!(refused(&|c| c.b.as_mut().unwrap().number = internal("80009")), Refusal::NoRoute);
+    assert_eq!(
+        refused(&|c| c.b.as_mut().unwrap().number = Number::E164("999".into())),
+        Refusal::NoRoute
+    );
+    assert_eq!(
+        refused(&|c| c.b.as_mut().unwrap().number = Number::Short("80009".into())),
+        Refusal::NoRoute
+    );
     let number = callback().a.number;
-    assert_eq!(refused(&|c| c.b.number = number.clone()), Refusal::SameNumber);
+    assert_eq!(refused(&|c| c.b.as_mut().unwrap().number = number.clone()), Refusal::SameNumber);
     assert!(sim.authorizations.is_empty());
     let mut command = callback();
     command.a.number = internal("80001");
@@ -316,10 +322,10 @@ fn a_callback_does_not_ring_one_line_from_both_sides() {
     command.a.number = Number::Internal("80001".into());
     let token = sim.place(command.clone());
     assert_eq!(sim.placed(token), Err(Refusal::SameNumber), "its bound phone is B");
-    command.b.number = Number::Internal("80001".into());
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
     let token = sim.place(command.clone());
     assert_eq!(sim.placed(token), Err(Refusal::SameNumber), "an extension and itself");
-    command.b.number = Number::E164(NUMBER_A.into());
+    command.b.as_mut().unwrap().number = Number::E164(NUMBER_A.into());
     let token = sim.place(command);
     assert!(sim.placed(token).is_ok());
 }

@@ -49,7 +49,7 @@ fn a_merchants_calls_show_its_numbers_in_turn_unless_they_name_one() {
         assert_eq!(shown(&mut sim), expected);
     }
     let mut command = callback();
-    command.b.shown = Some(Number::E164("861066660000".into()));
+    command.b.as_mut().unwrap().shown = Some(Number::E164("861066660000".into()));
     sim.place(command);
     sim.pick_up("a");
     assert_eq!(shown(&mut sim), "+861066660000", "the call's own");

@@ -5,6 +5,7 @@
 
 mod common;
 
+use call::Miss;
 use common::phones::{bind, call_from};
 use common::*;
 use facts::manners::EarlyMedia;
@@ -343,4 +344,62 @@ fn nobody_listens_where_the_settings_say_so_nor_to_phones() {
     sim.ring("desk", 183, Some(&sdp_of("c")));
     assert!(sim.media.iter().any(|c| matches!(c, MediaCommand::Setup { .. })));
     assert!(!sim.media.iter().any(|c| matches!(c, MediaCommand::Listen { .. })));
+}
+
+/// A provisional answer to B's INVITE from one of the far ends that it reached downstream.
+fn from_branch(sim: &mut Sim, status: &str, tag: &str, sdp: &str) {
+    let invite = sim.far("b").last("INVITE").clone();
+    let line = |name| String::from_utf8(invite.header(name).unwrap().to_vec()).unwrap();
+    let [via, from, to, call_id, cseq] =
+        [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]
+            .map(line);
+    let body = sdp.replace('\r', "");
+    let length = body.len() + body.matches('\n').count();
+    let text = format!(
+        "SIP/2.0 {status}\nVia: {via}\nFrom: {from}\nTo: {to};tag={tag}\nCall-ID: {call_id}\n\
+         CSeq: {cseq}\nContact: <sip:b@192.0.2.2:5060>\nContent-Type: application/sdp\n\
+         Content-Length: {length}\n\n{body}"
+    );
+    sim.raw(CARRIER_B, &text);
+}
+
+#[test]
+fn rfc3261_13_2_2_4_what_one_far_end_plays_ends_nothing_while_another_one_rings() {
+    for rings in [None, Some("180 Ringing"), Some("199 Early Dialog Terminated")] {
+        let mut sim = world(Release::Certain);
+        sim.far("b").muted = true;
+        sim.up_to_b();
+        from_branch(&mut sim, "183 Session Progress", "one", &sdp_of("b"));
+        let before = sim.media.len();
+        if let Some(status) = rings {
+            from_branch(&mut sim, "180 Ringing", "two", "");
+            from_branch(&mut sim, status, "two", "");
+            // The one whose sound came first is heard, whoever else sends a description.
+            from_branch(&mut sim, "183 Session Progress", "one", &sdp_of("b"));
+            assert!(!sim.media[before..].iter().any(|c| {
+                matches!(c, MediaCommand::Listen { .. } | MediaCommand::Setup { .. })
+            }));
+        }
+        hears(&mut sim, B, words(Announced::SwitchedOff, 20), true);
+        let goes_on = rings == Some("180 Ringing");
+        assert_eq!(sim.engine.live()[0].state == "dialing_b", goes_on, "{rings:?}");
+        let missed: Vec<_> = sim.missed.iter().map(|m| (m.trunk.as_str(), m.why)).collect();
+        match goes_on {
+            true => assert!(missed.is_empty(), "{missed:?}"),
+            false => assert_eq!(missed, [("beta", Miss::Heard(20))], "it counts once"),
+        }
+        if goes_on {
+            // It was no word of the other one, and the record has it all the same.
+            sim.unmute("b");
+            sim.refuse("b", 486, None);
+        }
+        sim.unmute("b");
+        sim.advance(s(60));
+        let b = sim.record().leg(B).unwrap();
+        let kind = if goes_on { Kind::Rejected } else { Kind::Unreachable };
+        assert_eq!(b.failure.map(|failure| failure.kind), Some(kind), "{rings:?}");
+        assert_eq!(b.recognised.unwrap().verdict.cause(), Some(20));
+        assert_eq!(sim.missed.len(), 1, "{:?}", sim.missed);
+        sim.assert_clean();
+    }
 }

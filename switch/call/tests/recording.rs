@@ -6,17 +6,17 @@ mod common;
 
 use call::{Answer, Command, EngineConfig, Notice};
 use common::*;
-use facts::media::{MediaCommand, Prompt, RecordingForm, RecordingFormat, Source, Tone};
+use facts::media::{MediaCommand, Prompt, RecordingForm, RecordingFormat, Source, Tone, Voices};
 use facts::{CallId, LegNo};
 
 const A: LegNo = LegNo::A;
 const B: LegNo = LegNo::B;
-const WAV: RecordingForm = RecordingForm { format: RecordingFormat::Wav, mono: true };
+const WAV: RecordingForm = RecordingForm { format: RecordingFormat::Wav, voices: Voices::Mixed };
 
 fn bridged(config: impl FnOnce(&mut EngineConfig)) -> Sim {
     let mut sim = Sim::with(config, |_| {});
     let mut command = callback();
-    command.record = true;
+    command.record = facts::media::Record::Yes;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up("b");
@@ -74,7 +74,7 @@ fn both_parties_are_told_first_by_a_tone_or_in_words() {
 fn nobody_is_told_when_nothing_is_recorded() {
     let mut sim = Sim::with(|config| config.recording_notice = Notice::Tone, |_| {});
     let mut command = callback();
-    command.record = false;
+    command.record = facts::media::Record::No;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up("b");

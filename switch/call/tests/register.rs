@@ -426,7 +426,7 @@ fn a_call_from_a_trunk_rings_the_extension_and_is_bridged() {
     assert_eq!(record.outcome, Outcome::Completed);
     assert_eq!(record.leg(LegNo::A).unwrap().talk(), s(30));
     assert_eq!(record.leg(LegNo::A).unwrap().trunk, "alpha");
-    assert_eq!(record.command.b.as_sent, "+861087654321");
+    assert_eq!(record.command.b.as_ref().unwrap().as_sent, "+861087654321");
     assert_eq!(record.leg(LegNo::A).unwrap().paid_until, None);
     sim.assert_clean();
 }

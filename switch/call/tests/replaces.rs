@@ -36,8 +36,8 @@ fn desk_to_b() -> Sim {
 fn desk_rings() -> (Sim, String) {
     let mut sim = sim();
     let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
-    command.b.as_sent = "80001".into();
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
+    command.b.as_mut().unwrap().as_sent = "80001".into();
     sim.place(command);
     sim.pick_up("a");
     sim.far("desk").muted = true;

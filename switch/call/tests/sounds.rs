@@ -5,8 +5,10 @@
 mod common;
 
 use call::{Answer, Command, HoldMusic, Track};
+use common::phones::invite;
 use common::*;
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::settings::Extension;
 use facts::sound::{Clip, Ended, Listeners, Music, Play, Say, Spoken, Unplayable};
 use facts::{CallId, LegNo};
 
@@ -34,7 +36,7 @@ fn whoever_is_held_hears_the_music_of_the_merchant_who_pays() {
         (usual(Track::Url(url.into())), Source::Music(Music::Url(url.into()))),
         (own(Some(Track::Name("waltz".into()))), Source::Music(Music::Prompt(prompt))),
         (HoldMusic { usual: Some(Track::Url(url.into())), ..own(None) }, Source::Tone(Tone::Hold)),
-        (HoldMusic { of: other, usual: None }, Source::Tone(Tone::Hold)),
+        (HoldMusic { of: other, ..HoldMusic::default() }, Source::Tone(Tone::Hold)),
     ] {
         let mut sim = Sim::with(|config| config.hold_music = music.clone(), |_| {});
         sim.up_to_bridge();
@@ -45,6 +47,42 @@ fn whoever_is_held_hears_the_music_of_the_merchant_who_pays() {
         sim.media(MediaEvent::Unplayable { leg, why: Unplayable::Unreachable });
         hold(&mut sim, "sendrecv");
         assert_eq!(sim.hears(A), Some(&Source::Leg(sim.leg(B))));
+        sim.hang_up("b");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn whoever_called_one_of_our_numbers_and_is_held_hears_the_music_of_that_number() {
+    let did = "861088880001";
+    let merchant = snapshot().merchants.values().next().unwrap().name.clone();
+    let name = |name: &str| Some(Track::Name(name.into()));
+    let heard = |name: &str| {
+        Source::Music(Music::Prompt(Prompt { name: name.into(), language: "en".into() }))
+    };
+    for (at, expected) in [
+        (vec![(did, name("polka")), ("861088880002", name("march"))], heard("polka")),
+        (vec![("861088880002", name("march"))], heard("waltz")),
+        (vec![(did, None)], Source::Tone(Tone::Hold)),
+    ] {
+        let at = at.into_iter().map(|(number, track)| (number.to_owned(), track)).collect();
+        let of = [(merchant.clone(), name("waltz"))].into();
+        let music = HoldMusic { usual: name("other"), of, at };
+        let mut sim = Sim::with(
+            |config| config.hold_music = music.clone(),
+            |snapshot| {
+                let phone = Some(NUMBER_B.to_owned());
+                let desk = Extension { bound_phone: phone, ..extension("80001", "x") };
+                snapshot.extensions.insert("80001".into(), desk);
+                snapshot.inbound.insert(did.into(), "80001".into());
+            },
+        );
+        let to = format!("sip:+{did}@198.51.100.1");
+        invite(&mut sim, "a", ("<sip:+8613900001111@192.0.2.1>", &to), None, &[]);
+        sim.pick_up("b");
+        hold(&mut sim, "sendonly");
+        assert_eq!(sim.hears(A), Some(&expected), "{music:?}");
+        hold(&mut sim, "sendrecv");
         sim.hang_up("b");
         sim.assert_clean();
     }

@@ -167,6 +167,28 @@ fn case_4_hold_and_resume_keep_both_keys_and_another_key_of_theirs_brings_anothe
     sim.advance(s(5));
     sim.hang_up("a");
     assert_eq!(sim.record().outcome, Outcome::Completed);
+    let spoken = |no| sim.record().leg(no).unwrap().spoken;
+    assert_eq!(spoken(LegNo::A).srtp, Some(SrtpSuite::Aes128Sha1_80), "the record tells it");
+    assert_eq!(spoken(LegNo::B).srtp, None);
+    sim.assert_clean();
+}
+
+#[test]
+fn records_and_the_journal_tell_what_was_agreed_and_whether_it_was_protected_all_the_time() {
+    let (mut sim, _) = up(Protection::Optional, "RTP/AVP");
+    sim.pick_up("b");
+    let journaled = |sim: &Sim| sim.journal.iter().rfind(|entry| entry.leg.no == LegNo::A).cloned();
+    let spoken = journaled(&sim).unwrap().facts.spoken;
+    assert_eq!(spoken.agreed.names(), "pcma", "a crash from here on is told of too");
+    assert_eq!(spoken.srtp, Some(SrtpSuite::Aes128Sha1_80));
+    // The far end goes on without keys, and in the other law.
+    let plain = sdp("192.0.2.1", "RTP/AVP", "").replace("AVP 8", "AVP 0");
+    reinvites(&mut sim, "a", &plain).expect("SRTP is a wish alone");
+    let spoken = journaled(&sim).unwrap().facts.spoken;
+    assert_eq!((spoken.agreed.names(), spoken.srtp), ("pcma,pcmu".to_owned(), None));
+    sim.hang_up("a");
+    assert_eq!(sim.record().leg(LegNo::A).unwrap().spoken, spoken);
+    assert_eq!(sim.record().leg(LegNo::B).unwrap().spoken.agreed.names(), "pcma");
     sim.assert_clean();
 }
 

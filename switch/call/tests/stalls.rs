@@ -62,7 +62,7 @@ fn case_39_a_hang_up_in_the_instant_in_which_recording_starts_ends_the_call() {
     for answers in [false, true] {
         let mut sim = Sim::new();
         let mut command = callback();
-        command.record = true;
+        command.record = facts::media::Record::Yes;
         sim.place(command);
         sim.pick_up("a");
         sim.media_answers = answers;

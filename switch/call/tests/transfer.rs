@@ -122,8 +122,8 @@ fn b6_rfc5589_6_1_a_blind_transfer_joins_the_others_and_lets_the_transferor_go()
 fn b6_rfc5589_6_the_called_phone_may_transfer_its_caller_to_another_extension() {
     let mut sim = sim();
     let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
-    command.b.as_sent = "80001".into();
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
+    command.b.as_mut().unwrap().as_sent = "80001".into();
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up_with("desk", &sdp_of("c"));

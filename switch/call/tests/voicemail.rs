@@ -264,7 +264,7 @@ fn whom_we_rang_for_a_merchant_talks_to_no_mailbox() {
     let reach = Reach { busy: voicemail("80001"), ..Reach::default() };
     let mut sim = sim(reach);
     let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
     sim.place(command);
     sim.pick_up("a");
     sim.advance(Duration::from_millis(100));

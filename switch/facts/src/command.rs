@@ -1,12 +1,15 @@
 //! What a merchant's request asks of the switch, and what it gets back at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Kind;
 use crate::id::{CallId, MerchantId, SubAccountId};
+use crate::media::Record;
 use crate::number::Number;
+use crate::scenario::Scenario;
 
 /// Which merchant language a call came in by and its results go out in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -34,6 +37,33 @@ impl Dialect {
             Dialect::Sipcall => "sipcall",
             Dialect::Inoti => "inoti",
             Dialect::Rest => "rest",
+        }
+    }
+}
+
+/// What a merchant asked a call for. Stored by its word: words never change.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Two are joined. Also whatever no merchant asked for.
+    #[default]
+    Callback,
+    /// A code is said.
+    Code,
+    /// An announcement is said; keys may lead to somebody.
+    Notice,
+}
+
+impl Purpose {
+    /// The word that stores use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Purpose::Callback => "callback",
+            Purpose::Code => "code",
+            Purpose::Notice => "notice",
         }
     }
 }
@@ -85,7 +115,7 @@ pub struct RequestKey {
     pub fingerprint: String,
 }
 
-/// A two-way call to place: ring A, then B, then join them.
+/// A call to place: ring A, then B, and join them; or ring A, and do what a scenario says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallCommand {
     /// The surface it came in by.
@@ -98,18 +128,33 @@ pub struct CallCommand {
     pub app: String,
     /// Rung first.
     pub a: Party,
-    /// Rung when A has answered.
-    pub b: Party,
+    /// Rung when A has answered; `None` where that is for the scenario to say.
+    pub b: Option<Party>,
+    /// What A hears and may press. Not kept with the call: no call outlives its process, and what is said may be
+    /// nobody else's business.
+    #[serde(skip)]
+    pub scenario: Option<Arc<Scenario>>,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// Longest time both may talk; `None` takes the merchant's limit.
     pub max_talk: Option<Duration>,
-    /// Whether to record the conversation.
-    pub record: bool,
+    /// Whether to record the conversation, and how.
+    pub record: Record,
     /// Makes the request repeatable; `None` places a new call each time.
     pub key: Option<RequestKey>,
     /// What to tell whom.
     pub pushes: Vec<Push>,
     /// The merchant's own words, echoed in records (001 `customParm`, 000 `data`).
     pub custom: String,
+}
+
+impl CallCommand {
+    /// Whom the merchant asked for beside A, as it wrote it; empty where it named nobody.
+    #[must_use]
+    pub fn called_as_sent(&self) -> &str {
+        self.b.as_ref().map_or("", |b| &b.as_sent)
+    }
 }
 
 /// The request was accepted.
@@ -175,8 +220,8 @@ pub struct LiveCall {
     pub merchant: MerchantId,
     /// The sub-account that asked, if any.
     pub sub_account: Option<SubAccountId>,
-    /// Where it stands: `dialing_a`, `answered_a`, `dialing_b`, `bridged`, `parked`, `serving`, `voicemail`,
-    /// `ending`.
+    /// Where it stands: `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `parked`, `serving`,
+    /// `voicemail`, `ending`.
     pub state: String,
     /// Who is on the side of the caller now, as sent; empty where nobody is.
     pub a: String,

@@ -41,7 +41,9 @@ impl Scope {
     /// The extension whose limits a call is under.
     #[must_use]
     pub fn extension_of(command: &CallCommand) -> Option<&str> {
-        [&command.a.number, &command.b.number].into_iter().find_map(|number| match number {
+        let b = command.b.as_ref();
+        let numbers = [Some(&command.a), b].into_iter().flatten().map(|party| &party.number);
+        numbers.into_iter().find_map(|number| match number {
             Number::Internal(user) => Some(user.as_str()),
             Number::E164(_) | Number::Short(_) => None,
         })

@@ -27,15 +27,20 @@ pub mod pool;
 pub mod ports;
 pub mod recognition;
 pub mod record;
+pub mod recording;
 pub mod room;
 pub mod routing;
+pub mod scenario;
 pub mod settings;
 pub mod sound;
+pub mod spoken;
 pub mod srtp;
 pub mod time;
 
 pub use binding::Binding;
-pub use command::{CallCommand, Dialect, Party, Placed, Push, PushKind, Refusal, RequestKey};
+pub use command::{
+    CallCommand, Dialect, Party, Placed, Purpose, Push, PushKind, Refusal, RequestKey,
+};
 pub use failure::{Failure, Kind, Origin};
 pub use feature::{Feature, Features};
 pub use group::{Group, LeadsTo, Reach, ReachSet, Strategy};

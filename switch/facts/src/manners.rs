@@ -227,6 +227,23 @@ impl Dtmf {
         ("info", Dtmf::Info),
         ("inband", Dtmf::Inband),
     ];
+
+    /// Its name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dtmf::Auto => "auto",
+            Dtmf::Rfc4733 => "rfc4733",
+            Dtmf::Info => "info",
+            Dtmf::Inband => "inband",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Dtmf> {
+        Dtmf::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, dtmf)| dtmf)
+    }
 }
 
 /// What becomes of an offer of a far end in a call that is up.

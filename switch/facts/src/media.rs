@@ -10,7 +10,10 @@ use crate::manners::Dtmf;
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
 use crate::sound::{Clip, Ended, Music, Say, Unplayable};
+use crate::spoken::Codecs;
 use crate::srtp::SrtpKeys;
+
+pub use crate::recording::{MESSAGE, Record, RecordedFile, RecordingForm, RecordingFormat, Voices};
 
 /// An audio coding that can be relayed. Stored by its name: names never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -298,10 +301,13 @@ pub enum MediaCommand {
         /// The listening leg.
         leg: LegId,
     },
-    /// A key of this leg came by signalling: it ends what a key may end.
+    /// A key of this leg came by signalling: it ends what a key may end. The same one in its media within two seconds
+    /// is no other: it is told as one that came, and does nothing.
     Interrupt {
         /// The listening leg.
         leg: LegId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
     },
     /// Record two legs into one file: `left` is A. Answered by `Recorded` or `RecordingFailed` after
     /// `StopRecording` or when either leg closes.
@@ -312,7 +318,8 @@ pub enum MediaCommand {
         left: LegId,
         /// Right channel; `None`: one voice alone, and this channel stays silent.
         right: Option<LegId>,
-        /// Path of the finished file below the recordings folder, unguessable. It ends as `form` says.
+        /// Path of the finished file below the recordings folder, unguessable. It ends as `form` says; where each
+        /// leg has a file of its own, this is A's, and B's is [`Voices::other`].
         file: String,
         /// How it is written.
         form: RecordingForm,
@@ -470,68 +477,6 @@ pub enum MediaEvent {
     },
 }
 
-/// Stands in the name of a file that a mailbox keeps, behind `<digits of the call>_`: it is no recording of a
-/// conversation, whatever the books say yet.
-pub const MESSAGE: &str = "message-";
-
-/// What a recording is coded in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum RecordingFormat {
-    /// MPEG-2 layer III, 16 kHz, 40 kbit/s a channel.
-    #[default]
-    Mp3,
-    /// RIFF WAVE, linear, 16 bits, 8 kHz.
-    Wav,
-    /// Opus in Ogg (RFC 7845), 8 kHz, at most 24 kbit/s a channel.
-    Opus,
-}
-
-impl RecordingFormat {
-    /// All.
-    pub const ALL: [RecordingFormat; 3] =
-        [RecordingFormat::Mp3, RecordingFormat::Wav, RecordingFormat::Opus];
-
-    /// What names of such files end with, without the dot.
-    #[must_use]
-    pub const fn ending(self) -> &'static str {
-        match self {
-            RecordingFormat::Mp3 => "mp3",
-            RecordingFormat::Wav => "wav",
-            RecordingFormat::Opus => "opus",
-        }
-    }
-
-    /// That of a file, by its name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<RecordingFormat> {
-        let (_, ending) = name.rsplit_once('.')?;
-        RecordingFormat::ALL.into_iter().find(|format| format.ending() == ending)
-    }
-}
-
-/// How a recording is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct RecordingForm {
-    /// What it is coded in.
-    pub format: RecordingFormat,
-    /// Both sides in one channel; else A is left and B right.
-    pub mono: bool,
-}
-
-/// A finished recording.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RecordedFile {
-    /// Path below the recordings folder.
-    pub file: String,
-    /// Length of the sound in milliseconds.
-    pub duration_ms: u64,
-    /// Size in bytes, as checked after the file was moved into place.
-    pub bytes: u64,
-    /// SHA-256 of the file in place, 64 digits of base 16; empty in records from before it was taken.
-    #[serde(default)]
-    pub sha256: String,
-}
-
 /// What one leg's media saw (RFC 3550 §6.4 terms).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -576,6 +521,12 @@ pub struct MediaStats {
     pub mos_out_x100: u16,
     /// The same of the worst stretch between two of its reports.
     pub mos_out_least_x100: u16,
+    /// What the far end spoke.
+    #[serde(skip_serializing_if = "Codecs::is_empty")]
+    pub heard: Codecs,
+    /// What we spoke to it.
+    #[serde(skip_serializing_if = "Codecs::is_empty")]
+    pub said: Codecs,
     /// Why a sound that it was to hear was not heard: of the last such sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unplayable: Option<Unplayable>,

@@ -9,7 +9,7 @@ use crate::carrier::TrunkStatus;
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::id::CallId;
 use crate::routing::Explanation;
-use crate::sound::Play;
+use crate::sound::{Clip, Play};
 
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -24,6 +24,13 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Pauses or resumes the recording of a call. False when no such call is being recorded.
     fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool>;
+
+    /// What of a sound cannot be had, in words, before anybody is to hear it: a name that nobody has, a language
+    /// or words that cannot be said. What lies behind an address only a visit can tell.
+    ///
+    /// # Errors
+    /// The words.
+    fn playable(&self, clip: &Clip) -> Result<(), String>;
 
     /// Plays something into a call, or ends what is played. False when nobody there can hear it.
     fn play(&self, call: CallId, play: Play) -> Promise<bool>;

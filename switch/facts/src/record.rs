@@ -11,6 +11,7 @@ use crate::media::{MediaStats, RecordedFile};
 use crate::money::{Currency, Micros};
 use crate::number::Number;
 use crate::recognition::Recognised;
+use crate::spoken::{Codecs, Spoken};
 use crate::time::UnixMillis;
 
 /// Who let go first.
@@ -75,6 +76,9 @@ pub struct LegFacts {
     /// What was heard of its network before the answer, if anything was listened for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recognised: Option<Recognised>,
+    /// What was agreed that is spoken on it, and what protected that.
+    #[serde(default, skip_serializing_if = "Spoken::is_none")]
+    pub spoken: Spoken,
 }
 
 impl LegFacts {
@@ -91,6 +95,14 @@ impl LegFacts {
     #[must_use]
     pub fn bill_seconds(&self) -> u64 {
         self.talk().as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The codings spoken on it: those that its media heard and sent; where it was never asked, or saw nothing, those
+    /// that were agreed.
+    #[must_use]
+    pub const fn codings(&self) -> Codecs {
+        let seen = self.media.heard.or(self.media.said);
+        if seen.is_empty() { self.spoken.agreed } else { seen }
     }
 
     /// True when it ended for a reason of its own before anybody answered; the failure of a leg that had
@@ -154,6 +166,9 @@ pub struct CallFacts {
     /// The extension in whose mailbox the call ended, whether or not a message was left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
+    /// What A pressed where its scenario took keys, one entry for each time; a secret one is as many `*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collected: Vec<String>,
 }
 
 impl CallFacts {
@@ -273,6 +288,7 @@ mod tests {
             paid_until: None,
             media: MediaStats::default(),
             recognised: None,
+            spoken: Default::default(),
         }
     }
 
@@ -295,9 +311,11 @@ mod tests {
                 sub_account: None,
                 app: String::new(),
                 a: party(),
-                b: party(),
+                b: Some(party()),
+                scenario: None,
+                purpose: Default::default(),
                 max_talk: None,
-                record: false,
+                record: crate::media::Record::No,
                 key: None,
                 pushes: Vec::new(),
                 custom: String::new(),
@@ -315,6 +333,7 @@ mod tests {
                 unrecorded: None,
                 message: None,
                 mailbox: None,
+                collected: Vec::new(),
             }
         };
         let (talks, not) = (Some(5), None);

@@ -15,7 +15,7 @@ use crate::id::{MerchantId, SubAccountId, TrunkId};
 use crate::manners::{
     AnswerRule, Dtmf, EarlyMedia, HeaderRule, KnownBy, Quirks, Reinvite, Rewrite, SessionTimer,
 };
-use crate::media::Codec;
+use crate::media::{Codec, Record};
 use crate::money::Micros;
 use crate::next_hop::NextHop;
 use crate::number::NumberPlan;
@@ -51,6 +51,17 @@ pub struct Snapshot {
     pub capacity: BTreeMap<Holder, Capacity>,
     /// Numbers that calls of merchants show that name none.
     pub pools: BTreeMap<MerchantId, Pool>,
+    /// Extensions, groups and inbound numbers whose calls are recorded.
+    pub recorded: BTreeMap<Recorded, Record>,
+}
+
+/// Whose calls are recorded, whoever began them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Recorded {
+    /// An extension or a group, by its number.
+    Internal(String),
+    /// An inbound number, E.164 digits.
+    Inbound(String),
 }
 
 /// A merchant's limits.
@@ -91,6 +102,9 @@ pub struct Extension {
     pub max_contacts: u32,
     /// What becomes of calls to it.
     pub reach: Reach,
+    /// How its phones take keys; `None`: as all phones do.
+    #[serde(default)]
+    pub dtmf: Option<Dtmf>,
 }
 
 /// A carrier.

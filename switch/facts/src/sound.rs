@@ -55,6 +55,8 @@ pub enum Spoken {
     Duration(u64),
     /// A telephone number, in groups: digits, perhaps with a `+` before them.
     Phone(String),
+    /// Latin letters, whatever their case, digits, `*` and `#`, slowly.
+    Spelled(String),
     /// An announcement by its name.
     Prompt(String),
 }

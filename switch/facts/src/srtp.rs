@@ -18,25 +18,62 @@ pub enum Protection {
     Required,
 }
 
-/// What packets are protected with (RFC 4568 §6.2, RFC 6188, RFC 7714).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What packets are protected with (RFC 4568 §6.2, RFC 6188, RFC 7714). Stored by its registered name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SrtpSuite {
     /// AES_CM_128_HMAC_SHA1_80.
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
     Aes128Sha1_80,
     /// AES_CM_128_HMAC_SHA1_32.
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_32")]
     Aes128Sha1_32,
     /// AES_192_CM_HMAC_SHA1_80.
+    #[serde(rename = "AES_192_CM_HMAC_SHA1_80")]
     Aes192Sha1_80,
     /// AES_192_CM_HMAC_SHA1_32.
+    #[serde(rename = "AES_192_CM_HMAC_SHA1_32")]
     Aes192Sha1_32,
     /// AES_256_CM_HMAC_SHA1_80.
+    #[serde(rename = "AES_256_CM_HMAC_SHA1_80")]
     Aes256Sha1_80,
     /// AES_256_CM_HMAC_SHA1_32.
+    #[serde(rename = "AES_256_CM_HMAC_SHA1_32")]
     Aes256Sha1_32,
     /// AEAD_AES_128_GCM.
+    #[serde(rename = "AEAD_AES_128_GCM")]
     Aes128Gcm,
     /// AEAD_AES_256_GCM.
+    #[serde(rename = "AEAD_AES_256_GCM")]
     Aes256Gcm,
+}
+
+impl SrtpSuite {
+    /// All there are.
+    pub const ALL: [SrtpSuite; 8] = [
+        SrtpSuite::Aes128Sha1_80,
+        SrtpSuite::Aes128Sha1_32,
+        SrtpSuite::Aes192Sha1_80,
+        SrtpSuite::Aes192Sha1_32,
+        SrtpSuite::Aes256Sha1_80,
+        SrtpSuite::Aes256Sha1_32,
+        SrtpSuite::Aes128Gcm,
+        SrtpSuite::Aes256Gcm,
+    ];
+
+    /// Its registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            SrtpSuite::Aes128Sha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            SrtpSuite::Aes128Sha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            SrtpSuite::Aes192Sha1_80 => "AES_192_CM_HMAC_SHA1_80",
+            SrtpSuite::Aes192Sha1_32 => "AES_192_CM_HMAC_SHA1_32",
+            SrtpSuite::Aes256Sha1_80 => "AES_256_CM_HMAC_SHA1_80",
+            SrtpSuite::Aes256Sha1_32 => "AES_256_CM_HMAC_SHA1_32",
+            SrtpSuite::Aes128Gcm => "AEAD_AES_128_GCM",
+            SrtpSuite::Aes256Gcm => "AEAD_AES_256_GCM",
+        }
+    }
 }
 
 /// A master key and its salt. Wiped when dropped, and never shown: not in a log, a record or a journal.

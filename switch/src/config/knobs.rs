@@ -5,7 +5,7 @@ use std::time::Duration;
 use call::{Notice, Reinvite, Transfer};
 use facts::Feature;
 use facts::manners::Dtmf;
-use facts::media::RecordingFormat;
+use facts::media::{RecordingFormat, Voices};
 use facts::recognition::{COUNTRIES, Release};
 use facts::srtp::Protection;
 use sip::digest::Algorithm;
@@ -149,7 +149,7 @@ knobs! {
     "http.callback_hosts", "host names that merchants' URLs may name whatever their addresses are",
         |c, v| c.callback_hosts = v.iter().map(|h| host(h)).collect::<Result<_, _>>()?,
         |c| c.callback_hosts.clone();
-    "http.callback_ports", "ports that merchants' URLs may name besides those of the web",
+    "http.callback_ports", "ports that merchants' URLs may name besides 80, 443 and those from 1024 on that no database or the like is known by",
         |c, v| c.callback_ports = v.iter().map(|p| port(p)).collect::<Result<_, _>>()?,
         |c| c.callback_ports.iter().map(ToString::to_string).collect();
     "http.trusted_proxies", "proxies whose X-Forwarded-For is believed",
@@ -225,7 +225,7 @@ knobs! {
         |c| off(c.recordings.as_deref().map(path));
     "media.prompts", "folder of announcements, <language>/<name>.<ending>; `off`: tones only",
         |c, v| c.prompts = or_off(v, |v| Ok(one(v)?.into()))?, |c| off(c.prompts.as_deref().map(path));
-    "media.hold_music", "what somebody who waits hears: `off` is a soft tone, or the name of an announcement, or the address of a sound; `merchant=…` beside it in that merchant's calls",
+    "media.hold_music", "what somebody who waits hears: `off` is a soft tone, or the name of an announcement, or the address of a sound; `merchant=…` beside it in that merchant's calls, `+number=…` in calls to that number",
         |c, v| c.hold_music = hold_music(v)?, |c| show_hold_music(&c.hold_music);
     "media.sounds_fresh", "sounds behind addresses are played so long without asking their server again",
         |c, v| c.sounds.fresh = duration(v)?, |c| show_duration(c.sounds.fresh);
@@ -234,14 +234,17 @@ knobs! {
     "media.sounds_cache", "MiB that they may take there",
         |c, v| c.sounds.cache_mib = at_least(v, 1)? as u64, |c| text(c.sounds.cache_mib);
 
-    "recording.format", "mp3 (40 kbit/s a channel), wav (8 kHz, 16 bits) or opus (Ogg, at most 24 kbit/s a channel)",
+    "recording.format", "mp3 (40 kbit/s a channel), wav (8 kHz, 16 bits) or opus (Ogg, 40 kbit/s a channel)",
         |c, v| c.recording.form.format = match one_of(v, &["mp3", "wav", "opus"])? {
             "wav" => RecordingFormat::Wav, "opus" => RecordingFormat::Opus, _ => RecordingFormat::Mp3,
         },
         |c| text(c.recording.form.format.ending());
-    "recording.channels", "stereo: each leg for itself, who was called first left, the other right; mono: both in one",
-        |c, v| c.recording.form.mono = one_of(v, &["stereo", "mono"])? == "mono",
-        |c| text(if c.recording.form.mono { "mono" } else { "stereo" });
+    "recording.channels", "stereo: who calls, or was called first, left, the other right; mono: both in one; a, b: one of them alone; apart: two files",
+        |c, v| {
+            let word = one_of(v, &Voices::ALL.map(|(word, _)| word))?;
+            c.recording.form.voices = Voices::named(word).unwrap_or_default();
+        },
+        |c| text(c.recording.form.voices.word());
     "recording.notice", "what both parties hear when they are recorded: `off`, `tone`, or the name of an announcement",
         |c, v| c.recording.notice = match one(v)? {
             "off" => Notice::None, "tone" => Notice::Tone, name => Notice::Prompt(name.to_owned()),
@@ -261,6 +264,8 @@ knobs! {
     "recording.s3_endpoint", "S3-compatible storage to which finished recordings are copied, https://host:port; `off`: none",
         |c, v| c.recording.upload.endpoint = or_off(v, |v| one(v).map(str::to_owned))?,
         |c| off(c.recording.upload.endpoint.as_ref().map(text));
+    "recording.s3_insecure", "yes: that storage may be http elsewhere than on this machine: recordings cross the network as they lie here",
+        |c, v| c.recording.upload.insecure = yes(v)?, |c| show_yes(c.recording.upload.insecure);
     "recording.s3_bucket", "bucket of the copies", |c, v| c.recording.upload.bucket = one(v)?.to_owned(),
         |c| text(&c.recording.upload.bucket);
     "recording.s3_region", "region that requests are signed for", |c, v| c.recording.upload.region = one(v)?.to_owned(),

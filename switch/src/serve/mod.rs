@@ -84,6 +84,12 @@ impl Addresses {
         let one = |listener: &Listener| format!("{}:{}", listener.transport.name(), listener.bind);
         self.sip.iter().map(one).collect::<Vec<_>>().join(",")
     }
+
+    /// Every listener that an HTTP client could reach.
+    fn streams(&self) -> Vec<SocketAddr> {
+        let sip = self.sip.iter().filter(|listener| listener.transport.is_reliable());
+        sip.map(|listener| listener.bind).chain([self.http, self.admin]).collect()
+    }
 }
 
 /// Why the switch did not start.
@@ -222,7 +228,8 @@ impl Hall {
         let unfinished = recovery::recordings(&recordings, keys.as_ref());
         let bucket = config.recording.upload.bucket().map_err(StartError::Io)?;
         let events = inbox.clone();
-        let guard = dns::guarded(parts::guard(config), &config.dns).map_err(StartError::Io)?;
+        let guard = parts::guard(config, &ground.addresses.streams());
+        let guard = dns::guarded(guard, &config.dns).map_err(StartError::Io)?;
         let remote = sounds::remote(config, guard.clone(), Handle::current());
         let events = move |event| events.fact(Fact::Media(event));
         for mistake in check::sounds(config) {
@@ -245,6 +252,7 @@ impl Hall {
             inbox: inbox.clone(),
             answers: Arc::default(),
             directory: Arc::clone(&directory),
+            prompts: media.prompts(),
             ready: AtomicBool::new(false),
             settings: Arc::new(Notify::new()),
             place_max: config.web.place_timeout,

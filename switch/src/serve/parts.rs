@@ -121,8 +121,10 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
     })
 }
 
-pub(super) fn guard(config: &Config) -> GuardConfig {
+/// `own`: where this process listens.
+pub(super) fn guard(config: &Config, own: &[SocketAddr]) -> GuardConfig {
     GuardConfig {
+        own: own.to_vec(),
         allow_networks: config.callback_allow.clone(),
         allow_hosts: config.callback_hosts.clone(),
         allow_ports: config.callback_ports.clone(),
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(told.ytx_strict_credit, own.ytx_strict_credit);
         assert_eq!(format!("{:?}", server(&config)), format!("{:?}", ServerConfig::default()));
         assert_eq!(format!("{:?}", push(&config)), format!("{:?}", PushConfig::default()));
-        assert_eq!(format!("{:?}", guard(&config)), format!("{:?}", GuardConfig::default()));
+        assert_eq!(format!("{:?}", guard(&config, &[])), format!("{:?}", GuardConfig::default()));
     }
 
     /// Each setting, written as an operator writes it, arrives in its room.
@@ -242,7 +244,7 @@ mod tests {
         assert_eq!(api.per_ip, Rate { per_second: 20, burst: 21 });
         assert_eq!(api.per_merchant, Rate { per_second: 22, burst: 22 });
         assert_eq!((api.ytx_validity, api.ytx_strict_credit), (s(23 * 60), true));
-        let guard = guard(&config);
+        let guard = guard(&config, &[]);
         assert_eq!((guard.total_timeout, guard.connect_timeout), (s(24), s(25)));
         let push = push(&config);
         assert_eq!((push.timeout, push.at_once, push.at_once_per_endpoint), (s(24), 26, 27));
@@ -267,7 +269,7 @@ mod tests {
         BTreeMap::from([
             ("engine", format!("{engine:?}")),
             ("media", format!("{:?}", media(config))),
-            ("guard", format!("{:?}", guard(config))),
+            ("guard", format!("{:?}", guard(config, &[]))),
             ("api", format!("{:?}", api(config, "token".into()))),
             ("settling", format!("{:?}", settling(config, http))),
             ("push", format!("{:?}", push(config))),
@@ -326,12 +328,13 @@ mod tests {
         ("media.codecs", "opus,g729", &["engine"], "codecs: [Opus, G729]"),
         ("media.recordings", "/rec", &["media", "api"], "/rec"),
         ("recording.format", "wav", &["engine"], "format: Wav"),
-        ("recording.channels", "mono", &["engine"], "mono: true"),
+        ("recording.channels", "apart", &["engine"], "voices: Apart"),
         ("recording.notice", "callee-busy", &["engine"], "callee-busy"),
         ("recording.consent", "ask", &["engine"], "prompt: Some(\"ask\")"),
         ("recording.decline", "#", &["engine"], "decline: Some('#')"),
         ("recording.keep", "48h", &["keep"], "172800s"),
         ("recording.s3_endpoint", "https://s3.example", &["upload"], "https://s3.example"),
+        ("recording.s3_insecure", "yes", &["upload"], "insecure: true"),
         ("recording.s3_bucket", "calls-2026", &["upload"], "calls-2026"),
         ("recording.s3_region", "eu-1", &["upload"], "eu-1"),
         ("recording.s3_prefix", "pbx/", &["upload"], "pbx/"),

@@ -282,6 +282,17 @@ fn moto() -> (Moto, String) {
 }
 
 fn ask(endpoint: &str, method: &str, path: &str) -> String {
+    String::from_utf8_lossy(&asked(endpoint, method, path)).into_owned()
+}
+
+/// What lies there.
+fn fetch(endpoint: &str, path: &str) -> Vec<u8> {
+    let answer = asked(endpoint, "GET", path);
+    let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    answer[head + 4..].to_vec()
+}
+
+fn asked(endpoint: &str, method: &str, path: &str) -> Vec<u8> {
     let mut line = TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap();
     // Whoever asks without a name is refused; whose name it is, is not looked at here.
     let name = "authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, \
@@ -290,8 +301,8 @@ fn ask(endpoint: &str, method: &str, path: &str) -> String {
         "{method} {path} HTTP/1.0\r\nhost: localhost\r\n{name}\r\ncontent-length: 0\r\n\r\n"
     );
     line.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    line.read_to_string(&mut answer).unwrap();
+    let mut answer = Vec::new();
+    line.read_to_end(&mut answer).unwrap();
     answer
 }
 
@@ -316,6 +327,35 @@ async fn a_foreign_storage_takes_gives_and_forgets_a_recording() {
     assert!(ask(&endpoint, "GET", &format!("/recordings/tandem/{name}")).contains(" 404 "));
 }
 
+#[tokio::test]
+async fn a_foreign_storage_takes_a_large_recording_in_parts_and_the_second_try_after_one_that_was_cut()
+ {
+    let (_moto, endpoint) = moto();
+    assert!(ask(&endpoint, "PUT", "/recordings").contains(" 200 "));
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("recordings");
+    let name = format!("ab/{CALL}_a.wav");
+    // 20 MiB and a bit: three parts, of which no two are alike.
+    let sound: Vec<u8> = (0..(20_u32 << 20) + 7).map(|n| (n >> 13) as u8 ^ n as u8).collect();
+    let path = put(&root, &name, &sound, 2 * MINUTE);
+    let bucket = bucket(folder.path(), &endpoint);
+    // A process that died had begun one.
+    let begun = ask(&endpoint, "POST", &format!("/recordings/tandem/{name}?uploads="));
+    assert!(begun.contains("<UploadId>"), "{begun}");
+    let (counts, mut queue, none) = (UploadCounts::default(), Queue::default(), BTreeSet::new());
+    fill(&mut queue, &root, SystemTime::now(), &none);
+    assert_eq!(round(&bucket, &mut queue, &root, &counts).await.done, 1);
+    assert!(beside(&path, STORED).exists());
+    let head = ask(&endpoint, "HEAD", &format!("/recordings/tandem/{name}")).to_lowercase();
+    assert!(head.contains(&format!("content-length: {}", sound.len())), "{head}");
+    // What S3 calls an object of three parts.
+    assert!(head.contains("-3\""), "{head}");
+    let got = fetch(&endpoint, &format!("/recordings/tandem/{name}"));
+    assert!(got == sound, "{} octets of {}", got.len(), sound.len());
+    let left = ask(&endpoint, "GET", "/recordings?uploads=");
+    assert!(left.contains(" 200 ") && !left.contains("<UploadId>"), "{left}");
+}
+
 #[test]
 fn settings_that_do_not_fit_together_are_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -336,4 +376,8 @@ fn settings_that_do_not_fit_together_are_told_at_the_start() {
     assert!(error.ends_with("not two lines, id and secret") && !error.contains(secret), "{error}");
     let error = told(knobs(Some("id\nsecret"), "http://169.254.169.254"));
     assert_eq!(error, "recording.s3_endpoint: not an endpoint that may be visited");
+    let error = told(knobs(Some("id\nsecret"), "http://10.0.0.7:9000"));
+    assert!(error.contains("in the clear") && error.contains("recording.s3_insecure"), "{error}");
+    let said = knobs(Some("id\nsecret"), "http://10.0.0.7:9000");
+    assert!(UploadKnobs { insecure: true, ..said }.bucket().is_ok());
 }

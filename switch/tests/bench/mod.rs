@@ -254,6 +254,13 @@ extension = "{A}"
         assert_eq!(self.callback(id), format!("result=success&callbackid={id}"), "{}", self.log());
     }
 
+    /// Where the process listens for merchants and for the operator.
+    #[allow(dead_code, reason = "not every test binary asks for them")]
+    pub(crate) fn doors(&self) -> [SocketAddr; 2] {
+        let process = self.process();
+        [process.http, process.admin]
+    }
+
     pub(crate) fn admin(&self, target: &str) -> (u16, String) {
         let token = std::fs::read_to_string(self.data().join("admin.token")).unwrap();
         get(self.process().admin, target, &format!("Authorization: Bearer {}\r\n", token.trim()))

@@ -28,7 +28,7 @@ merchant = "{merchant}"
 [[ytx_apps]]
 appid = "{APP}"
 account = "{SID}"
-functions = ["call", "account"]
+functions = ["call", "account", "code"]
 callers = ["01053180002"]
 callback_url = "{callback}"
 callback_mode = "suffix"

@@ -74,19 +74,27 @@ fn baresip_protects(transport: &str, at_home: bool, srtp: Option<(&str, &str)>) 
     let taped = Sound::decode(&tandem.recording());
     assert!(sound::is_tone(&taped.channels[0], taped.rate, 700.0), "left is A");
     assert!(sound::is_tone(&taped.channels[1], taped.rate, 1100.0), "right is B");
-    cdrs_tell_of_the_sound(&tandem);
+    cdrs_tell_of_the_sound(&tandem, srtp.is_some());
     assert_eq!(phone.log().contains("SRTP is Enabled"), srtp.is_some(), "{}", phone.log());
     assert!(!tandem.log().contains("RTP refused"), "its own sound was taken for a stranger's");
     tandem.books_in_order();
 }
 
 /// Both legs' CDRs: packets, losses, jitter, strangers (RFC 3550 §6.4 terms).
-fn cdrs_tell_of_the_sound(tandem: &Tandem) {
+fn cdrs_tell_of_the_sound(tandem: &Tandem, protected: bool) {
     let cdrs = tandem.admin("GET", "/admin/v1/cdrs");
     let legs = cdrs["items"].as_array().expect("CDRs");
     assert_eq!(legs.len(), 2, "{cdrs}");
     for leg in legs {
         let media = &leg["facts"]["media"];
+        let suite = leg["srtp"].as_str();
+        let expected = protected && leg["leg"] == 0;
+        assert_eq!(suite.is_some_and(|suite| suite.starts_with("A")), expected, "{leg}");
+        assert_eq!(
+            (&leg["codings"], &media["heard"]),
+            (&json!(["pcma"]), &json!(["pcma"])),
+            "{leg}"
+        );
         let figure = |name: &str| media[name].as_u64().expect("a figure of the CDR");
         // Five seconds of talk at 50 packets a second, less what came before the latch.
         assert!((200..400).contains(&figure("packets_received")), "{media}");

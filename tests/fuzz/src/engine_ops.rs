@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
-use facts::media::MediaEvent;
+use facts::media::{MediaEvent, Prompt};
 use facts::recognition::Release;
+use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
 use facts::settings::Snapshot;
-use facts::sound::{Ended, Unplayable};
-use facts::{CallId, LeadsTo, Micros, Now, Reach, Strategy, UnixMillis};
+use facts::sound::{Clip, Ended, Unplayable};
+use facts::{CallId, LeadsTo, Micros, Now, Number, Reach, Strategy, UnixMillis};
 use sim::media::Media;
 use sim::net::Dice;
 use sim::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
@@ -47,6 +48,20 @@ const ANSWER_ROOM: usize = 900;
 const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
 /// A little more than 2 * 64 * T1: the last BYE may wait for an ACK that never comes.
 const REST: Duration = Duration::from_millis(64_100);
+
+/// A menu: 5 leads to the team, and to a number that nobody has when nobody is there; that leads back.
+fn menu() -> Scenario {
+    let prompt = Prompt { name: "callee-busy".into(), language: "en".into() };
+    let menu = Say {
+        choices: vec![Choice { keys: "5".into(), next: Next::Step(1) }],
+        collect: Some(Collect { max: 2, secret: true, next: Next::Step(2) }),
+        wait: Duration::from_secs(5),
+        ..Say::only(vec![Clip::Prompt(prompt)], 2)
+    };
+    let lead = |to: &str, failed| Step::Lead { to: Number::Internal(to.into()), failed };
+    let (team, nobody) = (lead(team::TEAM, Next::Step(2)), lead("89999", Next::Step(0)));
+    Scenario::new(vec![Step::Say(menu), team, nobody]).expect("a scenario")
+}
 
 /// See the module's words.
 pub fn engine_ops(bytes: &[u8]) {
@@ -199,12 +214,17 @@ impl<'a> Life<'a> {
         let (phone, record) = (self.script.one_in(3), self.script.one_in(2));
         let ring = Duration::from_secs(u64::from(self.script.byte() % 40) + 5);
         let mut command = settings::command(n, phone, record, ring);
-        if self.script.one_in(8) {
+        match self.script.below(8) {
             // The same key for something else.
-            command.b.number = command.a.number.clone();
-            if let Some(key) = &mut command.key {
-                key.fingerprint.push('!');
+            7 => {
+                let number = command.a.number.clone();
+                command.b.iter_mut().for_each(|b| b.number = number.clone());
+                if let Some(key) = &mut command.key {
+                    key.fingerprint.push('!');
+                }
             }
+            2 => (command.b, command.scenario) = (None, Some(Arc::new(menu()))),
+            _ => {}
         }
         self.tokens += 1;
         let command = Command::Place { token: self.tokens, command: Box::new(command) };

@@ -15,6 +15,7 @@ pub mod conference;
 pub mod dialog_ops;
 pub mod endpoint;
 pub mod engine_ops;
+pub mod hearing;
 pub mod http;
 pub mod media;
 pub mod mutate;
@@ -48,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     ("sound", media::sound),
     ("codec", media::codec),
     ("conference", conference::conference),
+    ("ear", hearing::ear),
+    ("keypad", hearing::keypad),
     ("callni", http::callni),
     ("http_body", http::http_body),
     ("http_stream", http::http_stream),

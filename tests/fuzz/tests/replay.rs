@@ -24,6 +24,8 @@ fn replay(name: &str) {
     let wanted = std::env::var("FUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok());
     let usual = match name {
         "sound" | "conference" => MUTATIONS_OF_SOUNDS,
+        // Each makes minutes of sound, and hears them.
+        "ear" | "keypad" => MUTATIONS_OF_SCRIPTS,
         _ if name.ends_with("_ops") => MUTATIONS_OF_SCRIPTS,
         _ => MUTATIONS,
     };
@@ -81,6 +83,8 @@ replays!(
     sound,
     codec,
     conference,
+    ear,
+    keypad,
     callni,
     http_body,
     http_stream,
@@ -149,4 +153,9 @@ fn the_corpora_of_operations_reach_deep() {
             "Discard",
         ],
     );
+    miss(
+        &read("ear", fuzz::hearing::ear_story),
+        &["busy-tone", "congestion-tone", "ringing-tone", "special-tone", "fax", "silence"],
+    );
+    miss(&read("keypad", fuzz::hearing::keypad_story), &["0", "5", "#", "D"]);
 }

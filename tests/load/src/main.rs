@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use facts::media::{RecordingForm, RecordingFormat};
+use facts::media::{RecordingForm, RecordingFormat, Voices};
 use floor::Way;
 use generator::{Account, FarEnds, Talk};
 use load::svg::{Labels, Series, chart};
@@ -96,6 +96,12 @@ enum Measured {
     RecordOpus,
     /// Sounds played to both legs.
     Play,
+    /// Bridged calls, with an ear on what leg B's network plays.
+    Listen,
+    /// The same in G.722.
+    ListenG722,
+    /// The same in Opus.
+    ListenOpus,
     /// Bridged calls with SRTP on both sides: AES_CM_128_HMAC_SHA1_80.
     Srtp,
     /// The same with AEAD_AES_128_GCM.
@@ -124,7 +130,7 @@ enum Measured {
 
 /// Each leg on a channel of its own.
 const fn form(format: RecordingFormat) -> RecordingForm {
-    RecordingForm { format, mono: false }
+    RecordingForm { format, voices: Voices::Stereo }
 }
 
 impl Measured {
@@ -148,6 +154,9 @@ impl Measured {
             Measured::ConferenceG722 => Work::Conference([Voice::Pcmu, Voice::G722]),
             Measured::ConferenceOpus => Work::Conference([Voice::Pcmu, Voice::Opus]),
             Measured::Play => Work::Play,
+            Measured::Listen => Work::Listen(Voice::Pcmu),
+            Measured::ListenG722 => Work::Listen(Voice::G722),
+            Measured::ListenOpus => Work::Listen(Voice::Opus),
             Measured::Srtp | Measured::RtpengineSrtp => Work::Protect(Lock::Sha1),
             Measured::Gcm | Measured::RtpengineGcm => Work::Protect(Lock::Gcm),
             Measured::G722 | Measured::RtpengineG722 => Work::Transcode([Voice::Pcmu, Voice::G722]),
@@ -175,6 +184,7 @@ impl Measured {
                 Talk::Speech([voice()?, voice()?], Some(lock))
             }
             Work::Transcode([a, b]) => Talk::Speech([Speech::of(a)?, Speech::of(b)?], None),
+            Work::Listen(voice) => Talk::Speech([Speech::of(voice)?, Speech::of(voice)?], None),
             Work::Conference([a, b]) => {
                 let turns = (seats / 2).max(2);
                 let voice = |voice| Speech::of(voice).map(|speech| speech.in_turns(turns));

@@ -39,6 +39,8 @@ pub(crate) enum Work {
     Protect(Lock),
     /// Join two sides that speak these.
     Transcode([Voice; 2]),
+    /// Join two sides that speak this, and listen to what the second one's network plays.
+    Listen(Voice),
     /// Rooms in which every other member speaks these.
     Conference([Voice; 2]),
 }
@@ -109,6 +111,7 @@ pub(crate) fn plane(
     let media = Media::start(&config, move |event| {
         let _ = send.send(event);
     })?;
+    media.know(audio::announce::Library::new(media::announcements::starter()));
     say("idle")?;
     wait_for_line()?;
     let mut ports = String::new();
@@ -125,13 +128,18 @@ pub(crate) fn plane(
         }
         for (leg, other) in [(a, b), (b, a)] {
             let source = match work {
-                Work::Bridge | Work::Record(_) | Work::Protect(_) | Work::Transcode(_) => {
-                    Source::Leg(other)
-                }
+                Work::Bridge
+                | Work::Record(_)
+                | Work::Protect(_)
+                | Work::Transcode(_)
+                | Work::Listen(_) => Source::Leg(other),
                 Work::Play => Source::Tone(Tone::Busy),
                 Work::Conference(_) => Source::Room,
             };
             media.order(MediaCommand::Hear { leg, source });
+        }
+        if let Work::Listen(_) = work {
+            media.order(MediaCommand::Listen { leg: b, country: "cn".into(), turn: 0 });
         }
         if let Work::Record(form) = work {
             let file = format!("{call}.{}", form.format.ending());
@@ -205,6 +213,7 @@ fn opened(events: &Receiver<MediaEvent>) -> io::Result<u16> {
 fn setup(remote: SocketAddr, work: Work, side: usize) -> StreamSetup {
     let map = match work {
         Work::Transcode(voices) | Work::Conference(voices) => voices[side].map(),
+        Work::Listen(voice) => voice.map(),
         _ => PayloadMap {
             audio: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
             events: vec![(101, 8_000)],

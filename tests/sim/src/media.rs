@@ -133,7 +133,13 @@ impl Media {
         let event = if dice.chance(50) {
             MediaEvent::RecordingFailed { call }
         } else {
-            let file = RecordedFile { file, duration_ms: 1000, bytes: 4000, sha256: String::new() };
+            let file = RecordedFile {
+                file,
+                duration_ms: 1000,
+                bytes: 4000,
+                sha256: String::new(),
+                other: None,
+            };
             MediaEvent::Recorded { call, file }
         };
         Some((Duration::from_millis(30), event))

@@ -100,6 +100,7 @@ pub fn snapshot(max_calls: Option<u32>) -> Snapshot {
             bound_phone: None,
             max_contacts: 4,
             reach: Default::default(),
+            dtmf: None,
         },
     );
     snapshot.trunks.insert(TrunkId(1), trunk("a", CARRIER_A));
@@ -162,7 +163,7 @@ pub fn asked(command: &CallCommand) -> Option<SubAccountId> {
     match &command.key {
         Some(key) => key.key.strip_prefix("order-").and_then(|n| n.parse().ok()).and_then(asks),
         // The team is nobody's.
-        None if command.b.number.digits() == crate::team::TEAM => None,
+        None if command.b.as_ref().is_some_and(|b| b.number.digits() == crate::team::TEAM) => None,
         // Every other call that came by SIP was made from or to the extension.
         None => Some(OFFICE),
     }
@@ -196,9 +197,11 @@ pub fn command(n: u32, a_is_phone: bool, record: bool, ring: Duration) -> CallCo
             fingerprint: format!("{}>{}", a.digits(), b.digits()),
         }),
         a: party(a),
-        b: party(b),
+        b: Some(party(b)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record,
+        record: record.into(),
         pushes: vec![push(PushKind::State), push(PushKind::Record)],
         custom: String::new(),
     }

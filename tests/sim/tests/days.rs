@@ -79,7 +79,7 @@ fn two_hundred_days_add_up() {
             let kind = if facts.command.key.is_some() { "callback" } else { "dialled" };
             count(audit::outcome(facts));
             count(format!("{kind}:{}", audit::outcome(facts)));
-            if facts.command.b.number.digits() == team::TEAM {
+            if facts.command.b.as_ref().is_some_and(|b| b.number.digits() == team::TEAM) {
                 count(format!("team:{}", audit::outcome(facts)));
             }
             if facts.message.is_some() {

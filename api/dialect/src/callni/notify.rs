@@ -49,7 +49,7 @@ pub fn notification_url(
         ("callback_num", command.a.as_sent.as_str()),
         ("callback_duration", &a_seconds),
         ("callback_fee", &a_fee),
-        ("destination_num", command.b.as_sent.as_str()),
+        ("destination_num", command.called_as_sent()),
         ("destination_duration", &b_seconds),
         ("destination_fee", &b_fee),
         ("callback_result", result_word(record)),

@@ -14,6 +14,13 @@ pub fn state_desc(facts: &CallFacts, unknown_as_normal: bool) -> String {
     format!("{}|{recognition}", progress(facts.leg(LegNo::A)))
 }
 
+/// What became of the only leg, in one word: of codes and notices.
+#[must_use]
+pub(super) fn what_became(facts: &CallFacts, unknown_as_normal: bool) -> &'static str {
+    let unknown = if unknown_as_normal { NORMAL } else { UNKNOWN };
+    facts.leg(LegNo::A).and_then(leg_recognition).unwrap_or(unknown)
+}
+
 fn progress(a: Option<&LegFacts>) -> &'static str {
     let Some(a) = a else { return "正在处理中" };
     if a.answered.is_some() {

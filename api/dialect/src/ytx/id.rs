@@ -1,11 +1,36 @@
 //! Request ids: year and month, the call's 19 digits, two digits of function, two of node.
 
-use facts::CallId;
+use facts::{CallId, Purpose};
 
 use crate::clock;
 
 /// Function id of the two-way call.
 pub const FID_TWO_WAY: u8 = 4;
+/// Function id of the voice code.
+pub const FID_CODE: u8 = 2;
+/// Function id of the notice.
+pub const FID_NOTICE: u8 = 3;
+
+/// The function by which a call was asked for.
+#[must_use]
+pub const fn fid(purpose: Purpose) -> u8 {
+    match purpose {
+        Purpose::Callback => FID_TWO_WAY,
+        Purpose::Code => FID_CODE,
+        Purpose::Notice => FID_NOTICE,
+    }
+}
+
+/// What the calls of a function are asked for; `None`: it makes none.
+#[must_use]
+pub const fn purpose(fid: u8) -> Option<Purpose> {
+    Some(match fid {
+        FID_TWO_WAY => Purpose::Callback,
+        FID_CODE => Purpose::Code,
+        FID_NOTICE => Purpose::Notice,
+        _ => return None,
+    })
+}
 
 /// The id a merchant sees for a call: a pure function of the call id.
 #[must_use]

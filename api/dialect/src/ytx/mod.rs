@@ -12,10 +12,11 @@ mod request;
 pub use answer::{Code, balance_answer, cdr_answer, failure, success};
 pub use auth::{Auth, VALIDITY_DEFAULT, parse_authorization, sign_matches};
 pub use desc::state_desc;
-pub use id::{FID_TWO_WAY, call_of_request_id, request_id};
+pub use id::{FID_CODE, FID_NOTICE, FID_TWO_WAY, call_of_request_id, fid, purpose, request_id};
 pub use push::{PushContext, PushMode, cdr_push, endpoint, plain_digits, state_push};
 pub use request::{
-    Action, CREDIT_MIN, CdrPage, DailBack, Function, HangUp, Query, RING_DEFAULT, parse_body,
+    Action, CREDIT_MIN, CdrPage, CodeOut, DailBack, Function, HangUp, Query, RING_DEFAULT,
+    parse_body,
 };
 
 /// Content-Type of answers and pushes.

@@ -1,12 +1,12 @@
-//! Pushes of system 001: each state of each leg, and the record of the whole call (fid 4).
+//! Pushes of system 001: each state of each leg of a two-way call (fid 4), and the record of each call.
 
 use facts::record::LegState;
-use facts::{CallRecord, LegFacts, LegNo, NumberPlan, PushKind, StateChange, UnixMillis};
+use facts::{CallRecord, LegFacts, LegNo, NumberPlan, Purpose, PushKind, StateChange, UnixMillis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::desc::state_desc;
-use super::id::{FID_TWO_WAY, request_id};
+use super::desc::{state_desc, what_became};
+use super::id::{FID_TWO_WAY, fid, request_id};
 use crate::clock;
 
 /// An app's wishes about its records; travels with the promise to send them.
@@ -18,6 +18,9 @@ pub struct PushContext {
     /// `unknown_as = 正常`: what could not be recognised is called normal.
     #[serde(default)]
     pub unknown_as_normal: bool,
+    /// Records of codes do not tell what became of them.
+    #[serde(default)]
+    pub no_code_state: bool,
 }
 
 /// How the addresses of the two pushes come from the app's callback URL.
@@ -85,39 +88,84 @@ pub(super) enum CdrStyle {
     Query,
 }
 
-/// Fields in the order of the system's own sample.
+/// Fields in the order of the system's own samples.
 pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
-    let facts = &record.facts;
-    let command = &facts.command;
-    let (a, b) = (facts.leg(LegNo::A), facts.leg(facts.called()));
-    let time = |at: Option<UnixMillis>| match (at, style) {
+    match record.facts.command.purpose {
+        Purpose::Callback => two_way(record, context, style),
+        Purpose::Code | Purpose::Notice => one_way(record, context, style),
+    }
+}
+
+/// A time, as its reader wants it; empty where there is none.
+fn time(at: Option<UnixMillis>, style: CdrStyle) -> String {
+    match (at, style) {
         (None, _) => text(""),
         (Some(at), CdrStyle::Query) => text(&clock::seconds(at)),
         (Some(at), _) => text(&format!("{}.000", clock::seconds(at))),
-    };
-    let number = |digits: String| match style {
+    }
+}
+
+/// A number, as its reader wants it.
+fn number(digits: String, style: CdrStyle) -> String {
+    match style {
         CdrStyle::PushStrings => text(&digits),
         CdrStyle::PushNumbers | CdrStyle::Query => digits,
-    };
+    }
+}
+
+/// Seconds that A talked.
+fn duration(record: &CallRecord) -> u64 {
+    let charged = record.charges.iter().find(|charge| charge.no == LegNo::A);
+    let a = record.facts.leg(LegNo::A);
+    charged.map_or_else(|| a.map_or(0, LegFacts::bill_seconds), |charge| charge.seconds)
+}
+
+/// A code or a notice: one leg.
+fn one_way(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
+    let facts = &record.facts;
+    let command = &facts.command;
+    let a = facts.leg(LegNo::A);
+    let fid = fid(command.purpose);
+    let mut fields = vec![
+        ("requestid", text(&request_id(facts.call, fid))),
+        ("appid", text(&command.app)),
+        ("fid", number(fid.to_string(), style)),
+        ("tel", text(&command.a.as_sent)),
+        ("stime", time(a.and_then(|leg| leg.answered), style)),
+        ("etime", time(a.and_then(|leg| leg.ended).or(Some(facts.ended)), style)),
+        ("duration", number(duration(record).to_string(), style)),
+        ("oriamount", number(record.total().decimal(2), style)),
+    ];
+    if command.purpose == Purpose::Notice || !context.no_code_state {
+        fields.push(("stateDesc", text(what_became(facts, context.unknown_as_normal))));
+    }
+    if !command.custom.is_empty() {
+        fields.push(("customParm", text(&command.custom)));
+    }
+    object(&fields)
+}
+
+fn two_way(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
+    let facts = &record.facts;
+    let command = &facts.command;
+    let (a, b) = (facts.leg(LegNo::A), facts.leg(facts.called()));
+    let (time, number) = (|at| time(at, style), |digits| number(digits, style));
     let a_end = a.and_then(|leg| leg.ended).or(Some(facts.ended));
     let b_answered = b.and_then(|leg| leg.answered);
     // A leg that was never answered ends, on paper, with the caller's.
     let b_end = b_answered.and(b.and_then(|leg| leg.ended)).or(a_end);
-    let charged = record.charges.iter().find(|charge| charge.no == LegNo::A);
-    let duration =
-        charged.map_or_else(|| a.map_or(0, LegFacts::bill_seconds), |charge| charge.seconds);
     object(&[
         ("requestid", text(&request_id(facts.call, FID_TWO_WAY))),
         ("appid", text(&command.app)),
         ("fid", number(FID_TWO_WAY.to_string())),
         ("caller", text(&command.a.as_sent)),
-        ("called", text(&command.b.as_sent)),
+        ("called", text(command.called_as_sent())),
         ("callerstime", time(a.and_then(|leg| leg.answered))),
         ("calleretime", time(a_end)),
         ("calledstime", time(b_answered)),
         ("calledetime", time(b_end)),
         ("tapesurl", text(record.recording_url.as_deref().unwrap_or("NoTapes"))),
-        ("duration", number(duration.to_string())),
+        ("duration", number(duration(record).to_string())),
         ("oriamount", number(record.total().decimal(2))),
         ("customParm", text(&command.custom)),
         ("stateDesc", text(&state_desc(facts, context.unknown_as_normal))),

@@ -17,6 +17,10 @@ pub const RING_DEFAULT: Duration = Duration::from_secs(60);
 const CREDIT_MAX: u64 = 86_400;
 /// Longest `customParm`, characters.
 const CUSTOM_MAX: usize = 128;
+/// Longest code.
+const CODE_MAX: usize = 19;
+/// How often a code is said when the request does not tell.
+const TIMES_DEFAULT: u8 = 2;
 /// Longest telephone number as written, characters.
 const NUMBER_MAX: usize = 40;
 /// Longest `requestId` accepted.
@@ -127,6 +131,28 @@ pub struct DailBack {
     pub dst_ring: Duration,
 }
 
+/// `callOutCode`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CodeOut {
+    /// Whom to ring, as sent.
+    pub dst: String,
+    /// What to say: letters and digits. It stands in no log.
+    pub code: String,
+    /// How often.
+    pub times: u8,
+    /// Number to show.
+    pub shown: Option<String>,
+    /// Echoed in the record.
+    pub custom: String,
+}
+
+impl std::fmt::Debug for CodeOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let CodeOut { dst, times, .. } = self;
+        f.debug_struct("CodeOut").field("dst", dst).field("times", times).finish_non_exhaustive()
+    }
+}
+
 /// `hangupCall`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HangUp {
@@ -172,6 +198,7 @@ pub fn parse_body(function: Function, body: &[u8]) -> Result<Action, Code> {
         "hangupCall" => &["appid", "requestId"],
         "getCdrByResId" => &["appid", "fid", "lastresid"],
         "getCdrByTime" => &["appid", "fid", "pdate", "ptime"],
+        "callOutCode" => &["appid", "dst", "code"],
         _ => &["appid"],
     };
     let action = Action { name, appid: String::new(), fields };
@@ -193,10 +220,7 @@ impl Action {
             Some(0..=60) if strict => return Err(Code::BadValue),
             Some(seconds) => Some(Duration::from_secs(seconds.min(CREDIT_MAX)).max(CREDIT_MIN)),
         };
-        let custom = self.word("customParm").unwrap_or_default();
-        if custom.chars().count() > CUSTOM_MAX {
-            return Err(Code::BadValue);
-        }
+        let custom = self.custom()?;
         Ok(DailBack {
             src: self.phone("src")?.ok_or(Code::BadPhone)?,
             dst: self.phone("dst")?.ok_or(Code::BadPhone)?,
@@ -207,6 +231,34 @@ impl Action {
             src_ring: self.ring("srctimeout")?,
             dst_ring: self.ring("dsttimeout")?,
         })
+    }
+
+    /// The values of `callOutCode`.
+    ///
+    /// # Errors
+    /// -101 or -102.
+    pub fn code_out(&self) -> Result<CodeOut, Code> {
+        let code = self.word("code").unwrap_or_default();
+        if code.len() > CODE_MAX || !code.bytes().all(|sign| sign.is_ascii_alphanumeric()) {
+            return Err(Code::BadValue);
+        }
+        let times = match self.number("time")? {
+            None => TIMES_DEFAULT,
+            Some(times @ 1..=3) => u8::try_from(times).map_err(|_| Code::BadValue)?,
+            Some(_) => return Err(Code::BadValue),
+        };
+        Ok(CodeOut {
+            dst: self.phone("dst")?.ok_or(Code::BadPhone)?,
+            code,
+            times,
+            shown: self.phone("dstclid")?,
+            custom: self.custom()?,
+        })
+    }
+
+    fn custom(&self) -> Result<String, Code> {
+        let custom = self.word("customParm").unwrap_or_default();
+        if custom.chars().count() > CUSTOM_MAX { Err(Code::BadValue) } else { Ok(custom) }
     }
 
     /// The value of `hangupCall`.

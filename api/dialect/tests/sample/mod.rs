@@ -34,9 +34,11 @@ pub(crate) fn command(dialect: Dialect, a: &str, b: &str) -> CallCommand {
         sub_account: None,
         app: "ff8080813fc70a7b013fc72312324213".into(),
         a: party(a),
-        b: party(b),
+        b: Some(party(b)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: true,
+        record: facts::media::Record::Yes,
         key: None,
         pushes: Vec::new(),
         custom: "123456".into(),
@@ -64,6 +66,7 @@ pub(crate) fn leg(no: LegNo) -> LegFacts {
         paid_until: None,
         media: MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 
@@ -125,6 +128,7 @@ pub(crate) fn record(command: CallCommand, outcome: Outcome, legs: Vec<LegFacts>
             unrecorded: None,
             message: None,
             mailbox: None,
+            collected: Vec::new(),
         },
         charges: Vec::new(),
         currency: Currency::CNY,

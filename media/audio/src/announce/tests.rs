@@ -7,7 +7,7 @@ use crate::tone::FULL_SCALE_DBM0;
 
 /// Something like speech, always the same for a seed: syllables of a moving pitch through two moving
 /// resonances, a pause after some.
-fn speech(seed: u64, seconds: f32) -> Vec<i16> {
+pub(super) fn speech(seed: u64, seconds: f32) -> Vec<i16> {
     let mut random = Noise::new(seed + 100);
     let mut out = Vec::new();
     let (mut turn, mut low, mut high) = (0.0_f32, [0.0_f32; 2], [0.0_f32; 2]);
@@ -64,7 +64,7 @@ fn library() -> (Arc<Library>, Vec<Vec<i16>>) {
     (Arc::new(Library::new(named.collect())), sounds)
 }
 
-fn noisy(sound: &[i16], lead: usize, below_db: f32, seed: u64) -> Vec<i16> {
+pub(super) fn noisy(sound: &[i16], lead: usize, below_db: f32, seed: u64) -> Vec<i16> {
     let mut samples = vec![0; lead];
     samples.extend(sound);
     samples.extend([0; 8_000]);

@@ -11,7 +11,7 @@ use super::CodecError;
 
 /// Longest packet (§3.2.5, R5), milliseconds.
 const PACKET_MS: usize = 120;
-/// Octets of what is written: below any datagram's limit, and more than 60 ms take at [`bitrate`].
+/// Octets of what is written: below any datagram's limit, and what 60 ms take at 64 kbit/s.
 const OCTETS: usize = super::OCTETS_MAX;
 
 pub(super) struct Decoder {
@@ -84,18 +84,33 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// For a call: what is lost of it can be filled.
     pub(super) fn new(rate: u32) -> Result<Encoder, CodecError> {
-        let mut coder =
-            OpusEncoder::new(rate as i32, 1, Application::Voip).map_err(|_| CodecError::Frame)?;
-        coder.bitrate_bps = bitrate(rate);
-        coder.complexity = COMPLEXITY;
+        let mut encoder = Encoder::with(rate, Application::Voip)?;
+        (encoder.coder.bitrate_bps, encoder.coder.complexity) = usual(rate);
+        Ok(encoder)
+    }
+
+    /// For a file, of which nothing is lost: the transform alone (CELT), which costs a fifth and keeps as much.
+    pub(super) fn kept(rate: u32) -> Result<Encoder, CodecError> {
+        let mut encoder = Encoder::with(rate, Application::RestrictedLowDelay)?;
+        (encoder.coder.bitrate_bps, encoder.coder.complexity) = (KEPT_BPS, 0);
+        Ok(encoder)
+    }
+
+    fn with(rate: u32, application: Application) -> Result<Encoder, CodecError> {
+        let coder = OpusEncoder::new(rate as i32, 1, application).map_err(|_| CodecError::Frame)?;
         Ok(Encoder { coder, rate })
     }
 
-    /// Prepares for loss: from [`COPIES_FROM_PERCENT`] on packets bear a copy of the one before them.
+    /// Prepares for loss: from [`COPIES_FROM_PERCENT`] on packets bear a copy of the one before them, and the bits
+    /// that it takes.
     pub(super) fn expect_loss(&mut self, percent: u8) {
-        self.coder.use_inband_fec = percent >= COPIES_FROM_PERCENT;
+        let copies = percent >= COPIES_FROM_PERCENT;
+        self.coder.use_inband_fec = copies;
         self.coder.packet_loss_perc = i32::from(percent.min(100));
+        let settings = if copies { WITH_COPIES } else { usual(self.rate) };
+        (self.coder.bitrate_bps, self.coder.complexity) = settings;
     }
 
     /// A packet is as long as the coder makes it.
@@ -111,13 +126,18 @@ impl fmt::Debug for Encoder {
     }
 }
 
-/// Bits per second, at most: speech takes a sixth less. By measurement, as what follows: see
-/// `docs/media-quality.md`.
-const fn bitrate(rate: u32) -> i32 {
-    if rate <= 8_000 { 24_000 } else { 40_000 }
+/// Bits per second, at most (speech takes a sixth less), and the coder's complexity. By measurement, as what follows:
+/// see `docs/decisions/0068-what-opus-is-coded-with.md`. Bits do more for narrow-band sound than thought does, and
+/// cost less.
+const fn usual(rate: u32) -> (i32, i32) {
+    if rate <= 8_000 { (40_000, 1) } else { (48_000, 5) }
 }
 
-const COMPLEXITY: i32 = 5;
+/// The same of what is kept.
+const KEPT_BPS: i32 = 40_000;
+/// Bits per second, no more than G.711 takes, and complexity while copies are sent: from 2 on the coder's copies are
+/// not always of what they stand for.
+const WITH_COPIES: (i32, i32) = (64_000, 1);
 /// A copy takes so much of the bits that it is worth it for somebody who misses packets alone.
 const COPIES_FROM_PERCENT: u8 = 3;
 

@@ -162,32 +162,33 @@ impl Detector {
     }
 
     /// Hears samples and silences those that belong to a key, as far as is known when the last of
-    /// them was heard: a key's first 25 ms may have gone on before, too short to be a key (Q.24).
-    pub fn hear_and_mute(&mut self, samples: &mut [i16], mut tell: impl FnMut(Event)) {
-        let first = self.now;
+    /// them was heard: a key's first 25 ms may have gone on before, too short to be a key (Q.24). True if there were any.
+    pub fn hear_and_mute(&mut self, samples: &mut [i16], mut tell: impl FnMut(Event)) -> bool {
+        let (first, mut muted) = (self.now, false);
         for index in 0..samples.len() {
             if self.take(samples[index]) {
                 self.step(&mut tell);
-                self.silence(samples, first, index + 1);
+                muted |= self.silence(samples, first, index + 1);
             }
         }
         let all = samples.len();
-        self.silence(samples, first, all);
+        muted | self.silence(samples, first, all)
     }
 
     /// Silences the part of a key in the first `heard` of `samples`.
-    fn silence(&self, samples: &mut [i16], first: u64, heard: usize) {
+    fn silence(&self, samples: &mut [i16], first: u64, heard: usize) -> bool {
         let (from, to) = match (&self.on, &self.maybe) {
             (Some(on), _) if on.misses == 0 => (on.from, self.now),
             (Some(on), _) => (on.from, on.to),
             (None, Some(maybe)) => (maybe.from, self.now),
-            (None, None) => return,
+            (None, None) => return false,
         };
         let from = from.saturating_sub(first).min(heard as u64) as usize;
         let to = to.saturating_sub(first).min(heard as u64) as usize;
         if from < to {
             samples[from..to].fill(0);
         }
+        from < to
     }
 
     /// Takes a sample; whether a hop is full.

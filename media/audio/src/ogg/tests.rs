@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::{Decoder, SAMPLES_MAX};
+use crate::codec::{Coding, Decoder, SAMPLES_MAX};
 use Channels::{Mono, Stereo};
 
 fn sine(hz: f64, samples: usize) -> Vec<i16> {
@@ -90,6 +90,25 @@ fn rfc7845_4_the_last_page_tells_the_length_to_the_sample() {
         let there = packets.len() as u64 * PACKET;
         assert!(granule <= there && there - granule < PACKET, "{channels:?}: no packet too many");
     }
+}
+
+#[test]
+fn rfc7845_4_2_what_is_skipped_is_what_comes_before_the_sound() {
+    let sound = sine(700.0, 8_000);
+    let mut encoder = Encoder::new(Mono).unwrap();
+    let mut out = open(Mono);
+    encoder.encode(&sound, &vec![0; sound.len()], &mut out).unwrap();
+    encoder.finish(&mut out).unwrap();
+    let heard = decoded(packets(&out).0.into_iter());
+    let skip = (PRE_SKIP / RATIO) as usize;
+    let error = |skip: usize| -> f64 {
+        let pairs = sound[800..7_200].iter().zip(&heard[skip + 800..]);
+        pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+    };
+    let best = (skip - 5..=skip + 5).min_by(|a, b| error(*a).total_cmp(&error(*b)));
+    assert_eq!(best, Some(skip), "samples at 8 kHz");
+    let power: f64 = sound[800..7_200].iter().map(|a| f64::from(*a).powi(2)).sum();
+    assert!(error(skip) < power / 100.0, "{} of {power}", error(skip));
 }
 
 #[test]

@@ -257,6 +257,14 @@ fn telephone_numbers_come_in_groups() {
 }
 
 #[test]
+fn what_is_spelled_can_be_written_down() {
+    for language in Language::ALL {
+        let spelled = words(language, Spoken::Spelled("4aZ#"));
+        assert_eq!(spelled, "4 | letter-a | letter-z | pound");
+    }
+}
+
+#[test]
 fn what_cannot_be_said_is_refused_and_leaves_nothing() {
     let long = "1".repeat(DIGITS_MAX + 1);
     let day = |year, month, day| Spoken::Date(Day { year, month, day });
@@ -269,6 +277,8 @@ fn what_cannot_be_said_is_refused_and_leaves_nothing() {
         (Spoken::Digits(&long), Unsayable::Length),
         (Spoken::Digits("12a"), Unsayable::Sign),
         (Spoken::Digits("۱۲"), Unsayable::Sign),
+        (Spoken::Spelled(""), Unsayable::Length),
+        (Spoken::Spelled("a-1"), Unsayable::Sign),
         (Spoken::Phone("+"), Unsayable::Length),
         (Spoken::Phone("12+3"), Unsayable::Sign),
         (day(2026, 2, 29), Unsayable::Day),
@@ -326,6 +336,7 @@ fn all_words_there_are_were_recorded() {
         }
         add(Spoken::Phone("+12345678901"));
         add(Spoken::Digits("0123456789*#"));
+        add(Spoken::Spelled("abcdefghijklmnopqrstuvwxyz"));
         let said: BTreeSet<&str> = out
             .iter()
             .filter_map(|piece| match piece {

@@ -37,7 +37,7 @@ fn case_13_clocks_100_ppm_off_leave_both_channels_in_time_after_an_hour() {
     let folder = tempfile::tempdir().unwrap();
     let hour_ms = 3_600_000;
     let start = Instant::now();
-    let wav = RecordingForm { format: RecordingFormat::Wav, mono: false };
+    let wav = RecordingForm { format: RecordingFormat::Wav, voices: Voices::Stereo };
     let mut job = Job::start(folder.path(), "hour.wav", wav, start, None).unwrap();
     let mut sides = [Beeper::new(Side::Left, 100.0), Beeper::new(Side::Right, -100.0)];
     for turn in 1..=hour_ms / 100 {

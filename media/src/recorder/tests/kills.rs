@@ -86,7 +86,7 @@ fn case_14_a_killed_recording_is_put_right_within_300_ms() {
 fn case_14_every_form_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right() {
     let folder = tempfile::tempdir().unwrap();
     for form in FORMS {
-        let name = format!("{}.{}", form.mono, form.format.ending());
+        let name = format!("{}.{}", form.voices.word(), form.format.ending());
         let (_, job) = record_as(form, folder.path(), &name, 4_000);
         std::mem::forget(job);
         let part = folder.path().join(format!("{name}.part"));
@@ -97,7 +97,9 @@ fn case_14_every_form_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right(
             let sound = bytes.len() as u64 - 44;
             assert!(told <= sound && sound - told <= 32_000 + 3_200, "{told} of {sound}");
             let (_, heard) = channels(&bytes).unwrap();
-            assert!(heard[0].len() as u64 >= told / if form.mono { 2 } else { 4 });
+            assert!(
+                heard[0].len() as u64 >= told / if form.voices == Voices::Mixed { 2 } else { 4 }
+            );
         }
         // 100 ms of the form that takes the least room are 300 octets.
         let most = if form.format == RecordingFormat::Opus { 301 } else { 1_001 };
@@ -114,7 +116,7 @@ fn case_14_every_form_cut_at_any_octet_has_a_head_that_is_true_and_is_put_right(
             };
             let decoded_ms = sound[0].len() as u64 * 1_000 / u64::from(rate);
             assert!(decoded_ms.abs_diff(file.duration_ms) < 3, "{form:?}");
-            assert_eq!(sound.len(), if form.mono { 1 } else { 2 });
+            assert_eq!(sound.len(), if form.voices == Voices::Mixed { 1 } else { 2 });
             fs::remove_file(folder.path().join(&name)).unwrap();
         }
     }
@@ -132,7 +134,7 @@ fn case_14_a_sealed_recording_cut_at_any_octet_is_put_right_by_who_has_the_key()
     let folder = tempfile::tempdir().unwrap();
     let keys = keys(KEY);
     for form in FORMS {
-        let name = format!("{}.{}", form.mono, form.format.ending());
+        let name = format!("{}.{}", form.voices.word(), form.format.ending());
         let (_, job) = record_sealed(form, folder.path(), &name, 4_000, &keys);
         std::mem::forget(job);
         let part = folder.path().join(format!("{name}.part"));
@@ -217,7 +219,7 @@ fn case_14_what_cannot_be_read_is_kept_and_only_what_holds_no_sound_is_removed()
     let folder = tempfile::tempdir().unwrap();
     let (ours, other) = (keys(KEY), keys("k1 //////////////////////////////////////////8="));
     for form in FORMS {
-        let name = format!("{}.{}", form.mono, form.format.ending());
+        let name = format!("{}.{}", form.voices.word(), form.format.ending());
         let (_, job) = record_sealed(form, folder.path(), &name, 4_000, &ours);
         std::mem::forget(job);
         let sealed = fs::read(folder.path().join(format!("{name}.part"))).unwrap();
@@ -263,7 +265,10 @@ fn records_until_killed() {
     let recorder = Recorder::open(&config, &events).unwrap();
     let start = Instant::now();
     let wanted = std::env::var(CHILD_FORM).unwrap_or_default();
-    let form = FORMS.into_iter().find(|form| !form.mono && form.format.ending() == wanted).unwrap();
+    let form = FORMS
+        .into_iter()
+        .find(|form| form.voices == Voices::Stereo && form.format.ending() == wanted)
+        .unwrap();
     recorder.start(CALL, format!("killed.{wanted}"), form, start);
     for n in 0..3_000_u32 {
         let packet = packet(Side::Left, n, 700.0, Instant::now());
@@ -278,7 +283,7 @@ fn records_until_killed() {
 
 #[test]
 fn case_14_a_process_killed_in_mid_call_leaves_its_recording() {
-    for form in FORMS.into_iter().filter(|form| !form.mono) {
+    for form in FORMS.into_iter().filter(|form| form.voices == Voices::Stereo) {
         killed_in(form);
     }
 }

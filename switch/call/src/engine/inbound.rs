@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use facts::fraud::Scope;
 use facts::manners::{self, Whose};
-use facts::settings::{Snapshot, Trunk};
+use facts::media::Record;
+use facts::settings::{Recorded, Snapshot, Trunk};
 use facts::{
     CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId,
     TrunkId,
@@ -199,12 +200,13 @@ impl Engine {
         };
         let plan = Plan {
             flow: Program::Dial(Dial::DialingB { to: LegNo::B, early: false }),
-            targets: [route::Target::Public(intent.caller.clone()), target],
+            targets: vec![route::Target::Public(intent.caller.clone()), target],
             shown: [None, shown],
             language: merchant.language.clone(),
             max_talk: merchant.max_talk,
             onward,
             trail,
+            delivered: intent.delivered,
         };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
@@ -214,9 +216,11 @@ impl Engine {
             sub_account: intent.sub_account,
             app: String::new(),
             a: party(intent.caller, intent.caller_as_sent),
-            b: party(intent.callee, intent.callee_as_sent),
+            b: Some(party(intent.callee, intent.callee_as_sent)),
+            scenario: None,
+            purpose: Default::default(),
             max_talk: None,
-            record: false,
+            record: delivered_to(&w.snapshot, plan.delivered.as_deref()),
             key: None,
             pushes: Vec::new(),
             custom: String::new(),
@@ -226,7 +230,7 @@ impl Engine {
         let scopes = Scope::all_of(&command);
         let rung = rings.then_some(&number);
         self.world.may_call((None, &scopes), rung).map_err(Refusal::kind)?;
-        let holders = self.holders(&command, intent.delivered.as_deref()).map_err(Refusal::kind)?;
+        let holders = self.holders(&command, plan.delivered.as_deref()).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);
         self.hold(id, holders);
@@ -300,6 +304,12 @@ fn transit(
         (named && clean).then(|| (name.to_owned(), value.to_vec()))
     });
     lines.take(TRANSIT_MAX).collect()
+}
+
+/// Whether calls that carriers deliver for this number of ours are recorded.
+fn delivered_to(settings: &Snapshot, number: Option<&str>) -> Record {
+    let whose = number.map(|number| Recorded::Inbound(number.to_owned()));
+    whose.and_then(|whose| settings.recorded.get(&whose).copied()).unwrap_or_default()
 }
 
 /// What our INVITE bears on of the one that came.

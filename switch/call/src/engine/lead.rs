@@ -45,17 +45,15 @@ impl Engine {
         }
     }
 
-    /// Asks for a call whose leg has failed whether it may go on, and where.
-    pub(super) fn lead_on(&mut self, id: CallId) {
-        let Some(mut wish) = self.calls.get_mut(&id).and_then(|call| call.wish.take()) else {
-            return;
-        };
-        match self.led_on(id, &mut wish) {
-            Ok((Target::Voicemail(user), ..)) => {
-                self.on_call(id, |call, w| call.divert_to_mailbox(w, wish, user));
-            }
-            Ok(plan) => self.on_call(id, |call, w| call.divert(w, wish, plan)),
-            Err(_) => self.on_call(id, |call, w| call.not_diverted(w, &wish)),
+    /// Whether a call that wants to go elsewhere may, and where.
+    pub(super) fn lead_on(&mut self, id: CallId, mut wish: Wish) {
+        let led = self.led_on(id, &mut wish);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let w = &mut self.world;
+        match led {
+            Ok((Target::Voicemail(user), ..)) => call.divert_to_mailbox(w, wish, user),
+            Ok(plan) => call.divert(w, wish, plan),
+            Err(_) => call.not_diverted(w, &wish),
         }
     }
 
@@ -70,7 +68,7 @@ impl Engine {
         let call = self.calls.get(&id).ok_or(Kind::Internal)?;
         let payer = call.command.merchant;
         let (caller, onward) = (call.command.a.number.clone(), call.plan.onward.clone());
-        let ring = RING.max(call.command.b.ring);
+        let ring = call.command.b.as_ref().map_or(RING, |b| RING.max(b.ring));
         let snapshot = self.world.snapshot.clone();
         let merchant = snapshot.merchants.get(&payer).filter(|merchant| merchant.enabled);
         let per_second = merchant.ok_or(Kind::Blocked)?.calls_per_second;

@@ -17,6 +17,7 @@ mod register;
 mod subscribe;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ use facts::command::LiveCall;
 use facts::media::{Codec, MediaEvent};
 use facts::settings::Snapshot;
 use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, UnixMillis};
-use sip::endpoint::{Event, Flow, SessionId};
+use sip::endpoint::{Event, Flow, RequestOutId, SessionId};
 
 pub(crate) use inbound::RING;
 
@@ -35,7 +36,7 @@ use crate::call::Call;
 use crate::carrier::Addresses;
 use crate::config::EngineConfig;
 use crate::event::{Answer, Command, Counts, Effect, LegEvent, Reply, ours};
-use crate::leg::{Final, Leg};
+use crate::leg::{Final, Leg, Way};
 use crate::presence::Mail;
 use crate::timers::Timer;
 use crate::trace::Trace;
@@ -455,18 +456,12 @@ impl Engine {
                 let answer = Final { code, q850, local, retry_after };
                 self.failed(session, (answer, crossed), &contacts);
             }
-            Event::Cancelled { session, code, reason } => {
-                self.last_of(session, |leg, w, trace, _| {
-                    leg.cancelled(w, trace, session, (code, reason.as_ref()))
-                });
-                self.world.ended(session);
-            }
-            Event::Ended { session, cause, reason } => {
-                self.last_of(session, |leg, w, trace, _| {
-                    leg.ended(w, trace, session, (cause, reason.as_ref()))
-                });
-                self.world.ended(session);
-            }
+            Event::Cancelled { session, code, reason } => self.over(session, |leg, w, trace| {
+                leg.cancelled(w, trace, session, (code, reason.as_ref()))
+            }),
+            Event::Ended { session, cause, reason } => self.over(session, |leg, w, trace| {
+                leg.ended(w, trace, session, (cause, reason.as_ref()))
+            }),
             Event::ByeDone { session } => {
                 self.world.sessions.remove(&session);
                 self.world.ended(session);
@@ -493,29 +488,11 @@ impl Engine {
                     leg.answered(w, trace, session, (sdp, &to_tag), like)
                 });
             }
-            Event::Again { session } => {
-                self.note(session, |leg, w, _| leg.challenged(w, session));
-                if !self.world.pledges.waits(session) {
-                    self.world.endpoint.proceed(self.world.now.mono, session);
-                }
-            }
-            Event::Acked { session, sdp } => self.on_session(session, false, |call, w, no| {
-                let joined = call.is_bridged(no) && call.takes_offers(w, no);
-                call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
-            }),
+            Event::Again { session } => self.challenged(session),
+            Event::Acked { session, sdp } => self.acked(session, sdp),
             Event::Accepted { session } => self.note(session, Leg::accepted),
             Event::Reinvite { session, sdp, flow, branch } => {
-                if !self.world.sessions.contains_key(&session) {
-                    self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
-                }
-                self.on_session(session, false, |call, w, no| {
-                    let bridged = call.is_bridged(no);
-                    let joined = bridged && call.takes_offers(w, no);
-                    call.on_leg(w, no, |leg, w, _, _| {
-                        let offer = (sdp, flow.remote.ip(), &*branch);
-                        leg.reinvited(w, session, offer, (bridged, joined))
-                    });
-                });
+                self.reinvited(session, (sdp, flow.remote.ip(), &branch));
             }
             Event::Pracked { session, sdp } => self.note(session, |leg, w, _| {
                 leg.answered_again(w, &sdp);
@@ -528,14 +505,7 @@ impl Engine {
                 self.tell_leg(session, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
             }
             Event::Response { id, code, message, cseq, call_id } => {
-                if let Some(leg) = self.world.infos.remove(&id) {
-                    self.on_leg(leg, |call, w| {
-                        call.on_leg(w, leg.no, |leg, w, _, _| {
-                            leg.key_answered(w, code);
-                            None
-                        });
-                    });
-                } else if !self.message_answered(id, code) {
+                if !self.info_answered(id, code) && !self.message_answered(id, code) {
                     self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
                 }
             }
@@ -543,20 +513,80 @@ impl Engine {
                 self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
             }
             Event::Info { session, content_type, body } => {
-                let mut key = None;
-                self.tell_leg(session, |leg, w, _, _| {
-                    key = leg.key(session, &content_type, &body);
-                    if key.is_some() {
-                        leg.key_by_info(w);
-                    }
-                    key.map(LegEvent::Key)
-                });
-                if let Some(digit) = key {
-                    self.on_session(session, false, |call, w, no| {
-                        call.pass_key(w, no, (digit, true));
-                    });
-                }
+                self.told_by_info(session, &content_type, &body);
             }
+        }
+    }
+
+    /// Our 200 was acknowledged, perhaps with the answer to an offer in it.
+    fn acked(&mut self, session: SessionId, sdp: Option<Bytes>) {
+        self.on_session(session, false, |call, w, no| {
+            let joined = call.is_bridged(no) && call.takes_offers(w, no);
+            call.on_leg(w, no, |leg, w, trace, _| leg.acked(w, trace, sdp, joined));
+        });
+    }
+
+    /// A session is over, by CANCEL or by BYE: its leg is told.
+    fn over(
+        &mut self,
+        session: SessionId,
+        tell: impl FnOnce(&mut Leg, &mut World, &mut Trace) -> Option<LegEvent>,
+    ) {
+        self.last_of(session, |leg, w, trace, _| tell(leg, w, trace));
+        self.world.ended(session);
+    }
+
+    /// An INVITE of ours was challenged; it leaves again when what ends its session is written.
+    fn challenged(&mut self, session: SessionId) {
+        self.note(session, |leg, w, _| leg.challenged(w, session));
+        if !self.world.pledges.waits(session) {
+            self.world.endpoint.proceed(self.world.now.mono, session);
+        }
+    }
+
+    /// A far end offers another description, or asks for one; with where it signals from.
+    fn reinvited(
+        &mut self,
+        session: SessionId,
+        (sdp, from, branch): (Option<Bytes>, IpAddr, &str),
+    ) {
+        if !self.world.sessions.contains_key(&session) {
+            self.world.endpoint.reject_reinvite(self.world.now.mono, session, 488);
+        }
+        self.on_session(session, false, |call, w, no| {
+            let bridged = call.is_bridged(no);
+            let joined = bridged && call.takes_offers(w, no);
+            call.on_leg(w, no, |leg, w, _, _| {
+                leg.reinvited(w, session, (sdp, from, branch), (bridged, joined))
+            });
+        });
+    }
+
+    /// The answer to an INFO of ours, if it is one.
+    fn info_answered(&mut self, id: RequestOutId, code: u16) -> bool {
+        let Some(leg) = self.world.infos.remove(&id) else { return false };
+        self.on_leg(leg, |call, w| {
+            call.on_leg(w, leg.no, |leg, w, _, _| {
+                leg.key_answered(w, code);
+                None
+            });
+        });
+        true
+    }
+
+    /// A key, perhaps, that goes on to whoever is on the other side.
+    fn told_by_info(&mut self, session: SessionId, content_type: &str, body: &[u8]) {
+        let mut key = None;
+        self.tell_leg(session, |leg, w, _, _| {
+            key = leg.key(session, content_type, body);
+            key = key.filter(|digit| leg.key_is_new(w, *digit, Way::Info));
+            if let Some(digit) = key {
+                leg.key_by_info(w, digit);
+            }
+            key.map(LegEvent::Key)
+        });
+        if let Some(digit) = key {
+            self.on_session(session, false, |call, w, no| call.pass_key(w, no, (digit, true)));
         }
     }
 
@@ -639,13 +669,14 @@ impl Engine {
             return;
         };
         act(call, &mut self.world);
+        // Whom it is led on to may not be had either, and lead to somebody else.
+        while let Some(wish) = self.calls.get_mut(&id).and_then(|call| call.wish.take()) {
+            self.lead_on(id, wish);
+        }
         self.world.watches.touch(id);
-        if !call.is_live() {
+        if let Some(call) = self.calls.get(&id).filter(|call| !call.is_live()) {
             self.places.leave(call.command.merchant, id);
             self.world.capacities.leave(id);
-        }
-        if call.wish.is_some() {
-            self.lead_on(id);
         }
     }
 

@@ -45,13 +45,14 @@ impl Engine {
         }
         let plan = self.admit(command.merchant).and_then(|()| self.plan(&command));
         let plan = plan.and_then(|plan| {
-            let numbers = plan.targets.each_ref().map(Target::number);
+            let numbers: Vec<Number> = plan.targets.iter().map(Target::number).collect();
             self.world.may_call((None, &Scope::all_of(&command)), &numbers)?;
             self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {
             Ok((plan, holders)) => {
-                let id = self.begin(command, plan, None, &LEGS);
+                let priced = &LEGS[..plan.targets.len()];
+                let id = self.begin(command, plan, None, priced);
                 self.hold(id, holders);
                 if let Some(Call { phase: Phase::Authorizing { waiting, .. }, .. }) =
                     self.calls.get_mut(&id)
@@ -169,27 +170,30 @@ impl Engine {
             }
         }
         let mut trail = Trail::default();
-        let b = self.lead(&command.b.number, command.merchant, &mut trail);
-        // Whoever we rang for a merchant is not to talk to a machine of ours.
-        let b = b.ok().filter(|target| !matches!(target, Target::Voicemail(_)));
-        let targets =
-            [self.target((&command.a.number, command.merchant))?, b.ok_or(Refusal::NoRoute)?];
-        if targets[0] == targets[1] {
+        let mut targets = vec![self.target((&command.a.number, command.merchant))?];
+        if let Some(b) = &command.b {
+            let b = self.lead(&b.number, command.merchant, &mut trail);
+            // Whoever we rang for a merchant is not to talk to a machine of ours.
+            let b = b.ok().filter(|target| !matches!(target, Target::Voicemail(_)));
+            targets.push(b.ok_or(Refusal::NoRoute)?);
+        } else if command.scenario.is_none() {
+            return Err(Refusal::NoRoute);
+        }
+        if targets.get(1) == targets.first() {
             // Its line would be engaged by the very call that rings it.
             return Err(Refusal::SameNumber);
         }
+        let b_shown = command.b.as_ref().and_then(|b| b.shown.clone());
         let default = merchant.shown.clone().map(Number::public);
         Ok(Plan {
             flow: Flow::Callback(Callback::DialingA),
             targets,
-            shown: [
-                command.a.shown.clone().or(default.clone()),
-                command.b.shown.clone().or(default),
-            ],
+            shown: [command.a.shown.clone().or(default.clone()), b_shown.or(default)],
             language: merchant.language.clone(),
             max_talk: command.max_talk.map_or(merchant.max_talk, |max| max.min(merchant.max_talk)),
             onward: Onward::default(),
             trail,
+            delivered: None,
         })
     }
 
@@ -217,10 +221,11 @@ impl Engine {
     ) -> CallId {
         let w = &mut self.world;
         let id = self.ids.next(w.now.wall);
-        let quotes: Vec<LegQuote> = priced
-            .iter()
-            .map(|leg| LegQuote { leg: *leg, number: plan.targets[usize::from(leg.0)].number() })
-            .collect();
+        let quote = |leg: &LegNo| {
+            let target = plan.targets.get(usize::from(leg.0))?;
+            Some(LegQuote { leg: *leg, number: target.number() })
+        };
+        let quotes: Vec<LegQuote> = priced.iter().filter_map(quote).collect();
         let scopes = Scope::all_of(&command);
         for quote in &quotes {
             w.count_leg(&scopes, LegId::new(id, quote.leg), &quote.number);

@@ -2,13 +2,15 @@
 
 use facts::ledger::{JournalLeg, OpenCall};
 use facts::record::LegState;
-use facts::{CallFacts, Failure, Kind, LegFacts, LegNo, Origin, Outcome, Side, UnixMillis};
+use facts::{
+    CallCommand, CallFacts, Failure, Kind, LegFacts, LegNo, Origin, Outcome, Side, UnixMillis,
+};
 use sip::wire::Reason;
 
 use crate::call::{Call, Plan};
 use crate::flow::{Callback, Flow, side};
 use crate::leg::{Onward, unpack};
-use crate::route::{Target, Trail};
+use crate::route::Trail;
 use crate::trace::Trace;
 
 use super::Engine;
@@ -37,8 +39,11 @@ impl Engine {
             legs.push(facts);
         }
         legs.sort_by_key(|leg| leg.no);
-        let (outcome, released_by) =
-            if cut_short { (Outcome::Failed(crash), Side::Platform) } else { how_it_went(&legs) };
+        let (outcome, released_by) = if cut_short {
+            (Outcome::Failed(crash), Side::Platform)
+        } else {
+            how_it_went(&legs, &open.command)
+        };
         let facts = CallFacts {
             call: open.call,
             placed: open.placed,
@@ -51,19 +56,19 @@ impl Engine {
             unrecorded: None,
             message: None,
             mailbox: None,
+            collected: Vec::new(),
             command: open.command,
         };
         let plan = Plan {
             flow: Flow::Callback(Callback::DialingA),
-            targets: [
-                Target::Public(facts.command.a.number.clone()),
-                Target::Public(facts.command.b.number.clone()),
-            ],
+            // Nobody is rung any more.
+            targets: Vec::new(),
             shown: [None, None],
             language: String::new(),
             max_talk: std::time::Duration::ZERO,
             onward: Onward::default(),
             trail: Trail::default(),
+            delivered: None,
         };
         if let Some(key) = &facts.command.key {
             let key = (facts.command.merchant, key.dialect, key.key.clone());
@@ -104,7 +109,7 @@ fn bridged(legs: &[LegFacts]) -> Option<UnixMillis> {
 }
 
 /// Every leg was down before the crash: only the record was missing.
-fn how_it_went(legs: &[LegFacts]) -> (Outcome, Side) {
+fn how_it_went(legs: &[LegFacts], command: &CallCommand) -> (Outcome, Side) {
     let first = legs.iter().min_by_key(|leg| leg.ended);
     let by = first.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
     // B's failure is why the call failed even when A was let go for it; A's comes first otherwise.
@@ -114,7 +119,9 @@ fn how_it_went(legs: &[LegFacts]) -> (Outcome, Side) {
     if let Some(failure) = legs.iter().rev().filter(counts).find_map(|leg| leg.failure) {
         return (Outcome::Failed(failure), by);
     }
-    if joined {
+    // Where nobody was to be joined with A, it is enough that A was there.
+    let heard = command.b.is_none() && first.is_some_and(|leg| leg.answered.is_some());
+    if joined || heard {
         return (Outcome::Completed, by);
     }
     let origin = if by == side(LegNo::A) { Origin::LegA } else { Origin::LegB };

@@ -109,6 +109,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Park { .. }
         | Input::Diverted { .. }
         | Input::Served(_)
+        | Input::Waited
         | Input::Mail(_) => Callback::DialingA,
     }
 }
@@ -169,6 +170,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Transfer { .. }
         | Input::Park { .. }
         | Input::Served(_)
+        | Input::Waited
         | Input::Mail(_) => state,
     }
 }
@@ -226,6 +228,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Park { .. }
         | Input::Diverted { .. }
         | Input::Served(_)
+        | Input::Waited
         | Input::Mail(_) => {
             return ending;
         }

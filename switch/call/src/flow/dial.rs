@@ -53,17 +53,30 @@ impl Dial {
     }
 }
 
+/// Whoever was rung does not come.
+fn refused(to: LegNo, failure: Failure, out: &mut Vec<Order>) {
+    let by = refuser(side(to), failure);
+    out.push(Order::Decide(Outcome::Failed(failure), by));
+    out.push(Order::Release(to, Release { by, failure: Some(failure) }));
+    // Still waiting for its answer: the row's status and cause (RFC 3398 §8.2.6.1).
+    out.push(Order::Release(LegNo::A, Release { by, failure: Some(failure) }));
+}
+
+/// Whoever calls does not wait any longer.
+fn abandoned(to: LegNo, out: &mut Vec<Order>) {
+    let failure = Failure::new(origin(LegNo::A), Kind::Abandoned);
+    out.push(Order::Decide(Outcome::Failed(failure), Side::Caller));
+    out.push(Order::Release(LegNo::A, Release { by: Side::Caller, failure: None }));
+    out.push(Order::Release(to, Release { by: Side::Caller, failure: Some(failure) }));
+}
+
 fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> Dial {
     match input {
-        Input::Leg(leg, LegEvent::Ringing) if leg == to => {
+        Input::Leg(leg, rings @ (LegEvent::Ringing | LegEvent::RingsOn)) if leg == to => {
             // RFC 3960 §3.2: a 180 after early sound changes nothing for A.
-            if !early {
+            if !early || rings == LegEvent::RingsOn {
                 out.push(Order::Alert(LegNo::A));
             }
-            Dial::DialingB { to, early }
-        }
-        Input::Leg(leg, LegEvent::RingsOn) if leg == to => {
-            out.push(Order::Alert(LegNo::A));
             Dial::DialingB { to, early }
         }
         Input::Leg(leg, LegEvent::EarlyMedia) if leg == to => {
@@ -84,11 +97,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
             Dial::Bridged(Talk::with(to))
         }
         Input::Leg(leg, LegEvent::Failed(failure) | LegEvent::Lost(failure)) if leg == to => {
-            let by = refuser(side(to), failure);
-            out.push(Order::Decide(Outcome::Failed(failure), by));
-            out.push(Order::Release(to, Release { by, failure: Some(failure) }));
-            // Still waiting for its answer: the row's status and cause (RFC 3398 §8.2.6.1).
-            out.push(Order::Release(LegNo::A, Release { by, failure: Some(failure) }));
+            refused(to, failure, out);
             Dial::Ending
         }
         Input::Leg(leg, LegEvent::HungUp) if leg == to => {
@@ -96,10 +105,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::HungUp) => {
-            let failure = Failure::new(origin(LegNo::A), Kind::Abandoned);
-            out.push(Order::Decide(Outcome::Failed(failure), Side::Caller));
-            out.push(Order::Release(LegNo::A, Release { by: Side::Caller, failure: None }));
-            out.push(Order::Release(to, Release { by: Side::Caller, failure: Some(failure) }));
+            abandoned(to, out);
             Dial::Ending
         }
         Input::Leg(LegNo::A, LegEvent::Failed(failure) | LegEvent::Lost(failure)) => {
@@ -131,6 +137,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
         | Input::Transfer { .. }
         | Input::Park { .. }
         | Input::Served(_)
+        | Input::Waited
         | Input::Mail(_) => Dial::DialingB { to, early },
     }
 }

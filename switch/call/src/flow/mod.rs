@@ -4,10 +4,12 @@
 pub(crate) mod callback;
 pub(crate) mod dial;
 pub(crate) mod listen;
+pub(crate) mod script;
 pub(crate) mod serve;
 mod talk;
 pub(crate) mod voicemail;
 
+use facts::scenario::Scenario;
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 
 use crate::event::{Input, Order, Release};
@@ -15,6 +17,7 @@ use crate::event::{Input, Order, Release};
 pub(crate) use callback::Callback;
 pub(crate) use dial::Dial;
 pub(crate) use listen::Listen;
+pub(crate) use script::Script;
 pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
 pub(crate) use voicemail::Voicemail;
@@ -32,22 +35,36 @@ pub(crate) enum Flow {
     Voicemail(Voicemail),
     /// A listens to messages.
     Listen(Listen),
+    /// A was rung for what a scenario says.
+    Script(Script),
 }
 
 impl Flow {
-    /// Takes one input; appends its orders.
-    pub(crate) fn step(self, input: Input, out: &mut Vec<Order>) -> Flow {
+    /// Takes one input; appends its orders. `scenario`: that of the call, where it has one.
+    pub(crate) fn step(
+        self,
+        scenario: Option<&Scenario>,
+        input: Input,
+        out: &mut Vec<Order>,
+    ) -> Flow {
         match self {
             Flow::Callback(state) => Flow::Callback(state.step(input, out)),
             Flow::Dial(state) => Flow::Dial(state.step(input, out)),
             Flow::Serve(state) => Flow::Serve(state.step(input, out)),
             Flow::Voicemail(state) => Flow::Voicemail(state.step(input, out)),
             Flow::Listen(state) => Flow::Listen(state.step(input, out)),
+            Flow::Script(state) => match scenario {
+                Some(scenario) => Flow::Script(state.step(scenario, input, out)),
+                None => self,
+            },
         }
     }
 
     /// True once the flow only waits for its legs to go down.
     pub(crate) fn ending(self) -> bool {
+        if let Flow::Script(script) = self {
+            return script.ending();
+        }
         matches!(
             self,
             Flow::Callback(Callback::Ending(_))
@@ -64,6 +81,7 @@ impl Flow {
             Flow::Callback(Callback::AnsweredA) => Some(LegNo::B),
             Flow::Callback(Callback::DialingB { to, .. })
             | Flow::Dial(Dial::DialingB { to, .. }) => Some(to),
+            Flow::Script(script) => script.rings(),
             Flow::Callback(_)
             | Flow::Dial(_)
             | Flow::Serve(_)
@@ -76,6 +94,7 @@ impl Flow {
     pub(crate) fn talk(self) -> Option<Talk> {
         match self {
             Flow::Callback(Callback::Bridged(talk)) | Flow::Dial(Dial::Bridged(talk)) => Some(talk),
+            Flow::Script(script) => script.talk(),
             Flow::Callback(_)
             | Flow::Dial(_)
             | Flow::Serve(_)
@@ -84,9 +103,13 @@ impl Flow {
         }
     }
 
-    /// True where A talks with this switch, and nobody else ever comes.
+    /// True where A talks with this switch, and nobody else is there.
     pub(crate) fn is_alone(self) -> bool {
-        matches!(self, Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_))
+        match self {
+            Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_) => true,
+            Flow::Script(script) => script.is_alone(),
+            Flow::Callback(_) | Flow::Dial(_) => false,
+        }
     }
 
     /// True while A is there, and B is being rung.
@@ -95,7 +118,7 @@ impl Flow {
             self,
             Flow::Callback(Callback::AnsweredA | Callback::DialingB { .. })
                 | Flow::Dial(Dial::DialingB { .. })
-        )
+        ) || self.rings().is_some()
     }
 
     /// True while B is rung and A, who called us, hears nothing from here.
@@ -111,6 +134,7 @@ impl Flow {
             Flow::Serve(state) => state.word(),
             Flow::Voicemail(state) => state.word(),
             Flow::Listen(state) => state.word(),
+            Flow::Script(state) => state.word(),
         }
     }
 }

@@ -145,6 +145,7 @@ impl Talk {
             | Input::Park { .. }
             | Input::Diverted { .. }
             | Input::Served(_)
+            | Input::Waited
             | Input::Mail(_) => Some(self),
         }
     }
@@ -235,6 +236,7 @@ impl Talk {
             | Input::Park { .. }
             | Input::Diverted { .. }
             | Input::Served(_)
+            | Input::Waited
             | Input::Mail(_) => Some(self),
         }
     }
@@ -315,6 +317,7 @@ impl Talk {
             | Input::Park { .. }
             | Input::Diverted { .. }
             | Input::Served(_)
+            | Input::Waited
             | Input::Mail(_) => Some(self),
         }
     }

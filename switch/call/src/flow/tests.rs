@@ -24,7 +24,7 @@ fn callback(inputs: &[Input]) -> (Flow, Vec<Order>) {
     let mut flow = Flow::Callback(Callback::start(&mut orders));
     for input in inputs {
         orders.clear();
-        flow = flow.step(*input, &mut orders);
+        flow = flow.step(None, *input, &mut orders);
     }
     (flow, orders)
 }
@@ -211,7 +211,7 @@ fn an_inbound_call_passes_ringing_sound_and_failure_on_to_a() {
     assert_eq!(orders, [Order::Dial(B)]);
     let step = |flow: Flow, input| {
         let mut orders = Vec::new();
-        let flow = flow.step(input, &mut orders);
+        let flow = flow.step(None, input, &mut orders);
         (flow, orders)
     };
     assert_eq!(step(flow, leg(B, LegEvent::Ringing)).1, [Order::Alert(A)]);
@@ -261,7 +261,7 @@ proptest! {
         let mut was_ending = false;
         for input in inputs {
             let mut orders = Vec::new();
-            flow = flow.step(input, &mut orders);
+            flow = flow.step(None, input, &mut orders);
             let decides = orders.iter().any(|order| matches!(order, Order::Decide(..)));
             prop_assert_eq!(decides, flow.ending() && !was_ending);
             if was_ending {
@@ -274,7 +274,7 @@ proptest! {
         let dialled = |no| all.iter().filter(|order| **order == Order::Dial(no)).count();
         prop_assert!(dialled(B) <= 1 && dialled(A) <= 1);
         let mut orders = Vec::new();
-        let end = flow.step(Input::Cut(failure(Origin::Us, Kind::Shutdown)), &mut orders);
+        let end = flow.step(None, Input::Cut(failure(Origin::Us, Kind::Shutdown)), &mut orders);
         prop_assert!(end.ending());
         prop_assert_eq!(decided(&orders).is_some(), !was_ending);
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use facts::LegId;
 use facts::manners::Dtmf;
 use facts::media::{Codec, Direction, MediaCommand, PayloadMap, StreamSetup};
+use facts::spoken::Spoken;
 use facts::srtp::{SrtpKey, SrtpKeys, SrtpSuite};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -38,6 +39,8 @@ pub(super) struct Audio {
     security: Security,
     /// Keys of ours that nobody was told yet; none where nothing is protected.
     keys: Vec<Crypto>,
+    /// All that was agreed so far.
+    spoken: Spoken,
 }
 
 /// What the other leg speaks, as far as is known.
@@ -68,7 +71,18 @@ impl Audio {
             beside: Beside::default(),
             security: Security::Plain,
             keys: Vec::new(),
+            spoken: Spoken::default(),
         }
+    }
+
+    /// A far end that has nothing to do with the last one is asked: what that one agreed to is not its.
+    pub(super) fn begin(&mut self) {
+        self.spoken = Spoken::default();
+    }
+
+    /// What was agreed so far, for the record.
+    pub(super) fn spoken(&self) -> Spoken {
+        self.spoken
     }
 
     /// Whether sound may, or has to be, protected from now on.
@@ -361,6 +375,10 @@ impl Audio {
     fn agree(&mut self, agreed: Agreed, silence: Option<Duration>) -> MediaCommand {
         let command = self.setup(&agreed, silence);
         self.session.keep(&agreed);
+        if let Some(codec) = agreed.send.iter().find_map(known) {
+            let suite = agreed.secured.as_ref().map(|secured| suite(secured.local.suite));
+            self.spoken.agree(codec, suite);
+        }
         self.agreed = Some(agreed);
         command
     }
@@ -422,19 +440,23 @@ fn crypto(rng: &mut ChaCha20Rng) -> Vec<Crypto> {
 /// What the media plane has to know of them.
 fn keys(Secured { local, remote }: &Secured) -> SrtpKeys {
     SrtpKeys {
-        suite: match local.suite {
-            Suite::Aes128Sha1_80 => SrtpSuite::Aes128Sha1_80,
-            Suite::Aes128Sha1_32 => SrtpSuite::Aes128Sha1_32,
-            Suite::Aes192Sha1_80 => SrtpSuite::Aes192Sha1_80,
-            Suite::Aes192Sha1_32 => SrtpSuite::Aes192Sha1_32,
-            Suite::Aes256Sha1_80 => SrtpSuite::Aes256Sha1_80,
-            Suite::Aes256Sha1_32 => SrtpSuite::Aes256Sha1_32,
-            Suite::Aes128Gcm => SrtpSuite::Aes128Gcm,
-            Suite::Aes256Gcm => SrtpSuite::Aes256Gcm,
-        },
+        suite: suite(local.suite),
         send: SrtpKey::new(local.key.bytes().to_vec()),
         receive: SrtpKey::new(remote.key.bytes().to_vec()),
         mki: remote.mki,
+    }
+}
+
+const fn suite(suite: Suite) -> SrtpSuite {
+    match suite {
+        Suite::Aes128Sha1_80 => SrtpSuite::Aes128Sha1_80,
+        Suite::Aes128Sha1_32 => SrtpSuite::Aes128Sha1_32,
+        Suite::Aes192Sha1_80 => SrtpSuite::Aes192Sha1_80,
+        Suite::Aes192Sha1_32 => SrtpSuite::Aes192Sha1_32,
+        Suite::Aes256Sha1_80 => SrtpSuite::Aes256Sha1_80,
+        Suite::Aes256Sha1_32 => SrtpSuite::Aes256Sha1_32,
+        Suite::Aes128Gcm => SrtpSuite::Aes128Gcm,
+        Suite::Aes256Gcm => SrtpSuite::Aes256Gcm,
     }
 }
 

@@ -3,17 +3,20 @@
 //!
 //! Phones are not listened to: they say what they mean by their status.
 
+use std::sync::Arc;
+
 use facts::isdn;
 use facts::media::{Codec, MediaCommand};
 use facts::recognition::{Recognised, Recognition, Release};
 use facts::{Failure, Kind, LegId, TrunkId};
 use sip::wire::Reason;
 
-use crate::event::LegEvent;
+use crate::event::{LegEvent, Miss};
 use crate::flow::refuser;
 use crate::trace::Trace;
 use crate::world::World;
 
+use super::outbound::missed;
 use super::{Leg, Stage};
 
 /// Whether somebody listens, and for which attempt.
@@ -22,6 +25,8 @@ pub(super) struct Ear {
     open: bool,
     /// What is told of an earlier attempt counts for nothing.
     turn: u8,
+    /// The attempt has reached several far ends; the one that is heard is the one whose sound came first.
+    forked: bool,
 }
 
 impl Ear {
@@ -30,12 +35,18 @@ impl Ear {
         let own = w.snapshot.trunks.get(&trunk).map(|trunk| trunk.options.tones.as_str());
         let own = own.filter(|country| !country.is_empty());
         let country = own.unwrap_or(&w.config.hearing.country).to_owned();
-        *self = Ear { open: true, turn: self.turn.wrapping_add(1) };
+        *self = Ear { open: true, turn: self.turn.wrapping_add(1), forked: self.forked };
         w.media(MediaCommand::Listen { leg, country, turn: self.turn });
+    }
+
+    /// How many far ends the attempt has reached.
+    pub(super) fn reaches(&mut self, several: bool) {
+        self.forked = several;
     }
 
     /// Nobody listens any more: the leg was answered, or another carrier is asked.
     pub(super) fn close(&mut self, w: &mut World, leg: LegId) {
+        self.forked = false;
         if std::mem::take(&mut self.open) {
             w.media(MediaCommand::StopListening { leg });
         }
@@ -43,10 +54,11 @@ impl Ear {
 }
 
 impl Leg {
-    /// What was heard of the attempt under way that says why it fails.
+    /// What was heard of the attempt under way that says why it fails. What one of several far ends played says
+    /// nothing of the others.
     pub(super) fn fate(&self) -> Option<Recognition> {
         let verdict = self.facts.recognised?.verdict;
-        verdict.cause().is_some().then_some(verdict)
+        (verdict.cause().is_some() && !self.ear.forked).then_some(verdict)
     }
 
     /// Something was recognised.
@@ -70,6 +82,8 @@ impl Leg {
             self.journal(w);
         }
         let cause = verdict.cause().filter(|_| verdict.certain);
+        // RFC 3261 §13.2.2.4: another one may still answer.
+        let cause = cause.filter(|_| !self.ear.forked);
         match (w.config.hearing.release, cause) {
             (Release::Certain, Some(cause)) => self.hopeless(w, trace, (verdict, cause), like),
             (Release::Never, _) | (_, None) => None,
@@ -84,9 +98,14 @@ impl Leg {
         (verdict, cause): (Recognition, u8),
         like: &[Codec],
     ) -> Option<LegEvent> {
-        let Stage::Inviting(forks) = &mut self.stage else { return None };
+        let Stage::Inviting(forks) = &self.stage else { return None };
         let kind = verdict.kind().unwrap_or(Kind::Unreachable);
         let reason = Reason::q850(u16::from(cause), kind.row().label);
+        let hops: Vec<_> = forks.iter().map(|fork| Arc::clone(&fork.hop)).collect();
+        for hop in hops {
+            missed(w, self.id, &hop, Miss::Heard(cause));
+        }
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
         let old = forks.cancel(w, Some(&reason));
         self.given_up.extend(&old);
         if verdict.sounded.is_elsewhere() {

@@ -29,11 +29,21 @@ pub(super) struct Fork {
     pub(super) early: Vec<(String, Bytes)>,
     /// The early dialog of which an offer was answered since: what its answer would say is old.
     pub(super) settled: Option<String>,
+    /// Its early dialogs, by their tags: one for each far end that it reached (RFC 3261 §13.2.2.4).
+    branches: Vec<String>,
 }
 
 impl Fork {
     pub(super) fn new(session: SessionId, hop: Arc<Hop>) -> Fork {
-        Fork { session, hop, heard: false, rang: false, early: Vec::new(), settled: None }
+        Fork {
+            session,
+            hop,
+            heard: false,
+            rang: false,
+            early: Vec::new(),
+            settled: None,
+            branches: Vec::new(),
+        }
     }
 
     /// Gives it up. Its phone may ring on until it has heard so.
@@ -43,6 +53,14 @@ impl Fork {
             w.agents.fade(self.session, Arc::clone(user));
         }
         self.session
+    }
+
+    /// An early dialog has answered provisionally, or ends with a 199 (RFC 6228 §4).
+    pub(super) fn meets(&mut self, branch: &str, ends: bool) {
+        self.branches.retain(|known| known != branch);
+        if !ends && !branch.is_empty() && self.branches.len() < BRANCHES_MAX {
+            self.branches.push(branch.to_owned());
+        }
     }
 
     /// Keeps the first description of an early dialog.
@@ -115,6 +133,11 @@ impl Forks {
         if let Some(fork) = self.of(session) {
             fork.settled = Some(branch.to_owned());
         }
+    }
+
+    /// True while an INVITE has reached several far ends: what one of them plays is no word of the others.
+    pub(super) fn is_forked(&self) -> bool {
+        self.open.iter().any(|fork| fork.branches.len() > 1)
     }
 
     /// True once somebody is heard.

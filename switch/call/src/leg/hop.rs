@@ -311,10 +311,7 @@ fn to_server(
     let written = caller.number.map(|shown| write(shown, Whose::Caller));
     let domains = [trunk.options.from_domain.as_str(), &trunk.domain];
     let domain = domains.into_iter().find(|domain| !domain.is_empty());
-    let domain = match domain {
-        Some(domain) => Some(Host::parse(domain)?),
-        None => None,
-    };
+    let domain = domain.map(|domain| Host::parse(domain).ok_or(())).transpose().ok()?;
     // RFC 3261 §19.1.1: the user part is a telephone number.
     let phone = |mut uri: Uri| {
         if trunk.options.user_phone {
@@ -431,7 +428,7 @@ fn to_contact(w: &World, entry: &Entry, caller: Caller<'_>) -> Option<Hop> {
         response: None,
         timers: None,
         ptime_ms: None,
-        dtmf: w.config.dtmf,
+        dtmf: w.phone_keys(user),
         security,
     })
 }

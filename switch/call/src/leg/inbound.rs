@@ -53,7 +53,9 @@ impl Leg {
         leg.trunk = arrival.trunk;
         let trunk = arrival.trunk.and_then(|id| w.snapshot.trunks.get(&id));
         leg.audio.asks(trunk.and_then(|trunk| trunk.options.ptime_ms));
-        leg.audio.takes_keys(trunk.map_or(w.config.dtmf, |trunk| trunk.options.dtmf));
+        let phones = || w.phone_keys(leg.facts.number.digits());
+        let dtmf = trunk.map_or_else(phones, |trunk| trunk.options.dtmf);
+        leg.audio.takes_keys(dtmf);
         leg.takes = trunk.map_or_else(|| w.config.codecs.clone(), |trunk| taken(&trunk.codecs));
         if let Some(trunk) = leg.trunk {
             w.trunk_legs.enter(trunk, id);

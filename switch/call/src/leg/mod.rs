@@ -23,6 +23,7 @@ mod redirect;
 mod refer;
 mod spare;
 mod talk;
+mod twins;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -63,11 +64,18 @@ pub(crate) use outbound::Final;
 pub(crate) use papers::{pack, unpack};
 use redirect::Redirects;
 use refer::Referral;
+use twins::Twins;
+pub(crate) use twins::Way;
 
 /// How long it sounds that something is done.
 const DONE: Duration = Duration::from_secs(1);
 /// A message is over after its length and this: it has to be read from the disk first.
 const LOAD: Duration = Duration::from_secs(10);
+/// The same of a sound whose length is not known here: none is longer than five minutes, and one behind an address
+/// has to be fetched.
+const SOUND_MAX: Duration = Duration::from_secs(360);
+/// The same of words put together, of which there are two minutes at most.
+const WORDS_MAX: Duration = Duration::from_secs(130);
 /// Q.850 normal call clearing.
 const CLEARING: u8 = 16;
 
@@ -190,6 +198,8 @@ pub(crate) struct Leg {
     change: Change,
     /// Keys that its far end is told by INFO.
     told: Told,
+    /// Keys of its far end that may come a second time, by another way.
+    twins: Twins,
     /// What its far end wants to know of the transfer that it asked for.
     referral: Referral,
 }
@@ -237,6 +247,7 @@ impl Leg {
             listening: false,
             change: Change::default(),
             told: Told::default(),
+            twins: Twins::default(),
             referral: Referral::default(),
         }
     }
@@ -381,6 +392,17 @@ impl Leg {
         w.media(MediaCommand::Hear { leg: self.id, source: Source::Music(music) });
     }
 
+    /// Lets it hear a sound of a scenario, once.
+    pub(crate) fn hear_once(&mut self, w: &mut World, source: Source) {
+        if self.is_down() {
+            return;
+        }
+        (self.prompting, self.listening) = (true, true);
+        let most = if matches!(source, Source::Say(_)) { WORDS_MAX } else { SOUND_MAX };
+        w.timers.set(Key::leg(self.id, Timer::Prompt), w.now.mono + most);
+        w.media(MediaCommand::Hear { leg: self.id, source });
+    }
+
     /// Lays something over what it hears. False when nobody is there to hear it.
     pub(crate) fn lay_over(&mut self, w: &mut World, source: Source, interruptible: bool) -> bool {
         if !self.is_up() {
@@ -402,16 +424,28 @@ impl Leg {
     }
 
     /// A key came by signalling: the media plane knows what it ends. Of one that came by media it does by itself.
-    pub(crate) fn key_by_info(&self, w: &mut World) {
+    pub(crate) fn key_by_info(&self, w: &mut World, digit: char) {
         if self.is_up() {
-            w.media(MediaCommand::Interrupt { leg: self.id });
+            w.media(MediaCommand::Interrupt { leg: self.id, digit });
         }
+    }
+
+    /// A key of its far end came: false if it is one that came before by another way.
+    pub(crate) fn key_is_new(&mut self, w: &World, digit: char, way: Way) -> bool {
+        self.twins.is_new(w.now.mono, digit, way)
     }
 
     /// True when the sound that ended was the prompt the flow waits for.
     pub(crate) fn prompt_over(&mut self, w: &mut World) -> bool {
         w.timers.cancel(Key::leg(self.id, Timer::Prompt));
         std::mem::take(&mut self.prompting)
+    }
+
+    /// What it was to hear cannot be had. An announcement that nobody waits for is over with that.
+    pub(crate) fn not_played(&mut self, w: &mut World) -> Option<LegEvent> {
+        let matters = self.listening;
+        let over = if matters { LegEvent::Unplayable } else { LegEvent::PromptOver };
+        self.prompt_over(w).then_some(over)
     }
 
     /// Lets its far end hear a message, once.
@@ -421,11 +455,9 @@ impl Leg {
         w.media(MediaCommand::Hear { leg: self.id, source: Source::File(file) });
     }
 
-    /// Nobody said that what it hears is over. Whether a message was heard is not known then.
+    /// Nobody said that what it hears is over. Whether it was heard is not known then.
     pub(crate) fn prompt_late(&mut self, w: &mut World) -> Option<LegEvent> {
-        let message = self.listening;
-        let late = if message { LegEvent::Unplayable } else { LegEvent::PromptOver };
-        self.prompt_over(w).then_some(late)
+        self.not_played(w)
     }
 
     /// A short beep: the call will be cut soon.
@@ -528,7 +560,9 @@ impl Leg {
         w.pools.leave(self.id);
         self.fade(w);
         self.occupy(w, BTreeSet::new());
+        let spoken = self.audio.spoken();
         let facts = &mut self.facts;
+        facts.spoken = spoken;
         facts.paid_until = self.credit.paid();
         let mut ended = ended;
         if let Some(answered) = facts.answered {
@@ -560,12 +594,13 @@ impl Leg {
     /// Writes down where the leg stands, with what the next process needs to end its sessions:
     /// CANCEL where it rings, BYE where it is up. Those that were told stay in it as well, because
     /// the process may die before they have heard it.
-    fn journal(&self, w: &mut World) {
+    fn journal(&mut self, w: &mut World) {
         self.journal_first(w, &[]);
     }
 
     /// The same, and these sessions wait for it.
-    fn journal_first(&self, w: &mut World, first: &[SessionId]) {
+    fn journal_first(&mut self, w: &mut World, first: &[SessionId]) {
+        self.facts.spoken = self.audio.spoken();
         let forks = match &self.stage {
             Stage::Inviting(forks) => forks.sessions(),
             Stage::Opening | Stage::Waiting | Stage::Up | Stage::Linked(_) | Stage::Down => {
@@ -598,6 +633,7 @@ fn blank(no: LegNo, called: &Called, paid: Option<Duration>) -> LegFacts {
         paid_until: paid,
         media: MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }
 

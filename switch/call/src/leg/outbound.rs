@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use facts::manners::{AnswerRule, EarlyMedia, HeaderAct, HeaderRule, Then};
 use facts::media::{Codec, Family};
+use facts::recognition::Recognition;
 use facts::record::LegState;
 use facts::{Failure, Kind, LegId, Number, Origin, Side, isdn};
 use sip::endpoint::{Edit, Invite, SessionId};
@@ -123,6 +124,7 @@ impl Leg {
         // One offer for all: whoever answers it first has the port.
         self.audio.asks(hop.ptime_ms);
         self.audio.takes_keys(hop.dtmf);
+        self.audio.begin();
         // Whoever may not be told keys is sent the offer without them: see `send`.
         let ways = self.hops.iter().filter(|_| hop.trunk.is_none());
         let security = ways.map(|way| way.security).fold(hop.security, Ord::max);
@@ -209,7 +211,7 @@ impl Leg {
 
     /// The INVITE goes out anew, with an answer to a challenge or by another transport: what ends it is
     /// another than before.
-    pub(crate) fn challenged(&self, w: &mut World, session: SessionId) {
+    pub(crate) fn challenged(&mut self, w: &mut World, session: SessionId) {
         if matches!(&self.stage, Stage::Inviting(forks) if forks.sessions().contains(&session)) {
             self.journal_first(w, &[session]);
         }
@@ -234,6 +236,7 @@ impl Leg {
         }
         let fork = forks.of(session)?;
         fork.rang |= rings;
+        fork.meets(&branch, code == 199);
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         let rings_on = fork.hop.rings_on;
         let mut goes_on = false;
@@ -255,6 +258,7 @@ impl Leg {
                 goes_on = heard && self.sounded;
             }
         }
+        self.ear.reaches(forks.is_forked());
         if !rings {
             return None;
         }
@@ -387,10 +391,7 @@ impl Leg {
         like: &[Codec],
     ) -> Option<LegEvent> {
         let Stage::Inviting(forks) = &mut self.stage else {
-            // Late word on a leg that we gave up: its status belongs in the record all the same.
-            if self.is_over() && self.facts.sip_final.is_none() && !answer.local {
-                self.facts.sip_final = Some(answer.code);
-            }
+            self.late_word(answer);
             return None;
         };
         let fork = forks.take(session)?;
@@ -407,7 +408,7 @@ impl Leg {
         {
             w.media(setup);
         }
-        missed(w, self.id, &fork.hop, answer);
+        missed(w, self.id, &fork.hop, why_missed(answer));
         let rule = rule_of(w, &fork.hop, answer);
         let (best, rang) = forks.refused(read(answer, rule.as_ref()), fork.rang);
         let read_as = rule.as_ref().is_some_and(|rule| rule.read_as.is_some());
@@ -423,10 +424,11 @@ impl Leg {
         // RFC 3261 §16.7 step 5: a 6xx is the person's word, whatever the other phones would say.
         // A member of a group speaks for itself.
         let last = (600..700).contains(&answer.code);
-        if last && self.hunt.is_some() {
-            self.given_up.extend(forks.cancel_user(w, fork.hop.user.as_deref()));
-        } else if last {
-            self.given_up.extend(forks.cancel(w, None));
+        if last {
+            self.given_up.extend(match self.hunt {
+                Some(_) => forks.cancel_user(w, fork.hop.user.as_deref()),
+                None => forks.cancel(w, None),
+            });
         }
         let (waits, forsaken) = (!forks.is_empty(), forks.is_forsaken());
         self.occupy_rung(w);
@@ -441,23 +443,22 @@ impl Leg {
             self.facts.sip_final = Some(if rule.is_some() { answer.code } else { best.code });
         }
         self.fell_through(w, &fork.hop, answer);
-        // What is only likely decides nothing against the status: whoever refused would be rung again, or
-        // nobody else asked.
-        let heard = verdict.map(|verdict| verdict.sounded.is_elsewhere());
-        let sure = heard.filter(|elsewhere| {
-            verdict.is_some_and(|verdict| verdict.certain) || *elsewhere && is_elsewhere(best)
-        });
-        let elsewhere = match rule.and_then(|rule| rule.then) {
-            Some(then) => then == Then::Next,
-            None => sure.unwrap_or_else(|| is_elsewhere(best)),
-        };
+        let sure = verdict.and_then(|verdict| sure_of(verdict, best));
+        let told = rule.and_then(|rule| rule.then).map(|then| then == Then::Next);
+        let elsewhere = told.or(sure).unwrap_or_else(|| is_elsewhere(best));
         // A network that says that it is congested rang nobody, whatever it called its own sound.
         let reached = rang && sure != Some(true);
-        let hunts = self.hunt.is_some();
-        if (hunts || !reached && elsewhere) && self.next_hop(w) {
+        if (self.hunt.is_some() || !reached && elsewhere) && self.next_hop(w) {
             return self.invited_anew(w, trace, like);
         }
         Some(LegEvent::Failed(self.concluded(w, trace, best, rang)))
+    }
+
+    /// Word on a leg that we gave up: its status belongs in the record all the same.
+    fn late_word(&mut self, answer: Final) {
+        if self.is_over() && self.facts.sip_final.is_none() && !answer.local {
+            self.facts.sip_final = Some(answer.code);
+        }
     }
 
     /// Nobody is left to ask: the best of what was said ends the leg.
@@ -497,7 +498,7 @@ impl Leg {
         }
         if let Some(hop) = self.hop.as_ref().filter(|hop| hop.trunk.is_some()) {
             w.fell_silent(hop.flow.remote);
-            missed(w, self.id, hop, Final { local: true, code: 408, ..Final::default() });
+            missed(w, self.id, hop, Miss::Silence);
         }
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         let silent: Vec<Arc<Hop>> = forks.iter().map(|fork| Arc::clone(&fork.hop)).collect();
@@ -610,15 +611,18 @@ impl Leg {
 }
 
 /// Tells the operator that an INVITE to a carrier came to nothing, whatever becomes of the leg.
-fn missed(w: &mut World, leg: LegId, hop: &Hop, answer: Final) {
+pub(super) fn missed(w: &mut World, leg: LegId, hop: &Hop, why: Miss) {
     let Some(trunk) = hop.trunk.and_then(|id| w.snapshot.trunks.get(&id)) else { return };
-    let why = match answer {
+    let (trunk, server) = (trunk.name.clone(), hop.flow.remote);
+    w.emit(Effect::Missed(Box::new(Missed { leg, trunk, server, why })));
+}
+
+fn why_missed(answer: Final) -> Miss {
+    match answer {
         Final { local: false, code, .. } => Miss::Refused(code),
         Final { code: 503, .. } => Miss::NotSent,
         _ => Miss::Silence,
-    };
-    let (trunk, server) = (trunk.name.clone(), hop.flow.remote);
-    w.emit(Effect::Missed(Box::new(Missed { leg, trunk, server, why })));
+    }
 }
 
 /// What an answer of a carrier means by its table.
@@ -662,6 +666,13 @@ fn edits(hop: &Hop) -> Vec<Edit> {
     };
     let allowed = hop.edits.iter().filter(|rule| HeaderRule::may_change(&rule.name));
     allowed.map(edit).collect()
+}
+
+/// Whether what was heard says that another way may do better. What is only likely decides nothing against the
+/// status: whoever refused would be rung again, or nobody else asked.
+fn sure_of(verdict: Recognition, best: Final) -> Option<bool> {
+    let elsewhere = verdict.sounded.is_elsewhere();
+    (verdict.certain || elsewhere && is_elsewhere(best)).then_some(elsewhere)
 }
 
 /// Another way may do better: the hop is down, busy or gone, the person was not asked (RFC 3263 §4.3;

@@ -31,7 +31,7 @@ impl Leg {
 
     /// The session was refreshed: its target, where a BYE has to go, may have moved (RFC 3261 §12.2), and
     /// its numbers went on.
-    pub(crate) fn refreshed(&self, w: &mut World, session: SessionId) {
+    pub(crate) fn refreshed(&mut self, w: &mut World, session: SessionId) {
         if self.is_up() && self.session == Some(session) {
             self.journal(w);
         }

@@ -134,7 +134,8 @@ impl Call {
             (false, true) => Progress::Early,
             (false, false) => Progress::Trying,
         };
-        let remote = other.map_or(&self.command.b.as_sent, |facts| &facts.as_sent).clone();
+        let asked = self.command.called_as_sent();
+        let remote = other.map_or(asked, |facts| &facts.as_sent).to_owned();
         vec![Seen { user: user.clone(), session: leg.session(), progress, remote }]
     }
 }

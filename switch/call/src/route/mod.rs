@@ -132,6 +132,7 @@ pub(crate) mod tests {
             bound_phone: None,
             max_contacts: 1,
             reach: Default::default(),
+            dtmf: None,
         }
     }
 

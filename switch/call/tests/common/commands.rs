@@ -20,9 +20,11 @@ pub fn callback() -> CallCommand {
         sub_account: None,
         app: String::new(),
         a: party(NUMBER_A),
-        b: party(NUMBER_B),
+        b: Some(party(NUMBER_B)),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: false,
+        record: facts::media::Record::No,
         key: None,
         pushes: vec![Push {
             kind: PushKind::State,

@@ -601,6 +601,7 @@ impl Sim {
                     duration_ms: self.message_ms,
                     bytes: 1,
                     sha256: String::new(),
+                    other: None,
                 };
                 Some(MediaEvent::Recorded { call: *call, file })
             }

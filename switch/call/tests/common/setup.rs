@@ -52,6 +52,7 @@ pub fn extension(user: &str, password: &str) -> Extension {
         bound_phone: None,
         max_contacts: 2,
         reach: Default::default(),
+        dtmf: None,
     }
 }
 

@@ -39,8 +39,8 @@ pub fn sim_with(config: impl FnOnce(&mut EngineConfig)) -> Sim {
 /// A subscriber of carrier A talks with the desk, by a callback that is recorded.
 pub fn recorded(sim: &mut Sim) {
     let mut command = callback();
-    command.b.number = Number::Internal("80001".into());
-    command.record = true;
+    command.b.as_mut().unwrap().number = Number::Internal("80001".into());
+    command.record = facts::media::Record::Yes;
     sim.place(command);
     sim.pick_up("a");
     sim.pick_up_with("desk", &sdp_of("c"));

@@ -350,6 +350,7 @@ impl Bench {
                     duration_ms: 1,
                     bytes: 1,
                     sha256: String::new(),
+                    other: None,
                 };
                 MediaEvent::Recorded { call: *call, file }
             }
@@ -467,9 +468,11 @@ fn callback(number: u64) -> CallCommand {
         sub_account: None,
         app: String::new(),
         a: party("8613800138000"),
-        b: party("861088880000"),
+        b: Some(party("861088880000")),
+        scenario: None,
+        purpose: Default::default(),
         max_talk: None,
-        record: true,
+        record: facts::media::Record::Yes,
         key: Some(RequestKey {
             dialect: Dialect::Callni,
             key: format!("request-{number}"),

@@ -99,5 +99,6 @@ fn leg(no: LegNo, now: UnixMillis) -> LegFacts {
         paid_until: Some(Duration::from_secs(120)),
         media: MediaStats::default(),
         recognised: None,
+        spoken: Default::default(),
     }
 }

@@ -1,0 +1,127 @@
+//! What became of calls, and of money; and when it is forgotten.
+
+use facts::command::Dialect;
+use facts::ledger::Balance;
+use facts::record::CallRecord;
+use facts::{CallId, MerchantId, Purpose, UnixMillis};
+
+use super::Store;
+use crate::db::work;
+use crate::error::Result;
+use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
+use crate::{bindings, books, call, outbox, records};
+
+impl Store {
+    /// A call by id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn call(&self, call: CallId) -> Result<Option<CallEntry>> {
+        self.read(work!(conn, [] => records::call(conn, call).await?)).await
+    }
+
+    /// The call a request key became.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn call_by_key(
+        &self,
+        merchant: MerchantId,
+        dialect: Dialect,
+        key: &str,
+    ) -> Result<Option<CallEntry>> {
+        let key = key.to_owned();
+        self.read(work!(conn, [key] => records::call_by_key(conn, merchant, dialect, &key).await?))
+            .await
+    }
+
+    /// Records of an app that were asked for one purpose, in the order they were settled, after that of `after` (from the start when `None`
+    /// or unknown).
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn records_after(
+        &self,
+        (dialect, app, purpose): (Dialect, &str, Purpose),
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<CallRecord>> {
+        let app = app.to_owned();
+        self.read(work!(conn, [app] => {
+            records::after(conn, (dialect, &app, purpose), after, limit).await?
+        }))
+        .await
+    }
+
+    /// Records of an app for one purpose whose call was placed in `[from, to)`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn records_between(
+        &self,
+        (dialect, app, purpose): (Dialect, &str, Purpose),
+        (from, to): (UnixMillis, UnixMillis),
+        limit: u32,
+    ) -> Result<Vec<CallRecord>> {
+        let app = app.to_owned();
+        self.read(work!(conn, [app] => {
+            records::between(conn, (dialect, &app, purpose), (from, to), limit).await?
+        }))
+        .await
+    }
+
+    /// CDRs with id above `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn cdrs(
+        &self,
+        merchant: Option<MerchantId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Cdr>> {
+        self.export(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
+    }
+
+    /// Ledger lines with id above `after`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn ledger(
+        &self,
+        merchant: Option<MerchantId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<LedgerLine>> {
+        self.export(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
+    }
+
+    /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn check_books(&self) -> Result<Audit> {
+        self.view(work!(conn, [] => books::audit(conn).await?)).await
+    }
+
+    /// Balance of a merchant.
+    ///
+    /// # Errors
+    /// [`crate::Error::Missing`] when there is no such merchant.
+    pub async fn balance(&self, merchant: MerchantId) -> Result<Balance> {
+        self.read(work!(conn, [] => books::balance(conn, merchant).await?)).await
+    }
+
+    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
+    /// delivered ninety days ago. Returns how many rows went.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
+        self.long(work!(conn, [] =>
+            call::purge_keys(conn, now).await?
+                + bindings::purge(conn, now).await?
+                + outbox::purge(conn, now).await?))
+            .await
+    }
+}

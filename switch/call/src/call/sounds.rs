@@ -1,0 +1,55 @@
+//! Sounds that are no part of a flow: the beep before the end, music for whoever waits, what is played to those who
+//! talk.
+
+use facts::LegNo;
+use facts::media::{Prompt, Source};
+use facts::sound::{Listeners, Music, Play};
+
+use super::Call;
+use crate::config::{Track, WARNING_MAX};
+use crate::world::World;
+
+impl Call {
+    /// Once for both legs, which run out at almost the same time; again when more was paid meanwhile.
+    pub(crate) fn beep(&mut self, w: &mut World) {
+        let now = w.now.mono;
+        if self.tape.holds_beep() || self.warned.is_some_and(|at| now < at + WARNING_MAX) {
+            return;
+        }
+        self.warned = Some(now);
+        for leg in self.legs.iter_mut().flatten() {
+            leg.beep(w);
+        }
+    }
+
+    /// What whoever waits hears in place of a tone.
+    pub(super) fn music(&self, w: &World) -> Option<Music> {
+        let merchant = w.snapshot.merchants.get(&self.command.merchant)?;
+        let track = w.config.hold_music.of(&merchant.name, self.plan.delivered.as_deref())?;
+        let prompt = |name: String| Prompt { name, language: self.plan.language.clone() };
+        Some(match track.clone() {
+            Track::Name(name) => Music::Prompt(prompt(name)),
+            Track::Url(url) => Music::Url(url),
+        })
+    }
+
+    /// Plays something to those who talk, or ends it. False when nobody of them can hear it.
+    pub(crate) fn play(&mut self, w: &mut World, play: Play) -> bool {
+        let Play { to, clip, interruptible } = play;
+        let source = clip.map_or(Source::Silence, Source::from);
+        let [left, right] = self.pair;
+        let listeners: &[LegNo] = match to {
+            Listeners::A => &[left],
+            Listeners::B => &[right],
+            Listeners::Both => &[left, right],
+        };
+        let mut heard = false;
+        for no in
+            listeners.iter().filter(|no| !self.tape.is_telling(**no)).copied().collect::<Vec<_>>()
+        {
+            let source = source.clone();
+            self.with(no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
+        }
+        heard
+    }
+}

@@ -1,0 +1,305 @@
+//! Calls that a scenario leads: what is heard, pressed, priced and put on record (merchant API §4.4: a notice, and a
+//! key that leads to a group).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use call::Command;
+use common::team::{GROUP, change, invited, team};
+use common::{Sim, callback, engine_config, s};
+use facts::ledger::OpenCall;
+use facts::media::{MediaEvent, Prompt, Source, Tone};
+use facts::scenario::{Choice, Next, Say, Scenario, Step};
+use facts::sound::{Clip, Spoken, Unplayable};
+use facts::{CallCommand, Failure, Kind, LegNo, Number, Origin, Outcome, Refusal, Side, Strategy};
+
+const A: LegNo = LegNo::A;
+
+fn clip(name: &str) -> Clip {
+    Clip::Prompt(Prompt { name: name.into(), language: "zh".into() })
+}
+
+fn says(steps: Vec<Step>) -> CallCommand {
+    let scenario = Some(Arc::new(Scenario::new(steps).unwrap()));
+    CallCommand { b: None, scenario, ..callback() }
+}
+
+/// A notice, of which 1 leads to the group; a word when nobody is there.
+fn menu() -> CallCommand {
+    let menu = Say {
+        choices: vec![Choice { keys: "1".into(), next: Next::Step(1) }],
+        wait: s(5),
+        ..Say::only(vec![clip("notice")], 1)
+    };
+    let to = Number::Internal(GROUP.into());
+    says(vec![
+        Step::Say(menu),
+        Step::Lead { to, failed: Next::Step(2) },
+        Step::Say(Say::only(vec![clip("callee-busy")], 1)),
+    ])
+}
+
+trait Listens {
+    fn hears_clip(&self) -> Option<String>;
+    fn clip_over(&mut self);
+    fn press(&mut self, digit: char);
+}
+
+impl Listens for Sim {
+    fn hears_clip(&self) -> Option<String> {
+        match self.hears(A)? {
+            Source::Prompt(prompt) => Some(prompt.name.clone()),
+            _ => None,
+        }
+    }
+
+    fn clip_over(&mut self) {
+        let leg = self.leg(A);
+        self.media(MediaEvent::Played { leg });
+    }
+
+    fn press(&mut self, digit: char) {
+        let leg = self.leg(A);
+        self.media(MediaEvent::Digit { leg, digit });
+    }
+}
+
+/// A has answered and hears the notice.
+fn heard(command: CallCommand) -> Sim {
+    let mut sim = team(Strategy::RingAll);
+    let token = sim.place(command);
+    assert!(sim.placed(token).is_ok());
+    sim.ring("a", 180, None);
+    assert_eq!(sim.hears_clip(), None, "nothing is said to a phone that rings");
+    sim.pick_up("a");
+    sim
+}
+
+#[test]
+fn a_notice_is_said_and_the_call_is_over() {
+    let mut sim = heard(says(vec![Step::Say(Say::only(vec![clip("one"), clip("two")], 2))]));
+    for (name, pause) in [("one", 0), ("two", 1), ("one", 0), ("two", 0)] {
+        assert_eq!(sim.hears_clip().as_deref(), Some(name));
+        sim.press('5');
+        assert_eq!(sim.hears_clip().as_deref(), Some(name), "no key is taken");
+        sim.advance(s(3));
+        sim.clip_over();
+        sim.advance(s(pause));
+    }
+    assert!(sim.far("a").ended());
+    let record = sim.record();
+    assert_eq!((record.outcome, record.released_by), (Outcome::Completed, Side::Platform));
+    assert_eq!((record.legs.len(), record.bridged), (1, None));
+    assert_eq!(record.legs[0].talk(), s(13), "every second of it is paid for");
+    assert!(record.collected.is_empty());
+    let priced: Vec<_> = sim.authorizations[0].legs.iter().map(|quote| quote.leg).collect();
+    assert_eq!(priced, [A]);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_key_ends_the_notice_and_rings_the_group_while_ring_back_is_heard() {
+    let mut sim = heard(menu());
+    sim.advance(s(1));
+    sim.press('1');
+    assert_eq!(sim.hears(A), Some(&Source::Tone(Tone::RingBack)));
+    assert_eq!(invited(&sim), [1, 1, 1, 0]);
+    assert_eq!(sim.added.len(), 1, "the ledger was asked for the leg");
+    sim.ring("one", 180, None);
+    sim.pick_up("two");
+    let agent = sim.leg(LegNo(2));
+    assert_eq!(sim.hears(A), Some(&Source::Leg(agent)));
+    assert!(sim.far("one").cancelled());
+    sim.advance(s(20));
+    sim.hang_up("a");
+    assert!(sim.far("two").ended());
+    let record = sim.record();
+    assert_eq!((record.outcome, record.released_by), (Outcome::Completed, Side::Caller));
+    assert_eq!(record.collected, ["1"]);
+    assert!(record.bridged.is_some());
+    assert_eq!(record.called(), LegNo(2));
+    sim.assert_clean();
+}
+
+#[test]
+fn no_key_and_a_wrong_one_lead_to_nobody() {
+    let mut sim = heard(menu());
+    sim.clip_over();
+    sim.advance(s(4));
+    assert!(!sim.far("a").ended());
+    sim.advance(s(2));
+    assert!(sim.far("a").ended());
+    assert!(sim.record().collected.is_empty());
+    sim.assert_clean();
+
+    let mut sim = heard(menu());
+    sim.press('7');
+    assert!(sim.far("a").ended());
+    assert_eq!(sim.record().collected, ["7"]);
+    assert_eq!(invited(&sim), [0; 4]);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_group_that_is_not_to_be_had_is_told_of() {
+    // Nobody in it, none of that name, and one in which nobody answers.
+    for case in 0..3 {
+        let mut sim = heard(menu());
+        change(&mut sim, |snapshot| match case {
+            0 => snapshot.groups.get_mut(GROUP).unwrap().members.clear(),
+            1 => _ = snapshot.groups.remove(GROUP),
+            _ => {}
+        });
+        sim.press('1');
+        if case == 2 {
+            sim.advance(s(36));
+            assert!(sim.far("one").cancelled());
+        }
+        assert_eq!(sim.hears_clip().as_deref(), Some("callee-busy"), "{case}");
+        sim.clip_over();
+        assert!(sim.far("a").ended());
+        assert_eq!(sim.record().outcome, Outcome::Completed, "it was heard");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn whoever_leaves_while_the_group_is_rung_ends_the_ringing() {
+    let mut sim = heard(menu());
+    sim.press('1');
+    sim.ring("one", 180, None);
+    sim.hang_up("a");
+    for phone in ["one", "two", "three"] {
+        sim.ring(phone, 180, None);
+        assert!(sim.far(phone).cancelled(), "{phone}");
+    }
+    assert_eq!(sim.record().released_by, Side::Caller);
+    sim.advance(s(40));
+    sim.assert_clean();
+}
+
+#[test]
+fn whoever_does_not_answer_hears_nothing_and_pays_nothing() {
+    for (status, kind) in [(486, Kind::Busy), (404, Kind::Unallocated)] {
+        let mut sim = team(Strategy::RingAll);
+        sim.place(menu());
+        sim.refuse("a", status, None);
+        assert_eq!(sim.hears_clip(), None);
+        let Outcome::Failed(failure) = sim.record().outcome else { unreachable!() };
+        assert_eq!(failure.kind, kind);
+        assert_eq!(sim.record().legs[0].talk(), Duration::ZERO);
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_sound_that_is_not_to_be_had_fails_the_call() {
+    let mut sim = heard(menu());
+    let leg = sim.leg(A);
+    sim.media(MediaEvent::Unplayable { leg, why: Unplayable::Missing });
+    assert!(sim.far("a").ended());
+    let Outcome::Failed(failure) = sim.record().outcome else { unreachable!() };
+    assert_eq!(failure.kind, Kind::Internal);
+    sim.assert_clean();
+}
+
+#[test]
+fn the_longest_talk_counts_from_the_answer() {
+    let long = CallCommand { max_talk: Some(s(30)), ..menu() };
+    let mut sim = heard(long);
+    sim.advance(s(20));
+    sim.press('1');
+    sim.pick_up("one");
+    sim.advance(s(9));
+    assert!(!sim.far("a").ended());
+    sim.advance(s(2));
+    assert!(sim.far("a").ended());
+    let Outcome::Failed(failure) = sim.record().outcome else { unreachable!() };
+    assert_eq!(failure.kind, Kind::MaxDuration);
+    assert_eq!(sim.record().legs[0].talk(), s(30));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_circle_of_people_whom_nobody_knows_comes_to_an_end() {
+    let nobody = |failed| Step::Lead { to: Number::Internal("89999".into()), failed };
+    let circle = vec![nobody(Next::Step(1)), nobody(Next::Step(0))];
+    let sim = &mut heard(says(circle));
+    assert!(sim.far("a").ended());
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+/// The process dies, and the next one takes over what was written down, as it was written.
+fn killed(sim: &mut Sim) {
+    let asked = &sim.authorizations[0];
+    let kept = serde_json::to_string(&asked.command).unwrap();
+    let mut open = OpenCall {
+        call: asked.call,
+        command: serde_json::from_str(&kept).unwrap(),
+        placed: asked.at,
+        legs: Vec::new(),
+        alive: sim.now.wall,
+    };
+    for entry in &sim.journal {
+        open.legs.retain(|leg| leg.leg != entry.leg);
+        open.legs.push(entry.clone());
+    }
+    sim.now = sim.now.after(s(10));
+    let (config, snapshot) = (engine_config(), Arc::new(sim.snapshot.clone()));
+    sim.engine = call::Engine::new(config, snapshot, sim.now);
+    sim.command(Command::Recover(Box::new(open)));
+}
+
+#[test]
+fn a_crash_while_something_is_said_ends_the_leg_and_bills_what_is_proved() {
+    let mut sim = heard(menu());
+    sim.advance(s(6));
+    killed(&mut sim);
+    assert!(sim.far("a").ended());
+    let record = sim.record();
+    assert_eq!(record.outcome, Outcome::Failed(Failure::new(Origin::Us, Kind::Crash)));
+    assert_eq!(record.legs[0].talk(), s(6));
+}
+
+#[test]
+fn a_crash_between_the_end_and_the_books_loses_no_notice() {
+    let mut sim = team(Strategy::RingAll);
+    sim.place(menu());
+    sim.pick_up("a");
+    sim.advance(s(6));
+    // The books are away when it ends.
+    sim.ledger.answers = false;
+    sim.hang_up("a");
+    sim.settled.clear();
+    sim.ledger.answers = true;
+    killed(&mut sim);
+    let record = sim.record();
+    assert_eq!((record.outcome, record.released_by), (Outcome::Completed, Side::Caller));
+    assert_eq!(record.legs[0].talk(), s(6));
+    assert_eq!(record.command.b, None);
+}
+
+#[test]
+fn a_call_that_would_do_nothing_is_refused() {
+    let mut sim = team(Strategy::RingAll);
+    let token = sim.place(CallCommand { b: None, ..callback() });
+    assert_eq!(sim.placed(token), Err(Refusal::NoRoute));
+    sim.assert_clean();
+}
+
+#[test]
+fn what_is_said_stands_in_nothing_that_is_kept() {
+    let say =
+        facts::sound::Say { language: "en".into(), parts: vec![Spoken::Digits("471147".into())] };
+    let mut sim = heard(says(vec![Step::Say(Say::only(vec![Clip::Say(say)], 2))]));
+    assert!(matches!(sim.hears(A), Some(Source::Say(_))));
+    sim.hang_up("a");
+    let kept = serde_json::to_string(sim.record()).unwrap();
+    assert!(!kept.contains("471147"), "{kept}");
+    sim.assert_clean();
+}

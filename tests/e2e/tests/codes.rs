@@ -1,0 +1,88 @@
+//! System 001's voice code, from the signed request to what the called hears, word by word (merchant API §3.2).
+
+use std::path::Path;
+
+use e2e::country::{A, Country, USER, Wish};
+use e2e::merchant::Merchant;
+use e2e::pcap::{Capture, rtp_audio};
+use e2e::sipp::Behaviour;
+use e2e::wait;
+use e2e::ytx::{APP, account, ask};
+use serde_json::{Value, json};
+
+const CODE: &str = "40aZ7";
+
+/// The recorded words of a language: name and A-law.
+fn words(language: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/say");
+    let octets = std::fs::read(folder.join(format!("{language}.al"))).expect("the words");
+    let index = std::fs::read_to_string(folder.join(format!("{language}.tsv"))).expect("an index");
+    let word = |line: &str| {
+        let mut cells = line.split('\t');
+        let name = cells.next()?.to_owned();
+        let (from, count): (usize, usize) =
+            (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?);
+        Some((name, octets.get(from..from + count)?.to_vec()))
+    };
+    index.lines().filter_map(word).collect()
+}
+
+/// The signs that were said, in order: where each of their words is found to the octet.
+fn said(heard: &[u8], language: &str) -> Vec<String> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (name, word) in words(language) {
+        let sign = name.strip_prefix("letter-").unwrap_or(&name).to_owned();
+        let places = heard.windows(word.len()).enumerate().filter(|(_, part)| *part == word);
+        found.extend(places.map(|(at, _)| (at, sign.clone())));
+    }
+    found.sort();
+    found.into_iter().map(|(_, sign)| sign).collect()
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let all = entries.flatten().map(|entry| entry.path());
+    all.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_code_is_heard_sign_by_sign_twice_and_stands_nowhere() {
+    let merchant = Merchant::start();
+    let a = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let nobody = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let more = account(USER, &merchant.url("/cb/"), true);
+    let country = Country::new(&Wish { more, ..Wish::default() }, &a, &nobody, 1);
+    let capture = Capture::start(country.folder.path(), &[country.carrier_a.media_port]);
+    let body = json!({ "action": "callOutCode", "appid": APP, "dst": A, "code": CODE });
+    let answer = ask(country.tandem.http, "call/CodeCallOut.wx", &body);
+    assert_eq!(answer["statusCode"], "0", "{answer}");
+    let id = answer["requestId"].as_str().expect("a requestId").to_owned();
+
+    let pushed = wait::until("the record", || merchant.received("/cb/Call").into_iter().next());
+    let heard = rtp_audio(&capture.stop(), country.carrier_a.media_port, 8);
+    let signs: Vec<String> = CODE.to_lowercase().chars().map(String::from).collect();
+    assert_eq!(said(&heard, "zh"), [signs.as_slice(), &signs].concat());
+
+    let record: Value = serde_json::from_str(&pushed.body).expect("JSON");
+    let cdr = &record["cdr"][0];
+    assert_eq!((&cdr["requestid"], &cdr["fid"]), (&json!(id), &json!("2")), "{cdr}");
+    assert_eq!((&cdr["tel"], &cdr["stateDesc"]), (&json!(A), &json!("正常")), "{cdr}");
+    assert!(merchant.received("/cb/CallState").is_empty(), "codes push no states");
+    let call = country.tandem.settled_call();
+    let legs = call["record"]["facts"]["legs"].as_array().expect("legs");
+    assert_eq!(legs.len(), 1, "{call:#}");
+    assert_eq!(call["record"]["recording_url"], Value::Null, "a code is not recorded");
+    let seconds = legs[0]["ended"].as_f64().zip(legs[0]["answered"].as_f64());
+    let talked = seconds.map_or(0.0, |(ended, answered)| ended - answered);
+    assert!((8_000.0..20_000.0).contains(&talked), "{talked} ms");
+
+    // Neither the books nor the log have it.
+    assert!(!country.tandem.log().contains(CODE), "{}", country.tandem.log());
+    let kept = files(&country.tandem.folder().join("data"));
+    assert!(kept.len() > 1, "{kept:?}");
+    for file in kept {
+        let octets = std::fs::read(&file).unwrap_or_default();
+        let has = octets.windows(CODE.len()).any(|part| part == CODE.as_bytes());
+        assert!(!has, "{} has the code", file.display());
+    }
+}
