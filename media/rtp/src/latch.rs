@@ -18,7 +18,8 @@
 //!   signalling's address gives way to the described one as soon as that one speaks.
 //! * A far end that moves to another address in mid-call (a phone changing from WiFi to 4G) carries
 //!   its SSRC and sequence with it, which a stranger cannot know: when the old address has gone
-//!   quiet, [`LEARN_PACKETS`] packets that continue the locked stream move the lock.
+//!   quiet, [`LEARN_PACKETS`] packets that continue the locked stream move the lock. A setup that names the
+//!   old address once more has that one believed again, as soon as it speaks.
 //! * After [`RELEARN_SILENCE`] without a packet, while packets are due, another port of the locked
 //!   address may prove itself, and learning is open again under the first three rules. So it is
 //!   after a setup that names another address; what was still under way from the place that was
@@ -142,8 +143,10 @@ impl Latch {
             }
         };
         if let Some(lock) = self.lock.filter(stays) {
-            // The far end may have found out its own address and tell it.
-            let rank = if lock.source == described { Rank::Described } else { lock.rank };
+            // The far end may have found out its own address and tell it; or tell the one that its stream has
+            // left, and go back there.
+            let told = if lock.source == described { Rank::Described } else { Rank::SameHost };
+            let rank = if told == Rank::Described { told } else { lock.rank.min(told) };
             self.lock = Some(Lock { rank, ..lock });
         } else {
             self.left = self.lock.take().map(|lock| (lock.source, now + UNDER_WAY));

@@ -64,6 +64,12 @@ fn case_7_ports_that_do_not_rest_are_found_out() {
     assert!(found, "twenty worlds without rest, and nobody was heard by the wrong call");
 }
 
+/// A gateway that had roamed and was told to be where it had been first.
+#[test]
+fn case_6_a_world_in_which_somebody_came_back() {
+    good(1_074);
+}
+
 /// More worlds, for as long as `SIM_SECONDS` says (from `SIM_FROM`, see the days).
 #[test]
 fn more_worlds_hold() {

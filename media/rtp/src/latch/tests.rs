@@ -115,6 +115,30 @@ fn case_6_a_caller_who_moves_heals_within_three_seconds() {
 }
 
 #[test]
+fn case_6_who_comes_back_to_where_a_setup_says_it_is_is_heard_at_once() {
+    let roamed = || {
+        let mut w = World::new(PHONE);
+        w.packet(PHONE, 1, 0);
+        w.wait(600);
+        for n in 1..=3 {
+            w.wait(20);
+            w.packet("203.0.113.80:9000", 1, n);
+        }
+        assert_eq!(w.latch.target(), Some(at("203.0.113.80:9000")));
+        w
+    };
+    let mut w = roamed();
+    assert_eq!(w.packet(PHONE, 2, 700), Admission::Refused, "nobody said that it is there again");
+    let mut w = roamed();
+    w.expect(PHONE, true);
+    assert_eq!(w.latch.target(), Some(at("203.0.113.80:9000")), "a refresh alone moves nothing");
+    assert_eq!(w.packet("203.0.113.80:9000", 1, 4), Admission::Heard);
+    assert_eq!(w.packet("203.0.113.9:666", 2, 700), Admission::Refused);
+    assert_eq!(w.packet(PHONE, 2, 700), Admission::Locked);
+    assert_eq!(w.latch.target(), Some(at(PHONE)));
+}
+
+#[test]
 fn case_6_a_copy_of_the_stream_does_not_move_it_while_it_flows() {
     let mut w = World::new(PHONE);
     w.packet(PHONE, 1, 0);
