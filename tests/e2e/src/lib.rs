@@ -18,6 +18,7 @@ pub mod pjsua;
 pub mod ports;
 pub mod postgres;
 pub mod processes;
+pub mod programs;
 pub mod scripted;
 pub mod sipp;
 pub mod sound;
