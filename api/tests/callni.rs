@@ -175,6 +175,8 @@ async fn what_the_switch_refuses_has_its_code() {
         (Refusal::NoPrice, "1008"),
         (Refusal::SameNumber, "1008&msg=destination_num_invalid"),
         (Refusal::Blocked, "1009&msg=number_blocked"),
+        (Refusal::OutsideHours, "1009&msg=number_blocked"),
+        (Refusal::TooOften, "1009&msg=number_blocked"),
         (Refusal::KeyConflict, "1010"),
         (Refusal::TooManyCalls, "1011&msg=too_many_calls"),
         (Refusal::Busy, "1099&msg=system_error"),

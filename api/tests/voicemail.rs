@@ -42,7 +42,8 @@ async fn leave(world: &World, call: u64) {
         custom: String::new(),
     };
     let call = CallId(call);
-    let ask = Authorize { call, command: command.clone(), legs: Vec::new(), at: now() };
+    let ask =
+        Authorize { call, command: command.clone(), legs: Vec::new(), caps: Vec::new(), at: now() };
     assert!(matches!(world.store.authorize(ask).await.unwrap(), Authorized::Granted { .. }));
     let file = format!("ab/{}.mp3", call.0);
     let folder = world.folder.path().join("recordings/ab");

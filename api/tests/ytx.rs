@@ -276,6 +276,8 @@ async fn what_the_switch_refuses_has_its_code() {
         (Refusal::NoRoute, "-1"),
         (Refusal::SameNumber, "-1"),
         (Refusal::Blocked, "-1"),
+        (Refusal::OutsideHours, "-1"),
+        (Refusal::TooOften, "-104"),
         (Refusal::TooManyCalls, "-104"),
         (Refusal::Busy, "-100"),
         (Refusal::Internal, "-100"),

@@ -66,7 +66,13 @@ async fn main() -> Result<(), Failure> {
                             number: command.b.as_ref().expect("it calls B").number.clone(),
                         },
                     ];
-                    let ask = Authorize { call: *call, command: command.clone(), legs, at: now };
+                    let ask = Authorize {
+                        call: *call,
+                        command: command.clone(),
+                        legs,
+                        caps: vec![],
+                        at: now,
+                    };
                     let Authorized::Granted { .. } = store.authorize(ask).await? else {
                         return Err("refused".into());
                     };

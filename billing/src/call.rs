@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Paid};
-use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
+use facts::{CallCommand, CallId, LegId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
 use money::{Quote, Step};
 
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
+use crate::rung;
 use crate::spending::{Alerts, Room, Watched, give_back};
 use crate::tariffs::Tariffs;
 
@@ -72,6 +73,10 @@ pub(crate) async fn authorize(
             None => return Ok(Authorized::Refused(Refusal::NoPrice)),
         }
     }
+    let called = LegId::new(ask.call, ask.legs.last().map_or(LegNo::A, |leg| leg.leg));
+    if !rung::may(conn, called, &ask.caps, ask.at).await? {
+        return Ok(Authorized::Refused(Refusal::TooOften));
+    }
     let scopes = [
         Some(Scope::Merchant(command.merchant)),
         command.sub_account.map(Scope::SubAccount),
@@ -88,6 +93,7 @@ pub(crate) async fn authorize(
     let mut batch = Batch::default();
     insert_call(&mut batch, ask)?;
     insert_key(&mut batch, ask);
+    rung::count(&mut batch, called, &ask.caps, ask.at);
     hold(&mut batch, (ask.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
@@ -304,6 +310,9 @@ pub(crate) async fn add_leg(
     let quote = tariffs.quote(conn, row.opt_int(3)?, row.opt_int(4)?, &ask.number).await?;
     let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
     let legs = [(ask.leg.no, quote)];
+    if !rung::may(conn, ask.leg, &ask.caps, ask.at).await? {
+        return Ok(Added::Refused(Refusal::TooOften));
+    }
     let mut scopes = Scope::all_of(&command);
     scopes.extend(ask.own.iter().filter(|own| !Scope::all_of(&command).contains(own)).cloned());
     let mut watched = Watched::of_scopes(conn, scopes).await?;
@@ -316,6 +325,7 @@ pub(crate) async fn add_leg(
     };
     let counted = watched.count(conn, alerts, total(&steps), ask.at).await?;
     let mut batch = Batch::default();
+    rung::count(&mut batch, ask.leg, &ask.caps, ask.at);
     hold(&mut batch, (ask.leg.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     Ok(Added::Paid(steps[0].and_then(|step| step.until_s).map(seconds)))
@@ -453,7 +463,7 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
         )
         .await?;
     }
-    for (table, column) in [("holds", "call_id"), ("calls", "id")] {
+    for (table, column) in [("holds", "call_id"), ("rung", "call_id"), ("calls", "id")] {
         conn.exec(&format!("DELETE FROM {table} WHERE {column} = $1"), args![call]).await?;
     }
     Ok(true)

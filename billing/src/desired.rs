@@ -3,12 +3,13 @@
 //! Amounts are decimal strings (`"0.15"`), numbers are written as people write them. Reading TOML and finding
 //! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
 
-use facts::NextHop;
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::Dtmf;
 use facts::media::Record;
+use facts::policy::{AtMost, Pattern, Service};
 use facts::pool::Pool;
+use facts::{Hours, NextHop};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{CdrTypes, HexCase, MerchantStatus, UnknownAs};
@@ -47,6 +48,10 @@ pub struct Desired {
     pub ytx_apps: Vec<YtxApp>,
     /// Companies of system 002.
     pub companies: Vec<Company>,
+    /// Lists of numbers that policies name.
+    pub number_lists: Vec<NumberList>,
+    /// Which numbers may be rung, when and how often.
+    pub policies: Vec<Policy>,
 }
 
 /// Installation-wide settings.
@@ -491,6 +496,82 @@ pub struct Company {
     /// In use.
     #[serde(default = "yes")]
     pub active: bool,
+}
+
+/// Numbers that have something in common.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberList {
+    /// Unique name.
+    pub name: String,
+    /// Public numbers.
+    #[serde(default)]
+    pub numbers: Vec<String>,
+    /// A text with more of them, one a line; whoever reads the file reads it too, and puts its numbers in place of it.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// First digits of E.164.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    /// What numbers look like: `8613?0000*`, `same:6`, `rising:6`.
+    #[serde(default)]
+    pub patterns: Vec<Pattern>,
+}
+
+impl NumberList {
+    /// The numbers of a text: one a line; what follows a comma, a semicolon, a tab or a `#` is a remark.
+    pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+        let text = text.trim_start_matches('\u{feff}');
+        let number = |line: &'_ str| line.find([',', ';', '\t', '#']).unwrap_or(line.len());
+        text.lines().map(move |line| line[..number(line)].trim()).filter(|line| !line.is_empty())
+    }
+}
+
+/// Which numbers may be rung, when and how often.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Unique name: it stands in the log where a call was refused for it.
+    pub name: String,
+    /// In force.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Names of merchants whose calls it is about; everybody's when empty.
+    #[serde(default)]
+    pub merchants: Vec<String>,
+    /// Apps of system 001 and companies of system 002; all when empty.
+    #[serde(default)]
+    pub apps: Vec<String>,
+    /// What for; everything when empty.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// It is about numbers that begin so; about all when empty.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    /// Names of lists: their numbers are not rung.
+    #[serde(default)]
+    pub block: Vec<String>,
+    /// Names of lists: no other numbers are rung.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Names of lists: their numbers it is not about.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// When they may be rung; always when empty.
+    #[serde(default)]
+    pub hours: Hours,
+    /// When they may not, within those hours.
+    #[serde(default)]
+    pub closed: Hours,
+    /// Where these are read; where those of routes are when absent.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// How often the same number may be rung.
+    #[serde(default)]
+    pub at_most: Vec<AtMost>,
+    /// Whether the calls of all merchants to a number are counted together.
+    #[serde(default)]
+    pub together: bool,
 }
 
 /// Something wrong in the file. All are reported together.

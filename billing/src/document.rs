@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 16] = [
     "settings",
     "prune",
     "tariffs",
@@ -48,6 +48,8 @@ pub const KINDS: [&str; 14] = [
     "ytx_accounts",
     "ytx_apps",
     "companies",
+    "number_lists",
+    "policies",
 ];
 
 /// One step of a path within an object.
@@ -123,6 +125,8 @@ impl Document {
             ("ytx_accounts", value) => self.desired.ytx_accounts = self.objects(name, value),
             ("ytx_apps", value) => self.desired.ytx_apps = self.objects(name, value),
             ("companies", value) => self.desired.companies = self.objects(name, value),
+            ("number_lists", value) => self.desired.number_lists = self.objects(name, value),
+            ("policies", value) => self.desired.policies = self.objects(name, value),
             _ => {
                 let meant = words::meant(name, KINDS);
                 self.wrong(name, format!("no such kind of object{meant}"));

@@ -29,6 +29,7 @@ mod reach;
 mod records;
 mod register;
 pub mod rows;
+mod rung;
 mod secrets;
 mod settle;
 mod snapshot;

@@ -11,6 +11,7 @@ use money::{Hold, LegToSettle, Plan, Quote};
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::outbox;
+use crate::rung;
 use crate::spending::give_back;
 use crate::store::SettleContext;
 use crate::voicemail;
@@ -66,6 +67,7 @@ pub(crate) async fn settle(
     post(&mut batch, facts, &plan, &books);
     resolve(&mut batch, facts, &plan, &books);
     uncount(&mut batch, &plan, &counted);
+    rung::uncount(&mut batch, facts, holds.iter().map(|hold| hold.leg));
     insert_cdrs(&mut batch, &record)?;
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;

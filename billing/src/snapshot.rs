@@ -1,11 +1,13 @@
 //! Everything the engine reads, as one value of one version.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::capacity::Holder;
 use facts::fraud::Scope;
 use facts::media::Record;
+use facts::policy::{NumberList, Policy, Rule};
 use facts::settings::{Extension, Merchant, Recorded, Route, Snapshot};
 use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
 
@@ -71,7 +73,44 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     }
     limited(conn, &mut snapshot).await?;
     recorded(conn, &mut snapshot).await?;
+    snapshot.policies = policies(conn).await?;
     Ok(snapshot)
+}
+
+/// Policies that are in force, with the lists that they name.
+async fn policies(conn: &mut Conn) -> Result<Vec<Policy>> {
+    let sql = "SELECT id, name, rule FROM policies WHERE enabled = 1 ORDER BY name";
+    let rows = conn.rows(sql, args![]).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lists = BTreeMap::new();
+    let sql = "SELECT name, numbers, prefixes, patterns FROM number_lists";
+    for row in conn.rows(sql, args![]).await? {
+        let list = NumberList::new(row.text(1)?.lines(), row.json(2)?, row.json(3)?);
+        lists.insert(row.text(0)?, Arc::new(list));
+    }
+    let named = |names: &[String]| -> Result<Vec<Arc<NumberList>>> {
+        let list = |name: &String| lists.get(name).cloned().ok_or(Error::Missing("number list"));
+        names.iter().map(list).collect()
+    };
+    let mut policies = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let rule: Rule = row.json(2)?;
+        let zone = rule.time_zone.as_deref().map(Zone::named).transpose();
+        let zone =
+            zone.map_err(|error| Error::Damaged { table: "policies", detail: error.to_string() })?;
+        policies.push(Policy {
+            id: row.int(0)?,
+            name: row.text(1)?,
+            zone,
+            block: named(&rule.block)?,
+            only: named(&rule.only)?,
+            except: named(&rule.except)?,
+            rule,
+        });
+    }
+    Ok(policies)
 }
 
 /// Whose calls are recorded.

@@ -12,6 +12,8 @@ mod groups;
 mod objects;
 #[path = "contract/outbox.rs"]
 mod outbox;
+#[path = "contract/policies.rs"]
+mod policies;
 #[path = "contract/random.rs"]
 mod random;
 #[path = "contract/recorded.rs"]
@@ -93,6 +95,9 @@ contract! {
     fraud::a_carriers_marks_and_what_goes_on_to_it_are_judged,
     fraud::limits_and_pools_are_kept_judged_and_read_by_the_engine,
     recorded::who_is_recorded_is_kept_told_and_read_by_the_engine,
+    policies::s6_policies_and_lists_are_what_the_engine_reads,
+    policies::s6_policies_that_cannot_be_are_told_with_their_path,
+    policies::s6_a_hundred_parallel_starts_ring_a_number_five_times,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,
     outbox::a_lapsed_lease_gives_the_row_back,

@@ -29,6 +29,7 @@ use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
 use crate::net::{Net, Tls};
 use crate::refusals::Refusals;
+use crate::stops::Stops;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
@@ -83,6 +84,8 @@ pub(crate) struct Gauges {
     pub(crate) queue_age_us: AtomicU64,
     /// Who was turned away.
     pub(crate) refusals: Refusals,
+    /// Legs that policies did not let be.
+    pub(crate) stops: Stops,
     /// How the carriers stand.
     pub(crate) carriers: Carriers,
     /// Effects under way at most in one step.
@@ -267,6 +270,7 @@ impl Driver {
             Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),
             Effect::Fraud(alert) => self.ledger.alert(*alert),
+            Effect::Stopped(stopped) => self.gauges.stops.note(Instant::now(), &stopped),
             Effect::Carrier(news) => self.gauges.carriers.note(*news),
             Effect::Missed(missed) => self.gauges.carriers.missed(&missed),
             Effect::Drained => {

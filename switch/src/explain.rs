@@ -46,6 +46,9 @@ fn page(told: &Explanation) -> String {
     for pool in &told.pools {
         let _ = writeln!(page, "a call of merchant {} {}", pool.merchant, pool.shows);
     }
+    for told in &told.policies {
+        let _ = writeln!(page, "policy {} ({}): {}", told.policy, told.about, told.says);
+    }
     page += "Contacts, limits, rates, rests and whether carriers answer are known to the switch that runs: \
              GET /admin/v1/explain/NUMBER\n\
              Prices are not looked at: a number without a price in the merchant's tariff is refused.\n";

@@ -33,6 +33,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod sounds;
+mod stops;
 mod token;
 mod upload;
 

@@ -96,6 +96,12 @@ impl Sources {
             "rule",
             self.ledger.alert_counts(),
         );
+        page.counts(
+            "tandem_policy_refusals_total",
+            "Legs that a policy did not let be.",
+            "reason",
+            self.gauges.stops.counts(),
+        );
         page.count("tandem_calls_settled_total", "Calls settled.", read(&ledger.settled));
         page.count(
             "tandem_store_failures_total",

@@ -158,7 +158,7 @@ fn refused(refusal: Refusal) -> Code {
         Refusal::BadCaller => Code::CallbackNumInvalid,
         Refusal::TooManyCalls => Code::TooManyCalls,
         Refusal::KeyConflict => Code::CallbackidConflict,
-        Refusal::Blocked => Code::NumberBlocked,
+        Refusal::Blocked | Refusal::OutsideHours | Refusal::TooOften => Code::NumberBlocked,
         // Draining, overloaded or at fault: the same request may be sent again.
         Refusal::Busy | Refusal::Internal => Code::SystemError,
     }

@@ -181,8 +181,9 @@ fn refused(refusal: Refusal) -> Code {
         | Refusal::NoRoute
         | Refusal::BadCaller
         | Refusal::SameNumber
-        | Refusal::Blocked => Code::NumberInvalid,
-        Refusal::TooManyCalls => Code::TooFrequent,
+        | Refusal::Blocked
+        | Refusal::OutsideHours => Code::NumberInvalid,
+        Refusal::TooManyCalls | Refusal::TooOften => Code::TooFrequent,
         Refusal::KeyConflict => Code::BadValue,
         Refusal::Busy | Refusal::Internal => Code::Internal,
     }

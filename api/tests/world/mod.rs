@@ -89,7 +89,7 @@ impl Calls for Switch {
             let quote = |leg, party: &Party| LegQuote { leg, number: party.number.clone() };
             let b = command.b.as_ref().map(|b| quote(LegNo::B, b));
             let legs = std::iter::once(quote(LegNo::A, &command.a)).chain(b).collect();
-            let ask = Authorize { call, command: command.clone(), legs, at: now() };
+            let ask = Authorize { call, command: command.clone(), legs, caps: vec![], at: now() };
             match store.authorize(ask).await {
                 Ok(Authorized::Granted { .. }) => {
                     placed.lock().unwrap().push(command.clone());
@@ -208,6 +208,7 @@ impl Calls for Switch {
                 delivered: None,
                 phones: Vec::new(),
                 pools: Vec::new(),
+                policies: Vec::new(),
             }),
         };
         Box::pin(async move { Some(explained) })

@@ -167,7 +167,7 @@ impl Check {
         }
     }
 
-    fn digits(&mut self, path: &str, prefix: &str) {
+    pub(super) fn digits(&mut self, path: &str, prefix: &str) {
         if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
             self.wrong(path, "the first digits of a number of E.164, the country code first");
         }

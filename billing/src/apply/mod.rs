@@ -8,6 +8,7 @@ mod groups;
 mod kinds;
 mod ledger;
 mod limits;
+mod policies;
 mod prune;
 mod rates;
 mod sync;
@@ -104,6 +105,8 @@ impl Run<'_> {
         self.ytx_accounts().await?;
         self.ytx_apps().await?;
         self.companies().await?;
+        self.number_lists().await?;
+        self.policies().await?;
         if self.desired.prune {
             self.prune().await?;
         }

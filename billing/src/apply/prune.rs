@@ -21,7 +21,7 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind {
         section: "inbound",
         kind: "inbound",
@@ -43,6 +43,20 @@ const KINDS: [Kind; 10] = [
         remove: "DELETE FROM trunks WHERE name = $1",
         needed: "SELECT 'route ' || r.prefix FROM routes r JOIN trunks t ON t.id = r.trunk_id \
                  WHERE t.name = $1",
+    },
+    Kind {
+        section: "policies",
+        kind: "policy",
+        list: "SELECT name, name FROM policies WHERE managed = 1",
+        remove: "DELETE FROM policies WHERE name = $1",
+        needed: "",
+    },
+    Kind {
+        section: "number_lists",
+        kind: "number list",
+        list: "SELECT name, name FROM number_lists WHERE managed = 1",
+        remove: "DELETE FROM number_lists WHERE name = $1",
+        needed: "SELECT 'policy ' || name FROM policies WHERE rule LIKE '%\"' || $1 || '\"%'",
     },
     Kind {
         section: "companies",
@@ -143,6 +157,8 @@ impl Run<'_> {
             ("groups", d.groups.is_empty()),
             ("trunks", d.trunks.is_empty()),
             ("companies", d.companies.is_empty()),
+            ("policies", d.policies.is_empty()),
+            ("number_lists", d.number_lists.is_empty()),
             ("ytx_apps", d.ytx_apps.is_empty()),
             ("ytx_accounts", d.ytx_accounts.is_empty()),
             ("extensions", d.extensions.is_empty()),

@@ -20,6 +20,8 @@ pub(super) enum Show {
     Record,
     /// Millionths of a currency unit.
     Amount,
+    /// How many lines a text has.
+    Lines,
     /// Only that it changed.
     Secret,
     /// A row id: shown by the names of another table.
@@ -191,6 +193,7 @@ fn field(
             .cloned()
             .unwrap_or_else(|| id.to_string()),
         (Show::Amount, Value::Int(Some(int))) => amount(Micros(*int)),
+        (Show::Lines, Value::Text(Some(text))) => text.lines().count().to_string(),
         (_, Value::Int(Some(int))) => int.to_string(),
         (_, Value::Text(Some(text))) => text.clone(),
         (_, Value::Blob(Some(blob))) => format!("{} bytes", blob.len()),

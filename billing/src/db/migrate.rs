@@ -40,6 +40,7 @@ migrations! {
     18 "0018_spoken",
     19 "0019_record",
     20 "0020_purpose",
+    21 "0021_policies",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

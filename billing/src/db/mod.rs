@@ -168,6 +168,17 @@ impl Conn {
         }
     }
 
+    /// Waits until no other transaction that is open has taken this word, and takes it until the end of this one.
+    /// SQLite has one writer.
+    pub(crate) async fn one_at_a_time(&mut self, word: &str) -> Result<()> {
+        if self.is_pg() {
+            let sql =
+                "SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1, 7464))) AS l";
+            self.rows(sql, args![word]).await?;
+        }
+        Ok(())
+    }
+
     /// True on PostgreSQL.
     pub(crate) fn is_pg(&self) -> bool {
         matches!(self, Conn::Pg(_))

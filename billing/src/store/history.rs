@@ -9,7 +9,7 @@ use super::Store;
 use crate::db::work;
 use crate::error::Result;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{bindings, books, call, outbox, records};
+use crate::{bindings, books, call, outbox, records, rung};
 
 impl Store {
     /// A call by id.
@@ -121,6 +121,7 @@ impl Store {
         self.long(work!(conn, [] =>
             call::purge_keys(conn, now).await?
                 + bindings::purge(conn, now).await?
+                + rung::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
             .await
     }

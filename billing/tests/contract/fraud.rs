@@ -93,7 +93,8 @@ pub(crate) async fn f15_a_call_that_is_up_ends_where_the_sum_does(store: Store, 
     );
     // A leg that a transfer adds is under the same sum.
     let leg = LegId::new(CallId(1), LegNo(2));
-    let ask = AddLeg { leg, number: Number::E164(DEAR.into()), own: vec![], at: at(90) };
+    let ask =
+        AddLeg { leg, number: Number::E164(DEAR.into()), own: vec![], caps: vec![], at: at(90) };
     assert_eq!(store.add_leg(ask).await.unwrap(), Added::Refused(Refusal::Blocked));
     // What cannot cost anything is not in the way of anything.
     assert!(start(&store, 2, (merchant, "70000"), "70000", 91).await);
@@ -117,6 +118,7 @@ pub(crate) async fn f15_a_leg_that_an_extension_asks_for_is_under_its_limits_as_
         leg: LegId::new(CallId(1), LegNo(no)),
         number: Number::E164(DEAR.into()),
         own: vec![Scope::SubAccount(sub_account), Scope::Extension("70000".into())],
+        caps: vec![],
         at: at(second),
     };
     let refused = store.add_leg(add(2, gone, 1)).await.unwrap();

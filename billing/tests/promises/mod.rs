@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use facts::ledger::{
-    AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, LegQuote, OpenCall,
+    AddLeg, Added, Authorize, Authorized, Cap, Extend, Extended, JournalLeg, LegQuote, OpenCall,
 };
+use facts::policy::AtMost;
 use facts::record::{CallFacts, LegFacts, LegState, Outcome, Side, StateChange};
 use facts::{
     CallCommand, CallId, Dialect, LegId, LegNo, MerchantId, Micros, Number, Party, Push, PushKind,
@@ -61,6 +62,8 @@ macro_rules! every_promise {
             time_is_paid_by_the_minute_and_a_repeated_step_answers_as_before,
             a_call_settled_twice_is_charged_once_and_what_was_left_goes_back,
             legs_that_were_not_answered_or_not_called_cost_nothing,
+            a_number_is_rung_as_often_as_its_caps_allow,
+            case_69_what_was_never_dialled_was_never_rung,
             a_request_key_starts_one_call,
             an_id_belongs_to_one_call,
             what_nobody_heard_of_is_taken_back_unless_it_was_dialled,
@@ -126,7 +129,7 @@ fn ask(call: u64, command: &CallCommand) -> Authorize {
         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
         LegQuote { leg: LegNo::B, number: command.b.as_ref().expect("it calls B").number.clone() },
     ];
-    Authorize { call: CallId(call), command: command.clone(), legs, at: T0 }
+    Authorize { call: CallId(call), command: command.clone(), legs, caps: vec![], at: T0 }
 }
 
 /// Authorizes; for how many seconds each leg is paid.
@@ -294,6 +297,72 @@ pub(crate) fn legs_that_were_not_answered_or_not_called_cost_nothing(books: &mut
     assert_eq!(books.balance(), (minutes(books, 10), Micros::ZERO));
 }
 
+fn capped(key: &str, number: &str, at_most: &[(u32, u32)]) -> Cap {
+    let span = |&(calls, within_s): &(u32, u32)| AtMost { calls, within_s };
+    let at_most = at_most.iter().map(span).collect();
+    Cap { key: key.into(), number: number.into(), at_most }
+}
+
+/// Whether a call begins at a second under these caps. It costs nothing.
+fn begins(books: &mut dyn Books, call: u64, second: u64, caps: &[Cap]) -> bool {
+    let command = command(books, "80000", "80001");
+    let ask = Authorize { caps: caps.to_vec(), at: at(second), ..ask(call, &command) };
+    match books.authorize(ask) {
+        Authorized::Granted { .. } => true,
+        Authorized::Refused(Refusal::TooOften) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn a_number_is_rung_as_often_as_its_caps_allow(books: &mut dyn Books) {
+    let caps = [capped("p1", MOBILE, &[(1, 60), (3, 3_600)]), capped("p2", MOBILE, &[(4, 86_400)])];
+    for (call, second, may) in [
+        (1, 0, true),
+        (2, 59, false),
+        // What was refused was not counted.
+        (3, 60, true),
+        (4, 120, true),
+        (5, 180, false),
+        (6, 3_601, true),
+        // The other cap.
+        (7, 9_000, false),
+        (8, 86_400, true),
+    ] {
+        assert_eq!(begins(books, call, second, &caps), may, "{call}");
+        // A repeat is counted once.
+        assert_eq!(begins(books, call, second, &caps), may, "{call} again");
+    }
+    assert!(begins(books, 9, 86_401, &[capped("p1", OTHER, &[(1, 60)])]), "another number");
+    assert!(begins(books, 10, 86_402, &[capped("p3", MOBILE, &[(1, 60)])]), "counted elsewhere");
+    // One more leg of a call counts as a call does, its repeats once.
+    let add = |no: u8, second| AddLeg {
+        leg: LegId::new(CallId(10), LegNo(no)),
+        number: party("80001").number,
+        own: vec![],
+        caps: vec![capped("p3", MOBILE, &[(2, 3_600)])],
+        at: at(second),
+    };
+    assert_eq!(books.add_leg(add(2, 86_403)), Some(Added::Paid(None)));
+    assert_eq!(books.add_leg(add(2, 86_404)), Some(Added::Paid(None)));
+    assert_eq!(books.add_leg(add(3, 86_405)), Some(Added::Refused(Refusal::TooOften)));
+}
+
+pub(crate) fn case_69_what_was_never_dialled_was_never_rung(books: &mut dyn Books) {
+    let caps = [capped("p1", MOBILE, &[(1, 3_600)])];
+    let command = command(books, "80000", "80001");
+    let (a, b) = (&command.a, command.b.as_ref().expect("it calls B"));
+    assert!(begins(books, 1, 0, &caps));
+    books.settle(closed(1, &command, Vec::new()));
+    assert!(begins(books, 2, 10, &caps), "nobody was dialled");
+    books.settle(closed(2, &command, vec![leg(LegNo::A, a, None, Some(20))]));
+    assert!(begins(books, 3, 20, &caps), "A did not answer");
+    books.abandon(CallId(3));
+    assert!(begins(books, 4, 30, &caps), "it was taken back");
+    let legs = vec![leg(LegNo::A, a, Some(31), Some(40)), leg(LegNo::B, b, None, Some(40))];
+    books.settle(closed(4, &command, legs));
+    assert!(!begins(books, 5, 50, &caps), "it rang");
+}
+
 pub(crate) fn one_more_leg_is_held_for_once_and_settled_with_its_call(books: &mut dyn Books) {
     const C: LegNo = LegNo(2);
     let command = command(books, MOBILE, OTHER);
@@ -301,6 +370,7 @@ pub(crate) fn one_more_leg_is_held_for_once_and_settled_with_its_call(books: &mu
         leg: LegId::new(CallId(call), C),
         number: party(digits).number,
         own: vec![],
+        caps: vec![],
         at: at(20),
     };
     assert_eq!(books.add_leg(add(1, MOBILE)), None, "no such call");

@@ -133,7 +133,7 @@ pub(crate) fn authorize(call: u64, command: &CallCommand, at: UnixMillis) -> Aut
         LegQuote { leg: LegNo::A, number: command.a.number.clone() },
         LegQuote { leg: LegNo::B, number: command.b.as_ref().unwrap().number.clone() },
     ];
-    Authorize { call: CallId(call), command: command.clone(), legs, at }
+    Authorize { call: CallId(call), command: command.clone(), legs, caps: vec![], at }
 }
 
 /// Authorizes; panics unless it is granted.

@@ -11,6 +11,7 @@ use facts::command::LiveCall;
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::{Direction, MediaCommand};
+use facts::policy::Stopped;
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::sound::Play;
@@ -382,6 +383,8 @@ pub enum Effect {
     Banned(Ban),
     /// A limit against toll fraud was reached. For the log, the counters and the audit trail; no reply.
     Fraud(Box<Alert>),
+    /// A policy did not let a leg be. For the log and the counters; no reply.
+    Stopped(Box<Stopped>),
     /// Ask the DNS; [`Reply::Resolved`].
     Resolve(Question),
     /// Whose certificate each of these addresses has to show over TLS, in place of all that were told

@@ -26,6 +26,7 @@ mod link;
 mod names;
 mod park;
 mod pledge;
+mod policy;
 mod pool;
 mod presence;
 mod registrar;

@@ -5,7 +5,8 @@
 use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
-use facts::{Failure, LegId, LegNo, Number, Origin, Side};
+use facts::policy::Asking;
+use facts::{Failure, LegId, LegNo, Number, Origin, Refusal, Side};
 
 use crate::call::{Call, Phase};
 use crate::divert::LEGS_MAX;
@@ -65,7 +66,11 @@ impl Call {
         let own = self.scopes_of(w, wanted.asks.as_deref());
         let mut scopes = Scope::all_of(&self.command);
         scopes.extend(own.iter().cloned());
-        if let Err(refusal) = w.may_call((Some(self.id), &scopes), [&number]) {
+        let asking = self.asking();
+        let allowed = w
+            .may_call((Some(self.id), &scopes), [&number])
+            .and_then(|()| w.may_ring((Some(self.id), &asking), [&number]));
+        if let Err(refusal) = allowed {
             let failure = LegEvent::Failed(ours(refusal.kind()));
             self.inbox.push_back(Input::Leg(to, failure));
             return;
@@ -73,7 +78,20 @@ impl Call {
         w.count_leg(&scopes, LegId::new(self.id, to), &number);
         w.timers.set(Key::call(self.id, Timer::Transfer), w.now.mono + w.config.authorize);
         let at = self.clock(w.now.mono);
-        w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, own, at }));
+        let caps = w.caps(&asking, Some(&number));
+        w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, own, caps, at }));
+    }
+
+    /// For whom somebody is rung, and for what.
+    fn asking(&self) -> Asking<'_> {
+        Asking::of(&self.command, !self.is_inbound())
+    }
+
+    /// The number that was called was rung as often as it may be.
+    pub(crate) fn rung_too_often(&self, w: &mut World) {
+        if let Some(target) = self.plan.targets.last() {
+            w.rung_too_often((self.id, &self.asking()), &target.number());
+        }
     }
 
     /// The limits of an extension of the payer's that the call is not under anyhow.
@@ -99,6 +117,10 @@ impl Call {
         }
         match answer {
             Added::Refused(refusal) => {
+                let number = self.transfer.as_ref().map(|wanted| wanted.target.number());
+                if let (Refusal::TooOften, Some(number)) = (refusal, number) {
+                    w.rung_too_often((self.id, &self.asking()), &number);
+                }
                 self.not_added(w, Failure::new(Origin::Billing, refusal.kind()));
             }
             Added::Paid(paid) => {

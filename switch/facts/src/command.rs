@@ -190,8 +190,12 @@ pub enum Refusal {
     KeyConflict,
     /// The switch is draining or overloaded.
     Busy,
-    /// A block rule.
+    /// A block rule, or a list of numbers.
     Blocked,
+    /// The number may not be rung at this time.
+    OutsideHours,
+    /// The number was rung as often as it may be.
+    TooOften,
     /// A fault of our own; safe to repeat with the same key.
     Internal,
 }
@@ -201,7 +205,11 @@ impl Refusal {
     #[must_use]
     pub const fn kind(self) -> Kind {
         match self {
-            Refusal::UnknownMerchant | Refusal::Disabled | Refusal::Blocked => Kind::Blocked,
+            Refusal::UnknownMerchant
+            | Refusal::Disabled
+            | Refusal::Blocked
+            | Refusal::OutsideHours
+            | Refusal::TooOften => Kind::Blocked,
             Refusal::NoBalance => Kind::NoBalance,
             Refusal::NoPrice | Refusal::NoRoute => Kind::NoRoute,
             Refusal::BadCaller | Refusal::SameNumber => Kind::InvalidNumber,

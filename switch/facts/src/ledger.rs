@@ -8,6 +8,7 @@ use crate::command::{CallCommand, Refusal};
 use crate::fraud::Scope;
 use crate::id::{CallId, LegId, LegNo, MerchantId};
 use crate::number::Number;
+use crate::policy::AtMost;
 use crate::record::{CallFacts, LegFacts};
 use crate::time::UnixMillis;
 
@@ -20,8 +21,21 @@ pub struct Authorize {
     pub command: CallCommand,
     /// Every leg that may be dialled, with the number that is priced.
     pub legs: Vec<LegQuote>,
+    /// How often the number that is called, the last of the legs', may be; with each it is counted once.
+    pub caps: Vec<Cap>,
     /// When it was asked.
     pub at: UnixMillis,
+}
+
+/// How often a number may be rung. Counted with the call's holds, and uncounted if it was never dialled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cap {
+    /// What counts together.
+    pub key: String,
+    /// The number, digits of E.164.
+    pub number: String,
+    /// So often, within so long.
+    pub at_most: Vec<AtMost>,
 }
 
 /// A leg to be priced.
@@ -70,6 +84,8 @@ pub struct AddLeg {
     /// Limits of whoever asks for it, beside those that the call is under: the extension that transfers or leads
     /// the call on, and its sub-account.
     pub own: Vec<Scope>,
+    /// How often the number may be rung.
+    pub caps: Vec<Cap>,
     /// When it was asked.
     pub at: UnixMillis,
 }

@@ -23,6 +23,7 @@ pub mod media;
 pub mod money;
 pub mod next_hop;
 pub mod number;
+pub mod policy;
 pub mod pool;
 pub mod ports;
 pub mod recognition;

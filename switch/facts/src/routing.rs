@@ -28,6 +28,19 @@ pub struct Explanation {
     pub phones: Vec<Phone>,
     /// Merchants whose calls there show one of a pool of numbers.
     pub pools: Vec<PoolOf>,
+    /// Policies that are about calls there, in the order in which they are asked.
+    pub policies: Vec<PolicyOf>,
+}
+
+/// A policy that is about calls to a number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PolicyOf {
+    /// Its name.
+    pub policy: String,
+    /// Whose calls, and of which services; in words.
+    pub about: String,
+    /// What it says of the number at this moment; in words.
+    pub says: String,
 }
 
 /// A registered phone.

@@ -19,6 +19,7 @@ use crate::media::{Codec, Record};
 use crate::money::Micros;
 use crate::next_hop::NextHop;
 use crate::number::NumberPlan;
+use crate::policy::Policy;
 use crate::pool::Pool;
 use crate::srtp::Protection;
 
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub pools: BTreeMap<MerchantId, Pool>,
     /// Extensions, groups and inbound numbers whose calls are recorded.
     pub recorded: BTreeMap<Recorded, Record>,
+    /// Which numbers may be rung, when and how often; by name.
+    pub policies: Vec<Policy>,
 }
 
 /// Whose calls are recorded, whoever began them.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use billing::desired::{self, Desired};
+use billing::desired::{self, Desired, NumberList};
 use billing::document::{Document, KINDS};
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
@@ -40,10 +40,27 @@ impl OperatorFile {
                 file.mistakes = read.twice;
                 file.note_places("", read.table.get_ref());
                 file.document = Document::read(table(read.table.get_ref()));
+                file.read_lists(path.parent().unwrap_or(Path::new("")));
             }
             Err(mistake) => file.mistakes.push(mistake),
         }
         file
+    }
+
+    /// Puts the numbers of files that lists name in place of their names. Relative names are those of this folder.
+    fn read_lists(&mut self, folder: &Path) {
+        for (i, list) in self.document.desired.number_lists.iter_mut().enumerate() {
+            let Some(name) = list.file.take() else { continue };
+            let path = folder.join(&name);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => list.numbers.extend(NumberList::lines(&text).map(str::to_owned)),
+                Err(error) => {
+                    let message = format!("cannot read {}: {error}", path.display());
+                    let path = format!("number_lists[{i}].file");
+                    self.document.mistakes.push(desired::Mistake { path, message });
+                }
+            }
+        }
     }
 
     /// What could be understood; stand-ins where something required is missing.
@@ -313,6 +330,34 @@ merchants = [
         let pool = named("provider").options.pool.as_ref().unwrap();
         assert_eq!(pool.numbers[2], "862155550001");
         assert!(named("reseller-retail").options.known_by.is_some());
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn s6_a_list_of_numbers_is_read_from_the_file_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines =
+            "\u{feff}+86 138 0013 8000,asked not to be called\n\n# by letter\n01088888888\r\n";
+        std::fs::write(folder.path().join("dnc.csv"), lines).unwrap();
+        let text = "[[number_lists]]\nname = \"dnc\"\nnumbers = [\"13900139000\"]\nfile = \"dnc.csv\"\n\
+                    [[policies]]\nname = \"p\"\nblock = [\"dnc\"]\n";
+        let store = billing::Store::open("sqlite::memory:", billing::StoreConfig::default());
+        let store = store.await.unwrap();
+        store.migrate().await.unwrap();
+        let path = folder.path().join("op.toml");
+        crate::operator::apply_text(&store, &path, text, false).await.unwrap();
+        let policies = store.snapshot().await.unwrap().policies;
+        for number in ["8613800138000", "861088888888", "8613900139000"] {
+            assert!(policies[0].block[0].has(number), "{number}");
+        }
+        std::fs::write(folder.path().join("dnc.csv"), "13800138001\n").unwrap();
+        let changes = crate::operator::apply_text(&store, &path, text, false).await.unwrap();
+        let line = changes.lines.iter().find(|line| line.kind == "number list").unwrap();
+        assert_eq!(line.fields, ["numbers: 3 → 2"], "a list is complete");
+        let gone = text.replace("dnc.csv", "gone.csv");
+        let file = OperatorFile::read(&path, &gone);
+        let mistakes = file.all_mistakes(&[]);
+        assert!(mistakes[0].to_string().contains("op.toml:4") && file.is_wrong(), "{mistakes:?}");
         store.close().await;
     }
 

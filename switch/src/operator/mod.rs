@@ -185,6 +185,8 @@ mod tests {
             ("ytx_accounts", keys::<desired::YtxAccount>()),
             ("ytx_apps", keys::<desired::YtxApp>()),
             ("companies", keys::<desired::Company>()),
+            ("number_lists", keys::<desired::NumberList>()),
+            ("policies", keys::<desired::Policy>()),
         ]);
         let page = page();
         assert_eq!(page.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());

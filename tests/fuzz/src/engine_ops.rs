@@ -474,6 +474,7 @@ impl<'a> Life<'a> {
             | Effect::CloseFlow(_)
             | Effect::Missed(_)
             | Effect::Fraud(_)
+            | Effect::Stopped(_)
             | Effect::Drained => {
                 return;
             }

@@ -15,6 +15,7 @@ pub mod far;
 pub mod media;
 pub mod names;
 pub mod net;
+mod rung;
 pub mod settings;
 mod shell;
 pub mod sound;

@@ -17,6 +17,8 @@ use facts::{
     StateChange, SubAccountId, UnixMillis,
 };
 
+use crate::rung::Rung;
+
 /// Price of one started minute of a public leg.
 const MINUTE_PRICE: Micros = Micros(100_000);
 /// What a hold covers.
@@ -222,6 +224,7 @@ pub struct Store {
     keys: BTreeMap<RequestKey, CallId>,
     /// Legs that were priced; whoever calls us pays his own network.
     quoted: BTreeSet<LegId>,
+    rung: Rung,
     /// What each sub-account spent of the balance; `None` is the merchant itself.
     pub spent: BTreeMap<Option<SubAccountId>, Micros>,
     /// What this store does wrong.
@@ -249,6 +252,7 @@ impl Store {
             states: BTreeMap::new(),
             keys: BTreeMap::new(),
             quoted: BTreeSet::new(),
+            rung: Rung::default(),
             spent: BTreeMap::new(),
             fault: None,
             attempted: BTreeSet::new(),
@@ -402,10 +406,15 @@ impl Store {
             }
             return Authorized::Existing { call: *call };
         }
+        let called = LegId::new(ask.call, ask.legs.last().map_or(LegNo::A, |leg| leg.leg));
+        if !self.rung.may(called, &ask.caps, ask.at) {
+            return Authorized::Refused(Refusal::TooOften);
+        }
         let needed: Micros = ask.legs.iter().map(|leg| price(&leg.number)).sum();
         if needed > self.available() && self.fault != Some(Fault::Overdraft) {
             return Authorized::Refused(Refusal::NoBalance);
         }
+        self.rung.count(called, &ask.caps, ask.at);
         let mut paid = Vec::new();
         for quote in &ask.legs {
             let amount = price(&quote.number);
@@ -433,6 +442,9 @@ impl Store {
     /// `None`: there is no such open call.
     fn add_leg(&mut self, ask: &AddLeg) -> Option<Added> {
         self.open.get(&ask.leg.call)?;
+        if !self.rung.may(ask.leg, &ask.caps, ask.at) {
+            return Some(Added::Refused(Refusal::TooOften));
+        }
         if let Some(paid) = self.paid(ask.leg) {
             return Some(Added::Paid(Some(paid)));
         }
@@ -441,6 +453,7 @@ impl Store {
             return Some(Added::Refused(Refusal::NoBalance));
         }
         self.quoted.insert(ask.leg);
+        self.rung.count(ask.leg, &ask.caps, ask.at);
         if amount == Micros::ZERO {
             return Some(Added::Paid(None));
         }
@@ -457,6 +470,7 @@ impl Store {
         self.open.remove(&call);
         self.keys.retain(|_, used| *used != call);
         self.quoted.retain(|leg| leg.call != call);
+        self.rung.keep(call, &[]);
     }
 
     /// How long a leg may talk; `None` when nothing is held for it: it is free.
@@ -499,6 +513,8 @@ impl Store {
         if self.records.contains_key(&facts.call) {
             return;
         }
+        let dialled: Vec<LegNo> = facts.legs.iter().map(|leg| leg.no).collect();
+        self.rung.keep(facts.call, &dialled);
         for leg in &facts.legs {
             let id = LegId::new(facts.call, leg.no);
             let held: Micros =

@@ -678,7 +678,8 @@ impl World {
             | Effect::DeleteMail { .. }
             | Effect::Discard { .. }
             | Effect::Banned(_)
-            | Effect::Fraud(_) => {}
+            | Effect::Fraud(_)
+            | Effect::Stopped(_) => {}
             Effect::Drained => {
                 self.drained = true;
                 self.draining = false;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use facts::fraud::Scope;
 use facts::manners::{self, Whose};
 use facts::media::Record;
+use facts::policy::Asking;
 use facts::settings::{Recorded, Snapshot, Trunk};
 use facts::{
     CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId,
@@ -230,6 +231,8 @@ impl Engine {
         let scopes = Scope::all_of(&command);
         let rung = rings.then_some(&number);
         self.world.may_call((None, &scopes), rung).map_err(Refusal::kind)?;
+        let asking = Asking::of(&command, false);
+        self.world.may_ring((None, &asking), rung).map_err(Refusal::kind)?;
         let holders = self.holders(&command, plan.delivered.as_deref()).map_err(Refusal::kind)?;
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use facts::capacity::Holder;
 use facts::fraud::Scope;
 use facts::ledger::{Authorize, Authorized, LegQuote, OpenCall};
+use facts::policy::Asking;
 use facts::settings::Merchant;
 use facts::{
     CallCommand, CallId, Kind, LegId, LegNo, MerchantId, Number, Placed, Refusal, UnixMillis,
@@ -47,6 +48,7 @@ impl Engine {
         let plan = plan.and_then(|plan| {
             let numbers: Vec<Number> = plan.targets.iter().map(Target::number).collect();
             self.world.may_call((None, &Scope::all_of(&command)), &numbers)?;
+            self.world.may_ring((None, &Asking::of(&command, true)), &numbers)?;
             self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {
@@ -230,8 +232,10 @@ impl Engine {
         for quote in &quotes {
             w.count_leg(&scopes, LegId::new(id, quote.leg), &quote.number);
         }
-        let authorize =
-            Authorize { call: id, command: command.clone(), legs: quotes, at: w.now.wall };
+        let asking = Asking::of(&command, arrival.is_none());
+        let caps = w.caps(&asking, quotes.last().map(|quote| &quote.number));
+        let at = w.now.wall;
+        let authorize = Authorize { call: id, command: command.clone(), legs: quotes, caps, at };
         if let Some(key) = &command.key {
             self.keys.insert((command.merchant, key.dialect, key.key.clone()), id);
         }
@@ -268,6 +272,9 @@ impl Engine {
             Authorized::Refused(refusal) => {
                 self.refused += 1;
                 self.tell(id, |_| Err(refusal));
+                if refusal == Refusal::TooOften {
+                    self.on_call(id, |call, w| call.rung_too_often(w));
+                }
                 self.turn_away(id, refusal.kind());
             }
         }

@@ -8,6 +8,7 @@ use facts::settings::{Route, Snapshot, Trunk};
 use facts::{LeadsTo, MerchantId, Number, Reach, Strategy, TrunkId, UnixMillis};
 
 use super::{Target, target};
+use crate::policy;
 
 /// Next hops tried for one leg at most.
 const HOPS_MAX: usize = 4;
@@ -188,6 +189,7 @@ fn explained(
         delivered: None,
         phones: Vec::new(),
         pools: Vec::new(),
+        policies: Vec::new(),
     };
     if let Some(to) = snapshot.inbound.get(number.digits()).filter(|_| is_public(number)) {
         let inner = explain(snapshot, to, at, live)?;
@@ -226,6 +228,7 @@ fn explained(
         Some(Target::Public(public)) => {
             explanation.candidates = candidates(snapshot, &public, at, live);
             explanation.pools = pools(snapshot);
+            explanation.policies = policy::explained(snapshot, &public, at);
             let nowhere = nowhere(&public, &explanation.candidates);
             explanation.leads_to = match (number, nowhere) {
                 (Number::Internal(user), nowhere) => {

@@ -201,6 +201,7 @@ pub struct Sim {
     pub bans: Vec<Ban>,
     /// Limits against toll fraud that were reached.
     pub alerts: Vec<Alert>,
+    pub stopped: Vec<facts::policy::Stopped>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -271,6 +272,7 @@ impl Sim {
             certified: Vec::new(),
             bans: Vec::new(),
             alerts: Vec::new(),
+            stopped: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -531,6 +533,7 @@ impl Sim {
             Effect::Missed(missed) => self.missed.push(*missed),
             Effect::Banned(ban) => self.bans.push(ban),
             Effect::Fraud(alert) => self.alerts.push(*alert),
+            Effect::Stopped(stopped) => self.stopped.push(*stopped),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
             Effect::SetReach { call, user, set } => {

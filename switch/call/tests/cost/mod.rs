@@ -317,6 +317,7 @@ impl Bench {
             | Effect::Missed(_)
             | Effect::Banned(_)
             | Effect::Fraud(_)
+            | Effect::Stopped(_)
             | Effect::Resolve(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }

@@ -1,0 +1,121 @@
+//! Policies, lists of numbers, and how often numbers were rung.
+
+use std::sync::Arc;
+
+use billing::desired::{NumberList, Policy};
+use billing::{Error, Store};
+use facts::ledger::{Authorize, Authorized, Cap};
+use facts::policy::{Asking, AtMost, Reason, Service};
+use facts::{Refusal, Zone};
+
+use crate::support::*;
+
+fn policy(text: &str) -> Policy {
+    toml::from_str(text).unwrap()
+}
+
+fn list(text: &str) -> NumberList {
+    toml::from_str(text).unwrap()
+}
+
+pub(crate) async fn s6_policies_and_lists_are_what_the_engine_reads(store: Store, _: String) {
+    let merchant = fill(&store, "10").await;
+    let mut desired = basics("0");
+    desired.number_lists = vec![
+        list("name = 'dnc'\nnumbers = ['13800138000', '+44 20 7946 0000', '13800138000']"),
+        list("name = 'odd'\nprefixes = ['8617']\npatterns = ['same:6']"),
+    ];
+    desired.policies = vec![
+        policy("name = 'register'\nblock = ['dnc', 'odd']\nmerchants = ['test']"),
+        policy("name = 'night'\nhours = ['08:00-20:00']\ntime_zone = 'Asia/Shanghai'"),
+        policy("name = 'off'\nenabled = false\nblock = ['dnc']"),
+    ];
+    let changes = store.apply(&desired, T0, false).await.unwrap();
+    assert_eq!(changes.mistakes, []);
+    let policies = store.snapshot().await.unwrap().policies;
+    let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
+    assert_eq!(names, ["night", "register"]);
+    let register = &policies[1];
+    let asking = Asking { merchant, app: "", service: Service::Callback };
+    assert!(register.is_about(&asking, HOME));
+    for (number, listed) in
+        [(HOME, true), ("442079460000", true), ("8617000000000", true), (HOME_B, false)]
+    {
+        let reason = listed.then_some(Reason::Listed);
+        assert_eq!(register.forbids(number, T0, &Zone::default()), reason, "{number}");
+    }
+    assert_eq!(policies[0].zone, Some(Zone::named("Asia/Shanghai").unwrap()));
+    // The same file changes nothing; a list that a policy names stays.
+    let again = store.apply(&desired, at(1), false).await.unwrap();
+    assert_eq!(again.count(billing::desired::Act::Unchanged), again.lines.len());
+    desired.prune = true;
+    desired.number_lists.remove(0);
+    let refused = store.apply(&desired, at(2), false).await.unwrap();
+    assert!(refused.mistakes.iter().any(|m| m.message.contains("dnc")), "{refused:?}");
+    desired.policies.truncate(2);
+    desired.policies[0].block.remove(0);
+    let done = store.apply(&desired, at(3), false).await.unwrap();
+    assert_eq!((done.mistakes.len(), done.count(billing::desired::Act::Removed)), (0, 2));
+}
+
+pub(crate) async fn s6_policies_that_cannot_be_are_told_with_their_path(store: Store, _: String) {
+    fill(&store, "10").await;
+    let mut desired = basics("0");
+    desired.number_lists = vec![list("name = 'l'\nnumbers = ['110', 'x']\nprefixes = ['+86']")];
+    desired.policies = vec![
+        policy("name = 'empty'"),
+        policy("name = 'p'\nmerchants = ['nobody']\nblock = ['none']\ntime_zone = 'Mars'"),
+        policy("name = 'q'\nat_most = [{ calls = 0, within_s = 60 }, { calls = 1, within_s = 0 }]"),
+    ];
+    desired.number_lists[0].file = Some("here".into());
+    let mistakes = store.apply(&desired, T0, false).await.unwrap().mistakes;
+    let mut paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(
+        paths,
+        [
+            "number_lists[0].file",
+            "number_lists[0].numbers[0]",
+            "number_lists[0].numbers[1]",
+            "number_lists[0].prefixes[0]",
+            "policies[0]",
+            "policies[1].block[0]",
+            "policies[1].merchants[0]",
+            "policies[1].time_zone",
+            "policies[2].at_most[0].calls",
+            "policies[2].at_most[1].within_s",
+        ],
+        "{mistakes:#?}"
+    );
+}
+
+/// Requests at the same moment, of whoever: exactly as many as may be.
+pub(crate) async fn s6_a_hundred_parallel_starts_ring_a_number_five_times(store: Store, _: String) {
+    let merchant = fill(&store, "1000").await;
+    let command = Arc::new(command(merchant, HOME, HOME_B));
+    let starts = (1..=100).map(|call| {
+        let (store, command) = (store.clone(), Arc::clone(&command));
+        tokio::spawn(async move {
+            let cap = Cap {
+                key: "p1".into(),
+                number: HOME_B.into(),
+                at_most: vec![AtMost { calls: 5, within_s: 3_600 }],
+            };
+            let ask = Authorize { caps: vec![cap], ..authorize(call, &command, T0) };
+            store.authorize(ask).await
+        })
+    });
+    let (mut granted, mut refused, mut busy) = (0, 0, 0);
+    for start in starts.collect::<Vec<_>>() {
+        match start.await.unwrap() {
+            Ok(Authorized::Granted { .. }) => granted += 1,
+            Ok(Authorized::Refused(Refusal::TooOften)) => refused += 1,
+            Err(Error::Busy | Error::Unreachable(_)) => busy += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(granted, 5, "{refused} refused, {busy} told to come again");
+    assert_eq!(held(&store, merchant).await, micros("10"), "nothing is held for the others");
+    assert_eq!(store.purge(at(3_601)).await.unwrap(), 5, "what counts no more is forgotten");
+    in_order(&store).await;
+}
