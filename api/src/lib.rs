@@ -17,6 +17,7 @@ pub mod push;
 mod recordings;
 pub mod server;
 mod settings;
+pub mod signature;
 mod state;
 mod ytx;
 

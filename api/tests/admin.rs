@@ -53,6 +53,7 @@ async fn f16_every_admin_route_wants_the_token() {
         ("POST", "/calls/1/hangup"),
         ("POST", "/calls/1/recording/pause"),
         ("POST", "/calls/1/play"),
+        ("POST", "/signature"),
         ("DELETE", "/calls/1/play"),
         ("GET", "/bindings"),
         ("GET", "/carriers"),
@@ -647,4 +648,40 @@ async fn after_ten_wrong_tokens_the_address_waits() {
     assert_eq!(answers[19], 429, "{answers:?}");
     // Even the right one: else the wait would tell nothing to who guesses.
     assert_eq!(ask(TOKEN).await, 429);
+}
+
+/// Bytes as they were sent go in, and what comes out holds no key: system 000 in GBK, system 001 with its header.
+#[tokio::test]
+async fn a_signature_is_explained_to_the_operator_and_the_key_is_not_told() {
+    let world = World::new().await;
+    let ask = async |query: &str, body: Vec<u8>| {
+        let request = Request::post(format!("/admin/v1/signature{query}"))
+            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .body(Body::from(body));
+        let (status, text) = world.send(request.unwrap()).await;
+        assert!(!text.contains(world::KEY) && !text.contains(world::AUTH_TOKEN), "{text}");
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let gbk = b"GET /api/biz_balance?username=\xb2\xe2\xca\xd4&sign=68c604305807d9f062e72a02c5cf96cd HTTP/1.1\r\n\r\n";
+    let (status, told) = ask("", gbk.to_vec()).await;
+    assert_eq!((status, &told["matched"]), (StatusCode::OK, &json!(true)), "{told}");
+    assert_eq!((&told["who"], &told["tries"][1]["matches"]), (&json!("测试"), &json!(true)));
+
+    let request = format!(
+        "POST /201512/sid/{}/call/DailbackCall.wx?Sign=0 HTTP/1.1\r\nAuthorization: MTIzfDIwMjYwMTE1MDkzMDAw\r\n\r\n{{}}",
+        world::SID
+    );
+    let (_, told) = ask("?at=1768440605000", request.into_bytes()).await;
+    assert_eq!((&told["known"], &told["matched"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!((&told["header"]["ahead_s"], &told["header"]["sid"]), (&json!(-5), &json!("123")));
+
+    let result = b"/r?callbackid=1&callback_result=success&sign=0".to_vec();
+    let (status, told) = ask("", result.clone()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(told.to_string().contains("name the merchant"), "{told}");
+    let (_, told) = ask("?merchant=test", result).await;
+    assert_eq!((&told["known"], &told["interface"]), (&json!(true), &json!("result")), "{told}");
+    for (query, body) in [("", "/healthz"), ("?at=now", "/api/biz_balance")] {
+        assert_eq!(ask(query, body.into()).await.0, StatusCode::BAD_REQUEST, "{query} {body}");
+    }
 }

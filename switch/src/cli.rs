@@ -10,7 +10,7 @@ use crate::config::{Config, KNOBS, Sources, is_configuration, variable};
 use crate::decrypt;
 use crate::document;
 use crate::recognise::{self, Announcements};
-use crate::{check, demo, explain, logs, operator, serve};
+use crate::{check, demo, explain, logs, operator, serve, signature};
 
 /// A softswitch: SIP and RTP to carriers and phones, HTTP to merchants, and the money straight in between.
 #[derive(Parser, Debug)]
@@ -62,6 +62,13 @@ enum Verb {
     Explain {
         /// The number as people write it, or an extension
         number: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Say why a merchant's signature does not match: what is hashed, in each accepted reading, and known mistakes
+    ExplainSignature {
+        #[command(flatten)]
+        asked: signature::Asked,
         #[command(flatten)]
         settings: Settings,
     },
@@ -204,6 +211,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
         Verb::Apply { settings, .. }
         | Verb::Check { settings, .. }
         | Verb::Explain { settings, .. }
+        | Verb::ExplainSignature { settings, .. }
         | Verb::Recognise { settings, .. }
         | Verb::Decrypt { settings, .. }
         | Verb::Announcements { settings, .. } => settings,
@@ -246,6 +254,7 @@ async fn carry_out(verb: Verb) -> ExitCode {
             check::check(&config, wanted).await
         }
         Verb::Explain { number, .. } => explain::explain(&config, number).await,
+        Verb::ExplainSignature { asked, .. } => signature::explain(&config, asked).await,
         Verb::Recognise { file, country, .. } => {
             recognise::recognise(&config, file, country.as_deref())
         }

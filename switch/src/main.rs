@@ -32,6 +32,7 @@ mod refusals;
 mod secrets;
 mod serve;
 mod settings;
+mod signature;
 mod sounds;
 mod stops;
 mod token;

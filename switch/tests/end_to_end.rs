@@ -348,6 +348,37 @@ fn applying_twice_changes_nothing_and_mistakes_come_all_at_once_with_their_lines
 }
 
 #[test]
+fn a_signature_is_explained_from_the_books_and_the_key_is_masked() {
+    let bench = Bench::start(&[]);
+    let url = |sign: &str| format!("http://h/api/biz_balance?username=test&sign={sign}");
+    let told = bench.tandem(&["explain-signature", &url("bd3357466af4e8dc152beb996b8e0385")]);
+    let page = text(&told.stdout);
+    assert!(told.status.success(), "{page}{}", text(&told.stderr));
+    assert!(
+        page.contains("username=test&key=***") && page.contains("<- this one matches"),
+        "{page}"
+    );
+    // Signed over the base string without the key.
+    let told = bench.tandem(&["explain-signature", &url("aa83a6dd3a1aa14c5dcc5de723c50ab7")]);
+    let page = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(1), "{page}");
+    assert!(page.contains("made without the key") && !page.contains(bench::KEY), "{page}");
+    // Headers and body go beside a URL, or all of it in a file.
+    let ytx = "/201512/sid/nobody/call/DailbackCall.wx?Sign=0";
+    let header = "Authorization: bm9ib2R5fDIwMjYwMTE1MDkzMDAw";
+    let at = ["--at", "1768440607000"];
+    let told = bench.tandem(&["explain-signature", ytx, "--header", header, at[0], at[1]]);
+    let page = text(&told.stdout).to_owned();
+    assert!(page.contains("nobody of this name") && page.contains("7 s behind ours"), "{page}");
+    let file = bench.folder.path().join("request");
+    std::fs::write(&file, format!("POST {ytx} HTTP/1.1\r\n{header}\r\n\r\n{{}}")).unwrap();
+    let told =
+        bench.tandem(&["explain-signature", "--file", &file.display().to_string(), at[0], at[1]]);
+    assert_eq!(text(&told.stdout), page);
+    assert_eq!(bench.tandem(&["explain-signature", "/healthz"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_route_is_explained_from_the_books_and_by_the_switch_that_runs() {
     let bench = Bench::start(&[]);
     let more = bench.operator_text()

@@ -45,6 +45,11 @@ impl Fields {
         self.pairs.truncate(FIELDS_MAX);
     }
 
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The first value of a field, as sent.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&[u8]> {

@@ -6,6 +6,7 @@ mod books;
 mod calls;
 mod objects;
 mod outbox;
+mod signature;
 mod text;
 mod voicemail;
 
@@ -39,6 +40,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(books::routes())
         .merge(audit::routes())
         .merge(outbox::routes())
+        .merge(signature::routes())
         .merge(voicemail::routes())
         .route_layer(from_fn_with_state(state.clone(), authorize))
 }

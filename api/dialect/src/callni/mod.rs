@@ -1,10 +1,12 @@
 //! System 000: signed GET requests, `k=v&k=v` answers, one signed GET notification per call.
 
 mod answer;
+mod explain;
 mod notify;
 mod request;
 
 pub use answer::{Answer, Code, Format};
+pub(crate) use explain::Asked;
 pub use notify::{NotifyContext, is_delivered, notification_url, result_word};
 pub use request::{Callback, HexCase, Lookup, Regist, Request, Verified};
 

@@ -76,9 +76,9 @@ pub struct Lookup {
 }
 
 /// The parts of each base string, in order.
-const REGIST: &[&str] = &["username"];
-const CALLBACK: &[&str] = &["username", "callbackid", "callback_num", "destination_num"];
-const LOOKUP: &[&str] = &["username", "callbackid"];
+pub(super) const REGIST: &[&str] = &["username"];
+pub(super) const CALLBACK: &[&str] = &["username", "callbackid", "callback_num", "destination_num"];
+pub(super) const LOOKUP: &[&str] = &["username", "callbackid"];
 
 impl Request {
     /// Reads the query as it stood in the request line, and the body of a POST. The body may be a form;
@@ -205,7 +205,8 @@ impl Request {
         Err(Code::SignError)
     }
 
-    fn base_string(&self, order: &[&'static str], plus: Plus, key: &str) -> String {
+    /// What is hashed.
+    pub(super) fn base_string(&self, order: &[&'static str], plus: Plus, key: &str) -> String {
         let mut base = String::new();
         for name in order {
             let value = self.read(name, plus).unwrap_or_default();
@@ -219,11 +220,18 @@ impl Request {
         base
     }
 
-    fn raw(&self, name: &str) -> Option<&[u8]> {
+    /// A value as sent.
+    pub(super) fn raw(&self, name: &str) -> Option<&[u8]> {
         raw(&self.fields, name)
     }
 
-    fn read(&self, name: &str, plus: Plus) -> Option<String> {
+    /// Names as sent, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.names()
+    }
+
+    /// A value, decoded.
+    pub(super) fn read(&self, name: &str, plus: Plus) -> Option<String> {
         self.raw(name).map(|value| decode(&unescape(value, plus)))
     }
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod auth;
 mod desc;
+mod explain;
 mod id;
 mod push;
 mod request;
@@ -12,6 +13,7 @@ mod request;
 pub use answer::{Code, balance_answer, cdr_answer, failure, success};
 pub use auth::{Auth, VALIDITY_DEFAULT, parse_authorization, sign_matches};
 pub use desc::state_desc;
+pub(crate) use explain::Asked;
 pub use id::{FID_CODE, FID_NOTICE, FID_TWO_WAY, call_of_request_id, fid, purpose, request_id};
 pub use push::{PushContext, PushMode, cdr_push, endpoint, plain_digits, state_push};
 pub use request::{
