@@ -34,6 +34,10 @@ counters! {
     ytx_requests = "tandem_api_ytx_requests_total", "Requests to system 001.";
     /// Requests to system 001 that were answered with a code.
     ytx_failures = "tandem_api_ytx_failures_total", "Requests to system 001 answered with a code.";
+    /// Requests to system 002.
+    sipcall_requests = "tandem_api_sipcall_requests_total", "Requests to system 002.";
+    /// Requests to system 002 that were not done.
+    sipcall_failures = "tandem_api_sipcall_failures_total", "Requests to system 002 that were refused.";
     /// Signatures or tokens that did not match.
     bad_signatures = "tandem_api_bad_signatures_total", "Signatures and tokens that did not match.";
     /// Requests refused by a rate limit.

@@ -18,6 +18,7 @@ mod recordings;
 pub mod server;
 mod settings;
 pub mod signature;
+mod sipcall;
 mod state;
 mod ytx;
 
@@ -45,5 +46,6 @@ pub fn operator_router(state: ApiState) -> Router {
 }
 
 fn doors() -> Router<ApiState> {
-    Router::new().merge(callni::routes()).merge(ytx::routes()).merge(recordings::routes())
+    let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
+    systems.merge(recordings::routes())
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use billing::Store;
-use billing::rows::{Extension, Merchant, YtxAccount, YtxApp};
+use billing::rows::{Company, Extension, Merchant, YtxAccount, YtxApp};
 use facts::settings::Snapshot;
 use facts::{MerchantId, Number, SubAccountId};
 
@@ -74,6 +74,7 @@ pub(crate) struct View {
     extensions: Shelf<Extension>,
     accounts: Shelf<YtxAccount>,
     apps: Shelf<YtxApp>,
+    companies: Shelf<Company>,
 }
 
 impl Deref for View {
@@ -95,6 +96,7 @@ impl View {
             extensions: Shelf::default(),
             accounts: Shelf::default(),
             apps: Shelf::default(),
+            companies: Shelf::default(),
         }
     }
 
@@ -130,6 +132,16 @@ impl View {
         match self.apps.get(appid) {
             Some(known) => Ok(Some(known)),
             None => Ok(self.apps.keep(appid.to_owned(), store.ytx_app(appid).await?)),
+        }
+    }
+
+    pub(crate) async fn company(&self, store: &Store, companycode: &str) -> Found<Company> {
+        match self.companies.get(companycode) {
+            Some(known) => Ok(Some(known)),
+            None => {
+                let found = store.company(companycode).await?;
+                Ok(self.companies.keep(companycode.to_owned(), found))
+            }
         }
     }
 }

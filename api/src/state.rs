@@ -73,6 +73,9 @@ impl Default for ApiConfig {
 /// New users of one merchant: each is a row for ever and a change of the settings.
 const REGISTRATIONS: Rate = Rate { per_second: 1, burst: 20 };
 
+/// Wrong keys of system 002 from one address; then that address waits, whatever it brings.
+const WRONG_KEYS: Rate = Rate { per_second: 1, burst: 30 };
+
 /// Produces the process's Prometheus text.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -93,6 +96,7 @@ pub(crate) struct Inner {
     pub(crate) per_merchant: Buckets<MerchantId>,
     pub(crate) registrations: Buckets<MerchantId>,
     pub(crate) wrong_tokens: Buckets<IpAddr>,
+    pub(crate) wrong_keys: Buckets<IpAddr>,
 }
 
 impl fmt::Debug for ApiState {
@@ -130,6 +134,7 @@ impl ApiState {
             per_merchant,
             registrations: Buckets::new(REGISTRATIONS),
             wrong_tokens,
+            wrong_keys: Buckets::new(WRONG_KEYS),
         }))
     }
 

@@ -336,7 +336,16 @@ async fn f18_a_body_over_the_limit_is_413_unread_or_cut_off() {
 #[tokio::test]
 async fn what_is_not_there_is_404_and_other_methods_405() {
     let world = World::new().await;
-    for path in ["/", "/api", "/api/biz_nothing", "/api/biz_regist/", "/favicon.ico"] {
+    for path in [
+        "/",
+        "/?a=1",
+        "/index.php",
+        "/api/yunhu",
+        "/api",
+        "/api/biz_nothing",
+        "/api/biz_regist/",
+        "/favicon.ico",
+    ] {
         let (status, _) = world.send(Request::get(path).body(Body::empty()).unwrap()).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
     }

@@ -481,6 +481,9 @@ pub struct YtxApp {
 pub struct Company {
     /// `companycode`.
     pub companycode: String,
+    /// What it is called; `companycode` when it is not given.
+    #[serde(default)]
+    pub name: Option<String>,
     /// `appid`.
     pub appid: String,
     /// `accesskey`.
@@ -496,6 +499,18 @@ pub struct Company {
     /// In use.
     #[serde(default = "yes")]
     pub active: bool,
+    /// The language that it is answered in; its merchant's when it is not given.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Networks requests may come from; empty means any.
+    #[serde(default)]
+    pub allowed_ips: Vec<String>,
+    /// When its authorization ends, Beijing time: `yyyy-MM-dd`, which is midnight, or `yyyy-MM-dd HH:mm:ss`.
+    #[serde(default)]
+    pub expires: Option<String>,
+    /// What it may ask for; empty means everything.
+    #[serde(default)]
+    pub modules: Vec<String>,
 }
 
 /// Numbers that have something in common.

@@ -16,6 +16,7 @@ mod apply;
 mod bindings;
 mod books;
 mod call;
+mod company;
 mod db;
 pub mod desired;
 pub mod document;

@@ -2,7 +2,7 @@
 
 use facts::media::Record;
 use facts::settings::{NumberFormat, Transport, Trunk, TrunkCredentials};
-use facts::{Group, MerchantId, SubAccountId, TrunkId};
+use facts::{Group, MerchantId, SubAccountId, TrunkId, UnixMillis};
 
 use crate::db::{Conn, Row, Value, args};
 use crate::error::{Error, Result};
@@ -218,11 +218,17 @@ fn ytx_app_of(row: &Row) -> Result<YtxApp> {
     })
 }
 
-const COMPANY: &str = "SELECT companycode, appid, accesskey, merchant_id, cdr_url, state_url, active \
-                       FROM companies";
+const COMPANY: &str = "SELECT companycode, appid, accesskey, merchant_id, cdr_url, state_url, active, \
+                       name, language, allowed_ips, expires, modules FROM companies";
 
 pub(crate) async fn company(conn: &mut Conn, companycode: &str) -> Result<Option<Company>> {
     one(conn, &format!("{COMPANY} WHERE companycode = $1"), args![companycode], company_of).await
+}
+
+/// Nothing keeps two companies from having one `appid`; their keys tell them apart.
+pub(crate) async fn companies_of(conn: &mut Conn, appid: &str) -> Result<Vec<Company>> {
+    let sql = format!("{COMPANY} WHERE appid = $1 ORDER BY companycode");
+    many(conn, &sql, args![appid], company_of).await
 }
 
 pub(crate) async fn companies(conn: &mut Conn) -> Result<Vec<Company>> {
@@ -238,6 +244,11 @@ fn company_of(row: &Row) -> Result<Company> {
         cdr_url: row.opt_text(4)?,
         state_url: row.opt_text(5)?,
         active: row.truth(6)?,
+        name: row.text(7)?,
+        language: row.opt_text(8)?,
+        allowed_ips: row.json(9)?,
+        expires: row.opt_int(10)?.map(UnixMillis),
+        modules: row.json(11)?,
     })
 }
 

@@ -269,6 +269,8 @@ pub struct YtxApp {
 pub struct Company {
     /// `companycode`.
     pub companycode: String,
+    /// What it is called.
+    pub name: String,
     /// `appid`.
     pub appid: String,
     /// `accesskey`.
@@ -282,6 +284,14 @@ pub struct Company {
     pub state_url: Option<String>,
     /// In use.
     pub active: bool,
+    /// The language that it is answered in; `None`: its merchant's.
+    pub language: Option<String>,
+    /// Networks its requests may come from; empty means any.
+    pub allowed_ips: Vec<String>,
+    /// When its authorization ends; `None`: never.
+    pub expires: Option<UnixMillis>,
+    /// What it may ask for; empty means everything.
+    pub modules: BTreeSet<String>,
 }
 
 /// A trunk, as lists show it.

@@ -42,6 +42,17 @@ pub(crate) fn derived(secret: &str, number: &str, created: i64) -> String {
     password
 }
 
+/// The token of a company of system 002: 32 hex digits.
+pub(crate) fn company_token(accesskey: &str, companycode: &str, nonce: &str) -> String {
+    let bytes = mac(accesskey.as_bytes(), format!("company:{companycode}:{nonce}").as_bytes());
+    hex::encode(&bytes[..16])
+}
+
+/// SHA-256 in hex.
+pub(crate) fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
 /// `pbkdf2-sha256$rounds$salt$hash` of a login password (RFC 8018 §5.2).
 pub(crate) fn hashed(password: &str) -> Result<String> {
     let salt = random()?;

@@ -11,11 +11,12 @@ use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Work, work};
 use crate::error::{Error, Result};
 use crate::once::Once;
 use crate::queue::Queue;
-use crate::rows::{Binding, Company, Extension, Merchant, Registered, YtxAccount, YtxApp};
+use crate::rows::{Binding, Extension, Merchant, Registered, YtxAccount, YtxApp};
 use crate::spending::Alerts;
 use crate::tariffs::Tariffs;
 use crate::{bindings, call, journal, objects, outbox, register, secrets, settle};
 
+mod companies;
 mod history;
 mod lists;
 mod operator;
@@ -361,15 +362,6 @@ impl Store {
     pub async fn ytx_app(&self, appid: &str) -> Result<Option<YtxApp>> {
         let appid = appid.to_owned();
         self.read(work!(conn, [appid] => objects::ytx_app(conn, &appid).await?)).await
-    }
-
-    /// A 002 company by `companycode`.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn company(&self, companycode: &str) -> Result<Option<Company>> {
-        let companycode = companycode.to_owned();
-        self.read(work!(conn, [companycode] => objects::company(conn, &companycode).await?)).await
     }
 
     // ---- records -------------------------------------------------------------------------------------

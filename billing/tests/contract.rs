@@ -130,6 +130,8 @@ contract! {
     objects::biz_regist_hands_out_rising_numbers_and_knows_a_repeat,
     objects::a_registration_that_is_repeated_after_a_lost_answer_makes_one_account,
     objects::system_001_and_002_objects_read_back,
+    objects::a_company_of_system_002_reads_back,
+    objects::a_company_has_one_token_until_it_expires_or_its_key_changes,
     objects::bindings_outlive_a_restart,
     random::random_steps_keep_the_books,
     voicemail::a_message_comes_with_its_settlement_and_is_counted_heard_and_deleted,

@@ -7,6 +7,7 @@ pub mod callni;
 pub mod clock;
 pub mod push;
 pub mod signature;
+pub mod sipcall;
 pub mod target;
 pub mod text;
 pub mod ytx;

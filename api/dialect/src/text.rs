@@ -45,6 +45,11 @@ impl Fields {
         self.pairs.truncate(FIELDS_MAX);
     }
 
+    /// All of them, values as sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().map(|(name, _)| name.as_str())

@@ -40,6 +40,7 @@ pub(crate) const KEY: &str = "awrlk45ghfg7";
 pub(crate) const TOKEN: &str = "operator-secret";
 pub(crate) const SID: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "fedcba9876543210fedcba9876543210";
+pub(crate) const ACCESSKEY: &str = "awrlk45ghfg7s3cret";
 pub(crate) const APP: &str = "ff8080813fc70a7b013fc72312324213";
 
 pub(crate) fn now() -> UnixMillis {
@@ -248,6 +249,14 @@ pub(crate) fn document() -> Value {
         }
         value
     };
+    let company = |code: &str, more: Value| {
+        let mut value = json!({ "companycode": code, "appid": format!("app{code}"),
+                                "accesskey": ACCESSKEY, "merchant": "test" });
+        for (field, given) in more.as_object().unwrap() {
+            value[field] = given.clone();
+        }
+        value
+    };
     json!({
         "settings": { "realm": "tandem.test" },
         "tariffs": [{ "name": "standard", "decimals": 4, "rates": [
@@ -296,6 +305,15 @@ pub(crate) fn document() -> Value {
             { "appid": "app-two", "account": SID, "callback_mode": "two",
               "callback_url": "http://127.0.0.1:9009/a", "state_url": "http://127.0.0.1:9009/b",
               "cdr_types": "number", "unknown_as": "normal" },
+        ],
+        "companies": [
+            company("1", json!({ "name": "test" })),
+            company("2", json!({ "language": "en", "modules": ["call"],
+                                 "expires": "2099-01-02 03:04:05" })),
+            company("off", json!({ "active": false })),
+            company("over", json!({ "expires": "2026-01-01" })),
+            company("fenced", json!({ "allowed_ips": ["192.0.2.1"] })),
+            company("frozen", json!({ "merchant": "frozen" })),
         ],
     })
 }

@@ -144,20 +144,6 @@ const YTX_APPS: Table = Table {
     ],
 };
 
-const COMPANIES: Table = Table {
-    kind: "company",
-    table: "companies",
-    keys: &["companycode"],
-    columns: &[
-        ("appid", Show::Plain),
-        ("accesskey", Show::Secret),
-        ("merchant_id", Show::Name("merchants")),
-        ("cdr_url", Show::Plain),
-        ("state_url", Show::Plain),
-        ("active", Show::Truth),
-    ],
-};
-
 impl Run<'_> {
     pub(super) async fn settings(&mut self) -> Result<()> {
         let Some(settings) = &self.desired.settings else { return Ok(()) };
@@ -661,33 +647,6 @@ impl Run<'_> {
             CallbackMode::Plain => Callback::Plain { url },
             CallbackMode::Two => Callback::Two { cdr: url, state: app.state_url.clone() },
         }
-    }
-
-    pub(super) async fn companies(&mut self) -> Result<()> {
-        let desired = self.desired;
-        let mut items = Vec::new();
-        for (i, company) in desired.companies.iter().enumerate() {
-            let path = format!("companies[{i}]");
-            let merchant = self.merchant(&path, &company.merchant);
-            self.check.not_empty(&format!("{path}.accesskey"), Some(&company.accesskey));
-            self.check.url(&format!("{path}.cdr_url"), company.cdr_url.as_deref());
-            self.check.url(&format!("{path}.state_url"), company.state_url.as_deref());
-            let Some(merchant) = merchant else { continue };
-            items.push(Item {
-                name: company.companycode.clone(),
-                key: args![&company.companycode],
-                cells: vec![
-                    set(&company.appid),
-                    set(&company.accesskey),
-                    set(merchant),
-                    set(company.cdr_url.clone()),
-                    set(company.state_url.clone()),
-                    set(company.active),
-                ],
-            });
-        }
-        self.sync(&COMPANIES, items).await?;
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! note the difference. Mistakes are gathered to the end; one of them, or a dry run, undoes everything.
 
 mod check;
+mod companies;
 mod groups;
 mod kinds;
 mod ledger;

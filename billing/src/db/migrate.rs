@@ -41,6 +41,7 @@ migrations! {
     19 "0019_record",
     20 "0020_purpose",
     21 "0021_policies",
+    22 "0022_companies",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

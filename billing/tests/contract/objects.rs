@@ -710,3 +710,70 @@ pub(crate) async fn a_route_says_what_is_wrong_with_its_share_price_and_hours(
     assert_eq!(paths, expected);
     assert_eq!(store.snapshot().await.unwrap().zone.name(), "Asia/Shanghai", "nothing was written");
 }
+
+pub(crate) async fn a_company_has_one_token_until_it_expires_or_its_key_changes(
+    store: Store,
+    url: String,
+) {
+    use std::time::Duration;
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    apply(&store, &desired).await;
+    let company = async |store: &Store| store.companies_of("app").await.unwrap().remove(0);
+    let life = Duration::from_secs(43_200);
+    let known = company(&store).await;
+    let first = store.log_in(&known, at(0), life).await.unwrap();
+    assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
+    // Workers that log in at once share it, and it lives no longer for that.
+    let other = Store::open(&url, StoreConfig::default()).await.unwrap();
+    let later = at(43_199);
+    let both = tokio::join!(store.log_in(&known, later, life), other.log_in(&known, later, life));
+    assert_eq!((both.0.unwrap(), both.1.unwrap()), (first.clone(), first.clone()));
+    // Over a restart too.
+    assert_eq!(other.company_of_token(&first, later).await.unwrap().as_deref(), Some("1001"));
+    assert_eq!(other.company_of_token(&first, at(43_200)).await.unwrap(), None);
+    assert_eq!(store.company_of_token(&"0".repeat(32), at(0)).await.unwrap(), None);
+    let second = store.log_in(&known, at(43_200), life).await.unwrap();
+    assert_ne!(second, first);
+    store.log_out("1001").await.unwrap();
+    assert_eq!(store.company_of_token(&second, at(43_200)).await.unwrap(), None);
+    // A token ends with the key that it was given for.
+    let third = store.log_in(&known, at(43_300), life).await.unwrap();
+    assert!(store.company_of_token(&third, at(43_300)).await.unwrap().is_some());
+    desired.companies[0].accesskey = "another".into();
+    apply(&store, &desired).await;
+    assert_eq!(store.company_of_token(&third, at(43_300)).await.unwrap(), None);
+    let fourth = store.log_in(&company(&store).await, at(43_300), life).await.unwrap();
+    assert_ne!(fourth, third);
+    other.close().await;
+}
+
+pub(crate) async fn a_company_of_system_002_reads_back(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    apply(&store, &desired).await;
+    let company = store.company("1001").await.unwrap().unwrap();
+    assert_eq!((company.name.as_str(), &company.language), ("1001", &None));
+    assert_eq!((company.expires, company.modules.len()), (None, 0));
+    let wanted = &mut desired.companies[0];
+    wanted.name = Some("测试".into());
+    wanted.language = Some("en".into());
+    wanted.allowed_ips = vec!["192.0.2.1".into()];
+    wanted.expires = Some("2026-01-15 09:30:00".into());
+    wanted.modules = vec!["voice".into(), "call".into(), "call".into()];
+    assert_eq!(apply(&store, &desired).await.mistakes, []);
+    let company = store.company("1001").await.unwrap().unwrap();
+    assert_eq!((company.name.as_str(), company.language.as_deref()), ("测试", Some("en")));
+    assert_eq!(company.allowed_ips, ["192.0.2.1/32"]);
+    assert_eq!(company.expires, Some(facts::UnixMillis(1_768_440_600_000)));
+    assert_eq!(Vec::from_iter(company.modules), ["call", "voice"]);
+    let wrong = &mut desired.companies[0];
+    wrong.language = Some("tlh".into());
+    wrong.expires = Some("tomorrow".into());
+    wrong.modules = vec!["calls".into()];
+    wrong.appid.clear();
+    let mistakes = apply(&store, &desired).await.mistakes;
+    let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    let wanted = ["appid", "language", "modules[0]", "expires"];
+    assert_eq!(paths, wanted.map(|path| format!("companies[0].{path}")));
+}

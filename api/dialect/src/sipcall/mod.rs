@@ -1,0 +1,25 @@
+//! System 002: one entry for all services, named by a parameter; parameters from anywhere, checked by the rules of the
+//! framework that the system was built on; answers in its envelope, in Chinese or English.
+//!
+//! Spellings such as `GetRecodeFile` are the system's own wire form.
+
+mod answer;
+mod auth;
+mod code;
+mod fault;
+mod json;
+mod params;
+mod rules;
+mod service;
+
+pub use answer::{Answer, Stop, body};
+pub use auth::{Login, Token, logged_in};
+pub use code::Code;
+pub use fault::{Fault, Lang};
+pub use json::Json;
+pub use params::{Params, boundary};
+pub use rules::Rules;
+pub use service::{Service, class_of};
+
+/// Content-Type of answers and pushes.
+pub const CONTENT_TYPE: &str = "application/json;charset=utf-8";

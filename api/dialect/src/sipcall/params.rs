@@ -1,0 +1,124 @@
+//! Parameters, wherever they stand: the query, a form of either kind, a JSON object. Later ones win, in this order.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::text::{FIELDS_MAX, Fields, Plus, decode, unescape};
+
+/// Parameters by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Params {
+    values: BTreeMap<String, String>,
+}
+
+impl Params {
+    /// Takes those of a query, or of a form that is written like one.
+    pub fn form(&mut self, raw: &[u8]) {
+        for (name, value) in Fields::parse(raw).iter() {
+            self.set(name, decode(&unescape(value, Plus::Blank)));
+        }
+    }
+
+    /// Takes the members of a JSON object; what is no object has none. A member that is `null` is as if it were not there.
+    pub fn json(&mut self, raw: &[u8]) {
+        let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
+        let text = decode(raw);
+        let Ok(Value::Object(members)) = serde_json::from_str(&text) else { return };
+        for (name, value) in members {
+            match value {
+                Value::Null => {
+                    self.values.remove(&name);
+                }
+                Value::String(text) => self.set(&name, text),
+                // As PHP turns them into text.
+                Value::Bool(truth) => self.set(&name, if truth { "1" } else { "" }.to_owned()),
+                other => self.set(&name, other.to_string()),
+            }
+        }
+    }
+
+    /// Takes one.
+    pub fn set(&mut self, name: &str, value: String) {
+        if self.values.len() < FIELDS_MAX || self.values.contains_key(name) {
+            self.values.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Takes all that a body has which is no form of parts: JSON where it begins as an object does, whatever
+    /// it is called, else a form.
+    pub fn body(&mut self, raw: &[u8]) {
+        let start = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw).trim_ascii_start();
+        if start.starts_with(b"{") { self.json(raw) } else { self.form(raw.trim_ascii()) }
+    }
+
+    /// A parameter as it was sent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+}
+
+/// The boundary of a form of parts (RFC 7578), read off its first line: `Content-Type` is not asked, as clients are
+/// wrong about it.
+#[must_use]
+pub fn boundary(raw: &[u8]) -> Option<String> {
+    let line = raw.strip_prefix(b"--")?;
+    let end = line.iter().position(|byte| *byte == b'\n')?;
+    let line = line[..end].trim_ascii_end();
+    let head = &raw[..raw.len().min(HEAD)];
+    let says =
+        |words: &[u8]| head.windows(words.len()).any(|window| window.eq_ignore_ascii_case(words));
+    // RFC 2046 §5.1.1: 1 to 70 characters.
+    let fits = (1..=70).contains(&line.len()) && says(b"content-disposition:");
+    fits.then(|| String::from_utf8(line.to_vec()).ok()).flatten()
+}
+
+/// Where the first part has its header.
+const HEAD: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(query: &str, body: &str) -> Params {
+        let mut params = Params::default();
+        params.form(query.as_bytes());
+        params.body(body.as_bytes());
+        params
+    }
+
+    #[test]
+    fn s4_1_later_ones_win_and_json_is_known_by_its_look() {
+        let params = of("a=1&b=1&a=2", "b=2&c=%E6%B5%8B+x");
+        assert_eq!((params.get("a"), params.get("b")), (Some("2"), Some("2")));
+        assert_eq!(params.get("c"), Some("测 x"));
+        let params =
+            of("a=1&b=1&n=1", "\u{feff} {\"b\":7,\"c\":\"x\",\"d\":true,\"e\":[1],\"n\":null}");
+        assert_eq!((params.get("a"), params.get("b")), (Some("1"), Some("7")));
+        assert_eq!((params.get("c"), params.get("d")), (Some("x"), Some("1")));
+        assert_eq!((params.get("e"), params.get("n")), (Some("[1]"), None));
+        assert_eq!(of("a=1", "{broken").get("a"), Some("1"));
+    }
+
+    #[test]
+    fn s4_1_a_form_of_parts_is_known_by_its_first_line() {
+        let form = "--x1y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x1y--\r\n";
+        assert_eq!(boundary(form.as_bytes()).as_deref(), Some("x1y"));
+        for none in ["", "--", "--x", "a=--x", "--\r\nContent-Disposition: x", "--x\r\na=1"] {
+            assert_eq!(boundary(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut params = Params::default();
+            params.form(&raw);
+            params.body(&raw);
+            params.json(&raw);
+            let _ = boundary(&raw);
+        }
+    }
+}

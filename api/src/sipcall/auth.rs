@@ -1,0 +1,78 @@
+//! `App.Sip_Auth.Login` and `Logout`: tokens.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dialect::sipcall::{Answer, Fault, Lang, Login, Rules, Stop, Token, logged_in};
+use subtle::ConstantTimeEq as _;
+
+use super::{Asker, ours};
+use crate::counters::count;
+use crate::door::source;
+use crate::settings::View;
+use crate::state::{ApiState, now};
+
+/// A token for a key. The language is that of whoever has the `appid`, whether or not the key is right.
+pub(super) async fn log_in(
+    state: &ApiState,
+    view: &View,
+    rules: Rules<'_>,
+    ip: IpAddr,
+) -> (Result<Answer, Stop>, Lang) {
+    let login = match Login::read(rules) {
+        Ok(login) => login,
+        Err(fault) => return (Err(fault.into()), Lang::default()),
+    };
+    match asker(state, view, &login, ip).await {
+        Ok((lang, asker)) => (token(state, asker, ip).await, lang),
+        Err(stop) => (Err(stop), Lang::default()),
+    }
+}
+
+/// Whose the key is, and the language of the `appid`.
+async fn asker(
+    state: &ApiState,
+    view: &View,
+    login: &Login,
+    ip: IpAddr,
+) -> Result<(Lang, Option<Asker>), Stop> {
+    let (wrong, from) = (&state.0.wrong_keys, source(ip));
+    if wrong.is_empty(&from, Instant::now()) {
+        count(&state.0.counters.rate_limited);
+        return Err(Fault::TooFrequent.into());
+    }
+    let (mut lang, store) = (Lang::default(), &state.0.store);
+    for company in store.companies_of(&login.appid).await.map_err(ours)? {
+        let Some(merchant) = view.merchant(store, company.merchant).await.map_err(ours)? else {
+            continue;
+        };
+        let fits = bool::from(company.accesskey.as_bytes().ct_eq(login.accesskey.as_bytes()));
+        let asker = Asker { company: Arc::new(company), merchant };
+        lang = asker.lang();
+        if fits {
+            return Ok((lang, Some(asker)));
+        }
+    }
+    count(&state.0.counters.bad_signatures);
+    wrong.take(from, Instant::now());
+    Ok((lang, None))
+}
+
+async fn token(state: &ApiState, asker: Option<Asker>, ip: IpAddr) -> Result<Answer, Stop> {
+    let asker = asker.ok_or(Fault::AppId)?;
+    asker.authorized()?;
+    asker.heard(state, ip)?;
+    let company = asker.company.as_ref();
+    let token = state.0.store.log_in(company, now(), Token::LIFE).await.map_err(ours)?;
+    let modules: Vec<&str> = company.modules.iter().map(String::as_str).collect();
+    let (name, allowed) =
+        ((company.companycode.as_str(), company.name.as_str()), &company.allowed_ips);
+    Ok(logged_in(name, &token, company.expires, &modules.join(","), &allowed.join(",")))
+}
+
+/// Ends a token, for all who have it.
+pub(super) async fn log_out(state: &ApiState, asker: &Asker) -> Result<Answer, Stop> {
+    state.0.store.log_out(&asker.company.companycode).await.map_err(ours)?;
+    Ok(Answer::done("注销成功", "logged out"))
+}

@@ -1,0 +1,171 @@
+//! System 002 over HTTP: one entry for all services, answers always 200.
+//!
+//! Order of checks (merchant API §4.1): the address's rate, the service, the parameters by its rules, the token, the
+//! account and when it ends, the module, the address, the account's rate; then what the service says.
+
+mod auth;
+mod form;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::any;
+use billing::rows::{Company, Merchant, MerchantStatus};
+use dialect::sipcall::{
+    Answer, CONTENT_TYPE, Fault, Lang, Params, Rules, Service, Stop, Token, body,
+};
+
+use crate::counters::count;
+use crate::door::{self, answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
+use crate::settings::View;
+use crate::state::{ApiState, now};
+
+pub(crate) fn routes() -> Router<ApiState> {
+    let entry = || any(handle);
+    Router::new().route("/", entry()).route("/index.php", entry()).route("/api/yunhu", entry())
+}
+
+async fn handle(State(state): State<ApiState>, request: Request) -> Response {
+    let asked = now();
+    let config = &state.0.config;
+    let ip = client_ip(&request, &config.trusted_proxies);
+    let (parts, body) = request.into_parts();
+    let (limit, patience) = (config.body_limit, config.body_timeout);
+    let body = match door::read_body(&state, &parts.headers, body, limit, patience).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let mut params = Params::default();
+    params.form(parts.uri.query().unwrap_or_default().as_bytes());
+    form::read(&mut params, &body).await;
+    let Some(service) = Service::of(&params) else {
+        return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no service is named\n");
+    };
+    count(&state.0.counters.sipcall_requests);
+    let (outcome, lang) = match service {
+        _ if !ip_may_ask(&state, ip) => (Err(Fault::TooFrequent.into()), Lang::default()),
+        Err(fault) => (Err(fault.into()), Lang::default()),
+        Ok(service) => serve(&state, service, &params, ip).await,
+    };
+    if let Err(stop) = &outcome {
+        count(&state.0.counters.sipcall_failures);
+        // Not the parameters: a stranger writes them.
+        let (ret, code) = match stop {
+            Stop::Fault(fault) => (fault.ret(), 0),
+            Stop::Code(code) => (200, code.number()),
+        };
+        tracing::info!(ret, code, %ip, "system 002 refused");
+    }
+    answer(StatusCode::OK, CONTENT_TYPE, self::body(outcome, lang, (asked, now())))
+}
+
+async fn serve(
+    state: &ApiState,
+    service: Service,
+    params: &Params,
+    ip: IpAddr,
+) -> (Result<Answer, Stop>, Lang) {
+    let view = match state.0.settings.current(&state.0.store).await {
+        Ok(view) => view,
+        Err(error) => return (Err(ours(error)), Lang::default()),
+    };
+    if service == Service::Login {
+        return auth::log_in(state, &view, Rules(params), ip).await;
+    }
+    let known = match asker(state, &view, params).await {
+        Ok(known) => known,
+        Err(stop) => return (Err(stop), Lang::default()),
+    };
+    let lang = known.as_ref().map_or(Lang::default(), Asker::lang);
+    let gate = Gate { state, service, ip, known };
+    (run(gate, Rules(params)).await, lang)
+}
+
+/// Each service: its parameters, then the gate, then what it does.
+async fn run(gate: Gate<'_>, rules: Rules<'_>) -> Result<Answer, Stop> {
+    let state = gate.state;
+    Token::read(rules)?;
+    match gate.service {
+        Service::Login => Err(Fault::Server.into()),
+        Service::Logout => auth::log_out(state, &gate.open()?).await,
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+struct Asker {
+    company: Arc<Company>,
+    merchant: Arc<Merchant>,
+}
+
+impl Asker {
+    /// The language that it is answered in.
+    fn lang(&self) -> Lang {
+        Lang::of(self.company.language.as_ref().unwrap_or(&self.merchant.language))
+    }
+
+    /// May it do business?
+    fn authorized(&self) -> Result<(), Fault> {
+        let Asker { company, merchant } = self;
+        if !company.active || merchant.status != MerchantStatus::Approved {
+            return Err(Fault::AppId);
+        }
+        if company.expires.is_some_and(|end| end <= now()) { Err(Fault::Expired) } else { Ok(()) }
+    }
+
+    /// May it ask from this address, and now?
+    fn heard(&self, state: &ApiState, ip: IpAddr) -> Result<(), Fault> {
+        let Asker { company, merchant } = self;
+        if !ip_allowed(ip, &company.allowed_ips) || !ip_allowed(ip, &merchant.allowed_ips) {
+            return Err(Fault::Address);
+        }
+        if merchant_may_ask(state, merchant.id) { Ok(()) } else { Err(Fault::TooFrequent) }
+    }
+}
+
+/// What stands between a request whose parameters are in order and its service.
+struct Gate<'a> {
+    state: &'a ApiState,
+    service: Service,
+    ip: IpAddr,
+    /// Whose the token is, if it is anybody's.
+    known: Option<Asker>,
+}
+
+impl Gate<'_> {
+    /// Lets whoever asks through.
+    fn open(self) -> Result<Asker, Stop> {
+        let asker = self.known.ok_or(Fault::Token)?;
+        asker.authorized()?;
+        let modules = &asker.company.modules;
+        let closed = |module: String| !modules.is_empty() && !modules.contains(&module);
+        if self.service.module().is_some_and(closed) {
+            return Err(Fault::Module.into());
+        }
+        asker.heard(self.state, self.ip)?;
+        Ok(asker)
+    }
+}
+
+/// Whose the token of a request is.
+async fn asker(state: &ApiState, view: &View, params: &Params) -> Result<Option<Asker>, Stop> {
+    let store = &state.0.store;
+    let Ok(Token(token)) = Token::read(Rules(params)) else { return Ok(None) };
+    let Some(code) = store.company_of_token(&token, now()).await.map_err(ours)? else {
+        return Ok(None);
+    };
+    let Some(company) = view.company(store, &code).await.map_err(ours)? else { return Ok(None) };
+    let merchant = view.merchant(store, company.merchant).await.map_err(ours)?;
+    Ok(merchant.map(|merchant| Asker { company, merchant }))
+}
+
+/// A fault of our own: logged here, told as 500.
+#[allow(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn ours(error: billing::Error) -> Stop {
+    tracing::warn!(%error, "system 002: the store failed");
+    Fault::Server.into()
+}

@@ -1,0 +1,110 @@
+//! Companies of system 002.
+
+use facts::UnixMillis;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{Offset, TimeZone};
+
+use super::Run;
+use super::check::LANGUAGES;
+use super::sync::{Item, Show, Table, set};
+use crate::db::{args, json};
+use crate::error::Result;
+
+/// What a company may be let ask for: the groups of services of system 002, by their names.
+const MODULES: [&str; 9] =
+    ["call", "cdr", "disnum", "extgroup", "queue", "sipnum", "status", "voice", "yccall"];
+
+const COMPANIES: Table = Table {
+    kind: "company",
+    table: "companies",
+    keys: &["companycode"],
+    columns: &[
+        ("appid", Show::Plain),
+        ("accesskey", Show::Secret),
+        ("merchant_id", Show::Name("merchants")),
+        ("cdr_url", Show::Plain),
+        ("state_url", Show::Plain),
+        ("active", Show::Truth),
+        ("name", Show::Plain),
+        ("language", Show::Plain),
+        ("allowed_ips", Show::Plain),
+        ("expires", Show::Plain),
+        ("modules", Show::Plain),
+    ],
+};
+
+impl Run<'_> {
+    pub(super) async fn companies(&mut self) -> Result<()> {
+        let desired = self.desired;
+        let mut items = Vec::new();
+        for (i, company) in desired.companies.iter().enumerate() {
+            let path = format!("companies[{i}]");
+            let before = self.check.mistakes.len();
+            let merchant = self.merchant(&path, &company.merchant);
+            self.check.not_empty(&format!("{path}.accesskey"), Some(&company.accesskey));
+            self.check.not_empty(&format!("{path}.appid"), Some(&company.appid));
+            self.check.url(&format!("{path}.cdr_url"), company.cdr_url.as_deref());
+            self.check.url(&format!("{path}.state_url"), company.state_url.as_deref());
+            if let Some(language) = &company.language {
+                self.check.one_of(&format!("{path}.language"), language, &LANGUAGES);
+            }
+            let nets = self.check.nets(&format!("{path}.allowed_ips"), &company.allowed_ips);
+            for (n, module) in company.modules.iter().enumerate() {
+                self.check.one_of(&format!("{path}.modules[{n}]"), module, &MODULES);
+            }
+            let expires = company.expires.as_deref().map(instant);
+            if expires == Some(None) {
+                let why = "a day or an instant: 2030-12-31, or 2030-12-31 23:59:59";
+                self.check.wrong(format!("{path}.expires"), why);
+            }
+            let Some(merchant) = merchant.filter(|_| self.check.mistakes.len() == before) else {
+                continue;
+            };
+            let mut modules = company.modules.clone();
+            modules.sort();
+            modules.dedup();
+            items.push(Item {
+                name: company.companycode.clone(),
+                key: args![&company.companycode],
+                cells: vec![
+                    set(&company.appid),
+                    set(&company.accesskey),
+                    set(merchant),
+                    set(company.cdr_url.clone()),
+                    set(company.state_url.clone()),
+                    set(company.active),
+                    set(company.name.as_ref().unwrap_or(&company.companycode)),
+                    set(company.language.clone()),
+                    set(json(&nets)?),
+                    set(expires.flatten()),
+                    set(json(&modules)?),
+                ],
+            });
+        }
+        self.sync(&COMPANIES, items).await?;
+        Ok(())
+    }
+}
+
+/// An instant as system 002 writes it: China Standard Time, which has no summer.
+fn instant(text: &str) -> Option<UnixMillis> {
+    let day = || Date::strptime("%Y-%m-%d", text).ok().map(|day| day.at(0, 0, 0, 0));
+    let civil = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok().or_else(day)?;
+    let zone = TimeZone::fixed(Offset::constant(8));
+    let at = zone.to_timestamp(civil).ok()?;
+    Some(UnixMillis(at.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authorization_ends_at_an_instant_of_beijing() {
+        assert_eq!(instant("2026-01-15 09:30:00"), Some(UnixMillis(1_768_440_600_000)));
+        assert_eq!(instant("2026-01-15"), Some(UnixMillis(1_768_406_400_000)));
+        for wrong in ["", "2026-02-30", "2026-01-15 25:00:00", "15.1.2026"] {
+            assert_eq!(instant(wrong), None, "{wrong}");
+        }
+    }
+}
