@@ -13,6 +13,7 @@ use facts::command::LiveCall;
 use facts::ports::{Calls, Promise};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
+use facts::station::Station;
 use facts::{CallCommand, CallId, Placed, Refusal};
 use media::prompt::Store;
 use tokio::sync::{Notify, oneshot};
@@ -157,6 +158,16 @@ impl Calls for Door {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(std::future::ready(self.directory.bindings(clock::wall())))
+    }
+
+    fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
+        let answer = self.asked(ASK_MAX, move |token| Command::Stations { token, extensions });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Stations(stations)) => Some(stations),
+                _ => None,
+            }
+        })
     }
 
     fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>> {

@@ -26,6 +26,7 @@ use facts::ports::{Calls, Promise};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::sound::{Clip, Play};
+use facts::station::Station;
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
     Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
@@ -153,6 +154,12 @@ impl Calls for Switch {
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
         Box::pin(async { vec![("80000".into(), "sip:80000@192.0.2.7:5060".into(), 55)] })
+    }
+
+    fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
+        let free = |extension| Station { extension, registered: true, calls: vec![], fades: false };
+        let stations = extensions.into_iter().map(free).collect();
+        Box::pin(async move { Some(stations) })
     }
 
     fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>> {

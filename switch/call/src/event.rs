@@ -15,6 +15,7 @@ use facts::policy::Stopped;
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::sound::Play;
+use facts::station::Station;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
     Placed, ReachSet, Refusal, Side, StateChange, UnixMillis,
@@ -69,6 +70,13 @@ pub enum Command {
     Bindings {
         /// Whom to answer.
         token: u64,
+    },
+    /// Say what extensions are at.
+    Stations {
+        /// Whom to answer.
+        token: u64,
+        /// Their numbers.
+        extensions: Vec<String>,
     },
     /// Say how the trunks stand.
     Trunks {
@@ -254,6 +262,8 @@ pub enum Answer {
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.
     Bindings(Vec<(String, String, u64)>),
+    /// To [`Command::Stations`], in the order in which they were named.
+    Stations(Vec<Station>),
     /// To [`Command::Trunks`], by row id.
     Trunks(Vec<TrunkStatus>),
     /// To [`Command::Bans`], by source.

@@ -159,6 +159,11 @@ impl Agents {
         self.legs.get(user).is_none_or(|legs| legs.iter().all(|leg| *leg == but))
     }
 
+    /// The legs that it is at, oldest first.
+    pub(crate) fn legs(&self, user: &str) -> impl Iterator<Item = LegId> + '_ {
+        self.legs.get(user).into_iter().flatten().copied()
+    }
+
     /// A leg has let go of a session at a phone of this extension.
     pub(crate) fn fade(&mut self, session: SessionId, user: Arc<str>) {
         self.fading.insert(session, user);

@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use call::{Answer, Command};
 use common::team::{
     CALLER, DIRECT, GROUP, TEAM, change, dial, from_carrier, group, internal, invited, public,
     team, team_with, told, wishes,
@@ -14,6 +15,7 @@ use common::team::{
 use common::{CARRIER_A, NUMBER_A, Sim, callback, s};
 use facts::media::{Source, Tone};
 use facts::settings::Route;
+use facts::station::{Stage, Station};
 use facts::{Kind, LegNo, Number, Outcome, Reach, Refusal, Strategy, TrunkId};
 use sip::wire::{HeaderName, Message, Method};
 
@@ -54,6 +56,37 @@ fn a26_ring_all_rings_all_and_those_who_lose_hear_that_it_was_completed_elsewher
     assert_eq!((record.outcome, record.legs.len()), (Outcome::Completed, 2));
     assert_eq!(record.leg(LegNo::B).unwrap().number, Number::Internal("80002".into()), "who");
     assert_eq!(record.leg(LegNo::B).unwrap().as_sent, GROUP, "for whom");
+    sim.assert_clean();
+}
+
+/// What extensions are at: as many words as calls, none for one that is free.
+fn stations(sim: &mut Sim, extensions: &[&str]) -> Vec<(bool, Vec<Stage>)> {
+    let extensions = extensions.iter().map(|number| (*number).to_owned()).collect();
+    sim.command(Command::Stations { token: 900, extensions });
+    let Some(Answer::Stations(stations)) = sim.answers.remove(&900) else { panic!("an answer") };
+    let stages = |station: &Station| station.calls.iter().map(|call| call.stage).collect();
+    stations.iter().map(|station| (station.is_free(), stages(station))).collect()
+}
+
+#[test]
+fn case_43_what_extensions_are_at_is_read_off_live_legs() {
+    let mut sim = team(Strategy::RingAll);
+    let all = [CALLER.1, "80001", "80002", "89999"];
+    let free = || (true, vec![]);
+    let nobody = (false, vec![]);
+    assert_eq!(stations(&mut sim, &all), [free(), free(), free(), nobody.clone()]);
+    dial(&mut sim, GROUP);
+    let at = |stage| (false, vec![stage]);
+    let (dials, rings, talks) = (at(Stage::Dials), at(Stage::Rings), at(Stage::Talks));
+    assert_eq!(stations(&mut sim, &all), [dials, rings.clone(), rings, nobody.clone()]);
+    sim.ring("one", 180, None);
+    sim.pick_up("two");
+    let [caller, one, two, _] = &stations(&mut sim, &all)[..] else { panic!("four") };
+    assert_eq!((caller, two), (&talks, &talks));
+    assert_eq!(one, &free(), "who lost is free as soon as his phone knows it");
+    sim.hang_up("two");
+    sim.advance(s(1));
+    assert_eq!(stations(&mut sim, &all), [free(), free(), free(), nobody]);
     sim.assert_clean();
 }
 

@@ -36,6 +36,7 @@ pub mod settings;
 pub mod sound;
 pub mod spoken;
 pub mod srtp;
+pub mod station;
 pub mod time;
 
 pub use binding::Binding;

@@ -10,6 +10,7 @@ use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::id::CallId;
 use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
+use crate::station::Station;
 
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -40,6 +41,9 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;
+
+    /// What these extensions are at now, in their order; `None` when the switch did not answer in time.
+    fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>>;
 
     /// How each trunk stands; `None` when the switch did not answer in time.
     fn trunks(&self) -> Promise<Option<Vec<TrunkStatus>>>;

@@ -378,6 +378,10 @@ impl<'a> Life<'a> {
                 self.engine.handle_command(now, Command::Mailbox { user, new, old });
             }
             3 => self.engine.handle_command(now, Command::Live { token }),
+            4 if self.script.one_in(2) => {
+                let extensions = vec![settings::EXTENSION.to_owned(), "none".to_owned()];
+                self.engine.handle_command(now, Command::Stations { token, extensions });
+            }
             4 => self.engine.handle_command(now, Command::Bindings { token }),
             5 => {
                 self.tokens -= 1;

@@ -14,6 +14,7 @@ mod place;
 mod recover;
 mod refer;
 mod register;
+mod station;
 mod subscribe;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -248,6 +249,10 @@ impl Engine {
             Command::Bindings { token } => {
                 let list = self.world.registrar.list(now.mono);
                 self.answer(token, Answer::Bindings(list));
+            }
+            Command::Stations { token, extensions } => {
+                let stations = extensions.into_iter().map(|number| self.station(number)).collect();
+                self.answer(token, Answer::Stations(stations));
             }
             Command::Explain { token, number } => {
                 let explained = self.world.explain(&number);

@@ -1,0 +1,44 @@
+//! What extensions are at, for those who count on them.
+
+use facts::LegId;
+use facts::station::{Stage, Station, StationCall};
+
+use super::Engine;
+use crate::leg::Leg;
+
+impl Engine {
+    /// An extension, and its calls: read off live legs and sessions, as groups do before they ring it.
+    pub(super) fn station(&self, extension: String) -> Station {
+        let world = &self.world;
+        let calls = world.agents.legs(&extension).filter_map(|leg| self.station_call(leg));
+        Station {
+            registered: world.registrar.registered(&extension),
+            calls: calls.collect(),
+            fades: world.agents.fades(&extension),
+            extension,
+        }
+    }
+
+    fn station_call(&self, id: LegId) -> Option<StationCall> {
+        let call = self.calls.get(&id.call)?;
+        let leg = call.leg(id.no)?;
+        let other = call.leg(call.other(id.no)).filter(|other| !other.is_over());
+        // Who calls is up before anybody has answered him.
+        let both = leg.is_up() && other.is_some_and(Leg::is_up);
+        let stage = match both {
+            true => Stage::Talks,
+            false if leg.is_inbound() => Stage::Dials,
+            false if leg.is_up() => Stage::Talks,
+            false => Stage::Rings,
+        };
+        let since = leg.facts.answered.filter(|_| stage == Stage::Talks);
+        Some(StationCall {
+            call: id.call,
+            leg: id.no,
+            stage,
+            since: since.unwrap_or(leg.facts.invited),
+            other: other.map(|other| other.facts.as_sent.clone()).unwrap_or_default(),
+            shown: leg.facts.shown.clone(),
+        })
+    }
+}

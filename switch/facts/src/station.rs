@@ -1,0 +1,62 @@
+//! Extensions as those who count on them see them: whether they are there, and what they are at.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallId, LegNo};
+use crate::time::UnixMillis;
+
+/// An extension and what it is at now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Station {
+    /// Its number.
+    pub extension: String,
+    /// A phone of it is registered.
+    pub registered: bool,
+    /// Its calls, oldest first.
+    pub calls: Vec<StationCall>,
+    /// A phone of it may not know yet that its last call is over.
+    pub fades: bool,
+}
+
+/// A call of an extension.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StationCall {
+    /// Which call.
+    pub call: CallId,
+    /// Its leg.
+    pub leg: LegNo,
+    /// How far it is.
+    pub stage: Stage,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Whom it is with, as that number was sent; empty while there is nobody.
+    pub other: String,
+    /// The number that is shown on its leg.
+    pub shown: String,
+}
+
+/// How far a call of an extension is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It has dialled, and nobody has answered.
+    Dials,
+    /// It is rung.
+    Rings,
+    /// It has answered, or was answered.
+    Talks,
+}
+
+impl Station {
+    /// It could be rung, and has nothing to do.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.registered && self.calls.is_empty() && !self.fades
+    }
+
+    /// It talks to somebody.
+    #[must_use]
+    pub fn talks(&self) -> bool {
+        self.calls.iter().any(|call| call.stage == Stage::Talks)
+    }
+}
