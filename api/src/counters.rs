@@ -38,6 +38,10 @@ counters! {
     sipcall_requests = "tandem_api_sipcall_requests_total", "Requests to system 002.";
     /// Requests to system 002 that were not done.
     sipcall_failures = "tandem_api_sipcall_failures_total", "Requests to system 002 that were refused.";
+    /// Requests to `/v1`.
+    rest_requests = "tandem_api_rest_requests_total", "Requests to /v1.";
+    /// Requests to `/v1` that were answered with a problem.
+    rest_failures = "tandem_api_rest_failures_total", "Requests to /v1 answered with a problem.";
     /// Signatures or tokens that did not match.
     bad_signatures = "tandem_api_bad_signatures_total", "Signatures and tokens that did not match.";
     /// Requests refused by a rate limit.

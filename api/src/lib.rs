@@ -15,6 +15,7 @@ mod health;
 mod limits;
 pub mod push;
 mod recordings;
+mod rest;
 pub mod server;
 mod settings;
 pub mod signature;
@@ -47,5 +48,5 @@ pub fn operator_router(state: ApiState) -> Router {
 
 fn doors() -> Router<ApiState> {
     let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
-    systems.merge(recordings::routes())
+    systems.merge(rest::routes()).merge(recordings::routes())
 }

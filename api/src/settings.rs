@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use billing::Store;
-use billing::rows::{Company, Extension, Merchant, YtxAccount, YtxApp};
+use billing::rows::{ApiKey, Company, Extension, Merchant, YtxAccount, YtxApp};
 use facts::settings::Snapshot;
 use facts::{MerchantId, Number, SubAccountId};
 
@@ -75,6 +75,7 @@ pub(crate) struct View {
     accounts: Shelf<YtxAccount>,
     apps: Shelf<YtxApp>,
     companies: Shelf<Company>,
+    keys: Shelf<ApiKey>,
 }
 
 impl Deref for View {
@@ -97,6 +98,7 @@ impl View {
             accounts: Shelf::default(),
             apps: Shelf::default(),
             companies: Shelf::default(),
+            keys: Shelf::default(),
         }
     }
 
@@ -125,6 +127,13 @@ impl View {
         match self.accounts.get(sid) {
             Some(known) => Ok(Some(known)),
             None => Ok(self.accounts.keep(sid.to_owned(), store.ytx_account(sid).await?)),
+        }
+    }
+
+    pub(crate) async fn api_key(&self, store: &Store, id: &str) -> Found<ApiKey> {
+        match self.keys.get(id) {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.keys.keep(id.to_owned(), store.api_key(id).await?)),
         }
     }
 

@@ -73,7 +73,7 @@ impl Default for ApiConfig {
 /// New users of one merchant: each is a row for ever and a change of the settings.
 const REGISTRATIONS: Rate = Rate { per_second: 1, burst: 20 };
 
-/// Wrong keys of system 002 from one address; then that address waits, whatever it brings.
+/// Wrong keys of system 002 and of `/v1` from one address; then that address waits, whatever it brings.
 const WRONG_KEYS: Rate = Rate { per_second: 1, burst: 30 };
 
 /// Produces the process's Prometheus text.

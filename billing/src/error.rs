@@ -57,6 +57,9 @@ pub enum Constraint {
     /// A merchant has as many sub-accounts as it may have.
     #[error("the merchant has too many sub-accounts")]
     SubAccounts,
+    /// A merchant has as many keys as it may have.
+    #[error("the merchant has too many keys")]
+    ApiKeys,
     /// `calls_once`, `request_keys_once`, `records_once`: somebody else wrote the same thing at the same
     /// moment; the unit is run again and finds it.
     #[error("somebody else was quicker")]

@@ -22,6 +22,7 @@ pub mod desired;
 pub mod document;
 mod error;
 mod journal;
+mod keys;
 mod objects;
 mod once;
 mod outbox;

@@ -73,6 +73,20 @@ pub(crate) async fn between(
         .await
 }
 
+/// Records of an app, whatever for, in the order of settlement, each with the place it has in that order.
+pub(crate) async fn all_after(
+    conn: &mut Conn,
+    (dialect, app): (Dialect, &str),
+    after: i64,
+    limit: u32,
+) -> Result<Vec<(i64, CallRecord)>> {
+    conn.quiet("records").await?;
+    let sql = "SELECT id, record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' \
+               AND id > $3 ORDER BY id LIMIT $4";
+    let rows = conn.rows(sql, args![dialect.word(), app, after, limit.min(PAGE_MAX)]).await?;
+    rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
+}
+
 async fn records(conn: &mut Conn, sql: &str, args: Vec<Value>) -> Result<Vec<CallRecord>> {
     conn.rows(sql, args).await?.iter().map(|row| row.json(0)).collect()
 }

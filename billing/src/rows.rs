@@ -294,6 +294,69 @@ pub struct Company {
     pub modules: BTreeSet<String>,
 }
 
+/// A key of a merchant's system for `/v1`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Names it; the first part of the key itself.
+    pub id: String,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What it is for, in the words of whoever made it.
+    pub name: String,
+    /// SHA-256 of the key, in hex. Never printed in lists.
+    #[serde(skip_serializing, default)]
+    pub hash: String,
+    /// What may be done with it, by the words of the surface.
+    pub scopes: BTreeSet<String>,
+    /// Networks it may come from; empty means any.
+    pub allowed_ips: Vec<String>,
+    /// Numbers that calls may show which it asks for (E.164 digits), beside the merchant's own.
+    pub caller_ids: Vec<String>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When it lapses; `None`: never.
+    pub expires: Option<UnixMillis>,
+    /// When it was ended.
+    pub revoked: Option<UnixMillis>,
+}
+
+impl ApiKey {
+    /// Whether it opens anything at `now`.
+    #[must_use]
+    pub fn is_good(&self, now: UnixMillis) -> bool {
+        self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// The id that a key bears; `None` for what cannot be one.
+    #[must_use]
+    pub fn id_of(key: &str) -> Option<&str> {
+        crate::keys::id_of(key)
+    }
+
+    /// What is kept of a key.
+    #[must_use]
+    pub fn hash_of(key: &str) -> String {
+        crate::keys::hash(key)
+    }
+}
+
+/// A key that is to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewKey {
+    /// For whom.
+    pub merchant: MerchantId,
+    /// See [`ApiKey::name`].
+    pub name: String,
+    /// See [`ApiKey::scopes`].
+    pub scopes: BTreeSet<String>,
+    /// See [`ApiKey::allowed_ips`].
+    pub allowed_ips: Vec<String>,
+    /// See [`ApiKey::caller_ids`].
+    pub caller_ids: Vec<String>,
+    /// See [`ApiKey::expires`].
+    pub expires: Option<UnixMillis>,
+}
+
 /// A trunk, as lists show it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrunkRow {

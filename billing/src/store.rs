@@ -18,6 +18,7 @@ use crate::{bindings, call, journal, objects, outbox, register, secrets, settle}
 
 mod companies;
 mod history;
+mod keys;
 mod lists;
 mod operator;
 mod pushes;

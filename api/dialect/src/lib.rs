@@ -6,6 +6,7 @@
 pub mod callni;
 pub mod clock;
 pub mod push;
+pub mod rest;
 pub mod signature;
 pub mod sipcall;
 pub mod target;

@@ -4,6 +4,7 @@
 mod audit;
 mod books;
 mod calls;
+mod keys;
 mod objects;
 mod outbox;
 mod signature;
@@ -37,6 +38,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
     Router::new()
         .merge(objects::routes())
         .merge(calls::routes())
+        .merge(keys::routes())
         .merge(books::routes())
         .merge(audit::routes())
         .merge(outbox::routes())

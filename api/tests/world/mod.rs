@@ -21,7 +21,7 @@ use facts::ban::Ban;
 use facts::carrier::{RegistrationStatus, TrunkStatus};
 use facts::command::LiveCall;
 use facts::ledger::{Authorize, Authorized, LegQuote};
-use facts::media::MediaStats;
+use facts::media::{MediaStats, RecordedFile};
 use facts::ports::{Calls, Promise};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
@@ -420,13 +420,22 @@ impl World {
 
     /// Plays a call that the merchants placed to its end, and settles it: both talked for a minute.
     pub(crate) async fn complete(&self, call: CallId) -> CallRecord {
+        self.complete_with(call, None).await
+    }
+
+    /// The same of a call that was recorded.
+    pub(crate) async fn complete_with(
+        &self,
+        call: CallId,
+        recording: Option<RecordedFile>,
+    ) -> CallRecord {
         let entry = self.store.call(call).await.unwrap().unwrap();
         // Long enough ago to be over by now: nothing is told before it has happened.
         let start = now() - Duration::from_secs(70);
         let a = leg(LegNo::A, &entry.command.a, start, Some((4, 64)));
         let b = entry.command.b.as_ref().map(|b| leg(LegNo::B, b, start, Some((9, 64))));
         let legs = std::iter::once(a).chain(b).collect();
-        self.settle(&entry.command, call, Outcome::Completed, legs).await
+        self.settle((&entry.command, call), Outcome::Completed, legs, recording).await
     }
 
     /// Plays a call whose first leg was never answered.
@@ -438,15 +447,15 @@ impl World {
         a.alerting = Some(a.invited);
         a.failure = Some(failure);
         a.q850 = Some(19);
-        self.settle(&entry.command, call, Outcome::Failed(failure), vec![a]).await
+        self.settle((&entry.command, call), Outcome::Failed(failure), vec![a], None).await
     }
 
     async fn settle(
         &self,
-        command: &CallCommand,
-        call: CallId,
+        (command, call): (&CallCommand, CallId),
         outcome: Outcome,
         legs: Vec<LegFacts>,
+        recording: Option<RecordedFile>,
     ) -> CallRecord {
         self.switch.live.lock().unwrap().retain(|live| live.call != call);
         let ended = legs.iter().filter_map(|leg| leg.ended).max().unwrap();
@@ -459,7 +468,7 @@ impl World {
             outcome,
             released_by: Side::Caller,
             legs,
-            recording: None,
+            recording,
             unrecorded: None,
             message: None,
             mailbox: None,

@@ -42,6 +42,7 @@ migrations! {
     20 "0020_purpose",
     21 "0021_policies",
     22 "0022_companies",
+    23 "0023_api_keys",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

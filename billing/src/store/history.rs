@@ -70,6 +70,23 @@ impl Store {
         .await
     }
 
+    /// Records of an app whose place in the order of settlement is above `after`, each with that place.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn records_of_app(
+        &self,
+        (dialect, app): (Dialect, &str),
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, CallRecord)>> {
+        let app = app.to_owned();
+        self.export(work!(conn, [app] => {
+            records::all_after(conn, (dialect, &app), after, limit).await?
+        }))
+        .await
+    }
+
     /// CDRs with id above `after`.
     ///
     /// # Errors

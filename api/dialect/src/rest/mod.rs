@@ -1,0 +1,45 @@
+//! Our own surface, `/v1`: JSON in and out, problems by RFC 9457, one table of operations.
+//!
+//! Instants are RFC 3339 in UTC with milliseconds, money is integers of 1e-6 of a currency unit, call ids are 19 digits of
+//! text. What is not known in a request is refused: a field that is misspelt is found at once.
+
+mod call;
+mod op;
+mod problem;
+mod request;
+mod scenario;
+mod sound;
+
+pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
+pub use op::{Op, Scope};
+pub use problem::{Code, FieldError, Problem};
+pub use request::{
+    IDEMPOTENCY_KEY_MAX, NewCall, NewParty, NewPlay, Target, fingerprint, key_name, parse,
+};
+pub use scenario::{Compiled, NewScenario};
+pub use sound::{Part, Sound};
+
+use facts::UnixMillis;
+
+/// Media type of answers.
+pub const JSON: &str = "application/json";
+/// Media type of problems (RFC 9457 §3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An instant as RFC 3339 has it, UTC, milliseconds always: `2026-11-22T18:40:00.123Z`.
+#[must_use]
+pub fn instant(at: UnixMillis) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_always_have_three_decimals() {
+        assert_eq!(instant(UnixMillis(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(instant(UnixMillis(1_795_376_400_120)), "2026-11-22T19:40:00.120Z");
+    }
+}

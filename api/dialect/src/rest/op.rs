@@ -1,0 +1,131 @@
+//! What can be asked for at `/v1`, and what a key must be good for to ask it. The router, the check of keys and the
+//! description of the surface are all read off this table.
+
+use std::fmt;
+
+macro_rules! scopes {
+    ($( $(#[$doc:meta])* $name:ident = $word:literal; )*) => {
+        /// What a key may be good for.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Scope { $( $(#[$doc])* $name ),* }
+
+        impl Scope {
+            /// All.
+            pub const ALL: &'static [Scope] = &[$( Scope::$name ),*];
+
+            /// The word in a key.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $( Scope::$name => $word ),* }
+            }
+        }
+    };
+}
+
+scopes! {
+    /// See calls and what they cost.
+    CallsRead = "calls:read";
+    /// Place and end calls, play sounds into them, pause their recordings.
+    CallsWrite = "calls:write";
+    /// Download recordings.
+    RecordingsRead = "recordings:read";
+    /// See the balance.
+    BalanceRead = "balance:read";
+}
+
+impl Scope {
+    /// The meaning of a word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Scope> {
+        Scope::ALL.iter().copied().find(|scope| scope.word() == word)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+macro_rules! operations {
+    ($( $(#[$doc:meta])* $name:ident = $method:literal $path:literal, $scope:ident, $summary:literal; )*) => {
+        /// An operation.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Op { $( $(#[$doc])* $name ),* }
+
+        impl Op {
+            /// All, in the order of the description.
+            pub const ALL: &'static [Op] = &[$( Op::$name ),*];
+
+            /// HTTP method.
+            #[must_use]
+            pub const fn method(self) -> &'static str {
+                match self { $( Op::$name => $method ),* }
+            }
+
+            /// Path below `/v1`, its variables in braces.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $( Op::$name => $path ),* }
+            }
+
+            /// What a key must be good for.
+            #[must_use]
+            pub const fn scope(self) -> Scope {
+                match self { $( Op::$name => Scope::$scope ),* }
+            }
+
+            /// What it does, in a few words.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $( Op::$name => $summary ),* }
+            }
+
+            /// Its name in the description.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $( Op::$name => stringify!($name) ),* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// A call of two, or a scenario.
+    PlaceCall = "POST" "/calls", CallsWrite, "Place a call";
+    /// Calls that are over, or that are under way.
+    ListCalls = "GET" "/calls", CallsRead, "List calls";
+    /// One call.
+    ShowCall = "GET" "/calls/{call}", CallsRead, "Show a call";
+    /// Ends it.
+    HangUp = "DELETE" "/calls/{call}", CallsWrite, "Hang up";
+    /// A sound over what is heard in it.
+    Play = "POST" "/calls/{call}/play", CallsWrite, "Play a sound into a call";
+    /// Ends that.
+    StopPlay = "DELETE" "/calls/{call}/play", CallsWrite, "End what is played";
+    /// Nothing is kept for a while.
+    PauseRecording = "POST" "/calls/{call}/recording/pause", CallsWrite, "Pause the recording";
+    /// It is kept again.
+    ResumeRecording = "POST" "/calls/{call}/recording/resume", CallsWrite, "Resume the recording";
+    /// The sound of a call.
+    Recording = "GET" "/calls/{call}/recordings/{nth}", RecordingsRead, "Download a recording";
+    /// What can be spent.
+    Balance = "GET" "/balance", BalanceRead, "Show the balance";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_operations_are_asked_for_alike() {
+        for (at, op) in Op::ALL.iter().enumerate() {
+            let alike = |other: &Op| other.method() == op.method() && other.path() == op.path();
+            assert!(!Op::ALL[..at].iter().any(alike), "{op:?}");
+        }
+        for scope in Scope::ALL {
+            assert_eq!(Scope::named(scope.word()), Some(*scope));
+        }
+        assert_eq!(Scope::named("calls:all"), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! `POST /v1/calls`: from a checked request to a command for the switch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use billing::rows::Merchant;
+use dialect::rest::{
+    Accepted, Code, FieldError, NewCall, NewParty, NewScenario, Op, Problem, fingerprint, key_name,
+    parse,
+};
+use facts::scenario::Scenario;
+use facts::sound::Clip;
+use facts::{CallCommand, Dialect, Number, Party, Purpose, Refusal, RequestKey, SubAccountId};
+
+use super::{Asked, Asker, Reply, ok, ours};
+use crate::settings::{Dialled, View, dialled};
+use crate::state::ApiState;
+
+/// How long somebody rings unless the request says.
+const RING: Duration = Duration::from_secs(60);
+/// How long the look-up of an address may take; the visit itself looks again.
+const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
+/// The header of a request that may be repeated.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let key = key(asked)?;
+    let new: NewCall = parse(&asked.body)?;
+    let mut wrong = new.mistakes();
+    let merchant = &asker.merchant;
+    let first = rung(state, view, merchant, &new.to, "/to").await.map_err(ours)?;
+    let (a, sub_account) = first.unwrap_or_else(|error| {
+        wrong.push(error);
+        (Number::Internal(String::new()), None)
+    });
+    let mut b = None;
+    if let Some(party) = &new.connect {
+        match joined(state, view, merchant, (&party.number, "/connect/number")).await? {
+            Ok(number) => b = Some((number, party)),
+            Err(error) => wrong.push(error),
+        }
+    }
+    let a_shown = shown(view, asker, &new.to, "/to", &mut wrong);
+    let b_shown = new.connect.as_ref().map(|b| shown(view, asker, b, "/connect", &mut wrong));
+    let scenario = match &new.scenario {
+        Some(scenario) => compile(state, view, asker, scenario, &mut wrong).await?,
+        None => None,
+    };
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let purpose = if scenario.is_some() { Purpose::Notice } else { Purpose::Callback };
+    let command = CallCommand {
+        dialect: Dialect::Rest,
+        merchant: merchant.id,
+        sub_account,
+        app: app(merchant),
+        a: party(a, &new.to, a_shown),
+        b: b.map(|(number, asked)| party(number, asked, b_shown.flatten())),
+        scenario: scenario.map(Arc::new),
+        purpose,
+        max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
+        record: new.record.unwrap_or(merchant.record),
+        key,
+        pushes: Vec::new(),
+        custom: new.reference.unwrap_or_default(),
+    };
+    let placed = state.place(command).await.map_err(refused)?;
+    let accepted = Accepted::of(placed.call);
+    let mut response = ok(StatusCode::CREATED, &accepted);
+    let headers = response.headers_mut();
+    if let Ok(location) = HeaderValue::from_str(&accepted.url) {
+        headers.insert(header::LOCATION, location);
+    }
+    if placed.duplicate {
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// What the records of a merchant's calls at `/v1` are found by.
+pub(super) fn app(merchant: &Merchant) -> String {
+    merchant.id.0.to_string()
+}
+
+fn key(asked: &Asked) -> Result<Option<RequestKey>, Problem> {
+    let Some(given) = asked.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let words = "`Idempotency-Key` has 1 to 255 printable ASCII characters";
+    let name = key_name(given.as_bytes());
+    let key = name.ok_or_else(|| Problem::new(Code::BadRequest, words))?;
+    let fingerprint = fingerprint(given.as_bytes(), Op::PlaceCall.word(), &asked.body);
+    Ok(Some(RequestKey { dialect: Dialect::Rest, key, fingerprint }))
+}
+
+fn party(number: Number, asked: &NewParty, shown: Option<Number>) -> Party {
+    let ring = asked.ring_s.map_or(RING, |seconds| Duration::from_secs(seconds.into()));
+    Party { number, as_sent: asked.number.clone(), shown, ring }
+}
+
+/// Who is rung first: an extension of the merchant's, or a public number.
+async fn rung(
+    state: &ApiState,
+    view: &View,
+    merchant: &Merchant,
+    party: &NewParty,
+    at: &str,
+) -> billing::Result<Result<(Number, Option<SubAccountId>), FieldError>> {
+    let found = dialled(&state.0.store, view, &party.number).await?;
+    let sub_account = found.sub_account();
+    let number = own(found, merchant).map(|number| (number, sub_account));
+    Ok(number.ok_or_else(|| nobody(format!("{at}/number"))))
+}
+
+/// Who is rung for somebody who listens: an extension or a group of the merchant's, or a public number.
+async fn joined(
+    state: &ApiState,
+    view: &View,
+    merchant: &Merchant,
+    (written, at): (&str, &str),
+) -> Result<Result<Number, FieldError>, Problem> {
+    let group = view.groups.get(written.trim());
+    if group.is_some_and(|group| group.enabled && group.merchant == merchant.id) {
+        return Ok(Ok(Number::Internal(written.trim().to_owned())));
+    }
+    let found = dialled(&state.0.store, view, written).await.map_err(ours)?;
+    Ok(own(found, merchant).ok_or_else(|| nobody(at)))
+}
+
+fn own(found: Dialled, merchant: &Merchant) -> Option<Number> {
+    if found.is_foreign_to(merchant.id) { None } else { found.number() }
+}
+
+fn nobody(at: impl Into<String>) -> FieldError {
+    FieldError::new(at, "is no telephone number and no extension that may be rung")
+}
+
+/// The number to show: one of the key's, or the merchant's own.
+fn shown(
+    view: &View,
+    asker: &Asker,
+    party: &NewParty,
+    at: &str,
+    wrong: &mut Vec<FieldError>,
+) -> Option<Number> {
+    let asked = party.caller_id.as_deref()?;
+    let own = asker.merchant.caller_id.as_ref();
+    let may_show = |number: &Number| {
+        asker.key.caller_ids.iter().chain(own).any(|digits| digits == number.digits())
+    };
+    let number = view.plan.parse(asked).ok().filter(may_show);
+    if number.is_none() {
+        let words = "is no number that the key may show";
+        wrong.push(FieldError::new(format!("{at}/caller_id"), words));
+    }
+    number
+}
+
+/// A scenario, once all that it plays may be played and all to whom it leads may be rung.
+async fn compile(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    scenario: &NewScenario,
+    wrong: &mut Vec<FieldError>,
+) -> Result<Option<Scenario>, Problem> {
+    let mut numbers = BTreeMap::new();
+    for (at, written) in scenario.numbers() {
+        if let Ok(number) = joined(state, view, &asker.merchant, (&written, &at)).await? {
+            numbers.insert(at, number);
+        }
+    }
+    match scenario.compile(&asker.merchant.language, &numbers) {
+        Err(found) => {
+            wrong.extend(found);
+            Ok(None)
+        }
+        Ok(compiled) => {
+            for (at, clip) in &compiled.sounds {
+                if let Err(words) = audible(state, clip).await {
+                    wrong.push(FieldError::new(at, words));
+                }
+            }
+            Ok(Some(compiled.scenario))
+        }
+    }
+}
+
+/// Whether a sound can be had, as far as that is known before somebody is to hear it; or why not.
+pub(super) async fn audible(state: &ApiState, clip: &Clip) -> Result<(), String> {
+    if let Clip::Url(url) = clip
+        && state.0.guard.check(url, LOOKUP_PATIENCE).await.is_err()
+    {
+        return Err("is not an address that is visited".to_owned());
+    }
+    state.0.calls.playable(clip)
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    let code = match refusal {
+        Refusal::UnknownMerchant | Refusal::Disabled => Code::MerchantDisabled,
+        Refusal::NoBalance => Code::NoBalance,
+        Refusal::NoPrice | Refusal::NoRoute | Refusal::BadCaller | Refusal::SameNumber => {
+            Code::Unreachable
+        }
+        Refusal::TooManyCalls => Code::TooMany,
+        Refusal::KeyConflict => Code::KeyReused,
+        Refusal::Busy => Code::Busy,
+        Refusal::Blocked => Code::Blocked,
+        Refusal::OutsideHours => Code::OutsideHours,
+        Refusal::TooOften => Code::TooOften,
+        Refusal::Internal => Code::Internal,
+    };
+    let words = match refusal {
+        Refusal::NoPrice => "no price is known for a number",
+        Refusal::NoRoute => "no route leads to a number, or nobody is behind it",
+        Refusal::BadCaller => "the first number may not be rung by this merchant",
+        Refusal::SameNumber => "both numbers ring the same line",
+        Refusal::Busy | Refusal::Internal => "the request may be sent again with the same key",
+        _ => "",
+    };
+    Problem::new(code, words)
+}
