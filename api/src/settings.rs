@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use billing::Store;
 use billing::rows::{ApiKey, Company, Extension, Merchant, YtxAccount, YtxApp};
 use facts::settings::Snapshot;
+use facts::template::Template;
 use facts::{MerchantId, Number, SubAccountId};
 
 /// How long a view is believed without asking the store for its version: what is changed by another process
@@ -76,6 +77,7 @@ pub(crate) struct View {
     apps: Shelf<YtxApp>,
     companies: Shelf<Company>,
     keys: Shelf<ApiKey>,
+    templates: Shelf<Template, (MerchantId, String)>,
 }
 
 impl Deref for View {
@@ -99,6 +101,7 @@ impl View {
             apps: Shelf::default(),
             companies: Shelf::default(),
             keys: Shelf::default(),
+            templates: Shelf::default(),
         }
     }
 
@@ -134,6 +137,19 @@ impl View {
         match self.keys.get(id) {
             Some(known) => Ok(Some(known)),
             None => Ok(self.keys.keep(id.to_owned(), store.api_key(id).await?)),
+        }
+    }
+
+    pub(crate) async fn template(
+        &self,
+        store: &Store,
+        merchant: MerchantId,
+        id: &str,
+    ) -> Found<Template> {
+        let key = (merchant, id.to_owned());
+        match self.templates.get(&key) {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.templates.keep(key, store.template(merchant, id).await?)),
         }
     }
 

@@ -21,6 +21,7 @@ use world::{APP, AUTH_TOKEN, SID, World, md5, now};
 const CALL: &str = "call/DailbackCall.wx";
 const CDR: &str = "call/CallCdr.wx";
 const CODE: &str = "call/CodeCallOut.wx";
+const NOTICE: &str = "call/NoticeCall.wx";
 const BALANCE: &str = "account/getBlance.wx";
 
 /// A request in the making: every part of it can be spoilt.
@@ -249,11 +250,9 @@ async fn any_content_type_a_byte_order_mark_and_either_version_are_accepted() {
 #[tokio::test]
 async fn functions_of_later_days_are_not_enabled_and_unknown_paths_are_404() {
     let world = World::new().await;
-    for (path, action) in [
-        ("call/NoticeCall.wx", "templateNoticeCall"),
-        ("call/TeleMeeting.wx", "createMeeting"),
-        ("call/MeetingQuery.wx", "queryMeeting"),
-    ] {
+    for (path, action) in
+        [("call/TeleMeeting.wx", "createMeeting"), ("call/MeetingQuery.wx", "queryMeeting")]
+    {
         let body = json!({ "action": action, "appid": APP });
         assert_eq!(ask(path, &body).code(&world).await, "-205", "{path}");
     }
@@ -484,4 +483,76 @@ async fn a_repeat_rings_nobody_again_and_keeps_nothing_of_its_code() {
     let placed = world.switch.placed.lock().unwrap().clone();
     assert_eq!(placed.len(), 1);
     assert_eq!(placed[0].key.as_ref().unwrap().fingerprint, "13810603954\n2");
+}
+
+fn notice() -> Value {
+    json!({ "action": "templateNoticeCall", "appid": APP, "dst": "13810603954",
+            "templateId": "1001", "datas": ["12.5"] })
+}
+
+#[tokio::test]
+async fn s3_3_a_notice_is_its_template_with_values_said_so_often() {
+    let world = World::new().await;
+    let asked = with(with(notice(), "isdtmfcallback", "1"), "time", 3);
+    let answer = ask(NOTICE, &asked).send(&world).await;
+    assert_eq!(answer["statusCode"], "0", "{answer}");
+    assert_eq!(&answer["requestId"].as_str().unwrap()[25..27], "03");
+    assert!(answer.get("calls").is_none(), "one number, one answer");
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    assert_eq!((placed.purpose, &placed.b), (Purpose::Notice, &None));
+    assert!(!placed.record.is_wanted());
+    let scenario = placed.scenario.unwrap();
+    let [Step::Say(said)] = scenario.steps() else { unreachable!() };
+    let currency = facts::sound::SpokenCurrency::Cny;
+    let parts = vec![Spoken::Prompt("welcome".into()), Spoken::Money { amount: 1_250, currency }];
+    assert_eq!(said.clips, [Clip::Say(Say { language: "zh".into(), parts })]);
+    assert_eq!((said.times, said.collect.unwrap().max), (3, 1));
+    ask(NOTICE, &notice()).send(&world).await;
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    let scenario = placed.scenario.unwrap();
+    let [Step::Say(said)] = scenario.steps() else { unreachable!() };
+    assert!(!said.listens() && said.times == 2, "no key is taken where none is wanted");
+}
+
+#[tokio::test]
+async fn s3_3_each_of_several_numbers_is_a_call_and_one_that_is_wrong_rings_nobody() {
+    let world = World::new().await;
+    let several = with(notice(), "dst", "13810603954|18810207016");
+    let answer = ask(NOTICE, &several).send(&world).await;
+    let calls = answer["calls"].as_array().unwrap();
+    let rung: Vec<&str> = calls.iter().map(|call| call["dst"].as_str().unwrap()).collect();
+    assert_eq!(rung, ["13810603954", "18810207016"]);
+    assert_eq!(
+        (&answer["statusCode"], &answer["requestId"]),
+        (&json!("0"), &calls[0]["requestId"])
+    );
+    assert_ne!(calls[0]["requestId"], calls[1]["requestId"]);
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 2);
+    // A repeat under a key rings nobody again.
+    let keyed = Ask { key: Some("n-1"), ..ask(NOTICE, &several) };
+    let first = keyed.send(&world).await;
+    assert_eq!(keyed.send(&world).await["calls"], first["calls"]);
+    world.switch.placed.lock().unwrap().clear();
+    let long = "1".repeat(65);
+    for (field, value, code) in [
+        ("dst", json!("13810603954|abc"), "-102"),
+        ("dst", json!("13810603954|81000"), "-1"),
+        ("templateId", json!("2002"), "-101"),
+        ("templateId", json!(""), "-2"),
+        ("datas", json!([]), "-101"),
+        ("datas", json!(["1", "2"]), "-101"),
+        ("datas", json!(["x"]), "-101"),
+        ("datas", json!([long]), "-101"),
+        ("time", json!(4), "-101"),
+        ("speed", json!(0), "-101"),
+        ("dstclid", json!("01011112222"), "-101"),
+        ("appid", json!("app-two"), "-205"),
+    ] {
+        let answer = ask(NOTICE, &with(several.clone(), field, value.clone())).code(&world).await;
+        assert_eq!(answer, code, "{field} {value}");
+    }
+    assert!(world.switch.placed.lock().unwrap().is_empty());
+    // The switch takes none of them.
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::TooOften);
+    assert_eq!(ask(NOTICE, &several).code(&world).await, "-104");
 }

@@ -9,6 +9,7 @@ use facts::manners::Dtmf;
 use facts::media::Record;
 use facts::policy::{AtMost, Pattern, Service};
 use facts::pool::Pool;
+use facts::template::Part;
 use facts::{Hours, NextHop};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,8 @@ pub struct Desired {
     pub ytx_apps: Vec<YtxApp>,
     /// Companies of system 002.
     pub companies: Vec<Company>,
+    /// Templates of notices.
+    pub templates: Vec<Template>,
     /// Lists of numbers that policies name.
     pub number_lists: Vec<NumberList>,
     /// Which numbers may be rung, when and how often.
@@ -513,6 +516,24 @@ pub struct Company {
     pub modules: Vec<String>,
 }
 
+/// A template of notices.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// `templateId` of system 001; unique within the merchant.
+    pub id: String,
+    /// Name of the merchant it belongs to.
+    pub merchant: String,
+    /// `zh`, `en` or `fa`; that of the app, or of the merchant, when absent.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What is said, one behind the other.
+    pub parts: Vec<Part>,
+    /// Keys that are taken at most where a request wants them.
+    #[serde(default = "one_key")]
+    pub keys: u8,
+}
+
 /// Numbers that have something in common.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -660,6 +681,9 @@ impl std::fmt::Display for Change {
     }
 }
 
+fn one_key() -> u8 {
+    1
+}
 fn yes() -> bool {
     true
 }

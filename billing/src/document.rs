@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 17] = [
     "settings",
     "prune",
     "tariffs",
@@ -48,6 +48,7 @@ pub const KINDS: [&str; 16] = [
     "ytx_accounts",
     "ytx_apps",
     "companies",
+    "templates",
     "number_lists",
     "policies",
 ];
@@ -125,6 +126,7 @@ impl Document {
             ("ytx_accounts", value) => self.desired.ytx_accounts = self.objects(name, value),
             ("ytx_apps", value) => self.desired.ytx_apps = self.objects(name, value),
             ("companies", value) => self.desired.companies = self.objects(name, value),
+            ("templates", value) => self.desired.templates = self.objects(name, value),
             ("number_lists", value) => self.desired.number_lists = self.objects(name, value),
             ("policies", value) => self.desired.policies = self.objects(name, value),
             _ => {

@@ -2,6 +2,7 @@
 
 use facts::media::Record;
 use facts::settings::{NumberFormat, Transport, Trunk, TrunkCredentials};
+use facts::template::Template;
 use facts::{Group, MerchantId, SubAccountId, TrunkId, UnixMillis};
 
 use crate::db::{Conn, Row, Value, args};
@@ -216,6 +217,19 @@ fn ytx_app_of(row: &Row) -> Result<YtxApp> {
         language: row.opt_text(11)?,
         code_state: row.truth(12)?,
     })
+}
+
+/// A template of a merchant's notices.
+pub(crate) async fn template(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    id: &str,
+) -> Result<Option<Template>> {
+    let sql = "SELECT language, parts, keys FROM templates WHERE merchant_id = $1 AND id = $2";
+    one(conn, sql, args![merchant.0, id], |row| {
+        Ok(Template { language: row.opt_text(0)?, parts: row.json(1)?, keys: row.small(2)? })
+    })
+    .await
 }
 
 const COMPANY: &str = "SELECT companycode, appid, accesskey, merchant_id, cdr_url, state_url, active, \

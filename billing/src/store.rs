@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::record::{CallFacts, CallRecord, StateChange};
+use facts::template::Template;
 use facts::time::UnixMillis;
 use facts::{CallId, LegId, MerchantId};
 
@@ -363,6 +364,15 @@ impl Store {
     pub async fn ytx_app(&self, appid: &str) -> Result<Option<YtxApp>> {
         let appid = appid.to_owned();
         self.read(work!(conn, [appid] => objects::ytx_app(conn, &appid).await?)).await
+    }
+
+    /// A template of a merchant's notices.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn template(&self, merchant: MerchantId, id: &str) -> Result<Option<Template>> {
+        let id = id.to_owned();
+        self.read(work!(conn, [id] => objects::template(conn, merchant, &id).await?)).await
     }
 
     // ---- records -------------------------------------------------------------------------------------

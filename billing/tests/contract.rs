@@ -97,6 +97,7 @@ contract! {
     recorded::who_is_recorded_is_kept_told_and_read_by_the_engine,
     policies::s6_policies_and_lists_are_what_the_engine_reads,
     policies::s6_policies_that_cannot_be_are_told_with_their_path,
+    policies::s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path,
     policies::s6_a_hundred_parallel_starts_ring_a_number_five_times,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,

@@ -1,5 +1,6 @@
 //! System 001 over HTTP: `/{version}/sid/{sid}/{func}/{name}.wx`, answers always 200.
 
+mod notice;
 mod place;
 
 use std::net::IpAddr;
@@ -96,6 +97,7 @@ async fn serve(
     match action.name {
         "callDailBack" => place::dail_back(state, &view, &asker, &action, &parts.headers).await,
         "callOutCode" => place::code_out(state, &view, &asker, &action, &parts.headers).await,
+        "templateNoticeCall" => notice::notice(state, &view, &asker, &action, &parts.headers).await,
         "hangupCall" => hang_up(state, &asker, &action).await,
         "getCdrByResId" | "getCdrByTime" => records(state, &asker, &action).await,
         "queryBlance" => balance(state, &asker).await,
@@ -140,7 +142,8 @@ fn may_use(app: &YtxApp, sid: &str, function: Function, ip: IpAddr) -> bool {
         Function::DailbackCall | Function::CallCdr => "call",
         Function::GetBlance => "account",
         Function::CodeCallOut => "code",
-        Function::NoticeCall | Function::TeleMeeting | Function::MeetingQuery => return false,
+        Function::NoticeCall => "notice",
+        Function::TeleMeeting | Function::MeetingQuery => return false,
     };
     app.sid == sid && app.online && app.functions.contains(word) && ip_allowed(ip, &app.allowed_ips)
 }

@@ -108,7 +108,11 @@ fn said(asker: &Asker, code: String, times: u8) -> Result<Scenario, Fault> {
 
 /// The system has no idempotent requests of its own; the usual header is honoured. `same`: what must be equal for
 /// a request to be a repeat.
-fn key(asker: &Asker, same: String, headers: &HeaderMap) -> Result<Option<RequestKey>, Code> {
+pub(super) fn key(
+    asker: &Asker,
+    same: String,
+    headers: &HeaderMap,
+) -> Result<Option<RequestKey>, Code> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let value = value.to_str().map_err(|_| Code::BadValue)?.trim();
     if value.is_empty() || value.len() > KEY_MAX {
@@ -122,7 +126,7 @@ fn key(asker: &Asker, same: String, headers: &HeaderMap) -> Result<Option<Reques
 }
 
 /// Who is rung first, and the sub-account that an extension belongs to; nobody else's extension.
-async fn rung(
+pub(super) async fn rung(
     state: &ApiState,
     view: &View,
     asker: &Asker,
@@ -136,7 +140,7 @@ async fn rung(
     Ok((number(dialled)?, sub_account))
 }
 
-fn number(dialled: Dialled) -> Result<Number, Code> {
+pub(super) fn number(dialled: Dialled) -> Result<Number, Code> {
     match dialled {
         Dialled::Invalid => Err(Code::BadPhone),
         other => other.number().ok_or(Code::NumberInvalid),
@@ -144,7 +148,11 @@ fn number(dialled: Dialled) -> Result<Number, Code> {
 }
 
 /// A number to show must be in the app's pool; the pool's first is shown when none is asked for.
-fn shown(app: &YtxApp, snapshot: &Snapshot, asked: Option<&str>) -> Result<Option<Number>, Code> {
+pub(super) fn shown(
+    app: &YtxApp,
+    snapshot: &Snapshot,
+    asked: Option<&str>,
+) -> Result<Option<Number>, Code> {
     let Some(asked) = asked else {
         return Ok(app.callers.first().map(|digits| Number::public(digits.clone())));
     };
@@ -153,7 +161,7 @@ fn shown(app: &YtxApp, snapshot: &Snapshot, asked: Option<&str>) -> Result<Optio
     if in_pool { Ok(Some(parsed)) } else { Err(Code::BadValue) }
 }
 
-fn pushes(app: &YtxApp, kinds: &[PushKind]) -> Vec<Push> {
+pub(super) fn pushes(app: &YtxApp, kinds: &[PushKind]) -> Vec<Push> {
     let (base, mode) = match &app.callback {
         Callback::Off => return Vec::new(),
         Callback::Suffix { url } => (url, PushMode::Suffix),
@@ -172,7 +180,7 @@ fn pushes(app: &YtxApp, kinds: &[PushKind]) -> Vec<Push> {
         .collect()
 }
 
-fn refused(refusal: Refusal) -> Code {
+pub(super) fn refused(refusal: Refusal) -> Code {
     match refusal {
         Refusal::UnknownMerchant => Code::NoAccount,
         Refusal::Disabled => Code::AccountDisabled,

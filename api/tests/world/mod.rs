@@ -301,10 +301,16 @@ pub(crate) fn document() -> Value {
             { "sid": "sid-off", "auth_token": AUTH_TOKEN, "merchant": "test", "active": false },
             { "sid": "sid-poor", "auth_token": AUTH_TOKEN, "merchant": "poor" },
         ],
+        "templates": [
+            { "id": "1001", "merchant": "test",
+              "parts": [{ "prompt": "welcome" },
+                        { "money": { "amount": "{1}", "currency": "CNY" } }] },
+            { "id": "2002", "merchant": "open", "parts": [{ "prompt": "welcome" }] },
+        ],
         "ytx_apps": [
             { "appid": APP, "account": SID, "callers": ["01053180002", "01053180003"], "record": true,
               "callback_url": "http://127.0.0.1:9009/cb?",
-              "functions": ["call", "account", "code"] },
+              "functions": ["call", "account", "code", "notice"] },
             { "appid": "app-offline", "account": SID, "online": false },
             { "appid": "app-account-only", "account": SID, "functions": ["account"] },
             { "appid": "app-fenced", "account": SID, "allowed_ips": ["192.0.2.1"] },

@@ -47,6 +47,8 @@ impl Check {
         check.names("ytx_accounts", "sid", d.ytx_accounts.iter().map(|x| own(&x.sid)));
         check.names("ytx_apps", "appid", d.ytx_apps.iter().map(|x| own(&x.appid)));
         check.names("companies", "companycode", d.companies.iter().map(|x| own(&x.companycode)));
+        let templates = d.templates.iter().map(|x| of(&x.merchant, &x.id));
+        check.names("templates", "id", templates);
         check.names("number_lists", "name", d.number_lists.iter().map(|x| own(&x.name)));
         check.names("policies", "name", d.policies.iter().map(|x| own(&x.name)));
         check

@@ -13,6 +13,7 @@ mod policies;
 mod prune;
 mod rates;
 mod sync;
+mod templates;
 
 use std::collections::BTreeMap;
 
@@ -106,6 +107,7 @@ impl Run<'_> {
         self.ytx_accounts().await?;
         self.ytx_apps().await?;
         self.companies().await?;
+        self.templates().await?;
         self.number_lists().await?;
         self.policies().await?;
         if self.desired.prune {

@@ -21,7 +21,7 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind {
         section: "inbound",
         kind: "inbound",
@@ -43,6 +43,15 @@ const KINDS: [Kind; 12] = [
         remove: "DELETE FROM trunks WHERE name = $1",
         needed: "SELECT 'route ' || r.prefix FROM routes r JOIN trunks t ON t.id = r.trunk_id \
                  WHERE t.name = $1",
+    },
+    Kind {
+        section: "templates",
+        kind: "template",
+        list: "SELECT m.name || '/' || t.id, m.name || '/' || t.id FROM templates t \
+               JOIN merchants m ON m.id = t.merchant_id WHERE t.managed = 1",
+        remove: "DELETE FROM templates WHERE EXISTS (SELECT 1 FROM merchants m \
+                 WHERE m.id = templates.merchant_id AND m.name || '/' || templates.id = $1)",
+        needed: "",
     },
     Kind {
         section: "policies",
@@ -157,6 +166,7 @@ impl Run<'_> {
             ("groups", d.groups.is_empty()),
             ("trunks", d.trunks.is_empty()),
             ("companies", d.companies.is_empty()),
+            ("templates", d.templates.is_empty()),
             ("policies", d.policies.is_empty()),
             ("number_lists", d.number_lists.is_empty()),
             ("ytx_apps", d.ytx_apps.is_empty()),

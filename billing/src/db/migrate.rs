@@ -43,6 +43,7 @@ migrations! {
     21 "0021_policies",
     22 "0022_companies",
     23 "0023_api_keys",
+    24 "0024_templates",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

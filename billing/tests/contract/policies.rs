@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use billing::desired::{NumberList, Policy};
+use billing::desired::{NumberList, Policy, Template};
 use billing::{Error, Store};
 use facts::ledger::{Authorize, Authorized, Cap};
 use facts::policy::{Asking, AtMost, Reason, Service};
@@ -118,4 +118,41 @@ pub(crate) async fn s6_a_hundred_parallel_starts_ring_a_number_five_times(store:
     assert_eq!(held(&store, merchant).await, micros("10"), "nothing is held for the others");
     assert_eq!(store.purge(at(3_601)).await.unwrap(), 5, "what counts no more is forgotten");
     in_order(&store).await;
+}
+
+pub(crate) async fn s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "10").await;
+    let mut desired = basics("0");
+    let template = |text: &str| -> Template { toml::from_str(text).unwrap() };
+    desired.templates = vec![template(
+        "id = 't'\nmerchant = 'test'\nkeys = 4\nparts = [{ prompt = 'hello' }, { digits = '{1}' }]",
+    )];
+    let changes = store.apply(&desired, T0, false).await.unwrap();
+    assert_eq!(changes.mistakes, []);
+    let kept = store.template(merchant, "t").await.unwrap().unwrap();
+    assert_eq!((kept.keys, kept.parts.len(), kept.places()), (4, 2, Ok(1)));
+    assert_eq!(store.template(facts::MerchantId(99), "t").await.unwrap(), None);
+    desired.prune = true;
+    desired.templates[0].id = "u".into();
+    let changes = store.apply(&desired, at(1), false).await.unwrap();
+    assert_eq!(changes.count(billing::desired::Act::Removed), 1, "{changes:?}");
+    assert_eq!(store.template(merchant, "t").await.unwrap(), None);
+    desired.templates = vec![
+        template("id = 'a'\nmerchant = 'test'\nlanguage = 'de'\nparts = []\nkeys = 0"),
+        template("id = 'b'\nmerchant = 'gone'\nparts = [{ number = '{0}' }]"),
+    ];
+    let mistakes = store.apply(&desired, at(2), false).await.unwrap().mistakes;
+    let mut paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
+    paths.sort_unstable();
+    let wanted = [
+        "templates[0].keys",
+        "templates[0].language",
+        "templates[0].parts",
+        "templates[1].merchant",
+        "templates[1].parts",
+    ];
+    assert_eq!(paths, wanted, "{mistakes:#?}");
 }

@@ -37,6 +37,7 @@ pub mod sound;
 pub mod spoken;
 pub mod srtp;
 pub mod station;
+pub mod template;
 pub mod time;
 
 pub use binding::Binding;

@@ -185,6 +185,7 @@ mod tests {
             ("ytx_accounts", keys::<desired::YtxAccount>()),
             ("ytx_apps", keys::<desired::YtxApp>()),
             ("companies", keys::<desired::Company>()),
+            ("templates", keys::<desired::Template>()),
             ("number_lists", keys::<desired::NumberList>()),
             ("policies", keys::<desired::Policy>()),
         ]);

@@ -28,7 +28,7 @@ merchant = "{merchant}"
 [[ytx_apps]]
 appid = "{APP}"
 account = "{SID}"
-functions = ["call", "account", "code"]
+functions = ["call", "account", "code", "notice"]
 callers = ["01053180002"]
 callback_url = "{callback}"
 callback_mode = "suffix"

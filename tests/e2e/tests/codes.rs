@@ -1,4 +1,5 @@
-//! System 001's voice code, from the signed request to what the called hears, word by word (merchant API §3.2).
+//! System 001's voice code and notice, from the signed request to what the called hears, word by word (merchant API §3.2
+//! and §3.3).
 
 use std::path::Path;
 
@@ -85,4 +86,48 @@ fn a_code_is_heard_sign_by_sign_twice_and_stands_nowhere() {
         let has = octets.windows(CODE.len()).any(|part| part == CODE.as_bytes());
         assert!(!has, "{} has the code", file.display());
     }
+}
+
+#[test]
+fn s3_3_a_notice_is_heard_with_its_values_and_the_key_is_pushed_with_its_record() {
+    let merchant = Merchant::start();
+    let a = Behaviour::Keys { info: '7', after_ms: 4_500 };
+    let nobody = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let template = format!(
+        r#"
+[[templates]]
+id = "1001"
+merchant = "{USER}"
+parts = [{{ digits = "4{{1}}" }}, {{ spelled = "{{2}}" }}, {{ number = "{{3}}" }}]
+"#
+    );
+    let more = account(USER, &merchant.url("/cb/"), true) + &template;
+    let country = Country::new(&Wish { more, ..Wish::default() }, &a, &nobody, 1);
+    let capture = Capture::start(country.folder.path(), &[country.carrier_a.media_port]);
+    let body = json!({ "action": "templateNoticeCall", "appid": APP, "dst": A, "templateId": 1001,
+                       "datas": ["0", "aZ", 5], "time": "1", "speed": "5", "isdtmfcallback": "1" });
+    let answer = ask(country.tandem.http, "call/NoticeCall.wx", &body);
+    assert_eq!(answer["statusCode"], "0", "{answer}");
+    let id = answer["requestId"].as_str().expect("a requestId").to_owned();
+
+    let pushed = wait::until("the record", || merchant.received("/cb/Call").into_iter().next());
+    let heard = rtp_audio(&capture.stop(), country.carrier_a.media_port, 8);
+    assert_eq!(said(&heard, "zh"), ["4", "0", "a", "z", "5"]);
+    let record: Value = serde_json::from_str(&pushed.body).expect("JSON");
+    let cdr = &record["cdr"][0];
+    assert_eq!((&cdr["requestid"], &cdr["fid"]), (&json!(id), &json!("3")), "{cdr}");
+    assert_eq!((&cdr["stateDesc"], &cdr["dtmf"]), (&json!("正常"), &json!("7")), "{cdr}");
+    assert!(merchant.received("/cb/CallState").is_empty(), "notices push no states");
+
+    // One number of several is wrong: nobody is rung.
+    let mut several = body;
+    several["dst"] = json!(format!("{A}|1x"));
+    let answer = ask(country.tandem.http, "call/NoticeCall.wx", &several);
+    assert_eq!(answer["statusCode"], "-102", "{answer}");
+    let query = json!({ "action": "getCdrByResId", "appid": APP, "fid": 3, "lastresid": "0",
+                        "limit": 9 });
+    let kept = ask(country.tandem.http, "call/CallCdr.wx", &query);
+    let rows = kept["cdr"].as_array().expect("a list");
+    assert_eq!(rows.len(), 1, "{kept}");
+    assert_eq!((&rows[0]["requestid"], &rows[0]["dtmf"]), (&json!(id), &json!("7")));
 }

@@ -7,6 +7,7 @@ mod auth;
 mod desc;
 mod explain;
 mod id;
+mod notice;
 mod push;
 mod request;
 
@@ -15,6 +16,7 @@ pub use auth::{Auth, VALIDITY_DEFAULT, parse_authorization, sign_matches};
 pub use desc::state_desc;
 pub(crate) use explain::Asked;
 pub use id::{FID_CODE, FID_NOTICE, FID_TWO_WAY, call_of_request_id, fid, purpose, request_id};
+pub use notice::{NOTICE_NUMBERS_MAX, Notice, notices_answer};
 pub use push::{PushContext, PushMode, cdr_push, endpoint, plain_digits, state_push};
 pub use request::{
     Action, CREDIT_MIN, CdrPage, CodeOut, DailBack, Function, HangUp, Query, RING_DEFAULT,

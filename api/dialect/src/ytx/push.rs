@@ -139,6 +139,9 @@ fn one_way(record: &CallRecord, context: &PushContext, style: CdrStyle) -> Strin
     if command.purpose == Purpose::Notice || !context.no_code_state {
         fields.push(("stateDesc", text(what_became(facts, context.unknown_as_normal))));
     }
+    if command.purpose == Purpose::Notice {
+        fields.push(("dtmf", text(&facts.collected.concat())));
+    }
     if !command.custom.is_empty() {
         fields.push(("customParm", text(&command.custom)));
     }

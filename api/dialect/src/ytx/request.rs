@@ -199,6 +199,7 @@ pub fn parse_body(function: Function, body: &[u8]) -> Result<Action, Code> {
         "getCdrByResId" => &["appid", "fid", "lastresid"],
         "getCdrByTime" => &["appid", "fid", "pdate", "ptime"],
         "callOutCode" => &["appid", "dst", "code"],
+        "templateNoticeCall" => &["appid", "dst", "templateId"],
         _ => &["appid"],
     };
     let action = Action { name, appid: String::new(), fields };
@@ -242,11 +243,7 @@ impl Action {
         if code.len() > CODE_MAX || !code.bytes().all(|sign| sign.is_ascii_alphanumeric()) {
             return Err(Code::BadValue);
         }
-        let times = match self.number("time")? {
-            None => TIMES_DEFAULT,
-            Some(times @ 1..=3) => u8::try_from(times).map_err(|_| Code::BadValue)?,
-            Some(_) => return Err(Code::BadValue),
-        };
+        let times = self.times()?;
         Ok(CodeOut {
             dst: self.phone("dst")?.ok_or(Code::BadPhone)?,
             code,
@@ -256,7 +253,16 @@ impl Action {
         })
     }
 
-    fn custom(&self) -> Result<String, Code> {
+    /// How often something is said.
+    pub(super) fn times(&self) -> Result<u8, Code> {
+        match self.number("time")? {
+            None => Ok(TIMES_DEFAULT),
+            Some(times @ 1..=3) => u8::try_from(times).map_err(|_| Code::BadValue),
+            Some(_) => Err(Code::BadValue),
+        }
+    }
+
+    pub(super) fn custom(&self) -> Result<String, Code> {
         let custom = self.word("customParm").unwrap_or_default();
         if custom.chars().count() > CUSTOM_MAX { Err(Code::BadValue) } else { Ok(custom) }
     }
@@ -298,8 +304,13 @@ impl Action {
         Ok(Query { fid, page })
     }
 
+    /// A field as it came.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
     /// A text, or a number written as one.
-    fn word(&self, name: &str) -> Option<String> {
+    pub(super) fn word(&self, name: &str) -> Option<String> {
         match self.fields.get(name)? {
             Value::String(text) => Some(text.trim().to_owned()),
             Value::Number(number) => Some(number.to_string()),
@@ -308,7 +319,7 @@ impl Action {
     }
 
     /// A whole number, or a text that is one; empty counts as absent.
-    fn number(&self, name: &str) -> Result<Option<u64>, Code> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Code> {
         match self.fields.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(_) => match self.word(name) {
@@ -320,7 +331,7 @@ impl Action {
     }
 
     /// A telephone number as written; empty counts as absent.
-    fn phone(&self, name: &str) -> Result<Option<String>, Code> {
+    pub(super) fn phone(&self, name: &str) -> Result<Option<String>, Code> {
         match self.fields.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(_) => match self.word(name) {
@@ -345,7 +356,7 @@ fn page(limit: u64) -> u32 {
 }
 
 /// Digits with the usual separators, and at most one leading plus.
-fn is_phone(word: &str) -> bool {
+pub(super) fn is_phone(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let rest = word.strip_prefix('+').unwrap_or(word);
     (3..=20).contains(&digits)
