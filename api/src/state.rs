@@ -97,6 +97,7 @@ pub(crate) struct Inner {
     pub(crate) registrations: Buckets<MerchantId>,
     pub(crate) wrong_tokens: Buckets<IpAddr>,
     pub(crate) wrong_keys: Buckets<IpAddr>,
+    pub(crate) streams: crate::rest::Streams,
 }
 
 impl fmt::Debug for ApiState {
@@ -135,6 +136,7 @@ impl ApiState {
             registrations: Buckets::new(REGISTRATIONS),
             wrong_tokens,
             wrong_keys: Buckets::new(WRONG_KEYS),
+            streams: crate::rest::Streams::default(),
         }))
     }
 

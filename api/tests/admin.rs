@@ -459,7 +459,13 @@ async fn the_callback_log_is_listed_and_rows_are_sent_again() {
         latency_ms: 3,
     };
     let failed = |lease, after, status, answer| {
-        Arc::new(vec![Report { id, lease, after, attempt: Some(attempt(status, answer)) }])
+        Arc::new(vec![Report {
+            id,
+            lease,
+            after,
+            attempt: Some(attempt(status, answer)),
+            webhook: None,
+        }])
     };
     let retry = After::Retry(world::now() + Duration::from_secs(60));
     world.store.outbox_turn(failed(1, retry, Some(500), "success"), None).await.unwrap();

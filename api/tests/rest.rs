@@ -76,6 +76,7 @@ impl Client<'_> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/v1{path}"))
+            .header("accept", "application/json")
             .header("authorization", format!("Bearer {}", self.key));
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -134,7 +135,8 @@ async fn f16_each_operation_needs_its_scope_and_no_other() {
         let client = Client { world: &world, key };
         for op in Op::ALL {
             let path = op.path().replace("{call}", &call.to_string()).replace("{nth}", "1");
-            let body = (op.method() == "POST").then(|| json!({}));
+            let path = path.replace("{webhook}", "1").replace("{delivery}", "1");
+            let body = matches!(op.method(), "POST" | "PATCH").then(|| json!({}));
             let answer = client.ask(op.method(), &path, body).await;
             let refused = answer.status == StatusCode::FORBIDDEN;
             assert_eq!(refused, op.scope() != *scope, "{op:?} with {scope}: {}", answer.status);

@@ -57,6 +57,9 @@ pub enum Constraint {
     /// A merchant has as many sub-accounts as it may have.
     #[error("the merchant has too many sub-accounts")]
     SubAccounts,
+    /// A merchant has as many webhooks as it may have.
+    #[error("the merchant has too many webhooks")]
+    Webhooks,
     /// A merchant has as many keys as it may have.
     #[error("the merchant has too many keys")]
     ApiKeys,

@@ -40,10 +40,12 @@ mod store;
 mod tariffs;
 pub mod trail;
 mod voicemail;
+mod webhooks;
 pub mod words;
 
 pub use error::{Constraint, Error, Result};
 pub use once::Once;
 pub use outbox::{After, Lease, Leased, Report, Writer};
 pub use queue::Queue;
+pub use secrets::octets as random_octets;
 pub use store::{SettleContext, Store, StoreConfig};

@@ -10,14 +10,15 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::command::{CallCommand, PushKind};
+use facts::command::{CallCommand, Dialect, PushKind};
 use facts::record::StateChange;
 use facts::time::UnixMillis;
-use facts::{CallId, MerchantId};
+use facts::{CallId, MerchantId, Push};
 
 use crate::db::{Batch, Conn, Row, Value, args, json, tuples, word};
 use crate::error::{Error, Result};
 use crate::rows::{Attempt, OutboxRow, OutboxState, Payload};
+use crate::webhooks;
 
 /// Bytes of an answer that are kept.
 const ANSWER_MAX: usize = 4096;
@@ -29,6 +30,8 @@ pub(crate) struct Event<'a> {
     pub(crate) call: CallId,
     pub(crate) command: &'a CallCommand,
     pub(crate) kind: PushKind,
+    /// Its name on our own surface.
+    pub(crate) name: &'static str,
     pub(crate) sequence: u32,
     pub(crate) at: UnixMillis,
     pub(crate) settings_version: i64,
@@ -36,7 +39,8 @@ pub(crate) struct Event<'a> {
     pub(crate) payload: &'a str,
 }
 
-/// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing.
+/// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing. A push of our own
+/// surface without an address is the merchant's list of events, and goes to webhooks from there.
 pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut rows = 0;
@@ -45,6 +49,7 @@ pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
             continue;
         }
         rows += 1;
+        let listed = push.dialect == Dialect::Rest && push.endpoint.is_empty();
         values.extend(args![
             event.call,
             event.command.merchant.0,
@@ -60,7 +65,7 @@ pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
             event.settings_version,
             event.at,
             event.at,
-            "pending",
+            if listed { "done" } else { "pending" },
         ]);
     }
     if rows == 0 {
@@ -73,7 +78,13 @@ pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
         tuples(rows, 15)
     );
     batch.add(&sql, values);
-    Ok(())
+    let listed = |push: &&Push| {
+        push.kind == event.kind && push.dialect == Dialect::Rest && push.endpoint.is_empty()
+    };
+    match event.command.pushes.iter().find(listed) {
+        Some(push) => webhooks::fan_out(batch, event, (event.name, &push.context)),
+        None => Ok(()),
+    }
 }
 
 /// Writes the rows of a state change.
@@ -91,6 +102,7 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
         call: change.leg.call,
         command: &command,
         kind: PushKind::State,
+        name: change.state.event(),
         sequence: change.sequence,
         at: change.at,
         settings_version: row.int(1)?,
@@ -119,12 +131,18 @@ fn stream(call: CallId, endpoint: &str) -> String {
 const COLUMNS: &str = "o.id, o.call_id, o.merchant_id, o.kind, o.dialect, o.endpoint, o.context, \
                        CASE WHEN o.payload <> '' THEN o.payload ELSE \
                        (SELECT '{\"record\":' || r.record || '}' FROM records r WHERE r.call_id = o.call_id) END, \
-                       o.settings_version, o.body, o.attempts, o.created, o.due, o.state, o.leases";
+                       o.settings_version, o.body, o.attempts, o.created, o.due, o.state, o.leases, \
+                       CASE WHEN o.dialect = 'rest' THEN (SELECT COUNT(*) FROM outbox e \
+                       WHERE e.call_id = o.call_id AND e.endpoint = '' AND e.id <= (SELECT l.id FROM outbox l \
+                       WHERE l.call_id = o.call_id AND l.endpoint = '' AND l.kind = o.kind \
+                       AND l.sequence = o.sequence)) ELSE 0 END, o.webhook_id";
 
 /// The oldest pending row of its stream. In system 001 states and records may go to two addresses, which are
-/// two streams: there a record also waits until every earlier state of its call was tried once.
+/// two streams: there a record also waits until every earlier state of its call was tried once. On our own surface an
+/// event that could not be delivered at once steps aside.
 const HEAD: &str = "o.state = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p \
-                    WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id) \
+                    WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id \
+                    AND (o.dialect <> 'rest' OR p.attempts = 0)) \
                     AND NOT (o.dialect = 'ytx' AND o.kind = 'record' AND EXISTS (SELECT 1 FROM outbox s \
                     WHERE s.call_id = o.call_id AND s.kind = 'state' AND s.state = 'pending' \
                     AND s.attempts = 0 AND s.id < o.id))";
@@ -154,6 +172,8 @@ pub struct Leased {
     pub row: OutboxRow,
     /// Why there are no bytes.
     pub unwritable: Option<String>,
+    /// What a webhook's push is signed with.
+    pub secrets: Vec<String>,
 }
 
 /// One visit of the delivery worker: notes what came of rows it had, then leases what is due, going round the
@@ -204,6 +224,7 @@ async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
     let rows = due(conn, lease).await?;
     let until = lease.now + lease.lease_for;
     let mut keys: BTreeMap<MerchantId, String> = BTreeMap::new();
+    let mut targets = BTreeMap::new();
     let mut batch = Batch::default();
     let mut leased = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -211,7 +232,18 @@ async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
         row.lease += 1;
         row.leased_until = until;
         let mut unwritable = None;
-        if row.body.is_none() {
+        let mut secrets = Vec::new();
+        if let Some(id) = row.webhook {
+            let target = match targets.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(webhooks::target(conn, id, lease.now).await?),
+            };
+            match target {
+                Some((url, good)) => (row.endpoint, secrets) = (url.clone(), good.clone()),
+                None => unwritable = Some("the webhook is gone".to_owned()),
+            }
+        }
+        if row.body.is_none() && unwritable.is_none() {
             let key = match keys.entry(row.merchant) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(key_of(conn, row.merchant).await?),
@@ -230,7 +262,7 @@ async fn take(conn: &mut Conn, lease: &Lease) -> Result<Vec<Leased>> {
                 args![row.id, until, row.lease],
             );
         }
-        leased.push(Leased { row, unwritable });
+        leased.push(Leased { row, unwritable, secrets });
     }
     if !leased.is_empty() {
         conn.batch(batch).await?;
@@ -260,6 +292,8 @@ fn read(row: &Row) -> Result<OutboxRow> {
         leased_until: row.instant(12)?,
         state: row.word(13)?,
         lease: row.int(14)?,
+        sequence: row.small(15)?,
+        webhook: row.opt_int(16)?,
     })
 }
 
@@ -272,6 +306,8 @@ pub enum After {
     Retry(UnixMillis),
     /// Given up.
     Park,
+    /// Given up, and nothing more is to go there.
+    Gone,
 }
 
 /// What came of a leased row; ends its lease.
@@ -285,13 +321,15 @@ pub struct Report {
     pub after: After,
     /// The attempt, if one was made.
     pub attempt: Option<Attempt>,
+    /// The webhook that the row is for, if it is one.
+    pub webhook: Option<i64>,
 }
 
 async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
     let (state, due) = match report.after {
         After::Done => (OutboxState::Done, None),
         After::Retry(at) => (OutboxState::Pending, Some(at)),
-        After::Park => (OutboxState::Parked, None),
+        After::Park | After::Gone => (OutboxState::Parked, None),
     };
     // What is delivered stays delivered, whatever a worker with a lapsed lease reports later.
     if let Some(attempt) = &report.attempt
@@ -305,7 +343,12 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
         args![report.id, word(&state)?, due, report.attempt.is_some()],
     )
     .await?;
-    Ok(())
+    match (report.webhook, &report.attempt) {
+        (Some(webhook), Some(attempt)) => {
+            webhooks::heard(conn, (webhook, attempt.at), report.after).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Keeps an attempt; false when it is kept already, or the row is delivered or gone.
@@ -333,7 +376,7 @@ async fn keep(conn: &mut Conn, report: &Report, attempt: &Attempt) -> Result<boo
 /// Puts a row back whose delivery had ended.
 pub(crate) async fn redeliver(conn: &mut Conn, id: i64, at: UnixMillis) -> Result<bool> {
     let sql = "UPDATE outbox SET state = 'pending', due = $2, attempts = 0 \
-               WHERE id = $1 AND state <> 'pending'";
+               WHERE id = $1 AND state <> 'pending' AND endpoint <> ''";
     Ok(conn.exec(sql, args![id, at]).await? == 1)
 }
 
@@ -372,6 +415,12 @@ fn attempt(row: &Row, from: usize) -> Result<Attempt> {
         answer: row.opt_blob(from + 3)?.unwrap_or_default(),
         latency_ms: row.small(from + 4)?,
     })
+}
+
+/// Rows of which this holds.
+pub(crate) async fn select(conn: &mut Conn, of: &str, args: Vec<Value>) -> Result<Vec<OutboxRow>> {
+    let rows = conn.rows(&format!("SELECT {COLUMNS} FROM outbox o WHERE {of}"), args).await?;
+    rows.iter().map(read).collect()
 }
 
 pub(crate) async fn list(

@@ -340,6 +340,40 @@ impl ApiKey {
     }
 }
 
+/// Where events of `/v1` are pushed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Webhook {
+    /// Row id.
+    pub id: i64,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Absolute URL.
+    pub url: String,
+    /// Names of events; none are all.
+    pub events: Vec<String>,
+    /// What pushes are signed with, the newest first; also what has lapsed.
+    pub secrets: Vec<String>,
+    /// In use.
+    pub enabled: bool,
+    /// Why it is not, where that was not asked for.
+    pub reason: String,
+    /// Since when nothing was delivered.
+    pub failing: Option<UnixMillis>,
+    /// When it was made.
+    pub created: UnixMillis,
+}
+
+/// What is to be changed of a webhook.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WebhookChange {
+    /// Another address.
+    pub url: Option<String>,
+    /// Other events; none are all.
+    pub events: Option<Vec<String>>,
+    /// Whether it is in use.
+    pub enabled: Option<bool>,
+}
+
 /// A key that is to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewKey {
@@ -413,6 +447,10 @@ pub struct OutboxRow {
     pub state: OutboxState,
     /// How often the row was leased, this time included: no two leases of it have one number.
     pub lease: i64,
+    /// The place of the event among those of its call, from 1; 0 where a dialect does not count.
+    pub sequence: u32,
+    /// The webhook that is told, if it is one.
+    pub webhook: Option<i64>,
 }
 
 /// What an event says.

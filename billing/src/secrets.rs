@@ -12,11 +12,19 @@ const ROUNDS: u32 = 100_000;
 const PASSWORD: usize = 12;
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// 32 random bytes, in hex.
-pub(crate) fn random() -> Result<String> {
+/// 32 random bytes.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn octets() -> Result<[u8; 32]> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::Database(error.to_string()))?;
-    Ok(hex::encode(bytes))
+    Ok(bytes)
+}
+
+/// The same in hex.
+pub(crate) fn random() -> Result<String> {
+    octets().map(hex::encode)
 }
 
 /// MD5 and SHA-256 of `user:realm:password`, lower-case hex (RFC 7616 §3.4.2).

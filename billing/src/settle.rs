@@ -3,7 +3,7 @@
 
 use facts::command::PushKind;
 use facts::money::Currency;
-use facts::record::{CallFacts, CallRecord, LegFacts};
+use facts::record::{CALL_ENDED, CallFacts, CallRecord, LegFacts};
 use facts::srtp::SrtpSuite;
 use facts::{LegCharge, LegId, LegNo, Micros, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
@@ -269,6 +269,7 @@ fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Res
         call: facts.call,
         command: &facts.command,
         kind: PushKind::Record,
+        name: CALL_ENDED,
         sequence: 0,
         at: facts.ended,
         settings_version,

@@ -23,6 +23,7 @@ mod keys;
 mod lists;
 mod operator;
 mod pushes;
+mod webhooks;
 
 /// Knobs of the store. The defaults are what the house measured.
 #[derive(Clone, Debug)]

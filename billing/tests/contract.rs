@@ -23,6 +23,8 @@ mod support;
 mod trail;
 #[path = "contract/voicemail.rs"]
 mod voicemail;
+#[path = "contract/webhooks.rs"]
+mod webhooks;
 
 use billing::{Store, StoreConfig};
 use support::postgres::Cluster;
@@ -137,6 +139,9 @@ contract! {
     random::random_steps_keep_the_books,
     voicemail::a_message_comes_with_its_settlement_and_is_counted_heard_and_deleted,
     voicemail::a_mailbox_is_named_by_its_word_or_by_an_extension,
+    webhooks::events_are_listed_once_and_go_to_each_webhook_that_wants_them,
+    webhooks::a_webhook_that_fails_for_five_days_is_stopped,
+    webhooks::a_key_is_a_hash_and_ends_for_good,
     trail::every_change_says_who_when_and_what_it_was_before,
     trail::an_act_that_is_noted_again_after_a_lost_answer_is_one_entry,
     trail::every_changed_byte_of_the_trail_is_found,

@@ -262,7 +262,9 @@ impl Desk {
 
     fn came(&mut self, url: &str, outcome: Result<Fetched, FetchError>) {
         let sound = match outcome {
-            Ok(Fetched { status: 200, body, validators }) => self.fetched(url, &body, validators),
+            Ok(Fetched { status: 200, body, validators, .. }) => {
+                self.fetched(url, &body, validators)
+            }
             Ok(Fetched { status: 304, .. }) => match self.unchanged(url) {
                 Some(sound) => Ok(sound),
                 // What we had of it is damaged: all of it is asked for, once, as nothing is left to be unchanged.

@@ -5,7 +5,7 @@
 
 use facts::{CallRecord, Dialect, Push, PushKind, StateChange};
 
-use crate::{callni, ytx};
+use crate::{callni, rest, ytx};
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,10 @@ impl PushRequest {
             Dialect::Ytx | Dialect::Sipcall | Dialect::Inoti | Dialect::Rest => PushRequest {
                 method: Method::Post,
                 url: endpoint.to_owned(),
-                content_type: Some(ytx::CONTENT_TYPE),
+                content_type: Some(match dialect {
+                    Dialect::Rest => rest::JSON,
+                    _ => ytx::CONTENT_TYPE,
+                }),
                 body: stored,
             },
         }

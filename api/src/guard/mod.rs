@@ -240,6 +240,7 @@ impl GuardedClient {
         let status = response.status().as_u16();
         let said = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         let validators = Validators { etag: said("etag"), last_modified: said("last-modified") };
+        let retry_after_s = said("retry-after").and_then(|text| text.trim().parse().ok());
         let next = (300..400)
             .contains(&status)
             .then(|| response.headers().get("location").and_then(|value| value.to_str().ok()))
@@ -258,7 +259,7 @@ impl GuardedClient {
                 Err(error) => return Err(failed(&error)),
             }
         }
-        Ok((Fetched { status, body, validators }, longer, next))
+        Ok((Fetched { status, body, validators, retry_after_s }, longer, next))
     }
 }
 

@@ -191,7 +191,7 @@ mod tests {
     use billing::{After, StoreConfig};
 
     fn report(id: i64) -> Report {
-        Report { id, lease: 1, after: After::Done, attempt: None }
+        Report { id, lease: 1, after: After::Done, attempt: None, webhook: None }
     }
 
     async fn desk() -> Desk {

@@ -181,7 +181,7 @@ mod tests {
     const SEND: Duration = Duration::from_secs(10);
 
     fn leased(id: i64, merchant: i64, url: &str) -> Leased {
-        Leased { row: row(id, merchant, url), unwritable: None }
+        Leased { row: row(id, merchant, url), unwritable: None, secrets: Vec::new() }
     }
 
     fn row(id: i64, merchant: i64, url: &str) -> OutboxRow {
@@ -209,6 +209,8 @@ mod tests {
             leased_until: NOW + Duration::from_secs(60),
             state: OutboxState::Pending,
             lease: 1,
+            sequence: 0,
+            webhook: None,
         }
     }
 

@@ -149,9 +149,9 @@ impl Worker {
     fn one_sent(&mut self, done: Result<(Id, Sent), JoinError>) {
         let (id, verdict) = match done {
             Ok((id, (dialect, verdict, report))) => {
-                // The next row of its stream becomes due by this report. Only system 001 has streams of
-                // more than one row.
-                self.desk.report(report, dialect == Dialect::Ytx);
+                // The next row of its stream becomes due by this report. Only system 001 and our own surface
+                // have streams of more than one row.
+                self.desk.report(report, matches!(dialect, Dialect::Ytx | Dialect::Rest));
                 (id, verdict)
             }
             Err(error) => {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use billing::rows::{Attempt, OutboxRow, Payload};
 use billing::{After, Leased, Report, Writer};
-use dialect::{Event, Method, Secrets, delivered, format_push, retry_delays};
-use facts::Push;
+use dialect::{Event, Method, Secrets, delivered, format_push, rest, retry_delays};
 use facts::ports::{FetchError, Fetched};
+use facts::{Dialect, Push};
 
 use super::PushConfig;
 use super::lanes::Verdict;
@@ -19,6 +19,10 @@ use crate::state::now;
 const ANSWER_MAX: usize = 64 * 1024;
 /// Bytes of an answer that are kept.
 const ANSWER_KEPT: usize = 4 * 1024;
+/// The status by which a webhook says that it is no more.
+const GONE: u16 = 410;
+/// The longest that an answer may make us wait, seconds.
+const WAIT_MAX_S: u32 = 86_400;
 
 pub(super) struct Sender {
     pub(super) guard: GuardedClient,
@@ -29,6 +33,10 @@ pub(super) struct Sender {
 /// Writes rows out as their dialects have it.
 pub(super) fn writer() -> Writer {
     Arc::new(|row, key| {
+        if row.dialect == Dialect::Rest {
+            let written = rest::event(happened(row), &row.context, row.sequence);
+            return serde_json::to_vec(&written).map_err(|error| error.to_string());
+        }
         let secrets = Secrets { api_key: (!key.is_empty()).then_some(key) };
         let push = Push {
             kind: row.kind,
@@ -36,27 +44,31 @@ pub(super) fn writer() -> Writer {
             endpoint: row.endpoint.clone(),
             context: row.context.clone(),
         };
-        let event = match &row.payload {
-            Payload::State(change) => Event::State(change),
-            Payload::Record(record) => Event::Record(record),
-        };
-        format_push(&push, event, secrets)
+        format_push(&push, happened(row), secrets)
             .map(dialect::PushRequest::into_stored)
             .map_err(|reason| reason.to_string())
     })
 }
 
+/// What a row tells.
+fn happened(row: &OutboxRow) -> Event<'_> {
+    match &row.payload {
+        Payload::State(change) => Event::State(change),
+        Payload::Record(record) => Event::Record(record),
+    }
+}
+
 impl Sender {
     /// Sends a row; says what that tells about its endpoint, and what is to be noted.
     pub(super) async fn deliver(&self, leased: Leased) -> (Verdict, Report) {
-        let Leased { mut row, unwritable } = leased;
+        let Leased { mut row, unwritable, secrets } = leased;
         let body = match (unwritable, row.body.take()) {
             (None, Some(body)) => body,
             (reason, _) => {
                 return (Verdict::Answered, self.unwritable(&row, &reason.unwrap_or_default()));
             }
         };
-        let outgoing = outgoing(&row, body);
+        let outgoing = outgoing(&row, body, &secrets);
         let at = now();
         let started = Instant::now();
         let answer =
@@ -65,6 +77,7 @@ impl Sender {
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         count(&self.counters.push_attempts);
         let outcome = judge(&row, answer);
+        let after = self.after(&row, &outcome);
         let method = if outgoing.post { Method::Post } else { Method::Get };
         let attempt = Attempt {
             at,
@@ -73,8 +86,8 @@ impl Sender {
             answer: outcome.kept,
             latency_ms,
         };
-        let after = self.after(&row, outcome.reason.as_deref());
-        (outcome.verdict, Report { id: row.id, lease: row.lease, after, attempt: Some(attempt) })
+        let (id, lease, webhook) = (row.id, row.lease, row.webhook);
+        (outcome.verdict, Report { id, lease, after, attempt: Some(attempt), webhook })
     }
 
     fn unwritable(&self, row: &OutboxRow, reason: &str) -> Report {
@@ -87,19 +100,28 @@ impl Sender {
             answer: reason.as_bytes().to_vec(),
             latency_ms: 0,
         };
-        Report { id: row.id, lease: row.lease, after: After::Park, attempt: Some(attempt) }
+        let (id, lease) = (row.id, row.lease);
+        Report { id, lease, after: After::Park, attempt: Some(attempt), webhook: None }
     }
 
     /// What happens next; the log says why.
-    fn after(&self, row: &OutboxRow, reason: Option<&str>) -> After {
+    fn after(&self, row: &OutboxRow, outcome: &Outcome) -> After {
         let attempt = row.attempts + 1;
-        let Some(reason) = reason else {
+        let Some(reason) = outcome.reason.as_deref() else {
             count(&self.counters.push_delivered);
             tracing::info!(call = %row.call, row = row.id, attempt, "push delivered");
             return After::Done;
         };
+        if row.webhook.is_some() && outcome.status == Some(GONE) {
+            count(&self.counters.push_parked);
+            tracing::warn!(call = %row.call, row = row.id, "push: the webhook is gone, nothing more goes there");
+            return After::Gone;
+        }
         match self.delay_after(row) {
             Some(delay) => {
+                let asked = outcome.retry_after_s.filter(|_| row.webhook.is_some());
+                let asked = Duration::from_secs(asked.unwrap_or_default().min(WAIT_MAX_S).into());
+                let delay = delay.max(asked);
                 tracing::info!(call = %row.call, row = row.id, attempt, reason, again_in = ?delay, "push failed");
                 After::Retry(now() + delay)
             }
@@ -116,18 +138,30 @@ impl Sender {
         let made = usize::try_from(row.attempts).unwrap_or(usize::MAX).saturating_add(1);
         match &self.config.delays {
             Some(delays) => delays.get(made).copied(),
+            None if row.dialect == Dialect::Rest => {
+                let seed = row.id.cast_unsigned() ^ u64::from(row.attempts);
+                rest::retry_after_ms(made, seed).map(Duration::from_millis)
+            }
             None => retry_delays(row.dialect, row.kind).get(made).copied().map(Duration::from_secs),
         }
     }
 }
 
 /// The request that carries the bytes of a row.
-fn outgoing(row: &OutboxRow, body: Vec<u8>) -> Outgoing {
+fn outgoing(row: &OutboxRow, body: Vec<u8>, secrets: &[String]) -> Outgoing {
     let request = dialect::PushRequest::from_stored(row.dialect, &row.endpoint, body);
-    let mut headers = vec![
-        ("webhook-id", format!("tandem-{}", row.id)),
-        ("webhook-timestamp", now().seconds().to_string()),
-    ];
+    let timestamp = now().seconds();
+    let id = match row.webhook {
+        Some(_) => rest::event_id(row.call, happened(row)),
+        None => format!("tandem-{}", row.id),
+    };
+    let mut headers = Vec::with_capacity(4);
+    if row.webhook.is_some() {
+        let signature = rest::webhook_signature(secrets, &id, timestamp, &request.body);
+        headers.push(("webhook-signature", signature));
+    }
+    headers.push(("webhook-id", id));
+    headers.push(("webhook-timestamp", timestamp.to_string()));
     if let Some(content_type) = request.content_type {
         headers.push(("content-type", content_type.to_owned()));
     }
@@ -143,6 +177,8 @@ struct Outcome {
     status: Option<u16>,
     /// What is kept of the answer.
     kept: Vec<u8>,
+    /// When it wants to be asked again.
+    retry_after_s: Option<u32>,
 }
 
 fn judge(row: &OutboxRow, answer: Result<Fetched, FetchError>) -> Outcome {
@@ -159,13 +195,21 @@ fn judge(row: &OutboxRow, answer: Result<Fetched, FetchError>) -> Outcome {
                 FetchError::Failed(words) => (Verdict::Silent, words),
             };
             let kept = words.clone().into_bytes();
-            return Outcome { reason: Some(words), verdict, status: None, kept };
+            return Outcome {
+                reason: Some(words),
+                verdict,
+                status: None,
+                kept,
+                retry_after_s: None,
+            };
         }
     };
     let reason = failure(row, fetched.status, &fetched.body);
+    let retry_after_s = fetched.retry_after_s;
     let mut kept = fetched.body;
     kept.truncate(ANSWER_KEPT);
-    Outcome { reason, verdict: Verdict::Answered, status: Some(fetched.status), kept }
+    let status = Some(fetched.status);
+    Outcome { reason, verdict: Verdict::Answered, status, kept, retry_after_s }
 }
 
 /// Why an answer is not the one that the dialect takes for success. The answer itself, which is the

@@ -3,7 +3,11 @@
 //! Order of checks: address, key, address of the key, scope, rate, body. What is another merchant's is not there.
 
 mod call;
+mod events;
 mod place;
+mod webhooks;
+
+pub(crate) use events::Streams;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,6 +63,7 @@ fn filter(op: Op) -> MethodFilter {
     match op.method() {
         "POST" => MethodFilter::POST,
         "DELETE" => MethodFilter::DELETE,
+        "PATCH" => MethodFilter::PATCH,
         _ => MethodFilter::GET,
     }
 }
@@ -128,7 +133,7 @@ async fn checked(state: &ApiState, op: Op, path: Vec<String>, request: Request) 
     let (limit, patience) = (config.body_limit, config.body_timeout.min(PATIENCE));
     let read = read_body(state, &parts.headers, body, limit, patience).await;
     let body = read.map_err(|response| unread(response.status()))?;
-    if parts.method == Method::POST && !body.is_empty() {
+    if matches!(parts.method, Method::POST | Method::PATCH) && !body.is_empty() {
         json_only(&parts.headers)?;
     }
     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
@@ -147,6 +152,18 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         Op::PauseRecording => call::pause(state, asker, asked, true).await,
         Op::ResumeRecording => call::pause(state, asker, asked, false).await,
         Op::Recording => call::recording(state, asker, asked).await,
+        Op::Events => events::events(state, asker, asked).await,
+        Op::CreateWebhook => webhooks::create(state, asker, asked).await,
+        Op::ListWebhooks => webhooks::list(state, asker).await,
+        Op::ShowWebhook => webhooks::show(state, asker, asked).await,
+        Op::ChangeWebhook => webhooks::change(state, asker, asked).await,
+        Op::RemoveWebhook => webhooks::remove(state, asker, asked).await,
+        Op::RotateSecret => webhooks::rotate(state, asker, asked).await,
+        Op::TestWebhook => webhooks::test(state, asker, asked).await,
+        Op::ListDeliveries => webhooks::deliveries(state, asker, asked).await,
+        Op::ShowDelivery => webhooks::delivered(state, asker, asked).await,
+        Op::Redeliver => webhooks::redeliver(state, asker, asked).await,
+        Op::RedeliverAll => webhooks::redeliver_all(state, asker, asked).await,
         Op::Balance => {
             let books = state.0.store.balance(asker.merchant.id).await.map_err(ours)?;
             Ok(ok(StatusCode::OK, &dialect::rest::balance(&books)))
@@ -284,6 +301,9 @@ fn ours(error: billing::Error) -> Problem {
     match error {
         billing::Error::Busy | billing::Error::Closed | billing::Error::Unreachable(_) => {
             Problem::new(Code::Busy, "the store does not answer")
+        }
+        billing::Error::Conflict(billing::Constraint::Webhooks) => {
+            Problem::new(Code::Full, "a merchant has twenty webhooks at most")
         }
         _ => Problem::new(Code::Internal, ""),
     }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use billing::rows::Merchant;
 use dialect::rest::{
-    Accepted, Code, FieldError, NewCall, NewParty, NewScenario, Op, Problem, fingerprint, key_name,
-    parse,
+    Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem,
+    fingerprint, key_name, parse,
 };
 use facts::scenario::Scenario;
 use facts::sound::Clip;
-use facts::{CallCommand, Dialect, Number, Party, Purpose, Refusal, RequestKey, SubAccountId};
+use facts::{
+    CallCommand, Dialect, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey, SubAccountId,
+};
 
 use super::{Asked, Asker, Reply, ok, ours};
 use crate::settings::{Dialled, View, dialled};
@@ -64,7 +66,7 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
         max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
         record: new.record.unwrap_or(merchant.record),
         key,
-        pushes: Vec::new(),
+        pushes: pushes(new.reference.as_deref()),
         custom: new.reference.unwrap_or_default(),
     };
     let placed = state.place(command).await.map_err(refused)?;
@@ -78,6 +80,15 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
         headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The merchant's list of events, and with it the webhooks.
+fn pushes(reference: Option<&str>) -> Vec<Push> {
+    let context = EventContext { reference: reference.unwrap_or_default().to_owned() };
+    let context = serde_json::to_string(&context).unwrap_or_default();
+    let (dialect, endpoint) = (Dialect::Rest, String::new());
+    let of = |kind| Push { kind, dialect, endpoint: endpoint.clone(), context: context.clone() };
+    vec![of(PushKind::State), of(PushKind::Record)]
 }
 
 /// What the records of a merchant's calls at `/v1` are found by.

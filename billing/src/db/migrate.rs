@@ -44,6 +44,7 @@ migrations! {
     22 "0022_companies",
     23 "0023_api_keys",
     24 "0024_templates",
+    25 "0025_webhooks",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

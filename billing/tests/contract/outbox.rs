@@ -28,7 +28,7 @@ async fn lease(store: &Store, now: UnixMillis) -> Vec<OutboxRow> {
 }
 
 fn result(row: &OutboxRow, after: After, attempt: Attempt) -> Report {
-    Report { id: row.id, lease: row.lease, after, attempt: Some(attempt) }
+    Report { id: row.id, lease: row.lease, after, attempt: Some(attempt), webhook: row.webhook }
 }
 
 async fn report(store: &Store, row: &OutboxRow, after: After, attempt: Attempt) {

@@ -27,7 +27,7 @@ impl Visitor for Web {
             std::thread::sleep(ms(50));
             let validators = Validators::default();
             done.tell(match page {
-                Some(body) => Ok(Fetched { status: 200, body, validators }),
+                Some(body) => Ok(Fetched { status: 200, body, validators, retry_after_s: None }),
                 None => Err(FetchError::Failed("connect".into())),
             });
         });

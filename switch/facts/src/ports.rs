@@ -87,6 +87,8 @@ pub struct Fetched {
     pub body: Vec<u8>,
     /// How its server calls it.
     pub validators: Validators,
+    /// After how many seconds it wants to be asked again (RFC 9110 §10.2.3), where it says so in seconds.
+    pub retry_after_s: Option<u32>,
 }
 
 /// Why nothing came back.

@@ -245,6 +245,22 @@ pub enum LegState {
     Disconnect,
 }
 
+impl LegState {
+    /// The name of the event that tells of it on our own surface.
+    #[must_use]
+    pub const fn event(self) -> &'static str {
+        match self {
+            LegState::Callout => "leg.dialing",
+            LegState::Alerting => "leg.ringing",
+            LegState::Answer => "leg.answered",
+            LegState::Disconnect => "leg.ended",
+        }
+    }
+}
+
+/// The name of the event that tells that a call is over.
+pub const CALL_ENDED: &str = "call.ended";
+
 /// One leg reached one state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StateChange {

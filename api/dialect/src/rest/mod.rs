@@ -4,13 +4,19 @@
 //! text. What is not known in a request is refused: a field that is misspelt is found at once.
 
 mod call;
+mod event;
 mod op;
 mod problem;
 mod request;
 mod scenario;
 mod sound;
+mod webhook;
 
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
+pub use event::{
+    EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, event, event_id,
+    retry_after_ms, webhook_secret, webhook_signature,
+};
 pub use op::{Op, Scope};
 pub use problem::{Code, FieldError, Problem};
 pub use request::{
@@ -18,6 +24,10 @@ pub use request::{
 };
 pub use scenario::{Compiled, NewScenario};
 pub use sound::{Part, Sound};
+pub use webhook::{
+    ChangedWebhook, Delivery, DeliveryAttempt, NewSecret, NewWebhook, Tested, Webhook,
+    unknown_events,
+};
 
 use facts::UnixMillis;
 

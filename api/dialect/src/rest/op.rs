@@ -29,6 +29,12 @@ scopes! {
     CallsWrite = "calls:write";
     /// Download recordings.
     RecordingsRead = "recordings:read";
+    /// Follow events.
+    EventsRead = "events:read";
+    /// See webhooks and what went there.
+    WebhooksRead = "webhooks:read";
+    /// Make, change and end webhooks, and send again what went there.
+    WebhooksWrite = "webhooks:write";
     /// See the balance.
     BalanceRead = "balance:read";
 }
@@ -109,6 +115,30 @@ operations! {
     ResumeRecording = "POST" "/calls/{call}/recording/resume", CallsWrite, "Resume the recording";
     /// The sound of a call.
     Recording = "GET" "/calls/{call}/recordings/{nth}", RecordingsRead, "Download a recording";
+    /// What happens, as it happens.
+    Events = "GET" "/events", EventsRead, "Follow events";
+    /// Where events are pushed.
+    CreateWebhook = "POST" "/webhooks", WebhooksWrite, "Make a webhook";
+    /// All of them.
+    ListWebhooks = "GET" "/webhooks", WebhooksRead, "List webhooks";
+    /// One.
+    ShowWebhook = "GET" "/webhooks/{webhook}", WebhooksRead, "Show a webhook";
+    /// Another address, other events, stopped or begun anew.
+    ChangeWebhook = "PATCH" "/webhooks/{webhook}", WebhooksWrite, "Change a webhook";
+    /// It is no more.
+    RemoveWebhook = "DELETE" "/webhooks/{webhook}", WebhooksWrite, "Remove a webhook";
+    /// A new secret, while the old ones are good for a while.
+    RotateSecret = "POST" "/webhooks/{webhook}/secret", WebhooksWrite, "Give a webhook a new secret";
+    /// An event that is none.
+    TestWebhook = "POST" "/webhooks/{webhook}/test", WebhooksWrite, "Try a webhook out";
+    /// What was pushed there.
+    ListDeliveries = "GET" "/webhooks/{webhook}/deliveries", WebhooksRead, "List deliveries";
+    /// Attempt by attempt.
+    ShowDelivery = "GET" "/webhooks/{webhook}/deliveries/{delivery}", WebhooksRead, "Show a delivery";
+    /// Once more.
+    Redeliver = "POST" "/webhooks/{webhook}/deliveries/{delivery}/redeliver", WebhooksWrite, "Send an event again";
+    /// All that was given up.
+    RedeliverAll = "POST" "/webhooks/{webhook}/redeliver", WebhooksWrite, "Send again what was given up";
     /// What can be spent.
     Balance = "GET" "/balance", BalanceRead, "Show the balance";
 }

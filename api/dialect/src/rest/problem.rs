@@ -80,6 +80,8 @@ codes! {
     RequestTimeout = 408 "request_timeout", "The request came too slowly";
     /// The `Idempotency-Key` was used with another body.
     KeyReused = 409 "idempotency_key_reused", "The idempotency key was used for another request";
+    /// There are as many as there may be.
+    Full = 409 "full", "There are as many as there may be";
     /// The body is larger than is read.
     TooLarge = 413 "too_large", "The body is too large";
     /// The body is something else than JSON.
