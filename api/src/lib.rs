@@ -16,6 +16,7 @@ mod limits;
 pub mod push;
 mod recordings;
 mod rest;
+mod samples;
 pub mod server;
 mod settings;
 pub mod signature;
@@ -35,7 +36,7 @@ pub fn router(state: ApiState) -> Router {
     doors().merge(health::probes()).merge(operator).with_state(state)
 }
 
-/// The merchants' systems and their recordings, `/healthz` and `/readyz`; anything else is 404.
+/// The merchants' systems, their recordings, samples for them, `/healthz` and `/readyz`; anything else is 404.
 pub fn merchant_router(state: ApiState) -> Router {
     doors().merge(health::probes()).with_state(state)
 }
@@ -48,5 +49,5 @@ pub fn operator_router(state: ApiState) -> Router {
 
 fn doors() -> Router<ApiState> {
     let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
-    systems.merge(rest::routes()).merge(recordings::routes())
+    systems.merge(rest::routes()).merge(recordings::routes()).merge(samples::routes())
 }

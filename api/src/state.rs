@@ -21,6 +21,8 @@ use crate::settings::Settings;
 pub struct ApiConfig {
     /// Bearer token of `/admin/v1`; `None` closes that door.
     pub admin_token: Option<String>,
+    /// Where merchants reach this switch, for the samples they take; `None`: as whoever asks has reached it.
+    pub public_url: Option<String>,
     /// Folder of the finished recordings.
     pub recordings: PathBuf,
     /// The key file of sealed recordings, if there is one: it is read when one is asked for.
@@ -53,6 +55,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         ApiConfig {
             admin_token: None,
+            public_url: None,
             recordings: PathBuf::from("recordings"),
             recording_keys: None,
             trusted_proxies: Vec::new(),

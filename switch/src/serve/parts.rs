@@ -169,6 +169,7 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
     };
     ApiConfig {
         admin_token: Some(admin_token),
+        public_url: config.public_url.clone(),
         recordings: config.recordings_folder(),
         recording_keys: config.recording.keys.clone(),
         trusted_proxies: config.trusted_proxies.clone(),

@@ -1,0 +1,191 @@
+//! What the page of samples says, in the languages of merchants.
+
+use axum::http::{HeaderMap, header};
+
+/// A language of the page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Language {
+    Chinese,
+    English,
+    Persian,
+}
+
+/// All of them, in the order in which they are offered.
+pub(super) const ALL: [Language; 3] = [Language::Chinese, Language::English, Language::Persian];
+
+impl Language {
+    /// As the address says, else as the browser wishes; English when it wishes none of ours.
+    pub(super) fn chosen(asked: Option<&str>, headers: &HeaderMap) -> Language {
+        let wished = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+        let wished: Vec<&str> = wished.filter_map(|value| value.to_str().ok()).collect();
+        asked
+            .and_then(Language::read)
+            .or_else(|| best(&wished.join(",")))
+            .unwrap_or(Language::English)
+    }
+
+    /// By the first part of its tag (RFC 5646).
+    fn read(tag: &str) -> Option<Language> {
+        let primary = tag.trim().split('-').next().unwrap_or_default();
+        ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    pub(super) const fn tag(self) -> &'static str {
+        match self {
+            Language::Chinese => "zh",
+            Language::English => "en",
+            Language::Persian => "fa",
+        }
+    }
+
+    /// Its own name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Language::Chinese => "中文",
+            Language::English => "English",
+            Language::Persian => "فارسی",
+        }
+    }
+
+    pub(super) const fn direction(self) -> &'static str {
+        match self {
+            Language::Persian => "rtl",
+            Language::Chinese | Language::English => "ltr",
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static Words {
+        match self {
+            Language::Chinese => &CHINESE,
+            Language::English => &ENGLISH,
+            Language::Persian => &PERSIAN,
+        }
+    }
+}
+
+/// The wish of the greatest weight that can be met, the first of equal ones (RFC 9110 §12.5.4).
+fn best(wished: &str) -> Option<Language> {
+    let mut best: Option<(f32, Language)> = None;
+    for wish in wished.split(',') {
+        let (tag, weight) = wish.split_once(';').unwrap_or((wish, "q=1"));
+        let weight = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse().ok());
+        let (Some(language), weight) = (Language::read(tag), weight.unwrap_or(0.0)) else {
+            continue;
+        };
+        if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+            best = Some((weight, language));
+        }
+    }
+    best.map(|(_, language)| language)
+}
+
+/// The page's texts.
+pub(super) struct Words {
+    pub(super) title: &'static str,
+    pub(super) about: &'static str,
+    pub(super) here: &'static str,
+    pub(super) system: &'static str,
+    pub(super) callni: &'static str,
+    pub(super) ytx: &'static str,
+    pub(super) steps_title: &'static str,
+    pub(super) steps: [&'static str; 4],
+    pub(super) documents: &'static str,
+    pub(super) interfaces: &'static str,
+    pub(super) rest: &'static str,
+    pub(super) system_002: &'static str,
+    pub(super) as_text: &'static str,
+    pub(super) back: &'static str,
+}
+
+const CHINESE: Words = Words {
+    title: "商户示例程序",
+    about: "每个文件都是一个完整的小程序：签名、发起呼叫、接收结果、验证结果、查询话单。除语言自带的库以外不需要任何依赖（PHP 需要 curl）。",
+    here: "本交换机的地址，已写入每个文件：",
+    system: "系统",
+    callni: "000 · 双向回拨",
+    ytx: "001 · 双向呼叫，状态与话单推送",
+    steps_title: "怎样使用",
+    steps: [
+        "下载一个文件，在文件开头填写您的帐号和密钥，或者用环境变量设置。",
+        "让交换机能够访问您的接收地址：系统 000 每次呼叫传 returnurl，系统 001 在应用里设置回调地址。",
+        "运行。两部电话先后响铃，接通对话；挂机以后结果会推送到您的程序。",
+        "退出码 0 表示成功；否则标准错误输出里有原因。",
+    ],
+    documents: "接口文档",
+    interfaces: "HTTP 接口说明（英文）",
+    rest: "自有 REST 接口 /v1（英文）",
+    system_002: "系统 002（英文）",
+    as_text: "文本",
+    back: "返回示例",
+};
+
+const ENGLISH: Words = Words {
+    title: "Samples for merchants",
+    about: "Each file is a whole small program: it signs, has a call placed, takes the result, checks it, and asks for \
+            the record. Nothing is needed beyond the language's own library (PHP: curl).",
+    here: "The address of this switch, which stands in each file:",
+    system: "System",
+    callni: "000 · two-way callback",
+    ytx: "001 · two-way call, states and records pushed",
+    steps_title: "How to use them",
+    steps: [
+        "Take a file and set your account and key on top of it, or by variables of the environment.",
+        "Let the switch reach the address where you take results: returnurl of each call for system 000, the app's \
+         callback address for system 001.",
+        "Run it. Two telephones ring one after the other and talk; when they have hung up, the result comes to your \
+         program.",
+        "Exit status 0: all went well. Otherwise the reason is on standard error.",
+    ],
+    documents: "Documents",
+    interfaces: "The HTTP interfaces",
+    rest: "Our own REST interface, /v1",
+    system_002: "System 002",
+    as_text: "text",
+    back: "Back to the samples",
+};
+
+const PERSIAN: Words = Words {
+    title: "برنامه‌های نمونه برای پذیرندگان",
+    about: "هر فایل یک برنامهٔ کوچک و کامل است: درخواست را امضا می‌کند، تماس برقرار می‌کند، نتیجه را دریافت و بررسی می‌کند و \
+            صورت‌حساب تماس را می‌پرسد. به چیزی جز کتابخانهٔ خود زبان نیاز نیست (در PHP به curl).",
+    here: "نشانی این سوییچ که در هر فایل نوشته شده است:",
+    system: "سامانه",
+    callni: "000 · تماس برگشتی دوطرفه",
+    ytx: "001 · تماس دوطرفه با ارسال وضعیت و صورت‌حساب",
+    steps_title: "روش استفاده",
+    steps: [
+        "یک فایل را دریافت کنید و نام کاربری و کلید خود را در آغاز آن یا در متغیرهای محیطی بنویسید.",
+        "سوییچ باید به نشانی دریافت نتیجهٔ شما دسترسی داشته باشد: در سامانهٔ 000 مقدار returnurl هر تماس و در سامانهٔ 001 نشانی \
+         بازگشت برنامه.",
+        "برنامه را اجرا کنید. دو تلفن یکی پس از دیگری زنگ می‌خورند و گفتگو می‌کنند؛ پس از پایان تماس، نتیجه به برنامهٔ شما می‌رسد.",
+        "کد خروج 0 یعنی موفق؛ وگرنه دلیل آن در خروجی خطا نوشته می‌شود.",
+    ],
+    documents: "مستندات",
+    interfaces: "شرح واسط‌های HTTP (انگلیسی)",
+    rest: "واسط REST خود ما، ‎/v1 (انگلیسی)",
+    system_002: "سامانهٔ 002 (انگلیسی)",
+    as_text: "متن",
+    back: "بازگشت به نمونه‌ها",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browser_s_greatest_wish_that_can_be_met_is() {
+        let best = |wished: &str| best(wished).map(Language::tag);
+        assert_eq!(best("zh-CN,zh;q=0.9,en;q=0.8"), Some("zh"));
+        assert_eq!(best("de, fa-IR;q=0.7, en;q=0.3"), Some("fa"));
+        assert_eq!(best("en;q=0.2, fa;q=0.20, zh;q=0"), Some("en"));
+        for none in ["", "de", "*", "zh;q=0", "zh;q=x", ";;;,,"] {
+            assert_eq!(best(none), None, "{none}");
+        }
+        let mut headers = HeaderMap::new();
+        assert_eq!(Language::chosen(None, &headers), Language::English);
+        headers.insert(header::ACCEPT_LANGUAGE, "fa".parse().unwrap());
+        assert_eq!(Language::chosen(None, &headers), Language::Persian);
+        assert_eq!(Language::chosen(Some("zh"), &headers), Language::Chinese);
+        assert_eq!(Language::chosen(Some("xx"), &headers), Language::Persian);
+    }
+}
