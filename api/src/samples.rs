@@ -49,6 +49,7 @@ pub(crate) const SAMPLES: &[Sample] = samples! {
 /// Documents for merchants: name, file as others link to it, text.
 pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("http-api", "http-api.md", include_str!("../../docs/http-api.md")),
+    ("sandbox", "sandbox.md", include_str!("../../docs/sandbox.md")),
     ("rest-v1", "rest-v1.md", include_str!("../../docs/rest-v1.md")),
     ("system-002", "merchants/002.md", include_str!("../../docs/merchants/002.md")),
 ];

@@ -115,7 +115,7 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
         assert_eq!(page.contains(words), in_text, "{words}");
     }
     assert!(page.contains("<table>") && page.contains("<h2>System 000"), "{page}");
-    for document in ["http-api", "rest-v1", "system-002"] {
+    for document in ["http-api", "sandbox", "rest-v1", "system-002"] {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
         for link in page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             let inside =

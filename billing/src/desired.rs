@@ -176,6 +176,10 @@ pub struct Merchant {
     /// May leg A be a public number?
     #[serde(default)]
     pub pstn_caller: bool,
+    /// It tries things out: its calls outside go to a simulated far end. Its currency is then XTS, and nobody else's
+    /// is: that is what is kept of it.
+    #[serde(default)]
+    pub sandbox: bool,
     /// Limits against toll fraud.
     #[serde(default)]
     pub fraud: FraudLimits,

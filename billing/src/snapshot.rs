@@ -9,7 +9,7 @@ use facts::fraud::Scope;
 use facts::media::Record;
 use facts::policy::{NumberList, Policy, Rule};
 use facts::settings::{Extension, Merchant, Recorded, Route, Snapshot};
-use facts::{MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
+use facts::{Currency, MerchantId, Micros, NumberPlan, Reach, SubAccountId, TrunkId, Zone};
 
 use crate::db::{Conn, Row, args};
 use crate::error::{Error, Result};
@@ -40,6 +40,9 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
         ..Snapshot::default()
     };
     for merchant in objects::merchants(conn).await? {
+        if merchant.currency == Currency::XTS {
+            snapshot.sandboxes.insert(merchant.id);
+        }
         let value = Merchant {
             name: merchant.name,
             enabled: merchant.status == MerchantStatus::Approved,

@@ -29,6 +29,7 @@ mod quiet;
 mod recognise;
 mod recovery;
 mod refusals;
+mod sandbox;
 mod secrets;
 mod serve;
 mod settings;

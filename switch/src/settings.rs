@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::inbox::{Fact, Inbox};
 use crate::net::Tls;
+use crate::sandbox::Sandbox;
 
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
 const LOOK: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub(crate) async fn watch(
     inbox: Inbox,
     mut known: u64,
     wake: Arc<Notify>,
-    tls: Arc<Tls>,
+    (tls, sandbox): (Arc<Tls>, Arc<Sandbox>),
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -34,8 +35,9 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(LOOK) => {}
         }
         match refreshed(&store, known).await {
-            Ok(Some(snapshot)) => {
+            Ok(Some(mut snapshot)) => {
                 known = snapshot.version;
+                sandbox.furnish(&mut snapshot);
                 tls.know(&snapshot);
                 tracing::info!(version = known, "new settings");
                 inbox.fact(Fact::Command(Command::Settings(Arc::new(snapshot))));

@@ -39,9 +39,12 @@ pub(super) fn index(language: Language, base: &str) -> String {
         let _ = write!(body, "<li>{step}</li>");
     }
     let _ = write!(body, "</ol><h2>{}</h2><ul>", words.documents,);
-    for (name, title) in
-        [("http-api", words.interfaces), ("rest-v1", words.rest), ("system-002", words.system_002)]
-    {
+    for (name, title) in [
+        ("http-api", words.interfaces),
+        ("sandbox", words.sandbox),
+        ("rest-v1", words.rest),
+        ("system-002", words.system_002),
+    ] {
         let _ = write!(
             body,
             "<li><a href=\"/samples/{name}?lang={}\">{title}</a> (<a href=\"/samples/{name}.md\">{}</a>)</li>",

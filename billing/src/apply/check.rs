@@ -6,7 +6,7 @@ use std::str::FromStr;
 use facts::carrier::{Probe, Registration};
 use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
-use facts::{Micros, NextHop, Number, NumberPlan, next_hop};
+use facts::{Currency, Micros, NextHop, Number, NumberPlan, next_hop};
 
 use crate::desired::{Desired, Merchant, Mistake, Trunk};
 use crate::words;
@@ -97,6 +97,18 @@ impl Check {
     /// A merchant's own words and limits.
     pub(super) fn merchant(&mut self, path: &str, merchant: &Merchant) {
         self.currency(&format!("{path}.currency"), &merchant.currency);
+        let play = merchant.currency == Currency::XTS.code();
+        match (merchant.sandbox, play) {
+            (true, false) => self.wrong(
+                format!("{path}.currency"),
+                "a sandbox has money that buys nothing: currency = \"XTS\", and a tariff in it",
+            ),
+            (false, true) => self.wrong(
+                format!("{path}.sandbox"),
+                "XTS is the money of sandboxes, which buys nothing: say sandbox = true",
+            ),
+            _ => {}
+        }
         self.one_of(&format!("{path}.language"), &merchant.language, &LANGUAGES);
         self.login(&format!("{path}.name"), &merchant.name);
         self.not_empty(&format!("{path}.key"), merchant.key.as_deref());
@@ -345,7 +357,7 @@ impl Check {
     }
 
     pub(super) fn currency(&mut self, path: &str, text: &str) {
-        if facts::Currency::try_from(text.to_owned()).is_err() {
+        if Currency::try_from(text.to_owned()).is_err() {
             self.wrong(path, "a currency is three capital letters");
         }
     }

@@ -620,7 +620,8 @@ impl Call {
         };
         let named = self.plan.onward.named || party.shown.is_some();
         let payer = Some(self.command.merchant);
-        let onward = Onward { payer, named, ..self.plan.onward.clone() };
+        let sandboxed = w.snapshot.is_sandbox(self.command.merchant);
+        let onward = Onward { payer, sandboxed, named, ..self.plan.onward.clone() };
         let mut called = leg::called(target.number(), party, onward);
         if no == LegNo::B {
             let trail = &self.plan.trail;

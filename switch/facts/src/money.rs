@@ -143,6 +143,8 @@ pub struct Currency([u8; 3]);
 impl Currency {
     /// Renminbi yuan: the currency of systems 000 to 002.
     pub const CNY: Currency = Currency(*b"CNY");
+    /// The code that ISO 4217 keeps for testing: the money of sandboxes, which buys nothing.
+    pub const XTS: Currency = Currency(*b"XTS");
 
     /// The three letters.
     #[must_use]

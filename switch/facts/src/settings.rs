@@ -1,6 +1,6 @@
 //! What the operator configured, as the engine reads it: one immutable, versioned snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -56,6 +56,19 @@ pub struct Snapshot {
     pub recorded: BTreeMap<Recorded, Record>,
     /// Which numbers may be rung, when and how often; by name.
     pub policies: Vec<Policy>,
+    /// Merchants that try things out: no call of theirs goes to a carrier.
+    pub sandboxes: BTreeSet<MerchantId>,
+    /// The trunk that leads to the far end that is simulated for them; nothing while there is none, and then their calls
+    /// outside fail.
+    pub sandbox: Option<TrunkId>,
+}
+
+impl Snapshot {
+    /// Whether a merchant's calls outside go to the simulated far end and nowhere else.
+    #[must_use]
+    pub fn is_sandbox(&self, merchant: MerchantId) -> bool {
+        self.sandboxes.contains(&merchant)
+    }
 }
 
 /// Whose calls are recorded, whoever began them.

@@ -36,6 +36,7 @@ use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::{Ledger, Recordings};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
+use crate::sandbox::Sandbox;
 use crate::upload::{self, UploadCounts};
 use crate::{
     clock, dns, hearing, keep, metrics, net, outbox, recovery, secrets, settings, sounds, token,
@@ -196,6 +197,7 @@ struct Hall {
     gauges: Arc<Gauges>,
     net_counts: Arc<NetCounts>,
     tls: Arc<Tls>,
+    sandbox: Arc<Sandbox>,
     outbox_gauge: Arc<OutboxGauge>,
     door: Arc<Door>,
     guard: GuardedClient,
@@ -268,6 +270,7 @@ impl Hall {
             gauges: Arc::default(),
             net_counts: Arc::default(),
             tls: Arc::clone(&ground.bound.tls),
+            sandbox: Arc::default(),
             outbox_gauge: Arc::default(),
             door,
             guard,
@@ -285,7 +288,9 @@ impl Hall {
         bound: net::Bound,
         outlet: Outlet,
     ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, u64), StartError> {
-        let snapshot = Arc::new(self.store.snapshot().await?);
+        let mut snapshot = self.store.snapshot().await?;
+        self.sandbox.furnish(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
         let version = snapshot.version;
         self.tls.know(&snapshot);
         let mut engine = parts::engine(config, &bound.listeners)?;
@@ -385,7 +390,7 @@ impl Hall {
                 self.inbox.clone(),
                 version,
                 Arc::clone(&self.door.settings),
-                Arc::clone(&self.tls),
+                (Arc::clone(&self.tls), Arc::clone(&self.sandbox)),
                 self.doors_stop.clone(),
             )),
         ]

@@ -46,6 +46,8 @@ pub struct Behaviour {
     pub keys: Option<(Duration, String)>,
     /// Tone to send in hertz; 0 sends G.711 silence.
     pub tone_hz: u32,
+    /// A rhythm to send in place of the tone, over and over: hertz (0 is silence) and milliseconds.
+    pub rhythm: Vec<(u32, u32)>,
     /// Speak at all.
     pub speaks: bool,
     /// Codings offered and accepted, best first.
@@ -89,6 +91,7 @@ impl Default for Behaviour {
             hold: None,
             keys: None,
             tone_hz: 700,
+            rhythm: Vec::new(),
             speaks: true,
             laws: vec![Law::Pcma, Law::Pcmu],
             event: Some(101),
@@ -250,6 +253,18 @@ impl Phone {
             }
         });
         Ok(Phone { core, stop, thread: Some(thread), address })
+    }
+
+    /// A far end that may run for months: what it does with a call is chosen by the number that was called, it
+    /// keeps no log and forgets calls that are over, and answers where it was asked from, whatever addresses
+    /// the other side says it has.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn far_end(address: SocketAddr, chosen: fn(&str) -> Behaviour) -> io::Result<Phone> {
+        let phone = Phone::bind(address, Behaviour::default())?;
+        lock(&phone.core).chosen = Some(chosen);
+        Ok(phone)
     }
 
     /// Where this phone listens.

@@ -63,6 +63,8 @@ struct Control {
     receive_event: Option<u8>,
     sending: bool,
     tone: u32,
+    /// In place of the tone: hertz and samples, over and over.
+    rhythm: Vec<(u32, u64)>,
     keys: VecDeque<char>,
 }
 
@@ -73,6 +75,21 @@ struct Heard {
     highest: Option<u16>,
     ssrc: Option<u32>,
     event: Option<u32>,
+}
+
+impl Control {
+    /// Hertz of a sample.
+    fn tone_at(&self, sample: u64) -> u32 {
+        let round: u64 = self.rhythm.iter().map(|(_, samples)| samples).sum();
+        let Some(mut left) = sample.checked_rem(round) else { return self.tone };
+        for (hz, samples) in &self.rhythm {
+            if left < *samples {
+                return *hz;
+            }
+            left -= samples;
+        }
+        self.tone
+    }
 }
 
 impl Media {
@@ -105,6 +122,12 @@ impl Media {
         control.receive = laws.to_vec();
         control.receive_event = event;
         control.sending = may_send && far.direction != "sendonly" && far.direction != "inactive";
+    }
+
+    /// Sends a rhythm in place of the tone: hertz and milliseconds.
+    pub(crate) fn repeat(&self, rhythm: &[(u32, u32)]) {
+        let samples = rhythm.iter().map(|(hz, ms)| (*hz, u64::from(*ms) * RATE as u64 / 1000));
+        lock(&self.shared.control).rhythm = samples.collect();
     }
 
     pub(crate) fn press(&self, keys: &str) {
@@ -229,7 +252,7 @@ fn frame(stream: &mut Stream, control: &mut Control) -> Option<Vec<u8>> {
         return Some(packet);
     }
     let mut packet = header(stream, audio_pt, stream.timestamp, stream.marker);
-    packet.extend((0..u64::from(FRAME)).map(|n| match control.tone {
+    packet.extend((0..u64::from(FRAME)).map(|n| match control.tone_at(stream.clock + n) {
         0 => law.encode(0),
         hz => law.encode(sound::sine(hz, stream.clock + n)),
     }));

@@ -16,10 +16,14 @@ use crate::{Account, Answer, Behaviour, CallReport, CallState, Credentials, Line
 /// T1 and T2 of RFC 3261 §17.1.1.1.
 pub(crate) const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
+/// Answers that a far end keeps for copies of their requests.
+const ANSWERED_MAX: usize = 1000;
 
 pub(crate) struct Core {
     pub(crate) link: Link,
     pub(crate) behaviour: Behaviour,
+    /// Of a far end: what it does with a call to a number.
+    pub(crate) chosen: Option<fn(&str) -> Behaviour>,
     pub(crate) calls: Vec<Call>,
     pub(crate) pending: Vec<Pending>,
     pub(crate) watchers: Vec<mpsc::Sender<Line>>,
@@ -97,6 +101,8 @@ pub(crate) struct Call {
     pub(crate) peer: SocketAddr,
     pub(crate) cseq: u32,
     pub(crate) state: CallState,
+    /// What was chosen for it; the phone's own behaviour otherwise.
+    pub(crate) own: Option<Behaviour>,
     pub(crate) invite: Message,
     pub(crate) last_answer: Option<Vec<u8>>,
     pub(crate) repeat: Option<Repeat>,
@@ -160,6 +166,7 @@ impl Core {
         Core {
             link,
             behaviour,
+            chosen: None,
             calls: Vec::new(),
             pending: Vec::new(),
             watchers: Vec::new(),
@@ -193,6 +200,9 @@ impl Core {
         }
         self.repeat(now);
         self.carry_out(now);
+        if self.chosen.is_some() {
+            self.forget(now);
+        }
         busy
     }
 
@@ -221,6 +231,19 @@ impl Core {
         for (peer, bytes) in due {
             self.send_bytes(peer, &bytes, now);
         }
+    }
+
+    /// What a call is treated by.
+    pub(crate) fn behaviour(&self, index: usize) -> Behaviour {
+        self.calls[index].own.clone().unwrap_or_else(|| self.behaviour.clone())
+    }
+
+    /// Copies of what is older are nobody's any more (RFC 3261 §17: 64 T1).
+    fn forget(&mut self, now: Instant) {
+        let young = |ended: Instant| now.duration_since(ended) < 64 * T1;
+        self.calls.retain(|call| call.ended.is_none_or(young));
+        let surplus = self.answered.len().saturating_sub(ANSWERED_MAX);
+        self.answered.drain(..surplus);
     }
 
     fn carry_out(&mut self, now: Instant) {
@@ -254,6 +277,9 @@ impl Core {
         message: &Message,
         now: Instant,
     ) {
+        if self.chosen.is_some() {
+            return;
+        }
         let again = self.seen.iter().any(|seen| seen == bytes);
         if !again {
             self.seen.push(bytes.to_vec());

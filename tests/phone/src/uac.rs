@@ -34,6 +34,7 @@ impl Core {
             peer: next_hop,
             cseq: 1,
             state: CallState::Ringing,
+            own: None,
             invite: Message::default(),
             last_answer: None,
             repeat: None,

@@ -7,7 +7,7 @@ use crate::message::{Message, address_of, tag_of, uri_of};
 use crate::rtp::Media;
 use crate::sdp::{Audio, mirrored};
 use crate::ua::{Call, Core, Repeat, Step};
-use crate::{Answer, CallState, random};
+use crate::{Answer, Behaviour, CallState, random};
 
 impl Core {
     pub(crate) fn on_request(&mut self, from: SocketAddr, request: &Message, now: Instant) {
@@ -55,18 +55,20 @@ impl Core {
 
     fn on_new_invite(&mut self, from: SocketAddr, request: &Message, now: Instant) {
         let tag = format!("{:012x}", random());
-        let far = Audio::parse(&request.body);
-        let own: Vec<(u8, crate::Law)> =
-            self.behaviour.laws.iter().map(|law| (law.payload_type(), *law)).collect();
+        let own = self.chosen.map(|chosen| chosen(called(request)));
+        let behaviour = own.clone().unwrap_or_else(|| self.behaviour.clone());
+        let far = self.heard_from(from, request);
+        let ours: Vec<(u8, crate::Law)> =
+            behaviour.laws.iter().map(|law| (law.payload_type(), *law)).collect();
         // RFC 3264 §6.1: the answer keeps the offerer's numbers and takes what both can.
         let laws = match &far {
             Some(far) => {
-                let both = |law| own.iter().any(|(_, mine)| *mine == law);
+                let both = |law| ours.iter().any(|(_, mine)| *mine == law);
                 far.laws.iter().copied().filter(|(_, law)| both(*law)).take(1).collect()
             }
-            None => own,
+            None => ours,
         };
-        let event = match (&far, self.behaviour.event) {
+        let event = match (&far, behaviour.event) {
             (Some(far), Some(_)) => far.event,
             (_, event) => event,
         };
@@ -86,41 +88,30 @@ impl Core {
             peer: from,
             cseq: 100,
             state: CallState::Ringing,
+            own,
             invite: request.clone(),
             last_answer: None,
             repeat: None,
-            media: Media::open(self.link.local().ip(), self.behaviour.tone_hz).ok(),
+            media: Media::open(self.link.local().ip(), behaviour.tone_hz).ok(),
             far,
             laws,
             event,
             version: 0,
-            plan: self.plan(now),
+            plan: plan(&behaviour, now),
             answered: None,
             ended: None,
             ended_by: String::new(),
             last_rtp: Default::default(),
         };
+        if let Some(media) = &call.media {
+            media.repeat(&behaviour.rhythm);
+        }
         if call.laws.is_empty() {
             call.plan = vec![(now, Step::Reject(488, None))];
         }
         self.calls.push(call);
         let index = self.calls.len() - 1;
         self.reply_invite(index, 100, "Trying", &[], Vec::new(), now);
-    }
-
-    fn plan(&self, now: Instant) -> Vec<(Instant, Step)> {
-        let behaviour = &self.behaviour;
-        let mut plan = Vec::new();
-        plan.extend(behaviour.ring_after.map(|after| (now + after, Step::Ring)));
-        plan.extend(behaviour.early_media_after.map(|after| (now + after, Step::Early)));
-        match behaviour.answer {
-            Answer::After(after) => plan.push((now + after, Step::Answer)),
-            Answer::Reject { after, code, cause } => {
-                plan.push((now + after, Step::Reject(code, cause)));
-            }
-            Answer::Never | Answer::Off => {}
-        }
-        plan
     }
 
     /// Answers the INVITE of a call, and keeps the answer for its copies.
@@ -161,7 +152,7 @@ impl Core {
     }
 
     pub(crate) fn step(&mut self, index: usize, step: Step, now: Instant) {
-        let speaks = self.behaviour.speaks;
+        let speaks = self.behaviour(index).speaks;
         let state = self.calls[index].state;
         match step {
             Step::Ring if state == CallState::Ringing => {
@@ -201,17 +192,30 @@ impl Core {
         }
     }
 
+    /// The other side's description. To a far end that is beside the switch it may name the address that the
+    /// world knows: then the sound is where the request came from.
+    fn heard_from(&self, from: SocketAddr, request: &Message) -> Option<Audio> {
+        let mut far = Audio::parse(&request.body)?;
+        let here = || std::net::UdpSocket::bind((far.remote.ip(), 0)).is_ok();
+        if self.chosen.is_some() && !here() {
+            far.remote.set_ip(from.ip());
+        }
+        Some(far)
+    }
+
     fn on_ack(&mut self, request: &Message, now: Instant) {
-        let behaviour = self.behaviour.clone();
-        let Some(call) = self.calls.iter_mut().find(|call| call.id == request.call_id()) else {
+        let Some(index) = self.calls.iter().position(|call| call.id == request.call_id()) else {
             return;
         };
+        let behaviour = self.behaviour(index);
+        let far = self.heard_from(self.calls[index].peer, request);
+        let call = &mut self.calls[index];
         call.repeat = None;
         if call.state != CallState::Answered {
             return;
         }
         call.state = CallState::Up;
-        if let Some(far) = Audio::parse(&request.body) {
+        if let Some(far) = far {
             call.far = Some(far);
             call.speak(behaviour.speaks);
         }
@@ -263,7 +267,8 @@ impl Core {
 
     /// A re-INVITE by the other side: agreed with, whatever it says.
     fn on_reinvite(&mut self, index: usize, from: SocketAddr, request: &Message, now: Instant) {
-        let speaks = self.behaviour.speaks;
+        let speaks = self.behaviour(index).speaks;
+        let far = self.heard_from(from, request);
         let call = &mut self.calls[index];
         if call.state == CallState::Down {
             return self.answer(from, request, 481, "Call/Transaction Does Not Exist", now);
@@ -273,7 +278,7 @@ impl Core {
         if let Some(contact) = request.header("Contact") {
             call.target = uri_of(contact).to_owned();
         }
-        if let Some(far) = Audio::parse(&request.body) {
+        if let Some(far) = far {
             call.far = Some(far);
         }
         let direction = call.far.as_ref().map_or("sendrecv", |far| mirrored(&far.direction));
@@ -286,8 +291,34 @@ impl Core {
     pub(crate) fn next_hop(&self, index: usize) -> SocketAddr {
         let call = &self.calls[index];
         let to = call.routes.first().map_or(&*call.target, |route| uri_of(route));
-        if self.link.reliable() { call.peer } else { address_of(to).unwrap_or(call.peer) }
+        if self.link.reliable() || self.chosen.is_some() {
+            call.peer
+        } else {
+            address_of(to).unwrap_or(call.peer)
+        }
     }
+}
+
+/// What a call will see, and when.
+fn plan(behaviour: &Behaviour, now: Instant) -> Vec<(Instant, Step)> {
+    let mut plan = Vec::new();
+    plan.extend(behaviour.ring_after.map(|after| (now + after, Step::Ring)));
+    plan.extend(behaviour.early_media_after.map(|after| (now + after, Step::Early)));
+    match behaviour.answer {
+        Answer::After(after) => plan.push((now + after, Step::Answer)),
+        Answer::Reject { after, code, cause } => {
+            plan.push((now + after, Step::Reject(code, cause)));
+        }
+        Answer::Never | Answer::Off => {}
+    }
+    plan
+}
+
+/// Whom an INVITE is for: the user of its Request-URI.
+fn called(request: &Message) -> &str {
+    let uri = request.start.split(' ').nth(1).unwrap_or_default();
+    let user = uri.split_once(':').map_or("", |(_, rest)| rest);
+    user.split(['@', ';']).next().unwrap_or_default()
 }
 
 fn reason_of(code: u16) -> &'static str {

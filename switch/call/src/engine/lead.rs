@@ -21,7 +21,7 @@ impl Engine {
         let registered = |user: &str| w.registrar.registered(user);
         let target = trail.follow(&w.snapshot, registered, (number, payer))?;
         match &target {
-            Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
+            Target::Public(number) if !route::leads(&w.snapshot, (number, payer), w.now.wall) => {
                 Err(Kind::NoRoute)
             }
             Target::Voicemail(user) if w.mail.of(user).is_full() => Err(Kind::Unreachable),
@@ -84,7 +84,7 @@ impl Engine {
             number: target.number(),
             as_sent: wish.number.digits().to_owned(),
             ring: wish.trail.ring(ring),
-            onward: Onward { history, ..onward },
+            onward: Onward { history, sandboxed: snapshot.is_sandbox(payer), ..onward },
         };
         Ok((target, called, shown))
     }

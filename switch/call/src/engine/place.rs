@@ -206,7 +206,7 @@ impl Engine {
             route::target(&w.snapshot, |user| w.registrar.registered(user), (number, payer))
                 .ok_or(Refusal::NoRoute)?;
         match &target {
-            Target::Public(number) if !route::leads(&w.snapshot, number, w.now.wall) => {
+            Target::Public(number) if !route::leads(&w.snapshot, (number, payer), w.now.wall) => {
                 Err(Refusal::NoRoute)
             }
             _ => Ok(target),

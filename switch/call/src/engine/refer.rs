@@ -263,7 +263,8 @@ impl Engine {
         let hidden = call.plan.onward.hidden && stays.id.no == LegNo::A;
         let payer = Some(call.command.merchant);
         let referred_by = by.and_then(|by| referrer(&snapshot, asking, by));
-        let onward = Onward { hidden, payer, referred_by, ..Onward::default() };
+        let sandboxed = self.world.snapshot.is_sandbox(call.command.merchant);
+        let onward = Onward { hidden, payer, sandboxed, referred_by, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);

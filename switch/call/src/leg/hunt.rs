@@ -88,7 +88,7 @@ impl Hunt {
                     continue;
                 }
                 let (number, hidden) = (self.shown.as_ref(), self.hidden);
-                let caller = Caller { number, hidden, named: true };
+                let caller = Caller { number, hidden, named: true, ..Caller::default() };
                 let phones = hops(w, &Target::Contacts(member), caller).unwrap_or_default();
                 ways.extend(phones);
             }

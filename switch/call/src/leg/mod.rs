@@ -128,6 +128,8 @@ pub(crate) struct Onward {
     pub(crate) hidden: bool,
     /// Whose numbers may be shown in turn: whoever pays for the leg.
     pub(crate) payer: Option<MerchantId>,
+    /// Whoever pays for the leg tries things out: it goes to no carrier.
+    pub(crate) sandboxed: bool,
     /// The call says itself which number is shown.
     pub(crate) named: bool,
     /// Who had the call transferred (RFC 3892), for phones and for carriers that are trusted.

@@ -69,8 +69,12 @@ impl Leg {
         let origin = || origin(id.no);
         let picked = pooled(w, id, called, target);
         let named = called.onward.named && picked.is_none();
-        let caller =
-            Caller { number: picked.as_ref().or(shown), hidden: called.onward.hidden, named };
+        let caller = Caller {
+            number: picked.as_ref().or(shown),
+            hidden: called.onward.hidden,
+            named,
+            sandboxed: called.onward.sandboxed,
+        };
         let failed = |kind| Failure::new(origin(), kind);
         let mut hunt = None;
         let mut ring = called.ring;

@@ -280,7 +280,7 @@ proptest! {
             snapshot.routes.push(route);
         }
         let chosen = trunks(&snapshot, &mobile(), NOW, |below| below - 1);
-        prop_assert_eq!(chosen.is_empty(), !leads(&snapshot, &mobile(), NOW));
+        prop_assert_eq!(chosen.is_empty(), !leads(&snapshot, (&mobile(), MerchantId(1)), NOW));
         let told = explain(&snapshot, "+8613800138000", NOW, None).unwrap();
         prop_assert_eq!(told.candidates.len(), snapshot.routes.len());
         let mut tried: Vec<_> = told.candidates.iter().filter(|c| c.place.is_some()).map(|c| c.trunk.clone()).collect();

@@ -1,0 +1,102 @@
+//! A merchant that tries things out: its calls end at the simulated far end, its money buys nothing, and no carrier
+//! hears of it.
+
+use e2e::country::{Country, Wish};
+use e2e::merchant::{Merchant, callback_target, http, notification_is_signed};
+use e2e::sipp::Behaviour;
+use e2e::wait;
+
+const TRIAL: &str = "trial";
+const KEY: &str = "k2Jw8sVb";
+/// Leg A: answers and never hangs up.
+const A: &str = "13800138100";
+
+/// The routes of the country lead to carriers that answer; this merchant's calls are not to take them.
+const SANDBOX: &str = r#"
+[[tariffs]]
+name = "play"
+currency = "XTS"
+rates = [{ prefix = "86", per_minute = "0.10" }]
+
+[[merchants]]
+name = "trial"
+key = "k2Jw8sVb"
+sandbox = true
+currency = "XTS"
+tariff = "play"
+pstn_caller = true
+record = true
+
+[[top_ups]]
+id = "play-1"
+merchant = "trial"
+amount = "1000"
+"#;
+
+#[test]
+fn the_number_called_chooses_what_comes_of_it_and_no_carrier_is_asked() {
+    let answers = Behaviour::Answer { ring_ms: 0, tone: None, talk_ms: Some(500) };
+    let wish = Wish { more: SANDBOX.into(), ..Wish::default() };
+    let country = Country::new(&wish, &answers, &answers, 1);
+    let merchant = Merchant::start();
+    let outcomes = [
+        ("13900139101", "success"),
+        ("13900139200", "callee_busy"),
+        ("13900139202", "callee_reject"),
+        ("13900139203", "callee_invalid"),
+        ("13900139204", "callee_unreachable"),
+        // Signalled is 480 alone: it was heard.
+        ("13900139300", "callee_busy"),
+    ];
+    for (b, _) in outcomes {
+        let returnurl = merchant.url(&format!("/{b}"));
+        let target = callback_target(TRIAL, KEY, b, A, b, &returnurl);
+        let (_, body) = http(country.tandem.http, "GET", &target, &[], "");
+        assert_eq!(body, format!("result=success&callbackid={b}"));
+    }
+    for (b, outcome) in outcomes {
+        let told = merchant.wait_for(&format!("/{b}"), 1).remove(0);
+        assert!(notification_is_signed(&told, KEY), "{b}");
+        assert_eq!(told.query("callback_result").as_deref(), Some(outcome), "{b}");
+        let fee = if outcome == "success" { "0.10" } else { "0.00" };
+        assert_eq!(told.query("destination_fee").as_deref(), Some(fee), "{b}");
+    }
+    let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs");
+    let cdrs = cdrs["items"].as_array().expect("rows");
+    assert_eq!(cdrs.len(), 2 * outcomes.len());
+    for cdr in cdrs {
+        assert_eq!(
+            (&cdr["currency"], &cdr["facts"]["trunk"]),
+            (&"XTS".into(), &"(sandbox)".into())
+        );
+    }
+    let ledger = country.tandem.admin("GET", "/admin/v1/ledger").to_string();
+    assert!(ledger.contains("revenue:XTS") && !ledger.contains("revenue:CNY"), "{ledger}");
+    let call = wait::until("a call with a recording", || {
+        let cdr = cdrs.iter().find(|cdr| cdr["called"] == "13900139101")?;
+        let id = cdr["call"].as_str().expect("an id");
+        let call = country.tandem.admin("GET", &format!("/admin/v1/calls/{id}"));
+        call["record"]["recording_url"].is_string().then_some(call)
+    });
+    assert!(call["record"]["recording_url"].as_str().is_some_and(|url| url.ends_with(".mp3")));
+    for carrier in [&country.carrier_a, &country.carrier_b] {
+        assert!(!carrier.messages().contains("INVITE"), "{}", carrier.messages());
+    }
+    country.tandem.books_in_order();
+}
+
+/// Play money and sandboxes belong together, and nobody takes a real balance along into one.
+#[test]
+fn money_that_buys_nothing_is_for_sandboxes_alone() {
+    let answers = Behaviour::RingOnly;
+    let country = Country::new(&Wish::default(), &answers, &answers, 1);
+    let file = country.folder.path().join("more.toml");
+    let refused = |text: &str, words: &str| {
+        std::fs::write(&file, text).expect("a file");
+        let (done, said) = country.tandem.run(&["apply", &file.display().to_string()]);
+        assert!(!done && said.contains(words), "{said}");
+    };
+    refused(&SANDBOX.replace("sandbox = true\n", ""), "XTS is the money of sandboxes");
+    let real = SANDBOX.replace("currency = \"XTS\"\n", "currency = \"CNY\"\n");
+    refused(&real, "a sandbox has money that buys nothing");
+}
