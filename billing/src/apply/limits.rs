@@ -3,7 +3,7 @@
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::{self, KnownBy, SessionTimer};
-use facts::pool::Pool;
+use facts::pool::{CoolDown, Pool};
 use facts::recognition::COUNTRIES;
 use facts::settings::{Transport, TrunkOptions};
 use facts::srtp::Protection;
@@ -74,6 +74,19 @@ impl Check {
             ("calls_per_day", pool.calls_per_day),
         ] {
             self.limit(&format!("{path}.{key}"), limit, stop);
+        }
+        if let Some(cool_down) = &pool.cool_down {
+            let (of, rest_s) = (CoolDown::OF, CoolDown::REST_S);
+            for (key, value, bounds) in [
+                ("answered_below", u32::from(cool_down.answered_below), 1..=100),
+                ("of", cool_down.of, of),
+                ("rest_s", cool_down.rest_s, rest_s),
+            ] {
+                if !bounds.contains(&value) {
+                    let why = format!("{} to {}", bounds.start(), bounds.end());
+                    self.wrong(format!("{path}.cool_down.{key}"), why);
+                }
+            }
         }
         let numbers = pool.numbers.iter().enumerate();
         let numbers =

@@ -6,6 +6,7 @@ use billing::desired::{NumberList, Policy, Template};
 use billing::{Error, Store};
 use facts::ledger::{Authorize, Authorized, Cap};
 use facts::policy::{Asking, AtMost, Reason, Service};
+use facts::pool::CoolDown;
 use facts::{Refusal, Zone};
 
 use crate::support::*;
@@ -68,12 +69,20 @@ pub(crate) async fn s6_policies_that_cannot_be_are_told_with_their_path(store: S
         policy("name = 'q'\nat_most = [{ calls = 0, within_s = 60 }, { calls = 1, within_s = 0 }]"),
     ];
     desired.number_lists[0].file = Some("here".into());
+    desired.merchants[0].pool = Some(facts::pool::Pool {
+        numbers: vec!["01088880000".into()],
+        cool_down: Some(CoolDown { answered_below: 0, of: 4, rest_s: 59 }),
+        ..Default::default()
+    });
     let mistakes = store.apply(&desired, T0, false).await.unwrap().mistakes;
     let mut paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
     paths.sort_unstable();
     assert_eq!(
         paths,
         [
+            "merchants[0].pool.cool_down.answered_below",
+            "merchants[0].pool.cool_down.of",
+            "merchants[0].pool.cool_down.rest_s",
             "number_lists[0].file",
             "number_lists[0].numbers[0]",
             "number_lists[0].numbers[1]",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use facts::pool::{Pick, Pool};
+use facts::pool::{CoolDown, Pick, Pool};
 use facts::settings::Snapshot;
 use facts::{CallId, LegId, LegNo, MerchantId, Number, TrunkId};
 
@@ -38,6 +38,10 @@ struct Used {
     second: VecDeque<Instant>,
     /// The hours in which it was used, and how often; no more than a day has.
     day: VecDeque<(Instant, u32)>,
+    /// Whether its last legs were answered, as far as that is counted.
+    answered: VecDeque<bool>,
+    /// It is not shown before.
+    rests: Option<Instant>,
 }
 
 impl Used {
@@ -52,6 +56,28 @@ impl Used {
         pool.max_calls.is_none_or(|most| self.live.len() < most as usize)
             && pool.calls_per_second.is_none_or(|most| second + soon < most as usize)
             && pool.calls_per_day.is_none_or(|most| today < most)
+            && !self.is_resting(now)
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.rests.is_some_and(|until| until > now)
+    }
+
+    /// A leg whose INVITE had left is down.
+    fn over(&mut self, answered: bool, cool_down: CoolDown, now: Instant) {
+        // What was dialled before it began to rest is no news.
+        if self.is_resting(now) {
+            return;
+        }
+        self.answered.push_back(answered);
+        while self.answered.len() > cool_down.of as usize {
+            self.answered.pop_front();
+        }
+        let full = self.answered.len() == cool_down.of as usize;
+        if full && cool_down.is_due(self.answered.iter().filter(|answered| **answered).count()) {
+            self.answered.clear();
+            self.rests = Some(now + Duration::from_secs(cool_down.rest_s.into()));
+        }
     }
 
     /// The INVITE of a leg has left; of each leg it is counted once.
@@ -77,7 +103,9 @@ impl Used {
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        self.live.is_empty() && !self.day.iter().any(|(at, _)| is_of_day(*at, now))
+        self.live.is_empty()
+            && !self.is_resting(now)
+            && !self.day.iter().any(|(at, _)| is_of_day(*at, now))
     }
 }
 
@@ -170,7 +198,21 @@ impl Pools {
         self.free(leg, left);
     }
 
-    /// A leg is down. Leaving twice is leaving once.
+    /// A leg is down; whether somebody had answered it. Leaving twice is leaving once.
+    pub(crate) fn over(&mut self, leg: LegId, answered: bool, settings: &Snapshot, now: Instant) {
+        for (owner, number) in self.of_leg.get(&leg).into_iter().flatten() {
+            let cool_down = owner.pool(settings).and_then(|pool| pool.cool_down);
+            let used = self.used.get_mut(&(*owner, number.clone()));
+            if let (Some(cool_down), Some(used)) = (cool_down, used)
+                && used.live.get(&leg) == Some(&true)
+            {
+                used.over(answered, cool_down, now);
+            }
+        }
+        self.leave(leg);
+    }
+
+    /// A leg will never be. Leaving twice is leaving once.
     pub(crate) fn leave(&mut self, leg: LegId) {
         let keys = self.of_leg.remove(&leg).unwrap_or_default();
         self.free(leg, keys);
@@ -323,6 +365,51 @@ mod tests {
         assert_eq!(pools.used.len(), 1);
         pools.prune(&Snapshot::default(), now);
         assert!(pools.used.is_empty() && pools.turns.is_empty());
+    }
+
+    #[test]
+    fn s6_a_number_that_few_answer_rests_and_begins_anew() {
+        let now = start().mono;
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let mut pools = Pools::default();
+        let cool_down = CoolDown { answered_below: 40, of: 5, rest_s: 600 };
+        let both = Pool { cool_down: Some(cool_down), ..pool(Pick::Sticky, &["861", "862"]) };
+        let mut settings = Snapshot::default();
+        settings.pools.insert(MerchantId(7), both.clone());
+        let mut call = 0;
+        let mut ring = |pools: &mut Pools, answered, seconds| {
+            call += 1;
+            let number = take(pools, &both, "8610", call, at(seconds));
+            pools.over(leg(call), answered, &settings, at(seconds));
+            // Once is enough.
+            pools.over(leg(call), answered, &settings, at(seconds));
+            number.unwrap()
+        };
+        let favourite = ring(&mut pools, true, 0);
+        for (answered, second) in [(true, 1), (false, 2), (false, 3), (false, 4)] {
+            assert_eq!(ring(&mut pools, answered, second), favourite, "two of five are enough");
+        }
+        assert_eq!(ring(&mut pools, false, 5), favourite, "the sixth pushes the first out");
+        for second in [6, 300, 604] {
+            assert_ne!(ring(&mut pools, true, second), favourite, "it rests");
+        }
+        pools.prune(&settings, at(604));
+        for second in 605..609 {
+            assert_eq!(ring(&mut pools, false, second), favourite, "rested, and nothing is held");
+        }
+        // What was never dialled says nothing of it.
+        pools.enter((MINE, &both), leg(99), &Number::public(favourite.clone()));
+        pools.over(leg(99), false, &settings, at(609));
+        assert_eq!(ring(&mut pools, false, 610), favourite);
+        assert_ne!(ring(&mut pools, false, 611), favourite, "five of five");
+        // Without the setting nothing rests.
+        let plain = pool(Pick::Sticky, &["861", "862"]);
+        settings.pools.insert(MerchantId(7), plain.clone());
+        let mut pools = Pools::default();
+        for call in 0..20 {
+            assert_eq!(take(&mut pools, &plain, "8610", call, now).as_ref(), Some(&favourite));
+            pools.over(leg(call), false, &settings, now);
+        }
     }
 
     proptest! {

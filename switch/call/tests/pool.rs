@@ -6,7 +6,7 @@ mod common;
 
 use common::phones::{DESK, bind, call_from};
 use common::*;
-use facts::pool::{Pick, Pool};
+use facts::pool::{CoolDown, Pick, Pool};
 use facts::settings::Snapshot;
 use facts::{Number, TrunkId};
 use sip::wire::HeaderName;
@@ -143,4 +143,36 @@ fn a_carrier_that_was_left_frees_its_number_and_a_day_counts_what_was_sent() {
         "+8610777001",
         "the second of its day, while the first still rings"
     );
+}
+
+#[test]
+fn s6_a_number_that_nobody_answers_is_passed_over_until_it_has_rested() {
+    let mut sim = sim(|snapshot| {
+        let cool_down = Some(CoolDown { answered_below: 20, of: 5, rest_s: 600 });
+        let two = pool(&["8610555001", "8610555002"]);
+        snapshot.pools.insert(MERCHANT, Pool { pick: Pick::Sticky, cool_down, ..two });
+    });
+    let ring = |sim: &mut Sim, answered: bool| {
+        call_from(sim, "desk", "80001", "01088880000");
+        match answered {
+            true => {
+                sim.pick_up("b");
+                sim.hang_up("b");
+            }
+            false => sim.refuse("b", 486, None),
+        }
+        shown(sim)
+    };
+    let first = ring(&mut sim, true);
+    for _ in 0..4 {
+        assert_eq!(ring(&mut sim, false), first, "one of five is enough");
+    }
+    assert_eq!(ring(&mut sim, false), first);
+    let second = ring(&mut sim, true);
+    assert_ne!(second, first, "none of five was not");
+    sim.advance(s(599));
+    assert_eq!(ring(&mut sim, true), second);
+    sim.advance(s(1));
+    assert_eq!(ring(&mut sim, true), first, "it has rested");
+    sim.assert_clean();
 }

@@ -22,6 +22,35 @@ pub struct Pool {
     /// Legs begun in 24 hours with one number at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_day: Option<u32>,
+    /// A number that few answer rests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cool_down: Option<CoolDown>,
+}
+
+/// When a number rests, and how long: carriers and phones mark numbers that few answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoolDown {
+    /// Percent of legs that showed it: when fewer were answered, it rests.
+    pub answered_below: u8,
+    /// Of so many of its last legs.
+    pub of: u32,
+    /// Seconds for which it is not shown; then it begins anew.
+    pub rest_s: u32,
+}
+
+impl CoolDown {
+    /// Bounds of `of`.
+    pub const OF: std::ops::RangeInclusive<u32> = 5..=1_000;
+    /// Bounds of `rest_s`: a minute to a week.
+    pub const REST_S: std::ops::RangeInclusive<u32> = 60..=604_800;
+
+    /// Whether so many answers of the last [`CoolDown::of`] legs are too few.
+    #[must_use]
+    pub fn is_due(&self, answered: usize) -> bool {
+        let answered = u64::try_from(answered).unwrap_or(u64::MAX).saturating_mul(100);
+        answered < u64::from(self.of) * u64::from(self.answered_below)
+    }
 }
 
 impl Pool {

@@ -559,7 +559,8 @@ impl Leg {
             w.leave_trunk(trunk, self.id);
         }
         w.fraud.leave(self.id);
-        w.pools.leave(self.id);
+        let World { pools, snapshot, now, .. } = &mut *w;
+        pools.over(self.id, self.facts.answered.is_some(), snapshot, now.mono);
         self.fade(w);
         self.occupy(w, BTreeSet::new());
         let spoken = self.audio.spoken();
