@@ -638,6 +638,43 @@ async fn f18_whatever_goes_wrong_is_a_problem_in_json() {
 }
 
 #[tokio::test]
+async fn the_surface_describes_itself_to_programs_and_to_people() {
+    let world = World::new().await;
+    let get =
+        async |path: &str| send(&world, Request::get(path).body(Body::empty()).unwrap()).await;
+    let described = get("/v1/openapi.json").await;
+    assert_eq!(described.headers["content-type"], "application/json");
+    let described = described.json();
+    assert_eq!(described["openapi"], "3.1.0");
+    // What is described is there, and nothing else is: without a key each of them asks for one.
+    let mut asked = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        let path = path.replace("{call}", "2100000000000000001").replace(['{', '}'], "");
+        for method in methods.as_object().unwrap().keys() {
+            let request = Request::builder().method(method.to_uppercase().as_str()).uri(&path);
+            let answer = send(&world, request.body(Body::empty()).unwrap()).await;
+            let code = answer.problem();
+            assert!(
+                matches!(code.as_str(), "unauthorized" | "too_many_requests"),
+                "{method} {path}: {code}"
+            );
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, Op::ALL.len());
+    let page = get("/v1/docs").await;
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(
+        page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'")
+    );
+    // A problem says where it is explained.
+    let problem = get("/v1/balance").await.json();
+    let (path, anchor) = problem["type"].as_str().unwrap().split_once('#').unwrap();
+    assert_eq!(path, "/v1/docs");
+    assert!(String::from_utf8(page.body).unwrap().contains(&format!("id=\"{anchor}\"")));
+}
+
+#[tokio::test]
 async fn f18_a_body_that_does_not_come_is_a_problem_in_json_too() {
     let world = World::with(|mut config| {
         config.body_timeout = Duration::from_millis(100);

@@ -5,6 +5,7 @@
 mod call;
 mod events;
 mod place;
+mod reference;
 mod webhooks;
 
 pub(crate) use events::Streams;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         inner = inner.route(op.path(), on(filter(op), handler));
     }
     let inner = inner
+        .merge(reference::routes())
         .method_not_allowed_fallback(async || problem(&Problem::new(Code::MethodNotAllowed, "")))
         .fallback(async || problem(&Problem::new(Code::NotFound, "no such path")));
     // What is nested does not have its own root with a slash behind it, and system 001 has all versions.

@@ -6,6 +6,7 @@
 mod call;
 mod event;
 mod op;
+mod openapi;
 mod problem;
 mod request;
 mod scenario;
@@ -18,6 +19,7 @@ pub use event::{
     retry_after_ms, webhook_secret, webhook_signature,
 };
 pub use op::{Op, Scope};
+pub use openapi::{openapi, reference};
 pub use problem::{Code, FieldError, Problem};
 pub use request::{
     IDEMPOTENCY_KEY_MAX, NewCall, NewParty, NewPlay, Target, fingerprint, key_name, parse,

@@ -1,0 +1,64 @@
+//! The description of our own surface against the program: schemathesis (PyPI) makes requests of it, good and bad, and looks
+//! at what comes back.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use e2e::country::{Country, USER, Wish};
+use e2e::merchant::http;
+use e2e::sipp::Behaviour;
+use serde_json::{Value, json};
+
+/// The program of the environment that `tests/run` makes.
+fn schemathesis() -> PathBuf {
+    let here = std::env::current_exe().expect("a test");
+    let inside = "peers/schemathesis/bin/st";
+    let found = here.ancestors().map(|folder| folder.join(inside)).find(|file| file.exists());
+    found.expect("target/peers/schemathesis: tests/run makes it")
+}
+
+#[test]
+fn requests_that_are_made_of_the_description_find_no_fault_of_ours() {
+    let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let country = Country::new(&Wish::default(), &answers, &answers, 1);
+    let token = std::fs::read_to_string(country.tandem.folder().join("data/admin.token"));
+    let operator = format!("Bearer {}", token.expect("an admin token").trim());
+    let scopes = all_scopes(&country);
+    let asked = json!({ "merchant": USER, "name": "test", "scopes": scopes }).to_string();
+    let headers = [("Authorization", operator.as_str())];
+    let made = http(country.tandem.admin, "POST", "/admin/v1/api-keys", &headers, &asked);
+    let made: Value = serde_json::from_str(&made.1).expect("JSON");
+    let bearer = format!("Authorization: Bearer {}", made["key"].as_str().expect("a key"));
+    let described = format!("http://{}/v1/openapi.json", country.tandem.http);
+    // The stream of events has no end; all else is asked for.
+    let found = Command::new(schemathesis())
+        .args(["run", &described, "--header", &bearer, "--exclude-operation-id", "Events"])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "8", "--max-time", "20"])
+        .args(["--checks", CHECKS, "--request-timeout", "5", "--seed", "1", "--no-shrink"])
+        .args(["--workers", "2", "--no-color"])
+        .current_dir(country.folder.path())
+        .output()
+        .expect("schemathesis runs");
+    let told = String::from_utf8_lossy(&found.stdout);
+    assert!(found.status.success(), "{told}\n{}", String::from_utf8_lossy(&found.stderr));
+    let metrics = country.tandem.metrics();
+    let count = |name: &str| metrics.get(name).copied().unwrap_or_default();
+    let (all, failed) =
+        (count("tandem_api_rest_requests_total"), count("tandem_api_rest_failures_total"));
+    assert!(all > 200.0 && all - failed > 20.0, "{all} requests, {failed} refused\n{told}");
+}
+
+/// No 5xx, and nothing that the description does not say.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_schema_conformance";
+
+/// All scopes that the description names.
+fn all_scopes(country: &Country) -> Vec<String> {
+    let (_, text) = http(country.tandem.http, "GET", "/v1/openapi.json", &[], "");
+    let described: Value = serde_json::from_str(&text).expect("JSON");
+    let paths = described["paths"].as_object().expect("paths").values();
+    let operations = paths.flat_map(|path| path.as_object().expect("operations").values());
+    let scope = |told: &Value| told["security"][0]["key"][0].as_str().map(str::to_owned);
+    let all: std::collections::BTreeSet<String> = operations.filter_map(scope).collect();
+    all.into_iter().collect()
+}

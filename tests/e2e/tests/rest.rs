@@ -1,0 +1,82 @@
+//! Our own surface against the program: a call that is placed there, told state by state, and read back with what it cost.
+
+use e2e::country::{self, A, B, Country, USER, Wish};
+use e2e::merchant::{Merchant, http};
+use e2e::sipp::Behaviour;
+use serde_json::{Value, json};
+
+/// A request to the merchants' door, or to the operator's.
+fn ask(country: &Country, key: &str, request: (&str, &str), body: Option<&Value>) -> (u16, Value) {
+    let bearer = format!("Bearer {key}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Accept", "application/json"),
+        ("Content-Type", "application/json"),
+    ];
+    let text = body.map(ToString::to_string).unwrap_or_default();
+    let tandem = &country.tandem;
+    let door = if request.1.starts_with("/admin") { tandem.admin } else { tandem.http };
+    let (status, answer) = http(door, request.0, request.1, &headers, &text);
+    (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
+}
+
+fn operator(country: &Country) -> String {
+    let token = std::fs::read_to_string(country.tandem.folder().join("data/admin.token"));
+    token.expect("an admin token").trim().to_owned()
+}
+
+/// `A answered`, `call ended`.
+fn state(event: &Value) -> String {
+    let leg = event["data"]["leg"].as_str().unwrap_or("call");
+    let name = event["type"].as_str().expect("a type");
+    format!("{leg} {}", name.split('.').nth(1).unwrap_or_default())
+}
+
+#[test]
+fn a_call_is_placed_told_state_by_state_to_a_webhook_and_read_back_with_its_price() {
+    let a = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let b = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: Some(1500) };
+    let country = Country::new(&Wish::default(), &a, &b, 1);
+    let merchant = Merchant::start();
+    let scopes = ["calls:read", "calls:write", "webhooks:write", "events:read", "balance:read"];
+    let asked = json!({ "merchant": USER, "name": "crm", "scopes": scopes });
+    let made = ask(&country, &operator(&country), ("POST", "/admin/v1/api-keys"), Some(&asked));
+    assert_eq!(made.0, 201, "{}", made.1);
+    let key = made.1["key"].as_str().expect("a key").to_owned();
+    let hook = json!({ "url": merchant.url("/hook") });
+    let (status, hook) = ask(&country, &key, ("POST", "/v1/webhooks"), Some(&hook));
+    assert_eq!(status, 201, "{hook}");
+
+    let wanted = json!({
+        "to": { "number": A }, "connect": { "number": B }, "reference": "order 7",
+    });
+    let (status, placed) = ask(&country, &key, ("POST", "/v1/calls"), Some(&wanted));
+    assert_eq!(status, 201, "{placed}");
+    let heard = merchant.wait_for("/hook", 9);
+    let told: Vec<Value> =
+        heard.iter().map(|one| serde_json::from_str(&one.body).expect("JSON")).collect();
+    let states: Vec<String> = told.iter().map(state).collect();
+    let rising = ["A dialing", "A ringing", "A answered", "B dialing", "B ringing", "B answered"];
+    assert_eq!(states[..6], rising, "{states:?}");
+    let mut ends = states[6..8].to_vec();
+    ends.sort();
+    assert_eq!(ends, ["A ended", "B ended"], "{states:?}");
+    assert_eq!(states[8], "call ended", "{states:?}");
+    for (nth, event) in told.iter().enumerate() {
+        assert_eq!(event["sequence"], json!(nth + 1));
+        assert_eq!(event["reference"], "order 7");
+    }
+
+    let path = placed["url"].as_str().expect("an address");
+    let (_, call) = ask(&country, &key, ("GET", path), None);
+    assert_eq!(call, told[8]["data"], "what is told is what is read");
+    assert_eq!(call["price_micros"], country::A_MINUTE + country::B_MINUTE, "{call}");
+    assert_eq!(call["outcome"], "completed", "{call}");
+    let (_, page) = ask(&country, &key, ("GET", "/v1/events?after=0"), None);
+    assert_eq!(page["items"].as_array().expect("a list"), &told);
+    let (_, balance) = ask(&country, &key, ("GET", "/v1/balance"), None);
+    assert_eq!(balance["held_micros"], 0, "{balance}");
+    let (status, _) = ask(&country, &key, ("GET", "/v1/webhooks"), None);
+    assert_eq!(status, 403, "the key is not good for it");
+    country.tandem.books_in_order();
+}
