@@ -151,7 +151,7 @@ async fn objects_are_listed_and_shown_without_their_secrets() {
         ("routes", 1, "86"),
         ("ytx-accounts", 3, world::SID),
         ("ytx-apps", 6, world::APP),
-        ("companies", 6, "1"),
+        ("companies", 8, "1"),
         ("inbound", 0, ""),
     ] {
         let list = items(&world, &format!("/{kind}")).await;

@@ -6,6 +6,8 @@ mod world;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use facts::scenario::{Next, Step};
+use facts::{Dialect, Number, Purpose, PushKind, Refusal};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::{ACCESSKEY, World, now, read};
@@ -179,4 +181,156 @@ async fn s4_3_logging_out_ends_the_token_for_all() {
     assert_eq!(answer["data"]["result"], Value::Null);
     assert_eq!(form(&world, LOGOUT, &[("token", &token)]).await["ret"], 600);
     assert_ne!(self::token(&world, "1").await, token, "the next login has another");
+}
+
+const PLAY: &str = "App.Sip_Call.PlayVoice";
+
+/// The seed's own request but for the sound, changed so: an empty value takes a parameter out.
+async fn play(world: &World, company: &str, changes: &[(&str, &str)]) -> Value {
+    let token = token(world, company).await;
+    let mut asked = vec![
+        ("token", token.as_str()),
+        ("destnumber", "13333333333"),
+        ("voicetype", "1"),
+        ("voicefile", "welcome.wav"),
+        ("chengshudu", "1"),
+        ("userid", "1@extGroup-1"),
+        ("customuuid", "110001168"),
+    ];
+    for (name, value) in changes {
+        asked.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            asked.push((name, value));
+        }
+    }
+    form(world, PLAY, &asked).await
+}
+
+/// `errors.code` of a service that said no, and its words.
+fn code(answer: &Value) -> (i64, &str) {
+    assert_eq!((&answer["ret"], &answer["data"]["status"]), (&json!(200), &json!(1)), "{answer}");
+    let errors = &answer["data"]["errors"];
+    (errors["code"].as_i64().unwrap(), errors["codemsg"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn s4_4_a_notice_is_placed_with_its_menu_and_its_pushes() {
+    let world = World::new().await;
+    let answer = play(&world, "1", &[("waittime", "45"), ("conntime", "90")]).await;
+    assert_eq!(answer["data"]["desc"], "播放命令发送成功", "{answer}");
+    assert!(answer["data"]["result"]["uuid"].is_string());
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    assert_eq!((placed.dialect, placed.purpose), (Dialect::Sipcall, Purpose::Notice));
+    assert_eq!((placed.app.as_str(), placed.b), ("1", None));
+    assert_eq!(placed.a.number, Number::E164("8613333333333".into()));
+    assert_eq!((placed.a.as_sent.as_str(), placed.a.ring.as_secs()), ("13333333333", 45));
+    assert_eq!(placed.max_talk.map(|talk| talk.as_secs()), Some(90));
+    let shown = placed.a.shown.unwrap();
+    assert!(["861053180002", "861053180003"].contains(&shown.digits()), "{shown:?}");
+    assert_eq!(placed.key, None, "the same customuuid again is another call");
+    let pushes: Vec<_> = placed.pushes.iter().map(|p| (p.kind, p.endpoint.as_str())).collect();
+    let wanted = [
+        (PushKind::Extension, "http://127.0.0.1:9009/state"),
+        (PushKind::Record, "http://127.0.0.1:9009/cdr"),
+    ];
+    assert_eq!(pushes, wanted);
+    let scenario = placed.scenario.unwrap();
+    let [Step::Say(say), Step::Say(word), Step::Lead { to, failed }] = scenario.steps() else {
+        panic!("{scenario:?}")
+    };
+    assert_eq!((say.choices[0].keys.as_str(), say.choices[0].next), ("1", Next::Step(2)));
+    assert_eq!((say.none, say.other, say.wait.as_secs()), (Next::HangUp, Next::HangUp, 5));
+    assert_eq!((to, *failed), (&Number::Internal("80100".into()), Next::Step(1)));
+    assert_eq!(word.clips.len(), 1, "a word where nobody is there");
+}
+
+#[tokio::test]
+async fn s4_4_what_is_not_given_has_its_default() {
+    let world = World::new().await;
+    let url = [("voicetype", "2"), ("voicefile", "a.example/x.mp3")];
+    let less = [("chengshudu", ""), ("userid", ""), ("customuuid", "")];
+    play(&world, "1", &[url, [less[0], less[1]]].concat()).await;
+    let placed = world.switch.placed.lock().unwrap().remove(0);
+    assert_eq!((placed.a.ring.as_secs(), placed.max_talk.unwrap().as_secs()), (60, 3600));
+    let scenario = placed.scenario.unwrap();
+    assert_eq!(scenario.addresses(), ["http://a.example/x.mp3"]);
+    let Step::Say(say) = &scenario.steps()[0] else { panic!("{scenario:?}") };
+    assert!(!say.listens() && say.none == Next::HangUp, "a plain notice takes no key");
+    // A key that leads nowhere is noted, and whoever presses nothing may be led as well.
+    play(&world, "1", &[("userid", ""), ("userkey", "1")]).await;
+    play(&world, "1", &[("userid", "T@extGroup-1;2@80100")]).await;
+    let placed = world.switch.placed.lock().unwrap().clone();
+    let Step::Say(say) = &placed[0].scenario.as_ref().unwrap().steps()[0] else { panic!() };
+    assert!(say.collect.is_some_and(|collect| collect.max == 1 && !collect.secret));
+    let Step::Say(say) = &placed[1].scenario.as_ref().unwrap().steps()[0] else { panic!() };
+    assert_eq!((say.choices[0].next, say.none), (Next::Step(2), Next::Step(3)));
+}
+
+#[tokio::test]
+async fn s4_4_each_code_by_one_minimal_bad_request() {
+    let world = World::new().await;
+    for (changes, wanted) in [
+        ([("destnumber", "13a")], (1002, "数据验证错误")),
+        ([("destnumber", "81000")], (1002, "数据验证错误")),
+        ([("userid", "x@extGroup-1")], (1002, "数据验证错误")),
+        ([("voicefile", "gone.wav")], (1029, "文件不存在")),
+        ([("voicefile", "../welcome.wav")], (1029, "文件不存在")),
+        ([("disnumber", "01053180009")], (1021, "号码不属于该公司")),
+        ([("disnumber", "abc")], (1021, "号码不属于该公司")),
+        ([("userid", "1@nobody")], (1044, "分机组不存在")),
+        ([("userid", "1@theirs")], (1044, "分机组不存在")),
+        ([("destnumber", "0044207946000")], (1002, "数据验证错误")),
+    ] {
+        assert_eq!(code(&play(&world, "1", &changes).await), wanted, "{changes:?}");
+    }
+    let poor = play(&world, "poor", &[("userid", "")]).await;
+    assert_eq!(code(&poor), (1040, "余额不足"));
+    for (refusal, wanted) in [
+        (Refusal::TooManyCalls, 1041),
+        (Refusal::Blocked, 1042),
+        (Refusal::OutsideHours, 1043),
+        (Refusal::TooOften, 1043),
+        (Refusal::Busy, 1001),
+        (Refusal::Internal, 1001),
+        (Refusal::Disabled, 1003),
+        (Refusal::NoRoute, 1002),
+    ] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        assert_eq!(code(&play(&world, "1", &[]).await).0, wanted, "{refusal:?}");
+    }
+    let english = play(&world, "2", &[]).await;
+    assert_eq!(code(&english), (1002, "validation error"));
+    assert!(world.switch.live_is_empty());
+}
+
+#[tokio::test]
+async fn s4_1_parameters_come_before_the_token_and_the_token_before_the_module() {
+    let world = World::new().await;
+    let unknown = ("token", "00000000000000000000000000000000");
+    let answer = form(&world, PLAY, &[unknown]).await;
+    assert_eq!(refusal(&answer), (400, "非法请求：缺少必要参数destnumber"));
+    let three = play(&world, "1", &[("voicetype", "3")]).await;
+    assert_eq!(refusal(&three), (400, "非法请求：voicetype应该小于等于2, 但现在voicetype = 3"));
+    assert_eq!(play(&world, "1", &[unknown]).await["ret"], 600);
+    let answer = play(&world, "cdrs", &[]).await;
+    assert_eq!(answer, json!({ "ret": 603, "data": {}, "msg": "模块未授权" }));
+    // The language is the token's, also where a parameter is wrong.
+    let answer = play(&world, "2", &[("voicetype", "3")]).await;
+    let words = "Bad Request: voicetype should <= 2, but now voicetype = 3";
+    assert_eq!(refusal(&answer), (400, words));
+}
+
+#[tokio::test]
+async fn s6_a_customuuid_is_taken_once_where_the_company_wants_it() {
+    let world = World::new().await;
+    let uuid = |answer: &Value| answer["data"]["result"]["uuid"].clone();
+    let plain = [("userid", "")];
+    let first = play(&world, "2", &plain).await;
+    assert_eq!(first["data"]["status"], 0, "{first}");
+    assert_eq!(uuid(&play(&world, "2", &plain).await), uuid(&first));
+    let other = play(&world, "2", &[("userid", ""), ("destnumber", "13333333334")]).await;
+    assert_eq!(code(&other).0, 1003, "the same name for another request");
+    let next = play(&world, "2", &[("userid", ""), ("customuuid", "2")]).await;
+    assert_ne!(uuid(&next), uuid(&first));
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 2);
 }

@@ -13,7 +13,7 @@ use facts::template::Part;
 use facts::{Hours, NextHop};
 use serde::{Deserialize, Serialize};
 
-use crate::rows::{CdrTypes, HexCase, MerchantStatus, UnknownAs};
+use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, UnknownAs};
 
 /// The whole file. Objects that are named are created or brought up to date. What is not named stays, except:
 /// a tariff's rates, and the list of routes when there is one, are taken as complete; and with `prune` every
@@ -518,6 +518,21 @@ pub struct Company {
     /// What it may ask for; empty means everything.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// Numbers it may show; any of them where none is asked for.
+    #[serde(default)]
+    pub callers: Vec<String>,
+    /// Whether its calls are recorded.
+    #[serde(default)]
+    pub record: Record,
+    /// A `customuuid` is taken once: the same request again is the same call.
+    #[serde(default)]
+    pub dedupe_customuuid: bool,
+    /// The form of its records.
+    #[serde(default)]
+    pub cdr_version: CdrVersion,
+    /// `method` of states of extensions.
+    #[serde(default)]
+    pub state_method: StateMethod,
 }
 
 /// A template of notices.

@@ -233,7 +233,8 @@ pub(crate) async fn template(
 }
 
 const COMPANY: &str = "SELECT companycode, appid, accesskey, merchant_id, cdr_url, state_url, active, \
-                       name, language, allowed_ips, expires, modules FROM companies";
+                       name, language, allowed_ips, expires, modules, callers, record, \
+                       dedupe_customuuid, cdr_version, state_method FROM companies";
 
 pub(crate) async fn company(conn: &mut Conn, companycode: &str) -> Result<Option<Company>> {
     one(conn, &format!("{COMPANY} WHERE companycode = $1"), args![companycode], company_of).await
@@ -263,6 +264,11 @@ fn company_of(row: &Row) -> Result<Company> {
         allowed_ips: row.json(9)?,
         expires: row.opt_int(10)?.map(UnixMillis),
         modules: row.json(11)?,
+        callers: row.json(12)?,
+        record: Record::of_code(row.int(13)?),
+        dedupe_customuuid: row.truth(14)?,
+        cdr_version: row.word(15)?,
+        state_method: row.word(16)?,
     })
 }
 

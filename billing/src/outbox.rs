@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facts::command::{CallCommand, Dialect, PushKind};
-use facts::record::StateChange;
+use facts::record::{CallRecord, LegState, StateChange};
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId, Push};
 
@@ -101,7 +101,7 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
     let event = Event {
         call: change.leg.call,
         command: &command,
-        kind: PushKind::State,
+        kind: change.kind(),
         name: change.state.event(),
         sequence: change.sequence,
         at: change.at,
@@ -111,6 +111,43 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
     let mut batch = Batch::default();
     insert(&mut batch, &event)?;
     conn.batch(batch).await
+}
+
+/// Writes rows for extensions of which it was told that they ring, and not that they are gone: a crash took the
+/// word with it. What is told late says the same under the same number.
+pub(crate) async fn let_go(conn: &mut Conn, batch: &mut Batch, record: &CallRecord) -> Result<()> {
+    let (facts, command) = (&record.facts, &record.facts.command);
+    if !command.pushes.iter().any(|push| push.kind == PushKind::Extension) {
+        return Ok(());
+    }
+    let sql = "SELECT payload, settings_version FROM outbox \
+               WHERE call_id = $1 AND kind = 'extension' ORDER BY id";
+    let mut open: BTreeMap<u32, (StateChange, i64)> = BTreeMap::new();
+    for row in &conn.rows(sql, args![facts.call]).await? {
+        let Payload::State(change) = row.json(0)? else { continue };
+        let of = change.sequence / 4;
+        if change.state == LegState::Disconnect {
+            open.remove(&of);
+        } else {
+            open.insert(of, (change, row.int(1)?));
+        }
+    }
+    for (change, settings_version) in open.into_values() {
+        let change = change.let_go(facts.ended);
+        let payload = json(&Payload::State(change.clone()))?;
+        let event = Event {
+            call: facts.call,
+            command,
+            kind: PushKind::Extension,
+            name: change.state.event(),
+            sequence: change.sequence,
+            at: change.at,
+            settings_version,
+            payload: &payload,
+        };
+        insert(batch, &event)?;
+    }
+    Ok(())
 }
 
 /// `https://host:port` of a URL.
@@ -137,14 +174,14 @@ const COLUMNS: &str = "o.id, o.call_id, o.merchant_id, o.kind, o.dialect, o.endp
                        WHERE l.call_id = o.call_id AND l.endpoint = '' AND l.kind = o.kind \
                        AND l.sequence = o.sequence)) ELSE 0 END, o.webhook_id";
 
-/// The oldest pending row of its stream. In system 001 states and records may go to two addresses, which are
+/// The oldest pending row of its stream. In systems 001 and 002 states and records may go to two addresses, which are
 /// two streams: there a record also waits until every earlier state of its call was tried once. On our own surface an
 /// event that could not be delivered at once steps aside.
 const HEAD: &str = "o.state = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p \
                     WHERE p.stream = o.stream AND p.state = 'pending' AND p.id < o.id \
                     AND (o.dialect <> 'rest' OR p.attempts = 0)) \
-                    AND NOT (o.dialect = 'ytx' AND o.kind = 'record' AND EXISTS (SELECT 1 FROM outbox s \
-                    WHERE s.call_id = o.call_id AND s.kind = 'state' AND s.state = 'pending' \
+                    AND NOT (o.dialect IN ('ytx', 'sipcall') AND o.kind = 'record' AND EXISTS (SELECT 1 FROM outbox s \
+                    WHERE s.call_id = o.call_id AND s.kind <> 'record' AND s.state = 'pending' \
                     AND s.attempts = 0 AND s.id < o.id))";
 
 /// Asks for rows that are due.

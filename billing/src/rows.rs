@@ -292,6 +292,40 @@ pub struct Company {
     pub expires: Option<UnixMillis>,
     /// What it may ask for; empty means everything.
     pub modules: BTreeSet<String>,
+    /// Numbers it may show (E.164 digits); any of them where none is asked for.
+    pub callers: Vec<String>,
+    /// Whether its calls are recorded.
+    pub record: Record,
+    /// A `customuuid` is taken once: the same request again is the same call.
+    pub dedupe_customuuid: bool,
+    /// The form of its records.
+    pub cdr_version: CdrVersion,
+    /// `method` of states of extensions.
+    pub state_method: StateMethod,
+}
+
+/// The form of a record of system 002.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum CdrVersion {
+    /// As the seed has it.
+    #[default]
+    #[serde(rename = "seed")]
+    Seed,
+    /// With the members that came in 2025; `companycode` is text.
+    #[serde(rename = "2025")]
+    Y2025,
+}
+
+/// What system 002 calls a call that a notice led to an extension.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum StateMethod {
+    /// Direct dial, as the seed's own sample.
+    #[default]
+    #[serde(rename = "2")]
+    Dial,
+    /// IVR.
+    #[serde(rename = "6")]
+    Ivr,
 }
 
 /// A key of a merchant's system for `/v1`.

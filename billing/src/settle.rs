@@ -69,6 +69,7 @@ pub(crate) async fn settle(
     uncount(&mut batch, &plan, &counted);
     rung::uncount(&mut batch, facts, holds.iter().map(|hold| hold.leg));
     insert_cdrs(&mut batch, &record)?;
+    outbox::let_go(conn, &mut batch, &record).await?;
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;
     voicemail::insert(&mut batch, facts);

@@ -101,6 +101,7 @@ contract! {
     policies::s6_policies_that_cannot_be_are_told_with_their_path,
     policies::s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path,
     policies::s6_a_hundred_parallel_starts_ring_a_number_five_times,
+    outbox::case_43_settling_tells_the_end_of_extensions_that_nobody_told,
     outbox::a_call_keeps_its_order_and_never_blocks_another,
     outbox::the_bytes_are_stored_once_and_stay_the_same,
     outbox::a_lapsed_lease_gives_the_row_back,

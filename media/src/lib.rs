@@ -434,6 +434,7 @@ fn call_of(command: &MediaCommand) -> CallId {
         | MediaCommand::Interruptible { leg }
         | MediaCommand::Interrupt { leg, .. }
         | MediaCommand::Listen { leg, .. }
+        | MediaCommand::Fetch { leg, .. }
         | MediaCommand::StopListening { leg }
         | MediaCommand::Close { leg } => leg.call,
         MediaCommand::Record { call, .. }

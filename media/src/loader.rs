@@ -37,6 +37,8 @@ pub(crate) enum Wish {
     Say(Say),
     /// What lies behind an address.
     Url(String),
+    /// The same, for a leg that does not hear it yet.
+    Ahead(String),
 }
 
 /// What became of a wish.
@@ -172,7 +174,7 @@ fn had((folder, keys): (&Path, Option<&Keys>), library: &Library, leg: LegId, wi
             }
         },
         // The thread that visits them has them.
-        Wish::Url(_) => Err(Unplayable::Refused),
+        Wish::Url(_) | Wish::Ahead(_) => Err(Unplayable::Refused),
     }
 }
 

@@ -213,7 +213,7 @@ impl Desk {
 
     fn want(&mut self, wanted: Wanted) {
         let now = Instant::now();
-        let Wish::Url(url) = &wanted.wish else { return };
+        let (Wish::Url(url) | Wish::Ahead(url)) = &wanted.wish else { return };
         if url.len() > URL_MAX {
             return hand_over(wanted, Err(Unplayable::Refused));
         }

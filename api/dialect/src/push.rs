@@ -5,7 +5,7 @@
 
 use facts::{CallRecord, Dialect, Push, PushKind, StateChange};
 
-use crate::{callni, rest, ytx};
+use crate::{callni, rest, sipcall, ytx};
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,13 @@ impl PushRequest {
                 content_type: None,
                 body: Vec::new(),
             },
-            Dialect::Ytx | Dialect::Sipcall | Dialect::Inoti | Dialect::Rest => PushRequest {
+            Dialect::Sipcall => PushRequest {
+                method: Method::Post,
+                url: endpoint.to_owned(),
+                content_type: Some(sipcall::CONTENT_TYPE),
+                body: stored,
+            },
+            Dialect::Ytx | Dialect::Inoti | Dialect::Rest => PushRequest {
                 method: Method::Post,
                 url: endpoint.to_owned(),
                 content_type: Some(match dialect {
@@ -136,9 +142,22 @@ pub fn format_push(
                 body: body.into_bytes(),
             })
         }
-        (Dialect::Callni | Dialect::Sipcall | Dialect::Inoti | Dialect::Rest, _) => {
-            Err(FormatError::NotSpoken)
+        (Dialect::Sipcall, event) => {
+            let context: sipcall::PushContext = read(&push.context)?;
+            let body = match event {
+                Event::Record(record) => sipcall::cdr_push(record, &context),
+                Event::State(change) => {
+                    sipcall::state_push(change, &context).ok_or(FormatError::NotSpoken)?
+                }
+            };
+            Ok(PushRequest {
+                method: Method::Post,
+                url: push.endpoint.clone(),
+                content_type: Some(sipcall::CONTENT_TYPE),
+                body: body.into_bytes(),
+            })
         }
+        (Dialect::Callni | Dialect::Inoti | Dialect::Rest, _) => Err(FormatError::NotSpoken),
     }
 }
 
@@ -151,9 +170,8 @@ fn read<T: serde::de::DeserializeOwned>(context: &str) -> Result<T, FormatError>
 pub fn delivered(dialect: Dialect, status: u16, body: &[u8]) -> bool {
     match dialect {
         Dialect::Callni => callni::is_delivered(status, body),
-        Dialect::Ytx | Dialect::Sipcall | Dialect::Inoti | Dialect::Rest => {
-            (200..300).contains(&status)
-        }
+        Dialect::Sipcall => sipcall::is_taken(status, body),
+        Dialect::Ytx | Dialect::Inoti | Dialect::Rest => (200..300).contains(&status),
     }
 }
 
@@ -163,6 +181,7 @@ pub fn delivered(dialect: Dialect, status: u16, body: &[u8]) -> bool {
 pub const fn retry_delays(dialect: Dialect, _kind: PushKind) -> &'static [u64] {
     match dialect {
         Dialect::Callni => &callni::RETRY_SECONDS,
-        Dialect::Ytx | Dialect::Sipcall | Dialect::Inoti | Dialect::Rest => &ytx::RETRY_SECONDS,
+        Dialect::Sipcall => &sipcall::RETRY_SECONDS,
+        Dialect::Ytx | Dialect::Inoti | Dialect::Rest => &ytx::RETRY_SECONDS,
     }
 }

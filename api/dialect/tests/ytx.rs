@@ -95,6 +95,7 @@ fn change(state: LegState, number: &str, shown: &str) -> StateChange {
         shown: shown.into(),
         // 2018-06-04 11:13:04, Beijing time.
         at: UnixMillis(1_528_081_984_000),
+        extension: None,
     }
 }
 

@@ -192,6 +192,7 @@ mod tests {
             number: String::new(),
             shown: String::new(),
             at: NOW,
+            extension: None,
         };
         OutboxRow {
             id,

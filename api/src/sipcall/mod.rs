@@ -5,6 +5,7 @@
 
 mod auth;
 mod form;
+mod play;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use axum::response::Response;
 use axum::routing::any;
 use billing::rows::{Company, Merchant, MerchantStatus};
 use dialect::sipcall::{
-    Answer, CONTENT_TYPE, Fault, Lang, Params, Rules, Service, Stop, Token, body,
+    Answer, CONTENT_TYPE, Fault, Lang, Params, PlayVoice, Rules, Service, Stop, Token, body,
 };
 
 use crate::counters::count;
@@ -82,16 +83,21 @@ async fn serve(
     };
     let lang = known.as_ref().map_or(Lang::default(), Asker::lang);
     let gate = Gate { state, service, ip, known };
-    (run(gate, Rules(params)).await, lang)
+    (run(gate, &view, Rules(params)).await, lang)
 }
 
 /// Each service: its parameters, then the gate, then what it does.
-async fn run(gate: Gate<'_>, rules: Rules<'_>) -> Result<Answer, Stop> {
+async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result<Answer, Stop> {
     let state = gate.state;
     Token::read(rules)?;
     match gate.service {
         Service::Login => Err(Fault::Server.into()),
         Service::Logout => auth::log_out(state, &gate.open()?).await,
+        Service::PlayVoice => {
+            let asked = PlayVoice::read(rules)?;
+            let asker = gate.open()?;
+            play::play(state, view, &asker, asked?).await
+        }
     }
 }
 

@@ -289,6 +289,10 @@ pub(crate) fn document() -> Value {
             { "number": "81000", "merchant": "poor", "password": "p3" },
             { "number": "82000", "merchant": "fenced", "password": "p4" },
         ],
+        "groups": [
+            { "number": "80100", "merchant": "test", "name": "extGroup-1", "members": ["80000"] },
+            { "number": "81100", "merchant": "poor", "name": "theirs", "members": ["81000"] },
+        ],
         "trunks": [{ "name": "carrier", "target": "192.0.2.10:5060" }],
         "routes": [{ "prefix": "86", "trunk": "carrier" }],
         "top_ups": [
@@ -320,9 +324,15 @@ pub(crate) fn document() -> Value {
               "cdr_types": "number", "unknown_as": "normal" },
         ],
         "companies": [
-            company("1", json!({ "name": "test" })),
+            company("1", json!({ "name": "test", "callers": ["01053180002", "01053180003"],
+                                 "cdr_url": "http://127.0.0.1:9009/cdr",
+                                 "state_url": "http://127.0.0.1:9009/state" })),
             company("2", json!({ "language": "en", "modules": ["call"],
-                                 "expires": "2099-01-02 03:04:05" })),
+                                 "expires": "2099-01-02 03:04:05",
+                                 "dedupe_customuuid": true, "cdr_version": "2025",
+                                 "cdr_url": "http://127.0.0.1:9009/cdr2" })),
+            company("poor", json!({ "merchant": "poor" })),
+            company("cdrs", json!({ "modules": ["cdr"] })),
             company("off", json!({ "active": false })),
             company("over", json!({ "expires": "2026-01-01" })),
             company("fenced", json!({ "allowed_ips": ["192.0.2.1"] })),
@@ -503,6 +513,7 @@ impl World {
                 number: number.into(),
                 shown: shown.into(),
                 at: now(),
+                extension: None,
             };
             self.store.notify(change).await.unwrap();
         }

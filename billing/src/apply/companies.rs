@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use super::Run;
 use super::check::LANGUAGES;
 use super::sync::{Item, Show, Table, set};
-use crate::db::{args, json};
+use crate::db::{args, json, word};
 use crate::error::Result;
 
 /// What a company may be let ask for: the groups of services of system 002, by their names.
@@ -30,6 +30,11 @@ const COMPANIES: Table = Table {
         ("allowed_ips", Show::Plain),
         ("expires", Show::Plain),
         ("modules", Show::Plain),
+        ("callers", Show::Plain),
+        ("record", Show::Record),
+        ("dedupe_customuuid", Show::Truth),
+        ("cdr_version", Show::Plain),
+        ("state_method", Show::Plain),
     ],
 };
 
@@ -51,6 +56,10 @@ impl Run<'_> {
             let nets = self.check.nets(&format!("{path}.allowed_ips"), &company.allowed_ips);
             for (n, module) in company.modules.iter().enumerate() {
                 self.check.one_of(&format!("{path}.modules[{n}]"), module, &MODULES);
+            }
+            let mut callers = Vec::new();
+            for (n, caller) in company.callers.iter().enumerate() {
+                callers.extend(self.check.phone(&format!("{path}.callers[{n}]"), caller));
             }
             let expires = company.expires.as_deref().map(instant);
             if expires == Some(None) {
@@ -78,6 +87,11 @@ impl Run<'_> {
                     set(json(&nets)?),
                     set(expires.flatten()),
                     set(json(&modules)?),
+                    set(json(&callers)?),
+                    set(company.record.code()),
+                    set(company.dedupe_customuuid),
+                    set(word(&company.cdr_version)?),
+                    set(word(&company.state_method)?),
                 ],
             });
         }

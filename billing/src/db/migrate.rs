@@ -45,6 +45,7 @@ migrations! {
     23 "0023_api_keys",
     24 "0024_templates",
     25 "0025_webhooks",
+    26 "0026_company_calls",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -54,6 +54,7 @@ fn change(call: u64, sequence: u32) -> StateChange {
         number: HOME.into(),
         shown: "01053180002".into(),
         at: at(u64::from(sequence)),
+        extension: None,
     }
 }
 
@@ -279,4 +280,56 @@ pub(crate) async fn a_row_that_cannot_be_written_is_leased_with_the_reason(
     let leased = store.outbox_turn(Arc::default(), Some(lease)).await.unwrap().remove(0);
     assert_eq!(leased.unwritable.as_deref(), Some("no words for it"));
     assert_eq!((leased.row.body, leased.row.leased_until), (None, at(40)));
+}
+
+/// An extension rang, and the process died before its end was told: settling tells it, before the record.
+pub(crate) async fn case_43_settling_tells_the_end_of_extensions_that_nobody_told(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    let mut command = command(merchant, "70000", "70000");
+    let push = |kind, endpoint: &str| push(kind, endpoint);
+    command.pushes = vec![
+        push(PushKind::Extension, "http://a.example/state"),
+        push(PushKind::Record, "http://a.example/cdr"),
+    ];
+    granted(&store, 1, &command).await;
+    let state = |nth: u8, state: LegState| StateChange {
+        sequence: StateChange::sequence_of(LegNo(2), nth, state),
+        state,
+        extension: Some(format!("8000{nth}")),
+        ..change(1, 0)
+    };
+    for change in [
+        state(0, LegState::Alerting),
+        state(1, LegState::Alerting),
+        state(0, LegState::Answer),
+        state(1, LegState::Disconnect),
+    ] {
+        store.notify(change).await.unwrap();
+    }
+    store.settle(facts(1, &command, Some((None, 1)), None), context()).await.unwrap();
+    // It may be told late: the same number, so not twice.
+    store.notify(state(0, LegState::Disconnect)).await.unwrap();
+    let rows = store.outbox(None, None, 0, 100).await.unwrap();
+    let told = rows.iter().map(|row| match &row.payload {
+        Payload::State(change) => (change.extension.clone().unwrap(), Some(change.state)),
+        Payload::Record(_) => (String::new(), None),
+    });
+    let of = |user: &str, state| (user.to_owned(), Some(state));
+    let mut wanted = vec![
+        of("80000", LegState::Alerting),
+        of("80001", LegState::Alerting),
+        of("80000", LegState::Answer),
+        of("80001", LegState::Disconnect),
+        of("80000", LegState::Disconnect),
+        (String::new(), None),
+    ];
+    let mut told: Vec<_> = told.collect();
+    let order = |row: &(String, Option<LegState>)| format!("{row:?}");
+    assert_eq!(told.last(), wanted.last(), "the record comes last");
+    told.sort_by_key(order);
+    wanted.sort_by_key(order);
+    assert_eq!(told, wanted);
 }

@@ -36,7 +36,15 @@ async fn told(store: &Store, merchant: MerchantId, call: u64) {
     for (sequence, state) in [(0, LegState::Callout), (3, LegState::Disconnect)] {
         let leg = LegId::new(CallId(call), LegNo::A);
         let (number, shown) = (HOME.to_owned(), String::new());
-        let change = StateChange { leg, sequence, state, number, shown, at: at(sequence.into()) };
+        let change = StateChange {
+            leg,
+            sequence,
+            state,
+            number,
+            shown,
+            at: at(sequence.into()),
+            extension: None,
+        };
         store.notify(change.clone()).await.unwrap();
         // A restart tells it again.
         store.notify(change).await.unwrap();

@@ -532,6 +532,7 @@ pub(crate) fn a_state_is_promised_once_and_a_record_with_its_call(books: &mut dy
         number: MOBILE.into(),
         shown: String::new(),
         at: at(u64::from(sequence)),
+        extension: None,
     };
     for _ in 0..2 {
         books.notify(change(0, LegState::Callout));

@@ -78,6 +78,7 @@ impl Worker {
                 }
             }
             MediaCommand::Listen { leg, country, turn } => self.listen(leg, &country, turn),
+            MediaCommand::Fetch { leg, url } => self.fetch(leg, url),
             MediaCommand::StopListening { leg } => self.stop_hearing(leg),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
@@ -228,8 +229,8 @@ impl Worker {
         let (leg, codec) = (seat.id, seat.codec().unwrap_or(Codec::Pcma));
         let wanted = Wanted { leg, wish: wish.clone(), codec, to: self.parts.own.clone() };
         let asked = match (wish, &self.parts.remote) {
-            (Wish::Url(_), None) => Err(Unplayable::Refused),
-            (Wish::Url(_), Some(remote)) => {
+            (Wish::Url(_) | Wish::Ahead(_), None) => Err(Unplayable::Refused),
+            (Wish::Url(_) | Wish::Ahead(_), Some(remote)) => {
                 remote.ask(wanted).then_some(()).ok_or(Unplayable::Busy)
             }
             (Wish::File(_) | Wish::Say(_), _) => {
@@ -241,8 +242,26 @@ impl Worker {
         }
     }
 
+    /// Asks for a sound that a leg will be told to hear.
+    fn fetch(&mut self, leg: LegId, url: String) {
+        let wish = Wish::Ahead(url);
+        let to = self.parts.own.clone();
+        let wanted = Wanted { leg, wish: wish.clone(), codec: Codec::Pcma, to };
+        let asked = match &self.parts.remote {
+            None => Err(Unplayable::Refused),
+            Some(remote) => remote.ask(wanted).then_some(()).ok_or(Unplayable::Busy),
+        };
+        if let Err(why) = asked {
+            self.loaded(leg, &wish, Err(why));
+        }
+    }
+
     /// A sound can be heard, or not. Who was told to hear something else meanwhile goes on with that.
     fn loaded(&mut self, leg: LegId, wish: &Wish, sound: Had) {
+        if matches!(wish, Wish::Ahead(_)) {
+            let sound = sound.map(|_| ());
+            return self.event(MediaEvent::Fetched { leg, sound });
+        }
         let Some(number) = self.seats.number(leg) else { return };
         let Some(seat) = self.seats.get(number) else { return };
         let awaits = |awaited: &mut Awaited| awaited.wish == *wish;

@@ -111,6 +111,8 @@ pub(crate) struct Call {
     pub(crate) limit: Option<Instant>,
     /// What A pressed where its scenario took keys.
     pub(crate) collected: Vec<String>,
+    /// Sounds of its scenario that are visited.
+    pub(crate) fetching: usize,
 }
 
 impl Call {
@@ -151,6 +153,7 @@ impl Call {
             warned: None,
             limit: None,
             collected: Vec::new(),
+            fetching: 0,
         }
     }
 
@@ -296,6 +299,7 @@ impl Call {
             return;
         };
         let event = digest(leg, w, &mut self.trace, &like);
+        leg.let_go(w, &self.trace);
         let key = match event {
             Some(LegEvent::Key(digit)) => Some(digit),
             _ => None,
@@ -451,6 +455,7 @@ impl Call {
                     self.pass_key(w, leg.no, (digit, false));
                 }
             }
+            MediaEvent::Fetched { sound, .. } => self.fetched(w, sound),
             MediaEvent::Recognised { leg, turn, verdict } => {
                 self.on_leg(w, leg.no, |leg, w, trace, like| {
                     leg.recognised(w, trace, (turn, verdict), like)
@@ -554,6 +559,7 @@ impl Call {
                 Order::Delete => self.delete_message(w),
                 Order::Say { step, clip } => self.say_clip(w, (step, clip)),
                 Order::Wait { step } => self.wait_for_key(w, step),
+                Order::Fetch => self.fetch(w),
                 Order::Pause => self.pause(w),
                 Order::Lead { step } => self.lead(w, step),
                 Order::Limit => self.limit(w),

@@ -605,6 +605,8 @@ pub(crate) enum Input {
     Mail(Mail),
     /// What was waited for did not come in time, or a pause is over.
     Waited,
+    /// All sounds that lie behind an address are there, or one of them is not.
+    Fetched(bool),
     /// The leg that was rung has failed, and this one takes its place; nobody has rung it yet.
     Diverted {
         /// The new leg.
@@ -721,6 +723,8 @@ pub(crate) enum Order {
         /// The step.
         step: u8,
     },
+    /// Visit the addresses of the scenario, and say so when all is there, or is not in time.
+    Fetch,
     /// Say so when it is time to say all once more.
     Pause,
     /// Ring whom the step leads to.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use facts::LegNo;
-use facts::media::Source;
+use facts::media::{MediaCommand, Source};
 use facts::scenario::{Say, Step};
+use facts::sound::Unplayable;
+use facts::{LegId, LegNo};
 
 use crate::call::{Call, Phase};
 use crate::divert::{LEGS_MAX, Wish};
@@ -16,6 +17,8 @@ use crate::world::World;
 
 /// Between one time and the next that all is said.
 const PAUSE: Duration = Duration::from_secs(1);
+/// All addresses of a scenario have so long.
+const FETCH: Duration = Duration::from_secs(10);
 /// Keys kept of one call, at most: so many times.
 const COLLECTED_MAX: usize = 64;
 
@@ -23,8 +26,34 @@ impl Call {
     /// The program of a call that was asked for, and its orders carried out.
     pub(crate) fn start_script(&mut self, w: &mut World) {
         let mut orders = Vec::new();
-        self.plan.flow = Flow::Script(Script::start(&mut orders));
+        let scenario = self.command.scenario.as_ref();
+        let fetches = scenario.is_some_and(|scenario| !scenario.addresses().is_empty());
+        self.plan.flow = Flow::Script(Script::start(fetches, &mut orders));
         self.perform(w, orders);
+    }
+
+    /// What A is to hear and lies behind addresses is visited before anybody is rung.
+    pub(crate) fn fetch(&mut self, w: &mut World) {
+        let leg = LegId::new(self.id, LegNo::A);
+        let Some(scenario) = self.command.scenario.clone() else { return };
+        let urls = scenario.addresses();
+        self.fetching = urls.len();
+        for url in urls {
+            w.media(MediaCommand::Fetch { leg, url: url.to_owned() });
+        }
+        w.timers.set(Key::call(self.id, Timer::Wait), w.now.mono + FETCH);
+    }
+
+    /// One of them is there, or cannot be had.
+    pub(crate) fn fetched(&mut self, w: &mut World, sound: Result<(), Unplayable>) {
+        if self.fetching == 0 {
+            return;
+        }
+        self.fetching = if sound.is_ok() { self.fetching - 1 } else { 0 };
+        if self.fetching == 0 {
+            w.timers.cancel(Key::call(self.id, Timer::Wait));
+            self.feed(w, Input::Fetched(sound.is_ok()));
+        }
     }
 
     /// A hears a sound of a step.

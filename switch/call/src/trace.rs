@@ -16,12 +16,15 @@ pub(crate) struct Trace {
     /// Somebody wants to hear of each state: most dialects tell the end alone, and what nobody waits for
     /// is not written.
     told: bool,
+    /// The same of each extension that rings.
+    extensions: bool,
 }
 
 impl Trace {
     pub(crate) fn new(call: CallId, base: Now, command: &CallCommand) -> Trace {
-        let told = command.pushes.iter().any(|push| push.kind == PushKind::State);
-        Trace { call, base, told }
+        let wants = |kind| command.pushes.iter().any(|push| push.kind == kind);
+        let (told, extensions) = (wants(PushKind::State), wants(PushKind::Extension));
+        Trace { call, base, told, extensions }
     }
 
     /// Wall time of an instant, by the monotonic clock since the call was placed: a wall clock that is
@@ -41,6 +44,32 @@ impl Trace {
             number: facts.as_sent.clone(),
             shown: facts.shown.clone(),
             at: self.wall(w.now.mono),
+            extension: None,
+        };
+        w.emit(Effect::Notify(change));
+    }
+
+    /// True when somebody wants to hear of each extension that rings.
+    pub(crate) fn follows_extensions(&self) -> bool {
+        self.extensions
+    }
+
+    /// The extension that was the `nth` to ring for a leg has reached a state.
+    pub(crate) fn tell(
+        &self,
+        w: &mut World,
+        facts: &LegFacts,
+        (user, nth): (&str, u8),
+        state: LegState,
+    ) {
+        let change = StateChange {
+            leg: LegId::new(self.call, facts.no),
+            sequence: StateChange::sequence_of(facts.no, nth, state),
+            state,
+            number: user.to_owned(),
+            shown: facts.shown.clone(),
+            at: self.wall(w.now.mono),
+            extension: Some(user.to_owned()),
         };
         w.emit(Effect::Notify(change));
     }
@@ -49,11 +78,5 @@ impl Trace {
 /// The same state of the same leg has the same number in every life of the process, so that the store
 /// takes it once although a restart tells it again.
 fn number(no: LegNo, state: LegState) -> u32 {
-    let rank = match state {
-        LegState::Callout => 0,
-        LegState::Alerting => 1,
-        LegState::Answer => 2,
-        LegState::Disconnect => 3,
-    };
-    u32::from(no.0) * 4 + rank
+    u32::from(no.0) * 4 + state.rank()
 }

@@ -12,10 +12,14 @@ use call::Command;
 use common::team::{GROUP, change, invited, team};
 use common::{Sim, callback, engine_config, s};
 use facts::ledger::OpenCall;
-use facts::media::{MediaEvent, Prompt, Source, Tone};
+use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::record::LegState;
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
 use facts::sound::{Clip, Spoken, Unplayable};
-use facts::{CallCommand, Failure, Kind, LegNo, Number, Origin, Outcome, Refusal, Side, Strategy};
+use facts::{
+    CallCommand, Dialect, Failure, Kind, LegNo, Number, Origin, Outcome, Push, PushKind, Refusal,
+    Side, Strategy,
+};
 
 const A: LegNo = LegNo::A;
 
@@ -302,4 +306,116 @@ fn what_is_said_stands_in_nothing_that_is_kept() {
     let kept = serde_json::to_string(sim.record()).unwrap();
     assert!(!kept.contains("471147"), "{kept}");
     sim.assert_clean();
+}
+
+/// Somebody follows the extensions.
+fn followed() -> CallCommand {
+    let push = Push {
+        kind: PushKind::Extension,
+        dialect: Dialect::Sipcall,
+        endpoint: "http://merchant.example/state".into(),
+        context: String::new(),
+    };
+    CallCommand { pushes: vec![push], ..menu() }
+}
+
+/// Who was told of, and what: in order.
+fn told_of(sim: &Sim) -> Vec<(String, LegState)> {
+    assert!(sim.notes.iter().all(|note| note.extension.is_some()), "{:?}", sim.notes);
+    let mut sequences: Vec<u32> = sim.notes.iter().map(|note| note.sequence).collect();
+    sequences.sort_unstable();
+    sequences.dedup();
+    assert_eq!(sequences.len(), sim.notes.len(), "each has a number of its own");
+    sim.notes.iter().map(|note| (note.number.clone(), note.state)).collect()
+}
+
+#[test]
+fn case_43_each_extension_of_a_group_is_told_of_once_whatever_becomes_of_it() {
+    use LegState::{Alerting, Answer, Disconnect};
+    let mut sim = heard(followed());
+    sim.press('1');
+    sim.ring("one", 180, None);
+    sim.ring("one", 180, None);
+    sim.refuse("one", 486, None);
+    sim.ring("three", 180, None);
+    // Its phone does not say that it rings.
+    sim.pick_up("two");
+    sim.advance(s(3));
+    sim.hang_up("two");
+    let state = |user: &str, state| (user.to_owned(), state);
+    let wanted = [
+        state("80001", Alerting),
+        state("80001", Disconnect),
+        state("80003", Alerting),
+        state("80002", Alerting),
+        state("80002", Answer),
+        state("80003", Disconnect),
+        state("80002", Disconnect),
+    ];
+    assert_eq!(told_of(&sim), wanted);
+    sim.assert_clean();
+}
+
+#[test]
+fn case_66_extensions_that_ring_are_told_of_as_gone_when_the_customer_leaves() {
+    use LegState::{Alerting, Disconnect};
+    let mut sim = heard(followed());
+    sim.press('1');
+    sim.ring("one", 180, None);
+    sim.ring("two", 180, None);
+    sim.hang_up("a");
+    let states: Vec<_> = told_of(&sim).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [Alerting, Alerting, Disconnect, Disconnect]);
+    sim.advance(s(40));
+    assert_eq!(sim.notes.len(), 4, "and nothing more");
+    sim.assert_clean();
+}
+
+/// A notice that lies behind an address.
+fn fetched() -> Sim {
+    let say = Say::only(vec![Clip::Url("http://merchant.example/a.wav".into())], 1);
+    let mut sim = team(Strategy::RingAll);
+    let token = sim.place(says(vec![Step::Say(say)]));
+    assert!(sim.placed(token).is_ok(), "it is taken before it is known what lies there");
+    let orders = sim.media.iter().filter(|order| matches!(order, MediaCommand::Fetch { .. }));
+    assert_eq!(orders.count(), 1);
+    assert_eq!(sim.far("a").count("INVITE"), 0, "nobody is rung before the sound is there");
+    sim
+}
+
+fn came(sim: &mut Sim, sound: Result<(), Unplayable>) {
+    let leg = facts::LegId::new(sim.authorizations[0].call, A);
+    sim.media(MediaEvent::Fetched { leg, sound });
+}
+
+#[test]
+fn s4_4_a_sound_behind_an_address_is_there_before_anybody_is_rung() {
+    let mut sim = fetched();
+    sim.advance(s(9));
+    came(&mut sim, Ok(()));
+    assert_eq!(sim.far("a").count("INVITE"), 1);
+    // The end of the waiting is not that of the call.
+    sim.advance(s(5));
+    sim.pick_up("a");
+    sim.clip_over();
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
+fn s4_4_nobody_is_rung_where_a_sound_cannot_be_had_or_takes_too_long() {
+    for late in [false, true] {
+        let mut sim = fetched();
+        match late {
+            true => sim.advance(s(11)),
+            false => came(&mut sim, Err(Unplayable::Missing)),
+        }
+        let record = sim.record();
+        let failure = Failure::new(Origin::Media, Kind::Internal);
+        assert_eq!(record.outcome, Outcome::Failed(failure), "late: {late}");
+        assert!(record.legs.is_empty(), "nobody was rung");
+        came(&mut sim, Ok(()));
+        assert_eq!(sim.far("a").count("INVITE"), 0);
+        sim.assert_clean();
+    }
 }

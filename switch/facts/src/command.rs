@@ -87,6 +87,8 @@ pub struct Party {
 pub enum PushKind {
     /// Each state of each leg, as it happens.
     State,
+    /// Each extension that rings: when it does, when it has answered, when it is over; each once.
+    Extension,
     /// The record of the whole call, once it is down.
     Record,
 }
@@ -228,7 +230,7 @@ pub struct LiveCall {
     pub merchant: MerchantId,
     /// The sub-account that asked, if any.
     pub sub_account: Option<SubAccountId>,
-    /// Where it stands: `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `parked`, `serving`,
+    /// Where it stands: `fetching`, `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `parked`, `serving`,
     /// `voicemail`, `ending`.
     pub state: String,
     /// Who is on the side of the caller now, as sent; empty where nobody is.

@@ -280,6 +280,14 @@ pub enum MediaCommand {
         /// What is sent there. Either of both is taken from there.
         codec: Codec,
     },
+    /// Get what lies behind an address, so that it is there when a leg is to hear it: [`MediaEvent::Fetched`]. The leg
+    /// need not be there yet.
+    Fetch {
+        /// The leg that is to hear it.
+        leg: LegId,
+        /// The address.
+        url: String,
+    },
     /// Change the owner of what a leg hears.
     Hear {
         /// The listening leg.
@@ -415,6 +423,13 @@ pub enum MediaEvent {
         leg: LegId,
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
+    },
+    /// What lies behind an address is there, or why it is not.
+    Fetched {
+        /// The leg that is to hear it.
+        leg: LegId,
+        /// Why not.
+        sound: Result<(), Unplayable>,
     },
     /// What a leg's network plays was recognised.
     Recognised {

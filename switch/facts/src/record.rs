@@ -277,6 +277,47 @@ pub struct StateChange {
     pub shown: String,
     /// When.
     pub at: UnixMillis,
+    /// The extension whose phones reached it, where it is told of that alone: its number is `number` then, and its
+    /// state is no [`LegState::Callout`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+}
+
+impl StateChange {
+    /// Who is told.
+    #[must_use]
+    pub const fn kind(&self) -> crate::PushKind {
+        match self.extension {
+            Some(_) => crate::PushKind::Extension,
+            None => crate::PushKind::State,
+        }
+    }
+
+    /// The number, within its call, of a state of the extension that is the `nth` to ring for a leg.
+    #[must_use]
+    pub fn sequence_of(leg: LegNo, nth: u8, state: LegState) -> u32 {
+        u32::from(leg.0) * 1_024 + u32::from(nth) * 4 + state.rank()
+    }
+
+    /// The same extension let go.
+    #[must_use]
+    pub fn let_go(&self, at: UnixMillis) -> StateChange {
+        let sequence = self.sequence - self.sequence % 4 + LegState::Disconnect.rank();
+        StateChange { sequence, state: LegState::Disconnect, at, ..self.clone() }
+    }
+}
+
+impl LegState {
+    /// Its place in the life of a leg.
+    #[must_use]
+    pub const fn rank(self) -> u32 {
+        match self {
+            LegState::Callout => 0,
+            LegState::Alerting => 1,
+            LegState::Answer => 2,
+            LegState::Disconnect => 3,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -168,6 +168,23 @@ impl Scenario {
         self.steps.get(usize::from(at))
     }
 
+    /// The addresses that sounds of it lie behind, each once: they are visited before anybody is rung.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<&str> {
+        let says = self.steps.iter().filter_map(|step| match step {
+            Step::Say(say) => Some(say),
+            Step::Lead { .. } => None,
+        });
+        let urls = says.flat_map(|say| &say.clips).filter_map(|clip| match clip {
+            Clip::Url(url) => Some(url.as_str()),
+            Clip::Prompt(_) | Clip::Say(_) => None,
+        });
+        let mut urls: Vec<&str> = urls.collect();
+        urls.sort_unstable();
+        urls.dedup();
+        urls
+    }
+
     /// All of them.
     #[must_use]
     pub fn steps(&self) -> &[Step] {

@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod processes;
 pub mod programs;
 pub mod scripted;
+pub mod sipcall;
 pub mod sipp;
 pub mod sound;
 pub mod tandem;

@@ -88,6 +88,11 @@ impl Media {
                     stream.hears = Some(source);
                 }
             }
+            MediaCommand::Fetch { leg, .. } => {
+                let why = facts::sound::Unplayable::Unreachable;
+                let sound = if dice.chance(50) { Err(why) } else { Ok(()) };
+                later.push((Duration::from_millis(200), MediaEvent::Fetched { leg, sound }));
+            }
             MediaCommand::Interject { leg, .. } => {
                 let ended = facts::sound::Ended::Played;
                 later.push((Duration::from_millis(300), MediaEvent::LaidOver { leg, ended }));

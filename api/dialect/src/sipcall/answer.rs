@@ -8,29 +8,18 @@ use super::json::Json;
 
 /// What a service says that did what it was asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// Words, and what came of it, if there is anything.
-    Done {
-        /// `desc`, in Chinese and English.
-        desc: (&'static str, &'static str),
-        /// `result`.
-        result: Option<Json>,
-    },
-    /// `data` itself.
-    Bare(Json),
+pub struct Answer {
+    /// `desc`, in Chinese and English.
+    pub desc: (&'static str, &'static str),
+    /// `result`: what came of it, if there is anything.
+    pub result: Option<Json>,
 }
 
 impl Answer {
     /// Words and nothing else.
     #[must_use]
     pub const fn done(zh: &'static str, en: &'static str) -> Answer {
-        Answer::Done { desc: (zh, en), result: None }
-    }
-
-    /// What was asked for.
-    #[must_use]
-    pub const fn found(result: Json) -> Answer {
-        Answer::Done { desc: ("查询成功", "query succeeded"), result: Some(result) }
+        Answer { desc: (zh, en), result: None }
     }
 }
 
@@ -63,11 +52,10 @@ pub fn body(
     (asked, told): (UnixMillis, UnixMillis),
 ) -> String {
     let (status, desc, more) = match outcome {
-        Ok(Answer::Bare(data)) => return whole(200, data, ""),
         Err(Stop::Fault(fault)) => {
             return whole(fault.ret(), Json::object([]), &fault.msg(lang));
         }
-        Ok(Answer::Done { desc: (zh, en), result }) => {
+        Ok(Answer { desc: (zh, en), result }) => {
             (0_u16, lang.pick(zh, en), result.map(|result| ("result", result)))
         }
         Err(Stop::Code(code)) => {
@@ -101,10 +89,9 @@ mod tests {
                 r#"{"ret":200,"data":{"status":0,"desc":"播放命令发送成功","reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
             ),
             (
-                Ok(Answer::found(Json::list([]))),
-                r#"{"ret":200,"data":{"status":0,"desc":"查询成功","result":[],"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
+                Ok(Answer { result: Some(Json::object([])), ..done.clone() }),
+                r#"{"ret":200,"data":{"status":0,"desc":"播放命令发送成功","result":{},"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
             ),
-            (Ok(Answer::Bare(Json::list([]))), r#"{"ret":200,"data":[],"msg":""}"#),
             (
                 Err(Stop::Code(Code::Failed)),
                 r#"{"ret":200,"data":{"status":1,"desc":"操作失败","errors":{"code":1003,"codemsg":"操作失败"},"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,

@@ -79,5 +79,5 @@ pub fn logged_in(
         ("authmodel", modules.into()),
         ("ipwhite", allowed.into()),
     ]);
-    Answer::Done { desc: ("授权成功", "authorization succeeded"), result: Some(result) }
+    Answer { desc: ("授权成功", "authorization succeeded"), result: Some(result) }
 }

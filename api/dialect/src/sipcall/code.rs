@@ -34,6 +34,20 @@ codes! {
     Validation = 1002, "数据验证错误", "validation error";
     /// It could not be done.
     Failed = 1003, "操作失败", "operation failed";
+    /// The number to show is none of the company's.
+    ForeignNumber = 1021, "号码不属于该公司", "number not of this company";
+    /// There is no such sound.
+    NoFile = 1029, "文件不存在", "file does not exist";
+    /// The balance does not cover the call.
+    NoBalance = 1040, "余额不足", "balance not enough";
+    /// Too many calls.
+    TooMany = 1041, "超过并发限制", "concurrency limit";
+    /// The number is not to be rung.
+    Blocked = 1042, "号码被限制", "blocked number";
+    /// Not at this time, or not so often.
+    OutsideHours = 1043, "非允许呼叫时段", "outside hours";
+    /// There is no such group.
+    NoGroup = 1044, "分机组不存在", "group does not exist";
 }
 
 #[cfg(test)]

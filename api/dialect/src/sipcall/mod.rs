@@ -5,10 +5,13 @@
 
 mod answer;
 mod auth;
+mod cause;
 mod code;
 mod fault;
 mod json;
 mod params;
+mod play;
+mod push;
 mod rules;
 mod service;
 
@@ -18,6 +21,8 @@ pub use code::Code;
 pub use fault::{Fault, Lang};
 pub use json::Json;
 pub use params::{Params, boundary};
+pub use play::{Echo, Menu, PlayVoice, Voice};
+pub use push::{PushContext, RETRY_SECONDS, call_uuid, cdr_push, is_taken, state_push};
 pub use rules::Rules;
 pub use service::{Service, class_of};
 

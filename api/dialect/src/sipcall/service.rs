@@ -30,6 +30,8 @@ services! {
     Login = "App.Sip_Auth.Login",
     /// Ends a token.
     Logout = "App.Sip_Auth.Logout",
+    /// A notice, of which a key may lead to a group.
+    PlayVoice = "App.Sip_Call.PlayVoice",
 }
 
 impl Service {

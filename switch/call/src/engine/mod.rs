@@ -208,6 +208,7 @@ impl Engine {
             | MediaEvent::Started { leg }
             | MediaEvent::Silent { leg, .. }
             | MediaEvent::Digit { leg, .. }
+            | MediaEvent::Fetched { leg, .. }
             | MediaEvent::Recognised { leg, .. }
             | MediaEvent::Played { leg }
             | MediaEvent::Interrupted { leg }

@@ -110,6 +110,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Diverted { .. }
         | Input::Served(_)
         | Input::Waited
+        | Input::Fetched(_)
         | Input::Mail(_) => Callback::DialingA,
     }
 }
@@ -171,6 +172,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Park { .. }
         | Input::Served(_)
         | Input::Waited
+        | Input::Fetched(_)
         | Input::Mail(_) => state,
     }
 }
@@ -229,6 +231,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Diverted { .. }
         | Input::Served(_)
         | Input::Waited
+        | Input::Fetched(_)
         | Input::Mail(_) => {
             return ending;
         }

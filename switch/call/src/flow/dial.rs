@@ -138,6 +138,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
         | Input::Park { .. }
         | Input::Served(_)
         | Input::Waited
+        | Input::Fetched(_)
         | Input::Mail(_) => Dial::DialingB { to, early },
     }
 }

@@ -1,6 +1,8 @@
 //! A scenario: A is rung, hears what its steps say, presses keys, and may be led to somebody else.
 //!
 //! ```text
+//!  Fetching ──all is there──► DialingA        what lies behind addresses is visited first, if anything does
+//!
 //!  DialingA ──answer──► Saying ──sounds are over──► Waiting ──key, or none in time──► the next step
 //!                         │  ▲                          ▲                                  │
 //!                         │  └── again, after a pause   │ a key that may lead somewhere    │
@@ -14,7 +16,7 @@
 //! What is to be said and where keys lead is in the call's [`Scenario`]; here is only how far it has come.
 
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
-use facts::{Failure, Kind, LegNo, Outcome, Side};
+use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 
 use crate::event::{Hear, Input, LegEvent, Order, Place, Release, Typed, ours};
 
@@ -38,6 +40,8 @@ pub(crate) struct Script {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
+    /// What A is to hear is visited; nobody is rung.
+    Fetching,
     /// A is being rung.
     DialingA,
     /// A hears a sound of the step.
@@ -57,15 +61,20 @@ enum State {
 }
 
 impl Script {
-    /// The first state and its orders.
-    pub(crate) fn start(out: &mut Vec<Order>) -> Script {
-        out.push(Order::Dial(LegNo::A));
-        Script { state: State::DialingA, at: 0, leads: 0 }
+    /// The first state and its orders. `fetches`: sounds lie behind addresses.
+    pub(crate) fn start(fetches: bool, out: &mut Vec<Order>) -> Script {
+        let (order, state) = match fetches {
+            true => (Order::Fetch, State::Fetching),
+            false => (Order::Dial(LegNo::A), State::DialingA),
+        };
+        out.push(order);
+        Script { state, at: 0, leads: 0 }
     }
 
     /// The state's name for operators.
     pub(crate) fn word(self) -> &'static str {
         match self.state {
+            State::Fetching => "fetching",
             State::DialingA => "dialing_a",
             State::Saying { .. } | State::Pausing { .. } => "saying",
             State::Waiting(_) => "waiting",
@@ -114,6 +123,7 @@ impl Script {
                 State::Ending
             }
             State::Bridged(talk) => talk.step(input, out).map_or(State::Ending, State::Bridged),
+            State::Fetching => return self.fetching(input, out),
             State::DialingA => return self.dialing_a(scenario, input, out),
             State::Leading | State::Ringing { .. } => return self.leading(scenario, input, out),
             State::Saying { .. } | State::Pausing { .. } | State::Waiting(_) => {
@@ -121,6 +131,21 @@ impl Script {
             }
         };
         self.turned(state)
+    }
+
+    /// Nobody is rung yet, and nobody is where a sound cannot be had.
+    fn fetching(self, input: Input, out: &mut Vec<Order>) -> Script {
+        match input {
+            Input::Fetched(true) => {
+                out.push(Order::Dial(LegNo::A));
+                self.turned(State::DialingA)
+            }
+            Input::Fetched(false) | Input::Waited => {
+                let failure = Failure::new(Origin::Media, Kind::Internal);
+                self.end(Outcome::Failed(failure), Side::Platform, out)
+            }
+            input => self.elsewhere(input, out),
+        }
     }
 
     fn dialing_a(self, scenario: &Scenario, input: Input, out: &mut Vec<Order>) -> Script {

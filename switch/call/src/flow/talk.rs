@@ -146,6 +146,7 @@ impl Talk {
             | Input::Diverted { .. }
             | Input::Served(_)
             | Input::Waited
+            | Input::Fetched(_)
             | Input::Mail(_) => Some(self),
         }
     }
@@ -237,6 +238,7 @@ impl Talk {
             | Input::Diverted { .. }
             | Input::Served(_)
             | Input::Waited
+            | Input::Fetched(_)
             | Input::Mail(_) => Some(self),
         }
     }
@@ -318,6 +320,7 @@ impl Talk {
             | Input::Diverted { .. }
             | Input::Served(_)
             | Input::Waited
+            | Input::Fetched(_)
             | Input::Mail(_) => Some(self),
         }
     }

@@ -21,6 +21,7 @@ mod papers;
 mod phones;
 mod redirect;
 mod refer;
+mod rung;
 mod spare;
 mod talk;
 mod twins;
@@ -171,6 +172,8 @@ pub(crate) struct Leg {
     hunt: Option<Hunt>,
     /// The extensions that it rings, or that it talks with.
     agents: BTreeSet<Arc<str>>,
+    /// The extensions of which it was told that they ring.
+    rung: Vec<rung::Rung>,
     ring: Duration,
     onward: Onward,
     /// Max-Breadth of each of its INVITEs.
@@ -230,6 +233,7 @@ impl Leg {
             trunk: None,
             hunt: None,
             agents: BTreeSet::new(),
+            rung: Vec::new(),
             ring: called.ring,
             onward: called.onward.clone(),
             share: None,
@@ -563,6 +567,7 @@ impl Leg {
         pools.over(self.id, self.facts.answered.is_some(), snapshot, now.mono);
         self.fade(w);
         self.occupy(w, BTreeSet::new());
+        self.let_go(w, trace);
         let spoken = self.audio.spoken();
         let facts = &mut self.facts;
         facts.spoken = spoken;

@@ -240,6 +240,7 @@ impl Leg {
         }
         let fork = forks.of(session)?;
         fork.rang |= rings;
+        let user = fork.hop.user.clone();
         fork.meets(&branch, code == 199);
         let ringing = code == 180 || fork.hop.early_media == EarlyMedia::Ringing;
         let rings_on = fork.hop.rings_on;
@@ -267,6 +268,7 @@ impl Leg {
             return None;
         }
         let first = !std::mem::replace(&mut forks.rang, true);
+        self.rings_told(w, trace, user);
         let alerts = ringing && self.facts.alerting.is_none();
         if alerts {
             self.facts.alerting = Some(now);
@@ -354,6 +356,7 @@ impl Leg {
         self.note_answer(w, trace);
         self.stand(w);
         trace.notify(w, &self.facts, LegState::Answer);
+        self.answered_by(w, trace);
         self.arm(w);
     }
 

@@ -66,7 +66,7 @@ const OVER: Input = Input::Leg(A, LegEvent::PromptOver);
 fn after(inputs: &[Input]) -> (Script, Vec<Order>) {
     let scenario = scenario();
     let mut orders = Vec::new();
-    let mut script = Script::start(&mut orders);
+    let mut script = Script::start(false, &mut orders);
     for input in inputs {
         orders.clear();
         script = script.step(&scenario, *input, &mut orders);
@@ -177,7 +177,7 @@ fn a_circle_that_takes_no_time_comes_to_an_end() {
     let lead = Step::Lead { to: Number::Internal("80100".into()), failed: Next::Step(0) };
     let scenario = Scenario::new(vec![lead]).unwrap();
     let mut orders = Vec::new();
-    let mut script = Script::start(&mut orders).step(&scenario, ANSWERED, &mut orders);
+    let mut script = Script::start(false, &mut orders).step(&scenario, ANSWERED, &mut orders);
     let nobody = on(LegNo::B, LegEvent::Failed(ours(Kind::NoRoute)));
     for _ in 0..LEADS_MAX {
         script = script.step(&scenario, nobody, &mut orders);
@@ -192,6 +192,8 @@ fn any_input() -> impl Strategy<Value = Input> {
             ANSWERED,
             OVER,
             Input::Waited,
+            Input::Fetched(true),
+            Input::Fetched(false),
             key('1'),
             key('2'),
             key('3'),
@@ -221,7 +223,7 @@ proptest! {
     fn no_order_of_events_leaves_it_without_an_end(inputs in prop::collection::vec(any_input(), 0..80)) {
         let scenario = scenario();
         let mut orders = Vec::new();
-        let mut script = Script::start(&mut orders);
+        let mut script = Script::start(false, &mut orders);
         prop_assert_eq!(&orders, &[Order::Dial(A)]);
         let mut limited = false;
         for input in inputs {

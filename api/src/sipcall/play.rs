@@ -1,0 +1,209 @@
+//! `App.Sip_Call.PlayVoice`: from a checked request to a command for the switch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::rows::{CdrVersion, Company, StateMethod};
+use dialect::sipcall::{Answer, Code, Json, Menu, PlayVoice, PushContext, Stop, Voice, call_uuid};
+use facts::media::Prompt;
+use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
+use facts::settings::Snapshot;
+use facts::sound::Clip;
+use facts::{
+    CallCommand, Dialect, MerchantId, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey,
+};
+
+use super::{Asker, ours};
+use crate::settings::{View, dialled};
+use crate::state::ApiState;
+
+/// How long a key is waited for when the sound is over.
+const KEY_WAIT: Duration = Duration::from_secs(5);
+/// What is said where nobody of a group can be had.
+const NOBODY: &str = "callee-busy";
+
+pub(super) async fn play(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: PlayVoice,
+) -> Result<Answer, Stop> {
+    let company = asker.company.as_ref();
+    let whom = dialled(&state.0.store, view, &asked.destnumber).await.map_err(ours)?;
+    if whom.is_foreign_to(asker.merchant.id) {
+        return Err(Code::Validation.into());
+    }
+    let sub_account = whom.sub_account();
+    let number = whom.number().ok_or(Code::Validation)?;
+    let clip = clip(state, asker, &asked.voice)?;
+    let groups = Groups { view, merchant: asker.merchant.id };
+    let scenario = scenario(asker, clip, &asked, groups)?;
+    let shown = shown(company, view, asked.disnumber.as_deref())?;
+    let custom = serde_json::to_string(&asked.echo).unwrap_or_default();
+    let command = CallCommand {
+        dialect: Dialect::Sipcall,
+        merchant: asker.merchant.id,
+        sub_account,
+        app: company.companycode.clone(),
+        key: key(company, &asked),
+        pushes: pushes(company, view, &asked, shown.as_ref()),
+        a: Party { number, as_sent: asked.destnumber, shown, ring: asked.ring },
+        b: None,
+        scenario: Some(Arc::new(scenario)),
+        purpose: Purpose::Notice,
+        max_talk: Some(asked.talk),
+        record: company.record,
+        custom,
+    };
+    let placed = state.place(command).await.map_err(refused)?;
+    let uuid = call_uuid(placed.call);
+    let result = Some(Json::object([("uuid", uuid.into())]));
+    Ok(Answer { result, ..Answer::done("播放命令发送成功", "play command sent") })
+}
+
+/// The sound; a stored one has to be there.
+fn clip(state: &ApiState, asker: &Asker, voice: &Voice) -> Result<Clip, Code> {
+    let name = match voice {
+        Voice::Url(url) => return Ok(Clip::Url(url.clone())),
+        Voice::Stored(name) => name,
+    };
+    let language = language(asker);
+    let own = format!("{}-{name}", asker.company.companycode);
+    // The company's own comes before what everybody has.
+    [own.as_str(), name.as_str()]
+        .into_iter()
+        .map(|name| Clip::Prompt(Prompt { name: name.to_owned(), language: language.clone() }))
+        .find(|clip| state.0.calls.playable(clip).is_ok())
+        .ok_or(Code::NoFile)
+}
+
+fn language(asker: &Asker) -> String {
+    asker.company.language.as_ref().unwrap_or(&asker.merchant.language).clone()
+}
+
+/// Groups of a merchant.
+#[derive(Clone, Copy)]
+struct Groups<'a> {
+    view: &'a Snapshot,
+    merchant: MerchantId,
+}
+
+impl Groups<'_> {
+    /// The number of a group by its name, or by its number.
+    fn number(self, name: &str) -> Result<Number, Code> {
+        let mut own = self.view.groups.iter().filter(|(_, group)| group.merchant == self.merchant);
+        let found = own.find(|(number, group)| group.name == name || number.as_str() == name);
+        found.map(|(number, _)| Number::Internal(number.clone())).ok_or(Code::NoGroup)
+    }
+}
+
+/// The sound, the groups that keys lead to, and a word where nobody is there.
+fn scenario(
+    asker: &Asker,
+    clip: Clip,
+    asked: &PlayVoice,
+    groups: Groups<'_>,
+) -> Result<Scenario, Code> {
+    let Menu { keys, none } = &asked.menu;
+    let mut steps = Vec::new();
+    let mut lead = |name: &str| -> Result<Next, Code> {
+        let to = groups.number(name)?;
+        steps.push(to);
+        // Behind the sound and the word.
+        u8::try_from(steps.len() + 1).map(Next::Step).map_err(|_| Code::Validation)
+    };
+    let mut choices = Vec::new();
+    for (keys, group) in keys {
+        choices.push(Choice { keys: keys.clone(), next: lead(group)? });
+    }
+    let none = none.as_deref().map(&mut lead).transpose()?.unwrap_or(Next::HangUp);
+    let collect = Collect { max: 1, secret: false, next: Next::HangUp };
+    let say = Say {
+        choices,
+        collect: asked.collect.then_some(collect),
+        wait: KEY_WAIT,
+        none,
+        ..Say::only(vec![clip], 1)
+    };
+    let word = Prompt { name: NOBODY.to_owned(), language: language(asker) };
+    let word = Step::Say(Say::only(vec![Clip::Prompt(word)], 1));
+    let failed = Next::Step(1);
+    let leads = steps.into_iter().map(|to| Step::Lead { to, failed });
+    let all = [Step::Say(say), word].into_iter().chain(leads);
+    Scenario::new(all.collect()).map_err(|fault| {
+        tracing::warn!(%fault, "system 002: a request makes no scenario");
+        Code::Validation
+    })
+}
+
+/// The number to show: one of the company's, any of them where none is asked for.
+fn shown(company: &Company, view: &Snapshot, asked: Option<&str>) -> Result<Option<Number>, Code> {
+    let Some(asked) = asked else {
+        let mut lot = [0_u8; 8];
+        // Without randomness it is the first.
+        let _ = getrandom::fill(&mut lot);
+        let many = u64::try_from(company.callers.len()).unwrap_or(1).max(1);
+        let nth = usize::try_from(u64::from_be_bytes(lot) % many).unwrap_or_default();
+        return Ok(company.callers.get(nth).map(|digits| Number::public(digits.clone())));
+    };
+    let parsed = view.plan.parse(asked).map_err(|_| Code::ForeignNumber)?;
+    let own = company.callers.iter().any(|digits| digits == parsed.digits());
+    own.then_some(Some(parsed)).ok_or(Code::ForeignNumber)
+}
+
+/// Where the company wants it, its own name of a request makes it one.
+fn key(company: &Company, asked: &PlayVoice) -> Option<RequestKey> {
+    let name = &asked.echo.customuuid;
+    let wanted = company.dedupe_customuuid && !name.is_empty();
+    let fingerprint = format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
+    wanted.then(|| RequestKey {
+        dialect: Dialect::Sipcall,
+        key: format!("{}:{name}", company.companycode),
+        fingerprint,
+    })
+}
+
+fn pushes(
+    company: &Company,
+    view: &Snapshot,
+    asked: &PlayVoice,
+    shown: Option<&Number>,
+) -> Vec<Push> {
+    let method = match company.state_method {
+        StateMethod::Dial => "2",
+        StateMethod::Ivr => "6",
+    };
+    // What was sent comes back as it was sent.
+    let national = || shown.map(|number| view.plan.national(number));
+    let told = asked.disnumber.clone().or_else(national);
+    let context = PushContext {
+        companycode: company.companycode.clone(),
+        customer: asked.destnumber.clone(),
+        disnumber: told.unwrap_or_default(),
+        customuuid: asked.echo.customuuid.clone(),
+        method: method.to_owned(),
+        cdr_2025: company.cdr_version == CdrVersion::Y2025,
+    };
+    let context = serde_json::to_string(&context).unwrap_or_default();
+    let to = [(PushKind::Extension, &company.state_url), (PushKind::Record, &company.cdr_url)];
+    to.into_iter()
+        .filter_map(|(kind, url)| {
+            let endpoint = url.clone()?;
+            Some(Push { kind, dialect: Dialect::Sipcall, endpoint, context: context.clone() })
+        })
+        .collect()
+}
+
+fn refused(refusal: Refusal) -> Code {
+    match refusal {
+        Refusal::NoBalance => Code::NoBalance,
+        Refusal::TooManyCalls => Code::TooMany,
+        Refusal::Blocked => Code::Blocked,
+        Refusal::OutsideHours | Refusal::TooOften => Code::OutsideHours,
+        Refusal::NoPrice | Refusal::NoRoute | Refusal::BadCaller | Refusal::SameNumber => {
+            Code::Validation
+        }
+        Refusal::UnknownMerchant | Refusal::Disabled | Refusal::KeyConflict => Code::Failed,
+        Refusal::Busy | Refusal::Internal => Code::Connection,
+    }
+}

@@ -1,0 +1,82 @@
+//! A merchant of system 002: logs in and asks as that system's PHP clients do.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::Value;
+
+use crate::merchant::http;
+
+/// `appid`.
+pub const APPID: &str = "100001";
+/// `accesskey`.
+pub const ACCESSKEY: &str = "aceedbd24860a861aceedbd24860a861";
+
+/// Lines of the operator file: a company that is told at `callback`.
+#[must_use]
+pub fn company(merchant: &str, callback: &str) -> String {
+    format!(
+        r#"
+[[companies]]
+companycode = "2028"
+appid = "{APPID}"
+accesskey = "{ACCESSKEY}"
+merchant = "{merchant}"
+callers = ["02120280001"]
+cdr_url = "{callback}cdr"
+state_url = "{callback}state"
+"#
+    )
+}
+
+/// Asks with a form of parts, as PHP's cURL sends an array; the answer.
+///
+/// # Panics
+/// When the answer is not HTTP 200 or no JSON.
+#[must_use]
+pub fn ask(door: SocketAddr, fields: &[(&str, &str)]) -> Value {
+    let mark = "------------------------d74496d66958873e";
+    let part = |(name, value): &(&str, &str)| {
+        format!("--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let body = format!("{}--{mark}--\r\n", fields.iter().map(part).collect::<String>());
+    let kind = format!("multipart/form-data; boundary={mark}");
+    let (status, text) = http(door, "POST", "/", &[("Content-Type", &kind)], &body);
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Logs in and has a notice played; the answer.
+///
+/// # Panics
+/// When the login fails.
+#[must_use]
+pub fn play(door: SocketAddr, fields: &[(&str, &str)]) -> Value {
+    let login = [("service", "App.Sip_Auth.Login"), ("appid", APPID), ("accesskey", ACCESSKEY)];
+    let login = ask(door, &login);
+    let token = login["data"]["result"]["token"].as_str().unwrap_or_else(|| panic!("{login}"));
+    let service = [("service", "App.Sip_Call.PlayVoice"), ("token", token), ("chengshudu", "1")];
+    ask(door, &[&service[..], fields].concat())
+}
+
+/// Serves these octets at every path, as a sound.
+///
+/// # Panics
+/// When no socket can be had.
+#[must_use]
+pub fn serve(octets: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let length = octets.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&octets));
+        }
+    });
+    address
+}
