@@ -6,6 +6,8 @@ mod world;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use dialect::clock;
+use facts::ports::Calls as _;
 use facts::scenario::{Next, Step};
 use facts::{Dialect, Number, Purpose, PushKind, Refusal};
 use serde_json::{Value, json};
@@ -333,4 +335,139 @@ async fn s6_a_customuuid_is_taken_once_where_the_company_wants_it() {
     let next = play(&world, "2", &[("userid", ""), ("customuuid", "2")]).await;
     assert_ne!(uuid(&next), uuid(&first));
     assert_eq!(world.switch.placed.lock().unwrap().len(), 2);
+}
+
+const BILL: &str = "App.Sip_Cdr.GetBill";
+
+async fn bills(world: &World, token: &str, more: &[(&str, &str)]) -> Value {
+    let day = std::time::Duration::from_secs(86_400);
+    let (from, until) = (clock::seconds(now() - day), clock::seconds(now()));
+    let times = [("token", token), ("starttime", &from), ("endtime", &until), ("callmethod", "6")];
+    let answer = form(world, BILL, &[&times[..], more].concat()).await;
+    assert_eq!((&answer["ret"], &answer["data"]["status"]), (&json!(200), &json!(0)), "{answer}");
+    answer["data"]["result"].clone()
+}
+
+/// Places so many notices and plays them to their ends.
+async fn settled(world: &World, count: usize) {
+    for nth in 0..count {
+        let name = format!("name-{nth}");
+        play(world, "1", &[("customuuid", &name)]).await;
+    }
+    let live = world.switch.live();
+    for call in live.await {
+        world.complete(call.call).await;
+    }
+}
+
+#[tokio::test]
+async fn s8_bills_that_were_fetched_are_not_told_again() {
+    let world = World::new().await;
+    settled(&world, 3).await;
+    let token = token(&world, "1").await;
+    let all = bills(&world, &token, &[("syncflag", "3")]).await;
+    assert_eq!(
+        (&all["totalitems"], &all["currentpage"], &all["itemsperpage"]),
+        (&json!(3), &json!(1), &json!(10))
+    );
+    let bill = &all["bills"][0];
+    assert_eq!((&bill["customuuid"], &bill["userid"]), (&json!("name-0"), &json!("1@extGroup-1")));
+    assert_eq!((&bill["hangupcause"], &bill["hangupdirection"]), (&json!(10001), &json!(10041)));
+    assert_eq!((&bill["duration"], &bill["billsec"]), (&json!(4), &json!(60)));
+    assert_eq!((&bill["callmethod"], &bill["direction"]), (&json!(6), &json!("callout")));
+    assert!(["01053180002", "01053180003"].contains(&bill["displaynumber"].as_str().unwrap()));
+    assert_eq!(bill.as_object().unwrap().len(), 20);
+    // All were told, so none is new.
+    wait_none(&world, &token).await;
+    assert_eq!(bills(&world, &token, &[("syncflag", "2")]).await["totalitems"], 3);
+}
+
+/// What is noted once the answer was written is noted a moment later.
+async fn wait_none(world: &World, token: &str) {
+    for _ in 0..100 {
+        if bills(world, token, &[("itemsperpage", "1")]).await["totalitems"] == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("they are still new");
+}
+
+#[tokio::test]
+async fn s4_8_an_answer_that_nobody_took_tells_nothing() {
+    let world = World::new().await;
+    settled(&world, 1).await;
+    let token = token(&world, "1").await;
+    let from = clock::seconds(now() - std::time::Duration::from_secs(86_400));
+    let escape = dialect::text::escape;
+    let until = escape(&clock::seconds(now()));
+    let query = format!(
+        "/?s=Sip_Cdr.GetBill&token={token}&callmethod=0&starttime={}&endtime={until}",
+        escape(&from)
+    );
+    let request = Request::get(query).body(Body::empty()).unwrap();
+    let unread = world.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(unread.status(), StatusCode::OK);
+    drop(unread);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(bills(&world, &token, &[]).await["totalitems"], 1);
+}
+
+#[tokio::test]
+async fn s4_8_bills_are_looked_for_and_come_page_by_page() {
+    let world = World::new().await;
+    settled(&world, 5).await;
+    let token = token(&world, "1").await;
+    let all = ("syncflag", "3");
+    let page = bills(&world, &token, &[all, ("itemsperpage", "2"), ("currentpage", "2")]).await;
+    assert_eq!((&page["totalitems"], page["bills"].as_array().unwrap().len()), (&json!(5), 2));
+    assert_eq!(page["bills"][0]["customuuid"], "name-2");
+    for (more, count) in [
+        ([("customuuid", "name-3")], 1),
+        ([("destnumber", "13333333333")], 5),
+        ([("destnumber", "1")], 0),
+        ([("userid", "1@extGroup-1")], 5),
+        ([("chengshudu", "1")], 5),
+        ([("chengshudu", "0")], 0),
+        ([("memberid", "0")], 5),
+        ([("extnumber", "80000")], 0),
+        ([("direction", "1")], 0),
+        ([("direction", "2")], 5),
+    ] {
+        let found = bills(&world, &token, &[&[all][..], &more].concat()).await;
+        assert_eq!(found["totalitems"], count, "{more:?}");
+    }
+    // The default is a method that no call of ours has; another company has none.
+    let token = self::token(&world, "2").await;
+    assert_eq!(
+        form(&world, BILL, &[("token", &token), ("starttime", "x"), ("endtime", "y")]).await["ret"],
+        603
+    );
+    let token = self::token(&world, "cdrs").await;
+    assert_eq!(bills(&world, &token, &[all]).await["totalitems"], 0);
+}
+
+#[tokio::test]
+async fn s4_9_how_extensions_stand() {
+    let world = World::new().await;
+    let token = token(&world, "1").await;
+    let ask = async |service: &str| {
+        let asked = [("token", token.as_str()), ("extnumber", "80000, 80009,81000,99999")];
+        form(&world, service, &asked).await["data"]["result"].clone()
+    };
+    let codes = |answer: &Value| -> Vec<i64> {
+        answer.as_array().unwrap().iter().map(|row| row["code"].as_i64().unwrap()).collect()
+    };
+    let registered = ask("App.Sip_Status.GetSipRegisterStatus").await;
+    assert_eq!(codes(&registered), [1017, 1013, 1011, 1012]);
+    let wanted =
+        json!({ "extnumber": "80000", "code": 1017, "clientip": "192.0.2.7", "serverip": "" });
+    assert_eq!(registered[0], wanted);
+    let valid = ask("App.Sip_Status.GetSipValidStatus").await;
+    assert_eq!(codes(&valid), [1016, 1013, 1011, 1012]);
+    assert_eq!(valid[1], json!({ "extnumber": "80009", "code": 1013 }));
+    let none =
+        form(&world, "App.Sip_Status.GetSipValidStatus", &[("token", &token), ("extnumber", ",")])
+            .await;
+    assert_eq!(code(&none).0, 1002);
 }

@@ -87,6 +87,37 @@ pub(crate) async fn all_after(
     rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
 }
 
+/// Records of a company of system 002 behind row `after`, whose calls were placed from the first instant until before the
+/// second, with their rows.
+pub(crate) async fn bills(
+    conn: &mut Conn,
+    companycode: &str,
+    (from, to): (UnixMillis, UnixMillis),
+    fetched: Option<bool>,
+    after: i64,
+) -> Result<Vec<(i64, CallRecord)>> {
+    let sql = "SELECT id, record FROM records WHERE dialect = 'sipcall' AND app = $1 AND app <> '' \
+               AND placed >= $2 AND placed < $3 AND id > $4 \
+               AND (CAST($5 AS BIGINT) IS NULL OR fetched = $5) ORDER BY id LIMIT $6";
+    let fetched = fetched.map(i64::from);
+    let rows = conn.rows(sql, args![companycode, from, to, after, fetched, BILLS]).await?;
+    rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
+}
+
+/// Notes that records were fetched.
+pub(crate) async fn fetched(conn: &mut Conn, rows: &[i64]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<String> = (1..=rows.len()).map(|nth| format!("${nth}")).collect();
+    let sql = format!("UPDATE records SET fetched = 1 WHERE id IN ({})", places.join(", "));
+    let args = rows.iter().map(|row| Value::from(*row)).collect();
+    conn.exec_once(&sql, args).await.map(|_| ())
+}
+
+/// Records of a company that are read at once.
+const BILLS: u32 = 1_000;
+
 async fn records(conn: &mut Conn, sql: &str, args: Vec<Value>) -> Result<Vec<CallRecord>> {
     conn.rows(sql, args).await?.iter().map(|row| row.json(0)).collect()
 }

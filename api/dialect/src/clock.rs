@@ -41,6 +41,12 @@ pub fn parse_compact(text: &str) -> Option<UnixMillis> {
     DateTime::strptime("%Y%m%d%H%M%S", text).ok().and_then(instant)
 }
 
+/// Reads `yyyy-MM-dd HH:mm:ss`.
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<UnixMillis> {
+    DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok().and_then(instant)
+}
+
 /// The hour that starts at `hour` o'clock of a day written `yyyy-MM-dd` or `yyyyMMdd`: first instant and
 /// first instant after it.
 #[must_use]

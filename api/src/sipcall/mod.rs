@@ -4,8 +4,10 @@
 //! account and when it ends, the module, the address, the account's rate; then what the service says.
 
 mod auth;
+mod bill;
 mod form;
 mod play;
+mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use axum::response::Response;
 use axum::routing::any;
 use billing::rows::{Company, Merchant, MerchantStatus};
 use dialect::sipcall::{
-    Answer, CONTENT_TYPE, Fault, Lang, Params, PlayVoice, Rules, Service, Stop, Token, body,
+    Answer, CONTENT_TYPE, Extensions, Fault, GetBill, Lang, Params, PlayVoice, Rules, Service,
+    Stop, Token, body,
 };
 
 use crate::counters::count;
@@ -47,10 +50,11 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
         return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no service is named\n");
     };
     count(&state.0.counters.sipcall_requests);
+    let mut told = Vec::new();
     let (outcome, lang) = match service {
         _ if !ip_may_ask(&state, ip) => (Err(Fault::TooFrequent.into()), Lang::default()),
         Err(fault) => (Err(fault.into()), Lang::default()),
-        Ok(service) => serve(&state, service, &params, ip).await,
+        Ok(service) => serve(&state, service, &params, ip, &mut told).await,
     };
     if let Err(stop) = &outcome {
         count(&state.0.counters.sipcall_failures);
@@ -61,7 +65,19 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
         };
         tracing::info!(ret, code, %ip, "system 002 refused");
     }
-    answer(StatusCode::OK, CONTENT_TYPE, self::body(outcome, lang, (asked, now())))
+    let body = self::body(outcome, lang, (asked, now()));
+    if told.is_empty() {
+        return answer(StatusCode::OK, CONTENT_TYPE, body);
+    }
+    // Not before it was written: what breaks off is told again.
+    let body = bill::Told::new(body, move || {
+        tokio::spawn(async move {
+            if let Err(error) = state.0.store.bills_fetched(told).await {
+                tracing::warn!(%error, "system 002: fetched records are told again");
+            }
+        });
+    });
+    answer(StatusCode::OK, CONTENT_TYPE, axum::body::Body::new(body))
 }
 
 async fn serve(
@@ -69,6 +85,7 @@ async fn serve(
     service: Service,
     params: &Params,
     ip: IpAddr,
+    told: &mut Vec<i64>,
 ) -> (Result<Answer, Stop>, Lang) {
     let view = match state.0.settings.current(&state.0.store).await {
         Ok(view) => view,
@@ -83,11 +100,16 @@ async fn serve(
     };
     let lang = known.as_ref().map_or(Lang::default(), Asker::lang);
     let gate = Gate { state, service, ip, known };
-    (run(gate, &view, Rules(params)).await, lang)
+    (run(gate, &view, Rules(params), told).await, lang)
 }
 
-/// Each service: its parameters, then the gate, then what it does.
-async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result<Answer, Stop> {
+/// Each service: its parameters, then the gate, then what it does. `told`: records that the answer tells.
+async fn run(
+    gate: Gate<'_>,
+    view: &View,
+    rules: Rules<'_>,
+    told: &mut Vec<i64>,
+) -> Result<Answer, Stop> {
     let state = gate.state;
     Token::read(rules)?;
     match gate.service {
@@ -97,6 +119,23 @@ async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result<Answer, St
             let asked = PlayVoice::read(rules)?;
             let asker = gate.open()?;
             play::play(state, view, &asker, asked?).await
+        }
+        Service::GetBill => {
+            let asked = GetBill::read(rules)?;
+            let asker = gate.open()?;
+            let (answer, rows) = bill::bills(state, &asker, &asked?).await?;
+            *told = rows;
+            Ok(answer)
+        }
+        Service::GetSipRegisterStatus => {
+            let asked = Extensions::read(rules)?;
+            let asker = gate.open()?;
+            status::register(state, view, &asker, asked?).await
+        }
+        Service::GetSipValidStatus => {
+            let asked = Extensions::read(rules)?;
+            let asker = gate.open()?;
+            status::in_use(state, view, &asker, asked?).await
         }
     }
 }

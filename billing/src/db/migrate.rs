@@ -46,6 +46,7 @@ migrations! {
     24 "0024_templates",
     25 "0025_webhooks",
     26 "0026_company_calls",
+    27 "0027_fetched",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

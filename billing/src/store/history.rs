@@ -87,6 +87,33 @@ impl Store {
         .await
     }
 
+    /// Records of a company of system 002 behind row `after`, whose calls were placed from the first instant to the
+    /// second, and which were fetched before or not: up to 1,000, with their rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn bills(
+        &self,
+        companycode: &str,
+        (from, to): (UnixMillis, UnixMillis),
+        fetched: Option<bool>,
+        after: i64,
+    ) -> Result<Vec<(i64, CallRecord)>> {
+        let company = companycode.to_owned();
+        self.read(work!(conn, [company] => {
+            records::bills(conn, &company, (from, to), fetched, after).await?
+        }))
+        .await
+    }
+
+    /// Notes that these rows were fetched.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn bills_fetched(&self, rows: Vec<i64>) -> Result<()> {
+        self.write(work!(conn, [rows] => records::fetched(conn, &rows).await?)).await
+    }
+
     /// CDRs with id above `after`.
     ///
     /// # Errors

@@ -34,6 +34,18 @@ codes! {
     Validation = 1002, "数据验证错误", "validation error";
     /// It could not be done.
     Failed = 1003, "操作失败", "operation failed";
+    /// Somebody else's extension.
+    ForeignExtension = 1011, "分机不属于该公司", "extension not of this company";
+    /// Nobody has it.
+    NoExtension = 1012, "分机不存在", "extension does not exist";
+    /// It is out of use.
+    DisabledExtension = 1013, "分机已禁用", "extension disabled";
+    /// None of its phones is there.
+    NotRegistered = 1014, "分机未注册", "extension not registered";
+    /// It is in use.
+    Enabled = 1016, "分机已启用", "extension enabled";
+    /// A phone of it is there.
+    Registered = 1017, "分机已注册", "extension registered";
     /// The number to show is none of the company's.
     ForeignNumber = 1021, "号码不属于该公司", "number not of this company";
     /// There is no such sound.

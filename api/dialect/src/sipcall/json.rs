@@ -14,6 +14,13 @@ impl Json {
             members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         Json(format!("{{{}}}", members.join(",")))
     }
+
+    /// An array.
+    #[must_use]
+    pub fn list(values: impl IntoIterator<Item = Json>) -> Json {
+        let values: Vec<String> = values.into_iter().map(|value| value.0).collect();
+        Json(format!("[{}]", values.join(",")))
+    }
 }
 
 impl fmt::Display for Json {

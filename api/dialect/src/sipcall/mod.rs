@@ -5,6 +5,7 @@
 
 mod answer;
 mod auth;
+mod bill;
 mod cause;
 mod code;
 mod fault;
@@ -14,9 +15,11 @@ mod play;
 mod push;
 mod rules;
 mod service;
+mod status;
 
 pub use answer::{Answer, Stop, body};
 pub use auth::{Login, Token, logged_in};
+pub use bill::GetBill;
 pub use code::Code;
 pub use fault::{Fault, Lang};
 pub use json::Json;
@@ -25,6 +28,7 @@ pub use play::{Echo, Menu, PlayVoice, Voice};
 pub use push::{PushContext, RETRY_SECONDS, call_uuid, cdr_push, is_taken, state_push};
 pub use rules::Rules;
 pub use service::{Service, class_of};
+pub use status::{Extensions, Standing, registered, valid};
 
 /// Content-Type of answers and pushes.
 pub const CONTENT_TYPE: &str = "application/json;charset=utf-8";

@@ -15,7 +15,7 @@ use crate::ytx::plain_digits;
 /// Delay before each send of a push, seconds: the list's length is the number of sends.
 pub const RETRY_SECONDS: [u64; 3] = [0, 60, 120];
 /// `callmethod` of a notice.
-const METHOD_NOTICE: u16 = 6;
+pub(super) const METHOD_NOTICE: u16 = 6;
 
 /// What a push has to know beside the event; travels with the promise to send it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
         Ok(number) if !context.cdr_2025 => number.into(),
         _ => Json::from(&context.companycode),
     };
-    let chengshudu = if echo.chengshudu.is_empty() { "0" } else { &echo.chengshudu };
+    let chengshudu = chengshudu(&echo);
     let mut members = vec![
         ("answertime", text(times.answered).into()),
         ("hangupcause", cause.into()),
@@ -142,8 +142,45 @@ pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
 }
 
 /// What the merchant gets back as it was sent.
-fn echo(record: &CallRecord) -> Echo {
+pub(super) fn echo(record: &CallRecord) -> Echo {
     serde_json::from_str(&record.facts.command.custom).unwrap_or_default()
+}
+
+/// `chengshudu`; `0` where none was sent.
+pub(super) fn chengshudu(echo: &Echo) -> &str {
+    if echo.chengshudu.is_empty() { "0" } else { &echo.chengshudu }
+}
+
+/// A record in a list.
+pub(super) fn bill(record: &CallRecord) -> Json {
+    let facts = &record.facts;
+    let context =
+        facts.command.pushes.iter().find_map(|push| serde_json::from_str(&push.context).ok());
+    let context: PushContext = context.unwrap_or_default();
+    let (echo, times) = (echo(record), Times::of(record));
+    let (cause, direction) = cause::of(facts);
+    Json::object([
+        ("id", facts.call.as_i64().into()),
+        ("extnumber", extension(record).into()),
+        ("destnumber", (&facts.command.a.as_sent).into()),
+        ("displaynumber", shown(record, &context).into()),
+        ("starttime", text(Some(times.began)).into()),
+        ("answertime", text(times.answered).into()),
+        ("endtime", text(Some(times.ended)).into()),
+        ("duration", times.waited.into()),
+        ("billsec", times.talked.into()),
+        ("direction", "callout".into()),
+        ("callmethod", METHOD_NOTICE.into()),
+        ("userid", (&echo.userid).into()),
+        ("memberid", "0".into()),
+        ("chengshudu", chengshudu(&echo).into()),
+        ("customuuid", (&echo.customuuid).into()),
+        ("recordfilename", file(record).into()),
+        ("downloadip", host(record).into()),
+        ("hangupdirection", direction.into()),
+        ("hangupcause", cause.into()),
+        ("uuid", call_uuid(facts.call).into()),
+    ])
 }
 
 /// When what happened, and for how long.
@@ -175,7 +212,7 @@ fn text(at: Option<UnixMillis>) -> String {
 }
 
 /// The extension that took the call.
-fn extension(record: &CallRecord) -> &str {
+pub(super) fn extension(record: &CallRecord) -> &str {
     let facts = &record.facts;
     match facts.leg(facts.called()) {
         Some(LegFacts { no, number: Number::Internal(number), answered: Some(_), .. })

@@ -32,6 +32,12 @@ services! {
     Logout = "App.Sip_Auth.Logout",
     /// A notice, of which a key may lead to a group.
     PlayVoice = "App.Sip_Call.PlayVoice",
+    /// Records, page by page.
+    GetBill = "App.Sip_Cdr.GetBill",
+    /// Whether extensions are registered.
+    GetSipRegisterStatus = "App.Sip_Status.GetSipRegisterStatus",
+    /// Whether extensions are in use.
+    GetSipValidStatus = "App.Sip_Status.GetSipValidStatus",
 }
 
 impl Service {

@@ -1,0 +1,188 @@
+//! `App.Sip_Cdr.GetBill` (merchant API §4.8): records of a company, page by page.
+
+use facts::{CallRecord, UnixMillis};
+
+use super::answer::Answer;
+use super::code::Code;
+use super::fault::Fault;
+use super::json::Json;
+use super::push;
+use super::rules::Rules;
+use crate::clock;
+
+/// Longest of the values that records are looked for by.
+const VALUE_MAX: i64 = 1_024;
+/// Numbers of `extnumber` at most.
+const NUMBERS_MAX: usize = 200;
+
+/// What is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GetBill {
+    /// Calls placed from then.
+    pub from: UnixMillis,
+    /// Up to then, and then as well.
+    pub until: UnixMillis,
+    /// Those that were fetched before, or were not; `None`: all.
+    pub fetched: Option<bool>,
+    /// Which page, from 1.
+    pub page: u32,
+    /// How many on a page.
+    pub per_page: u32,
+    filter: Filter,
+}
+
+/// What a record has to say, beside its time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Filter {
+    /// No call of a company comes in.
+    incoming: bool,
+    callmethod: i64,
+    extensions: Vec<String>,
+    destnumber: String,
+    userid: String,
+    memberid: String,
+    chengshudu: String,
+    customuuid: String,
+}
+
+impl GetBill {
+    /// Reads the parameters: the framework's word, or the service's.
+    ///
+    /// # Errors
+    /// Either.
+    pub fn read(rules: Rules<'_>) -> Result<Result<GetBill, Code>, Fault> {
+        let from = rules.text("starttime", (1, VALUE_MAX))?;
+        let until = rules.text("endtime", (1, VALUE_MAX))?;
+        let fetched = match rules.int_or("syncflag", 1, (1, 3))? {
+            1 => Some(false),
+            2 => Some(true),
+            _ => None,
+        };
+        let incoming = rules.int_or("direction", 3, (1, 3))? == 1;
+        let callmethod = rules.int_or("callmethod", 3, (0, 6))?;
+        let page = rules.int_or("currentpage", 1, (1, i64::from(u32::MAX)))?;
+        let per_page = rules.int_or("itemsperpage", 10, (1, 1_000))?;
+        let value = |name| rules.maybe(name, VALUE_MAX).map(|value| value.trim().to_owned());
+        let numbers = value("extnumber")?;
+        let filter = Filter {
+            incoming,
+            callmethod,
+            extensions: numbers
+                .split(',')
+                .map(str::trim)
+                .filter(|number| !number.is_empty())
+                .take(NUMBERS_MAX)
+                .map(str::to_owned)
+                .collect(),
+            destnumber: value("destnumber")?,
+            userid: value("userid")?,
+            memberid: value("memberid")?,
+            chengshudu: value("chengshudu")?,
+            customuuid: value("customuuid")?,
+        };
+        let times = clock::parse_seconds(from.trim()).zip(clock::parse_seconds(until.trim()));
+        let Some((from, until)) = times.filter(|(from, until)| from <= until) else {
+            return Ok(Err(Code::Validation));
+        };
+        let small = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+        let (page, per_page) = (small(page), small(per_page));
+        Ok(Ok(GetBill { from, until, fetched, page, per_page, filter }))
+    }
+
+    /// Is this one of those that are looked for?
+    #[must_use]
+    pub fn wants(&self, record: &CallRecord) -> bool {
+        let Filter {
+            incoming,
+            callmethod,
+            extensions,
+            destnumber,
+            userid,
+            memberid,
+            chengshudu,
+            customuuid,
+        } = &self.filter;
+        let echo = push::echo(record);
+        let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
+        !incoming
+            && [0, i64::from(push::METHOD_NOTICE)].contains(callmethod)
+            && (extensions.is_empty()
+                || extensions.iter().any(|one| one == push::extension(record)))
+            && same(destnumber, &record.facts.command.a.as_sent)
+            && same(userid, &echo.userid)
+            && same(memberid, "0")
+            && same(chengshudu, push::chengshudu(&echo))
+            && same(customuuid, &echo.customuuid)
+    }
+
+    /// Where the page begins among those that are wanted, and where it is over.
+    #[must_use]
+    pub fn window(&self) -> std::ops::Range<u64> {
+        let begin = u64::from(self.page - 1) * u64::from(self.per_page);
+        begin..begin + u64::from(self.per_page)
+    }
+
+    /// The answer: how many there are, and those of the page.
+    #[must_use]
+    pub fn answer(&self, total: u64, bills: &[CallRecord]) -> Answer {
+        let result = Json::object([
+            ("totalitems", total.into()),
+            ("currentpage", i64::from(self.page).into()),
+            ("itemsperpage", i64::from(self.per_page).into()),
+            ("bills", Json::list(bills.iter().map(push::bill))),
+        ]);
+        Answer { desc: ("查询成功", "query succeeded"), result: Some(result) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Params;
+    use super::*;
+
+    fn read(query: &str) -> Result<Result<GetBill, Code>, Fault> {
+        let mut params = Params::default();
+        params.form(query.as_bytes());
+        GetBill::read(Rules(&params))
+    }
+
+    const TIMES: &str = "starttime=2026-01-15 09:30:00&endtime=2026-01-15 10:30:00";
+
+    #[test]
+    fn s4_8_all_but_the_times_may_be_left_out() {
+        let asked = read(TIMES).unwrap().unwrap();
+        assert_eq!(
+            (asked.from, asked.until),
+            (UnixMillis(1_768_440_600_000), UnixMillis(1_768_444_200_000))
+        );
+        assert_eq!((asked.fetched, asked.page, asked.per_page), (Some(false), 1, 10));
+        assert_eq!((asked.filter.callmethod, asked.filter.incoming), (3, false));
+        let asked =
+            read(&format!("{TIMES}&syncflag=3&currentpage=3&itemsperpage=7")).unwrap().unwrap();
+        assert_eq!((asked.fetched, asked.window()), (None, 14..21));
+    }
+
+    #[test]
+    fn s4_8_each_parameter_that_is_wrong() {
+        let fault = |query: &str| read(query).unwrap_err().msg(super::super::Lang::Zh);
+        assert_eq!(fault(""), "非法请求：缺少必要参数starttime");
+        assert_eq!(fault("starttime=x"), "非法请求：缺少必要参数endtime");
+        for (name, value, low, bound) in [
+            ("syncflag", 4, false, 3),
+            ("direction", 0, true, 1),
+            ("callmethod", 7, false, 6),
+            ("currentpage", 0, true, 1),
+            ("itemsperpage", 1001, false, 1000),
+            ("itemsperpage", 0, true, 1),
+        ] {
+            let words = if low { "大于或等于" } else { "小于等于" };
+            let wanted = format!("非法请求：{name}应该{words}{bound}, 但现在{name} = {value}");
+            assert_eq!(fault(&format!("{TIMES}&{name}={value}")), wanted);
+        }
+        for times in
+            ["starttime=x&endtime=y", "starttime=2026-01-15 09:30:00&endtime=2026-01-14 09:30:00"]
+        {
+            assert_eq!(read(times).unwrap(), Err(Code::Validation), "{times}");
+        }
+    }
+}

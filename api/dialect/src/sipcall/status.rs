@@ -1,0 +1,69 @@
+//! `App.Sip_Status`: how extensions stand (merchant API §4.9).
+
+use super::answer::Answer;
+use super::code::Code;
+use super::fault::Fault;
+use super::json::Json;
+use super::rules::Rules;
+
+/// Longest list, bytes.
+const LIST_MAX: i64 = 4_096;
+/// Extensions of one list at most.
+const EXTENSIONS_MAX: usize = 200;
+
+/// Extensions that are asked about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Extensions(pub Vec<String>);
+
+/// How one stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The extension.
+    pub extension: String,
+    /// What is said of it.
+    pub code: Code,
+    /// Where its phone is; empty where nobody knows.
+    pub client: String,
+}
+
+impl Extensions {
+    /// Reads the parameter `extnumber`, with commas between.
+    ///
+    /// # Errors
+    /// What the framework says; then that there are too many, or none.
+    pub fn read(rules: Rules<'_>) -> Result<Result<Extensions, Code>, Fault> {
+        let list = rules.text("extnumber", (1, LIST_MAX))?;
+        let numbers = list.split(',').map(str::trim).filter(|number| !number.is_empty());
+        let numbers: Vec<String> = numbers.map(str::to_owned).collect();
+        let fits = (1..=EXTENSIONS_MAX).contains(&numbers.len());
+        Ok(fits.then_some(Extensions(numbers)).ok_or(Code::Validation))
+    }
+}
+
+/// Whether extensions are registered, and from where.
+#[must_use]
+pub fn registered(standings: &[Standing]) -> Answer {
+    found(standings.iter().map(|standing| {
+        Json::object([
+            ("extnumber", (&standing.extension).into()),
+            ("code", standing.code.number().into()),
+            ("clientip", (&standing.client).into()),
+            ("serverip", "".into()),
+        ])
+    }))
+}
+
+/// Whether extensions are in use.
+#[must_use]
+pub fn valid(standings: &[Standing]) -> Answer {
+    found(standings.iter().map(|standing| {
+        Json::object([
+            ("extnumber", (&standing.extension).into()),
+            ("code", standing.code.number().into()),
+        ])
+    }))
+}
+
+fn found(rows: impl Iterator<Item = Json>) -> Answer {
+    Answer { desc: ("查询成功", "query succeeded"), result: Some(Json::list(rows)) }
+}

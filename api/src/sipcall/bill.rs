@@ -1,0 +1,88 @@
+//! `App.Sip_Cdr.GetBill`: records, and which of them were fetched.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dialect::sipcall::{Answer, Code, GetBill, Stop};
+use facts::CallRecord;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::{Asker, ours};
+use crate::state::ApiState;
+
+/// Records that are looked at for one answer, at most.
+const SCAN_MAX: usize = 100_000;
+
+/// The answer, and the rows that it tells.
+pub(super) async fn bills(
+    state: &ApiState,
+    asker: &Asker,
+    asked: &GetBill,
+) -> Result<(Answer, Vec<i64>), Stop> {
+    let company = asker.company.companycode.as_str();
+    let (window, mut total) = (asked.window(), 0_u64);
+    let (mut rows, mut bills): (Vec<i64>, Vec<CallRecord>) = (Vec::new(), Vec::new());
+    let (mut after, mut scanned) = (0, 0);
+    loop {
+        // The last second counts.
+        let span = (asked.from, asked.until + Duration::from_secs(1));
+        let found = state.0.store.bills(company, span, asked.fetched, after).await.map_err(ours)?;
+        let Some((last, _)) = found.last() else { break };
+        after = *last;
+        scanned += found.len();
+        if scanned > SCAN_MAX {
+            return Err(Code::Failed.into());
+        }
+        for (row, record) in found {
+            if !asked.wants(&record) {
+                continue;
+            }
+            if window.contains(&total) {
+                rows.push(row);
+                bills.push(record);
+            }
+            total += 1;
+        }
+    }
+    Ok((asked.answer(total, &bills), rows))
+}
+
+/// A body that says when all of it was taken by whoever writes it.
+pub(super) struct Told {
+    data: Option<Bytes>,
+    then: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Told {
+    pub(super) fn new(data: String, then: impl FnOnce() + Send + 'static) -> Told {
+        Told { data: Some(data.into()), then: Some(Box::new(then)) }
+    }
+}
+
+impl Body for Told {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(data) = self.data.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Some(then) = self.then.take() {
+            then();
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && self.then.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}
