@@ -8,6 +8,7 @@
 mod admin;
 pub mod bucket;
 mod callni;
+pub mod campaigns;
 mod counters;
 mod door;
 pub mod guard;

@@ -16,6 +16,7 @@ mod apply;
 mod bindings;
 mod books;
 mod call;
+pub mod campaigns;
 mod company;
 mod db;
 pub mod desired;

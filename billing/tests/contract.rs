@@ -4,6 +4,8 @@
 
 #[path = "contract/calls.rs"]
 mod calls;
+#[path = "contract/campaigns.rs"]
+mod campaigns;
 #[path = "contract/fraud.rs"]
 mod fraud;
 #[path = "contract/groups.rs"]
@@ -59,6 +61,8 @@ macro_rules! contract {
 }
 
 contract! {
+    campaigns::a_campaign_is_told_by_the_records_of_its_calls,
+    campaigns::a_campaign_begins_pauses_and_ends,
     calls::authorize_holds_both_legs_and_a_repeat_holds_nothing_more,
     calls::case_47_a_thousand_parallel_starts_with_credit_for_one,
     calls::case_48_credit_runs_out_on_time_and_never_below_zero,

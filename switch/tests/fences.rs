@@ -18,13 +18,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("money", &["facts"]),
     ("billing", &["money", "facts"]),
     ("dialect", &["facts"]),
-    ("api", &["dialect", "billing", "seal", "facts"]),
+    ("campaign", &[]),
+    ("api", &["dialect", "billing", "campaign", "seal", "facts"]),
     ("phone", &[]),
     ("sim", &["facts", "sip", "call", "rtp", "audio", "money", "dialect"]),
 ];
 
 /// Rooms without sockets, clocks, threads, databases.
-const PURE: &[&str] = &["facts", "sip", "call", "rtp", "audio", "seal", "money", "dialect"];
+const PURE: &[&str] =
+    &["facts", "sip", "call", "rtp", "audio", "seal", "money", "dialect", "campaign"];
 
 /// What a pure room may not reach by any way.
 const BANNED: &[&str] = &[

@@ -44,6 +44,9 @@ pub fn parse_compact(text: &str) -> Option<UnixMillis> {
 /// Reads `yyyy-MM-dd HH:mm:ss`.
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<UnixMillis> {
+    if text.len() != 19 {
+        return None;
+    }
     DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok().and_then(instant)
 }
 
@@ -76,6 +79,8 @@ mod tests {
         assert_eq!(seconds(at), "2026-01-15 09:30:00");
         assert_eq!(year_month(at), "202601");
         assert_eq!(parse_compact("20260115093000"), Some(at));
+        assert_eq!(parse_seconds("2026-01-15 09:30:00"), Some(at));
+        assert_eq!(parse_seconds("2026-1-15 09:30:00"), None);
         for bad in ["", "2026011509300", "20261315093000", "20260230093000", "2026-01-15 093"] {
             assert_eq!(parse_compact(bad), None, "{bad}");
         }

@@ -1,5 +1,7 @@
 //! System 002: what companies are told, byte for byte, and each cause of a hang-up.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod sample;
 
 use dialect::sipcall::{PushContext, call_uuid, cdr_push, state_push};

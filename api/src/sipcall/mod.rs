@@ -8,6 +8,9 @@ mod bill;
 mod form;
 mod play;
 mod status;
+mod tasks;
+
+pub(crate) use play::pushes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -137,6 +140,11 @@ async fn run(
             let asker = gate.open()?;
             status::in_use(state, view, &asker, asked?).await
         }
+        Service::TaskCreat
+        | Service::TaskAdd
+        | Service::TaskList
+        | Service::TaskInfo
+        | Service::TaskSet => tasks::run(gate, view, rules).await,
     }
 }
 

@@ -46,7 +46,17 @@ pub(super) async fn play(
         sub_account,
         app: company.companycode.clone(),
         key: key(company, &asked),
-        pushes: pushes(company, view, &asked, shown.as_ref()),
+        pushes: {
+            let method = match company.state_method {
+                StateMethod::Dial => "2",
+                StateMethod::Ivr => "6",
+            };
+            // What was sent comes back as it was sent.
+            let national = || shown.as_ref().map(|number| view.plan.national(number));
+            let told = asked.disnumber.clone().or_else(national);
+            let customer = (asked.destnumber.as_str(), asked.echo.customuuid.as_str());
+            pushes(company, customer, told.unwrap_or_default(), method)
+        },
         a: Party { number, as_sent: asked.destnumber, shown, ring: asked.ring },
         b: None,
         scenario: Some(Arc::new(scenario)),
@@ -83,14 +93,14 @@ fn language(asker: &Asker) -> String {
 
 /// Groups of a merchant.
 #[derive(Clone, Copy)]
-struct Groups<'a> {
-    view: &'a Snapshot,
-    merchant: MerchantId,
+pub(super) struct Groups<'a> {
+    pub(super) view: &'a Snapshot,
+    pub(super) merchant: MerchantId,
 }
 
 impl Groups<'_> {
     /// The number of a group by its name, or by its number.
-    fn number(self, name: &str) -> Result<Number, Code> {
+    pub(super) fn number(self, name: &str) -> Result<Number, Code> {
         let mut own = self.view.groups.iter().filter(|(_, group)| group.merchant == self.merchant);
         let found = own.find(|(number, group)| group.name == name || number.as_str() == name);
         found.map(|(number, _)| Number::Internal(number.clone())).ok_or(Code::NoGroup)
@@ -163,24 +173,19 @@ fn key(company: &Company, asked: &PlayVoice) -> Option<RequestKey> {
     })
 }
 
-fn pushes(
+/// What a company is told of a call: the customer and its `customuuid` as sent, the number that he is shown, and
+/// `method` of states.
+pub(crate) fn pushes(
     company: &Company,
-    view: &Snapshot,
-    asked: &PlayVoice,
-    shown: Option<&Number>,
+    (customer, customuuid): (&str, &str),
+    disnumber: String,
+    method: &str,
 ) -> Vec<Push> {
-    let method = match company.state_method {
-        StateMethod::Dial => "2",
-        StateMethod::Ivr => "6",
-    };
-    // What was sent comes back as it was sent.
-    let national = || shown.map(|number| view.plan.national(number));
-    let told = asked.disnumber.clone().or_else(national);
     let context = PushContext {
         companycode: company.companycode.clone(),
-        customer: asked.destnumber.clone(),
-        disnumber: told.unwrap_or_default(),
-        customuuid: asked.echo.customuuid.clone(),
+        customer: customer.to_owned(),
+        disnumber,
+        customuuid: customuuid.to_owned(),
         method: method.to_owned(),
         cdr_2025: company.cdr_version == CdrVersion::Y2025,
     };

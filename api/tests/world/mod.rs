@@ -238,6 +238,7 @@ impl Calls for Switch {
 pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) store: Store,
+    pub(crate) state: ApiState,
     pub(crate) switch: Arc<Switch>,
     pub(crate) guard: GuardedClient,
     pub(crate) counters: Arc<Counters>,
@@ -400,8 +401,8 @@ impl World {
         );
         let merchants = api::merchant_router(state.clone());
         let operators = api::operator_router(state.clone());
-        let router = api::router(state);
-        World { folder, store, switch, guard, counters, wake, router, merchants, operators }
+        let router = api::router(state.clone());
+        World { folder, store, state, switch, guard, counters, wake, router, merchants, operators }
     }
 
     /// Sends a request through the router; status and body.

@@ -54,6 +54,8 @@ pub enum Purpose {
     Code,
     /// An announcement is said; keys may lead to somebody.
     Notice,
+    /// A number of a campaign is rung, and led to an agent.
+    Campaign,
 }
 
 impl Purpose {
@@ -64,6 +66,7 @@ impl Purpose {
             Purpose::Callback => "callback",
             Purpose::Code => "code",
             Purpose::Notice => "notice",
+            Purpose::Campaign => "campaign",
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Service {
     Code,
     /// An announcement is said.
     Notice,
+    /// A campaign.
+    Campaign,
     /// Nobody asked for it but a phone that dials or a carrier that delivers.
     Dial,
 }
@@ -37,6 +39,7 @@ impl Service {
             Purpose::Callback => Service::Dial,
             Purpose::Code => Service::Code,
             Purpose::Notice => Service::Notice,
+            Purpose::Campaign => Service::Campaign,
         }
     }
 
@@ -47,6 +50,7 @@ impl Service {
             Service::Callback => "callback",
             Service::Code => "code",
             Service::Notice => "notice",
+            Service::Campaign => "campaign",
             Service::Dial => "dial",
         }
     }
@@ -554,7 +558,9 @@ mod tests {
         let text = r#"{"services":["code"],"block":["dnc"],"at_most":[{"calls":1,"within_s":60}]}"#;
         let rule: Rule = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&rule).unwrap(), text);
-        for service in [Service::Callback, Service::Code, Service::Notice, Service::Dial] {
+        for service in
+            [Service::Callback, Service::Code, Service::Notice, Service::Campaign, Service::Dial]
+        {
             assert_eq!(serde_json::to_string(&service).unwrap(), format!("{:?}", service.word()));
         }
     }

@@ -105,12 +105,12 @@ impl GetBill {
         let echo = push::echo(record);
         let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
         !incoming
-            && [0, i64::from(push::METHOD_NOTICE)].contains(callmethod)
+            && [0, i64::from(push::method(record))].contains(callmethod)
             && (extensions.is_empty()
                 || extensions.iter().any(|one| one == push::extension(record)))
             && same(destnumber, &record.facts.command.a.as_sent)
             && same(userid, &echo.userid)
-            && same(memberid, "0")
+            && same(memberid, push::memberid(&echo))
             && same(chengshudu, push::chengshudu(&echo))
             && same(customuuid, &echo.customuuid)
     }

@@ -60,6 +60,20 @@ codes! {
     OutsideHours = 1043, "非允许呼叫时段", "outside hours";
     /// There is no such group.
     NoGroup = 1044, "分机组不存在", "group does not exist";
+    /// There is no such task.
+    NoTask = 1024, "任务不存在", "task does not exist";
+    /// It waits to be started.
+    TaskWaiting = 1025, "任务未开始", "task not started";
+    /// It dials.
+    TaskRunning = 1026, "任务运行中", "task running";
+    /// It does not dial.
+    TaskPaused = 1027, "任务已暂停", "task paused";
+    /// All its numbers were called, or it was cancelled.
+    TaskEnded = 1028, "任务已结束", "task ended";
+    /// A number of a task was not called.
+    Uncalled = 1035, "未呼叫", "not called yet";
+    /// A number of a task was called.
+    Called = 1036, "已呼叫", "called";
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod push;
 mod rules;
 mod service;
 mod status;
+pub mod task;
 
 pub use answer::{Answer, Stop, body};
 pub use auth::{Login, Token, logged_in};

@@ -73,6 +73,12 @@ pub struct Echo {
     pub chengshudu: String,
     /// `userid`.
     pub userid: String,
+    /// `memberid`, where a task has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub memberid: String,
+    /// `taskid`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub taskid: String,
 }
 
 impl PlayVoice {
@@ -97,6 +103,7 @@ impl PlayVoice {
             customuuid: customuuid.to_owned(),
             chengshudu: if ext.is_empty() { chengshudu } else { ext }.to_owned(),
             userid: userid.to_owned(),
+            ..Echo::default()
         };
         let wait = if wait == 0 { WAIT_DEFAULT } else { wait.clamp(WAIT.0, WAIT.1) };
         let talk = if talk == 0 { TALK_MAX } else { talk.min(TALK_MAX) };

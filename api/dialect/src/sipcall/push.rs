@@ -2,7 +2,7 @@
 //! call (§4.6).
 
 use facts::record::LegState;
-use facts::{CallId, CallRecord, LegFacts, LegNo, Number, StateChange, UnixMillis};
+use facts::{CallId, CallRecord, LegFacts, LegNo, Number, Purpose, StateChange, UnixMillis};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,9 @@ use crate::ytx::plain_digits;
 /// Delay before each send of a push, seconds: the list's length is the number of sends.
 pub const RETRY_SECONDS: [u64; 3] = [0, 60, 120];
 /// `callmethod` of a notice.
-pub(super) const METHOD_NOTICE: u16 = 6;
+const METHOD_NOTICE: u16 = 6;
+/// `callmethod` of a call of a task.
+const METHOD_TASK: u16 = 5;
 
 /// What a push has to know beside the event; travels with the promise to send it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -114,10 +116,10 @@ pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
         ("downloadip", host(record).into()),
         ("customuuid", (&echo.customuuid).into()),
         ("chengshudu", chengshudu.into()),
-        ("callmethod", METHOD_NOTICE.into()),
+        ("callmethod", method(record).into()),
         ("recordfilename", file(record).into()),
         ("companycode", code),
-        ("memberid", "0".into()),
+        ("memberid", memberid(&echo).into()),
         ("hangupdirection", direction.into()),
         ("billsec", times.talked.into()),
         ("endtime", text(Some(times.ended)).into()),
@@ -133,7 +135,7 @@ pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
             ("direction", "callout".into()),
             ("userid", (&echo.userid).into()),
             ("ext", chengshudu.into()),
-            ("taskid", "".into()),
+            ("taskid", (&echo.taskid).into()),
             ("round", 0_u16.into()),
             ("recordurl", record.recording_url.as_deref().unwrap_or_default().into()),
         ]);
@@ -149,6 +151,19 @@ pub(super) fn echo(record: &CallRecord) -> Echo {
 /// `chengshudu`; `0` where none was sent.
 pub(super) fn chengshudu(echo: &Echo) -> &str {
     if echo.chengshudu.is_empty() { "0" } else { &echo.chengshudu }
+}
+
+/// `memberid`; `0` where none was sent.
+pub(super) fn memberid(echo: &Echo) -> &str {
+    if echo.memberid.is_empty() { "0" } else { &echo.memberid }
+}
+
+/// `callmethod` of a record.
+pub(super) fn method(record: &CallRecord) -> u16 {
+    match record.facts.command.purpose {
+        Purpose::Campaign => METHOD_TASK,
+        _ => METHOD_NOTICE,
+    }
 }
 
 /// A record in a list.
@@ -170,9 +185,9 @@ pub(super) fn bill(record: &CallRecord) -> Json {
         ("duration", times.waited.into()),
         ("billsec", times.talked.into()),
         ("direction", "callout".into()),
-        ("callmethod", METHOD_NOTICE.into()),
+        ("callmethod", method(record).into()),
         ("userid", (&echo.userid).into()),
-        ("memberid", "0".into()),
+        ("memberid", memberid(&echo).into()),
         ("chengshudu", chengshudu(&echo).into()),
         ("customuuid", (&echo.customuuid).into()),
         ("recordfilename", file(record).into()),

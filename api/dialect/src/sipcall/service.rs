@@ -38,6 +38,16 @@ services! {
     GetSipRegisterStatus = "App.Sip_Status.GetSipRegisterStatus",
     /// Whether extensions are in use.
     GetSipValidStatus = "App.Sip_Status.GetSipValidStatus",
+    /// Numbers to be dialled for agents.
+    TaskCreat = "App.Sip_Yccall.TaskCreat",
+    /// More of them.
+    TaskAdd = "App.Sip_Yccall.TaskAdd",
+    /// The tasks of a company.
+    TaskList = "App.Sip_Yccall.TaskList",
+    /// How a task stands.
+    TaskInfo = "App.Sip_Yccall.TaskInfo",
+    /// Starts, pauses or cancels it.
+    TaskSet = "App.Sip_Yccall.TaskSet",
 }
 
 impl Service {

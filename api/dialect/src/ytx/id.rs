@@ -15,7 +15,7 @@ pub const FID_NOTICE: u8 = 3;
 #[must_use]
 pub const fn fid(purpose: Purpose) -> u8 {
     match purpose {
-        Purpose::Callback => FID_TWO_WAY,
+        Purpose::Callback | Purpose::Campaign => FID_TWO_WAY,
         Purpose::Code => FID_CODE,
         Purpose::Notice => FID_NOTICE,
     }

@@ -1,0 +1,407 @@
+//! `App.Sip_Yccall`: tasks, which dial lists of numbers for agents (merchant API §4.9).
+
+use facts::UnixMillis;
+use serde::Deserialize;
+
+use super::code::Code;
+use super::fault::Fault;
+use super::json::Json;
+use super::rules::Rules;
+use crate::clock;
+
+/// Numbers of one request, at most.
+pub const NUMBERS_MAX: usize = 10_000;
+/// Longest `telphone`, bytes.
+const LIST_MAX: i64 = 4 * 1024 * 1024;
+/// Longest list of agents, or of numbers to show.
+const WORDS_MAX: i64 = 4_096;
+/// Longest name of a task, and of whatever is only echoed.
+const ECHO_MAX: i64 = 64;
+/// Calls at a time, when none is said and at most.
+const CONCURRENT: (i64, i64) = (100, 1_000);
+/// The most lines for an agent.
+const SCALE_MAX: u32 = 10_000;
+/// Rows of a page, at most.
+const PAGE_MAX: i64 = 1_000;
+
+/// Who takes the calls of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Agents {
+    /// Extensions, by their numbers.
+    Extensions(Vec<String>),
+    /// A group, by its name.
+    Group(String),
+}
+
+/// A number of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Phone {
+    /// As it is to come back: without blanks, `+` and `-`.
+    pub phone: String,
+    /// Not before.
+    pub time: Option<UnixMillis>,
+    /// `userid`, `memberid`, `customuuid`, `ext`: as sent.
+    pub echo: [String; 4],
+}
+
+/// A task that is to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewTask {
+    /// Who takes the calls.
+    pub agents: Agents,
+    /// Whom to call.
+    pub phones: Vec<Phone>,
+    /// Lines for each free agent, in thousandths.
+    pub scale: u32,
+    /// The ratio is found out.
+    pub predicts: bool,
+    /// Calls at a time.
+    pub concurrent: u32,
+    /// Starts then.
+    pub scheduled: Option<UnixMillis>,
+    /// Pauses then.
+    pub paused: Option<UnixMillis>,
+    /// Numbers to show, as sent; none: any of the company's.
+    pub disnumbers: Vec<String>,
+    /// Its name.
+    pub name: String,
+    /// It starts at once, unless it is scheduled.
+    pub starts: bool,
+}
+
+/// What `TaskSet` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// 1.
+    Start,
+    /// 2.
+    Pause,
+    /// 3.
+    Cancel,
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// From 1.
+    pub number: u32,
+    /// Rows of it.
+    pub rows: u32,
+}
+
+impl NewTask {
+    /// Reads `TaskCreat`: first what the framework says of the parameters, then what the service says.
+    ///
+    /// # Errors
+    /// The framework's word, or the service's.
+    pub fn read(rules: Rules<'_>) -> Result<Result<NewTask, Code>, Fault> {
+        let kind = rules.int("assigntype", (1, 3))?;
+        let agents = rules.text("assignagent", (1, WORDS_MAX))?;
+        let phones = rules.text("telphone", (1, LIST_MAX))?;
+        let scale = rules.maybe("taskscale", ECHO_MAX)?;
+        let concurrent = rules.int_or("concurrent", CONCURRENT.0, (1, CONCURRENT.1))?;
+        let scheduled = rules.maybe("scheduledtime", ECHO_MAX)?;
+        let paused = rules.maybe("pausedtime", ECHO_MAX)?;
+        let predicts = rules.word("isscale", &["manual", "auto"])? == "auto";
+        let disnumbers = words(rules.maybe("disnumber", WORDS_MAX)?);
+        let name = rules.maybe("taskname", ECHO_MAX)?.to_owned();
+        let starts = rules.int_or("status", 1, (0, 2))? == 1;
+        let whole = || {
+            Ok(NewTask {
+                agents: match (kind, words(agents)) {
+                    (1, extensions) if !extensions.is_empty() => Agents::Extensions(extensions),
+                    (2 | 3, groups) if groups.len() == 1 => Agents::Group(groups.concat()),
+                    _ => return Err(Code::Validation),
+                },
+                phones: phones_of(phones)?,
+                scale: scale_of(scale).ok_or(Code::Validation)?,
+                predicts,
+                concurrent: u32::try_from(concurrent).unwrap_or(1),
+                scheduled: instant(scheduled)?,
+                paused: instant(paused)?,
+                disnumbers,
+                name,
+                starts,
+            })
+        };
+        Ok(whole())
+    }
+}
+
+/// Reads `TaskAdd`: which task, and its further numbers.
+///
+/// # Errors
+/// The framework's word, or the service's.
+pub fn read_add(rules: Rules<'_>) -> Result<(String, Result<Vec<Phone>, Code>), Fault> {
+    let task = task_of(rules)?;
+    let phones = rules.text("telphone", (1, LIST_MAX))?;
+    Ok((task, phones_of(phones)))
+}
+
+/// Reads `TaskSet`: which task, and what is to become of it.
+///
+/// # Errors
+/// The framework's word.
+pub fn read_set(rules: Rules<'_>) -> Result<(String, Turn), Fault> {
+    let task = task_of(rules)?;
+    let turn = match rules.int("taskstatus", (1, 3))? {
+        1 => Turn::Start,
+        2 => Turn::Pause,
+        _ => Turn::Cancel,
+    };
+    Ok((task, turn))
+}
+
+/// `taskid`.
+///
+/// # Errors
+/// The framework's word.
+pub fn task_of(rules: Rules<'_>) -> Result<String, Fault> {
+    rules.text("taskid", (1, ECHO_MAX)).map(str::to_owned)
+}
+
+/// `currentpage` and `itemsperpage`.
+///
+/// # Errors
+/// The framework's word.
+pub fn page_of(rules: Rules<'_>) -> Result<Page, Fault> {
+    let number = rules.int_or("currentpage", 1, (1, 1_000_000))?;
+    let rows = rules.int_or("itemsperpage", 10, (1, PAGE_MAX))?;
+    let small = |value| u32::try_from(value).unwrap_or(1);
+    Ok(Page { number: small(number), rows: small(rows) })
+}
+
+/// The id of a task that is made now. `draw`: any number.
+#[must_use]
+pub fn task_id(now: UnixMillis, draw: u32) -> String {
+    format!("{}{:06}", clock::compact(now), draw % 1_000_000)
+}
+
+/// How a task stands, for answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// `taskid`.
+    pub id: String,
+    /// `taskname`.
+    pub name: String,
+    /// Where it stands: one of the four codes of tasks.
+    pub state: Code,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Numbers: all, not called yet, being called, called, who cannot be called.
+    pub numbers: [u64; 5],
+    /// Customers who answered, and those who spoke with an agent.
+    pub answered: [u64; 2],
+}
+
+impl Told {
+    /// As the services write it; `phones` where they are wanted.
+    #[must_use]
+    pub fn json(&self, phones: Option<Json>) -> Json {
+        let [total, waiting, calling, called, failed] = self.numbers;
+        let [answered, connected] = self.answered;
+        let members = [
+            ("taskid", (&self.id).into()),
+            ("taskname", (&self.name).into()),
+            ("status", self.state.number().into()),
+            ("createtime", clock::seconds(self.created).into()),
+            ("total", total.into()),
+            ("uncalled", waiting.into()),
+            ("calling", calling.into()),
+            ("called", called.into()),
+            ("failed", failed.into()),
+            ("answered", answered.into()),
+            ("connected", connected.into()),
+            ("abandoned", answered.saturating_sub(connected).into()),
+        ];
+        Json::object(members.into_iter().chain(phones.map(|phones| ("phones", phones))))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(String),
+    Row(Row),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Row {
+    phone: Text,
+    time: Text,
+    userid: Text,
+    memberid: Text,
+    customuuid: Text,
+    ext: Text,
+}
+
+/// Clients write numbers as strings and as numbers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Words(String),
+    Number(u64),
+    Nothing(()),
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text::Nothing(())
+    }
+}
+
+impl Text {
+    fn into_text(self) -> String {
+        match self {
+            Text::Words(text) => text,
+            Text::Number(number) => number.to_string(),
+            Text::Nothing(()) => String::new(),
+        }
+    }
+}
+
+/// All numbers of `telphone`, or what is wrong: then none is taken.
+fn phones_of(text: &str) -> Result<Vec<Phone>, Code> {
+    let written: Vec<Written> = serde_json::from_str(text).map_err(|_| Code::Validation)?;
+    if written.is_empty() || written.len() > NUMBERS_MAX {
+        return Err(Code::Validation);
+    }
+    written.into_iter().map(phone).collect()
+}
+
+fn phone(written: Written) -> Result<Phone, Code> {
+    let row = match written {
+        Written::Row(row) => row,
+        Written::Number(number) => Row { phone: Text::Words(number), ..Row::default() },
+    };
+    let echo = [row.userid, row.memberid, row.customuuid, row.ext].map(Text::into_text);
+    let phone: String = row.phone.into_text();
+    let phone: String =
+        phone.chars().filter(|c| !c.is_whitespace() && !matches!(c, '+' | '-')).collect();
+    let digits = (1..=20).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || echo.iter().any(|text| text.len() > 256) {
+        return Err(Code::Validation);
+    }
+    Ok(Phone { phone, time: instant(&row.time.into_text())?, echo })
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// `1:2.5` is two and a half lines for an agent; empty is `1:1`.
+fn scale_of(text: &str) -> Option<u32> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(1_000);
+    }
+    let (agents, lines) = text.split_once(':')?;
+    let thousandths = |text: &str| {
+        let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+        let digits = |text: &str| text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty() || !digits(whole) || !digits(part) {
+            return None;
+        }
+        let part: u32 = format!("{part:0<3}").parse().ok()?;
+        Some(whole.parse::<u32>().ok()? * 1_000 + part)
+    };
+    let (agents, lines) = (thousandths(agents)?, thousandths(lines)?);
+    let scale = (lines * 1_000).checked_div(agents)?;
+    (1_000..=SCALE_MAX).contains(&scale).then_some(scale)
+}
+
+fn instant(text: &str) -> Result<Option<UnixMillis>, Code> {
+    match text.trim() {
+        "" => Ok(None),
+        text => clock::parse_seconds(text).map(Some).ok_or(Code::Validation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Params;
+    use super::*;
+
+    fn read(more: &[(&'static str, &str)]) -> Result<Result<NewTask, Code>, Fault> {
+        let mut params = Params::default();
+        let base = [
+            ("assigntype", "3"),
+            ("assignagent", "sales"),
+            ("telphone", r#"[{"phone":"13800138000","customuuid":"o1","memberid":7}]"#),
+        ];
+        for (name, value) in base.iter().chain(more) {
+            params.set(name, (*value).to_owned());
+        }
+        NewTask::read(Rules(&params))
+    }
+
+    #[test]
+    fn s4_9_a_task_with_what_clients_leave_out() {
+        let task = read(&[]).unwrap().unwrap();
+        let echo = ["", "7", "o1", ""].map(str::to_owned);
+        assert_eq!(task.phones, [Phone { phone: "13800138000".into(), time: None, echo }]);
+        assert_eq!(task.agents, Agents::Group("sales".into()));
+        assert_eq!(
+            (task.scale, task.predicts, task.concurrent, task.starts),
+            (1_000, false, 100, true)
+        );
+        let more = [
+            ("assigntype", "1"),
+            ("assignagent", "8001, 8002"),
+            (
+                "telphone",
+                r#"["+86 138-0013-8000",{"phone":13900139000,"time":"2026-01-15 09:30:00"}]"#,
+            ),
+            ("taskscale", "1:2.5"),
+            ("isscale", "auto"),
+            ("concurrent", "7"),
+            ("scheduledtime", "2026-01-15 09:30:00"),
+            ("status", "0"),
+        ];
+        let task = read(&more).unwrap().unwrap();
+        assert_eq!(task.agents, Agents::Extensions(vec!["8001".into(), "8002".into()]));
+        assert_eq!(task.phones[0].phone, "8613800138000");
+        let at = Some(UnixMillis(1_768_440_600_000));
+        assert_eq!((task.phones[1].time, task.scheduled, task.paused), (at, at, None));
+        assert_eq!(
+            (task.scale, task.predicts, task.concurrent, task.starts),
+            (2_500, true, 7, false)
+        );
+    }
+
+    #[test]
+    fn s4_9_one_bad_number_and_none_is_taken() {
+        let many = format!("[{}]", vec!["\"13800138000\""; NUMBERS_MAX + 1].join(","));
+        for list in
+            ["x", "{}", "[]", r#"["1a"]"#, r#"[{"phone":""}]"#, r#"["1",{"time":"soon"}]"#, &many]
+        {
+            assert_eq!(read(&[("telphone", list)]).unwrap(), Err(Code::Validation), "{list:.40}");
+        }
+        for (name, value) in [
+            ("assignagent", "a,b"),
+            ("taskscale", "2"),
+            ("taskscale", "1:0"),
+            ("taskscale", "0:1"),
+            ("taskscale", "1:11"),
+            ("pausedtime", "tomorrow"),
+        ] {
+            assert_eq!(read(&[(name, value)]).unwrap(), Err(Code::Validation), "{name} {value}");
+        }
+        let fault = |name, value| read(&[(name, value)]).unwrap_err().msg(super::super::Lang::Zh);
+        assert_eq!(
+            fault("assigntype", "4"),
+            "非法请求：assigntype应该小于等于3, 但现在assigntype = 4"
+        );
+        assert_eq!(
+            fault("isscale", "x"),
+            "非法请求：参数isscale应该为：manual/auto，但现在isscale = x"
+        );
+    }
+
+    #[test]
+    fn s4_9_an_id_is_fourteen_digits_of_time_and_six_more() {
+        assert_eq!(task_id(UnixMillis(1_768_440_600_000), 12_345_678), "20260115093000345678");
+        assert_eq!(task_id(UnixMillis(1_768_440_600_000), 7), "20260115093000000007");
+    }
+}

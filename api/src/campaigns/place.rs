@@ -1,0 +1,166 @@
+//! From a number of a campaign to a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::campaigns::{Campaign, CampaignNumber, CampaignState, Takers};
+use dialect::sipcall::Echo;
+use facts::scenario::{Next, Scenario, Step};
+use facts::{CallCommand, Dialect, Number, Party, Purpose, RequestKey};
+
+use super::Refused;
+use crate::settings::{View, dialled};
+use crate::sipcall::pushes;
+use crate::state::{ApiState, now};
+
+/// How long a customer's phone rings.
+const RING: Duration = Duration::from_secs(40);
+/// `method` of states of extensions that are rung for a campaign.
+const METHOD: &str = "5";
+/// Extensions that are asked one after the other for one customer, at most.
+const ASKED_MAX: usize = 8;
+
+/// Numbers that are passed over in one look, at most.
+const PASSED_MAX: u32 = 500;
+
+/// Places so many calls of a campaign; how many it were. Numbers that cannot be called are passed over.
+pub(super) async fn some(
+    state: &ApiState,
+    view: &View,
+    campaign: &Campaign,
+    count: u32,
+) -> billing::Result<u32> {
+    let store = &state.0.store;
+    let (mut placed, mut passed) = (0, 0);
+    while placed < count && passed < PASSED_MAX {
+        let numbers = store.next_numbers(&campaign.id, now(), count - placed).await?;
+        if numbers.is_empty() {
+            break;
+        }
+        for number in numbers {
+            let outcome = match command(state, view, campaign, &number).await? {
+                Some(command) => state.place(command).await.map_err(super::refused),
+                None => Err(Refused::Never("invalid")),
+            };
+            match outcome {
+                Ok(call) => {
+                    store.calling(&campaign.id, number.seq, call.call).await?;
+                    placed += 1;
+                }
+                Err(Refused::Never(why)) => {
+                    store.uncallable(&campaign.id, number.seq, why).await?;
+                    passed += 1;
+                }
+                Err(Refused::Later) => return Ok(placed),
+                Err(Refused::Pause) => {
+                    pause(state, campaign).await?;
+                    return Ok(placed);
+                }
+            }
+        }
+    }
+    Ok(placed)
+}
+
+async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
+    let (task, company) = (&campaign.id, &campaign.company);
+    state.0.store.set_campaign(company, task, CampaignState::Paused).await?;
+    tracing::warn!(task, company, "campaign paused: no balance, or its merchant is closed");
+    Ok(())
+}
+
+/// The call of a number; `None` when nobody can be meant by it.
+async fn command(
+    state: &ApiState,
+    view: &View,
+    campaign: &Campaign,
+    row: &CampaignNumber,
+) -> billing::Result<Option<CallCommand>> {
+    let store = &state.0.store;
+    let written = &row.number.phone;
+    let dialled = dialled(store, view, written).await?;
+    if dialled.is_foreign_to(campaign.merchant) {
+        return Ok(None);
+    }
+    let sub_account = dialled.sub_account();
+    let (Some(number), Some(scenario)) =
+        (dialled.number(), scenario(&campaign.plan.takers, row.seq))
+    else {
+        return Ok(None);
+    };
+    let Some(company) = view.company(store, &campaign.company).await? else { return Ok(None) };
+    let shown = &campaign.plan.shown;
+    let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
+    let shown = turn.and_then(|turn| shown.get(turn)).map(|digits| Number::public(digits.clone()));
+    let said = &row.number.said;
+    let echo = Echo {
+        customuuid: said.customuuid.clone(),
+        chengshudu: said.ext.clone(),
+        userid: said.userid.clone(),
+        memberid: said.memberid.clone(),
+        taskid: campaign.id.clone(),
+    };
+    let told = shown.as_ref().map(|number| view.plan.national(number)).unwrap_or_default();
+    let pushes = pushes(&company, (written, &said.customuuid), told, METHOD);
+    Ok(Some(CallCommand {
+        dialect: Dialect::Sipcall,
+        merchant: campaign.merchant,
+        sub_account,
+        app: campaign.company.clone(),
+        a: Party { number, as_sent: written.clone(), shown, ring: RING },
+        b: None,
+        scenario: Some(Arc::new(scenario)),
+        purpose: Purpose::Campaign,
+        max_talk: None,
+        record: company.record,
+        key: Some(RequestKey {
+            dialect: Dialect::Sipcall,
+            key: format!("task:{}:{}:{}", campaign.id, row.seq, row.tries),
+            fingerprint: written.clone(),
+        }),
+        pushes,
+        custom: serde_json::to_string(&echo).unwrap_or_default(),
+    }))
+}
+
+/// The customer is led to an agent as soon as he answers: to the group, or to the extensions one after the other, each
+/// customer beginning with another.
+fn scenario(takers: &Takers, seq: i64) -> Option<Scenario> {
+    let led = |to: &String, failed| Step::Lead { to: Number::Internal(to.clone()), failed };
+    let steps = match takers {
+        Takers::Group(number) => vec![led(number, Next::HangUp)],
+        Takers::Extensions(extensions) => {
+            let first = usize::try_from(seq).unwrap_or(0).checked_rem(extensions.len())?;
+            let asked = extensions.iter().cycle().skip(first).take(extensions.len().min(ASKED_MAX));
+            let asked: Vec<&String> = asked.collect();
+            let next = |at: usize| match u8::try_from(at + 1) {
+                Ok(step) if at + 1 < asked.len() => Next::Step(step),
+                _ => Next::HangUp,
+            };
+            asked.iter().enumerate().map(|(at, extension)| led(extension, next(at))).collect()
+        }
+    };
+    Scenario::new(steps).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_customer_begins_with_another_extension() {
+        let takers = Takers::Extensions((1..=12).map(|n| format!("800{n:02}")).collect());
+        let first = |seq| match scenario(&takers, seq).unwrap().steps()[0].clone() {
+            Step::Lead { to, .. } => to.digits().to_owned(),
+            Step::Say(_) => panic!("nothing is said"),
+        };
+        assert_eq!(
+            (first(1), first(2), first(12)),
+            ("80002".into(), "80003".into(), "80001".into())
+        );
+        let steps = scenario(&takers, 1).unwrap();
+        assert_eq!(steps.steps().len(), ASKED_MAX);
+        assert!(matches!(steps.steps()[ASKED_MAX - 1], Step::Lead { failed: Next::HangUp, .. }));
+        assert_eq!(scenario(&Takers::Extensions(vec![]), 1), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! `App.Sip_Yccall`: tasks. What they are told here is carried out by [`crate::campaigns`].
+
+use billing::campaigns::{
+    Campaign, CampaignNumber, CampaignState, NewNumber, NumberState, Plan, Said, Takers, Tally,
+};
+use dialect::sipcall::task::{self, Agents, NewTask, Page, Phone, Told, Turn};
+use dialect::sipcall::{Answer, Code, Json, Rules, Service, Stop};
+
+use super::play::Groups;
+use super::{Asker, Gate, ours};
+use crate::settings::View;
+use crate::state::{ApiState, now};
+
+/// Of those who answer, so many thousandths may find nobody.
+const ABANDONED: u16 = 30;
+/// How often an id is drawn that is taken.
+const DRAWS: u32 = 3;
+
+/// Each of these services.
+pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result<Answer, Stop> {
+    let state = gate.state;
+    match gate.service {
+        Service::TaskCreat => {
+            let asked = NewTask::read(rules)?;
+            let asker = gate.open()?;
+            create(state, view, &asker, asked?).await
+        }
+        Service::TaskAdd => {
+            let (id, phones) = task::read_add(rules)?;
+            let asker = gate.open()?;
+            add(state, &asker, &id, phones?).await
+        }
+        Service::TaskSet => {
+            let (id, turn) = task::read_set(rules)?;
+            set(state, &gate.open()?, &id, turn).await
+        }
+        Service::TaskInfo => {
+            let (id, page) = (task::task_of(rules)?, task::page_of(rules)?);
+            info(state, &gate.open()?, &id, page).await
+        }
+        _ => {
+            let page = task::page_of(rules)?;
+            list(state, &gate.open()?, page).await
+        }
+    }
+}
+
+/// Makes a task.
+async fn create(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: NewTask,
+) -> Result<Answer, Stop> {
+    let store = &state.0.store;
+    let campaign = Campaign {
+        id: String::new(),
+        merchant: asker.merchant.id,
+        company: asker.company.companycode.clone(),
+        name: asked.name,
+        plan: Plan {
+            takers: takers(view, asker, asked.agents)?,
+            lines_per_agent: asked.scale,
+            predicts: asked.predicts,
+            concurrent: asked.concurrent,
+            abandoned: ABANDONED,
+            shown: shown(view, asker, &asked.disnumbers)?,
+        },
+        begins: asked.scheduled,
+        pauses: asked.paused,
+        state: match asked.scheduled {
+            None if asked.starts => CampaignState::Running,
+            _ => CampaignState::Waiting,
+        },
+        created: now(),
+    };
+    let numbers: Vec<NewNumber> = asked.phones.into_iter().map(number).collect();
+    for _ in 0..DRAWS {
+        let id = task::task_id(campaign.created, billing::campaigns::draw().map_err(ours)?);
+        let drawn = Campaign { id: id.clone(), ..campaign.clone() };
+        match store.create_campaign(drawn, numbers.clone()).await {
+            Ok(()) => {
+                let result = Some(Json::object([("taskid", id.into())]));
+                return Ok(Answer { result, ..Answer::done("任务创建成功", "task created") });
+            }
+            Err(billing::Error::Conflict(_)) => {}
+            Err(error) => return Err(ours(error)),
+        }
+    }
+    Err(Code::Failed.into())
+}
+
+/// Adds numbers to a task.
+async fn add(
+    state: &ApiState,
+    asker: &Asker,
+    id: &str,
+    phones: Vec<Phone>,
+) -> Result<Answer, Stop> {
+    let numbers = phones.into_iter().map(number).collect();
+    let company = &asker.company.companycode;
+    let known = state.0.store.add_campaign_numbers(company, id, numbers).await.map_err(ours)?;
+    known.ok_or(Code::NoTask)?;
+    Ok(Answer::done("号码添加成功", "numbers added"))
+}
+
+/// Starts, pauses or cancels a task. One that has ended stays so, and is told as that.
+async fn set(state: &ApiState, asker: &Asker, id: &str, turn: Turn) -> Result<Answer, Stop> {
+    let to = match turn {
+        Turn::Start => CampaignState::Running,
+        Turn::Pause => CampaignState::Paused,
+        Turn::Cancel => CampaignState::Ended,
+    };
+    let company = &asker.company.companycode;
+    match state.0.store.set_campaign(company, id, to).await.map_err(ours)? {
+        None => Err(Code::NoTask.into()),
+        Some(CampaignState::Ended) => Err(Code::TaskEnded.into()),
+        Some(_) => Ok(Answer::done("任务设置成功", "task set")),
+    }
+}
+
+/// The tasks of a company.
+async fn list(state: &ApiState, asker: &Asker, page: Page) -> Result<Answer, Stop> {
+    let company = &asker.company.companycode;
+    let skip = u64::from(page.number - 1) * u64::from(page.rows);
+    let (total, tasks) = state.0.store.campaigns(company, skip, page.rows).await.map_err(ours)?;
+    let tasks = tasks.iter().map(|(campaign, tally)| told(campaign, *tally).json(None));
+    Ok(found(Json::object([
+        ("totalitems", total.into()),
+        ("currentpage", u64::from(page.number).into()),
+        ("itemsperpage", u64::from(page.rows).into()),
+        ("tasks", Json::list(tasks)),
+    ])))
+}
+
+/// A task, and what has become of its numbers.
+async fn info(state: &ApiState, asker: &Asker, id: &str, page: Page) -> Result<Answer, Stop> {
+    let (store, company) = (&state.0.store, &asker.company.companycode);
+    let (campaign, tally) = store.campaign(company, id).await.map_err(ours)?.ok_or(Code::NoTask)?;
+    let skip = i64::from(page.number - 1) * i64::from(page.rows);
+    let numbers = store.campaign_numbers(id, skip, page.rows).await.map_err(ours)?;
+    let phones = Json::list(numbers.iter().map(phone));
+    Ok(found(told(&campaign, tally).json(Some(phones))))
+}
+
+fn found(result: Json) -> Answer {
+    Answer { result: Some(result), ..Answer::done("查询成功", "query succeeded") }
+}
+
+/// The numbers that are shown: the company's own, those that were asked for or all.
+fn shown(view: &View, asker: &Asker, asked: &[String]) -> Result<Vec<String>, Code> {
+    let own = &asker.company.callers;
+    if asked.is_empty() {
+        return Ok(own.clone());
+    }
+    let known = |number: &String| {
+        let parsed = view.plan.parse(number).ok()?;
+        own.iter().find(|digits| *digits == parsed.digits()).cloned()
+    };
+    asked.iter().map(known).collect::<Option<Vec<_>>>().ok_or(Code::ForeignNumber)
+}
+
+/// Who takes the calls: extensions and groups of the merchant.
+fn takers(view: &View, asker: &Asker, agents: Agents) -> Result<Takers, Code> {
+    let mine = asker.merchant.id;
+    match agents {
+        Agents::Extensions(extensions) => {
+            let known = |number: &String| view.extensions.get(number);
+            match extensions.iter().map(known).collect::<Option<Vec<_>>>() {
+                Some(known) if known.iter().all(|extension| extension.merchant == mine) => {
+                    Ok(Takers::Extensions(extensions))
+                }
+                Some(_) => Err(Code::ForeignExtension),
+                None => Err(Code::NoExtension),
+            }
+        }
+        Agents::Group(name) => {
+            let number = Groups { view, merchant: mine }.number(&name)?;
+            Ok(Takers::Group(number.digits().to_owned()))
+        }
+    }
+}
+
+fn number(phone: Phone) -> NewNumber {
+    let [userid, memberid, customuuid, ext] = phone.echo;
+    let said = Said { userid, memberid, customuuid, ext };
+    NewNumber { phone: phone.phone, due: phone.time, said }
+}
+
+fn told(campaign: &Campaign, tally: Tally) -> Told {
+    Told {
+        id: campaign.id.clone(),
+        name: campaign.name.clone(),
+        state: match campaign.state {
+            CampaignState::Waiting => Code::TaskWaiting,
+            CampaignState::Running => Code::TaskRunning,
+            CampaignState::Paused => Code::TaskPaused,
+            CampaignState::Ended => Code::TaskEnded,
+        },
+        created: campaign.created,
+        numbers: [tally.total, tally.waiting, tally.calling, tally.done, tally.refused],
+        answered: [tally.answered, tally.joined],
+    }
+}
+
+/// A number, as clients of tasks read it.
+fn phone(number: &CampaignNumber) -> Json {
+    let called = !matches!(number.state, NumberState::Waiting);
+    let status = if called { Code::Called } else { Code::Uncalled };
+    let said = &number.number.said;
+    let yes = |truth| if truth { 1_u64 } else { 0 };
+    Json::object([
+        ("phone", (&number.number.phone).into()),
+        ("status", status.number().into()),
+        ("answered", yes(number.answered).into()),
+        ("connected", yes(number.joined).into()),
+        ("reason", number.why.as_deref().unwrap_or_default().into()),
+        ("userid", (&said.userid).into()),
+        ("memberid", (&said.memberid).into()),
+        ("customuuid", (&said.customuuid).into()),
+        ("ext", (&said.ext).into()),
+    ])
+}

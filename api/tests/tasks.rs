@@ -1,0 +1,187 @@
+//! Tasks of system 002 (merchant API §4.9): made, told, dialled and ended, against a real store.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod world;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use billing::campaigns::CampaignState;
+use facts::scenario::{Next, Step};
+use facts::{Dialect, Number, Purpose, Refusal};
+use serde_json::{Value, json};
+use world::{ACCESSKEY, World};
+
+/// Asks for a service of tasks with parameters in a form.
+async fn ask(world: &World, service: &str, params: &[(&str, &str)]) -> Value {
+    let escape = dialect::text::escape;
+    let mut body = format!("service=App.Sip_{service}");
+    for (name, value) in params {
+        body.push_str(&format!("&{name}={}", escape(value)));
+    }
+    let (_, text) = world.send(Request::post("/").body(Body::from(body)).unwrap()).await;
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+async fn token(world: &World) -> String {
+    let login = [("appid", "app1"), ("accesskey", ACCESSKEY)];
+    let answer = ask(world, "Auth.Login", &login).await;
+    answer["data"]["result"]["token"].as_str().unwrap().to_owned()
+}
+
+fn code(answer: &Value) -> i64 {
+    answer["data"]["errors"]["code"].as_i64().unwrap_or_else(|| panic!("{answer}"))
+}
+
+const LIST: &str =
+    r#"[{"phone":"13800138000","customuuid":"o1"},{"phone":"13800138001"},"13900139000"]"#;
+
+async fn create(world: &World, token: &str, more: &[(&str, &str)]) -> Value {
+    let mut params = vec![
+        ("token", token),
+        ("assigntype", "1"),
+        ("assignagent", "80000"),
+        ("telphone", LIST),
+        ("taskname", "winter"),
+    ];
+    params.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
+    params.extend(more);
+    ask(world, "Yccall.TaskCreat", &params).await
+}
+
+fn id(answer: &Value) -> String {
+    answer["data"]["result"]["taskid"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[tokio::test]
+async fn s4_9_a_task_is_made_listed_told_paused_and_cancelled() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let made = create(&world, &token, &[]).await;
+    let id = id(&made);
+    assert_eq!(made["data"]["desc"], "任务创建成功");
+    assert!(id.len() == 20 && id.bytes().all(|digit| digit.is_ascii_digit()), "{id}");
+    let info = async |page: &str| {
+        let params = [
+            ("token", token.as_str()),
+            ("taskid", &id),
+            ("itemsperpage", "2"),
+            ("currentpage", page),
+        ];
+        ask(&world, "Yccall.TaskInfo", &params).await["data"]["result"].clone()
+    };
+    let told = info("1").await;
+    assert_eq!((&told["taskname"], &told["status"]), (&json!("winter"), &json!(1026)));
+    assert_eq!(
+        (&told["total"], &told["uncalled"], &told["called"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
+    let first = json!({ "phone": "13800138000", "status": 1035, "answered": 0, "connected": 0, "reason": "",
+        "userid": "", "memberid": "", "customuuid": "o1", "ext": "" });
+    assert_eq!((told["phones"].as_array().unwrap().len(), &told["phones"][0]), (2, &first));
+    assert_eq!(info("2").await["phones"][0]["phone"], "13900139000");
+    let set = async |status: &str| {
+        let params = [("token", token.as_str()), ("taskid", &id), ("taskstatus", status)];
+        ask(&world, "Yccall.TaskSet", &params).await
+    };
+    for (turn, status) in [("2", 1027), ("1", 1026), ("3", 1028)] {
+        assert_eq!(set(turn).await["data"]["status"], 0);
+        assert_eq!(info("1").await["status"], status);
+    }
+    assert_eq!(code(&set("1").await), 1028, "what has ended stays so");
+    let add = [("token", token.as_str()), ("taskid", &id), ("telphone", r#"["13700137000"]"#)];
+    assert_eq!(ask(&world, "Yccall.TaskAdd", &add).await["data"]["status"], 0);
+    assert_eq!((&info("1").await["status"], &info("1").await["total"]), (&json!(1025), &json!(4)));
+    let list = ask(&world, "Yccall.TaskList", &[("token", &token)]).await["data"]["result"].clone();
+    assert_eq!((&list["totalitems"], &list["tasks"][0]["taskid"]), (&json!(1), &json!(id)));
+}
+
+#[tokio::test]
+async fn s4_9_bad_tasks_are_told_and_none_is_made() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    for (name, value, wanted) in [
+        ("assignagent", "89999", 1012),
+        ("assignagent", "81000", 1011),
+        ("telphone", "[]", 1002),
+        ("taskscale", "x", 1002),
+        ("scheduledtime", "soon", 1002),
+    ] {
+        assert_eq!(code(&create(&world, &token, &[(name, value)]).await), wanted, "{name} {value}");
+    }
+    let group = [("assigntype", "3"), ("assignagent", "none")];
+    assert_eq!(code(&create(&world, &token, &group).await), 1044);
+    for service in ["TaskInfo", "TaskSet", "TaskAdd"] {
+        let params = [
+            ("token", token.as_str()),
+            ("taskid", "1"),
+            ("taskstatus", "1"),
+            ("telphone", r#"["1"]"#),
+        ];
+        assert_eq!(code(&ask(&world, &format!("Yccall.{service}"), &params).await), 1024);
+    }
+    assert_eq!(create(&world, "0", &[]).await["ret"], 400);
+    let list = ask(&world, "Yccall.TaskList", &[("token", &token)]).await;
+    assert_eq!(list["data"]["result"]["totalitems"], 0);
+}
+
+/// Waits until a task stands so, for three seconds at most.
+async fn until(world: &World, id: &str, stands: impl Fn(CampaignState, u64) -> bool) {
+    for _ in 0..150 {
+        let (campaign, tally) = world.store.campaign("1", id).await.unwrap().unwrap();
+        if stands(campaign.state, tally.calling) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{:?}", world.store.campaign("1", id).await);
+}
+
+#[tokio::test]
+async fn s4_9_a_task_rings_one_for_each_free_agent_and_leads_him_there() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let id = id(&create(&world, &token, &[]).await);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |_, calling| calling == 1).await;
+    // The agent is still free, and a customer is rung for him.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let placed = world.switch.placed.lock().unwrap().clone();
+    assert_eq!(placed.len(), 1, "{placed:#?}");
+    let call = &placed[0];
+    assert_eq!(
+        (call.dialect, call.purpose, call.app.as_str()),
+        (Dialect::Sipcall, Purpose::Campaign, "1")
+    );
+    assert_eq!(call.a.as_sent, "13800138000");
+    let to = Number::Internal("80000".into());
+    let led = [Step::Lead { to, failed: Next::HangUp }];
+    assert_eq!(call.scenario.as_ref().unwrap().steps(), led);
+    let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
+    assert!(numbers[0].call.is_some() && numbers[1].call.is_none());
+    stop.send(true).unwrap();
+    dialler.await.unwrap();
+}
+
+#[tokio::test]
+async fn case_69_without_money_a_task_pauses_and_loses_no_number() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::NoBalance);
+    let id = id(&create(&world, &token, &[]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |state, _| state == CampaignState::Paused).await;
+    assert_eq!(world.store.campaign("1", &id).await.unwrap().unwrap().1.waiting, 3);
+    // Nor does one that cannot be called keep the others from it.
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::NoRoute);
+    let set = [("token", token.as_str()), ("taskid", &id), ("taskstatus", "1")];
+    ask(&world, "Yccall.TaskSet", &set).await;
+    until(&world, &id, |state, _| state == CampaignState::Ended).await;
+    let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
+    assert!(numbers.iter().all(|number| number.why.as_deref() == Some("no_route")), "{numbers:?}");
+    dialler.abort();
+}
