@@ -6,6 +6,7 @@
 //! placing and ending calls is behind the [`facts::ports::Calls`] port. This crate moves values between them.
 
 mod admin;
+pub mod bookings;
 pub mod bucket;
 mod callni;
 pub mod campaigns;

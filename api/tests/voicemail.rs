@@ -34,6 +34,7 @@ async fn leave(world: &World, call: u64) {
         a: party(Number::E164("8613800138000".into())),
         b: Some(party(Number::Internal("80000".into()))),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

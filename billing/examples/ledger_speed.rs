@@ -129,6 +129,7 @@ fn command(merchant: MerchantId) -> CallCommand {
         a: party("8613800138000"),
         b: Some(party("8613900139000")),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

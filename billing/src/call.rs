@@ -10,6 +10,7 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Paid
 use facts::{CallCommand, CallId, LegId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
 use money::{Quote, Step};
 
+use crate::conferences::{self, Claim};
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::rung;
@@ -89,9 +90,14 @@ pub(crate) async fn authorize(
         Ok(steps) => steps,
         Err(refusal) => return Ok(Authorized::Refused(refusal)),
     };
+    let claim = conferences::claim(conn, command).await?;
+    if matches!(claim, Claim::Taken) {
+        return Ok(Authorized::Refused(Refusal::KeyConflict));
+    }
     let counted = watched.count(conn, alerts, total(&steps), ask.at).await?;
     let mut batch = Batch::default();
     insert_call(&mut batch, ask)?;
+    conferences::begin(&mut batch, ask, &claim);
     insert_key(&mut batch, ask);
     rung::count(&mut batch, called, &ask.caps, ask.at);
     hold(&mut batch, (ask.call, ask.at), (&account, counted), &legs, &steps)?;
@@ -463,6 +469,7 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
         )
         .await?;
     }
+    conferences::abandon(conn, call).await?;
     for (table, column) in [("holds", "call_id"), ("rung", "call_id"), ("calls", "id")] {
         conn.exec(&format!("DELETE FROM {table} WHERE {column} = $1"), args![call]).await?;
     }

@@ -18,6 +18,7 @@ mod books;
 mod call;
 pub mod campaigns;
 mod company;
+mod conferences;
 mod db;
 pub mod desired;
 pub mod document;

@@ -42,19 +42,25 @@ pub(crate) struct Event<'a> {
 /// Writes a row for each push of the command that wants this kind of event. A repeat writes nothing. A push of our own
 /// surface without an address is the merchant's list of events, and goes to webhooks from there.
 pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
+    insert_all(batch, event, &[event.sequence])
+}
+
+/// The same for several events that differ in nothing but their number, in this order.
+pub(crate) fn insert_all(batch: &mut Batch, event: &Event<'_>, numbers: &[u32]) -> Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut rows = 0;
-    for (no, push) in event.command.pushes.iter().enumerate() {
-        if push.kind != event.kind {
-            continue;
-        }
+    let pushes = event.command.pushes.iter().enumerate();
+    let wanted = pushes.filter(|(_, push)| push.kind == event.kind);
+    for ((no, push), sequence) in
+        wanted.flat_map(|push| numbers.iter().map(move |number| (push, *number)))
+    {
         rows += 1;
         let listed = push.dialect == Dialect::Rest && push.endpoint.is_empty();
         values.extend(args![
             event.call,
             event.command.merchant.0,
             u32::try_from(no).unwrap_or(u32::MAX),
-            event.sequence,
+            sequence,
             word(&push.kind)?,
             push.dialect.word(),
             &push.endpoint,
@@ -172,7 +178,7 @@ const COLUMNS: &str = "o.id, o.call_id, o.merchant_id, o.kind, o.dialect, o.endp
                        CASE WHEN o.dialect = 'rest' THEN (SELECT COUNT(*) FROM outbox e \
                        WHERE e.call_id = o.call_id AND e.endpoint = '' AND e.id <= (SELECT l.id FROM outbox l \
                        WHERE l.call_id = o.call_id AND l.endpoint = '' AND l.kind = o.kind \
-                       AND l.sequence = o.sequence)) ELSE 0 END, o.webhook_id";
+                       AND l.sequence = o.sequence)) ELSE 0 END, o.webhook_id, o.sequence";
 
 /// The oldest pending row of its stream. In systems 001 and 002 states and records may go to two addresses, which are
 /// two streams: there a record also waits until every earlier state of its call was tried once. On our own surface an
@@ -331,6 +337,7 @@ fn read(row: &Row) -> Result<OutboxRow> {
         lease: row.int(14)?,
         sequence: row.small(15)?,
         webhook: row.opt_int(16)?,
+        part: row.small(17)?,
     })
 }
 

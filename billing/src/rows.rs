@@ -447,6 +447,66 @@ pub struct CallEntry {
     pub record: Option<CallRecord>,
 }
 
+/// Where a conference stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConferenceState {
+    /// It is to be held later.
+    Booked,
+    /// Its call is under way.
+    Live,
+    /// It was held, or cancelled.
+    Over,
+    /// Nobody could begin it in time.
+    Missed,
+    /// It might not be begun.
+    Refused,
+}
+
+impl ConferenceState {
+    /// The word that the store uses.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            ConferenceState::Booked => "booked",
+            ConferenceState::Live => "live",
+            ConferenceState::Over => "over",
+            ConferenceState::Missed => "missed",
+            ConferenceState::Refused => "refused",
+        }
+    }
+}
+
+/// A conference by its number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConferenceEntry {
+    /// Row id.
+    pub id: i64,
+    /// Its number.
+    pub number: String,
+    /// Where it stands.
+    pub state: ConferenceState,
+    /// Its call, once it was begun.
+    pub call: Option<CallId>,
+    /// When it is, or was, to begin, if it was booked.
+    pub start: Option<UnixMillis>,
+    /// What was booked.
+    pub command: Option<CallCommand>,
+    /// When it was over.
+    pub ended: Option<UnixMillis>,
+}
+
+/// A booked conference whose time has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Booking {
+    /// Row id.
+    pub id: i64,
+    /// When it was to begin.
+    pub start: UnixMillis,
+    /// What is to be asked of the switch.
+    pub command: CallCommand,
+}
+
 /// A promise to tell, as the push worker gets it. Its lease ends at [`OutboxRow::leased_until`]; then the
 /// row is anybody's again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -485,6 +545,8 @@ pub struct OutboxRow {
     pub sequence: u32,
     /// The webhook that is told, if it is one.
     pub webhook: Option<i64>,
+    /// Tells events of one kind of a call apart: of the records of a conference, whose it is, by leg.
+    pub part: u32,
 }
 
 /// What an event says.

@@ -5,9 +5,10 @@ use facts::command::PushKind;
 use facts::money::Currency;
 use facts::record::{CALL_ENDED, CallFacts, CallRecord, LegFacts};
 use facts::srtp::SrtpSuite;
-use facts::{LegCharge, LegId, LegNo, Micros, UnixMillis};
+use facts::{LegCharge, LegId, LegNo, Micros, Purpose, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
 
+use crate::conferences;
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::outbox;
@@ -73,6 +74,7 @@ pub(crate) async fn settle(
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;
     voicemail::insert(&mut batch, facts);
+    conferences::end(&mut batch, facts);
     batch.add("UPDATE calls SET state = 'settled' WHERE id = $1", args![facts.call]);
     // What a far end may still have to be told outlives the call, until it was told.
     batch.add("DELETE FROM call_legs WHERE call_id = $1 AND dialog IS NULL", args![facts.call]);
@@ -263,7 +265,8 @@ fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
     Ok(())
 }
 
-/// An outbox row for each record push of the command; it tells what the record says.
+/// An outbox row for each record push of the command, of a conference one for each participant; it tells what the
+/// record says.
 fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Result<()> {
     let facts = &record.facts;
     let event = outbox::Event {
@@ -276,7 +279,11 @@ fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Res
         settings_version,
         payload: "",
     };
-    outbox::insert(batch, &event)
+    if facts.command.purpose != Purpose::Conference {
+        return outbox::insert(batch, &event);
+    }
+    let numbers: Vec<u32> = facts.participants().iter().map(|leg| leg.0.into()).collect();
+    outbox::insert_all(batch, &event, &numbers)
 }
 
 /// Reads a currency code back.

@@ -6,6 +6,8 @@
 mod calls;
 #[path = "contract/campaigns.rs"]
 mod campaigns;
+#[path = "contract/conferences.rs"]
+mod conferences;
 #[path = "contract/fraud.rs"]
 mod fraud;
 #[path = "contract/groups.rs"]
@@ -92,6 +94,9 @@ contract! {
     calls::a_journal_write_after_settlement_leaves_no_trace,
     calls::papers_outlive_their_call_until_the_far_end_knows,
     calls::records_are_read_by_app_in_order_of_settlement,
+    conferences::s3_6_a_number_is_somebodys_until_its_call_is_settled,
+    conferences::s3_6_a_booking_is_begun_once_and_kept_over_a_restart,
+    conferences::s3_9_each_participant_is_charged_and_told_of_by_himself,
     fraud::f15_stolen_credentials_spend_no_more_than_the_sum_of_an_hour,
     fraud::f15_a_call_that_is_up_ends_where_the_sum_does,
     fraud::f15_a_leg_that_an_extension_asks_for_is_under_its_limits_as_well,

@@ -10,6 +10,7 @@ use call::{Answer, Command};
 use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
+use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::ports::{Calls, Promise};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
@@ -144,6 +145,33 @@ impl Calls for Door {
         let play = Box::new(play);
         let answer = self.asked(ASK_MAX, move |token| Command::Play { token, call, play });
         Box::pin(async move { matches!(answer.await, Some(Answer::Played(true))) })
+    }
+
+    fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(Err(ActRefused::Unknown)));
+        }
+        let act = Box::new(act);
+        let answer = self.asked(ASK_MAX, move |token| Command::Confer { token, call, act });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Conferred(done)) => done,
+                _ => Err(ActRefused::Refused(Refusal::Internal)),
+            }
+        })
+    }
+
+    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(None));
+        }
+        let answer = self.asked(ASK_MAX, move |token| Command::Conference { token, call });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Conference(view)) => view.map(|view| *view),
+                _ => None,
+            }
+        })
     }
 
     fn live(&self) -> Promise<Vec<LiveCall>> {

@@ -44,6 +44,7 @@ pub fn parse_compact(text: &str) -> Option<UnixMillis> {
 /// Reads `yyyy-MM-dd HH:mm:ss`.
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<UnixMillis> {
+    let text = text.trim();
     if text.len() != 19 {
         return None;
     }
@@ -81,6 +82,8 @@ mod tests {
         assert_eq!(parse_compact("20260115093000"), Some(at));
         assert_eq!(parse_seconds("2026-01-15 09:30:00"), Some(at));
         assert_eq!(parse_seconds("2026-1-15 09:30:00"), None);
+        assert_eq!(parse_seconds("2026-02-30 09:30:00"), None);
+        assert_eq!(parse_seconds("2026-01-15"), None);
         for bad in ["", "2026011509300", "20261315093000", "20260230093000", "2026-01-15 093"] {
             assert_eq!(parse_compact(bad), None, "{bad}");
         }

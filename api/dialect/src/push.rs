@@ -3,7 +3,7 @@
 //! A push is written once, by a pure function of the promise, the event and the merchant's secret; the
 //! bytes are stored and every later attempt sends them again.
 
-use facts::{CallRecord, Dialect, Push, PushKind, StateChange};
+use facts::{CallRecord, Dialect, LegNo, Push, PushKind, StateChange};
 
 use crate::{callni, rest, sipcall, ytx};
 
@@ -12,6 +12,8 @@ use crate::{callni, rest, sipcall, ytx};
 pub enum Event<'a> {
     /// A call was settled.
     Record(&'a CallRecord),
+    /// A conference was settled, and this participant of it is to be told of.
+    Participant(&'a CallRecord, LegNo),
     /// A leg reached a state.
     State(&'a StateChange),
 }
@@ -133,6 +135,7 @@ pub fn format_push(
             let context: ytx::PushContext = read(&push.context)?;
             let body = match event {
                 Event::Record(record) => ytx::cdr_push(record, &context),
+                Event::Participant(record, leg) => ytx::participant_push(record, leg, &context),
                 Event::State(change) => ytx::state_push(change),
             };
             Ok(PushRequest {
@@ -146,6 +149,7 @@ pub fn format_push(
             let context: sipcall::PushContext = read(&push.context)?;
             let body = match event {
                 Event::Record(record) => sipcall::cdr_push(record, &context),
+                Event::Participant(..) => return Err(FormatError::NotSpoken),
                 Event::State(change) => {
                     sipcall::state_push(change, &context).ok_or(FormatError::NotSpoken)?
                 }

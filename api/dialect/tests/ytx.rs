@@ -348,8 +348,8 @@ fn record_queries_by_id_and_by_hour() {
     };
     assert_eq!(by_id("0", "\"100\""), Ok(CdrPage::After(None, 100)));
     assert_eq!(by_id("0", "99999"), Ok(CdrPage::After(None, 1000)));
-    assert_eq!(by_id(&id, "5"), Ok(CdrPage::After(Some(call()), 5)));
-    assert_eq!(by_id(&id, "0"), Ok(CdrPage::One(Some(call()))));
+    assert_eq!(by_id(&id, "5"), Ok(CdrPage::After(Some((call(), LegNo::A)), 5)));
+    assert_eq!(by_id(&id, "0"), Ok(CdrPage::One(Some((call(), LegNo::A)))));
     assert_eq!(by_id("2016010000000206", "0"), Ok(CdrPage::One(None)));
     assert_eq!(by_id("2016010000000206", "9"), Ok(CdrPage::Nothing));
     assert_eq!(by_id(&"9".repeat(65), "9"), Err(Code::BadValue));

@@ -131,6 +131,7 @@ fn written(
         a: party(a, &callback.callback_num),
         b: Some(party(b, &callback.destination_num)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: merchant.record,

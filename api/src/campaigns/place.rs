@@ -110,6 +110,7 @@ async fn command(
         a: Party { number, as_sent: written.clone(), shown, ring: RING },
         b: None,
         scenario: Some(Arc::new(scenario)),
+        conference: None,
         purpose: Purpose::Campaign,
         max_talk: None,
         record: company.record,

@@ -212,6 +212,7 @@ mod tests {
             lease: 1,
             sequence: 0,
             webhook: None,
+            part: 0,
         }
     }
 

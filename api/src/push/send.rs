@@ -7,7 +7,7 @@ use billing::rows::{Attempt, OutboxRow, Payload};
 use billing::{After, Leased, Report, Writer};
 use dialect::{Event, Method, Secrets, delivered, format_push, rest, retry_delays};
 use facts::ports::{FetchError, Fetched};
-use facts::{Dialect, Push};
+use facts::{Dialect, LegNo, Purpose, Push};
 
 use super::PushConfig;
 use super::lanes::Verdict;
@@ -54,6 +54,9 @@ pub(super) fn writer() -> Writer {
 fn happened(row: &OutboxRow) -> Event<'_> {
     match &row.payload {
         Payload::State(change) => Event::State(change),
+        Payload::Record(record) if record.facts.command.purpose == Purpose::Conference => {
+            Event::Participant(record, u8::try_from(row.part).map_or(LegNo::A, LegNo))
+        }
         Payload::Record(record) => Event::Record(record),
     }
 }

@@ -62,6 +62,7 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
         a: party(a, &new.to, a_shown),
         b: b.map(|(number, asked)| party(number, asked, b_shown.flatten())),
         scenario: scenario.map(Arc::new),
+        conference: None,
         purpose,
         max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
         record: new.record.unwrap_or(merchant.record),

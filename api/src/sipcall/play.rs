@@ -60,6 +60,7 @@ pub(super) async fn play(
         a: Party { number, as_sent: asked.destnumber, shown, ring: asked.ring },
         b: None,
         scenario: Some(Arc::new(scenario)),
+        conference: None,
         purpose: Purpose::Notice,
         max_talk: Some(asked.talk),
         record: company.record,

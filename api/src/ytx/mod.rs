@@ -1,5 +1,6 @@
 //! System 001 over HTTP: `/{version}/sid/{sid}/{func}/{name}.wx`, answers always 200.
 
+mod meeting;
 mod notice;
 mod place;
 
@@ -19,15 +20,13 @@ use dialect::ytx::{
     self, Action, CONTENT_TYPE, CdrPage, Code, Function, PushContext, parse_authorization,
     parse_body,
 };
-use facts::{CallRecord, Dialect};
+use facts::{CallId, CallRecord, Dialect, LegNo, Purpose};
 
 use crate::counters::count;
 use crate::door::{self, answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
-/// Function id of conferences.
-const FID_CONFERENCE: u8 = 5;
 /// Records of one hour answered at most.
 const HOUR_MAX: u32 = 1000;
 
@@ -98,6 +97,11 @@ async fn serve(
         "callDailBack" => place::dail_back(state, &view, &asker, &action, &parts.headers).await,
         "callOutCode" => place::code_out(state, &view, &asker, &action, &parts.headers).await,
         "templateNoticeCall" => notice::notice(state, &view, &asker, &action, &parts.headers).await,
+        "createMeeting" => meeting::create(state, &view, &asker, &action, &parts.headers).await,
+        "inviteMeeting" | "muteMeeting" | "unmuteMeeting" | "kickMeeting" | "closeMeeting" => {
+            meeting::act(state, &view, &asker, &action).await
+        }
+        "queryMeeting" => meeting::query(state, &asker, &action).await,
         "hangupCall" => hang_up(state, &asker, &action).await,
         "getCdrByResId" | "getCdrByTime" => records(state, &asker, &action).await,
         "queryBlance" => balance(state, &asker).await,
@@ -143,7 +147,7 @@ fn may_use(app: &YtxApp, sid: &str, function: Function, ip: IpAddr) -> bool {
         Function::GetBlance => "account",
         Function::CodeCallOut => "code",
         Function::NoticeCall => "notice",
-        Function::TeleMeeting | Function::MeetingQuery => return false,
+        Function::TeleMeeting | Function::MeetingQuery => "meeting",
     };
     app.sid == sid && app.online && app.functions.contains(word) && ip_allowed(ip, &app.allowed_ips)
 }
@@ -166,26 +170,73 @@ async fn records(state: &ApiState, asker: &Asker, action: &Action) -> Result<Str
     rate(state, asker)?;
     let app = asker.app.appid.as_str();
     let store = &state.0.store;
-    let purpose = match (ytx::purpose(query.fid), query.fid) {
-        (Some(purpose), _) => purpose,
-        // Conferences leave no records here yet.
-        (None, FID_CONFERENCE) => return Ok(ytx::cdr_answer(&[], &push_context(&asker.app))),
-        (None, _) => return Err(Code::BadValue),
-    };
+    let purpose = ytx::purpose(query.fid).ok_or(Code::BadValue)?;
     let of = (Dialect::Ytx, app, purpose);
+    if purpose == Purpose::Conference {
+        return participants(state, of, query.page).await;
+    }
     let found: billing::Result<Vec<CallRecord>> = match query.page {
-        CdrPage::One(Some(call)) => store.call(call).await.map(|entry| {
-            let own = entry.filter(|entry| {
-                let command = &entry.command;
-                (command.dialect, command.app.as_str(), command.purpose) == of
-            });
-            own.and_then(|entry| entry.record).into_iter().collect()
-        }),
-        CdrPage::After(call, limit) => store.records_after(of, call, limit).await,
+        CdrPage::One(Some((call, _))) => one(state, of, call).await.map(Vec::from_iter),
+        CdrPage::After(last, limit) => {
+            store.records_after(of, last.map(|(call, _)| call), limit).await
+        }
         CdrPage::Hour(from, to) => store.records_between(of, (from, to), HOUR_MAX).await,
         CdrPage::One(None) | CdrPage::Nothing => Ok(Vec::new()),
     };
     Ok(ytx::cdr_answer(&found.map_err(ours)?, &push_context(&asker.app)))
+}
+
+/// The record of a call, if it is one of these.
+async fn one(
+    state: &ApiState,
+    of: (Dialect, &str, Purpose),
+    call: CallId,
+) -> billing::Result<Option<CallRecord>> {
+    let entry = state.0.store.call(call).await?.filter(|entry| {
+        let command = &entry.command;
+        (command.dialect, command.app.as_str(), command.purpose) == of
+    });
+    Ok(entry.and_then(|entry| entry.record))
+}
+
+/// Conferences leave a record for each participant: a page begins and ends with any of them.
+async fn participants(
+    state: &ApiState,
+    of: (Dialect, &str, Purpose),
+    page: CdrPage,
+) -> Result<String, Code> {
+    let store = &state.0.store;
+    let (mut records, mut limit, mut last) = (Vec::new(), HOUR_MAX, None);
+    match page {
+        CdrPage::One(Some((call, leg))) => {
+            records.extend(one(state, of, call).await.map_err(ours)?);
+            let rows = rows(&records).filter(|(_, no)| *no == leg);
+            return Ok(ytx::participants_answer(rows));
+        }
+        CdrPage::After(after, most) => {
+            if let Some((call, _)) = after {
+                // What is left of the conference in which the last page ended.
+                records.extend(one(state, of, call).await.map_err(ours)?);
+            }
+            let call = after.map(|(call, _)| call);
+            records.extend(store.records_after(of, call, most).await.map_err(ours)?);
+            (limit, last) = (most, after);
+        }
+        CdrPage::Hour(from, to) => {
+            records = store.records_between(of, (from, to), HOUR_MAX).await.map_err(ours)?;
+        }
+        CdrPage::One(None) | CdrPage::Nothing => {}
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let known = |(record, no): &(&CallRecord, LegNo)| {
+        last.is_some_and(|(call, leg)| record.facts.call == call && *no <= leg)
+    };
+    Ok(ytx::participants_answer(rows(&records).filter(|row| !known(row)).take(limit)))
+}
+
+fn rows(records: &[CallRecord]) -> impl Iterator<Item = (&CallRecord, LegNo)> {
+    let legs = |record: &CallRecord| record.facts.participants();
+    records.iter().flat_map(move |record| legs(record).into_iter().map(move |no| (record, no)))
 }
 
 async fn balance(state: &ApiState, asker: &Asker) -> Result<String, Code> {

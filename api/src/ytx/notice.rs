@@ -86,6 +86,7 @@ async fn commands(
             a: Party { number, as_sent, shown: shown.clone(), ring: RING_DEFAULT },
             b: None,
             scenario: Some(Arc::clone(&scenario)),
+            conference: None,
             purpose: Purpose::Notice,
             max_talk: None,
             record: Record::No,

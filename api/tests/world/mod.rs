@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
+pub(crate) mod ask;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +22,8 @@ use billing::{SettleContext, Store, StoreConfig};
 use facts::ban::Ban;
 use facts::carrier::{RegistrationStatus, TrunkStatus};
 use facts::command::LiveCall;
-use facts::ledger::{Authorize, Authorized, LegQuote};
+use facts::conference::{Act, ActRefused, ConferenceView};
+use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
 use facts::ports::{Calls, Promise};
 use facts::record::LegState;
@@ -66,6 +69,12 @@ pub(crate) struct Switch {
     /// Recordings that were paused or resumed.
     pub(crate) pauses: Mutex<Vec<(CallId, bool)>>,
     pub(crate) plays: Mutex<Vec<Play>>,
+    /// What was done to conferences.
+    pub(crate) acts: Mutex<Vec<(CallId, Act)>>,
+    /// Answered instead of doing it.
+    pub(crate) unwilling: Mutex<Option<ActRefused>>,
+    /// How every live conference stands.
+    pub(crate) view: Mutex<Option<ConferenceView>>,
     /// What mailboxes hold now, as it was told.
     pub(crate) mailboxes: Mutex<Vec<(String, u32, u32)>>,
 }
@@ -145,6 +154,25 @@ impl Calls for Switch {
             self.plays.lock().unwrap().push(play);
         }
         Box::pin(async move { found })
+    }
+
+    fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>> {
+        let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
+        let answer = match *self.unwilling.lock().unwrap() {
+            _ if !found => Err(ActRefused::Unknown),
+            Some(why) => Err(why),
+            None => Ok(()),
+        };
+        if answer.is_ok() {
+            self.acts.lock().unwrap().push((call, act));
+        }
+        Box::pin(async move { answer })
+    }
+
+    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>> {
+        let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
+        let view = self.view.lock().unwrap().clone().filter(|_| found);
+        Box::pin(async move { view })
     }
 
     fn live(&self) -> Promise<Vec<LiveCall>> {
@@ -315,7 +343,7 @@ pub(crate) fn document() -> Value {
         "ytx_apps": [
             { "appid": APP, "account": SID, "callers": ["01053180002", "01053180003"], "record": true,
               "callback_url": "http://127.0.0.1:9009/cb?",
-              "functions": ["call", "account", "code", "notice"] },
+              "functions": ["call", "account", "code", "notice", "meeting"] },
             { "appid": "app-offline", "account": SID, "online": false },
             { "appid": "app-account-only", "account": SID, "functions": ["account"] },
             { "appid": "app-fenced", "account": SID, "allowed_ips": ["192.0.2.1"] },
@@ -354,6 +382,9 @@ pub(crate) fn config(folder: &TempDir) -> ApiConfig {
     }
 }
 
+/// Who was rung for a conference, and from when to when he was in, seconds after its beginning.
+type Rung<'a> = (&'a str, Option<(u64, u64)>);
+
 impl World {
     pub(crate) async fn new() -> World {
         World::with(|config| config).await
@@ -385,6 +416,9 @@ impl World {
             settings_changed: AtomicBool::new(false),
             pauses: Mutex::default(),
             plays: Mutex::default(),
+            acts: Mutex::default(),
+            unwilling: Mutex::default(),
+            view: Mutex::default(),
             mailboxes: Mutex::default(),
         });
         let counters = Arc::new(Counters::default());
@@ -465,6 +499,28 @@ impl World {
         a.failure = Some(failure);
         a.q850 = Some(19);
         self.settle((&entry.command, call), Outcome::Failed(failure), vec![a], None).await
+    }
+
+    /// Plays a conference to its end: who was rung, when he answered and left, seconds after its beginning.
+    pub(crate) async fn held(&self, call: CallId, rung: &[Rung<'_>]) -> CallRecord {
+        let entry = self.store.call(call).await.unwrap().unwrap();
+        let start = now() - Duration::from_secs(200);
+        let of = |no: u8, (sent, talk): &Rung<'_>| {
+            let party = Party { as_sent: (*sent).to_owned(), ..entry.command.a.clone() };
+            leg(LegNo(no), &party, start, *talk)
+        };
+        let legs: Vec<LegFacts> = (0..).zip(rung).map(|(no, one)| of(no, one)).collect();
+        for leg in &legs[1..] {
+            let ask = AddLeg {
+                leg: LegId::new(call, leg.no),
+                number: leg.number.clone(),
+                own: Vec::new(),
+                caps: Vec::new(),
+                at: now(),
+            };
+            assert!(matches!(self.store.add_leg(ask).await, Ok(Added::Paid(_))));
+        }
+        self.settle((&entry.command, call), Outcome::Completed, legs, None).await
     }
 
     async fn settle(

@@ -594,7 +594,7 @@ impl Run<'_> {
             let account = format!("{path}.account");
             let known = self.check.find(&account, "ytx_accounts", &app.account, &sids);
             for (n, function) in app.functions.iter().enumerate() {
-                let allowed = ["call", "account", "sms", "code", "notice"];
+                let allowed = ["call", "account", "sms", "code", "notice", "meeting"];
                 self.check.one_of(&format!("{path}.functions[{n}]"), function, &allowed);
             }
             let mut callers = Vec::new();

@@ -47,7 +47,8 @@ migrations! {
     25 "0025_webhooks",
     26 "0026_company_calls",
     27 "0027_fetched",
-    30 "0030_campaigns",
+    28 "0028_campaigns",
+    29 "0029_conferences",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

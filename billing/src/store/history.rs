@@ -9,7 +9,7 @@ use super::Store;
 use crate::db::work;
 use crate::error::Result;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{bindings, books, call, outbox, records, rung};
+use crate::{bindings, books, call, conferences, outbox, records, rung};
 
 impl Store {
     /// A call by id.
@@ -166,6 +166,7 @@ impl Store {
             call::purge_keys(conn, now).await?
                 + bindings::purge(conn, now).await?
                 + rung::purge(conn, now).await?
+                + conferences::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
             .await
     }

@@ -109,6 +109,7 @@ fn command(books: &dyn Books, a: &str, b: &str) -> CallCommand {
         a: party(a),
         b: Some(party(b)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

@@ -108,6 +108,7 @@ pub(crate) fn command(merchant: MerchantId, a: &str, b: &str) -> CallCommand {
         a: party(a),
         b: Some(party(b)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

@@ -12,10 +12,10 @@ use facts::ledger::Paid;
 use facts::media::{Codec, MediaEvent};
 use facts::sound::{Ended, Unplayable};
 use facts::{
-    CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Side,
-    UnixMillis,
+    CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Outcome, Side, UnixMillis,
 };
 
+use crate::conference::Roster;
 use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
 use crate::event::{Hear, Input, LegEvent, Order, Release, ours};
@@ -35,8 +35,8 @@ use crate::world::World;
 pub(crate) const LEGS: [LegNo; 2] = [LegNo::A, LegNo::B];
 /// Room in the last deadline beyond all that is planned.
 const DEADLINE_ROOM: Duration = Duration::from_secs(120);
-/// Inputs handled in one step; more than any cascade of two legs can make.
-const INPUTS_MAX: usize = 64;
+/// Inputs handled in one step; more than any cascade of legs can make.
+const INPUTS_MAX: usize = 512;
 
 /// How far a call has come as a whole.
 pub(crate) enum Phase {
@@ -113,6 +113,8 @@ pub(crate) struct Call {
     pub(crate) collected: Vec<String>,
     /// Sounds of its scenario that are visited.
     pub(crate) fetching: usize,
+    /// Who was asked for, where it is a conference.
+    pub(crate) roster: Option<Box<Roster>>,
 }
 
 impl Call {
@@ -154,6 +156,7 @@ impl Call {
             limit: None,
             collected: Vec::new(),
             fetching: 0,
+            roster: None,
         }
     }
 
@@ -209,6 +212,9 @@ impl Call {
     /// Whom it is between now, the side of the caller first: who was asked for until somebody has taken its place,
     /// nobody where who was there has left.
     fn between(&self) -> [String; 2] {
+        if let Flow::Conference(_) = self.plan.flow {
+            return [self.command.a.as_sent.clone(), String::new()];
+        }
         let asked = [Some(&self.command.a), self.command.b.as_ref()];
         let talk = self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live));
         std::array::from_fn(|side| {
@@ -262,6 +268,7 @@ impl Call {
             Some(failure) => self.inbox.push_back(Input::Cut(failure)),
             None if self.inbound => self.start_dial(w),
             None if self.command.scenario.is_some() => self.start_script(w),
+            None if self.command.conference.is_some() => self.start_conference(w),
             None => {
                 let mut orders = Vec::new();
                 self.plan.flow = Flow::Callback(Callback::start(&mut orders));
@@ -314,16 +321,24 @@ impl Call {
         self.run(w);
     }
 
+    /// The leg that this one talks with, or is to; in a conference nobody talks with one other.
+    pub(crate) fn beside(&self, no: LegNo) -> Option<&Leg> {
+        match self.plan.flow {
+            Flow::Conference(_) => None,
+            _ => self.leg(self.other(no)),
+        }
+    }
+
     /// The codecs of the other leg, in the order its far end prefers.
     pub(crate) fn like(&self, no: LegNo) -> Vec<Codec> {
-        self.leg(self.other(no)).map(Leg::codecs).unwrap_or_default()
+        self.beside(no).map(Leg::codecs).unwrap_or_default()
     }
 
     /// The same, and the leg knows of it: what may be agreed on with its far end depends on it.
     fn stand_beside(&mut self, no: LegNo) {
         let mut like = std::mem::take(&mut self.beside);
         like.clear();
-        let other = self.leg(self.other(no));
+        let other = self.beside(no);
         let noise = other.is_some_and(Leg::takes_noise);
         if let Some(other) = other {
             other.codecs_into(&mut like);
@@ -352,8 +367,7 @@ impl Call {
 
     /// What the other leg's far end said of its end, where that is why this leg goes.
     fn said(&self, no: LegNo, release: Release) -> Option<Said> {
-        let other = self.other(no);
-        let other = self.leg(other)?;
+        let other = self.beside(no)?;
         let theirs = release.failure.is_none_or(|failure| failure.origin == other.origin());
         Some(other).filter(|_| theirs).and_then(Leg::said)
     }
@@ -365,13 +379,13 @@ impl Call {
 
     /// True while this leg talks with one that is up: an offer of one concerns the other.
     pub(crate) fn is_bridged(&self, no: LegNo) -> bool {
-        let heard = self.leg(self.other(no)).is_some_and(Leg::is_up);
+        let heard = self.beside(no).is_some_and(Leg::is_up);
         self.bridged.is_some() && heard && matches!(self.phase, Phase::Live)
     }
 
     /// Whether the other leg may be offered what this one's far end offers.
     pub(crate) fn takes_offers(&self, w: &World, no: LegNo) -> bool {
-        self.leg(self.other(no)).is_none_or(|leg| leg.relays(w))
+        self.beside(no).is_none_or(|leg| leg.relays(w))
     }
 
     pub(crate) fn feed(&mut self, w: &mut World, input: Input) {
@@ -400,14 +414,12 @@ impl Call {
                 }
             }
             Timer::MaxWarn => self.beep(w),
-            Timer::Paid => {
-                let failure = Failure::new(Origin::Billing, Kind::CreditExhausted);
-                self.feed(w, Input::Cut(failure));
-            }
+            Timer::Paid => self.unpaid(w, no),
             Timer::Max => self.feed(w, Input::Cut(ours(Kind::MaxDuration))),
             Timer::Prompt => self.on_leg(w, no, |leg, w, _, _| leg.prompt_late(w)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
             Timer::Consent => self.announced_late(w, no),
+            Timer::Transfer if key.leg.is_some() => self.participant_added(w, no, None),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Park => self.recall(w),
             Timer::Wait => self.feed(w, Input::Waited),
@@ -469,8 +481,7 @@ impl Call {
                 self.recorded(w, None);
                 self.close(w);
             }
-            // No flow opens a room.
-            MediaEvent::Room { .. } => {}
+            MediaEvent::Room { news, .. } => self.room_news(w, news),
             MediaEvent::Closed { leg, stats } => self.on_leg(w, leg.no, |leg, _, _, _| {
                 leg.port_gone(Some(stats));
                 None
@@ -563,6 +574,9 @@ impl Call {
                 Order::Pause => self.pause(w),
                 Order::Lead { step } => self.lead(w, step),
                 Order::Limit => self.limit(w),
+                Order::Gather => self.gather(w),
+                Order::Invite(no) => self.queue(no),
+                Order::Enter(no) => self.enter(w, no),
                 Order::Collected { typed, secret } => self.collect(typed, secret),
                 Order::Decide(outcome, by) => {
                     self.decided.get_or_insert((outcome, by));
@@ -640,6 +654,12 @@ impl Call {
             Ok(leg) => self.legs[at] = Some(leg),
             Err(failure) => self.inbox.push_back(Input::Leg(no, LegEvent::Failed(failure))),
         }
+    }
+
+    /// Two of a conference are in: from now on they have met.
+    pub(crate) fn meet(&mut self, w: &mut World) {
+        self.bridged.get_or_insert(self.trace.wall(w.now.mono));
+        self.joined(w);
     }
 
     fn join(&mut self, w: &mut World) {

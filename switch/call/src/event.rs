@@ -8,6 +8,7 @@ use std::time::Duration;
 use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
+use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::{Direction, MediaCommand};
@@ -60,6 +61,22 @@ pub enum Command {
         call: CallId,
         /// What, and who hears it.
         play: Box<Play>,
+    },
+    /// Do something to a conference.
+    Confer {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
+        /// What.
+        act: Box<Act>,
+    },
+    /// Say how a conference stands.
+    Conference {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
     },
     /// List the live calls.
     Live {
@@ -258,6 +275,10 @@ pub enum Answer {
     Paused(bool),
     /// To [`Command::Play`]: false when nobody there can hear it.
     Played(bool),
+    /// To [`Command::Confer`].
+    Conferred(Result<(), ActRefused>),
+    /// To [`Command::Conference`]; `None`: no such conference is under way.
+    Conference(Option<Box<ConferenceView>>),
     /// To [`Command::Live`], oldest first.
     Live(Vec<LiveCall>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.
@@ -626,6 +647,19 @@ pub(crate) enum Input {
         /// Who wants it.
         by: LegNo,
     },
+    /// What becomes of a conference.
+    Room(Room),
+}
+
+/// What becomes of a conference, other than by its participants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    /// Somebody is to be rung whom nobody has rung yet.
+    Invited(LegNo),
+    /// Somebody has to go, and why unless it was so wished.
+    Out(LegNo, Option<Failure>),
+    /// It is over, as was wished.
+    Close,
 }
 
 /// News of a mailbox, for whoever listens to it.
@@ -732,6 +766,12 @@ pub(crate) enum Order {
         /// The step.
         step: u8,
     },
+    /// Ring all who are to be in the conference and were not rung yet.
+    Gather,
+    /// Ask for the leg of a participant, and ring it if it may be.
+    Invite(LegNo),
+    /// This leg is in the room from now on.
+    Enter(LegNo),
     /// From now on the call may last for as long as it may at all.
     Limit,
     /// These keys were pressed.

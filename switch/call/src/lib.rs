@@ -10,6 +10,7 @@ mod backlog;
 mod call;
 mod capacity;
 mod carrier;
+mod conference;
 mod config;
 mod credit;
 mod denial;

@@ -12,8 +12,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use facts::media::{MediaCommand, Prompt, Record, RecordedFile, RecordingForm, Source};
+use facts::media::{MediaCommand, Prompt, Record, RecordedFile, RecordingForm, Source, Voices};
 use facts::record::Unrecorded;
+use facts::room::RoomOrder;
 use facts::settings::Recorded;
 use facts::{LegId, LegNo, Number};
 
@@ -144,7 +145,8 @@ impl Call {
 
     /// What is said first counts: by whoever placed the call, of whom it was for, of those who talk.
     fn wanted(&self, w: &World) -> Record {
-        let talks = self.pair.map(|no| self.leg(no).map(|leg| &leg.facts.number));
+        let talks = self.talkers().into_iter();
+        let talks = talks.map(|no| self.leg(no).map(|leg| &leg.facts.number));
         let parties = [Some(&self.command.a.number), self.command.b.as_ref().map(|b| &b.number)];
         let mut said = self.command.record;
         for number in parties.into_iter().chain(talks).flatten() {
@@ -157,21 +159,39 @@ impl Call {
     }
 
     fn begin_tape(&mut self, w: &mut World) {
-        let [left, right] = self.pair;
-        self.record(w, (LegId::new(self.id, left), Some(LegId::new(self.id, right))));
+        if self.roster.is_some() {
+            self.record_room(w);
+        } else {
+            let [left, right] = self.pair.map(|no| LegId::new(self.id, no));
+            self.record(w, (left, Some(right)));
+        }
         if self.tape.paused {
             w.media(MediaCommand::PauseRecording { call: self.id, paused: true });
         }
         let language = self.plan.language.clone();
-        for no in [left, right] {
+        for no in self.talkers() {
             self.with(no, |leg, _| leg.notice(w, &language));
         }
+    }
+
+    /// Has all voices of a conference written to one file of one channel.
+    fn record_room(&mut self, w: &mut World) {
+        (self.tape.recording, self.tape.begun) = (Recording::Running, true);
+        let form = RecordingForm { voices: Voices::Mixed, ..w.config.recording };
+        let file = self.file_name(w, "", form);
+        w.media(MediaCommand::Room { call: self.id, order: RoomOrder::Record { file, form } });
+    }
+
+    /// Where a recording is kept: nobody guesses it.
+    fn file_name(&self, w: &mut World, kind: &str, form: RecordingForm) -> String {
+        let word = w.unguessable();
+        let (mark, ending) = (form.voices.mark(), form.format.ending());
+        format!("{}/{}_{kind}{word}{mark}.{ending}", &word[..2], self.id)
     }
 
     /// Has voices written to a file.
     pub(crate) fn record(&mut self, w: &mut World, (left, right): (LegId, Option<LegId>)) {
         (self.tape.recording, self.tape.begun) = (Recording::Running, true);
-        let word = w.unguessable();
         // A message in a mailbox is one voice, and phones play what was written this way.
         let talk = right.is_some();
         let mut form = if talk { w.config.recording } else { RecordingForm::default() };
@@ -179,8 +199,7 @@ impl Call {
             form.voices = voices;
         }
         let kind = if talk { "" } else { facts::media::MESSAGE };
-        let (mark, ending) = (form.voices.mark(), form.format.ending());
-        let file = format!("{}/{}_{kind}{word}{mark}.{ending}", &word[..2], self.id);
+        let file = self.file_name(w, kind, form);
         w.media(MediaCommand::Record { call: self.id, left, right, file, form });
     }
 
@@ -255,14 +274,15 @@ impl Call {
         if !self.asks_first(w) {
             return;
         }
-        for no in self.pair {
-            self.announce(w, no);
+        let talkers = self.talkers();
+        for no in &talkers {
+            self.announce(w, *no);
         }
         let heard = |no: LegNo| {
             self.leg(no).is_some_and(Leg::is_there)
                 && self.tape.told.get(&no).is_some_and(|told| told.hears == Hears::Heard)
         };
-        let agreed = self.pair.into_iter().all(heard);
+        let agreed = talkers.into_iter().all(heard);
         if self.is_recorded() && self.tape.hidden == agreed {
             self.tape.hidden = !agreed;
             self.hush(w);
@@ -332,12 +352,12 @@ impl Call {
     /// A key of somebody who talks: it may say that he does not want to be recorded. Then nobody is.
     pub(crate) fn declined_by_key(&mut self, w: &mut World, no: LegNo, digit: char) {
         let declines = w.config.consent.decline == Some(digit);
-        if !declines || !self.pair.contains(&no) || !self.asks_first(w) {
+        if !declines || !self.talkers().contains(&no) || !self.asks_first(w) {
             return;
         }
         self.tape.unrecorded = Some(Unrecorded::Declined);
         self.end_tape(w);
-        for no in self.pair {
+        for no in self.talkers() {
             w.timers.cancel(Key::leg(LegId::new(self.id, no), Timer::Consent));
             self.say(w, no, NOT_RECORDED.to_owned());
         }

@@ -27,6 +27,7 @@ pub(crate) fn open_call(call: CallId) -> OpenCall {
         a: party(),
         b: Some(party()),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

@@ -2,6 +2,7 @@
 //! (RFC 5589 §6). It is priced, paid and put on record like the others, and takes its place in the pair when it
 //! answers.
 
+use facts::conference;
 use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
@@ -43,8 +44,9 @@ impl Call {
 
     /// The number of a leg that this call may still have.
     pub(crate) fn next_leg(&self) -> Option<LegNo> {
+        let most = if self.roster.is_some() { conference::LEGS_MAX } else { LEGS_MAX };
         let no = u8::try_from(self.legs.len()).ok()?;
-        (self.legs.len() < LEGS_MAX).then_some(LegNo(no))
+        (self.legs.len() < most).then_some(LegNo(no))
     }
 
     /// Begins a transfer for which there is room. `told`: whoever asks wants to know what becomes of it.
@@ -111,6 +113,9 @@ impl Call {
     /// The ledger's word on a leg that was asked for. One that comes too late changes nothing: what is held
     /// goes back when the call is settled.
     pub(crate) fn added(&mut self, w: &mut World, to: LegNo, answer: Added) {
+        if self.roster.is_some() {
+            return self.participant_added(w, to, Some(answer));
+        }
         if !self.waits_for_ledger(to) {
             self.never(w, to);
             return;
@@ -160,6 +165,9 @@ impl Call {
 
     /// The ledger could not be asked.
     pub(crate) fn add_failed(&mut self, w: &mut World, to: LegNo) {
+        if self.roster.is_some() {
+            return self.participant_added(w, to, None);
+        }
         if self.waits_for_ledger(to) {
             self.not_added(w, ours(facts::Kind::Internal));
         } else {

@@ -84,3 +84,24 @@ fn s6_without_a_far_end_a_sandbox_rings_nobody_and_others_take_their_routes() {
     assert!(other.placed(token).is_ok());
     assert_eq!(invited(&mut other), [1, 0, 0]);
 }
+
+#[test]
+fn s6_those_who_are_asked_for_in_a_conference_are_rung_in_the_sandbox_too() {
+    let mut sim = sim(|_| {});
+    let other = facts::conference::Participant { name: String::new(), party: party(NUMBER_B) };
+    let conference = facts::conference::Conference {
+        number: "516152".into(),
+        title: String::new(),
+        creator: String::new(),
+        others: vec![other],
+        chimes: false,
+        booking: None,
+    };
+    let purpose = facts::Purpose::Conference;
+    let conference = Some(Box::new(conference));
+    let token = sim.place(facts::CallCommand { b: None, conference, purpose, ..callback() });
+    assert!(sim.placed(token).is_ok());
+    assert_eq!(invited(&mut sim), [0, 0, 1]);
+    sim.pick_up("c");
+    assert_eq!(invited(&mut sim), [0, 0, 2]);
+}

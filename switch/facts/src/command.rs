@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::conference::Conference;
 use crate::failure::Kind;
 use crate::id::{CallId, MerchantId, SubAccountId};
 use crate::media::Record;
@@ -56,6 +57,8 @@ pub enum Purpose {
     Notice,
     /// A number of a campaign is rung, and led to an agent.
     Campaign,
+    /// Many are joined.
+    Conference,
 }
 
 impl Purpose {
@@ -67,6 +70,7 @@ impl Purpose {
             Purpose::Code => "code",
             Purpose::Notice => "notice",
             Purpose::Campaign => "campaign",
+            Purpose::Conference => "conference",
         }
     }
 }
@@ -120,7 +124,8 @@ pub struct RequestKey {
     pub fingerprint: String,
 }
 
-/// A call to place: ring A, then B, and join them; or ring A, and do what a scenario says.
+/// A call to place: ring A, then B, and join them; or ring A, and do what a scenario says; or ring A, then all others
+/// of a conference.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CallCommand {
     /// The surface it came in by.
@@ -133,12 +138,15 @@ pub struct CallCommand {
     pub app: String,
     /// Rung first.
     pub a: Party,
-    /// Rung when A has answered; `None` where that is for the scenario to say.
+    /// Rung when A has answered; `None` where that is for the scenario to say, or for the conference.
     pub b: Option<Party>,
     /// What A hears and may press. Not kept with the call: no call outlives its process, and what is said may be
     /// nobody else's business.
     #[serde(skip)]
     pub scenario: Option<Arc<Scenario>>,
+    /// Who else is rung for a conference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conference: Option<Box<Conference>>,
     /// What it is for.
     #[serde(default)]
     pub purpose: Purpose,
@@ -233,7 +241,7 @@ pub struct LiveCall {
     pub merchant: MerchantId,
     /// The sub-account that asked, if any.
     pub sub_account: Option<SubAccountId>,
-    /// Where it stands: `fetching`, `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `parked`, `serving`,
+    /// Where it stands: `fetching`, `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `conference`, `parked`, `serving`,
     /// `voicemail`, `ending`.
     pub state: String,
     /// Who is on the side of the caller now, as sent; empty where nobody is.

@@ -101,8 +101,13 @@ impl LegNo {
 }
 
 impl fmt::Display for LegNo {
+    /// `A` to `Z`, then `AA`, `AB`, ...: no two are written alike, since transfers of money bear it in their ids.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", char::from(b'A' + self.0.min(25)))
+        let letter = |no: u8| char::from(b'A' + no % 26);
+        match self.0 / 26 {
+            0 => write!(f, "{}", letter(self.0)),
+            rounds => write!(f, "{}{}", letter(rounds - 1), letter(self.0)),
+        }
     }
 }
 
@@ -188,6 +193,15 @@ mod tests {
         }
         let later = UnixMillis(wall.0 + 1_000);
         assert_eq!(CallIds::new(5).after(last).next(later).made_at(), later);
+    }
+
+    #[test]
+    fn no_two_legs_of_a_call_are_written_alike() {
+        let all: std::collections::BTreeSet<String> =
+            (0..=u8::MAX).map(|no| LegNo(no).to_string()).collect();
+        assert_eq!(all.len(), 256);
+        let written = [0, 25, 26, 52, 99].map(|no| LegNo(no).to_string());
+        assert_eq!(written, ["A", "Z", "AA", "BA", "CV"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod binding;
 pub mod capacity;
 pub mod carrier;
 pub mod command;
+pub mod conference;
 pub mod failure;
 pub mod feature;
 pub mod fraud;

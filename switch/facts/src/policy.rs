@@ -26,6 +26,8 @@ pub enum Service {
     Notice,
     /// A campaign.
     Campaign,
+    /// Many are joined.
+    Conference,
     /// Nobody asked for it but a phone that dials or a carrier that delivers.
     Dial,
 }
@@ -40,6 +42,7 @@ impl Service {
             Purpose::Code => Service::Code,
             Purpose::Notice => Service::Notice,
             Purpose::Campaign => Service::Campaign,
+            Purpose::Conference => Service::Conference,
         }
     }
 
@@ -51,6 +54,7 @@ impl Service {
             Service::Code => "code",
             Service::Notice => "notice",
             Service::Campaign => "campaign",
+            Service::Conference => "conference",
             Service::Dial => "dial",
         }
     }

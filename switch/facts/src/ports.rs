@@ -7,6 +7,7 @@ use std::pin::Pin;
 use crate::ban::Ban;
 use crate::carrier::TrunkStatus;
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
+use crate::conference::{Act, ActRefused, ConferenceView};
 use crate::id::CallId;
 use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
@@ -35,6 +36,15 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Plays something into a call, or ends what is played. False when nobody there can hear it.
     fn play(&self, call: CallId, play: Play) -> Promise<bool>;
+
+    /// Does something to a conference that is under way.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>>;
+
+    /// How a conference stands; `None` when the call is none, is over, or the switch did not answer in time.
+    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>>;
 
     /// The live calls, oldest first.
     fn live(&self) -> Promise<Vec<LiveCall>>;

@@ -178,6 +178,15 @@ impl CallFacts {
         self.legs.iter().find(|leg| leg.no == no)
     }
 
+    /// Whom its records tell of, where they tell of each by himself: all who were rung; A where nobody was.
+    #[must_use]
+    pub fn participants(&self) -> Vec<LegNo> {
+        match &self.legs[..] {
+            [] => vec![LegNo::A],
+            legs => legs.iter().map(|leg| leg.no).collect(),
+        }
+    }
+
     /// The called leg: B, or whichever took its place because the call was led on or picked up. Those of
     /// transfers came later.
     #[must_use]
@@ -370,6 +379,7 @@ mod tests {
                 a: party(),
                 b: Some(party()),
                 scenario: None,
+                conference: None,
                 purpose: Default::default(),
                 max_talk: None,
                 record: crate::media::Record::No,

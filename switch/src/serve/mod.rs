@@ -385,6 +385,7 @@ impl Hall {
         vec![
             serve(http, api::merchant_router(state.clone())),
             tokio::spawn(api::campaigns::run(state.clone(), self.doors_stop.clone())),
+            tokio::spawn(api::bookings::run(state.clone(), self.doors_stop.clone())),
             serve(admin, api::operator_router(state)),
             tokio::spawn(settings::watch(
                 self.store.clone(),

@@ -199,6 +199,7 @@ pub fn command(n: u32, a_is_phone: bool, record: bool, ring: Duration) -> CallCo
         a: party(a),
         b: Some(party(b)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: record.into(),

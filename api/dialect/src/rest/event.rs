@@ -82,7 +82,7 @@ pub struct LegEvent {
 pub fn event_id(call: CallId, happened: Happened<'_>) -> String {
     match happened {
         Happened::State(change) => format!("evt_{call}_{}", change.sequence),
-        Happened::Record(_) => format!("evt_{call}_end"),
+        Happened::Record(_) | Happened::Participant(..) => format!("evt_{call}_end"),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn event(happened: Happened<'_>, context: &str, sequence: u32) -> Event {
         Happened::State(change) => {
             (change.leg.call, change.state.event(), change.at, EventData::Leg(leg(change)))
         }
-        Happened::Record(record) => {
+        Happened::Record(record) | Happened::Participant(record, _) => {
             let data = EventData::Call(Box::new(ended(record)));
             (record.facts.call, CALL_ENDED, record.facts.ended, data)
         }

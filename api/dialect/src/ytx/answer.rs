@@ -1,8 +1,8 @@
 //! Answers of system 001: HTTP 200 always, status code a string, Chinese words.
 
-use facts::{CallRecord, Micros};
+use facts::{CallRecord, LegNo, Micros};
 
-use super::push::{CdrStyle, PushContext, write_cdr};
+use super::push::{CdrStyle, PushContext, participant, write_cdr};
 
 /// Status codes (merchant API §3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +89,14 @@ pub fn balance_answer(sid: &str, balance: Micros) -> String {
 pub fn cdr_answer(records: &[CallRecord], context: &PushContext) -> String {
     let rows: Vec<String> =
         records.iter().map(|record| write_cdr(record, context, CdrStyle::Query)).collect();
+    format!(r#"{{"cdr":[{}]}}"#, rows.join(","))
+}
+
+/// The same of participants of conferences: each is a row of its own.
+#[must_use]
+pub fn participants_answer<'a>(rows: impl Iterator<Item = (&'a CallRecord, LegNo)>) -> String {
+    let rows: Vec<String> =
+        rows.map(|(record, leg)| participant(record, leg, CdrStyle::Query)).collect();
     format!(r#"{{"cdr":[{}]}}"#, rows.join(","))
 }
 

@@ -1,6 +1,7 @@
-//! Request ids: year and month, the call's 19 digits, two digits of function, two of node.
+//! Request ids: year and month, the call's 19 digits, two digits of function, two of node. Each participant of a
+//! conference has one of his own: in place of the node stands his leg.
 
-use facts::{CallId, Purpose};
+use facts::{CallId, LegNo, Purpose};
 
 use crate::clock;
 
@@ -10,6 +11,8 @@ pub const FID_TWO_WAY: u8 = 4;
 pub const FID_CODE: u8 = 2;
 /// Function id of the notice.
 pub const FID_NOTICE: u8 = 3;
+/// Function id of the conference.
+pub const FID_CONFERENCE: u8 = 5;
 
 /// The function by which a call was asked for.
 #[must_use]
@@ -18,6 +21,7 @@ pub const fn fid(purpose: Purpose) -> u8 {
         Purpose::Callback | Purpose::Campaign => FID_TWO_WAY,
         Purpose::Code => FID_CODE,
         Purpose::Notice => FID_NOTICE,
+        Purpose::Conference => FID_CONFERENCE,
     }
 }
 
@@ -28,28 +32,48 @@ pub const fn purpose(fid: u8) -> Option<Purpose> {
         FID_TWO_WAY => Purpose::Callback,
         FID_CODE => Purpose::Code,
         FID_NOTICE => Purpose::Notice,
+        FID_CONFERENCE => Purpose::Conference,
         _ => return None,
     })
 }
 
-/// The id a merchant sees for a call: a pure function of the call id.
+/// The id a merchant sees for a call: a pure function of the call id. That of a conference is its creator's.
 #[must_use]
 pub fn request_id(call: CallId, fid: u8) -> String {
+    if fid == FID_CONFERENCE {
+        return participant_id(call, LegNo::A);
+    }
     // Bits 12 to 21 of a call id are the node that made it; the wire has room for two digits.
     let node = (call.0 >> 12) & 0x3ff;
     format!("{}{call}{fid:02}{:02}", clock::year_month(call.made_at()), node % 100)
 }
 
+/// The id of a participant of a conference.
+#[must_use]
+pub fn participant_id(call: CallId, leg: LegNo) -> String {
+    format!("{}{call}{FID_CONFERENCE:02}{:02}", clock::year_month(call.made_at()), leg.0)
+}
+
 /// The call behind a request id; `None` when no call of ours can bear it.
 #[must_use]
 pub fn call_of_request_id(text: &str) -> Option<CallId> {
+    leg_of_request_id(text).map(|(call, _)| call)
+}
+
+/// The same, with the participant of a conference whose id it is; of other calls, A.
+#[must_use]
+pub fn leg_of_request_id(text: &str) -> Option<(CallId, LegNo)> {
     let text = text.trim();
     if text.len() != 29 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let call: CallId = text.get(6..25)?.parse().ok()?;
     let fid: u8 = text.get(25..27)?.parse().ok()?;
-    (request_id(call, fid) == text).then_some(call)
+    if fid == FID_CONFERENCE {
+        let leg = LegNo(text.get(27..29)?.parse().ok()?);
+        return (participant_id(call, leg) == text).then_some((call, leg));
+    }
+    (request_id(call, fid) == text).then_some((call, LegNo::A))
 }
 
 #[cfg(test)]
@@ -65,6 +89,17 @@ mod tests {
         assert!(id.starts_with("202601") && id.ends_with("0407"), "{id}");
         assert_eq!(&id[6..25], call.to_string());
         assert_eq!(call_of_request_id(&id), Some(call));
+    }
+
+    #[test]
+    fn s3_9_each_participant_has_an_id_of_his_own_that_leads_back_to_his_leg() {
+        let call = CallIds::new(7).next(UnixMillis(1_768_440_600_000));
+        assert_eq!(request_id(call, FID_CONFERENCE), participant_id(call, LegNo::A));
+        for no in [0, 1, 42, 99] {
+            let id = participant_id(call, LegNo(no));
+            assert_eq!(id.len(), 29);
+            assert_eq!(leg_of_request_id(&id), Some((call, LegNo(no))));
+        }
     }
 
     #[test]

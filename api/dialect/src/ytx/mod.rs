@@ -7,17 +7,24 @@ mod auth;
 mod desc;
 mod explain;
 mod id;
+mod meeting;
 mod notice;
 mod push;
 mod request;
 
-pub use answer::{Code, balance_answer, cdr_answer, failure, success};
+pub use answer::{Code, balance_answer, cdr_answer, failure, participants_answer, success};
 pub use auth::{Auth, VALIDITY_DEFAULT, parse_authorization, sign_matches};
 pub use desc::state_desc;
 pub(crate) use explain::Asked;
-pub use id::{FID_CODE, FID_NOTICE, FID_TWO_WAY, call_of_request_id, fid, purpose, request_id};
+pub use id::{
+    FID_CODE, FID_CONFERENCE, FID_NOTICE, FID_TWO_WAY, call_of_request_id, fid, leg_of_request_id,
+    participant_id, purpose, request_id,
+};
+pub use meeting::{CreateMeeting, Invited, created, meeting_answer};
 pub use notice::{NOTICE_NUMBERS_MAX, Notice, notices_answer};
-pub use push::{PushContext, PushMode, cdr_push, endpoint, plain_digits, state_push};
+pub use push::{
+    PushContext, PushMode, cdr_push, endpoint, participant_push, plain_digits, state_push,
+};
 pub use request::{
     Action, CREDIT_MIN, CdrPage, CodeOut, DailBack, Function, HangUp, Query, RING_DEFAULT,
     parse_body,

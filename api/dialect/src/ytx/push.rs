@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::desc::{state_desc, what_became};
-use super::id::{FID_TWO_WAY, fid, request_id};
+use super::id::{FID_CONFERENCE, FID_TWO_WAY, fid, participant_id, request_id};
 use crate::clock;
 
 /// An app's wishes about its records; travels with the promise to send them.
@@ -93,7 +93,41 @@ pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrSt
     match record.facts.command.purpose {
         Purpose::Callback | Purpose::Campaign => two_way(record, context, style),
         Purpose::Code | Purpose::Notice => one_way(record, context, style),
+        Purpose::Conference => participant(record, LegNo::A, style),
     }
+}
+
+/// The body of the record push of one participant.
+#[must_use]
+pub fn participant_push(record: &CallRecord, leg: LegNo, context: &PushContext) -> String {
+    let style = if context.numbers { CdrStyle::PushNumbers } else { CdrStyle::PushStrings };
+    format!(r#"{{"cdr":[{}]}}"#, participant(record, leg, style))
+}
+
+/// A participant of a conference.
+pub(super) fn participant(record: &CallRecord, no: LegNo, style: CdrStyle) -> String {
+    let facts = &record.facts;
+    let command = &facts.command;
+    let leg = facts.leg(no);
+    let conference = command.conference.as_ref();
+    let charged = record.charges.iter().find(|charge| charge.no == no);
+    let seconds =
+        charged.map_or_else(|| leg.map_or(0, LegFacts::bill_seconds), |charge| charge.seconds);
+    let answered = leg.and_then(|leg| leg.answered);
+    let tape = record.recording_url.as_deref().filter(|_| answered.is_some());
+    object(&[
+        ("requestid", text(&participant_id(facts.call, no))),
+        ("appid", text(&command.app)),
+        ("fid", number(FID_CONFERENCE.to_string(), style)),
+        ("tel", text(leg.map_or(&command.a.as_sent, |leg| &leg.as_sent))),
+        ("stime", time(answered, style)),
+        ("etime", time(leg.and_then(|leg| leg.ended).or(Some(facts.ended)), style)),
+        ("confid", text(conference.map_or("", |conference| &conference.number))),
+        ("duration", number(seconds.to_string(), style)),
+        ("singleoriamount", number(record.price(no).decimal(2), style)),
+        ("customParm", text(&command.custom)),
+        ("tapesurl", text(tape.unwrap_or("NoTapes"))),
+    ])
 }
 
 /// A time, as its reader wants it; empty where there is none.
@@ -176,13 +210,13 @@ fn two_way(record: &CallRecord, context: &PushContext, style: CdrStyle) -> Strin
 }
 
 /// A JSON object whose fields keep their order; the values are JSON already.
-fn object(fields: &[(&str, String)]) -> String {
+pub(super) fn object(fields: &[(&str, String)]) -> String {
     let fields: Vec<String> =
         fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     Value::from(value).to_string()
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use facts::{CallId, UnixMillis};
+use facts::{CallId, LegNo, UnixMillis};
 use serde_json::{Map, Value};
 
 use super::answer::Code;
-use super::id::call_of_request_id;
+use super::id::{call_of_request_id, leg_of_request_id};
 use crate::clock;
 
 /// Shortest talk limit that a merchant may set; shorter ones are raised to it.
@@ -163,10 +163,10 @@ pub struct HangUp {
 /// Which records `getCdrByResId` wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CdrPage {
-    /// Exactly this one; `None` when no call of ours can bear the id.
-    One(Option<CallId>),
+    /// Exactly this one; `None` when no call of ours can bear the id. The leg tells participants of a conference apart.
+    One(Option<(CallId, LegNo)>),
     /// Up to `limit` records after this one, or from the first.
-    After(Option<CallId>, u32),
+    After(Option<(CallId, LegNo)>, u32),
     /// All of an hour: first instant, and first instant after it.
     Hour(UnixMillis, UnixMillis),
     /// Nothing can match: an id that no call of ours can bear.
@@ -200,6 +200,9 @@ pub fn parse_body(function: Function, body: &[u8]) -> Result<Action, Code> {
         "getCdrByTime" => &["appid", "fid", "pdate", "ptime"],
         "callOutCode" => &["appid", "dst", "code"],
         "templateNoticeCall" => &["appid", "dst", "templateId"],
+        "createMeeting" => &["appid", "creator"],
+        "muteMeeting" | "unmuteMeeting" | "kickMeeting" => &["appid", "confid", "phone"],
+        "inviteMeeting" | "closeMeeting" | "queryMeeting" => &["appid", "confid"],
         _ => &["appid"],
     };
     let action = Action { name, appid: String::new(), fields };
@@ -293,7 +296,7 @@ impl Action {
             if last.len() > REQUEST_ID_MAX {
                 return Err(Code::BadValue);
             }
-            let call = call_of_request_id(&last);
+            let call = leg_of_request_id(&last);
             match (self.number("limit")?.unwrap_or(u64::from(PAGE_MAX)), call) {
                 (0, call) => CdrPage::One(call),
                 (limit, None) if last == "0" => CdrPage::After(None, page(limit)),

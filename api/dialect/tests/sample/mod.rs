@@ -36,6 +36,7 @@ pub(crate) fn command(dialect: Dialect, a: &str, b: &str) -> CallCommand {
         a: party(a),
         b: Some(party(b)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::Yes,

@@ -38,14 +38,13 @@ impl Call {
         let Play { to, clip, interruptible } = play;
         let source = clip.map_or(Source::Silence, Source::from);
         let [left, right] = self.pair;
-        let listeners: &[LegNo] = match to {
-            Listeners::A => &[left],
-            Listeners::B => &[right],
-            Listeners::Both => &[left, right],
+        let listeners: Vec<LegNo> = match to {
+            Listeners::A => vec![left],
+            Listeners::B => vec![right],
+            Listeners::Both => self.talkers(),
         };
         let mut heard = false;
-        for no in
-            listeners.iter().filter(|no| !self.tape.is_telling(**no)).copied().collect::<Vec<_>>()
+        for no in listeners.into_iter().filter(|no| !self.tape.is_telling(*no)).collect::<Vec<_>>()
         {
             let source = source.clone();
             self.with(no, |leg, _| heard |= leg.lay_over(w, source, interruptible));

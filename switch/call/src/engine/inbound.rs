@@ -219,6 +219,7 @@ impl Engine {
             a: party(intent.caller, intent.caller_as_sent),
             b: Some(party(intent.callee, intent.callee_as_sent)),
             scenario: None,
+            conference: None,
             purpose: Default::default(),
             max_talk: None,
             record: delivered_to(&w.snapshot, plan.delivered.as_deref()),

@@ -252,7 +252,7 @@ impl Engine {
         let leg = *self.world.sessions.get(&session).ok_or_else(none)?;
         let call = self.calls.get(&leg.call).ok_or_else(none)?;
         let sender = call.leg(leg.no).and_then(Leg::phone).ok_or_else(none)?;
-        let other = call.leg(call.other(leg.no)).filter(|other| other.is_up());
+        let other = call.beside(leg.no).filter(|other| other.is_up());
         let (receiver, to) =
             other.and_then(|other| Some((other.phone()?, other.session()?))).ok_or_else(none)?;
         let extensions = &self.world.snapshot.extensions;

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod carriers;
+mod confer;
 mod flows;
 mod identity;
 mod inbound;
@@ -245,6 +246,14 @@ impl Engine {
                 let mut heard = false;
                 self.on_call(call, |call, w| heard = call.play(w, *play));
                 self.answer(token, Answer::Played(heard));
+            }
+            Command::Confer { token, call, act } => {
+                let done = self.confer(call, *act);
+                self.answer(token, Answer::Conferred(done));
+            }
+            Command::Conference { token, call } => {
+                let view = self.calls.get(&call).and_then(Call::conference_view).map(Box::new);
+                self.answer(token, Answer::Conference(view));
             }
             Command::Live { token } => self.answer(token, Answer::Live(self.live())),
             Command::Bindings { token } => {
@@ -679,6 +688,7 @@ impl Engine {
         while let Some(wish) = self.calls.get_mut(&id).and_then(|call| call.wish.take()) {
             self.lead_on(id, wish);
         }
+        self.gather(id);
         self.world.watches.touch(id);
         if let Some(call) = self.calls.get(&id).filter(|call| !call.is_live()) {
             self.places.leave(call.command.merchant, id);

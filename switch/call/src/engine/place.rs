@@ -48,7 +48,11 @@ impl Engine {
         let plan = plan.and_then(|plan| {
             let numbers: Vec<Number> = plan.targets.iter().map(Target::number).collect();
             self.world.may_call((None, &Scope::all_of(&command)), &numbers)?;
-            self.world.may_ring((None, &Asking::of(&command, true)), &numbers)?;
+            let asking = Asking::of(&command, true);
+            self.world.may_ring((None, &asking), &numbers)?;
+            if let Some(conference) = &command.conference {
+                self.may_gather(None, &conference.others, &asking)?;
+            }
             self.holders(&command, None).map(|holders| (plan, holders))
         });
         match plan {
@@ -178,6 +182,11 @@ impl Engine {
             // Whoever we rang for a merchant is not to talk to a machine of ours.
             let b = b.ok().filter(|target| !matches!(target, Target::Voicemail(_)));
             targets.push(b.ok_or(Refusal::NoRoute)?);
+        } else if let Some(conference) = &command.conference {
+            // The creator is one of its legs.
+            if conference.others.len() >= facts::conference::LEGS_MAX {
+                return Err(Refusal::TooManyCalls);
+            }
         } else if command.scenario.is_none() {
             return Err(Refusal::NoRoute);
         }

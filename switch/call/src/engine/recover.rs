@@ -3,7 +3,8 @@
 use facts::ledger::{JournalLeg, OpenCall};
 use facts::record::LegState;
 use facts::{
-    CallCommand, CallFacts, Failure, Kind, LegFacts, LegNo, Origin, Outcome, Side, UnixMillis,
+    CallCommand, CallFacts, Failure, Kind, LegFacts, LegNo, Origin, Outcome, Purpose, Side,
+    UnixMillis,
 };
 use sip::wire::Reason;
 
@@ -108,10 +109,27 @@ fn bridged(legs: &[LegFacts]) -> Option<UnixMillis> {
     Some(a.max(first))
 }
 
+/// The same of a conference: it was held if its creator came, whatever became of the others.
+fn how_it_was_held(legs: &[LegFacts]) -> (Outcome, Side) {
+    let last = legs.iter().max_by_key(|leg| leg.ended);
+    let by = last.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
+    let creator = legs.iter().find(|leg| leg.no == LegNo::A);
+    match creator.filter(|leg| leg.answered.is_none()) {
+        Some(leg) => {
+            let abandoned = Failure::new(Origin::LegA, Kind::Abandoned);
+            (Outcome::Failed(leg.failure.unwrap_or(abandoned)), by)
+        }
+        None => (Outcome::Completed, by),
+    }
+}
+
 /// Every leg was down before the crash: only the record was missing.
 fn how_it_went(legs: &[LegFacts], command: &CallCommand) -> (Outcome, Side) {
     let first = legs.iter().min_by_key(|leg| leg.ended);
     let by = first.and_then(|leg| leg.released_by).unwrap_or(Side::Platform);
+    if command.purpose == Purpose::Conference {
+        return how_it_was_held(legs);
+    }
     // B's failure is why the call failed even when A was let go for it; A's comes first otherwise.
     // A transfer that failed is no end of the call, nor is a B whose place somebody has taken.
     let joined = bridged(legs).is_some();

@@ -2,6 +2,7 @@
 //! Each is an enum of its states, each state one function, each failure one row of one table.
 
 pub(crate) mod callback;
+pub(crate) mod conference;
 pub(crate) mod dial;
 pub(crate) mod listen;
 pub(crate) mod script;
@@ -15,6 +16,7 @@ use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 use crate::event::{Input, Order, Release};
 
 pub(crate) use callback::Callback;
+pub(crate) use conference::Conference;
 pub(crate) use dial::Dial;
 pub(crate) use listen::Listen;
 pub(crate) use script::Script;
@@ -37,6 +39,8 @@ pub(crate) enum Flow {
     Listen(Listen),
     /// A was rung for what a scenario says.
     Script(Script),
+    /// A was rung, and then many.
+    Conference(Conference),
 }
 
 impl Flow {
@@ -57,6 +61,7 @@ impl Flow {
                 Some(scenario) => Flow::Script(state.step(scenario, input, out)),
                 None => self,
             },
+            Flow::Conference(state) => Flow::Conference(state.step(input, out)),
         }
     }
 
@@ -64,6 +69,9 @@ impl Flow {
     pub(crate) fn ending(self) -> bool {
         if let Flow::Script(script) = self {
             return script.ending();
+        }
+        if let Flow::Conference(conference) = self {
+            return conference.ending();
         }
         matches!(
             self,
@@ -86,7 +94,8 @@ impl Flow {
             | Flow::Dial(_)
             | Flow::Serve(_)
             | Flow::Voicemail(_)
-            | Flow::Listen(_) => None,
+            | Flow::Listen(_)
+            | Flow::Conference(_) => None,
         }
     }
 
@@ -99,14 +108,15 @@ impl Flow {
             | Flow::Dial(_)
             | Flow::Serve(_)
             | Flow::Voicemail(_)
-            | Flow::Listen(_) => None,
+            | Flow::Listen(_)
+            | Flow::Conference(_) => None,
         }
     }
 
-    /// True where A talks with this switch, and nobody else is there.
+    /// True where nobody is who could be joined with somebody else: A talks with this switch, or many with each other.
     pub(crate) fn is_alone(self) -> bool {
         match self {
-            Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_) => true,
+            Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_) | Flow::Conference(_) => true,
             Flow::Script(script) => script.is_alone(),
             Flow::Callback(_) | Flow::Dial(_) => false,
         }
@@ -135,6 +145,7 @@ impl Flow {
             Flow::Voicemail(state) => state.word(),
             Flow::Listen(state) => state.word(),
             Flow::Script(state) => state.word(),
+            Flow::Conference(state) => state.word(),
         }
     }
 }

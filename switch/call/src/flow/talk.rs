@@ -147,6 +147,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }
     }
@@ -239,6 +240,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }
     }
@@ -321,6 +323,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }
     }

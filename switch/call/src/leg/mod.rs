@@ -398,6 +398,13 @@ impl Leg {
         w.media(MediaCommand::Hear { leg: self.id, source: Source::Music(music) });
     }
 
+    /// It is in the room of its call from now on.
+    pub(crate) fn hear_room(&mut self, w: &mut World) {
+        if !self.is_down() {
+            w.media(MediaCommand::Hear { leg: self.id, source: Source::Room });
+        }
+    }
+
     /// Lets it hear a sound of a scenario, once.
     pub(crate) fn hear_once(&mut self, w: &mut World, source: Source) {
         if self.is_down() {

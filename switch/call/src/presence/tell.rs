@@ -118,7 +118,7 @@ impl Call {
         if !leg.is_inbound() {
             let mut phones = leg.phones();
             // Whoever came after it was rung is not who it was shown then.
-            let other = self.leg(self.other(leg.id.no)).filter(|other| other.id.no > leg.id.no);
+            let other = self.beside(leg.id.no).filter(|other| other.id.no > leg.id.no);
             if let Some(other) = other.filter(|other| leg.is_up() && other.is_up()) {
                 phones.iter_mut().for_each(|seen| seen.remote = other.facts.as_sent.clone());
             }
@@ -127,7 +127,7 @@ impl Call {
         let (Number::Internal(user), true) = (&leg.facts.number, leg.is_phone()) else {
             return Vec::new();
         };
-        let other = self.leg(self.other(leg.id.no)).map(|other| &other.facts);
+        let other = self.beside(leg.id.no).map(|other| &other.facts);
         let rings = other.is_some_and(|facts| facts.alerting.or(facts.progress).is_some());
         let progress = match (leg.is_up(), rings) {
             (true, _) => Progress::Confirmed,

@@ -22,6 +22,7 @@ pub fn callback() -> CallCommand {
         a: party(NUMBER_A),
         b: Some(party(NUMBER_B)),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::No,

@@ -471,6 +471,7 @@ fn callback(number: u64) -> CallCommand {
         a: party("8613800138000"),
         b: Some(party("861088880000")),
         scenario: None,
+        conference: None,
         purpose: Default::default(),
         max_talk: None,
         record: facts::media::Record::Yes,

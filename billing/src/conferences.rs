@@ -1,0 +1,214 @@
+//! Conferences by their numbers: which are under way, which are booked for later.
+//!
+//! A number is somebody's from the booking, or from the authorization of the call, until that call is settled: both
+//! are written in the transaction that makes them so, and a crash leaves no number behind that nobody gives back.
+
+use std::time::Duration;
+
+use facts::ledger::Authorize;
+use facts::{CallCommand, CallFacts, CallId, Dialect, Purpose, UnixMillis};
+
+use crate::db::{Batch, Conn, Row, args, json, work};
+use crate::error::{Error, Result};
+use crate::rows::{Booking, ConferenceEntry, ConferenceState};
+use crate::store::Store;
+
+/// How long what became of a conference can be asked for.
+const OVER_LIFE: Duration = Duration::from_secs(90 * 86_400);
+/// Bookings that are begun in one turn at most.
+const DUE_MAX: u32 = 64;
+
+const ENTRY: &str = "SELECT id, number, state, call_id, start_at, command, ended FROM conferences";
+
+/// Whose the number is that a call wants to have.
+pub(crate) enum Claim {
+    /// Nobody's, or the call is no conference.
+    Free,
+    /// It was booked for this call.
+    Booked(i64),
+    /// Somebody else's.
+    Taken,
+}
+
+/// Looks whether a call may have the number that it asks for.
+pub(crate) async fn claim(conn: &mut Conn, command: &CallCommand) -> Result<Claim> {
+    let Some(conference) = &command.conference else { return Ok(Claim::Free) };
+    let sql = "SELECT id, state, merchant_id FROM conferences \
+               WHERE number = $1 AND ended IS NULL";
+    let Some(row) = conn.row(sql, args![&conference.number]).await? else {
+        // A booking that somebody has cancelled meanwhile is not held all the same.
+        return Ok(if conference.booking.is_some() { Claim::Taken } else { Claim::Free });
+    };
+    let id = row.int(0)?;
+    let booked = row.text(1)? == "booked" && conference.booking == Some(id);
+    let own = row.int(2)? == command.merchant.0;
+    Ok(if booked && own { Claim::Booked(id) } else { Claim::Taken })
+}
+
+/// From now on the number is this call's.
+pub(crate) fn begin(batch: &mut Batch, ask: &Authorize, claim: &Claim) {
+    let command = &ask.command;
+    let Some(conference) = &command.conference else { return };
+    match claim {
+        Claim::Booked(id) => batch.add(
+            "UPDATE conferences SET state = 'live', call_id = $2 WHERE id = $1",
+            args![*id, ask.call],
+        ),
+        Claim::Free | Claim::Taken => batch.add(
+            "INSERT INTO conferences (number, merchant_id, dialect, app, state, call_id, created) \
+             VALUES ($1, $2, $3, $4, 'live', $5, $6)",
+            args![
+                &conference.number,
+                command.merchant.0,
+                command.dialect.word(),
+                &command.app,
+                ask.call,
+                ask.at
+            ],
+        ),
+    }
+}
+
+/// The call is settled: its number is free.
+pub(crate) fn end(batch: &mut Batch, facts: &CallFacts) {
+    if facts.command.purpose == Purpose::Conference {
+        batch.add(
+            "UPDATE conferences SET state = 'over', ended = $2 \
+             WHERE call_id = $1 AND ended IS NULL",
+            args![facts.call, facts.ended],
+        );
+    }
+}
+
+/// The call is taken back as if it had never been asked for.
+pub(crate) async fn abandon(conn: &mut Conn, call: CallId) -> Result<()> {
+    conn.exec("DELETE FROM conferences WHERE call_id = $1 AND command IS NULL", args![call])
+        .await?;
+    conn.exec(
+        "UPDATE conferences SET state = 'booked', call_id = NULL WHERE call_id = $1",
+        args![call],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn book(
+    conn: &mut Conn,
+    command: &CallCommand,
+    (start, at): (UnixMillis, UnixMillis),
+) -> Result<Option<i64>> {
+    let Some(conference) = &command.conference else { return Err(Error::Missing("conference")) };
+    let sql = "INSERT INTO conferences \
+               (number, merchant_id, dialect, app, state, start_at, command, created) \
+               VALUES ($1, $2, $3, $4, 'booked', $5, $6, $7) \
+               ON CONFLICT (number) WHERE ended IS NULL DO NOTHING RETURNING id";
+    let args = args![
+        &conference.number,
+        command.merchant.0,
+        command.dialect.word(),
+        &command.app,
+        start,
+        json(command)?,
+        at
+    ];
+    conn.row(sql, args).await?.map(|row| row.int(0)).transpose()
+}
+
+async fn due(conn: &mut Conn, now: UnixMillis) -> Result<Vec<Booking>> {
+    let sql = "SELECT id, start_at, command FROM conferences \
+               WHERE state = 'booked' AND start_at <= $1 ORDER BY start_at, id LIMIT $2";
+    let rows = conn.rows(sql, args![now, DUE_MAX]).await?;
+    let booking = |row: &Row| {
+        let id = row.int(0)?;
+        let mut command: CallCommand = row.json(2)?;
+        if let Some(conference) = &mut command.conference {
+            conference.booking = Some(id);
+        }
+        Ok(Booking { id, start: row.instant(1)?, command })
+    };
+    rows.iter().map(booking).collect()
+}
+
+async fn newest(
+    conn: &mut Conn,
+    (dialect, app): (Dialect, &str),
+    number: &str,
+) -> Result<Option<ConferenceEntry>> {
+    let sql =
+        format!("{ENTRY} WHERE dialect = $1 AND app = $2 AND number = $3 ORDER BY id DESC LIMIT 1");
+    let row = conn.row(&sql, args![dialect.word(), app, number]).await?;
+    row.as_ref().map(entry).transpose()
+}
+
+fn entry(row: &Row) -> Result<ConferenceEntry> {
+    Ok(ConferenceEntry {
+        id: row.int(0)?,
+        number: row.text(1)?,
+        state: row.word(2)?,
+        call: row.opt_int(3)?.map(|_| row.call(3)).transpose()?,
+        start: row.opt_int(4)?.map(UnixMillis),
+        command: row.opt_text(5)?.map(|_| row.json(5)).transpose()?,
+        ended: row.opt_int(6)?.map(UnixMillis),
+    })
+}
+
+/// Forgets what became of conferences long ago.
+pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+    conn.exec("DELETE FROM conferences WHERE ended < $1", args![now - OVER_LIFE]).await
+}
+
+impl Store {
+    /// Books a conference for later. `None`: its number is somebody else's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn book_conference(
+        &self,
+        command: CallCommand,
+        start: UnixMillis,
+        at: UnixMillis,
+    ) -> Result<Option<i64>> {
+        self.write(work!(conn, [command] => book(conn, &command, (start, at)).await?)).await
+    }
+
+    /// Bookings whose time has come, the first ones first. Each command names its booking: a call that is authorized
+    /// with it takes it, once.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn bookings_due(&self, now: UnixMillis) -> Result<Vec<Booking>> {
+        self.read(work!(conn, [] => due(conn, now).await?)).await
+    }
+
+    /// Ends a booking that was not begun; false if it was, or is over.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn end_booking(
+        &self,
+        id: i64,
+        state: ConferenceState,
+        at: UnixMillis,
+    ) -> Result<bool> {
+        let sql = "UPDATE conferences SET state = $2, ended = $3 \
+                   WHERE id = $1 AND state = 'booked'";
+        self.write(work!(conn, [] => {
+            conn.exec(sql, args![id, state.word(), at]).await? == 1
+        }))
+        .await
+    }
+
+    /// The latest conference of an app that has, or had, this number.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn conference(
+        &self,
+        dialect: Dialect,
+        app: &str,
+        number: &str,
+    ) -> Result<Option<ConferenceEntry>> {
+        let (app, number) = (app.to_owned(), number.to_owned());
+        self.read(work!(conn, [app, number] => newest(conn, (dialect, &app), &number).await?)).await
+    }
+}
