@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use facts::ports::Calls;
-use facts::{CallCommand, MerchantId, Placed, Refusal, UnixMillis};
+use facts::{CallCommand, MerchantId, Placed, Refusal, RequestKey, UnixMillis};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
@@ -143,12 +143,42 @@ impl ApiState {
         }))
     }
 
-    /// Places a call; our own faults and a late answer are [`Refusal::Internal`].
+    /// Places a call; our own faults and a late answer are [`Refusal::Internal`]. The switch knows a repeated
+    /// request by its key when it places it. When it refuses to, the books are asked whether the request was
+    /// placed before: a repeat is answered as the first, whatever has become of policies, limits and numbers.
     pub(crate) async fn place(&self, command: CallCommand) -> Result<Placed, Refusal> {
+        let asked = command.key.clone().map(|key| (command.merchant, key));
         let patience = self.0.config.place_timeout;
-        match tokio::time::timeout(patience, self.0.calls.place(command)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Refusal::Internal),
+        let answer = tokio::time::timeout(patience, self.0.calls.place(command)).await;
+        match (answer.unwrap_or(Err(Refusal::Internal)), asked) {
+            // Ours: a request under way that the ledger is about to take back must not be found in the books.
+            (Err(told @ (Refusal::KeyConflict | Refusal::Busy | Refusal::Internal)), _) => {
+                Err(told)
+            }
+            (Err(refusal), Some((merchant, key))) => {
+                self.earlier(merchant, &key).await?.ok_or(refusal)
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// The call that a request became before, if it did; other numbers under its key are a conflict.
+    pub(crate) async fn earlier(
+        &self,
+        merchant: MerchantId,
+        key: &RequestKey,
+    ) -> Result<Option<Placed>, Refusal> {
+        let found = self.0.store.call_by_key(merchant, key.dialect, &key.key).await;
+        let found = found.map_err(|error| {
+            tracing::warn!(%error, "whether a request was placed before cannot be told");
+            Refusal::Internal
+        })?;
+        let Some(entry) = found else { return Ok(None) };
+        let same = entry.command.key.is_some_and(|known| known.fingerprint == key.fingerprint);
+        if same {
+            Ok(Some(Placed { call: entry.call, duplicate: true }))
+        } else {
+            Err(Refusal::KeyConflict)
         }
     }
 }

@@ -243,6 +243,35 @@ async fn an_idempotency_key_places_one_call() {
     assert_eq!(other.code(&world).await, "-101");
 }
 
+/// What was placed before is not judged again: the call may be over, and the hour or the list another one.
+#[tokio::test]
+async fn s2_4_a_repeat_is_known_for_one_whatever_refuses_it_now() {
+    let world = World::new().await;
+    let keyed = Ask { key: Some("order-7"), ..ask(CALL, &dail()) };
+    let first = keyed.send(&world).await;
+    world
+        .complete(dialect::ytx::call_of_request_id(first["requestId"].as_str().unwrap()).unwrap())
+        .await;
+    for refusal in [Refusal::OutsideHours, Refusal::Blocked, Refusal::Disabled, Refusal::NoRoute] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        let again = keyed.send(&world).await;
+        assert_eq!(
+            (&again["statusCode"], &again["requestId"]),
+            (&first["statusCode"], &first["requestId"])
+        );
+        let other = Ask { key: Some("order-7"), ..ask(CALL, &with(dail(), "dst", "13900139000")) };
+        assert_eq!(other.code(&world).await, "-101", "{refusal:?}: other numbers");
+        let new = Ask { key: Some("order-8"), ..ask(CALL, &dail()) };
+        assert_ne!(new.code(&world).await, "0", "{refusal:?}: never placed");
+    }
+    // It is to be sent again: what is under way may yet be taken back.
+    for refusal in [Refusal::Busy, Refusal::Internal] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        assert_ne!(keyed.code(&world).await, "0", "{refusal:?}");
+    }
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_live_call_can_be_hung_up_by_its_app_only() {
     let world = World::new().await;

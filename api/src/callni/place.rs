@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billing::rows::{self, CallEntry, Merchant};
+use billing::rows::{self, Merchant};
 use dialect::callni::{Answer, Callback, Code, HexCase, NotifyContext, Verified};
 use facts::ports::FetchError;
 use facts::{
@@ -16,9 +16,7 @@ use crate::state::ApiState;
 /// How long looking up the host of a `returnurl` may hold a request up.
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The switch knows a repeated request by its key. It is only when a request cannot be placed that the books
-/// are asked whether it was before: a repeat is answered as the first, whatever has become of the merchant's
-/// numbers or balance since.
+/// What cannot even be asked of the switch may have been placed before, as what it refuses ([`ApiState::place`]).
 pub(super) async fn callback(
     state: &ApiState,
     view: &View,
@@ -26,23 +24,13 @@ pub(super) async fn callback(
     asked: &Verified,
 ) -> Result<Answer, Code> {
     let callback = asked.callback()?;
-    let fingerprint = fingerprint(&callback);
-    let placed = match command(state, view, merchant, asked, &callback, &fingerprint).await {
-        Ok(command) => state.place(command).await.map_err(refused),
-        Err(code) => Err(code),
+    let key = request_key(&callback);
+    let placed = match command(state, view, merchant, asked, &callback, &key).await {
+        Ok(command) => state.place(command).await.map_err(refused)?,
+        Err(Code::SystemError) => return Err(Code::SystemError),
+        Err(code) => state.earlier(merchant.id, &key).await.map_err(refused)?.ok_or(code)?,
     };
-    let code = match placed {
-        Ok(placed) => return Ok(accepted(&callback.callbackid, placed.duplicate)),
-        // Ours: a request under way that the ledger is about to take back must not be found in the books.
-        Err(code @ (Code::CallbackidConflict | Code::SystemError)) => return Err(code),
-        Err(code) => code,
-    };
-    let earlier = state.0.store.call_by_key(merchant.id, Dialect::Callni, &callback.callbackid);
-    match earlier.await {
-        Ok(Some(entry)) => repeated(&entry, &callback, &fingerprint),
-        Ok(None) => Err(code),
-        Err(error) => Err(ours(error)),
-    }
+    Ok(accepted(&callback.callbackid, placed.duplicate))
 }
 
 /// What the switch is asked for.
@@ -52,7 +40,7 @@ async fn command(
     merchant: &Merchant,
     asked: &Verified,
     callback: &Callback,
-    fingerprint: &str,
+    key: &RequestKey,
 ) -> Result<CallCommand, Code> {
     let store = &state.0.store;
     let a = dialled(store, view, &callback.callback_num).await.map_err(ours)?;
@@ -65,7 +53,7 @@ async fn command(
         Err(_) => return Err(Code::SystemError),
     }
     let ring = state.0.config.ring;
-    Ok(written(merchant, asked, callback, a, b, fingerprint.to_owned(), ring))
+    Ok(written(merchant, asked, callback, a, b, key.clone(), ring))
 }
 
 fn accepted(callbackid: &str, duplicate: bool) -> Answer {
@@ -73,14 +61,13 @@ fn accepted(callbackid: &str, duplicate: bool) -> Answer {
     if duplicate { answer.with("duplicate", "1") } else { answer }
 }
 
-fn repeated(entry: &CallEntry, callback: &Callback, fingerprint: &str) -> Result<Answer, Code> {
-    let same = entry.command.key.as_ref().is_some_and(|key| key.fingerprint == fingerprint);
-    if same { Ok(accepted(&callback.callbackid, true)) } else { Err(Code::CallbackidConflict) }
-}
-
 /// Both numbers as sent: what must be equal for it to be the same request.
-fn fingerprint(callback: &Callback) -> String {
-    format!("{}\n{}", callback.callback_num, callback.destination_num)
+fn request_key(callback: &Callback) -> RequestKey {
+    RequestKey {
+        dialect: Dialect::Callni,
+        key: callback.callbackid.clone(),
+        fingerprint: format!("{}\n{}", callback.callback_num, callback.destination_num),
+    }
 }
 
 /// Leg A must be the merchant's own internal number, or a public one if the merchant may ring those first.
@@ -104,7 +91,7 @@ fn written(
     callback: &Callback,
     (a, sub_account): (Number, Option<SubAccountId>),
     b: Number,
-    fingerprint: String,
+    key: RequestKey,
     ring: Duration,
 ) -> CallCommand {
     let upper = match merchant.hex_case {
@@ -135,11 +122,7 @@ fn written(
         purpose: Default::default(),
         max_talk: None,
         record: merchant.record,
-        key: Some(RequestKey {
-            dialect: Dialect::Callni,
-            key: callback.callbackid.clone(),
-            fingerprint,
-        }),
+        key: Some(key),
         pushes: vec![Push {
             kind: PushKind::Record,
             dialect: Dialect::Callni,
