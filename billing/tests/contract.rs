@@ -107,6 +107,7 @@ contract! {
     fraud::limits_and_pools_are_kept_judged_and_read_by_the_engine,
     recorded::who_is_recorded_is_kept_told_and_read_by_the_engine,
     policies::s6_policies_and_lists_are_what_the_engine_reads,
+    policies::s6_a_list_that_a_policy_names_stays_whatever_its_name,
     policies::s6_policies_that_cannot_be_are_told_with_their_path,
     policies::s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path,
     policies::s6_a_hundred_parallel_starts_ring_a_number_five_times,

@@ -61,7 +61,7 @@ impl Asked {
     }
 }
 
-/// Looks the key up in the database, and prints no key. Status 1 when the signature does not match.
+/// Looks the key up in the database, and prints no key. Status 1 when the door refuses it.
 pub(crate) async fn explain(config: &Config, asked: &Asked) -> ExitCode {
     let sent = match asked.sent() {
         Ok(sent) => sent,
@@ -78,7 +78,7 @@ pub(crate) async fn explain(config: &Config, asked: &Asked) -> ExitCode {
     match told {
         Ok(told) => {
             print(&page(&told));
-            if told.matched { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if told.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error @ Unexplained::Store(_)) => failed(&error.to_string()),
         Err(why) => {
@@ -89,8 +89,13 @@ pub(crate) async fn explain(config: &Config, asked: &Asked) -> ExitCode {
 }
 
 fn page(told: &Explanation) -> String {
-    let verdict =
-        if told.matched { "the signature matches" } else { "the signature does NOT match" };
+    let verdict = match (told.matched, told.passes()) {
+        (true, true) => "the signature matches",
+        (true, false) => {
+            "the signature matches, and the request is REFUSED for its Authorization header"
+        }
+        (false, _) => "the signature does NOT match",
+    };
     let mut page = format!("{} of {}: {verdict}\n", told.interface, told.who);
     let _ = writeln!(page, "signature as it came  {} ({})", told.given.text, told.given.case);
     if let Some(header) = &told.header {

@@ -207,6 +207,14 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Whether the door takes it: the signature matches, and of system 001 the header is of this account and of
+    /// about now.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let good = |header: &Header| header.fresh && header.sid_is_the_path;
+        self.matched && self.header.as_ref().is_none_or(good)
+    }
+
     /// No text of it holds a secret any more: merchants do send their keys.
     fn masked(mut self, secrets: &[&str]) -> Explanation {
         let long = |secret: &&&str| secret.len() >= SECRET_MIN;

@@ -32,3 +32,4 @@ CREATE TABLE rung (
   CONSTRAINT rung_once PRIMARY KEY (counter, number, call_id, leg_no)
 );
 CREATE INDEX rung_by_call ON rung (call_id);
+CREATE INDEX rung_by_age ON rung (until);

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use facts::policy::Rule;
+
 use super::Run;
 use crate::db::args;
 use crate::desired::{Act, Change};
@@ -65,7 +67,8 @@ const KINDS: [Kind; 13] = [
         kind: "number list",
         list: "SELECT name, name FROM number_lists WHERE managed = 1",
         remove: "DELETE FROM number_lists WHERE name = $1",
-        needed: "SELECT 'policy ' || name FROM policies WHERE rule LIKE '%\"' || $1 || '\"%'",
+        // Rules are JSON: they are read, see `needs`.
+        needed: "",
     },
     Kind {
         section: "companies",
@@ -137,10 +140,8 @@ impl Run<'_> {
     }
 
     async fn remove(&mut self, kind: &Kind, name: String, key: &str) -> Result<()> {
-        if !kind.needed.is_empty()
-            && let Some(row) = self.conn.row(kind.needed, args![key]).await?
-        {
-            let message = format!("{} {name} cannot go: {} needs it", kind.kind, row.text(0)?);
+        if let Some(who) = self.needs(kind, key).await? {
+            let message = format!("{} {name} cannot go: {who} needs it", kind.kind);
             self.check.wrong("prune", message);
             return Ok(());
         }
@@ -157,6 +158,24 @@ impl Run<'_> {
         };
         self.changes.lines.push(Change { act: Act::Removed, kind: kind.kind, name, fields });
         Ok(())
+    }
+
+    /// Who still needs it, if anybody does.
+    async fn needs(&mut self, kind: &Kind, key: &str) -> Result<Option<String>> {
+        if kind.section == "number_lists" {
+            for row in self.conn.rows("SELECT name, rule FROM policies", args![]).await? {
+                let Rule { block, only, except, .. } = row.json(1)?;
+                if [block, only, except].iter().flatten().any(|list| list == key) {
+                    return Ok(Some(format!("policy {}", row.text(0)?)));
+                }
+            }
+            return Ok(None);
+        }
+        if kind.needed.is_empty() {
+            return Ok(None);
+        }
+        let row = self.conn.row(kind.needed, args![key]).await?;
+        row.map(|row| row.text(0)).transpose()
     }
 
     fn present(&self) -> BTreeSet<&'static str> {

@@ -59,6 +59,38 @@ pub(crate) async fn s6_policies_and_lists_are_what_the_engine_reads(store: Store
     assert_eq!((done.mistakes.len(), done.count(billing::desired::Act::Removed)), (0, 2));
 }
 
+/// Names are what they say, not what they look like in JSON or to LIKE.
+pub(crate) async fn s6_a_list_that_a_policy_names_stays_whatever_its_name(store: Store, _: String) {
+    fill(&store, "10").await;
+    for name in ["a\"b", "a\\b", "a'b"] {
+        let mut desired = basics("0");
+        desired.number_lists = vec![list("name = 'x'"), list("name = 'keep'")];
+        desired.number_lists[0].name = name.into();
+        desired.policies = vec![toml::from_str("name = 'p'\nblock = ['x']").unwrap()];
+        desired.policies[0].block = vec![name.into()];
+        let made = store.apply(&desired, T0, false).await.unwrap();
+        assert_eq!(made.mistakes, [], "{name}");
+        desired.prune = true;
+        desired.number_lists.remove(0);
+        // The file says nothing of policies: only the store knows of this one.
+        desired.policies.clear();
+        let refused = store.apply(&desired, at(1), false).await.unwrap();
+        let told = format!("number list {name} cannot go: policy p needs it");
+        assert!(refused.mistakes.iter().any(|m| m.message == told), "{name}: {refused:?}");
+        store.snapshot().await.unwrap();
+    }
+    // A name is no pattern: nobody needs `%` or `k_ep`.
+    let mut desired = basics("0");
+    desired.number_lists = vec![list("name = 'keep'"), list("name = 'k_ep'"), list("name = '%'")];
+    desired.policies = vec![toml::from_str("name = 'p'\nblock = ['keep']").unwrap()];
+    assert_eq!(store.apply(&desired, at(2), false).await.unwrap().mistakes, []);
+    desired.prune = true;
+    desired.number_lists.truncate(1);
+    let done = store.apply(&desired, at(3), false).await.unwrap();
+    assert_eq!(done.mistakes, [], "{done:?}");
+    store.snapshot().await.unwrap();
+}
+
 pub(crate) async fn s6_policies_that_cannot_be_are_told_with_their_path(store: Store, _: String) {
     fill(&store, "10").await;
     let mut desired = basics("0");

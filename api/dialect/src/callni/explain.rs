@@ -205,12 +205,18 @@ impl Asked {
         let open = open.trim_end_matches("key=");
         let bare = open.trim_end_matches('&');
         let around = "The key had blanks or a line end around it: trim it where it is read.";
-        let mut mistakes: Vec<Mistake> =
-            [format!(" {key}"), format!("\t{key}"), format!("\u{feff}{key}"), format!("\"{key}\"")]
-                .iter()
-                .map(|key| Mistake::new(around, base(key)))
-                .collect();
+        let mut mistakes: Vec<Mistake> = [format!(" {key}"), format!("\t{key}")]
+            .map(|key| Mistake::new(around, base(&key)))
+            .into();
         mistakes.extend([
+            Mistake::new(
+                "The key had a byte order mark before it: write the file it is read from without one.",
+                base(&format!("\u{feff}{key}")),
+            ),
+            Mistake::new(
+                "The key had quotation marks around it: they are no part of it.",
+                base(&format!("\"{key}\"")),
+            ),
             Mistake::new("The key was in capitals: its case counts.", base(&key.to_uppercase())),
             Mistake::new(
                 "The key was in small letters: its case counts.",

@@ -381,9 +381,10 @@ impl Compiler<'_> {
         self.bounds(tries, format!("{at}/tries"), "is 1 to 9");
         let none = self.next(gather.no_input.as_deref(), || format!("{at}/no_input"));
         let other = self.next(gather.no_match.as_deref(), || format!("{at}/no_match"));
-        let last = place + (gather.tries.clamp(1, TRIES_MAX) - 1);
+        // Behind the last place there is none; that there are too many was told where places were given.
+        let last = place.saturating_add(gather.tries.clamp(1, TRIES_MAX) - 1);
         for at in place..=last {
-            let again = (at < last).then_some(Next::Step(at + 1));
+            let again = (at < last).then(|| Next::Step(at + 1));
             let say = Say {
                 clips: clips.clone(),
                 times: 1,

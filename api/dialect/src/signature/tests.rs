@@ -110,6 +110,8 @@ fn known_mistakes_of_system_000_are_named() {
         (md5(format!("{base}&key={KEY}\n")), "line end was hashed behind"),
         (md5(format!("{base}&key={KEY} ")), "blank was hashed behind"),
         (md5(format!("{base}&key= {KEY}")), "trim it"),
+        (md5(format!("{base}&key=\u{feff}{KEY}")), "byte order mark"),
+        (md5(format!("{base}&key=\"{KEY}\"")), "quotation marks"),
         (md5(format!("{base}&key={}", KEY.to_uppercase())), "key was in capitals"),
         (md5(format!("{base}{KEY}")), "`&key=` is missing"),
         (md5(format!("{base}&{KEY}")), "`key=` is missing"),
@@ -197,6 +199,35 @@ fn vector_6_and_a_second_off() {
             (header.decoded, header.ahead_s, header.fresh),
             (format!("{SID}|20260115093000"), Some(0), true)
         );
+    }
+}
+
+/// As the door: a right signature does not make up for another account's header, or for an old one.
+#[test]
+fn what_the_door_refuses_does_not_pass_although_it_matches() {
+    use base64::Engine as _;
+    let coded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let other = "fedcba9876543210fedcba9876543210";
+    for (sid, stamp, passes) in [
+        (SID, "20260115093000", true),
+        (SID, "20260113093000", false),
+        (SID, "20260117093000", false),
+        (other, "20260115093000", false),
+    ] {
+        let told = ytx(&md5(format!("{sid}{TOKEN}{stamp}")), &coded(&format!("{sid}|{stamp}")));
+        assert!(told.matched, "{told:?}");
+        assert_eq!(told.passes(), passes, "{sid} {stamp}");
+        assert_eq!(told.advice.is_empty(), passes, "{told:?}");
+    }
+    assert!(!ytx(&"0".repeat(32), HEADER).passes());
+    // Any instant can be asked for.
+    let request = format!(
+        "POST /201612/sid/{SID}/call/DailbackCall.wx?Sign=0 HTTP/1.1\r\nAuthorization: {HEADER}\r\n\r\n"
+    );
+    let question = Question::of(&Sent::read(request.as_bytes())).unwrap();
+    for at in [i64::MIN, i64::MAX] {
+        let told = question.explain(Some(&[TOKEN]), UnixMillis(at), DAY);
+        assert!(!told.passes() && !told.header.unwrap().fresh);
     }
 }
 

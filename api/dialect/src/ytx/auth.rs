@@ -30,8 +30,8 @@ impl Auth {
     /// Is the timestamp within `validity` of now, before or after?
     #[must_use]
     pub fn is_fresh(&self, now: UnixMillis, validity: Duration) -> bool {
-        let limit = i64::try_from(validity.as_millis()).unwrap_or(i64::MAX);
-        self.at.is_some_and(|at| (now.0 - at.0).abs() <= limit)
+        let limit = u64::try_from(validity.as_millis()).unwrap_or(u64::MAX);
+        self.at.is_some_and(|at| now.0.abs_diff(at.0) <= limit)
     }
 }
 

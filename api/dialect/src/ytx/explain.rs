@@ -81,7 +81,7 @@ impl Asked {
 
     fn header(&self, auth: Option<&Auth>, now: UnixMillis, validity: Duration) -> Header {
         let sent = self.header.as_deref().unwrap_or_default();
-        let ahead = auth.and_then(|auth| auth.at).map(|at| (at.0 - now.0) / 1000);
+        let ahead = auth.and_then(|auth| auth.at).map(|at| at.0.saturating_sub(now.0) / 1000);
         Header {
             sent: decode(sent),
             decoded: decoded(sent),

@@ -134,4 +134,13 @@ fn what_could_not_be_carried_out_is_refused() {
     assert!(compiled(many(64)).is_ok());
     assert_eq!(places(many(65)), ["/scenario/steps"]);
     assert_eq!(places(many(400))[0], "/scenario/steps");
+    let gathers = |count: usize| {
+        let step = json!({ "do": "gather", "choices": { "1": null }, "tries": 9 });
+        let step = |nth: usize| (format!("s{nth}"), step.clone());
+        json!({ "start": "s0", "steps": Value::Object((0..count).map(step).collect()) })
+    };
+    assert!(compiled(gathers(7)).is_ok(), "63 places");
+    for count in [8, 28, 29, 30, 64] {
+        assert_eq!(places(gathers(count)), ["/scenario/steps"], "{count} of 9 tries each");
+    }
 }
