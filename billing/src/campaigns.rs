@@ -274,6 +274,11 @@ pub fn draw() -> Result<u32> {
     getrandom::u32().map_err(|error| Error::Database(error.to_string()))
 }
 
+/// Campaigns that somebody has to look after: those that have not ended, and those that were cancelled while calls of
+/// them were under way.
+const OPEN: &str = "campaigns.state <> 'ended' OR EXISTS (SELECT 1 FROM campaign_numbers n \
+                    WHERE n.campaign = campaigns.id AND n.state = 'calling')";
+
 /// A campaign that has not ended, as far as who looks after it goes.
 struct Open {
     state: CampaignState,
@@ -301,7 +306,7 @@ impl Open {
 }
 
 async fn open(conn: &mut Conn) -> Result<Vec<Open>> {
-    let sql = "SELECT state, begins, pauses, owner, leased FROM campaigns WHERE state <> 'ended'";
+    let sql = format!("SELECT state, begins, pauses, owner, leased FROM campaigns WHERE {OPEN}");
     let of = |row: &Row| {
         Ok(Open {
             state: row.word(0)?,
@@ -311,7 +316,7 @@ async fn open(conn: &mut Conn) -> Result<Vec<Open>> {
             until: row.instant(4)?,
         })
     };
-    conn.rows(sql, args![]).await?.iter().map(of).collect()
+    conn.rows(&sql, args![]).await?.iter().map(of).collect()
 }
 
 /// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself is not paused
@@ -321,11 +326,12 @@ async fn turn(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<()> {
                  WHERE state = 'waiting' AND begins <= $1";
     let pause = "UPDATE campaigns SET state = 'paused', pauses = NULL \
                  WHERE state = 'running' AND pauses <= $1";
-    let take = "UPDATE campaigns SET owner = $2, leased = $3 \
-                WHERE state <> 'ended' AND (owner = $2 OR leased <= $1)";
+    let take = format!(
+        "UPDATE campaigns SET owner = $2, leased = $3 WHERE ({OPEN}) AND (owner = $2 OR leased <= $1)"
+    );
     conn.exec(begin, args![now]).await?;
     conn.exec(pause, args![now]).await?;
-    conn.exec(take, args![now, me.as_str(), now + LEASE]).await?;
+    conn.exec(&take, args![now, me.as_str(), now + LEASE]).await?;
     Ok(())
 }
 
@@ -347,7 +353,9 @@ async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
     let of = |row: &Row| {
         let record: CallRecord = from_json(&row.text(1)?)?;
         let answered = record.facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
-        let ours = |failure: &Failure| matches!(failure.kind, Kind::Crash | Kind::Internal);
+        let ours = |failure: &Failure| {
+            matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
+        };
         let lost = matches!(&record.facts.outcome, Outcome::Failed(failure) if ours(failure));
         Ok(Became {
             seq: row.int(0)?,
@@ -372,8 +380,8 @@ impl Store {
         .await
     }
 
-    /// Adds numbers behind those of a campaign; one that had ended because all its numbers were called waits again.
-    /// `None` when the company has no such campaign, else how it stood.
+    /// Adds numbers behind those of a campaign; one that had ended because all its numbers were called waits again, to
+    /// one that was cancelled none are added. `None` when the company has no such campaign, else how it stands.
     ///
     /// # Errors
     /// Those of the database.
@@ -386,12 +394,20 @@ impl Store {
         let (company, id) = (company.to_owned(), id.to_owned());
         self.write(work!(conn, [company, id, numbers] => {
             let known = one(conn, &company, &id).await?;
-            if let Some(known) = &known {
-                insert_numbers(conn, &known.id, &numbers).await?;
-                let sql = "UPDATE campaigns SET state = 'waiting' WHERE id = $1 AND state = 'ended'";
-                conn.exec(sql, args![id.as_str()]).await?;
+            match known {
+                None => None,
+                Some(known) => {
+                    let over = tally(conn, &known.id).await?.waiting == 0;
+                    let ended = known.state == CampaignState::Ended;
+                    if !ended || over {
+                        insert_numbers(conn, &known.id, &numbers).await?;
+                        let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL \
+                                   WHERE id = $1 AND state = 'ended'";
+                        conn.exec(sql, args![id.as_str()]).await?;
+                    }
+                    Some(if ended && over { CampaignState::Waiting } else { known.state })
+                }
             }
-            known.map(|known| known.state)
         }))
         .await
     }
@@ -505,7 +521,7 @@ impl Store {
         let me = me.as_str().to_owned();
         self.read(work!(conn, [me] => {
             let sql = format!(
-                "{CAMPAIGN} WHERE state <> 'ended' AND owner = $1 AND leased > $2 AND (state = 'running' \
+                "{CAMPAIGN} WHERE owner = $1 AND leased > $2 AND (state = 'running' \
                  OR EXISTS (SELECT 1 FROM campaign_numbers n WHERE n.campaign = campaigns.id \
                  AND n.state = 'calling')) ORDER BY id"
             );

@@ -121,7 +121,7 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
 
 /// Writes rows for extensions of which it was told that they ring, and not that they are gone: a crash took the
 /// word with it. What is told late says the same under the same number.
-pub(crate) async fn let_go(conn: &mut Conn, batch: &mut Batch, record: &CallRecord) -> Result<()> {
+pub(crate) async fn let_go(conn: &mut Conn, record: &CallRecord) -> Result<()> {
     let (facts, command) = (&record.facts, &record.facts.command);
     if !command.pushes.iter().any(|push| push.kind == PushKind::Extension) {
         return Ok(());
@@ -138,6 +138,7 @@ pub(crate) async fn let_go(conn: &mut Conn, batch: &mut Batch, record: &CallReco
             open.insert(of, (change, row.int(1)?));
         }
     }
+    let mut batch = Batch::default();
     for (change, settings_version) in open.into_values() {
         let change = change.let_go(facts.ended);
         let payload = json(&Payload::State(change.clone()))?;
@@ -151,9 +152,10 @@ pub(crate) async fn let_go(conn: &mut Conn, batch: &mut Batch, record: &CallReco
             settings_version,
             payload: &payload,
         };
-        insert(batch, &event)?;
+        insert(&mut batch, &event)?;
     }
-    Ok(())
+    // Before everything else that settles the call: the record is told last.
+    conn.batch(batch).await
 }
 
 /// `https://host:port` of a URL.
@@ -375,7 +377,8 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
         After::Retry(at) => (OutboxState::Pending, Some(at)),
         After::Park | After::Gone => (OutboxState::Parked, None),
     };
-    // What is delivered stays delivered, whatever a worker with a lapsed lease reports later.
+    // What is delivered stays delivered, whatever a worker with a lapsed lease reports later; and what was parked
+    // while it was sent, because its webhook was disabled, is not sent again by itself.
     if let Some(attempt) = &report.attempt
         && !keep(conn, report, attempt).await?
     {
@@ -383,7 +386,7 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
     }
     conn.exec(
         "UPDATE outbox SET state = $2, due = COALESCE($3, due), attempts = attempts + $4 \
-         WHERE id = $1 AND state <> 'done'",
+         WHERE id = $1 AND state <> 'done' AND NOT (state = 'parked' AND $2 = 'pending')",
         args![report.id, word(&state)?, due, report.attempt.is_some()],
     )
     .await?;

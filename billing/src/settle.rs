@@ -64,13 +64,13 @@ pub(crate) async fn settle(
         currency: books.currency,
         recording_url: recording_url(facts, context),
     };
+    outbox::let_go(conn, &record).await?;
     let mut batch = Batch::default();
     post(&mut batch, facts, &plan, &books);
     resolve(&mut batch, facts, &plan, &books);
     uncount(&mut batch, &plan, &counted);
     rung::uncount(&mut batch, facts, holds.iter().map(|hold| hold.leg));
     insert_cdrs(&mut batch, &record)?;
-    outbox::let_go(conn, &mut batch, &record).await?;
     promise(&mut batch, &record, books.settings_version)?;
     insert_record(&mut batch, &record)?;
     voicemail::insert(&mut batch, facts);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::campaigns::{Campaign, CampaignNumber, CampaignState, Takers};
+use billing::rows::Company;
 use dialect::sipcall::Echo;
 use facts::scenario::{Next, Scenario, Step};
 use facts::{CallCommand, Dialect, Number, Party, Purpose, RequestKey};
@@ -20,10 +21,11 @@ const METHOD: &str = "5";
 /// Extensions that are asked one after the other for one customer, at most.
 const ASKED_MAX: usize = 8;
 
-/// Numbers that are passed over in one look, at most.
-const PASSED_MAX: u32 = 500;
+/// Numbers that cannot be called, one behind the other, at which a campaign pauses.
+const PASSED_MAX: u32 = 20;
 
-/// Places so many calls of a campaign; how many it were. Numbers that cannot be called are passed over.
+/// Places so many calls of a campaign; how many it were. Numbers that cannot be called are passed over; where that is
+/// the lot of many, or the company may do nothing any more, the campaign pauses.
 pub(super) async fn some(
     state: &ApiState,
     view: &View,
@@ -31,25 +33,37 @@ pub(super) async fn some(
     count: u32,
 ) -> billing::Result<u32> {
     let store = &state.0.store;
+    let company = view.company(store, &campaign.company).await?;
+    let in_use =
+        |company: &Company| company.active && company.expires.is_none_or(|expires| now() < expires);
+    let Some(company) = company.filter(|company| in_use(company)) else {
+        pause(state, campaign).await?;
+        return Ok(0);
+    };
     let (mut placed, mut passed) = (0, 0);
-    while placed < count && passed < PASSED_MAX {
+    while placed < count {
         let numbers = store.next_numbers(&campaign.id, now(), count - placed).await?;
         if numbers.is_empty() {
             break;
         }
         for number in numbers {
-            let outcome = match command(state, view, campaign, &number).await? {
+            let outcome = match command(state, view, (campaign, &company), &number).await? {
                 Some(command) => state.place(command).await.map_err(super::refused),
                 None => Err(Refused::Never("invalid")),
             };
             match outcome {
                 Ok(call) => {
                     store.calling(&campaign.id, number.seq, call.call).await?;
-                    placed += 1;
+                    (placed, passed) = (placed + 1, 0);
                 }
                 Err(Refused::Never(why)) => {
                     store.uncallable(&campaign.id, number.seq, why).await?;
                     passed += 1;
+                    // So many in a row are no matter of the numbers.
+                    if passed == PASSED_MAX {
+                        pause(state, campaign).await?;
+                        return Ok(placed);
+                    }
                 }
                 Err(Refused::Later) => return Ok(placed),
                 Err(Refused::Pause) => {
@@ -65,7 +79,11 @@ pub(super) async fn some(
 async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
     let (task, company) = (&campaign.id, &campaign.company);
     state.0.store.set_campaign(company, task, CampaignState::Paused).await?;
-    tracing::warn!(task, company, "campaign paused: no balance, or its merchant is closed");
+    tracing::warn!(
+        task,
+        company,
+        "campaign paused: no balance, no route for its numbers, or its merchant or company is closed"
+    );
     Ok(())
 }
 
@@ -73,7 +91,7 @@ async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
 async fn command(
     state: &ApiState,
     view: &View,
-    campaign: &Campaign,
+    (campaign, company): (&Campaign, &Company),
     row: &CampaignNumber,
 ) -> billing::Result<Option<CallCommand>> {
     let store = &state.0.store;
@@ -88,7 +106,6 @@ async fn command(
     else {
         return Ok(None);
     };
-    let Some(company) = view.company(store, &campaign.company).await? else { return Ok(None) };
     let shown = &campaign.plan.shown;
     let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
     let shown = turn.and_then(|turn| shown.get(turn)).map(|digits| Number::public(digits.clone()));
@@ -101,7 +118,7 @@ async fn command(
         taskid: campaign.id.clone(),
     };
     let told = shown.as_ref().map(|number| view.plan.national(number)).unwrap_or_default();
-    let pushes = pushes(&company, (written, &said.customuuid), told, METHOD);
+    let pushes = pushes(company, (written, &said.customuuid), told, METHOD);
     Ok(Some(CallCommand {
         dialect: Dialect::Sipcall,
         merchant: campaign.merchant,

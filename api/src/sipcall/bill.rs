@@ -49,7 +49,8 @@ pub(super) async fn bills(
     Ok((asked.answer(total, &bills), rows))
 }
 
-/// A body that says when all of it was taken by whoever writes it.
+/// A body that says when it was taken by whoever writes it to the client. It is one piece, and nobody asks for a
+/// second one whose length is known (RFC 9110 §8.6).
 pub(super) struct Told {
     data: Option<Bytes>,
     then: Option<Box<dyn FnOnce() + Send>>,
@@ -69,17 +70,15 @@ impl Body for Told {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Some(data) = self.data.take() {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
+        let Some(data) = self.data.take() else { return Poll::Ready(None) };
         if let Some(then) = self.then.take() {
             then();
         }
-        Poll::Ready(None)
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none() && self.then.is_none()
+        self.data.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

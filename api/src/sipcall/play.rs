@@ -35,7 +35,7 @@ pub(super) async fn play(
     }
     let sub_account = whom.sub_account();
     let number = whom.number().ok_or(Code::Validation)?;
-    let clip = clip(state, asker, &asked.voice)?;
+    let clip = clip(state, view, asker, &asked.voice).await?;
     let groups = Groups { view, merchant: asker.merchant.id };
     let scenario = scenario(asker, clip, &asked, groups)?;
     let shown = shown(company, view, asked.disnumber.as_deref())?;
@@ -73,19 +73,29 @@ pub(super) async fn play(
 }
 
 /// The sound; a stored one has to be there.
-fn clip(state: &ApiState, asker: &Asker, voice: &Voice) -> Result<Clip, Code> {
+async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Result<Clip, Stop> {
     let name = match voice {
         Voice::Url(url) => return Ok(Clip::Url(url.clone())),
         Voice::Stored(name) => name,
     };
     let language = language(asker);
-    let own = format!("{}-{name}", asker.company.companycode);
+    let (own, store) = (format!("{}-{name}", asker.company.companycode), &state.0.store);
+    let of = |name: String| Clip::Prompt(Prompt { name, language: language.clone() });
+    let there = |clip: &Clip| state.0.calls.playable(clip).is_ok();
     // The company's own comes before what everybody has.
-    [own.as_str(), name.as_str()]
-        .into_iter()
-        .map(|name| Clip::Prompt(Prompt { name: name.to_owned(), language: language.clone() }))
-        .find(|clip| state.0.calls.playable(clip).is_ok())
-        .ok_or(Code::NoFile)
+    let own = of(own);
+    if there(&own) {
+        return Ok(own);
+    }
+    // What another company has is not what everybody has.
+    for (at, _) in name.match_indices('-') {
+        let code = name.get(..at).unwrap_or_default();
+        if view.company(store, code).await.map_err(ours)?.is_some() {
+            return Err(Code::NoFile.into());
+        }
+    }
+    let common = of(name.clone());
+    if there(&common) { Ok(common) } else { Err(Code::NoFile.into()) }
 }
 
 fn language(asker: &Asker) -> String {

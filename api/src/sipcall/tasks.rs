@@ -100,7 +100,9 @@ async fn add(
     let numbers = phones.into_iter().map(number).collect();
     let company = &asker.company.companycode;
     let known = state.0.store.add_campaign_numbers(company, id, numbers).await.map_err(ours)?;
-    known.ok_or(Code::NoTask)?;
+    if known.ok_or(Code::NoTask)? == CampaignState::Ended {
+        return Err(Code::TaskEnded.into());
+    }
     Ok(Answer::done("号码添加成功", "numbers added"))
 }
 

@@ -138,10 +138,14 @@ pub(crate) async fn a_campaign_begins_pauses_and_ends(store: Store, _: String) {
     // With more numbers it waits to be started; nothing comes twice.
     let later = NewNumber { due: Some(at(100)), ..numbers(1).remove(0) };
     let known = store.add_campaign_numbers("9001", ID, vec![later]).await.unwrap();
-    assert_eq!((known, state().await), (Some(CampaignState::Ended), CampaignState::Waiting));
+    assert_eq!((known, state().await), (Some(CampaignState::Waiting), CampaignState::Waiting));
     assert!(store.next_numbers(ID, at(99), 9).await.unwrap().is_empty());
     assert_eq!(store.next_numbers(ID, at(100), 9).await.unwrap()[0].seq, 3);
     assert_eq!(store.add_campaign_numbers("9002", ID, numbers(1)).await.unwrap(), None);
+    // One that was cancelled stays so.
+    set("9001", CampaignState::Ended).await;
+    let known = store.add_campaign_numbers("9001", ID, numbers(1)).await.unwrap();
+    assert_eq!((known, state().await), (Some(CampaignState::Ended), CampaignState::Ended));
     let (total, listed) = store.campaigns("9001", 0, 10).await.unwrap();
     assert_eq!((total, listed.len(), listed[0].1.total), (1, 1, 3));
     assert_eq!(store.campaigns("9001", 1, 10).await.unwrap(), (1, vec![]));

@@ -378,11 +378,12 @@ impl<'a> Life<'a> {
                 self.engine.handle_command(now, Command::Mailbox { user, new, old });
             }
             3 => self.engine.handle_command(now, Command::Live { token }),
-            4 if self.script.one_in(2) => {
-                let extensions = vec![settings::EXTENSION.to_owned(), "none".to_owned()];
+            4 => {
+                self.engine.handle_command(now, Command::Bindings { token });
+                self.tokens += 1;
+                let (token, extensions) = (self.tokens, vec![settings::EXTENSION.to_owned()]);
                 self.engine.handle_command(now, Command::Stations { token, extensions });
             }
-            4 => self.engine.handle_command(now, Command::Bindings { token }),
             5 => {
                 self.tokens -= 1;
                 let mut snapshot = country(None, self.team, &self.reach);
