@@ -315,7 +315,7 @@ mod tests {
         ("sip.tls_ca", "/tls/ca.pem", &["tls"], "/tls/ca.pem"),
         ("sip.tls_client_ca", "/tls/clients.pem", &["tls"], "/tls/clients.pem"),
         ("sip.tcp_idle", "99s", &["tcp"], "99s"),
-        ("http.public_url", "https://a.example", &["settling"], "https://a.example/recordings"),
+        ("http.public_url", "https://a.example", &["settling", "api"], "https://a.example"),
         ("http.callback_allow", "10.9.0.0/16", &["guard"], "10.9.0.0/16"),
         ("http.callback_hosts", "in.example", &["guard"], "in.example"),
         ("http.callback_ports", "9999", &["guard"], "9999"),
