@@ -1,5 +1,4 @@
-//! The whole vocabulary of this crate: what the shell tells the engine and hears back, and what legs
-//! and flows tell each other.
+//! What the shell tells the engine and hears back. What legs and flows tell each other stands in `order`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,20 +10,23 @@ use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
-use facts::media::{Direction, MediaCommand};
+use facts::media::MediaCommand;
 use facts::policy::Stopped;
 use facts::routing::Explanation;
 use facts::settings::Snapshot;
 use facts::sound::Play;
 use facts::station::Station;
 use facts::{
-    Binding, CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, MerchantId, Outcome,
-    Placed, ReachSet, Refusal, Side, StateChange, UnixMillis,
+    Binding, CallCommand, CallFacts, CallId, LegId, MerchantId, Placed, ReachSet, Refusal,
+    StateChange, UnixMillis,
 };
 use sip::endpoint::{Flow, Transmit};
 use sip::locate::{Question, Record};
 
 pub use crate::denial::Denial;
+pub(crate) use crate::order::{
+    Decline, Hear, Input, LegEvent, Mail, Order, Place, Release, Report, Room, ours,
+};
 pub(crate) use crate::typed::Typed;
 
 /// A wish of the shell's clients. `token` comes back with the [`Answer`].
@@ -556,265 +558,4 @@ pub struct Counts {
     pub refused: u64,
     /// INVITEs, answers and ACKs since the start that left before the store had written them down.
     pub unwritten: u64,
-}
-
-/// What a leg tells its flow. Nothing here is SIP any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LegEvent {
-    /// The INVITE left.
-    Invited,
-    /// The far phone rings.
-    Ringing,
-    /// The far phone rings after the far network was heard, and whoever calls is to know.
-    RingsOn,
-    /// The first sound of the far network arrived, before any answer.
-    EarlyMedia,
-    /// What was heard is over, and another carrier is asked.
-    Anew,
-    /// Somebody answered.
-    Answered,
-    /// Nobody will: the leg is over.
-    Failed(Failure),
-    /// The person let go: before the answer (an inbound leg) or after it.
-    HungUp,
-    /// The leg was up and is gone without anybody letting go.
-    Lost(Failure),
-    /// The prompt it heard is over.
-    PromptOver,
-    /// The message it was to hear cannot be played.
-    Unplayable,
-    /// The far end wants to change the sound of a call that is up (hold, resume, other codecs), and
-    /// waits for an answer: what we may do then.
-    Offered(Direction),
-    /// The far end holds the call, or does not any more (RFC 3264 §8.4): answered here, the other one is not
-    /// asked.
-    Holds(bool),
-    /// The far end took our offer: what we may do now.
-    Agreed(Direction),
-    /// The far end did not take our offer; everything is as it was.
-    Declined(Decline),
-    /// A key was pressed, told by sound or by signalling.
-    Key(char),
-}
-
-/// Why an offer was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Decline {
-    /// Another one is under way: whoever asked may ask again.
-    Pending,
-    /// It is not wanted.
-    Refused,
-}
-
-/// What the call as a whole tells its flow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Input {
-    /// News of a leg.
-    Leg(LegNo, LegEvent),
-    /// The call must end now, for this reason.
-    Cut(Failure),
-    /// One of the two who talk wants the other one to be joined with a new leg.
-    Transfer {
-        /// Who wants it.
-        by: LegNo,
-        /// The new leg, whom nobody has rung yet.
-        to: LegNo,
-    },
-    /// What the extension dialled is written down, or could not be.
-    Served(bool),
-    /// News of the mailbox that A listens to.
-    Mail(Mail),
-    /// What was waited for did not come in time, or a pause is over.
-    Waited,
-    /// All sounds that lie behind an address are there, or one of them is not.
-    Fetched(bool),
-    /// The leg that was rung has failed, and this one takes its place; nobody has rung it yet.
-    Diverted {
-        /// The new leg.
-        to: LegNo,
-    },
-    /// Somebody called in to take the place of a leg, and waits for our answer.
-    Take {
-        /// Whose place. Ringing, up, or parked.
-        old: LegNo,
-        /// The leg of whoever called in.
-        new: LegNo,
-        /// What the place has to be still.
-        place: Place,
-    },
-    /// One of the two who talk wants the other one to wait until somebody takes the call.
-    Park {
-        /// Who wants it.
-        by: LegNo,
-    },
-    /// What becomes of a conference.
-    Room(Room),
-}
-
-/// What becomes of a conference, other than by its participants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Room {
-    /// Somebody is to be rung whom nobody has rung yet.
-    Invited(LegNo),
-    /// Somebody has to go, and why unless it was so wished.
-    Out(LegNo, Option<Failure>),
-    /// It is over, as was wished.
-    Close,
-}
-
-/// News of a mailbox, for whoever listens to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mail {
-    /// It is known what it holds.
-    Fetched {
-        /// It holds anything.
-        any: bool,
-    },
-    /// There is another message.
-    Another,
-    /// There is none.
-    NoMore,
-    /// The message is gone.
-    Deleted,
-    /// The store did not do what it was asked.
-    Away,
-}
-
-/// What somebody who calls in may take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
-    /// That of a leg that rings.
-    Ringing,
-    /// That of a leg that talks.
-    Talking,
-    /// That of whoever has parked the call.
-    Parked,
-}
-
-/// What a leg shall hear.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Hear {
-    /// Ring-back tone.
-    RingBack,
-    /// That it is done: a short tone, once.
-    Done,
-    /// A prompt, once.
-    Prompt(&'static str),
-    /// Nothing.
-    Nothing,
-    /// That it waits: a short tone now and then.
-    Hold,
-    /// This leg.
-    Leg(LegNo),
-}
-
-/// What becomes of a transfer, for whoever asked for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Report {
-    /// The new leg rings.
-    Ringing,
-    /// It has answered: the transfer is done.
-    Answered,
-    /// It will not be: everything is as it was.
-    Failed(Failure),
-}
-
-/// Why a leg is let go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Release {
-    /// Whose doing.
-    pub(crate) by: Side,
-    /// Why, unless somebody simply hung up. Gives the status and the Q.850 cause on the wire.
-    pub(crate) failure: Option<Failure>,
-}
-
-/// What a flow wants done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Order {
-    /// Ring this leg.
-    Dial(LegNo),
-    /// Do what the extension dialled a code for.
-    Serve,
-    /// Keep what A says from now on, for a mailbox.
-    Tape,
-    /// Go on to the next message of a mailbox.
-    Advance,
-    /// Let A hear it.
-    Play,
-    /// A has heard it.
-    Heard,
-    /// A wants it gone.
-    Delete,
-    /// Let A hear a sound of a step of the scenario, once.
-    Say {
-        /// The step.
-        step: u8,
-        /// Which of its sounds.
-        clip: u8,
-    },
-    /// Say so when it has been quiet for as long as the step waits for a key.
-    Wait {
-        /// The step.
-        step: u8,
-    },
-    /// Visit the addresses of the scenario, and say so when all is there, or is not in time.
-    Fetch,
-    /// Say so when it is time to say all once more.
-    Pause,
-    /// Ring whom the step leads to.
-    Lead {
-        /// The step.
-        step: u8,
-    },
-    /// Ring all who are to be in the conference and were not rung yet.
-    Gather,
-    /// Ask for the leg of a participant, and ring it if it may be.
-    Invite(LegNo),
-    /// This leg is in the room from now on.
-    Enter(LegNo),
-    /// From now on the call may last for as long as it may at all.
-    Limit,
-    /// These keys were pressed.
-    Collected {
-        /// Which.
-        typed: Typed,
-        /// They stand in no record.
-        secret: bool,
-    },
-    /// Pass ringing on to an inbound leg: 180.
-    Alert(LegNo),
-    /// Open the sound path to an inbound leg before its answer: 183 with a description.
-    Early(LegNo),
-    /// Answer an inbound leg.
-    Accept(LegNo),
-    /// Change what a leg hears.
-    Hear(LegNo, Hear),
-    /// Both are up: let them talk, record if asked to, start the clock.
-    Join,
-    /// Ask for a new leg, and ring it if it may be.
-    Add(LegNo),
-    /// Tell whoever asked for a transfer.
-    Report(LegNo, Report),
-    /// The second leg takes the place of the first: it and the other one talk now.
-    Replace(LegNo, LegNo),
-    /// Offer a leg that is up a change of its sound: what we wish to do.
-    Offer(LegNo, Direction),
-    /// Answer a leg that waits for it: what we wish to do.
-    Answer(LegNo, Direction),
-    /// Do not take what a leg offered.
-    Decline(LegNo, Decline),
-    /// The first leg has left its place, which the second one is to take: a recording goes on for whoever
-    /// stays.
-    Vacate(LegNo, LegNo),
-    /// Let a leg go that rings: its call was taken elsewhere.
-    Elsewhere(LegNo),
-    /// Let a leg go; does nothing to a leg that is down.
-    Release(LegNo, Release),
-    /// This is how the call came out. First word counts.
-    Decide(Outcome, Side),
-}
-
-/// The kind of a failure that a leg or a limit caused, seen from the call.
-pub(crate) const fn ours(kind: Kind) -> Failure {
-    Failure::new(facts::Origin::Us, kind)
 }

@@ -25,6 +25,7 @@ mod keys;
 mod leg;
 mod link;
 mod names;
+mod order;
 mod park;
 mod pledge;
 mod policy;
