@@ -1,8 +1,8 @@
 //! Dials for campaigns: twice a second, as many calls of each as may start now
 //! ([why so many](../../docs/decisions/0083-how-fast-a-campaign-dials.md)).
 //!
-//! A campaign is dialled by one process, the one whose phones are its agents; another takes over when that one is
-//! gone. A call is placed before it is noted, under a key that is the same whenever it is tried: a crash between
+//! A campaign is dialled by one process, whichever took it first; another takes over when that one is gone. Only
+//! agents whose phones are registered with that process are seen. A call is placed before it is noted, under a key that is the same whenever it is tried: a crash between
 //! the two finds the same call again.
 
 mod place;
