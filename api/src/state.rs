@@ -76,7 +76,7 @@ impl Default for ApiConfig {
 /// New users of one merchant: each is a row for ever and a change of the settings.
 const REGISTRATIONS: Rate = Rate { per_second: 1, burst: 20 };
 
-/// Wrong keys of system 002 and of `/v1` from one address; then that address waits, whatever it brings.
+/// Wrong keys of system 002 and of `/v1` under one name from one address; then whoever brings more of it waits.
 const WRONG_KEYS: Rate = Rate { per_second: 1, burst: 30 };
 
 /// Produces the process's Prometheus text.
@@ -99,7 +99,7 @@ pub(crate) struct Inner {
     pub(crate) per_merchant: Buckets<MerchantId>,
     pub(crate) registrations: Buckets<MerchantId>,
     pub(crate) wrong_tokens: Buckets<IpAddr>,
-    pub(crate) wrong_keys: Buckets<IpAddr>,
+    pub(crate) wrong_keys: Buckets<(IpAddr, String)>,
     pub(crate) streams: crate::rest::Streams,
 }
 

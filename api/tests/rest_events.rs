@@ -274,6 +274,16 @@ async fn f19_gone_ends_a_webhook_and_retry_after_is_waited_for() {
     slow.until(3).await;
     assert_eq!(gone.heard().len(), 1);
     // Begun anew, and what was given up sent again, by the merchant's hand.
+    let first = client.ask("GET", &format!("/webhooks/{id}/deliveries"), None).await.1;
+    let first = first["items"][0]["id"].as_str().unwrap().to_owned();
+    for path in ["redeliver".to_owned(), format!("deliveries/{first}/redeliver")] {
+        let (status, told) = client.ask("POST", &format!("/webhooks/{id}/{path}"), None).await;
+        assert_eq!(
+            (status, &told["code"]),
+            (StatusCode::CONFLICT, &json!("webhook_disabled")),
+            "nothing goes where nothing is to go"
+        );
+    }
     let (_, begun) =
         client.ask("PATCH", &format!("/webhooks/{id}"), Some(json!({ "enabled": true }))).await;
     assert_eq!((&begun["enabled"], begun.get("reason")), (&json!(true), None));

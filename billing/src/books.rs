@@ -12,13 +12,14 @@ use crate::settle::currency;
 const PAGE_MAX: u32 = 10_000;
 
 pub(crate) async fn balance(conn: &mut Conn, merchant: MerchantId) -> Result<Balance> {
-    let sql = "SELECT posted, held, currency FROM accounts WHERE merchant_id = $1";
+    let sql = "SELECT posted, held, currency, credit FROM accounts WHERE merchant_id = $1";
     let row = conn.row(sql, args![merchant.0]).await?.ok_or(Error::Missing("merchant"))?;
     Ok(Balance {
         merchant,
         posted: row.micros(0)?,
         held: row.micros(1)?,
         currency: currency(&row.text(2)?)?,
+        credit: row.micros(3)?,
     })
 }
 
@@ -28,16 +29,16 @@ pub(crate) async fn lines(
     after: i64,
     limit: u32,
 ) -> Result<Vec<LedgerLine>> {
-    conn.quiet("entries").await?;
+    let last = conn.settled("entries").await?;
     let rows = conn
         .rows(
             "SELECT e.id, t.id, t.kind, a.name, a.merchant_id, e.amount, a.currency, t.call_id, \
              t.leg_no, t.at, t.note \
              FROM entries e JOIN transfers t ON t.id = e.transfer_id \
              JOIN accounts a ON a.id = e.account_id \
-             WHERE e.id > $1 AND (CAST($2 AS BIGINT) IS NULL OR a.merchant_id = $2) \
+             WHERE e.id > $1 AND e.id <= $4 AND (CAST($2 AS BIGINT) IS NULL OR a.merchant_id = $2) \
              ORDER BY e.id LIMIT $3",
-            args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX)],
+            args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX), last],
         )
         .await?;
     rows.iter()

@@ -420,10 +420,11 @@ async fn keep(conn: &mut Conn, report: &Report, attempt: &Attempt) -> Result<boo
     Ok(rows == 1)
 }
 
-/// Puts a row back whose delivery had ended.
+/// Puts a row back whose delivery had ended; none of a webhook that is disabled or gone.
 pub(crate) async fn redeliver(conn: &mut Conn, id: i64, at: UnixMillis) -> Result<bool> {
     let sql = "UPDATE outbox SET state = 'pending', due = $2, attempts = 0 \
-               WHERE id = $1 AND state <> 'pending' AND endpoint <> ''";
+               WHERE id = $1 AND state <> 'pending' AND endpoint <> '' AND (webhook_id IS NULL \
+               OR EXISTS (SELECT 1 FROM webhooks w WHERE w.id = webhook_id AND w.state = 'enabled'))";
     Ok(conn.exec(sql, args![id, at]).await? == 1)
 }
 

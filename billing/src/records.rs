@@ -73,17 +73,19 @@ pub(crate) async fn between(
         .await
 }
 
-/// Records of an app, whatever for, in the order of settlement, each with the place it has in that order.
+/// Records of an app of our own surface, whatever for, in the order of settlement, each with the place it has in that
+/// order.
 pub(crate) async fn all_after(
     conn: &mut Conn,
-    (dialect, app): (Dialect, &str),
+    app: &str,
     after: i64,
     limit: u32,
 ) -> Result<Vec<(i64, CallRecord)>> {
-    conn.quiet("records").await?;
-    let sql = "SELECT id, record FROM records WHERE dialect = $1 AND app = $2 AND app <> '' \
-               AND id > $3 ORDER BY id LIMIT $4";
-    let rows = conn.rows(sql, args![dialect.word(), app, after, limit.min(PAGE_MAX)]).await?;
+    let last = conn.settled("records").await?;
+    // The words of the index `records_of_rest`.
+    let sql = "SELECT id, record FROM records WHERE dialect = 'rest' AND app <> '' AND app = $1 \
+               AND id > $2 AND id <= $3 ORDER BY id LIMIT $4";
+    let rows = conn.rows(sql, args![app, after, last, limit.min(PAGE_MAX)]).await?;
     rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
 }
 
@@ -128,14 +130,15 @@ pub(crate) async fn cdrs(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Cdr>> {
-    conn.quiet("cdrs").await?;
+    let last = conn.settled("cdrs").await?;
     let rows = conn
         .rows(
             "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \
              seconds, charged_seconds, price, currency, settled, \
              (SELECT command FROM calls WHERE calls.id = cdrs.call_id), codings, srtp FROM cdrs \
-             WHERE id > $1 AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) ORDER BY id LIMIT $3",
-            args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX)],
+             WHERE id > $1 AND id <= $4 AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2) \
+             ORDER BY id LIMIT $3",
+            args![after, merchant.map(|id| id.0), limit.min(PAGE_MAX), last],
         )
         .await?;
     rows.iter()

@@ -5,7 +5,7 @@ use facts::command::PushKind;
 use facts::money::Currency;
 use facts::record::{CALL_ENDED, CallFacts, CallRecord, LegFacts};
 use facts::srtp::SrtpSuite;
-use facts::{LegCharge, LegId, LegNo, Micros, Purpose, UnixMillis};
+use facts::{Dialect, LegCharge, LegId, LegNo, Micros, Purpose, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
 
 use crate::conferences;
@@ -279,7 +279,8 @@ fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Res
         settings_version,
         payload: "",
     };
-    if facts.command.purpose != Purpose::Conference {
+    // Our own surface tells each end once, and all of it.
+    if facts.command.purpose != Purpose::Conference || facts.command.dialect == Dialect::Rest {
         return outbox::insert(batch, &event);
     }
     let numbers: Vec<u32> = facts.participants().iter().map(|leg| leg.0.into()).collect();

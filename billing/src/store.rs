@@ -423,14 +423,6 @@ impl Store {
         }
     }
 
-    /// A page of an export that goes on by id. On PostgreSQL it may lock, so that no lower id appears later.
-    async fn export<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
-        match &self.database {
-            Database::Lite(lite) => lite.read(work, false).await,
-            Database::Pg(pg) => pg.write(work, BRIEF).await,
-        }
-    }
-
     /// Several queries that must see one state.
     async fn view<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {

@@ -244,9 +244,10 @@ pub(crate) async fn events(
     if conn.row(some, args![merchant.0, after]).await?.is_none() {
         return Ok(Vec::new());
     }
-    conn.quiet("outbox").await?;
-    let of = "o.merchant_id = $1 AND o.endpoint = '' AND o.id > $2 ORDER BY o.id LIMIT $3";
-    outbox::select(conn, of, args![merchant.0, after, limit]).await
+    let last = conn.settled("outbox").await?;
+    let of = "o.merchant_id = $1 AND o.endpoint = '' AND o.id > $2 AND o.id <= $4 \
+              ORDER BY o.id LIMIT $3";
+    outbox::select(conn, of, args![merchant.0, after, limit, last]).await
 }
 
 /// The end of that list.
@@ -267,7 +268,7 @@ pub(crate) async fn deliveries(
     outbox::select(conn, of, args![webhook, after, limit]).await
 }
 
-/// Puts back what was given up of a webhook, of one call or of all; how many.
+/// Puts back what was given up of a webhook that is enabled, of one call or of all; how many.
 pub(crate) async fn redeliver_parked(
     conn: &mut Conn,
     webhook: i64,
@@ -275,7 +276,8 @@ pub(crate) async fn redeliver_parked(
     at: UnixMillis,
 ) -> Result<u64> {
     let sql = "UPDATE outbox SET state = 'pending', due = $2, attempts = 0 WHERE webhook_id = $1 \
-               AND state = 'parked' AND (CAST($3 AS BIGINT) IS NULL OR call_id = $3)";
+               AND state = 'parked' AND (CAST($3 AS BIGINT) IS NULL OR call_id = $3) \
+               AND EXISTS (SELECT 1 FROM webhooks w WHERE w.id = $1 AND w.state = 'enabled')";
     conn.exec(sql, args![webhook, at, call.map(CallId::as_i64)]).await
 }
 

@@ -89,6 +89,7 @@ contract! {
     calls::a_caller_who_rang_us_is_on_record_and_pays_nothing,
     calls::a_statement_that_hangs_is_given_up_and_the_next_one_works,
     calls::an_export_waits_for_writers_but_not_for_ever,
+    calls::a_list_passes_over_no_row_whose_commit_comes_late,
     calls::an_id_that_is_in_use_is_not_granted_to_another_call,
     calls::each_process_finds_its_own_open_calls,
     calls::a_journal_write_after_settlement_leaves_no_trace,

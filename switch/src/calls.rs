@@ -11,7 +11,7 @@ use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
-use facts::ports::{Calls, Promise};
+use facts::ports::{Calls, Promise, Silent};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
 use facts::station::Station;
@@ -117,34 +117,49 @@ impl Calls for Door {
         })
     }
 
-    fn hang_up(&self, call: CallId) -> Promise<bool> {
+    fn hang_up(&self, call: CallId) -> Promise<Result<bool, Silent>> {
         if !self.directory.is_live(call) {
-            return Box::pin(std::future::ready(false));
+            return Box::pin(std::future::ready(Ok(false)));
         }
         let answer = self.asked(ASK_MAX, move |token| Command::HangUp { token, call });
-        Box::pin(async move { matches!(answer.await, Some(Answer::HungUp(true))) })
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::HungUp(done)) => Ok(done),
+                _ => Err(Silent),
+            }
+        })
     }
 
-    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool> {
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<Result<bool, Silent>> {
         if !self.directory.is_live(call) {
-            return Box::pin(std::future::ready(false));
+            return Box::pin(std::future::ready(Ok(false)));
         }
         let answer =
             self.asked(ASK_MAX, move |token| Command::PauseRecording { token, call, paused });
-        Box::pin(async move { matches!(answer.await, Some(Answer::Paused(true))) })
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Paused(done)) => Ok(done),
+                _ => Err(Silent),
+            }
+        })
     }
 
     fn playable(&self, clip: &Clip) -> Result<(), String> {
         self.prompts.playable(clip).map_err(|why| why.to_string())
     }
 
-    fn play(&self, call: CallId, play: Play) -> Promise<bool> {
+    fn play(&self, call: CallId, play: Play) -> Promise<Result<bool, Silent>> {
         if !self.directory.is_live(call) {
-            return Box::pin(std::future::ready(false));
+            return Box::pin(std::future::ready(Ok(false)));
         }
         let play = Box::new(play);
         let answer = self.asked(ASK_MAX, move |token| Command::Play { token, call, play });
-        Box::pin(async move { matches!(answer.await, Some(Answer::Played(true))) })
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Played(done)) => Ok(done),
+                _ => Err(Silent),
+            }
+        })
     }
 
     fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>> {
@@ -156,30 +171,43 @@ impl Calls for Door {
         Box::pin(async move {
             match answer.await {
                 Some(Answer::Conferred(done)) => done,
-                _ => Err(ActRefused::Refused(Refusal::Internal)),
+                _ => Err(ActRefused::Refused(Refusal::Busy)),
             }
         })
     }
 
-    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>> {
+    fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>> {
         if !self.directory.is_live(call) {
-            return Box::pin(std::future::ready(None));
+            return Box::pin(std::future::ready(Ok(None)));
         }
         let answer = self.asked(ASK_MAX, move |token| Command::Conference { token, call });
         Box::pin(async move {
             match answer.await {
-                Some(Answer::Conference(view)) => view.map(|view| *view),
-                _ => None,
+                Some(Answer::Conference(view)) => Ok(view.map(|view| *view)),
+                _ => Err(Silent),
             }
         })
     }
 
-    fn live(&self) -> Promise<Vec<LiveCall>> {
+    fn live(&self) -> Promise<Result<Vec<LiveCall>, Silent>> {
         let answer = self.asked(ASK_MAX, |token| Command::Live { token });
         Box::pin(async move {
             match answer.await {
-                Some(Answer::Live(calls)) => calls,
-                _ => Vec::new(),
+                Some(Answer::Live(calls)) => Ok(calls),
+                _ => Err(Silent),
+            }
+        })
+    }
+
+    fn look(&self, call: CallId) -> Promise<Result<Option<LiveCall>, Silent>> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(Ok(None)));
+        }
+        let answer = self.asked(ASK_MAX, move |token| Command::Look { token, call });
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Looked(live)) => Ok(live.map(|live| *live)),
+                _ => Err(Silent),
             }
         })
     }
@@ -277,8 +305,20 @@ mod tests {
     async fn an_engine_that_does_not_answer_is_not_waited_for_and_leaves_nothing_behind() {
         let (door, _outlet) = door();
         let began = tokio::time::Instant::now();
-        assert_eq!(door.live().await, Vec::new());
+        assert_eq!(door.live().await, Err(Silent));
         assert_eq!(began.elapsed().as_secs(), ASK_MAX.as_secs());
+        // What it knows of it says that it is there: its silence does not make it gone.
+        let call = CallId(7);
+        door.directory.call_began(call, facts::Dialect::Rest);
+        let play = Play { to: Default::default(), clip: None, interruptible: false };
+        let (hung, paused, played) = tokio::join!(
+            door.hang_up(call),
+            door.pause_recording(call, true),
+            door.play(call, play)
+        );
+        assert_eq!((hung, paused, played), (Err(Silent), Err(Silent), Err(Silent)));
+        let (seen, met) = tokio::join!(door.look(call), door.conference(call));
+        assert_eq!((seen, met.err()), (Err(Silent), Some(Silent)));
         assert!(door.answers.lock().is_empty());
     }
 
@@ -342,7 +382,7 @@ mod tests {
             }
         };
         let (answer, ()) = tokio::join!(asked, engine);
-        assert!(answer);
-        assert!(!door.hang_up(CallId(8)).await, "not live: not asked");
+        assert_eq!(answer, Ok(true));
+        assert_eq!(door.hang_up(CallId(8)).await, Ok(false), "not live: not asked");
     }
 }

@@ -9,6 +9,7 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
 use facts::CallId;
 use facts::media::Prompt;
+use facts::ports::Silent;
 use facts::sound::{Clip, Listeners, Play, Say, Spoken};
 use serde::Deserialize;
 use serde_json::json;
@@ -34,7 +35,8 @@ pub(super) fn routes() -> Router<ApiState> {
 
 /// The live calls, oldest first.
 async fn live(State(state): State<ApiState>) -> Reply {
-    let items: Vec<_> = state.0.calls.live().await.iter().map(shown).collect();
+    let live = state.0.calls.live().await.map_err(silent)?;
+    let items: Vec<_> = live.iter().map(shown).collect();
     Ok(ok(&json!({ "items": items })))
 }
 
@@ -43,7 +45,7 @@ async fn show(State(state): State<ApiState>, Path(call): Path<String>) -> Reply 
     let call = call_id(&call)?;
     let entry = state.0.store.call(call).await.map_err(store_fault)?;
     let entry = entry.ok_or_else(|| not_found("call"))?;
-    let live = state.0.calls.live().await.into_iter().find(|live| live.call == call);
+    let live = state.0.calls.look(call).await.map_err(silent)?;
     let mut value = shown(&entry);
     value["live"] = live.map_or(serde_json::Value::Null, |live| shown(&live));
     Ok(ok(&value))
@@ -55,7 +57,7 @@ async fn hang_up(
     Path(call): Path<String>,
 ) -> Reply {
     let call = call_id(&call)?;
-    if state.0.calls.hang_up(call).await {
+    if state.0.calls.hang_up(call).await.map_err(silent)? {
         tracing::info!(%call, "admin: call hung up");
         note(&state, asker, "hang_up", json!({ "call": call.to_string() })).await;
         return Ok(ok(&json!({ "call": call.to_string(), "state": "ending" })));
@@ -75,7 +77,7 @@ async fn recording(
         "resume" => false,
         _ => return Err(bad("a recording is told to `pause` or to `resume`")),
     };
-    if state.0.calls.pause_recording(call, paused).await {
+    if state.0.calls.pause_recording(call, paused).await.map_err(silent)? {
         note(&state, asker, &format!("recording_{order}"), json!({ "call": call.to_string() }))
             .await;
         let is = if paused { "paused" } else { "recording" };
@@ -141,7 +143,7 @@ async fn play(
         Some(Clip::Url(_)) => "url",
         Some(Clip::Say(_)) => "say",
     };
-    if state.0.calls.play(call, play).await {
+    if state.0.calls.play(call, play).await.map_err(silent)? {
         note(&state, asker, "play", json!({ "call": call.to_string(), "what": kind })).await;
         return Ok(ok(&json!({ "call": call.to_string(), "playing": true })));
     }
@@ -156,7 +158,7 @@ async fn stop(
 ) -> Reply {
     let call = call_id(&call)?;
     let play = Play { to: Listeners::Both, clip: None, interruptible: false };
-    if state.0.calls.play(call, play).await {
+    if state.0.calls.play(call, play).await.map_err(silent)? {
         note(&state, asker, "play_stop", json!({ "call": call.to_string() })).await;
         return Ok(ok(&json!({ "call": call.to_string(), "playing": false })));
     }
@@ -222,6 +224,11 @@ async fn explain(State(state): State<ApiState>, Path(number): Path<String>) -> R
         item["words"] = words.into();
     }
     Ok(ok(&value))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape map_err wants")]
+fn silent(_: Silent) -> Fault {
+    busy()
 }
 
 fn busy() -> Fault {

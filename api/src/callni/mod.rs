@@ -165,8 +165,7 @@ async fn query(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Resul
     let entry = find(state, merchant, &id).await?;
     let answer = Answer::success().with("callbackid", id);
     let Some(record) = entry.record else {
-        let live = state.0.calls.live().await;
-        let live = live.into_iter().find(|live| live.call == entry.call);
+        let live = state.0.calls.look(entry.call).await.map_err(silent)?;
         // Authorized and not yet, or no longer, in the engine: on its way in, or being settled.
         return Ok(answer.with("state", live.map_or_else(|| "pending".into(), |live| live.state)));
     };
@@ -196,7 +195,10 @@ async fn query(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Resul
 async fn hang_up(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Result<Answer, Code> {
     let id = asked.lookup()?.callbackid;
     let entry = find(state, merchant, &id).await?;
-    let was_live = entry.record.is_none() && state.0.calls.hang_up(entry.call).await;
+    let was_live = match &entry.record {
+        Some(_) => false,
+        None => state.0.calls.hang_up(entry.call).await.map_err(silent)?,
+    };
     let word = if was_live { "ending" } else { "ended" };
     Ok(Answer::success().with("callbackid", id).with("state", word))
 }
@@ -204,6 +206,12 @@ async fn hang_up(state: &ApiState, merchant: &Merchant, asked: &Verified) -> Res
 async fn find(state: &ApiState, merchant: &Merchant, id: &str) -> Result<CallEntry, Code> {
     let found = state.0.store.call_by_key(merchant.id, Dialect::Callni, id).await;
     found.map_err(ours)?.ok_or(Code::CallbackidNotFound)
+}
+
+/// The switch does not answer: told as 1099.
+fn silent(_: facts::ports::Silent) -> Code {
+    tracing::warn!("system 000: the switch did not answer");
+    Code::SystemError
 }
 
 /// A fault of our own: logged here, told as 1099.

@@ -59,8 +59,10 @@ async fn turn(state: &ApiState, me: &Once) -> billing::Result<()> {
         return Ok(());
     }
     let view = state.0.settings.current(store).await?;
+    // Without its word nobody knows how many agents are about to be free.
+    let Ok(live) = state.0.calls.live().await else { return Ok(()) };
     let live: BTreeMap<CallId, String> =
-        state.0.calls.live().await.into_iter().map(|live| (live.call, live.state)).collect();
+        live.into_iter().map(|live| (live.call, live.state)).collect();
     let mut open = Vec::new();
     for campaign in campaigns {
         let tally = store.note_campaign(&campaign.id).await?;

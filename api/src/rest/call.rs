@@ -4,13 +4,12 @@ use axum::http::StatusCode;
 use billing::rows::CallEntry;
 use dialect::rest::{Code, FieldError, NewPlay, Page, Problem, ended, open, parse};
 use facts::CallId;
-use facts::command::LiveCall;
 use facts::media::RecordedFile;
 use facts::sound::{Listeners, Play};
 use serde_json::json;
 
 use super::place::{app, audible};
-use super::{Asked, Asker, Reply, ok, ours};
+use super::{Asked, Asker, Reply, ok, ours, silent};
 use crate::recordings;
 use crate::state::ApiState;
 
@@ -25,10 +24,9 @@ pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
 
 async fn over(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let (after, limit) = (asked.after()?, asked.limit()?);
-    let of = (facts::Dialect::Rest, app(&asker.merchant));
-    let found = state.0.store.records_of_app((of.0, &of.1), after, limit).await.map_err(ours)?;
-    let full = found.len() >= limit as usize;
-    let next = found.last().filter(|_| full).map(|(place, _)| place.to_string());
+    let app = app(&asker.merchant);
+    let found = state.0.store.records_of_app(&app, after, limit).await.map_err(ours)?;
+    let next = found.last().map(|(place, _)| place.to_string());
     let items = found.iter().map(|(_, record)| ended(record)).collect();
     Ok(ok(StatusCode::OK, &Page { items, next }))
 }
@@ -36,7 +34,7 @@ async fn over(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
 /// All of the merchant's that were placed here, oldest first; they fit on a page.
 async fn live(state: &ApiState, asker: &Asker) -> Reply {
     let mut items = Vec::new();
-    for live in state.0.calls.live().await {
+    for live in state.0.calls.live().await.map_err(silent)? {
         if live.merchant != asker.merchant.id {
             continue;
         }
@@ -51,21 +49,17 @@ async fn live(state: &ApiState, asker: &Asker) -> Reply {
 
 pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let entry = own(state, asker, asked).await?;
-    Ok(ok(StatusCode::OK, &shown(state, &entry).await))
+    Ok(ok(StatusCode::OK, &shown(state, &entry).await?))
 }
 
-async fn shown(state: &ApiState, entry: &CallEntry) -> dialect::rest::Call {
+async fn shown(state: &ApiState, entry: &CallEntry) -> Result<dialect::rest::Call, Problem> {
     match &entry.record {
-        Some(record) => ended(record),
+        Some(record) => Ok(ended(record)),
         None => {
-            let live = find(state, entry.call).await;
-            open(entry.call, &entry.command, entry.placed, live.as_ref())
+            let live = state.0.calls.look(entry.call).await.map_err(silent)?;
+            Ok(open(entry.call, &entry.command, entry.placed, live.as_ref()))
         }
     }
-}
-
-async fn find(state: &ApiState, call: CallId) -> Option<LiveCall> {
-    state.0.calls.live().await.into_iter().find(|live| live.call == call)
 }
 
 /// A call of the merchant's, by whichever door it came; another one's is not there.
@@ -86,7 +80,7 @@ async fn own_live(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<Call
 
 pub(super) async fn hang_up(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let call = own_live(state, asker, asked).await?;
-    if !state.0.calls.hang_up(call).await {
+    if !state.0.calls.hang_up(call).await.map_err(silent)? {
         return Err(Problem::new(Code::NotLive, "the call is ending"));
     }
     tracing::info!(%call, key = asker.key.id, ip = %asked.ip, "rest: call hung up");
@@ -114,7 +108,7 @@ pub(super) async fn stop(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
 }
 
 async fn playing(state: &ApiState, call: CallId, play: Play, playing: bool) -> Reply {
-    if !state.0.calls.play(call, play).await {
+    if !state.0.calls.play(call, play).await.map_err(silent)? {
         return Err(Problem::new(Code::NotLive, "nobody in the call can hear it"));
     }
     Ok(ok(StatusCode::OK, &json!({ "id": call.to_string(), "playing": playing })))
@@ -123,7 +117,7 @@ async fn playing(state: &ApiState, call: CallId, play: Play, playing: bool) -> R
 /// Pauses or resumes a recording: nothing that is said in between is kept.
 pub(super) async fn pause(state: &ApiState, asker: &Asker, asked: &Asked, paused: bool) -> Reply {
     let call = own_live(state, asker, asked).await?;
-    if !state.0.calls.pause_recording(call, paused).await {
+    if !state.0.calls.pause_recording(call, paused).await.map_err(silent)? {
         return Err(Problem::new(Code::NotRecorded, ""));
     }
     let is = if paused { "paused" } else { "recording" };

@@ -102,8 +102,7 @@ fn resumed(asked: &Asked) -> Result<Option<i64>, Problem> {
 async fn page(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let (after, limit) = (asked.after()?, asked.limit()?);
     let rows = state.0.store.events(asker.merchant.id, after, limit).await.map_err(ours)?;
-    let full = rows.len() >= limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| row.id.to_string());
+    let next = rows.last().map(|row| row.id.to_string());
     let items = rows.iter().map(written).collect();
     Ok(ok(StatusCode::OK, &Page { items, next }))
 }

@@ -21,9 +21,10 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, any, on};
 use billing::rows::{ApiKey, Merchant, MerchantStatus};
 use bytes::Bytes;
-use dialect::rest::{Code, JSON, Op, PROBLEM_JSON, Problem};
+use dialect::rest::{Code, FieldError, JSON, Op, PROBLEM_JSON, Problem};
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::CallId;
+use facts::ports::Silent;
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
@@ -34,6 +35,10 @@ use crate::state::{ApiState, now};
 
 /// Bytes of a request's target and header fields.
 const HEAD_MAX: usize = 8 * 1024;
+/// Unknown parameters of a query that are told at most.
+const PARAMETERS_TOLD: usize = 8;
+/// Longest name of a key.
+const KEY_ID_MAX: usize = 64;
 /// For an answer, from the head of the request on; below the server's own patience.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// Rows on a page when none are asked for.
@@ -139,6 +144,7 @@ async fn checked(state: &ApiState, op: Op, path: Vec<String>, request: Request) 
         json_only(&parts.headers)?;
     }
     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    known_parameters(op, &query)?;
     let asked = Asked { path, query, headers: parts.headers, body, ip };
     dispatch(state, &view, op, &asker, &asked).await
 }
@@ -173,6 +179,14 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
     }
 }
 
+/// What stands in the query is asked for there: a misspelt parameter would be passed over otherwise.
+fn known_parameters(op: Op, query: &Fields) -> Result<(), Problem> {
+    let unknown = query.names().filter(|name| !op.query().contains(name));
+    let words = |name: &str| FieldError::new("", format!("there is no parameter {name:?} here"));
+    let wrong: Vec<FieldError> = unknown.take(PARAMETERS_TOLD).map(words).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
+}
+
 /// Octets of the target and the header fields.
 fn head(request: &Request) -> usize {
     let fields =
@@ -187,13 +201,9 @@ async fn authenticate(
     headers: &HeaderMap,
     ip: IpAddr,
 ) -> Result<Asker, Problem> {
-    let (wrong, from) = (&state.0.wrong_keys, source(ip));
-    if wrong.is_empty(&from, Instant::now()) {
-        count(&state.0.counters.rate_limited);
-        return Err(Problem::new(Code::TooMany, "too many wrong keys came from this address"));
-    }
     let given = bearer(headers);
-    let found = match given.and_then(ApiKey::id_of) {
+    let id = given.and_then(ApiKey::id_of);
+    let found = match id {
         Some(id) => view.api_key(&state.0.store, id).await.map_err(ours)?,
         None => None,
     };
@@ -201,7 +211,11 @@ async fn authenticate(
     let fits = |key: &Arc<ApiKey>| bool::from(key.hash.as_bytes().ct_eq(hash.as_bytes()));
     let Some(key) = found.filter(fits).filter(|key| key.is_good(now())) else {
         count(&state.0.counters.bad_signatures);
-        wrong.take(from, Instant::now());
+        // Only whoever tries out one key waits: a good one is good wherever wrong ones come from.
+        if !state.0.wrong_keys.take((source(ip), known(id)), Instant::now()) {
+            count(&state.0.counters.rate_limited);
+            return Err(Problem::new(Code::TooMany, "too many wrong keys came from this address"));
+        }
         tracing::info!(%ip, "rest: wrong or missing key");
         let words = "send a good key as `Authorization: Bearer …`";
         return Err(Problem::new(Code::Unauthorized, words));
@@ -213,6 +227,11 @@ async fn authenticate(
         return Err(Problem::new(Code::AddressNotAllowed, format!("{ip} is not allowed")));
     }
     Ok(Asker { key, merchant })
+}
+
+/// What a wrong key is counted by; whatever is none, and whatever is longer than one, together.
+fn known(id: Option<&str>) -> String {
+    id.filter(|id| id.len() <= KEY_ID_MAX).unwrap_or_default().to_owned()
 }
 
 /// The token of RFC 6750 §2.1.
@@ -294,6 +313,12 @@ fn problem(found: &Problem) -> Response {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The switch does not answer: what was asked of it may be done, or not.
+pub(super) fn silent(_: Silent) -> Problem {
+    tracing::warn!("rest: the switch did not answer");
+    Problem::new(Code::Busy, "the switch did not answer in time")
 }
 
 /// A fault of the store: logged here, not told.

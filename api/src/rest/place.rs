@@ -1,6 +1,6 @@
 //! `POST /v1/calls`: from a checked request to a command for the switch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use billing::rows::Merchant;
 use dialect::rest::{
     Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem,
-    fingerprint, key_name, parse,
+    fingerprint, key_name, parse_leniently,
 };
 use facts::scenario::Scenario;
 use facts::sound::Clip;
@@ -24,13 +24,19 @@ use crate::state::ApiState;
 const RING: Duration = Duration::from_secs(60);
 /// How long the look-up of an address may take; the visit itself looks again.
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
+/// Sounds of one scenario, and addresses that they lie behind, at most: each address is looked up, and visited
+/// before anybody is rung.
+const SOUNDS_MAX: usize = 256;
+const URLS_MAX: usize = 16;
+/// Numbers that one scenario leads to at most: each is looked up.
+const NUMBERS_MAX: usize = 16;
 /// The header of a request that may be repeated.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
     let key = key(asked)?;
-    let new: NewCall = parse(&asked.body)?;
-    let mut wrong = new.mistakes();
+    let (new, mut wrong) = parse_leniently::<NewCall>(&asked.body)?;
+    wrong.extend(new.mistakes());
     let merchant = &asker.merchant;
     let first = rung(state, view, merchant, &new.to, "/to").await.map_err(ours)?;
     let (a, sub_account) = first.unwrap_or_else(|error| {
@@ -177,25 +183,60 @@ async fn compile(
     scenario: &NewScenario,
     wrong: &mut Vec<FieldError>,
 ) -> Result<Option<Scenario>, Problem> {
-    let mut numbers = BTreeMap::new();
-    for (at, written) in scenario.numbers() {
-        if let Ok(number) = joined(state, view, &asker.merchant, (&written, &at)).await? {
-            numbers.insert(at, number);
-        }
+    let places = scenario.numbers();
+    let different: BTreeSet<&String> = places.iter().map(|(_, written)| written).collect();
+    if scenario.steps.len() > Scenario::STEPS_MAX || different.len() > NUMBERS_MAX {
+        let words =
+            format!("leads to {NUMBERS_MAX} numbers at most, by {} steps", Scenario::STEPS_MAX);
+        wrong.push(FieldError::new("/scenario/steps", words));
+        return Ok(None);
     }
+    let mut known = BTreeMap::new();
+    for written in different {
+        let found = joined(state, view, &asker.merchant, (written, "")).await?;
+        known.insert(written, found.ok());
+    }
+    let found = places
+        .iter()
+        .filter_map(|(at, written)| Some((at.clone(), known.get(written).cloned().flatten()?)));
+    let numbers: BTreeMap<String, Number> = found.collect();
     match scenario.compile(&asker.merchant.language, &numbers) {
         Err(found) => {
             wrong.extend(found);
             Ok(None)
         }
         Ok(compiled) => {
-            for (at, clip) in &compiled.sounds {
-                if let Err(words) = audible(state, clip).await {
-                    wrong.push(FieldError::new(at, words));
-                }
-            }
+            sounds(state, &compiled.sounds, wrong).await;
             Ok(Some(compiled.scenario))
         }
+    }
+}
+
+/// Whether all that a scenario plays can be had. What stands there more than once is looked at once.
+async fn sounds(state: &ApiState, sounds: &[(String, Clip)], wrong: &mut Vec<FieldError>) {
+    let urls = sounds.iter().filter_map(|(_, clip)| match clip {
+        Clip::Url(url) => Some(url),
+        Clip::Prompt(_) | Clip::Say(_) => None,
+    });
+    let urls: BTreeSet<&String> = urls.collect();
+    if sounds.len() > SOUNDS_MAX || urls.len() > URLS_MAX {
+        let words = format!("plays {SOUNDS_MAX} sounds at most, from {URLS_MAX} addresses");
+        return wrong.push(FieldError::new("/scenario/steps", words));
+    }
+    let mut visited = BTreeMap::new();
+    for (at, clip) in sounds {
+        let heard = match clip {
+            Clip::Url(url) => match visited.get(url) {
+                Some(known) => Result::clone(known),
+                None => {
+                    let found = audible(state, clip).await;
+                    visited.insert(url, found.clone());
+                    found
+                }
+            },
+            Clip::Prompt(_) | Clip::Say(_) => audible(state, clip).await,
+        };
+        wrong.extend(heard.err().map(|words| FieldError::new(at, words)));
     }
 }
 

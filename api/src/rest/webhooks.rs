@@ -20,8 +20,6 @@ use crate::state::{ApiState, now};
 const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 /// How long secrets that are replaced are signed with, unless the request says.
 const OVERLAP_S: u32 = 86_400;
-/// The most that it may say.
-const OVERLAP_MAX_S: u32 = 604_800;
 
 pub(super) async fn create(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let new: NewWebhook = parse(&asked.body)?;
@@ -79,10 +77,6 @@ pub(super) async fn rotate(state: &ApiState, asker: &Asker, asked: &Asked) -> Re
     let new: NewSecret =
         if asked.body.is_empty() { NewSecret::default() } else { parse(&asked.body)? };
     let overlap = new.overlap_s.unwrap_or(OVERLAP_S);
-    if overlap > OVERLAP_MAX_S {
-        let wrong = FieldError::new("/overlap_s", "is 604800 seconds at most");
-        return Err(Problem::invalid(vec![wrong]));
-    }
     let (secret, at) = (draw()?, now());
     let times = (at, at + Duration::from_secs(overlap.into()));
     let rotated = state.0.store.rotate_webhook(asker.merchant.id, id, secret.clone(), times).await;
@@ -119,8 +113,7 @@ pub(super) async fn deliveries(state: &ApiState, asker: &Asker, asked: &Asked) -
     let id = own(state, asker, asked).await?.id;
     let (after, limit) = (asked.after()?, asked.limit()?);
     let rows = state.0.store.deliveries(id, after, limit).await.map_err(ours)?;
-    let full = rows.len() >= limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| row.id.to_string());
+    let next = rows.last().map(|row| row.id.to_string());
     let items = rows.iter().map(|row| delivery(row, &[])).collect();
     Ok(ok(StatusCode::OK, &Page { items, next }))
 }
@@ -133,6 +126,7 @@ pub(super) async fn delivered(state: &ApiState, asker: &Asker, asked: &Asked) ->
 
 pub(super) async fn redeliver(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let row = own_delivery(state, asker, asked).await?;
+    enabled(&own(state, asker, asked).await?)?;
     if !state.0.store.redeliver(row.id, now()).await.map_err(ours)? {
         return Err(Problem::new(Code::NotFound, "it is on its way already"));
     }
@@ -142,10 +136,18 @@ pub(super) async fn redeliver(state: &ApiState, asker: &Asker, asked: &Asked) ->
 
 /// All that was given up.
 pub(super) async fn redeliver_all(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
-    let id = own(state, asker, asked).await?.id;
+    let webhook = own(state, asker, asked).await?;
+    enabled(&webhook)?;
+    let id = webhook.id;
     let count = state.0.store.redeliver_parked(id, None, now()).await.map_err(ours)?;
     state.0.push_wake.notify_one();
     Ok(ok(StatusCode::ACCEPTED, &json!({ "redelivered": count })))
+}
+
+/// Nothing is sent where nothing is to be sent.
+fn enabled(webhook: &Row) -> Result<(), Problem> {
+    let words = "the webhook is disabled; enable it first";
+    webhook.enabled.then_some(()).ok_or_else(|| Problem::new(Code::WebhookDisabled, words))
 }
 
 fn missing() -> Problem {

@@ -232,7 +232,7 @@ pub(super) async fn query(
     let confid = &entry.number;
     if entry.state == ConferenceState::Live
         && let Some(call) = entry.call
-        && let Some(view) = state.0.calls.conference(call).await
+        && let Some(view) = state.0.calls.conference(call).await.map_err(|_| Code::Internal)?
     {
         return Ok(ytx::meeting_answer(confid, "on", &view.participants));
     }

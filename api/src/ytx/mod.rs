@@ -159,7 +159,8 @@ async fn hang_up(state: &ApiState, asker: &Asker, action: &Action) -> Result<Str
     if entry.command.dialect != Dialect::Ytx || entry.command.app != asker.app.appid {
         return Err(Code::BadValue);
     }
-    if entry.record.is_some() || !state.0.calls.hang_up(call).await {
+    let live = entry.record.is_none();
+    if !live || !state.0.calls.hang_up(call).await.map_err(|_| Code::Internal)? {
         return Err(Code::BadValue);
     }
     Ok(ytx::success(&ytx::request_id(call, ytx::fid(entry.command.purpose))))

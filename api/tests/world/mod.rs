@@ -25,7 +25,7 @@ use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
-use facts::ports::{Calls, Promise};
+use facts::ports::{Calls, Promise, Silent};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::sound::{Clip, Play};
@@ -63,6 +63,8 @@ pub(crate) struct Switch {
     pub(crate) refuse: Mutex<Option<Refusal>>,
     /// Never answers.
     pub(crate) stuck: AtomicBool,
+    /// Says nothing of live calls.
+    pub(crate) silent: AtomicBool,
     pub(crate) ready: AtomicBool,
     pub(crate) bans: Mutex<Vec<Ban>>,
     pub(crate) settings_changed: AtomicBool,
@@ -82,6 +84,12 @@ pub(crate) struct Switch {
 impl Switch {
     pub(crate) fn live_is_empty(&self) -> bool {
         self.live.lock().unwrap().is_empty()
+    }
+
+    /// What it says, unless it says nothing.
+    fn told<T: Send + 'static>(&self, word: T) -> Promise<Result<T, Silent>> {
+        let word = if self.silent.load(Ordering::SeqCst) { Err(Silent) } else { Ok(word) };
+        Box::pin(async move { word })
     }
 }
 
@@ -123,20 +131,23 @@ impl Calls for Switch {
         })
     }
 
-    fn hang_up(&self, call: CallId) -> Promise<bool> {
+    fn hang_up(&self, call: CallId) -> Promise<Result<bool, Silent>> {
+        if self.silent.load(Ordering::SeqCst) {
+            return self.told(false);
+        }
         let mut live = self.live.lock().unwrap();
         let before = live.len();
         live.retain(|one| one.call != call);
         let found = live.len() < before;
-        Box::pin(async move { found })
+        self.told(found)
     }
 
-    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool> {
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<Result<bool, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         if found {
             self.pauses.lock().unwrap().push((call, paused));
         }
-        Box::pin(async move { found })
+        self.told(found)
     }
 
     fn playable(&self, clip: &Clip) -> Result<(), String> {
@@ -148,12 +159,12 @@ impl Calls for Switch {
         }
     }
 
-    fn play(&self, call: CallId, play: Play) -> Promise<bool> {
+    fn play(&self, call: CallId, play: Play) -> Promise<Result<bool, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         if found {
             self.plays.lock().unwrap().push(play);
         }
-        Box::pin(async move { found })
+        self.told(found)
     }
 
     fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>> {
@@ -169,15 +180,17 @@ impl Calls for Switch {
         Box::pin(async move { answer })
     }
 
-    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>> {
+    fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
-        let view = self.view.lock().unwrap().clone().filter(|_| found);
-        Box::pin(async move { view })
+        self.told(self.view.lock().unwrap().clone().filter(|_| found))
     }
 
-    fn live(&self) -> Promise<Vec<LiveCall>> {
-        let live = self.live.lock().unwrap().clone();
-        Box::pin(async move { live })
+    fn live(&self) -> Promise<Result<Vec<LiveCall>, Silent>> {
+        self.told(self.live.lock().unwrap().clone())
+    }
+
+    fn look(&self, call: CallId) -> Promise<Result<Option<LiveCall>, Silent>> {
+        self.told(self.live.lock().unwrap().iter().find(|one| one.call == call).cloned())
     }
 
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>> {
@@ -411,6 +424,7 @@ impl World {
             placed: Arc::default(),
             refuse: Mutex::default(),
             stuck: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             ready: AtomicBool::new(true),
             bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),

@@ -49,6 +49,7 @@ migrations! {
     27 "0027_fetched",
     28 "0028_campaigns",
     29 "0029_conferences",
+    34 "0034_lists",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

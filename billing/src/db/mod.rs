@@ -12,8 +12,10 @@ mod pg;
 mod value;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
@@ -26,6 +28,10 @@ pub(crate) use migrate::{migrate, pending};
 use own::Own;
 pub(crate) use pg::{BRIEF, LONG, Pg};
 pub(crate) use value::{Row, Value, args, from_json, json, word};
+
+/// Looks at who still writes to a table that is read to its end, and the time between two of them.
+const SETTLES: u32 = 100;
+const SETTLING: Duration = Duration::from_millis(3);
 
 /// A future that may cross threads.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -152,19 +158,34 @@ impl Conn {
         }
     }
 
-    /// Waits until nobody is writing to a table, and keeps it so: ids are drawn before their commit, and one
-    /// that is still to appear below a page's end would never be exported. Writers that come meanwhile queue
-    /// behind, so the wait is short; when it was too short the unit is run again. SQLite has one writer.
-    pub(crate) async fn quiet(&mut self, table: &str) -> Result<()> {
-        match self {
-            Conn::Own(_) | Conn::Lite(_) => Ok(()),
-            Conn::Pg(_) => {
-                let sql = format!(
-                    "SET LOCAL lock_timeout = '300ms'; LOCK TABLE {table} IN SHARE MODE; \
-                     SET LOCAL lock_timeout TO DEFAULT"
-                );
-                self.script(&sql).await
+    /// The id of a table below which no row is still to appear: ids are drawn before their commit, and one that
+    /// appeared below a page's end would never be read. Whoever has drawn one holds the table's write lock until he
+    /// commits; those who did when the last id was read are waited for, and nobody is kept from writing. When they
+    /// take too long the unit is run again. SQLite has one writer.
+    pub(crate) async fn settled(&mut self, table: &str) -> Result<i64> {
+        if !self.is_pg() {
+            return Ok(i64::MAX);
+        }
+        let sql = format!("SELECT last_value FROM {table}_id_seq");
+        let last = self.row(&sql, args![]).await?.map_or(Ok(0), |row| row.int(0))?;
+        let sql = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                   AND relation = CAST(CAST($1 AS TEXT) AS regclass) AND mode = 'RowExclusiveLock'";
+        let writers = async |conn: &mut Conn| -> Result<BTreeSet<String>> {
+            conn.rows(sql, args![table]).await?.iter().map(|row| row.text(0)).collect()
+        };
+        let mut before = writers(self).await?;
+        for _ in 0..SETTLES {
+            if before.is_empty() {
+                return Ok(last);
             }
+            tokio::time::sleep(SETTLING).await;
+            let still = writers(self).await?;
+            before.retain(|writer| still.contains(writer));
+        }
+        match before.is_empty() {
+            true => Ok(last),
+            false => Err(Error::Unreachable(format!("{table} is written to for long"))),
         }
     }
 

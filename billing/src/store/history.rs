@@ -70,21 +70,18 @@ impl Store {
         .await
     }
 
-    /// Records of an app whose place in the order of settlement is above `after`, each with that place.
+    /// Records of an app of our own surface whose place in the order of settlement is above `after`, each with that place.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn records_of_app(
         &self,
-        (dialect, app): (Dialect, &str),
+        app: &str,
         after: i64,
         limit: u32,
     ) -> Result<Vec<(i64, CallRecord)>> {
         let app = app.to_owned();
-        self.export(work!(conn, [app] => {
-            records::all_after(conn, (dialect, &app), after, limit).await?
-        }))
-        .await
+        self.read(work!(conn, [app] => records::all_after(conn, &app, after, limit).await?)).await
     }
 
     /// Records of a company of system 002 behind row `after`, whose calls were placed from the first instant to the
@@ -124,7 +121,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Cdr>> {
-        self.export(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
+        self.read(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
     }
 
     /// Ledger lines with id above `after`.
@@ -137,7 +134,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LedgerLine>> {
-        self.export(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
+        self.read(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
     }
 
     /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.

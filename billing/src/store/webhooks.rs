@@ -112,7 +112,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<OutboxRow>> {
-        self.export(work!(conn, [] => webhooks::events(conn, merchant, after, limit).await?)).await
+        self.read(work!(conn, [] => webhooks::events(conn, merchant, after, limit).await?)).await
     }
 
     /// The id of the last event of a merchant; 0 when there is none.

@@ -94,6 +94,10 @@ pub(crate) async fn events_are_listed_once_and_go_to_each_webhook_that_wants_the
     assert!(!gone.enabled && gone.reason.contains("410"));
     let states: Vec<_> = store.deliveries(ends.id, 0, 10).await.unwrap();
     assert!(states.iter().all(|row| row.state == OutboxState::Parked) && states.len() == 2);
+    assert_eq!(store.redeliver_parked(ends.id, Some(CallId(1)), due).await.unwrap(), 0);
+    assert!(!store.redeliver(states[0].id, due).await.unwrap(), "it is stopped");
+    let change = WebhookChange { enabled: Some(true), ..WebhookChange::default() };
+    store.change_webhook(merchant, ends.id, change).await.unwrap();
     assert_eq!(store.redeliver_parked(ends.id, Some(CallId(1)), due).await.unwrap(), 2);
     assert!(store.remove_webhook(merchant, ends.id).await.unwrap());
     assert!(!store.remove_webhook(merchant, ends.id).await.unwrap());

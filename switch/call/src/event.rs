@@ -85,6 +85,13 @@ pub enum Command {
         /// Whom to answer.
         token: u64,
     },
+    /// Show one live call.
+    Look {
+        /// Whom to answer.
+        token: u64,
+        /// Which.
+        call: CallId,
+    },
     /// List the registered contacts.
     Bindings {
         /// Whom to answer.
@@ -283,6 +290,8 @@ pub enum Answer {
     Conference(Option<Box<ConferenceView>>),
     /// To [`Command::Live`], oldest first.
     Live(Vec<LiveCall>),
+    /// To [`Command::Look`]; `None` when it is not live.
+    Looked(Option<Box<LiveCall>>),
     /// To [`Command::Bindings`]: extension, contact URI, seconds left.
     Bindings(Vec<(String, String, u64)>),
     /// To [`Command::Stations`], in the order in which they were named.

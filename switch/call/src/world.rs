@@ -12,7 +12,7 @@ use facts::media::MediaCommand;
 use facts::pool::Pool;
 use facts::routing::{Explanation, Verdict};
 use facts::settings::{Snapshot, Trunk};
-use facts::{LegFacts, LegId, Now, Number, TrunkId};
+use facts::{LegFacts, LegId, MerchantId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{
@@ -30,7 +30,7 @@ use crate::event::Effect;
 use crate::fraud::Fraud;
 use crate::group::{Agents, Groups};
 use crate::guesses::Guesses;
-use crate::leg::{self, pack};
+use crate::leg::{self, Hop, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
 use crate::pool::{Owner, Pools};
@@ -44,6 +44,8 @@ use crate::timers::Timers;
 const REST_MAX: Duration = Duration::from_secs(300);
 /// Next hops that are left alone, or known to be silent, at one time at most.
 const RESTING_MAX: usize = 1_024;
+/// Legs of one sandbox at the simulated far end at most: it has a hundred for all of them.
+const SANDBOX_LEGS_MAX: usize = 20;
 /// An address that did not answer is tried after the others of its name for this long.
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -72,6 +74,8 @@ pub(crate) struct World {
     pub(crate) registrar: Registrar,
     /// Legs by the trunk they are on.
     pub(crate) trunk_legs: Occupancy<TrunkId, LegId>,
+    /// Legs at the far end of sandboxes, and whose.
+    sandbox_legs: BTreeMap<LegId, MerchantId>,
     /// Those of them that came from the trunk.
     pub(crate) legs_in: Occupancy<TrunkId, LegId>,
     /// INVITEs of the last second from each trunk.
@@ -141,6 +145,7 @@ impl World {
             keys_untold: 0,
             registrar: Registrar::default(),
             trunk_legs: Occupancy::default(),
+            sandbox_legs: BTreeMap::new(),
             legs_in: Occupancy::default(),
             rates_in: Rates::default(),
             throttle: Throttle::default(),
@@ -508,8 +513,24 @@ impl World {
         }
     }
 
+    /// Whether this sandbox may have another leg at the far end that all of them share.
+    pub(crate) fn has_sandbox_leg(&self, merchant: Option<MerchantId>) -> bool {
+        let own = self.sandbox_legs.values().filter(|whose| Some(**whose) == merchant);
+        own.count() < SANDBOX_LEGS_MAX
+    }
+
+    /// A leg of a sandbox leaves; what does not go to the simulated far end is none.
+    pub(crate) fn enter_sandbox(&mut self, leg: LegId, hop: &Hop, merchant: Option<MerchantId>) {
+        if let Some(merchant) = merchant.filter(|_| hop.trunk.is_some())
+            && hop.trunk == self.snapshot.sandbox
+        {
+            self.sandbox_legs.insert(leg, merchant);
+        }
+    }
+
     /// A leg is no longer on a trunk.
     pub(crate) fn leave_trunk(&mut self, id: TrunkId, leg: LegId) {
+        self.sandbox_legs.remove(&leg);
         self.trunk_legs.leave(id, leg);
         self.legs_in.leave(id, leg);
     }

@@ -105,3 +105,25 @@ fn s6_those_who_are_asked_for_in_a_conference_are_rung_in_the_sandbox_too() {
     sim.pick_up("c");
     assert_eq!(invited(&mut sim), [0, 0, 2]);
 }
+
+#[test]
+fn s6_one_sandbox_does_not_take_the_far_end_that_all_of_them_share() {
+    let other = facts::MerchantId(77);
+    let mut sim = sim(|snapshot| {
+        snapshot.merchants.insert(other, snapshot.merchants[&MERCHANT].clone());
+        snapshot.sandboxes.insert(other);
+    });
+    for _ in 0..23 {
+        let token = sim.place(callback());
+        assert!(sim.placed(token).is_ok());
+    }
+    assert_eq!(invited(&mut sim), [0, 0, 20], "three find no room");
+    // Whoever goes gives his place back.
+    sim.refuse("c", 486, None);
+    let token = sim.place(callback());
+    assert!(sim.placed(token).is_ok());
+    assert_eq!(invited(&mut sim), [0, 0, 21]);
+    let token = sim.place(facts::CallCommand { merchant: other, ..callback() });
+    assert!(sim.placed(token).is_ok());
+    assert_eq!(invited(&mut sim), [0, 0, 22], "another one has room of its own");
+}

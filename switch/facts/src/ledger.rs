@@ -157,6 +157,16 @@ pub struct Balance {
     pub posted: crate::money::Micros,
     /// Held for calls under way.
     pub held: crate::money::Micros,
+    /// How far below zero it may go.
+    pub credit: crate::money::Micros,
     /// Its currency.
     pub currency: crate::money::Currency,
+}
+
+impl Balance {
+    /// What can still be spent.
+    #[must_use]
+    pub fn available(&self) -> crate::money::Micros {
+        self.posted + self.credit - self.held
+    }
 }

@@ -267,11 +267,12 @@ impl Policy {
         shut.then_some(Reason::Hours)
     }
 
-    /// How often a number that it is about may be rung; `None`: it does not say.
+    /// How often a number that it is about may be rung; `None`: it does not say. `apart`: whatever it says, this
+    /// merchant's calls count among themselves alone, because they ring nobody.
     #[must_use]
-    pub fn cap(&self, merchant: MerchantId, digits: &str) -> Option<Cap> {
+    pub fn cap(&self, merchant: MerchantId, digits: &str, apart: bool) -> Option<Cap> {
         let Rule { at_most, together, .. } = &self.rule;
-        let key = if *together {
+        let key = if *together && !apart {
             format!("p{}", self.id)
         } else {
             format!("p{}m{}", self.id, merchant.0)
@@ -550,11 +551,14 @@ mod tests {
     fn s6_numbers_are_counted_for_each_merchant_unless_together() {
         let at_most = vec![AtMost { calls: 1, within_s: 60 }];
         let mut policy = policy(Rule { at_most, ..Rule::default() });
-        let cap = |policy: &Policy, merchant| policy.cap(MerchantId(merchant), "861").unwrap().key;
+        let cap =
+            |policy: &Policy, merchant| policy.cap(MerchantId(merchant), "861", false).unwrap().key;
         assert_ne!(cap(&policy, 1), cap(&policy, 2));
         policy.rule.together = true;
         assert_eq!(cap(&policy, 1), cap(&policy, 2));
-        assert_eq!(Policy { rule: Rule::default(), ..policy }.cap(MerchantId(1), "8"), None);
+        let sandbox = policy.cap(MerchantId(1), "861", true).unwrap().key;
+        assert_ne!(sandbox, cap(&policy, 1), "what rings nobody is not counted with what does");
+        assert_eq!(Policy { rule: Rule::default(), ..policy }.cap(MerchantId(1), "8", false), None);
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
 use crate::station::Station;
 
+/// The switch did not say anything in time: what was asked of it may be done, or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Silent;
+
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
@@ -22,10 +26,16 @@ pub trait Calls: Send + Sync + 'static {
     fn place(&self, command: CallCommand) -> Promise<Result<Placed, Refusal>>;
 
     /// Ends a call. False when no such call is live.
-    fn hang_up(&self, call: CallId) -> Promise<bool>;
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn hang_up(&self, call: CallId) -> Promise<Result<bool, Silent>>;
 
     /// Pauses or resumes the recording of a call. False when no such call is being recorded.
-    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<bool>;
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn pause_recording(&self, call: CallId, paused: bool) -> Promise<Result<bool, Silent>>;
 
     /// What of a sound cannot be had, in words, before anybody is to hear it: a name that nobody has, a language
     /// or words that cannot be said. What lies behind an address only a visit can tell.
@@ -35,7 +45,10 @@ pub trait Calls: Send + Sync + 'static {
     fn playable(&self, clip: &Clip) -> Result<(), String>;
 
     /// Plays something into a call, or ends what is played. False when nobody there can hear it.
-    fn play(&self, call: CallId, play: Play) -> Promise<bool>;
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn play(&self, call: CallId, play: Play) -> Promise<Result<bool, Silent>>;
 
     /// Does something to a conference that is under way.
     ///
@@ -43,11 +56,23 @@ pub trait Calls: Send + Sync + 'static {
     /// Why nothing was done.
     fn confer(&self, call: CallId, act: Act) -> Promise<Result<(), ActRefused>>;
 
-    /// How a conference stands; `None` when the call is none, is over, or the switch did not answer in time.
-    fn conference(&self, call: CallId) -> Promise<Option<ConferenceView>>;
+    /// How a conference stands; `None` when the call is none, or is over.
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>>;
 
     /// The live calls, oldest first.
-    fn live(&self) -> Promise<Vec<LiveCall>>;
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn live(&self) -> Promise<Result<Vec<LiveCall>, Silent>>;
+
+    /// One of them; `None` when it is not live.
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn look(&self, call: CallId) -> Promise<Result<Option<LiveCall>, Silent>>;
 
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;

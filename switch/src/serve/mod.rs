@@ -462,7 +462,7 @@ impl Running {
 
     /// The live calls, oldest first.
     pub(crate) async fn live(&self) -> Vec<LiveCall> {
-        self.hall.door.live().await
+        self.hall.door.live().await.unwrap_or_default()
     }
 
     /// Ends in order: no new calls; those there are may go on for `grace`; then everything is ended,

@@ -143,7 +143,7 @@ pub struct Recording {
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// `after` of the next page; null on the last one.
+    /// `after` of the next page; null on a page on which nothing is, behind the last one.
     pub next: Option<String>,
 }
 
@@ -154,7 +154,9 @@ pub struct Balance {
     pub posted_micros: i64,
     /// Held for calls under way.
     pub held_micros: i64,
-    /// The first without the second.
+    /// How far below zero it may go.
+    pub credit_micros: i64,
+    /// What can still be spent: the first and the third without the second.
     pub available_micros: i64,
     /// Three letters.
     pub currency: String,
@@ -166,7 +168,8 @@ pub fn balance(books: &Books) -> Balance {
     Balance {
         posted_micros: books.posted.0,
         held_micros: books.held.0,
-        available_micros: (books.posted - books.held).0,
+        credit_micros: books.credit.0,
+        available_micros: books.available().0,
         currency: books.currency.code().to_owned(),
     }
 }

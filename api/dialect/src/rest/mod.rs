@@ -5,12 +5,14 @@
 
 mod call;
 mod event;
+mod json;
 mod op;
 mod openapi;
 mod problem;
 mod request;
 mod scenario;
 mod sound;
+mod strict;
 mod webhook;
 
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
@@ -22,7 +24,8 @@ pub use op::{Op, Scope};
 pub use openapi::{openapi, reference};
 pub use problem::{Code, FieldError, Problem};
 pub use request::{
-    IDEMPOTENCY_KEY_MAX, NewCall, NewParty, NewPlay, Target, fingerprint, key_name, parse,
+    Body, IDEMPOTENCY_KEY_MAX, NewCall, NewParty, NewPlay, Target, fingerprint, key_name, parse,
+    parse_leniently,
 };
 pub use scenario::{Compiled, NewScenario};
 pub use sound::{Part, Sound};

@@ -96,6 +96,18 @@ macro_rules! operations {
     };
 }
 
+impl Op {
+    /// Parameters that its query may have.
+    #[must_use]
+    pub const fn query(self) -> &'static [&'static str] {
+        match self {
+            Op::ListCalls => &["after", "limit", "status"],
+            Op::Events | Op::ListDeliveries => &["after", "limit"],
+            _ => &[],
+        }
+    }
+}
+
 operations! {
     /// A call of two, or a scenario.
     PlaceCall = "POST" "/calls", CallsWrite, "Place a call";

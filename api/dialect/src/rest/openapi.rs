@@ -136,7 +136,6 @@ fn parameter(name: &str, place: &str) -> Value {
 }
 
 fn shape(op: Op, schemas: &mut Schemas) -> Shape {
-    let pages = || vec![parameter("after", "query"), parameter("limit", "query")];
     let plain = |schemas: &mut Schemas| schemas.gives::<Map<String, Value>>();
     let (status, answers) = match op {
         Op::PlaceCall => (201, schemas.gives::<Accepted>()),
@@ -170,13 +169,7 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::RotateSecret => schemas.takes::<NewSecret>(),
         _ => None,
     };
-    let mut query = match op {
-        Op::ListCalls | Op::Events | Op::ListDeliveries => pages(),
-        _ => Vec::new(),
-    };
-    if op == Op::ListCalls {
-        query.push(parameter("status", "query"));
-    }
+    let query = op.query().iter().map(|name| parameter(name, "query")).collect();
     let headers = match op {
         Op::PlaceCall => vec![parameter("Idempotency-Key", "header")],
         Op::Events => vec![parameter("Last-Event-ID", "header")],

@@ -82,6 +82,8 @@ codes! {
     KeyReused = 409 "idempotency_key_reused", "The idempotency key was used for another request";
     /// There are as many as there may be.
     Full = 409 "full", "There are as many as there may be";
+    /// Nothing is pushed to it.
+    WebhookDisabled = 409 "webhook_disabled", "The webhook is disabled";
     /// The body is larger than is read.
     TooLarge = 413 "too_large", "The body is too large";
     /// The body is something else than JSON.

@@ -1,26 +1,24 @@
 //! What a merchant asks for, read strictly, each mistake with its place.
 
+use std::sync::LazyLock;
+
 use facts::media::Record;
 use facts::sound::Listeners;
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::problem::{Code, FieldError, Problem};
-use super::scenario::NewScenario;
+use super::scenario::{NewScenario, NewStep};
 use super::sound::Sound;
+use super::webhook::{ChangedWebhook, NewSecret, NewWebhook};
+use super::{json, strict};
 
 /// Longest `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
-/// Longest `reference`.
-const REFERENCE_MAX: usize = 500;
-/// Bounds of `ring_s`.
-const RING_S: std::ops::RangeInclusive<u16> = 5..=180;
-/// Bounds of `max_talk_s`.
-const TALK_S: std::ops::RangeInclusive<u32> = 1..=86_400;
 
 /// A call to place: `to` is rung first; when somebody answers, `connect` is rung and the two are joined, or `scenario` is
 /// carried out.
@@ -124,69 +122,79 @@ impl From<Target> for Listeners {
 }
 
 impl NewCall {
-    /// What is wrong with it that can be seen without looking anything up.
+    /// What is wrong with it that no schema says.
     #[must_use]
     pub fn mistakes(&self) -> Vec<FieldError> {
-        let mut found = Vec::new();
-        if self.connect.is_some() == self.scenario.is_some() {
-            found.push(FieldError::new("", "a call has one of `connect` and `scenario`"));
-        }
-        let parties = [("/to", Some(&self.to)), ("/connect", self.connect.as_ref())];
-        for (at, party) in parties.into_iter().filter_map(|(at, party)| Some((at, party?))) {
-            if party.ring_s.is_some_and(|ring| !RING_S.contains(&ring)) {
-                found.push(FieldError::new(format!("{at}/ring_s"), "is 5 to 180 seconds"));
-            }
-        }
-        if self.max_talk_s.is_some_and(|talk| !TALK_S.contains(&talk)) {
-            found.push(FieldError::new("/max_talk_s", "is 1 to 86400 seconds"));
-        }
-        let long = |text: &String| text.chars().count() > REFERENCE_MAX;
-        if self.reference.as_ref().is_some_and(long) {
-            found.push(FieldError::new("/reference", "has 500 characters at most"));
-        }
-        found
+        let one = self.connect.is_some() != self.scenario.is_some();
+        let words = "a call has one of `connect` and `scenario`";
+        if one { Vec::new() } else { vec![FieldError::new("", words)] }
     }
+}
+
+/// What may be the body of a request.
+pub trait Body: DeserializeOwned + JsonSchema {
+    /// A place in it that is judged by itself.
+    const APART: Option<&'static str>;
+
+    /// What it is judged by.
+    fn schema() -> &'static Value;
+}
+
+macro_rules! bodies {
+    ($( $body:ty, $apart:expr; )*) => {
+        $( impl Body for $body {
+            const APART: Option<&'static str> = $apart;
+
+            fn schema() -> &'static Value {
+                static SCHEMA: LazyLock<Value> = LazyLock::new(strict::schema::<$body>);
+                &SCHEMA
+            }
+        } )*
+    };
+}
+
+bodies! {
+    // Steps are read one by one, so that what is wrong in them is told with what is wrong with them.
+    NewCall, Some("/scenario/steps");
+    NewPlay, None;
+    NewWebhook, None;
+    ChangedWebhook, None;
+    NewSecret, None;
+    NewStep, None;
 }
 
 /// Reads a body.
 ///
 /// # Errors
-/// What is no JSON is a bad request; what is JSON and not this is invalid, and says where.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let mut text = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| {
-        let pointer = pointer(error.path());
-        let error = error.into_inner();
-        match error.classify() {
-            serde_json::error::Category::Data => {
-                Problem::invalid(vec![FieldError::new(pointer, plain(&error))])
-            }
-            _ => Problem::new(Code::BadRequest, format!("the body is not JSON: {error}")),
-        }
-    })?;
-    let rest = text.end().map_err(|error| format!("the body is not one JSON value: {error}"));
-    rest.map_err(|words| Problem::new(Code::BadRequest, words))?;
-    Ok(value)
+/// What is no JSON is a bad request; what is JSON and not this is invalid: all mistakes are told, each with its place.
+pub fn parse<T: Body>(body: &[u8]) -> Result<T, Problem> {
+    let (read, wrong) = parse_leniently(body)?;
+    if wrong.is_empty() { Ok(read) } else { Err(Problem::invalid(wrong)) }
 }
 
-/// The words of an error without the line that the pointer already tells.
-pub(super) fn plain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(words, _)| words.to_owned())
+/// The same for whoever has more mistakes to find: what can be read and is out of its bounds is told beside it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_leniently<T: Body>(body: &[u8]) -> Result<(T, Vec<FieldError>), Problem> {
+    let value = json::read(body).map_err(|words| Problem::new(Code::BadRequest, words))?;
+    read(value).map_err(Problem::invalid)
 }
 
-/// A path as a JSON pointer (RFC 6901).
-pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut out = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            Segment::Map { key } => out.push_str(&step(key)),
-            Segment::Enum { variant } => out.push_str(&step(variant)),
-            Segment::Unknown => {}
-        }
+/// Reads a value into what its schema describes, with what is out of its bounds; or tells what is wrong.
+pub(super) fn read<T: Body>(value: Value) -> Result<(T, Vec<FieldError>), Vec<FieldError>> {
+    let found = strict::judge(T::schema(), &value, T::APART);
+    if !found.form.is_empty() {
+        return Err(found.all());
     }
-    out
+    // Only what is far out of its bounds can still be too much.
+    match serde_json::from_value(value) {
+        Ok(read) => Ok((read, found.bounds)),
+        Err(_) if found.bounds.is_empty() => {
+            Err(vec![FieldError::new("", "cannot be taken as it is")])
+        }
+        Err(_) => Err(found.bounds),
+    }
 }
 
 /// One step of a pointer (RFC 6901 §3).
@@ -208,7 +216,7 @@ pub fn key_name(key: &[u8]) -> Option<String> {
 /// kept nowhere, so that it cannot be tried out.
 #[must_use]
 pub fn fingerprint(key: &[u8], operation: &str, body: &[u8]) -> String {
-    let parsed: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     // HMAC takes keys of any length.
     let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(key.trim_ascii()) else {
         return String::new();
@@ -234,8 +242,11 @@ mod tests {
             (r#"{"to":{"number":"1","caler_id":"2"}}"#, "/to/caler_id"),
             (r#"{"to":{"number":"1"},"max_talk_s":-1}"#, "/max_talk_s"),
             (r#"{"to":{"number":"1"},"record":"loud"}"#, "/record"),
-            (r#"{}"#, ""),
+            (r#"{}"#, "/to"),
             (r#"[]"#, ""),
+            // What serde would take for an object by the order of its fields.
+            (r#"{"to":["13800138000",null,null],"connect":{"number":"1"}}"#, "/to"),
+            (r#"[{"number":"1"},{"number":"2"},null,null,null,null]"#, ""),
         ] {
             let problem = wrong(body);
             assert_eq!((problem.status, problem.errors.len()), (422, 1), "{body}");
@@ -245,20 +256,23 @@ mod tests {
             assert_eq!(wrong(body).status, 400, "{body}");
         }
         let deep = "[".repeat(200);
-        assert_eq!(wrong(&format!(r#"{{"to":{deep}"#)).status, 422, "a list is no party");
-        assert_eq!(wrong(&deep).status, 422);
+        assert_eq!(wrong(&format!(r#"{{"to":{deep}"#)).status, 400);
+        assert_eq!(wrong(&deep).status, 400);
+        let twice = wrong(r#"{"to":{"number":"1","number":"2"}}"#);
+        assert_eq!((twice.status, twice.detail.contains("`number`")), (400, true), "{twice:?}");
     }
 
     #[test]
     fn a_call_has_somebody_to_be_joined_with_or_a_scenario_within_bounds() {
         let mistakes = |body: &str| -> Vec<String> {
-            let call: NewCall = parse(body.as_bytes()).unwrap();
-            call.mistakes().into_iter().map(|error| error.pointer).collect()
+            let (call, mut found) = parse_leniently::<NewCall>(body.as_bytes()).unwrap();
+            found.extend(call.mistakes());
+            found.into_iter().map(|error| error.pointer).collect()
         };
         assert_eq!(mistakes(r#"{"to":{"number":"1"},"connect":{"number":"2"}}"#), [""; 0]);
         assert_eq!(mistakes(r#"{"to":{"number":"1"}}"#), [""]);
         let two = r#"{"to":{"number":"1","ring_s":4},"connect":{"number":"2","ring_s":181},"max_talk_s":0}"#;
-        assert_eq!(mistakes(two), ["/to/ring_s", "/connect/ring_s", "/max_talk_s"]);
+        assert_eq!(mistakes(two), ["/connect/ring_s", "/max_talk_s", "/to/ring_s"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::problem::FieldError;
-use super::request::{plain, pointer, step as under};
+use super::request::{read as judged, step as under};
 use super::sound::{Part, Sound};
 
 /// Where a scenario stands in a request.
@@ -39,9 +39,9 @@ pub struct NewScenario {
 }
 
 /// A step. Where it leads nowhere, the call ends.
-#[derive(Clone, PartialEq, Eq, Debug, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
-enum NewStep {
+pub(super) enum NewStep {
     /// Sounds are heard.
     Play(NewSounds),
     /// Words are heard.
@@ -56,7 +56,7 @@ enum NewStep {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewSounds {
+pub(super) struct NewSounds {
     /// One behind the other, 1 to 32.
     sounds: Vec<Sound>,
     /// How often all of them are heard, 1 to 9.
@@ -69,7 +69,7 @@ struct NewSounds {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewWords {
+pub(super) struct NewWords {
     /// One behind the other, 1 to 32.
     say: Vec<Part>,
     /// `zh`, `en` or `fa`; the scenario's unless given.
@@ -85,7 +85,7 @@ struct NewWords {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewGather {
+pub(super) struct NewGather {
     /// One behind the other, 32 at most; a key ends them.
     #[serde(default)]
     sounds: Vec<Sound>,
@@ -111,7 +111,7 @@ struct NewGather {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewCollect {
+pub(super) struct NewCollect {
     /// So many at most, 1 to 20. `#` ends them before, and is not one of them.
     max: u8,
     /// They stand in no record, as `*` alone.
@@ -124,7 +124,7 @@ struct NewCollect {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewDial {
+pub(super) struct NewDial {
     /// An extension or a group of the merchant's, or a public number, which the merchant pays for.
     number: String,
     /// The step when nobody can be had.
@@ -134,7 +134,7 @@ struct NewDial {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 const fn once() -> u8 {
     1
@@ -234,7 +234,9 @@ impl Compiler<'_> {
             }
             match read(value) {
                 Ok(step) => drop(steps.insert(name.clone(), step)),
-                Err(error) => self.wrong(format!("{at}{}", error.pointer), error.detail),
+                Err(found) => found
+                    .into_iter()
+                    .for_each(|one| self.wrong(format!("{at}{}", one.pointer), one.detail)),
             }
         }
         steps
@@ -399,29 +401,9 @@ impl Compiler<'_> {
     }
 }
 
-/// Reads a step: what it does first, then the rest as that has it, so that a mistake is found where it is.
-fn read(value: &Value) -> Result<NewStep, FieldError> {
-    let Value::Object(fields) = value else {
-        return Err(FieldError::new("", "a step is an object"));
-    };
-    let mut fields = fields.clone();
-    let word = fields.remove("do");
-    let rest = Value::Object(fields);
-    match word.as_ref().and_then(Value::as_str) {
-        Some("play") => as_it_is(rest).map(NewStep::Play),
-        Some("say") => as_it_is(rest).map(NewStep::Say),
-        Some("gather") => as_it_is(rest).map(|gather| NewStep::Gather(Box::new(gather))),
-        Some("dial") => as_it_is(rest).map(NewStep::Dial),
-        Some("hangup") => as_it_is(rest).map(NewStep::Hangup),
-        _ => Err(FieldError::new("/do", "is one of `play`, `say`, `gather`, `dial` and `hangup`")),
-    }
-}
-
-fn as_it_is<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let at = pointer(error.path());
-        FieldError::new(at, plain(&error.into_inner()))
-    })
+/// Reads a step. What is out of its bounds is told where it is written.
+fn read(value: &Value) -> Result<NewStep, Vec<FieldError>> {
+    judged(value.clone()).map(|(step, _)| step)
 }
 
 #[cfg(test)]

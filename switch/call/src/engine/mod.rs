@@ -256,6 +256,10 @@ impl Engine {
                 self.answer(token, Answer::Conference(view));
             }
             Command::Live { token } => self.answer(token, Answer::Live(self.live())),
+            Command::Look { token, call } => {
+                let live = self.calls.get(&call).filter(|call| shows(call)).map(Call::view);
+                self.answer(token, Answer::Looked(live.map(Box::new)));
+            }
             Command::Bindings { token } => {
                 let list = self.world.registrar.list(now.mono);
                 self.answer(token, Answer::Bindings(list));
@@ -380,11 +384,7 @@ impl Engine {
     /// The live calls, oldest first.
     #[must_use]
     pub fn live(&self) -> Vec<LiveCall> {
-        self.calls
-            .values()
-            .filter(|call| call.is_live() || call.is_dialled())
-            .map(Call::view)
-            .collect()
+        self.calls.values().filter(|call| shows(call)).map(Call::view).collect()
     }
 
     /// A call that no deadline of its own would ever end: none, unless something is wrong. Walks every call.
@@ -723,6 +723,11 @@ impl Engine {
     fn answer(&mut self, token: u64, answer: Answer) {
         self.world.emit(Effect::Answer { token, answer });
     }
+}
+
+/// A call that is listed as live.
+fn shows(call: &Call) -> bool {
+    call.is_live() || call.is_dialled()
 }
 
 impl std::fmt::Debug for Engine {

@@ -54,9 +54,9 @@ use audio::Audio;
 use change::Change;
 use ear::Ear;
 use forks::Forks;
-use hop::Hop;
 pub(crate) use hop::{
-    credentials, credentials_at, hops, judged, security, speak, timers, transport, uri_of, way_to,
+    Hop, credentials, credentials_at, hops, judged, security, speak, timers, transport, uri_of,
+    way_to,
 };
 use hunt::Hunt;
 pub(crate) use inbound::Arrival;

@@ -94,7 +94,11 @@ impl Leg {
             }
         };
         let users = ways.iter().filter_map(|way| way.user.clone()).collect();
+        if called.onward.sandboxed && !w.has_sandbox_leg(called.onward.payer) {
+            return Err(failed(Kind::Congestion));
+        }
         let first = hop::take(w, &mut ways, id).ok_or(failed(Kind::Congestion))?;
+        w.enter_sandbox(id, &first, called.onward.payer);
         // One port serves every way that is tried: those of another family are not.
         let family = Family::of(first.flow.remote.ip());
         ways.retain(|way| Family::of(way.flow.remote.ip()) == family);

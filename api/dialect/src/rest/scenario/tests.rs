@@ -121,7 +121,7 @@ fn what_could_not_be_carried_out_is_refused() {
         (json!({ "do": "gather", "choices": { "*/": "a" } }), "a/choices/*~1"),
         (json!({ "do": "gather", "collect": { "max": 0 } }), "a/collect/max"),
         (json!({ "do": "gather", "collect": { "max": 4 }, "timeout_s": 61 }), "a/timeout_s"),
-        (json!({ "do": "dial" }), "a"),
+        (json!({ "do": "dial" }), "a/number"),
     ] {
         assert_eq!(places(one(step.clone())), [format!("/scenario/steps/{place}")], "{step}");
     }
