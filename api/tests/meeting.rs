@@ -221,6 +221,42 @@ async fn s3_6_a_query_tells_how_each_stands_and_who_was_there() {
         (&json!("Li"), &json!("left"), &json!(""))
     );
     assert_eq!(answer["parties"][0]["stime"].as_str().unwrap().len(), 19);
+    // Wu was asked for, and nobody came to ring him: he is no record, and stands here all the same.
+    let parties = answer["parties"].as_array().unwrap();
+    let wu = json!({ "name": "Wu", "phone": "80000", "state": "left", "stime": "", "etime": "" });
+    assert_eq!((parties.len(), &parties[2]), (3, &wu));
+}
+
+#[tokio::test]
+async fn s3_6_an_instant_is_a_booking_and_no_booking_has_one() {
+    let world = World::new().await;
+    let at = clock::seconds(UnixMillis(now().0 + 600_000));
+    let body = with(create(), "booktime", &*at);
+    assert_eq!(code(&world, MEETING, &body).await, "-101", "bookmeeting 0 says now");
+    let body = with(body, "bookmeeting", "");
+    let answer = ask(MEETING, &body).send(&world).await;
+    assert_eq!((&answer["statusCode"], &answer["requestId"]), (&json!("0"), &json!("")));
+    let confid = answer["confid"].as_str().unwrap();
+    let answer = ask(QUERY, &about("queryMeeting", confid, "")).send(&world).await;
+    assert_eq!(answer["state"], "booked");
+    assert!(world.switch.live_is_empty(), "nobody is rung now");
+    let none = with(with(create(), "bookmeeting", "1"), "booktime", "");
+    assert_eq!(code(&world, MEETING, &none).await, "-101");
+}
+
+#[tokio::test]
+async fn s6_an_idempotency_key_books_one_conference() {
+    let world = World::new().await;
+    let at = clock::seconds(UnixMillis(now().0 + 600_000));
+    let body = with(with(create(), "bookmeeting", "1"), "booktime", at);
+    let keyed = Ask { key: Some("order-7"), ..ask(MEETING, &body) };
+    let first = keyed.send(&world).await;
+    assert_eq!(keyed.send(&world).await, first);
+    let other = with(body.clone(), "creator", "13810603955");
+    let other = Ask { key: Some("order-7"), ..ask(MEETING, &other) };
+    assert_eq!(other.code(&world).await, "-101", "something else under the same key");
+    let unkeyed = ask(MEETING, &body).send(&world).await;
+    assert_ne!(unkeyed["confid"], first["confid"]);
 }
 
 #[tokio::test]
@@ -297,7 +333,8 @@ async fn s3_6_a_booked_conference_begins_when_its_time_has_come() {
     let query = about("queryMeeting", &confid, "");
     let answer = ask(QUERY, &query).send(&world).await;
     assert_eq!(answer["state"], "booked");
-    assert_eq!(answer["parties"].as_array().unwrap().len(), 3);
+    let parties = answer["parties"].as_array().unwrap();
+    assert!(parties.len() == 3 && parties.iter().all(|one| one["state"] == "waiting"), "{answer}");
     // Nothing begins while the switch takes no calls.
     world.switch.ready.store(false, Ordering::SeqCst);
     api::bookings::turn(&world.state).await;
@@ -336,10 +373,12 @@ async fn s3_6_a_booking_that_was_missed_or_may_not_be_begun_is_closed() {
     let mut command = world.switch.placed.lock().unwrap().pop().unwrap();
     command.conference.as_mut().unwrap().number = "700002".into();
     let late = UnixMillis(now().0 - 301_000);
-    world.store.book_conference(command, late, late).await.unwrap().unwrap();
+    world.store.book_conference(command, None, (late, late)).await.unwrap();
     api::bookings::turn(&world.state).await;
     let answer = ask(QUERY, &about("queryMeeting", "700002", "")).send(&world).await;
     assert_eq!(answer["state"], "missed");
+    let parties = answer["parties"].as_array().unwrap();
+    assert!(parties.iter().all(|one| one["state"] == "left" && one["stime"] == ""), "{answer}");
     assert!(world.switch.placed.lock().unwrap().is_empty());
 }
 

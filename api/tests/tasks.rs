@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use billing::campaigns::CampaignState;
 use facts::scenario::{Next, Step};
-use facts::{Dialect, Number, Purpose, Refusal};
+use facts::{Dialect, Purpose, Refusal};
 use serde_json::{Value, json};
 use world::{ACCESSKEY, World};
 
@@ -92,7 +92,8 @@ async fn s4_9_a_task_is_made_listed_told_paused_and_cancelled() {
     }
     assert_eq!(code(&set("1").await), 1028, "what has ended stays so");
     let add = [("token", token.as_str()), ("taskid", &id), ("telphone", r#"["13700137000"]"#)];
-    assert_eq!(code(&ask(&world, "Yccall.TaskAdd", &add).await), 1028, "it was cancelled");
+    let added = ask(&world, "Yccall.TaskAdd", &add).await;
+    assert_eq!(code(&added), 1028, "one that was cancelled takes no more numbers");
     assert_eq!((&info("1").await["status"], &info("1").await["total"]), (&json!(1028), &json!(3)));
     let list = ask(&world, "Yccall.TaskList", &[("token", &token)]).await["data"]["result"].clone();
     assert_eq!((&list["totalitems"], &list["tasks"][0]["taskid"]), (&json!(1), &json!(id)));
@@ -157,8 +158,7 @@ async fn s4_9_a_task_rings_one_for_each_free_agent_and_leads_him_there() {
         (Dialect::Sipcall, Purpose::Campaign, "1")
     );
     assert_eq!(call.a.as_sent, "13800138000");
-    let to = Number::Internal("80000".into());
-    let led = [Step::Lead { to, failed: Next::HangUp }];
+    let led = [Step::Hunt { among: ["80000".to_owned()].into(), failed: Next::HangUp }];
     assert_eq!(call.scenario.as_ref().unwrap().steps(), led);
     let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
     assert!(numbers[0].call.is_some() && numbers[1].call.is_none());
@@ -184,4 +184,96 @@ async fn case_69_without_money_a_task_pauses_and_loses_no_number() {
     let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
     assert!(numbers.iter().all(|number| number.why.as_deref() == Some("no_route")), "{numbers:?}");
     dialler.abort();
+}
+
+/// A list of so many numbers.
+fn list(count: usize) -> String {
+    Value::from((0..count).map(|n| format!("1380013{n:04}")).collect::<Vec<_>>()).to_string()
+}
+
+#[tokio::test]
+async fn s4_9_twenty_numbers_in_a_row_that_lead_nowhere_pause_a_task() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::NoRoute);
+    let id = id(&create(&world, &token, &[("telphone", &list(30))]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |state, _| state == CampaignState::Paused).await;
+    let tally = world.store.campaign("1", &id).await.unwrap().unwrap().1;
+    assert_eq!((tally.refused, tally.waiting), (20, 10), "the rest is not thrown away");
+    // Somebody has seen to the route.
+    *world.switch.refuse.lock().unwrap() = None;
+    let set = [("token", token.as_str()), ("taskid", &id), ("taskstatus", "1")];
+    ask(&world, "Yccall.TaskSet", &set).await;
+    until(&world, &id, |_, calling| calling == 1).await;
+    dialler.abort();
+}
+
+#[tokio::test]
+async fn s6_a_number_outside_its_hours_waits_and_keeps_nobody_else_waiting() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::OutsideHours);
+    let id = id(&create(&world, &token, &[]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    let due = async || {
+        let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
+        numbers.iter().filter(|number| number.number.due.is_some()).count()
+    };
+    for _ in 0..150 {
+        if due().await == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(due().await, 3, "each was asked for, and put off");
+    *world.switch.refuse.lock().unwrap() = None;
+    let add = [("token", token.as_str()), ("taskid", &id), ("telphone", r#"["13700137000"]"#)];
+    let added = ask(&world, "Yccall.TaskAdd", &add).await;
+    assert_eq!(added["data"]["result"]["added"], 1);
+    until(&world, &id, |_, calling| calling == 1).await;
+    let placed = world.switch.placed.lock().unwrap().pop().unwrap();
+    assert_eq!(placed.a.as_sent, "13700137000");
+    let (campaign, tally) = world.store.campaign("1", &id).await.unwrap().unwrap();
+    assert_eq!((campaign.state, tally.refused), (CampaignState::Running, 0));
+    dialler.abort();
+}
+
+#[tokio::test]
+async fn s4_9_no_task_calls_an_emergency_and_none_calls_a_number_twice() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let list = r#"["110","13800138000","13800138000"]"#;
+    let made = create(&world, &token, &[("telphone", list)]).await;
+    assert_eq!(made["data"]["result"]["total"], 2, "{made}");
+    let id = id(&made);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |_, calling| calling == 1).await;
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 1);
+    let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
+    assert_eq!(numbers[0].why.as_deref(), Some("invalid"), "no merchant's list rings 110");
+    dialler.abort();
+}
+
+#[tokio::test]
+async fn s4_9_a_task_of_yesterday_is_a_mistake() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let ahead = |seconds: i64| {
+        let at = facts::UnixMillis(world::now().0 + seconds * 1_000);
+        dialect::clock::seconds(at)
+    };
+    let asked = async |scheduled: i64, paused: i64| {
+        let (scheduled, paused) = (ahead(scheduled), ahead(paused));
+        let times = [("scheduledtime", scheduled.as_str()), ("pausedtime", paused.as_str())];
+        create(&world, &token, &times).await
+    };
+    for (scheduled, paused) in [(-86_400, 600), (600, -5), (600, 300)] {
+        assert_eq!(code(&asked(scheduled, paused).await), 1002, "{scheduled} {paused}");
+    }
+    assert_eq!(asked(-30, 600).await["data"]["status"], 0, "clocks differ");
+    assert_eq!(asked(300, 600).await["data"]["status"], 0);
 }

@@ -161,6 +161,7 @@ fn leg(no: LegNo, party: &Party, now: UnixMillis) -> LegFacts {
         q850: Some(16),
         released_by: Some(Side::Caller),
         failure: None,
+        replaced_by: None,
         paid_until: Some(Duration::from_secs(60)),
         media: MediaStats::default(),
         recognised: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use facts::fraud::Scope;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Paid};
-use facts::{CallCommand, CallId, LegId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
+use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Number, Refusal, UnixMillis};
 use money::{Quote, Step};
 
 use crate::conferences::{self, Claim};
@@ -74,8 +74,7 @@ pub(crate) async fn authorize(
             None => return Ok(Authorized::Refused(Refusal::NoPrice)),
         }
     }
-    let called = LegId::new(ask.call, ask.legs.last().map_or(LegNo::A, |leg| leg.leg));
-    if !rung::may(conn, called, &ask.caps, ask.at).await? {
+    if !rung::may(conn, ask.call, &ask.caps, ask.at).await? {
         return Ok(Authorized::Refused(Refusal::TooOften));
     }
     let scopes = [
@@ -99,7 +98,7 @@ pub(crate) async fn authorize(
     insert_call(&mut batch, ask)?;
     conferences::begin(&mut batch, ask, &claim);
     insert_key(&mut batch, ask);
-    rung::count(&mut batch, called, &ask.caps, ask.at);
+    rung::count(&mut batch, ask.call, &ask.caps, ask.at);
     hold(&mut batch, (ask.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     let paid = legs.iter().zip(&steps).map(|((leg, _), step)| Paid {
@@ -316,7 +315,7 @@ pub(crate) async fn add_leg(
     let quote = tariffs.quote(conn, row.opt_int(3)?, row.opt_int(4)?, &ask.number).await?;
     let Some(quote) = quote else { return Ok(Added::Refused(Refusal::NoPrice)) };
     let legs = [(ask.leg.no, quote)];
-    if !rung::may(conn, ask.leg, &ask.caps, ask.at).await? {
+    if !rung::may(conn, ask.leg.call, &ask.caps, ask.at).await? {
         return Ok(Added::Refused(Refusal::TooOften));
     }
     let mut scopes = Scope::all_of(&command);
@@ -331,7 +330,7 @@ pub(crate) async fn add_leg(
     };
     let counted = watched.count(conn, alerts, total(&steps), ask.at).await?;
     let mut batch = Batch::default();
-    rung::count(&mut batch, ask.leg, &ask.caps, ask.at);
+    rung::count(&mut batch, ask.leg.call, &ask.caps, ask.at);
     hold(&mut batch, (ask.leg.call, ask.at), (&account, counted), &legs, &steps)?;
     conn.batch(batch).await?;
     Ok(Added::Paid(steps[0].and_then(|step| step.until_s).map(seconds)))

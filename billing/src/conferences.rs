@@ -6,17 +6,21 @@
 use std::time::Duration;
 
 use facts::ledger::Authorize;
-use facts::{CallCommand, CallFacts, CallId, Dialect, Purpose, UnixMillis};
+use facts::{CallCommand, CallFacts, CallId, Dialect, Purpose, RequestKey, UnixMillis};
 
 use crate::db::{Batch, Conn, Row, args, json, work};
 use crate::error::{Error, Result};
-use crate::rows::{Booking, ConferenceEntry, ConferenceState};
+use crate::rows::{Booked, Booking, ConferenceEntry, ConferenceState};
 use crate::store::Store;
 
 /// How long what became of a conference can be asked for.
 const OVER_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Bookings that are begun in one turn at most.
 const DUE_MAX: u32 = 64;
+/// Bookings of one merchant that wait, at most: numbers are everybody's, and there are a million.
+const BOOKED_MAX: i64 = 500;
+/// How long a booking is known by the key that it was asked for with, as calls are.
+const KEY_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 const ENTRY: &str = "SELECT id, number, state, call_id, start_at, command, ended FROM conferences";
 
@@ -94,13 +98,28 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId) -> Result<()> {
 
 async fn book(
     conn: &mut Conn,
-    command: &CallCommand,
+    (command, key): (&CallCommand, Option<&RequestKey>),
     (start, at): (UnixMillis, UnixMillis),
-) -> Result<Option<i64>> {
+) -> Result<Booked> {
     let Some(conference) = &command.conference else { return Err(Error::Missing("conference")) };
-    let sql = "INSERT INTO conferences \
-               (number, merchant_id, dialect, app, state, start_at, command, created) \
-               VALUES ($1, $2, $3, $4, 'booked', $5, $6, $7) \
+    let merchant = command.merchant.0;
+    conn.one_at_a_time(&format!("bookings of {merchant}")).await?;
+    if let Some(key) = key {
+        let sql = "SELECT number, fingerprint FROM conferences \
+                   WHERE merchant_id = $1 AND request = $2 AND created > $3";
+        if let Some(known) = conn.row(sql, args![merchant, &key.key, at - KEY_LIFE]).await? {
+            let same = known.opt_text(1)?.as_ref() == Some(&key.fingerprint);
+            return Ok(if same { Booked::Before(known.text(0)?) } else { Booked::OtherRequest });
+        }
+    }
+    let sql = "SELECT COUNT(*) FROM conferences WHERE merchant_id = $1 AND state = 'booked'";
+    let waiting = conn.row(sql, args![merchant]).await?.map_or(Ok(0), |row| row.int(0))?;
+    if waiting >= BOOKED_MAX {
+        return Ok(Booked::TooMany);
+    }
+    let sql = "INSERT INTO conferences (number, merchant_id, dialect, app, state, start_at, command, \
+               created, request, fingerprint) \
+               VALUES ($1, $2, $3, $4, 'booked', $5, $6, $7, $8, $9) \
                ON CONFLICT (number) WHERE ended IS NULL DO NOTHING RETURNING id";
     let args = args![
         &conference.number,
@@ -109,14 +128,20 @@ async fn book(
         &command.app,
         start,
         json(command)?,
-        at
+        at,
+        key.map(|key| key.key.clone()),
+        key.map(|key| key.fingerprint.clone())
     ];
-    conn.row(sql, args).await?.map(|row| row.int(0)).transpose()
+    let id = conn.row(sql, args).await?.map(|row| row.int(0)).transpose()?;
+    Ok(id.map_or(Booked::Taken, Booked::Now))
 }
 
 async fn due(conn: &mut Conn, now: UnixMillis) -> Result<Vec<Booking>> {
-    let sql = "SELECT id, start_at, command FROM conferences \
-               WHERE state = 'booked' AND start_at <= $1 ORDER BY start_at, id LIMIT $2";
+    // The first of each merchant, then their second ones: who has many that cannot be begun holds up nobody else.
+    let sql = "SELECT id, start_at, command FROM (SELECT id, start_at, command, \
+               ROW_NUMBER() OVER (PARTITION BY merchant_id ORDER BY start_at, id) AS turn \
+               FROM conferences WHERE state = 'booked' AND start_at <= $1) AS waiting \
+               ORDER BY turn, start_at, id LIMIT $2";
     let rows = conn.rows(sql, args![now, DUE_MAX]).await?;
     let booking = |row: &Row| {
         let id = row.int(0)?;
@@ -158,20 +183,23 @@ pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
 }
 
 impl Store {
-    /// Books a conference for later. `None`: its number is somebody else's.
+    /// Books a conference for later, once for each key.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn book_conference(
         &self,
         command: CallCommand,
-        start: UnixMillis,
-        at: UnixMillis,
-    ) -> Result<Option<i64>> {
-        self.write(work!(conn, [command] => book(conn, &command, (start, at)).await?)).await
+        key: Option<RequestKey>,
+        (start, at): (UnixMillis, UnixMillis),
+    ) -> Result<Booked> {
+        self.write(work!(conn, [command, key] => {
+            book(conn, (&command, (*key).as_ref()), (start, at)).await?
+        }))
+        .await
     }
 
-    /// Bookings whose time has come, the first ones first. Each command names its booking: a call that is authorized
+    /// Bookings whose time has come, of each merchant the first ones first. Each command names its booking: a call that is authorized
     /// with it takes it, once.
     ///
     /// # Errors

@@ -496,6 +496,21 @@ pub struct ConferenceEntry {
     pub ended: Option<UnixMillis>,
 }
 
+/// What became of a booking.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Booked {
+    /// It is booked, by this row id.
+    Now(i64),
+    /// It was booked before under the same key, by this number.
+    Before(String),
+    /// Something else was booked under the same key.
+    OtherRequest,
+    /// Its number is somebody else's.
+    Taken,
+    /// The merchant has as many as one may have.
+    TooMany,
+}
+
 /// A booked conference whose time has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Booking {

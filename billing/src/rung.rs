@@ -3,17 +3,24 @@
 //! uncounted when its call is settled. Calls that no policy counts cost no statement.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use facts::ledger::Cap;
+use facts::policy::AtMost;
 use facts::record::CallFacts;
-use facts::{LegId, UnixMillis};
+use facts::{CallId, LegNo, UnixMillis};
 
 use crate::db::{Batch, Conn, Value, args};
 use crate::error::Result;
 
-/// Whether a leg may be under all of these caps. Counts nothing, and keeps others from counting the same number
+/// Whether legs of a call may be under all of these caps. Counts nothing, and keeps others from counting the same number
 /// until the transaction is over.
-pub(crate) async fn may(conn: &mut Conn, leg: LegId, caps: &[Cap], at: UnixMillis) -> Result<bool> {
+pub(crate) async fn may(
+    conn: &mut Conn,
+    call: CallId,
+    caps: &[Cap],
+    at: UnixMillis,
+) -> Result<bool> {
     if caps.is_empty() {
         return Ok(true);
     }
@@ -26,7 +33,7 @@ pub(crate) async fn may(conn: &mut Conn, leg: LegId, caps: &[Cap], at: UnixMilli
     }
     for cap in caps {
         let mut sql = String::from("SELECT 0");
-        let mut values: Vec<Value> = args![&cap.key, &cap.number, leg.call, leg.no.0];
+        let mut values: Vec<Value> = args![&cap.key, &cap.number, call, cap.leg.0];
         for span in &cap.at_most {
             values.extend(args![at.0 - i64::from(span.within_s) * 1_000]);
             let since = values.len();
@@ -48,28 +55,25 @@ pub(crate) async fn may(conn: &mut Conn, leg: LegId, caps: &[Cap], at: UnixMilli
     Ok(true)
 }
 
-/// Counts a leg that may be.
-pub(crate) fn count(batch: &mut Batch, leg: LegId, caps: &[Cap], at: UnixMillis) {
+/// Counts legs of a call that may be. A row is kept as long as any policy may look back, whatever this one says now: its
+/// spans may become longer.
+pub(crate) fn count(batch: &mut Batch, call: CallId, caps: &[Cap], at: UnixMillis) {
+    let until = at + Duration::from_secs(AtMost::WITHIN_MAX_S.into());
+
     for cap in caps {
-        let longest = cap.at_most.iter().map(|span| span.within_s).max().unwrap_or(0);
-        let until = at.0 + i64::from(longest) * 1_000;
         batch.add(
             "INSERT INTO rung (counter, number, call_id, leg_no, at, until) \
              VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (counter, number, call_id, leg_no) DO NOTHING",
-            args![&cap.key, &cap.number, leg.call, leg.no.0, at, until],
+            args![&cap.key, &cap.number, call, cap.leg.0, at, until],
         );
     }
 }
 
 /// Takes back what was counted for legs of a call that nobody ever dialled. `held`: legs that it had holds for.
-pub(crate) fn uncount(
-    batch: &mut Batch,
-    facts: &CallFacts,
-    held: impl Iterator<Item = facts::LegNo>,
-) {
-    let last = if facts.command.b.is_some() { facts::LegNo::B } else { facts::LegNo::A };
-    if held.chain([last]).all(|no| facts.leg(no).is_some()) {
+pub(crate) fn uncount(batch: &mut Batch, facts: &CallFacts, held: impl Iterator<Item = LegNo>) {
+    let asked = [Some(LegNo::A), facts.command.b.is_some().then_some(LegNo::B)];
+    if held.chain(asked.into_iter().flatten()).all(|no| facts.leg(no).is_some()) {
         return;
     }
     let dialled: Vec<String> = facts.legs.iter().map(|leg| leg.no.0.to_string()).collect();

@@ -1,7 +1,7 @@
 //! Everything the engine reads, as one value of one version.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use facts::capacity::Holder;
@@ -22,7 +22,7 @@ pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
 }
 
 /// Reads the snapshot; the caller sees to it that all statements see one state.
-pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
+pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot> {
     let sql = "SELECT version, realm, country, trunk_prefix, international_prefix, short_max, \
                time_zone FROM settings";
     let row = conn.row(sql, args![]).await?.ok_or(Error::Missing("settings"))?;
@@ -76,23 +76,55 @@ pub(crate) async fn snapshot(conn: &mut Conn) -> Result<Snapshot> {
     }
     limited(conn, &mut snapshot).await?;
     recorded(conn, &mut snapshot).await?;
-    snapshot.policies = policies(conn).await?;
+    snapshot.policies = policies(conn, lists).await?;
     Ok(snapshot)
 }
 
+/// Lists of numbers, each read when it is new or has changed: they are long, and most changes of the settings are none
+/// of theirs. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists {
+    kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+}
+
+/// A list and the revision it is of.
+type Kept = (String, Arc<NumberList>);
+
+impl Lists {
+    async fn read(&self, conn: &mut Conn) -> Result<BTreeMap<String, Arc<NumberList>>> {
+        let mut now = BTreeMap::new();
+        for row in conn.rows("SELECT name, revision FROM number_lists", args![]).await? {
+            let (name, revision) = (row.text(0)?, row.text(1)?);
+            let known = {
+                let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.get(&name).filter(|(at, _)| *at == revision && !revision.is_empty()).cloned()
+            };
+            let kept = match known {
+                Some(known) => known,
+                None => (revision, Arc::new(list(conn, &name).await?)),
+            };
+            now.insert(name, kept);
+        }
+        let lists = now.iter().map(|(name, (_, list))| (name.clone(), Arc::clone(list))).collect();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(lists)
+    }
+}
+
+async fn list(conn: &mut Conn, name: &str) -> Result<NumberList> {
+    let sql = "SELECT numbers, prefixes, patterns FROM number_lists WHERE name = $1";
+    let row = conn.row(sql, args![name]).await?.ok_or(Error::Missing("number list"))?;
+    Ok(NumberList::new(row.text(0)?.lines(), row.json(1)?, row.json(2)?))
+}
+
 /// Policies that are in force, with the lists that they name.
-async fn policies(conn: &mut Conn) -> Result<Vec<Policy>> {
+async fn policies(conn: &mut Conn, lists: &Lists) -> Result<Vec<Policy>> {
     let sql = "SELECT id, name, rule FROM policies WHERE enabled = 1 ORDER BY name";
     let rows = conn.rows(sql, args![]).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut lists = BTreeMap::new();
-    let sql = "SELECT name, numbers, prefixes, patterns FROM number_lists";
-    for row in conn.rows(sql, args![]).await? {
-        let list = NumberList::new(row.text(1)?.lines(), row.json(2)?, row.json(3)?);
-        lists.insert(row.text(0)?, Arc::new(list));
-    }
+    let lists = lists.read(conn).await?;
     let named = |names: &[String]| -> Result<Vec<Arc<NumberList>>> {
         let list = |name: &String| lists.get(name).cloned().ok_or(Error::Missing("number list"));
         names.iter().map(list).collect()

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::once::Once;
 use crate::queue::Queue;
 use crate::rows::{Binding, Extension, Merchant, Registered, YtxAccount, YtxApp};
+use crate::snapshot::Lists;
 use crate::spending::Alerts;
 use crate::tariffs::Tariffs;
 use crate::{bindings, call, journal, objects, outbox, register, secrets, settle};
@@ -65,6 +66,7 @@ pub struct SettleContext {
 pub struct Store {
     database: Database,
     tariffs: Tariffs,
+    lists: Lists,
     pub(crate) alerts: Alerts,
 }
 
@@ -87,7 +89,8 @@ impl Store {
         } else {
             return Err(Error::BadUrl("sqlite://… or postgres://… is expected".into()));
         };
-        Ok(Store { database, tariffs: Tariffs::default(), alerts: Alerts::default() })
+        let (tariffs, alerts, lists) = Default::default();
+        Ok(Store { database, tariffs, alerts, lists })
     }
 
     /// Brings the schema up to date. Returns the migrations that ran, by name.

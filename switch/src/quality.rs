@@ -146,6 +146,7 @@ mod tests {
             q850: Some(16),
             released_by: None,
             failure: None,
+            replaced_by: None,
             paid_until: None,
             recognised: None,
             spoken: Default::default(),

@@ -1,9 +1,9 @@
 //! Dials for campaigns: twice a second, as many calls of each as may start now
 //! ([why so many](../../docs/decisions/0083-how-fast-a-campaign-dials.md)).
 //!
-//! A campaign is dialled by one process, whichever took it first; another takes over when that one is gone. Only
-//! agents whose phones are registered with that process are seen. A call is placed before it is noted, under a key that is the same whenever it is tried: a crash between
-//! the two finds the same call again.
+//! A campaign is dialled by one process, the one with which the most of its agents are registered
+//! ([`billing::campaigns`]). A call is placed before it is noted, under a key that is the same whenever it is tried: a
+//! crash between the two finds the same call again.
 
 mod place;
 
@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use billing::Once;
-use billing::campaigns::{Campaign, CampaignState, Takers, Tally};
+use billing::campaigns::{self, Campaign, CampaignState, Owner, Takers, Tally, Wishes};
 use campaign::{Agents, Lines, Pace, Permille, Seen};
-use facts::station::Station;
-use facts::{CallId, Refusal};
+use facts::station::{Stage, Station};
+use facts::{CallId, Refusal, UnixMillis};
 use tokio::sync::watch;
 
 use crate::settings::View;
@@ -27,8 +27,8 @@ const AT_ONCE: u32 = 100;
 
 /// Dials until `stop` turns true.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
-    let me = match Once::fresh() {
-        Ok(me) => me,
+    let mut dialler = match Once::fresh() {
+        Ok(me) => Dialler { me, told: BTreeMap::new() },
         Err(error) => return tracing::error!(%error, "campaigns: none is dialled"),
     };
     loop {
@@ -37,11 +37,18 @@ pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         if state.0.calls.ready()
-            && let Err(error) = turn(&state, &me).await
+            && let Err(error) = dialler.turn(&state).await
         {
             tracing::warn!(%error, "campaigns: the store failed");
         }
     }
+}
+
+/// One process.
+struct Dialler {
+    me: Once,
+    /// How many agents it has told the others of, by campaign, and when.
+    told: BTreeMap<String, (u64, UnixMillis)>,
 }
 
 /// A campaign of which calls may start, and how things stand with it.
@@ -49,31 +56,121 @@ struct Open {
     campaign: Campaign,
     tally: Tally,
     agents: BTreeSet<String>,
+    calls: Vec<CallId>,
     lines: Lines,
 }
 
-async fn turn(state: &ApiState, me: &Once) -> billing::Result<()> {
-    let store = &state.0.store;
-    let campaigns = store.my_campaigns(me, now()).await?;
-    if campaigns.is_empty() {
-        return Ok(());
+/// What this process does about a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stance {
+    /// Dials.
+    Dial,
+    /// It becomes nobody's, or will be when no customer of it rings or waits any more: another has more of its agents.
+    Leave,
+    /// Takes it.
+    Take,
+    /// It is somebody else's, or is left to him.
+    Elsewhere,
+}
+
+/// `mine`: of its agents so many are registered here.
+fn stance(owner: Owner, mine: u64, elsewhere: u64) -> Stance {
+    match owner {
+        Owner::Me(_) if elsewhere > mine => Stance::Leave,
+        Owner::Me(_) => Stance::Dial,
+        Owner::Nobody if mine >= elsewhere => Stance::Take,
+        Owner::Nobody | Owner::Other => Stance::Elsewhere,
     }
-    let view = state.0.settings.current(store).await?;
-    // Without its word nobody knows how many agents are about to be free.
-    let Ok(live) = state.0.calls.live().await else { return Ok(()) };
-    let live: BTreeMap<CallId, String> =
-        live.into_iter().map(|live| (live.call, live.state)).collect();
-    let mut open = Vec::new();
-    for campaign in campaigns {
-        let tally = store.note_campaign(&campaign.id).await?;
-        let calls = store.campaign_calls(&campaign.id).await?;
-        let states = calls.iter().filter_map(|call| live.get(call).map(String::as_str));
-        let (agents, lines) = (agents(&campaign.plan.takers, &view), lines(states));
-        open.push(Open { campaign, tally, agents, lines });
+}
+
+impl Dialler {
+    async fn turn(&mut self, state: &ApiState) -> billing::Result<()> {
+        let store = &state.0.store;
+        let at = now();
+        let found = store.open_campaigns(&self.me, at).await?;
+        if found.is_empty() {
+            self.told.clear();
+            return Ok(());
+        }
+        let view = state.0.settings.current(store).await?;
+        let agents: Vec<BTreeSet<String>> =
+            found.iter().map(|open| agents(&open.campaign.plan.takers, &view)).collect();
+        let everybody: BTreeSet<&String> = agents.iter().flatten().collect();
+        let named = everybody.into_iter().cloned().collect();
+        let Some(stations) = state.0.calls.stations(named).await else { return Ok(()) };
+        // Without its word nobody knows how many agents are about to be free.
+        let Ok(live) = state.0.calls.live().await else { return Ok(()) };
+        let live: BTreeMap<CallId, String> =
+            live.into_iter().map(|live| (live.call, live.state)).collect();
+        let (mut open, mut wishes) = (Vec::new(), Wishes::default());
+        for (found, agents) in found.into_iter().zip(agents) {
+            let id = found.campaign.id.clone();
+            let one = self.look(state, (found, agents), (&stations, &live), &mut wishes, at).await;
+            match one {
+                Ok(one) => open.extend(one),
+                // The others are none the worse for it.
+                Err(error) => tracing::warn!(%error, task = id, "a campaign is not looked after"),
+            }
+        }
+        if !wishes.is_empty() {
+            store.keep_campaigns(&self.me, wishes, at).await?;
+        }
+        self.told.retain(|_, (_, when)| at.since(*when) < campaigns::TOLD_LIFE);
+        dial(state, &view, open, &stations).await;
+        Ok(())
     }
-    let everybody: BTreeSet<&String> = open.iter().flat_map(|open| &open.agents).collect();
-    let named = everybody.into_iter().cloned().collect();
-    let Some(stations) = state.0.calls.stations(named).await else { return Ok(()) };
+
+    /// What is to be done about a campaign; it, if it is dialled here.
+    async fn look(
+        &mut self,
+        state: &ApiState,
+        (found, agents): (campaigns::Open, BTreeSet<String>),
+        (stations, live): (&[Station], &BTreeMap<CallId, String>),
+        wishes: &mut Wishes,
+        at: UnixMillis,
+    ) -> billing::Result<Option<Open>> {
+        let campaigns::Open { campaign, owner, elsewhere, .. } = found;
+        let (store, id) = (&state.0.store, campaign.id.clone());
+        let here = |station: &&Station| station.registered && agents.contains(&station.extension);
+        let mine = stations.iter().filter(here).count() as u64;
+        let told = self.told.get(&id);
+        if told.is_none_or(|(count, when)| {
+            *count != mine || at.since(*when) > campaigns::TOLD_LIFE / 3
+        }) {
+            self.told.insert(id.clone(), (mine, at));
+            wishes.agents.push((id.clone(), mine));
+        }
+        let stance = stance(owner, mine, elsewhere);
+        match (stance, owner) {
+            (Stance::Elsewhere, _) => return Ok(None),
+            (Stance::Take, _) => {
+                wishes.take.push(id);
+                return Ok(None);
+            }
+            (_, Owner::Me(until)) if until < at + campaigns::LEASE / 2 => {
+                wishes.take.push(id.clone());
+            }
+            _ => {}
+        }
+        let tally = store.note_campaign(&id, at).await?;
+        let calls = store.campaign_calls(&id).await?;
+        let lines = lines(calls.iter().filter_map(|call| live.get(call).map(String::as_str)));
+        if stance == Stance::Leave {
+            if lines.ringing + lines.waiting == 0 {
+                tracing::info!(
+                    task = id,
+                    "a campaign is left to a process with more of its agents"
+                );
+                wishes.leave.push(id);
+            }
+            return Ok(None);
+        }
+        Ok(Some(Open { campaign, tally, agents, calls, lines }))
+    }
+}
+
+/// Starts as many calls of each as may start.
+async fn dial(state: &ApiState, view: &View, mut open: Vec<Open>, stations: &[Station]) {
     // Whoever comes first in one turn comes last in the next: agents may be those of several.
     if let Some(first) =
         usize::try_from(now().seconds()).ok().and_then(|s| s.checked_rem(open.len()))
@@ -81,12 +178,17 @@ async fn turn(state: &ApiState, me: &Once) -> billing::Result<()> {
         open.rotate_left(first);
     }
     for at in 0..open.len() {
-        let start = may_start(&open, at, &stations);
-        if start > 0 {
-            open[at].lines.ringing += place::some(state, &view, &open[at].campaign, start).await?;
+        let start = may_start(&open, at, stations);
+        if start == 0 {
+            continue;
+        }
+        match place::some(state, view, &open[at].campaign, start).await {
+            Ok(placed) => open[at].lines.ringing += placed,
+            Err(error) => {
+                tracing::warn!(%error, task = open[at].campaign.id, "a campaign is not dialled");
+            }
         }
     }
-    Ok(())
 }
 
 /// The extensions that take the calls.
@@ -118,15 +220,18 @@ fn lines<'a>(states: impl Iterator<Item = &'a str>) -> Lines {
 /// How many calls of one of these campaigns may start. Those of others that have an agent of it in common are for
 /// the same agents.
 fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
-    let Open { campaign, tally, agents, lines } = &open[at];
+    let Open { campaign, tally, agents, lines, .. } = &open[at];
     if campaign.state != CampaignState::Running || tally.waiting == 0 {
         return 0;
     }
-    let free = stations
-        .iter()
-        .filter(|station| agents.contains(&station.extension))
-        .filter(|station| station.registered && !station.talks() && !station.fades)
-        .count();
+    // Who is rung is free if that is for one of these customers: he waits, and is counted.
+    let rung = |call| open.iter().any(|open| open.calls.contains(&call));
+    let free = |station: &&Station| {
+        let rung = station.calls.iter().all(|at| at.stage == Stage::Rings && rung(at.call));
+        station.registered && !station.quiet && !station.fades && !station.rests && rung
+    };
+    let mine = stations.iter().filter(|station| agents.contains(&station.extension));
+    let free = mine.filter(free).count();
     let mut all = *lines;
     for (other, of) in open.iter().enumerate() {
         if other != at && !of.agents.is_disjoint(agents) {
@@ -155,6 +260,8 @@ fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
 enum Refused {
     /// It will be tried again: nothing was wrong with it.
     Later,
+    /// It may be called at another hour; others may now.
+    NotNow,
     /// No number can be called before somebody has done something.
     Pause,
     /// It cannot be called.
@@ -163,9 +270,8 @@ enum Refused {
 
 fn refused(refusal: Refusal) -> Refused {
     match refusal {
-        Refusal::TooManyCalls | Refusal::Busy | Refusal::Internal | Refusal::OutsideHours => {
-            Refused::Later
-        }
+        Refusal::TooManyCalls | Refusal::Busy | Refusal::Internal => Refused::Later,
+        Refusal::OutsideHours => Refused::NotNow,
         Refusal::NoBalance | Refusal::UnknownMerchant | Refusal::Disabled => Refused::Pause,
         Refusal::NoPrice => Refused::Never("no_price"),
         Refusal::NoRoute => Refused::Never("no_route"),
@@ -206,7 +312,8 @@ mod tests {
             state: CampaignState::Running,
             created: UnixMillis(0),
         };
-        Open { campaign, tally: Tally { total: 9, waiting: 9, ..Tally::default() }, agents, lines }
+        let tally = Tally { total: 9, waiting: 9, ..Tally::default() };
+        Open { campaign, tally, agents, calls: vec![CallId(1)], lines }
     }
 
     fn station(extension: &str, registered: bool, stage: Option<Stage>) -> Station {
@@ -219,20 +326,27 @@ mod tests {
             shown: String::new(),
         };
         let calls = stage.map(call).into_iter().collect();
-        Station { extension: extension.into(), registered, calls, fades: false }
+        let (fades, quiet, rests) = (false, false, false);
+        Station { extension: extension.into(), registered, calls, fades, quiet, rests }
     }
 
     #[test]
-    fn agents_are_free_while_they_are_there_and_do_not_talk() {
+    fn case_43_agents_are_free_who_could_pick_up_now() {
+        let mut other = station("9", true, Some(Stage::Rings));
+        other.calls[0].call = CallId(99);
         let stations = [
             station("1", true, None),
             station("2", true, Some(Stage::Rings)),
             station("3", true, Some(Stage::Talks)),
             station("4", false, None),
             station("5", true, None),
+            station("6", true, Some(Stage::Dials)),
+            Station { quiet: true, ..station("7", true, None) },
+            Station { rests: true, ..station("8", true, None) },
+            other,
         ];
-        let all = open(&["1", "2", "3", "4"], Lines::default());
-        assert_eq!(may_start(&[all], 0, &stations), 2, "5 is none of them");
+        let all = open(&["1", "2", "3", "4", "6", "7", "8", "9"], Lines::default());
+        assert_eq!(may_start(&[all], 0, &stations), 2, "1, and 2 whom a customer rings");
         let paused =
             Campaign { state: CampaignState::Paused, ..open(&["1"], Lines::default()).campaign };
         let paused = Open { campaign: paused, ..open(&["1"], Lines::default()) };
@@ -251,6 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_the_most_agents_dials() {
+        let me = Owner::Me(UnixMillis(1));
+        for (owner, mine, elsewhere, wanted) in [
+            (Owner::Nobody, 0, 0, Stance::Take),
+            (Owner::Nobody, 2, 2, Stance::Take),
+            (Owner::Nobody, 1, 2, Stance::Elsewhere),
+            (Owner::Other, 9, 1, Stance::Elsewhere),
+            (me, 3, 3, Stance::Dial),
+            (me, 0, 1, Stance::Leave),
+        ] {
+            assert_eq!(stance(owner, mine, elsewhere), wanted, "{owner:?} {mine} {elsewhere}");
+        }
+    }
+
+    #[test]
     fn calls_are_counted_by_where_they_stand() {
         let states = ["dialing_a", "dialing_b", "saying", "bridged", "ending", "dialing_a"];
         let lines = lines(states.into_iter());
@@ -260,6 +389,7 @@ mod tests {
     #[test]
     fn case_69_a_number_is_lost_only_if_it_cannot_be_called() {
         assert_eq!(refused(Refusal::TooManyCalls), Refused::Later);
+        assert_eq!(refused(Refusal::OutsideHours), Refused::NotNow);
         assert_eq!(refused(Refusal::NoBalance), Refused::Pause);
         assert_eq!(refused(Refusal::NoRoute), Refused::Never("no_route"));
     }

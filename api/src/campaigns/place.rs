@@ -18,8 +18,10 @@ use crate::state::{ApiState, now};
 const RING: Duration = Duration::from_secs(40);
 /// `method` of states of extensions that are rung for a campaign.
 const METHOD: &str = "5";
-/// Extensions that are asked one after the other for one customer, at most.
-const ASKED_MAX: usize = 8;
+/// A number that may not be called at this hour is looked at again then.
+const NOT_NOW: Duration = Duration::from_secs(600);
+/// Numbers of one look that may not be called at this hour, at most.
+const NOT_NOW_MAX: u32 = 50;
 
 /// Numbers that cannot be called, one behind the other, at which a campaign pauses.
 const PASSED_MAX: u32 = 20;
@@ -40,7 +42,7 @@ pub(super) async fn some(
         pause(state, campaign).await?;
         return Ok(0);
     };
-    let (mut placed, mut passed) = (0, 0);
+    let (mut placed, mut passed, mut put_off) = (0, 0, 0);
     while placed < count {
         let numbers = store.next_numbers(&campaign.id, now(), count - placed).await?;
         if numbers.is_empty() {
@@ -65,6 +67,14 @@ pub(super) async fn some(
                         return Ok(placed);
                     }
                 }
+                // Those behind it may be somewhere else, where it is day.
+                Err(Refused::NotNow) => {
+                    store.postpone(&campaign.id, number.seq, now() + NOT_NOW).await?;
+                    put_off += 1;
+                    if put_off == NOT_NOW_MAX {
+                        return Ok(placed);
+                    }
+                }
                 Err(Refused::Later) => return Ok(placed),
                 Err(Refused::Pause) => {
                     pause(state, campaign).await?;
@@ -78,7 +88,7 @@ pub(super) async fn some(
 
 async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
     let (task, company) = (&campaign.id, &campaign.company);
-    state.0.store.set_campaign(company, task, CampaignState::Paused).await?;
+    state.0.store.set_campaign(company, task, (CampaignState::Paused, now())).await?;
     tracing::warn!(
         task,
         company,
@@ -106,6 +116,10 @@ async fn command(
     else {
         return Ok(None);
     };
+    // Emergency numbers are among them.
+    if matches!(number, Number::Short(_)) {
+        return Ok(None);
+    }
     let shown = &campaign.plan.shown;
     let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
     let shown = turn.and_then(|turn| shown.get(turn)).map(|digits| Number::public(digits.clone()));
@@ -141,24 +155,20 @@ async fn command(
     }))
 }
 
-/// The customer is led to an agent as soon as he answers: to the group, or to the extensions one after the other, each
-/// customer beginning with another.
+/// The customer is led to an agent as soon as he answers: to the group, or to whichever of the extensions is free; each
+/// customer begins with another.
 fn scenario(takers: &Takers, seq: i64) -> Option<Scenario> {
-    let led = |to: &String, failed| Step::Lead { to: Number::Internal(to.clone()), failed };
-    let steps = match takers {
-        Takers::Group(number) => vec![led(number, Next::HangUp)],
+    let failed = Next::HangUp;
+    let step = match takers {
+        Takers::Group(number) => Step::Lead { to: Number::Internal(number.clone()), failed },
         Takers::Extensions(extensions) => {
             let first = usize::try_from(seq).unwrap_or(0).checked_rem(extensions.len())?;
-            let asked = extensions.iter().cycle().skip(first).take(extensions.len().min(ASKED_MAX));
-            let asked: Vec<&String> = asked.collect();
-            let next = |at: usize| match u8::try_from(at + 1) {
-                Ok(step) if at + 1 < asked.len() => Next::Step(step),
-                _ => Next::HangUp,
-            };
-            asked.iter().enumerate().map(|(at, extension)| led(extension, next(at))).collect()
+            let mut among = extensions.clone();
+            among.rotate_left(first);
+            Step::Hunt { among: among.into(), failed }
         }
     };
-    Scenario::new(steps).ok()
+    Scenario::new(vec![step]).ok()
 }
 
 #[cfg(test)]
@@ -166,19 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_customer_begins_with_another_extension() {
+    fn s4_9_each_customer_begins_with_another_extension_and_may_get_any() {
         let takers = Takers::Extensions((1..=12).map(|n| format!("800{n:02}")).collect());
-        let first = |seq| match scenario(&takers, seq).unwrap().steps()[0].clone() {
-            Step::Lead { to, .. } => to.digits().to_owned(),
-            Step::Say(_) => panic!("nothing is said"),
+        let among = |seq| match scenario(&takers, seq).unwrap().steps() {
+            [Step::Hunt { among, failed: Next::HangUp }] => among.to_vec(),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(
-            (first(1), first(2), first(12)),
-            ("80002".into(), "80003".into(), "80001".into())
-        );
-        let steps = scenario(&takers, 1).unwrap();
-        assert_eq!(steps.steps().len(), ASKED_MAX);
-        assert!(matches!(steps.steps()[ASKED_MAX - 1], Step::Lead { failed: Next::HangUp, .. }));
+        for (seq, first) in [(1, "80002"), (2, "80003"), (12, "80001")] {
+            assert_eq!((among(seq).len(), among(seq)[0].as_str()), (12, first));
+        }
         assert_eq!(scenario(&Takers::Extensions(vec![]), 1), None);
     }
 }

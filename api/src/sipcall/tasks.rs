@@ -23,7 +23,7 @@ pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result
         Service::TaskCreat => {
             let asked = NewTask::read(rules)?;
             let asker = gate.open()?;
-            create(state, view, &asker, asked?).await
+            create(state, view, &asker, asked?.timely(now())?).await
         }
         Service::TaskAdd => {
             let (id, phones) = task::read_add(rules)?;
@@ -79,8 +79,11 @@ async fn create(
         let id = task::task_id(campaign.created, billing::campaigns::draw().map_err(ours)?);
         let drawn = Campaign { id: id.clone(), ..campaign.clone() };
         match store.create_campaign(drawn, numbers.clone()).await {
-            Ok(()) => {
-                let result = Some(Json::object([("taskid", id.into())]));
+            Ok(kept) => {
+                let result = Some(Json::object([
+                    ("taskid", id.into()),
+                    ("total", u64::try_from(kept).unwrap_or(u64::MAX).into()),
+                ]));
                 return Ok(Answer { result, ..Answer::done("任务创建成功", "task created") });
             }
             Err(billing::Error::Conflict(_)) => {}
@@ -100,10 +103,13 @@ async fn add(
     let numbers = phones.into_iter().map(number).collect();
     let company = &asker.company.companycode;
     let known = state.0.store.add_campaign_numbers(company, id, numbers).await.map_err(ours)?;
-    if known.ok_or(Code::NoTask)? == CampaignState::Ended {
+    let (stands, added) = known.ok_or(Code::NoTask)?;
+    if stands == CampaignState::Ended {
         return Err(Code::TaskEnded.into());
     }
-    Ok(Answer::done("号码添加成功", "numbers added"))
+    let added = u64::try_from(added).unwrap_or(u64::MAX);
+    let result = Some(Json::object([("added", added.into())]));
+    Ok(Answer { result, ..Answer::done("号码添加成功", "numbers added") })
 }
 
 /// Starts, pauses or cancels a task. One that has ended stays so, and is told as that.
@@ -114,7 +120,7 @@ async fn set(state: &ApiState, asker: &Asker, id: &str, turn: Turn) -> Result<An
         Turn::Cancel => CampaignState::Ended,
     };
     let company = &asker.company.companycode;
-    match state.0.store.set_campaign(company, id, to).await.map_err(ours)? {
+    match state.0.store.set_campaign(company, id, (to, now())).await.map_err(ours)? {
         None => Err(Code::NoTask.into()),
         Some(CampaignState::Ended) => Err(Code::TaskEnded.into()),
         Some(_) => Ok(Answer::done("任务设置成功", "task set")),

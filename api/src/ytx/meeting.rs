@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use axum::http::HeaderMap;
-use billing::rows::{ConferenceEntry, ConferenceState};
+use billing::rows::{Booked, ConferenceEntry, ConferenceState};
 use dialect::ytx::{self, Action, Code, CreateMeeting, FID_CONFERENCE, Invited, RING_DEFAULT};
 use facts::conference::{Act, ActRefused, Conference, Participant, ParticipantView, Standing};
 use facts::{
     CallCommand, CallFacts, CallId, Dialect, LegNo, Number, Party, Purpose, PushKind, Refusal,
+    RequestKey,
 };
 
 use super::place::{key, number, pushes, refused, rung, shown};
@@ -27,7 +28,7 @@ pub(super) async fn create(
     headers: &HeaderMap,
 ) -> Result<String, Code> {
     let asked = action.create_meeting(now())?;
-    let mut command = command(state, view, asker, &asked, headers).await?;
+    let (mut command, key) = command(state, view, asker, &asked, headers).await?;
     rate(state, asker)?;
     for _ in 0..DRAWS_MAX {
         let confid = match &asked.confid {
@@ -39,10 +40,14 @@ pub(super) async fn create(
         }
         let taken = match asked.at {
             Some(at) => {
-                let booked = state.0.store.book_conference(command.clone(), at, now()).await;
-                match booked.map_err(ours)? {
-                    Some(_) => return Ok(ytx::created("", &confid)),
-                    None => true,
+                let store = &state.0.store;
+                let booked = store.book_conference(command.clone(), key.clone(), (at, now()));
+                match booked.await.map_err(ours)? {
+                    Booked::Now(_) => return Ok(ytx::created("", &confid)),
+                    Booked::Before(confid) => return Ok(ytx::created("", &confid)),
+                    Booked::OtherRequest => return Err(Code::BadValue),
+                    Booked::TooMany => return Err(Code::TooFrequent),
+                    Booked::Taken => true,
                 }
             }
             None => match state.place(command.clone()).await {
@@ -80,9 +85,10 @@ async fn command(
     asker: &Asker,
     asked: &CreateMeeting,
     headers: &HeaderMap,
-) -> Result<CallCommand, Code> {
+) -> Result<(CallCommand, Option<RequestKey>), Code> {
     let numbers: Vec<&str> = asked.parties.iter().map(|party| party.phone.as_str()).collect();
-    let same = format!("{}\n{}", asked.creator, numbers.join("\n"));
+    let when = asked.at.map(|at| format!("\n{}", at.0)).unwrap_or_default();
+    let same = format!("{}\n{}{when}", asked.creator, numbers.join("\n"));
     let key = key(asker, same, headers)?;
     let (creator, sub_account) = rung(state, view, asker, &asked.creator).await?;
     let creator_shown = shown(&asker.app, view, asked.creator_shown.as_deref())?;
@@ -98,7 +104,7 @@ async fn command(
         chimes: asked.tones,
         booking: None,
     };
-    Ok(CallCommand {
+    let command = CallCommand {
         dialect: Dialect::Ytx,
         merchant: asker.merchant.id,
         sub_account,
@@ -115,10 +121,12 @@ async fn command(
         purpose: Purpose::Conference,
         max_talk: None,
         record: asker.app.record,
-        key: key.filter(|_| asked.at.is_none()),
+        // What is booked is asked of the switch once, and by nobody but us.
+        key: key.clone().filter(|_| asked.at.is_none()),
         pushes: pushes(&asker.app, &[PushKind::Record]),
         custom: asked.custom.clone(),
-    })
+    };
+    Ok((command, key))
 }
 
 async fn participants(
@@ -248,7 +256,10 @@ pub(super) async fn query(
     };
     let rows = match (record, &entry.command) {
         (Some(record), _) => left(&record.facts),
-        (None, Some(command)) => awaited(command),
+        (None, Some(command)) if entry.state == ConferenceState::Booked => {
+            unrung(command, Standing::Waiting).collect()
+        }
+        (None, Some(command)) => unrung(command, Standing::Left).collect(),
         (None, None) => Vec::new(),
     };
     Ok(ytx::meeting_answer(confid, word, &rows))
@@ -262,7 +273,7 @@ fn named(command: &CallCommand) -> impl Iterator<Item = (&str, &Party)> {
     std::iter::once((creator, &command.a)).chain(others.map(|one| (one.name.as_str(), &one.party)))
 }
 
-/// Who was in one that is over.
+/// Who was asked for in one that is over: who was rung, then whom nobody rang.
 fn left(facts: &CallFacts) -> Vec<ParticipantView> {
     let row = |leg: &facts::LegFacts| {
         let name = named(&facts.command).find(|(_, party)| party.as_sent == leg.as_sent);
@@ -278,21 +289,25 @@ fn left(facts: &CallFacts) -> Vec<ParticipantView> {
             left: leg.ended,
         }
     };
-    facts.legs.iter().map(row).collect()
+    let mut all: Vec<ParticipantView> = facts.legs.iter().map(row).collect();
+    let never = unrung(&facts.command, Standing::Left);
+    let never = never.filter(|one| facts.legs.iter().all(|leg| leg.as_sent != one.as_sent));
+    all.extend(never);
+    all
 }
 
-/// Who is to be in one that is booked.
-fn awaited(command: &CallCommand) -> Vec<ParticipantView> {
-    let row = |(no, (name, party)): (u8, (&str, &Party))| ParticipantView {
+/// All who were asked for, whom nobody has rung.
+fn unrung(command: &CallCommand, standing: Standing) -> impl Iterator<Item = ParticipantView> {
+    let row = move |(no, (name, party)): (u8, (&str, &Party))| ParticipantView {
         leg: LegNo(no),
         name: name.to_owned(),
         as_sent: party.as_sent.clone(),
-        standing: Standing::Calling,
+        standing,
         muted: false,
         deaf: false,
         talks: false,
         joined: None,
         left: None,
     };
-    (0..).zip(named(command)).map(row).collect()
+    (0..).zip(named(command)).map(row)
 }

@@ -198,7 +198,16 @@ impl Calls for Switch {
     }
 
     fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
-        let free = |extension| Station { extension, registered: true, calls: vec![], fades: false };
+        let (fades, quiet, rests) = (false, false, false);
+        let calls = Vec::new;
+        let free = |extension| Station {
+            extension,
+            registered: true,
+            calls: calls(),
+            fades,
+            quiet,
+            rests,
+        };
         let stations = extensions.into_iter().map(free).collect();
         Box::pin(async move { Some(stations) })
     }
@@ -625,6 +634,7 @@ fn leg(no: LegNo, party: &Party, start: UnixMillis, talk: Option<(u64, u64)>) ->
         q850: None,
         released_by: None,
         failure: None,
+        replaced_by: None,
         paid_until: None,
         media: MediaStats::default(),
         recognised: None,

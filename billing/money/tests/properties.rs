@@ -68,6 +68,7 @@ fn talked(answered: Option<i64>, ended: i64) -> LegFacts {
         q850: None,
         released_by: Some(Side::Platform),
         failure: None,
+        replaced_by: None,
         paid_until: None,
         media: Default::default(),
         recognised: None,

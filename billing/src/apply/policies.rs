@@ -8,7 +8,7 @@ use facts::{MerchantId, Number, Zone};
 use super::sync::{Item, Show, Table, set};
 use super::{Ids, Run};
 use crate::db::{args, json};
-use crate::desired::Policy;
+use crate::desired::{Act, Policy};
 use crate::error::Result;
 
 const NUMBER_LISTS: Table = Table {
@@ -50,7 +50,12 @@ impl Run<'_> {
             let cells = vec![set(numbers), set(json(&list.prefixes)?), set(json(&list.patterns)?)];
             items.push(Item { name: list.name.clone(), key: args![&list.name], cells });
         }
-        self.sync(&NUMBER_LISTS, items).await?;
+        let names: Vec<String> = items.iter().map(|item| item.name.clone()).collect();
+        let acts = self.sync(&NUMBER_LISTS, items).await?;
+        for (name, _) in names.iter().zip(acts).filter(|(_, act)| *act != Act::Unchanged) {
+            let sql = "UPDATE number_lists SET revision = $2 WHERE name = $1";
+            self.conn.exec(sql, args![name, crate::secrets::random()?]).await?;
+        }
         Ok(())
     }
 

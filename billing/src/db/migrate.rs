@@ -50,6 +50,8 @@ migrations! {
     28 "0028_campaigns",
     29 "0029_conferences",
     34 "0034_lists",
+    36 "0036_bookings",
+    37 "0037_campaign_counts",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).
@@ -147,6 +149,30 @@ mod tests {
         let tables: Vec<_> = READ.iter().map(read).collect();
         let text = |row: &super::super::Row| row.text(0).unwrap();
         tables.iter().map(|rows| rows.iter().map(text).collect()).collect()
+    }
+
+    #[test]
+    fn campaigns_of_an_earlier_program_are_counted_when_they_are_first_read() {
+        let mut own = Own::open(None, Duration::ZERO, 16).unwrap();
+        let run = |own: &mut Own, numbers: std::ops::RangeInclusive<i64>| {
+            for migration in MIGRATIONS.iter().filter(|one| numbers.contains(&one.number)) {
+                own.script(migration.sqlite).unwrap();
+            }
+        };
+        run(&mut own, 1..=36);
+        let before = "INSERT INTO campaigns (id, merchant_id, company, name, plan, state, created) \
+                      VALUES ('c', 1, '1', '', '{}', 'running', 5), ('d', 1, '1', '', '{}', 'ended', 6); \
+                      INSERT INTO campaign_numbers (campaign, seq, phone, said, state, answered, joined) \
+                      VALUES ('c', 1, '1', '{}', 'done', 1, 1), ('c', 2, '2', '{}', 'done', 1, 0), \
+                      ('c', 3, '3', '{}', 'waiting', 0, 0), ('c', 4, '4', '{}', 'calling', 0, 0), \
+                      ('c', 5, '5', '{}', 'refused', 0, 0)";
+        own.script(before).unwrap();
+        run(&mut own, 37..=37);
+        let sql = "SELECT id || total || waiting || calling || done || answered || joined || refused \
+                   || COALESCE(ended, '-') FROM campaigns ORDER BY id";
+        let rows = own.rows(sql, &[], 10).unwrap();
+        let told: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(told, ["c5112211-", "d00000006"]);
     }
 
     #[test]

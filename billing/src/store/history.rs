@@ -9,7 +9,7 @@ use super::Store;
 use crate::db::work;
 use crate::error::Result;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{bindings, books, call, conferences, outbox, records, rung};
+use crate::{bindings, books, call, campaigns, conferences, outbox, records, rung};
 
 impl Store {
     /// A call by id.
@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago. Returns how many rows went.
+    /// delivered ninety days ago, conferences and campaigns that were over then. Returns how many rows went.
     ///
     /// # Errors
     /// Those of the database.
@@ -164,6 +164,7 @@ impl Store {
                 + bindings::purge(conn, now).await?
                 + rung::purge(conn, now).await?
                 + conferences::purge(conn, now).await?
+                + campaigns::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
             .await
     }

@@ -19,7 +19,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        self.view(work!(conn, [] => snapshot::snapshot(conn).await?)).await
+        let lists = self.lists.clone();
+        self.view(work!(conn, [lists] => snapshot::snapshot(conn, &lists).await?)).await
     }
 
     /// Rises with every change of the settings.

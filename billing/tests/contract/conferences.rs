@@ -1,10 +1,10 @@
 //! Conferences: numbers, bookings, and the books of a call with many legs (merchant API §3.6, §3.9).
 
-use billing::rows::{ConferenceState, OutboxState};
+use billing::rows::{Booked, ConferenceState, OutboxState};
 use billing::{Store, StoreConfig};
 use facts::conference::Conference;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
-use facts::{CallCommand, CallId, Dialect, LegId, LegNo, Purpose, PushKind, Refusal};
+use facts::{CallCommand, CallId, Dialect, LegId, LegNo, Purpose, PushKind, Refusal, RequestKey};
 
 use crate::support::*;
 
@@ -71,11 +71,14 @@ pub(crate) async fn s3_6_a_booking_is_begun_once_and_kept_over_a_restart(
 ) {
     let merchant = fill(&store, "100").await;
     let wanted = asked(merchant, "600001");
-    let id = store.book_conference(wanted.clone(), at(100), T0).await.unwrap().unwrap();
-    assert_eq!(store.book_conference(wanted.clone(), at(200), T0).await.unwrap(), None);
+    let book = async |command: &CallCommand, start| {
+        store.book_conference(command.clone(), None, (start, T0)).await.unwrap()
+    };
+    let Booked::Now(id) = book(&wanted, at(100)).await else { panic!() };
+    assert_eq!(book(&wanted, at(200)).await, Booked::Taken);
     assert_eq!(ask(&store, 1, &wanted).await, Authorized::Refused(Refusal::KeyConflict));
     let other = asked(merchant, "600002");
-    let second = store.book_conference(other, at(50), T0).await.unwrap().unwrap();
+    let Booked::Now(second) = book(&other, at(50)).await else { panic!() };
     // Another process reads what this one had booked.
     let store = if url.starts_with("sqlite") {
         store.close().await;
@@ -102,6 +105,60 @@ pub(crate) async fn s3_6_a_booking_is_begun_once_and_kept_over_a_restart(
     // Taken back, it is booked as before.
     assert!(store.abandon(CallId(2), merchant).await.unwrap());
     assert_eq!(store.bookings_due(at(100)).await.unwrap()[0].id, id);
+}
+
+pub(crate) async fn s3_6_a_booking_is_made_once_for_each_key_and_so_many_at_most(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "100").await;
+    let key = |fingerprint: &str| RequestKey {
+        dialect: Dialect::Ytx,
+        key: "app1:order-7".into(),
+        fingerprint: fingerprint.into(),
+    };
+    let book = async |number: &str, key, seconds| {
+        let command = asked(merchant, number);
+        store.book_conference(command, key, (at(seconds + 1), at(seconds))).await
+    };
+    let first = book("600001", Some(key("a")), 0).await.unwrap();
+    assert!(matches!(first, Booked::Now(_)));
+    // A repeat has drawn another number.
+    let again = book("600002", Some(key("a")), 5).await.unwrap();
+    assert_eq!(again, Booked::Before("600001".into()));
+    assert_eq!(book("600003", Some(key("b")), 5).await.unwrap(), Booked::OtherRequest);
+    let later = book("600004", Some(key("b")), 31 * 86_400).await.unwrap();
+    assert!(matches!(later, Booked::Now(_)), "a key is known for thirty days");
+    // Numbers are everybody's: one merchant does not have them all.
+    let mut full = 0;
+    for number in 0..510 {
+        match book(&format!("70{number:04}"), None, 10).await.unwrap() {
+            Booked::Now(_) => full += 1,
+            Booked::TooMany => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(full, 498);
+    let newest = store.conference(Dialect::Ytx, "app1", "700000").await.unwrap().unwrap();
+    assert!(store.end_booking(newest.id, ConferenceState::Over, at(20)).await.unwrap());
+    let freed = book("700000", None, 30).await.unwrap();
+    assert!(matches!(freed, Booked::Now(_)), "one that was cancelled makes room");
+}
+
+pub(crate) async fn s3_6_bookings_of_one_merchant_hold_up_nobody_else(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    let other = facts::MerchantId(merchant.0 + 1);
+    for number in 0..70 {
+        let command = asked(merchant, &format!("70{number:04}"));
+        store.book_conference(command, None, (at(number), T0)).await.unwrap();
+    }
+    let command = asked(other, "800000");
+    store.book_conference(command, None, (at(90), T0)).await.unwrap();
+    let due = store.bookings_due(at(100)).await.unwrap();
+    let numbers: Vec<_> =
+        due.iter().map(|one| one.command.conference.as_ref().unwrap().number.as_str()).collect();
+    assert_eq!(numbers[..3], ["700000", "800000", "700001"]);
+    assert_eq!(numbers.len(), 64);
 }
 
 pub(crate) async fn s3_9_each_participant_is_charged_and_told_of_by_himself(

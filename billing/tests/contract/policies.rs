@@ -7,7 +7,7 @@ use billing::{Error, Store};
 use facts::ledger::{Authorize, Authorized, Cap};
 use facts::policy::{Asking, AtMost, Reason, Service};
 use facts::pool::CoolDown;
-use facts::{Refusal, Zone};
+use facts::{LegNo, Refusal, Zone};
 
 use crate::support::*;
 
@@ -91,6 +91,35 @@ pub(crate) async fn s6_a_list_that_a_policy_names_stays_whatever_its_name(store:
     store.snapshot().await.unwrap();
 }
 
+pub(crate) async fn s6_a_list_is_read_again_when_it_has_changed(store: Store, _: String) {
+    fill(&store, "10").await;
+    let mut desired = basics("0");
+    desired.number_lists = vec![
+        list("name = 'dnc'\nnumbers = ['13800138000']"),
+        list("name = 'odd'\npatterns = ['same:6']"),
+    ];
+    desired.policies = vec![policy("name = 'p'\nblock = ['dnc', 'odd']")];
+    assert_eq!(store.apply(&desired, T0, false).await.unwrap().mistakes, []);
+    let read = async || store.snapshot().await.unwrap().policies.remove(0).block;
+    let first = read().await;
+    let same = |one: &[Arc<facts::policy::NumberList>], two: &[_]| {
+        one.iter().zip(two).map(|(one, two)| Arc::ptr_eq(one, two)).collect::<Vec<_>>()
+    };
+    // Something else has changed.
+    desired.merchants[0].max_calls = Some(77);
+    assert_eq!(store.apply(&desired, at(1), false).await.unwrap().mistakes, []);
+    assert_eq!(same(&first, &read().await), [true, true]);
+    desired.number_lists[0].numbers.push("13800138001".into());
+    assert_eq!(store.apply(&desired, at(2), false).await.unwrap().mistakes, []);
+    let second = read().await;
+    assert_eq!(same(&first, &second), [false, true], "that one alone");
+    assert!(second[0].has("8613800138001"));
+    // What was only looked at has not changed.
+    desired.number_lists[0].numbers.clear();
+    store.apply(&desired, at(3), true).await.unwrap();
+    assert_eq!(same(&second, &read().await), [true, true]);
+}
+
 pub(crate) async fn s6_policies_that_cannot_be_are_told_with_their_path(store: Store, _: String) {
     fill(&store, "10").await;
     let mut desired = basics("0");
@@ -138,6 +167,7 @@ pub(crate) async fn s6_a_hundred_parallel_starts_ring_a_number_five_times(store:
         let (store, command) = (store.clone(), Arc::clone(&command));
         tokio::spawn(async move {
             let cap = Cap {
+                leg: LegNo::B,
                 key: "p1".into(),
                 number: HOME_B.into(),
                 at_most: vec![AtMost { calls: 5, within_s: 3_600 }],
@@ -157,7 +187,18 @@ pub(crate) async fn s6_a_hundred_parallel_starts_ring_a_number_five_times(store:
     }
     assert_eq!(granted, 5, "{refused} refused, {busy} told to come again");
     assert_eq!(held(&store, merchant).await, micros("10"), "nothing is held for the others");
-    assert_eq!(store.purge(at(3_601)).await.unwrap(), 5, "what counts no more is forgotten");
+    // The settings may look back further tomorrow than they did when it was rung.
+    store.purge(at(3_601)).await.unwrap();
+    let longer = async |second| {
+        let at_most = vec![AtMost { calls: 5, within_s: AtMost::WITHIN_MAX_S }];
+        let cap = Cap { leg: LegNo::B, key: "p1".into(), number: HOME_B.into(), at_most };
+        let ask = Authorize { caps: vec![cap], ..authorize(101, &command, at(second)) };
+        store.authorize(ask).await.unwrap()
+    };
+    assert_eq!(longer(3_602).await, Authorized::Refused(Refusal::TooOften));
+    let month = u64::from(AtMost::WITHIN_MAX_S);
+    assert!(store.purge(at(month + 1)).await.unwrap() >= 5, "what counts no more is forgotten");
+    assert!(matches!(longer(3_603).await, Authorized::Granted { .. }), "nobody knows of it now");
     in_order(&store).await;
 }
 

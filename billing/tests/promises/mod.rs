@@ -64,6 +64,7 @@ macro_rules! every_promise {
             legs_that_were_not_answered_or_not_called_cost_nothing,
             a_number_is_rung_as_often_as_its_caps_allow,
             case_69_what_was_never_dialled_was_never_rung,
+            s6_each_leg_of_a_call_counts_for_whom_it_rings,
             a_request_key_starts_one_call,
             an_id_belongs_to_one_call,
             what_nobody_heard_of_is_taken_back_unless_it_was_dialled,
@@ -168,6 +169,7 @@ fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: Option<u64>) -> L
         q850: None,
         released_by: Some(Side::Caller),
         failure: None,
+        replaced_by: None,
         paid_until: None,
         media: facts::media::MediaStats::default(),
         recognised: None,
@@ -301,7 +303,7 @@ pub(crate) fn legs_that_were_not_answered_or_not_called_cost_nothing(books: &mut
 fn capped(key: &str, number: &str, at_most: &[(u32, u32)]) -> Cap {
     let span = |&(calls, within_s): &(u32, u32)| AtMost { calls, within_s };
     let at_most = at_most.iter().map(span).collect();
-    Cap { key: key.into(), number: number.into(), at_most }
+    Cap { leg: LegNo::B, key: key.into(), number: number.into(), at_most }
 }
 
 /// Whether a call begins at a second under these caps. It costs nothing.
@@ -340,12 +342,31 @@ pub(crate) fn a_number_is_rung_as_often_as_its_caps_allow(books: &mut dyn Books)
         leg: LegId::new(CallId(10), LegNo(no)),
         number: party("80001").number,
         own: vec![],
-        caps: vec![capped("p3", MOBILE, &[(2, 3_600)])],
+        caps: vec![Cap { leg: LegNo(no), ..capped("p3", MOBILE, &[(2, 3_600)]) }],
         at: at(second),
     };
     assert_eq!(books.add_leg(add(2, 86_403)), Some(Added::Paid(None)));
     assert_eq!(books.add_leg(add(2, 86_404)), Some(Added::Paid(None)));
     assert_eq!(books.add_leg(add(3, 86_405)), Some(Added::Refused(Refusal::TooOften)));
+}
+
+/// Somebody is rung by a callback whether he is called by it or joined to somebody.
+pub(crate) fn s6_each_leg_of_a_call_counts_for_whom_it_rings(books: &mut dyn Books) {
+    let both = |second: &str| {
+        let a = Cap { leg: LegNo::A, ..capped("p1", MOBILE, &[(2, 3_600)]) };
+        [a, capped("p1", second, &[(2, 3_600)])]
+    };
+    assert!(begins(books, 1, 0, &both(OTHER)));
+    assert!(begins(books, 2, 1, &both("8613700137000")));
+    assert!(!begins(books, 3, 2, &both("8613700137001")), "A was rung twice");
+    assert!(!begins(books, 4, 3, &[capped("p1", MOBILE, &[(2, 3_600)])]), "as whoever");
+    assert!(begins(books, 5, 4, &[capped("p1", "8613700137001", &[(1, 3_600)])]), "not refused B");
+    // A call that A did not take rang A, and nobody else.
+    let command = command(books, "80000", "80001");
+    let rang = leg(LegNo::A, &command.a, None, Some(20));
+    books.settle(closed(1, &command, vec![rang]));
+    assert!(begins(books, 6, 30, &[capped("p1", OTHER, &[(1, 3_600)])]));
+    assert!(!begins(books, 7, 31, &[capped("p1", MOBILE, &[(2, 3_600)])]));
 }
 
 pub(crate) fn case_69_what_was_never_dialled_was_never_rung(books: &mut dyn Books) {

@@ -189,6 +189,7 @@ pub(crate) fn leg(no: LegNo, party: &Party, answered: Option<u64>, ended: u64) -
         q850: Some(16),
         released_by: Some(Side::Caller),
         failure: None,
+        replaced_by: None,
         paid_until: None,
         media: facts::media::MediaStats::default(),
         recognised: None,

@@ -157,7 +157,7 @@ impl Call {
                 .and_then(|()| w.may_ring((Some(self.id), &asking), [&number]))
                 .map_err(Refusal::kind)?;
             w.count_leg(&scopes, LegId::new(self.id, no), &number);
-            let caps = w.caps(&asking, Some(&number));
+            let caps = w.caps(&asking, [(no, &number)]);
             Ok((asked, number, caps))
         });
         match asked {
@@ -201,7 +201,7 @@ impl Call {
                 w.fraud.leave(id);
                 if refusal == Refusal::TooOften {
                     let asking = Asking::of(&self.command, true);
-                    w.rung_too_often((self.id, &asking), &asked.target.number());
+                    w.rung_too_often((self.id, &asking), &[asked.target.number()]);
                 }
                 Err(Failure::new(Origin::Billing, refusal.kind()))
             }
@@ -381,7 +381,7 @@ impl Call {
                     Standing::Alerting
                 }
                 Some(_) => Standing::Calling,
-                None if conference.awaits(*no) || !conference.is_open() => Standing::Calling,
+                None if conference.awaits(*no) || !conference.is_open() => Standing::Waiting,
                 None => Standing::Left,
             };
             ParticipantView {

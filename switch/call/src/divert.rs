@@ -1,6 +1,8 @@
 //! A call whose leg nobody took is led on: to whom the extension or the group says, by a leg of its own that is
 //! admitted, priced, paid and put on record like every other.
 
+use std::sync::Arc;
+
 use facts::{Failure, LegNo};
 
 use crate::call::{Call, Phase};
@@ -20,6 +22,8 @@ pub(crate) struct Wish {
     /// How it goes on from there.
     pub(crate) trail: Trail,
     pub(crate) number: facts::Number,
+    /// Instead of the number: extensions that are rung one after the other.
+    pub(crate) among: Option<Arc<[String]>>,
 }
 
 impl Call {
@@ -32,7 +36,7 @@ impl Call {
         }
         let mut trail = self.plan.trail.clone();
         let Some(number) = trail.next(&w.snapshot, failure.kind) else { return false };
-        self.wish = Some(Wish { leg, failure, trail, number });
+        self.wish = Some(Wish { leg, failure, trail, number, among: None });
         true
     }
 

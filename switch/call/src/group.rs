@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use facts::settings::Snapshot;
 use facts::{Group, LegId, Strategy};
@@ -131,7 +131,15 @@ pub(crate) struct Agents {
     ended: BTreeMap<String, Instant>,
     /// Members of groups.
     members: BTreeSet<String>,
+    /// How often, one behind the other, an extension was rung as long as it was to be and nobody picked up, and when
+    /// last. Whoever talks is none of them.
+    missed: BTreeMap<String, (u32, Instant)>,
 }
+
+/// So many calls in vain, one behind the other, and an extension is left alone,
+const MISSED_MAX: u32 = 3;
+/// for so long; then one more call finds out.
+const REST: Duration = Duration::from_secs(180);
 
 impl Agents {
     pub(crate) fn enter(&mut self, user: &str, leg: LegId) {
@@ -152,6 +160,21 @@ impl Agents {
                 self.ended.insert(user.to_owned(), now);
             }
         }
+        if talked {
+            self.missed.remove(user);
+        }
+    }
+
+    /// It was rung in vain.
+    pub(crate) fn missed(&mut self, user: &str, now: Instant) {
+        let (times, last) = self.missed.entry(user.to_owned()).or_insert((0, now));
+        (*times, *last) = (times.saturating_add(1), now);
+    }
+
+    /// It let several calls ring in vain, and is left alone for a while by those who can choose.
+    pub(crate) fn rests(&self, user: &str, now: Instant) -> bool {
+        let missed = self.missed.get(user);
+        missed.is_some_and(|(times, last)| *times >= MISSED_MAX && now < *last + REST)
     }
 
     /// True when no leg is at it but this one.
@@ -195,6 +218,7 @@ impl Agents {
         let groups = snapshot.groups.values();
         self.members = groups.flat_map(|group| group.members.iter().cloned()).collect();
         self.ended.retain(|user, _| self.members.contains(user));
+        self.missed.retain(|user, _| snapshot.extensions.contains_key(user));
     }
 }
 

@@ -73,7 +73,10 @@ impl Call {
     /// Whoever is on this leg leaves, and what he leaves leads to the other end.
     pub(crate) fn link(&mut self, w: &mut World, no: LegNo, other: &End, codec: Codec) {
         self.report(w, no, Report::Answered);
-        self.with(no, |leg, trace| leg.link(w, trace, other, codec));
+        self.with(no, |leg, trace| {
+            leg.facts.replaced_by = Some(other.leg);
+            leg.link(w, trace, other, codec);
+        });
         self.tape.forget(no);
         if self.plan.flow.rings_unheard() {
             // Whoever called makes the tone himself; who is put through does not.

@@ -6,7 +6,7 @@ use facts::ledger::Cap;
 use facts::policy::{Asking, Policy, Reason, Rule, Stopped};
 use facts::routing::PolicyOf;
 use facts::settings::Snapshot;
-use facts::{CallId, Number, Refusal, UnixMillis, Zone};
+use facts::{CallId, LegNo, Number, Refusal, UnixMillis, Zone};
 
 use crate::event::Effect;
 use crate::world::World;
@@ -65,12 +65,8 @@ impl World {
         asking: &'w Asking<'w>,
         number: &'w Number,
     ) -> impl Iterator<Item = (&'w Policy, &'w str)> {
-        let digits = limited(number);
         let all = self.snapshot.policies.iter();
-        all.filter_map(move |policy| {
-            let digits = digits.filter(|digits| policy.is_about(asking, digits))?;
-            Some((policy, digits))
-        })
+        all.filter_map(move |policy| Some((policy, policy.digits_about(asking, number)?)))
     }
 
     /// Whether all of these numbers may be rung now. Whoever watches is told of the first policy in the way.
@@ -98,28 +94,51 @@ impl World {
         Ok(())
     }
 
-    /// How often a number may be rung.
-    pub(crate) fn caps(&self, asking: &Asking<'_>, number: Option<&Number>) -> Vec<Cap> {
+    /// How often numbers may be rung, each by a leg.
+    pub(crate) fn caps<'n>(
+        &self,
+        asking: &Asking<'_>,
+        legs: impl IntoIterator<Item = (LegNo, &'n Number)>,
+    ) -> Vec<Cap> {
         if self.snapshot.policies.is_empty() {
             return Vec::new();
         }
-        let policies = number.into_iter().flat_map(|number| self.policies_of(asking, number));
         // Calls of a sandbox ring nobody: they use up nothing that others have.
         let apart = self.snapshot.is_sandbox(asking.merchant);
-        policies.filter_map(|(policy, digits)| policy.cap(asking.merchant, digits, apart)).collect()
+        let mut caps = Vec::new();
+        for (leg, number) in legs {
+            let about = self.policies_of(asking, number);
+            caps.extend(
+                about.filter_map(|(policy, digits)| {
+                    policy.cap(asking.merchant, (leg, digits), apart)
+                }),
+            );
+        }
+        caps
     }
 
-    /// The ledger has found that a number was rung as often as it may be.
+    /// The ledger has found that one of these numbers was rung as often as it may be. Which it was it does not say: all
+    /// policies that count any of them are told of, with the last number that one of them counts.
     pub(crate) fn rung_too_often(
         &mut self,
         (call, asking): (CallId, &Asking<'_>),
-        number: &Number,
+        numbers: &[Number],
     ) {
-        let counting = self.policies_of(asking, number);
-        let counting = counting.filter(|(policy, _)| !policy.rule.at_most.is_empty());
-        let names: Vec<&str> = counting.map(|(policy, _)| policy.name.as_str()).collect();
+        let mut names: Vec<&str> = Vec::new();
+        let mut counted = None;
+        for number in numbers {
+            let counting = self.policies_of(asking, number);
+            for (policy, _) in counting.filter(|(policy, _)| !policy.rule.at_most.is_empty()) {
+                counted = Some(number);
+                if !names.contains(&policy.name.as_str()) {
+                    names.push(&policy.name);
+                }
+            }
+        }
         let by = (names.join(", "), Reason::TooOften);
-        self.tell_stopped(asking.stopped(by, Some(call), number));
+        if let Some(number) = counted {
+            self.tell_stopped(asking.stopped(by, Some(call), number));
+        }
     }
 
     fn tell_stopped(&mut self, stopped: Stopped) {

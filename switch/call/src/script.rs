@@ -5,7 +5,7 @@ use std::time::Duration;
 use facts::media::{MediaCommand, Source};
 use facts::scenario::{Say, Step};
 use facts::sound::Unplayable;
-use facts::{LegId, LegNo};
+use facts::{LegId, LegNo, Number};
 
 use crate::call::{Call, Phase};
 use crate::divert::{LEGS_MAX, Wish};
@@ -80,7 +80,7 @@ impl Call {
     fn sounds(&self, step: u8) -> Option<&Say> {
         match self.command.scenario.as_ref()?.step(step)? {
             Step::Say(say) => Some(say),
-            Step::Lead { .. } => None,
+            Step::Lead { .. } | Step::Hunt { .. } => None,
         }
     }
 
@@ -88,16 +88,21 @@ impl Call {
     pub(crate) fn lead(&mut self, w: &mut World, step: u8) {
         w.timers.cancel(Key::call(self.id, Timer::Wait));
         let failure = ours(facts::Kind::NoRoute);
-        let to = match self.command.scenario.as_ref().and_then(|scenario| scenario.step(step)) {
-            Some(Step::Lead { to, .. }) if self.legs.len() < LEGS_MAX => to.clone(),
-            _ => {
+        let step = self.command.scenario.as_ref().and_then(|scenario| scenario.step(step));
+        let step = step.filter(|_| self.legs.len() < LEGS_MAX);
+        let (number, among) = match step {
+            Some(Step::Lead { to, .. }) => (to.clone(), None),
+            Some(Step::Hunt { among, .. }) => {
+                (Number::Internal(among.first().cloned().unwrap_or_default()), Some(among.clone()))
+            }
+            Some(Step::Say(_)) | None => {
                 self.inbox.push_back(Input::Leg(LegNo::B, LegEvent::Failed(failure)));
                 return;
             }
         };
         if matches!(self.phase, Phase::Live) {
             let trail = Trail::default();
-            self.wish = Some(Wish { leg: LegNo::B, failure, trail, number: to });
+            self.wish = Some(Wish { leg: LegNo::B, failure, trail, number, among });
         }
     }
 

@@ -80,7 +80,7 @@ impl Call {
         w.count_leg(&scopes, LegId::new(self.id, to), &number);
         w.timers.set(Key::call(self.id, Timer::Transfer), w.now.mono + w.config.authorize);
         let at = self.clock(w.now.mono);
-        let caps = w.caps(&asking, Some(&number));
+        let caps = w.caps(&asking, [(to, &number)]);
         w.emit(Effect::AddLeg(AddLeg { leg: LegId::new(self.id, to), number, own, caps, at }));
     }
 
@@ -89,11 +89,10 @@ impl Call {
         Asking::of(&self.command, !self.is_inbound())
     }
 
-    /// The number that was called was rung as often as it may be.
+    /// One of the numbers that it was to ring was rung as often as it may be.
     pub(crate) fn rung_too_often(&self, w: &mut World) {
-        if let Some(target) = self.plan.targets.last() {
-            w.rung_too_often((self.id, &self.asking()), &target.number());
-        }
+        let numbers: Vec<_> = self.plan.targets.iter().map(Target::number).collect();
+        w.rung_too_often((self.id, &self.asking()), &numbers);
     }
 
     /// The limits of an extension of the payer's that the call is not under anyhow.
@@ -124,7 +123,7 @@ impl Call {
             Added::Refused(refusal) => {
                 let number = self.transfer.as_ref().map(|wanted| wanted.target.number());
                 if let (Refusal::TooOften, Some(number)) = (refusal, number) {
-                    w.rung_too_often((self.id, &self.asking()), &number);
+                    w.rung_too_often((self.id, &self.asking()), &[number]);
                 }
                 self.not_added(w, Failure::new(Origin::Billing, refusal.kind()));
             }
@@ -200,6 +199,12 @@ impl Call {
         }
     }
 
+    /// Notes who took whose place.
+    fn succeeded(&mut self, old: LegNo, new: LegNo) {
+        let new = LegId::new(self.id, new);
+        self.with(old, |leg, _| leg.facts.replaced_by = Some(new));
+    }
+
     /// One leg takes the place of another: it and the one that stays hear each other.
     pub(crate) fn replace(&mut self, w: &mut World, old: LegNo, new: LegNo) {
         self.pair = self.pair.map(|no| if no == old { new } else { no });
@@ -213,6 +218,7 @@ impl Call {
         let language = self.plan.language.clone();
         // One hears a leg at a time: whoever leaves is deaf before somebody else listens.
         self.with(old, |leg, _| leg.hear(w, Hear::Nothing, &language));
+        self.succeeded(old, new);
         self.with(new, |leg, _| leg.hear(w, Hear::Leg(stays), &language));
         self.with(stays, |leg, _| leg.hear(w, Hear::Leg(new), &language));
         let like = self.like(stays);

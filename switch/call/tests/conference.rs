@@ -361,8 +361,11 @@ fn somebody_asked_for_before_the_creator_answers_is_rung_with_the_others() {
     act(&mut sim, call, Act::Invite(vec![participant(3)])).unwrap();
     act(&mut sim, call, Act::Kick { who: number(1) }).unwrap();
     assert_eq!(invited(&sim, 4), [1, 0, 0, 0]);
+    use Standing::{Calling, Joined, Waiting};
+    assert_eq!(standings(&mut sim, call), [Calling, Waiting, Waiting], "nobody rings them yet");
     sim.pick_up("p0");
     assert_eq!(invited(&sim, 4), [1, 0, 1, 1]);
+    assert_eq!(standings(&mut sim, call), [Joined, Calling, Calling]);
     act(&mut sim, call, Act::Close).unwrap();
     sim.assert_clean();
 }

@@ -14,7 +14,7 @@ use common::*;
 use facts::policy::{AtMost, NumberList, Policy, Reason, Rule, Service};
 use facts::scenario::{Say, Scenario, Step};
 use facts::sound::Clip;
-use facts::{CallCommand, Hours, Kind, Purpose, Refusal};
+use facts::{CallCommand, Hours, Kind, LegNo, Purpose, Refusal};
 use sip::endpoint::Event;
 
 /// Two phones of one merchant, and a policy.
@@ -113,6 +113,12 @@ fn s6_outside_its_hours_a_service_rings_nobody_and_others_do() {
     assert_eq!(refusals(&mut sim, "desk"), [403]);
     call_from(&mut sim, "desk", "80001", "110");
     assert_eq!(sim.far("c").count("INVITE"), 1, "an emergency is never in the way");
+    // A merchant's service is none.
+    let mut ordered = code();
+    ordered.a.number = facts::Number::Short("110".into());
+    let token = sim.place(ordered);
+    assert_eq!(sim.placed(token), Err(Refusal::OutsideHours));
+    assert_eq!(sim.stopped.pop().map(|stopped| stopped.prefix), Some("110".into()));
     let hours = Reason::Hours;
     assert_eq!(stopped(&sim), [(hours, Service::Code, "861"), (hours, Service::Dial, "861")]);
 }
@@ -138,8 +144,9 @@ fn s6_how_often_a_callee_is_rung_is_asked_of_the_ledger_with_the_hold() {
     let token = sim.place(callback());
     assert!(sim.placed(token).is_ok());
     let caps = &sim.authorizations[0].caps;
-    assert_eq!(caps.len(), 1);
-    assert_eq!((caps[0].number.as_str(), &caps[0].at_most), (NUMBER_B, &at_most), "who is called");
+    let asked: Vec<_> = caps.iter().map(|cap| (cap.leg, cap.number.as_str())).collect();
+    assert_eq!(asked, [(LegNo::A, NUMBER_A), (LegNo::B, NUMBER_B)], "each who is rung");
+    assert_eq!(caps[0].at_most, at_most);
     assert_eq!(caps[0].key, format!("p7m{}", MERCHANT.0));
     sim.ledger.refuse = Some(Refusal::TooOften);
     let token = sim.place(code());

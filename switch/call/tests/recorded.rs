@@ -316,7 +316,8 @@ fn to(user: &str, (call_id, from, to, _): &transfers::Dialog) -> String {
 }
 
 #[test]
-fn case_15_two_calls_that_become_one_keep_a_recording_each_until_the_conversation_ends() {
+fn case_15_case_62_two_calls_that_become_one_keep_a_record_and_a_recording_each_and_name_each_other()
+ {
     let mut sim = sim(&[("80001", Record::Yes)]);
     call_from(&mut sim, "desk", "80001", "01088880000");
     sim.pick_up("b");
@@ -337,6 +338,12 @@ fn case_15_two_calls_that_become_one_keep_a_recording_each_until_the_conversatio
         assert!(facts.recording.is_some() && facts.unrecorded.is_none());
     }
     assert_eq!(sim.settled.len(), 2);
+    // Field case 62: who reads one finds the other, and its file.
+    let [one, two] = [0, 1].map(|n| LegId::new(sim.authorizations[n].call, A));
+    for (leg, other) in [(one, two), (two, one)] {
+        let facts = sim.settled.iter().find(|facts| facts.call == leg.call).unwrap();
+        assert_eq!(facts.leg(A).unwrap().replaced_by, Some(other));
+    }
     sim.assert_clean();
 }
 

@@ -17,8 +17,8 @@ use facts::record::LegState;
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
 use facts::sound::{Clip, Spoken, Unplayable};
 use facts::{
-    CallCommand, Dialect, Failure, Kind, LegNo, Number, Origin, Outcome, Push, PushKind, Refusal,
-    Side, Strategy,
+    CallCommand, Dialect, Failure, Kind, LegNo, Number, Origin, Outcome, Purpose, Push, PushKind,
+    Refusal, Side, Strategy,
 };
 
 const A: LegNo = LegNo::A;
@@ -226,6 +226,90 @@ fn the_longest_talk_counts_from_the_answer() {
     assert_eq!(failure.kind, Kind::MaxDuration);
     assert_eq!(sim.record().legs[0].talk(), s(30));
     sim.assert_clean();
+}
+
+/// The customer of a campaign, for whoever of these is free.
+fn campaign(among: &[&str]) -> CallCommand {
+    let among = among.iter().map(|&user| user.to_owned()).collect();
+    let steps = vec![Step::Hunt { among, failed: Next::HangUp }];
+    CallCommand { purpose: Purpose::Campaign, ..says(steps) }
+}
+
+#[test]
+fn s4_9_a_customer_is_led_to_whichever_extension_is_free() {
+    let mut sim = team(Strategy::RingAll);
+    // The first talks, the second does not want to be disturbed, the third is free.
+    common::team::dial(&mut sim, "80001");
+    sim.pick_up("one");
+    let quiet = facts::Reach { dnd: true, ..facts::Reach::default() };
+    change(&mut sim, |snapshot| common::team::wishes(snapshot, "80002", quiet));
+    sim.place(campaign(&["80001", "80002", "80003", "80004"]));
+    sim.pick_up("a");
+    assert_eq!(invited(&sim), [1, 0, 1, 0], "no other is rung before its turn");
+    sim.ring("three", 180, None);
+    sim.advance(s(15));
+    assert_eq!(invited(&sim), [1, 0, 1, 1], "nobody picked up");
+    sim.pick_up("four");
+    sim.advance(s(10));
+    sim.hang_up("a");
+    let record = sim.record().clone();
+    assert_eq!(record.outcome, Outcome::Completed);
+    assert!(record.bridged.is_some());
+    assert_eq!(record.legs.last().unwrap().number, Number::Internal("80004".into()));
+    // With nobody free the customer is let go.
+    sim.place(campaign(&["80001", "80002"]));
+    sim.pick_up("a");
+    assert!(sim.far("a").ended());
+    assert_eq!(sim.settled.last().unwrap().bridged, None);
+}
+
+#[test]
+fn s4_9_whoever_lets_calls_ring_in_vain_is_asked_last_for_a_while() {
+    let mut sim = team(Strategy::Sequential);
+    let customer = |sim: &mut Sim, among: &[&str]| {
+        let before = invited(sim);
+        sim.place(campaign(among));
+        sim.pick_up("a");
+        let after = invited(sim);
+        (0..4).filter(|at| after[*at] > before[*at]).collect::<Vec<_>>()
+    };
+    let rests = |sim: &mut Sim| {
+        let extensions = vec!["80001".to_owned()];
+        sim.command(Command::Stations { token: 77, extensions });
+        let Some(call::Answer::Stations(stations)) = sim.answers.remove(&77) else { panic!() };
+        stations[0].rests
+    };
+    for _ in 0..3 {
+        assert!(!rests(&mut sim));
+        assert_eq!(customer(&mut sim, &["80001", "80002"]), [0]);
+        sim.ring("one", 180, None);
+        sim.advance(s(15));
+        sim.pick_up("two");
+        sim.advance(s(3));
+        sim.hang_up("a");
+        sim.advance(s(40));
+    }
+    assert!(rests(&mut sim), "three in vain, one behind the other");
+    assert_eq!(customer(&mut sim, &["80001", "80002"]), [1], "he is asked last");
+    sim.pick_up("two");
+    sim.hang_up("a");
+    // Of a group too, but only for those who can choose.
+    let team = CallCommand {
+        purpose: Purpose::Campaign,
+        ..says(vec![Step::Lead { to: Number::Internal(GROUP.into()), failed: Next::HangUp }])
+    };
+    let before = invited(&sim);
+    sim.place(team);
+    sim.pick_up("a");
+    assert_eq!(invited(&sim)[1], before[1] + 1);
+    sim.hang_up("a");
+    common::team::dial(&mut sim, "80001");
+    assert_eq!(invited(&sim)[0], before[0] + 1, "who dials him rings him");
+    sim.pick_up("one");
+    assert!(rests(&mut sim), "until he has talked");
+    sim.hang_up("one");
+    assert!(!rests(&mut sim), "he is there again");
+    assert_eq!(customer(&mut sim, &["80001", "80002"]), [0]);
 }
 
 #[test]

@@ -118,6 +118,37 @@ fn b6_rfc5589_6_1_a_blind_transfer_joins_the_others_and_lets_the_transferor_go()
     sim.assert_clean();
 }
 
+/// Field case 64: whoever reads the record of a leg that was let go without a failure learns that it was put through.
+#[test]
+fn case_64_the_record_of_a_leg_that_transferred_says_who_took_its_place() {
+    for leaves_first in [false, true] {
+        let mut sim = desk_to_b();
+        assert_eq!(refer(&mut sim, "desk", &number_a()), 202);
+        sim.ring("a", 180, None);
+        if leaves_first {
+            sim.hang_up("desk");
+        }
+        sim.pick_up("a");
+        sim.advance(s(5));
+        sim.hang_up("a");
+        let record = sim.record().clone();
+        let left = record.leg(LegNo::A).unwrap();
+        assert_eq!(left.replaced_by, Some(sim.leg(C)), "{leaves_first}");
+        assert_eq!((left.q850, left.failure), (Some(16), None));
+        assert!(record.legs[1..].iter().all(|leg| leg.replaced_by.is_none()));
+        // It stands in what is kept, and a record of before can be read.
+        let kept = serde_json::to_string(left).unwrap();
+        assert_eq!(&serde_json::from_str::<facts::LegFacts>(&kept).unwrap(), left);
+        sim.assert_clean();
+    }
+    // One that leads nowhere took nobody's place.
+    let mut sim = desk_to_b();
+    assert_eq!(refer(&mut sim, "desk", &number_a()), 202);
+    sim.refuse("a", 486, None);
+    sim.hang_up("desk");
+    assert_eq!(sim.record().leg(LegNo::A).unwrap().replaced_by, None);
+}
+
 #[test]
 fn b6_rfc5589_6_the_called_phone_may_transfer_its_caller_to_another_extension() {
     let mut sim = sim();

@@ -97,7 +97,9 @@ pub enum ActRefused {
 /// Where a participant stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// He is to be rung, or nothing is known of his phone yet.
+    /// Nobody has rung him yet.
+    Waiting,
+    /// He is rung; nothing is known of his phone yet.
     Calling,
     /// His phone rings.
     Alerting,

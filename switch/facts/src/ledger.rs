@@ -30,9 +30,11 @@ pub struct Authorize {
 /// How often a number may be rung. Counted with the call's holds, and uncounted if it was never dialled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cap {
+    /// The leg that rings it.
+    pub leg: LegNo,
     /// What counts together.
     pub key: String,
-    /// The number, digits of E.164.
+    /// The number, digits of E.164 or a short code.
     pub number: String,
     /// So often, within so long.
     pub at_most: Vec<AtMost>,

@@ -1,5 +1,6 @@
 //! Policies: which numbers may be rung, when, and how often, for a merchant, an app or company of it, and a service.
-//! None is there unless the operator makes it, and none is in the way of an extension or a short code.
+//! None is there unless the operator makes it, and none is in the way of an extension, or of a phone that dials a short
+//! code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{CallCommand, Purpose, Refusal};
-use crate::fraud::{DESTINATION_DIGITS, limited};
+use crate::fraud::DESTINATION_DIGITS;
 use crate::hours::{Hours, Zone};
-use crate::id::{CallId, MerchantId};
+use crate::id::{CallId, LegNo, MerchantId};
 use crate::ledger::Cap;
 use crate::number::Number;
 use crate::time::UnixMillis;
@@ -221,8 +222,7 @@ impl<'c> Asking<'c> {
     /// What is told of a number that is not rung.
     #[must_use]
     pub fn stopped(&self, by: (String, Reason), call: Option<CallId>, number: &Number) -> Stopped {
-        let digits = limited(number).unwrap_or_default();
-        let prefix = digits.chars().take(DESTINATION_DIGITS).collect();
+        let prefix = number.digits().chars().take(DESTINATION_DIGITS).collect();
         let (policy, reason) = by;
         let Asking { merchant, service, .. } = *self;
         Stopped { policy, reason, merchant, service, call, prefix }
@@ -238,6 +238,20 @@ impl Policy {
             && (apps.is_empty() || apps.iter().any(|app| app == asking.app))
             && (services.is_empty() || services.contains(&asking.service))
             && self.concerns(digits)
+    }
+
+    /// The digits of a number that somebody wants to ring, if it is about that. Extensions it is never about. A short
+    /// code may be an emergency: whoever dials one himself reaches it, and no merchant's service does that a policy for
+    /// all numbers forbids.
+    #[must_use]
+    pub fn digits_about<'n>(&self, asking: &Asking<'_>, number: &'n Number) -> Option<&'n str> {
+        let known = match number {
+            Number::E164(_) => true,
+            Number::Short(_) => asking.service != Service::Dial && self.rule.prefixes.is_empty(),
+            Number::Internal(_) => false,
+        };
+        let digits = number.digits();
+        (known && self.is_about(asking, digits)).then_some(digits)
     }
 
     /// Whether it is about calls to a number of E.164, whoever's they are.
@@ -267,10 +281,15 @@ impl Policy {
         shut.then_some(Reason::Hours)
     }
 
-    /// How often a number that it is about may be rung; `None`: it does not say. `apart`: whatever it says, this
+    /// How often a number that it is about may be rung by a leg; `None`: it does not say. `apart`: whatever it says, this
     /// merchant's calls count among themselves alone, because they ring nobody.
     #[must_use]
-    pub fn cap(&self, merchant: MerchantId, digits: &str, apart: bool) -> Option<Cap> {
+    pub fn cap(
+        &self,
+        merchant: MerchantId,
+        (leg, digits): (LegNo, &str),
+        apart: bool,
+    ) -> Option<Cap> {
         let Rule { at_most, together, .. } = &self.rule;
         let key = if *together && !apart {
             format!("p{}", self.id)
@@ -278,6 +297,7 @@ impl Policy {
             format!("p{}m{}", self.id, merchant.0)
         };
         (!at_most.is_empty()).then(|| Cap {
+            leg,
             key,
             number: digits.to_owned(),
             at_most: at_most.clone(),
@@ -516,6 +536,22 @@ mod tests {
     }
 
     #[test]
+    fn s6_a_short_code_is_in_the_way_of_policies_but_for_who_dials_it() {
+        let emergency = Number::Short("110".into());
+        let all = policy(Rule::default());
+        assert_eq!(all.digits_about(&ASKING, &emergency), Some("110"));
+        let dials = Asking { service: Service::Dial, ..ASKING };
+        assert_eq!(all.digits_about(&dials, &emergency), None);
+        let american = policy(Rule { prefixes: vec!["1".into()], ..Rule::default() });
+        assert_eq!(american.digits_about(&ASKING, &emergency), None, "prefixes are of E.164");
+        assert_eq!(all.digits_about(&ASKING, &Number::Internal("80001".into())), None);
+        let mut only = policy(Rule::default());
+        only.only = vec![list(&["8613800138000"], &[], &[])];
+        let why = only.forbids("110", UnixMillis(0), &Zone::default());
+        assert_eq!(why, Some(Reason::NotListed));
+    }
+
+    #[test]
     fn s6_hours_are_read_in_the_zone_of_the_policy_and_closed_times_within_them() {
         let hours = |text: &str| Hours::try_from(vec![text.to_owned()]).unwrap();
         let rule = Rule {
@@ -551,14 +587,16 @@ mod tests {
     fn s6_numbers_are_counted_for_each_merchant_unless_together() {
         let at_most = vec![AtMost { calls: 1, within_s: 60 }];
         let mut policy = policy(Rule { at_most, ..Rule::default() });
-        let cap =
-            |policy: &Policy, merchant| policy.cap(MerchantId(merchant), "861", false).unwrap().key;
+        let cap = |policy: &Policy, merchant| {
+            policy.cap(MerchantId(merchant), (LegNo::B, "861"), false).unwrap().key
+        };
         assert_ne!(cap(&policy, 1), cap(&policy, 2));
         policy.rule.together = true;
         assert_eq!(cap(&policy, 1), cap(&policy, 2));
-        let sandbox = policy.cap(MerchantId(1), "861", true).unwrap().key;
+        let sandbox = policy.cap(MerchantId(1), (LegNo::B, "861"), true).unwrap().key;
         assert_ne!(sandbox, cap(&policy, 1), "what rings nobody is not counted with what does");
-        assert_eq!(Policy { rule: Rule::default(), ..policy }.cap(MerchantId(1), "8", false), None);
+        let none = Policy { rule: Rule::default(), ..policy };
+        assert_eq!(none.cap(MerchantId(1), (LegNo::A, "8"), false), None);
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub struct LegFacts {
     pub released_by: Option<Side>,
     /// Why, when not by an ordinary hang-up.
     pub failure: Option<Failure>,
+    /// The leg that took its place: it transferred the call, parked it, or somebody else took it. One of another call
+    /// where two calls were linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<LegId>,
     /// Talk time its holds cover; a leg we cut is never billed past it. `None`: unlimited.
     pub paid_until: Option<Duration>,
     /// What its media saw.
@@ -351,6 +355,7 @@ mod tests {
             q850: Some(17),
             released_by: Some(Side::Callee),
             failure: Some(Failure::new(Origin::LegB, Kind::Busy)),
+            replaced_by: None,
             paid_until: None,
             media: MediaStats::default(),
             recognised: None,

@@ -1,6 +1,7 @@
 //! What somebody who is rung hears, may press, and whom he is led to: steps, one of which is under way at a time.
 //! Announcements, voice codes and menus of merchants are all written as one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::number::Number;
@@ -22,6 +23,14 @@ pub enum Step {
         /// An extension, a group, or a public number for which the payer of the call pays.
         to: Number,
         /// Where it goes on when nobody can be had.
+        failed: Next,
+    },
+    /// The same, with extensions that are rung one after the other as if they were a group: those that have something
+    /// to do are passed over.
+    Hunt {
+        /// In the order in which they are rung; not empty.
+        among: Arc<[String]>,
+        /// Where it goes on when none of them can be had.
         failed: Next,
     },
 }
@@ -117,8 +126,8 @@ pub enum Fault {
     /// It leads to a step that there is not.
     #[error("step {0} leads to a step that there is not")]
     Nowhere(usize),
-    /// Neither a sound nor a key: it would be over before it began.
-    #[error("step {0} says nothing and takes no key")]
+    /// Neither a sound nor a key nor anybody to ring: it would be over before it began.
+    #[error("step {0} says nothing, takes no key and rings nobody")]
     Empty(usize),
     /// A number is out of its bounds.
     #[error("step {0}: {1} is out of its bounds")]
@@ -143,7 +152,8 @@ impl Scenario {
         }
         for (at, step) in steps.iter().enumerate() {
             let leads_on = match step {
-                Step::Lead { failed, .. } => vec![*failed],
+                Step::Hunt { among, .. } if among.is_empty() => return Err(Fault::Empty(at)),
+                Step::Lead { failed, .. } | Step::Hunt { failed, .. } => vec![*failed],
                 Step::Say(say) => {
                     check(at, say)?;
                     let choices = say.choices.iter().map(|choice| choice.next);
@@ -173,7 +183,7 @@ impl Scenario {
     pub fn addresses(&self) -> Vec<&str> {
         let says = self.steps.iter().filter_map(|step| match step {
             Step::Say(say) => Some(say),
-            Step::Lead { .. } => None,
+            Step::Lead { .. } | Step::Hunt { .. } => None,
         });
         let urls = says.flat_map(|say| &say.clips).filter_map(|clip| match clip {
             Clip::Url(url) => Some(url.as_str()),

@@ -16,6 +16,10 @@ pub struct Station {
     pub calls: Vec<StationCall>,
     /// A phone of it may not know yet that its last call is over.
     pub fades: bool,
+    /// It does not want to be rung.
+    pub quiet: bool,
+    /// It let several calls ring in vain, one behind the other, and is left alone for a while.
+    pub rests: bool,
 }
 
 /// A call of an extension.
@@ -51,7 +55,7 @@ impl Station {
     /// It could be rung, and has nothing to do.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.registered && self.calls.is_empty() && !self.fades
+        self.registered && self.calls.is_empty() && !self.fades && !self.quiet
     }
 
     /// It talks to somebody.

@@ -7,8 +7,9 @@ use facts::{CallId, LegId, LegNo, UnixMillis};
 pub(crate) struct Rung(Vec<(String, String, LegId, UnixMillis)>);
 
 impl Rung {
-    pub(crate) fn may(&self, leg: LegId, caps: &[Cap], at: UnixMillis) -> bool {
+    pub(crate) fn may(&self, call: CallId, caps: &[Cap], at: UnixMillis) -> bool {
         caps.iter().all(|cap| {
+            let leg = LegId::new(call, cap.leg);
             cap.at_most.iter().all(|span| {
                 let since = at.0 - i64::from(span.within_s) * 1_000;
                 let mine = self.0.iter().filter(|(key, number, other, at)| {
@@ -19,8 +20,9 @@ impl Rung {
         })
     }
 
-    pub(crate) fn count(&mut self, leg: LegId, caps: &[Cap], at: UnixMillis) {
+    pub(crate) fn count(&mut self, call: CallId, caps: &[Cap], at: UnixMillis) {
         for cap in caps {
+            let leg = LegId::new(call, cap.leg);
             let known = |(key, number, other, _): &(String, String, LegId, UnixMillis)| {
                 (key, number, *other) == (&cap.key, &cap.number, leg)
             };

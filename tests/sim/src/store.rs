@@ -406,15 +406,14 @@ impl Store {
             }
             return Authorized::Existing { call: *call };
         }
-        let called = LegId::new(ask.call, ask.legs.last().map_or(LegNo::A, |leg| leg.leg));
-        if !self.rung.may(called, &ask.caps, ask.at) {
+        if !self.rung.may(ask.call, &ask.caps, ask.at) {
             return Authorized::Refused(Refusal::TooOften);
         }
         let needed: Micros = ask.legs.iter().map(|leg| price(&leg.number)).sum();
         if needed > self.available() && self.fault != Some(Fault::Overdraft) {
             return Authorized::Refused(Refusal::NoBalance);
         }
-        self.rung.count(called, &ask.caps, ask.at);
+        self.rung.count(ask.call, &ask.caps, ask.at);
         let mut paid = Vec::new();
         for quote in &ask.legs {
             let amount = price(&quote.number);
@@ -442,7 +441,7 @@ impl Store {
     /// `None`: there is no such open call.
     fn add_leg(&mut self, ask: &AddLeg) -> Option<Added> {
         self.open.get(&ask.leg.call)?;
-        if !self.rung.may(ask.leg, &ask.caps, ask.at) {
+        if !self.rung.may(ask.leg.call, &ask.caps, ask.at) {
             return Some(Added::Refused(Refusal::TooOften));
         }
         if let Some(paid) = self.paid(ask.leg) {
@@ -453,7 +452,7 @@ impl Store {
             return Some(Added::Refused(Refusal::NoBalance));
         }
         self.quoted.insert(ask.leg);
-        self.rung.count(ask.leg, &ask.caps, ask.at);
+        self.rung.count(ask.leg.call, &ask.caps, ask.at);
         if amount == Micros::ZERO {
             return Some(Added::Paid(None));
         }

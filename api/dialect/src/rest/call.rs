@@ -115,6 +115,9 @@ pub struct Leg {
     pub q850: Option<u8>,
     /// Why it ended otherwise than by hanging up.
     pub reason: Option<String>,
+    /// The leg that took its place, when it transferred the call, parked it, or somebody else took it: `C`. Where it
+    /// joined two calls, the other call and its leg there: 19 digits and `A`.
+    pub replaced_by: Option<String>,
     /// Started seconds of talk.
     pub seconds: u64,
     /// Seconds that were charged.
@@ -229,7 +232,7 @@ pub fn ended(record: &CallRecord) -> Call {
         reason: failure.map(reason),
         origin: failure.map(|failure| origin(failure.origin).to_owned()),
         released_by: Some(side(facts.released_by).to_owned()),
-        legs: facts.legs.iter().map(|one| leg(one, charge(one))).collect(),
+        legs: facts.legs.iter().map(|one| leg(facts.call, one, charge(one))).collect(),
         price_micros: Some(record.total().0),
         currency: Some(record.currency.code().to_owned()),
         recordings: files.map(|(nth, file)| recording(facts.call, nth, file)).collect(),
@@ -238,7 +241,7 @@ pub fn ended(record: &CallRecord) -> Call {
     }
 }
 
-fn leg(facts: &LegFacts, charge: Option<&LegCharge>) -> Leg {
+fn leg(call: CallId, facts: &LegFacts, charge: Option<&LegCharge>) -> Leg {
     let number = if facts.as_sent.is_empty() { facts.number.digits() } else { &facts.as_sent };
     Leg {
         leg: facts.no.to_string(),
@@ -251,6 +254,9 @@ fn leg(facts: &LegFacts, charge: Option<&LegCharge>) -> Leg {
         sip_status: facts.sip_final,
         q850: facts.q850,
         reason: facts.failure.map(reason),
+        replaced_by: facts
+            .replaced_by
+            .map(|by| if by.call == call { by.no.to_string() } else { by.to_string() }),
         seconds: charge.map_or(0, |charge| charge.seconds),
         charged_seconds: charge.map_or(0, |charge| charge.charged_seconds),
         price_micros: charge.map_or(0, |charge| charge.price.0),

@@ -1,5 +1,7 @@
 //! `App.Sip_Yccall`: tasks, which dial lists of numbers for agents (merchant API §4.9).
 
+use std::time::Duration;
+
 use facts::UnixMillis;
 use serde::Deserialize;
 
@@ -21,6 +23,8 @@ const ECHO_MAX: i64 = 64;
 const CONCURRENT: (i64, i64) = (100, 1_000);
 /// The most lines for an agent.
 const SCALE_MAX: u32 = 10_000;
+/// A `scheduledtime` may lie so far back: whoever asks has a clock of his own.
+const LATE_MAX: Duration = Duration::from_secs(60);
 /// Rows of a page, at most.
 const PAGE_MAX: i64 = 1_000;
 
@@ -125,6 +129,18 @@ impl NewTask {
             })
         };
         Ok(whole())
+    }
+}
+
+impl NewTask {
+    /// Its instants lie ahead, and in order; `scheduledtime` may be as late as clocks differ.
+    ///
+    /// # Errors
+    /// 1002: a task of yesterday is a mistake, and would dial at once.
+    pub fn timely(self, now: UnixMillis) -> Result<NewTask, Code> {
+        let past = self.scheduled.is_some_and(|at| at < now - LATE_MAX);
+        let over = self.paused.is_some_and(|at| at <= self.scheduled.unwrap_or(now).max(now));
+        if past || over { Err(Code::Validation) } else { Ok(self) }
     }
 }
 

@@ -132,10 +132,14 @@ impl Action {
     }
 
     fn booked_for(&self, now: UnixMillis) -> Result<Option<UnixMillis>, Code> {
-        if !self.flag("bookmeeting")? {
-            return Ok(None);
-        }
         let time = self.word("booktime").unwrap_or_default();
+        // Who names an instant does not mean now, whether he says or not that it is a booking; who says that it is none
+        // has to make up his mind.
+        match self.number("bookmeeting")? {
+            None | Some(0) if time.is_empty() => return Ok(None),
+            None | Some(1) => {}
+            Some(_) => return Err(Code::BadValue),
+        }
         let at = clock::parse_seconds(&time).ok_or(Code::BadValue)?;
         if at < now - LATE_MAX || at > now + AHEAD_MAX { Err(Code::BadValue) } else { Ok(Some(at)) }
     }
@@ -189,6 +193,7 @@ pub fn meeting_answer(confid: &str, state: &str, parties: &[ParticipantView]) ->
 
 fn row(one: &ParticipantView) -> String {
     let state = match one.standing {
+        Standing::Waiting => "waiting",
         Standing::Calling => "calling",
         Standing::Alerting => "alerting",
         Standing::Joined if one.muted => "muted",
@@ -234,6 +239,7 @@ mod tests {
             r#"{"statusCode":"0","statusMsg":"查询成功","confid":"516152","state":"on","parties":[{"name":"Li \"x\"","phone":"13810603954","state":"muted","stime":"2026-01-15 09:30:00","etime":""}]}"#
         );
         for (standing, word) in [
+            (Standing::Waiting, "waiting"),
             (Standing::Calling, "calling"),
             (Standing::Alerting, "alerting"),
             (Standing::Joined, "joined"),

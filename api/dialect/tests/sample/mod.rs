@@ -64,6 +64,7 @@ pub(crate) fn leg(no: LegNo) -> LegFacts {
         q850: None,
         released_by: None,
         failure: None,
+        replaced_by: None,
         paid_until: None,
         media: MediaStats::default(),
         recognised: None,

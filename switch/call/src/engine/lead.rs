@@ -1,6 +1,6 @@
 //! Where a call is led on to, at its beginning and when a leg of it has failed: one gate for both.
 
-use facts::{CallId, Kind, MerchantId, Number, Refusal};
+use facts::{CallId, Kind, MerchantId, Number, Purpose, Refusal};
 
 use crate::divert::Wish;
 use crate::engine::RING;
@@ -67,12 +67,16 @@ impl Engine {
         }
         let call = self.calls.get(&id).ok_or(Kind::Internal)?;
         let payer = call.command.merchant;
+        let spares = call.command.purpose == Purpose::Campaign;
         let (caller, onward) = (call.command.a.number.clone(), call.plan.onward.clone());
         let ring = call.command.b.as_ref().map_or(RING, |b| RING.max(b.ring));
         let snapshot = self.world.snapshot.clone();
         let merchant = snapshot.merchants.get(&payer).filter(|merchant| merchant.enabled);
         let per_second = merchant.ok_or(Kind::Blocked)?.calls_per_second;
-        let target = self.lead(&wish.number, payer, &mut wish.trail)?;
+        let target = match &wish.among {
+            Some(agents) => Target::Agents(agents.clone()),
+            None => self.lead(&wish.number, payer, &mut wish.trail)?,
+        };
         // Whoever we rang for a merchant is not to talk to a machine of ours.
         if matches!(target, Target::Voicemail(_)) && !call.is_inbound() {
             return Err(Kind::Unreachable);
@@ -84,7 +88,7 @@ impl Engine {
             number: target.number(),
             as_sent: wish.number.digits().to_owned(),
             ring: wish.trail.ring(ring),
-            onward: Onward { history, sandboxed: snapshot.is_sandbox(payer), ..onward },
+            onward: Onward { history, sandboxed: snapshot.is_sandbox(payer), spares, ..onward },
         };
         Ok((target, called, shown))
     }

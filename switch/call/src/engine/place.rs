@@ -242,7 +242,7 @@ impl Engine {
             w.count_leg(&scopes, LegId::new(id, quote.leg), &quote.number);
         }
         let asking = Asking::of(&command, arrival.is_none());
-        let caps = w.caps(&asking, quotes.last().map(|quote| &quote.number));
+        let caps = w.caps(&asking, quotes.iter().map(|quote| (quote.leg, &quote.number)));
         let at = w.now.wall;
         let authorize = Authorize { call: id, command: command.clone(), legs: quotes, caps, at };
         if let Some(key) = &command.key {

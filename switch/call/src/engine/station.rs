@@ -15,6 +15,8 @@ impl Engine {
             registered: world.registrar.registered(&extension),
             calls: calls.collect(),
             fades: world.agents.fades(&extension),
+            quiet: world.snapshot.extensions.get(&extension).is_some_and(|ext| ext.reach.dnd),
+            rests: world.agents.rests(&extension, world.now.mono),
             extension,
         }
     }

@@ -196,6 +196,8 @@ impl Conference {
     fn take(self, input: Input, out: &mut Vec<Order>) -> Conference {
         let Input::Take { old, new, place } = input else { return self };
         match place {
+            // Nobody takes his own place.
+            _ if old == new => return self,
             Place::Ringing if self.state == State::Open && self.coming.has(old) => {
                 out.push(Order::Elsewhere(old));
             }

@@ -294,14 +294,14 @@ impl Script {
         let script = Script { at, ..self };
         match step {
             None => script.end(Outcome::Completed, Side::Platform, out),
-            Some(Step::Lead { .. }) if self.leads >= LEADS_MAX => {
+            Some(Step::Lead { .. } | Step::Hunt { .. }) if self.leads >= LEADS_MAX => {
                 script.end(Outcome::Completed, Side::Platform, out)
             }
             Some(Step::Say(say)) if say.clips.is_empty() => {
                 script.wait(scenario, say, Typed::default(), out)
             }
             Some(Step::Say(_)) => script.say((0, 0), out),
-            Some(Step::Lead { .. }) => {
+            Some(Step::Lead { .. } | Step::Hunt { .. }) => {
                 out.push(Order::Hear(LegNo::A, Hear::RingBack));
                 out.push(Order::Lead { step: at });
                 let leads = self.leads + 1;
@@ -370,7 +370,7 @@ impl Script {
     /// Whom the step leads to cannot be had.
     fn nobody(self, scenario: &Scenario, out: &mut Vec<Order>) -> Script {
         let next = match scenario.step(self.at) {
-            Some(Step::Lead { failed, .. }) => *failed,
+            Some(Step::Lead { failed, .. } | Step::Hunt { failed, .. }) => *failed,
             _ => Next::HangUp,
         };
         out.push(Order::Hear(LegNo::A, Hear::Nothing));

@@ -106,7 +106,7 @@ pub(crate) fn hops(
 ) -> Result<VecDeque<Hop>, Kind> {
     let hops: VecDeque<Hop> = match target {
         // Its members are rung step by step: see `Hunt`.
-        Target::Group(_) | Target::Voicemail(_) => VecDeque::new(),
+        Target::Group(_) | Target::Agents(_) | Target::Voicemail(_) => VecDeque::new(),
         Target::Contacts(user) => {
             let quiet = w.snapshot.extensions.get(user).is_some_and(|ext| ext.reach.dnd);
             if quiet {
@@ -138,10 +138,11 @@ pub(crate) fn hops(
     };
     match (hops.is_empty(), target) {
         (false, _) => Ok(hops),
-        (true, Target::Contacts(_) | Target::Group(_) | Target::Voicemail(_)) => {
-            Err(Kind::Unreachable)
-        }
         (true, Target::Public(_)) => Err(Kind::NoRoute),
+        (
+            true,
+            Target::Contacts(_) | Target::Group(_) | Target::Agents(_) | Target::Voicemail(_),
+        ) => Err(Kind::Unreachable),
     }
 }
 

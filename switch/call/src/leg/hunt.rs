@@ -23,10 +23,15 @@ use super::hop::{Caller, Hop, hops};
 use super::outbound::Final;
 use super::{Leg, Stage};
 
+/// How long each of the extensions of a scenario rings, and all of them together.
+const AGENT_RING: Duration = Duration::from_secs(15);
+const AGENTS_RING: Duration = Duration::from_secs(120);
+
 /// Where the hunt of a leg stands.
 #[derive(Clone, Debug)]
 pub(super) struct Hunt {
-    group: String,
+    /// The group; `None` where extensions are rung that are none.
+    group: Option<String>,
     /// Those whose turn has not come.
     steps: VecDeque<Vec<String>>,
     /// How long one step rings.
@@ -40,28 +45,52 @@ pub(super) struct Hunt {
 }
 
 impl Hunt {
-    /// The order of a call to a group, and how long it may ring in all.
+    /// The order of a call to a group or to extensions, and how long it may ring in all. `spares`: whoever let calls
+    /// ring in vain comes last.
     pub(super) fn new(
         w: &mut World,
-        number: &str,
+        target: &Target,
         caller: Caller<'_>,
+        spares: bool,
     ) -> Result<(Hunt, Duration), Kind> {
         let settings = w.snapshot.clone();
-        let group = settings.groups.get(number).filter(|group| group.enabled);
-        let group = group.ok_or(Kind::Unreachable)?;
-        let rng = &mut w.rng;
-        let draw = |below: u64| rng.next_u64() % below.max(1);
-        let steps = w.groups.steps((number, group), &w.agents, draw);
+        let (group, mut steps, ring, most) = match target {
+            Target::Group(number) => {
+                let group = settings.groups.get(number).filter(|group| group.enabled);
+                let group = group.ok_or(Kind::Unreachable)?;
+                let rng = &mut w.rng;
+                let draw = |below: u64| rng.next_u64() % below.max(1);
+                let steps = w.groups.steps((number, group), &w.agents, draw);
+                let [ring, most] = [group.ring_s, group.timeout_s];
+                let [ring, most] = [ring, most].map(|s| Duration::from_secs(s.into()));
+                (Some(number.clone()), steps, ring, most)
+            }
+            Target::Agents(agents) => {
+                let steps = agents.iter().map(|agent| vec![agent.clone()]).collect();
+                (None, steps, AGENT_RING, AGENTS_RING)
+            }
+            Target::Contacts(_) | Target::Voicemail(_) | Target::Public(_) => {
+                return Err(Kind::Unreachable);
+            }
+        };
+        if spares {
+            let rests = |agent: &String| w.agents.rests(agent, w.now.mono);
+            let last: Vec<Vec<String>> = steps
+                .iter_mut()
+                .map(|step: &mut Vec<String>| step.extract_if(.., |agent| rests(agent)).collect())
+                .collect();
+            steps.extend(last);
+        }
         let hunt = Hunt {
-            group: number.to_owned(),
+            group,
             steps: steps.into(),
-            ring: Duration::from_secs(group.ring_s.into()),
+            ring,
             shown: caller.number.cloned(),
             hidden: caller.hidden,
             busy: false,
             unanswered: false,
         };
-        Ok((hunt, Duration::from_secs(group.timeout_s.into())))
+        Ok((hunt, most))
     }
 
     /// The phones of the next step that has any. All have to be of one family of addresses, because they share
@@ -116,8 +145,8 @@ impl Hunt {
         self.busy |= !answer.local && matches!(answer.code, 486 | 600 | 603);
     }
 
-    pub(super) fn group(&self) -> &str {
-        &self.group
+    pub(super) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
     }
 }
 
@@ -157,9 +186,9 @@ impl Leg {
     pub(super) fn hunt_on(&mut self, w: &mut World) {
         let Some(hunt) = &self.hunt else { return };
         w.timers.set(Key::leg(self.id, Timer::Step), w.now.mono + hunt.ring);
-        if let Stage::Inviting(forks) = &self.stage {
+        if let (Some(group), Stage::Inviting(forks)) = (hunt.group(), &self.stage) {
             for user in forks.users() {
-                w.groups.offered(hunt.group(), &user);
+                w.groups.offered(group, &user);
             }
         }
     }
@@ -188,6 +217,7 @@ impl Leg {
             return None;
         };
         hunt.unanswered |= forks.rang;
+        forks.unanswered(w);
         let row = Kind::NoAnswer.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
         let old = forks.cancel(w, Some(&reason));
@@ -206,7 +236,9 @@ impl Leg {
     pub(super) fn taken_by(&mut self, w: &mut World, user: Option<Arc<str>>) {
         w.timers.cancel(Key::leg(self.id, Timer::Step));
         if let (Some(hunt), Some(user)) = (&self.hunt, &user) {
-            w.groups.taken(hunt.group(), user);
+            if let Some(group) = hunt.group() {
+                w.groups.taken(group, user);
+            }
             self.facts.number = Number::Internal(user.to_string());
         }
         self.occupy(w, user.into_iter().collect());
@@ -214,6 +246,13 @@ impl Leg {
 }
 
 impl Forks {
+    /// They rang as long as they were to, and nobody picked up.
+    pub(super) fn unanswered(&self, w: &mut World) {
+        for user in self.users() {
+            w.agents.missed(&user, w.now.mono);
+        }
+    }
+
     /// Extensions whose phones still ring.
     fn users(&self) -> BTreeSet<Arc<str>> {
         self.hops().filter_map(|hop| hop.user.clone()).collect()

@@ -133,6 +133,8 @@ pub(crate) struct Onward {
     pub(crate) sandboxed: bool,
     /// The call says itself which number is shown.
     pub(crate) named: bool,
+    /// Extensions that let calls ring in vain are asked last.
+    pub(crate) spares: bool,
     /// Who had the call transferred (RFC 3892), for phones and for carriers that are trusted.
     pub(crate) referred_by: Option<Vec<u8>>,
     /// Header fields that go on as they came, to whom the settings say.
@@ -645,6 +647,7 @@ fn blank(no: LegNo, called: &Called, paid: Option<Duration>) -> LegFacts {
         q850: None,
         released_by: None,
         failure: None,
+        replaced_by: None,
         paid_until: paid,
         media: MediaStats::default(),
         recognised: None,

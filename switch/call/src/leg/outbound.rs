@@ -79,8 +79,9 @@ impl Leg {
         let mut hunt = None;
         let mut ring = called.ring;
         let mut ways = match target {
-            Target::Group(number) => {
-                let (mut hunting, most) = Hunt::new(w, number, caller).map_err(failed)?;
+            Target::Group(_) | Target::Agents(_) => {
+                let (mut hunting, most) =
+                    Hunt::new(w, target, caller, called.onward.spares).map_err(failed)?;
                 let ways = hunting.next(w, id, None);
                 if ways.is_empty() {
                     return Err(failed(hunting.verdict()));
@@ -542,6 +543,7 @@ impl Leg {
         let Stage::Inviting(forks) = &mut self.stage else {
             return None;
         };
+        forks.unanswered(w);
         let row = Kind::NoAnswer.row();
         let reason = Reason::q850(u16::from(row.q850), row.label);
         self.given_up.extend(forks.cancel(w, Some(&reason)));

@@ -232,7 +232,7 @@ fn explained(
             }
         }
         // A wish leads there, never a number.
-        Some(Target::Voicemail(_)) => {}
+        Some(Target::Voicemail(_) | Target::Agents(_)) => {}
         Some(Target::Public(public)) => {
             explanation.candidates = candidates(snapshot, &public, at, live);
             explanation.pools = pools(snapshot);

@@ -3,6 +3,8 @@
 mod choice;
 mod lead;
 
+use std::sync::Arc;
+
 use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{MerchantId, Number, NumberPlan};
 
@@ -17,6 +19,8 @@ pub(crate) enum Target {
     Contacts(String),
     /// The members of a group, by the group's number.
     Group(String),
+    /// Extensions that are rung one after the other.
+    Agents(Arc<[String]>),
     /// The mailbox of an extension: nobody is rung.
     Voicemail(String),
     /// A number reached through trunks.
@@ -30,6 +34,7 @@ impl Target {
             Target::Contacts(user) | Target::Group(user) | Target::Voicemail(user) => {
                 Number::Internal(user.clone())
             }
+            Target::Agents(agents) => Number::Internal(agents.first().cloned().unwrap_or_default()),
             Target::Public(number) => number.clone(),
         }
     }

@@ -96,6 +96,7 @@ fn leg(no: LegNo, now: UnixMillis) -> LegFacts {
         q850: Some(16),
         released_by: Some(Side::Caller),
         failure: None,
+        replaced_by: None,
         paid_until: Some(Duration::from_secs(120)),
         media: MediaStats::default(),
         recognised: None,

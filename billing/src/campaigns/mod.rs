@@ -4,19 +4,22 @@
 //! until the record is there. A process that dies between the two loses nothing: the same request key finds the same
 //! call again, and the record of a call that was cut off is written at the next start.
 
+mod owner;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use facts::record::CallRecord;
-use facts::{CallId, Failure, Kind, LegNo, MerchantId, Outcome, UnixMillis};
+use facts::{CallId, Failure, Kind, LegNo, MerchantId, Outcome, Side, UnixMillis};
+pub use owner::{LEASE, Open, Owner, TOLD_LIFE, Wishes};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Conn, Row, Value, args, from_json, json, tuples, word, work};
 use crate::error::{Error, Result};
-use crate::once::Once;
 use crate::store::Store;
 
-/// How long a process that is gone keeps a campaign from the others.
-pub const LEASE: Duration = Duration::from_secs(20);
+/// How long a campaign that has ended can be asked for, with its numbers.
+const OVER_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Calls of one number at most, of which all but the last were lost by faults of our own.
 const TRIES_MAX: u32 = 3;
 /// Numbers of one insert: five columns each, below what SQLite takes as parameters.
@@ -136,7 +139,7 @@ pub struct CampaignNumber {
     pub state: NumberState,
     /// Its call.
     pub call: Option<CallId>,
-    /// Why it cannot be called.
+    /// Why it cannot be called, or what its call failed by.
     pub why: Option<String>,
     /// The customer answered.
     pub answered: bool,
@@ -173,8 +176,8 @@ impl Tally {
     }
 }
 
-const CAMPAIGN: &str =
-    "SELECT id, merchant_id, company, name, plan, begins, pauses, state, created FROM campaigns";
+const COLUMNS: &str = "id, merchant_id, company, name, plan, begins, pauses, state, created, total, \
+                       waiting, calling, done, answered, joined, refused";
 const NUMBER: &str = "SELECT seq, phone, due, said, state, call_id, why, answered, joined, tries FROM campaign_numbers";
 
 fn campaign_of(row: &Row) -> Result<Campaign> {
@@ -189,6 +192,22 @@ fn campaign_of(row: &Row) -> Result<Campaign> {
         state: row.word(7)?,
         created: row.instant(8)?,
     })
+}
+
+fn tally_of(row: &Row) -> Result<Tally> {
+    Ok(Tally {
+        total: row.small(9)?,
+        waiting: row.small(10)?,
+        calling: row.small(11)?,
+        done: row.small(12)?,
+        answered: row.small(13)?,
+        joined: row.small(14)?,
+        refused: row.small(15)?,
+    })
+}
+
+fn both_of(row: &Row) -> Result<(Campaign, Tally)> {
+    Ok((campaign_of(row)?, tally_of(row)?))
 }
 
 fn number_of(row: &Row) -> Result<CampaignNumber> {
@@ -207,9 +226,9 @@ fn number_of(row: &Row) -> Result<CampaignNumber> {
     })
 }
 
-async fn one(conn: &mut Conn, company: &str, id: &str) -> Result<Option<Campaign>> {
-    let sql = format!("{CAMPAIGN} WHERE id = $1 AND company = $2");
-    conn.row(&sql, args![id, company]).await?.as_ref().map(campaign_of).transpose()
+async fn one(conn: &mut Conn, company: &str, id: &str) -> Result<Option<(Campaign, Tally)>> {
+    let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE id = $1 AND company = $2");
+    conn.row(&sql, args![id, company]).await?.as_ref().map(both_of).transpose()
 }
 
 async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
@@ -230,11 +249,22 @@ async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
     conn.exec(sql, values).await.map(drop)
 }
 
-async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<()> {
+/// Adds numbers behind those that there are; how many it were. One that is there already, not called yet and not
+/// before the same instant, is called once.
+async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<usize> {
+    let sql = "SELECT phone, due FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting'";
+    let mut there = BTreeSet::new();
+    for row in conn.rows(sql, args![id]).await? {
+        there.insert((row.text(0)?, row.opt_int(1)?));
+    }
+    let fresh: Vec<&NewNumber> = numbers
+        .iter()
+        .filter(|number| there.insert((number.phone.clone(), number.due.map(|due| due.0))))
+        .collect();
     let sql =
         "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM campaign_numbers WHERE campaign = $1";
     let mut seq = conn.row(sql, args![id]).await?.map_or(Ok(0), |row| row.int(0))?;
-    for some in numbers.chunks(ROWS) {
+    for some in fresh.chunks(ROWS) {
         let mut values: Vec<Value> = Vec::new();
         for number in some {
             seq += 1;
@@ -246,24 +276,29 @@ async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Res
         );
         conn.exec_once(&sql, values).await?;
     }
-    Ok(())
+    let sql = "UPDATE campaigns SET total = total + $2, waiting = waiting + $2 WHERE id = $1";
+    let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
+    conn.exec(sql, args![id, count]).await?;
+    Ok(fresh.len())
 }
 
 async fn tally(conn: &mut Conn, id: &str) -> Result<Tally> {
-    let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE state = 'waiting'), \
-               COUNT(*) FILTER (WHERE state = 'calling'), COUNT(*) FILTER (WHERE state = 'done'), \
-               COUNT(*) FILTER (WHERE answered <> 0), COUNT(*) FILTER (WHERE joined <> 0), \
-               COUNT(*) FILTER (WHERE state = 'refused') FROM campaign_numbers WHERE campaign = $1";
-    let row = conn.row(sql, args![id]).await?.ok_or(Error::Missing("campaign"))?;
-    Ok(Tally {
-        total: row.small(0)?,
-        waiting: row.small(1)?,
-        calling: row.small(2)?,
-        done: row.small(3)?,
-        answered: row.small(4)?,
-        joined: row.small(5)?,
-        refused: row.small(6)?,
-    })
+    let row =
+        conn.row(&format!("SELECT {COLUMNS} FROM campaigns WHERE id = $1"), args![id]).await?;
+    tally_of(&row.ok_or(Error::Missing("campaign"))?)
+}
+
+/// Forgets campaigns that ended long ago, with their numbers.
+pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+    const OLD: &str = "state = 'ended' AND calling = 0 AND ended < $1";
+    let before = now - OVER_LIFE;
+    let numbers = format!(
+        "DELETE FROM campaign_numbers WHERE campaign IN (SELECT id FROM campaigns WHERE {OLD})"
+    );
+    let gone = conn.exec(&numbers, args![before]).await?;
+    let campaigns = conn.exec(&format!("DELETE FROM campaigns WHERE {OLD}"), args![before]).await?;
+    let told = conn.exec("DELETE FROM campaign_agents WHERE until < $1", args![now]).await?;
+    Ok(gone + campaigns + told)
 }
 
 /// Any number, for the end of an id.
@@ -274,75 +309,35 @@ pub fn draw() -> Result<u32> {
     getrandom::u32().map_err(|error| Error::Database(error.to_string()))
 }
 
-/// Campaigns that somebody has to look after: those that have not ended, and those that were cancelled while calls of
-/// them were under way.
-const OPEN: &str = "campaigns.state <> 'ended' OR EXISTS (SELECT 1 FROM campaign_numbers n \
-                    WHERE n.campaign = campaigns.id AND n.state = 'calling')";
-
-/// A campaign that has not ended, as far as who looks after it goes.
-struct Open {
-    state: CampaignState,
-    begins: Option<UnixMillis>,
-    pauses: Option<UnixMillis>,
-    owner: String,
-    until: UnixMillis,
-}
-
-impl Open {
-    /// It starts or pauses by itself now.
-    fn is_due(&self, now: UnixMillis) -> bool {
-        let come = |at: Option<UnixMillis>| at.is_some_and(|at| at <= now);
-        match self.state {
-            CampaignState::Waiting => come(self.begins),
-            CampaignState::Running => come(self.pauses),
-            CampaignState::Paused | CampaignState::Ended => false,
-        }
-    }
-
-    /// It is ours, or nobody's.
-    fn is_anybodys(&self, me: &Once, now: UnixMillis) -> bool {
-        self.owner == me.as_str() || self.until <= now
-    }
-}
-
-async fn open(conn: &mut Conn) -> Result<Vec<Open>> {
-    let sql = format!("SELECT state, begins, pauses, owner, leased FROM campaigns WHERE {OPEN}");
-    let of = |row: &Row| {
-        Ok(Open {
-            state: row.word(0)?,
-            begins: row.opt_int(1)?.map(UnixMillis),
-            pauses: row.opt_int(2)?.map(UnixMillis),
-            owner: row.text(3)?,
-            until: row.instant(4)?,
-        })
-    };
-    conn.rows(&sql, args![]).await?.iter().map(of).collect()
-}
-
-/// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself is not paused
-/// again. Then takes what is nobody's.
-async fn turn(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<()> {
-    let begin = "UPDATE campaigns SET state = 'running', begins = NULL \
-                 WHERE state = 'waiting' AND begins <= $1";
-    let pause = "UPDATE campaigns SET state = 'paused', pauses = NULL \
-                 WHERE state = 'running' AND pauses <= $1";
-    let take = format!(
-        "UPDATE campaigns SET owner = $2, leased = $3 WHERE ({OPEN}) AND (owner = $2 OR leased <= $1)"
-    );
-    conn.exec(begin, args![now]).await?;
-    conn.exec(pause, args![now]).await?;
-    conn.exec(&take, args![now, me.as_str(), now + LEASE]).await?;
-    Ok(())
-}
-
 /// What became of a number's call.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Became {
     seq: i64,
     answered: bool,
     joined: bool,
+    why: Option<&'static str>,
     /// Nobody answered, and that is our own fault: the number is called once more.
     lost: bool,
+}
+
+impl Became {
+    fn of(seq: i64, record: &CallRecord) -> Became {
+        let facts = &record.facts;
+        let answered = facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
+        let joined = facts.bridged.is_some();
+        let ours = |failure: &Failure| {
+            matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
+        };
+        let why = match &facts.outcome {
+            Outcome::Failed(failure) => Some(failure.kind.row().label),
+            Outcome::Completed if joined => None,
+            // He waited, and was the first to go.
+            Outcome::Completed if facts.released_by == Side::Caller => Some("abandoned"),
+            Outcome::Completed => Some("no_agent"),
+        };
+        let lost = matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
+        Became { seq, answered, joined, why, lost: lost && !answered }
+    }
 }
 
 /// The calls of a campaign that are on record, and not noted as such.
@@ -350,38 +345,50 @@ async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
     let sql = "SELECT n.seq, r.record FROM campaign_numbers n JOIN records r ON r.call_id = n.call_id \
                WHERE n.campaign = $1 AND n.state = 'calling'";
     let rows = conn.rows(sql, args![id]).await?;
-    let of = |row: &Row| {
-        let record: CallRecord = from_json(&row.text(1)?)?;
-        let answered = record.facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
-        let ours = |failure: &Failure| {
-            matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
-        };
-        let lost = matches!(&record.facts.outcome, Outcome::Failed(failure) if ours(failure));
-        Ok(Became {
-            seq: row.int(0)?,
-            answered,
-            joined: record.facts.bridged.is_some(),
-            lost: lost && !answered,
-        })
-    };
-    rows.iter().map(of).collect()
+    rows.iter().map(|row| Ok(Became::of(row.int(0)?, &from_json(&row.text(1)?)?))).collect()
+}
+
+/// Notes what became of a call, once.
+async fn note(conn: &mut Conn, id: &str, became: &Became) -> Result<()> {
+    let Became { seq, answered, joined, why, lost } = became;
+    let (answered, joined) = (*answered, *joined);
+    let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
+                 AND state = 'calling' AND tries < $3";
+    if *lost && conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1 {
+        let sql = "UPDATE campaigns SET calling = calling - 1, waiting = waiting + 1 WHERE id = $1";
+        return conn.exec(sql, args![id]).await.map(drop);
+    }
+    let done = "UPDATE campaign_numbers SET state = 'done', answered = $3, joined = $4, why = $5 \
+                WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
+    let why = why.map(str::to_owned);
+    if conn.exec(done, args![id, *seq, answered, joined, why]).await? == 1 {
+        let sql = "UPDATE campaigns SET calling = calling - 1, done = done + 1, \
+                   answered = answered + $2, joined = joined + $3 WHERE id = $1";
+        conn.exec(sql, args![id, i64::from(answered), i64::from(joined)]).await?;
+    }
+    Ok(())
 }
 
 impl Store {
-    /// Keeps a campaign with its numbers.
+    /// Keeps a campaign with its numbers, each once; how many these are.
     ///
     /// # Errors
     /// [`Error::Conflict`] when its id is taken.
-    pub async fn create_campaign(&self, campaign: Campaign, numbers: Vec<NewNumber>) -> Result<()> {
+    pub async fn create_campaign(
+        &self,
+        campaign: Campaign,
+        numbers: Vec<NewNumber>,
+    ) -> Result<usize> {
         self.write(work!(conn, [campaign, numbers] => {
             insert(conn, &campaign).await?;
-            insert_numbers(conn, &campaign.id, &numbers).await?;
+            insert_numbers(conn, &campaign.id, &numbers).await?
         }))
         .await
     }
 
-    /// Adds numbers behind those of a campaign; one that had ended because all its numbers were called waits again, to
-    /// one that was cancelled none are added. `None` when the company has no such campaign, else how it stands.
+    /// Adds numbers behind those of a campaign, but for those that wait in it; one that had ended because all its numbers
+    /// were called waits again, to one that was cancelled none are added. `None` when the company has no such campaign,
+    /// else how it stands and how many were added.
     ///
     /// # Errors
     /// Those of the database.
@@ -390,22 +397,23 @@ impl Store {
         company: &str,
         id: &str,
         numbers: Vec<NewNumber>,
-    ) -> Result<Option<CampaignState>> {
+    ) -> Result<Option<(CampaignState, usize)>> {
         let (company, id) = (company.to_owned(), id.to_owned());
         self.write(work!(conn, [company, id, numbers] => {
             let known = one(conn, &company, &id).await?;
             match known {
                 None => None,
-                Some(known) => {
-                    let over = tally(conn, &known.id).await?.waiting == 0;
+                Some((known, tally)) => {
                     let ended = known.state == CampaignState::Ended;
-                    if !ended || over {
-                        insert_numbers(conn, &known.id, &numbers).await?;
-                        let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL \
-                                   WHERE id = $1 AND state = 'ended'";
+                    if ended && tally.waiting > 0 {
+                        Some((known.state, 0))
+                    } else {
+                        let added = insert_numbers(conn, &known.id, &numbers).await?;
+                        let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL, \
+                                   ended = NULL WHERE id = $1 AND state = 'ended'";
                         conn.exec(sql, args![id.as_str()]).await?;
+                        Some((if ended { CampaignState::Waiting } else { known.state }, added))
                     }
-                    Some(if ended && over { CampaignState::Waiting } else { known.state })
                 }
             }
         }))
@@ -418,16 +426,7 @@ impl Store {
     /// Those of the database.
     pub async fn campaign(&self, company: &str, id: &str) -> Result<Option<(Campaign, Tally)>> {
         let (company, id) = (company.to_owned(), id.to_owned());
-        self.read(work!(conn, [company, id] => {
-            match one(conn, &company, &id).await? {
-                Some(campaign) => {
-                    let tally = tally(conn, &campaign.id).await?;
-                    Some((campaign, tally))
-                }
-                None => None,
-            }
-        }))
-        .await
+        self.read(work!(conn, [company, id] => one(conn, &company, &id).await?)).await
     }
 
     /// How many campaigns a company has, and those of a page, the newest first, with how their numbers stand.
@@ -445,15 +444,9 @@ impl Store {
             let count = "SELECT COUNT(*) FROM campaigns WHERE company = $1";
             let total = conn.row(count, args![company.as_str()]).await?;
             let total: u64 = total.map_or(Ok(0), |row| row.small(0))?;
-            let sql = format!("{CAMPAIGN} WHERE company = $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
+            let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE company = $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
             let rows = conn.rows(&sql, args![company.as_str(), limit, skip]).await?;
-            let mut found = Vec::new();
-            for row in &rows {
-                let campaign = campaign_of(row)?;
-                let tally = tally(conn, &campaign.id).await?;
-                found.push((campaign, tally));
-            }
-            (total, found)
+            (total, rows.iter().map(both_of).collect::<Result<Vec<_>>>()?)
         }))
         .await
     }
@@ -486,47 +479,18 @@ impl Store {
         &self,
         company: &str,
         id: &str,
-        state: CampaignState,
+        (state, at): (CampaignState, UnixMillis),
     ) -> Result<Option<CampaignState>> {
         let (company, id) = (company.to_owned(), id.to_owned());
         self.write(work!(conn, [company, id] => {
             let known = one(conn, &company, &id).await?;
-            let sql = "UPDATE campaigns SET state = $2 WHERE id = $1 AND state <> 'ended'";
+            let sql = "UPDATE campaigns SET state = $2, ended = $3 \
+                       WHERE id = $1 AND state <> 'ended'";
+            let ended = (state == CampaignState::Ended).then_some(at);
             if known.is_some() {
-                conn.exec(sql, args![id.as_str(), word(&state)?]).await?;
+                conn.exec(sql, args![id.as_str(), word(&state)?, ended]).await?;
             }
-            known.map(|known| known.state)
-        }))
-        .await
-    }
-
-    /// The campaigns that this process looks after now: those whose time has come are started or paused first, and
-    /// those that nobody else looks after are taken for [`LEASE`]. One that pauses is here while calls of it are
-    /// under way.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn my_campaigns(&self, me: &Once, now: UnixMillis) -> Result<Vec<Campaign>> {
-        let open = {
-            let found: Vec<Open> = self.read(work!(conn, [] => open(conn).await?)).await?;
-            found
-        };
-        let soon = now + LEASE / 2;
-        let changes =
-            |open: &Open| open.is_due(now) || (open.is_anybodys(me, now) && open.until < soon);
-        if open.iter().any(changes) {
-            let me = me.clone();
-            self.write::<()>(work!(conn, [me] => turn(conn, &me, now).await?)).await?;
-        }
-        let me = me.as_str().to_owned();
-        self.read(work!(conn, [me] => {
-            let sql = format!(
-                "{CAMPAIGN} WHERE owner = $1 AND leased > $2 AND (state = 'running' \
-                 OR EXISTS (SELECT 1 FROM campaign_numbers n WHERE n.campaign = campaigns.id \
-                 AND n.state = 'calling')) ORDER BY id"
-            );
-            let rows = conn.rows(&sql, args![me.as_str(), now]).await?;
-            rows.iter().map(campaign_of).collect::<Result<Vec<_>>>()?
+            known.map(|(known, _)| known.state)
         }))
         .await
     }
@@ -536,7 +500,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn note_campaign(&self, id: &str) -> Result<Tally> {
+    pub async fn note_campaign(&self, id: &str, now: UnixMillis) -> Result<Tally> {
         let id = id.to_owned();
         let (news, before) = {
             let id = id.clone();
@@ -549,17 +513,14 @@ impl Store {
             return Ok(before);
         }
         self.write(work!(conn, [id, news] => {
-            for Became { seq, answered, joined, lost } in news.iter().copied() {
-                let sql = "UPDATE campaign_numbers SET state = CASE WHEN $5 <> 0 AND tries < $6 \
-                           THEN 'waiting' ELSE 'done' END, answered = $3, joined = $4 \
-                           WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
-                let values = args![id.as_str(), seq, answered, joined, lost, TRIES_MAX];
-                conn.exec(sql, values).await?;
+            for became in news.iter() {
+                note(conn, &id, became).await?;
             }
             let tally = tally(conn, &id).await?;
             if tally.is_over() {
-                let sql = "UPDATE campaigns SET state = 'ended' WHERE id = $1 AND state = 'running'";
-                conn.exec(sql, args![id.as_str()]).await?;
+                let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
+                           WHERE id = $1 AND state = 'running'";
+                conn.exec(sql, args![id.as_str(), now]).await?;
             }
             tally
         }))
@@ -611,7 +572,11 @@ impl Store {
         self.write(work!(conn, [id] => {
             let sql = "UPDATE campaign_numbers SET state = 'calling', call_id = $3, tries = tries + 1 \
                        WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            conn.exec(sql, args![id.as_str(), seq, call]).await?;
+            if conn.exec(sql, args![id.as_str(), seq, call]).await? == 1 {
+                let sql = "UPDATE campaigns SET waiting = waiting - 1, calling = calling + 1 \
+                           WHERE id = $1";
+                conn.exec(sql, args![id.as_str()]).await?;
+            }
         }))
         .await
     }
@@ -625,7 +590,25 @@ impl Store {
         self.write(work!(conn, [id, why] => {
             let sql = "UPDATE campaign_numbers SET state = 'refused', why = $3 \
                        WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            conn.exec(sql, args![id.as_str(), seq, why.as_str()]).await?;
+            if conn.exec(sql, args![id.as_str(), seq, why.as_str()]).await? == 1 {
+                let sql = "UPDATE campaigns SET waiting = waiting - 1, refused = refused + 1 \
+                           WHERE id = $1";
+                conn.exec(sql, args![id.as_str()]).await?;
+            }
+        }))
+        .await
+    }
+
+    /// A number that cannot be called now is not, before then.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn postpone(&self, id: &str, seq: i64, due: UnixMillis) -> Result<()> {
+        let id = id.to_owned();
+        self.write(work!(conn, [id] => {
+            let sql = "UPDATE campaign_numbers SET due = $3 \
+                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
+            conn.exec(sql, args![id.as_str(), seq, due]).await?;
         }))
         .await
     }

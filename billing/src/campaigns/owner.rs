@@ -1,0 +1,155 @@
+//! Which process dials a campaign: the one with which the most of its agents are registered, since a process rings its own
+//! phones only.
+//!
+//! Each tells how many it has. Whoever has as many as any other takes a campaign that is nobody's; whoever has one and
+//! fewer agents than another leaves it as soon as no customer of it rings or waits.
+
+use std::time::Duration;
+
+use facts::UnixMillis;
+
+use super::{COLUMNS, Campaign, CampaignState, Tally, both_of};
+use crate::db::{Conn, Row, args, work};
+use crate::error::Result;
+use crate::once::Once;
+use crate::store::Store;
+
+/// How long a process that is gone keeps a campaign from the others.
+pub const LEASE: Duration = Duration::from_secs(20);
+/// How long what a process told of its agents is believed.
+pub const TOLD_LIFE: Duration = Duration::from_secs(15);
+
+/// Who dials a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// Whoever asks, until then.
+    Me(UnixMillis),
+    /// Another process.
+    Other,
+    /// Nobody.
+    Nobody,
+}
+
+/// A campaign that somebody has to look after: it runs, or calls of it are under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Open {
+    /// What it is.
+    pub campaign: Campaign,
+    /// How its numbers stand, as far as was noted.
+    pub tally: Tally,
+    /// Who dials it.
+    pub owner: Owner,
+    /// Of its agents so many are registered with another process: the one that has the most.
+    pub elsewhere: u64,
+}
+
+/// What a process wants to do about campaigns.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wishes {
+    /// Dials these, if they are its own or nobody's.
+    pub take: Vec<String>,
+    /// Does not dial these any more.
+    pub leave: Vec<String>,
+    /// Of these so many agents are registered with it.
+    pub agents: Vec<(String, u64)>,
+}
+
+impl Wishes {
+    /// Nothing is to be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.take.is_empty() && self.leave.is_empty() && self.agents.is_empty()
+    }
+}
+
+/// It starts or pauses by itself now.
+fn is_due(campaign: &Campaign, now: UnixMillis) -> bool {
+    let come = |at: Option<UnixMillis>| at.is_some_and(|at| at <= now);
+    match campaign.state {
+        CampaignState::Waiting => come(campaign.begins),
+        CampaignState::Running => come(campaign.pauses),
+        CampaignState::Paused | CampaignState::Ended => false,
+    }
+}
+
+async fn open(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<Vec<Open>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, owner, leased, CAST(COALESCE((SELECT MAX(a.agents) \
+         FROM campaign_agents a WHERE a.campaign = campaigns.id AND a.process <> $1 \
+         AND a.until > $2), 0) AS BIGINT) FROM campaigns \
+         WHERE state <> 'ended' OR calling > 0 ORDER BY id"
+    );
+    let of = |row: &Row| {
+        let (campaign, tally) = both_of(row)?;
+        let until = row.instant(17)?;
+        let owner = match row.text(16)? {
+            _ if until <= now => Owner::Nobody,
+            owner if owner == me.as_str() => Owner::Me(until),
+            _ => Owner::Other,
+        };
+        Ok(Open { campaign, tally, owner, elsewhere: row.small(18)? })
+    };
+    conn.rows(&sql, args![me.as_str(), now]).await?.iter().map(of).collect()
+}
+
+/// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself is not paused again.
+async fn turn(conn: &mut Conn, now: UnixMillis) -> Result<()> {
+    let begin = "UPDATE campaigns SET state = 'running', begins = NULL \
+                 WHERE state = 'waiting' AND begins <= $1";
+    let pause = "UPDATE campaigns SET state = 'paused', pauses = NULL \
+                 WHERE state = 'running' AND pauses <= $1";
+    conn.exec(begin, args![now]).await?;
+    conn.exec(pause, args![now]).await?;
+    Ok(())
+}
+
+async fn keep(conn: &mut Conn, me: &Once, wishes: &Wishes, now: UnixMillis) -> Result<()> {
+    let me = me.as_str();
+    for id in &wishes.take {
+        let sql = "UPDATE campaigns SET owner = $2, leased = $3 \
+                   WHERE id = $1 AND (owner = $2 OR leased <= $4)";
+        conn.exec(sql, args![id, me, now + LEASE, now]).await?;
+    }
+    for id in &wishes.leave {
+        let sql = "UPDATE campaigns SET owner = '', leased = 0 WHERE id = $1 AND owner = $2";
+        conn.exec(sql, args![id, me]).await?;
+    }
+    for (id, agents) in &wishes.agents {
+        let sql = "INSERT INTO campaign_agents (campaign, process, agents, until) \
+                   VALUES ($1, $2, $3, $4) ON CONFLICT (campaign, process) \
+                   DO UPDATE SET agents = excluded.agents, until = excluded.until";
+        let agents = i64::try_from(*agents).unwrap_or(i64::MAX);
+        conn.exec(sql, args![id, me, agents, now + TOLD_LIFE]).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The campaigns that somebody has to look after now, and who does. Those whose time has come are started or paused
+    /// first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn open_campaigns(&self, me: &Once, now: UnixMillis) -> Result<Vec<Open>> {
+        let look = async || -> Result<Vec<Open>> {
+            let me = me.clone();
+            self.read(work!(conn, [me] => open(conn, &me, now).await?)).await
+        };
+        let mut all = look().await?;
+        if all.iter().any(|open| is_due(&open.campaign, now)) {
+            self.write::<()>(work!(conn, [] => turn(conn, now).await?)).await?;
+            all = look().await?;
+        }
+        all.retain(|open| open.campaign.state == CampaignState::Running || open.tally.calling > 0);
+        Ok(all)
+    }
+
+    /// Takes, keeps and leaves campaigns, and tells how many agents of them this process has.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn keep_campaigns(&self, me: &Once, wishes: Wishes, now: UnixMillis) -> Result<()> {
+        let me = me.clone();
+        self.write(work!(conn, [me, wishes] => keep(conn, &me, &wishes, now).await?)).await
+    }
+}
