@@ -15,6 +15,7 @@ mod door;
 pub mod guard;
 mod health;
 mod limits;
+mod meeting;
 pub mod push;
 mod recordings;
 mod rest;

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{Request, StatusCode};
 use dialect::rest::{Op, Scope};
 use facts::media::{Record, RecordedFile};
 use facts::scenario::Step;
@@ -16,110 +16,8 @@ use facts::sound::{Clip, Listeners};
 use facts::{CallId, Number, Purpose, Refusal};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tower::ServiceExt as _;
-use world::{World, now, read};
-
-/// A merchant's system: a key, and what comes back.
-struct Client<'w> {
-    world: &'w World,
-    key: String,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-
-    /// The code of a problem, which is one in every respect.
-    fn problem(&self) -> String {
-        let value = self.json();
-        let text = String::from_utf8_lossy(&self.body);
-        assert_eq!(self.headers["content-type"], "application/problem+json", "{text}");
-        assert_eq!(value["status"], self.status.as_u16(), "{text}");
-        assert!(value["title"].is_string() && value["type"].is_string(), "{text}");
-        value["code"].as_str().unwrap().to_owned()
-    }
-
-    /// Where a request is wrong.
-    fn pointers(&self) -> Vec<String> {
-        assert_eq!(self.problem(), "invalid");
-        let errors = self.json()["errors"].as_array().cloned().unwrap();
-        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-async fn send(world: &World, request: Request<Body>) -> Answer {
-    let response = world.router.clone().oneshot(request).await.unwrap();
-    let headers = response.headers().clone();
-    let (status, body) = read(response).await;
-    Answer { status, headers, body }
-}
-
-impl Client<'_> {
-    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
-        self.ask_with(method, path, body, &[]).await
-    }
-
-    async fn ask_with(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Value>,
-        headers: &[(&str, &str)],
-    ) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/v1{path}"))
-            .header("accept", "application/json")
-            .header("authorization", format!("Bearer {}", self.key));
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        send(self.world, request.body(body).unwrap()).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, None).await
-    }
-
-    /// Places a call; its id.
-    async fn place(&self, body: Value) -> CallId {
-        let answer = self.ask("POST", "/calls", Some(body)).await;
-        let text = String::from_utf8_lossy(&answer.body);
-        assert_eq!(answer.status, StatusCode::CREATED, "{text}");
-        answer.json()["id"].as_str().unwrap().parse().unwrap()
-    }
-}
-
-fn all_scopes() -> Vec<&'static str> {
-    Scope::ALL.iter().map(|scope| scope.word()).collect()
-}
-
-/// A key by the operator's hand; its row too.
-async fn make(world: &World, merchant: &str, more: Value) -> (String, Value) {
-    let mut asked = json!({ "merchant": merchant, "name": "crm", "scopes": all_scopes() });
-    for (field, given) in more.as_object().unwrap() {
-        asked[field] = given.clone();
-    }
-    let (status, made) = world.admin("POST", "/api-keys", Some(asked)).await;
-    assert_eq!(status, StatusCode::CREATED, "{made}");
-    (made["key"].as_str().unwrap().to_owned(), made)
-}
-
-async fn client<'w>(world: &'w World, merchant: &str) -> Client<'w> {
-    let (key, _) = make(world, merchant, json!({ "caller_ids": ["01053180002"] })).await;
-    Client { world, key }
-}
+use world::client::{Client, client, make, send};
+use world::{World, now};
 
 fn two() -> Value {
     json!({ "to": { "number": "80000" }, "connect": { "number": "13800138000" } })
@@ -135,6 +33,7 @@ async fn f16_each_operation_needs_its_scope_and_no_other() {
         let client = Client { world: &world, key };
         for op in Op::ALL {
             let path = op.path().replace("{call}", &call.to_string()).replace("{nth}", "1");
+            let path = path.replace("{conference}", "123456");
             let path = path.replace("{webhook}", "1").replace("{delivery}", "1");
             let body = matches!(op.method(), "POST" | "PATCH").then(|| json!({}));
             let answer = client.ask(op.method(), &path, body).await;
@@ -366,6 +265,7 @@ async fn f16_what_is_another_merchants_is_not_there() {
     for call in [live, over] {
         for op in Op::ALL.iter().filter(|op| op.path().contains("{call}")) {
             let path = op.path().replace("{call}", &call.to_string()).replace("{nth}", "1");
+            let path = path.replace("{conference}", "123456");
             let body = (*op == Op::Play).then(|| json!({ "sound": { "prompt": "welcome" } }));
             let answer = other.ask(op.method(), &path, body).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{op:?}");

@@ -32,6 +32,7 @@ mod queue;
 mod reach;
 mod records;
 mod register;
+mod repeats;
 pub mod rows;
 mod rung;
 mod secrets;

@@ -3,9 +3,11 @@
 //! Order of checks: address, key, address of the key, scope, rate, body. What is another merchant's is not there.
 
 mod call;
+mod conferences;
 mod events;
 mod place;
 mod reference;
+mod say;
 mod webhooks;
 
 pub(crate) use events::Streams;
@@ -160,6 +162,17 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         Op::PauseRecording => call::pause(state, asker, asked, true).await,
         Op::ResumeRecording => call::pause(state, asker, asked, false).await,
         Op::Recording => call::recording(state, asker, asked).await,
+        Op::PlaceCode => say::code(state, view, asker, asked).await,
+        Op::PlaceNotice => say::notice(state, view, asker, asked).await,
+        Op::BeginConference => conferences::begin(state, view, asker, asked).await,
+        Op::ShowConference => conferences::show(state, asker, asked).await,
+        Op::CloseConference => conferences::close(state, asker, asked).await,
+        Op::Invite => conferences::invite(state, view, asker, asked).await,
+        Op::Mute | Op::Unmute | Op::Deafen | Op::Undeafen | Op::Kick => {
+            conferences::member(state, view, asker, asked, op).await
+        }
+        Op::Lock => conferences::lock(state, asker, asked, true).await,
+        Op::Unlock => conferences::lock(state, asker, asked, false).await,
         Op::Events => events::events(state, asker, asked).await,
         Op::CreateWebhook => webhooks::create(state, asker, asked).await,
         Op::ListWebhooks => webhooks::list(state, asker).await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use billing::rows::Merchant;
 use dialect::rest::{
     Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem,
@@ -15,6 +16,7 @@ use facts::sound::Clip;
 use facts::{
     CallCommand, Dialect, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey, SubAccountId,
 };
+use serde::Serialize;
 
 use super::{Asked, Asker, Reply, ok, ours};
 use crate::settings::{Dialled, View, dialled};
@@ -32,9 +34,11 @@ const URLS_MAX: usize = 16;
 const NUMBERS_MAX: usize = 16;
 /// The header of a request that may be repeated.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Says that an answer is that of an earlier request.
+pub(super) const REPLAYED: &str = "idempotent-replayed";
 
 pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
-    let key = key(asked)?;
+    let key = key(asked, Op::PlaceCall)?;
     let (new, mut wrong) = parse_leniently::<NewCall>(&asked.body)?;
     wrong.extend(new.mistakes());
     let merchant = &asker.merchant;
@@ -76,21 +80,31 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
         pushes: pushes(new.reference.as_deref()),
         custom: new.reference.unwrap_or_default(),
     };
+    placing(state, command).await
+}
+
+/// Places a call, and says which it became.
+pub(super) async fn placing(state: &ApiState, command: CallCommand) -> Reply {
     let placed = state.place(command).await.map_err(refused)?;
     let accepted = Accepted::of(placed.call);
-    let mut response = ok(StatusCode::CREATED, &accepted);
+    Ok(created(&accepted, &accepted.url, placed.duplicate))
+}
+
+/// What was made, and where it is; the same for a repeat.
+pub(super) fn created<T: Serialize>(made: &T, url: &str, duplicate: bool) -> Response {
+    let mut response = ok(StatusCode::CREATED, made);
     let headers = response.headers_mut();
-    if let Ok(location) = HeaderValue::from_str(&accepted.url) {
+    if let Ok(location) = HeaderValue::from_str(url) {
         headers.insert(header::LOCATION, location);
     }
-    if placed.duplicate {
-        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    if duplicate {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    response
 }
 
 /// The merchant's list of events, and with it the webhooks.
-fn pushes(reference: Option<&str>) -> Vec<Push> {
+pub(super) fn pushes(reference: Option<&str>) -> Vec<Push> {
     let context = EventContext { reference: reference.unwrap_or_default().to_owned() };
     let context = serde_json::to_string(&context).unwrap_or_default();
     let (dialect, endpoint) = (Dialect::Rest, String::new());
@@ -103,22 +117,23 @@ pub(super) fn app(merchant: &Merchant) -> String {
     merchant.id.0.to_string()
 }
 
-fn key(asked: &Asked) -> Result<Option<RequestKey>, Problem> {
+/// What makes a request repeatable.
+pub(super) fn key(asked: &Asked, op: Op) -> Result<Option<RequestKey>, Problem> {
     let Some(given) = asked.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let words = "`Idempotency-Key` has 1 to 255 printable ASCII characters";
     let name = key_name(given.as_bytes());
     let key = name.ok_or_else(|| Problem::new(Code::BadRequest, words))?;
-    let fingerprint = fingerprint(given.as_bytes(), Op::PlaceCall.word(), &asked.body);
+    let fingerprint = fingerprint(given.as_bytes(), op.word(), &asked.body);
     Ok(Some(RequestKey { dialect: Dialect::Rest, key, fingerprint }))
 }
 
-fn party(number: Number, asked: &NewParty, shown: Option<Number>) -> Party {
+pub(super) fn party(number: Number, asked: &NewParty, shown: Option<Number>) -> Party {
     let ring = asked.ring_s.map_or(RING, |seconds| Duration::from_secs(seconds.into()));
     Party { number, as_sent: asked.number.clone(), shown, ring }
 }
 
 /// Who is rung first: an extension of the merchant's, or a public number.
-async fn rung(
+pub(super) async fn rung(
     state: &ApiState,
     view: &View,
     merchant: &Merchant,
@@ -155,7 +170,7 @@ fn nobody(at: impl Into<String>) -> FieldError {
 }
 
 /// The number to show: one of the key's, or the merchant's own.
-fn shown(
+pub(super) fn shown(
     view: &View,
     asker: &Asker,
     party: &NewParty,
@@ -250,7 +265,7 @@ pub(super) async fn audible(state: &ApiState, clip: &Clip) -> Result<(), String>
     state.0.calls.playable(clip)
 }
 
-fn refused(refusal: Refusal) -> Problem {
+pub(super) fn refused(refusal: Refusal) -> Problem {
     let code = match refusal {
         Refusal::UnknownMerchant | Refusal::Disabled => Code::MerchantDisabled,
         Refusal::NoBalance => Code::NoBalance,

@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use axum::http::HeaderMap;
 use billing::rows::{Booked, ConferenceEntry, ConferenceState};
 use dialect::ytx::{self, Action, Code, CreateMeeting, FID_CONFERENCE, Invited, RING_DEFAULT};
-use facts::conference::{Act, ActRefused, Conference, Participant, ParticipantView, Standing};
-use facts::{
-    CallCommand, CallFacts, CallId, Dialect, LegNo, Number, Party, Purpose, PushKind, Refusal,
-    RequestKey,
-};
+use facts::conference::{Act, ActRefused, Conference, Participant, Standing};
+use facts::{CallCommand, CallId, Dialect, Number, Party, Purpose, PushKind, Refusal, RequestKey};
 
 use super::place::{key, number, pushes, refused, rung, shown};
 use super::{Asker, ours, rate};
+use crate::meeting::{draw, left, unrung};
 use crate::settings::{View, dialled};
 use crate::state::{ApiState, now};
 
@@ -33,7 +31,7 @@ pub(super) async fn create(
     for _ in 0..DRAWS_MAX {
         let confid = match &asked.confid {
             Some(wished) => wished.clone(),
-            None => draw()?,
+            None => draw().ok_or(Code::Internal)?,
         };
         if let Some(conference) = &mut command.conference {
             conference.number.clone_from(&confid);
@@ -160,16 +158,6 @@ fn distinct<'n>(numbers: impl Iterator<Item = &'n Number>) -> Result<(), Code> {
     Ok(())
 }
 
-/// A `confid` that may be nobody's.
-fn draw() -> Result<String, Code> {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        tracing::error!(%error, "system 001: no random bytes");
-        Code::Internal
-    })?;
-    Ok(format!("{:06}", 100_000 + u32::from_le_bytes(bytes) % 900_000))
-}
-
 /// The conference of this app that has this number.
 async fn entry(state: &ApiState, asker: &Asker, action: &Action) -> Result<ConferenceEntry, Code> {
     let confid = action.confid()?;
@@ -263,51 +251,4 @@ pub(super) async fn query(
         (None, None) => Vec::new(),
     };
     Ok(ytx::meeting_answer(confid, word, &rows))
-}
-
-/// All who are named in what was asked for.
-fn named(command: &CallCommand) -> impl Iterator<Item = (&str, &Party)> {
-    let conference = command.conference.as_ref();
-    let creator = conference.map_or("", |conference| &conference.creator);
-    let others = conference.into_iter().flat_map(|conference| &conference.others);
-    std::iter::once((creator, &command.a)).chain(others.map(|one| (one.name.as_str(), &one.party)))
-}
-
-/// Who was asked for in one that is over: who was rung, then whom nobody rang.
-fn left(facts: &CallFacts) -> Vec<ParticipantView> {
-    let row = |leg: &facts::LegFacts| {
-        let name = named(&facts.command).find(|(_, party)| party.as_sent == leg.as_sent);
-        ParticipantView {
-            leg: leg.no,
-            name: name.map_or_else(String::new, |(name, _)| name.to_owned()),
-            as_sent: leg.as_sent.clone(),
-            standing: Standing::Left,
-            muted: false,
-            deaf: false,
-            talks: false,
-            joined: leg.answered,
-            left: leg.ended,
-        }
-    };
-    let mut all: Vec<ParticipantView> = facts.legs.iter().map(row).collect();
-    let never = unrung(&facts.command, Standing::Left);
-    let never = never.filter(|one| facts.legs.iter().all(|leg| leg.as_sent != one.as_sent));
-    all.extend(never);
-    all
-}
-
-/// All who were asked for, whom nobody has rung.
-fn unrung(command: &CallCommand, standing: Standing) -> impl Iterator<Item = ParticipantView> {
-    let row = move |(no, (name, party)): (u8, (&str, &Party))| ParticipantView {
-        leg: LegNo(no),
-        name: name.to_owned(),
-        as_sent: party.as_sent.clone(),
-        standing,
-        muted: false,
-        deaf: false,
-        talks: false,
-        joined: None,
-        left: None,
-    };
-    (0..).zip(named(command)).map(row)
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 pub(crate) mod ask;
+pub(crate) mod client;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};

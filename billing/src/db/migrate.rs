@@ -50,6 +50,7 @@ migrations! {
     28 "0028_campaigns",
     29 "0029_conferences",
     34 "0034_lists",
+    35 "0035_repeats",
     36 "0036_bookings",
     37 "0037_campaign_counts",
 }

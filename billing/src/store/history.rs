@@ -9,7 +9,7 @@ use super::Store;
 use crate::db::work;
 use crate::error::Result;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{bindings, books, call, campaigns, conferences, outbox, records, rung};
+use crate::{bindings, books, call, campaigns, conferences, outbox, records, repeats, rung};
 
 impl Store {
     /// A call by id.
@@ -165,6 +165,7 @@ impl Store {
                 + rung::purge(conn, now).await?
                 + conferences::purge(conn, now).await?
                 + campaigns::purge(conn, now).await?
+                + repeats::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
             .await
     }

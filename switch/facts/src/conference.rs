@@ -133,7 +133,7 @@ pub struct ParticipantView {
 }
 
 /// A conference, as it stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConferenceView {
     /// Nobody else may be asked for.
     pub locked: bool,

@@ -4,6 +4,7 @@
 //! text. What is not known in a request is refused: a field that is misspelt is found at once.
 
 mod call;
+mod command;
 mod event;
 mod json;
 mod op;
@@ -16,6 +17,9 @@ mod strict;
 mod webhook;
 
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
+pub use command::{
+    Attendee, Begun, Meeting, Member, NewCode, NewConference, NewMember, NewMembers, NewNotice,
+};
 pub use event::{
     EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, event, event_id,
     retry_after_ms, webhook_secret, webhook_signature,

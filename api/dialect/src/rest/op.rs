@@ -27,6 +27,14 @@ scopes! {
     CallsRead = "calls:read";
     /// Place and end calls, play sounds into them, pause their recordings.
     CallsWrite = "calls:write";
+    /// Have codes said.
+    CodesWrite = "codes:write";
+    /// Have notices said.
+    NoticesWrite = "notices:write";
+    /// See conferences.
+    ConferencesRead = "conferences:read";
+    /// Begin conferences, invite, mute and send out who is in them, end them.
+    ConferencesWrite = "conferences:write";
     /// Download recordings.
     RecordingsRead = "recordings:read";
     /// Follow events.
@@ -97,6 +105,15 @@ macro_rules! operations {
 }
 
 impl Op {
+    /// A call that costs money comes of it: it may bear an `Idempotency-Key`.
+    #[must_use]
+    pub const fn costs(self) -> bool {
+        matches!(
+            self,
+            Op::PlaceCall | Op::PlaceCode | Op::PlaceNotice | Op::BeginConference | Op::Invite
+        )
+    }
+
     /// Parameters that its query may have.
     #[must_use]
     pub const fn query(self) -> &'static [&'static str] {
@@ -127,6 +144,32 @@ operations! {
     ResumeRecording = "POST" "/calls/{call}/recording/resume", CallsWrite, "Resume the recording";
     /// The sound of a call.
     Recording = "GET" "/calls/{call}/recordings/{nth}", RecordingsRead, "Download a recording";
+    /// A code, said to somebody.
+    PlaceCode = "POST" "/codes", CodesWrite, "Say a code";
+    /// A template, said to somebody.
+    PlaceNotice = "POST" "/notices", NoticesWrite, "Say a notice";
+    /// Many, joined.
+    BeginConference = "POST" "/conferences", ConferencesWrite, "Begin a conference";
+    /// How one stands, or stood.
+    ShowConference = "GET" "/conferences/{conference}", ConferencesRead, "Show a conference";
+    /// It is over.
+    CloseConference = "DELETE" "/conferences/{conference}", ConferencesWrite, "End a conference";
+    /// More are rung for it.
+    Invite = "POST" "/conferences/{conference}/invite", ConferencesWrite, "Invite to a conference";
+    /// The others do not hear somebody.
+    Mute = "POST" "/conferences/{conference}/mute", ConferencesWrite, "Mute somebody";
+    /// They do again.
+    Unmute = "POST" "/conferences/{conference}/unmute", ConferencesWrite, "Let somebody be heard again";
+    /// Somebody does not hear the others.
+    Deafen = "POST" "/conferences/{conference}/deafen", ConferencesWrite, "Let somebody not hear the others";
+    /// He does again.
+    Undeafen = "POST" "/conferences/{conference}/undeafen", ConferencesWrite, "Let somebody hear the others again";
+    /// Somebody is sent out.
+    Kick = "POST" "/conferences/{conference}/kick", ConferencesWrite, "Send somebody out";
+    /// Nobody else may be asked for.
+    Lock = "POST" "/conferences/{conference}/lock", ConferencesWrite, "Lock a conference";
+    /// Others may again.
+    Unlock = "POST" "/conferences/{conference}/unlock", ConferencesWrite, "Unlock a conference";
     /// What happens, as it happens.
     Events = "GET" "/events", EventsRead, "Follow events";
     /// Where events are pushed.

@@ -8,8 +8,9 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accepted, Balance, Call, ChangedWebhook, Code, Delivery, Event, JSON, NewCall, NewPlay,
-    NewSecret, NewWebhook, Op, PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
+    Accepted, Balance, Begun, Call, ChangedWebhook, Code, Delivery, Event, JSON, Meeting, Member,
+    NewCall, NewCode, NewConference, NewMembers, NewNotice, NewPlay, NewSecret, NewWebhook, Op,
+    PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
 };
 
 /// What an operation takes and gives.
@@ -126,6 +127,7 @@ fn variables(op: Op) -> impl Iterator<Item = &'static str> {
 fn parameter(name: &str, place: &str) -> Value {
     let schema = match name {
         "call" => json!({ "type": "string", "pattern": "^[0-9]{19}$" }),
+        "conference" => json!({ "type": "string", "pattern": "^[0-9]{6}$" }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "after" | "Last-Event-ID" => json!({ "type": "string", "pattern": "^[0-9]{1,18}$" }),
         "status" => json!({ "enum": ["open", "ended"], "default": "ended" }),
@@ -138,10 +140,17 @@ fn parameter(name: &str, place: &str) -> Value {
 fn shape(op: Op, schemas: &mut Schemas) -> Shape {
     let plain = |schemas: &mut Schemas| schemas.gives::<Map<String, Value>>();
     let (status, answers) = match op {
-        Op::PlaceCall => (201, schemas.gives::<Accepted>()),
+        Op::PlaceCall | Op::PlaceCode | Op::PlaceNotice => (201, schemas.gives::<Accepted>()),
+        Op::BeginConference => (201, schemas.gives::<Begun>()),
+        Op::ShowConference => (200, schemas.gives::<Meeting>()),
         Op::ListCalls => (200, schemas.gives::<Page<Call>>()),
         Op::ShowCall => (200, schemas.gives::<Call>()),
-        Op::HangUp | Op::Redeliver | Op::RedeliverAll => (202, plain(schemas)),
+        Op::HangUp | Op::Redeliver | Op::RedeliverAll | Op::CloseConference | Op::Invite => {
+            (202, plain(schemas))
+        }
+        Op::Mute | Op::Unmute | Op::Deafen | Op::Undeafen | Op::Kick | Op::Lock | Op::Unlock => {
+            (200, plain(schemas))
+        }
         Op::Play | Op::StopPlay | Op::PauseRecording | Op::ResumeRecording | Op::RemoveWebhook => {
             (200, plain(schemas))
         }
@@ -163,6 +172,11 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
     };
     let body = match op {
         Op::PlaceCall => schemas.takes::<NewCall>(),
+        Op::PlaceCode => schemas.takes::<NewCode>(),
+        Op::PlaceNotice => schemas.takes::<NewNotice>(),
+        Op::BeginConference => schemas.takes::<NewConference>(),
+        Op::Invite => schemas.takes::<NewMembers>(),
+        Op::Mute | Op::Unmute | Op::Deafen | Op::Undeafen | Op::Kick => schemas.takes::<Member>(),
         Op::Play => schemas.takes::<NewPlay>(),
         Op::CreateWebhook => schemas.takes::<NewWebhook>(),
         Op::ChangeWebhook => schemas.takes::<ChangedWebhook>(),
@@ -171,7 +185,7 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
     };
     let query = op.query().iter().map(|name| parameter(name, "query")).collect();
     let headers = match op {
-        Op::PlaceCall => vec![parameter("Idempotency-Key", "header")],
+        op if op.costs() => vec![parameter("Idempotency-Key", "header")],
         Op::Events => vec![parameter("Last-Event-ID", "header")],
         _ => Vec::new(),
     };

@@ -72,6 +72,8 @@ codes! {
     NotFound = 404 "not_found", "There is no such thing";
     /// The call is over, or nobody there can hear.
     NotLive = 404 "not_live", "The call is not live";
+    /// Nobody of this number is in the conference.
+    NotThere = 404 "not_there", "Nobody of this number is in the conference";
     /// The call is not being recorded.
     NotRecorded = 404 "not_recorded", "The call is not being recorded";
     /// The path is there, the method is not.
@@ -80,6 +82,10 @@ codes! {
     RequestTimeout = 408 "request_timeout", "The request came too slowly";
     /// The `Idempotency-Key` was used with another body.
     KeyReused = 409 "idempotency_key_reused", "The idempotency key was used for another request";
+    /// The number is another conference's.
+    ConferenceTaken = 409 "conference_taken", "The number is another conference's";
+    /// Somebody is there already, or nobody else may come.
+    NotInvited = 409 "not_invited", "Somebody cannot be invited";
     /// There are as many as there may be.
     Full = 409 "full", "There are as many as there may be";
     /// Nothing is pushed to it.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
 use super::problem::{Code, FieldError, Problem};
 use super::scenario::{NewScenario, NewStep};
 use super::sound::Sound;
@@ -51,7 +52,7 @@ pub struct NewCall {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[allow(dead_code, reason = "a schema alone")]
-enum RecordWord {
+pub(super) enum RecordWord {
     /// As the operator's settings say, or not at all.
     Truth(bool),
     /// Whose voices: `stereo`, `mono`, `a`, `b`, `apart`.
@@ -61,7 +62,7 @@ enum RecordWord {
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(dead_code, reason = "a schema alone")]
-enum Voices {
+pub(super) enum Voices {
     Stereo,
     Mono,
     A,
@@ -161,6 +162,11 @@ bodies! {
     ChangedWebhook, None;
     NewSecret, None;
     NewStep, None;
+    NewCode, None;
+    NewNotice, None;
+    NewConference, None;
+    NewMembers, None;
+    Member, None;
 }
 
 /// Reads a body.

@@ -315,6 +315,7 @@ fn out_of(
 mod tests {
     use serde_json::json;
 
+    use super::super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
     use super::super::request::{Body, NewCall, NewPlay};
     use super::super::scenario::NewStep;
     use super::super::webhook::{ChangedWebhook, NewSecret, NewWebhook};
@@ -373,6 +374,11 @@ mod tests {
         hold(NewWebhook::schema(), "NewWebhook");
         hold(ChangedWebhook::schema(), "ChangedWebhook");
         hold(NewSecret::schema(), "NewSecret");
+        hold(NewCode::schema(), "NewCode");
+        hold(NewNotice::schema(), "NewNotice");
+        hold(NewConference::schema(), "NewConference");
+        hold(NewMembers::schema(), "NewMembers");
+        hold(Member::schema(), "Member");
     }
 
     fn told(schema: &Value, value: &Value) -> Vec<String> {

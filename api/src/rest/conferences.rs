@@ -1,0 +1,267 @@
+//! `/v1/conferences`: begun, seen, led and ended, by their numbers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode};
+use billing::rows::{ConferenceEntry, ConferenceState};
+use dialect::rest::{
+    Begun, Code, FieldError, Meeting, Member, NewConference, NewMember, NewMembers, Op, Problem,
+    instant, parse, parse_leniently,
+};
+use facts::conference::{Act, ActRefused, Conference, Participant};
+use facts::{CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal};
+use serde_json::json;
+
+use super::place::{REPLAYED, app, created, key, party, pushes, refused, rung, shown};
+use super::{Asked, Asker, Reply, ok, ours, silent};
+use crate::meeting::{draw, left};
+use crate::settings::{View, dialled};
+use crate::state::{ApiState, now};
+
+/// Numbers that are drawn for one conference before it is given up: of a million few are in use.
+const DRAWS_MAX: u32 = 16;
+
+pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let key = key(asked, Op::BeginConference)?;
+    let (new, mut wrong) = parse_leniently::<NewConference>(&asked.body)?;
+    wrong.extend(new.mistakes());
+    let merchant = &asker.merchant;
+    let first = rung(state, view, merchant, &new.to, "/to").await.map_err(ours)?;
+    let (number, sub_account) = first.unwrap_or_else(|error| {
+        wrong.push(error);
+        (Number::Internal(String::new()), None)
+    });
+    let a_shown = shown(view, asker, &new.to, "/to", &mut wrong);
+    let others = members(state, view, asker, &new.participants, &mut wrong).await?;
+    let all = std::iter::once(&number).chain(others.iter().map(|one| &one.party.number));
+    distinct(all, &mut wrong);
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let conference = Conference {
+        number: String::new(),
+        title: new.title.unwrap_or_default(),
+        creator: String::new(),
+        others,
+        chimes: new.tones,
+        booking: None,
+    };
+    let command = CallCommand {
+        dialect: Dialect::Rest,
+        merchant: merchant.id,
+        sub_account,
+        app: app(merchant),
+        a: party(number, &new.to, a_shown),
+        b: None,
+        scenario: None,
+        conference: Some(Box::new(conference)),
+        purpose: Purpose::Conference,
+        max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
+        record: new.record.unwrap_or(merchant.record),
+        key,
+        pushes: pushes(new.reference.as_deref()),
+        custom: new.reference.unwrap_or_default(),
+    };
+    let placed = place(state, command, new.conference).await?;
+    let entry = state.0.store.call(placed.call).await.map_err(ours)?;
+    let conference = entry.and_then(|entry| entry.command.conference);
+    let number = conference.ok_or_else(|| Problem::new(Code::Internal, ""))?.number;
+    let url = format!("/v1/conferences/{number}");
+    let begun = Begun {
+        conference: number,
+        id: placed.call.to_string(),
+        status: "accepted".to_owned(),
+        created: instant(placed.call.made_at()),
+        url: url.clone(),
+    };
+    Ok(created(&begun, &url, placed.duplicate))
+}
+
+/// Places it under the number that was wished for, or under one that is nobody's.
+async fn place(
+    state: &ApiState,
+    mut command: CallCommand,
+    wished: Option<String>,
+) -> Result<Placed, Problem> {
+    // A number that is taken and a key that was used are told with one word: the key is asked for first.
+    if let Some(key) = &command.key
+        && let Some(placed) = state.earlier(command.merchant, key).await.map_err(refused)?
+    {
+        return Ok(placed);
+    }
+    for _ in 0..DRAWS_MAX {
+        let number = match &wished {
+            Some(number) => number.clone(),
+            None => draw().ok_or_else(|| Problem::new(Code::Internal, ""))?,
+        };
+        if let Some(conference) = &mut command.conference {
+            conference.number = number;
+        }
+        match state.place(command.clone()).await {
+            Ok(placed) => return Ok(placed),
+            Err(Refusal::KeyConflict) if wished.is_none() => {}
+            Err(Refusal::KeyConflict) => break,
+            Err(refusal) => return Err(refused(refusal)),
+        }
+    }
+    Err(Problem::new(Code::ConferenceTaken, ""))
+}
+
+async fn members(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: &[NewMember],
+    wrong: &mut Vec<FieldError>,
+) -> Result<Vec<Participant>, Problem> {
+    let mut all = Vec::with_capacity(asked.len());
+    for (nth, one) in asked.iter().enumerate() {
+        let (at, wanted) = (format!("/participants/{nth}"), one.party());
+        let found = rung(state, view, &asker.merchant, &wanted, &at).await.map_err(ours)?;
+        let shown = shown(view, asker, &wanted, &at, wrong);
+        match found {
+            Ok((number, _)) => {
+                let name = one.name.clone().unwrap_or_default();
+                all.push(Participant { name, party: party(number, &wanted, shown) });
+            }
+            Err(error) => wrong.push(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Nobody is rung twice for one conference at one time.
+fn distinct<'n>(numbers: impl Iterator<Item = &'n Number>, wrong: &mut Vec<FieldError>) {
+    let mut seen = BTreeSet::new();
+    for number in numbers {
+        if !seen.insert(number) {
+            wrong.push(FieldError::new("/participants", "names somebody twice"));
+            return;
+        }
+    }
+}
+
+/// The merchant's conference that has, or had last, the number in the path.
+async fn entry(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<ConferenceEntry, Problem> {
+    let number = asked.path.first().map(String::as_str).unwrap_or_default();
+    let found = state.0.store.conference(Dialect::Rest, &app(&asker.merchant), number).await;
+    found.map_err(ours)?.ok_or_else(|| Problem::new(Code::NotFound, "no such conference"))
+}
+
+/// The call of one that is under way.
+async fn live(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<CallId, Problem> {
+    let entry = entry(state, asker, asked).await?;
+    let call = entry.call.filter(|_| entry.state == ConferenceState::Live);
+    call.ok_or_else(|| Problem::new(Code::NotLive, "the conference is over"))
+}
+
+pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let entry = entry(state, asker, asked).await?;
+    let gone = || Problem::new(Code::NotFound, "no such conference");
+    let call = entry.call.ok_or_else(gone)?;
+    let known = state.0.store.call(call).await.map_err(ours)?.ok_or_else(gone)?;
+    let title = known.command.conference.map(|asked| asked.title).unwrap_or_default();
+    let (number, id) = (entry.number, call.to_string());
+    if let Some(record) = known.record {
+        let all = left(&record.facts);
+        return Ok(ok(StatusCode::OK, &Meeting::over(number, id, title, &all)));
+    }
+    let view = state.0.calls.conference(call).await.map_err(silent)?;
+    // About to begin, or about to be told as ended.
+    let view = view.unwrap_or_default();
+    Ok(ok(StatusCode::OK, &Meeting::open(number, id, title, &view)))
+}
+
+/// Does something, and says that it is done.
+async fn act(
+    state: &ApiState,
+    (call, act): (CallId, Act),
+    (status, done): (StatusCode, &str),
+) -> Reply {
+    state.0.calls.confer(call, act).await.map_err(unwilling)?;
+    Ok(ok(status, &json!({ "id": call.to_string(), "done": done })))
+}
+
+fn unwilling(why: ActRefused) -> Problem {
+    match why {
+        ActRefused::Unknown => Problem::new(Code::NotLive, "the conference is ending"),
+        ActRefused::NotThere => Problem::new(Code::NotThere, ""),
+        ActRefused::Full => Problem::new(Code::Full, "a conference has a hundred legs in its life"),
+        ActRefused::AlreadyThere => Problem::new(Code::NotInvited, "somebody is there already"),
+        ActRefused::Locked => Problem::new(Code::NotInvited, "the conference is locked"),
+        ActRefused::Refused(refusal) => refused(refusal),
+    }
+}
+
+pub(super) async fn close(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let call = live(state, asker, asked).await?;
+    act(state, (call, Act::Close), (StatusCode::ACCEPTED, "close")).await
+}
+
+pub(super) async fn lock(state: &ApiState, asker: &Asker, asked: &Asked, locked: bool) -> Reply {
+    let call = live(state, asker, asked).await?;
+    let word = if locked { "lock" } else { "unlock" };
+    act(state, (call, Act::Lock { locked }), (StatusCode::OK, word)).await
+}
+
+/// Rings others as well. A repeat under the same key rings nobody.
+pub(super) async fn invite(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let key = key(asked, Op::Invite)?;
+    let (new, mut wrong) = parse_leniently::<NewMembers>(&asked.body)?;
+    let all = members(state, view, asker, &new.participants, &mut wrong).await?;
+    distinct(all.iter().map(|one| &one.party.number), &mut wrong);
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let call = entry(state, asker, asked).await?.call;
+    let (call, store) = (call.ok_or_else(|| Problem::new(Code::NotLive, ""))?, &state.0.store);
+    let of = |key: &facts::RequestKey| (asker.merchant.id, format!("{call} {}", key.key));
+    if let Some(key) = &key {
+        let (merchant, name) = of(key);
+        match store.repeated(merchant, name).await.map_err(ours)? {
+            Some(known) if known == key.fingerprint => return Ok(invited(call, true)),
+            Some(_) => return Err(Problem::new(Code::KeyReused, "")),
+            None => {}
+        }
+    }
+    let call = live(state, asker, asked).await?;
+    state.0.calls.confer(call, Act::Invite(all)).await.map_err(unwilling)?;
+    // Should this be lost, whoever was invited is there: a repeat rings nobody then either.
+    if let Some(key) = &key {
+        let (merchant, name) = of(key);
+        store.note_repeat((merchant, name), key.fingerprint.clone(), now()).await.map_err(ours)?;
+    }
+    Ok(invited(call, false))
+}
+
+fn invited(call: CallId, duplicate: bool) -> axum::response::Response {
+    let told = json!({ "id": call.to_string(), "done": "invite" });
+    let mut response = ok(StatusCode::ACCEPTED, &told);
+    if duplicate {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// Does something to somebody in it.
+pub(super) async fn member(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: &Asked,
+    op: Op,
+) -> Reply {
+    let new: Member = parse(&asked.body)?;
+    let call = live(state, asker, asked).await?;
+    let found = dialled(&state.0.store, view, &new.number).await.map_err(ours)?;
+    let who = found.number().ok_or_else(|| Problem::new(Code::NotThere, ""))?;
+    let (done, word) = match op {
+        Op::Mute => (Act::Mute { who, muted: true }, "mute"),
+        Op::Unmute => (Act::Mute { who, muted: false }, "unmute"),
+        Op::Deafen => (Act::Deafen { who, deaf: true }, "deafen"),
+        Op::Undeafen => (Act::Deafen { who, deaf: false }, "undeafen"),
+        _ => (Act::Kick { who }, "kick"),
+    };
+    act(state, (call, done), (StatusCode::OK, word)).await
+}

@@ -1,0 +1,275 @@
+//! Codes, notices and conferences at `/v1`, against a real store.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use axum::http::StatusCode;
+use facts::conference::{Act, ActRefused, ConferenceView, ParticipantView, Standing};
+use facts::scenario::Step;
+use facts::sound::{Clip, Spoken};
+use facts::{CallId, LegNo, Number, Purpose, Refusal};
+use serde_json::{Value, json};
+use world::client::{Client, client, make};
+use world::{World, now};
+
+fn code() -> Value {
+    json!({ "to": { "number": "13800138000" }, "code": "4aZ9", "times": 2, "reference": "o7" })
+}
+
+fn meeting() -> Value {
+    json!({
+        "to": { "number": "80000" }, "title": "weekly", "tones": true, "reference": "o7",
+        "participants": [{ "number": "13810603954", "name": "Li" }, { "number": "18810207016" }],
+    })
+}
+
+async fn post(client: &Client<'_>, path: &str, body: Value) -> (u16, Value) {
+    let answer = client.ask("POST", path, Some(body)).await;
+    (answer.status.as_u16(), answer.json())
+}
+
+fn placed(world: &World) -> facts::CallCommand {
+    world.switch.placed.lock().unwrap().pop().unwrap()
+}
+
+#[tokio::test]
+async fn s3_2_a_code_is_said_and_kept_nowhere() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let (status, told) = post(&client, "/codes", code()).await;
+    assert_eq!((status, &told["status"]), (201, &json!("accepted")), "{told}");
+    let command = placed(&world);
+    assert_eq!((command.purpose, command.custom.as_str()), (Purpose::Code, "o7"));
+    assert_eq!((command.record.is_wanted(), command.pushes.len()), (false, 2));
+    let scenario = command.scenario.unwrap();
+    let Some(Step::Say(say)) = scenario.step(0) else { panic!("{scenario:?}") };
+    let [Clip::Say(words)] = &say.clips[..] else { panic!("{say:?}") };
+    assert_eq!((say.times, &words.parts[1]), (2, &Spoken::Spelled("4aZ9".into())));
+    let call = client.get(told["url"].as_str().unwrap().trim_start_matches("/v1")).await;
+    assert!(!String::from_utf8(call.body).unwrap().contains("4aZ9"));
+    for (field, value, at) in [
+        ("code", json!("12-4"), "/code"),
+        ("code", json!(""), "/code"),
+        ("code", json!("1".repeat(17)), "/code"),
+        ("code", json!(1234), "/code"),
+        ("times", json!(10), "/times"),
+        ("to", json!({ "number": "81000" }), "/to/number"),
+        ("to", json!({ "number": "13800138000", "caller_id": "13900139000" }), "/to/caller_id"),
+    ] {
+        let mut wrong = code();
+        wrong[field] = value;
+        let answer = client.ask("POST", "/codes", Some(wrong.clone())).await;
+        assert_eq!(answer.pointers(), [at], "{wrong}");
+    }
+    // Two mistakes of two kinds are told together.
+    let wrong = json!({ "to": { "number": "81000" }, "code": "1-2", "times": 0 });
+    let answer = client.ask("POST", "/codes", Some(wrong)).await;
+    assert_eq!(answer.pointers(), ["/times", "/code", "/to/number"]);
+}
+
+#[tokio::test]
+async fn s6_each_request_that_costs_money_is_repeated_safely() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let notice =
+        json!({ "to": { "number": "13800138000" }, "template": "1001", "values": ["12.5"] });
+    for (path, body) in [("/codes", code()), ("/notices", notice), ("/conferences", meeting())] {
+        let key = format!("k {path}");
+        let ask = async |body: Value, key: &str| {
+            client.ask_with("POST", path, Some(body), &[("idempotency-key", key)]).await
+        };
+        let first = ask(body.clone(), &key).await;
+        assert_eq!(first.status, StatusCode::CREATED, "{}", first.json());
+        let again = ask(body.clone(), &key).await;
+        assert_eq!((again.status, &again.body), (StatusCode::CREATED, &first.body), "{path}");
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+        let mut other = body;
+        other["reference"] = json!("o8");
+        assert_eq!(ask(other.clone(), &key).await.problem(), "idempotency_key_reused", "{path}");
+        assert_eq!(
+            ask(other, &format!("another {path}")).await.status,
+            StatusCode::CREATED,
+            "{path}"
+        );
+        let mut placed = world.switch.placed.lock().unwrap();
+        assert_eq!(placed.len(), 2, "{path}");
+        placed.clear();
+        drop(placed);
+    }
+}
+
+#[tokio::test]
+async fn s3_3_a_notice_is_a_template_of_the_merchants_with_its_values() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let notice = json!({
+        "to": { "number": "13800138000" }, "template": "1001", "values": ["12.5"], "keys": true,
+    });
+    let (status, told) = post(&client, "/notices", notice.clone()).await;
+    assert_eq!(status, 201, "{told}");
+    let command = placed(&world);
+    assert_eq!(command.purpose, Purpose::Notice);
+    let scenario = command.scenario.unwrap();
+    let Some(Step::Say(say)) = scenario.step(0) else { panic!("{scenario:?}") };
+    assert_eq!((say.times, say.collect.is_some()), (1, true));
+    for (field, value, at) in [
+        ("template", json!("2002"), "/template"),
+        ("values", json!([]), "/values"),
+        ("values", json!(["twelve"]), "/values"),
+        ("values", json!([12]), "/values/0"),
+        ("keys", json!("yes"), "/keys"),
+    ] {
+        let mut wrong = notice.clone();
+        wrong[field] = value;
+        let answer = client.ask("POST", "/notices", Some(wrong.clone())).await;
+        assert_eq!(answer.pointers(), [at], "{wrong}");
+    }
+}
+
+fn row(leg: u8, name: &str, number: &str, standing: Standing) -> ParticipantView {
+    ParticipantView {
+        leg: LegNo(leg),
+        name: name.into(),
+        as_sent: number.into(),
+        standing,
+        muted: leg == 2,
+        deaf: false,
+        talks: false,
+        joined: Some(now()),
+        left: None,
+    }
+}
+
+#[tokio::test]
+async fn s3_6_a_conference_is_begun_seen_led_and_closed_by_its_number() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let (status, begun) = post(&client, "/conferences", meeting()).await;
+    assert_eq!(status, 201, "{begun}");
+    let number = begun["conference"].as_str().unwrap().to_owned();
+    let call: CallId = begun["id"].as_str().unwrap().parse().unwrap();
+    let command = placed(&world);
+    let conference = command.conference.unwrap();
+    assert_eq!(
+        (&conference.number, conference.chimes, conference.others.len()),
+        (&number, true, 2)
+    );
+    assert_eq!((command.purpose, &command.b), (Purpose::Conference, &None));
+    let path = format!("/conferences/{number}");
+    *world.switch.view.lock().unwrap() = Some(ConferenceView {
+        locked: false,
+        participants: vec![
+            row(0, "", "80000", Standing::Joined),
+            row(2, "Li", "13810603954", Standing::Alerting),
+        ],
+    });
+    let seen = client.get(&path).await.json();
+    assert_eq!((&seen["status"], &seen["title"]), (&json!("open"), &json!("weekly")));
+    let li = &seen["participants"][1];
+    assert_eq!(
+        (&li["name"], &li["status"], &li["muted"]),
+        (&json!("Li"), &json!("ringing"), &json!(true))
+    );
+    let li = || json!({ "number": "13810603954" });
+    for word in ["mute", "unmute", "deafen", "undeafen", "kick"] {
+        let (status, told) = post(&client, &format!("{path}/{word}"), li()).await;
+        assert_eq!((status, &told["done"]), (200, &json!(word)), "{told}");
+    }
+    for word in ["lock", "unlock"] {
+        assert_eq!(
+            client.ask("POST", &format!("{path}/{word}"), None).await.status,
+            StatusCode::OK
+        );
+    }
+    let who = || Number::public("8613810603954".into());
+    let wanted = [
+        Act::Mute { who: who(), muted: true },
+        Act::Mute { who: who(), muted: false },
+        Act::Deafen { who: who(), deaf: true },
+        Act::Deafen { who: who(), deaf: false },
+        Act::Kick { who: who() },
+        Act::Lock { locked: true },
+        Act::Lock { locked: false },
+    ];
+    let acts: Vec<Act> = world.switch.acts.lock().unwrap().drain(..).map(|(_, act)| act).collect();
+    assert_eq!(acts, wanted);
+    let invite = async |key: &str, number: &str| {
+        let body = json!({ "participants": [{ "number": number }] });
+        let path = format!("{path}/invite");
+        client.ask_with("POST", &path, Some(body), &[("idempotency-key", key)]).await
+    };
+    assert_eq!(invite("i1", "13900139000").await.status, StatusCode::ACCEPTED);
+    let again = invite("i1", "13900139000").await;
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(invite("i1", "13900139001").await.problem(), "idempotency_key_reused");
+    assert_eq!(world.switch.acts.lock().unwrap().drain(..).count(), 1, "invited once");
+    for (why, status, code) in [
+        (ActRefused::NotThere, 404, "not_there"),
+        (ActRefused::AlreadyThere, 409, "not_invited"),
+        (ActRefused::Locked, 409, "not_invited"),
+        (ActRefused::Full, 409, "full"),
+        (ActRefused::Refused(Refusal::Busy), 503, "busy"),
+        (ActRefused::Refused(Refusal::Blocked), 403, "blocked"),
+    ] {
+        *world.switch.unwilling.lock().unwrap() = Some(why);
+        let answer = client.ask("POST", &format!("{path}/kick"), Some(li())).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code));
+    }
+    *world.switch.unwilling.lock().unwrap() = None;
+    world.switch.silent.store(true, Ordering::SeqCst);
+    assert_eq!(client.get(&path).await.problem(), "busy");
+    world.switch.silent.store(false, Ordering::SeqCst);
+    assert_eq!(client.ask("DELETE", &path, None).await.status, StatusCode::ACCEPTED);
+    assert_eq!(world.switch.acts.lock().unwrap()[0].1, Act::Close);
+    world.held(call, &[("80000", Some((1, 9))), ("13810603954", Some((2, 9)))]).await;
+    let over = client.get(&path).await.json();
+    assert_eq!(
+        (&over["status"], over["participants"].as_array().unwrap().len()),
+        (&json!("ended"), 3)
+    );
+    assert_eq!(client.ask("POST", &format!("{path}/lock"), None).await.problem(), "not_live");
+    // It is told once that it has ended, whoever was in it.
+    let events = client.get("/events?after=0").await.json();
+    let ends = events["items"].as_array().unwrap().iter();
+    assert_eq!(ends.filter(|event| event["type"] == "call.ended").count(), 1, "{events}");
+}
+
+#[tokio::test]
+async fn s3_6_mistakes_of_a_conference_and_numbers_that_are_taken() {
+    let world = World::new().await;
+    let own = client(&world, "test").await;
+    for (field, value, at) in [
+        ("participants", json!([]), "/participants"),
+        (
+            "participants",
+            json!([{ "number": "13810603954", "ring_s": 1 }]),
+            "/participants/0/ring_s",
+        ),
+        ("participants", json!([{ "number": "12ab" }]), "/participants/0/number"),
+        ("participants", json!([{ "number": "81000" }]), "/participants/0/number"),
+        ("participants", json!([["13810603954"]]), "/participants/0"),
+        ("participants", json!([{ "number": "80000" }]), "/participants"),
+        ("conference", json!("51615"), "/conference"),
+        ("title", json!("x".repeat(65)), "/title"),
+    ] {
+        let mut wrong = meeting();
+        wrong[field] = value;
+        let answer = own.ask("POST", "/conferences", Some(wrong.clone())).await;
+        assert_eq!(answer.pointers(), [at], "{wrong}");
+    }
+    let mut wished = meeting();
+    wished["conference"] = json!("516152");
+    assert_eq!(post(&own, "/conferences", wished.clone()).await.0, 201);
+    let (status, told) = post(&own, "/conferences", wished).await;
+    assert_eq!((status, &told["code"]), (409, &json!("conference_taken")));
+    let (key, _) = make(&world, "open", json!({})).await;
+    let other = Client { world: &world, key };
+    for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/lock")] {
+        let answer = other.ask(method, &format!("/conferences/516152{path}"), None).await;
+        assert_eq!(answer.problem(), "not_found", "another's");
+    }
+    assert_eq!(own.get("/conferences/000000").await.problem(), "not_found");
+}
