@@ -11,11 +11,12 @@ use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
+use facts::control::{Control, ControlRefused};
 use facts::ports::{Calls, Promise, Silent};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
 use facts::station::Station;
-use facts::{CallCommand, CallId, Placed, Refusal};
+use facts::{CallCommand, CallId, MerchantId, Placed, Refusal};
 use media::prompt::Store;
 use tokio::sync::{Notify, oneshot};
 
@@ -172,6 +173,26 @@ impl Calls for Door {
             match answer.await {
                 Some(Answer::Conferred(done)) => done,
                 _ => Err(ActRefused::Refused(Refusal::Busy)),
+            }
+        })
+    }
+
+    fn control(
+        &self,
+        call: CallId,
+        merchant: MerchantId,
+        control: Control,
+    ) -> Promise<Result<(), ControlRefused>> {
+        if !self.directory.is_live(call) {
+            return Box::pin(std::future::ready(Err(ControlRefused::NotTalking)));
+        }
+        let control = Box::new(control);
+        let command = move |token| Command::Control { token, call, merchant, control };
+        let answer = self.asked(ASK_MAX, command);
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Controlled(done)) => done,
+                _ => Err(ControlRefused::Refused(Refusal::Internal)),
             }
         })
     }

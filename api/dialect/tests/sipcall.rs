@@ -21,6 +21,7 @@ fn context() -> PushContext {
         customuuid: "110001168".into(),
         method: "2".into(),
         cdr_2025: false,
+        extnumber: String::new(),
     }
 }
 
@@ -254,4 +255,112 @@ fn s0_3_a_push_is_json_by_post_and_its_bytes_are_kept() {
     assert_eq!(again, request);
     let broken = format_push(&push("{}".into()), Event::Record(&record), Secrets::default());
     assert_eq!(broken, Err(FormatError::Context));
+}
+
+/// The extension is rung at second 0 and answers at 5; the customer answers at 12; over at 42.
+fn made(echo: &str) -> CallRecord {
+    let mut command = command(Dialect::Sipcall, "80000", "85781218893");
+    command.purpose = Purpose::Callback;
+    command.custom = echo.into();
+    let mut seat = talked(LegNo::A, 5, 42);
+    (seat.invited, seat.number) = (at(0), Number::Internal("80000".into()));
+    let mut customer = talked(LegNo::B, 12, 42);
+    customer.invited = at(5);
+    let mut record = record(command, Outcome::Completed, vec![seat, customer]);
+    record.facts.released_by = Side::Caller;
+    record
+}
+
+const MADE: &str = r#"{"customuuid":"x1","chengshudu":"2","userid":"u","memberid":"m","method":3,"extnumber":"80000","customer":"b"}"#;
+
+fn members(record: &CallRecord, wanted: &[(&str, serde_json::Value)]) {
+    let context = PushContext { extnumber: "80000".into(), method: "3".into(), ..context() };
+    let body: serde_json::Value = serde_json::from_str(&cdr_push(record, &context)).unwrap();
+    for (name, value) in wanted {
+        assert_eq!(&body[name], value, "{name} of {body}");
+    }
+}
+
+#[test]
+fn s4_9_the_record_of_a_call_for_an_extension_tells_of_its_customer() {
+    members(
+        &made(MADE),
+        &[
+            ("callmethod", 3.into()),
+            ("extnumber", "80000".into()),
+            ("destnumber", "85781218893".into()),
+            ("duration", 12.into()),
+            ("billsec", 30.into()),
+            ("answertime", dialect::clock::seconds(at(12)).into()),
+            ("starttime", dialect::clock::seconds(at(0)).into()),
+            ("hangupcause", 10_001.into()),
+            ("hangupdirection", 10_040.into()),
+            ("memberid", "m".into()),
+            ("chengshudu", "2".into()),
+            ("customuuid", "x1".into()),
+        ],
+    );
+    let mut record = made(MADE);
+    record.facts.released_by = Side::Callee;
+    members(&record, &[("hangupdirection", 10_041.into())]);
+    // Ended from outside while they talk: by the server.
+    record.facts.outcome = Outcome::Failed(Failure::new(Origin::Us, Kind::HungUpByUs));
+    record.facts.released_by = Side::Platform;
+    members(&record, &[("hangupcause", 10_007.into()), ("hangupdirection", 10_040.into())]);
+    // The customer first: he is leg A.
+    let reverse = MADE.replace(r#""customer":"b""#, r#""customer":"a""#);
+    let mut record = made(&reverse);
+    record.facts.command.a.as_sent = "85781218893".into();
+    members(&record, &[("destnumber", "85781218893".into()), ("billsec", 37.into())]);
+    members(&record, &[("extnumber", "80000".into()), ("hangupdirection", 10_041.into())]);
+    let double = MADE.replace(r#""method":3"#, r#""method":4"#);
+    members(&made(&double), &[("callmethod", 4.into())]);
+}
+
+#[test]
+fn s4_9_where_the_extension_does_not_come_that_is_why() {
+    let mut record = made(MADE);
+    record.facts.ended = at(42);
+    record.facts.legs.truncate(1);
+    let seat = &mut record.facts.legs[0];
+    (seat.answered, seat.sip_final) = (None, Some(486));
+    record.facts.outcome = Outcome::Failed(Failure::new(Origin::LegA, Kind::Busy));
+    let none = [("hangupcause", 10_006.into()), ("hangupdirection", 10_040.into())];
+    members(&record, &none);
+    members(&record, &[("answertime", "".into()), ("billsec", 0.into()), ("duration", 42.into())]);
+    // The customer refuses: he is the callee.
+    let mut record = made(MADE);
+    let customer = &mut record.facts.legs[1];
+    (customer.answered, customer.sip_final) = (None, Some(603));
+    record.facts.outcome = Outcome::Failed(Failure::new(Origin::LegB, Kind::Rejected));
+    members(&record, &[("hangupcause", 10_003.into()), ("hangupdirection", 10_041.into())]);
+}
+
+#[test]
+fn s4_5_states_of_a_call_for_an_extension_say_whose_side_it_is() {
+    let told = |extension: &str, customer: &str| {
+        let context = PushContext {
+            extnumber: "80000".into(),
+            method: "3".into(),
+            customer: customer.into(),
+            ..context()
+        };
+        let change = StateChange {
+            leg: LegId::new(call(), LegNo::A),
+            sequence: 1,
+            state: LegState::Alerting,
+            number: extension.into(),
+            shown: String::new(),
+            at: at(0),
+            extension: Some(extension.into()),
+        };
+        let body: serde_json::Value =
+            serde_json::from_str(&state_push(&change, &context).unwrap()).unwrap();
+        ["caller", "callee", "extnumber", "isbleg", "method", "direction"]
+            .map(|name| body[name].as_str().unwrap().to_owned())
+    };
+    let seat = told("80000", "85781218893");
+    assert_eq!(seat, ["80000", "85781218893", "80000", "false", "3", "callout"]);
+    let customer = told("80001", "80001");
+    assert_eq!(customer, ["80000", "80001", "80001", "true", "3", "callout"]);
 }

@@ -324,10 +324,21 @@ mod tests {
             since: UnixMillis(0),
             other: String::new(),
             shown: String::new(),
+            other_shown: String::new(),
+            called_in: false,
+            supervises: false,
         };
         let calls = stage.map(call).into_iter().collect();
         let (fades, quiet, rests) = (false, false, false);
-        Station { extension: extension.into(), registered, calls, fades, quiet, rests }
+        Station {
+            extension: extension.into(),
+            registered,
+            calls,
+            fades,
+            quiet,
+            rests,
+            idle_since: None,
+        }
     }
 
     #[test]

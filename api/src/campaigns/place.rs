@@ -130,9 +130,10 @@ async fn command(
         userid: said.userid.clone(),
         memberid: said.memberid.clone(),
         taskid: campaign.id.clone(),
+        ..Echo::default()
     };
     let told = shown.as_ref().map(|number| view.plan.national(number)).unwrap_or_default();
-    let pushes = pushes(company, (written, &said.customuuid), told, METHOD);
+    let pushes = pushes(company, (written, &said.customuuid), told, (METHOD, ""));
     Ok(Some(CallCommand {
         dialect: Dialect::Sipcall,
         merchant: campaign.merchant,

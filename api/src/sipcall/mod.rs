@@ -5,7 +5,9 @@
 
 mod auth;
 mod bill;
+mod control;
 mod form;
+mod make;
 mod play;
 mod status;
 mod tasks;
@@ -134,6 +136,17 @@ async fn run(
             let asked = Extensions::read(rules)?;
             let asker = gate.open()?;
             status::register(state, view, &asker, asked?).await
+        }
+        Service::GetSipCallStatus => {
+            let asked = Extensions::read(rules)?;
+            let asker = gate.open()?;
+            status::at(state, view, &asker, asked?).await
+        }
+        Service::MakeCall | Service::MakePloyCall | Service::DoubleCall => {
+            make::run(gate, view, rules).await
+        }
+        Service::HangupCall | Service::TransferCall | Service::SpyCall | Service::ForceCall => {
+            control::run(gate, view, rules).await
         }
         Service::GetSipValidStatus => {
             let asked = Extensions::read(rules)?;

@@ -45,7 +45,11 @@ pub(super) async fn play(
         merchant: asker.merchant.id,
         sub_account,
         app: company.companycode.clone(),
-        key: key(company, &asked),
+        key: {
+            let fingerprint =
+                format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
+            key(company, &asked.echo.customuuid, fingerprint)
+        },
         pushes: {
             let method = match company.state_method {
                 StateMethod::Dial => "2",
@@ -55,7 +59,7 @@ pub(super) async fn play(
             let national = || shown.as_ref().map(|number| view.plan.national(number));
             let told = asked.disnumber.clone().or_else(national);
             let customer = (asked.destnumber.as_str(), asked.echo.customuuid.as_str());
-            pushes(company, customer, told.unwrap_or_default(), method)
+            pushes(company, customer, told.unwrap_or_default(), (method, ""))
         },
         a: Party { number, as_sent: asked.destnumber, shown, ring: asked.ring },
         b: None,
@@ -158,7 +162,11 @@ fn scenario(
 }
 
 /// The number to show: one of the company's, any of them where none is asked for.
-fn shown(company: &Company, view: &Snapshot, asked: Option<&str>) -> Result<Option<Number>, Code> {
+pub(super) fn shown(
+    company: &Company,
+    view: &Snapshot,
+    asked: Option<&str>,
+) -> Result<Option<Number>, Code> {
     let Some(asked) = asked else {
         let mut lot = [0_u8; 8];
         // Without randomness it is the first.
@@ -173,10 +181,8 @@ fn shown(company: &Company, view: &Snapshot, asked: Option<&str>) -> Result<Opti
 }
 
 /// Where the company wants it, its own name of a request makes it one.
-fn key(company: &Company, asked: &PlayVoice) -> Option<RequestKey> {
-    let name = &asked.echo.customuuid;
+pub(super) fn key(company: &Company, name: &str, fingerprint: String) -> Option<RequestKey> {
     let wanted = company.dedupe_customuuid && !name.is_empty();
-    let fingerprint = format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
     wanted.then(|| RequestKey {
         dialect: Dialect::Sipcall,
         key: format!("{}:{name}", company.companycode),
@@ -185,12 +191,12 @@ fn key(company: &Company, asked: &PlayVoice) -> Option<RequestKey> {
 }
 
 /// What a company is told of a call: the customer and its `customuuid` as sent, the number that he is shown, and
-/// `method` of states.
+/// `method` of states and the extension that the call is for, if it is for one.
 pub(crate) fn pushes(
     company: &Company,
     (customer, customuuid): (&str, &str),
     disnumber: String,
-    method: &str,
+    (method, extension): (&str, &str),
 ) -> Vec<Push> {
     let context = PushContext {
         companycode: company.companycode.clone(),
@@ -199,6 +205,7 @@ pub(crate) fn pushes(
         customuuid: customuuid.to_owned(),
         method: method.to_owned(),
         cdr_2025: company.cdr_version == CdrVersion::Y2025,
+        extnumber: extension.to_owned(),
     };
     let context = serde_json::to_string(&context).unwrap_or_default();
     let to = [(PushKind::Extension, &company.state_url), (PushKind::Record, &company.cdr_url)];
@@ -210,7 +217,7 @@ pub(crate) fn pushes(
         .collect()
 }
 
-fn refused(refusal: Refusal) -> Code {
+pub(super) fn refused(refusal: Refusal) -> Code {
     match refusal {
         Refusal::NoBalance => Code::NoBalance,
         Refusal::TooManyCalls => Code::TooMany,

@@ -1,10 +1,17 @@
 //! `App.Sip_Status`: how extensions stand.
 
-use dialect::sipcall::{Answer, Code, Extensions, Standing, Stop, registered, valid};
+use std::sync::Arc;
+
+use billing::rows::Extension;
+use dialect::sipcall::{
+    Answer, CallOf, CallStatus, Code, Extensions, Standing, Stop, calls, registered, valid,
+};
+use facts::UnixMillis;
+use facts::station::{Stage, Station, StationCall};
 
 use super::{Asker, ours};
 use crate::settings::View;
-use crate::state::ApiState;
+use crate::state::{ApiState, now};
 
 /// Whether extensions are registered, and from where.
 pub(super) async fn register(
@@ -34,6 +41,51 @@ pub(super) async fn in_use(
     Ok(valid(&standings(state, view, asker, asked).await?))
 }
 
+/// What extensions are at.
+pub(super) async fn at(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: Extensions,
+) -> Result<Answer, Stop> {
+    let stations = state.0.calls.stations(asked.0.clone()).await.ok_or(Code::Connection)?;
+    let standings = standings(state, view, asker, asked).await?;
+    let now = now();
+    let all = standings.into_iter().zip(stations).map(|(standing, station)| match standing.code {
+        Code::Enabled => call_status(&station, now),
+        code => CallStatus { extension: standing.extension, code, call: None, idle_s: 0 },
+    });
+    Ok(calls(&all.collect::<Vec<_>>()))
+}
+
+/// The call in which it talks counts before one in which it does not.
+fn call_status(station: &Station, now: UnixMillis) -> CallStatus {
+    let talks = station.calls.iter().find(|call| call.stage == Stage::Talks);
+    let call = talks.or(station.calls.first());
+    let code = match call.map(|call| call.stage) {
+        Some(Stage::Talks) => Code::Talking,
+        Some(Stage::Rings) => Code::Ringing,
+        Some(Stage::Dials) => Code::OffHook,
+        None if station.registered => Code::Idle,
+        None => Code::Offline,
+    };
+    let idle_s = match (call, station.idle_since) {
+        (None, Some(since)) => now.since(since).as_secs(),
+        _ => 0,
+    };
+    let of = |call: &StationCall| CallOf {
+        call: call.call,
+        other: call.other.clone(),
+        called_in: call.called_in,
+        shown: if call.called_in { &call.shown } else { &call.other_shown }.clone(),
+        talk_s: match call.stage {
+            Stage::Talks => now.since(call.since).as_secs(),
+            Stage::Rings | Stage::Dials => 0,
+        },
+    };
+    CallStatus { extension: station.extension.clone(), code, call: call.map(of), idle_s }
+}
+
 async fn standings(
     state: &ApiState,
     view: &View,
@@ -42,16 +94,26 @@ async fn standings(
 ) -> Result<Vec<Standing>, Stop> {
     let mut standings = Vec::with_capacity(numbers.len());
     for extension in numbers {
-        let found = view.extension(&state.0.store, &extension).await.map_err(ours)?;
-        let code = match found {
-            None => Code::NoExtension,
-            Some(found) if found.merchant != asker.merchant.id => Code::ForeignExtension,
-            Some(found) if found.enabled => Code::Enabled,
-            Some(_) => Code::DisabledExtension,
-        };
+        let code = own(state, view, asker, &extension).await?.err().unwrap_or(Code::Enabled);
         standings.push(Standing { extension, code, client: String::new() });
     }
     Ok(standings)
+}
+
+/// An extension of the company that is in use; or why it is none.
+pub(super) async fn own(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    extension: &str,
+) -> Result<Result<Arc<Extension>, Code>, Stop> {
+    let found = view.extension(&state.0.store, extension).await.map_err(ours)?;
+    Ok(match found {
+        None => Err(Code::NoExtension),
+        Some(found) if found.merchant != asker.merchant.id => Err(Code::ForeignExtension),
+        Some(found) if found.enabled => Ok(found),
+        Some(_) => Err(Code::DisabledExtension),
+    })
 }
 
 /// The host of a SIP URI.

@@ -24,6 +24,7 @@ use facts::ban::Ban;
 use facts::carrier::{RegistrationStatus, TrunkStatus};
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
+use facts::control::{Control, ControlRefused};
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
 use facts::ports::{Calls, Promise, Silent};
@@ -33,7 +34,7 @@ use facts::sound::{Clip, Play};
 use facts::station::Station;
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
-    Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
+    MerchantId, Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -76,6 +77,12 @@ pub(crate) struct Switch {
     pub(crate) acts: Mutex<Vec<(CallId, Act)>>,
     /// Answered instead of doing it.
     pub(crate) unwilling: Mutex<Option<ActRefused>>,
+    /// What was done to calls.
+    pub(crate) controls: Mutex<Vec<(CallId, Control)>>,
+    /// Answered instead of doing it.
+    pub(crate) uncontrolled: Mutex<Option<ControlRefused>>,
+    /// How extensions stand that are not free.
+    pub(crate) stations: Mutex<Vec<Station>>,
     /// How every live conference stands.
     pub(crate) view: Mutex<Option<ConferenceView>>,
     /// What mailboxes hold now, as it was told.
@@ -83,6 +90,13 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
+    /// In every call two talk from now on.
+    pub(crate) fn bridge(&self) {
+        for call in self.live.lock().unwrap().iter_mut() {
+            call.state = "bridged".into();
+        }
+    }
+
     pub(crate) fn live_is_empty(&self) -> bool {
         self.live.lock().unwrap().is_empty()
     }
@@ -181,6 +195,25 @@ impl Calls for Switch {
         Box::pin(async move { answer })
     }
 
+    fn control(
+        &self,
+        call: CallId,
+        merchant: MerchantId,
+        control: Control,
+    ) -> Promise<Result<(), ControlRefused>> {
+        let live = self.live.lock().unwrap().clone();
+        let found = live.iter().any(|one| one.call == call && one.merchant == merchant);
+        let answer = match *self.uncontrolled.lock().unwrap() {
+            _ if !found => Err(ControlRefused::NotTalking),
+            Some(why) => Err(why),
+            None => Ok(()),
+        };
+        if answer.is_ok() {
+            self.controls.lock().unwrap().push((call, control));
+        }
+        Box::pin(async move { answer })
+    }
+
     fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         self.told(self.view.lock().unwrap().clone().filter(|_| found))
@@ -199,15 +232,18 @@ impl Calls for Switch {
     }
 
     fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
-        let (fades, quiet, rests) = (false, false, false);
-        let calls = Vec::new;
-        let free = |extension| Station {
-            extension,
-            registered: true,
-            calls: calls(),
-            fades,
-            quiet,
-            rests,
+        let known = self.stations.lock().unwrap().clone();
+        let free = |extension| {
+            let known = known.iter().find(|station| station.extension == extension).cloned();
+            known.unwrap_or(Station {
+                extension,
+                registered: true,
+                calls: vec![],
+                fades: false,
+                quiet: false,
+                rests: false,
+                idle_since: None,
+            })
         };
         let stations = extensions.into_iter().map(free).collect();
         Box::pin(async move { Some(stations) })
@@ -442,6 +478,9 @@ impl World {
             plays: Mutex::default(),
             acts: Mutex::default(),
             unwilling: Mutex::default(),
+            controls: Mutex::default(),
+            uncontrolled: Mutex::default(),
+            stations: Mutex::default(),
             view: Mutex::default(),
             mailboxes: Mutex::default(),
         });

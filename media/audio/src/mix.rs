@@ -45,11 +45,13 @@ pub struct Role {
     pub speaks: bool,
     /// He hears the others.
     pub hears: bool,
+    /// Whom alone his voice is for; the others do not hear it, and [`Room::mix`] has it not.
+    pub to: Option<MemberNo>,
 }
 
 impl Role {
-    /// Speaks and hears.
-    pub const FULL: Role = Role { speaks: true, hears: true };
+    /// Speaks to all and hears.
+    pub const FULL: Role = Role { speaks: true, hears: true, to: None };
 }
 
 /// The room has [`MEMBERS_MAX`] members.
@@ -105,6 +107,10 @@ struct Member {
     heard: bool,
     /// He adds to this tick.
     adds: bool,
+    /// What he says in this tick is for this one alone.
+    aside: Option<MemberNo>,
+    /// Somebody says something in this tick that is for him alone.
+    spoken_to: bool,
     /// What he adds, at 8 and 16 kHz.
     narrow: [i16; NARROW],
     wide: [i16; FRAME_MAX],
@@ -166,6 +172,8 @@ impl Room {
             told: false,
             heard: false,
             adds: false,
+            aside: None,
+            spoken_to: false,
             narrow: [0; NARROW],
             wide: [0; FRAME_MAX],
             rises: Converter::new(NARROW_HZ, WIDE_HZ),
@@ -218,6 +226,8 @@ impl Room {
     /// What a member may do from now on.
     pub fn set_role(&mut self, no: MemberNo, role: Role) {
         if let Some(member) = self.member(no) {
+            // Whoever hears him now and did not before hears him begin.
+            member.heard &= member.role.to == role.to;
             member.role = role;
         }
     }
@@ -284,14 +294,19 @@ impl Room {
         let needs = self.needs();
         self.narrow.clear();
         self.wide.clear();
+        let mut asides = false;
         for member in &mut self.members {
             member.speak(at, needs);
+            asides |= member.aside.is_some();
             if member.adds && needs.narrow {
                 self.narrow.add(&member.narrow);
             }
             if member.adds && needs.wide {
                 self.wide.add(&member.wide);
             }
+        }
+        if asides {
+            self.speak_aside();
         }
         if let Some(frame) = self.announced.take() {
             self.narrow.add(&frame);
@@ -310,6 +325,16 @@ impl Room {
         self.say(&mut out);
     }
 
+    /// Notes to whom somebody speaks alone.
+    fn speak_aside(&mut self) {
+        for at in 0..self.members.len() {
+            let to = self.members[at].aside.and_then(|to| self.index[usize::from(to)]);
+            if let Some(hearer) = to.and_then(|to| self.members.get_mut(usize::from(to))) {
+                hearer.spoken_to = true;
+            }
+        }
+    }
+
     /// Says to each what he hears.
     fn say(&mut self, out: &mut impl FnMut(MemberNo, Coding, &[u8])) {
         let Room { members, narrow, wide, commons, alone, coded, .. } = self;
@@ -321,10 +346,15 @@ impl Room {
             }
             let bus = if ear::rate(common.coding) == WIDE_HZ { &*wide } else { &*narrow };
             common.code(bus.full());
-            for member in members.iter_mut().filter(|member| member.mouth.coding == common.coding) {
+            for at in 0..members.len() {
                 let coding = common.coding;
+                if members[at].mouth.coding != coding {
+                    continue;
+                }
+                let asides = members[at].spoken_to.then(|| asides(members, at));
+                let member = &mut members[at];
                 if member.hears_apart() {
-                    let heard = member.own_mix(bus, alone);
+                    let heard = member.own_mix((bus, asides.as_ref()), alone);
                     member.mouth.own(heard, coded);
                     out(member.no, coding, coded.payload());
                 } else if member.mouth.apart() {
@@ -406,7 +436,7 @@ impl Member {
     /// Hears his frame of this tick, and makes what he adds to the sums.
     fn speak(&mut self, at: Instant, needs: Needs) {
         let heard_before = std::mem::take(&mut self.heard);
-        self.adds = false;
+        (self.adds, self.aside, self.spoken_to) = (false, None, false);
         let keys = self.keys_until.is_some_and(|until| at <= until);
         let Some(ear) = self.ears.first_mut() else { return };
         let (len, narrow) = (ear.frame_len(), ear.frame_len() == NARROW);
@@ -430,7 +460,7 @@ impl Member {
             (true, false) => fade(frame, len, false),
             (true, true) => {}
         }
-        self.adds = true;
+        (self.adds, self.aside) = (self.role.to.is_none(), self.role.to);
         if let Some(rises) = self.rises.as_mut().filter(|_| narrow && needs.wide) {
             let mut risen = [0; FRAME_MAX + 2];
             rises.convert(&self.narrow, &mut risen);
@@ -444,11 +474,15 @@ impl Member {
 
     /// He hears something that nobody else hears: all but himself, or nothing, or a change between them.
     fn hears_apart(&self) -> bool {
-        self.adds || !self.role.hears || !self.heard_others
+        self.adds || self.spoken_to || !self.role.hears || !self.heard_others
     }
 
-    /// What he alone hears.
-    fn own_mix<'a>(&self, bus: &Bus, alone: &'a mut [i16; FRAME_MAX]) -> &'a [i16] {
+    /// What he alone hears: all but himself, and what is said to him alone.
+    fn own_mix<'a>(
+        &self,
+        (bus, asides): (&Bus, Option<&[i32; FRAME_MAX]>),
+        alone: &'a mut [i16; FRAME_MAX],
+    ) -> &'a [i16] {
         let none = [0; FRAME_MAX];
         let own = match (self.adds, ear::rate(self.mouth.coding) == WIDE_HZ) {
             (false, _) => &none[..],
@@ -456,7 +490,7 @@ impl Member {
             (true, false) => &self.narrow[..],
         };
         let len = bus.full().len();
-        bus.without(own, alone);
+        bus.without(own, asides, alone);
         let heard = &mut alone[..len];
         match (self.heard_others, self.role.hears) {
             (true, true) => {}
@@ -466,6 +500,20 @@ impl Member {
         }
         heard
     }
+}
+
+/// What is said to one member alone, at the rate at which he hears.
+fn asides(members: &[Member], at: usize) -> [i32; FRAME_MAX] {
+    let mut sum = [0; FRAME_MAX];
+    let hearer = &members[at];
+    let wide = ear::rate(hearer.mouth.coding) == WIDE_HZ;
+    for member in members.iter().filter(|member| member.aside == Some(hearer.no)) {
+        let voice = if wide { &member.wide[..] } else { &member.narrow[..] };
+        for (sum, sample) in sum.iter_mut().zip(voice) {
+            *sum += i32::from(*sample);
+        }
+    }
+    sum
 }
 
 /// The rates of rooms.

@@ -338,8 +338,9 @@ impl Worker {
 /// What a member may do: on hold nobody hears him, whatever his far end plays meanwhile (RFC 3264 §8.4).
 fn effective(seat: &Seat) -> Role {
     let flow = seat.leg.agreed().map(|setup| setup.flow);
-    let RoomRole { speaks, hears } = seat.role;
-    Role { speaks: speaks && flow == Some(Flow::SendReceive), hears }
+    let RoomRole { speaks, hears, to } = seat.role;
+    let to = to.map(|leg| leg.0);
+    Role { speaks: speaks && flow == Some(Flow::SendReceive), hears, to }
 }
 
 /// Lets a leg in, or brings what is known of it up to date; true if it was not in.

@@ -265,8 +265,14 @@ fn mute_deaf_kick_lock_and_chimes() {
     let chime = pieces.map(|piece| amplitude(piece, 8_000, 880.0)).fold(0.0, f64::max);
     assert!(chime > 500.0, "two bursts of 80 ms: {chime}");
     // 0 is muted, 2 deaf.
-    room(&w, RoomOrder::Role { leg: LegNo(0), role: RoomRole { speaks: false, hears: true } });
-    room(&w, RoomOrder::Role { leg: LegNo(2), role: RoomRole { speaks: true, hears: false } });
+    room(
+        &w,
+        RoomOrder::Role { leg: LegNo(0), role: RoomRole { speaks: false, ..RoomRole::default() } },
+    );
+    room(
+        &w,
+        RoomOrder::Role { leg: LegNo(2), role: RoomRole { hears: false, ..RoomRole::default() } },
+    );
     talk(&mut guests, 35, |_, guest| guest.leg.no.0 != 3);
     assert!(guests[1].hears(guests[0].hz) < 40.0 && guests[1].hears(guests[2].hz) > 3_000.0);
     assert!(guests[0].hears(guests[1].hz) > 3_000.0 && guests[2].hears(guests[1].hz) < 40.0);
@@ -470,4 +476,75 @@ fn case_2_a_member_with_a_new_ssrc_and_new_numbers_is_heard_on() {
     guests[0].timestamp = guests[0].timestamp.wrapping_add(1 << 31);
     talk(&mut guests, 50, |_, guest| guest.leg.no.0 == 0);
     assert!(guests[1].hears(guests[0].hz) > 3_000.0, "{}", guests[1].hears(guests[0].hz));
+}
+
+#[test]
+fn s4_9_two_who_talk_are_listened_to_whispered_to_and_joined_and_talk_on() {
+    let w = World::new(31_400, 20, |_| {});
+    // The seat, its customer, and who supervises, in three codings.
+    let all = [Codec::Pcmu, Codec::Pcma, Codec::G722];
+    let mut guests: Vec<Guest> =
+        (0..3).map(|no| Guest::new(&w, no, all[usize::from(no)])).collect();
+    guests.iter().for_each(|guest| w.setup(guest.leg, guest.setup()));
+    let [seat, customer, boss] = [0, 1, 2].map(|no| guests[no].leg);
+    let bridge = || {
+        w.hear(seat, Source::Leg(customer));
+        w.hear(customer, Source::Leg(seat));
+    };
+    bridge();
+    let form = RecordingForm { format: facts::media::RecordingFormat::Wav, ..<_>::default() };
+    let file = "r/seat.wav".to_owned();
+    w.order(MediaCommand::Record { call: CALL, left: seat, right: Some(customer), file, form });
+    talk(&mut guests, 40, |_, guest| guest.leg.no.0 != 2);
+    let hears = |guests: &[Guest]| {
+        let heard = |at: usize, of: usize| {
+            !guests[at].heard.is_empty() && guests[at].hears(guests[of].hz) > 1_500.0
+        };
+        [(0, 1), (1, 0), (2, 0), (2, 1), (0, 2), (1, 2)].map(|(at, of)| heard(at, of))
+    };
+    assert_eq!(hears(&guests), [true, true, false, false, false, false], "two alone");
+    for leg in [boss, seat, customer] {
+        w.hear(leg, Source::Room);
+    }
+    let full = RoomRole::default();
+    for (role, wanted, word) in [
+        (RoomRole { speaks: false, ..full }, [true, true, true, true, false, false], "listens"),
+        (RoomRole { to: Some(seat.no), ..full }, [true, true, true, true, true, false], "whispers"),
+        (full, [true; 6], "talks with both"),
+    ] {
+        room(&w, RoomOrder::Role { leg: boss.no, role });
+        talk(&mut guests, 55, |_, _| true);
+        assert_eq!(hears(&guests), wanted, "{word}");
+    }
+    bridge();
+    w.close(boss);
+    talk(&mut guests[..2], 55, |_, _| true);
+    assert_eq!(hears(&guests)[..2], [true, true], "two alone again");
+    assert!(guests[0].hears(guests[2].hz) < 60.0 && guests[1].hears(guests[2].hz) < 60.0);
+    // One stream all the time: numbers without a break.
+    for guest in &guests[..2] {
+        assert!(guest.packets.iter().all(|packet| packet.ssrc == guest.packets[0].ssrc));
+        for pair in guest.packets.windows(2) {
+            assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "{}", guest.leg);
+        }
+    }
+    // The recording has the two all along, each on its side, and nobody else.
+    w.order(MediaCommand::StopRecording { call: CALL });
+    let over = |event: &MediaEvent| matches!(event, MediaEvent::Recorded { .. });
+    let Some(MediaEvent::Recorded { file, .. }) = w.find(PATIENCE, over) else { panic!("a file") };
+    assert!(file.duration_ms > 4_500, "{}", file.duration_ms);
+    let bytes = std::fs::read(w.folder.path().join("recordings").join(&file.file)).unwrap();
+    assert_eq!(bytes[22..24], [2, 0], "two channels");
+    let pcm: Vec<i16> =
+        bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    for second in [2, 3, 4] {
+        for (side, own) in [(0, 0), (1, 1)] {
+            let sound: Vec<i16> = pcm.iter().skip(side).step_by(2).copied().collect();
+            let sound = &sound[second * 8_000 - 4_000..second * 8_000];
+            for (of, guest) in guests.iter().enumerate() {
+                let level = amplitude(sound, 8_000, guest.hz);
+                assert!(if of == own { level > 1_500.0 } else { level < 60.0 }, "{second} {level}");
+            }
+        }
+    }
 }

@@ -21,6 +21,7 @@ use crate::divert::Wish;
 use crate::event::{Hear, Input, LegEvent, Order, Release, ours};
 use crate::flow::{Callback, Dial, Flow};
 use crate::leg::{self, Arrival, Leg, Onward, Said, Way};
+use crate::monitor::Monitor;
 use crate::route::{Target, Trail};
 use crate::seat::Seat;
 use crate::serve::Service;
@@ -115,6 +116,10 @@ pub(crate) struct Call {
     pub(crate) fetching: usize,
     /// Who was asked for, where it is a conference.
     pub(crate) roster: Option<Box<Roster>>,
+    /// Who supervises those who talk.
+    pub(crate) monitor: Option<Box<Monitor>>,
+    /// Legs of those who did, so far.
+    pub(crate) supervisors: usize,
 }
 
 impl Call {
@@ -157,6 +162,8 @@ impl Call {
             collected: Vec::new(),
             fetching: 0,
             roster: None,
+            monitor: None,
+            supervisors: 0,
         }
     }
 
@@ -321,10 +328,12 @@ impl Call {
         self.run(w);
     }
 
-    /// The leg that this one talks with, or is to; in a conference nobody talks with one other.
+    /// The leg that this one talks with, or is to; in a conference nobody talks with one other, nor does who
+    /// supervises.
     pub(crate) fn beside(&self, no: LegNo) -> Option<&Leg> {
         match self.plan.flow {
             Flow::Conference(_) => None,
+            _ if self.supervised_by(no).is_some() => None,
             _ => self.leg(self.other(no)),
         }
     }
@@ -419,7 +428,7 @@ impl Call {
             Timer::Prompt => self.on_leg(w, no, |leg, w, _, _| leg.prompt_late(w)),
             Timer::Deadline => self.feed(w, Input::Cut(ours(Kind::Internal))),
             Timer::Consent => self.announced_late(w, no),
-            Timer::Transfer if key.leg.is_some() => self.participant_added(w, no, None),
+            Timer::Transfer if key.leg.is_some() => self.add_failed(w, no),
             Timer::Transfer => self.not_added(w, ours(Kind::Internal)),
             Timer::Park => self.recall(w),
             Timer::Wait => self.feed(w, Input::Waited),
@@ -541,11 +550,12 @@ impl Call {
             let Some(input) = self.inbox.pop_front() else {
                 break;
             };
-            if !self.holds_back(w, input) {
+            if !self.of_supervisor(w, input) && !self.holds_back(w, input) {
                 self.step(w, input);
             }
         }
         self.ask_first(w);
+        self.tend_monitor(w);
         self.close(w);
     }
 
@@ -590,6 +600,7 @@ impl Call {
                     self.stand_beside(no);
                     self.with(no, |leg, trace| leg.accept(w, trace));
                 }
+                Order::Hear(no, Hear::Leg(other)) => self.hear_leg(w, no, other),
                 Order::Hear(no, what) => {
                     let language = self.plan.language.clone();
                     match self.music(w).filter(|_| what == Hear::Hold) {

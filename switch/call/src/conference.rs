@@ -257,6 +257,12 @@ impl Call {
     /// News from the room.
     pub(crate) fn room_news(&mut self, w: &mut World, news: RoomNews) {
         match news {
+            // One of the three speaks something else from now on, or there are too many rooms.
+            RoomNews::Refused { .. } if self.monitor.is_some() => {
+                let failure = Failure::new(Origin::Media, Kind::NotAcceptable);
+                self.unsupervise(w, Some(failure));
+                self.run(w);
+            }
             RoomNews::Refused { leg, why } => {
                 let kind = match why {
                     RoomRefusal::Codec => Kind::NotAcceptable,
@@ -277,9 +283,13 @@ impl Call {
         }
     }
 
-    /// The paid time of a leg is over: of a conference it alone goes.
+    /// The paid time of a leg is over: of a conference it alone goes, and so does who supervises.
     pub(crate) fn unpaid(&mut self, w: &mut World, no: LegNo) {
         let failure = Failure::new(Origin::Billing, Kind::CreditExhausted);
+        if self.supervised_by(no).is_some() {
+            self.unsupervise(w, Some(failure));
+            return self.run(w);
+        }
         let input = match self.plan.flow {
             Flow::Conference(_) => Input::Room(Room::Out(no, Some(failure))),
             _ => Input::Cut(failure),

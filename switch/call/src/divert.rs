@@ -31,7 +31,7 @@ impl Call {
     pub(crate) fn holds_back(&mut self, w: &World, input: Input) -> bool {
         let Input::Leg(leg, LegEvent::Failed(failure)) = input else { return false };
         let rung = self.plan.flow.rings() == Some(leg) && matches!(self.phase, Phase::Live);
-        if !rung || self.legs.len() >= LEGS_MAX {
+        if !rung || self.next_leg().is_none() {
             return false;
         }
         let mut trail = self.plan.trail.clone();

@@ -8,6 +8,7 @@ use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
+use facts::control::{Control, ControlRefused};
 use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::MediaCommand;
@@ -72,6 +73,17 @@ pub enum Command {
         call: CallId,
         /// What.
         act: Box<Act>,
+    },
+    /// Do something to a call in which two talk.
+    Control {
+        /// Whom to answer.
+        token: u64,
+        /// Which call.
+        call: CallId,
+        /// Who has to pay for it.
+        merchant: MerchantId,
+        /// What.
+        control: Box<Control>,
     },
     /// Say how a conference stands.
     Conference {
@@ -286,6 +298,8 @@ pub enum Answer {
     Played(bool),
     /// To [`Command::Confer`].
     Conferred(Result<(), ActRefused>),
+    /// To [`Command::Control`].
+    Controlled(Result<(), ControlRefused>),
     /// To [`Command::Conference`]; `None`: no such conference is under way.
     Conference(Option<Box<ConferenceView>>),
     /// To [`Command::Live`], oldest first.

@@ -127,10 +127,8 @@ pub(crate) struct Agents {
     /// Sessions whose CANCEL or BYE is not answered, or waits for a first answer (RFC 3261 §9.1): until they
     /// are over the phone may ring, or believe that it talks.
     fading: BTreeMap<SessionId, Arc<str>>,
-    /// When the last call of a member of a group ended.
+    /// When the last call of an extension ended in which it talked.
     ended: BTreeMap<String, Instant>,
-    /// Members of groups.
-    members: BTreeSet<String>,
     /// How often, one behind the other, an extension was rung as long as it was to be and nobody picked up, and when
     /// last. Whoever talks is none of them.
     missed: BTreeMap<String, (u32, Instant)>,
@@ -156,7 +154,7 @@ impl Agents {
             if legs.is_empty() {
                 self.legs.remove(user);
             }
-            if talked && self.members.contains(user) {
+            if talked {
                 self.ended.insert(user.to_owned(), now);
             }
         }
@@ -203,8 +201,8 @@ impl Agents {
         self.fading.values().any(|fading| **fading == *user)
     }
 
-    /// When its last call ended, of a member of a group.
-    fn last_end(&self, user: &str) -> Option<Instant> {
+    /// When its last call ended in which it talked.
+    pub(crate) fn last_end(&self, user: &str) -> Option<Instant> {
         self.ended.get(user).copied()
     }
 
@@ -213,11 +211,9 @@ impl Agents {
         self.legs.values().map(BTreeSet::len).sum::<usize>() + self.fading.len()
     }
 
-    /// Learns who is in a group.
+    /// Forgets extensions that are no more.
     pub(crate) fn settle(&mut self, snapshot: &Snapshot) {
-        let groups = snapshot.groups.values();
-        self.members = groups.flat_map(|group| group.members.iter().cloned()).collect();
-        self.ended.retain(|user, _| self.members.contains(user));
+        self.ended.retain(|user, _| snapshot.extensions.contains_key(user));
         self.missed.retain(|user, _| snapshot.extensions.contains_key(user));
     }
 }

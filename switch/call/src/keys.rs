@@ -15,9 +15,11 @@ impl Call {
             return;
         }
         let leg = LegId::new(self.id, self.other(no));
+        let mixed = self.is_mixed();
         match self.legs.get_mut(usize::from(leg.no.0)).and_then(Option::as_mut) {
             Some(other) if other.takes_info() => other.tell_key(w, digit),
-            _ if signalled => w.media(MediaCommand::Press { leg, digit }),
+            // What passes through a room is sound.
+            _ if signalled || mixed => w.media(MediaCommand::Press { leg, digit }),
             _ => {}
         }
     }

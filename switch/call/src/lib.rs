@@ -24,6 +24,7 @@ mod guesses;
 mod keys;
 mod leg;
 mod link;
+mod monitor;
 mod names;
 mod order;
 mod park;

@@ -53,6 +53,10 @@ impl Call {
     /// listens meanwhile.
     pub(crate) fn end_of_link(&self, no: LegNo) -> Option<End> {
         let leg = self.leg(no).filter(|_| matches!(self.phase, Phase::Live))?;
+        // What a room says cannot be led on to another call.
+        if self.monitor.is_some() {
+            return None;
+        }
         let talks = match self.plan.flow.talk() {
             Some(talk) => {
                 talk.is_plain()
@@ -85,8 +89,7 @@ impl Call {
         }
         let stays = self.other(no);
         if self.leg(no).is_some_and(Leg::lets_wait) {
-            let language = self.plan.language.clone();
-            self.with(stays, |leg, _| leg.hear(w, Hear::Leg(no), &language));
+            self.hear_leg(w, stays, no);
         }
         // A hold that he had asked for ends with him.
         let like = self.like(stays);

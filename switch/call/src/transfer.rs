@@ -45,6 +45,8 @@ impl Call {
     /// The number of a leg that this call may still have.
     pub(crate) fn next_leg(&self) -> Option<LegNo> {
         let most = if self.roster.is_some() { conference::LEGS_MAX } else { LEGS_MAX };
+        // Supervisors take nobody's place.
+        let most = most + self.supervisors;
         let no = u8::try_from(self.legs.len()).ok()?;
         (self.legs.len() < most).then_some(LegNo(no))
     }
@@ -96,7 +98,7 @@ impl Call {
     }
 
     /// The limits of an extension of the payer's that the call is not under anyhow.
-    fn scopes_of(&self, w: &World, user: Option<&str>) -> Vec<Scope> {
+    pub(crate) fn scopes_of(&self, w: &World, user: Option<&str>) -> Vec<Scope> {
         let known = user.and_then(|user| Some((user, w.snapshot.extensions.get(user)?)));
         let Some((user, extension)) =
             known.filter(|(_, extension)| extension.merchant == self.command.merchant)
@@ -114,6 +116,9 @@ impl Call {
     pub(crate) fn added(&mut self, w: &mut World, to: LegNo, answer: Added) {
         if self.roster.is_some() {
             return self.participant_added(w, to, Some(answer));
+        }
+        if self.supervised_by(to).is_some() {
+            return self.supervisor_added(w, to, Some(answer));
         }
         if !self.waits_for_ledger(to) {
             self.never(w, to);
@@ -167,6 +172,9 @@ impl Call {
         if self.roster.is_some() {
             return self.participant_added(w, to, None);
         }
+        if self.supervised_by(to).is_some() {
+            return self.supervisor_added(w, to, None);
+        }
         if self.waits_for_ledger(to) {
             self.not_added(w, ours(facts::Kind::Internal));
         } else {
@@ -219,8 +227,10 @@ impl Call {
         // One hears a leg at a time: whoever leaves is deaf before somebody else listens.
         self.with(old, |leg, _| leg.hear(w, Hear::Nothing, &language));
         self.succeeded(old, new);
-        self.with(new, |leg, _| leg.hear(w, Hear::Leg(stays), &language));
-        self.with(stays, |leg, _| leg.hear(w, Hear::Leg(new), &language));
+        // Who supervises him goes with him.
+        self.tend_monitor(w);
+        self.hear_leg(w, new, stays);
+        self.hear_leg(w, stays, new);
         let like = self.like(stays);
         self.with(stays, |leg, _| leg.resume(w, &like));
         if self.is_recorded() {

@@ -261,8 +261,10 @@ fn s3_6_mute_deafen_and_kick_reach_who_is_in_and_who_comes() {
     act(&mut sim, call, mute(1, true)).unwrap();
     act(&mut sim, call, mute(2, true)).unwrap();
     act(&mut sim, call, Act::Deafen { who: number(2), deaf: true }).unwrap();
-    let role =
-        |no, speaks, hears| RoomOrder::Role { leg: LegNo(no), role: RoomRole { speaks, hears } };
+    let role = |no, speaks, hears| RoomOrder::Role {
+        leg: LegNo(no),
+        role: RoomRole { speaks, hears, to: None },
+    };
     assert_eq!(room_orders(&sim), [role(1, false, true)]);
     sim.pick_up("p2");
     assert_eq!(room_orders(&sim)[1..], [role(2, false, false)], "what he may do waits for him");

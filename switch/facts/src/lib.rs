@@ -11,6 +11,7 @@ pub mod capacity;
 pub mod carrier;
 pub mod command;
 pub mod conference;
+pub mod control;
 pub mod failure;
 pub mod feature;
 pub mod fraud;

@@ -8,7 +8,8 @@ use crate::ban::Ban;
 use crate::carrier::TrunkStatus;
 use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::conference::{Act, ActRefused, ConferenceView};
-use crate::id::CallId;
+use crate::control::{Control, ControlRefused};
+use crate::id::{CallId, MerchantId};
 use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
 use crate::station::Station;
@@ -61,6 +62,18 @@ pub trait Calls: Send + Sync + 'static {
     /// # Errors
     /// When the switch says nothing.
     fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>>;
+
+    /// Does something to a call in which two talk, and for which this merchant pays. Who is to be rung for it is asked
+    /// for, and may not come.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    fn control(
+        &self,
+        call: CallId,
+        merchant: MerchantId,
+        control: Control,
+    ) -> Promise<Result<(), ControlRefused>>;
 
     /// The live calls, oldest first.
     ///

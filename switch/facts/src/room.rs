@@ -13,12 +13,14 @@ pub struct RoomRole {
     pub speaks: bool,
     /// It hears the others; one that is deaf does not.
     pub hears: bool,
+    /// What it says is for this leg alone, and the others do not hear it; nor does the recording of the room.
+    pub to: Option<LegNo>,
 }
 
 impl Default for RoomRole {
-    /// Speaks and hears.
+    /// Speaks to all and hears.
     fn default() -> RoomRole {
-        RoomRole { speaks: true, hears: true }
+        RoomRole { speaks: true, hears: true, to: None }
     }
 }
 

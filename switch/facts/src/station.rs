@@ -20,6 +20,8 @@ pub struct Station {
     pub quiet: bool,
     /// It let several calls ring in vain, one behind the other, and is left alone for a while.
     pub rests: bool,
+    /// When the last call ended in which it talked, where this process had one.
+    pub idle_since: Option<UnixMillis>,
 }
 
 /// A call of an extension.
@@ -37,6 +39,12 @@ pub struct StationCall {
     pub other: String,
     /// The number that is shown on its leg.
     pub shown: String,
+    /// The number that is shown to whom it is with.
+    pub other_shown: String,
+    /// Somebody called us, and it was rung for him.
+    pub called_in: bool,
+    /// It supervises the call of somebody else.
+    pub supervises: bool,
 }
 
 /// How far a call of an extension is.

@@ -60,8 +60,9 @@ impl World {
                 self.told[who] = false;
             }
             2 => {
-                self.room
-                    .set_role(no, Role { speaks: argument & 1 != 0, hears: argument & 2 != 0 });
+                let to = (argument & 4 != 0).then_some(argument >> 3 & 7);
+                let role = Role { speaks: argument & 1 != 0, hears: argument & 2 != 0, to };
+                self.room.set_role(no, role);
             }
             3 => self.room.key(self.now, no),
             4 => self.room.tape(argument & 1 != 0),

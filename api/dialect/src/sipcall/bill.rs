@@ -106,9 +106,8 @@ impl GetBill {
         let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
         !incoming
             && [0, i64::from(push::method(record))].contains(callmethod)
-            && (extensions.is_empty()
-                || extensions.iter().any(|one| one == push::extension(record)))
-            && same(destnumber, &record.facts.command.a.as_sent)
+            && (extensions.is_empty() || extensions.contains(&push::extension(record)))
+            && same(destnumber, push::customer(record, &echo).2)
             && same(userid, &echo.userid)
             && same(memberid, push::memberid(&echo))
             && same(chengshudu, push::chengshudu(&echo))

@@ -1,24 +1,39 @@
 //! `hangupcause` and `hangupdirection` (merchant API §4.2): one space of codes, which of them a call gets.
 
-use facts::{CallFacts, Failure, Kind, LegFacts, LegNo, Number, Outcome, Side};
+use super::call::Customer;
+use facts::{CallFacts, Failure, Kind, LegFacts, LegNo, Number, Origin, Outcome, Side};
 
 /// Who let go: whoever called, which the platform counts as.
 const CALLER: u16 = 10_040;
 /// Whoever was called.
 const CALLEE: u16 = 10_041;
 
-/// Cause and direction. Whom the merchant had rung is leg A.
-pub(super) fn of(facts: &CallFacts) -> (u16, u16) {
-    let a = facts.leg(LegNo::A);
-    let answered = a.is_some_and(|leg| leg.answered.is_some());
+/// Cause and direction. Whom the merchant had rung is leg A; of a call that it placed for an extension the customer is
+/// leg A or leg B, and `placed`.
+pub(super) fn of(
+    facts: &CallFacts,
+    (which, leg): (Customer, Option<&LegFacts>),
+    placed: bool,
+) -> (u16, u16) {
+    let side = if which == Customer::A { Side::Caller } else { Side::Callee };
+    let answered = leg.is_some_and(|leg| leg.answered.is_some());
     let by_callee = match facts.outcome {
-        _ if !answered => a.and_then(|leg| leg.sip_final).is_some_and(refuses),
-        Outcome::Completed => facts.released_by == Side::Caller,
+        _ if !answered => leg.and_then(|leg| leg.sip_final).is_some_and(refuses),
+        Outcome::Completed => facts.released_by == side,
         Outcome::Failed(_) => false,
     };
     let cause = match facts.outcome {
         Outcome::Completed => 10_001,
-        Outcome::Failed(failure) => failed(failure, a),
+        Outcome::Failed(failure) if !placed => failed(failure, facts.leg(LegNo::A)),
+        // Where one of the two did not come, that is why.
+        Outcome::Failed(failure) => failed(
+            failure,
+            match failure.origin {
+                Origin::LegA => facts.leg(LegNo::A),
+                Origin::LegB => facts.leg(facts.called()),
+                Origin::Media | Origin::Billing | Origin::Us => leg.or(facts.leg(LegNo::A)),
+            },
+        ),
     };
     (cause, if by_callee { CALLEE } else { CALLER })
 }

@@ -42,6 +42,8 @@ codes! {
     DisabledExtension = 1013, "分机已禁用", "extension disabled";
     /// None of its phones is there.
     NotRegistered = 1014, "分机未注册", "extension not registered";
+    /// It is in no call.
+    NotInCall = 1015, "分机不在通话中", "extension not in a call";
     /// It is in use.
     Enabled = 1016, "分机已启用", "extension enabled";
     /// A phone of it is there.
@@ -70,6 +72,16 @@ codes! {
     TaskPaused = 1027, "任务已暂停", "task paused";
     /// All its numbers were called, or it was cancelled.
     TaskEnded = 1028, "任务已结束", "task ended";
+    /// None of its phones is there, where it is asked what it is at.
+    Offline = 1200, "分机离线", "extension offline";
+    /// It does nothing.
+    Idle = 1201, "空闲", "idle";
+    /// It rings.
+    Ringing = 1202, "振铃", "ringing";
+    /// It has dialled.
+    OffHook = 1203, "摘机", "off-hook";
+    /// It talks.
+    Talking = 1204, "通话", "talking";
     /// A number of a task was not called.
     Uncalled = 1035, "未呼叫", "not called yet";
     /// A number of a task was called.

@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod bill;
+pub mod call;
 mod cause;
 mod code;
 mod fault;
@@ -29,7 +30,7 @@ pub use play::{Echo, Menu, PlayVoice, Voice};
 pub use push::{PushContext, RETRY_SECONDS, call_uuid, cdr_push, is_taken, state_push};
 pub use rules::Rules;
 pub use service::{Service, class_of};
-pub use status::{Extensions, Standing, registered, valid};
+pub use status::{CallOf, CallStatus, Extensions, Standing, calls, registered, valid};
 
 /// Content-Type of answers and pushes.
 pub const CONTENT_TYPE: &str = "application/json;charset=utf-8";

@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
+use super::call::Customer;
 use super::code::Code;
 use super::fault::Fault;
 use super::rules::Rules;
 
 /// Longest telephone number as written, bytes.
-const NUMBER_MAX: i64 = 32;
+pub(super) const NUMBER_MAX: i64 = 32;
 /// Longest `voicefile`.
 const FILE_MAX: i64 = 1_024;
 /// Longest `userid`.
-const USERID_MAX: i64 = 256;
+pub(super) const USERID_MAX: i64 = 256;
 /// Longest value that is only echoed.
-const ECHO_MAX: i64 = 64;
+pub(super) const ECHO_MAX: i64 = 64;
 /// Bounds of `waittime`, seconds; what is beyond them is taken as the nearest.
 const WAIT: (i64, i64) = (10, 120);
 /// Ring time when none is given, seconds.
@@ -79,6 +80,20 @@ pub struct Echo {
     /// `taskid`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub taskid: String,
+    /// `callmethod`, where a service says it; 0: as the purpose of the call says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub method: u16,
+    /// The extension that a call was placed for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub extnumber: String,
+    /// Which of the two is the customer.
+    #[serde(skip_serializing_if = "Customer::is_first")]
+    pub customer: Customer,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+const fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 impl PlayVoice {
@@ -128,7 +143,7 @@ impl PlayVoice {
 }
 
 /// A number without blanks, `+` and `-`; `None` where something else than digits is left.
-fn plain(written: &str) -> Option<String> {
+pub(super) fn plain(written: &str) -> Option<String> {
     let digits: String =
         written.chars().filter(|c| !c.is_whitespace() && !matches!(c, '+' | '-')).collect();
     let fits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -6,6 +6,7 @@ use facts::{CallId, CallRecord, LegFacts, LegNo, Number, Purpose, StateChange, U
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use super::call::Customer;
 use super::cause;
 use super::json::Json;
 use super::play::Echo;
@@ -35,6 +36,9 @@ pub struct PushContext {
     /// Records have the members that came in 2025.
     #[serde(default)]
     pub cdr_2025: bool,
+    /// The extension that the call was placed for; empty where none was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub extnumber: String,
 }
 
 /// Did the receiver take it? `0` and `fail` say that it did not.
@@ -71,17 +75,21 @@ pub fn state_push(change: &StateChange, context: &PushContext) -> Option<String>
         LegState::Disconnect => "hangup",
     };
     let call = change.leg.call;
+    // Of a call that was placed for an extension, the customer may be an extension as well.
+    let is_customer = !context.extnumber.is_empty() && extension == context.customer;
+    let caller = if is_customer { context.extnumber.as_str() } else { extension };
+    // The seed's own sample of an extension that a key led to has it so.
+    let customers = is_customer || context.extnumber.is_empty();
     let buuid = uuid(&format!("leg:{call}:{}:{extension}", change.leg.no));
     let body = Json::object([
         ("buuid", buuid.into()),
         ("callee", (&context.customer).into()),
-        ("caller", extension.into()),
+        ("caller", caller.into()),
         ("companycode", (&context.companycode).into()),
         ("direction", "callout".into()),
         ("disnumber", (&context.disnumber).into()),
         ("extnumber", extension.into()),
-        // The seed's own sample of an extension has it so.
-        ("isbleg", "true".into()),
+        ("isbleg", if customers { "true" } else { "false" }.into()),
         ("method", (&context.method).into()),
         ("starttime", call.made_at().seconds().to_string().into()),
         ("status", status.into()),
@@ -97,10 +105,10 @@ pub fn state_push(change: &StateChange, context: &PushContext) -> Option<String>
 #[must_use]
 pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
     let facts = &record.facts;
-    let command = &facts.command;
     let echo = echo(record);
-    let times = Times::of(record);
-    let (cause, direction) = cause::of(facts);
+    let (which, leg, as_sent) = customer(record, &echo);
+    let times = Times::of(record, leg);
+    let (cause, direction) = cause::of(facts, (which, leg), echo.method != 0);
     let code = match context.companycode.parse::<i64>() {
         Ok(number) if !context.cdr_2025 => number.into(),
         _ => Json::from(&context.companycode),
@@ -128,7 +136,7 @@ pub fn cdr_push(record: &CallRecord, context: &PushContext) -> String {
         ("disnumber", shown(record, context).into()),
         ("crmid", "0".into()),
         ("userkey", facts.collected.first().map_or("", String::as_str).into()),
-        ("destnumber", (&command.a.as_sent).into()),
+        ("destnumber", as_sent.into()),
     ];
     if context.cdr_2025 {
         members.extend([
@@ -158,8 +166,27 @@ pub(super) fn memberid(echo: &Echo) -> &str {
     if echo.memberid.is_empty() { "0" } else { &echo.memberid }
 }
 
+/// Which leg is the customer's, that leg if it was rung, and his number as it was sent.
+pub(super) fn customer<'a>(
+    record: &'a CallRecord,
+    echo: &Echo,
+) -> (Customer, Option<&'a LegFacts>, &'a str) {
+    let facts = &record.facts;
+    match echo.customer {
+        Customer::A => (Customer::A, facts.leg(LegNo::A), &facts.command.a.as_sent),
+        Customer::B => {
+            let leg = facts.leg(facts.called()).filter(|leg| leg.no != LegNo::A);
+            (Customer::B, leg, facts.command.called_as_sent())
+        }
+    }
+}
+
 /// `callmethod` of a record.
 pub(super) fn method(record: &CallRecord) -> u16 {
+    let said = echo(record).method;
+    if said != 0 {
+        return said;
+    }
     match record.facts.command.purpose {
         Purpose::Campaign => METHOD_TASK,
         _ => METHOD_NOTICE,
@@ -172,12 +199,14 @@ pub(super) fn bill(record: &CallRecord) -> Json {
     let context =
         facts.command.pushes.iter().find_map(|push| serde_json::from_str(&push.context).ok());
     let context: PushContext = context.unwrap_or_default();
-    let (echo, times) = (echo(record), Times::of(record));
-    let (cause, direction) = cause::of(facts);
+    let echo = echo(record);
+    let (which, leg, as_sent) = customer(record, &echo);
+    let times = Times::of(record, leg);
+    let (cause, direction) = cause::of(facts, (which, leg), echo.method != 0);
     Json::object([
         ("id", facts.call.as_i64().into()),
         ("extnumber", extension(record).into()),
-        ("destnumber", (&facts.command.a.as_sent).into()),
+        ("destnumber", as_sent.into()),
         ("displaynumber", shown(record, &context).into()),
         ("starttime", text(Some(times.began)).into()),
         ("answertime", text(times.answered).into()),
@@ -210,14 +239,14 @@ struct Times {
 }
 
 impl Times {
-    fn of(record: &CallRecord) -> Times {
+    /// From the first ringing; what follows is the customer's.
+    fn of(record: &CallRecord, customer: Option<&LegFacts>) -> Times {
         let facts = &record.facts;
-        let a = facts.leg(LegNo::A);
-        let began = a.map_or(facts.placed, |leg| leg.invited);
-        let answered = a.and_then(|leg| leg.answered);
-        let ended = a.and_then(|leg| leg.ended).unwrap_or(facts.ended);
+        let began = facts.leg(LegNo::A).map_or(facts.placed, |leg| leg.invited);
+        let answered = customer.and_then(|leg| leg.answered);
+        let ended = customer.and_then(|leg| leg.ended).unwrap_or(facts.ended);
         let waited = answered.unwrap_or(ended).seconds() - began.seconds();
-        let talked = a.map_or(0, LegFacts::bill_seconds);
+        let talked = customer.map_or(0, LegFacts::bill_seconds);
         Times { began, answered, ended, waited: waited.max(0), talked }
     }
 }
@@ -226,22 +255,27 @@ fn text(at: Option<UnixMillis>) -> String {
     at.map(clock::seconds).unwrap_or_default()
 }
 
-/// The extension that took the call.
-pub(super) fn extension(record: &CallRecord) -> &str {
+/// The extension that the call was placed for, or that took it.
+pub(super) fn extension(record: &CallRecord) -> String {
     let facts = &record.facts;
-    match facts.leg(facts.called()) {
+    let echo = echo(record);
+    if !echo.extnumber.is_empty() {
+        return echo.extnumber;
+    }
+    let taker = match facts.leg(facts.called()) {
         Some(LegFacts { no, number: Number::Internal(number), answered: Some(_), .. })
             if *no != LegNo::A =>
         {
             number
         }
         _ => "",
-    }
+    };
+    taker.to_owned()
 }
 
 /// The number that the customer was shown.
 fn shown(record: &CallRecord, context: &PushContext) -> String {
-    let leg = record.facts.leg(LegNo::A);
+    let (_, leg, _) = customer(record, &echo(record));
     let wire = leg.map(|leg| plain_digits(&leg.shown)).unwrap_or_default();
     if context.disnumber.is_empty() { wire } else { context.disnumber.clone() }
 }

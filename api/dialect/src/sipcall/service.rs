@@ -32,10 +32,26 @@ services! {
     Logout = "App.Sip_Auth.Logout",
     /// A notice, of which a key may lead to a group.
     PlayVoice = "App.Sip_Call.PlayVoice",
+    /// A call of an extension and a customer.
+    MakeCall = "App.Sip_Call.MakeCall",
+    /// The same, and the settings of numbers say which is shown.
+    MakePloyCall = "App.Sip_Call.MakePloyCall",
+    /// A call of two customers.
+    DoubleCall = "App.Sip_Call.DoubleCall",
+    /// Ends the call of an extension.
+    HangupCall = "App.Sip_Call.HangupCall",
+    /// Leads somebody who talks on to somebody else.
+    TransferCall = "App.Sip_Call.TransferCall",
+    /// Listens to a call, or whispers into it.
+    SpyCall = "App.Sip_Call.SpyCall",
+    /// Breaks into a call, or breaks it off.
+    ForceCall = "App.Sip_Call.ForceCall",
     /// Records, page by page.
     GetBill = "App.Sip_Cdr.GetBill",
     /// Whether extensions are registered.
     GetSipRegisterStatus = "App.Sip_Status.GetSipRegisterStatus",
+    /// What extensions are at.
+    GetSipCallStatus = "App.Sip_Status.GetSipCallStatus",
     /// Whether extensions are in use.
     GetSipValidStatus = "App.Sip_Status.GetSipValidStatus",
     /// Numbers to be dialled for agents.

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::code::Code;
 use super::fault::Fault;
 use super::json::Json;
+use super::push::call_uuid;
 use super::rules::Rules;
 
 /// Longest list, bytes.
@@ -60,6 +61,60 @@ pub fn valid(standings: &[Standing]) -> Answer {
         Json::object([
             ("extnumber", (&standing.extension).into()),
             ("code", standing.code.number().into()),
+        ])
+    }))
+}
+
+/// What an extension is at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallStatus {
+    /// The extension.
+    pub extension: String,
+    /// What it is at, or why that cannot be said.
+    pub code: Code,
+    /// Its call, if it is in one.
+    pub call: Option<CallOf>,
+    /// For how long it has been in none, seconds.
+    pub idle_s: u64,
+}
+
+/// The call of an extension.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallOf {
+    /// Which.
+    pub call: facts::CallId,
+    /// Whom it is with; empty while there is nobody.
+    pub other: String,
+    /// It was called by him.
+    pub called_in: bool,
+    /// The number that is shown.
+    pub shown: String,
+    /// For how long they have talked, seconds.
+    pub talk_s: u64,
+}
+
+/// What extensions are at.
+#[must_use]
+pub fn calls(all: &[CallStatus]) -> Answer {
+    found(all.iter().map(|one| {
+        let call = one.call.as_ref();
+        let own = if call.is_some() { one.extension.as_str() } else { "" };
+        let other = call.map_or("", |call| &call.other);
+        let (caller, callee, direction) = match call.map(|call| call.called_in) {
+            Some(true) => (other, own, "callin"),
+            Some(false) => (own, other, "callout"),
+            None => ("", "", ""),
+        };
+        Json::object([
+            ("extnumber", (&one.extension).into()),
+            ("status", one.code.number().into()),
+            ("caller", caller.into()),
+            ("callee", callee.into()),
+            ("disnumber", call.map_or("", |call| &call.shown).into()),
+            ("direction", direction.into()),
+            ("channel", call.map_or(String::new(), |call| call_uuid(call.call)).into()),
+            ("idleduration", one.idle_s.into()),
+            ("callduration", call.map_or(0, |call| call.talk_s).into()),
         ])
     }))
 }

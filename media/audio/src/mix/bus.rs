@@ -56,11 +56,19 @@ impl Bus {
         &self.full[..self.len]
     }
 
-    /// What somebody hears who says `own`.
-    pub(super) fn without<'a>(&self, own: &[i16], out: &'a mut [i16; FRAME_MAX]) -> &'a [i16] {
+    /// What somebody hears who says `own`, and to whom alone `asides` are said.
+    pub(super) fn without<'a>(
+        &self,
+        own: &[i16],
+        asides: Option<&[i32; FRAME_MAX]>,
+        out: &'a mut [i16; FRAME_MAX],
+    ) -> &'a [i16] {
         let mut sum = [0; FRAME_MAX];
         for ((rest, all), own) in sum.iter_mut().zip(&self.sum[..self.len]).zip(own) {
             *rest = all - i32::from(*own);
+        }
+        for (rest, aside) in sum.iter_mut().zip(asides.into_iter().flatten()) {
+            *rest += aside;
         }
         limited(&sum[..self.len], &mut out[..self.len]);
         &out[..self.len]

@@ -231,7 +231,7 @@ fn who_talks_is_told_once_and_a_pause_of_a_word_is_none() {
     assert_eq!(go(&mut world, 15, &[0, 1]), [], "300 ms");
     assert_eq!(go(&mut world, 10, &[1]), []);
     assert_eq!(go(&mut world, 50, &[0]), [(1, true), (0, false)]);
-    world.room.set_role(1, Role { speaks: false, hears: true });
+    world.room.set_role(1, Role { speaks: false, ..Role::FULL });
     assert_eq!(go(&mut world, 5, &[0]), [(1, false)], "who is muted talks to nobody");
 }
 
@@ -239,8 +239,8 @@ fn who_talks_is_told_once_and_a_pause_of_a_word_is_none() {
 fn muted_and_deaf_are_two_things_and_neither_clicks() {
     let mut world = World::new(&[Coding::Pcmu, Coding::Pcma, Coding::G722]);
     world.run(50, &[]);
-    world.room.set_role(0, Role { speaks: false, hears: true });
-    world.room.set_role(2, Role { speaks: true, hears: false });
+    world.room.set_role(0, Role { speaks: false, ..Role::FULL });
+    world.room.set_role(2, Role { hears: false, ..Role::FULL });
     world.run(60, &[]);
     assert!(world.far(1).amplitude(310.0) < 40.0, "0 is muted");
     assert!(world.far(0).amplitude(440.0) > 3_400.0, "and hears");
@@ -252,6 +252,43 @@ fn muted_and_deaf_are_two_things_and_neither_clicks() {
     assert!(world.far(1).amplitude(310.0) > 3_400.0 && world.far(2).amplitude(440.0) > 3_400.0);
     // Two tones of 4000 at 570 Hz and 440 Hz rise by no more than 3200 a sample.
     assert!(world.far(1).steepest() < 3_300, "{}", world.far(1).steepest());
+}
+
+#[test]
+fn who_whispers_is_heard_by_one_alone_whatever_each_speaks() {
+    for codings in [
+        [Coding::Pcma, Coding::Pcma, Coding::Pcma],
+        [Coding::Pcmu, Coding::G722, Coding::Pcma],
+        [Coding::G722, Coding::Pcma, Coding::G722],
+    ] {
+        let mut world = World::new(&codings);
+        world.room.tape(true);
+        // 2 whispers to 1: all hear 0 and 1, and 1 alone hears 2.
+        world.room.set_role(2, Role { to: Some(1), ..Role::FULL });
+        world.run(60, &[]);
+        assert!(world.far(1).amplitude(570.0) > 3_400.0, "{codings:?}");
+        assert!(world.far(0).amplitude(570.0) < 40.0, "{codings:?}");
+        assert!(world.far(2).amplitude(570.0) < 40.0, "nor himself");
+        for (hearer, hz) in [(0, 440.0), (1, 310.0), (2, 310.0), (2, 440.0)] {
+            assert!(world.far(hearer).amplitude(hz) > 3_400.0, "{hearer} {hz}");
+        }
+        assert!(world.room.mix().iter().any(|sample| *sample != 0));
+        // He alone speaks: what is recorded is silent.
+        world.run(30, &[0, 1]);
+        assert!(world.room.mix().iter().all(|sample| sample.abs() < 50), "nor the recording");
+        assert!(world.far(1).amplitude(570.0) > 3_400.0);
+        // To nobody who is in, then to nobody at all, then to all.
+        world.room.set_role(2, Role { to: Some(9), ..Role::FULL });
+        world.run(60, &[]);
+        assert!((0..3).all(|no| world.far(no).amplitude(570.0) < 40.0));
+        world.room.set_role(2, Role { speaks: false, ..Role::FULL });
+        world.run(60, &[]);
+        assert!((0..3).all(|no| world.far(no).amplitude(570.0) < 40.0));
+        world.room.set_role(2, Role::FULL);
+        world.run(60, &[]);
+        assert!(world.far(0).amplitude(570.0) > 3_400.0 && world.far(1).amplitude(570.0) > 3_400.0);
+        assert!(world.far(2).amplitude(570.0) < 40.0 && world.room.leave(2));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod abuse;
 mod carriers;
 mod confer;
+mod control;
 mod flows;
 mod identity;
 mod inbound;
@@ -250,6 +251,10 @@ impl Engine {
             Command::Confer { token, call, act } => {
                 let done = self.confer(call, *act);
                 self.answer(token, Answer::Conferred(done));
+            }
+            Command::Control { token, call, merchant, control } => {
+                let done = self.control((call, merchant), *control);
+                self.answer(token, Answer::Controlled(done));
             }
             Command::Conference { token, call } => {
                 let view = self.calls.get(&call).and_then(Call::conference_view).map(Box::new);

@@ -17,6 +17,10 @@ impl Engine {
             fades: world.agents.fades(&extension),
             quiet: world.snapshot.extensions.get(&extension).is_some_and(|ext| ext.reach.dnd),
             rests: world.agents.rests(&extension, world.now.mono),
+            idle_since: world
+                .agents
+                .last_end(&extension)
+                .map(|at| world.now.wall - world.now.mono.saturating_duration_since(at)),
             extension,
         }
     }
@@ -24,7 +28,9 @@ impl Engine {
     fn station_call(&self, id: LegId) -> Option<StationCall> {
         let call = self.calls.get(&id.call)?;
         let leg = call.leg(id.no)?;
-        let other = call.leg(call.other(id.no)).filter(|other| !other.is_over());
+        let seat = call.supervised_by(id.no);
+        let other =
+            call.leg(seat.unwrap_or_else(|| call.other(id.no))).filter(|other| !other.is_over());
         // Who calls is up before anybody has answered him.
         let both = leg.is_up() && other.is_some_and(Leg::is_up);
         let stage = match both {
@@ -40,7 +46,10 @@ impl Engine {
             stage,
             since: since.unwrap_or(leg.facts.invited),
             other: other.map(|other| other.facts.as_sent.clone()).unwrap_or_default(),
+            other_shown: other.map(|other| other.facts.shown.clone()).unwrap_or_default(),
             shown: leg.facts.shown.clone(),
+            called_in: call.is_inbound() && !leg.is_inbound(),
+            supervises: seat.is_some(),
         })
     }
 }
