@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use audio::announce::{BadFile, Entry, Library, MAX_ENTRIES, read, write};
+use facts::recognition::Announced;
 
 /// The announcements that ship: made by `media/announcements/make`, spoken by a machine.
 const STARTER: &[u8] = include_bytes!("../announcements/starter.prints");
@@ -41,6 +42,33 @@ pub enum AnnouncementError {
     /// The file system refused it.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
+}
+
+macro_rules! spoken {
+    ($($state:ident $name:literal),+ $(,)?) => {
+        /// The sound file of an announcement, in Chinese, spoken by a machine: what a network would play.
+        const fn file(announced: Announced) -> &'static [u8] {
+            match announced {
+                $(Announced::$state => include_bytes!(concat!("../announcements/spoken/", $name, ".ogg")),)+
+            }
+        }
+    };
+}
+
+spoken! {
+    SwitchedOff "switched-off", NoSuchNumber "no-such-number", OutOfService "out-of-service",
+    OnACall "on-a-call", Refused "refused", Unreachable "unreachable", Suspended "suspended",
+    Busy "busy", Misdialled "misdialled", IncomingBarred "incoming-barred", Reminder "reminder",
+    ForwardingFailed "forwarding-failed", NetworkBusy "network-busy", NoAnswer "no-answer",
+    InDebt "in-debt", CannotAnswer "cannot-answer", NumberChanged "number-changed",
+    LineFault "line-fault", TryLater "try-later",
+}
+
+/// An announcement as a network plays it, in Chinese: samples at 8 kHz.
+#[must_use]
+pub fn spoken(announced: Announced) -> Vec<i16> {
+    // The file is part of the program, and a test reads it.
+    crate::prompt::samples(file(announced)).unwrap_or_default()
 }
 
 /// What ships.
@@ -169,6 +197,16 @@ mod tests {
             shipped.iter().map(|entry| (entry.language.clone(), entry.state)).collect();
         assert_eq!(kinds.len(), 3 * 19);
         assert!(shipped.iter().all(|entry| entry.synthetic && entry.print.counting() > 60));
+    }
+
+    #[test]
+    fn each_state_is_spoken_and_no_two_alike() {
+        let all: BTreeSet<Vec<i16>> = Announced::all().map(spoken).collect();
+        assert_eq!(all.len(), 19);
+        for sound in &all {
+            assert!((8_000..64_000).contains(&sound.len()), "{} samples", sound.len());
+            assert!(sound.iter().any(|sample| sample.abs() > 3_000));
+        }
     }
 
     #[test]

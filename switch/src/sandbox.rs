@@ -2,10 +2,11 @@
 //! like any other. What it does is chosen by the number that is called: `docs/sandbox.md`.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use facts::media::Codec;
+use facts::recognition::Announced;
 use facts::settings::{NumberFormat, Snapshot, Transport, Trunk, TrunkOptions};
 use facts::{NextHop, TrunkId};
 use phone::{Answer, Behaviour, Phone};
@@ -24,11 +25,27 @@ const TALKS: Duration = Duration::from_secs(10);
 const PRESSES_AFTER: Duration = Duration::from_secs(2);
 /// It plays a tone so long before it refuses.
 const PLAYS: Duration = Duration::from_secs(4);
+/// And so long after the end of an announcement, which is by then heard once and begun again.
+const PLAYS_ON: Duration = Duration::from_millis(1500);
 /// What it hums, Hz.
 const HUMS: u32 = 425;
 /// Chinese busy and congestion tones: 450 Hz, milliseconds on and off.
 const BUSY: [(u32, u32); 2] = [(450, 350), (0, 350)];
 const CONGESTION: [(u32, u32); 2] = [(450, 700), (0, 700)];
+
+/// What networks say, ready to be sent; made when it is first wanted.
+static SPEECH: LazyLock<Vec<(u8, Arc<[i16]>)>> = LazyLock::new(|| {
+    let spoken = |one: Announced| (one.number(), media::announcements::spoken(one).into());
+    Announced::all().map(spoken).collect()
+});
+
+/// What is said for a number of the recognisers' list, and how long.
+fn speech(number: u8) -> (Arc<[i16]>, Duration) {
+    let found = SPEECH.iter().find(|(known, _)| *known == number);
+    let speech = found.map(|(_, speech)| Arc::clone(speech)).unwrap_or_default();
+    let lasts = Duration::from_millis(speech.len() as u64 / 8);
+    (speech, lasts)
+}
 
 /// Starts the far end when somebody needs it.
 #[derive(Default)]
@@ -106,6 +123,14 @@ fn behaviour(number: &str) -> Behaviour {
         answer: Answer::Reject { after: PLAYS, code: 480, cause: None },
         ..answers.clone()
     };
+    let says = |number| {
+        let (speech, lasts) = speech(number);
+        Behaviour {
+            speech,
+            answer: Answer::Reject { after: lasts + PLAYS_ON, code: 480, cause: None },
+            ..plays(&[])
+        }
+    };
     match last {
         101..=199 => {
             Behaviour { hang_up_after: Some(Duration::from_secs(u64::from(last - 100))), ..answers }
@@ -122,6 +147,7 @@ fn behaviour(number: &str) -> Behaviour {
         207 => unrung(484, 28),
         300 => plays(&BUSY),
         301 => plays(&CONGESTION),
+        302..=320 => says(u8::try_from(last - 300).unwrap_or_default()),
         400..=411 => {
             let key = char::from(b"0123456789*#"[usize::from(last - 400)]);
             Behaviour { keys: Some((PRESSES_AFTER, key.into())), ..answers }

@@ -46,16 +46,26 @@ pub fn ask(door: SocketAddr, fields: &[(&str, &str)]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// Logs in; the token.
+///
+/// # Panics
+/// When the login fails.
+#[must_use]
+pub fn login(door: SocketAddr) -> String {
+    let login = [("service", "App.Sip_Auth.Login"), ("appid", APPID), ("accesskey", ACCESSKEY)];
+    let login = ask(door, &login);
+    let token = login["data"]["result"]["token"].as_str();
+    token.unwrap_or_else(|| panic!("{login}")).to_owned()
+}
+
 /// Logs in and has a notice played; the answer.
 ///
 /// # Panics
 /// When the login fails.
 #[must_use]
 pub fn play(door: SocketAddr, fields: &[(&str, &str)]) -> Value {
-    let login = [("service", "App.Sip_Auth.Login"), ("appid", APPID), ("accesskey", ACCESSKEY)];
-    let login = ask(door, &login);
-    let token = login["data"]["result"]["token"].as_str().unwrap_or_else(|| panic!("{login}"));
-    let service = [("service", "App.Sip_Call.PlayVoice"), ("token", token), ("chengshudu", "1")];
+    let token = login(door);
+    let service = [("service", "App.Sip_Call.PlayVoice"), ("token", &token), ("chengshudu", "1")];
     ask(door, &[&service[..], fields].concat())
 }
 

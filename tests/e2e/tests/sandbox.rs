@@ -4,7 +4,8 @@
 use e2e::country::{Country, Wish};
 use e2e::merchant::{Merchant, callback_target, http, notification_is_signed};
 use e2e::sipp::Behaviour;
-use e2e::wait;
+use e2e::{sipcall, wait, ytx};
+use serde_json::{Value, json};
 
 const TRIAL: &str = "trial";
 const KEY: &str = "k2Jw8sVb";
@@ -81,6 +82,40 @@ fn the_number_called_chooses_what_comes_of_it_and_no_carrier_is_asked() {
     assert!(call["record"]["recording_url"].as_str().is_some_and(|url| url.ends_with(".mp3")));
     for carrier in [&country.carrier_a, &country.carrier_b] {
         assert!(!carrier.messages().contains("INVITE"), "{}", carrier.messages());
+    }
+    country.tandem.books_in_order();
+}
+
+/// What networks say is heard and told; a key that is pressed is told.
+#[test]
+fn what_the_far_end_says_and_presses_is_told_to_both_systems() {
+    let merchant = Merchant::start();
+    let account = ytx::account(TRIAL, &merchant.url("/cb/"), false);
+    let more = [SANDBOX.to_owned(), account, sipcall::company(TRIAL, &merchant.url("/"))].concat();
+    let wish = Wish { more, ..Wish::default() };
+    let country = Country::new(&wish, &Behaviour::RingOnly, &Behaviour::RingOnly, 1);
+    let said = [("13900139302", "关机"), ("13900139316", "欠费"), ("13900139318", "改号")];
+    for (b, _) in said {
+        let asked = json!({ "action": "callDailBack", "appid": ytx::APP, "src": A, "dst": b });
+        let answer = ytx::ask(country.tandem.http, "call/DailbackCall.wx", &asked);
+        assert_eq!(answer["statusCode"], "0", "{answer}");
+    }
+    let asked = [
+        ("destnumber", "13900139403"),
+        ("voicetype", "1"),
+        ("voicefile", "callee-busy"),
+        ("userkey", "1"),
+    ];
+    let answer = sipcall::play(country.tandem.http, &asked);
+    assert_eq!(answer["data"]["status"], 0, "{answer}");
+    let told: Value = serde_json::from_str(&merchant.wait_for("/cdr", 1)[0].body).expect("JSON");
+    assert_eq!((&told["userkey"], &told["hangupcause"]), (&json!("3"), &json!(10001)), "{told}");
+    let records = merchant.wait_for("/cb/Call", said.len());
+    for (b, word) in said {
+        let of = |record: &Value| record["cdr"][0]["called"] == b;
+        let mut all = records.iter().map(|one| serde_json::from_str(&one.body).expect("JSON"));
+        let record: Value = all.find(of).expect("a record of each");
+        assert_eq!(record["cdr"][0]["stateDesc"], format!("应答|{word}"), "{record}");
     }
     country.tandem.books_in_order();
 }

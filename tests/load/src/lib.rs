@@ -1,5 +1,8 @@
-//! What the load generators share: raw sockets in batches, the kernel's accounting, a chart.
+//! What the load generators share: raw sockets in batches, merchants who ask and are told, the kernel's
+//! accounting, a chart.
 
+pub mod ask;
+pub mod ears;
 pub mod svg;
 pub mod sys;
 pub mod usage;

@@ -48,6 +48,8 @@ pub struct Behaviour {
     pub tone_hz: u32,
     /// A rhythm to send in place of the tone, over and over: hertz (0 is silence) and milliseconds.
     pub rhythm: Vec<(u32, u32)>,
+    /// Speech to send in place of both, 8 kHz: over and over, with a second of silence in between.
+    pub speech: Arc<[i16]>,
     /// Speak at all.
     pub speaks: bool,
     /// Codings offered and accepted, best first.
@@ -92,6 +94,7 @@ impl Default for Behaviour {
             keys: None,
             tone_hz: 700,
             rhythm: Vec::new(),
+            speech: Arc::default(),
             speaks: true,
             laws: vec![Law::Pcma, Law::Pcmu],
             event: Some(101),

@@ -65,6 +65,10 @@ struct Control {
     tone: u32,
     /// In place of the tone: hertz and samples, over and over.
     rhythm: Vec<(u32, u64)>,
+    /// In place of both.
+    speech: Arc<[i16]>,
+    /// The sample at which it began.
+    began: Option<u64>,
     keys: VecDeque<char>,
 }
 
@@ -78,6 +82,20 @@ struct Heard {
 }
 
 impl Control {
+    /// What is sent as a sample.
+    fn sample(&mut self, at: u64) -> i16 {
+        if self.speech.is_empty() {
+            return match self.tone_at(at) {
+                0 => 0,
+                hz => sound::sine(hz, at),
+            };
+        }
+        let round = (self.speech.len() + RATE) as u64;
+        let from = *self.began.get_or_insert(at);
+        let nth = usize::try_from(at.saturating_sub(from) % round).unwrap_or(usize::MAX);
+        self.speech.get(nth).copied().unwrap_or(0)
+    }
+
     /// Hertz of a sample.
     fn tone_at(&self, sample: u64) -> u32 {
         let round: u64 = self.rhythm.iter().map(|(_, samples)| samples).sum();
@@ -128,6 +146,11 @@ impl Media {
     pub(crate) fn repeat(&self, rhythm: &[(u32, u32)]) {
         let samples = rhythm.iter().map(|(hz, ms)| (*hz, u64::from(*ms) * RATE as u64 / 1000));
         lock(&self.shared.control).rhythm = samples.collect();
+    }
+
+    /// Sends speech in place of tone and rhythm, from its beginning; nothing where it is empty.
+    pub(crate) fn say(&self, speech: &Arc<[i16]>) {
+        lock(&self.shared.control).speech = Arc::clone(speech);
     }
 
     pub(crate) fn press(&self, keys: &str) {
@@ -252,10 +275,7 @@ fn frame(stream: &mut Stream, control: &mut Control) -> Option<Vec<u8>> {
         return Some(packet);
     }
     let mut packet = header(stream, audio_pt, stream.timestamp, stream.marker);
-    packet.extend((0..u64::from(FRAME)).map(|n| match control.tone_at(stream.clock + n) {
-        0 => law.encode(0),
-        hz => law.encode(sound::sine(hz, stream.clock + n)),
-    }));
+    packet.extend((0..u64::from(FRAME)).map(|n| law.encode(control.sample(stream.clock + n))));
     Some(packet)
 }
 

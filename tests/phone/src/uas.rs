@@ -105,6 +105,7 @@ impl Core {
         };
         if let Some(media) = &call.media {
             media.repeat(&behaviour.rhythm);
+            media.say(&behaviour.speech);
         }
         if call.laws.is_empty() {
             call.plan = vec![(now, Step::Reject(488, None))];

@@ -1,0 +1,105 @@
+//! The samples of `/v1`, against the program: two phones joined, the end told by a signed webhook and read back; a forged
+//! event, and a wrong key said in clear words.
+
+use e2e::country::{A, A_MINUTE, B, B_MINUTE, Country, USER, Wish};
+use e2e::merchant::{http, try_http};
+use e2e::programs::{Language, Program};
+use e2e::sipp::Behaviour;
+use e2e::{ports, wait};
+use serde_json::{Value, json};
+
+/// A key as the operator makes them.
+fn key(country: &Country) -> String {
+    let tandem = &country.tandem;
+    let token = std::fs::read_to_string(tandem.folder().join("data/admin.token"));
+    let bearer = format!("Bearer {}", token.expect("an admin token").trim());
+    let scopes = ["calls:read", "calls:write", "webhooks:write", "balance:read"];
+    let body = json!({ "merchant": USER, "name": "sample", "scopes": scopes }).to_string();
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let (status, made) = http(tandem.admin, "POST", "/admin/v1/api-keys", &headers, &body);
+    assert_eq!(status, 201, "{made}");
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    made["key"].as_str().expect("a key").to_owned()
+}
+
+fn variables(country: &Country, port: u16, key: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("MERCHANT_URL", format!("http://{}", country.tandem.http)),
+        ("MERCHANT_LISTEN", format!("127.0.0.1:{port}")),
+        ("MERCHANT_HOOK", format!("http://127.0.0.1:{port}/hook")),
+        ("MERCHANT_API_KEY", key.to_owned()),
+        ("MERCHANT_A", A.into()),
+        ("MERCHANT_B", B.into()),
+    ]
+}
+
+/// The event that the switch signs counts, and one that somebody else posts with the call's own id does not.
+fn told(program: &Program, country: &Country, key: &str) {
+    let port = ports::one();
+    let mut running = program.start(&[], &variables(country, port, key));
+    let call = running.wait_line("asked: ");
+    let forged = json!({ "id": "evt_1_1", "type": "call.ended", "call": call, "sequence": 1, "reference": "",
+        "data": { "id": call, "outcome": "completed", "price_micros": 1 } });
+    let seconds = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs().to_string();
+    let headers = [
+        ("webhook-id", "evt_1_1"),
+        ("webhook-timestamp", seconds.as_str()),
+        ("webhook-signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ];
+    let to = ([127, 0, 0, 1], port).into();
+    let said = || try_http(to, "POST", "/hook", &headers, &forged.to_string()).ok();
+    let (status, _) = wait::until("a sample to listen", said);
+    assert_eq!(status, 401);
+    let ended = running.finish();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let price = format!("ended: completed, {} millionths", A_MINUTE + B_MINUTE);
+    for line in [price.as_str(), "checked: ", "balance: "] {
+        assert!(ended.said.iter().any(|said| said.starts_with(line)), "{line}: {ended:?}");
+    }
+    assert!(ended.complained.contains("ignored: an event that is not signed"), "{ended:?}");
+}
+
+fn all_of(language: Language) {
+    let a = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let b = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: Some(2000) };
+    let country = Country::new(&Wish::default(), &a, &b, 1);
+    let folder = country.folder.path().join("v1");
+    std::fs::create_dir(&folder).expect("a folder");
+    let program = language.build(&language.sample("v1"), &folder);
+    let good = key(&country);
+    std::thread::scope(|scope| {
+        scope.spawn(|| told(&program, &country, &good));
+        scope.spawn(|| {
+            let variables = variables(&country, ports::one(), "tk_wrong");
+            let ended = program.start(&[], &variables).finish();
+            assert_eq!(ended.status, Some(1), "{ended:?}");
+            assert!(ended.complained.contains("refused: 401 unauthorized: "), "{ended:?}");
+        });
+    });
+    country.tandem.books_in_order();
+}
+
+#[test]
+fn v1_in_csharp() {
+    all_of(Language::CSharp);
+}
+
+#[test]
+fn v1_in_php() {
+    all_of(Language::Php);
+}
+
+#[test]
+fn v1_in_python() {
+    all_of(Language::Python);
+}
+
+#[test]
+fn v1_in_java() {
+    all_of(Language::Java);
+}
+
+#[test]
+fn v1_in_go() {
+    all_of(Language::Go);
+}
