@@ -110,11 +110,12 @@ fn what_the_far_end_says_and_presses_is_told_to_both_systems() {
     assert_eq!(answer["data"]["status"], 0, "{answer}");
     let told: Value = serde_json::from_str(&merchant.wait_for("/cdr", 1)[0].body).expect("JSON");
     assert_eq!((&told["userkey"], &told["hangupcause"]), (&json!("3"), &json!(10001)), "{told}");
-    let records = merchant.wait_for("/cb/Call", said.len());
     for (b, word) in said {
-        let of = |record: &Value| record["cdr"][0]["called"] == b;
-        let mut all = records.iter().map(|one| serde_json::from_str(&one.body).expect("JSON"));
-        let record: Value = all.find(of).expect("a record of each");
+        let record = wait::until("a record", || {
+            let all = merchant.received("/cb/Call");
+            let mut all = all.iter().map(|one| serde_json::from_str(&one.body).expect("JSON"));
+            all.find(|told: &Value| told["cdr"][0]["called"] == b)
+        });
         assert_eq!(record["cdr"][0]["stateDesc"], format!("应答|{word}"), "{record}");
     }
     country.tandem.books_in_order();
