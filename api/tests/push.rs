@@ -225,6 +225,39 @@ async fn three_500s_are_parked_without_a_fourth_send_and_can_be_sent_again() {
     worker.stop().await;
 }
 
+/// Field case 63: what a server that was away did not take is had by its merchant's own query, and goes out again by one
+/// request, as it was: nobody makes it anew.
+#[tokio::test]
+async fn case_63_records_that_nobody_took_are_had_by_a_query_and_go_out_again_as_they_were() {
+    let world = World::new().await;
+    // Three for each of three records.
+    let away =
+        Receiver::start(&[FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, OK]).await;
+    let mut calls = Vec::new();
+    for id in ["w1", "w2", "w3"] {
+        let call = place(&world, id, &away.url(&format!("/{id}"))).await;
+        world.complete(call).await;
+        calls.push((id, call));
+    }
+    let worker = Worker::start(&world, |config| config);
+    wait_for(&world, OutboxState::Parked, 3).await;
+    for (id, _) in &calls {
+        let sign = md5(format!("username=test&callbackid={id}&key={KEY}"));
+        let query = format!("/api/biz_query?username=test&callbackid={id}&sign={sign}");
+        let told = world.get(&query).await;
+        assert!(told.contains("state=ended") && told.contains("callback_result=success"), "{told}");
+    }
+    let (_, again) = world.admin("POST", "/outbox/redeliver?merchant=test", None).await;
+    assert_eq!(again["redelivered"], 3);
+    let seen = away.wait(12).await;
+    let first = |request: &String| request.lines().next().unwrap().to_owned();
+    let sent = |part: &[String]| part.iter().map(first).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(sent(&seen[9..]), sent(&seen[..9]), "the same three, byte for byte");
+    assert_eq!(sent(&seen[9..]).len(), 3);
+    wait_for(&world, OutboxState::Done, 3).await;
+    worker.stop().await;
+}
+
 async fn ytx_call(world: &World, merchant: &Receiver) -> CallId {
     // The app's callback address is the operator's; give it the receiver's.
     let app = json!({ "ytx_apps": [{ "appid": APP, "account": world::SID,

@@ -177,6 +177,26 @@ fn case_15_who_hangs_up_during_the_announcement_leaves_no_recording_and_no_failu
     sim.assert_clean();
 }
 
+/// Field case 40: somebody is asked for a key, and hangs up in place of pressing it. The other one is let go at once.
+#[test]
+fn case_40_whoever_drops_while_he_is_asked_for_a_key_leaves_nobody_stuck() {
+    for (drops, other, no) in [("b", "a", B), ("a", "b", A)] {
+        let mut sim = bridged();
+        assert_eq!((told(&sim, A).len(), told(&sim, B).len()), (1, 1), "both are asked");
+        sim.advance(s(1));
+        sim.hang_up(drops);
+        assert_eq!(sim.fars[other].count("BYE"), 1, "{drops} drops");
+        // A key that was on its way, and the end of the question, find nobody.
+        press(&mut sim, no, '1');
+        played(&mut sim, no);
+        sim.advance(s(1));
+        let record = sim.record().clone();
+        assert_eq!((record.outcome, record.recording), (Outcome::Completed, None));
+        assert!(tape(&sim).is_empty());
+        sim.assert_clean();
+    }
+}
+
 #[test]
 fn case_15_whoever_takes_a_place_is_told_first_and_nothing_is_kept_meanwhile() {
     let mut sim = transfers::sim_with(consent);

@@ -44,6 +44,15 @@ impl Baresip {
     /// When baresip is missing.
     #[must_use]
     pub fn start(parent: &Path, account: &Account<'_>, tone: &Path) -> Baresip {
+        Baresip::speaking(parent, account, tone, "pcma,pcmu")
+    }
+
+    /// The same that speaks these codings, as baresip names them.
+    ///
+    /// # Panics
+    /// When baresip is missing.
+    #[must_use]
+    pub fn speaking(parent: &Path, account: &Account<'_>, tone: &Path, codecs: &str) -> Baresip {
         let folder = parent.join("baresip");
         std::fs::create_dir_all(folder.join("heard")).expect("a folder");
         let port = crate::ports::one();
@@ -52,7 +61,7 @@ impl Baresip {
             .expect("config");
         let line = format!(
             "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
-             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs=pcma,pcmu{srtp}\n",
+             outbound=\"sip:127.0.0.1:{r};transport={t}\";audio_codecs={codecs}{srtp}\n",
             srtp = account.srtp.map(|wish| format!(";mediaenc={wish}")).unwrap_or_default(),
             u = account.user,
             p = account.password,
@@ -132,7 +141,7 @@ fn config(port: u16, rtp: u16, account: &Account<'_>, folder: &Path, tone: &Path
          rtp_tos 184\nrtp_ports {rtp}-{last}\nrtp_bandwidth 512-1024\nrtcp_mux no\n\
          jitter_buffer_delay 2-10\nrtp_stats no\nrtp_timeout 0\n\
          module_path /usr/lib/baresip/modules\n\
-         module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
+         module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
          snd_path {folder}/heard\n",
         last = rtp + 8,

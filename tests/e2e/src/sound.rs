@@ -110,7 +110,7 @@ pub fn ulaw(octets: &[u8]) -> Vec<f32> {
 /// # Panics
 /// When sox is missing or refuses.
 pub fn write_alaw_tone(file: &Path, frequency: u32, seconds: u32) {
-    sox(file, &["-t", "al"], frequency, seconds);
+    sox(file, &["-t", "al"], frequency, seconds, -6);
 }
 
 /// Speaks the announcements of networks that the starter library knows into a folder, as raw A-law files:
@@ -170,7 +170,15 @@ pub fn write_alaw_key(file: &Path, (low, high): (u32, u32)) {
 /// # Panics
 /// When sox is missing or refuses.
 pub fn write_wav_tone(file: &Path, frequency: u32, seconds: u32) {
-    sox(file, &["-b", "16"], frequency, seconds);
+    sox(file, &["-b", "16"], frequency, seconds, -6);
+}
+
+/// The same, so soft that eight of them together are not too loud.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_soft_wav_tone(file: &Path, frequency: u32, seconds: u32) {
+    sox(file, &["-b", "16"], frequency, seconds, -24);
 }
 
 /// Writes an A-law file of one second to be played in a loop: 300 ms of a tone, then silence.
@@ -216,12 +224,13 @@ pub fn tenths_of(samples: &[f32], rate: f32, frequency: f32) -> usize {
         .count()
 }
 
-fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32) {
+fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32, gain: i32) {
     let out = Command::new("sox")
         .args(["-n", "-r", "8000", "-c", "1"])
         .args(format)
         .arg(file)
-        .args(["synth", &seconds.to_string(), "sine", &frequency.to_string(), "gain", "-6"])
+        .args(["synth", &seconds.to_string(), "sine", &frequency.to_string()])
+        .args(["gain", &gain.to_string()])
         .output()
         .expect("sox runs");
     assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));

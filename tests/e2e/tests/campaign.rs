@@ -1,6 +1,7 @@
-//! A campaign on the real binary: some customers answer, some are busy, agents take whoever answers, and the process
-//! is killed in the middle (merchant API §4.9, field case 69).
+//! Campaigns on the real binary: some customers answer, some are busy, agents take whoever answers, and the process is
+//! killed in the middle (merchant API §4.9, field case 69).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use e2e::country::{Country, PASSWORD, USER, Wish};
@@ -9,24 +10,54 @@ use e2e::sipp::Behaviour;
 use phone::{Account, Answer, Credentials, Phone};
 use serde_json::Value;
 
-/// Numbers that answer, and numbers that are busy.
-const ANSWER: usize = 14;
-const BUSY: usize = 7;
-const AGENTS: [&str; 3] = ["80001", "80002", "80003"];
 const COMPANY: &str = "9001";
+/// Of those who answer so many thousandths may find nobody, and by bad luck so many more.
+const BOUND: (usize, usize) = (30, 3);
+const PORTS: u16 = 2_000;
 
-fn wish() -> Wish {
-    let agents = AGENTS.map(|number| {
-        format!("[[extensions]]\nnumber = \"{number}\"\nmerchant = \"{USER}\"\npassword = \"{PASSWORD}\"\n")
-    });
-    let members = AGENTS.map(|number| format!("\"{number}\"")).join(", ");
+/// A list, and those who take its calls.
+struct Campaign {
+    numbers: usize,
+    agents: usize,
+    /// The process is killed when so many were called.
+    killed_at: u64,
+    /// It has to be over by then.
+    patience: Duration,
+}
+
+fn agent(at: usize) -> String {
+    format!("{}", 80_001 + at)
+}
+
+/// Every third is busy.
+fn is_busy(at: usize) -> bool {
+    at % 3 == 2
+}
+
+fn number(at: usize) -> String {
+    if is_busy(at) { format!("1390000{at:04}") } else { format!("1380000{at:04}") }
+}
+
+fn wish(agents: usize) -> Wish {
+    let extension = |at| {
+        let number = agent(at);
+        format!(
+            "[[extensions]]\nnumber = \"{number}\"\nmerchant = \"{USER}\"\npassword = \"{PASSWORD}\"\n"
+        )
+    };
+    let extensions: Vec<String> = (0..agents).map(extension).collect();
+    let members: Vec<String> = (0..agents).map(|at| format!("\"{}\"", agent(at))).collect();
     let more = format!(
         "{}\n[[groups]]\nnumber = \"70000\"\nname = \"sales\"\nmerchant = \"{USER}\"\nstrategy = \"longest_idle\"\n\
-         members = [{members}]\n\n[[companies]]\ncompanycode = \"{COMPANY}\"\nappid = \"app\"\n\
+         members = [{}]\n\n[[companies]]\ncompanycode = \"{COMPANY}\"\nappid = \"app\"\n\
          accesskey = \"key-of-the-company\"\nmerchant = \"{USER}\"\n",
-        agents.join("\n")
+        extensions.join("\n"),
+        members.join(", ")
     );
-    Wish { more, record: false, ..Wish::default() }
+    // A pair of ports rests after each leg.
+    let rtp = e2e::ports::block(PORTS);
+    let settings = vec![format!("rtp.ports={rtp}-{}", rtp + PORTS - 1)];
+    Wish { more, record: false, max_calls: 200, balance: "1000", settings, ..Wish::default() }
 }
 
 /// Asks for a service of system 002.
@@ -46,17 +77,17 @@ fn escape(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
-/// Three phones, each of which answers soon, talks for a moment and hangs up.
-fn agents(country: &Country) -> Vec<Phone> {
+/// Phones, each of which answers soon, talks for a moment and hangs up.
+fn agents(country: &Country, count: usize) -> Vec<Phone> {
     let behaviour = phone::Behaviour {
         answer: Answer::After(Duration::from_millis(100)),
         hang_up_after: Some(Duration::from_millis(400)),
         ..phone::Behaviour::default()
     };
-    let one = |number: &str| {
+    let one = |at| {
         let phone = Phone::bind("127.0.0.1:0".parse().expect("an address"), behaviour.clone());
         let phone = phone.expect("a phone");
-        let credentials = Credentials { user: number.to_owned(), password: PASSWORD.to_owned() };
+        let credentials = Credentials { user: agent(at), password: PASSWORD.to_owned() };
         let account = Account {
             credentials,
             domain: "tandem.example".to_owned(),
@@ -66,22 +97,24 @@ fn agents(country: &Country) -> Vec<Phone> {
         phone.register(&account).expect("registered");
         phone
     };
-    AGENTS.into_iter().map(one).collect()
+    (0..count).map(one).collect()
 }
 
-#[test]
-fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
+fn count(told: &Value, name: &str) -> u64 {
+    told[name].as_u64().unwrap_or_else(|| panic!("{name}: {told}"))
+}
+
+/// Runs it, kills the process in the middle, and says what has become of its numbers.
+fn killed_in_the_middle(campaign: &Campaign) -> (Country, Vec<Phone>, Value) {
     let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
     let busy = Behaviour::Refuse { rings: false, status: "486 Busy Here", header: "" };
-    let mut country = Country::new(&wish(), &answers, &busy, 500);
-    let agents = agents(&country);
+    let calls = u32::try_from(campaign.numbers * 2).expect("few");
+    let mut country = Country::new(&wish(campaign.agents), &answers, &busy, calls);
+    let agents = agents(&country, campaign.agents);
     let login = [("appid", "app"), ("accesskey", "key-of-the-company")];
     let answer = ask(&country, "Auth.Login", &login);
     let token = answer["data"]["result"]["token"].as_str().expect("a token").to_owned();
-    // Every third is busy.
-    let number =
-        |n: usize| if n % 3 == 2 { format!("1390000{n:04}") } else { format!("1380000{n:04}") };
-    let list = Value::from((0..ANSWER + BUSY).map(number).collect::<Vec<_>>()).to_string();
+    let list = Value::from((0..campaign.numbers).map(number).collect::<Vec<_>>()).to_string();
     let task = [
         ("token", token.as_str()),
         ("assigntype", "3"),
@@ -92,9 +125,9 @@ fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
     let made = ask(&country, "Yccall.TaskCreat", &task);
     let id =
         made["data"]["result"]["taskid"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
-    let until = |country: &Country, holds: &dyn Fn(&Value) -> bool| {
-        let params = [("token", token.as_str()), ("taskid", &id), ("itemsperpage", "100")];
-        let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + campaign.patience;
+    let until = |country: &Country, rows: &str, holds: &dyn Fn(&Value) -> bool| {
+        let params = [("token", token.as_str()), ("taskid", &id), ("itemsperpage", rows)];
         loop {
             let told = ask(country, "Yccall.TaskInfo", &params)["data"]["result"].clone();
             if holds(&told) {
@@ -104,19 +137,86 @@ fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    let count = |told: &Value, name: &str| told[name].as_u64().expect("a count");
-    until(&country, &|told| count(told, "called") >= 6 && count(told, "calling") >= 2);
+    let middle = campaign.killed_at;
+    until(&country, "1", &|told| count(told, "called") >= middle && count(told, "calling") >= 2);
     country.tandem.kill();
     country.tandem.resume();
-    let told = until(&country, &|told| told["status"] == 1028);
-    let all = (ANSWER + BUSY) as u64;
-    assert_eq!((count(&told, "total"), count(&told, "called")), (all, all), "{told}");
+    until(&country, "1", &|told| told["status"] == 1028);
+    let told = until(&country, "1000", &|_| true);
+    (country, agents, told)
+}
+
+/// Every number has one state for good, and but for what the kill cut off before an answer one call with one CDR a leg.
+fn each_was_called_once(country: &Country, told: &Value) {
     let phones = told["phones"].as_array().expect("numbers");
+    assert_eq!(count(told, "total"), count(told, "called"), "{told}");
+    assert_eq!(phones.len() as u64, count(told, "total"));
     assert!(phones.iter().all(|phone| phone["status"] == 1036), "{told}");
+    let (mut legs, mut calls) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
+    let mut after = 0;
+    loop {
+        let page = country.tandem.admin("GET", &format!("/admin/v1/cdrs?after={after}&limit=500"));
+        let rows = page["items"].as_array().expect("CDRs");
+        let Some(last) = rows.last() else { break };
+        after = last["id"].as_i64().expect("an id");
+        for row in rows {
+            let once = legs.insert((row["call"].to_string(), row["leg"].to_string()));
+            assert!(once, "a second CDR of one leg: {row}");
+            let facts = &row["facts"];
+            let ours = matches!(facts["failure"]["kind"].as_str(), Some("crash" | "internal"));
+            if row["leg"] == 0 && !(ours && facts["answered"].is_null()) {
+                *calls
+                    .entry(facts["as_sent"].as_str().expect("a number").to_owned())
+                    .or_default() += 1;
+            }
+        }
+    }
+    for phone in phones {
+        let number = phone["phone"].as_str().expect("a number");
+        assert_eq!(calls.get(number), Some(&1), "{phone}");
+    }
+}
+
+/// Of those who answered, as few found nobody as was promised; those whom the kill cut off are none of these.
+fn few_found_nobody(told: &Value) {
+    let phones = told["phones"].as_array().expect("numbers");
+    let nobody = |phone: &&Value| {
+        phone["answered"] == 1
+            && phone["connected"] == 0
+            && matches!(phone["reason"].as_str(), Some("abandoned" | "no_agent"))
+    };
+    let (permille, luck) = BOUND;
+    let answered = usize::try_from(count(told, "answered")).expect("few");
+    let found = phones.iter().filter(nobody).count();
+    assert!(found <= answered * permille / 1_000 + luck, "{found} of {answered}: {told}");
+}
+
+#[test]
+fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
+    let patience = Duration::from_secs(60);
+    let campaign = Campaign { numbers: 21, agents: 3, killed_at: 6, patience };
+    let (country, agents, told) = killed_in_the_middle(&campaign);
+    each_was_called_once(&country, &told);
     // Whoever is busy never answers; who answers speaks with an agent, but for those whom the kill cut off.
+    let answer = (0..campaign.numbers).filter(|at| !is_busy(*at)).count() as u64;
     let answered = count(&told, "answered");
-    assert!(answered <= ANSWER as u64 && answered >= ANSWER as u64 - 3, "{told}");
+    assert!(answered <= answer && answered >= answer - 3, "{told}");
     assert!(count(&told, "abandoned") <= 4, "{told}");
+    for (at, phone) in told["phones"].as_array().expect("numbers").iter().enumerate() {
+        assert!(!is_busy(at) || phone["reason"] == "busy", "{phone}");
+    }
+    assert!(agents.iter().all(|agent| !agent.report().calls.is_empty()), "each agent had calls");
+    country.tandem.books_in_order();
+}
+
+/// As long as it takes: some twenty seconds of a machine that has nothing else to do.
+#[test]
+fn case_69_five_hundred_numbers_are_called_once_over_a_kill_and_few_find_nobody() {
+    let patience = Duration::from_secs(180);
+    let campaign = Campaign { numbers: 500, agents: 20, killed_at: 200, patience };
+    let (country, agents, told) = killed_in_the_middle(&campaign);
+    each_was_called_once(&country, &told);
+    few_found_nobody(&told);
     assert!(agents.iter().all(|agent| !agent.report().calls.is_empty()), "each agent had calls");
     country.tandem.books_in_order();
 }
