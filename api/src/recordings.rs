@@ -78,6 +78,14 @@ pub(crate) async fn file(state: &ApiState, name: &str, headers: &HeaderMap) -> R
     serve((source, kind), length, range).await.unwrap_or_else(|error| unreadable(&error))
 }
 
+/// Is there a finished recording of this name?
+pub(crate) async fn is_there(state: &ApiState, name: &str) -> bool {
+    match below(&state.0.config.recordings, name) {
+        Some(path) => open(&state.0.config.recordings, path).await.is_some(),
+        None => false,
+    }
+}
+
 /// Where the octets come from.
 enum Source {
     Plain(File),

@@ -101,6 +101,7 @@ pub(crate) struct Inner {
     pub(crate) wrong_tokens: Buckets<IpAddr>,
     pub(crate) wrong_keys: Buckets<(IpAddr, String)>,
     pub(crate) streams: crate::rest::Streams,
+    pub(crate) room: crate::sipcall::Room,
 }
 
 impl fmt::Debug for ApiState {
@@ -140,6 +141,7 @@ impl ApiState {
             wrong_tokens,
             wrong_keys: Buckets::new(WRONG_KEYS),
             streams: crate::rest::Streams::default(),
+            room: crate::sipcall::Room::default(),
         }))
     }
 

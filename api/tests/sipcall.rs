@@ -5,50 +5,17 @@
 mod world;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Request, StatusCode};
 use dialect::clock;
 use facts::ports::Calls as _;
 use facts::scenario::{Next, Step};
 use facts::{Dialect, Number, Purpose, PushKind, Refusal};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use world::{ACCESSKEY, World, now, read};
+use world::company::{LOGIN, ask, code, form, token};
+use world::{ACCESSKEY, World, now};
 
-const LOGIN: &str = "App.Sip_Auth.Login";
 const LOGOUT: &str = "App.Sip_Auth.Logout";
-
-/// Sends a body to an address; the answer, which is always 200 and JSON.
-async fn ask(world: &World, target: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Value {
-    let mut request = Request::post(target);
-    if !content_type.is_empty() {
-        request = request.header(header::CONTENT_TYPE, content_type);
-    }
-    let request = request.body(Body::from(body.into())).unwrap();
-    let response = world.router.clone().oneshot(request).await.unwrap();
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json;charset=utf-8");
-    let (status, body) = read(response).await;
-    let text = String::from_utf8(body).unwrap();
-    assert_eq!(status, StatusCode::OK, "{text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-/// Asks for a service with parameters in a form.
-async fn form(world: &World, service: &str, params: &[(&str, &str)]) -> Value {
-    let escape = dialect::text::escape;
-    let mut body = format!("service={}", escape(service));
-    for (name, value) in params {
-        body.push_str(&format!("&{name}={}", escape(value)));
-    }
-    ask(world, "/", "application/x-www-form-urlencoded", body).await
-}
-
-/// Logs a company in.
-async fn token(world: &World, company: &str) -> String {
-    let appid = format!("app{company}");
-    let answer = form(world, LOGIN, &[("appid", &appid), ("accesskey", ACCESSKEY)]).await;
-    assert_eq!((&answer["ret"], &answer["data"]["status"]), (&json!(200), &json!(0)), "{answer}");
-    answer["data"]["result"]["token"].as_str().unwrap().to_owned()
-}
 
 fn refusal(answer: &Value) -> (i64, &str) {
     (answer["ret"].as_i64().unwrap(), answer["msg"].as_str().unwrap())
@@ -209,13 +176,6 @@ async fn play(world: &World, company: &str, changes: &[(&str, &str)]) -> Value {
     form(world, PLAY, &asked).await
 }
 
-/// `errors.code` of a service that said no, and its words.
-fn code(answer: &Value) -> (i64, &str) {
-    assert_eq!((&answer["ret"], &answer["data"]["status"]), (&json!(200), &json!(1)), "{answer}");
-    let errors = &answer["data"]["errors"];
-    (errors["code"].as_i64().unwrap(), errors["codemsg"].as_str().unwrap())
-}
-
 #[tokio::test]
 async fn s4_4_a_notice_is_placed_with_its_menu_and_its_pushes() {
     let world = World::new().await;
@@ -285,6 +245,18 @@ async fn s4_4_each_code_by_one_minimal_bad_request() {
         ([("destnumber", "0044207946000")], (1002, "数据验证错误")),
     ] {
         assert_eq!(code(&play(&world, "1", &changes).await), wanted, "{changes:?}");
+    }
+    // Addresses that no visit could be made to.
+    for url in [
+        "ftp://a.example/x.mp3",
+        "http://10.0.0.1/x.mp3",
+        "169.254.169.254/x.mp3",
+        "http://[::1]/x.mp3",
+        "http://user:word@a.example/x.mp3",
+        "library:1/00",
+    ] {
+        let answer = play(&world, "1", &[("voicetype", "2"), ("voicefile", url)]).await;
+        assert_eq!(code(&answer).0, 1002, "{url}");
     }
     let poor = play(&world, "poor", &[("userid", "")]).await;
     assert_eq!(code(&poor), (1040, "余额不足"));
@@ -438,7 +410,29 @@ async fn s4_8_bills_are_looked_for_and_come_page_by_page() {
         let found = bills(&world, &token, &[&[all][..], &more].concat()).await;
         assert_eq!(found["totalitems"], count, "{more:?}");
     }
-    // The default is a method that no call of ours has; another company has none.
+    // Whoever names no method has them all; another company has none.
+    let plain = |more: &[(&'static str, &'static str)]| {
+        let mut asked = vec![("token", token.clone()), ("syncflag", "3".to_owned())];
+        let day = std::time::Duration::from_secs(86_400);
+        asked.push(("starttime", clock::seconds(now() - day)));
+        asked.push(("endtime", clock::seconds(now())));
+        asked.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        asked
+    };
+    for (more, count) in [
+        (&[][..], 5),
+        (&[("callmethod", "6")], 5),
+        (&[("callmethod", "5")], 0),
+        (&[("callmethod", "3")], 0),
+        (&[("callmethod", "6"), ("customuuid", "name-3")], 1),
+        (&[("customuuid", "name-3"), ("extnumber", "80000")], 0),
+    ] {
+        let asked = plain(more);
+        let asked: Vec<(&str, &str)> =
+            asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let found = form(&world, BILL, &asked).await;
+        assert_eq!(found["data"]["result"]["totalitems"], count, "{more:?}");
+    }
     let token = self::token(&world, "2").await;
     assert_eq!(
         form(&world, BILL, &[("token", &token), ("starttime", "x"), ("endtime", "y")]).await["ret"],

@@ -89,21 +89,81 @@ pub(crate) async fn all_after(
     rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
 }
 
-/// Records of a company of system 002 behind row `after`, whose calls were placed from the first instant until before the
-/// second, with their rows.
+/// Which records of a company of system 002 are looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BillsAsked {
+    /// `companycode`.
+    pub company: String,
+    /// Of calls that were placed from then on, and before that.
+    pub span: (UnixMillis, UnixMillis),
+    /// Those that were fetched before, or were not; `None`: all.
+    pub fetched: Option<bool>,
+    /// What the calls are for: one of these (true), or none of these.
+    pub purposes: Option<(bool, &'static [Purpose])>,
+    /// What has to stand somewhere in a record as it is kept.
+    pub texts: Vec<String>,
+}
+
+impl BillsAsked {
+    /// The condition, and its values.
+    fn told(&self, conn: &Conn) -> (String, Vec<Value>) {
+        let mut sql = "dialect = 'sipcall' AND app = $1 AND app <> '' AND placed >= $2 \
+                       AND placed < $3 AND (CAST($4 AS BIGINT) IS NULL OR fetched = $4)"
+            .to_owned();
+        let fetched = self.fetched.map(i64::from);
+        let mut values = args![&self.company, self.span.0, self.span.1, fetched];
+        if let Some((among, purposes)) = self.purposes {
+            let words: Vec<String> =
+                purposes.iter().map(|purpose| format!("'{}'", purpose.word())).collect();
+            let not = if among { "" } else { "NOT " };
+            sql.push_str(&format!(" AND purpose {not}IN ({})", words.join(", ")));
+        }
+        let find = if conn.is_pg() { "strpos" } else { "instr" };
+        for text in &self.texts {
+            values.push(text.into());
+            sql.push_str(&format!(" AND {find}(record, ${}) > 0", values.len()));
+        }
+        (sql, values)
+    }
+}
+
+/// Of those that are looked for, those behind row `after`, with their rows.
 pub(crate) async fn bills(
     conn: &mut Conn,
-    companycode: &str,
-    (from, to): (UnixMillis, UnixMillis),
-    fetched: Option<bool>,
+    asked: &BillsAsked,
     after: i64,
 ) -> Result<Vec<(i64, CallRecord)>> {
-    let sql = "SELECT id, record FROM records WHERE dialect = 'sipcall' AND app = $1 AND app <> '' \
-               AND placed >= $2 AND placed < $3 AND id > $4 \
-               AND (CAST($5 AS BIGINT) IS NULL OR fetched = $5) ORDER BY id LIMIT $6";
-    let fetched = fetched.map(i64::from);
-    let rows = conn.rows(sql, args![companycode, from, to, after, fetched, BILLS]).await?;
+    let (wanted, mut values) = asked.told(conn);
+    let at = values.len();
+    values.extend(args![after, BILLS]);
+    let sql = format!(
+        "SELECT id, record FROM records WHERE {wanted} AND id > ${} ORDER BY id LIMIT ${}",
+        at + 1,
+        at + 2
+    );
+    let rows = conn.rows(&sql, values).await?;
     rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?))).collect()
+}
+
+/// How many of them there are, and those of a page, with their rows.
+pub(crate) async fn bills_page(
+    conn: &mut Conn,
+    asked: &BillsAsked,
+    (skip, limit): (u64, u32),
+) -> Result<(u64, Vec<(i64, CallRecord)>)> {
+    let (wanted, mut values) = asked.told(conn);
+    let sql = format!("SELECT COUNT(*) FROM records WHERE {wanted}");
+    let total = conn.row(&sql, values.clone()).await?.map_or(Ok(0), |row| row.small(0))?;
+    let at = values.len();
+    values.extend(args![limit.min(BILLS), skip]);
+    let sql = format!(
+        "SELECT id, record FROM records WHERE {wanted} ORDER BY id LIMIT ${} OFFSET ${}",
+        at + 1,
+        at + 2
+    );
+    let rows = conn.rows(&sql, values).await?;
+    let rows = rows.iter().map(|row| Ok((row.int(0)?, row.json(1)?)));
+    Ok((total, rows.collect::<Result<Vec<_>>>()?))
 }
 
 /// Notes that records were fetched.

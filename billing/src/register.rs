@@ -105,7 +105,7 @@ const TAKEN: &str = "SELECT 1 FROM extensions WHERE number = $1 UNION ALL \
                      SELECT 1 FROM extension_groups WHERE number = $1";
 
 /// The first free internal number from `next` on; remembers where to go on.
-async fn free_number(conn: &mut Conn, next: i64) -> Result<String> {
+pub(crate) async fn free_number(conn: &mut Conn, next: i64) -> Result<String> {
     let mut number = next;
     for _ in 0..STEPS_MAX {
         let text = number.to_string();

@@ -13,8 +13,8 @@ use facts::{Currency, MerchantId, Micros, NumberPlan, Reach, SubAccountId, Trunk
 
 use crate::db::{Conn, Row, args};
 use crate::error::{Error, Result};
-use crate::objects;
 use crate::rows::MerchantStatus;
+use crate::{objects, signs};
 
 pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
     let row = conn.row("SELECT version FROM settings", args![]).await?;
@@ -55,8 +55,9 @@ pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot>
         snapshot.merchants.insert(merchant.id, value);
     }
     snapshot.extensions = extensions(conn).await?;
-    let groups = objects::groups(conn).await?.into_iter();
-    snapshot.groups = groups.map(|row| (row.number, row.group)).collect();
+    let mut groups = objects::groups(conn).await?;
+    signs::merge(conn, &mut groups).await?;
+    snapshot.groups = groups.into_iter().map(|row| (row.number, row.group)).collect();
     snapshot.trunks =
         objects::trunks(conn).await?.into_iter().map(|row| (row.id, row.trunk)).collect();
     let sql = "SELECT prefix, trunk_id, priority, weight, cost, hours FROM routes ORDER BY 1, 3, 2";

@@ -8,6 +8,8 @@ mod calls;
 mod campaigns;
 #[path = "contract/conferences.rs"]
 mod conferences;
+#[path = "contract/desk.rs"]
+mod desk;
 #[path = "contract/fraud.rs"]
 mod fraud;
 #[path = "contract/groups.rs"]
@@ -104,6 +106,8 @@ contract! {
     conferences::s3_6_a_booking_is_made_once_for_each_key_and_so_many_at_most,
     conferences::s3_6_bookings_of_one_merchant_hold_up_nobody_else,
     conferences::s3_9_each_participant_is_charged_and_told_of_by_himself,
+    desk::s4_9_sounds_of_a_company_are_kept_whole_and_within_bounds,
+    desk::s4_9_who_signs_in_or_out_is_what_the_engine_reads,
     fraud::f15_stolen_credentials_spend_no_more_than_the_sum_of_an_hour,
     fraud::f15_a_call_that_is_up_ends_where_the_sum_does,
     fraud::f15_a_leg_that_an_extension_asks_for_is_under_its_limits_as_well,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use facts::LegId;
 use facts::media::Codec;
 use facts::sound::{Say, Unplayable};
+use facts::{LegId, MerchantId};
 use seal::Keys;
 
 use crate::sound::{Library, What};
@@ -37,8 +37,8 @@ pub(crate) enum Wish {
     Say(Say),
     /// What lies behind an address.
     Url(String),
-    /// The same, for a leg that does not hear it yet.
-    Ahead(String),
+    /// The same, for a leg that does not hear it yet, and who pays for its call.
+    Ahead(String, MerchantId),
 }
 
 /// What became of a wish.
@@ -174,7 +174,7 @@ fn had((folder, keys): (&Path, Option<&Keys>), library: &Library, leg: LegId, wi
             }
         },
         // The thread that visits them has them.
-        Wish::Url(_) | Wish::Ahead(_) => Err(Unplayable::Refused),
+        Wish::Url(_) | Wish::Ahead(..) => Err(Unplayable::Refused),
     }
 }
 

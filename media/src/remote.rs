@@ -9,6 +9,7 @@ mod disk;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use crate::loader::{Had, Wanted, Wish, hand_over};
 use crate::prompt::{self, PromptError};
 use disk::Disk;
 use shelf::Shelf;
+use turns::Turns;
+pub use turns::VISITS_MAX;
 
 /// Whoever visits addresses. It answers in its own time, on a thread of its own.
 pub trait Visitor: Send + Sync + 'static {
@@ -94,8 +97,6 @@ impl std::fmt::Debug for RemoteConfig {
 
 /// Octets of a sound behind an address at most: those of any other sound file.
 pub const OCTETS_MAX: usize = prompt::MAX_BYTES;
-/// Visits under way at once.
-pub const VISITS_MAX: usize = 32;
 /// Legs that wait for a visit at most.
 const WAITING_MAX: usize = 1_024;
 /// For how long an address that failed is not visited again.
@@ -146,6 +147,7 @@ impl Remote {
             shelf: Shelf::default(),
             waiting: BTreeMap::new(),
             waiters: 0,
+            turns: Turns::default(),
             failed: BTreeMap::new(),
             told,
             counts: counts.clone(),
@@ -189,6 +191,7 @@ struct Desk {
     /// Who waits for which visit.
     waiting: BTreeMap<String, Vec<Wanted>>,
     waiters: usize,
+    turns: Turns,
     /// Addresses that failed, until when they are not visited, and why.
     failed: BTreeMap<String, (Instant, Unplayable)>,
     told: Sender<Came>,
@@ -213,7 +216,11 @@ impl Desk {
 
     fn want(&mut self, wanted: Wanted) {
         let now = Instant::now();
-        let (Wish::Url(url) | Wish::Ahead(url)) = &wanted.wish else { return };
+        let (url, payer) = match &wanted.wish {
+            Wish::Url(url) => (url, None),
+            Wish::Ahead(url, payer) => (url, Some(*payer)),
+            Wish::File(_) | Wish::Say(_) => return,
+        };
         if url.len() > URL_MAX {
             return hand_over(wanted, Err(Unplayable::Refused));
         }
@@ -236,14 +243,37 @@ impl Desk {
             self.waiters += 1;
             return waiting.push(wanted);
         }
-        if self.waiting.len() == VISITS_MAX {
-            let sound = self.shelf.take(&url, |_| true).ok_or(Unplayable::Busy);
-            return hand_over(wanted, sound);
-        }
-        let known = self.known(&url);
         self.waiters += 1;
         self.waiting.insert(url.clone(), vec![wanted]);
+        if self.turns.take(&url, payer, now) {
+            self.begin(url);
+        }
+    }
+
+    fn begin(&mut self, url: String) {
+        let known = self.known(&url);
         self.visit(url, known);
+    }
+
+    /// A visit is over: others have their turn, and whoever waited too long for it has had it.
+    fn go_on(&mut self, url: &str) {
+        self.turns.over(url);
+        while let Some(late) = self.turns.late(Instant::now()) {
+            let sound = self.shelf.take(&late, |_| true).ok_or(Unplayable::Busy);
+            self.hand_out(&late, &sound);
+        }
+        while let Some(url) = self.turns.next() {
+            self.begin(url);
+        }
+    }
+
+    /// Gives a sound to all who wait for it.
+    fn hand_out(&mut self, url: &str, sound: &Had) {
+        let waiting = self.waiting.remove(url).unwrap_or_default();
+        self.waiters -= waiting.len();
+        for wanted in waiting {
+            hand_over(wanted, sound.clone());
+        }
     }
 
     fn visit(&self, url: String, known: Validators) {
@@ -294,11 +324,8 @@ impl Desk {
         if let Err(why) = sound {
             self.remember(url, why);
         }
-        let waiting = self.waiting.remove(url).unwrap_or_default();
-        self.waiters -= waiting.len();
-        for wanted in waiting {
-            hand_over(wanted, sound.clone());
-        }
+        self.hand_out(url, &sound);
+        self.go_on(url);
     }
 
     /// The first octets tell what it is, whatever its server calls it.

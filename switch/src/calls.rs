@@ -149,6 +149,19 @@ impl Calls for Door {
         self.prompts.playable(clip).map_err(|why| why.to_string())
     }
 
+    fn sound_of(&self, octets: Vec<u8>) -> Promise<Result<Duration, String>> {
+        let decode = move || media::prompt::samples(&octets).map(|samples| samples.len());
+        let decoding = tokio::task::spawn_blocking(decode);
+        Box::pin(async move {
+            let samples = match decoding.await {
+                Ok(decoded) => decoded.map_err(|error| error.to_string())?,
+                Err(error) => return Err(error.to_string()),
+            };
+            // 8 samples are a millisecond.
+            Ok(Duration::from_millis(u64::try_from(samples / 8).unwrap_or(u64::MAX)))
+        })
+    }
+
     fn play(&self, call: CallId, play: Play) -> Promise<Result<bool, Silent>> {
         if !self.directory.is_live(call) {
             return Box::pin(std::future::ready(Ok(false)));

@@ -14,7 +14,7 @@ use billing::Once;
 use billing::campaigns::{self, Campaign, CampaignState, Owner, Takers, Tally, Wishes};
 use campaign::{Agents, Lines, Pace, Permille, Seen};
 use facts::station::{Stage, Station};
-use facts::{CallId, Refusal, UnixMillis};
+use facts::{CallId, MerchantId, Refusal, UnixMillis};
 use tokio::sync::watch;
 
 use crate::settings::View;
@@ -24,6 +24,9 @@ use crate::state::{ApiState, now};
 const TICK: Duration = Duration::from_millis(500);
 /// Calls that one campaign may start at once: the next look comes soon.
 const AT_ONCE: u32 = 100;
+
+/// The same of a list of notices: what is started is under way when the next look comes.
+const NOTICES_AT_ONCE: u32 = 50;
 
 /// Dials until `stop` turns true.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
@@ -100,6 +103,10 @@ impl Dialler {
         let Some(stations) = state.0.calls.stations(named).await else { return Ok(()) };
         // Without its word nobody knows how many agents are about to be free.
         let Ok(live) = state.0.calls.live().await else { return Ok(()) };
+        let mut busy = BTreeMap::new();
+        for call in &live {
+            *busy.entry(call.merchant).or_default() += 1;
+        }
         let live: BTreeMap<CallId, String> =
             live.into_iter().map(|live| (live.call, live.state)).collect();
         let (mut open, mut wishes) = (Vec::new(), Wishes::default());
@@ -116,7 +123,7 @@ impl Dialler {
             store.keep_campaigns(&self.me, wishes, at).await?;
         }
         self.told.retain(|_, (_, when)| at.since(*when) < campaigns::TOLD_LIFE);
-        dial(state, &view, open, &stations).await;
+        dial(state, &view, (open, busy), &stations).await;
         Ok(())
     }
 
@@ -169,8 +176,13 @@ impl Dialler {
     }
 }
 
-/// Starts as many calls of each as may start.
-async fn dial(state: &ApiState, view: &View, mut open: Vec<Open>, stations: &[Station]) {
+/// Starts as many calls of each as may start. `busy`: how many calls of each merchant are under way.
+async fn dial(
+    state: &ApiState,
+    view: &View,
+    (mut open, mut busy): (Vec<Open>, BTreeMap<MerchantId, u32>),
+    stations: &[Station],
+) {
     // Whoever comes first in one turn comes last in the next: agents may be those of several.
     if let Some(first) =
         usize::try_from(now().seconds()).ok().and_then(|s| s.checked_rem(open.len()))
@@ -178,12 +190,25 @@ async fn dial(state: &ApiState, view: &View, mut open: Vec<Open>, stations: &[St
         open.rotate_left(first);
     }
     for at in 0..open.len() {
-        let start = may_start(&open, at, stations);
+        let Campaign { merchant, plan, .. } = &open[at].campaign;
+        let start = match &plan.takers {
+            Takers::Notice(_) => {
+                let most = view
+                    .merchants
+                    .get(merchant)
+                    .map_or(0, |merchant| merchant.max_calls.unwrap_or(u32::MAX));
+                notices(&open[at], most, busy.get(merchant).copied().unwrap_or_default())
+            }
+            _ => may_start(&open, at, stations),
+        };
         if start == 0 {
             continue;
         }
         match place::some(state, view, &open[at].campaign, start).await {
-            Ok(placed) => open[at].lines.ringing += placed,
+            Ok(placed) => {
+                open[at].lines.ringing += placed;
+                *busy.entry(open[at].campaign.merchant).or_default() += placed;
+            }
             Err(error) => {
                 tracing::warn!(%error, task = open[at].campaign.id, "a campaign is not dialled");
             }
@@ -200,6 +225,7 @@ fn agents(takers: &Takers, view: &View) -> BTreeSet<String> {
             .map(|group| group.members.iter().cloned().collect())
             .unwrap_or_default(),
         Takers::Extensions(extensions) => extensions.iter().cloned().collect(),
+        Takers::Notice(_) => BTreeSet::new(),
     }
 }
 
@@ -215,6 +241,18 @@ fn lines<'a>(states: impl Iterator<Item = &'a str>) -> Lines {
         }
     }
     lines
+}
+
+/// How many notices of a list may start: no agent waits for them, and of the calls that its merchant may have at a time, of which
+/// so many are under way, a fifth is left to others.
+fn notices(open: &Open, most: u32, busy: u32) -> u32 {
+    let Open { campaign, tally, lines, .. } = open;
+    if campaign.state != CampaignState::Running || tally.waiting == 0 {
+        return 0;
+    }
+    let own = lines.ringing + lines.waiting + lines.talking;
+    let room = (most - most / 5).saturating_sub(busy);
+    room.min(campaign.plan.concurrent.saturating_sub(own)).min(NOTICES_AT_ONCE)
 }
 
 /// How many calls of one of these campaigns may start. Those of others that have an agent of it in common are for
@@ -286,8 +324,8 @@ fn refused(refusal: Refusal) -> Refused {
 #[cfg(test)]
 mod tests {
     use billing::campaigns::Plan;
+    use facts::LegNo;
     use facts::station::{Stage, StationCall};
-    use facts::{LegNo, MerchantId, UnixMillis};
 
     use super::*;
 
@@ -388,6 +426,23 @@ mod tests {
         ] {
             assert_eq!(stance(owner, mine, elsewhere), wanted, "{owner:?} {mine} {elsewhere}");
         }
+    }
+
+    #[test]
+    fn s4_4_notices_leave_a_fifth_of_the_merchants_calls_to_others() {
+        let mut all = open(&[], Lines::default());
+        all.tally.waiting = 5_000;
+        all.campaign.plan.takers = Takers::Notice(String::new());
+        all.campaign.plan.concurrent = 1_000;
+        assert_eq!(notices(&all, 10, 0), 8);
+        assert_eq!(notices(&all, 10, 7), 1);
+        assert_eq!(notices(&all, 10, 9), 0);
+        assert_eq!(notices(&all, 1, 0), 1);
+        assert_eq!(notices(&all, 1_000, 0), NOTICES_AT_ONCE);
+        all.lines = Lines { ringing: 990, waiting: 5, talking: 0 };
+        assert_eq!(notices(&all, 10_000, 995), 5);
+        all.campaign.state = CampaignState::Paused;
+        assert_eq!(notices(&all, 10, 0), 0);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use billing::campaigns::{Campaign, CampaignNumber, CampaignState, Takers};
 use billing::rows::Company;
 use dialect::sipcall::Echo;
 use facts::scenario::{Next, Scenario, Step};
-use facts::{CallCommand, Dialect, Number, Party, Purpose, RequestKey};
+use facts::{CallCommand, Dialect, Number, Party, Purpose};
 
 use super::Refused;
 use crate::settings::{View, dialled};
-use crate::sipcall::pushes;
+use crate::sipcall::{key, notice, pushes};
 use crate::state::{ApiState, now};
 
 /// How long a customer's phone rings.
@@ -50,8 +50,8 @@ pub(super) async fn some(
         }
         for number in numbers {
             let outcome = match command(state, view, (campaign, &company), &number).await? {
-                Some(command) => state.place(command).await.map_err(super::refused),
-                None => Err(Refused::Never("invalid")),
+                Ok(command) => state.place(command).await.map_err(super::refused),
+                Err(why) => Err(Refused::Never(why)),
             };
             match outcome {
                 Ok(call) => {
@@ -97,28 +97,31 @@ async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
     Ok(())
 }
 
-/// The call of a number; `None` when nobody can be meant by it.
+/// The call of a number; else why it cannot be called.
 async fn command(
     state: &ApiState,
     view: &View,
-    (campaign, company): (&Campaign, &Company),
+    (campaign, company): (&Campaign, &Arc<Company>),
     row: &CampaignNumber,
-) -> billing::Result<Option<CallCommand>> {
+) -> billing::Result<Result<CallCommand, &'static str>> {
+    if let Takers::Notice(request) = &campaign.plan.takers {
+        return notice(state, view, (campaign, company), (request, row)).await;
+    }
     let store = &state.0.store;
     let written = &row.number.phone;
     let dialled = dialled(store, view, written).await?;
     if dialled.is_foreign_to(campaign.merchant) {
-        return Ok(None);
+        return Ok(Err("invalid"));
     }
     let sub_account = dialled.sub_account();
     let (Some(number), Some(scenario)) =
         (dialled.number(), scenario(&campaign.plan.takers, row.seq))
     else {
-        return Ok(None);
+        return Ok(Err("invalid"));
     };
     // Emergency numbers are among them.
     if matches!(number, Number::Short(_)) {
-        return Ok(None);
+        return Ok(Err("invalid"));
     }
     let shown = &campaign.plan.shown;
     let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
@@ -134,7 +137,7 @@ async fn command(
     };
     let told = shown.as_ref().map(|number| view.plan.national(number)).unwrap_or_default();
     let pushes = pushes(company, (written, &said.customuuid), told, (METHOD, ""));
-    Ok(Some(CallCommand {
+    Ok(Ok(CallCommand {
         dialect: Dialect::Sipcall,
         merchant: campaign.merchant,
         sub_account,
@@ -146,11 +149,7 @@ async fn command(
         purpose: Purpose::Campaign,
         max_talk: None,
         record: company.record,
-        key: Some(RequestKey {
-            dialect: Dialect::Sipcall,
-            key: format!("task:{}:{}:{}", campaign.id, row.seq, row.tries),
-            fingerprint: written.clone(),
-        }),
+        key: Some(key(campaign, row)),
         pushes,
         custom: serde_json::to_string(&echo).unwrap_or_default(),
     }))
@@ -161,6 +160,7 @@ async fn command(
 fn scenario(takers: &Takers, seq: i64) -> Option<Scenario> {
     let failed = Next::HangUp;
     let step = match takers {
+        Takers::Notice(_) => return None,
         Takers::Group(number) => Step::Lead { to: Number::Internal(number.clone()), failed },
         Takers::Extensions(extensions) => {
             let first = usize::try_from(seq).unwrap_or(0).checked_rem(extensions.len())?;

@@ -199,6 +199,14 @@ impl GuardedClient {
         }
     }
 
+    /// Could this address be visited, as far as can be told without asking what its name leads to?
+    ///
+    /// # Errors
+    /// [`FetchError::BadUrl`] or [`FetchError::Refused`].
+    pub fn admits(&self, text: &str) -> Result<(), FetchError> {
+        self.rules.read(text).map(drop)
+    }
+
     /// Sends one request and reads at most `limit` bytes of the answer; what is longer is cut. A redirect
     /// is an answer like any other.
     ///

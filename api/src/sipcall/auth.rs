@@ -34,7 +34,7 @@ pub(super) async fn log_in(
 }
 
 /// Whose the key is, and the language of the `appid`.
-async fn asker(
+pub(super) async fn asker(
     state: &ApiState,
     view: &View,
     login: &Login,

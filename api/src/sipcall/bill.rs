@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use billing::BillsAsked;
 use bytes::Bytes;
 use dialect::sipcall::{Answer, Code, GetBill, Stop};
 use facts::CallRecord;
@@ -12,8 +13,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::{Asker, ours};
 use crate::state::ApiState;
 
-/// Records that are looked at for one answer, at most.
-const SCAN_MAX: usize = 100_000;
+/// Records that are read for one answer, at most, where the books cannot tell which are wanted.
+const SCAN_MAX: usize = 20_000;
 
 /// The answer, and the rows that it tells.
 pub(super) async fn bills(
@@ -21,15 +22,39 @@ pub(super) async fn bills(
     asker: &Asker,
     asked: &GetBill,
 ) -> Result<(Answer, Vec<i64>), Stop> {
-    let company = asker.company.companycode.as_str();
-    let (window, mut total) = (asked.window(), 0_u64);
-    let (mut rows, mut bills): (Vec<i64>, Vec<CallRecord>) = (Vec::new(), Vec::new());
+    let window = asked.window();
+    let look = BillsAsked {
+        company: asker.company.companycode.clone(),
+        // The last second counts.
+        span: (asked.from, asked.until + Duration::from_secs(1)),
+        fetched: asked.fetched,
+        purposes: asked.purposes(),
+        texts: asked.texts().into_iter().map(str::to_owned).collect(),
+    };
+    let store = &state.0.store;
+    let (total, found) = if asked.is_of_none() {
+        (0, Vec::new())
+    } else if asked.is_told_by_purposes() {
+        let page = (window.start, asked.per_page);
+        store.bills_page(&look, page).await.map_err(ours)?
+    } else {
+        read(state, &look, asked).await?
+    };
+    let (rows, bills): (Vec<i64>, Vec<CallRecord>) = found.into_iter().unzip();
+    Ok((asked.answer(total, &bills), rows))
+}
+
+/// Reads the records of which only they themselves tell whether they are wanted: how many are, and those of the page.
+async fn read(
+    state: &ApiState,
+    look: &BillsAsked,
+    asked: &GetBill,
+) -> Result<(u64, Vec<(i64, CallRecord)>), Stop> {
+    let (window, mut total, mut page) = (asked.window(), 0_u64, Vec::new());
     let (mut after, mut scanned) = (0, 0);
     loop {
-        // The last second counts.
-        let span = (asked.from, asked.until + Duration::from_secs(1));
-        let found = state.0.store.bills(company, span, asked.fetched, after).await.map_err(ours)?;
-        let Some((last, _)) = found.last() else { break };
+        let found = state.0.store.bills(look, after).await.map_err(ours)?;
+        let Some((last, _)) = found.last() else { return Ok((total, page)) };
         after = *last;
         scanned += found.len();
         if scanned > SCAN_MAX {
@@ -40,13 +65,11 @@ pub(super) async fn bills(
                 continue;
             }
             if window.contains(&total) {
-                rows.push(row);
-                bills.push(record);
+                page.push((row, record));
             }
             total += 1;
         }
     }
-    Ok((asked.answer(total, &bills), rows))
 }
 
 /// A body that says when it was taken by whoever writes it to the client. It is one piece, and nobody asks for a

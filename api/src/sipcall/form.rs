@@ -1,4 +1,5 @@
-//! Forms of parts (`multipart/form-data`, RFC 7578), which PHP clients send: a body that has come whole, taken apart.
+//! Forms of parts (`multipart/form-data`, RFC 7578), which PHP clients send: a body that has come whole, taken apart, or the
+//! beginning of one.
 
 use bytes::Bytes;
 use dialect::sipcall::{Params, boundary};
@@ -6,18 +7,49 @@ use dialect::text::decode;
 
 /// Parts of one form that we look at.
 const PARTS_MAX: usize = 256;
+/// The part that is taken as a file.
+const FILE: &str = "file";
 
-/// Takes all that a body says; a form that breaks off has what stands before that. Files are passed over.
-pub(super) async fn read(params: &mut Params, body: &Bytes) {
-    let Some(boundary) = boundary(body) else { return params.body(body) };
+/// A file that was sent.
+pub(super) struct File {
+    /// As its sender calls it.
+    pub(super) name: String,
+    pub(super) octets: Bytes,
+}
+
+/// Takes all that a body says; a form that breaks off has what stands before that. The file of the part `file`; other files are
+/// passed over.
+pub(super) async fn read(params: &mut Params, body: &Bytes) -> Option<File> {
+    match boundary(body) {
+        Some(boundary) => parts(params, body, boundary).await,
+        None => {
+            params.body(body);
+            None
+        }
+    }
+}
+
+/// Takes what the beginning of a body says, whose rest has not come.
+pub(super) async fn beginning(params: &mut Params, body: &Bytes) {
+    match boundary(body) {
+        Some(boundary) => drop(parts(params, body, boundary).await),
+        None => params.beginning(body),
+    }
+}
+
+async fn parts(params: &mut Params, body: &Bytes, boundary: String) -> Option<File> {
     let mut parts = multer::Multipart::with_reader(body.as_ref(), boundary);
+    let mut sent = None;
     for _ in 0..PARTS_MAX {
         let Ok(Some(part)) = parts.next_field().await else { break };
         let field = part.name().unwrap_or_default().to_owned();
-        let file = part.file_name().is_some();
+        let file = part.file_name().map(str::to_owned);
         let Ok(content) = part.bytes().await else { break };
-        if !file {
-            params.set(&field, decode(&content));
+        match file {
+            None => params.set(&field, decode(&content)),
+            Some(name) if field == FILE => sent = Some(File { name, octets: content }),
+            Some(_) => {}
         }
     }
+    sent
 }

@@ -5,62 +5,92 @@
 
 mod auth;
 mod bill;
+mod body;
 mod control;
+mod desk;
 mod form;
 mod make;
+mod many;
 mod play;
+mod recode;
 mod status;
 mod tasks;
+mod voice;
 
+pub(crate) use body::Room;
+pub(crate) use many::notice;
 pub(crate) use play::pushes;
+pub(crate) use tasks::key;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{any, get};
 use billing::rows::{Company, Merchant, MerchantStatus};
 use dialect::sipcall::{
-    Answer, CONTENT_TYPE, Extensions, Fault, GetBill, Lang, Params, PlayVoice, Rules, Service,
-    Stop, Token, body,
+    Answer, Batch, CONTENT_TYPE, Extensions, Fault, GetBill, Lang, Params, PlayVoice, Recode,
+    Rules, Service, Stop, Token, body as envelope,
 };
 
+use body::Came;
+use form::File;
+
 use crate::counters::count;
-use crate::door::{self, answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
+use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
 pub(crate) fn routes() -> Router<ApiState> {
     let entry = || any(handle);
-    Router::new().route("/", entry()).route("/index.php", entry()).route("/api/yunhu", entry())
+    Router::new()
+        .route("/", entry())
+        .route("/index.php", entry())
+        .route(MANY, entry())
+        .route("/api/voicecode", any(many::say_code))
+        .route("/download/{until}/{mark}/{file}", get(recode::download))
+        .route("/{file}", any(recode::direct))
 }
+
+/// Where notices to many are taken as well.
+const MANY: &str = "/api/yunhu";
 
 async fn handle(State(state): State<ApiState>, request: Request) -> Response {
     let asked = now();
     let config = &state.0.config;
     let ip = client_ip(&request, &config.trusted_proxies);
     let (parts, body) = request.into_parts();
-    let (limit, patience) = (config.body_limit, config.body_timeout);
-    let body = match door::read_body(&state, &parts.headers, body, limit, patience).await {
-        Ok(body) => body,
-        Err(response) => return response,
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let came = match ip_may_ask(&state, ip) {
+        true => body::read(&state, (&parts.headers, query), body, ip).await,
+        false => Err(Fault::TooFrequent.into()),
     };
-    let mut params = Params::default();
-    params.form(parts.uri.query().unwrap_or_default().as_bytes());
-    form::read(&mut params, &body).await;
-    let Some(service) = Service::of(&params) else {
-        return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no service is named\n");
+    let mut told = Vec::new();
+    let unread = came.is_err();
+    let (outcome, lang) = match came {
+        Err(stop) => (Err(stop), Lang::default()),
+        Ok(came) => {
+            let service = match Service::of(&came.params) {
+                Some(service) => service,
+                None => {
+                    let words = "no service is named\n";
+                    return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", words);
+                }
+            };
+            match service {
+                Err(fault) => (Err(fault.into()), Lang::default()),
+                Ok(service) => {
+                    let many = parts.uri.path() == MANY;
+                    serve(&state, (service, many), came, ip, &mut told).await
+                }
+            }
+        }
     };
     count(&state.0.counters.sipcall_requests);
-    let mut told = Vec::new();
-    let (outcome, lang) = match service {
-        _ if !ip_may_ask(&state, ip) => (Err(Fault::TooFrequent.into()), Lang::default()),
-        Err(fault) => (Err(fault.into()), Lang::default()),
-        Ok(service) => serve(&state, service, &params, ip, &mut told).await,
-    };
     if let Err(stop) = &outcome {
         count(&state.0.counters.sipcall_failures);
         // Not the parameters: a stranger writes them.
@@ -70,9 +100,14 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
         };
         tracing::info!(ret, code, %ip, "system 002 refused");
     }
-    let body = self::body(outcome, lang, (asked, now()));
+    let body = envelope(outcome, lang, (asked, now()));
     if told.is_empty() {
-        return answer(StatusCode::OK, CONTENT_TYPE, body);
+        let mut response = answer(StatusCode::OK, CONTENT_TYPE, body);
+        if unread {
+            // There may be more of it on the way.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        return response;
     }
     // Not before it was written: what breaks off is told again.
     let body = bill::Told::new(body, move || {
@@ -87,11 +122,12 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
 
 async fn serve(
     state: &ApiState,
-    service: Service,
-    params: &Params,
+    (service, many): (Service, bool),
+    Came { params, file, held }: Came,
     ip: IpAddr,
     told: &mut Vec<i64>,
 ) -> (Result<Answer, Stop>, Lang) {
+    let params = &params;
     let view = match state.0.settings.current(&state.0.store).await {
         Ok(view) => view,
         Err(error) => return (Err(ours(error)), Lang::default()),
@@ -99,20 +135,26 @@ async fn serve(
     if service == Service::Login {
         return auth::log_in(state, &view, Rules(params), ip).await;
     }
+    if many && service == Service::PlayVoice && Batch::is_meant(params) {
+        return many::take(state, &view, params, ip).await;
+    }
     let known = match asker(state, &view, params).await {
         Ok(known) => known,
         Err(stop) => return (Err(stop), Lang::default()),
     };
     let lang = known.as_ref().map_or(Lang::default(), Asker::lang);
     let gate = Gate { state, service, ip, known };
-    (run(gate, &view, Rules(params), told).await, lang)
+    let answer = run(gate, &view, (Rules(params), file), told).await;
+    // Its room is free when it was answered.
+    drop(held);
+    (answer, lang)
 }
 
 /// Each service: its parameters, then the gate, then what it does. `told`: records that the answer tells.
 async fn run(
     gate: Gate<'_>,
     view: &View,
-    rules: Rules<'_>,
+    (rules, file): (Rules<'_>, Option<File>),
     told: &mut Vec<i64>,
 ) -> Result<Answer, Stop> {
     let state = gate.state;
@@ -132,6 +174,23 @@ async fn run(
             *told = rows;
             Ok(answer)
         }
+        Service::GetRecodeFile => {
+            let asked = Recode::read(rules)?;
+            let asker = gate.open()?;
+            recode::told(state, &asker, asked).await
+        }
+        Service::VoiceUpload | Service::VoiceList | Service::VoiceDelete => {
+            voice::run(gate, file, rules).await
+        }
+        Service::AddExtgroup
+        | Service::DelExtgroup
+        | Service::GetGroupExt
+        | Service::GetSipnumberInfo
+        | Service::GetDisnumberInfo
+        | Service::GetQueueList
+        | Service::SipSignIn
+        | Service::SipSignOut
+        | Service::GetQueueSipStatus => desk::run(gate, view, rules).await,
         Service::GetSipRegisterStatus => {
             let asked = Extensions::read(rules)?;
             let asker = gate.open()?;
@@ -183,13 +242,23 @@ impl Asker {
         if company.expires.is_some_and(|end| end <= now()) { Err(Fault::Expired) } else { Ok(()) }
     }
 
+    /// The language of what is said to those whom it calls.
+    fn language(&self) -> String {
+        self.company.language.as_ref().unwrap_or(&self.merchant.language).clone()
+    }
+
+    /// May it ask from this address?
+    fn from(&self, ip: IpAddr) -> Result<(), Fault> {
+        let Asker { company, merchant } = self;
+        let may = ip_allowed(ip, &company.allowed_ips) && ip_allowed(ip, &merchant.allowed_ips);
+        if may { Ok(()) } else { Err(Fault::Address) }
+    }
+
     /// May it ask from this address, and now?
     fn heard(&self, state: &ApiState, ip: IpAddr) -> Result<(), Fault> {
-        let Asker { company, merchant } = self;
-        if !ip_allowed(ip, &company.allowed_ips) || !ip_allowed(ip, &merchant.allowed_ips) {
-            return Err(Fault::Address);
-        }
-        if merchant_may_ask(state, merchant.id) { Ok(()) } else { Err(Fault::TooFrequent) }
+        self.from(ip)?;
+        let may = merchant_may_ask(state, self.merchant.id);
+        if may { Ok(()) } else { Err(Fault::TooFrequent) }
     }
 }
 
@@ -203,6 +272,11 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
+    /// The same, where a key is shown in place of a token.
+    fn open_by_key(self) -> Result<Asker, Stop> {
+        if self.known.is_none() { Err(Fault::AppId.into()) } else { self.open() }
+    }
+
     /// Lets whoever asks through.
     fn open(self) -> Result<Asker, Stop> {
         let asker = self.known.ok_or(Fault::Token)?;

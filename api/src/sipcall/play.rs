@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use billing::library::Address;
 use billing::rows::{CdrVersion, Company, StateMethod};
 use dialect::sipcall::{Answer, Code, Json, Menu, PlayVoice, PushContext, Stop, Voice, call_uuid};
 use facts::media::Prompt;
@@ -11,6 +12,7 @@ use facts::settings::Snapshot;
 use facts::sound::Clip;
 use facts::{
     CallCommand, Dialect, MerchantId, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey,
+    SubAccountId,
 };
 
 use super::{Asker, ours};
@@ -28,28 +30,58 @@ pub(super) async fn play(
     asker: &Asker,
     asked: PlayVoice,
 ) -> Result<Answer, Stop> {
-    let company = asker.company.as_ref();
-    let whom = dialled(&state.0.store, view, &asked.destnumber).await.map_err(ours)?;
-    if whom.is_foreign_to(asker.merchant.id) {
+    let whom = callee(state, view, asker.merchant.id, &asked.destnumber).await?;
+    let said = format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
+    let key = key(&asker.company, &asked.echo.customuuid, said);
+    let command = command(state, view, asker, asked, whom).await?;
+    let placed = state.place(CallCommand { key, ..command }).await.map_err(refused)?;
+    let uuid = call_uuid(placed.call);
+    let result = Some(Json::object([("uuid", uuid.into())]));
+    Ok(Answer { result, ..Answer::done("播放命令发送成功", "play command sent") })
+}
+
+/// Whom a number means, and the sub-account that an extension belongs to.
+pub(super) struct Callee {
+    pub(super) number: Number,
+    pub(super) sub_account: Option<SubAccountId>,
+}
+
+/// Whom a number means that a merchant may ring.
+pub(super) async fn callee(
+    state: &ApiState,
+    view: &View,
+    merchant: MerchantId,
+    written: &str,
+) -> Result<Callee, Stop> {
+    let whom = dialled(&state.0.store, view, written).await.map_err(ours)?;
+    if whom.is_foreign_to(merchant) {
         return Err(Code::Validation.into());
     }
     let sub_account = whom.sub_account();
     let number = whom.number().ok_or(Code::Validation)?;
+    Ok(Callee { number, sub_account })
+}
+
+/// The call that plays it to somebody, under no key.
+pub(super) async fn command(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    asked: PlayVoice,
+    Callee { number, sub_account }: Callee,
+) -> Result<CallCommand, Stop> {
+    let company = asker.company.as_ref();
     let clip = clip(state, view, asker, &asked.voice).await?;
     let groups = Groups { view, merchant: asker.merchant.id };
     let scenario = scenario(asker, clip, &asked, groups)?;
     let shown = shown(company, view, asked.disnumber.as_deref())?;
     let custom = serde_json::to_string(&asked.echo).unwrap_or_default();
-    let command = CallCommand {
+    Ok(CallCommand {
         dialect: Dialect::Sipcall,
         merchant: asker.merchant.id,
         sub_account,
         app: company.companycode.clone(),
-        key: {
-            let fingerprint =
-                format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
-            key(company, &asked.echo.customuuid, fingerprint)
-        },
+        key: None,
         pushes: {
             let method = match company.state_method {
                 StateMethod::Dial => "2",
@@ -69,21 +101,27 @@ pub(super) async fn play(
         max_talk: Some(asked.talk),
         record: company.record,
         custom,
-    };
-    let placed = state.place(command).await.map_err(refused)?;
-    let uuid = call_uuid(placed.call);
-    let result = Some(Json::object([("uuid", uuid.into())]));
-    Ok(Answer { result, ..Answer::done("播放命令发送成功", "play command sent") })
+    })
 }
 
 /// The sound; a stored one has to be there.
 async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Result<Clip, Stop> {
     let name = match voice {
-        Voice::Url(url) => return Ok(Clip::Url(url.clone())),
+        Voice::Url(url) => {
+            // What no visit could bring is told at once; what a name leads to, the visit finds out.
+            state.0.guard.admits(url).map_err(|_| Code::Validation)?;
+            return Ok(Clip::Url(url.clone()));
+        }
         Voice::Stored(name) => name,
     };
-    let language = language(asker);
-    let (own, store) = (format!("{}-{name}", asker.company.companycode), &state.0.store);
+    let (company, store) = (&asker.company.companycode, &state.0.store);
+    // What the company has sent in comes first.
+    if let Some(sound) = store.sound(company, name).await.map_err(ours)? {
+        let address = Address { company: company.clone(), sum: sound.sum };
+        return Ok(Clip::Url(address.to_string()));
+    }
+    let language = asker.language();
+    let own = format!("{company}-{name}");
     let of = |name: String| Clip::Prompt(Prompt { name, language: language.clone() });
     let there = |clip: &Clip| state.0.calls.playable(clip).is_ok();
     // The company's own comes before what everybody has.
@@ -100,10 +138,6 @@ async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Re
     }
     let common = of(name.clone());
     if there(&common) { Ok(common) } else { Err(Code::NoFile.into()) }
-}
-
-fn language(asker: &Asker) -> String {
-    asker.company.language.as_ref().unwrap_or(&asker.merchant.language).clone()
 }
 
 /// Groups of a merchant.
@@ -150,7 +184,7 @@ fn scenario(
         none,
         ..Say::only(vec![clip], 1)
     };
-    let word = Prompt { name: NOBODY.to_owned(), language: language(asker) };
+    let word = Prompt { name: NOBODY.to_owned(), language: asker.language() };
     let word = Step::Say(Say::only(vec![Clip::Prompt(word)], 1));
     let failed = Next::Step(1);
     let leads = steps.into_iter().map(|to| Step::Lead { to, failed });

@@ -5,6 +5,7 @@ use billing::campaigns::{
 };
 use dialect::sipcall::task::{self, Agents, NewTask, Page, Phone, Told, Turn};
 use dialect::sipcall::{Answer, Code, Json, Rules, Service, Stop};
+use facts::{Dialect, RequestKey};
 
 use super::play::Groups;
 use super::{Asker, Gate, ours};
@@ -52,7 +53,6 @@ async fn create(
     asker: &Asker,
     asked: NewTask,
 ) -> Result<Answer, Stop> {
-    let store = &state.0.store;
     let campaign = Campaign {
         id: String::new(),
         merchant: asker.merchant.id,
@@ -75,6 +75,17 @@ async fn create(
         created: now(),
     };
     let numbers: Vec<NewNumber> = asked.phones.into_iter().map(number).collect();
+    keep(state, campaign, numbers, Answer::done("任务创建成功", "task created")).await
+}
+
+/// Keeps a task under an id that nobody has, and tells it with these words.
+pub(super) async fn keep(
+    state: &ApiState,
+    campaign: Campaign,
+    numbers: Vec<NewNumber>,
+    words: Answer,
+) -> Result<Answer, Stop> {
+    let store = &state.0.store;
     for _ in 0..DRAWS {
         let id = task::task_id(campaign.created, billing::campaigns::draw().map_err(ours)?);
         let drawn = Campaign { id: id.clone(), ..campaign.clone() };
@@ -84,13 +95,22 @@ async fn create(
                     ("taskid", id.into()),
                     ("total", u64::try_from(kept).unwrap_or(u64::MAX).into()),
                 ]));
-                return Ok(Answer { result, ..Answer::done("任务创建成功", "task created") });
+                return Ok(Answer { result, ..words });
             }
             Err(billing::Error::Conflict(_)) => {}
             Err(error) => return Err(ours(error)),
         }
     }
     Err(Code::Failed.into())
+}
+
+/// The key of the call of a number: the same whenever it is tried.
+pub(crate) fn key(campaign: &Campaign, row: &CampaignNumber) -> RequestKey {
+    RequestKey {
+        dialect: Dialect::Sipcall,
+        key: format!("task:{}:{}:{}", campaign.id, row.seq, row.tries),
+        fingerprint: row.number.phone.clone(),
+    }
 }
 
 /// Adds numbers to a task.

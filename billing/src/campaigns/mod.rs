@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use facts::record::CallRecord;
-use facts::{CallId, Failure, Kind, LegNo, MerchantId, Outcome, Side, UnixMillis};
+use facts::{CallId, Failure, Kind, LegNo, MerchantId, Outcome, Purpose, Side, UnixMillis};
 pub use owner::{LEASE, Open, Owner, TOLD_LIFE, Wishes};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub enum Takers {
     Group(String),
     /// Extensions, each in its turn.
     Extensions(Vec<String>),
+    /// Nobody: a notice is played, which the request tells as the merchant's system writes it down.
+    Notice(String),
 }
 
 /// How a campaign dials.
@@ -325,17 +327,20 @@ impl Became {
         let facts = &record.facts;
         let answered = facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
         let joined = facts.bridged.is_some();
+        let is_task = facts.command.purpose == Purpose::Campaign;
         let ours = |failure: &Failure| {
             matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
         };
         let why = match &facts.outcome {
             Outcome::Failed(failure) => Some(failure.kind.row().label),
-            Outcome::Completed if joined => None,
+            // Who is played something waits for nobody.
+            Outcome::Completed if joined || !is_task => None,
             // He waited, and was the first to go.
             Outcome::Completed if facts.released_by == Side::Caller => Some("abandoned"),
             Outcome::Completed => Some("no_agent"),
         };
-        let lost = matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
+        // A notice has one record: it says so when it was lost, and the merchant decides.
+        let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
         Became { seq, answered, joined, why, lost: lost && !answered }
     }
 }

@@ -49,6 +49,8 @@ migrations! {
     27 "0027_fetched",
     28 "0028_campaigns",
     29 "0029_conferences",
+    32 "0032_library",
+    33 "0033_signs",
     34 "0034_lists",
     35 "0035_repeats",
     36 "0036_bookings",

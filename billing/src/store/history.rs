@@ -8,6 +8,7 @@ use facts::{CallId, MerchantId, Purpose, UnixMillis};
 use super::Store;
 use crate::db::work;
 use crate::error::Result;
+use crate::records::BillsAsked;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
 use crate::{bindings, books, call, campaigns, conferences, outbox, records, repeats, rung};
 
@@ -84,23 +85,26 @@ impl Store {
         self.read(work!(conn, [app] => records::all_after(conn, &app, after, limit).await?)).await
     }
 
-    /// Records of a company of system 002 behind row `after`, whose calls were placed from the first instant to the
-    /// second, and which were fetched before or not: up to 1,000, with their rows.
+    /// Records of a company of system 002 that are looked for, behind row `after`: up to 1,000, with their rows.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn bills(
+    pub async fn bills(&self, asked: &BillsAsked, after: i64) -> Result<Vec<(i64, CallRecord)>> {
+        let asked = asked.clone();
+        self.read(work!(conn, [asked] => records::bills(conn, &asked, after).await?)).await
+    }
+
+    /// How many there are, and those of a page (how many are passed over, how many it has: 1,000 at most), with their rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn bills_page(
         &self,
-        companycode: &str,
-        (from, to): (UnixMillis, UnixMillis),
-        fetched: Option<bool>,
-        after: i64,
-    ) -> Result<Vec<(i64, CallRecord)>> {
-        let company = companycode.to_owned();
-        self.read(work!(conn, [company] => {
-            records::bills(conn, &company, (from, to), fetched, after).await?
-        }))
-        .await
+        asked: &BillsAsked,
+        page: (u64, u32),
+    ) -> Result<(u64, Vec<(i64, CallRecord)>)> {
+        let asked = asked.clone();
+        self.read(work!(conn, [asked] => records::bills_page(conn, &asked, page).await?)).await
     }
 
     /// Notes that these rows were fetched.

@@ -9,7 +9,7 @@ use crate::once::Once;
 use crate::rows::{
     Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
 };
-use crate::{objects, tariffs};
+use crate::{objects, signs, tariffs};
 
 impl Store {
     /// All merchants by id.
@@ -59,7 +59,12 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn groups(&self) -> Result<Vec<GroupRow>> {
-        self.read(work!(conn, [] => objects::groups(conn).await?)).await
+        self.read(work!(conn, [] => {
+            let mut groups = objects::groups(conn).await?;
+            signs::merge(conn, &mut groups).await?;
+            groups
+        }))
+        .await
     }
 
     /// All trunks.

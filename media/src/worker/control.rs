@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use facts::LegId;
 use facts::id::CallId;
 use facts::media::{
     Codec, Family, MediaCommand, MediaEvent, MediaStats, RecordingForm, Source, StreamSetup, Tone,
 };
 use facts::sound::{Music, Unplayable};
+use facts::{LegId, MerchantId};
 use rtp::rtcp::{CNAME_LEN, REPORT_MAX};
 use rtp::srtp::TRAILER_MAX;
 use rtp::{Identity, Leg};
@@ -78,7 +78,7 @@ impl Worker {
                 }
             }
             MediaCommand::Listen { leg, country, turn } => self.listen(leg, &country, turn),
-            MediaCommand::Fetch { leg, url } => self.fetch(leg, url),
+            MediaCommand::Fetch { leg, url, payer } => self.fetch(leg, url, payer),
             MediaCommand::StopListening { leg } => self.stop_hearing(leg),
             MediaCommand::Close { leg } => self.close(now, leg),
         }
@@ -229,8 +229,8 @@ impl Worker {
         let (leg, codec) = (seat.id, seat.codec().unwrap_or(Codec::Pcma));
         let wanted = Wanted { leg, wish: wish.clone(), codec, to: self.parts.own.clone() };
         let asked = match (wish, &self.parts.remote) {
-            (Wish::Url(_) | Wish::Ahead(_), None) => Err(Unplayable::Refused),
-            (Wish::Url(_) | Wish::Ahead(_), Some(remote)) => {
+            (Wish::Url(_) | Wish::Ahead(..), None) => Err(Unplayable::Refused),
+            (Wish::Url(_) | Wish::Ahead(..), Some(remote)) => {
                 remote.ask(wanted).then_some(()).ok_or(Unplayable::Busy)
             }
             (Wish::File(_) | Wish::Say(_), _) => {
@@ -243,8 +243,8 @@ impl Worker {
     }
 
     /// Asks for a sound that a leg will be told to hear.
-    fn fetch(&mut self, leg: LegId, url: String) {
-        let wish = Wish::Ahead(url);
+    fn fetch(&mut self, leg: LegId, url: String, payer: MerchantId) {
+        let wish = Wish::Ahead(url, payer);
         let to = self.parts.own.clone();
         let wanted = Wanted { leg, wish: wish.clone(), codec: Codec::Pcma, to };
         let asked = match &self.parts.remote {
@@ -258,7 +258,7 @@ impl Worker {
 
     /// A sound can be heard, or not. Who was told to hear something else meanwhile goes on with that.
     fn loaded(&mut self, leg: LegId, wish: &Wish, sound: Had) {
-        if matches!(wish, Wish::Ahead(_)) {
+        if matches!(wish, Wish::Ahead(..)) {
             let sound = sound.map(|_| ());
             return self.event(MediaEvent::Fetched { leg, sound });
         }

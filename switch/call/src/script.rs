@@ -38,8 +38,9 @@ impl Call {
         let Some(scenario) = self.command.scenario.clone() else { return };
         let urls = scenario.addresses();
         self.fetching = urls.len();
+        let payer = self.command.merchant;
         for url in urls {
-            w.media(MediaCommand::Fetch { leg, url: url.to_owned() });
+            w.media(MediaCommand::Fetch { leg, url: url.to_owned(), payer });
         }
         w.timers.set(Key::call(self.id, Timer::Wait), w.now.mono + FETCH);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CallId, LegId};
+use crate::id::{CallId, LegId, MerchantId};
 use crate::manners::Dtmf;
 use crate::recognition::Recognition;
 use crate::room::{RoomNews, RoomOrder};
@@ -287,6 +287,8 @@ pub enum MediaCommand {
         leg: LegId,
         /// The address.
         url: String,
+        /// Who pays for the call: visits of one merchant keep those of others from nothing.
+        payer: MerchantId,
     },
     /// Change the owner of what a leg hears.
     Hear {

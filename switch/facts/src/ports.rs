@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::ban::Ban;
 use crate::carrier::TrunkStatus;
@@ -44,6 +45,12 @@ pub trait Calls: Send + Sync + 'static {
     /// # Errors
     /// The words.
     fn playable(&self, clip: &Clip) -> Result<(), String>;
+
+    /// How long the sound is that these octets are, once all of it was decoded: that takes a while.
+    ///
+    /// # Errors
+    /// In words, why they cannot be played.
+    fn sound_of(&self, octets: Vec<u8>) -> Promise<Result<Duration, String>>;
 
     /// Plays something into a call, or ends what is played. False when nobody there can hear it.
     ///

@@ -232,7 +232,7 @@ impl Hall {
         let events = inbox.clone();
         let guard = parts::guard(config, &ground.addresses.streams());
         let guard = dns::guarded(guard, &config.dns).map_err(StartError::Io)?;
-        let remote = sounds::remote(config, guard.clone(), Handle::current());
+        let remote = sounds::remote(config, guard.clone(), ground.store.clone(), Handle::current());
         let events = move |event| events.fact(Fact::Media(event));
         for mistake in check::sounds(config) {
             tracing::error!("{mistake}");

@@ -202,6 +202,20 @@ pub fn try_http(
     headers: &[(&str, &str)],
     body: &str,
 ) -> std::io::Result<(u16, String)> {
+    http_octets(to, method, target, headers, body.as_bytes())
+}
+
+/// The same with a body that is no text.
+///
+/// # Errors
+/// When the server cannot be reached or answers no HTTP.
+pub fn http_octets(
+    to: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&to, wait::PATIENCE)?;
     stream.set_read_timeout(Some(wait::PATIENCE))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
@@ -210,7 +224,7 @@ pub fn try_http(
     }
     head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let broken = || std::io::Error::other("not an HTTP answer");

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::Value;
 
-use crate::merchant::http;
+use crate::merchant::{http, http_octets};
 
 /// `appid`.
 pub const APPID: &str = "100001";
@@ -67,6 +67,30 @@ pub fn play(door: SocketAddr, fields: &[(&str, &str)]) -> Value {
     let token = login(door);
     let service = [("service", "App.Sip_Call.PlayVoice"), ("token", &token), ("chengshudu", "1")];
     ask(door, &[&service[..], fields].concat())
+}
+
+/// Sends a sound in; the answer.
+///
+/// # Panics
+/// When the switch cannot be reached or answers no JSON.
+#[must_use]
+pub fn upload(door: SocketAddr, token: &str, name: &str, octets: &[u8]) -> Value {
+    let mark = "------------------------d74496d66958873e";
+    let field = |name: &str, value: &str| {
+        format!("--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let head = field("service", "App.Sip_Voice.Upload") + &field("token", token);
+    let file = format!(
+        "--{mark}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    let end = format!("\r\n--{mark}--\r\n");
+    let body = [head.as_bytes(), file.as_bytes(), octets, end.as_bytes()].concat();
+    let kind = format!("multipart/form-data; boundary={mark}");
+    let (status, text) = http_octets(door, "POST", "/", &[("Content-Type", &kind)], &body)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Serves these octets at every path, as a sound.

@@ -21,6 +21,12 @@ impl Answer {
     pub const fn done(zh: &'static str, en: &'static str) -> Answer {
         Answer { desc: (zh, en), result: None }
     }
+
+    /// No words: `data` is what came of it, and nothing beside it.
+    #[must_use]
+    pub const fn bare(result: Json) -> Answer {
+        Answer { desc: ("", ""), result: Some(result) }
+    }
 }
 
 /// Why nothing was done.
@@ -55,6 +61,7 @@ pub fn body(
         Err(Stop::Fault(fault)) => {
             return whole(fault.ret(), Json::object([]), &fault.msg(lang));
         }
+        Ok(Answer { desc: ("", ""), result: Some(result) }) => return whole(200, result, ""),
         Ok(Answer { desc: (zh, en), result }) => {
             (0_u16, lang.pick(zh, en), result.map(|result| ("result", result)))
         }
@@ -96,6 +103,7 @@ mod tests {
                 Err(Stop::Code(Code::Failed)),
                 r#"{"ret":200,"data":{"status":1,"desc":"操作失败","errors":{"code":1003,"codemsg":"操作失败"},"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
             ),
+            (Ok(Answer::bare(Json::list([]))), r#"{"ret":200,"data":[],"msg":""}"#),
             (Err(Stop::Fault(Fault::Token)), r#"{"ret":600,"data":{},"msg":"token无效"}"#),
         ] {
             assert_eq!(body(outcome, Lang::Zh, TIMES), zh);

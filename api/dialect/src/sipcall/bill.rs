@@ -1,10 +1,10 @@
 //! `App.Sip_Cdr.GetBill` (merchant API §4.8): records of a company, page by page.
 
-use facts::{CallRecord, UnixMillis};
+use facts::{CallRecord, Purpose, UnixMillis};
 
 use super::answer::Answer;
 use super::code::Code;
-use super::fault::Fault;
+use super::fault::{Fault, Lang};
 use super::json::Json;
 use super::push;
 use super::rules::Rules;
@@ -59,7 +59,7 @@ impl GetBill {
             _ => None,
         };
         let incoming = rules.int_or("direction", 3, (1, 3))? == 1;
-        let callmethod = rules.int_or("callmethod", 3, (0, 6))?;
+        let callmethod = rules.int_or("callmethod", 0, (0, 6))?;
         let page = rules.int_or("currentpage", 1, (1, i64::from(u32::MAX)))?;
         let per_page = rules.int_or("itemsperpage", 10, (1, 1_000))?;
         let value = |name| rules.maybe(name, VALUE_MAX).map(|value| value.trim().to_owned());
@@ -114,6 +114,49 @@ impl GetBill {
             && same(customuuid, &echo.customuuid)
     }
 
+    /// No call of a company comes in: there is none of these.
+    #[must_use]
+    pub fn is_of_none(&self) -> bool {
+        self.filter.incoming
+    }
+
+    /// What the calls are for, if that is told by the method: one of these, or none of them.
+    #[must_use]
+    pub fn purposes(&self) -> Option<(bool, &'static [Purpose])> {
+        match self.filter.callmethod {
+            0 => None,
+            5 => Some((true, &[Purpose::Campaign])),
+            6 => Some((true, &[Purpose::Notice, Purpose::Code])),
+            _ => Some((false, &[Purpose::Campaign, Purpose::Notice, Purpose::Code])),
+        }
+    }
+
+    /// Do times, fetching and purposes tell all, so that no record has to be read to know whether it is wanted?
+    #[must_use]
+    pub fn is_told_by_purposes(&self) -> bool {
+        let Filter { incoming, callmethod, extensions, .. } = &self.filter;
+        let method = matches!(callmethod, 0 | 5 | 6);
+        method && !incoming && extensions.is_empty() && self.values().all(str::is_empty)
+    }
+
+    /// What stands in every record that is wanted, letter for letter.
+    #[must_use]
+    pub fn texts(&self) -> Vec<&str> {
+        let one = match &self.filter.extensions[..] {
+            [one] => one,
+            _ => "",
+        };
+        let odd = |c: char| c.is_control() || matches!(c, '"' | '\\');
+        // "0" may stand for nothing.
+        let told = |text: &&str| !text.is_empty() && *text != "0" && !text.contains(odd);
+        self.values().chain([one]).filter(told).collect()
+    }
+
+    fn values(&self) -> impl Iterator<Item = &str> {
+        let Filter { destnumber, userid, memberid, chengshudu, customuuid, .. } = &self.filter;
+        [destnumber, userid, memberid, chengshudu, customuuid].into_iter().map(String::as_str)
+    }
+
     /// Where the page begins among those that are wanted, and where it is over.
     #[must_use]
     pub fn window(&self) -> std::ops::Range<u64> {
@@ -129,6 +172,34 @@ impl GetBill {
             ("currentpage", i64::from(self.page).into()),
             ("itemsperpage", i64::from(self.per_page).into()),
             ("bills", Json::list(bills.iter().map(push::bill))),
+        ]);
+        Answer { desc: ("查询成功", "query succeeded"), result: Some(result) }
+    }
+}
+
+/// `App.Sip_Cdr.GetRecodeFile`: where a recording can be had (merchant API §4.7).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recode(pub String);
+
+impl Recode {
+    /// How long an address that was told is good.
+    pub const LIFE: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
+
+    /// Reads the parameter `filename`, which is the `recordfilename` of a record.
+    ///
+    /// # Errors
+    /// What the framework says.
+    pub fn read(rules: Rules<'_>) -> Result<Recode, Fault> {
+        rules.text("filename", (1, VALUE_MAX)).map(|name| Recode(name.trim().to_owned()))
+    }
+
+    /// The answer: an address, and until when it is good.
+    #[must_use]
+    pub fn answer(address: String, until: UnixMillis, lang: Lang) -> Answer {
+        let prefix = lang.pick("过期时间:", "Expiration time:");
+        let result = Json::object([
+            ("downurl", address.into()),
+            ("expiredtime", format!("{prefix}{}", clock::seconds(until)).into()),
         ]);
         Answer { desc: ("查询成功", "query succeeded"), result: Some(result) }
     }
@@ -155,15 +226,33 @@ mod tests {
             (UnixMillis(1_768_440_600_000), UnixMillis(1_768_444_200_000))
         );
         assert_eq!((asked.fetched, asked.page, asked.per_page), (Some(false), 1, 10));
-        assert_eq!((asked.filter.callmethod, asked.filter.incoming), (3, false));
+        assert_eq!((asked.filter.callmethod, asked.filter.incoming), (0, false));
         let asked =
             read(&format!("{TIMES}&syncflag=3&currentpage=3&itemsperpage=7")).unwrap().unwrap();
         assert_eq!((asked.fetched, asked.window()), (None, 14..21));
     }
 
     #[test]
+    fn s4_8_what_the_books_can_tell_without_reading_a_record() {
+        let of = |more: &str| read(&format!("{TIMES}&{more}")).unwrap().unwrap();
+        for (more, told) in [
+            ("", true),
+            ("callmethod=6&direction=2", true),
+            ("callmethod=3", false),
+            ("direction=1", false),
+            ("customuuid=a", false),
+            ("extnumber=80000", false),
+        ] {
+            assert_eq!(of(more).is_told_by_purposes(), told, "{more}");
+        }
+        let asked = of("customuuid=a%22b&userid=1@g&memberid=0&extnumber=80000");
+        assert_eq!(asked.texts(), ["1@g", "80000"]);
+        assert_eq!(of("extnumber=80000,80001").texts(), Vec::<&str>::new());
+    }
+
+    #[test]
     fn s4_8_each_parameter_that_is_wrong() {
-        let fault = |query: &str| read(query).unwrap_err().msg(super::super::Lang::Zh);
+        let fault = |query: &str| read(query).unwrap_err().msg(Lang::Zh);
         assert_eq!(fault(""), "非法请求：缺少必要参数starttime");
         assert_eq!(fault("starttime=x"), "非法请求：缺少必要参数endtime");
         for (name, value, low, bound) in [

@@ -62,6 +62,10 @@ codes! {
     OutsideHours = 1043, "非允许呼叫时段", "outside hours";
     /// There is no such group.
     NoGroup = 1044, "分机组不存在", "group does not exist";
+    /// What was sent in as a sound cannot be played.
+    BadVoice = 1045, "语音文件无效", "voice file invalid";
+    /// A number that may be shown.
+    NumberEnabled = 1018, "号码已启用", "number enabled";
     /// There is no such task.
     NoTask = 1024, "任务不存在", "task does not exist";
     /// It waits to be started.
@@ -86,6 +90,12 @@ codes! {
     Uncalled = 1035, "未呼叫", "not called yet";
     /// A number of a task was called.
     Called = 1036, "已呼叫", "called";
+    /// Nobody more can sign in to the queue.
+    QueueFault = 1210, "队列错误", "queue error";
+    /// Somebody else's queue.
+    ForeignQueue = 1211, "队列不属于该公司", "queue not of this company";
+    /// It has signed out of the queue.
+    SignedOut = 1217, "已暂停", "paused";
 }
 
 #[cfg(test)]

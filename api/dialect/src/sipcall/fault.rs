@@ -67,6 +67,10 @@ pub enum Fault {
     NoService(String),
     /// More than this address, or this account, may ask.
     TooFrequent,
+    /// More than a request may be.
+    TooLarge,
+    /// It did not come whole in time.
+    BrokeOff,
     /// Ours.
     Server,
     /// 600: clients log in again and ask once more.
@@ -92,7 +96,9 @@ impl Fault {
             | Fault::NoneOf { .. }
             | Fault::NoFile(_)
             | Fault::IllegalService(_)
-            | Fault::TooFrequent => 400,
+            | Fault::TooFrequent
+            | Fault::TooLarge
+            | Fault::BrokeOff => 400,
             Fault::NoService(_) => 404,
             Fault::Server => 500,
             Fault::Token => 600,
@@ -139,6 +145,10 @@ impl Fault {
                 bad(format!("接口服务{service}不存在"), format!("no such service as {service}"))
             }
             Fault::TooFrequent => bad("请求过于频繁".into(), "too many requests".into()),
+            Fault::TooLarge => bad("请求内容过大".into(), "the request is too large".into()),
+            Fault::BrokeOff => {
+                bad("请求内容不完整".into(), "the request did not come whole".into())
+            }
             Fault::Server => lang
                 .pick("服务器运行错误: 系统繁忙", "Interal Server Error: system busy")
                 .to_owned(),
@@ -201,6 +211,18 @@ mod tests {
                 "Bad Request: service (App..X) illegal",
             ),
             (Fault::TooFrequent, 400, "非法请求：请求过于频繁", "Bad Request: too many requests"),
+            (
+                Fault::TooLarge,
+                400,
+                "非法请求：请求内容过大",
+                "Bad Request: the request is too large",
+            ),
+            (
+                Fault::BrokeOff,
+                400,
+                "非法请求：请求内容不完整",
+                "Bad Request: the request did not come whole",
+            ),
             (
                 foo,
                 404,

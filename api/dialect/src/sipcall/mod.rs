@@ -5,10 +5,12 @@
 
 mod answer;
 mod auth;
+mod batch;
 mod bill;
 pub mod call;
 mod cause;
 mod code;
+pub mod desk;
 mod fault;
 mod json;
 mod params;
@@ -18,10 +20,12 @@ mod rules;
 mod service;
 mod status;
 pub mod task;
+pub mod voice;
 
 pub use answer::{Answer, Stop, body};
 pub use auth::{Login, Token, logged_in};
-pub use bill::GetBill;
+pub use batch::{Batch, CodeAsked, Notice, code_page};
+pub use bill::{GetBill, Recode};
 pub use code::Code;
 pub use fault::{Fault, Lang};
 pub use json::Json;

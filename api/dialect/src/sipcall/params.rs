@@ -52,10 +52,58 @@ impl Params {
         if start.starts_with(b"{") { self.json(raw) } else { self.form(raw.trim_ascii()) }
     }
 
+    /// Takes what the beginning of a body says for certain, whose rest has not come: members of an object that are text or numbers,
+    /// or fields of a form behind which another one has begun.
+    pub fn beginning(&mut self, raw: &[u8]) {
+        let start = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw).trim_ascii_start();
+        if start.starts_with(b"{") {
+            let mut broken = serde_json::Deserializer::from_slice(start);
+            // It breaks off: what stands before that was taken.
+            let _ = serde::de::DeserializeSeed::deserialize(Members(self), &mut broken);
+        } else if let Some(end) = raw.iter().rposition(|byte| *byte == b'&') {
+            self.form(raw.get(..end).unwrap_or_default().trim_ascii());
+        }
+    }
+
     /// A parameter as it was sent.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+}
+
+/// Takes the members of an object one by one.
+struct Members<'a>(&'a mut Params);
+
+impl<'de> serde::de::DeserializeSeed<'de> for Members<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> serde::de::Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut number: Option<(String, String)> = None;
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            // One that something stands behind is there to its last digit.
+            if let Some((name, digits)) = number.take() {
+                self.0.set(&name, digits);
+            }
+            match value {
+                Value::String(text) => self.0.set(&name, text),
+                Value::Number(digits) => number = Some((name, digits.to_string())),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -103,6 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_body_says_what_stands_in_it_whole() {
+        let of = |body: &str| {
+            let mut params = Params::default();
+            params.beginning(body.as_bytes());
+            params
+        };
+        let params = of("token=1&service=a&telphone=138");
+        assert_eq!((params.get("token"), params.get("service")), (Some("1"), Some("a")));
+        assert_eq!(params.get("telphone"), None, "more of it may come");
+        let params = of(r#" {"n":7,"token":"1","telphone":[{"phone":"138"},{"pho"#);
+        assert_eq!((params.get("token"), params.get("n")), (Some("1"), Some("7")));
+        assert_eq!(of(r#"{"telphone":[1,2"#), Params::default());
+        assert_eq!(of("telphone=138"), Params::default());
+    }
+
+    #[test]
     fn s4_1_a_form_of_parts_is_known_by_its_first_line() {
         let form = "--x1y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x1y--\r\n";
         assert_eq!(boundary(form.as_bytes()).as_deref(), Some("x1y"));
@@ -118,6 +182,7 @@ mod tests {
             params.form(&raw);
             params.body(&raw);
             params.json(&raw);
+            params.beginning(&raw);
             let _ = boundary(&raw);
         }
     }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::call::Customer;
 use super::code::Code;
 use super::fault::Fault;
@@ -26,7 +28,7 @@ const TALK_MAX: i64 = 3_600;
 const ENTRIES_MAX: usize = 16;
 
 /// What is asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlayVoice {
     /// Whom to ring, as it is to come back: without blanks, `+` and `-`.
     pub destnumber: String,
@@ -47,7 +49,7 @@ pub struct PlayVoice {
 }
 
 /// A sound.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Voice {
     /// A stored one: its name without the ending.
     Stored(String),
@@ -56,7 +58,7 @@ pub enum Voice {
 }
 
 /// Where keys lead.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Menu {
     /// Keys, one behind the other, and the name of a group.
     pub keys: Vec<(String, String)>,
@@ -65,7 +67,7 @@ pub struct Menu {
 }
 
 /// What a merchant gets back with the record, as it was sent.
-#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Echo {
     /// `customuuid`.
@@ -104,6 +106,19 @@ impl PlayVoice {
     /// The framework's word, or the service's.
     pub fn read(rules: Rules<'_>) -> Result<Result<PlayVoice, Code>, Fault> {
         let number = rules.text("destnumber", (1, NUMBER_MAX))?;
+        let rest = PlayVoice::read_rest(rules)?;
+        let whole = || {
+            let destnumber = plain(number).ok_or(Code::Validation)?;
+            Ok(PlayVoice { destnumber, ..rest? })
+        };
+        Ok(whole())
+    }
+
+    /// Reads all but the number, which is empty then.
+    ///
+    /// # Errors
+    /// The framework's word, or the service's.
+    pub(super) fn read_rest(rules: Rules<'_>) -> Result<Result<PlayVoice, Code>, Fault> {
         let kind = rules.int("voicetype", (1, 2))?;
         let file = rules.text("voicefile", (1, FILE_MAX))?;
         let chengshudu = rules.maybe("chengshudu", ECHO_MAX)?;
@@ -124,8 +139,11 @@ impl PlayVoice {
         let talk = if talk == 0 { TALK_MAX } else { talk.min(TALK_MAX) };
         let whole = || {
             Ok(PlayVoice {
-                destnumber: plain(number).ok_or(Code::Validation)?,
-                voice: if kind == 1 { stored(file).ok_or(Code::NoFile)? } else { remote(file) },
+                destnumber: String::new(),
+                voice: match kind {
+                    1 => Voice::Stored(stored(file).ok_or(Code::NoFile)?),
+                    _ => remote(file).ok_or(Code::Validation)?,
+                },
                 menu: Menu::parse(userid).ok_or(Code::Validation)?,
                 collect,
                 disnumber: match plain(disnumber) {
@@ -152,7 +170,7 @@ pub(super) fn plain(written: &str) -> Option<String> {
 
 /// The name of a stored sound: letters of any script, digits, `_`, `-` and single points, with the ending of a kind of
 /// sound or without.
-fn stored(file: &str) -> Option<Voice> {
+pub(super) fn stored(file: &str) -> Option<String> {
     let file = file.trim();
     let known = |ending: &&str| ["wav", "mp3"].iter().any(|kind| ending.eq_ignore_ascii_case(kind));
     let name = match file.rsplit_once('.') {
@@ -161,16 +179,21 @@ fn stored(file: &str) -> Option<Voice> {
     };
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let clean = !name.is_empty() && name.chars().all(fits) && !name.starts_with('.');
-    (clean && !name.contains("..")).then(|| Voice::Stored(name.to_owned()))
+    (clean && !name.contains("..")).then(|| name.to_owned())
 }
 
-/// An address; `http` where it names no scheme, as in the system's own sample.
-fn remote(url: &str) -> Voice {
+/// An address; `http` where it names no scheme, as in the system's own sample. `None` where it names another scheme than the
+/// two of the web.
+fn remote(url: &str) -> Option<Voice> {
     let url = url.trim();
-    let has_scheme = url.split_once("://").is_some_and(|(scheme, _)| {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| {
         !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    Voice::Url(if has_scheme { url.to_owned() } else { format!("http://{url}") })
+    let web = |scheme: &str| ["http", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
+    match scheme {
+        None => Some(Voice::Url(format!("http://{url}"))),
+        Some(scheme) => web(scheme).then(|| Voice::Url(url.to_owned())),
+    }
 }
 
 impl Menu {
@@ -290,9 +313,9 @@ mod tests {
     fn s4_4_names_of_files_lead_out_of_no_folder() {
         let stored = |name: &str| stored(name);
         for name in ["a.wav", "a.MP3", "a"] {
-            assert_eq!(stored(name), Some(Voice::Stored("a".into())));
+            assert_eq!(stored(name), Some("a".into()));
         }
-        assert_eq!(stored("通知-1.v2.wav"), Some(Voice::Stored("通知-1.v2".into())));
+        assert_eq!(stored("通知-1.v2.wav"), Some("通知-1.v2".into()));
         for wrong in
             ["", ".wav", "../a.wav", "a/b", "a\\b.wav", "a..b", "/etc/passwd", ".hidden", "a\0"]
         {
@@ -306,9 +329,12 @@ mod tests {
             ("a.example/x.mp3", "http://a.example/x.mp3"),
             ("https://a.example/x.mp3", "https://a.example/x.mp3"),
             ("a.example/x?u=http://b", "http://a.example/x?u=http://b"),
-            ("ftp://a.example/x", "ftp://a.example/x"),
+            ("HTTP://a.example/x", "HTTP://a.example/x"),
         ] {
-            assert_eq!(remote(given), Voice::Url(url.into()), "{given}");
+            assert_eq!(remote(given), Some(Voice::Url(url.into())), "{given}");
+        }
+        for other in ["ftp://a.example/x", "file:///etc/passwd", "rtsp://a.example/x"] {
+            assert_eq!(remote(other), None, "{other}");
         }
     }
 
@@ -347,7 +373,7 @@ mod tests {
 
         #[test]
         fn no_name_of_a_file_has_a_slash(text in ".{0,60}") {
-            if let Some(Voice::Stored(name)) = stored(&text) {
+            if let Some(name) = stored(&text) {
                 prop_assert!(!name.contains(['/', '\\', '\0']) && !name.contains(".."));
             }
         }

@@ -48,6 +48,32 @@ services! {
     ForceCall = "App.Sip_Call.ForceCall",
     /// Records, page by page.
     GetBill = "App.Sip_Cdr.GetBill",
+    /// Where a recording can be had for a while.
+    GetRecodeFile = "App.Sip_Cdr.GetRecodeFile",
+    /// Keeps a sound.
+    VoiceUpload = "App.Sip_Voice.Upload",
+    /// The sounds that are kept.
+    VoiceList = "App.Sip_Voice.List",
+    /// Removes one.
+    VoiceDelete = "App.Sip_Voice.Delete",
+    /// Makes a group.
+    AddExtgroup = "App.Sip_Extgroup.AddExtgroup",
+    /// Removes it.
+    DelExtgroup = "App.Sip_Extgroup.DelExtgroup",
+    /// The members of groups.
+    GetGroupExt = "App.Sip_Extgroup.GetGroupExt",
+    /// The extensions.
+    GetSipnumberInfo = "App.Sip_Sipnum.GetSipnumberInfo",
+    /// The numbers that may be shown.
+    GetDisnumberInfo = "App.Sip_Disnum.GetDisnumberInfo",
+    /// The groups.
+    GetQueueList = "App.Sip_Queue.GetQueueList",
+    /// Signs an extension in to a group.
+    SipSignIn = "App.Sip_Queue.SipSignIn",
+    /// Signs it out.
+    SipSignOut = "App.Sip_Queue.SipSignOut",
+    /// What the members of a group are at.
+    GetQueueSipStatus = "App.Sip_Queue.GetQueueSipStatus",
     /// Whether extensions are registered.
     GetSipRegisterStatus = "App.Sip_Status.GetSipRegisterStatus",
     /// What extensions are at.

@@ -1,0 +1,101 @@
+//! What companies of system 002 keep themselves: sounds, groups, who has signed in to them.
+
+use billing::library::{Kept, OCTETS_MAX};
+use billing::signs::{Done, Sign};
+use billing::{Once, Store};
+
+use crate::support::*;
+
+pub(crate) async fn s4_9_sounds_of_a_company_are_kept_whole_and_within_bounds(
+    store: Store,
+    url: String,
+) {
+    store.migrate().await.unwrap();
+    let octets: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let keep = async |company: &str, name: &str, octets: Vec<u8>| {
+        store.keep_sound(company, (name, "wav"), (octets, 7), at(0)).await.unwrap()
+    };
+    assert_eq!(keep("1", "spring", octets.clone()).await, Kept::Kept);
+    let sound = store.sound("1", "spring").await.unwrap().unwrap();
+    assert_eq!((sound.length, sound.millis), (3_000_000, 7));
+    // Another process has it as well.
+    let other = Store::open(&url, billing::StoreConfig::default()).await.unwrap();
+    assert_eq!(other.sound_octets("1", &sound.sum).await.unwrap(), Some(octets.clone()));
+    assert_eq!(store.sound_octets("2", &sound.sum).await.unwrap(), None);
+    // Its successor is there, or it is: never neither, never half of one.
+    let replace = async {
+        for n in 0..5 {
+            keep("1", "spring", vec![n; 500_000]).await;
+        }
+    };
+    let look = async {
+        for _ in 0..20 {
+            let sound = other.sound("1", "spring").await.unwrap().expect("one of them");
+            if let Some(octets) = other.sound_octets("1", &sound.sum).await.unwrap() {
+                assert_eq!(octets.len() as u64, sound.length);
+            }
+        }
+    };
+    tokio::join!(replace, look);
+    assert_eq!(store.sounds("1").await.unwrap().len(), 1);
+    // Two that come at once do not pass the bound together.
+    let share = usize::try_from(OCTETS_MAX / 10).unwrap();
+    for n in 0..9 {
+        assert_eq!(keep("1", &format!("s{n}"), vec![0; share]).await, Kept::Kept);
+    }
+    let (one, two) =
+        tokio::join!(keep("1", "a", vec![0; share / 2]), keep("1", "b", vec![0; share / 2]));
+    let kept = [one, two].iter().filter(|kept| **kept == Kept::Kept).count();
+    assert_eq!(kept, 1, "{one:?} {two:?}");
+    assert!(store.drop_sound("1", "spring").await.unwrap());
+    assert!(!store.drop_sound("1", "spring").await.unwrap());
+    other.close().await;
+}
+
+pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Store, _: String) {
+    let merchant = fill(&store, "0").await;
+    let version = async || store.settings_version().await.unwrap();
+    let once = || Once::fresh().unwrap();
+    let add = async |name: &str| {
+        store.add_group(&once(), at(1), "company 1", (merchant, name, true)).await.unwrap()
+    };
+    let before = version().await;
+    assert_eq!((add("night").await, add("night").await), (Done::Done, Done::Taken));
+    assert!(version().await > before, "engines read the settings anew");
+    let snapshot = store.snapshot().await.unwrap();
+    let (number, group) = snapshot.groups.iter().find(|(_, group)| group.name == "night").unwrap();
+    assert!(group.enabled && group.merchant == merchant && group.members.is_empty());
+    let sign = async |present: bool, second: u64| {
+        let (number, extension) = (number.clone(), "70000".to_owned());
+        let sign = Sign { number, extension, present, crmid: "7".into(), at: at(second) };
+        store.sign(&once(), "company 1", sign).await.unwrap()
+    };
+    let members = async || store.snapshot().await.unwrap().groups[number].members.clone();
+    let (known, trail) = (version().await, store.trail_head().await.unwrap().entry);
+    assert_eq!(sign(true, 2).await, Done::Done);
+    assert_eq!(members().await, ["70000"]);
+    assert_eq!(sign(true, 3).await, Done::Done);
+    assert_eq!(version().await, known + 1, "what is so already is no change");
+    let entries = store.trail(trail, 9).await.unwrap();
+    assert_eq!((entries.len(), entries[0].act.as_str()), (1, "sign_in"));
+    assert_eq!(store.signs().await.unwrap()[number][0].at, at(3));
+    // The operator's file changes nothing of it, nor does a prune take what merchants made.
+    let mut desired = basics("0");
+    desired.prune = true;
+    desired.groups.push(
+        from_toml("[[groups]]\nnumber = \"70900\"\nmerchant = \"test\"\nmembers = [\"70000\"]")
+            .groups
+            .remove(0),
+    );
+    assert_eq!(store.apply(&desired, at(4), false).await.unwrap().mistakes, []);
+    assert_eq!(members().await, ["70000"]);
+    assert_eq!(sign(false, 5).await, Done::Done);
+    assert_eq!(members().await, Vec::<String>::new());
+    let remove = async |name: &str| {
+        store.remove_group(&once(), at(6), "company 1", (merchant, name)).await.unwrap()
+    };
+    assert_eq!(remove("70900").await, Done::Needed, "it is the operator's");
+    assert_eq!((remove("night").await, remove("night").await), (Done::Done, Done::NoGroup));
+    assert!(store.signs().await.unwrap().is_empty());
+    assert!(!store.snapshot().await.unwrap().groups.contains_key(number));
+}
