@@ -143,6 +143,12 @@ impl Hall {
         }
     }
 
+    /// Nobody is in, and nothing was ordered that somebody who comes would find.
+    fn is_as_new(&self) -> bool {
+        let ordered = self.locked || self.chimes || self.taped || !self.announcements.is_empty();
+        self.room.is_empty() && !ordered
+    }
+
     /// Whether there is room for it.
     fn announce(&mut self, source: Source, told: bool) -> bool {
         let most = if told { ANNOUNCEMENTS_MAX } else { CHIMES_MAX };
@@ -281,10 +287,13 @@ impl Worker {
         }
         seat.member = false;
         let LegId { call, no } = seat.id;
-        if let Some(hall) = self.rooms.halls.get_mut(&call)
-            && hall.room.leave(no.0)
-        {
+        let Some(hall) = self.rooms.halls.get_mut(&call) else { return };
+        if hall.room.leave(no.0) {
             hall.chime(Tone::Left);
+            if hall.is_as_new() {
+                self.rooms.halls.remove(&call);
+                self.rooms.plan();
+            }
             self.tell_room(call, RoomNews::Left { leg: no });
         }
     }

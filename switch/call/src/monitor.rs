@@ -150,7 +150,11 @@ impl Call {
         let Some(asked) = self.monitor.as_mut().and_then(|monitor| monitor.asked.take()) else {
             return;
         };
+        // Somebody else may have rung him meanwhile.
+        let user = self.monitor.as_ref().map_or("", |monitor| &monitor.user);
+        let free = w.agents.is_free(user, id) && !w.agents.fades(user);
         let rung = match answer {
+            Some(Added::Paid(_)) if !free => Err(ours(Kind::Busy)),
             Some(Added::Paid(paid)) => {
                 let Asked { called, target, shown } = &asked;
                 Leg::dial(w, id, called, target, shown.as_ref(), paid)

@@ -373,6 +373,23 @@ fn s4_9_who_may_not_supervise_is_told_why() {
 }
 
 #[test]
+fn case_43_a_supervisor_who_was_called_meanwhile_is_not_offered_a_second_call() {
+    let mut sim = talking();
+    sim.ledger.answers = false;
+    control(&mut sim, monitor(Mode::Listen)).unwrap();
+    sim.ledger.answers = true;
+    call_from(&mut sim, "boss", "80009", &format!("138{}", &NUMBER_A[5..]));
+    sim.pick_up("a");
+    let leg = sim.added.last().unwrap().leg;
+    sim.reply(Reply::Added { leg, answer: Added::Paid(None) });
+    assert_eq!(sim.far("boss").count("INVITE"), 0);
+    assert_eq!(sim.engine.live()[0].state, "bridged", "and the two talk on");
+    sim.hang_up("desk");
+    sim.hang_up("boss");
+    sim.assert_clean();
+}
+
+#[test]
 fn s4_9_what_cannot_be_mixed_cannot_be_listened_to() {
     let mut sim = world(
         |config| config.codecs = Codec::ALL.to_vec(),

@@ -383,6 +383,7 @@ impl<'a> Life<'a> {
                 self.tokens += 1;
                 let (token, extensions) = (self.tokens, vec![settings::EXTENSION.to_owned()]);
                 self.engine.handle_command(now, Command::Stations { token, extensions });
+                self.control();
             }
             5 => {
                 self.tokens -= 1;
@@ -410,6 +411,20 @@ impl<'a> Life<'a> {
                 }
             }
         }
+    }
+
+    /// Somebody does something to the latest call in which two talk. The script has no word in it: scripts of before
+    /// mean what they meant.
+    fn control(&mut self) {
+        let now = self.now();
+        let live = self.engine.live();
+        let Some(call) = live.iter().rev().find(|call| call.state == "bridged") else { return };
+        self.tokens += 1;
+        let (token, call_id, merchant) = (self.tokens, call.call, call.merchant);
+        let n = u32::try_from(token % 1_000).unwrap_or(0);
+        let control = Box::new(team::control(n, &call.a));
+        let control = Command::Control { token, call: call_id, merchant, control };
+        self.engine.handle_command(now, control);
     }
 
     /// Store, ledger and media plane do what they were asked, as they would by themselves.
@@ -516,8 +531,8 @@ impl<'a> Life<'a> {
         sim::audit::books(&self.store);
         let counts = self.engine.counts();
         assert_eq!(self.engine.adrift(), None, "a call without a deadline: {counts:?}");
-        // All that a call may have: two who talk, and whoever calls in or is called in.
-        assert!(counts.legs <= counts.calls * 8, "{counts:?}");
+        // All that a call may have: two who talk, whoever calls in or is called in, and one who supervises.
+        assert!(counts.legs <= counts.calls * 9, "{counts:?}");
         assert!(counts.places <= counts.calls, "{counts:?}");
         assert!(counts.trunk_legs <= counts.legs, "{counts:?}");
         let ports = self.media.streams.len();

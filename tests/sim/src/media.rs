@@ -28,6 +28,8 @@ pub struct Media {
     pub streams: BTreeMap<LegId, Stream>,
     /// Ports that were made to lead to another call, by this process.
     pub links: u32,
+    /// Orders to rooms: whoever supervised a call took part.
+    pub rooms: u32,
     recordings: BTreeMap<CallId, (LegId, Option<LegId>, String)>,
     ports: BTreeMap<LegId, u16>,
     next: u16,
@@ -108,9 +110,9 @@ impl Media {
             MediaCommand::PauseRecording { .. }
             | MediaCommand::Interruptible { .. }
             | MediaCommand::Interrupt { .. }
-            | MediaCommand::Room { .. }
             | MediaCommand::Press { .. }
             | MediaCommand::StopListening { .. } => {}
+            MediaCommand::Room { .. } => self.rooms += 1,
             MediaCommand::Listen { leg, turn, .. } => later.extend(recognised(leg, turn, dice)),
             MediaCommand::StopRecording { call } => later.extend(self.finish(call, dice)),
             MediaCommand::Close { leg } => {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use facts::control::{Control, Led, Mode};
 use facts::settings::{Extension, Snapshot};
-use facts::{Binding, Group, LeadsTo, Reach, Strategy, UnixMillis};
+use facts::{Binding, Group, LeadsTo, Number, Reach, Strategy, UnixMillis};
 
 use crate::settings::{EXTENSION, MERCHANT, address, bindings};
 
@@ -63,6 +64,26 @@ pub fn join(snapshot: &mut Snapshot, strategy: Strategy) {
     };
     snapshot.groups.insert(TEAM.into(), group);
     snapshot.inbound.insert(TEAM_DIRECT.into(), TEAM.into());
+}
+
+/// What is done to a call in which this one talks: two of five times somebody comes to supervise it.
+#[must_use]
+pub fn control(n: u32, talker: &str) -> Control {
+    let at = |many: usize| usize::try_from(n / 5).unwrap_or(0) % many;
+    let supervisor = || AGENTS[at(2)].0.to_owned();
+    let mode = [Mode::Listen, Mode::Whisper, Mode::Barge][at(3)];
+    // By what was written of him, whichever number that is.
+    let who = Number::Internal(talker.to_owned());
+    match n % 5 {
+        0 | 1 => Control::Monitor { who, supervisor: supervisor(), mode },
+        2 => Control::Part { supervisor: supervisor(), mode },
+        3 => Control::Leave { supervisor: supervisor() },
+        _ => Control::Transfer {
+            who: Led::This(who),
+            to: Number::Internal(TEAM.to_owned()),
+            as_sent: TEAM.to_owned(),
+        },
+    }
 }
 
 /// The registrations of the agents' phones.

@@ -93,6 +93,10 @@ pub(crate) enum Happening {
     Mail {
         new: u32,
     },
+    /// Somebody does something to a call that is up.
+    Control {
+        n: u32,
+    },
     Drain,
     /// The switch is told to leave its carriers: nothing comes to rest that asks for ever.
     Leave,
@@ -194,6 +198,10 @@ const REPEATS: u32 = 2;
 const STEPS_MAX: u64 = 3_000_000;
 /// Dialled calls from this number on, odd ones, are for the team.
 const TEAM_CALLS: u32 = 10_000;
+/// How often somebody does something to a call on a day on which the team works.
+const CONTROLS: u32 = 24;
+/// Their tokens, apart from those of calls.
+const CONTROL_TOKENS: u32 = 0x8000_0000;
 /// What tells the dice of the team from those of the day.
 const TEAM_SEED: u64 = 0x7465_616d;
 
@@ -305,6 +313,10 @@ impl World {
         for n in 0..self.plan.dials {
             let at = dice.between(Duration::ZERO, self.plan.over);
             self.later(at, Happening::Dial { n: TEAM_CALLS + 2 * n + 1 });
+        }
+        for n in 0..CONTROLS {
+            let at = dice.between(Duration::ZERO, self.plan.over);
+            self.later(at, Happening::Control { n });
         }
     }
 
@@ -452,6 +464,7 @@ impl World {
                     engine.handle_command(now, Command::Mailbox { user, new, old: 1 });
                 }
             }
+            Happening::Control { n } => self.control(n),
             Happening::Drain => match self.engine.as_mut() {
                 Some(engine) => {
                     let grace = Duration::from_secs(20);
@@ -473,6 +486,18 @@ impl World {
             Happening::Crash => self.crash(),
             Happening::Start => self.start(),
         }
+    }
+
+    /// Somebody supervises those who talk, or does not any more, or has one of them led on.
+    fn control(&mut self, n: u32) {
+        let (now, life) = (self.now(), self.life);
+        let Some(engine) = self.engine.as_mut() else { return };
+        let mut talks = engine.live().into_iter().filter(|call| call.state == "bridged");
+        let Some(call) = talks.next_back() else { return };
+        let token = u64::from(life) << 32 | u64::from(CONTROL_TOKENS + n);
+        let control = Box::new(team::control(n, &call.a));
+        let (call, merchant) = (call.call, call.merchant);
+        engine.handle_command(now, Command::Control { token, call, merchant, control });
     }
 
     fn place(&mut self, n: u32) {
