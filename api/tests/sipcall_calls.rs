@@ -6,6 +6,7 @@ mod world;
 
 use axum::body::Body;
 use axum::http::Request;
+use facts::conference::{Act, ActRefused};
 use facts::control::{Control, ControlRefused, Led, Mode};
 use facts::ports::Calls as _;
 use facts::station::{Stage, Station, StationCall};
@@ -242,8 +243,15 @@ async fn s4_9_the_call_of_an_extension_is_hung_up() {
     assert_eq!(desc(&ask(&world, HANGUP, &asked).await), "挂断命令发送成功");
     assert!(world.switch.live_is_empty());
     assert_eq!(code(&ask(&world, HANGUP, &asked).await), 1015, "it is over already");
+    // A conference goes on without it.
+    let call = talking(&world).await;
+    world.switch.set_state("conference");
+    assert_eq!(desc(&ask(&world, HANGUP, &asked).await), "挂断命令发送成功");
+    let who = Number::Internal("80000".into());
+    assert_eq!(*world.switch.acts.lock().unwrap(), [(call, Act::Kick { who })]);
+    *world.switch.unwilling.lock().unwrap() = Some(ActRefused::NotThere);
+    assert_eq!(code(&ask(&world, HANGUP, &asked).await), 1015);
     // Who supervises leaves, and the others talk on.
-    ask(&world, MAKE, &BOTH).await;
     let mut station = at("80000", world.switch.live().await.unwrap()[0].call, Stage::Talks);
     station.calls[0].supervises = true;
     stand(&world, station);
@@ -344,7 +352,7 @@ async fn s4_9_a_customer_is_led_on() {
     assert_eq!(last().1, to(seat, "80100", "extGroup-1"));
     // The customer, in a call in which two talk.
     assert_eq!(code(&transfer("13333333333", "80001", "1").await), 1015);
-    world.switch.bridge();
+    world.switch.set_state("bridged");
     assert_eq!(desc(&transfer("133-33333333", "80001", "1").await), "转接命令发送成功");
     let customer = Led::This(Number::E164("8613333333333".into()));
     assert_eq!(last(), (call, to(customer, "80001", "80001")));

@@ -2,6 +2,7 @@
 
 use dialect::sipcall::call::{Supervise, Transfer, Wish, extension};
 use dialect::sipcall::{Answer, Code, Rules, Service, Stop};
+use facts::conference::{Act, ActRefused};
 use facts::control::{Control, ControlRefused, Led, Mode};
 use facts::station::{Stage, Station, StationCall};
 use facts::{CallId, Number};
@@ -66,10 +67,24 @@ impl World<'_> {
             let supervisor = number.to_owned();
             return self.control(call.call, Control::Leave { supervisor }).await;
         }
-        self.end(call.call).await
+        self.end(call.call, number).await
     }
 
-    async fn end(&self, call: CallId) -> Result<(), Stop> {
+    /// Ends a call of an extension. A conference goes on without it.
+    async fn end(&self, call: CallId, number: &str) -> Result<(), Stop> {
+        let live = self.state.0.calls.look(call).await.map_err(|_| Code::Connection)?;
+        if live.is_some_and(|live| live.state == "conference") {
+            let who = Number::Internal(number.to_owned());
+            let kicked = self.state.0.calls.confer(call, Act::Kick { who }).await;
+            return Ok(kicked.map_err(|why| match why {
+                ActRefused::Refused(refusal) => refused(refusal),
+                ActRefused::Unknown
+                | ActRefused::NotThere
+                | ActRefused::Full
+                | ActRefused::AlreadyThere
+                | ActRefused::Locked => Code::NotInCall,
+            })?);
+        }
         let ended = self.state.0.calls.hang_up(call).await.map_err(|_| Code::Connection)?;
         Ok(ended.then_some(()).ok_or(Code::NotInCall)?)
     }
@@ -83,7 +98,7 @@ impl World<'_> {
         let call = station.calls.iter().find(talks).ok_or(Code::NotInCall)?.call;
         let takes_part = own.calls.iter().any(|one| one.call == call && one.supervises);
         let mode = match wish {
-            Wish::Break => return self.end(call).await,
+            Wish::Break => return self.end(call, &destnumber).await,
             Wish::Part(mode) => mode,
             Wish::Hush if takes_part => Mode::Listen,
             Wish::Hush => return Err(Code::NotInCall.into()),
