@@ -20,6 +20,7 @@ pub mod push;
 mod recordings;
 mod rest;
 mod samples;
+pub mod scenarios;
 pub mod server;
 mod settings;
 pub mod signature;

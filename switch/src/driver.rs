@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::calls::Answers;
 use crate::carriers::Carriers;
 use crate::clock;
+use crate::consult::Consults;
 use crate::dns::CarrierNames;
 use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
@@ -53,6 +54,8 @@ pub(crate) struct Driver {
     pub(crate) media: Arc<Media>,
     pub(crate) ledger: Ledger,
     pub(crate) answers: Arc<Answers>,
+    /// Questions of scenarios.
+    pub(crate) consults: Consults,
     /// Names of carriers.
     pub(crate) names: CarrierNames,
     /// Whose certificate is where.
@@ -266,6 +269,7 @@ impl Driver {
                 self.hand_over();
                 self.net.close(flow);
             }
+            Effect::Consult(question) => self.consults.put(*question),
             Effect::Resolve(question) => self.names.resolve(question),
             Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),

@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod clock;
 mod config;
+mod consult;
 mod decrypt;
 mod demo;
 mod directory;

@@ -11,6 +11,7 @@ mod say;
 mod webhooks;
 
 pub(crate) use events::Streams;
+pub(crate) use place::compile;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -30,6 +30,8 @@ const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 /// before anybody is rung.
 const SOUNDS_MAX: usize = 256;
 const URLS_MAX: usize = 16;
+/// Steps of one scenario that ask, at most.
+const HOOKS_MAX: usize = 16;
 /// Numbers that one scenario leads to at most: each is looked up.
 const NUMBERS_MAX: usize = 16;
 /// The header of a request that may be repeated.
@@ -57,7 +59,7 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
     let a_shown = shown(view, asker, &new.to, "/to", &mut wrong);
     let b_shown = new.connect.as_ref().map(|b| shown(view, asker, b, "/connect", &mut wrong));
     let scenario = match &new.scenario {
-        Some(scenario) => compile(state, view, asker, scenario, &mut wrong).await?,
+        Some(scenario) => compile(state, view, merchant, scenario, &mut wrong).await?,
         None => None,
     };
     if !wrong.is_empty() {
@@ -191,10 +193,10 @@ pub(super) fn shown(
 }
 
 /// A scenario, once all that it plays may be played and all to whom it leads may be rung.
-async fn compile(
+pub(crate) async fn compile(
     state: &ApiState,
     view: &View,
-    asker: &Asker,
+    merchant: &Merchant,
     scenario: &NewScenario,
     wrong: &mut Vec<FieldError>,
 ) -> Result<Option<Scenario>, Problem> {
@@ -208,23 +210,49 @@ async fn compile(
     }
     let mut known = BTreeMap::new();
     for written in different {
-        let found = joined(state, view, &asker.merchant, (written, "")).await?;
+        let found = joined(state, view, merchant, (written, "")).await?;
         known.insert(written, found.ok());
     }
     let found = places
         .iter()
         .filter_map(|(at, written)| Some((at.clone(), known.get(written).cloned().flatten()?)));
     let numbers: BTreeMap<String, Number> = found.collect();
-    match scenario.compile(&asker.merchant.language, &numbers) {
+    match scenario.compile(&merchant.language, &numbers) {
         Err(found) => {
             wrong.extend(found);
             Ok(None)
         }
         Ok(compiled) => {
             sounds(state, &compiled.sounds, wrong).await;
+            hooks(state, merchant, &compiled.hooks, wrong).await?;
             Ok(Some(compiled.scenario))
         }
     }
+}
+
+/// Whether all that a scenario asks may be asked, and can be signed.
+async fn hooks(
+    state: &ApiState,
+    merchant: &Merchant,
+    hooks: &[(String, String, i64)],
+    wrong: &mut Vec<FieldError>,
+) -> Result<(), Problem> {
+    if hooks.len() > HOOKS_MAX {
+        let words = format!("asks by {HOOKS_MAX} steps at most");
+        wrong.push(FieldError::new("/scenario/steps", words));
+        return Ok(());
+    }
+    for (at, url, webhook) in hooks {
+        if state.0.guard.check(url, LOOKUP_PATIENCE).await.is_err() {
+            let words = "is not an address that is visited";
+            wrong.push(FieldError::new(format!("{at}/url"), words));
+        }
+        if state.0.store.webhook(merchant.id, *webhook).await.map_err(ours)?.is_none() {
+            let words = "is no webhook of the merchant's";
+            wrong.push(FieldError::new(format!("{at}/webhook"), words));
+        }
+    }
+    Ok(())
 }
 
 /// Whether all that a scenario plays can be had. What stands there more than once is looked at once.

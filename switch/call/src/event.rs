@@ -14,6 +14,7 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Jour
 use facts::media::MediaCommand;
 use facts::policy::Stopped;
 use facts::routing::Explanation;
+use facts::scenario::{Question, Told};
 use facts::settings::Snapshot;
 use facts::sound::Play;
 use facts::station::Station;
@@ -22,7 +23,7 @@ use facts::{
     StateChange, UnixMillis,
 };
 use sip::endpoint::{Flow, Transmit};
-use sip::locate::{Question, Record};
+use sip::locate::{Question as NameQuestion, Record};
 
 pub use crate::denial::Denial;
 pub(crate) use crate::order::{
@@ -257,10 +258,19 @@ pub enum Reply {
     },
     /// The registrations of the last process, once at start. Answers nothing.
     Bindings(Vec<Binding>),
+    /// To [`Effect::Consult`].
+    Consulted {
+        /// Whose step asked.
+        call: CallId,
+        /// Which of its questions.
+        turn: u8,
+        /// The answer; `None`: there is none that can be carried out.
+        told: Option<Told>,
+    },
     /// To [`Effect::Resolve`].
     Resolved {
         /// What was asked.
-        question: Question,
+        question: NameQuestion,
         /// What the DNS says.
         told: Resolved,
     },
@@ -441,8 +451,10 @@ pub enum Effect {
     Fraud(Box<Alert>),
     /// A policy did not let a leg be. For the log and the counters; no reply.
     Stopped(Box<Stopped>),
+    /// Ask whoever asked for a call how it goes on; [`Reply::Consulted`].
+    Consult(Box<Question>),
     /// Ask the DNS; [`Reply::Resolved`].
-    Resolve(Question),
+    Resolve(NameQuestion),
     /// Whose certificate each of these addresses has to show over TLS, in place of all that were told
     /// before. No reply.
     Certified(Vec<(SocketAddr, String)>),

@@ -1,6 +1,7 @@
 //! What legs and flows tell each other.
 
 use facts::media::Direction;
+use facts::scenario::Next;
 use facts::{Failure, Kind, LegNo, Outcome, Side};
 
 use crate::event::Typed;
@@ -71,6 +72,13 @@ pub(crate) enum Input {
     Served(bool),
     /// News of the mailbox that A listens to.
     Mail(Mail),
+    /// Whoever asked for the call says how it goes on.
+    Told {
+        /// Which question it answers.
+        turn: u8,
+        /// Where; `None`: he did not say.
+        next: Option<Next>,
+    },
     /// What was waited for did not come in time, or a pause is over.
     Waited,
     /// All sounds that lie behind an address are there, or one of them is not.
@@ -206,6 +214,22 @@ pub(crate) enum Order {
     },
     /// Visit the addresses of the scenario, and say so when all is there, or is not in time.
     Fetch,
+    /// From now on the conversation is recorded, or is not.
+    Taping(bool),
+    /// Keep what A says from now on as the recording of the call, and say so when it has been long enough.
+    Speak {
+        /// The step.
+        step: u8,
+    },
+    /// A has said it.
+    Spoken,
+    /// Ask whoever asked for the call how it goes on.
+    Ask {
+        /// The step.
+        step: u8,
+        /// Which of its questions it is.
+        turn: u8,
+    },
     /// Say so when it is time to say all once more.
     Pause,
     /// Ring whom the step leads to.

@@ -1,15 +1,16 @@
 //! What a call does for its scenario: sounds, waiting for keys, asking for whoever is to be rung.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::media::{MediaCommand, Source};
-use facts::scenario::{Say, Step};
+use facts::scenario::{Next, Question, Say, Step, Told};
 use facts::sound::Unplayable;
 use facts::{LegId, LegNo, Number};
 
 use crate::call::{Call, Phase};
 use crate::divert::{LEGS_MAX, Wish};
-use crate::event::{Input, LegEvent, Typed, ours};
+use crate::event::{Effect, Input, LegEvent, Typed, ours};
 use crate::flow::{Flow, Script};
 use crate::route::Trail;
 use crate::timers::{Key, Timer};
@@ -19,6 +20,8 @@ use crate::world::World;
 const PAUSE: Duration = Duration::from_secs(1);
 /// All addresses of a scenario have so long.
 const FETCH: Duration = Duration::from_secs(10);
+/// So much later than a question's own time it is given up here: whoever puts it has said so by then.
+const LATE: Duration = Duration::from_secs(2);
 /// Keys kept of one call, at most: so many times.
 const COLLECTED_MAX: usize = 64;
 
@@ -60,7 +63,10 @@ impl Call {
     /// A hears a sound of a step.
     pub(crate) fn say_clip(&mut self, w: &mut World, (step, clip): (u8, u8)) {
         w.timers.cancel(Key::call(self.id, Timer::Wait));
-        let clip = self.sounds(step).and_then(|say| say.clips.get(usize::from(clip))).cloned();
+        let clip = match self.step_at(step) {
+            Some(Step::Ask(ask)) => ask.clip.clone(),
+            _ => self.sounds(step).and_then(|say| say.clips.get(usize::from(clip))).cloned(),
+        };
         match clip {
             Some(clip) => self.with(LegNo::A, |leg, _| leg.hear_once(w, Source::from(clip))),
             None => self.inbox.push_back(Input::Leg(LegNo::A, LegEvent::Unplayable)),
@@ -78,10 +84,65 @@ impl Call {
         w.timers.set(Key::call(self.id, Timer::Wait), w.now.mono + PAUSE);
     }
 
+    fn step_at(&self, step: u8) -> Option<&Step> {
+        self.command.scenario.as_ref()?.step(step)
+    }
+
+    /// What A says from now on is kept, unless the call has its recording already.
+    pub(crate) fn speak(&mut self, w: &mut World, step: u8) {
+        let Some(Step::Message { max, .. }) = self.step_at(step) else { return };
+        let max = *max;
+        if self.may_record() {
+            self.record(w, (LegId::new(self.id, LegNo::A), None));
+            w.timers.set(Key::call(self.id, Timer::Wait), w.now.mono + max);
+        } else {
+            self.inbox.push_back(Input::Waited);
+        }
+    }
+
+    /// A has said it.
+    pub(crate) fn spoken(&mut self, w: &mut World) {
+        w.timers.cancel(Key::call(self.id, Timer::Wait));
+        self.end_tape(w);
+    }
+
+    /// Whoever asked for the call is asked how it goes on.
+    pub(crate) fn ask(&self, w: &mut World, (step, turn): (u8, u8)) {
+        let Some(Step::Ask(ask)) = self.step_at(step) else { return };
+        let question = Question {
+            call: self.id,
+            merchant: self.command.merchant,
+            turn,
+            context: Arc::clone(&ask.context),
+            wait: ask.wait,
+            keys: self.collected.clone(),
+        };
+        w.timers.set(Key::call(self.id, Timer::Wait), w.now.mono + ask.wait + LATE);
+        w.emit(Effect::Consult(Box::new(question)));
+    }
+
+    /// What he says; the first word on a question that still waits for one counts.
+    pub(crate) fn told(&mut self, w: &mut World, turn: u8, told: Option<Told>) {
+        let asks = matches!(self.plan.flow, Flow::Script(script) if script.asks() == Some(turn));
+        if !asks || !matches!(self.phase, Phase::Live) {
+            return;
+        }
+        w.timers.cancel(Key::call(self.id, Timer::Wait));
+        let next = match told {
+            Some(Told::Scenario(scenario)) => {
+                self.command.scenario = Some(scenario);
+                Some(Next::Step(0))
+            }
+            Some(Told::Next(next)) => Some(next),
+            None => None,
+        };
+        self.feed(w, Input::Told { turn, next });
+    }
+
     fn sounds(&self, step: u8) -> Option<&Say> {
-        match self.command.scenario.as_ref()?.step(step)? {
+        match self.step_at(step)? {
             Step::Say(say) => Some(say),
-            Step::Lead { .. } | Step::Hunt { .. } => None,
+            _ => None,
         }
     }
 
@@ -96,7 +157,7 @@ impl Call {
             Some(Step::Hunt { among, .. }) => {
                 (Number::Internal(among.first().cloned().unwrap_or_default()), Some(among.clone()))
             }
-            Some(Step::Say(_)) | None => {
+            _ => {
                 self.inbox.push_back(Input::Leg(LegNo::B, LegEvent::Failed(failure)));
                 return;
             }

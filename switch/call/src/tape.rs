@@ -193,12 +193,14 @@ impl Call {
     pub(crate) fn record(&mut self, w: &mut World, (left, right): (LegId, Option<LegId>)) {
         (self.tape.recording, self.tape.begun) = (Recording::Running, true);
         // A message in a mailbox is one voice, and phones play what was written this way.
-        let talk = right.is_some();
-        let mut form = if talk { w.config.recording } else { RecordingForm::default() };
-        if let (true, Record::As(voices)) = (talk, self.command.record) {
-            form.voices = voices;
+        let (talk, mail) = (right.is_some(), self.mailbox.is_some());
+        let mut form = if mail { RecordingForm::default() } else { w.config.recording };
+        match self.command.record {
+            Record::As(voices) if talk => form.voices = voices,
+            _ if !talk && !mail => form.voices = Voices::A,
+            _ => {}
         }
-        let kind = if talk { "" } else { facts::media::MESSAGE };
+        let kind = if mail { facts::media::MESSAGE } else { "" };
         let file = self.file_name(w, kind, form);
         w.media(MediaCommand::Record { call: self.id, left, right, file, form });
     }
@@ -212,6 +214,20 @@ impl Call {
         self.tape.paused = paused;
         self.hush(w);
         true
+    }
+
+    /// A step says whether the conversation is recorded. What is kept already stays.
+    pub(crate) fn taping(&mut self, w: &mut World, on: bool) {
+        if on && !self.command.record.is_wanted() {
+            self.command.record = Record::Yes;
+        }
+        self.tape.paused = !on;
+        self.hush(w);
+    }
+
+    /// True where a recording may still be begun: a call has one.
+    pub(crate) fn may_record(&self) -> bool {
+        !self.tape.begun
     }
 
     /// Tells the media plane whether anything may be kept now.

@@ -241,7 +241,7 @@ pub struct LiveCall {
     pub merchant: MerchantId,
     /// The sub-account that asked, if any.
     pub sub_account: Option<SubAccountId>,
-    /// Where it stands: `fetching`, `dialing_a`, `answered_a`, `saying`, `waiting`, `dialing_b`, `bridged`, `conference`, `parked`, `serving`,
+    /// Where it stands: `fetching`, `dialing_a`, `answered_a`, `saying`, `waiting`, `recording`, `asking`, `dialing_b`, `bridged`, `conference`, `parked`, `serving`,
     /// `voicemail`, `ending`.
     pub state: String,
     /// Who is on the side of the caller now, as sent; empty where nobody is.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::{CallId, MerchantId};
 use crate::number::Number;
 use crate::sound::Clip;
 
@@ -33,6 +34,72 @@ pub enum Step {
         /// Where it goes on when none of them can be had.
         failed: Next,
     },
+    /// From now on the conversation is recorded, or is not. Takes no time.
+    Tape {
+        /// It is.
+        on: bool,
+        /// Where it goes on.
+        next: Next,
+    },
+    /// Whoever listens hears a tone and speaks, and what he says is kept as the recording of the call, which has one
+    /// at most. `#` ends it.
+    Message {
+        /// So long at most, 1 s to [`Step::MESSAGE_MAX`].
+        max: Duration,
+        /// Where it goes on.
+        next: Next,
+    },
+    /// Whoever asked for the call is asked how it goes on.
+    Ask(Ask),
+}
+
+impl Step {
+    /// The longest message.
+    pub const MESSAGE_MAX: Duration = Duration::from_secs(600);
+}
+
+/// A question to whoever asked for the call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// What its surface needs to put it: its own JSON, opaque to everybody else.
+    pub context: Arc<str>,
+    /// What is heard meanwhile, once; nothing without.
+    pub clip: Option<Clip>,
+    /// How long the answer may take, 1 s to [`Ask::WAIT_MAX`].
+    pub wait: Duration,
+    /// Where it goes on without an answer that can be carried out.
+    pub fallback: Next,
+}
+
+impl Ask {
+    /// The longest wait.
+    pub const WAIT_MAX: Duration = Duration::from_secs(10);
+}
+
+/// A question on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// The call whose step asks.
+    pub call: CallId,
+    /// Whoever pays for it.
+    pub merchant: MerchantId,
+    /// Which of its questions it is, from 1.
+    pub turn: u8,
+    /// [`Ask::context`].
+    pub context: Arc<str>,
+    /// [`Ask::wait`].
+    pub wait: Duration,
+    /// Keys that were taken so far; secret ones are `*`.
+    pub keys: Vec<String>,
+}
+
+/// How it goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// There.
+    Next(Next),
+    /// With another scenario, from its beginning.
+    Scenario(Arc<Scenario>),
 }
 
 /// Sounds, and keys.
@@ -154,6 +221,15 @@ impl Scenario {
             let leads_on = match step {
                 Step::Hunt { among, .. } if among.is_empty() => return Err(Fault::Empty(at)),
                 Step::Lead { failed, .. } | Step::Hunt { failed, .. } => vec![*failed],
+                Step::Tape { next, .. } => vec![*next],
+                Step::Message { max, next } => {
+                    within(at, *max, Step::MESSAGE_MAX, "the length of a message")?;
+                    vec![*next]
+                }
+                Step::Ask(ask) => {
+                    within(at, ask.wait, Ask::WAIT_MAX, "the wait for an answer")?;
+                    vec![ask.fallback]
+                }
                 Step::Say(say) => {
                     check(at, say)?;
                     let choices = say.choices.iter().map(|choice| choice.next);
@@ -181,11 +257,14 @@ impl Scenario {
     /// The addresses that sounds of it lie behind, each once: they are visited before anybody is rung.
     #[must_use]
     pub fn addresses(&self) -> Vec<&str> {
-        let says = self.steps.iter().filter_map(|step| match step {
-            Step::Say(say) => Some(say),
-            Step::Lead { .. } | Step::Hunt { .. } => None,
+        let clips = self.steps.iter().flat_map(|step| match step {
+            Step::Say(say) => say.clips.iter().collect(),
+            Step::Ask(ask) => Vec::from_iter(&ask.clip),
+            Step::Lead { .. } | Step::Hunt { .. } | Step::Tape { .. } | Step::Message { .. } => {
+                Vec::new()
+            }
         });
-        let urls = says.flat_map(|say| &say.clips).filter_map(|clip| match clip {
+        let urls = clips.filter_map(|clip| match clip {
             Clip::Url(url) => Some(url.as_str()),
             Clip::Prompt(_) | Clip::Say(_) => None,
         });
@@ -200,6 +279,12 @@ impl Scenario {
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
+}
+
+/// A second at least, and no more than this.
+fn within(at: usize, time: Duration, most: Duration, what: &'static str) -> Result<(), Fault> {
+    let good = (Duration::from_secs(1)..=most).contains(&time);
+    if good { Ok(()) } else { Err(Fault::Bounds(at, what)) }
 }
 
 fn check(at: usize, say: &Say) -> Result<(), Fault> {
@@ -261,6 +346,19 @@ mod tests {
         let astray = Say { none: Next::Step(1), ..menu(&["1"]) };
         assert_eq!(of(astray), Some(Fault::Nowhere(0)));
         assert_eq!(Scenario::new(vec![]).err(), Some(Fault::Steps));
+        let s = Duration::from_secs;
+        let message = |max| Scenario::new(vec![Step::Message { max, next: Next::HangUp }]).err();
+        assert_eq!((message(s(1)), message(s(600))), (None, None));
+        for max in [s(0), s(601)] {
+            assert_eq!(message(max), Some(Fault::Bounds(0, "the length of a message")));
+        }
+        let ask = |wait, fallback| {
+            let (context, clip) = ("".into(), None);
+            Scenario::new(vec![Step::Ask(Ask { context, clip, wait, fallback })]).err()
+        };
+        assert_eq!(ask(s(10), Next::HangUp), None);
+        assert_eq!(ask(s(11), Next::HangUp), Some(Fault::Bounds(0, "the wait for an answer")));
+        assert_eq!(ask(s(3), Next::Step(1)), Some(Fault::Nowhere(0)));
         let too_many = vec![Step::Say(menu(&["1"])); Scenario::STEPS_MAX + 1];
         assert_eq!(Scenario::new(too_many).err(), Some(Fault::Steps));
     }

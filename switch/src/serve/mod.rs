@@ -8,8 +8,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use tokio::task::JoinHandle as Task;
 use crate::calls::Door;
 use crate::check;
 use crate::config::Config;
+use crate::consult::{Consults, Questions};
 use crate::directory::Directory;
 use crate::driver::{Driver, Gauges, Leaving};
 use crate::inbox::{Fact, Inbox, Outlet, inbox};
@@ -39,7 +40,8 @@ use crate::outbox::OutboxGauge;
 use crate::sandbox::Sandbox;
 use crate::upload::{self, UploadCounts};
 use crate::{
-    clock, dns, hearing, keep, metrics, net, outbox, recovery, secrets, settings, sounds, token,
+    clock, consult, dns, hearing, keep, metrics, net, outbox, recovery, secrets, settings, sounds,
+    token,
 };
 
 /// A running switch.
@@ -205,6 +207,9 @@ struct Hall {
     /// Where copies of recordings go, and how far they have come.
     bucket: Option<Bucket>,
     uploads: Arc<UploadCounts>,
+    /// Questions of scenarios, on their way to merchants; taken once, by the doors.
+    consults: Consults,
+    questions: Mutex<Option<Questions>>,
     /// Wakes the push worker.
     wake: Arc<Notify>,
     doors_stop: watch::Receiver<bool>,
@@ -259,8 +264,11 @@ impl Hall {
             settings: Arc::new(Notify::new()),
             place_max: config.web.place_timeout,
         });
+        let (consults, questions) = Consults::new(inbox.clone());
         Ok(Hall {
             store: ground.store.clone(),
+            consults,
+            questions: Mutex::new(Some(questions)),
             inbox,
             directory,
             media: Arc::new(media),
@@ -328,6 +336,7 @@ impl Hall {
             media: Arc::clone(&self.media),
             ledger: self.ledger.clone(),
             answers: Arc::clone(&self.door.answers),
+            consults: self.consults.clone(),
             names: dns::CarrierNames::new(&config.dns, self.inbox.clone(), Handle::current())
                 .map_err(StartError::Io)?,
             tls: Arc::clone(&self.tls),
@@ -382,7 +391,12 @@ impl Hall {
                 self.doors_stop.clone(),
             ))
         };
-        vec![
+        let questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let consults = questions.map(|questions| {
+            let (inbox, stop) = (self.inbox.clone(), self.doors_stop.clone());
+            tokio::spawn(consult::run(state.clone(), inbox, questions, stop))
+        });
+        let mut tasks = vec![
             serve(http, api::merchant_router(state.clone())),
             tokio::spawn(api::campaigns::run(state.clone(), self.doors_stop.clone())),
             tokio::spawn(api::bookings::run(state.clone(), self.doors_stop.clone())),
@@ -395,7 +409,9 @@ impl Hall {
                 (Arc::clone(&self.tls), Arc::clone(&self.sandbox)),
                 self.doors_stop.clone(),
             )),
-        ]
+        ];
+        tasks.extend(consults);
+        tasks
     }
 
     fn start_deliveries(&self, config: &Config) -> Vec<Task<()>> {

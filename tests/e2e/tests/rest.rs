@@ -3,6 +3,7 @@
 use e2e::country::{self, A, B, Country, USER, Wish};
 use e2e::merchant::{Merchant, http};
 use e2e::sipp::Behaviour;
+use e2e::sound;
 use serde_json::{Value, json};
 
 /// A request to the merchants' door, or to the operator's.
@@ -78,5 +79,56 @@ fn a_call_is_placed_told_state_by_state_to_a_webhook_and_read_back_with_its_pric
     assert_eq!(balance["held_micros"], 0, "{balance}");
     let (status, _) = ask(&country, &key, ("GET", "/v1/webhooks"), None);
     assert_eq!(status, 403, "the key is not good for it");
+    country.tandem.books_in_order();
+}
+
+#[test]
+fn a_scenario_keeps_a_message_and_asks_the_merchants_server_whom_to_ring() {
+    let sounds = tempfile::tempdir().expect("a folder");
+    let tone = sounds.path().join("700.al");
+    sound::write_alaw_tone(&tone, 700, 30);
+    let a = Behaviour::Answer { ring_ms: 100, tone: Some(tone), talk_ms: None };
+    let b = Behaviour::Answer { ring_ms: 100, tone: None, talk_ms: Some(1000) };
+    let country = Country::new(&Wish::default(), &a, &b, 1);
+    let merchant = Merchant::start();
+    let scopes = ["calls:read", "calls:write", "webhooks:write"];
+    let asked = json!({ "merchant": USER, "name": "crm", "scopes": scopes });
+    let made = ask(&country, &operator(&country), ("POST", "/admin/v1/api-keys"), Some(&asked));
+    let key = made.1["key"].as_str().expect("a key").to_owned();
+    let hook = json!({ "url": merchant.url("/hook"), "events": ["call.ended"] });
+    let (status, hook) = ask(&country, &key, ("POST", "/v1/webhooks"), Some(&hook));
+    assert_eq!(status, 201, "{hook}");
+
+    let fragment =
+        json!({ "scenario": { "start": "b", "steps": { "b": { "do": "dial", "number": B } } } });
+    merchant.answer_next_at("/step", &[(200, r#"{"next":"again"}"#), (200, &fragment.to_string())]);
+    let step = |fallback: &str| json!({ "do": "webhook", "url": merchant.url("/step"), "webhook": hook["id"], "fallback": fallback });
+    let wanted = json!({
+        "to": { "number": A }, "reference": "order 7", "record": false,
+        "scenario": { "start": "message", "steps": {
+            "message": { "do": "record", "what": "message", "max_s": 1, "next": "first" },
+            "first": step("end"), "again": step("end"), "end": { "do": "hangup" },
+        } },
+    });
+    let (status, placed) = ask(&country, &key, ("POST", "/v1/calls"), Some(&wanted));
+    assert_eq!(status, 201, "{placed}");
+    let told = merchant.wait_for("/hook", 1);
+    let ended: Value = serde_json::from_str(&told[0].body).expect("JSON");
+    let call = &ended["data"];
+    assert_eq!(
+        (&call["outcome"], &call["recordings"][0]["format"]),
+        (&json!("completed"), &json!("mp3")),
+        "{call}"
+    );
+    assert!(call["recordings"][0]["duration_ms"].as_u64() >= Some(500), "{call}");
+    assert_eq!(call["price_micros"], country::A_MINUTE + country::B_MINUTE, "{call}");
+    let questions = merchant.received("/step");
+    let steps: Vec<Value> =
+        questions.iter().map(|one| serde_json::from_str(&one.body).expect("JSON")).collect();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    for (nth, question) in steps.iter().enumerate() {
+        let name = ["first", "again"][nth];
+        assert_eq!((&question["call"], &question["data"]["step"]), (&call["id"], &json!(name)));
+    }
     country.tandem.books_in_order();
 }

@@ -493,6 +493,7 @@ impl<'a> Life<'a> {
             Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
             | Effect::Missed(_)
+            | Effect::Consult(_)
             | Effect::Fraud(_)
             | Effect::Stopped(_)
             | Effect::Drained => {

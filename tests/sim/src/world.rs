@@ -696,6 +696,7 @@ impl World {
             | Effect::TurnedAway(_)
             | Effect::CloseFlow(_)
             | Effect::Missed(_)
+            | Effect::Consult(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
             | Effect::FetchMail { .. }

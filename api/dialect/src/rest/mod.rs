@@ -31,7 +31,7 @@ pub use request::{
     Body, IDEMPOTENCY_KEY_MAX, NewCall, NewParty, NewPlay, Target, fingerprint, key_name, parse,
     parse_leniently,
 };
-pub use scenario::{Compiled, NewScenario};
+pub use scenario::{Compiled, HookAnswer, HookContext, NewScenario};
 pub use sound::{Part, Sound};
 pub use webhook::{
     ChangedWebhook, Delivery, DeliveryAttempt, NewSecret, NewWebhook, Tested, Webhook,

@@ -300,7 +300,7 @@ mod tests {
         let schemas = &described["components"]["schemas"];
         assert_eq!(schemas["NewCall"]["additionalProperties"], json!(false));
         assert_eq!(schemas["NewCall"]["required"], json!(["to"]));
-        assert!(schemas["NewStep"]["oneOf"].as_array().is_some_and(|steps| steps.len() == 5));
+        assert!(schemas["NewStep"]["oneOf"].as_array().is_some_and(|steps| steps.len() == 7));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
 use super::problem::{Code, FieldError, Problem};
-use super::scenario::{NewScenario, NewStep};
+use super::scenario::{HookAnswer, NewScenario, NewStep};
 use super::sound::Sound;
 use super::webhook::{ChangedWebhook, NewSecret, NewWebhook};
 use super::{json, strict};
@@ -162,6 +162,8 @@ bodies! {
     ChangedWebhook, None;
     NewSecret, None;
     NewStep, None;
+    // The answer of a merchant's server: what is in its steps is told where they are read.
+    HookAnswer, Some("/scenario/steps");
     NewCode, None;
     NewNotice, None;
     NewConference, None;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::Number;
-use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
+use facts::scenario::{Ask, Choice, Collect, Next, Say, Scenario, Step};
 use facts::sound::Clip;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::problem::FieldError;
@@ -21,6 +21,9 @@ const AT: &str = "/scenario";
 const NAME_MAX: usize = 40;
 /// Most tries of a `gather`.
 const TRIES_MAX: u8 = 9;
+/// How long a message may be unless its step says, and how long an answer may take.
+const MESSAGE_S: u16 = 60;
+const ASK_S: u16 = 3;
 /// How long a key is waited for unless a `gather` says.
 const TIMEOUT_S: u16 = 5;
 
@@ -50,6 +53,10 @@ pub(super) enum NewStep {
     Gather(Box<NewGather>),
     /// Somebody is rung, and joined with whoever listens.
     Dial(NewDial),
+    /// The conversation is recorded from now on, or is not; or whoever listens leaves a message.
+    Record(NewRecord),
+    /// The merchant's server is asked how it goes on.
+    Webhook(NewHook),
     /// The call ends.
     Hangup(Nothing),
 }
@@ -134,7 +141,80 @@ pub(super) struct NewDial {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub(super) struct NewRecord {
+    /// What is recorded.
+    what: Recorded,
+    /// Of a message: so many seconds at most, 1 to 600; 60 unless given. `#` ends it.
+    #[serde(default)]
+    max_s: Option<u16>,
+    /// The step after it.
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// What a step records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Recorded {
+    /// The conversation, once there is one.
+    On,
+    /// Nothing of it, until it is `on` again.
+    Pause,
+    /// What whoever listens says now, after a tone.
+    Message,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewHook {
+    /// What is asked, by POST: `https` or `http`.
+    url: String,
+    /// The webhook of the merchant's with whose secrets the question is signed.
+    webhook: String,
+    /// What is heard meanwhile, once; nothing unless given.
+    #[serde(default)]
+    sound: Option<Sound>,
+    /// How long the answer may take, 1 to 10 seconds; 3 unless given.
+    #[serde(default)]
+    timeout_s: Option<u16>,
+    /// The step where there is no answer in time, or none that can be carried out.
+    #[serde(default)]
+    fallback: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
+
+/// What a step that asks keeps for its question.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HookContext {
+    /// What is asked.
+    pub url: String,
+    /// Whose secrets sign: a webhook of the merchant's.
+    pub webhook: i64,
+    /// The step that asks.
+    pub step: String,
+    /// The language of the scenario.
+    pub language: String,
+    /// Where each step begins; null: it ends the call.
+    pub places: BTreeMap<String, Option<u8>>,
+}
+
+/// The answer to a step that asks: one of these.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookAnswer {
+    /// The step that it goes on with.
+    #[serde(default)]
+    pub next: Option<String>,
+    /// Another scenario, which takes the place of this one.
+    #[serde(default)]
+    pub scenario: Option<NewScenario>,
+    /// True: the call is over.
+    #[serde(default)]
+    pub hangup: bool,
+}
 
 const fn once() -> u8 {
     1
@@ -147,6 +227,8 @@ pub struct Compiled {
     pub scenario: Scenario,
     /// What is heard in it, each with its place in the request.
     pub sounds: Vec<(String, Clip)>,
+    /// Addresses that are asked in it, each with its place in the request, and the webhook whose secrets sign.
+    pub hooks: Vec<(String, String, i64)>,
 }
 
 impl NewScenario {
@@ -179,6 +261,7 @@ impl NewScenario {
             places: BTreeMap::new(),
             written: BTreeMap::new(),
             sounds: Vec::new(),
+            hooks: Vec::new(),
             found: Vec::new(),
         };
         let steps = compiler.read(self);
@@ -192,13 +275,13 @@ impl NewScenario {
         if let Some(NewStep::Hangup(_)) = steps.get(&self.start) {
             compiler.wrong(format!("{AT}/start"), "the first step would end the call");
         }
-        let Compiler { mut found, written, sounds, .. } = compiler;
+        let Compiler { mut found, written, sounds, hooks, .. } = compiler;
         if !found.is_empty() {
             return Err(found);
         }
         let in_order: Vec<Step> = written.into_values().collect();
         match Scenario::new(in_order) {
-            Ok(scenario) => Ok(Compiled { scenario, sounds }),
+            Ok(scenario) => Ok(Compiled { scenario, sounds, hooks }),
             Err(fault) => {
                 found.push(FieldError::new(AT, fault.to_string()));
                 Err(found)
@@ -215,6 +298,7 @@ struct Compiler<'a> {
     places: BTreeMap<String, Option<u8>>,
     written: BTreeMap<u8, Step>,
     sounds: Vec<(String, Clip)>,
+    hooks: Vec<(String, String, i64)>,
     found: Vec<FieldError>,
 }
 
@@ -251,7 +335,11 @@ impl Compiler<'_> {
             let size = match step {
                 NewStep::Hangup(_) => 0,
                 NewStep::Gather(gather) => usize::from(gather.tries.clamp(1, TRIES_MAX)),
-                NewStep::Play(_) | NewStep::Say(_) | NewStep::Dial(_) => 1,
+                NewStep::Play(_)
+                | NewStep::Say(_)
+                | NewStep::Dial(_)
+                | NewStep::Record(_)
+                | NewStep::Webhook(_) => 1,
             };
             let place = u8::try_from(next).ok().filter(|_| size > 0);
             self.places.insert(name.clone(), place);
@@ -342,8 +430,45 @@ impl Compiler<'_> {
                 };
                 Step::Lead { to, failed }
             }
+            NewStep::Record(record) => self.record(record, &at),
+            NewStep::Webhook(hook) => self.hook(name, hook, &at),
         };
         self.written.insert(place, written);
+    }
+
+    fn record(&mut self, record: &NewRecord, at: &str) -> Step {
+        let next = self.next(record.next.as_deref(), || format!("{at}/next"));
+        let seconds = record.max_s.unwrap_or(MESSAGE_S);
+        let longest = u16::try_from(Step::MESSAGE_MAX.as_secs()).unwrap_or(u16::MAX);
+        let good = (1..=longest).contains(&seconds);
+        self.bounds(good, format!("{at}/max_s"), "is 1 to 600 seconds");
+        match record.what {
+            Recorded::On => Step::Tape { on: true, next },
+            Recorded::Pause => Step::Tape { on: false, next },
+            Recorded::Message => Step::Message { max: Duration::from_secs(seconds.into()), next },
+        }
+    }
+
+    fn hook(&mut self, name: &str, hook: &NewHook, at: &str) -> Step {
+        let fallback = self.next(hook.fallback.as_deref(), || format!("{at}/fallback"));
+        let sounds: Vec<Sound> = hook.sound.iter().cloned().collect();
+        let clip = self.clips(&sounds, &format!("{at}/sound")).pop();
+        let wait = hook.timeout_s.unwrap_or(ASK_S);
+        let longest = u16::try_from(Ask::WAIT_MAX.as_secs()).unwrap_or(u16::MAX);
+        let good = (1..=longest).contains(&wait);
+        self.bounds(good, format!("{at}/timeout_s"), "is 1 to 10 seconds");
+        let webhook = hook.webhook.parse().unwrap_or_default();
+        self.hooks.push((at.to_owned(), hook.url.clone(), webhook));
+        let context = HookContext {
+            url: hook.url.clone(),
+            webhook,
+            step: name.to_owned(),
+            language: self.language.to_owned(),
+            places: self.places.clone(),
+        };
+        // Text and numbers always have a JSON form.
+        let context = serde_json::to_string(&context).unwrap_or_default().into();
+        Step::Ask(Ask { context, clip, wait: Duration::from_secs(wait.into()), fallback })
     }
 
     fn times(&mut self, times: u8, at: &str) {

@@ -317,7 +317,7 @@ mod tests {
 
     use super::super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
     use super::super::request::{Body, NewCall, NewPlay};
-    use super::super::scenario::NewStep;
+    use super::super::scenario::{HookAnswer, NewStep};
     use super::super::webhook::{ChangedWebhook, NewSecret, NewWebhook};
     use super::*;
 
@@ -371,6 +371,7 @@ mod tests {
         hold(NewCall::schema(), "NewCall");
         hold(NewStep::schema(), "NewStep");
         hold(NewPlay::schema(), "NewPlay");
+        hold(HookAnswer::schema(), "HookAnswer");
         hold(NewWebhook::schema(), "NewWebhook");
         hold(ChangedWebhook::schema(), "ChangedWebhook");
         hold(NewSecret::schema(), "NewSecret");

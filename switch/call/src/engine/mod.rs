@@ -189,6 +189,9 @@ impl Engine {
             Reply::MailDeleted { call, message, done } => {
                 self.on_call(call, |call, w| call.mail_deleted(w, message, done));
             }
+            Reply::Consulted { call, turn, told } => {
+                self.on_call(call, |call, w| call.told(w, turn, told));
+            }
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Resolved { question, told } => self.resolved(&question, told),

@@ -111,6 +111,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
+        | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => Callback::DialingA,
     }
@@ -174,6 +175,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
+        | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => state,
     }
@@ -234,6 +236,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
+        | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => {
             return ending;

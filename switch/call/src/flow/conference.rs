@@ -140,6 +140,7 @@ impl Conference {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Told { .. }
             | Input::Mail(_) => self,
             Input::Room(Room::Close) => {
                 let failure = ours(Kind::HungUpByUs);
@@ -188,6 +189,7 @@ impl Conference {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Told { .. }
             | Input::Mail(_) => self,
         }
     }

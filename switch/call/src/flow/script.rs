@@ -13,6 +13,9 @@
 //!                                             Bridged
 //! ```
 //!
+//! A step may also let A speak (`Tone`, `Speaking`), or ask whoever asked for the call how it goes on (`Asking`): what
+//! he says is the next step, or another scenario; without a word of his it goes on where the step says.
+//!
 //! What is to be said and where keys lead is in the call's [`Scenario`]; here is only how far it has come.
 
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
@@ -25,7 +28,9 @@ use super::{Talk, cut, origin, refuser, side, taken, talk, too_late};
 /// How often one call leads to somebody at most: one who cannot be had takes no time, and may lead in a circle.
 /// Whatever else a step does takes time.
 const LEADS_MAX: u8 = 16;
-/// Ends the keys of a step that has longer ones, or any.
+/// How often one call asks how it goes on at most.
+const ASKS_MAX: u8 = 16;
+/// Ends the keys of a step that has longer ones, or any; and a message.
 const END_KEY: char = '#';
 
 /// How far a scenario has come.
@@ -36,6 +41,8 @@ pub(crate) struct Script {
     at: u8,
     /// How often it has led to somebody.
     leads: u8,
+    /// How often it has asked how it goes on.
+    asks: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +57,12 @@ enum State {
     Pausing { round: u8 },
     /// The sounds are over, or a key has ended them.
     Waiting(Typed),
+    /// A hears that it may speak.
+    Tone,
+    /// A speaks.
+    Speaking,
+    /// Whoever asked for the call is asked how it goes on.
+    Asking,
     /// It is asked whether somebody may be rung.
     Leading,
     /// Somebody is rung. `early`: A hears that network instead of our tone.
@@ -68,7 +81,7 @@ impl Script {
             false => (Order::Dial(LegNo::A), State::DialingA),
         };
         out.push(order);
-        Script { state, at: 0, leads: 0 }
+        Script { state, at: 0, leads: 0, asks: 0 }
     }
 
     /// The state's name for operators.
@@ -78,6 +91,8 @@ impl Script {
             State::DialingA => "dialing_a",
             State::Saying { .. } | State::Pausing { .. } => "saying",
             State::Waiting(_) => "waiting",
+            State::Tone | State::Speaking => "recording",
+            State::Asking => "asking",
             State::Leading | State::Ringing { .. } => "dialing_b",
             State::Bridged(_) => "bridged",
             State::Ending => "ending",
@@ -105,11 +120,22 @@ impl Script {
         }
     }
 
+    /// The question that waits for its answer.
+    pub(crate) fn asks(self) -> Option<u8> {
+        (self.state == State::Asking).then_some(self.asks)
+    }
+
     /// True while A is alone with what is said.
     pub(crate) fn is_alone(self) -> bool {
         matches!(
             self.state,
-            State::DialingA | State::Saying { .. } | State::Pausing { .. } | State::Waiting(_)
+            State::DialingA
+                | State::Saying { .. }
+                | State::Pausing { .. }
+                | State::Waiting(_)
+                | State::Tone
+                | State::Speaking
+                | State::Asking
         )
     }
 
@@ -129,6 +155,8 @@ impl Script {
             State::Saying { .. } | State::Pausing { .. } | State::Waiting(_) => {
                 return self.alone(scenario, input, out);
             }
+            State::Tone | State::Speaking => return self.speaking(scenario, input, out),
+            State::Asking => return self.asking(scenario, input, out),
         };
         self.turned(state)
     }
@@ -192,6 +220,61 @@ impl Script {
             }
             (_, input) => self.elsewhere(input, out),
         }
+    }
+
+    /// A leaves a message.
+    fn speaking(self, scenario: &Scenario, input: Input, out: &mut Vec<Order>) -> Script {
+        let next = match scenario.step(self.at) {
+            Some(Step::Message { next, .. }) => *next,
+            _ => Next::HangUp,
+        };
+        match (self.state, input) {
+            (State::Tone, Input::Leg(LegNo::A, LegEvent::PromptOver)) => {
+                out.push(Order::Hear(LegNo::A, Hear::Nothing));
+                out.push(Order::Speak { step: self.at });
+                self.turned(State::Speaking)
+            }
+            (State::Speaking, Input::Waited | Input::Leg(LegNo::A, LegEvent::Key(END_KEY))) => {
+                out.push(Order::Spoken);
+                self.go(scenario, next, out)
+            }
+            (_, Input::Leg(LegNo::A, LegEvent::HungUp)) => {
+                self.end(Outcome::Completed, Side::Caller, out)
+            }
+            // Whoever has said it and does not hang up: his silence is the end.
+            (State::Speaking, Input::Leg(LegNo::A, LegEvent::Lost(failure)))
+                if failure.kind == Kind::MediaSilence =>
+            {
+                self.end(Outcome::Completed, Side::Platform, out)
+            }
+            (_, Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure))) => {
+                self.end(Outcome::Failed(failure), Side::Platform, out)
+            }
+            (_, input) => self.elsewhere(input, out),
+        }
+    }
+
+    /// How it goes on is asked.
+    fn asking(self, scenario: &Scenario, input: Input, out: &mut Vec<Order>) -> Script {
+        let (fallback, heard) = match scenario.step(self.at) {
+            Some(Step::Ask(ask)) => (ask.fallback, ask.clip.is_some()),
+            _ => (Next::HangUp, true),
+        };
+        let next = match input {
+            Input::Told { turn, next } if turn == self.asks => next.unwrap_or(fallback),
+            Input::Waited => fallback,
+            Input::Leg(LegNo::A, LegEvent::HungUp) => {
+                return self.end(Outcome::Completed, Side::Caller, out);
+            }
+            Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure)) => {
+                return self.end(Outcome::Failed(failure), Side::Platform, out);
+            }
+            input => return self.elsewhere(input, out),
+        };
+        if heard {
+            out.push(Order::Hear(LegNo::A, Hear::Nothing));
+        }
+        self.go(scenario, next, out)
     }
 
     /// A sound is over.
@@ -287,13 +370,21 @@ impl Script {
 
     /// Goes on with another step.
     fn go(self, scenario: &Scenario, next: Next, out: &mut Vec<Order>) -> Script {
+        let mut next = next;
+        // What takes no time is done on the way, and may lead in a circle.
+        for _ in 0..=Scenario::STEPS_MAX {
+            let Next::Step(at) = next else { break };
+            let Some(Step::Tape { on, next: then }) = scenario.step(at) else { break };
+            out.push(Order::Taping(*on));
+            next = *then;
+        }
         let (at, step) = match next {
             Next::Step(at) => (at, scenario.step(at)),
             Next::HangUp => (self.at, None),
         };
         let script = Script { at, ..self };
         match step {
-            None => script.end(Outcome::Completed, Side::Platform, out),
+            None | Some(Step::Tape { .. }) => script.end(Outcome::Completed, Side::Platform, out),
             Some(Step::Lead { .. } | Step::Hunt { .. }) if self.leads >= LEADS_MAX => {
                 script.end(Outcome::Completed, Side::Platform, out)
             }
@@ -301,6 +392,21 @@ impl Script {
                 script.wait(scenario, say, Typed::default(), out)
             }
             Some(Step::Say(_)) => script.say((0, 0), out),
+            Some(Step::Message { .. }) => {
+                out.push(Order::Hear(LegNo::A, Hear::Done));
+                script.turned(State::Tone)
+            }
+            Some(Step::Ask(_)) if self.asks >= ASKS_MAX => {
+                script.end(Outcome::Completed, Side::Platform, out)
+            }
+            Some(Step::Ask(ask)) => {
+                let asks = self.asks + 1;
+                if ask.clip.is_some() {
+                    out.push(Order::Say { step: at, clip: 0 });
+                }
+                out.push(Order::Ask { step: at, turn: asks });
+                Script { asks, ..script.turned(State::Asking) }
+            }
             Some(Step::Lead { .. } | Step::Hunt { .. }) => {
                 out.push(Order::Hear(LegNo::A, Hear::RingBack));
                 out.push(Order::Lead { step: at });

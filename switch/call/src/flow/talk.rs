@@ -147,6 +147,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }
@@ -240,6 +241,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }
@@ -323,6 +325,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
         }

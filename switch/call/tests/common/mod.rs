@@ -202,6 +202,8 @@ pub struct Sim {
     /// Limits against toll fraud that were reached.
     pub alerts: Vec<Alert>,
     pub stopped: Vec<facts::policy::Stopped>,
+    /// Questions of scenarios, which the test answers.
+    pub questions: Vec<facts::scenario::Question>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -273,6 +275,7 @@ impl Sim {
             bans: Vec::new(),
             alerts: Vec::new(),
             stopped: Vec::new(),
+            questions: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -534,6 +537,7 @@ impl Sim {
             Effect::Banned(ban) => self.bans.push(ban),
             Effect::Fraud(alert) => self.alerts.push(*alert),
             Effect::Stopped(stopped) => self.stopped.push(*stopped),
+            Effect::Consult(question) => self.questions.push(*question),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
             Effect::SetReach { call, user, set } => {

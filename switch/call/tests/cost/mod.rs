@@ -315,6 +315,7 @@ impl Bench {
             | Effect::TurnedAway(_)
             | Effect::Carrier(_)
             | Effect::Missed(_)
+            | Effect::Consult(_)
             | Effect::Banned(_)
             | Effect::Fraud(_)
             | Effect::Stopped(_)

@@ -43,7 +43,8 @@ fn menu() -> Value {
 
 #[test]
 fn a_menu_becomes_a_step_for_each_try_and_the_first_step_is_the_first() {
-    let Compiled { scenario, sounds } = compiled(menu()).unwrap();
+    let Compiled { scenario, sounds, hooks } = compiled(menu()).unwrap();
+    assert!(hooks.is_empty());
     assert_eq!(scenario.steps().len(), 6, "three tries, and bye, hours, sales");
     // Behind the menu the others stand by their names.
     let (bye, hours, sales) = (Next::Step(3), Next::Step(4), Next::Step(5));

@@ -1,0 +1,106 @@
+//! Steps of scenarios that ask a merchant's server how a call goes on: the question, signed as webhooks are, and what the
+//! answer means. No call waits for longer than its step says: without an answer that can be carried out it goes on by itself.
+
+use std::sync::Arc;
+
+use billing::rows::Merchant;
+use dialect::rest::{HookAnswer, HookContext, JSON, instant, parse, webhook_signature};
+use facts::scenario::{Next, Question, Told};
+use serde_json::json;
+
+use crate::guard::Outgoing;
+use crate::state::{ApiState, now};
+
+/// Bytes of an answer at most.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// Asks, and says how it goes on; `None` when there is no answer in time, or none that can be carried out.
+pub async fn consult(state: &ApiState, question: Question) -> Option<Told> {
+    let (call, turn) = (question.call, question.turn);
+    match tokio::time::timeout(question.wait, told(state, &question)).await {
+        Ok(Ok(told)) => Some(told),
+        Ok(Err(why)) => {
+            tracing::info!(%call, turn, why, "a scenario asked, and goes on by itself");
+            None
+        }
+        Err(_) => {
+            tracing::info!(%call, turn, "a scenario asked, and nothing came in time");
+            None
+        }
+    }
+}
+
+async fn told(state: &ApiState, question: &Question) -> Result<Told, String> {
+    let context: HookContext =
+        serde_json::from_str(&question.context).map_err(|error| error.to_string())?;
+    let store = &state.0.store;
+    let failed = |error: billing::Error| error.to_string();
+    let view = state.0.settings.current(store).await.map_err(failed)?;
+    let merchant = view.merchant(store, question.merchant).await.map_err(failed)?;
+    let merchant = merchant.ok_or("the merchant is gone")?;
+    let webhook = store.webhook(question.merchant, context.webhook).await.map_err(failed)?;
+    let webhook = webhook.ok_or("the webhook that signs is gone")?;
+    let entry = store.call(question.call).await.map_err(failed)?;
+    let reference = entry.map(|entry| entry.command.custom).unwrap_or_default();
+    let outgoing = written(question, &context, &webhook.secrets, &reference);
+    let answer = state.0.guard.send(&outgoing, ANSWER_MAX).await;
+    let answer = answer.map_err(|error| format!("{error:?}"))?;
+    if !(200..300).contains(&answer.status) {
+        return Err(format!("it answered {}", answer.status));
+    }
+    let answer: HookAnswer = parse(&answer.body).map_err(|problem| problem.detail)?;
+    read(state, &view, &merchant, &context, answer).await
+}
+
+/// The question, as Standard Webhooks has it.
+fn written(
+    question: &Question,
+    context: &HookContext,
+    secrets: &[String],
+    reference: &str,
+) -> Outgoing {
+    let (at, call) = (now(), question.call);
+    let id = format!("evt_{call}_step_{}", question.turn);
+    let body = json!({
+        "id": id, "type": "scenario.step", "timestamp": instant(at), "call": call.to_string(),
+        "reference": reference, "data": { "step": context.step, "keys": question.keys },
+    });
+    let body = body.to_string().into_bytes();
+    let signature = webhook_signature(secrets, &id, at.seconds(), &body);
+    let headers = vec![
+        ("webhook-id", id),
+        ("webhook-timestamp", at.seconds().to_string()),
+        ("webhook-signature", signature),
+        ("content-type", JSON.to_owned()),
+    ];
+    Outgoing { post: true, url: context.url.clone(), headers, body }
+}
+
+/// What an answer means: exactly one thing.
+async fn read(
+    state: &ApiState,
+    view: &crate::settings::View,
+    merchant: &Arc<Merchant>,
+    context: &HookContext,
+    answer: HookAnswer,
+) -> Result<Told, String> {
+    match (answer.next, answer.scenario, answer.hangup) {
+        (Some(name), None, false) => match context.places.get(&name) {
+            Some(place) => Ok(Told::Next(place.map_or(Next::HangUp, Next::Step))),
+            None => Err(format!("there is no step {name:?}")),
+        },
+        (None, Some(mut scenario), false) => {
+            scenario.language.get_or_insert_with(|| context.language.clone());
+            let mut wrong = Vec::new();
+            let compiled = crate::rest::compile(state, view, merchant, &scenario, &mut wrong).await;
+            let compiled = compiled.map_err(|problem| problem.detail)?;
+            match (compiled, wrong.first()) {
+                (Some(scenario), None) => Ok(Told::Scenario(Arc::new(scenario))),
+                (_, Some(first)) => Err(format!("{}: {}", first.pointer, first.detail)),
+                (None, None) => Err("the scenario cannot be carried out".to_owned()),
+            }
+        }
+        (None, None, true) => Ok(Told::Next(Next::HangUp)),
+        _ => Err("it says none of `next`, `scenario` and `hangup`, or several".to_owned()),
+    }
+}
