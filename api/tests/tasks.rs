@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use billing::campaigns::CampaignState;
+use billing::campaigns::{CampaignState, Owner};
 use facts::scenario::{Next, Step};
+use facts::station::Station;
 use facts::{Dialect, Purpose, Refusal};
 use serde_json::{Value, json};
 use world::{ACCESSKEY, World};
@@ -276,4 +277,58 @@ async fn s4_9_a_task_of_yesterday_is_a_mistake() {
     }
     assert_eq!(asked(-30, 600).await["data"]["status"], 0, "clocks differ");
     assert_eq!(asked(300, 600).await["data"]["status"], 0);
+}
+
+/// No phone of the agent is registered with this process.
+fn away(extension: &str) -> Vec<Station> {
+    vec![Station {
+        extension: extension.into(),
+        registered: false,
+        calls: vec![],
+        fades: false,
+        quiet: false,
+        rests: false,
+        idle_since: None,
+    }]
+}
+
+/// Two processes over one store: the one whose phones are the agents' dials, and the other takes over when they go there.
+#[tokio::test]
+async fn s4_9_a_task_is_dialled_where_its_agents_are() {
+    let one = World::new().await;
+    let two = one.beside();
+    *one.switch.stations.lock().unwrap() = away("80000");
+    let token = token(&one).await;
+    let id = id(&create(&one, &token, &[]).await);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let run =
+        |world: &World| tokio::spawn(api::campaigns::run(world.state.clone(), stopped.clone()));
+    let first = run(&one);
+    // It takes what nobody else wants, and has nobody to dial it for.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let second = run(&two);
+    until(&two, &id, |_, calling| calling == 1).await;
+    assert!(one.switch.placed.lock().unwrap().is_empty());
+    let call = two.store.campaign_calls(&id).await.unwrap()[0];
+    // The agent registers elsewhere while his customer is rung: nobody else rings one for him meanwhile.
+    *two.switch.stations.lock().unwrap() = away("80000");
+    one.switch.stations.lock().unwrap().clear();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(one.switch.placed.lock().unwrap().is_empty());
+    two.complete(call).await;
+    for _ in 0..250 {
+        if !one.switch.placed.lock().unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(one.switch.placed.lock().unwrap().len(), 1);
+    assert_eq!(two.switch.placed.lock().unwrap().len(), 1, "each customer was rung once");
+    // Who ends in order keeps the others waiting for no lease.
+    stop.send(true).unwrap();
+    first.await.unwrap();
+    second.await.unwrap();
+    let me = billing::Once::fresh().unwrap();
+    let open = one.store.open_campaigns(&me, world::now()).await.unwrap();
+    assert_eq!((open[0].owner, open[0].elsewhere), (Owner::Nobody, 0));
 }

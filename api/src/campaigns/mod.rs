@@ -31,13 +31,13 @@ const NOTICES_AT_ONCE: u32 = 50;
 /// Dials until `stop` turns true.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
     let mut dialler = match Once::fresh() {
-        Ok(me) => Dialler { me, told: BTreeMap::new() },
+        Ok(me) => Dialler { me, told: BTreeMap::new(), mine: BTreeSet::new() },
         Err(error) => return tracing::error!(%error, "campaigns: none is dialled"),
     };
     loop {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         }
         if state.0.calls.ready()
             && let Err(error) = dialler.turn(&state).await
@@ -45,6 +45,7 @@ pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "campaigns: the store failed");
         }
     }
+    dialler.leave(&state).await;
 }
 
 /// One process.
@@ -52,6 +53,8 @@ struct Dialler {
     me: Once,
     /// How many agents it has told the others of, by campaign, and when.
     told: BTreeMap<String, (u64, UnixMillis)>,
+    /// What it dials.
+    mine: BTreeSet<String>,
 }
 
 /// A campaign of which calls may start, and how things stand with it.
@@ -110,6 +113,8 @@ impl Dialler {
         let live: BTreeMap<CallId, String> =
             live.into_iter().map(|live| (live.call, live.state)).collect();
         let (mut open, mut wishes) = (Vec::new(), Wishes::default());
+        let ours = found.iter().filter(|open| matches!(open.owner, Owner::Me(_)));
+        self.mine = ours.map(|open| open.campaign.id.clone()).collect();
         for (found, agents) in found.into_iter().zip(agents) {
             let id = found.campaign.id.clone();
             let one = self.look(state, (found, agents), (&stations, &live), &mut wishes, at).await;
@@ -125,6 +130,17 @@ impl Dialler {
         self.told.retain(|_, (_, when)| at.since(*when) < campaigns::TOLD_LIFE);
         dial(state, &view, (open, busy), &stations).await;
         Ok(())
+    }
+
+    /// Another process need not wait until the lease of this one is over.
+    async fn leave(self, state: &ApiState) {
+        let agents = self.told.into_keys().map(|id| (id, 0)).collect();
+        let wishes = Wishes { leave: self.mine.into_iter().collect(), agents, take: Vec::new() };
+        if !wishes.is_empty()
+            && let Err(error) = state.0.store.keep_campaigns(&self.me, wishes, now()).await
+        {
+            tracing::warn!(%error, "campaigns are left when their lease is over");
+        }
     }
 
     /// What is to be done about a campaign; it, if it is dialled here.

@@ -467,6 +467,20 @@ impl World {
         let desired: Desired = serde_json::from_value(document()).unwrap();
         let changes = store.apply(&desired, now(), false).await.unwrap();
         assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+        World::over(store, folder, 7, change)
+    }
+
+    /// Another process over the same store, with calls and phones of its own.
+    pub(crate) fn beside(&self) -> World {
+        World::over(self.store.clone(), tempfile::tempdir().unwrap(), 8, |config| config)
+    }
+
+    fn over(
+        store: Store,
+        folder: TempDir,
+        node: u16,
+        change: impl FnOnce(ApiConfig) -> ApiConfig,
+    ) -> World {
         let guard = GuardedClient::new(GuardConfig {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             total_timeout: Duration::from_secs(2),
@@ -475,7 +489,7 @@ impl World {
         .unwrap();
         let switch = Arc::new(Switch {
             store: store.clone(),
-            ids: Mutex::new(CallIds::new(7)),
+            ids: Mutex::new(CallIds::new(node)),
             live: Arc::default(),
             placed: Arc::default(),
             refuse: Mutex::default(),

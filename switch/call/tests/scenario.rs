@@ -243,6 +243,11 @@ fn s4_9_a_customer_is_led_to_whichever_extension_is_free() {
     sim.pick_up("one");
     let quiet = facts::Reach { dnd: true, ..facts::Reach::default() };
     change(&mut sim, |snapshot| common::team::wishes(snapshot, "80002", quiet));
+    let extensions = ["80001", "80002", "80003"].map(str::to_owned).to_vec();
+    sim.command(Command::Stations { token: 76, extensions });
+    let Some(call::Answer::Stations(stations)) = sim.answers.remove(&76) else { panic!() };
+    let free: Vec<_> = stations.iter().map(|one| (one.is_free(), one.quiet)).collect();
+    assert_eq!(free, [(false, false), (false, true), (true, false)]);
     sim.place(campaign(&["80001", "80002", "80003", "80004"]));
     sim.pick_up("a");
     assert_eq!(invited(&sim), [1, 0, 1, 0], "no other is rung before its turn");

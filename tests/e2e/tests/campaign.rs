@@ -19,6 +19,8 @@ const PORTS: u16 = 2_000;
 struct Campaign {
     numbers: usize,
     agents: usize,
+    /// The agents are named one by one; else by their group.
+    by_name: bool,
     /// The process is killed when so many were called.
     killed_at: u64,
     /// It has to be over by then.
@@ -115,10 +117,12 @@ fn killed_in_the_middle(campaign: &Campaign) -> (Country, Vec<Phone>, Value) {
     let answer = ask(&country, "Auth.Login", &login);
     let token = answer["data"]["result"]["token"].as_str().expect("a token").to_owned();
     let list = Value::from((0..campaign.numbers).map(number).collect::<Vec<_>>()).to_string();
+    let names = (0..campaign.agents).map(agent).collect::<Vec<_>>().join(",");
+    let (kind, takers) = if campaign.by_name { ("1", names.as_str()) } else { ("3", "sales") };
     let task = [
         ("token", token.as_str()),
-        ("assigntype", "3"),
-        ("assignagent", "sales"),
+        ("assigntype", kind),
+        ("assignagent", takers),
         ("telphone", &list),
         ("isscale", "auto"),
     ];
@@ -194,7 +198,7 @@ fn few_found_nobody(told: &Value) {
 #[test]
 fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
     let patience = Duration::from_secs(60);
-    let campaign = Campaign { numbers: 21, agents: 3, killed_at: 6, patience };
+    let campaign = Campaign { numbers: 21, agents: 3, by_name: true, killed_at: 6, patience };
     let (country, agents, told) = killed_in_the_middle(&campaign);
     each_was_called_once(&country, &told);
     // Whoever is busy never answers; who answers speaks with an agent, but for those whom the kill cut off.
@@ -213,7 +217,7 @@ fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
 #[test]
 fn case_69_five_hundred_numbers_are_called_once_over_a_kill_and_few_find_nobody() {
     let patience = Duration::from_secs(180);
-    let campaign = Campaign { numbers: 500, agents: 20, killed_at: 200, patience };
+    let campaign = Campaign { numbers: 500, agents: 20, by_name: false, killed_at: 200, patience };
     let (country, agents, told) = killed_in_the_middle(&campaign);
     each_was_called_once(&country, &told);
     few_found_nobody(&told);
