@@ -34,6 +34,9 @@ pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
         Ok(me) => Dialler { me, told: BTreeMap::new(), mine: BTreeSet::new() },
         Err(error) => return tracing::error!(%error, "campaigns: none is dialled"),
     };
+    if let Err(error) = state.0.store.start_campaigns().await {
+        tracing::warn!(%error, "campaigns go on when the lease of the last process is over");
+    }
     loop {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}

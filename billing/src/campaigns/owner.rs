@@ -144,6 +144,22 @@ impl Store {
         Ok(all)
     }
 
+    /// A process starts: where the database is its own (SQLite), whoever dialled a campaign before is gone, however long
+    /// he had taken it for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn start_campaigns(&self) -> Result<()> {
+        self.write(work!(conn, [] => {
+            if !conn.is_pg() {
+                conn.exec("UPDATE campaigns SET owner = '', leased = 0 WHERE leased > 0", args![])
+                    .await?;
+                conn.exec("DELETE FROM campaign_agents", args![]).await?;
+            }
+        }))
+        .await
+    }
+
     /// Takes, keeps and leaves campaigns, and tells how many agents of them this process has.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ pub(crate) async fn case_69_a_call_that_a_restart_cut_off_is_no_call(store: Stor
     assert_eq!((listed[1].state, listed[1].why.as_deref()), (NumberState::Done, Some("crash")));
 }
 
-pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store, _: String) {
+pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store, url: String) {
     let merchant = fill(&store, "0").await;
     store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
     let (me, other) = (Once::fresh().unwrap(), Once::fresh().unwrap());
@@ -115,9 +115,18 @@ pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store
     store.keep_campaigns(&me, leave, at(2)).await.unwrap();
     assert_eq!(seen(&other, 2).await, (Owner::Nobody, 1));
     assert_eq!(mine(&store, &other, at(3)).await, [ID]);
+    // Where several processes have one database, a start takes nothing from anybody.
+    store.start_campaigns().await.unwrap();
+    if url.starts_with("sqlite") {
+        assert_eq!(seen(&me, 4).await, (Owner::Nobody, 0), "this process had it before");
+        assert_eq!(mine(&store, &other, at(4)).await, [ID]);
+        tell(&other, 4, 4).await;
+    } else {
+        assert_eq!(seen(&me, 4).await, (Owner::Other, 4));
+    }
     // Who says nothing any more has none.
-    assert_eq!(seen(&me, 17).await.1, 0);
-    assert_eq!(seen(&me, 24).await, (Owner::Nobody, 0));
+    assert_eq!(seen(&me, 20).await.1, 0);
+    assert_eq!(seen(&me, 25).await, (Owner::Nobody, 0));
 }
 
 pub(crate) async fn what_ended_long_ago_is_forgotten_with_its_numbers(store: Store, _: String) {
