@@ -165,6 +165,7 @@ contract! {
     webhooks::events_are_listed_once_and_go_to_each_webhook_that_wants_them,
     webhooks::a_webhook_that_fails_for_five_days_is_stopped,
     webhooks::a_key_is_a_hash_and_ends_for_good,
+    webhooks::s6_a_request_that_becomes_no_call_is_known_when_it_is_repeated,
     trail::every_change_says_who_when_and_what_it_was_before,
     trail::an_act_that_is_noted_again_after_a_lost_answer_is_one_entry,
     trail::every_changed_byte_of_the_trail_is_found,

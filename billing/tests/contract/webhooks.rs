@@ -157,3 +157,20 @@ pub(crate) async fn a_key_is_a_hash_and_ends_for_good(store: Store, _: String) {
     let nobody = NewKey { merchant: MerchantId(999), ..new };
     assert!(store.create_api_key("a test", nobody, at(1)).await.is_err());
 }
+
+pub(crate) async fn s6_a_request_that_becomes_no_call_is_known_when_it_is_repeated(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    let other = MerchantId(merchant.0 + 1);
+    let known = async |whose| store.repeated(whose, "7 k".into()).await.unwrap();
+    assert_eq!(known(merchant).await, None);
+    for (fingerprint, when) in [("f", 1), ("g", 2)] {
+        store.note_repeat((merchant, "7 k".into()), fingerprint.into(), at(when)).await.unwrap();
+    }
+    assert_eq!(known(merchant).await.as_deref(), Some("f"), "the first one counts");
+    assert_eq!(known(other).await, None, "keys are a merchant's own");
+    store.purge(at(31 * 86_400)).await.unwrap();
+    assert_eq!(known(merchant).await, None, "for thirty days");
+}

@@ -247,3 +247,21 @@ fn questions_that_lead_in_a_circle_come_to_an_end() {
     assert_eq!(sim.record().outcome, Outcome::Completed);
     sim.assert_clean();
 }
+
+#[test]
+fn one_call_is_looked_at_without_the_others() {
+    let mut sim = asked(None);
+    let call = sim.leg(A).call;
+    let mut look = |call| {
+        sim.command(call::Command::Look { token: 77, call });
+        match sim.answers.remove(&77) {
+            Some(call::Answer::Looked(live)) => live,
+            other => panic!("{other:?}"),
+        }
+    };
+    let live = look(call).unwrap();
+    assert_eq!((live.call, live.state.as_str()), (call, "asking"));
+    assert_eq!(look(facts::CallId(7)), None);
+    sim.hang_up("a");
+    sim.assert_clean();
+}
