@@ -492,6 +492,10 @@ impl World {
     fn control(&mut self, n: u32) {
         let (now, life) = (self.now(), self.life);
         let Some(engine) = self.engine.as_mut() else { return };
+        // A call that nobody takes goes back to who parked it, whatever he does by then.
+        if engine.live().iter().any(|call| call.state == "parked") {
+            return;
+        }
         let mut talks = engine.live().into_iter().filter(|call| call.state == "bridged");
         let Some(call) = talks.next_back() else { return };
         let token = u64::from(life) << 32 | u64::from(CONTROL_TOKENS + n);
