@@ -44,6 +44,7 @@ macro_rules! samples {
 pub(crate) const SAMPLES: &[Sample] = samples! {
     "000": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
     "001": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
+    "002": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
     "v1": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
 };
 

@@ -386,6 +386,36 @@ async fn s4_8_an_answer_that_nobody_took_tells_nothing() {
     assert_eq!(bills(&world, &token, &[]).await["totalitems"], 1);
 }
 
+/// Over a connection as clients have them: an answer of known length is written whole and its end is not asked for.
+#[tokio::test]
+async fn s4_8_an_answer_over_a_connection_counts_once_it_was_written() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::new().await;
+    settled(&world, 2).await;
+    let token = token(&world, "1").await;
+    let (address, _stop) = world.serve().await;
+    let escape = dialect::text::escape;
+    let day = std::time::Duration::from_secs(86_400);
+    let ask = format!(
+        "GET /?s=Sip_Cdr.GetBill&token={token}&starttime={}&endtime={} HTTP/1.1\r\nHost: x\r\n\r\n",
+        escape(&clock::seconds(now() - day)),
+        escape(&clock::seconds(now())),
+    );
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut told = async || {
+        connection.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(br#""msg":""}"#) {
+            assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0, "the connection stays");
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    let first = told().await;
+    assert!(first.contains(r#""totalitems":2"#) && first.contains("content-length: "), "{first}");
+    wait_none(&world, &token).await;
+    assert!(told().await.contains(r#""totalitems":0"#), "on the same connection");
+}
+
 #[tokio::test]
 async fn s4_8_bills_are_looked_for_and_come_page_by_page() {
     let world = World::new().await;

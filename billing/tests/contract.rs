@@ -129,6 +129,7 @@ contract! {
     outbox::a_lapsed_lease_gives_the_row_back,
     outbox::a_result_that_is_noted_again_after_a_lost_answer_is_one_attempt,
     outbox::a_parked_row_waits_for_redelivery,
+    outbox::what_was_parked_while_it_was_sent_stays_parked,
     outbox::a_crowd_at_one_server_does_not_delay_another,
     outbox::a_state_is_promised_once,
     outbox::many_reports_and_a_lease_are_one_visit,

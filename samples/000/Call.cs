@@ -1,7 +1,7 @@
 // System 000: asks for a call between two people, takes its result and looks the call up.
 //
-//     TANDEM_USERNAME=shop TANDEM_KEY=... TANDEM_A=80000 TANDEM_B=13800138000 \
-//     TANDEM_RETURNURL=http://this-machine.example:8000/result mono Call.exe
+//     MERCHANT_USERNAME=shop MERCHANT_KEY=... MERCHANT_A=80000 MERCHANT_B=13800138000 \
+//     MERCHANT_RETURNURL=http://this-machine.example:8000/result mono Call.exe
 //
 // .NET Framework 4.5, .NET 6 or Mono (mcs -r:System.Net.Http Call.cs), nothing else.
 // Exit status 0: the result came and was signed by us.
@@ -17,15 +17,15 @@ using System.Threading;
 
 static class Call
 {
-    static readonly string Tandem = Setting("TANDEM_URL", "http://127.0.0.1:8080");
-    static readonly string Username = Setting("TANDEM_USERNAME", "your-username");
-    static readonly string Key = Setting("TANDEM_KEY", "your-key");
+    static readonly string Tandem = Setting("MERCHANT_URL", "http://127.0.0.1:8080");
+    static readonly string Username = Setting("MERCHANT_USERNAME", "your-username");
+    static readonly string Key = Setting("MERCHANT_KEY", "your-key");
     // Who is rung first, and who then.
-    static readonly string A = Setting("TANDEM_A", "80000");
-    static readonly string B = Setting("TANDEM_B", "13800138000");
+    static readonly string A = Setting("MERCHANT_A", "80000");
+    static readonly string B = Setting("MERCHANT_B", "13800138000");
     // Where this program listens, and the same place as the switch reaches it.
-    static readonly string Listen = Setting("TANDEM_LISTEN", "0.0.0.0:8000");
-    static readonly string ReturnUrl = Setting("TANDEM_RETURNURL", "http://your-server.example:8000/result");
+    static readonly string Listen = Setting("MERCHANT_LISTEN", "0.0.0.0:8000");
+    static readonly string ReturnUrl = Setting("MERCHANT_RETURNURL", "http://your-server.example:8000/result");
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     static readonly string[] ResultFields = {
@@ -160,7 +160,7 @@ static class Call
             int left = Math.Max(0, (int)(deadline - DateTime.UtcNow).TotalMilliseconds);
             if (!Results.TryTake(out result, left))
             {
-                Stop("no result came: can the switch reach TANDEM_RETURNURL?");
+                Stop("no result came: can the switch reach MERCHANT_RETURNURL?");
             }
             // The same result may come twice, and those of other calls come here too.
         } while (result["callbackid"] != callbackid);

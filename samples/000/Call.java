@@ -1,7 +1,7 @@
 // System 000: asks for a call between two people, takes its result and looks the call up.
 //
-//     TANDEM_USERNAME=shop TANDEM_KEY=... TANDEM_A=80000 TANDEM_B=13800138000 \
-//     TANDEM_RETURNURL=http://this-machine.example:8000/result java Call.java
+//     MERCHANT_USERNAME=shop MERCHANT_KEY=... MERCHANT_A=80000 MERCHANT_B=13800138000 \
+//     MERCHANT_RETURNURL=http://this-machine.example:8000/result java Call.java
 //
 // Java 11 or later, nothing else. Exit status 0: the result came and was signed by us.
 
@@ -25,15 +25,15 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 public class Call {
-    static final String TANDEM = setting("TANDEM_URL", "http://127.0.0.1:8080");
-    static final String USERNAME = setting("TANDEM_USERNAME", "your-username");
-    static final String KEY = setting("TANDEM_KEY", "your-key");
+    static final String TANDEM = setting("MERCHANT_URL", "http://127.0.0.1:8080");
+    static final String USERNAME = setting("MERCHANT_USERNAME", "your-username");
+    static final String KEY = setting("MERCHANT_KEY", "your-key");
     // Who is rung first, and who then.
-    static final String A = setting("TANDEM_A", "80000");
-    static final String B = setting("TANDEM_B", "13800138000");
+    static final String A = setting("MERCHANT_A", "80000");
+    static final String B = setting("MERCHANT_B", "13800138000");
     // Where this program listens, and the same place as the switch reaches it.
-    static final String LISTEN = setting("TANDEM_LISTEN", "0.0.0.0:8000");
-    static final String RETURNURL = setting("TANDEM_RETURNURL", "http://your-server.example:8000/result");
+    static final String LISTEN = setting("MERCHANT_LISTEN", "0.0.0.0:8000");
+    static final String RETURNURL = setting("MERCHANT_RETURNURL", "http://your-server.example:8000/result");
     static final long PATIENCE_S = 600;
 
     static final String[] RESULT_FIELDS = {"callbackid", "callback_num", "callback_duration", "callback_fee",
@@ -157,7 +157,7 @@ public class Call {
         do {
             result = RESULTS.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
             if (result == null) {
-                stop("no result came: can the switch reach TANDEM_RETURNURL?");
+                stop("no result came: can the switch reach MERCHANT_RETURNURL?");
             }
             // The same result may come twice, and those of other calls come here too.
         } while (!callbackid.equals(result.get("callbackid")));

@@ -1,7 +1,7 @@
 // System 000: asks for a call between two people, takes its result and looks the call up.
 //
-//	TANDEM_USERNAME=shop TANDEM_KEY=... TANDEM_A=80000 TANDEM_B=13800138000 \
-//	TANDEM_RETURNURL=http://this-machine.example:8000/result go run call.go
+//	MERCHANT_USERNAME=shop MERCHANT_KEY=... MERCHANT_A=80000 MERCHANT_B=13800138000 \
+//	MERCHANT_RETURNURL=http://this-machine.example:8000/result go run call.go
 //
 // Go 1.18 or later, nothing else. Exit status 0: the result came and was signed by us.
 package main
@@ -21,15 +21,15 @@ import (
 )
 
 var (
-	tandem   = setting("TANDEM_URL", "http://127.0.0.1:8080")
-	username = setting("TANDEM_USERNAME", "your-username")
-	key      = setting("TANDEM_KEY", "your-key")
+	tandem   = setting("MERCHANT_URL", "http://127.0.0.1:8080")
+	username = setting("MERCHANT_USERNAME", "your-username")
+	key      = setting("MERCHANT_KEY", "your-key")
 	// Who is rung first, and who then.
-	a = setting("TANDEM_A", "80000")
-	b = setting("TANDEM_B", "13800138000")
+	a = setting("MERCHANT_A", "80000")
+	b = setting("MERCHANT_B", "13800138000")
 	// Where this program listens, and the same place as the switch reaches it.
-	listen    = setting("TANDEM_LISTEN", "0.0.0.0:8000")
-	returnURL = setting("TANDEM_RETURNURL", "http://your-server.example:8000/result")
+	listen    = setting("MERCHANT_LISTEN", "0.0.0.0:8000")
+	returnURL = setting("MERCHANT_RETURNURL", "http://your-server.example:8000/result")
 )
 
 const patience = 10 * time.Minute
@@ -124,7 +124,7 @@ func main() {
 		select {
 		case result = <-results:
 		case <-deadline:
-			stop("no result came: can the switch reach TANDEM_RETURNURL?")
+			stop("no result came: can the switch reach MERCHANT_RETURNURL?")
 		}
 	}
 	fmt.Printf("result: %s, A %s s for %s, B %s s for %s\n", result.Get("callback_result"),

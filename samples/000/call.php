@@ -1,22 +1,22 @@
 <?php
 // System 000: asks for a call between two people, takes its result and looks the call up.
 //
-//     TANDEM_USERNAME=shop TANDEM_KEY=... TANDEM_A=80000 TANDEM_B=13800138000 \
-//     TANDEM_RETURNURL=http://this-machine.example:8000/result php call.php
+//     MERCHANT_USERNAME=shop MERCHANT_KEY=... MERCHANT_A=80000 MERCHANT_B=13800138000 \
+//     MERCHANT_RETURNURL=http://this-machine.example:8000/result php call.php
 //
 // PHP 7.4 or later with curl. Exit status 0: the result came and was signed by us.
 // On the command line it asks, and has PHP's own web server run this file to take the result.
-// Under a web server it takes results: point TANDEM_RETURNURL at it and set the key there.
+// Under a web server it takes results: point MERCHANT_RETURNURL at it and set the key there.
 
-define('TANDEM', getenv('TANDEM_URL') ?: 'http://127.0.0.1:8080');
-define('USERNAME', getenv('TANDEM_USERNAME') ?: 'your-username');
-define('KEY', getenv('TANDEM_KEY') ?: 'your-key');
+define('TANDEM', getenv('MERCHANT_URL') ?: 'http://127.0.0.1:8080');
+define('USERNAME', getenv('MERCHANT_USERNAME') ?: 'your-username');
+define('KEY', getenv('MERCHANT_KEY') ?: 'your-key');
 // Who is rung first, and who then.
-define('A', getenv('TANDEM_A') ?: '80000');
-define('B', getenv('TANDEM_B') ?: '13800138000');
+define('A', getenv('MERCHANT_A') ?: '80000');
+define('B', getenv('MERCHANT_B') ?: '13800138000');
 // Where this program listens, and the same place as the switch reaches it.
-define('LISTEN', getenv('TANDEM_LISTEN') ?: '0.0.0.0:8000');
-define('RETURNURL', getenv('TANDEM_RETURNURL') ?: 'http://your-server.example:8000/result');
+define('LISTEN', getenv('MERCHANT_LISTEN') ?: '0.0.0.0:8000');
+define('RETURNURL', getenv('MERCHANT_RETURNURL') ?: 'http://your-server.example:8000/result');
 const PATIENCE_S = 600;
 
 const RESULT_FIELDS = ['callbackid', 'callback_num', 'callback_duration', 'callback_fee', 'destination_num',
@@ -110,7 +110,7 @@ function main(): void
     $deadline = time() + PATIENCE_S;
     while (!is_file(kept($callbackid))) {
         if (time() > $deadline) {
-            stop('no result came: can the switch reach TANDEM_RETURNURL?');
+            stop('no result came: can the switch reach MERCHANT_RETURNURL?');
         }
         usleep(100000);
         clearstatcache();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """System 000: asks for a call between two people, takes its result and looks the call up.
 
-    TANDEM_USERNAME=shop TANDEM_KEY=... TANDEM_A=80000 TANDEM_B=13800138000 \
-    TANDEM_RETURNURL=http://this-machine.example:8000/result python3 call.py
+    MERCHANT_USERNAME=shop MERCHANT_KEY=... MERCHANT_A=80000 MERCHANT_B=13800138000 \
+    MERCHANT_RETURNURL=http://this-machine.example:8000/result python3 call.py
 
 Python 3.8 or later, nothing else. Exit status 0: the result came and was signed by us.
 """
@@ -18,15 +18,15 @@ import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-TANDEM = os.environ.get("TANDEM_URL", "http://127.0.0.1:8080")
-USERNAME = os.environ.get("TANDEM_USERNAME", "your-username")
-KEY = os.environ.get("TANDEM_KEY", "your-key")
+TANDEM = os.environ.get("MERCHANT_URL", "http://127.0.0.1:8080")
+USERNAME = os.environ.get("MERCHANT_USERNAME", "your-username")
+KEY = os.environ.get("MERCHANT_KEY", "your-key")
 # Who is rung first, and who then.
-A = os.environ.get("TANDEM_A", "80000")
-B = os.environ.get("TANDEM_B", "13800138000")
+A = os.environ.get("MERCHANT_A", "80000")
+B = os.environ.get("MERCHANT_B", "13800138000")
 # Where this program listens, and the same place as the switch reaches it.
-LISTEN = os.environ.get("TANDEM_LISTEN", "0.0.0.0:8000")
-RETURNURL = os.environ.get("TANDEM_RETURNURL", "http://your-server.example:8000/result")
+LISTEN = os.environ.get("MERCHANT_LISTEN", "0.0.0.0:8000")
+RETURNURL = os.environ.get("MERCHANT_RETURNURL", "http://your-server.example:8000/result")
 PATIENCE_S = 600
 
 RESULT_FIELDS = ["callbackid", "callback_num", "callback_duration", "callback_fee", "destination_num",
@@ -101,7 +101,7 @@ def main():
         try:
             result = results.get(timeout=deadline - time.monotonic())
         except (queue.Empty, ValueError):
-            sys.exit("no result came: can the switch reach TANDEM_RETURNURL?")
+            sys.exit("no result came: can the switch reach MERCHANT_RETURNURL?")
         # The same result may come twice, and those of other calls come here too.
         if result["callbackid"] == callbackid:
             break

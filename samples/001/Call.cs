@@ -1,9 +1,9 @@
 // System 001: asks for a two-way call, takes its states and its record, and looks the record up.
 //
-//     TANDEM_SID=... TANDEM_TOKEN=... TANDEM_APPID=... TANDEM_SRC=13800138000 TANDEM_DST=13900139000 \
+//     MERCHANT_SID=... MERCHANT_TOKEN=... MERCHANT_APPID=... MERCHANT_SRC=13800138000 MERCHANT_DST=13900139000 \
 //     mono Call.exe
 //
-// The app's callback address at the switch has to lead to TANDEM_LISTEN of this machine.
+// The app's callback address at the switch has to lead to MERCHANT_LISTEN of this machine.
 // .NET Framework 4.5, .NET 6 or Mono (mcs -r:System.Net.Http -r:System.Runtime.Serialization
 // -r:System.Xml -r:System.Xml.Linq Call.cs), nothing else.
 // Exit status 0: the record came, and the switch says the same when asked.
@@ -24,14 +24,14 @@ using System.Xml.Linq;
 
 static class Call
 {
-    static readonly string Tandem = Setting("TANDEM_URL", "http://127.0.0.1:8080");
-    static readonly string Sid = Setting("TANDEM_SID", "your-account-sid");
-    static readonly string Token = Setting("TANDEM_TOKEN", "your-auth-token");
-    static readonly string AppId = Setting("TANDEM_APPID", "your-appid");
+    static readonly string Tandem = Setting("MERCHANT_URL", "http://127.0.0.1:8080");
+    static readonly string Sid = Setting("MERCHANT_SID", "your-account-sid");
+    static readonly string Token = Setting("MERCHANT_TOKEN", "your-auth-token");
+    static readonly string AppId = Setting("MERCHANT_APPID", "your-appid");
     // Who is rung first, and who then.
-    static readonly string Src = Setting("TANDEM_SRC", "13800138000");
-    static readonly string Dst = Setting("TANDEM_DST", "13900139000");
-    static readonly string Listen = Setting("TANDEM_LISTEN", "0.0.0.0:8000");
+    static readonly string Src = Setting("MERCHANT_SRC", "13800138000");
+    static readonly string Dst = Setting("MERCHANT_DST", "13900139000");
+    static readonly string Listen = Setting("MERCHANT_LISTEN", "0.0.0.0:8000");
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     static readonly HttpClient Http = new HttpClient { Timeout = TimeSpan.FromSeconds(15) };

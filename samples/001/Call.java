@@ -1,9 +1,9 @@
 // System 001: asks for a two-way call, takes its states and its record, and looks the record up.
 //
-//     TANDEM_SID=... TANDEM_TOKEN=... TANDEM_APPID=... TANDEM_SRC=13800138000 TANDEM_DST=13900139000 \
+//     MERCHANT_SID=... MERCHANT_TOKEN=... MERCHANT_APPID=... MERCHANT_SRC=13800138000 MERCHANT_DST=13900139000 \
 //     java Call.java
 //
-// The app's callback address at the switch has to lead to TANDEM_LISTEN of this machine.
+// The app's callback address at the switch has to lead to MERCHANT_LISTEN of this machine.
 // Java 11 or later, nothing else. Exit status 0: the record came, and the switch says the same when asked.
 
 import com.sun.net.httpserver.HttpExchange;
@@ -31,14 +31,14 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 public class Call {
-    static final String TANDEM = setting("TANDEM_URL", "http://127.0.0.1:8080");
-    static final String SID = setting("TANDEM_SID", "your-account-sid");
-    static final String TOKEN = setting("TANDEM_TOKEN", "your-auth-token");
-    static final String APPID = setting("TANDEM_APPID", "your-appid");
+    static final String TANDEM = setting("MERCHANT_URL", "http://127.0.0.1:8080");
+    static final String SID = setting("MERCHANT_SID", "your-account-sid");
+    static final String TOKEN = setting("MERCHANT_TOKEN", "your-auth-token");
+    static final String APPID = setting("MERCHANT_APPID", "your-appid");
     // Who is rung first, and who then.
-    static final String SRC = setting("TANDEM_SRC", "13800138000");
-    static final String DST = setting("TANDEM_DST", "13900139000");
-    static final String LISTEN = setting("TANDEM_LISTEN", "0.0.0.0:8000");
+    static final String SRC = setting("MERCHANT_SRC", "13800138000");
+    static final String DST = setting("MERCHANT_DST", "13900139000");
+    static final String LISTEN = setting("MERCHANT_LISTEN", "0.0.0.0:8000");
     static final long PATIENCE_S = 600;
 
     static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();

@@ -1,9 +1,9 @@
 // System 001: asks for a two-way call, takes its states and its record, and looks the record up.
 //
-//	TANDEM_SID=... TANDEM_TOKEN=... TANDEM_APPID=... TANDEM_SRC=13800138000 TANDEM_DST=13900139000 \
+//	MERCHANT_SID=... MERCHANT_TOKEN=... MERCHANT_APPID=... MERCHANT_SRC=13800138000 MERCHANT_DST=13900139000 \
 //	go run call.go
 //
-// The app's callback address at the switch has to lead to TANDEM_LISTEN of this machine.
+// The app's callback address at the switch has to lead to MERCHANT_LISTEN of this machine.
 // Go 1.18 or later, nothing else. Exit status 0: the record came, and the switch says the same when asked.
 package main
 
@@ -21,14 +21,14 @@ import (
 )
 
 var (
-	tandem = setting("TANDEM_URL", "http://127.0.0.1:8080")
-	sid    = setting("TANDEM_SID", "your-account-sid")
-	token  = setting("TANDEM_TOKEN", "your-auth-token")
-	appid  = setting("TANDEM_APPID", "your-appid")
+	tandem = setting("MERCHANT_URL", "http://127.0.0.1:8080")
+	sid    = setting("MERCHANT_SID", "your-account-sid")
+	token  = setting("MERCHANT_TOKEN", "your-auth-token")
+	appid  = setting("MERCHANT_APPID", "your-appid")
 	// Who is rung first, and who then.
-	src    = setting("TANDEM_SRC", "13800138000")
-	dst    = setting("TANDEM_DST", "13900139000")
-	listen = setting("TANDEM_LISTEN", "0.0.0.0:8000")
+	src    = setting("MERCHANT_SRC", "13800138000")
+	dst    = setting("MERCHANT_DST", "13900139000")
+	listen = setting("MERCHANT_LISTEN", "0.0.0.0:8000")
 )
 
 const patience = 10 * time.Minute

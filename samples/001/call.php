@@ -1,22 +1,22 @@
 <?php
 // System 001: asks for a two-way call, takes its states and its record, and looks the record up.
 //
-//     TANDEM_SID=... TANDEM_TOKEN=... TANDEM_APPID=... TANDEM_SRC=13800138000 TANDEM_DST=13900139000 \
+//     MERCHANT_SID=... MERCHANT_TOKEN=... MERCHANT_APPID=... MERCHANT_SRC=13800138000 MERCHANT_DST=13900139000 \
 //     php call.php
 //
-// The app's callback address at the switch has to lead to TANDEM_LISTEN of this machine.
+// The app's callback address at the switch has to lead to MERCHANT_LISTEN of this machine.
 // PHP 7.4 or later with curl. Exit status 0: the record came, and the switch says the same when asked.
 // On the command line it asks, and has PHP's own web server run this file to take what is pushed.
 // Under a web server it takes pushes: point the app's callback address at it.
 
-define('TANDEM', getenv('TANDEM_URL') ?: 'http://127.0.0.1:8080');
-define('SID', getenv('TANDEM_SID') ?: 'your-account-sid');
-define('TOKEN', getenv('TANDEM_TOKEN') ?: 'your-auth-token');
-define('APPID', getenv('TANDEM_APPID') ?: 'your-appid');
+define('TANDEM', getenv('MERCHANT_URL') ?: 'http://127.0.0.1:8080');
+define('SID', getenv('MERCHANT_SID') ?: 'your-account-sid');
+define('TOKEN', getenv('MERCHANT_TOKEN') ?: 'your-auth-token');
+define('APPID', getenv('MERCHANT_APPID') ?: 'your-appid');
 // Who is rung first, and who then.
-define('SRC', getenv('TANDEM_SRC') ?: '13800138000');
-define('DST', getenv('TANDEM_DST') ?: '13900139000');
-define('LISTEN', getenv('TANDEM_LISTEN') ?: '0.0.0.0:8000');
+define('SRC', getenv('MERCHANT_SRC') ?: '13800138000');
+define('DST', getenv('MERCHANT_DST') ?: '13900139000');
+define('LISTEN', getenv('MERCHANT_LISTEN') ?: '0.0.0.0:8000');
 const PATIENCE_S = 600;
 
 /** Ends the program with the reason. */

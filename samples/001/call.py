@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """System 001: asks for a two-way call, takes its states and its record, and looks the record up.
 
-    TANDEM_SID=... TANDEM_TOKEN=... TANDEM_APPID=... TANDEM_SRC=13800138000 TANDEM_DST=13900139000 \
+    MERCHANT_SID=... MERCHANT_TOKEN=... MERCHANT_APPID=... MERCHANT_SRC=13800138000 MERCHANT_DST=13900139000 \
     python3 call.py
 
-The app's callback address at the switch has to lead to TANDEM_LISTEN of this machine.
+The app's callback address at the switch has to lead to MERCHANT_LISTEN of this machine.
 Python 3.8 or later, nothing else. Exit status 0: the record came, and the switch says the same when asked.
 """
 
@@ -20,14 +20,14 @@ import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-TANDEM = os.environ.get("TANDEM_URL", "http://127.0.0.1:8080")
-SID = os.environ.get("TANDEM_SID", "your-account-sid")
-TOKEN = os.environ.get("TANDEM_TOKEN", "your-auth-token")
-APPID = os.environ.get("TANDEM_APPID", "your-appid")
+TANDEM = os.environ.get("MERCHANT_URL", "http://127.0.0.1:8080")
+SID = os.environ.get("MERCHANT_SID", "your-account-sid")
+TOKEN = os.environ.get("MERCHANT_TOKEN", "your-auth-token")
+APPID = os.environ.get("MERCHANT_APPID", "your-appid")
 # Who is rung first, and who then.
-SRC = os.environ.get("TANDEM_SRC", "13800138000")
-DST = os.environ.get("TANDEM_DST", "13900139000")
-LISTEN = os.environ.get("TANDEM_LISTEN", "0.0.0.0:8000")
+SRC = os.environ.get("MERCHANT_SRC", "13800138000")
+DST = os.environ.get("MERCHANT_DST", "13900139000")
+LISTEN = os.environ.get("MERCHANT_LISTEN", "0.0.0.0:8000")
 PATIENCE_S = 600
 
 BEIJING = datetime.timezone(datetime.timedelta(hours=8))

@@ -86,6 +86,7 @@ pub(super) struct Words {
     pub(super) here: &'static str,
     pub(super) callni: &'static str,
     pub(super) ytx: &'static str,
+    pub(super) sipcall: &'static str,
     pub(super) v1: &'static str,
     pub(super) steps_title: &'static str,
     pub(super) steps: [&'static str; 4],
@@ -104,6 +105,7 @@ const CHINESE: Words = Words {
     here: "本交换机的地址，已写入每个文件：",
     callni: "系统 000 · 双向回拨",
     ytx: "系统 001 · 双向呼叫，状态与话单推送",
+    sipcall: "系统 002 · 语音通知，按键转分机组，状态与话单推送",
     v1: "/v1 · 自有 REST 接口：双向呼叫，带签名的 webhook",
     steps_title: "怎样使用",
     steps: [
@@ -128,6 +130,7 @@ const ENGLISH: Words = Words {
     here: "The address of this switch, which stands in each file:",
     callni: "System 000 · two-way callback",
     ytx: "System 001 · two-way call, states and records pushed",
+    sipcall: "System 002 · notice with keys that lead to a group, states and records pushed",
     v1: "/v1 · our own REST interface: two-way call, a signed webhook",
     steps_title: "How to use them",
     steps: [
@@ -154,6 +157,7 @@ const PERSIAN: Words = Words {
     here: "نشانی این سوییچ که در هر فایل نوشته شده است:",
     callni: "سامانهٔ 000 · تماس برگشتی دوطرفه",
     ytx: "سامانهٔ 001 · تماس دوطرفه با ارسال وضعیت و صورت‌حساب",
+    sipcall: "سامانهٔ 002 · پیام صوتی، هدایت با کلید به گروه، اعلان وضعیت و گزارش تماس",
     v1: "‎/v1 · واسط REST خود ما: تماس دوطرفه با webhook امضاشده",
     steps_title: "روش استفاده",
     steps: [

@@ -193,6 +193,21 @@ pub(crate) async fn a_parked_row_waits_for_redelivery(store: Store, _: String) {
     assert!(!store.redeliver(12_345, at(1)).await.unwrap());
 }
 
+pub(crate) async fn what_was_parked_while_it_was_sent_stays_parked(store: Store, _: String) {
+    let merchant = fill(&store, "0").await;
+    told(&store, merchant, 1, "http://a.example/x").await;
+    // A worker is slow, its lease lapses, another has given the row up by then.
+    let slow = lease(&store, at(10)).await.remove(0);
+    let later = at(10) + LEASE + LEASE;
+    let quick = lease(&store, later).await.remove(0);
+    assert_eq!(slow.id, quick.id);
+    report(&store, &quick, After::Park, attempt(later, 500)).await;
+    report(&store, &slow, After::Retry(at(400)), attempt(at(10), 500)).await;
+    assert_eq!(lease(&store, at(100_000)).await, [], "it is not sent again by itself");
+    assert_eq!(store.outbox(None, Some(OutboxState::Parked), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.attempts(slow.id).await.unwrap().len(), 2, "both attempts are told");
+}
+
 pub(crate) async fn a_crowd_at_one_server_does_not_delay_another(store: Store, _: String) {
     let merchant = fill(&store, "0").await;
     for call in 1..=20 {

@@ -2,15 +2,15 @@
 //! a wrong key said in clear words. And the clients that the systems' own documents gave them, faults and all.
 
 use e2e::country::{A, B, Country, KEY, USER, Wish};
-use e2e::merchant::try_http;
+use e2e::merchant::{Merchant, try_http};
 use e2e::programs::{Ended, Language, Program, seed};
 use e2e::sipp::{Behaviour, Sipp};
 use e2e::tandem::{Setup, Tandem};
-use e2e::{country, ports, wait, ytx};
+use e2e::{country, ports, sipcall, sound, wait, ytx};
 use serde_json::{Value, json};
 
-/// Calls of one language: a good one by each system, and one of system 001 whose record is forged.
-const CALLS: u32 = 3;
+/// Calls of one language: a good one by each system, and one each of systems 001 and 002 whose record is forged.
+const CALLS: u32 = 5;
 
 fn answers(talk_ms: Option<u32>) -> Behaviour {
     Behaviour::Answer { ring_ms: 200, tone: None, talk_ms }
@@ -29,18 +29,18 @@ fn country(port: u16, base: &str, more: &str) -> Country {
 
 fn variables(country: &Country, port: u16, key: &str, token: &str) -> Vec<(&'static str, String)> {
     vec![
-        ("TANDEM_URL", format!("http://{}", country.tandem.http)),
-        ("TANDEM_LISTEN", format!("127.0.0.1:{port}")),
-        ("TANDEM_USERNAME", USER.into()),
-        ("TANDEM_KEY", key.into()),
-        ("TANDEM_A", A.into()),
-        ("TANDEM_B", B.into()),
-        ("TANDEM_RETURNURL", format!("http://127.0.0.1:{port}/result?shop=7")),
-        ("TANDEM_SID", ytx::SID.into()),
-        ("TANDEM_TOKEN", token.into()),
-        ("TANDEM_APPID", ytx::APP.into()),
-        ("TANDEM_SRC", A.into()),
-        ("TANDEM_DST", B.into()),
+        ("MERCHANT_URL", format!("http://{}", country.tandem.http)),
+        ("MERCHANT_LISTEN", format!("127.0.0.1:{port}")),
+        ("MERCHANT_USERNAME", USER.into()),
+        ("MERCHANT_KEY", key.into()),
+        ("MERCHANT_A", A.into()),
+        ("MERCHANT_B", B.into()),
+        ("MERCHANT_RETURNURL", format!("http://127.0.0.1:{port}/result?shop=7")),
+        ("MERCHANT_SID", ytx::SID.into()),
+        ("MERCHANT_TOKEN", token.into()),
+        ("MERCHANT_APPID", ytx::APP.into()),
+        ("MERCHANT_SRC", A.into()),
+        ("MERCHANT_DST", B.into()),
     ]
 }
 
@@ -111,10 +111,63 @@ fn refused(program: &Program, country: &Country, words: &str) {
     assert!(ended.complained.contains(words), "{ended:?}");
 }
 
+fn variables_002(country: &Country, port: u16, key: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("MERCHANT_URL", format!("http://{}", country.tandem.http)),
+        ("MERCHANT_LISTEN", format!("127.0.0.1:{port}")),
+        ("MERCHANT_APPID", sipcall::APPID.into()),
+        ("MERCHANT_ACCESSKEY", key.into()),
+        ("MERCHANT_NUMBER", A.into()),
+        ("MERCHANT_VOICEFILE", "spring.wav".into()),
+    ]
+}
+
+/// A notice is played, its record is taken and compared with what the switch says.
+fn system_002(program: &Program, country: &Country, port: u16) {
+    let variables = variables_002(country, port, sipcall::ACCESSKEY);
+    let ended = program.start(&[], &variables).finish();
+    let lines = ["asked: ", "record: 10001 by 10040, ", "checked: the switch has the same record"];
+    well(&ended, &lines);
+}
+
+/// A record that somebody else posts while the call is on: found out.
+fn forged_002(program: &Program, country: &Country) {
+    let port = ports::one();
+    let variables = variables_002(country, port, sipcall::ACCESSKEY);
+    let mut running = program.start(&[], &variables);
+    let uuid = running.wait_line("asked: ");
+    let cdr = json!({
+        "answertime": "", "hangupcause": 10001, "duration": 1, "id": 1, "extnumber": "", "uuid": uuid,
+        "billsec": 600, "hangupdirection": 10040, "userkey": "", "destnumber": A,
+    });
+    let _ = say(port, "POST", "/cdr", &cdr.to_string());
+    let ended = running.finish();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.complained.contains("not what the switch has"), "{ended:?}");
+}
+
+fn refused_002(program: &Program, country: &Country) {
+    let ended = program.start(&[], &variables_002(country, ports::one(), "wrong")).finish();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.complained.contains("refused: 601 appid未授权"), "{ended:?}");
+}
+
+/// Two seconds of a tone, as a company's own sound.
+fn sent_in(country: &Country) {
+    let file = country.folder.path().join("spring.wav");
+    sound::write_wav_tone(&file, 900, 2);
+    let door = country.tandem.http;
+    let octets = std::fs::read(file).expect("a sound");
+    let kept = sipcall::upload(door, &sipcall::login(door), "spring.wav", &octets);
+    assert_eq!(kept["data"]["status"], 0, "{kept}");
+}
+
 /// All of a language, side by side.
 fn all_of(language: Language) {
-    let port = ports::one();
-    let country = country(port, "/cb/", "");
+    let (port, port_002) = (ports::one(), ports::one());
+    let company = sipcall::company(USER, &format!("http://127.0.0.1:{port_002}/"));
+    let country = country(port, "/cb/", &company);
+    sent_in(&country);
     let folder = |name: &str| {
         let folder = country.folder.path().join(name);
         std::fs::create_dir(&folder).expect("a folder");
@@ -122,12 +175,16 @@ fn all_of(language: Language) {
     };
     let callni = language.build(&language.sample("000"), &folder("000"));
     let ytx = language.build(&language.sample("001"), &folder("001"));
+    let notice = language.build(&language.sample("002"), &folder("002"));
     std::thread::scope(|scope| {
         scope.spawn(|| system_000(&callni, &country));
         scope.spawn(|| system_001(&ytx, &country, port));
         scope.spawn(|| forged_001(&ytx, &country));
         scope.spawn(|| refused(&callni, &country, "refused: result=fail&code=1002&msg=sign_error"));
         scope.spawn(|| refused(&ytx, &country, "refused: -203 "));
+        scope.spawn(|| system_002(&notice, &country, port_002));
+        scope.spawn(|| forged_002(&notice, &country));
+        scope.spawn(|| refused_002(&notice, &country));
     });
     wait::until("all calls to be over", || {
         let live = country.tandem.admin("GET", "/admin/v1/calls");
@@ -234,4 +291,38 @@ fn the_client_of_system_001_in_python() {
         "{told}"
     );
     assert_eq!(told["asked"][0]["customParm"], "订单7");
+}
+
+/// The manual's PHP: its own token, which is too short for one, then a good one; a sound without a scheme, a menu in the
+/// manual's quotes.
+#[test]
+fn the_seed_of_system_002_in_php() {
+    let merchant = Merchant::start();
+    let group = format!(
+        "\n[[groups]]\nnumber = \"80100\"\nname = \"extGroup-1\"\nmerchant = \"{USER}\"\nmembers = [\"80000\"]\n"
+    );
+    let more = sipcall::company(USER, &merchant.url("/")) + &group;
+    let wish = Wish { more, ..Wish::default() };
+    let country = Country::new(&wish, &answers(None), &Behaviour::RingOnly, 1);
+    let folder = country.folder.path();
+    let file = folder.join("test.wav");
+    sound::write_wav_tone(&file, 900, 1);
+    let served = sipcall::serve(std::fs::read(file).expect("a sound"));
+    let program = Language::Php.build(&seed("sipcall.php"), folder);
+    let switch = format!("http://{}", country.tandem.http);
+    let sound = format!("{served}/test.wav");
+    let ask = |token: &str| {
+        let arguments = [&switch, token, A, &sound, "\u{201d}1@extGroup-1\u{201d}", "02120280001"];
+        let ended = program.start(&arguments, &[]).finish();
+        assert_eq!((ended.status, ended.complained.as_str()), (Some(0), ""), "{ended:?}");
+        ended.said.concat()
+    };
+    let short = ask("ABCDEFG");
+    assert!(short.contains("\"ret\":400") && short.contains("现在token.len = 7"), "{short}");
+    let said = ask(&sipcall::login(country.tandem.http));
+    assert!(said.contains("\"ret\":200") && said.contains("播放命令发送成功"), "{said}");
+    let told: Value = serde_json::from_str(&merchant.wait_for("/cdr", 1)[0].body).expect("JSON");
+    assert_eq!((&told["customuuid"], &told["chengshudu"]), (&json!(A), &json!("1")), "{told}");
+    assert_eq!((&told["disnumber"], &told["hangupcause"]), (&json!("02120280001"), &json!(10001)));
+    country.tandem.books_in_order();
 }
