@@ -168,11 +168,13 @@ impl Wire {
     }
 
     /// Whether the network is to blame for a far end that does not know: it lost every copy of what ends the
-    /// session, or every word of a far end that was invited, so that no CANCEL was allowed.
+    /// session, or every word of a far end that was invited, so that no CANCEL was allowed; or brought the first one
+    /// when the INVITE had been given up unheard (timer B, RFC 3261 §17.1.1.2), and there was nothing left to cancel.
     #[must_use]
     pub fn is_deaf(&self, call_id: &str) -> bool {
         self.seen.get(call_id).is_some_and(|seen| {
-            let unheard = seen.invited.is_some() && seen.heard.is_none();
+            let in_time = |invited| seen.heard.is_some_and(|heard| heard < invited + RESENT);
+            let unheard = seen.invited.is_some_and(|invited| !in_time(invited));
             unheard || seen.bye.is_unheard() || !seen.bye.told && seen.cancel.is_unheard()
         })
     }
