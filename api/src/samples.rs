@@ -53,6 +53,8 @@ pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("http-api", "http-api.md", include_str!("../../docs/http-api.md")),
     ("sandbox", "sandbox.md", include_str!("../../docs/sandbox.md")),
     ("rest-v1", "rest-v1.md", include_str!("../../docs/rest-v1.md")),
+    ("scenarios", "scenarios.md", include_str!("../../docs/scenarios.md")),
+    ("system-001", "merchants/001.md", include_str!("../../docs/merchants/001.md")),
     ("system-002", "merchants/002.md", include_str!("../../docs/merchants/002.md")),
 ];
 /// Where in one of them the operator's part begins, which is none of the merchants' business.

@@ -114,10 +114,15 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
         assert_eq!(text.contains(words), in_text, "{words}");
         assert_eq!(page.contains(words), in_text, "{words}");
     }
-    assert!(page.contains("<table>") && page.contains("<h2>System 000"), "{page}");
-    for document in ["http-api", "sandbox", "rest-v1", "system-002"] {
+    assert!(page.contains("<table>") && page.contains("<h2 id=\"system-000"), "{page}");
+    for document in ["http-api", "sandbox", "rest-v1", "scenarios", "system-001", "system-002"] {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
+        assert!(page.contains("<h2 id=\""), "{document}");
         for link in page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            if let Some(place) = link.strip_prefix('#') {
+                assert!(page.contains(&format!("id=\"{place}\"")), "{document}: {link}");
+                continue;
+            }
             let inside =
                 if link.starts_with('/') { link.to_owned() } else { format!("/samples/{link}") };
             let (status, ..) = get(&world, inside.split('#').next().unwrap(), &[]).await;

@@ -176,7 +176,7 @@ fn at(extension: &str, call: CallId, stage: Stage) -> Station {
         since: UnixMillis(now().0 - 61_000),
         other: "13333333333".into(),
         shown: "13333333333".into(),
-        other_shown: "01053180002".into(),
+        other_shown: "861053180002".into(),
         called_in: false,
         supervises: false,
     };
@@ -258,6 +258,13 @@ async fn s4_9_the_call_of_an_extension_is_hung_up() {
     assert_eq!(desc(&ask(&world, HANGUP, &asked).await), "挂断命令发送成功");
     let controls = world.switch.controls.lock().unwrap().clone();
     assert_eq!(controls[0].1, Control::Leave { supervisor: "80000".into() });
+    assert!(!world.switch.live_is_empty());
+    // Where it is only rung, the call goes on as if it had refused.
+    let rung = at("80000", world.switch.live().await.unwrap()[0].call, Stage::Rings);
+    stand(&world, rung);
+    assert_eq!(desc(&ask(&world, HANGUP, &asked).await), "挂断命令发送成功");
+    let controls = world.switch.controls.lock().unwrap().clone();
+    assert_eq!(controls[1].1, Control::Decline { extension: "80000".into() });
     assert!(!world.switch.live_is_empty());
 }
 

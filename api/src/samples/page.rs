@@ -45,6 +45,8 @@ pub(super) fn index(language: Language, base: &str) -> String {
         ("http-api", words.interfaces),
         ("sandbox", words.sandbox),
         ("rest-v1", words.rest),
+        ("scenarios", words.scenarios),
+        ("system-001", words.system_001),
         ("system-002", words.system_002),
     ] {
         let _ = write!(
@@ -98,12 +100,31 @@ fn linked<'d>(event: Event<'d>, dropped: &mut Vec<bool>) -> Option<Event<'d>> {
     }
 }
 
+/// Gives headings the names by which links know them: small letters, hyphens for blanks, nothing else.
+fn name_headings(events: &mut [Event<'_>]) {
+    let mut name = String::new();
+    for event in events.iter_mut().rev() {
+        match event {
+            Event::End(TagEnd::Heading(_)) => name.clear(),
+            Event::Text(text) | Event::Code(text) => name.insert_str(0, text),
+            Event::Start(Tag::Heading { id, .. }) => {
+                let kept = name.to_lowercase().replace(' ', "-");
+                let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+                *id = Some(kept.collect::<String>().into());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A document of ours, in English, for a reader of any language.
 pub(super) fn document(reader: Language, title: &str, markdown: &str) -> String {
     let mut rendered = String::new();
     let mut dropped = Vec::new();
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES);
-    html::push_html(&mut rendered, events.filter_map(|event| linked(event, &mut dropped)));
+    let mut events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
+    name_headings(&mut events);
+    let events = events.into_iter().filter_map(|event| linked(event, &mut dropped));
+    html::push_html(&mut rendered, events);
     // A wide table scrolls by itself.
     let rendered = rendered
         .replace("<table>", "<div class=\"wide\"><table>")

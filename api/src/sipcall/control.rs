@@ -58,7 +58,7 @@ struct World<'a> {
 
 impl World<'_> {
     /// Ends the call of an extension: that in which it talks, or else its oldest. Who supervises leaves, and the others
-    /// talk on.
+    /// talk on; where it is only rung, it is rung no longer, and what becomes of the call is as if it had refused.
     async fn hang_up(&self, number: &str) -> Result<(), Stop> {
         let station = self.station(number).await?;
         let talks = station.calls.iter().find(|call| call.stage == Stage::Talks);
@@ -66,6 +66,10 @@ impl World<'_> {
         if call.supervises {
             let supervisor = number.to_owned();
             return self.control(call.call, Control::Leave { supervisor }).await;
+        }
+        if call.stage == Stage::Rings {
+            let extension = number.to_owned();
+            return self.control(call.call, Control::Decline { extension }).await;
         }
         self.end(call.call, number).await
     }
@@ -124,9 +128,9 @@ impl World<'_> {
                 groups.number(&destnumber)?
             }
             false => {
-                let extension = self.own(&destnumber).await?;
-                let there = is_registered(self.state, &destnumber).await?;
-                if !there && extension.bound_phone.is_none() {
+                self.own(&destnumber).await?;
+                // A bound phone is outside, and nobody asked for it.
+                if !is_registered(self.state, &destnumber).await? {
                     return Err(Code::NotRegistered.into());
                 }
                 Number::Internal(destnumber.clone())

@@ -52,10 +52,22 @@ pub(super) async fn at(
     let standings = standings(state, view, asker, asked).await?;
     let now = now();
     let all = standings.into_iter().zip(stations).map(|(standing, station)| match standing.code {
-        Code::Enabled => call_status(&station, now),
+        Code::Enabled => {
+            let mut status = call_status(&station, now);
+            if let Some(call) = &mut status.call {
+                call.shown = at_home(view, &call.shown);
+            }
+            status
+        }
         code => CallStatus { extension: standing.extension, code, call: None, idle_s: 0 },
     });
     Ok(calls(&all.collect::<Vec<_>>()))
+}
+
+/// A number that is shown, as everything else that is told writes it.
+fn at_home(view: &View, shown: &str) -> String {
+    let known = |digits: &str| view.plan.national(&facts::Number::public(digits.to_owned()));
+    if shown.is_empty() { String::new() } else { known(shown) }
 }
 
 /// The call in which it talks counts before one in which it does not.

@@ -328,6 +328,15 @@ impl Call {
         self.run(w);
     }
 
+    /// An extension that this leg rings is rung no longer. False when it does not ring.
+    pub(crate) fn declined(&mut self, w: &mut World, no: LegNo, user: &str) -> bool {
+        let rings = self.leg(no).is_some_and(|leg| leg.rings(user));
+        if rings {
+            self.on_leg(w, no, |leg, w, trace, like| leg.refused_for(w, trace, user, like));
+        }
+        rings
+    }
+
     /// The leg that this one talks with, or is to; in a conference nobody talks with one other, nor does who
     /// supervises.
     pub(crate) fn beside(&self, no: LegNo) -> Option<&Leg> {

@@ -91,6 +91,24 @@ fn case_43_what_extensions_are_at_is_read_off_live_legs() {
 }
 
 #[test]
+fn case_43_who_is_called_back_first_talks_when_the_other_one_has_answered() {
+    let mut sim = team(Strategy::RingAll);
+    let mut command = callback();
+    command.a.number = Number::Internal("80001".into());
+    let token = sim.place(command);
+    assert!(sim.placed(token).is_ok());
+    let at = |stage| [(false, vec![stage])];
+    assert_eq!(stations(&mut sim, &["80001"]), at(Stage::Rings));
+    sim.ring("one", 180, None);
+    sim.pick_up("one");
+    assert_eq!(stations(&mut sim, &["80001"]), at(Stage::Dials), "off the hook");
+    sim.pick_up("b");
+    assert_eq!(stations(&mut sim, &["80001"]), at(Stage::Talks));
+    sim.hang_up("b");
+    sim.assert_clean();
+}
+
+#[test]
 fn b6_sequential_asks_one_after_the_other_and_each_for_its_time() {
     let mut sim = team(Strategy::Sequential);
     dial(&mut sim, GROUP);

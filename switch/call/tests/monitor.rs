@@ -438,6 +438,29 @@ fn s4_9_a_customer_is_led_on_to_somebody_else_and_the_seat_leaves() {
 }
 
 #[test]
+fn s4_9_who_is_rung_no_longer_is_as_if_he_had_refused() {
+    let mut sim = talking();
+    let decline = |extension: &str| Control::Decline { extension: extension.into() };
+    assert_eq!(control(&mut sim, decline("80002")), Err(ControlRefused::NotTalking));
+    assert_eq!(control(&mut sim, decline("80001")), Err(ControlRefused::NotTalking), "he talks");
+    let who = Led::OtherOf(internal("80001"));
+    let to = Control::Transfer { who, to: internal("80002"), as_sent: "80002".into() };
+    assert_eq!(control(&mut sim, to), Ok(()));
+    sim.ring("soft", 180, None);
+    assert_eq!(control(&mut sim, decline("80002")), Ok(()));
+    assert_eq!(sim.far("soft").count("CANCEL"), 1);
+    assert!(bridged(&sim) && sim.engine.live()[0].state == "bridged", "the two talk on");
+    assert_eq!(control(&mut sim, decline("80002")), Err(ControlRefused::NotTalking), "once");
+    sim.refuse("soft", 487, None);
+    sim.hang_up("b");
+    let record = sim.record().clone();
+    let leg = record.leg(LegNo(2)).unwrap();
+    assert_eq!((leg.failure.map(|f| f.kind), leg.answered), (Some(Kind::Rejected), None));
+    assert_eq!(record.outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
 fn s4_9_who_cannot_be_led_on_stays() {
     let mut sim = talking();
     let to = |who, to: Number| {

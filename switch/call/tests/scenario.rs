@@ -446,6 +446,27 @@ fn case_43_each_extension_of_a_group_is_told_of_once_whatever_becomes_of_it() {
 }
 
 #[test]
+fn s4_9_one_of_a_group_is_rung_no_longer_and_the_others_ring_on() {
+    let mut sim = heard(followed());
+    sim.press('1');
+    for phone in ["one", "two", "three"] {
+        sim.ring(phone, 180, None);
+    }
+    let call = sim.engine.live()[0].call;
+    let control = Box::new(facts::control::Control::Decline { extension: "80001".into() });
+    let merchant = common::MERCHANT;
+    sim.command(Command::Control { token: 9_999, call, merchant, control });
+    assert_eq!(sim.far("one").count("CANCEL"), 1);
+    assert_eq!(sim.far("two").count("CANCEL") + sim.far("three").count("CANCEL"), 0);
+    sim.refuse("one", 487, None);
+    sim.pick_up("two");
+    sim.advance(s(3));
+    sim.hang_up("two");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
 fn case_66_extensions_that_ring_are_told_of_as_gone_when_the_customer_leaves() {
     use LegState::{Alerting, Disconnect};
     let mut sim = heard(followed());

@@ -1,5 +1,5 @@
-//! What may be done to a call in which two talk, from outside of it: one of them is led on to somebody else, or
-//! somebody comes in who supervises one of them.
+//! What may be done to a call from outside of it: one of two who talk is led on to somebody else, somebody comes in who
+//! supervises one of them, an extension is rung no longer.
 
 use crate::command::Refusal;
 use crate::number::Number;
@@ -52,6 +52,11 @@ pub enum Control {
         supervisor: String,
         /// How.
         mode: Mode,
+    },
+    /// An extension that is rung is rung no longer: as if somebody there had refused. Whoever else is rung rings on.
+    Decline {
+        /// The extension.
+        extension: String,
     },
     /// Whoever supervises the call leaves it.
     Leave {

@@ -51,7 +51,7 @@ pub struct StationCall {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// It has dialled, and nobody has answered.
+    /// It has dialled or was called back, and nobody has answered yet whom it wants.
     Dials,
     /// It is rung.
     Rings,

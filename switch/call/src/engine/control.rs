@@ -36,6 +36,15 @@ impl Engine {
                 self.on_call(id, |call, w| done = call.take_part(w, &supervisor, mode));
                 done.then_some(()).ok_or(ControlRefused::NotTalking)
             }
+            Control::Decline { extension } => {
+                let legs = self.world.agents.legs(&extension).filter(|leg| leg.call == id);
+                let legs: Vec<_> = legs.map(|leg| leg.no).collect();
+                let mut done = false;
+                self.on_call(id, |call, w| {
+                    done = legs.into_iter().any(|no| call.declined(w, no, &extension));
+                });
+                done.then_some(()).ok_or(ControlRefused::NotTalking)
+            }
             Control::Leave { supervisor } => {
                 let mut done = false;
                 self.on_call(id, |call, w| done = call.dismiss(w, &supervisor));

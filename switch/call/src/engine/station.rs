@@ -31,13 +31,13 @@ impl Engine {
         let seat = call.supervised_by(id.no);
         let other =
             call.leg(seat.unwrap_or_else(|| call.other(id.no))).filter(|other| !other.is_over());
-        // Who calls is up before anybody has answered him.
-        let both = leg.is_up() && other.is_some_and(Leg::is_up);
-        let stage = match both {
-            true => Stage::Talks,
-            false if leg.is_inbound() => Stage::Dials,
-            false if leg.is_up() => Stage::Talks,
-            false => Stage::Rings,
+        // Who calls is up before anybody has answered him, and so is who is called back first.
+        let stage = match (leg.is_up(), other.map(Leg::is_up)) {
+            (true, Some(true)) => Stage::Talks,
+            (true, None) if !leg.is_inbound() => Stage::Talks,
+            (true, Some(false)) => Stage::Dials,
+            _ if leg.is_inbound() => Stage::Dials,
+            _ => Stage::Rings,
         };
         let since = leg.facts.answered.filter(|_| stage == Stage::Talks);
         Some(StationCall {

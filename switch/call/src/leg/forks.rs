@@ -186,6 +186,12 @@ impl Forks {
         self.overdue && !self.open.is_empty() && !self.open.iter().any(|fork| fork.heard)
     }
 
+    /// Ends one INVITE of a person, whose final answer is known beforehand.
+    pub(super) fn end_one(&self, w: &mut World, user: &str) -> Option<SessionId> {
+        let fork = self.open.iter().find(|fork| fork.hop.user.as_deref() == Some(user));
+        fork.map(|fork| fork.end(w, None))
+    }
+
     /// Gives up the phones of one person.
     pub(super) fn cancel_user(&mut self, w: &mut World, user: Option<&str>) -> Vec<SessionId> {
         let theirs = |fork: &mut Fork| fork.hop.user.as_deref() == user;

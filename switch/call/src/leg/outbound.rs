@@ -394,6 +394,27 @@ impl Leg {
         LegEvent::Failed(failure)
     }
 
+    /// A phone of this extension is rung.
+    pub(crate) fn rings(&self, user: &str) -> bool {
+        let of = |hop: &Hop| hop.user.as_deref() == Some(user);
+        matches!(&self.stage, Stage::Inviting(forks) if forks.hops().any(of))
+    }
+
+    /// The phones of an extension are rung no longer: as if somebody there had refused with 603 (RFC 3261 §21.6.2).
+    pub(crate) fn refused_for(
+        &mut self,
+        w: &mut World,
+        trace: &mut Trace,
+        user: &str,
+        like: &[Codec],
+    ) -> Option<LegEvent> {
+        let Stage::Inviting(forks) = &mut self.stage else { return None };
+        let session = forks.end_one(w, user)?;
+        self.given_up.push(session);
+        let refused = Final { code: 603, ..Final::default() };
+        self.failed(w, trace, (session, refused, &[]), like)
+    }
+
     /// An INVITE came to nothing: the other contacts, the next hop, or the end of the leg.
     pub(crate) fn failed(
         &mut self,
