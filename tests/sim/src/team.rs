@@ -105,6 +105,9 @@ pub fn registrations(expires: UnixMillis) -> Vec<Binding> {
 /// §17.1.2.2, §9.1).
 const GIVEN_UP: Duration = Duration::from_secs(32);
 
+/// What an agent dials to park a call.
+const PARK: &str = "sip:*70@";
+
 /// What the agents are offered, as the switch and they say on the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
@@ -115,6 +118,8 @@ pub(crate) struct Offers {
     offered: BTreeSet<String>,
     /// Offers that were made.
     pub(crate) made: u32,
+    /// Calls that an agent parked, by their Call-ID: one that nobody takes comes back to him, whatever he does by then.
+    parked: BTreeSet<(SocketAddr, String)>,
 }
 
 /// One dialog with an agent.
@@ -159,10 +164,21 @@ impl Offers {
         if sent && text.starts_with("INVITE ") {
             if self.offered.insert(id.clone()) {
                 open.retain(|_, offer| offer.waits.is_none_or(|since| now < since + GIVEN_UP));
-                assert!(open.is_empty(), "{far} is offered {id} and has {open:?}");
+                if !open.is_empty() {
+                    let back = self.parked.iter().find(|(by, _)| *by == far).cloned();
+                    let comes_back = back.is_some_and(|back| self.parked.remove(&back));
+                    assert!(comes_back, "{far} is offered {id} and has {open:?}");
+                }
                 open.insert(id, Offer { waits: Some(now), how: How::Invite });
                 self.made += 1;
             }
+            return;
+        }
+        if !sent
+            && text.starts_with("REFER ")
+            && line("Refer-To:").is_some_and(|to| to.contains(PARK))
+        {
+            self.parked.insert((far, id));
             return;
         }
         let Some(offer) = open.get_mut(&id) else { return };
