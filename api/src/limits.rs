@@ -66,6 +66,18 @@ impl<K: Ord + Clone> Buckets<K> {
         true
     }
 
+    /// Gives back a token that was taken.
+    pub(crate) fn give(&self, key: &K) {
+        let mut table = match self.table.lock() {
+            Ok(table) => table,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        // What is full by then is bounded when the next one is taken.
+        if let Some(bucket) = table.get_mut(key) {
+            bucket.tokens += 1.0;
+        }
+    }
+
     /// Would there be no token?
     pub(crate) fn is_empty(&self, key: &K, now: Instant) -> bool {
         if self.rate.per_second == 0 {
@@ -116,6 +128,18 @@ mod tests {
         assert!(!buckets.take(BUCKETS_MAX, start));
         assert!(buckets.take(BUCKETS_MAX, start + Duration::from_secs(2)));
         assert_eq!(buckets.table.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again_and_fills_no_further_than_the_burst() {
+        let buckets = Buckets::new(Rate { per_second: 1, burst: 2 });
+        let start = Instant::now();
+        for _ in 0..9 {
+            assert!(buckets.take("a", start));
+            buckets.give(&"a");
+        }
+        buckets.give(&"a");
+        assert_eq!((0..5).filter(|_| buckets.take("a", start)).count(), 2);
     }
 
     #[test]

@@ -42,7 +42,7 @@ async fn told(state: &ApiState, question: &Question) -> Result<Told, String> {
     let webhook = webhook.ok_or("the webhook that signs is gone")?;
     let entry = store.call(question.call).await.map_err(failed)?;
     let reference = entry.map(|entry| entry.command.custom).unwrap_or_default();
-    let outgoing = written(question, &context, &webhook.secrets, &reference);
+    let outgoing = written(question, &context, &webhook.secrets.at(now()), &reference);
     let answer = state.0.guard.send(&outgoing, ANSWER_MAX).await;
     let answer = answer.map_err(|error| format!("{error:?}"))?;
     if !(200..300).contains(&answer.status) {

@@ -100,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) registrations: Buckets<MerchantId>,
     pub(crate) wrong_tokens: Buckets<IpAddr>,
     pub(crate) wrong_keys: Buckets<(IpAddr, String)>,
+    /// Logins of system 002, of which good ones give back what they took.
+    pub(crate) logins: Buckets<(IpAddr, String)>,
     pub(crate) streams: crate::rest::Streams,
     pub(crate) room: crate::sipcall::Room,
 }
@@ -140,6 +142,7 @@ impl ApiState {
             registrations: Buckets::new(REGISTRATIONS),
             wrong_tokens,
             wrong_keys: Buckets::new(WRONG_KEYS),
+            logins: Buckets::new(WRONG_KEYS),
             streams: crate::rest::Streams::default(),
             room: crate::sipcall::Room::default(),
         }))

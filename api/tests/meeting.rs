@@ -162,7 +162,9 @@ async fn s3_6_what_is_asked_of_a_live_one_reaches_the_switch() {
     let parties = json!([{ "name": "Xu", "phone": "18810207017" }]);
     let invite = with(about("inviteMeeting", &confid, ""), "parties", parties.to_string());
     assert_eq!(code(&world, MEETING, &invite).await, "0", "a list written as a text is read too");
-    let Some((_, Act::Invite(all))) = world.switch.acts.lock().unwrap().pop() else { panic!() };
+    let Some((_, Act::Invite(all, None))) = world.switch.acts.lock().unwrap().pop() else {
+        panic!()
+    };
     assert_eq!((all[0].name.as_str(), all[0].party.as_sent.as_str()), ("Xu", "18810207017"));
     // Another app does not reach it.
     let foreign = with(about("closeMeeting", &confid, ""), "appid", "app-two");

@@ -76,16 +76,25 @@ async fn s6_each_request_that_costs_money_is_repeated_safely() {
     let client = client(&world, "test").await;
     let notice =
         json!({ "to": { "number": "13800138000" }, "template": "1001", "values": ["12.5"] });
-    for (path, body) in [("/codes", code()), ("/notices", notice), ("/conferences", meeting())] {
+    let mut call = code();
+    call.as_object_mut().unwrap().retain(|name, _| name == "to" || name == "reference");
+    call["scenario"] = json!({ "start": "a", "steps": {
+        "a": { "do": "play", "sounds": [{ "prompt": "welcome" }] } } });
+    for (path, body) in
+        [("/calls", call), ("/codes", code()), ("/notices", notice), ("/conferences", meeting())]
+    {
         let key = format!("k {path}");
         let ask = async |body: Value, key: &str| {
             client.ask_with("POST", path, Some(body), &[("idempotency-key", key)]).await
         };
         let first = ask(body.clone(), &key).await;
         assert_eq!(first.status, StatusCode::CREATED, "{}", first.json());
+        // Who repeats a request that was accepted is not told that a sound is gone by now.
+        world.switch.mute.store(true, Ordering::SeqCst);
         let again = ask(body.clone(), &key).await;
         assert_eq!((again.status, &again.body), (StatusCode::CREATED, &first.body), "{path}");
         assert_eq!(again.headers["idempotent-replayed"], "true");
+        world.switch.mute.store(false, Ordering::SeqCst);
         let mut other = body;
         other["reference"] = json!("o8");
         assert_eq!(ask(other.clone(), &key).await.problem(), "idempotency_key_reused", "{path}");
@@ -99,6 +108,47 @@ async fn s6_each_request_that_costs_money_is_repeated_safely() {
         placed.clear();
         drop(placed);
     }
+}
+
+#[tokio::test]
+async fn s6_a_conference_and_its_invitations_are_repeated_when_somebody_is_gone_by_then() {
+    let world = World::new().await;
+    let first = client(&world, "test").await;
+    let key = [("idempotency-key", "k1")];
+    let begun = first.ask_with("POST", "/conferences", Some(meeting()), &key).await;
+    let path =
+        begun.json()["url"].as_str().unwrap().trim_start_matches("/v1").to_owned() + "/invite";
+    let others = json!({ "participants": [{ "number": "13900139000", "name": "Wu" }] });
+    let invited = first.ask_with("POST", &path, Some(others.clone()), &key).await;
+    assert_eq!(invited.status, StatusCode::ACCEPTED);
+    let mut document = world::document();
+    document["extensions"][0]["enabled"] = json!(false);
+    let desired = serde_json::from_value(document).unwrap();
+    assert!(world.store.apply(&desired, now(), false).await.unwrap().mistakes.is_empty());
+    let beside = world.beside();
+    let later = Client { world: &beside, key: first.key.clone() };
+    let other = later.ask("POST", "/conferences", Some(meeting())).await;
+    assert_eq!(other.pointers(), ["/to/number"], "it is disabled by now");
+    let again = later.ask_with("POST", "/conferences", Some(meeting()), &key).await;
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &begun.body));
+    // A repeat that comes while the first one's row is not written yet is known to the conference itself.
+    let later = first.ask_with("POST", &path, Some(others.clone()), &[("idempotency-key", "k2")]);
+    *world.switch.unwilling.lock().unwrap() = Some(ActRefused::Repeated);
+    let later = later.await;
+    assert_eq!(later.headers["idempotent-replayed"], "true");
+    *world.switch.unwilling.lock().unwrap() = Some(ActRefused::KeyConflict);
+    let later = first.ask_with("POST", &path, Some(others), &[("idempotency-key", "k3")]).await;
+    assert_eq!(later.problem(), "idempotency_key_reused");
+    *world.switch.unwilling.lock().unwrap() = None;
+    // Of more than may be there nobody is looked up.
+    let many = json!({ "participants": vec![json!({ "number": "81000" }); 100] });
+    let answer = first.ask("POST", &path, Some(many.clone())).await;
+    assert_eq!(answer.pointers(), ["/participants"]);
+    let mut all = meeting();
+    all["to"]["number"] = json!("13800138000");
+    all["participants"] = many["participants"].clone();
+    let answer = first.ask("POST", "/conferences", Some(all)).await;
+    assert_eq!(answer.pointers(), ["/participants"]);
 }
 
 #[tokio::test]

@@ -129,6 +129,34 @@ async fn f19_a_question_is_signed_names_its_call_and_bears_the_keys_so_far() {
 }
 
 #[tokio::test]
+async fn f19_questions_and_tests_are_signed_with_secrets_that_are_good_alone() {
+    let world = World::new().await;
+    let (url, heard) = server(200, json!({ "next": "sales" }).to_string(), Duration::ZERO).await;
+    let (_, question, _, old) = question(&world, &url).await;
+    let client = client(&world, "test").await;
+    let id = client.get("/webhooks").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/webhooks/{id}");
+    let change = client.ask("PATCH", &path, Some(json!({ "url": url }))).await;
+    assert_eq!(change.status.as_u16(), 200);
+    let rotated =
+        client.ask("POST", &format!("{path}/secret"), Some(json!({ "overlap_s": 0 }))).await;
+    let new = rotated.json()["secret"].as_str().unwrap().to_owned();
+    assert!(api::scenarios::consult(&world.state, question).await.is_some());
+    assert_eq!(client.ask("POST", &format!("{path}/test"), None).await.json()["delivered"], true);
+    let heard = heard.lock().unwrap().clone();
+    assert_eq!(heard.len(), 2);
+    for (text, _) in heard {
+        let at: i64 = header(&text, "webhook-timestamp").parse().unwrap();
+        let sent = text.split_once("\r\n\r\n").unwrap().1;
+        let of = |secret: &String| {
+            let secret = std::slice::from_ref(secret);
+            webhook_signature(secret, header(&text, "webhook-id"), at, sent.as_bytes())
+        };
+        assert_eq!(header(&text, "webhook-signature"), of(&new), "not {}", of(&old));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_a_step_another_scenario_or_the_end_and_nothing_else() {
     assert_eq!(told(200, json!({ "hangup": true })).await, Some(Told::Next(Next::HangUp)));
     assert_eq!(told(200, json!({ "next": "end" })).await, Some(Told::Next(Next::HangUp)));

@@ -119,6 +119,30 @@ async fn s4_3_each_refused_login() {
 }
 
 #[tokio::test]
+async fn s4_3_tries_at_one_time_are_counted_as_those_one_after_the_other() {
+    let world = World::new().await;
+    // Good keys count for nothing.
+    for _ in 0..40 {
+        token(&world, "1").await;
+    }
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let request = Request::post("/")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(format!("service={LOGIN}&appid=app1&accesskey=guess")));
+        tries.spawn(world.router.clone().oneshot(request.unwrap()));
+    }
+    let mut looked_at = 0;
+    while let Some(answered) = tries.join_next().await {
+        let (_, body) = world::read(answered.unwrap().unwrap()).await;
+        looked_at += usize::from(String::from_utf8(body).unwrap().contains("601"));
+    }
+    assert!((1..=35).contains(&looked_at), "{looked_at} keys were compared at one time");
+    let good = [("appid", "app1"), ("accesskey", ACCESSKEY)];
+    assert_eq!(form(&world, LOGIN, &good).await["ret"], 400);
+}
+
+#[tokio::test]
 async fn s4_1_unknown_services_are_404_with_an_object() {
     let world = World::new().await;
     let answer = form(&world, "App.Sip_Call.Foo", &[]).await;

@@ -374,6 +374,33 @@ impl ApiKey {
     }
 }
 
+/// What pushes to a webhook are signed with, the newest first; also what has lapsed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secrets(pub(crate) Vec<Secret>);
+
+/// A secret, and how long it is signed with: `None` for ever.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Secret {
+    pub(crate) secret: String,
+    pub(crate) until: Option<i64>,
+}
+
+impl Secrets {
+    /// Those that are good at `now`.
+    #[must_use]
+    pub fn at(&self, now: UnixMillis) -> Vec<String> {
+        let good = self.0.iter().filter(|one| one.is_good(now));
+        good.map(|one| one.secret.clone()).collect()
+    }
+}
+
+impl Secret {
+    pub(crate) fn is_good(&self, now: UnixMillis) -> bool {
+        self.until.is_none_or(|until| now.0 < until)
+    }
+}
+
 /// Where events of `/v1` are pushed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Webhook {
@@ -385,8 +412,8 @@ pub struct Webhook {
     pub url: String,
     /// Names of events; none are all.
     pub events: Vec<String>,
-    /// What pushes are signed with, the newest first; also what has lapsed.
-    pub secrets: Vec<String>,
+    /// What pushes are signed with, the newest first.
+    pub secrets: Secrets,
     /// In use.
     pub enabled: bool,
     /// Why it is not, where that was not asked for.

@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use facts::{CallId, MerchantId, PushKind, UnixMillis};
-use serde::{Deserialize, Serialize};
 
-use crate::db::{Batch, Conn, Row, Value, args, from_json, json, word};
+use crate::db::{Batch, Conn, Row, Value, args, json, word};
 use crate::error::{Constraint, Error, Result};
 use crate::once::Once;
 use crate::outbox::{self, Event};
-use crate::rows::{OutboxRow, Webhook, WebhookChange};
+use crate::rows::{OutboxRow, Secret, Secrets, Webhook, WebhookChange};
 
 /// Webhooks of one merchant at most.
 const WEBHOOKS_MAX: i64 = 20;
@@ -25,13 +24,6 @@ pub(crate) const ALL: &str = "*";
 
 const WEBHOOK: &str =
     "SELECT id, merchant_id, url, events, secrets, state, reason, failing, created FROM webhooks";
-
-/// A secret, and how long it is signed with: `None` for ever.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Secret {
-    secret: String,
-    until: Option<i64>,
-}
 
 /// Events as a filter is kept.
 fn filter(events: &[String]) -> String {
@@ -138,7 +130,7 @@ pub(crate) async fn rotate(
     let Some(row) = conn.row(&sql, args![id, merchant.0]).await? else { return Ok(None) };
     let mut secrets: Vec<Secret> = row.json(0)?;
     if !secrets.iter().any(|known| known.secret == secret) {
-        secrets.retain(|known| good(known, now));
+        secrets.retain(|known| known.is_good(now));
         for known in &mut secrets {
             known.until = Some(known.until.unwrap_or(until.0).min(until.0));
         }
@@ -150,10 +142,6 @@ pub(crate) async fn rotate(
     find(conn, merchant, id).await
 }
 
-fn good(secret: &Secret, now: UnixMillis) -> bool {
-    secret.until.is_none_or(|until| now.0 < until)
-}
-
 /// Where a webhook is, and what it is signed with at `now`; `None` when it is gone.
 pub(crate) async fn target(
     conn: &mut Conn,
@@ -162,9 +150,7 @@ pub(crate) async fn target(
 ) -> Result<Option<(String, Vec<String>)>> {
     let row = conn.row("SELECT url, secrets FROM webhooks WHERE id = $1", args![id]).await?;
     let Some(row) = row else { return Ok(None) };
-    let secrets: Vec<Secret> = from_json(&row.text(1)?)?;
-    let secrets = secrets.into_iter().filter(|secret| good(secret, now));
-    Ok(Some((row.text(0)?, secrets.map(|secret| secret.secret).collect())))
+    Ok(Some((row.text(0)?, row.json::<Secrets>(1)?.at(now))))
 }
 
 /// Writes a row for each webhook that wants an event. A repeat writes nothing.
@@ -288,7 +274,7 @@ fn read(row: &Row) -> Result<Webhook> {
         merchant: MerchantId(row.int(1)?),
         url: row.text(2)?,
         events: events.split_whitespace().filter(|name| *name != ALL).map(str::to_owned).collect(),
-        secrets: row.json::<Vec<Secret>>(4)?.into_iter().map(|secret| secret.secret).collect(),
+        secrets: row.json(4)?,
         enabled: row.text(5)? == "enabled",
         reason: row.text(6)?,
         failing: row.opt_int(7)?.map(UnixMillis),

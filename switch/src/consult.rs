@@ -1,42 +1,106 @@
 //! Questions of scenarios to merchants: from the engine's thread to the doors, and their answers back.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
 use api::ApiState;
 use call::Reply;
-use facts::scenario::Question;
+use facts::MerchantId;
+use facts::scenario::{Question, Told};
 use tokio::sync::{mpsc, watch};
 
 use crate::inbox::{Fact, Inbox};
 
 /// Questions under way at most; whatever is asked beyond is answered at once that there is no answer.
 const UNDER_WAY_MAX: usize = 512;
+/// Those of one merchant: a server that does not answer takes nobody else's places.
+const OF_ONE_MAX: usize = 32;
+
+/// How many of each merchant are under way.
+#[derive(Clone, Debug, Default)]
+struct Places(Arc<Mutex<BTreeMap<MerchantId, usize>>>);
+
+/// One of them; given back when it is dropped.
+#[derive(Debug)]
+struct Place {
+    merchant: MerchantId,
+    places: Places,
+}
+
+/// A question that has a place, and when its answer is of no use any more.
+#[derive(Debug)]
+struct Waiting {
+    question: Question,
+    until: Instant,
+    place: Place,
+}
 
 /// Where the engine puts them.
 #[derive(Clone, Debug)]
 pub(crate) struct Consults {
-    sender: mpsc::Sender<Question>,
+    sender: mpsc::Sender<Waiting>,
+    places: Places,
     inbox: Inbox,
 }
 
 /// Where they are taken from.
 #[derive(Debug)]
-pub(crate) struct Questions(mpsc::Receiver<Question>);
+pub(crate) struct Questions(mpsc::Receiver<Waiting>);
+
+impl Places {
+    /// `None`: the merchant has all that he may have.
+    fn take(&self, merchant: MerchantId) -> Option<Place> {
+        let mut taken = match self.0.lock() {
+            Ok(taken) => taken,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let count = taken.entry(merchant).or_default();
+        if *count >= OF_ONE_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place { merchant, places: self.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = match self.places.0.lock() {
+            Ok(taken) => taken,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if let Some(count) = taken.get_mut(&self.merchant) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.merchant);
+            }
+        }
+    }
+}
 
 impl Consults {
     pub(crate) fn new(inbox: Inbox) -> (Consults, Questions) {
         let (sender, receiver) = mpsc::channel(UNDER_WAY_MAX);
-        (Consults { sender, inbox }, Questions(receiver))
+        (Consults { sender, places: Places::default(), inbox }, Questions(receiver))
     }
 
     /// Never waits.
     pub(crate) fn put(&self, question: Question) {
-        if let Err(error) = self.sender.try_send(question) {
-            let (mpsc::error::TrySendError::Full(question)
-            | mpsc::error::TrySendError::Closed(question)) = error;
-            tracing::warn!(call = %question.call, "a scenario asks, and too many others do");
-            let Question { call, turn, .. } = question;
-            self.inbox.fact(Fact::Reply(Reply::Consulted { call, turn, told: None }));
+        let (call, turn, merchant) = (question.call, question.turn, question.merchant.0);
+        // Its time runs from here on, also while it waits to be put.
+        let until = Instant::now() + question.wait;
+        let place = self.places.take(question.merchant);
+        let put = place.map(|place| self.sender.try_send(Waiting { question, until, place }));
+        if !matches!(put, Some(Ok(()))) {
+            tracing::warn!(%call, merchant, "a scenario asks, and too many others do");
+            answer(&self.inbox, (call, turn), None);
         }
     }
+}
+
+fn answer(inbox: &Inbox, (call, turn): (facts::CallId, u8), told: Option<Told>) {
+    inbox.fact(Fact::Reply(Reply::Consulted { call, turn, told }));
 }
 
 /// Puts them to merchants, many at once, until the doors close.
@@ -46,20 +110,60 @@ pub(crate) async fn run(
     mut questions: Questions,
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = std::sync::Arc::new(tokio::sync::Semaphore::new(UNDER_WAY_MAX));
+    let room = Arc::new(tokio::sync::Semaphore::new(UNDER_WAY_MAX));
     loop {
-        let question = tokio::select! {
-            question = questions.0.recv() => question,
+        let waiting = tokio::select! {
+            waiting = questions.0.recv() => waiting,
             _ = stop.wait_for(|stop| *stop) => None,
         };
-        let Some(question) = question else { return };
-        let Ok(place) = std::sync::Arc::clone(&room).acquire_owned().await else { return };
+        let Some(Waiting { mut question, until, place }) = waiting else { return };
+        let Ok(under_way) = Arc::clone(&room).acquire_owned().await else { return };
         let (state, inbox) = (state.clone(), inbox.clone());
         tokio::spawn(async move {
-            let (call, turn) = (question.call, question.turn);
+            let of = (question.call, question.turn);
+            question.wait = until.saturating_duration_since(Instant::now());
             let told = api::scenarios::consult(&state, question).await;
-            inbox.fact(Fact::Reply(Reply::Consulted { call, turn, told }));
-            drop(place);
+            answer(&inbox, of, told);
+            drop((place, under_way));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use facts::CallId;
+
+    use super::*;
+    use crate::inbox::inbox;
+
+    #[test]
+    fn f17_a_server_that_does_not_answer_takes_no_places_of_other_merchants() {
+        let (inbox, _outlet) = inbox(8).unwrap();
+        let (consults, mut questions) = Consults::new(inbox.clone());
+        let ask = |merchant| {
+            consults.put(Question {
+                call: CallId(1),
+                merchant: MerchantId(merchant),
+                turn: 1,
+                context: "{}".into(),
+                wait: Duration::from_secs(2),
+                keys: vec![],
+            });
+            inbox.facts_waiting()
+        };
+        let begun = Instant::now();
+        for _ in 0..OF_ONE_MAX {
+            assert_eq!(ask(1), 0, "it waits for its answer");
+        }
+        assert_eq!(ask(1), 1, "one too many is answered at once");
+        assert_eq!(ask(2), 1, "another merchant's is put");
+        // Its time runs while it waits to be put, and its place is free once it is over.
+        let first = questions.0.try_recv().unwrap();
+        let left = first.until.saturating_duration_since(begun + Duration::from_secs(1));
+        assert!(left >= Duration::from_secs(1) && left < Duration::from_secs(2), "{left:?}");
+        drop(first);
+        assert_eq!((ask(1), ask(1)), (1, 2));
     }
 }

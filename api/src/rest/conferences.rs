@@ -9,11 +9,11 @@ use dialect::rest::{
     Begun, Code, FieldError, Meeting, Member, NewConference, NewMember, NewMembers, Op, Problem,
     instant, parse, parse_leniently,
 };
-use facts::conference::{Act, ActRefused, Conference, Participant};
-use facts::{CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal};
+use facts::conference::{Act, ActRefused, Conference, LEGS_MAX, Participant};
+use facts::{CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal, RequestKey};
 use serde_json::json;
 
-use super::place::{REPLAYED, app, created, key, party, pushes, refused, rung, shown};
+use super::place::{REPLAYED, app, created, earlier, key, party, pushes, refused, rung, shown};
 use super::{Asked, Asker, Reply, ok, ours, silent};
 use crate::meeting::{draw, left};
 use crate::settings::{View, dialled};
@@ -24,6 +24,9 @@ const DRAWS_MAX: u32 = 16;
 
 pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
     let key = key(asked, Op::BeginConference)?;
+    if let Some(placed) = earlier(state, asker, key.as_ref()).await? {
+        return begun(state, placed).await;
+    }
     let (new, mut wrong) = parse_leniently::<NewConference>(&asked.body)?;
     wrong.extend(new.mistakes());
     let merchant = &asker.merchant;
@@ -63,7 +66,11 @@ pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &
         pushes: pushes(new.reference.as_deref()),
         custom: new.reference.unwrap_or_default(),
     };
-    let placed = place(state, command, new.conference).await?;
+    begun(state, place(state, command, new.conference).await?).await
+}
+
+/// Which conference a request became.
+async fn begun(state: &ApiState, placed: Placed) -> Reply {
     let entry = state.0.store.call(placed.call).await.map_err(ours)?;
     let conference = entry.and_then(|entry| entry.command.conference);
     let number = conference.ok_or_else(|| Problem::new(Code::Internal, ""))?.number;
@@ -84,7 +91,8 @@ async fn place(
     mut command: CallCommand,
     wished: Option<String>,
 ) -> Result<Placed, Problem> {
-    // A number that is taken and a key that was used are told with one word: the key is asked for first.
+    // A number that is taken and a key that was used are told with one word: whether the same request came meanwhile is
+    // asked for first.
     if let Some(key) = &command.key
         && let Some(placed) = state.earlier(command.merchant, key).await.map_err(refused)?
     {
@@ -115,6 +123,10 @@ async fn members(
     asked: &[NewMember],
     wrong: &mut Vec<FieldError>,
 ) -> Result<Vec<Participant>, Problem> {
+    // More than that is wrong whoever they are, and is told by now: nobody is looked up.
+    if asked.len() >= LEGS_MAX {
+        return Ok(Vec::new());
+    }
     let mut all = Vec::with_capacity(asked.len());
     for (nth, one) in asked.iter().enumerate() {
         let (at, wanted) = (format!("/participants/{nth}"), one.party());
@@ -190,6 +202,9 @@ fn unwilling(why: ActRefused) -> Problem {
         ActRefused::Full => Problem::new(Code::Full, "a conference has a hundred legs in its life"),
         ActRefused::AlreadyThere => Problem::new(Code::NotInvited, "somebody is there already"),
         ActRefused::Locked => Problem::new(Code::NotInvited, "the conference is locked"),
+        ActRefused::KeyConflict => Problem::new(Code::KeyReused, ""),
+        // Whoever may repeat something looks at this himself.
+        ActRefused::Repeated => Problem::new(Code::NotInvited, "they were invited before"),
         ActRefused::Refused(refusal) => refused(refusal),
     }
 }
@@ -208,15 +223,9 @@ pub(super) async fn lock(state: &ApiState, asker: &Asker, asked: &Asked, locked:
 /// Rings others as well. A repeat under the same key rings nobody.
 pub(super) async fn invite(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
     let key = key(asked, Op::Invite)?;
-    let (new, mut wrong) = parse_leniently::<NewMembers>(&asked.body)?;
-    let all = members(state, view, asker, &new.participants, &mut wrong).await?;
-    distinct(all.iter().map(|one| &one.party.number), &mut wrong);
-    if !wrong.is_empty() {
-        return Err(Problem::invalid(wrong));
-    }
     let call = entry(state, asker, asked).await?.call;
     let (call, store) = (call.ok_or_else(|| Problem::new(Code::NotLive, ""))?, &state.0.store);
-    let of = |key: &facts::RequestKey| (asker.merchant.id, format!("{call} {}", key.key));
+    let of = |key: &RequestKey| (asker.merchant.id, format!("{call} {}", key.key));
     if let Some(key) = &key {
         let (merchant, name) = of(key);
         match store.repeated(merchant, name).await.map_err(ours)? {
@@ -225,14 +234,24 @@ pub(super) async fn invite(state: &ApiState, view: &View, asker: &Asker, asked: 
             None => {}
         }
     }
+    let (new, mut wrong) = parse_leniently::<NewMembers>(&asked.body)?;
+    let all = members(state, view, asker, &new.participants, &mut wrong).await?;
+    distinct(all.iter().map(|one| &one.party.number), &mut wrong);
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
     let call = live(state, asker, asked).await?;
-    state.0.calls.confer(call, Act::Invite(all)).await.map_err(unwilling)?;
-    // Should this be lost, whoever was invited is there: a repeat rings nobody then either.
+    // As long as it lasts the conference itself knows which invitations it has had; the row is for later.
+    let again = match state.0.calls.confer(call, Act::Invite(all, key.clone())).await {
+        Ok(()) => false,
+        Err(ActRefused::Repeated) => true,
+        Err(why) => return Err(unwilling(why)),
+    };
     if let Some(key) = &key {
         let (merchant, name) = of(key);
         store.note_repeat((merchant, name), key.fingerprint.clone(), now()).await.map_err(ours)?;
     }
-    Ok(invited(call, false))
+    Ok(invited(call, again))
 }
 
 fn invited(call: CallId, duplicate: bool) -> axum::response::Response {

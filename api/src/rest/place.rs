@@ -14,7 +14,8 @@ use dialect::rest::{
 use facts::scenario::Scenario;
 use facts::sound::Clip;
 use facts::{
-    CallCommand, Dialect, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey, SubAccountId,
+    CallCommand, Dialect, Number, Party, Placed, Purpose, Push, PushKind, Refusal, RequestKey,
+    SubAccountId,
 };
 use serde::Serialize;
 
@@ -41,6 +42,9 @@ pub(super) const REPLAYED: &str = "idempotent-replayed";
 
 pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
     let key = key(asked, Op::PlaceCall)?;
+    if let Some(placed) = earlier(state, asker, key.as_ref()).await? {
+        return Ok(told(placed));
+    }
     let (new, mut wrong) = parse_leniently::<NewCall>(&asked.body)?;
     wrong.extend(new.mistakes());
     let merchant = &asker.merchant;
@@ -87,9 +91,26 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
 
 /// Places a call, and says which it became.
 pub(super) async fn placing(state: &ApiState, command: CallCommand) -> Reply {
-    let placed = state.place(command).await.map_err(refused)?;
+    Ok(told(state.place(command).await.map_err(refused)?))
+}
+
+/// Which call a request became.
+pub(super) fn told(placed: Placed) -> Response {
     let accepted = Accepted::of(placed.call);
-    Ok(created(&accepted, &accepted.url, placed.duplicate))
+    created(&accepted, &accepted.url, placed.duplicate)
+}
+
+/// What the same request became before. Asked before anything is looked up: what was accepted once is not refused when it
+/// is repeated, whatever has changed since.
+pub(super) async fn earlier(
+    state: &ApiState,
+    asker: &Asker,
+    key: Option<&RequestKey>,
+) -> Result<Option<Placed>, Problem> {
+    match key {
+        Some(key) => state.earlier(asker.merchant.id, key).await.map_err(refused),
+        None => Ok(None),
+    }
 }
 
 /// What was made, and where it is; the same for a repeat.

@@ -7,9 +7,9 @@ use dialect::rest::{FieldError, NewCode, NewNotice, NewParty, Op, Problem, parse
 use facts::media::Record;
 use facts::scenario::{self, Collect, Next, Scenario, Step};
 use facts::sound::{Clip, Say, Spoken};
-use facts::{CallCommand, Dialect, Number, Purpose};
+use facts::{CallCommand, Dialect, Number, Purpose, RequestKey};
 
-use super::place::{app, key, party, placing, pushes, rung, shown};
+use super::place::{app, earlier, key, party, placing, pushes, rung, shown, told};
 use super::{Asked, Asker, Code, Reply, ours};
 use crate::settings::View;
 use crate::state::ApiState;
@@ -23,13 +23,17 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// What is asked for beside what is said.
 struct Wanted<'a> {
-    op: Op,
+    key: Option<RequestKey>,
     to: &'a NewParty,
     purpose: Purpose,
     reference: Option<String>,
 }
 
 pub(super) async fn code(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let key = key(asked, Op::PlaceCode)?;
+    if let Some(placed) = earlier(state, asker, key.as_ref()).await? {
+        return Ok(told(placed));
+    }
     let (new, mut wrong) = parse_leniently::<NewCode>(&asked.body)?;
     wrong.extend(new.mistakes());
     let language = new.language.unwrap_or_else(|| asker.merchant.language.clone());
@@ -41,12 +45,15 @@ pub(super) async fn code(state: &ApiState, view: &View, asker: &Asker, asked: &A
         wrong.push(FieldError::new("/language", words));
     }
     let say = scenario::Say::only(vec![clip], new.times.unwrap_or(TIMES));
-    let wanted =
-        Wanted { op: Op::PlaceCode, to: &new.to, purpose: Purpose::Code, reference: new.reference };
-    said(state, (view, asker, asked), wanted, (say, wrong)).await
+    let wanted = Wanted { key, to: &new.to, purpose: Purpose::Code, reference: new.reference };
+    said(state, (view, asker), wanted, (say, wrong)).await
 }
 
 pub(super) async fn notice(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let key = key(asked, Op::PlaceNotice)?;
+    if let Some(placed) = earlier(state, asker, key.as_ref()).await? {
+        return Ok(told(placed));
+    }
     let (new, mut wrong) = parse_leniently::<NewNotice>(&asked.body)?;
     let store = &state.0.store;
     let template = view.template(store, asker.merchant.id, &new.template).await.map_err(ours)?;
@@ -67,23 +74,17 @@ pub(super) async fn notice(state: &ApiState, view: &View, asker: &Asker, asked: 
         say.collect = Some(Collect { max: template.keys, secret: false, next: Next::HangUp });
         say.wait = WAIT;
     }
-    let wanted = Wanted {
-        op: Op::PlaceNotice,
-        to: &new.to,
-        purpose: Purpose::Notice,
-        reference: new.reference,
-    };
-    said(state, (view, asker, asked), wanted, (say, wrong)).await
+    let wanted = Wanted { key, to: &new.to, purpose: Purpose::Notice, reference: new.reference };
+    said(state, (view, asker), wanted, (say, wrong)).await
 }
 
 /// Rings whoever is to hear it.
 async fn said(
     state: &ApiState,
-    (view, asker, asked): (&View, &Asker, &Asked),
+    (view, asker): (&View, &Asker),
     wanted: Wanted<'_>,
     (say, mut wrong): (scenario::Say, Vec<FieldError>),
 ) -> Reply {
-    let key = key(asked, wanted.op)?;
     let first = rung(state, view, &asker.merchant, wanted.to, "/to").await.map_err(ours)?;
     let (number, sub_account) = first.unwrap_or_else(|error| {
         wrong.push(error);
@@ -109,7 +110,7 @@ async fn said(
         purpose: wanted.purpose,
         max_talk: None,
         record: Record::No,
-        key,
+        key: wanted.key,
         pushes: pushes(wanted.reference.as_deref()),
         custom: wanted.reference.unwrap_or_default(),
     };

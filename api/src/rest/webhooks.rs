@@ -94,7 +94,7 @@ pub(super) async fn test(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
         "reference": "", "data": {},
     });
     let body = body.to_string().into_bytes();
-    let signature = webhook_signature(&webhook.secrets, &id, at.seconds(), &body);
+    let signature = webhook_signature(&webhook.secrets.at(at), &id, at.seconds(), &body);
     let headers = vec![
         ("webhook-id", id),
         ("webhook-timestamp", at.seconds().to_string()),

@@ -43,8 +43,9 @@ pub(super) async fn asker(
     // Their keys are chosen by people: whoever tries one after the other waits, also with the right one; but nobody
     // else who comes from there.
     let named: String = login.appid.chars().take(APPID_MAX).collect();
-    let (wrong, from) = (&state.0.wrong_keys, (source(ip), named));
-    if wrong.is_empty(&from, Instant::now()) {
+    // Each try is counted before it is looked at, so many at once are no more than one after the other.
+    let (tries, from) = (&state.0.logins, (source(ip), named));
+    if !tries.take(from.clone(), Instant::now()) {
         count(&state.0.counters.rate_limited);
         return Err(Fault::TooFrequent.into());
     }
@@ -57,11 +58,11 @@ pub(super) async fn asker(
         let asker = Asker { company: Arc::new(company), merchant };
         lang = asker.lang();
         if fits {
+            tries.give(&from);
             return Ok((lang, Some(asker)));
         }
     }
     count(&state.0.counters.bad_signatures);
-    wrong.take(from, Instant::now());
     Ok((lang, None))
 }
 

@@ -86,7 +86,9 @@ impl World<'_> {
                 | ActRefused::NotThere
                 | ActRefused::Full
                 | ActRefused::AlreadyThere
-                | ActRefused::Locked => Code::NotInCall,
+                | ActRefused::Locked
+                | ActRefused::Repeated
+                | ActRefused::KeyConflict => Code::NotInCall,
             })?);
         }
         let ended = self.state.0.calls.hang_up(call).await.map_err(|_| Code::Connection)?;

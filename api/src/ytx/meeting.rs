@@ -192,7 +192,9 @@ pub(super) async fn act(
             | ActRefused::NotThere
             | ActRefused::Full
             | ActRefused::AlreadyThere
-            | ActRefused::Locked,
+            | ActRefused::Locked
+            | ActRefused::Repeated
+            | ActRefused::KeyConflict,
         ) => Err(Code::BadValue),
     }
 }
@@ -203,7 +205,7 @@ async fn read(state: &ApiState, view: &View, asker: &Asker, action: &Action) -> 
         let shown = shown(&asker.app, view, None)?;
         let all = participants(state, view, &invited, shown.as_ref()).await?;
         distinct(all.iter().map(|one| &one.party.number))?;
-        return Ok(Act::Invite(all));
+        return Ok(Act::Invite(all, None));
     }
     if action.name == "closeMeeting" {
         return Ok(Act::Close);

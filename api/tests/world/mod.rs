@@ -69,6 +69,8 @@ pub(crate) struct Switch {
     /// Says nothing of live calls.
     pub(crate) silent: AtomicBool,
     pub(crate) ready: AtomicBool,
+    /// Nothing can be played any more.
+    pub(crate) mute: AtomicBool,
     pub(crate) bans: Mutex<Vec<Ban>>,
     pub(crate) settings_changed: AtomicBool,
     /// Recordings that were paused or resumed.
@@ -168,6 +170,7 @@ impl Calls for Switch {
 
     fn playable(&self, clip: &Clip) -> Result<(), String> {
         match clip {
+            _ if self.mute.load(Ordering::SeqCst) => Err("there is no sound any more".to_owned()),
             Clip::Prompt(prompt) if prompt.name != "welcome" => {
                 Err(format!("there is no sound of the name {}", prompt.name))
             }
@@ -496,6 +499,7 @@ impl World {
             stuck: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             ready: AtomicBool::new(true),
+            mute: AtomicBool::new(false),
             bans: Mutex::default(),
             settings_changed: AtomicBool::new(false),
             pauses: Mutex::default(),

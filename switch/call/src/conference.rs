@@ -13,7 +13,7 @@ use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
 use facts::policy::Asking;
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
-use facts::{Failure, Kind, LegId, LegNo, Number, Origin, Refusal};
+use facts::{Failure, Kind, LegId, LegNo, Number, Origin, Refusal, RequestKey};
 
 use crate::call::{Call, Phase};
 use crate::config::{WARNING_MAX, WARNING_MIN};
@@ -35,6 +35,8 @@ pub(crate) struct Roster {
     /// Nobody else may be asked for.
     locked: bool,
     chimes: bool,
+    /// Under which keys others were asked for, and what for; each has rung somebody, so they are as many as legs at most.
+    invitations: BTreeMap<String, String>,
 }
 
 struct Member {
@@ -80,6 +82,7 @@ impl Call {
             queue: VecDeque::new(),
             locked: false,
             chimes: asked.chimes,
+            invitations: BTreeMap::new(),
         }));
         self.legs.truncate(1);
         for participant in asked.others {
@@ -302,7 +305,7 @@ impl Call {
         let conference = self.conference().filter(|conference| !conference.ending());
         let conference = conference.ok_or(ActRefused::Unknown)?;
         match act {
-            Act::Invite(all) => self.invite(w, all)?,
+            Act::Invite(all, key) => self.invite(w, all, key)?,
             Act::Mute { who, muted } => {
                 self.set_role(w, &who, |role| RoomRole { speaks: !muted, ..role })?;
             }
@@ -328,7 +331,22 @@ impl Call {
         Ok(())
     }
 
-    fn invite(&mut self, w: &mut World, all: Vec<Participant>) -> Result<(), ActRefused> {
+    /// Whether nobody was asked for under this key before.
+    pub(crate) fn is_new(&self, key: Option<&RequestKey>) -> Result<(), ActRefused> {
+        let Some((roster, key)) = self.roster.as_ref().zip(key) else { return Ok(()) };
+        match roster.invitations.get(&key.key) {
+            None => Ok(()),
+            Some(known) if *known == key.fingerprint => Err(ActRefused::Repeated),
+            Some(_) => Err(ActRefused::KeyConflict),
+        }
+    }
+
+    fn invite(
+        &mut self,
+        w: &mut World,
+        all: Vec<Participant>,
+        key: Option<RequestKey>,
+    ) -> Result<(), ActRefused> {
         let conference = self.conference().ok_or(ActRefused::Unknown)?;
         if self.roster.as_ref().is_some_and(|roster| roster.locked) {
             return Err(ActRefused::Locked);
@@ -338,6 +356,9 @@ impl Call {
         }
         if all.iter().any(|one| self.named(conference, &one.party.number).is_some()) {
             return Err(ActRefused::AlreadyThere);
+        }
+        if let Some((roster, key)) = self.roster.as_mut().zip(key.filter(|_| !all.is_empty())) {
+            roster.invitations.insert(key.key, key.fingerprint);
         }
         for participant in all {
             // Before A has answered nobody else is rung.

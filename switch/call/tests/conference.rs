@@ -18,7 +18,7 @@ use facts::media::{MediaCommand, MediaEvent, MediaStats, Record, RecordingForm, 
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use facts::{
     CallCommand, CallId, Failure, Kind, LegId, LegNo, Number, Origin, Outcome, Party, Purpose,
-    Refusal, Side,
+    Refusal, RequestKey, Side,
 };
 use transfers::refer;
 
@@ -197,16 +197,38 @@ fn s3_9_each_leg_is_asked_of_the_ledger_by_itself_and_has_its_own_times() {
 }
 
 #[test]
+fn s3_6_an_invitation_under_a_key_rings_once_also_when_who_was_rung_is_gone() {
+    let (mut sim, call) = held(2);
+    let key = |of: &str| {
+        let (key, fingerprint) = ("k1".to_owned(), of.to_owned());
+        Some(RequestKey { dialect: facts::Dialect::Rest, key, fingerprint })
+    };
+    let invite = |of: &str| Act::Invite(vec![participant(1)], key(of));
+    sim.hang_up("p1");
+    assert_eq!(act(&mut sim, call, Act::Lock { locked: true }), Ok(()));
+    assert_eq!(act(&mut sim, call, invite("x")), Err(ActRefused::Locked));
+    assert_eq!(act(&mut sim, call, Act::Lock { locked: false }), Ok(()));
+    assert_eq!(act(&mut sim, call, invite("x")), Ok(()), "what was refused may be asked for again");
+    sim.refuse("p1", 486, None);
+    assert_eq!(act(&mut sim, call, invite("x")), Err(ActRefused::Repeated));
+    assert_eq!(act(&mut sim, call, invite("y")), Err(ActRefused::KeyConflict));
+    assert_eq!(invited(&sim, 2), [1, 2]);
+    let other = Act::Invite(vec![participant(1)], None);
+    assert_eq!(act(&mut sim, call, other), Ok(()), "without a key it is another one");
+    assert_eq!(invited(&sim, 2), [1, 3]);
+}
+
+#[test]
 fn s3_6_who_left_may_be_asked_for_again_and_is_another_leg() {
     let (mut sim, call) = held(3);
     assert_eq!(
-        act(&mut sim, call, Act::Invite(vec![participant(2)])),
+        act(&mut sim, call, Act::Invite(vec![participant(2)], None)),
         Err(ActRefused::AlreadyThere)
     );
     sim.advance(s(5));
     sim.hang_up("p2");
     sim.advance(s(5));
-    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(2)])), Ok(()));
+    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(2)], None)), Ok(()));
     sim.pick_up("p2");
     sim.advance(s(7));
     assert_eq!(act(&mut sim, call, Act::Close), Ok(()));
@@ -241,11 +263,11 @@ fn there_is_an_end_of_legs() {
     let (mut sim, call) = held(2);
     for _ in 2..facts::conference::LEGS_MAX {
         sim.hang_up("p1");
-        act(&mut sim, call, Act::Invite(vec![participant(1)])).unwrap();
+        act(&mut sim, call, Act::Invite(vec![participant(1)], None)).unwrap();
         sim.pick_up("p1");
     }
     sim.hang_up("p1");
-    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(1)])), Err(ActRefused::Full));
+    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(1)], None)), Err(ActRefused::Full));
     act(&mut sim, call, Act::Close).unwrap();
     assert_eq!(sim.record().legs.len(), facts::conference::LEGS_MAX);
     sim.assert_clean();
@@ -296,7 +318,7 @@ fn who_is_sent_out_while_his_phone_rings_is_not_rung_on() {
     assert!(sim.far("p1").cancelled());
     // And one of whom the ledger has not answered yet.
     sim.ledger.answers = false;
-    act(&mut sim, call, Act::Invite(vec![participant(1)])).unwrap();
+    act(&mut sim, call, Act::Invite(vec![participant(1)], None)).unwrap();
     let leg = sim.added.last().unwrap().leg;
     act(&mut sim, call, Act::Kick { who: number(1) }).unwrap();
     let answer = facts::ledger::Added::Paid(None);
@@ -313,13 +335,16 @@ fn a_locked_conference_takes_nobody_else() {
     act(&mut sim, call, Act::Lock { locked: true }).unwrap();
     assert!(view(&mut sim, call).unwrap().locked);
     assert_eq!(
-        act(&mut sim, call, Act::Invite(vec![participant(5)])),
+        act(&mut sim, call, Act::Invite(vec![participant(5)], None)),
         Err(ActRefused::Refused(Refusal::NoRoute))
     );
     sim.hang_up("p1");
-    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(1)])), Err(ActRefused::Locked));
+    assert_eq!(
+        act(&mut sim, call, Act::Invite(vec![participant(1)], None)),
+        Err(ActRefused::Locked)
+    );
     act(&mut sim, call, Act::Lock { locked: false }).unwrap();
-    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(1)])), Ok(()));
+    assert_eq!(act(&mut sim, call, Act::Invite(vec![participant(1)], None)), Ok(()));
     act(&mut sim, call, Act::Close).unwrap();
     sim.assert_clean();
 }
@@ -340,7 +365,7 @@ fn nobody_is_rung_for_a_creator_who_does_not_come_or_is_closed_before() {
                 Failure::new(Origin::LegA, Kind::NoAnswer)
             }
             2 => {
-                act(&mut sim, call, Act::Invite(vec![participant(1)])).unwrap_err();
+                act(&mut sim, call, Act::Invite(vec![participant(1)], None)).unwrap_err();
                 act(&mut sim, call, Act::Close).unwrap();
                 Failure::new(Origin::Us, Kind::HungUpByUs)
             }
@@ -360,7 +385,7 @@ fn nobody_is_rung_for_a_creator_who_does_not_come_or_is_closed_before() {
 fn somebody_asked_for_before_the_creator_answers_is_rung_with_the_others() {
     let mut sim = world(4);
     let call = place(&mut sim, command(3));
-    act(&mut sim, call, Act::Invite(vec![participant(3)])).unwrap();
+    act(&mut sim, call, Act::Invite(vec![participant(3)], None)).unwrap();
     act(&mut sim, call, Act::Kick { who: number(1) }).unwrap();
     assert_eq!(invited(&sim, 4), [1, 0, 0, 0]);
     use Standing::{Calling, Joined, Waiting};
@@ -428,12 +453,12 @@ fn a_participant_without_money_is_not_rung_and_the_others_are() {
     assert_eq!(invited(&sim, 3), [1, 0, 0]);
     assert_eq!(standings(&mut sim, call)[1..], [Standing::Left; 2]);
     sim.ledger.refuse = None;
-    act(&mut sim, call, Act::Invite(vec![participant(1)])).unwrap();
+    act(&mut sim, call, Act::Invite(vec![participant(1)], None)).unwrap();
     assert_eq!(invited(&sim, 3), [1, 1, 0]);
     sim.pick_up("p1");
     // The store says nothing at all of another one.
     sim.ledger.answers = false;
-    act(&mut sim, call, Act::Invite(vec![participant(2)])).unwrap();
+    act(&mut sim, call, Act::Invite(vec![participant(2)], None)).unwrap();
     sim.advance(s(3));
     assert_eq!(standings(&mut sim, call).last(), Some(&Standing::Left));
     act(&mut sim, call, Act::Close).unwrap();

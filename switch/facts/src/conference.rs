@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Party, Refusal};
+use crate::command::{Party, Refusal, RequestKey};
 use crate::id::LegNo;
 use crate::number::Number;
 use crate::time::UnixMillis;
@@ -47,8 +47,8 @@ pub struct Conference {
 /// What may be done to a conference that is under way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Act {
-    /// Ring these as well; all of them or nobody.
-    Invite(Vec<Participant>),
+    /// Ring these as well; all of them or nobody. With a key it happens once, however often it is asked for.
+    Invite(Vec<Participant>, Option<RequestKey>),
     /// The others hear somebody, or do not.
     Mute {
         /// Who, as he was asked for.
@@ -90,6 +90,10 @@ pub enum ActRefused {
     AlreadyThere,
     /// Nobody else may be asked for.
     Locked,
+    /// It was done before, under the same key.
+    Repeated,
+    /// Something else was done under the same key.
+    KeyConflict,
     /// Somebody who is asked for may not be rung.
     Refused(Refusal),
 }

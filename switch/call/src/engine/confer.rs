@@ -15,7 +15,8 @@ impl Engine {
     /// Does something to a conference.
     pub(super) fn confer(&mut self, id: CallId, act: Act) -> Result<(), ActRefused> {
         let call = self.calls.get(&id).ok_or(ActRefused::Unknown)?;
-        if let Act::Invite(all) = &act {
+        if let Act::Invite(all, key) = &act {
+            call.is_new(key.as_ref())?;
             if self.drain.is_some() {
                 return Err(ActRefused::Refused(Refusal::Busy));
             }
