@@ -67,6 +67,8 @@ struct Open {
     agents: BTreeSet<String>,
     calls: Vec<CallId>,
     lines: Lines,
+    /// Carriers had no room for some of its numbers a moment ago.
+    crowded: bool,
 }
 
 /// What this process does about a campaign.
@@ -180,6 +182,7 @@ impl Dialler {
         }
         let tally = store.note_campaign(&id, at).await?;
         let calls = store.campaign_calls(&id).await?;
+        let crowded = store.is_crowded(&id, at).await?;
         let lines = lines(calls.iter().filter_map(|call| live.get(call).map(String::as_str)));
         if stance == Stance::Leave {
             if lines.ringing + lines.waiting == 0 {
@@ -191,7 +194,7 @@ impl Dialler {
             }
             return Ok(None);
         }
-        Ok(Some(Open { campaign, tally, agents, calls, lines }))
+        Ok(Some(Open { campaign, tally, agents, calls, lines, crowded }))
     }
 }
 
@@ -220,6 +223,9 @@ async fn dial(
             }
             _ => may_start(&open, at, stations),
         };
+        // Where there was no room, a few find out whether there is some by now: a tenth of what is under way.
+        let own = open[at].lines.ringing + open[at].lines.waiting + open[at].lines.talking;
+        let start = if open[at].crowded { start.min(1 + own / 10) } else { start };
         if start == 0 {
             continue;
         }
@@ -370,7 +376,7 @@ mod tests {
             created: UnixMillis(0),
         };
         let tally = Tally { total: 9, waiting: 9, ..Tally::default() };
-        Open { campaign, tally, agents, calls: vec![CallId(1)], lines }
+        Open { campaign, tally, agents, calls: vec![CallId(1)], lines, crowded: false }
     }
 
     fn station(extension: &str, registered: bool, stage: Option<Stage>) -> Station {

@@ -7,7 +7,8 @@ use billing::campaigns::{Campaign, CampaignNumber, CampaignState, Takers};
 use billing::rows::Company;
 use dialect::sipcall::Echo;
 use facts::scenario::{Next, Scenario, Step};
-use facts::{CallCommand, Dialect, Number, Party, Purpose};
+use facts::settings::Snapshot;
+use facts::{CallCommand, Dialect, Number, Party, Purpose, Strategy};
 
 use super::Refused;
 use crate::settings::{View, dialled};
@@ -115,7 +116,7 @@ async fn command(
     }
     let sub_account = dialled.sub_account();
     let (Some(number), Some(scenario)) =
-        (dialled.number(), scenario(&campaign.plan.takers, row.seq))
+        (dialled.number(), scenario(view, &campaign.plan.takers, row.seq))
     else {
         return Ok(Err("invalid"));
     };
@@ -156,20 +157,28 @@ async fn command(
 }
 
 /// The customer is led to an agent as soon as he answers: to the group, or to whichever of the extensions is free; each
-/// customer begins with another.
-fn scenario(takers: &Takers, seq: i64) -> Option<Scenario> {
+/// customer begins with another. A group that rings all of its members at once would offer one customer to all of them
+/// and leave nobody to the next: for a campaign they are rung as extensions are.
+fn scenario(view: &Snapshot, takers: &Takers, seq: i64) -> Option<Scenario> {
     let failed = Next::HangUp;
-    let step = match takers {
+    let among = match takers {
         Takers::Notice(_) => return None,
-        Takers::Group(number) => Step::Lead { to: Number::Internal(number.clone()), failed },
-        Takers::Extensions(extensions) => {
-            let first = usize::try_from(seq).unwrap_or(0).checked_rem(extensions.len())?;
-            let mut among = extensions.clone();
-            among.rotate_left(first);
-            Step::Hunt { among: among.into(), failed }
+        Takers::Extensions(extensions) => extensions.clone(),
+        Takers::Group(number) => {
+            let group = view.groups.get(number);
+            match group.filter(|group| group.enabled && group.strategy == Strategy::RingAll) {
+                Some(group) if !group.members.is_empty() => group.members.clone(),
+                _ => {
+                    let to = Number::Internal(number.clone());
+                    return Scenario::new(vec![Step::Lead { to, failed }]).ok();
+                }
+            }
         }
     };
-    Scenario::new(vec![step]).ok()
+    let mut among = among;
+    let first = usize::try_from(seq).unwrap_or(0).checked_rem(among.len())?;
+    among.rotate_left(first);
+    Scenario::new(vec![Step::Hunt { among: among.into(), failed }]).ok()
 }
 
 #[cfg(test)]
@@ -179,13 +188,40 @@ mod tests {
     #[test]
     fn s4_9_each_customer_begins_with_another_extension_and_may_get_any() {
         let takers = Takers::Extensions((1..=12).map(|n| format!("800{n:02}")).collect());
-        let among = |seq| match scenario(&takers, seq).unwrap().steps() {
+        let view = Snapshot::default();
+        let among = |seq| match scenario(&view, &takers, seq).unwrap().steps() {
             [Step::Hunt { among, failed: Next::HangUp }] => among.to_vec(),
             other => panic!("{other:?}"),
         };
         for (seq, first) in [(1, "80002"), (2, "80003"), (12, "80001")] {
             assert_eq!((among(seq).len(), among(seq)[0].as_str()), (12, first));
         }
-        assert_eq!(scenario(&Takers::Extensions(vec![]), 1), None);
+        assert_eq!(scenario(&view, &Takers::Extensions(vec![]), 1), None);
+    }
+
+    #[test]
+    fn s4_9_a_group_that_rings_all_at_once_is_asked_one_after_the_other() {
+        let mut view = Snapshot::default();
+        let group = |strategy| facts::Group {
+            merchant: facts::MerchantId(1),
+            name: "sales".into(),
+            enabled: true,
+            strategy,
+            members: vec!["80001".into(), "80002".into()],
+            ring_s: 15,
+            timeout_s: 60,
+            otherwise: None,
+        };
+        let led = |view: &Snapshot| {
+            scenario(view, &Takers::Group("80100".into()), 1).unwrap().steps().to_vec()
+        };
+        let to = Number::Internal("80100".into());
+        let lead = [Step::Lead { to, failed: Next::HangUp }];
+        assert_eq!(led(&view), lead);
+        view.groups.insert("80100".into(), group(Strategy::RoundRobin));
+        assert_eq!(led(&view), lead);
+        view.groups.insert("80100".into(), group(Strategy::RingAll));
+        let among = ["80002".to_owned(), "80001".to_owned()].into();
+        assert_eq!(led(&view), [Step::Hunt { among, failed: Next::HangUp }]);
     }
 }

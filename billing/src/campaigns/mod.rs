@@ -22,6 +22,11 @@ use crate::store::Store;
 const OVER_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Calls of one number at most, of which all but the last were lost by faults of our own.
 const TRIES_MAX: u32 = 3;
+/// And of which there was no room for all but the last: no carrier had a line, and nobody was rung.
+const CROWDED_MAX: u32 = 100;
+/// So long such a number waits for room, longer each time, and at most so long.
+const CROWDED: Duration = Duration::from_secs(5);
+const CROWDED_LONGEST: Duration = Duration::from_secs(60);
 /// Numbers of one insert: five columns each, below what SQLite takes as parameters.
 const ROWS: usize = 500;
 
@@ -147,7 +152,7 @@ pub struct CampaignNumber {
     pub answered: bool,
     /// The customer spoke with an agent.
     pub joined: bool,
-    /// Calls so far: more than one where the first was lost by a fault of our own.
+    /// Calls so far: more than one where the first was lost by a fault of our own, or no carrier had room for it.
     pub tries: u32,
 }
 
@@ -320,6 +325,8 @@ struct Became {
     why: Option<&'static str>,
     /// Nobody answered, and that is our own fault: the number is called once more.
     lost: bool,
+    /// No carrier had room for it, and nobody was rung: it waits until there is some.
+    crowded: bool,
 }
 
 impl Became {
@@ -341,7 +348,11 @@ impl Became {
         };
         // A notice has one record: it says so when it was lost, and the merchant decides.
         let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
-        Became { seq, answered, joined, why, lost: lost && !answered }
+        let rang = facts.leg(LegNo::A).is_some_and(|leg| leg.progress.is_some());
+        let crowded = !answered
+            && !rang
+            && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion);
+        Became { seq, answered, joined, why, lost: lost && !answered, crowded }
     }
 }
 
@@ -354,12 +365,23 @@ async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
 }
 
 /// Notes what became of a call, once.
-async fn note(conn: &mut Conn, id: &str, became: &Became) -> Result<()> {
-    let Became { seq, answered, joined, why, lost } = became;
+async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Result<()> {
+    let Became { seq, answered, joined, why, lost, crowded } = became;
     let (answered, joined) = (*answered, *joined);
     let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
                  AND state = 'calling' AND tries < $3";
-    if *lost && conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1 {
+    let later = "UPDATE campaign_numbers SET state = 'waiting', why = 'congestion', \
+                 due = CAST($4 AS BIGINT) + CASE WHEN tries * CAST($5 AS BIGINT) < CAST($6 AS BIGINT) \
+                 THEN tries * CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END \
+                 WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
+    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
+    let waits = match (*lost, *crowded) {
+        (true, _) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
+        (_, true) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
+        _ => false,
+    };
+    if waits {
         let sql = "UPDATE campaigns SET calling = calling - 1, waiting = waiting + 1 WHERE id = $1";
         return conn.exec(sql, args![id]).await.map(drop);
     }
@@ -519,7 +541,7 @@ impl Store {
         }
         self.write(work!(conn, [id, news] => {
             for became in news.iter() {
-                note(conn, &id, became).await?;
+                note(conn, &id, became, now).await?;
             }
             let tally = tally(conn, &id).await?;
             if tally.is_over() {
@@ -550,6 +572,20 @@ impl Store {
             );
             let rows = conn.rows(&sql, args![id.as_str(), now, limit]).await?;
             rows.iter().map(number_of).collect::<Result<Vec<_>>>()?
+        }))
+        .await
+    }
+
+    /// Whether numbers of a campaign wait for a carrier to have room.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn is_crowded(&self, id: &str, now: UnixMillis) -> Result<bool> {
+        let id = id.to_owned();
+        self.read(work!(conn, [id] => {
+            let sql = "SELECT 1 FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting' \
+                       AND why = 'congestion' AND due > $2 LIMIT 1";
+            conn.row(sql, args![id.as_str(), now]).await?.is_some()
         }))
         .await
     }

@@ -90,6 +90,31 @@ pub(crate) async fn case_69_a_call_that_a_restart_cut_off_is_no_call(store: Stor
     assert_eq!((listed[1].state, listed[1].why.as_deref()), (NumberState::Done, Some("crash")));
 }
 
+pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
+    let mut command = command(merchant, HOME, HOME_B);
+    command.purpose = Purpose::Campaign;
+    // The one was never rung, the other one rang, and then its network gave up.
+    for (call, rang) in [(1, None), (2, Some(at(2)))] {
+        let command = CallCommand { custom: call.to_string(), ..command.clone() };
+        granted(&store, call, &command).await;
+        store.calling(ID, call as i64, CallId(call)).await.unwrap();
+        let mut full = facts(call, &command, Some((None, 5)), None);
+        full.outcome = Outcome::Failed(Failure::new(Origin::LegA, Kind::Congestion));
+        full.legs[0].progress = rang;
+        store.settle(full, context()).await.unwrap();
+    }
+    let tally = store.note_campaign(ID, at(60)).await.unwrap();
+    assert_eq!((tally.waiting, tally.calling, tally.done), (1, 0, 1));
+    let listed = store.campaign_numbers(ID, 0, 2).await.unwrap();
+    assert_eq!((listed[0].tries, listed[0].why.as_deref()), (1, Some("congestion")));
+    assert!(store.is_crowded(ID, at(64)).await.unwrap());
+    assert!(store.next_numbers(ID, at(64), 9).await.unwrap().is_empty(), "not at once");
+    assert_eq!(store.next_numbers(ID, at(65), 9).await.unwrap().len(), 1);
+    assert!(!store.is_crowded(ID, at(65)).await.unwrap());
+}
+
 pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store, url: String) {
     let merchant = fill(&store, "0").await;
     store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
