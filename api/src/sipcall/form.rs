@@ -7,6 +7,8 @@ use dialect::text::decode;
 
 /// Parts of one form that we look at.
 const PARTS_MAX: usize = 256;
+/// As much of a body is read where it has come.
+const HERE: usize = 64 * 1024;
 /// The part that is taken as a file.
 const FILE: &str = "file";
 
@@ -23,10 +25,26 @@ pub(super) async fn read(params: &mut Params, body: &Bytes) -> Option<File> {
     match boundary(body) {
         Some(boundary) => parts(params, body, boundary).await,
         None => {
-            params.body(body);
+            let (mut read, octets) = (params.clone(), body.clone());
+            let read = apart(body.len(), move || {
+                read.body(&octets);
+                read
+            });
+            if let Some(read) = read.await {
+                *params = read;
+            }
             None
         }
     }
+}
+
+/// Does what takes the longer the more octets there are: here, or on a thread of its own where that is more than some
+/// milliseconds. `None`: the process ends.
+pub(super) async fn apart<T: Send + 'static>(
+    octets: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if octets <= HERE { Some(work()) } else { tokio::task::spawn_blocking(work).await.ok() }
 }
 
 /// Takes what the beginning of a body says, whose rest has not come.

@@ -4,11 +4,11 @@ use billing::campaigns::{
     Campaign, CampaignNumber, CampaignState, NewNumber, NumberState, Plan, Said, Takers, Tally,
 };
 use dialect::sipcall::task::{self, Agents, NewTask, Page, Phone, Told, Turn};
-use dialect::sipcall::{Answer, Code, Json, Rules, Service, Stop};
+use dialect::sipcall::{Answer, Code, Fault, Json, Rules, Service, Stop};
 use facts::{Dialect, RequestKey};
 
 use super::play::Groups;
-use super::{Asker, Gate, ours};
+use super::{Asker, Gate, form, ours};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
@@ -24,12 +24,14 @@ pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result
         Service::TaskCreat => {
             let asked = NewTask::read(rules)?;
             let asker = gate.open()?;
-            create(state, view, &asker, asked?.timely(now())?).await
+            let asked = asked?.timely(now())?;
+            let phones = phones(asked.list).await?;
+            create(state, view, &asker, (asked, phones)).await
         }
         Service::TaskAdd => {
-            let (id, phones) = task::read_add(rules)?;
+            let (id, list) = task::read_add(rules)?;
             let asker = gate.open()?;
-            add(state, &asker, &id, phones?).await
+            add(state, &asker, &id, phones(list).await?).await
         }
         Service::TaskSet => {
             let (id, turn) = task::read_set(rules)?;
@@ -46,12 +48,19 @@ pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result
     }
 }
 
+/// The numbers of a list, of whom is known; a long one is read where nobody waits for the thread.
+async fn phones(list: &str) -> Result<Vec<Phone>, Stop> {
+    let text = list.to_owned();
+    let read = form::apart(list.len(), move || task::phones_of(&text)).await;
+    Ok(read.ok_or(Fault::Server)??)
+}
+
 /// Makes a task.
 async fn create(
     state: &ApiState,
     view: &View,
     asker: &Asker,
-    asked: NewTask,
+    (asked, phones): (NewTask<'_>, Vec<Phone>),
 ) -> Result<Answer, Stop> {
     let campaign = Campaign {
         id: String::new(),
@@ -74,7 +83,7 @@ async fn create(
         },
         created: now(),
     };
-    let numbers: Vec<NewNumber> = asked.phones.into_iter().map(number).collect();
+    let numbers: Vec<NewNumber> = phones.into_iter().map(number).collect();
     keep(state, campaign, numbers, Answer::done("任务创建成功", "task created")).await
 }
 

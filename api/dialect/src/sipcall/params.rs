@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde_json::Number;
+use serde_json::value::RawValue;
 
 use crate::text::{FIELDS_MAX, Fields, Plus, decode, unescape};
 
@@ -20,21 +22,15 @@ impl Params {
         }
     }
 
-    /// Takes the members of a JSON object; what is no object has none. A member that is `null` is as if it were not there.
+    /// Takes the members of a JSON object; what is no object has none. A member that is `null` is as if it were not there, and one that
+    /// is a list or an object is taken as it is written: nothing is made of it before it is known whose it is.
     pub fn json(&mut self, raw: &[u8]) {
-        let raw = raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw);
         let text = decode(raw);
-        let Ok(Value::Object(members)) = serde_json::from_str(&text) else { return };
-        for (name, value) in members {
-            match value {
-                Value::Null => {
-                    self.values.remove(&name);
-                }
-                Value::String(text) => self.set(&name, text),
-                // As PHP turns them into text.
-                Value::Bool(truth) => self.set(&name, if truth { "1" } else { "" }.to_owned()),
-                other => self.set(&name, other.to_string()),
-            }
+        let mut whole = self.clone();
+        let mut from = serde_json::Deserializer::from_str(&text);
+        let read = Members { into: &mut whole, breaks_off: false }.deserialize(&mut from);
+        if read.is_ok() && from.end().is_ok() {
+            *self = whole;
         }
     }
 
@@ -59,7 +55,7 @@ impl Params {
         if start.starts_with(b"{") {
             let mut broken = serde_json::Deserializer::from_slice(start);
             // It breaks off: what stands before that was taken.
-            let _ = serde::de::DeserializeSeed::deserialize(Members(self), &mut broken);
+            let _ = Members { into: self, breaks_off: true }.deserialize(&mut broken);
         } else if let Some(end) = raw.iter().rposition(|byte| *byte == b'&') {
             self.form(raw.get(..end).unwrap_or_default().trim_ascii());
         }
@@ -72,10 +68,14 @@ impl Params {
     }
 }
 
-/// Takes the members of an object one by one.
-struct Members<'a>(&'a mut Params);
+/// Takes the members of an object one by one, of which only text is more than passed over.
+struct Members<'a> {
+    into: &'a mut Params,
+    /// The object may end anywhere: only text and numbers are taken, for certain.
+    breaks_off: bool,
+}
 
-impl<'de> serde::de::DeserializeSeed<'de> for Members<'_> {
+impl<'de> DeserializeSeed<'de> for Members<'_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -83,25 +83,41 @@ impl<'de> serde::de::DeserializeSeed<'de> for Members<'_> {
     }
 }
 
-impl<'de> serde::de::Visitor<'de> for Members<'_> {
+impl<'de> Visitor<'de> for Members<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut number: Option<(String, String)> = None;
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
             // One that something stands behind is there to its last digit.
             if let Some((name, digits)) = number.take() {
-                self.0.set(&name, digits);
+                self.into.set(&name, digits);
             }
-            match value {
-                Value::String(text) => self.0.set(&name, text),
-                Value::Number(digits) => number = Some((name, digits.to_string())),
-                _ => {}
+            let value = value.get();
+            match value.as_bytes().first() {
+                Some(b'"') => {
+                    self.into.set(&name, serde_json::from_str(value).map_err(A::Error::custom)?);
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    let digits: Number = serde_json::from_str(value).map_err(A::Error::custom)?;
+                    number = Some((name, digits.to_string()));
+                }
+                _ if self.breaks_off => {}
+                Some(b'n') => {
+                    self.into.values.remove(&name);
+                }
+                // As PHP turns them into text.
+                Some(b't') => self.into.set(&name, "1".to_owned()),
+                Some(b'f') => self.into.set(&name, String::new()),
+                _ => self.into.set(&name, value.to_owned()),
             }
+        }
+        if let Some((name, digits)) = number.filter(|_| !self.breaks_off) {
+            self.into.set(&name, digits);
         }
         Ok(())
     }
@@ -148,6 +164,21 @@ mod tests {
         assert_eq!((params.get("c"), params.get("d")), (Some("x"), Some("1")));
         assert_eq!((params.get("e"), params.get("n")), (Some("[1]"), None));
         assert_eq!(of("a=1", "{broken").get("a"), Some("1"));
+    }
+
+    #[test]
+    fn a_list_is_kept_as_it_is_written_and_nothing_is_made_of_it() {
+        // A tree of this would be refused for its depth, and one of many small objects takes many times their octets.
+        let deep = format!("{}1, 2{}", "[".repeat(1_000), "]".repeat(1_000));
+        for list in ["[1, {\"\": 0}]", "{ \"a\" :[ ] }", &deep] {
+            let params = of("a=1", &format!("{{\"b\":7,\"telphone\":{list},\"c\":\"\\u6d4b\"}}"));
+            assert_eq!(params.get("telphone"), Some(list));
+            assert_eq!((params.get("b"), params.get("c")), (Some("7"), Some("测")));
+        }
+        for broken in ["{\"a\":2,\"b\":[1,}", "{\"a\":2} x", "{\"a\":2,\"b\":\"\\x\"}"] {
+            assert_eq!(of("a=1", broken), of("a=1", ""), "{broken}");
+        }
+        assert_eq!(of("", "{\"a\":1,\"n\":12}").get("n"), Some("12"), "also the last one");
     }
 
     #[test]

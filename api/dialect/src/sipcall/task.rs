@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use facts::UnixMillis;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::code::Code;
 use super::fault::Fault;
@@ -50,11 +52,11 @@ pub struct Phone {
 
 /// A task that is to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NewTask {
+pub struct NewTask<'a> {
     /// Who takes the calls.
     pub agents: Agents,
-    /// Whom to call.
-    pub phones: Vec<Phone>,
+    /// Whom to call, for [`phones_of`].
+    pub list: &'a str,
     /// Lines for each free agent, in thousandths.
     pub scale: u32,
     /// The ratio is found out.
@@ -93,15 +95,15 @@ pub struct Page {
     pub rows: u32,
 }
 
-impl NewTask {
-    /// Reads `TaskCreat`: first what the framework says of the parameters, then what the service says.
+impl<'a> NewTask<'a> {
+    /// Reads `TaskCreat`: first what the framework says of the parameters, then what the service says; its list is not read yet.
     ///
     /// # Errors
     /// The framework's word, or the service's.
-    pub fn read(rules: Rules<'_>) -> Result<Result<NewTask, Code>, Fault> {
+    pub fn read(rules: Rules<'a>) -> Result<Result<NewTask<'a>, Code>, Fault> {
         let kind = rules.int("assigntype", (1, 3))?;
         let agents = rules.text("assignagent", (1, WORDS_MAX))?;
-        let phones = rules.text("telphone", (1, LIST_MAX))?;
+        let list = rules.text("telphone", (1, LIST_MAX))?;
         let scale = rules.maybe("taskscale", ECHO_MAX)?;
         let concurrent = rules.int_or("concurrent", CONCURRENT.0, (1, CONCURRENT.1))?;
         let scheduled = rules.maybe("scheduledtime", ECHO_MAX)?;
@@ -117,7 +119,7 @@ impl NewTask {
                     (2 | 3, groups) if groups.len() == 1 => Agents::Group(groups.concat()),
                     _ => return Err(Code::Validation),
                 },
-                phones: phones_of(phones)?,
+                list,
                 scale: scale_of(scale).ok_or(Code::Validation)?,
                 predicts,
                 concurrent: u32::try_from(concurrent).unwrap_or(1),
@@ -132,26 +134,25 @@ impl NewTask {
     }
 }
 
-impl NewTask {
+impl NewTask<'_> {
     /// Its instants lie ahead, and in order; `scheduledtime` may be as late as clocks differ.
     ///
     /// # Errors
     /// 1002: a task of yesterday is a mistake, and would dial at once.
-    pub fn timely(self, now: UnixMillis) -> Result<NewTask, Code> {
+    pub fn timely(self, now: UnixMillis) -> Result<Self, Code> {
         let past = self.scheduled.is_some_and(|at| at < now - LATE_MAX);
         let over = self.paused.is_some_and(|at| at <= self.scheduled.unwrap_or(now).max(now));
         if past || over { Err(Code::Validation) } else { Ok(self) }
     }
 }
 
-/// Reads `TaskAdd`: which task, and its further numbers.
+/// Reads `TaskAdd`: which task, and its further numbers, for [`phones_of`].
 ///
 /// # Errors
-/// The framework's word, or the service's.
-pub fn read_add(rules: Rules<'_>) -> Result<(String, Result<Vec<Phone>, Code>), Fault> {
+/// The framework's word.
+pub fn read_add<'a>(rules: Rules<'a>) -> Result<(String, &'a str), Fault> {
     let task = task_of(rules)?;
-    let phones = rules.text("telphone", (1, LIST_MAX))?;
-    Ok((task, phones_of(phones)))
+    Ok((task, rules.text("telphone", (1, LIST_MAX))?))
 }
 
 /// Reads `TaskSet`: which task, and what is to become of it.
@@ -234,8 +235,7 @@ impl Told {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// A number as a client writes it: alone, or with what goes back with it.
 enum Written {
     Number(String),
     Row(Row),
@@ -253,53 +253,105 @@ struct Row {
 }
 
 /// Clients write numbers as strings and as numbers.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Words(String),
-    Number(u64),
-    Nothing(()),
-}
+#[derive(Default)]
+struct Text(String);
 
-impl Default for Text {
-    fn default() -> Text {
-        Text::Nothing(())
-    }
-}
+// By hand: what serde makes for an untagged enumeration keeps the whole value first, whatever it is.
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Written, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Written;
 
-impl Text {
-    fn into_text(self) -> String {
-        match self {
-            Text::Words(text) => text,
-            Text::Number(number) => number.to_string(),
-            Text::Nothing(()) => String::new(),
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number, or an object with one")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Written, E> {
+                Ok(Written::Number(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written, A::Error> {
+                Row::deserialize(MapAccessDeserializer::new(map)).map(Written::Row)
+            }
         }
+        from.deserialize_any(Either)
     }
 }
 
-/// All numbers of `telphone`, or what is wrong: then none is taken.
-fn phones_of(text: &str) -> Result<Vec<Phone>, Code> {
-    let written: Vec<Written> = serde_json::from_str(text).map_err(|_| Code::Validation)?;
-    if written.is_empty() || written.len() > NUMBERS_MAX {
-        return Err(Code::Validation);
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Text, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("text or a number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Text, E> {
+                Ok(Text::default())
+            }
+        }
+        from.deserialize_any(Either)
     }
-    written.into_iter().map(phone).collect()
+}
+
+/// Reads a list, number by number, until one is wrong or they are too many.
+struct List;
+
+impl<'de> Visitor<'de> for List {
+    type Value = Vec<Phone>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of numbers")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Phone>, A::Error> {
+        let mut phones = Vec::new();
+        while let Some(written) = list.next_element::<Written>()? {
+            if phones.len() == NUMBERS_MAX {
+                return Err(A::Error::custom("too many"));
+            }
+            phones.push(phone(written).map_err(|_| A::Error::custom("no number"))?);
+        }
+        Ok(phones)
+    }
+}
+
+/// All numbers of `telphone`, or what is wrong: then none is taken. A list of some MiB takes longer than a thread that others
+/// wait for should.
+///
+/// # Errors
+/// 1002
+pub fn phones_of(text: &str) -> Result<Vec<Phone>, Code> {
+    let mut from = serde_json::Deserializer::from_str(text);
+    let phones = from.deserialize_seq(List).map_err(|_| Code::Validation)?;
+    from.end().map_err(|_| Code::Validation)?;
+    if phones.is_empty() { Err(Code::Validation) } else { Ok(phones) }
 }
 
 fn phone(written: Written) -> Result<Phone, Code> {
     let row = match written {
         Written::Row(row) => row,
-        Written::Number(number) => Row { phone: Text::Words(number), ..Row::default() },
+        Written::Number(number) => Row { phone: Text(number), ..Row::default() },
     };
-    let echo = [row.userid, row.memberid, row.customuuid, row.ext].map(Text::into_text);
-    let phone: String = row.phone.into_text();
+    let echo = [row.userid, row.memberid, row.customuuid, row.ext].map(|text| text.0);
     let phone: String =
-        phone.chars().filter(|c| !c.is_whitespace() && !matches!(c, '+' | '-')).collect();
+        row.phone.0.chars().filter(|c| !c.is_whitespace() && !matches!(c, '+' | '-')).collect();
     let digits = (1..=20).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || echo.iter().any(|text| text.len() > 256) {
         return Err(Code::Validation);
     }
-    Ok(Phone { phone, time: instant(&row.time.into_text())?, echo })
+    Ok(Phone { phone, time: instant(&row.time.0)?, echo })
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -339,7 +391,7 @@ mod tests {
     use super::super::Params;
     use super::*;
 
-    fn read(more: &[(&'static str, &str)]) -> Result<Result<NewTask, Code>, Fault> {
+    fn params(more: &[(&'static str, &str)]) -> Params {
         let mut params = Params::default();
         let base = [
             ("assigntype", "3"),
@@ -349,37 +401,41 @@ mod tests {
         for (name, value) in base.iter().chain(more) {
             params.set(name, (*value).to_owned());
         }
-        NewTask::read(Rules(&params))
+        params
     }
+
+    const MORE: &[(&str, &str)] = &[
+        ("assigntype", "1"),
+        ("assignagent", "8001, 8002"),
+        ("telphone", r#"["+86 138-0013-8000",{"phone":13900139000,"time":"2026-01-15 09:30:00"}]"#),
+        ("taskscale", "1:2.5"),
+        ("isscale", "auto"),
+        ("concurrent", "7"),
+        ("scheduledtime", "2026-01-15 09:30:00"),
+        ("status", "0"),
+    ];
 
     #[test]
     fn s4_9_a_task_with_what_clients_leave_out() {
-        let task = read(&[]).unwrap().unwrap();
+        let params = [params(&[]), params(MORE)];
+        let read = |params| NewTask::read(Rules(params)).unwrap().unwrap();
+        let task = read(&params[0]);
         let echo = ["", "7", "o1", ""].map(str::to_owned);
-        assert_eq!(task.phones, [Phone { phone: "13800138000".into(), time: None, echo }]);
+        assert_eq!(
+            phones_of(task.list).unwrap(),
+            [Phone { phone: "13800138000".into(), time: None, echo }]
+        );
         assert_eq!(task.agents, Agents::Group("sales".into()));
         assert_eq!(
             (task.scale, task.predicts, task.concurrent, task.starts),
             (1_000, false, 100, true)
         );
-        let more = [
-            ("assigntype", "1"),
-            ("assignagent", "8001, 8002"),
-            (
-                "telphone",
-                r#"["+86 138-0013-8000",{"phone":13900139000,"time":"2026-01-15 09:30:00"}]"#,
-            ),
-            ("taskscale", "1:2.5"),
-            ("isscale", "auto"),
-            ("concurrent", "7"),
-            ("scheduledtime", "2026-01-15 09:30:00"),
-            ("status", "0"),
-        ];
-        let task = read(&more).unwrap().unwrap();
+        let task = read(&params[1]);
+        let phones = phones_of(task.list).unwrap();
         assert_eq!(task.agents, Agents::Extensions(vec!["8001".into(), "8002".into()]));
-        assert_eq!(task.phones[0].phone, "8613800138000");
+        assert_eq!(phones[0].phone, "8613800138000");
         let at = Some(UnixMillis(1_768_440_600_000));
-        assert_eq!((task.phones[1].time, task.scheduled, task.paused), (at, at, None));
+        assert_eq!((phones[1].time, task.scheduled, task.paused), (at, at, None));
         assert_eq!(
             (task.scale, task.predicts, task.concurrent, task.starts),
             (2_500, true, 7, false)
@@ -389,11 +445,23 @@ mod tests {
     #[test]
     fn s4_9_one_bad_number_and_none_is_taken() {
         let many = format!("[{}]", vec!["\"13800138000\""; NUMBERS_MAX + 1].join(","));
-        for list in
-            ["x", "{}", "[]", r#"["1a"]"#, r#"[{"phone":""}]"#, r#"["1",{"time":"soon"}]"#, &many]
-        {
-            assert_eq!(read(&[("telphone", list)]).unwrap(), Err(Code::Validation), "{list:.40}");
+        for list in [
+            "x",
+            "{}",
+            "[]",
+            r#"["1a"]"#,
+            r#"[{"phone":""}]"#,
+            r#"["1",{"time":"soon"}]"#,
+            &many,
+            r#"["1",7]"#,
+            r#"[{"phone":[1]}]"#,
+            r#"["1"] x"#,
+        ] {
+            assert_eq!(phones_of(list), Err(Code::Validation), "{list:.40}");
         }
+        let read = |more: &[(&'static str, &str)]| {
+            NewTask::read(Rules(&params(more))).map(|read| read.map(drop))
+        };
         for (name, value) in [
             ("assignagent", "a,b"),
             ("taskscale", "2"),
@@ -413,6 +481,22 @@ mod tests {
             fault("isscale", "x"),
             "非法请求：参数isscale应该为：manual/auto，但现在isscale = x"
         );
+    }
+
+    #[test]
+    fn s4_9_a_list_is_read_as_far_as_the_first_that_is_too_many() {
+        // Whatever stands behind it is not even looked at: it would not be JSON.
+        let many = |count: usize| vec!["\"13800138000\""; count].join(",");
+        let error = |text: &str| {
+            serde_json::Deserializer::from_str(text).deserialize_seq(List).unwrap_err().to_string()
+        };
+        let told = error(&format!("[{},what", many(NUMBERS_MAX + 1)));
+        assert!(told.starts_with("too many"), "{told}");
+        assert!(error("[\"1a\",what").starts_with("no number"));
+        assert_eq!(phones_of(&format!("[{}]", many(NUMBERS_MAX))).unwrap().len(), NUMBERS_MAX);
+        // Of an object with more than is asked for nothing is kept.
+        let rest = r#"[{"phone":"138","x":[[1],{"":0}],"userid":null}]"#;
+        assert_eq!(phones_of(rest).unwrap()[0].phone, "138");
     }
 
     #[test]
