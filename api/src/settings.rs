@@ -239,6 +239,11 @@ impl Dialled {
         }
     }
 
+    /// Is it a short code? Emergency numbers are among them, and no machine rings those.
+    pub(crate) fn is_short(&self) -> bool {
+        matches!(self, Dialled::Public(Number::Short(_)))
+    }
+
     /// The sub-account that an extension belongs to.
     pub(crate) fn sub_account(&self) -> Option<SubAccountId> {
         match self {

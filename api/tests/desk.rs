@@ -280,6 +280,92 @@ async fn s4_7_a_recording_by_its_name_alone_is_for_the_networks_that_the_company
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
+/// Applies the document, changed.
+async fn apply(world: &World, change: impl FnOnce(&mut Value)) {
+    let mut changed = document();
+    change(&mut changed);
+    let desired: Desired = serde_json::from_value(changed).unwrap();
+    let mistakes = world.store.apply(&desired, now(), false).await.unwrap().mistakes;
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    tokio::time::sleep(Duration::from_millis(550)).await;
+}
+
+#[tokio::test]
+async fn s4_7_whoever_may_do_no_business_has_no_recordings_either() {
+    let world = World::with(|config| ApiConfig {
+        trusted_proxies: vec!["0.0.0.0/32".parse().unwrap()],
+        ..there(config)
+    })
+    .await;
+    let name = recorded(&world, "1").await;
+    let token = token(&world, "1").await;
+    let told = ask(&world, &token, "Cdr.GetRecodeFile", &[("filename", &name)]).await;
+    let address = told["data"]["result"]["downurl"].as_str().unwrap();
+    let path = address.strip_prefix("https://pbx.example").unwrap().to_owned();
+    let both = async || {
+        let mut told = Vec::new();
+        for path in [&path, &format!("/{name}")] {
+            let request = Request::get(path).header("x-forwarded-for", "192.0.2.1");
+            told.push(world.send(request.body(Body::empty()).unwrap()).await.0);
+        }
+        told
+    };
+    let fenced = |document: &mut Value| {
+        document["companies"][0]["allowed_ips"] = json!(["192.0.2.0/28"]);
+    };
+    apply(&world, fenced).await;
+    assert_eq!(both().await, [StatusCode::OK, StatusCode::OK]);
+    apply(&world, |document| {
+        fenced(document);
+        document["companies"][0]["expires"] = json!("2026-01-01");
+    })
+    .await;
+    assert_eq!(both().await, [StatusCode::NOT_FOUND; 2], "the company has expired");
+    apply(&world, |document| {
+        fenced(document);
+        document["merchants"][0]["status"] = json!("frozen");
+    })
+    .await;
+    assert_eq!(both().await, [StatusCode::NOT_FOUND; 2], "the merchant is frozen");
+    // By the name alone it is for the merchant's networks as well; an address that was told is for whoever has it.
+    apply(&world, |document| {
+        fenced(document);
+        document["merchants"][0]["allowed_ips"] = json!(["198.51.100.0/24"]);
+    })
+    .await;
+    assert_eq!(both().await, [StatusCode::OK, StatusCode::NOT_FOUND]);
+}
+
+#[tokio::test]
+async fn s4_9_thousands_of_members_are_no_one_step_of_the_engine() {
+    let world = World::new().await;
+    apply(&world, |document| {
+        for group in 0..5 {
+            let numbers: Vec<String> =
+                (0..60).map(|n| (83_000 + group * 60 + n).to_string()).collect();
+            for number in &numbers {
+                let extension = json!({ "number": number, "merchant": "test", "password": "p" });
+                document["extensions"].as_array_mut().unwrap().push(extension);
+            }
+            let group = json!({ "number": (80_200 + group).to_string(), "merchant": "test",
+                                "name": format!("g{group}"), "members": numbers });
+            document["groups"].as_array_mut().unwrap().push(group);
+        }
+    })
+    .await;
+    let token = token(&world, "1").await;
+    let asked = || std::mem::take(&mut *world.switch.asked.lock().unwrap());
+    let told = ask(&world, &token, "Extgroup.GetGroupExt", &[]).await;
+    assert_eq!(told["data"].as_array().unwrap().len(), 301);
+    assert_eq!(asked(), [256, 45]);
+    // Who is registered is no business of the engine at all.
+    let told = ask(&world, &token, "Sipnum.GetSipnumberInfo", &[]).await;
+    let rows = told["data"]["result"].as_array().unwrap();
+    let there = |row: &&Value| row["register"] == "reg";
+    assert_eq!((rows.len(), rows.iter().filter(there).count()), (302, 1));
+    assert_eq!(asked(), Vec::<usize>::new());
+}
+
 /// A company that the operator takes out of use, or out of his file.
 #[tokio::test]
 async fn s4_3_a_company_that_is_closed_is_closed_at_once_and_its_token_with_it() {

@@ -101,8 +101,8 @@ async fn s4_4_a_notice_to_many_rings_each_once_as_fast_as_the_merchant_may() {
     let token = token(&world, "1").await;
     let day = Duration::from_secs(86_400);
     let (from, to) = (dialect::clock::seconds(now() - day), dialect::clock::seconds(now()));
-    let asked =
-        [("token", token.as_str()), ("starttime", &from), ("endtime", &to), ("customuuid", "c7")];
+    let when = [("token", token.as_str()), ("starttime", &from), ("endtime", &to)];
+    let asked = [&when[..], &[("customuuid", "c7"), ("callmethod", "0")]].concat();
     let bills = form(&world, "App.Sip_Cdr.GetBill", &asked).await["data"]["result"].clone();
     assert_eq!((&bills["totalitems"], &bills["bills"][0]["callmethod"]), (&json!(3), &json!(6)));
     // How it went is told as of a task.
@@ -217,6 +217,8 @@ async fn s4_9_a_code_is_said_by_a_page_of_its_own() {
         (("code", "12"), "非法请求：code.len应该大于或等于4, 但现在code.len = 2"),
         (("code", "12a4"), "数据验证错误"),
         (("phone", "x"), "数据验证错误"),
+        // No machine rings an emergency.
+        (("phone", "110"), "数据验证错误"),
         (("phone", ""), "非法请求：缺少必要参数phone"),
         (("accesskey", "wrong"), "appid未授权"),
         (("appid", "appcdrs"), "模块未授权"),

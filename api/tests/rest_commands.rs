@@ -57,6 +57,7 @@ async fn s3_2_a_code_is_said_and_kept_nowhere() {
         ("code", json!(1234), "/code"),
         ("times", json!(10), "/times"),
         ("to", json!({ "number": "81000" }), "/to/number"),
+        ("to", json!({ "number": "110" }), "/to/number"),
         ("to", json!({ "number": "13800138000", "caller_id": "13900139000" }), "/to/caller_id"),
     ] {
         let mut wrong = code();
@@ -64,6 +65,18 @@ async fn s3_2_a_code_is_said_and_kept_nowhere() {
         let answer = client.ask("POST", "/codes", Some(wrong.clone())).await;
         assert_eq!(answer.pointers(), [at], "{wrong}");
     }
+    // No machine rings an emergency: neither a notice nor a scenario. Who dials one himself reaches it.
+    let police = json!({ "number": "110" });
+    let notice = json!({ "to": police, "template": "1001", "values": ["12.5"] });
+    let steps = json!({ "a": { "do": "play", "sounds": [{ "prompt": "welcome" }] } });
+    let script = json!({ "to": police, "scenario": { "start": "a", "steps": steps } });
+    for (path, body) in [("/notices", notice), ("/calls", script)] {
+        let answer = client.ask("POST", path, Some(body)).await;
+        assert_eq!(answer.pointers(), ["/to/number"], "{path} {}", answer.json());
+    }
+    let dialled = json!({ "to": { "number": "80000" }, "connect": police });
+    let answer = client.ask("POST", "/calls", Some(dialled)).await;
+    assert!(!answer.json().to_string().contains("/connect/number"), "{}", answer.json());
     // Two mistakes of two kinds are told together.
     let wrong = json!({ "to": { "number": "81000" }, "code": "1-2", "times": 0 });
     let answer = client.ask("POST", "/codes", Some(wrong)).await;

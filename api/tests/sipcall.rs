@@ -201,6 +201,14 @@ async fn play(world: &World, company: &str, changes: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test]
+async fn s4_4_no_notice_rings_an_emergency() {
+    let world = World::new().await;
+    assert_eq!(code(&play(&world, "1", &[("destnumber", "110")]).await).0, 1002);
+    assert!(world.switch.placed.lock().unwrap().is_empty());
+    assert_eq!(play(&world, "1", &[]).await["data"]["status"], 0);
+}
+
+#[tokio::test]
 async fn s4_4_a_notice_is_placed_with_its_menu_and_its_pushes() {
     let world = World::new().await;
     let answer = play(&world, "1", &[("waittime", "45"), ("conntime", "90")]).await;
@@ -421,7 +429,7 @@ async fn s4_8_an_answer_over_a_connection_counts_once_it_was_written() {
     let escape = dialect::text::escape;
     let day = std::time::Duration::from_secs(86_400);
     let ask = format!(
-        "GET /?s=Sip_Cdr.GetBill&token={token}&starttime={}&endtime={} HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /?s=Sip_Cdr.GetBill&token={token}&callmethod=0&starttime={}&endtime={} HTTP/1.1\r\nHost: x\r\n\r\n",
         escape(&clock::seconds(now() - day)),
         escape(&clock::seconds(now())),
     );
@@ -464,7 +472,19 @@ async fn s4_8_bills_are_looked_for_and_come_page_by_page() {
         let found = bills(&world, &token, &[&[all][..], &more].concat()).await;
         assert_eq!(found["totalitems"], count, "{more:?}");
     }
-    // Whoever names no method has them all; another company has none.
+    // Whoever names no method has the calls of method 3, of whatever kind 0 has them all; another company has none.
+    let placed = async |service: &str, numbers: &[(&str, &str)]| {
+        let asked = [&[("token", token.as_str()), ("extnumber", "80000")][..], numbers].concat();
+        let told = form(&world, service, &asked).await;
+        assert_eq!(told["data"]["status"], 0, "{told}");
+        let call = world.switch.live().await.unwrap()[0].call;
+        world.complete(call).await;
+    };
+    // Who writes into it what marks the other method is not found by that.
+    let odd = ("userid", r#"{"method":4,\"method\":4"#);
+    placed("App.Sip_Call.MakeCall", &[("destnumber", "13333333333"), odd]).await;
+    let two = [("anumber", "13333333333"), ("bnumber", "13333333334")];
+    placed("App.Sip_Call.DoubleCall", &two).await;
     let plain = |more: &[(&'static str, &'static str)]| {
         let mut asked = vec![("token", token.clone()), ("syncflag", "3".to_owned())];
         let day = std::time::Duration::from_secs(86_400);
@@ -474,10 +494,15 @@ async fn s4_8_bills_are_looked_for_and_come_page_by_page() {
         asked
     };
     for (more, count) in [
-        (&[][..], 5),
+        (&[][..], 1),
+        (&[("callmethod", "3"), ("extnumber", "80000")], 1),
+        (&[("callmethod", "4")], 1),
+        (&[("callmethod", "0")], 7),
+        (&[("callmethod", "0"), ("destnumber", "13333333334")], 1),
         (&[("callmethod", "6")], 5),
         (&[("callmethod", "5")], 0),
-        (&[("callmethod", "3")], 0),
+        (&[("callmethod", "2")], 0),
+        (&[("callmethod", "1")], 0),
         (&[("callmethod", "6"), ("customuuid", "name-3")], 1),
         (&[("customuuid", "name-3"), ("extnumber", "80000")], 0),
     ] {

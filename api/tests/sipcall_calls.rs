@@ -106,13 +106,17 @@ async fn s4_9_a_double_call_rings_a_and_then_b() {
     assert_eq!((command.a.shown, b.shown), (shown.clone(), shown));
     let echo: Value = serde_json::from_str(&command.custom).unwrap();
     assert_eq!((&echo["method"], &echo["extnumber"]), (&json!(4), &json!("80000")));
-    assert_eq!(
-        code(
-            &ask(&world, DOUBLE, &[("extnumber", "80000"), ("anumber", "x"), ("bnumber", "1")])
-                .await
-        ),
-        1002
-    );
+    let double = async |a: &str, b: &str| {
+        let asked = [("extnumber", "80000"), ("anumber", a), ("bnumber", b)];
+        code(&ask(&world, DOUBLE, &asked).await)
+    };
+    assert_eq!(double("x", "1").await, 1002);
+    // No machine rings an emergency, for nobody has dialled it.
+    assert_eq!(double("110", "13444444444").await, 1002);
+    assert_eq!(double("13444444444", "110").await, 1002);
+    let police = [("extnumber", "80000"), ("destnumber", "110"), ("callmethod", "reverse")];
+    assert_eq!(code(&ask(&world, MAKE, &police).await), 1002);
+    assert!(world.switch.placed.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -420,6 +420,8 @@ async fn bad_codes_get_their_words_and_ring_nobody() {
         ("code", json!(""), "-2"),
         ("dst", json!(""), "-2"),
         ("dst", json!("abc"), "-102"),
+        // No machine rings an emergency.
+        ("dst", json!("110"), "-102"),
         ("time", json!(0), "-101"),
         ("time", json!("4"), "-101"),
         ("dstclid", json!("01011112222"), "-101"),
@@ -498,6 +500,7 @@ async fn s3_3_each_of_several_numbers_is_a_call_and_one_that_is_wrong_rings_nobo
     let long = "1".repeat(65);
     for (field, value, code) in [
         ("dst", json!("13810603954|abc"), "-102"),
+        ("dst", json!("13810603954|110"), "-102"),
         ("dst", json!("13810603954|81000"), "-1"),
         ("templateId", json!("2002"), "-101"),
         ("templateId", json!(""), "-2"),

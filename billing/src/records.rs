@@ -98,8 +98,8 @@ pub struct BillsAsked {
     pub span: (UnixMillis, UnixMillis),
     /// Those that were fetched before, or were not; `None`: all.
     pub fetched: Option<bool>,
-    /// What the calls are for: one of these (true), or none of these.
-    pub purposes: Option<(bool, &'static [Purpose])>,
+    /// What the calls are for: one of these.
+    pub purposes: &'static [Purpose],
     /// What has to stand somewhere in a record as it is kept.
     pub texts: Vec<String>,
 }
@@ -112,12 +112,10 @@ impl BillsAsked {
             .to_owned();
         let fetched = self.fetched.map(i64::from);
         let mut values = args![&self.company, self.span.0, self.span.1, fetched];
-        if let Some((among, purposes)) = self.purposes {
-            let words: Vec<String> =
-                purposes.iter().map(|purpose| format!("'{}'", purpose.word())).collect();
-            let not = if among { "" } else { "NOT " };
-            sql.push_str(&format!(" AND purpose {not}IN ({})", words.join(", ")));
-        }
+        // Always: it stands before the time in the index (`records_by_hour`).
+        let words: Vec<String> =
+            self.purposes.iter().map(|purpose| format!("'{}'", purpose.word())).collect();
+        sql.push_str(&format!(" AND purpose IN ({})", words.join(", ")));
         let find = if conn.is_pg() { "strpos" } else { "instr" };
         for text in &self.texts {
             values.push(text.into());

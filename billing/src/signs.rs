@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use facts::group::{Group, Strategy};
+use facts::group::{Group, LeadsTo, Strategy};
 use facts::{MerchantId, UnixMillis};
 use serde_json::{Value as Json, json};
 
+use crate::campaigns::{Plan, Takers};
 use crate::db::{Conn, args, word, work};
 use crate::error::{Error, Result};
 use crate::once::Once;
@@ -118,6 +119,13 @@ async fn sign(conn: &mut Conn, once: &Once, who: &str, sign: &Sign) -> Result<Do
     if sign.present && !there && row.group.members.len() >= Group::MEMBERS_MAX {
         return Ok(Done::Full);
     }
+    if !sign.present && !there {
+        // Who never was a member has nothing to leave.
+        let sql = "SELECT 1 FROM group_signs WHERE number = $1 AND extension = $2";
+        if conn.row(sql, args![&sign.number, &sign.extension]).await?.is_none() {
+            return Ok(Done::Done);
+        }
+    }
     let sql = "INSERT INTO group_signs (number, extension, present, crmid, at) \
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (number, extension) DO UPDATE SET \
                present = excluded.present, crmid = excluded.crmid, at = excluded.at";
@@ -168,6 +176,44 @@ async fn add(
     Ok(Done::Done)
 }
 
+/// Do calls that another group did not take, or those of a campaign that is not over, lead to a group of a merchant?
+async fn is_led_to(conn: &mut Conn, merchant: MerchantId, number: &str) -> Result<bool> {
+    let mut groups = crate::objects::groups(conn).await?;
+    let name = groups.iter().find(|row| row.number == number).map(|row| row.group.name.clone());
+    let here = Some(LeadsTo::Internal(number.to_owned()));
+    groups.retain(|row| row.number != number && row.group.otherwise == here);
+    if !groups.is_empty() {
+        return Ok(true);
+    }
+    let sql = "SELECT plan FROM campaigns WHERE merchant_id = $1 AND state <> 'ended'";
+    for row in conn.rows(sql, args![merchant.0]).await? {
+        let plan: Plan = row.json(0)?;
+        let led = match plan.takers {
+            Takers::Group(group) => group == number,
+            Takers::Extensions(_) => false,
+            // Its keys lead to groups by their names or numbers.
+            Takers::Notice(request) => {
+                let request: Json = serde_json::from_str(&request).unwrap_or_default();
+                says(&request, &[Some(number), name.as_deref()])
+            }
+        };
+        if led {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Is one of these words a value anywhere in there?
+fn says(within: &Json, words: &[Option<&str>]) -> bool {
+    match within {
+        Json::String(value) => words.contains(&Some(value)),
+        Json::Array(values) => values.iter().any(|value| says(value, words)),
+        Json::Object(fields) => fields.values().any(|value| says(value, words)),
+        _ => false,
+    }
+}
+
 async fn remove(
     conn: &mut Conn,
     (once, at): (&Once, UnixMillis),
@@ -182,7 +228,7 @@ async fn remove(
         return Ok(Done::NoGroup);
     };
     let number = row.text(0)?;
-    if row.truth(1)? || row.int(2)? > 0 {
+    if row.truth(1)? || row.int(2)? > 0 || is_led_to(conn, merchant, &number).await? {
         return Ok(Done::Needed);
     }
     conn.exec("DELETE FROM group_signs WHERE number = $1", args![&number]).await?;

@@ -250,6 +250,10 @@ impl Calls for Door {
         Box::pin(std::future::ready(self.directory.bindings(clock::wall())))
     }
 
+    fn bindings_of(&self, extensions: Vec<String>) -> Promise<Vec<(String, String, u64)>> {
+        Box::pin(std::future::ready(self.directory.bindings_of(&extensions, clock::wall())))
+    }
+
     fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
         let answer = self.asked(ASK_MAX, move |token| Command::Stations { token, extensions });
         Box::pin(async move {

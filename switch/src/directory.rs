@@ -64,6 +64,19 @@ impl Kept {
     }
 }
 
+/// Those contacts of an extension that have not lapsed: extension, contact, seconds left.
+fn lasting(
+    user: &str,
+    contacts: &[Kept],
+    now: UnixMillis,
+) -> impl Iterator<Item = (String, String, u64)> {
+    let lasts = contacts.iter().filter(move |kept| kept.expires > now);
+    lasts.map(move |kept| {
+        let contact = kept.contact.as_ref().unwrap_or(&kept.key);
+        (user.to_owned(), contact.to_string(), kept.expires.since(now).as_secs())
+    })
+}
+
 impl Directory {
     /// Enters a connection under a number that is never used again.
     pub(crate) fn connect(&self, connection: Connection) -> u64 {
@@ -137,13 +150,25 @@ impl Directory {
     pub(crate) fn bindings(&self, now: UnixMillis) -> Vec<(String, String, u64)> {
         let mut found: Vec<(String, String, u64)> = Vec::new();
         for contacts in &self.bindings {
-            for kept in contacts.iter().filter(|kept| kept.expires > now) {
-                let left = kept.expires.since(now).as_secs();
-                let contact = kept.contact.as_ref().unwrap_or(&kept.key);
-                found.push((contacts.key().to_string(), contact.to_string(), left));
-            }
+            found.extend(lasting(contacts.key(), contacts.value(), now));
         }
         found.sort();
+        found
+    }
+
+    /// The same of these extensions alone, in the order in which they are named; nobody else's are looked at.
+    pub(crate) fn bindings_of(
+        &self,
+        extensions: &[String],
+        now: UnixMillis,
+    ) -> Vec<(String, String, u64)> {
+        let mut found: Vec<(String, String, u64)> = Vec::new();
+        for extension in extensions {
+            let Some(contacts) = self.bindings.get(extension.as_str()) else { continue };
+            let mut lasting: Vec<_> = lasting(extension, contacts.value(), now).collect();
+            lasting.sort();
+            found.append(&mut lasting);
+        }
         found
     }
 
@@ -201,5 +226,31 @@ mod tests {
         directory.disconnect(new);
         assert!(directory.to(transport, remote).is_none());
         assert_eq!(directory.connections().values().sum::<u64>(), 0);
+    }
+
+    #[test]
+    fn contacts_of_some_are_found_without_those_of_all() {
+        let directory = Directory::default();
+        let at = "127.0.0.1:5060".parse().unwrap();
+        for (user, expires) in [("80000", 2_000), ("80001", 1_000), ("80002", 3_000)] {
+            directory.keep(&Binding {
+                user: user.into(),
+                key: format!("sip:{user}@127.0.0.1"),
+                contact: format!("sip:{user}@127.0.0.1"),
+                q: 1_000,
+                expires: UnixMillis(expires),
+                call_id: "c".into(),
+                cseq: 1,
+                transport: Carried::Udp,
+                local: at,
+                remote: at,
+                path: vec![],
+                updated: UnixMillis(0),
+            });
+        }
+        let wanted = ["80002", "80001", "80003"].map(String::from);
+        let found = directory.bindings_of(&wanted, UnixMillis(1_000));
+        assert_eq!(found, [("80002".into(), "sip:80002@127.0.0.1".into(), 2)]);
+        assert_eq!(directory.bindings(UnixMillis(1_000)).len(), 2);
     }
 }

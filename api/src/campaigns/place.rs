@@ -111,7 +111,8 @@ async fn command(
     let store = &state.0.store;
     let written = &row.number.phone;
     let dialled = dialled(store, view, written).await?;
-    if dialled.is_foreign_to(campaign.merchant) {
+    // Emergency numbers are among short codes.
+    if dialled.is_foreign_to(campaign.merchant) || dialled.is_short() {
         return Ok(Err("invalid"));
     }
     let sub_account = dialled.sub_account();
@@ -120,10 +121,6 @@ async fn command(
     else {
         return Ok(Err("invalid"));
     };
-    // Emergency numbers are among them.
-    if matches!(number, Number::Short(_)) {
-        return Ok(Err("invalid"));
-    }
     let shown = &campaign.plan.shown;
     let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
     let shown = turn.and_then(|turn| shown.get(turn)).map(|digits| Number::public(digits.clone()));

@@ -48,8 +48,11 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
     let (new, mut wrong) = parse_leniently::<NewCall>(&asked.body)?;
     wrong.extend(new.mistakes());
     let merchant = &asker.merchant;
-    let first = rung(state, view, merchant, &new.to, "/to").await.map_err(ours)?;
-    let (a, sub_account) = first.unwrap_or_else(|error| {
+    let first = match new.scenario {
+        Some(_) => heard(state, view, merchant, &new.to, "/to").await,
+        None => rung(state, view, merchant, &new.to, "/to").await,
+    };
+    let (a, sub_account) = first.map_err(ours)?.unwrap_or_else(|error| {
         wrong.push(error);
         (Number::Internal(String::new()), None)
     });
@@ -167,6 +170,19 @@ pub(super) async fn rung(
     let sub_account = found.sub_account();
     let number = own(found, merchant).map(|number| (number, sub_account));
     Ok(number.ok_or_else(|| nobody(format!("{at}/number"))))
+}
+
+/// Who is rung by a machine that says something: nobody under a short code, as emergency numbers are among them.
+pub(super) async fn heard(
+    state: &ApiState,
+    view: &View,
+    merchant: &Merchant,
+    party: &NewParty,
+    at: &str,
+) -> billing::Result<Result<(Number, Option<SubAccountId>), FieldError>> {
+    let found = rung(state, view, merchant, party, at).await?;
+    let no = |(number, _): &(Number, _)| matches!(number, Number::Short(_));
+    Ok(found.and_then(|who| if no(&who) { Err(nobody(format!("{at}/number"))) } else { Ok(who) }))
 }
 
 /// Who is rung for somebody who listens: an extension or a group of the merchant's, or a public number.

@@ -9,7 +9,7 @@ use facts::scenario::{self, Collect, Next, Scenario, Step};
 use facts::sound::{Clip, Say, Spoken};
 use facts::{CallCommand, Dialect, Number, Purpose, RequestKey};
 
-use super::place::{app, earlier, key, party, placing, pushes, rung, shown, told};
+use super::place::{app, earlier, heard, key, party, placing, pushes, shown, told};
 use super::{Asked, Asker, Code, Reply, ours};
 use crate::settings::View;
 use crate::state::ApiState;
@@ -85,7 +85,7 @@ async fn said(
     wanted: Wanted<'_>,
     (say, mut wrong): (scenario::Say, Vec<FieldError>),
 ) -> Reply {
-    let first = rung(state, view, &asker.merchant, wanted.to, "/to").await.map_err(ours)?;
+    let first = heard(state, view, &asker.merchant, wanted.to, "/to").await.map_err(ours)?;
     let (number, sub_account) = first.unwrap_or_else(|error| {
         wrong.push(error);
         (Number::Internal(String::new()), None)

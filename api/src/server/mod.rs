@@ -34,7 +34,8 @@ pub struct ServerConfig {
     pub connections_per_ip: usize,
     /// For a request's head to arrive, also the first byte of the next one on a kept connection.
     pub header_timeout: Duration,
-    /// For a request to be answered, from its head to the head of the answer.
+    /// For a request to be answered, from its head to the head of the answer: longer than a body may take, so that who
+    /// reads it says that it came too slowly.
     pub request_timeout: Duration,
     /// For a client to take more of an answer; one that stops reading is let go.
     pub write_timeout: Duration,
@@ -50,7 +51,7 @@ impl Default for ServerConfig {
             connections: 4096,
             connections_per_ip: 2048,
             header_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(45),
             write_timeout: Duration::from_secs(30),
             header_max: 16 * 1024,
             drain: Duration::from_secs(10),

@@ -34,7 +34,7 @@ pub(super) async fn bills(
     let store = &state.0.store;
     let (total, found) = if asked.is_of_none() {
         (0, Vec::new())
-    } else if asked.is_told_by_purposes() {
+    } else if asked.is_told_by_the_books() {
         let page = (window.start, asked.per_page);
         store.bills_page(&look, page).await.map_err(ours)?
     } else {

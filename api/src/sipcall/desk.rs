@@ -10,6 +10,7 @@ use facts::group::Group;
 use facts::station::Station;
 use facts::{Number, UnixMillis};
 
+use super::status::stations;
 use super::{Asker, Gate, ours};
 use crate::settings::View;
 use crate::state::{ApiState, now};
@@ -192,8 +193,8 @@ async fn members(
     }
     rows.retain(|(.., extension)| wanted.has(extension));
     let names: BTreeSet<&String> = rows.iter().map(|(.., extension)| *extension).collect();
-    let names = names.into_iter().cloned().collect();
-    let stations = state.0.calls.stations(names).await.ok_or(Code::Connection)?;
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let stations = stations(state, &names).await?;
     let stations: BTreeMap<&str, &Station> =
         stations.iter().map(|station| (station.extension.as_str(), station)).collect();
     let found = rows.into_iter().filter_map(|(group, place, signed, extension)| {
@@ -212,15 +213,17 @@ async fn sipnumbers(
     let (store, merchant) = (&state.0.store, asker.merchant.id);
     let extensions = store.extensions(Some(merchant)).await.map_err(ours)?;
     let passwords = store.told_passwords(merchant).await.map_err(ours)?;
-    let bindings = state.0.calls.bindings().await;
-    let there: BTreeSet<&str> = bindings.iter().map(|(user, ..)| user.as_str()).collect();
     let shown = view.merchants.get(&merchant).and_then(|merchant| merchant.shown.clone());
     let shown = shown.map(|digits| view.plan.national(&Number::public(digits))).unwrap_or_default();
-    let wanted = extensions.iter().filter(|extension| {
+    let mut wanted = extensions;
+    wanted.retain(|extension| {
         asked.enabled.is_none_or(|enabled| extension.enabled == enabled)
             && (asked.extensions.is_empty() || asked.extensions.contains(&extension.number))
     });
-    Ok(desk::sipnumbers(wanted.map(|extension| {
+    let numbers = wanted.iter().map(|extension| extension.number.clone()).collect();
+    let bindings = state.0.calls.bindings_of(numbers).await;
+    let there: BTreeSet<&str> = bindings.iter().map(|(user, ..)| user.as_str()).collect();
+    Ok(desk::sipnumbers(wanted.iter().map(|extension| {
         let number = extension.number.as_str();
         let password = passwords.get(number).map_or("", String::as_str);
         (number, password, extension.enabled, there.contains(number), shown.as_str())

@@ -6,7 +6,7 @@ use dialect::sipcall::call::{METHOD_CALL, MakeCall};
 use dialect::sipcall::{Answer, Code, Json, Rules, Service, Stop, call_uuid};
 use facts::{CallCommand, Dialect, Number, Party, Purpose};
 
-use super::play::{key, pushes, refused, shown};
+use super::play::{callee, key, pushes, refused, shown};
 use super::status::own;
 use super::{Asker, Gate, ours};
 use crate::settings::{View, dialled};
@@ -45,6 +45,11 @@ async fn command(
     let company = asker.company.as_ref();
     let extension = own(state, view, asker, &asked.extnumber).await??;
     let customer = number(state, view, asker, &asked.destnumber).await?;
+    // Behind whoever is rung first there is nobody yet, and of two customers nobody has dialled.
+    let machine = asked.first.is_some() || asked.reverse;
+    if machine && matches!(customer, Number::Short(_)) {
+        return Err(Code::Validation.into());
+    }
     // Where the settings of numbers say what is shown, the call names none.
     let policy = service == Service::MakePloyCall;
     let shown = match policy {
@@ -60,7 +65,7 @@ async fn command(
     let b = party(customer.clone(), &asked.destnumber, shown.clone());
     let (a, b) = match &asked.first {
         Some(first) => {
-            let number = number(state, view, asker, first).await?;
+            let number = callee(state, view, asker.merchant.id, first).await?.number;
             (party(number, first, shown.clone()), b)
         }
         None => {

@@ -16,7 +16,7 @@ use dialect::sipcall::{
 use facts::media::Record;
 use facts::scenario::{self, Scenario, Step};
 use facts::sound::{Clip, Say, Spoken};
-use facts::{CallCommand, Dialect, MerchantId, Number, Party, Purpose, PushKind};
+use facts::{CallCommand, Dialect, Party, Purpose, PushKind};
 
 use super::play::{Callee, callee, command, pushes, refused, shown};
 use super::{Asker, Gate, auth, body, ours, tasks};
@@ -60,7 +60,7 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
     let Batch { numbers, notice } = asked?;
     // Each would be refused later, where nobody is told.
     for number in &numbers {
-        rung(state, view, asker.merchant.id, &notice.dialled(number)).await?;
+        callee(state, view, asker.merchant.id, &notice.dialled(number)).await?;
     }
     if let Some(first) = numbers.first() {
         let whom = callee(state, view, asker.merchant.id, &notice.dialled(first)).await?;
@@ -98,17 +98,6 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
     tasks::keep(state, campaign, numbers, words).await
 }
 
-/// Whom a number of a list means: no short code, as emergency numbers are among them.
-async fn rung(
-    state: &ApiState,
-    view: &View,
-    merchant: MerchantId,
-    written: &str,
-) -> Result<Callee, Stop> {
-    let whom = callee(state, view, merchant, written).await?;
-    if matches!(whom.number, Number::Short(_)) { Err(Code::Validation.into()) } else { Ok(whom) }
-}
-
 /// The call of a number of such a task; else why it cannot be called.
 pub(crate) async fn notice(
     state: &ApiState,
@@ -130,7 +119,7 @@ pub(crate) async fn notice(
     let mut asked = PlayVoice { destnumber: phone.clone(), ..notice.play };
     asked.echo.taskid.clone_from(&campaign.id);
     let made = async {
-        let whom = rung(state, view, campaign.merchant, &dialled).await?;
+        let whom = callee(state, view, campaign.merchant, &dialled).await?;
         command(state, view, &asker, asked, whom).await
     };
     match made.await {

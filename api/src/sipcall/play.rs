@@ -46,7 +46,7 @@ pub(super) struct Callee {
     pub(super) sub_account: Option<SubAccountId>,
 }
 
-/// Whom a number means that a merchant may ring.
+/// Whom a number means that a merchant may have rung by a machine: no short code.
 pub(super) async fn callee(
     state: &ApiState,
     view: &View,
@@ -54,7 +54,7 @@ pub(super) async fn callee(
     written: &str,
 ) -> Result<Callee, Stop> {
     let whom = dialled(&state.0.store, view, written).await.map_err(ours)?;
-    if whom.is_foreign_to(merchant) {
+    if whom.is_foreign_to(merchant) || whom.is_short() {
         return Err(Code::Validation.into());
     }
     let sub_account = whom.sub_account();

@@ -2,7 +2,6 @@
 //! company has named.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
@@ -16,7 +15,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::{Asker, ours};
-use crate::door::{answer, client_ip, ip_allowed, ip_may_ask};
+use crate::door::{answer, client_ip, ip_may_ask};
 use crate::recordings;
 use crate::state::{ApiState, now};
 
@@ -96,9 +95,9 @@ pub(super) async fn download(
     let ip = client_ip(&request, &state.0.config.trusted_proxies);
     let (asked, _) = request.into_parts();
     let until = UnixMillis(until.saturating_mul(1_000));
-    let good = |company: &Company, _: IpAddr| {
+    let good = |asker: &Asker, _: IpAddr| {
         let shown = hex::decode(&shown).unwrap_or_default();
-        let mac = mac(company, &name, until);
+        let mac = mac(&asker.company, &name, until);
         now() < until && shown.len() == 16 && mac.verify_truncated_left(&shown).is_ok()
     };
     give(&state, &name, (&asked, ip), good).await
@@ -112,18 +111,18 @@ pub(super) async fn direct(
 ) -> Response {
     let ip = client_ip(&request, &state.0.config.trusted_proxies);
     let (asked, _) = request.into_parts();
-    let good = |company: &Company, ip: IpAddr| {
-        !company.allowed_ips.is_empty() && ip_allowed(ip, &company.allowed_ips)
-    };
+    // The company's networks, and the merchant's as well.
+    let good =
+        |asker: &Asker, ip: IpAddr| !asker.company.allowed_ips.is_empty() && asker.from(ip).is_ok();
     give(&state, &name, (&asked, ip), good).await
 }
 
-/// The recording, where its company is in use and what is shown is good.
+/// The recording, where its company may do business and what is shown is good.
 async fn give(
     state: &ApiState,
     name: &str,
     (asked, ip): (&Parts, IpAddr),
-    good: impl Fn(&Company, IpAddr) -> bool + Send + Sync,
+    good: impl Fn(&Asker, IpAddr) -> bool + Send + Sync,
 ) -> Response {
     if asked.method != Method::GET && asked.method != Method::HEAD {
         return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "not found\n");
@@ -136,7 +135,7 @@ async fn give(
         );
     }
     match kept(state, name).await {
-        Ok(Some((kept, company))) if company.active && good(&company, ip) => {
+        Ok(Some((kept, asker))) if asker.authorized().is_ok() && good(&asker, ip) => {
             recordings::file(state, &kept.file, &asked.headers).await
         }
         Ok(_) => missing(),
@@ -147,9 +146,11 @@ async fn give(
     }
 }
 
-async fn kept(state: &ApiState, name: &str) -> billing::Result<Option<(Kept, Arc<Company>)>> {
+async fn kept(state: &ApiState, name: &str) -> billing::Result<Option<(Kept, Asker)>> {
     let Some(kept) = find(state, name).await? else { return Ok(None) };
-    let view = state.0.settings.current(&state.0.store).await?;
-    let company = view.company(&state.0.store, &kept.company).await?;
-    Ok(company.map(|company| (kept, company)))
+    let store = &state.0.store;
+    let view = state.0.settings.current(store).await?;
+    let Some(company) = view.company(store, &kept.company).await? else { return Ok(None) };
+    let merchant = view.merchant(store, company.merchant).await?;
+    Ok(merchant.map(|merchant| (kept, Asker { company, merchant })))
 }

@@ -13,6 +13,9 @@ use super::{Asker, ours};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
+/// Extensions that the engine is asked for in one go.
+const AT_ONCE: usize = 256;
+
 /// Whether extensions are registered, and from where.
 pub(super) async fn register(
     state: &ApiState,
@@ -20,7 +23,7 @@ pub(super) async fn register(
     asker: &Asker,
     asked: Extensions,
 ) -> Result<Answer, Stop> {
-    let bindings = state.0.calls.bindings().await;
+    let bindings = state.0.calls.bindings_of(asked.0.clone()).await;
     let mut standings = standings(state, view, asker, asked).await?;
     for standing in standings.iter_mut().filter(|standing| standing.code == Code::Enabled) {
         let of = |(user, ..): &&(String, String, u64)| *user == standing.extension;
@@ -48,7 +51,7 @@ pub(super) async fn at(
     asker: &Asker,
     asked: Extensions,
 ) -> Result<Answer, Stop> {
-    let stations = state.0.calls.stations(asked.0.clone()).await.ok_or(Code::Connection)?;
+    let stations = stations(state, &asked.0).await?;
     let standings = standings(state, view, asker, asked).await?;
     let now = now();
     let all = standings.into_iter().zip(stations).map(|(standing, station)| match standing.code {
@@ -68,6 +71,20 @@ pub(super) async fn at(
 fn at_home(view: &View, shown: &str) -> String {
     let known = |digits: &str| view.plan.national(&facts::Number::public(digits.to_owned()));
     if shown.is_empty() { String::new() } else { known(shown) }
+}
+
+/// What extensions are at, in their order. The engine is asked for a few at a time: between two of its answers it does
+/// what calls are waiting for.
+pub(super) async fn stations(
+    state: &ApiState,
+    extensions: &[String],
+) -> Result<Vec<Station>, Code> {
+    let mut all = Vec::with_capacity(extensions.len());
+    for some in extensions.chunks(AT_ONCE) {
+        let told = state.0.calls.stations(some.to_vec()).await;
+        all.extend(told.ok_or(Code::Connection)?);
+    }
+    Ok(all)
 }
 
 /// The call in which it talks counts before one in which it does not.

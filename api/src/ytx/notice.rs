@@ -11,7 +11,7 @@ use facts::sound::Clip;
 use facts::template::Template;
 use facts::{CallCommand, Dialect, Party, Purpose, PushKind, RequestKey};
 
-use super::place::{key, pushes, refused, rung, shown};
+use super::place::{key, pushes, refused, shown, told};
 use super::{Asker, ours, rate};
 use crate::settings::View;
 use crate::state::ApiState;
@@ -64,7 +64,7 @@ async fn commands(
 ) -> Result<Vec<CallCommand>, Code> {
     let mut callees = Vec::with_capacity(asked.dst.len());
     for dst in &asked.dst {
-        callees.push(rung(state, view, asker, dst).await?);
+        callees.push(told(state, view, asker, dst).await?);
     }
     let shown = shown(&asker.app, view, asked.shown.as_deref())?;
     let scenario = Arc::new(scenario(state, view, asker, asked).await?);

@@ -70,7 +70,7 @@ pub(super) async fn code_out(
     // Nothing is kept of the code: a repeat is told by the rest, and says the first one.
     let same = format!("{}\n{}", asked.dst, asked.times);
     let key = key(asker, same, headers)?;
-    let (number, sub_account) = rung(state, view, asker, &asked.dst).await?;
+    let (number, sub_account) = told(state, view, asker, &asked.dst).await?;
     let shown = shown(&asker.app, view, asked.shown.as_deref())?;
     rate(state, asker)?;
     let scenario = said(asker, asked.code, asked.times).map_err(|fault| {
@@ -140,6 +140,17 @@ pub(super) async fn rung(
     }
     let sub_account = dialled.sub_account();
     Ok((number(dialled)?, sub_account))
+}
+
+/// Who is rung by a machine that says something: nobody under a short code, as emergency numbers are among them.
+pub(super) async fn told(
+    state: &ApiState,
+    view: &View,
+    asker: &Asker,
+    written: &str,
+) -> Result<(Number, Option<SubAccountId>), Code> {
+    let (number, sub_account) = rung(state, view, asker, written).await?;
+    if matches!(number, Number::Short(_)) { Err(Code::BadPhone) } else { Ok((number, sub_account)) }
 }
 
 pub(super) fn number(dialled: Dialled) -> Result<Number, Code> {

@@ -86,6 +86,8 @@ pub(crate) struct Switch {
     pub(crate) uncontrolled: Mutex<Option<ControlRefused>>,
     /// How extensions stand that are not free.
     pub(crate) stations: Mutex<Vec<Station>>,
+    /// How many of them were asked for, each time.
+    pub(crate) asked: Mutex<Vec<usize>>,
     /// How every live conference stands.
     pub(crate) view: Mutex<Option<ConferenceView>>,
     /// What mailboxes hold now, as it was told.
@@ -244,7 +246,16 @@ impl Calls for Switch {
         Box::pin(async { vec![("80000".into(), "sip:80000@192.0.2.7:5060".into(), 55)] })
     }
 
+    fn bindings_of(&self, extensions: Vec<String>) -> Promise<Vec<(String, String, u64)>> {
+        let all = self.bindings();
+        Box::pin(async move {
+            let all = all.await;
+            all.into_iter().filter(|(user, ..)| extensions.contains(user)).collect()
+        })
+    }
+
     fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>> {
+        self.asked.lock().unwrap().push(extensions.len());
         let known = self.stations.lock().unwrap().clone();
         let free = |extension| {
             let known = known.iter().find(|station| station.extension == extension).cloned();
@@ -508,6 +519,7 @@ impl World {
             unwilling: Mutex::default(),
             controls: Mutex::default(),
             uncontrolled: Mutex::default(),
+            asked: Mutex::default(),
             stations: Mutex::default(),
             view: Mutex::default(),
             mailboxes: Mutex::default(),

@@ -1,5 +1,6 @@
 //! What companies of system 002 keep themselves: sounds, groups, who has signed in to them.
 
+use billing::campaigns::{Campaign, CampaignState, Plan, Takers};
 use billing::library::{Kept, OCTETS_MAX};
 use billing::signs::{Done, Sign};
 use billing::{Once, Store};
@@ -71,6 +72,9 @@ pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Sto
         store.sign(&once(), "company 1", sign).await.unwrap()
     };
     let members = async || store.snapshot().await.unwrap().groups[number].members.clone();
+    // Who never was a member has nothing to leave.
+    assert_eq!(sign(false, 1).await, Done::Done);
+    assert!(store.signs().await.unwrap().is_empty());
     let (known, trail) = (version().await, store.trail_head().await.unwrap().entry);
     assert_eq!(sign(true, 2).await, Done::Done);
     assert_eq!(members().await, ["70000"]);
@@ -95,6 +99,40 @@ pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Sto
         store.remove_group(&once(), at(6), "company 1", (merchant, name)).await.unwrap()
     };
     assert_eq!(remove("70900").await, Done::Needed, "it is the operator's");
+    // Calls lead to it: those of a campaign until that is over, those that another group did not take.
+    let stays = async |takers: Takers, id: &str| {
+        let plan = Plan {
+            takers,
+            lines_per_agent: 1_000,
+            predicts: false,
+            concurrent: 1,
+            abandoned: 0,
+            shown: vec![],
+        };
+        let created = Campaign {
+            id: id.into(),
+            merchant,
+            company: "9001".into(),
+            name: "winter".into(),
+            plan,
+            begins: None,
+            pauses: None,
+            state: CampaignState::Paused,
+            created: at(6),
+        };
+        store.create_campaign(created, vec![]).await.unwrap();
+        let needed = remove("night").await;
+        store.set_campaign("9001", id, (CampaignState::Ended, at(7))).await.unwrap();
+        needed
+    };
+    assert_eq!(stays(Takers::Group(number.clone()), "1").await, Done::Needed);
+    let notice = r#"{"play":{"menu":{"keys":[["1","night"]]}}}"#;
+    assert_eq!(stays(Takers::Notice(notice.into()), "2").await, Done::Needed);
+    let mut leads = desired.clone();
+    leads.groups[0].otherwise = Some(number.clone());
+    assert_eq!(store.apply(&leads, at(8), false).await.unwrap().mistakes, []);
+    assert_eq!(remove("night").await, Done::Needed, "another group leads there");
+    assert_eq!(store.apply(&desired, at(9), false).await.unwrap().mistakes, []);
     assert_eq!((remove("night").await, remove("night").await), (Done::Done, Done::NoGroup));
     assert!(store.signs().await.unwrap().is_empty());
     assert!(!store.snapshot().await.unwrap().groups.contains_key(number));

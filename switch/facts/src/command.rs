@@ -62,6 +62,10 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// All of them.
+    pub const ALL: [Purpose; 5] =
+        [Purpose::Callback, Purpose::Code, Purpose::Notice, Purpose::Campaign, Purpose::Conference];
+
     /// The word that stores use.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -97,6 +97,9 @@ pub trait Calls: Send + Sync + 'static {
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;
 
+    /// The same of these extensions alone.
+    fn bindings_of(&self, extensions: Vec<String>) -> Promise<Vec<(String, String, u64)>>;
+
     /// What these extensions are at now, in their order; `None` when the switch did not answer in time.
     fn stations(&self, extensions: Vec<String>) -> Promise<Option<Vec<Station>>>;
 

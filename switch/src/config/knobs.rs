@@ -168,7 +168,7 @@ knobs! {
         |c, v| c.web.body_timeout = positive(v)?, |c| show_duration(c.web.body_timeout);
     "http.body_max", "bytes of a merchant's request body at most; more is answered 413",
         |c, v| c.web.body_max = bytes(v)?, |c| show_bytes(c.web.body_max);
-    "http.request_timeout", "from a request's head to the head of its answer; then 408",
+    "http.request_timeout", "from a request's head to the head of its answer; then 408; longer than `body_timeout`",
         |c, v| c.web.request_timeout = positive(v)?, |c| show_duration(c.web.request_timeout);
     "http.write_timeout", "a client that takes nothing of its answer for so long is let go",
         |c, v| c.web.write_timeout = positive(v)?, |c| show_duration(c.web.write_timeout);

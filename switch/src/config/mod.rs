@@ -465,6 +465,10 @@ impl Config {
         if self.timers.t1 > self.timers.t2 {
             wrong("sip.t1", "longer than sip.t2");
         }
+        if self.web.request_timeout <= self.web.body_timeout {
+            // Else a body that comes too slowly is answered by the server, in nobody's language.
+            wrong("http.request_timeout", "not longer than http.body_timeout");
+        }
         let DialogKnobs { session_expires, min_se, .. } = self.dialog;
         if session_expires.is_some_and(|expires| expires < min_se) {
             wrong("sip.session_expires", "shorter than sip.min_se");
@@ -609,6 +613,27 @@ mod tests {
             let prefix = folder.path().display().to_string() + "/";
             mistakes.iter().map(|m| m.to_string().replace(&prefix, "")).collect()
         })
+    }
+
+    #[test]
+    fn a_slow_body_is_refused_by_who_reads_it_and_not_by_the_server() {
+        let knobs = Config::default().web;
+        assert!(knobs.request_timeout > knobs.body_timeout);
+        for (flags, good) in [
+            (&[("http.request_timeout", "30s")][..], false),
+            (&[("http.body_timeout", "45s")], false),
+            (&[("http.body_timeout", "20s"), ("http.request_timeout", "21s")], true),
+        ] {
+            match load("", flags) {
+                Ok(_) => assert!(good, "{flags:?}"),
+                Err(told) => {
+                    assert!(
+                        !good && told[0].contains("not longer than http.body_timeout"),
+                        "{told:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Default for WebKnobs {
             header_max: 16 * 1024,
             body_timeout: Duration::from_secs(30),
             body_max: 64 * 1024,
-            request_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(45),
             write_timeout: Duration::from_secs(30),
             place_timeout: Duration::from_secs(2),
             address_rate: Some(Pace { per_second: 1000, burst: 2000 }),

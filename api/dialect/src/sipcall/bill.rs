@@ -3,10 +3,11 @@
 use facts::{CallRecord, Purpose, UnixMillis};
 
 use super::answer::Answer;
+use super::call::{METHOD_CALL, METHOD_DOUBLE};
 use super::code::Code;
 use super::fault::{Fault, Lang};
 use super::json::Json;
-use super::push;
+use super::push::{self, METHOD_NOTICE, METHOD_TASK};
 use super::rules::Rules;
 use crate::clock;
 
@@ -59,7 +60,7 @@ impl GetBill {
             _ => None,
         };
         let incoming = rules.int_or("direction", 3, (1, 3))? == 1;
-        let callmethod = rules.int_or("callmethod", 0, (0, 6))?;
+        let callmethod = rules.int_or("callmethod", METHOD_CALL.into(), (0, 6))?;
         let page = rules.int_or("currentpage", 1, (1, i64::from(u32::MAX)))?;
         let per_page = rules.int_or("itemsperpage", 10, (1, 1_000))?;
         let value = |name| rules.maybe(name, VALUE_MAX).map(|value| value.trim().to_owned());
@@ -114,34 +115,40 @@ impl GetBill {
             && same(customuuid, &echo.customuuid)
     }
 
-    /// No call of a company comes in: there is none of these.
+    /// No call of a company comes in, nor do its extensions dial in its name (methods 1 and 2): there is none of these.
     #[must_use]
     pub fn is_of_none(&self) -> bool {
-        self.filter.incoming
+        self.filter.incoming || matches!(self.filter.callmethod, 1 | 2)
     }
 
-    /// What the calls are for, if that is told by the method: one of these, or none of them.
+    /// What the calls are for: one of these. Always told, as the books find calls by that and their time.
     #[must_use]
-    pub fn purposes(&self) -> Option<(bool, &'static [Purpose])> {
-        match self.filter.callmethod {
-            0 => None,
-            5 => Some((true, &[Purpose::Campaign])),
-            6 => Some((true, &[Purpose::Notice, Purpose::Code])),
-            _ => Some((false, &[Purpose::Campaign, Purpose::Notice, Purpose::Code])),
+    pub fn purposes(&self) -> &'static [Purpose] {
+        match u16::try_from(self.filter.callmethod).ok() {
+            Some(METHOD_TASK) => &[Purpose::Campaign],
+            Some(METHOD_NOTICE) => &[Purpose::Notice, Purpose::Code],
+            Some(METHOD_CALL | METHOD_DOUBLE) => &[Purpose::Callback],
+            _ => &Purpose::ALL,
         }
     }
 
-    /// Do times, fetching and purposes tell all, so that no record has to be read to know whether it is wanted?
+    /// Do times, fetching, purposes and texts tell all, so that no record has to be read to know whether it is wanted?
     #[must_use]
-    pub fn is_told_by_purposes(&self) -> bool {
-        let Filter { incoming, callmethod, extensions, .. } = &self.filter;
-        let method = matches!(callmethod, 0 | 5 | 6);
-        method && !incoming && extensions.is_empty() && self.values().all(str::is_empty)
+    pub fn is_told_by_the_books(&self) -> bool {
+        let Filter { incoming, extensions, .. } = &self.filter;
+        !incoming && extensions.is_empty() && self.values().all(str::is_empty)
     }
 
     /// What stands in every record that is wanted, letter for letter.
     #[must_use]
     pub fn texts(&self) -> Vec<&str> {
+        // As a record has what its request said of the method. Nobody else can write it there: what he writes stands there
+        // with its quotes escaped once more.
+        let method = match u16::try_from(self.filter.callmethod) {
+            Ok(METHOD_CALL) => Some(r#"\"method\":3"#),
+            Ok(METHOD_DOUBLE) => Some(r#"\"method\":4"#),
+            _ => None,
+        };
         let one = match &self.filter.extensions[..] {
             [one] => one,
             _ => "",
@@ -149,7 +156,7 @@ impl GetBill {
         let odd = |c: char| c.is_control() || matches!(c, '"' | '\\');
         // "0" may stand for nothing.
         let told = |text: &&str| !text.is_empty() && *text != "0" && !text.contains(odd);
-        self.values().chain([one]).filter(told).collect()
+        self.values().chain([one]).filter(told).chain(method).collect()
     }
 
     fn values(&self) -> impl Iterator<Item = &str> {
@@ -208,6 +215,7 @@ impl Recode {
 #[cfg(test)]
 mod tests {
     use super::super::Params;
+    use super::super::play::Echo;
     use super::*;
 
     fn read(query: &str) -> Result<Result<GetBill, Code>, Fault> {
@@ -226,7 +234,7 @@ mod tests {
             (UnixMillis(1_768_440_600_000), UnixMillis(1_768_444_200_000))
         );
         assert_eq!((asked.fetched, asked.page, asked.per_page), (Some(false), 1, 10));
-        assert_eq!((asked.filter.callmethod, asked.filter.incoming), (0, false));
+        assert_eq!((asked.filter.callmethod, asked.filter.incoming), (3, false));
         let asked =
             read(&format!("{TIMES}&syncflag=3&currentpage=3&itemsperpage=7")).unwrap().unwrap();
         assert_eq!((asked.fetched, asked.window()), (None, 14..21));
@@ -238,16 +246,38 @@ mod tests {
         for (more, told) in [
             ("", true),
             ("callmethod=6&direction=2", true),
-            ("callmethod=3", false),
+            ("callmethod=3", true),
+            ("callmethod=0", true),
             ("direction=1", false),
             ("customuuid=a", false),
             ("extnumber=80000", false),
         ] {
-            assert_eq!(of(more).is_told_by_purposes(), told, "{more}");
+            assert_eq!(of(more).is_told_by_the_books(), told, "{more}");
         }
-        let asked = of("customuuid=a%22b&userid=1@g&memberid=0&extnumber=80000");
+        for (more, purposes) in [
+            ("", &[Purpose::Callback][..]),
+            ("callmethod=0", &Purpose::ALL),
+            ("callmethod=5", &[Purpose::Campaign]),
+            ("callmethod=6", &[Purpose::Notice, Purpose::Code]),
+        ] {
+            assert_eq!(of(more).purposes(), purposes, "{more}");
+        }
+        assert!(of("callmethod=2").is_of_none() && !of("callmethod=4").is_of_none());
+        let echo = |method, userid: &str| {
+            let echo = Echo { method, userid: userid.to_owned(), ..Echo::default() };
+            // As a record has it: JSON in JSON.
+            serde_json::to_string(&serde_json::to_string(&echo).unwrap()).unwrap()
+        };
+        let plain = of("");
+        let [text] = plain.texts()[..] else { panic!("one text") };
+        assert!(echo(3, "").contains(text) && !echo(4, "").contains(text));
+        assert!(echo(4, "").contains(of("callmethod=4").texts()[0]));
+        for written in [r#""method":3"#, r#"\"method\":3"#, r#"{\\"method\\":3}"#] {
+            assert!(!echo(4, written).contains(text), "{written}");
+        }
+        let asked = of("callmethod=0&customuuid=a%22b&userid=1@g&memberid=0&extnumber=80000");
         assert_eq!(asked.texts(), ["1@g", "80000"]);
-        assert_eq!(of("extnumber=80000,80001").texts(), Vec::<&str>::new());
+        assert_eq!(of("callmethod=0&extnumber=80000,80001").texts(), Vec::<&str>::new());
     }
 
     #[test]

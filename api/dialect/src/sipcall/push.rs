@@ -16,9 +16,9 @@ use crate::ytx::plain_digits;
 /// Delay before each send of a push, seconds: the list's length is the number of sends.
 pub const RETRY_SECONDS: [u64; 3] = [0, 60, 120];
 /// `callmethod` of a notice.
-const METHOD_NOTICE: u16 = 6;
+pub(super) const METHOD_NOTICE: u16 = 6;
 /// `callmethod` of a call of a task.
-const METHOD_TASK: u16 = 5;
+pub(super) const METHOD_TASK: u16 = 5;
 
 /// What a push has to know beside the event; travels with the promise to send it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
