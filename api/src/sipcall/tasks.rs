@@ -225,6 +225,10 @@ fn number(phone: Phone) -> NewNumber {
 }
 
 fn told(campaign: &Campaign, tally: Tally) -> Told {
+    let in_vain = match campaign.plan.takers {
+        Takers::Notice(_) => 0,
+        Takers::Group(_) | Takers::Extensions(_) => tally.answered.saturating_sub(tally.joined),
+    };
     Told {
         id: campaign.id.clone(),
         name: campaign.name.clone(),
@@ -236,7 +240,7 @@ fn told(campaign: &Campaign, tally: Tally) -> Told {
         },
         created: campaign.created,
         numbers: [tally.total, tally.waiting, tally.calling, tally.done, tally.refused],
-        answered: [tally.answered, tally.joined],
+        answered: [tally.answered, tally.joined, in_vain],
     }
 }
 
@@ -257,4 +261,35 @@ fn phone(number: &CampaignNumber) -> Json {
         ("customuuid", (&said.customuuid).into()),
         ("ext", (&said.ext).into()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_9_whoever_heard_a_notice_waited_for_nobody() {
+        let plan = |takers| Plan {
+            takers,
+            lines_per_agent: 1_000,
+            predicts: false,
+            concurrent: 100,
+            abandoned: ABANDONED,
+            shown: vec![],
+        };
+        let of = |takers| Campaign {
+            id: "1".into(),
+            merchant: facts::MerchantId(1),
+            company: "1".into(),
+            name: String::new(),
+            plan: plan(takers),
+            begins: None,
+            pauses: None,
+            state: CampaignState::Ended,
+            created: facts::UnixMillis(0),
+        };
+        let tally = Tally { total: 5, done: 5, answered: 3, joined: 1, ..Tally::default() };
+        assert_eq!(told(&of(Takers::Notice(String::new())), tally).answered, [3, 1, 0]);
+        assert_eq!(told(&of(Takers::Group("80100".into())), tally).answered, [3, 1, 2]);
+    }
 }

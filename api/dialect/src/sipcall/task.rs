@@ -207,8 +207,8 @@ pub struct Told {
     pub created: UnixMillis,
     /// Numbers: all, not called yet, being called, called, who cannot be called.
     pub numbers: [u64; 5],
-    /// Customers who answered, and those who spoke with an agent.
-    pub answered: [u64; 2],
+    /// Customers who answered, those who spoke with an agent, and those who waited for one in vain: of a notice nobody.
+    pub answered: [u64; 3],
 }
 
 impl Told {
@@ -216,7 +216,7 @@ impl Told {
     #[must_use]
     pub fn json(&self, phones: Option<Json>) -> Json {
         let [total, waiting, calling, called, failed] = self.numbers;
-        let [answered, connected] = self.answered;
+        let [answered, connected, abandoned] = self.answered;
         let members = [
             ("taskid", (&self.id).into()),
             ("taskname", (&self.name).into()),
@@ -229,7 +229,7 @@ impl Told {
             ("failed", failed.into()),
             ("answered", answered.into()),
             ("connected", connected.into()),
-            ("abandoned", answered.saturating_sub(connected).into()),
+            ("abandoned", abandoned.into()),
         ];
         Json::object(members.into_iter().chain(phones.map(|phones| ("phones", phones))))
     }
