@@ -85,6 +85,23 @@ impl Tandem {
         (out.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// A key of `/v1` that is good for these scopes, made as operators make them.
+    ///
+    /// # Panics
+    /// When none is made.
+    #[must_use]
+    pub fn api_key(&self, user: &str, scopes: &[&str]) -> String {
+        let token = std::fs::read_to_string(self.folder.join("data/admin.token"));
+        let bearer = format!("Bearer {}", token.expect("an admin token").trim());
+        let body = serde_json::json!({ "merchant": user, "name": "test", "scopes": scopes });
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let made =
+            merchant::http(self.admin, "POST", "/admin/v1/api-keys", &headers, &body.to_string());
+        assert_eq!(made.0, 201, "{}", made.1);
+        let made: Value = serde_json::from_str(&made.1).expect("JSON");
+        made["key"].as_str().expect("a key").to_owned()
+    }
+
     /// Teaches it an announcement of a network from a sound file.
     ///
     /// # Panics

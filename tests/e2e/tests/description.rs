@@ -7,7 +7,7 @@ use std::process::Command;
 use e2e::country::{Country, USER, Wish};
 use e2e::merchant::http;
 use e2e::sipp::Behaviour;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The program of the environment that `tests/run` makes.
 fn schemathesis() -> PathBuf {
@@ -21,14 +21,9 @@ fn schemathesis() -> PathBuf {
 fn requests_that_are_made_of_the_description_find_no_fault_of_ours() {
     let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
     let country = Country::new(&Wish::default(), &answers, &answers, 1);
-    let token = std::fs::read_to_string(country.tandem.folder().join("data/admin.token"));
-    let operator = format!("Bearer {}", token.expect("an admin token").trim());
     let scopes = all_scopes(&country);
-    let asked = json!({ "merchant": USER, "name": "test", "scopes": scopes }).to_string();
-    let headers = [("Authorization", operator.as_str())];
-    let made = http(country.tandem.admin, "POST", "/admin/v1/api-keys", &headers, &asked);
-    let made: Value = serde_json::from_str(&made.1).expect("JSON");
-    let bearer = format!("Authorization: Bearer {}", made["key"].as_str().expect("a key"));
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let bearer = format!("Authorization: Bearer {}", country.tandem.api_key(USER, &scopes));
     let described = format!("http://{}/v1/openapi.json", country.tandem.http);
     // The stream of events has no end; all else is asked for.
     let found = Command::new(schemathesis())

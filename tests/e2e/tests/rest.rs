@@ -6,7 +6,7 @@ use e2e::sipp::Behaviour;
 use e2e::sound;
 use serde_json::{Value, json};
 
-/// A request to the merchants' door, or to the operator's.
+/// A request to the merchants' door.
 fn ask(country: &Country, key: &str, request: (&str, &str), body: Option<&Value>) -> (u16, Value) {
     let bearer = format!("Bearer {key}");
     let headers = [
@@ -15,15 +15,8 @@ fn ask(country: &Country, key: &str, request: (&str, &str), body: Option<&Value>
         ("Content-Type", "application/json"),
     ];
     let text = body.map(ToString::to_string).unwrap_or_default();
-    let tandem = &country.tandem;
-    let door = if request.1.starts_with("/admin") { tandem.admin } else { tandem.http };
-    let (status, answer) = http(door, request.0, request.1, &headers, &text);
+    let (status, answer) = http(country.tandem.http, request.0, request.1, &headers, &text);
     (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
-}
-
-fn operator(country: &Country) -> String {
-    let token = std::fs::read_to_string(country.tandem.folder().join("data/admin.token"));
-    token.expect("an admin token").trim().to_owned()
 }
 
 /// `A answered`, `call ended`.
@@ -40,10 +33,7 @@ fn a_call_is_placed_told_state_by_state_to_a_webhook_and_read_back_with_its_pric
     let country = Country::new(&Wish::default(), &a, &b, 1);
     let merchant = Merchant::start();
     let scopes = ["calls:read", "calls:write", "webhooks:write", "events:read", "balance:read"];
-    let asked = json!({ "merchant": USER, "name": "crm", "scopes": scopes });
-    let made = ask(&country, &operator(&country), ("POST", "/admin/v1/api-keys"), Some(&asked));
-    assert_eq!(made.0, 201, "{}", made.1);
-    let key = made.1["key"].as_str().expect("a key").to_owned();
+    let key = country.tandem.api_key(USER, &scopes);
     let hook = json!({ "url": merchant.url("/hook") });
     let (status, hook) = ask(&country, &key, ("POST", "/v1/webhooks"), Some(&hook));
     assert_eq!(status, 201, "{hook}");
@@ -92,9 +82,7 @@ fn a_scenario_keeps_a_message_and_asks_the_merchants_server_whom_to_ring() {
     let country = Country::new(&Wish::default(), &a, &b, 1);
     let merchant = Merchant::start();
     let scopes = ["calls:read", "calls:write", "webhooks:write"];
-    let asked = json!({ "merchant": USER, "name": "crm", "scopes": scopes });
-    let made = ask(&country, &operator(&country), ("POST", "/admin/v1/api-keys"), Some(&asked));
-    let key = made.1["key"].as_str().expect("a key").to_owned();
+    let key = country.tandem.api_key(USER, &scopes);
     let hook = json!({ "url": merchant.url("/hook"), "events": ["call.ended"] });
     let (status, hook) = ask(&country, &key, ("POST", "/v1/webhooks"), Some(&hook));
     assert_eq!(status, 201, "{hook}");

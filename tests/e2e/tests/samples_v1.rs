@@ -2,25 +2,13 @@
 //! event, and a wrong key said in clear words.
 
 use e2e::country::{A, A_MINUTE, B, B_MINUTE, Country, USER, Wish};
-use e2e::merchant::{http, try_http};
+use e2e::merchant::try_http;
 use e2e::programs::{Language, Program};
 use e2e::sipp::Behaviour;
 use e2e::{ports, wait};
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// A key as the operator makes them.
-fn key(country: &Country) -> String {
-    let tandem = &country.tandem;
-    let token = std::fs::read_to_string(tandem.folder().join("data/admin.token"));
-    let bearer = format!("Bearer {}", token.expect("an admin token").trim());
-    let scopes = ["calls:read", "calls:write", "webhooks:write", "balance:read"];
-    let body = json!({ "merchant": USER, "name": "sample", "scopes": scopes }).to_string();
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    let (status, made) = http(tandem.admin, "POST", "/admin/v1/api-keys", &headers, &body);
-    assert_eq!(status, 201, "{made}");
-    let made: Value = serde_json::from_str(&made).expect("JSON");
-    made["key"].as_str().expect("a key").to_owned()
-}
+const SCOPES: [&str; 4] = ["calls:read", "calls:write", "webhooks:write", "balance:read"];
 
 fn variables(country: &Country, port: u16, key: &str) -> Vec<(&'static str, String)> {
     vec![
@@ -66,7 +54,7 @@ fn all_of(language: Language) {
     let folder = country.folder.path().join("v1");
     std::fs::create_dir(&folder).expect("a folder");
     let program = language.build(&language.sample("v1"), &folder);
-    let good = key(&country);
+    let good = country.tandem.api_key(USER, &SCOPES);
     std::thread::scope(|scope| {
         scope.spawn(|| told(&program, &country, &good));
         scope.spawn(|| {

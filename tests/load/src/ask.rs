@@ -1,4 +1,4 @@
-//! Requests over a connection that stays open.
+//! Requests over a connection that stays open, and how long they waited.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,6 +29,21 @@ impl Pace {
         };
         (due < self.ends).then_some((n, due))
     }
+}
+
+/// Shortest first.
+#[must_use]
+pub fn sorted(waits: impl Iterator<Item = Duration>) -> Vec<Duration> {
+    let mut waits: Vec<Duration> = waits.collect();
+    waits.sort();
+    waits
+}
+
+/// Milliseconds that this many per cent of sorted waits stay below.
+#[must_use]
+pub fn percentile(waits: &[Duration], share: usize) -> f64 {
+    let index = (waits.len() * share / 100).min(waits.len().saturating_sub(1));
+    waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
 }
 
 /// One connection to the switch.

@@ -22,7 +22,7 @@ use e2e::country::{B, KEY, USER, Wish, operator};
 use e2e::merchant::callback_target;
 use e2e::sipcall;
 use e2e::tandem::{Setup, Tandem};
-use load::ask::{Asker, Pace};
+use load::ask::{Asker, Pace, percentile, sorted};
 use load::ears::Ears;
 use load::usage::{self, Machine};
 
@@ -176,10 +176,10 @@ fn run(rate: u32, endpoints: usize, arguments: &Arguments) -> std::io::Result<()
         results.len(),
         results.len() - accepted,
         accepted as f64 / seconds,
-        at(&waits, 50),
-        at(&waits, 99),
+        percentile(&waits, 50),
+        percentile(&waits, 99),
         told.len() as f64 / last,
-        format!("{:.1}/{:.1}", at(&lags, 50), at(&lags, 99)),
+        format!("{:.1}/{:.1}", percentile(&lags, 50), percentile(&lags, 99)),
         accepted - living.len(),
         spent.values().sum::<f64>() * per_thousand,
         by_thread.join(", "),
@@ -196,18 +196,6 @@ fn run(rate: u32, endpoints: usize, arguments: &Arguments) -> std::io::Result<()
     let (books, said) = tandem.run(&["check", "--books"]);
     assert!(books, "{said}");
     Ok(())
-}
-
-fn sorted(waits: impl Iterator<Item = Duration>) -> Vec<Duration> {
-    let mut waits: Vec<Duration> = waits.collect();
-    waits.sort();
-    waits
-}
-
-/// Milliseconds that this many per cent stay below.
-fn at(waits: &[Duration], share: usize) -> f64 {
-    let index = (waits.len() * share / 100).min(waits.len().saturating_sub(1));
-    waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
 }
 
 /// Whether the result of this request goes where nobody answers.

@@ -20,7 +20,7 @@ use clap::Parser;
 use e2e::country::{USER, Wish, operator};
 use e2e::sipcall;
 use e2e::tandem::{Setup, Tandem};
-use load::ask::{Asker, Pace};
+use load::ask::{Asker, Pace, percentile, sorted};
 use load::ears::Ears;
 use load::usage::{self, Machine};
 
@@ -196,8 +196,8 @@ fn report(found: &Found, (notices, heard): &(Vec<Notice>, Vec<u32>), ears: &Ears
         found.answers.len(),
         found.accepted,
         told.len() - keys,
-        format!("{:.1}/{:.1}", at(&waits, 50), at(&waits, 99)),
-        format!("{:.1}/{:.1}", at(&ends, 50), at(&ends, 99)),
+        format!("{:.1}/{:.1}", percentile(&waits, 50), percentile(&waits, 99)),
+        format!("{:.1}/{:.1}", percentile(&ends, 50), percentile(&ends, 99)),
         format!("{}/{}", share(0), share(50)),
         switch / seconds / f64::from(found.rate) * 1000.0,
         switch / seconds * 100.0,
@@ -205,18 +205,6 @@ fn report(found: &Found, (notices, heard): &(Vec<Notice>, Vec<u32>), ears: &Ears
         (found.after.own - found.before.own) / seconds * 100.0,
         notes.join(", "),
     );
-}
-
-fn sorted(waits: impl Iterator<Item = Duration>) -> Vec<Duration> {
-    let mut waits: Vec<Duration> = waits.collect();
-    waits.sort();
-    waits
-}
-
-/// Milliseconds that this many per cent stay below.
-fn at(waits: &[Duration], share: usize) -> f64 {
-    let index = (waits.len() * share / 100).min(waits.len().saturating_sub(1));
-    waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
 }
 
 /// Asks for notices over one connection until the run is over.
