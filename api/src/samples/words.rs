@@ -112,7 +112,7 @@ const CHINESE: Words = Words {
     steps_title: "怎样使用",
     steps: [
         "下载一个文件，在文件开头填写您的帐号和密钥，或者用环境变量设置。",
-        "让交换机能够访问您的接收地址：系统 000 每次呼叫传 returnurl，系统 001 在应用里设置回调地址，/v1 由程序自己登记 webhook。",
+        "让交换机能够访问您的接收地址：系统 000 每次呼叫传 returnurl，系统 001 在应用里、系统 002 在公司里设置回调地址，/v1 由程序自己登记 webhook。",
         "运行。两部电话先后响铃，接通对话；挂机以后结果会推送到您的程序。",
         "退出码 0 表示成功；否则标准错误输出里有原因。",
     ],
@@ -140,7 +140,7 @@ const ENGLISH: Words = Words {
     steps: [
         "Take a file and set your account and key on top of it, or by variables of the environment.",
         "Let the switch reach the address where you take results: returnurl of each call for system 000, the app's \
-         callback address for system 001, the webhook that the program itself makes for /v1.",
+         callback address for system 001, those of the company for system 002, the webhook that the program itself makes for /v1.",
         "Run it. Two telephones ring one after the other and talk; when they have hung up, the result comes to your \
          program.",
         "Exit status 0: all went well. Otherwise the reason is on standard error.",
@@ -169,7 +169,7 @@ const PERSIAN: Words = Words {
     steps: [
         "یک فایل را دریافت کنید و نام کاربری و کلید خود را در آغاز آن یا در متغیرهای محیطی بنویسید.",
         "سوییچ باید به نشانی دریافت نتیجهٔ شما دسترسی داشته باشد: در سامانهٔ 000 مقدار returnurl هر تماس و در سامانهٔ 001 نشانی \
-         بازگشت برنامه؛ در ‎/v1 خود برنامه webhook را ثبت می‌کند.",
+         بازگشت برنامه و در سامانهٔ 002 نشانی‌های شرکت؛ در ‎/v1 خود برنامه webhook را ثبت می‌کند.",
         "برنامه را اجرا کنید. دو تلفن یکی پس از دیگری زنگ می‌خورند و گفتگو می‌کنند؛ پس از پایان تماس، نتیجه به برنامهٔ شما می‌رسد.",
         "کد خروج 0 یعنی موفق؛ وگرنه دلیل آن در خروجی خطا نوشته می‌شود.",
     ],
