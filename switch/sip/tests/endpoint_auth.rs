@@ -181,6 +181,58 @@ fn a_cancelled_call_is_not_tried_again() {
     assert_eq!(names(&peer.events), ["failed 401"]);
 }
 
+/// A proxy that forks may send a 2xx of one branch after the challenge of another (§16.7 step 5).
+#[test]
+fn rfc3261_9_1_an_invite_sent_anew_is_cancelled_when_the_challenged_one_is_accepted_after_all() {
+    let (mut peer, session, first) = call(Some("trunk"));
+    peer.receive(answer(&first, 401, "c", &challenge("WWW-Authenticate", "trunk", "n1", ""), ""));
+    let second = peer.last("INVITE");
+    peer.receive(answer(&second, 180, "d", "", ""));
+    peer.receive(ok(&first, "b"));
+    assert_eq!(peer.labels()[3..], ["CANCEL", "ACK"]);
+    let cancel = peer.last("CANCEL");
+    assert_eq!(cancel.via().unwrap().branch(), second.via().unwrap().branch());
+    peer.receive(answer(&cancel, 200, "d", "", ""));
+    peer.receive(answer(&second, 487, "d", "", ""));
+    assert_eq!(peer.labels()[5..], ["ACK"]);
+    assert_eq!(names(&peer.take_events()), ["progress 180", "answered"]);
+    peer.endpoint.bye(peer.now, session, None);
+    peer.drain();
+    let bye = peer.last("BYE");
+    peer.receive(answer(&bye, 200, "", "", ""));
+    peer.assert_empty_after(70_000);
+}
+
+/// Found by random scripts: the second INVITE rang for ever, and nobody waited for it.
+#[test]
+fn rfc3261_9_1_an_invite_that_nobody_waits_for_is_cancelled_as_soon_as_it_rings() {
+    for wanted in [true, false] {
+        let (mut peer, session, first) = call(Some("trunk"));
+        let asks = challenge("WWW-Authenticate", "trunk", "n1", "");
+        peer.receive(answer(&first, 401, "c", &asks, ""));
+        let second = peer.last("INVITE");
+        if !wanted {
+            // §9.1: it waits for a 1xx.
+            peer.endpoint.cancel(peer.now, session, None);
+        }
+        peer.receive(ok(&first, "b"));
+        let tells = if wanted { "answered" } else { "failed 487 crossed" };
+        assert_eq!(names(&peer.take_events()), [tells]);
+        peer.endpoint.bye(peer.now, session, None);
+        peer.drain();
+        let bye = peer.last("BYE");
+        peer.receive(answer(&bye, 200, "", "", ""));
+        assert!(peer.times("CANCEL").is_empty(), "the second may not have arrived");
+        for _ in 0..2 {
+            peer.receive(answer(&second, 180, "d", "", ""));
+        }
+        assert_eq!(peer.times("CANCEL").len(), 1, "rang twice, cancelled once");
+        peer.receive(answer(&peer.last("CANCEL"), 200, "d", "", ""));
+        // Its 487 is lost.
+        peer.assert_empty_after(110_000);
+    }
+}
+
 #[test]
 fn a_request_outside_of_sessions_is_signed_and_keeps_its_series() {
     let mut peer = Alone::new();

@@ -146,12 +146,43 @@ impl Endpoint {
         let Some(session) = self.sessions.get(&id) else { return };
         match (&session.phase, Class::of(reply.code)) {
             (Phase::Calling(_), Class::Provisional) => self.progress(now, id, reply),
-            (Phase::Calling(_), Class::Success) => self.answered(now, id, reply),
+            (Phase::Calling(_), Class::Success) => {
+                self.forsake_other_invite(now, id, reply.key);
+                self.answered(now, id, reply);
+            }
             (Phase::Calling(_), Class::Refusal) => self.refused(now, id, reply),
             (_, Class::Success) => {
                 self.late_success(now, id, &reply.request, reply.flow(), reply.message);
             }
-            (_, Class::Provisional | Class::Refusal) => {}
+            // A forsaken INVITE rings now: it may be cancelled now (§9.1).
+            (_, Class::Provisional) => self.send_cancel_once(now, reply.key),
+            (_, Class::Refusal) => {}
+        }
+    }
+
+    /// The far end refused an INVITE with a challenge, got it anew, and accepted the first one after all (what a
+    /// proxy may do, §16.7 step 5). Nobody waits for the other: it is cancelled, now or with its first 1xx, and not
+    /// waited for without end.
+    fn forsake_other_invite(&mut self, now: Instant, id: SessionId, answered: ClientKey) {
+        let other = self.sessions.get(&id).and_then(|session| session.invite);
+        let Some(key) = other.filter(|key| *key != answered) else { return };
+        let Some(client) = self.clients.get_mut(&key).filter(|client| client.is_pending()) else {
+            return;
+        };
+        if client.held {
+            // It never left, or by a connection that is gone.
+            self.remove_client(key);
+        } else if client.is_calling() {
+            client.abandon_at = Some(now + self.config.timers.cancel_wait);
+            self.schedule_client(key);
+        } else {
+            self.send_cancel_once(now, key);
+        }
+    }
+
+    fn send_cancel_once(&mut self, now: Instant, invite: ClientKey) {
+        if !self.clients.contains_key(&ClientKey { cancel: true, ..invite }) {
+            self.send_cancel(now, invite, None);
         }
     }
 
@@ -335,14 +366,6 @@ impl Endpoint {
             Phase::Ringing(_) | Phase::Over(_) => false,
         };
         let invite = session.invite;
-        if let Some((key, client)) = invite.and_then(|key| Some((key, self.clients.get_mut(&key)?)))
-            && client.is_pending()
-        {
-            // Another INVITE of it was answered, and nobody waits for this one: if it has not rung yet, a late 1xx
-            // would stop its last timer.
-            client.abandon_at = Some(now + self.config.timers.cancel_wait);
-            self.schedule_client(key);
-        }
         let open = invite.and_then(|key| self.clients.get(&key));
         match open.map(|client| (client.request.clone(), client.flow)) {
             Some((request, flow)) => self.linger(now, id, (request, flow, keep_flow), false),
