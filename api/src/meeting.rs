@@ -32,6 +32,7 @@ pub(crate) fn left(facts: &CallFacts) -> Vec<ParticipantView> {
             muted: false,
             deaf: false,
             talks: false,
+            call: None,
             joined: leg.answered,
             left: leg.ended,
         }
@@ -56,6 +57,7 @@ pub(crate) fn unrung(
         muted: false,
         deaf: false,
         talks: false,
+        call: None,
         joined: None,
         left: None,
     };

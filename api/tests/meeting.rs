@@ -199,6 +199,7 @@ async fn s3_6_a_query_tells_how_each_stands_and_who_was_there() {
         muted: false,
         deaf: false,
         talks: false,
+        call: None,
         joined: None,
         left: None,
     };

@@ -201,6 +201,7 @@ fn row(leg: u8, name: &str, number: &str, standing: Standing) -> ParticipantView
         muted: leg == 2,
         deaf: false,
         talks: false,
+        call: None,
         joined: Some(now()),
         left: None,
     }

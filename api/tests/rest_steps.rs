@@ -225,6 +225,34 @@ async fn f17_no_call_waits_for_a_server_that_is_slow_away_or_not_to_be_visited()
 }
 
 #[tokio::test]
+async fn a_step_leads_into_a_conference_that_need_not_be_there_yet() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let body = |step: Value| {
+        json!({ "to": { "number": "80000" }, "scenario": { "start": "a", "steps": {
+            "a": step, "b": { "do": "dial", "number": "80100" }, "end": { "do": "hangup" } } } })
+    };
+    let visit = json!({ "do": "conference", "conference": "516152", "next": "end", "failed": "b" });
+    client.place(body(visit)).await;
+    let scenario = world.switch.placed.lock().unwrap().pop().unwrap().scenario.unwrap();
+    let (next, failed) = (Next::HangUp, Next::Step(1));
+    let wanted = Step::Confer { conference: "516152".into(), next, failed };
+    assert_eq!(scenario.step(0), Some(&wanted));
+    for (step, at) in [
+        (json!({ "do": "conference" }), "conference"),
+        (json!({ "do": "conference", "conference": "weekly" }), "conference"),
+        (json!({ "do": "conference", "conference": "5161520" }), "conference"),
+        (json!({ "do": "conference", "conference": 516_152 }), "conference"),
+        (json!({ "do": "conference", "conference": "516152", "next": "c" }), "next"),
+        (json!({ "do": "conference", "conference": "516152", "failed": "c" }), "failed"),
+        (json!({ "do": "conference", "conference": "516152", "fallback": "b" }), "fallback"),
+    ] {
+        let answer = client.ask("POST", "/calls", Some(body(step.clone()))).await;
+        assert_eq!(answer.pointers(), [format!("/scenario/steps/a/{at}")], "{step}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_step_records_is_compiled_and_bounded() {
     let world = World::new().await;
     let client = client(&world, "test").await;

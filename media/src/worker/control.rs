@@ -258,9 +258,9 @@ impl Worker {
 
     /// A sound can be heard, or not. Who was told to hear something else meanwhile goes on with that.
     fn loaded(&mut self, leg: LegId, wish: &Wish, sound: Had) {
-        if matches!(wish, Wish::Ahead(..)) {
-            let sound = sound.map(|_| ());
-            return self.event(MediaEvent::Fetched { leg, sound });
+        if let Wish::Ahead(url, _) = wish {
+            let (url, sound) = (url.clone(), sound.map(|_| ()));
+            return self.event(MediaEvent::Fetched { leg, url, sound });
         }
         let Some(number) = self.seats.number(leg) else { return };
         let Some(seat) = self.seats.get(number) else { return };

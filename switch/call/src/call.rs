@@ -3,13 +3,15 @@
 mod record;
 mod sounds;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use facts::command::LiveCall;
 use facts::ledger::Paid;
 use facts::media::{Codec, MediaEvent};
+use facts::scenario::Scenario;
 use facts::sound::{Ended, Unplayable};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Outcome, Side, UnixMillis,
@@ -26,6 +28,7 @@ use crate::route::{Target, Trail};
 use crate::seat::Seat;
 use crate::serve::Service;
 use crate::tape::Tape;
+use crate::tie::Tie;
 use crate::timers::{Key, Timer};
 use crate::trace::Trace;
 use crate::transfer::Wanted;
@@ -112,8 +115,12 @@ pub(crate) struct Call {
     pub(crate) limit: Option<Instant>,
     /// What A pressed where its scenario took keys.
     pub(crate) collected: Vec<String>,
-    /// Sounds of its scenario that are visited.
-    pub(crate) fetching: usize,
+    /// Addresses of sounds that are visited, for its scenario or for the one that is to take its place.
+    pub(crate) fetching: BTreeSet<String>,
+    /// The scenario that takes the place of its own once its sounds are there, and the question that it answers.
+    pub(crate) coming: Option<(u8, Arc<Scenario>)>,
+    /// Ports that lead to other calls, and are no legs.
+    pub(crate) ties: BTreeMap<LegNo, Tie>,
     /// Who was asked for, where it is a conference.
     pub(crate) roster: Option<Box<Roster>>,
     /// Who supervises those who talk.
@@ -160,7 +167,9 @@ impl Call {
             warned: None,
             limit: None,
             collected: Vec::new(),
-            fetching: 0,
+            fetching: BTreeSet::new(),
+            coming: None,
+            ties: BTreeMap::new(),
             roster: None,
             monitor: None,
             supervisors: 0,
@@ -192,7 +201,7 @@ impl Call {
         let legs = self.legs.iter().flatten();
         (
             legs.clone().filter(|leg| !leg.is_down()).count(),
-            legs.filter(|leg| !leg.is_closed()).count(),
+            legs.filter(|leg| !leg.is_closed()).count() + self.ties.len(),
         )
     }
 
@@ -450,7 +459,13 @@ impl Call {
     /// News from the media plane about this call.
     pub(crate) fn media(&mut self, w: &mut World, event: MediaEvent) {
         match event {
-            MediaEvent::Opened { leg, local } => self.opened(w, leg.no, local),
+            MediaEvent::Opened { leg, local } => {
+                if !self.tie_opened(w, leg.no, local) {
+                    self.opened(w, leg.no, local);
+                }
+            }
+            MediaEvent::OpenFailed { leg } | MediaEvent::Closed { leg, .. }
+                if self.tie_closed(w, leg.no) => {}
             MediaEvent::OpenFailed { leg } => self.on_leg(w, leg.no, |leg, w, trace, _| {
                 leg.port_gone(None);
                 leg.unheard(w, trace)
@@ -483,9 +498,12 @@ impl Call {
                 });
                 if new {
                     self.pass_key(w, leg.no, (digit, false));
+                } else if self.is_tied(leg.no) {
+                    self.declined_by_key(w, leg.no, digit);
+                    self.run(w);
                 }
             }
-            MediaEvent::Fetched { sound, .. } => self.fetched(w, sound),
+            MediaEvent::Fetched { url, sound, .. } => self.fetched(w, &url, sound),
             MediaEvent::Recognised { leg, turn, verdict } => {
                 self.on_leg(w, leg.no, |leg, w, trace, like| {
                     leg.recognised(w, trace, (turn, verdict), like)
@@ -563,6 +581,7 @@ impl Call {
                 self.step(w, input);
             }
         }
+        self.tend_ties(w);
         self.ask_first(w);
         self.tend_monitor(w);
         self.close(w);
@@ -597,6 +616,7 @@ impl Call {
                 Order::Pause => self.pause(w),
                 Order::Lead { step } => self.lead(w, step),
                 Order::Limit => self.limit(w),
+                Order::Confer { step } => self.confer(w, step),
                 Order::Gather => self.gather(w),
                 Order::Invite(no) => self.queue(no),
                 Order::Enter(no) => self.enter(w, no),

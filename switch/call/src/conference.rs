@@ -13,7 +13,7 @@ use facts::ledger::{AddLeg, Added};
 use facts::media::MediaCommand;
 use facts::policy::Asking;
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
-use facts::{Failure, Kind, LegId, LegNo, Number, Origin, Refusal, RequestKey};
+use facts::{CallId, Failure, Kind, LegId, LegNo, Number, Origin, Refusal, RequestKey, UnixMillis};
 
 use crate::call::{Call, Phase};
 use crate::config::{WARNING_MAX, WARNING_MIN};
@@ -21,6 +21,7 @@ use crate::event::{Effect, Input, LegEvent, Room, ours};
 use crate::flow::{Conference, Flow};
 use crate::leg::{Called, Leg};
 use crate::route::Target;
+use crate::tie::Visitor;
 use crate::timers::{Key, Timer};
 use crate::world::World;
 
@@ -49,6 +50,15 @@ struct Member {
     asked: Option<Asked>,
     role: RoomRole,
     talks: bool,
+    /// His scenario led him here.
+    guest: Option<Guest>,
+}
+
+/// Whoever came by his own call, which is no leg of this one.
+struct Guest {
+    call: CallId,
+    came: Option<UnixMillis>,
+    left: Option<UnixMillis>,
 }
 
 /// A leg that is about to be rung.
@@ -68,6 +78,7 @@ impl Member {
             asked: None,
             role: RoomRole::default(),
             talks: false,
+            guest: None,
         }
     }
 }
@@ -99,6 +110,30 @@ impl Call {
         self.roster.as_mut()?.members.insert(no, Member::new(participant));
         self.legs.push(None);
         Some(no)
+    }
+
+    /// Somebody whom his scenario leads here gets a leg that nobody is on. `None`: the conference lets nobody in.
+    pub(crate) fn let_in(&mut self, visitor: Visitor) -> Option<LegNo> {
+        self.conference().filter(|conference| conference.is_open())?;
+        let no = self.next_leg()?;
+        let roster = self.roster.as_mut().filter(|roster| !roster.locked)?;
+        let Visitor { call, number, as_sent, .. } = visitor;
+        let guest = Some(Guest { call, came: None, left: None });
+        let (name, role) = (String::new(), RoomRole::default());
+        let (invitation, asked) = (None, None);
+        let member = Member { name, number, as_sent, invitation, asked, role, talks: false, guest };
+        roster.members.insert(no, member);
+        self.legs.push(None);
+        Some(no)
+    }
+
+    /// Notes that somebody who came by his scenario is not there any more.
+    pub(crate) fn left_at(&mut self, w: &World, no: LegNo) {
+        let at = self.clock(w.now.mono);
+        let member = self.roster.as_mut().and_then(|roster| roster.members.get_mut(&no));
+        if let Some(guest) = member.and_then(|member| member.guest.as_mut()) {
+            guest.left.get_or_insert(at);
+        }
     }
 
     /// The flow of a conference, while there is one.
@@ -225,17 +260,25 @@ impl Call {
     /// A leg is in the room from now on.
     pub(crate) fn enter(&mut self, w: &mut World, no: LegNo) {
         let facts = self.leg(no).map(|leg| leg.facts.clone());
-        let (Some(roster), Some(facts)) = (&mut self.roster, facts) else { return };
-        // Whoever called in to take a place has no invitation.
-        let member = roster.members.entry(no).or_insert_with(|| Member {
-            name: String::new(),
-            number: facts.number,
-            as_sent: facts.as_sent,
-            invitation: None,
-            asked: None,
-            role: RoomRole::default(),
-            talks: false,
-        });
+        let (tied, now) = (self.is_tied(no), self.clock(w.now.mono));
+        let Some(roster) = &mut self.roster else { return };
+        if let Some(facts) = facts {
+            // Whoever called in to take a place has no invitation.
+            roster.members.entry(no).or_insert_with(|| Member {
+                name: String::new(),
+                number: facts.number,
+                as_sent: facts.as_sent,
+                invitation: None,
+                asked: None,
+                role: RoomRole::default(),
+                talks: false,
+                guest: None,
+            });
+        }
+        let Some(member) = roster.members.get_mut(&no) else { return };
+        if let Some(guest) = &mut member.guest {
+            guest.came = Some(now);
+        }
         let call = self.id;
         if member.role != RoomRole::default() {
             let order = RoomOrder::Role { leg: no, role: member.role };
@@ -246,12 +289,13 @@ impl Call {
         }
         let recorded = self.is_recorded();
         let language = self.plan.language.clone();
-        self.with(no, |leg, _| {
-            leg.hear_room(w);
-            if recorded {
-                leg.notice(w, &language);
-            }
-        });
+        if tied {
+            self.tie_hears_room(w, no);
+        }
+        self.with(no, |leg, _| leg.hear_room(w));
+        if recorded {
+            self.notice(w, no, &language);
+        }
         if self.talkers().len() > 1 {
             self.meet(w);
         }
@@ -405,7 +449,11 @@ impl Call {
         let roster = self.roster.as_ref()?;
         let view = |(no, member): (&LegNo, &Member)| {
             let leg = self.leg(*no);
+            let guest = member.guest.as_ref();
             let standing = match leg {
+                None if guest.is_some_and(|guest| guest.left.is_some()) => Standing::Left,
+                None if guest.is_some_and(|guest| guest.came.is_some()) => Standing::Joined,
+                None if guest.is_some() => Standing::Calling,
                 Some(leg) if leg.is_over() => Standing::Left,
                 Some(_) if conference.there().any(|there| there == *no) => Standing::Joined,
                 Some(leg) if leg.facts.alerting.or(leg.facts.progress).is_some() => {
@@ -423,8 +471,9 @@ impl Call {
                 muted: !member.role.speaks,
                 deaf: !member.role.hears,
                 talks: member.talks && standing == Standing::Joined,
-                joined: leg.and_then(|leg| leg.facts.answered),
-                left: leg.and_then(|leg| leg.facts.ended),
+                call: guest.map(|guest| guest.call),
+                joined: leg.map_or(guest.and_then(|it| it.came), |leg| leg.facts.answered),
+                left: leg.map_or(guest.and_then(|it| it.left), |leg| leg.facts.ended),
             }
         };
         let participants = roster.members.iter().map(view).collect();

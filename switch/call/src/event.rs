@@ -27,7 +27,7 @@ use sip::locate::{Question as NameQuestion, Record};
 
 pub use crate::denial::Denial;
 pub(crate) use crate::order::{
-    Decline, Hear, Input, LegEvent, Mail, Order, Place, Release, Report, Room, ours,
+    Decline, Guest, Hear, Input, LegEvent, Mail, Order, Place, Release, Report, Room, ours,
 };
 pub(crate) use crate::typed::Typed;
 

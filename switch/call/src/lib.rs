@@ -40,6 +40,7 @@ mod serve;
 mod tape;
 #[cfg(test)]
 mod testing;
+mod tie;
 mod timers;
 mod trace;
 mod transfer;

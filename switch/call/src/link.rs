@@ -99,6 +99,9 @@ impl Call {
 
     /// The other end of a link is gone.
     pub(crate) fn unlinked(&mut self, w: &mut World, no: LegNo) {
+        if self.untied(w, no) {
+            return;
+        }
         let mut gone = false;
         self.with(no, |leg, _| gone = leg.unlinked());
         if gone {

@@ -104,6 +104,17 @@ pub(crate) enum Input {
     },
     /// What becomes of a conference.
     Room(Room),
+    /// What becomes of the way into somebody's conference.
+    Guest(Guest),
+}
+
+/// What becomes of whoever is led into a conference, for his own call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Guest {
+    /// He is in.
+    In,
+    /// He did not come in; or the conference is over for him.
+    Out,
 }
 
 /// What becomes of a conference, other than by its participants.
@@ -111,6 +122,8 @@ pub(crate) enum Input {
 pub(crate) enum Room {
     /// Somebody is to be rung whom nobody has rung yet.
     Invited(LegNo),
+    /// A scenario has led somebody here, and this is the port behind which he is.
+    Came(LegNo),
     /// Somebody has to go, and why unless it was so wished.
     Out(LegNo, Option<Failure>),
     /// It is over, as was wished.
@@ -234,6 +247,11 @@ pub(crate) enum Order {
     Pause,
     /// Ring whom the step leads to.
     Lead {
+        /// The step.
+        step: u8,
+    },
+    /// Let A into the conference of the step.
+    Confer {
         /// The step.
         step: u8,
     },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facts::media::{MediaCommand, Source};
-use facts::scenario::{Next, Question, Say, Step, Told};
+use facts::scenario::{Next, Question, Say, Scenario, Step, Told};
 use facts::sound::Unplayable;
 use facts::{LegId, LegNo, Number};
 
@@ -39,8 +39,12 @@ impl Call {
     pub(crate) fn fetch(&mut self, w: &mut World) {
         let leg = LegId::new(self.id, LegNo::A);
         let Some(scenario) = self.command.scenario.clone() else { return };
+        self.visit_addresses(w, (leg, &scenario));
+    }
+
+    fn visit_addresses(&mut self, w: &mut World, (leg, scenario): (LegId, &Scenario)) {
         let urls = scenario.addresses();
-        self.fetching = urls.len();
+        self.fetching = urls.iter().map(|url| (*url).to_owned()).collect();
         let payer = self.command.merchant;
         for url in urls {
             w.media(MediaCommand::Fetch { leg, url: url.to_owned(), payer });
@@ -49,14 +53,25 @@ impl Call {
     }
 
     /// One of them is there, or cannot be had.
-    pub(crate) fn fetched(&mut self, w: &mut World, sound: Result<(), Unplayable>) {
-        if self.fetching == 0 {
+    pub(crate) fn fetched(&mut self, w: &mut World, url: &str, sound: Result<(), Unplayable>) {
+        if !self.fetching.remove(url) {
             return;
         }
-        self.fetching = if sound.is_ok() { self.fetching - 1 } else { 0 };
-        if self.fetching == 0 {
-            w.timers.cancel(Key::call(self.id, Timer::Wait));
-            self.feed(w, Input::Fetched(sound.is_ok()));
+        if sound.is_err() {
+            self.fetching.clear();
+        }
+        if !self.fetching.is_empty() {
+            return;
+        }
+        match self.coming.take() {
+            Some((turn, scenario)) => {
+                let told = sound.is_ok().then_some(Told::Scenario(scenario));
+                self.go_on(w, turn, told);
+            }
+            None => {
+                w.timers.cancel(Key::call(self.id, Timer::Wait));
+                self.feed(w, Input::Fetched(sound.is_ok()));
+            }
         }
     }
 
@@ -121,10 +136,30 @@ impl Call {
         w.emit(Effect::Consult(Box::new(question)));
     }
 
-    /// What he says; the first word on a question that still waits for one counts.
+    /// What he says; the first word on a question that still waits for one counts. What lies behind addresses in
+    /// another scenario is visited before that one begins: where it cannot be had, it is as if he had said nothing.
     pub(crate) fn told(&mut self, w: &mut World, turn: u8, told: Option<Told>) {
+        let told_before = self.coming.as_ref().is_some_and(|(before, _)| *before == turn);
+        if !self.asks(turn) || told_before {
+            return;
+        }
+        match told {
+            Some(Told::Scenario(scenario)) if !scenario.addresses().is_empty() => {
+                self.visit_addresses(w, (LegId::new(self.id, LegNo::A), &scenario));
+                self.coming = Some((turn, scenario));
+            }
+            told => self.go_on(w, turn, told),
+        }
+    }
+
+    /// True while this question waits for its answer.
+    fn asks(&self, turn: u8) -> bool {
         let asks = matches!(self.plan.flow, Flow::Script(script) if script.asks() == Some(turn));
-        if !asks || !matches!(self.phase, Phase::Live) {
+        asks && matches!(self.phase, Phase::Live)
+    }
+
+    fn go_on(&mut self, w: &mut World, turn: u8, told: Option<Told>) {
+        if !self.asks(turn) {
             return;
         }
         w.timers.cancel(Key::call(self.id, Timer::Wait));

@@ -170,7 +170,16 @@ impl Call {
         }
         let language = self.plan.language.clone();
         for no in self.talkers() {
-            self.with(no, |leg, _| leg.notice(w, &language));
+            self.notice(w, no, &language);
+        }
+    }
+
+    /// Somebody hears that he is recorded.
+    pub(crate) fn notice(&mut self, w: &mut World, no: LegNo, language: &str) {
+        if let Some(source) = Leg::notice_of(w, language)
+            && !self.tie_tell(w, no, source.clone())
+        {
+            self.with(no, |leg, _| leg.notice(w, source));
         }
     }
 
@@ -295,7 +304,7 @@ impl Call {
             self.announce(w, *no);
         }
         let heard = |no: LegNo| {
-            self.leg(no).is_some_and(Leg::is_there)
+            self.is_there(no)
                 && self.tape.told.get(&no).is_some_and(|told| told.hears == Hears::Heard)
         };
         let agreed = talkers.into_iter().all(heard);
@@ -312,7 +321,7 @@ impl Call {
         let Some(name) = w.config.consent.prompt.clone() else { return };
         let told =
             self.tape.told.get(&no).copied().unwrap_or(Told { hears: Hears::Nothing, tries: 0 });
-        let there = self.leg(no).is_some_and(Leg::is_there);
+        let there = self.is_there(no);
         if told.hears != Hears::Nothing || !there {
             return;
         }
@@ -327,7 +336,15 @@ impl Call {
 
     fn say(&mut self, w: &mut World, no: LegNo, name: String) {
         let prompt = Prompt { name, language: self.plan.language.clone() };
-        self.with(no, |leg, _| leg.tell(w, Source::Prompt(prompt)));
+        let source = Source::Prompt(prompt);
+        if !self.tie_tell(w, no, source.clone()) {
+            self.with(no, |leg, _| leg.tell(w, source));
+        }
+    }
+
+    /// Somebody is on this leg, or behind it.
+    fn is_there(&self, no: LegNo) -> bool {
+        self.is_tied(no) || self.leg(no).is_some_and(Leg::is_there)
     }
 
     /// A sound that was laid over what a leg hears is over: heard to its `end`, or not.

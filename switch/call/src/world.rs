@@ -12,7 +12,7 @@ use facts::media::MediaCommand;
 use facts::pool::Pool;
 use facts::routing::{Explanation, Verdict};
 use facts::settings::{Snapshot, Trunk};
-use facts::{LegFacts, LegId, MerchantId, Now, Number, TrunkId};
+use facts::{CallId, LegFacts, LegId, MerchantId, Now, Number, TrunkId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::{
@@ -66,6 +66,10 @@ pub(crate) struct World {
     pub(crate) effects: VecDeque<Effect>,
     /// Legs whose links have lost their other end.
     pub(crate) unlinked: VecDeque<LegId>,
+    /// Ends of ties whose ports have come.
+    pub(crate) tied: VecDeque<LegId>,
+    /// Calls that a step of their scenario leads into a conference.
+    pub(crate) visits: VecDeque<(CallId, u8)>,
     /// Keys that were told by INFO and have no answer yet: one a leg.
     pub(crate) infos: BTreeMap<RequestOutId, LegId>,
     /// Keys by INFO since the start: those that were taken, and those that were not.
@@ -140,6 +144,8 @@ impl World {
             timers: Timers::default(),
             effects: VecDeque::new(),
             unlinked: VecDeque::new(),
+            tied: VecDeque::new(),
+            visits: VecDeque::new(),
             infos: BTreeMap::new(),
             keys_told: 0,
             keys_untold: 0,

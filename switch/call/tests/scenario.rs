@@ -495,7 +495,8 @@ fn fetched() -> Sim {
 
 fn came(sim: &mut Sim, sound: Result<(), Unplayable>) {
     let leg = facts::LegId::new(sim.authorizations[0].call, A);
-    sim.media(MediaEvent::Fetched { leg, sound });
+    let url = "http://merchant.example/a.wav".to_owned();
+    sim.media(MediaEvent::Fetched { leg, url, sound });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use call::Reply;
 use common::{NUMBER_B, Sim, callback, s};
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Voices};
 use facts::scenario::{Ask, Choice, Next, Say, Scenario, Step, Told};
-use facts::sound::Clip;
+use facts::sound::{Clip, Unplayable};
 use facts::{CallCommand, LegNo, Number, Outcome, Side};
 
 const A: LegNo = LegNo::A;
@@ -203,6 +203,66 @@ fn a_merchant_says_another_scenario() {
     assert_eq!(hears(&sim), "other");
     over(&mut sim);
     assert!(sim.far("a").ended(), "its last step");
+    sim.assert_clean();
+}
+
+/// Another scenario, of two sounds that lie behind addresses.
+fn elsewhere() -> Scenario {
+    let clips = ["a", "b"].map(|file| Clip::Url(format!("http://merchant.example/{file}.wav")));
+    Scenario::new(vec![Step::Say(Say::only(clips.to_vec(), 1))]).unwrap()
+}
+
+fn came(sim: &mut Sim, file: &str, sound: Result<(), Unplayable>) {
+    let (leg, url) = (sim.leg(A), format!("http://merchant.example/{file}.wav"));
+    sim.media(MediaEvent::Fetched { leg, url, sound });
+}
+
+fn visits(sim: &Sim) -> usize {
+    sim.media.iter().filter(|order| matches!(order, MediaCommand::Fetch { .. })).count()
+}
+
+#[test]
+fn what_another_scenario_says_is_there_before_it_begins() {
+    let mut sim = asked(Some(clip("one-moment")));
+    answer(&mut sim, 1, Some(Told::Scenario(Arc::new(elsewhere()))));
+    assert_eq!((visits(&sim), hears(&sim).as_str()), (2, "one-moment"), "it is visited meanwhile");
+    answer(&mut sim, 1, Some(Told::Next(Next::HangUp)));
+    sim.advance(s(9));
+    came(&mut sim, "a", Ok(()));
+    came(&mut sim, "a", Ok(()));
+    assert_eq!(hears(&sim), "one-moment", "the other one is not there");
+    came(&mut sim, "b", Ok(()));
+    assert!(hears(&sim).contains("a.wav"), "{}", hears(&sim));
+    sim.advance(s(5));
+    sim.hang_up("a");
+    assert_eq!(sim.record().outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+#[test]
+fn another_scenario_whose_sounds_cannot_be_had_is_as_no_answer() {
+    for late in [true, false] {
+        let mut sim = asked(None);
+        answer(&mut sim, 1, Some(Told::Scenario(Arc::new(elsewhere()))));
+        came(&mut sim, "b", Ok(()));
+        match late {
+            true => sim.advance(s(11)),
+            false => came(&mut sim, "a", Err(Unplayable::Missing)),
+        }
+        assert_eq!(hears(&sim), "fallback", "late: {late}");
+        came(&mut sim, "a", Ok(()));
+        assert_eq!(hears(&sim), "fallback", "of the scenario that asked");
+        over(&mut sim);
+        assert!(sim.far("a").ended());
+        assert_eq!(sim.record().outcome, Outcome::Completed);
+        sim.assert_clean();
+    }
+    // Whoever listens has left meanwhile.
+    let mut sim = asked(None);
+    answer(&mut sim, 1, Some(Told::Scenario(Arc::new(elsewhere()))));
+    sim.hang_up("a");
+    came(&mut sim, "a", Ok(()));
+    came(&mut sim, "b", Ok(()));
     sim.assert_clean();
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Party, Refusal, RequestKey};
-use crate::id::LegNo;
+use crate::id::{CallId, LegNo};
 use crate::number::Number;
 use crate::time::UnixMillis;
 
@@ -130,9 +130,11 @@ pub struct ParticipantView {
     pub deaf: bool,
     /// He talks at this moment.
     pub talks: bool,
-    /// When he answered.
+    /// The call by which he is in, where its scenario led him here: no leg of the conference, and none of its record.
+    pub call: Option<CallId>,
+    /// When he answered, or came in.
     pub joined: Option<UnixMillis>,
-    /// When his leg was down.
+    /// When his leg was down, or he left.
     pub left: Option<UnixMillis>,
 }
 

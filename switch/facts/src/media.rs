@@ -430,6 +430,8 @@ pub enum MediaEvent {
     Fetched {
         /// The leg that is to hear it.
         leg: LegId,
+        /// The address.
+        url: String,
         /// Why not.
         sound: Result<(), Unplayable>,
     },

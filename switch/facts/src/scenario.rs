@@ -51,6 +51,15 @@ pub enum Step {
     },
     /// Whoever asked for the call is asked how it goes on.
     Ask(Ask),
+    /// Whoever listens is in a conference of the payer's, until it is over or he is sent out.
+    Confer {
+        /// The number that it is spoken of by.
+        conference: String,
+        /// Where it goes on then.
+        next: Next,
+        /// Where it goes on when he does not come in.
+        failed: Next,
+    },
 }
 
 impl Step {
@@ -220,7 +229,11 @@ impl Scenario {
         for (at, step) in steps.iter().enumerate() {
             let leads_on = match step {
                 Step::Hunt { among, .. } if among.is_empty() => return Err(Fault::Empty(at)),
+                Step::Confer { conference, .. } if conference.is_empty() => {
+                    return Err(Fault::Empty(at));
+                }
                 Step::Lead { failed, .. } | Step::Hunt { failed, .. } => vec![*failed],
+                Step::Confer { next, failed, .. } => vec![*next, *failed],
                 Step::Tape { next, .. } => vec![*next],
                 Step::Message { max, next } => {
                     within(at, *max, Step::MESSAGE_MAX, "the length of a message")?;
@@ -260,9 +273,11 @@ impl Scenario {
         let clips = self.steps.iter().flat_map(|step| match step {
             Step::Say(say) => say.clips.iter().collect(),
             Step::Ask(ask) => Vec::from_iter(&ask.clip),
-            Step::Lead { .. } | Step::Hunt { .. } | Step::Tape { .. } | Step::Message { .. } => {
-                Vec::new()
-            }
+            Step::Lead { .. }
+            | Step::Hunt { .. }
+            | Step::Tape { .. }
+            | Step::Message { .. }
+            | Step::Confer { .. } => Vec::new(),
         });
         let urls = clips.filter_map(|clip| match clip {
             Clip::Url(url) => Some(url.as_str()),
@@ -359,6 +374,13 @@ mod tests {
         assert_eq!(ask(s(10), Next::HangUp), None);
         assert_eq!(ask(s(11), Next::HangUp), Some(Fault::Bounds(0, "the wait for an answer")));
         assert_eq!(ask(s(3), Next::Step(1)), Some(Fault::Nowhere(0)));
+        let confer = |number: &str, next, failed| {
+            let conference = number.to_owned();
+            Scenario::new(vec![Step::Confer { conference, next, failed }]).err()
+        };
+        assert_eq!(confer("516152", Next::HangUp, Next::Step(0)), None);
+        assert_eq!(confer("", Next::HangUp, Next::HangUp), Some(Fault::Empty(0)));
+        assert_eq!(confer("516152", Next::Step(1), Next::HangUp), Some(Fault::Nowhere(0)));
         let too_many = vec![Step::Say(menu(&["1"])); Scenario::STEPS_MAX + 1];
         assert_eq!(Scenario::new(too_many).err(), Some(Fault::Steps));
     }

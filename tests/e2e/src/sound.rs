@@ -235,3 +235,34 @@ fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32, gain: i32) {
         .expect("sox runs");
     assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
 }
+
+/// The recorded words of a language: name and A-law.
+fn words(language: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/say");
+    let octets = std::fs::read(folder.join(format!("{language}.al"))).expect("the words");
+    let index = std::fs::read_to_string(folder.join(format!("{language}.tsv"))).expect("an index");
+    let word = |line: &str| {
+        let mut cells = line.split('\t');
+        let name = cells.next()?.to_owned();
+        let (from, count): (usize, usize) =
+            (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?);
+        Some((name, octets.get(from..from + count)?.to_vec()))
+    };
+    index.lines().filter_map(word).collect()
+}
+
+/// The signs that were said, in order: where each of their words is found to the octet.
+///
+/// # Panics
+/// When the words of the language are not there.
+#[must_use]
+pub fn said(heard: &[u8], language: &str) -> Vec<String> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (name, word) in words(language) {
+        let sign = name.strip_prefix("letter-").unwrap_or(&name).to_owned();
+        let places = heard.windows(word.len()).enumerate().filter(|(_, part)| *part == word);
+        found.extend(places.map(|(at, _)| (at, sign.clone())));
+    }
+    found.sort();
+    found.into_iter().map(|(_, sign)| sign).collect()
+}

@@ -90,10 +90,10 @@ impl Media {
                     stream.hears = Some(source);
                 }
             }
-            MediaCommand::Fetch { leg, .. } => {
+            MediaCommand::Fetch { leg, url, .. } => {
                 let why = facts::sound::Unplayable::Unreachable;
                 let sound = if dice.chance(50) { Err(why) } else { Ok(()) };
-                later.push((Duration::from_millis(200), MediaEvent::Fetched { leg, sound }));
+                later.push((Duration::from_millis(200), MediaEvent::Fetched { leg, url, sound }));
             }
             MediaCommand::Interject { leg, .. } => {
                 let ended = facts::sound::Ended::Played;

@@ -151,12 +151,16 @@ impl NewCode {
     }
 }
 
+/// Whether somebody may speak of a conference so: six digits.
+pub(super) fn is_conference(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|sign| sign.is_ascii_digit())
+}
+
 impl NewConference {
     /// What is wrong with it that no schema says.
     #[must_use]
     pub fn mistakes(&self) -> Vec<FieldError> {
-        let six = |text: &String| text.len() == 6 && text.bytes().all(|sign| sign.is_ascii_digit());
-        let good = self.conference.as_ref().is_none_or(six);
+        let good = self.conference.as_deref().is_none_or(is_conference);
         if good { Vec::new() } else { vec![FieldError::new("/conference", "is six digits")] }
     }
 }
@@ -199,7 +203,7 @@ pub struct Meeting {
 /// Somebody who was asked for in a conference.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Attendee {
-    /// His leg.
+    /// His leg; a place of his own where `call` says that it is none.
     pub leg: String,
     /// His number, as it was sent.
     pub number: String,
@@ -213,9 +217,11 @@ pub struct Attendee {
     pub deaf: bool,
     /// He talks at this moment.
     pub talks: bool,
-    /// When he answered.
+    /// The call whose scenario led him here, and of whose record he is: 19 digits.
+    pub call: Option<String>,
+    /// When he answered, or came in.
     pub joined: Option<String>,
-    /// When his leg was down.
+    /// When his leg was down, or he left.
     pub left: Option<String>,
 }
 
@@ -253,6 +259,7 @@ fn attendee(view: &ParticipantView) -> Attendee {
         muted: view.muted,
         deaf: view.deaf,
         talks: view.talks,
+        call: view.call.map(|call| call.to_string()),
         joined: view.joined.map(instant),
         left: view.left.map(instant),
     }

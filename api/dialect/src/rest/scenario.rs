@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::command::is_conference;
 use super::problem::FieldError;
 use super::request::{read as judged, step as under};
 use super::sound::{Part, Sound};
@@ -53,6 +54,8 @@ pub(super) enum NewStep {
     Gather(Box<NewGather>),
     /// Somebody is rung, and joined with whoever listens.
     Dial(NewDial),
+    /// Whoever listens is in a conference of the merchant's, until it is over or he is sent out.
+    Conference(NewVisit),
     /// The conversation is recorded from now on, or is not; or whoever listens leaves a message.
     Record(NewRecord),
     /// The merchant's server is asked how it goes on.
@@ -135,6 +138,19 @@ pub(super) struct NewDial {
     /// An extension or a group of the merchant's, or a public number, which the merchant pays for.
     number: String,
     /// The step when nobody can be had.
+    #[serde(default)]
+    failed: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewVisit {
+    /// The number that it is spoken of by, six digits.
+    conference: String,
+    /// The step when it is over, or he is sent out.
+    #[serde(default)]
+    next: Option<String>,
+    /// The step when he does not come in: it is not under way, it is full, or nobody else may come.
     #[serde(default)]
     failed: Option<String>,
 }
@@ -338,6 +354,7 @@ impl Compiler<'_> {
                 NewStep::Play(_)
                 | NewStep::Say(_)
                 | NewStep::Dial(_)
+                | NewStep::Conference(_)
                 | NewStep::Record(_)
                 | NewStep::Webhook(_) => 1,
             };
@@ -429,6 +446,13 @@ impl Compiler<'_> {
                     return self.wrong(number, "is no number that may be rung");
                 };
                 Step::Lead { to, failed }
+            }
+            NewStep::Conference(visit) => {
+                let next = self.next(visit.next.as_deref(), || format!("{at}/next"));
+                let failed = self.next(visit.failed.as_deref(), || format!("{at}/failed"));
+                let good = is_conference(&visit.conference);
+                self.bounds(good, format!("{at}/conference"), "is six digits");
+                Step::Confer { conference: visit.conference.clone(), next, failed }
             }
             NewStep::Record(record) => self.record(record, &at),
             NewStep::Webhook(hook) => self.hook(name, hook, &at),

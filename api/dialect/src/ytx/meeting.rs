@@ -230,6 +230,7 @@ mod tests {
             muted,
             deaf: false,
             talks: true,
+            call: None,
             joined: Some(UnixMillis(1_768_440_600_000)),
             left: None,
         };

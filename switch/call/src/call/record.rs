@@ -38,7 +38,7 @@ impl Call {
             w.timers.set(Key::call(self.id, Timer::Close), w.now.mono + w.config.close);
         }
         let quiet = !self.tape.is_closing();
-        if quiet && self.legs.iter().flatten().all(Leg::is_closed) {
+        if quiet && self.ties.is_empty() && self.legs.iter().flatten().all(Leg::is_closed) {
             self.settle(w);
         }
     }

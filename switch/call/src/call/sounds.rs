@@ -47,6 +47,10 @@ impl Call {
         for no in listeners.into_iter().filter(|no| !self.tape.is_telling(*no)).collect::<Vec<_>>()
         {
             let source = source.clone();
+            if self.tie_tell(w, no, source.clone()) {
+                heard = true;
+                continue;
+            }
             self.with(no, |leg, _| heard |= leg.lay_over(w, source, interruptible));
         }
         heard

@@ -18,6 +18,7 @@ mod refer;
 mod register;
 mod station;
 mod subscribe;
+mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -60,6 +61,8 @@ pub struct Engine {
     ids: CallIds,
     /// The call that each request key is at.
     keys: BTreeMap<(MerchantId, Dialect, String), CallId>,
+    /// The conference that each number is spoken of by.
+    conferences: BTreeMap<String, CallId>,
     /// Live calls by merchant: what limits are read off.
     places: Occupancy<MerchantId, CallId>,
     merchant_rates: Rates<MerchantId>,
@@ -100,6 +103,7 @@ impl Engine {
             world: World::new(config, snapshot, now),
             calls: BTreeMap::new(),
             keys: BTreeMap::new(),
+            conferences: BTreeMap::new(),
             places: Occupancy::default(),
             merchant_rates: Rates::default(),
             rate: Rates::default(),
@@ -682,8 +686,16 @@ impl Engine {
     fn on_call(&mut self, id: CallId, act: impl FnOnce(&mut Call, &mut World)) {
         self.lend(id, act);
         // Whoever hears of it may have a link of his own: each end goes once.
-        while let Some(leg) = self.world.unlinked.pop_front() {
-            self.lend(leg.call, |call, w| call.unlinked(w, leg.no));
+        loop {
+            if let Some(leg) = self.world.unlinked.pop_front() {
+                self.lend(leg.call, |call, w| call.unlinked(w, leg.no));
+            } else if let Some(leg) = self.world.tied.pop_front() {
+                self.tie(leg);
+            } else if let Some((call, step)) = self.world.visits.pop_front() {
+                self.visit(call, step);
+            } else {
+                break;
+            }
         }
     }
 
@@ -718,6 +730,11 @@ impl Engine {
             if self.keys.get(&key) == Some(&id) {
                 self.keys.remove(&key);
             }
+        }
+        if let Some(conference) = &call.command.conference
+            && self.conferences.get(&conference.number) == Some(&id)
+        {
+            self.conferences.remove(&conference.number);
         }
     }
 

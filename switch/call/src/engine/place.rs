@@ -272,6 +272,10 @@ impl Engine {
             }
             Authorized::Granted { paid } => {
                 self.tell(id, |first| Ok(Placed { call: id, duplicate: !first }));
+                let command = self.calls.get(&id).map(|call| &call.command);
+                if let Some(conference) = command.and_then(|command| command.conference.as_ref()) {
+                    self.conferences.insert(conference.number.clone(), id);
+                }
                 self.on_call(id, |call, w| call.granted(w, &paid));
             }
             Authorized::Existing { call } => {

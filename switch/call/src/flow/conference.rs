@@ -133,7 +133,8 @@ impl Conference {
                 self.end(Outcome::Failed(failure), (by, Some(failure)), out)
             }
             Input::Leg(..)
-            | Input::Room(Room::Invited(_))
+            | Input::Room(Room::Invited(_) | Room::Came(_))
+            | Input::Guest(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }
@@ -172,6 +173,7 @@ impl Conference {
                 out.push(Order::Invite(leg));
                 Conference { coming: self.coming.with(leg), ..self }
             }
+            Input::Room(Room::Came(leg)) if !self.has(leg) => self.enter(leg, out),
             Input::Room(Room::Out(leg, failure)) if self.has(leg) => {
                 out.push(Order::Release(leg, Release { by: Side::Platform, failure }));
                 self.gone(leg, Side::Platform, out)
@@ -182,7 +184,8 @@ impl Conference {
             }
             Input::Take { .. } => self.take(input, out),
             Input::Leg(..)
-            | Input::Room(Room::Out(..) | Room::Invited(_))
+            | Input::Room(Room::Out(..) | Room::Invited(_) | Room::Came(_))
+            | Input::Guest(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }

@@ -13,7 +13,7 @@
 //!                                             Bridged
 //! ```
 //!
-//! A step may also let A speak (`Tone`, `Speaking`), or ask whoever asked for the call how it goes on (`Asking`): what
+//! A step may also let A into a conference of the payer's, whose call is another one (`Joining`, `Conferring`), let A speak (`Tone`, `Speaking`), or ask whoever asked for the call how it goes on (`Asking`): what
 //! he says is the next step, or another scenario; without a word of his it goes on where the step says.
 //!
 //! What is to be said and where keys lead is in the call's [`Scenario`]; here is only how far it has come.
@@ -21,11 +21,12 @@
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 
-use crate::event::{Hear, Input, LegEvent, Order, Place, Release, Typed, ours};
+use crate::event::{Guest, Hear, Input, LegEvent, Order, Place, Release, Typed, ours};
 
 use super::{Talk, cut, origin, refuser, side, taken, talk, too_late};
 
-/// How often one call leads to somebody at most: one who cannot be had takes no time, and may lead in a circle.
+/// How often one call leads to somebody, or into a conference, at most: one who cannot be had takes no time, and may
+/// lead in a circle.
 /// Whatever else a step does takes time.
 const LEADS_MAX: u8 = 16;
 /// How often one call asks how it goes on at most.
@@ -63,6 +64,10 @@ enum State {
     Speaking,
     /// Whoever asked for the call is asked how it goes on.
     Asking,
+    /// A is let into a conference.
+    Joining,
+    /// A is in it.
+    Conferring,
     /// It is asked whether somebody may be rung.
     Leading,
     /// Somebody is rung. `early`: A hears that network instead of our tone.
@@ -93,6 +98,7 @@ impl Script {
             State::Waiting(_) => "waiting",
             State::Tone | State::Speaking => "recording",
             State::Asking => "asking",
+            State::Joining | State::Conferring => "conference",
             State::Leading | State::Ringing { .. } => "dialing_b",
             State::Bridged(_) => "bridged",
             State::Ending => "ending",
@@ -136,7 +142,14 @@ impl Script {
                 | State::Tone
                 | State::Speaking
                 | State::Asking
+                | State::Joining
+                | State::Conferring
         )
+    }
+
+    /// True while A is in a conference, or is let in.
+    pub(crate) fn visits(self) -> bool {
+        matches!(self.state, State::Joining | State::Conferring)
     }
 
     /// One input.
@@ -157,6 +170,7 @@ impl Script {
             }
             State::Tone | State::Speaking => return self.speaking(scenario, input, out),
             State::Asking => return self.asking(scenario, input, out),
+            State::Joining | State::Conferring => return self.conferring(scenario, input, out),
         };
         self.turned(state)
     }
@@ -277,6 +291,31 @@ impl Script {
         self.go(scenario, next, out)
     }
 
+    /// A is in a conference, or is let in.
+    fn conferring(self, scenario: &Scenario, input: Input, out: &mut Vec<Order>) -> Script {
+        let (next, failed) = match scenario.step(self.at) {
+            Some(Step::Confer { next, failed, .. }) => (*next, *failed),
+            _ => (Next::HangUp, Next::HangUp),
+        };
+        match (self.state, input) {
+            (State::Joining, Input::Guest(Guest::In)) => self.turned(State::Conferring),
+            (State::Joining, Input::Guest(Guest::Out) | Input::Waited) => {
+                self.go(scenario, failed, out)
+            }
+            (_, Input::Guest(Guest::Out)) => {
+                out.push(Order::Hear(LegNo::A, Hear::Nothing));
+                self.go(scenario, next, out)
+            }
+            (_, Input::Leg(LegNo::A, LegEvent::HungUp)) => {
+                self.end(Outcome::Completed, Side::Caller, out)
+            }
+            (_, Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure))) => {
+                self.end(Outcome::Failed(failure), Side::Platform, out)
+            }
+            (_, input) => self.elsewhere(input, out),
+        }
+    }
+
     /// A sound is over.
     fn said(
         self,
@@ -385,7 +424,9 @@ impl Script {
         let script = Script { at, ..self };
         match step {
             None | Some(Step::Tape { .. }) => script.end(Outcome::Completed, Side::Platform, out),
-            Some(Step::Lead { .. } | Step::Hunt { .. }) if self.leads >= LEADS_MAX => {
+            Some(Step::Lead { .. } | Step::Hunt { .. } | Step::Confer { .. })
+                if self.leads >= LEADS_MAX =>
+            {
                 script.end(Outcome::Completed, Side::Platform, out)
             }
             Some(Step::Say(say)) if say.clips.is_empty() => {
@@ -406,6 +447,11 @@ impl Script {
                 }
                 out.push(Order::Ask { step: at, turn: asks });
                 Script { asks, ..script.turned(State::Asking) }
+            }
+            Some(Step::Confer { .. }) => {
+                out.push(Order::Confer { step: at });
+                let leads = self.leads + 1;
+                Script { leads, ..script.turned(State::Joining) }
             }
             Some(Step::Lead { .. } | Step::Hunt { .. }) => {
                 out.push(Order::Hear(LegNo::A, Hear::RingBack));

@@ -147,6 +147,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Guest(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -241,6 +242,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Guest(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -325,6 +327,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
+            | Input::Guest(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),

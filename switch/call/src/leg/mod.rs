@@ -483,16 +483,20 @@ impl Leg {
         }
     }
 
-    /// Tells its far end that it is recorded, if anything is to be said.
-    pub(crate) fn notice(&mut self, w: &mut World, language: &str) {
-        let source = match &w.config.recording_notice {
-            Notice::None => return,
-            Notice::Tone => Source::Tone(Tone::Recorded),
-            Notice::Prompt(name) => {
-                Source::Prompt(Prompt { name: name.clone(), language: language.to_owned() })
-            }
-        };
+    /// Tells its far end that it is recorded.
+    pub(crate) fn notice(&mut self, w: &mut World, source: Source) {
         w.media(MediaCommand::Interject { leg: self.id, source });
+    }
+
+    /// What is said to somebody who is recorded, if anything is.
+    pub(crate) fn notice_of(w: &World, language: &str) -> Option<Source> {
+        match &w.config.recording_notice {
+            Notice::None => None,
+            Notice::Tone => Some(Source::Tone(Tone::Recorded)),
+            Notice::Prompt(name) => {
+                Some(Source::Prompt(Prompt { name: name.clone(), language: language.to_owned() }))
+            }
+        }
     }
 
     /// Why its far end hung up, gave up or refused, in its own words: for the far end of the other leg
