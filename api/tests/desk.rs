@@ -37,8 +37,17 @@ async fn s4_9_a_group_is_made_signed_in_to_told_and_removed() {
     let made = ask(&world, &token, "Extgroup.AddExtgroup", &[("name", "night")]).await;
     assert_eq!(made["data"]["desc"], "添加成功", "{made}");
     assert!(world.switch.settings_changed.swap(false, Ordering::SeqCst), "the engine is told");
-    let again = ask(&world, &token, "Extgroup.AddExtgroup", &[("name", "night")]).await;
-    assert_eq!(code(&again).0, 1003);
+    let number = made["data"]["result"]["queuenumber"].as_str().unwrap();
+    assert_eq!(made["data"]["result"], json!({ "queuename": "night", "queuenumber": number }));
+    // Its name is taken, and so are the numbers of all groups: each would be another group's second name.
+    for name in ["night", number, "80100", "81100"] {
+        let again = ask(&world, &token, "Extgroup.AddExtgroup", &[("name", name)]).await;
+        assert_eq!(code(&again).0, 1003, "{name}");
+    }
+    let by_number = [("extnumber", "80000"), ("queuename", number)];
+    assert_eq!(ask(&world, &token, "Queue.SipSignIn", &by_number).await["data"]["status"], 0);
+    assert_eq!(members(&world, "night").await, ["80000"]);
+    assert_eq!(ask(&world, &token, "Queue.SipSignOut", &by_number).await["data"]["status"], 0);
     let odd = ask(&world, &token, "Extgroup.AddExtgroup", &[("name", "a;b")]).await;
     assert_eq!(code(&odd).0, 1002);
     assert_eq!(members(&world, "night").await, Vec::<String>::new());

@@ -154,6 +154,116 @@ async fn s4_1_unknown_services_are_404_with_an_object() {
     assert_eq!(refusal(&answer), (400, "非法请求：非法服务：App..Foo"));
 }
 
+/// What all the envelopes and pages say in words: `msg`, `desc`, `codemsg`.
+fn words(answer: &Value) -> String {
+    let data = &answer["data"];
+    [&answer["msg"], &data["desc"], &data["errors"]["codemsg"]]
+        .map(|text| text.as_str().unwrap_or_default())
+        .join("")
+}
+
+/// An English company has English words wherever it is refused, as soon as it is known which one asks.
+#[tokio::test]
+async fn s4_1_whoever_is_english_is_refused_in_english_at_every_door() {
+    let world = World::new().await;
+    let token = token(&world, "2").await;
+    let key = format!("appid=app2&accesskey={ACCESSKEY}");
+    let known = format!("token={token}");
+    let long = "1".repeat(200_001);
+    let play = "voicetype=1&voicefile=gone";
+    for (target, query) in [
+        // The entry: names of services, parameters, the module, what the service says.
+        ("/", format!("service=App..X&{known}")),
+        ("/", format!("service=App.No.Thing&{known}")),
+        ("/", format!("service={PLAY}&{known}")),
+        ("/", format!("service={PLAY}&{known}&destnumber=&{play}")),
+        ("/", format!("service={PLAY}&{known}&destnumber={long}&{play}")),
+        ("/", format!("service={PLAY}&{known}&destnumber=13333333333&voicetype=9")),
+        ("/", format!("service={PLAY}&{known}&destnumber=x&{play}")),
+        ("/", format!("service={PLAY}&{known}&destnumber=13333333333&{play}")),
+        (
+            "/",
+            format!("service=App.Sip_Call.MakeCall&{known}&extnumber=1&destnumber=2&callmethod=x"),
+        ),
+        ("/", format!("service=App.Sip_Cdr.GetBill&{known}&starttime=x&endtime=y")),
+        ("/", format!("service=App.Sip_Voice.List&{known}")),
+        ("/", format!("service=App.Sip_Voice.Upload&{known}")),
+        // Keys.
+        ("/", "service=App.Sip_Auth.Login&appid=app2".into()),
+        ("/", "service=App.Sip_Auth.Login&appid=app2&accesskey=wrong".into()),
+        ("/", format!("service={LOGOUT}&token=short&{key}")),
+        ("/", format!("service={LOGOUT}&token={}&{key}", "0".repeat(32))),
+        // Notices to many.
+        ("/api/yunhu", format!("service={PLAY}&appid=app2")),
+        ("/api/yunhu", format!("service={PLAY}&appid=app2&accesskey=wrong&destnumber=1&{play}")),
+        ("/api/yunhu", format!("service={PLAY}&{key}&destnumber={long}&{play}")),
+        ("/api/yunhu", format!("service={PLAY}&{key}&destnumber=1,x&{play}")),
+        ("/api/yunhu", format!("service={PLAY}&{key}&destnumber=1&nationcode=xx&{play}")),
+        ("/api/yunhu", format!("service={PLAY}&{key}&destnumber=13333333333&{play}")),
+        // The page that says a code.
+        ("/api/voicecode", "appid=app2".into()),
+        ("/api/voicecode", "appid=app2&accesskey=wrong&code=1234&phone=13333333333".into()),
+        ("/api/voicecode", format!("{key}&code=12345&phone=13333333333")),
+        ("/api/voicecode", format!("{key}&code=12a4&phone=13333333333")),
+        ("/api/voicecode", format!("{key}&code=1234&phone=110")),
+        ("/api/voicecode", format!("{key}&code=1234&phone=13333333333&nationCode=xx")),
+    ] {
+        let answer = ask(&world, target, "", query.as_str()).await;
+        let said = words(&answer);
+        let start: String = query.chars().take(120).collect();
+        assert!(!said.is_empty() && said.is_ascii(), "{target}?{start}: {answer}");
+    }
+    // Also where the switch says no, and where somebody tries key after key.
+    let asked = [
+        ("token", token.as_str()),
+        ("destnumber", "13333333333"),
+        ("voicetype", "2"),
+        ("voicefile", "a.example/x"),
+    ];
+    for refusal in [Refusal::TooManyCalls, Refusal::Blocked, Refusal::Busy, Refusal::NoBalance] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        let said = words(&form(&world, PLAY, &asked).await);
+        assert!(!said.is_empty() && said.is_ascii(), "{refusal:?}: {said}");
+    }
+    let mut last = String::new();
+    for _ in 0..40 {
+        last = words(&form(&world, LOGIN, &[("appid", "app2"), ("accesskey", "no")]).await);
+        assert!(last.is_ascii(), "{last}");
+    }
+    assert_eq!(last, "Bad Request: too many requests");
+    // Whoever is nobody has the framework's own language.
+    let nobody = form(&world, LOGOUT, &[("token", "short"), ("appid", "nobody")]).await;
+    assert!(!words(&nobody).is_ascii(), "{nobody}");
+}
+
+#[tokio::test]
+async fn s4_1_only_get_and_post_carry_a_service_out() {
+    let world = World::new().await;
+    let token = token(&world, "1").await;
+    let play = format!(
+        "service={PLAY}&token={token}&destnumber=13333333333&voicetype=1&voicefile=welcome"
+    );
+    let code = format!("appid=app1&accesskey={ACCESSKEY}&code=1234&phone=13333333333");
+    for (path, query) in
+        [("/", &play), ("/index.php", &play), ("/api/yunhu", &play), ("/api/voicecode", &code)]
+    {
+        let send = async |method: &str| {
+            let request = Request::builder().method(method).uri(format!("{path}?{query}"));
+            world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        };
+        for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"] {
+            let refused = send(method).await;
+            assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(refused.headers()["allow"], "GET, POST");
+        }
+        assert!(world.switch.placed.lock().unwrap().is_empty(), "{path}");
+        for method in ["GET", "POST"] {
+            assert_eq!(send(method).await.status(), StatusCode::OK, "{method} {path}");
+        }
+        assert_eq!(world.switch.placed.lock().unwrap().drain(..).count(), 2, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn s4_3_a_token_is_asked_for_in_the_frameworks_order() {
     let world = World::new().await;

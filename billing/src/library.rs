@@ -2,19 +2,32 @@
 //! shares the database has them, and a backup has them too.
 //!
 //! What a call is to hear is named by the sum of its octets: what takes its name later takes nothing from a call that
-//! was promised it, as long as the call's process has fetched it.
+//! was promised it. Octets that no name leads to any more are kept for [`LEFT_FOR`].
+//!
+//! A sound may be long, and SQLite has one writer: octets are written in pieces, a transaction each, so that the calls that
+//! are settled meanwhile wait for a piece at most.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use facts::UnixMillis;
 use sha2::{Digest, Sha256};
 
 use crate::db::{Conn, Row, args, work};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// Sounds of one company at most.
 pub const SOUNDS_MAX: u64 = 200;
 /// Octets of all sounds of one company at most.
 pub const OCTETS_MAX: u64 = 100 * 1024 * 1024;
+
+/// For how long octets are kept that no name leads to any more, at least: calls that were promised them have begun by then.
+pub const LEFT_FOR: Duration = Duration::from_secs(600);
+/// Octets of one company that no name leads to, at most; beyond it those that were given up first go at once.
+const LEFT_MAX: u64 = 32 * 1024 * 1024;
+/// Octets of a piece.
+const PIECE: usize = 256 * 1024;
 
 /// A sound, without its octets.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,9 +95,8 @@ fn sound_of(row: &Row) -> Result<Sound> {
     })
 }
 
-async fn keep(conn: &mut Conn, company: &str, sound: &Sound, octets: &[u8]) -> Result<Kept> {
-    // Two that come at once must not pass the limit together.
-    conn.one_at_a_time(&format!("library:{company}")).await?;
+/// May the company have this one besides its others?
+async fn fits(conn: &mut Conn, company: &str, sound: &Sound) -> Result<bool> {
     let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(length), 0) AS BIGINT) FROM company_sounds \
                WHERE company = $1 AND name <> $2";
     let others = conn.row(sql, args![company, &sound.name]).await?;
@@ -92,14 +104,62 @@ async fn keep(conn: &mut Conn, company: &str, sound: &Sound, octets: &[u8]) -> R
         Some(row) => (row.small::<u64>(0)?, row.small::<u64>(1)?),
         None => (0, 0),
     };
-    if count >= SOUNDS_MAX || length + sound.length > OCTETS_MAX {
+    Ok(count < SOUNDS_MAX && length + sound.length <= OCTETS_MAX)
+}
+
+/// Are all the octets there?
+async fn is_whole(conn: &mut Conn, company: &str, sound: &Sound) -> Result<bool> {
+    let sql = "SELECT CAST(COALESCE(SUM(LENGTH(octets)), 0) AS BIGINT) FROM sound_pieces \
+               WHERE company = $1 AND sum = $2";
+    let there = conn.row(sql, args![company, &sound.sum]).await?;
+    Ok(there.map_or(Ok(0), |row| row.small::<u64>(0))? == sound.length)
+}
+
+/// Begins to write octets. False when they are there already.
+async fn begin(conn: &mut Conn, company: &str, sound: &Sound) -> Result<bool> {
+    let sql = "INSERT INTO sound_octets (company, sum, length, wanted) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (company, sum) DO UPDATE SET wanted = excluded.wanted";
+    conn.exec(sql, args![company, &sound.sum, sound.length, sound.uploaded]).await?;
+    if is_whole(conn, company, sound).await? {
+        return Ok(false);
+    }
+    // What a process that died has left.
+    let sql = "DELETE FROM sound_pieces WHERE company = $1 AND sum = $2";
+    conn.exec(sql, args![company, &sound.sum]).await?;
+    Ok(true)
+}
+
+/// Writes one piece.
+async fn put(
+    conn: &mut Conn,
+    company: &str,
+    sound: &Sound,
+    (piece, all): (usize, &[u8]),
+) -> Result<()> {
+    let from = piece * PIECE;
+    let octets = all.get(from..all.len().min(from + PIECE)).unwrap_or_default();
+    let sql = "INSERT INTO sound_pieces (company, sum, piece, octets) \
+               VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    let place = i64::try_from(piece).unwrap_or(i64::MAX);
+    conn.exec(sql, args![company, &sound.sum, place, octets.to_vec()]).await.map(drop)
+}
+
+/// Gives octets that are there a name.
+async fn give_name(conn: &mut Conn, company: &str, sound: &Sound) -> Result<Kept> {
+    // Two that come at once must not pass the limit together.
+    conn.one_at_a_time(&format!("library:{company}")).await?;
+    if !fits(conn, company, sound).await? {
         return Ok(Kept::Full);
     }
-    let sql = "INSERT INTO company_sounds \
-               (company, name, kind, sum, length, millis, uploaded, octets) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (company, name) DO UPDATE SET \
+    if !is_whole(conn, company, sound).await? {
+        // Somebody else has sent in the same, and was quicker to begin anew.
+        return Err(Error::Missing("sound"));
+    }
+    give_up(conn, (company, &sound.name), sound.uploaded).await?;
+    let sql = "INSERT INTO company_sounds (company, name, kind, sum, length, millis, uploaded) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (company, name) DO UPDATE SET \
                kind = excluded.kind, sum = excluded.sum, length = excluded.length, \
-               millis = excluded.millis, uploaded = excluded.uploaded, octets = excluded.octets";
+               millis = excluded.millis, uploaded = excluded.uploaded";
     let values = args![
         company,
         &sound.name,
@@ -108,10 +168,60 @@ async fn keep(conn: &mut Conn, company: &str, sound: &Sound, octets: &[u8]) -> R
         sound.length,
         sound.millis,
         sound.uploaded,
-        octets.to_vec(),
     ];
     conn.exec(sql, values).await?;
+    leave(conn, company).await?;
     Ok(Kept::Kept)
+}
+
+async fn remove(conn: &mut Conn, (company, name): (&str, &str), at: UnixMillis) -> Result<bool> {
+    conn.one_at_a_time(&format!("library:{company}")).await?;
+    give_up(conn, (company, name), at).await?;
+    let sql = "DELETE FROM company_sounds WHERE company = $1 AND name = $2";
+    let gone = conn.exec(sql, args![company, name]).await? > 0;
+    leave(conn, company).await?;
+    Ok(gone)
+}
+
+/// A name is about to lead elsewhere: from now on its octets are kept for a while.
+async fn give_up(conn: &mut Conn, (company, name): (&str, &str), at: UnixMillis) -> Result<()> {
+    let sql = "UPDATE sound_octets SET wanted = $3 WHERE company = $1 AND sum IN \
+               (SELECT sum FROM company_sounds WHERE company = $1 AND name = $2)";
+    conn.exec(sql, args![company, name, at]).await.map(drop)
+}
+
+/// Octets that no name leads to.
+const LEFT: &str = "NOT EXISTS (SELECT 1 FROM company_sounds s \
+                    WHERE s.company = sound_octets.company AND s.sum = sound_octets.sum)";
+
+/// Removes what a company has too much of without names.
+async fn leave(conn: &mut Conn, company: &str) -> Result<()> {
+    let sql = format!(
+        "SELECT sum, length FROM sound_octets WHERE company = $1 AND {LEFT} \
+         ORDER BY wanted DESC, sum"
+    );
+    let mut octets = 0;
+    for row in conn.rows(&sql, args![company]).await? {
+        octets += row.small::<u64>(1)?;
+        if octets > LEFT_MAX {
+            let sql = "DELETE FROM sound_octets WHERE company = $1 AND sum = $2";
+            conn.exec(sql, args![company, row.text(0)?]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes octets that were given up long ago, those of one sound. False when there are none.
+async fn purge_one(conn: &mut Conn, now: UnixMillis) -> Result<bool> {
+    let sql = format!(
+        "SELECT company, sum FROM sound_octets WHERE wanted < $1 AND {LEFT} \
+         ORDER BY wanted LIMIT 1"
+    );
+    let before = now - LEFT_FOR;
+    let Some(row) = conn.row(&sql, args![before]).await? else { return Ok(false) };
+    let sql = "DELETE FROM sound_octets WHERE company = $1 AND sum = $2 AND wanted < $3";
+    conn.exec(sql, args![row.text(0)?, row.text(1)?, before]).await?;
+    Ok(true)
 }
 
 impl Store {
@@ -135,11 +245,33 @@ impl Store {
             millis,
             uploaded: at,
         };
-        let company = company.to_owned();
-        self.write(work!(conn, [company, sound, octets] => {
-            keep(conn, &company, &sound, &octets).await?
-        }))
-        .await
+        let (company, octets) = (Arc::new(company.to_owned()), Arc::new(octets));
+        let sound = Arc::new(sound);
+        let (of, it) = (Arc::clone(&company), Arc::clone(&sound));
+        if !self.read(work!(conn, [of, it] => fits(conn, &of, &it).await?)).await? {
+            return Ok(Kept::Full);
+        }
+        if octets.len() <= PIECE {
+            return self
+                .soon(work!(conn, [company, sound, octets] => {
+                    if begin(conn, &company, &sound).await? {
+                        put(conn, &company, &sound, (0, &octets)).await?;
+                    }
+                    give_name(conn, &company, &sound).await?
+                }))
+                .await;
+        }
+        let (of, it) = (Arc::clone(&company), Arc::clone(&sound));
+        if self.soon(work!(conn, [of, it] => begin(conn, &of, &it).await?)).await? {
+            for piece in 0..octets.len().div_ceil(PIECE) {
+                let (of, it, all) = (Arc::clone(&company), Arc::clone(&sound), Arc::clone(&octets));
+                self.soon::<()>(
+                    work!(conn, [of, it, all] => put(conn, &of, &it, (piece, &all)).await?),
+                )
+                .await?;
+            }
+        }
+        self.soon(work!(conn, [company, sound] => give_name(conn, &company, &sound).await?)).await
     }
 
     /// A sound of a company by its name.
@@ -177,24 +309,40 @@ impl Store {
     pub async fn sound_octets(&self, company: &str, sum: &str) -> Result<Option<Vec<u8>>> {
         let (company, sum) = (company.to_owned(), sum.to_owned());
         self.read(work!(conn, [company, sum] => {
-            let sql = "SELECT octets FROM company_sounds WHERE company = $1 AND sum = $2 LIMIT 1";
-            let row = conn.row(sql, args![company.as_str(), sum.as_str()]).await?;
-            row.map(|row| row.opt_blob(0)).transpose()?.flatten()
+            let sql = "SELECT p.octets, o.length FROM sound_pieces p JOIN sound_octets o \
+                       ON o.company = p.company AND o.sum = p.sum \
+                       WHERE p.company = $1 AND p.sum = $2 ORDER BY p.piece";
+            let rows = conn.rows(sql, args![company.as_str(), sum.as_str()]).await?;
+            let length = rows.first().map_or(Ok(0), |row| row.small::<usize>(1))?;
+            let mut octets = Vec::with_capacity(length);
+            for row in &rows {
+                octets.extend(row.opt_blob(0)?.unwrap_or_default());
+            }
+            // What is only half written is not there yet.
+            (!rows.is_empty() && octets.len() == length).then_some(octets)
         }))
         .await
     }
 
-    /// Removes a sound of a company. False when it has none of that name.
+    /// Removes a sound of a company; its octets stay for [`LEFT_FOR`]. False when it has none of that name.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn drop_sound(&self, company: &str, name: &str) -> Result<bool> {
+    pub async fn drop_sound(&self, company: &str, name: &str, at: UnixMillis) -> Result<bool> {
         let (company, name) = (company.to_owned(), name.to_owned());
-        self.write(work!(conn, [company, name] => {
-            let sql = "DELETE FROM company_sounds WHERE company = $1 AND name = $2";
-            conn.exec(sql, args![company.as_str(), name.as_str()]).await? > 0
+        self.soon(work!(conn, [company, name] => {
+            remove(conn, (company.as_str(), name.as_str()), at).await?
         }))
         .await
+    }
+
+    /// Removes octets that no name leads to for long, one sound after the other. Returns how many.
+    pub(crate) async fn purge_sounds(&self, now: UnixMillis) -> Result<u64> {
+        let mut gone = 0;
+        while self.soon(work!(conn, [] => purge_one(conn, now).await?)).await? {
+            gone += 1;
+        }
+        Ok(gone)
     }
 }
 

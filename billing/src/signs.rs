@@ -47,7 +47,7 @@ pub enum Done {
     NoGroup,
     /// As many as may be are there already.
     Full,
-    /// The name is taken.
+    /// The name is taken, or is the number of another group.
     Taken,
     /// It is the operator's, or something leads to it.
     Needed,
@@ -144,21 +144,30 @@ async fn add(
     (once, at): (&Once, UnixMillis),
     who: &str,
     group: &Group,
-) -> Result<Done> {
+) -> Result<std::result::Result<String, Done>> {
     // Under the lock of the settings row numbers are handed out one after the other.
     let version = next_version(conn).await?;
-    let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE name = $2) FROM extension_groups \
-               WHERE merchant_id = $1";
+    // A group is known by its name or its number: what is a number of any group names no other one.
+    let sql = "SELECT COUNT(*) FILTER (WHERE merchant_id = $1), \
+               COUNT(*) FILTER (WHERE number = $2 OR (merchant_id = $1 AND name = $2)) \
+               FROM extension_groups";
     let row = conn.row(sql, args![group.merchant.0, &group.name]).await?;
     let row = row.ok_or(Error::Missing("count"))?;
     if row.int(1)? > 0 {
-        return Ok(Done::Taken);
+        return Ok(Err(Done::Taken));
     }
     if row.int(0)? >= GROUPS_MAX {
-        return Ok(Done::Full);
+        return Ok(Err(Done::Full));
     }
-    let next = conn.row("SELECT next_number FROM settings", args![]).await?;
-    let number = free_number(conn, next.map_or(Ok(0), |row| row.int(0))?).await?;
+    let number = loop {
+        let next = conn.row("SELECT next_number FROM settings", args![]).await?;
+        let number = free_number(conn, next.map_or(Ok(0), |row| row.int(0))?).await?;
+        let sql = "SELECT 1 FROM extension_groups WHERE merchant_id = $1 AND name = $2";
+        let named = conn.row(sql, args![group.merchant.0, &number]).await?.is_some();
+        if !named && number != group.name {
+            break number;
+        }
+    };
     let sql = "INSERT INTO extension_groups (number, merchant_id, name, enabled, strategy, members, \
                ring_s, timeout_s) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7)";
     let values = args![
@@ -173,7 +182,7 @@ async fn add(
     conn.exec(sql, values).await?;
     let what = json!({ "group": number, "name": group.name });
     changed(conn, (once, at), version, (who, "add_group"), &what).await?;
-    Ok(Done::Done)
+    Ok(Ok(number))
 }
 
 /// Do calls that another group did not take, or those of a campaign that is not over, lead to a group of a merchant?
@@ -223,7 +232,8 @@ async fn remove(
     let version = next_version(conn).await?;
     let sql = "SELECT g.number, g.managed, (SELECT COUNT(*) FROM inbound i \
                WHERE i.extension = g.number) FROM extension_groups g \
-               WHERE g.merchant_id = $1 AND (g.name = $2 OR g.number = $2) ORDER BY g.number";
+               WHERE g.merchant_id = $1 AND (g.name = $2 OR g.number = $2) \
+               ORDER BY CASE WHEN g.number = $2 THEN 0 ELSE 1 END, g.number";
     let Some(row) = conn.row(sql, args![merchant.0, name]).await? else {
         return Ok(Done::NoGroup);
     };
@@ -278,7 +288,8 @@ impl Store {
         self.read(work!(conn, [] => all(conn).await?)).await
     }
 
-    /// Makes a group of a merchant with the next free internal number; whoever is idle for longest is rung first.
+    /// Makes a group of a merchant with the next free internal number, which is returned; or why there is none. Whoever is idle for
+    /// longest is rung first.
     ///
     /// # Errors
     /// Those of the database.
@@ -288,7 +299,7 @@ impl Store {
         at: UnixMillis,
         who: &str,
         (merchant, name, enabled): (MerchantId, &str, bool),
-    ) -> Result<Done> {
+    ) -> Result<std::result::Result<String, Done>> {
         let (once, who) = (once.clone(), who.to_owned());
         let group = Group {
             merchant,

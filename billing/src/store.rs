@@ -399,7 +399,7 @@ impl Store {
     }
 
     /// The same for a unit that can wait for company.
-    async fn soon<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+    pub(crate) async fn soon<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         self.write_as(Manner::SOON, work).await
     }
 

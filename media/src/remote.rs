@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use facts::MerchantId;
 use facts::ports::{FetchError, Fetched, Validators};
 use facts::sound::Unplayable;
 
@@ -33,6 +34,11 @@ pub use turns::VISITS_MAX;
 pub trait Visitor: Send + Sync + 'static {
     /// Gets an address unless it is still what `known` says (RFC 9110 §13.1). Must not block.
     fn visit(&self, url: String, known: Validators, done: Done);
+
+    /// Whether what failed there may be asked for again at once: it is in this house, and may be there a moment later.
+    fn is_near(&self, _url: &str) -> bool {
+        false
+    }
 }
 
 /// Where the outcome of a visit goes. Dropped without one, the visit has failed.
@@ -99,6 +105,10 @@ impl std::fmt::Debug for RemoteConfig {
 pub const OCTETS_MAX: usize = prompt::MAX_BYTES;
 /// Legs that wait for a visit at most.
 const WAITING_MAX: usize = 1_024;
+/// Of these, legs that hear nothing yet: the rest is for calls that are up.
+const AHEAD_MAX: usize = 768;
+/// Of those, the legs of one merchant.
+const AHEAD_OF_ONE: usize = 512;
 /// For how long an address that failed is not visited again.
 pub const FAILED_FOR: Duration = Duration::from_secs(30);
 /// Failed addresses remembered at most.
@@ -122,9 +132,16 @@ pub(crate) struct Counts {
 /// The handle of the thread. Dropped, it ends it.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    jobs: Option<Sender<Wanted>>,
+    doors: Option<Doors>,
     thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
+}
+
+/// The ways in: those who ask ahead take no place of a call that is up.
+#[derive(Debug)]
+struct Doors {
+    live: Sender<Wanted>,
+    ahead: Sender<Wanted>,
 }
 
 impl Remote {
@@ -137,7 +154,8 @@ impl Remote {
             Some(folder) => Some(Disk::open(folder, config.folder_max, config.keep)?),
             None => None,
         };
-        let (jobs, wanted) = bounded(WAITING_MAX);
+        let (live, wanted) = bounded(WAITING_MAX);
+        let (ahead, wanted_ahead) = bounded(WAITING_MAX);
         let (told, came) = bounded(VISITS_MAX);
         let counts = Arc::new(Counts::default());
         let desk = Desk {
@@ -146,21 +164,23 @@ impl Remote {
             disk,
             shelf: Shelf::default(),
             waiting: BTreeMap::new(),
-            waiters: 0,
+            waiters: Waiters::default(),
             turns: Turns::default(),
             failed: BTreeMap::new(),
             told,
             counts: counts.clone(),
         };
         let thread = std::thread::Builder::new().name("visits".into());
-        let thread = thread.spawn(move || desk.run(&wanted, &came))?;
-        Ok(Remote { jobs: Some(jobs), thread: Some(thread), counts })
+        let thread = thread.spawn(move || desk.run((&wanted, &wanted_ahead), &came))?;
+        let doors = Some(Doors { live, ahead });
+        Ok(Remote { doors, thread: Some(thread), counts })
     }
 
     /// Asks for a sound; false when too many wait already.
     pub(crate) fn ask(&self, wanted: Wanted) -> bool {
-        let Some(jobs) = &self.jobs else { return false };
-        match jobs.try_send(wanted) {
+        let Some(Doors { live, ahead }) = &self.doors else { return false };
+        let door = if payer(&wanted.wish).is_some() { ahead } else { live };
+        match door.try_send(wanted) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
@@ -173,7 +193,7 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.doors = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -190,7 +210,7 @@ struct Desk {
     shelf: Shelf,
     /// Who waits for which visit.
     waiting: BTreeMap<String, Vec<Wanted>>,
-    waiters: usize,
+    waiters: Waiters,
     turns: Turns,
     /// Addresses that failed, until when they are not visited, and why.
     failed: BTreeMap<String, (Instant, Unplayable)>,
@@ -199,10 +219,14 @@ struct Desk {
 }
 
 impl Desk {
-    fn run(mut self, wanted: &Receiver<Wanted>, came: &Receiver<Came>) {
+    fn run(mut self, (live, ahead): (&Receiver<Wanted>, &Receiver<Wanted>), came: &Receiver<Came>) {
         loop {
             select! {
-                recv(wanted) -> wanted => match wanted {
+                recv(live) -> wanted => match wanted {
+                    Ok(wanted) => self.want(wanted),
+                    Err(_) => return,
+                },
+                recv(ahead) -> wanted => match wanted {
                     Ok(wanted) => self.want(wanted),
                     Err(_) => return,
                 },
@@ -216,11 +240,8 @@ impl Desk {
 
     fn want(&mut self, wanted: Wanted) {
         let now = Instant::now();
-        let (url, payer) = match &wanted.wish {
-            Wish::Url(url) => (url, None),
-            Wish::Ahead(url, payer) => (url, Some(*payer)),
-            Wish::File(_) | Wish::Say(_) => return,
-        };
+        let payer = payer(&wanted.wish);
+        let (Wish::Url(url) | Wish::Ahead(url, _)) = &wanted.wish else { return };
         if url.len() > URL_MAX {
             return hand_over(wanted, Err(Unplayable::Refused));
         }
@@ -235,15 +256,13 @@ impl Desk {
             }
             self.failed.remove(url);
         }
-        if self.waiters == WAITING_MAX {
+        if !self.waiters.take(payer) {
             return hand_over(wanted, Err(Unplayable::Busy));
         }
         let url = url.clone();
         if let Some(waiting) = self.waiting.get_mut(&url) {
-            self.waiters += 1;
             return waiting.push(wanted);
         }
-        self.waiters += 1;
         self.waiting.insert(url.clone(), vec![wanted]);
         if self.turns.take(&url, payer, now) {
             self.begin(url);
@@ -270,8 +289,8 @@ impl Desk {
     /// Gives a sound to all who wait for it.
     fn hand_out(&mut self, url: &str, sound: &Had) {
         let waiting = self.waiting.remove(url).unwrap_or_default();
-        self.waiters -= waiting.len();
         for wanted in waiting {
+            self.waiters.give(payer(&wanted.wish));
             hand_over(wanted, sound.clone());
         }
     }
@@ -377,12 +396,63 @@ impl Desk {
 
     fn remember(&mut self, url: &str, why: Unplayable) {
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
+        if self.visitor.is_near(url) {
+            return;
+        }
         let now = Instant::now();
         self.failed.retain(|_, (until, _)| now < *until);
         if self.failed.len() == FAILED_MAX {
             self.failed.pop_first();
         }
         self.failed.insert(url.to_owned(), (now + FAILED_FOR, why));
+    }
+}
+
+/// Who pays for the call of a leg that hears nothing yet.
+fn payer(wish: &Wish) -> Option<MerchantId> {
+    match wish {
+        Wish::Ahead(_, payer) => Some(*payer),
+        Wish::Url(_) | Wish::File(_) | Wish::Say(_) => None,
+    }
+}
+
+/// Legs that wait for visits.
+#[derive(Debug, Default)]
+struct Waiters {
+    all: usize,
+    ahead: usize,
+    of: BTreeMap<MerchantId, usize>,
+}
+
+impl Waiters {
+    /// A place; false when there is none for whoever pays.
+    fn take(&mut self, payer: Option<MerchantId>) -> bool {
+        if self.all == WAITING_MAX {
+            return false;
+        }
+        if let Some(payer) = payer {
+            let own = self.of.entry(payer).or_default();
+            if self.ahead == AHEAD_MAX || *own == AHEAD_OF_ONE {
+                return false;
+            }
+            *own += 1;
+            self.ahead += 1;
+        }
+        self.all += 1;
+        true
+    }
+
+    /// A place is free.
+    fn give(&mut self, payer: Option<MerchantId>) {
+        self.all -= 1;
+        let Some(payer) = payer else { return };
+        self.ahead -= 1;
+        if let Some(own) = self.of.get_mut(&payer) {
+            *own -= 1;
+            if *own == 0 {
+                self.of.remove(&payer);
+            }
+        }
     }
 }
 

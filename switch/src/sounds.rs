@@ -28,6 +28,10 @@ impl Visitor for Guarded {
         let store = self.store.clone();
         self.runtime.spawn(async move { done.tell(kept(&store, &address, known).await) });
     }
+
+    fn is_near(&self, url: &str) -> bool {
+        Address::read(url).is_some()
+    }
 }
 
 /// What lies in the library of a company. Its address has the sum of its octets: it never changes.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dialect::sipcall::{Answer, Fault, Lang, Login, Rules, Stop, Token, logged_in};
+use dialect::sipcall::{Answer, Fault, Login, Rules, Stop, Token, logged_in};
 use subtle::ConstantTimeEq as _;
 
 use super::{Asker, ours};
@@ -16,30 +16,30 @@ use crate::state::{ApiState, now};
 /// Characters of an `appid` by which wrong keys are counted.
 const APPID_MAX: usize = 64;
 
-/// A token for a key. The language is that of whoever has the `appid`, whether or not the key is right.
+/// A token for a key, and whose it is.
 pub(super) async fn log_in(
     state: &ApiState,
     view: &View,
     rules: Rules<'_>,
     ip: IpAddr,
-) -> (Result<Answer, Stop>, Lang) {
+) -> (Result<Answer, Stop>, Option<Asker>) {
     let login = match Login::read(rules) {
         Ok(login) => login,
-        Err(fault) => return (Err(fault.into()), Lang::default()),
+        Err(fault) => return (Err(fault.into()), None),
     };
     match asker(state, view, &login, ip).await {
-        Ok((lang, asker)) => (token(state, asker, ip).await, lang),
-        Err(stop) => (Err(stop), Lang::default()),
+        Ok(known) => (token(state, known.as_ref(), ip).await, known),
+        Err(stop) => (Err(stop), None),
     }
 }
 
-/// Whose the key is, and the language of the `appid`.
+/// Whose the key is.
 pub(super) async fn asker(
     state: &ApiState,
     view: &View,
     login: &Login,
     ip: IpAddr,
-) -> Result<(Lang, Option<Asker>), Stop> {
+) -> Result<Option<Asker>, Stop> {
     // Their keys are chosen by people: whoever tries one after the other waits, also with the right one; but nobody
     // else who comes from there.
     let named: String = login.appid.chars().take(APPID_MAX).collect();
@@ -49,24 +49,33 @@ pub(super) async fn asker(
         count(&state.0.counters.rate_limited);
         return Err(Fault::TooFrequent.into());
     }
-    let (mut lang, store) = (Lang::default(), &state.0.store);
-    for company in store.companies_of(&login.appid).await.map_err(ours)? {
-        let Some(merchant) = view.merchant(store, company.merchant).await.map_err(ours)? else {
-            continue;
-        };
-        let fits = bool::from(company.accesskey.as_bytes().ct_eq(login.accesskey.as_bytes()));
-        let asker = Asker { company: Arc::new(company), merchant };
-        lang = asker.lang();
-        if fits {
+    for asker in named_by(state, view, &login.appid).await? {
+        let key = &asker.company.accesskey;
+        if bool::from(key.as_bytes().ct_eq(login.accesskey.as_bytes())) {
             tries.give(&from);
-            return Ok((lang, Some(asker)));
+            return Ok(Some(asker));
         }
     }
     count(&state.0.counters.bad_signatures);
-    Ok((lang, None))
+    Ok(None)
 }
 
-async fn token(state: &ApiState, asker: Option<Asker>, ip: IpAddr) -> Result<Answer, Stop> {
+/// The companies that have an `appid`, whatever their keys are.
+pub(super) async fn named_by(
+    state: &ApiState,
+    view: &View,
+    appid: &str,
+) -> Result<Vec<Asker>, Stop> {
+    let (store, mut askers) = (&state.0.store, Vec::new());
+    for company in store.companies_of(appid).await.map_err(ours)? {
+        if let Some(merchant) = view.merchant(store, company.merchant).await.map_err(ours)? {
+            askers.push(Asker { company: Arc::new(company), merchant });
+        }
+    }
+    Ok(askers)
+}
+
+async fn token(state: &ApiState, asker: Option<&Asker>, ip: IpAddr) -> Result<Answer, Stop> {
     let asker = asker.ok_or(Fault::AppId)?;
     asker.authorized()?;
     asker.heard(state, ip)?;

@@ -2,7 +2,7 @@
 //! sends more has to have shown who he is by then, in the query or at the beginning of the body; then as much is read as the service wants, if
 //! there is room for it. So nobody else makes the switch hold more than a little.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,8 +43,9 @@ pub(crate) struct Room {
     all: Arc<Semaphore>,
     late: Arc<Semaphore>,
     of: Shares,
-    /// One sound is decoded at a time: whoever sends many waits, and calls go on.
-    pub(super) decoder: tokio::sync::Mutex<()>,
+    decoder: tokio::sync::Mutex<()>,
+    /// Merchants of whom a sound is decoded or waits for it.
+    in_line: Mutex<BTreeSet<MerchantId>>,
 }
 
 impl Default for Room {
@@ -54,6 +55,7 @@ impl Default for Room {
             late: Arc::new(Semaphore::new(LATE)),
             of: Arc::default(),
             decoder: tokio::sync::Mutex::default(),
+            in_line: Mutex::default(),
         }
     }
 }
@@ -84,7 +86,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The place of a merchant in the line of those who have sounds decoded; dropped, he may come again.
+struct Place<'a>(&'a Room, MerchantId);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.in_line).remove(&self.1);
+    }
+}
+
 impl Room {
+    /// Does what decodes a sound of a merchant: one sound at a time, so that calls go on, and one of each merchant in the line, so that
+    /// whoever sends many keeps nobody else waiting. `None`: he has one there.
+    pub(super) async fn decode<T>(
+        &self,
+        merchant: MerchantId,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let first = lock(&self.in_line).insert(merchant);
+        let _place = first.then_some(Place(self, merchant))?;
+        let _turn = self.decoder.lock().await;
+        Some(work.await)
+    }
+
     /// Room for so many octets of a merchant; `None` when there is none.
     fn take(&self, merchant: MerchantId, octets: usize) -> Option<Held> {
         let mib = u32::try_from(octets.div_ceil(MIB)).ok()?;
@@ -114,38 +138,66 @@ pub(super) struct Came {
     pub(super) held: Option<Held>,
 }
 
+/// What of a request had come when it was given up: it may say whose it is.
+pub(super) struct Unread {
+    pub(super) params: Params,
+    pub(super) stop: Stop,
+}
+
+impl Unread {
+    /// Nothing was looked at.
+    pub(super) fn at_all(stop: impl Into<Stop>) -> Unread {
+        Unread { params: Params::default(), stop: stop.into() }
+    }
+}
+
 /// Reads a request: the query, then the body.
 pub(super) async fn read(
     state: &ApiState,
     (headers, query): (&HeaderMap, &[u8]),
     body: Body,
     ip: IpAddr,
-) -> Result<Came, Stop> {
+) -> Result<Came, Unread> {
+    let mut params = Params::default();
+    params.form(query);
+    match whole(state, headers, (&mut params, body), ip).await {
+        Ok((file, held)) => Ok(Came { params, file, held }),
+        Err(stop) => Err(Unread { params, stop }),
+    }
+}
+
+/// Takes what a body says; of one that is too long, what its beginning says.
+async fn whole(
+    state: &ApiState,
+    headers: &HeaderMap,
+    (params, body): (&mut Params, Body),
+    ip: IpAddr,
+) -> Result<(Option<File>, Option<Held>), Stop> {
     let config = &state.0.config;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced: usize = announced.and_then(|value| value.parse().ok()).unwrap_or_default();
-    let mut params = Params::default();
-    params.form(query);
     let mut reader = Reader::new(body, config.body_timeout);
     let too_large = || {
         count(&state.0.counters.oversize);
         Stop::from(Fault::TooLarge)
     };
+    let read = reader.read_to(config.body_limit).await;
+    if let Ok(true) = read {
+        return Ok((form::read(params, &reader.octets.freeze()).await, None));
+    }
+    let query = params.clone();
+    form::beginning(params, &reader.octets.clone().freeze()).await;
+    read?;
     if announced > SOUND_MAX.max(config.body_limit) {
         return Err(too_large());
     }
-    let mut held = None;
-    if !reader.read_to(config.body_limit).await? {
-        let mut seen = params.clone();
-        form::beginning(&mut seen, &reader.octets.clone().freeze()).await;
-        let (most, room) = allowed(state, &seen, announced, ip).await?;
-        if announced > most || !reader.read_to(most).await? {
-            return Err(too_large());
-        }
-        held = Some(room);
+    let (most, room) = allowed(state, params, announced, ip).await?;
+    if announced > most || !reader.read_to(most).await? {
+        return Err(too_large());
     }
-    let file = form::read(&mut params, &reader.octets.freeze()).await;
-    Ok(Came { params, file, held })
+    // The whole of it is read anew: what a beginning says, the rest may take back.
+    *params = query;
+    Ok((form::read(params, &reader.octets.freeze()).await, Some(room)))
 }
 
 /// How much more of a request is read, and the room for it.
@@ -168,10 +220,7 @@ async fn allowed(
         _ if seen.get("token").is_some() => {
             Some(asker(state, &view, seen).await?.ok_or(Fault::Token)?)
         }
-        Some(login) => {
-            let (_, known) = auth::asker(state, &view, &login, ip).await?;
-            Some(known.ok_or(Fault::AppId)?)
-        }
+        Some(login) => Some(auth::asker(state, &view, &login, ip).await?.ok_or(Fault::AppId)?),
         None => None,
     };
     let Some(known) = known else {

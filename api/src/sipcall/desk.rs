@@ -10,6 +10,7 @@ use facts::group::Group;
 use facts::station::Station;
 use facts::{Number, UnixMillis};
 
+use super::play::Groups;
 use super::status::stations;
 use super::{Asker, Gate, ours};
 use crate::settings::View;
@@ -92,9 +93,9 @@ async fn changed(state: &ApiState, done: Done) -> Result<(), Code> {
 async fn add(state: &ApiState, asker: &Asker, asked: NewGroup) -> Result<Answer, Stop> {
     let once = Once::fresh().map_err(ours)?;
     let group = (asker.merchant.id, asked.name.as_str(), asked.enabled);
-    let done = state.0.store.add_group(&once, now(), &by(asker), group).await.map_err(ours)?;
-    changed(state, done).await?;
-    Ok(Answer::done("添加成功", "added"))
+    let made = state.0.store.add_group(&once, now(), &by(asker), group).await.map_err(ours)?;
+    changed(state, made.as_ref().map_or_else(|done| *done, |_| Done::Done)).await?;
+    Ok(desk::added(&asked.name, &made.unwrap_or_default()))
 }
 
 async fn remove(state: &ApiState, asker: &Asker, name: &str) -> Result<Answer, Stop> {
@@ -107,9 +108,8 @@ async fn remove(state: &ApiState, asker: &Asker, name: &str) -> Result<Answer, S
 
 /// The number of a group that somebody signs in to.
 fn queue<'a>(view: &'a View, asker: &Asker, name: &str) -> Result<&'a String, Code> {
-    let own = groups(view, asker).find(|(number, group)| group.name == name || *number == name);
-    match own {
-        Some((number, _)) => Ok(number),
+    match (Groups { view, merchant: asker.merchant.id }).find(name) {
+        Some(number) => Ok(number),
         // Names of others are nobody's business; numbers are known to be theirs.
         None if view.groups.contains_key(name) => Err(Code::ForeignQueue),
         None => Err(Code::NoGroup),

@@ -18,8 +18,9 @@ use facts::scenario::{self, Scenario, Step};
 use facts::sound::{Clip, Say, Spoken};
 use facts::{CallCommand, Dialect, Party, Purpose, PushKind};
 
+use super::body::{Came, Unread};
 use super::play::{Callee, callee, command, pushes, refused, shown};
-use super::{Asker, Gate, auth, body, ours, tasks};
+use super::{Asker, Gate, auth, body, lang, ours, tasks};
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_may_ask};
 use crate::settings::View;
@@ -34,22 +35,22 @@ const TIMES: u8 = 2;
 /// The announcement before it.
 const CODE_IS: &str = "code-is";
 
-/// Takes a notice to many, or, when anything of it is wrong, none.
+/// Takes a notice to many, or, when anything of it is wrong, none; and whose it is.
 pub(super) async fn take(
     state: &ApiState,
     view: &View,
     params: &Params,
     ip: IpAddr,
-) -> (Result<Answer, Stop>, Lang) {
+) -> (Result<Answer, Stop>, Option<Asker>) {
     let (login, asked) = match Batch::read(Rules(params)) {
         Ok(read) => read,
-        Err(fault) => return (Err(fault.into()), Lang::default()),
+        Err(fault) => return (Err(fault.into()), None),
     };
     match auth::asker(state, view, &login, ip).await {
-        Err(stop) => (Err(stop), Lang::default()),
-        Ok((lang, known)) => {
-            let gate = Gate { state, service: Service::PlayVoice, ip, known };
-            (keep(gate, view, asked).await, lang)
+        Err(stop) => (Err(stop), None),
+        Ok(known) => {
+            let gate = Gate { state, service: Service::PlayVoice, ip, known: known.clone() };
+            (keep(gate, view, asked).await, known)
         }
     }
 }
@@ -134,14 +135,27 @@ pub(crate) async fn notice(
 
 /// `/api/voicecode`: a page of its own, with an answer of its own.
 pub(super) async fn say_code(State(state): State<ApiState>, request: Request) -> Response {
+    if let Some(refused) = super::method(&request) {
+        return refused;
+    }
     let ip = client_ip(&request, &state.0.config.trusted_proxies);
     count(&state.0.counters.sipcall_requests);
-    let (outcome, lang) = match coded(&state, request, ip).await {
-        Ok(name) => (Ok(name), Lang::default()),
-        Err((stop, lang)) => (Err(stop), lang),
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let came = match ip_may_ask(&state, ip) {
+        true => body::read(&state, (&parts.headers, query), body, ip).await,
+        false => Err(Unread::at_all(Fault::TooFrequent)),
     };
+    let (params, (outcome, known)) = match came {
+        Err(Unread { params, stop }) => (params, (Err(stop), None)),
+        Ok(Came { params, .. }) => {
+            let done = coded(&state, &params, ip).await;
+            (params, done)
+        }
+    };
+    let lang = lang::of(&state, known.as_ref(), &params).await;
     let outcome = outcome.map_err(|stop| {
-        count(&state.0.counters.sipcall_failures);
+        super::refused(&state, &stop, ip);
         match stop {
             Stop::Fault(fault) => fault.msg(lang),
             Stop::Code(code) => code.words(lang).to_owned(),
@@ -150,23 +164,28 @@ pub(super) async fn say_code(State(state): State<ApiState>, request: Request) ->
     answer(StatusCode::OK, CONTENT_TYPE, code_page(&outcome))
 }
 
-async fn coded(state: &ApiState, request: Request, ip: IpAddr) -> Result<String, (Stop, Lang)> {
-    let unknown = |stop: Stop| (stop, Lang::default());
-    if !ip_may_ask(state, ip) {
-        return Err(unknown(Fault::TooFrequent.into()));
-    }
-    let (parts, body) = request.into_parts();
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let came = body::read(state, (&parts.headers, query), body, ip).await.map_err(unknown)?;
-    let asked = CodeAsked::read(Rules(&came.params)).map_err(|fault| unknown(fault.into()))?;
-    let view = state.0.settings.current(&state.0.store).await.map_err(|e| unknown(ours(e)))?;
-    let login = match &asked {
-        Ok(asked) => asked.login.clone(),
-        Err(_) => Login::read(Rules(&came.params)).map_err(|fault| unknown(fault.into()))?,
+async fn coded(
+    state: &ApiState,
+    params: &Params,
+    ip: IpAddr,
+) -> (Result<String, Stop>, Option<Asker>) {
+    let read = async {
+        let asked = CodeAsked::read(Rules(params))?;
+        let view = state.0.settings.current(&state.0.store).await.map_err(ours)?;
+        let login = match &asked {
+            Ok(asked) => asked.login.clone(),
+            Err(_) => Login::read(Rules(params))?,
+        };
+        let known = auth::asker(state, &view, &login, ip).await?;
+        Ok((asked, view, known))
     };
-    let (lang, known) = auth::asker(state, &view, &login, ip).await.map_err(unknown)?;
-    let gate = Gate { state, service: Service::PlayVoice, ip, known };
-    code(gate, &view, asked).await.map_err(|stop| (stop, lang))
+    match read.await {
+        Err(stop) => (Err(stop), None),
+        Ok((asked, view, known)) => {
+            let gate = Gate { state, service: Service::PlayVoice, ip, known: known.clone() };
+            (code(gate, &view, asked).await, known)
+        }
+    }
 }
 
 /// Rings somebody and says a code; the name that the record will bear.

@@ -9,6 +9,7 @@ mod body;
 mod control;
 mod desk;
 mod form;
+mod lang;
 mod make;
 mod many;
 mod play;
@@ -27,8 +28,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, CONNECTION};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{any, get};
 use billing::rows::{Company, Merchant, MerchantStatus};
@@ -37,11 +38,11 @@ use dialect::sipcall::{
     Rules, Service, Stop, Token, body as envelope,
 };
 
-use body::Came;
+use body::{Came, Unread};
 use form::File;
 
 use crate::counters::count;
-use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask};
+use crate::door::{answer, client_ip, closing, ip_allowed, ip_may_ask, merchant_may_ask};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
@@ -60,6 +61,9 @@ pub(crate) fn routes() -> Router<ApiState> {
 const MANY: &str = "/api/yunhu";
 
 async fn handle(State(state): State<ApiState>, request: Request) -> Response {
+    if let Some(refused) = method(&request) {
+        return refused;
+    }
     let asked = now();
     let config = &state.0.config;
     let ip = client_ip(&request, &config.trusted_proxies);
@@ -67,39 +71,34 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let came = match ip_may_ask(&state, ip) {
         true => body::read(&state, (&parts.headers, query), body, ip).await,
-        false => Err(Fault::TooFrequent.into()),
+        false => Err(Unread::at_all(Fault::TooFrequent)),
     };
     let mut told = Vec::new();
     let unread = came.is_err();
-    let (outcome, lang) = match came {
-        Err(stop) => (Err(stop), Lang::default()),
-        Ok(came) => {
-            let service = match Service::of(&came.params) {
-                Some(service) => service,
-                None => {
-                    let words = "no service is named\n";
-                    return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", words);
-                }
+    let (params, (outcome, known)) = match came {
+        Err(Unread { params, stop }) => (params, (Err(stop), None)),
+        Ok(Came { params, file, held }) => {
+            let Some(service) = Service::of(&params) else {
+                let words = "no service is named\n";
+                return answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", words);
             };
-            match service {
-                Err(fault) => (Err(fault.into()), Lang::default()),
+            let done = match service {
+                Err(fault) => (Err(fault.into()), None),
                 Ok(service) => {
                     let many = parts.uri.path() == MANY;
-                    serve(&state, (service, many), came, ip, &mut told).await
+                    serve(&state, (service, many), (&params, file), ip, &mut told).await
                 }
-            }
+            };
+            // Its room is free when it was served.
+            drop(held);
+            (params, done)
         }
     };
     count(&state.0.counters.sipcall_requests);
     if let Err(stop) = &outcome {
-        count(&state.0.counters.sipcall_failures);
-        // Not the parameters: a stranger writes them.
-        let (ret, code) = match stop {
-            Stop::Fault(fault) => (fault.ret(), 0),
-            Stop::Code(code) => (200, code.number()),
-        };
-        tracing::info!(ret, code, %ip, "system 002 refused");
+        refused(&state, stop, ip);
     }
+    let lang = lang::of(&state, known.as_ref(), &params).await;
     let body = envelope(outcome, lang, (asked, now()));
     if told.is_empty() {
         let mut response = answer(StatusCode::OK, CONTENT_TYPE, body);
@@ -120,17 +119,39 @@ async fn handle(State(state): State<ApiState>, request: Request) -> Response {
     answer(StatusCode::OK, CONTENT_TYPE, axum::body::Body::new(body))
 }
 
+/// Services do things: whoever only looks (HEAD) or means something else has none carried out. `None`: GET and POST, both of which
+/// clients use.
+fn method(request: &Request) -> Option<Response> {
+    if matches!(*request.method(), Method::GET | Method::POST) {
+        return None;
+    }
+    let words = "GET or POST\n";
+    let mut response = closing(StatusCode::METHOD_NOT_ALLOWED, words);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    Some(response)
+}
+
+/// Counts a request that was refused. Not its parameters: a stranger writes them.
+fn refused(state: &ApiState, stop: &Stop, ip: IpAddr) {
+    count(&state.0.counters.sipcall_failures);
+    let (ret, code) = match stop {
+        Stop::Fault(fault) => (fault.ret(), 0),
+        Stop::Code(code) => (200, code.number()),
+    };
+    tracing::info!(ret, code, %ip, "system 002 refused");
+}
+
+/// What came of it, and who asked, if that is known.
 async fn serve(
     state: &ApiState,
     (service, many): (Service, bool),
-    Came { params, file, held }: Came,
+    (params, file): (&Params, Option<File>),
     ip: IpAddr,
     told: &mut Vec<i64>,
-) -> (Result<Answer, Stop>, Lang) {
-    let params = &params;
+) -> (Result<Answer, Stop>, Option<Asker>) {
     let view = match state.0.settings.current(&state.0.store).await {
         Ok(view) => view,
-        Err(error) => return (Err(ours(error)), Lang::default()),
+        Err(error) => return (Err(ours(error)), None),
     };
     if service == Service::Login {
         return auth::log_in(state, &view, Rules(params), ip).await;
@@ -140,14 +161,10 @@ async fn serve(
     }
     let known = match asker(state, &view, params).await {
         Ok(known) => known,
-        Err(stop) => return (Err(stop), Lang::default()),
+        Err(stop) => return (Err(stop), None),
     };
-    let lang = known.as_ref().map_or(Lang::default(), Asker::lang);
-    let gate = Gate { state, service, ip, known };
-    let answer = run(gate, &view, (Rules(params), file), told).await;
-    // Its room is free when it was answered.
-    drop(held);
-    (answer, lang)
+    let gate = Gate { state, service, ip, known: known.clone() };
+    (run(gate, &view, (Rules(params), file), told).await, known)
 }
 
 /// Each service: its parameters, then the gate, then what it does. `told`: records that the answer tells.

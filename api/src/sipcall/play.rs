@@ -6,6 +6,7 @@ use std::time::Duration;
 use billing::library::Address;
 use billing::rows::{CdrVersion, Company, StateMethod};
 use dialect::sipcall::{Answer, Code, Json, Menu, PlayVoice, PushContext, Stop, Voice, call_uuid};
+use facts::group::Group;
 use facts::media::Prompt;
 use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
 use facts::settings::Snapshot;
@@ -147,12 +148,18 @@ pub(super) struct Groups<'a> {
     pub(super) merchant: MerchantId,
 }
 
-impl Groups<'_> {
-    /// The number of a group by its name, or by its number.
+impl<'a> Groups<'a> {
+    /// The number of a group by its number or its name. What is a number is no name: it may have been one before it was a number.
+    pub(super) fn find(self, name: &str) -> Option<&'a String> {
+        let own = |group: &Group| group.merchant == self.merchant;
+        let numbered = self.view.groups.get_key_value(name).filter(|(_, group)| own(group));
+        let named = || self.view.groups.iter().find(|(_, group)| own(group) && group.name == name);
+        numbered.or_else(named).map(|(number, _)| number)
+    }
+
+    /// The same, as somebody who is called.
     pub(super) fn number(self, name: &str) -> Result<Number, Code> {
-        let mut own = self.view.groups.iter().filter(|(_, group)| group.merchant == self.merchant);
-        let found = own.find(|(number, group)| group.name == name || number.as_str() == name);
-        found.map(|(number, _)| Number::Internal(number.clone())).ok_or(Code::NoGroup)
+        self.find(name).map(|number| Number::Internal(number.clone())).ok_or(Code::NoGroup)
     }
 }
 

@@ -6,6 +6,7 @@ use dialect::sipcall::{Answer, Code, Fault, Rules, Service, Stop};
 
 use super::form::File;
 use super::{Asker, Gate, ours};
+use crate::counters::count;
 use crate::state::{ApiState, now};
 
 /// Each of these services.
@@ -26,7 +27,7 @@ pub(super) async fn run(
             let name = voice::read_name(rules, None)?;
             let asker = gate.open()?;
             let company = &asker.company.companycode;
-            match state.0.store.drop_sound(company, &name?).await.map_err(ours)? {
+            match state.0.store.drop_sound(company, &name?, now()).await.map_err(ours)? {
                 true => Ok(Answer::done("删除成功", "deleted")),
                 false => Err(Code::NoFile.into()),
             }
@@ -46,12 +47,16 @@ async fn upload(state: &ApiState, asker: &Asker, name: &str, file: File) -> Resu
     }
     let kind = Kind::of(&file.octets).ok_or(Code::BadVoice)?;
     let octets = Vec::from(file.octets);
-    let decoder = state.0.room.decoder.lock().await;
-    let length = state.0.calls.sound_of(octets.clone()).await.map_err(|why| {
+    let merchant = asker.merchant.id;
+    let decoded = state.0.room.decode(merchant, state.0.calls.sound_of(octets.clone())).await;
+    let Some(decoded) = decoded else {
+        count(&state.0.counters.rate_limited);
+        return Err(Fault::TooFrequent.into());
+    };
+    let length = decoded.map_err(|why| {
         tracing::info!(why, "system 002: what was sent in as a sound cannot be played");
         Code::BadVoice
     })?;
-    drop(decoder);
     let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let (company, count) = (&asker.company.companycode, octets.len() as u64);
     let (at, ending) = (now(), kind.ending());

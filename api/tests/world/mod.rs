@@ -72,6 +72,8 @@ pub(crate) struct Switch {
     /// Nothing can be played any more.
     pub(crate) mute: AtomicBool,
     pub(crate) bans: Mutex<Vec<Ban>>,
+    /// Whoever holds it keeps sounds from being decoded.
+    pub(crate) decoder: Arc<tokio::sync::Mutex<()>>,
     pub(crate) settings_changed: AtomicBool,
     /// Recordings that were paused or resumed.
     pub(crate) pauses: Mutex<Vec<(CallId, bool)>>,
@@ -186,7 +188,11 @@ impl Calls for Switch {
             true => Err("cut short".to_owned()),
             false => Ok(Duration::from_millis(octets.len() as u64 / 16)),
         };
-        Box::pin(async move { told })
+        let decoder = Arc::clone(&self.decoder);
+        Box::pin(async move {
+            let _turn = decoder.lock().await;
+            told
+        })
     }
 
     fn play(&self, call: CallId, play: Play) -> Promise<Result<bool, Silent>> {
@@ -512,6 +518,7 @@ impl World {
             ready: AtomicBool::new(true),
             mute: AtomicBool::new(false),
             bans: Mutex::default(),
+            decoder: Arc::default(),
             settings_changed: AtomicBool::new(false),
             pauses: Mutex::default(),
             plays: Mutex::default(),

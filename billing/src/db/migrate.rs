@@ -55,6 +55,7 @@ migrations! {
     35 "0035_repeats",
     36 "0036_bookings",
     37 "0037_campaign_counts",
+    43 "0043_sounds_in_pieces",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).
@@ -176,6 +177,32 @@ mod tests {
         let rows = own.rows(sql, &[], 10).unwrap();
         let told: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
         assert_eq!(told, ["c5112211-", "d00000006"]);
+    }
+
+    #[test]
+    fn sounds_of_an_earlier_program_keep_their_octets_when_they_are_put_apart() {
+        let mut own = Own::open(None, Duration::ZERO, 16).unwrap();
+        let run = |own: &mut Own, numbers: std::ops::RangeInclusive<i64>| {
+            for migration in MIGRATIONS.iter().filter(|one| numbers.contains(&one.number)) {
+                own.script(migration.sqlite).unwrap();
+            }
+        };
+        run(&mut own, 1..=42);
+        // Two names of one sound, and another one of somebody else that is the same.
+        let before = "INSERT INTO company_sounds VALUES ('1', 'a', 'wav', 's', 2, 9, 5, x'0102'), \
+                      ('1', 'b', 'wav', 's', 2, 9, 7, x'0102'), ('2', 'a', 'wav', 's', 2, 9, 6, x'0102')";
+        own.script(before).unwrap();
+        run(&mut own, 43..=43);
+        let mut told = |sql: &str| -> Vec<String> {
+            let rows = own.rows(sql, &[], 10).unwrap();
+            rows.iter().map(|row| row.text(0).unwrap()).collect()
+        };
+        let sql = "SELECT company || sum || o.length || o.wanted || piece || hex(octets) \
+                   FROM sound_octets o JOIN sound_pieces p USING (company, sum) ORDER BY 1";
+        assert_eq!(told(sql), ["1s2700102", "2s2600102"]);
+        let sql = "SELECT company || name || sum || length || millis || uploaded \
+                   FROM company_sounds ORDER BY 1";
+        assert_eq!(told(sql), ["1as295", "1bs297", "2as296"]);
     }
 
     #[test]

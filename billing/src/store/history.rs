@@ -163,7 +163,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
-        self.long(work!(conn, [] =>
+        let rows: u64 = self
+            .long(work!(conn, [] =>
             call::purge_keys(conn, now).await?
                 + bindings::purge(conn, now).await?
                 + rung::purge(conn, now).await?
@@ -171,6 +172,7 @@ impl Store {
                 + campaigns::purge(conn, now).await?
                 + repeats::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
-            .await
+            .await?;
+        Ok(rows + self.purge_sounds(now).await?)
     }
 }

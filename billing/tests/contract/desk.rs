@@ -48,9 +48,62 @@ pub(crate) async fn s4_9_sounds_of_a_company_are_kept_whole_and_within_bounds(
         tokio::join!(keep("1", "a", vec![0; share / 2]), keep("1", "b", vec![0; share / 2]));
     let kept = [one, two].iter().filter(|kept| **kept == Kept::Kept).count();
     assert_eq!(kept, 1, "{one:?} {two:?}");
-    assert!(store.drop_sound("1", "spring").await.unwrap());
-    assert!(!store.drop_sound("1", "spring").await.unwrap());
+    assert!(store.drop_sound("1", "spring", at(9)).await.unwrap());
+    assert!(!store.drop_sound("1", "spring", at(9)).await.unwrap());
     other.close().await;
+}
+
+/// A call that was promised a sound hears it, whatever becomes of its name.
+pub(crate) async fn s4_9_a_sound_that_lost_its_name_is_kept_for_a_while(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let keep = async |name: &str, octets: Vec<u8>, second: u64| {
+        let kept = store.keep_sound("1", (name, "wav"), (octets, 7), at(second)).await.unwrap();
+        assert_eq!(kept, Kept::Kept);
+        store.sound("1", name).await.unwrap().unwrap().sum
+    };
+    let there = async |sum: &str| store.sound_octets("1", sum).await.unwrap().is_some();
+    let first = keep("a", vec![1; 600_000], 0).await;
+    let second = keep("a", vec![2; 600_000], 100).await;
+    assert!(there(&first).await && there(&second).await);
+    assert!(store.drop_sound("1", "a", at(200)).await.unwrap());
+    assert!(store.sounds("1").await.unwrap().is_empty());
+    store.purge(at(690)).await.unwrap();
+    assert!(there(&first).await && there(&second).await);
+    store.purge(at(750)).await.unwrap();
+    assert!(!there(&first).await && there(&second).await);
+    // Sent in again it has its name, and then nothing ends it; two names share it.
+    assert_eq!(keep("b", vec![2; 600_000], 300).await, second);
+    assert_eq!(keep("c", vec![2; 600_000], 300).await, second);
+    assert!(store.drop_sound("1", "b", at(400)).await.unwrap());
+    store.purge(at(9_000)).await.unwrap();
+    assert!(there(&second).await);
+    // Nobody fills the store with what has no name: the last 32 MiB of it stay.
+    let mut sums = Vec::new();
+    for n in 0..5_u8 {
+        sums.push(keep("d", vec![n; 10 << 20], 9_000 + u64::from(n)).await);
+    }
+    assert!(!there(&sums[0]).await, "the oldest");
+    for sum in &sums[1..] {
+        assert!(there(sum).await);
+    }
+}
+
+/// Whoever writes beside a long sound waits for a piece of it at most.
+pub(crate) async fn case_49_what_is_settled_does_not_wait_for_sounds(store: Store, _: String) {
+    store.migrate().await.unwrap();
+    let long = store.keep_sound("1", ("long", "mp3"), (vec![7; 10 << 20], 7), at(0));
+    let beside = async {
+        let mut written = 0;
+        while store.sound("1", "long").await.unwrap().is_none() {
+            let repeat = (facts::MerchantId(1), format!("k{written}"));
+            store.note_repeat(repeat, "f".into(), at(1)).await.unwrap();
+            written += 1;
+        }
+        written
+    };
+    let (kept, written) = tokio::join!(long, beside);
+    assert_eq!(kept.unwrap(), Kept::Kept);
+    assert!(written >= 10, "{written} were committed while the sound was written");
 }
 
 pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Store, _: String) {
@@ -61,11 +114,24 @@ pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Sto
         store.add_group(&once(), at(1), "company 1", (merchant, name, true)).await.unwrap()
     };
     let before = version().await;
-    assert_eq!((add("night").await, add("night").await), (Done::Done, Done::Taken));
+    let made = add("night").await.unwrap();
+    assert_eq!(add("night").await, Err(Done::Taken));
+    assert_eq!(add(&made).await, Err(Done::Taken), "it is the number of that one");
     assert!(version().await > before, "engines read the settings anew");
     let snapshot = store.snapshot().await.unwrap();
     let (number, group) = snapshot.groups.iter().find(|(_, group)| group.name == "night").unwrap();
     assert!(group.enabled && group.merchant == merchant && group.members.is_empty());
+    assert_eq!(*number, made);
+    // What has the name of a number that comes later is no hindrance to whom that number leads.
+    let later = (made.parse::<u32>().unwrap() + 2).to_string();
+    let odd = add(&later).await.unwrap();
+    assert_ne!(odd, later);
+    let next = add("late").await.unwrap();
+    assert!(next != later && next != odd);
+    for number in [odd, next] {
+        let gone = store.remove_group(&once(), at(1), "company 1", (merchant, &number)).await;
+        assert_eq!(gone.unwrap(), Done::Done);
+    }
     let sign = async |present: bool, second: u64| {
         let (number, extension) = (number.clone(), "70000".to_owned());
         let sign = Sign { number, extension, present, crmid: "7".into(), at: at(second) };

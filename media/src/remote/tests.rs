@@ -23,6 +23,10 @@ impl Visitor for Web {
     fn visit(&self, url: String, known: Validators, done: Done) {
         let _ = self.visits.lock().unwrap().send((url, known, done));
     }
+
+    fn is_near(&self, url: &str) -> bool {
+        url.starts_with("near:")
+    }
 }
 
 struct World {
@@ -44,8 +48,16 @@ impl World {
     }
 
     fn want(&self, url: &str) {
+        self.wish(Wish::Url(url.to_owned()));
+    }
+
+    /// The same for the leg of a call that somebody pays for, before it rings.
+    fn want_ahead(&self, url: &str, merchant: i64) {
+        self.wish(Wish::Ahead(url.to_owned(), MerchantId(merchant)));
+    }
+
+    fn wish(&self, wish: Wish) {
         let leg = LegId { call: CallId(1), no: LegNo(0) };
-        let wish = Wish::Url(url.to_owned());
         let to = self.to.clone();
         assert!(self.remote.ask(Wanted { leg, wish, codec: Codec::Pcma, to }));
     }
@@ -244,4 +256,47 @@ fn many_visits_wait_for_their_turn_and_long_addresses_are_refused() {
     w.want(&format!("https://a.example/{}", "x".repeat(URL_MAX)));
     assert_eq!(w.had().err(), Some(Unplayable::Refused));
     assert!(w.remote.counts().held.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn one_merchant_takes_a_part_of_the_places_and_none_of_those_for_calls_that_are_up() {
+    let w = World::new(LONG, None);
+    let busy = |waits: usize, refused: usize| {
+        let told: Vec<Had> = (0..refused).map(|_| w.had()).collect();
+        assert!(told.iter().all(|had| had.as_ref().err() == Some(&Unplayable::Busy)));
+        assert!(w.orders.try_recv().is_err(), "{waits} wait");
+    };
+    (0..600).for_each(|_| w.want_ahead(URL, 1));
+    busy(512, 88);
+    // Others have their places, all of them together no more than leaves room for who is up.
+    (0..200).for_each(|_| w.want_ahead(URL, 2));
+    (0..100).for_each(|_| w.want_ahead("https://other.example/", 3));
+    busy(768, 44);
+    (0..300).for_each(|_| w.want(URL));
+    busy(1_024, 44);
+    w.visited().1.tell(answer(200, FLAC, ""));
+    for _ in 0..512 + 200 + 256 {
+        assert!(w.had().is_ok());
+    }
+    let (_, _, done) = w.visits.recv_timeout(PATIENCE).unwrap();
+    done.tell(answer(404, b"", ""));
+    for _ in 0..56 {
+        assert_eq!(w.had().err(), Some(Unplayable::Missing));
+    }
+    // All places are free again.
+    (0..513).for_each(|_| w.want_ahead("https://third.example/", 1));
+    busy(512, 1);
+}
+
+#[test]
+fn s4_9_what_lies_in_this_house_is_asked_for_again_at_once() {
+    let w = World::new(LONG, None);
+    let visit = |outcome| {
+        w.want("near:1/ab");
+        w.visits.recv_timeout(PATIENCE).unwrap().2.tell(outcome);
+        w.had()
+    };
+    assert_eq!(visit(answer(404, b"", "")).err(), Some(Unplayable::Missing));
+    assert_eq!(visit(Err(FetchError::Failed("away".into()))).err(), Some(Unplayable::Unreachable));
+    assert!(visit(answer(200, FLAC, "\"ab\"")).is_ok());
 }

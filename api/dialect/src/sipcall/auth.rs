@@ -35,6 +35,12 @@ impl Token {
     /// How long one is, characters.
     const LENGTH: i64 = 32;
 
+    /// Could this be one?
+    #[must_use]
+    pub fn may_be(text: &str) -> bool {
+        i64::try_from(text.len()) == Ok(Token::LENGTH)
+    }
+
     /// Reads the parameter `token`, the first that is read.
     ///
     /// # Errors

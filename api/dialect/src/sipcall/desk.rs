@@ -41,6 +41,13 @@ impl NewGroup {
     }
 }
 
+/// The answer of `AddExtgroup`: the group has a number now, and is found by it as by its name.
+#[must_use]
+pub fn added(name: &str, number: &str) -> Answer {
+    let result = Json::object([("queuename", name.into()), ("queuenumber", number.into())]);
+    Answer { result: Some(result), ..Answer::done("添加成功", "added") }
+}
+
 /// Reads the name of a group.
 ///
 /// # Errors
