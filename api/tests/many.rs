@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::Request;
 use billing::campaigns::CampaignState;
 use dialect::text::escape;
+use facts::ports::MediaRoom;
 use facts::scenario::Step;
 use facts::sound::{Clip, Spoken};
 use facts::{Dialect, Number, Purpose, PushKind, Refusal};
@@ -109,6 +110,69 @@ async fn s4_4_a_notice_to_many_rings_each_once_as_fast_as_the_merchant_may() {
     let info = [("token", token.as_str()), ("taskid", id.as_str())];
     let info = form(&world, "App.Sip_Yccall.TaskInfo", &info).await["data"]["result"].clone();
     assert_eq!((&info["status"], &info["answered"]), (&json!(1028), &json!(3)), "{info}");
+}
+
+/// So many numbers with commas between.
+fn list(count: usize) -> String {
+    (0..count).map(|n| format!("1380013{n:04}")).collect::<Vec<_>>().join(",")
+}
+
+#[tokio::test]
+async fn s6_a_list_under_a_customuuid_is_taken_once_where_the_company_wants_it() {
+    let world = World::new().await;
+    world.store.keep_sound("2", ("spring", "wav"), (wave(800), 100), now()).await.unwrap();
+    let ask = async |changes: &[(&str, &str)]| {
+        let own = [("appid", "app2"), ("destnumber", &list(20))];
+        batch(&world, &[&own[..], changes].concat()).await
+    };
+    let first = ask(&[]).await;
+    // Whoever heard no answer asks again.
+    let again = ask(&[("waittime", "20")]).await;
+    assert_eq!(again["data"]["result"], first["data"]["result"], "{again}");
+    assert_eq!(first["data"]["result"]["total"], 20);
+    for other in [("destnumber", "13800138000"), ("nationcode", "in"), ("userid", "T@80100")] {
+        assert_eq!(code(&ask(&[other]).await).0, 1003, "{other:?}");
+    }
+    assert_ne!(id(&ask(&[("customuuid", "c8")]).await), id(&first));
+    assert_ne!(id(&ask(&[("customuuid", "")]).await), id(&ask(&[("customuuid", "")]).await));
+    assert_eq!(world.store.campaigns("2", 0, 9).await.unwrap().0, 4);
+    // Who did not ask for that gets what he asks for.
+    with_sound(&world).await;
+    assert_ne!(id(&batch(&world, &[]).await), id(&batch(&world, &[]).await));
+}
+
+#[tokio::test]
+async fn s4_9_a_list_that_is_paused_rings_ten_more_at_most() {
+    let world = World::new().await;
+    with_sound(&world).await;
+    *world.switch.slow.lock().unwrap() = Duration::from_millis(20);
+    let id = id(&batch(&world, &[("destnumber", &list(50))]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |_, called| called >= 3).await;
+    let pause = (CampaignState::Paused, now());
+    world.store.set_campaign("1", &id, pause).await.unwrap();
+    let paused = world.store.campaign("1", &id).await.unwrap().unwrap().1.calling;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let rung = world.store.campaign("1", &id).await.unwrap().unwrap().1.calling;
+    assert!(rung <= paused + 10, "{paused} when it was paused, then {rung}");
+    dialler.abort();
+}
+
+#[tokio::test]
+async fn case_69_notices_leave_a_fifth_of_the_media_ports_to_others() {
+    let world = World::new().await;
+    with_sound(&world).await;
+    *world.switch.room.lock().unwrap() = MediaRoom { free: 30, all: 100 };
+    let id = id(&batch(&world, &[("destnumber", &list(40))]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |_, called| called == 10).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 10, "the rest waits");
+    world.switch.room.lock().unwrap().free = 100;
+    until(&world, &id, |_, called| called == 40).await;
+    dialler.abort();
 }
 
 #[tokio::test]

@@ -212,6 +212,23 @@ async fn s4_9_twenty_numbers_in_a_row_that_lead_nowhere_pause_a_task() {
 }
 
 #[tokio::test]
+async fn s4_9_who_wants_no_calls_pauses_no_task_and_takes_no_look_for_himself() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::Blocked);
+    let id = id(&create(&world, &token, &[("telphone", &list(120))]).await);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let began = std::time::Instant::now();
+    let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
+    until(&world, &id, |state, _| state != CampaignState::Running).await;
+    // Fifty a look, and a fourth one in which it is seen to be over.
+    assert!(began.elapsed() > Duration::from_millis(1_900), "{:?}", began.elapsed());
+    let (campaign, tally) = world.store.campaign("1", &id).await.unwrap().unwrap();
+    assert_eq!((campaign.state, tally.refused), (CampaignState::Ended, 120));
+    dialler.abort();
+}
+
+#[tokio::test]
 async fn s6_a_number_outside_its_hours_waits_and_keeps_nobody_else_waiting() {
     let world = World::new().await;
     let token = token(&world).await;
@@ -221,7 +238,7 @@ async fn s6_a_number_outside_its_hours_waits_and_keeps_nobody_else_waiting() {
     let dialler = tokio::spawn(api::campaigns::run(world.state.clone(), stopped));
     let due = async || {
         let numbers = world.store.campaign_numbers(&id, 0, 9).await.unwrap();
-        numbers.iter().filter(|number| number.number.due.is_some()).count()
+        numbers.iter().filter(|number| number.not_before.is_some()).count()
     };
     for _ in 0..150 {
         if due().await == 3 {
@@ -279,6 +296,23 @@ async fn s4_9_a_task_of_yesterday_is_a_mistake() {
     assert_eq!(asked(300, 600).await["data"]["status"], 0);
 }
 
+#[tokio::test]
+async fn s4_9_five_hundred_open_tasks_are_enough_for_a_merchant() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let first = id(&create(&world, &token, &[("status", "0")]).await);
+    let (campaign, _) = world.store.campaign("1", &first).await.unwrap().unwrap();
+    for n in 1..500 {
+        let campaign = billing::campaigns::Campaign { id: n.to_string(), ..campaign.clone() };
+        world.store.create_campaign(campaign, vec![], None).await.unwrap();
+    }
+    assert_eq!(code(&create(&world, &token, &[]).await), 1041);
+    let set = [("token", token.as_str()), ("taskid", &first), ("taskstatus", "3")];
+    ask(&world, "Yccall.TaskSet", &set).await;
+    id(&create(&world, &token, &[]).await);
+    assert_eq!(code(&create(&world, &token, &[]).await), 1041);
+}
+
 /// No phone of the agent is registered with this process.
 fn away(extension: &str) -> Vec<Station> {
     vec![Station {
@@ -309,7 +343,7 @@ async fn s4_9_a_task_is_dialled_where_its_agents_are() {
     let second = run(&two);
     until(&two, &id, |_, calling| calling == 1).await;
     assert!(one.switch.placed.lock().unwrap().is_empty());
-    let call = two.store.campaign_calls(&id).await.unwrap()[0];
+    let call = two.store.campaign_numbers(&id, 0, 1).await.unwrap()[0].call.unwrap();
     // The agent registers elsewhere while his customer is rung: nobody else rings one for him meanwhile.
     *two.switch.stations.lock().unwrap() = away("80000");
     one.switch.stations.lock().unwrap().clear();
@@ -329,6 +363,6 @@ async fn s4_9_a_task_is_dialled_where_its_agents_are() {
     first.await.unwrap();
     second.await.unwrap();
     let me = billing::Once::fresh().unwrap();
-    let open = one.store.open_campaigns(&me, world::now()).await.unwrap();
+    let open = one.store.open_campaigns(&me, world::now()).await.unwrap().open;
     assert_eq!((open[0].owner, open[0].elsewhere), (Owner::Nobody, 0));
 }

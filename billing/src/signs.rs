@@ -196,7 +196,8 @@ async fn is_led_to(conn: &mut Conn, merchant: MerchantId, number: &str) -> Resul
     }
     let sql = "SELECT plan FROM campaigns WHERE merchant_id = $1 AND state <> 'ended'";
     for row in conn.rows(sql, args![merchant.0]).await? {
-        let plan: Plan = row.json(0)?;
+        // One that nobody can read is dialled by nobody.
+        let Ok(plan) = row.json::<Plan>(0) else { continue };
         let led = match plan.takers {
             Takers::Group(group) => group == number,
             Takers::Extensions(_) => false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use call::{Answer, Command};
@@ -12,11 +12,12 @@ use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::control::{Control, ControlRefused};
-use facts::ports::{Calls, Promise, Silent};
+use facts::ports::{Calls, MediaRoom, Promise, Silent};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
 use facts::station::Station;
 use facts::{CallCommand, CallId, MerchantId, Placed, Refusal};
+use media::Media;
 use media::prompt::Store;
 use tokio::sync::{Notify, oneshot};
 
@@ -75,6 +76,8 @@ pub(crate) struct Door {
     pub(crate) directory: Arc<Directory>,
     /// What can be played.
     pub(crate) prompts: Arc<Store>,
+    /// Whose ports calls take.
+    pub(crate) media: Weak<Media>,
     pub(crate) ready: AtomicBool,
     /// Wakes the settings watcher.
     pub(crate) settings: Arc<Notify>,
@@ -223,6 +226,12 @@ impl Calls for Door {
         })
     }
 
+    fn media_room(&self) -> MediaRoom {
+        let Some(media) = self.media.upgrade() else { return MediaRoom::default() };
+        let counts = media.counts();
+        MediaRoom { free: counts.free, all: counts.free + counts.legs + counts.quarantined }
+    }
+
     fn live(&self) -> Promise<Result<Vec<LiveCall>, Silent>> {
         let answer = self.asked(ASK_MAX, |token| Command::Live { token });
         Box::pin(async move {
@@ -332,6 +341,7 @@ mod tests {
             answers: Arc::default(),
             directory: Arc::default(),
             prompts: Arc::default(),
+            media: Weak::new(),
             ready: AtomicBool::new(true),
             settings: Arc::default(),
             place_max: Duration::from_secs(2),

@@ -5,33 +5,35 @@
 //! ([`billing::campaigns`]). A call is placed before it is noted, under a key that is the same whenever it is tried: a
 //! crash between the two finds the same call again.
 
+mod pace;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use billing::Once;
-use billing::campaigns::{self, Campaign, CampaignState, Owner, Takers, Tally, Wishes};
-use campaign::{Agents, Lines, Pace, Permille, Seen};
-use facts::station::{Stage, Station};
+use billing::campaigns::{self, Campaign, CampaignState, Found, Owner, Takers, Tally, Wishes};
+use campaign::Lines;
+use facts::settings::Snapshot;
+use facts::station::Station;
 use facts::{CallId, MerchantId, Refusal, UnixMillis};
 use tokio::sync::watch;
 
 use crate::settings::View;
 use crate::state::{ApiState, now};
+use pace::{legs, lines, may_start, notices, room};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(500);
-/// Calls that one campaign may start at once: the next look comes soon.
-const AT_ONCE: u32 = 100;
-
-/// The same of a list of notices: what is started is under way when the next look comes.
-const NOTICES_AT_ONCE: u32 = 50;
+/// A look takes no longer, and goes on with the next campaigns in the next one: a lease has at least half of its time left
+/// when a look begins.
+const TURN_MAX: Duration = Duration::from_secs(5);
+const _: () = assert!(TURN_MAX.as_secs() * 2 <= campaigns::LEASE.as_secs() / 2);
 
 /// Dials until `stop` turns true.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
     let mut dialler = match Once::fresh() {
-        Ok(me) => Dialler { me, told: BTreeMap::new(), mine: BTreeSet::new() },
+        Ok(me) => Dialler::new(me, TURN_MAX),
         Err(error) => return tracing::error!(%error, "campaigns: none is dialled"),
     };
     if let Err(error) = state.0.store.start_campaigns().await {
@@ -58,6 +60,12 @@ struct Dialler {
     told: BTreeMap<String, (u64, UnixMillis)>,
     /// What it dials.
     mine: BTreeSet<String>,
+    /// Campaigns that nobody can read, which was said.
+    damaged: BTreeSet<String>,
+    /// How many campaigns have had the first place in a look.
+    turn: usize,
+    /// A look takes no longer.
+    turn_max: Duration,
 }
 
 /// A campaign of which calls may start, and how things stand with it.
@@ -94,18 +102,38 @@ fn stance(owner: Owner, mine: u64, elsewhere: u64) -> Stance {
     }
 }
 
+/// A campaign that is looked after here: all that is known of it before anything is asked for it.
+struct Kept {
+    campaign: Campaign,
+    tally: Tally,
+    agents: BTreeSet<String>,
+    stance: Stance,
+}
+
 impl Dialler {
+    fn new(me: Once, turn_max: Duration) -> Dialler {
+        let (told, mine, damaged) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Dialler { me, told, mine, damaged, turn: 0, turn_max }
+    }
+
     async fn turn(&mut self, state: &ApiState) -> billing::Result<()> {
         let store = &state.0.store;
-        let at = now();
-        let found = store.open_campaigns(&self.me, at).await?;
+        let (at, until) = (now(), Instant::now() + self.turn_max);
+        let Found { open: found, damaged } = store.open_campaigns(&self.me, at).await?;
+        for (task, error) in damaged {
+            if self.damaged.insert(task.clone()) {
+                tracing::error!(task, error, "a campaign cannot be read and is not dialled");
+            }
+        }
         if found.is_empty() {
             self.told.clear();
             return Ok(());
         }
         let view = state.0.settings.current(store).await?;
-        let agents: Vec<BTreeSet<String>> =
-            found.iter().map(|open| agents(&open.campaign.plan.takers, &view)).collect();
+        let agents: Vec<BTreeSet<String>> = found
+            .iter()
+            .map(|open| agents(&open.campaign.plan.takers, open.campaign.merchant, &view))
+            .collect();
         let everybody: BTreeSet<&String> = agents.iter().flatten().collect();
         let named = everybody.into_iter().cloned().collect();
         let Some(stations) = state.0.calls.stations(named).await else { return Ok(()) };
@@ -117,23 +145,23 @@ impl Dialler {
         }
         let live: BTreeMap<CallId, String> =
             live.into_iter().map(|live| (live.call, live.state)).collect();
-        let (mut open, mut wishes) = (Vec::new(), Wishes::default());
         let ours = found.iter().filter(|open| matches!(open.owner, Owner::Me(_)));
         self.mine = ours.map(|open| open.campaign.id.clone()).collect();
-        for (found, agents) in found.into_iter().zip(agents) {
-            let id = found.campaign.id.clone();
-            let one = self.look(state, (found, agents), (&stations, &live), &mut wishes, at).await;
-            match one {
-                Ok(one) => open.extend(one),
-                // The others are none the worse for it.
-                Err(error) => tracing::warn!(%error, task = id, "a campaign is not looked after"),
-            }
-        }
+        // Whoever looks long at some keeps the lease of all.
+        let mut wishes = Wishes::default();
+        let found = found.into_iter().zip(agents);
+        let kept: Vec<Kept> =
+            found.filter_map(|one| self.claim(one, &stations, &mut wishes, at)).collect();
         if !wishes.is_empty() {
             store.keep_campaigns(&self.me, wishes, at).await?;
         }
         self.told.retain(|_, (_, when)| at.since(*when) < campaigns::TOLD_LIFE);
-        dial(state, &view, (open, busy), &stations).await;
+        let mut open = self.look(state, kept, &live, (at, until)).await?;
+        let room = room(state.0.calls.media_room(), &open);
+        let look = Look { view: &view, stations: &stations, me: &self.me, until };
+        // Whoever comes first in one turn comes last in the next: agents may be those of several. Whoever was not reached
+        // comes first.
+        self.turn = self.turn.wrapping_add(look.dial(state, &mut open, busy, room).await);
         Ok(())
     }
 
@@ -148,187 +176,184 @@ impl Dialler {
         }
     }
 
-    /// What is to be done about a campaign; it, if it is dialled here.
-    async fn look(
+    /// Whether a campaign is looked after here; what is to be written down for that.
+    fn claim(
         &mut self,
-        state: &ApiState,
         (found, agents): (campaigns::Open, BTreeSet<String>),
-        (stations, live): (&[Station], &BTreeMap<CallId, String>),
+        stations: &[Station],
         wishes: &mut Wishes,
         at: UnixMillis,
-    ) -> billing::Result<Option<Open>> {
-        let campaigns::Open { campaign, owner, elsewhere, .. } = found;
-        let (store, id) = (&state.0.store, campaign.id.clone());
+    ) -> Option<Kept> {
+        let campaigns::Open { campaign, tally, owner, elsewhere } = found;
         let here = |station: &&Station| station.registered && agents.contains(&station.extension);
         let mine = stations.iter().filter(here).count() as u64;
-        let told = self.told.get(&id);
-        if told.is_none_or(|(count, when)| {
+        let told = self.told.get(&campaign.id);
+        let is_old = told.is_none_or(|(count, when)| {
             *count != mine || at.since(*when) > campaigns::TOLD_LIFE / 3
-        }) {
-            self.told.insert(id.clone(), (mine, at));
-            wishes.agents.push((id.clone(), mine));
+        });
+        // Where nobody takes the calls, all have as many.
+        if is_old && !matches!(campaign.plan.takers, Takers::Notice(_)) {
+            self.told.insert(campaign.id.clone(), (mine, at));
+            wishes.agents.push((campaign.id.clone(), mine));
         }
         let stance = stance(owner, mine, elsewhere);
         match (stance, owner) {
-            (Stance::Elsewhere, _) => return Ok(None),
+            (Stance::Elsewhere, _) => return None,
             (Stance::Take, _) => {
-                wishes.take.push(id);
-                return Ok(None);
+                wishes.take.push(campaign.id);
+                return None;
             }
             (_, Owner::Me(until)) if until < at + campaigns::LEASE / 2 => {
-                wishes.take.push(id.clone());
+                wishes.take.push(campaign.id.clone());
             }
             _ => {}
         }
-        let tally = store.note_campaign(&id, at).await?;
-        let calls = store.campaign_calls(&id).await?;
-        let crowded = store.is_crowded(&id, at).await?;
-        let lines = lines(calls.iter().filter_map(|call| live.get(call).map(String::as_str)));
-        if stance == Stance::Leave {
-            if lines.ringing + lines.waiting == 0 {
-                tracing::info!(
-                    task = id,
-                    "a campaign is left to a process with more of its agents"
-                );
-                wishes.leave.push(id);
-            }
-            return Ok(None);
+        Some(Kept { campaign, tally, agents, stance })
+    }
+
+    /// What has become of the calls of these; those that are dialled here. What there is no time for is noted by a later look.
+    async fn look(
+        &self,
+        state: &ApiState,
+        mut kept: Vec<Kept>,
+        live: &BTreeMap<CallId, String>,
+        (at, until): (UnixMillis, Instant),
+    ) -> billing::Result<Vec<Open>> {
+        let store = &state.0.store;
+        let mut under_way = store.under_way(&self.me, at).await?;
+        let half = until.checked_sub(self.turn_max / 2).unwrap_or(until);
+        if let Some(first) = self.turn.checked_rem(kept.len()) {
+            kept.rotate_left(first);
         }
-        Ok(Some(Open { campaign, tally, agents, calls, lines, crowded }))
-    }
-}
-
-/// Starts as many calls of each as may start. `busy`: how many calls of each merchant are under way.
-async fn dial(
-    state: &ApiState,
-    view: &View,
-    (mut open, mut busy): (Vec<Open>, BTreeMap<MerchantId, u32>),
-    stations: &[Station],
-) {
-    // Whoever comes first in one turn comes last in the next: agents may be those of several.
-    if let Some(first) =
-        usize::try_from(now().seconds()).ok().and_then(|s| s.checked_rem(open.len()))
-    {
-        open.rotate_left(first);
-    }
-    for at in 0..open.len() {
-        let Campaign { merchant, plan, .. } = &open[at].campaign;
-        let start = match &plan.takers {
-            Takers::Notice(_) => {
-                let most = view
-                    .merchants
-                    .get(merchant)
-                    .map_or(0, |merchant| merchant.max_calls.unwrap_or(u32::MAX));
-                notices(&open[at], most, busy.get(merchant).copied().unwrap_or_default())
+        let (mut open, mut left) = (Vec::new(), Wishes::default());
+        for Kept { campaign, mut tally, agents, stance } in kept {
+            let id = &campaign.id;
+            let news = under_way.recorded.contains(id)
+                || campaign.state == CampaignState::Running && tally.is_over();
+            if news && Instant::now() < half {
+                match store.note_campaign(id, at).await {
+                    Ok(noted) => tally = noted,
+                    // The others are none the worse for it.
+                    Err(error) => {
+                        tracing::warn!(%error, task = id, "a campaign is not looked after");
+                        continue;
+                    }
+                }
             }
-            _ => may_start(&open, at, stations),
-        };
-        // Where there was no room, a few find out whether there is some by now: a tenth of what is under way.
-        let own = open[at].lines.ringing + open[at].lines.waiting + open[at].lines.talking;
-        let start = if open[at].crowded { start.min(1 + own / 10) } else { start };
-        if start == 0 {
-            continue;
-        }
-        match place::some(state, view, &open[at].campaign, start).await {
-            Ok(placed) => {
-                open[at].lines.ringing += placed;
-                *busy.entry(open[at].campaign.merchant).or_default() += placed;
+            let calls = under_way.calls.remove(id).unwrap_or_default();
+            let lines = lines(calls.iter().filter_map(|call| live.get(call).map(String::as_str)));
+            if stance == Stance::Leave {
+                if lines.ringing + lines.waiting == 0 {
+                    tracing::info!(
+                        task = id,
+                        "a campaign is left to a process with more of its agents"
+                    );
+                    left.leave.push(campaign.id);
+                }
+                continue;
             }
-            Err(error) => {
-                tracing::warn!(%error, task = open[at].campaign.id, "a campaign is not dialled");
+            let crowded = under_way.crowded.contains(id);
+            open.push(Open { campaign, tally, agents, calls, lines, crowded });
+        }
+        if !left.is_empty() {
+            store.keep_campaigns(&self.me, left, at).await?;
+        }
+        Ok(open)
+    }
+}
+
+/// What is known when calls are started.
+struct Look<'a> {
+    view: &'a View,
+    stations: &'a [Station],
+    me: &'a Once,
+    /// No call is started any more then.
+    until: Instant,
+}
+
+impl Look<'_> {
+    /// Starts as many calls of each as may start; by how many places the next look goes on. `busy`: how many calls of each
+    /// merchant are under way; `room`: how many legs have room.
+    async fn dial(
+        &self,
+        state: &ApiState,
+        open: &mut [Open],
+        mut busy: BTreeMap<MerchantId, u32>,
+        mut room: u64,
+    ) -> usize {
+        for at in 0..open.len() {
+            if Instant::now() >= self.until {
+                return at.max(1);
+            }
+            let Campaign { merchant, plan, .. } = &open[at].campaign;
+            let start = match &plan.takers {
+                Takers::Notice(_) => {
+                    let most = self
+                        .view
+                        .merchants
+                        .get(merchant)
+                        .map_or(0, |merchant| merchant.max_calls.unwrap_or(u32::MAX));
+                    notices(&open[at], most, busy.get(merchant).copied().unwrap_or_default())
+                }
+                _ => may_start(open, at, self.stations),
+            };
+            // Where there was no room, a few find out whether there is some by now: a tenth of what is under way.
+            let own = open[at].lines.ringing + open[at].lines.waiting + open[at].lines.talking;
+            let start = if open[at].crowded { start.min(1 + own / 10) } else { start };
+            let legs = legs(&plan.takers);
+            let start = start.min(u32::try_from(room / legs).unwrap_or(u32::MAX));
+            if start == 0 {
+                continue;
+            }
+            match self.some(state, &open[at].campaign, start).await {
+                Ok(placed) => {
+                    open[at].lines.ringing += placed;
+                    room = room.saturating_sub(u64::from(placed) * legs);
+                    *busy.entry(open[at].campaign.merchant).or_default() += placed;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, task = open[at].campaign.id, "a campaign is not dialled");
+                }
             }
         }
+        1
     }
 }
 
-/// The extensions that take the calls.
-fn agents(takers: &Takers, view: &View) -> BTreeSet<String> {
-    match takers {
-        Takers::Group(number) => view
-            .groups
-            .get(number)
-            .map(|group| group.members.iter().cloned().collect())
-            .unwrap_or_default(),
-        Takers::Extensions(extensions) => extensions.iter().cloned().collect(),
-        Takers::Notice(_) => BTreeSet::new(),
-    }
+/// The extensions that take the calls: those of the merchant, since a number may have passed on to somebody else.
+fn agents(takers: &Takers, merchant: MerchantId, view: &View) -> BTreeSet<String> {
+    own(takers, merchant, view).into_iter().collect()
 }
 
-/// Where the calls of a campaign stand, by the words of live calls.
-fn lines<'a>(states: impl Iterator<Item = &'a str>) -> Lines {
-    let mut lines = Lines::default();
-    for state in states {
-        match state {
-            "dialing_a" | "fetching" => lines.ringing += 1,
-            "bridged" | "parked" => lines.talking += 1,
-            "ending" => {}
-            _ => lines.waiting += 1,
+/// The same, in their order.
+fn own(takers: &Takers, merchant: MerchantId, view: &Snapshot) -> Vec<String> {
+    let named: &[String] = match takers {
+        Takers::Group(number) => {
+            let group = view.groups.get(number).filter(|group| group.merchant == merchant);
+            group.map_or(&[], |group| &group.members)
         }
-    }
-    lines
-}
-
-/// How many notices of a list may start: no agent waits for them, and of the calls that its merchant may have at a time, of which
-/// so many are under way, a fifth is left to others.
-fn notices(open: &Open, most: u32, busy: u32) -> u32 {
-    let Open { campaign, tally, lines, .. } = open;
-    if campaign.state != CampaignState::Running || tally.waiting == 0 {
-        return 0;
-    }
-    let own = lines.ringing + lines.waiting + lines.talking;
-    let room = (most - most / 5).saturating_sub(busy);
-    room.min(campaign.plan.concurrent.saturating_sub(own)).min(NOTICES_AT_ONCE)
-}
-
-/// How many calls of one of these campaigns may start. Those of others that have an agent of it in common are for
-/// the same agents.
-fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
-    let Open { campaign, tally, agents, lines, .. } = &open[at];
-    if campaign.state != CampaignState::Running || tally.waiting == 0 {
-        return 0;
-    }
-    // Who is rung is free if that is for one of these customers: he waits, and is counted.
-    let rung = |call| open.iter().any(|open| open.calls.contains(&call));
-    let free = |station: &&Station| {
-        let rung = station.calls.iter().all(|at| at.stage == Stage::Rings && rung(at.call));
-        station.registered && !station.quiet && !station.fades && !station.rests && rung
+        Takers::Extensions(extensions) => extensions,
+        Takers::Notice(_) => &[],
     };
-    let mine = stations.iter().filter(|station| agents.contains(&station.extension));
-    let free = mine.filter(free).count();
-    let mut all = *lines;
-    for (other, of) in open.iter().enumerate() {
-        if other != at && !of.agents.is_disjoint(agents) {
-            all.ringing += of.lines.ringing;
-            all.waiting += of.lines.waiting;
-        }
-    }
-    let plan = &campaign.plan;
-    let pace = Pace {
-        lines_per_agent: plan.lines_per_agent,
-        predicts: plan.predicts,
-        concurrent: plan.concurrent,
-        abandoned: Permille(plan.abandoned),
+    let is_own = |number: &&String| {
+        view.extensions.get(*number).is_some_and(|extension| extension.merchant == merchant)
     };
-    let seen = Seen {
-        tried: tally.done,
-        answered: tally.answered,
-        abandoned: tally.answered.saturating_sub(tally.joined),
-    };
-    let free = u32::try_from(free).unwrap_or(u32::MAX);
-    pace.start(&seen, Agents { free }, all).min(AT_ONCE)
+    named.iter().filter(is_own).cloned().collect()
 }
 
 /// What becomes of a number that was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Refused {
+pub(crate) enum Refused {
     /// It will be tried again: nothing was wrong with it.
     Later,
     /// It may be called at another hour; others may now.
     NotNow,
     /// No number can be called before somebody has done something.
     Pause,
-    /// It cannot be called.
+    /// It cannot be called; others may be.
     Never(&'static str),
+    /// It cannot be called, and so it may be with all.
+    All(&'static str),
 }
 
 fn refused(refusal: Refusal) -> Refused {
@@ -336,9 +361,9 @@ fn refused(refusal: Refusal) -> Refused {
         Refusal::TooManyCalls | Refusal::Busy | Refusal::Internal => Refused::Later,
         Refusal::OutsideHours => Refused::NotNow,
         Refusal::NoBalance | Refusal::UnknownMerchant | Refusal::Disabled => Refused::Pause,
-        Refusal::NoPrice => Refused::Never("no_price"),
-        Refusal::NoRoute => Refused::Never("no_route"),
-        Refusal::BadCaller => Refused::Never("bad_caller"),
+        Refusal::NoPrice => Refused::All("no_price"),
+        Refusal::NoRoute => Refused::All("no_route"),
+        Refusal::BadCaller => Refused::All("bad_caller"),
         Refusal::SameNumber => Refused::Never("same_number"),
         Refusal::KeyConflict => Refused::Never("key_conflict"),
         Refusal::Blocked => Refused::Never("blocked"),
@@ -348,94 +373,42 @@ fn refused(refusal: Refusal) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use billing::campaigns::Plan;
-    use facts::LegNo;
-    use facts::station::{Stage, StationCall};
+    use facts::settings::Extension;
 
     use super::*;
 
-    fn open(agents: &[&str], lines: Lines) -> Open {
-        let agents: BTreeSet<String> = agents.iter().map(|&agent| agent.to_owned()).collect();
-        let plan = Plan {
-            takers: Takers::Extensions(agents.iter().cloned().collect()),
-            lines_per_agent: 1_000,
-            predicts: false,
-            concurrent: 100,
-            abandoned: 30,
-            shown: vec![],
-        };
-        let campaign = Campaign {
-            id: "1".into(),
-            merchant: MerchantId(1),
-            company: "1".into(),
-            name: String::new(),
-            plan,
-            begins: None,
-            pauses: None,
-            state: CampaignState::Running,
-            created: UnixMillis(0),
-        };
-        let tally = Tally { total: 9, waiting: 9, ..Tally::default() };
-        Open { campaign, tally, agents, calls: vec![CallId(1)], lines, crowded: false }
-    }
-
-    fn station(extension: &str, registered: bool, stage: Option<Stage>) -> Station {
-        let call = |stage| StationCall {
-            call: CallId(1),
-            leg: LegNo::B,
-            stage,
-            since: UnixMillis(0),
-            other: String::new(),
-            shown: String::new(),
-            other_shown: String::new(),
-            called_in: false,
-            supervises: false,
-        };
-        let calls = stage.map(call).into_iter().collect();
-        let (fades, quiet, rests) = (false, false, false);
-        Station {
-            extension: extension.into(),
-            registered,
-            calls,
-            fades,
-            quiet,
-            rests,
-            idle_since: None,
+    /// A merchant has each of these extensions.
+    pub(super) fn settings(extensions: &[(&str, i64)]) -> Snapshot {
+        let mut view = Snapshot::default();
+        for (number, merchant) in extensions {
+            let extension = Extension {
+                merchant: MerchantId(*merchant),
+                sub_account: None,
+                enabled: true,
+                ha1_md5: String::new(),
+                ha1_sha256: String::new(),
+                bound_phone: None,
+                max_contacts: 1,
+                reach: facts::Reach::default(),
+                dtmf: None,
+            };
+            view.extensions.insert((*number).to_owned(), extension);
         }
+        view
     }
 
-    #[test]
-    fn case_43_agents_are_free_who_could_pick_up_now() {
-        let mut other = station("9", true, Some(Stage::Rings));
-        other.calls[0].call = CallId(99);
-        let stations = [
-            station("1", true, None),
-            station("2", true, Some(Stage::Rings)),
-            station("3", true, Some(Stage::Talks)),
-            station("4", false, None),
-            station("5", true, None),
-            station("6", true, Some(Stage::Dials)),
-            Station { quiet: true, ..station("7", true, None) },
-            Station { rests: true, ..station("8", true, None) },
-            other,
-        ];
-        let all = open(&["1", "2", "3", "4", "6", "7", "8", "9"], Lines::default());
-        assert_eq!(may_start(&[all], 0, &stations), 2, "1, and 2 whom a customer rings");
-        let paused =
-            Campaign { state: CampaignState::Paused, ..open(&["1"], Lines::default()).campaign };
-        let paused = Open { campaign: paused, ..open(&["1"], Lines::default()) };
-        assert_eq!(may_start(&[paused], 0, &stations), 0);
-    }
-
-    #[test]
-    fn case_43_two_campaigns_ring_nobody_twice_for_one_agent() {
-        let stations = [station("1", true, None), station("2", true, None)];
-        let ringing = Lines { ringing: 1, ..Lines::default() };
-        let both = [open(&["1", "2"], ringing), open(&["2"], Lines::default())];
-        assert_eq!(may_start(&both, 0, &stations), 1);
-        assert_eq!(may_start(&both, 1, &stations), 0, "who rings may be for 2");
-        let apart = [open(&["1"], ringing), open(&["2"], Lines::default())];
-        assert_eq!(may_start(&apart, 1, &stations), 1);
+    /// A group of the first merchant.
+    pub(super) fn group(strategy: facts::Strategy, members: &[&str]) -> facts::Group {
+        facts::Group {
+            merchant: MerchantId(1),
+            name: "sales".into(),
+            enabled: true,
+            strategy,
+            members: members.iter().map(|&member| member.to_owned()).collect(),
+            ring_s: 15,
+            timeout_s: 60,
+            otherwise: None,
+        }
     }
 
     #[test]
@@ -454,27 +427,54 @@ mod tests {
     }
 
     #[test]
-    fn s4_4_notices_leave_a_fifth_of_the_merchants_calls_to_others() {
-        let mut all = open(&[], Lines::default());
-        all.tally.waiting = 5_000;
-        all.campaign.plan.takers = Takers::Notice(String::new());
-        all.campaign.plan.concurrent = 1_000;
-        assert_eq!(notices(&all, 10, 0), 8);
-        assert_eq!(notices(&all, 10, 7), 1);
-        assert_eq!(notices(&all, 10, 9), 0);
-        assert_eq!(notices(&all, 1, 0), 1);
-        assert_eq!(notices(&all, 1_000, 0), NOTICES_AT_ONCE);
-        all.lines = Lines { ringing: 990, waiting: 5, talking: 0 };
-        assert_eq!(notices(&all, 10_000, 995), 5);
-        all.campaign.state = CampaignState::Paused;
-        assert_eq!(notices(&all, 10, 0), 0);
+    fn a_lease_is_kept_before_anything_is_looked_at_and_nobody_counts_agents_of_a_notice() {
+        let mut dialler = Dialler::new(Once::fresh().unwrap(), TURN_MAX);
+        let at = UnixMillis(1_000_000);
+        let mut claim = |takers, left| {
+            let plan = campaigns::Plan {
+                takers,
+                lines_per_agent: 1_000,
+                predicts: false,
+                concurrent: 100,
+                abandoned: 30,
+                shown: vec![],
+            };
+            let campaign = Campaign {
+                id: "1".into(),
+                merchant: MerchantId(1),
+                company: "1".into(),
+                name: String::new(),
+                plan,
+                begins: None,
+                pauses: None,
+                state: CampaignState::Running,
+                created: at,
+            };
+            let owner = Owner::Me(at + left);
+            let open = campaigns::Open { campaign, tally: Tally::default(), owner, elsewhere: 0 };
+            let mut wishes = Wishes::default();
+            assert!(dialler.claim((open, BTreeSet::new()), &[], &mut wishes, at).is_some());
+            (wishes.take.len(), wishes.agents.len())
+        };
+        let (half, nobody) = (campaigns::LEASE / 2, Takers::Notice(String::new()));
+        assert_eq!(claim(nobody.clone(), half), (0, 0));
+        assert_eq!(claim(nobody, half - Duration::from_millis(1)), (1, 0));
+        assert_eq!(claim(Takers::Group("80100".into()), half), (0, 1));
+        assert_eq!(claim(Takers::Group("80100".into()), half), (0, 0), "it was told a moment ago");
     }
 
     #[test]
-    fn calls_are_counted_by_where_they_stand() {
-        let states = ["dialing_a", "dialing_b", "saying", "bridged", "ending", "dialing_a"];
-        let lines = lines(states.into_iter());
-        assert_eq!(lines, Lines { ringing: 2, waiting: 2, talking: 1 });
+    fn s4_9_only_extensions_and_groups_of_the_merchant_take_its_calls() {
+        let mut view = settings(&[("80001", 1), ("80002", 2), ("80003", 1)]);
+        let named = |numbers: &[&str]| numbers.iter().map(|&number| number.to_owned()).collect();
+        let group = group(facts::Strategy::RoundRobin, &["80002", "80003", "80004"]);
+        view.groups.insert("80100".into(), group);
+        let own = |takers, merchant| own(&takers, MerchantId(merchant), &view);
+        let extensions = Takers::Extensions(named(&["80003", "80002", "80001"]));
+        assert_eq!(own(extensions.clone(), 1), ["80003", "80001"], "one is somebody else's by now");
+        assert_eq!(own(extensions, 2), ["80002"]);
+        assert_eq!(own(Takers::Group("80100".into()), 1), ["80003"]);
+        assert!(own(Takers::Group("80100".into()), 2).is_empty());
     }
 
     #[test]
@@ -482,6 +482,12 @@ mod tests {
         assert_eq!(refused(Refusal::TooManyCalls), Refused::Later);
         assert_eq!(refused(Refusal::OutsideHours), Refused::NotNow);
         assert_eq!(refused(Refusal::NoBalance), Refused::Pause);
-        assert_eq!(refused(Refusal::NoRoute), Refused::Never("no_route"));
+        for refusal in [Refusal::NoRoute, Refusal::NoPrice, Refusal::BadCaller] {
+            assert!(matches!(refused(refusal), Refused::All(_)), "{refusal:?}");
+        }
+        // A list of people who want no calls is dialled to its end.
+        for refusal in [Refusal::Blocked, Refusal::TooOften, Refusal::SameNumber] {
+            assert!(matches!(refused(refusal), Refused::Never(_)), "{refusal:?}");
+        }
     }
 }

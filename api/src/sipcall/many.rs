@@ -1,39 +1,26 @@
-//! `PlayVoice` to many: the numbers are kept as a task, which [`crate::campaigns`] carries out; and the page that says a code.
+//! `PlayVoice` to many: the numbers are kept as a task, which [`crate::campaigns`] carries out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use billing::campaigns::{Campaign, CampaignNumber, CampaignState, NewNumber, Plan, Said, Takers};
+use billing::campaigns::{
+    Campaign, CampaignNumber, CampaignState, NewNumber, Plan, Request, Said, Takers,
+};
 use billing::rows::Company;
 use dialect::sipcall::{
-    Answer, Batch, CONTENT_TYPE, Code, CodeAsked, Echo, Fault, Lang, Login, Notice, Params,
-    PlayVoice, Rules, Service, Stop, code_page,
+    Answer, Batch, Code, Lang, Notice, Params, PlayVoice, Rules, Service, Stop,
 };
-use facts::media::Record;
-use facts::scenario::{self, Scenario, Step};
-use facts::sound::{Clip, Say, Spoken};
-use facts::{CallCommand, Dialect, Party, Purpose, PushKind};
+use facts::CallCommand;
+use sha2::{Digest as _, Sha256};
 
-use super::body::{Came, Unread};
-use super::play::{Callee, callee, command, pushes, refused, shown};
-use super::{Asker, Gate, auth, body, lang, ours, tasks};
-use crate::counters::count;
-use crate::door::{answer, client_ip, ip_may_ask};
+use super::play::{callee, command};
+use super::{Asker, Gate, auth, tasks};
+use crate::campaigns::Refused;
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
 /// Calls of one request at a time, at most; the merchant's own limit comes before.
 const CONCURRENT: u32 = 1_000;
-/// How long it rings for a code.
-const RING: Duration = Duration::from_secs(60);
-/// How often a code is said.
-const TIMES: u8 = 2;
-/// The announcement before it.
-const CODE_IS: &str = "code-is";
 
 /// Takes a notice to many, or, when anything of it is wrong, none; and whose it is.
 pub(super) async fn take(
@@ -75,6 +62,7 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         customuuid: echo.customuuid.clone(),
         ext: echo.chengshudu.clone(),
     };
+    let request = request(&asker.company, &numbers, &notice);
     let number = |phone| NewNumber { phone, due: None, said: said.clone() };
     let numbers: Vec<NewNumber> = numbers.into_iter().map(number).collect();
     let campaign = Campaign {
@@ -96,7 +84,17 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         created: now(),
     };
     let words = Answer::done("播放命令发送成功", "play command sent");
-    tasks::keep(state, campaign, numbers, words).await
+    tasks::keep(state, campaign, (numbers, request), words).await
+}
+
+/// Where the company wants it, its own name of a request makes it one.
+fn request(company: &Company, numbers: &[String], notice: &Notice) -> Option<Request> {
+    let name = notice.play.echo.customuuid.clone();
+    let wanted = company.dedupe_customuuid && !name.is_empty();
+    let Notice { nation, play } = notice;
+    let said = format!("{nation}\n{:?}\n{}\n{}", play.voice, play.echo.userid, numbers.join(","));
+    let fingerprint = || hex::encode(Sha256::digest(said.as_bytes()));
+    wanted.then(|| Request { name, fingerprint: fingerprint() })
 }
 
 /// The call of a number of such a task; else why it cannot be called.
@@ -105,13 +103,13 @@ pub(crate) async fn notice(
     view: &View,
     (campaign, company): (&Campaign, &Arc<Company>),
     (request, row): (&str, &CampaignNumber),
-) -> billing::Result<Result<CallCommand, &'static str>> {
+) -> billing::Result<Result<CallCommand, Refused>> {
     let store = &state.0.store;
     let Some(merchant) = view.merchant(store, campaign.merchant).await? else {
-        return Ok(Err("invalid"));
+        return Ok(Err(Refused::Pause));
     };
     let Ok(Notice { nation, play }) = serde_json::from_str::<Notice>(request) else {
-        return Ok(Err("invalid"));
+        return Ok(Err(Refused::All("invalid")));
     };
     let asker = Asker { company: Arc::clone(company), merchant };
     let notice = Notice { nation, play };
@@ -119,121 +117,24 @@ pub(crate) async fn notice(
     let dialled = notice.dialled(phone);
     let mut asked = PlayVoice { destnumber: phone.clone(), ..notice.play };
     asked.echo.taskid.clone_from(&campaign.id);
-    let made = async {
-        let whom = callee(state, view, campaign.merchant, &dialled).await?;
-        command(state, view, &asker, asked, whom).await
+    let refused = |stop: Stop, refused| match stop {
+        Stop::Code(_) => Ok(Err(refused)),
+        Stop::Fault(fault) => Err(billing::Error::Database(fault.msg(Lang::En))),
     };
-    match made.await {
+    let whom = match callee(state, view, campaign.merchant, &dialled).await {
+        Ok(whom) => whom,
+        Err(stop) => return refused(stop, Refused::Never("invalid")),
+    };
+    match command(state, view, &asker, asked, whom).await {
         Ok(command) => Ok(Ok(CallCommand { key: Some(tasks::key(campaign, row)), ..command })),
-        Err(Stop::Code(Code::NoFile)) => Ok(Err("no_file")),
-        Err(Stop::Code(Code::NoGroup)) => Ok(Err("no_group")),
-        Err(Stop::Code(Code::ForeignNumber)) => Ok(Err("bad_caller")),
-        Err(Stop::Code(_)) => Ok(Err("invalid")),
-        Err(Stop::Fault(fault)) => Err(billing::Error::Database(fault.msg(Lang::En))),
-    }
-}
-
-/// `/api/voicecode`: a page of its own, with an answer of its own.
-pub(super) async fn say_code(State(state): State<ApiState>, request: Request) -> Response {
-    if let Some(refused) = super::method(&request) {
-        return refused;
-    }
-    let ip = client_ip(&request, &state.0.config.trusted_proxies);
-    count(&state.0.counters.sipcall_requests);
-    let (parts, body) = request.into_parts();
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let came = match ip_may_ask(&state, ip) {
-        true => body::read(&state, (&parts.headers, query), body, ip).await,
-        false => Err(Unread::at_all(Fault::TooFrequent)),
-    };
-    let (params, (outcome, known)) = match came {
-        Err(Unread { params, stop }) => (params, (Err(stop), None)),
-        Ok(Came { params, .. }) => {
-            let done = coded(&state, &params, ip).await;
-            (params, done)
-        }
-    };
-    let lang = lang::of(&state, known.as_ref(), &params).await;
-    let outcome = outcome.map_err(|stop| {
-        super::refused(&state, &stop, ip);
-        match stop {
-            Stop::Fault(fault) => fault.msg(lang),
-            Stop::Code(code) => code.words(lang).to_owned(),
-        }
-    });
-    answer(StatusCode::OK, CONTENT_TYPE, code_page(&outcome))
-}
-
-async fn coded(
-    state: &ApiState,
-    params: &Params,
-    ip: IpAddr,
-) -> (Result<String, Stop>, Option<Asker>) {
-    let read = async {
-        let asked = CodeAsked::read(Rules(params))?;
-        let view = state.0.settings.current(&state.0.store).await.map_err(ours)?;
-        let login = match &asked {
-            Ok(asked) => asked.login.clone(),
-            Err(_) => Login::read(Rules(params))?,
-        };
-        let known = auth::asker(state, &view, &login, ip).await?;
-        Ok((asked, view, known))
-    };
-    match read.await {
-        Err(stop) => (Err(stop), None),
-        Ok((asked, view, known)) => {
-            let gate = Gate { state, service: Service::PlayVoice, ip, known: known.clone() };
-            (code(gate, &view, asked).await, known)
+        Err(stop) => {
+            let why = match stop {
+                Stop::Code(Code::NoFile) => "no_file",
+                Stop::Code(Code::NoGroup) => "no_group",
+                Stop::Code(Code::ForeignNumber) => "bad_caller",
+                Stop::Code(_) | Stop::Fault(_) => "invalid",
+            };
+            refused(stop, Refused::All(why))
         }
     }
-}
-
-/// Rings somebody and says a code; the name that the record will bear.
-async fn code(gate: Gate<'_>, view: &View, asked: Result<CodeAsked, Code>) -> Result<String, Stop> {
-    let state = gate.state;
-    let asker = gate.open_by_key()?;
-    let asked = asked?;
-    let company = asker.company.as_ref();
-    let Callee { number, sub_account } =
-        callee(state, view, asker.merchant.id, &asked.phone).await?;
-    let mut lot = [0_u8; 16];
-    getrandom::fill(&mut lot).map_err(|_| Fault::Server)?;
-    let echo = Echo { customuuid: hex::encode(lot), ..Echo::default() };
-    let shown = shown(company, view, None)?;
-    let told = shown.as_ref().map(|number| view.plan.national(number)).unwrap_or_default();
-    let mut pushes = pushes(company, (&asked.phone, &echo.customuuid), told, ("6", ""));
-    pushes.retain(|push| push.kind == PushKind::Record);
-    let command = CallCommand {
-        dialect: Dialect::Sipcall,
-        merchant: asker.merchant.id,
-        sub_account,
-        app: company.companycode.clone(),
-        key: None,
-        pushes,
-        a: Party { number, as_sent: asked.phone, shown, ring: RING },
-        b: None,
-        scenario: Some(Arc::new(said(&asker, asked.code, asked.language)?)),
-        conference: None,
-        purpose: Purpose::Code,
-        max_talk: None,
-        record: Record::No,
-        custom: serde_json::to_string(&echo).unwrap_or_default(),
-    };
-    state.place(command).await.map_err(refused)?;
-    Ok(echo.customuuid)
-}
-
-/// The code behind what is said before it. Of the languages that the page knows we have English; whoever asks for another
-/// hears that.
-fn said(asker: &Asker, code: String, asked: &str) -> Result<Scenario, Stop> {
-    let language = match asked {
-        "" => asker.language(),
-        _ => "en".to_owned(),
-    };
-    let parts = vec![Spoken::Prompt(CODE_IS.to_owned()), Spoken::Spelled(code)];
-    let clip = Clip::Say(Say { language, parts });
-    Scenario::new(vec![Step::Say(scenario::Say::only(vec![clip], TIMES))]).map_err(|fault| {
-        tracing::error!(%fault, "system 002: a code makes no scenario");
-        Fault::Server.into()
-    })
 }

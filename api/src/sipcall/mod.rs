@@ -14,6 +14,7 @@ mod make;
 mod many;
 mod play;
 mod recode;
+mod say_code;
 mod status;
 mod tasks;
 mod voice;
@@ -52,7 +53,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/", entry())
         .route("/index.php", entry())
         .route(MANY, entry())
-        .route("/api/voicecode", any(many::say_code))
+        .route("/api/voicecode", any(say_code::page))
         .route("/download/{until}/{mark}/{file}", get(recode::download))
         .route("/{file}", any(recode::direct))
 }

@@ -1,7 +1,9 @@
 //! `App.Sip_Yccall`: tasks. What they are told here is carried out by [`crate::campaigns`].
 
+use billing::Constraint;
 use billing::campaigns::{
-    Campaign, CampaignNumber, CampaignState, NewNumber, NumberState, Plan, Said, Takers, Tally,
+    Campaign, CampaignNumber, CampaignState, Created, NewNumber, NumberState, Plan, Request, Said,
+    Takers, Tally,
 };
 use dialect::sipcall::task::{self, Agents, NewTask, Page, Phone, Told, Turn};
 use dialect::sipcall::{Answer, Code, Fault, Json, Rules, Service, Stop};
@@ -84,31 +86,35 @@ async fn create(
         created: now(),
     };
     let numbers: Vec<NewNumber> = phones.into_iter().map(number).collect();
-    keep(state, campaign, numbers, Answer::done("任务创建成功", "task created")).await
+    let words = Answer::done("任务创建成功", "task created");
+    keep(state, campaign, (numbers, None), words).await
 }
 
-/// Keeps a task under an id that nobody has, and tells it with these words.
+/// Keeps a task under an id that nobody has, and tells it with these words; one that was asked for before, under the same name,
+/// as the one that it became.
 pub(super) async fn keep(
     state: &ApiState,
     campaign: Campaign,
-    numbers: Vec<NewNumber>,
+    (numbers, request): (Vec<NewNumber>, Option<Request>),
     words: Answer,
 ) -> Result<Answer, Stop> {
     let store = &state.0.store;
     for _ in 0..DRAWS {
         let id = task::task_id(campaign.created, billing::campaigns::draw().map_err(ours)?);
         let drawn = Campaign { id: id.clone(), ..campaign.clone() };
-        match store.create_campaign(drawn, numbers.clone()).await {
-            Ok(kept) => {
-                let result = Some(Json::object([
-                    ("taskid", id.into()),
-                    ("total", u64::try_from(kept).unwrap_or(u64::MAX).into()),
-                ]));
-                return Ok(Answer { result, ..words });
+        let (id, total) = match store.create_campaign(drawn, numbers.clone(), request.clone()).await
+        {
+            Ok(Created::Now(total)) => (id, total),
+            Ok(Created::Before(id, total)) => (id, total),
+            Ok(Created::OtherRequest) => return Err(Code::Failed.into()),
+            Err(billing::Error::Conflict(Constraint::Campaigns)) => {
+                return Err(Code::TooMany.into());
             }
-            Err(billing::Error::Conflict(_)) => {}
+            Err(billing::Error::Conflict(_)) => continue,
             Err(error) => return Err(ours(error)),
-        }
+        };
+        let result = Some(Json::object([("taskid", id.into()), ("total", total.into())]));
+        return Ok(Answer { result, ..words });
     }
     Err(Code::Failed.into())
 }
@@ -131,7 +137,10 @@ async fn add(
 ) -> Result<Answer, Stop> {
     let numbers = phones.into_iter().map(number).collect();
     let company = &asker.company.companycode;
-    let known = state.0.store.add_campaign_numbers(company, id, numbers).await.map_err(ours)?;
+    let known = match state.0.store.add_campaign_numbers(company, id, numbers).await {
+        Err(billing::Error::Conflict(Constraint::Campaigns)) => return Err(Code::TooMany.into()),
+        known => known.map_err(ours)?,
+    };
     let (stands, added) = known.ok_or(Code::NoTask)?;
     if stands == CampaignState::Ended {
         return Err(Code::TaskEnded.into());

@@ -28,7 +28,7 @@ use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::control::{Control, ControlRefused};
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
-use facts::ports::{Calls, Promise, Silent};
+use facts::ports::{Calls, MediaRoom, Promise, Silent};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::sound::{Clip, Play};
@@ -66,11 +66,15 @@ pub(crate) struct Switch {
     pub(crate) refuse: Mutex<Option<Refusal>>,
     /// Never answers.
     pub(crate) stuck: AtomicBool,
+    /// Takes so long to place a call.
+    pub(crate) slow: Mutex<Duration>,
     /// Says nothing of live calls.
     pub(crate) silent: AtomicBool,
     pub(crate) ready: AtomicBool,
     /// Nothing can be played any more.
     pub(crate) mute: AtomicBool,
+    /// What its media plane has room for, beyond the calls that are live.
+    pub(crate) room: Mutex<MediaRoom>,
     pub(crate) bans: Mutex<Vec<Ban>>,
     /// Whoever holds it keeps sounds from being decoded.
     pub(crate) decoder: Arc<tokio::sync::Mutex<()>>,
@@ -126,7 +130,9 @@ impl Calls for Switch {
         let (store, live) = (self.store.clone(), Arc::clone(&self.live));
         let placed = Arc::clone(&self.placed);
         let call = self.ids.lock().unwrap().next(now());
+        let slow = *self.slow.lock().unwrap();
         Box::pin(async move {
+            tokio::time::sleep(slow).await;
             let quote = |leg, party: &Party| LegQuote { leg, number: party.number.clone() };
             let b = command.b.as_ref().map(|b| quote(LegNo::B, b));
             let legs = std::iter::once(quote(LegNo::A, &command.a)).chain(b).collect();
@@ -238,6 +244,12 @@ impl Calls for Switch {
     fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         self.told(self.view.lock().unwrap().clone().filter(|_| found))
+    }
+
+    fn media_room(&self) -> MediaRoom {
+        let MediaRoom { free, all } = *self.room.lock().unwrap();
+        let legs = self.live.lock().unwrap().len() as u64;
+        MediaRoom { free: free.saturating_sub(legs), all }
     }
 
     fn live(&self) -> Promise<Result<Vec<LiveCall>, Silent>> {
@@ -514,9 +526,11 @@ impl World {
             placed: Arc::default(),
             refuse: Mutex::default(),
             stuck: AtomicBool::new(false),
+            slow: Mutex::default(),
             silent: AtomicBool::new(false),
             ready: AtomicBool::new(true),
             mute: AtomicBool::new(false),
+            room: Mutex::new(MediaRoom { free: 10_000, all: 10_000 }),
             bans: Mutex::default(),
             decoder: Arc::default(),
             settings_changed: AtomicBool::new(false),

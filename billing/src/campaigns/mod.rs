@@ -4,31 +4,25 @@
 //! until the record is there. A process that dies between the two loses nothing: the same request key finds the same
 //! call again, and the record of a call that was cut off is written at the next start.
 
+mod create;
 mod owner;
+mod progress;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use facts::record::CallRecord;
-use facts::{CallId, Failure, Kind, LegNo, MerchantId, Outcome, Purpose, Side, UnixMillis};
-pub use owner::{LEASE, Open, Owner, TOLD_LIFE, Wishes};
+pub use create::{Created, OPEN_MAX, Request};
+use facts::{CallId, MerchantId, UnixMillis};
+pub use owner::{Found, LEASE, Open, Owner, TOLD_LIFE, Wishes};
+pub use progress::UnderWay;
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Conn, Row, Value, args, from_json, json, tuples, word, work};
+use crate::call::KEY_LIFE;
+use crate::db::{Conn, Row, args, word, work};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// How long a campaign that has ended can be asked for, with its numbers.
 const OVER_LIFE: Duration = Duration::from_secs(90 * 86_400);
-/// Calls of one number at most, of which all but the last were lost by faults of our own.
-const TRIES_MAX: u32 = 3;
-/// And of which there was no room for all but the last: no carrier had a line, and nobody was rung.
-const CROWDED_MAX: u32 = 100;
-/// So long such a number waits for room, longer each time, and at most so long.
-const CROWDED: Duration = Duration::from_secs(5);
-const CROWDED_LONGEST: Duration = Duration::from_secs(60);
-/// Numbers of one insert: five columns each, below what SQLite takes as parameters.
-const ROWS: usize = 500;
 
 /// Who takes the calls of a campaign.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -142,6 +136,8 @@ pub struct CampaignNumber {
     pub seq: i64,
     /// What was asked for.
     pub number: NewNumber,
+    /// Until when it was put off: it could not be called at that hour, or no carrier had room.
+    pub not_before: Option<UnixMillis>,
     /// Where it stands.
     pub state: NumberState,
     /// Its call.
@@ -185,7 +181,8 @@ impl Tally {
 
 const COLUMNS: &str = "id, merchant_id, company, name, plan, begins, pauses, state, created, total, \
                        waiting, calling, done, answered, joined, refused";
-const NUMBER: &str = "SELECT seq, phone, due, said, state, call_id, why, answered, joined, tries FROM campaign_numbers";
+const NUMBER: &str = "SELECT seq, phone, due, said, state, call_id, why, answered, joined, tries, \
+                      not_before FROM campaign_numbers";
 
 fn campaign_of(row: &Row) -> Result<Campaign> {
     Ok(Campaign {
@@ -230,63 +227,13 @@ fn number_of(row: &Row) -> Result<CampaignNumber> {
         answered: row.truth(7)?,
         joined: row.truth(8)?,
         tries: row.small(9)?,
+        not_before: row.opt_int(10)?.map(UnixMillis),
     })
 }
 
 async fn one(conn: &mut Conn, company: &str, id: &str) -> Result<Option<(Campaign, Tally)>> {
     let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE id = $1 AND company = $2");
     conn.row(&sql, args![id, company]).await?.as_ref().map(both_of).transpose()
-}
-
-async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
-    let sql = "INSERT INTO campaigns \
-               (id, merchant_id, company, name, plan, begins, pauses, state, created) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let values = args![
-        &campaign.id,
-        campaign.merchant.0,
-        &campaign.company,
-        &campaign.name,
-        json(&campaign.plan)?,
-        campaign.begins,
-        campaign.pauses,
-        word(&campaign.state)?,
-        campaign.created,
-    ];
-    conn.exec(sql, values).await.map(drop)
-}
-
-/// Adds numbers behind those that there are; how many it were. One that is there already, not called yet and not
-/// before the same instant, is called once.
-async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<usize> {
-    let sql = "SELECT phone, due FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting'";
-    let mut there = BTreeSet::new();
-    for row in conn.rows(sql, args![id]).await? {
-        there.insert((row.text(0)?, row.opt_int(1)?));
-    }
-    let fresh: Vec<&NewNumber> = numbers
-        .iter()
-        .filter(|number| there.insert((number.phone.clone(), number.due.map(|due| due.0))))
-        .collect();
-    let sql =
-        "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM campaign_numbers WHERE campaign = $1";
-    let mut seq = conn.row(sql, args![id]).await?.map_or(Ok(0), |row| row.int(0))?;
-    for some in fresh.chunks(ROWS) {
-        let mut values: Vec<Value> = Vec::new();
-        for number in some {
-            seq += 1;
-            values.extend(args![id, seq, &number.phone, number.due, json(&number.said)?]);
-        }
-        let sql = format!(
-            "INSERT INTO campaign_numbers (campaign, seq, phone, due, said) VALUES {}",
-            tuples(some.len(), 5)
-        );
-        conn.exec_once(&sql, values).await?;
-    }
-    let sql = "UPDATE campaigns SET total = total + $2, waiting = waiting + $2 WHERE id = $1";
-    let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
-    conn.exec(sql, args![id, count]).await?;
-    Ok(fresh.len())
 }
 
 async fn tally(conn: &mut Conn, id: &str) -> Result<Tally> {
@@ -305,7 +252,9 @@ pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
     let gone = conn.exec(&numbers, args![before]).await?;
     let campaigns = conn.exec(&format!("DELETE FROM campaigns WHERE {OLD}"), args![before]).await?;
     let told = conn.exec("DELETE FROM campaign_agents WHERE until < $1", args![now]).await?;
-    Ok(gone + campaigns + told)
+    let asked = "DELETE FROM campaign_requests WHERE at < $1";
+    let asked = conn.exec(asked, args![now - KEY_LIFE]).await?;
+    Ok(gone + campaigns + told + asked)
 }
 
 /// Any number, for the end of an id.
@@ -316,137 +265,7 @@ pub fn draw() -> Result<u32> {
     getrandom::u32().map_err(|error| Error::Database(error.to_string()))
 }
 
-/// What became of a number's call.
-#[derive(Clone)]
-struct Became {
-    seq: i64,
-    answered: bool,
-    joined: bool,
-    why: Option<&'static str>,
-    /// Nobody answered, and that is our own fault: the number is called once more.
-    lost: bool,
-    /// No carrier had room for it, and nobody was rung: it waits until there is some.
-    crowded: bool,
-}
-
-impl Became {
-    fn of(seq: i64, record: &CallRecord) -> Became {
-        let facts = &record.facts;
-        let answered = facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
-        let joined = facts.bridged.is_some();
-        let is_task = facts.command.purpose == Purpose::Campaign;
-        let ours = |failure: &Failure| {
-            matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
-        };
-        let why = match &facts.outcome {
-            Outcome::Failed(failure) => Some(failure.kind.row().label),
-            // Who is played something waits for nobody.
-            Outcome::Completed if joined || !is_task => None,
-            // He waited, and was the first to go.
-            Outcome::Completed if facts.released_by == Side::Caller => Some("abandoned"),
-            Outcome::Completed => Some("no_agent"),
-        };
-        // A notice has one record: it says so when it was lost, and the merchant decides.
-        let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
-        let rang = facts.leg(LegNo::A).is_some_and(|leg| leg.progress.is_some());
-        let crowded = !answered
-            && !rang
-            && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion);
-        Became { seq, answered, joined, why, lost: lost && !answered, crowded }
-    }
-}
-
-/// The calls of a campaign that are on record, and not noted as such.
-async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
-    let sql = "SELECT n.seq, r.record FROM campaign_numbers n JOIN records r ON r.call_id = n.call_id \
-               WHERE n.campaign = $1 AND n.state = 'calling'";
-    let rows = conn.rows(sql, args![id]).await?;
-    rows.iter().map(|row| Ok(Became::of(row.int(0)?, &from_json(&row.text(1)?)?))).collect()
-}
-
-/// Notes what became of a call, once.
-async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Result<()> {
-    let Became { seq, answered, joined, why, lost, crowded } = became;
-    let (answered, joined) = (*answered, *joined);
-    let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
-                 AND state = 'calling' AND tries < $3";
-    let later = "UPDATE campaign_numbers SET state = 'waiting', why = 'congestion', \
-                 due = CAST($4 AS BIGINT) + CASE WHEN tries * CAST($5 AS BIGINT) < CAST($6 AS BIGINT) \
-                 THEN tries * CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END \
-                 WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
-    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-    let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
-    let waits = match (*lost, *crowded) {
-        (true, _) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
-        (_, true) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
-        _ => false,
-    };
-    if waits {
-        let sql = "UPDATE campaigns SET calling = calling - 1, waiting = waiting + 1 WHERE id = $1";
-        return conn.exec(sql, args![id]).await.map(drop);
-    }
-    let done = "UPDATE campaign_numbers SET state = 'done', answered = $3, joined = $4, why = $5 \
-                WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
-    let why = why.map(str::to_owned);
-    if conn.exec(done, args![id, *seq, answered, joined, why]).await? == 1 {
-        let sql = "UPDATE campaigns SET calling = calling - 1, done = done + 1, \
-                   answered = answered + $2, joined = joined + $3 WHERE id = $1";
-        conn.exec(sql, args![id, i64::from(answered), i64::from(joined)]).await?;
-    }
-    Ok(())
-}
-
 impl Store {
-    /// Keeps a campaign with its numbers, each once; how many these are.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when its id is taken.
-    pub async fn create_campaign(
-        &self,
-        campaign: Campaign,
-        numbers: Vec<NewNumber>,
-    ) -> Result<usize> {
-        self.write(work!(conn, [campaign, numbers] => {
-            insert(conn, &campaign).await?;
-            insert_numbers(conn, &campaign.id, &numbers).await?
-        }))
-        .await
-    }
-
-    /// Adds numbers behind those of a campaign, but for those that wait in it; one that had ended because all its numbers
-    /// were called waits again, to one that was cancelled none are added. `None` when the company has no such campaign,
-    /// else how it stands and how many were added.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn add_campaign_numbers(
-        &self,
-        company: &str,
-        id: &str,
-        numbers: Vec<NewNumber>,
-    ) -> Result<Option<(CampaignState, usize)>> {
-        let (company, id) = (company.to_owned(), id.to_owned());
-        self.write(work!(conn, [company, id, numbers] => {
-            let known = one(conn, &company, &id).await?;
-            match known {
-                None => None,
-                Some((known, tally)) => {
-                    let ended = known.state == CampaignState::Ended;
-                    if ended && tally.waiting > 0 {
-                        Some((known.state, 0))
-                    } else {
-                        let added = insert_numbers(conn, &known.id, &numbers).await?;
-                        let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL, \
-                                   ended = NULL WHERE id = $1 AND state = 'ended'";
-                        conn.exec(sql, args![id.as_str()]).await?;
-                        Some((if ended { CampaignState::Waiting } else { known.state }, added))
-                    }
-                }
-            }
-        }))
-        .await
-    }
-
     /// A campaign of a company, and how its numbers stand.
     ///
     /// # Errors
@@ -456,7 +275,8 @@ impl Store {
         self.read(work!(conn, [company, id] => one(conn, &company, &id).await?)).await
     }
 
-    /// How many campaigns a company has, and those of a page, the newest first, with how their numbers stand.
+    /// How many campaigns a company has, and those of a page, the newest first, with how their numbers stand. One that
+    /// cannot be read is passed over.
     ///
     /// # Errors
     /// Those of the database.
@@ -473,7 +293,7 @@ impl Store {
             let total: u64 = total.map_or(Ok(0), |row| row.small(0))?;
             let sql = format!("SELECT {COLUMNS} FROM campaigns WHERE company = $1 ORDER BY id DESC LIMIT $2 OFFSET $3");
             let rows = conn.rows(&sql, args![company.as_str(), limit, skip]).await?;
-            (total, rows.iter().map(both_of).collect::<Result<Vec<_>>>()?)
+            (total, rows.iter().filter_map(|row| both_of(row).ok()).collect())
         }))
         .await
     }
@@ -510,146 +330,18 @@ impl Store {
     ) -> Result<Option<CampaignState>> {
         let (company, id) = (company.to_owned(), id.to_owned());
         self.write(work!(conn, [company, id] => {
-            let known = one(conn, &company, &id).await?;
-            let sql = "UPDATE campaigns SET state = $2, ended = $3 \
+            // Its plan is not read: one that nobody can read any more can be ended.
+            let known = "SELECT state FROM campaigns WHERE id = $1 AND company = $2";
+            let known = conn.row(known, args![id.as_str(), company.as_str()]).await?;
+            let known = known.map(|row| row.word(0)).transpose()?;
+            let sql = "UPDATE campaigns SET state = $2, ended = $3, cancelled = $4 \
                        WHERE id = $1 AND state <> 'ended'";
-            let ended = (state == CampaignState::Ended).then_some(at);
+            let cancelled = state == CampaignState::Ended;
             if known.is_some() {
-                conn.exec(sql, args![id.as_str(), word(&state)?, ended]).await?;
+                let ended = cancelled.then_some(at);
+                conn.exec(sql, args![id.as_str(), word(&state)?, ended, cancelled]).await?;
             }
-            known.map(|(known, _)| known.state)
-        }))
-        .await
-    }
-
-    /// Notes which calls of a campaign are on record by now, and what came of them; then says how its numbers
-    /// stand. One of which all numbers were called has ended.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn note_campaign(&self, id: &str, now: UnixMillis) -> Result<Tally> {
-        let id = id.to_owned();
-        let (news, before) = {
-            let id = id.clone();
-            let found: (Vec<_>, Tally) = self
-                .read(work!(conn, [id] => (recorded(conn, &id).await?, tally(conn, &id).await?)))
-                .await?;
-            found
-        };
-        if news.is_empty() && !before.is_over() {
-            return Ok(before);
-        }
-        self.write(work!(conn, [id, news] => {
-            for became in news.iter() {
-                note(conn, &id, became, now).await?;
-            }
-            let tally = tally(conn, &id).await?;
-            if tally.is_over() {
-                let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
-                           WHERE id = $1 AND state = 'running'";
-                conn.exec(sql, args![id.as_str(), now]).await?;
-            }
-            tally
-        }))
-        .await
-    }
-
-    /// The next numbers of a campaign that may be called.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn next_numbers(
-        &self,
-        id: &str,
-        now: UnixMillis,
-        limit: u32,
-    ) -> Result<Vec<CampaignNumber>> {
-        let id = id.to_owned();
-        self.read(work!(conn, [id] => {
-            let sql = format!(
-                "{NUMBER} WHERE campaign = $1 AND state = 'waiting' AND (due IS NULL OR due <= $2) \
-                 ORDER BY seq LIMIT $3"
-            );
-            let rows = conn.rows(&sql, args![id.as_str(), now, limit]).await?;
-            rows.iter().map(number_of).collect::<Result<Vec<_>>>()?
-        }))
-        .await
-    }
-
-    /// Whether numbers of a campaign wait for a carrier to have room.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn is_crowded(&self, id: &str, now: UnixMillis) -> Result<bool> {
-        let id = id.to_owned();
-        self.read(work!(conn, [id] => {
-            let sql = "SELECT 1 FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting' \
-                       AND why = 'congestion' AND due > $2 LIMIT 1";
-            conn.row(sql, args![id.as_str(), now]).await?.is_some()
-        }))
-        .await
-    }
-
-    /// The calls of a campaign that are under way.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn campaign_calls(&self, id: &str) -> Result<Vec<CallId>> {
-        let id = id.to_owned();
-        self.read(work!(conn, [id] => {
-            let sql = "SELECT call_id FROM campaign_numbers WHERE campaign = $1 AND state = 'calling'";
-            let rows = conn.rows(sql, args![id.as_str()]).await?;
-            rows.iter().map(|row| row.call(0)).collect::<Result<Vec<_>>>()?
-        }))
-        .await
-    }
-
-    /// Notes the call that a number became.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn calling(&self, id: &str, seq: i64, call: CallId) -> Result<()> {
-        let id = id.to_owned();
-        self.write(work!(conn, [id] => {
-            let sql = "UPDATE campaign_numbers SET state = 'calling', call_id = $3, tries = tries + 1 \
-                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            if conn.exec(sql, args![id.as_str(), seq, call]).await? == 1 {
-                let sql = "UPDATE campaigns SET waiting = waiting - 1, calling = calling + 1 \
-                           WHERE id = $1";
-                conn.exec(sql, args![id.as_str()]).await?;
-            }
-        }))
-        .await
-    }
-
-    /// Notes that a number cannot be called, and why.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn uncallable(&self, id: &str, seq: i64, why: &str) -> Result<()> {
-        let (id, why) = (id.to_owned(), why.to_owned());
-        self.write(work!(conn, [id, why] => {
-            let sql = "UPDATE campaign_numbers SET state = 'refused', why = $3 \
-                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            if conn.exec(sql, args![id.as_str(), seq, why.as_str()]).await? == 1 {
-                let sql = "UPDATE campaigns SET waiting = waiting - 1, refused = refused + 1 \
-                           WHERE id = $1";
-                conn.exec(sql, args![id.as_str()]).await?;
-            }
-        }))
-        .await
-    }
-
-    /// A number that cannot be called now is not, before then.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn postpone(&self, id: &str, seq: i64, due: UnixMillis) -> Result<()> {
-        let id = id.to_owned();
-        self.write(work!(conn, [id] => {
-            let sql = "UPDATE campaign_numbers SET due = $3 \
-                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            conn.exec(sql, args![id.as_str(), seq, due]).await?;
+            known
         }))
         .await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use facts::UnixMillis;
 
-use super::{COLUMNS, Campaign, CampaignState, Tally, both_of};
+use super::{COLUMNS, Campaign, Tally, both_of};
 use crate::db::{Conn, Row, args, work};
 use crate::error::Result;
 use crate::once::Once;
@@ -43,6 +43,15 @@ pub struct Open {
     pub elsewhere: u64,
 }
 
+/// What a look at all campaigns found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Found {
+    /// Those that somebody has to look after.
+    pub open: Vec<Open>,
+    /// Those of them that cannot be read, by their ids, and why.
+    pub damaged: Vec<(String, String)>,
+}
+
 /// What a process wants to do about campaigns.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wishes {
@@ -62,24 +71,15 @@ impl Wishes {
     }
 }
 
-/// It starts or pauses by itself now.
-fn is_due(campaign: &Campaign, now: UnixMillis) -> bool {
-    let come = |at: Option<UnixMillis>| at.is_some_and(|at| at <= now);
-    match campaign.state {
-        CampaignState::Waiting => come(campaign.begins),
-        CampaignState::Running => come(campaign.pauses),
-        CampaignState::Paused | CampaignState::Ended => false,
-    }
-}
-
-async fn open(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<Vec<Open>> {
+async fn open(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<Found> {
     let sql = format!(
         "SELECT {COLUMNS}, owner, leased, CAST(COALESCE((SELECT MAX(a.agents) \
          FROM campaign_agents a WHERE a.campaign = campaigns.id AND a.process <> $1 \
          AND a.until > $2), 0) AS BIGINT) FROM campaigns \
-         WHERE state <> 'ended' OR calling > 0 ORDER BY id"
+         WHERE id IN (SELECT id FROM campaigns WHERE state = 'running' \
+         UNION SELECT id FROM campaigns WHERE calling > 0) ORDER BY id"
     );
-    let of = |row: &Row| {
+    let of = |row: &Row| -> Result<Open> {
         let (campaign, tally) = both_of(row)?;
         let until = row.instant(17)?;
         let owner = match row.text(16)? {
@@ -89,7 +89,21 @@ async fn open(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<Vec<Open>> 
         };
         Ok(Open { campaign, tally, owner, elsewhere: row.small(18)? })
     };
-    conn.rows(&sql, args![me.as_str(), now]).await?.iter().map(of).collect()
+    let mut found = Found::default();
+    for row in conn.rows(&sql, args![me.as_str(), now]).await? {
+        match of(&row) {
+            Ok(open) => found.open.push(open),
+            Err(error) => found.damaged.push((row.text(0)?, error.to_string())),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether one starts or pauses by itself now.
+async fn is_due(conn: &mut Conn, now: UnixMillis) -> Result<bool> {
+    let sql = "SELECT 1 FROM campaigns WHERE (state = 'waiting' AND begins <= $1) \
+               OR (state = 'running' AND pauses <= $1) LIMIT 1";
+    Ok(conn.row(sql, args![now]).await?.is_some())
 }
 
 /// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself is not paused again.
@@ -130,18 +144,12 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn open_campaigns(&self, me: &Once, now: UnixMillis) -> Result<Vec<Open>> {
-        let look = async || -> Result<Vec<Open>> {
-            let me = me.clone();
-            self.read(work!(conn, [me] => open(conn, &me, now).await?)).await
-        };
-        let mut all = look().await?;
-        if all.iter().any(|open| is_due(&open.campaign, now)) {
+    pub async fn open_campaigns(&self, me: &Once, now: UnixMillis) -> Result<Found> {
+        if self.read(work!(conn, [] => is_due(conn, now).await?)).await? {
             self.write::<()>(work!(conn, [] => turn(conn, now).await?)).await?;
-            all = look().await?;
         }
-        all.retain(|open| open.campaign.state == CampaignState::Running || open.tally.calling > 0);
-        Ok(all)
+        let me = me.clone();
+        self.read(work!(conn, [me] => open(conn, &me, now).await?)).await
     }
 
     /// A process starts: where the database is its own (SQLite), whoever dialled a campaign before is gone, however long

@@ -55,6 +55,7 @@ migrations! {
     35 "0035_repeats",
     36 "0036_bookings",
     37 "0037_campaign_counts",
+    38 "0038_campaign_requests",
     43 "0043_sounds_in_pieces",
 }
 
@@ -177,6 +178,15 @@ mod tests {
         let rows = own.rows(sql, &[], 10).unwrap();
         let told: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
         assert_eq!(told, ["c5112211-", "d00000006"]);
+        let put_off = "UPDATE campaigns SET waiting = 1 WHERE id = 'd'; \
+                       UPDATE campaign_numbers SET due = 9, why = 'congestion' WHERE seq = 3";
+        own.script(put_off).unwrap();
+        run(&mut own, 38..=38);
+        let sql = "SELECT id || cancelled FROM campaigns UNION ALL SELECT seq || COALESCE(due, '-') \
+                   || not_before FROM campaign_numbers WHERE not_before IS NOT NULL";
+        let rows = own.rows(sql, &[], 10).unwrap();
+        let told: Vec<_> = rows.iter().map(|row| row.text(0).unwrap()).collect();
+        assert_eq!(told, ["c0", "d1", "3-9"], "who was cancelled, and what was put off");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Campaigns: numbers that are dialled for agents.
 
 use billing::campaigns::{
-    Campaign, CampaignState, NewNumber, NumberState, Open, Owner, Plan, Said, Takers, Tally, Wishes,
+    Campaign, CampaignState, Created, Found, NewNumber, NumberState, OPEN_MAX, Open, Owner, Plan,
+    Request, Said, Takers, Tally, Wishes,
 };
-use billing::{Error, Once, Store};
+use billing::{Constraint, Error, Once, Store};
 use facts::{CallCommand, CallId, Failure, Kind, MerchantId, Origin, Outcome, Purpose, UnixMillis};
 
 use crate::support::*;
@@ -37,22 +38,37 @@ fn numbers(count: u32) -> Vec<NewNumber> {
     (1..=count).map(number).collect()
 }
 
+async fn create(store: &Store, campaign: Campaign, numbers: Vec<NewNumber>) {
+    let total = numbers.len() as u64;
+    let created = store.create_campaign(campaign, numbers, None).await.unwrap();
+    assert_eq!(created, Created::Now(total));
+}
+
 /// The campaigns that a process looks after, if it takes what it can.
 async fn mine(store: &Store, me: &Once, now: UnixMillis) -> Vec<String> {
     let id = |open: Open| open.campaign.id;
-    let all = store.open_campaigns(me, now).await.unwrap();
+    let all = store.open_campaigns(me, now).await.unwrap().open;
     let take = all.into_iter().map(id).collect();
     store.keep_campaigns(me, Wishes { take, ..Wishes::default() }, now).await.unwrap();
-    let all = store.open_campaigns(me, now).await.unwrap();
+    let all = store.open_campaigns(me, now).await.unwrap().open;
     all.into_iter().filter(|open| matches!(open.owner, Owner::Me(_))).map(id).collect()
+}
+
+/// The places of the numbers that it may call then.
+async fn next(store: &Store, me: &Once, now: UnixMillis) -> Vec<i64> {
+    mine(store, me, now).await;
+    let numbers = store.next_numbers(me, ID, now, 9).await.unwrap();
+    numbers.iter().map(|number| number.seq).collect()
 }
 
 pub(crate) async fn a_number_that_waits_already_is_called_once(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
+    let me = Once::fresh().unwrap();
     let mut list = numbers(3);
     list.push(list[1].clone());
     list.push(NewNumber { due: Some(at(900)), ..list[1].clone() });
-    assert_eq!(store.create_campaign(campaign(merchant, ID), list).await.unwrap(), 4);
+    let created = store.create_campaign(campaign(merchant, ID), list, None).await.unwrap();
+    assert_eq!(created, Created::Now(4));
     store.uncallable(ID, 1, "blocked").await.unwrap();
     // Whoever was called may be called again, who waits is waited for.
     let added = store.add_campaign_numbers("9001", ID, numbers(3)).await.unwrap();
@@ -60,15 +76,163 @@ pub(crate) async fn a_number_that_waits_already_is_called_once(store: Store, _: 
     let (_, tally) = store.campaign("9001", ID).await.unwrap().unwrap();
     assert_eq!((tally.total, tally.waiting, tally.refused), (5, 4, 1));
     store.postpone(ID, 2, at(50)).await.unwrap();
-    let next = store.next_numbers(ID, at(49), 9).await.unwrap();
-    let seqs: Vec<_> = next.iter().map(|number| number.seq).collect();
-    assert_eq!(seqs, [3, 5], "one is put off, and those behind it come first");
+    assert_eq!(
+        next(&store, &me, at(49)).await,
+        [3, 5],
+        "one is put off, those behind it come first"
+    );
+    // It is the same number, however long it was put off.
+    let added = store.add_campaign_numbers("9001", ID, numbers(3)).await.unwrap();
+    assert_eq!(added, Some((CampaignState::Running, 0)));
+    assert_eq!(next(&store, &me, at(50)).await, [2, 3, 5]);
+    // And is never called before the merchant wants it.
+    store.postpone(ID, 4, at(60)).await.unwrap();
+    assert_eq!(next(&store, &me, at(899)).await, [2, 3, 5]);
+    assert_eq!(next(&store, &me, at(900)).await, [2, 3, 4, 5]);
+}
+
+pub(crate) async fn whoever_pauses_a_campaign_or_dials_it_elsewhere_is_obeyed_at_once(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "100").await;
+    let (me, other) = (Once::fresh().unwrap(), Once::fresh().unwrap());
+    create(&store, campaign(merchant, ID), numbers(2)).await;
+    let asked =
+        async |who, seconds| store.next_numbers(who, ID, at(seconds), 9).await.unwrap().len();
+    assert_eq!(asked(&me, 0).await, 0, "nobody dials it yet");
+    assert_eq!(mine(&store, &me, at(0)).await, [ID]);
+    assert_eq!((asked(&me, 1).await, asked(&other, 1).await), (2, 0));
+    for (state, may) in [(CampaignState::Paused, 0), (CampaignState::Running, 2)] {
+        store.set_campaign("9001", ID, (state, at(2))).await.unwrap();
+        assert_eq!(asked(&me, 2).await, may, "{state:?}");
+    }
+    assert_eq!(asked(&me, 20).await, 0, "its lease is over");
+    store.set_campaign("9001", ID, (CampaignState::Ended, at(3))).await.unwrap();
+    assert_eq!(asked(&me, 3).await, 0);
+}
+
+pub(crate) async fn a_campaign_that_was_cancelled_takes_no_numbers_whatever_still_rings(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "100").await;
+    create(&store, campaign(merchant, ID), numbers(1)).await;
+    let mut command = command(merchant, HOME, HOME_B);
+    command.purpose = Purpose::Campaign;
+    granted(&store, 1, &command).await;
+    store.calling(ID, 1, CallId(1)).await.unwrap();
+    let ended = CampaignState::Ended;
+    store.set_campaign("9001", ID, (ended, at(2))).await.unwrap();
+    let added = store.add_campaign_numbers("9001", ID, numbers(2)).await.unwrap();
+    assert_eq!(added, Some((ended, 0)), "its last number still rings");
+    store.settle(facts(1, &command, Some((None, 5)), None), context()).await.unwrap();
+    assert!(store.note_campaign(ID, at(60)).await.unwrap().is_over());
+    let added = store.add_campaign_numbers("9001", ID, numbers(2)).await.unwrap();
+    assert_eq!(added, Some((ended, 0)), "and now that it does not");
+    assert_eq!(store.campaign("9001", ID).await.unwrap().unwrap().0.state, ended);
+}
+
+pub(crate) async fn s6_a_list_under_a_name_of_the_company_is_one_campaign(store: Store, _: String) {
+    let merchant = fill(&store, "0").await;
+    let ask = async |id: &str, company: &str, said: &str, at: UnixMillis| {
+        let campaign = Campaign { company: company.into(), created: at, ..campaign(merchant, id) };
+        let request = Request { name: "order 7".into(), fingerprint: said.into() };
+        store.create_campaign(campaign, numbers(3), Some(request)).await.unwrap()
+    };
+    assert_eq!(ask("1", "9001", "spring", at(0)).await, Created::Now(3));
+    assert_eq!(ask("2", "9001", "spring", at(1)).await, Created::Before("1".into(), 3));
+    assert_eq!(ask("2", "9001", "autumn", at(1)).await, Created::OtherRequest);
+    assert_eq!(ask("2", "9002", "spring", at(1)).await, Created::Now(3), "its own names");
+    // Without a name each is one of its own; with one, many at once are one.
+    create(&store, campaign(merchant, "3"), numbers(3)).await;
+    let asked = ["4", "5", "6", "7"].map(|id| {
+        let campaign = campaign(merchant, id);
+        let request = Request { name: "order 8".into(), fingerprint: "spring".into() };
+        let store = store.clone();
+        tokio::spawn(
+            async move { store.create_campaign(campaign, numbers(3), Some(request)).await },
+        )
+    });
+    let mut made = 0;
+    for one in asked {
+        made += usize::from(one.await.unwrap().unwrap() == Created::Now(3));
+    }
+    assert_eq!(made, 1);
+    assert_eq!(store.campaigns("9001", 0, 9).await.unwrap().0, 3);
+    // Whoever did not hear of his commit runs again, and finds what is his.
+    assert_eq!(ask("1", "9001", "spring", at(0)).await, Created::Now(3));
+    // For thirty days, as calls.
+    let month = 30 * 86_400;
+    assert_eq!(ask("8", "9001", "autumn", at(month)).await, Created::OtherRequest);
+    assert_eq!(ask("8", "9001", "autumn", at(month + 1)).await, Created::Now(3));
+    assert!(store.purge(at(2 * month)).await.unwrap() > 0);
+    assert_eq!(ask("9", "9002", "autumn", at(2 * month)).await, Created::Now(3));
+}
+
+pub(crate) async fn a_merchant_has_so_many_open_campaigns_at_most(store: Store, _: String) {
+    let merchant = fill(&store, "0").await;
+    let asked = async |id: u32, state| {
+        let campaign = Campaign { state, ..campaign(merchant, &format!("{id:03}")) };
+        store.create_campaign(campaign, numbers(1), None).await
+    };
+    for id in 1..OPEN_MAX {
+        asked(id, CampaignState::Paused).await.unwrap();
+    }
+    // Two at once, and there is room for one.
+    let both = tokio::join!(asked(500, CampaignState::Running), asked(501, CampaignState::Running));
+    let full = |asked: &_| matches!(asked, Err(Error::Conflict(Constraint::Campaigns)));
+    assert_ne!(full(&both.0), full(&both.1), "{both:?}");
+    assert!(full(&asked(502, CampaignState::Waiting).await));
+    // One that is over makes room, which it may want again.
+    store.uncallable("001", 1, "blocked").await.unwrap();
+    store.set_campaign("9001", "001", (CampaignState::Running, at(1))).await.unwrap();
+    assert!(store.note_campaign("001", at(1)).await.unwrap().is_over());
+    asked(503, CampaignState::Waiting).await.unwrap();
+    let added = store.add_campaign_numbers("9001", "001", numbers(2)).await;
+    assert!(matches!(added, Err(Error::Conflict(Constraint::Campaigns))), "{added:?}");
+    assert_eq!(store.campaign("9001", "001").await.unwrap().unwrap().1.total, 1);
+    // Only what runs is looked at.
+    let Found { open, .. } = store.open_campaigns(&Once::fresh().unwrap(), at(2)).await.unwrap();
+    assert_eq!(open.len(), 1);
+}
+
+/// Changes rows behind the store's back.
+async fn spoil(url: &str, sql: &str) {
+    use sqlx::{Connection as _, Executor as _};
+    if url.starts_with("sqlite") {
+        sqlx::SqliteConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
+    } else {
+        sqlx::PgConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
+    }
+}
+
+pub(crate) async fn a_campaign_that_nobody_can_read_stops_no_other(store: Store, url: String) {
+    let merchant = fill(&store, "0").await;
+    for id in ["1", "2"] {
+        create(&store, campaign(merchant, id), numbers(1)).await;
+    }
+    spoil(&url, "UPDATE campaigns SET plan = '{\"takers\":7}' WHERE id = '1'").await;
+    let me = Once::fresh().unwrap();
+    assert_eq!(mine(&store, &me, at(0)).await, ["2"]);
+    let Found { damaged, .. } = store.open_campaigns(&me, at(0)).await.unwrap();
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert_eq!(damaged[0].0, "1");
+    let (total, listed) = store.campaigns("9001", 0, 9).await.unwrap();
+    assert_eq!((total, listed.len()), (2, 1));
+    // Nor does it keep a group from being removed, and it can be ended.
+    let removed = store.remove_group(&once(), at(1), "company", (merchant, "none")).await;
+    assert_eq!(removed.unwrap(), billing::signs::Done::NoGroup);
+    let end = (CampaignState::Ended, at(2));
+    let stood = store.set_campaign("9001", "1", end).await.unwrap();
+    assert_eq!(stood, Some(CampaignState::Running));
+    assert!(store.open_campaigns(&me, at(3)).await.unwrap().damaged.is_empty());
 }
 
 /// Field case 69: a call that a restart cut off before anybody answered is called again, and counted once.
 pub(crate) async fn case_69_a_call_that_a_restart_cut_off_is_no_call(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
-    store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
+    create(&store, campaign(merchant, ID), numbers(2)).await;
     let mut command = command(merchant, HOME, HOME_B);
     command.purpose = Purpose::Campaign;
     for call in [1, 2] {
@@ -92,7 +256,7 @@ pub(crate) async fn case_69_a_call_that_a_restart_cut_off_is_no_call(store: Stor
 
 pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
-    store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
+    create(&store, campaign(merchant, ID), numbers(2)).await;
     let mut command = command(merchant, HOME, HOME_B);
     command.purpose = Purpose::Campaign;
     // The one was never rung, the other one rang, and then its network gave up.
@@ -109,22 +273,25 @@ pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: S
     assert_eq!((tally.waiting, tally.calling, tally.done), (1, 0, 1));
     let listed = store.campaign_numbers(ID, 0, 2).await.unwrap();
     assert_eq!((listed[0].tries, listed[0].why.as_deref()), (1, Some("congestion")));
-    assert!(store.is_crowded(ID, at(64)).await.unwrap());
-    assert!(store.next_numbers(ID, at(64), 9).await.unwrap().is_empty(), "not at once");
-    assert_eq!(store.next_numbers(ID, at(65), 9).await.unwrap().len(), 1);
-    assert!(!store.is_crowded(ID, at(65)).await.unwrap());
+    let me = Once::fresh().unwrap();
+    let crowded = async |seconds| store.under_way(&me, at(seconds)).await.unwrap().crowded;
+    assert!(next(&store, &me, at(64)).await.is_empty(), "not at once");
+    assert!(crowded(64).await.contains(ID));
+    assert_eq!(listed[0].not_before, Some(at(65)));
+    assert_eq!(next(&store, &me, at(65)).await, [1]);
+    assert!(crowded(65).await.is_empty());
 }
 
 pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store, url: String) {
     let merchant = fill(&store, "0").await;
-    store.create_campaign(campaign(merchant, ID), numbers(2)).await.unwrap();
+    create(&store, campaign(merchant, ID), numbers(2)).await;
     let (me, other) = (Once::fresh().unwrap(), Once::fresh().unwrap());
     let tell = async |who: &Once, agents, seconds| {
         let wishes = Wishes { agents: vec![(ID.into(), agents)], ..Wishes::default() };
         store.keep_campaigns(who, wishes, at(seconds)).await.unwrap();
     };
     let seen = async |who: &Once, seconds| {
-        let open = store.open_campaigns(who, at(seconds)).await.unwrap().remove(0);
+        let open = store.open_campaigns(who, at(seconds)).await.unwrap().open.remove(0);
         (open.owner, open.elsewhere)
     };
     assert_eq!(seen(&me, 0).await, (Owner::Nobody, 0));
@@ -157,7 +324,7 @@ pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store
 pub(crate) async fn what_ended_long_ago_is_forgotten_with_its_numbers(store: Store, _: String) {
     let merchant = fill(&store, "0").await;
     for id in ["1", "2"] {
-        store.create_campaign(campaign(merchant, id), numbers(3)).await.unwrap();
+        create(&store, campaign(merchant, id), numbers(3)).await;
     }
     let end = (CampaignState::Ended, at(100));
     store.set_campaign("9001", "1", end).await.unwrap();
@@ -173,11 +340,13 @@ pub(crate) async fn what_ended_long_ago_is_forgotten_with_its_numbers(store: Sto
 
 pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
-    let kept = store.create_campaign(campaign(merchant, ID), numbers(1_203)).await;
-    assert_eq!(kept.unwrap(), 1_203);
-    let taken = store.create_campaign(campaign(merchant, ID), numbers(1)).await;
+    create(&store, campaign(merchant, ID), numbers(1_203)).await;
+    let taken = Campaign { created: at(1), ..campaign(merchant, ID) };
+    let taken = store.create_campaign(taken, numbers(1), None).await;
     assert!(matches!(taken, Err(Error::Conflict(_))), "{taken:?}");
-    let next = store.next_numbers(ID, T0, 3).await.unwrap();
+    let me = Once::fresh().unwrap();
+    assert_eq!(mine(&store, &me, T0).await, [ID]);
+    let next = store.next_numbers(&me, ID, T0, 3).await.unwrap();
     let seqs: Vec<_> =
         next.iter().map(|next| (next.seq, next.number.said.customuuid.as_str())).collect();
     assert_eq!(seqs, [(1, "order 1"), (2, "order 2"), (3, "order 3")]);
@@ -198,12 +367,18 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
     let expected =
         Tally { total: 1_203, waiting: 1_200, calling: 2, refused: 1, ..Tally::default() };
     assert_eq!(tally, expected);
-    assert_eq!(store.campaign_calls(ID).await.unwrap(), [CallId(1), CallId(2)]);
+    let under_way = store.under_way(&me, at(60)).await.unwrap();
+    assert_eq!(under_way.calls[ID], [CallId(1), CallId(2)]);
+    assert!(under_way.recorded.is_empty());
     let mut joined = facts(1, &command(1), Some((Some(0), 10)), Some((Some(2), 10)));
     joined.bridged = Some(at(2));
     store.settle(joined, context()).await.unwrap();
     let missed = facts(2, &command(2), Some((None, 10)), None);
     store.settle(missed, context()).await.unwrap();
+    let under_way = store.under_way(&me, at(60)).await.unwrap();
+    assert!(under_way.calls.is_empty() && under_way.recorded.contains(ID), "{under_way:?}");
+    let other = Once::fresh().unwrap();
+    assert_eq!(store.under_way(&other, at(60)).await.unwrap(), Default::default());
     // What was noted once is noted, however often it is looked at.
     for _ in 0..2 {
         let tally = store.note_campaign(ID, at(60)).await.unwrap();
@@ -222,7 +397,7 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
     store.calling(ID, 4, CallId(4)).await.unwrap();
     assert_eq!(store.note_campaign(ID, at(60)).await.unwrap().done, 3);
     // One that was lost by a fault of our own is called once more, and not for ever.
-    let next = async || store.next_numbers(ID, T0, 1).await.unwrap().remove(0);
+    let next = async || store.next_numbers(&me, ID, T0, 1).await.unwrap().remove(0);
     for call in 5..8 {
         let number = next().await;
         assert_eq!((number.seq, u64::from(number.tries)), (5, call - 5));
@@ -245,7 +420,7 @@ pub(crate) async fn a_campaign_begins_pauses_and_ends(store: Store, _: String) {
         pauses: Some(at(20)),
         ..campaign(merchant, ID)
     };
-    store.create_campaign(waits, numbers(2)).await.unwrap();
+    create(&store, waits, numbers(2)).await;
     let (me, other) = (Once::fresh().unwrap(), Once::fresh().unwrap());
     let of = async |who, seconds| mine(&store, who, at(seconds)).await;
     let running = async |seconds| of(&me, seconds).await;
@@ -273,8 +448,9 @@ pub(crate) async fn a_campaign_begins_pauses_and_ends(store: Store, _: String) {
     let known = store.add_campaign_numbers("9001", ID, vec![later]).await.unwrap();
     let waits = CampaignState::Waiting;
     assert_eq!((known, state().await), (Some((waits, 1)), waits));
-    assert!(store.next_numbers(ID, at(99), 9).await.unwrap().is_empty());
-    assert_eq!(store.next_numbers(ID, at(100), 9).await.unwrap()[0].seq, 3);
+    set("9001", CampaignState::Running).await;
+    assert!(next(&store, &me, at(99)).await.is_empty());
+    assert_eq!(next(&store, &me, at(100)).await, [3]);
     assert_eq!(store.add_campaign_numbers("9002", ID, numbers(1)).await.unwrap(), None);
     // One that was cancelled stays so.
     set("9001", CampaignState::Ended).await;

@@ -269,6 +269,28 @@ fn s4_9_a_customer_is_led_to_whichever_extension_is_free() {
 }
 
 #[test]
+fn s4_9_an_extension_that_is_somebody_elses_by_now_gets_no_customer() {
+    let mut sim = team(Strategy::RingAll);
+    let passes_on = |sim: &mut Sim, number: &str| {
+        change(sim, |snapshot| {
+            snapshot.extensions.get_mut(number).unwrap().merchant = facts::MerchantId(99);
+        });
+    };
+    passes_on(&mut sim, "80001");
+    sim.place(campaign(&["80001", "80002"]));
+    sim.pick_up("a");
+    assert_eq!(invited(&sim), [0, 1, 0, 0]);
+    sim.pick_up("two");
+    sim.hang_up("a");
+    passes_on(&mut sim, "80002");
+    sim.place(campaign(&["80001", "80002"]));
+    sim.pick_up("a");
+    assert!(sim.far("a").ended());
+    assert_eq!((invited(&sim), sim.settled.last().unwrap().bridged), ([0, 1, 0, 0], None));
+    sim.assert_clean();
+}
+
+#[test]
 fn s4_9_whoever_lets_calls_ring_in_vain_is_asked_last_for_a_while() {
     let mut sim = team(Strategy::Sequential);
     let customer = |sim: &mut Sim, among: &[&str]| {

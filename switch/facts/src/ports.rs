@@ -19,6 +19,15 @@ use crate::station::Station;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Silent;
 
+/// Pairs of media ports. Each leg of a call takes one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MediaRoom {
+    /// Those that a leg could have now.
+    pub free: u64,
+    /// All, also those that rest.
+    pub all: u64,
+}
+
 /// A future that can cross threads.
 pub type Promise<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
@@ -93,6 +102,9 @@ pub trait Calls: Send + Sync + 'static {
     /// # Errors
     /// When the switch says nothing.
     fn look(&self, call: CallId) -> Promise<Result<Option<LiveCall>, Silent>>;
+
+    /// What the media plane has room for, as it was a moment ago; none at all before it runs.
+    fn media_room(&self) -> MediaRoom;
 
     /// Registered contacts: extension, contact URI, seconds left.
     fn bindings(&self) -> Promise<Vec<(String, String, u64)>>;

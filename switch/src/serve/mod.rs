@@ -244,6 +244,7 @@ impl Hall {
         }
         let media = Media::start_with(&parts::media(config), Some(remote), events)
             .map_err(io_error("the media plane"))?;
+        let media = Arc::new(media);
         let directory: Arc<Directory> = Arc::default();
         let wake = Arc::new(Notify::new());
         let ledger = Ledger::new(
@@ -260,6 +261,7 @@ impl Hall {
             answers: Arc::default(),
             directory: Arc::clone(&directory),
             prompts: media.prompts(),
+            media: Arc::downgrade(&media),
             ready: AtomicBool::new(false),
             settings: Arc::new(Notify::new()),
             place_max: config.web.place_timeout,
@@ -271,7 +273,7 @@ impl Hall {
             questions: Mutex::new(Some(questions)),
             inbox,
             directory,
-            media: Arc::new(media),
+            media,
             ledger,
             bucket,
             uploads: Arc::default(),

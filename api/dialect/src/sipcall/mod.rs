@@ -17,6 +17,7 @@ mod params;
 mod play;
 mod push;
 mod rules;
+mod say_code;
 mod service;
 mod status;
 pub mod task;
@@ -24,7 +25,7 @@ pub mod voice;
 
 pub use answer::{Answer, Stop, body};
 pub use auth::{Login, Token, logged_in};
-pub use batch::{Batch, CodeAsked, Notice, code_page};
+pub use batch::{Batch, Notice};
 pub use bill::{GetBill, Recode};
 pub use code::Code;
 pub use fault::{Fault, Lang};
@@ -33,6 +34,7 @@ pub use params::{Params, boundary};
 pub use play::{Echo, Menu, PlayVoice, Voice};
 pub use push::{PushContext, RETRY_SECONDS, call_uuid, cdr_push, is_taken, state_push};
 pub use rules::Rules;
+pub use say_code::{CodeAsked, code_page};
 pub use service::{Service, class_of};
 pub use status::{CallOf, CallStatus, Extensions, Standing, calls, registered, valid};
 

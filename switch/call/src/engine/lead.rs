@@ -74,7 +74,17 @@ impl Engine {
         let merchant = snapshot.merchants.get(&payer).filter(|merchant| merchant.enabled);
         let per_second = merchant.ok_or(Kind::Blocked)?.calls_per_second;
         let target = match &wish.among {
-            Some(agents) => Target::Agents(agents.clone()),
+            // A number may have passed on to somebody else since the scenario was written.
+            Some(agents) => {
+                let own = |user: &&String| {
+                    snapshot.extensions.get(*user).is_some_and(|agent| agent.merchant == payer)
+                };
+                let agents: Vec<String> = agents.iter().filter(own).cloned().collect();
+                if agents.is_empty() {
+                    return Err(Kind::Unreachable);
+                }
+                Target::Agents(agents.into())
+            }
             None => self.lead(&wish.number, payer, &mut wish.trail)?,
         };
         // Whoever we rang for a merchant is not to talk to a machine of ours.

@@ -1,0 +1,251 @@
+//! What becomes of the numbers of a campaign.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use facts::record::CallRecord;
+use facts::{CallId, Failure, Kind, LegNo, Outcome, Purpose, Side, UnixMillis};
+
+use super::{CampaignNumber, NUMBER, Tally, number_of, tally};
+use crate::db::{Conn, args, from_json, work};
+use crate::error::Result;
+use crate::once::Once;
+use crate::store::Store;
+
+/// Calls of one number at most, of which all but the last were lost by faults of our own.
+const TRIES_MAX: u32 = 3;
+/// And of which there was no room for all but the last: no carrier had a line, and nobody was rung.
+const CROWDED_MAX: u32 = 100;
+/// So long such a number waits for room, longer each time, and at most so long.
+const CROWDED: Duration = Duration::from_secs(5);
+const CROWDED_LONGEST: Duration = Duration::from_secs(60);
+
+/// What the campaigns of a process are at, by their ids.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UnderWay {
+    /// Their calls that are not on record.
+    pub calls: BTreeMap<String, Vec<CallId>>,
+    /// Those of which calls are on record that were not noted as such.
+    pub recorded: BTreeSet<String>,
+    /// Those of which numbers wait for a carrier to have room.
+    pub crowded: BTreeSet<String>,
+}
+
+/// What became of a number's call.
+#[derive(Clone)]
+struct Became {
+    seq: i64,
+    answered: bool,
+    joined: bool,
+    why: Option<&'static str>,
+    /// Nobody answered, and that is our own fault: the number is called once more.
+    lost: bool,
+    /// No carrier had room for it, and nobody was rung: it waits until there is some.
+    crowded: bool,
+}
+
+impl Became {
+    fn of(seq: i64, record: &CallRecord) -> Became {
+        let facts = &record.facts;
+        let answered = facts.leg(LegNo::A).is_some_and(|leg| leg.answered.is_some());
+        let joined = facts.bridged.is_some();
+        let is_task = facts.command.purpose == Purpose::Campaign;
+        let ours = |failure: &Failure| {
+            matches!(failure.kind, Kind::Crash | Kind::Internal | Kind::Shutdown)
+        };
+        let why = match &facts.outcome {
+            Outcome::Failed(failure) => Some(failure.kind.row().label),
+            // Who is played something waits for nobody.
+            Outcome::Completed if joined || !is_task => None,
+            // He waited, and was the first to go.
+            Outcome::Completed if facts.released_by == Side::Caller => Some("abandoned"),
+            Outcome::Completed => Some("no_agent"),
+        };
+        // A notice has one record: it says so when it was lost, and the merchant decides.
+        let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
+        let rang = facts.leg(LegNo::A).is_some_and(|leg| leg.progress.is_some());
+        let crowded = !answered
+            && !rang
+            && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion);
+        Became { seq, answered, joined, why, lost: lost && !answered, crowded }
+    }
+}
+
+/// The calls of a campaign that are on record, and not noted as such.
+async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
+    let sql = "SELECT n.seq, r.record FROM campaign_numbers n JOIN records r ON r.call_id = n.call_id \
+               WHERE n.campaign = $1 AND n.state = 'calling'";
+    let rows = conn.rows(sql, args![id]).await?;
+    rows.iter().map(|row| Ok(Became::of(row.int(0)?, &from_json(&row.text(1)?)?))).collect()
+}
+
+/// Notes what became of a call, once.
+async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Result<()> {
+    let Became { seq, answered, joined, why, lost, crowded } = became;
+    let (answered, joined) = (*answered, *joined);
+    let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
+                 AND state = 'calling' AND tries < $3";
+    let later = "UPDATE campaign_numbers SET state = 'waiting', why = 'congestion', \
+                 not_before = CAST($4 AS BIGINT) + CASE WHEN tries * CAST($5 AS BIGINT) < CAST($6 AS BIGINT) \
+                 THEN tries * CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END \
+                 WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
+    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
+    let waits = match (*lost, *crowded) {
+        (true, _) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
+        (_, true) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
+        _ => false,
+    };
+    if waits {
+        let sql = "UPDATE campaigns SET calling = calling - 1, waiting = waiting + 1 WHERE id = $1";
+        return conn.exec(sql, args![id]).await.map(drop);
+    }
+    let done = "UPDATE campaign_numbers SET state = 'done', answered = $3, joined = $4, why = $5 \
+                WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
+    let why = why.map(str::to_owned);
+    if conn.exec(done, args![id, *seq, answered, joined, why]).await? == 1 {
+        let sql = "UPDATE campaigns SET calling = calling - 1, done = done + 1, \
+                   answered = answered + $2, joined = joined + $3 WHERE id = $1";
+        conn.exec(sql, args![id, i64::from(answered), i64::from(joined)]).await?;
+    }
+    Ok(())
+}
+
+async fn under_way(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<UnderWay> {
+    let mut under_way = UnderWay::default();
+    let sql = "SELECT n.campaign, n.call_id, r.call_id FROM campaign_numbers n \
+               LEFT JOIN records r ON r.call_id = n.call_id WHERE n.state = 'calling' \
+               AND n.campaign IN (SELECT id FROM campaigns WHERE owner = $1 AND calling > 0)";
+    for row in conn.rows(sql, args![me.as_str()]).await? {
+        let id = row.text(0)?;
+        match row.opt_int(2)? {
+            Some(_) => drop(under_way.recorded.insert(id)),
+            None => under_way.calls.entry(id).or_default().push(row.call(1)?),
+        }
+    }
+    let sql = "SELECT DISTINCT campaign FROM campaign_numbers WHERE not_before > $1 \
+               AND state = 'waiting' AND why = 'congestion' \
+               AND campaign IN (SELECT id FROM campaigns WHERE owner = $2 AND state = 'running')";
+    for row in conn.rows(sql, args![now, me.as_str()]).await? {
+        under_way.crowded.insert(row.text(0)?);
+    }
+    Ok(under_way)
+}
+
+impl Store {
+    /// Notes which calls of a campaign are on record by now, and what came of them; then says how its numbers
+    /// stand. One of which all numbers were called has ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note_campaign(&self, id: &str, now: UnixMillis) -> Result<Tally> {
+        let id = id.to_owned();
+        let (news, before) = {
+            let id = id.clone();
+            let found: (Vec<_>, Tally) = self
+                .read(work!(conn, [id] => (recorded(conn, &id).await?, tally(conn, &id).await?)))
+                .await?;
+            found
+        };
+        if news.is_empty() && !before.is_over() {
+            return Ok(before);
+        }
+        self.write(work!(conn, [id, news] => {
+            for became in news.iter() {
+                note(conn, &id, became, now).await?;
+            }
+            let tally = tally(conn, &id).await?;
+            if tally.is_over() {
+                let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
+                           WHERE id = $1 AND state = 'running'";
+                conn.exec(sql, args![id.as_str(), now]).await?;
+            }
+            tally
+        }))
+        .await
+    }
+
+    /// The next numbers of a campaign that may be called: none once it does not run any more, or another process dials it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn next_numbers(
+        &self,
+        me: &Once,
+        id: &str,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<CampaignNumber>> {
+        let (me, id) = (me.clone(), id.to_owned());
+        self.read(work!(conn, [me, id] => {
+            let sql = format!(
+                "{NUMBER} WHERE campaign = $1 AND state = 'waiting' AND (due IS NULL OR due <= $2) \
+                 AND (not_before IS NULL OR not_before <= $2) \
+                 AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.state = 'running' \
+                 AND c.owner = $4 AND c.leased > $2) ORDER BY seq LIMIT $3"
+            );
+            let rows = conn.rows(&sql, args![id.as_str(), now, limit, me.as_str()]).await?;
+            rows.iter().map(number_of).collect::<Result<Vec<_>>>()?
+        }))
+        .await
+    }
+
+    /// What the campaigns are at that this process dials.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn under_way(&self, me: &Once, now: UnixMillis) -> Result<UnderWay> {
+        let me = me.clone();
+        self.read(work!(conn, [me] => under_way(conn, &me, now).await?)).await
+    }
+
+    /// Notes the call that a number became.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn calling(&self, id: &str, seq: i64, call: CallId) -> Result<()> {
+        let id = id.to_owned();
+        self.write(work!(conn, [id] => {
+            let sql = "UPDATE campaign_numbers SET state = 'calling', call_id = $3, tries = tries + 1 \
+                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
+            if conn.exec(sql, args![id.as_str(), seq, call]).await? == 1 {
+                let sql = "UPDATE campaigns SET waiting = waiting - 1, calling = calling + 1 \
+                           WHERE id = $1";
+                conn.exec(sql, args![id.as_str()]).await?;
+            }
+        }))
+        .await
+    }
+
+    /// Notes that a number cannot be called, and why.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn uncallable(&self, id: &str, seq: i64, why: &str) -> Result<()> {
+        let (id, why) = (id.to_owned(), why.to_owned());
+        self.write(work!(conn, [id, why] => {
+            let sql = "UPDATE campaign_numbers SET state = 'refused', why = $3 \
+                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
+            if conn.exec(sql, args![id.as_str(), seq, why.as_str()]).await? == 1 {
+                let sql = "UPDATE campaigns SET waiting = waiting - 1, refused = refused + 1 \
+                           WHERE id = $1";
+                conn.exec(sql, args![id.as_str()]).await?;
+            }
+        }))
+        .await
+    }
+
+    /// A number that cannot be called now is not, before then.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn postpone(&self, id: &str, seq: i64, until: UnixMillis) -> Result<()> {
+        let id = id.to_owned();
+        self.write(work!(conn, [id] => {
+            let sql = "UPDATE campaign_numbers SET not_before = $3 \
+                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
+            conn.exec(sql, args![id.as_str(), seq, until]).await?;
+        }))
+        .await
+    }
+}
