@@ -432,7 +432,8 @@ fn a9_strangers_are_answered_as_rfc3261_8_2_says() {
             .replace("Content-Type: application/sdp\r\n", ""),
     );
     assert_eq!(label(&answer), "415 INVITE");
-    assert_eq!(answer.header(HeaderName::Accept), Some(b"application/sdp".as_slice()));
+    assert!(answer.lists(HeaderName::Accept, "application/sdp"));
+    assert!(answer.lists(HeaderName::Accept, "multipart/mixed"));
     let answer = sent(&mut peer, request("INVITE", "s5", "Content-Encoding: gzip\r\n", OFFER));
     assert_eq!(label(&answer), "415 INVITE");
     assert_eq!(answer.header(HeaderName::AcceptEncoding), Some(b"identity".as_slice()));
@@ -719,4 +720,50 @@ fn a14_rfc5393_5_3_3_1_no_breadth_left_is_440() {
     assert_eq!(peer.labels(), ["440 INVITE"]);
     peer.receive(request("INVITE", "one", "Max-Breadth: 1\r\n", OFFER));
     assert_eq!(peer.labels().last().unwrap(), "100 INVITE");
+}
+
+/// An INVITE with a body of this kind.
+fn with_body(kind: &str, branch: &str, body: &str) -> String {
+    request("INVITE", branch, &format!("Content-Type: {kind}\r\n"), body)
+        .replace("Content-Type: application/sdp\r\nContent-Length", "Content-Length")
+}
+
+#[test]
+fn rfc5621_3_1_a_description_is_found_among_several_parts() {
+    let offer = format!("Content-Type: application/sdp\r\n\r\n{OFFER}\r\n");
+    let isup = |handling| {
+        format!(
+            "Content-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;handling={handling}\r\n\r\n\u{1}\u{2}\r\n"
+        )
+    };
+    let mixed = |parts: &[&str]| {
+        let parts: String = parts.iter().map(|part| format!("--b\r\n{part}")).collect();
+        format!("{parts}--b--\r\n")
+    };
+    let kind = "multipart/mixed;boundary=b";
+    for (branch, kind, body, taken) in [
+        ("m1", kind, mixed(&[&offer, &isup("optional")]), true),
+        ("m2", kind, mixed(&[&isup("optional"), &offer]), true),
+        // RFC 5621 §8.2: what is required and not known is not passed over.
+        ("m3", kind, mixed(&[&offer, &isup("required")]), false),
+        ("m4", "multipart/alternative;boundary=b", mixed(&[&isup("required"), &offer]), true),
+        ("m5", kind, format!("--b\r\n{offer}"), false),
+        ("m6", "multipart/mixed", mixed(&[&offer]), false),
+    ] {
+        let mut peer = Alone::new();
+        peer.receive(with_body(kind, branch, &body));
+        if !taken {
+            assert_eq!(peer.labels(), ["415 INVITE"], "{branch}");
+            assert!(peer.last("415 INVITE").lists(HeaderName::Accept, "multipart/mixed"));
+            continue;
+        }
+        let Some(Event::Invite { session, request, .. }) = peer.events.first() else {
+            panic!("{branch}: {:?}", peer.labels())
+        };
+        assert_eq!(request.body_of("application/sdp").unwrap(), OFFER.as_bytes());
+        let session = *session;
+        peer.endpoint.accept(peer.now, session, sdp(), Vec::new());
+        peer.drain();
+        assert!(peer.labels().contains(&"200 INVITE".to_owned()));
+    }
 }

@@ -197,7 +197,7 @@ impl Engine {
             shown: intent.caller_as_sent.clone(),
             trunk: intent.trunk,
             trunk_name: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
-            offer: Some(request.body_bytes()).filter(|body| !body.is_empty()),
+            offer: request.body_of("application/sdp"),
         };
         let plan = Plan {
             flow: Program::Dial(Dial::DialingB { to: LegNo::B, early: false }),

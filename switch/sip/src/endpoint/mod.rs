@@ -73,7 +73,9 @@ use table::{Client, ClientKey, Outside, Owner, Server, ServerId, Session};
 const TURN_MAX: usize = 1024;
 /// Extensions that a peer may require of us (RFC 3262, RFC 4488, RFC 3891, RFC 4028).
 pub const SUPPORTED: &str = "100rel, norefersub, replaces, timer";
-/// The same towards a peer with which no session timers are spoken.
+/// Bodies that are understood (RFC 5621 §3: several parts too).
+const ACCEPTED: &str = "application/sdp, multipart/mixed, multipart/alternative";
+/// The same as [`SUPPORTED`] towards a peer with which no session timers are spoken.
 const SUPPORTED_UNTIMED: &str = "100rel, norefersub, replaces";
 
 /// All SIP state of one engine.

@@ -14,7 +14,7 @@ use super::server::{merge_key, server_key};
 use super::table::{ClientKey, Phase, ServerUser};
 use super::{Endpoint, Event, Flow, RequestId, SessionId};
 use crate::dialog::OPTION;
-use crate::wire::{HeaderName, Message, Method, ParseFault, Via};
+use crate::wire::{HeaderName, Message, Method, ParseFault, Part, Via};
 
 /// Server transactions beyond the maximum that only requests within dialogs may take: who is in a
 /// call comes first (RFC 6357 §3).
@@ -230,7 +230,7 @@ impl Endpoint {
             Method::Options => {
                 let headers = [
                     ("Allow", self.allow()),
-                    ("Accept", "application/sdp".to_owned()),
+                    ("Accept", super::ACCEPTED.to_owned()),
                     ("Supported", super::SUPPORTED.to_owned()),
                 ];
                 self.answer_within(now, incoming, 200, &headers);
@@ -394,8 +394,19 @@ pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
     if encoded {
         return Some((415, vec![("Accept-Encoding", "identity".to_owned())]));
     }
-    if !request.has_body_of("application/sdp") {
-        return Some((415, vec![("Accept", "application/sdp".to_owned())]));
+    if request.has_body_of("application/sdp") {
+        return None;
     }
-    None
+    let understood = request.parts().is_some_and(|parts| {
+        let known = |part: &Part| part.media_type == "application/sdp" && !part.body.is_empty();
+        let alternative = request
+            .content_type()
+            .is_some_and(|media_type| media_type.eq_ignore_ascii_case("multipart/alternative"));
+        // RFC 2046 §5.1.4: of alternatives one is enough; RFC 5621 §8.2: of others each that is not optional.
+        match alternative {
+            true => parts.iter().any(known),
+            false => parts.iter().all(|part| part.optional || known(part)),
+        }
+    });
+    (!understood).then(|| (415, vec![("Accept", super::ACCEPTED.to_owned())]))
 }

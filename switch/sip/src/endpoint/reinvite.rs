@@ -62,7 +62,7 @@ impl Endpoint {
         draft.push("Contact", &dialog.contact);
         draft.push("Allow", &self.allow);
         draft.push("Supported", self.supported(id));
-        draft.push("Accept", "application/sdp");
+        draft.push("Accept", super::ACCEPTED);
         self.push_asked(&mut draft, id);
         if !sdp.is_empty() {
             draft.body("application/sdp", sdp);

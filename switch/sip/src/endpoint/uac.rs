@@ -76,7 +76,7 @@ impl Endpoint {
         let mut draft = head.draft();
         draft.push("Contact", self.contact(&invite.flow, &invite.contact_user, &invite.uri.scheme));
         draft.push("Allow", &self.allow);
-        draft.push("Accept", "application/sdp");
+        draft.push("Accept", super::ACCEPTED);
         let timers = invite.timers.unwrap_or(self.config.session);
         let supported = match (invite.reliable, timers.spoken) {
             (true, true) => super::SUPPORTED,
@@ -673,5 +673,5 @@ pub(super) fn tag_of(message: &Message) -> String {
 
 /// The session description in a message.
 pub(super) fn sdp_of(message: &Message) -> Option<Bytes> {
-    message.has_body_of("application/sdp").then(|| message.body_bytes())
+    message.body_of("application/sdp")
 }
