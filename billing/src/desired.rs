@@ -391,6 +391,9 @@ pub struct Inbound {
     /// Whether its calls are recorded.
     #[serde(default)]
     pub record: Record,
+    /// Whether it is a privacy number: it rings nobody but whom a binding names.
+    #[serde(default)]
+    pub axb: bool,
 }
 
 /// Money received. Booked once per merchant and id.

@@ -13,6 +13,7 @@
 //! 0600. Extension passwords are stored only as digests of RFC 7616 §3.4.2.
 
 mod apply;
+pub mod axb;
 mod bindings;
 mod books;
 mod call;

@@ -72,7 +72,10 @@ pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot>
         });
     }
     guarded(conn, &mut snapshot).await?;
-    for row in conn.rows("SELECT number, extension FROM inbound", args![]).await? {
+    for row in conn.rows("SELECT number, extension, axb FROM inbound", args![]).await? {
+        if row.truth(2)? {
+            snapshot.axb.insert(row.text(0)?);
+        }
         snapshot.inbound.insert(row.text(0)?, row.text(1)?);
     }
     limited(conn, &mut snapshot).await?;

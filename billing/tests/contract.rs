@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "contract/axb.rs"]
+mod axb;
 #[path = "contract/calls.rs"]
 mod calls;
 #[path = "contract/campaigns.rs"]
@@ -71,6 +73,8 @@ macro_rules! contract {
 }
 
 contract! {
+    axb::s6_axb_each_side_of_a_number_has_one_binding_at_a_time,
+    axb::s6_axb_changes_are_known_to_another_process_and_kept_over_a_restart,
     campaigns::a_campaign_is_told_by_the_records_of_its_calls,
     campaigns::a_campaign_begins_pauses_and_ends,
     campaigns::a_number_that_waits_already_is_called_once,

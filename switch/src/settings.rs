@@ -19,11 +19,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Time between two snapshots at least: changes that come in a crowd are taken up together.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Changes of bindings that are read at one time.
+const CHANGES: u32 = 1_000;
+
 /// Looks until `stop`; `wake` shortens the wait.
 pub(crate) async fn watch(
     store: Store,
     inbox: Inbox,
-    mut known: u64,
+    (mut known, mut bound): (u64, i64),
     wake: Arc<Notify>,
     (tls, sandbox): (Arc<Tls>, Arc<Sandbox>),
     mut stop: watch::Receiver<bool>,
@@ -33,6 +36,12 @@ pub(crate) async fn watch(
             _ = stop.wait_for(|stop| *stop) => return,
             () = wake.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
+        }
+        match bindings(&store, &inbox, bound).await {
+            Ok(revision) => bound = revision,
+            Err(error) => {
+                tracing::warn!(%error, "the bindings of privacy numbers could not be read")
+            }
         }
         match refreshed(&store, known).await {
             Ok(Some(mut snapshot)) => {
@@ -48,6 +57,23 @@ pub(crate) async fn watch(
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the settings could not be read"),
+        }
+    }
+}
+
+/// Gives the engine what has changed of the bindings of privacy numbers since a revision; the last one of these.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn bindings(store: &Store, inbox: &Inbox, mut after: i64) -> billing::Result<i64> {
+    loop {
+        let changes = store.axb_changes(after, CHANGES).await?;
+        after = changes.revision;
+        if !changes.bindings.is_empty() {
+            inbox.fact(Fact::Command(Command::Axb(changes.bindings)));
+        }
+        if !changes.more {
+            return Ok(after);
         }
     }
 }

@@ -75,7 +75,9 @@ async fn objects(
         "inbound" => {
             let snapshot = snapshot().await.map_err(store_fault)?;
             let rows = snapshot.inbound.iter();
-            let rows = rows.map(|(n, e)| json!({ "number": n, "extension": e }));
+            let rows = rows.map(
+                |(n, e)| json!({ "number": n, "extension": e, "axb": snapshot.axb.contains(n) }),
+            );
             (rows.collect(), "number")
         }
         _ => return Ok(None),

@@ -2,6 +2,7 @@
 //!
 //! Order of checks: address, key, address of the key, scope, rate, body. What is another merchant's is not there.
 
+mod axb;
 mod call;
 mod conferences;
 mod events;
@@ -174,6 +175,11 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         }
         Op::Lock => conferences::lock(state, asker, asked, true).await,
         Op::Unlock => conferences::lock(state, asker, asked, false).await,
+        Op::BindAxb => axb::bind(state, view, asker, asked).await,
+        Op::ListAxb => axb::list(state, asker, asked).await,
+        Op::ShowAxb => axb::show(state, asker, asked).await,
+        Op::ChangeAxb => axb::change(state, asker, asked).await,
+        Op::UnbindAxb => axb::unbind(state, asker, asked).await,
         Op::Events => events::events(state, asker, asked).await,
         Op::CreateWebhook => webhooks::create(state, asker, asked).await,
         Op::ListWebhooks => webhooks::list(state, asker).await,

@@ -111,7 +111,12 @@ const INBOUND: Table = Table {
     kind: "inbound",
     table: "inbound",
     keys: &["number"],
-    columns: &[("extension", Show::Plain), ("capacity", Show::Plain), ("record", Show::Record)],
+    columns: &[
+        ("extension", Show::Plain),
+        ("capacity", Show::Plain),
+        ("record", Show::Record),
+        ("axb", Show::Truth),
+    ],
 };
 
 const YTX_ACCOUNTS: Table = Table {
@@ -554,7 +559,12 @@ impl Run<'_> {
             items.push(Item {
                 name: number.clone(),
                 key: args![number],
-                cells: vec![set(&inbound.extension), set(capacity), set(inbound.record.code())],
+                cells: vec![
+                    set(&inbound.extension),
+                    set(capacity),
+                    set(inbound.record.code()),
+                    set(inbound.axb),
+                ],
             });
         }
         self.sync(&INBOUND, items).await?;

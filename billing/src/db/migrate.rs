@@ -56,6 +56,7 @@ migrations! {
     36 "0036_bookings",
     37 "0037_campaign_counts",
     38 "0038_campaign_requests",
+    41 "0041_axb",
     43 "0043_sounds_in_pieces",
 }
 

@@ -10,7 +10,7 @@ use crate::db::work;
 use crate::error::Result;
 use crate::records::BillsAsked;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{bindings, books, call, campaigns, conferences, outbox, records, repeats, rung};
+use crate::{axb, bindings, books, call, campaigns, conferences, outbox, records, repeats, rung};
 
 impl Store {
     /// A call by id.
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago, conferences and campaigns that were over then. Returns how many rows went.
+    /// delivered ninety days ago, bindings of privacy numbers a week after they lapsed, conferences and campaigns that were over then. Returns how many rows went.
     ///
     /// # Errors
     /// Those of the database.
@@ -171,6 +171,7 @@ impl Store {
                 + conferences::purge(conn, now).await?
                 + campaigns::purge(conn, now).await?
                 + repeats::purge(conn, now).await?
+                + axb::purge(conn, now).await?
                 + outbox::purge(conn, now).await?))
             .await?;
         Ok(rows + self.purge_sounds(now).await?)

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use facts::axb::AxbBinding;
 use facts::ban::Ban;
 use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
@@ -141,6 +142,8 @@ pub enum Command {
         /// The number as people write it, or an extension.
         number: String,
     },
+    /// How bindings of privacy numbers stand, in the order of their changes; calls under way stay as they are.
+    Axb(Vec<AxbBinding>),
     /// New settings; calls under way keep the legs they have.
     Settings(Arc<Snapshot>),
     /// Take no new calls; after `grace` end those that are left. [`Effect::Drained`] follows.

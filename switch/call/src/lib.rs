@@ -6,6 +6,7 @@
 
 mod abuse;
 mod admission;
+mod axb;
 mod backlog;
 mod call;
 mod capacity;

@@ -23,6 +23,7 @@ use sip::wire::{Method, Reason};
 
 use crate::abuse::Abuse;
 use crate::admission::{Occupancy, Rates};
+use crate::axb::Axb;
 use crate::capacity::{Capacities, Line};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
@@ -114,6 +115,8 @@ pub(crate) struct World {
     pub(crate) watches: Watches,
     /// Numbers that legs show in turn.
     pub(crate) pools: Pools,
+    /// Whom callers reach by privacy numbers.
+    pub(crate) axb: Axb,
     /// Who has room for another call.
     pub(crate) capacities: Capacities,
     /// Legs that are limited against toll fraud.
@@ -135,6 +138,7 @@ impl World {
                 ..config.sip.clone()
             }),
             abuse: Abuse::new(config.abuse.clone()),
+            axb: Axb::default(),
             config,
             snapshot,
             sessions: BTreeMap::new(),

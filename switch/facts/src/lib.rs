@@ -5,6 +5,7 @@
 //! behaviour beyond what a value must know about itself (parse, print, compare, map through a table).
 //! It knows no socket, clock, database or protocol.
 
+pub mod axb;
 pub mod ban;
 pub mod binding;
 pub mod capacity;

@@ -135,7 +135,8 @@ pub trait Calls: Send + Sync + 'static {
     /// heard, and messages that were heard and kept.
     fn mailbox_changed(&self, extension: String, new: u32, old: u32);
 
-    /// Says that the settings in the store have changed and a new snapshot is due.
+    /// Says that the settings in the store have changed and a new snapshot is due, or that bindings of privacy numbers
+    /// have.
     fn settings_changed(&self);
 }
 

@@ -46,6 +46,9 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Inbound numbers (E.164 digits) and the extension or group each leads to.
     pub inbound: BTreeMap<String, String>,
+    /// Those of them by which two people reach each other (AXB): who calls one is joined to whom a binding names, and
+    /// to nobody else.
+    pub axb: BTreeSet<String>,
     /// Limits against toll fraud, of those who have any.
     pub fraud: BTreeMap<Scope, FraudLimits>,
     /// How many calls somebody may have, of those who are limited so.

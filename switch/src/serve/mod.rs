@@ -297,7 +297,7 @@ impl Hall {
         config: &Config,
         bound: net::Bound,
         outlet: Outlet,
-    ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, u64), StartError> {
+    ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, (u64, i64)), StartError> {
         let mut snapshot = self.store.snapshot().await?;
         self.sandbox.furnish(&mut snapshot);
         let snapshot = Arc::new(snapshot);
@@ -308,6 +308,7 @@ impl Hall {
         let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
+        let bindings = settings::bindings(&self.store, &self.inbox, 0).await?;
         let open = recovery::calls(&self.store, &self.inbox, &self.directory, config.node).await?;
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
@@ -347,7 +348,7 @@ impl Hall {
             drained: drained_sender,
         };
         let thread = driver.start().map_err(io_error("the engine's thread"))?;
-        Ok((thread, drained, version))
+        Ok((thread, drained, (version, bindings)))
     }
 
     fn sources(&self) -> metrics::Sources {
@@ -372,7 +373,7 @@ impl Hall {
         http: TcpListener,
         admin: TcpListener,
         admin_token: String,
-        version: u64,
+        known: (u64, i64),
     ) -> Vec<Task<()>> {
         let sources = self.sources();
         let state = ApiState::new(
@@ -406,7 +407,7 @@ impl Hall {
             tokio::spawn(settings::watch(
                 self.store.clone(),
                 self.inbox.clone(),
-                version,
+                known,
                 Arc::clone(&self.door.settings),
                 (Arc::clone(&self.tls), Arc::clone(&self.sandbox)),
                 self.doors_stop.clone(),
@@ -461,8 +462,8 @@ impl Running {
         let (deliveries_sender, deliveries_stop) = watch::channel(false);
         let hall = Hall::build(config, &ground, inbox, doors_stop, deliveries_stop)?;
         let Ground { lock, bound, http, admin, addresses, admin_token, .. } = ground;
-        let (engine, drained, version) = hall.start_engine(config, bound, outlet).await?;
-        let tasks = hall.open_doors(config, http, admin, admin_token, version);
+        let (engine, drained, known) = hall.start_engine(config, bound, outlet).await?;
+        let tasks = hall.open_doors(config, http, admin, admin_token, known);
         let deliveries = hall.start_deliveries(config);
         hall.door.ready.store(true, Ordering::Relaxed);
         Ok(Running {

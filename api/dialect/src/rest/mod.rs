@@ -3,6 +3,7 @@
 //! Instants are RFC 3339 in UTC with milliseconds, money is integers of 1e-6 of a currency unit, call ids are 19 digits of
 //! text. What is not known in a request is refused: a field that is misspelt is found at once.
 
+mod axb;
 mod call;
 mod command;
 mod event;
@@ -16,6 +17,7 @@ mod sound;
 mod strict;
 mod webhook;
 
+pub use axb::{AxbBinding, ChangedAxb, NewAxb};
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
 pub use command::{
     Attendee, Begun, Meeting, Member, NewCode, NewConference, NewMember, NewMembers, NewNotice,

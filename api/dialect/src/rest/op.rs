@@ -35,6 +35,10 @@ scopes! {
     ConferencesRead = "conferences:read";
     /// Begin conferences, invite, mute and send out who is in them, end them.
     ConferencesWrite = "conferences:write";
+    /// See bindings of privacy numbers.
+    AxbRead = "axb:read";
+    /// Make, prolong and end bindings of privacy numbers.
+    AxbWrite = "axb:write";
     /// Download recordings.
     RecordingsRead = "recordings:read";
     /// Follow events.
@@ -119,7 +123,7 @@ impl Op {
     pub const fn query(self) -> &'static [&'static str] {
         match self {
             Op::ListCalls => &["after", "limit", "status"],
-            Op::Events | Op::ListDeliveries => &["after", "limit"],
+            Op::Events | Op::ListDeliveries | Op::ListAxb => &["after", "limit"],
             _ => &[],
         }
     }
@@ -170,6 +174,16 @@ operations! {
     Lock = "POST" "/conferences/{conference}/lock", ConferencesWrite, "Lock a conference";
     /// Others may again.
     Unlock = "POST" "/conferences/{conference}/unlock", ConferencesWrite, "Unlock a conference";
+    /// Two reach each other by a number, and neither learns the other's.
+    BindAxb = "POST" "/axb/bindings", AxbWrite, "Bind two numbers to a privacy number";
+    /// Those that there are.
+    ListAxb = "GET" "/axb/bindings", AxbRead, "List bindings of privacy numbers";
+    /// One.
+    ShowAxb = "GET" "/axb/bindings/{binding}", AxbRead, "Show a binding of a privacy number";
+    /// It holds for longer, or for less long.
+    ChangeAxb = "PATCH" "/axb/bindings/{binding}", AxbWrite, "Change how long a binding holds";
+    /// It holds no more.
+    UnbindAxb = "DELETE" "/axb/bindings/{binding}", AxbWrite, "End a binding of a privacy number";
     /// What happens, as it happens.
     Events = "GET" "/events", EventsRead, "Follow events";
     /// Where events are pushed.

@@ -8,9 +8,9 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accepted, Balance, Begun, Call, ChangedWebhook, Code, Delivery, Event, JSON, Meeting, Member,
-    NewCall, NewCode, NewConference, NewMembers, NewNotice, NewPlay, NewSecret, NewWebhook, Op,
-    PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
+    Accepted, AxbBinding, Balance, Begun, Call, ChangedAxb, ChangedWebhook, Code, Delivery, Event,
+    JSON, Meeting, Member, NewAxb, NewCall, NewCode, NewConference, NewMembers, NewNotice, NewPlay,
+    NewSecret, NewWebhook, Op, PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
 };
 
 /// What an operation takes and gives.
@@ -143,6 +143,9 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::PlaceCall | Op::PlaceCode | Op::PlaceNotice => (201, schemas.gives::<Accepted>()),
         Op::BeginConference => (201, schemas.gives::<Begun>()),
         Op::ShowConference => (200, schemas.gives::<Meeting>()),
+        Op::BindAxb => (201, schemas.gives::<AxbBinding>()),
+        Op::ListAxb => (200, schemas.gives::<Page<AxbBinding>>()),
+        Op::ShowAxb | Op::ChangeAxb | Op::UnbindAxb => (200, schemas.gives::<AxbBinding>()),
         Op::ListCalls => (200, schemas.gives::<Page<Call>>()),
         Op::ShowCall => (200, schemas.gives::<Call>()),
         Op::HangUp | Op::Redeliver | Op::RedeliverAll | Op::CloseConference | Op::Invite => {
@@ -178,6 +181,8 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::Invite => schemas.takes::<NewMembers>(),
         Op::Mute | Op::Unmute | Op::Deafen | Op::Undeafen | Op::Kick => schemas.takes::<Member>(),
         Op::Play => schemas.takes::<NewPlay>(),
+        Op::BindAxb => schemas.takes::<NewAxb>(),
+        Op::ChangeAxb => schemas.takes::<ChangedAxb>(),
         Op::CreateWebhook => schemas.takes::<NewWebhook>(),
         Op::ChangeWebhook => schemas.takes::<ChangedWebhook>(),
         Op::RotateSecret => schemas.takes::<NewSecret>(),

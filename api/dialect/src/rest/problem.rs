@@ -84,6 +84,8 @@ codes! {
     KeyReused = 409 "idempotency_key_reused", "The idempotency key was used for another request";
     /// The number is another conference's.
     ConferenceTaken = 409 "conference_taken", "The number is another conference's";
+    /// One of the two has another binding on the number.
+    BindingTaken = 409 "binding_taken", "Somebody has another binding on the number";
     /// Somebody is there already, or nobody else may come.
     NotInvited = 409 "not_invited", "Somebody cannot be invited";
     /// There are as many as there may be.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::axb::{ChangedAxb, NewAxb};
 use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
 use super::problem::{Code, FieldError, Problem};
 use super::scenario::{HookAnswer, NewScenario, NewStep};
@@ -158,6 +159,8 @@ bodies! {
     // Steps are read one by one, so that what is wrong in them is told with what is wrong with them.
     NewCall, Some("/scenario/steps");
     NewPlay, None;
+    NewAxb, None;
+    ChangedAxb, None;
     NewWebhook, None;
     ChangedWebhook, None;
     NewSecret, None;

@@ -21,6 +21,7 @@ use crate::flow::{Dial, Flow as Program};
 use crate::leg::{self, Arrival, Called, Onward};
 use crate::route::{self, Trail};
 use crate::serve::{self, Service};
+use crate::world::World;
 
 use super::Engine;
 use super::register::{Header, Unproved};
@@ -50,6 +51,8 @@ struct Intent {
     trusted: bool,
     /// The number of ours that a carrier delivers it for.
     delivered: Option<String>,
+    /// It came by a privacy number: neither of the two learns the other's.
+    masked: bool,
     /// What it dialled a code for: nobody is called.
     service: Option<Service>,
 }
@@ -109,7 +112,7 @@ impl Engine {
                 {
                     return;
                 }
-                (trunk.name.clone(), from_trunk(&snapshot, id, trunk, request))
+                (trunk.name.clone(), from_trunk(&self.world, id, trunk, request))
             }
             None => match self.prove(request, &flow) {
                 Ok(user) => {
@@ -155,7 +158,11 @@ impl Engine {
         intent: Intent,
         request: &Message,
     ) -> Result<(), Kind> {
-        let onward = Onward { named: intent.named, ..onward(request, intent.trusted)? };
+        let mut onward = Onward { named: intent.named, ..onward(request, intent.trusted)? };
+        if intent.masked {
+            // The number that is shown is everybody's, and whoever the call was for first may be who calls.
+            (onward.hidden, onward.history) = (false, Vec::new());
+        }
         // Places are kept for our own people: a flood from a carrier must not take them all.
         let config = &self.world.config;
         let most = config.calls_max.saturating_sub(config.calls_reserved);
@@ -169,12 +176,13 @@ impl Engine {
             None => self.lead(&intent.callee, intent.merchant, &mut trail)?,
         };
         let answers = matches!(target, route::Target::Voicemail(_));
+        let masking = intent.shown.clone().filter(|_| intent.masked);
         let shown = match trail.is_led_on() {
             true => self.shown_on(&target, intent.merchant, &intent.caller),
             false => intent.shown,
         };
         let leads_out = intent.trunk.is_some() || matches!(target, route::Target::Public(_));
-        let transit = if leads_out {
+        let transit = if leads_out && !intent.masked {
             transit(&self.world.snapshot, request, intent.trunk)
         } else {
             Vec::new()
@@ -217,7 +225,7 @@ impl Engine {
             sub_account: intent.sub_account,
             app: String::new(),
             a: party(intent.caller, intent.caller_as_sent),
-            b: Some(party(intent.callee, intent.callee_as_sent)),
+            b: Some(Party { shown: masking, ..party(intent.callee, intent.callee_as_sent) }),
             scenario: None,
             conference: None,
             purpose: Default::default(),
@@ -368,13 +376,8 @@ impl Privacy {
     }
 }
 
-fn from_trunk(
-    snapshot: &Snapshot,
-    id: TrunkId,
-    trunk: &Trunk,
-    request: &Message,
-) -> Result<Intent, Kind> {
-    let rules = &trunk.options.rewrite;
+fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Result<Intent, Kind> {
+    let (snapshot, rules) = (&w.snapshot, &trunk.options.rewrite);
     let dialled = manners::rewritten(rules, Whose::CalledIn, dialled(request)?);
     let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
     let delivered = number.digits().to_owned();
@@ -391,18 +394,28 @@ fn from_trunk(
         .unwrap_or_default();
     let caller = manners::rewritten(rules, Whose::CallerIn, caller);
     let number = route::read(trunk, &snapshot.plan, &caller);
+    let masked = snapshot.axb.contains(&delivered);
+    let (callee, callee_as_sent, shown) = if masked {
+        let from = number.as_ref().map(Number::digits).unwrap_or_default();
+        let to = w.axb.leads((&delivered, from), merchant, w.now.wall).ok_or(Kind::Unallocated)?;
+        let to = Number::E164(to.to_owned());
+        (to.clone(), to.digits().to_owned(), Some(Number::E164(delivered.clone())))
+    } else {
+        (Number::Internal(user.clone()), dialled, number.clone())
+    };
     Ok(Intent {
         merchant,
         sub_account,
-        shown: number.clone(),
+        shown,
         named: number.is_some(),
         caller: number.unwrap_or(Number::Short(String::new())),
         caller_as_sent: caller,
-        callee: Number::Internal(user.clone()),
-        callee_as_sent: dialled,
+        callee,
+        callee_as_sent,
         trunk: Some(id),
         trusted,
         delivered: Some(delivered),
+        masked,
         service: None,
     })
 }
@@ -445,6 +458,7 @@ fn from_extension(
         trunk: None,
         trusted: false,
         delivered: None,
+        masked: false,
         service,
     })
 }

@@ -293,6 +293,7 @@ impl Engine {
                 self.answer(token, Answer::Lifted(lifted));
             }
             Command::Trunks { token } => self.answer(token, Answer::Trunks(self.trunks())),
+            Command::Axb(bindings) => self.world.axb.learn(bindings, now.wall),
             Command::Settings(snapshot) => {
                 let before = std::mem::replace(&mut self.world.snapshot, snapshot);
                 // First: where those are that are left is only known by what was asked so far.

@@ -1,0 +1,113 @@
+//! `/v1/axb/bindings`: who reaches whom by a privacy number, and until when.
+
+use axum::http::StatusCode;
+use billing::axb::{Bound, Entry, HELD_MAX, NewBinding};
+use dialect::rest::{
+    AxbBinding, ChangedAxb, Code, FieldError, NewAxb, Page, Problem, instant, parse,
+    parse_leniently,
+};
+use facts::{MerchantId, Number};
+
+use super::{Asked, Asker, Reply, ok, ours};
+use crate::settings::View;
+use crate::state::{ApiState, now};
+
+/// Makes one. The same one again is the first.
+pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let (new, mut wrong) = parse_leniently::<NewAxb>(&asked.body)?;
+    let mut public = |written: &str, at: &str| match view.plan.parse(written) {
+        Ok(Number::E164(digits)) => digits,
+        _ => {
+            wrong.push(FieldError::new(at, "is no number outside"));
+            String::new()
+        }
+    };
+    let number = public(&new.number, "/number");
+    let (a, b) = (public(&new.a, "/a"), public(&new.b, "/b"));
+    if wrong.is_empty() && (a == b || a == number || b == number) {
+        wrong.push(FieldError::new("/b", "names a number twice"));
+    }
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let (merchant, seconds) = (asker.merchant.id, new.expires_in_s);
+    let new = NewBinding { merchant, number, a, b, reference: new.reference, seconds };
+    let at = now();
+    match state.0.store.bind_axb(new, at).await.map_err(ours)? {
+        Bound::Now(made) => {
+            state.0.calls.settings_changed();
+            Ok(ok(StatusCode::CREATED, &shown(&made)))
+        }
+        Bound::Before(held) => Ok(ok(StatusCode::OK, &shown(&held))),
+        Bound::Taken => Err(Problem::new(Code::BindingTaken, "")),
+        Bound::NotYours => {
+            let words = "is no privacy number of this merchant's";
+            Err(Problem::invalid(vec![FieldError::new("/number", words)]))
+        }
+        Bound::TooMany => {
+            let words = format!("a merchant has {HELD_MAX} bindings at a time at most");
+            Err(Problem::new(Code::Full, words))
+        }
+    }
+}
+
+pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let (after, limit) = (asked.after()?, asked.limit()?);
+    let rows = state.0.store.axb_bindings(asker.merchant.id, after, limit).await.map_err(ours)?;
+    let next = rows.last().map(|row| row.id.to_string());
+    let items = rows.iter().map(shown).collect();
+    Ok(ok(StatusCode::OK, &Page { items, next }))
+}
+
+pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let found = state.0.store.axb_binding(named(asker, asked)?).await.map_err(ours)?;
+    Ok(ok(StatusCode::OK, &shown(&found.ok_or_else(missing)?)))
+}
+
+pub(super) async fn change(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let of = named(asker, asked)?;
+    let new: ChangedAxb = parse(&asked.body)?;
+    let changed = state.0.store.prolong_axb(of, new.expires_in_s, now()).await.map_err(ours)?;
+    told(state, changed)
+}
+
+pub(super) async fn unbind(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let ended = state.0.store.unbind_axb(named(asker, asked)?, now()).await.map_err(ours)?;
+    told(state, ended)
+}
+
+/// Tells how a binding stands that was changed, here and to the engine.
+fn told(state: &ApiState, changed: Option<Entry>) -> Reply {
+    let changed = changed.ok_or_else(missing)?;
+    state.0.calls.settings_changed();
+    Ok(ok(StatusCode::OK, &shown(&changed)))
+}
+
+/// The binding that the path names.
+fn named(asker: &Asker, asked: &Asked) -> Result<(MerchantId, i64), Problem> {
+    let id = asked.path.first().and_then(|id| id.parse().ok()).ok_or_else(missing)?;
+    Ok((asker.merchant.id, id))
+}
+
+fn missing() -> Problem {
+    Problem::new(Code::NotFound, "no such binding, or it holds no more")
+}
+
+fn shown(entry: &Entry) -> AxbBinding {
+    let state = match entry.ended {
+        Some(_) => "ended",
+        None if entry.holds(now()) => "live",
+        None => "expired",
+    };
+    AxbBinding {
+        id: entry.id.to_string(),
+        number: entry.asked.number.clone(),
+        a: entry.asked.a.clone(),
+        b: entry.asked.b.clone(),
+        reference: entry.asked.reference.clone(),
+        state: state.to_owned(),
+        created: instant(entry.created),
+        expires: instant(entry.expires),
+        ended: entry.ended.map(instant),
+    }
+}

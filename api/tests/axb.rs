@@ -1,0 +1,118 @@
+//! Privacy numbers at `/v1`: who is bound to whom, and until when.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use axum::http::StatusCode;
+use billing::desired::Desired;
+use serde_json::{Value, json};
+use world::client::client;
+use world::{World, now};
+
+const PATH: &str = "/axb/bindings";
+
+/// A merchant with a privacy number and one that is none.
+async fn world() -> World {
+    let world = World::new().await;
+    let desired: Desired = serde_json::from_value(json!({ "inbound": [
+        { "number": "01088880000", "extension": "80000", "axb": true },
+        { "number": "01088880001", "extension": "80000" },
+    ]}))
+    .unwrap();
+    let changes = world.store.apply(&desired, now(), false).await.unwrap();
+    assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    world
+}
+
+fn wanted(a: &str, b: &str) -> Value {
+    json!({ "number": "01088880000", "a": a, "b": b, "expires_in_s": 600, "reference": "order 7" })
+}
+
+#[tokio::test]
+async fn s6_axb_a_binding_is_made_seen_changed_and_ended() {
+    let world = world().await;
+    let own = client(&world, "test").await;
+    let made = own.ask("POST", PATH, Some(wanted("13800000001", "+8613800000002"))).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert!(
+        world.switch.settings_changed.swap(false, Ordering::SeqCst),
+        "the engine hears at once"
+    );
+    let made = made.json();
+    assert_eq!(
+        (&made["number"], &made["a"], &made["b"], &made["state"], &made["reference"]),
+        (
+            &json!("861088880000"),
+            &json!("8613800000001"),
+            &json!("8613800000002"),
+            &json!("live"),
+            &json!("order 7")
+        )
+    );
+    let again = own.ask("POST", PATH, Some(wanted("13800000001", "13800000002"))).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, made.clone()));
+    let other = own.ask("POST", PATH, Some(wanted("13800000001", "13800000003"))).await;
+    assert_eq!((other.status, other.problem().as_str()), (StatusCode::CONFLICT, "binding_taken"));
+    let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
+    assert_eq!(own.get(&path).await.json(), made);
+    let longer = own.ask("PATCH", &path, Some(json!({ "expires_in_s": 604_800 }))).await.json();
+    assert!(longer["expires"].as_str() > made["expires"].as_str(), "{longer}");
+    assert!(world.switch.settings_changed.swap(false, Ordering::SeqCst));
+    let page = own.get(PATH).await.json();
+    assert_eq!(page["items"], json!([longer]));
+    let next = page["next"].as_str().unwrap();
+    assert_eq!(own.get(&format!("{PATH}?after={next}")).await.json()["items"], json!([]));
+    let ended = own.ask("DELETE", &path, None).await;
+    assert_eq!((ended.status, &ended.json()["state"]), (StatusCode::OK, &json!("ended")));
+    assert!(world.switch.settings_changed.swap(false, Ordering::SeqCst));
+    assert_eq!(own.get(&path).await.json()["state"], "ended");
+    for (method, body) in [("DELETE", None), ("PATCH", Some(json!({ "expires_in_s": 60 })))] {
+        assert_eq!(own.ask(method, &path, body).await.problem(), "not_found", "it holds no more");
+    }
+    let free = own.ask("POST", PATH, Some(wanted("13800000001", "13800000003"))).await;
+    assert_eq!(free.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn s6_axb_what_cannot_be_bound_is_told_with_its_place() {
+    let world = world().await;
+    let own = client(&world, "test").await;
+    let post = async |body: Value| own.ask("POST", PATH, Some(body)).await.pointers();
+    let with = |name: &str, value: Value| {
+        let mut body = wanted("13800000001", "13800000002");
+        body[name] = value;
+        body
+    };
+    assert_eq!(post(with("number", json!("01088880001"))).await, ["/number"], "no privacy number");
+    assert_eq!(post(with("number", json!("01077770000"))).await, ["/number"], "not of ours");
+    assert_eq!(post(with("a", json!("110"))).await, ["/a"], "a short code");
+    assert_eq!(post(with("b", json!("13800000001"))).await, ["/b"], "the same");
+    assert_eq!(post(with("b", json!("01088880000"))).await, ["/b"], "the number between");
+    for seconds in [json!(59), json!(604_801), json!("600"), Value::Null] {
+        assert_eq!(post(with("expires_in_s", seconds)).await, ["/expires_in_s"]);
+    }
+    assert_eq!(post(with("reference", json!("x".repeat(256)))).await, ["/reference"]);
+    assert_eq!(post(with("c", json!("1"))).await, ["/c"]);
+    assert_eq!(own.get(PATH).await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn s6_axb_bindings_and_numbers_are_their_merchants_own() {
+    let world = world().await;
+    let (own, other) = (client(&world, "test").await, client(&world, "open").await);
+    let body = wanted("13800000001", "13800000002");
+    let theirs = other.ask("POST", PATH, Some(body.clone())).await;
+    assert_eq!(theirs.pointers(), ["/number"]);
+    let made = own.ask("POST", PATH, Some(body)).await.json();
+    let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
+    for (method, body) in
+        [("GET", None), ("DELETE", None), ("PATCH", Some(json!({ "expires_in_s": 60 })))]
+    {
+        assert_eq!(other.ask(method, &path, body).await.problem(), "not_found", "{method}");
+    }
+    assert_eq!(other.get(PATH).await.json()["items"], json!([]));
+    assert_eq!(own.get(&path).await.json()["state"], "live");
+}

@@ -1,0 +1,282 @@
+//! Bindings of privacy numbers (AXB): who reaches whom by which of a merchant's numbers, and until when.
+//!
+//! Bindings come and go by the thousand, so they are no settings: each change takes the next revision, and every process
+//! reads what has changed since it last looked. What was taken back stays as a row until no process can take it for good.
+
+use std::time::Duration;
+
+use facts::axb::AxbBinding;
+use facts::{MerchantId, UnixMillis};
+
+use crate::db::{Conn, Row, args, work};
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// Bindings of one merchant that hold, at most.
+pub const HELD_MAX: i64 = 50_000;
+/// Seconds for which a binding may be asked for.
+pub const SECONDS: std::ops::RangeInclusive<u32> = 60..=604_800;
+/// How long one that is over can be asked for. Not below the longest life of one: a process that missed that it was
+/// taken back knows by then that it has lapsed.
+const OVER_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+const ENTRY: &str = "SELECT id, merchant_id, number, a, b, reference, seconds, created, expires, ended, \
+                     revision FROM axb_bindings";
+
+/// What is asked for. Numbers are E.164 digits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewBinding {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// The number that both call and are shown.
+    pub number: String,
+    /// One of the two.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// The merchant's own word for it.
+    pub reference: String,
+    /// How long it holds.
+    pub seconds: u32,
+}
+
+/// A binding as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Row id.
+    pub id: i64,
+    /// What was asked for; the seconds as last changed.
+    pub asked: NewBinding,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// From when on it is none.
+    pub expires: UnixMillis,
+    /// When it was taken back.
+    pub ended: Option<UnixMillis>,
+    revision: i64,
+}
+
+impl Entry {
+    /// Whether it leads anybody anywhere.
+    #[must_use]
+    pub fn holds(&self, now: UnixMillis) -> bool {
+        self.ended.is_none() && self.expires > now
+    }
+}
+
+/// What came of a binding that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// It is made.
+    Now(Entry),
+    /// The same one holds already.
+    Before(Entry),
+    /// One of the two has another binding on this number.
+    Taken,
+    /// The number is no privacy number of this merchant's.
+    NotYours,
+    /// The merchant has as many as he may.
+    TooMany,
+}
+
+/// Changes of bindings since a revision.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// How the changed ones stand, in the order of their changes.
+    pub bindings: Vec<AxbBinding>,
+    /// The last revision among them, or the one asked with.
+    pub revision: i64,
+    /// There may be more.
+    pub more: bool,
+}
+
+/// Takes the next revision; whoever else wants one waits until this transaction is over.
+async fn revise(conn: &mut Conn) -> Result<i64> {
+    let sql = "UPDATE axb_clock SET revision = revision + 1 RETURNING revision";
+    conn.row(sql, args![]).await?.ok_or(Error::Missing("axb_clock"))?.int(0)
+}
+
+async fn bind(conn: &mut Conn, new: &NewBinding, now: UnixMillis) -> Result<Bound> {
+    // First: what is looked at below then stays so.
+    let revision = revise(conn).await?;
+    let sql = "SELECT COALESCE(e.merchant_id, g.merchant_id) FROM inbound i \
+               LEFT JOIN extensions e ON e.number = i.extension \
+               LEFT JOIN extension_groups g ON g.number = i.extension \
+               WHERE i.number = $1 AND i.axb = 1";
+    let owner = conn.row(sql, args![&new.number]).await?.map(|row| row.opt_int(0)).transpose()?;
+    if owner.flatten() != Some(new.merchant.0) {
+        return Ok(Bound::NotYours);
+    }
+    let sql = format!(
+        "{ENTRY} WHERE number = $1 AND ended IS NULL AND expires > $4 AND a IN ($2, $3) \
+         UNION {ENTRY} WHERE number = $1 AND ended IS NULL AND expires > $4 AND b IN ($2, $3)"
+    );
+    let held = conn.rows(&sql, args![&new.number, &new.a, &new.b, now]).await?;
+    let held = held.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    match held.as_slice() {
+        [] => {}
+        [one] if one.asked == *new => return Ok(Bound::Before(one.clone())),
+        _ => return Ok(Bound::Taken),
+    }
+    let sql = "SELECT COUNT(*) FROM axb_bindings \
+               WHERE merchant_id = $1 AND ended IS NULL AND expires > $2";
+    let count = conn.row(sql, args![new.merchant.0, now]).await?.map_or(Ok(0), |row| row.int(0))?;
+    if count >= HELD_MAX {
+        return Ok(Bound::TooMany);
+    }
+    let expires = now + Duration::from_secs(new.seconds.into());
+    let sql = "INSERT INTO axb_bindings (merchant_id, number, a, b, reference, seconds, created, expires, \
+               revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
+    let args = args![
+        new.merchant.0,
+        &new.number,
+        &new.a,
+        &new.b,
+        &new.reference,
+        i64::from(new.seconds),
+        now,
+        expires,
+        revision
+    ];
+    let id = conn.row(sql, args).await?.ok_or(Error::Missing("axb binding"))?.int(0)?;
+    let asked = new.clone();
+    Ok(Bound::Now(Entry { id, asked, created: now, expires, ended: None, revision }))
+}
+
+/// Changes one that holds: for so many seconds from now, or for none.
+async fn change(
+    conn: &mut Conn,
+    (merchant, id): (MerchantId, i64),
+    seconds: Option<u32>,
+    now: UnixMillis,
+) -> Result<Option<Entry>> {
+    let revision = revise(conn).await?;
+    let changed = match seconds {
+        Some(seconds) => {
+            let sql = "UPDATE axb_bindings SET seconds = $4, expires = $5, revision = $6 \
+                       WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
+            let expires = now + Duration::from_secs(seconds.into());
+            let args = args![id, merchant.0, now, i64::from(seconds), expires, revision];
+            conn.exec(sql, args).await?
+        }
+        None => {
+            let sql = "UPDATE axb_bindings SET ended = $3, revision = $4 \
+                       WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
+            conn.exec(sql, args![id, merchant.0, now, revision]).await?
+        }
+    };
+    if changed == 0 { Ok(None) } else { one(conn, merchant, id).await }
+}
+
+async fn one(conn: &mut Conn, merchant: MerchantId, id: i64) -> Result<Option<Entry>> {
+    let sql = format!("{ENTRY} WHERE id = $1 AND merchant_id = $2");
+    conn.row(&sql, args![id, merchant.0]).await?.as_ref().map(entry).transpose()
+}
+
+fn entry(row: &Row) -> Result<Entry> {
+    let asked = NewBinding {
+        merchant: MerchantId(row.int(1)?),
+        number: row.text(2)?,
+        a: row.text(3)?,
+        b: row.text(4)?,
+        reference: row.text(5)?,
+        seconds: row.small(6)?,
+    };
+    Ok(Entry {
+        id: row.int(0)?,
+        asked,
+        created: row.instant(7)?,
+        expires: row.instant(8)?,
+        ended: row.opt_int(9)?.map(UnixMillis),
+        revision: row.int(10)?,
+    })
+}
+
+async fn changes(conn: &mut Conn, after: i64, limit: u32) -> Result<Changes> {
+    let sql = format!("{ENTRY} WHERE revision > $1 ORDER BY revision LIMIT $2");
+    let rows = conn.rows(&sql, args![after, limit]).await?;
+    let mut changes = Changes { revision: after, ..Changes::default() };
+    changes.more = rows.len() >= limit as usize;
+    for row in &rows {
+        let Entry { id, asked, expires, ended, revision, .. } = entry(row)?;
+        let NewBinding { merchant, number, a, b, .. } = asked;
+        let until = ended.is_none().then_some(expires);
+        changes.bindings.push(AxbBinding { id, merchant, number, a, b, until });
+        changes.revision = revision;
+    }
+    Ok(changes)
+}
+
+/// Forgets what was over long ago.
+pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+    conn.exec("DELETE FROM axb_bindings WHERE expires < $1", args![now - OVER_LIFE]).await
+}
+
+impl Store {
+    /// Makes a binding, unless one of the two has another one on this number. The same one again is the first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn bind_axb(&self, new: NewBinding, now: UnixMillis) -> Result<Bound> {
+        self.write(work!(conn, [new] => bind(conn, &new, now).await?)).await
+    }
+
+    /// Lets a binding that holds go on for so many seconds from now; none if it holds no more.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn prolong_axb(
+        &self,
+        of: (MerchantId, i64),
+        seconds: u32,
+        now: UnixMillis,
+    ) -> Result<Option<Entry>> {
+        self.write(work!(conn, [] => change(conn, of, Some(seconds), now).await?)).await
+    }
+
+    /// Takes a binding back that holds; none if it holds no more.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn unbind_axb(
+        &self,
+        of: (MerchantId, i64),
+        now: UnixMillis,
+    ) -> Result<Option<Entry>> {
+        self.write(work!(conn, [] => change(conn, of, None, now).await?)).await
+    }
+
+    /// A binding of a merchant, also one that is over.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn axb_binding(&self, of: (MerchantId, i64)) -> Result<Option<Entry>> {
+        self.read(work!(conn, [] => one(conn, of.0, of.1).await?)).await
+    }
+
+    /// Bindings of a merchant with a higher id than `after`, by id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn axb_bindings(
+        &self,
+        merchant: MerchantId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Entry>> {
+        let sql = format!("{ENTRY} WHERE merchant_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+        self.read(work!(conn, [sql] => {
+            let rows = conn.rows(&sql, args![merchant.0, after, limit]).await?;
+            rows.iter().map(entry).collect::<Result<Vec<_>>>()?
+        }))
+        .await
+    }
+
+    /// Changes of bindings after a revision, so many at most; from the beginning after 0.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn axb_changes(&self, after: i64, limit: u32) -> Result<Changes> {
+        self.read(work!(conn, [] => changes(conn, after, limit).await?)).await
+    }
+}

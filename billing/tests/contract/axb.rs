@@ -1,0 +1,122 @@
+//! Bindings of privacy numbers (merchant API §6).
+
+use billing::axb::{Bound, Entry, NewBinding};
+use billing::{Store, StoreConfig};
+use facts::MerchantId;
+
+use crate::support::*;
+
+const X: &str = "861088880000";
+const A: &str = "8613800000001";
+const B: &str = "8613800000002";
+const C: &str = "8613800000003";
+
+/// X is a privacy number of the merchant's, another number is not.
+async fn privacy(store: &Store) -> MerchantId {
+    store.migrate().await.unwrap();
+    let mut desired = basics("100");
+    let more = from_toml(
+        r#"
+        [[extensions]]
+        number = "70011"
+        merchant = "test"
+        password = "right"
+        [[inbound]]
+        number = "+861088880000"
+        extension = "70011"
+        axb = true
+        [[inbound]]
+        number = "+861088880001"
+        extension = "70011"
+        "#,
+    );
+    desired.extensions.extend(more.extensions);
+    desired.inbound = more.inbound;
+    let changes = store.apply(&desired, T0, false).await.unwrap();
+    assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.axb.into_iter().collect::<Vec<_>>(), [X]);
+    store.merchant_by_name("test").await.unwrap().unwrap().id
+}
+
+fn wanted(merchant: MerchantId, a: &str, b: &str) -> NewBinding {
+    let [number, a, b] = [X, a, b].map(str::to_owned);
+    NewBinding { merchant, number, a, b, reference: "order 7".into(), seconds: 600 }
+}
+
+async fn made(store: &Store, new: NewBinding, seconds: i64) -> Entry {
+    match store.bind_axb(new, at(seconds)).await.unwrap() {
+        Bound::Now(entry) => entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
+    store: Store,
+    _: String,
+) {
+    let merchant = privacy(&store).await;
+    let bind = async |new: NewBinding, s| store.bind_axb(new, at(s)).await.unwrap();
+    let first = made(&store, wanted(merchant, A, B), 0).await;
+    assert_eq!(first.expires, at(600));
+    assert_eq!(bind(wanted(merchant, A, B), 5).await, Bound::Before(first.clone()));
+    for (a, b) in [(A, C), (C, A), (B, C), (C, B), (B, A)] {
+        assert_eq!(bind(wanted(merchant, a, b), 5).await, Bound::Taken, "{a} {b}");
+    }
+    let longer = NewBinding { seconds: 700, ..wanted(merchant, A, B) };
+    assert_eq!(bind(longer, 5).await, Bound::Taken, "that is what PATCH is for");
+    let other = NewBinding { number: "861088880001".into(), ..wanted(merchant, A, B) };
+    assert_eq!(bind(other, 5).await, Bound::NotYours, "it is no privacy number");
+    assert_eq!(bind(wanted(MerchantId(99), C, B), 5).await, Bound::NotYours);
+    // It lapses by itself, or is taken back.
+    let second = made(&store, wanted(merchant, A, C), 600).await;
+    assert!(store.unbind_axb((MerchantId(99), second.id), at(610)).await.unwrap().is_none());
+    let ended = store.unbind_axb((merchant, second.id), at(610)).await.unwrap().unwrap();
+    assert_eq!((ended.ended, ended.holds(at(611))), (Some(at(610)), false));
+    assert!(store.unbind_axb((merchant, second.id), at(611)).await.unwrap().is_none());
+    assert!(store.prolong_axb((merchant, second.id), 60, at(611)).await.unwrap().is_none());
+    let third = made(&store, wanted(merchant, C, A), 611).await;
+    let longer = store.prolong_axb((merchant, third.id), 900, at(620)).await.unwrap().unwrap();
+    assert_eq!((longer.expires, longer.asked.seconds), (at(1_520), 900));
+    let page = store.axb_bindings(merchant, first.id, 10).await.unwrap();
+    assert_eq!(page, [ended, longer]);
+    assert!(store.axb_bindings(MerchantId(99), 0, 10).await.unwrap().is_empty());
+    assert!(store.axb_binding((MerchantId(99), third.id)).await.unwrap().is_none());
+}
+
+pub(crate) async fn s6_axb_changes_are_known_to_another_process_and_kept_over_a_restart(
+    store: Store,
+    url: String,
+) {
+    let merchant = privacy(&store).await;
+    let first = made(&store, wanted(merchant, A, B), 0).await;
+    let second = made(
+        &store,
+        NewBinding { reference: String::new(), ..wanted(merchant, C, "8613800000004") },
+        1,
+    )
+    .await;
+    let other = Store::open(&url, StoreConfig::default()).await.unwrap();
+    let known = other.axb_changes(0, 10).await.unwrap();
+    let told: Vec<_> = known.bindings.iter().map(|one| (one.id, one.until)).collect();
+    assert_eq!(told, [(first.id, Some(at(600))), (second.id, Some(at(601)))]);
+    assert!(!known.more);
+    let page = other.axb_changes(0, 1).await.unwrap();
+    assert!(page.more && page.bindings[0].id == first.id);
+    assert_eq!(other.axb_changes(page.revision, 10).await.unwrap().bindings[0].id, second.id);
+    store.unbind_axb((merchant, first.id), at(10)).await.unwrap().unwrap();
+    let news = other.axb_changes(known.revision, 10).await.unwrap();
+    assert_eq!(
+        (news.bindings.len(), news.bindings[0].id, news.bindings[0].until),
+        (1, first.id, None)
+    );
+    assert!(other.axb_changes(news.revision, 10).await.unwrap().bindings.is_empty());
+    // What is over is forgotten a week later.
+    let week = 7 * 86_400;
+    store.purge(at(600 + week)).await.unwrap();
+    assert_eq!(store.axb_bindings(merchant, 0, 10).await.unwrap().len(), 2);
+    store.purge(at(601 + week)).await.unwrap();
+    let left = store.axb_bindings(merchant, 0, 10).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [second.id]);
+    other.close().await;
+}
