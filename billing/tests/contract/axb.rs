@@ -44,7 +44,7 @@ fn wanted(merchant: MerchantId, a: &str, b: &str) -> NewBinding {
     NewBinding { merchant, number, a, b, reference: "order 7".into(), seconds: 600 }
 }
 
-async fn made(store: &Store, new: NewBinding, seconds: i64) -> Entry {
+async fn made(store: &Store, new: NewBinding, seconds: u64) -> Entry {
     match store.bind_axb(new, at(seconds)).await.unwrap() {
         Bound::Now(entry) => entry,
         other => panic!("{other:?}"),
