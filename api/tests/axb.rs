@@ -7,6 +7,7 @@ mod world;
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
+use billing::StoreConfig;
 use billing::desired::Desired;
 use serde_json::{Value, json};
 use world::client::client;
@@ -16,7 +17,11 @@ const PATH: &str = "/axb/bindings";
 
 /// A merchant with a privacy number and one that is none.
 async fn world() -> World {
-    let world = World::new().await;
+    with(StoreConfig::default()).await
+}
+
+async fn with(knobs: StoreConfig) -> World {
+    let world = World::on(knobs, |config| config).await;
     let desired: Desired = serde_json::from_value(json!({ "inbound": [
         { "number": "01088880000", "extension": "80000", "axb": true },
         { "number": "01088880001", "extension": "80000" },
@@ -115,4 +120,19 @@ async fn s6_axb_bindings_and_numbers_are_their_merchants_own() {
     }
     assert_eq!(other.get(PATH).await.json()["items"], json!([]));
     assert_eq!(own.get(&path).await.json()["state"], "live");
+}
+
+#[tokio::test]
+async fn s6_axb_a_merchant_has_so_many_and_the_next_is_told_how_many() {
+    let world = with(StoreConfig { axb_bindings: 1, ..StoreConfig::default() }).await;
+    let own = client(&world, "test").await;
+    let made = own.ask("POST", PATH, Some(wanted("13800000001", "13800000002"))).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let more = own.ask("POST", PATH, Some(wanted("13800000003", "13800000004"))).await;
+    assert_eq!((more.status, more.json()["code"].clone()), (StatusCode::CONFLICT, json!("full")));
+    assert_eq!(more.json()["detail"], "so many bindings a merchant may have at a time: 1");
+    let path = format!("{PATH}/{}", made.json()["id"].as_str().unwrap());
+    assert_eq!(own.ask("DELETE", &path, None).await.status, StatusCode::OK);
+    let more = own.ask("POST", PATH, Some(wanted("13800000003", "13800000004"))).await;
+    assert_eq!(more.status, StatusCode::CREATED);
 }

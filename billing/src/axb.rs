@@ -12,8 +12,6 @@ use crate::db::{Conn, Row, args, work};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
-/// Bindings of one merchant that hold, at most.
-pub const HELD_MAX: i64 = 50_000;
 /// Seconds for which a binding may be asked for.
 pub const SECONDS: std::ops::RangeInclusive<u32> = 60..=604_800;
 /// How long one that is over can be asked for. Not below the longest life of one: a process that missed that it was
@@ -75,8 +73,8 @@ pub enum Bound {
     Taken,
     /// The number is no privacy number of this merchant's.
     NotYours,
-    /// The merchant has as many as he may.
-    TooMany,
+    /// The merchant has as many as he may: so many.
+    TooMany(u32),
 }
 
 /// Changes of bindings since a revision.
@@ -90,13 +88,22 @@ pub struct Changes {
     pub more: bool,
 }
 
+/// Bindings that hold, and where those after them begin.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Live {
+    /// In the order in which they lapse.
+    pub bindings: Vec<AxbBinding>,
+    /// The place of the last one; `None`: there was none.
+    pub last: Option<(UnixMillis, i64)>,
+}
+
 /// Takes the next revision; whoever else wants one waits until this transaction is over.
 async fn revise(conn: &mut Conn) -> Result<i64> {
     let sql = "UPDATE axb_clock SET revision = revision + 1 RETURNING revision";
     conn.row(sql, args![]).await?.ok_or(Error::Missing("axb_clock"))?.int(0)
 }
 
-async fn bind(conn: &mut Conn, new: &NewBinding, now: UnixMillis) -> Result<Bound> {
+async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> Result<Bound> {
     // First: what is looked at below then stays so.
     let revision = revise(conn).await?;
     let sql = "SELECT COALESCE(e.merchant_id, g.merchant_id) FROM inbound i \
@@ -121,8 +128,8 @@ async fn bind(conn: &mut Conn, new: &NewBinding, now: UnixMillis) -> Result<Boun
     let sql = "SELECT COUNT(*) FROM axb_bindings \
                WHERE merchant_id = $1 AND ended IS NULL AND expires > $2";
     let count = conn.row(sql, args![new.merchant.0, now]).await?.map_or(Ok(0), |row| row.int(0))?;
-    if count >= HELD_MAX {
-        return Ok(Bound::TooMany);
+    if count >= i64::from(most) {
+        return Ok(Bound::TooMany(most));
     }
     let expires = now + Duration::from_secs(new.seconds.into());
     let sql = "INSERT INTO axb_bindings (merchant_id, number, a, b, reference, seconds, created, expires, \
@@ -198,13 +205,31 @@ async fn changes(conn: &mut Conn, after: i64, limit: u32) -> Result<Changes> {
     let mut changes = Changes { revision: after, ..Changes::default() };
     changes.more = rows.len() >= limit as usize;
     for row in &rows {
-        let Entry { id, asked, expires, ended, revision, .. } = entry(row)?;
-        let NewBinding { merchant, number, a, b, .. } = asked;
-        let until = ended.is_none().then_some(expires);
-        changes.bindings.push(AxbBinding { id, merchant, number, a, b, until });
-        changes.revision = revision;
+        let entry = entry(row)?;
+        changes.revision = entry.revision;
+        changes.bindings.push(told(entry));
     }
     Ok(changes)
+}
+
+async fn live(conn: &mut Conn, after: (UnixMillis, i64), limit: u32) -> Result<Live> {
+    let sql = format!(
+        "{ENTRY} WHERE (expires, id) > ($1, $2) AND ended IS NULL ORDER BY expires, id LIMIT $3"
+    );
+    let mut live = Live::default();
+    for row in conn.rows(&sql, args![after.0, after.1, limit]).await? {
+        let entry = entry(&row)?;
+        live.last = Some((entry.expires, entry.id));
+        live.bindings.push(told(entry));
+    }
+    Ok(live)
+}
+
+/// How it stands, for whoever leads calls by it.
+fn told(entry: Entry) -> AxbBinding {
+    let Entry { id, asked, expires, ended, .. } = entry;
+    let NewBinding { merchant, number, a, b, .. } = asked;
+    AxbBinding { id, merchant, number, a, b, until: ended.is_none().then_some(expires) }
 }
 
 /// Forgets what was over long ago.
@@ -218,7 +243,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn bind_axb(&self, new: NewBinding, now: UnixMillis) -> Result<Bound> {
-        self.write(work!(conn, [new] => bind(conn, &new, now).await?)).await
+        let most = self.axb_bindings;
+        self.write(work!(conn, [new] => bind(conn, &new, most, now).await?)).await
     }
 
     /// Lets a binding that holds go on for so many seconds from now; none if it holds no more.
@@ -272,7 +298,29 @@ impl Store {
         .await
     }
 
-    /// Changes of bindings after a revision, so many at most; from the beginning after 0.
+    /// The revision of the last change of all. Whoever begins asks for it first, then for the bindings that hold, then
+    /// for the changes since.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn axb_revision(&self) -> Result<i64> {
+        self.read(work!(conn, [] => {
+            let row = conn.row("SELECT revision FROM axb_clock", args![]).await?;
+            row.ok_or(Error::Missing("axb_clock"))?.int(0)?
+        }))
+        .await
+    }
+
+    /// Bindings that were not taken back and lapse after an instant, so many at most: first that of now with the
+    /// highest id, then [`Live::last`] of the page before.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn axb_live(&self, after: (UnixMillis, i64), limit: u32) -> Result<Live> {
+        self.read(work!(conn, [] => live(conn, after, limit).await?)).await
+    }
+
+    /// Changes of bindings after a revision, so many at most.
     ///
     /// # Errors
     /// Those of the database.

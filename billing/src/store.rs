@@ -40,6 +40,8 @@ pub struct StoreConfig {
     pub gather: Duration,
     /// Read connections (SQLite), or connections in all (PostgreSQL).
     pub connections: u32,
+    /// Bindings of privacy numbers that one merchant may have at a time.
+    pub axb_bindings: u32,
 }
 
 impl Default for StoreConfig {
@@ -50,6 +52,7 @@ impl Default for StoreConfig {
             batch_time: Duration::from_millis(10),
             gather: Duration::from_millis(10),
             connections: 8,
+            axb_bindings: 50_000,
         }
     }
 }
@@ -68,6 +71,7 @@ pub struct Store {
     tariffs: Tariffs,
     lists: Lists,
     pub(crate) alerts: Alerts,
+    pub(crate) axb_bindings: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -90,7 +94,7 @@ impl Store {
             return Err(Error::BadUrl("sqlite://… or postgres://… is expected".into()));
         };
         let (tariffs, alerts, lists) = Default::default();
-        Ok(Store { database, tariffs, alerts, lists })
+        Ok(Store { database, tariffs, alerts, lists, axb_bindings: config.axb_bindings })
     }
 
     /// Brings the schema up to date. Returns the migrations that ran, by name.

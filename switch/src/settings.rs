@@ -40,7 +40,7 @@ pub(crate) async fn watch(
         match bindings(&store, &inbox, bound).await {
             Ok(revision) => bound = revision,
             Err(error) => {
-                tracing::warn!(%error, "the bindings of privacy numbers could not be read")
+                tracing::warn!(%error, "the bindings of privacy numbers could not be read");
             }
         }
         match refreshed(&store, known).await {
@@ -58,6 +58,22 @@ pub(crate) async fn watch(
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the settings could not be read"),
         }
+    }
+}
+
+/// Gives the engine the bindings of privacy numbers that hold; the revision from which on changes are to be read.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn first_bindings(store: &Store, inbox: &Inbox) -> billing::Result<i64> {
+    // Before the bindings: what changes while they are read is read again.
+    let revision = store.axb_revision().await?;
+    let mut after = (clock::wall(), i64::MAX);
+    loop {
+        let live = store.axb_live(after, CHANGES).await?;
+        let Some(last) = live.last else { return Ok(revision) };
+        after = last;
+        inbox.fact(Fact::Command(Command::Axb(live.bindings)));
     }
 }
 

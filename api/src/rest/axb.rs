@@ -1,7 +1,7 @@
 //! `/v1/axb/bindings`: who reaches whom by a privacy number, and until when.
 
 use axum::http::StatusCode;
-use billing::axb::{Bound, Entry, HELD_MAX, NewBinding};
+use billing::axb::{Bound, Entry, NewBinding};
 use dialect::rest::{
     AxbBinding, ChangedAxb, Code, FieldError, NewAxb, Page, Problem, instant, parse,
     parse_leniently,
@@ -44,8 +44,8 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
             let words = "is no privacy number of this merchant's";
             Err(Problem::invalid(vec![FieldError::new("/number", words)]))
         }
-        Bound::TooMany => {
-            let words = format!("a merchant has {HELD_MAX} bindings at a time at most");
+        Bound::TooMany(most) => {
+            let words = format!("so many bindings a merchant may have at a time: {most}");
             Err(Problem::new(Code::Full, words))
         }
     }

@@ -492,9 +492,16 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(ApiConfig) -> ApiConfig) -> World {
+        World::on(StoreConfig::default(), change).await
+    }
+
+    pub(crate) async fn on(
+        knobs: StoreConfig,
+        change: impl FnOnce(ApiConfig) -> ApiConfig,
+    ) -> World {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("store.db").display());
-        let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+        let store = Store::open(&url, knobs).await.unwrap();
         store.migrate().await.unwrap();
         let desired: Desired = serde_json::from_value(document()).unwrap();
         let changes = store.apply(&desired, now(), false).await.unwrap();

@@ -23,7 +23,7 @@ CREATE INDEX axb_by_a ON axb_bindings (number, a, expires) WHERE ended IS NULL;
 CREATE INDEX axb_by_b ON axb_bindings (number, b, expires) WHERE ended IS NULL;
 CREATE INDEX axb_open ON axb_bindings (merchant_id, expires) WHERE ended IS NULL;
 CREATE INDEX axb_by_merchant ON axb_bindings (merchant_id, id);
-CREATE INDEX axb_by_expiry ON axb_bindings (expires);
+CREATE INDEX axb_by_expiry ON axb_bindings (expires, id);
 
 -- Whoever changes a binding takes the next revision and keeps the row until it commits: revisions are seen in order.
 CREATE TABLE axb_clock (

@@ -120,3 +120,56 @@ pub(crate) async fn s6_axb_changes_are_known_to_another_process_and_kept_over_a_
     assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [second.id]);
     other.close().await;
 }
+
+pub(crate) async fn s6_axb_a_merchant_has_so_many_bindings_at_a_time(store: Store, url: String) {
+    let merchant = privacy(&store).await;
+    let few = StoreConfig { axb_bindings: 3, ..StoreConfig::default() };
+    let few = Store::open(&url, few).await.unwrap();
+    let pair = |nth: u64| {
+        let [a, b] = [0, 1].map(|side| format!("86138{:08}", 2 * nth + side));
+        wanted(merchant, &a, &b)
+    };
+    let first = made(&few, pair(0), 0).await;
+    for nth in 1..3 {
+        made(&few, pair(nth), nth).await;
+    }
+    assert_eq!(few.bind_axb(pair(3), at(3)).await.unwrap(), Bound::TooMany(3));
+    assert_eq!(few.bind_axb(pair(0), at(3)).await.unwrap(), Bound::Before(first.clone()));
+    few.unbind_axb((merchant, first.id), at(4)).await.unwrap().unwrap();
+    made(&few, pair(3), 5).await;
+    assert_eq!(few.bind_axb(pair(4), at(600)).await.unwrap(), Bound::TooMany(3));
+    made(&few, pair(4), 601).await;
+    few.close().await;
+}
+
+pub(crate) async fn s6_axb_who_begins_reads_what_holds_and_what_changes_from_then_on(
+    store: Store,
+    _: String,
+) {
+    let merchant = privacy(&store).await;
+    let bound = async |nth: u64, seconds| {
+        let [a, b] = [0, 1].map(|side| format!("86138{:08}", 2 * nth + side));
+        made(&store, NewBinding { seconds, ..wanted(merchant, &a, &b) }, 0).await.id
+    };
+    let mut ids = Vec::new();
+    // Two of them lapse at the same moment.
+    for (nth, seconds) in [(0, 400), (1, 100), (2, 300), (3, 300), (4, 200)] {
+        ids.push(bound(nth, seconds).await);
+    }
+    store.unbind_axb((merchant, ids[4]), at(50)).await.unwrap().unwrap();
+    let revision = store.axb_revision().await.unwrap();
+    let (mut after, mut seen) = ((at(100), i64::MAX), Vec::new());
+    loop {
+        let live = store.axb_live(after, 2).await.unwrap();
+        seen.extend(live.bindings.iter().map(|one| (one.id, one.until)));
+        let Some(last) = live.last else { break };
+        after = last;
+    }
+    let [two, three] = [at(300), at(400)].map(Some);
+    assert_eq!(seen, [(ids[2], two), (ids[3], two), (ids[0], three)], "neither lapsed nor ended");
+    assert!(store.axb_changes(revision, 10).await.unwrap().bindings.is_empty());
+    store.prolong_axb((merchant, ids[0]), 60, at(101)).await.unwrap().unwrap();
+    let news = store.axb_changes(revision, 10).await.unwrap();
+    assert_eq!((news.bindings.len(), news.bindings[0].until), (1, Some(at(161))));
+    assert_eq!(store.axb_revision().await.unwrap(), news.revision);
+}

@@ -1,9 +1,14 @@
-//! Privacy numbers (merchant API §6, AXB): whom a caller reaches by which of them.
+//! Privacy numbers (merchant API §6, AXB): whom a caller reaches by which of them, and what becomes known of the two.
 
 use std::collections::BTreeMap;
 
 use facts::axb::AxbBinding;
-use facts::{MerchantId, UnixMillis};
+use facts::settings::Snapshot;
+use facts::{MerchantId, Number, UnixMillis};
+
+use crate::call::Call;
+use crate::leg::Leg;
+use crate::route::Target;
 
 /// Entries below which nothing is looked through.
 const FEW: usize = 1_024;
@@ -57,6 +62,45 @@ impl Axb {
     ) -> Option<&str> {
         let way = self.ways.get(&(number.to_owned(), from.to_owned()))?;
         (way.merchant == merchant && way.until > now).then_some(way.to.as_str())
+    }
+}
+
+impl Call {
+    /// The number by which whoever is on a leg is known to others than his merchant. Of two who reach each other by a
+    /// privacy number it is that one, whoever has joined them meanwhile.
+    pub(crate) fn known_as(&self, leg: &Leg) -> Number {
+        match (&self.plan.between, &leg.facts.number) {
+            (Some(between), Number::E164(_) | Number::Short(_)) => between.clone(),
+            (_, number) => number.clone(),
+        }
+    }
+
+    /// The same as phones are told it that watch each other.
+    pub(crate) fn written_as(&self, snapshot: &Snapshot, leg: Option<&Leg>) -> String {
+        match (&self.plan.between, leg.map(|leg| &leg.facts.number)) {
+            (Some(between), Some(Number::E164(_) | Number::Short(_)) | None) => {
+                snapshot.plan.national(between)
+            }
+            _ => leg.map_or(self.command.called_as_sent(), |leg| &leg.facts.as_sent).to_owned(),
+        }
+    }
+
+    /// Who is shown to somebody who is joined with a leg of this call. A carrier would not believe a number that is
+    /// not ours.
+    pub(crate) fn shown_beside(
+        &self,
+        snapshot: &Snapshot,
+        target: &Target,
+        stays: &Leg,
+    ) -> Option<Number> {
+        match (target.number(), &self.plan.between) {
+            (Number::Internal(_), _) => Some(self.known_as(stays)),
+            (Number::E164(_) | Number::Short(_), Some(between)) => Some(between.clone()),
+            (Number::E164(_) | Number::Short(_), None) => {
+                let merchant = snapshot.merchants.get(&self.command.merchant)?;
+                merchant.shown.clone().map(Number::public)
+            }
+        }
     }
 }
 

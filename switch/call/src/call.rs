@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) trail: Trail,
     /// The number of ours that a carrier called, E.164 digits.
     pub(crate) delivered: Option<String>,
+    /// The privacy number by which two reach each other: whoever comes to know of one of them knows it as this.
+    pub(crate) between: Option<Number>,
 }
 
 pub(crate) struct Call {

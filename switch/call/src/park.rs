@@ -41,13 +41,7 @@ impl Call {
             self.feed(w, Input::Cut(ours(Kind::NoAnswer)));
             return;
         };
-        let shown = match target.number() {
-            Number::Internal(_) => Some(stays.facts.number.clone()),
-            Number::E164(_) | Number::Short(_) => {
-                let merchant = snapshot.merchants.get(&self.command.merchant);
-                merchant.and_then(|merchant| merchant.shown.clone()).map(Number::public)
-            }
-        };
+        let shown = self.shown_beside(&snapshot, &target, stays);
         let hidden = self.plan.onward.hidden && stays.id.no == LegNo::A;
         let onward = Onward { hidden, ..Onward::default() };
         let called = called(target.number(), number.digits().to_owned(), onward);

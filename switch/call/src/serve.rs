@@ -1,23 +1,25 @@
-//! What an extension dials to have something done. What changes what becomes of its calls is read here, the store
-//! writes it down, and the settings that it makes come by the way of all settings. What is in its mailbox is in
-//! [`crate::voicemail`].
+//! What is done for somebody who calls nobody, above all what an extension dials to have something done. What changes
+//! what becomes of its calls is read here, the store writes it down, and the settings that it makes come by the way of
+//! all settings. What is in its mailbox is in [`crate::voicemail`].
 
 use facts::settings::Snapshot;
 use facts::{Feature, Features, Kind, LeadsTo, Number, ReachSet};
 
 use crate::call::Call;
 use crate::event::{Effect, Input, Order};
-use crate::flow::{Flow, Listen, Serve};
+use crate::flow::{Flow, Listen, Serve, Tell};
 use crate::timers::{Key, Timer};
 use crate::world::World;
 
-/// What the store is asked for.
+/// What is done for somebody who calls nobody.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Service {
     /// A change of what becomes of the calls of an extension.
     Reach { user: String, set: ReachSet },
     /// What the mailbox of an extension holds.
     Mailbox { user: String },
+    /// He has called a number by which he reaches nobody, and hears so.
+    Unreached,
 }
 
 /// What somebody asks the store for by what was dialled, if it is that.
@@ -76,6 +78,8 @@ impl Call {
         w.emit(match service {
             Service::Reach { user, set } => Effect::SetReach { call, user, set },
             Service::Mailbox { user } => Effect::FetchMail { call, user },
+            // The store has no part in it.
+            Service::Unreached => return,
         });
     }
 
@@ -96,7 +100,7 @@ impl Call {
     pub(crate) fn not_served(&mut self, w: &mut World) {
         match self.service {
             Some(Service::Reach { .. }) => self.served(w, false),
-            Some(Service::Mailbox { .. }) | None => self.mail_away(w),
+            Some(Service::Mailbox { .. } | Service::Unreached) | None => self.mail_away(w),
         }
     }
 
@@ -105,6 +109,7 @@ impl Call {
         Some(match self.service.as_ref()? {
             Service::Reach { .. } => Flow::Serve(Serve::start(orders)),
             Service::Mailbox { .. } => Flow::Listen(Listen::start(orders)),
+            Service::Unreached => Flow::Tell(Tell::start(orders)),
         })
     }
 }

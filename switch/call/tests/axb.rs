@@ -3,54 +3,35 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/privacy.rs"]
+mod privacy;
 
 use std::sync::Arc;
 
-use call::Command;
-use common::phones::invite;
+use common::phones::{invite, invite_with};
 use common::team::told;
 use common::*;
-use facts::axb::AxbBinding;
+use facts::media::{MediaCommand, MediaEvent, Prompt, Source};
 use facts::policy::{NumberList, Policy, Rule};
 use facts::settings::{Identity, Snapshot};
-use facts::{LegNo, MerchantId, Number, TrunkId, UnixMillis};
+use facts::{Failure, Kind, LegNo, MerchantId, Number, Origin, Outcome, Side, TrunkId};
+use privacy::{X, bound, calls, learn, nowhere};
 use sip::wire::HeaderName;
 
-const X: &str = "861087654321";
+const STRANGER: &str = "8613900001111";
 
-/// X is a privacy number of the merchant's; carrier A has the mobiles, carrier B Beijing.
 fn sim(set: impl FnOnce(&mut Snapshot)) -> Sim {
-    let mut sim = Sim::with(
-        |_| {},
-        |snapshot| {
-            snapshot.extensions.insert("80001".into(), extension("80001", "right"));
-            snapshot.inbound.insert(X.into(), "80001".into());
-            snapshot.axb.insert(X.into());
-            set(snapshot);
-        },
-    );
-    let until = sim.now.wall + s(600);
-    learn(&mut sim, MERCHANT, Some(until));
-    sim
+    bound(|_| {}, set)
 }
 
-fn learn(sim: &mut Sim, merchant: MerchantId, until: Option<UnixMillis>) {
-    let [number, a, b] = [X, NUMBER_A, NUMBER_B].map(str::to_owned);
-    sim.command(Command::Axb(vec![AxbBinding { id: 1, merchant, number, a, b, until }]));
-}
-
-/// Somebody calls X by a carrier.
-fn calls(sim: &mut Sim, carrier: &str, from: &str, headers: &[(&str, &str)]) {
-    let from = format!("<sip:+{from}@192.0.2.1>");
-    invite(sim, carrier, (&from, &format!("sip:+{X}@198.51.100.1")), None, headers);
-}
-
-/// Nothing that a far end was sent has a number in it.
-fn nowhere(sim: &Sim, name: &str, number: &str) {
-    for message in &sim.fars[name].heard {
-        let text = String::from_utf8_lossy(message.bytes());
-        assert!(!text.contains(&number[2..]), "{name} learns {number}: {text}");
-    }
+/// Whoever has called by carrier A hears that there is no such number, to its end.
+fn hears_of_nobody(sim: &mut Sim) {
+    assert_eq!(told(sim, "a"), Some(183), "before any answer");
+    let prompt = Prompt { name: "callee-invalid".into(), language: "en".into() };
+    assert_eq!(sim.hears(LegNo::A), Some(&Source::Prompt(prompt)));
+    let leg = sim.leg(LegNo::A);
+    sim.media(MediaEvent::Played { leg });
+    assert_eq!(told(sim, "a"), Some(404));
 }
 
 #[test]
@@ -91,19 +72,71 @@ fn s6_axb_each_reaches_the_other_who_is_shown_the_number_between() {
 }
 
 #[test]
-fn s6_axb_whoever_has_no_binding_reaches_nobody() {
-    let stranger = "8613900001111";
+fn s6_axb_a_stranger_hears_before_any_answer_that_there_is_nobody_and_pays_nothing() {
     let mut sim = sim(|_| {});
-    calls(&mut sim, "a", stranger, &[]);
-    assert_eq!(told(&sim, "a"), Some(404), "also not the extension that it is of");
+    calls(&mut sim, "a", STRANGER, &[]);
+    hears_of_nobody(&mut sim);
+    let answer = sim.fars["a"].heard.iter().rev().find(|m| m.status() == Some(404)).unwrap();
+    assert_eq!(answer.reason()[0].cause, Some(1));
+    let early = sim.fars["a"].heard.iter().find(|m| m.status() == Some(183)).unwrap();
+    assert!(!early.body().is_empty(), "he is told where the words come from");
+    assert_eq!(sim.far("b").count("INVITE"), 0);
+    assert!(sim.authorizations[0].legs.is_empty(), "nothing is held");
+    assert!(sim.turned_away.is_empty(), "it is no knocking");
+    let record = sim.record();
+    let why = Failure::new(Origin::Us, Kind::Unallocated);
+    assert_eq!((record.outcome, record.released_by), (Outcome::Failed(why), Side::Platform));
+    assert_eq!((record.legs.len(), record.legs[0].answered), (1, None));
+    assert_eq!(record.command.b.as_ref().unwrap().number, Number::E164(X.into()));
+    sim.assert_clean();
+}
+
+#[test]
+fn s6_axb_a_stranger_who_can_hear_nothing_is_refused_at_once() {
+    let mut sim = sim(|_| {});
+    let from = format!("<sip:+{STRANGER}@192.0.2.1>");
+    let to = format!("sip:+{X}@198.51.100.1");
+    invite_with(&mut sim, "a", (&from, &to), None, (&[], ""));
+    assert_eq!(told(&sim, "a"), Some(404), "no sound can come before an answer to a late offer");
+    assert!(sim.authorizations.is_empty());
+    sim.assert_clean();
+}
+
+#[test]
+fn s6_axb_a_stranger_hangs_up_or_his_words_cannot_be_had() {
+    let mut sim = sim(|_| {});
+    calls(&mut sim, "a", STRANGER, &[]);
+    sim.hang_up("a");
+    assert_eq!(told(&sim, "a"), Some(487));
+    let why = Failure::new(Origin::LegA, Kind::Abandoned);
+    assert_eq!(sim.record().outcome, Outcome::Failed(why));
+    calls(&mut sim, "a", STRANGER, &[]);
+    let leg = sim.leg(LegNo::A);
+    sim.media(MediaEvent::Unplayable { leg, why: facts::sound::Unplayable::Missing });
+    assert_eq!(told(&sim, "a"), Some(404));
+    calls(&mut sim, "a", STRANGER, &[]);
+    sim.advance(s(120));
+    assert_eq!(told(&sim, "a"), Some(404), "nobody says that it is over");
+    assert_eq!(sim.settled.len(), 3);
+    let joined = |command: &MediaCommand| {
+        matches!(command, MediaCommand::Hear { source: Source::Leg(_), .. })
+    };
+    assert!(!sim.media.iter().any(joined));
+    sim.assert_clean();
+}
+
+#[test]
+fn s6_axb_whoever_has_no_binding_reaches_nobody() {
+    let mut sim = sim(|_| {});
     // Taken back.
     learn(&mut sim, MERCHANT, None);
     calls(&mut sim, "a", NUMBER_A, &[]);
+    hears_of_nobody(&mut sim);
     // Of a merchant whose number it is no more.
     let until = sim.now.wall + s(600);
     learn(&mut sim, MerchantId(8), Some(until));
     calls(&mut sim, "a", NUMBER_A, &[]);
-    assert!(sim.authorizations.is_empty());
+    hears_of_nobody(&mut sim);
     assert_eq!(sim.far("b").count("INVITE"), 0);
     learn(&mut sim, MERCHANT, Some(until));
     calls(&mut sim, "a", NUMBER_A, &[]);
@@ -121,12 +154,13 @@ fn s6_axb_a_binding_is_none_from_the_moment_it_expires() {
     assert!(!sim.far("b").ended(), "a call that is up goes on");
     sim.hang_up("a");
     calls(&mut sim, "a", NUMBER_A, &[]);
-    assert_eq!((sim.far("b").count("INVITE"), told(&sim, "a")), (1, Some(404)));
+    assert_eq!(sim.far("b").count("INVITE"), 1);
+    hears_of_nobody(&mut sim);
 }
 
 #[test]
 fn s6_axb_a_policy_counts_whoever_is_rung() {
-    let list = Arc::new(NumberList::new([NUMBER_B].into_iter(), Vec::new(), Vec::new()));
+    let list = Arc::new(NumberList::new([NUMBER_B], Vec::new(), Vec::new()));
     let policy = Policy {
         id: 7,
         name: "quiet".into(),
@@ -160,7 +194,7 @@ fn s6_axb_who_hides_his_number_is_known_by_what_a_trusted_carrier_asserts() {
             assert_eq!(rung.from().unwrap().uri.user_text().as_deref(), Some("+861087654321"));
             nowhere(&sim, "b", NUMBER_A);
         } else {
-            assert_eq!(told(&sim, "a"), Some(404));
+            hears_of_nobody(&mut sim);
         }
     }
 }

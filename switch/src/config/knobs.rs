@@ -52,6 +52,8 @@ knobs! {
 
     "store.gather", "writes that nobody waits for gather this long in SQLite: what a crash may lose of them",
         |c, v| c.store_gather = duration(v)?, |c| show_duration(c.store_gather);
+    "store.axb_bindings", "bindings of privacy numbers that one merchant may have at a time",
+        |c, v| c.axb_bindings = parsed(v, "a number")?, |c| text(c.axb_bindings);
 
     "sip.udp", "where SIP listens over UDP",
         |c, v| c.sip_udp = addresses(v)?, |c| c.sip_udp.iter().map(ToString::to_string).collect();

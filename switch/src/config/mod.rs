@@ -124,6 +124,8 @@ pub(crate) struct Config {
     pub(crate) queue: usize,
     /// How long writes that nobody waits for may gather before SQLite commits them.
     pub(crate) store_gather: Duration,
+    /// Bindings of privacy numbers of one merchant at most.
+    pub(crate) axb_bindings: u32,
     /// How long calls may go on after SIGTERM.
     pub(crate) drain_grace: Duration,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,sip=debug`.
@@ -282,6 +284,7 @@ impl Default for Config {
             tcp: TcpKnobs::default(),
             queue: 16_384,
             store_gather: Duration::from_millis(10),
+            axb_bindings: 50_000,
             drain_grace: Duration::from_secs(30),
             log_level: "info".into(),
             log_json: false,

@@ -308,7 +308,7 @@ impl Hall {
         let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
-        let bindings = settings::bindings(&self.store, &self.inbox, 0).await?;
+        let bindings = settings::first_bindings(&self.store, &self.inbox).await?;
         let open = recovery::calls(&self.store, &self.inbox, &self.directory, config.node).await?;
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");

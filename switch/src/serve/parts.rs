@@ -26,7 +26,11 @@ pub(super) fn settling(config: &Config, http: SocketAddr) -> SettleContext {
 }
 
 pub(super) fn store(config: &Config) -> StoreConfig {
-    StoreConfig { gather: config.store_gather, ..StoreConfig::default() }
+    StoreConfig {
+        gather: config.store_gather,
+        axb_bindings: config.axb_bindings,
+        ..StoreConfig::default()
+    }
 }
 
 pub(super) fn media(config: &Config) -> MediaConfig {
@@ -290,6 +294,7 @@ mod tests {
     const TURNS: &[(&str, &str, &[&str], &str)] = &[
         ("node", "7", &["engine"], "node: 7"),
         ("store.gather", "25ms", &["store"], "gather: 25ms"),
+        ("store.axb_bindings", "9", &["store"], "axb_bindings: 9"),
         ("sip.user_agent", "Other/1", &["engine"], "Other/1"),
         ("sip.t1", "250ms", &["engine"], "250ms"),
         ("sip.t2", "3s", &["engine"], "3s"),

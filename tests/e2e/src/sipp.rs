@@ -74,6 +74,30 @@ pub enum Behaviour {
         /// Sends BYE this long after the ACK.
         talk_ms: u32,
     },
+    /// Calls `number` at the switch's `port`, plays `tone` once it is answered, and hangs up `talk_ms` after that.
+    Dials {
+        /// Where the switch listens.
+        port: u16,
+        /// Who calls, as it says in From.
+        from: &'static str,
+        /// The number it calls.
+        number: &'static str,
+        /// Raw A-law file.
+        tone: PathBuf,
+        /// Sends BYE this long after the ACK.
+        talk_ms: u32,
+    },
+    /// Calls `number` at the switch's `port`, is told something by 183 and sound, and then refused with a status.
+    IsTold {
+        /// Where the switch listens.
+        port: u16,
+        /// Who calls, as it says in From.
+        from: &'static str,
+        /// The number it calls.
+        number: &'static str,
+        /// The status.
+        status: u16,
+    },
     /// Rings and never answers; expects CANCEL.
     RingOnly,
     /// Answers and then never says anything again: no RTP, no BYE, no answer to BYE.
@@ -127,19 +151,56 @@ fn reliable(ring_ms: u32, talk_ms: Option<u32>) -> String {
     body + &end(talk_ms)
 }
 
+/// The first lines of a request of somebody who calls.
+fn head((method, uri): (&str, &str), (from, to): (&str, &str), cseq: u32) -> String {
+    format!(
+        "{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\nFrom: <sip:{from}@[local_ip]:[local_port]>;tag=[pid]x[call_number]\n{to}\nCall-ID: [call_id]\nCSeq: {cseq} {method}\nContact: <sip:peer@[local_ip]:[local_port]>\n"
+    )
+}
+
+fn send(text: &str, resent: bool) -> String {
+    let retrans = if resent { " retrans=\"500\"" } else { "" };
+    format!("<send{retrans}><![CDATA[\n\n{text}\n]]></send>\n")
+}
+
+const EMPTY: &str = "Content-Length: 0\n";
+
+/// Somebody calls by this number, and hears of it so far.
+fn dials(port: u16, from: &str, number: &str) -> String {
+    let to = format!("sip:{number}@127.0.0.1:{port}");
+    let invite = head(("INVITE", &to), (from, &format!("To: <{to}>")), 1) + SDP;
+    send(&invite, true) + "<recv response=\"100\" optional=\"true\"/>\n"
+}
+
+/// He is answered, plays something, and hangs up.
+fn talks(from: &str, tone: &Path, talk_ms: u32) -> String {
+    let mut body = "<recv response=\"180\" optional=\"true\"/>\n<recv response=\"183\" optional=\"true\"/>\n<recv response=\"200\" rrs=\"true\" timeout=\"20000\"/>\n".to_owned();
+    let request = |method, cseq| head((method, "[next_url]"), (from, "[last_To:]"), cseq) + EMPTY;
+    body += &send(&request("ACK", 1), false);
+    body += &play(tone);
+    body += &format!("<pause milliseconds=\"{talk_ms}\"/>\n");
+    body += &send(&request("BYE", 2), true);
+    body + "<recv response=\"200\" timeout=\"10000\"/>\n"
+}
+
+/// He hears something before any answer, and is refused.
+fn is_told(port: u16, (from, number): (&str, &str), status: u16) -> String {
+    let to = format!("sip:{number}@127.0.0.1:{port}");
+    let mut body = "<recv response=\"183\" timeout=\"10000\"/>\n".to_owned();
+    body += &format!("<recv response=\"{status}\" timeout=\"20000\"/>\n");
+    // RFC 3261 §17.1.1.3: with the Via of the INVITE.
+    let ack = head(("ACK", &to), (from, "[last_To:]"), 1) + EMPTY;
+    let via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]";
+    body + &send(&ack.replace(via, "[last_Via:]"), false)
+}
+
 /// A caller that takes part in 100rel.
 fn calls(port: u16, number: &str, talk_ms: u32) -> String {
     let to = format!("sip:{number}@127.0.0.1:{port}");
-    let head = |method: &str, uri: &str, to: &str, cseq: u32| {
-        format!(
-            "{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\nFrom: <sip:+8613800138000@[local_ip]:[local_port]>;tag=[pid]x[call_number]\n{to}\nCall-ID: [call_id]\nCSeq: {cseq} {method}\nContact: <sip:peer@[local_ip]:[local_port]>\n"
-        )
-    };
-    let send = |text: String, resent: bool| {
-        let retrans = if resent { " retrans=\"500\"" } else { "" };
-        format!("<send{retrans}><![CDATA[\n\n{text}\n]]></send>\n")
-    };
-    let empty = "Content-Length: 0\n";
+    let from = "+8613800138000";
+    let head = |method: &str, uri: &str, to: &str, cseq: u32| head((method, uri), (from, to), cseq);
+    let send = |text: String, resent: bool| send(&text, resent);
+    let empty = EMPTY;
     let mut body =
         send(head("INVITE", &to, &format!("To: <{to}>"), 1) + "Supported: 100rel\n" + SDP, true);
     body += "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"180\" rrs=\"true\" timeout=\"20000\"><action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"RSeq:\" check_it=\"true\" assign_to=\"rseq\"/></action></recv>\n";
@@ -181,6 +242,12 @@ impl Behaviour {
             }
             Behaviour::Reliable { ring_ms, talk_ms } => body += &reliable(*ring_ms, *talk_ms),
             Behaviour::Calls { port, number, talk_ms } => body = calls(*port, number, *talk_ms),
+            Behaviour::Dials { port, from, number, tone, talk_ms } => {
+                body = dials(*port, from, number) + &talks(from, tone, *talk_ms);
+            }
+            Behaviour::IsTold { port, from, number, status } => {
+                body = dials(*port, from, number) + &is_told(*port, (from, number), *status);
+            }
             Behaviour::EarlyMedia { tone, early_ms } => {
                 body += &reply("183 Session Progress", REPLY, "", true, false);
                 body += &play(tone);
@@ -311,7 +378,9 @@ impl Sipp {
     pub fn start(folder: &Path, name: &str, behaviour: &Behaviour, calls: u32) -> Sipp {
         let port = crate::ports::one();
         let to = match behaviour {
-            Behaviour::Calls { port, .. } => Some(format!("127.0.0.1:{port}")),
+            Behaviour::Calls { port, .. }
+            | Behaviour::Dials { port, .. }
+            | Behaviour::IsTold { port, .. } => Some(format!("127.0.0.1:{port}")),
             _ => None,
         };
         let media_port = crate::ports::block(4);

@@ -78,8 +78,8 @@ impl Engine {
         if known.clone().any(|leg| leg.facts.number == number) {
             return Err(refused(Refusal::SameNumber));
         }
-        let led = call.leg(stays).map(|leg| leg.facts.number.clone());
-        let shown = led.and_then(|led| self.shown_on(&target, payer, &led));
+        let led = call.leg(stays);
+        let shown = led.and_then(|led| call.shown_beside(&self.world.snapshot, &target, led));
         // A caller who hides hides from the third as well.
         let hidden = call.plan.onward.hidden && stays == facts::LegNo::A;
         let onward = Onward { hidden, ..self.onward(call) };
@@ -119,7 +119,7 @@ impl Engine {
         }
         let number = Number::Internal(supervisor.clone());
         let target = Target::Contacts(supervisor.clone());
-        let shown = call.leg(seat).map(|leg| leg.facts.number.clone());
+        let shown = call.leg(seat).map(|leg| call.known_as(leg));
         let onward = self.onward(call);
         self.pace_of(id)?;
         let called = called(number, supervisor.clone(), onward);
@@ -134,7 +134,8 @@ impl Engine {
     fn onward(&self, call: &Call) -> Onward {
         let payer = call.command.merchant;
         let sandboxed = self.world.snapshot.is_sandbox(payer);
-        Onward { payer: Some(payer), sandboxed, ..Onward::default() }
+        let named = call.plan.between.is_some();
+        Onward { payer: Some(payer), sandboxed, named, ..Onward::default() }
     }
 
     /// Whoever pays for the call may have somebody rung in this second.

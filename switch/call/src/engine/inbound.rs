@@ -51,9 +51,9 @@ struct Intent {
     trusted: bool,
     /// The number of ours that a carrier delivers it for.
     delivered: Option<String>,
-    /// It came by a privacy number: neither of the two learns the other's.
-    masked: bool,
-    /// What it dialled a code for: nobody is called.
+    /// The privacy number by which it came: neither of the two learns the other's.
+    between: Option<Number>,
+    /// What it dialled a code for, or is told: nobody is called.
     service: Option<Service>,
 }
 
@@ -159,7 +159,7 @@ impl Engine {
         request: &Message,
     ) -> Result<(), Kind> {
         let mut onward = Onward { named: intent.named, ..onward(request, intent.trusted)? };
-        if intent.masked {
+        if intent.between.is_some() {
             // The number that is shown is everybody's, and whoever the call was for first may be who calls.
             (onward.hidden, onward.history) = (false, Vec::new());
         }
@@ -176,13 +176,12 @@ impl Engine {
             None => self.lead(&intent.callee, intent.merchant, &mut trail)?,
         };
         let answers = matches!(target, route::Target::Voicemail(_));
-        let masking = intent.shown.clone().filter(|_| intent.masked);
         let shown = match trail.is_led_on() {
             true => self.shown_on(&target, intent.merchant, &intent.caller),
             false => intent.shown,
         };
         let leads_out = intent.trunk.is_some() || matches!(target, route::Target::Public(_));
-        let transit = if leads_out && !intent.masked {
+        let transit = if leads_out && intent.between.is_none() {
             transit(&self.world.snapshot, request, intent.trunk)
         } else {
             Vec::new()
@@ -216,6 +215,7 @@ impl Engine {
             onward,
             trail,
             delivered: intent.delivered,
+            between: intent.between.clone(),
         };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
@@ -225,7 +225,7 @@ impl Engine {
             sub_account: intent.sub_account,
             app: String::new(),
             a: party(intent.caller, intent.caller_as_sent),
-            b: Some(Party { shown: masking, ..party(intent.callee, intent.callee_as_sent) }),
+            b: Some(Party { shown: intent.between, ..party(intent.callee, intent.callee_as_sent) }),
             scenario: None,
             conference: None,
             purpose: Default::default(),
@@ -394,19 +394,21 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
         .unwrap_or_default();
     let caller = manners::rewritten(rules, Whose::CallerIn, caller);
     let number = route::read(trunk, &snapshot.plan, &caller);
-    let masked = snapshot.axb.contains(&delivered);
-    let (callee, callee_as_sent, shown) = if masked {
-        let from = number.as_ref().map(Number::digits).unwrap_or_default();
-        let to = w.axb.leads((&delivered, from), merchant, w.now.wall).ok_or(Kind::Unallocated)?;
-        let to = Number::E164(to.to_owned());
-        (to.clone(), to.digits().to_owned(), Some(Number::E164(delivered.clone())))
-    } else {
-        (Number::Internal(user.clone()), dialled, number.clone())
+    let axb = snapshot.axb.contains(&delivered);
+    let from = number.as_ref().map(Number::digits).unwrap_or_default();
+    let reached = w.axb.leads((&delivered, from), merchant, w.now.wall).filter(|_| axb);
+    let between = (axb && reached.is_some()).then(|| Number::E164(delivered.clone()));
+    let (callee, callee_as_sent, service) = match reached {
+        Some(to) => (Number::E164(to.to_owned()), to.to_owned(), None),
+        // Nobody could hear anything before the answer, and he is not to pay for it.
+        None if axb && request.body_bytes().is_empty() => return Err(Kind::Unallocated),
+        None if axb => (Number::E164(delivered.clone()), dialled, Some(Service::Unreached)),
+        None => (Number::Internal(user.clone()), dialled, None),
     };
     Ok(Intent {
         merchant,
         sub_account,
-        shown,
+        shown: between.clone().or_else(|| number.clone()),
         named: number.is_some(),
         caller: number.unwrap_or(Number::Short(String::new())),
         caller_as_sent: caller,
@@ -415,8 +417,8 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
         trunk: Some(id),
         trusted,
         delivered: Some(delivered),
-        masked,
-        service: None,
+        between,
+        service,
     })
 }
 
@@ -458,7 +460,7 @@ fn from_extension(
         trunk: None,
         trusted: false,
         delivered: None,
-        masked: false,
+        between: None,
         service,
     })
 }

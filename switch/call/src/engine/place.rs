@@ -205,6 +205,7 @@ impl Engine {
             onward: Onward::default(),
             trail,
             delivered: None,
+            between: None,
         })
     }
 

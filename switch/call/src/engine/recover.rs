@@ -70,6 +70,7 @@ impl Engine {
             onward: Onward::default(),
             trail: Trail::default(),
             delivered: None,
+            between: None,
         };
         if let Some(key) = &facts.command.key {
             let key = (facts.command.merchant, key.dialect, key.key.clone());

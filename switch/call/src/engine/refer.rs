@@ -251,20 +251,19 @@ impl Engine {
             self.target((&number, call.command.merchant)).map_err(Refusal::kind).map_err(status)?;
         let asks = asking.is_phone().then(|| asking.facts.number.digits().to_owned());
         // What is rung decides: an extension whose bound phone rings is reached over a carrier.
-        let shown = match target.number() {
-            Number::Internal(_) => Some(stays.facts.number.clone()),
-            Number::E164(_) | Number::Short(_) => {
-                let owner = owner(&snapshot, asking).flatten();
-                let bound = owner.and_then(|owner| owner.bound_phone.clone());
-                merchant.shown.clone().or(bound).map(Number::public)
-            }
-        };
+        let shown = call.shown_beside(&snapshot, &target, stays).or_else(|| {
+            let owner = owner(&snapshot, asking).flatten();
+            owner.and_then(|owner| owner.bound_phone.clone()).map(Number::public)
+        });
         // A caller who hides hides from the third as well.
         let hidden = call.plan.onward.hidden && stays.id.no == LegNo::A;
         let payer = Some(call.command.merchant);
+        // A carrier would name whoever asks.
+        let named = call.plan.between.is_some();
+        let by = by.filter(|_| !named || asking.is_phone());
         let referred_by = by.and_then(|by| referrer(&snapshot, asking, by));
         let sandboxed = self.world.snapshot.is_sandbox(call.command.merchant);
-        let onward = Onward { hidden, payer, sandboxed, referred_by, ..Onward::default() };
+        let onward = Onward { hidden, payer, sandboxed, named, referred_by, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);

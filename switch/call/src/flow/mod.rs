@@ -8,6 +8,7 @@ pub(crate) mod listen;
 pub(crate) mod script;
 pub(crate) mod serve;
 mod talk;
+pub(crate) mod tell;
 pub(crate) mod voicemail;
 
 use facts::scenario::Scenario;
@@ -22,6 +23,7 @@ pub(crate) use listen::Listen;
 pub(crate) use script::Script;
 pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
+pub(crate) use tell::Tell;
 pub(crate) use voicemail::Voicemail;
 
 /// The program of one call.
@@ -37,6 +39,8 @@ pub(crate) enum Flow {
     Voicemail(Voicemail),
     /// A listens to messages.
     Listen(Listen),
+    /// A called us, and hears that it reaches nobody.
+    Tell(Tell),
     /// A was rung for what a scenario says.
     Script(Script),
     /// A was rung, and then many.
@@ -57,6 +61,7 @@ impl Flow {
             Flow::Serve(state) => Flow::Serve(state.step(input, out)),
             Flow::Voicemail(state) => Flow::Voicemail(state.step(input, out)),
             Flow::Listen(state) => Flow::Listen(state.step(input, out)),
+            Flow::Tell(state) => Flow::Tell(state.step(input, out)),
             Flow::Script(state) => match scenario {
                 Some(scenario) => Flow::Script(state.step(scenario, input, out)),
                 None => self,
@@ -80,6 +85,7 @@ impl Flow {
                 | Flow::Serve(Serve::Ending)
                 | Flow::Voicemail(Voicemail::Ending)
                 | Flow::Listen(Listen::Ending)
+                | Flow::Tell(Tell::Ending)
         )
     }
 
@@ -95,6 +101,7 @@ impl Flow {
             | Flow::Serve(_)
             | Flow::Voicemail(_)
             | Flow::Listen(_)
+            | Flow::Tell(_)
             | Flow::Conference(_) => None,
         }
     }
@@ -109,6 +116,7 @@ impl Flow {
             | Flow::Serve(_)
             | Flow::Voicemail(_)
             | Flow::Listen(_)
+            | Flow::Tell(_)
             | Flow::Conference(_) => None,
         }
     }
@@ -116,7 +124,11 @@ impl Flow {
     /// True where nobody is who could be joined with somebody else: A talks with this switch, or many with each other.
     pub(crate) fn is_alone(self) -> bool {
         match self {
-            Flow::Serve(_) | Flow::Voicemail(_) | Flow::Listen(_) | Flow::Conference(_) => true,
+            Flow::Serve(_)
+            | Flow::Voicemail(_)
+            | Flow::Listen(_)
+            | Flow::Tell(_)
+            | Flow::Conference(_) => true,
             Flow::Script(script) => script.is_alone(),
             Flow::Callback(_) | Flow::Dial(_) => false,
         }
@@ -144,6 +156,7 @@ impl Flow {
             Flow::Serve(state) => state.word(),
             Flow::Voicemail(state) => state.word(),
             Flow::Listen(state) => state.word(),
+            Flow::Tell(state) => state.word(),
             Flow::Script(state) => state.word(),
             Flow::Conference(state) => state.word(),
         }

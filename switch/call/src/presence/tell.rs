@@ -93,7 +93,7 @@ impl Call {
             return lines;
         }
         for leg in self.legs.iter().flatten().filter(|leg| !leg.is_over()) {
-            for seen in self.seen(leg) {
+            for seen in self.seen(w, leg) {
                 let known = lines.iter().any(|(user, at, _)| **user == *seen.user && *at == leg.id);
                 if known || !w.watches.watches_calls(&seen.user) {
                     continue;
@@ -114,28 +114,29 @@ impl Call {
     }
 
     /// The extensions whose phones are on a leg: more than one while several are rung.
-    fn seen(&self, leg: &Leg) -> Vec<Seen> {
+    fn seen(&self, w: &World, leg: &Leg) -> Vec<Seen> {
         if !leg.is_inbound() {
             let mut phones = leg.phones();
             // Whoever came after it was rung is not who it was shown then.
             let other = self.beside(leg.id.no).filter(|other| other.id.no > leg.id.no);
             if let Some(other) = other.filter(|other| leg.is_up() && other.is_up()) {
-                phones.iter_mut().for_each(|seen| seen.remote = other.facts.as_sent.clone());
+                let remote = self.written_as(&w.snapshot, Some(other));
+                phones.iter_mut().for_each(|seen| seen.remote.clone_from(&remote));
             }
             return phones;
         }
         let (Number::Internal(user), true) = (&leg.facts.number, leg.is_phone()) else {
             return Vec::new();
         };
-        let other = self.beside(leg.id.no).map(|other| &other.facts);
-        let rings = other.is_some_and(|facts| facts.alerting.or(facts.progress).is_some());
+        let other = self.beside(leg.id.no);
+        let rings = other.map(|other| &other.facts);
+        let rings = rings.is_some_and(|facts| facts.alerting.or(facts.progress).is_some());
         let progress = match (leg.is_up(), rings) {
             (true, _) => Progress::Confirmed,
             (false, true) => Progress::Early,
             (false, false) => Progress::Trying,
         };
-        let asked = self.command.called_as_sent();
-        let remote = other.map_or(asked, |facts| &facts.as_sent).to_owned();
+        let remote = self.written_as(&w.snapshot, other);
         vec![Seen { user: user.clone(), session: leg.session(), progress, remote }]
     }
 }
