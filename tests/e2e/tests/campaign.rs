@@ -106,6 +106,18 @@ fn count(told: &Value, name: &str) -> u64 {
     told[name].as_u64().unwrap_or_else(|| panic!("{name}: {told}"))
 }
 
+/// Makes a task of these numbers; the token that it was made with, and its id.
+fn make(country: &Country, numbers: Vec<String>, more: &[(&str, &str)]) -> (String, String) {
+    let login = [("appid", "app"), ("accesskey", "key-of-the-company")];
+    let answer = ask(country, "Auth.Login", &login);
+    let token = answer["data"]["result"]["token"].as_str().expect("a token").to_owned();
+    let list = Value::from(numbers).to_string();
+    let task = [&[("token", token.as_str()), ("telphone", list.as_str())], more].concat();
+    let made = ask(country, "Yccall.TaskCreat", &task);
+    let id = made["data"]["result"]["taskid"].as_str().unwrap_or_else(|| panic!("{made}"));
+    (token.clone(), id.to_owned())
+}
+
 /// Runs it, kills the process in the middle, and says what has become of its numbers.
 fn killed_in_the_middle(campaign: &Campaign) -> (Country, Vec<Phone>, Value) {
     let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
@@ -113,22 +125,10 @@ fn killed_in_the_middle(campaign: &Campaign) -> (Country, Vec<Phone>, Value) {
     let calls = u32::try_from(campaign.numbers * 2).expect("few");
     let mut country = Country::new(&wish(campaign.agents), &answers, &busy, calls);
     let agents = agents(&country, campaign.agents);
-    let login = [("appid", "app"), ("accesskey", "key-of-the-company")];
-    let answer = ask(&country, "Auth.Login", &login);
-    let token = answer["data"]["result"]["token"].as_str().expect("a token").to_owned();
-    let list = Value::from((0..campaign.numbers).map(number).collect::<Vec<_>>()).to_string();
     let names = (0..campaign.agents).map(agent).collect::<Vec<_>>().join(",");
     let (kind, takers) = if campaign.by_name { ("1", names.as_str()) } else { ("3", "sales") };
-    let task = [
-        ("token", token.as_str()),
-        ("assigntype", kind),
-        ("assignagent", takers),
-        ("telphone", &list),
-        ("isscale", "auto"),
-    ];
-    let made = ask(&country, "Yccall.TaskCreat", &task);
-    let id =
-        made["data"]["result"]["taskid"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    let task = [("assigntype", kind), ("assignagent", takers), ("isscale", "auto")];
+    let (token, id) = make(&country, (0..campaign.numbers).map(number).collect(), &task);
     let end = Instant::now() + campaign.patience;
     let until = |country: &Country, rows: &str, holds: &dyn Fn(&Value) -> bool| {
         let params = [("token", token.as_str()), ("taskid", &id), ("itemsperpage", rows)];
@@ -211,6 +211,34 @@ fn case_69_a_campaign_calls_everybody_although_it_is_killed() {
         assert!(!is_busy(at) || phone["reason"] == "busy", "{phone}");
     }
     assert!(agents.iter().all(|agent| !agent.report().calls.is_empty()), "each agent had calls");
+    country.tandem.books_in_order();
+}
+
+/// Six pairs of ports: two customers at a time with an agent each, and what is left to others, although four agents are free.
+#[test]
+fn case_43_where_ports_are_few_whoever_answers_has_one_for_his_agent() {
+    let mut wish = wish(4);
+    let rtp = e2e::ports::block(12);
+    let ports = format!("rtp.ports={rtp}-{}", rtp + 11);
+    wish.settings = vec![ports, "rtp.workers=1".into(), "rtp.quarantine=100ms".into()];
+    let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let busy = Behaviour::Refuse { rings: false, status: "486 Busy Here", header: "" };
+    let country = Country::new(&wish, &answers, &busy, 40);
+    let _agents = agents(&country, 4);
+    let numbers = (0..).filter(|at| !is_busy(*at)).map(number).take(6).collect();
+    let (token, id) = make(&country, numbers, &[("assigntype", "3"), ("assignagent", "sales")]);
+    let end = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let params = [("token", token.as_str()), ("taskid", &id)];
+        let told = ask(&country, "Yccall.TaskInfo", &params)["data"]["result"].clone();
+        if told["status"] == 1028 {
+            break told;
+        }
+        assert!(Instant::now() < end, "{told}\n{}", country.tandem.log());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((count(&told, "answered"), count(&told, "connected")), (6, 6), "{told}");
+    assert_eq!(count(&told, "abandoned"), 0, "{told}");
     country.tandem.books_in_order();
 }
 

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
+use facts::conference::{Conference, Participant};
 use facts::media::{MediaEvent, Prompt};
 use facts::recognition::Release;
 use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
 use facts::settings::Snapshot;
 use facts::sound::{Clip, Ended, Unplayable};
-use facts::{CallId, LeadsTo, Micros, Now, Number, Reach, Strategy, UnixMillis};
+use facts::{CallId, LeadsTo, Micros, Now, Number, Party, Purpose, Reach, Strategy, UnixMillis};
 use sim::media::Media;
 use sim::net::Dice;
 use sim::settings::{self, CARRIER_A, CARRIER_B, CARRIER_C, DESK, PHONE, SWITCH};
@@ -61,6 +62,30 @@ fn menu() -> Scenario {
     let lead = |to: &str, failed| Step::Lead { to: Number::Internal(to.into()), failed };
     let (team, nobody) = (lead(team::TEAM, Next::Step(2)), lead("89999", Next::Step(0)));
     Scenario::new(vec![Step::Say(menu), team, nobody]).expect("a scenario")
+}
+
+/// The customer of a campaign, for whoever of the office is free; one of those who are asked for it has left.
+fn hunt() -> Scenario {
+    let agents = team::AGENTS.map(|(user, _)| user).into_iter();
+    let among: Vec<String> =
+        agents.chain(["89999", settings::EXTENSION]).map(str::to_owned).collect();
+    let failed = Next::HangUp;
+    Scenario::new(vec![Step::Hunt { among: among.into(), failed }]).expect("a scenario")
+}
+
+/// Somebody outside and one of the office beside whoever begins it.
+fn conference(n: u32, outside: Party) -> Conference {
+    let user = team::AGENTS[0].0.to_owned();
+    let inside = Party { number: Number::Internal(user.clone()), as_sent: user, ..outside.clone() };
+    let participant = |party| Participant { name: String::new(), party };
+    Conference {
+        number: format!("{}", 516_000 + n),
+        title: String::new(),
+        creator: String::new(),
+        others: [outside, inside].map(participant).into(),
+        chimes: n.is_multiple_of(2),
+        booking: None,
+    }
 }
 
 /// See the module's words.
@@ -224,6 +249,15 @@ impl<'a> Life<'a> {
                 }
             }
             2 => (command.b, command.scenario) = (None, Some(Arc::new(menu()))),
+            4 if self.team.is_some() => {
+                (command.b, command.scenario) = (None, Some(Arc::new(hunt())));
+                command.purpose = Purpose::Campaign;
+            }
+            5 if self.team.is_some() => {
+                command.conference = command.b.take().map(|b| Box::new(conference(n, b)));
+                command.purpose = Purpose::Conference;
+                command.pushes.clear();
+            }
             _ => {}
         }
         self.tokens += 1;
@@ -598,6 +632,14 @@ impl<'a> Life<'a> {
         for facts in self.store.records.values() {
             let way = if facts.command.key.is_some() { "callback" } else { "dialled" };
             self.story.insert(format!("{way} {}", sim::audit::outcome(facts)));
+            if facts.command.conference.is_some() {
+                let came = facts.legs.iter().filter(|leg| leg.answered.is_some()).count();
+                self.story.insert(format!("conference of {came}"));
+            }
+            if facts.command.purpose == Purpose::Campaign {
+                let joined = if facts.bridged.is_some() { "joined" } else { "not joined" };
+                self.story.insert(format!("hunt {joined}"));
+            }
         }
         sim::audit::states(&self.store, false);
         sim::audit::books(&self.store);

@@ -151,6 +151,9 @@ fn the_corpora_of_operations_reach_deep() {
             "AddLeg",
             "SetReach",
             "Discard",
+            "hunt joined",
+            "hunt not joined",
+            "conference of 3",
         ],
     );
     miss(
