@@ -239,6 +239,15 @@ impl Dialled {
         }
     }
 
+    /// The number, whether it may be dialled or not.
+    pub(crate) fn named(self) -> Option<Number> {
+        match self {
+            Dialled::Extension(extension) => Some(Number::Internal(extension.number.clone())),
+            Dialled::Public(number) => Some(number),
+            Dialled::Invalid => None,
+        }
+    }
+
     /// Is it a short code? Emergency numbers are among them, and no machine rings those.
     pub(crate) fn is_short(&self) -> bool {
         matches!(self, Dialled::Public(Number::Short(_)))

@@ -19,6 +19,8 @@ use crate::settings::Settings;
 /// Knobs of the doors.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
+    /// Number of this process in the installation.
+    pub node: u16,
     /// Bearer token of `/admin/v1`; `None` closes that door.
     pub admin_token: Option<String>,
     /// Where merchants reach this switch, for the samples they take; `None`: as whoever asks has reached it.
@@ -54,6 +56,7 @@ pub struct ApiConfig {
 impl Default for ApiConfig {
     fn default() -> Self {
         ApiConfig {
+            node: 0,
             admin_token: None,
             public_url: None,
             recordings: PathBuf::from("recordings"),

@@ -337,3 +337,91 @@ async fn s3_6_mistakes_of_a_conference_and_numbers_that_are_taken() {
     }
     assert_eq!(own.get("/conferences/000000").await.problem(), "not_found");
 }
+
+#[tokio::test]
+async fn who_is_in_is_led_by_his_number_also_once_his_extension_is_disabled() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let mut wished = meeting();
+    wished["conference"] = json!("516152");
+    assert_eq!(post(&client, "/conferences", wished).await.0, 201);
+    let mut document = world::document();
+    document["extensions"][0]["enabled"] = json!(false);
+    let (status, applied) = world.admin("POST", "/apply", Some(document)).await;
+    assert_eq!(status, StatusCode::OK, "{applied}");
+    let who = || json!({ "number": "80000" });
+    for word in ["mute", "kick"] {
+        let path = format!("/conferences/516152/{word}");
+        assert_eq!(post(&client, &path, who()).await.0, 200, "{word}");
+    }
+    let acts: Vec<Act> = world.switch.acts.lock().unwrap().drain(..).map(|(_, act)| act).collect();
+    let who = || Number::Internal("80000".into());
+    assert_eq!(acts, [Act::Mute { who: who(), muted: true }, Act::Kick { who: who() }]);
+    // He is rung by nobody.
+    let body = json!({ "participants": [{ "number": "80000" }] });
+    let answer = client.ask("POST", "/conferences/516152/invite", Some(body)).await;
+    assert_eq!(answer.pointers(), ["/participants/0/number"]);
+}
+
+#[tokio::test]
+async fn what_another_process_has_is_asked_for_there() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let wanted = json!({ "to": { "number": "80000" }, "connect": { "number": "13800138000" } });
+    let call = client.place(wanted).await;
+    let mut wished = meeting();
+    wished["conference"] = json!("516152");
+    assert_eq!(post(&client, "/conferences", wished).await.0, 201);
+    let beside = world.beside();
+    let there = Client { world: &beside, key: client.key.clone() };
+    let play = json!({ "sound": { "prompt": "welcome" }, "to": "a" });
+    let asked = [
+        ("POST", format!("/calls/{call}/play"), Some(play)),
+        ("POST", format!("/calls/{call}/recording/pause"), None),
+        ("DELETE", format!("/calls/{call}"), None),
+        ("POST", "/conferences/516152/lock".to_owned(), None),
+        ("DELETE", "/conferences/516152".to_owned(), None),
+        ("GET", "/conferences/516152".to_owned(), None),
+    ];
+    for (method, path, body) in &asked {
+        let answer = there.ask(method, path, body.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "busy"), "{path}");
+        let told = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(told.starts_with("another process"), "{told}");
+        assert!(answer.headers.contains_key("retry-after"));
+        assert!(client.ask(method, path, body.clone()).await.status.is_success(), "{path}");
+    }
+    // What the process itself had is over, or about to be.
+    assert_eq!(client.ask("DELETE", &format!("/calls/{call}"), None).await.problem(), "not_live");
+    let pause = format!("/calls/{call}/recording/pause");
+    assert_eq!(client.ask("POST", &pause, None).await.problem(), "not_recorded");
+}
+
+#[tokio::test]
+async fn bodies_where_none_are_taken_parameters_twice_and_names_that_are_none_are_told() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let mut wished = meeting();
+    wished["conference"] = json!("516152");
+    assert_eq!(post(&client, "/conferences", wished).await.0, 201);
+    let lock = "/conferences/516152/lock";
+    for good in [None, Some(json!({}))] {
+        assert_eq!(client.ask("POST", lock, good).await.status, StatusCode::OK);
+    }
+    for wrong in [json!({ "locked": true }), json!([]), json!(null)] {
+        assert_eq!(client.ask("POST", lock, Some(wrong)).await.pointers(), [""]);
+    }
+    let body = Some(json!({ "status": "open" }));
+    for (method, path) in [("GET", "/calls"), ("DELETE", "/conferences/516152")] {
+        assert_eq!(client.ask(method, path, body.clone()).await.pointers(), [""], "{path}");
+    }
+    let twice = client.get("/calls?limit=1&limit=2&status=ended").await;
+    assert_eq!(twice.pointers(), [""]);
+    let told = twice.json()["errors"][0]["detail"].as_str().unwrap().to_owned();
+    assert!(told.contains("\"limit\"") && told.contains("twice"), "{told}");
+    // The id of its call is no name of a conference.
+    let call = client.get("/conferences/516152").await.json()["id"].as_str().unwrap().to_owned();
+    let answer = client.get(&format!("/conferences/{call}")).await;
+    assert_eq!(answer.problem(), "not_found");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("six digits"));
+}

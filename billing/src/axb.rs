@@ -8,7 +8,7 @@ use std::time::Duration;
 use facts::axb::AxbBinding;
 use facts::{MerchantId, UnixMillis};
 
-use crate::db::{Conn, Row, args, work};
+use crate::db::{Conn, Old, Row, args, work};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -232,10 +232,9 @@ fn told(entry: Entry) -> AxbBinding {
     AxbBinding { id, merchant, number, a, b, until: ended.is_none().then_some(expires) }
 }
 
-/// Forgets what was over long ago.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM axb_bindings WHERE expires < $1", args![now - OVER_LIFE]).await
-}
+/// Bindings that lapsed long ago.
+pub(crate) const OLD: Old =
+    Old { table: "axb_bindings", keys: "id", which: "expires < $1", life: OVER_LIFE };
 
 impl Store {
     /// Makes a binding, unless one of the two has another one on this number. The same one again is the first.

@@ -1,8 +1,10 @@
 //! SIP registrations, kept for restarts.
 
+use std::time::Duration;
+
 use facts::time::UnixMillis;
 
-use crate::db::{Conn, args};
+use crate::db::{Conn, Old, args};
 use crate::error::Result;
 use crate::rows::Binding;
 
@@ -40,7 +42,10 @@ pub(crate) async fn forget(conn: &mut Conn, extension: &str, contact: &str) -> R
     Ok(())
 }
 
-/// Forgets contacts that have lapsed.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM bindings WHERE expires <= $1", args![now]).await
-}
+/// Contacts that have lapsed.
+pub(crate) const OLD: Old = Old {
+    table: "bindings",
+    keys: "extension, contact",
+    which: "expires <= $1",
+    life: Duration::ZERO,
+};

@@ -26,10 +26,9 @@ pub(crate) async fn balance(conn: &mut Conn, merchant: MerchantId) -> Result<Bal
 pub(crate) async fn lines(
     conn: &mut Conn,
     merchant: Option<MerchantId>,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<LedgerLine>> {
-    let last = conn.settled("entries").await?;
     let rows = conn
         .rows(
             "SELECT e.id, t.id, t.kind, a.name, a.merchant_id, e.amount, a.currency, t.call_id, \

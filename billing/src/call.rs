@@ -11,7 +11,7 @@ use facts::{CallCommand, CallId, LegNo, MerchantId, Micros, Number, Refusal, Uni
 use money::{Quote, Step};
 
 use crate::conferences::{self, Claim};
-use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
+use crate::db::{Batch, Conn, Old, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
 use crate::rung;
 use crate::spending::{Alerts, Room, Watched, give_back};
@@ -475,7 +475,10 @@ pub(crate) async fn abandon(conn: &mut Conn, call: CallId, merchant: MerchantId)
     Ok(true)
 }
 
-/// Forgets request keys that are past their life.
-pub(crate) async fn purge_keys(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM request_keys WHERE created < $1", args![now - KEY_LIFE]).await
-}
+/// Request keys that are past their life.
+pub(crate) const OLD_KEYS: Old = Old {
+    table: "request_keys",
+    keys: "merchant_id, dialect, request",
+    which: "created < $1",
+    life: KEY_LIFE,
+};

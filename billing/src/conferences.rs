@@ -8,7 +8,7 @@ use std::time::Duration;
 use facts::ledger::Authorize;
 use facts::{CallCommand, CallFacts, CallId, Dialect, Purpose, RequestKey, UnixMillis};
 
-use crate::db::{Batch, Conn, Row, args, json, work};
+use crate::db::{Batch, Conn, Old, Row, args, json, work};
 use crate::error::{Error, Result};
 use crate::rows::{Booked, Booking, ConferenceEntry, ConferenceState};
 use crate::store::Store;
@@ -177,10 +177,9 @@ fn entry(row: &Row) -> Result<ConferenceEntry> {
     })
 }
 
-/// Forgets what became of conferences long ago.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM conferences WHERE ended < $1", args![now - OVER_LIFE]).await
-}
+/// What became of conferences long ago.
+pub(crate) const OLD: Old =
+    Old { table: "conferences", keys: "id", which: "ended < $1", life: OVER_LIFE };
 
 impl Store {
     /// Books a conference for later, once for each key.

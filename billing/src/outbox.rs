@@ -475,33 +475,46 @@ pub(crate) async fn list(
     conn: &mut Conn,
     merchant: Option<MerchantId>,
     state: Option<OutboxState>,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<OutboxRow>> {
     let state = state.map(|state| word(&state)).transpose()?;
     let sql = format!(
         "SELECT {COLUMNS} FROM outbox o WHERE o.id > $1 \
          AND (CAST($2 AS BIGINT) IS NULL OR o.merchant_id = $2) \
-         AND (CAST($3 AS TEXT) IS NULL OR o.state = $3) ORDER BY o.id LIMIT $4"
+         AND (CAST($3 AS TEXT) IS NULL OR o.state = $3) AND o.id <= $5 ORDER BY o.id LIMIT $4"
     );
     let merchant = merchant.map(|id| id.0);
-    let rows = conn.rows(&sql, args![after, merchant, state, limit.min(LIST_MAX)]).await?;
+    let rows = conn.rows(&sql, args![after, merchant, state, limit.min(LIST_MAX), last]).await?;
     rows.iter().map(read).collect()
 }
 
 /// How long a delivered notification and its attempts are kept for the callback log.
 const DELIVERED_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
-/// Forgets what was delivered long ago.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
+/// Forgets what was delivered long ago, of so many rows behind a place: the place behind them, and how many went.
+/// `None` when there are none, or all of them are young.
+pub(crate) async fn purge(
+    conn: &mut Conn,
+    now: UnixMillis,
+    (after, most): (i64, u32),
+) -> Result<Option<(i64, u64)>> {
     let before = now - DELIVERED_LIFE;
-    conn.exec(
-        "DELETE FROM outbox_attempts WHERE outbox_id IN \
-         (SELECT id FROM outbox WHERE state = 'done' AND created < $1)",
-        args![before],
-    )
-    .await?;
-    conn.exec("DELETE FROM outbox WHERE state = 'done' AND created < $1", args![before]).await
+    let sql = "SELECT MAX(id), MIN(created) FROM \
+               (SELECT id, created FROM outbox WHERE id > $1 ORDER BY id LIMIT $2) AS span";
+    let row = conn.row(sql, args![after, most]).await?.ok_or(Error::Missing("sum"))?;
+    let (Some(end), Some(oldest)) = (row.opt_int(0)?, row.opt_int(1)?) else { return Ok(None) };
+    if oldest >= before.0 {
+        return Ok(None);
+    }
+    let old = "id > $1 AND id <= $2 AND state = 'done' AND created < $3";
+    let attempts = format!(
+        "DELETE FROM outbox_attempts WHERE outbox_id IN (SELECT id FROM outbox WHERE {old})"
+    );
+    conn.exec(&attempts, args![after, end, before]).await?;
+    let rows = format!("DELETE FROM outbox WHERE {old}");
+    let gone = conn.exec(&rows, args![after, end, before]).await?;
+    Ok(Some((end, gone)))
 }
 
 pub(crate) async fn next_due(conn: &mut Conn) -> Result<Option<UnixMillis>> {

@@ -78,10 +78,9 @@ pub(crate) async fn between(
 pub(crate) async fn all_after(
     conn: &mut Conn,
     app: &str,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<(i64, CallRecord)>> {
-    let last = conn.settled("records").await?;
     // The words of the index `records_of_rest`.
     let sql = "SELECT id, record FROM records WHERE dialect = 'rest' AND app <> '' AND app = $1 \
                AND id > $2 AND id <= $3 ORDER BY id LIMIT $4";
@@ -185,10 +184,9 @@ async fn records(conn: &mut Conn, sql: &str, args: Vec<Value>) -> Result<Vec<Cal
 pub(crate) async fn cdrs(
     conn: &mut Conn,
     merchant: Option<MerchantId>,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<Cdr>> {
-    let last = conn.settled("cdrs").await?;
     let rows = conn
         .rows(
             "SELECT id, call_id, leg_no, merchant_id, sub_account_id, dialect, app, facts, prefix, \

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use facts::{MerchantId, UnixMillis};
 
-use crate::db::{Conn, args, work};
+use crate::db::{Old, args, work};
 use crate::error::Result;
 use crate::store::Store;
 
 /// How long they are remembered.
 const LIFE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Forgets them.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM request_repeats WHERE at < $1", args![now - LIFE]).await
-}
+/// Those that are past it.
+pub(crate) const OLD: Old =
+    Old { table: "request_repeats", keys: "merchant_id, request", which: "at < $1", life: LIFE };
 
 impl Store {
     /// The fingerprint of the request that a merchant sent under this key, if it did.

@@ -10,7 +10,7 @@ use facts::policy::AtMost;
 use facts::record::CallFacts;
 use facts::{CallId, LegNo, UnixMillis};
 
-use crate::db::{Batch, Conn, Value, args};
+use crate::db::{Batch, Conn, Old, Value, args};
 use crate::error::Result;
 
 /// Whether legs of a call may be under all of these caps. Counts nothing, and keeps others from counting the same number
@@ -83,7 +83,10 @@ pub(crate) fn uncount(batch: &mut Batch, facts: &CallFacts, held: impl Iterator<
     batch.add(&sql, args![facts.call]);
 }
 
-/// Forgets what nothing counts any more.
-pub(crate) async fn purge(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
-    conn.exec("DELETE FROM rung WHERE until < $1", args![now]).await
-}
+/// What nothing counts any more.
+pub(crate) const OLD: Old = Old {
+    table: "rung",
+    keys: "counter, number, call_id, leg_no",
+    which: "until < $1",
+    life: Duration::ZERO,
+};

@@ -23,7 +23,9 @@ mod history;
 mod keys;
 mod lists;
 mod operator;
+mod purge;
 mod pushes;
+mod settled;
 mod webhooks;
 
 /// Knobs of the store. The defaults are what the house measured.
@@ -441,5 +443,5 @@ impl Store {
 
 /// Whether the process with this number made the id.
 fn is_of(call: CallId, node: u16) -> bool {
-    (call.0 >> 12) & 0x3ff == u64::from(node) & 0x3ff
+    call.node() == node & 0x3ff
 }

@@ -218,40 +218,41 @@ async fn disable(conn: &mut Conn, id: i64, reason: &str) -> Result<()> {
     park(conn, id).await
 }
 
-/// The merchant's list of events behind a place in it.
+/// Whether anything is behind a place in a merchant's list of events.
+pub(crate) async fn has_events(conn: &mut Conn, merchant: MerchantId, after: i64) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM outbox o WHERE o.merchant_id = $1 AND o.endpoint = '' AND o.id > $2 LIMIT 1";
+    Ok(conn.row(sql, args![merchant.0, after]).await?.is_some())
+}
+
+/// The merchant's list of events behind a place in it, and up to another one.
 pub(crate) async fn events(
     conn: &mut Conn,
     merchant: MerchantId,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<OutboxRow>> {
-    let some =
-        "SELECT 1 FROM outbox o WHERE o.merchant_id = $1 AND o.endpoint = '' AND o.id > $2 LIMIT 1";
-    if conn.row(some, args![merchant.0, after]).await?.is_none() {
-        return Ok(Vec::new());
-    }
-    let last = conn.settled("outbox").await?;
     let of = "o.merchant_id = $1 AND o.endpoint = '' AND o.id > $2 AND o.id <= $4 \
               ORDER BY o.id LIMIT $3";
     outbox::select(conn, of, args![merchant.0, after, limit, last]).await
 }
 
-/// The end of that list.
-pub(crate) async fn last_event(conn: &mut Conn, merchant: MerchantId) -> Result<i64> {
-    let sql = "SELECT MAX(id) FROM outbox WHERE merchant_id = $1 AND endpoint = ''";
-    let row = conn.row(sql, args![merchant.0]).await?;
+/// The end of that list, up to a place.
+pub(crate) async fn last_event(conn: &mut Conn, merchant: MerchantId, last: i64) -> Result<i64> {
+    let sql = "SELECT MAX(id) FROM outbox WHERE merchant_id = $1 AND endpoint = '' AND id <= $2";
+    let row = conn.row(sql, args![merchant.0, last]).await?;
     Ok(row.map(|row| row.opt_int(0)).transpose()?.flatten().unwrap_or_default())
 }
 
-/// What was to be pushed to a webhook, behind a place in that list.
+/// What was to be pushed to a webhook, behind a place in that list, and up to another one.
 pub(crate) async fn deliveries(
     conn: &mut Conn,
     webhook: i64,
-    after: i64,
+    (after, last): (i64, i64),
     limit: u32,
 ) -> Result<Vec<OutboxRow>> {
-    let of = "o.webhook_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3";
-    outbox::select(conn, of, args![webhook, after, limit]).await
+    let of = "o.webhook_id = $1 AND o.id > $2 AND o.id <= $4 ORDER BY o.id LIMIT $3";
+    outbox::select(conn, of, args![webhook, after, limit, last]).await
 }
 
 /// Puts back what was given up of a webhook that is enabled, of one call or of all; how many.

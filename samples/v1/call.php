@@ -58,10 +58,28 @@ function ask(string $method, string $path, ?array $body = null, ?string $key = n
     return $answer;
 }
 
-/** Where the secret and what was told are kept: a database, in a shop of your own. */
+/**
+ * Where the secret and what was told are kept: a database, in a shop of your own. Here a folder that nobody else may
+ * look into: MERCHANT_FOLDER, where a web server runs this file.
+ */
 function kept(string $name): string
 {
-    return sys_get_temp_dir() . '/merchant-v1-' . md5(LISTEN . $name);
+    return getenv('MERCHANT_FOLDER') . '/' . md5($name);
+}
+
+/** Makes that folder, under a name that nobody guesses; it goes with the program. */
+function keep(): void
+{
+    umask(0077);
+    $folder = sys_get_temp_dir() . '/merchant-v1-' . bin2hex(random_bytes(16));
+    if (!mkdir($folder, 0700)) {
+        stop("cannot make $folder");
+    }
+    putenv("MERCHANT_FOLDER=$folder");
+    register_shutdown_function(function () use ($folder) {
+        array_map('unlink', glob("$folder/*"));
+        rmdir($folder);
+    });
 }
 
 /** Whether one of the signatures is that of this body (Standard Webhooks). */
@@ -69,7 +87,7 @@ function is_ours(string $body): bool
 {
     $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
     $stamp = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
-    $secret = @file_get_contents(kept('secret'));
+    $secret = getenv('MERCHANT_FOLDER') ? @file_get_contents(kept('secret')) : false;
     if (!ctype_digit($stamp) || abs(time() - (int) $stamp) > SKEW_S || !$secret) {
         return false;
     }
@@ -103,11 +121,11 @@ function receive(): void
 
 function main(): void
 {
+    keep();
     $nobody = [['file', '/dev/null', 'r'], ['file', '/dev/null', 'w'], STDERR];
     $server = proc_open([PHP_BINARY, '-q', '-S', LISTEN, __FILE__], $nobody, $pipes);
     register_shutdown_function(function () use ($server) {
         proc_terminate($server);
-        @unlink(kept('secret'));
     });
     // In a shop of your own this is done once.
     $hook = ask('POST', '/v1/webhooks', ['url' => HOOK, 'events' => ['call.ended']]);

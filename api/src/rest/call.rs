@@ -9,7 +9,7 @@ use facts::sound::{Listeners, Play};
 use serde_json::json;
 
 use super::place::{app, audible};
-use super::{Asked, Asker, Reply, ok, ours, silent};
+use super::{Asked, Asker, Reply, not_live, ok, ours, silent};
 use crate::recordings;
 use crate::state::ApiState;
 
@@ -81,7 +81,7 @@ async fn own_live(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<Call
 pub(super) async fn hang_up(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let call = own_live(state, asker, asked).await?;
     if !state.0.calls.hang_up(call).await.map_err(silent)? {
-        return Err(Problem::new(Code::NotLive, "the call is ending"));
+        return Err(not_live(state, call, "the call is ending"));
     }
     tracing::info!(%call, key = asker.key.id, ip = %asked.ip, "rest: call hung up");
     Ok(ok(StatusCode::ACCEPTED, &json!({ "id": call.to_string(), "status": "ending" })))
@@ -109,7 +109,7 @@ pub(super) async fn stop(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
 
 async fn playing(state: &ApiState, call: CallId, play: Play, playing: bool) -> Reply {
     if !state.0.calls.play(call, play).await.map_err(silent)? {
-        return Err(Problem::new(Code::NotLive, "nobody in the call can hear it"));
+        return Err(not_live(state, call, "nobody in the call can hear it"));
     }
     Ok(ok(StatusCode::OK, &json!({ "id": call.to_string(), "playing": playing })))
 }
@@ -118,7 +118,10 @@ async fn playing(state: &ApiState, call: CallId, play: Play, playing: bool) -> R
 pub(super) async fn pause(state: &ApiState, asker: &Asker, asked: &Asked, paused: bool) -> Reply {
     let call = own_live(state, asker, asked).await?;
     if !state.0.calls.pause_recording(call, paused).await.map_err(silent)? {
-        return Err(Problem::new(Code::NotRecorded, ""));
+        return Err(match not_live(state, call, "") {
+            here if here.code == Code::NotLive.word() => Problem::new(Code::NotRecorded, ""),
+            elsewhere => elsewhere,
+        });
     }
     let is = if paused { "paused" } else { "recording" };
     Ok(ok(StatusCode::OK, &json!({ "id": call.to_string(), "recording": is })))

@@ -7,14 +7,14 @@ use axum::http::{HeaderValue, StatusCode};
 use billing::rows::{ConferenceEntry, ConferenceState};
 use dialect::rest::{
     Begun, Code, FieldError, Meeting, Member, NewConference, NewMember, NewMembers, Op, Problem,
-    instant, parse, parse_leniently,
+    instant, is_conference, parse, parse_leniently,
 };
 use facts::conference::{Act, ActRefused, Conference, LEGS_MAX, Participant};
 use facts::{CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal, RequestKey};
 use serde_json::json;
 
 use super::place::{REPLAYED, app, created, earlier, key, party, pushes, refused, rung, shown};
-use super::{Asked, Asker, Reply, ok, ours, silent};
+use super::{Asked, Asker, Reply, not_live, ok, ours, silent};
 use crate::meeting::{draw, left};
 use crate::settings::{View, dialled};
 use crate::state::{ApiState, now};
@@ -157,6 +157,10 @@ fn distinct<'n>(numbers: impl Iterator<Item = &'n Number>, wrong: &mut Vec<Field
 /// The merchant's conference that has, or had last, the number in the path.
 async fn entry(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<ConferenceEntry, Problem> {
     let number = asked.path.first().map(String::as_str).unwrap_or_default();
+    if !is_conference(number) {
+        let words = "a conference is named by its six digits, not by the id of its call";
+        return Err(Problem::new(Code::NotFound, words));
+    }
     let found = state.0.store.conference(Dialect::Rest, &app(&asker.merchant), number).await;
     found.map_err(ours)?.ok_or_else(|| Problem::new(Code::NotFound, "no such conference"))
 }
@@ -180,7 +184,10 @@ pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
         return Ok(ok(StatusCode::OK, &Meeting::over(number, id, title, &all)));
     }
     let view = state.0.calls.conference(call).await.map_err(silent)?;
-    // About to begin, or about to be told as ended.
+    // Another process tells how it stands; here it is about to begin, or about to be told as ended.
+    if view.is_none() && call.node() != state.0.config.node {
+        return Err(not_live(state, call, ""));
+    }
     let view = view.unwrap_or_default();
     Ok(ok(StatusCode::OK, &Meeting::open(number, id, title, &view)))
 }
@@ -191,13 +198,13 @@ async fn act(
     (call, act): (CallId, Act),
     (status, done): (StatusCode, &str),
 ) -> Reply {
-    state.0.calls.confer(call, act).await.map_err(unwilling)?;
+    state.0.calls.confer(call, act).await.map_err(|why| unwilling(state, call, why))?;
     Ok(ok(status, &json!({ "id": call.to_string(), "done": done })))
 }
 
-fn unwilling(why: ActRefused) -> Problem {
+fn unwilling(state: &ApiState, call: CallId, why: ActRefused) -> Problem {
     match why {
-        ActRefused::Unknown => Problem::new(Code::NotLive, "the conference is ending"),
+        ActRefused::Unknown => not_live(state, call, "the conference is ending"),
         ActRefused::NotThere => Problem::new(Code::NotThere, ""),
         ActRefused::Full => Problem::new(Code::Full, "a conference has a hundred legs in its life"),
         ActRefused::AlreadyThere => Problem::new(Code::NotInvited, "somebody is there already"),
@@ -245,7 +252,7 @@ pub(super) async fn invite(state: &ApiState, view: &View, asker: &Asker, asked: 
     let again = match state.0.calls.confer(call, Act::Invite(all, key.clone())).await {
         Ok(()) => false,
         Err(ActRefused::Repeated) => true,
-        Err(why) => return Err(unwilling(why)),
+        Err(why) => return Err(unwilling(state, call, why)),
     };
     if let Some(key) = &key {
         let (merchant, name) = of(key);
@@ -274,7 +281,8 @@ pub(super) async fn member(
     let new: Member = parse(&asked.body)?;
     let call = live(state, asker, asked).await?;
     let found = dialled(&state.0.store, view, &new.number).await.map_err(ours)?;
-    let who = found.number().ok_or_else(|| Problem::new(Code::NotThere, ""))?;
+    // Whoever may not be rung any more may be there all the same.
+    let who = found.named().ok_or_else(|| Problem::new(Code::NotThere, ""))?;
     let (done, word) = match op {
         Op::Mute => (Act::Mute { who, muted: true }, "mute"),
         Op::Unmute => (Act::Mute { who, muted: false }, "unmute"),

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, on};
 use billing::rows::{ApiKey, Merchant, MerchantStatus};
@@ -144,7 +144,8 @@ async fn checked(state: &ApiState, op: Op, path: Vec<String>, request: Request) 
     let (limit, patience) = (config.body_limit, config.body_timeout.min(PATIENCE));
     let read = read_body(state, &parts.headers, body, limit, patience).await;
     let body = read.map_err(|response| unread(response.status()))?;
-    if matches!(parts.method, Method::POST | Method::PATCH) && !body.is_empty() {
+    let body = if op.takes_body() { body } else { nothing_in(&body)? };
+    if !body.is_empty() {
         json_only(&parts.headers)?;
     }
     let query = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
@@ -203,8 +204,22 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
 fn known_parameters(op: Op, query: &Fields) -> Result<(), Problem> {
     let unknown = query.names().filter(|name| !op.query().contains(name));
     let words = |name: &str| FieldError::new("", format!("there is no parameter {name:?} here"));
-    let wrong: Vec<FieldError> = unknown.take(PARAMETERS_TOLD).map(words).collect();
+    let mut wrong: Vec<FieldError> = unknown.take(PARAMETERS_TOLD).map(words).collect();
+    let known = op.query().iter().filter(|name| query.names().filter(|it| it == *name).count() > 1);
+    let twice =
+        |name: &&str| FieldError::new("", format!("the parameter {name:?} stands there twice"));
+    wrong.extend(known.map(twice));
     if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
+}
+
+/// The body of an operation that takes none. An empty object says nothing either.
+fn nothing_in(body: &Bytes) -> Result<Bytes, Problem> {
+    let text = body.trim_ascii();
+    let inner = text.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    if text.is_empty() || inner.is_some_and(|inner| inner.trim_ascii().is_empty()) {
+        return Ok(Bytes::new());
+    }
+    Err(Problem::invalid(vec![FieldError::new("", "no body is taken here")]))
 }
 
 /// Octets of the target and the header fields.
@@ -339,6 +354,15 @@ fn problem(found: &Problem) -> Response {
 pub(super) fn silent(_: Silent) -> Problem {
     tracing::warn!("rest: the switch did not answer");
     Problem::new(Code::Busy, "the switch did not answer in time")
+}
+
+/// A call that is open in the books and not live here: it is about to end, or another process has it.
+fn not_live(state: &ApiState, call: CallId, words: &str) -> Problem {
+    if call.node() == state.0.config.node {
+        return Problem::new(Code::NotLive, words);
+    }
+    let words = "another process of the switch has this call: send the request again, to that one";
+    Problem::new(Code::Busy, words)
 }
 
 /// A fault of the store: logged here, not told.

@@ -554,7 +554,7 @@ impl World {
         });
         let counters = Arc::new(Counters::default());
         let wake = Arc::new(Notify::new());
-        let config = change(config(&folder));
+        let config = change(ApiConfig { node, ..config(&folder) });
         let state = ApiState::new(
             store.clone(),
             Arc::clone(&switch) as Arc<dyn Calls>,

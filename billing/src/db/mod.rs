@@ -17,6 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use facts::UnixMillis;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor, Postgres, Sqlite};
 
@@ -29,9 +30,16 @@ use own::Own;
 pub(crate) use pg::{BRIEF, LONG, Pg};
 pub(crate) use value::{Row, Value, args, from_json, json, word};
 
-/// Looks at who still writes to a table that is read to its end, and the time between two of them.
-const SETTLES: u32 = 100;
-const SETTLING: Duration = Duration::from_millis(3);
+/// Rows of a table that are forgotten.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Old {
+    pub(crate) table: &'static str,
+    /// Its primary key.
+    pub(crate) keys: &'static str,
+    /// Which of them; `$1` is the instant that is `life` ago.
+    pub(crate) which: &'static str,
+    pub(crate) life: Duration,
+}
 
 /// A future that may cross threads.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -158,35 +166,28 @@ impl Conn {
         }
     }
 
-    /// The id of a table below which no row is still to appear: ids are drawn before their commit, and one that
-    /// appeared below a page's end would never be read. Whoever has drawn one holds the table's write lock until he
-    /// commits; those who did when the last id was read are waited for, and nobody is kept from writing. When they
-    /// take too long the unit is run again. SQLite has one writer.
-    pub(crate) async fn settled(&mut self, table: &str) -> Result<i64> {
-        if !self.is_pg() {
-            return Ok(i64::MAX);
-        }
+    /// The last id of a table that somebody has drawn, whether he has committed or not. PostgreSQL's alone.
+    pub(crate) async fn last_drawn(&mut self, table: &str) -> Result<i64> {
         let sql = format!("SELECT last_value FROM {table}_id_seq");
-        let last = self.row(&sql, args![]).await?.map_or(Ok(0), |row| row.int(0))?;
+        self.row(&sql, args![]).await?.map_or(Ok(0), |row| row.int(0))
+    }
+
+    /// The transactions that have written to a table and are open. PostgreSQL's alone.
+    pub(crate) async fn writers(&mut self, table: &str) -> Result<BTreeSet<String>> {
         let sql = "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' \
                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                    AND relation = CAST(CAST($1 AS TEXT) AS regclass) AND mode = 'RowExclusiveLock'";
-        let writers = async |conn: &mut Conn| -> Result<BTreeSet<String>> {
-            conn.rows(sql, args![table]).await?.iter().map(|row| row.text(0)).collect()
-        };
-        let mut before = writers(self).await?;
-        for _ in 0..SETTLES {
-            if before.is_empty() {
-                return Ok(last);
-            }
-            tokio::time::sleep(SETTLING).await;
-            let still = writers(self).await?;
-            before.retain(|writer| still.contains(writer));
-        }
-        match before.is_empty() {
-            true => Ok(last),
-            false => Err(Error::Unreachable(format!("{table} is written to for long"))),
-        }
+        self.rows(sql, args![table]).await?.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// Forgets rows that are past their life, so many at most; how many.
+    pub(crate) async fn forget(&mut self, old: &Old, now: UnixMillis, most: u32) -> Result<u64> {
+        let Old { table, keys, which, life } = *old;
+        let sql = format!(
+            "DELETE FROM {table} WHERE ({keys}) IN \
+             (SELECT {keys} FROM {table} WHERE {which} LIMIT $2)"
+        );
+        self.exec(&sql, args![now - life, most]).await
     }
 
     /// Waits until no other transaction that is open has taken this word, and takes it until the end of this one.

@@ -1,4 +1,4 @@
-//! What became of calls, and of money; and when it is forgotten.
+//! What became of calls, and of money.
 
 use facts::command::Dialect;
 use facts::ledger::Balance;
@@ -10,7 +10,7 @@ use crate::db::work;
 use crate::error::Result;
 use crate::records::BillsAsked;
 use crate::rows::{Audit, CallEntry, Cdr, LedgerLine};
-use crate::{axb, bindings, books, call, campaigns, conferences, outbox, records, repeats, rung};
+use crate::{books, records};
 
 impl Store {
     /// A call by id.
@@ -82,7 +82,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(i64, CallRecord)>> {
         let app = app.to_owned();
-        self.read(work!(conn, [app] => records::all_after(conn, &app, after, limit).await?)).await
+        let span = (after, self.settled("records").await?);
+        self.read(work!(conn, [app] => records::all_after(conn, &app, span, limit).await?)).await
     }
 
     /// Records of a company of system 002 that are looked for, behind row `after`: up to 1,000, with their rows.
@@ -125,7 +126,8 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Cdr>> {
-        self.read(work!(conn, [] => records::cdrs(conn, merchant, after, limit).await?)).await
+        let span = (after, self.settled("cdrs").await?);
+        self.read(work!(conn, [] => records::cdrs(conn, merchant, span, limit).await?)).await
     }
 
     /// Ledger lines with id above `after`.
@@ -138,7 +140,8 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LedgerLine>> {
-        self.read(work!(conn, [] => books::lines(conn, merchant, after, limit).await?)).await
+        let span = (after, self.settled("entries").await?);
+        self.read(work!(conn, [] => books::lines(conn, merchant, span, limit).await?)).await
     }
 
     /// Audits the books: entries sum to zero, balances equal their entries, holds equal what is held.
@@ -155,25 +158,5 @@ impl Store {
     /// [`crate::Error::Missing`] when there is no such merchant.
     pub async fn balance(&self, merchant: MerchantId) -> Result<Balance> {
         self.read(work!(conn, [] => books::balance(conn, merchant).await?)).await
-    }
-
-    /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago, bindings of privacy numbers a week after they lapsed, conferences and campaigns that were over then. Returns how many rows went.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
-        let rows: u64 = self
-            .long(work!(conn, [] =>
-            call::purge_keys(conn, now).await?
-                + bindings::purge(conn, now).await?
-                + rung::purge(conn, now).await?
-                + conferences::purge(conn, now).await?
-                + campaigns::purge(conn, now).await?
-                + repeats::purge(conn, now).await?
-                + axb::purge(conn, now).await?
-                + outbox::purge(conn, now).await?))
-            .await?;
-        Ok(rows + self.purge_sounds(now).await?)
     }
 }

@@ -67,7 +67,8 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<OutboxRow>> {
-        self.read(work!(conn, [] => outbox::list(conn, merchant, state, after, limit).await?)).await
+        let span = (after, self.settled("outbox").await?);
+        self.read(work!(conn, [] => outbox::list(conn, merchant, state, span, limit).await?)).await
     }
 
     /// When the next row is due, for the worker's sleep.

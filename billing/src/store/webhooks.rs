@@ -85,7 +85,9 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn deliveries(&self, webhook: i64, after: i64, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.read(work!(conn, [] => webhooks::deliveries(conn, webhook, after, limit).await?)).await
+        let last = self.settled("outbox").await?;
+        let span = (after, last);
+        self.read(work!(conn, [] => webhooks::deliveries(conn, webhook, span, limit).await?)).await
     }
 
     /// Puts back what was given up of a webhook, of one call or of all; how many rows.
@@ -112,14 +114,21 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<OutboxRow>> {
-        self.read(work!(conn, [] => webhooks::events(conn, merchant, after, limit).await?)).await
+        // Whoever waits for news asks again and again: there are none, mostly.
+        if !self.read(work!(conn, [] => webhooks::has_events(conn, merchant, after).await?)).await?
+        {
+            return Ok(Vec::new());
+        }
+        let span = (after, self.settled("outbox").await?);
+        self.read(work!(conn, [] => webhooks::events(conn, merchant, span, limit).await?)).await
     }
 
-    /// The id of the last event of a merchant; 0 when there is none.
+    /// The id of the last event of a merchant, 0 when there is none: whatever appears from now on is behind it.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn last_event(&self, merchant: MerchantId) -> Result<i64> {
-        self.read(work!(conn, [] => webhooks::last_event(conn, merchant).await?)).await
+        let last = self.settled("outbox").await?;
+        self.read(work!(conn, [] => webhooks::last_event(conn, merchant, last).await?)).await
     }
 }

@@ -174,3 +174,121 @@ pub(crate) async fn s6_a_request_that_becomes_no_call_is_known_when_it_is_repeat
     store.purge(at(31 * 86_400)).await.unwrap();
     assert_eq!(known(merchant).await, None, "for thirty days");
 }
+
+/// Another way to PostgreSQL; nothing on SQLite, whose ids are drawn in the order of their commits.
+async fn beside(url: &str) -> Option<sqlx::PgConnection> {
+    use sqlx::Connection as _;
+    if !url.starts_with("postgres") {
+        return None;
+    }
+    Some(sqlx::PgConnection::connect(url).await.unwrap())
+}
+
+/// An event of a call, as another process writes it.
+fn event(merchant: MerchantId, call: u64, webhook: Option<i64>) -> String {
+    let webhook = webhook.map_or("NULL".to_owned(), |id| id.to_string());
+    format!(
+        "INSERT INTO outbox (call_id, merchant_id, push_no, sequence, kind, dialect, endpoint, origin, \
+         stream, context, payload, settings_version, created, due, state, webhook_id) \
+         SELECT {call}, {}, push_no, sequence, kind, dialect, '', '', '', context, payload, 1, 0, 0, \
+         'done', {webhook} FROM outbox ORDER BY id LIMIT 1",
+        merchant.0
+    )
+}
+
+pub(crate) async fn a_stream_from_now_on_skips_no_event_whose_commit_comes_late(
+    store: Store,
+    url: String,
+) {
+    use sqlx::Executor as _;
+    let merchant = fill(&store, "0").await;
+    told(&store, merchant, 1).await;
+    let (Some(mut late), Some(mut soon)) = (beside(&url).await, beside(&url).await) else { return };
+    late.execute("BEGIN").await.unwrap();
+    late.execute(event(merchant, 2, Some(7)).as_str()).await.unwrap();
+    soon.execute(event(merchant, 3, Some(7)).as_str()).await.unwrap();
+    let reading = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let last = store.last_event(merchant).await.unwrap();
+            let (list, pushed) = (store.outbox(None, None, 0, 100), store.deliveries(7, 0, 10));
+            (last, list.await.unwrap().len(), pushed.await.unwrap().len())
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(!reading.is_finished(), "the one who writes is waited for");
+    late.execute("COMMIT").await.unwrap();
+    let (last, list, pushed) = reading.await.unwrap();
+    let all = store.events(merchant, 0, 10).await.unwrap();
+    assert_eq!((all.last().unwrap().id, all.len()), (last, 5), "both are before now");
+    assert_eq!((list, pushed), (5, 2), "the lower id came last");
+    assert_eq!(store.events(merchant, last, 10).await.unwrap(), []);
+}
+
+pub(crate) async fn who_waits_for_writers_keeps_no_connection(store: Store, url: String) {
+    use sqlx::Executor as _;
+    let merchant = fill(&store, "0").await;
+    let Some(mut writer) = beside(&url).await else { return };
+    let config = billing::StoreConfig { connections: 2, ..billing::StoreConfig::default() };
+    let narrow = Store::open(&url, config).await.unwrap();
+    writer.execute("BEGIN; LOCK TABLE cdrs IN ROW EXCLUSIVE MODE").await.unwrap();
+    let exports: Vec<_> = (0..8)
+        .map(|_| {
+            let store = narrow.clone();
+            tokio::spawn(async move { store.cdrs(None, 0, 10).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begun = std::time::Instant::now();
+    narrow.balance(merchant).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(150), "{:?}", begun.elapsed());
+    writer.execute("COMMIT").await.unwrap();
+    for export in exports {
+        assert_eq!(export.await.unwrap().unwrap(), []);
+    }
+    narrow.close().await;
+}
+
+pub(crate) async fn what_is_forgotten_goes_a_few_thousand_rows_at_a_time(
+    store: Store,
+    url: String,
+) {
+    use sqlx::Executor as _;
+    let merchant = fill(&store, "0").await;
+    told(&store, merchant, 1).await;
+    let (Some(mut other), Some(mut holder)) = (beside(&url).await, beside(&url).await) else {
+        return;
+    };
+    let many = "FROM generate_series(1, 5000) AS n";
+    let keys = format!(
+        "INSERT INTO request_repeats (merchant_id, request, fingerprint, at) SELECT 1, n::text, '', n {many}"
+    );
+    other.execute(keys.as_str()).await.unwrap();
+    let rows = event(merchant, 0, None).replace("SELECT 0,", "SELECT 100 + n,").replace(
+        "FROM outbox ORDER BY id LIMIT 1",
+        "FROM (SELECT * FROM outbox ORDER BY id LIMIT 1) AS one, generate_series(1, 5000) AS n",
+    );
+    other.execute(rows.as_str()).await.unwrap();
+    // Somebody holds the youngest of the old ones: what goes before it is gone all the same.
+    holder.execute("BEGIN; SELECT 1 FROM outbox WHERE call_id = 5100 FOR UPDATE").await.unwrap();
+    let purging = tokio::spawn({
+        let store = store.clone();
+        async move { store.purge(at(91 * 86_400)).await }
+    });
+    tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM outbox");
+            let left = count.fetch_one(&mut other).await.unwrap();
+            if (1..=2_000).contains(&left) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the first of them are gone while the last is waited for");
+    holder.execute("COMMIT").await.unwrap();
+    let gone = purging.await.unwrap().unwrap();
+    assert!(gone >= 10_000, "{gone}");
+    assert_eq!(store.events(merchant, 0, 10_000).await.unwrap(), []);
+}

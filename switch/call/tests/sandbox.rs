@@ -118,12 +118,17 @@ fn s6_one_sandbox_does_not_take_the_far_end_that_all_of_them_share() {
         assert!(sim.placed(token).is_ok());
     }
     assert_eq!(invited(&mut sim), [0, 0, 20], "three find no room");
+    // Its phones, and emergencies, are no legs of that far end.
+    call_from(&mut sim, "desk", "80001", "80002");
+    assert_eq!(sim.far("soft").count("INVITE"), 1);
+    call_from(&mut sim, "soft", "80002", "110");
+    assert_eq!(invited(&mut sim), [0, 1, 20]);
     // Whoever goes gives his place back.
     sim.refuse("c", 486, None);
     let token = sim.place(callback());
     assert!(sim.placed(token).is_ok());
-    assert_eq!(invited(&mut sim), [0, 0, 21]);
+    assert_eq!(invited(&mut sim), [0, 1, 21]);
     let token = sim.place(facts::CallCommand { merchant: other, ..callback() });
     assert!(sim.placed(token).is_ok());
-    assert_eq!(invited(&mut sim), [0, 0, 22], "another one has room of its own");
+    assert_eq!(invited(&mut sim), [0, 1, 22], "another one has room of its own");
 }

@@ -22,6 +22,12 @@ impl CallId {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
+    /// The process of the installation that made it, and has the call while it lasts.
+    #[must_use]
+    pub const fn node(self) -> u16 {
+        ((self.0 >> 12) & 0x3ff) as u16
+    }
+
     /// The instant at which the id was made.
     #[must_use]
     pub fn made_at(self) -> UnixMillis {
@@ -174,7 +180,7 @@ mod tests {
             let wall = UnixMillis(1_763_700_000_000 - step / 100);
             let id = ids.next(wall);
             assert!(id > last);
-            assert_eq!((id.0 >> 12) & 0x3ff, 5);
+            assert_eq!(id.node(), 5);
             last = id;
         }
     }

@@ -172,6 +172,7 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
         pace.map_or(Rate::OFF, |pace| Rate { per_second: pace.per_second, burst: pace.burst })
     };
     ApiConfig {
+        node: config.node,
         admin_token: Some(admin_token),
         public_url: config.public_url.clone(),
         recordings: config.recordings_folder(),

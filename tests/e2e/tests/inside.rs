@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use e2e::country::{self, A, B, KEY, USER, Wish};
 use e2e::merchant::{callback_target, http};
 use e2e::sipcall::{company, play};
+use e2e::sipp::{Behaviour, Sipp};
 use e2e::tandem::{Setup, Tandem};
 use e2e::{ports, wait};
 use serde_json::{Value, json};
@@ -116,14 +117,26 @@ fn f17_no_door_of_merchants_leads_inside() {
     let company =
         company(USER, "").replace("cdr_url", "# cdr_url").replace("state_url", "# state_url");
     let wish = Wish { more: company, ..Wish::default() };
-    let operator = country::operator(&wish, ports::one(), ports::one());
+    let rings = Sipp::start(folder.path(), "carrier-b", &Behaviour::RingOnly, 1);
+    let operator = country::operator(&wish, ports::one(), rings.port);
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
     let scopes = ["calls:read", "calls:write", "webhooks:write", "webhooks:read"];
     let key = format!("Bearer {}", tandem.api_key(USER, &scopes));
     let headers = [("Authorization", key.as_str()), ("Content-Type", "application/json")];
     let rest = |method: &str, path: &str, body: &Value| {
-        http(tandem.http, method, path, &headers, &body.to_string())
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        http(tandem.http, method, path, &headers, &text)
     };
+    // A webhook that signs, one that is changed, and a call that rings while sounds are to be played into it.
+    let good = format!("http://{ALLOWED}:{port}/");
+    let never = json!({ "url": good, "events": ["leg.answered"] });
+    let signs = made(rest("POST", "/v1/webhooks", &never));
+    let hook = made(rest("POST", "/v1/webhooks", &never));
+    let target = callback_target(USER, KEY, "f17-rings", B, A, &escaped(&good));
+    let (_, answer) = http(tandem.http, "GET", &target, &[], "");
+    assert!(answer.starts_with("result=success"), "{answer}");
+    let live = tandem.admin("GET", "/admin/v1/calls");
+    let ringing = live["items"][0]["call"].to_string().trim_matches('"').to_owned();
     assert!(INSIDE.len() >= 60);
     for (nth, url) in INSIDE.iter().enumerate() {
         let url = url.replace("PORT", &port.to_string());
@@ -143,7 +156,26 @@ fn f17_no_door_of_merchants_leads_inside() {
             rest("POST", "/v1/calls", &json!({ "to": { "number": A }, "scenario": scenario }));
         assert!(matches!(status, 201 | 422), "{url}: {status} {answer}");
         let _ = play(tandem.http, &[("destnumber", A), ("voicetype", "2"), ("voicefile", &url)]);
+        // The same webhook, changed.
+        let path = format!("/v1/webhooks/{hook}");
+        let (status, answer) = rest("PATCH", &path, &json!({ "url": url }));
+        assert!(unknown || status == 422, "{url}: {status} {answer}");
+        // A question.
+        let step = json!({ "do": "webhook", "url": url, "webhook": signs });
+        let scenario = json!({ "start": "x", "steps": { "x": step } });
+        let (status, answer) =
+            rest("POST", "/v1/calls", &json!({ "to": { "number": A }, "scenario": scenario }));
+        assert!(unknown || status == 422, "{url}: {status} {answer}");
+        if status == 201 {
+            let call = made((status, answer));
+            assert_eq!(rest("DELETE", &format!("/v1/calls/{call}"), &Value::Null).0, 202);
+        }
+        // A sound that is played into a call.
+        let path = format!("/v1/calls/{ringing}/play");
+        let (status, answer) = rest("POST", &path, &json!({ "sound": { "url": url }, "to": "a" }));
+        assert!(unknown && status == 404 || status == 422, "{url}: {status} {answer}");
     }
+    assert_eq!(rest("DELETE", &format!("/v1/calls/{ringing}"), &Value::Null).0, 202);
     wait::until("all calls to be over", || {
         let live = tandem.admin("GET", "/admin/v1/calls");
         live["items"].as_array().is_some_and(Vec::is_empty).then_some(())
@@ -170,6 +202,13 @@ fn f17_no_door_of_merchants_leads_inside() {
     std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
     wait::until("a connection", || (inside.load(Ordering::SeqCst) == 1).then_some(()));
     tandem.books_in_order();
+}
+
+/// The id of what was made.
+fn made((status, answer): (u16, String)) -> String {
+    assert_eq!(status, 201, "{answer}");
+    let made: Value = serde_json::from_str(&answer).expect("JSON");
+    made["id"].as_str().expect("an id").to_owned()
 }
 
 /// What a query would be cut short by.

@@ -1,6 +1,9 @@
 //! The samples of `/v1`, against the program: two phones joined, the end told by a signed webhook and read back; a forged
 //! event, and a wrong key said in clear words.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use e2e::country::{A, A_MINUTE, B, B_MINUTE, Country, USER, Wish};
 use e2e::merchant::try_http;
 use e2e::programs::{Language, Program};
@@ -22,10 +25,17 @@ fn variables(country: &Country, port: u16, key: &str) -> Vec<(&'static str, Stri
 }
 
 /// The event that the switch signs counts, and one that somebody else posts with the call's own id does not.
-fn told(program: &Program, country: &Country, key: &str) {
+/// `temporary`: the sample's own folder for files that come and go. Nobody else may read what it keeps there.
+fn told(program: &Program, country: &Country, key: &str, temporary: &Path) {
     let port = ports::one();
-    let mut running = program.start(&[], &variables(country, port, key));
+    let mut variables = variables(country, port, key);
+    variables.push(("TMPDIR", temporary.display().to_string()));
+    let mut running = program.start(&[], &variables);
     let call = running.wait_line("asked: ");
+    for kept in std::fs::read_dir(temporary).expect("the folder").flatten() {
+        let mode = kept.metadata().expect("its mode").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is everybody's", kept.path().display());
+    }
     let forged = json!({ "id": "evt_1_1", "type": "call.ended", "call": call, "sequence": 1, "reference": "",
         "data": { "id": call, "outcome": "completed", "price_micros": 1 } });
     let seconds = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs().to_string();
@@ -54,9 +64,11 @@ fn all_of(language: Language) {
     let folder = country.folder.path().join("v1");
     std::fs::create_dir(&folder).expect("a folder");
     let program = language.build(&language.sample("v1"), &folder);
+    let temporary = folder.join("temporary");
+    std::fs::create_dir(&temporary).expect("a folder");
     let good = country.tandem.api_key(USER, &SCOPES);
     std::thread::scope(|scope| {
-        scope.spawn(|| told(&program, &country, &good));
+        scope.spawn(|| told(&program, &country, &good, &temporary));
         scope.spawn(|| {
             let variables = variables(&country, ports::one(), "tk_wrong");
             let ended = program.start(&[], &variables).finish();
@@ -64,6 +76,10 @@ fn all_of(language: Language) {
             assert!(ended.complained.contains("refused: 401 unauthorized: "), "{ended:?}");
         });
     });
+    if matches!(language, Language::Php) {
+        let left = std::fs::read_dir(&temporary).expect("the folder").count();
+        assert_eq!(left, 0, "secrets go with the program");
+    }
     country.tandem.books_in_order();
 }
 

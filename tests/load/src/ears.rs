@@ -4,17 +4,16 @@
 //! Each endpoint is an address of 127.1.0.0/16 of its own. What is told names its call `load-<number>`, in a query or
 //! in a body.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::http::{Link, Message};
 use crate::sys::Poller;
 
-/// What may follow a head, in octets.
-const BODY_MAX: usize = 1 << 20;
 /// Endpoints that keep connections open; where there are more, descriptors would run out on either side.
 const KEPT: usize = 1000;
 /// Addresses of one 127.1.x.0/24 that are used.
@@ -133,12 +132,6 @@ fn address(endpoint: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, part(endpoint / OF_A_NET), part(endpoint % OF_A_NET + 1))
 }
 
-/// A connection and what was read of its next request.
-struct Link {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
 struct Room {
     poller: Poller,
     listeners: Vec<TcpListener>,
@@ -169,15 +162,13 @@ impl Room {
 
     fn accept(&mut self, listener: usize) {
         while let Ok((stream, _)) = self.listeners[listener].accept() {
-            if stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).is_err() {
-                continue;
-            }
+            let Ok(link) = Link::new(stream) else { continue };
             let at = self.free.pop().unwrap_or(self.links.len());
             if at == self.links.len() {
                 self.links.push(None);
             }
-            if self.poller.watch(&stream, self.listeners.len() + at).is_ok() {
-                self.links[at] = Some(Link { stream, read: Vec::new() });
+            if self.poller.watch(&link.stream, self.listeners.len() + at).is_ok() {
+                self.links[at] = Some(link);
             }
             self.hear(at);
         }
@@ -185,11 +176,11 @@ impl Room {
 
     fn hear(&mut self, at: usize) {
         let Some(link) = self.links.get_mut(at).and_then(Option::as_mut) else { return };
-        let (mut open, keeps) = (fill(link), self.listeners.len() <= KEPT);
-        while let Some(request) = message(&mut link.read) {
+        let (mut open, keeps) = (link.fill(), self.listeners.len() <= KEPT);
+        while let Some(request) = link.message() {
             self.heard.note(&request);
             // System 000 asks for this word, system 002 for that.
-            let word = if request.starts_with(b"GET ") { "success" } else { "1" };
+            let word = if request.first.starts_with("GET ") { "success" } else { "1" };
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{}Content-Length: {}\r\n\r\n{word}",
                 if keeps { "" } else { "Connection: close\r\n" },
@@ -204,38 +195,17 @@ impl Room {
     }
 }
 
-/// Reads what is there; false at the end of the stream.
-fn fill(link: &mut Link) -> bool {
-    let mut buffer = [0; 4096];
-    loop {
-        match link.stream.read(&mut buffer) {
-            Ok(0) => return false,
-            Ok(n) => link.read.extend_from_slice(&buffer[..n]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
-        }
-    }
-}
-
-/// Takes the next whole request out of what was read.
-fn message(read: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let end = read.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
-    let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length:"));
-    let length = length.and_then(|n| n.trim().parse().ok()).unwrap_or(0_usize).min(BODY_MAX);
-    (read.len() >= end + length).then(|| read.drain(..end + length).collect())
-}
-
 impl Heard {
-    fn note(&self, request: &[u8]) {
-        let number = after(request, b"load-").map(digits);
+    fn note(&self, request: &Message) {
+        let named = after(&request.first, "load-").or_else(|| after(&request.body, "load-"));
+        let number = named.map(digits);
         let Some(call) = number.and_then(|n| usize::try_from(n).ok()) else {
             self.strange.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let Some(first) = self.first.get(call) else { return };
-        if let Some(key) = after(request, b"\"userkey\":\"").filter(|k| k[0].is_ascii_digit()) {
+        if let Some(key) = after(&request.body, "\"userkey\":\"").filter(|k| k[0].is_ascii_digit())
+        {
             self.keys[call].store(u64::from(key[0] - b'0') + 1, Ordering::Release);
         }
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
@@ -248,9 +218,9 @@ impl Heard {
 }
 
 /// What follows `word`, unless that is nothing.
-fn after<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
-    let at = text.windows(word.len()).position(|w| w == word)? + word.len();
-    text.get(at..).filter(|rest| !rest.is_empty())
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a [u8]> {
+    let (_, rest) = text.split_once(word)?;
+    Some(rest.as_bytes()).filter(|rest| !rest.is_empty())
 }
 
 fn digits(text: &[u8]) -> u64 {
@@ -260,6 +230,9 @@ fn digits(text: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]

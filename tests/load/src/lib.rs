@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod ears;
+pub mod http;
 pub mod svg;
 pub mod sys;
 pub mod usage;

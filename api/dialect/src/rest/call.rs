@@ -146,7 +146,7 @@ pub struct Recording {
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// `after` of the next page; null on a page on which nothing is, behind the last one.
+    /// `after` of the next page; null on a page on which nothing is, behind the last one, and where all is on one page.
     pub next: Option<String>,
 }
 

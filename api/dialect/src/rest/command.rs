@@ -146,13 +146,13 @@ impl NewCode {
     #[must_use]
     pub fn mistakes(&self) -> Vec<FieldError> {
         let known = self.code.bytes().all(|sign| sign.is_ascii_alphanumeric());
-        let words = format!("is 1 to {CODE_MAX} Latin letters and digits");
+        let words = format!("must be 1 to {CODE_MAX} Latin letters and digits");
         if known { Vec::new() } else { vec![FieldError::new("/code", words)] }
     }
 }
 
 /// Whether somebody may speak of a conference so: six digits.
-pub(super) fn is_conference(text: &str) -> bool {
+pub fn is_conference(text: &str) -> bool {
     text.len() == 6 && text.bytes().all(|sign| sign.is_ascii_digit())
 }
 
@@ -161,7 +161,7 @@ impl NewConference {
     #[must_use]
     pub fn mistakes(&self) -> Vec<FieldError> {
         let good = self.conference.as_deref().is_none_or(is_conference);
-        if good { Vec::new() } else { vec![FieldError::new("/conference", "is six digits")] }
+        if good { Vec::new() } else { vec![FieldError::new("/conference", "must be six digits")] }
     }
 }
 

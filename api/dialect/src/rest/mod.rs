@@ -21,6 +21,7 @@ pub use axb::{AxbBinding, ChangedAxb, NewAxb};
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
 pub use command::{
     Attendee, Begun, Meeting, Member, NewCode, NewConference, NewMember, NewMembers, NewNotice,
+    is_conference,
 };
 pub use event::{
     EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, event, event_id,

@@ -118,6 +118,30 @@ impl Op {
         )
     }
 
+    /// It reads a body.
+    #[must_use]
+    pub const fn takes_body(self) -> bool {
+        matches!(
+            self,
+            Op::PlaceCall
+                | Op::PlaceCode
+                | Op::PlaceNotice
+                | Op::BeginConference
+                | Op::Invite
+                | Op::Mute
+                | Op::Unmute
+                | Op::Deafen
+                | Op::Undeafen
+                | Op::Kick
+                | Op::Play
+                | Op::CreateWebhook
+                | Op::ChangeWebhook
+                | Op::RotateSecret
+                | Op::BindAxb
+                | Op::ChangeAxb
+        )
+    }
+
     /// Parameters that its query may have.
     #[must_use]
     pub const fn query(self) -> &'static [&'static str] {

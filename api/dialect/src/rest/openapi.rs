@@ -293,6 +293,7 @@ mod tests {
             let named =
                 told["parameters"].as_array().unwrap().iter().filter(|one| one["in"] == "path");
             assert_eq!(named.count(), op.path().matches('{').count(), "{op:?}");
+            assert_eq!(told.get("requestBody").is_some(), op.takes_body(), "{op:?}");
         }
         let mut found = Vec::new();
         refs(&described, &mut found);
@@ -305,7 +306,7 @@ mod tests {
         let schemas = &described["components"]["schemas"];
         assert_eq!(schemas["NewCall"]["additionalProperties"], json!(false));
         assert_eq!(schemas["NewCall"]["required"], json!(["to"]));
-        assert!(schemas["NewStep"]["oneOf"].as_array().is_some_and(|steps| steps.len() == 7));
+        assert!(schemas["NewStep"]["oneOf"].as_array().is_some_and(|steps| steps.len() == 8));
     }
 
     #[test]

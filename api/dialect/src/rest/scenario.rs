@@ -363,8 +363,10 @@ impl Compiler<'_> {
             next += size;
         }
         if next > Scenario::STEPS_MAX {
-            let words =
-                format!("has {} steps at most, each try of a gather counted", Scenario::STEPS_MAX);
+            let words = format!(
+                "must have {} steps at most, each try of a gather counted",
+                Scenario::STEPS_MAX
+            );
             self.wrong(format!("{AT}/steps"), words);
         }
     }
@@ -414,7 +416,7 @@ impl Compiler<'_> {
                 let clips = self.clips(&play.sounds, &format!("{at}/sounds"));
                 let none = self.next(play.next.as_deref(), || format!("{at}/next"));
                 let some = (1..=Say::CLIPS_MAX).contains(&play.sounds.len());
-                self.bounds(some, format!("{at}/sounds"), "has 1 to 32 sounds");
+                self.bounds(some, format!("{at}/sounds"), "must have 1 to 32 sounds");
                 self.times(play.times, &at);
                 Step::Say(Say { none, ..Say::only(clips, play.times) })
             }
@@ -451,7 +453,7 @@ impl Compiler<'_> {
                 let next = self.next(visit.next.as_deref(), || format!("{at}/next"));
                 let failed = self.next(visit.failed.as_deref(), || format!("{at}/failed"));
                 let good = is_conference(&visit.conference);
-                self.bounds(good, format!("{at}/conference"), "is six digits");
+                self.bounds(good, format!("{at}/conference"), "must be six digits");
                 Step::Confer { conference: visit.conference.clone(), next, failed }
             }
             NewStep::Record(record) => self.record(record, &at),
@@ -465,7 +467,7 @@ impl Compiler<'_> {
         let seconds = record.max_s.unwrap_or(MESSAGE_S);
         let longest = u16::try_from(Step::MESSAGE_MAX.as_secs()).unwrap_or(u16::MAX);
         let good = (1..=longest).contains(&seconds);
-        self.bounds(good, format!("{at}/max_s"), "is 1 to 600 seconds");
+        self.bounds(good, format!("{at}/max_s"), "must be 1 to 600 seconds");
         match record.what {
             Recorded::On => Step::Tape { on: true, next },
             Recorded::Pause => Step::Tape { on: false, next },
@@ -480,7 +482,7 @@ impl Compiler<'_> {
         let wait = hook.timeout_s.unwrap_or(ASK_S);
         let longest = u16::try_from(Ask::WAIT_MAX.as_secs()).unwrap_or(u16::MAX);
         let good = (1..=longest).contains(&wait);
-        self.bounds(good, format!("{at}/timeout_s"), "is 1 to 10 seconds");
+        self.bounds(good, format!("{at}/timeout_s"), "must be 1 to 10 seconds");
         let webhook = hook.webhook.parse().unwrap_or_default();
         self.hooks.push((at.to_owned(), hook.url.clone(), webhook));
         let context = HookContext {
@@ -497,17 +499,17 @@ impl Compiler<'_> {
 
     fn times(&mut self, times: u8, at: &str) {
         let good = (1..=Say::TIMES_MAX).contains(&times);
-        self.bounds(good, format!("{at}/times"), "is 1 to 9");
+        self.bounds(good, format!("{at}/times"), "must be 1 to 9");
     }
 
     /// One step for each try: what was not understood leads to the next, and from the last where it is written.
     fn gather(&mut self, place: u8, gather: &NewGather, at: &str) {
         let clips = self.clips(&gather.sounds, &format!("{at}/sounds"));
         let few = gather.sounds.len() <= Say::CLIPS_MAX;
-        self.bounds(few, format!("{at}/sounds"), "has 32 sounds at most");
+        self.bounds(few, format!("{at}/sounds"), "must have 32 sounds at most");
         let mut choices = Vec::with_capacity(gather.choices.len());
         let few = gather.choices.len() <= Say::CHOICES_MAX;
-        self.bounds(few, format!("{at}/choices"), "has 32 choices at most");
+        self.bounds(few, format!("{at}/choices"), "must have 32 choices at most");
         for (keys, to) in &gather.choices {
             let at = || format!("{at}/choices{}", under(keys));
             let known = |key: char| matches!(key, '0'..='9' | '*' | '#' | 'A'..='D');
@@ -520,16 +522,20 @@ impl Compiler<'_> {
         let collect = gather.collect.as_ref().map(|collect| {
             let max = usize::from(collect.max);
             let good = (1..=Say::KEYS_MAX).contains(&max);
-            self.bounds(good, format!("{at}/collect/max"), "is 1 to 20");
+            self.bounds(good, format!("{at}/collect/max"), "must be 1 to 20");
             let next = self.next(collect.next.as_deref(), || format!("{at}/collect/next"));
             Collect { max: collect.max, secret: collect.secret, next }
         });
         let listens = !choices.is_empty() || collect.is_some();
         self.bounds(listens, at.to_owned(), "takes no key: it has neither `choices` nor `collect`");
         let timeout = gather.timeout_s.unwrap_or(TIMEOUT_S);
-        self.bounds((1..=60).contains(&timeout), format!("{at}/timeout_s"), "is 1 to 60 seconds");
+        self.bounds(
+            (1..=60).contains(&timeout),
+            format!("{at}/timeout_s"),
+            "must be 1 to 60 seconds",
+        );
         let tries = (1..=TRIES_MAX).contains(&gather.tries);
-        self.bounds(tries, format!("{at}/tries"), "is 1 to 9");
+        self.bounds(tries, format!("{at}/tries"), "must be 1 to 9");
         let none = self.next(gather.no_input.as_deref(), || format!("{at}/no_input"));
         let other = self.next(gather.no_match.as_deref(), || format!("{at}/no_match"));
         // Behind the last place there is none; that there are too many was told where places were given.

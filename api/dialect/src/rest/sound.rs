@@ -98,8 +98,10 @@ impl Sound {
                 let parts = parts.into_iter().map(Spoken::from).collect();
                 Ok(Clip::Say(Say { language, parts }))
             }
-            (None, None, Some(_)) => Err(FieldError::new(format!("{at}/say"), "has 1 to 32 parts")),
-            _ => Err(FieldError::new(at, "is one of `prompt`, `url` and `say`")),
+            (None, None, Some(_)) => {
+                Err(FieldError::new(format!("{at}/say"), "must have 1 to 32 parts"))
+            }
+            _ => Err(FieldError::new(at, "must be one of `prompt`, `url` and `say`")),
         }
     }
 }

@@ -70,10 +70,11 @@ impl<'s> Judge<'s> {
     }
 
     fn value(&mut self, schema: &'s Value, value: &Value, at: &str) {
-        if self.apart == Some(at) && !at.is_empty() {
+        let apart = self.apart == Some(at) && !at.is_empty();
+        let schema = self.named(schema);
+        if apart && kinds(schema).iter().any(|kind| is(kind, value)) {
             return;
         }
-        let schema = self.named(schema);
         if let Some(branches) = branches(schema, "anyOf") {
             return self.any(branches, value, at);
         }
@@ -82,14 +83,14 @@ impl<'s> Judge<'s> {
         }
         if let Some(words) = words(schema) {
             if !value.as_str().is_some_and(|word| words.contains(word)) {
-                self.form(at, one_of(&words));
+                self.form(at, format!("must be {}", one_of(&words)));
             }
             return;
         }
         let kinds = kinds(schema);
         if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind, value)) {
             let words: Vec<&str> = kinds.iter().filter_map(|kind| called(kind)).collect();
-            return self.form(at, format!("is {}", words.join(" or ")));
+            return self.form(at, format!("must be {}", words.join(" or ")));
         }
         match value {
             Value::Object(fields) => self.object(schema, fields, at),
@@ -122,7 +123,7 @@ impl<'s> Judge<'s> {
             return self.value(branch, value, at);
         }
         let told: Vec<String> = branches.into_iter().filter_map(described).collect();
-        self.form(at, format!("is {}", told.join(" or ")));
+        self.form(at, format!("must be {}", told.join(" or ")));
     }
 
     /// One of several forms: a word, what a tag says, or what the only field is called.
@@ -132,11 +133,13 @@ impl<'s> Judge<'s> {
             branches.iter().map(|branch| constant(branch)).collect();
         if let Some(words) = words {
             if !value.as_str().is_some_and(|word| words.contains(word)) {
-                self.form(at, one_of(&words));
+                self.form(at, format!("must be {}", one_of(&words)));
             }
             return;
         }
-        let Value::Object(fields) = value else { return self.form(at, "is an object") };
+        let Value::Object(fields) = value else {
+            return self.form(at, "must be an object");
+        };
         if let Some(tag) = branches.first().and_then(|branch| tag(branch)) {
             let means = |branch: &&&'s Value| {
                 let known = branch.pointer(&format!("/properties{}", step(tag)));
@@ -149,7 +152,8 @@ impl<'s> Judge<'s> {
             let known = branches.iter().filter_map(|branch| {
                 constant(branch.pointer(&format!("/properties{}", step(tag)))?)
             });
-            return self.form(&format!("{at}{}", step(tag)), one_of(&known.collect()));
+            let words = format!("must be {}", one_of(&known.collect()));
+            return self.form(&format!("{at}{}", step(tag)), words);
         }
         let only = |branch: &&'s Value| branch["properties"].as_object()?.keys().next();
         let given = fields.keys().next().filter(|_| fields.len() == 1);
@@ -158,7 +162,7 @@ impl<'s> Judge<'s> {
             Some(branch) => self.object(branch, fields, at),
             None => {
                 let known = branches.iter().filter_map(only).map(String::as_str).collect();
-                self.form(at, format!("has one field, which {}", one_of(&known)));
+                self.form(at, format!("must have one field: {}", one_of(&known)));
             }
         }
     }
@@ -184,7 +188,7 @@ impl<'s> Judge<'s> {
     fn list(&mut self, schema: &'s Value, items: &[Value], at: &str) {
         let held = Some(count(items.len()));
         if let Some(words) = out_of(schema, ["minItems", "maxItems"], held, " entries") {
-            self.bounds(at, format!("has {words}"));
+            self.bounds(at, format!("must have {words}"));
         }
         if let Some(schema) = schema.get("items") {
             for (nth, item) in items.iter().enumerate() {
@@ -195,14 +199,14 @@ impl<'s> Judge<'s> {
 
     fn number(&mut self, schema: &Value, number: Option<f64>, at: &str) {
         if let Some(words) = out_of(schema, ["minimum", "maximum"], number, "") {
-            self.bounds(at, format!("is {words}"));
+            self.bounds(at, format!("must be {words}"));
         }
     }
 
     fn text(&mut self, schema: &Value, text: &str, at: &str) {
         let length = Some(count(text.chars().count()));
         if let Some(words) = out_of(schema, ["minLength", "maxLength"], length, " characters") {
-            self.bounds(at, format!("has {words}"));
+            self.bounds(at, format!("must have {words}"));
         }
     }
 }
@@ -233,9 +237,9 @@ fn one_of(words: &BTreeSet<&str>) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => {
-            format!("is one of {} and {last}", rest.join(", "))
+            format!("one of {} and {last}", rest.join(", "))
         }
-        _ => format!("is {}", words.concat()),
+        _ => words.concat(),
     }
 }
 
@@ -281,7 +285,7 @@ fn called(kind: &str) -> Option<&'static str> {
 /// What a branch takes, in words.
 fn described(schema: &Value) -> Option<String> {
     if let Some(words) = words(schema) {
-        return Some(one_of(&words).trim_start_matches("is ").to_owned());
+        return Some(one_of(&words));
     }
     let kinds = kinds(schema);
     let told: Vec<&str> = kinds.iter().filter_map(|kind| called(kind)).collect();
@@ -398,20 +402,20 @@ mod tests {
             told(call, &wrong),
             [
                 "/connect/caler_id is not known here",
-                "/connect/number is text",
+                "/connect/number must be text",
                 "/extra is not known here",
-                "/max_talk_s is a whole number",
-                "/record is one of `a`, `apart`, `b`, `mono` and `stereo`",
-                "/to is an object",
-                "/connect/ring_s is 5 to 180",
-                "/reference has 500 characters at most",
+                "/max_talk_s must be a whole number",
+                "/record must be one of `a`, `apart`, `b`, `mono` and `stereo`",
+                "/to must be an object",
+                "/connect/ring_s must be 5 to 180",
+                "/reference must have 500 characters at most",
             ]
         );
-        assert_eq!(told(call, &json!([])), [" is an object"]);
+        assert_eq!(told(call, &json!([])), [" must be an object"]);
         assert_eq!(told(call, &json!({})), ["/to is missing"]);
         assert_eq!(
             told(call, &json!({ "to": { "number": "1" }, "record": 1 })),
-            ["/record is true or false or one of `a`, `apart`, `b`, `mono` and `stereo`"]
+            ["/record must be true or false or one of `a`, `apart`, `b`, `mono` and `stereo`"]
         );
         let good =
             json!({ "to": { "number": "1", "ring_s": null }, "record": true, "connect": null });
@@ -427,17 +431,34 @@ mod tests {
         assert_eq!(
             told(step, &say),
             [
-                "/say/0/digits is text",
+                "/say/0/digits must be text",
                 "/say/1/date/month is missing",
                 "/say/1/date/day is missing",
-                "/say/2 has one field, which is one of `date`, `digits`, `duration`, `money`, \
+                "/say/2 must have one field: one of `date`, `digits`, `duration`, `money`, \
                  `number`, `phone`, `prompt`, `spelled` and `time`",
             ]
         );
         let array = json!({ "do": "dial", "number": ["80010"], "extra": 1 });
-        assert_eq!(told(step, &array), ["/extra is not known here", "/number is text"]);
+        assert_eq!(told(step, &array), ["/extra is not known here", "/number must be text"]);
         let unknown = told(step, &json!({ "do": "dance" }));
-        assert!(unknown[0].starts_with("/do is one of `dial`, "), "{unknown:?}");
-        assert_eq!(told(step, &json!(["play", []])), [" is an object"]);
+        assert!(unknown[0].starts_with("/do must be one of `conference`, "), "{unknown:?}");
+        assert_eq!(told(step, &json!(["play", []])), [" must be an object"]);
+    }
+
+    #[test]
+    fn what_is_read_by_itself_has_to_be_what_it_is_all_the_same() {
+        let call = NewCall::schema();
+        let with = |steps| json!({ "to": { "number": "1" }, "scenario": { "start": "a", "steps": steps } });
+        let told = |steps| {
+            let found = judge(call, &with(steps), Some("/scenario/steps")).all();
+            found
+                .into_iter()
+                .map(|one| format!("{} {}", one.pointer, one.detail))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(json!({ "a": 5 })), [""; 0], "its steps are read one by one");
+        for wrong in [json!([]), json!("a"), json!(null)] {
+            assert_eq!(told(wrong), ["/scenario/steps must be an object"]);
+        }
     }
 }

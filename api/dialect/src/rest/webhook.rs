@@ -113,7 +113,7 @@ pub struct Tested {
 #[must_use]
 pub fn unknown_events(events: &[String]) -> Vec<FieldError> {
     let unknown = |(nth, name): (usize, &String)| {
-        let words = format!("is none of {}", EVENTS.join(", "));
+        let words = format!("must be one of {}", EVENTS.join(", "));
         let known = EVENTS.contains(&name.as_str());
         (!known).then(|| FieldError::new(format!("/events/{nth}"), words))
     };

@@ -95,7 +95,10 @@ impl Leg {
             }
         };
         let users = ways.iter().filter_map(|way| way.user.clone()).collect();
-        if called.onward.sandboxed && !w.has_sandbox_leg(called.onward.payer) {
+        // The far end alone is shared: phones of a sandbox are its own, and short codes go where they are routed.
+        let far = w.snapshot.sandbox;
+        let shared = far.is_some() && ways.iter().any(|way| way.trunk == far);
+        if called.onward.sandboxed && shared && !w.has_sandbox_leg(called.onward.payer) {
             return Err(failed(Kind::Congestion));
         }
         let first = hop::take(w, &mut ways, id).ok_or(failed(Kind::Congestion))?;

@@ -2,72 +2,12 @@
 //! library: what it costs is not to be mistaken for the switch's cost.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
+use load::http::Link;
+
 use crate::account::Account;
-
-/// What may follow a head, in octets.
-const BODY_MAX: usize = 1 << 20;
-
-/// A stream and what was read of the next message.
-struct Link {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-/// One message: first line and body.
-struct Message {
-    first: String,
-    body: String,
-    close: bool,
-}
-
-impl Link {
-    fn new(stream: TcpStream) -> io::Result<Link> {
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Link { stream, read: Vec::new() })
-    }
-
-    /// Reads what is there; false at the end of the stream.
-    fn fill(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(n) => self.read.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
-    }
-
-    /// The next whole message.
-    fn message(&mut self) -> Option<Message> {
-        let end = self.read.windows(4).position(|w| w == b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
-        let mut lines = head.split("\r\n");
-        let first = lines.next().unwrap_or_default().to_owned();
-        let (mut length, mut close) = (0, false);
-        for line in lines {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().unwrap_or(0).min(BODY_MAX);
-            } else if name.eq_ignore_ascii_case("connection") {
-                close = value.trim().eq_ignore_ascii_case("close");
-            }
-        }
-        let whole = end + 4 + length;
-        if self.read.len() < whole {
-            return None;
-        }
-        let body = String::from_utf8_lossy(&self.read[end + 4..whole]).into_owned();
-        self.read.drain(..whole);
-        Some(Message { first, body, close })
-    }
-}
 
 /// A token of the poller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
