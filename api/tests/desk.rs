@@ -95,6 +95,28 @@ async fn s4_9_a_group_is_made_signed_in_to_told_and_removed() {
 }
 
 #[tokio::test]
+async fn s4_2_a_queue_that_has_all_the_members_it_may_have_is_1210() {
+    let world = World::new().await;
+    let mut document = document();
+    let numbers: Vec<String> = (83_000..83_061).map(|number| number.to_string()).collect();
+    for number in &numbers {
+        document["extensions"].as_array_mut().unwrap().push(json!(
+            { "number": number, "merchant": "test", "sub_account": "shop", "password": "p" }));
+    }
+    document["groups"].as_array_mut().unwrap().push(json!(
+        { "number": "80200", "merchant": "test", "name": "full", "members": numbers[..60] }));
+    let desired: Desired = serde_json::from_value(document).unwrap();
+    let applied = world.store.apply(&desired, now(), false).await.unwrap();
+    assert!(applied.mistakes.is_empty(), "{:?}", applied.mistakes);
+    let token = token(&world, "1").await;
+    let who = [("extnumber", numbers[60].as_str()), ("queuename", "full")];
+    assert_eq!(code(&ask(&world, &token, "Queue.SipSignIn", &who).await), (1210, "队列错误"));
+    let first = [("extnumber", numbers[0].as_str()), ("queuename", "full")];
+    assert_eq!(ask(&world, &token, "Queue.SipSignOut", &first).await["data"]["status"], 0);
+    assert_eq!(ask(&world, &token, "Queue.SipSignIn", &who).await["data"]["status"], 0);
+}
+
+#[tokio::test]
 async fn s4_9_who_signs_out_is_rung_no_more_until_he_signs_in_whatever_is_applied() {
     let world = World::new().await;
     let token = token(&world, "1").await;

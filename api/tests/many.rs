@@ -279,10 +279,10 @@ async fn s4_9_a_code_is_said_by_a_page_of_its_own() {
     assert!(matches!(&say_step.clips[0], Clip::Say(words) if words.language == "en"));
     for (changes, words) in [
         (("code", "12"), "非法请求：code.len应该大于或等于4, 但现在code.len = 2"),
-        (("code", "12a4"), "数据验证错误"),
-        (("phone", "x"), "数据验证错误"),
+        (("code", "12a4"), "数据验证错误：code"),
+        (("phone", "x"), "数据验证错误：phone"),
         // No machine rings an emergency.
-        (("phone", "110"), "数据验证错误"),
+        (("phone", "110"), "数据验证错误：phone"),
         (("phone", ""), "非法请求：缺少必要参数phone"),
         (("accesskey", "wrong"), "appid未授权"),
         (("appid", "appcdrs"), "模块未授权"),

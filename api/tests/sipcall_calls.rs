@@ -154,6 +154,60 @@ async fn s4_9_each_code_of_a_call_by_one_minimal_bad_request() {
     assert!(world.switch.live_is_empty());
 }
 
+/// 1002 says what was wrong: whoever reads `code` and `codemsg` finds what he always found.
+#[tokio::test]
+async fn s4_2_a_validation_error_names_its_parameter() {
+    let world = World::new().await;
+    let play = ("1", "App.Sip_Call.PlayVoice");
+    let voice = [("voicetype", "2"), ("voicefile", "a.example/x.mp3")];
+    let one = |name, value| vec![(name, value)];
+    let both = |first, second| vec![("extnumber", "80000"), first, second];
+    let with = |more: Vec<(&'static str, &'static str)>| {
+        [&voice[..], &[("destnumber", "13333333333")], &more].concat()
+    };
+    for (service, asked, name) in [
+        (play, with(one("destnumber", "13a")), "destnumber"),
+        (play, with(one("destnumber", "81000")), "destnumber"),
+        (play, with(one("userid", "x@y")), "userid"),
+        (play, with(one("voicefile", "ftp://a/x")), "voicefile"),
+        (MAKE, vec![("extnumber", "80000"), ("destnumber", "110a")], "destnumber"),
+        (DOUBLE, both(("anumber", "x"), ("bnumber", "13333333333")), "anumber"),
+        (DOUBLE, both(("anumber", "110"), ("bnumber", "13333333333")), "anumber"),
+        (DOUBLE, both(("anumber", "13333333333"), ("bnumber", "81000")), "bnumber"),
+        (DOUBLE, both(("anumber", "13333333333"), ("bnumber", "110")), "bnumber"),
+        (("1", "App.Sip_Cdr.GetBill"), vec![("starttime", "x"), ("endtime", "y")], "starttime"),
+        (("1", "App.Sip_Extgroup.AddExtgroup"), one("name", "a;b"), "name"),
+        (("1", "App.Sip_Status.GetSipCallStatus"), one("extnumber", ","), "extnumber"),
+        (("1", "App.Sip_Voice.Delete"), one("name", "../x"), "name"),
+    ] {
+        let answer = ask(&world, service, &asked).await;
+        assert_eq!(code(&answer), 1002, "{asked:?}");
+        assert_eq!(answer["data"]["errors"]["codemsg"], "数据验证错误");
+        assert_eq!(answer["data"]["desc"], format!("数据验证错误：{name}"), "{asked:?}");
+    }
+    *world.switch.refuse.lock().unwrap() = Some(Refusal::NoRoute);
+    let told = ask(&world, MAKE, &BOTH).await;
+    assert_eq!(told["data"]["desc"], "数据验证错误：destnumber");
+    let double = both(("anumber", "13333333333"), ("bnumber", "13444444444"));
+    let told = ask(&world, DOUBLE, &double).await;
+    assert_eq!(told["data"]["desc"], "数据验证错误", "one of the two");
+}
+
+#[tokio::test]
+async fn s4_2_what_policies_refuse_is_1032_where_a_call_by_policy_was_asked_for() {
+    let world = World::new().await;
+    for (refusal, ploy, make) in [
+        (Refusal::Blocked, 1032, 1042),
+        (Refusal::OutsideHours, 1032, 1043),
+        (Refusal::TooOften, 1032, 1043),
+        (Refusal::TooManyCalls, 1041, 1041),
+    ] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        assert_eq!(code(&ask(&world, PLOY, &BOTH).await), ploy, "{refusal:?}");
+        assert_eq!(code(&ask(&world, MAKE, &BOTH).await), make, "{refusal:?}");
+    }
+}
+
 fn free(extension: &str) -> Station {
     Station {
         extension: extension.into(),
@@ -324,7 +378,7 @@ async fn s4_9_a_supervisor_listens_whispers_and_comes_in() {
         (ControlRefused::NotTalking, 1015),
         (ControlRefused::Busy, 1003),
         (ControlRefused::Pending, 1003),
-        (ControlRefused::Codec, 1003),
+        (ControlRefused::Codec, 1046),
         (ControlRefused::Full, 1003),
         (ControlRefused::Offline, 1014),
         (ControlRefused::Refused(Refusal::NoBalance), 1040),

@@ -41,6 +41,7 @@ mod secrets;
 mod settle;
 pub mod signs;
 mod snapshot;
+pub mod speech;
 mod spending;
 mod store;
 mod tariffs;

@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use billing::desired::{Act, Changes, Desired, TopUp};
 use billing::document::Document;
+use billing::speech;
 use billing::words;
 use bytes::Bytes;
 use facts::Micros;
@@ -130,7 +131,11 @@ async fn apply(
     let dry_run = Asked::read(query.as_deref()).flag("dry_run");
     // What has mistakes of form is looked at for mistakes of meaning all the same.
     let wrong = !document.mistakes.is_empty() || !places.twice.is_empty();
-    let mut changes = change(&state, asker, &document.desired, dry_run || wrong).await?;
+    let calls = &state.0.calls;
+    let unspeakable = speech::unspeakable(&document.desired, |clip| calls.playable(clip));
+    let dry = dry_run || wrong || !unspeakable.is_empty();
+    let mut changes = change(&state, asker, &document.desired, dry).await?;
+    changes.mistakes.extend(unspeakable);
     changes.mistakes = document.all_mistakes(&changes.mistakes);
     changes.mistakes.extend(places.twice.iter().cloned());
     if wrong {

@@ -4,7 +4,7 @@
 use billing::campaigns::{CampaignState, Takers};
 use campaign::{Agents, Lines, Pace, Permille, Seen};
 use facts::ports::MediaRoom;
-use facts::station::{Stage, Station};
+use facts::station::Station;
 
 use super::Open;
 
@@ -68,12 +68,8 @@ pub(super) fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
     }
     // Who is rung is free if that is for one of these customers: he waits, and is counted.
     let rung = |call| open.iter().any(|open| open.calls.contains(&call));
-    let free = |station: &&Station| {
-        let rung = station.calls.iter().all(|at| at.stage == Stage::Rings && rung(at.call));
-        station.registered && !station.quiet && !station.fades && !station.rests && rung
-    };
     let mine = stations.iter().filter(|station| agents.contains(&station.extension));
-    let free = mine.filter(free).count();
+    let free = mine.filter(|station| station.is_free(rung)).count();
     let mut all = *lines;
     for (other, of) in open.iter().enumerate() {
         if other != at && !of.agents.is_disjoint(agents) {
@@ -102,7 +98,7 @@ mod tests {
     use billing::campaigns::{Campaign, Plan, Tally};
     use std::collections::BTreeSet;
 
-    use facts::station::StationCall;
+    use facts::station::{Stage, StationCall};
     use facts::{CallId, LegNo, MerchantId, UnixMillis};
 
     use super::*;

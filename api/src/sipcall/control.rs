@@ -146,7 +146,7 @@ impl World<'_> {
     async fn led(&self, anumber: &str) -> Result<(CallId, Led), Stop> {
         let store = &self.state.0.store;
         let whom = dialled(store, self.view, anumber).await.map_err(ours)?;
-        let number = whom.number().ok_or(Code::Validation)?;
+        let number = whom.number().ok_or(Code::Bad("anumber"))?;
         if let Number::Internal(_) = number {
             let station = self.station(anumber).await?;
             let talks = |call: &&StationCall| call.stage == Stage::Talks && !call.supervises;
@@ -177,10 +177,8 @@ impl World<'_> {
         Ok(done.map_err(|why| match why {
             ControlRefused::NotTalking => Code::NotInCall,
             ControlRefused::Offline => Code::NotRegistered,
-            ControlRefused::Pending
-            | ControlRefused::Busy
-            | ControlRefused::Codec
-            | ControlRefused::Full => Code::Failed,
+            ControlRefused::Codec => Code::Unmixable,
+            ControlRefused::Pending | ControlRefused::Busy | ControlRefused::Full => Code::Failed,
             ControlRefused::Refused(refusal) => refused(refusal),
         })?)
     }

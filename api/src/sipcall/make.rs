@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dialect::sipcall::call::{METHOD_CALL, MakeCall};
+use dialect::sipcall::call::MakeCall;
 use dialect::sipcall::{Answer, Code, Json, Rules, Service, Stop, call_uuid};
-use facts::{CallCommand, Dialect, Number, Party, Purpose};
+use facts::{CallCommand, Dialect, Number, Party, Purpose, Refusal};
 
 use super::play::{callee, key, pushes, refused, shown};
 use super::status::own;
@@ -24,31 +24,42 @@ pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result
     };
     let asker = gate.open()?;
     let command = command(state, view, &asker, (asked?, service)).await?;
-    let double = command.1;
-    let placed = state.place(command.0).await.map_err(refused)?;
+    let placed = state.place(command).await.map_err(|refusal| refused_by(service, refusal))?;
     let uuid = call_uuid(placed.call);
     let result = Some(Json::object([("uuid", uuid.into())]));
-    let done = match double {
-        true => Answer::done("双呼命令发送成功", "double call command sent"),
-        false => Answer::done("呼叫命令发送成功", "call command sent"),
+    let done = match service {
+        Service::DoubleCall => Answer::done("双呼命令发送成功", "double call command sent"),
+        _ => Answer::done("呼叫命令发送成功", "call command sent"),
     };
     Ok(Answer { result, ..done })
 }
 
-/// The call, and whether it is one of two customers.
+/// Why the switch does not place it. What policies refuse is told by the code that calls by policy have for that.
+const fn refused_by(service: Service, refusal: Refusal) -> Code {
+    let code = refused(refusal);
+    match service {
+        Service::MakePloyCall if matches!(code, Code::Blocked | Code::OutsideHours) => Code::Policy,
+        // Which of the two it is about nobody says.
+        Service::DoubleCall if matches!(code, Code::Bad(_)) => Code::Validation,
+        _ => code,
+    }
+}
+
+/// The call.
 async fn command(
     state: &ApiState,
     view: &View,
     asker: &Asker,
     (asked, service): (MakeCall, Service),
-) -> Result<(CallCommand, bool), Stop> {
+) -> Result<CallCommand, Stop> {
     let company = asker.company.as_ref();
     let extension = own(state, view, asker, &asked.extnumber).await??;
-    let customer = number(state, view, asker, &asked.destnumber).await?;
+    let named = if asked.first.is_some() { "bnumber" } else { "destnumber" };
+    let customer = number(state, view, asker, (named, &asked.destnumber)).await?;
     // Behind whoever is rung first there is nobody yet, and of two customers nobody has dialled.
     let machine = asked.first.is_some() || asked.reverse;
     if machine && matches!(customer, Number::Short(_)) {
-        return Err(Code::Validation.into());
+        return Err(Code::Bad(named).into());
     }
     // Where the settings of numbers say what is shown, the call names none.
     let policy = service == Service::MakePloyCall;
@@ -65,7 +76,8 @@ async fn command(
     let b = party(customer.clone(), &asked.destnumber, shown.clone());
     let (a, b) = match &asked.first {
         Some(first) => {
-            let number = callee(state, view, asker.merchant.id, first).await?.number;
+            let callee = callee(state, view, asker.merchant.id, first).await;
+            let number = callee.map_err(|stop| stop.about("anumber"))?.number;
             (party(number, first, shown.clone()), b)
         }
         None => {
@@ -89,7 +101,7 @@ async fn command(
     let of = (method_word.as_str(), asked.extnumber.as_str());
     let pushes = pushes(company, customer, told.unwrap_or_default(), of);
     let fingerprint = format!("{method}\n{}\n{}\n{}", asked.extnumber, a.as_sent, b.as_sent);
-    let command = CallCommand {
+    Ok(CallCommand {
         dialect: Dialect::Sipcall,
         merchant: asker.merchant.id,
         sub_account: extension.sub_account,
@@ -104,8 +116,7 @@ async fn command(
         key: key(company, &asked.echo.customuuid, fingerprint),
         pushes,
         custom: serde_json::to_string(&asked.echo).unwrap_or_default(),
-    };
-    Ok((command, method != METHOD_CALL))
+    })
 }
 
 /// Whom a number means, if the company may have him rung.
@@ -113,13 +124,13 @@ async fn number(
     state: &ApiState,
     view: &View,
     asker: &Asker,
-    written: &str,
+    (name, written): (&'static str, &str),
 ) -> Result<Number, Stop> {
     let whom = dialled(&state.0.store, view, written).await.map_err(ours)?;
     if whom.is_foreign_to(asker.merchant.id) {
-        return Err(Code::Validation.into());
+        return Err(Code::Bad(name).into());
     }
-    Ok(whom.number().ok_or(Code::Validation)?)
+    Ok(whom.number().ok_or(Code::Bad(name))?)
 }
 
 /// A phone of the extension is there.

@@ -56,10 +56,10 @@ pub(super) async fn callee(
 ) -> Result<Callee, Stop> {
     let whom = dialled(&state.0.store, view, written).await.map_err(ours)?;
     if whom.is_foreign_to(merchant) || whom.is_short() {
-        return Err(Code::Validation.into());
+        return Err(Code::Bad("destnumber").into());
     }
     let sub_account = whom.sub_account();
-    let number = whom.number().ok_or(Code::Validation)?;
+    let number = whom.number().ok_or(Code::Bad("destnumber"))?;
     Ok(Callee { number, sub_account })
 }
 
@@ -110,7 +110,7 @@ async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Re
     let name = match voice {
         Voice::Url(url) => {
             // What no visit could bring is told at once; what a name leads to, the visit finds out.
-            state.0.guard.admits(url).map_err(|_| Code::Validation)?;
+            state.0.guard.admits(url).map_err(|_| Code::Bad("voicefile"))?;
             return Ok(Clip::Url(url.clone()));
         }
         Voice::Stored(name) => name,
@@ -130,15 +130,18 @@ async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Re
     if there(&own) {
         return Ok(own);
     }
-    // What another company has is not what everybody has.
+    let common = of(name.clone());
+    if !there(&common) {
+        return Err(Code::NoFile.into());
+    }
+    // What another company has is not what everybody has. Only the names of the operator's own files are looked at so.
     for (at, _) in name.match_indices('-') {
         let code = name.get(..at).unwrap_or_default();
         if view.company(store, code).await.map_err(ours)?.is_some() {
             return Err(Code::NoFile.into());
         }
     }
-    let common = of(name.clone());
-    if there(&common) { Ok(common) } else { Err(Code::NoFile.into()) }
+    Ok(common)
 }
 
 /// Groups of a merchant.
@@ -176,7 +179,7 @@ fn scenario(
         let to = groups.number(name)?;
         steps.push(to);
         // Behind the sound and the word.
-        u8::try_from(steps.len() + 1).map(Next::Step).map_err(|_| Code::Validation)
+        u8::try_from(steps.len() + 1).map(Next::Step).map_err(|_| Code::Bad("userid"))
     };
     let mut choices = Vec::new();
     for (keys, group) in keys {
@@ -198,7 +201,7 @@ fn scenario(
     let all = [Step::Say(say), word].into_iter().chain(leads);
     Scenario::new(all.collect()).map_err(|fault| {
         tracing::warn!(%fault, "system 002: a request makes no scenario");
-        Code::Validation
+        Code::Bad("userid")
     })
 }
 
@@ -258,15 +261,14 @@ pub(crate) fn pushes(
         .collect()
 }
 
-pub(super) fn refused(refusal: Refusal) -> Code {
+pub(super) const fn refused(refusal: Refusal) -> Code {
     match refusal {
         Refusal::NoBalance => Code::NoBalance,
         Refusal::TooManyCalls => Code::TooMany,
         Refusal::Blocked => Code::Blocked,
         Refusal::OutsideHours | Refusal::TooOften => Code::OutsideHours,
-        Refusal::NoPrice | Refusal::NoRoute | Refusal::BadCaller | Refusal::SameNumber => {
-            Code::Validation
-        }
+        Refusal::NoPrice | Refusal::NoRoute | Refusal::SameNumber => Code::Bad("destnumber"),
+        Refusal::BadCaller => Code::Validation,
         Refusal::UnknownMerchant | Refusal::Disabled | Refusal::KeyConflict => Code::Failed,
         Refusal::Busy | Refusal::Internal => Code::Connection,
     }

@@ -55,7 +55,7 @@ pub(super) async fn page(State(state): State<ApiState>, request: Request) -> Res
         super::refused(&state, &stop, ip);
         match stop {
             Stop::Fault(fault) => fault.msg(lang),
-            Stop::Code(code) => code.words(lang).to_owned(),
+            Stop::Code(code) => code.told(lang),
         }
     });
     answer(StatusCode::OK, CONTENT_TYPE, code_page(&outcome))
@@ -91,8 +91,8 @@ async fn code(gate: Gate<'_>, view: &View, asked: Result<CodeAsked, Code>) -> Re
     let asker = gate.open_by_key()?;
     let asked = asked?;
     let company = asker.company.as_ref();
-    let Callee { number, sub_account } =
-        callee(state, view, asker.merchant.id, &asked.phone).await?;
+    let callee = callee(state, view, asker.merchant.id, &asked.phone).await;
+    let Callee { number, sub_account } = callee.map_err(|stop| stop.about("phone"))?;
     let mut lot = [0_u8; 16];
     getrandom::fill(&mut lot).map_err(|_| Fault::Server)?;
     let echo = Echo { customuuid: hex::encode(lot), ..Echo::default() };
@@ -116,7 +116,7 @@ async fn code(gate: Gate<'_>, view: &View, asked: Result<CodeAsked, Code>) -> Re
         record: Record::No,
         custom: serde_json::to_string(&echo).unwrap_or_default(),
     };
-    state.place(command).await.map_err(refused)?;
+    state.place(command).await.map_err(|refusal| refused(refusal).about("phone"))?;
     Ok(echo.customuuid)
 }
 

@@ -2,7 +2,7 @@
 
 use facts::scenario;
 use facts::sound::Say;
-use facts::template::{Part, Template};
+use facts::template::{Template, Unfit};
 
 use super::Run;
 use super::check::LANGUAGES;
@@ -31,13 +31,6 @@ impl Run<'_> {
             if !(1..=Say::PARTS_MAX).contains(&template.parts.len()) {
                 self.check.wrong(format!("{path}.parts"), format!("1 to {} parts", Say::PARTS_MAX));
             }
-            if template
-                .parts
-                .iter()
-                .any(|part| matches!(part, Part::Prompt(name) if name.is_empty()))
-            {
-                self.check.wrong(format!("{path}.parts"), "an announcement has a name");
-            }
             let most = scenario::Say::KEYS_MAX;
             if !(1..=most).contains(&usize::from(template.keys)) {
                 self.check.wrong(format!("{path}.keys"), format!("1 to {most} keys"));
@@ -47,8 +40,11 @@ impl Run<'_> {
                 parts: template.parts.clone(),
                 keys: template.keys,
             };
-            if let Err(why) = whole.places() {
-                self.check.wrong(format!("{path}.parts"), why.to_string());
+            for why in whole.mistakes() {
+                match why {
+                    Unfit::Part(at, why) => self.check.wrong(format!("{path}.parts[{at}]"), why),
+                    Unfit::Values { .. } => {}
+                }
             }
             let Some(merchant) = merchant.filter(|_| self.check.mistakes.len() == before) else {
                 continue;

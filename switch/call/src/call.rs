@@ -129,6 +129,8 @@ pub(crate) struct Call {
     pub(crate) monitor: Option<Box<Monitor>>,
     /// Legs of those who did, so far.
     pub(crate) supervisors: usize,
+    /// How often whoever has parked it was talking when it was to go back to him.
+    pub(crate) put_off: u32,
 }
 
 impl Call {
@@ -175,6 +177,7 @@ impl Call {
             roster: None,
             monitor: None,
             supervisors: 0,
+            put_off: 0,
         }
     }
 

@@ -60,7 +60,8 @@ impl Call {
     pub(crate) fn talker(&self, who: &Number) -> Option<LegNo> {
         self.plan.flow.talk().filter(|_| matches!(self.phase, Phase::Live))?;
         let is = |leg: &Leg| {
-            leg.is_up() && (leg.facts.number == *who || leg.facts.as_sent == who.digits())
+            let own = leg.facts.number == *who || leg.facts.as_sent == who.digits();
+            leg.is_up() && (own || leg.is_of(who))
         };
         self.pair.into_iter().find(|no| self.leg(*no).is_some_and(is))
     }

@@ -1,5 +1,8 @@
 //! A call that is parked: one of two has sent the other one to wait until somebody takes the call, and goes
-//! back to whoever parked it when nobody does (RFC 5359 §2.15).
+//! back to whoever parked it when nobody does (RFC 5359 §2.15). Where he is at something else by then, it waits for the end of
+//! that, but not for ever: then his phone rings all the same, and says what becomes of it.
+
+use std::time::Duration;
 
 use facts::{Kind, LegNo, Number};
 
@@ -11,6 +14,10 @@ use crate::route;
 use crate::timers::{Key, Timer};
 use crate::transfer::{Wanted, called};
 use crate::world::World;
+
+/// How long a parked call waits before it looks again whether who parked it is free, and how often.
+const PUT_OFF: Duration = Duration::from_secs(10);
+const PUT_OFF_MAX: u32 = 12;
 
 impl Call {
     /// The extension at which this call is parked.
@@ -24,6 +31,7 @@ impl Call {
 
     /// Parks the call for one of the two who talk; `told`: he wants to know what becomes of it.
     pub(crate) fn park(&mut self, w: &mut World, by: LegNo, (cseq, told): (u32, bool)) {
+        self.put_off = 0;
         w.timers.set(Key::call(self.id, Timer::Park), w.now.mono + w.config.park);
         self.with(by, |leg, _| leg.referred(w, cseq, told));
         self.feed(w, Input::Park { by });
@@ -32,6 +40,12 @@ impl Call {
     /// Nobody took it in time.
     pub(crate) fn recall(&mut self, w: &mut World) {
         let Some((user, by)) = self.parked_at() else { return };
+        let is_at_it = w.agents.legs(user).any(|leg| leg.call != self.id);
+        if is_at_it && self.put_off < PUT_OFF_MAX {
+            self.put_off += 1;
+            w.timers.set(Key::call(self.id, Timer::Park), w.now.mono + PUT_OFF);
+            return;
+        }
         let number = Number::Internal(user.to_owned());
         let snapshot = w.snapshot.clone();
         let payer = (&number, self.command.merchant);

@@ -65,7 +65,7 @@ fn stations(sim: &mut Sim, extensions: &[&str]) -> Vec<(bool, Vec<Stage>)> {
     sim.command(Command::Stations { token: 900, extensions });
     let Some(Answer::Stations(stations)) = sim.answers.remove(&900) else { panic!("an answer") };
     let stages = |station: &Station| station.calls.iter().map(|call| call.stage).collect();
-    stations.iter().map(|station| (station.is_free(), stages(station))).collect()
+    stations.iter().map(|station| (station.is_free(|_| false), stages(station))).collect()
 }
 
 #[test]

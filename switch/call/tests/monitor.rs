@@ -13,10 +13,11 @@ use common::{MERCHANT, NUMBER_A, NUMBER_B, REALM, Sim, callback, extension, s, s
 use facts::control::{Control, ControlRefused, Led, Mode};
 use facts::ledger::Added;
 use facts::media::{Codec, MediaCommand, MediaEvent, Source, Tone};
+use facts::record::LegState;
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use facts::settings::Snapshot;
 use facts::station::{Stage, StationCall};
-use facts::{Kind, LegNo, MerchantId, Number, Outcome, Refusal, Side, TrunkId};
+use facts::{Kind, LegNo, MerchantId, Number, Outcome, PushKind, Refusal, Side, TrunkId};
 use transfers::refer;
 
 const C: LegNo = LegNo(2);
@@ -457,6 +458,78 @@ fn s4_9_who_is_rung_no_longer_is_as_if_he_had_refused() {
     let leg = record.leg(LegNo(2)).unwrap();
     assert_eq!((leg.failure.map(|f| f.kind), leg.answered), (Some(Kind::Rejected), None));
     assert_eq!(record.outcome, Outcome::Completed);
+    sim.assert_clean();
+}
+
+/// 80003 has no phone here, and carrier A's subscriber is bound to it.
+fn bound() -> Sim {
+    world(
+        |_| {},
+        |snapshot| {
+            let mut owner = extension("80003", "right");
+            owner.bound_phone = Some(NUMBER_A.into());
+            snapshot.extensions.insert("80003".into(), owner);
+            snapshot.routes.push(facts::settings::Route::new("86138", TrunkId(3), 1));
+        },
+    )
+}
+
+/// The seat at 80003 is rung, and then B; who follows extensions is told.
+fn for_the_seat(sim: &mut Sim) {
+    let mut command = callback();
+    (command.a.number, command.a.as_sent) = (internal("80003"), "80003".into());
+    command.pushes[0].kind = PushKind::Extension;
+    sim.place(command);
+}
+
+#[test]
+fn s4_9_a_call_on_a_bound_phone_is_that_of_its_extension() {
+    use LegState::{Alerting, Answer, Disconnect};
+    let states = |sim: &Sim| -> Vec<LegState> {
+        let ours = sim.notes.iter().filter(|note| note.extension.as_deref() == Some("80003"));
+        ours.map(|note| note.state).collect()
+    };
+    let stages = |sim: &mut Sim| -> Vec<Stage> {
+        station(sim, "80003").iter().map(|call| call.stage).collect()
+    };
+    let mut sim = bound();
+    for_the_seat(&mut sim);
+    sim.ring("a", 180, None);
+    assert_eq!((stages(&mut sim), states(&sim)), (vec![Stage::Rings], vec![Alerting]));
+    sim.pick_up("a");
+    assert_eq!((stages(&mut sim), states(&sim)), (vec![Stage::Dials], vec![Alerting, Answer]));
+    sim.pick_up("b");
+    let [call] = &station(&mut sim, "80003")[..] else { panic!("one") };
+    assert_eq!((call.stage, call.other.as_str()), (Stage::Talks, "1088880000"));
+    // He is listened to, and led on from, as at a phone of his own.
+    let who = internal("80003");
+    let listen = Control::Monitor { who, supervisor: "80009".into(), mode: Mode::Listen };
+    assert_eq!(control(&mut sim, listen), Ok(()));
+    sim.pick_up_with("boss", &sdp_of("b"));
+    assert!(in_the_room(&sim, &[LegNo::A, LegNo::B, C]));
+    sim.hang_up("boss");
+    let who = Led::OtherOf(internal("80003"));
+    let to = Control::Transfer { who, to: internal("80002"), as_sent: "80002".into() };
+    assert_eq!(control(&mut sim, to), Ok(()));
+    sim.pick_up_with("soft", &sdp_of("c"));
+    assert!(sim.far("a").ended() && !sim.far("b").ended(), "the seat leaves");
+    assert_eq!((stages(&mut sim), states(&sim)), (vec![], vec![Alerting, Answer, Disconnect]));
+    sim.hang_up("b");
+    sim.assert_clean();
+}
+
+#[test]
+fn s4_9_a_bound_phone_is_rung_no_longer_and_no_other_carrier_is_asked() {
+    let mut sim = bound();
+    for_the_seat(&mut sim);
+    sim.ring("a", 180, None);
+    assert_eq!(control(&mut sim, Control::Decline { extension: "80003".into() }), Ok(()));
+    assert_eq!(sim.far("a").count("CANCEL"), 1);
+    sim.refuse("a", 487, None);
+    assert_eq!(sim.far("c").count("INVITE"), 0);
+    let rejected = facts::Failure::new(facts::Origin::LegA, Kind::Rejected);
+    assert_eq!(sim.record().outcome, Outcome::Failed(rejected));
+    assert_eq!(station(&mut sim, "80003").len(), 0);
     sim.assert_clean();
 }
 

@@ -373,6 +373,38 @@ fn rfc5359_2_15_a_call_that_nobody_takes_goes_back_to_who_parked_it() {
 }
 
 #[test]
+fn rfc5359_2_15_a_parked_call_waits_while_who_parked_it_talks() {
+    let parker = |sim: &Sim| sim.fars["desk"].count("INVITE");
+    // He talks when nobody took it: it goes back when he is free.
+    let mut sim = parked();
+    call_from(&mut sim, "desk", "80001", "13800138000");
+    sim.pick_up("a");
+    sim.advance(s(141));
+    assert_eq!((parker(&sim), sim.fars["b"].count("BYE")), (0, 0));
+    sim.hang_up("desk");
+    assert_eq!(parker(&sim), 0);
+    sim.advance(s(10));
+    assert_eq!(parker(&sim), 1);
+    sim.pick_up_with("desk", &sdp_of("c"));
+    sim.hang_up("b");
+    assert_eq!(sim.settled.len(), 2);
+    sim.assert_clean();
+    // He talks on for longer than anybody waits: his phone is asked, and says that it is busy.
+    let mut sim = parked();
+    call_from(&mut sim, "desk", "80001", "13800138000");
+    sim.pick_up("a");
+    sim.advance(s(219));
+    assert_eq!(parker(&sim), 0);
+    sim.advance(s(10));
+    assert_eq!(parker(&sim), 1);
+    sim.refuse("desk", 486, None);
+    assert_eq!(sim.fars["b"].count("BYE"), 1);
+    sim.hang_up("a");
+    assert_eq!(sim.settled.len(), 2);
+    sim.assert_clean();
+}
+
+#[test]
 fn a_crash_while_a_call_is_parked_or_was_picked_up_bills_every_leg_once() {
     for taken in [false, true] {
         let mut sim = parked();

@@ -60,10 +60,12 @@ pub enum Stage {
 }
 
 impl Station {
-    /// It could be rung, and has nothing to do.
+    /// It could pick up now: it is there, wants to be rung, did not let the last calls ring in vain, and is at nothing but being rung
+    /// for calls of which `ours` is true.
     #[must_use]
-    pub fn is_free(&self) -> bool {
-        self.registered && self.calls.is_empty() && !self.fades && !self.quiet
+    pub fn is_free(&self, ours: impl Fn(CallId) -> bool) -> bool {
+        let rung = self.calls.iter().all(|call| call.stage == Stage::Rings && ours(call.call));
+        self.registered && !self.quiet && !self.fades && !self.rests && rung
     }
 
     /// It talks to somebody.

@@ -88,6 +88,33 @@ impl Template {
         Ok(most)
     }
 
+    /// All that is wrong with it, whatever the values are: places that are none, and text without places that is not what its part
+    /// says.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<Unfit> {
+        let wrong = |(at, part): (usize, &Part)| {
+            let text = part.text();
+            let known = |place: usize| (1..=Template::VALUES_MAX).contains(&place).then_some("");
+            let why = match filled(text, known) {
+                None => "a place is written {1} to {32}",
+                Some(_) if matches!(part, Part::Prompt(name) if name.is_empty()) => {
+                    "an announcement has a name"
+                }
+                Some(_) if text.contains('{') => return None,
+                Some(_) => part.spoken(text.trim()).err()?,
+            };
+            Some(Unfit::Part(at, why))
+        };
+        self.parts.iter().enumerate().filter_map(wrong).collect()
+    }
+
+    /// The parts that are the same whatever the values are, each with its number.
+    pub fn fixed(&self) -> impl Iterator<Item = (usize, Spoken)> + '_ {
+        let fixed = |part: &&Part| !part.text().contains('{');
+        let parts = self.parts.iter().enumerate().filter(move |(_, part)| fixed(part));
+        parts.filter_map(|(at, part)| Some((at, part.spoken(part.text().trim()).ok()?)))
+    }
+
     /// What is said with these values.
     ///
     /// # Errors

@@ -148,7 +148,7 @@ async fn books(
     let path = config.data.join("operator.toml");
     std::fs::write(&path, &text).map_err(|error| error.to_string())?;
     let store = serve::open_store(config).await.map_err(|error| error.to_string())?;
-    let applied = operator::apply_text(&store, &path, &text, false).await;
+    let applied = operator::apply_text(&store, (&path, &text), None, false).await;
     store.close().await;
     let changes = applied.map_err(|trouble| format!("the operator's file: {trouble}"))?;
     page.fact("operator", &format!("tandem apply {}", path.display()));

@@ -209,13 +209,67 @@ x = 1
     async fn checked(text: &str) -> Vec<String> {
         let store = billing::Store::open("sqlite::memory:", billing::StoreConfig::default());
         let store = store.await.unwrap();
-        let outcome = crate::operator::apply_text(&store, Path::new("op.toml"), text, true).await;
+        let outcome =
+            crate::operator::apply_text(&store, (Path::new("op.toml"), text), None, true).await;
         store.close().await;
         let Err(crate::operator::Trouble::Mistakes(mut mistakes)) = outcome else {
             panic!("{outcome:?}");
         };
         mistakes.sort();
         mistakes.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn all_that_is_wrong_with_a_template_is_told_and_what_nobody_could_hear() {
+        let text = "\
+[[merchants]]
+name = \"test\"
+tariff = \"t\"
+
+[[tariffs]]
+name = \"t\"
+currency = \"CNY\"
+
+[[templates]]
+id = \"1\"
+merchant = \"test\"
+parts = [
+  { prompt = \"code-is\" },
+  { prompt = \"nobody-has-it\" },
+  { digits = \"12a\" },
+  { digits = \"{0}\" },
+  { prompt = \"\" },
+  { money = { amount = \"1.234\", currency = \"CNY\" } },
+  { spelled = \"{1}\" },
+]
+
+[[templates]]
+id = \"2\"
+merchant = \"test\"
+language = \"fa\"
+keys = 99
+parts = [{ date = \"2026-02-30\" }, { prompt = \"code-is\" }, { prompt = \"code is\" }]
+";
+        let found = checked(text).await;
+        let parts: Vec<&str> = found
+            .iter()
+            .map(|told| told.split_once(": ").unwrap().1.split(": ").next().unwrap())
+            .collect();
+        let wanted = [
+            "templates[0].parts[1]",
+            "templates[0].parts[2]",
+            "templates[0].parts[3]",
+            "templates[0].parts[4]",
+            "templates[0].parts[5]",
+            "templates[1].keys",
+            "templates[1].parts[0]",
+            "templates[1].parts[2]",
+        ];
+        let mut sorted = parts.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, wanted, "{found:#?}");
+        let says = |words: &str| found.iter().any(|told| told.contains(words));
+        assert!(says("no sound of the name nobody-has-it") && says("digits, * and # are wanted"));
     }
 
     #[tokio::test]
@@ -322,7 +376,7 @@ merchants = [
         store.migrate().await.unwrap();
         let text = include_str!("../../../deploy/carriers.toml");
         let path = Path::new("carriers.toml");
-        let changes = crate::operator::apply_text(&store, path, text, false).await.unwrap();
+        let changes = crate::operator::apply_text(&store, (path, text), None, false).await.unwrap();
         assert_eq!(changes.count(desired::Act::Created), 4);
         let snapshot = store.snapshot().await.unwrap();
         let named = |name: &str| snapshot.trunks.values().find(|trunk| trunk.name == name).unwrap();
@@ -345,13 +399,14 @@ merchants = [
         let store = store.await.unwrap();
         store.migrate().await.unwrap();
         let path = folder.path().join("op.toml");
-        crate::operator::apply_text(&store, &path, text, false).await.unwrap();
+        crate::operator::apply_text(&store, (&path, text), None, false).await.unwrap();
         let policies = store.snapshot().await.unwrap().policies;
         for number in ["8613800138000", "861088888888", "8613900139000"] {
             assert!(policies[0].block[0].has(number), "{number}");
         }
         std::fs::write(folder.path().join("dnc.csv"), "13800138001\n").unwrap();
-        let changes = crate::operator::apply_text(&store, &path, text, false).await.unwrap();
+        let changes =
+            crate::operator::apply_text(&store, (&path, text), None, false).await.unwrap();
         let line = changes.lines.iter().find(|line| line.kind == "number list").unwrap();
         assert_eq!(line.fields, ["numbers: 3 → 2"], "a list is complete");
         let gone = text.replace("dnc.csv", "gone.csv");

@@ -5,8 +5,9 @@ mod file;
 use std::path::Path;
 use std::process::ExitCode;
 
-use billing::desired::{Act, Changes};
+use billing::desired::{Act, Changes, Desired};
 use billing::{Store, StoreConfig};
+use facts::sound::Clip;
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
@@ -32,7 +33,8 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
         Ok(store) => store,
         Err(error) => return failed(&error.to_string()),
     };
-    let outcome = apply_text(&store, path, &text, dry_run).await;
+    let prompts = config.prompts.as_deref();
+    let outcome = apply_text(&store, (path, &text), prompts, dry_run).await;
     let head = store.trail_head().await.unwrap_or_default();
     store.close().await;
     match outcome {
@@ -74,25 +76,38 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// Applies the text of a file to a store whose schema is brought up to date first.
+/// Applies the text of a file to a store whose schema is brought up to date first. `prompts`: the folder of the operator's
+/// announcements.
 ///
 /// # Errors
 /// All mistakes in the file, or the store's failure.
 pub(crate) async fn apply_text(
     store: &Store,
-    path: &Path,
-    text: &str,
+    (path, text): (&Path, &str),
+    prompts: Option<&Path>,
     dry_run: bool,
 ) -> Result<Changes, Trouble> {
     store.migrate().await.map_err(Trouble::Store)?;
     let file = OperatorFile::read(path, text);
     // A file with mistakes of form is looked at for mistakes of meaning all the same: nobody wants to
     // hear of them one after the other.
-    let dry = dry_run || file.is_wrong();
+    let unspeakable = unspeakable(file.desired(), prompts);
+    let dry = dry_run || file.is_wrong() || !unspeakable.is_empty();
     let applied = store.apply_by(&actor(), file.desired(), clock::wall(), dry).await;
     let changes = applied.map_err(Trouble::Store)?;
-    let mistakes = file.all_mistakes(&changes.mistakes);
+    let found: Vec<_> = changes.mistakes.iter().cloned().chain(unspeakable).collect();
+    let mistakes = file.all_mistakes(&found);
     if mistakes.is_empty() { Ok(changes) } else { Err(Trouble::Mistakes(mistakes)) }
+}
+
+/// What of it nobody could hear. The announcements are read only for files that have templates.
+fn unspeakable(desired: &Desired, prompts: Option<&Path>) -> Vec<billing::desired::Mistake> {
+    if desired.templates.is_empty() {
+        return Vec::new();
+    }
+    let (sounds, _) = media::prompt::Store::open(prompts);
+    let playable = |clip: &Clip| sounds.playable(clip).map_err(|why| why.to_string());
+    billing::speech::unspeakable(desired, playable)
 }
 
 /// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.
@@ -125,9 +140,10 @@ pub(crate) fn difference(changes: &Changes, dry_run: bool) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use super::Desired;
     use std::collections::{BTreeMap, BTreeSet};
 
-    use billing::desired::{self, Desired};
+    use billing::desired;
     use serde::de::DeserializeOwned;
 
     /// The keys that a kind of object takes: what its reader says when it is given none of them.

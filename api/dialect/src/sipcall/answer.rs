@@ -38,6 +38,17 @@ pub enum Stop {
     Code(Code),
 }
 
+impl Stop {
+    /// The same about another parameter, where it is about one.
+    #[must_use]
+    pub fn about(self, name: &'static str) -> Stop {
+        match self {
+            Stop::Code(code) => Stop::Code(code.about(name)),
+            fault @ Stop::Fault(_) => fault,
+        }
+    }
+}
+
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Stop {
         Stop::Fault(fault)
@@ -63,12 +74,11 @@ pub fn body(
         }
         Ok(Answer { desc: ("", ""), result: Some(result) }) => return whole(200, result, ""),
         Ok(Answer { desc: (zh, en), result }) => {
-            (0_u16, lang.pick(zh, en), result.map(|result| ("result", result)))
+            (0_u16, lang.pick(zh, en).to_owned(), result.map(|result| ("result", result)))
         }
         Err(Stop::Code(code)) => {
-            let words = code.words(lang);
-            let errors = [("code", code.number().into()), ("codemsg", words.into())];
-            (1, words, Some(("errors", Json::object(errors))))
+            let errors = [("code", code.number().into()), ("codemsg", code.words(lang).into())];
+            (1, code.told(lang), Some(("errors", Json::object(errors))))
         }
     };
     let head = [("status", status.into()), ("desc", desc.into())];
@@ -102,6 +112,10 @@ mod tests {
             (
                 Err(Stop::Code(Code::Failed)),
                 r#"{"ret":200,"data":{"status":1,"desc":"操作失败","errors":{"code":1003,"codemsg":"操作失败"},"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
+            ),
+            (
+                Err(Stop::Code(Code::Bad("destnumber"))),
+                r#"{"ret":200,"data":{"status":1,"desc":"数据验证错误：destnumber","errors":{"code":1002,"codemsg":"数据验证错误"},"reqtime":1581307099,"rsptime":1581307100},"msg":""}"#,
             ),
             (Ok(Answer::bare(Json::list([]))), r#"{"ret":200,"data":[],"msg":""}"#),
             (Err(Stop::Fault(Fault::Token)), r#"{"ret":600,"data":{},"msg":"token无效"}"#),

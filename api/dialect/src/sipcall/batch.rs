@@ -70,9 +70,9 @@ impl Batch {
             let numbers = list.split([',', '\u{ff0c}']).map(str::trim);
             let numbers = numbers.filter(|number| !number.is_empty());
             let numbers: Option<Vec<String>> = numbers.map(plain).collect();
-            let numbers = numbers.ok_or(Code::Validation)?;
+            let numbers = numbers.ok_or(Code::Bad("destnumber"))?;
             if !(1..=NUMBERS_MAX).contains(&numbers.len()) {
-                return Err(Code::Validation);
+                return Err(Code::Bad("destnumber"));
             }
             Ok(Batch { numbers, notice: Notice { nation, play: play? } })
         };
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(batch.notice.play.echo.customuuid, "c");
         assert_eq!((batch.notice.play.ring.as_secs(), batch.notice.nation.as_str()), (30, ""));
         for wrong in ["13800000000,x", ",", &"1,".repeat(NUMBERS_MAX + 1)] {
-            assert_eq!(read(wrong).unwrap().1, Err(Code::Validation));
+            assert_eq!(read(wrong).unwrap().1, Err(Code::Bad("destnumber")));
         }
         assert_eq!(read(&"1,".repeat(NUMBERS_MAX)).unwrap().1.unwrap().numbers.len(), NUMBERS_MAX);
         assert!(matches!(read("1&nationcode=xx"), Err(Fault::NoneOf { name: "nationcode", .. })));

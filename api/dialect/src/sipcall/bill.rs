@@ -81,10 +81,11 @@ impl GetBill {
             chengshudu: value("chengshudu")?,
             customuuid: value("customuuid")?,
         };
-        let times = clock::parse_seconds(from.trim()).zip(clock::parse_seconds(until.trim()));
-        let Some((from, until)) = times.filter(|(from, until)| from <= until) else {
-            return Ok(Err(Code::Validation));
+        let Some(from) = clock::parse_seconds(from.trim()) else {
+            return Ok(Err(Code::Bad("starttime")));
         };
+        let until = clock::parse_seconds(until.trim()).filter(|until| from <= *until);
+        let Some(until) = until else { return Ok(Err(Code::Bad("endtime"))) };
         let small = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
         let (page, per_page) = (small(page), small(per_page));
         Ok(Ok(GetBill { from, until, fetched, page, per_page, filter }))
@@ -300,7 +301,7 @@ mod tests {
         for times in
             ["starttime=x&endtime=y", "starttime=2026-01-15 09:30:00&endtime=2026-01-14 09:30:00"]
         {
-            assert_eq!(read(times).unwrap(), Err(Code::Validation), "{times}");
+            assert_eq!(read(times).unwrap().unwrap_err().number(), 1002, "{times}");
         }
     }
 }

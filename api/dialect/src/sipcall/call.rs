@@ -104,10 +104,11 @@ fn whole(
     disnumber: &str,
     echo: Echo,
 ) -> Result<MakeCall, Code> {
+    let other = if first.is_some() { "bnumber" } else { "destnumber" };
     Ok(MakeCall {
         extnumber: extension.trim().to_owned(),
-        first: first.map(|first| plain(first).ok_or(Code::Validation)).transpose()?,
-        destnumber: plain(number).ok_or(Code::Validation)?,
+        first: first.map(|first| plain(first).ok_or(Code::Bad("anumber"))).transpose()?,
+        destnumber: plain(number).ok_or(Code::Bad(other))?,
         disnumber: match plain(disnumber) {
             _ if disnumber.trim().is_empty() => None,
             Some(number) => Some(number),
@@ -205,7 +206,7 @@ impl Transfer {
         let anumber = rules.text("anumber", (1, NUMBER_MAX))?;
         let destnumber = rules.text("destnumber", (1, ECHO_MAX))?.trim().to_owned();
         let group = rules.int("transfertype", (1, 2))? == 2;
-        let anumber = plain(anumber).ok_or(Code::Validation);
+        let anumber = plain(anumber).ok_or(Code::Bad("anumber"));
         Ok(anumber.map(|anumber| Transfer { anumber, destnumber, group }))
     }
 }
@@ -264,7 +265,7 @@ mod tests {
         let words = "非法请求：参数doublecall应该为：no/yes，但现在doublecall = 1";
         assert_eq!(fault(&format!("{both}doublecall=1")), words);
         let code = |query: &str| MakeCall::read(Rules(&params(query))).unwrap().unwrap_err();
-        assert_eq!(code("extnumber=1&destnumber=a"), Code::Validation);
+        assert_eq!(code("extnumber=1&destnumber=a"), Code::Bad("destnumber"));
         assert_eq!(code(&format!("{both}disnumber=a")), Code::ForeignNumber);
     }
 
@@ -290,7 +291,7 @@ mod tests {
         let asked = transfer("anumber=133-1&destnumber=sales&transfertype=2").unwrap().unwrap();
         assert_eq!((&*asked.anumber, &*asked.destnumber, asked.group), ("1331", "sales", true));
         let wrong = transfer("anumber=a&destnumber=80000&transfertype=1").unwrap();
-        assert_eq!(wrong, Err(Code::Validation));
+        assert_eq!(wrong, Err(Code::Bad("anumber")));
         assert!(transfer("anumber=1&destnumber=80000").is_err());
     }
 }

@@ -6,22 +6,45 @@ macro_rules! codes {
     ($( $(#[$doc:meta])* $code:ident = $number:literal, $zh:literal, $en:literal; )*) => {
         /// Why a service did not do what it was asked for, or how something stands.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub enum Code { $( $(#[$doc])* $code, )* }
+        pub enum Code {
+            $( $(#[$doc])* $code, )*
+            /// 1002 about one parameter, by its name.
+            Bad(&'static str),
+        }
 
         impl Code {
             /// The number on the wire.
             #[must_use]
             pub const fn number(self) -> u16 {
-                match self { $( Code::$code => $number, )* }
+                match self { $( Code::$code => $number, )* Code::Bad(_) => Code::Validation.number() }
             }
 
             /// The words.
             #[must_use]
             pub const fn words(self, lang: Lang) -> &'static str {
-                match self { $( Code::$code => lang.pick($zh, $en), )* }
+                match self {
+                    $( Code::$code => lang.pick($zh, $en), )*
+                    Code::Bad(_) => Code::Validation.words(lang),
+                }
             }
 
-            /// All of them.
+            /// The words, and which parameter they are about where that is known.
+            #[must_use]
+            pub fn told(self, lang: Lang) -> String {
+                let words = self.words(lang);
+                match self {
+                    Code::Bad(name) => format!("{words}{}{name}", lang.pick("：", ": ")),
+                    _ => words.to_owned(),
+                }
+            }
+
+            /// The same about another parameter, where it is about one.
+            #[must_use]
+            pub const fn about(self, name: &'static str) -> Code {
+                match self { Code::Bad(_) => Code::Bad(name), code => code }
+            }
+
+            /// All of them, as they are about no parameter.
             pub const ALL: &[Code] = &[$(Code::$code),*];
         }
     };
@@ -52,6 +75,8 @@ codes! {
     ForeignNumber = 1021, "号码不属于该公司", "number not of this company";
     /// There is no such sound.
     NoFile = 1029, "文件不存在", "file does not exist";
+    /// What policies say of numbers does not let it be called, where a call by policy is asked for.
+    Policy = 1032, "违反策略", "violates policy";
     /// The balance does not cover the call.
     NoBalance = 1040, "余额不足", "balance not enough";
     /// Too many calls.
@@ -64,6 +89,8 @@ codes! {
     NoGroup = 1044, "分机组不存在", "group does not exist";
     /// What was sent in as a sound cannot be played.
     BadVoice = 1045, "语音文件无效", "voice file invalid";
+    /// Who talks speaks a coding that is mixed with nobody.
+    Unmixable = 1046, "通话编码不支持监听", "the coding of the call cannot be mixed";
     /// A number that may be shown.
     NumberEnabled = 1018, "号码已启用", "number enabled";
     /// There is no such task.
@@ -108,6 +135,11 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), Code::ALL.len());
+        let bad = Code::Bad("phone");
+        assert_eq!((bad.number(), bad.words(Lang::En)), (1002, "validation error"));
+        assert_eq!(bad.told(Lang::Zh), "数据验证错误：phone");
+        assert_eq!(bad.about("x").told(Lang::En), "validation error: x");
+        assert_eq!(Code::NoFile.about("x").told(Lang::En), "file does not exist");
         for code in Code::ALL {
             assert!(
                 !code.words(Lang::Zh).is_ascii() && code.words(Lang::En).is_ascii(),

@@ -37,7 +37,7 @@ impl NewGroup {
         let enabled = rules.int_or("status", 1, (0, 2))? == 1;
         let odd = |c: char| c.is_control() || matches!(c, ';' | '@' | '"' | '\'' | ',');
         let fits = !name.is_empty() && !name.contains(odd);
-        Ok(fits.then(|| NewGroup { name: name.to_owned(), enabled }).ok_or(Code::Validation))
+        Ok(fits.then(|| NewGroup { name: name.to_owned(), enabled }).ok_or(Code::Bad("name")))
     }
 }
 
@@ -166,8 +166,9 @@ impl Member<'_> {
     /// `state`: whether it can be rung.
     fn state(&self) -> &'static str {
         match self.stage() {
-            _ if !self.station.registered => "offline",
+            // Also one whose bound phone it is.
             Some(_) => "busy",
+            None if !self.station.registered => "offline",
             None => "idle",
         }
     }
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(read("name=+extGroup-1+&status=2"), group(false));
         assert_eq!(read(""), Err(Fault::Missing("name")));
         for name in ["a@b", "a;b", "+", "a,b"] {
-            assert_eq!(read(&format!("name={name}")), Ok(Err(Code::Validation)), "{name}");
+            assert_eq!(read(&format!("name={name}")), Ok(Err(Code::Bad("name"))), "{name}");
         }
     }
 }

@@ -108,7 +108,7 @@ impl PlayVoice {
         let number = rules.text("destnumber", (1, NUMBER_MAX))?;
         let rest = PlayVoice::read_rest(rules)?;
         let whole = || {
-            let destnumber = plain(number).ok_or(Code::Validation)?;
+            let destnumber = plain(number).ok_or(Code::Bad("destnumber"))?;
             Ok(PlayVoice { destnumber, ..rest? })
         };
         Ok(whole())
@@ -142,9 +142,9 @@ impl PlayVoice {
                 destnumber: String::new(),
                 voice: match kind {
                     1 => Voice::Stored(stored(file).ok_or(Code::NoFile)?),
-                    _ => remote(file).ok_or(Code::Validation)?,
+                    _ => remote(file).ok_or(Code::Bad("voicefile"))?,
                 },
-                menu: Menu::parse(userid).ok_or(Code::Validation)?,
+                menu: Menu::parse(userid).ok_or(Code::Bad("userid"))?,
                 collect,
                 disnumber: match plain(disnumber) {
                     _ if disnumber.trim().is_empty() => None,
@@ -305,7 +305,7 @@ mod tests {
         };
         assert_eq!(with("+86 133-3333 3333").unwrap().destnumber, "8613333333333");
         for wrong in ["1a", "+", "133,134", "１３３"] {
-            assert_eq!(with(wrong).unwrap_err(), Code::Validation, "{wrong}");
+            assert_eq!(with(wrong).unwrap_err().number(), 1002, "{wrong}");
         }
     }
 

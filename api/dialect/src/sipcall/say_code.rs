@@ -36,7 +36,10 @@ impl CodeAsked {
         let phone = rules.text("phone", (1, NUMBER_MAX))?;
         let language = rules.word("nationCode", &["", "en", "id", "sp"])?;
         let digits = code.bytes().all(|byte| byte.is_ascii_digit());
-        let phone = plain(phone).filter(|_| digits).ok_or(Code::Validation);
+        let phone = match digits {
+            true => plain(phone).ok_or(Code::Bad("phone")),
+            false => Err(Code::Bad("code")),
+        };
         Ok(phone.map(|phone| CodeAsked { login, code, phone, language }))
     }
 }
@@ -77,7 +80,7 @@ mod tests {
         ] {
             assert_eq!(read(query).err().map(|fault| fault.ret()), Some(ret), "{query}");
         }
-        assert!(matches!(read("code=12a4&phone=1"), Ok(Err(Code::Validation))));
+        assert!(matches!(read("code=12a4&phone=1"), Ok(Err(Code::Bad("code")))));
         let told = code_page(&Ok("x".into()));
         assert_eq!(told, r#"{"code":1,"msg":"successful request","data":{"customuuid":"x"}}"#);
         assert_eq!(code_page(&Err("no".into())), r#"{"code":0,"msg":"no","data":{}}"#);

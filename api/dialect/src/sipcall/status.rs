@@ -37,7 +37,7 @@ impl Extensions {
         let numbers = list.split(',').map(str::trim).filter(|number| !number.is_empty());
         let numbers: Vec<String> = numbers.map(str::to_owned).collect();
         let fits = (1..=EXTENSIONS_MAX).contains(&numbers.len());
-        Ok(fits.then_some(Extensions(numbers)).ok_or(Code::Validation))
+        Ok(fits.then_some(Extensions(numbers)).ok_or(Code::Bad("extnumber")))
     }
 }
 

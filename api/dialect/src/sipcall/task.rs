@@ -117,14 +117,14 @@ impl<'a> NewTask<'a> {
                 agents: match (kind, words(agents)) {
                     (1, extensions) if !extensions.is_empty() => Agents::Extensions(extensions),
                     (2 | 3, groups) if groups.len() == 1 => Agents::Group(groups.concat()),
-                    _ => return Err(Code::Validation),
+                    _ => return Err(Code::Bad("assignagent")),
                 },
                 list,
-                scale: scale_of(scale).ok_or(Code::Validation)?,
+                scale: scale_of(scale).ok_or(Code::Bad("taskscale"))?,
                 predicts,
                 concurrent: u32::try_from(concurrent).unwrap_or(1),
-                scheduled: instant(scheduled)?,
-                paused: instant(paused)?,
+                scheduled: instant(("scheduledtime", scheduled))?,
+                paused: instant(("pausedtime", paused))?,
                 disnumbers,
                 name,
                 starts,
@@ -142,7 +142,11 @@ impl NewTask<'_> {
     pub fn timely(self, now: UnixMillis) -> Result<Self, Code> {
         let past = self.scheduled.is_some_and(|at| at < now - LATE_MAX);
         let over = self.paused.is_some_and(|at| at <= self.scheduled.unwrap_or(now).max(now));
-        if past || over { Err(Code::Validation) } else { Ok(self) }
+        match (past, over) {
+            (true, _) => Err(Code::Bad("scheduledtime")),
+            (false, true) => Err(Code::Bad("pausedtime")),
+            (false, false) => Ok(self),
+        }
     }
 }
 
@@ -334,9 +338,10 @@ impl<'de> Visitor<'de> for List {
 /// 1002
 pub fn phones_of(text: &str) -> Result<Vec<Phone>, Code> {
     let mut from = serde_json::Deserializer::from_str(text);
-    let phones = from.deserialize_seq(List).map_err(|_| Code::Validation)?;
-    from.end().map_err(|_| Code::Validation)?;
-    if phones.is_empty() { Err(Code::Validation) } else { Ok(phones) }
+    let bad = Code::Bad("telphone");
+    let phones = from.deserialize_seq(List).map_err(|_| bad)?;
+    from.end().map_err(|_| bad)?;
+    if phones.is_empty() { Err(bad) } else { Ok(phones) }
 }
 
 fn phone(written: Written) -> Result<Phone, Code> {
@@ -349,9 +354,9 @@ fn phone(written: Written) -> Result<Phone, Code> {
         row.phone.0.chars().filter(|c| !c.is_whitespace() && !matches!(c, '+' | '-')).collect();
     let digits = (1..=20).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || echo.iter().any(|text| text.len() > 256) {
-        return Err(Code::Validation);
+        return Err(Code::Bad("telphone"));
     }
-    Ok(Phone { phone, time: instant(&row.time.0)?, echo })
+    Ok(Phone { phone, time: instant(("telphone", &row.time.0))?, echo })
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -379,10 +384,10 @@ fn scale_of(text: &str) -> Option<u32> {
     (1_000..=SCALE_MAX).contains(&scale).then_some(scale)
 }
 
-fn instant(text: &str) -> Result<Option<UnixMillis>, Code> {
+fn instant((name, text): (&'static str, &str)) -> Result<Option<UnixMillis>, Code> {
     match text.trim() {
         "" => Ok(None),
-        text => clock::parse_seconds(text).map(Some).ok_or(Code::Validation),
+        text => clock::parse_seconds(text).map(Some).ok_or(Code::Bad(name)),
     }
 }
 
@@ -457,7 +462,7 @@ mod tests {
             r#"[{"phone":[1]}]"#,
             r#"["1"] x"#,
         ] {
-            assert_eq!(phones_of(list), Err(Code::Validation), "{list:.40}");
+            assert_eq!(phones_of(list), Err(Code::Bad("telphone")), "{list:.40}");
         }
         let read = |more: &[(&'static str, &str)]| {
             NewTask::read(Rules(&params(more))).map(|read| read.map(drop))
@@ -470,7 +475,7 @@ mod tests {
             ("taskscale", "1:11"),
             ("pausedtime", "tomorrow"),
         ] {
-            assert_eq!(read(&[(name, value)]).unwrap(), Err(Code::Validation), "{name} {value}");
+            assert_eq!(read(&[(name, value)]).unwrap(), Err(Code::Bad(name)), "{name} {value}");
         }
         let fault = |name, value| read(&[(name, value)]).unwrap_err().msg(super::super::Lang::Zh);
         assert_eq!(

@@ -84,7 +84,7 @@ pub fn read_name(rules: Rules<'_>, otherwise: Option<&str>) -> Result<Result<Str
         },
         None => rules.text("name", (1, NAME_MAX))?,
     };
-    Ok(stored(name).filter(|name| name.len() <= 128).ok_or(Code::Validation))
+    Ok(stored(name).filter(|name| name.len() <= 128).ok_or(Code::Bad("name")))
 }
 
 /// A sound of a company.
@@ -182,8 +182,8 @@ mod tests {
         assert_eq!(read("", None), Err(Fault::Missing("name")));
         for name in ["../a", "a/b", "..", ".a", "a\\b", "a b"] {
             let query = format!("name={}", crate::text::escape(name));
-            assert_eq!(read(&query, None), Ok(Err(Code::Validation)), "{name}");
-            assert_eq!(read("", Some(name)), Ok(Err(Code::Validation)), "{name}");
+            assert_eq!(read(&query, None), Ok(Err(Code::Bad("name"))), "{name}");
+            assert_eq!(read("", Some(name)), Ok(Err(Code::Bad("name"))), "{name}");
         }
     }
 

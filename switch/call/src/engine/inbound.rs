@@ -180,7 +180,7 @@ impl Engine {
             true => self.shown_on(&target, intent.merchant, &intent.caller),
             false => intent.shown,
         };
-        let leads_out = intent.trunk.is_some() || matches!(target, route::Target::Public(_));
+        let leads_out = intent.trunk.is_some() || target.public().is_some();
         let transit = if leads_out && intent.between.is_none() {
             transit(&self.world.snapshot, request, intent.trunk)
         } else {

@@ -21,7 +21,9 @@ impl Engine {
         let registered = |user: &str| w.registrar.registered(user);
         let target = trail.follow(&w.snapshot, registered, (number, payer))?;
         match &target {
-            Target::Public(number) if !route::leads(&w.snapshot, (number, payer), w.now.wall) => {
+            Target::Public(number) | Target::Bound { phone: number, .. }
+                if !route::leads(&w.snapshot, (number, payer), w.now.wall) =>
+            {
                 Err(Kind::NoRoute)
             }
             Target::Voicemail(user) if w.mail.of(user).is_full() => Err(Kind::Unreachable),

@@ -190,7 +190,9 @@ impl Engine {
         } else if command.scenario.is_none() {
             return Err(Refusal::NoRoute);
         }
-        if targets.get(1) == targets.first() {
+        if let [a, b] = &targets[..]
+            && a.is_line_of(b)
+        {
             // Its line would be engaged by the very call that rings it.
             return Err(Refusal::SameNumber);
         }
@@ -215,8 +217,8 @@ impl Engine {
         let target =
             route::target(&w.snapshot, |user| w.registrar.registered(user), (number, payer))
                 .ok_or(Refusal::NoRoute)?;
-        match &target {
-            Target::Public(number) if !route::leads(&w.snapshot, (number, payer), w.now.wall) => {
+        match target.public() {
+            Some(number) if !route::leads(&w.snapshot, (number, payer), w.now.wall) => {
                 Err(Refusal::NoRoute)
             }
             _ => Ok(target),

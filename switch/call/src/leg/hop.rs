@@ -118,7 +118,7 @@ pub(crate) fn hops(
                 Some((entry.instance().map(str::to_owned), to_contact(w, entry, caller)?))
             }))
         }
-        Target::Public(number) => {
+        Target::Public(number) | Target::Bound { phone: number, .. } => {
             let snapshot = w.snapshot.clone();
             // A short code may be an emergency, wherever it is dialled.
             let trunks = match number {
@@ -133,12 +133,13 @@ pub(crate) fn hops(
             known
                 .into_iter()
                 .flat_map(|(id, trunk)| to_trunk(w, id, trunk, (number, caller)))
+                .map(|hop| Hop { user: target.bound_to().map(Arc::from), ..hop })
                 .collect()
         }
     };
     match (hops.is_empty(), target) {
         (false, _) => Ok(hops),
-        (true, Target::Public(_)) => Err(Kind::NoRoute),
+        (true, Target::Public(_) | Target::Bound { .. }) => Err(Kind::NoRoute),
         (
             true,
             Target::Contacts(_) | Target::Group(_) | Target::Agents(_) | Target::Voicemail(_),

@@ -69,7 +69,10 @@ impl Hunt {
                 let steps = agents.iter().map(|agent| vec![agent.clone()]).collect();
                 (None, steps, AGENT_RING, AGENTS_RING)
             }
-            Target::Contacts(_) | Target::Voicemail(_) | Target::Public(_) => {
+            Target::Contacts(_)
+            | Target::Voicemail(_)
+            | Target::Public(_)
+            | Target::Bound { .. } => {
                 return Err(Kind::Unreachable);
             }
         };

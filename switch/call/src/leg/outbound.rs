@@ -90,9 +90,10 @@ impl Leg {
                 hunt = Some(hunting);
                 ways
             }
-            Target::Contacts(_) | Target::Voicemail(_) | Target::Public(_) => {
-                hops(w, target, caller).map_err(failed)?
-            }
+            Target::Contacts(_)
+            | Target::Voicemail(_)
+            | Target::Public(_)
+            | Target::Bound { .. } => hops(w, target, caller).map_err(failed)?,
         };
         let users = ways.iter().filter_map(|way| way.user.clone()).collect();
         // The far end alone is shared: phones of a sandbox are its own, and short codes go where they are routed.
@@ -414,6 +415,10 @@ impl Leg {
         let Stage::Inviting(forks) = &mut self.stage else { return None };
         let session = forks.end_one(w, user)?;
         self.given_up.push(session);
+        if self.trunk.is_some() {
+            // His bound phone: no other carrier leads to somebody else there.
+            self.hops.clear();
+        }
         let refused = Final { code: 603, ..Final::default() };
         self.failed(w, trace, (session, refused, &[]), like)
     }
@@ -678,7 +683,7 @@ fn read(answer: Final, rule: Option<&AnswerRule>) -> Final {
 
 /// The number of the payer's pool that a leg shows: to numbers outside, where the call says none itself.
 fn pooled(w: &mut World, id: LegId, called: &Called, target: &Target) -> Option<Number> {
-    let Target::Public(callee) = target else { return None };
+    let callee = target.public()?;
     let merchant = called.onward.payer?;
     let settings = w.snapshot.clone();
     let pool = settings.pools.get(&merchant)?;

@@ -39,6 +39,11 @@ impl Leg {
         }
     }
 
+    /// True when it rings this extension, or talks with it: by a phone of it, or by the one that is bound to it.
+    pub(crate) fn is_of(&self, who: &Number) -> bool {
+        matches!(who, Number::Internal(user) if self.agents.iter().any(|one| **one == **user))
+    }
+
     /// The session that called us, or that has answered.
     pub(crate) fn session(&self) -> Option<SessionId> {
         self.session

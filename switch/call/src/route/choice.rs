@@ -233,7 +233,7 @@ fn explained(
         }
         // A wish leads there, never a number.
         Some(Target::Voicemail(_) | Target::Agents(_)) => {}
-        Some(Target::Public(public)) => {
+        Some(Target::Public(public) | Target::Bound { phone: public, .. }) => {
             explanation.candidates = candidates(snapshot, &public, at, live);
             explanation.pools = pools(snapshot);
             explanation.policies = policy::explained(snapshot, &public, at);

@@ -25,6 +25,13 @@ pub(crate) enum Target {
     Voicemail(String),
     /// A number reached through trunks.
     Public(Number),
+    /// The same: the phone bound to an extension, whose call it is.
+    Bound {
+        /// The extension.
+        user: String,
+        /// The number.
+        phone: Number,
+    },
 }
 
 impl Target {
@@ -35,8 +42,35 @@ impl Target {
                 Number::Internal(user.clone())
             }
             Target::Agents(agents) => Number::Internal(agents.first().cloned().unwrap_or_default()),
-            Target::Public(number) => number.clone(),
+            Target::Public(number) | Target::Bound { phone: number, .. } => number.clone(),
         }
+    }
+
+    /// The number that is reached through trunks.
+    pub(crate) fn public(&self) -> Option<&Number> {
+        match self {
+            Target::Public(number) | Target::Bound { phone: number, .. } => Some(number),
+            Target::Contacts(_) | Target::Group(_) | Target::Agents(_) | Target::Voicemail(_) => {
+                None
+            }
+        }
+    }
+
+    /// The extension whose bound phone it is.
+    pub(crate) fn bound_to(&self) -> Option<&str> {
+        match self {
+            Target::Bound { user, .. } => Some(user),
+            Target::Contacts(_)
+            | Target::Group(_)
+            | Target::Agents(_)
+            | Target::Voicemail(_)
+            | Target::Public(_) => None,
+        }
+    }
+
+    /// True where a call of one rings the line of the other.
+    pub(crate) fn is_line_of(&self, other: &Target) -> bool {
+        self == other || self.public().is_some_and(|number| other.public() == Some(number))
     }
 }
 
@@ -59,7 +93,7 @@ pub(crate) fn target(
     let extension = snapshot.extensions.get(user).filter(|extension| extension.enabled)?;
     Some(match &extension.bound_phone {
         Some(phone) if !registered(user) && extension.merchant == payer => {
-            Target::Public(Number::public(phone.clone()))
+            Target::Bound { user: user.clone(), phone: Number::public(phone.clone()) }
         }
         _ => Target::Contacts(user.clone()),
     })
@@ -148,7 +182,10 @@ pub(crate) mod tests {
         extension.bound_phone = Some("8613900139000".into());
         snapshot.extensions.insert("80001".into(), extension);
         let number = Number::Internal("80001".into());
-        let phone = Target::Public(Number::E164("8613900139000".into()));
+        let phone = Number::E164("8613900139000".into());
+        let public = Target::Public(phone.clone());
+        let phone = Target::Bound { user: "80001".into(), phone };
+        assert!(phone.is_line_of(&public) && public.is_line_of(&phone) && phone != public);
         let contacts = || Some(Target::Contacts("80001".into()));
         let of = |snapshot: &Snapshot, registered: bool, payer| {
             target(snapshot, |_| registered, (&number, MerchantId(payer)))
