@@ -39,6 +39,9 @@ fn wanted(a: &str, b: &str) -> Value {
 #[tokio::test]
 async fn s6_axb_a_binding_is_made_seen_changed_and_ended() {
     let world = world().await;
+    let (_, numbers) = world.admin("GET", "/inbound", None).await;
+    let marks: Vec<_> = numbers["items"].as_array().unwrap().iter().map(|n| &n["axb"]).collect();
+    assert_eq!(marks, [&json!(true), &json!(false)], "operators see which they are");
     let own = client(&world, "test").await;
     let made = own.ask("POST", PATH, Some(wanted("13800000001", "+8613800000002"))).await;
     assert_eq!(made.status, StatusCode::CREATED);
