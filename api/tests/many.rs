@@ -160,6 +160,30 @@ async fn s4_9_a_list_that_is_paused_rings_ten_more_at_most() {
 }
 
 #[tokio::test]
+async fn s4_9_a_look_that_takes_long_is_cut_and_the_next_one_goes_on_behind_it() {
+    let world = World::new().await;
+    with_sound(&world).await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(id(&batch(&world, &[("destnumber", &list(20))]).await));
+    }
+    *world.switch.slow.lock().unwrap() = Duration::from_millis(20);
+    let mut dialler = api::campaigns::Dialler::new(Duration::from_millis(50)).unwrap();
+    let placed = || world.switch.placed.lock().unwrap().len();
+    dialler.turn(&world.state).await.unwrap();
+    assert_eq!(placed(), 0, "it takes them first");
+    dialler.turn(&world.state).await.unwrap();
+    assert!(placed() <= 3, "{} in fifty milliseconds", placed());
+    for _ in 0..20 {
+        dialler.turn(&world.state).await.unwrap();
+    }
+    for id in &ids {
+        let tally = world.store.campaign("1", id).await.unwrap().unwrap().1;
+        assert!((1..20).contains(&tally.calling), "each has its turn: {tally:?}");
+    }
+}
+
+#[tokio::test]
 async fn case_69_notices_leave_a_fifth_of_the_media_ports_to_others() {
     let world = World::new().await;
     with_sound(&world).await;

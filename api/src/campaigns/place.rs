@@ -46,7 +46,7 @@ impl Look<'_> {
             pause(state, campaign).await?;
             return Ok(0);
         };
-        let (mut placed, mut passed, mut in_vain) = (0, 0, 0);
+        let (mut placed, mut passed, mut in_vain, mut seen) = (0, 0, 0, 0);
         while placed < count {
             let limit = (count - placed).min(AT_A_TIME);
             let numbers = store.next_numbers(self.me, id, now(), limit).await?;
@@ -54,9 +54,11 @@ impl Look<'_> {
                 break;
             }
             for number in numbers {
-                if in_vain == IN_VAIN_MAX || Instant::now() >= self.until {
+                // One at least, however long the look has taken by now.
+                if in_vain == IN_VAIN_MAX || seen > 0 && Instant::now() >= self.until {
                     return Ok(placed);
                 }
+                seen += 1;
                 let outcome = match command(state, self.view, (campaign, &company), &number).await?
                 {
                     Ok(command) => state.place(command).await.map_err(super::refused),
