@@ -203,6 +203,30 @@ fn rfc3261_9_1_an_invite_sent_anew_is_cancelled_when_the_challenged_one_is_accep
     peer.assert_empty_after(70_000);
 }
 
+#[test]
+fn rfc3261_22_2_a_second_challenge_after_the_first_invite_was_accepted_rings_nobody_again() {
+    let (mut peer, session, first) = call(Some("trunk"));
+    peer.receive(answer(&first, 401, "c", &challenge("WWW-Authenticate", "trunk", "n1", ""), ""));
+    let second = peer.last("INVITE");
+    peer.receive(ok(&first, "b"));
+    let stale = challenge("WWW-Authenticate", "trunk", "n2", ", stale=true");
+    peer.receive(answer(&second, 401, "d", &stale, ""));
+    assert_eq!(peer.times("INVITE").len(), 2);
+    assert_eq!(names(&peer.take_events()), ["answered"]);
+    // RFC 4028 §7.3 asks for a longer interval: the same.
+    let (mut other, _, first) = call(Some("trunk"));
+    other.receive(answer(&first, 401, "c", &challenge("WWW-Authenticate", "trunk", "n1", ""), ""));
+    let second = other.last("INVITE");
+    other.receive(ok(&first, "b"));
+    other.receive(answer(&second, 422, "d", "Min-SE: 3600\r\n", ""));
+    assert_eq!(other.times("INVITE").len(), 2);
+    peer.endpoint.bye(peer.now, session, None);
+    peer.drain();
+    let bye = peer.last("BYE");
+    peer.receive(answer(&bye, 200, "", "", ""));
+    peer.assert_empty_after(70_000);
+}
+
 /// Found by random scripts: the second INVITE rang for ever, and nobody waited for it.
 #[test]
 fn rfc3261_9_1_an_invite_that_nobody_waits_for_is_cancelled_as_soon_as_it_rings() {
@@ -228,6 +252,9 @@ fn rfc3261_9_1_an_invite_that_nobody_waits_for_is_cancelled_as_soon_as_it_rings(
         }
         assert_eq!(peer.times("CANCEL").len(), 1, "rang twice, cancelled once");
         peer.receive(answer(&peer.last("CANCEL"), 200, "d", "", ""));
+        peer.wait(10_000);
+        peer.receive(answer(&second, 180, "d", "", ""));
+        assert_eq!(peer.times("CANCEL").len(), 1, "and it is not given longer for ringing again");
         // Its 487 is lost.
         peer.assert_empty_after(110_000);
     }

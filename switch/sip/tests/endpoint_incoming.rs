@@ -760,7 +760,7 @@ fn rfc5621_3_1_a_description_is_found_among_several_parts() {
         let Some(Event::Invite { session, request, .. }) = peer.events.first() else {
             panic!("{branch}: {:?}", peer.labels())
         };
-        assert_eq!(request.body_of("application/sdp").unwrap(), OFFER.as_bytes());
+        assert_eq!(request.description().unwrap(), OFFER.as_bytes());
         let session = *session;
         peer.endpoint.accept(peer.now, session, sdp(), Vec::new());
         peer.drain();

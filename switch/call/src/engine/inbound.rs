@@ -204,7 +204,7 @@ impl Engine {
             shown: intent.caller_as_sent.clone(),
             trunk: intent.trunk,
             trunk_name: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
-            offer: request.body_of("application/sdp"),
+            offer: request.description(),
         };
         let plan = Plan {
             flow: Program::Dial(Dial::DialingB { to: LegNo::B, early: false }),
@@ -401,7 +401,7 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
     let (callee, callee_as_sent, service) = match reached {
         Some(to) => (Number::E164(to.to_owned()), to.to_owned(), None),
         // Nobody could hear anything before the answer, and he is not to pay for it.
-        None if axb && request.body_bytes().is_empty() => return Err(Kind::Unallocated),
+        None if axb && request.description().is_none() => return Err(Kind::Unallocated),
         None if axb => (Number::E164(delivered.clone()), dialled, Some(Service::Unreached)),
         None => (Number::Internal(user.clone()), dialled, None),
     };

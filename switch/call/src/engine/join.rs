@@ -177,7 +177,7 @@ impl Engine {
             shown: user.to_owned(),
             trunk: None,
             trunk_name: String::new(),
-            offer: request.body_of("application/sdp"),
+            offer: request.description(),
         };
         let mut seated = false;
         self.on_call(leg.call, |call, w| seated = call.admit(w, arrival, (leg.no, place)));

@@ -115,6 +115,7 @@ impl Endpoint {
             held,
             tried: false,
             abandon_at: None,
+            cancelled: false,
             due: None,
         };
         self.insert_client(key, client);
@@ -128,6 +129,7 @@ impl Endpoint {
     pub(super) fn send_cancel(&mut self, now: Instant, invite: ClientKey, reason: Option<&Reason>) {
         let Some(client) = self.clients.get_mut(&invite) else { return };
         client.abandon_at = Some(now + self.config.timers.cancel_wait);
+        client.cancelled = true;
         let (bytes, flow) = (client.request.clone(), client.flow);
         self.schedule_client(invite);
         let Ok(request) = Message::parse(bytes) else { return };
@@ -155,6 +157,7 @@ impl Endpoint {
             held: false,
             tried: false,
             abandon_at: None,
+            cancelled: false,
             due: None,
         };
         self.insert_client(key, client);
@@ -278,10 +281,10 @@ impl Endpoint {
         let wanted = match client.user {
             // One that was given up, or whose session ends, must not start anew: nobody would end it.
             User::Reinvite(session) => self.waits_for_reinvite(session, key),
-            User::Invite(session)
-            | User::Bye(session)
-            | User::Update(session)
-            | User::Prack(session) => self.may_retry(session),
+            User::Invite(session) => self.may_invite_again(session),
+            User::Bye(session) | User::Update(session) | User::Prack(session) => {
+                self.may_retry(session)
+            }
             User::Cancel | User::Stray | User::Outside(_) | User::Notify(_) => true,
         };
         let outcome = match wanted {
@@ -368,7 +371,7 @@ impl Endpoint {
     fn client_failed(&mut self, now: Instant, key: ClientKey) {
         // One that was given up is not tried anew: nobody would end it.
         let wanted = match self.clients.get(&key).map(|client| client.user) {
-            Some(User::Invite(session)) => self.may_retry(session),
+            Some(User::Invite(session)) => self.may_invite_again(session),
             _ => true,
         };
         let Some(client) = self.clients.get_mut(&key) else { return };

@@ -398,7 +398,7 @@ pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
         return None;
     }
     let understood = request.parts().is_some_and(|parts| {
-        let known = |part: &Part| part.media_type == "application/sdp" && !part.body.is_empty();
+        let known = |part: &Part| part.is_description();
         let alternative = request
             .content_type()
             .is_some_and(|media_type| media_type.eq_ignore_ascii_case("multipart/alternative"));

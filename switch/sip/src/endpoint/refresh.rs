@@ -112,7 +112,11 @@ impl Endpoint {
         let (User::Invite(id) | User::Reinvite(id) | User::Update(id)) = user else { return false };
         let Ok(request) = Message::parse(reply.request.clone()) else { return false };
         let Some(seconds) = raised(&request, reply.message) else { return false };
-        if !self.may_retry(id) {
+        let wanted = match user {
+            User::Invite(_) => self.may_invite_again(id),
+            _ => self.may_retry(id),
+        };
+        if !wanted {
             return false;
         }
         let Some(session) = self.sessions.get_mut(&id) else { return false };

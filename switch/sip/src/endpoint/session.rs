@@ -174,6 +174,7 @@ impl Endpoint {
                 held: false,
                 tried: false,
                 abandon_at: None,
+                cancelled: false,
                 due: None,
             },
         );

@@ -74,6 +74,8 @@ pub(super) struct Client {
     pub(super) tried: bool,
     /// When an INVITE that was cancelled is given up (RFC 3261 §9.1).
     pub(super) abandon_at: Option<Instant>,
+    /// Its CANCEL has left.
+    pub(super) cancelled: bool,
     pub(super) due: Option<Instant>,
 }
 

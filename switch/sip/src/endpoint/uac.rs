@@ -181,7 +181,7 @@ impl Endpoint {
     }
 
     fn send_cancel_once(&mut self, now: Instant, invite: ClientKey) {
-        if !self.clients.contains_key(&ClientKey { cancel: true, ..invite }) {
+        if self.clients.get(&invite).is_some_and(|client| !client.cancelled) {
             self.send_cancel(now, invite, None);
         }
     }
@@ -585,10 +585,17 @@ impl Endpoint {
     /// Whether a challenge to this session's request may be answered: not once it is cancelled.
     pub(super) fn may_retry(&self, id: SessionId) -> bool {
         match self.sessions.get(&id).map(|session| &session.phase) {
-            Some(Phase::Calling(calling)) => calling.cancel == Cancelling::No,
+            Some(Phase::Calling(_)) => self.may_invite_again(id),
             Some(Phase::Up(_) | Phase::Ending(_)) => true,
             Some(Phase::Ringing(_) | Phase::Over(_)) | None => false,
         }
+    }
+
+    /// The same of the INVITE that opens it: once it is accepted, or given up, another one would ring whom nobody
+    /// waits for.
+    pub(super) fn may_invite_again(&self, id: SessionId) -> bool {
+        let phase = self.sessions.get(&id).map(|session| &session.phase);
+        matches!(phase, Some(Phase::Calling(calling)) if calling.cancel == Cancelling::No)
     }
 
     /// A challenged request went out anew.
@@ -673,5 +680,5 @@ pub(super) fn tag_of(message: &Message) -> String {
 
 /// The session description in a message.
 pub(super) fn sdp_of(message: &Message) -> Option<Bytes> {
-    message.body_of("application/sdp")
+    message.description()
 }

@@ -20,8 +20,20 @@ pub struct Part {
     pub media_type: String,
     /// It may be passed over by whoever does not know it (RFC 5621 §8.2: else it has to be understood).
     pub optional: bool,
+    /// What it is for (RFC 2183), in lower case; empty where it does not say.
+    pub disposition: String,
     /// What stands in it. Nothing of one that is coded for its way.
     pub body: Bytes,
+}
+
+impl Part {
+    /// Whether it describes the session (RFC 3261 §20.11: what a description is for where it does not say).
+    #[must_use]
+    pub fn is_description(&self) -> bool {
+        self.media_type == "application/sdp"
+            && matches!(self.disposition.as_str(), "" | "session")
+            && !self.body.is_empty()
+    }
 }
 
 impl Message {
@@ -37,14 +49,15 @@ impl Message {
         split(&self.body_bytes(), &boundary(value)?)
     }
 
-    /// The body of this media type: all of it, or the first such part.
+    /// The description of the session: the body, or the first part that is one. Another one beside it, as that of early
+    /// media is (RFC 3959), says what it is for.
     #[must_use]
-    pub fn body_of(&self, media_type: &str) -> Option<Bytes> {
-        if self.has_body_of(media_type) {
+    pub fn description(&self) -> Option<Bytes> {
+        if self.has_body_of("application/sdp") {
             return Some(self.body_bytes());
         }
-        let fits = |part: &Part| part.media_type.eq_ignore_ascii_case(media_type);
-        Some(self.parts()?.into_iter().find(fits)?.body).filter(|body| !body.is_empty())
+        let fits = |part: &Part| part.is_description();
+        Some(self.parts()?.into_iter().find(fits)?.body)
     }
 }
 
@@ -106,34 +119,59 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
 
 /// A part: its headers, an empty line, and what stands in it.
 fn part(bytes: &Bytes) -> Part {
-    let (mut media_type, mut optional, mut coded) = ("text/plain".to_owned(), false, false);
-    let mut end = bytes.len();
+    let mut found = Part {
+        media_type: "text/plain".to_owned(),
+        optional: false,
+        disposition: String::new(),
+        body: Bytes::new(),
+    };
+    let (mut coded, mut end) = (false, bytes.len());
+    let mut header = String::new();
     for line in lines(bytes) {
-        let text = &bytes[line.clone()];
-        if text == b"\r\n" || text == b"\n" {
+        let text = String::from_utf8_lossy(&bytes[line.clone()]);
+        // RFC 5322 §2.2.3: a line that begins with a blank goes on with the one before it.
+        if text.starts_with([' ', '\t']) && !text.trim().is_empty() {
+            header.push_str(&text);
+            continue;
+        }
+        coded |= found.header(&header);
+        if text.trim_end_matches(['\r', '\n']).is_empty() {
+            header.clear();
             end = line.end;
             break;
         }
-        let text = String::from_utf8_lossy(text);
-        let Some((name, value)) = text.split_once(':') else { continue };
+        header = text.into_owned();
+    }
+    coded |= found.header(&header);
+    if !coded {
+        found.body = bytes.slice(end..);
+    }
+    found
+}
+
+impl Part {
+    /// Takes one of its headers. `true`: its body is coded for its way.
+    fn header(&mut self, header: &str) -> bool {
+        let Some((name, value)) = header.split_once(':') else { return false };
         let value = value.trim().to_ascii_lowercase();
+        let mut parameters = value.split(';').map(str::trim);
+        let first = parameters.next().unwrap_or_default().to_owned();
         match name.trim().to_ascii_lowercase().as_str() {
-            "content-type" | "c" => {
-                value.split(';').next().unwrap_or(&value).trim().clone_into(&mut media_type);
-            }
+            "content-type" | "c" => self.media_type = first,
             "content-disposition" => {
-                let handling = |part: &str| part.replace([' ', '\t'], "") == "handling=optional";
-                optional = value.split(';').any(handling);
+                self.disposition = first;
+                let blank = [' ', '\t', '\r', '\n'];
+                self.optional =
+                    parameters.any(|named| named.replace(blank, "") == "handling=optional");
             }
             "content-transfer-encoding" => {
-                coded |= matches!(value.as_str(), "base64" | "quoted-printable");
+                return matches!(first.as_str(), "base64" | "quoted-printable");
             }
-            "content-encoding" | "e" => coded |= value != "identity",
+            "content-encoding" | "e" => return first != "identity",
             _ => {}
         }
+        false
     }
-    let body = if coded { Bytes::new() } else { bytes.slice(end..) };
-    Part { media_type, optional, body }
 }
 
 #[cfg(test)]
@@ -166,15 +204,14 @@ mod tests {
         assert!(!parts[0].optional);
         assert_eq!((parts[1].media_type.as_str(), parts[1].optional), ("application/isup", true));
         assert_eq!(parts[1].body, "\u{1}\u{2}");
-        assert_eq!(two.body_of("application/SDP").unwrap(), "v=0\r\no=-\r\n");
-        assert_eq!(two.body_of("text/plain"), None);
+        assert_eq!(two.description().unwrap(), "v=0\r\no=-\r\n");
         // Quoted, and with bare line feeds.
         let quoted =
             message("Multipart/Mixed;boundary=\"b 1\"", "--b 1\nc: text/plain\n\nhi\n--b 1--");
-        assert_eq!(quoted.body_of("text/plain").unwrap(), "hi");
+        assert_eq!(quoted.parts().unwrap()[0].body, "hi");
         // No headers at all.
         let bare = message("multipart/mixed;boundary=b", "--b\r\n\r\nhi\r\n--b--\r\n");
-        assert_eq!(bare.body_of("text/plain").unwrap(), "hi");
+        assert_eq!(bare.parts().unwrap()[0].body, "hi");
     }
 
     #[test]
@@ -200,14 +237,30 @@ mod tests {
     }
 
     #[test]
+    fn rfc3959_the_description_of_early_media_is_not_that_of_the_session() {
+        let early = "--b\r\nContent-Type: application/sdp\r\nContent-Disposition: early-session\r\n\r\nv=0 early\r\n";
+        let body = format!(
+            "{early}--b\r\nContent-Disposition: session;\r\n handling=required\r\nContent-Type:\r\n\tapplication/sdp\r\n\r\nv=0\r\n--b--"
+        );
+        let both = message("multipart/mixed;boundary=b", &body);
+        assert_eq!(both.description().unwrap(), "v=0");
+        let only = message("multipart/mixed;boundary=b", &format!("{early}--b--"));
+        assert_eq!(only.description(), None);
+    }
+
+    #[test]
+    fn rfc5322_2_2_3_headers_of_a_part_may_be_folded() {
+        let body = "--b\r\nContent-Type: application/isup\r\nContent-Disposition: signal;\r\n handling=optional\r\n\r\nx\r\n--b--";
+        let parts = message("multipart/mixed;boundary=b", body).parts().unwrap();
+        assert_eq!((parts[0].disposition.as_str(), parts[0].optional), ("signal", true));
+    }
+
+    #[test]
     fn rfc5621_what_is_coded_for_its_way_is_not_read() {
         for header in ["Content-Transfer-Encoding: base64", "Content-Encoding: gzip"] {
             let body =
                 format!("--b\r\nContent-Type: application/sdp\r\n{header}\r\n\r\ndj0w\r\n--b--");
-            assert_eq!(
-                message("multipart/mixed;boundary=b", &body).body_of("application/sdp"),
-                None
-            );
+            assert_eq!(message("multipart/mixed;boundary=b", &body).description(), None);
         }
     }
 }
