@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use facts::ledger::Authorize;
-use facts::{CallCommand, CallFacts, CallId, Dialect, Purpose, RequestKey, UnixMillis};
+use facts::{CallCommand, CallFacts, CallId, Dialect, MerchantId, Purpose, RequestKey, UnixMillis};
 
 use crate::db::{Batch, Conn, Old, Row, args, json, work};
 use crate::error::{Error, Result};
@@ -22,7 +22,8 @@ const BOOKED_MAX: i64 = 500;
 /// How long a booking is known by the key that it was asked for with, as calls are.
 const KEY_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
-const ENTRY: &str = "SELECT id, number, state, call_id, start_at, command, ended FROM conferences";
+const ENTRY: &str =
+    "SELECT id, number, state, call_id, start_at, command, ended, created FROM conferences";
 
 /// Whose the number is that a call wants to have.
 pub(crate) enum Claim {
@@ -174,6 +175,7 @@ fn entry(row: &Row) -> Result<ConferenceEntry> {
         start: row.opt_int(4)?.map(UnixMillis),
         command: row.opt_text(5)?.map(|_| row.json(5)).transpose()?,
         ended: row.opt_int(6)?.map(UnixMillis),
+        created: row.instant(7)?,
     })
 }
 
@@ -194,6 +196,30 @@ impl Store {
     ) -> Result<Booked> {
         self.write(work!(conn, [command, key] => {
             book(conn, (&command, (*key).as_ref()), (start, at)).await?
+        }))
+        .await
+    }
+
+    /// The booking that a merchant asked for under this key, and the fingerprint of the request.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn booked_before(
+        &self,
+        merchant: MerchantId,
+        key: &str,
+        now: UnixMillis,
+    ) -> Result<Option<(ConferenceEntry, String)>> {
+        let key = key.to_owned();
+        self.read(work!(conn, [key] => {
+            let sql = "SELECT id, number, state, call_id, start_at, command, ended, created, \
+                       fingerprint FROM conferences \
+                       WHERE merchant_id = $1 AND request = $2 AND created > $3";
+            let row = conn.row(sql, args![merchant.0, key.as_str(), now - KEY_LIFE]).await?;
+            let read = |row: Row| -> Result<(ConferenceEntry, String)> {
+                Ok((entry(&row)?, row.opt_text(8)?.unwrap_or_default()))
+            };
+            row.map(read).transpose()?
         }))
         .await
     }

@@ -521,6 +521,8 @@ pub struct ConferenceEntry {
     pub command: Option<CallCommand>,
     /// When it was over.
     pub ended: Option<UnixMillis>,
+    /// When it was asked for.
+    pub created: UnixMillis,
 }
 
 /// What became of a booking.

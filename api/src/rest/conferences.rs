@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode};
-use billing::rows::{ConferenceEntry, ConferenceState};
+use billing::rows::{Booked, ConferenceEntry, ConferenceState};
 use dialect::rest::{
     Begun, Code, FieldError, Meeting, Member, NewConference, NewMember, NewMembers, Op, Problem,
     instant, is_conference, parse, parse_leniently,
 };
-use facts::conference::{Act, ActRefused, Conference, LEGS_MAX, Participant};
-use facts::{CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal, RequestKey};
+use facts::conference::{Act, ActRefused, Conference, LEGS_MAX, Participant, Standing};
+use facts::{
+    CallCommand, CallId, Dialect, Number, Placed, Purpose, Refusal, RequestKey, UnixMillis,
+};
 use serde_json::json;
 
 use super::place::{REPLAYED, app, created, earlier, key, party, pushes, refused, rung, shown};
 use super::{Asked, Asker, Reply, not_live, ok, ours, silent};
-use crate::meeting::{draw, left};
+use crate::meeting::{draw, left, unrung};
 use crate::settings::{View, dialled};
 use crate::state::{ApiState, now};
 
@@ -27,8 +29,15 @@ pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &
     if let Some(placed) = earlier(state, asker, key.as_ref()).await? {
         return begun(state, placed).await;
     }
+    if let Some(booked) = booked_before(state, asker, key.as_ref()).await? {
+        return Ok(planned(&booked.number, booked.created, booked.start, true));
+    }
     let (new, mut wrong) = parse_leniently::<NewConference>(&asked.body)?;
     wrong.extend(new.mistakes());
+    let start = new.start(now()).unwrap_or_else(|error| {
+        wrong.push(error);
+        None
+    });
     let merchant = &asker.merchant;
     let first = rung(state, view, merchant, &new.to, "/to").await.map_err(ours)?;
     let (number, sub_account) = first.unwrap_or_else(|error| {
@@ -62,11 +71,81 @@ pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &
         purpose: Purpose::Conference,
         max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
         record: new.record.unwrap_or(merchant.record),
-        key,
+        // What is booked is asked of the switch once, and by nobody but us.
+        key: key.clone().filter(|_| start.is_none()),
         pushes: pushes(new.reference.as_deref()),
         custom: new.reference.unwrap_or_default(),
     };
-    begun(state, place(state, command, new.conference).await?).await
+    match start {
+        Some(start) => book(state, (command, key), start, new.conference).await,
+        None => begun(state, place(state, command, new.conference).await?).await,
+    }
+}
+
+/// The booking that the same request made before.
+async fn booked_before(
+    state: &ApiState,
+    asker: &Asker,
+    key: Option<&RequestKey>,
+) -> Result<Option<ConferenceEntry>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    let known = state.0.store.booked_before(asker.merchant.id, &key.key, now()).await;
+    match known.map_err(ours)? {
+        Some((entry, same)) if same == key.fingerprint => Ok(Some(entry)),
+        Some(_) => Err(Problem::new(Code::KeyReused, "")),
+        None => Ok(None),
+    }
+}
+
+/// Books it under the number that was wished for, or under one that is nobody's.
+async fn book(
+    state: &ApiState,
+    (mut command, key): (CallCommand, Option<RequestKey>),
+    start: UnixMillis,
+    wished: Option<String>,
+) -> Reply {
+    let at = now();
+    for _ in 0..DRAWS_MAX {
+        let number = match &wished {
+            Some(number) => number.clone(),
+            None => draw().ok_or_else(|| Problem::new(Code::Internal, ""))?,
+        };
+        if let Some(conference) = &mut command.conference {
+            conference.number.clone_from(&number);
+        }
+        let booked = state.0.store.book_conference(command.clone(), key.clone(), (start, at)).await;
+        match booked.map_err(ours)? {
+            Booked::Now(_) => return Ok(planned(&number, at, Some(start), false)),
+            // The same request came meanwhile.
+            Booked::Before(number) => return Ok(planned(&number, at, Some(start), true)),
+            Booked::OtherRequest => return Err(Problem::new(Code::KeyReused, "")),
+            Booked::TooMany => {
+                return Err(Problem::new(Code::Full, "a merchant has 500 bookings at a time"));
+            }
+            Booked::Taken if wished.is_some() => break,
+            Booked::Taken => {}
+        }
+    }
+    Err(Problem::new(Code::ConferenceTaken, ""))
+}
+
+/// The answer to a booking.
+fn planned(
+    number: &str,
+    created: UnixMillis,
+    start: Option<UnixMillis>,
+    duplicate: bool,
+) -> axum::response::Response {
+    let url = format!("/v1/conferences/{number}");
+    let told = Begun {
+        conference: number.to_owned(),
+        id: None,
+        status: "booked".to_owned(),
+        start_at: start.map(instant),
+        created: instant(created),
+        url: url.clone(),
+    };
+    super::place::created(&told, &url, duplicate)
 }
 
 /// Which conference a request became.
@@ -77,8 +156,9 @@ async fn begun(state: &ApiState, placed: Placed) -> Reply {
     let url = format!("/v1/conferences/{number}");
     let begun = Begun {
         conference: number,
-        id: placed.call.to_string(),
+        id: Some(placed.call.to_string()),
         status: "accepted".to_owned(),
+        start_at: None,
         created: instant(placed.call.made_at()),
         url: url.clone(),
     };
@@ -169,19 +249,28 @@ async fn entry(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<Confere
 async fn live(state: &ApiState, asker: &Asker, asked: &Asked) -> Result<CallId, Problem> {
     let entry = entry(state, asker, asked).await?;
     let call = entry.call.filter(|_| entry.state == ConferenceState::Live);
-    call.ok_or_else(|| Problem::new(Code::NotLive, "the conference is over"))
+    let why = match entry.state {
+        ConferenceState::Booked => "the conference has not begun",
+        _ => "the conference is over",
+    };
+    call.ok_or_else(|| Problem::new(Code::NotLive, why))
 }
 
 pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let entry = entry(state, asker, asked).await?;
     let gone = || Problem::new(Code::NotFound, "no such conference");
-    let call = entry.call.ok_or_else(gone)?;
+    let start_at = entry.start.map(instant);
+    let Some(call) = entry.call else {
+        let told = Meeting { start_at, ..never_begun(entry).ok_or_else(gone)? };
+        return Ok(ok(StatusCode::OK, &told));
+    };
     let known = state.0.store.call(call).await.map_err(ours)?.ok_or_else(gone)?;
     let title = known.command.conference.map(|asked| asked.title).unwrap_or_default();
     let (number, id) = (entry.number, call.to_string());
     if let Some(record) = known.record {
         let all = left(&record.facts);
-        return Ok(ok(StatusCode::OK, &Meeting::over(number, id, title, &all)));
+        let told = Meeting { start_at, ..Meeting::over(number, id, title, &all) };
+        return Ok(ok(StatusCode::OK, &told));
     }
     let view = state.0.calls.conference(call).await.map_err(silent)?;
     // Another process tells how it stands; here it is about to begin, or about to be told as ended.
@@ -189,7 +278,22 @@ pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
         return Err(not_live(state, call, ""));
     }
     let view = view.unwrap_or_default();
-    Ok(ok(StatusCode::OK, &Meeting::open(number, id, title, &view)))
+    let told = Meeting { start_at, ..Meeting::open(number, id, title, &view) };
+    Ok(ok(StatusCode::OK, &told))
+}
+
+/// One that was booked, and of which there is no call.
+fn never_begun(entry: ConferenceEntry) -> Option<Meeting> {
+    let command = entry.command?;
+    let title = command.conference.as_ref().map(|asked| asked.title.clone()).unwrap_or_default();
+    let (word, standing) = match entry.state {
+        ConferenceState::Booked => ("booked", Standing::Waiting),
+        ConferenceState::Missed => ("missed", Standing::Left),
+        ConferenceState::Refused => ("refused", Standing::Left),
+        ConferenceState::Live | ConferenceState::Over => ("cancelled", Standing::Left),
+    };
+    let all: Vec<_> = unrung(&command, standing).collect();
+    Some(Meeting::planned(entry.number, title, word, &all))
 }
 
 /// Does something, and says that it is done.
@@ -217,6 +321,14 @@ fn unwilling(state: &ApiState, call: CallId, why: ActRefused) -> Problem {
 }
 
 pub(super) async fn close(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
+    let booking = entry(state, asker, asked).await?;
+    if booking.state == ConferenceState::Booked {
+        let over = ConferenceState::Over;
+        // Otherwise it has begun meanwhile.
+        if state.0.store.end_booking(booking.id, over, now()).await.map_err(ours)? {
+            return Ok(ok(StatusCode::ACCEPTED, &json!({ "id": null, "done": "close" })));
+        }
+    }
     let call = live(state, asker, asked).await?;
     act(state, (call, Act::Close), (StatusCode::ACCEPTED, "close")).await
 }

@@ -1,14 +1,19 @@
 //! Calls that are asked for by what they are for: codes, notices, conferences.
 
+use std::time::Duration;
+
+use facts::UnixMillis;
 use facts::conference::{ConferenceView, LEGS_MAX, NAME_MAX, ParticipantView, Standing};
 use facts::media::Record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::instant;
 use super::problem::FieldError;
 use super::request::{NewParty, RecordWord};
+use super::{instant, read_instant};
 
+/// How far ahead a conference may be booked.
+const AHEAD_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Letters and digits of a code at most.
 const CODE_MAX: usize = 16;
 
@@ -75,6 +80,9 @@ pub struct NewConference {
     /// The number that it is spoken of by, six digits; drawn unless given.
     #[serde(default)]
     pub conference: Option<String>,
+    /// When it begins (RFC 3339, a year ahead at most); at once unless given.
+    #[serde(default)]
+    pub start_at: Option<String>,
     /// What it is called, up to 64 characters.
     #[serde(default)]
     #[schemars(length(max = 64))]
@@ -163,6 +171,18 @@ impl NewConference {
         let good = self.conference.as_deref().is_none_or(is_conference);
         if good { Vec::new() } else { vec![FieldError::new("/conference", "must be six digits")] }
     }
+
+    /// When it is to begin; `None`: at once.
+    ///
+    /// # Errors
+    /// When that is no instant, has passed, or is too far ahead.
+    pub fn start(&self, now: UnixMillis) -> Result<Option<UnixMillis>, FieldError> {
+        let Some(text) = &self.start_at else { return Ok(None) };
+        let start = read_instant(text).filter(|at| *at > now && *at <= now + AHEAD_MAX);
+        let words =
+            "must be an instant to come, a year ahead at most, like 2026-11-24T09:00:00+08:00";
+        start.map(Some).ok_or_else(|| FieldError::new("/start_at", words))
+    }
 }
 
 // The schemas say them in figures.
@@ -173,10 +193,12 @@ const _: () = assert!(LEGS_MAX == 100 && NAME_MAX == 64 && CODE_MAX == 16);
 pub struct Begun {
     /// The number that it is spoken of by.
     pub conference: String,
-    /// The call that it is: 19 digits.
-    pub id: String,
-    /// `accepted`.
+    /// The call that it is: 19 digits; null while it is booked.
+    pub id: Option<String>,
+    /// `accepted`, or `booked`.
     pub status: String,
+    /// When it begins, where it was booked.
+    pub start_at: Option<String>,
     /// When.
     pub created: String,
     /// Where it is found.
@@ -188,10 +210,12 @@ pub struct Begun {
 pub struct Meeting {
     /// The number that it is spoken of by.
     pub conference: String,
-    /// The call that it is: 19 digits.
-    pub id: String,
-    /// `open` or `ended`.
+    /// The call that it is: 19 digits; null where it has not begun.
+    pub id: Option<String>,
+    /// `open` or `ended`; `booked`, `cancelled`, `missed` or `refused` where it has not begun.
     pub status: String,
+    /// When it begins, or was to, where it was booked.
+    pub start_at: Option<String>,
     /// What it is called.
     pub title: String,
     /// Nobody else may be asked for.
@@ -229,17 +253,36 @@ impl Meeting {
     /// One that is under way.
     #[must_use]
     pub fn open(number: String, id: String, title: String, view: &ConferenceView) -> Meeting {
-        let participants = view.participants.iter().map(attendee).collect();
-        let (conference, status) = (number, "open".to_owned());
-        Meeting { conference, id, status, title, locked: view.locked, participants }
+        let locked = view.locked;
+        Meeting { locked, ..Meeting::told((number, title), "open", Some(id), &view.participants) }
     }
 
     /// One that is over.
     #[must_use]
     pub fn over(number: String, id: String, title: String, all: &[ParticipantView]) -> Meeting {
+        Meeting::told((number, title), "ended", Some(id), all)
+    }
+
+    /// One that was booked and has not begun; `status` says whether it will.
+    #[must_use]
+    pub fn planned(
+        number: String,
+        title: String,
+        status: &str,
+        all: &[ParticipantView],
+    ) -> Meeting {
+        Meeting::told((number, title), status, None, all)
+    }
+
+    fn told(
+        (conference, title): (String, String),
+        status: &str,
+        id: Option<String>,
+        all: &[ParticipantView],
+    ) -> Meeting {
         let participants = all.iter().map(attendee).collect();
-        let (conference, status) = (number, "ended".to_owned());
-        Meeting { conference, id, status, title, locked: false, participants }
+        let (status, start_at, locked) = (status.to_owned(), None, false);
+        Meeting { conference, id, status, start_at, title, locked, participants }
     }
 }
 

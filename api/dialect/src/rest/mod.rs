@@ -55,6 +55,12 @@ pub fn instant(at: UnixMillis) -> String {
     format!("{at:.3}")
 }
 
+/// An instant as a request writes it (RFC 3339), with any offset.
+#[must_use]
+pub fn read_instant(text: &str) -> Option<UnixMillis> {
+    text.parse::<jiff::Timestamp>().ok().map(|at| UnixMillis(at.as_millisecond()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
