@@ -210,6 +210,30 @@ async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
 }
 
 #[tokio::test]
+async fn a_template_that_nobody_could_hear_is_not_applied() {
+    let world = World::new().await;
+    let mut asked = document();
+    let parts = json!([{ "prompt": "welcome" }, { "prompt": "gone" }, { "time": "25:00" }]);
+    let template = json!({ "id": "3003", "merchant": "test", "parts": parts });
+    asked["templates"].as_array_mut().unwrap().push(template);
+    let (status, refused) = world.admin("POST", "/apply", Some(asked)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let told = refused["mistakes"].as_array().unwrap();
+    let mut paths: Vec<&str> = told.iter().map(|told| told["path"].as_str().unwrap()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["templates[2].parts[1]", "templates[2].parts[2]"], "{refused}");
+    // Where that is all that is wrong, nothing is said to have been made.
+    let mut asked = document();
+    asked["templates"][0]["id"] = "3003".into();
+    asked["templates"][0]["parts"] = json!([{ "prompt": "gone" }]);
+    let (status, refused) = world.admin("POST", "/apply", Some(asked)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    assert_eq!((&refused["created"], &refused["lines"]), (&json!(0), &json!([])), "{refused}");
+    let merchant = facts::MerchantId(1);
+    assert!(world.store.template(merchant, "3003").await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_document_with_mistakes_of_form_hears_of_all_of_them_by_line_and_changes_nothing() {
     let world = World::new().await;
     let text = r#"{

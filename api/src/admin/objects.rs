@@ -133,13 +133,14 @@ async fn apply(
     let wrong = !document.mistakes.is_empty() || !places.twice.is_empty();
     let calls = &state.0.calls;
     let unspeakable = speech::unspeakable(&document.desired, |clip| calls.playable(clip));
-    let dry = dry_run || wrong || !unspeakable.is_empty();
+    let unheard = !unspeakable.is_empty();
+    let dry = dry_run || wrong || unheard;
     let mut changes = change(&state, asker, &document.desired, dry).await?;
     changes.mistakes.extend(unspeakable);
     changes.mistakes = document.all_mistakes(&changes.mistakes);
     changes.mistakes.extend(places.twice.iter().cloned());
-    if wrong {
-        // Made of stand-ins, some of it.
+    if wrong || unheard {
+        // Made of stand-ins, some of it, or not made at all.
         changes.lines.clear();
     }
     Ok(written(&changes, Some(&places)))
