@@ -120,13 +120,8 @@ async fn begin(conn: &mut Conn, company: &str, sound: &Sound) -> Result<bool> {
     let sql = "INSERT INTO sound_octets (company, sum, length, wanted) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (company, sum) DO UPDATE SET wanted = excluded.wanted";
     conn.exec(sql, args![company, &sound.sum, sound.length, sound.uploaded]).await?;
-    if is_whole(conn, company, sound).await? {
-        return Ok(false);
-    }
-    // What a process that died has left.
-    let sql = "DELETE FROM sound_pieces WHERE company = $1 AND sum = $2";
-    conn.exec(sql, args![company, &sound.sum]).await?;
-    Ok(true)
+    // Pieces that somebody writes just now, or that a process that died has left, are those of the same octets.
+    Ok(!is_whole(conn, company, sound).await?)
 }
 
 /// Writes one piece.
@@ -152,7 +147,7 @@ async fn give_name(conn: &mut Conn, company: &str, sound: &Sound) -> Result<Kept
         return Ok(Kept::Full);
     }
     if !is_whole(conn, company, sound).await? {
-        // Somebody else has sent in the same, and was quicker to begin anew.
+        // Removed while it was written, with what had been given up.
         return Err(Error::Missing("sound"));
     }
     give_up(conn, (company, &sound.name), sound.uploaded).await?;

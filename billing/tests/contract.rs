@@ -125,6 +125,7 @@ contract! {
     conferences::s3_6_bookings_of_one_merchant_hold_up_nobody_else,
     conferences::s3_9_each_participant_is_charged_and_told_of_by_himself,
     desk::case_49_what_is_settled_does_not_wait_for_sounds,
+    desk::s4_9_the_same_sound_sent_in_twice_at_once_is_kept_for_both,
     desk::s4_9_a_sound_that_lost_its_name_is_kept_for_a_while,
     desk::s4_9_sounds_of_a_company_are_kept_whole_and_within_bounds,
     desk::s4_9_who_signs_in_or_out_is_what_the_engine_reads,

@@ -104,7 +104,8 @@ impl Room {
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let first = lock(&self.in_line).insert(merchant);
-        let _place = first.then_some(Place(self, merchant))?;
+        // Made only by whoever has it: it gives the place up where it is dropped.
+        let _place = first.then(|| Place(self, merchant))?;
         let _turn = self.decoder.lock().await;
         Some(work.await)
     }

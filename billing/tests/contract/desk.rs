@@ -88,6 +88,23 @@ pub(crate) async fn s4_9_a_sound_that_lost_its_name_is_kept_for_a_while(store: S
     }
 }
 
+/// A client that waits no longer sends the same again, while the first is still written.
+pub(crate) async fn s4_9_the_same_sound_sent_in_twice_at_once_is_kept_for_both(
+    store: Store,
+    _: String,
+) {
+    store.migrate().await.unwrap();
+    let octets: Vec<u8> = (0..4_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let keep =
+        |name: &'static str| store.keep_sound("1", (name, "wav"), (octets.clone(), 7), at(0));
+    let (a, b, c) = tokio::join!(keep("a"), keep("a"), keep("b"));
+    for kept in [a, b, c] {
+        assert_eq!(kept.unwrap(), Kept::Kept);
+    }
+    let sum = store.sound("1", "b").await.unwrap().unwrap().sum;
+    assert_eq!(store.sound_octets("1", &sum).await.unwrap(), Some(octets));
+}
+
 /// Whoever writes beside a long sound waits for a piece of it at most.
 pub(crate) async fn case_49_what_is_settled_does_not_wait_for_sounds(store: Store, _: String) {
     store.migrate().await.unwrap();
