@@ -234,7 +234,7 @@ pub(crate) async fn s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path
         "templates[0].language",
         "templates[0].parts",
         "templates[1].merchant",
-        "templates[1].parts",
+        "templates[1].parts[0]",
     ];
     assert_eq!(paths, wanted, "{mistakes:#?}");
 }
