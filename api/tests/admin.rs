@@ -198,6 +198,18 @@ async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
     assert!(refused["mistakes"].as_array().unwrap().len() >= 2, "{refused}");
     assert_eq!(refused["error"]["code"], "mistakes");
     assert_eq!(items(&world, "/merchants").await.len(), 8);
+    // What is new and there twice is told like everything else (it was a failure of the store).
+    let template = json!({ "merchant": "test", "id": "parcel", "parts": [{ "digits": "{1}" }] });
+    let more = json!({ "name": "twice", "key": "k" });
+    let wrong = json!({ "templates": [template, template], "merchants": [more, more],
+                        "routes": [{ "trunk": "nobody" }] });
+    let (status, refused) = world.admin("POST", "/apply", Some(wrong)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    let told: Vec<_> = refused["mistakes"].as_array().unwrap().iter().map(|m| &m["path"]).collect();
+    for path in ["templates[1].id", "merchants[1].name", "routes[0].trunk"] {
+        assert!(told.contains(&&json!(path)), "{path}: {refused}");
+    }
+    assert_eq!((told.len(), items(&world, "/merchants").await.len()), (3, 8), "{refused}");
     for (body, status) in [("", 400), ("{", 400), ("[]", 400), (r#"{"merchant":[]}"#, 422)] {
         let request = Request::post("/admin/v1/apply")
             .header("authorization", format!("Bearer {TOKEN}"))

@@ -10,7 +10,7 @@ use facts::media::Record;
 use facts::policy::{AtMost, Pattern, Service};
 use facts::pool::Pool;
 use facts::template::Part;
-use facts::{Hours, NextHop};
+use facts::{Hours, NextHop, NumberPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, UnknownAs};
@@ -78,6 +78,19 @@ pub struct Settings {
     /// Where the hours of routes are read: an IANA name.
     #[serde(default = "time_zone")]
     pub time_zone: String,
+}
+
+impl Settings {
+    /// How numbers are read.
+    #[must_use]
+    pub fn plan(&self) -> NumberPlan {
+        NumberPlan {
+            country: self.country.clone(),
+            trunk_prefix: self.trunk_prefix.clone(),
+            international_prefix: self.international_prefix.clone(),
+            short_max: self.short_max,
+        }
+    }
 }
 
 /// A price list.

@@ -29,6 +29,8 @@ mod recorded;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;
+#[path = "contract/twice.rs"]
+mod twice;
 #[path = "contract/voicemail.rs"]
 mod voicemail;
 #[path = "contract/webhooks.rs"]
@@ -164,6 +166,8 @@ contract! {
     objects::empty_names_are_mistakes,
     objects::biz_regist_ends_at_ten_thousand_sub_accounts,
     objects::mistakes_are_told_all_at_once_and_nothing_is_written,
+    twice::whatever_new_is_in_the_file_twice_is_told_with_every_other_mistake,
+    twice::a_number_twice_is_found_by_the_number_plan_of_the_same_file,
     objects::a_carriers_manners_are_kept_and_judged,
     objects::a_carrier_may_be_a_name,
     objects::a_tariff_keeps_the_currency_of_those_who_have_it,

@@ -8,7 +8,7 @@ use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
 use facts::{Currency, Micros, NextHop, Number, NumberPlan, next_hop};
 
-use crate::desired::{Desired, Merchant, Mistake, Trunk};
+use crate::desired::{Desired, Merchant, Mistake, Settings, Trunk};
 use crate::words;
 
 /// Languages that are spoken.
@@ -39,7 +39,8 @@ impl Check {
         check.names("trunks", "name", d.trunks.iter().map(|x| own(&x.name)));
         let routes = d.routes.iter().map(|x| own(&format!("{} → {}", x.prefix, x.trunk)));
         check.names("routes", "prefix", routes);
-        let plan = check.plan.clone();
+        // Numbers are read as the file's own settings say, where it has some.
+        let plan = d.settings.as_ref().map_or_else(|| check.plan.clone(), Settings::plan);
         let digits =
             |text: &str| plan.parse(text).map_or(text.to_owned(), |n| n.digits().to_owned());
         check.names("inbound", "number", d.inbound.iter().map(|x| own(&digits(&x.number))));

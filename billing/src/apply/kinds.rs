@@ -153,12 +153,7 @@ impl Run<'_> {
     pub(super) async fn settings(&mut self) -> Result<()> {
         let Some(settings) = &self.desired.settings else { return Ok(()) };
         let plan = &self.check.plan;
-        let wanted = facts::NumberPlan {
-            country: settings.country.clone(),
-            trunk_prefix: settings.trunk_prefix.clone(),
-            international_prefix: settings.international_prefix.clone(),
-            short_max: settings.short_max,
-        };
+        let wanted = settings.plan();
         let mut fields = Vec::new();
         let mut differs = |name: &str, old: &str, new: &str| {
             if old != new {

@@ -1,6 +1,6 @@
 //! One table brought to what a list of objects says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use facts::Micros;
@@ -58,7 +58,8 @@ pub(super) struct Item {
 type Existing = BTreeMap<Vec<Value>, Vec<Value>>;
 
 impl Run<'_> {
-    /// Creates or updates each item and notes a line for it. Returns, for each, what happened.
+    /// Creates or updates each item and notes a line for it. Returns, for each, what happened. An item that is in the
+    /// file twice is written once: that it is there twice is a mistake, with which nothing of the file is kept.
     pub(super) async fn sync(&mut self, table: &Table, items: Vec<Item>) -> Result<Vec<Act>> {
         if items.is_empty() {
             return Ok(Vec::new());
@@ -66,8 +67,14 @@ impl Run<'_> {
         let existing = self.existing(table, &items).await?;
         let names = self.names_for(table).await?;
         let mut acts = Vec::with_capacity(items.len());
+        let mut seen = BTreeSet::new();
         for item in items {
+            let again = !seen.insert(item.key.clone()) && !self.check.mistakes.is_empty();
             let change = match existing.get(&item.key) {
+                _ if again => {
+                    let (act, kind) = (Act::Unchanged, table.kind);
+                    Change { act, kind, name: item.name, fields: Vec::new() }
+                }
                 None => self.create(table, item).await?,
                 Some(old) => self.update(table, item, old, &names).await?,
             };
