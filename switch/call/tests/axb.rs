@@ -14,7 +14,9 @@ use common::*;
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source};
 use facts::policy::{NumberList, Policy, Rule};
 use facts::settings::{Identity, Snapshot};
-use facts::{Failure, Kind, LegNo, MerchantId, Number, Origin, Outcome, Side, TrunkId};
+use facts::{
+    Dialect, Failure, Kind, LegNo, MerchantId, Number, Origin, Outcome, PushKind, Side, TrunkId,
+};
 use privacy::{X, bound, calls, learn, nowhere};
 use sip::wire::HeaderName;
 
@@ -69,6 +71,37 @@ fn s6_axb_each_reaches_the_other_who_is_shown_the_number_between() {
             assert_eq!(sim.authorizations[0].legs[0].leg, LegNo::B);
         }
     }
+}
+
+#[test]
+fn s6_axb_the_merchant_has_the_call_as_those_that_it_places() {
+    let mut sim = sim(|_| {});
+    calls(&mut sim, "a", NUMBER_A, &[]);
+    sim.ring("b", 180, None);
+    sim.pick_up("b");
+    sim.advance(s(20));
+    sim.hang_up("a");
+    let command = &sim.record().command;
+    assert_eq!((command.dialect, command.app.as_str()), (Dialect::Rest, "7"));
+    let pushes: Vec<_> = command.pushes.iter().map(|push| (push.kind, push.dialect)).collect();
+    let both = [PushKind::State, PushKind::Record].map(|kind| (kind, Dialect::Rest));
+    assert_eq!(pushes, both);
+    assert!(command.pushes.iter().all(|push| push.endpoint.is_empty()), "its list of events");
+    let told = sim.states();
+    for state in ["A answer", "A disconnect", "B callout", "B alerting", "B answer", "B disconnect"]
+    {
+        assert_eq!(told.iter().filter(|told| *told == state).count(), 1, "{state}: {told:?}");
+    }
+}
+
+#[test]
+fn s6_axb_of_strangers_the_merchant_hears_nothing() {
+    let mut sim = sim(|_| {});
+    calls(&mut sim, "a", STRANGER, &[]);
+    hears_of_nobody(&mut sim);
+    let command = &sim.record().command;
+    assert!(command.app.is_empty() && command.pushes.is_empty(), "{command:?}");
+    assert!(sim.states().is_empty());
 }
 
 #[test]

@@ -29,7 +29,11 @@ fn wish() -> Wish {
 
 fn ask(tandem: &Tandem, key: &str, (method, path): (&str, &str), body: &Value) -> (u16, Value) {
     let bearer = format!("Bearer {key}");
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Accept", "application/json"),
+        ("Content-Type", "application/json"),
+    ];
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let (status, answer) = http(tandem.http, method, path, &headers, &text);
     (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
@@ -59,6 +63,27 @@ fn legs(tandem: &Tandem, all: usize) -> Vec<Value> {
     cdrs.into_iter().filter(|cdr| cdr["call"] == newest).collect()
 }
 
+/// The call is in the merchant's own list, with all that happened in it.
+fn seen_by_the_merchant(tandem: &Tandem, key: &str, id: &str, (from, to): (&str, &str)) {
+    let get = |path: &str| {
+        let (status, answer) = ask(tandem, key, ("GET", path), &Value::Null);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer["items"].as_array().expect("a page").clone()
+    };
+    let calls = get("/v1/calls");
+    let own = calls.iter().find(|call| call["id"] == id);
+    let own = own.unwrap_or_else(|| panic!("{id} is listed: {calls:#?}"));
+    assert_eq!((&own["status"], &own["outcome"]), (&json!("ended"), &json!("completed")));
+    let party = |party: &Value| party["number"].as_str().map(str::to_owned);
+    let (a, b) = (party(&own["to"]), party(&own["connect"]));
+    assert_eq!((a.as_deref(), b.as_deref()), (Some(from), Some(&to[1..])), "{own:#}");
+    let events = get("/v1/events?after=0&limit=200");
+    let of_it = events.iter().filter(|event| event["call"] == id);
+    let types: Vec<_> = of_it.filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(types.last(), Some(&"call.ended"), "{types:?}");
+    assert_eq!(types.iter().filter(|told| **told == "leg.answered").count(), 2, "{types:?}");
+}
+
 #[test]
 fn s6_axb_each_reaches_the_other_and_hears_him_although_the_switch_was_killed() {
     let sounds = tempfile::tempdir().expect("a folder");
@@ -68,7 +93,8 @@ fn s6_axb_each_reaches_the_other_and_hears_him_although_the_switch_was_killed() 
         file
     });
     let mut country = Country::new(&wish(), &answers(&low), &answers(&high), 1);
-    let key = country.tandem.api_key(USER, &["axb:write", "axb:read"]);
+    let scopes = ["axb:write", "axb:read", "calls:read", "events:read"];
+    let key = country.tandem.api_key(USER, &scopes);
     let path = bind(&country.tandem, &key);
     // What was answered is known, whatever comes.
     country.tandem.kill();
@@ -116,6 +142,7 @@ fn s6_axb_each_reaches_the_other_and_hears_him_although_the_switch_was_killed() 
         assert!(call["record"]["recording_url"].is_string(), "{call:#}");
         let file = call["record"]["facts"]["recording"]["file"].to_string();
         assert!(!file.contains(&from[3..]) && !file.contains(&to[3..]), "{file}");
+        seen_by_the_merchant(&country.tandem, &key, id, (from, to));
     }
 
     let told = Behaviour::IsTold { port, from: STRANGER, number: X, status: 404 };

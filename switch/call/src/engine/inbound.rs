@@ -15,6 +15,7 @@ use rand_core::RngCore as _;
 use sip::endpoint::{Flow, SessionId};
 use sip::wire::{HeaderName, Message, Reason, Uri};
 
+use crate::axb;
 use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
@@ -217,13 +218,16 @@ impl Engine {
             delivered: intent.delivered,
             between: intent.between.clone(),
         };
+        // Whom the merchant has bound it hears of.
+        let listed = intent.between.as_ref().map(|_| axb::listed(intent.merchant));
+        let (app, pushes) = listed.unwrap_or_default();
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
         let command = CallCommand {
             dialect: Dialect::Rest,
             merchant: intent.merchant,
             sub_account: intent.sub_account,
-            app: String::new(),
+            app,
             a: party(intent.caller, intent.caller_as_sent),
             b: Some(Party { shown: intent.between, ..party(intent.callee, intent.callee_as_sent) }),
             scenario: None,
@@ -232,7 +236,7 @@ impl Engine {
             max_talk: None,
             record: delivered_to(&w.snapshot, plan.delivered.as_deref()),
             key: None,
-            pushes: Vec::new(),
+            pushes,
             custom: String::new(),
         };
         let rings = intent.service.is_none() && !answers;
