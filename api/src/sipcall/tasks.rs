@@ -1,10 +1,10 @@
 //! `App.Sip_Yccall`: tasks. What they are told here is carried out by [`crate::campaigns`].
 
-use billing::Constraint;
 use billing::campaigns::{
     Campaign, CampaignNumber, CampaignState, Created, NewNumber, NumberState, Plan, Request, Said,
     Takers, Tally,
 };
+use billing::{Constraint, Once};
 use dialect::sipcall::task::{self, Agents, NewTask, Page, Phone, Told, Turn};
 use dialect::sipcall::{Answer, Code, Fault, Json, Rules, Service, Stop};
 use facts::{Dialect, RequestKey};
@@ -137,7 +137,9 @@ async fn add(
 ) -> Result<Answer, Stop> {
     let numbers = phones.into_iter().map(number).collect();
     let company = &asker.company.companycode;
-    let known = match state.0.store.add_campaign_numbers(company, id, numbers).await {
+    let once = Once::fresh().map_err(ours)?;
+    let store = &state.0.store;
+    let known = match store.add_campaign_numbers(&once, now(), (company, id), numbers).await {
         Err(billing::Error::Conflict(Constraint::Campaigns)) => return Err(Code::TooMany.into()),
         known => known.map_err(ours)?,
     };

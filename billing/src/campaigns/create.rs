@@ -8,6 +8,7 @@ use super::{Campaign, CampaignState, NewNumber};
 use crate::call::KEY_LIFE;
 use crate::db::{Conn, Value, args, json, tuples, word, work};
 use crate::error::{Constraint, Error, Result};
+use crate::once::Once;
 use crate::store::Store;
 
 /// Campaigns of one merchant that are not over, at most: each that runs is looked at twice a second.
@@ -145,13 +146,33 @@ async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Res
     Ok(fresh.len())
 }
 
+/// What a unit added when it ran before, and its commit was not heard of.
+async fn added_before(
+    conn: &mut Conn,
+    (company, id): (&str, &str),
+    once: &Once,
+) -> Result<Option<(CampaignState, usize)>> {
+    let sql = "SELECT fingerprint FROM campaign_requests WHERE company = $1 AND request = $2 \
+               AND campaign = $3";
+    let row = conn.row(sql, args![company, once.as_str(), id]).await?;
+    row.map(|row| row.json(0)).transpose()
+}
+
 async fn add(
     conn: &mut Conn,
     (company, id): (&str, &str),
     numbers: &[NewNumber],
+    (once, at): (&Once, UnixMillis),
 ) -> Result<Option<(CampaignState, usize)>> {
-    let sql = "SELECT state, cancelled, merchant_id FROM campaigns WHERE id = $1 AND company = $2";
-    let Some(row) = conn.row(sql, args![id, company]).await? else { return Ok(None) };
+    if let Some(before) = added_before(conn, (company, id), once).await? {
+        return Ok(Some(before));
+    }
+    // Who cancels it waits until the numbers are there, or is waited for.
+    let lock = conn.lock("c");
+    let sql = format!(
+        "SELECT state, cancelled, merchant_id FROM campaigns c WHERE id = $1 AND company = $2{lock}"
+    );
+    let Some(row) = conn.row(&sql, args![id, company]).await? else { return Ok(None) };
     let stands: CampaignState = row.word(0)?;
     let ended = stands == CampaignState::Ended;
     if ended && row.truth(1)? {
@@ -162,9 +183,13 @@ async fn add(
     }
     let added = insert_numbers(conn, id, numbers).await?;
     let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL, ended = NULL \
-               WHERE id = $1 AND state = 'ended'";
+               WHERE id = $1 AND state = 'ended' AND cancelled = 0";
     conn.exec(sql, args![id]).await?;
-    Ok(Some((if ended { CampaignState::Waiting } else { stands }, added)))
+    let told = (if ended { CampaignState::Waiting } else { stands }, added);
+    let sql = "INSERT INTO campaign_requests (company, request, fingerprint, campaign, at) \
+               VALUES ($1, $2, $3, $4, $5)";
+    conn.exec(sql, args![company, once.as_str(), json(&told)?, id, at]).await?;
+    Ok(Some(told))
 }
 
 impl Store {
@@ -187,19 +212,20 @@ impl Store {
 
     /// Adds numbers behind those of a campaign, but for those that wait in it; one that had ended because all its numbers
     /// were called waits again, to one that was cancelled none are added. `None` when the company has no such campaign,
-    /// else how it stands and how many were added.
+    /// else how it stands and how many were added. Under the same `once` they are added once.
     ///
     /// # Errors
     /// [`Constraint::Campaigns`] when one would wait again of a merchant that has [`OPEN_MAX`] that are not over.
     pub async fn add_campaign_numbers(
         &self,
-        company: &str,
-        id: &str,
+        once: &Once,
+        at: UnixMillis,
+        (company, id): (&str, &str),
         numbers: Vec<NewNumber>,
     ) -> Result<Option<(CampaignState, usize)>> {
-        let (company, id) = (company.to_owned(), id.to_owned());
-        self.write(work!(conn, [company, id, numbers] => {
-            add(conn, (&company, &id), &numbers).await?
+        let (company, id, once) = (company.to_owned(), id.to_owned(), once.clone());
+        self.write(work!(conn, [company, id, numbers, once] => {
+            add(conn, (&company, &id), &numbers, (&once, at)).await?
         }))
         .await
     }

@@ -154,13 +154,14 @@ impl Store {
             for became in news.iter() {
                 note(conn, &id, became, now).await?;
             }
-            let tally = tally(conn, &id).await?;
-            if tally.is_over() {
-                let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
-                           WHERE id = $1 AND state = 'running'";
-                conn.exec(sql, args![id.as_str(), now]).await?;
+            let counted = tally(conn, &id).await?;
+            // Numbers that were added since are called.
+            let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
+                       WHERE id = $1 AND state = 'running' AND waiting = 0 AND calling = 0";
+            match counted.is_over() && conn.exec(sql, args![id.as_str(), now]).await? == 0 {
+                true => tally(conn, &id).await?,
+                false => counted,
             }
-            tally
         }))
         .await
     }

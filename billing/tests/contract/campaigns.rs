@@ -1,5 +1,7 @@
 //! Campaigns: numbers that are dialled for agents.
 
+use std::time::Duration;
+
 use billing::campaigns::{
     Campaign, CampaignState, Created, Found, NewNumber, NumberState, OPEN_MAX, Open, Owner, Plan,
     Request, Said, Takers, Tally, Wishes,
@@ -44,6 +46,14 @@ async fn create(store: &Store, campaign: Campaign, numbers: Vec<NewNumber>) {
     assert_eq!(created, Created::Now(total));
 }
 
+async fn add(
+    store: &Store,
+    whose: (&str, &str),
+    numbers: Vec<NewNumber>,
+) -> billing::Result<Option<(CampaignState, usize)>> {
+    store.add_campaign_numbers(&once(), T0, whose, numbers).await
+}
+
 /// The campaigns that a process looks after, if it takes what it can.
 async fn mine(store: &Store, me: &Once, now: UnixMillis) -> Vec<String> {
     let id = |open: Open| open.campaign.id;
@@ -71,7 +81,7 @@ pub(crate) async fn a_number_that_waits_already_is_called_once(store: Store, _: 
     assert_eq!(created, Created::Now(4));
     store.uncallable(ID, 1, "blocked").await.unwrap();
     // Whoever was called may be called again, who waits is waited for.
-    let added = store.add_campaign_numbers("9001", ID, numbers(3)).await.unwrap();
+    let added = add(&store, ("9001", ID), numbers(3)).await.unwrap();
     assert_eq!(added, Some((CampaignState::Running, 1)));
     let (_, tally) = store.campaign("9001", ID).await.unwrap().unwrap();
     assert_eq!((tally.total, tally.waiting, tally.refused), (5, 4, 1));
@@ -82,7 +92,7 @@ pub(crate) async fn a_number_that_waits_already_is_called_once(store: Store, _: 
         "one is put off, those behind it come first"
     );
     // It is the same number, however long it was put off.
-    let added = store.add_campaign_numbers("9001", ID, numbers(3)).await.unwrap();
+    let added = add(&store, ("9001", ID), numbers(3)).await.unwrap();
     assert_eq!(added, Some((CampaignState::Running, 0)));
     assert_eq!(next(&store, &me, at(50)).await, [2, 3, 5]);
     // And is never called before the merchant wants it.
@@ -124,11 +134,11 @@ pub(crate) async fn a_campaign_that_was_cancelled_takes_no_numbers_whatever_stil
     store.calling(ID, 1, CallId(1)).await.unwrap();
     let ended = CampaignState::Ended;
     store.set_campaign("9001", ID, (ended, at(2))).await.unwrap();
-    let added = store.add_campaign_numbers("9001", ID, numbers(2)).await.unwrap();
+    let added = add(&store, ("9001", ID), numbers(2)).await.unwrap();
     assert_eq!(added, Some((ended, 0)), "its last number still rings");
     store.settle(facts(1, &command, Some((None, 5)), None), context()).await.unwrap();
     assert!(store.note_campaign(ID, at(60)).await.unwrap().is_over());
-    let added = store.add_campaign_numbers("9001", ID, numbers(2)).await.unwrap();
+    let added = add(&store, ("9001", ID), numbers(2)).await.unwrap();
     assert_eq!(added, Some((ended, 0)), "and now that it does not");
     assert_eq!(store.campaign("9001", ID).await.unwrap().unwrap().0.state, ended);
 }
@@ -189,12 +199,109 @@ pub(crate) async fn a_merchant_has_so_many_open_campaigns_at_most(store: Store, 
     store.set_campaign("9001", "001", (CampaignState::Running, at(1))).await.unwrap();
     assert!(store.note_campaign("001", at(1)).await.unwrap().is_over());
     asked(503, CampaignState::Waiting).await.unwrap();
-    let added = store.add_campaign_numbers("9001", "001", numbers(2)).await;
+    let added = add(&store, ("9001", "001"), numbers(2)).await;
     assert!(matches!(added, Err(Error::Conflict(Constraint::Campaigns))), "{added:?}");
     assert_eq!(store.campaign("9001", "001").await.unwrap().unwrap().1.total, 1);
     // Only what runs is looked at.
     let Found { open, .. } = store.open_campaigns(&Once::fresh().unwrap(), at(2)).await.unwrap();
     assert_eq!(open.len(), 1);
+}
+
+/// Runs these statements as one transaction behind the store's back, and what is asked for before it commits.
+async fn meanwhile<T: Send + 'static>(
+    url: &str,
+    statements: &[&str],
+    asked: impl Future<Output = T> + Send + 'static,
+) -> T {
+    use sqlx::{Connection as _, Executor as _};
+    async fn hold<D: sqlx::Database, T: Send + 'static>(
+        mut other: D::Connection,
+        begin: &str,
+        statements: &[&str],
+        asked: impl Future<Output = T> + Send + 'static,
+    ) -> T
+    where
+        for<'a> &'a mut D::Connection: sqlx::Executor<'a, Database = D>,
+    {
+        other.execute(begin).await.unwrap();
+        for sql in statements {
+            assert_eq!(other.fetch_all(*sql).await.unwrap().len(), 1, "{sql}");
+        }
+        let asked = tokio::spawn(asked);
+        // It comes as far as it can without knowing.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!asked.is_finished(), "it waits");
+        other.execute("COMMIT").await.unwrap();
+        asked.await.unwrap()
+    }
+    if url.starts_with("sqlite") {
+        let other = sqlx::SqliteConnection::connect(url).await.unwrap();
+        hold::<sqlx::Sqlite, _>(other, "BEGIN IMMEDIATE", statements, asked).await
+    } else {
+        let other = sqlx::PgConnection::connect(url).await.unwrap();
+        hold::<sqlx::Postgres, _>(other, "BEGIN", statements, asked).await
+    }
+}
+
+pub(crate) async fn numbers_come_to_no_campaign_that_is_cancelled_meanwhile(
+    store: Store,
+    url: String,
+) {
+    let merchant = fill(&store, "0").await;
+    create(&store, campaign(merchant, ID), numbers(1)).await;
+    let asker = store.clone();
+    let cancel = "UPDATE campaigns SET state = 'ended', ended = 7, cancelled = 1 RETURNING id";
+    let asked = async move { add(&asker, ("9001", ID), numbers(3)).await };
+    let added = meanwhile(&url, &[cancel], asked).await.unwrap();
+    assert_eq!(added, Some((CampaignState::Ended, 0)));
+    let (campaign, tally) = store.campaign("9001", ID).await.unwrap().unwrap();
+    assert_eq!((campaign.state, tally.total), (CampaignState::Ended, 1));
+}
+
+pub(crate) async fn a_campaign_does_not_end_over_numbers_that_come_meanwhile(
+    store: Store,
+    url: String,
+) {
+    let merchant = fill(&store, "0").await;
+    create(&store, campaign(merchant, ID), vec![]).await;
+    let statements = [
+        "INSERT INTO campaign_numbers (campaign, seq, phone, said) \
+         SELECT id, 1, '13800000001', '{}' FROM campaigns RETURNING seq",
+        "UPDATE campaigns SET total = 1, waiting = 1 RETURNING id",
+    ];
+    let noter = store.clone();
+    let noted = async move { noter.note_campaign(ID, at(5)).await };
+    let tally = meanwhile(&url, &statements, noted).await.unwrap();
+    assert_eq!((tally.waiting, tally.is_over()), (1, false));
+    let me = Once::fresh().unwrap();
+    assert_eq!(next(&store, &me, at(6)).await, [1], "it is called");
+    store.uncallable(ID, 1, "blocked").await.unwrap();
+    assert!(store.note_campaign(ID, at(7)).await.unwrap().is_over());
+    let (campaign, _) = store.campaign("9001", ID).await.unwrap().unwrap();
+    assert_eq!(campaign.state, CampaignState::Ended);
+}
+
+/// A unit whose commit was not heard of runs again, and by then a number may be rung.
+pub(crate) async fn numbers_that_are_added_again_under_one_name_are_called_once(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "100").await;
+    create(&store, campaign(merchant, ID), vec![]).await;
+    let once = once();
+    let whose = ("9001", ID);
+    let add = async || store.add_campaign_numbers(&once, at(1), whose, numbers(2)).await.unwrap();
+    assert_eq!(add().await, Some((CampaignState::Running, 2)));
+    let mut command = command(merchant, HOME, HOME_B);
+    command.purpose = Purpose::Campaign;
+    granted(&store, 1, &command).await;
+    store.calling(ID, 1, CallId(1)).await.unwrap();
+    assert_eq!(add().await, Some((CampaignState::Running, 2)), "what it was");
+    let (_, tally) = store.campaign("9001", ID).await.unwrap().unwrap();
+    assert_eq!((tally.total, tally.waiting, tally.calling), (2, 1, 1));
+    // Under another name the one that rings is called again, as the merchant wants.
+    let added = self::add(&store, whose, numbers(2)).await.unwrap();
+    assert_eq!(added, Some((CampaignState::Running, 1)));
 }
 
 /// Changes rows behind the store's back.
@@ -445,16 +552,16 @@ pub(crate) async fn a_campaign_begins_pauses_and_ends(store: Store, _: String) {
     assert_eq!(state().await, CampaignState::Ended, "what has ended stays so");
     // With more numbers it waits to be started; nothing comes twice.
     let later = NewNumber { due: Some(at(100)), ..numbers(1).remove(0) };
-    let known = store.add_campaign_numbers("9001", ID, vec![later]).await.unwrap();
+    let known = add(&store, ("9001", ID), vec![later]).await.unwrap();
     let waits = CampaignState::Waiting;
     assert_eq!((known, state().await), (Some((waits, 1)), waits));
     set("9001", CampaignState::Running).await;
     assert!(next(&store, &me, at(99)).await.is_empty());
     assert_eq!(next(&store, &me, at(100)).await, [3]);
-    assert_eq!(store.add_campaign_numbers("9002", ID, numbers(1)).await.unwrap(), None);
+    assert_eq!(add(&store, ("9002", ID), numbers(1)).await.unwrap(), None);
     // One that was cancelled stays so.
     set("9001", CampaignState::Ended).await;
-    let known = store.add_campaign_numbers("9001", ID, numbers(1)).await.unwrap();
+    let known = add(&store, ("9001", ID), numbers(1)).await.unwrap();
     let ended = CampaignState::Ended;
     assert_eq!((known, state().await), (Some((ended, 0)), ended), "and takes no more");
     let (total, listed) = store.campaigns("9001", 0, 10).await.unwrap();
