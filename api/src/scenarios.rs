@@ -92,7 +92,8 @@ async fn read(
         (None, Some(mut scenario), false) => {
             scenario.language.get_or_insert_with(|| context.language.clone());
             let mut wrong = Vec::new();
-            let compiled = crate::rest::compile(state, view, merchant, &scenario, &mut wrong).await;
+            let asked = (&scenario, context.confers);
+            let compiled = crate::rest::compile(state, view, merchant, asked, &mut wrong).await;
             let compiled = compiled.map_err(|problem| problem.detail)?;
             match (compiled, wrong.first()) {
                 (Some(scenario), None) => Ok(Told::Scenario(Arc::new(scenario))),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use world::World;
-use world::client::{Client, client};
+use world::client::{Client, client, make};
 
 /// What a merchant's server heard: head and body.
 type Heard = Arc<Mutex<Vec<(String, Value)>>>;
@@ -77,8 +77,13 @@ fn asking(url: &str, webhook: &str) -> Value {
 
 /// A call whose scenario asks this server, and the question as the engine puts it.
 async fn question(world: &World, url: &str) -> (CallId, Question, Arc<Scenario>, String) {
-    let client = client(world, "test").await;
-    let (webhook, secret) = signer(&client).await;
+    question_of(&client(world, "test").await, url).await
+}
+
+/// The same, placed with this key.
+async fn question_of(client: &Client<'_>, url: &str) -> (CallId, Question, Arc<Scenario>, String) {
+    let world = client.world;
+    let (webhook, secret) = signer(client).await;
     let call = client.place(asking(url, &webhook)).await;
     let command = world.switch.placed.lock().unwrap().pop().unwrap();
     let scenario = command.scenario.unwrap();
@@ -249,6 +254,33 @@ async fn a_step_leads_into_a_conference_that_need_not_be_there_yet() {
     ] {
         let answer = client.ask("POST", "/calls", Some(body(step.clone()))).await;
         assert_eq!(answer.pointers(), [format!("/scenario/steps/a/{at}")], "{step}");
+    }
+}
+
+#[tokio::test]
+async fn f16_a_step_that_leads_into_a_conference_needs_the_scope_of_conferences() {
+    let world = World::new().await;
+    let visit = json!({ "start": "in", "steps": {
+        "in": { "do": "conference", "conference": "516152" } } });
+    let calls = ["calls:write", "webhooks:write"];
+    let more = ["calls:write", "webhooks:write", "conferences:write"];
+    for (scopes, may) in [(&calls[..], false), (&more[..], true)] {
+        let (key, _) = make(&world, "test", json!({ "scopes": scopes })).await;
+        let client = Client { world: &world, key };
+        let body = json!({ "to": { "number": "80000" }, "scenario": visit });
+        let answer = client.ask("POST", "/calls", Some(body)).await;
+        let placed = world.switch.placed.lock().unwrap().pop().is_some();
+        assert_eq!((answer.status.as_u16(), placed), (if may { 201 } else { 403 }, may));
+        if !may {
+            assert_eq!(answer.problem(), "scope_missing");
+        }
+        // Nor does a merchant's server lead there in its place; of what may be done its answer is carried out.
+        let answer = json!({ "scenario": visit }).to_string();
+        let (url, heard) = server(200, answer, Duration::ZERO).await;
+        let (_, asked, _, _) = question_of(&client, &url).await;
+        let told = api::scenarios::consult(&world.state, asked).await;
+        assert_eq!(matches!(told, Some(Told::Scenario(_))), may, "{told:?}");
+        assert_eq!(heard.lock().unwrap().len(), 1);
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use billing::rows::Merchant;
 use dialect::rest::{
-    Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem,
+    Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem, Scope,
     fingerprint, key_name, parse_leniently,
 };
 use facts::scenario::Scenario;
@@ -35,6 +35,8 @@ const URLS_MAX: usize = 16;
 const HOOKS_MAX: usize = 16;
 /// Numbers that one scenario leads to at most: each is looked up.
 const NUMBERS_MAX: usize = 16;
+/// What a key must be good for when a step leads into a conference.
+const CONFERS: Scope = Scope::ConferencesWrite;
 /// The header of a request that may be repeated.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Says that an answer is that of an earlier request.
@@ -66,7 +68,10 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
     let a_shown = shown(view, asker, &new.to, "/to", &mut wrong);
     let b_shown = new.connect.as_ref().map(|b| shown(view, asker, b, "/connect", &mut wrong));
     let scenario = match &new.scenario {
-        Some(scenario) => compile(state, view, merchant, scenario, &mut wrong).await?,
+        Some(scenario) => {
+            let confers = asker.key.scopes.contains(CONFERS.word());
+            compile(state, view, merchant, (scenario, confers), &mut wrong).await?
+        }
         None => None,
     };
     if !wrong.is_empty() {
@@ -229,12 +234,13 @@ pub(super) fn shown(
     number
 }
 
-/// A scenario, once all that it plays may be played and all to whom it leads may be rung.
+/// A scenario, once all that it plays may be played and all to whom it leads may be rung. `confers`: whoever asks for it
+/// may lead into conferences.
 pub(crate) async fn compile(
     state: &ApiState,
     view: &View,
     merchant: &Merchant,
-    scenario: &NewScenario,
+    (scenario, confers): (&NewScenario, bool),
     wrong: &mut Vec<FieldError>,
 ) -> Result<Option<Scenario>, Problem> {
     let places = scenario.numbers();
@@ -254,10 +260,14 @@ pub(crate) async fn compile(
         .iter()
         .filter_map(|(at, written)| Some((at.clone(), known.get(written).cloned().flatten()?)));
     let numbers: BTreeMap<String, Number> = found.collect();
-    match scenario.compile(&merchant.language, &numbers) {
+    match scenario.compile(&merchant.language, &numbers, confers) {
         Err(found) => {
             wrong.extend(found);
             Ok(None)
+        }
+        Ok(compiled) if compiled.confers && !confers => {
+            let words = format!("the key is not good for {CONFERS}, and a step is `conference`");
+            Err(Problem::new(Code::Scope, words))
         }
         Ok(compiled) => {
             sounds(state, &compiled.sounds, wrong).await;

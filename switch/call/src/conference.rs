@@ -112,9 +112,13 @@ impl Call {
         Some(no)
     }
 
-    /// Somebody whom his scenario leads here gets a leg that nobody is on. `None`: the conference lets nobody in.
+    /// Somebody whom his scenario leads here gets a leg that nobody is on. `None`: the conference lets nobody in, or has
+    /// somebody under his number, who could not be told from him.
     pub(crate) fn let_in(&mut self, visitor: Visitor) -> Option<LegNo> {
-        self.conference().filter(|conference| conference.is_open())?;
+        let conference = self.conference().filter(|conference| conference.is_open())?;
+        if self.named(conference, &visitor.number).is_some() {
+            return None;
+        }
         let no = self.next_leg()?;
         let roster = self.roster.as_mut().filter(|roster| !roster.locked)?;
         let Visitor { call, number, as_sent, .. } = visitor;
@@ -125,6 +129,13 @@ impl Call {
         roster.members.insert(no, member);
         self.legs.push(None);
         Some(no)
+    }
+
+    /// True while somebody is led here by his scenario, and is not in yet.
+    fn comes(&self, no: LegNo) -> bool {
+        let member = self.roster.as_ref().and_then(|roster| roster.members.get(&no));
+        let guest = member.and_then(|member| member.guest.as_ref());
+        guest.is_some_and(|guest| guest.came.is_none() && guest.left.is_none())
     }
 
     /// Notes that somebody who came by his scenario is not there any more.
@@ -318,6 +329,7 @@ impl Call {
                     }
                 };
                 let failure = Failure::new(Origin::Media, kind);
+                self.bar(w, leg);
                 self.feed(w, Input::Room(Room::Out(leg, Some(failure))));
             }
             RoomNews::Talking { leg, talks } => {
@@ -358,7 +370,9 @@ impl Call {
             }
             Act::Kick { who } => {
                 let no = self.named(conference, &who).ok_or(ActRefused::NotThere)?;
-                if conference.is_open() || no == LegNo::A {
+                if self.comes(no) {
+                    self.untied(w, no);
+                } else if conference.is_open() || no == LegNo::A {
                     self.feed(w, Input::Room(Room::Out(no, None)));
                 } else if let Some(roster) = &mut self.roster {
                     // Nobody has rung him yet.
@@ -413,13 +427,14 @@ impl Call {
         Ok(())
     }
 
-    /// The leg by which somebody is in, rung, or to be.
+    /// The leg by which somebody is in, rung, or to be, or led here by his scenario.
     fn named(&self, conference: Conference, who: &Number) -> Option<LegNo> {
         let members = &self.roster.as_ref()?.members;
         let known = members.iter().rev().filter(|(_, member)| member.number == *who);
-        let mut here = known.filter(|(no, _)| {
+        let mut here = known.filter(|(no, member)| {
             let waits = !conference.is_open() && self.leg(**no).is_none();
-            conference.awaits(**no) || conference.there().any(|leg| leg == **no) || waits
+            let comes = member.guest.as_ref().is_some_and(|guest| guest.left.is_none());
+            conference.awaits(**no) || conference.there().any(|leg| leg == **no) || waits || comes
         });
         here.next().map(|(no, _)| *no)
     }

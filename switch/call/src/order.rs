@@ -113,6 +113,8 @@ pub(crate) enum Input {
 pub(crate) enum Guest {
     /// He is in.
     In,
+    /// The room does not take him, who was let in.
+    Refused,
     /// He did not come in; or the conference is over for him.
     Out,
 }

@@ -87,6 +87,7 @@ impl Call {
         if tie.stage != Stage::Closing {
             w.unlinked.push_back(tie.to);
             self.left_at(w, no);
+            self.tape.forget(no);
             self.parted(no);
         }
         self.run(w);
@@ -128,6 +129,20 @@ impl Call {
             self.run(w);
         }
         true
+    }
+
+    /// The room does not take whoever is behind an end: his own call is told before the tie goes.
+    pub(crate) fn bar(&self, w: &mut World, no: LegNo) {
+        if let Some(tie) = self.ties.get(&no) {
+            w.barred.push_back(tie.to);
+        }
+    }
+
+    /// The conference that A is let into has no room for him after all.
+    pub(crate) fn barred(&mut self, w: &mut World, no: LegNo) {
+        if self.is_tied(no) {
+            self.feed(w, Input::Guest(Guest::Refused));
+        }
     }
 
     /// Gives the port of an end back.

@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) effects: VecDeque<Effect>,
     /// Legs whose links have lost their other end.
     pub(crate) unlinked: VecDeque<LegId>,
+    /// Ends of ties whose conferences have no room for whoever is led there.
+    pub(crate) barred: VecDeque<LegId>,
     /// Ends of ties whose ports have come.
     pub(crate) tied: VecDeque<LegId>,
     /// Calls that a step of their scenario leads into a conference.
@@ -148,6 +150,7 @@ impl World {
             timers: Timers::default(),
             effects: VecDeque::new(),
             unlinked: VecDeque::new(),
+            barred: VecDeque::new(),
             tied: VecDeque::new(),
             visits: VecDeque::new(),
             infos: BTreeMap::new(),

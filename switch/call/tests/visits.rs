@@ -11,7 +11,7 @@ use common::phones::bind;
 use common::{Sim, callback, extension, s};
 use facts::conference::{Act, ActRefused, Conference, ConferenceView, Participant, Standing};
 use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source, Tone};
-use facts::room::{RoomOrder, RoomRole};
+use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use facts::scenario::{Next, Say, Scenario, Step};
 use facts::sound::Clip;
 use facts::{CallCommand, CallId, Dialect, LegId, LegNo, Number, Outcome, Party, Purpose, Side};
@@ -323,6 +323,57 @@ fn a_conference_that_is_not_there_locked_full_or_anothers_leads_to_the_fallback(
 }
 
 #[test]
+fn nobody_is_led_in_under_a_number_that_is_in_or_rung_or_on_its_way() {
+    let mut sim = world();
+    let conference = held(&mut sim);
+    let first = led(&mut sim, 2, steps());
+    let second = led(&mut sim, 2, steps());
+    assert_eq!(hears_prompt(&sim, second), "failed");
+    assert_eq!((stage(&mut sim, first).as_str(), tie(&sim, second)), ("conference", None));
+    // The one who is in is still the one who is meant.
+    assert_eq!(act(&mut sim, conference, Act::Kick { who: number(2) }), Ok(()));
+    assert_eq!(hears_prompt(&sim, first), "after");
+    sim.command(Command::HangUp { token: 8, call: first });
+    sim.command(Command::HangUp { token: 9, call: second });
+    // Rung by the conference, and he has not answered.
+    let asked = Participant { name: String::new(), party: party(3) };
+    act(&mut sim, conference, Act::Invite(vec![asked], None)).unwrap();
+    let third = led(&mut sim, 3, steps());
+    assert_eq!(hears_prompt(&sim, third), "failed");
+    sim.command(Command::HangUp { token: 10, call: third });
+    // On his way: he is asked for no second time, and is sent away.
+    sim.pick_up_without_ports(4, steps());
+    let fourth = sim.authorizations.last().unwrap().call;
+    let asked = vec![Participant { name: String::new(), party: party(4) }];
+    let refused = act(&mut sim, conference, Act::Invite(asked, None));
+    assert_eq!(refused, Err(ActRefused::AlreadyThere));
+    let who = || number(4);
+    assert_eq!(act(&mut sim, conference, Act::Mute { who: who(), muted: true }), Ok(()));
+    assert_eq!(act(&mut sim, conference, Act::Kick { who: who() }), Ok(()));
+    assert_eq!(hears_prompt(&sim, fourth), "failed");
+    assert_eq!(act(&mut sim, conference, Act::Kick { who: who() }), Err(ActRefused::NotThere));
+}
+
+#[test]
+fn whom_the_room_does_not_take_after_all_goes_on_as_who_did_not_come_in() {
+    for why in [RoomRefusal::Full, RoomRefusal::Codec] {
+        let mut sim = world();
+        let conference = held(&mut sim);
+        let call = led(&mut sim, 2, steps());
+        let (_, theirs) = tie(&sim, call).unwrap();
+        let news = RoomNews::Refused { leg: theirs.no, why };
+        sim.media(MediaEvent::Room { call: conference, news });
+        assert_eq!(hears_prompt(&sim, call), "failed", "{why:?}");
+        let seen = view(&mut sim, conference).unwrap().participants;
+        let standings = seen.iter().map(|one| one.standing).collect::<Vec<_>>();
+        assert_eq!(standings, [Standing::Joined, Standing::Joined, Standing::Left]);
+        sim.hang_up(name(2));
+        act(&mut sim, conference, Act::Close).unwrap();
+        sim.assert_clean();
+    }
+}
+
+#[test]
 fn steps_that_find_no_conference_and_lead_in_a_circle_come_to_an_end() {
     let mut sim = world();
     let circle =
@@ -461,6 +512,40 @@ fn whoever_came_by_a_scenario_is_asked_whether_he_minds_and_may_decline() {
     act(&mut sim, conference, Act::Close).unwrap();
     sim.hang_up(name(2));
     sim.assert_clean();
+}
+
+#[test]
+fn a_port_that_goes_while_the_announcement_is_heard_there_keeps_the_warning_from_nobody() {
+    let mut sim = world_with(|config| config.consent.prompt = Some("may-we".into()));
+    let (record, max_talk) = (facts::media::Record::Yes, Some(s(60)));
+    let conference = place(&mut sim, CallCommand { record, max_talk, ..asked_for(false) });
+    let legs = [A, LegNo::B].map(|no| LegId::new(conference, no));
+    for (at, leg) in legs.into_iter().enumerate() {
+        sim.pick_up(name(at));
+        sim.media(MediaEvent::LaidOver { leg, ended: facts::sound::Ended::Played });
+    }
+    for leg in legs {
+        sim.media(MediaEvent::LaidOver { leg, ended: facts::sound::Ended::Played });
+    }
+    sim.advance(s(40));
+    let call = led(&mut sim, 2, steps());
+    let (_, theirs) = tie(&sim, call).unwrap();
+    assert_eq!(laid(&sim, theirs), ["may-we"]);
+    sim.media(MediaEvent::Closed { leg: theirs, stats: facts::media::MediaStats::default() });
+    assert_eq!(hears_prompt(&sim, call), "after");
+    sim.advance(s(10));
+    assert_eq!(legs.map(|leg| warnings(&sim, leg)), [1, 1]);
+    sim.hang_up(name(2));
+    act(&mut sim, conference, Act::Close).unwrap();
+    sim.advance(s(400));
+    assert_eq!((sim.engine.counts().calls, sim.engine.counts().ports), (0, 0));
+}
+
+/// How often somebody heard that it will be over soon.
+fn warnings(sim: &Sim, leg: LegId) -> usize {
+    let source = Source::Tone(Tone::Warning);
+    let warning = MediaCommand::Interject { leg, source };
+    sim.media.iter().filter(|command| **command == warning).count()
 }
 
 #[test]

@@ -215,6 +215,9 @@ pub struct HookContext {
     pub language: String,
     /// Where each step begins; null: it ends the call.
     pub places: BTreeMap<String, Option<u8>>,
+    /// Another scenario may lead into conferences: whoever placed the call may.
+    #[serde(default)]
+    pub confers: bool,
 }
 
 /// The answer to a step that asks: one of these.
@@ -245,6 +248,8 @@ pub struct Compiled {
     pub sounds: Vec<(String, Clip)>,
     /// Addresses that are asked in it, each with its place in the request, and the webhook whose secrets sign.
     pub hooks: Vec<(String, String, i64)>,
+    /// It leads into conferences.
+    pub confers: bool,
 }
 
 impl NewScenario {
@@ -261,7 +266,7 @@ impl NewScenario {
     }
 
     /// Compiles it. `language`: where nothing names one; `numbers`: those of [`NewScenario::numbers`] that may be rung,
-    /// by their places.
+    /// by their places; `confers`: what is answered in its place may lead into conferences.
     ///
     /// # Errors
     /// All that is wrong.
@@ -269,11 +274,13 @@ impl NewScenario {
         &self,
         language: &str,
         numbers: &BTreeMap<String, Number>,
+        confers: bool,
     ) -> Result<Compiled, Vec<FieldError>> {
         let language = self.language.as_deref().unwrap_or(language);
         let mut compiler = Compiler {
             language,
             numbers,
+            confers,
             places: BTreeMap::new(),
             written: BTreeMap::new(),
             sounds: Vec::new(),
@@ -297,7 +304,11 @@ impl NewScenario {
         }
         let in_order: Vec<Step> = written.into_values().collect();
         match Scenario::new(in_order) {
-            Ok(scenario) => Ok(Compiled { scenario, sounds, hooks }),
+            Ok(scenario) => {
+                let confers =
+                    scenario.steps().iter().any(|step| matches!(step, Step::Confer { .. }));
+                Ok(Compiled { scenario, sounds, hooks, confers })
+            }
             Err(fault) => {
                 found.push(FieldError::new(AT, fault.to_string()));
                 Err(found)
@@ -310,6 +321,7 @@ impl NewScenario {
 struct Compiler<'a> {
     language: &'a str,
     numbers: &'a BTreeMap<String, Number>,
+    confers: bool,
     /// Where each step begins; `None`: it ends the call.
     places: BTreeMap<String, Option<u8>>,
     written: BTreeMap<u8, Step>,
@@ -491,6 +503,7 @@ impl Compiler<'_> {
             step: name.to_owned(),
             language: self.language.to_owned(),
             places: self.places.clone(),
+            confers: self.confers,
         };
         // Text and numbers always have a JSON form.
         let context = serde_json::to_string(&context).unwrap_or_default().into();

@@ -688,7 +688,9 @@ impl Engine {
         self.lend(id, act);
         // Whoever hears of it may have a link of his own: each end goes once.
         loop {
-            if let Some(leg) = self.world.unlinked.pop_front() {
+            if let Some(leg) = self.world.barred.pop_front() {
+                self.lend(leg.call, |call, w| call.barred(w, leg.no));
+            } else if let Some(leg) = self.world.unlinked.pop_front() {
                 self.lend(leg.call, |call, w| call.unlinked(w, leg.no));
             } else if let Some(leg) = self.world.tied.pop_front() {
                 self.tie(leg);

@@ -302,6 +302,10 @@ impl Script {
             (State::Joining, Input::Guest(Guest::Out) | Input::Waited) => {
                 self.go(scenario, failed, out)
             }
+            (_, Input::Guest(Guest::Refused)) => {
+                out.push(Order::Hear(LegNo::A, Hear::Nothing));
+                self.go(scenario, failed, out)
+            }
             (_, Input::Guest(Guest::Out)) => {
                 out.push(Order::Hear(LegNo::A, Hear::Nothing));
                 self.go(scenario, next, out)

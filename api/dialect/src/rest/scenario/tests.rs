@@ -12,7 +12,7 @@ fn compiled(value: Value) -> Result<Compiled, Vec<FieldError>> {
             numbers.insert(place, Number::Internal(written));
         }
     }
-    scenario.compile("zh", &numbers)
+    scenario.compile("zh", &numbers, true)
 }
 
 fn mistakes(value: Value) -> Vec<(String, String)> {
@@ -43,7 +43,8 @@ fn menu() -> Value {
 
 #[test]
 fn a_menu_becomes_a_step_for_each_try_and_the_first_step_is_the_first() {
-    let Compiled { scenario, sounds, hooks } = compiled(menu()).unwrap();
+    let Compiled { scenario, sounds, hooks, confers } = compiled(menu()).unwrap();
+    assert!(!confers, "it leads into no conference");
     assert!(hooks.is_empty());
     assert_eq!(scenario.steps().len(), 6, "three tries, and bye, hours, sales");
     // Behind the menu the others stand by their names.
