@@ -168,6 +168,26 @@ async fn objects_are_listed_and_shown_without_their_secrets() {
         assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
         assert_eq!(body["error"]["code"], "not_found");
     }
+    let more = json!({
+        "templates": [{ "merchant": "test", "id": "parcel", "parts": [{ "digits": "{1}" }] },
+                      { "merchant": "open", "id": "late", "parts": [{ "digits": "{1}" }] }],
+        "number_lists": [{ "name": "dnc", "numbers": ["+8613800138000", "+442079460000"],
+                           "prefixes": ["8617"] }, { "name": "none", "patterns": ["same:6"] }],
+        "policies": [{ "name": "off", "enabled": false, "block": ["dnc"], "merchants": ["test"] }],
+    });
+    let (status, done) = world.admin("POST", "/apply", Some(more)).await;
+    assert_eq!((status, &done["created"]), (StatusCode::OK, &json!(5)), "{done}");
+    let lists = items(&world, "/number-lists").await;
+    let shown = json!({ "name": "dnc", "numbers": 2, "prefixes": ["8617"], "patterns": [] });
+    assert_eq!((&lists[0], &lists[1]["numbers"]), (&shown, &json!(0)), "{lists:?}");
+    assert_eq!(lists[1]["patterns"], json!(["same:6"]));
+    let (_, policy) = world.admin("GET", "/policies/off", None).await;
+    assert_eq!((&policy["enabled"], &policy["block"]), (&json!(false), &json!(["dnc"])));
+    assert_eq!(policy["merchants"].as_array().map(Vec::len), Some(1), "{policy}");
+    assert_eq!(items(&world, "/templates").await.len(), 4);
+    assert_eq!(items(&world, "/templates?merchant=open").await.len(), 2);
+    let (_, template) = world.admin("GET", "/templates/parcel", None).await;
+    assert_eq!((&template["keys"], &template["parts"][0]["digits"]), (&json!(1), &json!("{1}")));
     assert_eq!(items(&world, "/extensions?merchant=poor").await.len(), 1);
     assert_eq!(world.admin("GET", "/extensions?merchant=nobody", None).await.0, 404);
     assert_eq!(world.admin("GET", "/spaceships", None).await.0, 404);

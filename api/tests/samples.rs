@@ -115,6 +115,7 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
         assert_eq!(page.contains(words), in_text, "{words}");
     }
     assert!(page.contains("<table>") && page.contains("<h2 id=\"system-000"), "{page}");
+    let mut places = 0;
     for document in ["http-api", "sandbox", "rest-v1", "scenarios", "system-001", "system-002"] {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
         assert!(page.contains("<h2 id=\""), "{document}");
@@ -125,10 +126,17 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
             }
             let inside =
                 if link.starts_with('/') { link.to_owned() } else { format!("/samples/{link}") };
-            let (status, ..) = get(&world, inside.split('#').next().unwrap(), &[]).await;
+            let (path, place) = inside.split_once('#').unwrap_or((&inside, ""));
+            // The Markdown itself is only linked to as such, from the list of all documents.
+            assert!(link.starts_with("http") || !path.ends_with(".md"), "{document}: {link}");
+            let (status, _, there) = get(&world, path, &[]).await;
             assert!(link.starts_with("http") || status == StatusCode::OK, "{document}: {link}");
+            let known = place.is_empty() || there.contains(&format!("id=\"{place}\""));
+            assert!(link.starts_with("http") || known, "{document}: {link}");
+            places += usize::from(!place.is_empty());
         }
     }
+    assert!(places > 0, "no document links into another");
     assert_eq!(get(&world, "/samples/none.md", &[]).await.0, StatusCode::NOT_FOUND);
     assert!(page.contains("dir=\"rtl\">بازگشت"), "back to one's own language: {page}");
 }

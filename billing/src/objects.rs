@@ -8,7 +8,8 @@ use facts::{Group, MerchantId, SubAccountId, TrunkId, UnixMillis};
 use crate::db::{Conn, Row, Value, args};
 use crate::error::{Error, Result};
 use crate::rows::{
-    Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
+    Company, Extension, GroupRow, Merchant, NumberListRow, PolicyRow, SubAccount, TemplateRow,
+    TrunkRow, YtxAccount, YtxApp,
 };
 use crate::settle::currency;
 
@@ -232,6 +233,45 @@ pub(crate) async fn template(
     .await
 }
 
+/// Templates of a merchant, or all.
+pub(crate) async fn templates(
+    conn: &mut Conn,
+    merchant: Option<MerchantId>,
+) -> Result<Vec<TemplateRow>> {
+    let sql = "SELECT id, merchant_id, language, parts, keys FROM templates \
+               WHERE CAST($1 AS BIGINT) IS NULL OR merchant_id = $1 ORDER BY merchant_id, id";
+    many(conn, sql, args![merchant.map(|id| id.0)], |row| {
+        let (language, parts) = (row.opt_text(2)?, row.json(3)?);
+        let template = Template { language, parts, keys: row.small(4)? };
+        Ok(TemplateRow { id: row.text(0)?, merchant: MerchantId(row.int(1)?), template })
+    })
+    .await
+}
+
+/// Lists of numbers. The numbers of one are lines of a text, and are counted where they are.
+pub(crate) async fn number_lists(conn: &mut Conn) -> Result<Vec<NumberListRow>> {
+    let sql = "SELECT name, CAST(CASE WHEN numbers = '' THEN 0 \
+               ELSE length(numbers) - length(replace(numbers, CAST($1 AS TEXT), '')) + 1 END AS BIGINT), \
+               prefixes, patterns FROM number_lists ORDER BY name";
+    many(conn, sql, args!["\n"], |row| {
+        Ok(NumberListRow {
+            name: row.text(0)?,
+            numbers: row.small(1)?,
+            prefixes: row.json(2)?,
+            patterns: row.json(3)?,
+        })
+    })
+    .await
+}
+
+pub(crate) async fn policies(conn: &mut Conn) -> Result<Vec<PolicyRow>> {
+    let sql = "SELECT name, enabled, rule FROM policies ORDER BY name";
+    many(conn, sql, args![], |row| {
+        Ok(PolicyRow { name: row.text(0)?, enabled: row.truth(1)?, rule: row.json(2)? })
+    })
+    .await
+}
+
 const COMPANY: &str = "SELECT companycode, appid, accesskey, merchant_id, cdr_url, state_url, active, \
                        name, language, allowed_ips, expires, modules, callers, record, \
                        dedupe_customuuid, cdr_version, state_method FROM companies";
@@ -240,7 +280,7 @@ pub(crate) async fn company(conn: &mut Conn, companycode: &str) -> Result<Option
     one(conn, &format!("{COMPANY} WHERE companycode = $1"), args![companycode], company_of).await
 }
 
-/// Nothing keeps two companies from having one `appid`; their keys tell them apart.
+/// Two companies may have one `appid`; their keys tell them apart.
 pub(crate) async fn companies_of(conn: &mut Conn, appid: &str) -> Result<Vec<Company>> {
     let sql = format!("{COMPANY} WHERE appid = $1 ORDER BY companycode");
     many(conn, &sql, args![appid], company_of).await

@@ -6,9 +6,11 @@ use facts::command::{CallCommand, Dialect, PushKind};
 use facts::manners::Dtmf;
 use facts::media::Record;
 use facts::money::{Currency, Micros};
+use facts::policy::{Pattern, Rule};
 use facts::record::{CallRecord, StateChange};
 use facts::spoken::Codecs;
 use facts::srtp::SrtpSuite;
+use facts::template::Template;
 use facts::time::UnixMillis;
 use facts::{CallId, LegNo, MerchantId, SubAccountId, TrunkId};
 use serde::{Deserialize, Serialize};
@@ -94,6 +96,43 @@ pub struct SubAccount {
     pub enabled: bool,
     /// When it was made.
     pub created: UnixMillis,
+}
+
+/// A merchant's template of notices.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TemplateRow {
+    /// Unique within the merchant.
+    pub id: String,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// What it says.
+    #[serde(flatten)]
+    pub template: Template,
+}
+
+/// A list of numbers, without its numbers: they may be very many.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NumberListRow {
+    /// Unique name.
+    pub name: String,
+    /// How many numbers are on it.
+    pub numbers: u64,
+    /// Beginnings of numbers that are on it.
+    pub prefixes: Vec<String>,
+    /// Patterns of numbers that are on it.
+    pub patterns: Vec<Pattern>,
+}
+
+/// A policy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PolicyRow {
+    /// Unique name.
+    pub name: String,
+    /// In use.
+    pub enabled: bool,
+    /// What it says.
+    #[serde(flatten)]
+    pub rule: Rule,
 }
 
 /// An internal number and who is behind it.

@@ -170,6 +170,7 @@ contract! {
     objects::biz_regist_ends_at_ten_thousand_sub_accounts,
     objects::mistakes_are_told_all_at_once_and_nothing_is_written,
     twice::whatever_new_is_in_the_file_twice_is_told_with_every_other_mistake,
+    twice::two_companies_with_one_appid_and_accesskey_are_refused,
     twice::a_number_twice_is_found_by_the_number_plan_of_the_same_file,
     objects::a_carriers_manners_are_kept_and_judged,
     objects::a_carrier_may_be_a_name,

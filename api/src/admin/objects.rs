@@ -58,6 +58,9 @@ async fn objects(
         "ytx-accounts" => (rows!(store.ytx_accounts()), "sid"),
         "ytx-apps" => (rows!(store.ytx_apps()), "appid"),
         "companies" => (rows!(store.companies()), "companycode"),
+        "templates" => (rows!(store.templates(merchant)), "id"),
+        "number-lists" => (rows!(store.number_lists()), "name"),
+        "policies" => (rows!(store.policies()), "name"),
         "trunks" => {
             let rows = store.trunks().await.map_err(store_fault)?;
             let flat = rows.iter().map(|row| {

@@ -88,11 +88,15 @@ fn languages(now: Language) -> String {
 fn linked<'d>(event: Event<'d>, dropped: &mut Vec<bool>) -> Option<Event<'d>> {
     match event {
         Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            let file = dest_url.trim_start_matches("../");
+            let whole = dest_url.trim_start_matches("../");
+            let (file, place) = whole.split_at(whole.find('#').unwrap_or(whole.len()));
             let served = DOCUMENTS.iter().find(|(_, known, _)| *known == file);
             let elsewhere = served.is_none() && file.ends_with(".md");
             dropped.push(elsewhere);
-            let dest_url = served.map_or(dest_url.clone(), |(name, ..)| (*name).into());
+            let dest_url = match served {
+                Some((name, ..)) => format!("{name}{place}").into(),
+                None => dest_url,
+            };
             (!elsewhere).then_some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
         }
         Event::End(TagEnd::Link) => (!dropped.pop().unwrap_or_default()).then_some(event),

@@ -1,5 +1,7 @@
 //! Companies of system 002.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use facts::UnixMillis;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
@@ -42,12 +44,19 @@ impl Run<'_> {
     pub(super) async fn companies(&mut self) -> Result<()> {
         let desired = self.desired;
         let mut items = Vec::new();
+        let mut logins = self.logins().await?;
         for (i, company) in desired.companies.iter().enumerate() {
             let path = format!("companies[{i}]");
             let before = self.check.mistakes.len();
             let merchant = self.merchant(&path, &company.merchant);
             self.check.not_empty(&format!("{path}.accesskey"), Some(&company.accesskey));
             self.check.not_empty(&format!("{path}.appid"), Some(&company.appid));
+            let login = (company.appid.clone(), company.accesskey.clone());
+            let whose = logins.entry(login).or_insert_with(|| company.companycode.clone());
+            if *whose != company.companycode {
+                let why = format!("company {whose} has this appid and accesskey: it would log in");
+                self.check.wrong(format!("{path}.accesskey"), why);
+            }
             self.check.url(&format!("{path}.cdr_url"), company.cdr_url.as_deref());
             self.check.url(&format!("{path}.state_url"), company.state_url.as_deref());
             if let Some(language) = &company.language {
@@ -97,6 +106,24 @@ impl Run<'_> {
         }
         self.sync(&COMPANIES, items).await?;
         Ok(())
+    }
+
+    /// Who logs in with which `appid` and `accesskey`, of those whom the file leaves as they are.
+    async fn logins(&mut self) -> Result<BTreeMap<(String, String), String>> {
+        let mut logins = BTreeMap::new();
+        let named: BTreeSet<&String> =
+            self.desired.companies.iter().map(|company| &company.companycode).collect();
+        if named.is_empty() || self.desired.prune {
+            return Ok(logins);
+        }
+        let sql = "SELECT appid, accesskey, companycode FROM companies ORDER BY companycode";
+        for row in self.conn.rows(sql, args![]).await? {
+            let whose = row.text(2)?;
+            if !named.contains(&whose) {
+                logins.entry((row.text(0)?, row.text(1)?)).or_insert(whose);
+            }
+        }
+        Ok(logins)
     }
 }
 

@@ -7,7 +7,8 @@ use crate::db::work;
 use crate::error::Result;
 use crate::once::Once;
 use crate::rows::{
-    Company, Extension, GroupRow, Merchant, SubAccount, TrunkRow, YtxAccount, YtxApp,
+    Company, Extension, GroupRow, Merchant, NumberListRow, PolicyRow, SubAccount, TemplateRow,
+    TrunkRow, YtxAccount, YtxApp,
 };
 use crate::{objects, signs, tariffs};
 
@@ -112,5 +113,29 @@ impl Store {
     /// Those of the database.
     pub async fn companies(&self) -> Result<Vec<Company>> {
         self.read(work!(conn, [] => objects::companies(conn).await?)).await
+    }
+
+    /// Templates of a merchant, or all.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn templates(&self, merchant: Option<MerchantId>) -> Result<Vec<TemplateRow>> {
+        self.read(work!(conn, [] => objects::templates(conn, merchant).await?)).await
+    }
+
+    /// All lists of numbers, without their numbers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn number_lists(&self) -> Result<Vec<NumberListRow>> {
+        self.read(work!(conn, [] => objects::number_lists(conn).await?)).await
+    }
+
+    /// All policies, also those that are not in use.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn policies(&self) -> Result<Vec<PolicyRow>> {
+        self.read(work!(conn, [] => objects::policies(conn).await?)).await
     }
 }

@@ -33,6 +33,13 @@ pub(crate) async fn s6_policies_and_lists_are_what_the_engine_reads(store: Store
     ];
     let changes = store.apply(&desired, T0, false).await.unwrap();
     assert_eq!(changes.mistakes, []);
+    let kept = store.number_lists().await.unwrap();
+    let counted: Vec<_> = kept.iter().map(|list| (list.name.as_str(), list.numbers)).collect();
+    assert_eq!(counted, [("dnc", 2), ("odd", 0)]);
+    assert_eq!((&*kept[1].prefixes, kept[1].patterns.len()), (&["8617".to_owned()][..], 1));
+    let kept = store.policies().await.unwrap();
+    let kept: Vec<_> = kept.iter().map(|policy| (policy.name.as_str(), policy.enabled)).collect();
+    assert_eq!(kept, [("night", true), ("off", false), ("register", true)]);
     let policies = store.snapshot().await.unwrap().policies;
     let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
     assert_eq!(names, ["night", "register"]);
@@ -216,6 +223,10 @@ pub(crate) async fn s3_3_templates_belong_to_a_merchant_and_mistakes_have_a_path
     assert_eq!(changes.mistakes, []);
     let kept = store.template(merchant, "t").await.unwrap().unwrap();
     assert_eq!((kept.keys, kept.parts.len(), kept.places()), (4, 2, Ok(1)));
+    let listed = store.templates(Some(merchant)).await.unwrap();
+    assert_eq!((listed.len(), &*listed[0].id, &listed[0].template), (1, "t", &kept));
+    assert_eq!(store.templates(None).await.unwrap(), listed);
+    assert_eq!(store.templates(Some(facts::MerchantId(99))).await.unwrap(), []);
     assert_eq!(store.template(facts::MerchantId(99), "t").await.unwrap(), None);
     desired.prune = true;
     desired.templates[0].id = "u".into();

@@ -97,3 +97,33 @@ pub(crate) async fn a_number_twice_is_found_by_the_number_plan_of_the_same_file(
     let told: Vec<&str> = changes.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
     assert_eq!(told, ["inbound[1].number"], "{:?}", changes.mistakes);
 }
+
+pub(crate) async fn two_companies_with_one_appid_and_accesskey_are_refused(
+    store: Store,
+    _: String,
+) {
+    store.migrate().await.unwrap();
+    let mut desired = everything();
+    let mut other = desired.companies[0].clone();
+    other.companycode = "1002".into();
+    other.merchant = "other".into();
+    desired.companies.push(other.clone());
+    let paths = async |desired: &_| -> Vec<String> {
+        apply(&store, desired).await.mistakes.into_iter().map(|told| told.path).collect()
+    };
+    assert_eq!(paths(&desired).await, ["companies[1].accesskey"]);
+    // One appid, and keys that tell them apart.
+    desired.companies[1].accesskey = "k2".into();
+    assert!(paths(&desired).await.is_empty());
+    // Both change at once: it is what they are afterwards that counts.
+    desired.companies[0].accesskey = "k2".into();
+    desired.companies[1].accesskey = "k".into();
+    assert!(paths(&desired).await.is_empty());
+    // The other one is in the books alone.
+    desired.companies.remove(0);
+    desired.companies[0].accesskey = "k2".into();
+    assert_eq!(paths(&desired).await, ["companies[0].accesskey"]);
+    // With prune it would be gone.
+    desired.prune = true;
+    assert!(paths(&desired).await.is_empty());
+}
