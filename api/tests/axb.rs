@@ -64,6 +64,8 @@ async fn s6_axb_a_binding_is_made_seen_changed_and_ended() {
     assert_eq!((again.status, again.json()), (StatusCode::OK, made.clone()));
     let other = own.ask("POST", PATH, Some(wanted("13800000001", "13800000003"))).await;
     assert_eq!((other.status, other.problem().as_str()), (StatusCode::CONFLICT, "binding_taken"));
+    let by = format!("it is binding {}", made["id"].as_str().unwrap());
+    assert_eq!(other.json()["detail"], json!(by), "it is named");
     let path = format!("{PATH}/{}", made["id"].as_str().unwrap());
     assert_eq!(own.get(&path).await.json(), made);
     let longer = own.ask("PATCH", &path, Some(json!({ "expires_in_s": 604_800 }))).await.json();
@@ -77,9 +79,14 @@ async fn s6_axb_a_binding_is_made_seen_changed_and_ended() {
     assert_eq!((ended.status, &ended.json()["state"]), (StatusCode::OK, &json!("ended")));
     assert!(world.switch.settings_changed.swap(false, Ordering::SeqCst));
     assert_eq!(own.get(&path).await.json()["state"], "ended");
-    for (method, body) in [("DELETE", None), ("PATCH", Some(json!({ "expires_in_s": 60 })))] {
-        assert_eq!(own.ask(method, &path, body).await.problem(), "not_found", "it holds no more");
-    }
+    let again = own.ask("DELETE", &path, None).await;
+    assert_eq!((again.status, again.json()), (StatusCode::OK, ended.json()), "the same again");
+    assert!(
+        world.switch.settings_changed.swap(false, Ordering::SeqCst),
+        "the first end may be news"
+    );
+    let longer = own.ask("PATCH", &path, Some(json!({ "expires_in_s": 60 }))).await;
+    assert_eq!(longer.problem(), "not_found", "it holds no more");
     let free = own.ask("POST", PATH, Some(wanted("13800000001", "13800000003"))).await;
     assert_eq!(free.status, StatusCode::CREATED);
 }

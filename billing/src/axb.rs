@@ -14,9 +14,9 @@ use crate::store::Store;
 
 /// Seconds for which a binding may be asked for.
 pub const SECONDS: std::ops::RangeInclusive<u32> = 60..=604_800;
-/// How long one that is over can be asked for. Not below the longest life of one: a process that missed that it was
-/// taken back knows by then that it has lapsed.
-const OVER_LIFE: Duration = Duration::from_secs(7 * 86_400);
+/// How long one that is over can be asked for: the longest life of one. A process that missed that it was taken back knows
+/// by then that it has lapsed.
+const OVER_LIFE: Duration = Duration::from_secs(*SECONDS.end() as u64);
 
 const ENTRY: &str = "SELECT id, merchant_id, number, a, b, reference, seconds, created, expires, ended, \
                      revision FROM axb_bindings";
@@ -69,12 +69,23 @@ pub enum Bound {
     Now(Entry),
     /// The same one holds already.
     Before(Entry),
-    /// One of the two has another binding on this number.
-    Taken,
+    /// One of the two has another binding on this number: the merchant's with this id.
+    Taken(i64),
     /// The number is no privacy number of this merchant's.
     NotYours,
     /// The merchant has as many as he may: so many.
     TooMany(u32),
+}
+
+/// What came of a binding that was to hold longer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Prolonged {
+    /// It does.
+    Now(Entry),
+    /// There is none that holds, or the number is no privacy number of this merchant's any more.
+    Gone,
+    /// One of the two has another binding on this number meanwhile: the merchant's with this id.
+    Taken(i64),
 }
 
 /// Changes of bindings since a revision.
@@ -103,31 +114,43 @@ async fn revise(conn: &mut Conn) -> Result<i64> {
     conn.row(sql, args![]).await?.ok_or(Error::Missing("axb_clock"))?.int(0)
 }
 
-async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> Result<Bound> {
-    // First: what is looked at below then stays so.
-    let revision = revise(conn).await?;
+/// Whether it is a privacy number of this merchant's.
+async fn is_own(conn: &mut Conn, merchant: MerchantId, number: &str) -> Result<bool> {
     let sql = "SELECT COALESCE(e.merchant_id, g.merchant_id) FROM inbound i \
                LEFT JOIN extensions e ON e.number = i.extension \
                LEFT JOIN extension_groups g ON g.number = i.extension \
                WHERE i.number = $1 AND i.axb = 1";
-    let owner = conn.row(sql, args![&new.number]).await?.map(|row| row.opt_int(0)).transpose()?;
-    if owner.flatten() != Some(new.merchant.0) {
+    let owner = conn.row(sql, args![number]).await?.map(|row| row.opt_int(0)).transpose()?;
+    Ok(owner.flatten() == Some(merchant.0))
+}
+
+/// The merchant's bindings on a number that hold and have one of the two. Those of whoever had the number before lead
+/// nobody anywhere.
+async fn held(conn: &mut Conn, new: &NewBinding, now: UnixMillis) -> Result<Vec<Entry>> {
+    let which = "number = $1 AND merchant_id = $5 AND ended IS NULL AND expires > $4";
+    let sql = format!(
+        "{ENTRY} WHERE {which} AND a IN ($2, $3) UNION {ENTRY} WHERE {which} AND b IN ($2, $3)"
+    );
+    let args = args![&new.number, &new.a, &new.b, now, new.merchant.0];
+    conn.rows(&sql, args).await?.iter().map(entry).collect()
+}
+
+async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> Result<Bound> {
+    // Before the clock: who may not keeps nobody waiting.
+    if !is_own(conn, new.merchant, &new.number).await? {
         return Ok(Bound::NotYours);
     }
-    let sql = format!(
-        "{ENTRY} WHERE number = $1 AND ended IS NULL AND expires > $4 AND a IN ($2, $3) \
-         UNION {ENTRY} WHERE number = $1 AND ended IS NULL AND expires > $4 AND b IN ($2, $3)"
-    );
-    let held = conn.rows(&sql, args![&new.number, &new.a, &new.b, now]).await?;
-    let held = held.iter().map(entry).collect::<Result<Vec<_>>>()?;
-    match held.as_slice() {
+    // What is looked at below then stays so.
+    let revision = revise(conn).await?;
+    match held(conn, new, now).await?.as_slice() {
         [] => {}
         [one] if one.asked == *new => return Ok(Bound::Before(one.clone())),
-        _ => return Ok(Bound::Taken),
+        [one, ..] => return Ok(Bound::Taken(one.id)),
     }
-    let sql = "SELECT COUNT(*) FROM axb_bindings \
-               WHERE merchant_id = $1 AND ended IS NULL AND expires > $2";
-    let count = conn.row(sql, args![new.merchant.0, now]).await?.map_or(Ok(0), |row| row.int(0))?;
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM axb_bindings \
+               WHERE merchant_id = $1 AND ended IS NULL AND expires > $2 LIMIT $3) AS held";
+    let row = conn.row(sql, args![new.merchant.0, now, most]).await?;
+    let count = row.map_or(Ok(0), |row| row.int(0))?;
     if count >= i64::from(most) {
         return Ok(Bound::TooMany(most));
     }
@@ -150,29 +173,50 @@ async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> 
     Ok(Bound::Now(Entry { id, asked, created: now, expires, ended: None, revision }))
 }
 
-/// Changes one that holds: for so many seconds from now, or for none.
-async fn change(
+/// Lets one that holds go on for so many seconds from now.
+async fn prolong(
     conn: &mut Conn,
     (merchant, id): (MerchantId, i64),
-    seconds: Option<u32>,
+    seconds: u32,
+    now: UnixMillis,
+) -> Result<Prolonged> {
+    let Some(own) = one(conn, merchant, id).await?.filter(|own| own.holds(now)) else {
+        return Ok(Prolonged::Gone);
+    };
+    if !is_own(conn, merchant, &own.asked.number).await? {
+        return Ok(Prolonged::Gone);
+    }
+    let revision = revise(conn).await?;
+    // By the clock of another process it may have lapsed, and one of the two be bound anew.
+    let others = held(conn, &own.asked, now).await?;
+    if let Some(other) = others.iter().find(|other| other.id != id) {
+        return Ok(Prolonged::Taken(other.id));
+    }
+    let sql = "UPDATE axb_bindings SET seconds = $4, expires = $5, revision = $6 \
+               WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
+    let expires = now + Duration::from_secs(seconds.into());
+    let args = args![id, merchant.0, now, i64::from(seconds), expires, revision];
+    if conn.exec(sql, args).await? == 0 {
+        return Ok(Prolonged::Gone);
+    }
+    Ok(one(conn, merchant, id).await?.map_or(Prolonged::Gone, Prolonged::Now))
+}
+
+/// Takes one back. Of one that is over nothing changes.
+async fn unbind(
+    conn: &mut Conn,
+    (merchant, id): (MerchantId, i64),
     now: UnixMillis,
 ) -> Result<Option<Entry>> {
+    let own = one(conn, merchant, id).await?;
+    if !own.as_ref().is_some_and(|own| own.holds(now)) {
+        return Ok(own);
+    }
     let revision = revise(conn).await?;
-    let changed = match seconds {
-        Some(seconds) => {
-            let sql = "UPDATE axb_bindings SET seconds = $4, expires = $5, revision = $6 \
-                       WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
-            let expires = now + Duration::from_secs(seconds.into());
-            let args = args![id, merchant.0, now, i64::from(seconds), expires, revision];
-            conn.exec(sql, args).await?
-        }
-        None => {
-            let sql = "UPDATE axb_bindings SET ended = $3, revision = $4 \
-                       WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
-            conn.exec(sql, args![id, merchant.0, now, revision]).await?
-        }
-    };
-    if changed == 0 { Ok(None) } else { one(conn, merchant, id).await }
+    let sql = "UPDATE axb_bindings SET ended = $3, revision = $4 \
+               WHERE id = $1 AND merchant_id = $2 AND ended IS NULL AND expires > $3";
+    conn.exec(sql, args![id, merchant.0, now, revision]).await?;
+    one(conn, merchant, id).await
 }
 
 async fn one(conn: &mut Conn, merchant: MerchantId, id: i64) -> Result<Option<Entry>> {
@@ -246,7 +290,7 @@ impl Store {
         self.write(work!(conn, [new] => bind(conn, &new, most, now).await?)).await
     }
 
-    /// Lets a binding that holds go on for so many seconds from now; none if it holds no more.
+    /// Lets a binding that holds go on for so many seconds from now, unless one of the two has another one by now.
     ///
     /// # Errors
     /// Those of the database.
@@ -255,11 +299,12 @@ impl Store {
         of: (MerchantId, i64),
         seconds: u32,
         now: UnixMillis,
-    ) -> Result<Option<Entry>> {
-        self.write(work!(conn, [] => change(conn, of, Some(seconds), now).await?)).await
+    ) -> Result<Prolonged> {
+        self.write(work!(conn, [] => prolong(conn, of, seconds, now).await?)).await
     }
 
-    /// Takes a binding back that holds; none if it holds no more.
+    /// Takes a binding back, and says how it stands; one that is over stays as it was. None if the merchant has no such
+    /// binding.
     ///
     /// # Errors
     /// Those of the database.
@@ -268,7 +313,7 @@ impl Store {
         of: (MerchantId, i64),
         now: UnixMillis,
     ) -> Result<Option<Entry>> {
-        self.write(work!(conn, [] => change(conn, of, None, now).await?)).await
+        self.write(work!(conn, [] => unbind(conn, of, now).await?)).await
     }
 
     /// A binding of a merchant, also one that is over.

@@ -76,6 +76,8 @@ macro_rules! contract {
 
 contract! {
     axb::s6_axb_each_side_of_a_number_has_one_binding_at_a_time,
+    axb::s6_axb_nobody_has_two_bindings_whatever_two_clocks_say,
+    axb::s6_axb_a_number_that_passes_to_another_merchant_is_free,
     axb::s6_axb_a_merchant_has_so_many_bindings_at_a_time,
     axb::s6_axb_who_begins_reads_what_holds_and_what_changes_from_then_on,
     axb::s6_axb_changes_are_known_to_another_process_and_kept_over_a_restart,

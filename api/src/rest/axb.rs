@@ -1,7 +1,7 @@
 //! `/v1/axb/bindings`: who reaches whom by a privacy number, and until when.
 
 use axum::http::StatusCode;
-use billing::axb::{Bound, Entry, NewBinding};
+use billing::axb::{Bound, Entry, NewBinding, Prolonged};
 use dialect::rest::{
     AxbBinding, ChangedAxb, Code, FieldError, NewAxb, Page, Problem, instant, parse,
     parse_leniently,
@@ -38,8 +38,8 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
             state.0.calls.settings_changed();
             Ok(ok(StatusCode::CREATED, &shown(&made)))
         }
-        Bound::Before(held) => Ok(ok(StatusCode::OK, &shown(&held))),
-        Bound::Taken => Err(Problem::new(Code::BindingTaken, "")),
+        Bound::Before(held) => told(state, Some(held)),
+        Bound::Taken(by) => Err(taken(by)),
         Bound::NotYours => {
             let words = "is no privacy number of this merchant's";
             Err(Problem::invalid(vec![FieldError::new("/number", words)]))
@@ -68,7 +68,11 @@ pub(super) async fn change(state: &ApiState, asker: &Asker, asked: &Asked) -> Re
     let of = named(asker, asked)?;
     let new: ChangedAxb = parse(&asked.body)?;
     let changed = state.0.store.prolong_axb(of, new.expires_in_s, now()).await.map_err(ours)?;
-    told(state, changed)
+    match changed {
+        Prolonged::Now(entry) => told(state, Some(entry)),
+        Prolonged::Gone => Err(missing()),
+        Prolonged::Taken(by) => Err(taken(by)),
+    }
 }
 
 pub(super) async fn unbind(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
@@ -76,7 +80,13 @@ pub(super) async fn unbind(state: &ApiState, asker: &Asker, asked: &Asked) -> Re
     told(state, ended)
 }
 
-/// Tells how a binding stands that was changed, here and to the engine.
+/// Which of the merchant's bindings has one of the two.
+fn taken(by: i64) -> Problem {
+    Problem::new(Code::BindingTaken, format!("it is binding {by}"))
+}
+
+/// Tells how a binding stands that was changed, here and to the engine. It may have been so before: a unit of the store
+/// whose end nobody saw is done again.
 fn told(state: &ApiState, changed: Option<Entry>) -> Reply {
     let changed = changed.ok_or_else(missing)?;
     state.0.calls.settings_changed();

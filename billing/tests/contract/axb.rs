@@ -1,6 +1,6 @@
 //! Bindings of privacy numbers (merchant API §6).
 
-use billing::axb::{Bound, Entry, NewBinding};
+use billing::axb::{Bound, Entry, NewBinding, Prolonged};
 use billing::{Store, StoreConfig};
 use facts::MerchantId;
 
@@ -51,6 +51,56 @@ async fn made(store: &Store, new: NewBinding, seconds: u64) -> Entry {
     }
 }
 
+async fn prolonged(store: &Store, of: (MerchantId, i64), seconds: u32, now: u64) -> Entry {
+    match store.prolong_axb(of, seconds, at(now)).await.unwrap() {
+        Prolonged::Now(entry) => entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn s6_axb_nobody_has_two_bindings_whatever_two_clocks_say(
+    store: Store,
+    _: String,
+) {
+    let merchant = privacy(&store).await;
+    let first = made(&store, wanted(merchant, A, B), 0).await;
+    // By a clock that is ahead the first has lapsed; by one that is behind it holds, and is to hold longer.
+    let second = made(&store, wanted(merchant, A, C), 600).await;
+    let late = store.prolong_axb((merchant, first.id), 600, at(599)).await.unwrap();
+    assert_eq!(late, Prolonged::Taken(second.id));
+    assert_eq!(store.axb_binding((merchant, first.id)).await.unwrap(), Some(first));
+    prolonged(&store, (merchant, second.id), 900, 601).await;
+}
+
+pub(crate) async fn s6_axb_a_number_that_passes_to_another_merchant_is_free(
+    store: Store,
+    _: String,
+) {
+    let former = privacy(&store).await;
+    let old = made(&store, wanted(former, A, B), 0).await;
+    let desired = from_toml(
+        r#"
+        [[extensions]]
+        number = "70012"
+        merchant = "other"
+        password = "right"
+        [[inbound]]
+        number = "+861088880000"
+        extension = "70012"
+        axb = true
+        "#,
+    );
+    let changes = store.apply(&desired, at(1), false).await.unwrap();
+    assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    let next = store.merchant_by_name("other").await.unwrap().unwrap().id;
+    let new = made(&store, wanted(next, A, B), 2).await;
+    let late = store.prolong_axb((former, old.id), 900, at(3)).await.unwrap();
+    assert_eq!(late, Prolonged::Gone, "the number is another's");
+    prolonged(&store, (next, new.id), 900, 3).await;
+    let again = store.bind_axb(wanted(former, A, C), at(4)).await.unwrap();
+    assert_eq!(again, Bound::NotYours);
+}
+
 pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
     store: Store,
     _: String,
@@ -61,10 +111,10 @@ pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
     assert_eq!(first.expires, at(600));
     assert_eq!(bind(wanted(merchant, A, B), 5).await, Bound::Before(first.clone()));
     for (a, b) in [(A, C), (C, A), (B, C), (C, B), (B, A)] {
-        assert_eq!(bind(wanted(merchant, a, b), 5).await, Bound::Taken, "{a} {b}");
+        assert_eq!(bind(wanted(merchant, a, b), 5).await, Bound::Taken(first.id), "{a} {b}");
     }
     let longer = NewBinding { seconds: 700, ..wanted(merchant, A, B) };
-    assert_eq!(bind(longer, 5).await, Bound::Taken, "that is what PATCH is for");
+    assert_eq!(bind(longer, 5).await, Bound::Taken(first.id), "that is what PATCH is for");
     let other = NewBinding { number: "861088880001".into(), ..wanted(merchant, A, B) };
     assert_eq!(bind(other, 5).await, Bound::NotYours, "it is no privacy number");
     assert_eq!(bind(wanted(MerchantId(99), C, B), 5).await, Bound::NotYours);
@@ -73,10 +123,19 @@ pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
     assert!(store.unbind_axb((MerchantId(99), second.id), at(610)).await.unwrap().is_none());
     let ended = store.unbind_axb((merchant, second.id), at(610)).await.unwrap().unwrap();
     assert_eq!((ended.ended, ended.holds(at(611))), (Some(at(610)), false));
-    assert!(store.unbind_axb((merchant, second.id), at(611)).await.unwrap().is_none());
-    assert!(store.prolong_axb((merchant, second.id), 60, at(611)).await.unwrap().is_none());
+    let revision = store.axb_revision().await.unwrap();
+    let again = store.unbind_axb((merchant, second.id), at(611)).await.unwrap();
+    assert_eq!(again.as_ref(), Some(&ended), "as the first time");
+    let lapsed = store.unbind_axb((merchant, first.id), at(611)).await.unwrap().unwrap();
+    assert_eq!(lapsed.ended, None, "it was not he who ended it");
+    let gone = store.prolong_axb((merchant, second.id), 60, at(611)).await.unwrap();
+    assert_eq!(gone, Prolonged::Gone);
+    let strange = store.prolong_axb((MerchantId(99), second.id), 60, at(605)).await.unwrap();
+    assert_eq!(strange, Prolonged::Gone);
+    let owner = bind(wanted(MerchantId(99), C, B), 611).await;
+    assert_eq!((owner, store.axb_revision().await.unwrap()), (Bound::NotYours, revision));
     let third = made(&store, wanted(merchant, C, A), 611).await;
-    let longer = store.prolong_axb((merchant, third.id), 900, at(620)).await.unwrap().unwrap();
+    let longer = prolonged(&store, (merchant, third.id), 900, 620).await;
     assert_eq!((longer.expires, longer.asked.seconds), (at(1_520), 900));
     let page = store.axb_bindings(merchant, first.id, 10).await.unwrap();
     assert_eq!(page, [ended, longer]);
@@ -168,7 +227,7 @@ pub(crate) async fn s6_axb_who_begins_reads_what_holds_and_what_changes_from_the
     let [two, three] = [at(300), at(400)].map(Some);
     assert_eq!(seen, [(ids[2], two), (ids[3], two), (ids[0], three)], "neither lapsed nor ended");
     assert!(store.axb_changes(revision, 10).await.unwrap().bindings.is_empty());
-    store.prolong_axb((merchant, ids[0]), 60, at(101)).await.unwrap().unwrap();
+    prolonged(&store, (merchant, ids[0]), 60, 101).await;
     let news = store.axb_changes(revision, 10).await.unwrap();
     assert_eq!((news.bindings.len(), news.bindings[0].until), (1, Some(at(161))));
     assert_eq!(store.axb_revision().await.unwrap(), news.revision);

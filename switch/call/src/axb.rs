@@ -16,15 +16,15 @@ const FEW: usize = 1_024;
 /// One way of a binding.
 struct Way {
     id: i64,
-    merchant: MerchantId,
     to: String,
     until: UnixMillis,
 }
 
-/// The bindings that hold, both ways each: by the number called, then by who calls.
+/// The bindings that hold, both ways each: by whose they are, the number called, and who calls. A number may become
+/// another merchant's while those of the former one have not lapsed.
 #[derive(Default)]
 pub(crate) struct Axb {
-    ways: BTreeMap<(String, String), Way>,
+    ways: BTreeMap<(MerchantId, String, String), Way>,
     /// As many as were left when lapsed ones were last thrown out.
     kept: usize,
 }
@@ -34,10 +34,10 @@ impl Axb {
     pub(crate) fn learn(&mut self, bindings: Vec<AxbBinding>, now: UnixMillis) {
         for AxbBinding { id, merchant, number, a, b, until } in bindings {
             for (from, to) in [(&a, &b), (&b, &a)] {
-                let key = (number.clone(), from.clone());
+                let key = (merchant, number.clone(), from.clone());
                 match until.filter(|until| *until > now) {
                     Some(until) => {
-                        self.ways.insert(key, Way { id, merchant, to: to.clone(), until });
+                        self.ways.insert(key, Way { id, to: to.clone(), until });
                     }
                     // A later binding of the same two is another one.
                     None if self.ways.get(&key).is_some_and(|way| way.id == id) => {
@@ -60,8 +60,8 @@ impl Axb {
         merchant: MerchantId,
         now: UnixMillis,
     ) -> Option<&str> {
-        let way = self.ways.get(&(number.to_owned(), from.to_owned()))?;
-        (way.merchant == merchant && way.until > now).then_some(way.to.as_str())
+        let way = self.ways.get(&(merchant, number.to_owned(), from.to_owned()))?;
+        (way.until > now).then_some(way.to.as_str())
     }
 }
 

@@ -177,6 +177,19 @@ fn s6_axb_whoever_has_no_binding_reaches_nobody() {
 }
 
 #[test]
+fn s6_axb_bindings_of_whoever_had_the_number_before_are_not_in_the_way() {
+    let mut sim = sim(|_| {});
+    let until = Some(sim.now.wall + s(600));
+    // What the former merchant still does with his does nothing to the new one's.
+    learn(&mut sim, MerchantId(8), until);
+    calls(&mut sim, "a", NUMBER_A, &[]);
+    assert_eq!(sim.far("b").count("INVITE"), 1);
+    learn(&mut sim, MerchantId(8), None);
+    calls(&mut sim, "a", NUMBER_A, &[]);
+    assert_eq!(sim.far("b").count("INVITE"), 2);
+}
+
+#[test]
 fn s6_axb_a_binding_is_none_from_the_moment_it_expires() {
     let mut sim = sim(|_| {});
     sim.advance(s(590));
