@@ -8,6 +8,7 @@ use facts::srtp::SrtpSuite;
 use facts::{Dialect, LegCharge, LegId, LegNo, Micros, Purpose, UnixMillis};
 use money::{Hold, LegToSettle, Plan, Quote};
 
+use crate::campaigns;
 use crate::conferences;
 use crate::db::{Batch, Conn, Value, args, from_json, json, tuples};
 use crate::error::{Error, Result};
@@ -71,7 +72,9 @@ pub(crate) async fn settle(
     uncount(&mut batch, &plan, &counted);
     rung::uncount(&mut batch, facts, holds.iter().map(|hold| hold.leg));
     insert_cdrs(&mut batch, &record)?;
-    promise(&mut batch, &record, books.settings_version)?;
+    if !campaigns::is_in_vain(facts) {
+        promise(&mut batch, &record, books.settings_version)?;
+    }
     insert_record(&mut batch, &record)?;
     voicemail::insert(&mut batch, facts);
     conferences::end(&mut batch, facts);
@@ -255,7 +258,8 @@ fn insert_record(batch: &mut Batch, record: &CallRecord) -> Result<()> {
             facts.call,
             facts.command.merchant.0,
             facts.command.dialect.word(),
-            &facts.command.app,
+            // Outside an app it is in nobody's list.
+            if campaigns::is_in_vain(facts) { "" } else { &facts.command.app },
             facts.placed,
             facts.ended,
             json(record)?,

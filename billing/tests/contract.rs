@@ -94,6 +94,7 @@ contract! {
     campaigns::a_campaign_that_nobody_can_read_stops_no_other,
     campaigns::case_69_a_call_that_a_restart_cut_off_is_no_call,
     campaigns::case_69_a_number_that_no_carrier_has_room_for_waits,
+    campaigns::s4_4_a_try_that_found_no_room_is_told_to_nobody,
     campaigns::whoever_has_the_most_agents_may_take_a_campaign,
     campaigns::what_ended_long_ago_is_forgotten_with_its_numbers,
     calls::authorize_holds_both_legs_and_a_repeat_holds_nothing_more,

@@ -123,7 +123,7 @@ pub(super) async fn keep(
 pub(crate) fn key(campaign: &Campaign, row: &CampaignNumber) -> RequestKey {
     RequestKey {
         dialect: Dialect::Sipcall,
-        key: format!("task:{}:{}:{}", campaign.id, row.seq, row.tries),
+        key: billing::campaigns::try_key(&campaign.id, row.seq, row.tries),
         fingerprint: row.number.phone.clone(),
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub use create::{Created, OPEN_MAX, Request};
 use facts::{CallId, MerchantId, UnixMillis};
 pub use owner::{Found, LEASE, Open, Owner, TOLD_LIFE, Wishes};
-pub use progress::UnderWay;
+pub(crate) use progress::is_in_vain;
+pub use progress::{UnderWay, try_key};
 use serde::{Deserialize, Serialize};
 
 use crate::call::KEY_LIFE;

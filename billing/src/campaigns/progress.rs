@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use facts::record::CallRecord;
+use facts::record::{CallFacts, CallRecord};
 use facts::{CallId, Failure, Kind, LegNo, Outcome, Purpose, Side, UnixMillis};
 
 use super::{CampaignNumber, NUMBER, Tally, number_of, tally};
@@ -19,6 +19,35 @@ const CROWDED_MAX: u32 = 100;
 /// So long such a number waits for room, longer each time, and at most so long.
 const CROWDED: Duration = Duration::from_secs(5);
 const CROWDED_LONGEST: Duration = Duration::from_secs(60);
+
+/// The request key of a call of a number that was tried so often before: the same whenever this one is placed.
+#[must_use]
+pub fn try_key(id: &str, seq: i64, tries: u32) -> String {
+    format!("task:{id}:{seq}:{tries}")
+}
+
+/// How often the number was tried before that this call is for, if it is a campaign's.
+fn tries_before(facts: &CallFacts) -> Option<u32> {
+    if !matches!(facts.command.purpose, Purpose::Campaign | Purpose::Notice) {
+        return None;
+    }
+    let key = &facts.command.key.as_ref()?.key;
+    let (_, tries) = key.strip_prefix("task:")?.rsplit_once(':')?;
+    tries.parse().ok()
+}
+
+/// No carrier had room, and nobody was rung.
+fn is_crowded(facts: &CallFacts) -> bool {
+    let a = facts.leg(LegNo::A);
+    !a.is_some_and(|leg| leg.answered.is_some() || leg.progress.is_some())
+        && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion)
+}
+
+/// Whether a call was a campaign's that found no room, and whose number is tried again: nobody is told of it, and it is in
+/// no list. The last try is told as what became of the number.
+pub(crate) fn is_in_vain(facts: &CallFacts) -> bool {
+    is_crowded(facts) && tries_before(facts).is_some_and(|tries| tries + 1 < CROWDED_MAX)
+}
 
 /// What the campaigns of a process are at, by their ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -63,11 +92,8 @@ impl Became {
         };
         // A notice has one record: it says so when it was lost, and the merchant decides.
         let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
-        let rang = facts.leg(LegNo::A).is_some_and(|leg| leg.progress.is_some());
-        let crowded = !answered
-            && !rang
-            && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion);
-        Became { seq, answered, joined, why, lost: lost && !answered, crowded }
+        let (lost, crowded) = (lost && !answered, is_crowded(facts));
+        Became { seq, answered, joined, why, lost, crowded }
     }
 }
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use billing::campaigns::{
     Campaign, CampaignState, Created, Found, NewNumber, NumberState, OPEN_MAX, Open, Owner, Plan,
-    Request, Said, Takers, Tally, Wishes,
+    Request, Said, Takers, Tally, Wishes, try_key,
 };
 use billing::{Constraint, Error, Once, Store};
-use facts::{CallCommand, CallId, Failure, Kind, MerchantId, Origin, Outcome, Purpose, UnixMillis};
+use facts::{
+    CallCommand, CallId, Dialect, Failure, Kind, MerchantId, Micros, Origin, Outcome, Purpose,
+    UnixMillis,
+};
 
 use crate::support::*;
 
@@ -387,6 +390,58 @@ pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: S
     assert_eq!(listed[0].not_before, Some(at(65)));
     assert_eq!(next(&store, &me, at(65)).await, [1]);
     assert!(crowded(65).await.is_empty());
+}
+
+/// Nobody was rung: the merchant is told of a number once, when somebody was, or when it is not tried any more.
+pub(crate) async fn s4_4_a_try_that_found_no_room_is_told_to_nobody(store: Store, _: String) {
+    let merchant = fill(&store, "100").await;
+    let tried = |call: u64, purpose, tries| CallCommand {
+        purpose,
+        custom: call.to_string(),
+        key: Some(key(&try_key(ID, 1, tries), "13800000001")),
+        ..command(merchant, HOME, HOME_B)
+    };
+    let told = async |purpose| {
+        let of = (Dialect::Ytx, "app1", purpose);
+        let listed = store.records_between(of, (T0, at(99)), 9).await.unwrap().len();
+        (listed, store.outbox(None, None, 0, 9).await.unwrap().len())
+    };
+    create(&store, campaign(merchant, ID), numbers(1)).await;
+    let full = |call: u64, command: &CallCommand| {
+        let mut full = facts(call, command, None, None);
+        full.outcome = Outcome::Failed(Failure::new(Origin::LegA, Kind::Congestion));
+        full
+    };
+    for (call, purpose, tries) in [(1, Purpose::Campaign, 0), (2, Purpose::Notice, 98)] {
+        let command = tried(call, purpose, tries);
+        granted(&store, call, &command).await;
+        store.calling(ID, 1, CallId(call)).await.unwrap();
+        store.settle(full(call, &command), context()).await.unwrap();
+        store.settle(full(call, &command), context()).await.unwrap();
+        assert_eq!(told(purpose).await, (0, 0), "{purpose:?}");
+        let tally = store.note_campaign(ID, at(60)).await.unwrap();
+        assert_eq!((tally.waiting, tally.calling), (1, 0), "it waits for room");
+    }
+    // What was held is free again.
+    assert_eq!(held(&store, merchant).await, Micros::ZERO);
+    in_order(&store).await;
+    // The last try is what became of it; so is one that rang.
+    let last = tried(3, Purpose::Campaign, 99);
+    granted(&store, 3, &last).await;
+    store.settle(full(3, &last), context()).await.unwrap();
+    assert_eq!(told(Purpose::Campaign).await, (1, 1));
+    let rang = tried(4, Purpose::Campaign, 1);
+    granted(&store, 4, &rang).await;
+    let mut busy = facts(4, &rang, Some((None, 5)), None);
+    busy.outcome = Outcome::Failed(Failure::new(Origin::LegA, Kind::Congestion));
+    busy.legs[0].progress = Some(at(2));
+    store.settle(busy, context()).await.unwrap();
+    assert_eq!(told(Purpose::Campaign).await, (2, 2));
+    // Calls that are no campaign's are on record whatever they found.
+    let other = CallCommand { key: None, ..tried(5, Purpose::Notice, 0) };
+    granted(&store, 5, &other).await;
+    store.settle(full(5, &other), context()).await.unwrap();
+    assert_eq!(told(Purpose::Notice).await, (1, 3));
 }
 
 pub(crate) async fn whoever_has_the_most_agents_may_take_a_campaign(store: Store, url: String) {
