@@ -18,7 +18,6 @@ use facts::{
 };
 
 use crate::conference::Roster;
-use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::divert::Wish;
 use crate::event::{Hear, Input, LegEvent, Order, Release, ours};
 use crate::flow::{Callback, Dial, Flow};
@@ -720,11 +719,8 @@ impl Call {
             self.with(no, |leg, _| leg.hear(w, Hear::Leg(other), &language));
         }
         self.joined(w);
-        let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
         let end = self.limit.unwrap_or(w.now.mono + self.plan.max_talk);
         w.timers.set(Key::call(self.id, Timer::Max), end);
-        if end > w.now.mono + warning {
-            w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
-        }
+        self.warn_before(w, Some(end));
     }
 }

@@ -16,7 +16,6 @@ use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use facts::{CallId, Failure, Kind, LegId, LegNo, Number, Origin, Refusal, RequestKey, UnixMillis};
 
 use crate::call::{Call, Phase};
-use crate::config::{WARNING_MAX, WARNING_MIN};
 use crate::event::{Effect, Input, LegEvent, Room, ours};
 use crate::flow::{Conference, Flow};
 use crate::leg::{Called, Leg};
@@ -147,6 +146,13 @@ impl Call {
         }
     }
 
+    /// When the last one left of those who came by their scenarios.
+    pub(crate) fn last_guest_left(&self) -> Option<UnixMillis> {
+        let members = self.roster.iter().flat_map(|roster| roster.members.values());
+        let guests = members.filter_map(|member| member.guest.as_ref());
+        guests.filter(|guest| guest.came.is_some()).filter_map(|guest| guest.left).max()
+    }
+
     /// The flow of a conference, while there is one.
     fn conference(&self) -> Option<Conference> {
         match self.plan.flow {
@@ -165,10 +171,7 @@ impl Call {
 
     /// All who were not rung yet are to be; the longest that it may last has begun.
     pub(crate) fn gather(&mut self, w: &mut World) {
-        let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
-        if let Some(end) = self.limit.filter(|end| *end > w.now.mono + warning) {
-            w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
-        }
+        self.warn_before(w, self.limit);
         let Some(roster) = &self.roster else { return };
         let others = roster.members.keys().filter(|no| **no != LegNo::A);
         let invited = others.map(|no| Input::Room(Room::Invited(*no)));

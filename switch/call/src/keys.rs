@@ -10,7 +10,14 @@ use crate::world::World;
 impl Call {
     /// A key came: who talks with its leg gets it as his far end takes keys. Between two who have it in their media
     /// it is the media plane's; `signalled`: it came by INFO.
+    /// Where A is in a conference, his key goes on to it: there it may say that he does not want to be recorded.
     pub(crate) fn pass_key(&mut self, w: &mut World, no: LegNo, (digit, signalled): (char, bool)) {
+        if let Some(leg) = self.visits_by(no) {
+            if signalled {
+                w.media(MediaCommand::Press { leg, digit });
+            }
+            return;
+        }
         if !self.is_bridged(no) || !self.pair.contains(&no) {
             return;
         }

@@ -105,12 +105,12 @@ pub(crate) enum Input {
     /// What becomes of a conference.
     Room(Room),
     /// What becomes of the way into somebody's conference.
-    Guest(Guest),
+    Visit(Visit),
 }
 
 /// What becomes of whoever is led into a conference, for his own call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Guest {
+pub(crate) enum Visit {
     /// He is in.
     In,
     /// The room does not take him, who was let in.

@@ -177,7 +177,7 @@ impl Call {
     /// Somebody hears that he is recorded.
     pub(crate) fn notice(&mut self, w: &mut World, no: LegNo, language: &str) {
         if let Some(source) = Leg::notice_of(w, language)
-            && !self.tie_tell(w, no, source.clone())
+            && !self.tie_tell(w, no, (source.clone(), false))
         {
             self.with(no, |leg, _| leg.notice(w, source));
         }
@@ -337,7 +337,7 @@ impl Call {
     fn say(&mut self, w: &mut World, no: LegNo, name: String) {
         let prompt = Prompt { name, language: self.plan.language.clone() };
         let source = Source::Prompt(prompt);
-        if !self.tie_tell(w, no, source.clone()) {
+        if !self.tie_tell(w, no, (source.clone(), false)) {
             self.with(no, |leg, _| leg.tell(w, source));
         }
     }

@@ -14,7 +14,7 @@ use facts::media::{Codec, Family, MediaCommand, Source};
 use facts::{CallId, LegId, LegNo, Number};
 
 use crate::call::{Call, Phase};
-use crate::event::{Guest, Hear, Input, LegEvent, Room};
+use crate::event::{Hear, Input, LegEvent, Room, Visit};
 use crate::flow::Flow;
 use crate::timers::{Key, Timer};
 use crate::world::World;
@@ -113,11 +113,12 @@ impl Call {
             return self.feed(w, Input::Room(Room::Came(no)));
         };
         w.timers.cancel(Key::call(self.id, Timer::Wait));
+        self.warn_before(w, self.limit);
         let a = LegId::new(self.id, LegNo::A);
         w.media(MediaCommand::Hear { leg, source: Source::Leg(a) });
         let language = self.plan.language.clone();
         self.with(LegNo::A, |leg, _| leg.hear(w, Hear::Leg(no), &language));
-        self.feed(w, Input::Guest(Guest::In));
+        self.feed(w, Input::Visit(Visit::In));
     }
 
     /// The other end is gone. False where the leg is no end of a tie.
@@ -141,7 +142,7 @@ impl Call {
     /// The conference that A is let into has no room for him after all.
     pub(crate) fn barred(&mut self, w: &mut World, no: LegNo) {
         if self.is_tied(no) {
-            self.feed(w, Input::Guest(Guest::Refused));
+            self.feed(w, Input::Visit(Visit::Refused));
         }
     }
 
@@ -157,7 +158,7 @@ impl Call {
     /// The program of the call is told that an end has gone.
     fn parted(&mut self, no: LegNo) {
         self.inbox.push_back(match self.plan.flow {
-            Flow::Script(_) => Input::Guest(Guest::Out),
+            Flow::Script(_) => Input::Visit(Visit::Out),
             _ => Input::Leg(no, LegEvent::HungUp),
         });
     }
@@ -186,6 +187,21 @@ impl Call {
         }
     }
 
+    /// The end by which A is in a conference.
+    pub(crate) fn visits_by(&self, no: LegNo) -> Option<LegId> {
+        let visits = no == LegNo::A && matches!(self.plan.flow, Flow::Script(_));
+        let tied = |(_, tie): &(&LegNo, &Tie)| tie.stage == Stage::Tied;
+        let (end, _) = self.ties.iter().find(tied).filter(|_| visits)?;
+        Some(LegId::new(self.id, *end))
+    }
+
+    /// The ends behind which somebody is in this conference.
+    pub(crate) fn guests(&self) -> impl Iterator<Item = LegNo> {
+        let hosts = matches!(self.plan.flow, Flow::Conference(_));
+        let tied = self.ties.iter().filter(move |(_, tie)| hosts && tie.stage == Stage::Tied);
+        tied.map(|(no, _)| *no)
+    }
+
     /// True where a leg of a conference is the end of a tie, and whoever is behind it is in.
     pub(crate) fn is_tied(&self, no: LegNo) -> bool {
         self.ties.get(&no).is_some_and(|tie| tie.stage == Stage::Tied)
@@ -197,10 +213,20 @@ impl Call {
     }
 
     /// Lays a sound over what whoever is behind an end hears. False where nobody is.
-    pub(crate) fn tie_tell(&self, w: &mut World, no: LegNo, source: Source) -> bool {
+    pub(crate) fn tie_tell(
+        &self,
+        w: &mut World,
+        no: LegNo,
+        (source, interruptible): (Source, bool),
+    ) -> bool {
         let tied = self.is_tied(no);
         if tied {
-            w.media(MediaCommand::Interject { leg: LegId::new(self.id, no), source });
+            let leg = LegId::new(self.id, no);
+            let interruptible = interruptible && source != Source::Silence;
+            w.media(MediaCommand::Interject { leg, source });
+            if interruptible {
+                w.media(MediaCommand::Interruptible { leg });
+            }
         }
         tied
     }
@@ -217,6 +243,6 @@ impl Call {
     /// The conference is not there, or lets nobody in.
     pub(crate) fn not_tied(&mut self, w: &mut World) {
         w.timers.cancel(Key::call(self.id, Timer::Wait));
-        self.feed(w, Input::Guest(Guest::Out));
+        self.feed(w, Input::Visit(Visit::Out));
     }
 }

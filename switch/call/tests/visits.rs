@@ -13,7 +13,7 @@ use facts::conference::{Act, ActRefused, Conference, ConferenceView, Participant
 use facts::media::{Codec, MediaCommand, MediaEvent, Prompt, Source, Tone};
 use facts::room::{RoomNews, RoomOrder, RoomRefusal, RoomRole};
 use facts::scenario::{Next, Say, Scenario, Step};
-use facts::sound::Clip;
+use facts::sound::{Clip, Listeners, Play};
 use facts::{CallCommand, CallId, Dialect, LegId, LegNo, Number, Outcome, Party, Purpose, Side};
 
 const A: LegNo = LegNo::A;
@@ -122,17 +122,9 @@ fn tie(sim: &Sim, call: CallId) -> Option<(LegId, LegId)> {
         }
         _ => None,
     })?;
-    let linked = |leg: LegId| {
-        sim.media.iter().find_map(|command| match command {
-            MediaCommand::Link { leg: of, to, codec } if *of == leg => Some((*to, *codec)),
-            _ => None,
-        })
-    };
-    let (_, codec) = linked(own)?;
+    // The other end is who speaks to it.
     let theirs = sim.media.iter().find_map(|command| match command {
-        MediaCommand::Link { leg, codec: same, .. } if *leg != own && leg.call != call => {
-            (*same == codec).then_some(*leg)
-        }
+        MediaCommand::Link { leg, to, .. } if *to == sim.local(own) => Some(*leg),
         _ => None,
     })?;
     Some((own, theirs))
@@ -187,7 +179,9 @@ fn a_scenario_leads_into_a_conference_where_he_hears_and_is_heard_and_is_seen() 
     let spoken: Vec<_> = spoken.collect();
     let opened: Vec<LegId> = [own, theirs].into();
     assert!(spoken.iter().all(|(leg, _, codec)| opened.contains(leg) && *codec == Codec::Pcma));
-    assert_ne!(spoken[0].1, spoken[1].1, "each speaks to the other's port");
+    let heard: Vec<_> = spoken.iter().map(|(leg, to, _)| (*leg, *to)).collect();
+    let ports = [(theirs, sim.local(own)), (own, sim.local(theirs))];
+    assert!(heard.len() == 2 && ports.iter().all(|pair| heard.contains(pair)), "{heard:?}");
     assert_eq!(stage(&mut sim, call), "conference");
     let seen = view(&mut sim, conference).unwrap().participants;
     let guest = seen.last().unwrap();
@@ -266,8 +260,13 @@ fn who_came_by_scenarios_talk_on_when_all_others_have_left_and_the_last_one_ends
     assert!(view(&mut sim, conference).is_some(), "two are in");
     sim.hang_up(name(2));
     assert!(view(&mut sim, conference).is_some(), "one waits for others");
+    sim.advance(s(90));
+    let end = sim.now.wall;
     sim.hang_up(name(3));
     assert_eq!(view(&mut sim, conference), None);
+    let facts = sim.settled.iter().find(|facts| facts.call == conference).unwrap();
+    assert_eq!(facts.ended, end, "it lasted as long as somebody was in");
+    assert!(facts.legs.iter().all(|leg| leg.ended < Some(end)), "and its legs for as long as they");
     assert_eq!(record(&sim, conference).1, Outcome::Completed);
     for call in calls {
         assert_eq!(record(&sim, call), (1, Outcome::Completed, Side::Caller));
@@ -539,6 +538,80 @@ fn a_port_that_goes_while_the_announcement_is_heard_there_keeps_the_warning_from
     act(&mut sim, conference, Act::Close).unwrap();
     sim.advance(s(400));
     assert_eq!((sim.engine.counts().calls, sim.engine.counts().ports), (0, 0));
+}
+
+#[test]
+fn rfc6086_a_key_by_info_declines_for_whoever_came_by_a_scenario() {
+    let mut sim = world();
+    let conference = held(&mut sim);
+    let call = led(&mut sim, 2, steps());
+    let (own, _) = tie(&sim, call).unwrap();
+    let press = |sim: &Sim| {
+        let press = |command: &&MediaCommand| matches!(command, MediaCommand::Press { .. });
+        sim.media.iter().filter(press).cloned().collect::<Vec<_>>()
+    };
+    sim.press_by_info(name(2), '9');
+    // The media plane presses it behind his own port; there it comes in as any key of his.
+    assert_eq!(press(&sim), [MediaCommand::Press { leg: own, digit: '9' }]);
+    // What comes by RTP, or by both ways, the media plane passes on by itself.
+    let leg = LegId::new(call, A);
+    sim.advance(s(5));
+    sim.media(MediaEvent::Digit { leg, digit: '8' });
+    sim.press_by_info(name(2), '8');
+    assert_eq!(press(&sim).len(), 1);
+    act(&mut sim, conference, Act::Close).unwrap();
+    sim.press_by_info(name(2), '7');
+    assert_eq!(press(&sim).len(), 1, "he is not in any more");
+    sim.hang_up(name(2));
+    sim.assert_clean();
+}
+
+#[test]
+fn whoever_is_in_by_a_scenario_hears_the_warning_before_either_call_ends() {
+    let mut sim = world();
+    let max_talk = Some(s(120));
+    let conference = place(&mut sim, CallCommand { max_talk, ..asked_for(false) });
+    sim.pick_up(name(0));
+    sim.pick_up(name(1));
+    sim.advance(s(20));
+    let scenario = Some(Arc::new(Scenario::new(steps()).unwrap()));
+    let max_talk = Some(s(50));
+    let short = CallCommand { a: party(2), b: None, scenario, max_talk, ..callback() };
+    let short = place(&mut sim, short);
+    sim.pick_up(name(2));
+    let long = led(&mut sim, 3, steps());
+    let (own, theirs) = tie(&sim, long).unwrap();
+    // His own call is at its longest at 70 s, the conference at 120 s.
+    sim.advance(s(36));
+    assert_eq!(warnings(&sim, LegId::new(short, A)), 1);
+    assert_eq!((warnings(&sim, LegId::new(long, A)), warnings(&sim, theirs)), (0, 0));
+    sim.advance(s(50));
+    assert_eq!((warnings(&sim, theirs), warnings(&sim, LegId::new(conference, A))), (1, 1));
+    assert_eq!((warnings(&sim, own), warnings(&sim, LegId::new(short, A))), (0, 1));
+    sim.advance(s(15));
+    assert_eq!(hears_prompt(&sim, long), "after");
+    sim.hang_up(name(3));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_key_ends_what_is_played_to_whoever_came_by_a_scenario_where_it_may() {
+    let mut sim = world();
+    let conference = held(&mut sim);
+    let call = led(&mut sim, 2, steps());
+    let (_, theirs) = tie(&sim, call).unwrap();
+    let prompt = Prompt { name: "news".into(), language: "zh".into() };
+    let clip = Some(Clip::Prompt(prompt));
+    let plays = [(clip.clone(), false, 0), (clip, true, 1), (None, true, 1)];
+    for (token, (clip, interruptible, ended)) in (8..).zip(plays) {
+        let play = Play { to: Listeners::Both, clip, interruptible };
+        sim.command(Command::Play { token, call: conference, play: Box::new(play) });
+        let ends = MediaCommand::Interruptible { leg: theirs };
+        assert_eq!(sim.media.iter().filter(|command| **command == ends).count(), ended);
+    }
+    act(&mut sim, conference, Act::Close).unwrap();
+    sim.hang_up(name(2));
+    sim.assert_clean();
 }
 
 /// How often somebody heard that it will be over soon.

@@ -126,6 +126,10 @@ fn a_scenario_leads_somebody_into_a_conference_and_all_hear_each_other() {
     std::thread::sleep(Duration::from_secs(3));
     let who = |at: usize| Some(json!({ "number": user(at) }));
     assert_eq!(ask("POST", &format!("{url}/mute"), who(1)).0, 200);
+    let (_, told) = ask("GET", &url, None);
+    for one in told["participants"].as_array().expect("a list") {
+        assert_eq!(one["muted"], one["number"] == user(1), "{told}");
+    }
     assert_eq!(ask("POST", &format!("{url}/kick"), who(LED)).0, 200);
     assert_eq!(ask("DELETE", &url, None).0, 202);
     // His call has a record of its own, and the conference has one without him.

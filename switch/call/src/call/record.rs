@@ -56,6 +56,8 @@ impl Call {
             .map(|leg| leg.facts.clone())
             .collect();
         let now = self.trace.wall(w.now.mono);
+        // Who came by their scenarios may carry a conference on that all legs have left.
+        let ended = legs.iter().filter_map(|leg| leg.ended).chain(self.last_guest_left());
         let (outcome, released_by) =
             self.decided.unwrap_or((Outcome::Failed(ours(Kind::Internal)), Side::Platform));
         let (recording, message) = self.message(w, self.tape.file());
@@ -64,7 +66,7 @@ impl Call {
             command: self.command.clone(),
             placed: self.placed,
             bridged: self.bridged,
-            ended: legs.iter().filter_map(|leg| leg.ended).max().unwrap_or(now),
+            ended: ended.max().unwrap_or(now),
             outcome,
             released_by,
             legs,

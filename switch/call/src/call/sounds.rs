@@ -1,12 +1,15 @@
 //! Sounds that are no part of a flow: the beep before the end, music for whoever waits, what is played to those who
 //! talk.
 
-use facts::LegNo;
-use facts::media::{Prompt, Source};
+use std::time::Instant;
+
+use facts::media::{MediaCommand, Prompt, Source, Tone};
 use facts::sound::{Listeners, Music, Play};
+use facts::{LegId, LegNo};
 
 use super::Call;
-use crate::config::{Track, WARNING_MAX};
+use crate::config::{Track, WARNING_MAX, WARNING_MIN};
+use crate::timers::{Key, Timer};
 use crate::world::World;
 
 impl Call {
@@ -19,6 +22,18 @@ impl Call {
         self.warned = Some(now);
         for leg in self.legs.iter_mut().flatten() {
             leg.beep(w);
+        }
+        for no in self.guests() {
+            let source = Source::Tone(Tone::Warning);
+            w.media(MediaCommand::Interject { leg: LegId::new(self.id, no), source });
+        }
+    }
+
+    /// The beep comes before the longest that the call may last, where there is still time for it.
+    pub(crate) fn warn_before(&self, w: &mut World, end: Option<Instant>) {
+        let warning = w.config.warning.clamp(WARNING_MIN, WARNING_MAX);
+        if let Some(end) = end.filter(|end| *end > w.now.mono + warning) {
+            w.timers.set(Key::call(self.id, Timer::MaxWarn), end - warning);
         }
     }
 
@@ -47,7 +62,7 @@ impl Call {
         for no in listeners.into_iter().filter(|no| !self.tape.is_telling(*no)).collect::<Vec<_>>()
         {
             let source = source.clone();
-            if self.tie_tell(w, no, source.clone()) {
+            if self.tie_tell(w, no, (source.clone(), interruptible)) {
                 heard = true;
                 continue;
             }

@@ -111,7 +111,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
-        | Input::Guest(_)
+        | Input::Visit(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => Callback::DialingA,
@@ -176,7 +176,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
-        | Input::Guest(_)
+        | Input::Visit(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => state,
@@ -238,7 +238,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
-        | Input::Guest(_)
+        | Input::Visit(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => {

@@ -134,7 +134,7 @@ impl Conference {
             }
             Input::Leg(..)
             | Input::Room(Room::Invited(_) | Room::Came(_))
-            | Input::Guest(_)
+            | Input::Visit(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }
@@ -185,7 +185,7 @@ impl Conference {
             Input::Take { .. } => self.take(input, out),
             Input::Leg(..)
             | Input::Room(Room::Out(..) | Room::Invited(_) | Room::Came(_))
-            | Input::Guest(_)
+            | Input::Visit(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }

@@ -139,7 +139,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
         | Input::Served(_)
         | Input::Waited
         | Input::Fetched(_)
-        | Input::Guest(_)
+        | Input::Visit(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => Dial::DialingB { to, early },

@@ -21,7 +21,7 @@
 use facts::scenario::{Choice, Next, Say, Scenario, Step};
 use facts::{Failure, Kind, LegNo, Origin, Outcome, Side};
 
-use crate::event::{Guest, Hear, Input, LegEvent, Order, Place, Release, Typed, ours};
+use crate::event::{Hear, Input, LegEvent, Order, Place, Release, Typed, Visit, ours};
 
 use super::{Talk, cut, origin, refuser, side, taken, talk, too_late};
 
@@ -298,15 +298,15 @@ impl Script {
             _ => (Next::HangUp, Next::HangUp),
         };
         match (self.state, input) {
-            (State::Joining, Input::Guest(Guest::In)) => self.turned(State::Conferring),
-            (State::Joining, Input::Guest(Guest::Out) | Input::Waited) => {
+            (State::Joining, Input::Visit(Visit::In)) => self.turned(State::Conferring),
+            (State::Joining, Input::Visit(Visit::Out) | Input::Waited) => {
                 self.go(scenario, failed, out)
             }
-            (_, Input::Guest(Guest::Refused)) => {
+            (_, Input::Visit(Visit::Refused)) => {
                 out.push(Order::Hear(LegNo::A, Hear::Nothing));
                 self.go(scenario, failed, out)
             }
-            (_, Input::Guest(Guest::Out)) => {
+            (_, Input::Visit(Visit::Out)) => {
                 out.push(Order::Hear(LegNo::A, Hear::Nothing));
                 self.go(scenario, next, out)
             }

@@ -147,7 +147,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
-            | Input::Guest(_)
+            | Input::Visit(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -242,7 +242,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
-            | Input::Guest(_)
+            | Input::Visit(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -327,7 +327,7 @@ impl Talk {
             | Input::Served(_)
             | Input::Waited
             | Input::Fetched(_)
-            | Input::Guest(_)
+            | Input::Visit(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),

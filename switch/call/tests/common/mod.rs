@@ -212,6 +212,7 @@ pub struct Sim {
     pub loss: u64,
     dice: u64,
     port: u16,
+    locals: BTreeMap<LegId, SocketAddr>,
     token: u64,
 }
 
@@ -281,6 +282,7 @@ impl Sim {
             loss: 0,
             dice: 0x9e37_79b9_7f4a_7c15,
             port: 20_000,
+            locals: BTreeMap::new(),
             token: 0,
         }
     }
@@ -357,6 +359,21 @@ impl Sim {
         let session = far.session();
         let headers = reason.map(|reason| ("Reason".to_owned(), reason.as_bytes().to_vec()));
         far.endpoint.reject(now, session, code, headers.into_iter().collect());
+        self.drain();
+    }
+
+    /// The port that a leg has, or had.
+    pub fn local(&self, leg: LegId) -> SocketAddr {
+        self.locals[&leg]
+    }
+
+    /// A far end tells a key by INFO.
+    pub fn press_by_info(&mut self, name: &str, digit: char) {
+        let now = self.now.mono;
+        let far = self.far(name);
+        let session = far.session();
+        let body = Bytes::from(format!("Signal={digit}"));
+        far.endpoint.info(now, session, ("application/dtmf-relay", body)).unwrap();
         self.drain();
     }
 
@@ -596,6 +613,7 @@ impl Sim {
                     Family::V6 => addr(US_V6).ip(),
                 };
                 let local = SocketAddr::new(home, self.port);
+                self.locals.insert(*leg, local);
                 Some(MediaEvent::Opened { leg: *leg, local })
             }
             MediaCommand::Close { leg } => {
