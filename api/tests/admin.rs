@@ -218,6 +218,22 @@ async fn a_document_is_applied_shown_dry_and_refused_with_all_its_mistakes() {
     assert!(refused["mistakes"].as_array().unwrap().len() >= 2, "{refused}");
     assert_eq!(refused["error"]["code"], "mistakes");
     assert_eq!(items(&world, "/merchants").await.len(), 8);
+    // Where pushes cannot go is said, and is no mistake.
+    let companies: Vec<_> =
+        ["http://127.0.0.1:9000/a", "http://127.0.0.1:9200/b", "http://10.1.2.3/c"]
+            .iter()
+            .enumerate()
+            .map(|(i, url)| {
+                json!({ "companycode": format!("w{i}"), "appid": format!("w{i}"), "accesskey": "k",
+                    "merchant": "test", "cdr_url": url })
+            })
+            .collect();
+    let asked = json!({ "companies": companies });
+    let (status, told) = world.admin("POST", "/apply?dry_run=1", Some(asked)).await;
+    assert_eq!((status, &told["mistakes"]), (StatusCode::OK, &json!([])), "{told}");
+    let warned: Vec<_> = told["warnings"].as_array().unwrap().iter().map(|w| &w["path"]).collect();
+    assert_eq!(warned, ["companies[1].cdr_url", "companies[2].cdr_url"], "{told}");
+    assert!(told["warnings"][0]["line"].is_u64(), "{told}");
     // What is new and there twice is told like everything else (it was a failure of the store).
     let template = json!({ "merchant": "test", "id": "parcel", "parts": [{ "digits": "{1}" }] });
     let more = json!({ "name": "twice", "key": "k" });

@@ -410,7 +410,9 @@ fn a_route_is_explained_from_the_books_and_by_the_switch_that_runs() {
 #[test]
 fn a_look_at_a_file_makes_no_database() {
     let bench = Bench::start(&[]);
-    let file = bench.operator_file(&bench.operator_text());
+    let barred = "\n[[companies]]\ncompanycode = \"c\"\nappid = \"c\"\naccesskey = \"k\"\nmerchant = \"test\"\n\
+                  cdr_url = \"http://198.51.100.1:9200/\"\nstate_url = \"http://merchant.example:9000/\"\n";
+    let file = bench.operator_file(&(bench.operator_text() + barred));
     let nowhere = bench.folder.path().join("nowhere");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
         .args(["check", &file, "--data"])
@@ -418,6 +420,10 @@ fn a_look_at_a_file_makes_no_database() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+    // Where nothing would be sent is said, with its line, and is no mistake.
+    let said = text(&output.stderr);
+    assert!(said.contains("companies[0].cdr_url: nothing would be sent there"), "{said}");
+    assert!(said.contains(&format!("warning: {file}:")) && !said.contains("state_url"), "{said}");
     assert!(text(&output.stdout).contains("+ merchant test"));
     assert!(!nowhere.exists());
 }

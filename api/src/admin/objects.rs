@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use billing::desired::{Act, Changes, Desired, TopUp};
+use billing::desired::{Act, Changes, Desired, Mistake, TopUp};
 use billing::document::Document;
 use billing::speech;
 use billing::words;
@@ -18,6 +18,7 @@ use super::audit::Asker;
 use super::text::Places;
 use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
+use crate::guard::unvisited;
 use crate::state::{ApiState, now};
 
 pub(super) fn routes() -> Router<ApiState> {
@@ -146,7 +147,8 @@ async fn apply(
         // Made of stand-ins, some of it, or not made at all.
         changes.lines.clear();
     }
-    Ok(written(&changes, Some(&places)))
+    let told = if wrong { Vec::new() } else { unvisited(&document.desired, &state.0.guard) };
+    Ok(written(&changes, Some((&places, &told))))
 }
 
 #[derive(Deserialize)]
@@ -192,16 +194,14 @@ async fn change(
     Ok(changes)
 }
 
-/// What came of it; mistakes with their lines where there is a text that has some.
-fn written(changes: &Changes, places: Option<&Places>) -> Response {
+/// What came of it; mistakes and warnings with their lines where there is a text that has some.
+fn written(changes: &Changes, text: Option<(&Places, &[Mistake])>) -> Response {
     let status =
         if changes.mistakes.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut body = shown(changes);
-    if let (Some(places), Some(list)) = (places, body["mistakes"].as_array_mut()) {
-        for (told, mistake) in list.iter_mut().zip(&changes.mistakes) {
-            told["line"] = places.line(&mistake.path).into();
-        }
-        list.sort_by_key(|told| told["line"].as_u64());
+    if let Some((places, warnings)) = text {
+        body["mistakes"] = lined(places, &changes.mistakes);
+        body["warnings"] = lined(places, warnings);
     }
     body["created"] = changes.count(Act::Created).into();
     body["updated"] = changes.count(Act::Updated).into();
@@ -216,6 +216,16 @@ fn written(changes: &Changes, places: Option<&Places>) -> Response {
         });
     }
     answer(status, "application/json", body.to_string())
+}
+
+/// With their lines, in the order of these.
+fn lined(places: &Places, mistakes: &[Mistake]) -> Value {
+    let mut list: Vec<Value> = mistakes.iter().map(shown).collect();
+    for (told, mistake) in list.iter_mut().zip(mistakes) {
+        told["line"] = places.line(&mistake.path).into();
+    }
+    list.sort_by_key(|told| told["line"].as_u64());
+    list.into()
 }
 
 async fn balances(State(state): State<ApiState>) -> Reply {

@@ -158,6 +158,10 @@ mod tests {
 
     #[test]
     fn ports_of_the_web_and_ports_of_other_things() {
+        // The operator's page has them all.
+        let page = include_str!("../../../docs/operator-file.md");
+        let written: Vec<String> = NOT_WEB_PORTS.iter().map(ToString::to_string).collect();
+        assert!(page.contains(&format!("but these: {}.", written.join(", "))));
         for port in [80, 443, 8080, 8443, 3000, 40_001] {
             assert!(is_web_port(port), "{port}");
         }

@@ -6,6 +6,7 @@
 //! [`Fetcher::get_unless`] only, at most three, each through the same gate. It does not know what the bytes mean.
 
 pub mod address;
+mod named;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,8 @@ use facts::ports::{FetchError, Fetched, Fetcher, Promise, Validators};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
+
+pub use named::unvisited;
 
 /// Longest URL we visit.
 pub const URL_MAX: usize = 8192;

@@ -113,13 +113,15 @@ impl Run<'_> {
         let mut logins = BTreeMap::new();
         let named: BTreeSet<&String> =
             self.desired.companies.iter().map(|company| &company.companycode).collect();
-        if named.is_empty() || self.desired.prune {
+        if named.is_empty() {
             return Ok(logins);
         }
-        let sql = "SELECT appid, accesskey, companycode FROM companies ORDER BY companycode";
+        let sql =
+            "SELECT appid, accesskey, companycode, managed FROM companies ORDER BY companycode";
         for row in self.conn.rows(sql, args![]).await? {
             let whose = row.text(2)?;
-            if !named.contains(&whose) {
+            let goes = self.desired.prune && row.truth(3)?;
+            if !goes && !named.contains(&whose) {
                 logins.entry((row.text(0)?, row.text(1)?)).or_insert(whose);
             }
         }

@@ -5,6 +5,7 @@ mod file;
 use std::path::Path;
 use std::process::ExitCode;
 
+use api::guard::GuardedClient;
 use billing::desired::{Act, Changes, Desired};
 use billing::{Store, StoreConfig};
 use facts::sound::Clip;
@@ -34,12 +35,16 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
         Err(error) => return failed(&error.to_string()),
     };
     let prompts = config.prompts.as_deref();
-    let outcome = apply_text(&store, (path, &text), prompts, dry_run).await;
+    let file = OperatorFile::read(path, &text);
+    let outcome = apply_file(&store, &file, prompts, dry_run).await;
     let head = store.trail_head().await.unwrap_or_default();
     store.close().await;
     match outcome {
         Ok(changes) => {
             print(&difference(&changes, dry_run));
+            for warning in unvisited(config, &file) {
+                complain(&format!("warning: {warning}"));
+            }
             if !dry_run && changes.count(Act::Unchanged) != changes.lines.len() {
                 print(&format!("audit entry {}, head {}\n", head.entry, head.hash));
             }
@@ -87,8 +92,16 @@ pub(crate) async fn apply_text(
     prompts: Option<&Path>,
     dry_run: bool,
 ) -> Result<Changes, Trouble> {
+    apply_file(store, &OperatorFile::read(path, text), prompts, dry_run).await
+}
+
+async fn apply_file(
+    store: &Store,
+    file: &OperatorFile,
+    prompts: Option<&Path>,
+    dry_run: bool,
+) -> Result<Changes, Trouble> {
     store.migrate().await.map_err(Trouble::Store)?;
-    let file = OperatorFile::read(path, text);
     // A file with mistakes of form is looked at for mistakes of meaning all the same: nobody wants to
     // hear of them one after the other.
     let unspeakable = unspeakable(file.desired(), prompts);
@@ -108,6 +121,13 @@ fn unspeakable(desired: &Desired, prompts: Option<&Path>) -> Vec<billing::desire
     let (sounds, _) = media::prompt::Store::open(prompts);
     let playable = |clip: &Clip| sounds.playable(clip).map_err(|why| why.to_string());
     billing::speech::unspeakable(desired, playable)
+}
+
+/// Where pushes were to go and cannot, by the settings that this program was started with.
+fn unvisited(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
+    // Without a client nothing can be said; `serve` says why there is none.
+    let Ok(guard) = GuardedClient::new(serve::parts::guard(config, &[])) else { return Vec::new() };
+    file.all_mistakes(&api::guard::unvisited(file.desired(), &guard))
 }
 
 /// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.

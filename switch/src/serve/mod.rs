@@ -1,6 +1,6 @@
 //! The composition root: builds every room, joins them, and takes them apart again in order.
 
-mod parts;
+pub(crate) mod parts;
 
 use std::fmt;
 use std::fs::File;

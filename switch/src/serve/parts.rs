@@ -126,7 +126,7 @@ pub(super) fn engine(config: &Config, listeners: &[Listener]) -> Result<EngineCo
 }
 
 /// `own`: where this process listens.
-pub(super) fn guard(config: &Config, own: &[SocketAddr]) -> GuardConfig {
+pub(crate) fn guard(config: &Config, own: &[SocketAddr]) -> GuardConfig {
     GuardConfig {
         own: own.to_vec(),
         allow_networks: config.callback_allow.clone(),

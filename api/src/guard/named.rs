@@ -1,0 +1,31 @@
+//! Addresses that the operator's file names and that the guard would turn away.
+
+use billing::desired::{Desired, Mistake};
+use facts::ports::FetchError;
+
+use super::GuardedClient;
+
+/// Where pushes were to go and cannot, as far as can be told without asking what a name leads to. It is no mistake:
+/// the settings of the switch may be about to change.
+#[must_use]
+pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
+    let apps = desired.ytx_apps.iter().enumerate().flat_map(|(i, app)| {
+        [("callback_url", &app.callback_url), ("state_url", &app.state_url)]
+            .map(|(key, url)| (format!("ytx_apps[{i}].{key}"), url))
+    });
+    let companies = desired.companies.iter().enumerate().flat_map(|(i, company)| {
+        [("cdr_url", &company.cdr_url), ("state_url", &company.state_url)]
+            .map(|(key, url)| (format!("companies[{i}].{key}"), url))
+    });
+    let told = |(path, url): (String, &Option<String>)| {
+        let why = match guard.admits(url.as_deref()?) {
+            Err(FetchError::Refused) => {
+                "its port or its address is barred (http.callback_ports, http.callback_allow)"
+            }
+            Err(_) => "it is no address that is visited",
+            Ok(()) => return None,
+        };
+        Some(Mistake { path, message: format!("nothing would be sent there: {why}") })
+    };
+    apps.chain(companies).filter_map(told).collect()
+}
