@@ -293,7 +293,7 @@ mod tests {
     /// Conformance §6.4: each knob, a value, the rooms that must hear of it, and what they are told. Knobs
     /// that need the running process are told apart: `switch/tests/operator.rs` turns those.
     const TURNS: &[(&str, &str, &[&str], &str)] = &[
-        ("node", "7", &["engine"], "node: 7"),
+        ("node", "7", &["engine", "api"], "node: 7"),
         ("store.gather", "25ms", &["store"], "gather: 25ms"),
         ("store.axb_bindings", "9", &["store"], "axb_bindings: 9"),
         ("sip.user_agent", "Other/1", &["engine"], "Other/1"),

@@ -10,6 +10,9 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 const FIRST: u16 = 11_000;
 /// Size of the block.
 const COUNT: u16 = 20_000;
+/// Processes that begin one behind the other and run at the same time are to be far from each other: what one has let
+/// go and will take again may not be free for the next.
+const APART: u32 = 6_151;
 
 /// The first of `count` neighbouring free ports, even, free for UDP and TCP on 127.0.0.1.
 ///
@@ -19,7 +22,7 @@ const COUNT: u16 = 20_000;
 pub fn block(count: u16) -> u16 {
     let step = count.div_ceil(2) * 2;
     for _ in 0..1000 {
-        let seed = u16::try_from(std::process::id() % 997).unwrap_or(0) * 20;
+        let seed = u16::try_from(std::process::id() % 10_000 * APART % 10_000).unwrap_or(0) * 2;
         let offset = NEXT.fetch_add(step, Ordering::Relaxed);
         let first = FIRST + (seed.wrapping_add(offset)) % (COUNT - step);
         let first = first & !1;

@@ -162,8 +162,12 @@ pub fn asks(n: u32) -> Option<SubAccountId> {
 pub fn asked(command: &CallCommand) -> Option<SubAccountId> {
     match &command.key {
         Some(key) => key.key.strip_prefix("order-").and_then(|n| n.parse().ok()).and_then(asks),
-        // The team is nobody's.
-        None if command.b.as_ref().is_some_and(|b| b.number.digits() == crate::team::TEAM) => None,
+        // The team is nobody's, but whoever calls it from the extension pays for where it leads.
+        None if command.a.number.digits() != EXTENSION
+            && command.b.as_ref().is_some_and(|b| b.number.digits() == crate::team::TEAM) =>
+        {
+            None
+        }
         // Every other call that came by SIP was made from or to the extension.
         None => Some(OFFICE),
     }
