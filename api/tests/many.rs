@@ -130,12 +130,24 @@ async fn s6_a_list_under_a_customuuid_is_taken_once_where_the_company_wants_it()
     let again = ask(&[("waittime", "20")]).await;
     assert_eq!(again["data"]["result"], first["data"]["result"], "{again}");
     assert_eq!(first["data"]["result"]["total"], 20);
-    for other in [("destnumber", "13800138000"), ("nationcode", "in"), ("userid", "T@80100")] {
+    for other in [
+        ("destnumber", "13800138000"),
+        ("nationcode", "in"),
+        ("userid", "T@80100"),
+        ("disnumber", "01053189990"),
+        ("userkey", "1"),
+        ("conntime", "30"),
+        ("ext", "other"),
+    ] {
         assert_eq!(code(&ask(&[other]).await).0, 1003, "{other:?}");
     }
     assert_ne!(id(&ask(&[("customuuid", "c8")]).await), id(&first));
     assert_ne!(id(&ask(&[("customuuid", "")]).await), id(&ask(&[("customuuid", "")]).await));
     assert_eq!(world.store.campaigns("2", 0, 9).await.unwrap().0, 4);
+    // It was taken when its sound was there.
+    assert!(world.store.drop_sound("2", "spring", now()).await.unwrap());
+    assert_eq!(id(&ask(&[]).await), id(&first));
+    assert_eq!(code(&ask(&[("customuuid", "c9")]).await).0, 1029);
     // Who did not ask for that gets what he asks for.
     with_sound(&world).await;
     assert_ne!(id(&batch(&world, &[]).await), id(&batch(&world, &[]).await));

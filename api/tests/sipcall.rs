@@ -12,7 +12,7 @@ use facts::scenario::{Next, Step};
 use facts::{Dialect, Number, Purpose, PushKind, Refusal};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use world::company::{LOGIN, ask, code, form, token};
+use world::company::{LOGIN, ask, code, form, token, wave};
 use world::{ACCESSKEY, World, now};
 
 const LOGOUT: &str = "App.Sip_Auth.Logout";
@@ -447,9 +447,23 @@ async fn s6_a_customuuid_is_taken_once_where_the_company_wants_it() {
     assert_eq!(uuid(&play(&world, "2", &plain).await), uuid(&first));
     let other = play(&world, "2", &[("userid", ""), ("destnumber", "13333333334")]).await;
     assert_eq!(code(&other).0, 1003, "the same name for another request");
+    for changed in [("disnumber", "1"), ("userkey", "1"), ("conntime", "30"), ("ext", "other")] {
+        let other = play(&world, "2", &[("userid", ""), changed]).await;
+        assert_eq!(code(&other).0, 1003, "{changed:?}");
+    }
+    let again = play(&world, "2", &[("userid", ""), ("waittime", "20")]).await;
+    assert_eq!(uuid(&again), uuid(&first), "how long it may ring is no part of it");
     let next = play(&world, "2", &[("userid", ""), ("customuuid", "2")]).await;
     assert_ne!(uuid(&next), uuid(&first));
     assert_eq!(world.switch.placed.lock().unwrap().len(), 2);
+    // What was taken when its sound was there is not refused for what became of the sound since.
+    world.store.keep_sound("2", ("spring", "wav"), (wave(800), 100), now()).await.unwrap();
+    let spring = [("userid", ""), ("customuuid", "3"), ("voicefile", "spring.wav")];
+    let taken = play(&world, "2", &spring).await;
+    assert!(world.store.drop_sound("2", "spring", now()).await.unwrap());
+    assert_eq!(uuid(&play(&world, "2", &spring).await), uuid(&taken), "{taken}");
+    let fresh = [("userid", ""), ("customuuid", "4"), ("voicefile", "spring.wav")];
+    assert_eq!(code(&play(&world, "2", &fresh).await).0, 1029);
 }
 
 const BILL: &str = "App.Sip_Cdr.GetBill";

@@ -4,6 +4,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -304,7 +305,7 @@ async fn s4_9_five_hundred_open_tasks_are_enough_for_a_merchant() {
     let (campaign, _) = world.store.campaign("1", &first).await.unwrap().unwrap();
     for n in 1..500 {
         let campaign = billing::campaigns::Campaign { id: n.to_string(), ..campaign.clone() };
-        world.store.create_campaign(campaign, vec![], None).await.unwrap();
+        world.store.create_campaign(campaign, Arc::default(), None).await.unwrap();
     }
     assert_eq!(code(&create(&world, &token, &[]).await), 1041);
     let set = [("token", token.as_str()), ("taskid", &first), ("taskstatus", "3")];
@@ -365,4 +366,34 @@ async fn s4_9_a_task_is_dialled_where_its_agents_are() {
     let me = billing::Once::fresh().unwrap();
     let open = one.store.open_campaigns(&me, world::now()).await.unwrap().open;
     assert_eq!((open[0].owner, open[0].elsewhere), (Owner::Nobody, 0));
+}
+
+/// Two campaigns for one agent, one of which is being left to another process while its customer is rung.
+#[tokio::test]
+async fn case_43_who_is_rung_for_a_task_that_is_being_left_has_his_agent() {
+    let world = World::new().await;
+    let token = token(&world).await;
+    let first = id(&create(&world, &token, &[]).await);
+    let mut dialler = api::campaigns::Dialler::new(Duration::from_secs(5)).unwrap();
+    for _ in 0..2 {
+        dialler.turn(&world.state).await.unwrap();
+    }
+    let placed = || world.switch.placed.lock().unwrap().len();
+    assert_eq!(placed(), 1);
+    let other = billing::Once::fresh().unwrap();
+    let agents = vec![(first.clone(), 9)];
+    let wishes = billing::campaigns::Wishes { agents, ..Default::default() };
+    world.store.keep_campaigns(&other, wishes, world::now()).await.unwrap();
+    let second = id(&create(&world, &token, &[]).await);
+    for _ in 0..3 {
+        dialler.turn(&world.state).await.unwrap();
+    }
+    assert_eq!(placed(), 1, "the agent is to come to whoever is rung already");
+    let call = world.store.campaign_numbers(&first, 0, 1).await.unwrap()[0].call.unwrap();
+    world.complete(call).await;
+    for _ in 0..3 {
+        dialler.turn(&world.state).await.unwrap();
+    }
+    assert_eq!(placed(), 2, "it is left, and he is free for the other one");
+    assert_eq!(world.store.campaign("1", &second).await.unwrap().unwrap().1.calling, 1);
 }

@@ -2,8 +2,8 @@
 //! ([why so many](../../docs/decisions/0083-how-fast-a-campaign-dials.md)).
 //!
 //! A campaign is dialled by one process, the one with which the most of its agents are registered
-//! ([`billing::campaigns`]). A call is placed before it is noted, under a key that is the same whenever it is tried: a
-//! crash between the two finds the same call again.
+//! ([`billing::campaigns`]). A call is placed before it is noted, under a key that is the same
+//! whenever it is tried: a crash between the two finds the same call again.
 
 mod pace;
 mod place;
@@ -25,8 +25,8 @@ use pace::{legs, lines, may_start, notices, room};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(500);
-/// A look takes no longer, and goes on with the next campaigns in the next one: a lease has at least half of its time left
-/// when a look begins.
+/// A look takes no longer, and goes on with the next campaigns in the next one: a lease has at
+/// least half of its time left when a look begins.
 const TURN_MAX: Duration = Duration::from_secs(5);
 const _: () = assert!(TURN_MAX.as_secs() * 2 <= campaigns::LEASE.as_secs() / 2);
 
@@ -69,9 +69,12 @@ pub struct Dialler {
     turn_max: Duration,
 }
 
-/// A campaign of which calls may start, and how things stand with it.
+/// A campaign that is looked after here, and how things stand with it.
 struct Open {
     campaign: Campaign,
+    /// Calls of it may start. Otherwise it is being left, or nobody knows how it stands: whoever it
+    /// rings has an agent and a port to come all the same.
+    dials: bool,
     tally: Tally,
     agents: BTreeSet<String>,
     calls: Vec<CallId>,
@@ -85,7 +88,8 @@ struct Open {
 enum Stance {
     /// Dials.
     Dial,
-    /// It becomes nobody's, or will be when no customer of it rings or waits any more: another has more of its agents.
+    /// It becomes nobody's, or will be when no customer of it rings or waits any more: another has
+    /// more of its agents.
     Leave,
     /// Takes it.
     Take,
@@ -112,7 +116,8 @@ struct Kept {
 }
 
 impl Dialler {
-    /// One that knows of no campaign yet, and starts no call any more when a look has taken so long.
+    /// One that knows of no campaign yet, and starts no call any more when a look has taken so
+    /// long.
     ///
     /// # Errors
     /// When the operating system has no random bytes.
@@ -121,7 +126,8 @@ impl Dialler {
         Ok(Dialler { me: Once::fresh()?, told, mine, damaged, turn: 0, turn_max })
     }
 
-    /// Looks at all campaigns once: keeps and takes leases, notes what has become of calls, starts as many as may start.
+    /// Looks at all campaigns once: keeps and takes leases, notes what has become of calls, starts
+    /// as many as may start.
     ///
     /// # Errors
     /// Those of the database; what concerns one campaign alone is logged.
@@ -168,8 +174,8 @@ impl Dialler {
         let mut open = self.look(state, kept, &live, (at, until)).await?;
         let room = room(state.0.calls.media_room(), &open);
         let look = Look { view: &view, stations: &stations, me: &self.me, until };
-        // Whoever comes first in one turn comes last in the next: agents may be those of several. Whoever was not reached
-        // comes first.
+        // Whoever comes first in one turn comes last in the next: agents may be those of several.
+        // Whoever was not reached comes first.
         self.turn = self.turn.wrapping_add(look.dial(state, &mut open, busy, room).await);
         Ok(())
     }
@@ -220,7 +226,8 @@ impl Dialler {
         Some(Kept { campaign, tally, agents, stance })
     }
 
-    /// What has become of the calls of these; those that are dialled here. What there is no time for is noted by a later look.
+    /// What has become of the calls of these, and how each stands; those that are left by now are
+    /// not among them. What there is no time for is noted by a later look.
     async fn look(
         &self,
         state: &ApiState,
@@ -237,6 +244,7 @@ impl Dialler {
         let (mut open, mut left) = (Vec::new(), Wishes::default());
         for Kept { campaign, mut tally, agents, stance } in kept {
             let id = &campaign.id;
+            let mut dials = stance != Stance::Leave;
             let news = under_way.recorded.contains(id)
                 || campaign.state == CampaignState::Running && tally.is_over();
             if news && Instant::now() < half {
@@ -245,24 +253,22 @@ impl Dialler {
                     // The others are none the worse for it.
                     Err(error) => {
                         tracing::warn!(%error, task = id, "a campaign is not looked after");
-                        continue;
+                        dials = false;
                     }
                 }
             }
             let calls = under_way.calls.remove(id).unwrap_or_default();
             let lines = lines(calls.iter().filter_map(|call| live.get(call).map(String::as_str)));
-            if stance == Stance::Leave {
-                if lines.ringing + lines.waiting == 0 {
-                    tracing::info!(
-                        task = id,
-                        "a campaign is left to a process with more of its agents"
-                    );
-                    left.leave.push(campaign.id);
-                }
+            if stance == Stance::Leave && lines.ringing + lines.waiting == 0 {
+                tracing::info!(
+                    task = id,
+                    "a campaign is left to a process with more of its agents"
+                );
+                left.leave.push(campaign.id);
                 continue;
             }
             let crowded = under_way.crowded.contains(id);
-            open.push(Open { campaign, tally, agents, calls, lines, crowded });
+            open.push(Open { campaign, dials, tally, agents, calls, lines, crowded });
         }
         if !left.is_empty() {
             store.keep_campaigns(&self.me, left, at).await?;
@@ -281,8 +287,8 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Starts as many calls of each as may start; by how many places the next look goes on. `busy`: how many calls of each
-    /// merchant are under way; `room`: how many legs have room.
+    /// Starts as many calls of each as may start; by how many places the next look goes on. `busy`:
+    /// how many calls of each merchant are under way; `room`: how many legs have room.
     async fn dial(
         &self,
         state: &ApiState,
@@ -307,7 +313,8 @@ impl Look<'_> {
                 }
                 _ => may_start(open, at, self.stations),
             };
-            // Where there was no room, a few find out whether there is some by now: a tenth of what is under way.
+            // Where there was no room, a few find out whether there is some by now: a tenth of what
+            // is under way.
             let own = open[at].lines.ringing + open[at].lines.waiting + open[at].lines.talking;
             let start = if open[at].crowded { start.min(1 + own / 10) } else { start };
             let legs = legs(&plan.takers);
@@ -330,7 +337,8 @@ impl Look<'_> {
     }
 }
 
-/// The extensions that take the calls: those of the merchant, since a number may have passed on to somebody else.
+/// The extensions that take the calls: those of the merchant, since a number may have passed on to
+/// somebody else.
 fn agents(takers: &Takers, merchant: MerchantId, view: &View) -> BTreeSet<String> {
     own(takers, merchant, view).into_iter().collect()
 }

@@ -1,5 +1,5 @@
-//! How many calls of each campaign may start: what agents are free, what the merchant may have, what the media plane has room
-//! for.
+//! How many calls of each campaign may start: what agents are free, what the merchant may have,
+//! what the media plane has room for.
 
 use billing::campaigns::{CampaignState, Takers};
 use campaign::{Agents, Lines, Pace, Permille, Seen};
@@ -13,8 +13,8 @@ const AT_ONCE: u32 = 100;
 /// The same of a list of notices: what is started is under way when the next look comes.
 const NOTICES_AT_ONCE: u32 = 50;
 
-/// Legs of one call: the customer's, and his agent's if there is to be one. Who presses a key that a notice leads on is one of
-/// few.
+/// Legs of one call: the customer's, and his agent's if there is to be one. Who presses a key that
+/// a notice leads on is one of few.
 pub(super) const fn legs(takers: &Takers) -> u64 {
     match takers {
         Takers::Group(_) | Takers::Extensions(_) => 2,
@@ -22,8 +22,9 @@ pub(super) const fn legs(takers: &Takers) -> u64 {
     }
 }
 
-/// How many more legs of campaigns the media plane has room for: a fifth of it is left to others, and whoever rings or waits
-/// is to have an agent. Without a port for that he would have answered for nothing.
+/// How many more legs of campaigns the media plane has room for: a fifth of it is left to others,
+/// and whoever rings or waits is to have an agent. Without a port for that he would have answered
+/// for nothing.
 pub(super) fn room(media: MediaRoom, open: &[Open]) -> u64 {
     let owed = |open: &Open| {
         let Lines { ringing, waiting, .. } = open.lines;
@@ -47,11 +48,11 @@ pub(super) fn lines<'a>(states: impl Iterator<Item = &'a str>) -> Lines {
     lines
 }
 
-/// How many notices of a list may start: no agent waits for them, and of the calls that its merchant may have at a time, of which
-/// so many are under way, a fifth is left to others.
+/// How many notices of a list may start: no agent waits for them, and of the calls that its
+/// merchant may have at a time, of which so many are under way, a fifth is left to others.
 pub(super) fn notices(open: &Open, most: u32, busy: u32) -> u32 {
-    let Open { campaign, tally, lines, .. } = open;
-    if campaign.state != CampaignState::Running || tally.waiting == 0 {
+    let Open { campaign, dials, tally, lines, .. } = open;
+    if !dials || campaign.state != CampaignState::Running || tally.waiting == 0 {
         return 0;
     }
     let own = lines.ringing + lines.waiting + lines.talking;
@@ -59,11 +60,11 @@ pub(super) fn notices(open: &Open, most: u32, busy: u32) -> u32 {
     room.min(campaign.plan.concurrent.saturating_sub(own)).min(NOTICES_AT_ONCE)
 }
 
-/// How many calls of one of these campaigns may start. Those of others that have an agent of it in common are for
-/// the same agents.
+/// How many calls of one of these campaigns may start. Those of others that have an agent of it in
+/// common are for the same agents.
 pub(super) fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
-    let Open { campaign, tally, agents, lines, .. } = &open[at];
-    if campaign.state != CampaignState::Running || tally.waiting == 0 {
+    let Open { campaign, dials, tally, agents, lines, .. } = &open[at];
+    if !dials || campaign.state != CampaignState::Running || tally.waiting == 0 {
         return 0;
     }
     // Who is rung is free if that is for one of these customers: he waits, and is counted.
@@ -125,7 +126,8 @@ mod tests {
             created: UnixMillis(0),
         };
         let tally = Tally { total: 9, waiting: 9, ..Tally::default() };
-        Open { campaign, tally, agents, calls: vec![CallId(1)], lines, crowded: false }
+        let calls = vec![CallId(1)];
+        Open { campaign, dials: true, tally, agents, calls, lines, crowded: false }
     }
 
     fn notice_list(lines: Lines) -> Open {
@@ -191,6 +193,20 @@ mod tests {
         assert_eq!(may_start(&both, 1, &stations), 0, "who rings may be for 2");
         let apart = [open(&["1"], ringing), open(&["2"], Lines::default())];
         assert_eq!(may_start(&apart, 1, &stations), 1);
+    }
+
+    #[test]
+    fn case_43_a_campaign_that_is_being_left_has_its_agents_until_nobody_waits_for_them() {
+        let stations = [station("1", true, None), station("2", true, None)];
+        let lines = Lines { ringing: 2, ..Lines::default() };
+        let left = Open { dials: false, ..open(&["1", "2"], lines) };
+        let both = [open(&["1", "2"], Lines::default()), left];
+        assert_eq!(may_start(&both, 0, &stations), 0, "both are for those of the other");
+        assert_eq!(room(MediaRoom { free: 60, all: 100 }, &both), 60 - 20 - 2);
+        let idle = Open { dials: false, ..open(&["1", "2"], Lines::default()) };
+        assert_eq!(may_start(&[idle], 0, &stations), 0, "nor is anybody rung for itself");
+        let list = Open { dials: false, ..notice_list(Lines::default()) };
+        assert_eq!(notices(&list, 10, 0), 0);
     }
 
     #[test]

@@ -25,12 +25,14 @@ const NOT_NOW: Duration = Duration::from_secs(600);
 const AT_A_TIME: u32 = 10;
 /// Numbers of one look that cannot be called, or not at this hour, at most.
 const IN_VAIN_MAX: u32 = 50;
-/// Numbers that cannot be called for what may be wrong with all, one behind the other, at which a campaign pauses.
+/// Numbers that cannot be called for what may be wrong with all, one behind the other, at which a
+/// campaign pauses.
 const PASSED_MAX: u32 = 20;
 
 impl Look<'_> {
-    /// Places so many calls of a campaign; how many it were. Numbers that cannot be called are passed over; where that is
-    /// the lot of many and no matter of theirs, or the company may do nothing any more, the campaign pauses.
+    /// Places so many calls of a campaign; how many it were. Numbers that cannot be called are
+    /// passed over; where that is the lot of many and no matter of theirs, or the company may do
+    /// nothing any more, the campaign pauses.
     pub(super) async fn some(
         &self,
         state: &ApiState,
@@ -163,9 +165,10 @@ async fn command(
     }))
 }
 
-/// The customer is led to an agent as soon as he answers: to the group, or to whichever of the extensions is free; each
-/// customer begins with another. A group that rings all of its members at once would offer one customer to all of them
-/// and leave nobody to the next: for a campaign they are rung as extensions are.
+/// The customer is led to an agent as soon as he answers: to the group, or to whichever of the
+/// extensions is free; each customer begins with another. A group that rings all of its members at
+/// once would offer one customer to all of them and leave nobody to the next: for a campaign they
+/// are rung as extensions are.
 fn scenario(view: &Snapshot, merchant: MerchantId, takers: &Takers, seq: i64) -> Option<Scenario> {
     let failed = Next::HangUp;
     let rings_all = |number: &String| {

@@ -14,7 +14,7 @@ use facts::CallCommand;
 use sha2::{Digest as _, Sha256};
 
 use super::play::{callee, command};
-use super::{Asker, Gate, auth, tasks};
+use super::{Asker, Gate, auth, ours, tasks};
 use crate::campaigns::Refused;
 use crate::settings::View;
 use crate::state::{ApiState, now};
@@ -46,6 +46,16 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
     let state = gate.state;
     let asker = gate.open_by_key()?;
     let Batch { numbers, notice } = asked?;
+    let words = Answer::done("播放命令发送成功", "play command sent");
+    let request = request(&asker.company, &numbers, &notice);
+    // What was taken once is taken, whatever became of its sound or its group since.
+    if let Some(request) = &request {
+        let company = &asker.company.companycode;
+        let known = state.0.store.campaign_asked(company, request, now()).await.map_err(ours)?;
+        if let Some(known) = known {
+            return tasks::told_of(known, (String::new(), words));
+        }
+    }
     // Each would be refused later, where nobody is told.
     for number in &numbers {
         callee(state, view, asker.merchant.id, &notice.dialled(number)).await?;
@@ -62,7 +72,6 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         customuuid: echo.customuuid.clone(),
         ext: echo.chengshudu.clone(),
     };
-    let request = request(&asker.company, &numbers, &notice);
     let number = |phone| NewNumber { phone, due: None, said: said.clone() };
     let numbers: Vec<NewNumber> = numbers.into_iter().map(number).collect();
     let campaign = Campaign {
@@ -83,7 +92,6 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         state: CampaignState::Running,
         created: now(),
     };
-    let words = Answer::done("播放命令发送成功", "play command sent");
     tasks::keep(state, campaign, (numbers, request), words).await
 }
 
@@ -92,9 +100,10 @@ fn request(company: &Company, numbers: &[String], notice: &Notice) -> Option<Req
     let name = notice.play.echo.customuuid.clone();
     let wanted = company.dedupe_customuuid && !name.is_empty();
     let Notice { nation, play } = notice;
-    let said = format!("{nation}\n{:?}\n{}\n{}", play.voice, play.echo.userid, numbers.join(","));
-    let fingerprint = || hex::encode(Sha256::digest(said.as_bytes()));
-    wanted.then(|| Request { name, fingerprint: fingerprint() })
+    wanted.then(|| {
+        let said = format!("{nation}\n{}\n{}", play.said(), numbers.join(","));
+        Request { name, fingerprint: hex::encode(Sha256::digest(said.as_bytes())) }
+    })
 }
 
 /// The call of a number of such a task; else why it cannot be called.

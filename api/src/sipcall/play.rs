@@ -12,9 +12,10 @@ use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
 use facts::settings::Snapshot;
 use facts::sound::Clip;
 use facts::{
-    CallCommand, Dialect, MerchantId, Number, Party, Purpose, Push, PushKind, Refusal, RequestKey,
-    SubAccountId,
+    CallCommand, Dialect, MerchantId, Number, Party, Placed, Purpose, Push, PushKind, Refusal,
+    RequestKey, SubAccountId,
 };
+use sha2::{Digest as _, Sha256};
 
 use super::{Asker, ours};
 use crate::settings::{View, dialled};
@@ -31,14 +32,24 @@ pub(super) async fn play(
     asker: &Asker,
     asked: PlayVoice,
 ) -> Result<Answer, Stop> {
+    let fingerprint = hex::encode(Sha256::digest(asked.said().as_bytes()));
+    let key = key(&asker.company, &asked.echo.customuuid, fingerprint);
+    // What was taken once is taken, whatever became of its sound or its group since.
+    if let Some(key) = &key
+        && let Some(placed) = state.earlier(asker.merchant.id, key).await.map_err(refused)?
+    {
+        return Ok(told(placed));
+    }
     let whom = callee(state, view, asker.merchant.id, &asked.destnumber).await?;
-    let said = format!("{}\n{:?}\n{}", asked.destnumber, asked.voice, asked.echo.userid);
-    let key = key(&asker.company, &asked.echo.customuuid, said);
     let command = command(state, view, asker, asked, whom).await?;
     let placed = state.place(CallCommand { key, ..command }).await.map_err(refused)?;
+    Ok(told(placed))
+}
+
+fn told(placed: Placed) -> Answer {
     let uuid = call_uuid(placed.call);
     let result = Some(Json::object([("uuid", uuid.into())]));
-    Ok(Answer { result, ..Answer::done("播放命令发送成功", "play command sent") })
+    Answer { result, ..Answer::done("播放命令发送成功", "play command sent") }
 }
 
 /// Whom a number means, and the sub-account that an extension belongs to.
@@ -134,7 +145,8 @@ async fn clip(state: &ApiState, view: &View, asker: &Asker, voice: &Voice) -> Re
     if !there(&common) {
         return Err(Code::NoFile.into());
     }
-    // What another company has is not what everybody has. Only the names of the operator's own files are looked at so.
+    // What another company has is not what everybody has. Only the names of the operator's own
+    // files are looked at so.
     for (at, _) in name.match_indices('-') {
         let code = name.get(..at).unwrap_or_default();
         if view.company(store, code).await.map_err(ours)?.is_some() {
@@ -152,7 +164,8 @@ pub(super) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    /// The number of a group by its number or its name. What is a number is no name: it may have been one before it was a number.
+    /// The number of a group by its number or its name. What is a number is no name: it may have
+    /// been one before it was a number.
     pub(super) fn find(self, name: &str) -> Option<&'a String> {
         let own = |group: &Group| group.merchant == self.merchant;
         let numbered = self.view.groups.get_key_value(name).filter(|(_, group)| own(group));
@@ -234,8 +247,8 @@ pub(super) fn key(company: &Company, name: &str, fingerprint: String) -> Option<
     })
 }
 
-/// What a company is told of a call: the customer and its `customuuid` as sent, the number that he is shown, and
-/// `method` of states and the extension that the call is for, if it is for one.
+/// What a company is told of a call: the customer and its `customuuid` as sent, the number that he
+/// is shown, and `method` of states and the extension that the call is for, if it is for one.
 pub(crate) fn pushes(
     company: &Company,
     (customer, customuuid): (&str, &str),

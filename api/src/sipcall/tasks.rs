@@ -1,5 +1,7 @@
 //! `App.Sip_Yccall`: tasks. What they are told here is carried out by [`crate::campaigns`].
 
+use std::sync::Arc;
+
 use billing::campaigns::{
     Campaign, CampaignNumber, CampaignState, Created, NewNumber, NumberState, Plan, Request, Said,
     Takers, Tally,
@@ -90,33 +92,39 @@ async fn create(
     keep(state, campaign, (numbers, None), words).await
 }
 
-/// Keeps a task under an id that nobody has, and tells it with these words; one that was asked for before, under the same name,
-/// as the one that it became.
+/// Keeps a task under an id that nobody has, and tells it with these words; one that was asked for
+/// before, under the same name, as the one that it became.
 pub(super) async fn keep(
     state: &ApiState,
     campaign: Campaign,
     (numbers, request): (Vec<NewNumber>, Option<Request>),
     words: Answer,
 ) -> Result<Answer, Stop> {
-    let store = &state.0.store;
+    let (store, numbers) = (&state.0.store, Arc::new(numbers));
     for _ in 0..DRAWS {
         let id = task::task_id(campaign.created, billing::campaigns::draw().map_err(ours)?);
         let drawn = Campaign { id: id.clone(), ..campaign.clone() };
-        let (id, total) = match store.create_campaign(drawn, numbers.clone(), request.clone()).await
-        {
-            Ok(Created::Now(total)) => (id, total),
-            Ok(Created::Before(id, total)) => (id, total),
-            Ok(Created::OtherRequest) => return Err(Code::Failed.into()),
+        match store.create_campaign(drawn, Arc::clone(&numbers), request.clone()).await {
+            Ok(created) => return told_of(created, (id, words)),
             Err(billing::Error::Conflict(Constraint::Campaigns)) => {
                 return Err(Code::TooMany.into());
             }
-            Err(billing::Error::Conflict(_)) => continue,
+            Err(billing::Error::Conflict(_)) => {}
             Err(error) => return Err(ours(error)),
-        };
-        let result = Some(Json::object([("taskid", id.into()), ("total", total.into())]));
-        return Ok(Answer { result, ..words });
+        }
     }
     Err(Code::Failed.into())
+}
+
+/// Tells with these words which task a request has become.
+pub(super) fn told_of(created: Created, (drawn, words): (String, Answer)) -> Result<Answer, Stop> {
+    let (id, total) = match created {
+        Created::Now(total) => (drawn, total),
+        Created::Before(id, total) => (id, total),
+        Created::OtherRequest => return Err(Code::Failed.into()),
+    };
+    let result = Some(Json::object([("taskid", id.into()), ("total", total.into())]));
+    Ok(Answer { result, ..words })
 }
 
 /// The key of the call of a number: the same whenever it is tried.

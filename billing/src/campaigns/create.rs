@@ -1,6 +1,7 @@
 //! How campaigns come to be, and their numbers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use facts::UnixMillis;
 
@@ -11,12 +12,14 @@ use crate::error::{Constraint, Error, Result};
 use crate::once::Once;
 use crate::store::Store;
 
-/// Campaigns of one merchant that are not over, at most: each that runs is looked at twice a second.
+/// Campaigns of one merchant that are not over, at most: each that runs is looked at twice a
+/// second.
 pub const OPEN_MAX: u32 = 500;
 /// Numbers of one insert: five columns each, below what SQLite takes as parameters.
 const ROWS: usize = 500;
 
-/// A request to which a company gives a name of its own: the same again is the same campaign, for thirty days.
+/// A request to which a company gives a name of its own: the same again is the same campaign, for
+/// thirty days.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
     /// The name.
@@ -42,11 +45,11 @@ async fn known(
     company: &str,
     (request, at): (&Request, UnixMillis),
 ) -> Result<Option<Created>> {
-    let sql = "DELETE FROM campaign_requests WHERE company = $1 AND request = $2 AND at < $3";
-    conn.exec(sql, args![company, &request.name, at - KEY_LIFE]).await?;
     let sql = "SELECT r.fingerprint, r.campaign, COALESCE(c.total, 0) FROM campaign_requests r \
-               LEFT JOIN campaigns c ON c.id = r.campaign WHERE r.company = $1 AND r.request = $2";
-    let Some(row) = conn.row(sql, args![company, &request.name]).await? else { return Ok(None) };
+               LEFT JOIN campaigns c ON c.id = r.campaign \
+               WHERE r.company = $1 AND r.request = $2 AND r.at >= $3";
+    let values = args![company, &request.name, at - KEY_LIFE];
+    let Some(row) = conn.row(sql, values).await? else { return Ok(None) };
     Ok(Some(match row.text(0)? == request.fingerprint {
         true => Created::Before(row.text(1)?, row.small(2)?),
         false => Created::OtherRequest,
@@ -85,6 +88,9 @@ async fn create(
     room(conn, campaign.merchant.0).await?;
     insert(conn, campaign).await?;
     if let Some(request) = request {
+        let sql = "DELETE FROM campaign_requests WHERE company = $1 AND request = $2 AND at < $3";
+        let old = campaign.created - KEY_LIFE;
+        conn.exec(sql, args![&campaign.company, &request.name, old]).await?;
         let sql = "INSERT INTO campaign_requests (company, request, fingerprint, campaign, at) \
                    VALUES ($1, $2, $3, $4, $5)";
         let Request { name, fingerprint } = request;
@@ -113,8 +119,9 @@ async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
     conn.exec(sql, values).await.map(drop)
 }
 
-/// Adds numbers behind those that there are; how many it were. One that is there already, not called yet and said to be
-/// called not before the same instant, is called once, however long it was put off.
+/// Adds numbers behind those that there are; how many it were. One that is there already, not
+/// called yet and said to be called not before the same instant, is called once, however long it
+/// was put off.
 async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<usize> {
     let sql = "SELECT phone, due FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting'";
     let mut there = BTreeSet::new();
@@ -193,7 +200,8 @@ async fn add(
 }
 
 impl Store {
-    /// Keeps a campaign with its numbers, each once. Under a name of the company's own it is made once.
+    /// Keeps a campaign with its numbers, each once. Under a name of the company's own it is made
+    /// once.
     ///
     /// # Errors
     /// [`Error::Conflict`]: [`Constraint::Campaigns`] when its merchant has [`OPEN_MAX`] that are not over, any other
@@ -201,7 +209,7 @@ impl Store {
     pub async fn create_campaign(
         &self,
         campaign: Campaign,
-        numbers: Vec<NewNumber>,
+        numbers: Arc<Vec<NewNumber>>,
         request: Option<Request>,
     ) -> Result<Created> {
         self.write(work!(conn, [campaign, numbers, request] => {
@@ -210,9 +218,25 @@ impl Store {
         .await
     }
 
-    /// Adds numbers behind those of a campaign, but for those that wait in it; one that had ended because all its numbers
-    /// were called waits again, to one that was cancelled none are added. `None` when the company has no such campaign,
-    /// else how it stands and how many were added. Under the same `once` they are added once.
+    /// What a request of a company was before, if it was anything.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn campaign_asked(
+        &self,
+        company: &str,
+        request: &Request,
+        at: UnixMillis,
+    ) -> Result<Option<Created>> {
+        let (company, request) = (company.to_owned(), request.clone());
+        self.read(work!(conn, [company, request] => known(conn, &company, (&request, at)).await?))
+            .await
+    }
+
+    /// Adds numbers behind those of a campaign, but for those that wait in it; one that had ended
+    /// because all its numbers were called waits again, to one that was cancelled none are added.
+    /// `None` when the company has no such campaign, else how it stands and how many were added.
+    /// Under the same `once` they are added once.
     ///
     /// # Errors
     /// [`Constraint::Campaigns`] when one would wait again of a merchant that has [`OPEN_MAX`] that are not over.

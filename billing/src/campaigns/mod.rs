@@ -1,8 +1,9 @@
 //! Campaigns: numbers that are dialled for agents, and how far each has come.
 //!
-//! What became of a call is read off its record, never noted beside it: a number whose call was placed is `calling`
-//! until the record is there. A process that dies between the two loses nothing: the same request key finds the same
-//! call again, and the record of a call that was cut off is written at the next start.
+//! What became of a call is read off its record, never noted beside it: a number whose call was
+//! placed is `calling` until the record is there. A process that dies between the two loses
+//! nothing: the same request key finds the same call again, and the record of a call that was cut
+//! off is written at the next start.
 
 mod create;
 mod owner;
@@ -149,7 +150,8 @@ pub struct CampaignNumber {
     pub answered: bool,
     /// The customer spoke with an agent.
     pub joined: bool,
-    /// Calls so far: more than one where the first was lost by a fault of our own, or no carrier had room for it.
+    /// Calls so far: more than one where the first was lost by a fault of our own, or no carrier
+    /// had room for it.
     pub tries: u32,
 }
 
@@ -276,8 +278,8 @@ impl Store {
         self.read(work!(conn, [company, id] => one(conn, &company, &id).await?)).await
     }
 
-    /// How many campaigns a company has, and those of a page, the newest first, with how their numbers stand. One that
-    /// cannot be read is passed over.
+    /// How many campaigns a company has, and those of a page, the newest first, with how their
+    /// numbers stand. One that cannot be read is passed over.
     ///
     /// # Errors
     /// Those of the database.
@@ -318,8 +320,8 @@ impl Store {
         .await
     }
 
-    /// Starts, pauses or ends a campaign. `None` when the company has no such campaign, else how it stood before;
-    /// one that had ended stays so.
+    /// Starts, pauses or ends a campaign. `None` when the company has no such campaign, else how it
+    /// stood before; one that had ended stays so.
     ///
     /// # Errors
     /// Those of the database.

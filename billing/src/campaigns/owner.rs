@@ -1,8 +1,9 @@
-//! Which process dials a campaign: the one with which the most of its agents are registered, since a process rings its own
-//! phones only.
+//! Which process dials a campaign: the one with which the most of its agents are registered, since
+//! a process rings its own phones only.
 //!
-//! Each tells how many it has. Whoever has as many as any other takes a campaign that is nobody's; whoever has one and
-//! fewer agents than another leaves it as soon as no customer of it rings or waits.
+//! Each tells how many it has. Whoever has as many as any other takes a campaign that is nobody's;
+//! whoever has one and fewer agents than another leaves it as soon as no customer of it rings or
+//! waits.
 
 use std::time::Duration;
 
@@ -106,7 +107,8 @@ async fn is_due(conn: &mut Conn, now: UnixMillis) -> Result<bool> {
     Ok(conn.row(sql, args![now]).await?.is_some())
 }
 
-/// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself is not paused again.
+/// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself
+/// is not paused again.
 async fn turn(conn: &mut Conn, now: UnixMillis) -> Result<()> {
     let begin = "UPDATE campaigns SET state = 'running', begins = NULL \
                  WHERE state = 'waiting' AND begins <= $1";
@@ -139,8 +141,8 @@ async fn keep(conn: &mut Conn, me: &Once, wishes: &Wishes, now: UnixMillis) -> R
 }
 
 impl Store {
-    /// The campaigns that somebody has to look after now, and who does. Those whose time has come are started or paused
-    /// first.
+    /// The campaigns that somebody has to look after now, and who does. Those whose time has come
+    /// are started or paused first.
     ///
     /// # Errors
     /// Those of the database.
@@ -152,8 +154,8 @@ impl Store {
         self.read(work!(conn, [me] => open(conn, &me, now).await?)).await
     }
 
-    /// A process starts: where the database is its own (SQLite), whoever dialled a campaign before is gone, however long
-    /// he had taken it for.
+    /// A process starts: where the database is its own (SQLite), whoever dialled a campaign before
+    /// is gone, however long he had taken it for.
     ///
     /// # Errors
     /// Those of the database.

@@ -20,7 +20,8 @@ const CROWDED_MAX: u32 = 100;
 const CROWDED: Duration = Duration::from_secs(5);
 const CROWDED_LONGEST: Duration = Duration::from_secs(60);
 
-/// The request key of a call of a number that was tried so often before: the same whenever this one is placed.
+/// The request key of a call of a number that was tried so often before: the same whenever this one
+/// is placed.
 #[must_use]
 pub fn try_key(id: &str, seq: i64, tries: u32) -> String {
     format!("task:{id}:{seq}:{tries}")
@@ -43,8 +44,8 @@ fn is_crowded(facts: &CallFacts) -> bool {
         && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion)
 }
 
-/// Whether a call was a campaign's that found no room, and whose number is tried again: nobody is told of it, and it is in
-/// no list. The last try is told as what became of the number.
+/// Whether a call was a campaign's that found no room, and whose number is tried again: nobody is
+/// told of it, and it is in no list. The last try is told as what became of the number.
 pub(crate) fn is_in_vain(facts: &CallFacts) -> bool {
     is_crowded(facts) && tries_before(facts).is_some_and(|tries| tries + 1 < CROWDED_MAX)
 }
@@ -159,8 +160,8 @@ async fn under_way(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<UnderW
 }
 
 impl Store {
-    /// Notes which calls of a campaign are on record by now, and what came of them; then says how its numbers
-    /// stand. One of which all numbers were called has ended.
+    /// Notes which calls of a campaign are on record by now, and what came of them; then says how
+    /// its numbers stand. One of which all numbers were called has ended.
     ///
     /// # Errors
     /// Those of the database.
@@ -192,7 +193,8 @@ impl Store {
         .await
     }
 
-    /// The next numbers of a campaign that may be called: none once it does not run any more, or another process dials it.
+    /// The next numbers of a campaign that may be called: none once it does not run any more, or
+    /// another process dials it.
     ///
     /// # Errors
     /// Those of the database.

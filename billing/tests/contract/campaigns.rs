@@ -1,5 +1,6 @@
 //! Campaigns: numbers that are dialled for agents.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use billing::campaigns::{
@@ -45,7 +46,7 @@ fn numbers(count: u32) -> Vec<NewNumber> {
 
 async fn create(store: &Store, campaign: Campaign, numbers: Vec<NewNumber>) {
     let total = numbers.len() as u64;
-    let created = store.create_campaign(campaign, numbers, None).await.unwrap();
+    let created = store.create_campaign(campaign, Arc::new(numbers), None).await.unwrap();
     assert_eq!(created, Created::Now(total));
 }
 
@@ -80,7 +81,8 @@ pub(crate) async fn a_number_that_waits_already_is_called_once(store: Store, _: 
     let mut list = numbers(3);
     list.push(list[1].clone());
     list.push(NewNumber { due: Some(at(900)), ..list[1].clone() });
-    let created = store.create_campaign(campaign(merchant, ID), list, None).await.unwrap();
+    let created =
+        store.create_campaign(campaign(merchant, ID), Arc::new(list), None).await.unwrap();
     assert_eq!(created, Created::Now(4));
     store.uncallable(ID, 1, "blocked").await.unwrap();
     // Whoever was called may be called again, who waits is waited for.
@@ -151,7 +153,7 @@ pub(crate) async fn s6_a_list_under_a_name_of_the_company_is_one_campaign(store:
     let ask = async |id: &str, company: &str, said: &str, at: UnixMillis| {
         let campaign = Campaign { company: company.into(), created: at, ..campaign(merchant, id) };
         let request = Request { name: "order 7".into(), fingerprint: said.into() };
-        store.create_campaign(campaign, numbers(3), Some(request)).await.unwrap()
+        store.create_campaign(campaign, Arc::new(numbers(3)), Some(request)).await.unwrap()
     };
     assert_eq!(ask("1", "9001", "spring", at(0)).await, Created::Now(3));
     assert_eq!(ask("2", "9001", "spring", at(1)).await, Created::Before("1".into(), 3));
@@ -163,9 +165,9 @@ pub(crate) async fn s6_a_list_under_a_name_of_the_company_is_one_campaign(store:
         let campaign = campaign(merchant, id);
         let request = Request { name: "order 8".into(), fingerprint: "spring".into() };
         let store = store.clone();
-        tokio::spawn(
-            async move { store.create_campaign(campaign, numbers(3), Some(request)).await },
-        )
+        tokio::spawn(async move {
+            store.create_campaign(campaign, Arc::new(numbers(3)), Some(request)).await
+        })
     });
     let mut made = 0;
     for one in asked {
@@ -187,7 +189,7 @@ pub(crate) async fn a_merchant_has_so_many_open_campaigns_at_most(store: Store, 
     let merchant = fill(&store, "0").await;
     let asked = async |id: u32, state| {
         let campaign = Campaign { state, ..campaign(merchant, &format!("{id:03}")) };
-        store.create_campaign(campaign, numbers(1), None).await
+        store.create_campaign(campaign, Arc::new(numbers(1)), None).await
     };
     for id in 1..OPEN_MAX {
         asked(id, CampaignState::Paused).await.unwrap();
@@ -504,7 +506,7 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
     let merchant = fill(&store, "100").await;
     create(&store, campaign(merchant, ID), numbers(1_203)).await;
     let taken = Campaign { created: at(1), ..campaign(merchant, ID) };
-    let taken = store.create_campaign(taken, numbers(1), None).await;
+    let taken = store.create_campaign(taken, Arc::new(numbers(1)), None).await;
     assert!(matches!(taken, Err(Error::Conflict(_))), "{taken:?}");
     let me = Once::fresh().unwrap();
     assert_eq!(mine(&store, &me, T0).await, [ID]);

@@ -203,7 +203,7 @@ pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Sto
             state: CampaignState::Paused,
             created: at(6),
         };
-        store.create_campaign(created, vec![], None).await.unwrap();
+        store.create_campaign(created, std::sync::Arc::default(), None).await.unwrap();
         let needed = remove("night").await;
         store.set_campaign("9001", id, (CampaignState::Ended, at(7))).await.unwrap();
         needed

@@ -99,6 +99,14 @@ const fn is_zero(number: &u16) -> bool {
 }
 
 impl PlayVoice {
+    /// What makes two requests the same: all that was said but how long it may ring. Digested, it
+    /// is kept beside the request's own name.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let said = PlayVoice { ring: Duration::ZERO, ..self.clone() };
+        serde_json::to_string(&said).unwrap_or_default()
+    }
+
     /// Reads the parameters: first what the framework says of them, in the order of the system's own table, then what
     /// the service says.
     ///
