@@ -1,11 +1,16 @@
-//! Steps of scenarios that ask a merchant's server how a call goes on: the question, signed as webhooks are, and what the
-//! answer means. No call waits for longer than its step says: without an answer that can be carried out it goes on by itself.
+//! Scenarios as the engine has them: what answers numbers of merchants, and steps that ask a merchant's server how a call
+//! goes on, with the question, signed as webhooks are, and what the answer means. No call waits for longer than its step
+//! says: without an answer that can be carried out it goes on by itself.
 
 use std::sync::Arc;
 
+use billing::numbers::Entry;
 use billing::rows::Merchant;
-use dialect::rest::{HookAnswer, HookContext, JSON, instant, parse, webhook_signature};
-use facts::scenario::{Next, Question, Told};
+use dialect::rest::{
+    HookAnswer, HookContext, JSON, KeptScenario, instant, parse, webhook_signature,
+};
+use facts::scenario::{Next, NumberScenario, Question, Told};
+use facts::{CallCommand, Purpose};
 use serde_json::json;
 
 use crate::guard::Outgoing;
@@ -13,6 +18,20 @@ use crate::state::{ApiState, now};
 
 /// Bytes of an answer at most.
 const ANSWER_MAX: usize = 64 * 1024;
+
+/// What answers a number. What another release has written and this one cannot carry out answers nobody.
+#[must_use]
+pub fn compiled(entry: Entry) -> NumberScenario {
+    let Entry { number, merchant, scenario, .. } = entry;
+    let scenario = Some(scenario).filter(|scenario| !scenario.is_empty()).and_then(|kept| {
+        let compiled = KeptScenario::read(&kept).and_then(|kept| kept.compile());
+        let told = compiled.inspect_err(|why| {
+            tracing::warn!(merchant = merchant.0, why, "a number's scenario cannot be carried out");
+        });
+        told.ok().map(Arc::new)
+    });
+    NumberScenario { number, merchant, scenario }
+}
 
 /// Asks, and says how it goes on; `None` when there is no answer in time, or none that can be carried out.
 pub async fn consult(state: &ApiState, question: Question) -> Option<Told> {
@@ -41,8 +60,8 @@ async fn told(state: &ApiState, question: &Question) -> Result<Told, String> {
     let webhook = store.webhook(question.merchant, context.webhook).await.map_err(failed)?;
     let webhook = webhook.ok_or("the webhook that signs is gone")?;
     let entry = store.call(question.call).await.map_err(failed)?;
-    let reference = entry.map(|entry| entry.command.custom).unwrap_or_default();
-    let outgoing = written(question, &context, &webhook.secrets.at(now()), &reference);
+    let command = entry.map(|entry| entry.command);
+    let outgoing = written(question, &context, &webhook.secrets.at(now()), command.as_ref());
     let answer = state.0.guard.send(&outgoing, ANSWER_MAX).await;
     let answer = answer.map_err(|error| format!("{error:?}"))?;
     if !(200..300).contains(&answer.status) {
@@ -57,14 +76,20 @@ fn written(
     question: &Question,
     context: &HookContext,
     secrets: &[String],
-    reference: &str,
+    command: Option<&CallCommand>,
 ) -> Outgoing {
     let (at, call) = (now(), question.call);
     let id = format!("evt_{call}_step_{}", question.turn);
-    let body = json!({
+    let reference = command.map(|command| command.custom.as_str()).unwrap_or_default();
+    let mut body = json!({
         "id": id, "type": "scenario.step", "timestamp": instant(at), "call": call.to_string(),
         "reference": reference, "data": { "step": context.step, "keys": question.keys },
     });
+    // Whoever places a call knows whom he has rung; here he learns who has called which of his numbers.
+    if let Some(command) = command.filter(|command| command.purpose == Purpose::Inbound) {
+        body["data"]["from"] = command.a.as_sent.as_str().into();
+        body["data"]["number"] = command.called_as_sent().into();
+    }
     let body = body.to_string().into_bytes();
     let signature = webhook_signature(secrets, &id, at.seconds(), &body);
     let headers = vec![
@@ -96,7 +121,7 @@ async fn read(
             let compiled = crate::rest::compile(state, view, merchant, asked, &mut wrong).await;
             let compiled = compiled.map_err(|problem| problem.detail)?;
             match (compiled, wrong.first()) {
-                (Some(scenario), None) => Ok(Told::Scenario(Arc::new(scenario))),
+                (Some(ready), None) => Ok(Told::Scenario(Arc::new(ready.scenario))),
                 (_, Some(first)) => Err(format!("{}: {}", first.pointer, first.detail)),
                 (None, None) => Err("the scenario cannot be carried out".to_owned()),
             }

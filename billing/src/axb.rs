@@ -10,6 +10,7 @@ use facts::{MerchantId, UnixMillis};
 
 use crate::db::{Conn, Old, Row, args, work};
 use crate::error::{Error, Result};
+use crate::numbers;
 use crate::store::Store;
 
 /// Seconds for which a binding may be asked for.
@@ -116,12 +117,7 @@ async fn revise(conn: &mut Conn) -> Result<i64> {
 
 /// Whether it is a privacy number of this merchant's.
 async fn is_own(conn: &mut Conn, merchant: MerchantId, number: &str) -> Result<bool> {
-    let sql = "SELECT COALESCE(e.merchant_id, g.merchant_id) FROM inbound i \
-               LEFT JOIN extensions e ON e.number = i.extension \
-               LEFT JOIN extension_groups g ON g.number = i.extension \
-               WHERE i.number = $1 AND i.axb = 1";
-    let owner = conn.row(sql, args![number]).await?.map(|row| row.opt_int(0)).transpose()?;
-    Ok(owner.flatten() == Some(merchant.0))
+    Ok(numbers::owner(conn, number).await? == Some((merchant, true)))
 }
 
 /// The merchant's bindings on a number that hold and have one of the two. Those of whoever had the number before lead

@@ -16,6 +16,8 @@ mod desk;
 mod fraud;
 #[path = "contract/groups.rs"]
 mod groups;
+#[path = "contract/numbers.rs"]
+mod numbers;
 #[path = "contract/objects.rs"]
 mod objects;
 #[path = "contract/outbox.rs"]
@@ -164,6 +166,9 @@ contract! {
     outbox::many_reports_and_a_lease_are_one_visit,
     outbox::a_row_that_cannot_be_written_is_leased_with_the_reason,
     outbox::in_system_001_a_record_waits_for_the_first_try_of_earlier_states,
+    numbers::a_number_has_the_scenario_that_its_merchant_gave_it_last,
+    numbers::a_number_that_passes_to_another_merchant_has_none_of_the_former_ones,
+    numbers::scenarios_of_numbers_are_known_to_another_process_and_kept_over_a_restart,
     objects::applying_twice_changes_nothing,
     objects::an_extension_has_its_own_way_of_taking_keys_or_none,
     objects::empty_secrets_and_names_that_break_signed_texts_are_refused,

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use billing::Store;
 use facts::routing::{Candidate, Explanation};
+use facts::settings::Snapshot;
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
@@ -15,14 +17,15 @@ pub(crate) async fn explain(config: &Config, number: &str) -> ExitCode {
         Ok(store) => store,
         Err(error) => return failed(&error.to_string()),
     };
-    let snapshot = store.snapshot().await;
+    let read = read(&store, number).await;
     store.close().await;
-    let snapshot = match snapshot {
-        Ok(snapshot) => snapshot,
+    let (snapshot, has_scenario) = match read {
+        Ok(read) => read,
         Err(error) => return failed(&format!("the settings cannot be read: {error}")),
     };
     match call::explain(&snapshot, number, clock::wall(), None) {
-        Ok(explanation) => {
+        Ok(mut explanation) => {
+            call::explain_delivered(&snapshot, &mut explanation, number, |_, _| has_scenario);
             print(&page(&explanation));
             ExitCode::SUCCESS
         }
@@ -31,6 +34,18 @@ pub(crate) async fn explain(config: &Config, number: &str) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The settings, and whether a scenario answers the number.
+async fn read(store: &Store, number: &str) -> billing::Result<(Snapshot, bool)> {
+    let snapshot = store.snapshot().await?;
+    let digits = snapshot.plan.parse(number).map(|number| number.digits().to_owned());
+    let digits = digits.unwrap_or_default();
+    let has_scenario = match snapshot.inbound_owner(&digits) {
+        Some(owner) => store.number_scenario(owner, &digits).await?.is_some(),
+        None => false,
+    };
+    Ok((snapshot, has_scenario))
 }
 
 fn page(told: &Explanation) -> String {

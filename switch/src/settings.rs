@@ -22,11 +22,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Changes of bindings that are read at one time.
 const CHANGES: u32 = 1_000;
 
+/// Scenarios that are read at one time: each may be long.
+const SCENARIOS: u32 = 100;
+
 /// Looks until `stop`; `wake` shortens the wait.
 pub(crate) async fn watch(
     store: Store,
     inbox: Inbox,
-    (mut known, mut bound): (u64, i64),
+    (mut known, mut bound, mut answered): (u64, i64, i64),
     wake: Arc<Notify>,
     (tls, sandbox): (Arc<Tls>, Arc<Sandbox>),
     mut stop: watch::Receiver<bool>,
@@ -42,6 +45,10 @@ pub(crate) async fn watch(
             Err(error) => {
                 tracing::warn!(%error, "the bindings of privacy numbers could not be read");
             }
+        }
+        match numbers(&store, &inbox, answered).await {
+            Ok(revision) => answered = revision,
+            Err(error) => tracing::warn!(%error, "the scenarios of numbers could not be read"),
         }
         match refreshed(&store, known).await {
             Ok(Some(mut snapshot)) => {
@@ -87,6 +94,25 @@ pub(crate) async fn bindings(store: &Store, inbox: &Inbox, mut after: i64) -> bi
         after = changes.revision;
         if !changes.bindings.is_empty() {
             inbox.fact(Fact::Command(Command::Axb(changes.bindings)));
+        }
+        if !changes.more {
+            return Ok(after);
+        }
+    }
+}
+
+/// Gives the engine what has changed of the scenarios that answer numbers since a revision, all that there are since 0; the
+/// last revision of these.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn numbers(store: &Store, inbox: &Inbox, mut after: i64) -> billing::Result<i64> {
+    loop {
+        let changes = store.number_scenario_changes(after, SCENARIOS).await?;
+        after = changes.revision;
+        let numbers: Vec<_> = changes.entries.into_iter().map(api::scenarios::compiled).collect();
+        if !numbers.is_empty() {
+            inbox.fact(Fact::Command(Command::Numbers(numbers)));
         }
         if !changes.more {
             return Ok(after);

@@ -6,6 +6,7 @@ mod axb;
 mod call;
 mod conferences;
 mod events;
+mod numbers;
 mod place;
 mod reference;
 mod say;
@@ -75,6 +76,7 @@ fn filter(op: Op) -> MethodFilter {
         "POST" => MethodFilter::POST,
         "DELETE" => MethodFilter::DELETE,
         "PATCH" => MethodFilter::PATCH,
+        "PUT" => MethodFilter::PUT,
         _ => MethodFilter::GET,
     }
 }
@@ -181,6 +183,10 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         Op::ShowAxb => axb::show(state, asker, asked).await,
         Op::ChangeAxb => axb::change(state, asker, asked).await,
         Op::UnbindAxb => axb::unbind(state, asker, asked).await,
+        Op::ListNumbers => numbers::list(state, asker, asked).await,
+        Op::ShowNumberScenario => numbers::show(state, view, asker, asked).await,
+        Op::PutNumberScenario => numbers::put(state, view, asker, asked).await,
+        Op::DropNumberScenario => numbers::drop_it(state, view, asker, asked).await,
         Op::Events => events::events(state, asker, asked).await,
         Op::CreateWebhook => webhooks::create(state, asker, asked).await,
         Op::ListWebhooks => webhooks::list(state, asker).await,

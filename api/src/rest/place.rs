@@ -69,8 +69,8 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
     let b_shown = new.connect.as_ref().map(|b| shown(view, asker, b, "/connect", &mut wrong));
     let scenario = match &new.scenario {
         Some(scenario) => {
-            let confers = asker.key.scopes.contains(CONFERS.word());
-            compile(state, view, merchant, (scenario, confers), &mut wrong).await?
+            let asked = (scenario, confers(asker));
+            compile(state, view, merchant, asked, &mut wrong).await?
         }
         None => None,
     };
@@ -85,7 +85,7 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
         app: app(merchant),
         a: party(a, &new.to, a_shown),
         b: b.map(|(number, asked)| party(number, asked, b_shown.flatten())),
-        scenario: scenario.map(Arc::new),
+        scenario: scenario.map(|ready| Arc::new(ready.scenario)),
         conference: None,
         purpose,
         max_talk: new.max_talk_s.map(|seconds| Duration::from_secs(seconds.into())),
@@ -234,6 +234,18 @@ pub(super) fn shown(
     number
 }
 
+/// Whether a key may lead into conferences.
+pub(super) fn confers(asker: &Asker) -> bool {
+    asker.key.scopes.contains(CONFERS.word())
+}
+
+/// A scenario that may be carried out.
+pub(crate) struct Ready {
+    pub(crate) scenario: Scenario,
+    /// Whom it leads to, by their places in the request.
+    pub(crate) numbers: BTreeMap<String, Number>,
+}
+
 /// A scenario, once all that it plays may be played and all to whom it leads may be rung. `confers`: whoever asks for it
 /// may lead into conferences.
 pub(crate) async fn compile(
@@ -242,7 +254,7 @@ pub(crate) async fn compile(
     merchant: &Merchant,
     (scenario, confers): (&NewScenario, bool),
     wrong: &mut Vec<FieldError>,
-) -> Result<Option<Scenario>, Problem> {
+) -> Result<Option<Ready>, Problem> {
     let places = scenario.numbers();
     let different: BTreeSet<&String> = places.iter().map(|(_, written)| written).collect();
     if scenario.steps.len() > Scenario::STEPS_MAX || different.len() > NUMBERS_MAX {
@@ -272,7 +284,7 @@ pub(crate) async fn compile(
         Ok(compiled) => {
             sounds(state, &compiled.sounds, wrong).await;
             hooks(state, merchant, &compiled.hooks, wrong).await?;
-            Ok(Some(compiled.scenario))
+            Ok(Some(Ready { scenario: compiled.scenario, numbers }))
         }
     }
 }

@@ -58,6 +58,7 @@ migrations! {
     38 "0038_campaign_requests",
     41 "0041_axb",
     43 "0043_sounds_in_pieces",
+    44 "0044_number_scenarios",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -6,23 +6,30 @@ use facts::UnixMillis;
 use super::Store;
 use crate::db::{Old, work};
 use crate::error::Result;
-use crate::{axb, bindings, call, campaigns, conferences, outbox, repeats, rung};
+use crate::{axb, bindings, call, campaigns, conferences, numbers, outbox, repeats, rung};
 
 /// Rows that are forgotten in one transaction at most.
 const ROWS: u32 = 2_000;
 
 impl Store {
     /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago, bindings of privacy numbers a week after they lapsed, conferences and campaigns that
-    /// were over then. Returns how many rows went.
+    /// delivered ninety days ago, bindings of privacy numbers a week after they lapsed, scenarios of numbers a week after
+    /// they were taken back, conferences and campaigns that were over then. Returns how many rows went.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn purge(&self, now: UnixMillis) -> Result<u64> {
         let mut gone: u64 =
             self.long(work!(conn, [] => campaigns::purge(conn, now).await?)).await?;
-        let old =
-            [bindings::OLD, rung::OLD, conferences::OLD, repeats::OLD, call::OLD_KEYS, axb::OLD];
+        let old = [
+            bindings::OLD,
+            rung::OLD,
+            conferences::OLD,
+            repeats::OLD,
+            call::OLD_KEYS,
+            axb::OLD,
+            numbers::OLD,
+        ];
         for old in old {
             gone += self.forget(old, now).await?;
         }

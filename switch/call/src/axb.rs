@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use facts::axb::AxbBinding;
 use facts::settings::Snapshot;
-use facts::{Dialect, MerchantId, Number, Push, PushKind, UnixMillis};
+use facts::{MerchantId, Number, UnixMillis};
 
 use crate::call::Call;
 use crate::leg::Leg;
@@ -63,18 +63,6 @@ impl Axb {
         let way = self.ways.get(&(merchant, number.to_owned(), from.to_owned()))?;
         (way.until > now).then_some(way.to.as_str())
     }
-}
-
-/// What a call between two bound ones is found by at the merchant's own surface, and what is told of it there: the same as
-/// of any call that the merchant has placed by `/v1`. It has no word of the merchant's.
-pub(crate) fn listed(merchant: MerchantId) -> (String, Vec<Push>) {
-    let of = |kind| Push {
-        kind,
-        dialect: Dialect::Rest,
-        endpoint: String::new(),
-        context: String::new(),
-    };
-    (merchant.0.to_string(), vec![of(PushKind::State), of(PushKind::Record)])
 }
 
 impl Call {

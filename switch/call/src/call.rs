@@ -557,6 +557,9 @@ impl Call {
             let user = user.clone();
             return self.enter_mailbox(w, user);
         }
+        if self.command.scenario.is_some() {
+            return self.start_script(w);
+        }
         let mut orders = Vec::new();
         self.plan.flow = match self.service_flow(&mut orders) {
             Some(flow) => flow,

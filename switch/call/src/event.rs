@@ -15,7 +15,7 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Jour
 use facts::media::MediaCommand;
 use facts::policy::Stopped;
 use facts::routing::Explanation;
-use facts::scenario::{Question, Told};
+use facts::scenario::{NumberScenario, Question, Told};
 use facts::settings::Snapshot;
 use facts::sound::Play;
 use facts::station::Station;
@@ -144,6 +144,8 @@ pub enum Command {
     },
     /// How bindings of privacy numbers stand, in the order of their changes; calls under way stay as they are.
     Axb(Vec<AxbBinding>),
+    /// Which numbers of merchants a scenario answers, in the order of their changes; calls under way stay as they are.
+    Numbers(Vec<NumberScenario>),
     /// New settings; calls under way keep the legs they have.
     Settings(Arc<Snapshot>),
     /// Take no new calls; after `grace` end those that are left. [`Effect::Drained`] follows.

@@ -22,6 +22,7 @@ mod flow;
 mod fraud;
 mod group;
 mod guesses;
+mod ivr;
 mod keys;
 mod leg;
 mod link;
@@ -59,4 +60,4 @@ pub use event::{
     Resolved, TurnedAway,
 };
 pub use registrar::RegisterLimits;
-pub use route::{Live, explain};
+pub use route::{Live, explain, explain_delivered};

@@ -26,16 +26,19 @@ const LATE: Duration = Duration::from_secs(2);
 const COLLECTED_MAX: usize = 64;
 
 impl Call {
-    /// The program of a call that was asked for, and its orders carried out.
+    /// The program of a call that was asked for, or that came for a number with a scenario, and its orders carried out.
     pub(crate) fn start_script(&mut self, w: &mut World) {
         let mut orders = Vec::new();
-        let scenario = self.command.scenario.as_ref();
-        let fetches = scenario.is_some_and(|scenario| !scenario.addresses().is_empty());
-        self.plan.flow = Flow::Script(Script::start(fetches, &mut orders));
+        let Some(scenario) = self.command.scenario.clone() else { return };
+        let fetches = !scenario.addresses().is_empty();
+        self.plan.flow = Flow::Script(match self.is_inbound() {
+            true => Script::answer(&scenario, fetches, &mut orders),
+            false => Script::start(fetches, &mut orders),
+        });
         self.perform(w, orders);
     }
 
-    /// What A is to hear and lies behind addresses is visited before anybody is rung.
+    /// What A is to hear and lies behind addresses is visited before anybody is rung, or answered.
     pub(crate) fn fetch(&mut self, w: &mut World) {
         let leg = LegId::new(self.id, LegNo::A);
         let Some(scenario) = self.command.scenario.clone() else { return };

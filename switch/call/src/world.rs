@@ -31,6 +31,7 @@ use crate::event::Effect;
 use crate::fraud::Fraud;
 use crate::group::{Agents, Groups};
 use crate::guesses::Guesses;
+use crate::ivr::Ivr;
 use crate::leg::{self, Hop, pack};
 use crate::names::{Names, Place};
 use crate::pledge::{Papers, Pledge, Pledges};
@@ -119,6 +120,8 @@ pub(crate) struct World {
     pub(crate) pools: Pools,
     /// Whom callers reach by privacy numbers.
     pub(crate) axb: Axb,
+    /// Numbers that a scenario answers.
+    pub(crate) ivr: Ivr,
     /// Who has room for another call.
     pub(crate) capacities: Capacities,
     /// Legs that are limited against toll fraud.
@@ -141,6 +144,7 @@ impl World {
             }),
             abuse: Abuse::new(config.abuse.clone()),
             axb: Axb::default(),
+            ivr: Ivr::default(),
             config,
             snapshot,
             sessions: BTreeMap::new(),
@@ -556,7 +560,10 @@ impl World {
             against: &|id, trunk| self.against(id, trunk),
             silent: &|id, trunk| !self.is_elsewhere(id, trunk),
         };
-        route::explain(&self.snapshot, number, self.now.wall, Some(&live))
+        let ivr = |number: &str, owner| self.ivr.answers(number, owner).is_some();
+        let mut told = route::explain(&self.snapshot, number, self.now.wall, Some(&live))?;
+        route::explain_delivered(&self.snapshot, &mut told, number, ivr);
+        Ok(told)
     }
 
     /// Carries changed bindings to the store.

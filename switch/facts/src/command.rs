@@ -59,12 +59,20 @@ pub enum Purpose {
     Campaign,
     /// Many are joined.
     Conference,
+    /// A number of the merchant's was called, and its scenario answers.
+    Inbound,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Purpose; 5] =
-        [Purpose::Callback, Purpose::Code, Purpose::Notice, Purpose::Campaign, Purpose::Conference];
+    pub const ALL: [Purpose; 6] = [
+        Purpose::Callback,
+        Purpose::Code,
+        Purpose::Notice,
+        Purpose::Campaign,
+        Purpose::Conference,
+        Purpose::Inbound,
+    ];
 
     /// The word that stores use.
     #[must_use]
@@ -75,6 +83,7 @@ impl Purpose {
             Purpose::Notice => "notice",
             Purpose::Campaign => "campaign",
             Purpose::Conference => "conference",
+            Purpose::Inbound => "inbound",
         }
     }
 }

@@ -39,7 +39,7 @@ impl Service {
     pub const fn of(purpose: Purpose, asked: bool) -> Service {
         match purpose {
             Purpose::Callback if asked => Service::Callback,
-            Purpose::Callback => Service::Dial,
+            Purpose::Callback | Purpose::Inbound => Service::Dial,
             Purpose::Code => Service::Code,
             Purpose::Notice => Service::Notice,
             Purpose::Campaign => Service::Campaign,

@@ -1,5 +1,5 @@
-//! What somebody who is rung hears, may press, and whom he is led to: steps, one of which is under way at a time.
-//! Announcements, voice codes and menus of merchants are all written as one.
+//! What somebody who is rung, or calls a number of a merchant's, hears, may press, and whom he is led to: steps, one of
+//! which is under way at a time. Announcements, voice codes and menus of merchants are all written as one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,17 @@ use std::time::Duration;
 use crate::id::{CallId, MerchantId};
 use crate::number::Number;
 use crate::sound::Clip;
+
+/// How a number of a merchant's stands that carriers deliver: whoever calls it is answered by a scenario, or is not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NumberScenario {
+    /// E.164 digits.
+    pub number: String,
+    /// Whose scenario it is. The number may have become another merchant's.
+    pub merchant: MerchantId,
+    /// `None`: the number leads where the operator says.
+    pub scenario: Option<Arc<Scenario>>,
+}
 
 /// A program of steps; it begins with the first.
 #[derive(Clone, PartialEq, Eq, Debug)]

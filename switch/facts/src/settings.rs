@@ -72,6 +72,14 @@ impl Snapshot {
     pub fn is_sandbox(&self, merchant: MerchantId) -> bool {
         self.sandboxes.contains(&merchant)
     }
+
+    /// Whose an inbound number is (E.164 digits): the merchant of the extension or the group that it leads to.
+    #[must_use]
+    pub fn inbound_owner(&self, number: &str) -> Option<MerchantId> {
+        let to = self.inbound.get(number)?;
+        let extension = self.extensions.get(to).map(|extension| extension.merchant);
+        extension.or_else(|| self.groups.get(to).map(|group| group.merchant))
+    }
 }
 
 /// Whose calls are recorded, whoever began them.

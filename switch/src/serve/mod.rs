@@ -297,7 +297,7 @@ impl Hall {
         config: &Config,
         bound: net::Bound,
         outlet: Outlet,
-    ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, (u64, i64)), StartError> {
+    ) -> Result<(JoinHandle<()>, watch::Receiver<bool>, (u64, i64, i64)), StartError> {
         let mut snapshot = self.store.snapshot().await?;
         self.sandbox.furnish(&mut snapshot);
         let snapshot = Arc::new(snapshot);
@@ -309,6 +309,7 @@ impl Hall {
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
         let bindings = settings::first_bindings(&self.store, &self.inbox).await?;
+        let numbers = settings::numbers(&self.store, &self.inbox, 0).await?;
         let open = recovery::calls(&self.store, &self.inbox, &self.directory, config.node).await?;
         if open > 0 {
             tracing::warn!(open, "calls of the last process are ended and settled");
@@ -348,7 +349,7 @@ impl Hall {
             drained: drained_sender,
         };
         let thread = driver.start().map_err(io_error("the engine's thread"))?;
-        Ok((thread, drained, (version, bindings)))
+        Ok((thread, drained, (version, bindings, numbers)))
     }
 
     fn sources(&self) -> metrics::Sources {
@@ -373,7 +374,7 @@ impl Hall {
         http: TcpListener,
         admin: TcpListener,
         admin_token: String,
-        known: (u64, i64),
+        known: (u64, i64, i64),
     ) -> Vec<Task<()>> {
         let sources = self.sources();
         let state = ApiState::new(

@@ -42,7 +42,8 @@ impl Accepted {
 pub struct Call {
     /// 19 digits.
     pub id: String,
-    /// `callback` (two were to be joined), `notice` (a scenario), `code`.
+    /// `callback` (two were to be joined), `notice` (a scenario), `code`, `inbound` (a number of the merchant's was called,
+    /// and its scenario answered).
     pub purpose: String,
     /// `open` or `ended`.
     pub status: String,
@@ -51,9 +52,9 @@ pub struct Call {
     pub stage: Option<String>,
     /// The merchant's own words.
     pub reference: String,
-    /// Who is rung first.
+    /// Who is rung first, or has called; `anonymous` where he asks not to be known.
     pub to: Party,
-    /// Who is rung then; null where a scenario leads.
+    /// Who is rung then; null where a scenario leads. Of an `inbound` call the number that was called.
     pub connect: Option<Party>,
     /// When it was placed.
     pub created: String,

@@ -8,6 +8,7 @@ mod call;
 mod command;
 mod event;
 mod json;
+mod number;
 mod op;
 mod openapi;
 mod problem;
@@ -27,6 +28,7 @@ pub use event::{
     EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, event, event_id,
     retry_after_ms, webhook_secret, webhook_signature,
 };
+pub use number::{AnsweredNumber, InboundNumber, KeptScenario, NewNumberScenario};
 pub use op::{Op, Scope};
 pub use openapi::{openapi, reference};
 pub use problem::{Code, FieldError, Problem};

@@ -39,6 +39,10 @@ scopes! {
     AxbRead = "axb:read";
     /// Make, prolong and end bindings of privacy numbers.
     AxbWrite = "axb:write";
+    /// See numbers and the scenarios that answer them.
+    ScenariosRead = "scenarios:read";
+    /// Give numbers scenarios, and take them back.
+    ScenariosWrite = "scenarios:write";
     /// Download recordings.
     RecordingsRead = "recordings:read";
     /// Follow events.
@@ -139,6 +143,7 @@ impl Op {
                 | Op::RotateSecret
                 | Op::BindAxb
                 | Op::ChangeAxb
+                | Op::PutNumberScenario
         )
     }
 
@@ -147,7 +152,7 @@ impl Op {
     pub const fn query(self) -> &'static [&'static str] {
         match self {
             Op::ListCalls => &["after", "limit", "status"],
-            Op::Events | Op::ListDeliveries | Op::ListAxb => &["after", "limit"],
+            Op::Events | Op::ListDeliveries | Op::ListAxb | Op::ListNumbers => &["after", "limit"],
             _ => &[],
         }
     }
@@ -208,6 +213,14 @@ operations! {
     ChangeAxb = "PATCH" "/axb/bindings/{binding}", AxbWrite, "Change how long a binding holds";
     /// It holds no more.
     UnbindAxb = "DELETE" "/axb/bindings/{binding}", AxbWrite, "End a binding of a privacy number";
+    /// Those that carriers deliver.
+    ListNumbers = "GET" "/numbers", ScenariosRead, "List numbers and where they lead";
+    /// What answers one.
+    ShowNumberScenario = "GET" "/numbers/{number}/scenario", ScenariosRead, "Show the scenario of a number";
+    /// Another answers it from now on.
+    PutNumberScenario = "PUT" "/numbers/{number}/scenario", ScenariosWrite, "Let a scenario answer a number";
+    /// It leads where it led before.
+    DropNumberScenario = "DELETE" "/numbers/{number}/scenario", ScenariosWrite, "Take the scenario of a number back";
     /// What happens, as it happens.
     Events = "GET" "/events", EventsRead, "Follow events";
     /// Where events are pushed.

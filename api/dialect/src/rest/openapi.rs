@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accepted, AxbBinding, Balance, Begun, Call, ChangedAxb, ChangedWebhook, Code, Delivery, Event,
-    JSON, Meeting, Member, NewAxb, NewCall, NewCode, NewConference, NewMembers, NewNotice, NewPlay,
-    NewSecret, NewWebhook, Op, PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
+    Accepted, AnsweredNumber, AxbBinding, Balance, Begun, Call, ChangedAxb, ChangedWebhook, Code,
+    Delivery, Event, InboundNumber, JSON, Meeting, Member, NewAxb, NewCall, NewCode, NewConference,
+    NewMembers, NewNotice, NewNumberScenario, NewPlay, NewSecret, NewWebhook, Op, PROBLEM_JSON,
+    Page, Problem, Scope, Tested, Webhook,
 };
 
 /// What an operation takes and gives.
@@ -128,6 +129,7 @@ fn parameter(name: &str, place: &str) -> Value {
     let schema = match name {
         "call" => json!({ "type": "string", "pattern": "^[0-9]{19}$" }),
         "conference" => json!({ "type": "string", "pattern": "^[0-9]{6}$" }),
+        "number" => json!({ "type": "string", "pattern": "^\\+?[0-9]{3,20}$" }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "after" | "Last-Event-ID" => json!({ "type": "string", "pattern": "^[0-9]{1,18}$" }),
         "status" => json!({ "enum": ["open", "ended"], "default": "ended" }),
@@ -146,6 +148,9 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::BindAxb => (201, schemas.gives::<AxbBinding>()),
         Op::ListAxb => (200, schemas.gives::<Page<AxbBinding>>()),
         Op::ShowAxb | Op::ChangeAxb | Op::UnbindAxb => (200, schemas.gives::<AxbBinding>()),
+        Op::ListNumbers => (200, schemas.gives::<Page<InboundNumber>>()),
+        Op::ShowNumberScenario | Op::PutNumberScenario => (200, schemas.gives::<AnsweredNumber>()),
+        Op::DropNumberScenario => (200, schemas.gives::<InboundNumber>()),
         Op::ListCalls => (200, schemas.gives::<Page<Call>>()),
         Op::ShowCall => (200, schemas.gives::<Call>()),
         Op::HangUp | Op::Redeliver | Op::RedeliverAll | Op::CloseConference | Op::Invite => {
@@ -183,6 +188,7 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::Play => schemas.takes::<NewPlay>(),
         Op::BindAxb => schemas.takes::<NewAxb>(),
         Op::ChangeAxb => schemas.takes::<ChangedAxb>(),
+        Op::PutNumberScenario => schemas.takes::<NewNumberScenario>(),
         Op::CreateWebhook => schemas.takes::<NewWebhook>(),
         Op::ChangeWebhook => schemas.takes::<ChangedWebhook>(),
         Op::RotateSecret => schemas.takes::<NewSecret>(),

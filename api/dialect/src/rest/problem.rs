@@ -86,6 +86,8 @@ codes! {
     ConferenceTaken = 409 "conference_taken", "The number is another conference's";
     /// One of the two has another binding on the number.
     BindingTaken = 409 "binding_taken", "Somebody has another binding on the number";
+    /// Bindings say whom the number reaches.
+    PrivacyNumber = 409 "privacy_number", "The number is a privacy number";
     /// Somebody is there already, or nobody else may come.
     NotInvited = 409 "not_invited", "Somebody cannot be invited";
     /// There are as many as there may be.

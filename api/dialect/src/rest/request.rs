@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::axb::{ChangedAxb, NewAxb};
 use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
+use super::number::NewNumberScenario;
 use super::problem::{Code, FieldError, Problem};
 use super::scenario::{HookAnswer, NewScenario, NewStep};
 use super::sound::Sound;
@@ -158,6 +159,7 @@ macro_rules! bodies {
 bodies! {
     // Steps are read one by one, so that what is wrong in them is told with what is wrong with them.
     NewCall, Some("/scenario/steps");
+    NewNumberScenario, Some("/scenario/steps");
     NewPlay, None;
     NewAxb, None;
     ChangedAxb, None;

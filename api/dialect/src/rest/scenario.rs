@@ -29,13 +29,13 @@ const ASK_S: u16 = 3;
 const TIMEOUT_S: u16 = 5;
 
 /// What somebody hears and may press, and where that leads.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewScenario {
     /// The name of the first step.
     pub start: String,
     /// `zh`, `en` or `fa`, for what names no language of its own; the merchant's unless given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Steps by their names: letters, digits, `-` and `_`.
     #[schemars(with = "BTreeMap<String, NewStep>")]

@@ -18,7 +18,7 @@ pub const FID_CONFERENCE: u8 = 5;
 #[must_use]
 pub const fn fid(purpose: Purpose) -> u8 {
     match purpose {
-        Purpose::Callback | Purpose::Campaign => FID_TWO_WAY,
+        Purpose::Callback | Purpose::Campaign | Purpose::Inbound => FID_TWO_WAY,
         Purpose::Code => FID_CODE,
         Purpose::Notice => FID_NOTICE,
         Purpose::Conference => FID_CONFERENCE,

@@ -91,7 +91,7 @@ pub(super) enum CdrStyle {
 /// Fields in the order of the system's own samples.
 pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
     match record.facts.command.purpose {
-        Purpose::Callback | Purpose::Campaign => two_way(record, context, style),
+        Purpose::Callback | Purpose::Campaign | Purpose::Inbound => two_way(record, context, style),
         Purpose::Code | Purpose::Notice => one_way(record, context, style),
         Purpose::Conference => participant(record, LegNo::A, style),
     }

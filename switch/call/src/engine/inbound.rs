@@ -1,24 +1,26 @@
 //! An INVITE that came: from whom, to whom, may it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::fraud::Scope;
 use facts::manners::{self, Whose};
 use facts::media::Record;
 use facts::policy::Asking;
+use facts::scenario::Scenario;
 use facts::settings::{Recorded, Snapshot, Trunk};
 use facts::{
-    CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Refusal, SubAccountId,
-    TrunkId,
+    CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Purpose, Push,
+    PushKind, Refusal, SubAccountId, TrunkId,
 };
 use rand_core::RngCore as _;
 use sip::endpoint::{Flow, SessionId};
 use sip::wire::{HeaderName, Message, Reason, Uri};
 
-use crate::axb;
 use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
+use crate::ivr::ANONYMOUS;
 use crate::leg::{self, Arrival, Called, Onward};
 use crate::route::{self, Trail};
 use crate::serve::{self, Service};
@@ -56,6 +58,8 @@ struct Intent {
     between: Option<Number>,
     /// What it dialled a code for, or is told: nobody is called.
     service: Option<Service>,
+    /// What answers it, where its number has a scenario.
+    scenario: Option<Arc<Scenario>>,
 }
 
 impl Engine {
@@ -172,9 +176,10 @@ impl Engine {
         }
         self.admit(intent.merchant).map_err(Refusal::kind)?;
         let mut trail = Trail::default();
-        let target = match &intent.service {
-            Some(_) => route::Target::Public(intent.callee.clone()),
-            None => self.lead(&intent.callee, intent.merchant, &mut trail)?,
+        let alone = intent.service.is_some() || intent.scenario.is_some();
+        let target = match alone {
+            true => route::Target::Public(intent.callee.clone()),
+            false => self.lead(&intent.callee, intent.merchant, &mut trail)?,
         };
         let answers = matches!(target, route::Target::Voicemail(_));
         let shown = match trail.is_led_on() {
@@ -192,17 +197,21 @@ impl Engine {
         let merchant = w.snapshot.merchants.get(&intent.merchant).ok_or(Kind::Blocked)?;
         let trunk = intent.trunk.and_then(|id| w.snapshot.trunks.get(&id));
         let security = leg::security(w, trunk, flow.transport).ok_or(Kind::NotAcceptable)?;
+        // RFC 3325 §9.3: a merchant is none of those to whom such a number may go; the operator's books have it.
+        let withheld = onward.hidden && intent.scenario.is_some();
+        let caller_as_sent =
+            if withheld { ANONYMOUS.to_owned() } else { intent.caller_as_sent.clone() };
         let arrival = Arrival {
             security,
             session,
             source: flow.remote.ip(),
             called: Called {
                 number: intent.caller.clone(),
-                as_sent: intent.caller_as_sent.clone(),
+                as_sent: caller_as_sent.clone(),
                 ring: RING,
                 onward: Onward::default(),
             },
-            shown: intent.caller_as_sent.clone(),
+            shown: caller_as_sent.clone(),
             trunk: intent.trunk,
             trunk_name: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
             offer: request.description(),
@@ -218,9 +227,13 @@ impl Engine {
             delivered: intent.delivered,
             between: intent.between.clone(),
         };
-        // Whom the merchant has bound it hears of.
-        let listed = intent.between.as_ref().map(|_| axb::listed(intent.merchant));
-        let (app, pushes) = listed.unwrap_or_default();
+        // Of what the merchant has asked for at `/v1` it hears there.
+        let asked = intent.between.is_some() || intent.scenario.is_some();
+        let (app, pushes) = if asked { listed(intent.merchant) } else { Default::default() };
+        let purpose = match intent.scenario {
+            Some(_) => Purpose::Inbound,
+            None => Purpose::default(),
+        };
         let party =
             |number: Number, as_sent: String| Party { number, as_sent, shown: None, ring: RING };
         let command = CallCommand {
@@ -228,18 +241,18 @@ impl Engine {
             merchant: intent.merchant,
             sub_account: intent.sub_account,
             app,
-            a: party(intent.caller, intent.caller_as_sent),
+            a: party(intent.caller, caller_as_sent),
             b: Some(Party { shown: intent.between, ..party(intent.callee, intent.callee_as_sent) }),
-            scenario: None,
+            scenario: intent.scenario,
             conference: None,
-            purpose: Default::default(),
+            purpose,
             max_talk: None,
             record: delivered_to(&w.snapshot, plan.delivered.as_deref()),
             key: None,
             pushes,
             custom: String::new(),
         };
-        let rings = intent.service.is_none() && !answers;
+        let rings = !alone && !answers;
         let number = plan.targets[1].number();
         let scopes = Scope::all_of(&command);
         let rung = rings.then_some(&number);
@@ -322,6 +335,18 @@ fn transit(
     lines.take(TRANSIT_MAX).collect()
 }
 
+/// What a call is found by at its merchant's own surface, and what is told of it there: the same as of any call that
+/// the merchant has placed by `/v1`. It has no word of the merchant's.
+fn listed(merchant: MerchantId) -> (String, Vec<Push>) {
+    let of = |kind| Push {
+        kind,
+        dialect: Dialect::Rest,
+        endpoint: String::new(),
+        context: String::new(),
+    };
+    (merchant.0.to_string(), vec![of(PushKind::State), of(PushKind::Record)])
+}
+
 /// Whether calls that carriers deliver for this number of ours are recorded.
 fn delivered_to(settings: &Snapshot, number: Option<&str>) -> Record {
     let whose = number.map(|number| Recorded::Inbound(number.to_owned()));
@@ -402,11 +427,14 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
     let from = number.as_ref().map(Number::digits).unwrap_or_default();
     let reached = w.axb.leads((&delivered, from), merchant, w.now.wall).filter(|_| axb);
     let between = (axb && reached.is_some()).then(|| Number::E164(delivered.clone()));
+    let scenario = w.ivr.answers(&delivered, merchant).filter(|_| !axb).cloned();
     let (callee, callee_as_sent, service) = match reached {
         Some(to) => (Number::E164(to.to_owned()), to.to_owned(), None),
         // Nobody could hear anything before the answer, and he is not to pay for it.
         None if axb && request.description().is_none() => return Err(Kind::Unallocated),
         None if axb => (Number::E164(delivered.clone()), dialled, Some(Service::Unreached)),
+        // As the merchant finds it among its numbers.
+        None if scenario.is_some() => (Number::E164(delivered.clone()), delivered.clone(), None),
         None => (Number::Internal(user.clone()), dialled, None),
     };
     Ok(Intent {
@@ -423,6 +451,7 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
         delivered: Some(delivered),
         between,
         service,
+        scenario,
     })
 }
 
@@ -466,6 +495,7 @@ fn from_extension(
         delivered: None,
         between: None,
         service,
+        scenario: None,
     })
 }
 

@@ -89,8 +89,9 @@ impl Engine {
             }
             None => self.lead(&wish.number, payer, &mut wish.trail)?,
         };
-        // Whoever we rang for a merchant is not to talk to a machine of ours.
-        if matches!(target, Target::Voicemail(_)) && !call.is_inbound() {
+        // Whoever we rang for a merchant is not to talk to a machine of ours; and a call has one recording.
+        let records = call.is_inbound() && (call.command.scenario.is_none() || call.may_record());
+        if matches!(target, Target::Voicemail(_)) && !records {
             return Err(Kind::Unreachable);
         }
         self.pace(payer, per_second).map_err(Refusal::kind)?;

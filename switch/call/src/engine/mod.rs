@@ -294,6 +294,7 @@ impl Engine {
             }
             Command::Trunks { token } => self.answer(token, Answer::Trunks(self.trunks())),
             Command::Axb(bindings) => self.world.axb.learn(bindings, now.wall),
+            Command::Numbers(numbers) => self.world.ivr.learn(numbers),
             Command::Settings(snapshot) => {
                 let before = std::mem::replace(&mut self.world.snapshot, snapshot);
                 // First: where those are that are left is only known by what was asked so far.

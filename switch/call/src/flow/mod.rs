@@ -41,7 +41,7 @@ pub(crate) enum Flow {
     Listen(Listen),
     /// A called us, and hears that it reaches nobody.
     Tell(Tell),
-    /// A was rung for what a scenario says.
+    /// A was rung, or has called us, for what a scenario says.
     Script(Script),
     /// A was rung, and then many.
     Conference(Conference),

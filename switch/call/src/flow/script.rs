@@ -1,7 +1,9 @@
-//! A scenario: A is rung, hears what its steps say, presses keys, and may be led to somebody else.
+//! A scenario: A is rung, or has called us, hears what its steps say, presses keys, and may be led to somebody else.
 //!
 //! ```text
-//!  Fetching ──all is there──► DialingA        what lies behind addresses is visited first, if anything does
+//!  Fetching ──all is there──► DialingA        what lies behind addresses is visited first, if anything does;
+//!     │                                       A who has called us hears ringing meanwhile
+//!     └──A has called us, and is answered──► Saying
 //!
 //!  DialingA ──answer──► Saying ──sounds are over──► Waiting ──key, or none in time──► the next step
 //!                         │  ▲                          ▲                                  │
@@ -48,8 +50,8 @@ pub(crate) struct Script {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    /// What A is to hear is visited; nobody is rung.
-    Fetching,
+    /// What A is to hear is visited; nobody is rung. `called`: A has called us and waits.
+    Fetching { called: bool },
     /// A is being rung.
     DialingA,
     /// A hears a sound of the step.
@@ -82,17 +84,29 @@ impl Script {
     /// The first state and its orders. `fetches`: sounds lie behind addresses.
     pub(crate) fn start(fetches: bool, out: &mut Vec<Order>) -> Script {
         let (order, state) = match fetches {
-            true => (Order::Fetch, State::Fetching),
+            true => (Order::Fetch, State::Fetching { called: false }),
             false => (Order::Dial(LegNo::A), State::DialingA),
         };
         out.push(order);
         Script { state, at: 0, leads: 0, asks: 0 }
     }
 
+    /// The same for A who has called us: it is answered, once all that it is to hear is there.
+    pub(crate) fn answer(scenario: &Scenario, fetches: bool, out: &mut Vec<Order>) -> Script {
+        let state = State::Fetching { called: true };
+        let script = Script { state, at: 0, leads: 0, asks: 0 };
+        if !fetches {
+            return script.answered(scenario, out);
+        }
+        out.push(Order::Alert(LegNo::A));
+        out.push(Order::Fetch);
+        script
+    }
+
     /// The state's name for operators.
     pub(crate) fn word(self) -> &'static str {
         match self.state {
-            State::Fetching => "fetching",
+            State::Fetching { .. } => "fetching",
             State::DialingA => "dialing_a",
             State::Saying { .. } | State::Pausing { .. } => "saying",
             State::Waiting(_) => "waiting",
@@ -135,7 +149,8 @@ impl Script {
     pub(crate) fn is_alone(self) -> bool {
         matches!(
             self.state,
-            State::DialingA
+            State::Fetching { .. }
+                | State::DialingA
                 | State::Saying { .. }
                 | State::Pausing { .. }
                 | State::Waiting(_)
@@ -162,7 +177,7 @@ impl Script {
                 State::Ending
             }
             State::Bridged(talk) => talk.step(input, out).map_or(State::Ending, State::Bridged),
-            State::Fetching => return self.fetching(input, out),
+            State::Fetching { called } => return self.fetching(scenario, (called, input), out),
             State::DialingA => return self.dialing_a(scenario, input, out),
             State::Leading | State::Ringing { .. } => return self.leading(scenario, input, out),
             State::Saying { .. } | State::Pausing { .. } | State::Waiting(_) => {
@@ -175,19 +190,41 @@ impl Script {
         self.turned(state)
     }
 
-    /// Nobody is rung yet, and nobody is where a sound cannot be had.
-    fn fetching(self, input: Input, out: &mut Vec<Order>) -> Script {
+    /// Nobody is rung yet, or answered, and nobody is where a sound cannot be had.
+    fn fetching(
+        self,
+        scenario: &Scenario,
+        (called, input): (bool, Input),
+        out: &mut Vec<Order>,
+    ) -> Script {
         match input {
+            Input::Fetched(true) if called => self.answered(scenario, out),
             Input::Fetched(true) => {
                 out.push(Order::Dial(LegNo::A));
                 self.turned(State::DialingA)
             }
             Input::Fetched(false) | Input::Waited => {
-                let failure = Failure::new(Origin::Media, Kind::Internal);
+                // Whoever has called is told that nobody can be had; it is no fault of the switch's.
+                let kind = if called { Kind::Unreachable } else { Kind::Internal };
+                let failure = Failure::new(Origin::Media, kind);
+                self.end(Outcome::Failed(failure), Side::Platform, out)
+            }
+            Input::Leg(LegNo::A, LegEvent::HungUp) => {
+                let failure = Failure::new(origin(LegNo::A), Kind::Abandoned);
+                self.end(Outcome::Failed(failure), Side::Caller, out)
+            }
+            Input::Leg(LegNo::A, LegEvent::Lost(failure) | LegEvent::Failed(failure)) => {
                 self.end(Outcome::Failed(failure), Side::Platform, out)
             }
             input => self.elsewhere(input, out),
         }
+    }
+
+    /// A, who has called us, is answered, and it begins.
+    fn answered(self, scenario: &Scenario, out: &mut Vec<Order>) -> Script {
+        out.push(Order::Accept(LegNo::A));
+        out.push(Order::Limit);
+        self.go(scenario, Next::Step(0), out)
     }
 
     fn dialing_a(self, scenario: &Scenario, input: Input, out: &mut Vec<Order>) -> Script {

@@ -294,6 +294,31 @@ fn wishes(snapshot: &Snapshot, user: &str) -> String {
     each.into_iter().flatten().collect()
 }
 
+/// Corrects where a number of ours leads when a carrier delivers it: a privacy number to whom a binding names, one with a
+/// scenario (`ivr` knows which of a merchant's have one) to what that says.
+pub fn explain_delivered(
+    snapshot: &Snapshot,
+    told: &mut Explanation,
+    number: &str,
+    ivr: impl Fn(&str, MerchantId) -> bool,
+) {
+    if told.delivered.is_none() {
+        return;
+    }
+    let Ok(Number::E164(digits)) = snapshot.plan.parse(number) else { return };
+    let Some(owner) = snapshot.inbound_owner(&digits) else { return };
+    let name = || snapshot.merchants.get(&owner).map(|it| it.name.clone()).unwrap_or_default();
+    let leads_to = if snapshot.axb.contains(&digits) {
+        format!("whom a binding of merchant {} names: it is a privacy number", name())
+    } else if ivr(&digits, owner) {
+        format!("the scenario that merchant {} has given it", name())
+    } else {
+        return;
+    };
+    told.delivered = Some(leads_to);
+    told.phones.clear();
+}
+
 /// Whom a group rings.
 fn group_leads_to(snapshot: &Snapshot, number: &str) -> String {
     let Some(group) = snapshot.groups.get(number) else { return String::new() };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{MerchantId, Number, NumberPlan};
 
-pub use choice::{Live, explain};
+pub use choice::{Live, explain, explain_delivered};
 pub(crate) use choice::{exists, leads, trunks};
 pub(crate) use lead::Trail;
 
