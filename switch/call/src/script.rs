@@ -12,7 +12,7 @@ use crate::call::{Call, Phase};
 use crate::divert::{LEGS_MAX, Wish};
 use crate::event::{Effect, Input, LegEvent, Typed, ours};
 use crate::flow::{Flow, Script};
-use crate::route::Trail;
+use crate::route::{self, Trail};
 use crate::timers::{Key, Timer};
 use crate::world::World;
 
@@ -190,7 +190,13 @@ impl Call {
         let failure = ours(facts::Kind::NoRoute);
         let step = self.command.scenario.as_ref().and_then(|scenario| scenario.step(step));
         let step = step.filter(|_| self.legs.len() < LEGS_MAX);
+        let payer = self.command.merchant;
         let (number, among) = match step {
+            // It may have passed on to somebody else since the scenario was written.
+            Some(Step::Lead { to, .. }) if route::is_foreign(&w.snapshot, (to, payer)) => {
+                self.inbox.push_back(Input::Leg(LegNo::B, LegEvent::Failed(failure)));
+                return;
+            }
             Some(Step::Lead { to, .. }) => (to.clone(), None),
             Some(Step::Hunt { among, .. }) => {
                 (Number::Internal(among.first().cloned().unwrap_or_default()), Some(among.clone()))

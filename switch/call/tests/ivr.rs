@@ -7,8 +7,8 @@ mod common;
 use std::sync::Arc;
 
 use call::{Answer, Command, EngineConfig, Reply};
-use common::phones::{invite, invite_with};
-use common::team::{group, told};
+use common::phones::{DESK, bind, invite, invite_with};
+use common::team::{change, group, told};
 use common::{MERCHANT, NUMBER_A, NUMBER_B, Sim, callback, extension, s};
 use facts::conference::Conference;
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
@@ -319,6 +319,31 @@ fn what_somebody_says_to_a_step_is_the_recording_and_no_mailbox_takes_him_then()
     assert_eq!(hears(&sim), "bye", "where the step says");
     over(&mut sim);
     assert!(sim.record().recording.is_some() && sim.record().message.is_none());
+    sim.assert_clean();
+}
+
+#[test]
+fn an_extension_that_has_become_another_merchants_is_not_rung() {
+    let desk = lead(Number::Internal("80001".into()), Next::Step(2));
+    let number_two = |snapshot: &mut Snapshot| {
+        snapshot.inbound.insert(X.into(), "80002".into());
+    };
+    let mut sim = with(|_| {}, vec![menu(), desk, says("bye")], number_two);
+    sim.add("desk", DESK, 99);
+    bind(&mut sim, &[("80001", DESK)]);
+    for (merchant, rung) in [(MERCHANT, 1), (MerchantId(8), 1)] {
+        change(&mut sim, |snapshot| {
+            snapshot.extensions.get_mut("80001").unwrap().merchant = merchant;
+        });
+        calls(&mut sim, &[]);
+        press(&mut sim, '1');
+        assert_eq!(sim.far("desk").count("INVITE"), rung, "of {merchant:?}");
+        if merchant == MERCHANT {
+            sim.refuse("desk", 486, None);
+        }
+        assert_eq!(hears(&sim), "bye", "where the step says");
+        over(&mut sim);
+    }
     sim.assert_clean();
 }
 

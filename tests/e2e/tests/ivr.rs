@@ -2,12 +2,13 @@
 //! every way there is, is led on; a merchant's server that is dead keeps nobody; a killed process loses no money.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::country::{B_MINUTE, Country, PASSWORD, USER, Wish, operator};
 use e2e::merchant::{Merchant, http};
 use e2e::pcap::{Capture, rtp_audio};
 use e2e::pjsua::{Line, Phone};
+use e2e::postgres::Postgres;
 use e2e::sipcall::serve;
 use e2e::sipp::{Behaviour, Sipp};
 use e2e::tandem::{Setup, Tandem};
@@ -96,6 +97,8 @@ fn whoever_calls_hears_the_menu_presses_a_key_and_is_joined_with_the_group() {
         "desk": { "do": "dial", "number": "80100" },
     });
     answers(&tandem, &key, &steps, "menu");
+    let (known, told) = tandem.run(&["explain", X]);
+    assert!(known && told.contains("the scenario that merchant test has given it"), "{told}");
     let led = items(&tandem, &key, "/v1/numbers");
     assert_eq!(led[0]["leads_to"], "scenario", "{led:?}");
     let port = tandem.sip.port();
@@ -250,4 +253,34 @@ fn a_merchants_server_says_where_it_goes_on_and_keeps_nobody_when_it_is_dead() {
     let (status, back) = ask(tandem, &key, ("DELETE", PATH), &Value::Null);
     assert_eq!((status, &back["leads_to"]), (200, &json!("extension")), "{back}");
     tandem.books_in_order();
+}
+
+#[test]
+fn another_process_knows_a_scenario_and_its_end_within_about_a_second() {
+    let postgres = Postgres::start();
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let operator = operator(&wish(), ports::one(), ports::one());
+    let mut node = 0;
+    let [first, second] = folders.each_ref().map(|folder| {
+        node += 1;
+        let settings = vec![format!("database={}", postgres.url()), format!("node={node}")];
+        Tandem::start(folder.path(), &Setup { settings, operator: operator.clone() })
+    });
+    let key = first.api_key(USER, &SCOPES);
+    let leads = |word: &str| {
+        let since = Instant::now();
+        wait::until(&format!("the other one to say {word}"), || {
+            let told = second.admin("GET", &format!("/admin/v1/explain/{}", &X[1..]));
+            told["delivered"].as_str()?.contains(word).then_some(())
+        });
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    };
+    leads("extension");
+    let steps = json!({ "bye": { "do": "say", "say": [{ "digits": "12" }] } });
+    answers(&first, &key, &steps, "bye");
+    leads("scenario");
+    let (status, told) = ask(&second, &key, ("DELETE", PATH), &Value::Null);
+    assert_eq!((status, &told["leads_to"]), (200, &json!("extension")), "{told}");
+    leads("extension");
+    first.books_in_order();
 }

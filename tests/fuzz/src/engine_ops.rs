@@ -15,7 +15,7 @@ use call::{Answer, Command, Effect, Engine, EngineConfig, Hearing, Reply};
 use facts::conference::{Conference, Participant};
 use facts::media::{MediaEvent, Prompt};
 use facts::recognition::Release;
-use facts::scenario::{Choice, Collect, Next, Say, Scenario, Step};
+use facts::scenario::{Ask, Choice, Collect, Next, NumberScenario, Say, Scenario, Step};
 use facts::settings::Snapshot;
 use facts::sound::{Clip, Ended, Unplayable};
 use facts::{CallId, LeadsTo, Micros, Now, Number, Party, Purpose, Reach, Strategy, UnixMillis};
@@ -45,6 +45,8 @@ const AMPLIFIED_MAX: usize = 2;
 /// Bytes that one answer may have beyond its request: status line, `received`, a To tag, and two
 /// challenges.
 const ANSWER_ROOM: usize = 900;
+/// How a team works whose number a scenario answers.
+const ANSWERS: Strategy = Strategy::RoundRobin;
 /// Wall clock at the start.
 const WALL: UnixMillis = UnixMillis(1_767_225_600_000);
 /// A little more than 2 * 64 * T1: the last BYE may wait for an ACK that never comes.
@@ -62,6 +64,17 @@ fn menu() -> Scenario {
     let lead = |to: &str, failed| Step::Lead { to: Number::Internal(to.into()), failed };
     let (team, nobody) = (lead(team::TEAM, Next::Step(2)), lead("89999", Next::Step(0)));
     Scenario::new(vec![Step::Say(menu), team, nobody]).expect("a scenario")
+}
+
+/// Where the team works so, its number asks its merchant, says something from an address, and leads to the team.
+fn answered() -> NumberScenario {
+    let (context, clip) = ("{}".into(), Some(Clip::Url("http://merchant.example/a.wav".into())));
+    let ask = Ask { context, clip, wait: Duration::from_secs(1), fallback: Next::Step(1) };
+    let to = Number::Internal(team::TEAM.into());
+    let steps = vec![Step::Ask(ask), Step::Lead { to, failed: Next::Step(0) }];
+    let scenario = Some(Arc::new(Scenario::new(steps).expect("a scenario")));
+    let number = team::TEAM_DIRECT.to_owned();
+    NumberScenario { number, merchant: settings::MERCHANT, scenario }
 }
 
 /// The customer of a campaign, for whoever of the office is free; one of those who are asked for it has left.
@@ -168,6 +181,9 @@ impl<'a> Life<'a> {
             store.perform(Work::SaveBinding(Box::new(binding.clone())));
         }
         engine.handle_reply(epoch, Reply::Bindings(bindings));
+        if team == Some(ANSWERS) {
+            engine.handle_command(epoch, Command::Numbers(vec![answered()]));
+        }
         let agents = team::AGENTS.map(|(_, at)| at).into_iter().filter(|_| team.is_some());
         let peers = [CARRIER_A, CARRIER_B, CARRIER_C, PHONE, DESK, STRANGER]
             .into_iter()

@@ -149,6 +149,7 @@ fn the_corpora_of_operations_reach_deep() {
             "202 REFER",
             "403 REFER",
             "AddLeg",
+            "Consult",
             "SetReach",
             "Discard",
             "hunt joined",

@@ -224,6 +224,12 @@ fn owner_of(snapshot: &Snapshot, number: &str) -> Option<MerchantId> {
     group.or_else(|| snapshot.extensions.get(number).map(|extension| extension.merchant))
 }
 
+/// Whether an internal number is another merchant's. One that nobody has is nobody's.
+pub(crate) fn is_foreign(snapshot: &Snapshot, (number, own): (&Number, MerchantId)) -> bool {
+    let Number::Internal(user) = number else { return false };
+    owner_of(snapshot, user).is_some_and(|owner| owner != own)
+}
+
 /// The number by which those outside know an extension or a group: its own public one, if it has one.
 fn public(snapshot: &Snapshot, user: &str) -> String {
     let extension = snapshot.extensions.get(user);

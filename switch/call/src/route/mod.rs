@@ -10,7 +10,7 @@ use facts::{MerchantId, Number, NumberPlan};
 
 pub use choice::{Live, explain, explain_delivered};
 pub(crate) use choice::{exists, leads, trunks};
-pub(crate) use lead::Trail;
+pub(crate) use lead::{Trail, is_foreign};
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]

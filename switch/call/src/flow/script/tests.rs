@@ -218,14 +218,24 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     /// Whatever comes in whatever order: the outcome is decided when it ends and at no other time, A is rung
-    /// once, nothing is said before the answer, and nothing is ordered once it is over.
+    /// once, or answered once where it has called, nothing is said before the answer, and nothing is ordered once it
+    /// is over.
     #[test]
-    fn no_order_of_events_leaves_it_without_an_end(inputs in prop::collection::vec(any_input(), 0..80)) {
+    fn no_order_of_events_leaves_it_without_an_end(
+        called in any::<bool>(),
+        inputs in prop::collection::vec(any_input(), 0..80),
+    ) {
         let scenario = scenario();
         let mut orders = Vec::new();
-        let mut script = Script::start(false, &mut orders);
-        prop_assert_eq!(&orders, &[Order::Dial(A)]);
-        let mut limited = false;
+        let mut script = match called {
+            true => Script::answer(&scenario, true, &mut orders),
+            false => Script::start(false, &mut orders),
+        };
+        match called {
+            true => prop_assert_eq!(&orders, &[Order::Alert(A), Order::Fetch]),
+            false => prop_assert_eq!(&orders, &[Order::Dial(A)]),
+        }
+        let (mut limited, mut accepted) = (false, !called);
         for input in inputs {
             orders.clear();
             let was_ending = script.ending();
@@ -236,7 +246,8 @@ proptest! {
             prop_assert!(!was_ending || orders.is_empty() || taken);
             for order in &orders {
                 match order {
-                    Order::Limit => prop_assert!(!std::mem::replace(&mut limited, true)),
+                    Order::Accept(_) => prop_assert!(!std::mem::replace(&mut accepted, true)),
+                    Order::Limit => prop_assert!(accepted && !std::mem::replace(&mut limited, true)),
                     Order::Say { .. } | Order::Lead { .. } | Order::Join => prop_assert!(limited),
                     Order::Dial(_) => prop_assert!(false, "rung again"),
                     _ => {}
