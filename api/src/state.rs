@@ -106,6 +106,7 @@ pub(crate) struct Inner {
     /// Logins of system 002, of which good ones give back what they took.
     pub(crate) logins: Buckets<(IpAddr, String)>,
     pub(crate) streams: crate::rest::Streams,
+    pub(crate) paces: crate::rest::Paces,
     pub(crate) room: crate::sipcall::Room,
 }
 
@@ -147,6 +148,7 @@ impl ApiState {
             wrong_keys: Buckets::new(WRONG_KEYS),
             logins: Buckets::new(WRONG_KEYS),
             streams: crate::rest::Streams::default(),
+            paces: crate::rest::Paces::default(),
             room: crate::sipcall::Room::default(),
         }))
     }

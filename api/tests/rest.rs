@@ -36,6 +36,7 @@ async fn f16_each_operation_needs_its_scope_and_no_other() {
             let path = path.replace("{conference}", "123456").replace("{number}", "861088880000");
             let path =
                 path.replace("{webhook}", "1").replace("{delivery}", "1").replace("{binding}", "1");
+            let path = path.replace("{campaign}", "1");
             let body = matches!(op.method(), "POST" | "PATCH" | "PUT").then(|| json!({}));
             let answer = client.ask(op.method(), &path, body).await;
             let refused = answer.status == StatusCode::FORBIDDEN;

@@ -412,3 +412,36 @@ async fn a_stream_goes_on_where_it_was_left_and_ends_with_its_key() {
     world.admin("DELETE", &format!("/api-keys/{}", client.id), None).await;
     assert!(!back.until("never").await, "the stream is over");
 }
+
+#[tokio::test]
+async fn f19_the_end_of_a_campaign_is_pushed_and_is_of_no_call() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let receiver = Receiver::start(&[OK]).await;
+    let wanted = json!({ "url": receiver.url, "events": ["campaign.ended"] });
+    let (hook, secret) = client.webhook(wanted).await;
+    let body = json!({ "name": "winter", "agents": { "group": "80100" }, "reference": "order 7",
+        "numbers": [{ "number": "13800138000" }] });
+    let (_, made) = client.ask("POST", "/campaigns", Some(body)).await;
+    let id = made["id"].as_str().unwrap();
+    for _ in 0..2 {
+        client.ask("POST", &format!("/campaigns/{id}/cancel"), None).await;
+    }
+    let _worker = work(&world);
+    let heard = receiver.until(1).await;
+    let (text, body) = &heard[0];
+    assert_eq!((&body["type"], &body["campaign"]), (&json!("campaign.ended"), &json!(id)));
+    assert_eq!((&body["call"], &body["reference"]), (&Value::Null, &json!("order 7")));
+    let name = format!("evt_{id}_1");
+    assert_eq!((header(text, "webhook-id"), &body["id"]), (name.as_str(), &json!(name)));
+    let stamp: i64 = header(text, "webhook-timestamp").parse().unwrap();
+    let bytes = text.split_once("\r\n\r\n").unwrap().1.as_bytes();
+    let signed = webhook_signature(&[secret], &name, stamp, bytes);
+    assert_eq!(header(text, "webhook-signature"), signed);
+    let (_, page) = client.ask("GET", &format!("/webhooks/{hook}/deliveries"), None).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1, "{page}");
+    assert_eq!(
+        (&page["items"][0]["event"], &page["items"][0]["call"]),
+        (&json!(name), &Value::Null)
+    );
+}

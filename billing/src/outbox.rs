@@ -28,7 +28,8 @@ const LIST_MAX: u32 = 1000;
 /// Something to tell, before it is addressed.
 pub(crate) struct Event<'a> {
     pub(crate) call: CallId,
-    pub(crate) command: &'a CallCommand,
+    pub(crate) merchant: MerchantId,
+    pub(crate) pushes: &'a [Push],
     pub(crate) kind: PushKind,
     /// Its name on our own surface.
     pub(crate) name: &'static str,
@@ -49,7 +50,7 @@ pub(crate) fn insert(batch: &mut Batch, event: &Event<'_>) -> Result<()> {
 pub(crate) fn insert_all(batch: &mut Batch, event: &Event<'_>, numbers: &[u32]) -> Result<()> {
     let mut values: Vec<Value> = Vec::new();
     let mut rows = 0;
-    let pushes = event.command.pushes.iter().enumerate();
+    let pushes = event.pushes.iter().enumerate();
     let wanted = pushes.filter(|(_, push)| push.kind == event.kind);
     for ((no, push), sequence) in
         wanted.flat_map(|push| numbers.iter().map(move |number| (push, *number)))
@@ -58,7 +59,7 @@ pub(crate) fn insert_all(batch: &mut Batch, event: &Event<'_>, numbers: &[u32]) 
         let listed = push.dialect == Dialect::Rest && push.endpoint.is_empty();
         values.extend(args![
             event.call,
-            event.command.merchant.0,
+            event.merchant.0,
             u32::try_from(no).unwrap_or(u32::MAX),
             sequence,
             word(&push.kind)?,
@@ -87,7 +88,7 @@ pub(crate) fn insert_all(batch: &mut Batch, event: &Event<'_>, numbers: &[u32]) 
     let listed = |push: &&Push| {
         push.kind == event.kind && push.dialect == Dialect::Rest && push.endpoint.is_empty()
     };
-    match event.command.pushes.iter().find(listed) {
+    match event.pushes.iter().find(listed) {
         Some(push) => webhooks::fan_out(batch, event, (event.name, &push.context)),
         None => Ok(()),
     }
@@ -106,7 +107,8 @@ pub(crate) async fn notify(conn: &mut Conn, change: &StateChange) -> Result<()> 
     let payload = json(&Payload::State(change.clone()))?;
     let event = Event {
         call: change.leg.call,
-        command: &command,
+        merchant: command.merchant,
+        pushes: &command.pushes,
         kind: change.kind(),
         name: change.state.event(),
         sequence: change.sequence,
@@ -144,7 +146,8 @@ pub(crate) async fn let_go(conn: &mut Conn, record: &CallRecord) -> Result<()> {
         let payload = json(&Payload::State(change.clone()))?;
         let event = Event {
             call: facts.call,
-            command,
+            merchant: command.merchant,
+            pushes: &command.pushes,
             kind: PushKind::Extension,
             name: change.state.event(),
             sequence: change.sequence,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use facts::campaign::CampaignChange;
 use facts::command::{CallCommand, Dialect, PushKind};
 use facts::manners::Dtmf;
 use facts::media::Record;
@@ -640,6 +641,8 @@ pub enum Payload {
     State(StateChange),
     /// A call was settled.
     Record(Box<CallRecord>),
+    /// A campaign ended, or was paused by the switch.
+    Campaign(CampaignChange),
 }
 
 /// Where an outbox row stands.

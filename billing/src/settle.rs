@@ -275,7 +275,8 @@ fn promise(batch: &mut Batch, record: &CallRecord, settings_version: i64) -> Res
     let facts = &record.facts;
     let event = outbox::Event {
         call: facts.call,
-        command: &facts.command,
+        merchant: facts.command.merchant,
+        pushes: &facts.command.pushes,
         kind: PushKind::Record,
         name: CALL_ENDED,
         sequence: 0,

@@ -206,6 +206,10 @@ async fn is_led_to(conn: &mut Conn, merchant: MerchantId, number: &str) -> Resul
                 let request: Json = serde_json::from_str(&request).unwrap_or_default();
                 says(&request, &[Some(number), name.as_deref()])
             }
+            Takers::Scenario(request) => {
+                let request: Json = serde_json::from_str(&request).unwrap_or_default();
+                says(&request, &[Some(number)])
+            }
         };
         if led {
             return Ok(true);

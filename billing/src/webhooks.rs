@@ -163,7 +163,7 @@ pub(crate) fn fan_out(
     let kind_no = i64::from(event.kind == PushKind::Record);
     let values: Vec<Value> = args![
         event.call,
-        event.command.merchant.0,
+        event.merchant.0,
         kind_no,
         event.sequence,
         word(&event.kind)?,

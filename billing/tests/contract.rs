@@ -8,6 +8,8 @@ mod axb;
 mod calls;
 #[path = "contract/campaigns.rs"]
 mod campaigns;
+#[path = "contract/campaigns_v1.rs"]
+mod campaigns_v1;
 #[path = "contract/conferences.rs"]
 mod conferences;
 #[path = "contract/desk.rs"]
@@ -99,6 +101,9 @@ contract! {
     campaigns::s4_4_a_try_that_found_no_room_is_told_to_nobody,
     campaigns::whoever_has_the_most_agents_may_take_a_campaign,
     campaigns::what_ended_long_ago_is_forgotten_with_its_numbers,
+    campaigns_v1::a_number_that_nobody_answers_is_called_as_often_as_was_said,
+    campaigns_v1::what_becomes_of_a_campaign_is_told_once,
+    campaigns_v1::numbers_that_are_added_under_a_name_are_added_once,
     calls::authorize_holds_both_legs_and_a_repeat_holds_nothing_more,
     calls::case_47_a_thousand_parallel_starts_with_credit_for_one,
     calls::case_48_credit_runs_out_on_time_and_never_below_zero,

@@ -3,6 +3,7 @@
 //! A push is written once, by a pure function of the promise, the event and the merchant's secret; the
 //! bytes are stored and every later attempt sends them again.
 
+use facts::campaign::CampaignChange;
 use facts::{CallRecord, Dialect, LegNo, Push, PushKind, StateChange};
 
 use crate::{callni, rest, sipcall, ytx};
@@ -16,6 +17,8 @@ pub enum Event<'a> {
     Participant(&'a CallRecord, LegNo),
     /// A leg reached a state.
     State(&'a StateChange),
+    /// A campaign ended, or was paused: our own surface alone tells that.
+    Campaign(&'a CampaignChange),
 }
 
 /// What a dialect signs with; looked up when the push is written.
@@ -137,6 +140,7 @@ pub fn format_push(
                 Event::Record(record) => ytx::cdr_push(record, &context),
                 Event::Participant(record, leg) => ytx::participant_push(record, leg, &context),
                 Event::State(change) => ytx::state_push(change),
+                Event::Campaign(_) => return Err(FormatError::NotSpoken),
             };
             Ok(PushRequest {
                 method: Method::Post,
@@ -149,7 +153,7 @@ pub fn format_push(
             let context: sipcall::PushContext = read(&push.context)?;
             let body = match event {
                 Event::Record(record) => sipcall::cdr_push(record, &context),
-                Event::Participant(..) => return Err(FormatError::NotSpoken),
+                Event::Participant(..) | Event::Campaign(_) => return Err(FormatError::NotSpoken),
                 Event::State(change) => {
                     sipcall::state_push(change, &context).ok_or(FormatError::NotSpoken)?
                 }

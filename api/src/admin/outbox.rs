@@ -121,6 +121,11 @@ fn row(row: &OutboxRow, last: Option<&Attempt>) -> Value {
             "sequence": change.sequence,
         }),
         Payload::Record(_) => Value::Null,
+        Payload::Campaign(change) => json!({
+            "campaign": change.campaign,
+            "state": change.turn,
+            "sequence": change.sequence,
+        }),
     };
     json!({
         "id": row.id,

@@ -8,12 +8,15 @@
 mod pace;
 mod place;
 
+pub(crate) use place::{led, shown_to};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use billing::Once;
 use billing::campaigns::{self, Campaign, CampaignState, Found, Owner, Takers, Tally, Wishes};
 use campaign::Lines;
+use dialect::rest::PacingNow;
 use facts::settings::Snapshot;
 use facts::station::Station;
 use facts::{CallId, MerchantId, Refusal, UnixMillis};
@@ -21,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::settings::View;
 use crate::state::{ApiState, now};
-use pace::{legs, lines, may_start, notices, room};
+use pace::{free, legs, lines, may_start, notices, room};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(500);
@@ -142,6 +145,7 @@ impl Dialler {
         }
         if found.is_empty() {
             self.told.clear();
+            state.0.paces.tell(BTreeMap::new());
             return Ok(());
         }
         let view = state.0.settings.current(store).await?;
@@ -173,7 +177,8 @@ impl Dialler {
         self.told.retain(|_, (_, when)| at.since(*when) < campaigns::TOLD_LIFE);
         let mut open = self.look(state, kept, &live, (at, until)).await?;
         let room = room(state.0.calls.media_room(), &open);
-        let look = Look { view: &view, stations: &stations, me: &self.me, until };
+        let look = Look { view: &view, stations: &stations, me: &self.me, at, until };
+        state.0.paces.tell(look.paces(&open, &busy));
         // Whoever comes first in one turn comes last in the next: agents may be those of several.
         // Whoever was not reached comes first.
         self.turn = self.turn.wrapping_add(look.dial(state, &mut open, busy, room).await);
@@ -207,7 +212,7 @@ impl Dialler {
             *count != mine || at.since(*when) > campaigns::TOLD_LIFE / 3
         });
         // Where nobody takes the calls, all have as many.
-        if is_old && !matches!(campaign.plan.takers, Takers::Notice(_)) {
+        if is_old && campaign.plan.takers.are_agents() {
             self.told.insert(campaign.id.clone(), (mine, at));
             wishes.agents.push((campaign.id.clone(), mine));
         }
@@ -282,6 +287,8 @@ struct Look<'a> {
     view: &'a View,
     stations: &'a [Station],
     me: &'a Once,
+    /// When it began.
+    at: UnixMillis,
     /// No call is started any more then.
     until: Instant,
 }
@@ -301,23 +308,12 @@ impl Look<'_> {
             if at > 0 && Instant::now() >= self.until {
                 return at;
             }
-            let Campaign { merchant, plan, .. } = &open[at].campaign;
-            let start = match &plan.takers {
-                Takers::Notice(_) => {
-                    let most = self
-                        .view
-                        .merchants
-                        .get(merchant)
-                        .map_or(0, |merchant| merchant.max_calls.unwrap_or(u32::MAX));
-                    notices(&open[at], most, busy.get(merchant).copied().unwrap_or_default())
-                }
-                _ => may_start(open, at, self.stations),
-            };
+            let start = self.start(open, at, &busy);
             // Where there was no room, a few find out whether there is some by now: a tenth of what
             // is under way.
             let own = open[at].lines.ringing + open[at].lines.waiting + open[at].lines.talking;
             let start = if open[at].crowded { start.min(1 + own / 10) } else { start };
-            let legs = legs(&plan.takers);
+            let legs = legs(&open[at].campaign.plan.takers);
             let start = start.min(u32::try_from(room / legs).unwrap_or(u32::MAX));
             if start == 0 {
                 continue;
@@ -335,6 +331,42 @@ impl Look<'_> {
         }
         1
     }
+
+    /// As many calls of one may start as its pacing and its hours say.
+    fn start(&self, open: &[Open], at: usize, busy: &BTreeMap<MerchantId, u32>) -> u32 {
+        let Campaign { merchant, plan, .. } = &open[at].campaign;
+        if plan.own.as_ref().is_some_and(|own| !own.is_open(self.at)) {
+            return 0;
+        }
+        if plan.takers.are_agents() {
+            return may_start(open, at, self.stations);
+        }
+        let merchants = &self.view.merchants;
+        let most = merchants.get(merchant).map_or(0, |known| known.max_calls.unwrap_or(u32::MAX));
+        notices(&open[at], most, busy.get(merchant).copied().unwrap_or_default())
+    }
+
+    /// How those of `/v1` stand.
+    fn paces(
+        &self,
+        open: &[Open],
+        busy: &BTreeMap<MerchantId, u32>,
+    ) -> BTreeMap<String, PacingNow> {
+        let one = |(at, open_one): (usize, &Open)| {
+            let own = open_one.campaign.plan.own.as_ref().filter(|_| open_one.dials)?;
+            let Lines { ringing, waiting, talking } = open_one.lines;
+            let now = PacingNow {
+                agents_free: free(open, at, self.stations),
+                ringing,
+                waiting,
+                talking,
+                may_start: self.start(open, at, busy),
+                open: own.is_open(self.at),
+            };
+            Some((open_one.campaign.id.clone(), now))
+        };
+        open.iter().enumerate().filter_map(one).collect()
+    }
 }
 
 /// The extensions that take the calls: those of the merchant, since a number may have passed on to
@@ -351,7 +383,7 @@ fn own(takers: &Takers, merchant: MerchantId, view: &Snapshot) -> Vec<String> {
             group.map_or(&[], |group| &group.members)
         }
         Takers::Extensions(extensions) => extensions,
-        Takers::Notice(_) => &[],
+        Takers::Notice(_) | Takers::Scenario(_) => &[],
     };
     let is_own = |number: &&String| {
         view.extensions.get(*number).is_some_and(|extension| extension.merchant == merchant)
@@ -367,7 +399,7 @@ pub(crate) enum Refused {
     /// It may be called at another hour; others may now.
     NotNow,
     /// No number can be called before somebody has done something.
-    Pause,
+    Pause(&'static str),
     /// It cannot be called; others may be.
     Never(&'static str),
     /// It cannot be called, and so it may be with all.
@@ -378,7 +410,8 @@ fn refused(refusal: Refusal) -> Refused {
     match refusal {
         Refusal::TooManyCalls | Refusal::Busy | Refusal::Internal => Refused::Later,
         Refusal::OutsideHours => Refused::NotNow,
-        Refusal::NoBalance | Refusal::UnknownMerchant | Refusal::Disabled => Refused::Pause,
+        Refusal::NoBalance => Refused::Pause("no_balance"),
+        Refusal::UnknownMerchant | Refusal::Disabled => Refused::Pause("merchant_disabled"),
         Refusal::NoPrice => Refused::All("no_price"),
         Refusal::NoRoute => Refused::All("no_route"),
         Refusal::BadCaller => Refused::All("bad_caller"),
@@ -456,6 +489,7 @@ mod tests {
                 concurrent: 100,
                 abandoned: 30,
                 shown: vec![],
+                own: None,
             };
             let campaign = Campaign {
                 id: "1".into(),
@@ -499,7 +533,7 @@ mod tests {
     fn case_69_a_number_is_lost_only_if_it_cannot_be_called() {
         assert_eq!(refused(Refusal::TooManyCalls), Refused::Later);
         assert_eq!(refused(Refusal::OutsideHours), Refused::NotNow);
-        assert_eq!(refused(Refusal::NoBalance), Refused::Pause);
+        assert_eq!(refused(Refusal::NoBalance), Refused::Pause("no_balance"));
         for refusal in [Refusal::NoRoute, Refusal::NoPrice, Refusal::BadCaller] {
             assert!(matches!(refused(refusal), Refused::All(_)), "{refusal:?}");
         }

@@ -18,7 +18,7 @@ const NOTICES_AT_ONCE: u32 = 50;
 pub(super) const fn legs(takers: &Takers) -> u64 {
     match takers {
         Takers::Group(_) | Takers::Extensions(_) => 2,
-        Takers::Notice(_) => 1,
+        Takers::Notice(_) | Takers::Scenario(_) => 1,
     }
 }
 
@@ -60,6 +60,15 @@ pub(super) fn notices(open: &Open, most: u32, busy: u32) -> u32 {
     room.min(campaign.plan.concurrent.saturating_sub(own)).min(NOTICES_AT_ONCE)
 }
 
+/// How many agents of one of these campaigns could take a call.
+pub(super) fn free(open: &[Open], at: usize, stations: &[Station]) -> u32 {
+    let agents = &open[at].agents;
+    // Who is rung is free if that is for one of these customers: he waits, and is counted.
+    let rung = |call| open.iter().any(|open| open.calls.contains(&call));
+    let mine = stations.iter().filter(|station| agents.contains(&station.extension));
+    u32::try_from(mine.filter(|station| station.is_free(rung)).count()).unwrap_or(u32::MAX)
+}
+
 /// How many calls of one of these campaigns may start. Those of others that have an agent of it in
 /// common are for the same agents.
 pub(super) fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
@@ -67,10 +76,7 @@ pub(super) fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
     if !dials || campaign.state != CampaignState::Running || tally.waiting == 0 {
         return 0;
     }
-    // Who is rung is free if that is for one of these customers: he waits, and is counted.
-    let rung = |call| open.iter().any(|open| open.calls.contains(&call));
-    let mine = stations.iter().filter(|station| agents.contains(&station.extension));
-    let free = mine.filter(|station| station.is_free(rung)).count();
+    let free = free(open, at, stations);
     let mut all = *lines;
     for (other, of) in open.iter().enumerate() {
         if other != at && !of.agents.is_disjoint(agents) {
@@ -90,7 +96,6 @@ pub(super) fn may_start(open: &[Open], at: usize, stations: &[Station]) -> u32 {
         answered: tally.answered,
         abandoned: tally.answered.saturating_sub(tally.joined),
     };
-    let free = u32::try_from(free).unwrap_or(u32::MAX);
     pace.start(&seen, Agents { free }, all).min(AT_ONCE)
 }
 
@@ -113,6 +118,7 @@ mod tests {
             concurrent: 100,
             abandoned: 30,
             shown: vec![],
+            own: None,
         };
         let campaign = Campaign {
             id: "1".into(),

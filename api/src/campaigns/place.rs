@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use billing::campaigns::{Campaign, CampaignNumber, CampaignState, Takers};
-use billing::rows::Company;
+use billing::campaigns::{Campaign, CampaignNumber, Own, Takers};
+use billing::rows::{Company, Merchant, MerchantStatus};
 use dialect::sipcall::Echo;
 use facts::scenario::{Next, Scenario, Step};
 use facts::settings::Snapshot;
 use facts::{CallCommand, Dialect, MerchantId, Number, Party, Purpose, Strategy};
 
 use super::{Look, Refused, own};
+use crate::rest;
 use crate::settings::{View, dialled};
 use crate::sipcall::{key, notice, pushes};
 use crate::state::{ApiState, now};
@@ -40,13 +41,12 @@ impl Look<'_> {
         count: u32,
     ) -> billing::Result<u32> {
         let (store, id) = (&state.0.store, &campaign.id);
-        let company = self.view.company(store, &campaign.company).await?;
-        let in_use = |company: &Company| {
-            company.active && company.expires.is_none_or(|expires| now() < expires)
-        };
-        let Some(company) = company.filter(|company| in_use(company)) else {
-            pause(state, campaign).await?;
-            return Ok(0);
+        let side = match side(state, self.view, campaign).await? {
+            Ok(side) => side,
+            Err(why) => {
+                pause(state, campaign, why).await?;
+                return Ok(0);
+            }
         };
         let (mut placed, mut passed, mut in_vain, mut seen) = (0, 0, 0, 0);
         while placed < count {
@@ -61,8 +61,7 @@ impl Look<'_> {
                     return Ok(placed);
                 }
                 seen += 1;
-                let outcome = match command(state, self.view, (campaign, &company), &number).await?
-                {
+                let outcome = match command(state, self.view, (campaign, &side), &number).await? {
                     Ok(command) => state.place(command).await.map_err(super::refused),
                     Err(refused) => Err(refused),
                 };
@@ -79,7 +78,7 @@ impl Look<'_> {
                         store.uncallable(id, number.seq, why).await?;
                         passed += 1;
                         if passed == PASSED_MAX {
-                            pause(state, campaign).await?;
+                            pause(state, campaign, why).await?;
                             return Ok(placed);
                         }
                     }
@@ -89,8 +88,8 @@ impl Look<'_> {
                         in_vain += 1;
                     }
                     Err(Refused::Later) => return Ok(placed),
-                    Err(Refused::Pause) => {
-                        pause(state, campaign).await?;
+                    Err(Refused::Pause(why)) => {
+                        pause(state, campaign, why).await?;
                         return Ok(placed);
                     }
                 }
@@ -100,24 +99,61 @@ impl Look<'_> {
     }
 }
 
-async fn pause(state: &ApiState, campaign: &Campaign) -> billing::Result<()> {
+async fn pause(state: &ApiState, campaign: &Campaign, why: &str) -> billing::Result<()> {
     let (task, company) = (&campaign.id, &campaign.company);
-    state.0.store.set_campaign(company, task, (CampaignState::Paused, now())).await?;
-    tracing::warn!(
-        task,
-        company,
-        "campaign paused: no balance, no route for its numbers, or its merchant or company is closed"
-    );
+    state.0.store.pause_campaign(task, why, now()).await?;
+    tracing::warn!(task, company, why, "campaign paused");
     Ok(())
+}
+
+/// Whose campaign it is, once he may do business, and what is the same for all of its calls.
+enum Side<'a> {
+    /// A company's of system 002.
+    Company(Arc<Company>),
+    /// A merchant's of `/v1`; what whoever answers hears, where no agents have him.
+    Own(Arc<Merchant>, &'a Own, Option<Arc<Scenario>>),
+}
+
+/// Whose it is; else why no number of it can be called.
+async fn side<'a>(
+    state: &ApiState,
+    view: &View,
+    campaign: &'a Campaign,
+) -> billing::Result<Result<Side<'a>, &'static str>> {
+    let store = &state.0.store;
+    let Some(own) = &campaign.plan.own else {
+        let company = view.company(store, &campaign.company).await?;
+        let in_use = |company: &Arc<Company>| {
+            company.active && company.expires.is_none_or(|expires| now() < expires)
+        };
+        let company = company.filter(in_use).map(Side::Company);
+        return Ok(company.ok_or("company_closed"));
+    };
+    let merchant = view.merchant(store, campaign.merchant).await?;
+    let approved = |merchant: &Arc<Merchant>| merchant.status == MerchantStatus::Approved;
+    let Some(merchant) = merchant.filter(approved) else { return Ok(Err("merchant_disabled")) };
+    let Takers::Scenario(request) = &campaign.plan.takers else {
+        return Ok(Ok(Side::Own(merchant, own, None)));
+    };
+    let scenario = rest::campaign_script(state, view, &merchant, request).await?;
+    let side = scenario.map(|scenario| Side::Own(merchant, own, Some(Arc::new(scenario))));
+    Ok(side.ok_or("scenario"))
 }
 
 /// The call of a number; else why it cannot be called.
 async fn command(
     state: &ApiState,
     view: &View,
-    (campaign, company): (&Campaign, &Arc<Company>),
+    (campaign, side): (&Campaign, &Side<'_>),
     row: &CampaignNumber,
 ) -> billing::Result<Result<CallCommand, Refused>> {
+    let company = match side {
+        Side::Company(company) => company,
+        Side::Own(merchant, own, scenario) => {
+            let (whose, how) = ((campaign, merchant.as_ref()), (*own, scenario.as_ref()));
+            return rest::campaign_command(state, view, whose, how, row).await;
+        }
+    };
     if let Takers::Notice(request) = &campaign.plan.takers {
         return notice(state, view, (campaign, company), (request, row)).await;
     }
@@ -130,12 +166,10 @@ async fn command(
     }
     let sub_account = dialled.sub_account();
     let Some(number) = dialled.number() else { return Ok(Err(Refused::Never("invalid"))) };
-    let Some(scenario) = scenario(view, campaign.merchant, &campaign.plan.takers, row.seq) else {
+    let Some(scenario) = led(view, campaign.merchant, &campaign.plan.takers, row.seq) else {
         return Ok(Err(Refused::All("no_group")));
     };
-    let shown = &campaign.plan.shown;
-    let turn = usize::try_from(row.seq).unwrap_or(0).checked_rem(shown.len());
-    let shown = turn.and_then(|turn| shown.get(turn)).map(|digits| Number::public(digits.clone()));
+    let shown = shown_to(&campaign.plan.shown, row.seq);
     let said = &row.number.said;
     let echo = Echo {
         customuuid: said.customuuid.clone(),
@@ -165,18 +199,29 @@ async fn command(
     }))
 }
 
+/// The number that somebody is shown: each in its turn.
+pub(crate) fn shown_to(shown: &[String], seq: i64) -> Option<Number> {
+    let turn = usize::try_from(seq).unwrap_or(0).checked_rem(shown.len())?;
+    shown.get(turn).map(|digits| Number::public(digits.clone()))
+}
+
 /// The customer is led to an agent as soon as he answers: to the group, or to whichever of the
 /// extensions is free; each customer begins with another. A group that rings all of its members at
 /// once would offer one customer to all of them and leave nobody to the next: for a campaign they
 /// are rung as extensions are.
-fn scenario(view: &Snapshot, merchant: MerchantId, takers: &Takers, seq: i64) -> Option<Scenario> {
+pub(crate) fn led(
+    view: &Snapshot,
+    merchant: MerchantId,
+    takers: &Takers,
+    seq: i64,
+) -> Option<Scenario> {
     let failed = Next::HangUp;
     let rings_all = |number: &String| {
         let group = view.groups.get(number);
         group.is_some_and(|group| group.enabled && group.strategy == Strategy::RingAll)
     };
     match takers {
-        Takers::Notice(_) => return None,
+        Takers::Notice(_) | Takers::Scenario(_) => return None,
         Takers::Group(number) if !rings_all(number) => {
             let to = Number::Internal(number.clone());
             return Scenario::new(vec![Step::Lead { to, failed }]).ok();
@@ -202,31 +247,31 @@ mod tests {
         let extensions: Vec<(&str, i64)> = numbers.iter().map(|n| (n.as_str(), 1)).collect();
         let view = settings(&extensions);
         let takers = Takers::Extensions(numbers.clone());
-        let among = |seq| match scenario(&view, ME, &takers, seq).unwrap().steps() {
+        let among = |seq| match led(&view, ME, &takers, seq).unwrap().steps() {
             [Step::Hunt { among, failed: Next::HangUp }] => among.to_vec(),
             other => panic!("{other:?}"),
         };
         for (seq, first) in [(1, "80002"), (2, "80003"), (12, "80001")] {
             assert_eq!((among(seq).len(), among(seq)[0].as_str()), (12, first));
         }
-        assert_eq!(scenario(&view, ME, &Takers::Extensions(vec![]), 1), None);
-        assert_eq!(scenario(&view, MerchantId(2), &takers, 1), None, "they are somebody else's");
+        assert_eq!(led(&view, ME, &Takers::Extensions(vec![]), 1), None);
+        assert_eq!(led(&view, MerchantId(2), &takers, 1), None, "they are somebody else's");
     }
 
     #[test]
     fn s4_9_a_group_that_rings_all_at_once_is_asked_one_after_the_other() {
         let mut view = settings(&[("80001", 1), ("80002", 1), ("80003", 2)]);
         let group = |strategy| group(strategy, &["80001", "80002", "80003"]);
-        let led = |view: &Snapshot| {
-            scenario(view, ME, &Takers::Group("80100".into()), 1).unwrap().steps().to_vec()
+        let leads = |view: &Snapshot| {
+            led(view, ME, &Takers::Group("80100".into()), 1).unwrap().steps().to_vec()
         };
         let to = Number::Internal("80100".into());
         let lead = [Step::Lead { to, failed: Next::HangUp }];
-        assert_eq!(led(&view), lead);
+        assert_eq!(leads(&view), lead);
         view.groups.insert("80100".into(), group(Strategy::RoundRobin));
-        assert_eq!(led(&view), lead);
+        assert_eq!(leads(&view), lead);
         view.groups.insert("80100".into(), group(Strategy::RingAll));
         let among = ["80002".to_owned(), "80001".to_owned()].into();
-        assert_eq!(led(&view), [Step::Hunt { among, failed: Next::HangUp }]);
+        assert_eq!(leads(&view), [Step::Hunt { among, failed: Next::HangUp }]);
     }
 }

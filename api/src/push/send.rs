@@ -58,6 +58,7 @@ fn happened(row: &OutboxRow) -> Event<'_> {
             Event::Participant(record, u8::try_from(row.part).map_or(LegNo::A, LegNo))
         }
         Payload::Record(record) => Event::Record(record),
+        Payload::Campaign(change) => Event::Campaign(change),
     }
 }
 

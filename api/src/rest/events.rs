@@ -116,6 +116,7 @@ pub(super) fn happened(row: &OutboxRow) -> Happened<'_> {
     match &row.payload {
         Payload::State(change) => Happened::State(change),
         Payload::Record(record) => Happened::Record(record),
+        Payload::Campaign(change) => Happened::Campaign(change),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod axb;
 mod call;
+mod campaigns;
 mod conferences;
 mod events;
 mod numbers;
@@ -12,6 +13,7 @@ mod reference;
 mod say;
 mod webhooks;
 
+pub(crate) use campaigns::{Paces, command as campaign_command, prepare as campaign_script};
 pub(crate) use events::Streams;
 pub(crate) use place::compile;
 
@@ -36,6 +38,7 @@ use subtle::ConstantTimeEq;
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
 use crate::settings::View;
+use crate::sipcall::Held;
 use crate::state::{ApiState, now};
 
 /// Bytes of a request's target and header fields.
@@ -46,6 +49,8 @@ const PARAMETERS_TOLD: usize = 8;
 const KEY_ID_MAX: usize = 64;
 /// For an answer, from the head of the request on; below the server's own patience.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// A list of numbers, at most; its length has to be announced.
+const LIST_MAX: usize = 4 * 1024 * 1024;
 /// Rows on a page when none are asked for.
 const PAGE_DEFAULT: u32 = 50;
 /// Rows on a page at most.
@@ -143,7 +148,8 @@ async fn checked(state: &ApiState, op: Op, path: Vec<String>, request: Request) 
     }
     let (parts, body) = request.into_parts();
     let config = &state.0.config;
-    let (limit, patience) = (config.body_limit, config.body_timeout.min(PATIENCE));
+    let (limit, _room) = room(state, op, &asker, &parts.headers)?;
+    let patience = config.body_timeout.min(PATIENCE);
     let read = read_body(state, &parts.headers, body, limit, patience).await;
     let body = read.map_err(|response| unread(response.status()))?;
     let body = if op.takes_body() { body } else { nothing_in(&body)? };
@@ -178,6 +184,14 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         }
         Op::Lock => conferences::lock(state, asker, asked, true).await,
         Op::Unlock => conferences::lock(state, asker, asked, false).await,
+        Op::BeginCampaign => campaigns::begin(state, view, asker, asked).await,
+        Op::ListCampaigns => campaigns::list(state, asker, asked).await,
+        Op::ShowCampaign => campaigns::show(state, asker, asked).await,
+        Op::AddCampaignNumbers => campaigns::add(state, view, asker, asked).await,
+        Op::ListCampaignNumbers => campaigns::numbers(state, asker, asked).await,
+        Op::PauseCampaign | Op::ResumeCampaign | Op::CancelCampaign => {
+            campaigns::turn(state, asker, asked, op).await
+        }
         Op::BindAxb => axb::bind(state, view, asker, asked).await,
         Op::ListAxb => axb::list(state, asker, asked).await,
         Op::ShowAxb => axb::show(state, asker, asked).await,
@@ -204,6 +218,24 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
             Ok(ok(StatusCode::OK, &dialect::rest::balance(&books)))
         }
     }
+}
+
+/// How long a body may be, and room for it where it is a list of numbers and longer than others.
+fn room(
+    state: &ApiState,
+    op: Op,
+    asker: &Asker,
+    headers: &HeaderMap,
+) -> Result<(usize, Option<Held>), Problem> {
+    let limit = state.0.config.body_limit;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced: usize = announced.and_then(|value| value.parse().ok()).unwrap_or_default();
+    if !op.takes_many() || !(limit..=LIST_MAX).contains(&announced) {
+        return Ok((limit, None));
+    }
+    let held = state.0.room.take(asker.merchant.id, announced);
+    let held = held.ok_or_else(|| Problem::new(Code::TooMany, "too many long requests at once"))?;
+    Ok((LIST_MAX, Some(held)))
 }
 
 /// What stands in the query is asked for there: a misspelt parameter would be passed over otherwise.

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use billing::rows::Merchant;
 use dialect::rest::{
-    Accepted, Code, EventContext, FieldError, NewCall, NewParty, NewScenario, Op, Problem, Scope,
-    fingerprint, key_name, parse_leniently,
+    Accepted, Code, Compiled, EventContext, FieldError, NewCall, NewParty, NewScenario, Op,
+    Problem, Scope, fingerprint, key_name, parse_leniently,
 };
 use facts::scenario::Scenario;
 use facts::sound::Clip;
@@ -136,8 +136,13 @@ pub(super) fn created<T: Serialize>(made: &T, url: &str, duplicate: bool) -> Res
 
 /// The merchant's list of events, and with it the webhooks.
 pub(super) fn pushes(reference: Option<&str>) -> Vec<Push> {
-    let context = EventContext { reference: reference.unwrap_or_default().to_owned() };
-    let context = serde_json::to_string(&context).unwrap_or_default();
+    pushes_of(reference.unwrap_or_default(), None)
+}
+
+/// The same, of a call that may be of a campaign.
+pub(super) fn pushes_of(reference: &str, campaign: Option<&str>) -> Vec<Push> {
+    let (reference, campaign) = (reference.to_owned(), campaign.map(str::to_owned));
+    let context = serde_json::to_string(&EventContext { reference, campaign }).unwrap_or_default();
     let (dialect, endpoint) = (Dialect::Rest, String::new());
     let of = |kind| Push { kind, dialect, endpoint: endpoint.clone(), context: context.clone() };
     vec![of(PushKind::State), of(PushKind::Record)]
@@ -213,6 +218,15 @@ fn nobody(at: impl Into<String>) -> FieldError {
     FieldError::new(at, "is no telephone number and no extension that may be rung")
 }
 
+/// A number that the key may show, or the merchant does anyhow.
+pub(super) fn may_show(view: &View, asker: &Asker, written: &str) -> Option<Number> {
+    let own = asker.merchant.caller_id.as_ref();
+    let may_show = |number: &Number| {
+        asker.key.caller_ids.iter().chain(own).any(|digits| digits == number.digits())
+    };
+    view.plan.parse(written).ok().filter(may_show)
+}
+
 /// The number to show: one of the key's, or the merchant's own.
 pub(super) fn shown(
     view: &View,
@@ -222,11 +236,7 @@ pub(super) fn shown(
     wrong: &mut Vec<FieldError>,
 ) -> Option<Number> {
     let asked = party.caller_id.as_deref()?;
-    let own = asker.merchant.caller_id.as_ref();
-    let may_show = |number: &Number| {
-        asker.key.caller_ids.iter().chain(own).any(|digits| digits == number.digits())
-    };
-    let number = view.plan.parse(asked).ok().filter(may_show);
+    let number = may_show(view, asker, asked);
     if number.is_none() {
         let words = "is no number that the key may show";
         wrong.push(FieldError::new(format!("{at}/caller_id"), words));
@@ -255,6 +265,28 @@ pub(crate) async fn compile(
     (scenario, confers): (&NewScenario, bool),
     wrong: &mut Vec<FieldError>,
 ) -> Result<Option<Ready>, Problem> {
+    let Some((compiled, numbers)) =
+        compiled(state, view, merchant, (scenario, confers), wrong).await?
+    else {
+        return Ok(None);
+    };
+    if compiled.confers && !confers {
+        let words = format!("the key is not good for {CONFERS}, and a step is `conference`");
+        return Err(Problem::new(Code::Scope, words));
+    }
+    sounds(state, &compiled.sounds, wrong).await;
+    hooks(state, merchant, &compiled.hooks, wrong).await?;
+    Ok(Some(Ready { scenario: compiled.scenario, numbers }))
+}
+
+/// The same, and nobody looks whether its sounds and its addresses can be had.
+pub(super) async fn compiled(
+    state: &ApiState,
+    view: &View,
+    merchant: &Merchant,
+    (scenario, confers): (&NewScenario, bool),
+    wrong: &mut Vec<FieldError>,
+) -> Result<Option<(Compiled, BTreeMap<String, Number>)>, Problem> {
     let places = scenario.numbers();
     let different: BTreeSet<&String> = places.iter().map(|(_, written)| written).collect();
     if scenario.steps.len() > Scenario::STEPS_MAX || different.len() > NUMBERS_MAX {
@@ -272,21 +304,9 @@ pub(crate) async fn compile(
         .iter()
         .filter_map(|(at, written)| Some((at.clone(), known.get(written).cloned().flatten()?)));
     let numbers: BTreeMap<String, Number> = found.collect();
-    match scenario.compile(&merchant.language, &numbers, confers) {
-        Err(found) => {
-            wrong.extend(found);
-            Ok(None)
-        }
-        Ok(compiled) if compiled.confers && !confers => {
-            let words = format!("the key is not good for {CONFERS}, and a step is `conference`");
-            Err(Problem::new(Code::Scope, words))
-        }
-        Ok(compiled) => {
-            sounds(state, &compiled.sounds, wrong).await;
-            hooks(state, merchant, &compiled.hooks, wrong).await?;
-            Ok(Some(Ready { scenario: compiled.scenario, numbers }))
-        }
-    }
+    let compiled = scenario.compile(&merchant.language, &numbers, confers);
+    let compiled = compiled.map_err(|found| wrong.extend(found)).ok();
+    Ok(compiled.map(|compiled| (compiled, numbers)))
 }
 
 /// Whether all that a scenario asks may be asked, and can be signed.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use billing::rows::{Attempt, OutboxRow, Webhook as Row, WebhookChange};
+use billing::rows::{Attempt, OutboxRow, Payload, Webhook as Row, WebhookChange};
 use dialect::rest::{
     ChangedWebhook, Code, Delivery, DeliveryAttempt, FieldError, JSON, NewSecret, NewWebhook, Page,
     Problem, Tested, Webhook, event_id, instant, parse, unknown_events, webhook_secret,
@@ -91,7 +91,7 @@ pub(super) async fn test(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
     let id = format!("evt_test_{}_{}", webhook.id, at.0);
     let body = json!({
         "id": id, "type": "test", "timestamp": instant(at), "sequence": 0, "call": null,
-        "reference": "", "data": {},
+        "campaign": null, "reference": "", "data": {},
     });
     let body = body.to_string().into_bytes();
     let signature = webhook_signature(&webhook.secrets.at(at), &id, at.seconds(), &body);
@@ -195,7 +195,7 @@ fn delivery(row: &OutboxRow, attempts: &[Attempt]) -> Delivery {
     Delivery {
         id: row.id.to_string(),
         event: event_id(row.call, happened(row)),
-        call: row.call.to_string(),
+        call: (!matches!(row.payload, Payload::Campaign(_))).then(|| row.call.to_string()),
         state: state.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default(),
         attempts: row.attempts,
         created: instant(row.created),

@@ -64,7 +64,7 @@ impl Default for Room {
 type Shares = Arc<Mutex<BTreeMap<MerchantId, u32>>>;
 
 /// Room that a request has; dropped, it is given back.
-pub(super) struct Held {
+pub(crate) struct Held {
     _permit: OwnedSemaphorePermit,
     of: Option<(Shares, MerchantId, u32)>,
 }
@@ -111,7 +111,7 @@ impl Room {
     }
 
     /// Room for so many octets of a merchant; `None` when there is none.
-    fn take(&self, merchant: MerchantId, octets: usize) -> Option<Held> {
+    pub(crate) fn take(&self, merchant: MerchantId, octets: usize) -> Option<Held> {
         let mib = u32::try_from(octets.div_ceil(MIB)).ok()?;
         let mut of = lock(&self.of);
         let has = of.get(&merchant).copied().unwrap_or_default();

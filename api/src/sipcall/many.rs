@@ -71,6 +71,7 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         memberid: String::new(),
         customuuid: echo.customuuid.clone(),
         ext: echo.chengshudu.clone(),
+        ..Said::default()
     };
     let number = |phone| NewNumber { phone, due: None, said: said.clone() };
     let numbers: Vec<NewNumber> = numbers.into_iter().map(number).collect();
@@ -86,6 +87,7 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
             concurrent: CONCURRENT,
             abandoned: 0,
             shown: Vec::new(),
+            own: None,
         },
         begins: None,
         pauses: None,
@@ -115,7 +117,7 @@ pub(crate) async fn notice(
 ) -> billing::Result<Result<CallCommand, Refused>> {
     let store = &state.0.store;
     let Some(merchant) = view.merchant(store, campaign.merchant).await? else {
-        return Ok(Err(Refused::Pause));
+        return Ok(Err(Refused::Pause("merchant_disabled")));
     };
     let Ok(Notice { nation, play }) = serde_json::from_str::<Notice>(request) else {
         return Ok(Err(Refused::All("invalid")));

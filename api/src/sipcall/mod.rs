@@ -19,7 +19,7 @@ mod status;
 mod tasks;
 mod voice;
 
-pub(crate) use body::Room;
+pub(crate) use body::{Held, Room};
 pub(crate) use many::notice;
 pub(crate) use play::pushes;
 pub(crate) use tasks::key;

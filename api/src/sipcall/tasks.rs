@@ -78,6 +78,7 @@ async fn create(
             concurrent: asked.concurrent,
             abandoned: ABANDONED,
             shown: shown(view, asker, &asked.disnumbers)?,
+            own: None,
         },
         begins: asked.scheduled,
         pauses: asked.paused,
@@ -155,7 +156,6 @@ async fn add(
     if stands == CampaignState::Ended {
         return Err(Code::TaskEnded.into());
     }
-    let added = u64::try_from(added).unwrap_or(u64::MAX);
     let result = Some(Json::object([("added", added.into())]));
     Ok(Answer { result, ..Answer::done("号码添加成功", "numbers added") })
 }
@@ -239,13 +239,13 @@ fn takers(view: &View, asker: &Asker, agents: Agents) -> Result<Takers, Code> {
 
 fn number(phone: Phone) -> NewNumber {
     let [userid, memberid, customuuid, ext] = phone.echo;
-    let said = Said { userid, memberid, customuuid, ext };
+    let said = Said { userid, memberid, customuuid, ext, ..Said::default() };
     NewNumber { phone: phone.phone, due: phone.time, said }
 }
 
 fn told(campaign: &Campaign, tally: Tally) -> Told {
     let in_vain = match campaign.plan.takers {
-        Takers::Notice(_) => 0,
+        Takers::Notice(_) | Takers::Scenario(_) => 0,
         Takers::Group(_) | Takers::Extensions(_) => tally.answered.saturating_sub(tally.joined),
     };
     Told {
@@ -295,6 +295,7 @@ mod tests {
             concurrent: 100,
             abandoned: ABANDONED,
             shown: vec![],
+            own: None,
         };
         let of = |takers| Campaign {
             id: "1".into(),

@@ -7,7 +7,7 @@ use facts::UnixMillis;
 
 use super::{Campaign, CampaignState, NewNumber};
 use crate::call::KEY_LIFE;
-use crate::db::{Conn, Value, args, json, tuples, word, work};
+use crate::db::{Conn, Row, Value, args, from_json, json, tuples, word, work};
 use crate::error::{Constraint, Error, Result};
 use crate::once::Once;
 use crate::store::Store;
@@ -28,15 +28,47 @@ pub struct Request {
     pub fingerprint: String,
 }
 
+impl Request {
+    /// One to which nobody gave a name: no repeat of it is known as one.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes.
+    pub fn unnamed() -> Result<Request> {
+        Ok(Request { name: Once::fresh()?.as_str().to_owned(), fingerprint: String::new() })
+    }
+}
+
 /// What became of a campaign that was to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Created {
     /// It is there, with so many numbers.
     Now(u64),
-    /// It was asked for before: it is this one, with so many numbers by now.
+    /// It was asked for before: it is this one, and had so many numbers.
     Before(String, u64),
     /// Something else was asked for under that name.
     OtherRequest,
+}
+
+/// How a campaign stood, and how many numbers were kept: what was answered to a request.
+type Answered = (CampaignState, u64);
+
+fn told_of(row: &Row, column: usize) -> Result<Option<Answered>> {
+    row.opt_text(column)?.map(|told| from_json(&told)).transpose()
+}
+
+/// What was made of a request is known when it comes again.
+async fn remember(
+    conn: &mut Conn,
+    (company, id): (&str, &str),
+    (request, at): (&Request, UnixMillis),
+    answered: Answered,
+) -> Result<()> {
+    let Request { name, fingerprint } = request;
+    let old = "DELETE FROM campaign_requests WHERE company = $1 AND request = $2 AND at < $3";
+    conn.exec(old, args![company, name, at - KEY_LIFE]).await?;
+    let sql = "INSERT INTO campaign_requests (company, request, fingerprint, campaign, at, told) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    conn.exec(sql, args![company, name, fingerprint, id, at, json(&answered)?]).await.map(drop)
 }
 
 /// What a request was before, if it was anything.
@@ -45,15 +77,16 @@ async fn known(
     company: &str,
     (request, at): (&Request, UnixMillis),
 ) -> Result<Option<Created>> {
-    let sql = "SELECT r.fingerprint, r.campaign, COALESCE(c.total, 0) FROM campaign_requests r \
+    let sql = "SELECT r.fingerprint, r.campaign, COALESCE(c.total, 0), r.told FROM campaign_requests r \
                LEFT JOIN campaigns c ON c.id = r.campaign \
                WHERE r.company = $1 AND r.request = $2 AND r.at >= $3";
     let values = args![company, &request.name, at - KEY_LIFE];
     let Some(row) = conn.row(sql, values).await? else { return Ok(None) };
-    Ok(Some(match row.text(0)? == request.fingerprint {
-        true => Created::Before(row.text(1)?, row.small(2)?),
-        false => Created::OtherRequest,
-    }))
+    if row.text(0)? != request.fingerprint {
+        return Ok(Some(Created::OtherRequest));
+    }
+    let told = told_of(&row, 3)?.map_or_else(|| row.small(2), |(_, kept)| Ok(kept))?;
+    Ok(Some(Created::Before(row.text(1)?, told)))
 }
 
 /// Whether there is room for one more open campaign of a merchant.
@@ -87,18 +120,12 @@ async fn create(
     }
     room(conn, campaign.merchant.0).await?;
     insert(conn, campaign).await?;
-    if let Some(request) = request {
-        let sql = "DELETE FROM campaign_requests WHERE company = $1 AND request = $2 AND at < $3";
-        let old = campaign.created - KEY_LIFE;
-        conn.exec(sql, args![&campaign.company, &request.name, old]).await?;
-        let sql = "INSERT INTO campaign_requests (company, request, fingerprint, campaign, at) \
-                   VALUES ($1, $2, $3, $4, $5)";
-        let Request { name, fingerprint } = request;
-        let values = args![&campaign.company, name, fingerprint, &campaign.id, campaign.created];
-        conn.exec(sql, values).await?;
-    }
     let kept = insert_numbers(conn, &campaign.id, numbers).await?;
-    Ok(Created::Now(u64::try_from(kept).unwrap_or(u64::MAX)))
+    if let Some(request) = request {
+        let Campaign { company, id, state, created, .. } = campaign;
+        remember(conn, (company, id), (request, *created), (*state, kept)).await?;
+    }
+    Ok(Created::Now(kept))
 }
 
 async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
@@ -122,7 +149,7 @@ async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
 /// Adds numbers behind those that there are; how many it were. One that is there already, not
 /// called yet and said to be called not before the same instant, is called once, however long it
 /// was put off.
-async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<usize> {
+async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<u64> {
     let sql = "SELECT phone, due FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting'";
     let mut there = BTreeSet::new();
     for row in conn.rows(sql, args![id]).await? {
@@ -150,40 +177,59 @@ async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Res
     let sql = "UPDATE campaigns SET total = total + $2, waiting = waiting + $2 WHERE id = $1";
     let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
     conn.exec(sql, args![id, count]).await?;
-    Ok(fresh.len())
+    Ok(fresh.len() as u64)
 }
 
-/// What a unit added when it ran before, and its commit was not heard of.
+/// What became of numbers that were to be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Added {
+    /// The campaign stands so, and so many were added: none to one that is over for good.
+    Now(CampaignState, u64),
+    /// They were added before: it stood so then, and so many it were.
+    Before(CampaignState, u64),
+    /// There is no such campaign.
+    Missing,
+    /// Something else was asked for under that name.
+    OtherRequest,
+}
+
+/// What a request added before, or a unit whose commit was not heard of.
 async fn added_before(
     conn: &mut Conn,
     (company, id): (&str, &str),
-    once: &Once,
-) -> Result<Option<(CampaignState, usize)>> {
-    let sql = "SELECT fingerprint FROM campaign_requests WHERE company = $1 AND request = $2 \
-               AND campaign = $3";
-    let row = conn.row(sql, args![company, once.as_str(), id]).await?;
-    row.map(|row| row.json(0)).transpose()
+    (request, at): (&Request, UnixMillis),
+) -> Result<Option<Added>> {
+    let sql = "SELECT fingerprint, campaign, told FROM campaign_requests \
+               WHERE company = $1 AND request = $2 AND at >= $3";
+    let row = conn.row(sql, args![company, &request.name, at - KEY_LIFE]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let told = told_of(&row, 2)?.filter(|_| row.text(1).is_ok_and(|known| known == id));
+    let same = row.text(0)? == request.fingerprint;
+    Ok(Some(match told.filter(|_| same) {
+        Some((stood, added)) => Added::Before(stood, added),
+        None => Added::OtherRequest,
+    }))
 }
 
 async fn add(
     conn: &mut Conn,
     (company, id): (&str, &str),
     numbers: &[NewNumber],
-    (once, at): (&Once, UnixMillis),
-) -> Result<Option<(CampaignState, usize)>> {
-    if let Some(before) = added_before(conn, (company, id), once).await? {
-        return Ok(Some(before));
+    (request, at, reopens): (&Request, UnixMillis, bool),
+) -> Result<Added> {
+    if let Some(before) = added_before(conn, (company, id), (request, at)).await? {
+        return Ok(before);
     }
     // Who cancels it waits until the numbers are there, or is waited for.
     let lock = conn.lock("c");
     let sql = format!(
         "SELECT state, cancelled, merchant_id FROM campaigns c WHERE id = $1 AND company = $2{lock}"
     );
-    let Some(row) = conn.row(&sql, args![id, company]).await? else { return Ok(None) };
+    let Some(row) = conn.row(&sql, args![id, company]).await? else { return Ok(Added::Missing) };
     let stands: CampaignState = row.word(0)?;
     let ended = stands == CampaignState::Ended;
-    if ended && row.truth(1)? {
-        return Ok(Some((stands, 0)));
+    if ended && (!reopens || row.truth(1)?) {
+        return Ok(Added::Now(stands, 0));
     }
     if ended {
         room(conn, row.int(2)?).await?;
@@ -192,11 +238,9 @@ async fn add(
     let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL, ended = NULL \
                WHERE id = $1 AND state = 'ended' AND cancelled = 0";
     conn.exec(sql, args![id]).await?;
-    let told = (if ended { CampaignState::Waiting } else { stands }, added);
-    let sql = "INSERT INTO campaign_requests (company, request, fingerprint, campaign, at) \
-               VALUES ($1, $2, $3, $4, $5)";
-    conn.exec(sql, args![company, once.as_str(), json(&told)?, id, at]).await?;
-    Ok(Some(told))
+    let stands = if ended { CampaignState::Waiting } else { stands };
+    remember(conn, (company, id), (request, at), (stands, added)).await?;
+    Ok(Added::Now(stands, added))
 }
 
 impl Store {
@@ -244,12 +288,47 @@ impl Store {
         &self,
         once: &Once,
         at: UnixMillis,
-        (company, id): (&str, &str),
+        whose: (&str, &str),
         numbers: Vec<NewNumber>,
-    ) -> Result<Option<(CampaignState, usize)>> {
-        let (company, id, once) = (company.to_owned(), id.to_owned(), once.clone());
-        self.write(work!(conn, [company, id, numbers, once] => {
-            add(conn, (&company, &id), &numbers, (&once, at)).await?
+    ) -> Result<Option<(CampaignState, u64)>> {
+        let request = Request { name: once.as_str().to_owned(), fingerprint: String::new() };
+        match self.add_under(request, at, whose, (numbers, true)).await? {
+            Added::Now(stands, added) | Added::Before(stands, added) => Ok(Some((stands, added))),
+            Added::Missing | Added::OtherRequest => Ok(None),
+        }
+    }
+
+    /// The same under a name of the company's own. Where it is not said to (`reopens`), one that has ended stays so.
+    ///
+    /// # Errors
+    /// As [`Store::add_campaign_numbers`].
+    pub async fn add_under(
+        &self,
+        request: Request,
+        at: UnixMillis,
+        (company, id): (&str, &str),
+        (numbers, reopens): (Vec<NewNumber>, bool),
+    ) -> Result<Added> {
+        let (company, id) = (company.to_owned(), id.to_owned());
+        self.write(work!(conn, [company, id, numbers, request] => {
+            add(conn, (&company, &id), &numbers, (&request, at, reopens)).await?
+        }))
+        .await
+    }
+
+    /// What a request to add numbers became before, if it was one.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn added_under(
+        &self,
+        request: &Request,
+        at: UnixMillis,
+        (company, id): (&str, &str),
+    ) -> Result<Option<Added>> {
+        let (company, id, request) = (company.to_owned(), id.to_owned(), request.clone());
+        self.read(work!(conn, [company, id, request] => {
+            added_before(conn, (&company, &id), (&request, at)).await?
         }))
         .await
     }

@@ -6,16 +6,23 @@
 //! off is written at the next start.
 
 mod create;
+mod known;
 mod owner;
 mod progress;
+mod tell;
 
 use std::time::Duration;
 
-pub use create::{Created, OPEN_MAX, Request};
+pub use create::{Added, Created, OPEN_MAX, Request};
+use facts::campaign::CampaignTurn;
+pub use facts::campaign::{Tally, try_key};
+use facts::hours::{Hours, Zone};
+use facts::media::Record;
 use facts::{CallId, MerchantId, UnixMillis};
+pub use known::{Known, home};
 pub use owner::{Found, LEASE, Open, Owner, TOLD_LIFE, Wishes};
+pub use progress::UnderWay;
 pub(crate) use progress::is_in_vain;
-pub use progress::{UnderWay, try_key};
 use serde::{Deserialize, Serialize};
 
 use crate::call::KEY_LIFE;
@@ -36,6 +43,16 @@ pub enum Takers {
     Extensions(Vec<String>),
     /// Nobody: a notice is played, which the request tells as the merchant's system writes it down.
     Notice(String),
+    /// Nobody: a scenario of `/v1` is carried out, which the request tells as that writes it down.
+    Scenario(String),
+}
+
+impl Takers {
+    /// Whoever answers is led to somebody who waits for that.
+    #[must_use]
+    pub const fn are_agents(&self) -> bool {
+        matches!(self, Takers::Group(_) | Takers::Extensions(_))
+    }
 }
 
 /// How a campaign dials.
@@ -53,6 +70,39 @@ pub struct Plan {
     pub abandoned: u16,
     /// Numbers that may be shown, E.164 digits; empty: as for other calls.
     pub shown: Vec<String>,
+    /// What a campaign of `/v1` says beside that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
+}
+
+/// What only campaigns of `/v1` say.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Own {
+    /// What comes back with each event: `/v1`'s own JSON, opaque here.
+    pub context: String,
+    /// How long a customer's phone rings, seconds.
+    pub ring_s: u16,
+    /// Longest talk time, seconds.
+    pub max_talk_s: Option<u32>,
+    /// What is recorded; the merchant's setting where it says nothing.
+    pub record: Option<Record>,
+    /// Calls of a number that nobody answers, at most.
+    pub tries: u32,
+    /// Between two of these, seconds.
+    pub retry_s: u32,
+    /// Calls start then alone; none: always.
+    pub hours: Hours,
+    /// Where these hours are read, an IANA name; empty: UTC.
+    pub zone: String,
+}
+
+impl Own {
+    /// Calls may start now, as far as its hours say.
+    #[must_use]
+    pub fn is_open(&self, now: UnixMillis) -> bool {
+        let zone = Zone::named(&self.zone).unwrap_or_default();
+        self.hours.always() || self.hours.open(zone.local(now))
+    }
 }
 
 /// Where a campaign stands.
@@ -76,7 +126,7 @@ pub struct Campaign {
     pub id: String,
     /// Who pays.
     pub merchant: MerchantId,
-    /// System 002's company code.
+    /// System 002's company code, or the [`home`] of a merchant's campaigns of `/v1`.
     pub company: String,
     /// What the merchant calls it.
     pub name: String,
@@ -104,6 +154,9 @@ pub struct Said {
     pub customuuid: String,
     /// `ext`.
     pub ext: String,
+    /// The word of `/v1`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference: String,
 }
 
 /// A number to be called.
@@ -153,33 +206,6 @@ pub struct CampaignNumber {
     /// Calls so far: more than one where the first was lost by a fault of our own, or no carrier
     /// had room for it.
     pub tries: u32,
-}
-
-/// How many numbers of a campaign stand where.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
-    /// All.
-    pub total: u64,
-    /// Not called yet.
-    pub waiting: u64,
-    /// Being called.
-    pub calling: u64,
-    /// Called.
-    pub done: u64,
-    /// Of these, who answered.
-    pub answered: u64,
-    /// Of these, who spoke with an agent.
-    pub joined: u64,
-    /// Cannot be called.
-    pub refused: u64,
-}
-
-impl Tally {
-    /// No number is waiting or being called.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        self.waiting == 0 && self.calling == 0
-    }
 }
 
 const COLUMNS: &str = "id, merchant_id, company, name, plan, begins, pauses, state, created, total, \
@@ -337,12 +363,15 @@ impl Store {
             let known = "SELECT state FROM campaigns WHERE id = $1 AND company = $2";
             let known = conn.row(known, args![id.as_str(), company.as_str()]).await?;
             let known = known.map(|row| row.word(0)).transpose()?;
-            let sql = "UPDATE campaigns SET state = $2, ended = $3, cancelled = $4 \
+            let sql = "UPDATE campaigns SET state = $2, ended = $3, cancelled = $4, reason = '' \
                        WHERE id = $1 AND state <> 'ended'";
             let cancelled = state == CampaignState::Ended;
             if known.is_some() {
                 let ended = cancelled.then_some(at);
-                conn.exec(sql, args![id.as_str(), word(&state)?, ended, cancelled]).await?;
+                let values = args![id.as_str(), word(&state)?, ended, cancelled];
+                if conn.exec(sql, values).await? == 1 && cancelled {
+                    tell::tell(conn, &id, (CampaignTurn::Cancelled, ""), at).await?;
+                }
             }
             known
         }))

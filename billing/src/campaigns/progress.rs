@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use facts::campaign::{CampaignTurn, Tally};
 use facts::record::{CallFacts, CallRecord};
-use facts::{CallId, Failure, Kind, LegNo, Outcome, Purpose, Side, UnixMillis};
+use facts::{CallId, Dialect, Failure, Kind, LegNo, Outcome, Purpose, Side, UnixMillis};
 
-use super::{CampaignNumber, NUMBER, Tally, number_of, tally};
+use super::{CampaignNumber, NUMBER, Plan, number_of, tally, tell};
 use crate::db::{Conn, args, from_json, work};
 use crate::error::Result;
 use crate::once::Once;
@@ -20,23 +21,6 @@ const CROWDED_MAX: u32 = 100;
 const CROWDED: Duration = Duration::from_secs(5);
 const CROWDED_LONGEST: Duration = Duration::from_secs(60);
 
-/// The request key of a call of a number that was tried so often before: the same whenever this one
-/// is placed.
-#[must_use]
-pub fn try_key(id: &str, seq: i64, tries: u32) -> String {
-    format!("task:{id}:{seq}:{tries}")
-}
-
-/// How often the number was tried before that this call is for, if it is a campaign's.
-fn tries_before(facts: &CallFacts) -> Option<u32> {
-    if !matches!(facts.command.purpose, Purpose::Campaign | Purpose::Notice) {
-        return None;
-    }
-    let key = &facts.command.key.as_ref()?.key;
-    let (_, tries) = key.strip_prefix("task:")?.rsplit_once(':')?;
-    tries.parse().ok()
-}
-
 /// No carrier had room, and nobody was rung.
 fn is_crowded(facts: &CallFacts) -> bool {
     let a = facts.leg(LegNo::A);
@@ -47,7 +31,7 @@ fn is_crowded(facts: &CallFacts) -> bool {
 /// Whether a call was a campaign's that found no room, and whose number is tried again: nobody is
 /// told of it, and it is in no list. The last try is told as what became of the number.
 pub(crate) fn is_in_vain(facts: &CallFacts) -> bool {
-    is_crowded(facts) && tries_before(facts).is_some_and(|tries| tries + 1 < CROWDED_MAX)
+    is_crowded(facts) && facts.command.campaign().is_some_and(|(_, tries)| tries + 1 < CROWDED_MAX)
 }
 
 /// What the campaigns of a process are at, by their ids.
@@ -72,6 +56,8 @@ struct Became {
     lost: bool,
     /// No carrier had room for it, and nobody was rung: it waits until there is some.
     crowded: bool,
+    /// Nobody answered, who may do so another time.
+    missed: bool,
 }
 
 impl Became {
@@ -91,10 +77,18 @@ impl Became {
             Outcome::Completed if facts.released_by == Side::Caller => Some("abandoned"),
             Outcome::Completed => Some("no_agent"),
         };
-        // A notice has one record: it says so when it was lost, and the merchant decides.
-        let lost = is_task && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
-        let (lost, crowded) = (lost && !answered, is_crowded(facts));
-        Became { seq, answered, joined, why, lost, crowded }
+        // A notice of system 002 has one record: it says so when it was lost, and the merchant decides.
+        let again = is_task || facts.command.dialect == Dialect::Rest;
+        let lost = again && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
+        let away = |failure: &Failure| {
+            matches!(
+                failure.kind,
+                Kind::Busy | Kind::NoAnswer | Kind::Unreachable | Kind::TransportFailed
+            )
+        };
+        let missed = matches!(&facts.outcome, Outcome::Failed(failure) if away(failure));
+        let (lost, missed, crowded) = (lost && !answered, missed && !answered, is_crowded(facts));
+        Became { seq, answered, joined, why, lost, crowded, missed }
     }
 }
 
@@ -106,9 +100,22 @@ async fn recorded(conn: &mut Conn, id: &str) -> Result<Vec<Became>> {
     rows.iter().map(|row| Ok(Became::of(row.int(0)?, &from_json(&row.text(1)?)?))).collect()
 }
 
+/// How often a number that nobody answers is called, and how long it waits before each time but the first.
+async fn patience(conn: &mut Conn, id: &str) -> Result<Option<(u32, Duration)>> {
+    let row = conn.row("SELECT plan FROM campaigns WHERE id = $1", args![id]).await?;
+    let plan: Option<Plan> = row.map(|row| row.json(0)).transpose()?;
+    let own = plan.and_then(|plan| plan.own);
+    Ok(own.map(|own| (own.tries, Duration::from_secs(own.retry_s.into()))))
+}
+
 /// Notes what became of a call, once.
-async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Result<()> {
-    let Became { seq, answered, joined, why, lost, crowded } = became;
+async fn note(
+    conn: &mut Conn,
+    (id, patience): (&str, Option<(u32, Duration)>),
+    became: &Became,
+    now: UnixMillis,
+) -> Result<()> {
+    let Became { seq, answered, joined, why, lost, crowded, missed } = became;
     let (answered, joined) = (*answered, *joined);
     let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
                  AND state = 'calling' AND tries < $3";
@@ -118,9 +125,16 @@ async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Re
                  WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
     let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
-    let waits = match (*lost, *crowded) {
-        (true, _) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
-        (_, true) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
+    let away = "UPDATE campaign_numbers SET state = 'waiting', why = $3, not_before = $4, \
+                missed = missed + 1 \
+                WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND missed + 1 < $5";
+    let why = why.map(str::to_owned);
+    let waits = match (*lost, *crowded, patience.filter(|_| *missed)) {
+        (true, ..) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
+        (_, true, _) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
+        (.., Some((tries, wait))) => {
+            conn.exec(away, args![id, *seq, why.clone(), now + wait, tries]).await? == 1
+        }
         _ => false,
     };
     if waits {
@@ -129,7 +143,6 @@ async fn note(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Re
     }
     let done = "UPDATE campaign_numbers SET state = 'done', answered = $3, joined = $4, why = $5 \
                 WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
-    let why = why.map(str::to_owned);
     if conn.exec(done, args![id, *seq, answered, joined, why]).await? == 1 {
         let sql = "UPDATE campaigns SET calling = calling - 1, done = done + 1, \
                    answered = answered + $2, joined = joined + $3 WHERE id = $1";
@@ -178,16 +191,23 @@ impl Store {
             return Ok(before);
         }
         self.write(work!(conn, [id, news] => {
+            let patience = patience(conn, &id).await?;
             for became in news.iter() {
-                note(conn, &id, became, now).await?;
+                note(conn, (&id, patience), became, now).await?;
             }
             let counted = tally(conn, &id).await?;
             // Numbers that were added since are called.
             let sql = "UPDATE campaigns SET state = 'ended', ended = $2 \
                        WHERE id = $1 AND state = 'running' AND waiting = 0 AND calling = 0";
-            match counted.is_over() && conn.exec(sql, args![id.as_str(), now]).await? == 0 {
-                true => tally(conn, &id).await?,
+            match counted.is_over() {
                 false => counted,
+                true if conn.exec(sql, args![id.as_str(), now]).await? == 0 => {
+                    tally(conn, &id).await?
+                }
+                true => {
+                    tell::tell(conn, &id, (CampaignTurn::Ended, ""), now).await?;
+                    counted
+                }
             }
         }))
         .await

@@ -59,6 +59,7 @@ migrations! {
     41 "0041_axb",
     43 "0043_sounds_in_pieces",
     44 "0044_number_scenarios",
+    45 "0045_campaigns_of_v1",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -30,6 +30,7 @@ fn campaign(merchant: MerchantId, id: &str) -> Campaign {
             concurrent: 100,
             abandoned: 30,
             shown: vec![],
+            own: None,
         },
         begins: None,
         pauses: None,
@@ -54,7 +55,7 @@ async fn add(
     store: &Store,
     whose: (&str, &str),
     numbers: Vec<NewNumber>,
-) -> billing::Result<Option<(CampaignState, usize)>> {
+) -> billing::Result<Option<(CampaignState, u64)>> {
     store.add_campaign_numbers(&once(), T0, whose, numbers).await
 }
 
@@ -398,13 +399,14 @@ pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: S
 pub(crate) async fn s4_4_a_try_that_found_no_room_is_told_to_nobody(store: Store, _: String) {
     let merchant = fill(&store, "100").await;
     let tried = |call: u64, purpose, tries| CallCommand {
+        dialect: Dialect::Sipcall,
         purpose,
         custom: call.to_string(),
         key: Some(key(&try_key(ID, 1, tries), "13800000001")),
         ..command(merchant, HOME, HOME_B)
     };
     let told = async |purpose| {
-        let of = (Dialect::Ytx, "app1", purpose);
+        let of = (Dialect::Sipcall, "app1", purpose);
         let listed = store.records_between(of, (T0, at(99)), 9).await.unwrap().len();
         (listed, store.outbox(None, None, 0, 9).await.unwrap().len())
     };

@@ -191,6 +191,7 @@ pub(crate) async fn s4_9_who_signs_in_or_out_is_what_the_engine_reads(store: Sto
             concurrent: 1,
             abandoned: 0,
             shown: vec![],
+            own: None,
         };
         let created = Campaign {
             id: id.into(),

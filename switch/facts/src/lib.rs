@@ -8,6 +8,7 @@
 pub mod axb;
 pub mod ban;
 pub mod binding;
+pub mod campaign;
 pub mod capacity;
 pub mod carrier;
 pub mod command;

@@ -1,5 +1,5 @@
 //! Campaigns on the real binary: some customers answer, some are busy, agents take whoever answers, and the process is
-//! killed in the middle (merchant API §4.9, field case 69).
+//! killed in the middle (merchant API §4.9, field case 69); the same over `/v1`, paused before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use e2e::country::{Country, PASSWORD, USER, Wish};
 use e2e::merchant::http;
 use e2e::sipp::Behaviour;
 use phone::{Account, Answer, Credentials, Phone};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const COMPANY: &str = "9001";
 /// Of those who answer so many thousandths may find nobody, and by bad luck so many more.
@@ -239,6 +239,118 @@ fn case_43_where_ports_are_few_whoever_answers_has_one_for_his_agent() {
     };
     assert_eq!((count(&told, "answered"), count(&told, "connected")), (6, 6), "{told}");
     assert_eq!(count(&told, "abandoned"), 0, "{told}");
+    country.tandem.books_in_order();
+}
+
+/// A request of `/v1`.
+fn v1(country: &Country, key: &str, request: (&str, &str), body: Option<&Value>) -> (u16, Value) {
+    let bearer = format!("Bearer {key}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Accept", "application/json"),
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "winter"),
+    ];
+    let text = body.map(ToString::to_string).unwrap_or_default();
+    let (status, answer) = http(country.tandem.http, request.0, request.1, &headers, &text);
+    (status, serde_json::from_str(&answer).unwrap_or(Value::Null))
+}
+
+/// All of a list, page by page.
+fn pages(country: &Country, key: &str, path: &str) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), "0".to_owned());
+    loop {
+        let path = format!("{path}?after={after}&limit=20");
+        let (status, page) = v1(country, key, ("GET", &path), None);
+        assert_eq!(status, 200, "{page}");
+        all.extend(page["items"].as_array().expect("items").iter().cloned());
+        let Some(next) = page["next"].as_str() else { return all };
+        next.clone_into(&mut after);
+    }
+}
+
+/// Calls of a campaign by their numbers, but for those that the kill cut off before an answer.
+fn calls_of(country: &Country, key: &str, id: &str) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    for call in pages(country, key, "/v1/calls") {
+        assert_eq!(
+            (&call["campaign"], &call["purpose"]),
+            (&json!(id), &json!("campaign")),
+            "{call}"
+        );
+        let ours = matches!(call["reason"].as_str(), Some("crash" | "internal"));
+        if !(ours && call["legs"][0]["answered"].is_null()) {
+            let number = call["to"]["number"].as_str().expect("a number").to_owned();
+            *calls.entry(number).or_default() += 1;
+        }
+    }
+    calls
+}
+
+#[test]
+fn case_69_a_campaign_of_v1_is_paused_killed_and_resumed_and_calls_everybody_once() {
+    let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let busy = Behaviour::Refuse { rings: false, status: "486 Busy Here", header: "" };
+    let mut country = Country::new(&wish(4), &answers, &busy, 100);
+    let _agents = agents(&country, 4);
+    let scopes = ["campaigns:read", "campaigns:write", "calls:read", "events:read"];
+    let key = country.tandem.api_key(USER, &scopes);
+    let numbers = 0..22;
+    let target = |at| json!({ "number": number(at), "reference": format!("order {at}") });
+    let wanted = json!({
+        "name": "winter", "agents": { "group": "70000" }, "pacing": { "predictive": true },
+        "numbers": numbers.clone().map(target).collect::<Value>(),
+    });
+    let (status, made) = v1(&country, &key, ("POST", "/v1/campaigns"), Some(&wanted));
+    assert_eq!(status, 201, "{made}");
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/campaigns/{id}");
+    let end = Instant::now() + Duration::from_secs(60);
+    let until = |country: &Country, holds: &dyn Fn(&Value) -> bool| loop {
+        let (_, told) = v1(country, &key, ("GET", &path), None);
+        if holds(&told) {
+            return told;
+        }
+        assert!(Instant::now() < end, "{told}\n{}", country.tandem.log());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let of = |told: &Value, name: &str| count(&told["numbers"], name);
+    let turn = |country: &Country, to: &str| {
+        let (status, told) = v1(country, &key, ("POST", &format!("{path}/{to}")), None);
+        assert_eq!(status, 200, "{told}");
+        told["state"].clone()
+    };
+    let now = until(&country, &|told| of(told, "done") >= 4 && of(told, "calling") >= 2);
+    assert!(now["now"]["ringing"].is_u64() && now["now"]["open"] == true, "{now}");
+    assert_eq!(turn(&country, "pause"), "paused");
+    country.tandem.kill();
+    country.tandem.resume();
+    let paused = until(&country, &|told| of(told, "calling") == 0 || told["state"] != "paused");
+    assert_eq!(paused["state"], "paused", "{paused}");
+    assert!(of(&paused, "waiting") > 0, "{paused}");
+    // Asked for again, it is the one that it was.
+    let (status, again) = v1(&country, &key, ("POST", "/v1/campaigns"), Some(&wanted));
+    assert_eq!((status, again), (201, made));
+    assert_eq!([turn(&country, "resume"), turn(&country, "resume")], ["running", "running"]);
+    let over = until(&country, &|told| told["state"] == "ended");
+    assert_eq!((of(&over, "total"), of(&over, "done")), (22, 22), "{over}");
+    let listed = pages(&country, &key, &format!("{path}/numbers"));
+    let calls = calls_of(&country, &key, &id);
+    for (at, told) in numbers.zip(&listed) {
+        assert_eq!(told["reference"], format!("order {at}"));
+        assert_eq!((&told["number"], &told["state"]), (&json!(number(at)), &json!("done")));
+        assert_eq!(calls.get(&number(at)), Some(&1), "{told}");
+        assert!(!is_busy(at) || told["reason"] == "busy", "{told}");
+    }
+    let events = pages(&country, &key, "/v1/events");
+    let named = |name: &str| events.iter().filter(|event| event["type"] == name).count();
+    assert_eq!((named("campaign.ended"), named("campaign.paused")), (1, 0));
+    assert!(events.iter().all(|event| event["campaign"] == id.as_str()), "each is of the campaign");
+    let last = events.last().expect("events");
+    assert_eq!(
+        (&last["type"], &last["data"]["numbers"]),
+        (&json!("campaign.ended"), &over["numbers"])
+    );
     country.tandem.books_in_order();
 }
 

@@ -5,7 +5,7 @@ use facts::ledger::Balance as Books;
 use facts::media::RecordedFile;
 use facts::record::{CallRecord, LegCharge, LegFacts, Outcome, Side};
 use facts::recording::RecordingFormat;
-use facts::{CallCommand, CallId, Failure, Origin, UnixMillis};
+use facts::{CallCommand, CallId, Dialect, Failure, Origin, UnixMillis};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -42,9 +42,11 @@ impl Accepted {
 pub struct Call {
     /// 19 digits.
     pub id: String,
-    /// `callback` (two were to be joined), `notice` (a scenario), `code`, `inbound` (a number of the merchant's was called,
-    /// and its scenario answered).
+    /// `callback` (two were to be joined), `notice` (a scenario), `code`, `conference`, `campaign` (an agent was to have it),
+    /// `inbound` (a number of the merchant's was called, and its scenario answered).
     pub purpose: String,
+    /// The campaign of `/v1` that it is of.
+    pub campaign: Option<String>,
     /// `open` or `ended`.
     pub status: String,
     /// Where an open call stands: `dialing_a`, `saying`, `waiting`, `dialing_b`, `bridged`, …; null when it has only just
@@ -191,9 +193,11 @@ pub fn open(
         caller_id: party.shown.as_ref().map(|shown| shown.digits().to_owned()),
         ring_s: party.ring.as_secs(),
     };
+    let campaign = command.campaign().filter(|_| command.dialect == Dialect::Rest);
     Call {
         id: call.to_string(),
         purpose: command.purpose.word().to_owned(),
+        campaign: campaign.map(|(id, _)| id.to_owned()),
         status: "open".to_owned(),
         stage: live.map(|live| live.state.clone()),
         reference: command.custom.clone(),

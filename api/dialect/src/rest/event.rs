@@ -1,9 +1,11 @@
-//! What is told of calls as it happens: one event for each state of each leg, one when a call is over. The list of events
+//! What is told of calls and campaigns as it happens: one event for each state of each leg, one when a call is over, one
+//! when a campaign is over or the switch pauses it. The list of events
 //! and webhooks say the same; webhooks are signed as Standard Webhooks has it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use facts::CallId;
+use facts::campaign::{CAMPAIGN_ENDED, CAMPAIGN_PAUSED};
 use facts::record::{CALL_ENDED, LegState, StateChange};
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
@@ -11,16 +13,19 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::call::{Call, ended};
+use super::campaign::CampaignEvent;
 use super::instant;
 use crate::push::Event as Happened;
 
 /// Names of events.
-pub const EVENTS: [&str; 5] = [
+pub const EVENTS: [&str; 7] = [
     LegState::Callout.event(),
     LegState::Alerting.event(),
     LegState::Answer.event(),
     LegState::Disconnect.event(),
     CALL_ENDED,
+    CAMPAIGN_ENDED,
+    CAMPAIGN_PAUSED,
 ];
 /// What secrets of webhooks begin with.
 const SECRET: &str = "whsec_";
@@ -35,6 +40,9 @@ pub const RETRY_SECONDS: [u64; 10] =
 pub struct EventContext {
     /// The merchant's own words.
     pub reference: String,
+    /// The campaign that it is of, where it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
 }
 
 /// An event.
@@ -42,14 +50,16 @@ pub struct EventContext {
 pub struct Event {
     /// Names it; the same however often and wherever it is told.
     pub id: String,
-    /// `leg.dialing`, `leg.ringing`, `leg.answered`, `leg.ended`, `call.ended`.
+    /// `leg.dialing`, `leg.ringing`, `leg.answered`, `leg.ended`, `call.ended`, `campaign.ended`, `campaign.paused`.
     pub r#type: String,
     /// When it happened.
     pub timestamp: String,
-    /// Its place among the events of the call, from 1.
+    /// Its place among the events of the call, or of the campaign, from 1.
     pub sequence: u32,
-    /// Which call.
-    pub call: String,
+    /// Which call; null where it is of a campaign and of no call.
+    pub call: Option<String>,
+    /// Which campaign; null where it is of none.
+    pub campaign: Option<String>,
     /// The merchant's own words.
     pub reference: String,
     /// What happened.
@@ -62,6 +72,8 @@ pub struct Event {
 pub enum EventData {
     /// `call.ended`: the whole call.
     Call(Box<Call>),
+    /// `campaign.ended`, `campaign.paused`.
+    Campaign(CampaignEvent),
     /// The others: a leg.
     Leg(LegEvent),
 }
@@ -83,6 +95,7 @@ pub fn event_id(call: CallId, happened: Happened<'_>) -> String {
     match happened {
         Happened::State(change) => format!("evt_{call}_{}", change.sequence),
         Happened::Record(_) | Happened::Participant(..) => format!("evt_{call}_end"),
+        Happened::Campaign(change) => format!("evt_{}_{}", change.campaign, change.sequence),
     }
 }
 
@@ -92,19 +105,23 @@ pub fn event(happened: Happened<'_>, context: &str, sequence: u32) -> Event {
     let context: EventContext = serde_json::from_str(context).unwrap_or_default();
     let (call, name, at, data) = match happened {
         Happened::State(change) => {
-            (change.leg.call, change.state.event(), change.at, EventData::Leg(leg(change)))
+            (Some(change.leg.call), change.state.event(), change.at, EventData::Leg(leg(change)))
+        }
+        Happened::Campaign(change) => {
+            (None, change.turn.event(), change.at, EventData::Campaign(CampaignEvent::of(change)))
         }
         Happened::Record(record) | Happened::Participant(record, _) => {
             let data = EventData::Call(Box::new(ended(record)));
-            (record.facts.call, CALL_ENDED, record.facts.ended, data)
+            (Some(record.facts.call), CALL_ENDED, record.facts.ended, data)
         }
     };
     Event {
-        id: event_id(call, happened),
+        id: event_id(call.unwrap_or(CallId(0)), happened),
         r#type: name.to_owned(),
         timestamp: instant(at),
         sequence,
-        call: call.to_string(),
+        call: call.map(|call| call.to_string()),
+        campaign: context.campaign,
         reference: context.reference,
         data,
     }

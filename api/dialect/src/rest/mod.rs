@@ -5,6 +5,7 @@
 
 mod axb;
 mod call;
+mod campaign;
 mod command;
 mod event;
 mod json;
@@ -20,6 +21,10 @@ mod webhook;
 
 pub use axb::{AxbBinding, ChangedAxb, NewAxb};
 pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
+pub use campaign::{
+    Campaign, CampaignEvent, CampaignMade, CampaignNumber, NewAgents, NewCampaign, NewNumbers,
+    NewTarget, NumbersAdded, Pacing, PacingNow, Script,
+};
 pub use command::{
     Attendee, Begun, Meeting, Member, NewCode, NewConference, NewMember, NewMembers, NewNotice,
     is_conference,

@@ -35,6 +35,10 @@ scopes! {
     ConferencesRead = "conferences:read";
     /// Begin conferences, invite, mute and send out who is in them, end them.
     ConferencesWrite = "conferences:write";
+    /// See campaigns.
+    CampaignsRead = "campaigns:read";
+    /// Begin campaigns, add numbers to them, pause, resume and cancel them.
+    CampaignsWrite = "campaigns:write";
     /// See bindings of privacy numbers.
     AxbRead = "axb:read";
     /// Make, prolong and end bindings of privacy numbers.
@@ -113,12 +117,18 @@ macro_rules! operations {
 }
 
 impl Op {
-    /// A call that costs money comes of it: it may bear an `Idempotency-Key`.
+    /// Calls that cost money come of it: it may bear an `Idempotency-Key`.
     #[must_use]
     pub const fn costs(self) -> bool {
         matches!(
             self,
-            Op::PlaceCall | Op::PlaceCode | Op::PlaceNotice | Op::BeginConference | Op::Invite
+            Op::PlaceCall
+                | Op::PlaceCode
+                | Op::PlaceNotice
+                | Op::BeginConference
+                | Op::Invite
+                | Op::BeginCampaign
+                | Op::AddCampaignNumbers
         )
     }
 
@@ -141,10 +151,18 @@ impl Op {
                 | Op::CreateWebhook
                 | Op::ChangeWebhook
                 | Op::RotateSecret
+                | Op::BeginCampaign
+                | Op::AddCampaignNumbers
                 | Op::BindAxb
                 | Op::ChangeAxb
                 | Op::PutNumberScenario
         )
+    }
+
+    /// Its body is a list of numbers, and may be long.
+    #[must_use]
+    pub const fn takes_many(self) -> bool {
+        matches!(self, Op::BeginCampaign | Op::AddCampaignNumbers)
     }
 
     /// Parameters that its query may have.
@@ -152,7 +170,12 @@ impl Op {
     pub const fn query(self) -> &'static [&'static str] {
         match self {
             Op::ListCalls => &["after", "limit", "status"],
-            Op::Events | Op::ListDeliveries | Op::ListAxb | Op::ListNumbers => &["after", "limit"],
+            Op::Events
+            | Op::ListDeliveries
+            | Op::ListAxb
+            | Op::ListNumbers
+            | Op::ListCampaigns
+            | Op::ListCampaignNumbers => &["after", "limit"],
             _ => &[],
         }
     }
@@ -203,6 +226,22 @@ operations! {
     Lock = "POST" "/conferences/{conference}/lock", ConferencesWrite, "Lock a conference";
     /// Others may again.
     Unlock = "POST" "/conferences/{conference}/unlock", ConferencesWrite, "Unlock a conference";
+    /// Many are called, one behind the other.
+    BeginCampaign = "POST" "/campaigns", CampaignsWrite, "Begin a campaign";
+    /// Those that there are.
+    ListCampaigns = "GET" "/campaigns", CampaignsRead, "List campaigns";
+    /// One.
+    ShowCampaign = "GET" "/campaigns/{campaign}", CampaignsRead, "Show a campaign";
+    /// More are called.
+    AddCampaignNumbers = "POST" "/campaigns/{campaign}/numbers", CampaignsWrite, "Add numbers to a campaign";
+    /// What has become of each.
+    ListCampaignNumbers = "GET" "/campaigns/{campaign}/numbers", CampaignsRead, "List the numbers of a campaign";
+    /// No more calls start.
+    PauseCampaign = "POST" "/campaigns/{campaign}/pause", CampaignsWrite, "Pause a campaign";
+    /// They do again, or begin to.
+    ResumeCampaign = "POST" "/campaigns/{campaign}/resume", CampaignsWrite, "Resume a campaign";
+    /// It is over.
+    CancelCampaign = "POST" "/campaigns/{campaign}/cancel", CampaignsWrite, "Cancel a campaign";
     /// Two reach each other by a number, and neither learns the other's.
     BindAxb = "POST" "/axb/bindings", AxbWrite, "Bind two numbers to a privacy number";
     /// Those that there are.

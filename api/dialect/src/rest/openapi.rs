@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Accepted, AnsweredNumber, AxbBinding, Balance, Begun, Call, ChangedAxb, ChangedWebhook, Code,
-    Delivery, Event, InboundNumber, JSON, Meeting, Member, NewAxb, NewCall, NewCode, NewConference,
-    NewMembers, NewNotice, NewNumberScenario, NewPlay, NewSecret, NewWebhook, Op, PROBLEM_JSON,
+    Accepted, AnsweredNumber, AxbBinding, Balance, Begun, Call, Campaign, CampaignMade,
+    CampaignNumber, ChangedAxb, ChangedWebhook, Code, Delivery, Event, InboundNumber, JSON,
+    Meeting, Member, NewAxb, NewCall, NewCampaign, NewCode, NewConference, NewMembers, NewNotice,
+    NewNumberScenario, NewNumbers, NewPlay, NewSecret, NewWebhook, NumbersAdded, Op, PROBLEM_JSON,
     Page, Problem, Scope, Tested, Webhook,
 };
 
@@ -145,6 +146,13 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::PlaceCall | Op::PlaceCode | Op::PlaceNotice => (201, schemas.gives::<Accepted>()),
         Op::BeginConference => (201, schemas.gives::<Begun>()),
         Op::ShowConference => (200, schemas.gives::<Meeting>()),
+        Op::BeginCampaign => (201, schemas.gives::<CampaignMade>()),
+        Op::ListCampaigns => (200, schemas.gives::<Page<Campaign>>()),
+        Op::ShowCampaign | Op::PauseCampaign | Op::ResumeCampaign | Op::CancelCampaign => {
+            (200, schemas.gives::<Campaign>())
+        }
+        Op::AddCampaignNumbers => (200, schemas.gives::<NumbersAdded>()),
+        Op::ListCampaignNumbers => (200, schemas.gives::<Page<CampaignNumber>>()),
         Op::BindAxb => (201, schemas.gives::<AxbBinding>()),
         Op::ListAxb => (200, schemas.gives::<Page<AxbBinding>>()),
         Op::ShowAxb | Op::ChangeAxb | Op::UnbindAxb => (200, schemas.gives::<AxbBinding>()),
@@ -186,6 +194,8 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::Invite => schemas.takes::<NewMembers>(),
         Op::Mute | Op::Unmute | Op::Deafen | Op::Undeafen | Op::Kick => schemas.takes::<Member>(),
         Op::Play => schemas.takes::<NewPlay>(),
+        Op::BeginCampaign => schemas.takes::<NewCampaign>(),
+        Op::AddCampaignNumbers => schemas.takes::<NewNumbers>(),
         Op::BindAxb => schemas.takes::<NewAxb>(),
         Op::ChangeAxb => schemas.takes::<ChangedAxb>(),
         Op::PutNumberScenario => schemas.takes::<NewNumberScenario>(),

@@ -88,6 +88,8 @@ codes! {
     BindingTaken = 409 "binding_taken", "Somebody has another binding on the number";
     /// Bindings say whom the number reaches.
     PrivacyNumber = 409 "privacy_number", "The number is a privacy number";
+    /// All its numbers were called, or it was cancelled.
+    CampaignEnded = 409 "campaign_ended", "The campaign is over";
     /// Somebody is there already, or nobody else may come.
     NotInvited = 409 "not_invited", "Somebody cannot be invited";
     /// There are as many as there may be.

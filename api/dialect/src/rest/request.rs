@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::axb::{ChangedAxb, NewAxb};
+use super::campaign::{NewCampaign, NewNumbers};
 use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
 use super::number::NewNumberScenario;
 use super::problem::{Code, FieldError, Problem};
@@ -161,6 +162,8 @@ bodies! {
     NewCall, Some("/scenario/steps");
     NewNumberScenario, Some("/scenario/steps");
     NewPlay, None;
+    NewCampaign, Some("/scenario/steps");
+    NewNumbers, None;
     NewAxb, None;
     ChangedAxb, None;
     NewWebhook, None;

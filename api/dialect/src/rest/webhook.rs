@@ -72,8 +72,8 @@ pub struct Delivery {
     pub id: String,
     /// The event, as `webhook-id` has it.
     pub event: String,
-    /// Which call.
-    pub call: String,
+    /// Which call; null where the event is of a campaign.
+    pub call: Option<String>,
     /// `pending`, `done` or `parked`: given up.
     pub state: String,
     /// Attempts made.
