@@ -10,14 +10,17 @@ use call::{Answer, Command, EngineConfig, Reply};
 use common::phones::{DESK, bind, invite, invite_with};
 use common::team::{change, group, told};
 use common::{MERCHANT, NUMBER_A, NUMBER_B, Sim, callback, extension, s};
+use facts::capacity::{Capacity, Holder};
 use facts::conference::Conference;
+use facts::ledger::{Authorize, OpenCall};
 use facts::media::{MediaCommand, MediaEvent, Prompt, Source, Tone};
+use facts::policy::{NumberList, Policy, Rule, Service};
 use facts::scenario::{Ask, Choice, Next, NumberScenario, Say, Scenario, Step, Told};
 use facts::settings::Snapshot;
 use facts::sound::{Clip, Unplayable};
 use facts::{
     CallCommand, Dialect, Failure, Kind, LeadsTo, LegNo, MerchantId, Number, Origin, Outcome,
-    Party, Purpose, PushKind, Reach, Side, Strategy,
+    Party, Purpose, PushKind, Reach, Refusal, Side, Strategy,
 };
 use sip::endpoint::SessionId;
 use sip::wire::HeaderName;
@@ -416,6 +419,81 @@ fn it_is_under_the_limits_of_its_merchant_as_other_calls_that_come() {
     let why = Failure::new(Origin::Us, Kind::MaxDuration);
     assert_eq!(sim.record().outcome, Outcome::Failed(why));
     sim.assert_clean();
+}
+
+#[test]
+fn whom_it_leads_to_is_under_policies_and_the_balance_and_the_number_under_its_capacity() {
+    let away = || {
+        let to = Number::E164(NUMBER_B.into());
+        vec![menu(), lead(to, Next::Step(2)), says("bye")]
+    };
+    let listed = |snapshot: &mut Snapshot| {
+        let list = NumberList::new([NUMBER_B], Vec::new(), Vec::new());
+        snapshot.policies.push(Policy {
+            id: 7,
+            name: "quiet".into(),
+            rule: Rule::default(),
+            zone: None,
+            block: vec![Arc::new(list)],
+            only: Vec::new(),
+            except: Vec::new(),
+        });
+    };
+    let mut sim = with(|_| {}, away(), listed);
+    calls(&mut sim, &[]);
+    press(&mut sim, '1');
+    assert_eq!(sim.far("b").count("INVITE"), 0, "he is on the register");
+    assert_eq!(sim.stopped[0].service, Service::Dial);
+    assert_eq!(hears(&sim), "bye", "where the step says");
+    over(&mut sim);
+    sim.assert_clean();
+
+    let mut sim = with(|_| {}, away(), |_| {});
+    calls(&mut sim, &[]);
+    sim.ledger.refuse = Some(Refusal::NoBalance);
+    press(&mut sim, '1');
+    assert_eq!((sim.far("b").count("INVITE"), hears(&sim).as_str()), (0, "bye"));
+    over(&mut sim);
+    sim.assert_clean();
+
+    let one = Capacity { max_calls: Some(1), ..Capacity::default() };
+    let mut sim = with(
+        |_| {},
+        away(),
+        |snapshot| {
+            snapshot.capacity.insert(Holder::Number(X.into()), one);
+        },
+    );
+    calls(&mut sim, &[]);
+    calls(&mut sim, &[]);
+    assert_eq!(told(&sim, "a"), Some(503), "one at a time");
+    sim.advance(s(60));
+    over(&mut sim);
+    sim.assert_clean();
+}
+
+#[test]
+fn what_the_last_process_left_open_is_settled_with_its_purpose() {
+    let to = Number::E164(NUMBER_B.into());
+    let mut sim = sim(vec![menu(), lead(to, Next::Step(2)), says("bye")]);
+    calls(&mut sim, &[]);
+    press(&mut sim, '1');
+    sim.pick_up("b");
+    sim.advance(s(20));
+    let Authorize { call, command, at, .. } = sim.authorizations[0].clone();
+    // Its scenario is in no journal.
+    let command = CallCommand { scenario: None, ..command };
+    let legs =
+        [A, C].map(|no| sim.journal.iter().rev().find(|leg| leg.leg.no == no).unwrap().clone());
+    let alive = sim.now.wall;
+    let mut next = with(|_| {}, vec![says("bye")], |_| {});
+    let open = OpenCall { call, command, placed: at, legs: legs.to_vec(), alive };
+    next.command(Command::Recover(Box::new(open)));
+    next.advance(s(40));
+    let record = next.record();
+    assert_eq!((record.command.purpose, record.legs.len()), (Purpose::Inbound, 2));
+    assert_eq!(record.outcome, Outcome::Failed(Failure::new(Origin::Us, Kind::Crash)));
+    assert_eq!(record.legs[1].talk(), s(20), "to the last proof of its life");
 }
 
 #[test]

@@ -20,7 +20,9 @@ fn schemathesis() -> PathBuf {
 #[test]
 fn requests_that_are_made_of_the_description_find_no_fault_of_ours() {
     let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
-    let country = Country::new(&Wish::default(), &answers, &answers, 1);
+    let more = "\n[[inbound]]\nnumber = \"+861053180009\"\nextension = \"80000\"\n".to_owned();
+    let wish = Wish { more, ..Wish::default() };
+    let country = Country::new(&wish, &answers, &answers, 1);
     let scopes = all_scopes(&country);
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let bearer = format!("Authorization: Bearer {}", country.tandem.api_key(USER, &scopes));
