@@ -21,7 +21,7 @@ use facts::scenario::Scenario;
 use facts::{CallCommand, Dialect, Hours, Party, Purpose, RequestKey, UnixMillis};
 
 use super::place::{
-    REPLAYED, app, compile, compiled, confers as may_confer, created, key, may_show, pushes_of,
+    REPLAYED, app, compile, compiled, confers as may_confer, created, key_of, may_show, pushes_of,
 };
 use super::{Asked, Asker, Reply, ok, ours};
 use crate::campaigns::{Refused, led, shown_to};
@@ -67,22 +67,31 @@ impl Paces {
 }
 
 /// What makes a request the same again.
-fn request(asked: &Asked, op: Op) -> Result<Option<Request>, Problem> {
-    let request = |key: RequestKey| Request { name: key.key, fingerprint: key.fingerprint };
-    Ok(key(asked, op)?.map(request))
+async fn request(asked: &Asked, op: Op) -> Result<Option<Request>, Problem> {
+    let (headers, body) = (asked.headers.clone(), asked.body.clone());
+    let key = apart(asked, move || key_of(&headers, op, &body)).await?;
+    Ok(key.map(|key: RequestKey| Request { name: key.key, fingerprint: key.fingerprint }))
 }
 
 async fn read<T: Body + Send + 'static>(asked: &Asked) -> Result<(T, Vec<FieldError>), Problem> {
-    if asked.body.len() <= HERE {
-        return parse_leniently(&asked.body);
-    }
     let body = asked.body.clone();
-    let read = tokio::task::spawn_blocking(move || parse_leniently(&body)).await;
-    read.map_err(|_| Problem::new(Code::Busy, "the process ends"))?
+    apart(asked, move || parse_leniently(&body)).await
+}
+
+/// Does what takes the longer the longer a body is: here, or on a thread of its own.
+async fn apart<T: Send + 'static>(
+    asked: &Asked,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    if asked.body.len() <= HERE {
+        return work();
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Problem::new(Code::Busy, "the process ends"))?
 }
 
 pub(super) async fn begin(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
-    let (request, home) = (request(asked, Op::BeginCampaign)?, home(asker.merchant.id));
+    let (request, home) = (request(asked, Op::BeginCampaign).await?, home(asker.merchant.id));
     if let Some(request) = &request {
         let known = state.0.store.campaign_asked(&home, request, now()).await.map_err(ours)?;
         if let Some(known) = known {
@@ -280,7 +289,7 @@ fn missing() -> Problem {
 }
 
 pub(super) async fn add(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
-    let request = request(asked, Op::AddCampaignNumbers)?;
+    let request = request(asked, Op::AddCampaignNumbers).await?;
     let known = known(state, asker, asked).await?;
     let (id, home) = (known.campaign.id, known.campaign.company);
     let store = &state.0.store;

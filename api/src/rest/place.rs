@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use billing::rows::Merchant;
 use dialect::rest::{
@@ -155,11 +155,20 @@ pub(super) fn app(merchant: &Merchant) -> String {
 
 /// What makes a request repeatable.
 pub(super) fn key(asked: &Asked, op: Op) -> Result<Option<RequestKey>, Problem> {
-    let Some(given) = asked.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    key_of(&asked.headers, op, &asked.body)
+}
+
+/// The same of what a request said.
+pub(super) fn key_of(
+    headers: &HeaderMap,
+    op: Op,
+    body: &[u8],
+) -> Result<Option<RequestKey>, Problem> {
+    let Some(given) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let words = "`Idempotency-Key` has 1 to 255 printable ASCII characters";
     let name = key_name(given.as_bytes());
     let key = name.ok_or_else(|| Problem::new(Code::BadRequest, words))?;
-    let fingerprint = fingerprint(given.as_bytes(), op.word(), &asked.body);
+    let fingerprint = fingerprint(given.as_bytes(), op.word(), body);
     Ok(Some(RequestKey { dialect: Dialect::Rest, key, fingerprint }))
 }
 

@@ -354,6 +354,51 @@ fn case_69_a_campaign_of_v1_is_paused_killed_and_resumed_and_calls_everybody_onc
     country.tandem.books_in_order();
 }
 
+/// Nobody waits for those who hear something: as many are called as may be, those outside the hours are not.
+#[test]
+fn a_campaign_of_v1_without_agents_is_heard_and_waits_for_its_hours() {
+    let answers = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let busy = Behaviour::Refuse { rings: false, status: "486 Busy Here", header: "" };
+    let country = Country::new(&wish(0), &answers, &busy, 20);
+    let key = country.tandem.api_key(USER, &["campaigns:read", "campaigns:write", "calls:read"]);
+    let begin = |name: &str, hours: Value| {
+        let numbers: Value = (0..3).map(|at| json!({ "number": number(at) })).collect();
+        let sound = json!({ "say": [{ "digits": "12" }], "language": "en" });
+        let body = json!({ "name": name, "sound": sound, "hours": hours, "numbers": numbers });
+        let text = body.to_string();
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let (status, made) = http(country.tandem.http, "POST", "/v1/campaigns", &headers, &text);
+        assert_eq!(status, 201, "{made}");
+        let made: Value = serde_json::from_str(&made).expect("JSON");
+        made["url"].as_str().expect("where it is").to_owned()
+    };
+    let shut = begin("shut", json!(["2020-01-01/2020-01-02 00:00-24:00"]));
+    let heard = begin("heard", json!(["mon-sun 00:00-24:00"]));
+    let end = Instant::now() + Duration::from_secs(30);
+    let over = loop {
+        let (_, told) = v1(&country, &key, ("GET", &heard), None);
+        if told["state"] == "ended" {
+            break told;
+        }
+        assert!(Instant::now() < end, "{told}\n{}", country.tandem.log());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!((count(&over["numbers"], "done"), count(&over["numbers"], "answered")), (3, 2));
+    let listed = pages(&country, &key, &format!("{heard}/numbers"));
+    let reasons: Vec<_> = listed.iter().map(|told| told["reason"].as_str()).collect();
+    assert_eq!(reasons, [None, None, Some("busy")], "whoever heard it waited for nobody");
+    assert!(pages(&country, &key, "/v1/calls").iter().all(|call| call["purpose"] == "notice"));
+    let (_, told) = v1(&country, &key, ("GET", &shut), None);
+    assert_eq!(
+        (&told["state"], &told["now"]["open"]),
+        (&json!("running"), &json!(false)),
+        "{told}"
+    );
+    assert_eq!(count(&told["numbers"], "waiting"), 3, "{told}");
+    country.tandem.books_in_order();
+}
+
 /// As long as it takes: some twenty seconds of a machine that has nothing else to do.
 #[test]
 fn case_69_five_hundred_numbers_are_called_once_over_a_kill_and_few_find_nobody() {
