@@ -29,6 +29,7 @@ mod state;
 mod ytx;
 
 pub use counters::Counters;
+pub use dialect::rest::EventContext;
 pub use limits::Rate;
 pub use state::{ApiConfig, ApiState, MetricsText};
 

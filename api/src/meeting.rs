@@ -1,7 +1,7 @@
 //! What the doors of conferences share.
 
 use facts::conference::{ParticipantView, Standing};
-use facts::{CallCommand, CallFacts, LegFacts, LegNo, Party};
+use facts::{CallCommand, CallFacts, LegFacts, LegNo, Party, Unrung};
 
 /// A number of six digits that may be nobody's; `None` when the operating system has no random bytes.
 pub(crate) fn draw() -> Option<String> {
@@ -20,39 +20,39 @@ fn named(command: &CallCommand) -> impl Iterator<Item = (&str, &Party)> {
     std::iter::once((creator, &command.a)).chain(others.map(|one| (one.name.as_str(), &one.party)))
 }
 
-/// Who was asked for in one that is over: who was rung, then whom nobody rang.
+/// Who was asked for in one that is over: who was rung, who could not be, then whom nobody rang.
 pub(crate) fn left(facts: &CallFacts) -> Vec<ParticipantView> {
-    let row = |leg: &LegFacts| {
-        let name = named(&facts.command).find(|(_, party)| party.as_sent == leg.as_sent);
-        ParticipantView {
-            leg: leg.no,
-            name: name.map_or_else(String::new, |(name, _)| name.to_owned()),
-            as_sent: leg.as_sent.clone(),
-            standing: Standing::Left,
-            muted: false,
-            deaf: false,
-            talks: false,
-            call: None,
-            joined: leg.answered,
-            left: leg.ended,
-        }
+    let gone = |leg: LegNo, as_sent: &str| {
+        let name = named(&facts.command).find(|(_, party)| party.as_sent == as_sent);
+        let name = name.map(|(name, _)| name).unwrap_or_default();
+        absent((leg, name, as_sent), Standing::Left)
     };
-    let mut all: Vec<ParticipantView> = facts.legs.iter().map(row).collect();
+    let rung = |leg: &LegFacts| ParticipantView {
+        joined: leg.answered,
+        left: leg.ended,
+        failure: leg.failure,
+        ..gone(leg.no, &leg.as_sent)
+    };
+    let barred = |one: &Unrung| ParticipantView {
+        failure: Some(one.failure),
+        ..gone(one.leg, &one.as_sent)
+    };
+    let mut all: Vec<ParticipantView> = facts.legs.iter().map(rung).collect();
+    all.extend(facts.unrung.iter().map(barred));
+    all.sort_by_key(|one| one.leg);
     let never = unrung(&facts.command, Standing::Left);
-    let never = never.filter(|one| facts.legs.iter().all(|leg| leg.as_sent != one.as_sent));
+    let never: Vec<_> =
+        never.filter(|one| all.iter().all(|known| known.as_sent != one.as_sent)).collect();
     all.extend(never);
     all
 }
 
-/// All who were asked for, whom nobody has rung.
-pub(crate) fn unrung(
-    command: &CallCommand,
-    standing: Standing,
-) -> impl Iterator<Item = ParticipantView> {
-    let row = move |(no, (name, party)): (u8, (&str, &Party))| ParticipantView {
-        leg: LegNo(no),
+/// Somebody who is not there.
+fn absent((leg, name, as_sent): (LegNo, &str, &str), standing: Standing) -> ParticipantView {
+    ParticipantView {
+        leg,
         name: name.to_owned(),
-        as_sent: party.as_sent.clone(),
+        as_sent: as_sent.to_owned(),
         standing,
         muted: false,
         deaf: false,
@@ -60,6 +60,17 @@ pub(crate) fn unrung(
         call: None,
         joined: None,
         left: None,
+        failure: None,
+    }
+}
+
+/// All who were asked for, whom nobody has rung.
+pub(crate) fn unrung(
+    command: &CallCommand,
+    standing: Standing,
+) -> impl Iterator<Item = ParticipantView> {
+    let row = move |(no, (name, party)): (u8, (&str, &Party))| {
+        absent((LegNo(no), name, &party.as_sent), standing)
     };
     (0..).zip(named(command)).map(row)
 }

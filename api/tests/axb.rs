@@ -111,6 +111,12 @@ async fn s6_axb_what_cannot_be_bound_is_told_with_its_place() {
     }
     assert_eq!(post(with("reference", json!("x".repeat(256)))).await, ["/reference"]);
     assert_eq!(post(with("c", json!("1"))).await, ["/c"]);
+    // Whom nobody could call.
+    assert_eq!(post(with("b", json!("+15551234567"))).await, ["/b"], "no price");
+    *world.switch.nowhere.lock().unwrap() = vec!["8613800000001".into(), "8613800000002".into()];
+    let nowhere = own.ask("POST", PATH, Some(wanted("13800000001", "13800000002"))).await;
+    assert_eq!((nowhere.status.as_u16(), nowhere.problem().as_str()), (422, "number_unreachable"));
+    assert_eq!(nowhere.pointers(), ["/a", "/b"]);
     assert_eq!(own.get(PATH).await.json()["items"], json!([]));
 }
 

@@ -202,6 +202,7 @@ async fn s3_6_a_query_tells_how_each_stands_and_who_was_there() {
         call: None,
         joined: None,
         left: None,
+        failure: None,
     };
     let participants =
         vec![one(0, "13810603954", Standing::Joined), one(1, "18810207016", Standing::Alerting)];

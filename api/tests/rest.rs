@@ -367,7 +367,7 @@ async fn a_scenario_is_compiled_and_every_mistake_in_it_is_told() {
     let client = client(&world, "test").await;
     client.place(menu()).await;
     let command = world.switch.placed.lock().unwrap()[0].clone();
-    assert_eq!((command.purpose, command.b), (Purpose::Notice, None));
+    assert_eq!((command.purpose, command.b), (Purpose::Scenario, None));
     let scenario = command.scenario.unwrap();
     let Some(Step::Lead { to, .. }) = scenario.step(2) else { panic!() };
     assert_eq!(to, &Number::Internal("80000".into()));
@@ -540,7 +540,22 @@ async fn f18_whatever_goes_wrong_is_a_problem_in_json() {
             "{code}"
         );
     }
+    // Which of its numbers it is about is told.
+    *world.switch.nowhere.lock().unwrap() = vec!["8613800138000".into()];
+    for (refusal, at) in [
+        (Refusal::NoRoute, vec!["/connect/number"]),
+        (Refusal::SameNumber, vec!["/connect/number"]),
+        (Refusal::BadCaller, vec!["/to/number"]),
+    ] {
+        *world.switch.refuse.lock().unwrap() = Some(refusal);
+        assert_eq!(client.ask("POST", "/calls", Some(two())).await.pointers(), at, "{refusal:?}");
+    }
+    world.switch.nowhere.lock().unwrap().clear();
     *world.switch.refuse.lock().unwrap() = None;
+    let unpriced = json!({ "to": { "number": "80000" }, "connect": { "number": "+15551234567" } });
+    let answer = client.ask("POST", "/calls", Some(unpriced)).await;
+    assert_eq!(answer.problem(), "number_unreachable");
+    assert_eq!(answer.pointers(), ["/connect/number"], "{}", answer.json());
     world.switch.stuck.store(true, Ordering::SeqCst);
     assert_eq!(client.ask("POST", "/calls", Some(two())).await.problem(), "internal");
 }

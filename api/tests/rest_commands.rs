@@ -8,9 +8,12 @@ use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use facts::conference::{Act, ActRefused, ConferenceView, ParticipantView, Standing};
+use facts::record::LegState;
 use facts::scenario::Step;
 use facts::sound::{Clip, Spoken};
-use facts::{CallId, LegNo, Number, Purpose, Refusal};
+use facts::{
+    CallId, Failure, Kind, LegId, LegNo, Number, Origin, Purpose, Refusal, StateChange, Unrung,
+};
 use serde_json::{Value, json};
 use world::client::{Client, client, make};
 use world::{World, now};
@@ -76,7 +79,11 @@ async fn s3_2_a_code_is_said_and_kept_nowhere() {
     }
     let dialled = json!({ "to": { "number": "80000" }, "connect": police });
     let answer = client.ask("POST", "/calls", Some(dialled)).await;
-    assert!(!answer.json().to_string().contains("/connect/number"), "{}", answer.json());
+    assert_eq!(
+        answer.problem(),
+        "number_unreachable",
+        "it may be asked for, and has no price here"
+    );
     // Two mistakes of two kinds are told together.
     let wrong = json!({ "to": { "number": "81000" }, "code": "1-2", "times": 0 });
     let answer = client.ask("POST", "/codes", Some(wrong)).await;
@@ -204,6 +211,7 @@ fn row(leg: u8, name: &str, number: &str, standing: Standing) -> ParticipantView
         call: None,
         joined: Some(now()),
         left: None,
+        failure: None,
     }
 }
 
@@ -282,14 +290,44 @@ async fn s3_6_a_conference_is_begun_seen_led_and_closed_by_its_number() {
         let answer = client.ask("POST", &format!("{path}/kick"), Some(li())).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code));
     }
+    *world.switch.unwilling.lock().unwrap() = Some(ActRefused::Refused(Refusal::NoRoute));
+    *world.switch.nowhere.lock().unwrap() = vec!["8613900139002".into()];
+    let answer = invite("i2", "13900139002").await;
+    assert_eq!(answer.problem(), "number_unreachable");
+    assert_eq!(answer.pointers(), ["/participants/0/number"]);
+    world.switch.nowhere.lock().unwrap().clear();
     *world.switch.unwilling.lock().unwrap() = None;
+    // Whom nobody could ring is told as it happens.
+    let why = Failure::new(Origin::Us, Kind::Blocked);
+    let change = StateChange {
+        leg: LegId::new(call, LegNo(2)),
+        sequence: StateChange::sequence_of_unrung(0),
+        state: LegState::Unrung(why),
+        number: "18810207016".into(),
+        shown: String::new(),
+        at: now(),
+        extension: None,
+    };
+    world.store.notify(change).await.unwrap();
     world.switch.silent.store(true, Ordering::SeqCst);
     assert_eq!(client.get(&path).await.problem(), "busy");
     world.switch.silent.store(false, Ordering::SeqCst);
     assert_eq!(client.ask("DELETE", &path, None).await.status, StatusCode::ACCEPTED);
     assert_eq!(world.switch.acts.lock().unwrap()[0].1, Act::Close);
-    world.held(call, &[("80000", Some((1, 9))), ("13810603954", Some((2, 9)))]).await;
+    let unrung =
+        vec![Unrung { leg: LegNo(2), as_sent: "18810207016".into(), at: now(), failure: why }];
+    let rung = [("80000", Some((1, 9))), ("13810603954", Some((2, 9)))];
+    world.held_without(call, &rung, unrung).await;
     let over = client.get(&path).await.json();
+    let reasons: Vec<&Value> =
+        over["participants"].as_array().unwrap().iter().map(|one| &one["reason"]).collect();
+    assert_eq!(reasons, [&Value::Null, &Value::Null, &json!("blocked")]);
+    let ended = client.get(&format!("/calls/{call}")).await.json();
+    let unrung = &ended["unrung"];
+    assert_eq!(
+        (&unrung[0]["number"], &unrung[0]["reason"], &unrung[0]["origin"], &unrung[1]),
+        (&json!("18810207016"), &json!("blocked"), &json!("platform"), &Value::Null)
+    );
     assert_eq!(
         (&over["status"], over["participants"].as_array().unwrap().len()),
         (&json!("ended"), 3)
@@ -297,6 +335,11 @@ async fn s3_6_a_conference_is_begun_seen_led_and_closed_by_its_number() {
     assert_eq!(client.ask("POST", &format!("{path}/lock"), None).await.problem(), "not_live");
     // It is told once that it has ended, whoever was in it.
     let events = client.get("/events?after=0").await.json();
+    let failed = |event: &&Value| event["type"] == "dial.failed";
+    let failed: Vec<&Value> = events["items"].as_array().unwrap().iter().filter(failed).collect();
+    assert_eq!(failed.len(), 1, "{events}");
+    let data = json!({ "number": "18810207016", "reason": "blocked", "origin": "platform" });
+    assert_eq!((&failed[0]["data"], &failed[0]["call"]), (&data, &json!(call.to_string())));
     let ends = events["items"].as_array().unwrap().iter();
     assert_eq!(ends.filter(|event| event["type"] == "call.ended").count(), 1, "{events}");
 }

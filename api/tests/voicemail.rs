@@ -68,6 +68,7 @@ async fn leave(world: &World, call: u64) {
         outcome: Outcome::Completed,
         released_by: Side::Caller,
         legs: Vec::new(),
+        unrung: Vec::new(),
         recording: None,
         unrecorded: None,
         mailbox: None,

@@ -88,6 +88,7 @@ async fn main() -> Result<(), Failure> {
                             leg(LegNo::A, &command.a),
                             leg(LegNo::B, command.b.as_ref().expect("it calls B")),
                         ],
+                        unrung: Vec::new(),
                         recording: None,
                         unrecorded: None,
                         message: None,

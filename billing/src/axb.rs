@@ -268,8 +268,9 @@ async fn live(conn: &mut Conn, after: (UnixMillis, i64), limit: u32) -> Result<L
 /// How it stands, for whoever leads calls by it.
 fn told(entry: Entry) -> AxbBinding {
     let Entry { id, asked, expires, ended, .. } = entry;
-    let NewBinding { merchant, number, a, b, .. } = asked;
-    AxbBinding { id, merchant, number, a, b, until: ended.is_none().then_some(expires) }
+    let NewBinding { merchant, number, a, b, reference, .. } = asked;
+    let until = ended.is_none().then_some(expires);
+    AxbBinding { id, merchant, number, a, b, reference, context: String::new(), until }
 }
 
 /// Bindings that lapsed long ago.

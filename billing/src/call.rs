@@ -26,6 +26,24 @@ struct Account {
     available: Micros,
 }
 
+/// Whether each of these numbers has a price for a merchant.
+pub(crate) async fn prices(
+    conn: &mut Conn,
+    tariffs: &Tariffs,
+    merchant: MerchantId,
+    numbers: &[Number],
+) -> Result<Vec<bool>> {
+    let sql = "SELECT m.tariff_id, t.version FROM merchants m \
+               LEFT JOIN tariffs t ON t.id = m.tariff_id WHERE m.id = $1";
+    let row = conn.row(sql, args![merchant.0]).await?.ok_or(Error::Missing("merchant"))?;
+    let (tariff, version) = (row.opt_int(0)?, row.opt_int(1)?);
+    let mut priced = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        priced.push(tariffs.quote(conn, tariff, version, number).await?.is_some());
+    }
+    Ok(priced)
+}
+
 /// Answers [`Authorize`]: everything is checked before anything is written.
 pub(crate) async fn authorize(
     conn: &mut Conn,

@@ -6,7 +6,7 @@ use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, Jour
 use facts::record::{CallFacts, CallRecord, StateChange};
 use facts::template::Template;
 use facts::time::UnixMillis;
-use facts::{CallId, LegId, MerchantId};
+use facts::{CallId, LegId, MerchantId, Number};
 
 use crate::db::{self, BRIEF, LONG, Lite, Manner, Pg, Work, work};
 use crate::error::{Error, Result};
@@ -175,6 +175,18 @@ impl Store {
         let work: Work<_> = work!(conn, [tariffs, alerts, ask] =>
             call::add_leg(conn, (&tariffs, &alerts), &ask).await?);
         self.write(work).await
+    }
+
+    /// Whether a merchant's tariff prices each of these numbers, or they cost nothing by nature.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn prices(&self, merchant: MerchantId, numbers: Vec<Number>) -> Result<Vec<bool>> {
+        let tariffs = self.tariffs.clone();
+        self.read(work!(conn, [tariffs, numbers] => {
+            call::prices(conn, &tariffs, merchant, &numbers).await?
+        }))
+        .await
     }
 
     /// Pays for more time of a leg. Repeating a step answers as the first time.

@@ -12,11 +12,11 @@ use facts::carrier::TrunkStatus;
 use facts::command::LiveCall;
 use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::control::{Control, ControlRefused};
-use facts::ports::{Calls, MediaRoom, Promise, Silent};
+use facts::ports::{Calls, MediaRoom, Promise, Silent, When};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
 use facts::station::Station;
-use facts::{CallCommand, CallId, MerchantId, Placed, Refusal};
+use facts::{CallCommand, CallId, MerchantId, Number, Placed, Refusal};
 use media::Media;
 use media::prompt::Store;
 use tokio::sync::{Notify, oneshot};
@@ -81,6 +81,8 @@ pub(crate) struct Door {
     pub(crate) ready: AtomicBool,
     /// Wakes the settings watcher.
     pub(crate) settings: Arc<Notify>,
+    /// Wakes whoever reads bindings of privacy numbers.
+    pub(crate) bindings: Arc<Notify>,
     /// A merchant waits no longer than this for a call to be taken.
     pub(crate) place_max: Duration,
 }
@@ -313,6 +315,21 @@ impl Calls for Door {
         })
     }
 
+    fn reaches(
+        &self,
+        payer: MerchantId,
+        numbers: Vec<(Number, When)>,
+    ) -> Promise<Result<Vec<Option<Number>>, Silent>> {
+        let command = move |token| Command::Reaches { token, payer, numbers };
+        let answer = self.asked(ASK_MAX, command);
+        Box::pin(async move {
+            match answer.await {
+                Some(Answer::Reaches(rung)) => Ok(rung),
+                _ => Err(Silent),
+            }
+        })
+    }
+
     fn ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
@@ -323,6 +340,7 @@ impl Calls for Door {
 
     fn settings_changed(&self) {
         self.settings.notify_one();
+        self.bindings.notify_one();
     }
 }
 
@@ -344,6 +362,7 @@ mod tests {
             media: Weak::new(),
             ready: AtomicBool::new(true),
             settings: Arc::default(),
+            bindings: Arc::default(),
             place_max: Duration::from_secs(2),
         };
         (door, outlet)

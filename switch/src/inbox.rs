@@ -251,6 +251,16 @@ impl Inbox {
         }
     }
 
+    /// The same of something that whoever has it can say again: false when there is no room for it now.
+    pub(crate) fn offer(&self, fact: Fact) -> bool {
+        match self.facts.try_send(fact) {
+            Ok(()) => self.bell.ring(),
+            Err(TrySendError::Full(_)) => return false,
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+        true
+    }
+
     /// Messages of the network that wait, and how many could.
     pub(crate) fn depth(&self) -> (usize, usize) {
         let waiting = self.network.len() + self.counts.heard.load(Ordering::Relaxed);

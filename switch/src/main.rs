@@ -25,6 +25,7 @@ mod metrics;
 mod net;
 mod operator;
 mod outbox;
+mod privacy;
 mod quality;
 mod quiet;
 mod recognise;

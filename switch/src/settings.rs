@@ -19,9 +19,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Time between two snapshots at least: changes that come in a crowd are taken up together.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Changes of bindings that are read at one time.
-const CHANGES: u32 = 1_000;
-
 /// Scenarios that are read at one time: each may be long.
 const SCENARIOS: u32 = 100;
 
@@ -29,7 +26,7 @@ const SCENARIOS: u32 = 100;
 pub(crate) async fn watch(
     store: Store,
     inbox: Inbox,
-    (mut known, mut bound, mut answered): (u64, i64, i64),
+    (mut known, mut answered): (u64, i64),
     wake: Arc<Notify>,
     (tls, sandbox): (Arc<Tls>, Arc<Sandbox>),
     mut stop: watch::Receiver<bool>,
@@ -39,12 +36,6 @@ pub(crate) async fn watch(
             _ = stop.wait_for(|stop| *stop) => return,
             () = wake.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
-        }
-        match bindings(&store, &inbox, bound).await {
-            Ok(revision) => bound = revision,
-            Err(error) => {
-                tracing::warn!(%error, "the bindings of privacy numbers could not be read");
-            }
         }
         match numbers(&store, &inbox, answered).await {
             Ok(revision) => answered = revision,
@@ -64,39 +55,6 @@ pub(crate) async fn watch(
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the settings could not be read"),
-        }
-    }
-}
-
-/// Gives the engine the bindings of privacy numbers that hold; the revision from which on changes are to be read.
-///
-/// # Errors
-/// Those of the database.
-pub(crate) async fn first_bindings(store: &Store, inbox: &Inbox) -> billing::Result<i64> {
-    // Before the bindings: what changes while they are read is read again.
-    let revision = store.axb_revision().await?;
-    let mut after = (clock::wall(), i64::MAX);
-    loop {
-        let live = store.axb_live(after, CHANGES).await?;
-        let Some(last) = live.last else { return Ok(revision) };
-        after = last;
-        inbox.fact(Fact::Command(Command::Axb(live.bindings)));
-    }
-}
-
-/// Gives the engine what has changed of the bindings of privacy numbers since a revision; the last one of these.
-///
-/// # Errors
-/// Those of the database.
-pub(crate) async fn bindings(store: &Store, inbox: &Inbox, mut after: i64) -> billing::Result<i64> {
-    loop {
-        let changes = store.axb_changes(after, CHANGES).await?;
-        after = changes.revision;
-        if !changes.bindings.is_empty() {
-            inbox.fact(Fact::Command(Command::Axb(changes.bindings)));
-        }
-        if !changes.more {
-            return Ok(after);
         }
     }
 }

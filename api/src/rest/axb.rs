@@ -6,8 +6,10 @@ use dialect::rest::{
     AxbBinding, ChangedAxb, Code, FieldError, NewAxb, Page, Problem, instant, parse,
     parse_leniently,
 };
-use facts::{MerchantId, Number};
+use facts::ports::When;
+use facts::{MerchantId, Number, Refusal};
 
+use super::place::unreachable;
 use super::{Asked, Asker, Reply, ok, ours};
 use crate::settings::View;
 use crate::state::{ApiState, now};
@@ -31,6 +33,7 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
         return Err(Problem::invalid(wrong));
     }
     let (merchant, seconds) = (asker.merchant.id, new.expires_in_s);
+    reachable(state, merchant, [("/a", &a), ("/b", &b)]).await?;
     let new = NewBinding { merchant, number, a, b, reference: new.reference, seconds };
     let at = now();
     match state.0.store.bind_axb(new, at).await.map_err(ours)? {
@@ -49,6 +52,17 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
             Err(Problem::new(Code::Full, words))
         }
     }
+}
+
+/// Whether each of the two can be called at some time: a route that is closed at this hour opens while the binding holds.
+async fn reachable(
+    state: &ApiState,
+    merchant: MerchantId,
+    two: [(&str, &String); 2],
+) -> Result<(), Problem> {
+    let asked = two.map(|(at, digits)| (at.to_owned(), Number::E164(digits.clone()), When::Ever));
+    let found = unreachable(state, merchant, Refusal::NoRoute, asked.into()).await;
+    if found.errors.is_empty() { Ok(()) } else { Err(found) }
 }
 
 pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {

@@ -15,7 +15,10 @@ use facts::{
 };
 use serde_json::json;
 
-use super::place::{REPLAYED, app, created, earlier, key, party, pushes, refused, rung, shown};
+use super::place::{
+    REPLAYED, app, created, earlier, key, participant, party, pushes, refused, rung, shown,
+    unplaced, unreachable,
+};
 use super::{Asked, Asker, Reply, not_live, ok, ours, silent};
 use crate::meeting::{draw, left, unrung};
 use crate::settings::{View, dialled};
@@ -190,7 +193,7 @@ async fn place(
             Ok(placed) => return Ok(placed),
             Err(Refusal::KeyConflict) if wished.is_none() => {}
             Err(Refusal::KeyConflict) => break,
-            Err(refusal) => return Err(refused(refusal)),
+            Err(refusal) => return Err(unplaced(state, &command, refusal).await),
         }
     }
     Err(Problem::new(Code::ConferenceTaken, ""))
@@ -361,9 +364,14 @@ pub(super) async fn invite(state: &ApiState, view: &View, asker: &Asker, asked: 
     }
     let call = live(state, asker, asked).await?;
     // As long as it lasts the conference itself knows which invitations it has had; the row is for later.
+    let asked: Vec<_> = all.iter().map(|one| one.party.number.clone()).enumerate().collect();
     let again = match state.0.calls.confer(call, Act::Invite(all, key.clone())).await {
         Ok(()) => false,
         Err(ActRefused::Repeated) => true,
+        Err(ActRefused::Refused(refusal)) => {
+            let asked = asked.iter().map(|(nth, number)| participant(*nth, number)).collect();
+            return Err(unreachable(state, asker.merchant.id, refusal, asked).await);
+        }
         Err(why) => return Err(unwilling(state, call, why)),
     };
     if let Some(key) = &key {

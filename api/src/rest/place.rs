@@ -11,11 +11,12 @@ use dialect::rest::{
     Accepted, Code, Compiled, EventContext, FieldError, NewCall, NewParty, NewScenario, Op,
     Problem, Scope, fingerprint, key_name, parse_leniently,
 };
+use facts::ports::When;
 use facts::scenario::Scenario;
 use facts::sound::Clip;
 use facts::{
-    CallCommand, Dialect, Number, Party, Placed, Purpose, Push, PushKind, Refusal, RequestKey,
-    SubAccountId,
+    CallCommand, Dialect, MerchantId, Number, Party, Placed, Purpose, Push, PushKind, Refusal,
+    RequestKey, SubAccountId,
 };
 use serde::Serialize;
 
@@ -77,7 +78,7 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let purpose = if scenario.is_some() { Purpose::Notice } else { Purpose::Callback };
+    let purpose = if scenario.is_some() { Purpose::Scenario } else { Purpose::Callback };
     let command = CallCommand {
         dialect: Dialect::Rest,
         merchant: merchant.id,
@@ -99,8 +100,65 @@ pub(super) async fn place(state: &ApiState, view: &View, asker: &Asker, asked: &
 
 /// Places a call, and says which it became.
 pub(super) async fn placing(state: &ApiState, command: CallCommand) -> Reply {
-    Ok(told(state.place(command).await.map_err(refused)?))
+    match state.place(command.clone()).await {
+        Ok(placed) => Ok(told(placed)),
+        Err(refusal) => Err(unplaced(state, &command, refusal).await),
+    }
 }
+
+/// Why a call was not taken, and which of its numbers that is about.
+pub(super) async fn unplaced(state: &ApiState, command: &CallCommand, refusal: Refusal) -> Problem {
+    let mut asked = vec![("/to/number".to_owned(), command.a.number.clone(), When::First)];
+    let b = command.b.as_ref();
+    asked.extend(b.map(|b| ("/connect/number".to_owned(), b.number.clone(), When::Now)));
+    let others = command.conference.iter().flat_map(|conference| &conference.others).enumerate();
+    asked.extend(others.map(|(nth, one)| participant(nth, &one.party.number)));
+    unreachable(state, command.merchant, refusal, asked).await
+}
+
+/// A participant's number, and where it stands.
+pub(super) fn participant(nth: usize, number: &Number) -> (String, Number, When) {
+    (format!("/participants/{nth}/number"), number.clone(), When::Now)
+}
+
+/// A refusal, with the places of the numbers that cannot be called.
+pub(super) async fn unreachable(
+    state: &ApiState,
+    merchant: MerchantId,
+    refusal: Refusal,
+    asked: Vec<(String, Number, When)>,
+) -> Problem {
+    let at = |nth: usize, words: &str| FieldError::new(asked[nth].0.clone(), words);
+    let errors = match refusal {
+        Refusal::BadCaller => vec![at(0, "may not be rung by this merchant")],
+        Refusal::SameNumber => vec![at(asked.len() - 1, "rings the same line as the first")],
+        Refusal::NoRoute | Refusal::NoPrice => {
+            let numbers = asked.iter().map(|(_, number, when)| (number.clone(), *when)).collect();
+            let rung = state.0.calls.reaches(merchant, numbers).await.unwrap_or_default();
+            let priced = priced(state, merchant, &rung).await;
+            let each = rung.iter().zip(priced).enumerate();
+            let each = each.filter_map(|(nth, (rung, priced))| match rung {
+                None => Some(at(nth, NO_ROUTE)),
+                Some(_) if !priced => Some(at(nth, NO_PRICE)),
+                Some(_) => None,
+            });
+            each.collect()
+        }
+        _ => Vec::new(),
+    };
+    Problem { errors, ..refused(refusal) }
+}
+
+/// Whether each of those that are rung has a price; none is told of where the store does not answer.
+async fn priced(state: &ApiState, merchant: MerchantId, rung: &[Option<Number>]) -> Vec<bool> {
+    let free = || Number::Internal(String::new());
+    let numbers = rung.iter().map(|number| number.clone().unwrap_or_else(free)).collect();
+    let priced = state.0.store.prices(merchant, numbers).await;
+    priced.unwrap_or_else(|_| vec![true; rung.len()])
+}
+
+const NO_ROUTE: &str = "no route leads to it, or nobody is behind it";
+const NO_PRICE: &str = "no price is known for it";
 
 /// Which call a request became.
 pub(super) fn told(placed: Placed) -> Response {
@@ -141,8 +199,7 @@ pub(super) fn pushes(reference: Option<&str>) -> Vec<Push> {
 
 /// The same, of a call that may be of a campaign.
 pub(super) fn pushes_of(reference: &str, campaign: Option<&str>) -> Vec<Push> {
-    let (reference, campaign) = (reference.to_owned(), campaign.map(str::to_owned));
-    let context = serde_json::to_string(&EventContext { reference, campaign }).unwrap_or_default();
+    let context = EventContext::kept(reference, campaign);
     let (dialect, endpoint) = (Dialect::Rest, String::new());
     let of = |kind| Push { kind, dialect, endpoint: endpoint.clone(), context: context.clone() };
     vec![of(PushKind::State), of(PushKind::Record)]

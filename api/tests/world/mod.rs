@@ -28,14 +28,15 @@ use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::control::{Control, ControlRefused};
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
-use facts::ports::{Calls, MediaRoom, Promise, Silent};
+use facts::ports::{Calls, MediaRoom, Promise, Silent, When};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::sound::{Clip, Play};
 use facts::station::Station;
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
-    MerchantId, Micros, Origin, Outcome, Party, Placed, Refusal, Side, StateChange, UnixMillis,
+    MerchantId, Micros, Number, Origin, Outcome, Party, Placed, Refusal, Side, StateChange,
+    UnixMillis, Unrung,
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -94,6 +95,8 @@ pub(crate) struct Switch {
     pub(crate) stations: Mutex<Vec<Station>>,
     /// How many of them were asked for, each time.
     pub(crate) asked: Mutex<Vec<usize>>,
+    /// Numbers that no route leads to.
+    pub(crate) nowhere: Mutex<Vec<String>>,
     /// How every live conference stands.
     pub(crate) view: Mutex<Option<ConferenceView>>,
     /// What mailboxes hold now, as it was told.
@@ -313,6 +316,18 @@ impl Calls for Switch {
     fn bans(&self) -> Promise<Option<Vec<Ban>>> {
         let bans = self.bans.lock().unwrap().clone();
         Box::pin(async move { Some(bans) })
+    }
+
+    fn reaches(
+        &self,
+        _payer: MerchantId,
+        numbers: Vec<(Number, When)>,
+    ) -> Promise<Result<Vec<Option<Number>>, Silent>> {
+        let nowhere = self.nowhere.lock().unwrap();
+        let rung = |(number, _): (Number, When)| {
+            (!nowhere.iter().any(|digits| digits == number.digits())).then_some(number)
+        };
+        self.told(numbers.into_iter().map(rung).collect())
     }
 
     fn lift(&self, address: IpAddr) -> Promise<Option<bool>> {
@@ -549,6 +564,7 @@ impl World {
             uncontrolled: Mutex::default(),
             asked: Mutex::default(),
             stations: Mutex::default(),
+            nowhere: Mutex::default(),
             view: Mutex::default(),
             mailboxes: Mutex::default(),
         });
@@ -617,7 +633,7 @@ impl World {
         let a = leg(LegNo::A, &entry.command.a, start, Some((4, 64)));
         let b = entry.command.b.as_ref().map(|b| leg(LegNo::B, b, start, Some((9, 64))));
         let legs = std::iter::once(a).chain(b).collect();
-        self.settle((&entry.command, call), Outcome::Completed, legs, recording).await
+        self.settle((&entry.command, call), Outcome::Completed, (legs, Vec::new()), recording).await
     }
 
     /// Plays a call whose first leg was never answered.
@@ -629,11 +645,22 @@ impl World {
         a.alerting = Some(a.invited);
         a.failure = Some(failure);
         a.q850 = Some(19);
-        self.settle((&entry.command, call), Outcome::Failed(failure), vec![a], None).await
+        self.settle((&entry.command, call), Outcome::Failed(failure), (vec![a], Vec::new()), None)
+            .await
     }
 
     /// Plays a conference to its end: who was rung, when he answered and left, seconds after its beginning.
     pub(crate) async fn held(&self, call: CallId, rung: &[Rung<'_>]) -> CallRecord {
+        self.held_without(call, rung, Vec::new()).await
+    }
+
+    /// The same of one in which some could not be rung.
+    pub(crate) async fn held_without(
+        &self,
+        call: CallId,
+        rung: &[Rung<'_>],
+        unrung: Vec<Unrung>,
+    ) -> CallRecord {
         let entry = self.store.call(call).await.unwrap().unwrap();
         let start = now() - Duration::from_secs(200);
         let of = |no: u8, (sent, talk): &Rung<'_>| {
@@ -651,14 +678,14 @@ impl World {
             };
             assert!(matches!(self.store.add_leg(ask).await, Ok(Added::Paid(_))));
         }
-        self.settle((&entry.command, call), Outcome::Completed, legs, None).await
+        self.settle((&entry.command, call), Outcome::Completed, (legs, unrung), None).await
     }
 
     async fn settle(
         &self,
         (command, call): (&CallCommand, CallId),
         outcome: Outcome,
-        legs: Vec<LegFacts>,
+        (legs, unrung): (Vec<LegFacts>, Vec<Unrung>),
         recording: Option<RecordedFile>,
     ) -> CallRecord {
         self.switch.live.lock().unwrap().retain(|live| live.call != call);
@@ -672,6 +699,7 @@ impl World {
             outcome,
             released_by: Side::Caller,
             legs,
+            unrung,
             recording,
             unrecorded: None,
             message: None,

@@ -192,6 +192,7 @@ fn closed(call: u64, command: &CallCommand, legs: Vec<LegFacts>) -> CallFacts {
         outcome: Outcome::Completed,
         released_by: Side::Caller,
         legs,
+        unrung: Vec::new(),
         recording: None,
         unrecorded: None,
         message: None,

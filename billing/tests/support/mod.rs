@@ -219,6 +219,7 @@ pub(crate) fn facts(
         outcome: Outcome::Completed,
         released_by: Side::Caller,
         legs,
+        unrung: Vec::new(),
         recording: None,
         unrecorded: None,
         message: None,

@@ -1,6 +1,7 @@
 //! Privacy numbers (merchant API §6, AXB): whom a caller reaches by which of them, and what becomes known of the two.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use facts::axb::AxbBinding;
 use facts::settings::Snapshot;
@@ -15,9 +16,27 @@ const FEW: usize = 1_024;
 
 /// One way of a binding.
 struct Way {
-    id: i64,
     to: String,
+    of: Arc<Binding>,
+}
+
+/// What both ways of a binding have in common.
+struct Binding {
+    id: i64,
     until: UnixMillis,
+    reference: String,
+    context: String,
+}
+
+/// Whom a caller reaches.
+#[derive(Clone)]
+pub(crate) struct Reached {
+    /// His number, E.164 digits.
+    pub(crate) to: String,
+    /// The merchant's own word.
+    pub(crate) reference: String,
+    /// What is told of the call bears this.
+    pub(crate) context: String,
 }
 
 /// The bindings that hold, both ways each: by whose they are, the number called, and who calls. A number may become
@@ -32,15 +51,17 @@ pub(crate) struct Axb {
 impl Axb {
     /// Takes up how bindings stand, in the order of their changes.
     pub(crate) fn learn(&mut self, bindings: Vec<AxbBinding>, now: UnixMillis) {
-        for AxbBinding { id, merchant, number, a, b, until } in bindings {
+        for AxbBinding { id, merchant, number, a, b, reference, context, until } in bindings {
+            let until = until.filter(|until| *until > now);
+            let of = until.map(|until| Arc::new(Binding { id, until, reference, context }));
             for (from, to) in [(&a, &b), (&b, &a)] {
                 let key = (merchant, number.clone(), from.clone());
-                match until.filter(|until| *until > now) {
-                    Some(until) => {
-                        self.ways.insert(key, Way { id, to: to.clone(), until });
+                match &of {
+                    Some(of) => {
+                        self.ways.insert(key, Way { to: to.clone(), of: Arc::clone(of) });
                     }
                     // A later binding of the same two is another one.
-                    None if self.ways.get(&key).is_some_and(|way| way.id == id) => {
+                    None if self.ways.get(&key).is_some_and(|way| way.of.id == id) => {
                         self.ways.remove(&key);
                     }
                     None => {}
@@ -48,7 +69,7 @@ impl Axb {
             }
         }
         if self.ways.len() > FEW.max(2 * self.kept) {
-            self.ways.retain(|_, way| way.until > now);
+            self.ways.retain(|_, way| way.of.until > now);
             self.kept = self.ways.len();
         }
     }
@@ -59,9 +80,11 @@ impl Axb {
         (number, from): (&str, &str),
         merchant: MerchantId,
         now: UnixMillis,
-    ) -> Option<&str> {
+    ) -> Option<Reached> {
         let way = self.ways.get(&(merchant, number.to_owned(), from.to_owned()))?;
-        (way.until > now).then_some(way.to.as_str())
+        let Binding { reference, context, until, .. } = &*way.of;
+        let (to, reference, context) = (way.to.clone(), reference.clone(), context.clone());
+        (*until > now).then_some(Reached { to, reference, context })
     }
 }
 
@@ -119,6 +142,8 @@ mod tests {
                 number: "861087654321".into(),
                 a: format!("86138{id:08}"),
                 b: format!("86139{id:08}"),
+                reference: String::new(),
+                context: String::new(),
                 until: Some(UnixMillis(now.0 + 60_000)),
             };
             axb.learn(vec![binding], now);

@@ -15,6 +15,7 @@ use facts::scenario::Scenario;
 use facts::sound::{Ended, Unplayable};
 use facts::{
     CallCommand, CallFacts, CallId, Failure, Kind, LegId, LegNo, Number, Outcome, Side, UnixMillis,
+    Unrung,
 };
 
 use crate::conference::Roster;
@@ -114,6 +115,8 @@ pub(crate) struct Call {
     warned: Option<Instant>,
     /// When the call has to be over, where that is known before two talk.
     pub(crate) limit: Option<Instant>,
+    /// Who was to be rung, and was not.
+    pub(crate) unrung: Vec<Unrung>,
     /// What A pressed where its scenario took keys.
     pub(crate) collected: Vec<String>,
     /// Addresses of sounds that are visited, for its scenario or for the one that is to take its place.
@@ -169,6 +172,7 @@ impl Call {
             beside: Vec::new(),
             warned: None,
             limit: None,
+            unrung: Vec::new(),
             collected: Vec::new(),
             fetching: BTreeSet::new(),
             coming: None,
@@ -596,6 +600,7 @@ impl Call {
 
     /// Tells the flow, and does what it wants.
     pub(crate) fn step(&mut self, w: &mut World, input: Input) {
+        self.note_unrung(w, input);
         let mut orders = Vec::new();
         let scenario = self.command.scenario.as_deref();
         self.plan.flow = self.plan.flow.step(scenario, input, &mut orders);

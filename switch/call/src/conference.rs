@@ -111,15 +111,20 @@ impl Call {
         Some(no)
     }
 
-    /// Somebody whom his scenario leads here gets a leg that nobody is on. `None`: the conference lets nobody in, or has
-    /// somebody under his number, who could not be told from him.
-    pub(crate) fn let_in(&mut self, visitor: Visitor) -> Option<LegNo> {
-        let conference = self.conference().filter(|conference| conference.is_open())?;
+    /// Somebody whom his scenario leads here gets a leg that nobody is on.
+    ///
+    /// # Errors
+    /// When the conference is not open or is locked, has somebody under his number, who could not be told from him, or
+    /// is full.
+    pub(crate) fn let_in(&mut self, visitor: Visitor) -> Result<LegNo, Kind> {
+        let conference = self.conference().filter(|conference| conference.is_open());
+        let conference = conference.ok_or(Kind::NoRoute)?;
         if self.named(conference, &visitor.number).is_some() {
-            return None;
+            return Err(Kind::Busy);
         }
-        let no = self.next_leg()?;
-        let roster = self.roster.as_mut().filter(|roster| !roster.locked)?;
+        let no = self.next_leg().ok_or(Kind::Congestion)?;
+        let roster = self.roster.as_mut().filter(|roster| !roster.locked);
+        let roster = roster.ok_or(Kind::Forbidden)?;
         let Visitor { call, number, as_sent, .. } = visitor;
         let guest = Some(Guest { call, came: None, left: None });
         let (name, role) = (String::new(), RoomRole::default());
@@ -127,7 +132,12 @@ impl Call {
         let member = Member { name, number, as_sent, invitation, asked, role, talks: false, guest };
         roster.members.insert(no, member);
         self.legs.push(None);
-        Some(no)
+        Ok(no)
+    }
+
+    /// How somebody is to be rung who was not, as whoever asked wrote his number.
+    pub(crate) fn wanted_as(&self, no: LegNo) -> Option<&str> {
+        Some(&self.roster.as_ref()?.members.get(&no)?.as_sent)
     }
 
     /// True while somebody is led here by his scenario, and is not in yet.
@@ -492,6 +502,10 @@ impl Call {
                 call: guest.map(|guest| guest.call),
                 joined: leg.map_or(guest.and_then(|it| it.came), |leg| leg.facts.answered),
                 left: leg.map_or(guest.and_then(|it| it.left), |leg| leg.facts.ended),
+                failure: match leg.filter(|leg| leg.attempted) {
+                    Some(leg) => leg.facts.failure,
+                    None => self.unrung(*no).map(|unrung| unrung.failure),
+                },
             }
         };
         let participants = roster.members.iter().map(view).collect();

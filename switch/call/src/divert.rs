@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use facts::{Failure, LegNo};
+use facts::{Failure, Kind, LegNo};
 
 use crate::call::{Call, Phase};
-use crate::event::{Input, LegEvent};
+use crate::event::{Input, LegEvent, ours};
 use crate::leg::Called;
 use crate::route::{Target, Trail};
 use crate::transfer::Wanted;
@@ -18,7 +18,8 @@ pub(crate) const LEGS_MAX: usize = 8;
 /// A leg has failed, and its extension or group wants the call to go elsewhere.
 pub(crate) struct Wish {
     pub(crate) leg: LegNo,
-    pub(crate) failure: Failure,
+    /// Why it has failed; `None`: nobody was rung yet.
+    pub(crate) failure: Option<Failure>,
     /// How it goes on from there.
     pub(crate) trail: Trail,
     pub(crate) number: facts::Number,
@@ -36,7 +37,7 @@ impl Call {
         }
         let mut trail = self.plan.trail.clone();
         let Some(number) = trail.next(&w.snapshot, failure.kind) else { return false };
-        self.wish = Some(Wish { leg, failure, trail, number, among: None });
+        self.wish = Some(Wish { leg, failure: Some(failure), trail, number, among: None });
         true
     }
 
@@ -60,8 +61,9 @@ impl Call {
     }
 
     /// It may not: what failed has failed.
-    pub(crate) fn not_diverted(&mut self, w: &mut World, wish: &Wish) {
-        self.step(w, Input::Leg(wish.leg, LegEvent::Failed(wish.failure)));
+    pub(crate) fn not_diverted(&mut self, w: &mut World, wish: &Wish, why: Kind) {
+        let failure = wish.failure.unwrap_or(ours(why));
+        self.step(w, Input::Leg(wish.leg, LegEvent::Failed(failure)));
         self.run(w);
     }
 }

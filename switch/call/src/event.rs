@@ -14,13 +14,14 @@ use facts::fraud::Alert;
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
 use facts::media::MediaCommand;
 use facts::policy::Stopped;
+use facts::ports::When;
 use facts::routing::Explanation;
 use facts::scenario::{NumberScenario, Question, Told};
 use facts::settings::Snapshot;
 use facts::sound::Play;
 use facts::station::Station;
 use facts::{
-    Binding, CallCommand, CallFacts, CallId, LegId, MerchantId, Placed, ReachSet, Refusal,
+    Binding, CallCommand, CallFacts, CallId, LegId, MerchantId, Number, Placed, ReachSet, Refusal,
     StateChange, UnixMillis,
 };
 use sip::endpoint::{Flow, Transmit};
@@ -141,6 +142,15 @@ pub enum Command {
         token: u64,
         /// The number as people write it, or an extension.
         number: String,
+    },
+    /// Say what is rung for numbers.
+    Reaches {
+        /// Whom to answer.
+        token: u64,
+        /// Who would pay.
+        payer: MerchantId,
+        /// Each, and when.
+        numbers: Vec<(Number, When)>,
     },
     /// How bindings of privacy numbers stand, in the order of their changes; calls under way stay as they are.
     Axb(Vec<AxbBinding>),
@@ -331,6 +341,8 @@ pub enum Answer {
     Bans(Vec<Ban>),
     /// To [`Command::Lift`]: false when it was not banned.
     Lifted(bool),
+    /// To [`Command::Reaches`], in the order in which they were named; `None`: nothing.
+    Reaches(Vec<Option<Number>>),
     /// To [`Command::Explain`]; in words when it is no number.
     Explained(Box<Result<Explanation, String>>),
 }

@@ -47,6 +47,7 @@ mod timers;
 mod trace;
 mod transfer;
 mod typed;
+mod unrung;
 mod voicemail;
 mod world;
 

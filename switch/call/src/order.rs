@@ -113,8 +113,8 @@ pub(crate) enum Input {
 pub(crate) enum Visit {
     /// He is in.
     In,
-    /// The room does not take him, who was let in.
-    Refused,
+    /// The conference does not let him in, or its room does not take him, who was let in; why.
+    Refused(Kind),
     /// He did not come in; or the conference is over for him.
     Out,
 }

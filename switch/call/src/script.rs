@@ -187,13 +187,13 @@ impl Call {
     /// The engine is asked for whom a step leads to, as for whom a call is led on to.
     pub(crate) fn lead(&mut self, w: &mut World, step: u8) {
         w.timers.cancel(Key::call(self.id, Timer::Wait));
-        let failure = ours(facts::Kind::NoRoute);
         let step = self.command.scenario.as_ref().and_then(|scenario| scenario.step(step));
         let step = step.filter(|_| self.legs.len() < LEGS_MAX);
         let payer = self.command.merchant;
         let (number, among) = match step {
             // It may have passed on to somebody else since the scenario was written.
             Some(Step::Lead { to, .. }) if route::is_foreign(&w.snapshot, (to, payer)) => {
+                let failure = ours(facts::Kind::NoRoute);
                 self.inbox.push_back(Input::Leg(LegNo::B, LegEvent::Failed(failure)));
                 return;
             }
@@ -202,13 +202,15 @@ impl Call {
                 (Number::Internal(among.first().cloned().unwrap_or_default()), Some(among.clone()))
             }
             _ => {
+                // It has had as many legs as it may.
+                let failure = ours(facts::Kind::Congestion);
                 self.inbox.push_back(Input::Leg(LegNo::B, LegEvent::Failed(failure)));
                 return;
             }
         };
         if matches!(self.phase, Phase::Live) {
             let trail = Trail::default();
-            self.wish = Some(Wish { leg: LegNo::B, failure, trail, number, among });
+            self.wish = Some(Wish { leg: LegNo::B, failure: None, trail, number, among });
         }
     }
 

@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 
 use facts::media::{Codec, Family, MediaCommand, Source};
-use facts::{CallId, LegId, LegNo, Number};
+use facts::{CallId, Kind, LegId, LegNo, Number};
 
 use crate::call::{Call, Phase};
 use crate::event::{Hear, Input, LegEvent, Room, Visit};
@@ -142,7 +142,7 @@ impl Call {
     /// The conference that A is let into has no room for him after all.
     pub(crate) fn barred(&mut self, w: &mut World, no: LegNo) {
         if self.is_tied(no) {
-            self.feed(w, Input::Visit(Visit::Refused));
+            self.feed(w, Input::Visit(Visit::Refused(Kind::Congestion)));
         }
     }
 
@@ -240,9 +240,9 @@ impl Call {
         w.visits.push_back((self.id, step));
     }
 
-    /// The conference is not there, or lets nobody in.
-    pub(crate) fn not_tied(&mut self, w: &mut World) {
+    /// The conference is not there, or lets him not in.
+    pub(crate) fn not_tied(&mut self, w: &mut World, why: Kind) {
         w.timers.cancel(Key::call(self.id, Timer::Wait));
-        self.feed(w, Input::Visit(Visit::Out));
+        self.feed(w, Input::Visit(Visit::Refused(why)));
     }
 }

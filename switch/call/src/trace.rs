@@ -4,7 +4,10 @@
 use std::time::Instant;
 
 use facts::record::LegState;
-use facts::{CallCommand, CallId, LegFacts, LegId, LegNo, Now, PushKind, StateChange, UnixMillis};
+use facts::{
+    CallCommand, CallId, Dialect, LegFacts, LegId, LegNo, Now, Push, PushKind, StateChange,
+    UnixMillis, Unrung,
+};
 
 use crate::event::Effect;
 use crate::world::World;
@@ -16,6 +19,8 @@ pub(crate) struct Trace {
     /// Somebody wants to hear of each state: most dialects tell the end alone, and what nobody waits for
     /// is not written.
     told: bool,
+    /// The same on our own surface, which tells of whom nobody rang as well.
+    listed: bool,
     /// The same of each extension that rings.
     extensions: bool,
 }
@@ -24,7 +29,9 @@ impl Trace {
     pub(crate) fn new(call: CallId, base: Now, command: &CallCommand) -> Trace {
         let wants = |kind| command.pushes.iter().any(|push| push.kind == kind);
         let (told, extensions) = (wants(PushKind::State), wants(PushKind::Extension));
-        Trace { call, base, told, extensions }
+        let ours = |push: &Push| push.dialect == Dialect::Rest && push.kind == PushKind::State;
+        let listed = command.pushes.iter().any(ours);
+        Trace { call, base, told, listed, extensions }
     }
 
     /// Wall time of an instant, by the monotonic clock since the call was placed: a wall clock that is
@@ -44,6 +51,23 @@ impl Trace {
             number: facts.as_sent.clone(),
             shown: facts.shown.clone(),
             at: self.wall(w.now.mono),
+            extension: None,
+        };
+        w.emit(Effect::Notify(change));
+    }
+
+    /// Somebody was to be rung and was not, the `nth` of these.
+    pub(crate) fn unrung(&self, w: &mut World, nth: usize, unrung: &Unrung) {
+        if !self.listed {
+            return;
+        }
+        let change = StateChange {
+            leg: LegId::new(self.call, unrung.leg),
+            sequence: StateChange::sequence_of_unrung(nth),
+            state: LegState::Unrung(unrung.failure),
+            number: unrung.as_sent.clone(),
+            shown: String::new(),
+            at: unrung.at,
             extension: None,
         };
         w.emit(Effect::Notify(change));

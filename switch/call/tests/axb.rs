@@ -87,6 +87,8 @@ fn s6_axb_the_merchant_has_the_call_as_those_that_it_places() {
     let both = [PushKind::State, PushKind::Record].map(|kind| (kind, Dialect::Rest));
     assert_eq!(pushes, both);
     assert!(command.pushes.iter().all(|push| push.endpoint.is_empty()), "its list of events");
+    assert_eq!(command.custom, "order 7", "the word of the binding");
+    assert!(command.pushes.iter().all(|push| push.context == privacy::CONTEXT));
     let told = sim.states();
     for state in ["A answer", "A disconnect", "B callout", "B alerting", "B answer", "B disconnect"]
     {

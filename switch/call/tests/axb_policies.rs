@@ -12,9 +12,10 @@ use std::sync::Arc;
 use common::team::told;
 use common::*;
 use facts::capacity::{Capacity, Holder};
+use facts::media::MediaEvent;
 use facts::policy::{AtMost, NumberList, Policy, Reason, Rule, Service};
 use facts::pool::Pool;
-use facts::{Hours, LegNo, Outcome, Refusal, TrunkId};
+use facts::{Hours, LegId, LegNo, Outcome, Refusal, TrunkId};
 use privacy::{X, bound, calls, nowhere};
 
 fn under(set: impl FnOnce(&mut Policy)) -> Sim {
@@ -138,6 +139,34 @@ fn s6_axb_calls_by_one_number_have_its_capacity_and_their_merchants() {
 }
 
 #[test]
+fn s6_axb_strangers_take_none_of_the_merchants_places_rate_or_capacity() {
+    let mut sim = bound(
+        |_| {},
+        |snapshot| {
+            let one = Capacity { max_calls: Some(1), ..Capacity::default() };
+            snapshot.capacity.insert(Holder::Number(X.into()), one);
+            let merchant = snapshot.merchants.get_mut(&MERCHANT).unwrap();
+            (merchant.max_calls, merchant.calls_per_second) = (Some(1), Some(1));
+        },
+    );
+    for nth in 0..4 {
+        calls(&mut sim, "a", &format!("861390000111{nth}"), &[]);
+        assert_eq!(told(&sim, "a"), Some(183), "{nth} hears that there is nobody");
+    }
+    calls(&mut sim, "a", "8613900001119", &[]);
+    assert_eq!(told(&sim, "a"), Some(404), "so many at a time");
+    assert_eq!(sim.authorizations.len(), 4, "of which there is no call");
+    calls(&mut sim, "a", NUMBER_A, &[]);
+    assert_eq!(sim.far("b").count("INVITE"), 1, "its own people have all that it has");
+    // Their turn comes again when the others have heard it.
+    for call in sim.authorizations.iter().map(|one| one.call).take(4).collect::<Vec<_>>() {
+        sim.media(MediaEvent::Played { leg: LegId::new(call, LegNo::A) });
+    }
+    calls(&mut sim, "a", "8613900001119", &[]);
+    assert_eq!(told(&sim, "a"), Some(183));
+}
+
+#[test]
 fn s6_axb_it_lasts_as_long_as_its_merchants_calls_may() {
     let mut sim =
         bound(|_| {}, |snapshot| snapshot.merchants.get_mut(&MERCHANT).unwrap().max_talk = s(120));
@@ -151,7 +180,7 @@ fn s6_axb_it_lasts_as_long_as_its_merchants_calls_may() {
 }
 
 #[test]
-fn s6_axb_the_number_between_goes_before_pools_unless_one_always_shows_its_own() {
+fn s6_axb_no_pool_has_another_number_for_two_who_are_bound() {
     let pool = |always| Pool { numbers: vec!["861055500100".into()], always, ..Pool::default() };
     for (of_merchant, always) in [(true, false), (true, true), (false, false), (false, true)] {
         let mut sim = bound(
@@ -168,8 +197,7 @@ fn s6_axb_the_number_between_goes_before_pools_unless_one_always_shows_its_own()
         );
         calls(&mut sim, "a", NUMBER_A, &[]);
         let shown = sim.far("b").last("INVITE").from().unwrap().uri.user_text();
-        let expected = if always { "861055500100" } else { X };
-        assert_eq!(shown, Some(format!("+{expected}")), "{of_merchant} {always}");
+        assert_eq!(shown, Some(format!("+{X}")), "{of_merchant} {always}");
         nowhere(&sim, "b", NUMBER_A);
     }
 }

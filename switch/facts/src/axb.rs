@@ -18,6 +18,11 @@ pub struct AxbBinding {
     pub a: String,
     /// The other.
     pub b: String,
+    /// The merchant's own word for it.
+    pub reference: String,
+    /// The [`crate::Push::context`] of what is told of its calls; empty until somebody who knows that language has
+    /// written it.
+    pub context: String,
     /// From when on it is none; `None`: it was taken back.
     pub until: Option<UnixMillis>,
 }

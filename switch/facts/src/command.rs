@@ -61,17 +61,20 @@ pub enum Purpose {
     Conference,
     /// A number of the merchant's was called, and its scenario answers.
     Inbound,
+    /// A scenario of the merchant's own leads it.
+    Scenario,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Purpose; 6] = [
+    pub const ALL: [Purpose; 7] = [
         Purpose::Callback,
         Purpose::Code,
         Purpose::Notice,
         Purpose::Campaign,
         Purpose::Conference,
         Purpose::Inbound,
+        Purpose::Scenario,
     ];
 
     /// The word that stores use.
@@ -84,6 +87,7 @@ impl Purpose {
             Purpose::Campaign => "campaign",
             Purpose::Conference => "conference",
             Purpose::Inbound => "inbound",
+            Purpose::Scenario => "scenario",
         }
     }
 }

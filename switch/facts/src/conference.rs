@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Party, Refusal, RequestKey};
+use crate::failure::Failure;
 use crate::id::{CallId, LegNo};
 use crate::number::Number;
 use crate::time::UnixMillis;
@@ -136,6 +137,8 @@ pub struct ParticipantView {
     pub joined: Option<UnixMillis>,
     /// When his leg was down, or he left.
     pub left: Option<UnixMillis>,
+    /// Why he did not come, or left otherwise than by hanging up.
+    pub failure: Option<Failure>,
 }
 
 /// A conference, as it stands.

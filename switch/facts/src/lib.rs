@@ -56,5 +56,5 @@ pub use id::{CallId, CallIds, LegId, LegNo, MerchantId, SubAccountId, TrunkId};
 pub use money::{Currency, Micros};
 pub use next_hop::NextHop;
 pub use number::{Number, NumberPlan};
-pub use record::{CallFacts, CallRecord, LegCharge, LegFacts, Outcome, Side, StateChange};
+pub use record::{CallFacts, CallRecord, LegCharge, LegFacts, Outcome, Side, StateChange, Unrung};
 pub use time::{Now, UnixMillis};

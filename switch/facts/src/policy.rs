@@ -23,7 +23,7 @@ pub enum Service {
     Callback,
     /// A code is said.
     Code,
-    /// An announcement is said.
+    /// An announcement is said; also whatever a scenario of the merchant's own says.
     Notice,
     /// A campaign.
     Campaign,
@@ -41,7 +41,7 @@ impl Service {
             Purpose::Callback if asked => Service::Callback,
             Purpose::Callback | Purpose::Inbound => Service::Dial,
             Purpose::Code => Service::Code,
-            Purpose::Notice => Service::Notice,
+            Purpose::Notice | Purpose::Scenario => Service::Notice,
             Purpose::Campaign => Service::Campaign,
             Purpose::Conference => Service::Conference,
         }

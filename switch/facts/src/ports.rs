@@ -11,6 +11,7 @@ use crate::command::{CallCommand, LiveCall, Placed, Refusal};
 use crate::conference::{Act, ActRefused, ConferenceView};
 use crate::control::{Control, ControlRefused};
 use crate::id::{CallId, MerchantId};
+use crate::number::Number;
 use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
 use crate::station::Station;
@@ -26,6 +27,17 @@ pub struct MediaRoom {
     pub free: u64,
     /// All, also those that rest.
     pub all: u64,
+}
+
+/// How and when a number is to be rung.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// Now, as the first of a call: its own line, wherever calls to it are led on.
+    First,
+    /// Now, for somebody who is there already, or with others.
+    Now,
+    /// At some time: a route that is closed at this hour will do.
+    Ever,
 }
 
 /// A future that can cross threads.
@@ -127,6 +139,17 @@ pub trait Calls: Send + Sync + 'static {
     /// Where a number would go now, and why; `Err` in words when it is no number, `None` when the switch did
     /// not answer in time.
     fn explain(&self, number: String) -> Promise<Option<Result<Explanation, String>>>;
+
+    /// What is rung for each of these numbers where this merchant pays: what a route leads to, or who is behind it;
+    /// `None` where nothing is. Limits, policies and prices are not looked at.
+    ///
+    /// # Errors
+    /// When the switch says nothing.
+    fn reaches(
+        &self,
+        payer: MerchantId,
+        numbers: Vec<(Number, When)>,
+    ) -> Promise<Result<Vec<Option<Number>>, Silent>>;
 
     /// False while starting or draining.
     fn ready(&self) -> bool;

@@ -117,6 +117,21 @@ impl LegFacts {
     }
 }
 
+/// Somebody who was to be rung in a call that went on without him, and whom nobody rang: no route led to him, something
+/// forbade it, or there was no room. He has no leg.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Unrung {
+    /// The leg that he would have had. In a conference it is nobody else's, elsewhere it may be that of whoever was rung
+    /// next.
+    pub leg: LegNo,
+    /// The number as the merchant wrote it; of a step that leads into a conference, that of the conference.
+    pub as_sent: String,
+    /// When it was tried.
+    pub at: UnixMillis,
+    /// Why.
+    pub failure: Failure,
+}
+
 /// What a caller said to a voice mailbox.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Message {
@@ -159,6 +174,9 @@ pub struct CallFacts {
     pub released_by: Side,
     /// The legs that were attempted, by number; a leg never invited is absent.
     pub legs: Vec<LegFacts>,
+    /// Who was to be rung beside them and was not, as it came about. Not known of a call whose process died.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrung: Vec<Unrung>,
     /// The recording, once closed and checked.
     pub recording: Option<RecordedFile>,
     /// Why there is none of a call that was to be recorded, where somebody had a say in it.
@@ -256,6 +274,8 @@ pub enum LegState {
     Answer,
     /// Down.
     Disconnect,
+    /// There is no leg: whoever was to be rung cannot be ([`Unrung`]). Told on our own surface alone.
+    Unrung(Failure),
 }
 
 impl LegState {
@@ -267,10 +287,13 @@ impl LegState {
             LegState::Alerting => "leg.ringing",
             LegState::Answer => "leg.answered",
             LegState::Disconnect => "leg.ended",
+            LegState::Unrung(_) => DIAL_FAILED,
         }
     }
 }
 
+/// The name of the event that tells that somebody who was to be rung was not.
+pub const DIAL_FAILED: &str = "dial.failed";
 /// The name of the event that tells that a call is over.
 pub const CALL_ENDED: &str = "call.ended";
 
@@ -312,6 +335,12 @@ impl StateChange {
         u32::from(leg.0) * 1_024 + u32::from(nth) * 4 + state.rank()
     }
 
+    /// The number, within its call, of the word that somebody was not rung, the `nth` of these: above those of all legs.
+    #[must_use]
+    pub fn sequence_of_unrung(nth: usize) -> u32 {
+        (u32::from(u8::MAX) + 1) * 1_024 + u32::try_from(nth).unwrap_or(u32::MAX / 2)
+    }
+
     /// The same extension let go.
     #[must_use]
     pub fn let_go(&self, at: UnixMillis) -> StateChange {
@@ -328,7 +357,7 @@ impl LegState {
             LegState::Callout => 0,
             LegState::Alerting => 1,
             LegState::Answer => 2,
-            LegState::Disconnect => 3,
+            LegState::Disconnect | LegState::Unrung(_) => 3,
         }
     }
 }
@@ -401,6 +430,7 @@ mod tests {
                 outcome: Outcome::Completed,
                 released_by: Side::Caller,
                 legs: legs.iter().map(leg).collect(),
+                unrung: Vec::new(),
                 recording: None,
                 unrecorded: None,
                 message: None,

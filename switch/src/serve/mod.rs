@@ -40,8 +40,8 @@ use crate::outbox::OutboxGauge;
 use crate::sandbox::Sandbox;
 use crate::upload::{self, UploadCounts};
 use crate::{
-    clock, consult, dns, hearing, keep, metrics, net, outbox, recovery, secrets, settings, sounds,
-    token,
+    clock, consult, dns, hearing, keep, metrics, net, outbox, privacy, recovery, secrets, settings,
+    sounds, token,
 };
 
 /// A running switch.
@@ -264,6 +264,7 @@ impl Hall {
             media: Arc::downgrade(&media),
             ready: AtomicBool::new(false),
             settings: Arc::new(Notify::new()),
+            bindings: Arc::new(Notify::new()),
             place_max: config.web.place_timeout,
         });
         let (consults, questions) = Consults::new(inbox.clone());
@@ -308,7 +309,7 @@ impl Hall {
         let engine = Engine::new(engine, snapshot, clock::now());
         // What the last process left open comes before anything new.
         recovery::bindings(&self.store, &self.inbox, &self.directory).await?;
-        let bindings = settings::first_bindings(&self.store, &self.inbox).await?;
+        let bindings = privacy::begin(&self.store, &self.inbox).await?;
         let numbers = settings::numbers(&self.store, &self.inbox, 0).await?;
         let open = recovery::calls(&self.store, &self.inbox, &self.directory, config.node).await?;
         if open > 0 {
@@ -374,7 +375,7 @@ impl Hall {
         http: TcpListener,
         admin: TcpListener,
         admin_token: String,
-        known: (u64, i64, i64),
+        (known, bound, numbers): (u64, i64, i64),
     ) -> Vec<Task<()>> {
         let sources = self.sources();
         let state = ApiState::new(
@@ -408,9 +409,16 @@ impl Hall {
             tokio::spawn(settings::watch(
                 self.store.clone(),
                 self.inbox.clone(),
-                known,
+                (known, numbers),
                 Arc::clone(&self.door.settings),
                 (Arc::clone(&self.tls), Arc::clone(&self.sandbox)),
+                self.doors_stop.clone(),
+            )),
+            tokio::spawn(privacy::follow(
+                self.store.clone(),
+                self.inbox.clone(),
+                bound,
+                Arc::clone(&self.door.bindings),
                 self.doors_stop.clone(),
             )),
         ];

@@ -123,17 +123,13 @@ pub fn states(store: &Store, crashed: bool) {
         let mut by_leg: BTreeMap<LegNo, Vec<LegState>> = BTreeMap::new();
         let mut ordered = states.clone();
         ordered.sort_by_key(|(sequence, ..)| *sequence);
+        // Whom nobody rang has no leg.
+        ordered.retain(|(.., state)| !matches!(state, LegState::Unrung(_)));
         for (_, leg, state) in ordered {
             by_leg.entry(leg).or_default().push(state);
         }
-        let rank = |state: &LegState| match state {
-            LegState::Callout => 0,
-            LegState::Alerting => 1,
-            LegState::Answer => 2,
-            LegState::Disconnect => 3,
-        };
         for (leg, states) in by_leg {
-            let ranks: Vec<i32> = states.iter().map(rank).collect();
+            let ranks: Vec<u32> = states.iter().map(|state| state.rank()).collect();
             assert!(ranks.windows(2).all(|w| w[0] < w[1]), "{call} leg {leg}: {states:?}");
             // A crash may swallow a state that was on its way to the store, never a leg's end.
             let first = ranks.first().copied();

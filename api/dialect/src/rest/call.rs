@@ -42,7 +42,7 @@ impl Accepted {
 pub struct Call {
     /// 19 digits.
     pub id: String,
-    /// `callback` (two were to be joined), `notice` (a scenario), `code`, `conference`, `campaign` (an agent was to have it),
+    /// `callback` (two were to be joined), `scenario`, `notice`, `code`, `conference`, `campaign` (an agent was to have it),
     /// `inbound` (a number of the merchant's was called, and its scenario answered).
     pub purpose: String,
     /// The campaign of `/v1` that it is of.
@@ -74,6 +74,9 @@ pub struct Call {
     pub released_by: Option<String>,
     /// The legs that were attempted. Of an open call none are told.
     pub legs: Vec<Leg>,
+    /// Who was to be rung beside these and was not, while the call went on: no route led there, something forbade it, or
+    /// there was no room. Of an open call none are told.
+    pub unrung: Vec<Unrung>,
     /// What all legs cost, in 1e-6 of the currency; null until it has ended.
     pub price_micros: Option<i64>,
     /// Of the price.
@@ -127,6 +130,19 @@ pub struct Leg {
     pub charged_seconds: u64,
     /// The charge, in 1e-6 of the currency.
     pub price_micros: i64,
+}
+
+/// Somebody who was to be rung, and was not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct Unrung {
+    /// Who, as it was sent; the number of a conference that let nobody in.
+    pub number: String,
+    /// When it was tried.
+    pub at: String,
+    /// Why: `no_route`, `blocked`, `congestion`, ….
+    pub reason: String,
+    /// Whose doing that was: `network`, `billing`, `platform`.
+    pub origin: String,
 }
 
 /// A recording.
@@ -211,6 +227,7 @@ pub fn open(
         origin: None,
         released_by: None,
         legs: Vec::new(),
+        unrung: Vec::new(),
         price_micros: None,
         currency: None,
         recordings: Vec::new(),
@@ -238,6 +255,7 @@ pub fn ended(record: &CallRecord) -> Call {
         origin: failure.map(|failure| origin(failure.origin).to_owned()),
         released_by: Some(side(facts.released_by).to_owned()),
         legs: facts.legs.iter().map(|one| leg(facts.call, one, charge(one))).collect(),
+        unrung: facts.unrung.iter().map(unrung).collect(),
         price_micros: Some(record.total().0),
         currency: Some(record.currency.code().to_owned()),
         recordings: files.map(|(nth, file)| recording(facts.call, nth, file)).collect(),
@@ -268,6 +286,15 @@ fn leg(call: CallId, facts: &LegFacts, charge: Option<&LegCharge>) -> Leg {
     }
 }
 
+fn unrung(one: &facts::Unrung) -> Unrung {
+    Unrung {
+        number: one.as_sent.clone(),
+        at: instant(one.at),
+        reason: reason(one.failure),
+        origin: origin(one.failure.origin).to_owned(),
+    }
+}
+
 fn recording(call: CallId, nth: usize, file: &RecordedFile) -> Recording {
     Recording {
         url: format!("/v1/calls/{call}/recordings/{}", nth + 1),
@@ -278,11 +305,11 @@ fn recording(call: CallId, nth: usize, file: &RecordedFile) -> Recording {
     }
 }
 
-fn reason(failure: Failure) -> String {
+pub(super) fn reason(failure: Failure) -> String {
     failure.kind.row().label.to_owned()
 }
 
-const fn origin(origin: Origin) -> &'static str {
+pub(super) const fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::LegA => "a",
         Origin::LegB => "b",

@@ -8,6 +8,7 @@ use facts::media::Record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::call::reason;
 use super::problem::FieldError;
 use super::request::{NewParty, RecordWord};
 use super::{instant, read_instant};
@@ -247,6 +248,8 @@ pub struct Attendee {
     pub joined: Option<String>,
     /// When his leg was down, or he left.
     pub left: Option<String>,
+    /// Why he did not come, or left otherwise than by hanging up: `busy`, `no_answer`, `no_route`, `blocked`, ….
+    pub reason: Option<String>,
 }
 
 impl Meeting {
@@ -305,5 +308,6 @@ fn attendee(view: &ParticipantView) -> Attendee {
         call: view.call.map(|call| call.to_string()),
         joined: view.joined.map(instant),
         left: view.left.map(instant),
+        reason: view.failure.map(reason),
     }
 }

@@ -4,25 +4,26 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use facts::CallId;
 use facts::campaign::{CAMPAIGN_ENDED, CAMPAIGN_PAUSED};
-use facts::record::{CALL_ENDED, LegState, StateChange};
+use facts::record::{CALL_ENDED, DIAL_FAILED, LegState, StateChange};
+use facts::{CallId, Failure};
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::call::{Call, ended};
+use super::call::{Call, ended, origin, reason};
 use super::campaign::CampaignEvent;
 use super::instant;
 use crate::push::Event as Happened;
 
 /// Names of events.
-pub const EVENTS: [&str; 7] = [
+pub const EVENTS: [&str; 8] = [
     LegState::Callout.event(),
     LegState::Alerting.event(),
     LegState::Answer.event(),
     LegState::Disconnect.event(),
+    DIAL_FAILED,
     CALL_ENDED,
     CAMPAIGN_ENDED,
     CAMPAIGN_PAUSED,
@@ -50,7 +51,8 @@ pub struct EventContext {
 pub struct Event {
     /// Names it; the same however often and wherever it is told.
     pub id: String,
-    /// `leg.dialing`, `leg.ringing`, `leg.answered`, `leg.ended`, `call.ended`, `campaign.ended`, `campaign.paused`.
+    /// `leg.dialing`, `leg.ringing`, `leg.answered`, `leg.ended`, `dial.failed`, `call.ended`, `campaign.ended`,
+    /// `campaign.paused`.
     pub r#type: String,
     /// When it happened.
     pub timestamp: String,
@@ -74,8 +76,31 @@ pub enum EventData {
     Call(Box<Call>),
     /// `campaign.ended`, `campaign.paused`.
     Campaign(CampaignEvent),
+    /// `dial.failed`: whom nobody rang.
+    Unrung(UnrungEvent),
     /// The others: a leg.
     Leg(LegEvent),
+}
+
+/// Somebody who was to be rung in a call that goes on, and was not: no leg tells of him.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct UnrungEvent {
+    /// Who, as it was sent; the number of a conference that let nobody in.
+    pub number: String,
+    /// Why: `no_route`, `blocked`, `congestion`, ….
+    pub reason: String,
+    /// Whose doing that was: `network`, `billing`, `platform`.
+    pub origin: String,
+}
+
+impl EventContext {
+    /// As a promise keeps it.
+    #[must_use]
+    pub fn kept(reference: &str, campaign: Option<&str>) -> String {
+        let (reference, campaign) = (reference.to_owned(), campaign.map(str::to_owned));
+        // Text always has a JSON form.
+        serde_json::to_string(&EventContext { reference, campaign }).unwrap_or_default()
+    }
 }
 
 /// A leg that reached a state.
@@ -105,7 +130,11 @@ pub fn event(happened: Happened<'_>, context: &str, sequence: u32) -> Event {
     let context: EventContext = serde_json::from_str(context).unwrap_or_default();
     let (call, name, at, data) = match happened {
         Happened::State(change) => {
-            (Some(change.leg.call), change.state.event(), change.at, EventData::Leg(leg(change)))
+            let data = match change.state {
+                LegState::Unrung(failure) => EventData::Unrung(unrung(change, failure)),
+                _ => EventData::Leg(leg(change)),
+            };
+            (Some(change.leg.call), change.state.event(), change.at, data)
         }
         Happened::Campaign(change) => {
             (None, change.turn.event(), change.at, EventData::Campaign(CampaignEvent::of(change)))
@@ -132,6 +161,14 @@ fn leg(change: &StateChange) -> LegEvent {
         leg: change.leg.no.to_string(),
         number: change.number.clone(),
         caller_id: change.shown.clone(),
+    }
+}
+
+fn unrung(change: &StateChange, failure: Failure) -> UnrungEvent {
+    UnrungEvent {
+        number: change.number.clone(),
+        reason: reason(failure),
+        origin: origin(failure.origin).to_owned(),
     }
 }
 

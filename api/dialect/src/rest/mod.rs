@@ -20,7 +20,9 @@ mod strict;
 mod webhook;
 
 pub use axb::{AxbBinding, ChangedAxb, NewAxb};
-pub use call::{Accepted, Balance, Call, Leg, Page, Party, Recording, balance, ended, open};
+pub use call::{
+    Accepted, Balance, Call, Leg, Page, Party, Recording, Unrung, balance, ended, open,
+};
 pub use campaign::{
     Campaign, CampaignEvent, CampaignMade, CampaignNumber, NewAgents, NewCampaign, NewNumbers,
     NewTarget, NumbersAdded, Pacing, PacingNow, Script,
@@ -30,7 +32,7 @@ pub use command::{
     is_conference,
 };
 pub use event::{
-    EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, event, event_id,
+    EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, UnrungEvent, event, event_id,
     retry_after_ms, webhook_secret, webhook_signature,
 };
 pub use number::{AnsweredNumber, InboundNumber, KeptScenario, NewNumberScenario};

@@ -112,8 +112,11 @@ fn operation(op: Op, shape: Shape) -> Value {
         "parameters": parameters,
         "responses": { "default": { "$ref": "#/components/responses/Problem" } },
     });
-    let status = shape.status.to_string();
-    told["responses"][status] = json!({ "description": op.summary(), "content": content });
+    // A binding that is there already is told, and not made.
+    for status in [Some(shape.status), (op == Op::BindAxb).then_some(200)].into_iter().flatten() {
+        let answer = json!({ "description": op.summary(), "content": content });
+        told["responses"][status.to_string()] = answer;
+    }
     if let Some(schema) = shape.body {
         let content = json!({ JSON: { "schema": schema } });
         told["requestBody"] = json!({ "required": !shape.optional_body, "content": content });
@@ -310,6 +313,8 @@ mod tests {
                 told["parameters"].as_array().unwrap().iter().filter(|one| one["in"] == "path");
             assert_eq!(named.count(), op.path().matches('{').count(), "{op:?}");
             assert_eq!(told.get("requestBody").is_some(), op.takes_body(), "{op:?}");
+            let both = told["responses"].get("200").zip(told["responses"].get("201"));
+            assert_eq!(both.is_some(), *op == Op::BindAxb, "{op:?}");
         }
         let mut found = Vec::new();
         refs(&described, &mut found);

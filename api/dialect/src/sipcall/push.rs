@@ -69,7 +69,7 @@ fn uuid(name: &str) -> String {
 pub fn state_push(change: &StateChange, context: &PushContext) -> Option<String> {
     let extension = change.extension.as_deref()?;
     let status = match change.state {
-        LegState::Callout => return None,
+        LegState::Callout | LegState::Unrung(_) => return None,
         LegState::Alerting => "ring",
         LegState::Answer => "answer",
         LegState::Disconnect => "hangup",

@@ -20,7 +20,7 @@ pub const fn fid(purpose: Purpose) -> u8 {
     match purpose {
         Purpose::Callback | Purpose::Campaign | Purpose::Inbound => FID_TWO_WAY,
         Purpose::Code => FID_CODE,
-        Purpose::Notice => FID_NOTICE,
+        Purpose::Notice | Purpose::Scenario => FID_NOTICE,
         Purpose::Conference => FID_CONFERENCE,
     }
 }

@@ -233,6 +233,7 @@ mod tests {
             call: None,
             joined: Some(UnixMillis(1_768_440_600_000)),
             left: None,
+            failure: None,
         };
         let answer = meeting_answer("516152", "on", &[one(Standing::Joined, true)]);
         assert_eq!(

@@ -58,7 +58,8 @@ pub fn state_push(change: &StateChange) -> String {
         LegState::Callout => "callout",
         LegState::Alerting => "alerting",
         LegState::Answer => "answer",
-        LegState::Disconnect => "disconnect",
+        // The latter is told on our own surface alone.
+        LegState::Disconnect | LegState::Unrung(_) => "disconnect",
     };
     object(&[
         ("requestid", text(&request_id(change.leg.call, FID_TWO_WAY))),
@@ -92,7 +93,7 @@ pub(super) enum CdrStyle {
 pub(super) fn write_cdr(record: &CallRecord, context: &PushContext, style: CdrStyle) -> String {
     match record.facts.command.purpose {
         Purpose::Callback | Purpose::Campaign | Purpose::Inbound => two_way(record, context, style),
-        Purpose::Code | Purpose::Notice => one_way(record, context, style),
+        Purpose::Code | Purpose::Notice | Purpose::Scenario => one_way(record, context, style),
         Purpose::Conference => participant(record, LegNo::A, style),
     }
 }

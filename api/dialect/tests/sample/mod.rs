@@ -126,6 +126,7 @@ pub(crate) fn record(command: CallCommand, outcome: Outcome, legs: Vec<LegFacts>
             outcome,
             released_by: Side::Caller,
             legs,
+            unrung: Vec::new(),
             recording: None,
             unrecorded: None,
             message: None,

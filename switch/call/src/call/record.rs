@@ -70,6 +70,7 @@ impl Call {
             outcome,
             released_by,
             legs,
+            unrung: std::mem::take(&mut self.unrung),
             recording,
             unrecorded: self.tape.unrecorded(),
             message,

@@ -3,11 +3,12 @@
 
 use facts::conference::{Act, ActRefused, Participant};
 use facts::policy::Asking;
+use facts::ports::When;
 use facts::{CallId, Kind, MerchantId, Number, Refusal};
 
 use crate::conference::Asked;
 use crate::leg::{Called, Onward};
-use crate::route::{Target, Trail};
+use crate::route::{self, Target, Trail};
 
 use super::Engine;
 
@@ -51,6 +52,19 @@ impl Engine {
             Target::Voicemail(_) => Err(Kind::Unreachable),
             target => Ok((target, trail)),
         }
+    }
+
+    /// What is rung for a number for which this merchant pays.
+    pub(super) fn reached(&self, number: &Number, when: When, payer: MerchantId) -> Option<Number> {
+        let target = match when {
+            When::First => self.target((number, payer)).ok()?,
+            When::Now => self.leads_to(number, payer).ok()?.0,
+            When::Ever => {
+                let leads = route::may_lead(&self.world.snapshot, (number, payer));
+                return leads.then(|| number.clone());
+            }
+        };
+        Some(target.number())
     }
 
     /// Asks for the legs of those whose turn it is.

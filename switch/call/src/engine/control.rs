@@ -134,8 +134,9 @@ impl Engine {
     fn onward(&self, call: &Call) -> Onward {
         let payer = call.command.merchant;
         let sandboxed = self.world.snapshot.is_sandbox(payer);
-        let named = call.plan.between.is_some();
-        Onward { payer: Some(payer), sandboxed, named, ..Onward::default() }
+        let between = call.plan.between.is_some();
+        let payer = Some(payer);
+        Onward { payer, sandboxed, named: between, between, ..Onward::default() }
     }
 
     /// Whoever pays for the call may have somebody rung in this second.

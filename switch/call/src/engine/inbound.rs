@@ -17,6 +17,7 @@ use rand_core::RngCore as _;
 use sip::endpoint::{Flow, SessionId};
 use sip::wire::{HeaderName, Message, Reason, Uri};
 
+use crate::axb::Reached;
 use crate::call::Plan;
 use crate::event::Denial;
 use crate::flow::{Dial, Flow as Program};
@@ -34,6 +35,8 @@ pub(crate) const RING: Duration = Duration::from_secs(60);
 /// Seconds after which a refused carrier may try again, drawn so that not all come back at once.
 const RETRY_AFTER: std::ops::RangeInclusive<u64> = 1..=10;
 
+/// Strangers who may hear at one time that they reach nobody by a merchant's privacy numbers.
+const TELLINGS_MAX: u32 = 4;
 /// Lines of Diversion, and of History-Info, that go on at most.
 const HISTORY_MAX: usize = 10;
 
@@ -56,6 +59,8 @@ struct Intent {
     delivered: Option<String>,
     /// The privacy number by which it came: neither of the two learns the other's.
     between: Option<Number>,
+    /// Whom he reaches by it.
+    bound: Option<Reached>,
     /// What it dialled a code for, or is told: nobody is called.
     service: Option<Service>,
     /// What answers it, where its number has a scenario.
@@ -167,14 +172,17 @@ impl Engine {
         if intent.between.is_some() {
             // The number that is shown is everybody's, and whoever the call was for first may be who calls.
             (onward.hidden, onward.history) = (false, Vec::new());
+            onward.between = true;
         }
         // Places are kept for our own people: a flood from a carrier must not take them all.
         let config = &self.world.config;
         let most = config.calls_max.saturating_sub(config.calls_reserved);
-        if intent.trunk.is_some() && self.calls.len() >= most {
-            return Err(Kind::Congestion);
+        let full = intent.trunk.is_some() && self.calls.len() >= most;
+        match intent.service {
+            Some(Service::Unreached) => self.may_tell(intent.merchant, full)?,
+            _ if full => return Err(Kind::Congestion),
+            _ => self.admit(intent.merchant).map_err(Refusal::kind)?,
         }
-        self.admit(intent.merchant).map_err(Refusal::kind)?;
         let mut trail = Trail::default();
         let alone = intent.service.is_some() || intent.scenario.is_some();
         let target = match alone {
@@ -228,8 +236,10 @@ impl Engine {
             between: intent.between.clone(),
         };
         // Of what the merchant has asked for at `/v1` it hears there.
-        let asked = intent.between.is_some() || intent.scenario.is_some();
-        let (app, pushes) = if asked { listed(intent.merchant) } else { Default::default() };
+        let asked = intent.bound.is_some() || intent.scenario.is_some();
+        let context = intent.bound.as_ref().map_or("", |reached| &reached.context);
+        let (app, pushes) =
+            if asked { listed(intent.merchant, context) } else { Default::default() };
         let purpose = match intent.scenario {
             Some(_) => Purpose::Inbound,
             None => Purpose::default(),
@@ -250,7 +260,7 @@ impl Engine {
             record: delivered_to(&w.snapshot, plan.delivered.as_deref()),
             key: None,
             pushes,
-            custom: String::new(),
+            custom: intent.bound.map(|reached| reached.reference).unwrap_or_default(),
         };
         let rings = !alone && !answers;
         let number = plan.targets[1].number();
@@ -259,14 +269,33 @@ impl Engine {
         self.world.may_call((None, &scopes), rung).map_err(Refusal::kind)?;
         let asking = Asking::of(&command, false);
         self.world.may_ring((None, &asking), rung).map_err(Refusal::kind)?;
-        let holders = self.holders(&command, plan.delivered.as_deref()).map_err(Refusal::kind)?;
+        // Strangers are nobody of the merchant's.
+        let strange = intent.service == Some(Service::Unreached);
+        let holders = match strange {
+            true => Vec::new(),
+            false => self.holders(&command, plan.delivered.as_deref()).map_err(Refusal::kind)?,
+        };
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);
         self.hold(id, holders);
+        if strange {
+            self.places.leave(intent.merchant, id);
+            self.tellings.enter(intent.merchant, id);
+        }
         if let (Some(call), Some(_)) = (self.calls.get_mut(&id), &intent.service) {
             call.service = intent.service;
         }
         Ok(())
+    }
+
+    /// Whether somebody may hear that he reaches nobody by a number of this merchant's. He has none of its places, and
+    /// no part in its rate: where too many hear it already, or there is no room for more calls, the status says it.
+    fn may_tell(&self, merchant: MerchantId, full: bool) -> Result<(), Kind> {
+        let known = self.world.snapshot.merchants.get(&merchant);
+        let enabled = known.is_some_and(|merchant| merchant.enabled);
+        let few = self.tellings.room(merchant, Some(TELLINGS_MAX));
+        let may = enabled && few && !full && !self.is_strained();
+        may.then_some(()).ok_or(Kind::Unallocated)
     }
 
     /// Refuses an INVITE of somebody who has not shown who it is. The answer may hit whoever's address
@@ -336,13 +365,13 @@ fn transit(
 }
 
 /// What a call is found by at its merchant's own surface, and what is told of it there: the same as of any call that
-/// the merchant has placed by `/v1`. It has no word of the merchant's.
-fn listed(merchant: MerchantId) -> (String, Vec<Push>) {
+/// the merchant has placed by `/v1`. `context`: of whoever was bound, with the merchant's word.
+fn listed(merchant: MerchantId, context: &str) -> (String, Vec<Push>) {
     let of = |kind| Push {
         kind,
         dialect: Dialect::Rest,
         endpoint: String::new(),
-        context: String::new(),
+        context: context.to_owned(),
     };
     (merchant.0.to_string(), vec![of(PushKind::State), of(PushKind::Record)])
 }
@@ -426,10 +455,10 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
     let axb = snapshot.axb.contains(&delivered);
     let from = number.as_ref().map(Number::digits).unwrap_or_default();
     let reached = w.axb.leads((&delivered, from), merchant, w.now.wall).filter(|_| axb);
-    let between = (axb && reached.is_some()).then(|| Number::E164(delivered.clone()));
+    let between = reached.is_some().then(|| Number::E164(delivered.clone()));
     let scenario = w.ivr.answers(&delivered, merchant).filter(|_| !axb).cloned();
-    let (callee, callee_as_sent, service) = match reached {
-        Some(to) => (Number::E164(to.to_owned()), to.to_owned(), None),
+    let (callee, callee_as_sent, service) = match &reached {
+        Some(Reached { to, .. }) => (Number::E164(to.clone()), to.clone(), None),
         // Nobody could hear anything before the answer, and he is not to pay for it.
         None if axb && request.description().is_none() => return Err(Kind::Unallocated),
         None if axb => (Number::E164(delivered.clone()), dialled, Some(Service::Unreached)),
@@ -450,6 +479,7 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
         trusted,
         delivered: Some(delivered),
         between,
+        bound: reached,
         service,
         scenario,
     })
@@ -494,6 +524,7 @@ fn from_extension(
         trusted: false,
         delivered: None,
         between: None,
+        bound: None,
         service,
         scenario: None,
     })

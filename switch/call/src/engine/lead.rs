@@ -55,7 +55,7 @@ impl Engine {
         match led {
             Ok((Target::Voicemail(user), ..)) => call.divert_to_mailbox(w, wish, user),
             Ok(plan) => call.divert(w, wish, plan),
-            Err(_) => call.not_diverted(w, &wish),
+            Err(kind) => call.not_diverted(w, &wish, kind),
         }
     }
 

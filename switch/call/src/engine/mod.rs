@@ -28,8 +28,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use facts::command::LiveCall;
 use facts::media::{Codec, MediaEvent};
+use facts::ports::When;
 use facts::settings::Snapshot;
-use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, UnixMillis};
+use facts::{CallId, CallIds, Dialect, Kind, LegId, LegNo, MerchantId, Now, Number, UnixMillis};
 use sip::endpoint::{Event, Flow, RequestOutId, SessionId};
 
 pub(crate) use inbound::RING;
@@ -65,6 +66,8 @@ pub struct Engine {
     conferences: BTreeMap<String, CallId>,
     /// Live calls by merchant: what limits are read off.
     places: Occupancy<MerchantId, CallId>,
+    /// Calls of strangers who hear that they reach nobody by a merchant's number. They take none of its places.
+    tellings: Occupancy<MerchantId, CallId>,
     merchant_rates: Rates<MerchantId>,
     rate: Rates<()>,
     register: register::Desk,
@@ -105,6 +108,7 @@ impl Engine {
             keys: BTreeMap::new(),
             conferences: BTreeMap::new(),
             places: Occupancy::default(),
+            tellings: Occupancy::default(),
             merchant_rates: Rates::default(),
             rate: Rates::default(),
             peers: flows::Peers::default(),
@@ -283,6 +287,11 @@ impl Engine {
             Command::Explain { token, number } => {
                 let explained = self.world.explain(&number);
                 self.answer(token, Answer::Explained(Box::new(explained)));
+            }
+            Command::Reaches { token, payer, numbers } => {
+                let rung = |(number, when): &(Number, When)| self.reached(number, *when, payer);
+                let rung = numbers.iter().map(rung).collect();
+                self.answer(token, Answer::Reaches(rung));
             }
             Command::Bans { token } => {
                 let bans = self.world.abuse.list(now.mono);
@@ -716,6 +725,7 @@ impl Engine {
         self.world.watches.touch(id);
         if let Some(call) = self.calls.get(&id).filter(|call| !call.is_live()) {
             self.places.leave(call.command.merchant, id);
+            self.tellings.leave(call.command.merchant, id);
             self.world.capacities.leave(id);
         }
     }
@@ -728,6 +738,7 @@ impl Engine {
         self.world.fraud.forget(id);
         self.world.pools.forget(id);
         self.places.leave(call.command.merchant, id);
+        self.tellings.leave(call.command.merchant, id);
         self.world.capacities.leave(id);
         if let Some(key) = &call.command.key {
             let key = (call.command.merchant, key.dialect, key.key.clone());

@@ -143,7 +143,7 @@ impl Engine {
 
     /// Whether another call would only wait for what does not come: the ledger is behind, or there were no
     /// ports a moment ago. The calls under way have what is left.
-    fn is_strained(&self) -> bool {
+    pub(super) fn is_strained(&self) -> bool {
         let w = &self.world;
         let behind = self.backlog.is_behind(w.now.mono, w.config.backlog);
         behind || self.no_ports_until.is_some_and(|until| until > w.now.mono)

@@ -53,6 +53,7 @@ impl Engine {
             outcome,
             released_by,
             legs,
+            unrung: Vec::new(),
             recording: None,
             unrecorded: None,
             message: None,

@@ -263,7 +263,9 @@ impl Engine {
         let by = by.filter(|_| !named || asking.is_phone());
         let referred_by = by.and_then(|by| referrer(&snapshot, asking, by));
         let sandboxed = self.world.snapshot.is_sandbox(call.command.merchant);
-        let onward = Onward { hidden, payer, sandboxed, named, referred_by, ..Onward::default() };
+        let between = named;
+        let onward =
+            Onward { hidden, payer, sandboxed, named, between, referred_by, ..Onward::default() };
         let (id, per_second) = (call.command.merchant, merchant.calls_per_second);
         self.pace(id, per_second).map_err(Refusal::kind).map_err(status)?;
         let called = called(target.number(), dialled, onward);

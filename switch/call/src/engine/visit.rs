@@ -1,7 +1,7 @@
 //! Calls that their scenarios lead into conferences: which one, and whether it lets them in.
 
 use facts::scenario::Step;
-use facts::{CallId, LegId};
+use facts::{CallId, Kind, LegId};
 
 use crate::call::Call;
 
@@ -10,8 +10,8 @@ use super::Engine;
 impl Engine {
     /// A step leads into a conference.
     pub(super) fn visit(&mut self, id: CallId, step: u8) {
-        if self.let_in(id, step).is_none() {
-            self.on_call(id, Call::not_tied);
+        if let Err(why) = self.let_in(id, step) {
+            self.on_call(id, |call, w| call.not_tied(w, why));
         }
     }
 
@@ -25,21 +25,22 @@ impl Engine {
     }
 
     /// Opens a port of either call, where the conference has room and nobody has locked it.
-    fn let_in(&mut self, id: CallId, step: u8) -> Option<()> {
-        let call = self.calls.get(&id)?;
-        let Step::Confer { conference, .. } = call.command.scenario.as_ref()?.step(step)? else {
-            return None;
-        };
-        let visitor = call.visitor()?;
-        let (codec, own) = (visitor.codec, LegId::new(id, call.next_leg()?));
-        let host = self.host(call, conference)?;
-        let theirs = LegId::new(host, self.calls.get_mut(&host)?.let_in(visitor)?);
+    fn let_in(&mut self, id: CallId, step: u8) -> Result<(), Kind> {
+        let call = self.calls.get(&id).ok_or(Kind::Internal)?;
+        let step = call.command.scenario.as_ref().and_then(|scenario| scenario.step(step));
+        let Some(Step::Confer { conference, .. }) = step else { return Err(Kind::Internal) };
+        let visitor = call.visitor().ok_or(Kind::NotAcceptable)?;
+        let (codec, no) = (visitor.codec, call.next_leg().ok_or(Kind::Congestion)?);
+        let own = LegId::new(id, no);
+        let host = self.host(call, conference).ok_or(Kind::NoRoute)?;
+        let hosts = self.calls.get_mut(&host).ok_or(Kind::NoRoute)?;
+        let theirs = LegId::new(host, hosts.let_in(visitor)?);
         self.on_call(host, |call, w| call.open_tie(w, theirs.no, own, codec));
         self.on_call(id, |call, w| {
             call.legs.push(None);
             call.open_tie(w, own.no, theirs, codec);
         });
-        Some(())
+        Ok(())
     }
 
     /// The port of one end is there: when the other one is too, they speak to each other.

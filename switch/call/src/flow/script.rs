@@ -162,6 +162,28 @@ impl Script {
         )
     }
 
+    /// Why the step that is under way leads to nobody, where an input says so and no leg of the call will.
+    pub(crate) fn in_vain(self, input: Input) -> Option<Failure> {
+        match (self.state, input) {
+            (State::Leading, Input::Leg(LegNo::B, LegEvent::Failed(failure))) => Some(failure),
+            (_, Input::Visit(Visit::Refused(kind))) if self.visits() => Some(ours(kind)),
+            (State::Joining, Input::Visit(Visit::Out) | Input::Waited) => {
+                Some(ours(Kind::Congestion))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whom it leads to: a number, the first of several, or a conference.
+    pub(crate) fn leads_to(self, scenario: &Scenario) -> &str {
+        match scenario.step(self.at) {
+            Some(Step::Lead { to, .. }) => to.digits(),
+            Some(Step::Hunt { among, .. }) => among.first().map_or("", String::as_str),
+            Some(Step::Confer { conference, .. }) => conference,
+            _ => "",
+        }
+    }
+
     /// True while A is in a conference, or is let in.
     pub(crate) fn visits(self) -> bool {
         matches!(self.state, State::Joining | State::Conferring)
@@ -336,10 +358,10 @@ impl Script {
         };
         match (self.state, input) {
             (State::Joining, Input::Visit(Visit::In)) => self.turned(State::Conferring),
-            (State::Joining, Input::Visit(Visit::Out) | Input::Waited) => {
+            (State::Joining, Input::Visit(Visit::Out | Visit::Refused(_)) | Input::Waited) => {
                 self.go(scenario, failed, out)
             }
-            (_, Input::Visit(Visit::Refused)) => {
+            (_, Input::Visit(Visit::Refused(_))) => {
                 out.push(Order::Hear(LegNo::A, Hear::Nothing));
                 self.go(scenario, failed, out)
             }

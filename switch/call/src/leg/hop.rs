@@ -87,6 +87,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) hidden: bool,
     /// The call says it itself.
     pub(crate) named: bool,
+    /// No carrier has another one for it.
+    pub(crate) between: bool,
     /// Its merchant tries things out: no carrier is to see it.
     pub(crate) sandboxed: bool,
 }
@@ -290,8 +292,9 @@ fn to_trunk(
     (number, caller): (&Number, Caller<'_>),
 ) -> Vec<Hop> {
     // The nearest to the call counts: its own number, its merchant's, and only then one of the carrier's;
-    // unless the carrier takes no other.
+    // unless the carrier takes no other. A number between two who may not know each other is never another one.
     let pool = trunk.options.pool.as_ref();
+    let pool = pool.filter(|_| !caller.between);
     let pool = pool.filter(|pool| pool.always || !caller.named && caller.number.is_none());
     let pooled = pool.and_then(|pool| w.pick(Owner::Trunk(id), pool, number));
     let caller = Caller { number: pooled.as_ref().or(caller.number), ..caller };

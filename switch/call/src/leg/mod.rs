@@ -133,6 +133,8 @@ pub(crate) struct Onward {
     pub(crate) sandboxed: bool,
     /// The call says itself which number is shown.
     pub(crate) named: bool,
+    /// The number that is shown is the one by which two reach each other: no pool has another one for them.
+    pub(crate) between: bool,
     /// Extensions that let calls ring in vain are asked last.
     pub(crate) spares: bool,
     /// Who had the call transferred (RFC 3892), for phones and for carriers that are trusted.

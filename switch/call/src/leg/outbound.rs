@@ -73,6 +73,7 @@ impl Leg {
             number: picked.as_ref().or(shown),
             hidden: called.onward.hidden,
             named,
+            between: called.onward.between,
             sandboxed: called.onward.sandboxed,
         };
         let failed = |kind| Failure::new(origin(), kind);
@@ -687,7 +688,7 @@ fn pooled(w: &mut World, id: LegId, called: &Called, target: &Target) -> Option<
     let merchant = called.onward.payer?;
     let settings = w.snapshot.clone();
     let pool = settings.pools.get(&merchant)?;
-    if called.onward.named && !pool.always {
+    if called.onward.between || called.onward.named && !pool.always {
         return None;
     }
     let owner = Owner::Merchant(merchant);

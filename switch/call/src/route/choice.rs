@@ -56,6 +56,15 @@ pub(crate) fn leads(
     judged(snapshot, number, at).iter().any(|(_, verdict)| verdict.is_none())
 }
 
+/// The same at some time or other: a route that is closed now may be open then.
+pub(crate) fn may_lead(snapshot: &Snapshot, (number, payer): (&Number, MerchantId)) -> bool {
+    if snapshot.is_sandbox(payer) && matches!(number, Number::E164(_)) {
+        return snapshot.sandbox.is_some();
+    }
+    let in_use = |route: &Route| snapshot.trunks.get(&route.trunk).is_some_and(|it| it.enabled);
+    snapshot.routes.iter().any(|route| fits(&route.prefix, number) && in_use(route))
+}
+
 /// One of several, each as likely as its weight.
 fn drawn(equals: &[&Route], draw: &mut impl FnMut(u64) -> u64) -> usize {
     let total: u64 = equals.iter().map(|route| weight(route)).sum();

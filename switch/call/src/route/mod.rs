@@ -9,7 +9,7 @@ use facts::settings::{NumberFormat, Snapshot, Trunk};
 use facts::{MerchantId, Number, NumberPlan};
 
 pub use choice::{Live, explain, explain_delivered};
-pub(crate) use choice::{exists, leads, trunks};
+pub(crate) use choice::{exists, leads, may_lead, trunks};
 pub(crate) use lead::{Trail, is_foreign};
 
 /// Where a party is rung. Decided once, when the call is placed, because the price depends on it.

@@ -697,6 +697,7 @@ impl Sim {
                     LegState::Alerting => "alerting",
                     LegState::Answer => "answer",
                     LegState::Disconnect => "disconnect",
+                    LegState::Unrung(_) => "unrung",
                 };
                 format!("{} {state}", note.leg.no)
             })

@@ -12,6 +12,8 @@ use sip::endpoint::SessionId;
 use super::common::phones::invite;
 use super::common::{MERCHANT, NUMBER_A, NUMBER_B, Sim, extension, s};
 
+/// What is told of calls by the binding bears this.
+pub const CONTEXT: &str = r#"{"reference":"order 7"}"#;
 pub const X: &str = "861087654321";
 
 /// X is a privacy number of the merchant's; carrier A has the mobiles, carrier B Beijing. The two are bound for ten
@@ -32,7 +34,9 @@ pub fn bound(config: impl FnOnce(&mut EngineConfig), set: impl FnOnce(&mut Snaps
 
 pub fn learn(sim: &mut Sim, merchant: MerchantId, until: Option<UnixMillis>) {
     let [number, a, b] = [X, NUMBER_A, NUMBER_B].map(str::to_owned);
-    sim.command(Command::Axb(vec![AxbBinding { id: 1, merchant, number, a, b, until }]));
+    let (reference, context) = ("order 7".to_owned(), CONTEXT.to_owned());
+    let bound = AxbBinding { id: 1, merchant, number, a, b, reference, context, until };
+    sim.command(Command::Axb(vec![bound]));
 }
 
 /// Somebody calls X by a carrier.
