@@ -3,7 +3,7 @@
 
     phone.py SETTINGS      a JSON object; see Phone.__init__
 
-It answers what rings after `ring_ms`, plays a WAV file into every call whose media is up, and keeps all that
+It answers what rings after `ring_ms` (or refuses it, by `answers`), plays a WAV file into every call whose media is up, and keeps all that
 it hears in one other. Everything of pjsua2 happens on the main thread, between two lines.
 """
 
@@ -110,6 +110,7 @@ class Phone:
     def __init__(self, wish):
         self.calls, self.over, self.later = {}, [], []
         self.ring_s = wish.get("ring_ms", 200) / 1000
+        self.answers = wish.get("answers", 200)
         self.endpoint = pj.Endpoint()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
@@ -182,6 +183,8 @@ class Phone:
             call = Call(self.account, self)
             call.makeCall(order["to"], how)
             self.calls[call.getInfo().id] = call
+        elif does == "answers":
+            self.answers = order["with"]
         elif does == "hold":
             call.setHold(how)
         elif does == "resume":
@@ -218,7 +221,7 @@ class Phone:
             for call in due:
                 if call.phone.calls.get(call.getId()) is call:
                     yes = pj.CallOpParam()
-                    yes.statusCode = 200
+                    yes.statusCode = self.answers
                     call.answer(yes)
             if not select.select([0], [], [], 0)[0]:
                 continue

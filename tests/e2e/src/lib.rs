@@ -13,6 +13,7 @@ pub mod kamailio;
 pub mod linphone;
 pub mod merchant;
 pub mod nat;
+pub mod notice;
 pub mod pcap;
 pub mod pjsua;
 pub mod ports;

@@ -236,6 +236,49 @@ fn sox(file: &Path, format: &[&str], frequency: u32, seconds: u32, gain: i32) {
     assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
 }
 
+/// Writes A-law octets as a 16-bit WAV file, which keeps every one of them.
+///
+/// # Panics
+/// When sox is missing or refuses.
+pub fn write_wav_of_alaw(file: &Path, octets: &[u8]) {
+    let raw = file.with_extension("al");
+    std::fs::write(&raw, octets).expect("a file");
+    let out = Command::new("sox")
+        .args(["-r", "8000", "-c", "1", "-t", "al"])
+        .arg(raw)
+        .args(["-b", "16", "-e", "signed-integer"])
+        .arg(file)
+        .output()
+        .expect("sox runs");
+    assert!(out.status.success(), "sox: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// How alike a sound and the part of what was heard are that is most like it: 1 is the same but for its loudness.
+/// What is missing of the sound counts as silence. Both at one rate.
+#[must_use]
+pub fn alike(heard: &[f32], sound: &[f32]) -> f32 {
+    const PROBE: usize = 800;
+    let power = |part: &[f32]| part.iter().map(|s| s * s).sum::<f32>();
+    let like = |one: &[f32], other: &[f32]| {
+        let product: f32 = one.iter().zip(other).map(|(x, y)| x * y).sum();
+        product / (power(one) * power(other)).sqrt().max(f32::EPSILON)
+    };
+    // Its loudest tenth of a second shows where it is.
+    let loudest = sound.chunks_exact(PROBE).enumerate();
+    let Some((at, probe)) = loudest.max_by(|one, other| power(one.1).total_cmp(&power(other.1)))
+    else {
+        return 0.0;
+    };
+    let places = heard.windows(PROBE).enumerate().map(|(at, part)| (at, like(part, probe)));
+    let Some((found, _)) = places.max_by(|one, other| one.1.total_cmp(&other.1)) else {
+        return 0.0;
+    };
+    let Some(start) = found.checked_sub(at * PROBE) else { return 0.0 };
+    let mut part = heard[start..heard.len().min(start + sound.len())].to_vec();
+    part.resize(sound.len(), 0.0);
+    like(&part, sound)
+}
+
 /// The recorded words of a language: name and A-law.
 fn words(language: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/say");

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use e2e::country::{A, Country, USER, Wish};
+use e2e::country::{A, B, Country, USER, Wish};
 use e2e::merchant::Merchant;
 use e2e::pcap::{Capture, rtp_audio};
 use e2e::sipp::Behaviour;
@@ -60,6 +60,35 @@ fn a_code_is_heard_sign_by_sign_twice_and_stands_nowhere() {
         let has = octets.windows(CODE.len()).any(|part| part == CODE.as_bytes());
         assert!(!has, "{} has the code", file.display());
     }
+}
+
+/// Two apps with languages of their own, two calls at once.
+#[test]
+fn s3_2_a_code_is_heard_in_the_language_of_its_app() {
+    const CODE: &str = "4aZ7";
+    const PERSIAN: &str = "ffeeddccbbaa99887766554433221100";
+    let merchant = Merchant::start();
+    let listens = Behaviour::Answer { ring_ms: 200, tone: None, talk_ms: None };
+    let english = account(USER, &merchant.url("/cb/"), false) + "language = \"en\"\n";
+    let app = english.find("[[ytx_apps]]").expect("an app");
+    let persian = english[app..].replace(APP, PERSIAN).replace("\"en\"", "\"fa\"");
+    let wish = Wish { more: english + "\n" + &persian, ..Wish::default() };
+    let country = Country::new(&wish, &listens, &listens, 1);
+    let ports = [country.carrier_a.media_port, country.carrier_b.media_port];
+    let capture = Capture::start(country.folder.path(), &ports);
+    for (app, to) in [(APP, A), (PERSIAN, B)] {
+        let body = json!({ "action": "callOutCode", "appid": app, "dst": to, "code": CODE });
+        let answer = ask(country.tandem.http, "call/CodeCallOut.wx", &body);
+        assert_eq!(answer["statusCode"], "0", "{answer}");
+    }
+    let _ = merchant.wait_for("/cb/Call", 2);
+    let heard = capture.stop();
+    let signs: Vec<String> = CODE.to_lowercase().chars().map(String::from).collect();
+    for (language, port) in ["en", "fa"].into_iter().zip(ports) {
+        let said = said(&rtp_audio(&heard, port, 8), language);
+        assert_eq!(said, [signs.as_slice(), &signs].concat(), "{language}");
+    }
+    country.tandem.books_in_order();
 }
 
 #[test]

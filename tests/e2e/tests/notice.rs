@@ -1,14 +1,14 @@
 //! System 002's notice with keys (merchant API §4.4 to §4.6), on the program itself: what is heard, whom a key leads
 //! to, and what the merchant is told.
 
-use std::path::Path;
 use std::time::Duration;
 
-use e2e::country::{self, A, Country, PASSWORD, USER, Wish};
-use e2e::merchant::{Merchant, Received};
+use e2e::country::{self, A, Country, Wish};
+use e2e::merchant::Merchant;
+use e2e::notice::{cdr, json_of, line, office, states, tone_at};
 use e2e::pcap::{Capture, rtp_audio};
-use e2e::pjsua::{Line, Phone};
-use e2e::sipcall::{company, play, serve};
+use e2e::pjsua::Phone;
+use e2e::sipcall::play;
 use e2e::sipp::Behaviour;
 use e2e::sound;
 use e2e::tandem::{Setup, Tandem};
@@ -16,62 +16,7 @@ use serde_json::{Value, json};
 
 /// Two seats, and the group of both that the seed names.
 fn more(merchant: &Merchant) -> String {
-    let seat = |number: &str| {
-        format!(
-            "\n[[extensions]]\nnumber = \"{number}\"\nmerchant = \"{USER}\"\npassword = \"{PASSWORD}\"\n"
-        )
-    };
-    let group = format!(
-        "\n[[groups]]\nnumber = \"80100\"\nmerchant = \"{USER}\"\nname = \"extGroup-1\"\n\
-         members = [\"80001\", \"80002\"]\n"
-    );
-    let company = company(USER, &merchant.url("/"));
-    [seat("80001"), seat("80002"), group, company].concat()
-}
-
-/// A second of 900 Hz, at an address.
-fn notice(folder: &Path) -> String {
-    let file = folder.join("notice.wav");
-    sound::write_wav_tone(&file, 900, 1);
-    let served = serve(std::fs::read(file).expect("a sound"));
-    // Without a scheme, as in the system's own sample.
-    format!("{served}/notice.wav")
-}
-
-fn phone<'a>(tandem: &Tandem, user: &'a str, tone: u32, ring_ms: u32) -> Line<'a> {
-    Line {
-        user,
-        tone,
-        port: tandem.sip.port(),
-        more: json!({ "ring_ms": ring_ms }),
-        ..Line::default()
-    }
-}
-
-fn json_of(received: &Received) -> Value {
-    assert_eq!(received.method, "POST");
-    serde_json::from_str(&received.body).unwrap_or_else(|e| panic!("{e}: {}", received.body))
-}
-
-/// The states of an extension, in the order in which they came.
-fn states(merchant: &Merchant, extension: &str) -> Vec<String> {
-    let all = merchant.received("/state");
-    let of = |state: &Value| state["extnumber"] == extension;
-    let told = all.iter().map(json_of).filter(of);
-    told.map(|state| state["status"].as_str().expect("a string").to_owned()).collect()
-}
-
-/// The one record of a call.
-fn cdr(merchant: &Merchant) -> Value {
-    let told = json_of(&merchant.wait_for("/cdr", 1)[0]);
-    for name in
-        ["hangupcause", "duration", "id", "callmethod", "companycode", "hangupdirection", "billsec"]
-    {
-        assert!(told[name].is_i64(), "{name} is an integer: {told}");
-    }
-    let strings = told.as_object().expect("an object").values().filter(|value| value.is_string());
-    assert_eq!(strings.count(), 15, "{told}");
-    told
+    office(merchant, "ring_all", &["80001", "80002"])
 }
 
 #[test]
@@ -81,10 +26,10 @@ fn case_43_key_1_leads_to_a_group_of_two_and_every_state_is_told_once() {
     let wish = Wish { more: more(&merchant), ..Wish::default() };
     let operator = country::operator(&wish, e2e::ports::one(), e2e::ports::one());
     let tandem = Tandem::start(folder.path(), &Setup { settings: Vec::new(), operator });
-    let mut customer = Phone::start(folder.path(), &phone(&tandem, "80000", 700, 100));
-    let mut taker = Phone::start(folder.path(), &phone(&tandem, "80001", 1_300, 700));
-    let mut loser = Phone::start(folder.path(), &phone(&tandem, "80002", 1_700, 60_000));
-    let voice = notice(folder.path());
+    let mut customer = Phone::start(folder.path(), &line(&tandem, "80000", 700, 100));
+    let mut taker = Phone::start(folder.path(), &line(&tandem, "80001", 1_300, 700));
+    let mut loser = Phone::start(folder.path(), &line(&tandem, "80002", 1_700, 60_000));
+    let voice = tone_at(folder.path(), 1);
     let asked = [
         ("destnumber", "80000"),
         ("voicetype", "2"),
@@ -104,15 +49,19 @@ fn case_43_key_1_leads_to_a_group_of_two_and_every_state_is_told_once() {
     taker.order(&json!({"do": "hangup"}));
     customer.wait_state("DISCONNECTED");
 
-    let told = cdr(&merchant);
+    let told = cdr(&merchant, "110001168");
     assert_eq!((&told["userkey"], &told["extnumber"]), (&json!("1"), &json!("80001")), "{told}");
     assert_eq!((&told["customuuid"], &told["chengshudu"]), (&json!("110001168"), &json!("1")));
     assert_eq!((&told["callmethod"], &told["companycode"]), (&json!(6), &json!(2028)));
     assert_eq!((&told["hangupcause"], &told["hangupdirection"]), (&json!(10001), &json!(10040)));
     assert_eq!((&told["destnumber"], &told["type"]), (&json!("80000"), &json!("callout")));
     assert_eq!(told["uuid"], answer["data"]["result"]["uuid"], "one name for the call");
-    assert_eq!(states(&merchant, "80001"), ["ring", "answer", "hangup"]);
-    assert_eq!(states(&merchant, "80002"), ["ring", "hangup"], "who lost is told of as gone");
+    assert_eq!(states(&merchant, &told, "80001", 3), ["ring", "answer", "hangup"]);
+    assert_eq!(
+        states(&merchant, &told, "80002", 2),
+        ["ring", "hangup"],
+        "who lost is told of as gone"
+    );
     for state in merchant.received("/state").iter().map(json_of) {
         let members = state.as_object().expect("an object");
         assert!(members.values().all(Value::is_string), "all are strings: {state}");
@@ -140,7 +89,7 @@ fn s4_4_a_key_by_info_to_an_empty_group_is_answered_by_a_word() {
     let wish = Wish { more: more(&merchant), ..Wish::default() };
     let country = Country::new(&wish, &a, &Behaviour::RingOnly, 1);
     let capture = Capture::start(country.folder.path(), &[country.carrier_a.media_port]);
-    let voice = notice(country.folder.path());
+    let voice = tone_at(country.folder.path(), 1);
     let asked = [
         ("destnumber", A),
         ("voicetype", "2"),
@@ -149,7 +98,7 @@ fn s4_4_a_key_by_info_to_an_empty_group_is_answered_by_a_word() {
     ];
     let answer = play(country.tandem.http, &asked);
     assert_eq!(answer["data"]["status"], 0, "{answer}");
-    let told = cdr(&merchant);
+    let told = cdr(&merchant, "");
     assert_eq!((&told["userkey"], &told["extnumber"]), (&json!("1"), &json!("")), "{told}");
     assert_eq!((&told["hangupcause"], &told["hangupdirection"]), (&json!(10001), &json!(10040)));
     assert_eq!((&told["disnumber"], &told["customuuid"]), (&json!("02120280001"), &json!("")));
@@ -173,11 +122,11 @@ fn s4_4_a_wrong_key_none_and_a_sound_that_is_not_there() {
     let wish = Wish { more: more(&merchant), ..Wish::default() };
     let country = Country::new(&wish, &a, &Behaviour::RingOnly, 2);
     let door = country.tandem.http;
-    let voice = notice(country.folder.path());
+    let voice = tone_at(country.folder.path(), 1);
     let mut asked = vec![("destnumber", A), ("voicetype", "2"), ("voicefile", voice.as_str())];
     asked.push(("userid", "1@extGroup-1"));
     assert_eq!(play(door, &asked)["data"]["status"], 0);
-    let told = cdr(&merchant);
+    let told = cdr(&merchant, "");
     assert_eq!((&told["userkey"], &told["hangupcause"]), (&json!("5"), &json!(10001)), "{told}");
     // Without a menu the same key is no key, and the whole is heard.
     asked.pop();
@@ -206,9 +155,9 @@ fn case_66_whoever_leaves_while_the_group_rings_is_on_record_and_so_are_those_wh
     let operator = country::operator(&wish, e2e::ports::one(), e2e::ports::one());
     let settings = vec!["push.delays=0s,1s,2s".into()];
     let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
-    let mut customer = Phone::start(folder.path(), &phone(&tandem, "80000", 700, 100));
-    let mut seat = Phone::start(folder.path(), &phone(&tandem, "80001", 1_300, 60_000));
-    let voice = notice(folder.path());
+    let mut customer = Phone::start(folder.path(), &line(&tandem, "80000", 700, 100));
+    let mut seat = Phone::start(folder.path(), &line(&tandem, "80001", 1_300, 60_000));
+    let voice = tone_at(folder.path(), 1);
     let asked = [
         ("destnumber", "80000"),
         ("voicetype", "2"),
@@ -219,13 +168,13 @@ fn case_66_whoever_leaves_while_the_group_rings_is_on_record_and_so_are_those_wh
     seat.wait_state("EARLY");
     customer.order(&json!({"do": "hangup"}));
     seat.wait_state("DISCONNECTED");
-    let told = cdr(&merchant);
+    let told = cdr(&merchant, "");
     assert_eq!(
         (&told["extnumber"], &told["hangupdirection"]),
         (&json!(""), &json!(10041)),
         "{told}"
     );
-    assert_eq!(states(&merchant, "80001"), ["ring", "hangup"]);
+    assert_eq!(states(&merchant, &told, "80001", 2), ["ring", "hangup"]);
     let twice = merchant.wait_for("/cdr", 2);
     assert_eq!(twice[0].body, twice[1].body);
     tandem.books_in_order();
