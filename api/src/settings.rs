@@ -227,6 +227,17 @@ pub(crate) async fn dialled(store: &Store, view: &View, written: &str) -> billin
     Ok(view.plan.parse(written).map_or(Dialled::Invalid, Dialled::Public))
 }
 
+/// The number that is meant, however it is written: an internal one, `+` and digits of a public one, or what was
+/// written where it is none.
+pub(crate) fn meant(view: &Snapshot, written: &str) -> String {
+    let bare: String =
+        written.trim().chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')')).collect();
+    if view.extensions.contains_key(&bare) {
+        return bare;
+    }
+    view.plan.parse(written).map_or(bare, |number| number.to_string())
+}
+
 impl Dialled {
     /// The number to dial, if it may be dialled as a second leg: any enabled extension, any public number.
     pub(crate) fn number(self) -> Option<Number> {

@@ -447,3 +447,75 @@ async fn without_money_a_campaign_pauses_and_its_merchant_is_told_why() {
     look(&world, &mut dialler, 2).await;
     assert_eq!(world.switch.placed.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn one_number_in_two_spellings_is_called_once_here_and_by_tasks() {
+    let world = World::new().await;
+    let own = client(&world, "test").await;
+    let both = targets(&["13800138000", "+86 138 0013 8000", "(138) 0013-8000", "80000", " 80000"]);
+    let made =
+        own.ask("POST", "/campaigns", Some(agents(&[("numbers", both.clone())]))).await.json();
+    assert_eq!(made["numbers"], 2, "{made}");
+    let id = made["id"].as_str().unwrap();
+    let path = format!("/campaigns/{id}/numbers");
+    let added = own.ask("POST", &path, Some(json!({ "numbers": both }))).await.json();
+    assert_eq!(added["added"], 0);
+    let listed = own.get(&path).await.json();
+    assert_eq!(listed["items"][0]["number"], "13800138000", "as it was written first");
+    let login = task(&world, "Auth.Login", &[("appid", "app1"), ("accesskey", ACCESSKEY)]).await;
+    let token = login["data"]["result"]["token"].as_str().unwrap();
+    let list = r#"["13800138000","138-0013-8000"]"#;
+    let wanted =
+        [("token", token), ("assigntype", "1"), ("assignagent", "80000"), ("telphone", list)];
+    let made = task(&world, "Yccall.TaskCreat", &wanted).await;
+    assert_eq!(made["data"]["result"]["total"], 1, "{made}");
+}
+
+#[tokio::test]
+async fn a_campaign_that_never_had_a_number_waits_for_some() {
+    let world = World::new().await;
+    let own = client(&world, "test").await;
+    let id = begin(&own, agents(&[("numbers", json!([]))])).await;
+    let resume = format!("/campaigns/{id}/resume");
+    let mut dialler = dialler();
+    let answer = own.ask("POST", &resume, None).await;
+    assert_eq!((answer.status, &answer.json()["state"]), (StatusCode::OK, &json!("waiting")));
+    look(&world, &mut dialler, 3).await;
+    assert!(told(&own).await.is_empty());
+    let more = json!({ "numbers": targets(&["13800138002"]) });
+    let added = own.ask("POST", &format!("/campaigns/{id}/numbers"), Some(more)).await;
+    assert_eq!((added.status, &added.json()["added"]), (StatusCode::OK, &json!(1)));
+    assert_eq!(own.ask("POST", &resume, None).await.json()["state"], "running");
+    look(&world, &mut dialler, 3).await;
+    assert_eq!(world.switch.placed.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_merchant_may_not_show_any_more_is_shown_to_nobody() {
+    let world = World::new().await;
+    let (key, row) =
+        make(&world, "test", json!({ "caller_ids": ["01053180003", "01053180004"] })).await;
+    let lasting = client(&world, "test").await;
+    let both = Client { world: &world, key };
+    let body = |shown: Value, to: &str| {
+        json!({ "name": "notice", "sound": { "prompt": "welcome" }, "caller_ids": shown, "hold": true,
+            "numbers": targets(&[to, "13800138009"]), "calls_at_once": 2 })
+    };
+    let some = begin(&both, body(json!(["01053180003", "01053180004"]), "13800138001")).await;
+    let none = begin(&both, body(json!(["01053180003"]), "13800138002")).await;
+    // The one key ends, and another one may show one of its numbers.
+    make(&world, "test", json!({ "caller_ids": ["01053180004"] })).await;
+    let id = row["id"].as_str().unwrap();
+    let (status, _) = world.admin("DELETE", &format!("/api-keys/{id}"), None).await;
+    assert!(status.is_success(), "{status}");
+    for id in [&some, &none] {
+        lasting.ask("POST", &format!("/campaigns/{id}/resume"), None).await;
+    }
+    look(&world, &mut dialler(), 4).await;
+    let placed = world.switch.placed.lock().unwrap().clone();
+    let shown = placed.iter().map(|call| call.a.shown.as_ref().unwrap().digits().to_owned());
+    assert_eq!(shown.collect::<Vec<_>>(), ["861053180004", "861053180004"]);
+    let paused = self::shown(&lasting, &none).await;
+    assert_eq!((&paused["state"], &paused["reason"]), (&json!("paused"), &json!("bad_caller")));
+    assert_eq!(paused["numbers"]["waiting"], 2, "no number is spent");
+}

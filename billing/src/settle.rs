@@ -72,7 +72,8 @@ pub(crate) async fn settle(
     uncount(&mut batch, &plan, &counted);
     rung::uncount(&mut batch, facts, holds.iter().map(|hold| hold.leg));
     insert_cdrs(&mut batch, &record)?;
-    if !campaigns::is_in_vain(facts) {
+    // Our own surface was told of its legs: it is told of its end as well.
+    if facts.command.dialect == Dialect::Rest || !campaigns::is_in_vain(facts) {
         promise(&mut batch, &record, books.settings_version)?;
     }
     insert_record(&mut batch, &record)?;

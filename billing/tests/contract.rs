@@ -75,6 +75,27 @@ macro_rules! contract {
                 store.close().await;
             } )*
         }
+
+        /// Where texts are ordered as a language has it: a colon is before each digit there.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn postgres_in_english_keeps_what_orders_texts() {
+            let Some(cluster) = Cluster::start(false) else { return };
+            let cases: [(&str, Case); 3] = [
+                ("listed", |store, url| {
+                    Box::pin(campaigns_v1::what_becomes_of_a_campaign_is_told_once(store, url))
+                }),
+                ("bound", |store, url| {
+                    Box::pin(axb::s6_axb_who_begins_reads_what_holds_and_what_changes_from_then_on(store, url))
+                }),
+                ("numbers", |store, url| Box::pin(objects::the_snapshot_is_what_was_applied(store, url))),
+            ];
+            for (name, case) in cases {
+                let url = cluster.database_in(name, "en");
+                let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+                case(store.clone(), url).await;
+                store.close().await;
+            }
+        }
     };
 }
 
@@ -104,6 +125,12 @@ contract! {
     campaigns_v1::a_number_that_nobody_answers_is_called_as_often_as_was_said,
     campaigns_v1::what_becomes_of_a_campaign_is_told_once,
     campaigns_v1::numbers_that_are_added_under_a_name_are_added_once,
+    campaigns_v1::case_69_a_sound_that_cannot_be_had_pauses_a_campaign_and_spends_no_number,
+    campaigns_v1::s4_4_a_try_that_found_no_room_is_told_to_its_end_at_v1,
+    campaigns_v1::one_number_in_two_spellings_is_called_once_and_so_many_are_kept_at_most,
+    campaigns_v1::a_campaign_without_numbers_waits_for_some,
+    campaigns_v1::an_event_of_a_campaign_has_an_id_of_its_own_whatever_was_forgotten,
+    campaigns_v1::a_try_that_was_noted_is_not_noted_as_the_next_one,
     calls::authorize_holds_both_legs_and_a_repeat_holds_nothing_more,
     calls::case_47_a_thousand_parallel_starts_with_credit_for_one,
     calls::case_48_credit_runs_out_on_time_and_never_below_zero,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use billing::campaigns::{Campaign, CampaignNumber, Own, Takers};
+use billing::campaigns::{Campaign, CampaignNumber, Takers};
 use billing::rows::{Company, Merchant, MerchantStatus};
 use dialect::sipcall::Echo;
 use facts::scenario::{Next, Scenario, Step};
@@ -67,7 +67,7 @@ impl Look<'_> {
                 };
                 match outcome {
                     Ok(call) => {
-                        store.calling(id, number.seq, call.call).await?;
+                        store.calling(id, number.seq, number.tries, call.call).await?;
                         (placed, passed) = (placed + 1, 0);
                     }
                     Err(Refused::Never(why)) => {
@@ -110,8 +110,8 @@ async fn pause(state: &ApiState, campaign: &Campaign, why: &str) -> billing::Res
 enum Side<'a> {
     /// A company's of system 002.
     Company(Arc<Company>),
-    /// A merchant's of `/v1`; what whoever answers hears, where no agents have him.
-    Own(Arc<Merchant>, &'a Own, Option<Arc<Scenario>>),
+    /// A merchant's of `/v1`.
+    Own(Arc<Merchant>, rest::Manner<'a>),
 }
 
 /// Whose it is; else why no number of it can be called.
@@ -132,12 +132,15 @@ async fn side<'a>(
     let merchant = view.merchant(store, campaign.merchant).await?;
     let approved = |merchant: &Arc<Merchant>| merchant.status == MerchantStatus::Approved;
     let Some(merchant) = merchant.filter(approved) else { return Ok(Err("merchant_disabled")) };
+    // What he may not show any more is shown to nobody, whatever he might when it was made.
+    let shown = rest::still_shown(state, &merchant, &campaign.plan.shown).await?;
+    let Some(shown) = shown else { return Ok(Err("bad_caller")) };
     let Takers::Scenario(request) = &campaign.plan.takers else {
-        return Ok(Ok(Side::Own(merchant, own, None)));
+        return Ok(Ok(Side::Own(merchant, rest::Manner { own, scenario: None, shown })));
     };
     let scenario = rest::campaign_script(state, view, &merchant, request).await?;
-    let side = scenario.map(|scenario| Side::Own(merchant, own, Some(Arc::new(scenario))));
-    Ok(side.ok_or("scenario"))
+    let Some(scenario) = scenario.map(Arc::new) else { return Ok(Err("scenario")) };
+    Ok(Ok(Side::Own(merchant, rest::Manner { own, scenario: Some(scenario), shown })))
 }
 
 /// The call of a number; else why it cannot be called.
@@ -149,9 +152,9 @@ async fn command(
 ) -> billing::Result<Result<CallCommand, Refused>> {
     let company = match side {
         Side::Company(company) => company,
-        Side::Own(merchant, own, scenario) => {
-            let (whose, how) = ((campaign, merchant.as_ref()), (*own, scenario.as_ref()));
-            return rest::campaign_command(state, view, whose, how, row).await;
+        Side::Own(merchant, manner) => {
+            let whose = (campaign, merchant.as_ref());
+            return rest::campaign_command(state, view, whose, manner, row).await;
         }
     };
     if let Takers::Notice(request) = &campaign.plan.takers {

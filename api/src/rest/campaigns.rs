@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use billing::Constraint;
 use billing::campaigns::{
     Added, Campaign as Row, CampaignNumber as NumberRow, CampaignState, Created, Known, NewNumber,
-    NumberState, Own, Plan, Request, Said, Takers, home, try_key,
+    NumberState, Own, Plan, Request, Said, Takers, Terms, home, try_key,
 };
 use billing::rows::Merchant;
 use dialect::rest::{
@@ -262,7 +262,7 @@ async fn targets(
     for (nth, target) in asked.iter().enumerate() {
         let found = dialled(&state.0.store, view, &target.number).await.map_err(ours)?;
         let refused = found.is_foreign_to(asker.merchant.id) || found.is_short();
-        if refused || found.number().is_none() {
+        if refused || found.clone().number().is_none() {
             told += 1;
             if told <= TOLD_MAX {
                 let words = "is no telephone number and no extension that may be rung";
@@ -272,7 +272,10 @@ async fn targets(
         }
         let reference = target.reference.clone().unwrap_or_default();
         let said = Said { reference, ..Said::default() };
-        all.push(NewNumber { phone: target.number.clone(), due: None, said });
+        // Two ways of writing one number are one.
+        let meant = found.named().map(|number| number.to_string());
+        let meant = meant.unwrap_or_else(|| target.number.clone());
+        all.push(NewNumber { phone: target.number.clone(), meant, due: None, said });
     }
     Ok(all)
 }
@@ -303,15 +306,12 @@ pub(super) async fn add(state: &ApiState, view: &View, asker: &Asker, asked: &As
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    if known.tally.total + numbers.len() as u64 > NUMBERS_MAX {
-        let words = format!("a campaign has {NUMBERS_MAX} numbers at most");
-        return Err(Problem::new(Code::Full, words));
-    }
     let request = match request {
         Some(request) => request,
         None => Request::unnamed().map_err(ours)?,
     };
-    let done = store.add_under(request, now(), (&home, &id), (numbers, false)).await;
+    let terms = Terms { reopens: false, most: NUMBERS_MAX };
+    let done = store.add_under(request, now(), (&home, &id), (numbers, terms)).await;
     added(done.map_err(ours)?, &id)
 }
 
@@ -320,6 +320,10 @@ fn added(done: Added, id: &str) -> Reply {
         Added::Now(CampaignState::Ended, _) => return Err(Problem::new(Code::CampaignEnded, "")),
         Added::Now(_, added) => (added, false),
         Added::Before(_, added) => (added, true),
+        Added::Full => {
+            let words = format!("a campaign has {NUMBERS_MAX} numbers at most");
+            return Err(Problem::new(Code::Full, words));
+        }
         Added::Missing => return Err(missing()),
         Added::OtherRequest => return Err(Problem::new(Code::KeyReused, "")),
     };
@@ -455,12 +459,39 @@ pub(crate) async fn prepare(
     Ok(compiled.map(|(compiled, _)| compiled.scenario))
 }
 
-/// The call of a number; else why it cannot be called. `scenario`: where no agents have it.
+/// The numbers of a campaign that its merchant may still show: his own, and those of his keys that are good. `None`
+/// when he may show none of them any more.
+pub(crate) async fn still_shown(
+    state: &ApiState,
+    merchant: &Merchant,
+    shown: &[String],
+) -> billing::Result<Option<Vec<String>>> {
+    if shown.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let (keys, at) = (state.0.store.api_keys(Some(merchant.id)).await?, now());
+    let good = keys.iter().filter(|key| key.is_good(at)).flat_map(|key| &key.caller_ids);
+    let may: Vec<&String> = good.chain(&merchant.caller_id).collect();
+    let left: Vec<String> = shown.iter().filter(|digits| may.contains(digits)).cloned().collect();
+    Ok(Some(left).filter(|left| !left.is_empty()))
+}
+
+/// What is the same for all calls of a campaign just now.
+pub(crate) struct Manner<'a> {
+    /// What only campaigns of `/v1` say.
+    pub(crate) own: &'a Own,
+    /// What whoever answers hears, where no agents have him.
+    pub(crate) scenario: Option<Arc<Scenario>>,
+    /// The numbers to show in turn; none: as for other calls.
+    pub(crate) shown: Vec<String>,
+}
+
+/// The call of a number; else why it cannot be called.
 pub(crate) async fn command(
     state: &ApiState,
     view: &View,
     (campaign, merchant): (&Row, &Merchant),
-    (own, scenario): (&Own, Option<&Arc<Scenario>>),
+    Manner { own, scenario, shown }: &Manner<'_>,
     row: &NumberRow,
 ) -> billing::Result<Result<CallCommand, Refused>> {
     let called = dialled(&state.0.store, view, &row.number.phone).await?;
@@ -470,7 +501,7 @@ pub(crate) async fn command(
     let sub_account = called.sub_account();
     let Some(number) = called.number() else { return Ok(Err(Refused::Never("invalid"))) };
     let agents = || led(view, merchant.id, &campaign.plan.takers, row.seq).map(Arc::new);
-    let Some(scenario) = scenario.cloned().or_else(agents) else {
+    let Some(scenario) = scenario.clone().or_else(agents) else {
         return Ok(Err(Refused::All("no_agents")));
     };
     let context: EventContext = serde_json::from_str(&own.context).unwrap_or_default();
@@ -485,7 +516,7 @@ pub(crate) async fn command(
         a: Party {
             number,
             as_sent: row.number.phone.clone(),
-            shown: shown_to(&campaign.plan.shown, row.seq),
+            shown: shown_to(shown, row.seq),
             ring: Duration::from_secs(own.ring_s.into()),
         },
         b: None,

@@ -13,7 +13,9 @@ mod reference;
 mod say;
 mod webhooks;
 
-pub(crate) use campaigns::{Paces, command as campaign_command, prepare as campaign_script};
+pub(crate) use campaigns::{
+    Manner, Paces, command as campaign_command, prepare as campaign_script, still_shown,
+};
 pub(crate) use events::Streams;
 pub(crate) use place::compile;
 

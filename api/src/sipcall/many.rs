@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::play::{callee, command};
 use super::{Asker, Gate, auth, ours, tasks};
 use crate::campaigns::Refused;
-use crate::settings::View;
+use crate::settings::{View, meant};
 use crate::state::{ApiState, now};
 
 /// Calls of one request at a time, at most; the merchant's own limit comes before.
@@ -73,7 +73,12 @@ async fn keep(gate: Gate<'_>, view: &View, asked: Result<Batch, Code>) -> Result
         ext: echo.chengshudu.clone(),
         ..Said::default()
     };
-    let number = |phone| NewNumber { phone, due: None, said: said.clone() };
+    let number = |phone: String| NewNumber {
+        meant: meant(view, &phone),
+        phone,
+        due: None,
+        said: said.clone(),
+    };
     let numbers: Vec<NewNumber> = numbers.into_iter().map(number).collect();
     let campaign = Campaign {
         id: String::new(),

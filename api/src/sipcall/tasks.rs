@@ -13,7 +13,7 @@ use facts::{Dialect, RequestKey};
 
 use super::play::Groups;
 use super::{Asker, Gate, form, ours};
-use crate::settings::View;
+use crate::settings::{View, meant};
 use crate::state::{ApiState, now};
 
 /// Of those who answer, so many thousandths may find nobody.
@@ -35,7 +35,7 @@ pub(super) async fn run(gate: Gate<'_>, view: &View, rules: Rules<'_>) -> Result
         Service::TaskAdd => {
             let (id, list) = task::read_add(rules)?;
             let asker = gate.open()?;
-            add(state, &asker, &id, phones(list).await?).await
+            add(state, view, &asker, (&id, phones(list).await?)).await
         }
         Service::TaskSet => {
             let (id, turn) = task::read_set(rules)?;
@@ -88,7 +88,7 @@ async fn create(
         },
         created: now(),
     };
-    let numbers: Vec<NewNumber> = phones.into_iter().map(number).collect();
+    let numbers: Vec<NewNumber> = phones.into_iter().map(|phone| number(view, phone)).collect();
     let words = Answer::done("任务创建成功", "task created");
     keep(state, campaign, (numbers, None), words).await
 }
@@ -140,11 +140,11 @@ pub(crate) fn key(campaign: &Campaign, row: &CampaignNumber) -> RequestKey {
 /// Adds numbers to a task.
 async fn add(
     state: &ApiState,
+    view: &View,
     asker: &Asker,
-    id: &str,
-    phones: Vec<Phone>,
+    (id, phones): (&str, Vec<Phone>),
 ) -> Result<Answer, Stop> {
-    let numbers = phones.into_iter().map(number).collect();
+    let numbers = phones.into_iter().map(|phone| number(view, phone)).collect();
     let company = &asker.company.companycode;
     let once = Once::fresh().map_err(ours)?;
     let store = &state.0.store;
@@ -237,10 +237,10 @@ fn takers(view: &View, asker: &Asker, agents: Agents) -> Result<Takers, Code> {
     }
 }
 
-fn number(phone: Phone) -> NewNumber {
+fn number(view: &View, phone: Phone) -> NewNumber {
     let [userid, memberid, customuuid, ext] = phone.echo;
     let said = Said { userid, memberid, customuuid, ext, ..Said::default() };
-    NewNumber { phone: phone.phone, due: phone.time, said }
+    NewNumber { meant: meant(view, &phone.phone), phone: phone.phone, due: phone.time, said }
 }
 
 fn told(campaign: &Campaign, tally: Tally) -> Told {

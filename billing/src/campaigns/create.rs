@@ -15,7 +15,7 @@ use crate::store::Store;
 /// Campaigns of one merchant that are not over, at most: each that runs is looked at twice a
 /// second.
 pub const OPEN_MAX: u32 = 500;
-/// Numbers of one insert: five columns each, below what SQLite takes as parameters.
+/// Numbers of one statement: six columns each, below what SQLite takes as parameters.
 const ROWS: usize = 500;
 
 /// A request to which a company gives a name of its own: the same again is the same campaign, for
@@ -120,7 +120,7 @@ async fn create(
     }
     room(conn, campaign.merchant.0).await?;
     insert(conn, campaign).await?;
-    let kept = insert_numbers(conn, &campaign.id, numbers).await?;
+    let kept = insert_numbers(conn, &campaign.id, (numbers, u64::MAX)).await?.unwrap_or_default();
     if let Some(request) = request {
         let Campaign { company, id, state, created, .. } = campaign;
         remember(conn, (company, id), (request, *created), (*state, kept)).await?;
@@ -146,19 +146,48 @@ async fn insert(conn: &mut Conn, campaign: &Campaign) -> Result<()> {
     conn.exec(sql, values).await.map(drop)
 }
 
-/// Adds numbers behind those that there are; how many it were. One that is there already, not
-/// called yet and said to be called not before the same instant, is called once, however long it
-/// was put off.
-async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Result<u64> {
-    let sql = "SELECT phone, due FROM campaign_numbers WHERE campaign = $1 AND state = 'waiting'";
+/// Those of some numbers that a campaign has not, each once: one that waits already, said to be called not before the
+/// same instant, is called once, however it is written and however long it was put off.
+async fn fresh<'a>(
+    conn: &mut Conn,
+    id: &str,
+    numbers: &'a [NewNumber],
+) -> Result<Vec<&'a NewNumber>> {
     let mut there = BTreeSet::new();
-    for row in conn.rows(sql, args![id]).await? {
-        there.insert((row.text(0)?, row.opt_int(1)?));
+    for some in numbers.chunks(ROWS) {
+        let sql = format!(
+            "SELECT meant, due FROM campaign_numbers WHERE meant IN {} AND campaign = ${} \
+             AND state = 'waiting'",
+            tuples(1, some.len()),
+            some.len() + 1
+        );
+        let mut values: Vec<Value> = Vec::with_capacity(some.len() + 1);
+        for number in some {
+            values.extend(args![&number.meant]);
+        }
+        values.extend(args![id]);
+        for row in conn.rows(&sql, values).await? {
+            there.insert((row.text(0)?, row.opt_int(1)?));
+        }
     }
-    let fresh: Vec<&NewNumber> = numbers
-        .iter()
-        .filter(|number| there.insert((number.phone.clone(), number.due.map(|due| due.0))))
-        .collect();
+    let is_new =
+        |number: &&NewNumber| there.insert((number.meant.clone(), number.due.map(|due| due.0)));
+    Ok(numbers.iter().filter(is_new).collect())
+}
+
+/// Adds numbers behind those that there are, but for those that wait already; how many it were. `None`: it would have
+/// more than so many, and none is added.
+async fn insert_numbers(
+    conn: &mut Conn,
+    id: &str,
+    (numbers, most): (&[NewNumber], u64),
+) -> Result<Option<u64>> {
+    let fresh = fresh(conn, id, numbers).await?;
+    let known = conn.row("SELECT total FROM campaigns WHERE id = $1", args![id]).await?;
+    let known: u64 = known.map_or(Ok(0), |row| row.small(0))?;
+    if known + fresh.len() as u64 > most {
+        return Ok(None);
+    }
     let sql =
         "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) FROM campaign_numbers WHERE campaign = $1";
     let mut seq = conn.row(sql, args![id]).await?.map_or(Ok(0), |row| row.int(0))?;
@@ -166,18 +195,28 @@ async fn insert_numbers(conn: &mut Conn, id: &str, numbers: &[NewNumber]) -> Res
         let mut values: Vec<Value> = Vec::new();
         for number in some {
             seq += 1;
-            values.extend(args![id, seq, &number.phone, number.due, json(&number.said)?]);
+            let NewNumber { phone, meant, due, said } = number;
+            values.extend(args![id, seq, phone, meant, *due, json(said)?]);
         }
         let sql = format!(
-            "INSERT INTO campaign_numbers (campaign, seq, phone, due, said) VALUES {}",
-            tuples(some.len(), 5)
+            "INSERT INTO campaign_numbers (campaign, seq, phone, meant, due, said) VALUES {}",
+            tuples(some.len(), 6)
         );
         conn.exec_once(&sql, values).await?;
     }
     let sql = "UPDATE campaigns SET total = total + $2, waiting = waiting + $2 WHERE id = $1";
     let count = i64::try_from(fresh.len()).unwrap_or(i64::MAX);
     conn.exec(sql, args![id, count]).await?;
-    Ok(fresh.len() as u64)
+    Ok(Some(fresh.len() as u64))
+}
+
+/// How numbers are added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// A campaign that has ended because all its numbers were called waits again.
+    pub reopens: bool,
+    /// So many numbers it may have at most.
+    pub most: u64,
 }
 
 /// What became of numbers that were to be added.
@@ -187,6 +226,8 @@ pub enum Added {
     Now(CampaignState, u64),
     /// They were added before: it stood so then, and so many it were.
     Before(CampaignState, u64),
+    /// It would have had more numbers than it may have: none was added.
+    Full,
     /// There is no such campaign.
     Missing,
     /// Something else was asked for under that name.
@@ -215,7 +256,7 @@ async fn add(
     conn: &mut Conn,
     (company, id): (&str, &str),
     numbers: &[NewNumber],
-    (request, at, reopens): (&Request, UnixMillis, bool),
+    (request, at, terms): (&Request, UnixMillis, Terms),
 ) -> Result<Added> {
     if let Some(before) = added_before(conn, (company, id), (request, at)).await? {
         return Ok(before);
@@ -228,13 +269,14 @@ async fn add(
     let Some(row) = conn.row(&sql, args![id, company]).await? else { return Ok(Added::Missing) };
     let stands: CampaignState = row.word(0)?;
     let ended = stands == CampaignState::Ended;
-    if ended && (!reopens || row.truth(1)?) {
+    if ended && (!terms.reopens || row.truth(1)?) {
         return Ok(Added::Now(stands, 0));
     }
     if ended {
         room(conn, row.int(2)?).await?;
     }
-    let added = insert_numbers(conn, id, numbers).await?;
+    let added = insert_numbers(conn, id, (numbers, terms.most)).await?;
+    let Some(added) = added else { return Ok(Added::Full) };
     let sql = "UPDATE campaigns SET state = 'waiting', begins = NULL, ended = NULL \
                WHERE id = $1 AND state = 'ended' AND cancelled = 0";
     conn.exec(sql, args![id]).await?;
@@ -292,13 +334,15 @@ impl Store {
         numbers: Vec<NewNumber>,
     ) -> Result<Option<(CampaignState, u64)>> {
         let request = Request { name: once.as_str().to_owned(), fingerprint: String::new() };
-        match self.add_under(request, at, whose, (numbers, true)).await? {
+        let terms = Terms { reopens: true, most: u64::MAX };
+        match self.add_under(request, at, whose, (numbers, terms)).await? {
             Added::Now(stands, added) | Added::Before(stands, added) => Ok(Some((stands, added))),
-            Added::Missing | Added::OtherRequest => Ok(None),
+            Added::Full | Added::Missing | Added::OtherRequest => Ok(None),
         }
     }
 
-    /// The same under a name of the company's own. Where it is not said to (`reopens`), one that has ended stays so.
+    /// The same under a name of the company's own, and on these terms: how many numbers there are is read in the
+    /// transaction that adds some.
     ///
     /// # Errors
     /// As [`Store::add_campaign_numbers`].
@@ -307,11 +351,11 @@ impl Store {
         request: Request,
         at: UnixMillis,
         (company, id): (&str, &str),
-        (numbers, reopens): (Vec<NewNumber>, bool),
+        (numbers, terms): (Vec<NewNumber>, Terms),
     ) -> Result<Added> {
         let (company, id) = (company.to_owned(), id.to_owned());
         self.write(work!(conn, [company, id, numbers, request] => {
-            add(conn, (&company, &id), &numbers, (&request, at, reopens)).await?
+            add(conn, (&company, &id), &numbers, (&request, at, terms)).await?
         }))
         .await
     }

@@ -4,7 +4,7 @@ use facts::campaign::CampaignTurn;
 use facts::{MerchantId, UnixMillis};
 
 use super::{COLUMNS, Campaign, Tally, both_of, tell};
-use crate::db::{Row, args, work};
+use crate::db::{Conn, Row, args, work};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -36,6 +36,16 @@ fn known_of(row: &Row) -> Result<Known> {
     Ok(Known { campaign, tally, reason, ended, cancelled: row.truth(18)? })
 }
 
+/// The switch pauses it, if it runs.
+pub(super) async fn pause(conn: &mut Conn, id: &str, why: &str, at: UnixMillis) -> Result<()> {
+    let sql =
+        "UPDATE campaigns SET state = 'paused', reason = $2 WHERE id = $1 AND state = 'running'";
+    if conn.exec(sql, args![id, why]).await? == 1 {
+        tell::tell(conn, id, (CampaignTurn::Paused, why), at).await?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// A campaign of a home, with all that is known of it.
     ///
@@ -64,14 +74,15 @@ impl Store {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Known>> {
-        // Ids have digits alone: any is before a colon.
-        let (home, before) = (home.to_owned(), before.unwrap_or(":").to_owned());
+        let (home, before) = (home.to_owned(), before.map(str::to_owned));
         self.read(work!(conn, [home, before] => {
             let sql = format!(
                 "SELECT {COLUMNS}, reason, ended, cancelled FROM campaigns \
-                 WHERE company = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+                 WHERE company = $1 AND (CAST($2 AS TEXT) IS NULL OR id < $2) \
+                 ORDER BY id DESC LIMIT $3"
             );
-            let rows = conn.rows(&sql, args![home.as_str(), before.as_str(), limit]).await?;
+            let values = args![home.as_str(), before.as_ref().clone(), limit];
+            let rows = conn.rows(&sql, values).await?;
             rows.iter().filter_map(|row| known_of(row).ok()).collect()
         }))
         .await
@@ -83,13 +94,6 @@ impl Store {
     /// Those of the database.
     pub async fn pause_campaign(&self, id: &str, why: &str, at: UnixMillis) -> Result<()> {
         let (id, why) = (id.to_owned(), why.to_owned());
-        self.write(work!(conn, [id, why] => {
-            let sql = "UPDATE campaigns SET state = 'paused', reason = $2 \
-                       WHERE id = $1 AND state = 'running'";
-            if conn.exec(sql, args![id.as_str(), why.as_str()]).await? == 1 {
-                tell::tell(conn, &id, (CampaignTurn::Paused, &why), at).await?;
-            }
-        }))
-        .await
+        self.write(work!(conn, [id, why] => pause(conn, &id, &why, at).await?)).await
     }
 }

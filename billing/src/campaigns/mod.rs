@@ -13,7 +13,7 @@ mod tell;
 
 use std::time::Duration;
 
-pub use create::{Added, Created, OPEN_MAX, Request};
+pub use create::{Added, Created, OPEN_MAX, Request, Terms};
 use facts::campaign::CampaignTurn;
 pub use facts::campaign::{Tally, try_key};
 use facts::hours::{Hours, Zone};
@@ -164,6 +164,8 @@ pub struct Said {
 pub struct NewNumber {
     /// As the merchant wrote it.
     pub phone: String,
+    /// The number that is meant, however it is written: by this repeats are told.
+    pub meant: String,
     /// Not before.
     pub due: Option<UnixMillis>,
     /// What goes back with it.
@@ -211,7 +213,7 @@ pub struct CampaignNumber {
 const COLUMNS: &str = "id, merchant_id, company, name, plan, begins, pauses, state, created, total, \
                        waiting, calling, done, answered, joined, refused";
 const NUMBER: &str = "SELECT seq, phone, due, said, state, call_id, why, answered, joined, tries, \
-                      not_before FROM campaign_numbers";
+                      not_before, meant FROM campaign_numbers";
 
 fn campaign_of(row: &Row) -> Result<Campaign> {
     Ok(Campaign {
@@ -244,8 +246,12 @@ fn both_of(row: &Row) -> Result<(Campaign, Tally)> {
 }
 
 fn number_of(row: &Row) -> Result<CampaignNumber> {
-    let number =
-        NewNumber { phone: row.text(1)?, due: row.opt_int(2)?.map(UnixMillis), said: row.json(3)? };
+    let number = NewNumber {
+        phone: row.text(1)?,
+        meant: row.text(11)?,
+        due: row.opt_int(2)?.map(UnixMillis),
+        said: row.json(3)?,
+    };
     let call = row.opt_int(5)?.map(|_| row.call(5)).transpose()?;
     Ok(CampaignNumber {
         seq: row.int(0)?,
@@ -347,7 +353,7 @@ impl Store {
     }
 
     /// Starts, pauses or ends a campaign. `None` when the company has no such campaign, else how it
-    /// stood before; one that had ended stays so.
+    /// stood before; one that had ended stays so, and one that never had a number waits for some instead of running.
     ///
     /// # Errors
     /// Those of the database.
@@ -363,7 +369,10 @@ impl Store {
             let known = "SELECT state FROM campaigns WHERE id = $1 AND company = $2";
             let known = conn.row(known, args![id.as_str(), company.as_str()]).await?;
             let known = known.map(|row| row.word(0)).transpose()?;
-            let sql = "UPDATE campaigns SET state = $2, ended = $3, cancelled = $4, reason = '' \
+            // One that never had a number would have ended at once, and for good.
+            let sql = "UPDATE campaigns SET state = CASE WHEN CAST($2 AS TEXT) = 'running' \
+                       AND total = 0 THEN 'waiting' ELSE CAST($2 AS TEXT) END, \
+                       ended = $3, cancelled = $4, reason = '', unheard = 0 \
                        WHERE id = $1 AND state <> 'ended'";
             let cancelled = state == CampaignState::Ended;
             if known.is_some() {

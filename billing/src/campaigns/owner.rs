@@ -102,16 +102,16 @@ async fn open(conn: &mut Conn, me: &Once, now: UnixMillis) -> Result<Found> {
 
 /// Whether one starts or pauses by itself now.
 async fn is_due(conn: &mut Conn, now: UnixMillis) -> Result<bool> {
-    let sql = "SELECT 1 FROM campaigns WHERE (state = 'waiting' AND begins <= $1) \
+    let sql = "SELECT 1 FROM campaigns WHERE (state = 'waiting' AND begins <= $1 AND total > 0) \
                OR (state = 'running' AND pauses <= $1) LIMIT 1";
     Ok(conn.row(sql, args![now]).await?.is_some())
 }
 
 /// Starts and pauses what is due, each instant once: whoever starts by hand what paused by itself
-/// is not paused again.
+/// is not paused again. One whose time has come before its first number begins with that.
 async fn turn(conn: &mut Conn, now: UnixMillis) -> Result<()> {
     let begin = "UPDATE campaigns SET state = 'running', begins = NULL \
-                 WHERE state = 'waiting' AND begins <= $1";
+                 WHERE state = 'waiting' AND begins <= $1 AND total > 0";
     let pause = "UPDATE campaigns SET state = 'paused', pauses = NULL \
                  WHERE state = 'running' AND pauses <= $1";
     conn.exec(begin, args![now]).await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use facts::campaign::{CampaignTurn, Tally};
 use facts::record::{CallFacts, CallRecord};
-use facts::{CallId, Dialect, Failure, Kind, LegNo, Outcome, Purpose, Side, UnixMillis};
+use facts::{CallId, Dialect, Failure, Kind, LegNo, Origin, Outcome, Purpose, Side, UnixMillis};
 
-use super::{CampaignNumber, NUMBER, Plan, number_of, tally, tell};
+use super::{CampaignNumber, NUMBER, Plan, known, number_of, tally, tell};
 use crate::db::{Conn, args, from_json, work};
 use crate::error::Result;
 use crate::once::Once;
@@ -21,6 +21,11 @@ const CROWDED_MAX: u32 = 100;
 const CROWDED: Duration = Duration::from_secs(5);
 const CROWDED_LONGEST: Duration = Duration::from_secs(60);
 
+/// So long a number waits for which what was to be heard could not be had.
+const UNHEARD: Duration = Duration::from_secs(60);
+/// So many of them, one behind the other, pause a campaign of `/v1`.
+const UNHEARD_MAX: u32 = 20;
+
 /// No carrier had room, and nobody was rung.
 fn is_crowded(facts: &CallFacts) -> bool {
     let a = facts.leg(LegNo::A);
@@ -28,8 +33,9 @@ fn is_crowded(facts: &CallFacts) -> bool {
         && matches!(&facts.outcome, Outcome::Failed(failure) if failure.kind == Kind::Congestion)
 }
 
-/// Whether a call was a campaign's that found no room, and whose number is tried again: nobody is
-/// told of it, and it is in no list. The last try is told as what became of the number.
+/// Whether a call was a campaign's that found no room, and whose number is tried again: it is in no list, and
+/// nobody is told of it but `/v1`, which tells each leg and each call to its end. The last try is told as what became
+/// of the number.
 pub(crate) fn is_in_vain(facts: &CallFacts) -> bool {
     is_crowded(facts) && facts.command.campaign().is_some_and(|(_, tries)| tries + 1 < CROWDED_MAX)
 }
@@ -58,6 +64,8 @@ struct Became {
     crowded: bool,
     /// Nobody answered, who may do so another time.
     missed: bool,
+    /// What was to be heard could not be had, and nobody was rung: it is its merchant's address that fails.
+    unheard: bool,
 }
 
 impl Became {
@@ -79,7 +87,13 @@ impl Became {
         };
         // A notice of system 002 has one record: it says so when it was lost, and the merchant decides.
         let again = is_task || facts.command.dialect == Dialect::Rest;
-        let lost = again && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
+        let media = |failure: &Failure| failure.origin == Origin::Media;
+        let unheard = again
+            && facts.legs.is_empty()
+            && matches!(&facts.outcome, Outcome::Failed(failure) if media(failure));
+        let lost = again
+            && !unheard
+            && matches!(&facts.outcome, Outcome::Failed(failure) if ours(failure));
         let away = |failure: &Failure| {
             matches!(
                 failure.kind,
@@ -88,7 +102,7 @@ impl Became {
         };
         let missed = matches!(&facts.outcome, Outcome::Failed(failure) if away(failure));
         let (lost, missed, crowded) = (lost && !answered, missed && !answered, is_crowded(facts));
-        Became { seq, answered, joined, why, lost, crowded, missed }
+        Became { seq, answered, joined, why, lost, crowded, missed, unheard }
     }
 }
 
@@ -108,6 +122,61 @@ async fn patience(conn: &mut Conn, id: &str) -> Result<Option<(u32, Duration)>> 
     Ok(own.map(|own| (own.tries, Duration::from_secs(own.retry_s.into()))))
 }
 
+/// Puts a number back that is called again; false where it is not.
+async fn put_back(
+    conn: &mut Conn,
+    (id, patience): (&str, Option<(u32, Duration)>),
+    became: &Became,
+    now: UnixMillis,
+) -> Result<bool> {
+    let Became { seq, why, lost, crowded, missed, unheard, .. } = became;
+    let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
+                 AND state = 'calling' AND tries < $3";
+    let later = "UPDATE campaign_numbers SET state = 'waiting', why = 'congestion', \
+                 not_before = CAST($4 AS BIGINT) + CASE WHEN tries * CAST($5 AS BIGINT) < CAST($6 AS BIGINT) \
+                 THEN tries * CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END \
+                 WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
+    let away = "UPDATE campaign_numbers SET state = 'waiting', why = $3, not_before = $4, \
+                missed = missed + 1 \
+                WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND missed + 1 < $5";
+    let silent = "UPDATE campaign_numbers SET state = 'waiting', why = 'sound', not_before = $3 \
+                  WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
+    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    let (sql, values) = if *unheard {
+        (silent, args![id, *seq, now + UNHEARD])
+    } else if *lost {
+        (again, args![id, *seq, TRIES_MAX])
+    } else if *crowded {
+        let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
+        (later, args![id, *seq, CROWDED_MAX, now, step, most])
+    } else if let Some((tries, wait)) = patience.filter(|_| *missed) {
+        (away, args![id, *seq, why.map(str::to_owned), now + wait, tries])
+    } else {
+        return Ok(false);
+    };
+    Ok(conn.exec(sql, values).await? == 1)
+}
+
+/// Counts the calls for which what was to be heard could not be had: too many of them, one behind the other, pause
+/// the campaign. Whoever lets it run again has as many once more.
+async fn count_unheard(conn: &mut Conn, id: &str, became: &Became, now: UnixMillis) -> Result<()> {
+    if !became.unheard {
+        let had = "UPDATE campaigns SET unheard = 0 WHERE id = $1 AND unheard > 0";
+        return match became.lost {
+            // Of that nothing is known.
+            true => Ok(()),
+            false => conn.exec(had, args![id]).await.map(drop),
+        };
+    }
+    let sql = "UPDATE campaigns SET unheard = unheard + 1 WHERE id = $1 AND state = 'running'";
+    conn.exec(sql, args![id]).await?;
+    let sql = "SELECT 1 FROM campaigns WHERE id = $1 AND unheard >= $2";
+    if conn.row(sql, args![id, UNHEARD_MAX]).await?.is_some() {
+        known::pause(conn, id, "sound", now).await?;
+    }
+    Ok(())
+}
+
 /// Notes what became of a call, once.
 async fn note(
     conn: &mut Conn,
@@ -115,38 +184,20 @@ async fn note(
     became: &Became,
     now: UnixMillis,
 ) -> Result<()> {
-    let Became { seq, answered, joined, why, lost, crowded, missed } = became;
-    let (answered, joined) = (*answered, *joined);
-    let again = "UPDATE campaign_numbers SET state = 'waiting' WHERE campaign = $1 AND seq = $2 \
-                 AND state = 'calling' AND tries < $3";
-    let later = "UPDATE campaign_numbers SET state = 'waiting', why = 'congestion', \
-                 not_before = CAST($4 AS BIGINT) + CASE WHEN tries * CAST($5 AS BIGINT) < CAST($6 AS BIGINT) \
-                 THEN tries * CAST($5 AS BIGINT) ELSE CAST($6 AS BIGINT) END \
-                 WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND tries < $3";
-    let millis = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-    let (step, most) = (millis(CROWDED), millis(CROWDED_LONGEST));
-    let away = "UPDATE campaign_numbers SET state = 'waiting', why = $3, not_before = $4, \
-                missed = missed + 1 \
-                WHERE campaign = $1 AND seq = $2 AND state = 'calling' AND missed + 1 < $5";
-    let why = why.map(str::to_owned);
-    let waits = match (*lost, *crowded, patience.filter(|_| *missed)) {
-        (true, ..) => conn.exec(again, args![id, *seq, TRIES_MAX]).await? == 1,
-        (_, true, _) => conn.exec(later, args![id, *seq, CROWDED_MAX, now, step, most]).await? == 1,
-        (.., Some((tries, wait))) => {
-            conn.exec(away, args![id, *seq, why.clone(), now + wait, tries]).await? == 1
-        }
-        _ => false,
-    };
-    if waits {
+    if put_back(conn, (id, patience), became, now).await? {
         let sql = "UPDATE campaigns SET calling = calling - 1, waiting = waiting + 1 WHERE id = $1";
-        return conn.exec(sql, args![id]).await.map(drop);
+        conn.exec(sql, args![id]).await?;
+        return count_unheard(conn, id, became, now).await;
     }
+    let Became { seq, answered, joined, why, .. } = became;
     let done = "UPDATE campaign_numbers SET state = 'done', answered = $3, joined = $4, why = $5 \
                 WHERE campaign = $1 AND seq = $2 AND state = 'calling'";
-    if conn.exec(done, args![id, *seq, answered, joined, why]).await? == 1 {
+    let values = args![id, *seq, *answered, *joined, why.map(str::to_owned)];
+    if conn.exec(done, values).await? == 1 {
         let sql = "UPDATE campaigns SET calling = calling - 1, done = done + 1, \
                    answered = answered + $2, joined = joined + $3 WHERE id = $1";
-        conn.exec(sql, args![id, i64::from(answered), i64::from(joined)]).await?;
+        conn.exec(sql, args![id, i64::from(*answered), i64::from(*joined)]).await?;
+        count_unheard(conn, id, became, now).await?;
     }
     Ok(())
 }
@@ -248,16 +299,16 @@ impl Store {
         self.read(work!(conn, [me] => under_way(conn, &me, now).await?)).await
     }
 
-    /// Notes the call that a number became.
+    /// Notes the call that a number became, which was tried so often before.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn calling(&self, id: &str, seq: i64, call: CallId) -> Result<()> {
+    pub async fn calling(&self, id: &str, seq: i64, tries: u32, call: CallId) -> Result<()> {
         let id = id.to_owned();
         self.write(work!(conn, [id] => {
             let sql = "UPDATE campaign_numbers SET state = 'calling', call_id = $3, tries = tries + 1 \
-                       WHERE campaign = $1 AND seq = $2 AND state = 'waiting'";
-            if conn.exec(sql, args![id.as_str(), seq, call]).await? == 1 {
+                       WHERE campaign = $1 AND seq = $2 AND tries = $4 AND state = 'waiting'";
+            if conn.exec(sql, args![id.as_str(), seq, call, tries]).await? == 1 {
                 let sql = "UPDATE campaigns SET waiting = waiting - 1, calling = calling + 1 \
                            WHERE id = $1";
                 conn.exec(sql, args![id.as_str()]).await?;

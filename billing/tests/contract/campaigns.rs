@@ -41,7 +41,10 @@ fn campaign(merchant: MerchantId, id: &str) -> Campaign {
 
 fn numbers(count: u32) -> Vec<NewNumber> {
     let said = |n: u32| Said { customuuid: format!("order {n}"), ..Said::default() };
-    let number = |n| NewNumber { phone: format!("138{n:08}"), due: None, said: said(n) };
+    let number = |n| {
+        let phone = format!("138{n:08}");
+        NewNumber { meant: phone.clone(), phone, due: None, said: said(n) }
+    };
     (1..=count).map(number).collect()
 }
 
@@ -137,7 +140,7 @@ pub(crate) async fn a_campaign_that_was_cancelled_takes_no_numbers_whatever_stil
     let mut command = command(merchant, HOME, HOME_B);
     command.purpose = Purpose::Campaign;
     granted(&store, 1, &command).await;
-    store.calling(ID, 1, CallId(1)).await.unwrap();
+    store.calling(ID, 1, 0, CallId(1)).await.unwrap();
     let ended = CampaignState::Ended;
     store.set_campaign("9001", ID, (ended, at(2))).await.unwrap();
     let added = add(&store, ("9001", ID), numbers(2)).await.unwrap();
@@ -301,7 +304,7 @@ pub(crate) async fn numbers_that_are_added_again_under_one_name_are_called_once(
     let mut command = command(merchant, HOME, HOME_B);
     command.purpose = Purpose::Campaign;
     granted(&store, 1, &command).await;
-    store.calling(ID, 1, CallId(1)).await.unwrap();
+    store.calling(ID, 1, 0, CallId(1)).await.unwrap();
     assert_eq!(add().await, Some((CampaignState::Running, 2)), "what it was");
     let (_, tally) = store.campaign("9001", ID).await.unwrap().unwrap();
     assert_eq!((tally.total, tally.waiting, tally.calling), (2, 1, 1));
@@ -350,7 +353,7 @@ pub(crate) async fn case_69_a_call_that_a_restart_cut_off_is_no_call(store: Stor
     command.purpose = Purpose::Campaign;
     for call in [1, 2] {
         granted(&store, call, &CallCommand { custom: call.to_string(), ..command.clone() }).await;
-        store.calling(ID, call as i64, CallId(call)).await.unwrap();
+        store.calling(ID, call as i64, 0, CallId(call)).await.unwrap();
     }
     // One rang, to the other one somebody had answered.
     for (call, answered) in [(1, None), (2, Some(3))] {
@@ -376,7 +379,7 @@ pub(crate) async fn case_69_a_number_that_no_carrier_has_room_for_waits(store: S
     for (call, rang) in [(1, None), (2, Some(at(2)))] {
         let command = CallCommand { custom: call.to_string(), ..command.clone() };
         granted(&store, call, &command).await;
-        store.calling(ID, call as i64, CallId(call)).await.unwrap();
+        store.calling(ID, call as i64, 0, CallId(call)).await.unwrap();
         let mut full = facts(call, &command, Some((None, 5)), None);
         full.outcome = Outcome::Failed(Failure::new(Origin::LegA, Kind::Congestion));
         full.legs[0].progress = rang;
@@ -419,7 +422,7 @@ pub(crate) async fn s4_4_a_try_that_found_no_room_is_told_to_nobody(store: Store
     for (call, purpose, tries) in [(1, Purpose::Campaign, 0), (2, Purpose::Notice, 98)] {
         let command = tried(call, purpose, tries);
         granted(&store, call, &command).await;
-        store.calling(ID, 1, CallId(call)).await.unwrap();
+        store.calling(ID, 1, u32::try_from(call).unwrap() - 1, CallId(call)).await.unwrap();
         store.settle(full(call, &command), context()).await.unwrap();
         store.settle(full(call, &command), context()).await.unwrap();
         assert_eq!(told(purpose).await, (0, 0), "{purpose:?}");
@@ -526,7 +529,7 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
     };
     for call in [1, 2] {
         granted(&store, call, &command(call)).await;
-        store.calling(ID, call as i64, CallId(call)).await.unwrap();
+        store.calling(ID, call as i64, 0, CallId(call)).await.unwrap();
     }
     store.uncallable(ID, 3, "no_route").await.unwrap();
     let tally = store.note_campaign(ID, at(60)).await.unwrap();
@@ -560,7 +563,7 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
     // A call that is noted after its record was written is found all the same.
     granted(&store, 4, &command(4)).await;
     store.settle(facts(4, &command(4), Some((None, 5)), None), context()).await.unwrap();
-    store.calling(ID, 4, CallId(4)).await.unwrap();
+    store.calling(ID, 4, 0, CallId(4)).await.unwrap();
     assert_eq!(store.note_campaign(ID, at(60)).await.unwrap().done, 3);
     // One that was lost by a fault of our own is called once more, and not for ever.
     let next = async || store.next_numbers(&me, ID, T0, 1).await.unwrap().remove(0);
@@ -568,7 +571,7 @@ pub(crate) async fn a_campaign_is_told_by_the_records_of_its_calls(store: Store,
         let number = next().await;
         assert_eq!((number.seq, u64::from(number.tries)), (5, call - 5));
         granted(&store, call, &command(call)).await;
-        store.calling(ID, 5, CallId(call)).await.unwrap();
+        store.calling(ID, 5, number.tries, CallId(call)).await.unwrap();
         let mut lost = facts(call, &command(call), Some((None, 5)), None);
         let failure = Failure::new(Origin::Us, Kind::Crash);
         lost.outcome = Outcome::Failed(failure);

@@ -110,10 +110,22 @@ impl Cluster {
 
     /// Makes an empty database and returns its URL.
     pub(crate) fn database(&self, name: &str) -> String {
+        self.create(name, &[])
+    }
+
+    /// The same, in which texts are ordered as a language has it.
+    #[allow(dead_code, reason = "one of the binaries asks for it")]
+    pub(crate) fn database_in(&self, name: &str, language: &str) -> String {
+        let locale = format!("--icu-locale={language}");
+        self.create(name, &["--template=template0", "--locale-provider=icu", &locale])
+    }
+
+    fn create(&self, name: &str, more: &[&str]) -> String {
         let port = self.port.to_string();
         let status = self
             .command("createdb")
             .args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", name])
+            .args(more)
             .status()
             .expect("createdb");
         assert!(status.success(), "createdb {name} failed");

@@ -148,7 +148,11 @@ pub fn event(happened: Happened<'_>, context: &str, sequence: u32) -> Event {
         id: event_id(call.unwrap_or(CallId(0)), happened),
         r#type: name.to_owned(),
         timestamp: instant(at),
-        sequence,
+        // Those of a campaign are counted with it: rows that told some may be forgotten.
+        sequence: match happened {
+            Happened::Campaign(change) => change.sequence,
+            _ => sequence,
+        },
         call: call.map(|call| call.to_string()),
         campaign: context.campaign,
         reference: context.reference,
