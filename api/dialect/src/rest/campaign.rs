@@ -279,7 +279,7 @@ pub struct Campaign {
     pub name: String,
     /// `waiting`, `running`, `paused`, `ended`, `cancelled`.
     pub state: String,
-    /// Why the switch paused it: `no_balance`, `merchant_disabled`, `no_route`, `no_price`, `bad_caller`, `no_agents`, `scenario`.
+    /// Why the switch paused it: `no_balance`, `merchant_disabled`, `no_route`, `no_price`, `bad_caller`, `no_agents`, `scenario`, `sound`.
     pub reason: Option<String>,
     /// The merchant's own words.
     pub reference: String,
