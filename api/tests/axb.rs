@@ -139,6 +139,44 @@ async fn s6_axb_bindings_and_numbers_are_their_merchants_own() {
 }
 
 #[tokio::test]
+async fn s6_axb_bindings_are_looked_for_by_their_numbers_and_told_as_lost_with_them() {
+    let world = world().await;
+    let own = client(&world, "test").await;
+    let mut ids = Vec::new();
+    for (a, b) in [("13800000001", "13800000002"), ("13800000003", "13800000004")] {
+        let made = own.ask("POST", PATH, Some(wanted(a, b))).await.json();
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let found = async |query: &str| {
+        let page = own.get(&format!("{PATH}?{query}")).await.json();
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("number=01088880000").await, ids);
+    assert_eq!(found("party=13800000002").await, ids[..1], "as it is dialled");
+    assert_eq!(found("party=8613800000003&number=861088880000").await, ids[1..], "as it is shown");
+    assert!(found("number=01088880001").await.is_empty());
+    assert_eq!(found("number=01088880000&limit=1").await, ids[..1]);
+    assert_eq!(found(&format!("number=01088880000&after={}", ids[0])).await, ids[1..]);
+    for query in ["party=110", "number=x"] {
+        let refused = own.get(&format!("{PATH}?{query}")).await;
+        assert_eq!(refused.problem(), "bad_request", "{query}");
+    }
+    // The number passes to another merchant.
+    let inbound = json!([{ "number": "01088880000", "extension": "81000", "axb": true }]);
+    let desired: Desired = serde_json::from_value(json!({ "inbound": inbound })).unwrap();
+    let changes = world.store.apply(&desired, now(), false).await.unwrap();
+    assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    let path = format!("{PATH}/{}", ids[0]);
+    assert_eq!(own.get(&path).await.json()["state"], "lost");
+    let page = own.get(PATH).await.json();
+    assert!(page["items"].as_array().unwrap().iter().all(|item| item["state"] == "lost"));
+    let longer = own.ask("PATCH", &path, Some(json!({ "expires_in_s": 60 }))).await;
+    assert_eq!(longer.problem(), "not_found");
+    assert_eq!(own.ask("DELETE", &path, None).await.json()["state"], "ended");
+}
+
+#[tokio::test]
 async fn s6_axb_a_merchant_has_so_many_and_the_next_is_told_how_many() {
     let world = with(StoreConfig { axb_bindings: 1, ..StoreConfig::default() }).await;
     let own = client(&world, "test").await;

@@ -147,6 +147,33 @@ async fn only_a_number_of_ones_own_that_no_binding_leads_has_a_scenario() {
 }
 
 #[tokio::test]
+async fn a_scenario_of_a_number_that_has_left_may_be_taken_back_and_stays_so() {
+    let world = world().await;
+    let (own, other) = (client(&world, "test").await, client(&world, "poor").await);
+    assert_eq!(own.ask("PUT", X, Some(menu())).await.status, StatusCode::OK);
+    let lead = async |extension: &str| {
+        let inbound = json!({ "inbound": [{ "number": "01088880001", "extension": extension }] });
+        let desired: Desired = serde_json::from_value(inbound).unwrap();
+        let changes = world.store.apply(&desired, now(), false).await.unwrap();
+        assert!(changes.mistakes.is_empty(), "{:?}", changes.mistakes);
+    };
+    lead("81000").await;
+    assert_eq!(own.get(X).await.problem(), "not_found", "it is another's");
+    world.switch.settings_changed.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        let back = own.ask("DELETE", X, None).await;
+        assert_eq!(back.status, StatusCode::OK, "it may be repeated");
+        let told = json!({ "number": "861088880001", "leads_to": "elsewhere", "to": "" });
+        assert_eq!(back.json(), told);
+        assert!(world.switch.settings_changed.swap(false, Ordering::SeqCst));
+    }
+    let theirs = other.ask("DELETE", X, None).await.json();
+    assert_eq!(theirs["leads_to"], "extension", "nothing of the former one's is told");
+    lead("80000").await;
+    assert_eq!(own.get(X).await.problem(), "not_found", "it does not come back with the number");
+}
+
+#[tokio::test]
 async fn keys_are_good_for_reading_writing_and_conferences_apart() {
     let world = world().await;
     let with = async |scopes: &[&str]| {

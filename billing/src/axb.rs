@@ -3,6 +3,7 @@
 //! Bindings come and go by the thousand, so they are no settings: each change takes the next revision, and every process
 //! reads what has changed since it last looked. What was taken back stays as a row until no process can take it for good.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use facts::axb::AxbBinding;
@@ -52,6 +53,8 @@ pub struct Entry {
     pub expires: UnixMillis,
     /// When it was taken back.
     pub ended: Option<UnixMillis>,
+    /// The number was no privacy number of this merchant's any more when this was read.
+    pub lost: bool,
     revision: i64,
 }
 
@@ -59,8 +62,17 @@ impl Entry {
     /// Whether it leads anybody anywhere.
     #[must_use]
     pub fn holds(&self, now: UnixMillis) -> bool {
-        self.ended.is_none() && self.expires > now
+        !self.lost && self.ended.is_none() && self.expires > now
     }
+}
+
+/// Which bindings are looked for. Numbers are E.164 digits; what is not given is any.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Search {
+    /// On this number.
+    pub number: Option<String>,
+    /// Of this one, as either of the two.
+    pub party: Option<String>,
 }
 
 /// What came of a binding that was asked for.
@@ -76,6 +88,8 @@ pub enum Bound {
     NotYours,
     /// The merchant has as many as he may: so many.
     TooMany(u32),
+    /// It was asked for other seconds than [`SECONDS`].
+    BadSeconds,
 }
 
 /// What came of a binding that was to hold longer.
@@ -87,6 +101,8 @@ pub enum Prolonged {
     Gone,
     /// One of the two has another binding on this number meanwhile: the merchant's with this id.
     Taken(i64),
+    /// It was asked for other seconds than [`SECONDS`].
+    BadSeconds,
 }
 
 /// Changes of bindings since a revision.
@@ -132,6 +148,9 @@ async fn held(conn: &mut Conn, new: &NewBinding, now: UnixMillis) -> Result<Vec<
 }
 
 async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> Result<Bound> {
+    if !SECONDS.contains(&new.seconds) {
+        return Ok(Bound::BadSeconds);
+    }
     // Before the clock: who may not keeps nobody waiting.
     if !is_own(conn, new.merchant, &new.number).await? {
         return Ok(Bound::NotYours);
@@ -166,7 +185,7 @@ async fn bind(conn: &mut Conn, new: &NewBinding, most: u32, now: UnixMillis) -> 
     ];
     let id = conn.row(sql, args).await?.ok_or(Error::Missing("axb binding"))?.int(0)?;
     let asked = new.clone();
-    Ok(Bound::Now(Entry { id, asked, created: now, expires, ended: None, revision }))
+    Ok(Bound::Now(Entry { id, asked, created: now, expires, ended: None, lost: false, revision }))
 }
 
 /// Lets one that holds go on for so many seconds from now.
@@ -176,12 +195,12 @@ async fn prolong(
     seconds: u32,
     now: UnixMillis,
 ) -> Result<Prolonged> {
+    if !SECONDS.contains(&seconds) {
+        return Ok(Prolonged::BadSeconds);
+    }
     let Some(own) = one(conn, merchant, id).await?.filter(|own| own.holds(now)) else {
         return Ok(Prolonged::Gone);
     };
-    if !is_own(conn, merchant, &own.asked.number).await? {
-        return Ok(Prolonged::Gone);
-    }
     let revision = revise(conn).await?;
     // By the clock of another process it may have lapsed, and one of the two be bound anew.
     let others = held(conn, &own.asked, now).await?;
@@ -205,7 +224,9 @@ async fn unbind(
     now: UnixMillis,
 ) -> Result<Option<Entry>> {
     let own = one(conn, merchant, id).await?;
-    if !own.as_ref().is_some_and(|own| own.holds(now)) {
+    // One that holds no more as its number has left holds again when the number comes back.
+    let open = |own: &Entry| own.ended.is_none() && own.expires > now;
+    if !own.as_ref().is_some_and(open) {
         return Ok(own);
     }
     let revision = revise(conn).await?;
@@ -217,7 +238,39 @@ async fn unbind(
 
 async fn one(conn: &mut Conn, merchant: MerchantId, id: i64) -> Result<Option<Entry>> {
     let sql = format!("{ENTRY} WHERE id = $1 AND merchant_id = $2");
-    conn.row(&sql, args![id, merchant.0]).await?.as_ref().map(entry).transpose()
+    let Some(row) = conn.row(&sql, args![id, merchant.0]).await? else { return Ok(None) };
+    let mut found = entry(&row)?;
+    found.lost = !is_own(conn, merchant, &found.asked.number).await?;
+    Ok(Some(found))
+}
+
+async fn many(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    search: &Search,
+    (after, limit): (i64, u32),
+) -> Result<Vec<Entry>> {
+    let (mut args, mut which) = (args![merchant.0, after, limit], String::new());
+    if let Some(number) = &search.number {
+        args.extend(args![number]);
+        which = format!(" AND number = ${}", args.len());
+    }
+    if let Some(party) = &search.party {
+        args.extend(args![party]);
+        which = format!("{which} AND ${} IN (a, b)", args.len());
+    }
+    let sql = format!("{ENTRY} WHERE merchant_id = $1 AND id > $2{which} ORDER BY id LIMIT $3");
+    let rows = conn.rows(&sql, args).await?;
+    let mut found = rows.iter().map(entry).collect::<Result<Vec<_>>>()?;
+    let mut known = BTreeMap::new();
+    for entry in &mut found {
+        let number = &entry.asked.number;
+        if !known.contains_key(number) {
+            known.insert(number.clone(), is_own(conn, merchant, number).await?);
+        }
+        entry.lost = known.get(number) == Some(&false);
+    }
+    Ok(found)
 }
 
 fn entry(row: &Row) -> Result<Entry> {
@@ -235,6 +288,7 @@ fn entry(row: &Row) -> Result<Entry> {
         created: row.instant(7)?,
         expires: row.instant(8)?,
         ended: row.opt_int(9)?.map(UnixMillis),
+        lost: false,
         revision: row.int(10)?,
     })
 }
@@ -321,22 +375,17 @@ impl Store {
         self.read(work!(conn, [] => one(conn, of.0, of.1).await?)).await
     }
 
-    /// Bindings of a merchant with a higher id than `after`, by id.
+    /// Bindings of a merchant with a higher id than `after`, by id, so many at most.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn axb_bindings(
         &self,
         merchant: MerchantId,
-        after: i64,
-        limit: u32,
+        search: Search,
+        page: (i64, u32),
     ) -> Result<Vec<Entry>> {
-        let sql = format!("{ENTRY} WHERE merchant_id = $1 AND id > $2 ORDER BY id LIMIT $3");
-        self.read(work!(conn, [sql] => {
-            let rows = conn.rows(&sql, args![merchant.0, after, limit]).await?;
-            rows.iter().map(entry).collect::<Result<Vec<_>>>()?
-        }))
-        .await
+        self.read(work!(conn, [search] => many(conn, merchant, &search, page).await?)).await
     }
 
     /// The revision of the last change of all. Whoever begins asks for it first, then for the bindings that hold, then

@@ -112,14 +112,16 @@ async fn put(
     Ok(Put::Done(Entry { number, merchant, scenario, changed: now, revision }))
 }
 
-/// Takes it back, also from a number that is this merchant's no more. False: there is none.
+/// Takes it back, also from a number that is this merchant's no more. False: the merchant has given it none, for as long as
+/// it is known; what was taken back before stays so.
 async fn drop_it(
     conn: &mut Conn,
     (merchant, number): (MerchantId, &str),
     now: UnixMillis,
 ) -> Result<bool> {
     if one(conn, merchant, number).await?.is_none() {
-        return Ok(false);
+        let sql = "SELECT 1 FROM number_scenarios WHERE number = $1 AND merchant_id = $2";
+        return Ok(conn.row(sql, args![number, merchant.0]).await?.is_some());
     }
     let revision = revise(conn).await?;
     let sql = "UPDATE number_scenarios SET scenario = '', changed = $3, revision = $4 \
@@ -186,7 +188,8 @@ impl Store {
         .await
     }
 
-    /// Takes the scenario of a number back. False: the merchant has given it none.
+    /// Takes the scenario of a number back, whoever's the number is now. False: the merchant has given it none; true also
+    /// for a week after it was taken back.
     ///
     /// # Errors
     /// Those of the database.

@@ -104,6 +104,8 @@ contract! {
     axb::s6_axb_nobody_has_two_bindings_whatever_two_clocks_say,
     axb::s6_axb_a_number_that_passes_to_another_merchant_is_free,
     axb::s6_axb_a_merchant_has_so_many_bindings_at_a_time,
+    axb::s6_axb_bindings_are_looked_for_and_hold_as_long_as_may_be,
+    axb::s6_axb_a_privacy_number_is_one_outside,
     axb::s6_axb_who_begins_reads_what_holds_and_what_changes_from_then_on,
     axb::s6_axb_changes_are_known_to_another_process_and_kept_over_a_restart,
     campaigns::a_campaign_is_told_by_the_records_of_its_calls,

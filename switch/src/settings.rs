@@ -43,11 +43,14 @@ pub(crate) async fn watch(
         }
         match refreshed(&store, known).await {
             Ok(Some(mut snapshot)) => {
-                known = snapshot.version;
+                let version = snapshot.version;
                 sandbox.furnish(&mut snapshot);
                 tls.know(&snapshot);
-                tracing::info!(version = known, "new settings");
-                inbox.fact(Fact::Command(Command::Settings(Arc::new(snapshot))));
+                // Without room for them they are read again, as they are by then.
+                if inbox.offer(Fact::Command(Command::Settings(Arc::new(snapshot)))) {
+                    tracing::info!(version, "new settings");
+                    known = version;
+                }
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
                     () = tokio::time::sleep(PAUSE) => {}
@@ -60,18 +63,18 @@ pub(crate) async fn watch(
 }
 
 /// Gives the engine what has changed of the scenarios that answer numbers since a revision, all that there are since 0; the
-/// last revision of these.
+/// last revision of what it took.
 ///
 /// # Errors
 /// Those of the database.
 pub(crate) async fn numbers(store: &Store, inbox: &Inbox, mut after: i64) -> billing::Result<i64> {
     loop {
         let changes = store.number_scenario_changes(after, SCENARIOS).await?;
-        after = changes.revision;
         let numbers: Vec<_> = changes.entries.into_iter().map(api::scenarios::compiled).collect();
-        if !numbers.is_empty() {
-            inbox.fact(Fact::Command(Command::Numbers(numbers)));
+        if !numbers.is_empty() && !inbox.offer(Fact::Command(Command::Numbers(numbers))) {
+            return Ok(after);
         }
+        after = changes.revision;
         if !changes.more {
             return Ok(after);
         }
@@ -103,5 +106,67 @@ pub(crate) async fn purge(store: Store, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(PURGE) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use billing::StoreConfig;
+    use billing::desired::Desired;
+    use billing::numbers::Put;
+    use facts::MerchantId;
+
+    use super::*;
+    use crate::inbox::inbox;
+
+    const SETTINGS: &str = r#"
+        [[merchants]]
+        name = "shop"
+        [[extensions]]
+        number = "80001"
+        merchant = "shop"
+        password = "secret"
+        [[inbound]]
+        number = "01087654321"
+        extension = "80001"
+        [[inbound]]
+        number = "01087654322"
+        extension = "80001"
+    "#;
+
+    async fn give(store: &Store, number: &str) {
+        let scenario = "{}".to_owned();
+        let put = store.put_number_scenario(MerchantId(1), (number, scenario), clock::wall()).await;
+        assert!(matches!(put.unwrap(), Put::Done(_)));
+    }
+
+    #[tokio::test]
+    async fn scenarios_of_numbers_that_the_engine_had_no_room_for_are_given_to_it_later() {
+        let store = Store::open("sqlite::memory:", StoreConfig::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        let desired: Desired = toml::from_str(SETTINGS).unwrap();
+        let applied = store.apply(&desired, clock::wall(), false).await.unwrap();
+        assert!(applied.mistakes.is_empty(), "{:?}", applied.mistakes);
+        let (inbox, outlet) = inbox(1).unwrap();
+        let taken = || -> Vec<String> {
+            std::iter::from_fn(|| outlet.facts.try_recv().ok())
+                .filter_map(|fact| match fact {
+                    Fact::Command(Command::Numbers(numbers)) => Some(numbers),
+                    _ => None,
+                })
+                .flatten()
+                .map(|answers| answers.number)
+                .collect()
+        };
+        give(&store, "861087654321").await;
+        let known = numbers(&store, &inbox, 0).await.unwrap();
+        assert_eq!(taken(), ["861087654321"]);
+        give(&store, "861087654322").await;
+        while inbox.offer(Fact::Stop) {}
+        assert_eq!(numbers(&store, &inbox, known).await.unwrap(), known, "nothing was taken");
+        assert!(taken().is_empty());
+        let last = numbers(&store, &inbox, known).await.unwrap();
+        assert_eq!(taken(), ["861087654322"]);
+        assert!(last > known);
     }
 }

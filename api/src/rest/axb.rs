@@ -1,7 +1,7 @@
 //! `/v1/axb/bindings`: who reaches whom by a privacy number, and until when.
 
 use axum::http::StatusCode;
-use billing::axb::{Bound, Entry, NewBinding, Prolonged};
+use billing::axb::{Bound, Entry, NewBinding, Prolonged, SECONDS, Search};
 use dialect::rest::{
     AxbBinding, ChangedAxb, Code, FieldError, NewAxb, Page, Problem, instant, parse,
     parse_leniently,
@@ -51,6 +51,7 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
             let words = format!("so many bindings a merchant may have at a time: {most}");
             Err(Problem::new(Code::Full, words))
         }
+        Bound::BadSeconds => Err(bad_seconds()),
     }
 }
 
@@ -65,9 +66,16 @@ async fn reachable(
     if found.errors.is_empty() { Ok(()) } else { Err(found) }
 }
 
-pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
-    let (after, limit) = (asked.after()?, asked.limit()?);
-    let rows = state.0.store.axb_bindings(asker.merchant.id, after, limit).await.map_err(ours)?;
+/// All, or those on a number or of one of the two.
+pub(super) async fn list(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
+    let page = (asked.after()?, asked.limit()?);
+    let digits = |name: &str| match asked.text(name).map(|written| view.plan.parse(&written)) {
+        None => Ok(None),
+        Some(Ok(Number::E164(digits))) => Ok(Some(digits)),
+        Some(_) => Err(Problem::new(Code::BadRequest, format!("`{name}` is a number outside"))),
+    };
+    let search = Search { number: digits("number")?, party: digits("party")? };
+    let rows = state.0.store.axb_bindings(asker.merchant.id, search, page).await.map_err(ours)?;
     let next = rows.last().map(|row| row.id.to_string());
     let items = rows.iter().map(shown).collect();
     Ok(ok(StatusCode::OK, &Page { items, next }))
@@ -86,12 +94,18 @@ pub(super) async fn change(state: &ApiState, asker: &Asker, asked: &Asked) -> Re
         Prolonged::Now(entry) => told(state, Some(entry)),
         Prolonged::Gone => Err(missing()),
         Prolonged::Taken(by) => Err(taken(by)),
+        Prolonged::BadSeconds => Err(bad_seconds()),
     }
 }
 
 pub(super) async fn unbind(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let ended = state.0.store.unbind_axb(named(asker, asked)?, now()).await.map_err(ours)?;
     told(state, ended)
+}
+
+fn bad_seconds() -> Problem {
+    let words = format!("must be {} to {}", SECONDS.start(), SECONDS.end());
+    Problem::invalid(vec![FieldError::new("/expires_in_s", words)])
 }
 
 /// Which of the merchant's bindings has one of the two.
@@ -120,8 +134,9 @@ fn missing() -> Problem {
 fn shown(entry: &Entry) -> AxbBinding {
     let state = match entry.ended {
         Some(_) => "ended",
-        None if entry.holds(now()) => "live",
-        None => "expired",
+        None if entry.expires <= now() => "expired",
+        None if entry.lost => "lost",
+        None => "live",
     };
     AxbBinding {
         id: entry.id.to_string(),

@@ -195,7 +195,7 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
             campaigns::turn(state, asker, asked, op).await
         }
         Op::BindAxb => axb::bind(state, view, asker, asked).await,
-        Op::ListAxb => axb::list(state, asker, asked).await,
+        Op::ListAxb => axb::list(state, view, asker, asked).await,
         Op::ShowAxb => axb::show(state, asker, asked).await,
         Op::ChangeAxb => axb::change(state, asker, asked).await,
         Op::UnbindAxb => axb::unbind(state, asker, asked).await,

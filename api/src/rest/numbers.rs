@@ -13,6 +13,9 @@ use super::{Asked, Asker, Reply, ok, ours};
 use crate::settings::View;
 use crate::state::{ApiState, now};
 
+/// Where a number leads that is this merchant's no more.
+const ELSEWHERE: &str = "elsewhere";
+
 pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let (after, limit) = (asked.after()?, asked.limit()?);
     let rows = state.0.store.inbound_numbers(asker.merchant.id, after, limit).await;
@@ -61,24 +64,38 @@ pub(super) async fn put(state: &ApiState, view: &View, asker: &Asker, asked: &As
     }
 }
 
-/// Takes the scenario of a number back. May be repeated.
+/// Takes the scenario of a number back, also of one that has left the merchant: it would answer again as soon as the
+/// number came back. May be repeated.
 pub(super) async fn drop_it(state: &ApiState, view: &View, asker: &Asker, asked: &Asked) -> Reply {
-    let own = own(state, view, asker, asked).await?;
-    let store = &state.0.store;
-    store.drop_number_scenario(asker.merchant.id, &own.number, now()).await.map_err(ours)?;
+    let (store, merchant, number) = (&state.0.store, asker.merchant.id, named(view, asked)?);
+    let dropped = store.drop_number_scenario(merchant, &number, now()).await.map_err(ours)?;
+    let own = store.inbound_number(merchant, &number).await.map_err(ours)?;
+    let told = match own {
+        Some(own) => shown(&Inbound { scenario: false, ..own }),
+        None if dropped => InboundNumber { number, leads_to: ELSEWHERE.into(), to: String::new() },
+        None => return Err(missing()),
+    };
     state.0.calls.settings_changed();
-    Ok(ok(StatusCode::OK, &shown(&Inbound { scenario: false, ..own })))
+    Ok(ok(StatusCode::OK, &told))
 }
 
-/// The number that the path names, one of the merchant's.
+/// The number that the path names.
+fn named(view: &View, asked: &Asked) -> Result<String, Problem> {
+    let written = asked.path.first().map(String::as_str).unwrap_or_default();
+    match view.plan.parse(written) {
+        Ok(Number::E164(digits)) => Ok(digits),
+        _ => Err(missing()),
+    }
+}
+
+/// The same, one of the merchant's.
 async fn own(
     state: &ApiState,
     view: &View,
     asker: &Asker,
     asked: &Asked,
 ) -> Result<Inbound, Problem> {
-    let written = asked.path.first().map(String::as_str).unwrap_or_default();
-    let Ok(Number::E164(digits)) = view.plan.parse(written) else { return Err(missing()) };
+    let digits = named(view, asked)?;
     let found = state.0.store.inbound_number(asker.merchant.id, &digits).await.map_err(ours)?;
     found.ok_or_else(missing)
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use facts::manners::Dtmf;
 use facts::media::Codec;
-use facts::{Hours, Micros, Zone};
+use facts::{Hours, Micros, Number, Zone};
 
 use super::Run;
 use super::check::LANGUAGES;
-use super::groups::Whose;
+use super::groups::{Internal, Whose};
 use super::sync::{Cell, Item, Show, Table, set};
 use crate::db::{Value, args, json, word};
 use crate::desired::{Act, CallbackMode, Change, YtxApp};
@@ -536,6 +536,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether carriers know a number, and no phone of the switch has it. What is no number at all is told elsewhere.
+    fn is_outside(&self, number: &str, internal: &Internal) -> bool {
+        let (own, short) = (number.trim(), self.check.plan.parse(number));
+        let inside = internal.extensions.contains_key(own) || internal.groups.contains_key(own);
+        let named = ["extensions", "groups"].iter().any(|kind| self.check.names_it(kind, own));
+        !inside && !named && !matches!(short, Ok(Number::Short(_) | Number::Internal(_)))
+    }
+
     pub(super) async fn inbound(&mut self) -> Result<()> {
         let desired = self.desired;
         let internal = self.internal().await?;
@@ -543,6 +551,11 @@ impl Run<'_> {
         for (i, inbound) in desired.inbound.iter().enumerate() {
             let path = format!("inbound[{i}]");
             let number = self.check.phone(&format!("{path}.number"), &inbound.number);
+            if inbound.axb && !self.is_outside(&inbound.number, &internal) {
+                let message =
+                    "a privacy number is one outside: no short code, and no extension or group";
+                self.check.wrong(format!("{path}.axb"), message);
+            }
             let capacity = self.check.capacity(&format!("{path}.capacity"), &inbound.capacity);
             let (to, path) = (&inbound.extension, format!("{path}.extension"));
             let group = internal.groups.contains_key(to) || self.check.names_it("groups", to);

@@ -1,6 +1,6 @@
 //! Bindings of privacy numbers (merchant API §6).
 
-use billing::axb::{Bound, Entry, NewBinding, Prolonged};
+use billing::axb::{Bound, Entry, NewBinding, Prolonged, Search};
 use billing::{Store, StoreConfig};
 use facts::MerchantId;
 
@@ -99,6 +99,44 @@ pub(crate) async fn s6_axb_a_number_that_passes_to_another_merchant_is_free(
     prolonged(&store, (next, new.id), 900, 3).await;
     let again = store.bind_axb(wanted(former, A, C), at(4)).await.unwrap();
     assert_eq!(again, Bound::NotYours);
+    // To whoever had it the old one holds no more, and may be ended for good.
+    let told = store.axb_binding((former, old.id)).await.unwrap().unwrap();
+    assert!(told.lost && !told.holds(at(4)));
+    let page = store.axb_bindings(former, Search::default(), (0, 10)).await.unwrap();
+    assert_eq!(page, [told]);
+    let ended = store.unbind_axb((former, old.id), at(5)).await.unwrap().unwrap();
+    assert_eq!(ended.ended, Some(at(5)));
+    let theirs = store.axb_binding((next, new.id)).await.unwrap().unwrap();
+    assert!(theirs.holds(at(5)));
+}
+
+pub(crate) async fn s6_axb_bindings_are_looked_for_and_hold_as_long_as_may_be(
+    store: Store,
+    _: String,
+) {
+    let merchant = privacy(&store).await;
+    let first = made(&store, wanted(merchant, A, B), 0).await;
+    let second = made(&store, wanted(merchant, C, "8613800000004"), 0).await;
+    let found = async |number: Option<&str>, party: Option<&str>| {
+        let [number, party] = [number, party].map(|it| it.map(str::to_owned));
+        let page = store.axb_bindings(merchant, Search { number, party }, (0, 10)).await.unwrap();
+        page.into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some(X), None).await, [first.id, second.id]);
+    assert_eq!(found(None, Some(A)).await, [first.id]);
+    assert_eq!(found(None, Some(B)).await, [first.id], "either of the two");
+    assert_eq!(found(Some(X), Some(C)).await, [second.id]);
+    assert!(found(Some("861088880001"), Some(C)).await.is_empty());
+    let search = Search { party: Some(A.to_owned()), ..Search::default() };
+    let behind = store.axb_bindings(merchant, search, (first.id, 10)).await.unwrap();
+    assert!(behind.is_empty());
+    for seconds in [0, 59, 604_801, u32::MAX] {
+        let new = NewBinding { seconds, ..wanted(merchant, "8613800000005", "8613800000006") };
+        assert_eq!(store.bind_axb(new, at(1)).await.unwrap(), Bound::BadSeconds, "{seconds}");
+        let longer = store.prolong_axb((merchant, first.id), seconds, at(1)).await.unwrap();
+        assert_eq!(longer, Prolonged::BadSeconds, "{seconds}");
+    }
+    assert_eq!(store.axb_binding((merchant, first.id)).await.unwrap(), Some(first));
 }
 
 pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
@@ -137,9 +175,11 @@ pub(crate) async fn s6_axb_each_side_of_a_number_has_one_binding_at_a_time(
     let third = made(&store, wanted(merchant, C, A), 611).await;
     let longer = prolonged(&store, (merchant, third.id), 900, 620).await;
     assert_eq!((longer.expires, longer.asked.seconds), (at(1_520), 900));
-    let page = store.axb_bindings(merchant, first.id, 10).await.unwrap();
+    let page = store.axb_bindings(merchant, Search::default(), (first.id, 10)).await.unwrap();
     assert_eq!(page, [ended, longer]);
-    assert!(store.axb_bindings(MerchantId(99), 0, 10).await.unwrap().is_empty());
+    assert!(
+        store.axb_bindings(MerchantId(99), Search::default(), (0, 10)).await.unwrap().is_empty()
+    );
     assert!(store.axb_binding((MerchantId(99), third.id)).await.unwrap().is_none());
 }
 
@@ -173,9 +213,9 @@ pub(crate) async fn s6_axb_changes_are_known_to_another_process_and_kept_over_a_
     // What is over is forgotten a week later.
     let week = 7 * 86_400;
     store.purge(at(600 + week)).await.unwrap();
-    assert_eq!(store.axb_bindings(merchant, 0, 10).await.unwrap().len(), 2);
+    assert_eq!(store.axb_bindings(merchant, Search::default(), (0, 10)).await.unwrap().len(), 2);
     store.purge(at(601 + week)).await.unwrap();
-    let left = store.axb_bindings(merchant, 0, 10).await.unwrap();
+    let left = store.axb_bindings(merchant, Search::default(), (0, 10)).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [second.id]);
     other.close().await;
 }
@@ -231,4 +271,29 @@ pub(crate) async fn s6_axb_who_begins_reads_what_holds_and_what_changes_from_the
     let news = store.axb_changes(revision, 10).await.unwrap();
     assert_eq!((news.bindings.len(), news.bindings[0].until), (1, Some(at(161))));
     assert_eq!(store.axb_revision().await.unwrap(), news.revision);
+}
+
+pub(crate) async fn s6_axb_a_privacy_number_is_one_outside(store: Store, _: String) {
+    privacy(&store).await;
+    let mistakes = async |number: &str, axb: bool| {
+        let mut desired = from_toml(
+            r#"
+            [[extensions]]
+            number = "7001100"
+            merchant = "test"
+            password = "right"
+            [[inbound]]
+            number = "0"
+            extension = "70011"
+            "#,
+        );
+        (desired.inbound[0].number, desired.inbound[0].axb) = (number.to_owned(), axb);
+        let changes = store.apply(&desired, at(1), true).await.unwrap();
+        changes.mistakes.into_iter().map(|mistake| mistake.path).collect::<Vec<_>>()
+    };
+    for number in ["110", "70011", "7001100"] {
+        assert_eq!(mistakes(number, true).await, ["inbound[0].axb"], "{number}");
+        assert!(mistakes(number, false).await.is_empty(), "{number} may ring an extension");
+    }
+    assert!(mistakes("01088880002", true).await.is_empty());
 }

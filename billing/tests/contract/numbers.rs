@@ -99,7 +99,10 @@ pub(crate) async fn a_number_has_the_scenario_that_its_merchant_gave_it_last(
     assert_eq!(store.inbound_number(other, X).await.unwrap(), None);
 
     assert!(store.drop_number_scenario(own, X, at(4)).await.unwrap());
-    assert!(!store.drop_number_scenario(own, X, at(5)).await.unwrap(), "there is none any more");
+    let told = store.number_scenario_changes(0, 10).await.unwrap();
+    assert!(store.drop_number_scenario(own, X, at(5)).await.unwrap(), "it may be repeated");
+    assert_eq!(store.number_scenario_changes(0, 10).await.unwrap(), told, "and is no news");
+    assert!(!store.drop_number_scenario(own, Y, at(5)).await.unwrap(), "it never had one");
     assert_eq!(store.number_scenario(own, X).await.unwrap(), None);
     assert_eq!(store.inbound_number(own, X).await.unwrap().map(|it| it.scenario), Some(false));
 }

@@ -44,7 +44,7 @@ pub struct AxbBinding {
     pub b: String,
     /// The merchant's own word.
     pub reference: String,
-    /// `live`, `ended` or `expired`.
+    /// `live`, `ended`, `expired`, or `lost` while its number is this merchant's no more.
     pub state: String,
     /// When it was made.
     pub created: String,

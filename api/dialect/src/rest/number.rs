@@ -23,9 +23,10 @@ pub struct NewNumberScenario {
 pub struct InboundNumber {
     /// E.164 digits.
     pub number: String,
-    /// Where its calls go: `extension`, `group`, `scenario`, or `privacy` for whom a binding names.
+    /// Where its calls go: `extension`, `group`, `scenario`, or `privacy` for whom a binding names; `elsewhere` of one that
+    /// is this merchant's no more.
     pub leads_to: String,
-    /// The extension or the group that it leads to without a scenario.
+    /// The extension or the group that it leads to without a scenario; empty where that is another's.
     pub to: String,
 }
 

@@ -170,9 +170,9 @@ impl Op {
     pub const fn query(self) -> &'static [&'static str] {
         match self {
             Op::ListCalls => &["after", "limit", "status"],
+            Op::ListAxb => &["after", "limit", "number", "party"],
             Op::Events
             | Op::ListDeliveries
-            | Op::ListAxb
             | Op::ListNumbers
             | Op::ListCampaigns
             | Op::ListCampaignNumbers => &["after", "limit"],

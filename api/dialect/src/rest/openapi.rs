@@ -133,7 +133,7 @@ fn parameter(name: &str, place: &str) -> Value {
     let schema = match name {
         "call" => json!({ "type": "string", "pattern": "^[0-9]{19}$" }),
         "conference" => json!({ "type": "string", "pattern": "^[0-9]{6}$" }),
-        "number" => json!({ "type": "string", "pattern": "^\\+?[0-9]{3,20}$" }),
+        "number" | "party" => json!({ "type": "string", "pattern": "^\\+?[0-9]{3,20}$" }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
         "after" | "Last-Event-ID" => json!({ "type": "string", "pattern": "^[0-9]{1,18}$" }),
         "status" => json!({ "enum": ["open", "ended"], "default": "ended" }),
