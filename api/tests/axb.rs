@@ -111,6 +111,12 @@ async fn s6_axb_what_cannot_be_bound_is_told_with_its_place() {
     }
     assert_eq!(post(with("reference", json!("x".repeat(256)))).await, ["/reference"]);
     assert_eq!(post(with("c", json!("1"))).await, ["/c"]);
+    // All of them at once.
+    let all = json!({ "number": "01088880001", "a": "110", "b": "01088880001",
+                      "expires_in_s": 59, "reference": "x".repeat(256) });
+    let mut at = post(all).await;
+    at.sort();
+    assert_eq!(at, ["/a", "/b", "/expires_in_s", "/number", "/reference"]);
     // Whom nobody could call.
     assert_eq!(post(with("b", json!("+15551234567"))).await, ["/b"], "no price");
     *world.switch.nowhere.lock().unwrap() = vec!["8613800000001".into(), "8613800000002".into()];

@@ -527,6 +527,7 @@ async fn f18_whatever_goes_wrong_is_a_problem_in_json() {
         (Refusal::TooManyCalls, 429, "too_many_requests"),
         (Refusal::Blocked, 403, "blocked"),
         (Refusal::OutsideHours, 403, "outside_hours"),
+        (Refusal::TooOften, 429, "number_too_often"),
         (Refusal::Disabled, 403, "merchant_disabled"),
         (Refusal::Busy, 503, "busy"),
         (Refusal::Internal, 500, "internal"),
@@ -536,7 +537,7 @@ async fn f18_whatever_goes_wrong_is_a_problem_in_json() {
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, code));
         assert_eq!(
             answer.headers.contains_key("retry-after"),
-            matches!(status, 429 | 503),
+            matches!(code, "too_many_requests" | "busy"),
             "{code}"
         );
     }
@@ -558,6 +559,41 @@ async fn f18_whatever_goes_wrong_is_a_problem_in_json() {
     assert_eq!(answer.pointers(), ["/connect/number"], "{}", answer.json());
     world.switch.stuck.store(true, Ordering::SeqCst);
     assert_eq!(client.ask("POST", "/calls", Some(two())).await.problem(), "internal");
+}
+
+#[tokio::test]
+async fn f18_what_takes_too_long_is_a_problem_in_json() {
+    let world = World::with(|mut config| {
+        config.place_timeout = Duration::from_secs(60);
+        config
+    })
+    .await;
+    let client = client(&world, "test").await;
+    world.switch.stuck.store(true, Ordering::SeqCst);
+    // Real time until the switch is asked, then the patience of the surface at once.
+    let clock = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(26)).await;
+    };
+    let (answer, ()) = tokio::join!(client.ask("POST", "/calls", Some(two())), clock);
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (504, "timeout"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_played_is_told_with_its_places() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let call = client.place(two()).await;
+    let path = format!("/calls/{call}/play");
+    let play = async |body: Value| client.ask("POST", &path, Some(body)).await.pointers();
+    for sound in [json!({ "prompt": "nothing" }), json!({ "url": "http://10.0.0.1/x.mp3" })] {
+        assert_eq!(play(json!({ "sound": sound })).await, ["/sound"]);
+    }
+    let mut at = play(json!({ "sound": 5, "to": "c", "loud": true })).await;
+    at.sort();
+    assert_eq!(at, ["/loud", "/sound", "/to"], "all of them");
+    assert!(world.switch.plays.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

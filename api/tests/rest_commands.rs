@@ -451,9 +451,15 @@ async fn bodies_where_none_are_taken_parameters_twice_and_names_that_are_none_ar
     for good in [None, Some(json!({}))] {
         assert_eq!(client.ask("POST", lock, good).await.status, StatusCode::OK);
     }
-    for wrong in [json!({ "locked": true }), json!([]), json!(null)] {
-        assert_eq!(client.ask("POST", lock, Some(wrong)).await.pointers(), [""]);
+    let unlock = "/conferences/516152/unlock";
+    assert_eq!(client.ask("POST", unlock, None).await.status, StatusCode::OK);
+    let acts = world.switch.acts.lock().unwrap().len();
+    for wrong in [json!({ "locked": true }), json!([]), json!(null), json!("{}"), json!(0)] {
+        for path in [lock, unlock] {
+            assert_eq!(client.ask("POST", path, Some(wrong.clone())).await.pointers(), [""]);
+        }
     }
+    assert_eq!(world.switch.acts.lock().unwrap().len(), acts, "nothing was done");
     let body = Some(json!({ "status": "open" }));
     for (method, path) in [("GET", "/calls"), ("DELETE", "/conferences/516152")] {
         assert_eq!(client.ask(method, path, body.clone()).await.pointers(), [""], "{path}");

@@ -341,6 +341,17 @@ async fn f16_webhooks_are_their_merchants_own_and_their_secrets_change_with_over
             (StatusCode::UNPROCESSABLE_ENTITY, &json!(pointer))
         );
     }
+    // All that is wrong at once.
+    let wrong = json!({ "url": "http://10.0.0.1/x", "events": ["leg.sung"] });
+    let (_, told) = own.ask("POST", "/webhooks", Some(wrong)).await;
+    let mut at: Vec<&str> = told["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect();
+    at.sort_unstable();
+    assert_eq!(at, ["/events/0", "/url"], "{told}");
     for _ in 1..20 {
         own.webhook(json!({ "url": receiver.url })).await;
     }

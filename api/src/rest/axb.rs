@@ -26,13 +26,18 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
     };
     let number = public(&new.number, "/number");
     let (a, b) = (public(&new.a, "/a"), public(&new.b, "/b"));
-    if wrong.is_empty() && (a == b || a == number || b == number) {
+    if !b.is_empty() && (a == b || b == number) || !a.is_empty() && a == number {
         wrong.push(FieldError::new("/b", "names a number twice"));
+    }
+    let merchant = asker.merchant.id;
+    let own = state.0.store.inbound_number(merchant, &number).await.map_err(ours)?;
+    if !number.is_empty() && !own.is_some_and(|own| own.axb) {
+        wrong.push(not_yours());
     }
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let (merchant, seconds) = (asker.merchant.id, new.expires_in_s);
+    let seconds = new.expires_in_s;
     reachable(state, merchant, [("/a", &a), ("/b", &b)]).await?;
     let new = NewBinding { merchant, number, a, b, reference: new.reference, seconds };
     let at = now();
@@ -43,10 +48,7 @@ pub(super) async fn bind(state: &ApiState, view: &View, asker: &Asker, asked: &A
         }
         Bound::Before(held) => told(state, Some(held)),
         Bound::Taken(by) => Err(taken(by)),
-        Bound::NotYours => {
-            let words = "is no privacy number of this merchant's";
-            Err(Problem::invalid(vec![FieldError::new("/number", words)]))
-        }
+        Bound::NotYours => Err(Problem::invalid(vec![not_yours()])),
         Bound::TooMany(most) => {
             let words = format!("so many bindings a merchant may have at a time: {most}");
             Err(Problem::new(Code::Full, words))
@@ -101,6 +103,10 @@ pub(super) async fn change(state: &ApiState, asker: &Asker, asked: &Asked) -> Re
 pub(super) async fn unbind(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let ended = state.0.store.unbind_axb(named(asker, asked)?, now()).await.map_err(ours)?;
     told(state, ended)
+}
+
+fn not_yours() -> FieldError {
+    FieldError::new("/number", "is no privacy number of this merchant's")
 }
 
 fn bad_seconds() -> Problem {

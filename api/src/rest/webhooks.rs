@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use billing::rows::{Attempt, OutboxRow, Payload, Webhook as Row, WebhookChange};
 use dialect::rest::{
     ChangedWebhook, Code, Delivery, DeliveryAttempt, FieldError, JSON, NewSecret, NewWebhook, Page,
-    Problem, Tested, Webhook, event_id, instant, parse, unknown_events, webhook_secret,
-    webhook_signature,
+    Problem, Tested, Webhook, event_id, instant, parse, parse_leniently, unknown_events,
+    webhook_secret, webhook_signature,
 };
 use serde_json::json;
 
@@ -22,8 +22,8 @@ const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
 const OVERLAP_S: u32 = 86_400;
 
 pub(super) async fn create(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
-    let new: NewWebhook = parse(&asked.body)?;
-    checked(state, Some(&new.url), &new.events).await?;
+    let (new, wrong) = parse_leniently::<NewWebhook>(&asked.body)?;
+    checked(state, Some(&new.url), &new.events, wrong).await?;
     let secret = draw()?;
     let of = (new.url, new.events, secret.clone());
     let made = state.0.store.create_webhook(asker.merchant.id, of, now()).await.map_err(ours)?;
@@ -35,9 +35,14 @@ fn draw() -> Result<String, Problem> {
     billing::random_octets().map(|octets| webhook_secret(&octets)).map_err(ours)
 }
 
-/// An address that is visited, and events that there are.
-async fn checked(state: &ApiState, url: Option<&str>, events: &[String]) -> Result<(), Problem> {
-    let mut wrong = unknown_events(events);
+/// An address that is visited, and events that there are; `wrong`: what else is wrong with the request.
+async fn checked(
+    state: &ApiState,
+    url: Option<&str>,
+    events: &[String],
+    mut wrong: Vec<FieldError>,
+) -> Result<(), Problem> {
+    wrong.extend(unknown_events(events));
     if let Some(url) = url
         && state.0.guard.check(url, LOOKUP_PATIENCE).await.is_err()
     {
@@ -58,8 +63,8 @@ pub(super) async fn show(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
 
 pub(super) async fn change(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let id = own(state, asker, asked).await?.id;
-    let new: ChangedWebhook = parse(&asked.body)?;
-    checked(state, new.url.as_deref(), new.events.as_deref().unwrap_or_default()).await?;
+    let (new, wrong) = parse_leniently::<ChangedWebhook>(&asked.body)?;
+    checked(state, new.url.as_deref(), new.events.as_deref().unwrap_or_default(), wrong).await?;
     let change = WebhookChange { url: new.url, events: new.events, enabled: new.enabled };
     let changed = state.0.store.change_webhook(asker.merchant.id, id, change).await;
     let changed = changed.map_err(ours)?.ok_or_else(missing)?;
