@@ -180,6 +180,23 @@ fn values_out_of_bounds_are_named() {
     assert_eq!(read("data", &"d".repeat(1025)), Some(Code::ParamMissing("data")));
 }
 
+#[test]
+fn values_of_a_new_user_are_bounded() {
+    let sign = md5(&format!("username=test&key={KEY}"));
+    let read = |realname: &str, email: &str| {
+        let query = format!("username=test&realname={realname}&email={email}&sign={sign}");
+        Request::parse(query.as_bytes(), b"").verify_regist(&[KEY]).unwrap().regist().err()
+    };
+    assert_eq!(read("", ""), None);
+    assert_eq!(read(&"张".repeat(50), &format!("{}@a.cn", "z".repeat(95))), None);
+    for name in ["z".repeat(51), "a%0Ab".to_owned()] {
+        assert_eq!(read(&name, ""), Some(Code::ParamMissing("realname")), "{name}");
+    }
+    for email in ["z3".to_owned(), format!("{}@a.cn", "z".repeat(96)), "a@%0Ab".to_owned()] {
+        assert_eq!(read("", &email), Some(Code::ParamMissing("email")), "{email}");
+    }
+}
+
 fn md5(text: &str) -> String {
     use md5::{Digest, Md5};
     hex::encode(Md5::digest(text.as_bytes()))

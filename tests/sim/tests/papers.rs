@@ -17,6 +17,17 @@ const CASES: &[u32] = &[
 ];
 /// Classes of advisories that must be shown.
 const CLASSES: &[u32] = &[1, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 22];
+/// Events of `/v1`.
+const EVENTS: &[&str] = &[
+    "leg.dialing",
+    "leg.ringing",
+    "leg.answered",
+    "leg.ended",
+    "dial.failed",
+    "call.ended",
+    "campaign.ended",
+    "campaign.paused",
+];
 /// A name of so many words and more is that of a test.
 const WORDS: usize = 5;
 /// Lines between the attribute that makes a test and its name at most.
@@ -180,4 +191,76 @@ fn every_page_on_a_standard_names_a_test() {
         let other = name == "5627" || !name.starts_with(|c: char| c.is_ascii_digit());
         assert!(shown || other, "{name}: nothing shows it");
     }
+}
+
+/// What the last cell of a row names has to be there, and each row names something.
+fn all_shown(file: &str, tests: &BTreeMap<String, PathBuf>) -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(root().join(file)).expect(file);
+    let mut rows = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let (first, last) = (cells[0], cells[cells.len() - 1]);
+        if last == "test" {
+            continue;
+        }
+        let names: Vec<String> = ticked(last).map(str::to_owned).collect();
+        assert!(!names.is_empty(), "{file} {first}: nothing shows it");
+        for name in &names {
+            assert!(tests.contains_key(name), "{file} {first}: there is no test {name}");
+        }
+        for id in ticked(first).chain((!first.contains('`')).then_some(first)) {
+            rows.insert(id.to_owned(), names.clone());
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_parameter_code_and_field_of_system_000_is_shown_by_tests_that_are_there() {
+    let rows = all_shown("docs/merchants/000.md", &tests());
+    for code in (1001..=1014).chain([1099]) {
+        assert!(rows.contains_key(&code.to_string()), "code {code}");
+    }
+    for name in "username sign realname email callbackid callback_num destination_num returnurl data \
+                 format account password number duplicate balance state callback_duration callback_fee \
+                 destination_duration destination_fee callback_result success caller_noanswer caller_busy \
+                 caller_reject caller_unreachable callee_noanswer callee_busy callee_reject callee_invalid \
+                 callee_unreachable caller_hangup balance_not_enough timeout blocked system_error"
+        .split_whitespace()
+    {
+        assert!(rows.contains_key(name), "{name}");
+    }
+}
+
+/// Operations and problems stand in the sources as they are told.
+#[test]
+fn every_operation_problem_and_event_of_v1_is_shown_by_tests_that_are_there() {
+    let rows = all_shown("docs/merchants/v1.md", &tests());
+    let source = |name: &str| {
+        let path = root().join("api/dialect/src/rest").join(name);
+        std::fs::read_to_string(path).expect(name)
+    };
+    let quoted = |name: &str, many: usize| -> Vec<Vec<String>> {
+        let of = |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        let text = source(name);
+        let listed = text.lines().filter(|line| line.ends_with("\";") && line.contains(" = "));
+        listed.map(of).filter(|words: &Vec<String>| words.len() == many).collect()
+    };
+    let operations = quoted("op.rs", 3);
+    let problems = quoted("problem.rs", 2);
+    assert!(operations.len() > 50 && problems.len() > 25, "{operations:?} {problems:?}");
+    let length = format!("EVENTS: [&str; {}]", EVENTS.len());
+    assert!(source("event.rs").contains(&length), "other events than {EVENTS:?}");
+    let mut told: Vec<String> = operations.iter().map(|op| op[..2].join(" ")).collect();
+    told.extend(problems.iter().map(|problem| problem[0].clone()));
+    told.extend(EVENTS.iter().map(|event| (*event).to_owned()));
+    for one in &told {
+        assert!(rows.contains_key(one), "docs/merchants/v1.md has no row {one}");
+    }
+    assert_eq!(rows.len(), told.len(), "rows of what there is not: {:#?}", rows.keys());
+}
+
+#[test]
+fn every_oddity_of_the_merchants_interfaces_is_shown_by_tests_that_are_there() {
+    assert!(all_shown("docs/merchants/oddities.md", &tests()).len() > 30);
 }
