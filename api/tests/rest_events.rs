@@ -357,6 +357,10 @@ async fn f16_webhooks_are_their_merchants_own_and_their_secrets_change_with_over
     }
     let (status, told) = own.ask("POST", "/webhooks", Some(json!({ "url": receiver.url }))).await;
     assert_eq!((status, &told["code"]), (StatusCode::CONFLICT, &json!("full")));
+    let (_, all) = own.ask("GET", "/webhooks", None).await;
+    let items = all["items"].as_array().unwrap();
+    assert_eq!((items.len(), &all["next"]), (20, &Value::Null), "all on one page");
+    assert!(items.iter().all(|one| one["url"].is_string() && one["secret"].is_null()), "{all}");
     assert_eq!(own.ask("DELETE", &path, None).await.0, StatusCode::OK);
     assert_eq!(own.ask("GET", &path, None).await.0, StatusCode::NOT_FOUND);
 }
