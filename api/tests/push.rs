@@ -34,6 +34,11 @@ const SILENCE: &str = "";
 
 impl Receiver {
     async fn start(answers: &'static [&'static str]) -> Receiver {
+        Receiver::slow(Duration::ZERO, answers).await
+    }
+
+    /// One that takes so long over each answer.
+    async fn slow(takes: Duration, answers: &'static [&'static str]) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver =
             Receiver { address: listener.local_addr().unwrap(), requests: Arc::default() };
@@ -57,6 +62,7 @@ impl Receiver {
                         requests.len() - 1
                     };
                     let answer = answers[turn.min(answers.len() - 1)];
+                    tokio::time::sleep(takes).await;
                     if answer == SILENCE {
                         tokio::time::sleep(Duration::from_secs(60)).await;
                     }
@@ -372,6 +378,62 @@ async fn case_70_f19_a_dead_receiver_delays_nobody_else_and_is_left_alone() {
     let tried = dead.seen().len();
     assert!(tried <= 6, "{tried}");
     assert!(world.counters.text().contains("tandem_push_circuit_opened_total 1"));
+    worker.stop().await;
+}
+
+/// A server that takes its time: what it says after 30 s nobody waits for. The same goes out again, and no other merchant
+/// waits meanwhile.
+#[tokio::test]
+async fn f19_an_answer_after_30_s_is_too_late_and_the_same_is_sent_again() {
+    let world = World::new().await;
+    let slow = Receiver::slow(Duration::from_secs(30), &[OK]).await;
+    let good = Receiver::start(&[OK]).await;
+    let call = place(&world, "s1", &slow.url("/r")).await;
+    world.complete(call).await;
+    let worker = Worker::start(&world, |config| config);
+    slow.wait(1).await;
+    let call = place(&world, "g1", &good.url("/r")).await;
+    let asked = Instant::now();
+    world.complete(call).await;
+    good.wait(1).await;
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    let seen = slow.wait(2).await;
+    assert_eq!(seen[0].lines().next(), seen[1].lines().next());
+    // This world's sends give up after two seconds.
+    let attempts = world.store.attempts(rows(&world).await[0].id).await.unwrap();
+    assert_eq!((attempts.len(), attempts[0].status), (1, None));
+    worker.stop().await;
+}
+
+/// Whatever comes back that is no answer, or not the one that is asked for, is a failure and no more.
+#[tokio::test]
+async fn f19_garbage_for_an_answer_is_a_failure_and_the_next_send_counts() {
+    let world = World::new().await;
+    let garbage = [
+        "\0\u{1}\u{2}\u{3}garbage\r\n\r\n",
+        "SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 2x0 OK\r\nContent-Length: 7\r\n\r\nsuccess",
+        "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nsuccess",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nsuccess\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 700\r\nConnection: close\r\n\r\nsuccess",
+        "HTTP/1.1 200 OK\r\nContent-Length: 24\r\nConnection: close\r\n\r\n<html>\u{1b}[2J\0 it works</h",
+        "HTTP/1.1 999 Whatever\r\nContent-Length: 7\r\nConnection: close\r\n\r\nsuccess",
+    ];
+    let count = garbage.len();
+    let answers: Vec<&'static str> = garbage.into_iter().chain([OK]).collect();
+    let merchant = Receiver::start(Vec::leak(answers)).await;
+    let call = place(&world, "x1", &merchant.url("/r")).await;
+    world.complete(call).await;
+    let worker = Worker::start(&world, |config| PushConfig {
+        delays: Some(vec![Duration::from_millis(10); count + 1]),
+        circuit_after: 100,
+        ..config
+    });
+    let seen = merchant.wait(count + 1).await;
+    assert!(seen.iter().all(|one| one.lines().next() == seen[0].lines().next()), "{seen:?}");
+    let done = wait_for(&world, OutboxState::Done, 1).await;
+    let attempts = world.store.attempts(done[0].id).await.unwrap();
+    assert_eq!((attempts.len(), attempts[count].status), (count + 1, Some(200)));
     worker.stop().await;
 }
 

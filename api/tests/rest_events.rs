@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dialect::rest::{Scope, webhook_signature};
+use dialect::rest::{RETRY_SECONDS, Scope, webhook_signature};
 use facts::CallId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,7 +38,10 @@ struct Receiver {
 
 impl Receiver {
     async fn start(answers: &'static [&'static str]) -> Receiver {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Receiver::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answers)
+    }
+
+    fn on(listener: TcpListener, answers: &'static [&'static str]) -> Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let receiver = Receiver { url, heard: Arc::default() };
         let heard = Arc::clone(&receiver.heard);
@@ -252,6 +255,53 @@ async fn f19_what_fails_comes_again_unchanged_and_holds_up_nothing() {
     assert_eq!(status, StatusCode::ACCEPTED);
     let more = receiver.until(6).await;
     assert_eq!(more[5].1, again[0].1);
+}
+
+/// Nobody listens for an hour; the waits are those of the real list, an hour of them shortened to 600 ms. Everything comes
+/// afterwards, once, each with its place in its call, and a receiver that is well waits for none of it.
+#[tokio::test]
+async fn f19_a_receiver_that_is_down_for_an_hour_is_told_everything_afterwards_once() {
+    let world = World::new().await;
+    let client = client(&world, "test").await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    client.webhook(json!({ "url": format!("http://{port}/hook") })).await;
+    let good = Receiver::start(&[OK]).await;
+    client.webhook(json!({ "url": good.url })).await;
+    let hour = Duration::from_millis(600);
+    let short = |seconds: &u64| hour.mul_f64(*seconds as f64 / 3600.0);
+    let (stop, stopped) = watch::channel(false);
+    let config = PushConfig {
+        delays: Some(RETRY_SECONDS.iter().map(short).collect()),
+        circuit_pause: short(&30),
+        timeout: Duration::from_millis(200),
+        lease: Duration::from_millis(300),
+        poll: Duration::from_millis(5),
+        gather: Duration::from_millis(1),
+        ..PushConfig::default()
+    };
+    let (store, guard, counters) =
+        (world.store.clone(), world.guard.clone(), Arc::clone(&world.counters));
+    tokio::spawn(run(store, guard, config, counters, Arc::clone(&world.wake), stopped));
+    let calls = [client.call().await, client.call().await];
+    let ended = tokio::time::Instant::now();
+    good.until(18).await;
+    assert!(ended.elapsed() < hour, "{:?}", ended.elapsed());
+    tokio::time::sleep_until(ended + hour).await;
+    let listener = TcpListener::bind(port).await.unwrap();
+    let heard = Receiver::on(listener, &[OK]).until(18).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for call in calls {
+        let told: Vec<_> =
+            heard.iter().filter(|one| one.1["call"] == json!(call.to_string())).collect();
+        let mut each: Vec<_> =
+            told.iter().filter_map(|(_, body)| body["sequence"].as_u64()).collect();
+        each.sort_unstable();
+        assert_eq!(each, (1..=9).collect::<Vec<_>>(), "each once; their places are told");
+        for (text, body) in told {
+            assert_eq!(header(text, "webhook-id"), body["id"].as_str().unwrap());
+        }
+    }
+    stop.send(true).unwrap();
 }
 
 #[tokio::test]

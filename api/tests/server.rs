@@ -214,6 +214,47 @@ async fn f18_a_request_with_two_lengths_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+/// RFC 9112 §6.1: who reads one of the two lengths sees two requests where who reads the other sees one.
+#[tokio::test]
+async fn f18_a_request_with_a_length_and_chunks_smuggles_none_behind_it() {
+    let server = start(quick()).await;
+    let (length, chunked) = ("Content-Length: 6\r\n", "Transfer-Encoding: chunked\r\n");
+    let smuggled = "GET /echo?smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (first, second) in [(length, chunked), (chunked, length)] {
+        for more in ["", "\r\n"] {
+            let request = format!(
+                "POST /body HTTP/1.1\r\nHost: x\r\n{first}{second}\r\n0\r\n\r\n{more}{smuggled}"
+            );
+            let answer = server.exchange(request.as_bytes()).await;
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+            assert!(!answer.contains("smuggled"), "{answer}");
+        }
+    }
+    // Codings that are not told plainly.
+    for coding in [
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        " Transfer-Encoding: chunked",
+    ] {
+        let request =
+            format!("POST /body HTTP/1.1\r\nHost: x\r\n{coding}\r\n\r\n0\r\n\r\n{smuggled}");
+        let answer = server.exchange(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{coding}: {answer}");
+        assert!(!answer.contains("smuggled"), "{coding}: {answer}");
+    }
+    let old = format!("POST /body HTTP/1.0\r\n{chunked}\r\n0\r\n\r\n{smuggled}");
+    let answer = server.exchange(old.as_bytes()).await;
+    assert!(!answer.contains("smuggled"), "{answer}");
+    // Chunks alone are an ordinary body.
+    let request = format!(
+        "POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{chunked}\r\n4\r\nbody\r\n0\r\n\r\n"
+    );
+    let answer = server.exchange(request.as_bytes()).await;
+    assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
+}
+
 #[tokio::test]
 async fn shutdown_lets_an_open_request_finish_and_takes_no_more() {
     let server = start(quick()).await;
