@@ -258,7 +258,9 @@ impl GuardedClient {
             .flatten()
             .and_then(|location| base.join(location).ok());
         let mut body = Vec::new();
-        let mut longer = false;
+        // A fetch that is announced as too long reads nothing of it; of an answer to a push the head is kept.
+        let announced = response.content_length().filter(|_| request.is_none() && next.is_none());
+        let mut longer = announced.is_some_and(|length| length > limit as u64);
         while !longer {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
