@@ -121,6 +121,158 @@ fn what_the_far_end_says_and_presses_is_told_to_both_systems() {
     country.tandem.books_in_order();
 }
 
+/// One leg to this number, which a menu waits for.
+fn try_out(country: &Country, key: &str, number: &str) {
+    let keys: serde_json::Map<String, Value> =
+        "0123456789*#".chars().map(|key| (key.into(), "end".into())).collect();
+    let menu = json!({ "do": "gather", "sounds": [{ "prompt": "callee-busy" }], "choices": keys,
+                       "timeout_s": 1, "no_input": "end", "no_match": "end" });
+    let body = json!({
+        "to": { "number": number, "ring_s": 5 }, "reference": number, "record": false,
+        "scenario": { "start": "menu", "steps": { "menu": menu, "end": { "do": "hangup" } } },
+    });
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let (status, answer) =
+        http(country.tandem.http, "POST", "/v1/calls", &headers, &body.to_string());
+    assert_eq!(status, 201, "{number}: {answer}");
+}
+
+/// The calls of a key that have ended, when there are so many.
+fn ended(country: &Country, key: &str, all: usize) -> Vec<Value> {
+    let bearer = format!("Bearer {key}");
+    wait::until("the calls to end", || {
+        let headers = [("Authorization", bearer.as_str())];
+        let (_, page) = http(country.tandem.http, "GET", "/v1/calls?limit=100", &headers, "");
+        let page: Value = serde_json::from_str(&page).expect("JSON");
+        page["items"].as_array().filter(|items| items.len() == all).cloned()
+    })
+}
+
+/// A country in which nobody is rung, and a key of each of so many sandboxes.
+fn sandboxes(names: &[&str]) -> (Country, Vec<String>) {
+    let (tariff, merchant) = SANDBOX.split_once("[[merchants]]").expect("a merchant");
+    let one = |name: &&str| {
+        let named = merchant.replace("trial", name).replace("play-1", name);
+        let named = named.replace("record = true", "caller_id = \"01053180002\"");
+        format!("[[merchants]]{named}")
+    };
+    let more = [tariff.to_owned(), names.iter().map(one).collect()].concat();
+    let wish = Wish { more, ..Wish::default() };
+    let country = Country::new(&wish, &Behaviour::RingOnly, &Behaviour::RingOnly, 1);
+    let scopes = ["calls:read", "calls:write"];
+    let keys = names.iter().map(|name| country.tandem.api_key(name, &scopes)).collect();
+    (country, keys)
+}
+
+/// Each row of `docs/sandbox.md` but those of announcements, by calls of `/v1`: what is told of a call that reached nobody
+/// and which key was pressed.
+#[test]
+fn every_number_of_the_document_does_over_v1_what_it_says() {
+    let (country, keys) = sandboxes(&["one", "two"]);
+    let refused = [
+        ("200", "busy", Some(486), Some(17)),
+        ("201", "no_answer", None, None),
+        ("202", "rejected", Some(603), Some(21)),
+        ("203", "unallocated", Some(404), Some(1)),
+        ("204", "unreachable", Some(480), Some(20)),
+        ("205", "congestion", Some(503), Some(34)),
+        ("206", "unallocated", Some(410), Some(22)),
+        ("207", "invalid_number", Some(484), Some(28)),
+    ];
+    let answered = ["100", "101", "102", "138"];
+    let number = |last: &str| format!("13900139{last}");
+    for last in refused.iter().map(|row| row.0).chain(answered) {
+        try_out(&country, &keys[0], &number(last));
+    }
+    for last in 400..=411 {
+        try_out(&country, &keys[1], &number(&last.to_string()));
+    }
+    let calls = ended(&country, &keys[0], refused.len() + answered.len());
+    let of = |last: &str| {
+        let found = calls.iter().find(|call| call["reference"] == number(last));
+        found.unwrap_or_else(|| panic!("no call to {last}"))
+    };
+    for (last, reason, status, cause) in refused {
+        let call = of(last);
+        let leg = &call["legs"][0];
+        assert_eq!(
+            (&call["outcome"], &call["reason"]),
+            (&json!("failed"), &json!(reason)),
+            "{call}"
+        );
+        assert_eq!((&call["price_micros"], &leg["answered"]), (&json!(0), &json!(null)), "{call}");
+        if let (Some(status), Some(cause)) = (status, cause) {
+            assert_eq!(
+                (&leg["sip_status"], &leg["q850"]),
+                (&json!(status), &json!(cause)),
+                "{call}"
+            );
+        }
+    }
+    for last in answered {
+        let call = of(last);
+        assert_eq!(
+            (&call["outcome"], &call["price_micros"]),
+            (&json!("completed"), &json!(100_000))
+        );
+        // Who talks for a second or two hangs up; for the others the menu does, when nobody pressed anything.
+        let hung_up = if ["101", "102"].contains(&last) { "a" } else { "platform" };
+        assert_eq!(call["released_by"], hung_up, "{call}");
+    }
+    for call in ended(&country, &keys[1], 12) {
+        let last = call["reference"].as_str().expect("a number").trim_start_matches("139001394");
+        let nth: usize = last.parse().expect("two digits");
+        let pressed = &"0123456789*#"[nth..=nth];
+        assert_eq!(call["keys"], json!([pressed]), "{call}");
+    }
+    country.tandem.books_in_order();
+}
+
+/// `…300` to `…320`: each is heard for what it is.
+#[test]
+fn every_announcement_of_the_document_is_heard_for_what_it_is() {
+    let (country, keys) = sandboxes(&["one", "two"]);
+    let said = [
+        "switched-off",
+        "no-such-number",
+        "out-of-service",
+        "on-a-call",
+        "refused",
+        "unreachable",
+        "suspended",
+        "busy",
+        "misdialled",
+        "incoming-barred",
+        "reminder",
+        "forwarding-failed",
+        "network-busy",
+        "no-answer",
+        "in-debt",
+        "cannot-answer",
+        "number-changed",
+        "line-fault",
+        "try-later",
+    ];
+    let number = |last: usize| format!("13900139{last}");
+    for last in 300..=320 {
+        try_out(&country, &keys[last % 2], &number(last));
+    }
+    ended(&country, &keys[0], 11);
+    ended(&country, &keys[1], 10);
+    let cdrs = country.tandem.admin("GET", "/admin/v1/cdrs?limit=100");
+    let heard = |last| {
+        let cdrs = cdrs["items"].as_array().expect("rows");
+        let cdr = cdrs.iter().find(|cdr| cdr["facts"]["as_sent"] == number(last));
+        cdr.unwrap_or_else(|| panic!("no CDR of {last}"))["facts"]["recognised"].clone()
+    };
+    assert_eq!((&heard(300)["kind"], &heard(301)["kind"]), (&json!("busy"), &json!("congestion")));
+    for (last, says) in (302..).zip(said) {
+        assert_eq!(heard(last)["says"], says, "{last}: {}", heard(last));
+    }
+    country.tandem.books_in_order();
+}
+
 /// Play money and sandboxes belong together, and nobody takes a real balance along into one.
 #[test]
 fn money_that_buys_nothing_is_for_sandboxes_alone() {
