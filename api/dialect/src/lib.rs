@@ -5,6 +5,7 @@
 
 pub mod callni;
 pub mod clock;
+pub mod inoti;
 pub mod push;
 pub mod rest;
 pub mod signature;

@@ -18,6 +18,7 @@ pub mod failure;
 pub mod feature;
 pub mod fraud;
 pub mod group;
+pub mod gsm;
 pub mod hours;
 pub mod id;
 pub mod isdn;
@@ -43,6 +44,7 @@ pub mod srtp;
 pub mod station;
 pub mod template;
 pub mod time;
+pub mod ussd;
 
 pub use binding::Binding;
 pub use command::{

@@ -9,6 +9,7 @@ pub(crate) mod script;
 pub(crate) mod serve;
 mod talk;
 pub(crate) mod tell;
+pub(crate) mod ussd;
 pub(crate) mod voicemail;
 
 use facts::scenario::Scenario;

@@ -1,0 +1,282 @@
+//! Menus that a merchant's web page says, step by step, to whoever dials its code (system 003, spec §5).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallId, MerchantId};
+use crate::money::Micros;
+
+/// Characters of the string that a page is told, at most (spec §5.2).
+pub const CALL_MAX: usize = 256;
+/// Segments of it at most, those of the code counted.
+pub const SEGMENTS_MAX: usize = 10;
+
+/// A dialled string without what frames it: segments of `*6655*123*7#`. At least one, none of them empty.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Dialled(Vec<String>);
+
+impl Dialled {
+    /// Reads `*6655*123#`. The last `#` may be missing (some phones keep it to themselves), digits may be Persian
+    /// or Arabic ones, and there may be left-to-right marks about.
+    ///
+    /// `None`: it is no such string, but perhaps a telephone number. A code begins with `*`, and has digits and
+    /// letters between its stars.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Dialled> {
+        let text: String = text.chars().filter(|c| !is_mark(*c)).map(ascii_digit).collect();
+        let inner = text.trim().strip_prefix('*')?;
+        let inner = inner.strip_suffix('#').unwrap_or(inner);
+        Dialled::segments(inner)
+    }
+
+    /// Reads a code as an operator writes it: `*6655*123#`, `6655*123` or `123`.
+    #[must_use]
+    pub fn code(text: &str) -> Option<Dialled> {
+        let text = text.trim();
+        let inner = text.strip_prefix('*').unwrap_or(text);
+        Dialled::segments(inner.strip_suffix('#').unwrap_or(inner))
+    }
+
+    fn segments(inner: &str) -> Option<Dialled> {
+        let fits = |segment: &str| {
+            !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        let segments: Vec<String> = inner.split('*').map(str::to_owned).collect();
+        let whole = segments.iter().all(|segment| fits(segment));
+        let short = inner.len() <= CALL_MAX && segments.len() <= SEGMENTS_MAX;
+        (whole && short).then_some(Dialled(segments))
+    }
+
+    /// What follows this code in what was dialled; `None`: another code was.
+    #[must_use]
+    pub fn beyond<'a>(&'a self, code: &Dialled) -> Option<&'a [String]> {
+        self.0.strip_prefix(code.0.as_slice())
+    }
+
+    /// Its segments.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Dialled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "*{}#", self.0.join("*"))
+    }
+}
+
+/// Marks of writing direction and the byte order mark, which no subscriber typed.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Persian and Arabic digits as ASCII ones.
+fn ascii_digit(c: char) -> char {
+    let base = match c {
+        '\u{6f0}'..='\u{6f9}' => 0x6f0,
+        '\u{660}'..='\u{669}' => 0x660,
+        _ => return c,
+    };
+    char::from_digit(u32::from(c) - base, 10).unwrap_or(c)
+}
+
+/// What a subscriber typed into a menu, as pages are told it (spec §5.2): no controls, ASCII digits, no `*`, no `#`
+/// at its end. Whatever else it is, is left: free text is legal.
+#[must_use]
+pub fn typed(text: &str) -> String {
+    let kept = text.chars().filter(|c| !c.is_control() && !is_mark(*c) && *c != '*');
+    let text: String = kept.map(ascii_digit).collect();
+    text.trim().trim_end_matches('#').trim_end().to_owned()
+}
+
+/// In which language the switch speaks by itself, where a page does not.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// Persian.
+    #[default]
+    Fa,
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl Language {
+    /// Its tag (ISO 639-1).
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Language::Fa => "fa",
+            Language::En => "en",
+            Language::Zh => "zh",
+        }
+    }
+}
+
+/// A code and the page behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Code {
+    /// Who owns it, and pays.
+    pub merchant: MerchantId,
+    /// What is dialled.
+    pub code: Dialled,
+    /// Whether the string that the page is told begins with a star (spec §7, 003 (2)).
+    pub leading_star: bool,
+    /// Language of the switch's own words.
+    pub language: Language,
+    /// How long a page may take.
+    pub page: Duration,
+    /// How long a subscriber may take to type.
+    pub input: Duration,
+    /// How long a session may last.
+    pub session: Duration,
+    /// What a session costs.
+    pub price: Micros,
+}
+
+/// A step of a session: what the page is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Which session: the same in all its steps.
+    pub session: CallId,
+    /// Which code was dialled.
+    pub code: Dialled,
+    /// Who dialled it: E.164 digits.
+    pub mobile: String,
+    /// What was typed since, in order.
+    pub inputs: Vec<String>,
+    /// Counted from 1.
+    pub number: u32,
+}
+
+impl Step {
+    /// The string that the page is told, not escaped: the code and all that was typed, stars between.
+    #[must_use]
+    pub fn call(&self, leading_star: bool) -> String {
+        let all: Vec<&str> = self.code.0.iter().chain(&self.inputs).map(String::as_str).collect();
+        format!("{}{}", if leading_star { "*" } else { "" }, all.join("*"))
+    }
+
+    /// Whether pages take a string this long (spec §5.2).
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.code.0.len() + self.inputs.len() <= SEGMENTS_MAX
+            && self.call(true).chars().count() <= CALL_MAX
+    }
+}
+
+/// What the subscriber is to see next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Screen {
+    /// A text, and room to type.
+    Menu(String),
+    /// A text, and the end.
+    Last(String),
+    /// The page said nothing that could be shown.
+    Unavailable,
+    /// The merchant has not the price of a session.
+    Unpaid,
+}
+
+/// How a session ended. Stored by its word: words never change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The page said its last word, and it was shown.
+    Said,
+    /// The subscriber left.
+    Left,
+    /// Nothing was typed in time.
+    Silent,
+    /// It took longer than a session may.
+    Long,
+    /// More was typed than pages take.
+    Deep,
+    /// The page was not to be had.
+    Unavailable,
+    /// The merchant could not pay.
+    Unpaid,
+    /// The network lost it.
+    Lost,
+}
+
+impl End {
+    /// The word that stores use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            End::Said => "said",
+            End::Left => "left",
+            End::Silent => "silent",
+            End::Long => "long",
+            End::Deep => "deep",
+            End::Unavailable => "unavailable",
+            End::Unpaid => "unpaid",
+            End::Lost => "lost",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialled(text: &str) -> Option<Vec<String>> {
+        Dialled::parse(text).map(|dialled| dialled.0)
+    }
+
+    #[test]
+    fn s5_1_a_dialled_string_is_read_with_and_without_its_end() {
+        assert_eq!(dialled("*6655*123#").unwrap(), ["6655", "123"]);
+        assert_eq!(dialled("*6655*123*7").unwrap(), ["6655", "123", "7"]);
+        assert_eq!(dialled("*123#").unwrap(), ["123"]);
+        assert_eq!(dialled("\u{202a}*۶۶۵۵*١٢٣#\u{202c}").unwrap(), ["6655", "123"]);
+        for text in
+            ["", "*", "*#", "#123#", "6655", "*6655**1#", "*66 55#", "**1#", "*1#2#", "*1#*"]
+        {
+            assert_eq!(dialled(text), None, "{text}");
+        }
+        assert_eq!(dialled(&format!("*1{}#", "*2".repeat(9))).unwrap().len(), 10);
+        assert_eq!(dialled(&format!("*1{}#", "*2".repeat(10))), None);
+        assert_eq!(dialled(&format!("*{}#", "1".repeat(300))), None);
+        let code = Dialled::code("6655*123").unwrap();
+        assert_eq!(code, Dialled::code("*6655*123#").unwrap());
+        assert_eq!(code.to_string(), "*6655*123#");
+        let deep = Dialled::parse("*6655*123*7*8#").unwrap();
+        assert_eq!(deep.beyond(&code).unwrap(), ["7", "8"]);
+        assert_eq!(deep.beyond(&Dialled::code("6655*12").unwrap()), None, "whole segments");
+    }
+
+    #[test]
+    fn s5_2_what_is_typed_is_told_without_stars_controls_and_its_last_hash() {
+        assert_eq!(typed("4711#"), "4711");
+        assert_eq!(typed(" ۴۷١١ \u{0}"), "4711");
+        assert_eq!(typed("1*2*#"), "12");
+        assert_eq!(typed("علی رضا"), "علی رضا");
+        assert_eq!(typed("a#b"), "a#b");
+        assert_eq!(typed("***"), "");
+    }
+
+    #[test]
+    fn s5_2_the_string_is_the_code_and_all_inputs() {
+        let step = |inputs: &[&str]| Step {
+            session: CallId(1),
+            code: Dialled::code("6655*123").unwrap(),
+            mobile: "989121234567".into(),
+            inputs: inputs.iter().map(|text| (*text).to_owned()).collect(),
+            number: 1,
+        };
+        assert_eq!(step(&[]).call(true), "*6655*123");
+        assert_eq!(step(&["4711"]).call(true), "*6655*123*4711");
+        assert_eq!(step(&["4711"]).call(false), "6655*123*4711");
+        assert!(step(&["1"; 8]).fits() && !step(&["1"; 9]).fits());
+        assert!(step(&["x".repeat(246).as_str()]).fits());
+        assert!(!step(&["x".repeat(247).as_str()]).fits());
+    }
+}
