@@ -14,4 +14,5 @@ pub mod offer;
 pub mod overload;
 pub mod stun;
 pub mod transaction;
+pub mod ussd;
 pub mod wire;

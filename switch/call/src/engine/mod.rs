@@ -550,7 +550,7 @@ impl Engine {
             Event::ReinviteFailed { session, code } => {
                 self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
             }
-            Event::Info { session, content_type, body } => {
+            Event::Info { session, content_type, body, .. } => {
                 self.told_by_info(session, &content_type, &body);
             }
         }

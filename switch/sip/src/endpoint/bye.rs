@@ -2,12 +2,28 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::auth::Auth;
 use super::receive::Incoming;
 use super::table::{Cancelling, Outgoing, Phase, ServerUser, User};
 use super::{EndCause, Endpoint, Event, SessionId};
 use crate::dialog::Dialog;
 use crate::wire::{Method, Reason};
+
+/// What a BYE of ours says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Farewell {
+    pub(super) reason: Option<Reason>,
+    /// Content type and body.
+    pub(super) body: Option<(String, Bytes)>,
+}
+
+impl From<Option<Reason>> for Farewell {
+    fn from(reason: Option<Reason>) -> Farewell {
+        Farewell { reason, body: None }
+    }
+}
 
 impl Endpoint {
     /// Sends a BYE through the route set of the dialog.
@@ -17,15 +33,18 @@ impl Endpoint {
         dialog: &mut Dialog,
         user: User,
         auth: Option<&Auth>,
-        reason: Option<&Reason>,
+        farewell: &Farewell,
     ) {
         let cseq = dialog.next_cseq();
         let mut draft = dialog.draft(&Method::Bye, cseq);
-        if let Some(reason) = reason {
+        if let Some(reason) = &farewell.reason {
             draft.push("Reason", reason.to_string());
         }
         if !self.config.user_agent.is_empty() {
             draft.push("User-Agent", &self.config.user_agent);
+        }
+        if let Some((content_type, body)) = &farewell.body {
+            draft.body(content_type, body.clone());
         }
         let out = Outgoing {
             draft,
@@ -40,25 +59,25 @@ impl Endpoint {
     }
 
     /// The user ends the session, in whatever state.
-    pub(super) fn end_session(&mut self, now: Instant, id: SessionId, reason: Option<Reason>) {
+    pub(super) fn end_session(&mut self, now: Instant, id: SessionId, farewell: Farewell) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.known) else {
             return;
         };
         match &mut session.phase {
             Phase::Calling(calling) if calling.cancel == Cancelling::No => {
-                self.cancel_calling(now, id, reason);
+                self.cancel_calling(now, id, farewell.reason);
             }
-            Phase::Ringing(_) => self.refuse_ringing(now, id, reason.as_ref()),
+            Phase::Ringing(_) => self.refuse_ringing(now, id, farewell.reason.as_ref()),
             // RFC 3262 §3: a 2xx that waits for a PRACK has not left, so the INVITE is refused instead of
             // being accepted for a BYE. One that waits for the user's journal is the user's to let go first.
             Phase::Up(up) if up.let_go && up.held().is_some() => {
-                self.refuse_ringing(now, id, reason.as_ref());
+                self.refuse_ringing(now, id, farewell.reason.as_ref());
             }
             // §15: the callee sends no BYE before the ACK of its 2xx, or its time-out.
             Phase::Up(up) if up.unacked.iter().any(|wait| wait.opens) => {
-                up.bye.get_or_insert(reason);
+                up.bye.get_or_insert(farewell);
             }
-            Phase::Up(_) => self.bye_up(now, id, reason.as_ref()),
+            Phase::Up(_) => self.bye_up(now, id, &farewell),
             Phase::Calling(_) | Phase::Ending(_) | Phase::Over(_) => {}
         }
     }
@@ -74,15 +93,15 @@ impl Endpoint {
     }
 
     /// BYE now.
-    pub(super) fn bye_up(&mut self, now: Instant, id: SessionId, reason: Option<&Reason>) {
+    pub(super) fn bye_up(&mut self, now: Instant, id: SessionId, farewell: &Farewell) {
         // An offer in the 2xx that nobody answered: the ACK is owed all the same.
-        self.send_owed_ack(id, bytes::Bytes::new());
+        self.send_owed_ack(id, Bytes::new());
         self.drop_reinvites(now, id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Up(up) = &session.phase else { return };
         let mut dialog = up.dialog.clone();
         let auth = session.auth.clone();
-        self.send_bye(now, &mut dialog, User::Bye(id), auth.as_ref(), reason);
+        self.send_bye(now, &mut dialog, User::Bye(id), auth.as_ref(), farewell);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.phase = Phase::Ending(Box::new(dialog));
             self.schedule_session(id);

@@ -281,11 +281,13 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// An INFO in the dialog that carries a key press by signalling (`application/dtmf-relay` or
-    /// `application/dtmf`). It is answered with 200 already.
+    /// An INFO in the dialog: of a package that our 200 named in its Recv-Info (RFC 6086 §5.1), or one that carries a
+    /// key press by signalling (`application/dtmf-relay` or `application/dtmf`). It is answered with 200 already.
     Info {
         /// The session.
         session: SessionId,
+        /// The package; none of a key press.
+        package: Option<String>,
         /// Content type.
         content_type: String,
         /// Body.

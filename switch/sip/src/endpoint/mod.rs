@@ -63,6 +63,7 @@ pub use peer::Style;
 pub use replaces::Standing;
 
 use crate::wire::{Message, Method, NameAddr, Reason};
+use bye::Farewell;
 use ids::Ids;
 use request::{Extra, push_extra};
 use schedule::Schedule;
@@ -195,13 +196,20 @@ impl Endpoint {
     /// Gives up an outgoing INVITE. The CANCEL waits for a 1xx (RFC 3261 §9.1); the session ends
     /// with `Failed`. On a session that is up it is a BYE.
     pub fn cancel(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
-        self.end_session(now, session, reason);
+        self.end_session(now, session, reason.into());
     }
 
     /// Ends a session in whatever state: BYE when it is up, CANCEL for an outgoing INVITE that
     /// rings, 480 for an incoming one. One last event follows.
     pub fn bye(&mut self, now: Instant, session: SessionId, reason: Option<Reason>) {
-        self.end_session(now, session, reason);
+        self.end_session(now, session, reason.into());
+    }
+
+    /// Ends a session that is up by a BYE with a body: content type and body (as TS 24.390 §4.5.4 has last words of a
+    /// menu). In another state as [`Endpoint::bye`], and the body goes nowhere.
+    pub fn bye_with(&mut self, now: Instant, session: SessionId, body: (&str, Bytes)) {
+        let body = Some((body.0.to_owned(), body.1));
+        self.end_session(now, session, Farewell { reason: None, body });
     }
 
     /// Answers the offer that a 2xx brought to an INVITE without one; the ACK bears it.
@@ -238,7 +246,8 @@ impl Endpoint {
         }
     }
 
-    /// Answers an incoming INVITE with 200.
+    /// Answers an incoming INVITE with 200. Packages that a Recv-Info among the headers names are taken in the
+    /// session: [`Event::Info`].
     #[allow(clippy::needless_pass_by_value, reason = "headers are given away with the answer")]
     pub fn accept(
         &mut self,
@@ -370,6 +379,18 @@ impl Endpoint {
         self.start_message(now, session, headers, body)
     }
 
+    /// Sends an INFO of this package (RFC 6086 §4.2) in a session that is up, as [`Endpoint::info`] sends one without.
+    /// The user sends what the far end's Recv-Info names.
+    pub fn info_of(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        package: &str,
+        body: (&str, Bytes),
+    ) -> Option<RequestOutId> {
+        self.start_info(now, session, Some(package), body)
+    }
+
     /// Sends an INFO (RFC 6086, without a package) in a session that is up: content type and body.
     /// [`Event::Response`] follows exactly once; 481, 408 and no answer at all end the session as well (RFC 3261
     /// §12.2.1.2). `None`: it is up no more.
@@ -379,7 +400,7 @@ impl Endpoint {
         session: SessionId,
         body: (&str, Bytes),
     ) -> Option<RequestOutId> {
-        self.start_info(now, session, body)
+        self.start_info(now, session, None, body)
     }
 
     /// Grants a new subscription ([`Event::Subscribe`] without one): 200, and a dialog. `asked`: the value of

@@ -96,9 +96,16 @@ impl Endpoint {
         &mut self,
         now: Instant,
         session: SessionId,
+        package: Option<&str>,
         body: (&str, Bytes),
     ) -> Option<RequestOutId> {
-        self.start_within(now, (session, Some(session)), Method::Info, &[], body)
+        // RFC 6086 §4.2.1, §8: the body is what the package says.
+        let of_package = |name: &str| {
+            let disposition = ("Content-Disposition".to_owned(), b"Info-Package".to_vec());
+            vec![("Info-Package".to_owned(), name.as_bytes().to_vec()), disposition]
+        };
+        let headers = package.map(of_package).unwrap_or_default();
+        self.start_within(now, (session, Some(session)), Method::Info, &headers, body)
     }
 
     /// `hangs`: the session that is over where its dialog is not known.

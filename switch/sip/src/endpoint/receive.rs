@@ -272,13 +272,22 @@ impl Endpoint {
         }
     }
 
-    /// INFO (RFC 6086): no package is ours; key presses in the two legacy types are told.
+    /// INFO (RFC 6086): of packages that are taken in the session, and of key presses in the two legacy types, the
+    /// user is told.
     fn info_received(&mut self, now: Instant, session: SessionId, incoming: &Incoming) {
         const KEYS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
         let request = &incoming.request;
-        if request.header(HeaderName::InfoPackage).is_some() {
-            // RFC 6086 §4.2.2: 469 and the packages we take, which are none.
-            return self.answer_within(now, incoming, 469, &[("Recv-Info", String::new())]);
+        if let Some(package) = request.header_str(HeaderName::InfoPackage) {
+            let package = package.split(';').next().unwrap_or(package).trim().to_owned();
+            let taken = self.sessions.get(&session).map(|row| row.packages.as_slice());
+            let taken = taken.unwrap_or_default();
+            if !taken.iter().any(|known| known.eq_ignore_ascii_case(&package)) {
+                // RFC 6086 §4.2.2: 469 and the packages that are taken.
+                let taken = taken.join(", ");
+                return self.answer_within(now, incoming, 469, &[("Recv-Info", taken)]);
+            }
+            self.answer_within(now, incoming, 200, &[]);
+            return self.tell_info(session, Some(package), request);
         }
         if request.body().is_empty() {
             return self.answer_within(now, incoming, 200, &[]);
@@ -287,8 +296,13 @@ impl Endpoint {
             return self.answer_within(now, incoming, 415, &[("Accept", KEYS.join(", "))]);
         }
         self.answer_within(now, incoming, 200, &[]);
+        self.tell_info(session, None, request);
+    }
+
+    fn tell_info(&mut self, session: SessionId, package: Option<String>, request: &Message) {
         self.events.push_back(Event::Info {
             session,
+            package,
             content_type: request.content_type().unwrap_or_default().to_ascii_lowercase(),
             body: request.body_bytes(),
         });

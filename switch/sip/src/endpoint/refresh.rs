@@ -75,7 +75,7 @@ impl Endpoint {
         if timer.is_over(now) {
             // §10: nobody knows whether the far end is there.
             let reason = Reason::q850(TIMER_EXPIRY, "session timer expired");
-            return self.lose_dialog(now, id, EndCause::Expired, Some(&reason));
+            return self.lose_dialog(now, id, EndCause::Expired, Some(reason));
         }
         if timer.take_refresh(now) {
             self.refresh(now, id);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::auth::Auth;
+use super::bye::Farewell;
 use super::{Flow, RequestOutId, SessionId, SubscriptionId};
 use crate::dialog::{Dialog, Granted, Receiving, Sending, SessionTimer, SessionTimers};
 use crate::transaction::{ClientInvite, ClientOther, Letter, ServerInvite, ServerOther, Timers};
@@ -197,6 +198,8 @@ pub(super) struct Session {
     pub(super) raised: u8,
     /// Wishes for its session timer that are not everybody's.
     pub(super) timers: Option<SessionTimers>,
+    /// Packages whose INFOs are taken in it, as our answer to its INVITE said (RFC 6086 §5.1).
+    pub(super) packages: Vec<String>,
     pub(super) due: Option<Instant>,
 }
 
@@ -327,7 +330,7 @@ pub(super) struct Up {
     /// It does not wait for an answer but for the user to let it go.
     pub(super) ack_held: bool,
     /// The user wants a BYE, which has to wait for the first ACK (RFC 3261 §15).
-    pub(super) bye: Option<Option<Reason>>,
+    pub(super) bye: Option<Farewell>,
     /// Our provisional answers that are not acknowledged yet: a 2xx that waits may have to wait for
     /// their PRACK as well (RFC 3262 §3).
     pub(super) reliable: Option<Box<Sending>>,
@@ -450,6 +453,7 @@ impl Session {
             min_se: 0,
             raised: 0,
             timers: None,
+            packages: Vec::new(),
             due: None,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::auth::Auth;
+use super::bye::Farewell;
 use super::client::{Reply, Silence};
 use super::refresh::{push_asked, takes_update};
 use super::request::{self, Extra};
@@ -497,7 +498,7 @@ impl Endpoint {
         let session = self.sessions.get(&id);
         dialog.local_cseq = cseq.max(session.map_or(0, |session| session.numbers));
         let auth = session.and_then(|session| session.auth.clone());
-        self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), None);
+        self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), &Farewell::default());
     }
 
     /// The ACK of a 2xx (§13.2.2.4): a message of its own, kept for copies.

@@ -165,6 +165,7 @@ impl Endpoint {
         let wait = Unacked { held, offers: late, ..self.unacked(now, 0, bytes, flow, true) };
         let let_go = !self.config.careful;
         let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.packages = packages(headers);
         let Phase::Ringing(ringing) = &mut session.phase else { return };
         let mut up = Up::new(ringing.dialog.clone(), false);
         up.timer = ringing.granted.map(|granted| granted.start(now));
@@ -335,8 +336,8 @@ impl Endpoint {
             return;
         };
         self.schedule_session(id);
-        if let Some(reason) = bye {
-            return self.bye_up(now, id, reason.as_ref());
+        if let Some(farewell) = bye {
+            return self.bye_up(now, id, &farewell);
         }
         // §13.2.1: where our 2xx was the answer, a description in the ACK answers nothing. pjsua sends one when
         // its UPDATE and its re-INVITE cross.
@@ -375,11 +376,11 @@ impl Endpoint {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Up(up) = &mut session.phase else { return };
         up.unacked.clear();
-        if let Some(reason) = up.bye.take() {
-            return self.bye_up(now, id, reason.as_ref());
+        if let Some(farewell) = up.bye.take() {
+            return self.bye_up(now, id, &farewell);
         }
         let reason = crate::wire::Reason::q850(102, "ACK timeout");
-        self.lose_dialog(now, id, EndCause::AckTimeout, Some(&reason));
+        self.lose_dialog(now, id, EndCause::AckTimeout, Some(reason));
     }
 
     /// The dialog is lost: BYE for whoever still listens, and the last event for the user.
@@ -388,14 +389,14 @@ impl Endpoint {
         now: Instant,
         id: SessionId,
         cause: EndCause,
-        reason: Option<&crate::wire::Reason>,
+        reason: Option<crate::wire::Reason>,
     ) {
         self.drop_reinvites(now, id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Phase::Up(up) = &mut session.phase else { return };
         let mut dialog = up.dialog.clone();
         let auth = session.auth.clone();
-        self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), reason);
+        self.send_bye(now, &mut dialog, User::Stray, auth.as_ref(), &reason.into());
         self.events.push_back(Event::Ended { session: id, cause, reason: None });
         self.retire(now, id);
     }
@@ -441,4 +442,13 @@ impl Endpoint {
         };
         owned.then_some(id)
     }
+}
+
+/// Packages that an answer names in its Recv-Info (RFC 6086 §5.1).
+fn packages(headers: &[(String, Vec<u8>)]) -> Vec<String> {
+    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Recv-Info"));
+    let text = named.map(|(_, value)| String::from_utf8_lossy(value));
+    text.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+        .filter(|name| !name.is_empty())
+        .collect()
 }
