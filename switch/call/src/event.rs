@@ -20,6 +20,7 @@ use facts::scenario::{NumberScenario, Question, Told};
 use facts::settings::Snapshot;
 use facts::sound::Play;
 use facts::station::Station;
+use facts::ussd;
 use facts::{
     Binding, CallCommand, CallFacts, CallId, LegId, MerchantId, Number, Placed, ReachSet, Refusal,
     StateChange, UnixMillis,
@@ -106,6 +107,13 @@ pub enum Command {
         token: u64,
         /// Which.
         call: CallId,
+    },
+    /// Somebody at a door that is not SIP's dials a menu, types into it, or leaves it.
+    Menu {
+        /// Whom to answer.
+        token: u64,
+        /// What he does.
+        act: Box<ussd::Act>,
     },
     /// List the registered contacts.
     Bindings {
@@ -282,6 +290,15 @@ pub enum Reply {
         /// The answer; `None`: there is none that can be carried out.
         told: Option<Told>,
     },
+    /// To [`Effect::AskPage`].
+    Screen {
+        /// Which session.
+        session: CallId,
+        /// Which of its steps.
+        number: u32,
+        /// What is to be seen next.
+        screen: ussd::Screen,
+    },
     /// To [`Effect::Resolve`].
     Resolved {
         /// What was asked.
@@ -323,6 +340,8 @@ pub enum Answer {
     Played(bool),
     /// To [`Command::Confer`].
     Conferred(Result<(), ActRefused>),
+    /// To [`Command::Menu`]: the session.
+    Menu(Result<CallId, ussd::ActRefused>),
     /// To [`Command::Control`].
     Controlled(Result<(), ControlRefused>),
     /// To [`Command::Conference`]; `None`: no such conference is under way.
@@ -470,6 +489,20 @@ pub enum Effect {
     Stopped(Box<Stopped>),
     /// Ask whoever asked for a call how it goes on; [`Reply::Consulted`].
     Consult(Box<Question>),
+    /// Ask the page of a menu; [`Reply::Screen`]. The first step of a session is what it is paid for by.
+    AskPage(Box<ussd::Step>),
+    /// Whoever came by a door that is not SIP's sees this. No reply.
+    Show {
+        /// Which session.
+        session: CallId,
+        /// What.
+        text: String,
+        /// Something may be typed; else it was the last word.
+        more: bool,
+    },
+    /// A session of a menu is over: write it down. No reply; whoever came by a door that is not SIP's, and sees a
+    /// menu, sees that it is over.
+    MenuOver(ussd::Over),
     /// Ask the DNS; [`Reply::Resolved`].
     Resolve(NameQuestion),
     /// Whose certificate each of these addresses has to show over TLS, in place of all that were told

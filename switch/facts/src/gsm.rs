@@ -101,7 +101,7 @@ impl Room {
 
     /// The most of the text that fits, and the rest. It is cut behind a line or a word where one ends in the
     /// second half of what fits; else between two characters. `wide`: it is UCS-2 that is counted.
-    fn cut<'a>(self, text: &'a str, wide: bool) -> (&'a str, &'a str) {
+    fn cut(self, text: &str, wide: bool) -> (&str, &str) {
         let room = if wide { self.units } else { self.septets };
         let (mut used, mut end, mut word) = (0, 0, None);
         let mut before = '\n';

@@ -1,6 +1,7 @@
 //! What the operator configured, as the engine reads it: one immutable, versioned snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -22,6 +23,7 @@ use crate::number::NumberPlan;
 use crate::policy::Policy;
 use crate::pool::Pool;
 use crate::srtp::Protection;
+use crate::ussd::{Code, Dialled};
 
 /// Everything the engine needs to know to admit, route and place calls. Swapped whole, between steps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,6 +51,8 @@ pub struct Snapshot {
     /// Those of them by which two people reach each other (AXB): who calls one is joined to whom a binding names, and
     /// to nobody else.
     pub axb: BTreeSet<String>,
+    /// Menus that pages of merchants say, by what is dialled for them.
+    pub ussd: BTreeMap<Dialled, Arc<Code>>,
     /// Limits against toll fraud, of those who have any.
     pub fraud: BTreeMap<Scope, FraudLimits>,
     /// How many calls somebody may have, of those who are limited so.

@@ -140,11 +140,42 @@ pub struct Code {
     pub price: Micros,
 }
 
+/// By which door a subscriber comes. Stored by its word: words never change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The IMS of a mobile network (3GPP TS 24.390).
+    Ims,
+    /// A phone of ours that writes and reads messages (RFC 3428).
+    Message,
+    /// A network's gateway by SMPP.
+    Smpp,
+    /// The merchant's own try, from a browser.
+    Simulator,
+}
+
+impl Door {
+    /// The word that stores use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Door::Ims => "ims",
+            Door::Message => "message",
+            Door::Smpp => "smpp",
+            Door::Simulator => "simulator",
+        }
+    }
+}
+
 /// A step of a session: what the page is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// Which session: the same in all its steps.
     pub session: CallId,
+    /// Whose code it is.
+    pub merchant: MerchantId,
+    /// By which door.
+    pub door: Door,
     /// Which code was dialled.
     pub code: Dialled,
     /// Who dialled it: E.164 digits.
@@ -182,6 +213,60 @@ pub enum Screen {
     Unavailable,
     /// The merchant has not the price of a session.
     Unpaid,
+}
+
+/// A session that is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Over {
+    /// Which.
+    pub session: CallId,
+    /// How it ended.
+    pub end: End,
+    /// How often the page was asked.
+    pub steps: u32,
+}
+
+/// What somebody does at a door that is not SIP's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// Dials a code.
+    Open {
+        /// What was dialled.
+        dialled: Dialled,
+        /// Who did: E.164 digits.
+        mobile: String,
+        /// Where.
+        door: Door,
+        /// Only codes of this merchant's answer.
+        only: Option<MerchantId>,
+    },
+    /// Types into the menu on show.
+    Type {
+        /// Which session.
+        session: CallId,
+        /// What.
+        text: String,
+    },
+    /// Leaves.
+    Leave {
+        /// Which session.
+        session: CallId,
+    },
+}
+
+/// Why nothing came of an [`Act`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ActRefused {
+    /// No code begins what was dialled.
+    NoCode,
+    /// Too many sessions are open, of this switch or of the code's owner, or the switch is going down.
+    Busy,
+    /// The code's owner is not served.
+    Blocked,
+    /// There is no such session, or not any more.
+    NoSession,
+    /// The page is being asked; what was typed goes nowhere.
+    NotNow,
 }
 
 /// How a session ended. Stored by its word: words never change.
@@ -267,6 +352,8 @@ mod tests {
     fn s5_2_the_string_is_the_code_and_all_inputs() {
         let step = |inputs: &[&str]| Step {
             session: CallId(1),
+            merchant: MerchantId(1),
+            door: Door::Ims,
             code: Dialled::code("6655*123").unwrap(),
             mobile: "989121234567".into(),
             inputs: inputs.iter().map(|text| (*text).to_owned()).collect(),

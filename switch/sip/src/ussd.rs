@@ -161,7 +161,7 @@ impl UssdData {
     pub fn print(&self) -> String {
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ussd-data>");
         let mut put = |name: &str, value: &str| {
-            let value = escape(&visible(value)).into_owned();
+            let value = escape(visible(value)).into_owned();
             out += &match self.style {
                 Style::Elements => format!("<{name}>{value}</{name}>"),
                 Style::Attributes => {

@@ -166,8 +166,8 @@ fn payment(text: &str) -> Option<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use facts::CallId;
-    use facts::ussd::Dialled;
+    use facts::ussd::{Dialled, Door};
+    use facts::{CallId, MerchantId};
 
     fn iran() -> NumberPlan {
         NumberPlan { country: "98".into(), ..NumberPlan::default() }
@@ -176,6 +176,8 @@ mod tests {
     fn step(inputs: &[&str]) -> Step {
         Step {
             session: CallId(123),
+            merchant: MerchantId(1),
+            door: Door::Ims,
             code: Dialled::code("6655*123").unwrap(),
             mobile: "989123456789".into(),
             inputs: inputs.iter().map(|text| (*text).to_owned()).collect(),
