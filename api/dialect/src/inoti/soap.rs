@@ -211,7 +211,7 @@ const XML: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 /// The answer with this result.
 #[must_use]
 pub fn answer(version: Version, result: &str) -> String {
-    let (space, result) = (version.namespace(), escape(&visible(result)).into_owned());
+    let (space, result) = (version.namespace(), escape(visible(result)).into_owned());
     format!(
         "{XML}<soap:Envelope xmlns:soap=\"{space}\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
          xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"><soap:Body><{OPERATION}Response xmlns=\"{NAMESPACE}\">\
@@ -222,7 +222,7 @@ pub fn answer(version: Version, result: &str) -> String {
 /// The answer of the forms by GET and POST.
 #[must_use]
 pub fn plain(result: &str) -> String {
-    let result = escape(&visible(result)).into_owned();
+    let result = escape(visible(result)).into_owned();
     format!("{XML}\r\n<string xmlns=\"{NAMESPACE}\">{result}</string>")
 }
 
