@@ -603,6 +603,8 @@ pub struct Counts {
     pub agents: usize,
     /// Places that legs occupy on trunks.
     pub trunk_legs: usize,
+    /// Sessions of menus.
+    pub menus: usize,
     /// Legs that count against classes of destinations, and legs that show a number of a pool.
     pub watched: usize,
     /// SIP transactions.

@@ -140,6 +140,7 @@ impl World {
                 careful: true,
                 started_s: u64::try_from(now.wall.0 / 1_000).unwrap_or_default(),
                 methods: vec![Method::Register, Method::Subscribe, Method::Message],
+                bodies: &[sip::ussd::MEDIA_TYPE],
                 ..config.sip.clone()
             }),
             abuse: Abuse::new(config.abuse.clone()),

@@ -1,5 +1,8 @@
 //! Menus that a merchant's web page says, step by step, to whoever dials its code (system 003, spec §5).
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +63,21 @@ impl Dialled {
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
+}
+
+impl Borrow<[String]> for Dialled {
+    fn borrow(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Of the codes there are, the longest that what was dialled begins with.
+#[must_use]
+pub fn longest<'a>(
+    codes: &'a BTreeMap<Dialled, Arc<Code>>,
+    dialled: &Dialled,
+) -> Option<&'a Arc<Code>> {
+    (1..=dialled.0.len()).rev().find_map(|segments| codes.get(&dialled.0[..segments]))
 }
 
 impl std::fmt::Display for Dialled {

@@ -544,6 +544,9 @@ impl<'a> Life<'a> {
             | Effect::CloseFlow(_)
             | Effect::Missed(_)
             | Effect::Consult(_)
+            | Effect::AskPage(_)
+            | Effect::Show { .. }
+            | Effect::MenuOver(_)
             | Effect::Fraud(_)
             | Effect::Stopped(_)
             | Effect::Drained => {

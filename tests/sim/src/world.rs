@@ -701,6 +701,9 @@ impl World {
             | Effect::CloseFlow(_)
             | Effect::Missed(_)
             | Effect::Consult(_)
+            | Effect::AskPage(_)
+            | Effect::Show { .. }
+            | Effect::MenuOver(_)
             | Effect::Certified(_)
             | Effect::SetReach { .. }
             | Effect::FetchMail { .. }

@@ -29,6 +29,7 @@ use crate::world::World;
 
 use super::Engine;
 use super::register::{Header, Unproved};
+use super::ussi::Subscriber;
 
 /// How long an inbound call rings.
 pub(crate) const RING: Duration = Duration::from_secs(60);
@@ -122,13 +123,18 @@ impl Engine {
                 {
                     return;
                 }
+                if self.invited_to_menu((session, &flow), request, Subscriber::Of(trunk)) {
+                    return;
+                }
                 (trunk.name.clone(), from_trunk(&self.world, id, trunk, request))
             }
             None => match self.prove(request, &flow) {
                 Ok(user) => {
                     let w = &mut self.world;
                     w.abuse.proved(w.now, flow.remote.ip().into());
-                    if self.joins((session, &flow), &user, request) {
+                    if self.joins((session, &flow), &user, request)
+                        || self.invited_to_menu((session, &flow), request, Subscriber::Phone(&user))
+                    {
                         return;
                     }
                     let intent =

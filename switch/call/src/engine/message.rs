@@ -152,10 +152,15 @@ fn passed_back(code: u16) -> u16 {
 impl Engine {
     /// A MESSAGE outside of any dialog.
     pub(super) fn messaged(&mut self, id: RequestId, request: &Message, flow: &Flow) {
-        let sent = self.proved("MESSAGE", request, flow).and_then(|user| {
-            let target = self.addressed(request, &user)?;
-            self.relay(request, &user, &target)
-        });
+        let user = match self.proved("MESSAGE", request, flow) {
+            Ok(user) => user,
+            Err((code, headers)) => return self.respond(id, code, headers),
+        };
+        if self.written_to_menu(id, request, (&user, flow)) {
+            return;
+        }
+        let target = self.addressed(request, &user);
+        let sent = target.and_then(|target| self.relay(request, &user, &target));
         match sent {
             Ok(sent) => self.messages.enter(self.world.now.mono, id, sent),
             Err((code, headers)) => self.respond(id, code, headers),
@@ -269,7 +274,11 @@ impl Engine {
     }
 
     /// The headers that go on with a message, if it may go on at all.
-    fn passes(&mut self, request: &Message, user: &str) -> Result<Vec<Header>, (u16, Vec<Header>)> {
+    pub(super) fn passes(
+        &mut self,
+        request: &Message,
+        user: &str,
+    ) -> Result<Vec<Header>, (u16, Vec<Header>)> {
         let hops = request.max_forwards().ok().flatten();
         if hops == Some(0) {
             return Err((483, Vec::new()));

@@ -10,6 +10,7 @@ mod identity;
 mod inbound;
 mod join;
 mod lead;
+mod menu;
 mod message;
 mod names;
 mod place;
@@ -18,6 +19,7 @@ mod refer;
 mod register;
 mod station;
 mod subscribe;
+mod ussi;
 mod visit;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -86,6 +88,8 @@ pub struct Engine {
     refused: u64,
     /// Messages under way.
     messages: message::Relays,
+    /// Menus on show.
+    menus: menu::Desk,
 }
 
 /// Draining was asked for.
@@ -120,6 +124,7 @@ impl Engine {
             no_ports_until: None,
             refused: 0,
             messages: message::Relays::default(),
+            menus: menu::Desk::default(),
         };
         engine.settle_names();
         engine.settle_groups();
@@ -200,6 +205,7 @@ impl Engine {
             Reply::Consulted { call, turn, told } => {
                 self.on_call(call, |call, w| call.told(w, turn, told));
             }
+            Reply::Screen { session, number, screen } => self.screen(session, number, screen),
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Resolved { question, told } => self.resolved(&question, told),
@@ -276,6 +282,7 @@ impl Engine {
                 let live = self.calls.get(&call).filter(|call| shows(call)).map(Call::view);
                 self.answer(token, Answer::Looked(live.map(Box::new)));
             }
+            Command::Menu { token, act } => self.menu(token, *act),
             Command::Bindings { token } => {
                 let list = self.world.registrar.list(now.mono);
                 self.answer(token, Answer::Bindings(list));
@@ -350,6 +357,7 @@ impl Engine {
         }
         self.names_due();
         self.messages_due();
+        self.menus_due();
         self.carriers_due();
         let overdue = self.world.pledges.overdue(now.mono);
         self.world.proceed_unwritten(overdue);
@@ -388,6 +396,7 @@ impl Engine {
             self.world.carriers.next(),
             self.world.names.next(),
             self.messages.next(),
+            self.menus.next(),
             self.alive_at,
             drain,
         ]
@@ -443,6 +452,7 @@ impl Engine {
             // Kept in two tables, which agree.
             subscriptions: sip.subscriptions.max(self.world.watches.len()),
             messages: self.messages.len(),
+            menus: self.menus.len(),
             delivered: self.messages.delivered,
             undelivered: self.messages.undelivered,
             keys_told: self.world.keys_told,
@@ -469,13 +479,15 @@ impl Engine {
         let Some(drain) = &mut self.drain else {
             return;
         };
-        if self.calls.is_empty() && !std::mem::replace(&mut drain.told, true) {
+        let idle = self.calls.is_empty() && self.menus.len() == 0;
+        if idle && !std::mem::replace(&mut drain.told, true) {
             self.world.emit(Effect::Drained);
         }
         let Some(drain) = &mut self.drain else {
             return;
         };
         if drain.deadline <= now.mono && !std::mem::replace(&mut drain.cut, true) {
+            self.cut_menus();
             let ids: Vec<CallId> = self.calls.keys().copied().collect();
             for id in ids {
                 self.on_call(id, |call, w| {
@@ -497,6 +509,7 @@ impl Engine {
             Event::Cancelled { session, code, reason } => self.over(session, |leg, w, trace| {
                 leg.cancelled(w, trace, session, (code, reason.as_ref()))
             }),
+            Event::Ended { session, .. } if self.menus.has(session) => self.menu_ended(session),
             Event::Ended { session, cause, reason } => self.over(session, |leg, w, trace| {
                 leg.ended(w, trace, session, (cause, reason.as_ref()))
             }),
@@ -527,6 +540,7 @@ impl Engine {
                 });
             }
             Event::Again { session } => self.challenged(session),
+            Event::Acked { session, .. } if self.menus.has(session) => self.menu_acked(session),
             Event::Acked { session, sdp } => self.acked(session, sdp),
             Event::Accepted { session } => self.note(session, Leg::accepted),
             Event::Reinvite { session, sdp, flow, branch } => {
@@ -543,14 +557,20 @@ impl Engine {
                 self.tell_leg(session, |leg, w, _, _| leg.offer_answered(w, sdp.as_ref()));
             }
             Event::Response { id, code, message, cseq, call_id } => {
-                if !self.info_answered(id, code) && !self.message_answered(id, code) {
+                let ours = self.info_answered(id, code)
+                    || self.message_answered(id, code)
+                    || self.menu_answered(id, code);
+                if !ours {
                     self.carrier_answered(id, code, message.as_ref(), (call_id, cseq));
                 }
             }
             Event::ReinviteFailed { session, code } => {
                 self.tell_leg(session, |leg, _, _, _| leg.offer_failed(code));
             }
-            Event::Info { session, content_type, body, .. } => {
+            Event::Info { session, package: Some(_), content_type, body } => {
+                self.menu_told(session, &content_type, &body);
+            }
+            Event::Info { session, package: None, content_type, body } => {
                 self.told_by_info(session, &content_type, &body);
             }
         }

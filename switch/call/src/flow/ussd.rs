@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use facts::CallId;
 use facts::gsm::Room;
-use facts::ussd::{Code, Dialled, End, Language, Screen, Step, typed};
+use facts::ussd::{Code, Door, End, Language, Screen, Step, typed};
 
 /// Screens of one text at most; the rest of it is not shown.
 pub(crate) const PAGES_MAX: usize = 5;
@@ -63,16 +63,24 @@ enum State {
 }
 
 impl Session {
-    /// A subscriber dialled `code`, and `inputs` behind it in the same breath.
+    /// A subscriber dialled `code`, and `inputs` behind it in the same breath. Its page is not asked yet.
     pub(crate) fn begin(
         now: Instant,
         code: Arc<Code>,
-        (session, mobile, inputs): (CallId, String, &[String]),
-    ) -> (Session, Act) {
-        let step =
-            Step { session, code: code.code.clone(), mobile, inputs: inputs.to_vec(), number: 0 };
+        (session, mobile, door): (CallId, String, Door),
+        inputs: &[String],
+    ) -> Session {
+        let step = Step {
+            session,
+            merchant: code.merchant,
+            door,
+            code: code.code.clone(),
+            mobile,
+            inputs: inputs.to_vec(),
+            number: 0,
+        };
         let ends_at = now + code.session;
-        let mut session = Session {
+        Session {
             code,
             step,
             state: State::Shown { until: ends_at },
@@ -80,9 +88,12 @@ impl Session {
             last: false,
             shown: String::new(),
             ends_at,
-        };
-        let act = session.ask(now);
-        (session, act)
+        }
+    }
+
+    /// Language of what the switch says by itself in it.
+    pub(crate) fn language(&self) -> Language {
+        self.code.language
     }
 
     /// How it ended; `None` while it goes on.
@@ -174,7 +185,8 @@ impl Session {
         })
     }
 
-    fn ask(&mut self, now: Instant) -> Act {
+    /// Asks the page.
+    pub(crate) fn ask(&mut self, now: Instant) -> Act {
         self.pages.clear();
         self.step.number += 1;
         self.state = State::Asking { until: now + self.code.page + SHELL_WAIT };
@@ -261,16 +273,6 @@ pub(crate) fn words(language: Language) -> &'static Words {
             }
         }
     }
-}
-
-/// Of the codes there are, the longest that what was dialled begins with.
-pub(crate) fn longest<'a>(
-    codes: impl Iterator<Item = &'a Arc<Code>>,
-    dialled: &Dialled,
-) -> Option<&'a Arc<Code>> {
-    codes
-        .filter(|code| dialled.beyond(&code.code).is_some())
-        .max_by_key(|code| code.code.as_slice().len())
 }
 
 #[cfg(test)]

@@ -204,6 +204,12 @@ pub struct Sim {
     pub stopped: Vec<facts::policy::Stopped>,
     /// Questions of scenarios, which the test answers.
     pub questions: Vec<facts::scenario::Question>,
+    /// What pages of menus are asked, which the test answers.
+    pub pages: Vec<facts::ussd::Step>,
+    /// What was shown at doors that are not SIP's, and whether something may be typed.
+    pub shown: Vec<(CallId, String, bool)>,
+    /// Menus that are over.
+    pub overs: Vec<facts::ussd::Over>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -277,6 +283,9 @@ impl Sim {
             alerts: Vec::new(),
             stopped: Vec::new(),
             questions: Vec::new(),
+            pages: Vec::new(),
+            shown: Vec::new(),
+            overs: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -555,6 +564,9 @@ impl Sim {
             Effect::Fraud(alert) => self.alerts.push(*alert),
             Effect::Stopped(stopped) => self.stopped.push(*stopped),
             Effect::Consult(question) => self.questions.push(*question),
+            Effect::AskPage(step) => self.pages.push(*step),
+            Effect::Show { session, text, more } => self.shown.push((session, text, more)),
+            Effect::MenuOver(over) => self.overs.push(over),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
             Effect::SetReach { call, user, set } => {

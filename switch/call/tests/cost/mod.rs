@@ -331,6 +331,9 @@ impl Bench {
             | Effect::DropBinding { .. }
             | Effect::CloseFlow(_)
             | Effect::AddLeg(_)
+            | Effect::AskPage(_)
+            | Effect::Show { .. }
+            | Effect::MenuOver(_)
             | Effect::Drained => {}
         }
     }

@@ -182,6 +182,9 @@ pub struct EndpointConfig {
     /// [`Event::Request`](super::Event::Request), for example REGISTER. Known methods that are
     /// missing here are answered with 405, unknown ones with 501.
     pub methods: Vec<Method>,
+    /// Types of bodies of an INVITE, besides descriptions, that the user reads; an INVITE with another one that has to
+    /// be understood is answered with 415.
+    pub bodies: &'static [&'static str],
     /// The maxima.
     pub limits: Limits,
     /// The user writes each session down before the far end may take it for agreed: an INVITE of ours
@@ -205,6 +208,7 @@ impl Default for EndpointConfig {
             seed: [0; 32],
             user_agent: String::new(),
             methods: vec![Method::Register],
+            bodies: &[],
             limits: Limits::default(),
             careful: false,
             reliable: true,

@@ -63,7 +63,7 @@ impl Endpoint {
     /// A PRACK (§3). What it does not fit is 481.
     pub(super) fn prack_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
         let request = &incoming.request;
-        if let Some((code, headers)) = body_fault(request) {
+        if let Some((code, headers)) = body_fault(request, &[]) {
             return self.refuse(incoming, code, &headers);
         }
         let Ok(rack) = request.rack() else { return self.refuse(incoming, 400, &[]) };

@@ -165,7 +165,7 @@ impl Endpoint {
         }
         match incoming.method {
             Method::Invite => {
-                if let Some((code, headers)) = invite_fault(request) {
+                if let Some((code, headers)) = invite_fault(request, self.config.bodies) {
                     return self.refuse(incoming, code, &headers);
                 }
                 if self.is_loop(request) {
@@ -366,7 +366,7 @@ impl Endpoint {
 type Headers = Vec<(&'static str, String)>;
 
 /// What a new INVITE must bear (§8.1.1.8, §8.2.3, §16.3).
-fn invite_fault(request: &Message) -> Option<(u16, Headers)> {
+fn invite_fault(request: &Message, bodies: &[&str]) -> Option<(u16, Headers)> {
     if request.contact().is_err() {
         return Some((400, Vec::new()));
     }
@@ -383,15 +383,16 @@ fn invite_fault(request: &Message) -> Option<(u16, Headers)> {
         let value = String::from_utf8_lossy(value);
         let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         matches!(media_type.as_str(), "application/sdp" | "application/*" | "*/*")
+            || bodies.contains(&media_type.as_str())
     };
     if request.count(HeaderName::Accept) > 0 && !request.headers(HeaderName::Accept).any(accepts) {
         return Some((406, Vec::new()));
     }
-    body_fault(request)
+    body_fault(request, bodies)
 }
 
-/// §8.2.3: a body that has to be understood and cannot be.
-pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
+/// §8.2.3: a body that has to be understood and cannot be. `bodies`: what is understood besides a description.
+pub(super) fn body_fault(request: &Message, bodies: &[&str]) -> Option<(u16, Headers)> {
     if request.body().is_empty() {
         return None;
     }
@@ -408,11 +409,13 @@ pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
     if encoded {
         return Some((415, vec![("Accept-Encoding", "identity".to_owned())]));
     }
-    if request.has_body_of("application/sdp") {
+    let read = |media_type: &&str| request.has_body_of(media_type);
+    if request.has_body_of("application/sdp") || bodies.iter().any(read) {
         return None;
     }
     let understood = request.parts().is_some_and(|parts| {
-        let known = |part: &Part| part.is_description();
+        let known =
+            |part: &Part| part.is_description() || bodies.contains(&part.media_type.as_str());
         let alternative = request
             .content_type()
             .is_some_and(|media_type| media_type.eq_ignore_ascii_case("multipart/alternative"));
@@ -422,5 +425,6 @@ pub(super) fn body_fault(request: &Message) -> Option<(u16, Headers)> {
             false => parts.iter().all(|part| part.optional || known(part)),
         }
     });
-    (!understood).then(|| (415, vec![("Accept", super::ACCEPTED.to_owned())]))
+    let accepted = || [&[super::ACCEPTED][..], bodies].concat().join(", ");
+    (!understood).then(|| (415, vec![("Accept", accepted())]))
 }

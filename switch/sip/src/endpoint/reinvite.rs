@@ -202,7 +202,7 @@ impl Endpoint {
 
     /// The peer's INVITE within the dialog (§14.2).
     pub(super) fn reinvite_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
-        if let Some((code, headers)) = body_fault(&incoming.request) {
+        if let Some((code, headers)) = body_fault(&incoming.request, &[]) {
             return self.refuse(incoming, code, &headers);
         }
         if let Err(min_se) = self.timers(id).granted(&incoming.request) {

@@ -28,7 +28,7 @@ impl Endpoint {
     /// An UPDATE (§5.2). Without a description it only moves the target and keeps the session alive.
     pub(super) fn update_received(&mut self, now: Instant, id: SessionId, incoming: &Incoming) {
         let request = &incoming.request;
-        if let Some((code, headers)) = body_fault(request) {
+        if let Some((code, headers)) = body_fault(request, &[]) {
             return self.refuse(incoming, code, &headers);
         }
         if let Err(min_se) = self.timers(id).granted(request) {

@@ -376,6 +376,19 @@ pub fn answer(
     Ok((sdp, agreed))
 }
 
+/// Describes a session without any sound: all media of the peer's offer are refused (RFC 3264 §6), or nothing is
+/// offered (§5), as where a menu is all that is shown.
+pub fn soundless(
+    session: &mut LocalSession,
+    remote_offer: Option<&[u8]>,
+    ip: IpAddr,
+) -> Result<Bytes, OfferError> {
+    let description = remote_offer.map(SessionDescription::parse).transpose()?;
+    let media = description.iter().flat_map(|description| &description.media);
+    session.slots = media.map(|media| Slot::Refused(refused(media))).collect();
+    Ok(session.print("", ip))
+}
+
 /// Whose payload numbers stand in our description.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Numbers {

@@ -2,6 +2,7 @@
 
 use facts::MerchantId;
 use facts::Micros;
+use facts::ussd::{Dialled, longest};
 use proptest::prelude::*;
 
 use super::*;
@@ -32,7 +33,10 @@ fn secs(count: u64) -> Instant {
 
 fn begin(inputs: &[&str]) -> (Session, Act) {
     let inputs: Vec<String> = inputs.iter().map(|text| (*text).to_owned()).collect();
-    Session::begin(epoch(), code(), (CallId(7), "989121234567".into(), &inputs))
+    let who = (CallId(7), "989121234567".into(), Door::Ims);
+    let mut session = Session::begin(epoch(), code(), who, &inputs);
+    let act = session.ask(epoch());
+    (session, act)
 }
 
 fn menu(text: &str) -> Screen {
@@ -191,10 +195,11 @@ fn s5_2_nothing_typed_shows_the_same_again() {
 fn the_longest_code_wins() {
     let with =
         |text: &str| Arc::new(Code { code: Dialled::code(text).unwrap(), ..(*code()).clone() });
-    let codes = [with("6655"), with("6655*123"), with("123")];
+    let codes = [with("6655"), with("6655*123"), with("123")].map(|code| (code.code.clone(), code));
+    let codes = codes.into_iter().collect();
     let found = |text: &str| {
         let dialled = Dialled::parse(text).unwrap();
-        longest(codes.iter(), &dialled).map(|code| code.code.to_string())
+        longest(&codes, &dialled).map(|code| code.code.to_string())
     };
     assert_eq!(found("*6655*123*7#").as_deref(), Some("*6655*123#"));
     assert_eq!(found("*6655*12#").as_deref(), Some("*6655#"));

@@ -1,0 +1,516 @@
+//! Menus of merchants' pages over SIP (3GPP TS 24.390, spec §5.6), and at the doors of the shell.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "common/asker.rs"]
+mod asker;
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use asker::Asker;
+use call::{Answer, Command, Reply};
+use common::phones::{DESK, SOFT, bind};
+use common::{CARRIER_A, MERCHANT, Sim, extension, s};
+use facts::Micros;
+use facts::settings::Snapshot;
+use facts::ussd::{Act, ActRefused, Code, Dialled, Door, End, Language, Over, Screen};
+use sip::ussd::{Kind, MEDIA_TYPE, Style, UssdData};
+use sip::wire::{HeaderName, Message};
+
+const MOBILE: &str = "989121234567";
+const PROMPT: &str = "لطفا کد ثبت نام خود را وارد نمایید";
+const DONE: &str = "کد ثبت نام شما با موفقیت در سیستم ثبت شد";
+const AWAY: &str = "سرویس در دسترس نیست";
+
+fn code(text: &str) -> (Dialled, Arc<Code>) {
+    let code = Code {
+        merchant: MERCHANT,
+        code: Dialled::code(text).unwrap(),
+        leading_star: true,
+        language: Language::Fa,
+        page: s(8),
+        input: s(60),
+        session: s(180),
+        price: Micros::ZERO,
+    };
+    (code.code.clone(), Arc::new(code))
+}
+
+fn sim_with(set: impl FnOnce(&mut Snapshot)) -> Sim {
+    let mut sim = Sim::with(
+        |_| {},
+        |snapshot| {
+            snapshot.ussd.extend([code("6655*123"), code("6655*7")]);
+            for user in ["80001", "80002"] {
+                let phone = Some("989351112233".to_owned()).filter(|_| user == "80001");
+                let extension =
+                    facts::settings::Extension { bound_phone: phone, ..extension(user, "right") };
+                snapshot.extensions.insert(user.into(), extension);
+            }
+            set(snapshot);
+        },
+    );
+    sim.far("a").muted = true;
+    sim
+}
+
+fn sim() -> Sim {
+    sim_with(|_| {})
+}
+
+fn xml(text: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\"?><ussd-data><language>fa</language><ussd-string>{text}</ussd-string></ussd-data>"
+    )
+}
+
+/// A subscriber's phone in the network of a carrier, by hand.
+struct Phone {
+    call: u32,
+    cseq: u32,
+    tag: String,
+}
+
+impl Phone {
+    /// Dials with these headers and this body; what came back besides the 100.
+    fn dial(sim: &mut Sim, call: u32, uri: &str, headers: &str, body: &str) -> (Phone, Message) {
+        let phone = Phone { call, cseq: 1, tag: String::new() };
+        phone.send(sim, ("INVITE", 1, uri), headers, body);
+        let answer = sim.fars["a"].heard.iter().rev().find(|m| m.status().is_some_and(|c| c > 100));
+        let answer = answer.unwrap().clone();
+        let tag = answer.to_tag().map(|tag| tag.into_owned()).unwrap_or_default();
+        (Phone { tag, ..phone }, answer)
+    }
+
+    fn send(
+        &self,
+        sim: &mut Sim,
+        (method, cseq, uri): (&str, u32, &str),
+        headers: &str,
+        body: &str,
+    ) {
+        let (call, tag) = (self.call, &self.tag);
+        let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
+        let length = body.replace('\n', "\r\n").len();
+        sim.raw(
+            CARRIER_A,
+            &format!(
+                "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {CARRIER_A};branch=z9hG4bKp{call}x{cseq}{method}\n\
+                 Max-Forwards: 70\nFrom: <sip:+{MOBILE}@home1.net>;tag=p{call}\n\
+                 To: <sip:*6655*123%23@home1.net>{tag}\nCall-ID: menu-{call}\nCSeq: {cseq} {method}\n\
+                 Contact: <sip:ue@{CARRIER_A}>\n{headers}Content-Length: {length}\n\n{body}"
+            ),
+        );
+    }
+
+    fn within(&mut self, sim: &mut Sim, method: &str, headers: &str, body: &str) {
+        if method != "ACK" {
+            self.cseq += 1;
+        }
+        self.send(sim, (method, self.cseq, "sip:x@192.0.2.100"), headers, body);
+    }
+
+    fn types(&mut self, sim: &mut Sim, text: &str) {
+        let headers = format!(
+            "Info-Package: g.3gpp.ussd\nContent-Disposition: Info-Package\nContent-Type: {MEDIA_TYPE}\n"
+        );
+        self.within(sim, "INFO", &headers, &xml(text));
+    }
+}
+
+/// As TS 24.390 has it: a description without media beside the menu's body.
+fn dial(sim: &mut Sim, call: u32, text: &str) -> (Phone, Message) {
+    let body = format!(
+        "--b\nContent-Type: application/sdp\n\nv=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\n\
+         m=audio 0 RTP/AVP 8\n\n--b\nContent-Type: {MEDIA_TYPE}\nContent-Disposition: render;handling=optional\n\n{}\n--b--\n",
+        xml(text)
+    );
+    let headers = format!(
+        "Recv-Info: g.3gpp.ussd\nAccept: application/sdp, application/3gpp-ims+xml, {MEDIA_TYPE}\n\
+         Content-Type: multipart/mixed;boundary=b\n"
+    );
+    let uri = "sip:*6655*123%23;phone-context=home1.net@home1.net;user=dialstring";
+    Phone::dial(sim, call, uri, &headers, &body)
+}
+
+/// Dialled, accepted and acknowledged.
+fn up(sim: &mut Sim, call: u32) -> Phone {
+    let (mut phone, ok) = dial(sim, call, "*6655*123#");
+    assert_eq!(ok.status(), Some(200));
+    phone.within(sim, "ACK", "", "");
+    phone
+}
+
+fn calls(sim: &Sim) -> Vec<String> {
+    sim.pages.iter().map(|step| step.call(true)).collect()
+}
+
+fn say(sim: &mut Sim, screen: Screen) {
+    let step = sim.pages.last().unwrap();
+    let (session, number) = (step.session, step.number);
+    sim.reply(Reply::Screen { session, number, screen });
+}
+
+fn menu(text: &str) -> Screen {
+    Screen::Menu(text.into())
+}
+
+fn last(text: &str) -> Screen {
+    Screen::Last(text.into())
+}
+
+fn reply(sim: &mut Sim, request: &Message, status: u16) {
+    Asker::new(sim, "a", "ue").reply(sim, request, status, "");
+}
+
+/// What the latest request of a method shows.
+fn shown(sim: &Sim, method: &str) -> UssdData {
+    let request = sim.fars["a"].last(method);
+    assert_eq!(request.content_type(), Some(MEDIA_TYPE));
+    UssdData::parse(request.body()).unwrap()
+}
+
+/// Answers the latest INFO of ours.
+fn take(sim: &mut Sim) {
+    let info = sim.fars["a"].last("INFO").clone();
+    reply(sim, &info, 200);
+}
+
+fn over(sim: &Sim) -> (End, u32) {
+    let [Over { end, steps, .. }] = sim.overs[..] else { panic!("{:?}", sim.overs) };
+    (end, steps)
+}
+
+#[test]
+fn s5_6_ts24_390_the_dialogue_of_the_seed() {
+    let mut sim = sim();
+    let (mut phone, ok) = dial(&mut sim, 1, "*6655*123#");
+    assert_eq!(ok.status(), Some(200));
+    assert!(ok.lists(HeaderName::RecvInfo, "g.3gpp.ussd"));
+    let sdp = String::from_utf8(ok.body().to_vec()).unwrap();
+    assert!(sdp.contains("\r\nm=audio 0 RTP/AVP 8\r\n"), "no sound: {sdp}");
+    let step = &sim.pages[0];
+    assert_eq!((step.mobile.as_str(), step.door, step.number), (MOBILE, Door::Ims, 1));
+    assert_eq!(step.merchant, MERCHANT);
+    say(&mut sim, menu(PROMPT));
+    assert_eq!(sim.fars["a"].count("INFO"), 0, "RFC 3261 §13.2.2.4: the 200 is not acknowledged");
+    phone.within(&mut sim, "ACK", "", "");
+    let prompt = shown(&sim, "INFO");
+    assert_eq!((prompt.text.as_deref(), prompt.kind), (Some(PROMPT), Some(Kind::Request)));
+    assert_eq!((prompt.language.as_deref(), prompt.style), (Some("fa"), Style::Elements));
+    let info = sim.fars["a"].last("INFO");
+    assert_eq!(info.header(HeaderName::InfoPackage), Some(b"g.3gpp.ussd".as_slice()));
+    assert_eq!(info.header(HeaderName::ContentDisposition), Some(b"Info-Package".as_slice()));
+    take(&mut sim);
+    phone.types(&mut sim, "4711");
+    say(&mut sim, last(DONE));
+    let bye = shown(&sim, "BYE");
+    assert_eq!(bye.text.as_deref(), Some(DONE));
+    let request = sim.fars["a"].last("BYE").clone();
+    reply(&mut sim, &request, 200);
+    assert_eq!(calls(&sim), ["*6655*123", "*6655*123*4711"]);
+    assert_eq!(sim.pages[1].session, sim.pages[0].session);
+    assert_eq!(over(&sim), (End::Said, 2));
+    assert_eq!(sim.fars["a"].count("INFO"), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_6_what_is_dialled_is_read_off_the_body_or_the_uri_however_they_are_written() {
+    let plain = "sip:*6655*123%23@home1.net";
+    let package = "Recv-Info: g.3gpp.ussd\n";
+    let typed = |text: &str| (format!("{package}Content-Type: {MEDIA_TYPE}\n"), text.to_owned());
+    let mobicents = "<?xml version=\"1.0\"?><ussd-data><language value=\"en\"/><ussd-string value=\"*6655*123#\"/>\
+                     <anyExt><message-type>processUnstructuredSSRequest_Request</message-type></anyExt></ussd-data>";
+    let rows = [
+        ("sip:x@home1.net", typed(&xml("*6655*123#")), "*6655*123"),
+        ("sip:x@home1.net", typed(mobicents), "*6655*123"),
+        (plain, (package.to_owned(), String::new()), "*6655*123"),
+        ("sip:%2A6655%2A123%23@home1.net", (package.to_owned(), String::new()), "*6655*123"),
+        ("sip:*6655*123@home1.net", (package.to_owned(), String::new()), "*6655*123"),
+        (plain, (format!("Accept: application/sdp, {MEDIA_TYPE}\n"), String::new()), "*6655*123"),
+        // The body says more than the address.
+        (plain, typed(&xml("*6655*123*7*8#")), "*6655*123*7*8"),
+        (plain, typed("<ussd-data></ussd-data>"), "*6655*123"),
+        ("sip:x@home1.net", typed(&xml("*6655*7#")), "*6655*7"),
+    ];
+    for (at, (uri, (headers, body), call)) in rows.into_iter().enumerate() {
+        let mut sim = sim();
+        let (mut phone, ok) = Phone::dial(&mut sim, at as u32, uri, &headers, &body);
+        assert_eq!((at, ok.status()), (at, Some(200)));
+        assert_eq!(calls(&sim), [call], "{at}");
+        phone.within(&mut sim, "ACK", "", "");
+        say(&mut sim, menu("1 or 2?"));
+        let style = if body == mobicents { Style::Attributes } else { Style::Elements };
+        assert_eq!(shown(&sim, "INFO").style, style, "as the far end writes");
+        phone.within(&mut sim, "BYE", "", "");
+        assert_eq!(over(&sim), (End::Left, 1));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn s5_6_what_cannot_be_a_menu_is_refused_and_costs_nothing() {
+    let plain = "sip:*6655*123%23@home1.net";
+    let package = "Recv-Info: g.3gpp.ussd\n";
+    let of = |kind: &str| format!("{package}Content-Type: {kind}\n");
+    let rows = [
+        ("sip:*6655*9%23@home1.net", package.to_owned(), String::new(), 404),
+        ("sip:*6655%23@home1.net", package.to_owned(), String::new(), 404),
+        ("sip:+861088889999@home1.net", package.to_owned(), String::new(), 404),
+        (plain, of(MEDIA_TYPE), "<ussd-data><ussd-string>".to_owned(), 400),
+        (plain, of(MEDIA_TYPE), format!("<!DOCTYPE a>{}", xml("*6655*123#")), 400),
+        (plain, of("application/vnd.else+xml"), "<a/>".to_owned(), 415),
+    ];
+    for (at, (uri, headers, body, status)) in rows.into_iter().enumerate() {
+        let mut sim = sim();
+        let (mut phone, answer) = Phone::dial(&mut sim, at as u32, uri, &headers, &body);
+        assert_eq!((at, answer.status()), (at, Some(status)));
+        if status == 415 {
+            assert!(answer.lists(HeaderName::Accept, MEDIA_TYPE), "RFC 3261 §8.2.3");
+        }
+        phone.within(&mut sim, "ACK", "", "");
+        assert!(sim.pages.is_empty() && sim.overs.is_empty());
+        sim.assert_clean();
+    }
+    // A page is told who asks: nobody without a number may (RFC 5079 §5).
+    let mut sim = sim();
+    sim.raw(
+        CARRIER_A,
+        &format!(
+            "INVITE {plain} SIP/2.0\nVia: SIP/2.0/UDP {CARRIER_A};branch=z9hG4bKanon\nMax-Forwards: 70\n\
+             From: <sip:anonymous@anonymous.invalid>;tag=1\nTo: <{plain}>\nCall-ID: anon\nCSeq: 1 INVITE\n\
+             Contact: <sip:ue@{CARRIER_A}>\n{package}Content-Length: 0\n\n"
+        ),
+    );
+    assert_eq!(sim.fars["a"].heard.last().unwrap().status(), Some(433));
+    assert!(sim.pages.is_empty());
+}
+
+#[test]
+fn s5_6_one_info_at_a_time_and_what_is_typed_while_the_page_is_asked_goes_nowhere() {
+    let mut sim = sim();
+    let mut phone = up(&mut sim, 1);
+    phone.types(&mut sim, "9");
+    assert_eq!(calls(&sim), ["*6655*123"], "nothing was shown to type into");
+    say(&mut sim, menu("first"));
+    assert_eq!(sim.fars["a"].count("INFO"), 1);
+    // It types before it has answered ours: the next screen waits for that answer.
+    phone.types(&mut sim, "1");
+    say(&mut sim, menu("second"));
+    assert_eq!(shown(&sim, "INFO").text.as_deref(), Some("first"));
+    take(&mut sim);
+    assert_eq!(shown(&sim, "INFO").text.as_deref(), Some("second"));
+    assert_eq!(calls(&sim), ["*6655*123", "*6655*123*1"]);
+    // A copy of an answer of the page changes nothing.
+    say(&mut sim, menu("third"));
+    assert_eq!(shown(&sim, "INFO").text.as_deref(), Some("second"));
+    take(&mut sim);
+    phone.within(&mut sim, "BYE", "", "");
+    assert_eq!(over(&sim), (End::Left, 2));
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_2_a_page_that_says_nothing_in_time_and_nobody_who_types_both_end_it() {
+    let mut sim = sim();
+    let _phone = up(&mut sim, 1);
+    sim.advance(s(9));
+    assert_eq!(sim.fars["a"].count("BYE"), 0, "the shell tells that the page was silent");
+    sim.advance(s(2));
+    assert_eq!(shown(&sim, "BYE").text.as_deref(), Some(AWAY));
+    assert_eq!(over(&sim), (End::Unavailable, 1));
+    // What the page says after all is for nobody.
+    say(&mut sim, menu("late"));
+    assert_eq!(sim.fars["a"].count("INFO"), 0);
+    let mut sim = self::sim();
+    let _phone = up(&mut sim, 2);
+    say(&mut sim, menu("1 or 2?"));
+    take(&mut sim);
+    sim.advance(s(61));
+    assert!(sim.fars["a"].last("BYE").body().is_empty(), "without a word");
+    assert_eq!(over(&sim), (End::Silent, 1));
+    for screen in [Screen::Unavailable, Screen::Unpaid] {
+        let mut sim = self::sim();
+        let _phone = up(&mut sim, 3);
+        say(&mut sim, screen);
+        assert_eq!(shown(&sim, "BYE").text.as_deref(), Some(AWAY));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn s5_6_a_far_end_that_does_not_take_a_screen_or_never_acknowledges_is_let_go() {
+    let mut sim = sim();
+    let _phone = up(&mut sim, 1);
+    say(&mut sim, menu("1 or 2?"));
+    let info = sim.fars["a"].last("INFO").clone();
+    reply(&mut sim, &info, 469);
+    assert_eq!(over(&sim), (End::Lost, 1));
+    assert_eq!(sim.fars["a"].count("BYE"), 1);
+    sim.assert_clean();
+    // RFC 3261 §13.3.1.4: no ACK for 32 s.
+    let mut sim = self::sim();
+    let (_phone, ok) = dial(&mut sim, 2, "*6655*123#");
+    assert_eq!(ok.status(), Some(200));
+    say(&mut sim, menu("1 or 2?"));
+    sim.advance(s(33));
+    assert_eq!((sim.overs.len(), sim.fars["a"].count("INFO")), (1, 0));
+    sim.assert_clean();
+    // RFC 3261 §12.2.1.2: the dialog is gone there.
+    let mut sim = self::sim();
+    let _phone = up(&mut sim, 3);
+    say(&mut sim, menu("1 or 2?"));
+    let info = sim.fars["a"].last("INFO").clone();
+    reply(&mut sim, &info, 481);
+    assert_eq!(sim.overs.len(), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_6_an_error_of_the_phone_ends_it_and_whoever_dials_anew_leaves_the_menu_before() {
+    let mut sim = sim();
+    let mut phone = up(&mut sim, 1);
+    say(&mut sim, menu("1 or 2?"));
+    take(&mut sim);
+    let headers = format!("Info-Package: g.3gpp.ussd\nContent-Type: {MEDIA_TYPE}\n");
+    let error = "<ussd-data><language>fa</language><error-code>1</error-code></ussd-data>";
+    phone.within(&mut sim, "INFO", &headers, error);
+    assert_eq!(over(&sim), (End::Left, 1));
+    let _second = up(&mut sim, 2);
+    assert_eq!(sim.engine.counts().menus, 1);
+    let byes = sim.fars["a"].count("BYE");
+    let _third = up(&mut sim, 3);
+    assert_eq!((sim.engine.counts().menus, sim.fars["a"].count("BYE")), (1, byes + 1));
+    assert_eq!(sim.overs[1].end, End::Left);
+    assert_eq!(calls(&sim), ["*6655*123"; 3]);
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_2_a_blocked_merchants_code_answers_nobody_and_a_switch_that_goes_down_opens_no_menu() {
+    let mut sim = sim_with(|snapshot| {
+        snapshot.merchants.get_mut(&MERCHANT).unwrap().enabled = false;
+    });
+    let (_phone, answer) = dial(&mut sim, 1, "*6655*123#");
+    assert_eq!(answer.status(), Some(403));
+    let mut sim = self::sim();
+    let mut phone = up(&mut sim, 2);
+    say(&mut sim, menu("1 or 2?"));
+    take(&mut sim);
+    sim.command(Command::Drain { grace: s(20) });
+    assert_eq!(sim.drained, 0, "a menu is on show");
+    phone.types(&mut sim, "1");
+    say(&mut sim, menu("and now?"));
+    assert_eq!(shown(&sim, "INFO").text.as_deref(), Some("and now?"));
+    let (_other, answer) = dial(&mut sim, 3, "*6655*123#");
+    assert_eq!(answer.status(), Some(503));
+    sim.advance(s(21));
+    assert_eq!((sim.drained, over(&sim)), (1, (End::Lost, 2)));
+    assert!(sim.fars["a"].count("BYE") > 0);
+}
+
+/// A desk phone of 80001, whose number is known, and a soft phone of 80002, whose is not.
+fn office() -> (Sim, Asker, Asker) {
+    let mut sim = sim();
+    sim.add("desk", DESK, 180);
+    sim.add("soft", SOFT, 181);
+    bind(&mut sim, &[("80001", DESK), ("80002", SOFT)]);
+    let [desk, soft] =
+        [("desk", "80001"), ("soft", "80002")].map(|(name, user)| Asker::new(&mut sim, name, user));
+    (sim, desk, soft)
+}
+
+const TEXT: &str = "Content-Type: text/plain;charset=utf-8\n";
+
+fn writes(sim: &mut Sim, phone: &mut Asker, text: &str) -> u16 {
+    let answer = phone.ask_proved(sim, ("MESSAGE", "*6655*123%23"), TEXT, text);
+    answer.and_then(|answer| answer.status()).unwrap()
+}
+
+fn read(sim: &mut Sim, phone: &Asker, status: u16) -> String {
+    let message = sim.fars[phone.name].last("MESSAGE").clone();
+    phone.reply(sim, &message, status, "");
+    String::from_utf8(message.body().to_vec()).unwrap()
+}
+
+#[test]
+fn s5_6_rfc3428_a_phone_of_ours_dials_a_code_and_types_by_messages() {
+    let (mut sim, mut desk, _) = office();
+    assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
+    let step = &sim.pages[0];
+    assert_eq!((step.mobile.as_str(), step.door), ("989351112233", Door::Message));
+    say(&mut sim, menu(PROMPT));
+    let message = sim.fars["desk"].last("MESSAGE").clone();
+    assert_eq!(message.from().unwrap().uri.user_text().as_deref(), Some("*6655*123#"));
+    assert_eq!(message.header_str(HeaderName::ContentType), Some("text/plain;charset=UTF-8"));
+    assert_eq!(read(&mut sim, &desk, 200), PROMPT);
+    assert_eq!(writes(&mut sim, &mut desk, "4711"), 200);
+    say(&mut sim, last(DONE));
+    assert_eq!(read(&mut sim, &desk, 200), DONE);
+    assert_eq!(calls(&sim), ["*6655*123", "*6655*123*4711"]);
+    assert_eq!(over(&sim), (End::Said, 2));
+    // What is dialled in a message is dialled, whatever is on show.
+    assert_eq!(writes(&mut sim, &mut desk, "*6655*123*7#"), 200);
+    assert_eq!(writes(&mut sim, &mut desk, "*6655*7#"), 200);
+    assert_eq!(calls(&sim)[2..], ["*6655*123*7", "*6655*7"]);
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_6_rfc3428_what_a_phone_may_not_write_and_a_phone_that_takes_no_message() {
+    let (mut sim, mut desk, mut soft) = office();
+    assert_eq!(writes(&mut sim, &mut soft, "hello"), 403, "whose number is not known");
+    let to = ("MESSAGE", "*6655*9%23");
+    assert_eq!(desk.ask_proved(&mut sim, to, TEXT, "x").unwrap().status(), Some(404));
+    let to = ("MESSAGE", "*6655*123%23");
+    let cpim = "Content-Type: message/cpim\n";
+    let refused = desk.ask_proved(&mut sim, to, cpim, "x").unwrap();
+    assert_eq!(refused.status(), Some(415));
+    let composing = "Content-Type: application/im-iscomposing+xml\n";
+    assert_eq!(desk.ask_proved(&mut sim, to, composing, "<a/>").unwrap().status(), Some(200));
+    assert!(sim.pages.is_empty());
+    assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
+    say(&mut sim, menu("1 or 2?"));
+    assert_eq!(read(&mut sim, &desk, 405), "1 or 2?");
+    assert_eq!(over(&sim), (End::Lost, 1));
+    sim.assert_clean();
+}
+
+#[test]
+fn at_the_doors_of_the_shell_a_merchant_tries_his_own_codes() {
+    let mut sim = sim();
+    let act = |sim: &mut Sim, token: u64, act: Act| {
+        sim.command(Command::Menu { token, act: Box::new(act) });
+        match sim.answers.get(&token) {
+            Some(Answer::Menu(done)) => *done,
+            other => panic!("{other:?}"),
+        }
+    };
+    let open = |text: &str, only: u32| Act::Open {
+        dialled: Dialled::parse(text).unwrap(),
+        mobile: MOBILE.into(),
+        door: Door::Simulator,
+        only: Some(facts::MerchantId(MERCHANT.0 + i64::from(only))),
+    };
+    assert_eq!(act(&mut sim, 1, open("*6655*9#", 0)), Err(ActRefused::NoCode));
+    assert_eq!(act(&mut sim, 2, open("*6655*123#", 1)), Err(ActRefused::NoCode), "somebody's else");
+    let session = act(&mut sim, 3, open("*6655*123#", 0)).unwrap();
+    let types = |text: &str| Act::Type { session, text: text.into() };
+    assert_eq!(act(&mut sim, 4, types("1")), Err(ActRefused::NotNow));
+    say(&mut sim, menu(PROMPT));
+    assert_eq!(sim.shown, [(session, PROMPT.to_owned(), true)]);
+    assert_eq!(act(&mut sim, 5, types("4711")), Ok(session));
+    say(&mut sim, last(DONE));
+    assert_eq!(sim.shown[1], (session, DONE.to_owned(), false));
+    assert_eq!(over(&sim), (End::Said, 2));
+    assert_eq!(act(&mut sim, 6, types("1")), Err(ActRefused::NoSession));
+    let session = act(&mut sim, 7, open("*6655*123#", 0)).unwrap();
+    assert_eq!(act(&mut sim, 8, Act::Leave { session }), Ok(session));
+    assert_eq!(sim.overs[1].end, End::Left);
+    assert_eq!(act(&mut sim, 9, Act::Leave { session }), Err(ActRefused::NoSession));
+    sim.advance(Duration::from_secs(1));
+    sim.assert_clean();
+}
