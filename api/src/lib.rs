@@ -16,6 +16,8 @@ pub mod guard;
 mod health;
 mod limits;
 mod meeting;
+pub mod menus;
+mod phone;
 pub mod push;
 mod recordings;
 mod rest;
@@ -54,5 +56,6 @@ pub fn operator_router(state: ApiState) -> Router {
 
 fn doors() -> Router<ApiState> {
     let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
-    systems.merge(rest::routes()).merge(recordings::routes()).merge(samples::routes())
+    let systems = systems.merge(rest::routes()).merge(recordings::routes());
+    systems.merge(samples::routes()).merge(phone::routes())
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::door::{answer, client_ip, ip_may_ask};
 use crate::state::ApiState;
-use words::Language;
+pub(crate) use words::{ALL as LANGUAGES, Language};
 
 /// What stands for this switch in the files.
 const HERE: &str = "http://127.0.0.1:8080";
@@ -56,6 +56,7 @@ pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("scenarios", "scenarios.md", include_str!("../../docs/scenarios.md")),
     ("system-001", "merchants/001.md", include_str!("../../docs/merchants/001.md")),
     ("system-002", "merchants/002.md", include_str!("../../docs/merchants/002.md")),
+    ("system-003", "merchants/003.md", include_str!("../../docs/merchants/003.md")),
 ];
 /// Where in one of them the operator's part begins, which is none of the merchants' business.
 const OPERATOR: &str = "\n## Operator";

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use billing::Store;
+use billing::menus::CodeRow;
 use billing::rows::{ApiKey, Company, Extension, Merchant, YtxAccount, YtxApp};
 use facts::settings::Snapshot;
 use facts::template::Template;
+use facts::ussd;
 use facts::{MerchantId, Number, SubAccountId};
 
 /// How long a view is believed without asking the store for its version: what is changed by another process
@@ -78,6 +80,7 @@ pub(crate) struct View {
     companies: Shelf<Company>,
     keys: Shelf<ApiKey>,
     templates: Shelf<Template, (MerchantId, String)>,
+    codes: Shelf<CodeRow, ussd::Dialled>,
 }
 
 impl Deref for View {
@@ -102,6 +105,7 @@ impl View {
             companies: Shelf::default(),
             keys: Shelf::default(),
             templates: Shelf::default(),
+            codes: Shelf::default(),
         }
     }
 
@@ -150,6 +154,13 @@ impl View {
         match self.templates.get(&key) {
             Some(known) => Ok(Some(known)),
             None => Ok(self.templates.keep(key, store.template(merchant, id).await?)),
+        }
+    }
+
+    pub(crate) async fn ussd_code(&self, store: &Store, code: &ussd::Dialled) -> Found<CodeRow> {
+        match self.codes.get(code) {
+            Some(known) => Ok(Some(known)),
+            None => Ok(self.codes.keep(code.clone(), store.ussd_code(code).await?)),
         }
     }
 

@@ -136,6 +136,19 @@ const RULES: &[(&str, &str)] = &[
          GROUP BY d.id, d.call_id, d.price HAVING d.price <> COALESCE(SUM(h.posted), 0)",
     ),
     (
+        "the price of a menu's session is not what the ledger took for it",
+        "SELECT CAST(s.id AS TEXT), CAST(s.price + COALESCE(x.taken, 0) AS BIGINT) \
+         FROM ussd_sessions s LEFT JOIN ( \
+           SELECT t.call_id, a.merchant_id, SUM(e.amount) AS taken FROM transfers t \
+           JOIN entries e ON e.transfer_id = t.id \
+           JOIN accounts a ON a.id = e.account_id AND a.kind = 'prepaid' \
+           WHERE t.kind IN ('menu', 'menu_back') GROUP BY t.call_id, a.merchant_id \
+         ) x ON x.call_id = s.id AND x.merchant_id = s.merchant_id \
+         WHERE s.price + COALESCE(x.taken, 0) <> 0 \
+         UNION ALL SELECT t.id, 0 FROM transfers t LEFT JOIN ussd_sessions s ON s.id = t.call_id \
+         WHERE t.kind IN ('menu', 'menu_back') AND s.id IS NULL",
+    ),
+    (
         "a call is settled without a record, or open with one",
         "SELECT CAST(c.id AS TEXT), COUNT(r.id) FROM calls c LEFT JOIN records r ON r.call_id = c.id \
          GROUP BY c.id, c.state \

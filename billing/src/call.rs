@@ -443,7 +443,10 @@ fn seconds(s: u32) -> Duration {
 
 /// The highest id in use.
 pub(crate) async fn last_id(conn: &mut Conn) -> Result<Option<CallId>> {
-    let row = conn.row("SELECT MAX(id) FROM calls", args![]).await?;
+    // Sessions of menus have ids of the same kind.
+    let sql = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM calls \
+               UNION ALL SELECT MAX(id) FROM ussd_sessions) AS all_ids";
+    let row = conn.row(sql, args![]).await?;
     let Some(row) = row else { return Ok(None) };
     row.opt_int(0)?.map(|_| row.call(0)).transpose()
 }

@@ -3,6 +3,9 @@
 //! Amounts are decimal strings (`"0.15"`), numbers are written as people write them. Reading TOML and finding
 //! line numbers is the caller's work; every [`Mistake`] carries the path of what it is about.
 
+mod changes;
+mod menus;
+
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
 use facts::manners::Dtmf;
@@ -14,6 +17,9 @@ use facts::{Hours, NextHop, NumberPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, UnknownAs};
+
+pub use changes::{Act, Change, Changes, Mistake};
+pub use menus::UssdCode;
 
 /// The whole file. Objects that are named are created or brought up to date. What is not named stays, except:
 /// a tariff's rates, and the list of routes when there is one, are taken as complete; and with `prune` every
@@ -55,6 +61,8 @@ pub struct Desired {
     pub number_lists: Vec<NumberList>,
     /// Which numbers may be rung, when and how often.
     pub policies: Vec<Policy>,
+    /// Codes of menus that merchants' pages say.
+    pub ussd_codes: Vec<UssdCode>,
 }
 
 /// Installation-wide settings.
@@ -645,77 +653,6 @@ pub struct Policy {
     pub together: bool,
 }
 
-/// Something wrong in the file. All are reported together.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Mistake {
-    /// Where: `merchants[2].tariff`, as the path stands in the file.
-    pub path: String,
-    /// What is wrong, in words.
-    pub message: String,
-}
-
-/// What happened, or would happen, to one object.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Act {
-    /// Made.
-    Created,
-    /// Brought up to date.
-    Updated,
-    /// Taken away.
-    Removed,
-    /// Was so already.
-    Unchanged,
-}
-
-/// One line of the difference.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Change {
-    /// What happened.
-    pub act: Act,
-    /// `merchant`, `trunk`, ….
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Each field that changed: `max_calls: 5 → 10`. Secrets show no value.
-    pub fields: Vec<String>,
-}
-
-/// The outcome of applying a file. With mistakes nothing was written.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Changes {
-    /// In the order of the file's kinds.
-    pub lines: Vec<Change>,
-    /// Everything that is wrong; empty means it was applied (or would be, in a dry run).
-    pub mistakes: Vec<Mistake>,
-    /// Settings version afterwards.
-    pub version: u64,
-}
-
-impl Changes {
-    /// How many lines have this act.
-    #[must_use]
-    pub fn count(&self, act: Act) -> usize {
-        self.lines.iter().filter(|line| line.act == act).count()
-    }
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mark = match self.act {
-            Act::Created => '+',
-            Act::Updated => '~',
-            Act::Removed => '-',
-            Act::Unchanged => '=',
-        };
-        write!(f, "{mark} {} {}", self.kind, self.name)?;
-        for field in &self.fields {
-            write!(f, "\n    {field}")?;
-        }
-        Ok(())
-    }
-}
-
 fn one_key() -> u8 {
     1
 }
@@ -758,7 +695,6 @@ fn currency() -> String {
 fn language() -> String {
     "zh".into()
 }
-/// Where a trunk is; says what is expected where the standard library says what it did not find.
 fn country() -> String {
     "86".into()
 }

@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     "settings",
     "prune",
     "tariffs",
@@ -51,6 +51,7 @@ pub const KINDS: [&str; 17] = [
     "templates",
     "number_lists",
     "policies",
+    "ussd_codes",
 ];
 
 /// One step of a path within an object.
@@ -129,6 +130,7 @@ impl Document {
             ("templates", value) => self.desired.templates = self.objects(name, value),
             ("number_lists", value) => self.desired.number_lists = self.objects(name, value),
             ("policies", value) => self.desired.policies = self.objects(name, value),
+            ("ussd_codes", value) => self.desired.ussd_codes = self.objects(name, value),
             _ => {
                 let meant = words::meant(name, KINDS);
                 self.wrong(name, format!("no such kind of object{meant}"));

@@ -66,7 +66,7 @@ pub enum Constraint {
     /// A merchant has as many keys as it may have.
     #[error("the merchant has too many keys")]
     ApiKeys,
-    /// `calls_once`, `request_keys_once`, `records_once`, `campaign_requests_once`: somebody else wrote the same thing at the same
+    /// `calls_once`, `request_keys_once`, `records_once`, `campaign_requests_once`, `ussd_sessions_once`: somebody else wrote the same thing at the same
     /// moment; the unit is run again and finds it.
     #[error("somebody else was quicker")]
     Raced,
@@ -146,13 +146,14 @@ fn is_passing_sqlite(code: &str) -> bool {
 
 /// PostgreSQL gives the constraint's name; SQLite a sentence with it, or with `table.column`.
 fn constraint(text: &str) -> Constraint {
-    const NAMES: [(&str, &str, Constraint); 7] = [
+    const NAMES: [(&str, &str, Constraint); 8] = [
         ("accounts_not_overdrawn", "accounts_not_overdrawn", Constraint::NotOverdrawn),
         ("merchants_name_unique", "merchants.name", Constraint::MerchantName),
         ("calls_once", "calls.id", Constraint::Raced),
         ("request_keys_once", "request_keys.merchant_id", Constraint::Raced),
         ("records_once", "records.call_id", Constraint::Raced),
         ("campaign_requests_once", "campaign_requests.company", Constraint::Raced),
+        ("ussd_sessions_once", "ussd_sessions.id", Constraint::Raced),
         ("extensions_pkey", "extensions.number", Constraint::ExtensionNumber),
     ];
     let found = NAMES.iter().find(|(name, column, _)| text.contains(name) || text.contains(column));

@@ -27,6 +27,7 @@ mod error;
 mod journal;
 mod keys;
 pub mod library;
+pub mod menus;
 pub mod numbers;
 mod objects;
 mod once;

@@ -14,7 +14,7 @@ use facts::{Currency, MerchantId, Micros, NumberPlan, Reach, SubAccountId, Trunk
 use crate::db::{Conn, Row, args};
 use crate::error::{Error, Result};
 use crate::rows::MerchantStatus;
-use crate::{objects, signs};
+use crate::{menus, objects, signs};
 
 pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
     let row = conn.row("SELECT version FROM settings", args![]).await?;
@@ -81,6 +81,7 @@ pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot>
     limited(conn, &mut snapshot).await?;
     recorded(conn, &mut snapshot).await?;
     snapshot.policies = policies(conn, lists).await?;
+    snapshot.ussd = menus::codes(conn).await?;
     Ok(snapshot)
 }
 

@@ -404,7 +404,7 @@ impl Store {
     // ---- the way to the database ---------------------------------------------------------------------
 
     /// A unit that starts something new: refused when the queue is half full.
-    async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+    pub(crate) async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         match &self.database {
             Database::Lite(lite) => lite.write(work, Manner::ADMISSION).await,
             Database::Pg(pg) => pg.write(work, BRIEF).await,
@@ -454,6 +454,6 @@ impl Store {
 }
 
 /// Whether the process with this number made the id.
-fn is_of(call: CallId, node: u16) -> bool {
+pub(crate) fn is_of(call: CallId, node: u16) -> bool {
     call.node() == node & 0x3ff
 }

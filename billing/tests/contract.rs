@@ -18,6 +18,8 @@ mod desk;
 mod fraud;
 #[path = "contract/groups.rs"]
 mod groups;
+#[path = "contract/menus.rs"]
+mod menus;
 #[path = "contract/numbers.rs"]
 mod numbers;
 #[path = "contract/objects.rs"]
@@ -101,6 +103,12 @@ macro_rules! contract {
 
 contract! {
     axb::s6_axb_each_side_of_a_number_has_one_binding_at_a_time,
+    menus::s5_1_codes_are_applied_taken_away_and_in_the_snapshot,
+    menus::s5_1_every_mistake_of_a_code_is_told,
+    menus::s5_2_a_session_costs_its_price_once_and_tries_cost_nothing,
+    menus::s5_2_whoever_cannot_pay_is_told_so_before_the_page_is_asked,
+    menus::s5_2_of_many_at_once_as_many_are_opened_as_can_be_paid_for,
+    menus::s5_2_what_nobody_was_told_is_given_back_and_what_a_process_left_is_lost,
     axb::s6_axb_nobody_has_two_bindings_whatever_two_clocks_say,
     axb::s6_axb_a_number_that_passes_to_another_merchant_is_free,
     axb::s6_axb_a_merchant_has_so_many_bindings_at_a_time,

@@ -16,6 +16,7 @@ use facts::ports::{Calls, MediaRoom, Promise, Silent, When};
 use facts::routing::Explanation;
 use facts::sound::{Clip, Play};
 use facts::station::Station;
+use facts::ussd::{self, Code, Shown};
 use facts::{CallCommand, CallId, MerchantId, Number, Placed, Refusal};
 use media::Media;
 use media::prompt::Store;
@@ -24,9 +25,12 @@ use tokio::sync::{Notify, oneshot};
 use crate::clock;
 use crate::directory::Directory;
 use crate::inbox::{Fact, Inbox};
+use crate::menus::{Next, Screens};
 
 /// An operator waits no longer than this.
 const ASK_MAX: Duration = Duration::from_secs(2);
+/// Whoever tries a menu out waits no longer than a page may ever take, and a little.
+const SCREEN_MAX: Duration = Code::PAGE.end().saturating_add(Duration::from_secs(5));
 
 /// Questions that wait for their answers.
 #[derive(Debug, Default)]
@@ -76,6 +80,8 @@ pub(crate) struct Door {
     pub(crate) directory: Arc<Directory>,
     /// What can be played.
     pub(crate) prompts: Arc<Store>,
+    /// What is to be seen where merchants try menus out.
+    pub(crate) screens: Arc<Screens>,
     /// Whose ports calls take.
     pub(crate) media: Weak<Media>,
     pub(crate) ready: AtomicBool,
@@ -228,6 +234,50 @@ impl Calls for Door {
         })
     }
 
+    fn menu(
+        &self,
+        merchant: MerchantId,
+        act: ussd::Act,
+    ) -> Promise<Result<Shown, ussd::ActRefused>> {
+        let screens = Arc::clone(&self.screens);
+        // Who types waits for what comes before he does: it may come at once.
+        let next = match &act {
+            ussd::Act::Open { .. }
+                if !self.ready() || self.inbox.crowded() || !screens.has_room(merchant) =>
+            {
+                Err(ussd::ActRefused::Busy)
+            }
+            ussd::Act::Leave { session } if !screens.is_of(*session, merchant) => {
+                Err(ussd::ActRefused::NoSession)
+            }
+            ussd::Act::Type { session, .. } => screens.next(*session, merchant).map(Some),
+            ussd::Act::Open { .. } | ussd::Act::Leave { .. } => Ok(None),
+        };
+        let next = match next {
+            Ok(next) => next,
+            Err(why) => return Box::pin(std::future::ready(Err(why))),
+        };
+        let leaves = matches!(act, ussd::Act::Leave { .. });
+        let act = Box::new(act);
+        let answer = self.asked(ASK_MAX, move |token| Command::Menu { token, act });
+        Box::pin(async move {
+            let session = match answer.await {
+                Some(Answer::Menu(session)) => session?,
+                _ => return Err(ussd::ActRefused::Busy),
+            };
+            let later = match next {
+                Some(next) => next,
+                None if leaves => return Ok(Shown { session, text: String::new(), more: false }),
+                None => match screens.first(session, merchant) {
+                    Next::Now(shown) => return Ok(shown),
+                    Next::Later(later) => later,
+                },
+            };
+            let shown = tokio::time::timeout(SCREEN_MAX, later).await;
+            shown.ok().and_then(Result::ok).ok_or(ussd::ActRefused::Busy)
+        })
+    }
+
     fn media_room(&self) -> MediaRoom {
         let Some(media) = self.media.upgrade() else { return MediaRoom::default() };
         let counts = media.counts();
@@ -359,6 +409,7 @@ mod tests {
             answers: Arc::default(),
             directory: Arc::default(),
             prompts: Arc::default(),
+            screens: Arc::default(),
             media: Weak::new(),
             ready: AtomicBool::new(true),
             settings: Arc::default(),
@@ -430,6 +481,56 @@ mod tests {
         ] {
             assert_eq!(refused.unwrap_err(), why);
         }
+    }
+
+    #[tokio::test]
+    async fn s5_2_whoever_tries_a_menu_out_sees_its_screens_and_no_others() {
+        let (door, outlet) = door();
+        let (own, other, session) = (MerchantId(7), MerchantId(8), CallId(1));
+        let shown = move |text: &str, more| Shown { session, text: text.into(), more };
+        let (screens, answers) = (Arc::clone(&door.screens), Arc::clone(&door.answers));
+        // The engine: what it is told to do, and what it shows of it, before it answers or after.
+        let engine = std::thread::spawn(move || {
+            for _ in 0..3 {
+                let fact = outlet.facts.recv().unwrap();
+                let Fact::Command(Command::Menu { token, act }) = fact else { panic!("{fact:?}") };
+                match *act {
+                    ussd::Act::Open { .. } => {
+                        answers.give(token, Answer::Menu(Ok(session)));
+                        std::thread::sleep(Duration::from_millis(20));
+                        screens.begin(session, own);
+                        std::thread::sleep(Duration::from_millis(20));
+                        screens.show(shown("menu", true));
+                    }
+                    ussd::Act::Type { .. } => {
+                        screens.show(shown("more", true));
+                        answers.give(token, Answer::Menu(Ok(session)));
+                    }
+                    ussd::Act::Leave { .. } => {
+                        screens.end(session);
+                        answers.give(token, Answer::Menu(Ok(session)));
+                    }
+                }
+            }
+        });
+        let open = || ussd::Act::Open {
+            dialled: ussd::Dialled::code("*1#").unwrap(),
+            mobile: "989123456789".into(),
+            door: ussd::Door::Simulator,
+            only: Some(own),
+        };
+        let enter = || ussd::Act::Type { session, text: "0".into() };
+        assert_eq!(door.menu(own, open()).await, Ok(shown("menu", true)));
+        let strange =
+            (door.menu(other, enter()).await, door.menu(other, ussd::Act::Leave { session }).await);
+        let none = ussd::ActRefused::NoSession;
+        assert_eq!(strange, (Err(none), Err(none)), "the engine is not asked");
+        assert_eq!(door.menu(own, enter()).await, Ok(shown("more", true)));
+        assert_eq!(door.menu(own, ussd::Act::Leave { session }).await, Ok(shown("", false)));
+        assert_eq!(door.menu(own, enter()).await, Err(none));
+        engine.join().unwrap();
+        door.ready.store(false, Ordering::Relaxed);
+        assert_eq!(door.menu(own, open()).await, Err(ussd::ActRefused::Busy));
     }
 
     #[tokio::test]

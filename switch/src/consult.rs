@@ -1,32 +1,20 @@
 //! Questions of scenarios to merchants: from the engine's thread to the doors, and their answers back.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use api::ApiState;
 use call::Reply;
-use facts::MerchantId;
 use facts::scenario::{Question, Told};
 use tokio::sync::{mpsc, watch};
 
 use crate::inbox::{Fact, Inbox};
+use crate::places::{Place, Places};
 
 /// Questions under way at most; whatever is asked beyond is answered at once that there is no answer.
 const UNDER_WAY_MAX: usize = 512;
 /// Those of one merchant: a server that does not answer takes nobody else's places.
 const OF_ONE_MAX: usize = 32;
-
-/// How many of each merchant are under way.
-#[derive(Clone, Debug, Default)]
-struct Places(Arc<Mutex<BTreeMap<MerchantId, usize>>>);
-
-/// One of them; given back when it is dropped.
-#[derive(Debug)]
-struct Place {
-    merchant: MerchantId,
-    places: Places,
-}
 
 /// A question that has a place, and when its answer is of no use any more.
 #[derive(Debug)]
@@ -48,41 +36,10 @@ pub(crate) struct Consults {
 #[derive(Debug)]
 pub(crate) struct Questions(mpsc::Receiver<Waiting>);
 
-impl Places {
-    /// `None`: the merchant has all that he may have.
-    fn take(&self, merchant: MerchantId) -> Option<Place> {
-        let mut taken = match self.0.lock() {
-            Ok(taken) => taken,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        let count = taken.entry(merchant).or_default();
-        if *count >= OF_ONE_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place { merchant, places: self.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = match self.places.0.lock() {
-            Ok(taken) => taken,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        if let Some(count) = taken.get_mut(&self.merchant) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.merchant);
-            }
-        }
-    }
-}
-
 impl Consults {
     pub(crate) fn new(inbox: Inbox) -> (Consults, Questions) {
         let (sender, receiver) = mpsc::channel(UNDER_WAY_MAX);
-        (Consults { sender, places: Places::default(), inbox }, Questions(receiver))
+        (Consults { sender, places: Places::new(OF_ONE_MAX), inbox }, Questions(receiver))
     }
 
     /// Never waits.
@@ -91,8 +48,8 @@ impl Consults {
         // Its time runs from here on, also while it waits to be put.
         let until = Instant::now() + question.wait;
         let place = self.places.take(question.merchant);
-        let put = place.map(|place| self.sender.try_send(Waiting { question, until, place }));
-        if !matches!(put, Some(Ok(()))) {
+        let put = |place| self.sender.try_send(Waiting { question, until, place }).is_ok();
+        if !place.is_some_and(put) {
             tracing::warn!(%call, merchant, "a scenario asks, and too many others do");
             answer(&self.inbox, (call, turn), None);
         }
@@ -133,7 +90,7 @@ pub(crate) async fn run(
 mod tests {
     use std::time::Duration;
 
-    use facts::CallId;
+    use facts::{CallId, MerchantId};
 
     use super::*;
     use crate::inbox::inbox;

@@ -28,6 +28,7 @@ use crate::consult::Consults;
 use crate::dns::CarrierNames;
 use crate::inbox::{Datagram, Fact, Outlet};
 use crate::ledger::Ledger;
+use crate::menus::Menus;
 use crate::net::{Net, Tls};
 use crate::refusals::Refusals;
 use crate::stops::Stops;
@@ -56,6 +57,8 @@ pub(crate) struct Driver {
     pub(crate) answers: Arc<Answers>,
     /// Questions of scenarios.
     pub(crate) consults: Consults,
+    /// Menus of merchants' pages.
+    pub(crate) menus: Menus,
     /// Names of carriers.
     pub(crate) names: CarrierNames,
     /// Whose certificate is where.
@@ -270,6 +273,9 @@ impl Driver {
                 self.net.close(flow);
             }
             Effect::Consult(question) => self.consults.put(*question),
+            Effect::AskPage(step) => self.menus.ask(*step),
+            Effect::Show { session, text, more } => self.menus.show(session, text, more),
+            Effect::MenuOver(over) => self.menus.over(over),
             Effect::Resolve(question) => self.names.resolve(question),
             Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),

@@ -104,7 +104,7 @@ impl Drop for Owed {
 /// Attempts to write what a later write makes good: a store that stalls for a minute loses nothing.
 const TRIES: u32 = 300;
 /// Attempts to write what nothing makes good.
-const UNTIL_DONE: u32 = u32::MAX;
+pub(crate) const UNTIL_DONE: u32 = u32::MAX;
 /// Questions waiting at most with which a state is taken in that has to wait, too; beyond it is refused,
 /// counted and logged. SQLite's line has a bound of its own.
 const WAITING_MAX: usize = 65_536;
@@ -526,7 +526,7 @@ fn failed(facts: &CallFacts) -> Option<String> {
 }
 
 /// Writes something until it is written; tries again while the store is busy or away, so many times at most.
-async fn insist<T, F>(most: u32, mut write: impl FnMut() -> F) -> billing::Result<T>
+pub(crate) async fn insist<T, F>(most: u32, mut write: impl FnMut() -> F) -> billing::Result<T>
 where
     F: Future<Output = billing::Result<T>>,
 {

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::driver::Gauges;
 use crate::inbox::Inbox;
 use crate::ledger::Ledger;
+use crate::menus::Menus;
 use crate::net::NetCounts;
 use crate::outbox::OutboxGauge;
 use crate::upload::UploadCounts;
@@ -23,6 +24,7 @@ pub(crate) struct Sources {
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) inbox: Inbox,
     pub(crate) ledger: Ledger,
+    pub(crate) menus: Menus,
     pub(crate) directory: Arc<Directory>,
     pub(crate) net: Arc<NetCounts>,
     pub(crate) media: Arc<Media>,
@@ -44,6 +46,7 @@ impl Sources {
         self.connections(&page);
         self.media(&page);
         self.uploads(&page);
+        self.menus(&page);
         for collector in self.ledger.quality().collectors() {
             page.put(Ok(collector));
         }
@@ -113,6 +116,20 @@ impl Sources {
             "Writes that ended in a panic: a fault of the program.",
             self.ledger.panics(),
         );
+    }
+
+    fn menus(&self, page: &Page) {
+        let (open, counts) = (self.gauges.counts().menus, self.menus.counts());
+        page.gauge("tandem_menus", "Sessions of menus that are open.", open as u64);
+        page.counts(
+            "tandem_menus_ended_total",
+            "Sessions of menus that are over, by how they ended.",
+            "outcome",
+            counts.outcomes(),
+        );
+        if let Some(visits) = counts.visits() {
+            page.put(Ok(Box::new(visits)));
+        }
     }
 
     fn queues(&self, page: &Page) {

@@ -103,7 +103,13 @@ impl Quality {
     }
 }
 
-fn histogram(name: &str, help: &str, limits: &[f64], labels: &[&str]) -> Option<HistogramVec> {
+/// `None`: it cannot be made, and is left out.
+pub(crate) fn histogram(
+    name: &str,
+    help: &str,
+    limits: &[f64],
+    labels: &[&str],
+) -> Option<HistogramVec> {
     let options = HistogramOpts::new(name, help).buckets(limits.to_vec());
     HistogramVec::new(options, labels)
         .inspect_err(|error| tracing::warn!(%error, name, "a metric was left out"))

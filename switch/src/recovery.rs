@@ -39,6 +39,18 @@ pub(crate) fn call_of(file: &str) -> Option<CallId> {
     file.split(|c: char| !c.is_ascii_digit()).find(digits)?.parse().ok()
 }
 
+/// Ends sessions of menus that the last process left open: their subscribers have lost them with it.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn menus(store: &Store, node: u16) -> billing::Result<()> {
+    let lost = store.lose_menus(node, clock::wall()).await?;
+    if lost > 0 {
+        tracing::warn!(lost, "sessions of menus of the last process are over");
+    }
+    Ok(())
+}
+
 /// Gives the registrations of the last process to the engine and to the directory.
 ///
 /// # Errors

@@ -39,6 +39,7 @@ async fn kept(store: &Store, address: &Address, known: Validators) -> Result<Fet
     let found = |status, body| Fetched {
         status,
         body,
+        content_type: None,
         validators: Validators { etag: Some(address.sum.clone()), last_modified: None },
         retry_after_s: None,
     };

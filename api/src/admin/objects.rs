@@ -62,6 +62,7 @@ async fn objects(
         "templates" => (rows!(store.templates(merchant)), "id"),
         "number-lists" => (rows!(store.number_lists()), "name"),
         "policies" => (rows!(store.policies()), "name"),
+        "ussd-codes" => (rows!(store.ussd_codes(merchant)), "code"),
         "trunks" => {
             let rows = store.trunks().await.map_err(store_fault)?;
             let flat = rows.iter().map(|row| {

@@ -3,7 +3,7 @@
 //! A URL is read strictly, its host is resolved, every address is checked, and the connection goes to an
 //! address that was checked: the check sits in the connector's resolver, so there is no second look-up
 //! that could answer otherwise. Where this process listens itself nobody is led, whatever is allowed. Proxy settings of the environment are ignored, redirects are followed by
-//! [`Fetcher::get_unless`] only, at most three, each through the same gate. It does not know what the bytes mean.
+//! [`Fetcher::get_unless`] and [`GuardedClient::get_within`] only, at most three, each through the same gate. It does not know what the bytes mean.
 
 pub mod address;
 mod named;
@@ -218,8 +218,44 @@ impl GuardedClient {
     pub async fn send(&self, request: &Outgoing, limit: usize) -> Result<Fetched, FetchError> {
         let url = self.rules.read(&request.url)?;
         let nothing = Validators::default();
-        let (fetched, _, _) = self.visit(url, Some(request), &nothing, limit).await?;
+        let (fetched, _, _) = self.visit(url, Some(request), (&nothing, None), limit).await?;
         Ok(fetched)
+    }
+
+    /// Gets an address, behind at most three redirects, within a time of its own; at most `limit` bytes of body.
+    ///
+    /// # Errors
+    /// When one of the addresses is refused, or no whole answer came in time.
+    pub async fn get_within(
+        &self,
+        url: &str,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Fetched, FetchError> {
+        self.follow(url, &Validators::default(), limit, within).await
+    }
+
+    async fn follow(
+        &self,
+        url: &str,
+        known: &Validators,
+        limit: usize,
+        within: Duration,
+    ) -> Result<Fetched, FetchError> {
+        let work = async {
+            let mut url = self.rules.read(url)?;
+            for _ in 0..=REDIRECTS_MAX {
+                let (fetched, longer, next) =
+                    self.visit(url, None, (known, Some(within)), limit).await?;
+                match next {
+                    Some(next) => url = self.rules.read(next.as_str())?,
+                    None if longer => return Err(FetchError::TooLarge),
+                    None => return Ok(fetched),
+                }
+            }
+            Err(FetchError::Failed("too many redirects".into()))
+        };
+        tokio::time::timeout(within, work).await.unwrap_or(Err(FetchError::TimedOut))
     }
 
     /// One visit. Also says whether the body was longer than `limit`, and where a redirect leads.
@@ -227,7 +263,7 @@ impl GuardedClient {
         &self,
         url: Url,
         request: Option<&Outgoing>,
-        known: &Validators,
+        (known, within): (&Validators, Option<Duration>),
         limit: usize,
     ) -> Result<(Fetched, bool, Option<Url>), FetchError> {
         let base = url.clone();
@@ -236,6 +272,9 @@ impl GuardedClient {
             Some(out) if out.post => client.post(url).body(out.body.clone()),
             _ => client.get(url),
         };
+        if let Some(within) = within {
+            builder = builder.timeout(within);
+        }
         for (name, value) in request.map(|out| out.headers.as_slice()).unwrap_or_default() {
             builder = builder.header(*name, value);
         }
@@ -250,6 +289,7 @@ impl GuardedClient {
         let mut response = builder.send().await.map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
         let said = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let content_type = said("content-type");
         let validators = Validators { etag: said("etag"), last_modified: said("last-modified") };
         let retry_after_s = said("retry-after").and_then(|text| text.trim().parse().ok());
         let next = (300..400)
@@ -272,7 +312,8 @@ impl GuardedClient {
                 Err(error) => return Err(failed(&error)),
             }
         }
-        Ok((Fetched { status, body, validators, retry_after_s }, longer, next))
+        let fetched = Fetched { status, body, content_type, validators, retry_after_s };
+        Ok((fetched, longer, next))
     }
 }
 
@@ -284,22 +325,9 @@ impl Fetcher for GuardedClient {
         limit: usize,
     ) -> Promise<Result<Fetched, FetchError>> {
         let this = self.clone();
-        Box::pin(async move {
-            let deadline = this.rules.config.total_timeout;
-            let work = async {
-                let mut url = this.rules.read(&url)?;
-                for _ in 0..=REDIRECTS_MAX {
-                    let (fetched, longer, next) = this.visit(url, None, &known, limit).await?;
-                    match next {
-                        Some(next) => url = this.rules.read(next.as_str())?,
-                        None if longer => return Err(FetchError::TooLarge),
-                        None => return Ok(fetched),
-                    }
-                }
-                Err(FetchError::Failed("too many redirects".into()))
-            };
-            tokio::time::timeout(deadline, work).await.unwrap_or(Err(FetchError::TimedOut))
-        })
+        Box::pin(
+            async move { this.follow(&url, &known, limit, this.rules.config.total_timeout).await },
+        )
     }
 }
 

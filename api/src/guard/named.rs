@@ -17,8 +17,10 @@ pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
         [("cdr_url", &company.cdr_url), ("state_url", &company.state_url)]
             .map(|(key, url)| (format!("companies[{i}].{key}"), url))
     });
-    let told = |(path, url): (String, &Option<String>)| {
-        let why = match guard.admits(url.as_deref()?) {
+    let pages = desired.ussd_codes.iter().enumerate();
+    let pages = pages.map(|(i, code)| (format!("ussd_codes[{i}].page"), code.page.as_str()));
+    let told = |(path, url): (String, &str)| {
+        let why = match guard.admits(url) {
             Err(FetchError::Refused) => {
                 "its port or its address is barred (http.callback_ports, http.callback_allow)"
             }
@@ -27,5 +29,6 @@ pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
         };
         Some(Mistake { path, message: format!("nothing would be sent there: {why}") })
     };
-    apps.chain(companies).filter_map(told).collect()
+    let given = apps.chain(companies).filter_map(|(path, url)| Some((path, url.as_deref()?)));
+    given.chain(pages).filter_map(told).collect()
 }

@@ -7,6 +7,7 @@ mod call;
 mod campaigns;
 mod conferences;
 mod events;
+mod menus;
 mod numbers;
 mod place;
 mod reference;
@@ -203,6 +204,10 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         Op::ShowNumberScenario => numbers::show(state, view, asker, asked).await,
         Op::PutNumberScenario => numbers::put(state, view, asker, asked).await,
         Op::DropNumberScenario => numbers::drop_it(state, view, asker, asked).await,
+        Op::OpenMenu => menus::open(state, view, asker, asked).await,
+        Op::TypeMenu => menus::enter(state, asker, asked).await,
+        Op::LeaveMenu => menus::leave(state, asker, asked).await,
+        Op::ListMenus => menus::list(state, asker, asked).await,
         Op::Events => events::events(state, asker, asked).await,
         Op::CreateWebhook => webhooks::create(state, asker, asked).await,
         Op::ListWebhooks => webhooks::list(state, asker).await,

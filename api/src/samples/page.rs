@@ -48,6 +48,7 @@ pub(super) fn index(language: Language, base: &str) -> String {
         ("scenarios", words.scenarios),
         ("system-001", words.system_001),
         ("system-002", words.system_002),
+        ("system-003", words.system_003),
     ] {
         let _ = write!(
             body,
@@ -56,7 +57,8 @@ pub(super) fn index(language: Language, base: &str) -> String {
             words.as_text,
         );
     }
-    body += "</ul>";
+    let (tag, phone) = (language.tag(), words.phone);
+    let _ = write!(body, "<li><a href=\"/ussd?lang={tag}\">{phone}</a></li></ul>");
     whole(language, words.title, &body)
 }
 

@@ -4,18 +4,18 @@ use axum::http::{HeaderMap, header};
 
 /// A language of the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Language {
+pub(crate) enum Language {
     Chinese,
     English,
     Persian,
 }
 
 /// All of them, in the order in which they are offered.
-pub(super) const ALL: [Language; 3] = [Language::Chinese, Language::English, Language::Persian];
+pub(crate) const ALL: [Language; 3] = [Language::Chinese, Language::English, Language::Persian];
 
 impl Language {
     /// As the address says, else as the browser wishes; English when it wishes none of ours.
-    pub(super) fn chosen(asked: Option<&str>, headers: &HeaderMap) -> Language {
+    pub(crate) fn chosen(asked: Option<&str>, headers: &HeaderMap) -> Language {
         let wished = headers.get_all(header::ACCEPT_LANGUAGE).iter();
         let wished: Vec<&str> = wished.filter_map(|value| value.to_str().ok()).collect();
         asked
@@ -30,7 +30,7 @@ impl Language {
         ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
-    pub(super) const fn tag(self) -> &'static str {
+    pub(crate) const fn tag(self) -> &'static str {
         match self {
             Language::Chinese => "zh",
             Language::English => "en",
@@ -39,7 +39,7 @@ impl Language {
     }
 
     /// Its own name.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Language::Chinese => "中文",
             Language::English => "English",
@@ -47,7 +47,7 @@ impl Language {
         }
     }
 
-    pub(super) const fn direction(self) -> &'static str {
+    pub(crate) const fn direction(self) -> &'static str {
         match self {
             Language::Persian => "rtl",
             Language::Chinese | Language::English => "ltr",
@@ -97,6 +97,8 @@ pub(super) struct Words {
     pub(super) scenarios: &'static str,
     pub(super) system_001: &'static str,
     pub(super) system_002: &'static str,
+    pub(super) system_003: &'static str,
+    pub(super) phone: &'static str,
     pub(super) as_text: &'static str,
     pub(super) back: &'static str,
 }
@@ -123,6 +125,8 @@ const CHINESE: Words = Words {
     scenarios: "/v1 的语音流程：菜单、按键、留言（英文）",
     system_001: "系统 001：参数与测试对照（英文）",
     system_002: "系统 002：参数与测试对照（英文）",
+    system_003: "系统 003：USSD 菜单，页面收到什么、可以回答什么（英文）",
+    phone: "在浏览器里试用 USSD 菜单",
     as_text: "文本",
     back: "返回示例",
 };
@@ -152,6 +156,8 @@ const ENGLISH: Words = Words {
     scenarios: "Scenarios of /v1: menus, keys, messages",
     system_001: "System 001: what is spoken, and the test of it",
     system_002: "System 002: what is spoken, and the test of it",
+    system_003: "System 003: USSD menus, what pages are asked and may answer",
+    phone: "Try a USSD menu in the browser",
     as_text: "text",
     back: "Back to the samples",
 };
@@ -180,6 +186,8 @@ const PERSIAN: Words = Words {
     scenarios: "سناریوهای ‎/v1: منو، کلید، پیام (انگلیسی)",
     system_001: "سامانهٔ 001: پارامترها و آزمون‌ها (انگلیسی)",
     system_002: "سامانهٔ 002: پارامترها و آزمون‌ها (انگلیسی)",
+    system_003: "سامانهٔ 003: منوی USSD، ورودی و پاسخ صفحه‌ها (انگلیسی)",
+    phone: "آزمایش منوی USSD در مرورگر",
     as_text: "متن",
     back: "بازگشت به نمونه‌ها",
 };

@@ -34,6 +34,7 @@ use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
 use facts::sound::{Clip, Play};
 use facts::station::Station;
+use facts::ussd;
 use facts::{
     CallCommand, CallFacts, CallId, CallIds, CallRecord, Failure, Kind, LegFacts, LegId, LegNo,
     MerchantId, Micros, Number, Origin, Outcome, Party, Placed, Refusal, Side, StateChange,
@@ -102,6 +103,10 @@ pub(crate) struct Switch {
     pub(crate) nowhere: Mutex<Vec<String>>,
     /// How every live conference stands.
     pub(crate) view: Mutex<Option<ConferenceView>>,
+    /// What was done at the door of menus.
+    pub(crate) menus: Mutex<Vec<(MerchantId, ussd::Act)>>,
+    /// What is to be seen then.
+    pub(crate) screen: Mutex<Result<ussd::Shown, ussd::ActRefused>>,
     /// What mailboxes hold now, as it was told.
     pub(crate) mailboxes: Mutex<Vec<(String, u32, u32)>>,
 }
@@ -250,6 +255,16 @@ impl Calls for Switch {
     fn conference(&self, call: CallId) -> Promise<Result<Option<ConferenceView>, Silent>> {
         let found = self.live.lock().unwrap().iter().any(|one| one.call == call);
         self.told(self.view.lock().unwrap().clone().filter(|_| found))
+    }
+
+    fn menu(
+        &self,
+        merchant: MerchantId,
+        act: ussd::Act,
+    ) -> Promise<Result<ussd::Shown, ussd::ActRefused>> {
+        self.menus.lock().unwrap().push((merchant, act));
+        let screen = self.screen.lock().unwrap().clone();
+        Box::pin(async move { screen })
     }
 
     fn media_room(&self) -> MediaRoom {
@@ -475,6 +490,8 @@ impl World {
             stations: Mutex::default(),
             nowhere: Mutex::default(),
             view: Mutex::default(),
+            menus: Mutex::default(),
+            screen: Mutex::new(Err(ussd::ActRefused::NoCode)),
             mailboxes: Mutex::default(),
         });
         let counters = Arc::new(Counters::default());

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use facts::carrier::{Probe, Registration};
 use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
+use facts::ussd::Dialled;
 use facts::{Currency, Micros, NextHop, Number, NumberPlan, next_hop};
 
 use crate::desired::{Desired, Merchant, Mistake, Settings, Trunk};
@@ -52,6 +53,8 @@ impl Check {
         check.names("templates", "id", templates);
         check.names("number_lists", "name", d.number_lists.iter().map(|x| own(&x.name)));
         check.names("policies", "name", d.policies.iter().map(|x| own(&x.name)));
+        let codes = d.ussd_codes.iter().map(|x| (x.code.clone(), code(&x.code)));
+        check.names("ussd_codes", "code", codes);
         check
     }
 
@@ -362,6 +365,11 @@ impl Check {
             self.wrong(path, "a currency is three capital letters");
         }
     }
+}
+
+/// A code of a menu as it is kept: `*6655*123#`. What is none stays as it is.
+pub(super) fn code(text: &str) -> String {
+    Dialled::code(text).map_or_else(|| text.to_owned(), |code| code.to_string())
 }
 
 /// `10.0.0.0/8` or `10.0.0.1`, written as a network.

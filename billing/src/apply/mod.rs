@@ -9,6 +9,7 @@ mod groups;
 mod kinds;
 mod ledger;
 mod limits;
+mod menus;
 mod policies;
 mod prune;
 mod rates;
@@ -110,6 +111,7 @@ impl Run<'_> {
         self.templates().await?;
         self.number_lists().await?;
         self.policies().await?;
+        self.ussd_codes().await?;
         if self.desired.prune {
             self.prune().await?;
         }

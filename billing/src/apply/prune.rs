@@ -23,7 +23,7 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind {
         section: "inbound",
         kind: "inbound",
@@ -68,6 +68,13 @@ const KINDS: [Kind; 13] = [
         list: "SELECT name, name FROM number_lists WHERE managed = 1",
         remove: "DELETE FROM number_lists WHERE name = $1",
         // Rules are JSON: they are read, see `needs`.
+        needed: "",
+    },
+    Kind {
+        section: "ussd_codes",
+        kind: "ussd code",
+        list: "SELECT code, code FROM ussd_codes WHERE managed = 1",
+        remove: "DELETE FROM ussd_codes WHERE code = $1",
         needed: "",
     },
     Kind {
@@ -188,6 +195,7 @@ impl Run<'_> {
             ("templates", d.templates.is_empty()),
             ("policies", d.policies.is_empty()),
             ("number_lists", d.number_lists.is_empty()),
+            ("ussd_codes", d.ussd_codes.is_empty()),
             ("ytx_apps", d.ytx_apps.is_empty()),
             ("ytx_accounts", d.ytx_accounts.is_empty()),
             ("extensions", d.extensions.is_empty()),

@@ -60,6 +60,7 @@ migrations! {
     43 "0043_sounds_in_pieces",
     44 "0044_number_scenarios",
     45 "0045_campaigns_of_v1",
+    46 "0046_ussd",
     48 "0048_campaigns_mended",
 }
 

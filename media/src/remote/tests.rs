@@ -91,7 +91,8 @@ impl World {
 fn answer(status: u16, body: &[u8], etag: &str) -> Result<Fetched, FetchError> {
     let etag = (!etag.is_empty()).then(|| etag.to_owned());
     let validators = Validators { etag, last_modified: None };
-    Ok(Fetched { status, body: body.to_vec(), validators, retry_after_s: None })
+    let body = body.to_vec();
+    Ok(Fetched { status, body, content_type: None, validators, retry_after_s: None })
 }
 
 #[test]

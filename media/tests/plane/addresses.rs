@@ -27,7 +27,13 @@ impl Visitor for Web {
             std::thread::sleep(ms(50));
             let validators = Validators::default();
             done.tell(match page {
-                Some(body) => Ok(Fetched { status: 200, body, validators, retry_after_s: None }),
+                Some(body) => Ok(Fetched {
+                    status: 200,
+                    body,
+                    content_type: None,
+                    validators,
+                    retry_after_s: None,
+                }),
                 None => Err(FetchError::Failed("connect".into())),
             });
         });

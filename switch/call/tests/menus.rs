@@ -514,3 +514,29 @@ fn at_the_doors_of_the_shell_a_merchant_tries_his_own_codes() {
     sim.advance(Duration::from_secs(1));
     sim.assert_clean();
 }
+
+#[test]
+fn f17_a_try_under_somebodys_number_ends_no_session_of_his() {
+    let mut sim = sim();
+    let _phone = up(&mut sim, 1);
+    let mobile = sim.pages[0].mobile.clone();
+    let open = |sim: &mut Sim, token: u64| {
+        let act = Act::Open {
+            dialled: Dialled::parse("*6655*123#").unwrap(),
+            mobile: mobile.clone(),
+            door: Door::Simulator,
+            only: Some(MERCHANT),
+        };
+        sim.command(Command::Menu { token, act: Box::new(act) });
+        match sim.answers.get(&token) {
+            Some(Answer::Menu(Ok(session))) => *session,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tries = [open(&mut sim, 1), open(&mut sim, 2)];
+    assert_eq!((sim.engine.counts().menus, sim.overs.len()), (3, 0));
+    // Nor does his next session end them.
+    let _again = up(&mut sim, 2);
+    assert_eq!((sim.engine.counts().menus, sim.overs.len()), (3, 1));
+    assert!(!tries.contains(&sim.overs[0].session));
+}

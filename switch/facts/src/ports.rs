@@ -15,6 +15,7 @@ use crate::number::Number;
 use crate::routing::Explanation;
 use crate::sound::{Clip, Play};
 use crate::station::Station;
+use crate::ussd;
 
 /// The switch did not say anything in time: what was asked of it may be done, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,6 +104,17 @@ pub trait Calls: Send + Sync + 'static {
         control: Control,
     ) -> Promise<Result<(), ControlRefused>>;
 
+    /// Does something at the door of this merchant's own tries, and says what is to be seen then: a session of somebody
+    /// else is none, and only his codes answer. Waits for the page, for as long as its code lets it take.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    fn menu(
+        &self,
+        merchant: MerchantId,
+        act: ussd::Act,
+    ) -> Promise<Result<ussd::Shown, ussd::ActRefused>>;
+
     /// The live calls, oldest first.
     ///
     /// # Errors
@@ -179,6 +191,8 @@ pub struct Fetched {
     pub status: u16,
     /// Body, cut at the limit.
     pub body: Vec<u8>,
+    /// `Content-Type`, as it was written.
+    pub content_type: Option<String>,
     /// How its server calls it.
     pub validators: Validators,
     /// After how many seconds it wants to be asked again (RFC 9110 §10.2.3), where it says so in seconds.

@@ -204,6 +204,18 @@ pub struct Step {
     pub number: u32,
 }
 
+impl Code {
+    /// How long a page may be given.
+    pub const PAGE: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(15);
+    /// How long a subscriber may be given to type.
+    pub const INPUT: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(10)..=Duration::from_secs(600);
+    /// How long a session may be let go on.
+    pub const SESSION: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(30)..=Duration::from_secs(1800);
+}
+
 impl Step {
     /// The string that the page is told, not escaped: the code and all that was typed, stars between.
     #[must_use]
@@ -272,6 +284,17 @@ pub enum Act {
     },
 }
 
+/// What somebody at a door that is not SIP's sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Which session.
+    pub session: CallId,
+    /// The text; empty when the session ended without a word.
+    pub text: String,
+    /// Something may be typed; else the session is over.
+    pub more: bool,
+}
+
 /// Why nothing came of an [`Act`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ActRefused {
@@ -310,6 +333,18 @@ pub enum End {
 }
 
 impl End {
+    /// All.
+    pub const ALL: [End; 8] = [
+        End::Said,
+        End::Left,
+        End::Silent,
+        End::Long,
+        End::Deep,
+        End::Unavailable,
+        End::Unpaid,
+        End::Lost,
+    ];
+
     /// The word that stores use.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -224,6 +224,7 @@ mod tests {
             ("templates", keys::<desired::Template>()),
             ("number_lists", keys::<desired::NumberList>()),
             ("policies", keys::<desired::Policy>()),
+            ("ussd_codes", keys::<desired::UssdCode>()),
         ]);
         let page = page();
         assert_eq!(page.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());

@@ -35,13 +35,14 @@ use crate::directory::Directory;
 use crate::driver::{Driver, Gauges, Leaving};
 use crate::inbox::{Fact, Inbox, Outlet, inbox};
 use crate::ledger::{Ledger, Recordings};
+use crate::menus::{Menus, Steps};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::sandbox::Sandbox;
 use crate::upload::{self, UploadCounts};
 use crate::{
-    clock, consult, dns, hearing, keep, metrics, net, outbox, privacy, recovery, secrets, settings,
-    sounds, token,
+    clock, consult, dns, hearing, keep, menus, metrics, net, outbox, privacy, recovery, secrets,
+    settings, sounds, token,
 };
 
 /// A running switch.
@@ -210,6 +211,9 @@ struct Hall {
     /// Questions of scenarios, on their way to merchants; taken once, by the doors.
     consults: Consults,
     questions: Mutex<Option<Questions>>,
+    /// Menus of merchants' pages, and steps on their way there; these taken once, by the doors.
+    menus: Menus,
+    steps: Mutex<Option<Steps>>,
     /// Wakes the push worker.
     wake: Arc<Notify>,
     doors_stop: watch::Receiver<bool>,
@@ -256,11 +260,13 @@ impl Hall {
             Arc::clone(&wake),
             Recordings { folder: recordings, unfinished },
         );
+        let (menus, steps) = Menus::new(inbox.clone(), ground.store.clone(), Handle::current());
         let door = Arc::new(Door {
             inbox: inbox.clone(),
             answers: Arc::default(),
             directory: Arc::clone(&directory),
             prompts: media.prompts(),
+            screens: menus.screens(),
             media: Arc::downgrade(&media),
             ready: AtomicBool::new(false),
             settings: Arc::new(Notify::new()),
@@ -272,6 +278,8 @@ impl Hall {
             store: ground.store.clone(),
             consults,
             questions: Mutex::new(Some(questions)),
+            menus,
+            steps: Mutex::new(Some(steps)),
             inbox,
             directory,
             media,
@@ -316,6 +324,7 @@ impl Hall {
             tracing::warn!(open, "calls of the last process are ended and settled");
         }
         recovery::mailboxes(&self.store, &self.inbox).await?;
+        recovery::menus(&self.store, config.node).await?;
         let farewells = recovery::farewells(&self.store, &self.inbox, config.node).await?;
         if farewells > 0 {
             tracing::warn!(
@@ -342,6 +351,7 @@ impl Hall {
             ledger: self.ledger.clone(),
             answers: Arc::clone(&self.door.answers),
             consults: self.consults.clone(),
+            menus: self.menus.clone(),
             names: dns::CarrierNames::new(&config.dns, self.inbox.clone(), Handle::current())
                 .map_err(StartError::Io)?,
             tls: Arc::clone(&self.tls),
@@ -358,6 +368,7 @@ impl Hall {
             gauges: Arc::clone(&self.gauges),
             inbox: self.inbox.clone(),
             ledger: self.ledger.clone(),
+            menus: self.menus.clone(),
             directory: Arc::clone(&self.directory),
             net: Arc::clone(&self.net_counts),
             media: Arc::clone(&self.media),
@@ -401,6 +412,11 @@ impl Hall {
             let (inbox, stop) = (self.inbox.clone(), self.doors_stop.clone());
             tokio::spawn(consult::run(state.clone(), inbox, questions, stop))
         });
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let visits = steps.map(|steps| {
+            let (menus, stop) = (self.menus.clone(), self.doors_stop.clone());
+            tokio::spawn(menus::run(state.clone(), menus, steps, stop))
+        });
         let mut tasks = vec![
             serve(http, api::merchant_router(state.clone())),
             tokio::spawn(api::campaigns::run(state.clone(), self.doors_stop.clone())),
@@ -422,7 +438,7 @@ impl Hall {
                 self.doors_stop.clone(),
             )),
         ];
-        tasks.extend(consults);
+        tasks.extend(consults.into_iter().chain(visits));
         tasks
     }
 
@@ -513,7 +529,7 @@ impl Running {
             tracing::warn!("some far ends did not answer their BYE");
         }
         let written = async {
-            while self.hall.ledger.busy() > 0 {
+            while self.hall.ledger.busy() + self.hall.menus.busy() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

@@ -127,6 +127,17 @@ pub fn is_markup(body: &[u8]) -> bool {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
+/// Whether the answer is no text at all, whatever its header says: it has octets that no text has, or most of it
+/// cannot be read in its charset.
+#[must_use]
+pub fn is_binary(content_type: Option<&str>, body: &[u8]) -> bool {
+    let text = decoded(content_type, body);
+    let text = text.trim_matches(|c: char| matches!(c, '\u{feff}' | '\r' | '\n' | '\0'));
+    let odd = |c: &char| *c == '\u{fffd}' || (c.is_control() && !c.is_whitespace());
+    let (all, odd) = (text.chars().count(), text.chars().filter(odd).count());
+    text.contains('\0') || odd * 4 > all
+}
+
 fn decoded(content_type: Option<&str>, body: &[u8]) -> String {
     let named = content_type.and_then(|value| {
         value.split(';').skip(1).find_map(|parameter| {
@@ -269,6 +280,18 @@ mod tests {
             assert!(matches!(read(text), Answer::Menu(_) | Answer::Last(_)), "{text}");
         }
         assert!(matches!(read(&format!("9900|{}|1", "1".repeat(51))), Answer::Menu(_)));
+    }
+
+    #[test]
+    fn s5_2_what_no_text_has_is_not_shown() {
+        let binary = |body: &[u8]| is_binary(None, body);
+        assert!(binary(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"));
+        assert!(binary(b"%PDF-1.7\n\x80\x81\x82\x83\x84\x85"), "bytes that are no UTF-8");
+        assert!(binary(b"\xd3\xe1\xc7\xe3"), "windows-1256, and nobody says so");
+        assert!(!is_binary(Some("text/plain; charset=windows-1256"), b"\xd3\xe1\xc7\xe3"));
+        assert!(!is_binary(None, b"\xff\xfe1\0-\0a\0"), "UTF-16 with its mark");
+        assert!(!binary("1-خرید\r\n2-فروش\0".as_bytes()) && !binary(b""));
+        assert!(!binary(b"Caf\xe9 ouvert"), "one letter that cannot be read");
     }
 
     #[test]

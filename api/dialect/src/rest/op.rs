@@ -47,6 +47,10 @@ scopes! {
     ScenariosRead = "scenarios:read";
     /// Give numbers scenarios, and take them back.
     ScenariosWrite = "scenarios:write";
+    /// See sessions of menus, and what they cost.
+    UssdRead = "ussd:read";
+    /// Try menus out.
+    UssdWrite = "ussd:write";
     /// Download recordings.
     RecordingsRead = "recordings:read";
     /// Follow events.
@@ -156,6 +160,8 @@ impl Op {
                 | Op::BindAxb
                 | Op::ChangeAxb
                 | Op::PutNumberScenario
+                | Op::OpenMenu
+                | Op::TypeMenu
         )
     }
 
@@ -175,6 +181,7 @@ impl Op {
             | Op::ListDeliveries
             | Op::ListNumbers
             | Op::ListCampaigns
+            | Op::ListMenus
             | Op::ListCampaignNumbers => &["after", "limit"],
             _ => &[],
         }
@@ -260,6 +267,14 @@ operations! {
     PutNumberScenario = "PUT" "/numbers/{number}/scenario", ScenariosWrite, "Let a scenario answer a number";
     /// It leads where it led before.
     DropNumberScenario = "DELETE" "/numbers/{number}/scenario", ScenariosWrite, "Take the scenario of a number back";
+    /// A code is dialled, as a subscriber would.
+    OpenMenu = "POST" "/ussd/sessions", UssdWrite, "Try a menu out";
+    /// What he types then.
+    TypeMenu = "POST" "/ussd/sessions/{session}/input", UssdWrite, "Type into a menu";
+    /// He leaves.
+    LeaveMenu = "DELETE" "/ussd/sessions/{session}", UssdWrite, "Leave a menu";
+    /// What subscribers dialled.
+    ListMenus = "GET" "/ussd/sessions", UssdRead, "List sessions of menus";
     /// What happens, as it happens.
     Events = "GET" "/events", EventsRead, "Follow events";
     /// Where events are pushed.

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Accepted, AnsweredNumber, AxbBinding, Balance, Begun, Call, Campaign, CampaignMade,
     CampaignNumber, ChangedAxb, ChangedWebhook, Code, Delivery, Event, InboundNumber, JSON,
-    Meeting, Member, NewAxb, NewCall, NewCampaign, NewCode, NewConference, NewMembers, NewNotice,
-    NewNumberScenario, NewNumbers, NewPlay, NewSecret, NewWebhook, NumbersAdded, Op, PROBLEM_JSON,
-    Page, Problem, Scope, Tested, Webhook,
+    Meeting, Member, MenuInput, MenuScreen, MenuSession, NewAxb, NewCall, NewCampaign, NewCode,
+    NewConference, NewMembers, NewMenu, NewNotice, NewNumberScenario, NewNumbers, NewPlay,
+    NewSecret, NewWebhook, NumbersAdded, Op, PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
 };
 
 /// What an operation takes and gives.
@@ -131,7 +131,7 @@ fn variables(op: Op) -> impl Iterator<Item = &'static str> {
 
 fn parameter(name: &str, place: &str) -> Value {
     let schema = match name {
-        "call" => json!({ "type": "string", "pattern": "^[0-9]{19}$" }),
+        "call" | "session" => json!({ "type": "string", "pattern": "^[0-9]{19}$" }),
         "conference" => json!({ "type": "string", "pattern": "^[0-9]{6}$" }),
         "number" | "party" => json!({ "type": "string", "pattern": "^\\+?[0-9]{3,20}$" }),
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 50 }),
@@ -162,6 +162,9 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::ListNumbers => (200, schemas.gives::<Page<InboundNumber>>()),
         Op::ShowNumberScenario | Op::PutNumberScenario => (200, schemas.gives::<AnsweredNumber>()),
         Op::DropNumberScenario => (200, schemas.gives::<InboundNumber>()),
+        Op::OpenMenu => (201, schemas.gives::<MenuScreen>()),
+        Op::TypeMenu => (200, schemas.gives::<MenuScreen>()),
+        Op::ListMenus => (200, schemas.gives::<Page<MenuSession>>()),
         Op::ListCalls => (200, schemas.gives::<Page<Call>>()),
         Op::ShowCall => (200, schemas.gives::<Call>()),
         Op::HangUp | Op::Redeliver | Op::RedeliverAll | Op::CloseConference | Op::Invite => {
@@ -173,6 +176,7 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::Play | Op::StopPlay | Op::PauseRecording | Op::ResumeRecording | Op::RemoveWebhook => {
             (200, plain(schemas))
         }
+        Op::LeaveMenu => (200, plain(schemas)),
         Op::Recording => {
             (200, ["audio/mpeg", "audio/wav", "audio/ogg"].map(|kind| (kind, None)).to_vec())
         }
@@ -202,12 +206,22 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::BindAxb => schemas.takes::<NewAxb>(),
         Op::ChangeAxb => schemas.takes::<ChangedAxb>(),
         Op::PutNumberScenario => schemas.takes::<NewNumberScenario>(),
+        Op::OpenMenu => schemas.takes::<NewMenu>(),
+        Op::TypeMenu => schemas.takes::<MenuInput>(),
         Op::CreateWebhook => schemas.takes::<NewWebhook>(),
         Op::ChangeWebhook => schemas.takes::<ChangedWebhook>(),
         Op::RotateSecret => schemas.takes::<NewSecret>(),
         _ => None,
     };
-    let query = op.query().iter().map(|name| parameter(name, "query")).collect();
+    let query = op.query().iter().map(|name| match (op, *name) {
+        // The id of a session: below the largest number of 63 bits.
+        (Op::ListMenus, "after") => {
+            let schema = json!({ "type": "string", "pattern": "^[0-8][0-9]{18}$" });
+            json!({ "name": "after", "in": "query", "required": false, "schema": schema })
+        }
+        (_, name) => parameter(name, "query"),
+    });
+    let query = query.collect();
     let headers = match op {
         op if op.costs() => vec![parameter("Idempotency-Key", "header")],
         Op::Events => vec![parameter("Last-Event-ID", "header")],

@@ -94,6 +94,8 @@ codes! {
     NotInvited = 409 "not_invited", "Somebody cannot be invited";
     /// There are as many as there may be.
     Full = 409 "full", "There are as many as there may be";
+    /// What was typed goes nowhere: its page is being asked.
+    MenuBusy = 409 "menu_busy", "The page of the menu is being asked";
     /// Nothing is pushed to it.
     WebhookDisabled = 409 "webhook_disabled", "The webhook is disabled";
     /// The body is larger than is read.

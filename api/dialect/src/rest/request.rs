@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::axb::{ChangedAxb, NewAxb};
 use super::campaign::{NewCampaign, NewNumbers};
 use super::command::{Member, NewCode, NewConference, NewMembers, NewNotice};
+use super::menu::{MenuInput, NewMenu};
 use super::number::NewNumberScenario;
 use super::problem::{Code, FieldError, Problem};
 use super::scenario::{HookAnswer, NewScenario, NewStep};
@@ -166,6 +167,8 @@ bodies! {
     NewNumbers, None;
     NewAxb, None;
     ChangedAxb, None;
+    NewMenu, None;
+    MenuInput, None;
     NewWebhook, None;
     ChangedWebhook, None;
     NewSecret, None;

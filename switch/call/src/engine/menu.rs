@@ -45,7 +45,7 @@ pub(super) enum Way {
 pub(super) struct Desk {
     open: BTreeMap<CallId, Live>,
     of: Occupancy<MerchantId, CallId>,
-    /// A subscriber has one at a time.
+    /// A subscriber has one at a time; tries are not his.
     mobiles: BTreeMap<String, CallId>,
     due: BTreeSet<(Instant, CallId)>,
     /// Which session a dialog is.
@@ -164,7 +164,9 @@ impl Engine {
         if full || self.drain.is_some() {
             return Err(ActRefused::Busy);
         }
-        if let Some(before) = self.menus.mobiles.get(mobile) {
+        // A try under somebody's number takes nothing away from him.
+        let own = door != Door::Simulator;
+        if let Some(before) = self.menus.mobiles.get(mobile).filter(|_| own) {
             self.menu_left(*before, End::Left);
         }
         let now = self.world.now;
@@ -181,7 +183,9 @@ impl Engine {
             Way::Shell => {}
         }
         self.menus.of.enter(merchant, id);
-        self.menus.mobiles.insert(mobile.to_owned(), id);
+        if own {
+            self.menus.mobiles.insert(mobile.to_owned(), id);
+        }
         let live = Live { menu, merchant, mobile: mobile.to_owned(), way, due: None };
         self.menus.open.insert(id, live);
         Ok(id)

@@ -1,0 +1,60 @@
+//! Menus of system 003 as merchants try them out, and see what became of them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A code that is dialled.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMenu {
+    /// What is dialled: one of the merchant's codes, and perhaps more behind it: `*6655*123#`, `*6655*123*7#`.
+    #[schemars(length(min = 2, max = 258))]
+    pub dialled: String,
+    /// Who dials it: a number outside.
+    pub mobile: String,
+}
+
+/// What is typed into a menu.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MenuInput {
+    /// The text.
+    #[schemars(length(max = 182))]
+    pub text: String,
+}
+
+/// What is to be seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct MenuScreen {
+    /// Names the session.
+    pub session: String,
+    /// The text; empty when the session ended without a word.
+    pub text: String,
+    /// Something may be typed; else the session is over.
+    pub more: bool,
+}
+
+/// A session of a menu, by whichever door. Numbers are E.164 digits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct MenuSession {
+    /// Names it.
+    pub id: String,
+    /// The code: `*6655*123#`.
+    pub code: String,
+    /// Who dialled it.
+    pub mobile: String,
+    /// `ims`, `message`, `smpp` or `simulator`.
+    pub door: String,
+    /// When it was opened.
+    pub opened: String,
+    /// When it was over.
+    pub ended: Option<String>,
+    /// How it ended: `said`, `left`, `silent`, `long`, `deep`, `unavailable`, `unpaid` or `lost`; none while it is open.
+    pub outcome: Option<String>,
+    /// How often the page was asked; known when it is over.
+    pub steps: u32,
+    /// What was taken for it.
+    pub price_micros: i64,
+    /// The currency of that.
+    pub currency: String,
+}

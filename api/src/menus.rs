@@ -1,0 +1,64 @@
+//! Visits to the pages that say menus (system 003): what a page is asked, and what of its answer is shown.
+//!
+//! A page that says nothing which could be shown is told of in one line of the log, and the subscriber sees words of the
+//! switch's own. Who may visit at a time, and who pays, is the caller's business.
+
+use std::time::{Duration, Instant};
+
+use dialect::inoti::page::{self, Answer};
+use facts::ports::FetchError;
+use facts::ussd::{Screen, Step};
+
+use crate::state::ApiState;
+
+/// Asks the page of a step, and says what is to be seen next, within the time that the code gives its page.
+pub async fn visit(state: &ApiState, step: &Step) -> Screen {
+    let (code, session) = (step.code.to_string(), step.session);
+    match said(state, step).await {
+        Ok(screen) => screen,
+        Err(why) => {
+            let number = step.number;
+            tracing::info!(code, %session, number, why, "a menu's page said nothing to show");
+            Screen::Unavailable
+        }
+    }
+}
+
+async fn said(state: &ApiState, step: &Step) -> Result<Screen, String> {
+    let (store, begun) = (&state.0.store, Instant::now());
+    let failed = |error: billing::Error| error.to_string();
+    let view = state.0.settings.current(store).await.map_err(failed)?;
+    let code = view.ussd_code(store, &step.code).await.map_err(failed)?;
+    let code = code.filter(|code| code.merchant == step.merchant).ok_or("the code is gone")?;
+    let within = Duration::from_millis(code.page_ms).saturating_sub(begun.elapsed());
+    let address = page::address(&code.page, &view.plan, step, code.leading_star, None);
+    let fetched = state.0.guard.get_within(&address, page::ANSWER_MAX, within).await;
+    let fetched = fetched.map_err(words)?;
+    if fetched.status != 200 {
+        return Err(format!("it answered {}", fetched.status));
+    }
+    let (kind, body) = (fetched.content_type.as_deref(), fetched.body.as_slice());
+    if page::is_binary(kind, body) {
+        return Err("it answered what is no text".to_owned());
+    }
+    if page::is_markup(body) {
+        let (code, session) = (step.code.to_string(), step.session);
+        tracing::warn!(code, %session, "a menu's page answered with markup, which is shown as it is");
+    }
+    match page::answer(kind, body) {
+        Answer::Menu(text) => Ok(Screen::Menu(text)),
+        Answer::Last(text) => Ok(Screen::Last(text)),
+        Answer::Nothing => Err("it answered nothing".to_owned()),
+        Answer::Pay { .. } => Err("it wants something paid, which is not offered here".to_owned()),
+    }
+}
+
+fn words(why: FetchError) -> String {
+    match why {
+        FetchError::BadUrl => "it is no address that is visited".to_owned(),
+        FetchError::Refused => "its address is barred".to_owned(),
+        FetchError::Failed(why) => why,
+        FetchError::TimedOut => "it did not answer in time".to_owned(),
+        FetchError::TooLarge => "it answered more than is read".to_owned(),
+    }
+}
