@@ -80,7 +80,7 @@ impl Phone {
         phone.send(sim, ("INVITE", 1, uri), headers, body);
         let answer = sim.fars["a"].heard.iter().rev().find(|m| m.status().is_some_and(|c| c > 100));
         let answer = answer.unwrap().clone();
-        let tag = answer.to_tag().map(|tag| tag.into_owned()).unwrap_or_default();
+        let tag = answer.to_tag().map(std::borrow::Cow::into_owned).unwrap_or_default();
         (Phone { tag, ..phone }, answer)
     }
 
