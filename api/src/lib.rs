@@ -14,9 +14,11 @@ mod counters;
 mod door;
 pub mod guard;
 mod health;
+mod inoti;
 mod limits;
 mod meeting;
 pub mod menus;
+pub mod payments;
 mod phone;
 pub mod push;
 mod recordings;
@@ -27,6 +29,7 @@ pub mod server;
 mod settings;
 pub mod signature;
 mod sipcall;
+pub mod sms;
 mod state;
 mod ytx;
 
@@ -57,5 +60,6 @@ pub fn operator_router(state: ApiState) -> Router {
 fn doors() -> Router<ApiState> {
     let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
     let systems = systems.merge(rest::routes()).merge(recordings::routes());
-    systems.merge(samples::routes()).merge(phone::routes())
+    let systems = systems.merge(samples::routes()).merge(phone::routes());
+    systems.merge(payments::routes()).merge(inoti::routes())
 }

@@ -9,6 +9,7 @@ use dialect::inoti::page::{self, Answer};
 use facts::ports::FetchError;
 use facts::ussd::{Screen, Step};
 
+use crate::payments;
 use crate::state::ApiState;
 
 /// Asks the page of a step, and says what is to be seen next, within the time that the code gives its page.
@@ -31,7 +32,7 @@ async fn said(state: &ApiState, step: &Step) -> Result<Screen, String> {
     let code = view.ussd_code(store, &step.code).await.map_err(failed)?;
     let code = code.filter(|code| code.merchant == step.merchant).ok_or("the code is gone")?;
     let within = Duration::from_millis(code.page_ms).saturating_sub(begun.elapsed());
-    let address = page::address(&code.page, &view.plan, step, code.leading_star, None);
+    let address = page::address(&code.page, &view.plan, step, code.leading_star);
     let fetched = state.0.guard.get_within(&address, page::ANSWER_MAX, within).await;
     let fetched = fetched.map_err(words)?;
     if fetched.status != 200 {
@@ -49,7 +50,10 @@ async fn said(state: &ApiState, step: &Step) -> Result<Screen, String> {
         Answer::Menu(text) => Ok(Screen::Menu(text)),
         Answer::Last(text) => Ok(Screen::Last(text)),
         Answer::Nothing => Err("it answered nothing".to_owned()),
-        Answer::Pay { .. } => Err("it wants something paid, which is not offered here".to_owned()),
+        Answer::Pay { factor, rials } => {
+            let asked = payments::asked(state, &view, (step, &code), (factor, rials));
+            asked.await.map_err(failed)
+        }
     }
 }
 

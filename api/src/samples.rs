@@ -57,6 +57,11 @@ pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("system-001", "merchants/001.md", include_str!("../../docs/merchants/001.md")),
     ("system-002", "merchants/002.md", include_str!("../../docs/merchants/002.md")),
     ("system-003", "merchants/003.md", include_str!("../../docs/merchants/003.md")),
+    (
+        "system-003-payments",
+        "merchants/003-payments.md",
+        include_str!("../../docs/merchants/003-payments.md"),
+    ),
 ];
 /// Where in one of them the operator's part begins, which is none of the merchants' business.
 const OPERATOR: &str = "\n## Operator";
@@ -157,7 +162,7 @@ fn for_merchants(text: &'static str) -> &'static str {
 }
 
 /// Where merchants reach this switch: as it is configured, else as whoever asks has reached it.
-fn base(state: &ApiState, headers: &HeaderMap) -> String {
+pub(crate) fn base(state: &ApiState, headers: &HeaderMap) -> String {
     if let Some(url) = &state.0.config.public_url {
         return url.trim_end_matches('/').to_owned();
     }

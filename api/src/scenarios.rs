@@ -98,7 +98,14 @@ fn written(
         ("webhook-signature", signature),
         ("content-type", JSON.to_owned()),
     ];
-    Outgoing { post: true, url: context.url.clone(), headers, body }
+    Outgoing {
+        post: true,
+        url: context.url.clone(),
+        headers,
+        body,
+        more: Vec::new(),
+        patience: None,
+    }
 }
 
 /// What an answer means: exactly one thing.

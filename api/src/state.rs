@@ -97,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) metrics: MetricsText,
     pub(crate) push_wake: Arc<Notify>,
+    /// Wakes whoever sends short messages.
+    pub(crate) sms_wake: Notify,
     pub(crate) settings: Settings,
     pub(crate) per_ip: Buckets<IpAddr>,
     pub(crate) per_merchant: Buckets<MerchantId>,
@@ -108,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) streams: crate::rest::Streams,
     pub(crate) paces: crate::rest::Paces,
     pub(crate) room: crate::sipcall::Room,
+    /// Who asks what was paid.
+    pub(crate) guests: crate::inoti::Guests,
 }
 
 impl fmt::Debug for ApiState {
@@ -140,6 +144,8 @@ impl ApiState {
             counters,
             metrics,
             push_wake,
+            sms_wake: Notify::new(),
+            guests: crate::inoti::Guests::default(),
             settings: Settings::default(),
             per_ip,
             per_merchant,

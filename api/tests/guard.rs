@@ -276,8 +276,14 @@ async fn f17_our_own_listeners_are_never_visited() {
             assert_eq!(checked, Err(FetchError::Refused), "{bound}: check {url}");
             let got = guard.get(url.clone(), LIMIT).await;
             assert_eq!(got, Err(FetchError::Refused), "{bound}: get {url}");
-            let post =
-                Outgoing { post: true, url: url.clone(), headers: Vec::new(), body: Vec::new() };
+            let post = Outgoing {
+                post: true,
+                url: url.clone(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                more: Vec::new(),
+                patience: None,
+            };
             let sent = guard.send(&post, LIMIT).await;
             assert_eq!(sent, Err(FetchError::Refused), "{bound}: send {url}");
         }
@@ -298,7 +304,8 @@ async fn f17_a_redirect_to_the_inside_is_not_followed_and_a_push_follows_none() 
     .await;
     let url = format!("http://127.0.0.1:{port}/");
     assert_eq!(lenient().get(url.clone(), LIMIT).await, Err(FetchError::Refused));
-    let push = Outgoing { post: false, url, headers: vec![], body: vec![] };
+    let push =
+        Outgoing { post: false, url, headers: vec![], body: vec![], more: vec![], patience: None };
     assert_eq!(lenient().send(&push, LIMIT).await.unwrap().status, 302);
     assert!(requests.recv().await.is_some() && requests.recv().await.is_some());
     assert!(requests.try_recv().is_err());
@@ -324,7 +331,14 @@ async fn answers_are_cut_for_pushes_and_refused_for_fetches() {
     let (port, _requests) =
         answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789").await;
     let url = format!("http://127.0.0.1:{port}/");
-    let push = Outgoing { post: true, url: url.clone(), headers: vec![], body: b"x".to_vec() };
+    let push = Outgoing {
+        post: true,
+        url: url.clone(),
+        headers: vec![],
+        body: b"x".to_vec(),
+        more: vec![],
+        patience: None,
+    };
     assert_eq!(lenient().send(&push, 4).await.unwrap().body, b"0123");
     assert_eq!(lenient().get(url.clone(), 4).await, Err(FetchError::TooLarge));
     assert_eq!(lenient().get(url, 10).await.unwrap().body, b"0123456789");

@@ -116,8 +116,16 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
     }
     assert!(page.contains("<table>") && page.contains("<h2 id=\"system-000"), "{page}");
     let mut places = 0;
-    let documents =
-        ["http-api", "sandbox", "rest-v1", "scenarios", "system-001", "system-002", "system-003"];
+    let documents = [
+        "http-api",
+        "sandbox",
+        "rest-v1",
+        "scenarios",
+        "system-001",
+        "system-002",
+        "system-003",
+        "system-003-payments",
+    ];
     for document in documents {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
         assert!(page.contains("<h2 id=\""), "{document}");

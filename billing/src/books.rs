@@ -5,6 +5,7 @@ use facts::{LegNo, MerchantId};
 
 use crate::db::{Conn, args};
 use crate::error::{Error, Result};
+use crate::payments;
 use crate::rows::{Audit, LedgerLine};
 use crate::settle::currency;
 
@@ -161,7 +162,7 @@ const FINDINGS_MAX: usize = 20;
 
 pub(crate) async fn audit(conn: &mut Conn) -> Result<Audit> {
     let mut audit = Audit::default();
-    for (rule, sql) in RULES {
+    for (rule, sql) in RULES.iter().chain(payments::RULES) {
         let rows = conn.rows(&format!("{sql} LIMIT {FINDINGS_MAX}"), args![]).await?;
         for row in rows {
             audit.findings.push(format!("{rule}: {} ({})", row.text(0)?, row.int(1)?));

@@ -5,6 +5,7 @@
 
 mod changes;
 mod menus;
+mod paying;
 
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
@@ -15,6 +16,8 @@ use facts::pool::Pool;
 use facts::template::Part;
 use facts::{Hours, NextHop, NumberPlan};
 use serde::{Deserialize, Serialize};
+
+pub use paying::{PaymentGateway, Sms, UssdOwner};
 
 use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, UnknownAs};
 
@@ -63,6 +66,12 @@ pub struct Desired {
     pub policies: Vec<Policy>,
     /// Codes of menus that merchants' pages say.
     pub ussd_codes: Vec<UssdCode>,
+    /// Who may ask what was paid (system 003).
+    pub ussd_owners: Vec<UssdOwner>,
+    /// Where invoices are paid.
+    pub payment_gateways: Vec<PaymentGateway>,
+    /// By which short messages leave.
+    pub sms: Option<Sms>,
 }
 
 /// Installation-wide settings.
@@ -654,6 +663,9 @@ pub struct Policy {
 }
 
 fn one_key() -> u8 {
+    1
+}
+fn one_unit() -> u64 {
     1
 }
 fn yes() -> bool {

@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 18] = [
+pub const KINDS: [&str; 21] = [
     "settings",
     "prune",
     "tariffs",
@@ -52,6 +52,9 @@ pub const KINDS: [&str; 18] = [
     "number_lists",
     "policies",
     "ussd_codes",
+    "ussd_owners",
+    "payment_gateways",
+    "sms",
 ];
 
 /// One step of a path within an object.
@@ -131,6 +134,11 @@ impl Document {
             ("number_lists", value) => self.desired.number_lists = self.objects(name, value),
             ("policies", value) => self.desired.policies = self.objects(name, value),
             ("ussd_codes", value) => self.desired.ussd_codes = self.objects(name, value),
+            ("ussd_owners", value) => self.desired.ussd_owners = self.objects(name, value),
+            ("payment_gateways", value) => {
+                self.desired.payment_gateways = self.objects(name, value);
+            }
+            ("sms", value) => self.desired.sms = self.object(name, value),
             _ => {
                 let meant = words::meant(name, KINDS);
                 self.wrong(name, format!("no such kind of object{meant}"));

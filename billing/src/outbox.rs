@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facts::command::{CallCommand, Dialect, PushKind};
+use facts::payment::Paid;
 use facts::record::{CallRecord, LegState, StateChange};
 use facts::time::UnixMillis;
 use facts::{CallId, MerchantId, Push};
@@ -159,6 +160,37 @@ pub(crate) async fn let_go(conn: &mut Conn, record: &CallRecord) -> Result<()> {
     }
     // Before everything else that settles the call: the record is told last.
     conn.batch(batch).await
+}
+
+/// Number of the only push of a payment, apart from those of calls.
+const PAYMENT_PUSH: u32 = 0;
+
+/// Promises to tell a merchant's page that it was paid. Each invoice is told once.
+pub(crate) async fn paid(
+    conn: &mut Conn,
+    (merchant, session): (MerchantId, CallId),
+    page: &str,
+    paid: &Paid,
+    at: UnixMillis,
+) -> Result<()> {
+    let sql = "INSERT INTO outbox (call_id, merchant_id, push_no, sequence, kind, dialect, endpoint, origin, \
+               stream, context, payload, settings_version, created, due, state) \
+               SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, version, $11, $11, 'pending' FROM settings WHERE only_row = 1 \
+               ON CONFLICT (call_id, push_no, sequence) DO NOTHING";
+    let args = args![
+        session,
+        merchant.0,
+        PAYMENT_PUSH,
+        paid.invoice,
+        word(&PushKind::Payment)?,
+        Dialect::Inoti.word(),
+        page,
+        origin(page),
+        stream(session, page),
+        json(&Payload::Paid(paid.clone()))?,
+        at
+    ];
+    conn.exec(sql, args).await.map(drop)
 }
 
 /// `https://host:port` of a URL.

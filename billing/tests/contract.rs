@@ -26,6 +26,8 @@ mod numbers;
 mod objects;
 #[path = "contract/outbox.rs"]
 mod outbox;
+#[path = "contract/payments.rs"]
+mod payments;
 #[path = "contract/policies.rs"]
 mod policies;
 #[path = "contract/random.rs"]
@@ -190,6 +192,17 @@ contract! {
     fraud::a_carriers_marks_and_what_goes_on_to_it_are_judged,
     fraud::limits_and_pools_are_kept_judged_and_read_by_the_engine,
     recorded::who_is_recorded_is_kept_told_and_read_by_the_engine,
+    payments::s5_3_the_same_invoice_again_is_the_same_link_three_times_at_most,
+    payments::s5_3_another_price_is_another_invoice_and_a_paid_one_stays_paid,
+    payments::s5_3_what_is_verified_again_is_booked_once,
+    payments::s5_3_parallel_ways_to_pay_one_invoice_are_one,
+    payments::s5_3_an_amount_that_differs_is_not_booked,
+    payments::s5_3_a_link_lapses_but_not_under_who_is_paying,
+    payments::s5_3_a_refund_is_posted_before_it_is_asked_for_and_undone_if_refused,
+    payments::s5_4_each_filter_of_get_payments,
+    payments::s5_5_a_message_is_sent_by_one_worker_and_tried_again,
+    payments::who_asks_where_is_paid_and_what_sends_links_stand_in_the_file,
+    payments::s5_3_a_process_that_dies_between_verifying_and_booking_leaves_it_to_the_next,
     policies::s6_policies_and_lists_are_what_the_engine_reads,
     policies::s6_a_list_that_a_policy_names_stays_whatever_its_name,
     policies::s6_a_list_is_read_again_when_it_has_changed,

@@ -15,5 +15,6 @@ pub mod text;
 pub mod ytx;
 
 pub use push::{
-    Event, FormatError, Method, PushRequest, Secrets, delivered, format_push, retry_delays,
+    Event, FormatError, Method, PushRequest, Secrets, delivered, format_paid, format_push,
+    patience_seconds, retry_delays,
 };

@@ -4,9 +4,10 @@
 //! bytes are stored and every later attempt sends them again.
 
 use facts::campaign::CampaignChange;
+use facts::payment::Paid;
 use facts::{CallRecord, Dialect, LegNo, Push, PushKind, StateChange};
 
-use crate::{callni, rest, sipcall, ytx};
+use crate::{callni, inoti, rest, sipcall, ytx};
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ impl PushRequest {
     #[must_use]
     pub fn from_stored(dialect: Dialect, endpoint: &str, stored: Vec<u8>) -> PushRequest {
         match dialect {
-            Dialect::Callni => PushRequest {
+            Dialect::Callni | Dialect::Inoti => PushRequest {
                 method: Method::Get,
                 url: String::from_utf8_lossy(&stored).into_owned(),
                 content_type: None,
@@ -87,7 +88,7 @@ impl PushRequest {
                 content_type: Some(sipcall::CONTENT_TYPE),
                 body: stored,
             },
-            Dialect::Ytx | Dialect::Inoti | Dialect::Rest => PushRequest {
+            Dialect::Ytx | Dialect::Rest => PushRequest {
                 method: Method::Post,
                 url: endpoint.to_owned(),
                 content_type: Some(match dialect {
@@ -169,6 +170,17 @@ pub fn format_push(
     }
 }
 
+/// Writes the push that tells of a payment: the last visit of a merchant's page.
+#[must_use]
+pub fn format_paid(endpoint: &str, paid: &Paid) -> PushRequest {
+    PushRequest {
+        method: Method::Get,
+        url: inoti::page::paid_address(endpoint, paid),
+        content_type: None,
+        body: Vec::new(),
+    }
+}
+
 fn read<T: serde::de::DeserializeOwned>(context: &str) -> Result<T, FormatError> {
     serde_json::from_str(context).map_err(|_| FormatError::Context)
 }
@@ -190,6 +202,16 @@ pub const fn retry_delays(dialect: Dialect, _kind: PushKind) -> &'static [u64] {
     match dialect {
         Dialect::Callni => &callni::RETRY_SECONDS,
         Dialect::Sipcall => &sipcall::RETRY_SECONDS,
-        Dialect::Ytx | Dialect::Inoti | Dialect::Rest => &ytx::RETRY_SECONDS,
+        Dialect::Inoti => &inoti::page::PAID_RETRY_SECONDS,
+        Dialect::Ytx | Dialect::Rest => &ytx::RETRY_SECONDS,
+    }
+}
+
+/// How long the answer to a push may take, seconds; `None`: as long as the operator lets all pushes take.
+#[must_use]
+pub const fn patience_seconds(dialect: Dialect) -> Option<u64> {
+    match dialect {
+        Dialect::Inoti => Some(inoti::page::PAID_PATIENCE_SECONDS),
+        Dialect::Callni | Dialect::Ytx | Dialect::Sipcall | Dialect::Rest => None,
     }
 }

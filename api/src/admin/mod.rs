@@ -7,6 +7,7 @@ mod calls;
 mod keys;
 mod objects;
 mod outbox;
+mod payments;
 mod signature;
 mod text;
 mod voicemail;
@@ -42,6 +43,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(books::routes())
         .merge(audit::routes())
         .merge(outbox::routes())
+        .merge(payments::routes())
         .merge(signature::routes())
         .merge(voicemail::routes())
         .route_layer(from_fn_with_state(state.clone(), authorize))

@@ -63,6 +63,8 @@ async fn objects(
         "number-lists" => (rows!(store.number_lists()), "name"),
         "policies" => (rows!(store.policies()), "name"),
         "ussd-codes" => (rows!(store.ussd_codes(merchant)), "code"),
+        "ussd-owners" => (rows!(store.ussd_owners()), "username"),
+        "payment-gateways" => (rows!(store.payment_gateways()), "name"),
         "trunks" => {
             let rows = store.trunks().await.map_err(store_fault)?;
             let flat = rows.iter().map(|row| {

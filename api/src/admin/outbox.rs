@@ -126,6 +126,7 @@ fn row(row: &OutboxRow, last: Option<&Attempt>) -> Value {
             "state": change.turn,
             "sequence": change.sequence,
         }),
+        Payload::Paid(paid) => json!({ "invoice": paid.invoice, "factor": paid.factor }),
     };
     json!({
         "id": row.id,

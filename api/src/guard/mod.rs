@@ -128,8 +128,12 @@ pub struct Outgoing {
     pub url: String,
     /// Headers beside Host and Content-Length.
     pub headers: Vec<(&'static str, String)>,
+    /// More of them, by names that the operator has chosen.
+    pub more: Vec<(String, String)>,
     /// Body of a POST.
     pub body: Vec<u8>,
+    /// How long it may take, where that is not as long as every request may.
+    pub patience: Option<Duration>,
 }
 
 /// The one HTTP client for addresses that we did not choose ourselves.
@@ -272,11 +276,15 @@ impl GuardedClient {
             Some(out) if out.post => client.post(url).body(out.body.clone()),
             _ => client.get(url),
         };
-        if let Some(within) = within {
+        let patience = request.and_then(|out| out.patience);
+        if let Some(within) = within.or(patience) {
             builder = builder.timeout(within);
         }
         for (name, value) in request.map(|out| out.headers.as_slice()).unwrap_or_default() {
             builder = builder.header(*name, value);
+        }
+        for (name, value) in request.map(|out| out.more.as_slice()).unwrap_or_default() {
+            builder = builder.header(name, value);
         }
         // RFC 9110 §13.1.3: a server that knows the tag does not look at the time.
         for (name, value) in

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use billing::rows::{Attempt, OutboxRow, Payload};
 use billing::{After, Leased, Report, Writer};
-use dialect::{Event, Method, Secrets, delivered, format_push, rest, retry_delays};
+use dialect::{
+    Event, Method, Secrets, delivered, format_paid, format_push, patience_seconds, rest,
+    retry_delays,
+};
 use facts::ports::{FetchError, Fetched};
 use facts::{Dialect, LegNo, Purpose, Push};
 
@@ -33,8 +36,12 @@ pub(super) struct Sender {
 /// Writes rows out as their dialects have it.
 pub(super) fn writer() -> Writer {
     Arc::new(|row, key| {
+        let Some(happened) = happened(row) else {
+            let Payload::Paid(paid) = &row.payload else { return Err("nothing to tell".into()) };
+            return Ok(format_paid(&row.endpoint, paid).into_stored());
+        };
         if row.dialect == Dialect::Rest {
-            let written = rest::event(happened(row), &row.context, row.sequence);
+            let written = rest::event(happened, &row.context, row.sequence);
             return serde_json::to_vec(&written).map_err(|error| error.to_string());
         }
         let secrets = Secrets { api_key: (!key.is_empty()).then_some(key) };
@@ -44,22 +51,23 @@ pub(super) fn writer() -> Writer {
             endpoint: row.endpoint.clone(),
             context: row.context.clone(),
         };
-        format_push(&push, happened(row), secrets)
+        format_push(&push, happened, secrets)
             .map(dialect::PushRequest::into_stored)
             .map_err(|reason| reason.to_string())
     })
 }
 
-/// What a row tells.
-fn happened(row: &OutboxRow) -> Event<'_> {
-    match &row.payload {
+/// What of a call a row tells.
+fn happened(row: &OutboxRow) -> Option<Event<'_>> {
+    Some(match &row.payload {
         Payload::State(change) => Event::State(change),
         Payload::Record(record) if record.facts.command.purpose == Purpose::Conference => {
             Event::Participant(record, u8::try_from(row.part).map_or(LegNo::A, LegNo))
         }
         Payload::Record(record) => Event::Record(record),
         Payload::Campaign(change) => Event::Campaign(change),
-    }
+        Payload::Paid(_) => return None,
+    })
 }
 
 impl Sender {
@@ -75,8 +83,8 @@ impl Sender {
         let outgoing = outgoing(&row, body, &secrets);
         let at = now();
         let started = Instant::now();
-        let answer =
-            tokio::time::timeout(self.config.timeout, self.guard.send(&outgoing, ANSWER_MAX)).await;
+        let patience = outgoing.patience.unwrap_or(self.config.timeout);
+        let answer = tokio::time::timeout(patience, self.guard.send(&outgoing, ANSWER_MAX)).await;
         let answer = answer.unwrap_or(Err(FetchError::TimedOut));
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         count(&self.counters.push_attempts);
@@ -155,8 +163,9 @@ impl Sender {
 fn outgoing(row: &OutboxRow, body: Vec<u8>, secrets: &[String]) -> Outgoing {
     let request = dialect::PushRequest::from_stored(row.dialect, &row.endpoint, body);
     let timestamp = now().seconds();
-    let id = match row.webhook {
-        Some(_) => rest::event_id(row.call, happened(row)),
+    let event = row.webhook.and_then(|_| happened(row));
+    let id = match event {
+        Some(event) => rest::event_id(row.call, event),
         None => format!("tandem-{}", row.id),
     };
     let mut headers = Vec::with_capacity(4);
@@ -169,7 +178,9 @@ fn outgoing(row: &OutboxRow, body: Vec<u8>, secrets: &[String]) -> Outgoing {
     if let Some(content_type) = request.content_type {
         headers.push(("content-type", content_type.to_owned()));
     }
-    Outgoing { post: request.method == Method::Post, url: request.url, headers, body: request.body }
+    let patience = patience_seconds(row.dialect).map(Duration::from_secs);
+    let post = request.method == Method::Post;
+    Outgoing { post, url: request.url, headers, body: request.body, more: Vec::new(), patience }
 }
 
 /// What an answer, or its absence, means.

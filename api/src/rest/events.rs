@@ -103,20 +103,22 @@ async fn page(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let (after, limit) = (asked.after()?, asked.limit()?);
     let rows = state.0.store.events(asker.merchant.id, after, limit).await.map_err(ours)?;
     let next = rows.last().map(|row| row.id.to_string());
-    let items = rows.iter().map(written).collect();
+    let items = rows.iter().filter_map(written).collect();
     Ok(ok(StatusCode::OK, &Page { items, next }))
 }
 
 /// An entry of the list as it is told.
-pub(super) fn written(row: &OutboxRow) -> Event {
-    event(happened(row), &row.context, row.sequence)
+pub(super) fn written(row: &OutboxRow) -> Option<Event> {
+    Some(event(happened(row)?, &row.context, row.sequence))
 }
 
-pub(super) fn happened(row: &OutboxRow) -> Happened<'_> {
+/// What of a call a row tells.
+pub(super) fn happened(row: &OutboxRow) -> Option<Happened<'_>> {
     match &row.payload {
-        Payload::State(change) => Happened::State(change),
-        Payload::Record(record) => Happened::Record(record),
-        Payload::Campaign(change) => Happened::Campaign(change),
+        Payload::State(change) => Some(Happened::State(change)),
+        Payload::Record(record) => Some(Happened::Record(record)),
+        Payload::Campaign(change) => Some(Happened::Campaign(change)),
+        Payload::Paid(_) => None,
     }
 }
 
@@ -168,7 +170,7 @@ async fn still_good(state: &ApiState, key: &billing::rows::ApiKey) -> bool {
 
 /// An event on the wire. JSON has no line break in it.
 fn entry(row: &OutboxRow) -> String {
-    let event = written(row);
+    let Some(event) = written(row) else { return String::new() };
     let data = serde_json::to_string(&event).unwrap_or_default();
     let mut text = String::with_capacity(data.len() + 64);
     let _ = write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", row.id, event.r#type);

@@ -7,6 +7,7 @@ mod call;
 mod campaigns;
 mod conferences;
 mod events;
+mod invoices;
 mod menus;
 mod numbers;
 mod place;
@@ -208,6 +209,8 @@ async fn dispatch(state: &ApiState, view: &View, op: Op, asker: &Asker, asked: &
         Op::TypeMenu => menus::enter(state, asker, asked).await,
         Op::LeaveMenu => menus::leave(state, asker, asked).await,
         Op::ListMenus => menus::list(state, asker, asked).await,
+        Op::ListInvoices => invoices::list(state, asker, asked).await,
+        Op::ShowInvoice => invoices::show(state, asker, asked).await,
         Op::Events => events::events(state, asker, asked).await,
         Op::CreateWebhook => webhooks::create(state, asker, asked).await,
         Op::ListWebhooks => webhooks::list(state, asker).await,

@@ -106,7 +106,8 @@ pub(super) async fn test(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
         ("webhook-signature", signature),
         ("content-type", JSON.to_owned()),
     ];
-    let outgoing = Outgoing { post: true, url: webhook.url, headers, body };
+    let outgoing =
+        Outgoing { post: true, url: webhook.url, headers, body, more: Vec::new(), patience: None };
     let started = Instant::now();
     let status = state.0.guard.send(&outgoing, 1024).await.ok().map(|answer| answer.status);
     let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -199,7 +200,7 @@ fn delivery(row: &OutboxRow, attempts: &[Attempt]) -> Delivery {
     };
     Delivery {
         id: row.id.to_string(),
-        event: event_id(row.call, happened(row)),
+        event: happened(row).map(|event| event_id(row.call, event)).unwrap_or_default(),
         call: (!matches!(row.payload, Payload::Campaign(_))).then(|| row.call.to_string()),
         state: state.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default(),
         attempts: row.attempts,

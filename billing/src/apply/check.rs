@@ -55,6 +55,8 @@ impl Check {
         check.names("policies", "name", d.policies.iter().map(|x| own(&x.name)));
         let codes = d.ussd_codes.iter().map(|x| (x.code.clone(), code(&x.code)));
         check.names("ussd_codes", "code", codes);
+        check.names("ussd_owners", "username", d.ussd_owners.iter().map(|x| own(&x.username)));
+        check.names("payment_gateways", "name", d.payment_gateways.iter().map(|x| own(&x.name)));
         check
     }
 

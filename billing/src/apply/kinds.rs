@@ -669,7 +669,7 @@ impl Run<'_> {
 }
 
 /// The hash of a login password: the one that is kept when it fits.
-fn password(password: Option<&str>, kept: Option<String>) -> Result<Cell> {
+pub(super) fn password(password: Option<&str>, kept: Option<String>) -> Result<Cell> {
     Ok(match (password, kept) {
         (None, _) => Cell::Keep(Value::Text(None)),
         (Some(password), Some(kept)) if secrets::matches(password, &kept) => set(kept),

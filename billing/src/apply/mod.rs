@@ -10,6 +10,7 @@ mod kinds;
 mod ledger;
 mod limits;
 mod menus;
+mod paying;
 mod policies;
 mod prune;
 mod rates;
@@ -112,6 +113,9 @@ impl Run<'_> {
         self.number_lists().await?;
         self.policies().await?;
         self.ussd_codes().await?;
+        self.ussd_owners().await?;
+        self.payment_gateways().await?;
+        self.sms().await?;
         if self.desired.prune {
             self.prune().await?;
         }

@@ -23,7 +23,24 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
+    Kind {
+        section: "ussd_owners",
+        kind: "ussd owner",
+        list: "SELECT username, username FROM ussd_owners WHERE managed = 1",
+        remove: "DELETE FROM ussd_owners WHERE username = $1",
+        needed: "",
+    },
+    Kind {
+        section: "payment_gateways",
+        kind: "payment gateway",
+        list: "SELECT name, name FROM payment_gateways WHERE managed = 1",
+        remove: "DELETE FROM payment_gateways WHERE name = $1",
+        // What is under way there is asked after, and what was paid may have to be given back.
+        needed: "SELECT 'invoice ' || a.invoice_id FROM ussd_attempts a \
+                 JOIN ussd_invoices i ON i.id = a.invoice_id \
+                 WHERE a.gateway = $1 AND (a.state = 'pending' OR i.state = 'refunding')",
+    },
     Kind {
         section: "inbound",
         kind: "inbound",
@@ -202,6 +219,8 @@ impl Run<'_> {
             ("sub_accounts", d.sub_accounts.is_empty()),
             ("merchants", d.merchants.is_empty()),
             ("tariffs", d.tariffs.is_empty()),
+            ("ussd_owners", d.ussd_owners.is_empty()),
+            ("payment_gateways", d.payment_gateways.is_empty()),
         ]
         .into_iter()
         .filter(|(_, empty)| !empty)

@@ -61,6 +61,7 @@ migrations! {
     44 "0044_number_scenarios",
     45 "0045_campaigns_of_v1",
     46 "0046_ussd",
+    47 "0047_payments",
     48 "0048_campaigns_mended",
 }
 

@@ -6,15 +6,16 @@ use facts::UnixMillis;
 use super::Store;
 use crate::db::{Old, work};
 use crate::error::Result;
-use crate::{axb, bindings, call, campaigns, conferences, numbers, outbox, repeats, rung};
+use crate::{axb, bindings, call, campaigns, conferences, numbers, outbox, repeats, rung, sms};
 
 /// Rows that are forgotten in one transaction at most.
 const ROWS: u32 = 2_000;
 
 impl Store {
     /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered ninety days ago, bindings of privacy numbers a week after they lapsed, scenarios of numbers a week after
-    /// they were taken back, conferences and campaigns that were over then. Returns how many rows went.
+    /// delivered and short messages written ninety days ago, bindings of privacy numbers a week after they lapsed,
+    /// scenarios of numbers a week after they were taken back, conferences and campaigns that were over then. Returns how
+    /// many rows went.
     ///
     /// # Errors
     /// Those of the database.
@@ -29,6 +30,7 @@ impl Store {
             call::OLD_KEYS,
             axb::OLD,
             numbers::OLD,
+            sms::OLD,
         ];
         for old in old {
             gone += self.forget(old, now).await?;

@@ -115,6 +115,8 @@ pub enum PushKind {
     Extension,
     /// The record of the whole call, once it is down.
     Record,
+    /// What a menu of the merchant's asked for is paid.
+    Payment,
 }
 
 /// A promise to tell a merchant something about a call. Kept in the outbox.

@@ -28,6 +28,7 @@ pub mod media;
 pub mod money;
 pub mod next_hop;
 pub mod number;
+pub mod payment;
 pub mod policy;
 pub mod pool;
 pub mod ports;

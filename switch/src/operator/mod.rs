@@ -225,6 +225,9 @@ mod tests {
             ("number_lists", keys::<desired::NumberList>()),
             ("policies", keys::<desired::Policy>()),
             ("ussd_codes", keys::<desired::UssdCode>()),
+            ("ussd_owners", keys::<desired::UssdOwner>()),
+            ("payment_gateways", keys::<desired::PaymentGateway>()),
+            ("sms", keys::<desired::Sms>()),
         ]);
         let page = page();
         assert_eq!(page.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());

@@ -421,6 +421,8 @@ impl Hall {
             serve(http, api::merchant_router(state.clone())),
             tokio::spawn(api::campaigns::run(state.clone(), self.doors_stop.clone())),
             tokio::spawn(api::bookings::run(state.clone(), self.doors_stop.clone())),
+            tokio::spawn(api::payments::run(state.clone(), self.doors_stop.clone())),
+            tokio::spawn(api::sms::run(state.clone(), self.doors_stop.clone())),
             serve(admin, api::operator_router(state)),
             tokio::spawn(settings::watch(
                 self.store.clone(),

@@ -1,12 +1,17 @@
 //! What a merchant's page is asked, and what it answers (spec §5.2, §5.3).
 
 use encoding_rs::{Encoding, UTF_8};
+use facts::payment::Paid;
 use facts::ussd::Step;
 use facts::{Number, NumberPlan};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Octets of an answer that are read at most: five screens, and room for what is cut off their ends.
 pub const ANSWER_MAX: usize = 64 * 1024;
+/// Seconds before each visit that tells of a payment: five over a day (spec §0.3).
+pub const PAID_RETRY_SECONDS: [u64; 5] = [0, 300, 3_600, 21_600, 60_900];
+/// Seconds that such a visit may take (spec §0.3).
+pub const PAID_PATIENCE_SECONDS: u64 = 15;
 /// Characters of a factor id at most (spec §5.2).
 pub const FACTOR_MAX: usize = 50;
 
@@ -15,28 +20,26 @@ pub const FACTOR_MAX: usize = 50;
 const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'*');
 
-/// What was paid, for the last visit of a page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Paid<'a> {
-    /// The merchant's id of the invoice.
-    pub factor: &'a str,
-    /// Ours.
-    pub invoice: u64,
-    /// The bank's reference.
-    pub rrn: &'a str,
-}
-
 /// The address of a visit: the page's own, and what it is asked, in the order of the seed's example.
 ///
 /// `leading_star`: whether the string begins with one (spec §7, 003 (2)).
 #[must_use]
-pub fn address(
-    page: &str,
-    plan: &NumberPlan,
-    step: &Step,
-    leading_star: bool,
-    paid: Option<Paid<'_>>,
-) -> String {
+pub fn address(page: &str, plan: &NumberPlan, step: &Step, leading_star: bool) -> String {
+    asked(page, &mobile(plan, &step.mobile), &session(step), &step.call(leading_star))
+}
+
+/// The address of the visit that tells a page that it was paid: as the step that asked for it, both invoices behind its
+/// string, and the tracking number (spec §5.3).
+#[must_use]
+pub fn paid_address(page: &str, paid: &Paid) -> String {
+    let call = format!("{}*{}*{}", paid.call, paid.factor, paid.invoice);
+    let mut address = asked(page, &paid.mobile, &paid.session, &call);
+    address.push_str("&RRN=");
+    address.extend(utf8_percent_encode(&paid.rrn, PLAIN));
+    address
+}
+
+fn asked(page: &str, mobile: &str, session: &str, call: &str) -> String {
     // What stands behind a `#` is the browser's, and never sent (RFC 9110 §7.1).
     let page = page.split_once('#').map_or(page, |(page, _)| page);
     let joint = match page.split_once('?') {
@@ -45,19 +48,8 @@ pub fn address(
         Some((_, query)) if query.ends_with('&') => "",
         Some(_) => "&",
     };
-    let mobile = mobile(plan, &step.mobile);
-    let mut call = step.call(leading_star);
-    if let Some(paid) = &paid {
-        call = format!("{call}*{}*{}", paid.factor, paid.invoice);
-    }
-    let call = utf8_percent_encode(&call, PLAIN);
-    let mut address =
-        format!("{page}{joint}mobile={mobile}&sessionid={}&call={call}", session(step));
-    if let Some(paid) = &paid {
-        address.push_str("&RRN=");
-        address.extend(utf8_percent_encode(paid.rrn, PLAIN));
-    }
-    address
+    let call = utf8_percent_encode(call, PLAIN);
+    format!("{page}{joint}mobile={mobile}&sessionid={session}&call={call}")
 }
 
 /// A subscriber's number as pages know it: that of an Iranian mobile is `09` and nine digits wherever the switch
@@ -197,7 +189,7 @@ mod tests {
     }
 
     fn visit(page: &str, inputs: &[&str]) -> String {
-        address(page, &iran(), &step(inputs), true, None)
+        address(page, &iran(), &step(inputs), true)
     }
 
     #[test]
@@ -213,7 +205,7 @@ mod tests {
         assert!(visit("http://m/p?", &[]).starts_with("http://m/p?mobile="));
         assert!(visit("http://m/p?a=1&", &[]).starts_with("http://m/p?a=1&mobile="));
         assert!(visit("http://m/p#top", &[]).starts_with("http://m/p?mobile="));
-        let bare = address("http://m/p", &iran(), &step(&["1"]), false, None);
+        let bare = address("http://m/p", &iran(), &step(&["1"]), false);
         assert!(bare.ends_with("&call=6655*123*1"));
     }
 
@@ -232,9 +224,17 @@ mod tests {
 
     #[test]
     fn s5_3_after_the_payment_the_string_ends_in_both_invoices() {
-        let paid = Paid { factor: "12", invoice: 55, rrn: "123456789012" };
+        let step = step(&["2"]);
+        let paid = Paid {
+            mobile: mobile(&iran(), &step.mobile),
+            session: session(&step),
+            call: step.call(true),
+            factor: "12".into(),
+            invoice: 55,
+            rrn: "123456789012".into(),
+        };
         assert_eq!(
-            address("http://m/p", &iran(), &step(&["2"]), true, Some(paid)),
+            paid_address("http://m/p", &paid),
             "http://m/p?mobile=09123456789&sessionid=123&call=*6655*123*2*12*55&RRN=123456789012"
         );
     }

@@ -58,3 +58,36 @@ pub struct MenuSession {
     /// The currency of that.
     pub currency: String,
 }
+
+/// An invoice that a menu made. Amounts are whole rials.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct MenuInvoice {
+    /// Names it.
+    pub id: String,
+    /// The session in which the page asked for it.
+    pub session: String,
+    /// The code that was dialled.
+    pub code: String,
+    /// Who is to pay: E.164 digits.
+    pub mobile: String,
+    /// The merchant's own id of it.
+    pub factor: String,
+    /// How much.
+    pub rials: u64,
+    /// `open`, `paid`, `cancelled`, `expired`, `refunding` or `refunded`.
+    pub state: String,
+    /// It was tried out: no money moved.
+    pub trial: bool,
+    /// Where it was paid.
+    pub gateway: Option<String>,
+    /// The gateway's reference of the payment.
+    pub reference: Option<String>,
+    /// The bank's tracking number.
+    pub rrn: Option<String>,
+    /// When it was made.
+    pub made: String,
+    /// From when on nobody may begin to pay it.
+    pub expires: String,
+    /// When it was paid, cancelled or given up; absent while it is open.
+    pub closed: Option<String>,
+}

@@ -36,7 +36,7 @@ pub use event::{
     EVENTS, Event, EventContext, EventData, LegEvent, RETRY_SECONDS, UnrungEvent, event, event_id,
     retry_after_ms, webhook_secret, webhook_signature,
 };
-pub use menu::{MenuInput, MenuScreen, MenuSession, NewMenu};
+pub use menu::{MenuInput, MenuInvoice, MenuScreen, MenuSession, NewMenu};
 pub use number::{AnsweredNumber, InboundNumber, KeptScenario, NewNumberScenario};
 pub use op::{Op, Scope};
 pub use openapi::{openapi, reference};

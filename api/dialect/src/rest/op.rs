@@ -182,6 +182,7 @@ impl Op {
             | Op::ListNumbers
             | Op::ListCampaigns
             | Op::ListMenus
+            | Op::ListInvoices
             | Op::ListCampaignNumbers => &["after", "limit"],
             _ => &[],
         }
@@ -275,6 +276,10 @@ operations! {
     LeaveMenu = "DELETE" "/ussd/sessions/{session}", UssdWrite, "Leave a menu";
     /// What subscribers dialled.
     ListMenus = "GET" "/ussd/sessions", UssdRead, "List sessions of menus";
+    /// What they wanted paid.
+    ListInvoices = "GET" "/ussd/invoices", UssdRead, "List invoices of menus";
+    /// One.
+    ShowInvoice = "GET" "/ussd/invoices/{invoice}", UssdRead, "Show an invoice of a menu";
     /// What happens, as it happens.
     Events = "GET" "/events", EventsRead, "Follow events";
     /// Where events are pushed.

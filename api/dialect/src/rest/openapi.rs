@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Accepted, AnsweredNumber, AxbBinding, Balance, Begun, Call, Campaign, CampaignMade,
     CampaignNumber, ChangedAxb, ChangedWebhook, Code, Delivery, Event, InboundNumber, JSON,
-    Meeting, Member, MenuInput, MenuScreen, MenuSession, NewAxb, NewCall, NewCampaign, NewCode,
-    NewConference, NewMembers, NewMenu, NewNotice, NewNumberScenario, NewNumbers, NewPlay,
+    Meeting, Member, MenuInput, MenuInvoice, MenuScreen, MenuSession, NewAxb, NewCall, NewCampaign,
+    NewCode, NewConference, NewMembers, NewMenu, NewNotice, NewNumberScenario, NewNumbers, NewPlay,
     NewSecret, NewWebhook, NumbersAdded, Op, PROBLEM_JSON, Page, Problem, Scope, Tested, Webhook,
 };
 
@@ -165,6 +165,8 @@ fn shape(op: Op, schemas: &mut Schemas) -> Shape {
         Op::OpenMenu => (201, schemas.gives::<MenuScreen>()),
         Op::TypeMenu => (200, schemas.gives::<MenuScreen>()),
         Op::ListMenus => (200, schemas.gives::<Page<MenuSession>>()),
+        Op::ListInvoices => (200, schemas.gives::<Page<MenuInvoice>>()),
+        Op::ShowInvoice => (200, schemas.gives::<MenuInvoice>()),
         Op::ListCalls => (200, schemas.gives::<Page<Call>>()),
         Op::ShowCall => (200, schemas.gives::<Call>()),
         Op::HangUp | Op::Redeliver | Op::RedeliverAll | Op::CloseConference | Op::Invite => {

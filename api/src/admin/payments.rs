@@ -1,0 +1,116 @@
+//! Invoices of menus for the operator: what was paid, by which ways, and giving it back.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use billing::payments::{Invoice, InvoiceState, InvoicesAsked};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::audit::{Asker, note};
+use super::{Asked, Fault, Reply, bad, fault, not_found, ok, page, shown, store_fault};
+use crate::door::answer;
+use crate::payments::{Refunded, refund};
+use crate::state::ApiState;
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/admin/v1/ussd-invoices", get(list))
+        .route("/admin/v1/ussd-invoices/{id}", get(show))
+        .route("/admin/v1/ussd-invoices/{id}/refund", post(give_back))
+        .route("/admin/v1/sms", get(messages))
+}
+
+/// The meaning of a word.
+pub(crate) fn state_named(word: &str) -> Option<InvoiceState> {
+    Some(match word {
+        "open" => InvoiceState::Open,
+        "paid" => InvoiceState::Paid,
+        "cancelled" => InvoiceState::Cancelled,
+        "expired" => InvoiceState::Expired,
+        "refunding" => InvoiceState::Refunding,
+        "refunded" => InvoiceState::Refunded,
+        _ => return None,
+    })
+}
+
+async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let asked = Asked::read(query.as_deref());
+    let (after, limit) = (asked.after()?, asked.limit()?);
+    let which = match asked.text("state") {
+        None => None,
+        Some(word) => Some(state_named(&word).ok_or_else(|| {
+            bad("`state` is open, paid, cancelled, expired, refunding or refunded")
+        })?),
+    };
+    let merchant = asked.merchant(&state).await?;
+    let which = InvoicesAsked { merchant, state: which, after, limit };
+    let rows = state.0.store.invoices(which).await.map_err(store_fault)?;
+    Ok(page(&rows, limit, |row| row.id))
+}
+
+async fn find(state: &ApiState, id: &str) -> Result<Invoice, Fault> {
+    let id = id.parse().map_err(|_| bad("the id of an invoice is a number"))?;
+    let found = state.0.store.invoice(id).await.map_err(store_fault)?;
+    found.ok_or_else(|| not_found("invoice"))
+}
+
+async fn show(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
+    let invoice = find(&state, &id).await?;
+    let attempts = state.0.store.attempts_of(invoice.id).await.map_err(store_fault)?;
+    let mut value = shown(&invoice);
+    value["attempts"] = attempts.iter().map(shown).collect();
+    Ok(ok(&value))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct How {
+    by_hand: bool,
+}
+
+async fn give_back(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Reply {
+    let how = match body.trim_ascii() {
+        b"" => How::default(),
+        body => serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?,
+    };
+    let id = find(&state, &id).await?.id;
+    let came = refund(&state, id, how.by_hand).await.map_err(store_fault)?;
+    let conflict = |code, words: String| Err(fault(StatusCode::CONFLICT, code, words));
+    match came {
+        Refunded::Yes(invoice) => {
+            let what = json!({ "invoice": id, "by_hand": how.by_hand });
+            note(&state, asker, "refund", what).await;
+            Ok(ok(&shown(&invoice)))
+        }
+        Refunded::NotPaid(invoice) => {
+            let stands = shown(&invoice.state);
+            conflict("not_paid", format!("there is nothing to give back: the invoice is {stands}"))
+        }
+        Refunded::Refused(said) => conflict("refused", format!("the gateway refused: {said}")),
+        Refunded::ByHand => conflict(
+            "by_hand",
+            "this gateway is not asked from here: give the money back there, then say \"by_hand\": true"
+                .to_owned(),
+        ),
+        Refunded::Later(said) => {
+            let body = json!({ "id": id, "state": InvoiceState::Refunding, "said": said });
+            note(&state, asker, "refund", json!({ "invoice": id, "by_hand": false })).await;
+            Ok(answer(StatusCode::ACCEPTED, "application/json", body.to_string()))
+        }
+    }
+}
+
+async fn messages(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let asked = Asked::read(query.as_deref());
+    let (after, limit) = (asked.after()?, asked.limit()?);
+    let rows = state.0.store.sms(after, limit).await.map_err(store_fault)?;
+    Ok(page(&rows, limit, |row| row.id))
+}

@@ -1,0 +1,291 @@
+//! `GetPayments` over HTTP (spec §5.4).
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{Seen, Shop, world};
+use tower::ServiceExt as _;
+
+const AT: &str = "/_services/ExternalUssdPay.asmx";
+
+async fn post(shop: &Shop, at: &str, kind: &str, body: String) -> Seen {
+    let request = Request::post(at).header("content-type", kind).body(Body::from(body)).unwrap();
+    let response = shop.world.router.clone().oneshot(request).await.unwrap();
+    let headers = response.headers().clone();
+    let (status, body) = world::read(response).await;
+    Seen { status, headers, body: String::from_utf8(body).unwrap() }
+}
+
+fn envelope(space: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String =
+        fields.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><soap:Envelope xmlns:soap=\"{space}\"><soap:Body>\
+         <GetPayments xmlns=\"http://tempuri.org/\">{fields}</GetPayments></soap:Body></soap:Envelope>"
+    )
+}
+
+const SOAP_11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+const SOAP_12: &str = "http://www.w3.org/2003/05/soap-envelope";
+
+/// The text of the result, out of whatever it is in.
+fn result(seen: &Seen) -> String {
+    assert_eq!(seen.status, StatusCode::OK, "{}", seen.body);
+    let (_, rest) = seen
+        .body
+        .split_once("<GetPaymentsResult>")
+        .or_else(|| seen.body.split_once("tempuri.org/\">"))
+        .unwrap();
+    let end = rest.find("</").unwrap();
+    rest[..end]
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+async fn ask(shop: &Shop, fields: &[(&str, &str)]) -> String {
+    let login = [("Username", "u"), ("Password", "p"), ("CodeName", "123")];
+    let rest = login.into_iter().filter(|(name, _)| fields.iter().all(|(known, _)| known != name));
+    let all: Vec<(&str, &str)> = rest.chain(fields.iter().copied()).collect();
+    result(&post(shop, AT, "text/xml; charset=utf-8", envelope(SOAP_11, &all)).await)
+}
+
+async fn invoices(shop: &Shop, fields: &[(&str, &str)]) -> Vec<i64> {
+    let told = ask(shop, fields).await;
+    let list: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}"));
+    list.as_array().unwrap().iter().map(|one| one["InotiFactorID"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn s5_4_every_filter_and_every_word() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let first = shop.invoice("12", 5000).await;
+    let second = shop.invoice("A-13", 6000).await;
+    let third = shop.invoice("14", 7000).await;
+    for invoice in [&first, &second] {
+        shop.pay(invoice).await;
+    }
+    shop.press(&format!("/pay/{}/cancel", third.token), "").await;
+    let paid = shop.now(&first).await;
+    let told: Value = serde_json::from_str(&ask(&shop, &[("YourFactorID", "12")]).await).unwrap();
+    let when = dialect::inoti::payments::time(paid.closed.unwrap());
+    let wanted = json!([{
+        "PayID": first.id, "SessionID": first.session.0.to_string(),
+        "RefKeyBank": paid.reference.clone().unwrap(), "Mobile": "09123456789", "Price": 5000,
+        "Result": "true", "PayDateTime": when, "InotiFactorID": first.id, "YourFactorID": "12",
+        "RRN": paid.rrn.clone().unwrap().parse::<u64>().unwrap(),
+    }]);
+    assert_eq!(told, wanted);
+    let both = vec![first.id, second.id];
+    assert_eq!(invoices(&shop, &[]).await, both);
+    assert_eq!(invoices(&shop, &[("IsAll", "true")]).await, [first.id, second.id, third.id]);
+    let all: Value =
+        serde_json::from_str(&ask(&shop, &[("IsAll", "1"), ("YourFactorID", "14")]).await).unwrap();
+    assert_eq!((&all[0]["Result"], &all[0]["RRN"]), (&json!("false"), &json!(0)));
+    let (session, rrn) = (first.session.0.to_string(), paid.rrn.clone().unwrap());
+    let (reference, id) = (paid.reference.clone().unwrap(), first.id.to_string());
+    for only_first in [
+        ("SessionID", session.as_str()),
+        ("PriceTo", "5999"),
+        ("RefKey", &reference),
+        ("iNotiFactorID", &id),
+        ("RRN", &rrn),
+    ] {
+        assert_eq!(invoices(&shop, &[only_first]).await, [first.id], "{only_first:?}");
+    }
+    assert_eq!(invoices(&shop, &[("PriceFrom", "5001")]).await, [second.id]);
+    let day = &when[..10];
+    for (field, value, found) in [
+        ("DateFrom", day, true),
+        ("DateTo", day, true),
+        ("DateFrom", "2120-01-01", false),
+        ("DateTo", "1398/11/14", false),
+        ("Mobile", "09123456789", true),
+        ("Mobile", "+98 912 345 6789", true),
+        ("Mobile", "09120000000", false),
+        ("SessionID", "not a number", false),
+        ("CodeName", "*6655*123#", true),
+        ("CodeName", "", true),
+    ] {
+        let wanted = if found { both.clone() } else { Vec::new() };
+        assert_eq!(invoices(&shop, &[(field, value)]).await, wanted, "{field} {value}");
+    }
+    for (field, value, word) in [
+        ("NullResult", "nothing & <none>", "nothing & <none>"),
+        ("CodeName", "999", "CodeName Error"),
+        ("DateFrom", "1398/13/01", "DateFrom Error"),
+        ("PriceFrom", "x", "PriceFrom Error"),
+        ("iNotiFactorID", "x", "iNotiFactorID Error"),
+        ("RRN", "x", "RRN Error"),
+        ("YourFactorID", "a b", "YourFactorID Error"),
+        ("Password", "wrong", "Username Or Password Error"),
+        ("Username", "nobody", "Username Or Password Error"),
+    ] {
+        let escaped = value.replace('&', "&amp;").replace('<', "&lt;");
+        let fields = [(field, escaped.as_str()), ("Mobile", "09120000000")];
+        assert_eq!(ask(&shop, &fields).await, word, "{field}");
+    }
+    let strict = [("Username", "strict"), ("YourFactorID", "A-13")];
+    assert_eq!(ask(&shop, &strict).await, "YourFactorID Error");
+    // Another merchant's owner sees nothing of it.
+    assert_eq!(ask(&shop, &[("Username", "other")]).await, "CodeName Error");
+    assert_eq!(ask(&shop, &[("Username", "other"), ("CodeName", "")]).await, "[]");
+}
+
+#[tokio::test]
+async fn s5_4_soap_of_both_versions_forms_and_faults() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let fields = [("Username", "u"), ("Password", "p"), ("CodeName", "123"), ("NullResult", "-")];
+    let newer = "application/soap+xml; charset=utf-8; action=\"http://tempuri.org/GetPayments\"";
+    for (space, kind) in [(SOAP_11, "text/xml; charset=utf-8"), (SOAP_12, newer), (SOAP_11, "x/y")]
+    {
+        let seen = post(&shop, AT, kind, envelope(space, &fields)).await;
+        assert_eq!(result(&seen), "-");
+        assert!(seen.body.contains(space));
+        let kind = seen.headers["content-type"].to_str().unwrap();
+        assert_eq!(kind.starts_with("application/soap+xml"), space == SOAP_12, "{kind}");
+        assert_eq!(seen.headers["cache-control"], "no-store");
+    }
+    let query = "Username=u&Password=p&codename=*6655*123%23&NullResult=a+%2B";
+    let form = "application/x-www-form-urlencoded";
+    for seen in [
+        shop.get(&format!("{AT}/GetPayments?{query}")).await,
+        post(&shop, &format!("{AT}/GetPayments"), form, query.to_owned()).await,
+        shop.get(&format!("/_SERVICES/externalussdpay.ASMX/getpayments?{query}")).await,
+    ] {
+        assert_eq!(result(&seen), "a +");
+        assert!(seen.body.starts_with(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<string xmlns=\"http://tempuri.org/\">"
+        ));
+    }
+    for (kind, wanted) in [("text/xml", "soap:Client"), (newer, "soap:Sender")] {
+        for broken in ["<a>", "", "nothing", "<!DOCTYPE a><a/>"] {
+            let seen = post(&shop, AT, kind, broken.to_owned()).await;
+            assert_eq!(seen.status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(seen.body.contains(wanted), "{}", seen.body);
+        }
+    }
+    for query in ["?WSDL", "?wsdl"] {
+        let seen = shop.get(&format!("{AT}{query}")).await;
+        assert!(
+            seen.body.contains("location=\"http://pay.example/_services/ExternalUssdPay.asmx\"")
+        );
+        assert!(seen.body.contains("<wsdl:definitions"));
+    }
+    assert!(shop.get(&format!("{AT}?op=GetPayments")).await.body.contains("Service description"));
+    for nowhere in [
+        "/_services/other.asmx",
+        "/services/ExternalUssdPay.asmx",
+        "/_services/ExternalUssdPay.asmx/Other",
+    ] {
+        assert_eq!(shop.get(nowhere).await.status, StatusCode::NOT_FOUND, "{nowhere}");
+    }
+}
+
+#[tokio::test]
+async fn s5_4_ten_wrong_passwords_lock_the_name_also_for_the_right_one() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    for _ in 0..10 {
+        assert_eq!(ask(&shop, &[("Password", "wrong")]).await, "Username Or Password Error");
+    }
+    assert_eq!(ask(&shop, &[]).await, "Username Or Password Error", "locked");
+    assert_eq!(ask(&shop, &[("Username", "strict")]).await, "[]", "others are not");
+}
+
+/// What a program says; nothing where it, or its library, is not installed.
+async fn said(program: &str, name: &str, text: &str, args: &[&str]) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, text).unwrap();
+    let out = tokio::process::Command::new(program).arg(&file).args(args).output().await.ok()?;
+    let (out, err) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    if out.contains("not installed") {
+        eprintln!("skipped: {name} needs a library that is not installed");
+        return None;
+    }
+    assert!(err.trim().is_empty(), "{program}: {err}");
+    Some(out.trim().to_owned())
+}
+
+const ZEEP: &str = r#"
+import sys
+try:
+    import zeep
+except ImportError:
+    print("not installed"); sys.exit()
+client = zeep.Client(sys.argv[1] + "?WSDL")
+asked = dict(Username="u", Password="p", CodeName="123", IsAll=False, YourFactorID="12", NullResult="none")
+print(client.service.GetPayments(**asked))
+twelve = client.bind("ExternalUssdPay", "ExternalUssdPaySoap12")
+print(twelve.GetPayments(**{**asked, "YourFactorID": "13"}))
+print(client.bind("ExternalUssdPay", "ExternalUssdPayHttpGet").GetPayments(**{**asked, "IsAll": "false"}))
+"#;
+
+const PHP: &str = r#"<?php
+if (!class_exists("SoapClient")) { echo "not installed"; exit; }
+$asked = ["Username" => "u", "Password" => "p", "CodeName" => "123", "IsAll" => false, "DateFrom" => "", "DateTo" => "",
+    "SessionID" => "", "PriceFrom" => "", "PriceTo" => "", "Mobile" => "", "RefKey" => "", "iNotiFactorID" => "",
+    "YourFactorID" => "12", "RRN" => "", "NullResult" => "none"];
+foreach ([SOAP_1_1, SOAP_1_2] as $version) {
+    $client = new SoapClient($argv[1] . "?WSDL", ["cache_wsdl" => WSDL_CACHE_NONE, "soap_version" => $version]);
+    echo $client->GetPayments($asked)->GetPaymentsResult, "\n";
+}
+$asked["YourFactorID"] = "13";
+echo $client->GetPayments($asked)->GetPaymentsResult, "\n";
+"#;
+
+#[tokio::test]
+async fn s5_4_zeep_and_soapclient_of_php_are_made_from_the_description_and_ask() {
+    let shop = Shop::at(None, json!([{ "name": "try", "kind": "test" }])).await;
+    let new = billing::payments::NewInvoice {
+        merchant: shop.merchant,
+        code: "*6655*123#".into(),
+        page: shop.page.url("/p.php"),
+        language: facts::ussd::Language::Fa,
+        session: facts::CallId(55),
+        step: 1,
+        subscriber: "989123456789".into(),
+        mobile: "09123456789".into(),
+        call: "*6655*123".into(),
+        factor: "12".into(),
+        rials: 12_500,
+        trial: false,
+        token: "0123456789abcdef0123456789abcdef".into(),
+        text: String::new(),
+    };
+    shop.world.store.make_invoice(new, world::now()).await.unwrap();
+    let invoice = shop.all().await.remove(0);
+    let way = billing::payments::NewAttempt {
+        invoice: invoice.id,
+        gateway: "try".into(),
+        reference: "r".into(),
+        url: String::new(),
+        amount: 12_500,
+        currency: "IRR".into(),
+    };
+    shop.world.store.begin_attempt(way, world::now()).await.unwrap();
+    let way = shop.world.store.pending_attempt(invoice.id).await.unwrap().unwrap();
+    let paid = billing::payments::Verified {
+        amount: 12_500,
+        currency: "IRR".into(),
+        reference: "receipt".into(),
+        rrn: "123456789012".into(),
+        text: String::new(),
+    };
+    shop.world.store.book_attempt(way.id, paid, world::now()).await.unwrap();
+    let (address, _stop) = shop.world.serve().await;
+    let at = format!("http://{address}{AT}");
+    let wanted = ask(&shop, &[("YourFactorID", "12")]).await;
+    assert!(wanted.contains("\"RRN\":123456789012"), "{wanted}");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    if let Some(said) = said(&python, "ask.py", ZEEP, &[&at]).await {
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines, [wanted.as_str(), "none", wanted.as_str()]);
+    }
+    if let Some(said) = said("php", "ask.php", PHP, &[&at]).await {
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines, [wanted.as_str(), wanted.as_str(), "none"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Payments of menus and short messages: who may ask, where is paid, by which way links leave.
+
+use std::collections::BTreeMap;
+
+use super::Run;
+use super::kinds::password;
+use super::sync::{Item, Show, Table, set};
+use crate::db::{args, word};
+use crate::error::Result;
+use crate::payments::GatewayKind;
+
+const OWNERS: Table = Table {
+    kind: "ussd owner",
+    table: "ussd_owners",
+    keys: &["username"],
+    columns: &[
+        ("merchant_id", Show::Name("merchants")),
+        ("password", Show::Secret),
+        ("strict", Show::Truth),
+        ("active", Show::Truth),
+    ],
+};
+
+const GATEWAYS: Table = Table {
+    kind: "payment gateway",
+    table: "payment_gateways",
+    keys: &["name"],
+    columns: &[
+        ("kind", Show::Plain),
+        ("title", Show::Plain),
+        ("enabled", Show::Truth),
+        ("account", Show::Secret),
+        ("secret", Show::Secret),
+        ("hook_secret", Show::Secret),
+        ("currency", Show::Plain),
+        ("rials_per_unit", Show::Plain),
+        ("url", Show::Plain),
+    ],
+};
+
+const SMS: Table = Table {
+    kind: "sms",
+    table: "sms_gateways",
+    keys: &["name"],
+    columns: &[
+        ("url", Show::Secret),
+        ("sender", Show::Plain),
+        ("headers", Show::Secret),
+        ("body", Show::Secret),
+        ("accept", Show::Plain),
+        ("enabled", Show::Truth),
+    ],
+};
+/// The only one there is.
+const SMS_NAME: &str = "http";
+
+impl Run<'_> {
+    pub(super) async fn ussd_owners(&mut self) -> Result<()> {
+        let desired = self.desired;
+        if desired.ussd_owners.is_empty() {
+            return Ok(());
+        }
+        let mut kept = BTreeMap::new();
+        for row in self.conn.rows("SELECT username, password FROM ussd_owners", args![]).await? {
+            kept.insert(row.text(0)?, row.text(1)?);
+        }
+        let mut items = Vec::new();
+        for (i, owner) in desired.ussd_owners.iter().enumerate() {
+            let path = format!("ussd_owners[{i}]");
+            let before = self.check.mistakes.len();
+            let merchant = self.merchant(&path, &owner.merchant);
+            self.check.not_empty(&format!("{path}.password"), owner.password.as_deref());
+            let hash = kept.get(&owner.username).cloned();
+            if hash.is_none() && owner.password.is_none() {
+                self.check.wrong(format!("{path}.password"), "a new owner needs one");
+            }
+            let Some(merchant) = merchant.filter(|_| self.check.mistakes.len() == before) else {
+                continue;
+            };
+            items.push(Item {
+                name: owner.username.clone(),
+                key: args![&owner.username],
+                cells: vec![
+                    set(merchant),
+                    password(owner.password.as_deref(), hash)?,
+                    set(owner.strict),
+                    set(owner.active),
+                ],
+            });
+        }
+        self.sync(&OWNERS, items).await?;
+        Ok(())
+    }
+
+    pub(super) async fn payment_gateways(&mut self) -> Result<()> {
+        let desired = self.desired;
+        let mut items = Vec::new();
+        for (i, gateway) in desired.payment_gateways.iter().enumerate() {
+            let path = format!("payment_gateways[{i}]");
+            let before = self.check.mistakes.len();
+            let sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if !gateway.name.chars().all(sign) {
+                self.check.wrong(format!("{path}.name"), "letters, digits, - and _");
+            }
+            let url = Some(gateway.url.as_str()).filter(|url| !url.is_empty());
+            self.check.url(&format!("{path}.url"), url);
+            let needed: &[(&str, &str)] = match gateway.kind {
+                GatewayKind::Test => &[],
+                GatewayKind::Zarinpal => &[("account", &gateway.account)],
+                GatewayKind::Stripe => &[
+                    ("secret", &gateway.secret),
+                    ("hook_secret", &gateway.hook_secret),
+                    ("currency", &gateway.currency),
+                ],
+            };
+            for (field, text) in needed {
+                let signs = text.chars().all(|c| c.is_ascii_graphic());
+                if text.is_empty() || !signs {
+                    let why = "a gateway of this kind needs it, without blanks";
+                    self.check.wrong(format!("{path}.{field}"), why);
+                }
+            }
+            if gateway.kind == GatewayKind::Stripe && !gateway.currency.is_empty() {
+                self.check.currency(&format!("{path}.currency"), &gateway.currency);
+            }
+            if !(1..=1_000_000_000_000).contains(&gateway.rials_per_unit) {
+                self.check.wrong(format!("{path}.rials_per_unit"), "1 to 1000000000000 rials");
+            }
+            if self.check.mistakes.len() != before {
+                continue;
+            }
+            let (currency, rials) = match gateway.kind {
+                GatewayKind::Stripe => (gateway.currency.as_str(), gateway.rials_per_unit),
+                GatewayKind::Test | GatewayKind::Zarinpal => ("IRR", 1),
+            };
+            items.push(Item {
+                name: gateway.name.clone(),
+                key: args![&gateway.name],
+                cells: vec![
+                    set(word(&gateway.kind)?),
+                    set(gateway.title.as_ref().unwrap_or(&gateway.name)),
+                    set(gateway.enabled),
+                    set(&gateway.account),
+                    set(&gateway.secret),
+                    set(&gateway.hook_secret),
+                    set(currency),
+                    set(rials),
+                    set(gateway.url.trim_end_matches('/')),
+                ],
+            });
+        }
+        self.sync(&GATEWAYS, items).await?;
+        Ok(())
+    }
+
+    pub(super) async fn sms(&mut self) -> Result<()> {
+        let Some(sms) = &self.desired.sms else { return Ok(()) };
+        let before = self.check.mistakes.len();
+        // What is filled in stands where an address may have anything.
+        self.check.url("sms.url", Some(&sms.url));
+        let place = |text: &str, name: &str| text.contains(name);
+        for name in ["{to}", "{text}"] {
+            if !place(&sms.url, name) && !place(&sms.body, name) {
+                self.check.wrong("sms.url", format!("{name} stands in neither url nor body"));
+            }
+        }
+        let mut headers = String::new();
+        for (name, value) in &sms.headers {
+            let token = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if name.is_empty() || !name.chars().all(token) || value.chars().any(char::is_control) {
+                self.check.wrong("sms.headers", format!("{name} is no header field of one line"));
+            }
+            headers += &format!("{name}: {value}\n");
+        }
+        if self.check.mistakes.len() != before {
+            return Ok(());
+        }
+        let item = Item {
+            name: SMS_NAME.into(),
+            key: args![SMS_NAME],
+            cells: vec![
+                set(&sms.url),
+                set(&sms.sender),
+                set(headers),
+                set(&sms.body),
+                set(&sms.accept),
+                set(sms.enabled),
+            ],
+        };
+        self.sync(&SMS, vec![item]).await?;
+        Ok(())
+    }
+}

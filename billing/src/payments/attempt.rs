@@ -1,0 +1,323 @@
+//! Ways to a gateway: begun before the subscriber is sent there, asked after until what came of them is known, booked
+//! once.
+
+use std::time::Duration;
+
+use facts::payment::Paid;
+use facts::{MerchantId, UnixMillis};
+
+use super::{
+    ATTEMPT, Attempt, AttemptState, Invoice, InvoiceState, at_gateway, attempt_of, due_to, locked,
+    pending, post,
+};
+use crate::db::{Batch, Conn, args, word, work};
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::{outbox, sms};
+
+/// Ways that one turn asks after at most.
+const DUE_MAX: u32 = 50;
+/// How long they are the turn's.
+const LEASE: Duration = Duration::from_secs(60);
+/// Between two questions after one of them: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
+
+/// A way that a gateway has opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAttempt {
+    /// Of which invoice.
+    pub invoice: i64,
+    /// At which gateway.
+    pub gateway: String,
+    /// By which the gateway knows it.
+    pub reference: String,
+    /// Where the subscriber pays.
+    pub url: String,
+    /// How much, in the gateway's own unit.
+    pub amount: u64,
+    /// Of which currency.
+    pub currency: String,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Began {
+    /// The subscriber may be sent there.
+    Now(Attempt),
+    /// He is on another way already, and may be sent there again.
+    Before(Attempt),
+    /// The invoice is not to be paid any more.
+    Closed(Invoice),
+}
+
+/// What a gateway says was paid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verified {
+    /// How much, in its own unit.
+    pub amount: u64,
+    /// Of which currency.
+    pub currency: String,
+    /// Its own reference of the payment.
+    pub reference: String,
+    /// The bank's tracking number.
+    pub rrn: String,
+    /// What the subscriber is sent.
+    pub text: String,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Booked {
+    /// It is booked.
+    Now(Invoice),
+    /// It was.
+    Before(Invoice),
+    /// It is not what was asked for: noted, and not booked.
+    Odd(Invoice),
+}
+
+async fn begin(conn: &mut Conn, new: &NewAttempt, now: UnixMillis) -> Result<Began> {
+    let invoice = locked(conn, new.invoice).await?;
+    if let Some(attempt) = pending(conn, invoice.id).await? {
+        let same = attempt.gateway == new.gateway && attempt.reference == new.reference;
+        return Ok(if same { Began::Now(attempt) } else { Began::Before(attempt) });
+    }
+    if !invoice.is_payable(now) {
+        return Ok(Began::Closed(invoice));
+    }
+    let sql = "INSERT INTO ussd_attempts (invoice_id, gateway, reference, url, amount, currency, state, made, due) \
+               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)";
+    let args = args![
+        new.invoice,
+        &new.gateway,
+        &new.reference,
+        &new.url,
+        new.amount,
+        &new.currency,
+        now,
+        now + PAUSES.0
+    ];
+    conn.exec(sql, args).await?;
+    let attempt = pending(conn, invoice.id).await?.ok_or(Error::Missing("attempt"))?;
+    Ok(Began::Now(attempt))
+}
+
+async fn one(conn: &mut Conn, id: i64) -> Result<Attempt> {
+    let sql = format!("{ATTEMPT} WHERE a.id = $1");
+    attempt_of(&conn.row(&sql, args![id]).await?.ok_or(Error::Missing("attempt"))?)
+}
+
+/// Books a payment: the invoice, the ledger, the promise to tell the page, the subscriber's message, or none of them.
+async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Result<Booked> {
+    let invoice = one(conn, id).await?.invoice;
+    let invoice = locked(conn, invoice).await?;
+    // Whoever was quicker is seen behind the lock.
+    let attempt = one(conn, id).await?;
+    let odd = match attempt.state {
+        AttemptState::Paid => return Ok(Booked::Before(invoice)),
+        AttemptState::Odd => return Ok(Booked::Odd(invoice)),
+        AttemptState::Failed => "paid after it was given up",
+        _ if invoice.state != InvoiceState::Open => "paid, but the invoice is not open any more",
+        _ if (attempt.amount, &attempt.currency) != (paid.amount, &paid.currency) => {
+            "another amount was paid than asked for"
+        }
+        _ => "",
+    };
+    if !odd.is_empty() {
+        let said = format!("{odd}: {} {} by {}", paid.amount, paid.currency, paid.reference);
+        let sql = "UPDATE ussd_attempts SET state = 'odd', said = $2 WHERE id = $1";
+        conn.exec(sql, args![id, said]).await?;
+        return Ok(Booked::Odd(invoice));
+    }
+    let mut batch = Batch::default();
+    let sql = "UPDATE ussd_attempts SET state = 'paid', said = '' WHERE id = $1";
+    batch.add(sql, args![id]);
+    let sql = "UPDATE ussd_invoices SET state = 'paid', closed = $2, gateway = $3, reference = $4, rrn = $5 \
+               WHERE id = $1";
+    let args = args![invoice.id, now, &attempt.gateway, &paid.reference, &paid.rrn];
+    batch.add(sql, args);
+    let (due, there) = (due_to(invoice.merchant), at_gateway(&attempt.gateway));
+    post(&mut batch, (invoice.id, "payment"), (&due, &there), invoice.rials, now)?;
+    conn.batch(batch).await?;
+    outbox::paid(
+        conn,
+        (invoice.merchant, invoice.session),
+        &invoice.page,
+        &told(&invoice, paid),
+        now,
+    )
+    .await?;
+    if !invoice.trial {
+        let whose = (invoice.merchant, invoice.subscriber.as_str());
+        sms::insert(conn, &format!("paid {}", invoice.id), whose, &paid.text, now).await?;
+    }
+    Ok(Booked::Now(locked(conn, invoice.id).await?))
+}
+
+/// What the page is told.
+fn told(invoice: &Invoice, paid: &Verified) -> Paid {
+    Paid {
+        mobile: invoice.mobile.clone(),
+        session: invoice.session.0.to_string(),
+        call: invoice.call.clone(),
+        factor: invoice.factor.clone(),
+        invoice: invoice.id.cast_unsigned(),
+        rrn: paid.rrn.clone(),
+    }
+}
+
+/// Ends a way by which nobody will pay any more.
+async fn fail(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<Invoice> {
+    let invoice = one(conn, id).await?.invoice;
+    let invoice = locked(conn, invoice).await?;
+    let sql =
+        "UPDATE ussd_attempts SET state = 'failed', said = $2 WHERE id = $1 AND state = 'pending'";
+    conn.exec(sql, args![id, said]).await?;
+    if invoice.state == InvoiceState::Open && invoice.expires <= now {
+        let sql = "UPDATE ussd_invoices SET state = $2, closed = $3 WHERE id = $1";
+        conn.exec(sql, args![invoice.id, word(&InvoiceState::Expired)?, now]).await?;
+    }
+    locked(conn, invoice.id).await
+}
+
+/// Notes what a gateway said that decides nothing: it is asked again, the later the older the way is.
+async fn wait(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<()> {
+    let attempt = one(conn, id).await?;
+    let age = u64::try_from(now.0 - attempt.made.0).unwrap_or(0);
+    let pause = Duration::from_millis(age / 2).clamp(PAUSES.0, PAUSES.1);
+    let sql = "UPDATE ussd_attempts SET due = $2, said = $3 WHERE id = $1 AND state = 'pending'";
+    conn.exec(sql, args![id, now + pause, said]).await.map(drop)
+}
+
+async fn due(conn: &mut Conn, now: UnixMillis) -> Result<Vec<Attempt>> {
+    let sql = format!(
+        "{ATTEMPT} WHERE a.state = 'pending' AND a.due <= $1 ORDER BY a.due, a.id LIMIT $2{}",
+        conn.lock("a")
+    );
+    let rows = conn.rows(&sql, args![now, DUE_MAX]).await?;
+    let attempts = rows.iter().map(attempt_of).collect::<Result<Vec<_>>>()?;
+    for attempt in &attempts {
+        let sql = "UPDATE ussd_attempts SET due = $2 WHERE id = $1";
+        conn.exec(sql, args![attempt.id, now + LEASE]).await?;
+    }
+    Ok(attempts)
+}
+
+impl Store {
+    /// Notes that a subscriber is about to be sent to a gateway. An invoice is on one way at a time.
+    ///
+    /// # Errors
+    /// When there is no such invoice; those of the database.
+    pub async fn begin_attempt(&self, new: NewAttempt, now: UnixMillis) -> Result<Began> {
+        self.write(work!(conn, [new] => begin(conn, &new, now).await?)).await
+    }
+
+    /// Books what a gateway says was paid: once, however often it is said.
+    ///
+    /// # Errors
+    /// When there is no such attempt; those of the database.
+    pub async fn book_attempt(&self, id: i64, paid: Verified, now: UnixMillis) -> Result<Booked> {
+        self.write(work!(conn, [paid] => book(conn, id, &paid, now).await?)).await
+    }
+
+    /// Ends an attempt by which nobody will pay any more; how the invoice stands then.
+    ///
+    /// # Errors
+    /// When there is no such attempt; those of the database.
+    pub async fn fail_attempt(&self, id: i64, said: &str, now: UnixMillis) -> Result<Invoice> {
+        let said = said.to_owned();
+        self.write(work!(conn, [said] => fail(conn, id, &said, now).await?)).await
+    }
+
+    /// Has an attempt asked after later.
+    ///
+    /// # Errors
+    /// When there is no such attempt; those of the database.
+    pub async fn delay_attempt(&self, id: i64, said: &str, now: UnixMillis) -> Result<()> {
+        let said = said.to_owned();
+        self.write(work!(conn, [said] => wait(conn, id, &said, now).await?)).await
+    }
+
+    /// Attempts that are to be asked after, for a minute the caller's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn attempts_due(&self, now: UnixMillis) -> Result<Vec<Attempt>> {
+        self.write(work!(conn, [] => due(conn, now).await?)).await
+    }
+
+    /// Has all attempts asked after at once: whoever begins knows of no answer that the last process may have had.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn hasten_attempts(&self, now: UnixMillis) -> Result<()> {
+        let sql = "UPDATE ussd_attempts SET due = $1 WHERE state = 'pending' AND due > $1";
+        self.write(work!(conn, [] => conn.exec(sql, args![now]).await?)).await.map(drop)
+    }
+
+    /// The attempt that an invoice is on.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn pending_attempt(&self, invoice: i64) -> Result<Option<Attempt>> {
+        self.read(work!(conn, [] => pending(conn, invoice).await?)).await
+    }
+
+    /// All attempts of an invoice, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn attempts_of(&self, invoice: i64) -> Result<Vec<Attempt>> {
+        let sql = format!("{ATTEMPT} WHERE a.invoice_id = $1 ORDER BY a.id");
+        self.read(work!(conn, [sql] => {
+            let rows = conn.rows(&sql, args![invoice]).await?;
+            rows.iter().map(attempt_of).collect::<Result<Vec<_>>>()?
+        }))
+        .await
+    }
+
+    /// The attempt that a gateway knows by this reference.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn attempt_by_reference(
+        &self,
+        gateway: &str,
+        reference: &str,
+    ) -> Result<Option<Attempt>> {
+        let sql = format!("{ATTEMPT} WHERE a.gateway = $1 AND a.reference = $2");
+        let (gateway, reference) = (gateway.to_owned(), reference.to_owned());
+        self.read(work!(conn, [sql, gateway, reference] => {
+            let row = conn.row(&sql, args![gateway.as_str(), reference.as_str()]).await?;
+            row.as_ref().map(attempt_of).transpose()?
+        }))
+        .await
+    }
+
+    /// At the gateway for tests: somebody has pressed a button. The first one counts.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn play_payment(&self, id: i64, rrn: &str) -> Result<()> {
+        let rrn = rrn.to_owned();
+        let sql =
+            "UPDATE ussd_attempts SET rrn = $2 WHERE id = $1 AND rrn IS NULL AND state = 'pending'";
+        self.write(work!(conn, [rrn] => conn.exec(sql, args![id, rrn.as_str()]).await?))
+            .await
+            .map(drop)
+    }
+
+    /// What a merchant is due of payments, in rials.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn payments_due(&self, merchant: MerchantId) -> Result<i64> {
+        let account = due_to(merchant);
+        let sql =
+            "SELECT CAST(COALESCE(SUM(rials), 0) AS BIGINT) FROM ussd_entries WHERE account = $1";
+        self.read(work!(conn, [account] => {
+            conn.row(sql, args![account.as_str()]).await?.map_or(Ok(0), |row| row.int(0)).map(|sum| -sum)?
+        }))
+        .await
+    }
+}
