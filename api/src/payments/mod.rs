@@ -297,7 +297,7 @@ mod tests {
         let test = row("test", GatewayKind::Test, true);
         let card = row("card", GatewayKind::Zarinpal, true);
         let off = row("card", GatewayKind::Zarinpal, false);
-        assert_eq!(names(&[test.clone()], false), ["test"]);
+        assert_eq!(names(std::slice::from_ref(&test), false), ["test"]);
         assert_eq!(names(&[test.clone(), card.clone()], false), ["card"]);
         assert!(names(&[test.clone(), off], false).is_empty());
         assert_eq!(names(&[test, card.clone()], true), ["test"]);
