@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use axum::routing::any;
 use billing::payments::{Asked, Invoice, InvoiceState, Owner};
 use billing::rows::MerchantStatus;
 use dialect::inoti::page::mobile;
@@ -42,9 +41,25 @@ const NAMES_MAX: usize = 16_384;
 const NAME_MAX: usize = 64;
 
 pub(crate) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/{folder}/{service}", any(service))
-        .route("/{folder}/{service}/{operation}", any(operation))
+    // By no pattern: one that takes either case of a name takes the paths of all others.
+    Router::new().fallback(elsewhere)
+}
+
+/// Whatever no other door is for.
+async fn elsewhere(State(state): State<ApiState>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut parts = path.trim_start_matches('/').split('/');
+    let here = parts.next().zip(parts.next());
+    if !here.is_some_and(|(folder, service)| is_here(folder, service)) {
+        return not_found();
+    }
+    match (parts.next(), parts.next()) {
+        (None, _) => service(state, request).await,
+        (Some(name), None) if name.eq_ignore_ascii_case(soap::OPERATION) => {
+            operation(state, request).await
+        }
+        _ => not_found(),
+    }
 }
 
 fn not_found() -> Response {
@@ -56,14 +71,7 @@ fn is_here(folder: &str, service: &str) -> bool {
 }
 
 /// SOAP, the description, the page of help.
-async fn service(
-    State(state): State<ApiState>,
-    Path((folder, service)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    if !is_here(&folder, &service) {
-        return not_found();
-    }
+async fn service(state: ApiState, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default().to_ascii_lowercase();
     if request.method() == Method::POST {
         return soap(&state, request).await;
@@ -143,14 +151,7 @@ fn unavailable(error: &billing::Error) -> Response {
 }
 
 /// The forms by GET and POST.
-async fn operation(
-    State(state): State<ApiState>,
-    Path((folder, service, operation)): Path<(String, String, String)>,
-    request: Request,
-) -> Response {
-    if !is_here(&folder, &service) || !operation.eq_ignore_ascii_case(soap::OPERATION) {
-        return not_found();
-    }
+async fn operation(state: ApiState, request: Request) -> Response {
     let ip = client_ip(&request, &state.0.config.trusted_proxies);
     if !ip_may_ask(&state, ip) {
         return busy();
