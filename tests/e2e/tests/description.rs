@@ -101,7 +101,6 @@ fn each_operation_was_reached(described: &Value, asked: &str) {
             };
             let count = |of: &BTreeMap<String, u32>| of.get(name).copied().unwrap_or_default();
             let (done, refused) = (count(&done), count(&refused));
-            println!("{name}: {done} done, {refused} refused");
             assert!(done + refused > 0, "{name} was not reached");
             // What is there without anybody's doing is shown.
             let plain = !path.contains('{') && methods["get"]["operationId"] == name;
