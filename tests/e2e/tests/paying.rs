@@ -2,6 +2,8 @@
 //! booking.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use e2e::country::{USER, Wish, operator};
 use e2e::merchant::{Merchant, http};
@@ -23,10 +25,8 @@ fn ask(door: SocketAddr, key: &str, method: &str, path: &str, body: &Value) -> V
     serde_json::from_str(&answer).unwrap_or(Value::Null)
 }
 
-#[test]
-fn s8_003_what_was_paid_before_a_kill_is_booked_and_told_once_after_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let merchant = Merchant::start();
+/// A switch with a menu whose page has something paid, and what a subscriber is shown.
+fn paying(folder: &Path, merchant: &Merchant) -> (Tandem, String, Value) {
     merchant.answer_next(&[(200, "9900|12|5000")]);
     let more = format!(
         "\n[[ussd_codes]]\ncode = \"*6655*123#\"\nmerchant = \"{USER}\"\npage = \"{}\"\n\
@@ -37,13 +37,74 @@ fn s8_003_what_was_paid_before_a_kill_is_booked_and_told_once_after_it() {
     let wish = Wish { more, ..Wish::default() };
     let operator = operator(&wish, e2e::ports::one(), e2e::ports::one());
     let settings = vec!["http.public_url=http://pay.example".to_owned()];
-    let mut tandem = Tandem::start(folder.path(), &Setup { settings, operator });
+    let tandem = Tandem::start(folder, &Setup { settings, operator });
     let key = tandem.api_key(USER, &["ussd:write", "ussd:read"]);
     let dialled = json!({ "dialled": "*6655*123#", "mobile": "+98 912 345 6789" });
     let shown = ask(tandem.http, &key, "POST", "/v1/ussd/sessions", &dialled);
-    let text = shown["text"].as_str().expect("a text").to_owned();
-    let (_, path) = text.split_once("http://pay.example").expect(&text);
-    let path = path.trim();
+    (tandem, key, shown)
+}
+
+/// The path of the invoice that is shown.
+fn path_of(shown: &Value) -> String {
+    let text = shown["text"].as_str().expect("a text");
+    text.split_once("http://pay.example").expect(text).1.trim().to_owned()
+}
+
+/// The Python that has zeep.
+fn zeep() -> PathBuf {
+    let here = std::env::current_exe().expect("a program");
+    let inside = "peers/zeep/bin/python";
+    let found = here.ancestors().map(|folder| folder.join(inside)).find(|file| file.exists());
+    found.expect("target/peers/zeep: tests/run makes it")
+}
+
+/// What a program says, a line each.
+fn said(program: &Path, file: &str, args: [&str; 2]) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(file);
+    let out = Command::new(program).arg(file).args(args).output().expect("a program");
+    let (text, wrong) =
+        (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success() && wrong.trim().is_empty(),
+        "{}: {wrong}{text}",
+        program.display()
+    );
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn s5_4_zeep_and_soapclient_of_php_are_made_from_the_description_and_ask() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let merchant = Merchant::start();
+    let (mut tandem, _, shown) = paying(folder.path(), &merchant);
+    let path = path_of(&shown);
+    for (way, form) in [("start", ""), ("test", "act=pay")] {
+        assert_eq!(page(&tandem, "POST", &format!("{path}/{way}"), form).0, 303);
+    }
+    assert_eq!(page(&tandem, "GET", &format!("{path}/back"), "").0, 303);
+    let at = format!("http://{}/_services/ExternalUssdPay.asmx", tandem.http);
+    let query = "/_services/ExternalUssdPay.asmx/GetPayments?Username=u&Password=p&CodeName=123&YourFactorID=12";
+    let (_, form) = page(&tandem, "GET", query, "");
+    let told = said(&zeep(), "getpayments.py", [&at, "12"]);
+    assert!(
+        told[0].contains("\"YourFactorID\":\"12\"") && form.contains("InotiFactorID"),
+        "{told:?} {form}"
+    );
+    let payment: Value = serde_json::from_str(&told[0]).expect("a list");
+    assert_eq!((&payment[0]["Price"], &payment[0]["Result"]), (&json!(5000), &json!("true")));
+    assert_eq!(told[1..], ["none".to_owned(), told[0].clone()]);
+    let php = said(Path::new("php"), "getpayments.php", [&at, "12"]);
+    assert_eq!(php, [told[0].clone(), told[0].clone(), "none".to_owned()]);
+    tandem.terminate();
+}
+
+#[test]
+fn s8_003_what_was_paid_before_a_kill_is_booked_and_told_once_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let merchant = Merchant::start();
+    let (mut tandem, key, shown) = paying(folder.path(), &merchant);
+    let path = path_of(&shown);
+    let path = path.as_str();
     assert!(page(&tandem, "GET", path, "").1.contains("۵٬۰۰۰ ریال"), "{path}");
     assert_eq!(page(&tandem, "POST", &format!("{path}/start"), "").0, 303);
     // He pays; he does not come back, and the switch loses its power.
