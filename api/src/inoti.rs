@@ -304,7 +304,11 @@ async fn known(
     let serves = merchant.is_some_and(|merchant| {
         merchant.status == MerchantStatus::Approved && ip_allowed(ip, &merchant.allowed_ips)
     });
-    Ok((serves && merchant_may_ask(state, owner.merchant)).then_some(owner))
+    if serves && !merchant_may_ask(state, owner.merchant) {
+        // Whoever asks too often is no stranger: a program that hears so books nothing.
+        return Err(billing::Error::Busy);
+    }
+    Ok(serves.then_some(owner))
 }
 
 /// What is remembered of those who ask.

@@ -70,13 +70,17 @@ impl Shop {
 
     /// What a subscriber sees whose step has the page answer this.
     pub(crate) async fn step(&self, session: u64, door: Door, answer: &str) -> String {
+        self.step_behind(session, door, &["2"], answer).await
+    }
+
+    async fn step_behind(&self, session: u64, door: Door, inputs: &[&str], answer: &str) -> String {
         let step = Step {
             session: CallId(session),
             merchant: self.merchant,
             door,
             code: Dialled::code("6655*123").unwrap(),
             mobile: "989123456789".into(),
-            inputs: vec!["2".into()],
+            inputs: inputs.iter().map(|text| (*text).to_owned()).collect(),
             number: 1,
         };
         self.page.answer(200, answer);
@@ -372,6 +376,15 @@ async fn s5_3_the_visit_that_tells_of_a_payment_is_repeated_until_it_is_taken() 
     let told = shop.page.take();
     assert!((2..=3).contains(&told.len()), "{told:?}");
     assert!(told.iter().all(|one| one.target == told[0].target), "the same bytes");
+    // A page that has moved is visited where it is now, as by its menus.
+    let invoice = shop.invoice("13", 5000).await;
+    shop.pay(&invoice).await;
+    shop.page.take();
+    let place = shop.page.url("/moved?RRN=1");
+    shop.page.say(&[(301, place.as_str()), (200, "thanks")]);
+    shop.push().await;
+    let told = shop.page.take();
+    assert_eq!((told.len(), told[1].target.as_str()), (2, "/moved?RRN=1"), "{told:?}");
     assert_eq!(dialect::retry_delays(facts::Dialect::Inoti, facts::PushKind::Payment).len(), 5);
     let day: u64 =
         dialect::retry_delays(facts::Dialect::Inoti, facts::PushKind::Payment).iter().sum();
@@ -390,6 +403,10 @@ async fn s5_3_where_nothing_can_be_paid_there_is_no_invoice() {
     let off = serde_json::from_value(off).unwrap();
     shop.world.store.apply(&off, now(), false).await.unwrap();
     assert_eq!(shop.step(1, Door::Ims, "9900|7|5000").await, unavailable);
+    assert!(shop.all().await.is_empty());
+    // Behind so much the last visit would be longer than pages take (spec §5.2).
+    let deep = ["1"; 7];
+    assert_eq!(shop.step_behind(3, Door::Simulator, &deep, "9900|7|5000").await, unavailable);
     assert!(shop.all().await.is_empty());
     // Who tries out his own menu needs no network: the link is on the screen, and no money moves.
     let screen = shop.step(2, Door::Simulator, "9900|7|5000").await;

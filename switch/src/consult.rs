@@ -39,7 +39,10 @@ pub(crate) struct Questions(mpsc::Receiver<Waiting>);
 impl Consults {
     pub(crate) fn new(inbox: Inbox) -> (Consults, Questions) {
         let (sender, receiver) = mpsc::channel(UNDER_WAY_MAX);
-        (Consults { sender, places: Places::new(OF_ONE_MAX), inbox }, Questions(receiver))
+        (
+            Consults { sender, places: Places::new(OF_ONE_MAX, UNDER_WAY_MAX), inbox },
+            Questions(receiver),
+        )
     }
 
     /// Never waits.

@@ -10,6 +10,7 @@ use facts::MerchantId;
 pub(crate) struct Places {
     taken: Arc<Mutex<BTreeMap<MerchantId, usize>>>,
     of_one: usize,
+    in_all: usize,
 }
 
 /// One of them; given back when it is dropped.
@@ -20,14 +21,17 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// `of_one`: those that one merchant may have.
-    pub(crate) fn new(of_one: usize) -> Places {
-        Places { taken: Arc::default(), of_one }
+    /// `of_one`: those that one merchant may have, of so many `in_all`.
+    pub(crate) fn new(of_one: usize, in_all: usize) -> Places {
+        Places { taken: Arc::default(), of_one, in_all }
     }
 
-    /// `None`: the merchant has all that he may have.
+    /// `None`: the merchant has all that he may have, or none is left.
     pub(crate) fn take(&self, merchant: MerchantId) -> Option<Place> {
         let mut taken = self.lock();
+        if taken.values().sum::<usize>() >= self.in_all {
+            return None;
+        }
         let count = taken.entry(merchant).or_default();
         if *count >= self.of_one {
             return None;

@@ -18,7 +18,7 @@ use billing::payments::{
 };
 use dialect::inoti::page as merchant_page;
 use facts::Currency;
-use facts::ussd::{Door, Screen, Step};
+use facts::ussd::{CALL_MAX, Door, SEGMENTS_MAX, Screen, Step};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const AT_GATEWAY: Duration = Duration::from_secs(30 * 60);
 /// Refunds that one look asks after at most.
 const REFUNDS_MAX: u32 = 20;
+/// Characters of our own invoice behind what a page is told at most, and of the two stars there.
+const INVOICE_MAX: usize = 21;
 /// Looks between two questions after refunds that are under way.
 const REFUND_LOOKS: u32 = 15;
 
@@ -58,6 +60,16 @@ pub(crate) async fn asked(
         );
         return Ok(Screen::Last(words.unavailable.to_owned()));
     };
+    // The last visit tells both invoices behind what was typed, and pages take a string only so long (spec §5.2).
+    let longest = step.call(true).chars().count() + factor.len() + INVOICE_MAX;
+    let segments = step.code.as_slice().len() + step.inputs.len() + 2;
+    if longest > CALL_MAX || segments > SEGMENTS_MAX {
+        tracing::warn!(
+            code = code.code,
+            "a menu wants something paid behind more than a page can be told"
+        );
+        return Ok(Screen::Last(words.unavailable.to_owned()));
+    }
     let amount = words::amount(code.language, rials);
     let link = format!("{base}/pay/{{token}}");
     let text =
@@ -263,8 +275,14 @@ pub async fn turn(state: &ApiState, refunds: bool) -> billing::Result<()> {
     if refunds {
         for invoice in store.refunds_under_way(REFUNDS_MAX).await? {
             let id = invoice.id;
-            let came = refund(state, id, false).await?;
-            tracing::info!(invoice = id, ?came, "a refund is asked for again");
+            let came = match refund(state, id, false).await? {
+                Refunded::Yes(_) => "given back",
+                Refunded::NotPaid(_) => "there is nothing to give back",
+                Refunded::Refused(_) => "refused",
+                Refunded::Later(_) => "not known yet",
+                Refunded::ByHand => "has to be done by hand",
+            };
+            tracing::info!(invoice = id, came, "a refund is asked for again");
         }
     }
     Ok(())

@@ -250,8 +250,11 @@ async fn back(
 ) -> Response {
     let page = async {
         let visit = visit(&state, &token, request).await?;
-        let left = text(&visit.fields, "Status").is_some_and(|word| word == "NOK");
+        let nok = text(&visit.fields, "Status").is_some_and(|word| word == "NOK");
         if let Some(way) = state.0.store.pending_attempt(visit.invoice.id).await? {
+            // Zarinpal says of which way it speaks: one that he left before may not end the one he is on.
+            let named = text(&visit.fields, "Authority").filter(|named| !named.is_empty());
+            let left = nok && named.is_none_or(|named| named == way.reference);
             settle(&state, &way, left).await?;
         }
         Ok(see(&visit, ""))

@@ -84,8 +84,14 @@ impl Sender {
         let at = now();
         let started = Instant::now();
         let patience = outgoing.patience.unwrap_or(self.config.timeout);
-        let answer = tokio::time::timeout(patience, self.guard.send(&outgoing, ANSWER_MAX)).await;
-        let answer = answer.unwrap_or(Err(FetchError::TimedOut));
+        let answer = match row.payload {
+            // A page is visited as in its menus: it may have moved.
+            Payload::Paid(_) => self.guard.get_within(&outgoing.url, ANSWER_MAX, patience).await,
+            _ => {
+                let sent = self.guard.send(&outgoing, ANSWER_MAX);
+                tokio::time::timeout(patience, sent).await.unwrap_or(Err(FetchError::TimedOut))
+            }
+        };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         count(&self.counters.push_attempts);
         let outcome = judge(&row, answer);

@@ -156,6 +156,9 @@ async fn s5_3_who_does_not_pay_at_zarinpal_may_pay_by_another_way() {
     // Somebody forges the way back: it is not paid, and nothing is decided.
     shop.back(&invoice, "?Status=OK").await;
     assert!(shop.world.store.pending_attempt(invoice.id).await.unwrap().is_some());
+    // A page of another way that he has left says nothing of this one.
+    shop.back(&invoice, "?Authority=A0000000000000000000000000000000other&Status=NOK").await;
+    assert!(shop.world.store.pending_attempt(invoice.id).await.unwrap().is_some());
     let seen = shop.back(&invoice, &format!("?Authority={AUTHORITY}&Status=NOK&lang=en")).await;
     assert!(seen.body.contains("Pay</button>"), "{}", seen.body);
     let failed = shop.world.store.attempts_of(invoice.id).await.unwrap().remove(0);

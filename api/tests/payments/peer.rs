@@ -71,8 +71,11 @@ impl Peer {
         };
         // 0: nothing is said.
         if status > 0 {
+            let moved = (300..400).contains(&status);
+            let (place, body) = if moved { (body, String::new()) } else { (String::new(), body) };
+            let place = if moved { format!("location: {place}\r\n") } else { place };
             let answer = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                "HTTP/1.1 {status} X\r\n{place}content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()
             );
             stream.write_all(answer.as_bytes()).await.ok()?;
@@ -89,7 +92,7 @@ impl Peer {
         self.say(&[(status, body)]);
     }
 
-    /// From now on it answers these, the last of them for ever.
+    /// From now on it answers these, the last of them for ever. What has moved says where to.
     pub(crate) fn say(&self, answers: &[(u16, &str)]) {
         let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned()));
         *self.answers.lock().unwrap() = answers.collect();

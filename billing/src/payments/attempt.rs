@@ -107,6 +107,21 @@ async fn one(conn: &mut Conn, id: i64) -> Result<Attempt> {
     attempt_of(&conn.row(&sql, args![id]).await?.ok_or(Error::Missing("attempt"))?)
 }
 
+/// Whether what was paid of an invoice can still be booked: it is open, or it was given up and no other of the
+/// merchant's has taken its place.
+async fn may_be_paid(conn: &mut Conn, invoice: &Invoice) -> Result<bool> {
+    match invoice.state {
+        InvoiceState::Open => Ok(true),
+        InvoiceState::Cancelled | InvoiceState::Expired => {
+            let sql = "SELECT 1 FROM ussd_invoices WHERE merchant_id = $1 AND trial = $2 AND factor = $3 \
+                       AND state IN ('open', 'paid', 'refunding')";
+            let args = args![invoice.merchant.0, invoice.trial, &invoice.factor];
+            Ok(conn.row(sql, args).await?.is_none())
+        }
+        InvoiceState::Paid | InvoiceState::Refunding | InvoiceState::Refunded => Ok(false),
+    }
+}
+
 /// Books a payment: the invoice, the ledger, the promise to tell the page, the subscriber's message, or none of them.
 async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Result<Booked> {
     let invoice = one(conn, id).await?.invoice;
@@ -116,11 +131,11 @@ async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Res
     let odd = match attempt.state {
         AttemptState::Paid => return Ok(Booked::Before(invoice)),
         AttemptState::Odd => return Ok(Booked::Odd(invoice)),
-        AttemptState::Failed => "paid after it was given up",
-        _ if invoice.state != InvoiceState::Open => "paid, but the invoice is not open any more",
         _ if (attempt.amount, &attempt.currency) != (paid.amount, &paid.currency) => {
             "another amount was paid than asked for"
         }
+        // Whatever was given up meanwhile: the gateway has the money.
+        _ if !may_be_paid(conn, &invoice).await? => "paid, but the invoice cannot be any more",
         _ => "",
     };
     if !odd.is_empty() {

@@ -281,9 +281,21 @@ pub(crate) async fn s5_3_a_link_lapses_but_not_under_who_is_paying(store: Store,
     let held = store.fail_attempt(attempt.id, "cancelled", at(1050)).await.unwrap();
     assert_eq!((held.state, held.closed), (InvoiceState::Expired, Some(at(1050))));
     assert!(ids(9999).await.is_empty());
-    // What the gateway tells after that is noted for the operator.
+    // It was paid after all: the gateway has the money, and so it is booked.
     let late = store.book_attempt(attempt.id, verified(5000), at(1060)).await.unwrap();
-    assert!(matches!(late, Booked::Odd(_)));
+    assert!(matches!(&late, Booked::Now(held) if held.state == InvoiceState::Paid), "{late:?}");
+    assert_eq!(store.payments_due(merchant).await.unwrap(), 5000);
+    // Unless another one has taken its place: then it is noted for the operator.
+    let first = made(&store, wanted(merchant, "F3", 5000, 3), 1100).await;
+    let attempt = began(&store, &first, "r3", 1101).await;
+    store.fail_attempt(attempt.id, "cancelled", at(1102)).await.unwrap();
+    made(&store, wanted(merchant, "F3", 6000, 3), 1103).await;
+    let late = store.book_attempt(attempt.id, verified(5000), at(1104)).await.unwrap();
+    assert!(
+        matches!(&late, Booked::Odd(held) if held.state == InvoiceState::Cancelled),
+        "{late:?}"
+    );
+    assert_eq!(store.payments_due(merchant).await.unwrap(), 5000);
     in_order(&store).await;
 }
 

@@ -61,6 +61,8 @@ struct Inner {
 #[derive(Debug)]
 struct Waiting {
     step: Step,
+    /// Of a first step: what comes of its opening.
+    opening: Option<oneshot::Receiver<Opened>>,
     place: Place,
 }
 
@@ -82,7 +84,7 @@ impl Menus {
         let (sender, receiver) = mpsc::channel(UNDER_WAY_MAX);
         let menus = Menus(Arc::new(Inner {
             sender,
-            places: Places::new(OF_ONE_MAX),
+            places: Places::new(OF_ONE_MAX, UNDER_WAY_MAX),
             inbox,
             store,
             lanes: Lanes::new(runtime),
@@ -115,7 +117,11 @@ impl Menus {
         }
         let (session, number, merchant) = (step.session, step.number, step.merchant.0);
         let place = self.0.places.take(step.merchant);
-        let put = |place| self.0.sender.try_send(Waiting { step, place }).is_ok();
+        let put = |place| {
+            // Here, in the engine's order: the end of a session is never written before it.
+            let opening = (step.number == 1).then(|| self.open(&step));
+            self.0.sender.try_send(Waiting { step, opening, place }).is_ok()
+        };
         if !place.is_some_and(put) {
             tracing::warn!(%session, number, merchant, "a menu's page is not visited: too many are");
             self.answer((session, number), Screen::Unavailable);
@@ -157,9 +163,9 @@ impl Menus {
         self.0.unsure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session in the store; `None`: nobody knows whether it was.
-    async fn open(&self, step: &Step) -> Option<Opened> {
-        let (sender, mut receiver) = oneshot::channel();
+    /// Opens a session in the store.
+    fn open(&self, step: &Step) -> oneshot::Receiver<Opened> {
+        let (sender, receiver) = oneshot::channel();
         let (this, step, at) = (self.clone(), step.clone(), clock::wall());
         let (session, merchant) = (step.session, step.merchant);
         self.in_order(session, async move {
@@ -175,20 +181,18 @@ impl Menus {
                 }
             }
         });
-        match tokio::time::timeout(OPENING, &mut receiver).await {
-            Ok(opened) => opened.ok(),
-            Err(_) => {
-                // It may have come at the last moment; from here on it comes too late.
-                receiver.close();
-                receiver.try_recv().ok()
-            }
-        }
+        receiver
     }
 
     /// What is to be seen after a step.
-    async fn screen(&self, state: &ApiState, step: &Step) -> Screen {
-        if step.number == 1 {
-            match self.open(step).await {
+    async fn screen(
+        &self,
+        state: &ApiState,
+        step: &Step,
+        opening: Option<oneshot::Receiver<Opened>>,
+    ) -> Screen {
+        if let Some(opening) = opening {
+            match opened(opening).await {
                 Some(Opened::Now) => {}
                 Some(Opened::Unpaid) => return Screen::Unpaid,
                 Some(Opened::Gone) | None => return Screen::Unavailable,
@@ -205,6 +209,18 @@ impl Menus {
     }
 }
 
+/// What came of an opening; `None`: nobody knows.
+async fn opened(mut opening: oneshot::Receiver<Opened>) -> Option<Opened> {
+    match tokio::time::timeout(OPENING, &mut opening).await {
+        Ok(opened) => opened.ok(),
+        Err(_) => {
+            // It may have come at the last moment; from here on it comes too late.
+            opening.close();
+            opening.try_recv().ok()
+        }
+    }
+}
+
 /// Visits pages, many at once, until the doors close.
 pub(crate) async fn run(
     state: ApiState,
@@ -218,12 +234,12 @@ pub(crate) async fn run(
             waiting = steps.0.recv() => waiting,
             _ = stop.wait_for(|stop| *stop) => None,
         };
-        let Some(Waiting { step, place }) = waiting else { return };
+        let Some(Waiting { step, opening, place }) = waiting else { return };
         let Ok(under_way) = Arc::clone(&room).acquire_owned().await else { return };
         let (state, menus) = (state.clone(), menus.clone());
         tokio::spawn(async move {
             let of = (step.session, step.number);
-            let screen = menus.screen(&state, &step).await;
+            let screen = menus.screen(&state, &step, opening).await;
             menus.answer(of, screen);
             drop((place, under_way));
         });

@@ -91,6 +91,15 @@ async fn s5_2_a_page_that_does_not_answer_takes_no_places_of_other_merchants() {
     menus.ask(step(merchant, 1000, 2));
     menus.ask(step(MerchantId(merchant.0 + 1), 1001, 2));
     assert_eq!(refused(&outlet), [(1000, 2)], "one too many is answered at once");
+    // All have no more than can be visited: nobody waits behind those of others.
+    let rest = UNDER_WAY_MAX - OF_ONE_MAX - 1;
+    for session in 0..rest as u64 {
+        let other = MerchantId(merchant.0 + 2 + (session / 200).cast_signed());
+        menus.ask(step(other, 2000 + session, 2));
+    }
+    assert!(refused(&outlet).is_empty());
+    menus.ask(step(MerchantId(merchant.0 + 100), 1003, 2));
+    assert_eq!(refused(&outlet), [(1003, 2)]);
     // Whose visit is over leaves his place to the next.
     drop(steps.0.try_recv().unwrap());
     menus.ask(step(merchant, 1002, 2));
@@ -103,11 +112,17 @@ async fn s5_2_a_session_is_opened_before_its_page_and_its_end_is_written_behind_
     let (store, merchant) = store(folder.path()).await;
     let (inbox, _outlet) = inbox(8).unwrap();
     let (menus, _steps) = Menus::new(inbox, store.clone(), Handle::current());
-    assert_eq!(menus.open(&step(merchant, 1, 1)).await, Some(Opened::Now));
+    assert_eq!(opened(menus.open(&step(merchant, 1, 1))).await, Some(Opened::Now));
     menus.over(over(1, End::Said));
     written(&menus).await;
     assert_eq!(books(&store, merchant).await, [(Some(End::Said), Micros(PRICE))]);
     assert!(menus.unsure().is_empty());
+    // Also when it is over before anybody has taken up its step.
+    menus.ask(step(merchant, 2, 1));
+    menus.over(over(2, End::Left));
+    written(&menus).await;
+    let all = books(&store, merchant).await;
+    assert!(all.contains(&(Some(End::Left), Micros(PRICE))) && all.len() == 2, "{all:?}");
 }
 
 #[tokio::test]
@@ -122,7 +137,7 @@ async fn s5_2_who_was_not_told_of_an_opening_pays_nothing_for_it() {
         let _ = gone.await;
     });
     let begun = Instant::now();
-    assert_eq!(menus.open(&step(merchant, 1, 1)).await, None);
+    assert_eq!(opened(menus.open(&step(merchant, 1, 1))).await, None);
     assert!(begun.elapsed() >= OPENING);
     menus.over(over(1, End::Unavailable));
     let _ = go.send(());
@@ -133,6 +148,6 @@ async fn s5_2_who_was_not_told_of_an_opening_pays_nothing_for_it() {
     let url = format!("sqlite://{}", folder.path().join("empty.db").display());
     let empty = Store::open(&url, StoreConfig::default()).await.unwrap();
     let (menus, _steps) = Menus::new(menus.0.inbox.clone(), empty, Handle::current());
-    assert_eq!(menus.open(&step(merchant, 2, 1)).await, None);
+    assert_eq!(opened(menus.open(&step(merchant, 2, 1))).await, None);
     assert_eq!(menus.unsure().len(), 1);
 }

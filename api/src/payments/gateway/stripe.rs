@@ -96,7 +96,6 @@ impl Stripe {
         let (status, session) = self.send((false, &path), &[], None).await?;
         match status {
             200 => Ok(word(&session)?),
-            404 => Ok(Word::Never(said(status, &session))),
             _ => Err(said(status, &session)),
         }
     }
