@@ -289,7 +289,7 @@ pub(crate) async fn s5_3_a_link_lapses_but_not_under_who_is_paying(store: Store,
     let first = made(&store, wanted(merchant, "F3", 5000, 3), 1100).await;
     let attempt = began(&store, &first, "r3", 1101).await;
     store.fail_attempt(attempt.id, "cancelled", at(1102)).await.unwrap();
-    made(&store, wanted(merchant, "F3", 6000, 3), 1103).await;
+    made(&store, wanted(merchant, "F3", 6000, 4), 1103).await;
     let late = store.book_attempt(attempt.id, verified(5000), at(1104)).await.unwrap();
     assert!(
         matches!(&late, Booked::Odd(held) if held.state == InvoiceState::Cancelled),
