@@ -56,6 +56,9 @@ struct Life<'a> {
     transport: Transport,
     peers: Vec<Peer>,
     stranger: Peer,
+    /// Bytes of the datagram of a peer's that is being taken. One that bears the branch and the sent-by of a request of
+    /// the stranger's is a copy of it (RFC 3261 §17.2.3) and is answered where that one was.
+    copied: Option<usize>,
     /// Bytes that came from the stranger and that went to it, and its datagrams.
     account: (usize, usize, usize),
     /// Sessions whose last event has not come.
@@ -114,6 +117,7 @@ impl<'a> Life<'a> {
             transport,
             peers: vec![peer(10), peer(11)],
             stranger: peer(66),
+            copied: None,
             account: (0, 0, 0),
             live: BTreeSet::new(),
             ours: BTreeMap::new(),
@@ -149,6 +153,7 @@ impl<'a> Life<'a> {
     }
 
     fn step(&mut self) {
+        self.copied = None;
         match self.script.below(12) {
             0..=4 => self.hear(),
             5 => self.hear_stranger(),
@@ -166,6 +171,7 @@ impl<'a> Life<'a> {
         let at = self.script.below(self.peers.len());
         let bytes = self.peers[at].speak(&mut self.script);
         let flow = self.flow(self.peers[at].at);
+        self.copied = Some(bytes.len());
         self.endpoint.handle_message(self.now, flow, bytes);
     }
 
@@ -383,6 +389,10 @@ impl<'a> Life<'a> {
             }
             let remote = transmit.flow.remote;
             if remote.ip() == self.stranger.at.ip() {
+                if let Some(bytes) = self.copied.take() {
+                    self.account.0 += bytes;
+                    self.account.2 += 1;
+                }
                 self.account.1 += transmit.bytes.len();
                 self.stranger.saw(&message);
             }
