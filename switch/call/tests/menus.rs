@@ -290,6 +290,19 @@ fn s5_6_what_cannot_be_a_menu_is_refused_and_costs_nothing() {
 }
 
 #[test]
+fn s5_6_whoever_could_be_shown_menus_and_calls_a_number_is_led_there() {
+    let mut sim = sim_with(|snapshot| {
+        snapshot.inbound.insert("861088889999".into(), "80002".into());
+    });
+    sim.add("soft", SOFT, 181);
+    bind(&mut sim, &[("80002", SOFT)]);
+    let phone = Phone { call: 1, cseq: 1, tag: String::new() };
+    let headers = format!("Recv-Info: g.3gpp.ussd\nAccept: application/sdp, {MEDIA_TYPE}\n");
+    phone.send(&mut sim, ("INVITE", 1, "sip:+861088889999@home1.net"), &headers, "");
+    assert_eq!((sim.fars["soft"].count("INVITE"), sim.pages.len()), (1, 0));
+}
+
+#[test]
 fn s5_6_one_info_at_a_time_and_what_is_typed_while_the_page_is_asked_goes_nowhere() {
     let mut sim = sim();
     let mut phone = up(&mut sim, 1);

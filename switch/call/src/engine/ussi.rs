@@ -80,6 +80,7 @@ impl Asked {
         if body.is_none() && !bare && !lists(HeaderName::RecvInfo, PACKAGE) {
             return None;
         }
+        let empty = body.is_none();
         let data = match body.map(|body| UssdData::parse(&body)) {
             Some(None) => return Some(Err(400)),
             Some(Some(data)) => data,
@@ -88,6 +89,10 @@ impl Asked {
         let uri = || Uri::parse(request.request_uri()?).ok()?.number();
         let dialled = data.text.as_deref().and_then(Dialled::parse);
         let dialled = dialled.or_else(|| Dialled::parse(&uri()?));
+        if empty && dialled.is_none() {
+            // Whoever could be shown menus calls somebody.
+            return None;
+        }
         Some(dialled.map(|dialled| Asked { dialled, style: data.style }).ok_or(404))
     }
 }
