@@ -39,6 +39,7 @@ pub mod room;
 pub mod routing;
 pub mod scenario;
 pub mod settings;
+pub mod sms;
 pub mod sound;
 pub mod spoken;
 pub mod srtp;

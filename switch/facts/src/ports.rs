@@ -13,6 +13,7 @@ use crate::control::{Control, ControlRefused};
 use crate::id::{CallId, MerchantId};
 use crate::number::Number;
 use crate::routing::Explanation;
+use crate::sms::{Sent, Text};
 use crate::sound::{Clip, Play};
 use crate::station::Station;
 use crate::ussd;
@@ -173,6 +174,16 @@ pub trait Calls: Send + Sync + 'static {
     /// Says that the settings in the store have changed and a new snapshot is due, or that bindings of privacy numbers
     /// have.
     fn settings_changed(&self);
+}
+
+/// Lines of the program's own by which short messages leave. Each answers within half a minute; a message whose answer
+/// does not come may have left all the same.
+pub trait Texts: Send + Sync + 'static {
+    /// By SIP MESSAGE to the phones that are registered for this number (RFC 3428).
+    fn to_phone(&self, text: Text) -> Promise<Sent>;
+
+    /// By a line to a network (SMPP), by its name in the operator's file.
+    fn by_link(&self, link: String, text: Text) -> Promise<Sent>;
 }
 
 /// How a server tells one state of what it gives from another (RFC 9110 §8.8).

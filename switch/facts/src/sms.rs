@@ -1,0 +1,83 @@
+//! Short messages that leave and come by lines of the program's own: a network's SMSC (SMPP), or phones that are
+//! registered here (SIP MESSAGE).
+
+/// A message that is to leave. Who carries it cuts it into parts where it is too long for one
+/// ([`Room::SMS_PART`](crate::gsm::Room::SMS_PART)).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Its row in the store: the same when it is tried again.
+    pub id: i64,
+    /// What it comes from: E.164 digits, a short number or a name. Empty: as the line's own settings say.
+    pub from: String,
+    /// To whom: E.164 digits.
+    pub to: String,
+    /// What it says. It may bear a link that pays.
+    pub text: String,
+}
+
+/// Without what it says.
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Text").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// What came of a message at a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// The far end has all of it. How it calls each part, where it says so: receipts name these
+    /// (SMPP 3.4 §4.4.2, `message_id`).
+    Taken(Vec<String>),
+    /// Not this way: nobody has such a phone registered, or there is no such line. Another way may do.
+    NotHere,
+    /// Not now, in these words. No word of the message is in them.
+    Later(String),
+    /// Never, in these words. No word of the message is in them.
+    Refused(String),
+}
+
+/// What became of a part that was taken (SMPP 3.4 appendix B, `stat`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// The phone has it.
+    Delivered,
+    /// It never will: expired, deleted, undeliverable or refused.
+    Undelivered,
+}
+
+/// A receipt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// By which line it came.
+    pub link: String,
+    /// Which part it is of, as [`Sent::Taken`] named it.
+    pub reference: String,
+    /// What became of it.
+    pub delivery: Delivery,
+    /// The network's own word for it (`DELIVRD`, `EXPIRED` ...).
+    pub word: String,
+}
+
+/// A message that somebody wrote to us, put together of its parts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// By which line it came; empty: from a phone of ours.
+    pub link: String,
+    /// What is the same when the line brings it again.
+    pub once: String,
+    /// Who wrote it: E.164 digits.
+    pub from: String,
+    /// To which number, as it was dialled.
+    pub to: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Without what it says.
+impl std::fmt::Debug for Arrived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Arrived");
+        shown.field("link", &self.link).field("from", &self.from).field("to", &self.to);
+        shown.finish_non_exhaustive()
+    }
+}
