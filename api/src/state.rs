@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use facts::ports::Calls;
+use facts::ports::{Calls, Texts};
 use facts::{CallCommand, MerchantId, Placed, Refusal, RequestKey, UnixMillis};
 use ipnet::IpNet;
 use tokio::sync::Notify;
@@ -92,6 +92,7 @@ pub struct ApiState(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: billing::Store,
     pub(crate) calls: Arc<dyn Calls>,
+    pub(crate) texts: Arc<dyn Texts>,
     pub(crate) guard: GuardedClient,
     pub(crate) config: ApiConfig,
     pub(crate) counters: Arc<Counters>,
@@ -122,11 +123,11 @@ impl fmt::Debug for ApiState {
 
 impl ApiState {
     /// Joins the doors with what stands behind them. `metrics` gives the rest of the process's metrics;
-    /// `push_wake` wakes the push worker after a re-delivery.
+    /// `push_wake` wakes the push worker after a re-delivery. `calls` and `texts` are the switch.
     #[must_use]
     pub fn new(
         store: billing::Store,
-        calls: Arc<dyn Calls>,
+        (calls, texts): (Arc<dyn Calls>, Arc<dyn Texts>),
         guard: GuardedClient,
         config: ApiConfig,
         counters: Arc<Counters>,
@@ -139,6 +140,7 @@ impl ApiState {
         ApiState(Arc::new(Inner {
             store,
             calls,
+            texts,
             guard,
             config,
             counters,

@@ -6,6 +6,7 @@
 mod changes;
 mod menus;
 mod paying;
+mod smpp;
 
 use facts::capacity::Capacity;
 use facts::fraud::FraudLimits;
@@ -23,6 +24,7 @@ use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, Un
 
 pub use changes::{Act, Change, Changes, Mistake};
 pub use menus::UssdCode;
+pub use smpp::SmppLink;
 
 /// The whole file. Objects that are named are created or brought up to date. What is not named stays, except:
 /// a tariff's rates, and the list of routes when there is one, are taken as complete; and with `prune` every
@@ -70,6 +72,8 @@ pub struct Desired {
     pub ussd_owners: Vec<UssdOwner>,
     /// Where invoices are paid.
     pub payment_gateways: Vec<PaymentGateway>,
+    /// Lines to networks by SMPP.
+    pub smpp_links: Vec<SmppLink>,
     /// By which short messages leave.
     pub sms: Option<Sms>,
 }

@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 21] = [
+pub const KINDS: [&str; 22] = [
     "settings",
     "prune",
     "tariffs",
@@ -54,6 +54,7 @@ pub const KINDS: [&str; 21] = [
     "ussd_codes",
     "ussd_owners",
     "payment_gateways",
+    "smpp_links",
     "sms",
 ];
 
@@ -138,6 +139,7 @@ impl Document {
             ("payment_gateways", value) => {
                 self.desired.payment_gateways = self.objects(name, value);
             }
+            ("smpp_links", value) => self.desired.smpp_links = self.objects(name, value),
             ("sms", value) => self.desired.sms = self.object(name, value),
             _ => {
                 let meant = words::meant(name, KINDS);

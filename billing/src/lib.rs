@@ -43,6 +43,7 @@ mod rung;
 mod secrets;
 mod settle;
 pub mod signs;
+pub mod smpp;
 pub mod sms;
 mod snapshot;
 pub mod speech;

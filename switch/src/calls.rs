@@ -105,6 +105,18 @@ impl Door {
         tokio::time::timeout(limit, answer).await.ok()?.ok()
     }
 
+    /// Does something at a door of menus whose screens are pushed.
+    pub(crate) async fn act(&self, act: ussd::Act) -> Result<CallId, ussd::ActRefused> {
+        if matches!(act, ussd::Act::Open { .. }) && (!self.ready() || self.inbox.crowded()) {
+            return Err(ussd::ActRefused::Busy);
+        }
+        let act = Box::new(act);
+        match self.asked(ASK_MAX, move |token| Command::Menu { token, act }).await {
+            Some(Answer::Menu(session)) => session,
+            _ => Err(ussd::ActRefused::Busy),
+        }
+    }
+
     fn asked(
         &self,
         limit: Duration,
@@ -247,17 +259,19 @@ impl Calls for Door {
             {
                 Err(ussd::ActRefused::Busy)
             }
-            ussd::Act::Leave { session } if !screens.is_of(*session, merchant) => {
+            ussd::Act::Leave { session } | ussd::Act::Lose { session }
+                if !screens.is_of(*session, merchant) =>
+            {
                 Err(ussd::ActRefused::NoSession)
             }
             ussd::Act::Type { session, .. } => screens.next(*session, merchant).map(Some),
-            ussd::Act::Open { .. } | ussd::Act::Leave { .. } => Ok(None),
+            ussd::Act::Open { .. } | ussd::Act::Leave { .. } | ussd::Act::Lose { .. } => Ok(None),
         };
         let next = match next {
             Ok(next) => next,
             Err(why) => return Box::pin(std::future::ready(Err(why))),
         };
-        let leaves = matches!(act, ussd::Act::Leave { .. });
+        let leaves = matches!(act, ussd::Act::Leave { .. } | ussd::Act::Lose { .. });
         let act = Box::new(act);
         let answer = self.asked(ASK_MAX, move |token| Command::Menu { token, act });
         Box::pin(async move {
@@ -506,7 +520,7 @@ mod tests {
                         screens.show(shown("more", true));
                         answers.give(token, Answer::Menu(Ok(session)));
                     }
-                    ussd::Act::Leave { .. } => {
+                    ussd::Act::Leave { .. } | ussd::Act::Lose { .. } => {
                         screens.end(session);
                         answers.give(token, Answer::Menu(Ok(session)));
                     }

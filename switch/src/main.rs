@@ -38,8 +38,10 @@ mod secrets;
 mod serve;
 mod settings;
 mod signature;
+mod smpp;
 mod sounds;
 mod stops;
+mod texts;
 mod token;
 mod upload;
 

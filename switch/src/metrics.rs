@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use facts::sms::{LinkState, LinkStatus};
 use media::{Media, MediaCounts};
 use prometheus::{
     Encoder as _, Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
@@ -17,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::menus::Menus;
 use crate::net::NetCounts;
 use crate::outbox::OutboxGauge;
+use crate::smpp::Smpp;
 use crate::upload::UploadCounts;
 
 /// Where the figures come from.
@@ -25,6 +27,7 @@ pub(crate) struct Sources {
     pub(crate) inbox: Inbox,
     pub(crate) ledger: Ledger,
     pub(crate) menus: Menus,
+    pub(crate) smpp: Smpp,
     pub(crate) directory: Arc<Directory>,
     pub(crate) net: Arc<NetCounts>,
     pub(crate) media: Arc<Media>,
@@ -47,6 +50,7 @@ impl Sources {
         self.media(&page);
         self.uploads(&page);
         self.menus(&page);
+        self.smpp(&page);
         for collector in self.ledger.quality().collectors() {
             page.put(Ok(collector));
         }
@@ -129,6 +133,46 @@ impl Sources {
         );
         if let Some(visits) = counts.visits() {
             page.put(Ok(Box::new(visits)));
+        }
+    }
+
+    fn smpp(&self, page: &Page) {
+        let links = self.smpp.links();
+        type Figure = fn(&LinkStatus) -> u64;
+        let gauges: [(&str, &str, Figure); 3] = [
+            ("tandem_smpp_bound", "1 where an SMPP link is bound.", |link| {
+                u64::from(link.state == LinkState::Bound)
+            }),
+            (
+                "tandem_smpp_outstanding",
+                "Requests to SMPP links that wait for their answers.",
+                |link| link.outstanding,
+            ),
+            ("tandem_smpp_waiting", "Messages that wait for their SMPP link.", |link| link.waiting),
+        ];
+        for (name, help, figure) in gauges {
+            let rows = links.iter().map(|link| (link.name.as_str(), figure(link)));
+            page.labelled(name, help, "link", rows.collect());
+        }
+        let counts: [(&str, &str, Figure); 6] = [
+            ("tandem_smpp_taken_total", "Messages that SMPP links took.", |link| link.taken),
+            ("tandem_smpp_refused_total", "Messages that they refused.", |link| link.refused),
+            ("tandem_smpp_throttled_total", "How often they wanted us to be slower.", |link| {
+                link.throttled
+            }),
+            ("tandem_smpp_unanswered_total", "Requests whose answers never came.", |link| {
+                link.unanswered
+            }),
+            (
+                "tandem_smpp_delivered_total",
+                "Messages, receipts and steps of menus that came by them.",
+                |link| link.delivered,
+            ),
+            ("tandem_smpp_lost_total", "Their connections that were lost.", |link| link.lost),
+        ];
+        for (name, help, figure) in counts {
+            let rows = links.iter().map(|link| (link.name.as_str(), figure(link)));
+            page.counts(name, help, "link", rows);
         }
     }
 

@@ -9,6 +9,7 @@ mod objects;
 mod outbox;
 mod payments;
 mod signature;
+mod smpp;
 mod text;
 mod voicemail;
 
@@ -45,6 +46,7 @@ pub(crate) fn guarded(state: &ApiState) -> Router<ApiState> {
         .merge(outbox::routes())
         .merge(payments::routes())
         .merge(signature::routes())
+        .merge(smpp::routes())
         .merge(voicemail::routes())
         .route_layer(from_fn_with_state(state.clone(), authorize))
 }

@@ -64,6 +64,7 @@ async fn objects(
         "policies" => (rows!(store.policies()), "name"),
         "ussd-codes" => (rows!(store.ussd_codes(merchant)), "code"),
         "ussd-owners" => (rows!(store.ussd_owners()), "username"),
+        "smpp-links" => (rows!(store.smpp_links()), "name"),
         "payment-gateways" => (rows!(store.payment_gateways()), "name"),
         "trunks" => {
             let rows = store.trunks().await.map_err(store_fault)?;

@@ -57,6 +57,7 @@ impl Check {
         check.names("ussd_codes", "code", codes);
         check.names("ussd_owners", "username", d.ussd_owners.iter().map(|x| own(&x.username)));
         check.names("payment_gateways", "name", d.payment_gateways.iter().map(|x| own(&x.name)));
+        check.names("smpp_links", "name", d.smpp_links.iter().map(|x| own(&x.name)));
         check
     }
 

@@ -14,6 +14,7 @@ mod paying;
 mod policies;
 mod prune;
 mod rates;
+mod smpp;
 mod sync;
 mod templates;
 
@@ -115,6 +116,7 @@ impl Run<'_> {
         self.ussd_codes().await?;
         self.ussd_owners().await?;
         self.payment_gateways().await?;
+        self.smpp_links().await?;
         self.sms().await?;
         if self.desired.prune {
             self.prune().await?;

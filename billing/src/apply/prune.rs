@@ -23,7 +23,7 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind {
         section: "ussd_owners",
         kind: "ussd owner",
@@ -40,6 +40,13 @@ const KINDS: [Kind; 16] = [
         needed: "SELECT 'invoice ' || a.invoice_id FROM ussd_attempts a \
                  JOIN ussd_invoices i ON i.id = a.invoice_id \
                  WHERE a.gateway = $1 AND (a.state = 'pending' OR i.state = 'refunding')",
+    },
+    Kind {
+        section: "smpp_links",
+        kind: "smpp link",
+        list: "SELECT name, name FROM smpp_links WHERE managed = 1",
+        remove: "DELETE FROM smpp_links WHERE name = $1",
+        needed: "",
     },
     Kind {
         section: "inbound",
@@ -221,6 +228,7 @@ impl Run<'_> {
             ("tariffs", d.tariffs.is_empty()),
             ("ussd_owners", d.ussd_owners.is_empty()),
             ("payment_gateways", d.payment_gateways.is_empty()),
+            ("smpp_links", d.smpp_links.is_empty()),
         ]
         .into_iter()
         .filter(|(_, empty)| !empty)

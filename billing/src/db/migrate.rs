@@ -63,6 +63,7 @@ migrations! {
     46 "0046_ussd",
     47 "0047_payments",
     48 "0048_campaigns_mended",
+    49 "0049_smpp",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -6,7 +6,9 @@ use facts::UnixMillis;
 use super::Store;
 use crate::db::{Old, work};
 use crate::error::Result;
-use crate::{axb, bindings, call, campaigns, conferences, numbers, outbox, repeats, rung, sms};
+use crate::{
+    axb, bindings, call, campaigns, conferences, numbers, outbox, repeats, rung, smpp, sms,
+};
 
 /// Rows that are forgotten in one transaction at most.
 const ROWS: u32 = 2_000;
@@ -31,6 +33,7 @@ impl Store {
             axb::OLD,
             numbers::OLD,
             sms::OLD,
+            smpp::OLD_PARTS,
         ];
         for old in old {
             gone += self.forget(old, now).await?;

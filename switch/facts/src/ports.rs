@@ -13,7 +13,7 @@ use crate::control::{Control, ControlRefused};
 use crate::id::{CallId, MerchantId};
 use crate::number::Number;
 use crate::routing::Explanation;
-use crate::sms::{Sent, Text};
+use crate::sms::{LinkStatus, Sent, Text};
 use crate::sound::{Clip, Play};
 use crate::station::Station;
 use crate::ussd;
@@ -184,6 +184,11 @@ pub trait Texts: Send + Sync + 'static {
 
     /// By a line to a network (SMPP), by its name in the operator's file.
     fn by_link(&self, link: String, text: Text) -> Promise<Sent>;
+
+    /// How the lines to networks stand, by name.
+    fn links(&self) -> Vec<LinkStatus> {
+        Vec::new()
+    }
 }
 
 /// How a server tells one state of what it gives from another (RFC 9110 §8.8).

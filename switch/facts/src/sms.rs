@@ -1,6 +1,10 @@
 //! Short messages that leave and come by lines of the program's own: a network's SMSC (SMPP), or phones that are
 //! registered here (SIP MESSAGE).
 
+use serde::Serialize;
+
+use crate::time::UnixMillis;
+
 /// A message that is to leave. Who carries it cuts it into parts where it is too long for one
 /// ([`Room::SMS_PART`](crate::gsm::Room::SMS_PART)).
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +38,49 @@ pub enum Sent {
     Later(String),
     /// Never, in these words. No word of the message is in them.
     Refused(String),
+}
+
+/// How a line to a network stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// The far end has taken us in (SMPP 3.4 §2.2).
+    Bound,
+    /// On the way there: connecting, or waiting for the answer to the bind.
+    Binding,
+    /// The far end does not take us in.
+    Refused,
+    /// There is no connection; another try follows.
+    Down,
+}
+
+/// A line to a network, and what went over it since the program began.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LinkStatus {
+    /// Its name in the operator's file.
+    pub name: String,
+    /// How it stands; of two connections, the worse.
+    pub state: LinkState,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Why it is not bound, in words; empty when it is.
+    pub why: String,
+    /// Requests of ours that wait for their answers.
+    pub outstanding: u64,
+    /// Messages that wait to be sent.
+    pub waiting: u64,
+    /// Messages that the far end took.
+    pub taken: u64,
+    /// Messages that it refused.
+    pub refused: u64,
+    /// How often it wanted us to be slower.
+    pub throttled: u64,
+    /// Requests whose answers never came.
+    pub unanswered: u64,
+    /// Messages, receipts and steps of menus that came.
+    pub delivered: u64,
+    /// Connections that were lost.
+    pub lost: u64,
 }
 
 /// What became of a part that was taken (SMPP 3.4 appendix B, `stat`).

@@ -282,6 +282,11 @@ pub enum Act {
         /// Which session.
         session: CallId,
     },
+    /// Cannot be told anything any more: the way to him is broken.
+    Lose {
+        /// Which session.
+        session: CallId,
+    },
 }
 
 /// What somebody at a door that is not SIP's sees.

@@ -27,6 +27,7 @@ use crate::inbox::{Fact, Inbox};
 use crate::lanes::Lanes;
 use crate::ledger::{UNTIL_DONE, insist};
 use crate::places::{Place, Places};
+use crate::smpp::Smpp;
 
 pub(crate) use counts::MenuCounts;
 pub(crate) use screens::{Next, Screens};
@@ -52,6 +53,8 @@ struct Inner {
     /// Sessions of which nobody knows whether they were opened, and whose they are.
     unsure: Mutex<BTreeMap<CallId, MerchantId>>,
     screens: Arc<Screens>,
+    /// Where subscribers of networks see theirs.
+    smpp: Smpp,
     counts: MenuCounts,
     /// Writes that are not done.
     busy: AtomicUsize,
@@ -80,7 +83,7 @@ impl Drop for Busy {
 }
 
 impl Menus {
-    pub(crate) fn new(inbox: Inbox, store: Store, runtime: Handle) -> (Menus, Steps) {
+    pub(crate) fn new(inbox: Inbox, store: Store, smpp: Smpp, runtime: Handle) -> (Menus, Steps) {
         let (sender, receiver) = mpsc::channel(UNDER_WAY_MAX);
         let menus = Menus(Arc::new(Inner {
             sender,
@@ -90,6 +93,7 @@ impl Menus {
             lanes: Lanes::new(runtime),
             unsure: Mutex::default(),
             screens: Arc::default(),
+            smpp,
             counts: MenuCounts::default(),
             busy: AtomicUsize::new(0),
         }));
@@ -112,8 +116,12 @@ impl Menus {
 
     /// Asks the page of a step. Never waits.
     pub(crate) fn ask(&self, step: Step) {
-        if step.number == 1 && step.door == Door::Simulator {
-            self.0.screens.begin(step.session, step.merchant);
+        match step.door {
+            Door::Simulator if step.number == 1 => {
+                self.0.screens.begin(step.session, step.merchant);
+            }
+            Door::Smpp if step.number == 1 => self.0.smpp.begin(step.session),
+            _ => {}
         }
         let (session, number, merchant) = (step.session, step.number, step.merchant.0);
         let place = self.0.places.take(step.merchant);
@@ -130,6 +138,7 @@ impl Menus {
 
     /// This is to be seen at a door that is not SIP's.
     pub(crate) fn show(&self, session: CallId, text: String, more: bool) {
+        self.0.smpp.show(session, &text, more);
         self.0.screens.show(Shown { session, text, more });
     }
 
@@ -137,6 +146,7 @@ impl Menus {
     pub(crate) fn over(&self, over: Over) {
         self.0.counts.ended(over.end);
         self.0.screens.end(over.session);
+        self.0.smpp.over(over.session, over.end);
         let (this, at) = (self.clone(), clock::wall());
         self.in_order(over.session, async move {
             let back = this.unsure().remove(&over.session);

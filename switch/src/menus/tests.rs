@@ -36,6 +36,10 @@ async fn store(folder: &Path) -> (Store, MerchantId) {
     (store, merchant)
 }
 
+fn smpp() -> Smpp {
+    Smpp::new(Handle::current())
+}
+
 fn step(merchant: MerchantId, session: u64, number: u32) -> Step {
     Step {
         session: CallId(session),
@@ -83,7 +87,7 @@ async fn s5_2_a_page_that_does_not_answer_takes_no_places_of_other_merchants() {
     let folder = tempfile::tempdir().unwrap();
     let (store, merchant) = store(folder.path()).await;
     let (inbox, outlet) = inbox(8).unwrap();
-    let (menus, mut steps) = Menus::new(inbox, store, Handle::current());
+    let (menus, mut steps) = Menus::new(inbox, store, smpp(), Handle::current());
     for session in 0..OF_ONE_MAX as u64 {
         menus.ask(step(merchant, session, 2));
     }
@@ -111,7 +115,7 @@ async fn s5_2_a_session_is_opened_before_its_page_and_its_end_is_written_behind_
     let folder = tempfile::tempdir().unwrap();
     let (store, merchant) = store(folder.path()).await;
     let (inbox, _outlet) = inbox(8).unwrap();
-    let (menus, _steps) = Menus::new(inbox, store.clone(), Handle::current());
+    let (menus, _steps) = Menus::new(inbox, store.clone(), smpp(), Handle::current());
     assert_eq!(opened(menus.open(&step(merchant, 1, 1))).await, Some(Opened::Now));
     menus.over(over(1, End::Said));
     written(&menus).await;
@@ -130,7 +134,7 @@ async fn s5_2_who_was_not_told_of_an_opening_pays_nothing_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let (store, merchant) = store(folder.path()).await;
     let (inbox, _outlet) = inbox(8).unwrap();
-    let (menus, _steps) = Menus::new(inbox, store.clone(), Handle::current());
+    let (menus, _steps) = Menus::new(inbox, store.clone(), smpp(), Handle::current());
     // The store is slow: something is before it in its lane.
     let (go, gone) = oneshot::channel::<()>();
     menus.in_order(CallId(1), async move {
@@ -147,7 +151,7 @@ async fn s5_2_who_was_not_told_of_an_opening_pays_nothing_for_it() {
     // A store that refuses it.
     let url = format!("sqlite://{}", folder.path().join("empty.db").display());
     let empty = Store::open(&url, StoreConfig::default()).await.unwrap();
-    let (menus, _steps) = Menus::new(menus.0.inbox.clone(), empty, Handle::current());
+    let (menus, _steps) = Menus::new(menus.0.inbox.clone(), empty, smpp(), Handle::current());
     assert_eq!(opened(menus.open(&step(merchant, 2, 1))).await, None);
     assert_eq!(menus.unsure().len(), 1);
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod dial;
 mod gate;
 mod keep_alive;
 mod listen;
@@ -27,6 +28,7 @@ use crate::config::{Config, TcpKnobs, reachable};
 use crate::directory::Directory;
 use crate::inbox::{Inbox, Outlet};
 use crate::quiet::Quiet;
+pub(crate) use dial::{Stream, dial};
 pub(crate) use gate::Gate;
 pub(crate) use tls::Tls;
 

@@ -51,6 +51,8 @@ struct Loaded {
     files: Files,
     server: Option<Arc<ServerConfig>>,
     client: Arc<ClientConfig>,
+    /// Of far ends that speak no SIP: certificates as the web has them.
+    plain: Arc<ClientConfig>,
 }
 
 /// The bytes of the files, to see whether they have changed.
@@ -142,6 +144,11 @@ impl Tls {
         (config, name.unwrap_or_else(|| ServerName::IpAddress(to.ip().into())))
     }
 
+    /// What a connection needs that is no SIP's.
+    pub(super) fn plain(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner).plain)
+    }
+
     /// Takes from new settings who is at which address.
     pub(crate) fn know(&self, settings: &Snapshot) {
         let trunks = settings.trunks.values().filter(|trunk| trunk.transport == Transport::Tls);
@@ -189,12 +196,14 @@ impl Loaded {
             (Some(path), Some(bytes)) => authorities(path, bytes)?,
             _ => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
         };
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .map_err(io::Error::other)
+        };
+        let plain = builder()?.with_root_certificates(roots.clone()).with_no_client_auth();
         let verifier = Arc::new(SipVerifier { roots, algorithms });
-        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
+        let client = builder()?.dangerous().with_custom_certificate_verifier(verifier);
         let client = match &own {
             // Shown to whoever asks for it.
             Some((chain, key)) => client
@@ -206,7 +215,7 @@ impl Loaded {
             Some((chain, key)) => Some(server(knobs, &files, provider, chain, key)?),
             None => None,
         };
-        Ok(Loaded { files, server, client: Arc::new(client) })
+        Ok(Loaded { files, server, client: Arc::new(client), plain: Arc::new(plain) })
     }
 }
 

@@ -227,6 +227,7 @@ mod tests {
             ("ussd_codes", keys::<desired::UssdCode>()),
             ("ussd_owners", keys::<desired::UssdOwner>()),
             ("payment_gateways", keys::<desired::PaymentGateway>()),
+            ("smpp_links", keys::<desired::SmppLink>()),
             ("sms", keys::<desired::Sms>()),
         ]);
         let page = page();

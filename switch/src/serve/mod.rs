@@ -39,10 +39,12 @@ use crate::menus::{Menus, Steps};
 use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::sandbox::Sandbox;
+use crate::smpp::Smpp;
+use crate::texts::Lines;
 use crate::upload::{self, UploadCounts};
 use crate::{
     clock, consult, dns, hearing, keep, menus, metrics, net, outbox, privacy, recovery, secrets,
-    settings, sounds, token,
+    settings, smpp, sounds, token,
 };
 
 /// A running switch.
@@ -213,6 +215,8 @@ struct Hall {
     questions: Mutex<Option<Questions>>,
     /// Menus of merchants' pages, and steps on their way there; these taken once, by the doors.
     menus: Menus,
+    /// Lines to networks.
+    smpp: Smpp,
     steps: Mutex<Option<Steps>>,
     /// Wakes the push worker.
     wake: Arc<Notify>,
@@ -260,7 +264,9 @@ impl Hall {
             Arc::clone(&wake),
             Recordings { folder: recordings, unfinished },
         );
-        let (menus, steps) = Menus::new(inbox.clone(), ground.store.clone(), Handle::current());
+        let smpp = Smpp::new(Handle::current());
+        let (menus, steps) =
+            Menus::new(inbox.clone(), ground.store.clone(), smpp.clone(), Handle::current());
         let door = Arc::new(Door {
             inbox: inbox.clone(),
             answers: Arc::default(),
@@ -279,6 +285,7 @@ impl Hall {
             consults,
             questions: Mutex::new(Some(questions)),
             menus,
+            smpp,
             steps: Mutex::new(Some(steps)),
             inbox,
             directory,
@@ -369,6 +376,7 @@ impl Hall {
             inbox: self.inbox.clone(),
             ledger: self.ledger.clone(),
             menus: self.menus.clone(),
+            smpp: self.smpp.clone(),
             directory: Arc::clone(&self.directory),
             net: Arc::clone(&self.net_counts),
             media: Arc::clone(&self.media),
@@ -391,7 +399,7 @@ impl Hall {
         let sources = self.sources();
         let state = ApiState::new(
             self.store.clone(),
-            Arc::clone(&self.door) as _,
+            (Arc::clone(&self.door) as _, Arc::new(Lines { links: self.smpp.clone() })),
             self.guard.clone(),
             parts::api(config, admin_token),
             Arc::clone(&self.counters),
@@ -423,6 +431,12 @@ impl Hall {
             tokio::spawn(api::bookings::run(state.clone(), self.doors_stop.clone())),
             tokio::spawn(api::payments::run(state.clone(), self.doors_stop.clone())),
             tokio::spawn(api::sms::run(state.clone(), self.doors_stop.clone())),
+            tokio::spawn(smpp::run(
+                self.smpp.clone(),
+                (state.clone(), self.store.clone()),
+                (Arc::clone(&self.door), Arc::clone(&self.tls)),
+                self.doors_stop.clone(),
+            )),
             serve(admin, api::operator_router(state)),
             tokio::spawn(settings::watch(
                 self.store.clone(),

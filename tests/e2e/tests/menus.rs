@@ -4,11 +4,11 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use e2e::country::{USER, Wish, operator};
 use e2e::merchant::http;
+use e2e::php::Php;
 use e2e::programs::{Language, seed};
 use e2e::tandem::{Setup, Tandem};
 use e2e::wait;
@@ -89,50 +89,6 @@ impl Merchant {
 fn screen(shown: &Value) -> (String, bool) {
     let text = shown["text"].as_str().expect("a text").to_owned();
     (text, shown["more"].as_bool().expect("whether there is more"))
-}
-
-/// PHP's own web server, which writes down what it is asked.
-struct Php {
-    child: Child,
-    log: std::path::PathBuf,
-    port: u16,
-}
-
-impl Php {
-    fn start(folder: &Path) -> Php {
-        let (port, log) = (e2e::ports::one(), folder.join("php.log"));
-        let file = std::fs::File::create(&log).expect("a log");
-        let child = Command::new("php")
-            .args(["-d", "html_errors=0", "-S", &format!("127.0.0.1:{port}"), "-t"])
-            .arg(folder)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("php-cli is installed");
-        let php = Php { child, log, port };
-        wait::until("PHP's server", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
-        });
-        php
-    }
-
-    fn url(&self, page: &str) -> String {
-        format!("http://127.0.0.1:{}/{page}", self.port)
-    }
-
-    /// Targets that it was asked for, of pages that begin so.
-    fn asked(&self, page: &str) -> Vec<String> {
-        let log = std::fs::read_to_string(&self.log).expect("a log");
-        let target = |line: &str| line.split_once("]: GET ").map(|(_, target)| target.to_owned());
-        log.lines().filter_map(target).filter(|target| target.starts_with(page)).collect()
-    }
-}
-
-impl Drop for Php {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The manual's page is never called; called, it misreads its second step: both are told of by the switch's own words.

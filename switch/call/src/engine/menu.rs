@@ -131,15 +131,21 @@ impl Engine {
                 },
                 _ => Err(ActRefused::NoSession),
             },
-            ussd::Act::Leave { session } => match self.menus.way(session) {
-                Some(Way::Shell) => {
-                    self.menu_left(session, End::Left);
-                    Ok(session)
-                }
-                _ => Err(ActRefused::NoSession),
-            },
+            ussd::Act::Leave { session } => self.shell_left(session, End::Left),
+            ussd::Act::Lose { session } => self.shell_left(session, End::Lost),
         };
         self.answer(token, Answer::Menu(done));
+    }
+
+    /// Whoever is told by the shell has left, or cannot be told anything any more.
+    fn shell_left(&mut self, session: CallId, end: End) -> Result<CallId, ActRefused> {
+        match self.menus.way(session) {
+            Some(Way::Shell) => {
+                self.menu_left(session, end);
+                Ok(session)
+            }
+            _ => Err(ActRefused::NoSession),
+        }
     }
 
     /// Opens a session for whoever dialled, in place of the one he may have; its page is asked by

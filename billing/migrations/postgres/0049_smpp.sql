@@ -1,0 +1,40 @@
+-- Lines to networks by SMPP. `password` is stored readable, since binds are made with it. `sender_ton`, `sender_npi`: NULL where
+-- the sender's own form says. `per_second` 0: no limit.
+CREATE TABLE smpp_links (
+  name            TEXT   NOT NULL PRIMARY KEY,
+  host            TEXT   NOT NULL,
+  port            BIGINT NOT NULL,
+  tls             BIGINT NOT NULL,
+  version         TEXT   NOT NULL,
+  system_id       TEXT   NOT NULL,
+  password        TEXT   NOT NULL,
+  system_type     TEXT   NOT NULL,
+  bind            TEXT   NOT NULL,
+  sender          TEXT   NOT NULL,
+  sender_ton      BIGINT,
+  sender_npi      BIGINT,
+  alphabet        TEXT   NOT NULL,
+  long_texts      TEXT   NOT NULL,
+  bind_window     BIGINT NOT NULL,
+  per_second      BIGINT NOT NULL,
+  enquire_seconds BIGINT NOT NULL,
+  sms             BIGINT NOT NULL,
+  ussd            BIGINT NOT NULL,
+  enabled         BIGINT NOT NULL DEFAULT 1,
+  managed         BIGINT NOT NULL DEFAULT 0
+);
+
+-- Parts of messages that came by such a line and wait for the others. `reference`: how the sender's phone calls the message.
+CREATE TABLE smpp_parts (
+  link      TEXT   NOT NULL,
+  sender    TEXT   NOT NULL,
+  recipient TEXT   NOT NULL,
+  reference BIGINT NOT NULL,
+  total     BIGINT NOT NULL,
+  number    BIGINT NOT NULL,
+  coding    BIGINT NOT NULL,
+  octets    BYTEA   NOT NULL,
+  at        BIGINT NOT NULL,
+  CONSTRAINT smpp_parts_once PRIMARY KEY (link, sender, recipient, reference, total, number)
+);
+CREATE INDEX smpp_parts_at ON smpp_parts (at);

@@ -1,0 +1,124 @@
+//! Lines to networks by SMPP.
+
+use super::Run;
+use super::sync::{Item, Show, Table, set};
+use crate::db::{args, word};
+use crate::desired::SmppLink;
+use crate::error::Result;
+
+const LINKS: Table = Table {
+    kind: "smpp link",
+    table: "smpp_links",
+    keys: &["name"],
+    columns: &[
+        ("host", Show::Plain),
+        ("port", Show::Plain),
+        ("tls", Show::Truth),
+        ("version", Show::Plain),
+        ("system_id", Show::Plain),
+        ("password", Show::Secret),
+        ("system_type", Show::Plain),
+        ("bind", Show::Plain),
+        ("sender", Show::Plain),
+        ("sender_ton", Show::Plain),
+        ("sender_npi", Show::Plain),
+        ("alphabet", Show::Plain),
+        ("long_texts", Show::Plain),
+        ("bind_window", Show::Plain),
+        ("per_second", Show::Plain),
+        ("enquire_seconds", Show::Plain),
+        ("sms", Show::Truth),
+        ("ussd", Show::Truth),
+        ("enabled", Show::Truth),
+    ],
+};
+
+/// Characters of `system_id`, `password`, `system_type` and an address at most (SMPP 3.4 §4.1.1, §4.4.1).
+const SYSTEM_ID_MAX: usize = 15;
+const PASSWORD_MAX: usize = 8;
+const SYSTEM_TYPE_MAX: usize = 12;
+const ADDRESS_MAX: usize = 20;
+
+impl Run<'_> {
+    pub(super) async fn smpp_links(&mut self) -> Result<()> {
+        let desired = self.desired;
+        let mut items = Vec::new();
+        for (i, link) in desired.smpp_links.iter().enumerate() {
+            let before = self.check.mistakes.len();
+            self.smpp_link(&format!("smpp_links[{i}]"), link);
+            if self.check.mistakes.len() != before {
+                continue;
+            }
+            items.push(Item {
+                name: link.name.clone(),
+                key: args![&link.name],
+                cells: vec![
+                    set(&link.host),
+                    set(link.port),
+                    set(link.tls),
+                    set(word(&link.version)?),
+                    set(&link.system_id),
+                    set(&link.password),
+                    set(&link.system_type),
+                    set(word(&link.bind)?),
+                    set(&link.sender),
+                    set(link.sender_ton),
+                    set(link.sender_npi),
+                    set(word(&link.alphabet)?),
+                    set(word(&link.long_texts)?),
+                    set(link.window),
+                    set(link.per_second),
+                    set(link.enquire_seconds),
+                    set(link.sms),
+                    set(link.ussd),
+                    set(link.enabled),
+                ],
+            });
+        }
+        self.sync(&LINKS, items).await?;
+        Ok(())
+    }
+
+    fn smpp_link(&mut self, path: &str, link: &SmppLink) {
+        let sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if !link.name.chars().all(sign) {
+            self.check.wrong(format!("{path}.name"), "letters, digits, - and _");
+        }
+        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        if link.host.is_empty() || !link.host.chars().all(host) {
+            self.check.wrong(format!("{path}.host"), "a name or an address, without a port");
+        }
+        if link.port == 0 {
+            self.check.wrong(format!("{path}.port"), "1 to 65535");
+        }
+        let texts = [
+            ("system_id", &link.system_id, SYSTEM_ID_MAX),
+            ("password", &link.password, PASSWORD_MAX),
+            ("system_type", &link.system_type, SYSTEM_TYPE_MAX),
+            ("sender", &link.sender, ADDRESS_MAX),
+        ];
+        for (field, text, most) in texts {
+            if text.len() > most || text.chars().any(|c| !c.is_ascii_graphic() && c != ' ') {
+                let why = format!("{most} ASCII characters at most");
+                self.check.wrong(format!("{path}.{field}"), why);
+            }
+        }
+        if link.system_id.is_empty() {
+            self.check.wrong(format!("{path}.system_id"), "may not be empty");
+        }
+        if !(1..=1000).contains(&link.window) {
+            self.check.wrong(format!("{path}.window"), "1 to 1000 requests");
+        }
+        if link.per_second > 10_000 {
+            self.check.wrong(format!("{path}.per_second"), "10000 at most; 0: no limit");
+        }
+        if !(5..=3600).contains(&link.enquire_seconds) {
+            self.check.wrong(format!("{path}.enquire_seconds"), "5 to 3600 seconds");
+        }
+        for (field, value) in [("sender_ton", link.sender_ton), ("sender_npi", link.sender_npi)] {
+            if value.is_some_and(|value| value > 18) {
+                self.check.wrong(format!("{path}.{field}"), "a number of SMPP 3.4 §5.2.5, §5.2.6");
+            }
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! Lines to networks by SMPP 3.4 and 5.0: short messages out and in, receipts, and menus (spec §5.6).
+//!
+//! `wire` reads and writes octets, `session` keeps one connection, `parts`, `coding` and `receipts` are what messages
+//! are made of, `ussd` knows whose menu is shown where; `line` runs the connections of a link. Here they are joined with
+//! the store, the engine and the doors.
+
+mod coding;
+mod line;
+mod parts;
+mod receipts;
+mod session;
+mod ussd;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use api::ApiState;
+use billing::Store;
+use billing::smpp::{Kept, Link, Part, PartOf};
+use facts::ports::Promise;
+use facts::sms::{Arrived, LinkState, LinkStatus, Receipt, Sent, Text};
+use facts::ussd::{Act, ActRefused, Dialled, Door as MenuDoor, End};
+use facts::{CallId, Number, NumberPlan};
+use md5::{Digest as _, Md5};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::line::{Given, Hears, Line};
+use self::session::Outcome;
+use self::ussd::{Desk, Out, Way, Wish};
+use self::wire::{Address, Message, status};
+use crate::calls::Door;
+use crate::clock;
+use crate::net::Tls;
+
+/// Time between looks: `tandem apply` runs in another process and cannot call us.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a message may wait to be sent; its answer comes within ten seconds more, and so all of it in half a minute.
+const PATIENCE: Duration = Duration::from_secs(18);
+const ANSWERED: Duration = Duration::from_secs(11);
+/// How long a screen may wait: a subscriber waits no longer.
+const SCREEN_PATIENCE: Duration = Duration::from_secs(15);
+/// Messages of which some parts have left and others are to follow, at most.
+const BEGUN_MAX: usize = 10_000;
+/// Within this time the same words of the same sender are one message that came twice.
+const SAME_MS: i64 = 600_000;
+
+/// All links. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Smpp(Arc<Inner>);
+
+struct Inner {
+    lines: RwLock<BTreeMap<String, Running>>,
+    desk: Mutex<Desk>,
+    /// References of the parts that have left, by link and message.
+    begun: Mutex<BTreeMap<(String, i64), Vec<String>>>,
+    behind: OnceLock<Behind>,
+    plan: RwLock<NumberPlan>,
+    runtime: Handle,
+}
+
+/// What stands behind the links.
+struct Behind {
+    state: ApiState,
+    store: Store,
+    door: Arc<Door>,
+}
+
+struct Running {
+    line: Arc<Line>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Smpp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Smpp").finish_non_exhaustive()
+    }
+}
+
+impl Smpp {
+    pub(crate) fn new(runtime: Handle) -> Smpp {
+        Smpp(Arc::new(Inner {
+            lines: RwLock::default(),
+            desk: Mutex::default(),
+            begun: Mutex::default(),
+            behind: OnceLock::new(),
+            plan: RwLock::default(),
+            runtime,
+        }))
+    }
+
+    /// How the links stand, by name.
+    pub(crate) fn links(&self) -> Vec<LinkStatus> {
+        let lines = self.0.lines.read().unwrap_or_else(PoisonError::into_inner);
+        lines.values().map(|running| running.line.status()).collect()
+    }
+
+    /// Sends a message by a link of this name. Parts that have left do not leave again when it is tried again.
+    pub(crate) fn send(&self, link: String, text: Text) -> Promise<Sent> {
+        let this = self.clone();
+        Box::pin(async move { this.sent(link, &text).await })
+    }
+
+    async fn sent(&self, link: String, text: &Text) -> Sent {
+        let Some(line) = self.line(&link).filter(|line| line.settings.sms) else {
+            return Sent::NotHere;
+        };
+        let key = (link, text.id);
+        let mut references = self.begun().remove(&key).unwrap_or_default();
+        let messages = parts::cut(text, &line.settings);
+        let (total, until) = (messages.len(), Instant::now() + PATIENCE);
+        for (at, message) in messages.into_iter().enumerate().skip(references.len()) {
+            let outcome = match line.post(message, false, until) {
+                Some(outcome) => {
+                    let late = tokio::time::Instant::from_std(until + ANSWERED);
+                    let outcome = tokio::time::timeout_at(late, outcome).await;
+                    outcome.ok().and_then(Result::ok).unwrap_or(Outcome::Unanswered)
+                }
+                None => Outcome::Unsent(None),
+            };
+            let part =
+                if total > 1 { format!("part {} of {total}: ", at + 1) } else { String::new() };
+            let failed = match outcome {
+                Outcome::Taken(reference) => {
+                    references.push(reference);
+                    continue;
+                }
+                Outcome::Refused(refused) if !passes(refused) => {
+                    let left = match references.len() {
+                        0 => String::new(),
+                        left => format!("; {left} have left"),
+                    };
+                    return Sent::Refused(format!("{part}{}{left}", line::words(refused)));
+                }
+                Outcome::Refused(status) | Outcome::Unsent(Some(status)) => line::words(status),
+                Outcome::Unanswered => "no answer".to_owned(),
+                Outcome::Unsent(None) => match line.state() {
+                    (LinkState::Bound, ..) => "too many messages wait".to_owned(),
+                    (_, _, why) if why.is_empty() => "not bound".to_owned(),
+                    (_, _, why) => format!("not bound: {why}"),
+                },
+            };
+            self.keep_begun(key, references);
+            return Sent::Later(format!("{part}{failed}"));
+        }
+        Sent::Taken(references)
+    }
+
+    fn keep_begun(&self, key: (String, i64), references: Vec<String>) {
+        if references.is_empty() {
+            return;
+        }
+        let mut begun = self.begun();
+        while begun.len() >= BEGUN_MAX {
+            begun.pop_first();
+        }
+        begun.insert(key, references);
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<(String, i64), Vec<String>>> {
+        self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, name: &str) -> Option<Arc<Line>> {
+        let lines = self.0.lines.read().unwrap_or_else(PoisonError::into_inner);
+        lines.get(name).map(|running| Arc::clone(&running.line))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine has begun a session of this door. Never waits.
+    pub(crate) fn begin(&self, session: CallId) {
+        self.desk().begin(session);
+    }
+
+    /// This is to be seen, if the session is of this door. Never waits.
+    pub(crate) fn show(&self, session: CallId, text: &str, more: bool) {
+        let out = self.desk().show(session, text, more);
+        out.into_iter().for_each(|out| self.push(out));
+    }
+
+    /// A session is over. Never waits.
+    pub(crate) fn over(&self, session: CallId, end: End) {
+        let out = self.desk().end(session, end);
+        out.into_iter().for_each(|out| self.push(out));
+    }
+
+    /// Puts a screen on its way; a session whose screens do not come through is lost.
+    fn push(&self, out: Out) {
+        let Out { session, link, message } = out;
+        let posted = self.line(&link);
+        let posted =
+            posted.and_then(|line| line.post(message, true, Instant::now() + SCREEN_PATIENCE));
+        let this = self.clone();
+        self.0.runtime.spawn(async move {
+            let outcome = match posted {
+                Some(outcome) => outcome.await.unwrap_or(Outcome::Unanswered),
+                None => Outcome::Unsent(None),
+            };
+            if !matches!(outcome, Outcome::Taken(_)) {
+                tracing::warn!(link, %session, ?outcome, "a menu's screen did not come through");
+                this.lose(session).await;
+            }
+        });
+    }
+
+    async fn lose(&self, session: CallId) {
+        if let Some(behind) = self.0.behind.get() {
+            // It may be over by now.
+            let _ = behind.door.act(Act::Lose { session }).await;
+        }
+    }
+
+    /// A step of a menu; the status of its answer.
+    async fn stepped(&self, behind: &Behind, link: &Link, message: &Message, text: &str) -> u32 {
+        let Some(mobile) = self.number(&message.from).filter(|_| link.ussd) else {
+            return status::PERMANENT;
+        };
+        let number = message.session.map(|[number, _]| number);
+        let found = self.desk().find(&link.name, &mobile, number);
+        let way = || Way::of(&link.name, link.alphabet, message);
+        let done = match (ussd::wish(message, text, found.is_some()), found) {
+            (Wish::Open, _) => {
+                let Some(dialled) = Dialled::parse(text).or_else(|| Dialled::code(text)) else {
+                    return status::PERMANENT;
+                };
+                let door = MenuDoor::Smpp;
+                let open = Act::Open { dialled, mobile: mobile.clone(), door, only: None };
+                let opened = behind.door.act(open).await;
+                if let Ok(session) = opened {
+                    let out = self.desk().opened(session, &mobile, way());
+                    out.into_iter().for_each(|out| self.push(out));
+                }
+                opened
+            }
+            (Wish::Type, Some(session)) => {
+                behind.door.act(Act::Type { session, text: text.to_owned() }).await
+            }
+            (Wish::Leave, Some(session)) => behind.door.act(Act::Leave { session }).await,
+            (Wish::Type, None) => {
+                let message = ussd::release(&link.name, link.alphabet, message);
+                self.push(Out { session: CallId(0), link: link.name.clone(), message });
+                return status::OK;
+            }
+            (Wish::Leave, None) | (Wish::Nothing, _) => return status::OK,
+        };
+        match done {
+            // Typed too early, or too late: it was heard.
+            Ok(_) | Err(ActRefused::NotNow | ActRefused::NoSession) => status::OK,
+            Err(ActRefused::Busy) => status::TEMPORARY,
+            Err(ActRefused::NoCode | ActRefused::Blocked) => status::PERMANENT,
+        }
+    }
+
+    /// A message that somebody wrote, or a part of one; the status of its answer: it is kept before it is taken.
+    async fn written(&self, behind: &Behind, link: &Link, message: &Message) -> u32 {
+        let (octets, piece) = parts::read(message);
+        let once = once(&link.name, message, clock::wall().0);
+        let arrived = |text: String| Arrived {
+            link: link.name.clone(),
+            once: once.clone(),
+            from: self.number(&message.from).unwrap_or_else(|| message.from.digits.clone()),
+            to: message.to.digits.clone(),
+            text,
+        };
+        let Some(piece) = piece else {
+            let text = coding::text(&octets, message.coding, link.alphabet);
+            return kept(ears::arrived(&behind.state, arrived(text)).await);
+        };
+        let of = PartOf {
+            link: link.name.clone(),
+            sender: message.from.digits.clone(),
+            recipient: message.to.digits.clone(),
+            reference: piece.reference,
+            total: piece.total,
+        };
+        let part = Part { number: piece.number, coding: message.coding, octets };
+        let parts = match behind.store.keep_part(of.clone(), part, clock::wall()).await {
+            Ok(Kept::Waits) => return status::OK,
+            Ok(Kept::Whole(parts)) => parts,
+            Ok(Kept::Full) => {
+                tracing::warn!(link = link.name, "too many parts of messages wait for the others");
+                return status::TEMPORARY;
+            }
+            Err(error) => return kept(Err(error)),
+        };
+        let parts: Vec<_> = parts.into_iter().map(|part| (part.coding, part.octets)).collect();
+        let text = parts::join(&parts, link.alphabet);
+        let status = kept(ears::arrived(&behind.state, arrived(text)).await);
+        if status == status::OK
+            && let Err(error) = behind.store.forget_parts(of).await
+        {
+            tracing::warn!(%error, "parts of a message that is whole were not forgotten");
+        }
+        status
+    }
+
+    /// E.164 digits of an address; `None`: it is none of E.164.
+    fn number(&self, address: &Address) -> Option<String> {
+        const INTERNATIONAL: u8 = 1;
+        let bare = address.digits.trim();
+        let plan = self.0.plan.read().unwrap_or_else(PoisonError::into_inner);
+        let whole = match address.ton {
+            INTERNATIONAL if !bare.starts_with(['+', '0']) => format!("+{bare}"),
+            _ => bare.to_owned(),
+        };
+        match plan.parse(&whole) {
+            Ok(Number::E164(digits)) => Some(digits),
+            _ => None,
+        }
+    }
+
+    /// Brings the links to what the settings say. Those that are as they were go on.
+    fn bring(&self, links: Vec<Link>, tls: &Arc<Tls>) -> Vec<JoinHandle<()>> {
+        let mut lines = self.0.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted: BTreeMap<String, Link> = links
+            .into_iter()
+            .filter(|link| link.enabled)
+            .map(|link| (link.name.clone(), link))
+            .collect();
+        let gone: Vec<String> = lines
+            .iter()
+            .filter(|(name, running)| wanted.get(*name) != Some(&running.line.settings))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let gone = gone.iter().filter_map(|name| lines.remove(name));
+        let gone: Vec<_> = gone.map(Running::end).collect();
+        wanted.retain(|name, _| !lines.contains_key(name));
+        for (name, link) in wanted {
+            let (stop, stopped) = watch::channel(false);
+            let (line, outgoing) = Line::new(link);
+            let hears = Arc::new(self.clone());
+            let given = Given { hears, tls: Some(Arc::clone(tls)), stop: stopped };
+            let task = self.0.runtime.spawn(line::run(Arc::clone(&line), outgoing, given));
+            lines.insert(name, Running { line, stop, task });
+        }
+        gone
+    }
+}
+
+impl Running {
+    /// Takes its leave; what is under way is waited for.
+    fn end(self) -> JoinHandle<()> {
+        self.stop.send_replace(true);
+        self.task
+    }
+}
+
+impl Hears for Smpp {
+    fn came(&self, line: Arc<Line>, message: Message) -> Promise<u32> {
+        let this = self.clone();
+        Box::pin(async move {
+            let Some(behind) = this.0.behind.get() else { return status::TEMPORARY };
+            let link = &line.settings;
+            let text = coding::text(&message.octets, message.coding, link.alphabet);
+            if message.ussd.is_some() {
+                return this.stepped(behind, link, &message, &text).await;
+            }
+            match receipts::read(&message, &text) {
+                receipts::Kind::Receipt { reference, delivery, word } => {
+                    let receipt = Receipt { link: link.name.clone(), reference, delivery, word };
+                    kept(ears::receipt(&behind.state, receipt).await)
+                }
+                receipts::Kind::Passing => status::OK,
+                receipts::Kind::Text if !link.sms => status::PERMANENT,
+                receipts::Kind::Text => this.written(behind, link, &message).await,
+            }
+        })
+    }
+
+    fn lost(&self, line: &Line) {
+        for session in self.desk().at(&line.settings.name) {
+            let this = self.clone();
+            self.0.runtime.spawn(async move { this.lose(session).await });
+        }
+    }
+}
+
+/// Refusals that may pass: the far end is in trouble, or has too much to do.
+fn passes(refused: u32) -> bool {
+    matches!(refused, status::SYSTEM | status::TEMPORARY | status::THROTTLED | status::QUEUE_FULL)
+}
+
+/// A message is taken when it is kept, or was before.
+fn kept(kept: billing::Result<bool>) -> u32 {
+    match kept {
+        Ok(_) => status::OK,
+        Err(error) => {
+            tracing::warn!(%error, "what came by an SMPP link was not kept; it is to come again");
+            status::TEMPORARY
+        }
+    }
+}
+
+/// What is the same when the link brings a message again: nothing in it names it, but nobody writes the same words to
+/// the same number twice within minutes and means two messages.
+fn once(link: &str, message: &Message, at_ms: i64) -> String {
+    let mut sum = Md5::new();
+    for field in [link, &message.from.digits, &message.to.digits] {
+        sum.update(field.as_bytes());
+        sum.update([0]);
+    }
+    sum.update(at_ms.div_euclid(SAME_MS).to_be_bytes());
+    sum.update(message.user_reference.map_or([0, 0, 0], |reference| {
+        let [high, low] = reference.to_be_bytes();
+        [1, high, low]
+    }));
+    sum.update([message.coding, message.esm_class]);
+    sum.update(&message.octets);
+    format!("smpp:{}", hex::encode(sum.finalize()))
+}
+
+/// Keeps the links as the settings say, until `stop`; then each takes its leave.
+pub(crate) async fn run(
+    smpp: Smpp,
+    (state, store): (ApiState, Store),
+    (door, tls): (Arc<Door>, Arc<Tls>),
+    mut stop: watch::Receiver<bool>,
+) {
+    let _ = smpp.0.behind.set(Behind { state, store: store.clone(), door });
+    let (mut known, mut leaving) = (None, Vec::new());
+    loop {
+        match refreshed(&store, known).await {
+            Ok(Some((version, links, plan))) => {
+                *smpp.0.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+                leaving.retain(|task: &JoinHandle<()>| !task.is_finished());
+                leaving.extend(smpp.bring(links, &tls));
+                known = Some(version);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the SMPP links cannot be read"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    leaving.extend(smpp.bring(Vec::new(), &tls));
+    for task in leaving {
+        let _ = task.await;
+    }
+}
+
+type Settings = (u64, Vec<Link>, NumberPlan);
+
+async fn refreshed(store: &Store, known: Option<u64>) -> billing::Result<Option<Settings>> {
+    let version = store.settings_version().await?;
+    if Some(version) == known {
+        return Ok(None);
+    }
+    let links = store.smpp_links().await?;
+    Ok(Some((version, links, store.snapshot().await?.plan)))
+}
+
+/// What came is handed on to the doors.
+mod ears {
+    use super::{ApiState, Arrived, Receipt};
+
+    pub(super) async fn arrived(_state: &ApiState, _text: Arrived) -> billing::Result<bool> {
+        Err(billing::Error::Missing("the table of messages that came"))
+    }
+
+    pub(super) async fn receipt(_state: &ApiState, _receipt: Receipt) -> billing::Result<bool> {
+        Err(billing::Error::Missing("the table of messages that came"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

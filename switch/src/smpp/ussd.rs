@@ -1,0 +1,369 @@
+//! Menus by SMPP (spec §5.6; SMPP 3.4 §5.3.2.43-44): which session of the network is which of ours, and what is said to
+//! subscribers in it. Who asked for what a message means is decided here; pages are the engine's.
+
+use std::collections::BTreeMap;
+
+use billing::smpp::Alphabet;
+use facts::CallId;
+use facts::ussd::{Dialled, End};
+
+use super::coding;
+use super::wire::{Address, Message};
+
+/// Operations of `ussd_service_op`.
+const PSSD_INDICATION: u8 = 0;
+const PSSR_INDICATION: u8 = 1;
+const USSR_REQUEST: u8 = 2;
+const USSN_REQUEST: u8 = 3;
+const PSSD_RESPONSE: u8 = 16;
+const PSSR_RESPONSE: u8 = 17;
+const USSR_CONFIRM: u8 = 18;
+const USSN_CONFIRM: u8 = 19;
+/// The session is over: the lowest bit of the second octet of `its_session_info`.
+const OVER: u8 = 1;
+/// Sessions from which on those that ended before anybody knew of them are looked for.
+const SEATS: usize = 8_192;
+
+/// What somebody wants with a message that has `ussd_service_op`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wish {
+    /// Dials.
+    Open,
+    /// Types.
+    Type,
+    /// Leaves.
+    Leave,
+    /// Nothing: a last word of ours has come through.
+    Nothing,
+}
+
+/// What it wants, where a session of this subscriber is `open` or not. Networks differ in what they call an answer: all
+/// that the field has been seen to use is taken for one.
+pub(super) fn wish(message: &Message, text: &str, open: bool) -> Wish {
+    let over = message.session.is_some_and(|[_, turn]| turn & OVER != 0);
+    match message.ussd.unwrap_or(PSSR_INDICATION) {
+        // Some say this for each step: what is no code is typed.
+        PSSR_INDICATION | PSSD_INDICATION if open && Dialled::parse(text).is_none() => {
+            if over {
+                Wish::Leave
+            } else {
+                Wish::Type
+            }
+        }
+        PSSR_INDICATION | PSSD_INDICATION => Wish::Open,
+        USSR_REQUEST | PSSD_RESPONSE | USSR_CONFIRM if !over => Wish::Type,
+        USSN_REQUEST | USSN_CONFIRM => Wish::Nothing,
+        PSSR_RESPONSE if !open => Wish::Nothing,
+        _ => Wish::Leave,
+    }
+}
+
+/// How a subscriber is spoken to: as his own message came, turned round.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Way {
+    pub(super) link: String,
+    service_type: String,
+    /// The service's address, and his, as the network writes them.
+    ours: Address,
+    his: Address,
+    /// How the network calls the session, where it does.
+    number: Option<u8>,
+    /// What was said by us so far.
+    turn: u8,
+    coding: u8,
+    alphabet: Alphabet,
+}
+
+impl Way {
+    pub(super) fn of(link: &str, alphabet: Alphabet, message: &Message) -> Way {
+        Way {
+            link: link.to_owned(),
+            service_type: message.service_type.clone(),
+            ours: message.to.clone(),
+            his: message.from.clone(),
+            number: message.session.map(|[number, _]| number),
+            turn: 0,
+            coding: message.coding,
+            alphabet,
+        }
+    }
+
+    /// What he is to see. `more`: he may type.
+    fn say(&mut self, text: &str, more: bool) -> Message {
+        let coding = match coding::coding_of(text, self.alphabet) {
+            // As he was heard: some gateways take the codings of cell broadcast alone.
+            coding::DEFAULT if self.coding == 0x0f => 0x0f,
+            coding::UCS2 if self.coding == 0x48 => 0x48,
+            coding => coding,
+        };
+        let alphabet = self.alphabet;
+        let octets = match coding {
+            0x0f => coding::octets(text, coding::DEFAULT, Alphabet::Gsm),
+            coding => coding::octets(text, coding, alphabet),
+        };
+        let turn = self.turn;
+        self.turn = self.turn.wrapping_add(1) & 0x7f;
+        Message {
+            service_type: self.service_type.clone(),
+            from: self.ours.clone(),
+            to: self.his.clone(),
+            coding,
+            octets,
+            ussd: Some(if more { USSR_REQUEST } else { PSSR_RESPONSE }),
+            session: self.number.map(|number| [number, turn << 1 | if more { 0 } else { OVER }]),
+            ..Message::default()
+        }
+    }
+}
+
+/// The answer to somebody whose session is over or never was: the network lets him go.
+pub(super) fn release(link: &str, alphabet: Alphabet, message: &Message) -> Message {
+    Way::of(link, alphabet, message).say("", false)
+}
+
+/// A session of ours.
+#[derive(Debug, Default)]
+struct Seat {
+    /// `None`: the engine has begun it, and whoever asked for it has not heard so yet.
+    way: Option<Way>,
+    mobile: String,
+    /// What was to be seen before the way was known.
+    early: Vec<(String, bool)>,
+    /// The network was told that it is over.
+    closed: bool,
+    ended: Option<End>,
+}
+
+/// All sessions of this door.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    seats: BTreeMap<CallId, Seat>,
+    /// Which session a subscriber has at a link.
+    of: BTreeMap<(String, String), CallId>,
+    room: usize,
+}
+
+/// What is to leave, and by which link, of which session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Out {
+    pub(super) session: CallId,
+    pub(super) link: String,
+    pub(super) message: Message,
+}
+
+impl Desk {
+    /// The engine has begun a session: what is to be seen in it may come before it is known whose it is.
+    pub(super) fn begin(&mut self, session: CallId) {
+        self.seats.entry(session).or_default();
+        if self.seats.len() > self.room.max(SEATS) {
+            self.seats.retain(|_, seat| seat.ended.is_none());
+            self.room = self.seats.len() * 2;
+        }
+    }
+
+    /// It is known whose it is. What was to be seen meanwhile leaves now.
+    pub(super) fn opened(&mut self, session: CallId, mobile: &str, way: Way) -> Vec<Out> {
+        let seat = self.seats.entry(session).or_default();
+        self.of.insert((way.link.clone(), mobile.to_owned()), session);
+        (seat.way, seat.mobile) = (Some(way), mobile.to_owned());
+        let early = std::mem::take(&mut seat.early);
+        let ended = seat.ended.take();
+        let mut out: Vec<Out> =
+            early.iter().filter_map(|(text, more)| self.show(session, text, *more)).collect();
+        out.extend(ended.and_then(|end| self.end(session, end)));
+        out
+    }
+
+    /// The session that this subscriber has at this link. The network's own number tells an old one from it.
+    pub(super) fn find(&self, link: &str, mobile: &str, number: Option<u8>) -> Option<CallId> {
+        let session = *self.of.get(&(link.to_owned(), mobile.to_owned()))?;
+        let way = self.seats.get(&session)?.way.as_ref()?;
+        let same = number.is_none() || way.number.is_none() || number == way.number;
+        same.then_some(session)
+    }
+
+    /// This is to be seen. Sessions of other doors have no seat here.
+    pub(super) fn show(&mut self, session: CallId, text: &str, more: bool) -> Option<Out> {
+        let seat = self.seats.get_mut(&session)?;
+        let Some(way) = &mut seat.way else {
+            seat.early.push((text.to_owned(), more));
+            return None;
+        };
+        seat.closed |= !more;
+        Some(Out { session, link: way.link.clone(), message: way.say(text, more) })
+    }
+
+    /// The session is over. Whoever was not told so is let go, unless he left by himself.
+    pub(super) fn end(&mut self, session: CallId, end: End) -> Option<Out> {
+        let seat = self.seats.get_mut(&session)?;
+        if seat.way.is_none() {
+            seat.ended = Some(end);
+            return None;
+        }
+        let mut seat = self.seats.remove(&session)?;
+        let way = seat.way.as_mut()?;
+        let key = (way.link.clone(), std::mem::take(&mut seat.mobile));
+        if self.of.get(&key) == Some(&session) {
+            self.of.remove(&key);
+        }
+        let told = seat.closed || end == End::Left;
+        (!told).then(|| Out { session, link: way.link.clone(), message: way.say("", false) })
+    }
+
+    /// Sessions of a link that is lost.
+    pub(super) fn at(&self, link: &str) -> Vec<CallId> {
+        self.of.iter().filter(|((at, _), _)| at == link).map(|(_, session)| *session).collect()
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.of.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: CallId = CallId(7);
+    const MOBILE: &str = "989123456789";
+
+    fn came(op: u8, session: Option<[u8; 2]>, coding: u8) -> Message {
+        let address = |digits: &str| Address { ton: 1, npi: 1, digits: digits.into() };
+        Message {
+            service_type: "USSD".into(),
+            from: address(MOBILE),
+            to: address("6655"),
+            ussd: Some(op),
+            session,
+            coding,
+            ..Message::default()
+        }
+    }
+
+    fn way(session: Option<[u8; 2]>, coding: u8) -> Way {
+        Way::of("carrier", Alphabet::Gsm, &came(1, session, coding))
+    }
+
+    /// A session that is open, by its network's number.
+    fn open(session: Option<[u8; 2]>) -> Desk {
+        let mut desk = Desk::default();
+        desk.begin(SESSION);
+        assert_eq!(desk.opened(SESSION, MOBILE, way(session, 0)), []);
+        desk
+    }
+
+    #[test]
+    fn s5_6_what_networks_call_an_answer_is_one() {
+        let plain = |op, text, open| wish(&came(op, None, 0), text, open);
+        assert_eq!(plain(1, "*6655*123#", false), Wish::Open);
+        assert_eq!(plain(0, "*6655*123#", false), Wish::Open);
+        assert_eq!(plain(1, "*6655*123#", true), Wish::Open, "he dialled anew");
+        assert_eq!(plain(1, "4711", true), Wish::Type);
+        for op in [2, 16, 18] {
+            assert_eq!(plain(op, "4711", true), Wish::Type, "{op}");
+            assert_eq!(
+                plain(op, "4711", false),
+                Wish::Type,
+                "{op}: whose session is over is let go"
+            );
+        }
+        assert_eq!((plain(19, "", true), plain(19, "", false)), (Wish::Nothing, Wish::Nothing));
+        // The last word's acknowledgement, or a network that ends it.
+        assert_eq!((plain(17, "", false), plain(17, "", true)), (Wish::Nothing, Wish::Leave));
+        assert_eq!(plain(35, "", true), Wish::Leave);
+        // The end bit.
+        assert_eq!(wish(&came(18, Some([4, 3]), 0), "", true), Wish::Leave);
+        assert_eq!(wish(&came(18, Some([4, 2]), 0), "1", true), Wish::Type);
+    }
+
+    #[test]
+    fn s5_6_screens_leave_as_requests_and_the_last_as_the_response_with_the_networks_number() {
+        let mut desk = open(Some([9, 0]));
+        let menu = desk.show(SESSION, "کد", true).unwrap();
+        assert_eq!((menu.link.as_str(), menu.session), ("carrier", SESSION));
+        let menu = menu.message;
+        assert_eq!((menu.ussd, menu.session, menu.coding), (Some(2), Some([9, 0]), 8));
+        assert_eq!((menu.from.digits.as_str(), menu.to.digits.as_str()), ("6655", MOBILE));
+        assert_eq!((menu.service_type.as_str(), menu.registered), ("USSD", 0));
+        let last = desk.show(SESSION, "Done @", false).unwrap().message;
+        assert_eq!((last.ussd, last.session, last.coding), (Some(17), Some([9, 3]), 0));
+        assert_eq!(last.octets, [b'D', b'o', b'n', b'e', b' ', 0]);
+        assert_eq!(desk.end(SESSION, End::Said), None, "he was told");
+        assert!(desk.is_empty());
+        // A network that has no numbers is told none; its codings are used.
+        let mut way = way(None, 0x0f);
+        assert_eq!((way.say("a", true).session, way.say("a", true).coding), (None, 0x0f));
+        way.coding = 0x48;
+        assert_eq!((way.say("ک", true).coding, way.say("a", true).coding), (0x48, 0));
+    }
+
+    #[test]
+    fn s5_6_what_is_to_be_seen_before_it_is_known_whose_it_is_waits() {
+        let mut desk = Desk::default();
+        desk.begin(SESSION);
+        assert_eq!(desk.show(SESSION, "first", true), None);
+        assert_eq!(desk.find("carrier", MOBILE, None), None);
+        let out = desk.opened(SESSION, MOBILE, way(None, 0));
+        assert_eq!(out.len(), 1);
+        assert_eq!(
+            (out[0].message.ussd, out[0].message.octets.as_slice()),
+            (Some(2), &b"first"[..])
+        );
+        // Even its end.
+        let other = CallId(8);
+        desk.begin(other);
+        desk.show(other, "no service", false);
+        assert_eq!(desk.end(other, End::Unavailable), None);
+        let out = desk.opened(other, "98912", way(None, 0));
+        assert_eq!(out.iter().map(|out| out.message.ussd).collect::<Vec<_>>(), [Some(17)]);
+        assert_eq!(desk.find("carrier", "98912", None), None);
+        // One of another door has no seat.
+        assert_eq!(desk.show(CallId(99), "x", true), None);
+        assert_eq!(desk.end(CallId(99), End::Said), None);
+    }
+
+    #[test]
+    fn s5_6_a_session_is_known_by_link_subscriber_and_number() {
+        let desk = open(Some([9, 0]));
+        assert_eq!(desk.find("carrier", MOBILE, Some(9)), Some(SESSION));
+        assert_eq!(desk.find("carrier", MOBILE, None), Some(SESSION));
+        assert_eq!(desk.find("carrier", MOBILE, Some(8)), None, "an old one");
+        assert_eq!(desk.find("other", MOBILE, Some(9)), None);
+        assert_eq!(desk.find("carrier", "98912", Some(9)), None);
+        assert_eq!((desk.at("carrier"), desk.at("other")), (vec![SESSION], vec![]));
+        assert_eq!(open(None).find("carrier", MOBILE, Some(3)), Some(SESSION));
+    }
+
+    #[test]
+    fn s5_6_who_was_silent_is_let_go_and_who_left_is_not_told() {
+        let mut desk = open(Some([9, 0]));
+        desk.show(SESSION, "menu", true);
+        let out = desk.end(SESSION, End::Silent).unwrap().message;
+        assert_eq!((out.ussd, out.session, out.octets.len()), (Some(17), Some([9, 3]), 0));
+        assert!(desk.is_empty());
+        let mut desk = open(None);
+        assert_eq!(desk.end(SESSION, End::Left), None);
+        assert!(desk.is_empty());
+        // One that he opened in its place stays his.
+        let mut desk = open(Some([9, 0]));
+        let next = CallId(8);
+        desk.begin(next);
+        desk.opened(next, MOBILE, way(Some([10, 0]), 0));
+        assert_eq!(desk.end(SESSION, End::Left), None);
+        assert_eq!(desk.find("carrier", MOBILE, Some(10)), Some(next));
+        let out = release("carrier", Alphabet::Gsm, &came(18, Some([3, 4]), 0));
+        assert_eq!((out.ussd, out.session), (Some(17), Some([3, 1])));
+    }
+
+    #[test]
+    fn sessions_that_ended_before_anybody_knew_of_them_go_when_there_is_no_more_room() {
+        let mut desk = Desk::default();
+        for session in 0..=SEATS as u64 {
+            desk.begin(CallId(session));
+            desk.end(CallId(session), End::Said);
+        }
+        desk.begin(CallId(u64::MAX));
+        assert!(desk.seats.len() <= 2, "{}", desk.seats.len());
+    }
+}

@@ -1,0 +1,273 @@
+//! Lines to networks by SMPP on the program itself, against a message centre of somebody else's making (spec §5.6, §8):
+//! menus, messages out and in, receipts, TLS; what a lost link and a busy network do.
+
+use std::path::Path;
+
+use e2e::country::{USER, Wish, operator};
+use e2e::merchant::http;
+use e2e::php::Php;
+use e2e::programs::seed;
+use e2e::smsc::{PASSWORD, SYSTEM_ID, Smsc};
+use e2e::tandem::{Setup, Tandem, certificate};
+use e2e::wait;
+use serde_json::{Value, json};
+
+const PROMPT: &str = "لطفا کد ثبت نام خود را وارد نمایید";
+const DONE: &str = "کد ثبت نام شما با موفقیت در سیستم ثبت شد";
+const NO_SERVICE: &str = "سرویس در دسترس نیست";
+const MOBILE: &str = "989123456789";
+
+/// The lines of a link of the operator's file; `more` are further ones.
+fn link(port: u16, more: &str) -> String {
+    format!(
+        "\n[[smpp_links]]\nname = \"carrier\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         system_id = \"{SYSTEM_ID}\"\npassword = \"{PASSWORD}\"\nsender = \"3000\"\n{more}\n"
+    )
+}
+
+fn switch(folder: &Path, more: String, settings: Vec<String>) -> Tandem {
+    let wish = Wish { more, ..Wish::default() };
+    let operator = operator(&wish, e2e::ports::one(), e2e::ports::one());
+    Tandem::start(folder, &Setup { settings, operator })
+}
+
+/// A message by hand: status and what is said.
+fn send(tandem: &Tandem, text: &str) -> (u16, Value) {
+    let token = std::fs::read_to_string(tandem.folder().join("data/admin.token"));
+    let bearer = format!("Bearer {}", token.expect("an admin token").trim());
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let body = json!({ "to": format!("+{MOBILE}"), "text": text }).to_string();
+    let path = "/admin/v1/smpp/carrier/messages";
+    let (status, body) = http(tandem.admin, "POST", path, &headers, &body);
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+/// Waits until the link stands so.
+fn stands(tandem: &Tandem, state: &str) -> Value {
+    wait::until(&format!("the link to be {state}"), || {
+        let links = tandem.admin("GET", "/admin/v1/smpp");
+        (links["items"][0]["state"] == *state).then(|| links["items"][0].clone())
+    })
+}
+
+/// A step of a subscriber, as his network delivers it; the status of its answer.
+fn step(smsc: &mut Smsc, op: u8, session: [u8; 2], text: &str) -> u64 {
+    let fields = json!({
+        "source_addr": MOBILE, "destination_addr": "6655", "service_type": "USSD",
+        "ussd_service_op": op, "data_coding": 0,
+    });
+    smsc.deliver(&json!({ "fields": fields, "text": text, "session": session, "tag": text }))
+}
+
+/// What he sees: the text; whether he may type; the network's session, and that the last screen ends it.
+fn sees(smsc: &mut Smsc, number: u8) -> (String, bool) {
+    let seen = smsc.wait("ussd", &json!({ "to": MOBILE, "from": "6655", "service": "USSD" }));
+    let (op, session) = (&seen["op"], seen["session"].as_array().expect("a session"));
+    assert_eq!(session[0], number, "{seen}");
+    let more = *op == json!(2);
+    assert!(more || *op == json!(17), "{seen}");
+    assert_eq!(session[1].as_u64().expect("a turn") & 1 == 0, more, "{seen}");
+    (seen["text"].as_str().expect("a text").to_owned(), more)
+}
+
+fn outcomes(tandem: &Tandem, outcome: &str) -> u32 {
+    let name = format!("tandem_menus_ended_total{{outcome=\"{outcome}\"}}");
+    format!("{:.0}", tandem.metrics().get(&name).copied().unwrap_or_default()).parse().unwrap_or(0)
+}
+
+/// The dialogue of the specification against the manual's page, with the page's fault and mended.
+#[test]
+fn s5_6_the_dialogue_by_smpp_asks_the_seeds_page_as_every_other_door() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = std::fs::read_to_string(seed("inoti.php")).expect("the seed");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("a page");
+    };
+    write("called.php", &format!("{page}\nsave_regcode();\n"));
+    let mended = page.replace("explode('*',$_GET['call'])", "explode('*',substr($_GET['call'],1))");
+    assert_ne!(mended, page);
+    write("mended.php", &format!("{mended}\nsave_regcode();\n"));
+    write("bye.php", "<?php echo \"bye [end]\";");
+    let php = Php::start(folder.path());
+    let code = |code: &str, page: &str| {
+        let url = php.url(page);
+        format!("\n[[ussd_codes]]\ncode = \"{code}\"\nmerchant = \"{USER}\"\npage = \"{url}\"\n")
+    };
+    let mut smsc = Smsc::start(folder.path(), e2e::ports::one(), None);
+    let codes = [
+        code("*6655*123#", "called.php"),
+        code("*6655*124#", "mended.php"),
+        code("*6655*125#", "bye.php"),
+    ];
+    let more = link(smsc.port, "ussd = true\nversion = \"5.0\"") + &codes.concat();
+    let tandem = switch(folder.path(), more, Vec::new());
+    smsc.wait("bound", &json!({ "as": "transceiver", "version": 0x50 }));
+    stands(&tandem, "bound");
+
+    // As the manual has it, called: the prompt, and nothing for what is typed then.
+    assert_eq!(step(&mut smsc, 1, [7, 0], "*6655*123#"), 0);
+    assert_eq!(sees(&mut smsc, 7), (PROMPT.to_owned(), true));
+    assert_eq!(step(&mut smsc, 18, [7, 2], "4711"), 0);
+    assert_eq!(sees(&mut smsc, 7), (NO_SERVICE.to_owned(), false));
+    let asked = php.asked("/called.php");
+    let id = asked[0].split("sessionid=").nth(1).and_then(|rest| rest.split('&').next());
+    let id = id.expect("a session id");
+    let query = format!("/called.php?mobile=09123456789&sessionid={id}&call=*6655*123");
+    assert_eq!(asked, [query.clone(), format!("{query}*4711")]);
+
+    // Mended: both steps. The page never ends it: the network does, by the end bit.
+    assert_eq!(step(&mut smsc, 1, [8, 0], "*6655*124#"), 0);
+    assert_eq!(sees(&mut smsc, 8), (PROMPT.to_owned(), true));
+    // What some networks call it: a "continue", and an indication again.
+    assert_eq!(step(&mut smsc, 2, [8, 2], "4711"), 0);
+    assert_eq!(sees(&mut smsc, 8), (DONE.to_owned(), true));
+    assert_eq!(step(&mut smsc, 18, [8, 5], ""), 0);
+    wait::until("the subscriber to have left", || (outcomes(&tandem, "left") == 1).then_some(()));
+    assert_eq!(php.asked("/mended.php").len(), 2);
+
+    // One step with all of it; the page's last word is the network's last.
+    assert_eq!(step(&mut smsc, 1, [9, 0], "*6655*125*7#"), 0);
+    assert_eq!(sees(&mut smsc, 9), ("bye".to_owned(), false));
+    // A code that is nobody's; a word from a session that is over lets him go.
+    assert_eq!(step(&mut smsc, 1, [10, 0], "*99#"), 0x65);
+    assert_eq!(step(&mut smsc, 18, [9, 2], "1"), 0);
+    assert_eq!(sees(&mut smsc, 9), (String::new(), false));
+
+    // The link is lost in the middle of a session: it is over, and the next one is served as ever.
+    assert_eq!(step(&mut smsc, 1, [11, 0], "*6655*123#"), 0);
+    assert_eq!(sees(&mut smsc, 11), (PROMPT.to_owned(), true));
+    smsc.order(&json!({ "do": "cut" }));
+    wait::until("the session to be lost", || (outcomes(&tandem, "lost") == 1).then_some(()));
+    smsc.wait("bound", &json!({}));
+    stands(&tandem, "bound");
+    assert_eq!(step(&mut smsc, 1, [11, 0], "*6655*125#"), 0);
+    assert_eq!(sees(&mut smsc, 11), ("bye".to_owned(), false));
+    let log = tandem.log();
+    assert!(!log.contains(PASSWORD) && !log.contains("4711"), "neither secrets nor what is typed");
+    tandem.books_in_order();
+}
+
+/// Texts of all lengths and scripts are put together by the far end; one that is busy gets them later; one whose cable
+/// is cut is told again.
+#[test]
+fn s5_5_messages_leave_whole_whatever_the_network_does_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut smsc = Smsc::start(folder.path(), e2e::ports::one(), None);
+    let more = link(smsc.port, "bind = \"pair\"\nwindow = 2");
+    let mut tandem = switch(folder.path(), more, Vec::new());
+    smsc.wait("bound", &json!({ "as": "transmitter", "version": 0x34 }));
+    stands(&tandem, "bound");
+
+    let persian = "لطفا کد ثبت نام خود را وارد نمایید و منتظر پاسخ سامانه بمانید. ".repeat(4);
+    for (text, parts) in [
+        ("Code 1234 @ € [x]".to_owned(), 1),
+        ("a".repeat(161), 2),
+        (persian.trim().to_owned(), 4),
+        ("验证码".repeat(25), 2),
+        (format!("{}😀", "x".repeat(66)), 1),
+        ("😀".repeat(36), 2),
+    ] {
+        let (status, said) = send(&tandem, &text);
+        assert_eq!(status, 200, "{said}");
+        assert_eq!(said["references"].as_array().map(Vec::len), Some(parts), "{said}");
+        let sms = smsc.wait("sms", &json!({ "to": MOBILE, "from": "3000", "by": "transmitter" }));
+        assert_eq!((&sms["text"], &sms["parts"]), (&json!(text), &json!(parts)));
+        assert_eq!(sms["registered"], 1);
+    }
+
+    // Throttled twice, then taken: later, once, and nobody is told otherwise.
+    smsc.order(&json!({ "do": "statuses", "statuses": [0x58, 0x14] }));
+    assert_eq!(send(&tandem, "patience").0, 200);
+    smsc.wait("sms", &json!({ "text": "patience" }));
+    // Refused: why, and which part.
+    smsc.order(&json!({ "do": "statuses", "statuses": [0, 0x0b] }));
+    let (status, said) = send(&tandem, &"b".repeat(400));
+    let why = said["error"]["message"].as_str().unwrap_or_default();
+    assert_eq!((status, why), (502, "part 2 of 3: ESME_RINVDSTADR (0xb); 1 have left"));
+
+    // Cut while the answer is awaited: whoever sends is told that nobody knows.
+    smsc.order(&json!({ "do": "silent", "on": true }));
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| send(&tandem, "lost"));
+        smsc.wait("kept", &json!({}));
+        smsc.order(&json!({ "do": "cut" }));
+        let (status, said) = sending.join().expect("it is answered");
+        assert_eq!((status, &said["error"]["message"]), (503, &json!("no answer")));
+    });
+    smsc.order(&json!({ "do": "silent", "on": false }));
+    smsc.wait("bound", &json!({ "as": "transmitter" }));
+    stands(&tandem, "bound");
+    assert_eq!(send(&tandem, "here again").0, 200);
+
+    // No more wait for their answers than the link may have.
+    smsc.order(&json!({ "do": "slow", "ms": 40 }));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(send(&tandem, "at once").0, 200));
+        }
+    });
+    smsc.order(&json!({ "do": "most" }));
+    assert_eq!(smsc.wait("most", &json!({}))["most"], 2);
+    let metrics = tandem.metrics();
+    let of = |name: &str| metrics[&format!("{name}{{link=\"carrier\"}}")];
+    assert_eq!((of("tandem_smpp_bound"), of("tandem_smpp_throttled_total")), (1.0, 2.0));
+    assert_eq!((of("tandem_smpp_unanswered_total"), of("tandem_smpp_refused_total")), (1.0, 1.0));
+    assert!(of("tandem_smpp_lost_total") >= 1.0 && of("tandem_smpp_outstanding") == 0.0);
+
+    // It ends: both connections take their leave.
+    let ended = tandem.terminate();
+    assert!(ended.success());
+    smsc.wait("unbound", &json!({}));
+    wait::until("both to be unbound", || (smsc.told("unbound").len() == 2).then_some(()));
+    let log = tandem.log();
+    assert!(!log.contains(PASSWORD) && !log.contains("patience"), "neither secrets nor texts");
+}
+
+/// TLS: a certificate that somebody believed vouches for is taken, another is not. A password that changes is taken up
+/// while the switch runs.
+#[test]
+fn rfc8446_a_link_in_tls_and_a_password_that_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = certificate(folder.path());
+    let mut smsc = Smsc::start(folder.path(), e2e::ports::one(), Some((&cert, &key)));
+    let file = |more: &str| {
+        let wish = Wish { more: link(smsc.port, more), ..Wish::default() };
+        operator(&wish, 9, 10)
+    };
+    let good = file("tls = true");
+    let wrong = good.replace(PASSWORD, "wrong");
+    let ca = format!("sip.tls_ca={}", cert.display());
+    let setup = Setup { settings: vec![ca], operator: wrong };
+    let tandem = Tandem::start(folder.path(), &setup);
+    let refused = stands(&tandem, "refused");
+    assert_eq!(refused["why"], "bind: ESME_RINVPASWD (0xe)");
+    let (status, said) = send(&tandem, "x");
+    let why = &said["error"]["message"];
+    assert_eq!((status, why), (503, &json!("not bound: bind: ESME_RINVPASWD (0xe)")));
+    // At once, although whoever was refused waits.
+    let path = folder.path().join("good.toml");
+    std::fs::write(&path, good).expect("a file");
+    let applied = tandem.run(&["apply", &path.display().to_string()]);
+    assert!(applied.0, "{}", applied.1);
+    smsc.wait("bound", &json!({}));
+    stands(&tandem, "bound");
+    assert_eq!(send(&tandem, "in TLS").0, 200);
+    smsc.wait("sms", &json!({ "text": "in TLS" }));
+    // Theirs is answered.
+    smsc.order(&json!({ "do": "enquire" }));
+    smsc.wait("there", &json!({}));
+    // One whose certificate nobody vouches for.
+    let other = tempfile::tempdir().expect("a folder");
+    let (cert, key) = certificate(other.path());
+    let mut liar = Smsc::start(other.path(), e2e::ports::one(), Some((&cert, &key)));
+    let (of, to) = (format!("port = {}", smsc.port), format!("port = {}", liar.port));
+    let moved = std::fs::read_to_string(&path).expect("a file").replace(&of, &to);
+    std::fs::write(&path, moved).expect("a file");
+    assert!(tandem.run(&["apply", &path.display().to_string()]).0);
+    smsc.wait("unbound", &json!({}));
+    let down = stands(&tandem, "down");
+    let why = down["why"].as_str().unwrap_or_default();
+    assert!(why.contains("certificate"), "{why}");
+    assert!(liar.told("bound").is_empty());
+    liar.order(&json!({ "do": "most" }));
+}
