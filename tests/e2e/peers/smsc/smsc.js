@@ -67,6 +67,7 @@ function submitted(session, pdu) {
 }
 
 function answer(session, pdu) {
+  if (silent) return tell('kept', {});
   const status = statuses.length ? statuses.shift() : 0;
   open += 1;
   most = Math.max(most, open);
@@ -77,7 +78,6 @@ function answer(session, pdu) {
     else tell('refused', { status });
     session.send(pdu.response({ command_status: status, message_id: status === 0 ? id : '' }));
   };
-  if (silent) return tell('kept', {});
   return slow ? setTimeout(say, slow) : say();
 }
 
