@@ -52,6 +52,18 @@ counters! {
     connections_refused = "tandem_api_connections_refused_total", "HTTP connections over the limit.";
     /// Requests whose body was larger than allowed.
     oversize = "tandem_api_oversize_total", "Request bodies over the limit.";
+    /// Short messages that a way took.
+    sms_sent = "tandem_sms_sent_total", "Short messages that a way took.";
+    /// Tries at short messages that no way took.
+    sms_failed = "tandem_sms_failed_total", "Tries at short messages that no way took.";
+    /// Short messages that came in.
+    sms_received = "tandem_sms_received_total", "Short messages that came in.";
+    /// Receipts of short messages that said something new.
+    sms_receipts = "tandem_sms_receipts_total", "Receipts of short messages that said something new.";
+    /// Requests to the doors for short messages.
+    sms_requests = "tandem_api_sms_requests_total", "Requests to the doors for short messages.";
+    /// Those of them that were refused.
+    sms_refused = "tandem_api_sms_refused_total", "Requests to the doors for short messages that were refused.";
     /// Pushes sent, each attempt.
     push_attempts = "tandem_push_attempts_total", "Pushes sent, each attempt.";
     /// Pushes that the merchant took.

@@ -48,6 +48,9 @@ pub(crate) fn routes() -> Router<ApiState> {
 /// Whatever no other door is for.
 async fn elsewhere(State(state): State<ApiState>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    if let Some(door) = crate::sms::door_at(&path) {
+        return crate::sms::serve_door(state, door, request).await;
+    }
     let mut parts = path.trim_start_matches('/').split('/');
     let here = parts.next().zip(parts.next());
     if !here.is_some_and(|(folder, service)| is_here(folder, service)) {
@@ -84,7 +87,11 @@ async fn service(state: ApiState, request: Request) -> Response {
     }
     let here = format!("{}/{FOLDER}/{SERVICE}", base(&state, request.headers()));
     if query.split('&').any(|word| word == "wsdl" || word.starts_with("wsdl=")) {
-        return kept_nowhere(answer(StatusCode::OK, "text/xml; charset=utf-8", soap::wsdl(&here)));
+        return kept_nowhere(answer(
+            StatusCode::OK,
+            "text/xml; charset=utf-8",
+            soap::wsdl(&soap::PAYMENTS, &here),
+        ));
     }
     let mut page = answer(StatusCode::OK, "text/html; charset=utf-8", help(&here));
     let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -92,18 +99,18 @@ async fn service(state: ApiState, request: Request) -> Response {
     kept_nowhere(page)
 }
 
-fn not_allowed() -> Response {
+pub(crate) fn not_allowed() -> Response {
     let mut response =
         answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "GET or POST\n");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
     response
 }
 
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     answer(StatusCode::TOO_MANY_REQUESTS, "text/plain; charset=utf-8", "too many requests\n")
 }
 
-fn kept_nowhere(mut response: Response) -> Response {
+pub(crate) fn kept_nowhere(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -119,7 +126,7 @@ async fn soap(state: &ApiState, request: Request) -> Response {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let read = soap::read(&decode(&body));
+    let read = soap::read(&soap::PAYMENTS, &decode(&body));
     let (version, result) = match read {
         Ok(request) => {
             let field = |name: &str| request.field(name).map(str::to_owned);
@@ -128,15 +135,17 @@ async fn soap(state: &ApiState, request: Request) -> Response {
         Err(fault) => return faulted(&parts.headers, fault),
     };
     kept_nowhere(match result {
-        Ok(result) => {
-            answer(StatusCode::OK, version.content_type(), soap::answer(version, &result))
-        }
+        Ok(result) => answer(
+            StatusCode::OK,
+            version.content_type(),
+            soap::answer(&soap::PAYMENTS, version, &result),
+        ),
         Err(error) => unavailable(&error),
     })
 }
 
 /// A request that is none: it is told so in the version that it says it is in.
-fn faulted(headers: &HeaderMap, fault: Fault) -> Response {
+pub(crate) fn faulted(headers: &HeaderMap, fault: Fault) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let newer = kind.is_some_and(|kind| kind.to_ascii_lowercase().contains("application/soap+xml"));
     let version = if newer { Version::V12 } else { Version::V11 };
@@ -326,11 +335,11 @@ struct Wrong {
 }
 
 impl Guests {
-    fn is_locked(&self, key: &(IpAddr, String), now: Instant) -> bool {
+    pub(crate) fn is_locked(&self, key: &(IpAddr, String), now: Instant) -> bool {
         lock(&self.wrong).get(key).and_then(|wrong| wrong.until).is_some_and(|until| now < until)
     }
 
-    fn wrong(&self, key: (IpAddr, String), now: Instant) {
+    pub(crate) fn wrong(&self, key: (IpAddr, String), now: Instant) {
         let mut table = lock(&self.wrong);
         if table.len() >= NAMES_MAX && !table.contains_key(&key) {
             let fresh = |at: &Instant| now.saturating_duration_since(*at) < WRONG_WITHIN;
@@ -353,7 +362,7 @@ impl Guests {
         }
     }
 
-    async fn knows(&self, owner: &Owner, password: &str) -> bool {
+    pub(crate) async fn knows(&self, owner: &Owner, password: &str) -> bool {
         use sha2::{Digest as _, Sha256};
         use subtle::ConstantTimeEq as _;
         let given: [u8; 32] =

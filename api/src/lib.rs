@@ -61,5 +61,5 @@ fn doors() -> Router<ApiState> {
     let systems = callni::routes().merge(ytx::routes()).merge(sipcall::routes());
     let systems = systems.merge(rest::routes()).merge(recordings::routes());
     let systems = systems.merge(samples::routes()).merge(phone::routes());
-    systems.merge(payments::routes()).merge(inoti::routes())
+    systems.merge(payments::routes()).merge(sms::routes()).merge(inoti::routes())
 }

@@ -1,25 +1,42 @@
-//! Short messages leave: rows of the store are taken, sent by the gateway of the operator's file, and tried again when
-//! it is away. A crash between the gateway's answer and the note of it sends a message again: at least once.
+//! Short messages leave: rows of the store are taken, sent by the first of the operator's ways that takes them, and tried
+//! again when none does. A crash between a way's answer and the note of it sends a message again: at least once.
+
+mod doors;
+mod hooks;
+mod http;
+mod inbound;
 
 use std::time::Duration;
 
 use billing::payments::SmsGateway;
 use billing::sms::{Sms, SmsSent};
-use facts::ports::{FetchError, Fetched};
+use facts::sms::{Sent, Text};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::guard::Outgoing;
+use crate::counters::count;
 use crate::state::{ApiState, now};
+
+pub(crate) use doors::{at as door_at, serve as serve_door};
+pub(crate) use inbound::REPLIES;
+pub use inbound::{arrived, receipt};
 
 /// Between two looks, unless somebody says that there is something.
 const LOOK: Duration = Duration::from_secs(2);
 /// Messages sent at once.
 const AT_ONCE: u32 = 16;
-/// How long the gateway may take.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Bytes of its answer that are read.
-const ANSWER_MAX: usize = 8 * 1024;
+/// How long a way may take: a little more than it says.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// How long all of them may: somebody else has the message a little later.
+const ALL_WAYS: Duration = Duration::from_secs(110);
+/// What stands in the place of words of a message.
+const CUT: &str = "…";
+/// Shorter words of a message than this open nothing.
+const WORD_MIN: usize = 4;
+
+pub(crate) fn routes() -> axum::Router<ApiState> {
+    hooks::routes()
+}
 
 /// Sends messages until `stop` turns true.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
@@ -50,17 +67,22 @@ pub async fn turn(state: &ApiState) -> billing::Result<u32> {
     let sent = u32::try_from(due.len()).unwrap_or(AT_ONCE);
     let mut sends = JoinSet::new();
     for sms in due {
-        let (guard, gateway) = (state.0.guard.clone(), gateway.clone());
+        let (state, gateway) = (state.clone(), gateway.clone());
         sends.spawn(async move {
-            let answer = guard.send(&written(&gateway, &sms), ANSWER_MAX).await;
-            (sms, judged(&gateway, answer))
+            let came = tokio::time::timeout(ALL_WAYS, send(&state, &gateway, &sms)).await;
+            (sms, came.unwrap_or_else(|_| SmsSent::Later("no answer in time".to_owned())))
         });
     }
     while let Some(done) = sends.join_next().await {
         let Ok((sms, came)) = done else { continue };
+        let counters = &state.0.counters;
         match &came {
-            SmsSent::Taken => tracing::info!(sms = sms.id, parts = sms.parts, "short message sent"),
+            SmsSent::Taken(way, _) => {
+                count(&counters.sms_sent);
+                tracing::info!(sms = sms.id, parts = sms.parts, way, "short message sent");
+            }
             SmsSent::Later(why) | SmsSent::Refused(why) => {
+                count(&counters.sms_failed);
                 tracing::warn!(sms = sms.id, tries = sms.tries + 1, why, "short message not sent");
             }
         }
@@ -69,54 +91,82 @@ pub async fn turn(state: &ApiState) -> billing::Result<u32> {
     Ok(sent)
 }
 
-/// What the gateway is asked.
-fn written(gateway: &SmsGateway, sms: &Sms) -> Outgoing {
-    let filled = |template: &str, escape: &dyn Fn(&str) -> String| {
-        // The text last: it may have braces of its own.
-        let [to, from, text] =
-            [&sms.recipient, &gateway.sender, &sms.text].map(|value| escape(value));
-        template.replace("{to}", &to).replace("{from}", &from).replace("{text}", &text)
-    };
-    let url = filled(&gateway.url, &escaped);
-    let is_json = gateway.body.trim_start().starts_with(['{', '[']);
-    let body = if is_json { filled(&gateway.body, &json) } else { filled(&gateway.body, &escaped) };
-    let mut headers: Vec<(&'static str, String)> = Vec::new();
-    let post = !gateway.body.is_empty();
-    if post {
-        let kind = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
-        headers.push(("content-type", kind.to_owned()));
+/// By the first way that takes it. One that cannot now does not keep the others from it: whoever waits for a code would
+/// rather have it twice than late.
+async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
+    let from = if sms.sender.is_empty() { &gateway.sender } else { &sms.sender };
+    let (mut later, mut refused) = (None, None);
+    for way in &gateway.ways {
+        let text = Text {
+            id: sms.id,
+            from: from.clone(),
+            to: sms.recipient.clone(),
+            text: sms.text.clone(),
+        };
+        let came = match way.as_str() {
+            "http" => http::send(state, gateway, text).await,
+            "phone" => patient(state.0.texts.to_phone(text)).await,
+            line => {
+                let name = line.strip_prefix("smpp:").unwrap_or(line).to_owned();
+                patient(state.0.texts.by_link(name, text)).await
+            }
+        };
+        match came {
+            Sent::Taken(references) => return SmsSent::Taken(way.clone(), references),
+            Sent::NotHere => {}
+            Sent::Later(why) => later = Some(format!("{way}: {}", cleaned(&why, &sms.text))),
+            Sent::Refused(why) => refused = Some(format!("{way}: {}", cleaned(&why, &sms.text))),
+        }
     }
-    let more = gateway.headers.lines().filter_map(|line| line.split_once(": "));
-    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Outgoing { post, url, headers, more, body: body.into_bytes(), patience: Some(PATIENCE) }
+    match (later, refused) {
+        (Some(why), _) => SmsSent::Later(why),
+        (None, Some(why)) => SmsSent::Refused(why),
+        (None, None) => SmsSent::Later("no way leads there now".to_owned()),
+    }
 }
 
-/// As a part of an address or of a form: everything but letters and digits.
-fn escaped(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+async fn patient(sending: facts::ports::Promise<Sent>) -> Sent {
+    let came = tokio::time::timeout(PATIENCE, sending).await;
+    came.unwrap_or_else(|_| Sent::Later("no answer in time".to_owned()))
 }
 
-/// As the inside of a JSON text.
-fn json(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+/// Words of a way without those of the message: gateways repeat what they were asked, and a code or a link in it opens
+/// something to whoever reads the log.
+fn cleaned(words: &str, text: &str) -> String {
+    let is_link = |word: &&str| word.contains("://") || word.to_lowercase().contains("%3a%2f%2f");
+    let kept = words.split(char::is_whitespace);
+    let mut out: String =
+        kept.map(|word| if is_link(&word) { CUT } else { word }).collect::<Vec<_>>().join(" ");
+    let mut pieces: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|piece| piece.chars().count() >= WORD_MIN)
+        .collect();
+    // The longest first: one may be part of another.
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+    for piece in pieces {
+        out = out.replace(piece, CUT);
+    }
+    out
 }
 
-fn judged(gateway: &SmsGateway, answer: Result<Fetched, FetchError>) -> SmsSent {
-    let fetched = match answer {
-        Ok(fetched) => fetched,
-        Err(FetchError::BadUrl) => return SmsSent::Refused("its address is none".to_owned()),
-        Err(FetchError::Refused) => return SmsSent::Later("its address is refused".to_owned()),
-        Err(FetchError::TimedOut) => return SmsSent::Later("no answer in time".to_owned()),
-        Err(FetchError::TooLarge) => return SmsSent::Later("its answer is too large".to_owned()),
-        Err(FetchError::Failed(why)) => return SmsSent::Later(why),
-    };
-    let said = String::from_utf8_lossy(&fetched.body);
-    let words = || format!("HTTP {} {}", fetched.status, said.trim());
-    match fetched.status {
-        200..300 if said.contains(&gateway.accept) => SmsSent::Taken,
-        // Not our mistake, or one that the operator may mend meanwhile.
-        200..300 | 401 | 403 | 408 | 429 | 500.. => SmsSent::Later(words()),
-        _ => SmsSent::Refused(words()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_words_bear_nothing_of_the_message() {
+        let text = "Acme\nکد: 123456\nhttps://pay.example/pay/0123456789abcdef";
+        for words in [
+            "HTTP 500 cannot send 'Acme کد: 123456 https://pay.example/pay/0123456789abcdef' now",
+            "HTTP 500 {\"text\":\"Acme\\nکد: 123456\\nhttps:\\/\\/pay.example\\/pay\\/0123456789abcdef\"}",
+            "HTTP 400 text=Acme%0A123456%0Ahttps%3A%2F%2Fpay.example%2Fpay%2F0123456789abcdef",
+        ] {
+            let cleaned = cleaned(words, text);
+            assert!(cleaned.starts_with("HTTP "), "{cleaned}");
+            for secret in ["123456", "0123456789abcdef", "Acme", "pay.example"] {
+                assert!(!cleaned.contains(secret), "{cleaned}");
+            }
+        }
+        assert_eq!(cleaned("HTTP 402 no credit left", text), "HTTP 402 no credit left");
     }
 }

@@ -18,7 +18,9 @@ use facts::template::Part;
 use facts::{Hours, NextHop, NumberPlan};
 use serde::{Deserialize, Serialize};
 
-pub use paying::{PaymentGateway, Sms, UssdOwner};
+pub use paying::{
+    HookFields, PaymentGateway, Sms, SmsAccount, SmsHook, SmsKeyword, SmsLine, UssdOwner,
+};
 
 use crate::rows::{CdrTypes, CdrVersion, HexCase, MerchantStatus, StateMethod, UnknownAs};
 
@@ -76,6 +78,12 @@ pub struct Desired {
     pub smpp_links: Vec<SmppLink>,
     /// By which short messages leave.
     pub sms: Option<Sms>,
+    /// Who may send messages by the vendor's doors.
+    pub sms_accounts: Vec<SmsAccount>,
+    /// What is written to which numbers, and whose it is.
+    pub sms_keywords: Vec<SmsKeyword>,
+    /// Where gateways tell what came in, and what became of what left.
+    pub sms_hooks: Vec<SmsHook>,
 }
 
 /// Installation-wide settings.

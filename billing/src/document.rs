@@ -33,7 +33,7 @@ pub struct Document {
 const MISTAKES_MAX: usize = 64;
 
 /// The kinds of objects, as keys of the document.
-pub const KINDS: [&str; 22] = [
+pub const KINDS: [&str; 25] = [
     "settings",
     "prune",
     "tariffs",
@@ -56,6 +56,9 @@ pub const KINDS: [&str; 22] = [
     "payment_gateways",
     "smpp_links",
     "sms",
+    "sms_accounts",
+    "sms_keywords",
+    "sms_hooks",
 ];
 
 /// One step of a path within an object.
@@ -141,6 +144,9 @@ impl Document {
             }
             ("smpp_links", value) => self.desired.smpp_links = self.objects(name, value),
             ("sms", value) => self.desired.sms = self.object(name, value),
+            ("sms_accounts", value) => self.desired.sms_accounts = self.objects(name, value),
+            ("sms_keywords", value) => self.desired.sms_keywords = self.objects(name, value),
+            ("sms_hooks", value) => self.desired.sms_hooks = self.objects(name, value),
             _ => {
                 let meant = words::meant(name, KINDS);
                 self.wrong(name, format!("no such kind of object{meant}"));

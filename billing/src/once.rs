@@ -17,6 +17,11 @@ impl Once {
         secrets::random().map(Once)
     }
 
+    /// What a row that is there once names, for what is done because of it.
+    pub(crate) const fn of(name: String) -> Once {
+        Once(name)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

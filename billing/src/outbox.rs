@@ -19,7 +19,7 @@ use facts::{CallId, MerchantId, Push};
 use crate::db::{Batch, Conn, Row, Value, args, json, tuples, word};
 use crate::error::{Error, Result};
 use crate::rows::{Attempt, OutboxRow, OutboxState, Payload};
-use crate::webhooks;
+use crate::{sms, webhooks};
 
 /// Bytes of an answer that are kept.
 const ANSWER_MAX: usize = 4096;
@@ -425,12 +425,30 @@ async fn note(conn: &mut Conn, report: &Report) -> Result<()> {
         args![report.id, word(&state)?, due, report.attempt.is_some()],
     )
     .await?;
+    if let (After::Done, Some(attempt)) = (report.after, &report.attempt) {
+        receipt(conn, report.id, &attempt.answer, attempt.at).await?;
+    }
     match (report.webhook, &report.attempt) {
         (Some(webhook), Some(attempt)) => {
             webhooks::heard(conn, (webhook, attempt.at), report.after).await
         }
         _ => Ok(()),
     }
+}
+
+/// What a page answers to the visit that tells it of a payment goes to the subscriber, where its code says so. Once,
+/// however often the visit is made.
+async fn receipt(conn: &mut Conn, id: i64, answer: &[u8], at: UnixMillis) -> Result<()> {
+    let sql = "SELECT o.sequence, i.merchant_id, i.subscriber FROM outbox o \
+               JOIN ussd_invoices i ON i.id = o.sequence AND i.merchant_id = o.merchant_id AND i.trial = 0 \
+               JOIN ussd_codes c ON c.code = i.code AND c.merchant_id = i.merchant_id AND c.sms_receipt = 1 \
+               WHERE o.id = $1 AND o.kind = $2";
+    let kind = word(&PushKind::Payment)?;
+    let Some(row) = conn.row(sql, args![id, kind]).await? else { return Ok(()) };
+    let Some(text) = sms::receipt_text(answer) else { return Ok(()) };
+    let whose = (MerchantId(row.int(1)?), row.text(2)?);
+    let once = format!("receipt {}", row.int(0)?);
+    sms::insert(conn, &once, (whose.0, &whose.1), &text, at).await
 }
 
 /// Keeps an attempt; false when it is kept already, or the row is delivered or gone.

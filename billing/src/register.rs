@@ -69,6 +69,40 @@ pub(crate) async fn register(
     Ok(Registered { account: sub_account, number, password: Some(password), duplicate: false })
 }
 
+/// The same for whoever has shown that a phone is his, which is then bound to his account; again, the account that it is
+/// bound to. It is in use at once where the merchant says so (`approved`).
+pub(crate) async fn by_phone(
+    conn: &mut Conn,
+    once: &Once,
+    (merchant, approved): (MerchantId, bool),
+    (phone, name): (&str, &str),
+    at: UnixMillis,
+) -> Result<Registered> {
+    let lock = conn.lock("settings");
+    let sql = format!("SELECT realm, secret FROM settings{lock}");
+    let row = conn.row(&sql, args![]).await?.ok_or(Error::Missing("settings"))?;
+    let realm = Realm { realm: row.text(0)?, secret: row.text(1)? };
+    let sql = found_by("e.bound_phone = $2");
+    if let Some(earlier) = conn.row(&sql, args![merchant.0, phone]).await? {
+        return answer(&realm, &earlier, true);
+    }
+    let made = register(conn, once, merchant, (name, ""), at).await?;
+    let sql = "UPDATE extensions SET bound_phone = $2, enabled = $3 WHERE number = $1";
+    conn.exec(sql, args![&made.number, phone, approved]).await?;
+    let sql = "UPDATE sub_accounts SET enabled = $2 WHERE id = $1";
+    conn.exec(sql, args![made.account.id.0, approved]).await?;
+    Ok(made)
+}
+
+/// An account that waited for it is in use.
+pub(crate) async fn approve(conn: &mut Conn, merchant: MerchantId, number: &str) -> Result<()> {
+    let sql = "UPDATE extensions SET enabled = 1 WHERE number = $1 AND merchant_id = $2";
+    conn.exec(sql, args![number, merchant.0]).await?;
+    let sql = "UPDATE sub_accounts SET enabled = 1 WHERE name = $1 AND merchant_id = $2";
+    conn.exec(sql, args![number, merchant.0]).await?;
+    conn.exec("UPDATE settings SET version = version + 1", args![]).await.map(drop)
+}
+
 /// The query for what a merchant registered, by this mark of it.
 fn found_by(mark: &str) -> String {
     format!(

@@ -643,6 +643,8 @@ pub enum Payload {
     Record(Box<CallRecord>),
     /// A campaign ended, or was paused by the switch.
     Campaign(CampaignChange),
+    /// Somebody wrote to the merchant.
+    Text(facts::sms::Received),
     /// An invoice was paid.
     Paid(facts::payment::Paid),
 }

@@ -1,18 +1,30 @@
-//! Short messages that are to be sent. A row is written in the transaction that makes true what it says; a worker leases
-//! rows that are due, sends them and reports, as that of the outbox does.
+//! Short messages. A row is written in the transaction that makes true what it says; a worker leases rows that are due,
+//! sends them by the first way that takes them and reports, as that of the outbox does. What networks tell of parts that
+//! they took is noted by their names.
+
+mod arrived;
+mod parts;
+mod sale;
 
 use std::time::Duration;
 
 use facts::gsm::Room;
-use facts::{MerchantId, UnixMillis};
+use facts::{MerchantId, Micros, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Conn, Old, Row, args, work};
 use crate::error::Result;
 use crate::store::Store;
 
-/// How long a message is the worker's.
-const LEASE: Duration = Duration::from_secs(60);
+pub use arrived::{Inbound, InboundState, NewInbound, Replies};
+pub use parts::{Part, PartState};
+pub use sale::{Account, Line, Sale, Sold};
+
+pub(crate) use arrived::{OLD as OLD_IN, numbers};
+pub(crate) use parts::OLD as OLD_PARTS;
+
+/// How long a message is the worker's: longer than all ways together may take.
+const LEASE: Duration = Duration::from_secs(120);
 /// Before each further try. Whoever waits for a link does not wait for long.
 const PAUSES: [Duration; 4] = [
     Duration::from_secs(10),
@@ -22,11 +34,15 @@ const PAUSES: [Duration; 4] = [
 ];
 /// How long it is known that one was sent.
 const LIFE: Duration = Duration::from_secs(90 * 86_400);
-/// Bytes of a gateway's words that are kept.
+/// Characters of a way's words that are kept.
 const SAID_MAX: usize = 300;
+/// The mark of a last screen (merchant API §5.2).
+const END: &str = "[end]";
+/// Characters of what a page has sent to a subscriber: five parts of UCS-2.
+const RECEIPT_MAX: usize = 5 * Room::SMS_PART.units;
 
-const SMS: &str =
-    "SELECT id, merchant_id, recipient, text, parts, state, tries, lease, made, said FROM sms";
+const SMS: &str = "SELECT id, merchant_id, sender, recipient, text, parts, state, way, price, tries, lease, made, \
+                   said FROM sms";
 
 /// How a message stands. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,8 +50,12 @@ const SMS: &str =
 pub enum SmsState {
     /// To be sent, or to be tried again.
     Pending,
-    /// The gateway has taken it.
+    /// Somebody has taken it.
     Sent,
+    /// The phone has all parts of it.
+    Delivered,
+    /// Some part of it will never reach the phone.
+    Undelivered,
     /// It was given up.
     Failed,
 }
@@ -47,15 +67,22 @@ pub struct Sms {
     pub id: i64,
     /// Of whose subscriber.
     pub merchant: MerchantId,
+    /// What it comes from; empty: what the operator's file says.
+    pub sender: String,
     /// To whom: E.164 digits.
     pub recipient: String,
-    /// What it says. It may bear a link that pays.
+    /// What it says. It may bear a link that pays. Empty once nobody sends it any more.
     #[serde(skip)]
     pub text: String,
     /// Messages that mobile networks make of it.
     pub parts: u32,
     /// How it stands.
     pub state: SmsState,
+    /// By which way it left; empty until then.
+    pub way: String,
+    /// What the merchant paid for it.
+    #[serde(rename = "price_micros")]
+    pub price: Micros,
     /// How often it was tried.
     pub tries: u32,
     /// Counts those who had it.
@@ -63,15 +90,15 @@ pub struct Sms {
     pub lease: i64,
     /// When it was written.
     pub made: UnixMillis,
-    /// What the gateway said last.
+    /// What the way said last.
     pub said: String,
 }
 
 /// What came of a try.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SmsSent {
-    /// The gateway has it.
-    Taken,
+    /// By this way it left, and these are its parts where the far end names them.
+    Taken(String, Vec<String>),
     /// Not now, in these words.
     Later(String),
     /// Never, in these words.
@@ -96,10 +123,34 @@ pub(crate) async fn insert(
     text: &str,
     now: UnixMillis,
 ) -> Result<()> {
-    let sql = "INSERT INTO sms (merchant_id, once, recipient, text, parts, state, due, made) \
-               VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT (once) DO NOTHING";
-    let args = args![merchant.0, once, recipient, text, parts(text), now, now];
+    insert_from(conn, once, (merchant, recipient, ""), text, now).await
+}
+
+/// The same from this number.
+async fn insert_from(
+    conn: &mut Conn,
+    once: &str,
+    (merchant, recipient, sender): (MerchantId, &str, &str),
+    text: &str,
+    now: UnixMillis,
+) -> Result<()> {
+    let sql = "INSERT INTO sms (merchant_id, once, sender, recipient, text, parts, state, due, made) \
+               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8) ON CONFLICT (once) DO NOTHING";
+    let args = args![merchant.0, once, sender, recipient, text, parts(text), now, now];
     conn.exec(sql, args).await.map(drop)
+}
+
+/// What a page wants to be sent to a subscriber, out of what it answered: without the mark of a last screen, no longer
+/// than so many parts; `None` for nothing.
+pub(crate) fn receipt_text(answer: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let cut = text.len().checked_sub(END.len()).filter(|at| text.is_char_boundary(*at));
+    let marked = cut.filter(|at| text[*at..].eq_ignore_ascii_case(END));
+    let text = marked.map_or(text, |at| text[..at].trim_end());
+    let shown = |c: &char| !c.is_control() || *c == '\n';
+    let text: String = text.chars().filter(shown).take(RECEIPT_MAX).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 /// Whether a message was written under this name.
@@ -111,14 +162,17 @@ fn sms_of(row: &Row) -> Result<Sms> {
     Ok(Sms {
         id: row.int(0)?,
         merchant: MerchantId(row.int(1)?),
-        recipient: row.text(2)?,
-        text: row.text(3)?,
-        parts: row.small(4)?,
-        state: row.word(5)?,
-        tries: row.small(6)?,
-        lease: row.int(7)?,
-        made: row.instant(8)?,
-        said: row.text(9)?,
+        sender: row.text(2)?,
+        recipient: row.text(3)?,
+        text: row.text(4)?,
+        parts: row.small(5)?,
+        state: row.word(6)?,
+        way: row.text(7)?,
+        price: row.micros(8)?,
+        tries: row.small(9)?,
+        lease: row.int(10)?,
+        made: row.instant(11)?,
+        said: row.text(12)?,
     })
 }
 
@@ -142,20 +196,32 @@ async fn note(
     came: &SmsSent,
     now: UnixMillis,
 ) -> Result<()> {
-    let sql = "SELECT tries FROM sms WHERE id = $1 AND lease = $2 AND state = 'pending'";
-    let Some(row) = conn.row(sql, args![id, lease]).await? else { return Ok(()) };
+    let lock = conn.lock("s");
+    let sql = format!(
+        "SELECT s.tries, s.merchant_id, s.price FROM sms s \
+         WHERE s.id = $1 AND s.lease = $2 AND s.state = 'pending'{lock}"
+    );
+    let Some(row) = conn.row(&sql, args![id, lease]).await? else { return Ok(()) };
     let tries: u32 = row.small(0)?;
     let pause = PAUSES.get(usize::try_from(tries).unwrap_or(usize::MAX));
-    let (state, due, said) = match (came, pause) {
-        (SmsSent::Taken, _) => ("sent", now, ""),
-        (SmsSent::Later(said), Some(pause)) => ("pending", now + *pause, said.as_str()),
-        (SmsSent::Later(said) | SmsSent::Refused(said), _) => ("failed", now, said.as_str()),
+    let (state, due, said, way) = match (came, pause) {
+        (SmsSent::Taken(way, _), _) => ("sent", now, "", way.as_str()),
+        (SmsSent::Later(said), Some(pause)) => ("pending", now + *pause, said.as_str(), ""),
+        (SmsSent::Later(said) | SmsSent::Refused(said), _) => ("failed", now, said.as_str(), ""),
     };
     let said: String = said.chars().take(SAID_MAX).collect();
-    // What was said is not needed once it was sent: a link in it pays.
-    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, tries = tries + 1, lease = lease + 1 \
-               WHERE id = $1 AND lease = $2";
-    conn.exec(sql, args![id, lease, state, due, said]).await.map(drop)
+    // What it says is not needed any more: a link in it pays, a code in it opens.
+    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, way = $6, tries = tries + 1, lease = lease + 1, \
+               text = CASE WHEN $3 = 'pending' THEN text ELSE '' END WHERE id = $1 AND lease = $2";
+    conn.exec(sql, args![id, lease, state, due, said, way]).await?;
+    if let SmsSent::Taken(way, references) = came {
+        parts::name(conn, (id, way), references, now).await?;
+    }
+    if state == "failed" {
+        // Nobody took it: who paid for it has it back.
+        sale::give_back(conn, id, (MerchantId(row.int(1)?), row.micros(2)?), now).await?;
+    }
+    Ok(())
 }
 
 /// Messages of long ago.
@@ -163,7 +229,7 @@ pub(crate) const OLD: Old =
     Old { table: "sms", keys: "id", which: "made < $1 AND state <> 'pending'", life: LIFE };
 
 impl Store {
-    /// Messages that are due, for a minute the caller's.
+    /// Messages that are due, for a few minutes the caller's.
     ///
     /// # Errors
     /// Those of the database.
@@ -199,6 +265,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn s5_3_of_a_pages_answer_the_text_is_sent_and_no_mark_of_it() {
+        let text = |answer: &str| receipt_text(answer.as_bytes());
+        assert_eq!(
+            text("\u{feff}\r\nسفارش شما ثبت شد [END]\r\n").as_deref(),
+            Some("سفارش شما ثبت شد")
+        );
+        assert_eq!(text("a\r\nb\u{7}").as_deref(), Some("a\nb"));
+        assert_eq!([text(""), text(" \r\n"), text("[end]")], [None, None, None]);
+        assert_eq!(text("ثبت").as_deref(), Some("ثبت"));
+        assert_eq!(text(&"س".repeat(2_000)).map(|text| parts(&text)), Some(5));
+        assert!(receipt_text(b"\xff\xfe").is_some());
+    }
+
+    #[test]
     fn s5_5_a_text_is_so_many_messages_as_networks_make_of_it() {
         for (text, wanted) in [
             ("a".repeat(160), 1),
@@ -211,6 +291,20 @@ mod tests {
             ("س".repeat(71), 2),
             ("中".repeat(134), 2),
             ("中".repeat(135), 3),
+            // Parts of 153 septets, of which a € takes two and is not split; an emoji takes two units.
+            ("a".repeat(153 * 4), 4),
+            ("a".repeat(153 * 4 + 1), 5),
+            (format!("{}€{}", "a".repeat(152), "a".repeat(7)), 2),
+            (format!("{}€", "a".repeat(158)), 1),
+            (format!("{}€", "a".repeat(159)), 2),
+            ("😀".repeat(35), 1),
+            ("😀".repeat(36), 2),
+            ("😀".repeat(66), 2),
+            ("😀".repeat(67), 3),
+            (format!("{}😀", "س".repeat(69)), 2),
+            (format!("{}验", "a".repeat(69)), 1),
+            (format!("{}验", "a".repeat(70)), 2),
+            (String::new(), 1),
         ] {
             assert_eq!(parts(&text), wanted, "{} of {}", text.chars().count(), text.len());
         }

@@ -14,7 +14,7 @@ use facts::{Currency, MerchantId, Micros, NumberPlan, Reach, SubAccountId, Trunk
 use crate::db::{Conn, Row, args};
 use crate::error::{Error, Result};
 use crate::rows::MerchantStatus;
-use crate::{menus, objects, signs};
+use crate::{menus, objects, signs, sms};
 
 pub(crate) async fn version(conn: &mut Conn) -> Result<u64> {
     let row = conn.row("SELECT version FROM settings", args![]).await?;
@@ -82,6 +82,7 @@ pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot>
     recorded(conn, &mut snapshot).await?;
     snapshot.policies = policies(conn, lists).await?;
     snapshot.ussd = menus::codes(conn).await?;
+    snapshot.texts = sms::numbers(conn).await?;
     Ok(snapshot)
 }
 

@@ -34,6 +34,8 @@ mod policies;
 mod random;
 #[path = "contract/recorded.rs"]
 mod recorded;
+#[path = "contract/sms.rs"]
+mod sms;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;
@@ -104,6 +106,14 @@ macro_rules! contract {
 }
 
 contract! {
+    sms::s5_5_a_message_is_paid_with_its_row_and_given_back_when_nobody_takes_it,
+    sms::s5_5_of_many_at_once_as_many_are_sold_as_can_be_paid_for,
+    sms::a_receipt_is_of_its_part_whichever_comes_first,
+    sms::what_a_message_says_is_forgotten_once_nobody_sends_it,
+    sms::s4_1_who_signs_up_by_text_has_an_account_once_and_its_password_by_answer,
+    sms::what_is_written_belongs_to_whose_keyword_it_bears,
+    sms::s5_3_what_the_page_answers_is_sent_once_where_its_code_says_so,
+    sms::s5_5_who_sends_and_what_comes_in_stand_in_the_file,
     axb::s6_axb_each_side_of_a_number_has_one_binding_at_a_time,
     menus::s5_1_codes_are_applied_taken_away_and_in_the_snapshot,
     menus::s5_1_every_mistake_of_a_code_is_told,

@@ -117,7 +117,8 @@ impl Door {
         }
     }
 
-    fn asked(
+    /// A question to the engine; nothing when it does not answer in time.
+    pub(crate) fn asked(
         &self,
         limit: Duration,
         command: impl FnOnce(u64) -> Command + Send + 'static,

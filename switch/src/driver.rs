@@ -32,6 +32,7 @@ use crate::menus::Menus;
 use crate::net::{Net, Tls};
 use crate::refusals::Refusals;
 use crate::stops::Stops;
+use crate::texts::Written;
 
 /// Messages and facts handled before timers and the other queue get their turn.
 const BUDGET: usize = 128;
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     pub(crate) consults: Consults,
     /// Menus of merchants' pages.
     pub(crate) menus: Menus,
+    pub(crate) written: Written,
     /// Names of carriers.
     pub(crate) names: CarrierNames,
     /// Whose certificate is where.
@@ -276,6 +278,7 @@ impl Driver {
             Effect::AskPage(step) => self.menus.ask(*step),
             Effect::Show { session, text, more } => self.menus.show(session, text, more),
             Effect::MenuOver(over) => self.menus.over(over),
+            Effect::Texted { message, text } => self.written.put(message, *text),
             Effect::Resolve(question) => self.names.resolve(question),
             Effect::Certified(names) => self.tls.locate(names),
             Effect::Banned(ban) => self.ledger.banned(ban),

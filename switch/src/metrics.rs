@@ -19,6 +19,7 @@ use crate::menus::Menus;
 use crate::net::NetCounts;
 use crate::outbox::OutboxGauge;
 use crate::smpp::Smpp;
+use crate::texts::Links as _;
 use crate::upload::UploadCounts;
 
 /// Where the figures come from.

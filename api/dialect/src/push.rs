@@ -20,6 +20,8 @@ pub enum Event<'a> {
     State(&'a StateChange),
     /// A campaign ended, or was paused: our own surface alone tells that.
     Campaign(&'a CampaignChange),
+    /// Somebody wrote to the merchant: our own surface alone tells that.
+    Text(&'a facts::sms::Received),
 }
 
 /// What a dialect signs with; looked up when the push is written.
@@ -141,7 +143,7 @@ pub fn format_push(
                 Event::Record(record) => ytx::cdr_push(record, &context),
                 Event::Participant(record, leg) => ytx::participant_push(record, leg, &context),
                 Event::State(change) => ytx::state_push(change),
-                Event::Campaign(_) => return Err(FormatError::NotSpoken),
+                Event::Campaign(_) | Event::Text(_) => return Err(FormatError::NotSpoken),
             };
             Ok(PushRequest {
                 method: Method::Post,
@@ -154,7 +156,9 @@ pub fn format_push(
             let context: sipcall::PushContext = read(&push.context)?;
             let body = match event {
                 Event::Record(record) => sipcall::cdr_push(record, &context),
-                Event::Participant(..) | Event::Campaign(_) => return Err(FormatError::NotSpoken),
+                Event::Participant(..) | Event::Campaign(_) | Event::Text(_) => {
+                    return Err(FormatError::NotSpoken);
+                }
                 Event::State(change) => {
                     sipcall::state_push(change, &context).ok_or(FormatError::NotSpoken)?
                 }

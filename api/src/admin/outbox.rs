@@ -126,6 +126,7 @@ fn row(row: &OutboxRow, last: Option<&Attempt>) -> Value {
             "state": change.turn,
             "sequence": change.sequence,
         }),
+        Payload::Text(received) => json!({ "sms": received.id, "keyword": received.keyword }),
         Payload::Paid(paid) => json!({ "invoice": paid.invoice, "factor": paid.factor }),
     };
     json!({

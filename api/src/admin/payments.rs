@@ -13,7 +13,8 @@ use super::audit::{Asker, note};
 use super::{Asked, Fault, Reply, bad, fault, not_found, ok, page, shown, store_fault};
 use crate::door::answer;
 use crate::payments::{Refunded, refund};
-use crate::state::ApiState;
+use crate::sms::REPLIES;
+use crate::state::{ApiState, now};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -21,6 +22,8 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/ussd-invoices/{id}", get(show))
         .route("/admin/v1/ussd-invoices/{id}/refund", post(give_back))
         .route("/admin/v1/sms", get(messages))
+        .route("/admin/v1/sms/inbound", get(inbound))
+        .route("/admin/v1/sms/inbound/{id}/approve", post(approve))
 }
 
 /// The meaning of a word.
@@ -112,5 +115,41 @@ async fn messages(State(state): State<ApiState>, RawQuery(query): RawQuery) -> R
     let asked = Asked::read(query.as_deref());
     let (after, limit) = (asked.after()?, asked.limit()?);
     let rows = state.0.store.sms(after, limit).await.map_err(store_fault)?;
+    let span = rows.first().zip(rows.last()).map(|(first, last)| (first.id, last.id));
+    let parts = match span {
+        Some(span) => state.0.store.sms_parts(span).await.map_err(store_fault)?,
+        None => Vec::new(),
+    };
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let mut value = shown(row);
+            value["receipts"] = parts.iter().filter(|part| part.sms == row.id).map(shown).collect();
+            value
+        })
+        .collect();
+    Ok(page(&told, limit, |row| row["id"].as_i64().unwrap_or_default()))
+}
+
+async fn inbound(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let asked = Asked::read(query.as_deref());
+    let (after, limit) = (asked.after()?, asked.limit()?);
+    let merchant = asked.merchant(&state).await?;
+    let rows = state.0.store.sms_inbound(merchant, after, limit).await.map_err(store_fault)?;
     Ok(page(&rows, limit, |row| row.id))
+}
+
+/// A sign-up by short message is taken: its account works, and its owner is told.
+async fn approve(
+    State(state): State<ApiState>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Reply {
+    let id = id.parse().map_err(|_| bad("the id of a message is a number"))?;
+    let done = state.0.store.approve_sms(id, REPLIES, now()).await.map_err(store_fault)?;
+    let row = done.ok_or_else(|| not_found("sign-up"))?;
+    state.0.sms_wake.notify_one();
+    state.0.calls.settings_changed();
+    note(&state, asker, "approve", json!({ "sms_in": id, "account": row.account })).await;
+    Ok(ok(&shown(&row)))
 }

@@ -66,6 +66,7 @@ fn happened(row: &OutboxRow) -> Option<Event<'_>> {
         }
         Payload::Record(record) => Event::Record(record),
         Payload::Campaign(change) => Event::Campaign(change),
+        Payload::Text(received) => Event::Text(received),
         Payload::Paid(_) => return None,
     })
 }

@@ -118,6 +118,7 @@ pub(super) fn happened(row: &OutboxRow) -> Option<Happened<'_>> {
         Payload::State(change) => Some(Happened::State(change)),
         Payload::Record(record) => Some(Happened::Record(record)),
         Payload::Campaign(change) => Some(Happened::Campaign(change)),
+        Payload::Text(received) => Some(Happened::Text(received)),
         Payload::Paid(_) => None,
     }
 }

@@ -201,7 +201,8 @@ fn delivery(row: &OutboxRow, attempts: &[Attempt]) -> Delivery {
     Delivery {
         id: row.id.to_string(),
         event: happened(row).map(|event| event_id(row.call, event)).unwrap_or_default(),
-        call: (!matches!(row.payload, Payload::Campaign(_))).then(|| row.call.to_string()),
+        call: (!matches!(row.payload, Payload::Campaign(_) | Payload::Text(_)))
+            .then(|| row.call.to_string()),
         state: state.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default(),
         attempts: row.attempts,
         created: instant(row.created),

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod company;
 mod document;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,9 +30,10 @@ use facts::conference::{Act, ActRefused, ConferenceView};
 use facts::control::{Control, ControlRefused};
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, LegQuote};
 use facts::media::{MediaStats, RecordedFile};
-use facts::ports::{Calls, MediaRoom, Promise, Silent, When};
+use facts::ports::{Calls, MediaRoom, Promise, Silent, Texts, When};
 use facts::record::LegState;
 use facts::routing::{Candidate, Explanation, Verdict};
+use facts::sms::{Sent, Text};
 use facts::sound::{Clip, Play};
 use facts::station::Station;
 use facts::ussd;
@@ -105,6 +107,10 @@ pub(crate) struct Switch {
     pub(crate) view: Mutex<Option<ConferenceView>>,
     /// What was done at the door of menus.
     pub(crate) menus: Mutex<Vec<(MerchantId, ussd::Act)>>,
+    /// What was to leave by lines of the program's own, by way.
+    pub(crate) texts: Mutex<Vec<(String, Text)>>,
+    /// What comes of it, by way; nobody is there where nothing stands.
+    pub(crate) lines: Mutex<BTreeMap<String, Sent>>,
     /// What is to be seen then.
     pub(crate) screen: Mutex<Result<ussd::Shown, ussd::ActRefused>>,
     /// What mailboxes hold now, as it was told.
@@ -127,6 +133,24 @@ impl Switch {
     fn told<T: Send + 'static>(&self, word: T) -> Promise<Result<T, Silent>> {
         let word = if self.silent.load(Ordering::SeqCst) { Err(Silent) } else { Ok(word) };
         Box::pin(async move { word })
+    }
+}
+
+impl Switch {
+    fn leaves(&self, way: &str, text: Text) -> Promise<Sent> {
+        self.texts.lock().unwrap().push((way.to_owned(), text));
+        let came = self.lines.lock().unwrap().get(way).cloned().unwrap_or(Sent::NotHere);
+        Box::pin(std::future::ready(came))
+    }
+}
+
+impl Texts for Switch {
+    fn to_phone(&self, text: Text) -> Promise<Sent> {
+        self.leaves("phone", text)
+    }
+
+    fn by_link(&self, link: String, text: Text) -> Promise<Sent> {
+        self.leaves(&link, text)
     }
 }
 
@@ -491,6 +515,8 @@ impl World {
             nowhere: Mutex::default(),
             view: Mutex::default(),
             menus: Mutex::default(),
+            texts: Mutex::default(),
+            lines: Mutex::default(),
             screen: Mutex::new(Err(ussd::ActRefused::NoCode)),
             mailboxes: Mutex::default(),
         });
@@ -499,7 +525,7 @@ impl World {
         let config = change(ApiConfig { node, ..config(&folder) });
         let state = ApiState::new(
             store.clone(),
-            Arc::clone(&switch) as Arc<dyn Calls>,
+            (Arc::clone(&switch) as Arc<dyn Calls>, Arc::clone(&switch) as Arc<dyn Texts>),
             guard.clone(),
             config,
             Arc::clone(&counters),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use facts::carrier::{Probe, Registration};
 use facts::manners::{HeaderAct, HeaderRule};
 use facts::settings::TrunkOptions;
+use facts::sms::line;
 use facts::ussd::Dialled;
 use facts::{Currency, Micros, NextHop, Number, NumberPlan, next_hop};
 
@@ -16,6 +17,12 @@ use crate::words;
 pub(super) const LANGUAGES: [&str; 3] = ["zh", "en", "fa"];
 /// Longest name of anything.
 const NAME_MAX: usize = 100;
+
+/// A keyword at its number, as both are kept.
+pub(super) fn word_of(plan: &NumberPlan, number: &str, keyword: &str) -> String {
+    let number = line(plan, number).unwrap_or_else(|| number.to_owned());
+    format!("{number} {}", keyword.trim().to_lowercase())
+}
 
 /// Gathers mistakes, and knows what the file itself names.
 pub(super) struct Check {
@@ -56,6 +63,12 @@ impl Check {
         let codes = d.ussd_codes.iter().map(|x| (x.code.clone(), code(&x.code)));
         check.names("ussd_codes", "code", codes);
         check.names("ussd_owners", "username", d.ussd_owners.iter().map(|x| own(&x.username)));
+        let accounts = d.sms_accounts.iter().map(|x| own(&x.username));
+        check.names("sms_accounts", "username", accounts);
+        let words = d.sms_keywords.iter();
+        let words = words.map(|x| (x.number.clone(), word_of(&plan, &x.number, &x.keyword)));
+        check.names("sms_keywords", "number", words);
+        check.names("sms_hooks", "name", d.sms_hooks.iter().map(|x| own(&x.name)));
         check.names("payment_gateways", "name", d.payment_gateways.iter().map(|x| own(&x.name)));
         check.names("smpp_links", "name", d.smpp_links.iter().map(|x| own(&x.name)));
         check

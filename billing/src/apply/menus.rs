@@ -24,6 +24,7 @@ const CODES: Table = Table {
         ("input_ms", Show::Plain),
         ("session_ms", Show::Plain),
         ("price", Show::Amount),
+        ("sms_receipt", Show::Truth),
     ],
 };
 
@@ -69,6 +70,7 @@ impl Run<'_> {
                     set(input),
                     set(whole),
                     set(price.unwrap_or_default()),
+                    set(wanted.sms_receipt),
                 ],
             });
         }

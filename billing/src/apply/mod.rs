@@ -17,6 +17,7 @@ mod rates;
 mod smpp;
 mod sync;
 mod templates;
+mod texts;
 
 use std::collections::BTreeMap;
 
@@ -118,6 +119,9 @@ impl Run<'_> {
         self.payment_gateways().await?;
         self.smpp_links().await?;
         self.sms().await?;
+        self.sms_accounts().await?;
+        self.sms_keywords().await?;
+        self.sms_hooks().await?;
         if self.desired.prune {
             self.prune().await?;
         }

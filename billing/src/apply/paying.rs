@@ -1,4 +1,4 @@
-//! Payments of menus and short messages: who may ask, where is paid, by which way links leave.
+//! Payments of menus: who may ask what was paid, and where is paid.
 
 use std::collections::BTreeMap;
 
@@ -37,22 +37,6 @@ const GATEWAYS: Table = Table {
         ("url", Show::Plain),
     ],
 };
-
-const SMS: Table = Table {
-    kind: "sms",
-    table: "sms_gateways",
-    keys: &["name"],
-    columns: &[
-        ("url", Show::Secret),
-        ("sender", Show::Plain),
-        ("headers", Show::Secret),
-        ("body", Show::Secret),
-        ("accept", Show::Plain),
-        ("enabled", Show::Truth),
-    ],
-};
-/// The only one there is.
-const SMS_NAME: &str = "http";
 
 impl Run<'_> {
     pub(super) async fn ussd_owners(&mut self) -> Result<()> {
@@ -150,44 +134,6 @@ impl Run<'_> {
             });
         }
         self.sync(&GATEWAYS, items).await?;
-        Ok(())
-    }
-
-    pub(super) async fn sms(&mut self) -> Result<()> {
-        let Some(sms) = &self.desired.sms else { return Ok(()) };
-        let before = self.check.mistakes.len();
-        // What is filled in stands where an address may have anything.
-        self.check.url("sms.url", Some(&sms.url));
-        let place = |text: &str, name: &str| text.contains(name);
-        for name in ["{to}", "{text}"] {
-            if !place(&sms.url, name) && !place(&sms.body, name) {
-                self.check.wrong("sms.url", format!("{name} stands in neither url nor body"));
-            }
-        }
-        let mut headers = String::new();
-        for (name, value) in &sms.headers {
-            let token = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if name.is_empty() || !name.chars().all(token) || value.chars().any(char::is_control) {
-                self.check.wrong("sms.headers", format!("{name} is no header field of one line"));
-            }
-            headers += &format!("{name}: {value}\n");
-        }
-        if self.check.mistakes.len() != before {
-            return Ok(());
-        }
-        let item = Item {
-            name: SMS_NAME.into(),
-            key: args![SMS_NAME],
-            cells: vec![
-                set(&sms.url),
-                set(&sms.sender),
-                set(headers),
-                set(&sms.body),
-                set(&sms.accept),
-                set(sms.enabled),
-            ],
-        };
-        self.sync(&SMS, vec![item]).await?;
         Ok(())
     }
 }

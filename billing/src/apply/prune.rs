@@ -23,7 +23,7 @@ struct Kind {
     needed: &'static str,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 20] = [
     Kind {
         section: "ussd_owners",
         kind: "ussd owner",
@@ -99,6 +99,27 @@ const KINDS: [Kind; 17] = [
         kind: "ussd code",
         list: "SELECT code, code FROM ussd_codes WHERE managed = 1",
         remove: "DELETE FROM ussd_codes WHERE code = $1",
+        needed: "",
+    },
+    Kind {
+        section: "sms_accounts",
+        kind: "sms account",
+        list: "SELECT username, username FROM sms_accounts WHERE managed = 1",
+        remove: "DELETE FROM sms_accounts WHERE username = $1",
+        needed: "",
+    },
+    Kind {
+        section: "sms_keywords",
+        kind: "sms keyword",
+        list: "SELECT number || ' ' || keyword, number || ' ' || keyword FROM sms_keywords WHERE managed = 1",
+        remove: "DELETE FROM sms_keywords WHERE number || ' ' || keyword = $1",
+        needed: "",
+    },
+    Kind {
+        section: "sms_hooks",
+        kind: "sms hook",
+        list: "SELECT name, name FROM sms_hooks WHERE managed = 1",
+        remove: "DELETE FROM sms_hooks WHERE name = $1",
         needed: "",
     },
     Kind {
@@ -229,6 +250,9 @@ impl Run<'_> {
             ("ussd_owners", d.ussd_owners.is_empty()),
             ("payment_gateways", d.payment_gateways.is_empty()),
             ("smpp_links", d.smpp_links.is_empty()),
+            ("sms_accounts", d.sms_accounts.is_empty()),
+            ("sms_keywords", d.sms_keywords.is_empty()),
+            ("sms_hooks", d.sms_hooks.is_empty()),
         ]
         .into_iter()
         .filter(|(_, empty)| !empty)

@@ -64,6 +64,7 @@ migrations! {
     47 "0047_payments",
     48 "0048_campaigns_mended",
     49 "0049_smpp",
+    50 "0050_sms",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

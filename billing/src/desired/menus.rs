@@ -28,6 +28,9 @@ pub struct UssdCode {
     /// Seconds that a session may last.
     #[serde(default = "session")]
     pub session_seconds: u32,
+    /// Whether what the page answers to the visit that tells it of a payment is sent to the subscriber by SMS.
+    #[serde(default)]
+    pub sms_receipt: bool,
     /// Price of a session.
     #[serde(default = "super::zero")]
     pub price: String,

@@ -226,7 +226,7 @@ pub struct Gateway {
 /// By which short messages leave.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct SmsGateway {
-    /// Where to; `{to}`, `{from}` and `{text}` are filled in.
+    /// Where to; `{to}`, `{from}` and `{text}` are filled in. Empty: no way leads by HTTP.
     #[serde(skip)]
     pub url: String,
     /// The number or the name they come from.
@@ -239,6 +239,12 @@ pub struct SmsGateway {
     pub body: String,
     /// What the answer has in it when the message was taken; empty: any answer of success.
     pub accept: String,
+    /// In which order ways are tried.
+    pub ways: Vec<String>,
+    /// Where the answer names the message: a JSON pointer; empty: nowhere.
+    pub reference: String,
+    /// Words that no text of the vendor's doors may have.
+    pub bad_words: Vec<String>,
 }
 
 const INVOICE: &str = "SELECT i.id, i.merchant_id, i.code, i.page, i.language, i.session, i.subscriber, i.mobile, \

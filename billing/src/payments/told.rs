@@ -121,6 +121,11 @@ fn gateway_of(row: &Row) -> Result<Gateway> {
 
 const OWNER: &str = "SELECT username, password, merchant_id, strict, active FROM ussd_owners";
 
+/// A list that is kept a line each.
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
 impl Store {
     /// What `GetPayments` tells a merchant: the latest of those that fit, so many at most, oldest first.
     ///
@@ -215,7 +220,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn sms_gateway(&self) -> Result<Option<SmsGateway>> {
-        let sql = "SELECT url, sender, headers, body, accept FROM sms_gateways WHERE enabled = 1 ORDER BY name";
+        let sql = "SELECT url, sender, headers, body, accept, ways, reference, bad_words FROM sms_gateways \
+                   WHERE enabled = 1 ORDER BY name";
         self.read(work!(conn, [] => {
             let row = conn.row(sql, args![]).await?;
             row.map(|row| -> Result<SmsGateway> {
@@ -225,6 +231,9 @@ impl Store {
                     headers: row.text(2)?,
                     body: row.text(3)?,
                     accept: row.text(4)?,
+                    ways: lines(&row.text(5)?),
+                    reference: row.text(6)?,
+                    bad_words: lines(&row.text(7)?),
                 })
             })
             .transpose()?

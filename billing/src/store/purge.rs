@@ -15,7 +15,7 @@ const ROWS: u32 = 2_000;
 
 impl Store {
     /// Forgets what is past its life: request keys after thirty days, contacts that lapsed, notifications
-    /// delivered and short messages written ninety days ago, bindings of privacy numbers a week after they lapsed,
+    /// delivered and short messages written or received ninety days ago, bindings of privacy numbers a week after they lapsed,
     /// scenarios of numbers a week after they were taken back, conferences and campaigns that were over then. Returns how
     /// many rows went.
     ///
@@ -34,6 +34,8 @@ impl Store {
             numbers::OLD,
             sms::OLD,
             smpp::OLD_PARTS,
+            sms::OLD_PARTS,
+            sms::OLD_IN,
         ];
         for old in old {
             gone += self.forget(old, now).await?;

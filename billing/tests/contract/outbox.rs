@@ -330,7 +330,9 @@ pub(crate) async fn case_43_settling_tells_the_end_of_extensions_that_nobody_tol
     let rows = store.outbox(None, None, 0, 100).await.unwrap();
     let told = rows.iter().map(|row| match &row.payload {
         Payload::State(change) => (change.extension.clone().unwrap(), Some(change.state)),
-        Payload::Record(_) | Payload::Campaign(_) | Payload::Paid(_) => (String::new(), None),
+        Payload::Record(_) | Payload::Campaign(_) | Payload::Text(_) | Payload::Paid(_) => {
+            (String::new(), None)
+        }
     });
     let of = |user: &str, state| (user.to_owned(), Some(state));
     let mut wanted = vec![

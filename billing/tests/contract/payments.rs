@@ -391,14 +391,15 @@ pub(crate) async fn s5_5_a_message_is_sent_by_one_worker_and_tried_again(store: 
     let take = async |s: u64| store.take_sms(at(s), 10).await.unwrap();
     let first = take(0).await.remove(0);
     assert_eq!((first.recipient.as_str(), first.parts), (MOBILE, 1));
-    assert!(take(59).await.is_empty());
+    assert!(take(119).await.is_empty());
     // Who died leaves it to another, and what he says later is not heard.
-    let second = take(60).await.remove(0);
+    let second = take(120).await.remove(0);
     let later = || SmsSent::Later("HTTP 503".into());
-    store.note_sms((first.id, first.lease), SmsSent::Taken, at(61)).await.unwrap();
-    store.note_sms((second.id, second.lease), later(), at(61)).await.unwrap();
-    assert!(take(70).await.is_empty());
-    let (mut now, mut tries) = (71, 1);
+    let taken = SmsSent::Taken("http".into(), vec![]);
+    store.note_sms((first.id, first.lease), taken, at(121)).await.unwrap();
+    store.note_sms((second.id, second.lease), later(), at(121)).await.unwrap();
+    assert!(take(130).await.is_empty());
+    let (mut now, mut tries) = (131, 1);
     for pause in [30, 120, 300] {
         let sms = take(now).await.remove(0);
         assert_eq!(sms.tries, tries);

@@ -18,6 +18,7 @@ use facts::ports::When;
 use facts::routing::Explanation;
 use facts::scenario::{NumberScenario, Question, Told};
 use facts::settings::Snapshot;
+use facts::sms::{Arrived, Sent, Text};
 use facts::sound::Play;
 use facts::station::Station;
 use facts::ussd;
@@ -114,6 +115,13 @@ pub enum Command {
         token: u64,
         /// What he does.
         act: Box<ussd::Act>,
+    },
+    /// Write to the phones that are registered for a number.
+    Text {
+        /// Whom to answer.
+        token: u64,
+        /// To whom, and what.
+        text: Box<Text>,
     },
     /// List the registered contacts.
     Bindings {
@@ -299,6 +307,13 @@ pub enum Reply {
         /// What is to be seen next.
         screen: ussd::Screen,
     },
+    /// To [`Effect::Texted`].
+    Texted {
+        /// Which message.
+        message: u64,
+        /// It is kept.
+        kept: bool,
+    },
     /// To [`Effect::Resolve`].
     Resolved {
         /// What was asked.
@@ -342,6 +357,8 @@ pub enum Answer {
     Conferred(Result<(), ActRefused>),
     /// To [`Command::Menu`]: the session.
     Menu(Result<CallId, ussd::ActRefused>),
+    /// To [`Command::Text`].
+    Texted(Sent),
     /// To [`Command::Control`].
     Controlled(Result<(), ControlRefused>),
     /// To [`Command::Conference`]; `None`: no such conference is under way.
@@ -503,6 +520,13 @@ pub enum Effect {
     /// A session of a menu is over: write it down. No reply; whoever came by a door that is not SIP's, and sees a
     /// menu, sees that it is over.
     MenuOver(ussd::Over),
+    /// A phone wrote to a number of the operator's: keep it; [`Reply::Texted`].
+    Texted {
+        /// Which message.
+        message: u64,
+        /// What, and who wrote it.
+        text: Box<Arrived>,
+    },
     /// Ask the DNS; [`Reply::Resolved`].
     Resolve(NameQuestion),
     /// Whose certificate each of these addresses has to show over TLS, in place of all that were told

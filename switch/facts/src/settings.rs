@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub axb: BTreeSet<String>,
     /// Menus that pages of merchants say, by what is dialled for them.
     pub ussd: BTreeMap<Dialled, Arc<Code>>,
+    /// Numbers that short messages may be written to, by their digits.
+    pub texts: BTreeSet<String>,
     /// Limits against toll fraud, of those who have any.
     pub fraud: BTreeMap<Scope, FraudLimits>,
     /// How many calls somebody may have, of those who are limited so.

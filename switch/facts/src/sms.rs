@@ -1,9 +1,9 @@
 //! Short messages that leave and come by lines of the program's own: a network's SMSC (SMPP), or phones that are
 //! registered here (SIP MESSAGE).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::time::UnixMillis;
+use crate::{NumberPlan, UnixMillis};
 
 /// A message that is to leave. Who carries it cuts it into parts where it is too long for one
 /// ([`Room::SMS_PART`](crate::gsm::Room::SMS_PART)).
@@ -24,6 +24,67 @@ impl std::fmt::Debug for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Text").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
     }
+}
+
+/// What a message that is written to a number is for. Stored by its word: words never change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Whoever writes it wants to be a user of the merchant's.
+    Signup,
+    /// The merchant is told of it.
+    #[default]
+    Forward,
+}
+
+impl Purpose {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Purpose::Signup => "signup",
+            Purpose::Forward => "forward",
+        }
+    }
+}
+
+/// The name of the event of a message that was written to a merchant.
+pub const SMS_RECEIVED: &str = "sms.received";
+
+/// A message that was written to a merchant, as he is told of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Received {
+    /// Its row.
+    pub id: i64,
+    /// Who wrote it: E.164 digits.
+    pub from: String,
+    /// To which number.
+    pub to: String,
+    /// The keyword that it bears; empty where it bears none.
+    pub keyword: String,
+    /// What it says behind that.
+    pub text: String,
+    /// What such messages are for.
+    pub purpose: Purpose,
+    /// The sub-account that it made, or that its writer had.
+    pub account: Option<String>,
+    /// When it came.
+    pub at: UnixMillis,
+}
+
+/// Digits of the longest number that messages are written to: those of China's services have twenty.
+const LINE_MAX: usize = 20;
+
+/// A number that messages are written to, as it is kept and compared: its digits with the country's code where the plan
+/// knows it, else as it was written. `None`: it is no number.
+#[must_use]
+pub fn line(plan: &NumberPlan, written: &str) -> Option<String> {
+    if let Ok(number) = plan.parse(written) {
+        return Some(number.digits().to_owned());
+    }
+    let digits = written.trim().trim_start_matches('+');
+    let whole = (1..=LINE_MAX).contains(&digits.len());
+    (whole && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.to_owned())
 }
 
 /// What came of a message at a line.
@@ -126,5 +187,20 @@ impl std::fmt::Debug for Arrived {
         let mut shown = f.debug_struct("Arrived");
         shown.field("link", &self.link).field("from", &self.from).field("to", &self.to);
         shown.finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_however_it_is_written() {
+        let plan = NumberPlan::default();
+        let line = |written| line(&plan, written);
+        assert_eq!(line("13800138000"), line("+86 138-0013-8000"));
+        assert_eq!(line("3000").as_deref(), Some("3000"));
+        assert_eq!(line("10690000123456789012").as_deref(), Some("10690000123456789012"));
+        assert_eq!([line("106900001234567890123"), line("Acme"), line("")], [None, None, None]);
     }
 }

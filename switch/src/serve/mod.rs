@@ -40,11 +40,11 @@ use crate::net::{Gate, NetCounts, Tls};
 use crate::outbox::OutboxGauge;
 use crate::sandbox::Sandbox;
 use crate::smpp::Smpp;
-use crate::texts::Lines;
+use crate::texts::{Arriving, Lines, Written};
 use crate::upload::{self, UploadCounts};
 use crate::{
     clock, consult, dns, hearing, keep, menus, metrics, net, outbox, privacy, recovery, secrets,
-    settings, smpp, sounds, token,
+    settings, smpp, sounds, texts, token,
 };
 
 /// A running switch.
@@ -218,6 +218,9 @@ struct Hall {
     /// Lines to networks.
     smpp: Smpp,
     steps: Mutex<Option<Steps>>,
+    /// What phones write to numbers of the operator's, on its way to the store; these taken once, by the doors.
+    written: Written,
+    arriving: Mutex<Option<Arriving>>,
     /// Wakes the push worker.
     wake: Arc<Notify>,
     doors_stop: watch::Receiver<bool>,
@@ -280,6 +283,7 @@ impl Hall {
             place_max: config.web.place_timeout,
         });
         let (consults, questions) = Consults::new(inbox.clone());
+        let (written, arriving) = Written::new(inbox.clone());
         Ok(Hall {
             store: ground.store.clone(),
             consults,
@@ -287,6 +291,8 @@ impl Hall {
             menus,
             smpp,
             steps: Mutex::new(Some(steps)),
+            written,
+            arriving: Mutex::new(Some(arriving)),
             inbox,
             directory,
             media,
@@ -359,6 +365,7 @@ impl Hall {
             answers: Arc::clone(&self.door.answers),
             consults: self.consults.clone(),
             menus: self.menus.clone(),
+            written: self.written.clone(),
             names: dns::CarrierNames::new(&config.dns, self.inbox.clone(), Handle::current())
                 .map_err(StartError::Io)?,
             tls: Arc::clone(&self.tls),
@@ -397,9 +404,11 @@ impl Hall {
         (known, bound, numbers): (u64, i64, i64),
     ) -> Vec<Task<()>> {
         let sources = self.sources();
+        let links = Some(Arc::new(self.smpp.clone()) as _);
+        let lines = Lines { door: Arc::clone(&self.door), links };
         let state = ApiState::new(
             self.store.clone(),
-            (Arc::clone(&self.door) as _, Arc::new(Lines { links: self.smpp.clone() })),
+            (Arc::clone(&self.door) as _, Arc::new(lines)),
             self.guard.clone(),
             parts::api(config, admin_token),
             Arc::clone(&self.counters),
@@ -424,6 +433,11 @@ impl Hall {
         let visits = steps.map(|steps| {
             let (menus, stop) = (self.menus.clone(), self.doors_stop.clone());
             tokio::spawn(menus::run(state.clone(), menus, steps, stop))
+        });
+        let arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = arriving.map(|arriving| {
+            let (written, stop) = (self.written.clone(), self.doors_stop.clone());
+            tokio::spawn(texts::run(state.clone(), written, arriving, stop))
         });
         let mut tasks = vec![
             serve(http, api::merchant_router(state.clone())),
@@ -454,7 +468,7 @@ impl Hall {
                 self.doors_stop.clone(),
             )),
         ];
-        tasks.extend(consults.into_iter().chain(visits));
+        tasks.extend(consults.into_iter().chain(visits).chain(kept));
         tasks
     }
 

@@ -35,6 +35,7 @@ use self::wire::{Address, Message, status};
 use crate::calls::Door;
 use crate::clock;
 use crate::net::Tls;
+use crate::texts::Links;
 
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,18 +92,6 @@ impl Smpp {
             plan: RwLock::default(),
             runtime,
         }))
-    }
-
-    /// How the links stand, by name.
-    pub(crate) fn links(&self) -> Vec<LinkStatus> {
-        let lines = self.0.lines.read().unwrap_or_else(PoisonError::into_inner);
-        lines.values().map(|running| running.line.status()).collect()
-    }
-
-    /// Sends a message by a link of this name. Parts that have left do not leave again when it is tried again.
-    pub(crate) fn send(&self, link: String, text: Text) -> Promise<Sent> {
-        let this = self.clone();
-        Box::pin(async move { this.sent(link, &text).await })
     }
 
     async fn sent(&self, link: String, text: &Text) -> Sent {
@@ -271,7 +260,7 @@ impl Smpp {
         };
         let Some(piece) = piece else {
             let text = coding::text(&octets, message.coding, link.alphabet);
-            return kept(ears::arrived(&behind.state, arrived(text)).await);
+            return kept(api::sms::arrived(&behind.state, arrived(text)).await);
         };
         let of = PartOf {
             link: link.name.clone(),
@@ -292,7 +281,7 @@ impl Smpp {
         };
         let parts: Vec<_> = parts.into_iter().map(|part| (part.coding, part.octets)).collect();
         let text = parts::join(&parts, link.alphabet);
-        let status = kept(ears::arrived(&behind.state, arrived(text)).await);
+        let status = kept(api::sms::arrived(&behind.state, arrived(text)).await);
         if status == status::OK
             && let Err(error) = behind.store.forget_parts(of).await
         {
@@ -352,6 +341,19 @@ impl Running {
     }
 }
 
+impl Links for Smpp {
+    /// Parts that have left do not leave again when a message is tried again.
+    fn send(&self, link: String, text: Text) -> Promise<Sent> {
+        let this = self.clone();
+        Box::pin(async move { this.sent(link, &text).await })
+    }
+
+    fn links(&self) -> Vec<LinkStatus> {
+        let lines = self.0.lines.read().unwrap_or_else(PoisonError::into_inner);
+        lines.values().map(|running| running.line.status()).collect()
+    }
+}
+
 impl Hears for Smpp {
     fn came(&self, line: Arc<Line>, message: Message) -> Promise<u32> {
         let this = self.clone();
@@ -365,7 +367,7 @@ impl Hears for Smpp {
             match receipts::read(&message, &text) {
                 receipts::Kind::Receipt { reference, delivery, word } => {
                     let receipt = Receipt { link: link.name.clone(), reference, delivery, word };
-                    kept(ears::receipt(&behind.state, receipt).await)
+                    kept(api::sms::receipt(&behind.state, receipt).await)
                 }
                 receipts::Kind::Passing => status::OK,
                 receipts::Kind::Text if !link.sms => status::PERMANENT,
@@ -456,19 +458,6 @@ async fn refreshed(store: &Store, known: Option<u64>) -> billing::Result<Option<
     }
     let links = store.smpp_links().await?;
     Ok(Some((version, links, store.snapshot().await?.plan)))
-}
-
-/// What came is handed on to the doors.
-mod ears {
-    use super::{ApiState, Arrived, Receipt};
-
-    pub(super) async fn arrived(_state: &ApiState, _text: Arrived) -> billing::Result<bool> {
-        Err(billing::Error::Missing("the table of messages that came"))
-    }
-
-    pub(super) async fn receipt(_state: &ApiState, _receipt: Receipt) -> billing::Result<bool> {
-        Err(billing::Error::Missing("the table of messages that came"))
-    }
 }
 
 #[cfg(test)]

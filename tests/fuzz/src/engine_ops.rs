@@ -547,6 +547,7 @@ impl<'a> Life<'a> {
             | Effect::AskPage(_)
             | Effect::Show { .. }
             | Effect::MenuOver(_)
+            | Effect::Texted { .. }
             | Effect::Fraud(_)
             | Effect::Stopped(_)
             | Effect::Drained => {

@@ -704,6 +704,7 @@ impl World {
             | Effect::AskPage(_)
             | Effect::Show { .. }
             | Effect::MenuOver(_)
+            | Effect::Texted { .. }
             | Effect::Certified(_)
             | Effect::SetReach { .. }
             | Effect::FetchMail { .. }

@@ -27,6 +27,7 @@ const EVENTS: &[&str] = &[
     "call.ended",
     "campaign.ended",
     "campaign.paused",
+    "sms.received",
 ];
 /// A name of so many words and more is that of a test.
 const WORDS: usize = 5;

@@ -1,5 +1,6 @@
-//! System 003: menus of merchants' web pages, and what was paid through them (spec §5).
+//! System 003: menus of merchants' web pages, what was paid through them, and short messages (spec §5).
 
 pub mod page;
 pub mod payments;
+pub mod sms;
 pub mod soap;

@@ -1,5 +1,5 @@
-//! The envelope in which `GetPayments` is asked and answered: SOAP 1.1 and 1.2, as .NET's services of old spoke them,
-//! and the description that clients make themselves from (spec §5.4).
+//! The envelope in which `GetPayments` and `SendSingleSMS` are asked and answered: SOAP 1.1 and 1.2, as .NET's services
+//! of old spoke them, and the description that clients make themselves from (spec §5.4, §5.5).
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
@@ -10,8 +10,37 @@ use super::payments::FIELDS;
 
 /// The name space of the service.
 pub const NAMESPACE: &str = "http://tempuri.org/";
-/// The operation.
-pub const OPERATION: &str = "GetPayments";
+/// The operation that tells what was paid.
+pub const OPERATION: &str = PAYMENTS.operation;
+
+/// A service of one operation, whose result is a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name, after its address.
+    pub name: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// Its inputs, in their order.
+    pub fields: &'static [&'static str],
+    /// Those of them that are no texts but yes or no.
+    pub truths: &'static [&'static str],
+}
+
+/// What was paid.
+pub const PAYMENTS: Service = Service {
+    name: "ExternalUssdPay",
+    operation: "GetPayments",
+    fields: &FIELDS,
+    truths: &["IsAll"],
+};
+
+/// One short message.
+pub const SMS: Service = Service {
+    name: "iNOTISMS",
+    operation: "SendSingleSMS",
+    fields: &["UserName", "Password", "LineNo", "MobileNumber", "Message"],
+    truths: &[],
+};
 /// Octets of a request at most.
 pub const REQUEST_MAX: usize = 64 * 1024;
 /// Elements within each other at most.
@@ -76,17 +105,17 @@ pub enum Fault {
     #[error("the request is no SOAP envelope")]
     NoEnvelope,
     /// Another operation.
-    #[error("the service has the operation GetPayments")]
+    #[error("the service has no such operation")]
     Operation,
 }
 
 /// Reads an envelope. Prefixes are free, the order of the fields too; unknown ones are kept for nobody.
 ///
 /// # Errors
-/// When it is no envelope with this operation in its body.
-pub fn read(text: &str) -> Result<Request, Fault> {
+/// When it is no envelope with the operation of the service in its body.
+pub fn read(service: &Service, text: &str) -> Result<Request, Fault> {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim_start());
-    let mut walk = Walk::default();
+    let mut walk = Walk { wanted: service.operation, ..Walk::default() };
     loop {
         match reader.read_event().map_err(|_| Fault::Malformed)? {
             Event::Start(tag) => {
@@ -124,6 +153,7 @@ pub fn read(text: &str) -> Result<Request, Fault> {
 /// Where in the envelope the reader is.
 #[derive(Default)]
 struct Walk {
+    wanted: &'static str,
     depth: usize,
     version: Option<Version>,
     in_body: bool,
@@ -139,7 +169,7 @@ impl Walk {
             1 => return Err(Fault::NoEnvelope),
             2 => self.in_body = name == "Body",
             3 if self.in_body && !self.operation => {
-                if name != OPERATION {
+                if name != self.wanted {
                     return Err(Fault::Operation);
                 }
                 self.operation = true;
@@ -210,12 +240,13 @@ const XML: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 
 /// The answer with this result.
 #[must_use]
-pub fn answer(version: Version, result: &str) -> String {
+pub fn answer(service: &Service, version: Version, result: &str) -> String {
+    let operation = service.operation;
     let (space, result) = (version.namespace(), escape(visible(result)).into_owned());
     format!(
         "{XML}<soap:Envelope xmlns:soap=\"{space}\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
-         xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"><soap:Body><{OPERATION}Response xmlns=\"{NAMESPACE}\">\
-         <{OPERATION}Result>{result}</{OPERATION}Result></{OPERATION}Response></soap:Body></soap:Envelope>"
+         xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"><soap:Body><{operation}Response xmlns=\"{NAMESPACE}\">\
+         <{operation}Result>{result}</{operation}Result></{operation}Response></soap:Body></soap:Envelope>"
     )
 }
 
@@ -251,51 +282,52 @@ fn visible(text: &str) -> String {
 
 /// The description of the service at this address: SOAP 1.1, SOAP 1.2, and the forms by GET and POST.
 #[must_use]
-pub fn wsdl(address: &str) -> String {
+pub fn wsdl(service: &Service, address: &str) -> String {
+    let (name_of, operation) = (service.name, service.operation);
     let address = escape(address).into_owned();
-    let element = |name: &&str| match *name {
-        "IsAll" => "<s:element minOccurs=\"1\" maxOccurs=\"1\" name=\"IsAll\" type=\"s:boolean\"/>"
-            .to_owned(),
-        name => format!(
-            "<s:element minOccurs=\"0\" maxOccurs=\"1\" name=\"{name}\" type=\"s:string\"/>"
-        ),
+    let element = |name: &&str| {
+        let (least, kind) =
+            if service.truths.contains(name) { ("1", "boolean") } else { ("0", "string") };
+        format!(
+            "<s:element minOccurs=\"{least}\" maxOccurs=\"1\" name=\"{name}\" type=\"s:{kind}\"/>"
+        )
     };
-    let elements: String = FIELDS.iter().map(element).collect();
+    let elements: String = service.fields.iter().map(element).collect();
     let part = |name: &&str| format!("<wsdl:part name=\"{name}\" type=\"s:string\"/>");
-    let parts: String = FIELDS.iter().map(part).collect();
+    let parts: String = service.fields.iter().map(part).collect();
     let mut out = format!(
         "{XML}<wsdl:definitions xmlns:s=\"http://www.w3.org/2001/XMLSchema\" \
          xmlns:soap=\"http://schemas.xmlsoap.org/wsdl/soap/\" xmlns:soap12=\"http://schemas.xmlsoap.org/wsdl/soap12/\" \
          xmlns:http=\"http://schemas.xmlsoap.org/wsdl/http/\" xmlns:mime=\"http://schemas.xmlsoap.org/wsdl/mime/\" \
          xmlns:tns=\"{NAMESPACE}\" xmlns:wsdl=\"http://schemas.xmlsoap.org/wsdl/\" targetNamespace=\"{NAMESPACE}\">\
          <wsdl:types><s:schema elementFormDefault=\"qualified\" targetNamespace=\"{NAMESPACE}\">\
-         <s:element name=\"{OPERATION}\"><s:complexType><s:sequence>{elements}</s:sequence></s:complexType></s:element>\
-         <s:element name=\"{OPERATION}Response\"><s:complexType><s:sequence>\
-         <s:element minOccurs=\"0\" maxOccurs=\"1\" name=\"{OPERATION}Result\" type=\"s:string\"/>\
+         <s:element name=\"{operation}\"><s:complexType><s:sequence>{elements}</s:sequence></s:complexType></s:element>\
+         <s:element name=\"{operation}Response\"><s:complexType><s:sequence>\
+         <s:element minOccurs=\"0\" maxOccurs=\"1\" name=\"{operation}Result\" type=\"s:string\"/>\
          </s:sequence></s:complexType></s:element><s:element name=\"string\" nillable=\"true\" type=\"s:string\"/>\
          </s:schema></wsdl:types>\
-         <wsdl:message name=\"{OPERATION}SoapIn\"><wsdl:part name=\"parameters\" element=\"tns:{OPERATION}\"/></wsdl:message>\
-         <wsdl:message name=\"{OPERATION}SoapOut\"><wsdl:part name=\"parameters\" element=\"tns:{OPERATION}Response\"/></wsdl:message>"
+         <wsdl:message name=\"{operation}SoapIn\"><wsdl:part name=\"parameters\" element=\"tns:{operation}\"/></wsdl:message>\
+         <wsdl:message name=\"{operation}SoapOut\"><wsdl:part name=\"parameters\" element=\"tns:{operation}Response\"/></wsdl:message>"
     );
     for door in ["HttpGet", "HttpPost"] {
         out += &format!(
-            "<wsdl:message name=\"{OPERATION}{door}In\">{parts}</wsdl:message>\
-             <wsdl:message name=\"{OPERATION}{door}Out\"><wsdl:part name=\"Body\" element=\"tns:string\"/></wsdl:message>"
+            "<wsdl:message name=\"{operation}{door}In\">{parts}</wsdl:message>\
+             <wsdl:message name=\"{operation}{door}Out\"><wsdl:part name=\"Body\" element=\"tns:string\"/></wsdl:message>"
         );
     }
     for door in ["Soap", "HttpGet", "HttpPost"] {
         out += &format!(
-            "<wsdl:portType name=\"{SERVICE}{door}\"><wsdl:operation name=\"{OPERATION}\">\
-             <wsdl:input message=\"tns:{OPERATION}{door}In\"/><wsdl:output message=\"tns:{OPERATION}{door}Out\"/>\
+            "<wsdl:portType name=\"{name_of}{door}\"><wsdl:operation name=\"{operation}\">\
+             <wsdl:input message=\"tns:{operation}{door}In\"/><wsdl:output message=\"tns:{operation}{door}Out\"/>\
              </wsdl:operation></wsdl:portType>"
         );
     }
     for soap in ["soap", "soap12"] {
         let name = if soap == "soap" { "Soap" } else { "Soap12" };
         out += &format!(
-            "<wsdl:binding name=\"{SERVICE}{name}\" type=\"tns:{SERVICE}Soap\">\
-             <{soap}:binding transport=\"http://schemas.xmlsoap.org/soap/http\"/><wsdl:operation name=\"{OPERATION}\">\
-             <{soap}:operation soapAction=\"{NAMESPACE}{OPERATION}\" style=\"document\"/>\
+            "<wsdl:binding name=\"{name_of}{name}\" type=\"tns:{name_of}Soap\">\
+             <{soap}:binding transport=\"http://schemas.xmlsoap.org/soap/http\"/><wsdl:operation name=\"{operation}\">\
+             <{soap}:operation soapAction=\"{NAMESPACE}{operation}\" style=\"document\"/>\
              <wsdl:input><{soap}:body use=\"literal\"/></wsdl:input><wsdl:output><{soap}:body use=\"literal\"/></wsdl:output>\
              </wsdl:operation></wsdl:binding>"
         );
@@ -305,26 +337,23 @@ pub fn wsdl(address: &str) -> String {
         ("HttpPost", "POST", "<mime:content type=\"application/x-www-form-urlencoded\"/>"),
     ] {
         out += &format!(
-            "<wsdl:binding name=\"{SERVICE}{door}\" type=\"tns:{SERVICE}{door}\"><http:binding verb=\"{verb}\"/>\
-             <wsdl:operation name=\"{OPERATION}\"><http:operation location=\"/{OPERATION}\"/>\
+            "<wsdl:binding name=\"{name_of}{door}\" type=\"tns:{name_of}{door}\"><http:binding verb=\"{verb}\"/>\
+             <wsdl:operation name=\"{operation}\"><http:operation location=\"/{operation}\"/>\
              <wsdl:input>{input}</wsdl:input><wsdl:output><mime:mimeXml part=\"Body\"/></wsdl:output>\
              </wsdl:operation></wsdl:binding>"
         );
     }
-    out += &format!("<wsdl:service name=\"{SERVICE}\">");
+    out += &format!("<wsdl:service name=\"{name_of}\">");
     for (port, kind) in
         [("Soap", "soap"), ("Soap12", "soap12"), ("HttpGet", "http"), ("HttpPost", "http")]
     {
         out += &format!(
-            "<wsdl:port name=\"{SERVICE}{port}\" binding=\"tns:{SERVICE}{port}\">\
+            "<wsdl:port name=\"{name_of}{port}\" binding=\"tns:{name_of}{port}\">\
              <{kind}:address location=\"{address}\"/></wsdl:port>"
         );
     }
     out + "</wsdl:service></wsdl:definitions>"
 }
-
-/// Name of the service, after its address.
-const SERVICE: &str = "ExternalUssdPay";
 
 #[cfg(test)]
 mod tests {
@@ -341,7 +370,7 @@ mod tests {
         for (space, version) in [(SOAP_11, Version::V11), (SOAP_12, Version::V12)] {
             let body = "<q:GetPayments xmlns:q=\"http://tempuri.org/\"><q:Username>u</q:Username>\
                 <q:Password>a&amp;b&#x26;<![CDATA[<c>]]></q:Password><q:CodeName/><q:Unknown>1</q:Unknown></q:GetPayments>";
-            let request = read(&envelope(space, body)).unwrap();
+            let request = read(&PAYMENTS, &envelope(space, body)).unwrap();
             assert_eq!(request.version, version);
             assert_eq!(request.field("Username"), Some("u"));
             assert_eq!(request.field("Password"), Some("a&b&<c>"));
@@ -350,7 +379,10 @@ mod tests {
         }
         let bare = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<Envelope xmlns='http://schemas.xmlsoap.org/soap/envelope/'>\
             <Body><GetPayments xmlns=\"http://tempuri.org/\"><IsAll>true</IsAll></GetPayments></Body></Envelope>";
-        assert_eq!(read(&format!("\u{feff}{bare}")).unwrap().field("IsAll"), Some("true"));
+        assert_eq!(
+            read(&PAYMENTS, &format!("\u{feff}{bare}")).unwrap().field("IsAll"),
+            Some("true")
+        );
     }
 
     #[test]
@@ -374,7 +406,7 @@ mod tests {
             ),
             (envelope(SOAP_11, body).trim_end_matches("</s:Envelope>").into(), Fault::Malformed),
         ] {
-            assert_eq!(read(&text), Err(why), "{text}");
+            assert_eq!(read(&PAYMENTS, &text), Err(why), "{text}");
         }
         assert!(
             fault(Version::V11, Fault::Malformed).contains("<faultcode>soap:Client</faultcode>")
@@ -385,16 +417,19 @@ mod tests {
     #[test]
     fn s5_4_what_we_write_is_xml_and_says_the_result() {
         let result = "[{\"a\":\"<&>\u{1}\"}]";
-        let text = answer(Version::V11, result);
+        let text = answer(&PAYMENTS, Version::V11, result);
         assert!(
             text.contains(
                 "<GetPaymentsResult>[{&quot;a&quot;:&quot;&lt;&amp;&gt;&quot;}]</GetPaymentsResult>"
             ),
             "{text}"
         );
-        for text in
-            [text, plain(result), wsdl("http://h/?a=1&b=2"), fault(Version::V12, Fault::Operation)]
-        {
+        for text in [
+            text,
+            plain(result),
+            wsdl(&PAYMENTS, "http://h/?a=1&b=2"),
+            fault(Version::V12, Fault::Operation),
+        ] {
             let mut reader = Reader::from_str(&text);
             loop {
                 if let Event::Eof = reader.read_event().unwrap() {
@@ -402,8 +437,24 @@ mod tests {
                 }
             }
         }
-        let wsdl = wsdl("http://h/x.asmx");
+        let wsdl = wsdl(&PAYMENTS, "http://h/x.asmx");
         assert_eq!(wsdl.matches("location=\"http://h/x.asmx\"").count(), 4);
         assert_eq!(wsdl.matches("type=\"s:boolean\"").count(), 1);
+    }
+
+    #[test]
+    fn s5_5_the_service_of_messages_is_described_and_read_as_the_other_one() {
+        let body = "<SendSingleSMS xmlns=\"http://tempuri.org/\"><UserName>u</UserName><LineNo>0</LineNo>\
+            <Message>سلام</Message></SendSingleSMS>";
+        let request = read(&SMS, &envelope(SOAP_12, body)).unwrap();
+        assert_eq!((request.field("LineNo"), request.field("Message")), (Some("0"), Some("سلام")));
+        assert_eq!(read(&PAYMENTS, &envelope(SOAP_12, body)), Err(Fault::Operation));
+        let told = answer(&SMS, Version::V11, "17");
+        assert!(told.contains("<SendSingleSMSResult>17</SendSingleSMSResult>"), "{told}");
+        let wsdl = wsdl(&SMS, "http://h/s.asmx");
+        assert!(wsdl.contains("name=\"iNOTISMSSoap12\"") && !wsdl.contains("s:boolean"), "{wsdl}");
+        for field in SMS.fields {
+            assert_eq!(wsdl.matches(&format!("name=\"{field}\"")).count(), 3, "{field}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What is told of calls and campaigns as it happens: one event for each state of each leg, one when a call is over, one
-//! when a campaign is over or the switch pauses it. The list of events
+//! when a campaign is over or the switch pauses it, one when somebody writes to a merchant. The list of events
 //! and webhooks say the same; webhooks are signed as Standard Webhooks has it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use facts::campaign::{CAMPAIGN_ENDED, CAMPAIGN_PAUSED};
 use facts::record::{CALL_ENDED, DIAL_FAILED, LegState, StateChange};
+use facts::sms::{Received, SMS_RECEIVED};
 use facts::{CallId, Failure};
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ use super::instant;
 use crate::push::Event as Happened;
 
 /// Names of events.
-pub const EVENTS: [&str; 8] = [
+pub const EVENTS: [&str; 9] = [
     LegState::Callout.event(),
     LegState::Alerting.event(),
     LegState::Answer.event(),
@@ -27,6 +28,7 @@ pub const EVENTS: [&str; 8] = [
     CALL_ENDED,
     CAMPAIGN_ENDED,
     CAMPAIGN_PAUSED,
+    SMS_RECEIVED,
 ];
 /// What secrets of webhooks begin with.
 const SECRET: &str = "whsec_";
@@ -52,13 +54,13 @@ pub struct Event {
     /// Names it; the same however often and wherever it is told.
     pub id: String,
     /// `leg.dialing`, `leg.ringing`, `leg.answered`, `leg.ended`, `dial.failed`, `call.ended`, `campaign.ended`,
-    /// `campaign.paused`.
+    /// `campaign.paused`, `sms.received`.
     pub r#type: String,
     /// When it happened.
     pub timestamp: String,
-    /// Its place among the events of the call, or of the campaign, from 1.
+    /// Its place among the events of the call, or of the campaign, from 1; of a short message, 1.
     pub sequence: u32,
-    /// Which call; null where it is of a campaign and of no call.
+    /// Which call; null where it is of a campaign or a short message, and of no call.
     pub call: Option<String>,
     /// Which campaign; null where it is of none.
     pub campaign: Option<String>,
@@ -76,6 +78,8 @@ pub enum EventData {
     Call(Box<Call>),
     /// `campaign.ended`, `campaign.paused`.
     Campaign(CampaignEvent),
+    /// `sms.received`.
+    Text(TextEvent),
     /// `dial.failed`: whom nobody rang.
     Unrung(UnrungEvent),
     /// The others: a leg.
@@ -91,6 +95,39 @@ pub struct UnrungEvent {
     pub reason: String,
     /// Whose doing that was: `network`, `billing`, `platform`.
     pub origin: String,
+}
+
+/// Somebody wrote a short message to a number at which the merchant has a keyword.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct TextEvent {
+    /// Names the message.
+    pub id: String,
+    /// Who wrote it.
+    pub from: String,
+    /// To which number.
+    pub to: String,
+    /// The keyword that it begins with, in small letters; empty where it bears none.
+    pub keyword: String,
+    /// What it says behind that.
+    pub text: String,
+    /// What such messages are for: `signup`, `forward`.
+    pub purpose: String,
+    /// The sub-account that it made, or that its writer has.
+    pub account: Option<String>,
+}
+
+impl TextEvent {
+    fn of(received: &Received) -> TextEvent {
+        TextEvent {
+            id: received.id.to_string(),
+            from: received.from.clone(),
+            to: received.to.clone(),
+            keyword: received.keyword.clone(),
+            text: received.text.clone(),
+            purpose: received.purpose.word().to_owned(),
+            account: received.account.clone(),
+        }
+    }
 }
 
 impl EventContext {
@@ -121,6 +158,7 @@ pub fn event_id(call: CallId, happened: Happened<'_>) -> String {
         Happened::State(change) => format!("evt_{call}_{}", change.sequence),
         Happened::Record(_) | Happened::Participant(..) => format!("evt_{call}_end"),
         Happened::Campaign(change) => format!("evt_{}_{}", change.campaign, change.sequence),
+        Happened::Text(received) => format!("evt_sms_{}", received.id),
     }
 }
 
@@ -138,6 +176,9 @@ pub fn event(happened: Happened<'_>, context: &str, sequence: u32) -> Event {
         }
         Happened::Campaign(change) => {
             (None, change.turn.event(), change.at, EventData::Campaign(CampaignEvent::of(change)))
+        }
+        Happened::Text(received) => {
+            (None, SMS_RECEIVED, received.at, EventData::Text(TextEvent::of(received)))
         }
         Happened::Record(record) | Happened::Participant(record, _) => {
             let data = EventData::Call(Box::new(ended(record)));

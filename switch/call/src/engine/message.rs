@@ -4,16 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use facts::settings::Extension;
 use sip::endpoint::{self, Flow, OutOfDialog, RequestId, RequestOutId, SessionId};
 use sip::wire::{HeaderName, Message, Method, NameAddr, Uri};
 
 use super::Engine;
 use super::register::{Header, header};
+use super::texts::sent;
+use crate::event::Answer;
 use crate::leg::Leg;
 
 /// RFC 3428 §8: longer ones do not fit into a datagram.
-const BODY_MAX: usize = 1300;
+pub(super) const BODY_MAX: usize = 1300;
 /// Messages of one extension in [`WINDOW`] at most.
 const SENT_MAX: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -27,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(24);
 /// Seconds after which somebody who sent too many may go on.
 const RETRY_AFTER: &str = "10";
 
+/// What phones that say nothing are taken to have said.
+const SILENCE: u16 = 408;
+
 /// Headers that go on with a message, besides its type.
 const PASSED: [HeaderName; 4] = [
     HeaderName::Date,
@@ -35,11 +41,20 @@ const PASSED: [HeaderName; 4] = [
     HeaderName::ContentLanguage,
 ];
 
+/// Who waits for what becomes of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// A phone, by its request.
+    Phone(RequestId),
+    /// The shell, by its token.
+    Shell(u64),
+}
+
 /// A message that is on its way to some phones.
 #[derive(Debug)]
 struct Relay {
     /// Whom to answer.
-    asked: RequestId,
+    asked: Asker,
     /// Phones that have not answered.
     left: usize,
     /// The best refusal so far.
@@ -65,15 +80,18 @@ impl Relays {
         self.sent.len()
     }
 
+    /// Whether one more may be under way.
+    pub(super) fn has_room(&self) -> bool {
+        self.sent.len().max(self.open.len()) < RELAYS_MAX
+    }
+
     /// Counts a message, if whoever sends it may.
     fn may_send(&mut self, now: Instant, user: &str) -> bool {
         let over = |since: &Instant| now.saturating_duration_since(*since) >= WINDOW;
         if self.rates.len() >= COUNTED_MAX {
             self.rates.retain(|_, (since, _)| !over(since));
         }
-        if self.sent.len() >= RELAYS_MAX
-            || self.rates.len() >= COUNTED_MAX && !self.rates.contains_key(user)
-        {
+        if !self.has_room() || self.rates.len() >= COUNTED_MAX && !self.rates.contains_key(user) {
             return false;
         }
         let (since, count) = self.rates.entry(user.to_owned()).or_insert((now, 0));
@@ -84,16 +102,25 @@ impl Relays {
         *count <= SENT_MAX
     }
 
-    fn enter(&mut self, now: Instant, asked: RequestId, sent: Vec<RequestOutId>) {
+    /// By which number it is told later what became of it.
+    pub(super) fn enter(&mut self, now: Instant, asked: Asker, sent: Vec<RequestOutId>) -> u64 {
         self.last += 1;
         let due = now + PATIENCE;
         self.open.insert(self.last, Relay { asked, left: sent.len(), best: None, due });
         self.due.insert((due, self.last));
         self.sent.extend(sent.into_iter().map(|id| (id, self.last)));
+        self.last
+    }
+
+    /// What became of a message that went to no phone; nobody, where that comes too late.
+    pub(super) fn done(&mut self, no: u64) -> Option<Asker> {
+        let relay = self.open.remove(&no)?;
+        self.due.remove(&(relay.due, no));
+        Some(relay.asked)
     }
 
     /// A phone has answered: whom to tell what, now that it is known. `None`: the request was no message.
-    fn answered(&mut self, id: RequestOutId, code: u16) -> Option<Option<(RequestId, u16)>> {
+    fn answered(&mut self, id: RequestOutId, code: u16) -> Option<Option<(Asker, u16)>> {
         let no = self.sent.remove(&id)?;
         let Some(relay) = self.open.get_mut(&no) else { return Some(None) };
         relay.left -= 1;
@@ -114,11 +141,11 @@ impl Relays {
     }
 
     /// Who has waited long enough, and the best that was said to it.
-    fn overdue(&mut self, now: Instant) -> Option<(RequestId, u16)> {
+    fn overdue(&mut self, now: Instant) -> Option<(Asker, u16)> {
         let no = self.due.first().filter(|(at, _)| *at <= now)?.1;
         self.due.pop_first();
         let relay = self.open.remove(&no)?;
-        let code = relay.best.unwrap_or(480);
+        let code = relay.best.unwrap_or(SILENCE);
         self.count(code);
         Some((relay.asked, code))
     }
@@ -156,13 +183,17 @@ impl Engine {
             Ok(user) => user,
             Err((code, headers)) => return self.respond(id, code, headers),
         };
-        if self.written_to_menu(id, request, (&user, flow)) {
+        if self.written_to_menu(id, request, (&user, flow))
+            || self.written_to_us(id, request, &user)
+        {
             return;
         }
         let target = self.addressed(request, &user);
         let sent = target.and_then(|target| self.relay(request, &user, &target));
         match sent {
-            Ok(sent) => self.messages.enter(self.world.now.mono, id, sent),
+            Ok(sent) => {
+                self.messages.enter(self.world.now.mono, Asker::Phone(id), sent);
+            }
             Err((code, headers)) => self.respond(id, code, headers),
         }
     }
@@ -170,7 +201,9 @@ impl Engine {
     /// A MESSAGE in a call: it goes to the other phone.
     pub(super) fn messaged_within(&mut self, id: RequestId, session: SessionId, request: &Message) {
         match self.relay_within(session, request) {
-            Ok(sent) => self.messages.enter(self.world.now.mono, id, vec![sent]),
+            Ok(sent) => {
+                self.messages.enter(self.world.now.mono, Asker::Phone(id), vec![sent]);
+            }
             Err((code, headers)) => self.respond(id, code, headers),
         }
     }
@@ -181,7 +214,7 @@ impl Engine {
             None => false,
             Some(done) => {
                 if let Some((asked, code)) = done {
-                    self.respond(asked, passed_back(code), Vec::new());
+                    self.tell_asker(asked, code);
                 }
                 true
             }
@@ -191,7 +224,15 @@ impl Engine {
     /// Phones that have said nothing yet are not waited for any longer.
     pub(super) fn messages_due(&mut self) {
         while let Some((asked, code)) = self.messages.overdue(self.world.now.mono) {
-            self.respond(asked, passed_back(code), Vec::new());
+            self.tell_asker(asked, code);
+        }
+    }
+
+    /// What became of a message.
+    fn tell_asker(&mut self, asked: Asker, code: u16) {
+        match asked {
+            Asker::Phone(id) => self.respond(id, passed_back(code), Vec::new()),
+            Asker::Shell(token) => self.answer(token, Answer::Texted(sent(code))),
         }
     }
 
@@ -215,11 +256,21 @@ impl Engine {
         target: &str,
     ) -> Result<Vec<RequestOutId>, (u16, Vec<Header>)> {
         let headers = self.passes(request, user)?;
+        let body = (type_of(request), request.body_bytes());
+        let sent = self.spread((user, target), &headers, &body).ok_or((500, Vec::new()))?;
+        if sent.is_empty() { Err((480, Vec::new())) } else { Ok(sent) }
+    }
+
+    /// Sends a message to every phone of an extension; `None` where one of the names is no name.
+    pub(super) fn spread(
+        &mut self,
+        (user, target): (&str, &str),
+        headers: &[Header],
+        body: &(String, Bytes),
+    ) -> Option<Vec<RequestOutId>> {
         let w = &mut self.world;
-        let aor =
-            |user: &str| Uri::parse(&w.aor(user)).map(NameAddr::new).map_err(|_| (500, Vec::new()));
+        let aor = |user: &str| Uri::parse(&w.aor(user)).ok().map(NameAddr::new);
         let (from, to) = (aor(user)?, aor(target)?);
-        let content_type = type_of(request);
         let contacts = w.registrar.contacts(target);
         let limit = w.snapshot.extensions.get(target).map_or(1, |there| there.max_contacts.max(1));
         let now = w.now.mono;
@@ -227,7 +278,7 @@ impl Engine {
             let uri = Uri::parse(&entry.contact).ok()?;
             Some((uri, entry.flow, entry.route()))
         });
-        let sent: Vec<RequestOutId> = ways
+        let sent = ways
             .map(|(uri, flow, route)| {
                 let request = OutOfDialog {
                     method: Method::Message,
@@ -235,15 +286,15 @@ impl Engine {
                     flow,
                     from: from.clone(),
                     to: to.clone(),
-                    headers: headers.clone(),
-                    body: Some((content_type.clone(), request.body_bytes())),
+                    headers: headers.to_vec(),
+                    body: Some(body.clone()),
                     credentials: None,
                     series: None,
                 };
                 w.endpoint.request_by(now, request, &route)
             })
             .collect();
-        if sent.is_empty() { Err((480, Vec::new())) } else { Ok(sent) }
+        Some(sent)
     }
 
     /// In a call between two phones of one merchant: each is whom the dialog says, as with everything else

@@ -19,6 +19,7 @@ mod refer;
 mod register;
 mod station;
 mod subscribe;
+mod texts;
 mod told;
 mod ussi;
 mod visit;
@@ -206,6 +207,7 @@ impl Engine {
                 self.on_call(call, |call, w| call.told(w, turn, told));
             }
             Reply::Screen { session, number, screen } => self.screen(session, number, screen),
+            Reply::Texted { message, kept } => self.texted(message, kept),
             Reply::Settled { call } => self.forget(call),
             Reply::SettleFailed { call } => self.on_call(call, Call::settle_failed),
             Reply::Resolved { question, told } => self.resolved(&question, told),
@@ -283,6 +285,7 @@ impl Engine {
                 self.answer(token, Answer::Looked(live.map(Box::new)));
             }
             Command::Menu { token, act } => self.menu(token, *act),
+            Command::Text { token, text } => self.text(token, &text),
             Command::Bindings { token } => {
                 let list = self.world.registrar.list(now.mono);
                 self.answer(token, Answer::Bindings(list));

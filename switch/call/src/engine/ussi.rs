@@ -17,9 +17,9 @@ use super::register::{Header, header};
 use crate::route;
 
 /// What a phone may write: text.
-const TEXT: &str = "text/plain";
+pub(super) const TEXT: &str = "text/plain";
 /// What phones say while somebody types (RFC 3994): nothing that anybody waits for.
-const COMPOSING: &str = "application/im-iscomposing+xml";
+pub(super) const COMPOSING: &str = "application/im-iscomposing+xml";
 
 /// A dialog in which a menu is shown.
 #[derive(Debug)]

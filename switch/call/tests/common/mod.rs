@@ -210,6 +210,8 @@ pub struct Sim {
     pub shown: Vec<(CallId, String, bool)>,
     /// Menus that are over.
     pub overs: Vec<facts::ussd::Over>,
+    /// Messages to numbers of the operator's, for the shell to keep.
+    pub texted: Vec<(u64, facts::sms::Arrived)>,
     /// The media plane answers by itself.
     pub media_answers: bool,
     /// What is sent to addresses where nobody is.
@@ -286,6 +288,7 @@ impl Sim {
             pages: Vec::new(),
             shown: Vec::new(),
             overs: Vec::new(),
+            texted: Vec::new(),
             media_answers: true,
             lost: 0,
             loss: 0,
@@ -567,6 +570,7 @@ impl Sim {
             Effect::AskPage(step) => self.pages.push(*step),
             Effect::Show { session, text, more } => self.shown.push((session, text, more)),
             Effect::MenuOver(over) => self.overs.push(over),
+            Effect::Texted { message, text } => self.texted.push((message, *text)),
             Effect::Resolve(question) => self.look_up(question),
             Effect::Certified(names) => self.certified = names,
             Effect::SetReach { call, user, set } => {

@@ -334,6 +334,7 @@ impl Bench {
             | Effect::AskPage(_)
             | Effect::Show { .. }
             | Effect::MenuOver(_)
+            | Effect::Texted { .. }
             | Effect::Drained => {}
         }
     }
