@@ -127,6 +127,7 @@ async fn sell(conn: &mut Conn, once: &Once, sale: &Sale, at: UnixMillis) -> Resu
         ids.push(id);
     }
     if whole > Micros::ZERO {
+        take(&mut batch, account, whole);
         conn.batch(batch).await?;
     }
     Ok(Sold::Now(ids))
@@ -168,6 +169,10 @@ fn book(
         "INSERT INTO entries (transfer_id, account_id, amount) VALUES ($1, $2, $3), ($1, $4, $5)",
         args![&id, account, -amount, revenue, amount],
     );
+}
+
+/// Takes an amount from an account, once in a batch: what changes a row twice there changes it once on PostgreSQL.
+fn take(batch: &mut Batch, account: i64, amount: Micros) {
     batch.add("UPDATE accounts SET posted = posted - $2 WHERE id = $1", args![account, amount]);
 }
 
@@ -188,7 +193,9 @@ pub(super) async fn give_back(
     );
     let Some(row) = conn.row(&sql, args![merchant.0]).await? else { return Ok(()) };
     let mut batch = Batch::default();
-    book(&mut batch, (row.int(0)?, row.int(1)?), (sms, "sms_back"), -price, at);
+    let (account, revenue) = (row.int(0)?, row.int(1)?);
+    book(&mut batch, (account, revenue), (sms, "sms_back"), -price, at);
+    take(&mut batch, account, -price);
     batch.add("UPDATE sms SET price = 0 WHERE id = $1", args![sms]);
     conn.batch(batch).await
 }

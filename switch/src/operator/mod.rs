@@ -229,6 +229,9 @@ mod tests {
             ("payment_gateways", keys::<desired::PaymentGateway>()),
             ("smpp_links", keys::<desired::SmppLink>()),
             ("sms", keys::<desired::Sms>()),
+            ("sms_accounts", keys::<desired::SmsAccount>()),
+            ("sms_keywords", keys::<desired::SmsKeyword>()),
+            ("sms_hooks", keys::<desired::SmsHook>()),
         ]);
         let page = page();
         assert_eq!(page.keys().collect::<Vec<_>>(), kinds.keys().collect::<Vec<_>>());
