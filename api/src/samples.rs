@@ -45,6 +45,7 @@ pub(crate) const SAMPLES: &[Sample] = samples! {
     "000": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
     "001": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
     "002": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
+    "003": "C#" "Menu.cs", "PHP" "menu.php", "Python" "menu.py", "Java" "Menu.java", "Go" "menu.go";
     "v1": "C#" "Call.cs", "PHP" "call.php", "Python" "call.py", "Java" "Call.java", "Go" "call.go";
 };
 

@@ -44,7 +44,7 @@ async fn the_page_speaks_the_reader_s_language_and_leads_to_every_sample() {
         assert!(!page.contains("<script"));
         let links: Vec<&str> =
             page.split("href=\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
-        assert_eq!(links.iter().filter(|link| link.starts_with("/samples/0")).count(), 15);
+        assert_eq!(links.iter().filter(|link| link.starts_with("/samples/0")).count(), 20);
         for link in links {
             let (status, _, body) = get(&world, link, &[]).await;
             assert!(status == StatusCode::OK && !body.is_empty(), "{link}");
@@ -58,7 +58,7 @@ async fn a_sample_is_the_file_with_this_switch_s_address_in_it() {
     let world = World::new().await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
     let mut seen = 0;
-    for system in ["000", "001", "002"] {
+    for system in ["000", "001", "002", "003"] {
         for entry in std::fs::read_dir(folder.join(system)).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
@@ -76,7 +76,7 @@ async fn a_sample_is_the_file_with_this_switch_s_address_in_it() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 15);
+    assert_eq!(seen, 20);
     for nothing in
         ["/samples/000/none.py", "/samples/000/..%2f..%2fCargo.toml", "/samples/003/call.py"]
     {

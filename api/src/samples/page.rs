@@ -27,9 +27,13 @@ pub(super) fn index(language: Language, base: &str) -> String {
     let mut body = String::new();
     let _ = write!(body, "{}<h1>{}</h1><p>{}</p>", languages(language), words.title, words.about);
     let _ = write!(body, "<p>{} <code dir=\"ltr\">{}</code></p>", words.here, escaped(base));
-    for (system, title) in
-        [("000", words.callni), ("001", words.ytx), ("002", words.sipcall), ("v1", words.v1)]
-    {
+    for (system, title) in [
+        ("000", words.callni),
+        ("001", words.ytx),
+        ("002", words.sipcall),
+        ("003", words.inoti),
+        ("v1", words.v1),
+    ] {
         let _ = write!(body, "<h2>{title}</h2><ul class=\"files\">");
         for one in SAMPLES.iter().filter(|one| one.system == system) {
             body += &file(one);
@@ -49,6 +53,7 @@ pub(super) fn index(language: Language, base: &str) -> String {
         ("system-001", words.system_001),
         ("system-002", words.system_002),
         ("system-003", words.system_003),
+        ("system-003-payments", words.payments),
     ] {
         let _ = write!(
             body,

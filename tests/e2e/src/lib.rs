@@ -27,5 +27,6 @@ pub mod sipp;
 pub mod smsc;
 pub mod sound;
 pub mod tandem;
+pub mod ussd;
 pub mod wait;
 pub mod ytx;

@@ -37,6 +37,19 @@ impl Language {
         root().join("samples").join(system).join(name)
     }
 
+    /// The page of a menu: `samples/003/menu.py`.
+    #[must_use]
+    pub fn page(self) -> PathBuf {
+        let name = match self {
+            Language::CSharp => "Menu.cs",
+            Language::Php => "menu.php",
+            Language::Python => "menu.py",
+            Language::Java => "Menu.java",
+            Language::Go => "menu.go",
+        };
+        root().join("samples/003").join(name)
+    }
+
     /// Builds `source` in `folder`, which must be there; what starts it.
     ///
     /// # Panics
@@ -88,6 +101,13 @@ pub struct Program {
 }
 
 impl Program {
+    /// A page of PHP in PHP's own web server.
+    #[must_use]
+    pub fn served(page: &Path, port: u16) -> Program {
+        let (at, page) = (format!("127.0.0.1:{port}"), page.display().to_string());
+        Program { line: ["php", "-q", "-S", &at, &page].map(String::from).to_vec() }
+    }
+
     /// Starts it with arguments and variables of its own.
     ///
     /// # Panics
