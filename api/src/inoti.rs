@@ -1,6 +1,8 @@
 //! `/_services/ExternalUssdPay.asmx`: merchants' programs of system 003 ask what was paid (`GetPayments`, spec §5.4). SOAP
 //! 1.1 and 1.2, forms by GET and POST, the description that clients are made from, and a page of help.
 
+mod help;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +25,7 @@ use facts::ussd::Dialled;
 
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
-use crate::samples::base;
+use crate::samples::{Language, base, html};
 use crate::settings::View;
 use crate::state::ApiState;
 
@@ -93,10 +95,9 @@ async fn service(state: ApiState, request: Request) -> Response {
             soap::wsdl(&soap::PAYMENTS, &here),
         ));
     }
-    let mut page = answer(StatusCode::OK, "text/html; charset=utf-8", help(&here));
-    let policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    kept_nowhere(page)
+    let wished = query.split('&').find_map(|pair| pair.strip_prefix("lang="));
+    let language = Language::chosen(wished, request.headers());
+    kept_nowhere(html(language, help::page(language, &here)))
 }
 
 pub(crate) fn not_allowed() -> Response {
@@ -388,20 +389,6 @@ impl Guests {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What people see who open the address in a browser.
-fn help(here: &str) -> String {
-    let here = here.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    let fields: String =
-        FIELDS.iter().map(|name| format!("<li><code>{name}</code></li>")).collect();
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>ExternalUssdPay</title></head><body>\
-         <h1>ExternalUssdPay</h1><p>The operation <b>GetPayments</b> tells what was paid. \
-         <a href=\"?WSDL\">Service description</a>.</p><ul>{fields}</ul>\
-         <p>SOAP 1.1 and 1.2: POST to <code>{here}</code>. Forms: GET or POST to <code>{here}/GetPayments</code>.</p>\
-         </body></html>\n"
-    )
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::door::{answer, client_ip, ip_may_ask};
 use crate::state::ApiState;
+pub(crate) use page::{escaped, languages, whole};
 pub(crate) use words::{ALL as LANGUAGES, Language};
 
 /// What stands for this switch in the files.
@@ -145,12 +146,12 @@ fn guarded(state: &ApiState, request: &Request, write: impl FnOnce() -> Response
     }
 }
 
-fn html(language: Language, page: String) -> Response {
+/// A page of ours that has nothing from elsewhere and runs nothing.
+pub(crate) fn html(language: Language, page: String) -> Response {
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page);
     let headers = response.headers_mut();
-    // Nothing of it comes from elsewhere, and nothing runs.
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Language, Host"));

@@ -8,18 +8,20 @@ use facts::ussd::Language;
 use super::words::{self, Words, filled};
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1c2430;--dim:#5a6675;--line:#d5dbe3;--paper:#fff;--soft:#f3f5f8;--go:#0b6e4f;--bad:#a52a2a}\
-@media(prefers-color-scheme:dark){:root{--ink:#e4e9f0;--dim:#9aa7b7;--line:#39434f;--paper:#14181e;--soft:#1d232b;--go:#1e9b72;--bad:#e08080}}\
+:root{color-scheme:light dark;--ink:#1c2430;--dim:#5a6675;--line:#d5dbe3;--edge:#7d8895;--paper:#fff;--soft:#f3f5f8;--go:#0b6e4f;--good:#0b6e4f;--bad:#a52a2a;--focus:#0b5cad}\
+@media(prefers-color-scheme:dark){:root{--ink:#e4e9f0;--dim:#9aa7b7;--line:#39434f;--edge:#7b8897;--paper:#14181e;--soft:#1d232b;--go:#14785a;--good:#4cc79c;--bad:#ee9a9a;--focus:#7fb8f5}}\
 *{box-sizing:border-box}\
-body{margin:0 auto;max-width:26rem;padding:1rem 1rem 3rem;font:1rem/1.6 system-ui,sans-serif;color:var(--ink);background:var(--paper)}\
-nav{display:flex;gap:1rem;color:var(--dim)}nav a{color:inherit}nav b{font-weight:600;color:var(--ink)}\
+body{margin:0 auto;max-width:26rem;padding:.5rem 1rem 3rem;font:1rem/1.6 system-ui,sans-serif;color:var(--ink);background:var(--paper)}\
+nav{display:flex;flex-wrap:wrap;gap:.25rem;margin-inline:-.5rem}nav>*{padding:.6rem .5rem;min-width:2.75rem;text-align:center;color:var(--dim)}nav b{font-weight:600;color:var(--ink)}\
 h1{font-size:1.4rem;line-height:1.3;margin:1rem 0}\
 dl{margin:0 0 1rem;border:1px solid var(--line);border-radius:.6rem;background:var(--soft)}\
-dl div{display:flex;justify-content:space-between;gap:1rem;padding:.6rem .9rem;border-bottom:1px solid var(--line)}dl div:last-child{border:0}\
-dt{color:var(--dim)}dd{margin:0;text-align:end;overflow-wrap:anywhere}dd.amount{font-size:1.25rem;font-weight:700}bdi{unicode-bidi:isolate}\
-button,.button{display:block;width:100%;margin:.6rem 0;padding:.9rem;border:1px solid var(--go);border-radius:.6rem;background:var(--go);color:#fff;font:inherit;font-weight:600;text-align:center;text-decoration:none;cursor:pointer}\
-button.other,.other{background:none;color:var(--ink);border-color:var(--line)}\
-.note{padding:.7rem .9rem;border:1px solid var(--line);border-radius:.6rem;color:var(--dim)}.bad{color:var(--bad)}.good{color:var(--go)}";
+dl div{display:flex;justify-content:space-between;align-items:baseline;gap:.5rem;padding:.6rem .9rem;border-bottom:1px solid var(--line)}dl div:last-child{border:0}\
+dt{flex:none;color:var(--dim)}dd{margin:0;min-width:0;text-align:end;overflow-wrap:anywhere}dd.amount{font-size:1.25rem;font-weight:700}\
+dd small{display:block;font-size:.9rem;font-weight:400;color:var(--dim)}bdi{unicode-bidi:isolate}\
+button,.button{display:block;width:100%;margin:.6rem 0;padding:.9rem;border:1px solid var(--go);border-radius:.6rem;background:var(--go);color:#fff;font:inherit;font-weight:600;text-align:center;text-decoration:none;overflow-wrap:anywhere;cursor:pointer}\
+button.other,.other{background:none;color:var(--ink);border-color:var(--edge)}\
+button:active,.button:active{filter:brightness(.9)}:focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:.3rem}\
+.note{padding:.7rem .9rem;border:1px solid var(--line);border-radius:.6rem;color:var(--dim)}.bad{color:var(--bad)}.good{color:var(--good)}";
 
 /// All languages, by their own names.
 const LANGUAGES: [(Language, &str); 3] =
@@ -50,7 +52,7 @@ pub(super) fn invoice(
     stands: Stands,
 ) -> String {
     let words = words::of(language);
-    let mut body = languages(language, &invoice.token);
+    let mut body = String::new();
     match invoice.state {
         InvoiceState::Open if stands.pending => {
             headline(&mut body, words.title, "");
@@ -110,7 +112,7 @@ pub(super) fn invoice(
             note(&mut body, words.close, "");
         }
     }
-    whole(language, words.title, "", &body)
+    whole(language, words.title, &languages(language, &invoice.token), &body)
 }
 
 /// On the way to a gateway.
@@ -122,7 +124,7 @@ pub(super) fn going(language: Language, url: &str) -> String {
         words.going, words.go_on
     );
     let head = format!("<meta http-equiv=\"refresh\" content=\"0;url={url}\">");
-    whole(language, words.title, &head, &body)
+    page(language, words.title, &head, "", &body)
 }
 
 /// The gateway for tests: its two buttons.
@@ -131,8 +133,7 @@ pub(super) fn test(language: Language, invoice: &Invoice) -> String {
     let mut body = String::new();
     headline(&mut body, words.test, "");
     note(&mut body, words.for_trial, "");
-    let amount = words::amount(language, invoice.rials);
-    let _ = write!(body, "<dl>{}</dl>", row(words.amount, &amount, "amount"));
+    let _ = write!(body, "<dl>{}</dl>", amount(words, language, invoice.rials));
     let there = format!("/pay/{}/test", invoice.token);
     button(&mut body, language, &there, &[("act", "pay")], (words.pay, ""));
     button(&mut body, language, &there, &[("act", "cancel")], (words.cancel, "other"));
@@ -153,8 +154,20 @@ fn note(body: &mut String, text: &str, class: &str) {
     let _ = write!(body, "<p class=\"note {class}\">{text}</p>");
 }
 
-fn row(name: &str, value: &str, class: &str) -> String {
-    format!("<div><dt>{name}</dt><dd class=\"{class}\"><bdi>{}</bdi></dd></div>", escaped(value))
+fn row(name: &str, value: &str) -> String {
+    format!("<div><dt>{name}</dt><dd><bdi>{}</bdi></dd></div>", escaped(value))
+}
+
+/// What is to be paid; in Persian also as people say it, in tomans.
+fn amount(words: &Words, language: Language, rials: u64) -> String {
+    let tomans = words::tomans(language, rials);
+    let tomans = tomans.map(|tomans| format!("<small><bdi>{tomans}</bdi></small>"));
+    format!(
+        "<div><dt>{}</dt><dd class=\"amount\"><bdi>{}</bdi>{}</dd></div>",
+        words.amount,
+        words::amount(language, rials),
+        tomans.unwrap_or_default(),
+    )
 }
 
 fn details(
@@ -162,23 +175,23 @@ fn details(
     words: &Words,
     (language, invoice, merchant): (Language, &Invoice, &str),
 ) {
-    let amount = words::amount(language, invoice.rials);
-    let mut rows = row(words.amount, &amount, "amount");
-    rows += &row(words.merchant, merchant, "");
+    let mut rows = amount(words, language, invoice.rials);
+    rows += &row(words.merchant, merchant);
     // A code reads from left to right wherever it stands.
     rows += &format!(
         "<div><dt>{}</dt><dd><bdi dir=\"ltr\">{}</bdi></dd></div>",
         words.code,
         escaped(&invoice.code)
     );
-    rows += &row(words.factor, &invoice.factor, "");
+    rows += &row(words.factor, &invoice.factor);
     if let Some(rrn) = &invoice.rrn {
-        rows += &row(words.tracking, rrn, "");
+        rows += &row(words.tracking, rrn);
     }
     if invoice.state == InvoiceState::Open {
         let until = dialect::inoti::payments::time(invoice.expires);
         let until = until.split_once('T').map_or("", |(_, time)| time);
-        rows += &row(words.until, until.get(..5).unwrap_or_default(), "");
+        let until = words::digits(language, until.get(..5).unwrap_or_default());
+        rows += &row(words.until, &until);
     }
     let _ = write!(body, "<dl>{rows}</dl>");
 }
@@ -212,7 +225,7 @@ fn languages(now: Language, token: &str) -> String {
     for (one, name) in LANGUAGES {
         let tag = one.tag();
         let _ = if one == now {
-            write!(nav, "<b>{name}</b>")
+            write!(nav, "<b lang=\"{tag}\">{name}</b>")
         } else {
             write!(nav, "<a href=\"/pay/{token}?lang={tag}\" lang=\"{tag}\">{name}</a>")
         };
@@ -220,12 +233,17 @@ fn languages(now: Language, token: &str) -> String {
     nav + "</nav>"
 }
 
-fn whole(language: Language, title: &str, head: &str, body: &str) -> String {
+/// Above it all `nav`.
+fn whole(language: Language, title: &str, nav: &str, body: &str) -> String {
+    page(language, title, "", nav, body)
+}
+
+fn page(language: Language, title: &str, head: &str, nav: &str, body: &str) -> String {
     let direction = if language == Language::Fa { "rtl" } else { "ltr" };
     format!(
         "<!doctype html><html lang=\"{}\" dir=\"{direction}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
-         {head}<style>{STYLE}</style></head><body>{body}</body></html>\n",
+         {head}<style>{STYLE}</style></head><body>{nav}<main>{body}</main></body></html>\n",
         language.tag(),
     )
 }

@@ -236,7 +236,12 @@ async fn go(
         let Some(way) = state.0.store.pending_attempt(visit.invoice.id).await? else {
             return Ok(see(&visit, ""));
         };
-        let html = page::going(visit.language, &way.url);
+        // The gateway for tests goes on in his language.
+        let url = match tested(&state, &visit.invoice).await? {
+            Some(way) => format!("{}?lang={}", way.url, visit.language.tag()),
+            None => way.url,
+        };
+        let html = page::going(visit.language, &url);
         Ok(dressed(visit.language, StatusCode::OK, html))
     };
     shown(page.await)

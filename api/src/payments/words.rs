@@ -180,20 +180,35 @@ pub(super) fn filled(text: &str, with: &[(&str, &str)]) -> String {
 
 /// An amount of rials as people of a language read it.
 pub(super) fn amount(language: Language, rials: u64) -> String {
-    let digits = rials.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 2);
-    let comma = if language == Language::Fa { '٬' } else { ',' };
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(comma);
-        }
-        grouped.push(if language == Language::Fa { persian(digit) } else { digit });
-    }
+    let grouped = grouped(language, rials);
     match language {
         Language::Fa => format!("{grouped} ریال"),
         Language::En => format!("{grouped} IRR"),
         Language::Zh => format!("{grouped} 里亚尔"),
     }
+}
+
+/// The same in tomans, ten rials each, as people say it where it is spoken; nothing where some would be left over.
+pub(super) fn tomans(language: Language, rials: u64) -> Option<String> {
+    let whole = language == Language::Fa && rials.is_multiple_of(10);
+    whole.then(|| format!("{} تومان", grouped(language, rials / 10)))
+}
+
+/// Digits as a language writes them.
+pub(super) fn digits(language: Language, text: &str) -> String {
+    if language == Language::Fa { text.chars().map(persian).collect() } else { text.to_owned() }
+}
+
+fn grouped(language: Language, number: u64) -> String {
+    let plain = number.to_string();
+    let mut grouped = String::with_capacity(plain.len() * 2);
+    for (at, digit) in plain.chars().enumerate() {
+        if at > 0 && (plain.len() - at).is_multiple_of(3) {
+            grouped.push(if language == Language::Fa { '٬' } else { ',' });
+        }
+        grouped.push(digit);
+    }
+    digits(language, &grouped)
 }
 
 fn persian(digit: char) -> char {
@@ -210,6 +225,9 @@ mod tests {
         assert_eq!(amount(Language::En, 999_999_999_999), "999,999,999,999 IRR");
         assert_eq!(amount(Language::Zh, 1_000), "1,000 里亚尔");
         assert_eq!(amount(Language::Fa, 1_250_000), "۱٬۲۵۰٬۰۰۰ ریال");
+        assert_eq!(tomans(Language::Fa, 1_250_000).as_deref(), Some("۱۲۵٬۰۰۰ تومان"));
+        assert_eq!((tomans(Language::Fa, 1_255), tomans(Language::En, 1_250)), (None, None));
+        assert_eq!(digits(Language::Fa, "23:59"), "۲۳:۵۹");
     }
 
     #[test]

@@ -18,7 +18,13 @@ const busy = (waits) => {
 };
 
 const show = (text) => {
-  at("display").textContent = text;
+  // An address may be followed: what is tried out shows the link by which it is paid.
+  at("display").replaceChildren(...text.split(/(https?:\/\/\S+)/).map((part, nth) => {
+    if (nth % 2 === 0) return part;
+    const link = document.createElement("a");
+    Object.assign(link, { href: part, textContent: part, target: "_blank", rel: "noreferrer" });
+    return link;
+  }));
   at("count").textContent = text ? String(text.length) : "";
 };
 

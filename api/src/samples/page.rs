@@ -13,7 +13,9 @@ const STYLE: &str = "\
 *{box-sizing:border-box}\
 body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem 4rem;font:1rem/1.6 system-ui,sans-serif;color:var(--ink);background:var(--paper)}\
 a{color:var(--link)}nav{display:flex;gap:1rem;flex-wrap:wrap;color:var(--dim)}\
-nav b{font-weight:600}h1{font-size:1.7rem;line-height:1.25;margin:1rem 0}h2{font-size:1.2rem;margin:2rem 0 .5rem}\
+nav>*{padding:.3rem 0}nav b{font-weight:600}a:focus-visible,pre:focus-visible{outline:3px solid var(--link);outline-offset:2px}\
+pre{overflow-x:auto;padding:.8rem 1rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);font:.9em/1.5 ui-monospace,monospace;text-align:left}pre code{padding:0;overflow-wrap:normal}\
+h1{font-size:1.7rem;line-height:1.25;margin:1rem 0}h2{font-size:1.2rem;margin:2rem 0 .5rem}\
 code{font:.9em ui-monospace,monospace;background:var(--soft);padding:.1em .3em;border-radius:.25em;overflow-wrap:anywhere;unicode-bidi:isolate}\
 .files{display:flex;flex-wrap:wrap;gap:.6rem;padding:0;margin:.5rem 0 0;list-style:none}\
 .files a{display:block;padding:.5rem .9rem;border:1px solid var(--line);border-radius:.4rem;background:var(--soft);text-decoration:none}\
@@ -25,7 +27,7 @@ td code,th code{overflow-wrap:normal}td,th{border:1px solid var(--line);padding:
 pub(super) fn index(language: Language, base: &str) -> String {
     let words = language.words();
     let mut body = String::new();
-    let _ = write!(body, "{}<h1>{}</h1><p>{}</p>", languages(language), words.title, words.about);
+    let _ = write!(body, "<h1>{}</h1><p>{}</p>", words.title, words.about);
     let _ = write!(body, "<p>{} <code dir=\"ltr\">{}</code></p>", words.here, escaped(base));
     for (system, title) in [
         ("000", words.callni),
@@ -64,7 +66,7 @@ pub(super) fn index(language: Language, base: &str) -> String {
     }
     let (tag, phone) = (language.tag(), words.phone);
     let _ = write!(body, "<li><a href=\"/ussd?lang={tag}\">{phone}</a></li></ul>");
-    whole(language, words.title, &body)
+    whole(language, words.title, &languages(language, "/samples?lang="), &body)
 }
 
 fn file(one: &Sample) -> String {
@@ -77,15 +79,15 @@ fn file(one: &Sample) -> String {
     )
 }
 
-/// The same page in the other languages.
-fn languages(now: Language) -> String {
+/// The same page in the other languages; `page`: its address, escaped, up to their tags.
+pub(crate) fn languages(now: Language, page: &str) -> String {
     let mut nav = "<nav>".to_owned();
     for one in ALL {
         let (tag, name) = (one.tag(), one.name());
         let _ = if one == now {
-            write!(nav, "<b>{name}</b>")
+            write!(nav, "<b lang=\"{tag}\">{name}</b>")
         } else {
-            write!(nav, "<a href=\"/samples?lang={tag}\" lang=\"{tag}\">{name}</a>")
+            write!(nav, "<a href=\"{page}{tag}\" lang=\"{tag}\">{name}</a>")
         };
     }
     nav + "</nav>"
@@ -146,19 +148,21 @@ pub(super) fn document(reader: Language, title: &str, markdown: &str) -> String 
         reader.words().back,
         tag = reader.tag(),
     );
-    whole(Language::English, title, &format!("{back}{rendered}"))
+    whole(Language::English, title, &back, &rendered)
 }
 
-fn whole(language: Language, title: &str, body: &str) -> String {
+/// A page, `nav` above it.
+pub(crate) fn whole(language: Language, title: &str, nav: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"{}\" dir=\"{}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
-         <style>{STYLE}</style></head><body>{body}</body></html>\n",
+         <style>{STYLE}</style></head><body>{nav}<main>{body}</main></body></html>\n",
         language.tag(),
         language.direction(),
     )
 }
 
-fn escaped(text: &str) -> String {
+/// A text between tags, or in quotes.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

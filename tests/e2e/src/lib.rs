@@ -14,6 +14,7 @@ pub mod linphone;
 pub mod merchant;
 pub mod nat;
 pub mod notice;
+pub mod pages;
 pub mod pcap;
 pub mod php;
 pub mod pjsua;
