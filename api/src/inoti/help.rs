@@ -23,7 +23,7 @@ const ENGLISH: Words = Words {
     request: "Asked by SOAP 1.1; by 1.2 the same in its envelope",
     forms: "Asked by a form, GET or POST",
     answer: "The result is a text: a list in JSON",
-    none: "Where nothing is found it is NullResult as you sent it, else []. An empty field is asked for nothing.",
+    none: "Where nothing is found it is NullResult as you sent it, else []. An empty field asks for nothing.",
     refused: "What cannot be answered is told in a few words:",
     more: "All of it",
 };
@@ -69,7 +69,10 @@ fn example(name: &str) -> &'static str {
     }
 }
 
-const ANSWER: &str = r#"[{"PayID":55,"SessionID":"2236055455925272576","RefKeyBank":"a999ab15","Mobile":"09123456789","Price":50000,"Result":"true","PayDateTime":"2026-11-23T11:36:04","InotiFactorID":55,"YourFactorID":"9001","RRN":433616053800}]"#;
+const ANSWER: &str = r#"[{"PayID":55,"SessionID":"2236055455925272576","RefKeyBank":"a999ab15",
+  "Mobile":"09123456789","Price":50000,"Result":"true",
+  "PayDateTime":"2026-11-23T11:36:04",
+  "InotiFactorID":55,"YourFactorID":"9001","RRN":433616053800}]"#;
 
 /// The page; `here`: where the service is.
 pub(super) fn page(language: Language, here: &str) -> String {

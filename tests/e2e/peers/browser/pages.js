@@ -28,8 +28,8 @@ chromium.stdio[4].on('data', (chunk) => {
       const waits = asked.get(message.id);
       asked.delete(message.id);
       if (message.error) waits?.bad(new Error(message.error.message)); else waits?.good(message.result);
-    } else if (message.method === 'Page.loadEventFired' && loads.has(message.sessionId)) {
-      loads.get(message.sessionId)();
+    } else if (message.method === 'Page.loadEventFired' || message.params?.type === 'BackForwardCacheRestore') {
+      loads.get(message.sessionId)?.();
       loads.delete(message.sessionId);
     }
   }
@@ -121,27 +121,30 @@ async function look(session) {
   return { ...result.value, buttons: named('button'), links: named('link'), landmarks: named('main').length };
 }
 
-async function press(session, order) {
-  const { root } = await ask('DOM.getDocument', { depth: 0 }, session);
-  for (const role of ['button', 'link']) {
-    const wanted = { backendNodeId: root.backendNodeId, accessibleName: order.name, role };
-    const { nodes } = await ask('Accessibility.queryAXTree', wanted, session);
-    const found = nodes.find((n) => !n.ignored);
-    if (!found) continue;
-    const node = { backendNodeId: found.backendDOMNodeId };
-    await ask('DOM.scrollIntoViewIfNeeded', node, session);
-    const { model } = await ask('DOM.getBoxModel', node, session);
-    const [left, top, , , right, bottom] = model.border;
-    const at = { x: (left + right) / 2, y: (top + bottom) / 2, button: 'left' };
-    for (let nth = 1; nth <= (order.times ?? 1); nth += 1) {
-      for (const type of ['mousePressed', 'mouseReleased']) {
-        // The page may be on its way before the hand is up.
-        ask('Input.dispatchMouseEvent', { type, ...at, clickCount: nth }, session).catch(() => {});
-      }
-    }
-    return;
+/** What has this name, once the page has come so far. */
+async function find(session, name) {
+  for (const ends = Date.now() + 3000; ;) {
+    const { nodes } = await ask('Accessibility.getFullAXTree', {}, session);
+    const fits = (n) => !n.ignored && ['button', 'link'].includes(n.role?.value) && n.name?.value === name;
+    const found = nodes.find(fits);
+    if (found) return { backendNodeId: found.backendDOMNodeId };
+    if (Date.now() > ends) throw new Error(`nothing is called ${name}`);
+    await new Promise((good) => { setTimeout(good, 50); });
   }
-  throw new Error(`nothing is called ${order.name}`);
+}
+
+async function press(session, { name, times = 1 }) {
+  const node = await find(session, name);
+  await ask('DOM.scrollIntoViewIfNeeded', node, session);
+  const { model } = await ask('DOM.getBoxModel', node, session);
+  const [left, top, , , right, bottom] = model.border;
+  const at = { x: (left + right) / 2, y: (top + bottom) / 2, button: 'left' };
+  for (let nth = 1; nth <= times; nth += 1) {
+    for (const type of ['mousePressed', 'mouseReleased']) {
+      // The page may be on its way before the hand is up.
+      ask('Input.dispatchMouseEvent', { type, ...at, clickCount: nth }, session).catch(() => {});
+    }
+  }
 }
 
 const orders = {
@@ -161,7 +164,8 @@ const orders = {
   },
   async back(session) {
     const { currentIndex, entries } = await ask('Page.getNavigationHistory', {}, session);
-    await ask('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id }, session);
+    const entryId = entries[currentIndex - 1].id;
+    await loaded(session, () => ask('Page.navigateToHistoryEntry', { entryId }, session));
   },
   async reload(session) { await loaded(session, () => ask('Page.reload', {}, session)); },
   look,
