@@ -99,6 +99,8 @@ pub(crate) struct Call {
     pub(crate) seats: Vec<Seat>,
     /// What A dialled a code for, until it is done.
     pub(crate) service: Option<Service>,
+    /// What A is to hear of the menu that it has called.
+    pub(crate) screen: Option<String>,
     /// Where A leaves a message.
     pub(crate) mailbox: Option<Mailbox>,
     /// What A listens to.
@@ -162,6 +164,7 @@ impl Call {
             transfer: None,
             seats: Vec::new(),
             service: None,
+            screen: None,
             mailbox: None,
             listening: None,
             wish: None,
@@ -629,6 +632,9 @@ impl Call {
                 Order::Lead { step } => self.lead(w, step),
                 Order::Limit => self.limit(w),
                 Order::Confer { step } => self.confer(w, step),
+                Order::Screen => self.say_screen(w),
+                Order::Typing(on) => self.typing(w, on),
+                Order::Wish(wish) => w.menu_wishes.push_back((self.id, wish)),
                 Order::Gather => self.gather(w),
                 Order::Invite(no) => self.queue(no),
                 Order::Enter(no) => self.enter(w, no),

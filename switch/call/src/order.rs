@@ -106,6 +106,41 @@ pub(crate) enum Input {
     Room(Room),
     /// What becomes of the way into somebody's conference.
     Visit(Visit),
+    /// What becomes of the menu that A has called.
+    Menu(MenuNews),
+}
+
+/// What becomes of a menu, for the call of whoever has called it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MenuNews {
+    /// Its session is open.
+    Open,
+    /// There is something to hear.
+    Say {
+        /// The last word.
+        last: bool,
+    },
+    /// What there is to see has gone to the phone.
+    Written,
+    /// It is over, and there is nothing more to see.
+    Over,
+}
+
+/// What the call of somebody wants of the menu that he has called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MenuWish {
+    /// Its session.
+    Open,
+    /// These keys are handed on.
+    Type(Typed),
+    /// What is to be heard begins,
+    Hears,
+    /// and is over, or was enough.
+    Heard,
+    /// It cannot be heard.
+    Deaf,
+    /// Whoever called is gone.
+    Gone,
 }
 
 /// What becomes of whoever is led into a conference, for his own call.
@@ -252,6 +287,12 @@ pub(crate) enum Order {
         /// The step.
         step: u8,
     },
+    /// Let A hear what there is to see of its menu.
+    Screen,
+    /// Say so when no key came for a while; or do not any more.
+    Typing(bool),
+    /// The menu that A has called is to do this.
+    Wish(MenuWish),
     /// Let A into the conference of the step.
     Confer {
         /// The step.

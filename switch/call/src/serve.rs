@@ -2,12 +2,17 @@
 //! what becomes of its calls is read here, the store writes it down, and the settings that it makes come by the way of
 //! all settings. What is in its mailbox is in [`crate::voicemail`].
 
+use std::time::Duration;
+
+use facts::media::Source;
 use facts::settings::Snapshot;
-use facts::{Feature, Features, Kind, LeadsTo, Number, ReachSet};
+use facts::speech::Speech;
+use facts::ussd::{self, Dialled};
+use facts::{Feature, Features, Kind, LeadsTo, LegNo, Number, ReachSet};
 
 use crate::call::Call;
-use crate::event::{Effect, Input, Order};
-use crate::flow::{Flow, Listen, Serve, Tell};
+use crate::event::{Effect, Input, MenuWish, Order};
+use crate::flow::{Flow, Listen, Menu, Serve, Tell};
 use crate::timers::{Key, Timer};
 use crate::world::World;
 
@@ -20,6 +25,39 @@ pub(crate) enum Service {
     Mailbox { user: String },
     /// He has called a number by which he reaches nobody, and hears so.
     Unreached,
+    /// He has called the code of a menu.
+    Menu {
+        /// His extension, where he has one.
+        user: Option<String>,
+        /// What he has dialled.
+        dialled: Dialled,
+        /// Who he is: E.164 digits.
+        mobile: String,
+    },
+}
+
+/// No key for so long: what was typed is handed on.
+const TYPING: Duration = Duration::from_secs(4);
+
+/// The code of a menu that this begins with, if it does.
+pub(crate) fn menu(snapshot: &Snapshot, dialled: &str) -> Option<Dialled> {
+    let dialled = Dialled::parse(dialled)?;
+    ussd::longest(&snapshot.ussd, &dialled)?;
+    Some(dialled)
+}
+
+/// The menu that an extension calls, if it does.
+///
+/// # Errors
+/// Its number is not known: pages are told who asks.
+fn menu_of(snapshot: &Snapshot, (user, dialled): (&str, &str)) -> Option<Result<Service, Kind>> {
+    let dialled = menu(snapshot, dialled)?;
+    let own = snapshot.extensions.get(user).and_then(|own| own.bound_phone.clone());
+    let mobile = match own.map(Number::public) {
+        Some(Number::E164(digits)) => digits,
+        _ => return Some(Err(Kind::Forbidden)),
+    };
+    Some(Ok(Service::Menu { user: Some(user.to_owned()), dialled, mobile }))
 }
 
 /// What somebody asks the store for by what was dialled, if it is that.
@@ -31,7 +69,9 @@ pub(crate) fn dialled(
     features: &Features,
     (user, dialled): (&str, &str),
 ) -> Option<Result<Service, Kind>> {
-    let (feature, rest) = features.read(dialled)?;
+    let Some((feature, rest)) = features.read(dialled) else {
+        return menu_of(snapshot, (user, dialled));
+    };
     let to = || leads_to(snapshot, user, rest).map(Some);
     let set = match feature {
         Feature::Pickup | Feature::Park | Feature::Retrieve => return None,
@@ -73,11 +113,14 @@ impl Call {
     /// Asks the store.
     pub(crate) fn serve(&mut self, w: &mut World) {
         let Some(service) = self.service.clone() else { return };
-        self.await_store(w);
+        if matches!(service, Service::Reach { .. } | Service::Mailbox { .. }) {
+            self.await_store(w);
+        }
         let call = self.id;
         w.emit(match service {
             Service::Reach { user, set } => Effect::SetReach { call, user, set },
             Service::Mailbox { user } => Effect::FetchMail { call, user },
+            Service::Menu { .. } => return w.menu_wishes.push_back((call, MenuWish::Open)),
             // The store has no part in it.
             Service::Unreached => return,
         });
@@ -100,7 +143,9 @@ impl Call {
     pub(crate) fn not_served(&mut self, w: &mut World) {
         match self.service {
             Some(Service::Reach { .. }) => self.served(w, false),
-            Some(Service::Mailbox { .. } | Service::Unreached) | None => self.mail_away(w),
+            Some(Service::Mailbox { .. } | Service::Unreached | Service::Menu { .. }) | None => {
+                self.mail_away(w);
+            }
         }
     }
 
@@ -110,6 +155,22 @@ impl Call {
             Service::Reach { .. } => Flow::Serve(Serve::start(orders)),
             Service::Mailbox { .. } => Flow::Listen(Listen::start(orders)),
             Service::Unreached => Flow::Tell(Tell::start(orders)),
+            Service::Menu { .. } => Flow::Menu(Menu::start(orders)),
         })
+    }
+
+    /// A hears what there is to see of its menu, in the menu's language.
+    pub(crate) fn say_screen(&mut self, w: &mut World) {
+        let speech = Speech::new(&self.plan.language, &self.screen.take().unwrap_or_default());
+        self.with(LegNo::A, |leg, _| leg.hear_once(w, Source::Url(speech.to_string())));
+    }
+
+    /// Keys of A are waited for, or not any more.
+    pub(crate) fn typing(&self, w: &mut World, on: bool) {
+        let key = Key::call(self.id, Timer::Wait);
+        match on {
+            true => w.timers.set(key, w.now.mono + TYPING),
+            false => w.timers.cancel(key),
+        }
     }
 }

@@ -27,7 +27,7 @@ use crate::axb::Axb;
 use crate::capacity::{Capacities, Line};
 use crate::carrier::{Carriers, Throttle};
 use crate::config::EngineConfig;
-use crate::event::Effect;
+use crate::event::{Effect, MenuWish};
 use crate::fraud::Fraud;
 use crate::group::{Agents, Groups};
 use crate::guesses::Guesses;
@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) tied: VecDeque<LegId>,
     /// Calls that a step of their scenario leads into a conference.
     pub(crate) visits: VecDeque<(CallId, u8)>,
+    /// What calls want of the menus that they are for.
+    pub(crate) menu_wishes: VecDeque<(CallId, MenuWish)>,
     /// Keys that were told by INFO and have no answer yet: one a leg.
     pub(crate) infos: BTreeMap<RequestOutId, LegId>,
     /// Keys by INFO since the start: those that were taken, and those that were not.
@@ -158,6 +160,7 @@ impl World {
             barred: VecDeque::new(),
             tied: VecDeque::new(),
             visits: VecDeque::new(),
+            menu_wishes: VecDeque::new(),
             infos: BTreeMap::new(),
             keys_told: 0,
             keys_untold: 0,

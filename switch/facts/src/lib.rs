@@ -41,6 +41,7 @@ pub mod scenario;
 pub mod settings;
 pub mod sms;
 pub mod sound;
+pub mod speech;
 pub mod spoken;
 pub mod srtp;
 pub mod station;

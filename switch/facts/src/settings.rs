@@ -191,6 +191,8 @@ pub struct TrunkOptions {
     /// What it says of callers beside From is not believed: identities that it asserts, diversions. What
     /// others keep private is not told to it.
     pub untrusted: bool,
+    /// Whoever calls a code of a menu (`*6655*123#`) by it is led to that menu, where it asserts his number.
+    pub menus: bool,
     /// The transport is what the name of its target offers (RFC 3263 §4.1); `transport` is preferred
     /// where the name does not say, and with `tls` nothing else is used.
     pub naptr: bool,

@@ -166,6 +166,8 @@ pub enum Door {
     Ims,
     /// A phone of ours that writes and reads messages (RFC 3428).
     Message,
+    /// A telephone that calls the code: it is shown messages if it takes them, or else hears what there is to see.
+    Call,
     /// A network's gateway by SMPP.
     Smpp,
     /// The merchant's own try, from a browser.
@@ -179,6 +181,7 @@ impl Door {
         match self {
             Door::Ims => "ims",
             Door::Message => "message",
+            Door::Call => "call",
             Door::Smpp => "smpp",
             Door::Simulator => "simulator",
         }

@@ -9,6 +9,7 @@ use facts::media::Record;
 use facts::policy::Asking;
 use facts::scenario::Scenario;
 use facts::settings::{Recorded, Snapshot, Trunk};
+use facts::ussd;
 use facts::{
     CallCommand, Dialect, Features, Kind, LegNo, MerchantId, Number, Party, Purpose, Push,
     PushKind, Refusal, SubAccountId, TrunkId,
@@ -234,7 +235,7 @@ impl Engine {
             flow: Program::Dial(Dial::DialingB { to: LegNo::B, early: false }),
             targets: vec![route::Target::Public(intent.caller.clone()), target],
             shown: [None, shown],
-            language: merchant.language.clone(),
+            language: self.language_of(intent.service.as_ref(), &merchant.language),
             max_talk: merchant.max_talk,
             onward,
             trail,
@@ -284,6 +285,7 @@ impl Engine {
         let priced: &[LegNo] = if rings { &[LegNo::B] } else { &[] };
         let id = self.begin(command, plan, Some(arrival), priced);
         self.hold(id, holders);
+        self.menu_called(id, intent.service.as_ref(), (request, flow));
         if strange {
             self.places.leave(intent.merchant, id);
             self.tellings.enter(intent.merchant, id);
@@ -292,6 +294,17 @@ impl Engine {
             call.service = intent.service;
         }
         Ok(())
+    }
+
+    /// What whoever calls hears is said in the language of his menu, or else of whoever pays.
+    fn language_of(&self, service: Option<&Service>, usual: &str) -> String {
+        let code = match service {
+            Some(Service::Menu { dialled, .. }) => {
+                ussd::longest(&self.world.snapshot.ussd, dialled)
+            }
+            _ => None,
+        };
+        code.map_or(usual, |code| code.language.tag()).to_owned()
     }
 
     /// Whether somebody may hear that he reaches nobody by a number of this merchant's. He has none of its places, and
@@ -443,6 +456,9 @@ impl Privacy {
 fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Result<Intent, Kind> {
     let (snapshot, rules) = (&w.snapshot, &trunk.options.rewrite);
     let dialled = manners::rewritten(rules, Whose::CalledIn, dialled(request)?);
+    if let Some(intent) = calls_menu((id, trunk), w, &dialled, request) {
+        return Ok(intent);
+    }
     let number = route::read(trunk, &snapshot.plan, &dialled).ok_or(Kind::InvalidNumber)?;
     let delivered = number.digits().to_owned();
     let user = snapshot.inbound.get(&delivered).ok_or(Kind::Unallocated)?;
@@ -488,6 +504,40 @@ fn from_trunk(w: &World, id: TrunkId, trunk: &Trunk, request: &Message) -> Resul
         bound: reached,
         service,
         scenario,
+    })
+}
+
+/// A carrier's call to the code of a menu, where the operator lets it, and the carrier asserts who calls.
+fn calls_menu(
+    (id, trunk): (TrunkId, &Trunk),
+    w: &World,
+    dialled: &str,
+    request: &Message,
+) -> Option<Intent> {
+    let options = &trunk.options;
+    let code = Some(dialled).filter(|_| options.menus && !options.untrusted)?;
+    let code = serve::menu(&w.snapshot, code)?;
+    let merchant = ussd::longest(&w.snapshot.ussd, &code)?.merchant;
+    let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok()?.uri.number()?;
+    let caller = manners::rewritten(&options.rewrite, Whose::CallerIn, asserted);
+    let number = route::read(trunk, &w.snapshot.plan, &caller)?;
+    let Number::E164(mobile) = number.clone() else { return None };
+    Some(Intent {
+        merchant,
+        sub_account: None,
+        caller: number,
+        caller_as_sent: caller,
+        callee: Number::Short(dialled.to_owned()),
+        callee_as_sent: dialled.to_owned(),
+        shown: None,
+        named: true,
+        trunk: Some(id),
+        trusted: true,
+        delivered: None,
+        between: None,
+        bound: None,
+        service: Some(Service::Menu { user: None, dialled: code, mobile }),
+        scenario: None,
     })
 }
 

@@ -9,7 +9,9 @@ use facts::{CallId, MerchantId};
 use sip::endpoint::{RequestOutId, SessionId};
 
 use super::Engine;
-use super::ussi::{Dialog, Phone};
+use super::menu_call::Caller;
+use super::menu_text::Phone;
+use super::ussi::Dialog;
 use crate::admission::Occupancy;
 use crate::event::{Answer, Effect};
 use crate::flow::ussd::{Act, Session};
@@ -27,6 +29,8 @@ struct Live {
     way: Way,
     /// Where it stands among the deadlines.
     due: Option<Instant>,
+    /// When what could not be sent is sent again.
+    again: Option<Instant>,
 }
 
 /// How a subscriber is told what there is to see.
@@ -36,8 +40,21 @@ pub(super) enum Way {
     Dialog(Dialog),
     /// By MESSAGE to his phone.
     Phone(Phone),
+    /// In this call of his.
+    Call(CallId),
     /// By the shell.
     Shell,
+}
+
+/// A request of ours that bears a screen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sent {
+    /// An INFO in the dialog of a session.
+    Info(CallId),
+    /// A MESSAGE of a session, and which of its screens that is.
+    Text(CallId, u32),
+    /// A MESSAGE to whoever calls by this call, and which of its screens.
+    ToCaller(CallId, u32),
 }
 
 /// All sessions.
@@ -53,7 +70,9 @@ pub(super) struct Desk {
     /// Which session an extension writes to.
     pub(super) phones: BTreeMap<String, CallId>,
     /// INFO and MESSAGE that are not answered.
-    pub(super) sent: BTreeMap<RequestOutId, CallId>,
+    pub(super) sent: BTreeMap<RequestOutId, Sent>,
+    /// Who calls codes, by his call.
+    pub(super) callers: BTreeMap<CallId, Caller>,
 }
 
 impl Desk {
@@ -75,6 +94,26 @@ impl Desk {
         self.open.get_mut(&id).map(|live| &mut live.way)
     }
 
+    /// Whether the phone of a session was not there for what is to be shown.
+    pub(super) fn unsent(&self, id: CallId) -> bool {
+        let way = self.open.get(&id).map(|live| &live.way);
+        matches!(way, Some(Way::Phone(Phone { unsent: Some(_), .. })))
+    }
+
+    /// It is tried again then.
+    pub(super) fn again(&mut self, id: CallId, at: Instant) {
+        if let Some(live) = self.open.get_mut(&id) {
+            live.again = Some(at);
+        }
+        self.schedule(id);
+    }
+
+    /// The time has come.
+    fn is_again(&mut self, id: CallId, now: Instant) -> bool {
+        let due = |live: &mut Live| live.again.take_if(|at| *at <= now).is_some();
+        self.open.get_mut(&id).is_some_and(due)
+    }
+
     /// Tag of the language that is spoken in it.
     pub(super) fn language(&self, id: CallId) -> Option<&'static str> {
         self.open.get(&id).map(|live| live.menu.language().tag())
@@ -83,7 +122,7 @@ impl Desk {
     /// Keeps the table of deadlines true to a session.
     fn schedule(&mut self, id: CallId) {
         let Some(live) = self.open.get_mut(&id) else { return };
-        let next = live.menu.poll_timeout();
+        let next = [live.menu.poll_timeout(), live.again].into_iter().flatten().min();
         if let Some(before) = std::mem::replace(&mut live.due, next) {
             self.due.remove(&(before, id));
         }
@@ -105,6 +144,15 @@ impl Desk {
             }
             Way::Phone(phone) if self.phones.get(&phone.user) == Some(&id) => {
                 self.phones.remove(&phone.user);
+            }
+            Way::Call(call) => {
+                if let Some(caller) = self.callers.get_mut(call) {
+                    caller.session = None;
+                    let user = caller.phone.as_ref().map(|phone| &phone.user);
+                    if let Some(user) = user.filter(|user| self.phones.get(*user) == Some(&id)) {
+                        self.phones.remove(user);
+                    }
+                }
             }
             Way::Phone(_) | Way::Shell => {}
         }
@@ -178,7 +226,10 @@ impl Engine {
         let now = self.world.now;
         let id = self.ids.next(now.wall);
         let inputs = dialled.beyond(&code.code).unwrap_or_default();
-        let menu = Session::begin(now.mono, code, (id, mobile.to_owned(), door), inputs);
+        let mut menu = Session::begin(now.mono, code, (id, mobile.to_owned(), door), inputs);
+        if let Way::Call(call) = &way {
+            menu.is_heard(!self.menus.callers.get(call).is_some_and(|to| to.phone.is_some()));
+        }
         match &way {
             Way::Dialog(dialog) => {
                 self.menus.dialogs.insert(dialog.session, id);
@@ -186,13 +237,20 @@ impl Engine {
             Way::Phone(phone) => {
                 self.menus.phones.insert(phone.user.clone(), id);
             }
+            Way::Call(call) => {
+                if let Some(caller) = self.menus.callers.get_mut(call) {
+                    caller.session = Some(id);
+                    let user = caller.phone.as_ref().map(|phone| phone.user.clone());
+                    self.menus.phones.extend(user.map(|user| (user, id)));
+                }
+            }
             Way::Shell => {}
         }
         self.menus.of.enter(merchant, id);
         if own {
             self.menus.mobiles.insert(mobile.to_owned(), id);
         }
-        let live = Live { menu, merchant, mobile: mobile.to_owned(), way, due: None };
+        let live = Live { menu, merchant, mobile: mobile.to_owned(), way, due: None, again: None };
         self.menus.open.insert(id, live);
         Ok(id)
     }
@@ -227,6 +285,9 @@ impl Engine {
     pub(super) fn menus_due(&mut self) {
         let now = self.world.now.mono;
         while let Some((_, id)) = self.menus.due.first().filter(|(at, _)| *at <= now).copied() {
+            if self.menus.is_again(id, now) {
+                self.write_again(id);
+            }
             self.on_menu(id, |menu| menu.due(now));
         }
     }
@@ -237,6 +298,34 @@ impl Engine {
         for id in ids {
             self.menu_left(id, End::Lost);
         }
+    }
+
+    /// Whoever hears a screen hears it from now on, or has heard it.
+    pub(super) fn menu_heard(&mut self, id: CallId, begins: bool) {
+        let now = self.world.now.mono;
+        self.on_menu(id, |menu| {
+            menu.heard(now, begins);
+            None
+        });
+    }
+
+    /// What is shown of a session from now on is heard, and not read.
+    pub(super) fn menu_is_heard(&mut self, id: CallId) {
+        self.on_menu(id, |menu| {
+            menu.is_heard(true);
+            None
+        });
+    }
+
+    /// An INFO or a MESSAGE of a menu was answered. False: it was none.
+    pub(super) fn menu_answered(&mut self, request: RequestOutId, code: u16) -> bool {
+        match self.menus.sent.remove(&request) {
+            Some(Sent::Info(id)) => self.info_taken(id, code),
+            Some(Sent::Text(id, screen)) => self.text_taken(id, screen, code),
+            Some(Sent::ToCaller(call, screen)) => self.caller_read(call, screen, code),
+            None => return false,
+        }
+        true
     }
 
     /// Tells a session something, and does what it says. False: it says nothing.
@@ -266,6 +355,10 @@ impl Engine {
         match self.menus.way(session) {
             Some(Way::Dialog(_)) => self.show_in_dialog(session, text),
             Some(Way::Phone(_)) => self.write_to_phone(session, &text),
+            Some(Way::Call(call)) => {
+                let call = *call;
+                self.show_to_caller(call, text, true);
+            }
             Some(Way::Shell) => self.world.emit(Effect::Show { session, text, more: true }),
             None => {}
         }
@@ -278,6 +371,13 @@ impl Engine {
             Some(Way::Phone(_)) => {
                 if let Some(text) = text {
                     self.write_to_phone(session, &text);
+                }
+            }
+            Some(Way::Call(call)) => {
+                let call = *call;
+                match text {
+                    Some(text) => self.show_to_caller(call, text, false),
+                    None => self.let_caller_go(call),
                 }
             }
             Some(Way::Shell) => {

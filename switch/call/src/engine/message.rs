@@ -200,12 +200,23 @@ impl Engine {
 
     /// A MESSAGE in a call: it goes to the other phone.
     pub(super) fn messaged_within(&mut self, id: RequestId, session: SessionId, request: &Message) {
+        if self.wrote_within(session, request) {
+            return self.respond(id, 200, Vec::new());
+        }
         match self.relay_within(session, request) {
             Ok(sent) => {
                 self.messages.enter(self.world.now.mono, Asker::Phone(id), vec![sent]);
             }
             Err((code, headers)) => self.respond(id, code, headers),
         }
+    }
+
+    /// True where it is for the menu that the phone has called.
+    fn wrote_within(&mut self, session: SessionId, request: &Message) -> bool {
+        let text = request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"));
+        let leg = self.world.sessions.get(&session).copied().filter(|_| text);
+        let body = String::from_utf8_lossy(request.body());
+        leg.is_some_and(|leg| self.written_in_call(leg.call, &body))
     }
 
     /// A request of ours was answered. True if it was a message.

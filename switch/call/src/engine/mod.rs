@@ -11,6 +11,8 @@ mod inbound;
 mod join;
 mod lead;
 mod menu;
+mod menu_call;
+mod menu_text;
 mod message;
 mod names;
 mod place;
@@ -560,6 +562,8 @@ impl Engine {
                 self.tie(leg);
             } else if let Some((call, step)) = self.world.visits.pop_front() {
                 self.visit(call, step);
+            } else if let Some((call, wish)) = self.world.menu_wishes.pop_front() {
+                self.menu_wished(call, wish);
             } else {
                 break;
             }
@@ -576,6 +580,7 @@ impl Engine {
             self.lead_on(id, wish);
         }
         self.gather(id);
+        self.menu_hung_up(id);
         self.world.watches.touch(id);
         if let Some(call) = self.calls.get(&id).filter(|call| !call.is_live()) {
             self.places.leave(call.command.merchant, id);

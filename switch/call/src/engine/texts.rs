@@ -7,9 +7,9 @@ use sip::endpoint::RequestId;
 use sip::wire::{HeaderName, Message, Uri};
 
 use super::Engine;
+use super::menu_text::{COMPOSING, TEXT};
 use super::message::{Asker, BODY_MAX};
 use super::register::{Header, header};
-use super::ussi::{COMPOSING, TEXT};
 use crate::event::{Answer, Effect};
 
 /// What a message comes from that names nobody.

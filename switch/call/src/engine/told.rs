@@ -58,12 +58,16 @@ impl Engine {
             Event::Acked { session, .. } if self.menus.has(session) => self.menu_acked(session),
             Event::Acked { session, sdp } => self.acked(session, sdp),
             Event::Accepted { session } => self.note(session, Leg::accepted),
+            Event::Reinvite { session, sdp, .. } if self.menus.has(session) => {
+                self.menu_reinvited(session, sdp.as_deref());
+            }
             Event::Reinvite { session, sdp, flow, branch } => {
                 self.reinvited(session, (sdp, flow.remote.ip(), &branch));
             }
             Event::Pracked { session, sdp } => self.note(session, |leg, w, _| {
                 leg.answered_again(w, &sdp);
             }),
+            Event::Refresh { session } if self.menus.has(session) => self.menu_refresh(session),
             Event::Refresh { session } => self.note(session, |leg, w, _| leg.refresh(w, session)),
             Event::Refreshed { session } => {
                 self.note(session, |leg, w, _| leg.refreshed(w, session));
@@ -85,8 +89,11 @@ impl Engine {
             Event::Info { session, package: Some(_), content_type, body } => {
                 self.menu_told(session, &content_type, &body);
             }
+            // Old stacks of menus know of no packages.
             Event::Info { session, package: None, content_type, body } => {
-                self.told_by_info(session, &content_type, &body);
+                if !self.menu_told_plainly(session, &content_type, &body) {
+                    self.told_by_info(session, &content_type, &body);
+                }
             }
         }
     }

@@ -1,4 +1,6 @@
-//! The SIP by which subscribers come to menus: a dialog of the IMS (3GPP TS 24.390), or messages of a phone of ours.
+//! The SIP by which subscribers of mobile networks come to menus: a dialog of the IMS (3GPP TS 24.390).
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use facts::manners::{self, Whose};
@@ -6,20 +8,15 @@ use facts::settings::Trunk;
 use facts::ussd::{ActRefused, Dialled, Door, End};
 use facts::{CallId, Kind, Number};
 use rand_core::RngCore as _;
-use sip::endpoint::{Flow, OutOfDialog, RequestId, RequestOutId, SessionId};
+use sip::endpoint::{Flow, SessionId};
 use sip::offer::{LocalSession, soundless};
 use sip::ussd::{MEDIA_TYPE, PACKAGE, Style, UssdData};
-use sip::wire::{HeaderName, Message, Method, NameAddr, Uri};
+use sip::wire::{HeaderName, Message, Uri};
 
 use super::Engine;
-use super::menu::Way;
-use super::register::{Header, header};
+use super::menu::{Sent, Way};
+use super::register::header;
 use crate::route;
-
-/// What a phone may write: text.
-pub(super) const TEXT: &str = "text/plain";
-/// What phones say while somebody types (RFC 3994): nothing that anybody waits for.
-pub(super) const COMPOSING: &str = "application/im-iscomposing+xml";
 
 /// A dialog in which a menu is shown.
 #[derive(Debug)]
@@ -27,26 +24,18 @@ pub(super) struct Dialog {
     pub(super) session: SessionId,
     /// As the far end writes.
     style: Style,
+    /// It takes the package (RFC 6086 §4.2.2); old stacks say nothing of packages, and are told nothing of them.
+    packaged: bool,
     /// Our 200 was acknowledged.
     acked: bool,
     /// An INFO of ours is not answered: there is one at a time.
     busy: bool,
     /// What is to be shown as soon as it can.
     waiting: Option<String>,
-}
-
-/// A phone that reads and writes messages.
-#[derive(Debug)]
-pub(super) struct Phone {
-    pub(super) user: String,
-    /// By which way its first message came: its other phones are not written to.
-    flow: Flow,
-    /// As it was dialled: where answers are written to.
-    dialled: Dialled,
-    /// Messages that are not answered, of those that bear what is on show.
-    open: usize,
-    /// One of them was taken.
-    taken: bool,
+    /// Our description, without sound.
+    local: LocalSession,
+    /// Our address in it.
+    ip: IpAddr,
 }
 
 /// Who wants a menu.
@@ -62,6 +51,7 @@ pub(super) enum Subscriber<'a> {
 struct Asked {
     dialled: Dialled,
     style: Style,
+    packaged: bool,
 }
 
 impl Asked {
@@ -77,7 +67,8 @@ impl Asked {
         };
         let bare = request.body().is_empty() && lists(HeaderName::Accept, MEDIA_TYPE);
         let body = menu_of(request);
-        if body.is_none() && !bare && !lists(HeaderName::RecvInfo, PACKAGE) {
+        let packaged = lists(HeaderName::RecvInfo, PACKAGE);
+        if body.is_none() && !bare && !packaged {
             return None;
         }
         let empty = body.is_none();
@@ -93,7 +84,12 @@ impl Asked {
             // Whoever could be shown menus calls somebody.
             return None;
         }
-        Some(dialled.map(|dialled| Asked { dialled, style: data.style }).ok_or(404))
+        // RFC 6086 §4.2.2: whoever declares no package is sent no INFO of it. Old stacks write otherwise and say nothing.
+        if !packaged && data.style == Style::Elements {
+            return Some(Err(488));
+        }
+        let style = data.style;
+        Some(dialled.map(|dialled| Asked { dialled, style, packaged }).ok_or(404))
     }
 }
 
@@ -144,12 +140,17 @@ impl Engine {
         let offer = request.description();
         let mut local = LocalSession::new(self.world.rng.next_u64());
         let sdp = soundless(&mut local, offer.as_deref(), ip).map_err(|_| 400u16)?;
-        let Asked { dialled, style } = asked;
-        let dialog = Dialog { session, style, acked: false, busy: false, waiting: None };
+        let Asked { dialled, style, packaged } = asked;
+        let (acked, busy, waiting) = (false, false, None);
+        let dialog = Dialog { session, style, packaged, acked, busy, waiting, local, ip };
         let opened = self.open_menu((&dialled, &mobile), (Door::Ims, None), Way::Dialog(dialog));
         let id = opened.map_err(status)?;
         let now = self.world.now.mono;
-        self.world.endpoint.accept(now, session, sdp, vec![header("Recv-Info", PACKAGE)]);
+        let takes = match packaged {
+            true => header("Recv-Info", PACKAGE),
+            false => header("Accept", MEDIA_TYPE),
+        };
+        self.world.endpoint.accept(now, session, sdp, vec![takes]);
         // It is in no journal: a session that is cut off costs nobody anything more.
         self.world.endpoint.proceed(now, session);
         self.ask_first(id);
@@ -157,7 +158,7 @@ impl Engine {
     }
 
     /// Who asks for a menu, E.164 digits.
-    fn subscriber(&self, request: &Message, from: Subscriber<'_>) -> Option<String> {
+    pub(super) fn subscriber(&self, request: &Message, from: Subscriber<'_>) -> Option<String> {
         let snapshot = &self.world.snapshot;
         let number = match from {
             Subscriber::Of(trunk) => {
@@ -184,6 +185,29 @@ impl Engine {
         self.show_waiting(id);
     }
 
+    /// The far end offers anew, wants our offer again, or says that it is still there (RFC 4028): nothing changes.
+    pub(super) fn menu_reinvited(&mut self, session: SessionId, offer: Option<&[u8]>) {
+        let now = self.world.now.mono;
+        match self.silence_of(session, offer) {
+            Some(sdp) => self.world.endpoint.accept_reinvite(now, session, sdp),
+            None => self.world.endpoint.reject_reinvite(now, session, 488),
+        }
+    }
+
+    /// It is ours to say that the session goes on (RFC 4028 §7.4).
+    pub(super) fn menu_refresh(&mut self, session: SessionId) {
+        if let Some(sdp) = self.silence_of(session, None) {
+            self.world.endpoint.reinvite(self.world.now.mono, session, sdp);
+        }
+    }
+
+    /// Our description in a dialog, which has no sound.
+    fn silence_of(&mut self, session: SessionId, offer: Option<&[u8]>) -> Option<Bytes> {
+        let id = *self.menus.dialogs.get(&session)?;
+        let Some(Way::Dialog(dialog)) = self.menus.way(id) else { return None };
+        soundless(&mut dialog.local, offer, dialog.ip).ok()
+    }
+
     /// The dialog is over.
     pub(super) fn menu_ended(&mut self, session: SessionId) {
         if let Some(id) = self.menus.dialogs.remove(&session) {
@@ -207,29 +231,31 @@ impl Engine {
         }
     }
 
-    /// An INFO or a MESSAGE of a menu was answered. False: it was none.
-    pub(super) fn menu_answered(&mut self, request: RequestOutId, code: u16) -> bool {
-        let Some(id) = self.menus.sent.remove(&request) else { return false };
-        let taken = code < 300;
-        match self.menus.way(id) {
-            Some(Way::Dialog(dialog)) => {
-                dialog.busy = false;
-                if taken {
-                    self.show_waiting(id);
-                } else {
-                    self.menu_left(id, End::Lost);
-                }
-            }
-            Some(Way::Phone(phone)) => {
-                phone.taken |= taken;
-                phone.open = phone.open.saturating_sub(1);
-                if phone.open == 0 && !phone.taken {
-                    self.menu_left(id, End::Lost);
-                }
-            }
-            Some(Way::Shell) | None => {}
+    /// The same in an INFO of no package, as old stacks send it. False: it is none.
+    pub(super) fn menu_told_plainly(
+        &mut self,
+        session: SessionId,
+        content_type: &str,
+        body: &[u8],
+    ) -> bool {
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is_menu = self.menus.has(session) && media_type.eq_ignore_ascii_case(MEDIA_TYPE);
+        if is_menu {
+            self.menu_told(session, content_type, body);
         }
-        true
+        is_menu
+    }
+
+    /// An INFO of ours in a dialog was answered.
+    pub(super) fn info_taken(&mut self, id: CallId, code: u16) {
+        let Some(Way::Dialog(dialog)) = self.menus.way(id) else { return };
+        dialog.busy = false;
+        // What is on show by now is another screen: that the one before it did not arrive is past.
+        if code < 300 || dialog.waiting.is_some() {
+            self.show_waiting(id);
+        } else {
+            self.menu_left(id, End::Lost);
+        }
     }
 
     /// A screen goes out by INFO, as soon as it may.
@@ -250,10 +276,13 @@ impl Engine {
         let body = written(text, language, sip::ussd::Kind::Request, dialog.style);
         let (session, now) = (dialog.session, self.world.now.mono);
         dialog.busy = true;
-        let sent =
-            self.world.endpoint.info_of(now, session, PACKAGE, (MEDIA_TYPE, Bytes::from(body)));
+        let body = (MEDIA_TYPE, Bytes::from(body));
+        let sent = match dialog.packaged {
+            true => self.world.endpoint.info_of(now, session, PACKAGE, body),
+            false => self.world.endpoint.info(now, session, body),
+        };
         // Else it is up no more, which is told apart.
-        self.menus.sent.extend(sent.map(|request| (request, id)));
+        self.menus.sent.extend(sent.map(|request| (request, Sent::Info(id))));
     }
 
     /// The last screen goes out in the BYE (TS 24.390 §4.5.4).
@@ -269,100 +298,6 @@ impl Engine {
             None => self.world.endpoint.bye(now, session, None),
         }
     }
-
-    /// A MESSAGE of an extension to a code: the code is dialled, or something is typed into its menu. `None`: it is to
-    /// no code.
-    pub(super) fn written_to_menu(
-        &mut self,
-        id: RequestId,
-        request: &Message,
-        (user, flow): (&str, &Flow),
-    ) -> bool {
-        let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
-        let Some(dialled) = uri.and_then(|uri| Dialled::parse(&uri.number()?)) else {
-            return false;
-        };
-        let (code, headers) = match self.take_message(request, (user, flow), dialled) {
-            Ok(()) => (200, Vec::new()),
-            Err(refused) => refused,
-        };
-        self.respond(id, code, headers);
-        true
-    }
-
-    fn take_message(
-        &mut self,
-        request: &Message,
-        (user, flow): (&str, &Flow),
-        dialled: Dialled,
-    ) -> Result<(), (u16, Vec<Header>)> {
-        let media_type = request.content_type().unwrap_or(TEXT);
-        if media_type.eq_ignore_ascii_case(COMPOSING) {
-            return Ok(());
-        }
-        if !media_type.eq_ignore_ascii_case(TEXT) {
-            return Err((415, vec![header("Accept", TEXT)]));
-        }
-        self.passes(request, user)?;
-        let text = String::from_utf8_lossy(request.body()).into_owned();
-        let again = Dialled::parse(&text);
-        if again.is_none()
-            && let Some(session) = self.menus.phones.get(user).copied()
-        {
-            // Who types while the page is asked is told so by nothing but its answer.
-            self.typed(session, &text);
-            return Ok(());
-        }
-        let mobile = self.subscriber(request, Subscriber::Phone(user)).ok_or((403, Vec::new()))?;
-        let dialled = again.unwrap_or(dialled);
-        let phone = Phone {
-            user: user.to_owned(),
-            flow: *flow,
-            dialled: dialled.clone(),
-            open: 0,
-            taken: false,
-        };
-        let opened = self.open_menu((&dialled, &mobile), (Door::Message, None), Way::Phone(phone));
-        let session = opened.map_err(|why| (status(why), Vec::new()))?;
-        self.ask_first(session);
-        Ok(())
-    }
-
-    /// A screen goes to the phone that asked, or to all of its extension where it is not registered.
-    pub(super) fn write_to_phone(&mut self, id: CallId, text: &str) {
-        let Some(Way::Phone(phone)) = self.menus.way(id) else { return };
-        (phone.open, phone.taken) = (0, false);
-        let (user, flow, dialled) = (phone.user.clone(), phone.flow, phone.dialled.clone());
-        let w = &mut self.world;
-        let aor = |user: &str| Uri::parse(&w.aor(user)).ok().map(NameAddr::new);
-        let from = aor(&dialled.to_string());
-        let (Some(from), Some(to)) = (from, aor(&user)) else { return };
-        let contacts = w.registrar.contacts(&user);
-        let asked = |entry: &&crate::registrar::Entry| entry.flow == flow;
-        let own: Vec<_> = contacts.iter().filter(asked).collect();
-        let all = if own.is_empty() { contacts.iter().collect() } else { own };
-        let now = w.now.mono;
-        let mut sent = Vec::new();
-        for entry in all {
-            let Ok(uri) = Uri::parse(&entry.contact) else { continue };
-            let request = OutOfDialog {
-                method: Method::Message,
-                uri,
-                flow: entry.flow,
-                from: from.clone(),
-                to: to.clone(),
-                headers: Vec::new(),
-                body: Some((format!("{TEXT};charset=UTF-8"), text.to_owned().into())),
-                credentials: None,
-                series: None,
-            };
-            sent.push(w.endpoint.request_by(now, request, &entry.route()));
-        }
-        if let Some(Way::Phone(phone)) = self.menus.way(id) {
-            phone.open = sent.len();
-        }
-        self.menus.sent.extend(sent.into_iter().map(|request| (request, id)));
-    }
 }
 
 fn written(
@@ -376,7 +311,7 @@ fn written(
 }
 
 /// What whoever dialled is answered.
-const fn status(why: ActRefused) -> u16 {
+pub(super) const fn status(why: ActRefused) -> u16 {
     match why {
         ActRefused::NoCode | ActRefused::NoSession => 404,
         ActRefused::Busy | ActRefused::NotNow => 503,

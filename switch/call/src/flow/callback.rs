@@ -112,6 +112,7 @@ fn dialing_a(input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Waited
         | Input::Fetched(_)
         | Input::Visit(_)
+        | Input::Menu(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => Callback::DialingA,
@@ -177,6 +178,7 @@ fn calling_b(state: Callback, input: Input, out: &mut Vec<Order>) -> Callback {
         | Input::Waited
         | Input::Fetched(_)
         | Input::Visit(_)
+        | Input::Menu(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => state,
@@ -239,6 +241,7 @@ fn ending_step(ending: Ending, input: Input, out: &mut Vec<Order>) -> Ending {
         | Input::Waited
         | Input::Fetched(_)
         | Input::Visit(_)
+        | Input::Menu(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => {

@@ -135,6 +135,7 @@ impl Conference {
             Input::Leg(..)
             | Input::Room(Room::Invited(_) | Room::Came(_))
             | Input::Visit(_)
+            | Input::Menu(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }
@@ -186,6 +187,7 @@ impl Conference {
             Input::Leg(..)
             | Input::Room(Room::Out(..) | Room::Invited(_) | Room::Came(_))
             | Input::Visit(_)
+            | Input::Menu(_)
             | Input::Transfer { .. }
             | Input::Park { .. }
             | Input::Diverted { .. }

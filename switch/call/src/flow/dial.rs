@@ -140,6 +140,7 @@ fn dialing_b((to, early): (LegNo, bool), input: Input, out: &mut Vec<Order>) -> 
         | Input::Waited
         | Input::Fetched(_)
         | Input::Visit(_)
+        | Input::Menu(_)
         | Input::Told { .. }
         | Input::Room(_)
         | Input::Mail(_) => Dial::DialingB { to, early },

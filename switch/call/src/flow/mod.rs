@@ -5,6 +5,7 @@ pub(crate) mod callback;
 pub(crate) mod conference;
 pub(crate) mod dial;
 pub(crate) mod listen;
+pub(crate) mod menu;
 pub(crate) mod script;
 pub(crate) mod serve;
 mod talk;
@@ -21,6 +22,7 @@ pub(crate) use callback::Callback;
 pub(crate) use conference::Conference;
 pub(crate) use dial::Dial;
 pub(crate) use listen::Listen;
+pub(crate) use menu::Menu;
 pub(crate) use script::Script;
 pub(crate) use serve::Serve;
 pub(crate) use talk::Talk;
@@ -42,6 +44,8 @@ pub(crate) enum Flow {
     Listen(Listen),
     /// A called us, and hears that it reaches nobody.
     Tell(Tell),
+    /// A called a menu: it hears what there is to see, and types.
+    Menu(Menu),
     /// A was rung, or has called us, for what a scenario says.
     Script(Script),
     /// A was rung, and then many.
@@ -63,6 +67,7 @@ impl Flow {
             Flow::Voicemail(state) => Flow::Voicemail(state.step(input, out)),
             Flow::Listen(state) => Flow::Listen(state.step(input, out)),
             Flow::Tell(state) => Flow::Tell(state.step(input, out)),
+            Flow::Menu(state) => Flow::Menu(state.step(input, out)),
             Flow::Script(state) => match scenario {
                 Some(scenario) => Flow::Script(state.step(scenario, input, out)),
                 None => self,
@@ -87,6 +92,7 @@ impl Flow {
                 | Flow::Voicemail(Voicemail::Ending)
                 | Flow::Listen(Listen::Ending)
                 | Flow::Tell(Tell::Ending)
+                | Flow::Menu(Menu::Ending)
         )
     }
 
@@ -103,6 +109,7 @@ impl Flow {
             | Flow::Voicemail(_)
             | Flow::Listen(_)
             | Flow::Tell(_)
+            | Flow::Menu(_)
             | Flow::Conference(_) => None,
         }
     }
@@ -118,6 +125,7 @@ impl Flow {
             | Flow::Voicemail(_)
             | Flow::Listen(_)
             | Flow::Tell(_)
+            | Flow::Menu(_)
             | Flow::Conference(_) => None,
         }
     }
@@ -129,6 +137,7 @@ impl Flow {
             | Flow::Voicemail(_)
             | Flow::Listen(_)
             | Flow::Tell(_)
+            | Flow::Menu(_)
             | Flow::Conference(_) => true,
             Flow::Script(script) => script.is_alone(),
             Flow::Callback(_) | Flow::Dial(_) => false,
@@ -158,6 +167,7 @@ impl Flow {
             Flow::Voicemail(state) => state.word(),
             Flow::Listen(state) => state.word(),
             Flow::Tell(state) => state.word(),
+            Flow::Menu(state) => state.word(),
             Flow::Script(state) => state.word(),
             Flow::Conference(state) => state.word(),
         }

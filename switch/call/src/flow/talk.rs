@@ -148,6 +148,7 @@ impl Talk {
             | Input::Waited
             | Input::Fetched(_)
             | Input::Visit(_)
+            | Input::Menu(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -243,6 +244,7 @@ impl Talk {
             | Input::Waited
             | Input::Fetched(_)
             | Input::Visit(_)
+            | Input::Menu(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),
@@ -328,6 +330,7 @@ impl Talk {
             | Input::Waited
             | Input::Fetched(_)
             | Input::Visit(_)
+            | Input::Menu(_)
             | Input::Told { .. }
             | Input::Room(_)
             | Input::Mail(_) => Some(self),

@@ -52,6 +52,8 @@ pub(crate) struct Session {
     last: bool,
     /// What is on show, for whom types nothing that could be told.
     shown: String,
+    /// Texts are heard, and not read: whole, however long.
+    heard: bool,
     ends_at: Instant,
 }
 
@@ -87,7 +89,20 @@ impl Session {
             pages: VecDeque::new(),
             last: false,
             shown: String::new(),
+            heard: false,
             ends_at,
+        }
+    }
+
+    /// Texts are heard from now on, or are read.
+    pub(crate) fn is_heard(&mut self, heard: bool) {
+        self.heard = heard;
+    }
+
+    /// What is on show begins to be heard, or is over: then the time to type begins.
+    pub(crate) fn heard(&mut self, now: Instant, begins: bool) {
+        if let State::Shown { until } = &mut self.state {
+            *until = if begins { self.ends_at } else { now + self.code.input };
         }
     }
 
@@ -154,7 +169,11 @@ impl Session {
             }
             Screen::Unpaid => return Some(self.over(End::Unpaid, Some(words.unavailable))),
         };
-        self.pages = pages(&text, words.next);
+        self.pages = match (self.heard, text.trim()) {
+            (false, _) => pages(&text, words.next),
+            (true, "") => VecDeque::new(),
+            (true, text) => VecDeque::from([text.to_owned()]),
+        };
         self.last = last;
         if self.pages.is_empty() {
             return Some(self.over(End::Unavailable, Some(words.unavailable)));

@@ -247,7 +247,7 @@ impl Endpoint {
     }
 
     /// Answers an incoming INVITE with 200. Packages that a Recv-Info among the headers names are taken in the
-    /// session: [`Event::Info`].
+    /// session, and bodies that an Accept names in INFOs of no package: [`Event::Info`].
     #[allow(clippy::needless_pass_by_value, reason = "headers are given away with the answer")]
     pub fn accept(
         &mut self,

@@ -272,8 +272,8 @@ impl Endpoint {
         }
     }
 
-    /// INFO (RFC 6086): of packages that are taken in the session, and of key presses in the two legacy types, the
-    /// user is told.
+    /// INFO (RFC 6086): of packages that are taken in the session, and of key presses in the two legacy types and
+    /// of bodies that our answer named in its Accept, the user is told.
     fn info_received(&mut self, now: Instant, session: SessionId, incoming: &Incoming) {
         const KEYS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
         let request = &incoming.request;
@@ -292,7 +292,9 @@ impl Endpoint {
         if request.body().is_empty() {
             return self.answer_within(now, incoming, 200, &[]);
         }
-        if !KEYS.iter().any(|media_type| request.has_body_of(media_type)) {
+        let own = self.sessions.get(&session).map(|row| row.bodies.as_slice()).unwrap_or_default();
+        let is_key = KEYS.iter().any(|media_type| request.has_body_of(media_type));
+        if !is_key && !own.iter().any(|media_type| request.has_body_of(media_type)) {
             return self.answer_within(now, incoming, 415, &[("Accept", KEYS.join(", "))]);
         }
         self.answer_within(now, incoming, 200, &[]);

@@ -200,6 +200,8 @@ pub(super) struct Session {
     pub(super) timers: Option<SessionTimers>,
     /// Packages whose INFOs are taken in it, as our answer to its INVITE said (RFC 6086 §5.1).
     pub(super) packages: Vec<String>,
+    /// Bodies that are taken in INFOs of no package, as our answer to its INVITE said (RFC 3261 §20.1).
+    pub(super) bodies: Vec<String>,
     pub(super) due: Option<Instant>,
 }
 
@@ -454,6 +456,7 @@ impl Session {
             raised: 0,
             timers: None,
             packages: Vec::new(),
+            bodies: Vec::new(),
             due: None,
         }
     }

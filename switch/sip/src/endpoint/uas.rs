@@ -165,7 +165,7 @@ impl Endpoint {
         let wait = Unacked { held, offers: late, ..self.unacked(now, 0, bytes, flow, true) };
         let let_go = !self.config.careful;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.packages = packages(headers);
+        (session.packages, session.bodies) = (named(headers, "Recv-Info"), named(headers, "Accept"));
         let Phase::Ringing(ringing) = &mut session.phase else { return };
         let mut up = Up::new(ringing.dialog.clone(), false);
         up.timer = ringing.granted.map(|granted| granted.start(now));
@@ -444,10 +444,10 @@ impl Endpoint {
     }
 }
 
-/// Packages that an answer names in its Recv-Info (RFC 6086 §5.1).
-fn packages(headers: &[(String, Vec<u8>)]) -> Vec<String> {
-    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Recv-Info"));
-    let text = named.map(|(_, value)| String::from_utf8_lossy(value));
+/// What an answer names in this header: packages (RFC 6086 §5.1), types of bodies (RFC 3261 §20.1).
+fn named(headers: &[(String, Vec<u8>)], header: &str) -> Vec<String> {
+    let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
+    let text = lines.map(|(_, value)| String::from_utf8_lossy(value));
     text.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
         .filter(|name| !name.is_empty())
         .collect()

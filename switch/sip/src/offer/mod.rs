@@ -383,9 +383,10 @@ pub fn soundless(
     remote_offer: Option<&[u8]>,
     ip: IpAddr,
 ) -> Result<Bytes, OfferError> {
-    let description = remote_offer.map(SessionDescription::parse).transpose()?;
-    let media = description.iter().flat_map(|description| &description.media);
-    session.slots = media.map(|media| Slot::Refused(refused(media))).collect();
+    if let Some(offer) = remote_offer {
+        let media = SessionDescription::parse(offer)?.media;
+        session.slots = media.iter().map(|media| Slot::Refused(refused(media))).collect();
+    }
     Ok(session.print("", ip))
 }
 
