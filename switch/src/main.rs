@@ -40,6 +40,7 @@ mod settings;
 mod signature;
 mod smpp;
 mod sounds;
+mod speech;
 mod stops;
 mod texts;
 mod token;

@@ -1,25 +1,33 @@
-//! The way of the media plane to sounds behind addresses: the guarded client, run by tokio.
+//! The way of the media plane to sounds behind addresses: the guarded client, run by tokio, and what speaks text.
 
 use api::guard::GuardedClient;
 use billing::Store;
 use billing::library::Address;
 use facts::ports::{FetchError, Fetched, Fetcher as _, Validators};
+use facts::speech::Speech;
 use media::{Done, RemoteConfig, SOUND_OCTETS_MAX, Visitor};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::config::Config;
+use crate::speech::Speaker;
 
 /// Visits addresses for the media plane: those of the world by the guarded client, those of companies' libraries in the
-/// store.
+/// store, those that are text with the program that speaks.
 struct Guarded {
     client: GuardedClient,
     store: Store,
     runtime: Handle,
+    speaker: Speaker,
 }
 
 impl Visitor for Guarded {
     fn visit(&self, url: String, known: Validators, done: Done) {
+        if let Some(speech) = Speech::read(&url) {
+            let speaker = self.speaker.clone();
+            self.runtime.spawn(async move { done.tell(speaker.say(&speech, known).await) });
+            return;
+        }
         let Some(address) = Address::read(&url) else {
             let fetched = self.client.get_unless(url, known, SOUND_OCTETS_MAX);
             self.runtime.spawn(async move { done.tell(fetched.await) });
@@ -30,7 +38,7 @@ impl Visitor for Guarded {
     }
 
     fn is_near(&self, url: &str) -> bool {
-        Address::read(url).is_some()
+        Address::read(url).is_some() || Speech::read(url).is_some()
     }
 }
 
@@ -61,7 +69,7 @@ pub(crate) fn remote(
     runtime: Handle,
 ) -> RemoteConfig {
     RemoteConfig {
-        visitor: Arc::new(Guarded { client, store, runtime }),
+        visitor: Arc::new(Guarded { client, store, runtime, speaker: config.speaker() }),
         folder: Some(config.sounds_folder()),
         folder_max: config.sounds.cache_mib * 1024 * 1024,
         keep: config.sounds.keep,

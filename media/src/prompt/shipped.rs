@@ -16,11 +16,11 @@ macro_rules! shipped {
 shipped! {
     "zh": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded" "code-is";
+        "recording-consent" "call-not-recorded" "code-is" "menu-unsaid";
     "en": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded" "code-is";
+        "recording-consent" "call-not-recorded" "code-is" "menu-unsaid";
     "fa": "callee-busy" "callee-noanswer" "callee-unreachable" "callee-invalid" "balance-low" "system-error"
         "voicemail-greeting" "voicemail-empty" "voicemail-end" "call-recorded"
-        "recording-consent" "call-not-recorded" "code-is";
+        "recording-consent" "call-not-recorded" "code-is" "menu-unsaid";
 }

@@ -31,7 +31,8 @@ use sip::locate::{Question as NameQuestion, Record};
 
 pub use crate::denial::Denial;
 pub(crate) use crate::order::{
-    Decline, Hear, Input, LegEvent, Mail, MenuNews, MenuWish, Order, Place, Release, Report, Room, Visit, ours,
+    Decline, Hear, Input, LegEvent, Mail, MenuNews, MenuWish, Order, Place, Release, Report, Room,
+    Visit, ours,
 };
 pub(crate) use crate::typed::Typed;
 

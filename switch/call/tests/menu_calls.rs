@@ -129,7 +129,10 @@ fn s5_6_whoever_calls_a_code_hears_what_there_is_to_see_and_types_by_keys() {
     assert!(!sim.far("desk").ended(), "it is heard to its end");
     played(&mut sim);
     assert!(sim.far("desk").ended());
-    assert_eq!((sim.record().outcome, sim.record().released_by), (Outcome::Completed, Side::Platform));
+    assert_eq!(
+        (sim.record().outcome, sim.record().released_by),
+        (Outcome::Completed, Side::Platform)
+    );
     assert_eq!((sim.pages.len(), sim.fars["desk"].count("MESSAGE")), (4, 0));
     sim.assert_clean();
 }
@@ -203,8 +206,11 @@ fn s5_6_what_can_be_neither_shown_nor_said_ends_with_an_announcement() {
     let leg = sim.leg(LegNo::A);
     sim.media(MediaEvent::Unplayable { leg, why: Unplayable::Missing });
     let heard = sim.hears(LegNo::A);
-    assert!(matches!(heard, Some(Source::Prompt(prompt))
-        if prompt.name == "menu-unsaid" && prompt.language == "fa"), "{heard:?}");
+    assert!(
+        matches!(heard, Some(Source::Prompt(prompt))
+        if prompt.name == "menu-unsaid" && prompt.language == "fa"),
+        "{heard:?}"
+    );
     assert_eq!(over(&sim), (End::Lost, 1));
     played(&mut sim);
     assert!(sim.far("desk").ended());
@@ -300,7 +306,9 @@ fn s5_6_a_menu_is_over_when_its_call_is_lost_and_when_the_switch_goes_down() {
     let leg = sim.leg(LegNo::A);
     sim.media(MediaEvent::Silent { leg, since: s(0) });
     assert_eq!(over(&sim), (End::Left, 1));
-    assert!(matches!(sim.record().outcome, Outcome::Failed(failure) if failure.kind == Kind::MediaSilence));
+    assert!(
+        matches!(sim.record().outcome, Outcome::Failed(failure) if failure.kind == Kind::MediaSilence)
+    );
     sim.assert_clean();
     let mut sim = desk(true);
     calls_code(&mut sim);

@@ -20,7 +20,8 @@ const PLAIN: &str = "sip:*6655*123%23@home1.net";
 const OLD: &str = "<?xml version=\"1.0\"?><ussd-data><language value=\"en\"/><ussd-string value=\"*6655*123#\"/>\
                    <anyExt><message-type>processUnstructuredSSRequest_Request</message-type></anyExt></ussd-data>";
 /// A description without sound, as a phone of the IMS sends it.
-const SILENT: &str = "v=0\no=- 1 2 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/AVP 8\n";
+const SILENT: &str =
+    "v=0\no=- 1 2 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 0 RTP/AVP 8\n";
 
 /// The answers to requests of the phone, oldest first.
 fn answers(sim: &Sim) -> Vec<&Message> {
@@ -173,7 +174,8 @@ fn s5_6_only_a_trusted_peers_word_on_who_calls_is_taken() {
         let mut sim = sim_with(|snapshot| {
             snapshot.trunks.get_mut(&TrunkId(1)).unwrap().options.untrusted = untrusted;
         });
-        let headers = "Recv-Info: g.3gpp.ussd\nP-Asserted-Identity: <sip:+989351112233@home1.net>\n";
+        let headers =
+            "Recv-Info: g.3gpp.ussd\nP-Asserted-Identity: <sip:+989351112233@home1.net>\n";
         let (_phone, ok) = Phone::dial(&mut sim, 1, PLAIN, headers, "");
         assert_eq!((ok.status(), sim.pages[0].mobile.as_str()), (Some(200), mobile));
     }

@@ -297,6 +297,11 @@ knobs! {
     "recognition.words_at_once", "how many of that program may run at a time",
         |c, v| c.words_at_once = at_least(v, 1)?.min(1_000), |c| text(c.words_at_once);
 
+    "speech.program", "a program that speaks menus to phones that cannot be shown them, and its arguments: docs/sounds.md; `off`",
+        |c, v| c.speech = or_off(v, |v| Ok(v.to_vec()))?, |c| off(c.speech.clone());
+    "speech.at_once", "how many of that program may run at a time",
+        |c, v| c.speech_at_once = at_least(v, 1)?.min(1_000), |c| text(c.speech_at_once);
+
     "call.max", "calls at one time at most",
         |c, v| c.call.calls_max = at_least(v, 1)?, |c| text(c.call.calls_max);
     "call.reserved", "of `call.max` so many are kept for calls of merchants and extensions",

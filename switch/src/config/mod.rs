@@ -26,6 +26,7 @@ use sounds::SoundKnobs;
 
 use crate::document::{self, Mistake, Place};
 use crate::operator;
+use crate::speech::Speaker;
 use crate::upload::UploadKnobs;
 pub(crate) use knobs::KNOBS;
 pub(crate) use web::{Pace, WebKnobs};
@@ -93,6 +94,10 @@ pub(crate) struct Config {
     pub(crate) words: Option<Vec<String>>,
     /// How many of it may run.
     pub(crate) words_at_once: usize,
+    /// A program that speaks text, and its arguments.
+    pub(crate) speech: Option<Vec<String>>,
+    /// How many of it may run.
+    pub(crate) speech_at_once: usize,
     /// SIP timers.
     pub(crate) timers: SipTimers,
     /// What is asked for within dialogs.
@@ -268,6 +273,8 @@ impl Default for Config {
             known: None,
             words: None,
             words_at_once: 8,
+            speech: None,
+            speech_at_once: 2,
             timers: SipTimers::default(),
             dialog: DialogKnobs::default(),
             call: CallKnobs::default(),
@@ -530,6 +537,11 @@ impl Config {
     pub(crate) fn dictation(&self) -> Option<WordsConfig> {
         let (at_once, table) = (self.words_at_once, self.known_folder().join("words.tsv"));
         self.words.clone().map(|command| WordsConfig { command, at_once, table })
+    }
+
+    /// What speaks text.
+    pub(crate) fn speaker(&self) -> Speaker {
+        Speaker::new(self.speech.clone(), self.speech_at_once)
     }
 
     /// File of the operator's token.

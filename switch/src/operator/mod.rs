@@ -9,6 +9,7 @@ use api::guard::GuardedClient;
 use billing::desired::{Act, Changes, Desired};
 use billing::{Store, StoreConfig};
 use facts::sound::Clip;
+use facts::ussd::Dialled;
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
@@ -42,9 +43,11 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
     match outcome {
         Ok(changes) => {
             print(&difference(&changes, dry_run));
-            for warning in unvisited(config, &file) {
+            let silent = unsaid(config, file.desired()).into_iter();
+            for warning in unvisited(config, &file).into_iter().chain(hidden(config, &file)) {
                 complain(&format!("warning: {warning}"));
             }
+            silent.for_each(|warning| complain(&format!("warning: {warning}")));
             if !dry_run && changes.count(Act::Unchanged) != changes.lines.len() {
                 print(&format!("audit entry {}, head {}\n", head.entry, head.hash));
             }
@@ -128,6 +131,38 @@ fn unvisited(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
     // Without a client nothing can be said; `serve` says why there is none.
     let Ok(guard) = GuardedClient::new(serve::parts::guard(config, &[])) else { return Vec::new() };
     file.all_mistakes(&api::guard::unvisited(file.desired(), &guard))
+}
+
+/// Codes of menus that no phone of ours can call, for what it dials is a feature's: `*97#` is called as `*97` by phones
+/// that keep the `#` to themselves. Networks outside lead to them all the same.
+fn hidden(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
+    let features = &config.features.codes;
+    let codes = file.desired().ussd_codes.iter().enumerate();
+    let found = codes.filter_map(|(at, code)| {
+        let whole = Dialled::code(&code.code)?.to_string();
+        let bare = whole.trim_end_matches('#');
+        let (feature, how) = match (features.read(&whole), features.read(bare)) {
+            (Some((feature, _)), _) => (feature, "is"),
+            (None, Some((feature, _))) => (feature, "without its # is"),
+            (None, None) => return None,
+        };
+        let word = feature.word();
+        Some(billing::desired::Mistake {
+            path: format!("ussd_codes[{at}].code"),
+            message: format!("{whole} {how} what extensions dial for features.{word}: they do not come to this menu by it"),
+        })
+    });
+    file.all_mistakes(&found.collect::<Vec<_>>())
+}
+
+/// Whoever calls a menu by a phone that cannot be shown it hears nothing of it.
+fn unsaid(config: &Config, desired: &Desired) -> Option<String> {
+    let unsaid = !desired.ussd_codes.is_empty() && config.speech.is_none();
+    unsaid.then(|| {
+        "speech.program is off: whoever calls the code of a menu by a phone that takes no messages hears that it \
+         cannot be shown"
+            .to_owned()
+    })
 }
 
 /// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.

@@ -13,6 +13,7 @@ pub struct Baresip {
     child: Child,
     log: PathBuf,
     folder: PathBuf,
+    console: u16,
 }
 
 /// Whom to register as, and where.
@@ -57,7 +58,8 @@ impl Baresip {
         std::fs::create_dir_all(folder.join("heard")).expect("a folder");
         let port = crate::ports::one();
         let rtp = crate::ports::block(10);
-        std::fs::write(folder.join("config"), config(port, rtp, account, &folder, tone))
+        let console = crate::ports::one();
+        std::fs::write(folder.join("config"), config((port, rtp, console), account, &folder, tone))
             .expect("config");
         let line = format!(
             "<sip:{u}:{p}@{d};transport={t}>;auth_user={u};auth_pass={p};answermode=auto;regint=60;\
@@ -70,7 +72,9 @@ impl Baresip {
             r = account.registrar,
         );
         std::fs::write(folder.join("accounts"), line).expect("accounts");
-        std::fs::write(folder.join("contacts"), "").expect("contacts");
+        if !folder.join("contacts").exists() {
+            std::fs::write(folder.join("contacts"), "").expect("contacts");
+        }
         let log = folder.join("log");
         let out = File::create(&log).expect("a log file");
         // Line by line: baresip leaves its output in a buffer when that is a file, and we read along.
@@ -82,7 +86,43 @@ impl Baresip {
             .stderr(out)
             .spawn()
             .expect("baresip runs");
-        Baresip { child, log, folder }
+        Baresip { child, log, folder, console }
+    }
+
+    /// Somebody whom it may write to.
+    ///
+    /// # Panics
+    /// When there is no such folder.
+    pub fn knows(parent: &Path, contact: &str) {
+        let folder = parent.join("baresip");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("contacts"), format!("{contact}\n")).expect("contacts");
+    }
+
+    /// Types on its console: a command that begins with `/` and ends with a line break, or keys.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    pub fn types(&self, text: &str) {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        for key in text.chars() {
+            let mut octets = [0; 4];
+            let octets = key.encode_utf8(&mut octets).as_bytes();
+            socket.send_to(octets, ("127.0.0.1", self.console)).expect("its console");
+            std::thread::sleep(Duration::from_millis(if text.starts_with('/') { 2 } else { 120 }));
+        }
+    }
+
+    /// Waits until it has printed this.
+    ///
+    /// # Panics
+    /// When it does not, with what it printed.
+    pub fn wait_printed(&self, text: &str) {
+        let deadline = Instant::now() + wait::PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "baresip did not print {text:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Everything it printed.
@@ -128,7 +168,12 @@ impl Drop for Baresip {
     }
 }
 
-fn config(port: u16, rtp: u16, account: &Account<'_>, folder: &Path, tone: &Path) -> String {
+fn config(
+    (port, rtp, console): (u16, u16, u16),
+    account: &Account<'_>,
+    folder: &Path,
+    tone: &Path,
+) -> String {
     let interface = if account.at_home { "net_interface 127.0.0.1\n" } else { "" };
     let authority = account.authority.map(|file| format!("sip_cafile {}\n", file.display()));
     let authority = authority.unwrap_or_default();
@@ -143,6 +188,7 @@ fn config(port: u16, rtp: u16, account: &Account<'_>, folder: &Path, tone: &Path
          module_path /usr/lib/baresip/modules\n\
          module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule srtp.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+         module contact.so\nmodule cons.so\ncons_listen 127.0.0.1:{console}\n\
          snd_path {folder}/heard\n",
         last = rtp + 8,
         tone = tone.display(),

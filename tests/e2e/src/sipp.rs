@@ -98,6 +98,13 @@ pub enum Behaviour {
         /// The status.
         status: u16,
     },
+    /// Calls at the switch's `port`, by these steps, as sipp's scenarios have them.
+    Written {
+        /// Where the switch listens.
+        port: u16,
+        /// The steps.
+        steps: String,
+    },
     /// Rings and never answers; expects CANCEL.
     RingOnly,
     /// Answers and then never says anything again: no RTP, no BYE, no answer to BYE.
@@ -245,6 +252,7 @@ impl Behaviour {
             Behaviour::Dials { port, from, number, tone, talk_ms } => {
                 body = dials(*port, from, number) + &talks(from, tone, *talk_ms);
             }
+            Behaviour::Written { steps, .. } => body.clone_from(steps),
             Behaviour::IsTold { port, from, number, status } => {
                 body = dials(*port, from, number) + &is_told(*port, (from, number), *status);
             }
@@ -376,14 +384,29 @@ impl Sipp {
     /// When sipp is missing.
     #[must_use]
     pub fn start(folder: &Path, name: &str, behaviour: &Behaviour, calls: u32) -> Sipp {
+        Sipp::start_at(folder, name, behaviour, calls, crate::ports::block(4))
+    }
+
+    /// The same with its sound at these ports, which somebody listens to from its first packet on.
+    ///
+    /// # Panics
+    /// When sipp is missing.
+    #[must_use]
+    pub fn start_at(
+        folder: &Path,
+        name: &str,
+        behaviour: &Behaviour,
+        calls: u32,
+        media_port: u16,
+    ) -> Sipp {
         let port = crate::ports::one();
         let to = match behaviour {
             Behaviour::Calls { port, .. }
             | Behaviour::Dials { port, .. }
+            | Behaviour::Written { port, .. }
             | Behaviour::IsTold { port, .. } => Some(format!("127.0.0.1:{port}")),
             _ => None,
         };
-        let media_port = crate::ports::block(4);
         let scenario = folder.join(format!("{name}.xml"));
         std::fs::write(&scenario, behaviour.scenario()).expect("a scenario file");
         let trace = folder.join(format!("{name}.messages"));

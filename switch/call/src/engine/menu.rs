@@ -228,7 +228,7 @@ impl Engine {
         let inputs = dialled.beyond(&code.code).unwrap_or_default();
         let mut menu = Session::begin(now.mono, code, (id, mobile.to_owned(), door), inputs);
         if let Way::Call(call) = &way {
-            menu.is_heard(!self.menus.callers.get(call).is_some_and(|to| to.phone.is_some()));
+            menu.is_heard(self.menus.callers.get(call).is_none_or(|to| to.phone.is_none()));
         }
         match &way {
             Way::Dialog(dialog) => {

@@ -211,9 +211,5 @@ struct Requests {
 fn phone_requests(phone: &mut Phone) -> Requests {
     phone.screen += 1;
     (phone.open, phone.taken) = (0, false);
-    Requests {
-        user: phone.user.clone(),
-        flow: phone.flow,
-        dialled: phone.dialled.to_string(),
-    }
+    Requests { user: phone.user.clone(), flow: phone.flow, dialled: phone.dialled.to_string() }
 }

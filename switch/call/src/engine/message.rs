@@ -213,7 +213,8 @@ impl Engine {
 
     /// True where it is for the menu that the phone has called.
     fn wrote_within(&mut self, session: SessionId, request: &Message) -> bool {
-        let text = request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"));
+        let text =
+            request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"));
         let leg = self.world.sessions.get(&session).copied().filter(|_| text);
         let body = String::from_utf8_lossy(request.body());
         leg.is_some_and(|leg| self.written_in_call(leg.call, &body))

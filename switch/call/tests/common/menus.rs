@@ -72,7 +72,13 @@ pub struct Phone {
 
 impl Phone {
     /// Dials with these headers and this body; what came back besides the 100.
-    pub fn dial(sim: &mut Sim, call: u32, uri: &str, headers: &str, body: &str) -> (Phone, Message) {
+    pub fn dial(
+        sim: &mut Sim,
+        call: u32,
+        uri: &str,
+        headers: &str,
+        body: &str,
+    ) -> (Phone, Message) {
         let phone = Phone { call, cseq: 1, tag: String::new() };
         phone.send(sim, ("INVITE", 1, uri), headers, body);
         let answer = sim.fars["a"].heard.iter().rev().find(|m| m.status().is_some_and(|c| c > 100));

@@ -165,7 +165,8 @@ impl Endpoint {
         let wait = Unacked { held, offers: late, ..self.unacked(now, 0, bytes, flow, true) };
         let let_go = !self.config.careful;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        (session.packages, session.bodies) = (named(headers, "Recv-Info"), named(headers, "Accept"));
+        (session.packages, session.bodies) =
+            (named(headers, "Recv-Info"), named(headers, "Accept"));
         let Phase::Ringing(ringing) = &mut session.phase else { return };
         let mut up = Up::new(ringing.dialog.clone(), false);
         up.timer = ringing.granted.map(|granted| granted.start(now));
