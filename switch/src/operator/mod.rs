@@ -195,8 +195,9 @@ pub(crate) fn difference(changes: &Changes, dry_run: bool) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::Desired;
+    use super::{Config, Desired, OperatorFile, hidden, unsaid};
     use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
 
     use billing::desired;
     use serde::de::DeserializeOwned;
@@ -223,6 +224,34 @@ mod tests {
             }
         }
         sections
+    }
+
+    #[test]
+    fn s5_6_codes_that_features_hide_from_phones_are_told_and_menus_that_nothing_says() {
+        let codes = ["*97#", "*8123*5#", "72*5", "*6655*123#", "*970#", "*97*1#"];
+        let code = |code: &&str| {
+            format!("[[ussd_codes]]\ncode = \"{code}\"\nmerchant = \"a\"\npage = \"http://a/\"\n")
+        };
+        let text: String = codes.iter().map(code).collect();
+        let file = OperatorFile::read(Path::new("operator.toml"), &text);
+        let mut config = Config::default();
+        let told: Vec<String> = hidden(&config, &file).iter().map(ToString::to_string).collect();
+        let words = ["*97# without its # is", "*8123*5# is", "*72*5# is"];
+        assert_eq!(told.len(), words.len(), "{told:#?}");
+        for ((line, word), feature) in
+            told.iter().zip(words).zip(["voicemail", "pickup", "forward"])
+        {
+            let whole = format!("{word} what extensions dial for features.{feature}:");
+            assert!(line.contains(&whole) && line.contains("operator.toml"), "{line}");
+        }
+        config.features.codes = facts::Features::off();
+        assert_eq!(hidden(&config, &file).len(), 0);
+        assert!(
+            unsaid(&config, file.desired()).is_some_and(|told| told.contains("speech.program"))
+        );
+        assert_eq!(unsaid(&config, &Desired::default()), None);
+        config.speech = Some(vec!["espeak-ng".into()]);
+        assert_eq!(unsaid(&config, file.desired()), None);
     }
 
     #[test]
