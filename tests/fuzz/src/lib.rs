@@ -18,6 +18,7 @@ pub mod engine_ops;
 pub mod hearing;
 pub mod http;
 pub mod media;
+pub mod menu_ops;
 pub mod mutate;
 pub mod peer;
 pub mod script;
@@ -43,6 +44,8 @@ pub const TARGETS: &[Target] = &[
     ("transaction_ops", dialog_ops::transaction_ops),
     ("dialog_ops", dialog_ops::dialog_ops),
     ("engine_ops", engine_ops::engine_ops),
+    ("menu_ops", menu_ops::menu_ops),
+    ("ussd", sip_text::ussd),
     ("rtp", media::rtp),
     ("rtcp", media::rtcp),
     ("relay", media::relay),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use call::{Answer, Command, Effect, Engine, EngineConfig, Reply};
-use facts::media::MediaEvent;
+use facts::media::{MediaCommand, MediaEvent, Source};
 use facts::settings::Snapshot;
 use facts::sound::Unplayable;
 use facts::ussd::{Act, Code, Dialled, Door, Language, Screen};
@@ -198,6 +198,8 @@ impl<'a> Life<'a> {
             14 if self.script.one_in(4) => {
                 let from = self.script.pick(&[CARRIER_A, PHONE]);
                 let flow = Flow::udp(settings::address(SWITCH), settings::address(from));
+                // Whatever is under way there has its answer by that.
+                self.subscribers.iter_mut().for_each(|one| one.open = None);
                 self.engine.handle_flow_error(self.now(), flow);
             }
             _ => self.settle_down(),
@@ -241,7 +243,8 @@ impl<'a> Life<'a> {
                     "<ussd-data>",
                     "",
                 ]);
-                let package = if self.script.one_in(4) { "" } else { "Info-Package: g.3gpp.ussd\r\n" };
+                let package =
+                    if self.script.one_in(4) { "" } else { "Info-Package: g.3gpp.ussd\r\n" };
                 self.subscribers[nth].cseq += 1;
                 self.send(nth, ("INFO", &uri), &format!("{package}Content-Type: {BODY}\r\n"), text);
             }
@@ -451,6 +454,7 @@ impl<'a> Life<'a> {
             }
             while let Some(event) = self.phone.poll_event() {
                 if let Event::Request { id, .. } = event {
+                    self.story.insert("written to".into());
                     self.messages.push(id);
                 }
             }
@@ -476,6 +480,9 @@ impl<'a> Life<'a> {
                 return;
             }
             Effect::Media(order) => {
+                if let MediaCommand::Hear { source: Source::Url(_), .. } = &order {
+                    self.story.insert("heard".into());
+                }
                 let later = self.media.order(order, &mut self.dice);
                 self.news.extend(later.into_iter().map(|(_, event)| event));
                 return;
@@ -521,7 +528,7 @@ impl<'a> Life<'a> {
 
     /// A subscriber hears something.
     fn told(&mut self, message: &Message) {
-        let nth = message.call_id().ok().and_then(|id| id.strip_prefix("menu-")?.parse().ok());
+        let nth = message.call_id().and_then(|id| id.strip_prefix("menu-")?.parse().ok());
         let Some(subscriber) = nth.and_then(|nth: usize| self.subscribers.get_mut(nth)) else {
             return;
         };

@@ -1,8 +1,10 @@
 //! The targets that read SIP text: messages, streams, URIs, header values, SDP, digest values.
 
 use bytes::Bytes;
+use facts::ussd::Dialled;
 use sip::digest::{Authorization, Challenge, challenge_of};
 use sip::offer::{Codec, LocalAudio, LocalSession, SessionDescription, answer, offer};
+use sip::ussd::UssdData;
 use sip::wire::stream::{Frame, Framer};
 use sip::wire::{
     CSeq, Contact, Draft, Fault, HEADERS_MAX, HeaderName, MESSAGE_BYTES_MAX, Message, NameAddr,
@@ -52,6 +54,8 @@ fn read_all(message: &Message) {
     let _ = (message.session_expires(), message.content_type(), message.reason_phrase());
     let _ = (message.request_uri().map(Uri::parse), challenge_of(message, None));
     assert!(message.body().len() <= message.bytes().len());
+    let parts = message.parts().unwrap_or_default();
+    assert!(parts.iter().all(|part| part.body.len() <= message.body().len()));
     for &name in HeaderName::ALL {
         assert!(message.headers(name).count() <= message.bytes().len());
         assert!(message.lines(name).all(|line| !line.contains(&b'\r') && !line.contains(&b'\n')));
@@ -135,6 +139,30 @@ pub fn uri(bytes: &[u8]) {
     assert_eq!(again.to_string(), printed);
     assert!(uri.equivalent(&again) && again.equivalent(&uri));
     let _ = (uri.number(), uri.phone_context(), uri.user_text(), uri.host.ip());
+}
+
+/// What a subscriber of a mobile network sends: the body of a menu, and the code in it.
+pub fn ussd(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(dialled) = Dialled::parse(&text) {
+        let printed = dialled.to_string();
+        assert_eq!(Dialled::parse(&printed), Some(dialled.clone()));
+        assert_eq!(Dialled::code(&printed), Some(dialled));
+    }
+    let typed = facts::ussd::typed(&text);
+    assert!(!typed.contains('*') && !typed.ends_with('#') && !typed.chars().any(char::is_control));
+    assert_eq!(facts::ussd::typed(&typed), typed, "what is told is told as it is");
+    let Some(data) = UssdData::parse(bytes) else { return };
+    let printed = data.print();
+    if printed.len() > sip::ussd::BODY_MAX {
+        return;
+    }
+    let again = UssdData::parse(printed.as_bytes()).expect("what we print, we read");
+    assert_eq!((again.error, again.text.is_some()), (data.error, data.text.is_some()));
+    let printed = again.print();
+    if printed.len() <= sip::ussd::BODY_MAX {
+        assert_eq!(UssdData::parse(printed.as_bytes()), Some(again), "printing is a fixed point");
+    }
 }
 
 /// A header value, read as each kind there is.

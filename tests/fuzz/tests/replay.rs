@@ -77,6 +77,8 @@ replays!(
     transaction_ops,
     dialog_ops,
     engine_ops,
+    menu_ops,
+    ussd,
     rtp,
     rtcp,
     relay,
@@ -132,6 +134,28 @@ fn the_corpora_of_operations_reach_deep() {
             "crossed 487",
             "Ended AckTimeout",
             "202 REFER",
+        ],
+    );
+    miss(
+        &read("menu_ops", fuzz::menu_ops::menu_story),
+        &[
+            "asked by ims",
+            "asked by message",
+            "asked by call",
+            "asked by simulator",
+            "over: said",
+            "over: left",
+            "over: silent",
+            "over: lost",
+            "over: unavailable",
+            "over: unpaid",
+            "488 INVITE",
+            "200 INFO",
+            "200 INVITE",
+            "INFO",
+            "BYE",
+            "written to",
+            "heard",
         ],
     );
     miss(
