@@ -107,7 +107,7 @@ fn ascii_digit(c: char) -> char {
 pub fn typed(text: &str) -> String {
     let kept = text.chars().filter(|c| !c.is_control() && !is_mark(*c) && *c != '*');
     let text: String = kept.map(ascii_digit).collect();
-    text.trim().trim_end_matches('#').trim_end().to_owned()
+    text.trim_start().trim_end_matches(|c: char| c == '#' || c.is_whitespace()).to_owned()
 }
 
 /// In which language the switch speaks by itself, where a page does not.
@@ -406,6 +406,7 @@ mod tests {
         assert_eq!(typed("1*2*#"), "12");
         assert_eq!(typed("علی رضا"), "علی رضا");
         assert_eq!(typed("a#b"), "a#b");
+        assert_eq!(typed("1*2\0# #"), "12");
         assert_eq!(typed("***"), "");
     }
 
