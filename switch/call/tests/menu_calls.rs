@@ -153,11 +153,21 @@ fn s5_6_rfc3428_a_phone_that_takes_messages_reads_its_menu_while_the_call_is_up(
     assert_eq!(writes(&mut sim, &mut writer, "2"), 200);
     sim.unmute("desk");
     assert_eq!(calls(&sim)[2], "*6655*123*4711*2");
+    // Or by a message in the dialog of the call.
+    say(&mut sim, menu("and now?"));
+    takes(&mut sim, 200);
+    let now = sim.now.mono;
+    let far = sim.far("desk");
+    let session = far.session();
+    let text = bytes::Bytes::from_static(b"hello");
+    far.endpoint.message(now, session, &[], ("text/plain", text)).unwrap();
+    sim.drain();
+    assert_eq!(calls(&sim)[3], "*6655*123*4711*2*hello");
     say(&mut sim, last(DONE));
     assert!(!sim.far("desk").ended(), "not before the last screen is there");
     assert_eq!(takes(&mut sim, 200), DONE);
     assert!(sim.far("desk").ended());
-    assert_eq!(over(&sim), (End::Said, 3));
+    assert_eq!(over(&sim), (End::Said, 4));
     sim.assert_clean();
     // Its BYE is the end of the session.
     let mut sim = desk(true);

@@ -198,7 +198,7 @@ pub(super) struct Session {
     pub(super) raised: u8,
     /// Wishes for its session timer that are not everybody's.
     pub(super) timers: Option<SessionTimers>,
-    /// Packages whose INFOs are taken in it, as our answer to its INVITE said (RFC 6086 §5.1).
+    /// Packages whose INFOs are taken in it, as our INVITE or our answer said (RFC 6086 §5.1).
     pub(super) packages: Vec<String>,
     /// Bodies that are taken in INFOs of no package, as our answer to its INVITE said (RFC 3261 §20.1).
     pub(super) bodies: Vec<String>,

@@ -14,6 +14,7 @@ use super::table::{
     AckCopy, Calling, Cancelling, Client, ClientKey, Early, OursState, Outgoing, Over, Phase,
     Session, Up, User,
 };
+use super::uas::named;
 use super::{Endpoint, Event, Flow, Invite, SessionId};
 use crate::dialog::{Dialog, OPTION};
 use crate::transaction::Class;
@@ -56,6 +57,8 @@ impl Endpoint {
             },
         );
         let mut session = Session::new(call_id, Phase::Calling(calling), auth);
+        // RFC 6086 §5.2: what our INVITE says that we take.
+        session.packages = named(&invite.headers, "Recv-Info");
         session.invite = Some(key);
         session.timers = invite.timers;
         self.sessions.insert(id, session);

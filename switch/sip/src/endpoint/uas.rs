@@ -445,8 +445,8 @@ impl Endpoint {
     }
 }
 
-/// What an answer names in this header: packages (RFC 6086 §5.1), types of bodies (RFC 3261 §20.1).
-fn named(headers: &[(String, Vec<u8>)], header: &str) -> Vec<String> {
+/// What an answer, or an INVITE of ours, names in this header: packages (RFC 6086 §5.1), types of bodies (RFC 3261 §20.1).
+pub(super) fn named(headers: &[(String, Vec<u8>)], header: &str) -> Vec<String> {
     let lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
     let text = lines.map(|(_, value)| String::from_utf8_lossy(value));
     text.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
