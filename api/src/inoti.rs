@@ -5,7 +5,8 @@ mod help;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,8 +21,9 @@ use dialect::inoti::payments::{
 };
 use dialect::inoti::soap::{self, Fault, Version};
 use dialect::text::{Fields, Plus, decode, unescape};
-use facts::NumberPlan;
 use facts::ussd::Dialled;
+use facts::{Currency, NumberPlan};
+use tokio::sync::Semaphore;
 
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
@@ -39,6 +41,8 @@ const WRONG_WITHIN: Duration = Duration::from_secs(600);
 const LOCKED: Duration = Duration::from_secs(900);
 /// Names of which wrong passwords are remembered, and those whose right ones are.
 const NAMES_MAX: usize = 16_384;
+/// Passwords that wait to be stretched at most.
+const WAITING_MAX: usize = 64;
 /// Characters of a name by which it is remembered.
 const NAME_MAX: usize = 64;
 
@@ -200,21 +204,25 @@ async fn payments(
     let username = given("Username").unwrap_or_default().trim().to_owned();
     let password = given("Password").unwrap_or_default().to_owned();
     let view = state.0.settings.current(&state.0.store).await?;
-    let Some(owner) = known(state, &view, (&username, &password), ip).await? else {
+    let Some(guest) = known(state, &view, (&username, &password), ip).await? else {
         return Ok(NOT_YOU.to_owned());
     };
-    let query = match Query::read(given, owner.strict) {
+    let query = match Query::read(given, guest.owner.strict) {
         Ok(query) => query,
         Err(name) => return Ok(bad_form(name)),
     };
-    let store = &state.0.store;
-    let codes = store.paying_codes(owner.merchant).await?;
-    let codes: Vec<String> = codes.into_iter().filter(|code| is_code(&query.code, code)).collect();
-    if codes.is_empty() && !query.code.is_empty() {
-        return Ok(NO_CODE.to_owned());
+    let (store, owner) = (&state.0.store, guest.owner);
+    let mut codes = Vec::new();
+    if !query.code.is_empty() {
+        codes = store.paying_codes(owner.merchant).await?;
+        codes.retain(|code| is_code(&query.code, code));
+        if codes.is_empty() {
+            return Ok(NO_CODE.to_owned());
+        }
     }
     let (plan, null_result) = (&view.plan, query.null_result.clone());
-    let Some(asked) = asked(query, plan, codes) else { return Ok(told(&[], &null_result)) };
+    let Some(mut asked) = asked(query, plan, codes) else { return Ok(told(&[], &null_result)) };
+    asked.trials |= guest.sandbox;
     let most = u32::try_from(TOLD_MAX).unwrap_or(u32::MAX);
     let found = store.payments(owner.merchant, asked, most).await?;
     let payments: Vec<Payment> = found.iter().map(payment).collect();
@@ -249,6 +257,8 @@ fn asked(query: Query, plan: &NumberPlan, codes: Vec<String>) -> Option<Asked> {
     Some(Asked {
         codes,
         all: query.all,
+        // Whoever names the session of a try knows what he asks for.
+        trials: session.is_some(),
         from: query.from,
         before: query.before,
         session,
@@ -286,31 +296,36 @@ fn payment(invoice: &Invoice) -> Payment {
     }
 }
 
+/// Who asks.
+struct Guest {
+    owner: Owner,
+    /// His merchant has nothing but what is tried out.
+    sandbox: bool,
+}
+
 /// Who asks, if the password is his.
 async fn known(
     state: &ApiState,
     view: &View,
     (username, password): (&str, &str),
     ip: IpAddr,
-) -> billing::Result<Option<Owner>> {
+) -> billing::Result<Option<Guest>> {
     let name: String = username.chars().take(NAME_MAX).collect();
-    let key = (source(ip), name);
-    if state.0.guests.is_locked(&key, Instant::now()) {
-        count(&state.0.counters.rate_limited);
-        return Ok(None);
-    }
-    let store = &state.0.store;
+    let (store, guests) = (&state.0.store, &state.0.guests);
     let found = store.ussd_owner(username).await?.filter(|owner| owner.active);
-    let good = match &found {
-        Some(owner) => state.0.guests.knows(owner, password).await,
-        None => false,
-    };
-    let Some(owner) = found.filter(|_| good) else {
-        count(&state.0.counters.bad_signatures);
-        state.0.guests.wrong(key, Instant::now());
-        return Ok(None);
+    let owner = match guests.judge((source(ip), name), found, password).await? {
+        Judged::Known(owner) => owner,
+        Judged::Locked => {
+            count(&state.0.counters.rate_limited);
+            return Ok(None);
+        }
+        Judged::Wrong => {
+            count(&state.0.counters.bad_signatures);
+            return Ok(None);
+        }
     };
     let merchant = view.merchant(store, owner.merchant).await?;
+    let sandbox = merchant.as_ref().is_some_and(|merchant| merchant.currency == Currency::XTS);
     let serves = merchant.is_some_and(|merchant| {
         merchant.status == MerchantStatus::Approved && ip_allowed(ip, &merchant.allowed_ips)
     });
@@ -318,12 +333,23 @@ async fn known(
         // Whoever asks too often is no stranger: a program that hears so books nothing.
         return Err(billing::Error::Busy);
     }
-    Ok(serves.then_some(owner))
+    Ok(serves.then_some(Guest { owner, sandbox }))
+}
+
+/// What a password came to.
+enum Judged {
+    Known(Owner),
+    Wrong,
+    /// There were too many wrong ones.
+    Locked,
 }
 
 /// What is remembered of those who ask.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Guests {
+    /// Passwords are stretched one after the other: a lock holds for all that wait behind the one that brought it.
+    turn: Semaphore,
+    waiting: AtomicUsize,
     wrong: Mutex<BTreeMap<(IpAddr, String), Wrong>>,
     /// Hashes of passwords, each with the one that fitted: to stretch it again takes tens of milliseconds.
     right: Mutex<BTreeMap<String, [u8; 32]>>,
@@ -335,8 +361,49 @@ struct Wrong {
     until: Option<Instant>,
 }
 
+impl Default for Guests {
+    fn default() -> Guests {
+        Guests {
+            turn: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            wrong: Mutex::default(),
+            right: Mutex::default(),
+        }
+    }
+}
+
 impl Guests {
-    pub(crate) fn is_locked(&self, key: &(IpAddr, String), now: Instant) -> bool {
+    /// Whether a password is that of whoever has the name. A name that nobody has takes as long as a wrong password.
+    async fn judge(
+        &self,
+        key: (IpAddr, String),
+        found: Option<Owner>,
+        password: &str,
+    ) -> billing::Result<Judged> {
+        if self.is_locked(&key, Instant::now()) {
+            return Ok(Judged::Locked);
+        }
+        if let Some(owner) = found.as_ref().filter(|owner| self.remembers(owner, password)) {
+            return Ok(Judged::Known(owner.clone()));
+        }
+        let _place = Place::take(&self.waiting).ok_or(billing::Error::Busy)?;
+        let Ok(_turn) = self.turn.acquire().await else { return Err(billing::Error::Closed) };
+        if self.is_locked(&key, Instant::now()) {
+            return Ok(Judged::Locked);
+        }
+        Ok(match stretched(found, password).await {
+            Some(owner) => {
+                self.remember(&owner, password);
+                Judged::Known(owner)
+            }
+            None => {
+                self.wrong(key, Instant::now());
+                Judged::Wrong
+            }
+        })
+    }
+
+    fn is_locked(&self, key: &(IpAddr, String), now: Instant) -> bool {
         lock(&self.wrong).get(key).and_then(|wrong| wrong.until).is_some_and(|until| now < until)
     }
 
@@ -363,27 +430,52 @@ impl Guests {
         }
     }
 
-    pub(crate) async fn knows(&self, owner: &Owner, password: &str) -> bool {
-        use sha2::{Digest as _, Sha256};
+    fn remembers(&self, owner: &Owner, password: &str) -> bool {
         use subtle::ConstantTimeEq as _;
-        let given: [u8; 32] =
-            Sha256::digest(format!("{}\n{password}", owner.password).as_bytes()).into();
         let kept = lock(&self.right).get(&owner.password).copied();
-        if kept.is_some_and(|kept| bool::from(kept.ct_eq(&given))) {
-            return true;
+        kept.is_some_and(|kept| bool::from(kept.ct_eq(&digest(owner, password))))
+    }
+
+    fn remember(&self, owner: &Owner, password: &str) {
+        let mut right = lock(&self.right);
+        if right.len() >= NAMES_MAX {
+            right.clear();
         }
-        let (owner, password) = (Arc::new(owner.clone()), password.to_owned());
-        let stretched = Arc::clone(&owner);
-        let good = tokio::task::spawn_blocking(move || stretched.knows(&password)).await;
-        let good = good.unwrap_or(false);
-        if good {
-            let mut right = lock(&self.right);
-            if right.len() >= NAMES_MAX {
-                right.clear();
-            }
-            right.insert(owner.password.clone(), given);
+        right.insert(owner.password.clone(), digest(owner, password));
+    }
+}
+
+fn digest(owner: &Owner, password: &str) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(format!("{}\n{password}", owner.password).as_bytes()).into()
+}
+
+/// The owner whose password it is. It is stretched once, whether there is an owner or not.
+async fn stretched(found: Option<Owner>, password: &str) -> Option<Owner> {
+    let password = password.to_owned();
+    let judged = tokio::task::spawn_blocking(move || match found {
+        Some(owner) => owner.knows(&password).then_some(owner),
+        None => {
+            Owner::nobody_knows(&password);
+            None
         }
-        good
+    });
+    judged.await.ok().flatten()
+}
+
+/// A place among those who wait for their turn.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Place<'_> {
+    fn take(waiting: &AtomicUsize) -> Option<Place<'_>> {
+        let place = Place(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -393,6 +485,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -414,6 +508,41 @@ mod tests {
             guests.wrong(key("c"), at(nth * 67));
         }
         assert!(!guests.is_locked(&key("c"), at(30 * 67)));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn s5_4_a_name_that_nobody_has_takes_as_long_and_guesses_at_once_are_counted() {
+        let guests = Arc::new(Guests::default());
+        let key = |name: &str| -> (IpAddr, String) { ("192.0.2.1".parse().unwrap(), name.into()) };
+        // What a name that nobody has takes, and what one stretched hash does: the least of three, for the machine has
+        // others to serve.
+        let (mut nobody, mut hash) = (Duration::MAX, Duration::MAX);
+        for nth in 0..3 {
+            let start = Instant::now();
+            Owner::nobody_knows("guess");
+            hash = hash.min(start.elapsed());
+            let start = Instant::now();
+            guests.judge(key(&format!("n{nth}")), None, "guess").await.unwrap();
+            nobody = nobody.min(start.elapsed());
+        }
+        assert!(nobody > hash / 2 && hash > Duration::from_millis(1), "{nobody:?} of {hash:?}");
+        let at_once = async |count: usize, name: &dyn Fn(usize) -> String| {
+            let mut all = tokio::task::JoinSet::new();
+            for nth in 0..count {
+                let (guests, key) = (Arc::clone(&guests), key(&name(nth)));
+                all.spawn(async move { guests.judge(key, None, "guess").await });
+            }
+            all.join_all().await
+        };
+        // Forty at once: ten are stretched, and the others hear that it is too late.
+        let judged = at_once(40, &|_| "a".to_owned()).await;
+        let wrong = judged.iter().filter(|one| matches!(one, Ok(Judged::Wrong))).count();
+        let locked = judged.iter().filter(|one| matches!(one, Ok(Judged::Locked))).count();
+        assert_eq!((wrong, locked), (WRONG_MAX, 30));
+        // More than may wait are told to come again.
+        let judged = at_once(WAITING_MAX + 20, &|nth| format!("m{nth}")).await;
+        assert!(judged.iter().any(Result::is_err));
+        assert_eq!(guests.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -320,7 +320,7 @@ async fn s5_3_who_cancels_or_comes_too_late_pays_nothing_and_the_page_is_not_tol
     for seen in [shop.get(late).await, shop.press(&format!("{late}/start"), "").await] {
         assert!(seen.body.contains("مهلت این لینک به پایان رسیده است"), "{}", seen.body);
     }
-    api::payments::turn(&shop.world.state, true).await.unwrap();
+    api::payments::turn(&shop.world.state).await.unwrap();
     let state = shop.world.store.invoice_by_token(&late[5..]).await.unwrap().unwrap().state;
     assert_eq!(state, InvoiceState::Expired);
     assert_eq!(shop.now(&third).await.state, InvoiceState::Open);

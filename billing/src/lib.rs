@@ -61,4 +61,4 @@ pub use outbox::{After, Lease, Leased, Report, Writer};
 pub use queue::Queue;
 pub use records::BillsAsked;
 pub use secrets::octets as random_octets;
-pub use store::{SettleContext, Store, StoreConfig};
+pub use store::{SettleContext, Store, StoreConfig, Watch};

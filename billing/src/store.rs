@@ -1,5 +1,7 @@
 //! The handle through which everybody else reaches the store.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use facts::ledger::{AddLeg, Added, Authorize, Authorized, Extend, Extended, JournalLeg, OpenCall};
@@ -74,6 +76,14 @@ pub struct Store {
     lists: Lists,
     pub(crate) alerts: Alerts,
     pub(crate) axb_bindings: u32,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+/// Whoever sees each unit of work go into the database and its result come out. Tests of what a crash leaves behind let
+/// nothing pass from some point on.
+pub trait Watch: fmt::Debug + Send + Sync {
+    /// Before a unit, and after it. When false, whoever asked hears nothing any more.
+    fn passes(&self) -> bool;
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +106,14 @@ impl Store {
             return Err(Error::BadUrl("sqlite://… or postgres://… is expected".into()));
         };
         let (tariffs, alerts, lists) = Default::default();
-        Ok(Store { database, tariffs, alerts, lists, axb_bindings: config.axb_bindings })
+        let axb_bindings = config.axb_bindings;
+        Ok(Store { database, tariffs, alerts, lists, axb_bindings, watch: None })
+    }
+
+    /// The same store under somebody's eyes.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Store {
+        Store { watch: Some(watch), ..self }
     }
 
     /// Brings the schema up to date. Returns the migrations that ran, by name.
@@ -405,10 +422,13 @@ impl Store {
 
     /// A unit that starts something new: refused when the queue is half full.
     pub(crate) async fn admit<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
-        match &self.database {
-            Database::Lite(lite) => lite.write(work, Manner::ADMISSION).await,
-            Database::Pg(pg) => pg.write(work, BRIEF).await,
-        }
+        self.seen(async {
+            match &self.database {
+                Database::Lite(lite) => lite.write(work, Manner::ADMISSION).await,
+                Database::Pg(pg) => pg.write(work, BRIEF).await,
+            }
+        })
+        .await
     }
 
     /// A unit that something under way depends on: waits for room.
@@ -422,10 +442,13 @@ impl Store {
     }
 
     async fn write_as<T: Send + 'static>(&self, manner: Manner, work: Work<T>) -> Result<T> {
-        match &self.database {
-            Database::Lite(lite) => lite.write(work, manner).await,
-            Database::Pg(pg) => pg.write(work, BRIEF).await,
-        }
+        self.seen(async {
+            match &self.database {
+                Database::Lite(lite) => lite.write(work, manner).await,
+                Database::Pg(pg) => pg.write(work, BRIEF).await,
+            }
+        })
+        .await
     }
 
     /// A unit that may take its time.
@@ -438,10 +461,25 @@ impl Store {
 
     /// One query.
     pub(crate) async fn read<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
-        match &self.database {
-            Database::Lite(lite) => lite.read(work, false).await,
-            Database::Pg(pg) => pg.read(work, false).await,
+        self.seen(async {
+            match &self.database {
+                Database::Lite(lite) => lite.read(work, false).await,
+                Database::Pg(pg) => pg.read(work, false).await,
+            }
+        })
+        .await
+    }
+
+    async fn seen<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(watch) = &self.watch else { return work.await };
+        if !watch.passes() {
+            std::future::pending::<()>().await;
         }
+        let done = work.await;
+        if !watch.passes() {
+            std::future::pending::<()>().await;
+        }
+        done
     }
 
     /// Several queries that must see one state.

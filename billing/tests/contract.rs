@@ -36,6 +36,8 @@ mod random;
 mod recorded;
 #[path = "contract/sms.rs"]
 mod sms;
+#[path = "contract/refunds.rs"]
+mod refunds;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;
@@ -208,7 +210,14 @@ contract! {
     payments::s5_3_parallel_ways_to_pay_one_invoice_are_one,
     payments::s5_3_an_amount_that_differs_is_not_booked,
     payments::s5_3_a_link_lapses_but_not_under_who_is_paying,
-    payments::s5_3_a_refund_is_posted_before_it_is_asked_for_and_undone_if_refused,
+    refunds::s5_3_a_refund_is_posted_before_it_is_asked_for_and_undone_if_refused,
+    refunds::s5_3_by_hand_and_by_the_gateway_money_goes_back_once,
+    refunds::s5_3_refunds_are_asked_after_by_one_process_at_a_time_over_a_restart_too,
+    refunds::s5_3_a_gateway_changes_when_nothing_is_under_way_there,
+    refunds::s5_3_a_file_and_a_way_at_once_are_one_after_the_other,
+    refunds::s5_3_what_is_paid_without_money_is_not_what_a_merchant_is_due,
+    refunds::s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_cancelled_or_replaced,
+    refunds::nothing_that_pays_or_sends_is_in_what_programs_write_down,
     payments::s5_4_each_filter_of_get_payments,
     payments::s5_5_a_message_is_sent_by_one_worker_and_tried_again,
     payments::who_asks_where_is_paid_and_what_sends_links_stand_in_the_file,

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::audit::{Asker, note};
 use super::{Asked, Fault, Reply, bad, fault, not_found, ok, page, shown, store_fault};
 use crate::door::answer;
-use crate::payments::{Refunded, refund};
+use crate::payments::{Refunded, by_hand, refund};
 use crate::sms::REPLIES;
 use crate::state::{ApiState, now};
 
@@ -65,6 +65,8 @@ async fn show(State(state): State<ApiState>, Path(id): Path<String>) -> Reply {
     let attempts = state.0.store.attempts_of(invoice.id).await.map_err(store_fault)?;
     let mut value = shown(&invoice);
     value["attempts"] = attempts.iter().map(shown).collect();
+    let rounds = state.0.store.refunds_of(invoice.id).await.map_err(store_fault)?;
+    value["given_back"] = rounds.iter().map(shown).collect();
     Ok(ok(&value))
 }
 
@@ -85,7 +87,8 @@ async fn give_back(
         body => serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?,
     };
     let id = find(&state, &id).await?.id;
-    let came = refund(&state, id, how.by_hand).await.map_err(store_fault)?;
+    let came = if how.by_hand { by_hand(&state, id).await } else { refund(&state, id).await };
+    let came = came.map_err(store_fault)?;
     let conflict = |code, words: String| Err(fault(StatusCode::CONFLICT, code, words));
     match came {
         Refunded::Yes(invoice) => {
@@ -96,6 +99,16 @@ async fn give_back(
         Refunded::NotPaid(invoice) => {
             let stands = shown(&invoice.state);
             conflict("not_paid", format!("there is nothing to give back: the invoice is {stands}"))
+        }
+        Refunded::UnderWay(_) if how.by_hand => conflict(
+            "under_way",
+            "the gateway is being asked to give the money back: by hand it would go back twice"
+                .to_owned(),
+        ),
+        Refunded::UnderWay(invoice) => {
+            let said = "the gateway is being asked already";
+            let body = json!({ "id": id, "state": invoice.state, "said": said });
+            Ok(answer(StatusCode::ACCEPTED, "application/json", body.to_string()))
         }
         Refunded::Refused(said) => conflict("refused", format!("the gateway refused: {said}")),
         Refunded::ByHand => conflict(

@@ -6,6 +6,7 @@
 
 pub(crate) mod gateway;
 mod page;
+mod refund;
 mod visit;
 mod words;
 
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use billing::menus::CodeRow;
 use billing::payments::{
-    Attempt, Booked, Gateway as Row, GatewayKind, Invoice, Made, NewInvoice, Refund, RefundBegun,
-    Verified,
+    Attempt, AttemptState, Booked, Gateway as Row, GatewayKind, Invoice, InvoiceState, Made,
+    NewInvoice, Verified,
 };
 use dialect::inoti::page as merchant_page;
 use facts::Currency;
@@ -24,20 +25,17 @@ use tokio::task::JoinSet;
 
 use crate::settings::View;
 use crate::state::{ApiState, now};
-use gateway::{Given, Word};
+use gateway::Word;
 
+pub(crate) use refund::{Refunded, by_hand, refund};
 pub(crate) use visit::routes;
 
 /// Between two looks for what is under way.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a subscriber may take at a gateway; then it is told that he will not pay.
 const AT_GATEWAY: Duration = Duration::from_secs(30 * 60);
-/// Refunds that one look asks after at most.
-const REFUNDS_MAX: u32 = 20;
 /// Characters of our own invoice behind what a page is told at most, and of the two stars there.
 const INVOICE_MAX: usize = 21;
-/// Looks between two questions after refunds that are under way.
-const REFUND_LOOKS: u32 = 15;
 
 /// What a subscriber sees whose menu asked for a payment: that a link is on its way, or why none is.
 pub(crate) async fn asked(
@@ -113,9 +111,13 @@ fn token() -> billing::Result<String> {
 /// some, in use or not, nobody pays without.
 pub(crate) fn offered(gateways: &[Row], trial: bool) -> Vec<&Row> {
     let is_test = |row: &&Row| row.kind == GatewayKind::Test;
-    let real = gateways.iter().any(|row| row.kind != GatewayKind::Test);
-    let fits = |row: &&Row| row.enabled && (is_test(row) == (trial || !real));
-    gateways.iter().filter(fits).collect()
+    let played = without_money(gateways, trial);
+    gateways.iter().filter(|row| row.enabled && is_test(row) == played).collect()
+}
+
+/// Whether an invoice is paid without money: one that is tried out, or any where no gateway takes some.
+pub(crate) fn without_money(gateways: &[Row], trial: bool) -> bool {
+    trial || gateways.iter().all(|row| row.kind == GatewayKind::Test)
 }
 
 /// Asks a gateway what came of an attempt, and does what follows. `end`: nobody is to pay by it any more.
@@ -125,12 +127,15 @@ pub(crate) async fn settle(
     end: bool,
 ) -> billing::Result<Invoice> {
     let store = &state.0.store;
-    let rows = store.payment_gateways().await?;
-    let there = rows.into_iter().find(|row| row.name == attempt.gateway);
-    let word = match there.map(|row| gateway::of(row, &state.0.guard)) {
-        None => Err("the gateway is in the operator's file no more".to_owned()),
-        Some(there) if end => there.close(attempt).await,
-        Some(there) => there.ask(attempt).await,
+    let invoice =
+        store.invoice(attempt.invoice).await?.ok_or(billing::Error::Missing("invoice"))?;
+    // By another way it is paid already: what comes by this one too is nobody's.
+    let spare = attempt.state == AttemptState::Pending && invoice.state != InvoiceState::Open;
+    let word = match there(state, attempt).await? {
+        Err(why) => Err(why.to_owned()),
+        Ok(there) if spare => there.leave(attempt).await,
+        Ok(there) if end => there.close(attempt).await,
+        Ok(there) => there.ask(attempt).await,
     };
     let (id, invoice) = (attempt.id, attempt.invoice);
     match word {
@@ -151,6 +156,19 @@ pub(crate) async fn settle(
         }
     }
     store.invoice(invoice).await?.ok_or(billing::Error::Missing("invoice"))
+}
+
+/// The gateway at which a way was begun, or why it cannot be asked.
+async fn there(
+    state: &ApiState,
+    attempt: &Attempt,
+) -> billing::Result<Result<Box<dyn gateway::Gateway>, &'static str>> {
+    let rows = state.0.store.payment_gateways().await?;
+    Ok(match rows.into_iter().find(|row| row.name == attempt.gateway) {
+        None => Err("the gateway is in the operator's file no more"),
+        Some(row) if row.kind != attempt.kind => Err("the gateway is of another kind by now"),
+        Some(row) => Ok(gateway::of(row, &state.0.guard)),
+    })
 }
 
 async fn book(
@@ -188,78 +206,51 @@ async fn book(
     })
 }
 
-/// What came of a refund.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Refunded {
-    /// It is given back, or being given back: the state says which.
-    Yes(Invoice),
-    /// There is nothing to give back.
-    NotPaid(Invoice),
-    /// The gateway will not, in these words.
-    Refused(String),
-    /// It is not known yet; it is tried until it is.
-    Later(String),
-    /// The gateway has to be told by hand first.
-    ByHand,
-}
-
-/// Gives the money of an invoice back. `by_hand`: the operator has done so at the gateway.
-pub(crate) async fn refund(state: &ApiState, id: i64, by_hand: bool) -> billing::Result<Refunded> {
-    let store = &state.0.store;
-    let (invoice, attempt) = match store.begin_refund(id, now()).await? {
-        RefundBegun::Now(invoice, attempt) => (invoice, attempt),
-        RefundBegun::Before(invoice) => return Ok(Refunded::Yes(invoice)),
-        RefundBegun::NotPaid(invoice) => return Ok(Refunded::NotPaid(invoice)),
-    };
-    if by_hand {
-        return store.end_refund(id, Refund::Done, now()).await.map(Refunded::Yes);
-    }
-    let rows = store.payment_gateways().await?;
-    let there = rows.into_iter().find(|row| row.name == attempt.gateway);
-    let given = match there.map(|row| gateway::of(row, &state.0.guard)) {
-        None => Ok(Given::ByHand),
-        Some(there) => there.refund(&invoice).await,
-    };
-    match given {
-        Ok(Given::Done) => store.end_refund(id, Refund::Done, now()).await.map(Refunded::Yes),
-        Ok(Given::Refused(said)) => {
-            store.end_refund(id, Refund::Refused, now()).await?;
-            Ok(Refunded::Refused(said))
-        }
-        Ok(Given::ByHand) => {
-            store.end_refund(id, Refund::Refused, now()).await?;
-            Ok(Refunded::ByHand)
-        }
-        Err(said) => Ok(Refunded::Later(said)),
-    }
-}
-
 /// Asks after payments and refunds that are under way, and gives up invoices that nobody pays, until `stop` turns true.
-pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
-    if let Err(error) = state.0.store.hasten_attempts(now()).await {
+pub async fn run(state: ApiState, stop: watch::Receiver<bool>) {
+    let node = state.0.config.node;
+    if let Err(error) = state.0.store.hasten_payments(node, now()).await {
         tracing::warn!(%error, "payments under way are asked after when their time comes");
     }
-    let mut looks = 0_u32;
+    // A gateway that is slow about refunds keeps nobody waiting who has paid.
+    tokio::join!(payments(&state, stop.clone()), refunds(&state, stop));
+}
+
+async fn payments(state: &ApiState, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = turn(&state, looks.is_multiple_of(REFUND_LOOKS)).await {
+        if let Err(error) = turn(state).await {
             tracing::warn!(%error, "payments under way cannot be read");
         }
-        looks = looks.wrapping_add(1);
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+        if over(&mut stop).await {
+            return;
         }
     }
 }
 
-/// Looks once; with `refunds`, also after those.
+async fn refunds(state: &ApiState, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = refund_turn(state).await {
+            tracing::warn!(%error, "refunds under way cannot be read");
+        }
+        if over(&mut stop).await {
+            return;
+        }
+    }
+}
+
+/// Waits until it is time for another look; whether there is none any more.
+async fn over(stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await.is_ok()
+}
+
+/// Looks once after payments.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn turn(state: &ApiState, refunds: bool) -> billing::Result<()> {
+pub async fn turn(state: &ApiState) -> billing::Result<()> {
     let store = &state.0.store;
     let mut asked = JoinSet::new();
-    for attempt in store.attempts_due(now()).await? {
+    for attempt in store.attempts_due(state.0.config.node, now()).await? {
         let state = state.clone();
         asked.spawn(async move {
             let end = now() > attempt.made + AT_GATEWAY;
@@ -271,18 +262,28 @@ pub async fn turn(state: &ApiState, refunds: bool) -> billing::Result<()> {
             tracing::warn!(%error, invoice, "what came of a payment cannot be written");
         }
     }
-    store.expire_invoices(now()).await?;
-    if refunds {
-        for invoice in store.refunds_under_way(REFUNDS_MAX).await? {
-            let id = invoice.id;
-            let came = match refund(state, id, false).await? {
-                Refunded::Yes(_) => "given back",
-                Refunded::NotPaid(_) => "there is nothing to give back",
-                Refunded::Refused(_) => "refused",
-                Refunded::Later(_) => "not known yet",
-                Refunded::ByHand => "has to be done by hand",
-            };
-            tracing::info!(invoice = id, came, "a refund is asked for again");
+    store.expire_invoices(now()).await.map(drop)
+}
+
+/// Looks once after refunds.
+///
+/// # Errors
+/// Those of the store.
+pub async fn refund_turn(state: &ApiState) -> billing::Result<()> {
+    let mut asked = JoinSet::new();
+    for round in state.0.store.refunds_due(state.0.config.node, now()).await? {
+        let state = state.clone();
+        asked.spawn(async move { (round.invoice.id, refund::ask(&state, &round).await) });
+    }
+    while let Some(done) = asked.join_next().await {
+        match done {
+            Ok((invoice, Ok(came))) => {
+                tracing::info!(invoice, came = came.word(), "a refund was asked for again");
+            }
+            Ok((invoice, Err(error))) => {
+                tracing::warn!(%error, invoice, "what came of a refund cannot be written");
+            }
+            Err(_) => {}
         }
     }
     Ok(())

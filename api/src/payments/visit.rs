@@ -16,7 +16,7 @@ use dialect::text::{Fields, Plus, decode, unescape};
 use facts::ussd::Language;
 
 use super::gateway::{self, Order};
-use super::{offered, page, settle, token, words};
+use super::{offered, page, settle, token, without_money, words};
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_may_ask, read_body};
 use crate::state::{ApiState, now};
@@ -196,7 +196,7 @@ async fn begin(state: &ApiState, visit: &Visit) -> Page {
     if !invoice.is_payable(now()) || before >= WAYS_MAX {
         return Ok(see(visit, ""));
     }
-    let name = row.name.clone();
+    let there = row.clone();
     let page = format!("{base}/pay/{}", invoice.token);
     let title = format!("{} {}", words::of(invoice.language).factor, invoice.factor);
     let order = Order { invoice: invoice.clone(), before, title, page };
@@ -205,24 +205,30 @@ async fn begin(state: &ApiState, visit: &Visit) -> Page {
         Err(said) => {
             tracing::warn!(
                 invoice = invoice.id,
-                gateway = name,
+                gateway = there.name,
                 said,
                 "a gateway opens no way to pay"
             );
-            let mut response = see(visit, "");
-            let back = format!("/pay/{}?failed=1&lang={}", invoice.token, visit.language.tag());
-            if let Ok(value) = HeaderValue::from_str(&back) {
-                response.headers_mut().insert(header::LOCATION, value);
-            }
-            return Ok(response);
+            return Ok(failed(visit));
         }
     };
     let gateway::Opened { reference, url, amount, currency } = opened;
-    let new = NewAttempt { invoice: invoice.id, gateway: name, reference, url, amount, currency };
+    let new = NewAttempt { invoice: invoice.id, gateway: there, reference, url, amount, currency };
     Ok(match store.begin_attempt(new, now()).await? {
         Began::Now(_) | Began::Before(_) => see(visit, "/go"),
         Began::Closed(_) => see(visit, ""),
+        Began::Moved(_) => failed(visit),
     })
+}
+
+/// To the invoice, where it says that the gateway could not be reached.
+fn failed(visit: &Visit) -> Response {
+    let mut response = see(visit, "");
+    let back = format!("/pay/{}?failed=1&lang={}", visit.invoice.token, visit.language.tag());
+    if let Ok(value) = HeaderValue::from_str(&back) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
 }
 
 /// On to the gateway, by a page of its own: a form may lead nowhere else than here.
@@ -255,10 +261,17 @@ async fn back(
 ) -> Response {
     let page = async {
         let visit = visit(&state, &token, request).await?;
+        let (store, id) = (&state.0.store, visit.invoice.id);
         let nok = text(&visit.fields, "Status").is_some_and(|word| word == "NOK");
-        if let Some(way) = state.0.store.pending_attempt(visit.invoice.id).await? {
+        let named = text(&visit.fields, "Authority").filter(|named| !named.is_empty());
+        // Whoever comes back late from a way that was given up may have paid by it, and then it is paid.
+        if let Some(named) = named.as_deref().filter(|_| !nok)
+            && let Some(way) = store.left_attempt(id, named).await?
+        {
+            settle(&state, &way, false).await?;
+        }
+        if let Some(way) = store.pending_attempt(id).await? {
             // Zarinpal says of which way it speaks: one that he left before may not end the one he is on.
-            let named = text(&visit.fields, "Authority").filter(|named| !named.is_empty());
             let left = nok && named.is_none_or(|named| named == way.reference);
             settle(&state, &way, left).await?;
         }
@@ -285,12 +298,12 @@ async fn cancel(
     shown(page.await)
 }
 
-/// The way of an invoice that leads to the gateway for tests.
+/// The way of an invoice that leads to the gateway for tests: it was begun there, and money is not needed by now.
 async fn tested(state: &ApiState, invoice: &Invoice) -> billing::Result<Option<Attempt>> {
-    let Some(way) = state.0.store.pending_attempt(invoice.id).await? else { return Ok(None) };
+    let way = state.0.store.pending_attempt(invoice.id).await?;
+    let Some(way) = way.filter(|way| way.kind == GatewayKind::Test) else { return Ok(None) };
     let rows = state.0.store.payment_gateways().await?;
-    let is_test = |row: &Row| row.name == way.gateway && row.kind == GatewayKind::Test;
-    Ok(rows.iter().any(is_test).then_some(way))
+    Ok(without_money(&rows, invoice.trial).then_some(way))
 }
 
 async fn test(

@@ -134,7 +134,7 @@ async fn s5_3_zarinpal_that_says_nothing_is_asked_again_until_it_does() {
     // A process that verified and died before it booked: the next one is told 101.
     there.answer(200, &verified(101));
     let later = crate::now() + std::time::Duration::from_secs(400);
-    let due = shop.world.store.attempts_due(later).await.unwrap();
+    let due = shop.world.store.attempts_due(7, later).await.unwrap();
     assert_eq!(due.len(), 1);
     shop.back(&invoice, "").await;
     assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
@@ -254,7 +254,14 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
         (StatusCode::ACCEPTED, InvoiceState::Refunding)
     );
     there.answer(200, r#"{"id":"re_1","object":"refund","status":"succeeded"}"#);
-    api::payments::turn(&shop.world.state, true).await.unwrap();
+    // It was not known, and is asked for again when it is time; by hand it may not go back meanwhile.
+    let by_hand = Some(json!({ "by_hand": true }));
+    let (status, told) = shop.world.admin("POST", &refund, by_hand).await;
+    assert_eq!((status, &told["error"]["code"]), (StatusCode::CONFLICT, &json!("under_way")));
+    api::payments::refund_turn(&shop.world.state).await.unwrap();
+    assert_eq!(shop.now(&invoice).await.state, InvoiceState::Refunding, "not yet");
+    shop.world.store.hasten_payments(7, crate::now()).await.unwrap();
+    api::payments::refund_turn(&shop.world.state).await.unwrap();
     assert_eq!(shop.now(&invoice).await.state, InvoiceState::Refunded);
     let came = there.take();
     let once = format!("tandem-refund-{}-1", invoice.token);

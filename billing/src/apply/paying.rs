@@ -1,13 +1,17 @@
 //! Payments of menus: who may ask what was paid, and where is paid.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use facts::UnixMillis;
 
 use super::Run;
 use super::kinds::password;
 use super::sync::{Item, Show, Table, set};
 use crate::db::{args, word};
+use crate::desired::PaymentGateway;
 use crate::error::Result;
-use crate::payments::GatewayKind;
+use crate::payments::{Gateway, GatewayKind, gateways_to_change};
 
 const OWNERS: Table = Table {
     kind: "ussd owner",
@@ -37,6 +41,9 @@ const GATEWAYS: Table = Table {
         ("url", Show::Plain),
     ],
 };
+
+/// What has been under way for so long is so because its gateway cannot be asked: ways are closed after half an hour.
+const STUCK: Duration = Duration::from_secs(45 * 60);
 
 impl Run<'_> {
     pub(super) async fn ussd_owners(&mut self) -> Result<()> {
@@ -78,9 +85,16 @@ impl Run<'_> {
 
     pub(super) async fn payment_gateways(&mut self) -> Result<()> {
         let desired = self.desired;
+        if desired.payment_gateways.is_empty() {
+            return Ok(());
+        }
+        let known = gateways_to_change(self.conn).await?;
         let mut items = Vec::new();
         for (i, gateway) in desired.payment_gateways.iter().enumerate() {
             let path = format!("payment_gateways[{i}]");
+            if let Some(before) = known.iter().find(|known| known.name == gateway.name) {
+                self.under_way(&path, before, gateway).await?;
+            }
             let before = self.check.mistakes.len();
             let sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if !gateway.name.chars().all(sign) {
@@ -134,6 +148,42 @@ impl Run<'_> {
             });
         }
         self.sync(&GATEWAYS, items).await?;
+        Ok(())
+    }
+
+    /// What is under way at a gateway is asked after there: what leads elsewhere waits until that is over. A key or an address
+    /// may be mended under what has been under way for so long that it must be the gateway that cannot be asked.
+    async fn under_way(
+        &mut self,
+        path: &str,
+        before: &Gateway,
+        after: &PaymentGateway,
+    ) -> Result<()> {
+        let url = after.url.trim_end_matches('/');
+        let changes = [
+            ("kind", before.kind != after.kind, None),
+            ("account", before.account != after.account, None),
+            ("secret", before.secret != after.secret, Some(STUCK)),
+            ("url", before.url != url, Some(STUCK)),
+        ];
+        for (field, _, unless) in changes.into_iter().filter(|(_, changed, _)| *changed) {
+            let since = unless.map_or(UnixMillis(i64::MIN), |stuck| self.at - stuck);
+            let sql = "SELECT (SELECT COUNT(*) FROM ussd_attempts \
+                       WHERE gateway = $1 AND state = 'pending' AND made > $2) \
+                       + (SELECT COUNT(*) FROM ussd_refunds r \
+                       JOIN ussd_attempts a ON a.invoice_id = r.invoice_id AND a.state = 'paid' \
+                       WHERE a.gateway = $1 AND r.state = 'pending' AND r.made > $2)";
+            let row = self.conn.row(sql, args![&before.name, since]).await?;
+            let count = row.map_or(Ok(0), |row| row.int(0))?;
+            if count > 0 {
+                let why = format!(
+                    "{count} payments or refunds are under way at {}, and would be asked after elsewhere: \
+                     say enabled = false and wait until they are over, or give the other one a name of its own",
+                    before.name
+                );
+                self.check.wrong(format!("{path}.{field}"), why);
+            }
+        }
         Ok(())
     }
 }

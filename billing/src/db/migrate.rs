@@ -64,7 +64,9 @@ migrations! {
     47 "0047_payments",
     48 "0048_campaigns_mended",
     49 "0049_smpp",
+    49 "0049_smpp",
     50 "0050_sms",
+    51 "0051_payments_mended",
 }
 
 /// First internal number that `biz_regist` hands out (merchant API §2.1).

@@ -1,14 +1,13 @@
 //! Ways to a gateway: begun before the subscriber is sent there, asked after until what came of them is known, booked
 //! once.
 
-use std::time::Duration;
-
 use facts::payment::Paid;
 use facts::{MerchantId, UnixMillis};
 
 use super::{
-    ATTEMPT, Attempt, AttemptState, Invoice, InvoiceState, at_gateway, attempt_of, due_to, locked,
-    pending, post,
+    ATTEMPT, Attempt, AttemptState, Gateway, INVOICE, Invoice, InvoiceState, LEASE, PAUSES,
+    account_of, at_gateway, attempt_of, due_to, invoice_of, later, locked, pending, post, skipping,
+    told,
 };
 use crate::db::{Batch, Conn, args, word, work};
 use crate::error::{Error, Result};
@@ -17,18 +16,14 @@ use crate::{outbox, sms};
 
 /// Ways that one turn asks after at most.
 const DUE_MAX: u32 = 50;
-/// How long they are the turn's.
-const LEASE: Duration = Duration::from_secs(60);
-/// Between two questions after one of them: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 
 /// A way that a gateway has opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAttempt {
     /// Of which invoice.
     pub invoice: i64,
-    /// At which gateway.
-    pub gateway: String,
+    /// At which gateway, as it was when it opened the way.
+    pub gateway: Gateway,
     /// By which the gateway knows it.
     pub reference: String,
     /// Where the subscriber pays.
@@ -48,6 +43,8 @@ pub enum Began {
     Before(Attempt),
     /// The invoice is not to be paid any more.
     Closed(Invoice),
+    /// The gateway has another account, contract or place by now: nobody is to pay by what was opened.
+    Moved(Invoice),
 }
 
 /// What a gateway says was paid.
@@ -79,17 +76,23 @@ pub enum Booked {
 async fn begin(conn: &mut Conn, new: &NewAttempt, now: UnixMillis) -> Result<Began> {
     let invoice = locked(conn, new.invoice).await?;
     if let Some(attempt) = pending(conn, invoice.id).await? {
-        let same = attempt.gateway == new.gateway && attempt.reference == new.reference;
+        let same = attempt.gateway == new.gateway.name && attempt.reference == new.reference;
         return Ok(if same { Began::Now(attempt) } else { Began::Before(attempt) });
     }
     if !invoice.is_payable(now) {
         return Ok(Began::Closed(invoice));
     }
-    let sql = "INSERT INTO ussd_attempts (invoice_id, gateway, reference, url, amount, currency, state, made, due) \
-               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)";
+    // Whoever applies a file locks these rows, and finds the way; or it is found here that the gateway is another one.
+    let there = told::gateway(conn, &new.gateway.name).await?;
+    if !there.is_some_and(|there| there.is_same_place(&new.gateway)) {
+        return Ok(Began::Moved(invoice));
+    }
+    let sql = "INSERT INTO ussd_attempts (invoice_id, gateway, kind, reference, url, amount, currency, state, made, \
+               due) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9)";
     let args = args![
         new.invoice,
-        &new.gateway,
+        &new.gateway.name,
+        word(&new.gateway.kind)?,
         &new.reference,
         &new.url,
         new.amount,
@@ -151,14 +154,15 @@ async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Res
                WHERE id = $1";
     let args = args![invoice.id, now, &attempt.gateway, &paid.reference, &paid.rrn];
     batch.add(sql, args);
-    let (due, there) = (due_to(invoice.merchant), at_gateway(&attempt.gateway));
-    post(&mut batch, (invoice.id, "payment"), (&due, &there), invoice.rials, now)?;
+    let whose = account_of(invoice.merchant, attempt.kind);
+    let there = at_gateway(&attempt.gateway);
+    post(&mut batch, (invoice.id, "payment"), (&whose, &there), invoice.rials, now)?;
     conn.batch(batch).await?;
     outbox::paid(
         conn,
         (invoice.merchant, invoice.session),
         &invoice.page,
-        &told(&invoice, paid),
+        &what_is_told(&invoice, paid),
         now,
     )
     .await?;
@@ -170,7 +174,7 @@ async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Res
 }
 
 /// What the page is told.
-fn told(invoice: &Invoice, paid: &Verified) -> Paid {
+fn what_is_told(invoice: &Invoice, paid: &Verified) -> Paid {
     Paid {
         mobile: invoice.mobile.clone(),
         session: invoice.session.0.to_string(),
@@ -198,24 +202,38 @@ async fn fail(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<I
 /// Notes what a gateway said that decides nothing: it is asked again, the later the older the way is.
 async fn wait(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<()> {
     let attempt = one(conn, id).await?;
-    let age = u64::try_from(now.0 - attempt.made.0).unwrap_or(0);
-    let pause = Duration::from_millis(age / 2).clamp(PAUSES.0, PAUSES.1);
-    let sql = "UPDATE ussd_attempts SET due = $2, said = $3 WHERE id = $1 AND state = 'pending'";
-    conn.exec(sql, args![id, now + pause, said]).await.map(drop)
+    let due = later(attempt.made, now);
+    let sql = "UPDATE ussd_attempts SET due = $2, lease = 0, said = $3 WHERE id = $1 AND state = 'pending'";
+    conn.exec(sql, args![id, due, said]).await.map(drop)
 }
 
-async fn due(conn: &mut Conn, now: UnixMillis) -> Result<Vec<Attempt>> {
+async fn due(conn: &mut Conn, node: u16, now: UnixMillis) -> Result<Vec<Attempt>> {
     let sql = format!(
-        "{ATTEMPT} WHERE a.state = 'pending' AND a.due <= $1 ORDER BY a.due, a.id LIMIT $2{}",
-        conn.lock("a")
+        "{ATTEMPT} WHERE a.state = 'pending' AND a.due <= $1 AND a.lease <= $1 \
+         ORDER BY a.due, a.id LIMIT $2{}",
+        skipping(conn, "a")
     );
     let rows = conn.rows(&sql, args![now, DUE_MAX]).await?;
     let attempts = rows.iter().map(attempt_of).collect::<Result<Vec<_>>>()?;
     for attempt in &attempts {
-        let sql = "UPDATE ussd_attempts SET due = $2 WHERE id = $1";
-        conn.exec(sql, args![attempt.id, now + LEASE]).await?;
+        let sql = "UPDATE ussd_attempts SET lease = $2, holder = $3 WHERE id = $1";
+        conn.exec(sql, args![attempt.id, now + LEASE, i64::from(node)]).await?;
     }
     Ok(attempts)
+}
+
+/// A way that was given up, by which its invoice may be paid all the same.
+async fn left(conn: &mut Conn, invoice: i64, reference: &str) -> Result<Option<Attempt>> {
+    let sql = format!("{INVOICE} WHERE i.id = $1 AND i.state IN ('open', 'expired')");
+    let Some(row) = conn.row(&sql, args![invoice]).await? else { return Ok(None) };
+    let invoice = invoice_of(&row)?;
+    if !may_be_paid(conn, &invoice).await? {
+        return Ok(None);
+    }
+    let sql = format!(
+        "{ATTEMPT} WHERE a.invoice_id = $1 AND a.reference = $2 AND a.state = 'failed' ORDER BY a.id"
+    );
+    conn.row(&sql, args![invoice.id, reference]).await?.as_ref().map(attempt_of).transpose()
 }
 
 impl Store {
@@ -253,21 +271,41 @@ impl Store {
         self.write(work!(conn, [said] => wait(conn, id, &said, now).await?)).await
     }
 
-    /// Attempts that are to be asked after, for a minute the caller's.
+    /// Attempts that are to be asked after, for a minute those of the process of this number.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn attempts_due(&self, now: UnixMillis) -> Result<Vec<Attempt>> {
-        self.write(work!(conn, [] => due(conn, now).await?)).await
+    pub async fn attempts_due(&self, node: u16, now: UnixMillis) -> Result<Vec<Attempt>> {
+        self.write(work!(conn, [] => due(conn, node, now).await?)).await
     }
 
-    /// Has all attempts asked after at once: whoever begins knows of no answer that the last process may have had.
+    /// Has all attempts and refunds asked after at once: a process of this number that begins knows of no answer that
+    /// the last one may have had, and has what that one held. What others hold is theirs.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn hasten_attempts(&self, now: UnixMillis) -> Result<()> {
-        let sql = "UPDATE ussd_attempts SET due = $1 WHERE state = 'pending' AND due > $1";
-        self.write(work!(conn, [] => conn.exec(sql, args![now]).await?)).await.map(drop)
+    pub async fn hasten_payments(&self, node: u16, now: UnixMillis) -> Result<()> {
+        self.write(work!(conn, [] => {
+            for table in ["ussd_attempts", "ussd_refunds"] {
+                let sql = format!(
+                    "UPDATE {table} SET due = CASE WHEN due > $1 THEN $1 ELSE due END, \
+                     lease = CASE WHEN holder = $2 THEN 0 ELSE lease END \
+                     WHERE state = 'pending' AND (due > $1 OR lease > $1)"
+                );
+                conn.exec(&sql, args![now, i64::from(node)]).await?;
+            }
+        }))
+        .await
+    }
+
+    /// The attempt of an invoice that a gateway knows by this reference, if it was given up, nothing has taken the
+    /// invoice's place, and the subscriber did not cancel it: it may be paid by it all the same.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn left_attempt(&self, invoice: i64, reference: &str) -> Result<Option<Attempt>> {
+        let reference = reference.to_owned();
+        self.read(work!(conn, [reference] => left(conn, invoice, &reference).await?)).await
     }
 
     /// The attempt that an invoice is on.
@@ -322,7 +360,7 @@ impl Store {
             .map(drop)
     }
 
-    /// What a merchant is due of payments, in rials.
+    /// What a merchant is due of payments, in rials; nothing of what was paid without money.
     ///
     /// # Errors
     /// Those of the database.

@@ -7,8 +7,8 @@
 //! ```text
 //!          begin                  the gateway says paid
 //!   open --------> open, pending ----------------------> paid <---> refunding ---> refunded
-//!    |  <---------                                              gateway refuses
-//!    |    it says that nobody pays any more
+//!    |  <---------                                        |     gateway refuses       ^
+//!    |    it says that nobody pays any more                +------- by hand ----------+
 //!    +--> cancelled, expired (never while an attempt is pending)
 //! ```
 
@@ -17,6 +17,7 @@ mod invoice;
 mod refund;
 mod told;
 
+use std::fmt;
 use std::time::Duration;
 
 use facts::ussd::Language;
@@ -28,13 +29,18 @@ use crate::error::{Error, Result};
 
 pub use attempt::{Began, Booked, NewAttempt, Verified};
 pub use invoice::{Made, NewInvoice};
-pub use refund::{Refund, RefundBegun};
+pub use refund::{Refund, RefundBegun, RefundRow, RefundState, Round};
+pub(crate) use told::gateways_to_change;
 pub use told::{Asked, InvoicesAsked};
 
 /// How long a link is good (merchant API §5.3).
 pub const LINK_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How often the link of an invoice is sent at most.
 pub const NOTICES_MAX: u32 = 3;
+/// How long a way or a refund belongs to the process that asks after it.
+const LEASE: Duration = Duration::from_secs(60);
+/// Between two questions after one of them: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 
 /// Where an invoice stands. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -142,6 +148,8 @@ pub struct Attempt {
     pub invoice: i64,
     /// To which gateway.
     pub gateway: String,
+    /// Of which kind that was when it was begun.
+    pub kind: GatewayKind,
     /// By which the gateway knows it.
     pub reference: String,
     /// Where the subscriber pays.
@@ -182,6 +190,11 @@ impl Owner {
     pub fn knows(&self, password: &str) -> bool {
         crate::secrets::matches(password, &self.password)
     }
+
+    /// What a password takes that is nobody's: as long as that of an owner, so that nobody hears who there is.
+    pub fn nobody_knows(password: &str) {
+        crate::secrets::matches_nobody(password);
+    }
 }
 
 /// Which kind of gateway. Stored by its word: words never change.
@@ -197,7 +210,7 @@ pub enum GatewayKind {
 }
 
 /// Where invoices are paid.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Gateway {
     /// Unique name.
     pub name: String,
@@ -223,8 +236,26 @@ pub struct Gateway {
     pub url: String,
 }
 
+impl Gateway {
+    /// Whether it is asked for the same account, by the same contract, at the same place.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Gateway) -> bool {
+        let place = |it: &Gateway| (it.kind, it.account.clone(), it.secret.clone(), it.url.clone());
+        place(self) == place(other)
+    }
+}
+
+// Accounts and passwords are in no log.
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Gateway");
+        shown.field("name", &self.name).field("kind", &self.kind).field("enabled", &self.enabled);
+        shown.finish_non_exhaustive()
+    }
+}
+
 /// By which short messages leave.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct SmsGateway {
     /// Where to; `{to}`, `{from}` and `{text}` are filled in. Empty: no way leads by HTTP.
     #[serde(skip)]
@@ -247,11 +278,17 @@ pub struct SmsGateway {
     pub bad_words: Vec<String>,
 }
 
+impl fmt::Debug for SmsGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmsGateway").field("sender", &self.sender).finish_non_exhaustive()
+    }
+}
+
 const INVOICE: &str = "SELECT i.id, i.merchant_id, i.code, i.page, i.language, i.session, i.subscriber, i.mobile, \
                        i.call, i.factor, i.rials, i.trial, i.token, i.state, i.notices, i.made, i.expires, \
                        i.closed, i.gateway, i.reference, i.rrn, i.refunds FROM ussd_invoices i";
 const ATTEMPT: &str = "SELECT a.id, a.invoice_id, a.gateway, a.reference, a.url, a.amount, a.currency, a.state, \
-                       a.said, a.rrn, a.made FROM ussd_attempts a";
+                       a.said, a.rrn, a.made, a.kind FROM ussd_attempts a";
 
 fn invoice_of(row: &Row) -> Result<Invoice> {
     Ok(Invoice {
@@ -293,7 +330,15 @@ fn attempt_of(row: &Row) -> Result<Attempt> {
         said: row.text(8)?,
         rrn: row.opt_text(9)?,
         made: row.instant(10)?,
+        kind: row.word(11)?,
     })
+}
+
+/// Until when something that was begun at one instant is left alone after a question that decided nothing: the longer
+/// the older it is.
+fn later(made: UnixMillis, now: UnixMillis) -> UnixMillis {
+    let age = u64::try_from(now.0 - made.0).unwrap_or(0);
+    now + Duration::from_millis(age / 2).clamp(PAUSES.0, PAUSES.1)
 }
 
 /// An invoice that nobody else changes until the end of this transaction.
@@ -301,6 +346,11 @@ async fn locked(conn: &mut Conn, id: i64) -> Result<Invoice> {
     let sql = format!("{INVOICE} WHERE i.id = $1{}", conn.lock("i"));
     let row = conn.row(&sql, args![id]).await?.ok_or(Error::Missing("invoice"))?;
     invoice_of(&row)
+}
+
+/// Locks rows of which other processes may have others meanwhile.
+fn skipping(conn: &Conn, of: &str) -> String {
+    if conn.is_pg() { format!("{} SKIP LOCKED", conn.lock(of)) } else { String::new() }
 }
 
 /// The way to a gateway that an invoice is on.
@@ -317,6 +367,14 @@ fn at_gateway(name: &str) -> String {
 /// Account of what a merchant is due: below zero, what we owe.
 fn due_to(merchant: MerchantId) -> String {
     format!("merchant:{}", merchant.0)
+}
+
+/// The account of a merchant to which a payment belongs: what was paid without money is apart, and he is not due it.
+fn account_of(merchant: MerchantId, kind: GatewayKind) -> String {
+    match kind {
+        GatewayKind::Test => format!("trial:{}", merchant.0),
+        GatewayKind::Zarinpal | GatewayKind::Stripe => due_to(merchant),
+    }
 }
 
 /// Account of what is on its way back to subscribers.
@@ -354,7 +412,8 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     (
         "the ledger and the state of an invoice differ",
         "SELECT CAST(i.id AS TEXT) || ' ' || i.state, CAST(COALESCE(SUM(e.rials), 0) AS BIGINT) \
-         FROM ussd_invoices i LEFT JOIN ussd_entries e ON e.invoice_id = i.id AND e.account LIKE 'merchant:%' \
+         FROM ussd_invoices i LEFT JOIN ussd_entries e ON e.invoice_id = i.id \
+         AND (e.account LIKE 'merchant:%' OR e.account LIKE 'trial:%') \
          GROUP BY i.id, i.state, i.rials \
          HAVING COALESCE(SUM(e.rials), 0) <> CASE WHEN i.state = 'paid' THEN -i.rials ELSE 0 END",
     ),
@@ -365,8 +424,29 @@ pub(crate) const RULES: &[(&str, &str)] = &[
          HAVING COUNT(a.id) <> CASE WHEN i.state IN ('paid', 'refunding', 'refunded') THEN 1 ELSE 0 END",
     ),
     (
-        "an invoice is closed and a payment of it under way",
+        "an invoice was given up and a payment of it is under way",
         "SELECT CAST(i.id AS TEXT) || ' ' || i.state, a.id FROM ussd_invoices i \
-         JOIN ussd_attempts a ON a.invoice_id = i.id AND a.state = 'pending' WHERE i.state <> 'open'",
+         JOIN ussd_attempts a ON a.invoice_id = i.id AND a.state = 'pending' \
+         WHERE i.state IN ('cancelled', 'expired')",
+    ),
+    (
+        "what was paid without money is posted as money, or money as if there were none",
+        "SELECT CAST(e.invoice_id AS TEXT) || ' ' || e.account, e.id FROM ussd_entries e \
+         JOIN ussd_attempts a ON a.invoice_id = e.invoice_id AND a.state = 'paid' \
+         WHERE (e.account LIKE 'merchant:%' AND a.kind = 'test') \
+         OR (e.account LIKE 'trial:%' AND a.kind <> 'test')",
+    ),
+    (
+        "money is on its way back without a refund, or a refund under way without it",
+        "SELECT CAST(i.id AS TEXT) || ' ' || i.state, COUNT(r.no) FROM ussd_invoices i \
+         LEFT JOIN ussd_refunds r ON r.invoice_id = i.id AND r.no = i.refunds AND r.state = 'pending' \
+         GROUP BY i.id, i.state HAVING COUNT(r.no) <> CASE WHEN i.state = 'refunding' THEN 1 ELSE 0 END",
+    ),
+    (
+        "what is on its way back is not what was paid",
+        "SELECT CAST(i.id AS TEXT) || ' ' || i.state, CAST(COALESCE(SUM(e.rials), 0) AS BIGINT) \
+         FROM ussd_invoices i LEFT JOIN ussd_entries e ON e.invoice_id = i.id AND e.account = 'refunds' \
+         GROUP BY i.id, i.state, i.rials \
+         HAVING COALESCE(SUM(e.rials), 0) <> CASE WHEN i.state = 'refunding' THEN -i.rials ELSE 0 END",
     ),
 ];

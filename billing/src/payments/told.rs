@@ -13,10 +13,12 @@ const LIST_MAX: u32 = 1000;
 /// What `GetPayments` asks for (merchant API §5.4). What is `None` is not looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Asked {
-    /// Of these codes, as `*6655*123#`.
+    /// Of these codes, as `*6655*123#`; of all when there are none.
     pub codes: Vec<String>,
     /// Also of what was not paid.
     pub all: bool,
+    /// Also of what the merchant has tried out.
+    pub trials: bool,
     /// Closed at this instant or later.
     pub from: Option<UnixMillis>,
     /// Closed before this instant.
@@ -52,16 +54,14 @@ pub struct InvoicesAsked {
     pub limit: u32,
 }
 
-/// The latest of those that fit, in the order in which they were made.
-async fn payments(
-    conn: &mut Conn,
-    merchant: MerchantId,
-    asked: &Asked,
-    most: u32,
-) -> Result<Vec<Invoice>> {
+/// The statement that finds them, and its parameters.
+fn written(merchant: MerchantId, asked: &Asked, most: u32) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = args![merchant.0];
     let mut sql = format!("{INVOICE} WHERE i.merchant_id = $1 AND i.state ");
     sql += if asked.all { "<> 'open'" } else { "= 'paid'" };
+    if !asked.trials {
+        sql += " AND i.trial = 0";
+    }
     let mut and = |what: &str, value: Option<Value>| {
         if let Some(value) = value {
             values.push(value);
@@ -88,6 +88,17 @@ async fn payments(
     }
     values.push(most.into());
     sql += &format!(" ORDER BY i.id DESC LIMIT ${}", values.len());
+    (sql, values)
+}
+
+/// The latest of those that fit, in the order in which they were made.
+async fn payments(
+    conn: &mut Conn,
+    merchant: MerchantId,
+    asked: &Asked,
+    most: u32,
+) -> Result<Vec<Invoice>> {
+    let (sql, values) = written(merchant, asked, most);
     let mut found: Vec<Invoice> =
         conn.rows(&sql, values).await?.iter().map(invoice_of).collect::<Result<_>>()?;
     found.reverse();
@@ -117,6 +128,31 @@ fn gateway_of(row: &Row) -> Result<Gateway> {
         rials_per_unit: row.small(8)?,
         url: row.text(9)?,
     })
+}
+
+/// Codes of a merchant. Of his invoices one of each code is looked at, and no other.
+const CODES: &str = "WITH RECURSIVE paid (code) AS ( \
+     SELECT MIN(i.code) FROM ussd_invoices i WHERE i.merchant_id = $1 \
+     UNION ALL \
+     SELECT (SELECT MIN(i.code) FROM ussd_invoices i WHERE i.merchant_id = $1 AND i.code > paid.code) \
+     FROM paid WHERE paid.code IS NOT NULL) \
+     SELECT code FROM paid WHERE code IS NOT NULL \
+     UNION SELECT code FROM ussd_codes WHERE merchant_id = $1 ORDER BY 1";
+
+const GATEWAY: &str = "SELECT name, kind, title, enabled, account, secret, hook_secret, currency, \
+                       rials_per_unit, url FROM payment_gateways";
+
+/// A gateway, which nobody changes before the end of this transaction.
+pub(super) async fn gateway(conn: &mut Conn, name: &str) -> Result<Option<Gateway>> {
+    let lock = if conn.is_pg() { " FOR SHARE" } else { "" };
+    let sql = format!("{GATEWAY} WHERE name = $1{lock}");
+    conn.row(&sql, args![name]).await?.as_ref().map(gateway_of).transpose()
+}
+
+/// All gateways, which nobody else changes, and at which nobody begins a way, before the end of this transaction.
+pub(crate) async fn gateways_to_change(conn: &mut Conn) -> Result<Vec<Gateway>> {
+    let sql = format!("{GATEWAY} ORDER BY name{}", conn.lock("payment_gateways"));
+    conn.rows(&sql, args![]).await?.iter().map(gateway_of).collect()
 }
 
 const OWNER: &str = "SELECT username, password, merchant_id, strict, active FROM ussd_owners";
@@ -166,10 +202,8 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn paying_codes(&self, merchant: MerchantId) -> Result<Vec<String>> {
-        let sql = "SELECT code FROM ussd_codes WHERE merchant_id = $1 \
-                   UNION SELECT code FROM ussd_invoices WHERE merchant_id = $1 ORDER BY 1";
         self.read(work!(conn, [] => {
-            let rows = conn.rows(sql, args![merchant.0]).await?;
+            let rows = conn.rows(CODES, args![merchant.0]).await?;
             rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>>>()?
         }))
         .await
@@ -206,10 +240,9 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn payment_gateways(&self) -> Result<Vec<Gateway>> {
-        let sql = "SELECT name, kind, title, enabled, account, secret, hook_secret, currency, rials_per_unit, \
-                   url FROM payment_gateways ORDER BY name";
-        self.read(work!(conn, [] => {
-            let rows = conn.rows(sql, args![]).await?;
+        let sql = format!("{GATEWAY} ORDER BY name");
+        self.read(work!(conn, [sql] => {
+            let rows = conn.rows(&sql, args![]).await?;
             rows.iter().map(gateway_of).collect::<Result<Vec<_>>>()?
         }))
         .await

@@ -59,7 +59,7 @@ fn zeep() -> PathBuf {
 }
 
 /// What a program says, a line each.
-fn said(program: &Path, file: &str, args: [&str; 2]) -> Vec<String> {
+fn said(program: &Path, file: &str, args: [&str; 3]) -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(file);
     let out = Command::new(program).arg(file).args(args).output().expect("a program");
     let (text, wrong) =
@@ -83,9 +83,13 @@ fn s5_4_zeep_and_soapclient_of_php_are_made_from_the_description_and_ask() {
     }
     assert_eq!(page(&tandem, "GET", &format!("{path}/back"), "").0, 303);
     let at = format!("http://{}/_services/ExternalUssdPay.asmx", tandem.http);
-    let query = "/_services/ExternalUssdPay.asmx/GetPayments?Username=u&Password=p&CodeName=123&YourFactorID=12";
-    let (_, form) = page(&tandem, "GET", query, "");
-    let told = said(&zeep(), "getpayments.py", [&at, "12"]);
+    // What was tried out is told to whoever names its session.
+    let session = shown["session"].as_str().expect("a session").trim_start_matches('0');
+    let query = format!(
+        "/_services/ExternalUssdPay.asmx/GetPayments?Username=u&Password=p&CodeName=123&SessionID={session}"
+    );
+    let (_, form) = page(&tandem, "GET", &query, "");
+    let told = said(&zeep(), "getpayments.py", [&at, "12", session]);
     assert!(
         told[0].contains("\"YourFactorID\":\"12\"") && form.contains("InotiFactorID"),
         "{told:?} {form}"
@@ -93,7 +97,7 @@ fn s5_4_zeep_and_soapclient_of_php_are_made_from_the_description_and_ask() {
     let payment: Value = serde_json::from_str(&told[0]).expect("a list");
     assert_eq!((&payment[0]["Price"], &payment[0]["Result"]), (&json!(5000), &json!("true")));
     assert_eq!(told[1..], ["none".to_owned(), told[0].clone()]);
-    let php = said(Path::new("php"), "getpayments.php", [&at, "12"]);
+    let php = said(Path::new("php"), "getpayments.php", [&at, "12", session]);
     assert_eq!(php, [told[0].clone(), told[0].clone(), "none".to_owned()]);
     tandem.terminate();
 }
@@ -129,8 +133,10 @@ fn s8_003_what_was_paid_before_a_kill_is_booked_and_told_once_after_it() {
     // Whatever comes after it, and whoever dies: it was booked and told once.
     assert!(page(&tandem, "GET", path, "").1.contains(&rrn));
     assert_eq!(page(&tandem, "GET", &format!("{path}/back"), "").0, 303);
-    let query = "/_Services/ExternalUssdPay.asmx/GetPayments?Username=u&Password=p&CodeName=123&YourFactorID=12";
-    let (status, answer) = page(&tandem, "GET", query, "");
+    let query = format!(
+        "/_Services/ExternalUssdPay.asmx/GetPayments?Username=u&Password=p&CodeName=123&SessionID={session}"
+    );
+    let (status, answer) = page(&tandem, "GET", &query, "");
     assert!(status == 200 && answer.contains(&rrn), "{status} {answer}");
     tandem.kill();
     tandem.resume();

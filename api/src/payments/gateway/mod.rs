@@ -76,8 +76,8 @@ pub(crate) enum Given {
     Done,
     /// It will not be done.
     Refused(String),
-    /// It cannot be asked for from here.
-    ByHand,
+    /// It cannot be asked for from here, for this reason.
+    ByHand(&'static str),
 }
 
 /// Why nothing is known: it is tried again.
@@ -89,8 +89,12 @@ pub(crate) trait Gateway: Send + Sync {
     fn open(&self, order: Order) -> Promise<Result<Opened, Trouble>>;
     /// What came of it.
     fn ask(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>>;
-    /// Closes it, if it was not paid by then: nobody pays by it any more.
+    /// Closes it as far as the gateway lets us, if it was not paid by then.
     fn close(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>>;
+    /// The same of one that is not needed any more: what the gateway does not have yet is not taken.
+    fn leave(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>> {
+        self.close(attempt)
+    }
     /// Gives back what was paid, once, however often it is asked for under one count of the invoice's.
     fn refund(&self, invoice: &Invoice) -> Promise<Result<Given, Trouble>>;
 }

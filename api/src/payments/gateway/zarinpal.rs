@@ -1,5 +1,5 @@
 //! Zarinpal, version 4 of its REST contract: a way is opened (`request.json`), the subscriber pays at `StartPay`, and
-//! what came of it is verified (`verify.json`). What is not verified goes back to whoever paid by itself.
+//! what came of it is verified (`verify.json`). What was paid is ours once it is verified; what is not, Zarinpal gives back.
 //!
 //! Amounts are rials, and said to be (`currency`). Refunds need another key than payments: they are made by hand.
 
@@ -124,7 +124,8 @@ impl Gateway for Zarinpal {
     fn close(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>> {
         let asked = self.clone().verified(attempt.clone());
         Box::pin(async move {
-            // What is paid from now on is not verified, and goes back.
+            // It knows no closing: whoever has its page open may pay still. The sweep verifies no more, so that
+            // Zarinpal gives it back, unless a question that is under way now finds it paid, or he comes back here.
             Ok(match asked.await? {
                 Word::NotYet(said) => Word::Never(said),
                 word => word,
@@ -132,7 +133,12 @@ impl Gateway for Zarinpal {
         })
     }
 
+    fn leave(&self, _: &Attempt) -> Promise<Result<Word, Trouble>> {
+        // To ask would be to take.
+        Box::pin(async { Ok(Word::Never("not verified: it was paid by another way".to_owned())) })
+    }
+
     fn refund(&self, _: &Invoice) -> Promise<Result<Given, Trouble>> {
-        Box::pin(async { Ok(Given::ByHand) })
+        Box::pin(async { Ok(Given::ByHand("refunds of Zarinpal are made there")) })
     }
 }
