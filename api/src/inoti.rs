@@ -3,11 +3,8 @@
 
 mod help;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -23,10 +20,10 @@ use dialect::inoti::soap::{self, Fault, Version};
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::ussd::Dialled;
 use facts::{Currency, NumberPlan};
-use tokio::sync::Semaphore;
 
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
+use crate::guests::Judged;
 use crate::samples::{Language, base, html};
 use crate::settings::View;
 use crate::state::ApiState;
@@ -34,15 +31,6 @@ use crate::state::ApiState;
 /// The service by its own name; either part in any case, as the vendor's own server has it.
 const FOLDER: &str = "_services";
 const SERVICE: &str = "ExternalUssdPay.asmx";
-/// Wrong passwords under one name from one address, within this time, after which it waits.
-const WRONG_MAX: usize = 10;
-const WRONG_WITHIN: Duration = Duration::from_secs(600);
-/// For so long.
-const LOCKED: Duration = Duration::from_secs(900);
-/// Names of which wrong passwords are remembered, and those whose right ones are.
-const NAMES_MAX: usize = 16_384;
-/// Passwords that wait to be stretched at most.
-const WAITING_MAX: usize = 64;
 /// Characters of a name by which it is remembered.
 const NAME_MAX: usize = 64;
 
@@ -313,17 +301,14 @@ async fn known(
     let name: String = username.chars().take(NAME_MAX).collect();
     let (store, guests) = (&state.0.store, &state.0.guests);
     let found = store.ussd_owner(username).await?.filter(|owner| owner.active);
-    let owner = match guests.judge((source(ip), name), found, password).await? {
-        Judged::Known(owner) => owner,
-        Judged::Locked => {
-            count(&state.0.counters.rate_limited);
-            return Ok(None);
-        }
-        Judged::Wrong => {
-            count(&state.0.counters.bad_signatures);
-            return Ok(None);
-        }
+    let hash = found.as_ref().map(|owner| owner.password.clone());
+    let counter = match guests.judge((source(ip), name), hash, password).await? {
+        Judged::Right => None,
+        Judged::Locked => Some(&state.0.counters.rate_limited),
+        Judged::Wrong => Some(&state.0.counters.bad_signatures),
     };
+    counter.into_iter().for_each(count);
+    let Some(owner) = found.filter(|_| counter.is_none()) else { return Ok(None) };
     let merchant = view.merchant(store, owner.merchant).await?;
     let sandbox = merchant.as_ref().is_some_and(|merchant| merchant.currency == Currency::XTS);
     let serves = merchant.is_some_and(|merchant| {
@@ -336,214 +321,9 @@ async fn known(
     Ok(serves.then_some(Guest { owner, sandbox }))
 }
 
-/// What a password came to.
-enum Judged {
-    Known(Owner),
-    Wrong,
-    /// There were too many wrong ones.
-    Locked,
-}
-
-/// What is remembered of those who ask.
-#[derive(Debug)]
-pub(crate) struct Guests {
-    /// Passwords are stretched one after the other: a lock holds for all that wait behind the one that brought it.
-    turn: Semaphore,
-    waiting: AtomicUsize,
-    wrong: Mutex<BTreeMap<(IpAddr, String), Wrong>>,
-    /// Hashes of passwords, each with the one that fitted: to stretch it again takes tens of milliseconds.
-    right: Mutex<BTreeMap<String, [u8; 32]>>,
-}
-
-#[derive(Debug, Default)]
-struct Wrong {
-    at: VecDeque<Instant>,
-    until: Option<Instant>,
-}
-
-impl Default for Guests {
-    fn default() -> Guests {
-        Guests {
-            turn: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
-            wrong: Mutex::default(),
-            right: Mutex::default(),
-        }
-    }
-}
-
-impl Guests {
-    /// Whether a password is that of whoever has the name. A name that nobody has takes as long as a wrong password.
-    async fn judge(
-        &self,
-        key: (IpAddr, String),
-        found: Option<Owner>,
-        password: &str,
-    ) -> billing::Result<Judged> {
-        if self.is_locked(&key, Instant::now()) {
-            return Ok(Judged::Locked);
-        }
-        if let Some(owner) = found.as_ref().filter(|owner| self.remembers(owner, password)) {
-            return Ok(Judged::Known(owner.clone()));
-        }
-        let _place = Place::take(&self.waiting).ok_or(billing::Error::Busy)?;
-        let Ok(_turn) = self.turn.acquire().await else { return Err(billing::Error::Closed) };
-        if self.is_locked(&key, Instant::now()) {
-            return Ok(Judged::Locked);
-        }
-        Ok(match stretched(found, password).await {
-            Some(owner) => {
-                self.remember(&owner, password);
-                Judged::Known(owner)
-            }
-            None => {
-                self.wrong(key, Instant::now());
-                Judged::Wrong
-            }
-        })
-    }
-
-    fn is_locked(&self, key: &(IpAddr, String), now: Instant) -> bool {
-        lock(&self.wrong).get(key).and_then(|wrong| wrong.until).is_some_and(|until| now < until)
-    }
-
-    pub(crate) fn wrong(&self, key: (IpAddr, String), now: Instant) {
-        let mut table = lock(&self.wrong);
-        if table.len() >= NAMES_MAX && !table.contains_key(&key) {
-            let fresh = |at: &Instant| now.saturating_duration_since(*at) < WRONG_WITHIN;
-            table.retain(|_, wrong| {
-                wrong.until.is_some_and(|until| now < until) || wrong.at.iter().any(fresh)
-            });
-            if table.len() >= NAMES_MAX {
-                table.pop_first();
-            }
-        }
-        let wrong = table.entry(key).or_default();
-        wrong.at.push_back(now);
-        while wrong.at.front().is_some_and(|at| now.saturating_duration_since(*at) >= WRONG_WITHIN)
-        {
-            wrong.at.pop_front();
-        }
-        if wrong.at.len() >= WRONG_MAX {
-            wrong.at.clear();
-            wrong.until = Some(now + LOCKED);
-        }
-    }
-
-    fn remembers(&self, owner: &Owner, password: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        let kept = lock(&self.right).get(&owner.password).copied();
-        kept.is_some_and(|kept| bool::from(kept.ct_eq(&digest(owner, password))))
-    }
-
-    fn remember(&self, owner: &Owner, password: &str) {
-        let mut right = lock(&self.right);
-        if right.len() >= NAMES_MAX {
-            right.clear();
-        }
-        right.insert(owner.password.clone(), digest(owner, password));
-    }
-}
-
-fn digest(owner: &Owner, password: &str) -> [u8; 32] {
-    use sha2::{Digest as _, Sha256};
-    Sha256::digest(format!("{}\n{password}", owner.password).as_bytes()).into()
-}
-
-/// The owner whose password it is. It is stretched once, whether there is an owner or not.
-async fn stretched(found: Option<Owner>, password: &str) -> Option<Owner> {
-    let password = password.to_owned();
-    let judged = tokio::task::spawn_blocking(move || match found {
-        Some(owner) => owner.knows(&password).then_some(owner),
-        None => {
-            Owner::nobody_knows(&password);
-            None
-        }
-    });
-    judged.await.ok().flatten()
-}
-
-/// A place among those who wait for their turn.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Place<'_> {
-    fn take(waiting: &AtomicUsize) -> Option<Place<'_>> {
-        let place = Place(waiting);
-        (waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-
-    #[test]
-    fn s5_4_ten_wrong_passwords_in_ten_minutes_lock_for_fifteen() {
-        let guests = Guests::default();
-        let key = |name: &str| ("192.0.2.1".parse().unwrap(), name.to_owned());
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        for nth in 0..9 {
-            guests.wrong(key("a"), at(nth));
-        }
-        assert!(!guests.is_locked(&key("a"), at(9)));
-        guests.wrong(key("a"), at(599));
-        assert!(guests.is_locked(&key("a"), at(599)) && !guests.is_locked(&key("b"), at(599)));
-        assert!(guests.is_locked(&key("a"), at(599 + 899)));
-        assert!(!guests.is_locked(&key("a"), at(599 + 900)));
-        // Ten in more than ten minutes are none.
-        for nth in 0..30 {
-            guests.wrong(key("c"), at(nth * 67));
-        }
-        assert!(!guests.is_locked(&key("c"), at(30 * 67)));
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn s5_4_a_name_that_nobody_has_takes_as_long_and_guesses_at_once_are_counted() {
-        let guests = Arc::new(Guests::default());
-        let key = |name: &str| -> (IpAddr, String) { ("192.0.2.1".parse().unwrap(), name.into()) };
-        // What a name that nobody has takes, and what one stretched hash does: the least of three, for the machine has
-        // others to serve.
-        let (mut nobody, mut hash) = (Duration::MAX, Duration::MAX);
-        for nth in 0..3 {
-            let start = Instant::now();
-            Owner::nobody_knows("guess");
-            hash = hash.min(start.elapsed());
-            let start = Instant::now();
-            guests.judge(key(&format!("n{nth}")), None, "guess").await.unwrap();
-            nobody = nobody.min(start.elapsed());
-        }
-        assert!(nobody > hash / 2 && hash > Duration::from_millis(1), "{nobody:?} of {hash:?}");
-        let at_once = async |count: usize, name: &dyn Fn(usize) -> String| {
-            let mut all = tokio::task::JoinSet::new();
-            for nth in 0..count {
-                let (guests, key) = (Arc::clone(&guests), key(&name(nth)));
-                all.spawn(async move { guests.judge(key, None, "guess").await });
-            }
-            all.join_all().await
-        };
-        // Forty at once: ten are stretched, and the others hear that it is too late.
-        let judged = at_once(40, &|_| "a".to_owned()).await;
-        let wrong = judged.iter().filter(|one| matches!(one, Ok(Judged::Wrong))).count();
-        let locked = judged.iter().filter(|one| matches!(one, Ok(Judged::Locked))).count();
-        assert_eq!((wrong, locked), (WRONG_MAX, 30));
-        // More than may wait are told to come again.
-        let judged = at_once(WAITING_MAX + 20, &|nth| format!("m{nth}")).await;
-        assert!(judged.iter().any(Result::is_err));
-        assert_eq!(guests.waiting.load(Ordering::Relaxed), 0);
-    }
 
     #[test]
     fn s5_4_a_code_is_asked_for_with_and_without_its_root_and_stars() {

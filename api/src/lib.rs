@@ -13,6 +13,7 @@ pub mod campaigns;
 mod counters;
 mod door;
 pub mod guard;
+mod guests;
 mod health;
 mod inoti;
 mod limits;

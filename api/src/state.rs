@@ -112,7 +112,7 @@ pub(crate) struct Inner {
     pub(crate) paces: crate::rest::Paces,
     pub(crate) room: crate::sipcall::Room,
     /// Who asks what was paid.
-    pub(crate) guests: crate::inoti::Guests,
+    pub(crate) guests: crate::guests::Guests,
 }
 
 impl fmt::Debug for ApiState {
@@ -147,7 +147,7 @@ impl ApiState {
             metrics,
             push_wake,
             sms_wake: Notify::new(),
-            guests: crate::inoti::Guests::default(),
+            guests: crate::guests::Guests::default(),
             settings: Settings::default(),
             per_ip,
             per_merchant,

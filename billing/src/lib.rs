@@ -60,5 +60,5 @@ pub use once::Once;
 pub use outbox::{After, Lease, Leased, Report, Writer};
 pub use queue::Queue;
 pub use records::BillsAsked;
-pub use secrets::octets as random_octets;
+pub use secrets::{is_password, octets as random_octets};
 pub use store::{SettleContext, Store, StoreConfig, Watch};

@@ -78,6 +78,19 @@ pub(crate) fn matches(password: &str, hashed: &str) -> bool {
         && again.bytes().zip(hash.bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }
 
+/// Whether a password is the one whose hash is kept; `None`: nobody has the name, which takes as long. Takes tens of
+/// milliseconds, on purpose.
+#[must_use]
+pub fn is_password(password: &str, hashed: Option<&str>) -> bool {
+    hashed.map_or_else(
+        || {
+            matches_nobody(password);
+            false
+        },
+        |hashed| matches(password, hashed),
+    )
+}
+
 /// Takes as long as [`matches`] does, for a name that nobody has.
 pub(crate) fn matches_nobody(password: &str) {
     let salt = "0".repeat(64);

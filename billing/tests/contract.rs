@@ -34,10 +34,10 @@ mod policies;
 mod random;
 #[path = "contract/recorded.rs"]
 mod recorded;
-#[path = "contract/sms.rs"]
-mod sms;
 #[path = "contract/refunds.rs"]
 mod refunds;
+#[path = "contract/sms.rs"]
+mod sms;
 mod support;
 #[path = "contract/trail.rs"]
 mod trail;

@@ -9,7 +9,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use billing::Once;
-use billing::payments::Owner;
 use billing::rows::MerchantStatus;
 use billing::sms::{Account, Line, Sale, Sold};
 use dialect::inoti::page::mobile;
@@ -22,6 +21,7 @@ use facts::{Number, NumberPlan};
 
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
+use crate::guests::Judged;
 use crate::inoti::{busy, faulted, kept_nowhere, not_allowed};
 use crate::samples::base;
 use crate::state::{ApiState, now};
@@ -287,34 +287,21 @@ async fn login(
 ) -> Result<Result<Account, Refused>, Trouble> {
     let name: String = format!("sms {username}").chars().take(64).collect();
     let key = (source(ip), name);
-    if state.0.guests.is_locked(&key, Instant::now()) {
-        count(&state.0.counters.rate_limited);
-        return Ok(Err(Refused::NotYou));
-    }
     let found = match state.0.store.sms_account(username).await {
         Ok(found) => found.filter(|account| !account.password.is_empty()),
         Err(error) => return Ok(Err(away(&error))),
     };
-    let good = match &found {
-        Some(account) => {
-            let owner = Owner {
-                username: account.username.clone(),
-                password: account.password.clone(),
-                merchant: account.merchant,
-                strict: false,
-                active: account.active,
-            };
-            state.0.guests.knows(&owner, password).await
-        }
-        None => false,
+    let hash = found.as_ref().map(|account| account.password.clone());
+    let counter = match state.0.guests.judge(key, hash, password).await {
+        Ok(Judged::Right) => None,
+        Ok(Judged::Locked) => Some(&state.0.counters.rate_limited),
+        Ok(Judged::Wrong) => Some(&state.0.counters.bad_signatures),
+        Err(_) => return Err(Trouble::TooMany),
     };
-    match found.filter(|_| good) {
+    counter.into_iter().for_each(count);
+    match found.filter(|_| counter.is_none()) {
         Some(account) => serves(state, ip, account).await,
-        None => {
-            count(&state.0.counters.bad_signatures);
-            state.0.guests.wrong(key, Instant::now());
-            Ok(Err(Refused::NotYou))
-        }
+        None => Ok(Err(Refused::NotYou)),
     }
 }
 

@@ -184,19 +184,6 @@ pub struct Owner {
     pub active: bool,
 }
 
-impl Owner {
-    /// Whether a password is the owner's. Takes tens of milliseconds, on purpose.
-    #[must_use]
-    pub fn knows(&self, password: &str) -> bool {
-        crate::secrets::matches(password, &self.password)
-    }
-
-    /// What a password takes that is nobody's: as long as that of an owner, so that nobody hears who there is.
-    pub fn nobody_knows(password: &str) {
-        crate::secrets::matches_nobody(password);
-    }
-}
-
 /// Which kind of gateway. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
