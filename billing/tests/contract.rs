@@ -36,6 +36,8 @@ mod random;
 mod recorded;
 #[path = "contract/refunds.rs"]
 mod refunds;
+#[path = "contract/smpp.rs"]
+mod smpp;
 #[path = "contract/sms.rs"]
 mod sms;
 mod support;
@@ -108,6 +110,8 @@ macro_rules! contract {
 }
 
 contract! {
+    smpp::s5_6_links_stand_in_the_file_and_their_passwords_nowhere_else,
+    smpp::s5_5_parts_wait_for_the_others_and_are_whole_once,
     sms::s5_5_a_message_is_paid_with_its_row_and_given_back_when_nobody_takes_it,
     sms::s5_5_of_many_at_once_as_many_are_sold_as_can_be_paid_for,
     sms::a_receipt_is_of_its_part_whichever_comes_first,

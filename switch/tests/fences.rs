@@ -63,6 +63,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("axum", &["api/src", "api/tests"]),
     ("symphonia", &["media/src/prompt"]),
     ("opus_rs", &["media/audio/src/codec/opus.rs"]),
+    ("rusmpp", &["switch/src/smpp/wire.rs"]),
     ("rustls", &["switch/src/net", "tests/load/src/calls/lines.rs"]),
     ("tokio_rustls", &["switch/src/net"]),
     ("webpki", &["switch/src/net/tls.rs"]),

@@ -318,18 +318,27 @@ impl Smpp {
             .filter(|(name, running)| wanted.get(*name) != Some(&running.line.settings))
             .map(|(name, _)| name.clone())
             .collect();
-        let gone = gone.iter().filter_map(|name| lines.remove(name));
-        let gone: Vec<_> = gone.map(Running::end).collect();
+        let mut gone: BTreeMap<String, JoinHandle<()>> = gone
+            .into_iter()
+            .filter_map(|name| lines.remove(&name).map(|running| (name, running.end())))
+            .collect();
         wanted.retain(|name, _| !lines.contains_key(name));
         for (name, link) in wanted {
             let (stop, stopped) = watch::channel(false);
             let (line, outgoing) = Line::new(link);
             let hears = Arc::new(self.clone());
             let given = Given { hears, tls: Some(Arc::clone(tls)), stop: stopped };
-            let task = self.0.runtime.spawn(line::run(Arc::clone(&line), outgoing, given));
+            let (before, kept) = (gone.remove(&name), Arc::clone(&line));
+            let task = self.0.runtime.spawn(async move {
+                // Many centres take one bind of a name at a time.
+                if let Some(before) = before {
+                    let _ = before.await;
+                }
+                line::run(kept, outgoing, given).await;
+            });
             lines.insert(name, Running { line, stop, task });
         }
-        gone
+        gone.into_values().collect()
     }
 }
 

@@ -480,6 +480,35 @@ mod tests {
     }
 
     #[test]
+    fn no_octets_make_it_panic() {
+        let pdu = Pdu { status: 0, sequence: 9, body: Body::Deliver(Box::new(message())) };
+        let receipt = Message { receipted: Some("a1".into()), state: Some(2), ..message() };
+        let others = [Body::Deliver(Box::new(receipt)), Body::SubmitResp("id".into()), Body::Nack];
+        let others = others.map(|body| Pdu { status: 0, sequence: 1, body });
+        let mut drawn: u32 = 7;
+        let mut draw = || {
+            drawn = drawn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(drawn >> 8).unwrap()
+        };
+        for pdu in std::iter::once(pdu).chain(others) {
+            let whole = octets(&pdu);
+            for _ in 0..5_000 {
+                let mut frame = whole.to_vec();
+                for _ in 0..draw() % 4 {
+                    let at = 4 + draw() % (frame.len() - 4);
+                    frame[at] = u8::try_from(draw() % 256).unwrap();
+                }
+                frame.truncate(HEADER + draw() % (frame.len() - HEADER + 1));
+                let length = u32::try_from(frame.len()).unwrap();
+                frame[..4].copy_from_slice(&length.to_be_bytes());
+                if let Ok(Some(Ok(read))) = next(&mut BytesMut::from(frame.as_slice())) {
+                    let _ = octets(&read);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn smpp34_4_4_2_a_refusal_has_no_body() {
         let mut refused = Vec::new();
         for word in [16_u32, 0x8000_0004, 0x58, 3] {

@@ -33,12 +33,16 @@ fn switch(folder: &Path, more: String, settings: Vec<String>) -> Tandem {
 
 /// A message by hand: status and what is said.
 fn send(tandem: &Tandem, text: &str) -> (u16, Value) {
+    let body = json!({ "to": format!("+{MOBILE}"), "text": text });
+    by_hand(tandem, "carrier", &body)
+}
+
+fn by_hand(tandem: &Tandem, link: &str, body: &Value) -> (u16, Value) {
     let token = std::fs::read_to_string(tandem.folder().join("data/admin.token"));
     let bearer = format!("Bearer {}", token.expect("an admin token").trim());
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    let body = json!({ "to": format!("+{MOBILE}"), "text": text }).to_string();
-    let path = "/admin/v1/smpp/carrier/messages";
-    let (status, body) = http(tandem.admin, "POST", path, &headers, &body);
+    let path = format!("/admin/v1/smpp/{link}/messages");
+    let (status, body) = http(tandem.admin, "POST", &path, &headers, &body.to_string());
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
@@ -175,6 +179,17 @@ fn s5_5_messages_leave_whole_whatever_the_network_does_meanwhile() {
         assert_eq!(sms["registered"], 1);
     }
 
+    // What is no message, and no link.
+    let number = format!("+{MOBILE}");
+    for (link, to, text, refused) in [
+        ("carrier", "nobody", "x", 422),
+        ("carrier", &number, "", 422),
+        ("other", &number, "x", 404),
+    ] {
+        let (status, said) = by_hand(&tandem, link, &json!({ "to": to, "text": text }));
+        assert_eq!(status, refused, "{said}");
+    }
+
     // Throttled twice, then taken: later, once, and nobody is told otherwise.
     smsc.order(&json!({ "do": "statuses", "statuses": [0x58, 0x14] }));
     assert_eq!(send(&tandem, "patience").0, 200);
@@ -270,4 +285,108 @@ fn rfc8446_a_link_in_tls_and_a_password_that_changes() {
     assert!(why.contains("certificate"), "{why}");
     assert!(liar.told("bound").is_empty());
     liar.order(&json!({ "do": "most" }));
+}
+
+/// A merchant's message leaves by the link, and its receipt changes how it stands; what subscribers write comes in, whole
+/// and once, and is kept before the network is told so.
+#[test]
+fn s5_5_receipts_and_what_subscribers_write_come_by_the_link() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut smsc = Smsc::start(folder.path(), e2e::ports::one(), None);
+    let more = link(smsc.port, "")
+        + &format!(
+            r#"
+[sms]
+ways = ["phone", "smpp:carrier"]
+[[sms_accounts]]
+username = "u"
+token = "0123456789abcdef"
+merchant = "{USER}"
+lines = [{{ number = "3000", price_en = "0.10" }}]
+[[sms_keywords]]
+number = "3000"
+merchant = "{USER}"
+"#
+        );
+    let mut tandem = switch(folder.path(), more, Vec::new());
+    stands(&tandem, "bound");
+    let send = |tandem: &Tandem, text: &str| {
+        let path = "/api/SMSAPI/Send?Token=0123456789abcdef&LineNo=0&MobileNumbers=13800000001";
+        let (status, said) = http(tandem.http, "GET", &format!("{path}&Message={text}"), &[], "");
+        assert_eq!(status, 200, "{said}");
+    };
+    let becomes = |tandem: &Tandem, at: usize, state: &str| {
+        wait::until(&format!("the message to be {state}"), || {
+            let all = tandem.admin("GET", "/admin/v1/sms");
+            (all["items"][at]["state"] == *state).then_some(())
+        });
+    };
+    let receipt = |smsc: &mut Smsc, id: &str, stat: &str| {
+        let text = format!(
+            "id:{id} sub:001 dlvrd:001 submit date:2611230755 done date:2611230756 stat:{stat} \
+             err:000 text:hello"
+        );
+        let fields = json!({
+            "source_addr": "8613800000001", "destination_addr": "3000", "esm_class": 4,
+        });
+        smsc.deliver(&json!({ "fields": fields, "text": text, "tag": id }))
+    };
+    send(&tandem, "hello");
+    let sms = smsc.wait("sms", &json!({ "to": "8613800000001", "from": "3000" }));
+    assert_eq!((&sms["text"], &sms["coding"]), (&json!("hello"), &json!(0)));
+    becomes(&tandem, 0, "sent");
+    assert_eq!(receipt(&mut smsc, "id1", "DELIVRD"), 0);
+    becomes(&tandem, 0, "delivered");
+    // One by fields alone, for a message of two parts: one that does not come through is enough.
+    send(&tandem, &"b".repeat(200));
+    smsc.wait("sms", &json!({ "parts": 2 }));
+    becomes(&tandem, 1, "sent");
+    assert_eq!(receipt(&mut smsc, "id2", "DELIVRD"), 0);
+    let fields = json!({
+        "source_addr": "8613800000001", "destination_addr": "3000", "esm_class": 4,
+        "receipted_message_id": "id3", "message_state": 5,
+    });
+    assert_eq!(smsc.deliver(&json!({ "fields": fields, "text": "", "tag": "fields" })), 0);
+    becomes(&tandem, 1, "undelivered");
+
+    // A long message in parts, the last one first; a crash between two of them loses none.
+    let from = |coding: u8, class: u8| {
+        json!({
+            "source_addr": MOBILE, "destination_addr": "3000", "data_coding": coding,
+            "esm_class": class,
+        })
+    };
+    let part = |number: u8, text: &str| {
+        let udh = [5, 0, 3, 9, 3, number];
+        json!({ "fields": from(8, 0x40), "text": text, "udh": udh, "tag": format!("part {number}") })
+    };
+    assert_eq!(smsc.deliver(&part(3, "پایان")), 0);
+    assert_eq!(smsc.deliver(&part(1, "سلام، ")), 0);
+    tandem.kill();
+    tandem.resume();
+    stands(&tandem, "bound");
+    let inbound = |tandem: &Tandem| {
+        let all = tandem.admin("GET", "/admin/v1/sms/inbound");
+        all["items"].as_array().cloned().unwrap_or_default()
+    };
+    assert_eq!(inbound(&tandem).len(), 0);
+    assert_eq!(smsc.deliver(&part(2, "من اینجا هستم. ")), 0);
+    // The network did not hear that it was taken, and brings a short one again.
+    let short = json!({ "fields": from(0, 0), "text": "Ja @", "tag": "short" });
+    assert_eq!(smsc.deliver(&short), 0);
+    assert_eq!(smsc.deliver(&short), 0);
+    let came = inbound(&tandem);
+    let told: Vec<(&str, &str, &str)> = came
+        .iter()
+        .map(|one| {
+            let text = |name: &str| one[name].as_str().unwrap_or_default();
+            (text("text"), text("from"), text("to"))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("سلام، من اینجا هستم. پایان", MOBILE, "3000"), ("Ja @", MOBILE, "3000"),],
+        "{came:?}"
+    );
+    tandem.books_in_order();
 }
