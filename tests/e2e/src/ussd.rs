@@ -23,6 +23,12 @@ pub const OWNER: (&str, &str) = ("u", "p");
 /// A switch whose merchant has [`CODE`], led by `page`, and a gateway for tests; `more` lines of the operator's file.
 #[must_use]
 pub fn switch(folder: &Path, page: &str, more: &str) -> Tandem {
+    switch_with(folder, page, more, &[])
+}
+
+/// The same with further settings.
+#[must_use]
+pub fn switch_with(folder: &Path, page: &str, more: &str, settings: &[&str]) -> Tandem {
     let (name, password) = OWNER;
     let more = format!(
         "\n[[ussd_codes]]\ncode = \"{CODE}\"\nmerchant = \"{USER}\"\npage = \"{page}\"\n\
@@ -30,7 +36,9 @@ pub fn switch(folder: &Path, page: &str, more: &str) -> Tandem {
          [[payment_gateways]]\nname = \"try\"\nkind = \"test\"\n{more}\n"
     );
     let operator = operator(&Wish { more, ..Wish::default() }, ports::one(), ports::one());
-    Tandem::start(folder, &Setup { settings: vec![format!("http.public_url={PUBLIC}")], operator })
+    let mut all = vec![format!("http.public_url={PUBLIC}")];
+    all.extend(settings.iter().map(|one| (*one).to_owned()));
+    Tandem::start(folder, &Setup { settings: all, operator })
 }
 
 /// What a subscriber sees.

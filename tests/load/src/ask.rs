@@ -81,6 +81,30 @@ impl Asker {
         ))
     }
 
+    /// Asks by POST with a key of `/v1`, JSON; the body of the answer.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub fn post_json(&mut self, target: &str, key: &str, json: &str) -> io::Result<String> {
+        self.ask(&format!(
+            "POST {target} HTTP/1.1\r\nHost: load\r\nAuthorization: Bearer {key}\r\nAccept: application/json\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+            json.len()
+        ))
+    }
+
+    /// Asks by POST of an envelope of SOAP 1.1; the body of the answer.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub fn post_soap(&mut self, target: &str, envelope: &str) -> io::Result<String> {
+        self.ask(&format!(
+            "POST {target} HTTP/1.1\r\nHost: load\r\nContent-Type: text/xml; charset=utf-8\r\n\
+             Content-Length: {}\r\n\r\n{envelope}",
+            envelope.len()
+        ))
+    }
+
     fn ask(&mut self, request: &str) -> io::Result<String> {
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut length = 0;
