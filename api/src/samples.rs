@@ -58,6 +58,11 @@ pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("scenarios", "scenarios.md", include_str!("../../docs/scenarios.md")),
     ("system-001", "merchants/001.md", include_str!("../../docs/merchants/001.md")),
     ("system-002", "merchants/002.md", include_str!("../../docs/merchants/002.md")),
+    (
+        "menu-in-five-minutes",
+        "menu-in-five-minutes.md",
+        include_str!("../../docs/menu-in-five-minutes.md"),
+    ),
     ("system-003", "merchants/003.md", include_str!("../../docs/merchants/003.md")),
     (
         "system-003-payments",

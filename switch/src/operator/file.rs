@@ -424,5 +424,8 @@ merchants = [
         assert_eq!(file.all_mistakes(&[]), []);
         let desired = file.desired();
         assert!(!desired.merchants.is_empty() && !desired.ytx_apps.is_empty());
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/menu.toml");
+        let file = OperatorFile::read(Path::new(path), &std::fs::read_to_string(path).unwrap());
+        assert_eq!(file.all_mistakes(&[]), []);
     }
 }

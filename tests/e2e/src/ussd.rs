@@ -87,7 +87,13 @@ impl Tries {
     /// At this switch.
     #[must_use]
     pub fn of(tandem: &Tandem) -> Tries {
-        let key = tandem.api_key(USER, &["ussd:write", "ussd:read"]);
+        Tries::by(tandem, USER)
+    }
+
+    /// The same by another merchant.
+    #[must_use]
+    pub fn by(tandem: &Tandem, merchant: &str) -> Tries {
+        let key = tandem.api_key(merchant, &["ussd:write", "ussd:read"]);
         Tries { door: tandem.http, key }
     }
 
