@@ -493,7 +493,7 @@ impl Day {
             loop {
                 let endpoint = if far == CARRIER_A { &mut self.ims } else { &mut self.phone };
                 if let Some(event) = endpoint.poll_event() {
-                    self.told(far, event);
+                    self.told(far, &event);
                 } else if let Some(transmit) = endpoint.poll_transmit() {
                     self.send(far, SWITCH, &transmit.bytes);
                 } else {
@@ -504,27 +504,27 @@ impl Day {
     }
 
     /// What a far end hears.
-    fn told(&mut self, far: &'static str, event: Event) {
+    fn told(&mut self, far: &'static str, event: &Event) {
         match event {
             Event::Info { session, package: Some(_), .. } => {
                 self.note("shown by info");
-                self.within(300, 9_000, Happening::Act(Who::Ims(session)));
+                self.within(300, 9_000, Happening::Act(Who::Ims(*session)));
             }
             Event::Request { id, .. } => {
                 self.note("shown by message");
-                self.within(5, 400, Happening::Read(id));
+                self.within(5, 400, Happening::Read(*id));
                 self.within(1_000, 9_000, Happening::Act(Who::Writer));
             }
             Event::Answered { session, .. } if far == PHONE => {
                 self.note("called");
                 for _ in 0..3 {
-                    self.within(2_000, 15_000, Happening::Act(Who::Caller(session)));
+                    self.within(2_000, 15_000, Happening::Act(Who::Caller(*session)));
                 }
             }
             Event::Ended { session, .. }
             | Event::ByeDone { session }
             | Event::Failed { session, .. } => {
-                self.up.retain(|(at, own)| (*at, *own) != (far, session));
+                self.up.retain(|(at, own)| (*at, *own) != (far, *session));
             }
             _ => {}
         }
