@@ -319,7 +319,7 @@ fn listener(port: u16) -> Behaviour {
     let mut steps = request(("INVITE", &uri), 1, &headers, sdp);
     steps += "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"200\" rrs=\"true\" timeout=\"10000\"/>\n";
     steps += &request(("ACK", "[next_url]"), 1, "", "");
-    steps += "<pause milliseconds=\"3200\"/>\n";
+    steps += "<pause milliseconds=\"2600\"/>\n";
     for (cseq, key) in [(2, "1"), (3, "#")] {
         let headers = "Content-Type: application/dtmf-relay\n";
         steps +=
@@ -334,7 +334,7 @@ fn listener(port: u16) -> Behaviour {
 
 #[test]
 fn s5_6_a_caller_whose_phone_takes_no_messages_hears_the_menu_and_presses_keys() {
-    const FIRST: &str = "Welcome. Press one for your balance.";
+    const FIRST: &str = "Press one for your balance.";
     const SECOND: &str = "You have five hundred left.";
     let folder = tempfile::tempdir().expect("a folder");
     let page = Page::start(&format!(
