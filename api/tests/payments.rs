@@ -10,8 +10,14 @@
 
 #[path = "payments/ask.rs"]
 mod ask;
+#[path = "payments/bank.rs"]
+mod bank;
+#[path = "payments/crash.rs"]
+mod crash;
 #[path = "payments/gateways.rs"]
 mod gateways;
+#[path = "payments/late.rs"]
+mod late;
 #[path = "payments/peer.rs"]
 mod peer;
 mod world;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use billing::payments::{AttemptState, InvoiceState};
-use hmac_sha256::sign;
+pub(crate) use hmac_sha256::sign;
 use serde_json::{Value, json};
 
 use crate::peer::{Came, Peer};
@@ -15,7 +15,7 @@ mod hmac_sha256 {
     use sha2::{Digest as _, Sha256};
 
     /// RFC 2104, for keys shorter than a block.
-    pub(super) fn sign(key: &[u8], message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(key: &[u8], message: &[u8]) -> Vec<u8> {
         let padded = |with: u8| -> Vec<u8> {
             (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect()
         };

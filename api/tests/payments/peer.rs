@@ -3,10 +3,15 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+/// What a server with a mind of its own says to a request; `None`: nothing.
+pub(crate) type Mind =
+    Arc<dyn Fn(Came) -> Pin<Box<dyn Future<Output = Option<(u16, String)>> + Send>> + Send + Sync>;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -31,14 +36,26 @@ pub(crate) struct Peer {
     came: Arc<Mutex<Vec<Came>>>,
     /// Answers, the last of them for ever.
     answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    /// Answers in their place.
+    mind: Option<Mind>,
 }
 
 impl Peer {
     pub(crate) async fn start() -> Peer {
+        Peer::with(None).await
+    }
+
+    /// One that answers as it thinks.
+    pub(crate) async fn by(mind: Mind) -> Peer {
+        Peer::with(Some(mind)).await
+    }
+
+    async fn with(mind: Option<Mind>) -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answers = VecDeque::from([(200, String::new())]);
-        let peer = Peer { address, came: Arc::default(), answers: Arc::new(Mutex::new(answers)) };
+        let answers = Arc::new(Mutex::new(answers));
+        let peer = Peer { address, came: Arc::default(), answers, mind };
         let this = peer.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -64,8 +81,11 @@ impl Peer {
             octets.extend_from_slice(&chunk[..read]);
         }
         let body = String::from_utf8_lossy(&octets[begins..]).into_owned();
-        self.came.lock().unwrap().push(Came { body, ..came });
-        let (status, body) = {
+        let came = Came { body, ..came };
+        self.came.lock().unwrap().push(came.clone());
+        let (status, body) = if let Some(mind) = &self.mind {
+            mind(came).await?
+        } else {
             let mut answers = self.answers.lock().unwrap();
             if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }?
         };

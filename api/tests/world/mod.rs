@@ -489,6 +489,16 @@ impl World {
             ..GuardConfig::default()
         })
         .unwrap();
+        World::by(store, guard, (folder, node), change)
+    }
+
+    /// A process over a store, with a client that visits.
+    pub(crate) fn by(
+        store: Store,
+        guard: GuardedClient,
+        (folder, node): (TempDir, u16),
+        change: impl FnOnce(ApiConfig) -> ApiConfig,
+    ) -> World {
         let switch = Arc::new(Switch {
             store: store.clone(),
             ids: Mutex::new(CallIds::new(node)),

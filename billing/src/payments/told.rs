@@ -274,3 +274,70 @@ impl Store {
         .await
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::StoreConfig;
+
+    /// How SQLite finds the rows of a statement.
+    async fn plan(store: &Store, sql: &str, values: Vec<Value>) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps = store.read(work!(conn, [sql, values] => {
+            let rows = conn.rows(&sql, (*values).clone()).await?;
+            rows.iter().map(|row| row.text(3)).collect::<Result<Vec<_>>>()?
+        }));
+        steps.await.unwrap().join("\n")
+    }
+
+    #[tokio::test]
+    async fn s5_4_no_filter_reads_all_invoices_of_a_merchant() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/plan.db", folder.path().display());
+        let store = Store::open(&url, StoreConfig::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        let none = Asked::default;
+        let text = || Some("7".to_owned());
+        for all in [false, true] {
+            for (asked, found) in [
+                (Asked { session: Some(7), ..none() }, "by_session (merchant_id=? AND session=?)"),
+                (Asked { factor: text(), ..none() }, "by_factor (merchant_id=? AND factor=?)"),
+                (Asked { rrn: text(), ..none() }, "by_rrn (merchant_id=? AND rrn=?)"),
+                (
+                    Asked { reference: text(), ..none() },
+                    "by_reference (merchant_id=? AND reference=?)",
+                ),
+                (Asked { mobile: text(), ..none() }, "by_mobile (merchant_id=? AND mobile=?)"),
+                (Asked { invoice: Some(7), ..none() }, "PRIMARY KEY (rowid=?)"),
+                (
+                    Asked { codes: vec!["*1#".into()], ..none() },
+                    "by_code (merchant_id=? AND code=?)",
+                ),
+                (Asked { rials_from: Some(7), rials_to: Some(7), ..none() }, "by_rials"),
+                (
+                    Asked { from: Some(UnixMillis(1)), before: Some(UnixMillis(2)), ..none() },
+                    "by_closed",
+                ),
+                // As programs ask who verify what a page was told.
+                (
+                    Asked { session: Some(7), factor: text(), rrn: text(), ..none() },
+                    "merchant_id=? AND",
+                ),
+            ] {
+                let (sql, values) = written(MerchantId(1), &Asked { all, ..asked }, 1000);
+                let plan = plan(&store, &sql, values).await;
+                assert!(plan.contains(found) && !plan.contains("SCAN"), "{found}:\n{plan}");
+            }
+        }
+        // Of all that was paid the latest come first, and no more than are told are read.
+        let (sql, values) = written(MerchantId(1), &none(), 1000);
+        let latest = plan(&store, &sql, values).await;
+        assert!(latest.contains("ussd_invoices_paid (merchant_id=?)"), "{latest}");
+        assert!(!latest.contains("TEMP B-TREE"), "{latest}");
+        let codes = plan(&store, CODES, args![1]).await;
+        assert!(codes.contains("by_code (merchant_id=? AND code>?)"), "{codes}");
+        assert!(!codes.contains("SCAN i"), "{codes}");
+        store.close().await;
+    }
+}

@@ -4,7 +4,7 @@
 $names = ["Username", "Password", "CodeName", "IsAll", "DateFrom", "DateTo", "SessionID", "PriceFrom", "PriceTo", "Mobile",
     "RefKey", "iNotiFactorID", "YourFactorID", "RRN", "NullResult"];
 $asked = ["Username" => "u", "Password" => "p", "CodeName" => "123", "IsAll" => false, "YourFactorID" => $factor,
-    "SessionID" => $session,    "NullResult" => "none"] + array_fill_keys($names, "");
+    "SessionID" => $session, "NullResult" => "none"] + array_fill_keys($names, "");
 foreach ([SOAP_1_1, SOAP_1_2] as $version) {
     // The description names where the world finds the service; here it is somewhere else.
     $client = new SoapClient("$at?WSDL", ["cache_wsdl" => WSDL_CACHE_NONE, "soap_version" => $version, "location" => $at]);

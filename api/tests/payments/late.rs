@@ -1,0 +1,363 @@
+//! Whatever comes in whatever order, and too late (spec §5.3): what is in the books is what the gateway has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use billing::payments::{
+    AttemptState, Began, Invoice, InvoiceState, InvoicesAsked, NewAttempt, NewInvoice,
+};
+use facts::CallId;
+use facts::ussd::{Door, Language};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::Shop;
+use crate::bank::Fuse;
+use crate::crash::{Kind, Play, Town};
+use crate::peer::{Mind, Peer};
+use crate::world::now;
+
+async fn play(kind: Kind) -> Play {
+    let town = Arc::new(Town::new(kind).await);
+    let file = town.before();
+    let (shop, open) = town.start(&file, &Fuse::of(usize::MAX)).await;
+    Play { town, shop, open }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Event {
+    /// He pays at the gateway, if that lets him.
+    Pay,
+    /// The gateway sends him back: he has paid, it says.
+    Back,
+    /// He has not, it says; or he went back by himself.
+    Left,
+    /// He presses Cancel.
+    Cancel,
+    /// The gateway tells by itself.
+    Hook,
+    /// The switch asks.
+    Sweep,
+}
+
+async fn happens(play: &Play, event: Event, (invoice, reference): (&Invoice, &str)) {
+    let at = format!("/pay/{}", invoice.token);
+    let named = if play.town.kind == Kind::Zarinpal { reference } else { "" };
+    match event {
+        Event::Pay => {
+            play.town.bank.pay(reference);
+        }
+        Event::Back => {
+            play.shop.get(&format!("{at}/back?Authority={named}&Status=OK")).await;
+        }
+        Event::Left => {
+            play.shop.get(&format!("{at}/back?Authority={named}&Status=NOK")).await;
+        }
+        Event::Cancel => {
+            play.shop.ask("POST", &format!("{at}/cancel"), "").await;
+        }
+        Event::Hook => play.told(reference).await,
+        Event::Sweep => {
+            play.begins().await;
+            api::payments::turn(&play.shop.world.state).await.unwrap();
+        }
+    }
+}
+
+/// All orders of these.
+fn orders(events: &[Event]) -> Vec<Vec<Event>> {
+    if events.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (nth, first) in events.iter().enumerate() {
+        let rest = [&events[..nth], &events[nth + 1..]].concat();
+        for mut order in orders(&rest) {
+            order.insert(0, *first);
+            all.push(order);
+        }
+    }
+    all
+}
+
+async fn in_any_order(kind: Kind, events: &[Event]) {
+    let play = play(kind).await;
+    let (mut after, mut booked_in_all, mut due) = (0, 0, 0);
+    for (nth, order) in (1_u64..).zip(orders(events)) {
+        play.dial(nth, &nth.to_string()).await;
+        let asked = InvoicesAsked { after, limit: 9, ..InvoicesAsked::default() };
+        let invoice = play.open.invoices(asked).await.unwrap().pop().unwrap();
+        after = invoice.id;
+        play.shop.ask("POST", &format!("/pay/{}/start", invoice.token), "").await;
+        let way = play.open.pending_attempt(invoice.id).await.unwrap().unwrap();
+        let it = (&invoice, way.reference.as_str());
+        for event in order.iter().flat_map(|event| [*event, *event]) {
+            happens(&play, event, it).await;
+        }
+        // He looks once more, and so does the switch.
+        happens(&play, Event::Back, it).await;
+        happens(&play, Event::Sweep, it).await;
+        let held = play.open.invoice(invoice.id).await.unwrap().unwrap();
+        let booked = held.state == InvoiceState::Paid;
+        assert_eq!(booked, play.town.bank.has(it.1), "{order:?}: {held:?}");
+        assert!(booked || held.state == InvoiceState::Cancelled, "{order:?}: {held:?}");
+        let rows = play.open.outbox(None, None, booked_in_all, 9).await.unwrap();
+        assert_eq!(rows.len(), usize::from(booked), "{order:?}: {rows:?}");
+        booked_in_all = rows.last().map_or(booked_in_all, |row| row.id);
+        due += if booked { 5000 } else { 0 };
+        assert_eq!(play.open.payments_due(play.shop.merchant).await.unwrap(), due);
+    }
+    let told = play.open.sms(0, 1000).await.unwrap();
+    let told = told.iter().filter(|sms| sms.text.contains("شناسه رهگیری")).count();
+    assert_eq!(i64::try_from(told).unwrap() * 5000, due, "a message of each, and of no other");
+    assert!(due > 0 && i64::try_from(play.town.bank.taken()).unwrap() * 5000 == due);
+    play.shop.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_in_whatever_order_zarinpal_is_heard_of_what_it_has_is_booked() {
+    use Event::{Back, Cancel, Left, Pay, Sweep};
+    in_any_order(Kind::Zarinpal, &[Pay, Back, Left, Cancel, Sweep]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_in_whatever_order_stripe_is_heard_of_what_it_has_is_booked() {
+    use Event::{Cancel, Hook, Left, Pay, Sweep};
+    in_any_order(Kind::Stripe, &[Pay, Hook, Left, Cancel, Sweep]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_all_at_once_what_a_gateway_has_is_booked_once() {
+    let play = play(Kind::Stripe).await;
+    let mut due = 0;
+    for nth in 1..=12_u64 {
+        play.dial(nth, &nth.to_string()).await;
+        let asked = InvoicesAsked { limit: 99, ..InvoicesAsked::default() };
+        let invoice = play.open.invoices(asked).await.unwrap().pop().unwrap();
+        play.shop.ask("POST", &format!("/pay/{}/start", invoice.token), "").await;
+        let way = play.open.pending_attempt(invoice.id).await.unwrap().unwrap();
+        let it = (&invoice, way.reference.as_str());
+        let one = |event| happens(&play, event, it);
+        tokio::join!(
+            one(Event::Pay),
+            one(Event::Back),
+            one(Event::Hook),
+            one(Event::Left),
+            one(Event::Cancel),
+            one(Event::Sweep),
+            one(Event::Hook),
+        );
+        happens(&play, Event::Hook, it).await;
+        happens(&play, Event::Sweep, it).await;
+        let held = play.open.invoice(invoice.id).await.unwrap().unwrap();
+        assert_eq!(held.state == InvoiceState::Paid, play.town.bank.has(it.1), "{held:?}");
+        due += if held.state == InvoiceState::Paid { 5000 } else { 0 };
+        assert_eq!(play.open.payments_due(play.shop.merchant).await.unwrap(), due);
+    }
+    play.shop.in_order().await;
+}
+
+/// An invoice that was made so long ago, and a way that was begun so long ago, seconds.
+async fn long_ago(play: &Play, factor: &str, (made, began): (u64, u64)) -> (Invoice, String) {
+    let ago = |seconds| now() - Duration::from_secs(seconds);
+    let new = NewInvoice {
+        merchant: play.shop.merchant,
+        code: "*6655*123#".into(),
+        page: play.shop.page.url("/p.php"),
+        language: Language::Fa,
+        session: CallId(900),
+        step: 1,
+        subscriber: "989123456789".into(),
+        mobile: "09123456789".into(),
+        call: "*6655*123*7".into(),
+        factor: factor.into(),
+        rials: 5000,
+        trial: false,
+        token: format!("{factor:0>32}"),
+        text: String::new(),
+    };
+    play.open.make_invoice(new, ago(made)).await.unwrap();
+    let invoice = play.open.invoice_by_token(&format!("{factor:0>32}")).await.unwrap().unwrap();
+    let gateway = play.open.payment_gateways().await.unwrap().remove(0);
+    let (reference, amount, currency) = match play.town.kind {
+        Kind::Stripe => (format!("cs_{factor}"), 1, "EUR"),
+        _ => (format!("A{factor:0>35}"), 5000, "IRR"),
+    };
+    play.town.bank.opened(&reference, amount);
+    let (invoice_id, currency) = (invoice.id, currency.to_owned());
+    let url = "http://gate.example".to_owned();
+    let new = NewAttempt {
+        invoice: invoice_id,
+        gateway,
+        reference: reference.clone(),
+        url,
+        amount,
+        currency,
+    };
+    let begun = play.open.begin_attempt(new, ago(began)).await.unwrap();
+    assert!(matches!(begun, Began::Now(_)), "{begun:?}");
+    (invoice, reference)
+}
+
+async fn expires(kind: Kind) {
+    let play = play(kind).await;
+    let state =
+        async |invoice: &Invoice| play.open.invoice(invoice.id).await.unwrap().unwrap().state;
+    let is = async |it: (&Invoice, &str), wanted, taken| {
+        assert_eq!((state(it.0).await, play.town.bank.has(it.1)), (wanted, taken), "{it:?}");
+    };
+    // Paid at 14:59, and at 15:01 by one who was at the gateway when the link lapsed.
+    for (factor, times) in [("1", (899, 300)), ("2", (901, 60))] {
+        let (invoice, reference) = long_ago(&play, factor, times).await;
+        let it = (&invoice, reference.as_str());
+        happens(&play, Event::Sweep, it).await;
+        is(it, InvoiceState::Open, false).await;
+        happens(&play, Event::Pay, it).await;
+        happens(&play, Event::Back, it).await;
+        is(it, InvoiceState::Paid, true).await;
+    }
+    // At 30:01, before the switch has looked: it finds him paid when it closes his way.
+    let (invoice, reference) = long_ago(&play, "3", (1900, 1801)).await;
+    let it = (&invoice, reference.as_str());
+    happens(&play, Event::Pay, it).await;
+    happens(&play, Event::Sweep, it).await;
+    is(it, InvoiceState::Paid, true).await;
+    // At 30:01, behind it: a session of Stripe is closed. At Zarinpal he can pay, and it is booked if he comes back.
+    let (invoice, reference) = long_ago(&play, "4", (1900, 1801)).await;
+    let it = (&invoice, reference.as_str());
+    happens(&play, Event::Sweep, it).await;
+    is(it, InvoiceState::Expired, false).await;
+    assert_eq!(play.town.bank.pay(it.1), kind == Kind::Zarinpal);
+    happens(&play, Event::Sweep, it).await;
+    is(it, InvoiceState::Expired, false).await;
+    happens(&play, Event::Hook, it).await;
+    happens(&play, Event::Back, it).await;
+    let wanted = if kind == Kind::Zarinpal { InvoiceState::Paid } else { InvoiceState::Expired };
+    is(it, wanted, kind == Kind::Zarinpal).await;
+    // The same where another one has its place by then: it is not taken.
+    if kind == Kind::Zarinpal {
+        let (invoice, reference) = long_ago(&play, "5", (1900, 1801)).await;
+        let it = (&invoice, reference.as_str());
+        happens(&play, Event::Sweep, it).await;
+        let other = in_its_place(&play, &invoice).await;
+        happens(&play, Event::Pay, it).await;
+        happens(&play, Event::Back, it).await;
+        is(it, InvoiceState::Expired, false).await;
+        assert_eq!(state(&other).await, InvoiceState::Open);
+    }
+    play.shop.in_order().await;
+}
+
+/// Another invoice of the same factor.
+async fn in_its_place(play: &Play, before: &Invoice) -> Invoice {
+    let new = NewInvoice {
+        merchant: before.merchant,
+        code: before.code.clone(),
+        page: before.page.clone(),
+        language: before.language,
+        session: CallId(901),
+        step: 1,
+        subscriber: before.subscriber.clone(),
+        mobile: before.mobile.clone(),
+        call: before.call.clone(),
+        factor: before.factor.clone(),
+        rials: 6000,
+        trial: false,
+        token: "f".repeat(32),
+        text: String::new(),
+    };
+    play.open.make_invoice(new, now()).await.unwrap();
+    play.open.invoice_by_token(&"f".repeat(32)).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_who_pays_at_zarinpal_when_the_link_has_lapsed() {
+    expires(Kind::Zarinpal).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_who_pays_at_stripe_when_the_link_has_lapsed() {
+    expires(Kind::Stripe).await;
+}
+
+/// Zarinpal whose first answer to a question is held until it is let go.
+async fn held(first: &'static str, then: &'static str) -> (Shop, Peer, Arc<Notify>) {
+    let (go, asked) = (Arc::new(Notify::new()), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let free = Arc::clone(&go);
+    let mind: Mind = Arc::new(move |came| {
+        let (free, asked) = (Arc::clone(&free), Arc::clone(&asked));
+        Box::pin(async move {
+            if came.target.ends_with("/request.json") {
+                let data = json!({ "code": 100, "authority": "A1" });
+                return Some((200, json!({ "data": data, "errors": [] }).to_string()));
+            }
+            if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+                return Some((200, then.to_owned()));
+            }
+            free.notified().await;
+            Some((200, first.to_owned()))
+        })
+    });
+    let gate = Peer::by(mind).await;
+    let row = json!({ "name": "card", "kind": "zarinpal", "account": "a", "url": gate.url("") });
+    (Shop::new(json!([row])).await, gate, go)
+}
+
+const PAID: &str = r#"{"data":{"code":100,"ref_id":201764891234},"errors":[]}"#;
+const UNPAID: &str = r#"{"data":[],"errors":{"code":-51,"message":"not paid"}}"#;
+
+/// Two questions after one way, of which the second is answered first.
+async fn crossed(
+    (first, held_answer): (&str, &'static str),
+    (second, answer): (&str, &'static str),
+    between: impl AsyncFn(&Shop, &Invoice),
+) -> (Shop, Invoice) {
+    let (shop, gate, go) = held(held_answer, answer).await;
+    let invoice = shop.invoice("F1", 5000).await;
+    shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+    let visit = async |what: &str| match what {
+        "cancel" => shop.ask("POST", &format!("/pay/{}/cancel", invoice.token), "").await,
+        _ => shop.get(&format!("/pay/{}/back?Status=OK", invoice.token)).await,
+    };
+    let rest = async {
+        while gate.count() < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        visit(second).await;
+        between(&shop, &invoice).await;
+        go.notify_one();
+    };
+    tokio::join!(visit(first), rest);
+    (shop, invoice)
+}
+
+#[tokio::test]
+async fn s5_3_a_question_that_finds_it_paid_and_one_that_closes_it_may_cross() {
+    let due = async |shop: &Shop| shop.world.store.payments_due(shop.merchant).await.unwrap();
+    let cancelled = async |shop: &Shop, invoice: &Invoice| {
+        assert_eq!(shop.now(invoice).await.state, InvoiceState::Cancelled);
+    };
+    // He was asked after, and cancelled meanwhile: Zarinpal has the money since that question, and so it is booked.
+    let (shop, invoice) = crossed(("back", PAID), ("cancel", UNPAID), cancelled).await;
+    assert_eq!((shop.now(&invoice).await.state, due(&shop).await), (InvoiceState::Paid, 5000));
+    shop.in_order().await;
+    // Another one has taken its place: the operator is told, and the books are those of the new one.
+    let replaced = async |shop: &Shop, invoice: &Invoice| {
+        cancelled(shop, invoice).await;
+        shop.step(800, Door::Ims, "9900|F1|6000").await;
+    };
+    let (shop, invoice) = crossed(("back", PAID), ("cancel", UNPAID), replaced).await;
+    assert_eq!((shop.now(&invoice).await.state, due(&shop).await), (InvoiceState::Cancelled, 0));
+    let way = shop.world.store.attempts_of(invoice.id).await.unwrap().remove(0);
+    assert_eq!(way.state, AttemptState::Odd);
+    assert!(way.said.contains("5000 IRR by A1"), "{}", way.said);
+    shop.in_order().await;
+    // The answer that nothing was paid comes late: it is, and stays so.
+    let paid = async |shop: &Shop, invoice: &Invoice| {
+        assert_eq!(shop.now(invoice).await.state, InvoiceState::Paid);
+    };
+    let (shop, invoice) = crossed(("cancel", UNPAID), ("back", PAID), paid).await;
+    assert_eq!((shop.now(&invoice).await.state, due(&shop).await), (InvoiceState::Paid, 5000));
+    assert_eq!(shop.world.store.outbox(None, None, 0, 9).await.unwrap().len(), 1);
+    shop.in_order().await;
+}
