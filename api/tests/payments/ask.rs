@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use facts::CallId;
+use facts::ussd::{Dialled, Door, Step};
 use serde_json::{Value, json};
 
 use crate::{Seen, Shop, world};
@@ -135,6 +137,54 @@ async fn s5_4_every_filter_and_every_word() {
 }
 
 #[tokio::test]
+async fn s5_4_tries_are_told_by_their_session_alone_and_in_sandboxes() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let real = shop.invoice("12", 5000).await;
+    shop.step(55, Door::Simulator, "9900|13|6000").await;
+    let tried = shop.all().await.pop().unwrap();
+    assert!(tried.trial);
+    for invoice in [&real, &tried] {
+        shop.pay(invoice).await;
+    }
+    let rrn = shop.now(&tried).await.rrn.unwrap();
+    assert_eq!(invoices(&shop, &[]).await, [real.id]);
+    for alone in [("YourFactorID", "13"), ("RRN", &rrn), ("IsAll", "true"), ("PriceFrom", "5500")] {
+        assert!(!invoices(&shop, &[alone]).await.contains(&tried.id), "{alone:?}");
+    }
+    assert_eq!(invoices(&shop, &[("SessionID", "55")]).await, [tried.id]);
+    let as_pages_do = [("SessionID", "55"), ("YourFactorID", "13"), ("RRN", rrn.as_str())];
+    assert_eq!(invoices(&shop, &as_pages_do).await, [tried.id]);
+    // A sandbox has nothing else.
+    let file = json!({
+        "tariffs": [{ "name": "play", "currency": "XTS", "rates": [] }],
+        "merchants": [{ "name": "sand", "currency": "XTS", "sandbox": true, "tariff": "play" }],
+        "ussd_owners": [{ "username": "sand", "password": "p", "merchant": "sand" }],
+        "ussd_codes": [{ "code": "*6655*9#", "merchant": "sand", "page": shop.page.url("/p.php"),
+                         "price": "0" }],
+    });
+    let store = &shop.world.store;
+    let changes = store.apply(&serde_json::from_value(file).unwrap(), world::now(), false).await;
+    assert_eq!(changes.unwrap().mistakes, []);
+    let merchant = store.merchant_by_name("sand").await.unwrap().unwrap().id;
+    let step = Step {
+        session: CallId(56),
+        merchant,
+        door: Door::Ims,
+        code: Dialled::code("6655*9").unwrap(),
+        mobile: "989123456789".into(),
+        inputs: Vec::new(),
+        number: 1,
+    };
+    shop.page.answer(200, "9900|14|7000");
+    api::menus::visit(&shop.world.state, &step).await;
+    let played = shop.all().await.pop().unwrap();
+    assert!(played.trial && played.merchant == merchant, "{played:?}");
+    shop.pay(&played).await;
+    let own = [("Username", "sand"), ("CodeName", "9")];
+    assert_eq!(invoices(&shop, &own).await, [played.id]);
+}
+
+#[tokio::test]
 async fn s5_4_soap_of_both_versions_forms_and_faults() {
     let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
     let fields = [("Username", "u"), ("Password", "p"), ("CodeName", "123"), ("NullResult", "-")];
@@ -147,6 +197,7 @@ async fn s5_4_soap_of_both_versions_forms_and_faults() {
         let kind = seen.headers["content-type"].to_str().unwrap();
         assert_eq!(kind.starts_with("application/soap+xml"), space == SOAP_12, "{kind}");
         assert_eq!(seen.headers["cache-control"], "no-store");
+        assert!(!seen.headers.contains_key("strict-transport-security"), "both are served");
     }
     let query = "Username=u&Password=p&codename=*6655*123%23&NullResult=a+%2B";
     let form = "application/x-www-form-urlencoded";

@@ -361,3 +361,119 @@ async fn s5_3_a_question_that_finds_it_paid_and_one_that_closes_it_may_cross() {
     assert_eq!(shop.world.store.outbox(None, None, 0, 9).await.unwrap().len(), 1);
     shop.in_order().await;
 }
+
+#[tokio::test]
+async fn s5_3_the_buttons_for_tests_pay_nothing_but_what_was_begun_there_without_money() {
+    let gate = Peer::start().await;
+    let row = json!({ "name": "card", "kind": "zarinpal", "account": "a", "url": gate.url("") });
+    let only_test = json!([{ "name": "try", "kind": "test" }]);
+    let shop = Shop::new(only_test.clone()).await;
+    let apply = async |gateways: serde_json::Value| {
+        let file = serde_json::from_value(json!({ "prune": true, "payment_gateways": gateways }));
+        let changes = shop.world.store.apply(&file.unwrap(), now(), false).await.unwrap();
+        assert_eq!(changes.mistakes, []);
+    };
+    let played = shop.invoice("1", 5000).await;
+    shop.pay(&played).await;
+    let on_his_way = shop.invoice("2", 5000).await;
+    shop.press(&format!("/pay/{}/start", on_his_way.token), "").await;
+    // From now on there is one that takes money: nobody pays without any more, wherever he is.
+    apply(json!([row, { "name": "try", "kind": "test", "enabled": false }])).await;
+    let test = format!("/pay/{}/test", on_his_way.token);
+    assert_eq!(shop.get(&test).await.to().unwrap(), format!("/pay/{}?lang=fa", on_his_way.token));
+    shop.press(&test, "act=pay").await;
+    assert_eq!(shop.now(&on_his_way).await.state, InvoiceState::Open);
+    shop.press(&format!("/pay/{}/cancel", on_his_way.token), "").await;
+    assert_eq!(shop.now(&on_his_way).await.state, InvoiceState::Cancelled);
+    // A way that was begun at Zarinpal is not paid by buttons.
+    gate.answer(200, r#"{"data":{"code":100,"authority":"A1"},"errors":[]}"#);
+    let card = shop.invoice("3", 5000).await;
+    shop.press(&format!("/pay/{}/start", card.token), "").await;
+    gate.answer(200, UNPAID);
+    shop.press(&format!("/pay/{}/test", card.token), "act=pay").await;
+    let way = shop.world.store.pending_attempt(card.id).await.unwrap().unwrap();
+    assert_eq!((way.rrn, shop.now(&card).await.state), (None, InvoiceState::Open));
+    shop.press(&format!("/pay/{}/cancel", card.token), "").await;
+    // What was played is not given back by a gateway that has its name by now.
+    let mut renamed = row.clone();
+    renamed["name"] = json!("try");
+    apply(json!([row, renamed])).await;
+    gate.take();
+    let refund = format!("/ussd-invoices/{}/refund", played.id);
+    let (status, told) = shop.world.admin("POST", &refund, None).await;
+    assert_eq!((status.as_u16(), &told["error"]["code"]), (409, &json!("by_hand")));
+    assert!(gate.take().is_empty(), "nothing was asked of it");
+    assert_eq!(shop.now(&played).await.state, InvoiceState::Paid);
+    // And what was paid with money is not given back by buttons.
+    gate.answer(200, r#"{"data":{"code":100,"authority":"A2"},"errors":[]}"#);
+    let money = shop.invoice("4", 5000).await;
+    shop.press(&format!("/pay/{}/start", money.token), "gateway=card").await;
+    gate.answer(200, PAID);
+    shop.back(&money, "?Status=OK").await;
+    assert_eq!(shop.now(&money).await.state, InvoiceState::Paid);
+    apply(json!([{ "name": "card", "kind": "test" }])).await;
+    let refund = format!("/ussd-invoices/{}/refund", money.id);
+    let (status, _) = shop.world.admin("POST", &refund, None).await;
+    assert_eq!((status.as_u16(), shop.now(&money).await.state), (409, InvoiceState::Paid));
+    let (_, one) = shop.world.admin("GET", &format!("/ussd-invoices/{}", money.id), None).await;
+    assert_eq!(one["given_back"][0]["state"], "refused");
+    assert_eq!(one["attempts"][0]["kind"], "zarinpal");
+    shop.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_refunds_that_are_slow_keep_nobody_waiting_who_has_paid() {
+    let mind: Mind = Arc::new(|came| {
+        Box::pin(async move {
+            let session = |status: &str, paid: &str, intent: serde_json::Value| {
+                json!({ "id": "cs_1", "amount_total": 1, "currency": "eur", "payment_intent": intent,
+                        "payment_status": paid, "status": status, "url": "https://stripe.example/1" })
+            };
+            match (came.method.as_str(), came.target.as_str()) {
+                (_, "/v1/refunds") => std::future::pending().await,
+                ("POST", "/v1/checkout/sessions") => {
+                    // A session of each invoice.
+                    let id = came.body.split("client_reference_id=").nth(1).unwrap();
+                    let id = format!("cs_{}", id.split('&').next().unwrap());
+                    let mut opened = session("open", "unpaid", json!(null));
+                    opened["id"] = json!(id);
+                    Some((200, opened.to_string()))
+                }
+                (_, target) => {
+                    let intent = target.replace("/v1/checkout/sessions/cs_", "pi_");
+                    Some((200, session("complete", "paid", json!(intent)).to_string()))
+                }
+            }
+        })
+    });
+    let gate = Peer::by(mind).await;
+    let row = json!({ "name": "abroad", "kind": "stripe", "secret": "s", "hook_secret": "h", "currency": "EUR",
+                      "rials_per_unit": 9_000, "url": gate.url("") });
+    let shop = Shop::new(json!([row])).await;
+    let store = &shop.world.store;
+    for factor in ["1", "2", "3"] {
+        let invoice = shop.invoice(factor, 5000).await;
+        shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+        shop.back(&invoice, "").await;
+        assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+        // Begun by a process of this number, which died.
+        store.begin_refund(invoice.id, 7, now()).await.unwrap();
+    }
+    let waits = shop.invoice("4", 5000).await;
+    shop.press(&format!("/pay/{}/start", waits.token), "").await;
+    let before = gate.count();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let run = tokio::spawn(api::payments::run(shop.world.state.clone(), stopped));
+    let begun = std::time::Instant::now();
+    while shop.now(&waits).await.state != InvoiceState::Paid {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it waits behind refunds");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // All three are asked for meanwhile, once each.
+    while gate.count() < before + 4 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{}", gate.count() - before);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(stop);
+    run.abort();
+}

@@ -284,11 +284,14 @@ mod tests {
     /// How SQLite finds the rows of a statement.
     async fn plan(store: &Store, sql: &str, values: Vec<Value>) -> String {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
-        let steps = store.read(work!(conn, [sql, values] => {
-            let rows = conn.rows(&sql, (*values).clone()).await?;
-            rows.iter().map(|row| row.text(3)).collect::<Result<Vec<_>>>()?
-        }));
-        steps.await.unwrap().join("\n")
+        let steps: Vec<String> = store
+            .read(work!(conn, [sql, values] => {
+                let rows = conn.rows(&sql, (*values).clone()).await?;
+                rows.iter().map(|row| row.text(3)).collect::<Result<Vec<_>>>()?
+            }))
+            .await
+            .unwrap();
+        steps.join("\n")
     }
 
     #[tokio::test]
@@ -335,7 +338,7 @@ mod tests {
         let latest = plan(&store, &sql, values).await;
         assert!(latest.contains("ussd_invoices_paid (merchant_id=?)"), "{latest}");
         assert!(!latest.contains("TEMP B-TREE"), "{latest}");
-        let codes = plan(&store, CODES, args![1]).await;
+        let codes = plan(&store, CODES, args![1_i64]).await;
         assert!(codes.contains("by_code (merchant_id=? AND code>?)"), "{codes}");
         assert!(!codes.contains("SCAN i"), "{codes}");
         store.close().await;
