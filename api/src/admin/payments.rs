@@ -49,7 +49,8 @@ async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply
         })?),
     };
     let merchant = asked.merchant(&state).await?;
-    let which = InvoicesAsked { merchant, state: which, after, limit };
+    let odd = asked.flag("odd");
+    let which = InvoicesAsked { merchant, state: which, odd, after, limit };
     let rows = state.0.store.invoices(which).await.map_err(store_fault)?;
     Ok(page(&rows, limit, |row| row.id))
 }

@@ -9,7 +9,8 @@ use crate::state::ApiState;
 
 pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Reply {
     let (after, limit) = (asked.after()?, asked.limit()?);
-    let which = InvoicesAsked { merchant: Some(asker.merchant.id), state: None, after, limit };
+    let merchant = Some(asker.merchant.id);
+    let which = InvoicesAsked { merchant, after, limit, ..InvoicesAsked::default() };
     let rows = state.0.store.invoices(which).await.map_err(ours)?;
     let next = rows.last().map(|row| row.id.to_string());
     let items = rows.iter().map(shown).collect();

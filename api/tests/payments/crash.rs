@@ -42,6 +42,7 @@ pub(crate) struct Town {
     line: Line,
     pub(crate) page: Peer,
     sms: Peer,
+    pub(crate) gate: Peer,
     guard: GuardedClient,
     merchant: MerchantId,
     folder: tempfile::TempDir,
@@ -89,12 +90,22 @@ impl Town {
         let folder = tempfile::tempdir().unwrap();
         copy(&shop.world.folder.path().join("store.db"), &folder.path().join("before.db"));
         let (guard, merchant) = (shop.world.guard.clone(), shop.merchant);
-        Town { kind, bank, line, page, sms, guard, merchant, folder }
+        Town { kind, bank, line, page, sms, gate, guard, merchant, folder }
     }
 
     /// The store as it was before anybody dialled.
     pub(crate) fn before(&self) -> PathBuf {
         self.file("before.db")
+    }
+
+    /// The store as it is now, for another program that begins with it.
+    pub(crate) async fn copy_of_now(&self, open: &Store) -> PathBuf {
+        // Whoever is behind this unit has his in the file.
+        open.hasten_payments(0, now()).await.unwrap();
+        let from = self.file("before.db");
+        let to = self.file("beside.db");
+        copy(&from, &to);
+        to
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -284,7 +295,7 @@ impl Play {
             match (&invoice, self.way().await) {
                 (None, _) => self.dial(2, "7").await,
                 (Some(one), None) if one.state == InvoiceState::Open => {
-                    self.press("start", "").await
+                    self.press("start", "").await;
                 }
                 (Some(_), Some(way)) => {
                     if !self.town.bank.is_paid(&way.reference) {

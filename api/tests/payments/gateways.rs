@@ -7,6 +7,7 @@ use axum::http::{Request, StatusCode};
 use billing::payments::{AttemptState, InvoiceState};
 pub(crate) use hmac_sha256::sign;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::peer::{Came, Peer};
 use crate::{BASE, Shop};
@@ -221,7 +222,9 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     assert_eq!(came.header("content-type"), "application/x-www-form-urlencoded");
     assert_eq!(came.header("stripe-version"), "2024-06-20");
     let expires = invoice.expires.seconds() + 1860;
-    assert_eq!(came.header("idempotency-key"), format!("tandem-{}-0-{expires}", invoice.token));
+    let digest = hex::encode(&Sha256::digest(&came.body)[..8]);
+    let once = format!("tandem-{}-0-{digest}", invoice.token);
+    assert_eq!(came.header("idempotency-key"), once);
     let back = format!("http%3A%2F%2Fpay.example%2Fpay%2F{}%2Fback", invoice.token);
     // 125,001 rials are 13.9 cents: never less than was asked for.
     let wanted = format!(

@@ -477,3 +477,56 @@ async fn s5_3_refunds_that_are_slow_keep_nobody_waiting_who_has_paid() {
     drop(stop);
     run.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_of_two_ways_that_were_paid_one_is_taken() {
+    let play = play(Kind::Zarinpal).await;
+    play.dial(1, "7").await;
+    let invoice = play.invoice().await.unwrap();
+    let start = format!("/pay/{}/start", invoice.token);
+    let way = async || {
+        play.shop.ask("POST", &start, "").await;
+        play.open.pending_attempt(invoice.id).await.unwrap().unwrap()
+    };
+    // He leaves the first one, begins another, and pays by both.
+    let first = way().await;
+    happens(&play, Event::Left, (&invoice, &first.reference)).await;
+    let second = way().await;
+    assert_ne!(first.reference, second.reference);
+    for way in [&first, &second] {
+        assert!(play.town.bank.pay(&way.reference));
+    }
+    happens(&play, Event::Back, (&invoice, &first.reference)).await;
+    happens(&play, Event::Back, (&invoice, &second.reference)).await;
+    happens(&play, Event::Sweep, (&invoice, &second.reference)).await;
+    assert_eq!(play.invoice().await.unwrap().state, InvoiceState::Paid);
+    let ways = play.open.attempts_of(invoice.id).await.unwrap();
+    let states: Vec<_> = ways.iter().map(|way| way.state).collect();
+    assert_eq!(states, [AttemptState::Paid, AttemptState::Failed]);
+    let has = |way: &billing::payments::Attempt| play.town.bank.has(&way.reference);
+    assert!(has(&first) && !has(&second), "Zarinpal gives the second one back");
+    assert_eq!(play.open.payments_due(play.shop.merchant).await.unwrap(), 5000);
+    play.shop.in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_3_a_session_of_stripe_is_opened_also_where_the_rate_changed_behind_a_crash() {
+    let play = play(Kind::Stripe).await;
+    play.dial(1, "7").await;
+    let invoice = play.invoice().await.unwrap();
+    // One was opened, and whoever opened it died before it was written down.
+    let (town, file) = (Arc::clone(&play.town), play.town.copy_of_now(&play.open).await);
+    let (shop, open) = town.start(&file, &Fuse::of(usize::MAX)).await;
+    let before = Play { town, shop, open };
+    before.shop.ask("POST", &format!("/pay/{}/start", invoice.token), "").await;
+    let rate = json!({ "payment_gateways": [{ "name": "gate", "kind": "stripe", "secret": "s", "currency": "EUR",
+        "hook_secret": crate::crash::KEY, "rials_per_unit": 1_000, "url": play.town.gate.url("") }] });
+    let rate = serde_json::from_value(rate).unwrap();
+    assert_eq!(play.open.apply(&rate, now(), false).await.unwrap().mistakes, []);
+    play.shop.ask("POST", &format!("/pay/{}/start", invoice.token), "").await;
+    let way = play.open.pending_attempt(invoice.id).await.unwrap().unwrap();
+    assert_eq!((way.amount, way.reference.as_str()), (5, "cs_2"));
+    happens(&play, Event::Pay, (&invoice, &way.reference)).await;
+    happens(&play, Event::Hook, (&invoice, &way.reference)).await;
+    assert_eq!(play.invoice().await.unwrap().state, InvoiceState::Paid);
+}

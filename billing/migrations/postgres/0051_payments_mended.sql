@@ -8,6 +8,7 @@ ALTER TABLE ussd_attempts ADD COLUMN holder BIGINT NOT NULL DEFAULT 0;
 UPDATE ussd_attempts SET kind = COALESCE(
   (SELECT g.kind FROM payment_gateways g WHERE g.name = ussd_attempts.gateway),
   CASE WHEN rrn IS NULL THEN 'zarinpal' ELSE 'test' END);
+CREATE INDEX ussd_attempts_odd ON ussd_attempts (invoice_id) WHERE state = 'odd';
 
 -- What was paid without money is not what a merchant is due.
 UPDATE ussd_entries SET account = 'trial:' || substr(account, 10)

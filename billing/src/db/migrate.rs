@@ -200,6 +200,60 @@ mod tests {
     }
 
     #[test]
+    fn payments_of_an_earlier_program_keep_their_money_and_what_was_played_is_put_apart() {
+        let mut own = Own::open(None, Duration::ZERO, 16).unwrap();
+        for migration in MIGRATIONS.iter().filter(|migration| migration.number < 51) {
+            own.script(migration.sqlite).unwrap();
+        }
+        let invoice = |id: u32, state: &str, refunds: u32| {
+            format!(
+                "INSERT INTO ussd_invoices (id, merchant_id, code, page, language, session, subscriber, mobile, call, \
+                 factor, rials, trial, token, state, notices, made, expires, closed, refunds) VALUES ({id}, 1, '*1#', \
+                 'p', 'fa', {id}, '98', '09', '*1', 'F{id}', 50, 0, 't{id}', '{state}', 1, 5, 6, 7, {refunds}); "
+            )
+        };
+        let way = |invoice: u32, gateway: &str, rrn: &str| {
+            format!(
+                "INSERT INTO ussd_attempts (invoice_id, gateway, reference, url, amount, currency, state, rrn, made, \
+                 due) VALUES ({invoice}, '{gateway}', 'r{invoice}', 'u', 50, 'IRR', 'paid', {rrn}, 5, 5); "
+            )
+        };
+        let entry = |invoice: u32, posting: &str, account: &str, rials: i32| {
+            format!(
+                "INSERT INTO ussd_entries (invoice_id, posting, account, rials, at) \
+                 VALUES ({invoice}, '{posting}', '{account}', {rials}, 7); "
+            )
+        };
+        let mut before = "INSERT INTO payment_gateways VALUES ('abroad', 'stripe', 'x', 1, '', 's', 'h', 'EUR', 9, '', 1); "
+            .to_owned();
+        for (id, state, refunds, gateway, rrn) in [
+            (1, "paid", 0, "abroad", "NULL"),
+            (2, "paid", 1, "gone", "'123'"),
+            (3, "refunding", 2, "abroad", "NULL"),
+            (4, "refunded", 1, "away", "NULL"),
+        ] {
+            before += &(invoice(id, state, refunds) + &way(id, gateway, rrn));
+            before += &entry(id, "payment", "merchant:1", -50);
+            before += &entry(id, "payment", &format!("gateway:{gateway}"), 50);
+        }
+        own.script(&before).unwrap();
+        let mended = MIGRATIONS.iter().find(|migration| migration.number == 51).unwrap();
+        own.script(mended.sqlite).unwrap();
+        let mut told = |sql: &str| -> Vec<String> {
+            let rows = own.rows(sql, &[], 99).unwrap();
+            rows.iter().map(|row| row.text(0).unwrap()).collect()
+        };
+        let kinds = told("SELECT invoice_id || kind FROM ussd_attempts ORDER BY 1");
+        assert_eq!(kinds, ["1stripe", "2test", "3stripe", "4zarinpal"]);
+        let due =
+            "SELECT invoice_id || account || rials FROM ussd_entries WHERE rials < 0 ORDER BY 1";
+        let wanted = ["1merchant:1-50", "2trial:1-50", "3merchant:1-50", "4merchant:1-50"];
+        assert_eq!(told(due), wanted);
+        let rounds = told("SELECT invoice_id || '.' || no || state FROM ussd_refunds ORDER BY 1");
+        assert_eq!(rounds, ["2.1refused", "3.2pending", "4.1done"]);
+    }
+
+    #[test]
     fn sounds_of_an_earlier_program_keep_their_octets_when_they_are_put_apart() {
         let mut own = Own::open(None, Duration::ZERO, 16).unwrap();
         let run = |own: &mut Own, numbers: std::ops::RangeInclusive<i64>| {

@@ -48,6 +48,8 @@ pub struct InvoicesAsked {
     pub merchant: Option<MerchantId>,
     /// In this state.
     pub state: Option<InvoiceState>,
+    /// Those alone of which a gateway said something that does not fit.
+    pub odd: bool,
     /// With a higher id.
     pub after: i64,
     /// Rows at most.
@@ -181,9 +183,14 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn invoices(&self, asked: InvoicesAsked) -> Result<Vec<Invoice>> {
+        let odd = if asked.odd {
+            " AND i.id IN (SELECT a.invoice_id FROM ussd_attempts a WHERE a.state = 'odd')"
+        } else {
+            ""
+        };
         let sql = format!(
             "{INVOICE} WHERE i.id > $1 AND (CAST($2 AS BIGINT) IS NULL OR i.merchant_id = $2) \
-             AND (CAST($3 AS TEXT) IS NULL OR i.state = $3) AND i.id <= $5 ORDER BY i.id LIMIT $4"
+             AND (CAST($3 AS TEXT) IS NULL OR i.state = $3) AND i.id <= $5{odd} ORDER BY i.id LIMIT $4"
         );
         let last = self.settled("ussd_invoices").await?;
         let state = asked.state.map(|state| word(&state)).transpose()?;

@@ -283,12 +283,16 @@ pub(crate) async fn s5_3_an_amount_that_differs_is_not_booked(store: Store, _: S
         let booked = store.book_attempt(attempt.id, verified(5000), at(2)).await.unwrap();
         assert!(matches!(booked, Booked::Odd(_)), "it stays so");
     }
+    made(&store, wanted(merchant, "F2", 5000, 2), 0).await;
     let held = store.invoice(invoice.id).await.unwrap().unwrap();
     assert_eq!(held.state, InvoiceState::Open);
     assert_eq!(store.payments_due(merchant).await.unwrap(), 0);
     assert!(store.outbox(Some(merchant), None, 0, 10).await.unwrap().is_empty());
     let said: Vec<_> =
         store.attempts_of(invoice.id).await.unwrap().into_iter().map(|one| one.said).collect();
+    let odd = InvoicesAsked { odd: true, limit: 9, ..InvoicesAsked::default() };
+    let found = store.invoices(odd).await.unwrap();
+    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [invoice.id]);
     assert_eq!(said[0], "another amount was paid than asked for: 4999 IRR by ref-7");
     in_order(&store).await;
 }
@@ -378,7 +382,8 @@ pub(crate) async fn s5_4_each_filter_of_get_payments(store: Store, _: String) {
     assert_eq!(latest[0].id, second.id, "the latest of too many");
     // Lists.
     let list = async |state, after, limit| -> Vec<i64> {
-        let asked = InvoicesAsked { merchant: Some(merchant), state, after, limit };
+        let merchant = Some(merchant);
+        let asked = InvoicesAsked { merchant, state, after, limit, ..InvoicesAsked::default() };
         let found = store.invoices(asked).await.unwrap();
         found.into_iter().map(|one| one.id).collect()
     };

@@ -48,8 +48,7 @@ impl Stripe {
             headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
         }
         headers.extend(once.map(|once| ("idempotency-key", once)));
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let body = body.into_bytes();
+        let body = written(form).into_bytes();
         let url = format!("{base}/v1/{path}");
         let request = Outgoing { post, url, headers, body, more: Vec::new(), patience: None };
         let (status, value) = exchange(&self.guard, request).await?;
@@ -77,7 +76,10 @@ impl Stripe {
             ("success_url", format!("{}/back", order.page)),
             ("cancel_url", format!("{}/back?Status=NOK", order.page)),
         ];
-        let once = format!("tandem-{}-{}-{expires}", invoice.token, order.before);
+        // The same is asked for under the same name, and nothing else is: a rate may change in between.
+        let digest = Sha256::digest(written(&form));
+        let once =
+            format!("tandem-{}-{}-{}", invoice.token, order.before, hex::encode(&digest[..8]));
         let (status, session) = self.send((true, "checkout/sessions"), &form, Some(once)).await?;
         let (id, url) = (session["id"].as_str(), session["url"].as_str());
         match (status, id, url) {
@@ -120,6 +122,10 @@ impl Stripe {
             _ => Given::Refused(said(status, &refund)),
         })
     }
+}
+
+fn written(form: &[(&str, String)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
 /// What a session says.
