@@ -29,16 +29,21 @@ pub fn switch(folder: &Path, page: &str, more: &str) -> Tandem {
 /// The same with further settings.
 #[must_use]
 pub fn switch_with(folder: &Path, page: &str, more: &str, settings: &[&str]) -> Tandem {
+    let mut all = vec![format!("http.public_url={PUBLIC}")];
+    all.extend(settings.iter().map(|one| (*one).to_owned()));
+    Tandem::start(folder, &Setup { settings: all, operator: operators_file(page, more) })
+}
+
+/// Its operator's file.
+#[must_use]
+pub fn operators_file(page: &str, more: &str) -> String {
     let (name, password) = OWNER;
     let more = format!(
         "\n[[ussd_codes]]\ncode = \"{CODE}\"\nmerchant = \"{USER}\"\npage = \"{page}\"\n\
          [[ussd_owners]]\nusername = \"{name}\"\npassword = \"{password}\"\nmerchant = \"{USER}\"\n\
          [[payment_gateways]]\nname = \"try\"\nkind = \"test\"\n{more}\n"
     );
-    let operator = operator(&Wish { more, ..Wish::default() }, ports::one(), ports::one());
-    let mut all = vec![format!("http.public_url={PUBLIC}")];
-    all.extend(settings.iter().map(|one| (*one).to_owned()));
-    Tandem::start(folder, &Setup { settings: all, operator })
+    operator(&Wish { more, ..Wish::default() }, ports::one(), ports::one())
 }
 
 /// What a subscriber sees.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use e2e::merchant::Merchant;
 use e2e::pages::{DESK, Pages, SMALL, View, is_kind_to_people};
-use e2e::tandem::Tandem;
+use e2e::tandem::{Setup, Tandem};
 use e2e::ussd::{self, MOBILE, PUBLIC, Tries};
 use e2e::{country, wait};
 use serde_json::{Value, json};
@@ -200,8 +200,14 @@ fn s5_3_the_page_bears_long_names_keyboards_and_any_width() {
     let merchant = Merchant::start();
     let most = format!("9900|{}|999999999999", "W".repeat(50));
     merchant.answer_next_at("/menu", &[(200, &most)]);
-    let tandem = ussd::switch(folder.path(), &merchant.url("/menu"), "");
-    let tries = Tries::of(&tandem);
+    // A name without a place to break it at.
+    let name = "M".repeat(64);
+    let operator = ussd::operators_file(&merchant.url("/menu"), "")
+        .replace(&format!("\"{}\"", country::USER), &format!("\"{name}\""))
+        .replace(&format!("kind = \"{name}\""), "kind = \"test\"");
+    let settings = vec![format!("http.public_url={PUBLIC}")];
+    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
+    let tries = Tries::by(&tandem, &name);
     let mut pages = Pages::start(folder.path(), tandem.http);
     let invoice = format!("{PUBLIC}{}", tries.dial(MOBILE, "*6655*123#").invoice());
     for (lang, dir, pay) in [("fa", "rtl", "پرداخت"), ("zh", "ltr", "支付"), ("en", "ltr", "Pay")]
@@ -212,6 +218,7 @@ fn s5_3_the_page_bears_long_names_keyboards_and_any_width() {
             pages.open("a", &format!("{invoice}?lang={lang}"), view);
             let seen = pages.look("a");
             assert_eq!((&seen["lang"], &seen["dir"]), (&json!(lang), &json!(dir)));
+            assert!(seen["text"].as_str().is_some_and(|text| text.contains(&name)), "{seen:#}");
             is_kind_to_people(&seen);
         }
         // By keys alone: two languages, then what it is about; where one is, is to be seen.
