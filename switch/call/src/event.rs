@@ -630,6 +630,8 @@ pub struct Counts {
     pub trunk_legs: usize,
     /// Sessions of menus.
     pub menus: usize,
+    /// Who is shown them: dialogs, phones, calls to codes, and requests of ours that are not answered.
+    pub shown: usize,
     /// Legs that count against classes of destinations, and legs that show a number of a pool.
     pub watched: usize,
     /// SIP transactions.

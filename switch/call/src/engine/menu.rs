@@ -80,6 +80,11 @@ impl Desk {
         self.open.len()
     }
 
+    /// Entries of all other tables: none when nobody is shown anything.
+    pub(super) fn shown(&self) -> usize {
+        self.dialogs.len() + self.phones.len() + self.sent.len() + self.callers.len()
+    }
+
     /// Whether a menu is shown in this dialog.
     pub(super) fn has(&self, session: SessionId) -> bool {
         self.dialogs.contains_key(&session)

@@ -458,6 +458,7 @@ impl Engine {
             subscriptions: sip.subscriptions.max(self.world.watches.len()),
             messages: self.messages.len(),
             menus: self.menus.len(),
+            shown: self.menus.shown(),
             delivered: self.messages.delivered,
             undelivered: self.messages.undelivered,
             keys_told: self.world.keys_told,
