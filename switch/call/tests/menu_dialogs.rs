@@ -148,15 +148,19 @@ fn s5_6_a_screen_that_did_not_arrive_ends_nothing_once_another_one_is_on_show() 
     assert_eq!(calls(&sim).last().unwrap(), "*6655*123*1*2");
 }
 
+/// The desk's phone has taken its binding away.
+fn leaves(sim: &mut Sim, desk: &mut asker::Asker) {
+    let contact = std::mem::replace(&mut desk.contact, "*".into());
+    let _ = desk.ask_proved(sim, ("REGISTER", "80001"), "Expires: 0\n", "");
+    desk.contact = contact;
+    assert_eq!(sim.engine.counts().bindings, 1, "the other phone's");
+}
+
 #[test]
 fn s5_6_a_phone_that_is_not_there_for_a_moment_is_tried_again() {
     let (mut sim, mut desk, _) = office();
     assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
-    let gone = "Contact: *\nExpires: 0\n";
-    let contact = std::mem::replace(&mut desk.contact, "*".into());
-    let _ = desk.ask_proved(&mut sim, ("REGISTER", "80001"), &gone["Contact: *\n".len()..], "");
-    desk.contact = contact;
-    assert_eq!(sim.engine.counts().bindings, 1, "the other phone's");
+    leaves(&mut sim, &mut desk);
     say(&mut sim, menu("1 or 2?"));
     assert_eq!((sim.fars["desk"].count("MESSAGE"), sim.overs.len()), (0, 0));
     sim.advance(s(5));
@@ -165,7 +169,24 @@ fn s5_6_a_phone_that_is_not_there_for_a_moment_is_tried_again() {
     assert_eq!(read(&mut sim, &desk, 200), "1 or 2?");
     assert_eq!(writes(&mut sim, &mut desk, "1"), 200);
     assert_eq!(calls(&sim), ["*6655*123", "*6655*123*1"]);
+    // So are the last words of a session that is over by then; but not for ever.
+    leaves(&mut sim, &mut desk);
+    let before = sim.fars["desk"].count("MESSAGE");
+    say(&mut sim, last(DONE));
+    assert_eq!((over(&sim), sim.fars["desk"].count("MESSAGE")), ((End::Said, 2), before));
+    sim.advance(s(30));
+    bind(&mut sim, &[("80001", DESK)]);
+    sim.advance(s(2));
+    assert_eq!(read(&mut sim, &desk, 200), DONE);
     sim.assert_clean();
+    let (mut sim, mut desk, _) = office();
+    assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
+    leaves(&mut sim, &mut desk);
+    say(&mut sim, last(DONE));
+    sim.advance(s(70));
+    bind(&mut sim, &[("80001", DESK)]);
+    sim.assert_clean();
+    assert_eq!(sim.fars["desk"].count("MESSAGE"), 0);
 }
 
 #[test]

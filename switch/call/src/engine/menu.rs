@@ -10,7 +10,7 @@ use sip::endpoint::{RequestOutId, SessionId};
 
 use super::Engine;
 use super::menu_call::Caller;
-use super::menu_text::Phone;
+use super::menu_text::{Late, Phone};
 use super::ussi::Dialog;
 use crate::admission::Occupancy;
 use crate::event::{Answer, Effect};
@@ -73,6 +73,8 @@ pub(super) struct Desk {
     pub(super) sent: BTreeMap<RequestOutId, Sent>,
     /// Who calls codes, by his call.
     pub(super) callers: BTreeMap<CallId, Caller>,
+    /// Last words for phones that are not there just now.
+    pub(super) late: Vec<Late>,
 }
 
 impl Desk {
@@ -82,7 +84,8 @@ impl Desk {
 
     /// Entries of all other tables: none when nobody is shown anything.
     pub(super) fn shown(&self) -> usize {
-        self.dialogs.len() + self.phones.len() + self.sent.len() + self.callers.len()
+        let told = self.sent.len() + self.late.len();
+        self.dialogs.len() + self.phones.len() + self.callers.len() + told
     }
 
     /// Whether a menu is shown in this dialog.
@@ -92,7 +95,8 @@ impl Desk {
 
     /// When a session has something to do.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let late = self.late.iter().map(Late::due).min();
+        [self.due.first().map(|(at, _)| *at), late].into_iter().flatten().min()
     }
 
     pub(super) fn way(&mut self, id: CallId) -> Option<&mut Way> {
@@ -289,6 +293,7 @@ impl Engine {
     /// What was waited for did not come.
     pub(super) fn menus_due(&mut self) {
         let now = self.world.now.mono;
+        self.late_words_due();
         while let Some((_, id)) = self.menus.due.first().filter(|(at, _)| *at <= now).copied() {
             if self.menus.is_again(id, now) {
                 self.write_again(id);
@@ -351,6 +356,9 @@ impl Engine {
         {
             let steps = live.menu.steps();
             self.world.emit(Effect::MenuOver(Over { session: id, end, steps }));
+            if let Way::Phone(phone) = live.way {
+                self.write_late(id, phone, live.menu.input());
+            }
         }
         true
     }

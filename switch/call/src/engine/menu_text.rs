@@ -1,7 +1,7 @@
 //! Menus by messages (RFC 3428): to a phone of ours, which writes back. Also the screens of whoever calls a code from
 //! such a phone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facts::CallId;
 use facts::ussd::{Dialled, Door, End};
@@ -19,6 +19,25 @@ pub(super) const TEXT: &str = "text/plain";
 pub(super) const COMPOSING: &str = "application/im-iscomposing+xml";
 /// A phone that is not there at the moment is tried again after so long, while its session waits.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// Last words that wait for their phones at most.
+const LATE_MAX: usize = 1_000;
+
+/// Last words for a phone that is not there just now.
+#[derive(Debug)]
+pub(super) struct Late {
+    session: CallId,
+    phone: Phone,
+    again: Instant,
+    until: Instant,
+}
+
+impl Late {
+    /// When it is tried again.
+    pub(super) fn due(&self) -> Instant {
+        self.again
+    }
+}
 
 /// A phone that reads and writes messages.
 #[derive(Debug)]
@@ -128,6 +147,36 @@ impl Engine {
         let Some(Way::Phone(phone)) = self.menus.way(id) else { return };
         if let Some(text) = phone.unsent.take() {
             self.write_to_phone(id, &text);
+        }
+    }
+
+    /// A session is over: if its last words could not be sent, they are tried for as long as something might have been
+    /// typed.
+    pub(super) fn write_late(&mut self, session: CallId, phone: Phone, within: Duration) {
+        if phone.unsent.is_some() && self.menus.late.len() < LATE_MAX {
+            let now = self.world.now.mono;
+            self.menus.late.push(Late { session, phone, again: now + AGAIN, until: now + within });
+        }
+    }
+
+    /// Last words are tried again.
+    pub(super) fn late_words_due(&mut self) {
+        let now = self.world.now.mono;
+        let all = std::mem::take(&mut self.menus.late);
+        let (due, left) = all.into_iter().partition(|late| late.again <= now);
+        self.menus.late = left;
+        for mut late in due {
+            let requests = phone_requests(&mut late.phone);
+            let text = late.phone.unsent.take().unwrap_or_default();
+            let sent = self.send_text(&requests, &text);
+            if sent.is_empty() && now < late.until {
+                late.phone.unsent = Some(text);
+                self.menus.late.push(Late { again: now + AGAIN, ..late });
+            } else {
+                let (session, screen) = (late.session, late.phone.screen);
+                let sent = sent.into_iter().map(|out| (out, Sent::Text(session, screen)));
+                self.menus.sent.extend(sent);
+            }
         }
     }
 

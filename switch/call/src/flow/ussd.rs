@@ -106,6 +106,11 @@ impl Session {
         }
     }
 
+    /// How long its subscriber is given to type.
+    pub(crate) fn input(&self) -> Duration {
+        self.code.input
+    }
+
     /// Language of what the switch says by itself in it.
     pub(crate) fn language(&self) -> Language {
         self.code.language
