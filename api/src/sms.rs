@@ -12,7 +12,7 @@ use billing::payments::SmsGateway;
 use billing::sms::{Sms, SmsSent};
 use facts::sms::{Sent, Text};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::counters::count;
 use crate::state::{ApiState, now};
@@ -24,11 +24,13 @@ pub use inbound::{arrived, receipt};
 /// Between two looks, unless somebody says that there is something.
 const LOOK: Duration = Duration::from_secs(2);
 /// Messages sent at once.
-const AT_ONCE: u32 = 16;
+const AT_ONCE: u32 = 64;
 /// How long a way may take: a little more than it says.
 const PATIENCE: Duration = Duration::from_secs(35);
 /// How long all of them may: somebody else has the message a little later.
 const ALL_WAYS: Duration = Duration::from_secs(110);
+/// How long those under way are waited for at the end.
+const LAST: Duration = Duration::from_secs(2);
 /// What stands in the place of words of a message.
 const CUT: &str = "…";
 /// Shorter words of a message than this open nothing.
@@ -38,22 +40,31 @@ pub(crate) fn routes() -> axum::Router<ApiState> {
     hooks::routes()
 }
 
-/// Sends messages until `stop` turns true.
+/// Sends messages until `stop` turns true. One whose way takes its time keeps no other waiting.
 pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
+    let mut sends = Sends::new();
     loop {
-        let sent = turn(&state).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "short messages cannot be read or noted");
-            0
-        });
-        if sent >= AT_ONCE && !*stop.borrow() {
-            continue;
+        if let Err(error) = begin(&state, &mut sends).await {
+            tracing::warn!(%error, "short messages cannot be read");
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = state.0.sms_wake.notified() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+        let mut done = tokio::select! {
+            Some(done) = sends.join_next() => Some(done),
+            () = tokio::time::sleep(LOOK) => None,
+            () = state.0.sms_wake.notified() => None,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while let Some(one) = done {
+            noted(&state, one).await;
+            done = sends.try_join_next();
         }
     }
+    let rest = async {
+        while let Some(done) = sends.join_next().await {
+            noted(&state, done).await;
+        }
+    };
+    // What is not known by then is sent again by the next process.
+    let _ = tokio::time::timeout(LAST, rest).await;
 }
 
 /// Sends what is due; how many messages.
@@ -61,11 +72,27 @@ pub async fn run(state: ApiState, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// Those of the store.
 pub async fn turn(state: &ApiState) -> billing::Result<u32> {
+    let mut sends = Sends::new();
+    let begun = begin(state, &mut sends).await?;
+    while let Some(done) = sends.join_next().await {
+        noted(state, done).await;
+    }
+    Ok(begun)
+}
+
+/// Messages under way, and what comes of each.
+type Sends = JoinSet<(Sms, SmsSent)>;
+
+/// Begins to send what is due, as far as there is room; how many messages.
+async fn begin(state: &ApiState, sends: &mut Sends) -> billing::Result<u32> {
     let store = &state.0.store;
+    let room = AT_ONCE.saturating_sub(u32::try_from(sends.len()).unwrap_or(AT_ONCE));
+    if room == 0 {
+        return Ok(0);
+    }
     let Some(gateway) = store.sms_gateway().await? else { return Ok(0) };
-    let due = store.take_sms(now(), AT_ONCE).await?;
-    let sent = u32::try_from(due.len()).unwrap_or(AT_ONCE);
-    let mut sends = JoinSet::new();
+    let due = store.take_sms(now(), room).await?;
+    let begun = u32::try_from(due.len()).unwrap_or(room);
     for sms in due {
         let (state, gateway) = (state.clone(), gateway.clone());
         sends.spawn(async move {
@@ -73,22 +100,26 @@ pub async fn turn(state: &ApiState) -> billing::Result<u32> {
             (sms, came.unwrap_or_else(|_| SmsSent::Later("no answer in time".to_owned())))
         });
     }
-    while let Some(done) = sends.join_next().await {
-        let Ok((sms, came)) = done else { continue };
-        let counters = &state.0.counters;
-        match &came {
-            SmsSent::Taken(way, _) => {
-                count(&counters.sms_sent);
-                tracing::info!(sms = sms.id, parts = sms.parts, way, "short message sent");
-            }
-            SmsSent::Later(why) | SmsSent::Refused(why) => {
-                count(&counters.sms_failed);
-                tracing::warn!(sms = sms.id, tries = sms.tries + 1, why, "short message not sent");
-            }
+    Ok(begun)
+}
+
+/// Notes what came of one.
+async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
+    let Ok((sms, came)) = done else { return };
+    let counters = &state.0.counters;
+    match &came {
+        SmsSent::Taken(way, _) => {
+            count(&counters.sms_sent);
+            tracing::info!(sms = sms.id, parts = sms.parts, way, "short message sent");
         }
-        store.note_sms((sms.id, sms.lease), came, now()).await?;
+        SmsSent::Later(why) | SmsSent::Refused(why) => {
+            count(&counters.sms_failed);
+            tracing::warn!(sms = sms.id, tries = sms.tries + 1, why, "short message not sent");
+        }
     }
-    Ok(sent)
+    if let Err(error) = state.0.store.note_sms((sms.id, sms.lease), came, now()).await {
+        tracing::warn!(%error, sms = sms.id, "what came of a short message was not noted");
+    }
 }
 
 /// By the first way that takes it. One that cannot now does not keep the others from it: whoever waits for a code would

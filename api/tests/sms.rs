@@ -301,6 +301,61 @@ async fn s4_1_whoever_writes_the_keyword_signs_up_and_the_merchant_is_told() {
 }
 
 #[tokio::test]
+async fn s4_1_a_number_is_ours_however_a_network_writes_it() {
+    let office = Office::new(&["phone"]).await;
+    let more = json!({ "sms_keywords": [
+        { "number": "+861088880002", "merchant": "test" },
+        { "number": "10690000", "merchant": "test" },
+    ]});
+    let desired = serde_json::from_value(more).unwrap();
+    assert_eq!(office.world.store.apply(&desired, now(), false).await.unwrap().mistakes, []);
+    let written = [
+        "861088880002",
+        "+861088880002",
+        "01088880002",
+        "10690000",
+        "8610690000",
+        "3000",
+        "861088880003",
+    ];
+    for (nth, to) in written.into_iter().enumerate() {
+        let arrived = Arrived {
+            link: "mci".into(),
+            once: nth.to_string(),
+            from: "8613800138002".into(),
+            to: to.into(),
+            text: "hello".into(),
+        };
+        assert!(api::sms::arrived(&office.world.state, arrived).await.unwrap());
+    }
+    let rows = office.world.store.sms_inbound(None, 0, 10).await.unwrap();
+    let whose: Vec<bool> = rows.iter().map(|row| row.merchant.is_some()).collect();
+    assert_eq!(whose, [true, true, true, true, true, true, false]);
+}
+
+#[tokio::test]
+async fn s5_5_a_phone_that_says_nothing_keeps_no_other_message_waiting() {
+    let office = Office::new(&["phone", "http"]).await;
+    office.world.switch.hang.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(office.otp(json!({})).await > 0);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let worker = tokio::spawn(api::sms::run(office.world.state.clone(), stopped));
+    while office.world.switch.texts.lock().unwrap().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    office.world.switch.hang.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert!(office.otp(json!({ "Mobile": "09123456780" })).await > 0);
+    while office.gateway.count() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(office.gateway.take()[0].body.contains("989123456780"));
+    stop.send_replace(true);
+    worker.await.unwrap();
+    let stands: Vec<_> = office.rows().await.iter().map(|row| row.state).collect();
+    assert_eq!(stands[0], SmsState::Pending, "nobody knows: the next process sends it again");
+}
+
+#[tokio::test]
 async fn f19_a_message_that_came_in_is_pushed_and_is_of_no_call() {
     let office = Office::new(&["phone"]).await;
     let merchant = client(&office.world, "test").await;

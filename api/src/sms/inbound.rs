@@ -61,7 +61,12 @@ pub async fn arrived(state: &ApiState, mut arrived: Arrived) -> billing::Result<
     {
         number.digits().clone_into(&mut arrived.from);
     }
-    if let Some(to) = line(plan, &arrived.to) {
+    // Networks write our own numbers with their country's code, and without a mark of it.
+    let bare = arrived.to.trim().trim_start_matches('+').to_owned();
+    let whole = line(plan, &format!("+{bare}"));
+    let forms = [Some(bare), line(plan, &arrived.to), whole];
+    let known = forms.iter().flatten().find(|form| view.texts.contains(*form)).cloned();
+    if let Some(to) = known.or_else(|| line(plan, &arrived.to)) {
         arrived.to = to;
     }
     let new = NewInbound { arrived, public: public && !own, words: REPLIES };

@@ -109,6 +109,8 @@ pub(crate) struct Switch {
     pub(crate) menus: Mutex<Vec<(MerchantId, ussd::Act)>>,
     /// What was to leave by lines of the program's own, by way.
     pub(crate) texts: Mutex<Vec<(String, Text)>>,
+    /// Nothing comes of it.
+    pub(crate) hang: AtomicBool,
     /// What comes of it, by way; nobody is there where nothing stands.
     pub(crate) lines: Mutex<BTreeMap<String, Sent>>,
     /// What is to be seen then.
@@ -139,6 +141,9 @@ impl Switch {
 impl Switch {
     fn leaves(&self, way: &str, text: Text) -> Promise<Sent> {
         self.texts.lock().unwrap().push((way.to_owned(), text));
+        if self.hang.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         let came = self.lines.lock().unwrap().get(way).cloned().unwrap_or(Sent::NotHere);
         Box::pin(std::future::ready(came))
     }
@@ -526,6 +531,7 @@ impl World {
             view: Mutex::default(),
             menus: Mutex::default(),
             texts: Mutex::default(),
+            hang: AtomicBool::new(false),
             lines: Mutex::default(),
             screen: Mutex::new(Err(ussd::ActRefused::NoCode)),
             mailboxes: Mutex::default(),
