@@ -104,6 +104,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
 }
 
 pub(crate) async fn s5_5_parts_wait_for_the_others_and_are_whole_once(store: Store, _: String) {
+    fill(&store, "0").await;
     let of = |reference| PartOf {
         link: "carrier".into(),
         sender: "989123456789".into(),

@@ -198,7 +198,7 @@ mod tests {
     /// What a phone makes of them.
     fn shown(parts: &[Message], alphabet: Alphabet) -> String {
         let read: Vec<(u8, Vec<u8>)> =
-            parts.iter().map(|part| (part.coding, super::read(part).0)).collect();
+            parts.iter().map(|part| (part.coding, read(part).0)).collect();
         join(&read, alphabet)
     }
 
@@ -277,7 +277,7 @@ mod tests {
         let read = |octets: &[u8]| {
             let message =
                 Message { octets: octets.to_vec(), esm_class: UDHI, ..Message::default() };
-            super::read(&message)
+            read(&message)
         };
         // 16 bit reference, behind a port that is of no use here.
         let (text, piece) = read(&[12, 5, 4, 0x0b, 0x84, 0, 0, 8, 4, 1, 2, 2, 1, 65]);

@@ -90,6 +90,7 @@ fn s5_6_the_dialogue_by_smpp_asks_the_seeds_page_as_every_other_door() {
     write("called.php", &format!("{page}\nsave_regcode();\n"));
     let mended = page.replace("explode('*',$_GET['call'])", "explode('*',substr($_GET['call'],1))");
     assert_ne!(mended, page);
+    let mended = mended.replace("123", "124");
     write("mended.php", &format!("{mended}\nsave_regcode();\n"));
     write("bye.php", "<?php echo \"bye [end]\";");
     let php = Php::start(folder.path());
