@@ -46,6 +46,7 @@ impl Peer {
     }
 
     /// One that answers as it thinks.
+    #[allow(dead_code, reason = "shared by tests, not all of which have one")]
     pub(crate) async fn by(mind: Mind) -> Peer {
         Peer::with(Some(mind)).await
     }
