@@ -69,6 +69,7 @@ pub(crate) const DOCUMENTS: &[(&str, &str, &str)] = &[
         "merchants/003-payments.md",
         include_str!("../../docs/merchants/003-payments.md"),
     ),
+    ("system-003-sms", "merchants/003-sms.md", include_str!("../../docs/merchants/003-sms.md")),
 ];
 /// Where in one of them the operator's part begins, which is none of the merchants' business.
 const OPERATOR: &str = "\n## Operator";

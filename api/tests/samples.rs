@@ -125,6 +125,7 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
         "system-002",
         "system-003",
         "system-003-payments",
+        "system-003-sms",
     ];
     for document in documents {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
