@@ -243,7 +243,7 @@ async fn s5_3_the_page_is_told_once_that_it_was_paid_whatever_is_pressed_twice()
     );
     assert_eq!(shop.world.store.attempts_of(invoice.id).await.unwrap().len(), 1);
     let going = shop.get(&format!("{at}/go")).await.body;
-    assert!(going.contains(&format!("content=\"0;url={link}/test\"")), "{going}");
+    assert!(going.contains(&format!("content=\"0;url={link}/test?lang=fa\"")), "{going}");
     assert!(shop.get(&format!("{at}/test")).await.body.contains("name=\"act\" value=\"pay\""));
     let pending = shop.get(&at).await.body;
     assert!(pending.contains(&format!("{at}/back")), "{pending}");
