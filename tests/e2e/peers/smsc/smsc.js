@@ -22,6 +22,9 @@ let silent = false;
 let slow = 0;
 let open = 0;
 let most = 0;
+// A screen may come before the answer to the step that asked for it: it is told behind that, whichever came first.
+let due = 0;
+let held = [];
 
 // The last two bytes of a user data header of the kind 0: which part of how many.
 function piece(udh) {
@@ -45,7 +48,9 @@ function submitted(session, pdu) {
   };
   if (pdu.ussd_service_op !== undefined) {
     const info = pdu.its_session_info;
-    tell('ussd', { ...facts, op: pdu.ussd_service_op, session: info ? [...info] : null, text });
+    const screen = { ...facts, op: pdu.ussd_service_op, session: info ? [...info] : null, text };
+    if (due > 0) held.push(screen);
+    else tell('ussd', screen);
     return;
   }
   const of = piece(pdu.short_message.udh) ||
@@ -119,7 +124,12 @@ const orders = {
     const pdu = { source_addr_ton: 1, source_addr_npi: 1, ...o.fields };
     if (o.text !== undefined) pdu.short_message = o.udh ? { udh: Buffer.from(o.udh), message: o.text } : o.text;
     if (o.session) pdu.its_session_info = Buffer.from(o.session);
-    receiver().deliver_sm(pdu, (answer) => tell('delivered', { tag: o.tag || '', status: answer.command_status }));
+    due += 1;
+    receiver().deliver_sm(pdu, (answer) => {
+      due -= 1;
+      tell('delivered', { tag: o.tag || '', status: answer.command_status });
+      if (due === 0) held.splice(0).forEach((screen) => tell('ussd', screen));
+    });
   },
   enquire: () => receiver().enquire_link({}, () => tell('there', {})),
   statuses: (o) => { statuses = o.statuses; },
