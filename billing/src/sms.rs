@@ -8,7 +8,7 @@ mod sale;
 
 use std::time::Duration;
 
-use facts::gsm::Room;
+use facts::gsm::{self, Room};
 use facts::{MerchantId, Micros, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -105,14 +105,11 @@ pub enum SmsSent {
     Refused(String),
 }
 
-/// Messages that mobile networks make of a text: one where it fits into one, else parts with a header each
-/// (3GPP TS 23.040 §9.2.3.24.1).
+/// How many messages mobile networks make of a text.
 #[must_use]
 pub fn parts(text: &str) -> u32 {
-    if Room::SMS.holds(text) {
-        return 1;
-    }
-    u32::try_from(Room::SMS_PART.parts(text).len()).unwrap_or(u32::MAX)
+    let wide = gsm::septet_count(text).is_none();
+    u32::try_from(gsm::messages(text, wide).len()).unwrap_or(u32::MAX)
 }
 
 /// Writes a message, unless that was told already.

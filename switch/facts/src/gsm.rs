@@ -143,6 +143,29 @@ impl Room {
     }
 }
 
+/// The messages that a network makes of a text: one where it fits, else parts with a header each (TS 23.040
+/// §9.2.3.24.1). Phones put parts together as they are, so nothing between two words is left out; no character is cut.
+/// `wide`: it leaves in UCS-2, whatever its characters ask for.
+#[must_use]
+pub fn messages(text: &str, wide: bool) -> Vec<&str> {
+    let cost =
+        |c: char| if wide { c.len_utf16() } else { septets_of(c).map_or(1, |(_, count)| count) };
+    let room = |room: Room| if wide { room.units } else { room.septets };
+    if text.chars().map(cost).sum::<usize>() <= room(Room::SMS) {
+        return vec![text];
+    }
+    let (mut parts, mut begin, mut used) = (Vec::new(), 0, 0);
+    for (at, c) in text.char_indices() {
+        if used + cost(c) > room(Room::SMS_PART) {
+            parts.push(&text[begin..at]);
+            (begin, used) = (at, 0);
+        }
+        used += cost(c);
+    }
+    parts.push(&text[begin..]);
+    parts
+}
+
 /// Marks that are written upon the character before them, and joiners.
 fn joins(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}')
@@ -197,9 +220,34 @@ mod tests {
         assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [182, 182, 36]);
         // One foreign letter makes all of it UCS-2.
         let text = format!("{}ک", "a".repeat(160));
-        assert_eq!(Room::SMS_PART.parts(&text).len(), 3);
+        assert_eq!(Room::USSD.parts(&text).len(), 3);
         assert!(Room::SMS.parts("").is_empty());
         assert_eq!(Room::SMS.parts("   ").len(), 1, "what fits is left alone");
+    }
+
+    #[test]
+    fn ts23_040_9_2_3_24_1_parts_joined_are_the_text_and_no_character_is_cut() {
+        let lengths = |text: &str| -> Vec<usize> {
+            let wide = septet_count(text).is_none();
+            let parts = messages(text, wide);
+            assert_eq!(parts.concat(), text);
+            parts.iter().map(|part| part.chars().count()).collect()
+        };
+        assert_eq!(lengths(""), [0]);
+        assert_eq!(lengths(&"a".repeat(160)), [160]);
+        assert_eq!(lengths(&"a".repeat(161)), [153, 8]);
+        assert_eq!(
+            lengths(&"word ".repeat(62)),
+            [153, 153, 4],
+            "blanks count, wherever a part ends"
+        );
+        assert_eq!(lengths(&"س".repeat(70)), [70]);
+        assert_eq!(lengths(&"س".repeat(134)), [67, 67]);
+        // The escape and what it leads to, and the halves of a pair, stay together.
+        assert_eq!(lengths(&format!("{}€{}", "a".repeat(152), "a".repeat(20))), [152, 21]);
+        assert_eq!(lengths(&format!("{}😀{}", "س".repeat(66), "س".repeat(10))), [66, 11]);
+        // At a network without the alphabet a text of it is UCS-2.
+        assert_eq!(messages(&"a".repeat(71), true).len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! (3GPP TS 23.040 §9.2.3.24; SMPP 3.4 §5.3.2.22-24).
 
 use billing::smpp::{Alphabet, Link, LongTexts};
-use facts::gsm::{self, Room};
+use facts::gsm;
 use facts::sms::Text;
 
 use super::coding;
@@ -31,55 +31,29 @@ pub(super) fn cut(text: &Text, link: &Link) -> Vec<Message> {
         coding,
         ..Message::default()
     };
-    if link.long_texts == LongTexts::Payload || Room::SMS.holds(whole) && fits(whole, coding) {
-        let octets = coding::octets(whole, coding, link.alphabet);
-        return vec![Message { octets, ..plain }];
+    let octets = |text| coding::octets(text, coding, link.alphabet);
+    let parts = gsm::messages(whole, coding == coding::UCS2);
+    if link.long_texts == LongTexts::Payload || parts.len() == 1 {
+        return vec![Message { octets: octets(whole), ..plain }];
     }
-    let parts = pieces(whole, coding, link.alphabet);
     let (total, reference) = (parts.len().min(PARTS_MAX), text.id.unsigned_abs());
     let number = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-    let one = |(at, part): (usize, &Vec<u8>)| {
+    let one = |(at, part): (usize, &&str)| {
         let (of, at) = (number(total), number(at + 1));
         match link.long_texts {
             LongTexts::Sar => {
                 let reference = u16::try_from(reference & 0xffff).unwrap_or_default();
-                Message { octets: part.clone(), sar: Some((reference, of, at)), ..plain.clone() }
+                Message { octets: octets(part), sar: Some((reference, of, at)), ..plain.clone() }
             }
             _ => {
                 let reference = u8::try_from(reference & 0xff).unwrap_or_default();
                 let mut all = vec![5, 0, 3, reference, of, at];
-                all.extend(part);
+                all.extend(octets(part));
                 Message { octets: all, esm_class: UDHI, ..plain.clone() }
             }
         }
     };
     parts.iter().take(PARTS_MAX).enumerate().map(one).collect()
-}
-
-/// The octets of each part. Phones put them together as they are, so nothing between two words is left out; no character
-/// is cut.
-fn pieces(text: &str, coding: u8, alphabet: Alphabet) -> Vec<Vec<u8>> {
-    let wide = coding == coding::UCS2;
-    let room = if wide { Room::SMS_PART.units } else { Room::SMS_PART.septets };
-    let (mut pieces, mut piece, mut used) = (Vec::new(), Vec::new(), 0);
-    for c in text.chars() {
-        let mut one = [0; 4];
-        let one = &*c.encode_utf8(&mut one);
-        let cost = if wide { c.len_utf16() } else { gsm::septet_count(one).unwrap_or(1) };
-        if used + cost > room {
-            pieces.push(std::mem::take(&mut piece));
-            used = 0;
-        }
-        used += cost;
-        piece.extend(coding::octets(one, coding, alphabet));
-    }
-    pieces.push(piece);
-    pieces
-}
-
-/// A text that the 7 bit alphabet would hold may have to be UCS-2 at a network that has another one.
-fn fits(text: &str, coding: u8) -> bool {
-    coding != coding::UCS2 || text.encode_utf16().count() <= Room::SMS.units
 }
 
 /// A sender as networks write it: a name, a number of E.164, or a short number.
