@@ -41,6 +41,7 @@ impl Office {
         let mut closed = account("closed", "test", CLOSED);
         closed["active"] = json!(false);
         let desired = json!({
+            "smpp_links": [{ "name": "mci", "host": "smsc.example", "system_id": "tandem" }],
             "sms": { "ways": ways, "url": gateway.url("/send"), "sender": "2000",
                      "body": "{\"to\":\"{to}\",\"from\":\"{from}\",\"text\":\"{text}\"}",
                      "reference": "/id", "bad_words": ["casino"] },

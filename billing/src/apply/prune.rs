@@ -46,7 +46,9 @@ const KINDS: [Kind; 20] = [
         kind: "smpp link",
         list: "SELECT name, name FROM smpp_links WHERE managed = 1",
         remove: "DELETE FROM smpp_links WHERE name = $1",
-        needed: "",
+        // Ways stand a line each.
+        needed: "SELECT 'sms.ways' FROM sms_gateways \
+                 WHERE '\n' || ways || '\n' LIKE '%\nsmpp:' || $1 || '\n%'",
     },
     Kind {
         section: "inbound",

@@ -73,7 +73,7 @@ impl Run<'_> {
     pub(super) async fn sms(&mut self) -> Result<()> {
         let Some(sms) = &self.desired.sms else { return Ok(()) };
         let before = self.check.mistakes.len();
-        self.ways(&sms.ways);
+        self.ways(&sms.ways).await?;
         // What is filled in stands where an address may have anything.
         let http = sms.ways.iter().any(|way| way == "http");
         let url = Some(sms.url.as_str()).filter(|url| !url.is_empty());
@@ -126,21 +126,31 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn ways(&mut self, ways: &[String]) {
+    async fn ways(&mut self, ways: &[String]) -> Result<()> {
         if ways.is_empty() || ways.len() > WAYS_MAX {
             self.check.wrong("sms.ways", format!("1 to {WAYS_MAX} ways"));
         }
         for (i, way) in ways.iter().enumerate() {
             let known = matches!(way.as_str(), "phone" | "http");
-            let line = way.strip_prefix("smpp:").is_some_and(is_name);
-            if !known && !line {
-                let why = "phone, http, or smpp: and the name of a line";
-                self.check.wrong(format!("sms.ways[{i}]"), why);
+            match way.strip_prefix("smpp:").filter(|name| is_name(name)) {
+                Some(line) => {
+                    let sql = "SELECT 1 FROM smpp_links WHERE name = $1";
+                    if self.conn.row(sql, args![line]).await?.is_none() {
+                        let why = format!("there is no line {line} in [[smpp_links]]");
+                        self.check.wrong(format!("sms.ways[{i}]"), why);
+                    }
+                }
+                None if known => {}
+                None => {
+                    let why = "phone, http, or smpp: and the name of a line";
+                    self.check.wrong(format!("sms.ways[{i}]"), why);
+                }
             }
             if ways[..i].contains(way) {
                 self.check.wrong(format!("sms.ways[{i}]"), format!("{way} is there twice"));
             }
         }
+        Ok(())
     }
 
     /// A secret of which the digest is kept: nothing new leaves it as it is.

@@ -62,6 +62,13 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     assert_eq!((full.alphabet, full.long_texts), (Alphabet::Latin1, LongTexts::Sar));
     assert_eq!((full.sender_ton, full.sender_npi, full.window), (Some(3), Some(8), 50));
     assert_eq!((full.sms, full.ussd), (false, true));
+    // A line by which messages leave is not taken away.
+    let ways = "[sms]\nways = [\"phone\", \"smpp:carrier\"]";
+    assert_eq!(apply(ways).await.mistakes, []);
+    let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
+    let told = apply(less).await.mistakes;
+    assert!(told.len() == 1 && told[0].message.contains("sms.ways"), "{told:?}");
+    assert_eq!(apply("[sms]\nways = [\"phone\", \"smpp:menus\"]").await.mistakes, []);
     let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
     let changes = apply(less).await;
     assert_eq!((changes.count(Act::Removed), changes.count(Act::Updated)), (1, 1));

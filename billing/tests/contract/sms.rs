@@ -346,7 +346,9 @@ pub(crate) async fn s5_3_what_the_page_answers_is_sent_once_where_its_code_says_
     store: Store,
     _: String,
 ) {
-    use billing::payments::{Made, NewAttempt, NewInvoice, Verified};
+    use billing::payments::NewInvoice;
+
+    use super::payments::{began, fill, made, verified};
     let merchant = fill(&store, "0").await;
     for (nth, on) in [(1_u64, false), (2, true)] {
         let file = format!(
@@ -370,27 +372,9 @@ pub(crate) async fn s5_3_what_the_page_answers_is_sent_once_where_its_code_says_
             token: format!("t{nth}"),
             text: "link".into(),
         };
-        let Made::Now(invoice) = store.make_invoice(new, at(10 * nth)).await.unwrap() else {
-            panic!()
-        };
-        let attempt = NewAttempt {
-            invoice: invoice.id,
-            gateway: "card".into(),
-            reference: format!("r{nth}"),
-            url: "http://gate.example/".into(),
-            amount: 5_000,
-            currency: "IRR".into(),
-        };
-        let began = store.begin_attempt(attempt, at(10 * nth + 1)).await.unwrap();
-        let billing::payments::Began::Now(attempt) = began else { panic!() };
-        let verified = Verified {
-            amount: 5_000,
-            currency: "IRR".into(),
-            reference: "x".into(),
-            rrn: "123456789012".into(),
-            text: "paid".into(),
-        };
-        store.book_attempt(attempt.id, verified, at(10 * nth + 2)).await.unwrap();
+        let invoice = made(&store, new, 10 * nth).await;
+        let attempt = began(&store, &invoice, &format!("r{nth}"), 10 * nth + 1).await;
+        store.book_attempt(attempt.id, verified(5_000), at(10 * nth + 2)).await.unwrap();
         // The visit fails, then is taken; it is told again by hand, and taken again.
         let mut s = 10 * nth + 3;
         for (after, answer) in [
@@ -433,6 +417,10 @@ pub(crate) async fn s5_5_who_sends_and_what_comes_in_stand_in_the_file(store: St
     fill(&store, "0").await;
     let file = r#"
         prune = true
+        [[smpp_links]]
+        name = "mci"
+        host = "smsc.example"
+        system_id = "tandem"
         [sms]
         ways = ["phone", "smpp:mci", "http"]
         url = "https://sms.example/send?to={to}&text={text}"
@@ -461,8 +449,8 @@ pub(crate) async fn s5_5_who_sends_and_what_comes_in_stand_in_the_file(store: St
         "#;
     let apply = async |text: &str| store.apply(&from_toml(text), at(1), false).await.unwrap();
     let changes = apply(file).await;
-    assert_eq!((changes.mistakes.clone(), changes.count(Act::Created)), (vec![], 5));
-    assert_eq!(apply(file).await.count(Act::Unchanged), 5);
+    assert_eq!((changes.mistakes.clone(), changes.count(Act::Created)), (vec![], 6));
+    assert_eq!(apply(file).await.count(Act::Unchanged), 6);
     let gateway = store.sms_gateway().await.unwrap().unwrap();
     assert_eq!(gateway.ways, ["phone", "smpp:mci", "http"]);
     assert_eq!((gateway.reference.as_str(), gateway.bad_words), ("/id", vec!["casino".to_owned()]));
@@ -494,7 +482,7 @@ pub(crate) async fn s5_5_who_sends_and_what_comes_in_stand_in_the_file(store: St
     assert!(store.sms_account("bare").await.unwrap().is_none());
     let wrong = r#"
         [sms]
-        ways = ["smpp:", "http", "http", "pigeon"]
+        ways = ["smpp:none", "http", "http", "pigeon"]
         url = "https://sms.example/"
         reference = "id"
         [[sms_accounts]]
