@@ -349,6 +349,7 @@ pub(crate) async fn s5_3_what_the_page_answers_is_sent_once_where_its_code_says_
     use billing::payments::NewInvoice;
 
     use super::payments::{began, fill, made, verified};
+    const PAID: &str = "paid, 123456789012";
     let merchant = fill(&store, "0").await;
     for (nth, on) in [(1_u64, false), (2, true)] {
         let file = format!(
@@ -406,8 +407,8 @@ pub(crate) async fn s5_3_what_the_page_answers_is_sent_once_where_its_code_says_
         }
         let texts: Vec<_> = all(&store).await.into_iter().map(|sms| sms.text).collect();
         let wanted: &[&str] = match on {
-            false => &["link", "paid"],
-            true => &["link", "paid", "link", "paid", "ثبت شد"],
+            false => &["link", PAID],
+            true => &["link", PAID, "link", PAID, "ثبت شد"],
         };
         assert_eq!(texts, wanted);
     }

@@ -31,7 +31,7 @@ pub(super) fn cut(text: &Text, link: &Link) -> Vec<Message> {
         coding,
         ..Message::default()
     };
-    let octets = |text| coding::octets(text, coding, link.alphabet);
+    let octets = |text: &str| coding::octets(text, coding, link.alphabet);
     let parts = gsm::messages(whole, coding == coding::UCS2);
     if link.long_texts == LongTexts::Payload || parts.len() == 1 {
         return vec![Message { octets: octets(whole), ..plain }];
