@@ -64,7 +64,6 @@ migrations! {
     47 "0047_payments",
     48 "0048_campaigns_mended",
     49 "0049_smpp",
-    49 "0049_smpp",
     50 "0050_sms",
     51 "0051_payments_mended",
 }
@@ -136,6 +135,15 @@ mod tests {
 
     use super::super::Own;
     use super::*;
+
+    #[test]
+    fn migrations_stand_in_order_each_once_under_its_number() {
+        let numbers: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.number).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        for Migration { number, name, .. } in MIGRATIONS {
+            assert!(name.starts_with(&format!("{number:04}_")), "{number} {name}");
+        }
+    }
 
     /// One row of each table that 0010 makes anew, as a program before it wrote them, and what is read of them.
     const BEFORE: &str = "\
