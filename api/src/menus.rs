@@ -46,7 +46,15 @@ async fn said(state: &ApiState, step: &Step) -> Result<Screen, String> {
         let (code, session) = (step.code.to_string(), step.session);
         tracing::warn!(code, %session, "a menu's page answered with markup, which is shown as it is");
     }
-    match page::answer(kind, body) {
+    let answer = page::answer(kind, body);
+    if let Answer::Menu(text) | Answer::Last(text) = &answer
+        && page::is_almost_a_payment(text)
+    {
+        let (code, session) = (step.code.to_string(), step.session);
+        let why = "no 9900|Factor|Price: 1 to 50 letters, digits, - and _; 1 to 12 digits, not 0; nothing else";
+        tracing::warn!(code, %session, why, "a menu's page answered with what is shown, and nothing to be paid");
+    }
+    match answer {
         Answer::Menu(text) => Ok(Screen::Menu(text)),
         Answer::Last(text) => Ok(Screen::Last(text)),
         Answer::Nothing => Err("it answered nothing".to_owned()),

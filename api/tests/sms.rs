@@ -126,7 +126,7 @@ async fn s5_5_ways_are_tried_in_order_until_one_takes_the_message() {
     // A phone that is registered; it comes from the line that was asked for.
     office.comes("phone", Sent::Taken(vec![]));
     assert!(office.otp(json!({})).await > 0);
-    let text = "Acme\nکد: 123456";
+    let text = "Acme\nCode: 123456";
     office.turn().await;
     {
         let texts = office.world.switch.texts.lock().unwrap();
@@ -179,7 +179,7 @@ async fn s5_5_ways_are_tried_in_order_until_one_takes_the_message() {
 #[tokio::test]
 async fn s5_5_a_gateway_that_repeats_a_message_is_not_repeated() {
     let office = Office::new(&["http"]).await;
-    office.gateway.answer(500, r#"{"error":"cannot send Acme\nکد: 864209 to you"}"#);
+    office.gateway.answer(500, r#"{"error":"cannot send Acme\nCode: 864209 to you"}"#);
     office.otp(json!({ "Code": "864209" })).await;
     office.turn().await;
     let row = office.rows().await.pop().unwrap();
@@ -435,7 +435,7 @@ async fn s5_5_every_status_of_the_door_for_codes() {
     let to = || "989123456789".to_owned();
     assert_eq!(
         texts,
-        [(to(), "Acme\nکد: 123456\nacme.ir".to_owned()), (to(), "Shop\nکد: 7".to_owned())]
+        [(to(), "Acme\nCode: 123456\nacme.ir".to_owned()), (to(), "Shop\nCode: 7".to_owned())]
     );
     assert_eq!(office.ask("GET", "/api/SMSAPI/OTP", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
     // Nothing to send it by: 0.

@@ -19,12 +19,18 @@ pub(super) async fn open(state: &ApiState, view: &View, asker: &Asker, asked: &A
     let (new, mut wrong) = parse_leniently::<NewMenu>(&asked.body)?;
     let dialled = Dialled::parse(&new.dialled);
     if dialled.is_none() && wrong.is_empty() {
-        wrong.push(FieldError::new("/dialled", "is no code: *6655*123#"));
+        wrong.push(FieldError::new(
+            "/dialled",
+            "is not of the form *6655*123#: at most 10 parts of letters and digits, 256 characters",
+        ));
     }
     let mobile = match view.plan.parse(&new.mobile) {
         Ok(Number::E164(digits)) => digits,
         _ => {
-            wrong.push(FieldError::new("/mobile", "is no number outside"));
+            wrong.push(FieldError::new(
+                "/mobile",
+                "is no number of a telephone outside: +989123456789",
+            ));
             String::new()
         }
     };

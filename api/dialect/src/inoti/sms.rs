@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use facts::Micros;
+use facts::gsm::septet_count;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -146,8 +147,11 @@ impl Otp {
         if code.is_empty() {
             return Err(Refused::Text);
         }
-        // All of it fits into one message of 70 characters, whatever its letters are.
-        let lines = [company, &format!("کد: {code}"), site];
+        // All of it fits into one message of 70 characters, whatever its letters are; Persian where one of them is not of
+        // the 7 bit alphabet, so that what is cheap stays so.
+        let plain = [company, code, site].iter().all(|field| septet_count(field).is_some());
+        let label = if plain { "Code" } else { "کد" };
+        let lines = [company, &format!("{label}: {code}"), site];
         let lines: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         Ok(Otp { mobile: text("mobile").to_owned(), text: lines.join("\n") })
     }
@@ -224,8 +228,10 @@ mod tests {
     #[test]
     fn s5_5_a_code_is_one_message_whoever_sends_it() {
         let read = otp(&[("code", " 123456 "), ("mobile", "09123456789"), ("website", "acme.ir")]);
-        let text = "Acme\nکد: 123456\nacme.ir".to_owned();
+        let text = "Acme\nCode: 123456\nacme.ir".to_owned();
         assert_eq!(read, Ok(Otp { mobile: "09123456789".into(), text }));
+        let read = otp(&[("code", "123456"), ("companyname", "چای")]).unwrap();
+        assert_eq!(read.text, "چای\nکد: 123456");
         let long = "ش".repeat(25);
         let longest =
             otp(&[("code", "123456"), ("companyname", &long), ("website", &long)]).unwrap();
