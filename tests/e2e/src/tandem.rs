@@ -308,7 +308,11 @@ pub fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 /// The binary beside this test's own target folder.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn binary() -> PathBuf {
     let here = std::env::current_exe().expect("a path");
     let profile = here.ancestors().find(|p| p.join("tandem").is_file());
     profile.map(|p| p.join("tandem")).expect("target/<profile>/tandem: cargo build -p switch")

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use e2e::merchant::try_http;
 use e2e::programs::{Language, Program, Running};
-use e2e::tandem::{Setup, Tandem};
+use e2e::tandem::Tandem;
 use e2e::ussd::{self, CODE, MOBILE, OWNER, Tries};
 use e2e::{ports, wait};
 use serde_json::json;
@@ -155,45 +155,6 @@ fn whole(language: Language) {
     let shop = open(OWNER.1);
     assert_eq!(shop.visit(&told), (200, "booked before".to_owned()));
     tandem.books_in_order();
-}
-
-/// What `docs/menu-in-five-minutes.md` has people type, with the ports of this test.
-#[test]
-fn a_menu_in_five_minutes() {
-    let walk = include_str!("../../../docs/menu-in-five-minutes.md");
-    let file = include_str!("../../../deploy/menu.toml");
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = SocketAddr::from(([127, 0, 0, 1], ports::one()));
-    assert_eq!(file.matches("http://127.0.0.1:8000/").count(), 1);
-    let operator = file.replace("127.0.0.1:8000", &at.to_string());
-    let settings = vec![format!("http.public_url={}", ussd::PUBLIC)];
-    let tandem = Tandem::start(folder.path(), &Setup { settings, operator });
-    // The page as it is started there, for what else it needs is the file's own.
-    let line = walk.lines().find(|line| line.contains("samples/003/menu.py")).expect("a page");
-    let given = line.split_whitespace().filter_map(|word| word.split_once('='));
-    let mut variables: Vec<(&str, String)> =
-        given.map(|(name, value)| (name, value.to_owned())).collect();
-    variables.push(("MERCHANT_URL", format!("http://{}", tandem.http)));
-    variables.push(("MERCHANT_LISTEN", at.to_string()));
-    variables.push(("MERCHANT_ORDERS", folder.path().join("orders").display().to_string()));
-    let program = Language::Python.build(&Language::Python.page(), folder.path());
-    let mut running = program.start(&[], &variables);
-    wait::until("a shop to open", || try_http(at, "GET", "/", &[], "").ok());
-    let tries = Tries::by(&tandem, "teahouse");
-    let first = tries.dial(MOBILE, CODE);
-    assert!(first.text.starts_with("Tea house"), "{first:?}");
-    let _ = tries.enter(&first.session, "1");
-    let link = tries.enter(&first.session, "2");
-    ussd::pay(&tandem, &link.invoice());
-    let paid = running.wait_line(&format!("paid: order {}, RRN ", first.told()));
-    assert!(paid.ends_with(": make 2 tea"), "{paid}");
-    // And the question at its end.
-    let asked = walk.split_once("/GetPayments?").expect("a question").1;
-    let query = asked.split_once("&SessionID=").expect("a session").0;
-    let target =
-        format!("/_services/ExternalUssdPay.asmx/GetPayments?{query}&SessionID={}", first.told());
-    let (status, told) = try_http(tandem.http, "GET", &target, &[], "").expect("an answer");
-    assert!(status == 200 && told.contains("&quot;Price&quot;:100000"), "{status} {told}");
 }
 
 #[test]
