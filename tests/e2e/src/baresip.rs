@@ -125,6 +125,17 @@ impl Baresip {
         }
     }
 
+    /// The same behind what it had printed when its [`Baresip::log`] was so long.
+    ///
+    /// # Panics
+    /// When it does not, with what it printed.
+    pub fn wait_printed_after(&self, mark: usize, text: &str) {
+        let shown = wait::within(wait::PATIENCE / 4, || {
+            self.log().get(mark..).is_some_and(|log| log.contains(text)).then_some(())
+        });
+        assert!(shown.is_some(), "baresip did not print {text:?} after {mark}:\n{}", self.log());
+    }
+
     /// Everything it printed.
     #[must_use]
     pub fn log(&self) -> String {

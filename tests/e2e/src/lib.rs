@@ -9,6 +9,7 @@
 pub mod baresip;
 pub mod browser;
 pub mod country;
+pub mod ims;
 pub mod kamailio;
 pub mod linphone;
 pub mod merchant;

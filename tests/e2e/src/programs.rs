@@ -181,6 +181,12 @@ impl Running {
         }
     }
 
+    /// What it said so far, in lines.
+    pub fn so_far(&mut self) -> &[String] {
+        self.said.extend(self.lines.try_iter());
+        &self.said
+    }
+
     /// Waits for the end.
     ///
     /// # Panics

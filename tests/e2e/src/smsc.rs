@@ -20,6 +20,17 @@ pub struct Smsc {
 pub const SYSTEM_ID: &str = "tandem";
 /// Its password.
 pub const PASSWORD: &str = "s3cret";
+/// The subscriber of [`step`] and [`sees`].
+pub const MOBILE: &str = "989123456789";
+
+/// The lines of a link of the operator's file; `more` are further ones.
+#[must_use]
+pub fn link(port: u16, more: &str) -> String {
+    format!(
+        "\n[[smpp_links]]\nname = \"carrier\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         system_id = \"{SYSTEM_ID}\"\npassword = \"{PASSWORD}\"\nsender = \"3000\"\n{more}\n"
+    )
+}
 
 impl Smsc {
     /// Starts one; with `tls` it speaks TLS only and shows this certificate.
@@ -70,6 +81,29 @@ impl DerefMut for Smsc {
     fn deref_mut(&mut self) -> &mut Scripted {
         &mut self.peer
     }
+}
+
+/// A step of a subscriber, as his network delivers it; the status of its answer.
+pub fn step(smsc: &mut Smsc, op: u8, session: [u8; 2], text: &str) -> u64 {
+    let fields = json!({
+        "source_addr": MOBILE, "destination_addr": "6655", "service_type": "USSD",
+        "ussd_service_op": op, "data_coding": 0,
+    });
+    smsc.deliver(&json!({ "fields": fields, "text": text, "session": session, "tag": text }))
+}
+
+/// What he sees: the text; whether he may type; the network's session, and that the last screen ends it.
+///
+/// # Panics
+/// When he sees nothing, or it ends as it should not.
+pub fn sees(smsc: &mut Smsc, number: u8) -> (String, bool) {
+    let seen = smsc.wait("ussd", &json!({ "to": MOBILE, "from": "6655", "service": "USSD" }));
+    let (op, session) = (&seen["op"], seen["session"].as_array().expect("a session"));
+    assert_eq!(session[0], number, "{seen}");
+    let more = *op == json!(2);
+    assert!(more || *op == json!(17), "{seen}");
+    assert_eq!(session[1].as_u64().expect("a turn") & 1 == 0, more, "{seen}");
+    (seen["text"].as_str().expect("a text").to_owned(), more)
 }
 
 /// Where `tests/run` installed the library, beside this test's own target folder.

@@ -309,3 +309,41 @@ pub fn said(heard: &[u8], language: &str) -> Vec<String> {
     found.sort();
     found.into_iter().map(|(_, sign)| sign).collect()
 }
+
+/// How loud it is, every 20 ms.
+fn loudness(samples: &[f32]) -> Vec<f32> {
+    let power = |frame: &[f32]| (frame.iter().map(|s| s * s).sum::<f32>() / 160.0).sqrt();
+    samples.chunks_exact(160).map(power).collect()
+}
+
+/// How alike two sounds are at their best fit, by their loudness: 1 for the same.
+#[must_use]
+pub fn likeness(whole: &[f32], part: &[f32]) -> f32 {
+    let (whole, part) = (loudness(whole), loudness(part));
+    let mean = |of: &[f32]| of.iter().sum::<f32>() / of.len() as f32;
+    let fit = |window: &[f32]| {
+        let (a, b) = (mean(window), mean(&part));
+        let (mut both, mut one, mut other) = (0.0, 0.0, 0.0);
+        for (x, y) in window.iter().zip(&part) {
+            let (x, y) = (x - a, y - b);
+            (both, one, other) = (both + x * y, one + x * x, other + y * y);
+        }
+        both / (one * other).sqrt().max(f32::EPSILON)
+    };
+    whole.windows(part.len()).map(fit).fold(0.0, f32::max)
+}
+
+/// What espeak-ng makes of a text, at 8 kHz.
+///
+/// # Panics
+/// When espeak-ng or sox is missing.
+#[must_use]
+pub fn spoken(folder: &Path, language: &str, text: &str) -> Vec<f32> {
+    let (wav, raw) = (folder.join("own.wav"), folder.join("own.al"));
+    let said = Command::new("espeak-ng").args(["-v", language, "-w"]).arg(&wav).arg(text).status();
+    assert!(said.expect("espeak-ng runs").success());
+    let mut sox = Command::new("sox");
+    sox.arg(&wav).args(["-r", "8000", "-c", "1", "-t", "al"]).arg(&raw);
+    assert!(sox.status().expect("sox runs").success());
+    alaw(&std::fs::read(raw).expect("a sound"))
+}

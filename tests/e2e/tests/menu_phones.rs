@@ -9,9 +9,9 @@ use e2e::country::{PASSWORD, USER, Wish, operator};
 use e2e::merchant::http;
 use e2e::pcap::{Capture, rtp_audio};
 use e2e::programs::seed;
-use e2e::sipp::{Behaviour, Sipp};
+use e2e::sipp::Sipp;
 use e2e::tandem::{Setup, Tandem};
-use e2e::{ports, sound, wait};
+use e2e::{ims, ports, sound, wait};
 use serde_json::{Value, json};
 
 const PROMPT: &str = "لطفا کد ثبت نام خود را وارد نمایید";
@@ -113,101 +113,6 @@ fn query(session: &Value) -> String {
     format!("/menu.php?mobile=09123456789&sessionid={id}&call=*6655*123")
 }
 
-/// A request of the phone in its dialog, or the first one.
-fn request((method, uri): (&str, &str), cseq: u32, headers: &str, body: &str) -> String {
-    format!(
-        "<send{}><![CDATA[\n\n{method} {uri} SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
-         Max-Forwards: 70\nFrom: <sip:{MOBILE}@home1.net>;tag=[pid]x[call_number]\n\
-         To: <sip:*6655*123%23@home1.net>[peer_tag_param]\nCall-ID: [call_id]\nCSeq: {cseq} {method}\n\
-         Contact: <sip:ue@[local_ip]:[local_port]>\n{headers}Content-Length: [len]\n\n{body}\n]]></send>\n",
-        if method == "ACK" { "" } else { " retrans=\"500\"" }
-    )
-}
-
-/// Its answer to a request of ours.
-const TAKEN: &str = "<send><![CDATA[\n\nSIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]></send>\n";
-
-/// A request of ours, whose body fits each of these, and headers each of those.
-fn told(method: &str, headers: &[(&str, &str)], body: &[&str]) -> String {
-    let mut checks = String::new();
-    let mut names = Vec::new();
-    for (at, (header, value)) in headers.iter().enumerate() {
-        names.push(format!("{method}h{at}"));
-        checks += &format!(
-            "<ereg regexp=\"{value}\" search_in=\"hdr\" header=\"{header}:\" check_it=\"true\" assign_to=\"{method}h{at}\"/>"
-        );
-    }
-    for (at, text) in body.iter().enumerate() {
-        names.push(format!("{method}b{at}"));
-        checks += &format!(
-            "<ereg regexp=\"{text}\" search_in=\"body\" check_it=\"true\" assign_to=\"{method}b{at}\"/>"
-        );
-    }
-    let names = names.join(",");
-    format!(
-        "<recv request=\"{method}\" timeout=\"10000\"><action>{checks}</action></recv>\n<Reference variables=\"{names}\"/>\n{TAKEN}"
-    )
-}
-
-/// The dialogue of spec §5.6, with what the phone writes and what it expects to be written.
-fn dialogue(port: u16, old: bool) -> Behaviour {
-    let write = |text: &str, kind: &str| match old {
-        false => format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ussd-data><language>fa</language><ussd-string>{text}</ussd-string></ussd-data>"
-        ),
-        true => format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ussd-data><language value=\"fa\"/><ussd-string value=\"{text}\"/><anyExt><message-type>{kind}</message-type></anyExt></ussd-data>"
-        ),
-    };
-    let shows = |text: &str| match old {
-        false => format!("&lt;ussd-string&gt;{text}&lt;/ussd-string&gt;"),
-        true => format!("&lt;ussd-string value=.{text}.[[:space:]]*/&gt;"),
-    };
-    let xml = "Content-Type: application/vnd.3gpp.ussd+xml\n";
-    let package = "Info-Package: g.3gpp.ussd\nContent-Disposition: Info-Package\n";
-    let mut steps = match old {
-        false => {
-            let body = format!(
-                "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                 m=audio 0 RTP/AVP 8\r\n\r\n--b\r\nContent-Type: application/vnd.3gpp.ussd+xml\r\n\r\n{}\r\n--b--",
-                write("*6655*123#", "")
-            );
-            let headers = "Recv-Info: g.3gpp.ussd\nAccept: application/sdp, application/3gpp-ims+xml, application/vnd.3gpp.ussd+xml\n\
-                           Content-Type: multipart/mixed;boundary=b\n";
-            let uri = "sip:*6655*123%23;phone-context=home1.net@127.0.0.1;user=dialstring";
-            request(("INVITE", uri), 1, headers, &body)
-        }
-        // It declares no package: nobody did when it was made.
-        true => {
-            let body = write("*6655*123#", "processUnstructuredSSRequest_Request");
-            request(("INVITE", &format!("sip:*6655*123%23@127.0.0.1:{port}")), 1, xml, &body)
-        }
-    };
-    steps += "<recv response=\"100\" optional=\"true\"/>\n";
-    steps += match old {
-        false => {
-            "<recv response=\"200\" rrs=\"true\"><action><ereg regexp=\"g.3gpp.ussd\" search_in=\"hdr\" header=\"Recv-Info:\" check_it=\"true\" assign_to=\"taken\"/></action></recv>\n<Reference variables=\"taken\"/>\n"
-        }
-        true => "<recv response=\"200\" rrs=\"true\"/>\n",
-    };
-    steps += &request(("ACK", "[next_url]"), 1, "", "");
-    let (asks, answers) = match old {
-        false => ("UnstructuredSS-Request", package),
-        true => ("unstructuredSSRequest_Request", ""),
-    };
-    let headers: &[(&str, &str)] = if old {
-        &[]
-    } else {
-        &[("Info-Package", "g.3gpp.ussd"), ("Content-Disposition", "Info-Package")]
-    };
-    steps += &told("INFO", headers, &[&shows(PROMPT), asks]);
-    let input = write("4711", "unstructuredSSRequest_Response");
-    steps += &request(("INFO", "[next_url]"), 2, &format!("{answers}{xml}"), &input);
-    steps += "<recv response=\"200\"/>\n";
-    steps += &told("BYE", &[("Content-Type", "vnd.3gpp.ussd.xml")], &[&shows(DONE)]);
-    Behaviour::Written { port, steps }
-}
-
 #[test]
 fn s5_6_ts24_390_sipp_is_the_phone_of_the_seeds_dialogue_in_both_dialects() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -217,7 +122,12 @@ fn s5_6_ts24_390_sipp_is_the_phone_of_the_seeds_dialogue_in_both_dialects() {
     let before = balance(&tandem);
     for (nth, old) in [(1, false), (2, true)] {
         let name = if old { "old" } else { "standard" };
-        let mut phone = Sipp::start(folder.path(), name, &dialogue(tandem.sip.port(), old), 1);
+        let mut phone = Sipp::start(
+            folder.path(),
+            name,
+            &ims::dialogue(tandem.sip.port(), old, MOBILE, &[(PROMPT, true), (DONE, false)]),
+            1,
+        );
         assert!(phone.finish().success(), "{name}: {}", phone.messages());
         let all = over(&tandem, &key, nth);
         let told = &all[nth - 1];
@@ -277,61 +187,6 @@ fn s5_6_rfc3428_baresip_calls_the_code_reads_messages_and_answers_by_keys_and_by
     tandem.books_in_order();
 }
 
-/// How loud it is, every 20 ms.
-fn loudness(samples: &[f32]) -> Vec<f32> {
-    let power = |frame: &[f32]| (frame.iter().map(|s| s * s).sum::<f32>() / 160.0).sqrt();
-    samples.chunks_exact(160).map(power).collect()
-}
-
-/// How alike two sounds are at their best fit, by their loudness: 1 for the same.
-fn likeness(whole: &[f32], part: &[f32]) -> f32 {
-    let (whole, part) = (loudness(whole), loudness(part));
-    let mean = |of: &[f32]| of.iter().sum::<f32>() / of.len() as f32;
-    let fit = |window: &[f32]| {
-        let (a, b) = (mean(window), mean(&part));
-        let (mut both, mut one, mut other) = (0.0, 0.0, 0.0);
-        for (x, y) in window.iter().zip(&part) {
-            let (x, y) = (x - a, y - b);
-            (both, one, other) = (both + x * y, one + x * x, other + y * y);
-        }
-        both / (one * other).sqrt().max(f32::EPSILON)
-    };
-    whole.windows(part.len()).map(fit).fold(0.0, f32::max)
-}
-
-/// What espeak-ng makes of a text, at 8 kHz.
-fn spoken(folder: &Path, text: &str) -> Vec<f32> {
-    let (wav, raw) = (folder.join("own.wav"), folder.join("own.al"));
-    let said = Command::new("espeak-ng").args(["-v", "en", "-w"]).arg(&wav).arg(text).status();
-    assert!(said.expect("espeak-ng runs").success());
-    let mut sox = Command::new("sox");
-    sox.arg(&wav).args(["-r", "8000", "-c", "1", "-t", "al"]).arg(&raw);
-    assert!(sox.status().expect("sox runs").success());
-    sound::alaw(&std::fs::read(raw).expect("a sound"))
-}
-
-/// Somebody calls by a carrier that asserts his number, listens, presses `1#` by INFO, and listens to the end.
-fn listener(port: u16) -> Behaviour {
-    let uri = format!("sip:*6655*123%23@127.0.0.1:{port}");
-    let sdp = "v=0\no=sipp 1 1 IN IP4 [local_ip]\ns=-\nc=IN IP4 [media_ip]\nt=0 0\nm=audio [media_port] RTP/AVP 8\na=rtpmap:8 PCMA/8000\n";
-    let headers =
-        format!("P-Asserted-Identity: <sip:{MOBILE}@home1.net>\nContent-Type: application/sdp\n");
-    let mut steps = request(("INVITE", &uri), 1, &headers, sdp);
-    steps += "<recv response=\"100\" optional=\"true\"/>\n<recv response=\"200\" rrs=\"true\" timeout=\"10000\"/>\n";
-    steps += &request(("ACK", "[next_url]"), 1, "", "");
-    steps += "<pause milliseconds=\"2600\"/>\n";
-    for (cseq, key) in [(2, "1"), (3, "#")] {
-        let headers = "Content-Type: application/dtmf-relay\n";
-        steps +=
-            &request(("INFO", "[next_url]"), cseq, headers, &format!("Signal={key}\nDuration=100"));
-        steps += "<recv response=\"200\" timeout=\"10000\"/>\n";
-    }
-    steps += &told("BYE", &[], &[])
-        .replace("<action></action>", "")
-        .replace("<Reference variables=\"\"/>\n", "");
-    Behaviour::Written { port, steps }
-}
-
 #[test]
 fn s5_6_a_caller_whose_phone_takes_no_messages_hears_the_menu_and_presses_keys() {
     const FIRST: &str = "Press one for your balance.";
@@ -343,15 +198,19 @@ fn s5_6_a_caller_whose_phone_takes_no_messages_hears_the_menu_and_presses_keys()
     let program = "speech.program=espeak-ng,-v,{language},--stdin,--stdout";
     let tandem = switch(folder.path(), &page, "en", &[program]);
     let key = tandem.api_key(USER, &["ussd:read"]);
-    let behaviour = listener(tandem.sip.port());
+    let behaviour = ims::listener(tandem.sip.port(), MOBILE, &[(2_600, "1#")], None);
     let media = ports::block(4);
     let capture = Capture::start(folder.path(), &[media]);
     let mut caller = Sipp::start_at(folder.path(), "listener", &behaviour, 1, media);
     assert!(caller.finish().success(), "{}", caller.messages());
     let heard = sound::alaw(&rtp_audio(&capture.stop(), media, 8));
-    let [first, second] = [FIRST, SECOND].map(|text| spoken(folder.path(), text));
-    let other = spoken(folder.path(), "It rains in Tabriz, and nobody has brought an umbrella.");
-    let like = [&first, &second, &other].map(|part| likeness(&heard, part));
+    let [first, second] = [FIRST, SECOND].map(|text| sound::spoken(folder.path(), "en", text));
+    let other = sound::spoken(
+        folder.path(),
+        "en",
+        "It rains in Tabriz, and nobody has brought an umbrella.",
+    );
+    let like = [&first, &second, &other].map(|part| sound::likeness(&heard, part));
     assert!(like[0] > 0.85 && like[1] > 0.85, "{like:?} of {} samples", heard.len());
     assert!(like[2] < 0.7, "{like:?}");
     let all = over(&tandem, &key, 1);

@@ -7,7 +7,7 @@ use e2e::country::{USER, Wish, operator};
 use e2e::merchant::http;
 use e2e::php::Php;
 use e2e::programs::seed;
-use e2e::smsc::{PASSWORD, SYSTEM_ID, Smsc};
+use e2e::smsc::{MOBILE, PASSWORD, Smsc, link, sees, step};
 use e2e::tandem::{Setup, Tandem, certificate};
 use e2e::wait;
 use serde_json::{Value, json};
@@ -15,15 +15,6 @@ use serde_json::{Value, json};
 const PROMPT: &str = "لطفا کد ثبت نام خود را وارد نمایید";
 const DONE: &str = "کد ثبت نام شما با موفقیت در سیستم ثبت شد";
 const NO_SERVICE: &str = "سرویس در دسترس نیست";
-const MOBILE: &str = "989123456789";
-
-/// The lines of a link of the operator's file; `more` are further ones.
-fn link(port: u16, more: &str) -> String {
-    format!(
-        "\n[[smpp_links]]\nname = \"carrier\"\nhost = \"127.0.0.1\"\nport = {port}\n\
-         system_id = \"{SYSTEM_ID}\"\npassword = \"{PASSWORD}\"\nsender = \"3000\"\n{more}\n"
-    )
-}
 
 fn switch(folder: &Path, more: String, settings: Vec<String>) -> Tandem {
     let wish = Wish { more, ..Wish::default() };
@@ -52,26 +43,6 @@ fn stands(tandem: &Tandem, state: &str) -> Value {
         let links = tandem.admin("GET", "/admin/v1/smpp");
         (links["items"][0]["state"] == *state).then(|| links["items"][0].clone())
     })
-}
-
-/// A step of a subscriber, as his network delivers it; the status of its answer.
-fn step(smsc: &mut Smsc, op: u8, session: [u8; 2], text: &str) -> u64 {
-    let fields = json!({
-        "source_addr": MOBILE, "destination_addr": "6655", "service_type": "USSD",
-        "ussd_service_op": op, "data_coding": 0,
-    });
-    smsc.deliver(&json!({ "fields": fields, "text": text, "session": session, "tag": text }))
-}
-
-/// What he sees: the text; whether he may type; the network's session, and that the last screen ends it.
-fn sees(smsc: &mut Smsc, number: u8) -> (String, bool) {
-    let seen = smsc.wait("ussd", &json!({ "to": MOBILE, "from": "6655", "service": "USSD" }));
-    let (op, session) = (&seen["op"], seen["session"].as_array().expect("a session"));
-    assert_eq!(session[0], number, "{seen}");
-    let more = *op == json!(2);
-    assert!(more || *op == json!(17), "{seen}");
-    assert_eq!(session[1].as_u64().expect("a turn") & 1 == 0, more, "{seen}");
-    (seen["text"].as_str().expect("a text").to_owned(), more)
 }
 
 fn outcomes(tandem: &Tandem, outcome: &str) -> u32 {
