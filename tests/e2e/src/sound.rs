@@ -333,14 +333,14 @@ pub fn likeness(whole: &[f32], part: &[f32]) -> f32 {
     whole.windows(part.len()).map(fit).fold(0.0, f32::max)
 }
 
-/// What espeak-ng makes of a text, at 8 kHz.
+/// What espeak-ng makes of a text with a voice (`-v fa`), at 8 kHz.
 ///
 /// # Panics
 /// When espeak-ng or sox is missing.
 #[must_use]
-pub fn spoken(folder: &Path, language: &str, text: &str) -> Vec<f32> {
+pub fn spoken(folder: &Path, voice: &[&str], text: &str) -> Vec<f32> {
     let (wav, raw) = (folder.join("own.wav"), folder.join("own.al"));
-    let said = Command::new("espeak-ng").args(["-v", language, "-w"]).arg(&wav).arg(text).status();
+    let said = Command::new("espeak-ng").args(voice).arg("-w").arg(&wav).arg(text).status();
     assert!(said.expect("espeak-ng runs").success());
     let mut sox = Command::new("sox");
     sox.arg(&wav).args(["-r", "8000", "-c", "1", "-t", "al"]).arg(&raw);

@@ -204,7 +204,8 @@ fn s5_6_a_caller_whose_phone_takes_no_messages_hears_the_menu_and_presses_keys()
     let mut caller = Sipp::start_at(folder.path(), "listener", &behaviour, 1, media);
     assert!(caller.finish().success(), "{}", caller.messages());
     let heard = sound::alaw(&rtp_audio(&capture.stop(), media, 8));
-    let [first, second] = [FIRST, SECOND].map(|text| sound::spoken(folder.path(), "en", text));
+    let [first, second] =
+        [FIRST, SECOND].map(|text| sound::spoken(folder.path(), &["-v", "en"], text));
     let other = sound::spoken(
         folder.path(),
         "en",
