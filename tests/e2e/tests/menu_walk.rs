@@ -1,5 +1,6 @@
 //! What `docs/menu-in-five-minutes.md` has people type, typed: the commands as they stand there, in a folder of their own
-//! and with the ports of this test; a browser for what they do by hand.
+//! and with the ports of this test; a browser for what they do by hand. Also the page that `docs/merchants/003.md` begins
+//! with.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use e2e::merchant::try_http;
 use e2e::pages::{Pages, SMALL};
+use e2e::ussd::{self, CODE, MOBILE, Tries};
 use e2e::{ports, tandem, wait};
 use serde_json::Value;
 
@@ -173,4 +175,31 @@ fn a_menu_in_five_minutes() {
         format!("{before}SessionID={session}{}", after.trim_start_matches(char::is_numeric));
     let told = typed(folder, &moved(&asked));
     assert!(told.contains("&quot;Price&quot;:100000"), "{told}\n{}", switch.said());
+}
+
+/// The dialogue that merchants read of first, by the page that stands below it.
+#[test]
+fn the_page_that_the_merchants_manual_begins_with() {
+    let manual = include_str!("../../../docs/merchants/003.md");
+    let page =
+        manual.split_once("```python\n").expect("a page").1.split_once("```").expect("an end").0;
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = ports::one();
+    assert!(page.contains("(\"0.0.0.0\", 8000)"), "{page}");
+    let page = page.replace("\"0.0.0.0\", 8000", &format!("\"127.0.0.1\", {port}"));
+    std::fs::write(folder.path().join("page.py"), page).expect("a page");
+    let page = Typed::start(folder.path(), "page.log", "exec python3 page.py");
+    wait::until("the page", || std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop));
+    let tandem = ussd::switch(folder.path(), &format!("http://127.0.0.1:{port}/menu"), "");
+    let tries = Tries::of(&tandem);
+    let first = tries.dial(MOBILE, CODE);
+    assert!(first.more && first.text == "Your number?", "{first:?}");
+    let last = tries.enter(&first.session, "4711");
+    assert!(!last.more && last.text == "Thanks for 4711.", "{last:?}");
+    let asked = format!("GET /menu?mobile=09123456789&sessionid={}&call=*6655*123", first.told());
+    let said = page.said();
+    assert!(
+        said.contains(&format!("{asked} ")) && said.contains(&format!("{asked}*4711 ")),
+        "{said}"
+    );
 }
