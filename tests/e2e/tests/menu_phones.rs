@@ -208,7 +208,7 @@ fn s5_6_a_caller_whose_phone_takes_no_messages_hears_the_menu_and_presses_keys()
         [FIRST, SECOND].map(|text| sound::spoken(folder.path(), &["-v", "en"], text));
     let other = sound::spoken(
         folder.path(),
-        "en",
+        &["-v", "en"],
         "It rains in Tabriz, and nobody has brought an umbrella.",
     );
     let like = [&first, &second, &other].map(|part| sound::likeness(&heard, part));

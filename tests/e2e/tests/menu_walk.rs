@@ -124,8 +124,8 @@ fn by_hand(folder: &Path, door: u16, key: &str) -> String {
     }
     pages.heading("invoice", "Paid");
     let text = seen["text"].as_str().expect("a text");
-    let digits = text.split(|one: char| !one.is_ascii_digit());
-    let session = digits.filter(|word| word.len() >= 19).next_back();
+    let mut digits = text.split(|one: char| !one.is_ascii_digit());
+    let session = digits.rfind(|word| word.len() >= 19);
     session.unwrap_or_else(|| panic!("no session: {text}")).trim_start_matches('0').to_owned()
 }
 
