@@ -78,6 +78,7 @@ pub(crate) async fn snapshot(conn: &mut Conn, lists: &Lists) -> Result<Snapshot>
         }
         snapshot.inbound.insert(row.text(0)?, row.text(1)?);
     }
+    snapshot.index();
     limited(conn, &mut snapshot).await?;
     recorded(conn, &mut snapshot).await?;
     snapshot.policies = policies(conn, lists).await?;

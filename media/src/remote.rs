@@ -3,10 +3,12 @@
 //!
 //! A thread of its own owns all of it, so that a stranger's file delays no announcement of ours. One visit
 //! serves everybody who waits for that address. What failed is not asked for again for a while. An address
-//! that cannot be reached any more is heard as it was, as long as what it gave is kept.
+//! that cannot be reached any more is heard as it was, as long as what it gave is kept. Text that is spoken has a line of its
+//! own ([`spoken`]): nothing of it is kept on disk, and no slow program takes a visit's place.
 
 mod disk;
 mod shelf;
+mod spoken;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -22,11 +24,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use facts::MerchantId;
 use facts::ports::{FetchError, Fetched, Validators};
 use facts::sound::Unplayable;
+use facts::speech::Speech;
 
 use crate::loader::{Had, Wanted, Wish, hand_over};
 use crate::prompt::{self, PromptError};
 use disk::Disk;
 use shelf::Shelf;
+use spoken::Spoken;
 use turns::Turns;
 pub use turns::VISITS_MAX;
 
@@ -90,14 +94,17 @@ pub struct RemoteConfig {
     pub keep: Duration,
     /// For how long what was fetched is played without asking again.
     pub fresh: Duration,
+    /// Texts that are spoken at a time, beside all visits.
+    pub spoken_at_once: usize,
 }
 
 impl std::fmt::Debug for RemoteConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let RemoteConfig { folder, folder_max, keep, fresh, .. } = self;
+        let RemoteConfig { folder, folder_max, keep, fresh, spoken_at_once, .. } = self;
         let mut shown = f.debug_struct("RemoteConfig");
         shown.field("folder", folder).field("folder_max", folder_max);
-        shown.field("keep", keep).field("fresh", fresh).finish_non_exhaustive()
+        shown.field("keep", keep).field("fresh", fresh).field("spoken_at_once", spoken_at_once);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -156,13 +163,14 @@ impl Remote {
         };
         let (live, wanted) = bounded(WAITING_MAX);
         let (ahead, wanted_ahead) = bounded(WAITING_MAX);
-        let (told, came) = bounded(VISITS_MAX);
+        let (told, came) = bounded(VISITS_MAX + config.spoken_at_once.max(1));
         let counts = Arc::new(Counts::default());
         let desk = Desk {
             visitor: config.visitor,
             fresh: config.fresh,
             disk,
             shelf: Shelf::default(),
+            spoken: Spoken::new(config.spoken_at_once),
             waiting: BTreeMap::new(),
             waiters: Waiters::default(),
             turns: Turns::default(),
@@ -208,6 +216,7 @@ struct Desk {
     fresh: Duration,
     disk: Option<Disk>,
     shelf: Shelf,
+    spoken: Spoken,
     /// Who waits for which visit.
     waiting: BTreeMap<String, Vec<Wanted>>,
     waiters: Waiters,
@@ -231,10 +240,17 @@ impl Desk {
                     Err(_) => return,
                 },
                 recv(came) -> came => if let Ok(Came { url, outcome }) = came {
-                    self.came(&url, outcome);
+                    match self.spoken.is_under_way(&url) {
+                        true => self.was_spoken(&url, outcome),
+                        false => self.came(&url, outcome),
+                    }
                 },
+                // Nobody wants anything: what was spoken is forgotten all the same.
+                default(spoken::SPOKEN_FOR) => {}
             }
-            self.counts.held.store(self.shelf.octets() as u64, Ordering::Relaxed);
+            self.spoken.forget(Instant::now());
+            let held = self.shelf.octets() + self.spoken.octets();
+            self.counts.held.store(held as u64, Ordering::Relaxed);
         }
     }
 
@@ -244,6 +260,11 @@ impl Desk {
         let (Wish::Url(url) | Wish::Ahead(url, _)) = &wanted.wish else { return };
         if url.len() > URL_MAX {
             return hand_over(wanted, Err(Unplayable::Refused));
+        }
+        if let Some(Speech { merchant, .. }) = Speech::read(url) {
+            let url = url.clone();
+            self.spoken.want(&url, merchant, wanted, now);
+            return self.speak();
         }
         if let Some(sound) = self.shelf.take(url, |fetched| now < fetched + self.fresh) {
             return hand_over(wanted, Ok(sound));
@@ -267,6 +288,20 @@ impl Desk {
         if self.turns.take(&url, payer, now) {
             self.begin(url);
         }
+    }
+
+    /// Has spoken whatever may be now.
+    fn speak(&mut self) {
+        while let Some(url) = self.spoken.next(Instant::now()) {
+            self.visit(url, Validators::default());
+        }
+    }
+
+    fn was_spoken(&mut self, url: &str, outcome: Result<Fetched, FetchError>) {
+        let spoken = self.spoken.came(url, outcome, Instant::now());
+        let count = if spoken { &self.counts.fetched } else { &self.counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.speak();
     }
 
     fn begin(&mut self, url: String) {

@@ -25,7 +25,7 @@ impl Visitor for Guarded {
     fn visit(&self, url: String, known: Validators, done: Done) {
         if let Some(speech) = Speech::read(&url) {
             let speaker = self.speaker.clone();
-            self.runtime.spawn(async move { done.tell(speaker.say(&speech, known).await) });
+            self.runtime.spawn(async move { done.tell(speaker.say(&speech).await) });
             return;
         }
         let Some(address) = Address::read(&url) else {
@@ -38,7 +38,7 @@ impl Visitor for Guarded {
     }
 
     fn is_near(&self, url: &str) -> bool {
-        Address::read(url).is_some() || Speech::read(url).is_some()
+        Address::read(url).is_some()
     }
 }
 
@@ -74,5 +74,6 @@ pub(crate) fn remote(
         folder_max: config.sounds.cache_mib * 1024 * 1024,
         keep: config.sounds.keep,
         fresh: config.sounds.fresh,
+        spoken_at_once: config.speech_at_once,
     }
 }

@@ -9,14 +9,16 @@ use facts::ports::Validators;
 
 use crate::prompt::Sound;
 
-/// Sounds held at most.
+/// Sounds behind addresses held at most.
 const SOUNDS_MAX: usize = 512;
 /// Octets they may take: an hour and a half of sound that is heard in one law.
 const OCTETS_MAX: usize = 64 * 1024 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shelf {
     sounds: BTreeMap<String, Held>,
+    sounds_max: usize,
+    octets_max: usize,
     octets: usize,
     /// Rises with each sound that is wanted.
     turn: u64,
@@ -32,7 +34,18 @@ struct Held {
     wanted: u64,
 }
 
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf::new(SOUNDS_MAX, OCTETS_MAX)
+    }
+}
+
 impl Shelf {
+    /// For so many sounds, and so many octets of them.
+    pub(super) fn new(sounds_max: usize, octets_max: usize) -> Shelf {
+        Shelf { sounds: BTreeMap::new(), sounds_max, octets_max, octets: 0, turn: 0 }
+    }
+
     pub(super) fn octets(&self) -> usize {
         self.octets
     }
@@ -69,7 +82,7 @@ impl Shelf {
         self.drop(url);
         let octets = sound.octets_most();
         let sound = Arc::new(sound);
-        while self.sounds.len() >= SOUNDS_MAX || self.octets + octets > OCTETS_MAX {
+        while self.sounds.len() >= self.sounds_max || self.octets + octets > self.octets_max {
             let oldest = self.sounds.iter().min_by_key(|(_, held)| held.wanted);
             let Some(oldest) = oldest.map(|(url, _)| url.clone()) else { break };
             self.drop(&oldest);
@@ -79,6 +92,12 @@ impl Shelf {
         let held = Held { sound: sound.clone(), octets, validators, fetched, wanted: self.turn };
         self.sounds.insert(url.to_owned(), held);
         sound
+    }
+
+    /// Keeps those whose instant of fetching is good.
+    pub(super) fn retain(&mut self, good: impl Fn(Instant) -> bool) {
+        self.sounds.retain(|_, held| good(held.fetched));
+        self.octets = self.sounds.values().map(|held| held.octets).sum();
     }
 
     pub(super) fn drop(&mut self, url: &str) {

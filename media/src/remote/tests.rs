@@ -40,7 +40,14 @@ impl World {
     fn new(fresh: Duration, folder: Option<PathBuf>) -> World {
         let (send, visits) = channel();
         let visitor = Arc::new(Web { visits: Mutex::new(send) });
-        let config = RemoteConfig { visitor, folder, folder_max: 1_000_000, keep: LONG, fresh };
+        let config = RemoteConfig {
+            visitor,
+            folder,
+            folder_max: 1_000_000,
+            keep: LONG,
+            fresh,
+            spoken_at_once: 2,
+        };
         let (sender, orders) = bounded(4_096);
         let to =
             Door { orders: sender, bell: Arc::new(Bell::new().unwrap()), lost: Arc::default() };
@@ -300,4 +307,47 @@ fn s4_9_what_lies_in_this_house_is_asked_for_again_at_once() {
     assert_eq!(visit(answer(404, b"", "")).err(), Some(Unplayable::Missing));
     assert_eq!(visit(Err(FetchError::Failed("away".into()))).err(), Some(Unplayable::Unreachable));
     assert!(visit(answer(200, FLAC, "\"ab\"")).is_ok());
+}
+
+#[test]
+fn s5_6_texts_of_one_merchant_take_no_visit_no_others_turn_and_no_place_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let w = World::new(LONG, Some(folder.path().to_owned()));
+    let text = |merchant: i64, n: usize| format!("speech:{merchant}:fa:text {n}");
+    // One merchant has more texts than may wait, and none of them is spoken yet.
+    for n in 0..200 {
+        w.want(&text(1, n));
+    }
+    let (first, _, slow) = w.visits.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(first, text(1, 0));
+    for _ in spoken::WAITING_OF_ONE..200 {
+        assert!(matches!(w.had(), Err(Unplayable::Busy)));
+    }
+    w.nobody_visits();
+    // Another one's text and all addresses go their way.
+    w.want(&text(2, 0));
+    let (url, _, done) = w.visits.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(url, text(2, 0));
+    done.tell(answer(200, FLAC, ""));
+    assert!(w.had().is_ok());
+    assert!(w.visit(answer(200, FLAC, "\"1\"")).1.is_ok());
+    for n in 1..VISITS_MAX {
+        w.want(&format!("https://sounds.example/{n}"));
+    }
+    let others: Vec<_> =
+        (1..VISITS_MAX).map(|_| w.visits.recv_timeout(PATIENCE).unwrap()).collect();
+    assert!(others.iter().all(|(url, ..)| url.starts_with("https:")));
+    // What was spoken is heard again without being spoken again, and is in no file.
+    w.want(&text(2, 0));
+    assert!(w.had().is_ok());
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, 1, "that of the address");
+    // His next one, when the one before is over; a failure is remembered, for it alone.
+    slow.tell(Err(FetchError::TimedOut));
+    assert!(matches!(w.had(), Err(Unplayable::TimedOut)));
+    let (next, _, _slow) = w.visits.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(next, text(1, 1));
+    w.want(&text(1, 0));
+    assert!(matches!(w.had(), Err(Unplayable::TimedOut)));
+    w.nobody_visits();
 }

@@ -65,6 +65,7 @@ fn world(first: u16) -> (World, Arc<AtomicUsize>) {
         folder_max: 1_000_000,
         keep: Duration::from_secs(60),
         fresh: Duration::from_secs(60),
+        spoken_at_once: 2,
     };
     let (send, events) = std::sync::mpsc::channel();
     let media = Media::start_with(&config, Some(remote), move |event| {

@@ -161,7 +161,14 @@ impl Call {
 
     /// A hears what there is to see of its menu, in the menu's language.
     pub(crate) fn say_screen(&mut self, w: &mut World) {
-        let speech = Speech::new(&self.plan.language, &self.screen.take().unwrap_or_default());
+        // Whose menu it is, whoever's call this is.
+        let menu = match &self.service {
+            Some(Service::Menu { dialled, .. }) => ussd::longest(&w.snapshot.ussd, dialled),
+            _ => None,
+        };
+        let merchant = menu.map_or(self.command.merchant, |code| code.merchant);
+        let text = self.screen.take().unwrap_or_default();
+        let speech = Speech::new(merchant, &self.plan.language, &text);
         self.with(LegNo::A, |leg, _| leg.hear_once(w, Source::Url(speech.to_string())));
     }
 

@@ -57,7 +57,7 @@ fn said(sim: &Sim) -> String {
     match sim.hears(LegNo::A) {
         Some(Source::Url(address)) => {
             let speech = Speech::read(address).unwrap();
-            assert_eq!(speech.language, "fa");
+            assert_eq!((speech.merchant, speech.language.as_str()), (MERCHANT, "fa"));
             speech.text
         }
         other => panic!("{other:?}"),
@@ -176,6 +176,62 @@ fn s5_6_rfc3428_a_phone_that_takes_messages_reads_its_menu_while_the_call_is_up(
     takes(&mut sim, 200);
     sim.hang_up("desk");
     assert_eq!(over(&sim), (End::Left, 1));
+    sim.assert_clean();
+}
+
+/// The desk writes in the dialog of its call; what that is answered with.
+fn writes_within(sim: &mut Sim, content_type: &str, text: &str) -> u16 {
+    let now = sim.now.mono;
+    let far = sim.far("desk");
+    let session = far.session();
+    let body = (content_type, bytes::Bytes::from(text.to_owned()));
+    far.endpoint.message(now, session, &[], body).unwrap();
+    sim.drain();
+    let ours = |message: &&sip::wire::Message| {
+        message.cseq().is_ok_and(|cseq| cseq.method == Method::Message)
+    };
+    let mut answers = sim.fars["desk"].heard.iter().rev().filter(ours);
+    answers.find_map(|message| message.status()).unwrap()
+}
+
+#[test]
+fn rfc3428_8_what_is_written_in_the_dialog_of_a_menu_is_bounded_as_it_is_elsewhere() {
+    let mut sim = desk(true);
+    calls_code(&mut sim);
+    say(&mut sim, menu(PROMPT));
+    takes(&mut sim, 200);
+    assert_eq!(writes_within(&mut sim, "application/im-iscomposing+xml", "<a/>"), 200);
+    assert_eq!(writes_within(&mut sim, "image/png", "x"), 415);
+    assert_eq!(writes_within(&mut sim, "text/plain", &"x".repeat(1_301)), 413);
+    assert_eq!(sim.pages.len(), 1, "none of it is typed");
+    let told: Vec<u16> = (0..21).map(|_| writes_within(&mut sim, "text/plain", "1")).collect();
+    assert_eq!((&told[..20], told[20]), (&[200; 20][..], 503));
+    assert_eq!(calls(&sim).last().unwrap(), "*6655*123*1", "the page was asked once");
+    say(&mut sim, last(DONE));
+    assert_eq!(takes(&mut sim, 200), DONE);
+    sim.assert_clean();
+}
+
+#[test]
+fn s5_6_what_is_said_is_the_menus_merchants_whoever_calls_it() {
+    let other = facts::MerchantId(77);
+    let mut sim = sim_with(|snapshot| {
+        let merchant = snapshot.merchants[&MERCHANT].clone();
+        snapshot.merchants.insert(other, merchant);
+        let code = snapshot.ussd.values_mut().find(|code| code.code.to_string() == "*6655*123#");
+        std::sync::Arc::make_mut(code.unwrap()).merchant = other;
+    });
+    sim.add("desk", DESK, 180);
+    bind(&mut sim, &[("80001", DESK)]);
+    calls_code(&mut sim);
+    say(&mut sim, menu(PROMPT));
+    let heard = match sim.hears(LegNo::A) {
+        Some(Source::Url(address)) => Speech::read(address).unwrap(),
+        heard => panic!("{heard:?}"),
+    };
+    assert_eq!((heard.merchant, heard.text.as_str()), (other, PROMPT));
+    assert_eq!(sim.authorizations[0].command.merchant, MERCHANT);
+    sim.hang_up("desk");
     sim.assert_clean();
 }
 

@@ -190,15 +190,22 @@ fn s5_6_a_phone_that_is_not_there_for_a_moment_is_tried_again() {
 }
 
 #[test]
-fn s5_6_only_a_trusted_peers_word_on_who_calls_is_taken() {
-    for (untrusted, mobile) in [(false, "989351112233"), (true, MOBILE)] {
+fn s5_6_rfc3325_5_only_a_trusted_peers_word_on_who_asks_opens_a_menu() {
+    let asserted = "Recv-Info: g.3gpp.ussd\nP-Asserted-Identity: <sip:+989351112233@home1.net>\n";
+    let trial = |(untrusted, menus): (bool, bool), headers: &str| {
         let mut sim = sim_with(|snapshot| {
-            snapshot.trunks.get_mut(&TrunkId(1)).unwrap().options.untrusted = untrusted;
+            let options = &mut snapshot.trunks.get_mut(&TrunkId(1)).unwrap().options;
+            (options.untrusted, options.menus) = (untrusted, menus);
         });
-        let headers =
-            "Recv-Info: g.3gpp.ussd\nP-Asserted-Identity: <sip:+989351112233@home1.net>\n";
-        let (_phone, ok) = Phone::dial(&mut sim, 1, PLAIN, headers, "");
-        assert_eq!((ok.status(), sim.pages[0].mobile.as_str()), (Some(200), mobile));
+        let (_phone, answer) = Phone::dial(&mut sim, 1, PLAIN, headers, "");
+        (answer.status(), sim.pages.first().map(|step| step.mobile.clone()))
+    };
+    assert_eq!(trial((false, false), asserted), (Some(200), Some("989351112233".into())));
+    // Anybody's number in From or asserted, and a session that the merchant pays and a bill that the victim gets.
+    for menus in [false, true] {
+        for headers in [asserted, "Recv-Info: g.3gpp.ussd\n"] {
+            assert_eq!(trial((true, menus), headers), (Some(403), None), "{menus} {headers}");
+        }
     }
 }
 

@@ -283,6 +283,28 @@ fn s5_6_rfc3428_a_phone_of_ours_dials_a_code_and_types_by_messages() {
 }
 
 #[test]
+fn s5_2_a_star_that_is_typed_into_an_open_menu_dials_nothing_but_a_whole_code() {
+    let (mut sim, mut desk, _) = office();
+    assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
+    // `*7#` is somebody else's code; `*7` and `*9#` are words.
+    for (typed, call) in [
+        ("*7", "*6655*123*7"),
+        ("*9#", "*6655*123*7*9"),
+        ("*7*", "*6655*123*7*9*7"),
+        ("\u{200e}*\u{6f7}", "*6655*123*7*9*7*7"),
+    ] {
+        say(&mut sim, menu("1 or 2?"));
+        read(&mut sim, &desk, 200);
+        assert_eq!(writes(&mut sim, &mut desk, typed), 200);
+        assert_eq!(calls(&sim).last().unwrap(), call);
+    }
+    assert!(sim.overs.is_empty(), "it is the same session");
+    assert_eq!(writes(&mut sim, &mut desk, " *7#\n"), 200);
+    assert_eq!((calls(&sim).last().unwrap().as_str(), over(&sim)), ("*7", (End::Left, 5)));
+    sim.assert_clean();
+}
+
+#[test]
 fn s5_6_rfc3428_what_a_phone_may_not_write_and_a_phone_that_takes_no_message() {
     let (mut sim, mut desk, mut soft) = office();
     assert_eq!(writes(&mut sim, &mut soft, "hello"), 403, "whose number is not known");

@@ -28,7 +28,10 @@ fn sim() -> Sim {
                 extension.bound_phone = Some(format!("86138001{user}"));
                 snapshot.extensions.insert(user.into(), extension);
             }
-            snapshot.inbound.insert(DIRECT.into(), "80001".into());
+            for number in [DIRECT, "861088880009"] {
+                snapshot.inbound.insert(number.into(), "80001".into());
+            }
+            snapshot.index();
             let service = facts::sms::line(&snapshot.plan, SERVICE).unwrap();
             snapshot.texts.insert(service);
         },

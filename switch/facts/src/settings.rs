@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Inbound numbers (E.164 digits) and the extension or group each leads to.
     pub inbound: BTreeMap<String, String>,
+    /// The other way round, by [`Snapshot::index`]: of the numbers that lead to somebody, the first.
+    pub direct: BTreeMap<String, String>,
     /// Those of them by which two people reach each other (AXB): who calls one is joined to whom a binding names, and
     /// to nobody else.
     pub axb: BTreeSet<String>,
@@ -77,6 +79,13 @@ impl Snapshot {
     #[must_use]
     pub fn is_sandbox(&self, merchant: MerchantId) -> bool {
         self.sandboxes.contains(&merchant)
+    }
+
+    /// Makes what is found by `inbound` read the other way round; to be called when that is whole.
+    pub fn index(&mut self) {
+        let turned = |(number, to): (&String, &String)| (to.clone(), number.clone());
+        // Of several the last one counts: so the first does.
+        self.direct = self.inbound.iter().rev().map(turned).collect();
     }
 
     /// Whose an inbound number is (E.164 digits): the merchant of the extension or the group that it leads to.

@@ -2,7 +2,9 @@
 //! loses, doubles and reorders, with pages that are slow or silent, and a process that dies meanwhile. The store is that of
 //! sessions: what it commits survives, and a process that begins ends what the last one left.
 //!
-//! A session's price is taken once, its page is asked one step after the other and never behind its end, its end is
+//! The store keeps a merchant's account as the real one does: whoever cannot pay is told so, and an opening of which nobody
+//! heard is given back. What it holds at the end is held against what the engine told: a price for each session that was
+//! over in any other way, none for the others, and no session that nobody dialled. Its page is asked one step after the other and never behind its end, its end is
 //! written once; nobody is left in a dialog, and no table keeps anything.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -39,6 +41,10 @@ const BODY: &str = "application/vnd.3gpp.ussd+xml";
 struct Row {
     end: Option<(End, u32)>,
     life: u32,
+    /// It was not opened: nobody could pay.
+    unpaid: bool,
+    /// Nobody heard of its opening.
+    unheard: bool,
 }
 
 enum Happening {
@@ -101,7 +107,11 @@ struct Day {
     media: Media,
     calls: Store,
     rows: BTreeMap<CallId, Row>,
-    taken: i64,
+    /// What the merchant had in the morning, and has.
+    had: i64,
+    account: i64,
+    /// INVITEs and messages by which somebody may have dialled.
+    wishes: usize,
     asked: BTreeMap<CallId, u32>,
     over: BTreeMap<CallId, End>,
     last_call: Option<CallId>,
@@ -142,6 +152,8 @@ impl Day {
         let weather = if seed.is_multiple_of(4) { Weather::CALM } else { Weather::roll(&mut dice) };
         // Every other day the phone takes no messages.
         let methods = if seed.is_multiple_of(2) { vec![Method::Message] } else { Vec::new() };
+        // Some have little.
+        let had = PRICE * if seed.is_multiple_of(5) { 4 } else { 100 };
         let mut day = Day {
             ims: endpoint(CARRIER_A, 7, Vec::new(), &mut dice),
             phone: endpoint(PHONE, 8, methods, &mut dice),
@@ -157,7 +169,9 @@ impl Day {
             media: Media::with(true),
             calls: Store::new(Micros::units(1000)),
             rows: BTreeMap::new(),
-            taken: 0,
+            had,
+            account: had,
+            wishes: 0,
             asked: BTreeMap::new(),
             over: BTreeMap::new(),
             last_call: None,
@@ -273,14 +287,27 @@ impl Day {
         }
     }
 
-    /// One transaction: the row, and the price. The page is asked when it is committed.
+    /// One transaction: the row, and the price where it can be paid. The page is asked when it is committed, and known to be.
     fn open(&mut self, life: u32, step: &Step) {
-        let row = Row { end: None, life };
+        let unpaid = self.account < PRICE;
+        let unheard = !unpaid && self.dice.chance(40);
+        let end = unpaid.then_some((End::Unpaid, step.number));
+        let row = Row { end, life, unpaid, unheard };
         assert!(self.rows.insert(step.session, row).is_none(), "{} twice", step.session);
-        self.taken += PRICE;
-        if life == self.life {
-            self.ask(step);
+        if !unpaid {
+            self.account -= PRICE;
         }
+        if life != self.life {
+            return;
+        }
+        let screen = match (unpaid, unheard) {
+            (true, _) => Screen::Unpaid,
+            (_, true) => Screen::Unavailable,
+            (false, false) => return self.ask(step),
+        };
+        let (session, number) = (step.session, step.number);
+        let reply = Box::new(Reply::Screen { session, number, screen });
+        self.within(1, 50, Happening::Reply { life, reply });
     }
 
     /// A page: it says something soon, late, twice or never.
@@ -304,8 +331,15 @@ impl Day {
             assert!(life < self.life, "an end without its opening");
             return;
         };
+        if row.unpaid {
+            return;
+        }
         assert!(row.end.is_none(), "{} ends twice", over.session);
         row.end = Some((over.end, over.steps));
+        if row.unheard {
+            self.account += PRICE;
+            self.note("given back");
+        }
     }
 
     fn dial(&mut self) {
@@ -352,6 +386,7 @@ impl Day {
         };
         let endpoint = if far == CARRIER_A { &mut self.ims } else { &mut self.phone };
         let session = endpoint.invite(now, invite);
+        self.wishes += 1;
         self.up.push((far, session));
     }
 
@@ -373,6 +408,7 @@ impl Day {
             }),
             series: None,
         };
+        self.wishes += 1;
         self.phone.request(self.now().mono, request);
     }
 
@@ -603,21 +639,36 @@ impl Day {
         assert_eq!((counts.ports, counts.sessions), (0, 0), "{counts:?}");
         assert_eq!((counts.transactions, counts.timers), (0, 0), "{counts:?}");
         assert!(self.up.is_empty(), "somebody is still there: {:?}", self.up);
+        // What is owed is counted by what the engine told, and by what died with a process.
+        let (mut owed, mut lost) = (0, 0);
         for (id, row) in &self.rows {
             let (end, steps) = row.end.expect("an end is written");
             let told = self.over.get(id).copied();
-            let lost = end == End::Lost && steps == 0;
-            assert!(lost || told == Some(end), "{id}: {end:?}, and {told:?} was told");
+            let asked = self.asked.get(id).copied();
+            let died = end == End::Lost && steps == 0;
+            if row.unpaid || row.unheard {
+                assert!(asked <= Some(1), "{id} goes on, and nobody paid for it");
+            }
+            assert!(row.unpaid || told != Some(End::Unpaid), "{id} was paid");
+            match told {
+                // He left before he could be told.
+                Some(End::Left | End::Lost) if row.unpaid => {}
+                Some(told) if !died => {
+                    assert_eq!((told, asked), (end, Some(steps)), "{id}");
+                    owed += if told == End::Unpaid || row.unheard { 0 } else { PRICE };
+                }
+                _ if row.unpaid => {}
+                _ => {
+                    assert!(died, "{id}: {end:?}, and {told:?} was told");
+                    (owed, lost) = (owed + PRICE, lost + 1);
+                }
+            }
         }
-        assert_eq!(self.taken, PRICE * i64::try_from(self.rows.len()).unwrap(), "each price once");
+        assert_eq!(self.had - self.account, owed, "each price once, and what is given back once");
+        assert!(self.account >= 0 && self.rows.len() <= self.wishes, "{} wishes", self.wishes);
         assert_eq!(self.calls.open(), 0);
         sim::audit::books(&self.calls);
-        let (rows, lost) = (
-            self.rows.len(),
-            self.rows.values().filter(|row| matches!(row.end, Some((End::Lost, 0)))),
-        );
-        let lost = lost.count();
-        for _ in 0..rows {
+        for _ in 0..owed / PRICE {
             self.note("paid");
         }
         for _ in 0..lost {
@@ -651,6 +702,8 @@ fn s5_6_days_of_menus_add_up_whatever_is_lost_and_whoever_dies() {
         "over silent",
         "over unavailable",
         "over lost",
+        "over unpaid",
+        "given back",
         "crash",
         "lost to a crash",
         "paid",

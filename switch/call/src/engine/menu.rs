@@ -99,6 +99,14 @@ impl Desk {
         [self.due.first().map(|(at, _)| *at), late].into_iter().flatten().min()
     }
 
+    /// What this phone writes is not for this session any more.
+    pub(super) fn writes_no_more(&mut self, phone: Option<&Phone>, session: CallId) {
+        let user = phone.map(|phone| &phone.user);
+        if let Some(user) = user.filter(|user| self.phones.get(*user) == Some(&session)) {
+            self.phones.remove(user);
+        }
+    }
+
     pub(super) fn way(&mut self, id: CallId) -> Option<&mut Way> {
         self.open.get_mut(&id).map(|live| &mut live.way)
     }

@@ -10,6 +10,7 @@ use sip::wire::{HeaderName, Message, Method};
 use super::Engine;
 use super::menu::Way;
 use super::menu_text::Phone;
+use super::register::Refused;
 use crate::event::{Input, MenuNews, MenuWish, ours};
 use crate::serve::Service;
 
@@ -83,9 +84,9 @@ impl Engine {
                 }
             }
             (MenuWish::Gone, session) => {
-                self.menus.callers.remove(&call);
+                let phone = self.menus.callers.remove(&call).and_then(|caller| caller.phone);
                 if let Some(session) = session {
-                    self.menus.phones.retain(|_, open| *open != session);
+                    self.menus.writes_no_more(phone.as_ref(), session);
                     self.menu_left(session, End::Left);
                 }
             }
@@ -101,13 +102,26 @@ impl Engine {
         }
     }
 
-    /// Whoever writes in a call writes into his menu. False: there is none.
-    pub(super) fn written_in_call(&mut self, call: CallId, text: &str) -> bool {
-        let session = self.menus.callers.get(&call).and_then(|caller| caller.session);
-        session.is_some_and(|session| {
-            self.typed(session, text);
-            true
-        })
+    /// Whoever writes in a call to a code writes into his menu, by the rules of messages out of dialogs. `None`: his call
+    /// is to no code.
+    pub(super) fn written_in_call(
+        &mut self,
+        call: CallId,
+        request: &Message,
+    ) -> Option<Result<(), Refused>> {
+        let caller = self.menus.callers.get(&call)?;
+        // A carrier's caller is counted by his number.
+        let user = caller.phone.as_ref().map_or(&caller.mobile, |phone| &phone.user).clone();
+        let session = caller.session;
+        let text = match self.text_of(request, &user) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Some(Ok(())),
+            Err(refused) => return Some(Err(refused)),
+        };
+        // RFC 3261 §21.4.18: his menu is over, and his call as good as.
+        let Some(session) = session else { return Some(Err((480, Vec::new()))) };
+        self.typed(session, &text);
+        Some(Ok(()))
     }
 
     /// A screen: by message, or read out.
@@ -127,12 +141,13 @@ impl Engine {
     pub(super) fn read_out(&mut self, call: CallId) {
         let Some(caller) = self.menus.callers.get_mut(&call) else { return };
         let session = caller.session;
-        caller.phone = None;
-        let Some((text, more)) = caller.written.take() else { return };
+        let phone = caller.phone.take();
+        let written = caller.written.take();
         if let Some(session) = session {
-            self.menus.phones.retain(|_, open| *open != session);
+            self.menus.writes_no_more(phone.as_ref(), session);
             self.menu_is_heard(session);
         }
+        let Some((text, more)) = written else { return };
         self.on_call(call, |call, w| {
             call.screen = Some(text);
             call.feed(w, Input::Menu(MenuNews::Say { last: !more }));

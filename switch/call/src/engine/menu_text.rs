@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use facts::CallId;
-use facts::ussd::{Dialled, Door, End};
+use facts::ussd::{self, Dialled, Door, End};
 use sip::endpoint::{Flow, OutOfDialog, RequestId, RequestOutId};
 use sip::wire::{Message, Method, NameAddr, Uri};
 
 use super::Engine;
 use super::menu::{Sent, Way};
-use super::register::{Header, header};
+use super::register::{Refused, header};
 use super::ussi::{Subscriber, status};
 
 /// What a phone may write: text.
@@ -99,20 +99,14 @@ impl Engine {
         request: &Message,
         (user, flow): (&str, &Flow),
         dialled: Dialled,
-    ) -> Result<(), (u16, Vec<Header>)> {
-        let media_type = request.content_type().unwrap_or(TEXT);
-        if media_type.eq_ignore_ascii_case(COMPOSING) {
-            return Ok(());
-        }
-        if !media_type.eq_ignore_ascii_case(TEXT) {
-            return Err((415, vec![header("Accept", TEXT)]));
-        }
-        self.passes(request, user)?;
-        let text = String::from_utf8_lossy(request.body()).into_owned();
-        let again = Dialled::parse(&text);
-        if again.is_none()
-            && let Some(session) = self.menus.phones.get(user).copied()
-        {
+    ) -> Result<(), Refused> {
+        let Some(text) = self.text_of(request, user)? else { return Ok(()) };
+        let session = self.menus.phones.get(user).copied();
+        let again = match session {
+            Some(_) => self.dialled_anew(&text),
+            None => Dialled::parse(&text),
+        };
+        if let Some(session) = session.filter(|_| again.is_none()) {
             // Who types while the page is asked is told so by nothing but its answer.
             self.typed(session, &text);
             return Ok(());
@@ -124,6 +118,31 @@ impl Engine {
         let session = opened.map_err(|why| (status(why), Vec::new()))?;
         self.ask_first(session);
         Ok(())
+    }
+
+    /// What is dialled by what somebody writes whose menu is open: only a whole code that there is ends it, for what is
+    /// typed may have a star as well (spec §5.2).
+    fn dialled_anew(&self, text: &str) -> Option<Dialled> {
+        let whole = text.trim_end().ends_with('#');
+        let dialled = Dialled::parse(text).filter(|_| whole)?;
+        ussd::longest(&self.world.snapshot.ussd, &dialled).map(|_| dialled)
+    }
+
+    /// What somebody writes to a menu, if he may; nothing, where he only begins to.
+    pub(super) fn text_of(
+        &mut self,
+        request: &Message,
+        user: &str,
+    ) -> Result<Option<String>, Refused> {
+        let media_type = request.content_type().unwrap_or(TEXT);
+        if media_type.eq_ignore_ascii_case(COMPOSING) {
+            return Ok(None);
+        }
+        if !media_type.eq_ignore_ascii_case(TEXT) {
+            return Err((415, vec![header("Accept", TEXT)]));
+        }
+        self.passes(request, user)?;
+        Ok(Some(String::from_utf8_lossy(request.body()).into_owned()))
     }
 
     /// A screen goes to the phone that asked, or to all of its extension where it is not registered. Nobody there: it

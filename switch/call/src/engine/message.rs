@@ -10,7 +10,7 @@ use sip::endpoint::{self, Flow, OutOfDialog, RequestId, RequestOutId, SessionId}
 use sip::wire::{HeaderName, Message, Method, NameAddr, Uri};
 
 use super::Engine;
-use super::register::{Header, header};
+use super::register::{Header, Refused, header};
 use super::texts::sent;
 use crate::event::Answer;
 use crate::leg::Leg;
@@ -200,8 +200,9 @@ impl Engine {
 
     /// A MESSAGE in a call: it goes to the other phone.
     pub(super) fn messaged_within(&mut self, id: RequestId, session: SessionId, request: &Message) {
-        if self.wrote_within(session, request) {
-            return self.respond(id, 200, Vec::new());
+        if let Some(taken) = self.wrote_within(session, request) {
+            let (code, headers) = taken.err().unwrap_or((200, Vec::new()));
+            return self.respond(id, code, headers);
         }
         match self.relay_within(session, request) {
             Ok(sent) => {
@@ -211,13 +212,14 @@ impl Engine {
         }
     }
 
-    /// True where it is for the menu that the phone has called.
-    fn wrote_within(&mut self, session: SessionId, request: &Message) -> bool {
-        let text =
-            request.content_type().is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"));
-        let leg = self.world.sessions.get(&session).copied().filter(|_| text);
-        let body = String::from_utf8_lossy(request.body());
-        leg.is_some_and(|leg| self.written_in_call(leg.call, &body))
+    /// What becomes of it where it is for the menu that the phone has called; `None`: it is for none.
+    fn wrote_within(
+        &mut self,
+        session: SessionId,
+        request: &Message,
+    ) -> Option<Result<(), Refused>> {
+        let leg = self.world.sessions.get(&session).copied()?;
+        self.written_in_call(leg.call, request)
     }
 
     /// A request of ours was answered. True if it was a message.
@@ -249,7 +251,7 @@ impl Engine {
     }
 
     /// The extension that a message is for, if whoever sends it may.
-    fn addressed(&self, request: &Message, user: &str) -> Result<String, (u16, Vec<Header>)> {
+    fn addressed(&self, request: &Message, user: &str) -> Result<String, Refused> {
         let snapshot = &self.world.snapshot;
         let uri = request.request_uri().and_then(|uri| Uri::parse(uri).ok());
         let target = uri.and_then(|uri| uri.user_text()).unwrap_or_default();
@@ -266,7 +268,7 @@ impl Engine {
         request: &Message,
         user: &str,
         target: &str,
-    ) -> Result<Vec<RequestOutId>, (u16, Vec<Header>)> {
+    ) -> Result<Vec<RequestOutId>, Refused> {
         let headers = self.passes(request, user)?;
         let body = (type_of(request), request.body_bytes());
         let sent = self.spread((user, target), &headers, &body).ok_or((500, Vec::new()))?;
@@ -315,7 +317,7 @@ impl Engine {
         &mut self,
         session: SessionId,
         request: &Message,
-    ) -> Result<RequestOutId, (u16, Vec<Header>)> {
+    ) -> Result<RequestOutId, Refused> {
         let none = || (405, vec![header("Allow", super::register::ALLOW)]);
         let leg = *self.world.sessions.get(&session).ok_or_else(none)?;
         let call = self.calls.get(&leg.call).ok_or_else(none)?;
@@ -337,11 +339,7 @@ impl Engine {
     }
 
     /// The headers that go on with a message, if it may go on at all.
-    pub(super) fn passes(
-        &mut self,
-        request: &Message,
-        user: &str,
-    ) -> Result<Vec<Header>, (u16, Vec<Header>)> {
+    pub(super) fn passes(&mut self, request: &Message, user: &str) -> Result<Vec<Header>, Refused> {
         let hops = request.max_forwards().ok().flatten();
         if hops == Some(0) {
             return Err((483, Vec::new()));

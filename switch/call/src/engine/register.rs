@@ -30,6 +30,9 @@ pub(super) struct Desk {
 /// A header of an answer.
 pub(super) type Header = (String, Vec<u8>);
 
+/// The status that a request is refused with, and what its answer bears.
+pub(super) type Refused = (u16, Vec<Header>);
+
 impl Desk {
     pub(super) fn new(config: &EngineConfig) -> Desk {
         let EngineConfig { secret, nonce_life, algorithms, .. } = config;
@@ -172,7 +175,7 @@ impl Engine {
         method: &'static str,
         request: &Message,
         flow: &Flow,
-    ) -> Result<String, (u16, Vec<Header>)> {
+    ) -> Result<String, Refused> {
         match self.prove(request, flow) {
             Ok(user) => {
                 let w = &mut self.world;

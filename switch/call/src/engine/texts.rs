@@ -7,9 +7,9 @@ use sip::endpoint::RequestId;
 use sip::wire::{HeaderName, Message, Uri};
 
 use super::Engine;
-use super::menu_text::{COMPOSING, TEXT};
+use super::menu_text::TEXT;
 use super::message::{Asker, BODY_MAX};
-use super::register::{Header, header};
+use super::register::Refused;
 use crate::event::{Answer, Effect};
 
 /// What a message comes from that names nobody.
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// The extension that has a number: its own, or one of the public network that leads straight to it. The phone that is
-    /// bound to an extension is somebody's own: what is for him is not for those who registered here.
+    /// bound to an extension is a network's, and what is for it is not for those who registered here.
     fn phone_of(&self, digits: &str) -> Option<String> {
         let snapshot = &self.world.snapshot;
         let direct = snapshot.inbound.get(digits).map_or(digits, String::as_str);
@@ -75,26 +75,18 @@ impl Engine {
         request: &Message,
         user: &str,
         to: String,
-    ) -> Result<Option<Arrived>, (u16, Vec<Header>)> {
-        let media_type = request.content_type().unwrap_or(TEXT);
-        if media_type.eq_ignore_ascii_case(COMPOSING) {
-            return Ok(None);
-        }
-        if !media_type.eq_ignore_ascii_case(TEXT) {
-            return Err((415, vec![header("Accept", TEXT)]));
-        }
-        self.passes(request, user)?;
+    ) -> Result<Option<Arrived>, Refused> {
+        let Some(text) = self.text_of(request, user)? else { return Ok(None) };
         let field = |name| request.header_str(name).unwrap_or_default();
         let (call, cseq) = (field(HeaderName::CallId), field(HeaderName::CSeq));
         // By the number that others reach him by; an answer finds him by either.
-        let inbound = &self.world.snapshot.inbound;
-        let direct = inbound.iter().find(|(_, leads)| *leads == user).map(|(number, _)| number);
+        let direct = self.world.snapshot.direct.get(user);
         Ok(Some(Arrived {
             link: String::new(),
             once: format!("{user} {call} {cseq}"),
             from: direct.map_or(user, String::as_str).to_owned(),
             to,
-            text: String::from_utf8_lossy(request.body()).into_owned(),
+            text,
         }))
     }
 

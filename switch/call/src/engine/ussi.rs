@@ -131,6 +131,12 @@ impl Engine {
         from: Subscriber<'_>,
         asked: Asked,
     ) -> Result<(), u16> {
+        // What an untrusted peer says of who asks is nobody's word, and costs money (RFC 3325 §5).
+        if let Subscriber::Of(trunk) = from
+            && trunk.options.untrusted
+        {
+            return Err(403);
+        }
         // RFC 5079 §5: a page is told who asks.
         let mobile = self.subscriber(request, from).ok_or(433u16)?;
         let ip = self
@@ -162,9 +168,8 @@ impl Engine {
         let snapshot = &self.world.snapshot;
         let number = match from {
             Subscriber::Of(trunk) => {
-                let trusted = !trunk.options.untrusted;
                 let asserted = request.name_addr(HeaderName::PAssertedIdentity).ok();
-                let caller = asserted.filter(|_| trusted).or_else(|| request.from().ok())?;
+                let caller = asserted.or_else(|| request.from().ok())?;
                 let caller = caller.uri.number()?;
                 let caller = manners::rewritten(&trunk.options.rewrite, Whose::CallerIn, caller);
                 route::read(trunk, &snapshot.plan, &caller)?

@@ -39,7 +39,7 @@ pub fn sim_with(set: impl FnOnce(&mut Snapshot)) -> Sim {
     let mut sim = Sim::with(
         |_| {},
         |snapshot| {
-            snapshot.ussd.extend([code("6655*123"), code("6655*7")]);
+            snapshot.ussd.extend([code("6655*123"), code("6655*7"), code("7")]);
             for user in ["80001", "80002"] {
                 let phone = Some("989351112233".to_owned()).filter(|_| user == "80001");
                 let extension =
