@@ -112,6 +112,9 @@ async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
             count(&counters.sms_sent);
             tracing::info!(sms = sms.id, parts = sms.parts, way, "short message sent");
         }
+        SmsSent::Away => {
+            tracing::info!(sms = sms.id, "no way leads to whom a short message is for");
+        }
         SmsSent::Later(why) | SmsSent::Refused(why) => {
             count(&counters.sms_failed);
             tracing::warn!(sms = sms.id, tries = sms.tries + 1, why, "short message not sent");
@@ -152,7 +155,7 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     match (later, refused) {
         (Some(why), _) => SmsSent::Later(why),
         (None, Some(why)) => SmsSent::Refused(why),
-        (None, None) => SmsSent::Later("no way leads there now".to_owned()),
+        (None, None) => SmsSent::Away,
     }
 }
 

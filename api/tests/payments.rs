@@ -427,6 +427,55 @@ async fn s5_3_where_nothing_can_be_paid_there_is_no_invoice() {
 }
 
 #[tokio::test]
+async fn s5_3_a_try_is_paid_where_no_gateway_takes_money_and_in_sandboxes() {
+    let off = json!({ "name": "card", "kind": "zarinpal", "account": "a", "enabled": false });
+    let shop = Shop::new(json!([off, { "name": "try", "kind": "test" }])).await;
+    let screen = shop.step(1, Door::Simulator, "9900|7|5000").await;
+    assert_eq!(screen, "اینجا پرداخت آزمایشی ممکن نیست");
+    assert!(shop.all().await.is_empty());
+    let file = json!({
+        "tariffs": [{ "name": "play", "currency": "XTS", "rates": [] }],
+        "merchants": [{ "name": "sand", "currency": "XTS", "sandbox": true, "tariff": "play" }],
+        "ussd_codes": [{ "code": "*6655*9#", "merchant": "sand", "page": shop.page.url("/p.php"),
+                         "price": "0" }],
+    });
+    let file = serde_json::from_value(file).unwrap();
+    let store = &shop.world.store;
+    assert_eq!(store.apply(&file, now(), false).await.unwrap().mistakes, []);
+    let merchant = store.merchant_by_name("sand").await.unwrap().unwrap().id;
+    let step = Step {
+        session: CallId(2),
+        merchant,
+        door: Door::Simulator,
+        code: Dialled::code("6655*9").unwrap(),
+        mobile: "989123456789".into(),
+        inputs: Vec::new(),
+        number: 1,
+    };
+    api::menus::visit(&shop.world.state, &step).await;
+    let invoice = shop.all().await.remove(0);
+    shop.pay(&invoice).await;
+    assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+}
+
+#[tokio::test]
+async fn s5_3_whoever_has_begun_too_often_is_told_so() {
+    let shop = Shop::new(test_gateway()).await;
+    let invoice = shop.invoice("1", 1000).await;
+    let at = format!("/pay/{}", invoice.token);
+    for nth in 0..10 {
+        let seen = shop.get(&at).await;
+        assert!(seen.body.contains(&format!("{at}/start")), "{nth}");
+        shop.press(&format!("{at}/start"), "").await;
+        shop.press(&format!("{at}/test"), "act=cancel").await;
+    }
+    for seen in [shop.get(&at).await, shop.press(&format!("{at}/start"), "").await] {
+        assert!(!seen.body.contains(&format!("{at}/start")), "{}", seen.body);
+        assert!(seen.body.contains("پرداخت در دسترس نیست"), "{}", seen.body);
+    }
+}
+
+#[tokio::test]
 async fn s5_3_pages_are_kept_nowhere_framed_nowhere_and_tell_nobody_where_they_were() {
     let shop = Shop::new(test_gateway()).await;
     let invoice = shop.invoice("12", 5000).await;

@@ -448,7 +448,7 @@ async fn receipt(conn: &mut Conn, id: i64, answer: &[u8], at: UnixMillis) -> Res
     let Some(text) = sms::receipt_text(answer) else { return Ok(()) };
     let whose = (MerchantId(row.int(1)?), row.text(2)?);
     let once = format!("receipt {}", row.int(0)?);
-    sms::insert(conn, &once, (whose.0, &whose.1), &text, at).await
+    sms::insert(conn, &once, (whose.0, &whose.1), &text, (at, at + sms::DAY)).await
 }
 
 /// Keeps an attempt; false when it is kept already, or the row is delivered or gone.

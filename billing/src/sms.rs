@@ -9,7 +9,7 @@ mod sale;
 use std::time::Duration;
 
 use facts::gsm::{self, Room};
-use facts::{MerchantId, Micros, UnixMillis};
+use facts::{Currency, MerchantId, Micros, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Conn, Old, Row, args, work};
@@ -25,24 +25,33 @@ pub(crate) use parts::OLD as OLD_PARTS;
 
 /// How long a message is the worker's: longer than all ways together may take.
 const LEASE: Duration = Duration::from_secs(120);
-/// Before each further try. Whoever waits for a link does not wait for long.
-const PAUSES: [Duration; 4] = [
+/// Before each further try, the last for ever. Whoever waits for a link does not wait for long.
+const PAUSES: [Duration; 7] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
     Duration::from_secs(120),
     Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(1800),
+    Duration::from_secs(3600),
 ];
+/// The same where no way leads there: nobody was asked.
+const PAUSE: Duration = Duration::from_secs(60);
+/// How long most messages are worth sending; links and codes less.
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// How long it is known that one was sent.
 const LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Characters of a way's words that are kept.
 const SAID_MAX: usize = 300;
+/// State, way and text of a message of a merchant who tries things out.
+const SANDBOX: (&str, &str, &str) = ("sent", "sandbox", "");
 /// The mark of a last screen (merchant API §5.2).
 const END: &str = "[end]";
 /// Characters of what a page has sent to a subscriber: five parts of UCS-2.
 const RECEIPT_MAX: usize = 5 * Room::SMS_PART.units;
 
 const SMS: &str = "SELECT id, merchant_id, sender, recipient, text, parts, state, way, price, tries, lease, made, \
-                   said FROM sms";
+                   said, until FROM sms";
 
 /// How a message stands. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -92,6 +101,8 @@ pub struct Sms {
     pub made: UnixMillis,
     /// What the way said last.
     pub said: String,
+    /// From when on nobody wants it any more: it is given up.
+    pub until: UnixMillis,
 }
 
 /// What came of a try.
@@ -101,6 +112,8 @@ pub enum SmsSent {
     Taken(String, Vec<String>),
     /// Not now, in these words.
     Later(String),
+    /// Nobody was asked: no way leads there now. This was no try.
+    Away,
     /// Never, in these words.
     Refused(String),
 }
@@ -112,33 +125,37 @@ pub fn parts(text: &str) -> u32 {
     u32::try_from(gsm::messages(text, wide).len()).unwrap_or(u32::MAX)
 }
 
-/// Writes a message, unless that was told already.
+/// Writes a message that is worth sending until then, unless that was told already.
 pub(crate) async fn insert(
     conn: &mut Conn,
     once: &str,
     (merchant, recipient): (MerchantId, &str),
     text: &str,
-    now: UnixMillis,
+    (now, until): (UnixMillis, UnixMillis),
 ) -> Result<()> {
-    insert_from(conn, once, (merchant, recipient, ""), text, now).await
+    insert_from(conn, once, (merchant, recipient, ""), text, (now, until)).await
 }
 
-/// The same from this number.
+/// The same from this number. Whoever tries things out writes to nobody.
 async fn insert_from(
     conn: &mut Conn,
     once: &str,
     (merchant, recipient, sender): (MerchantId, &str, &str),
     text: &str,
-    now: UnixMillis,
+    (now, until): (UnixMillis, UnixMillis),
 ) -> Result<()> {
-    let sql = "INSERT INTO sms (merchant_id, once, sender, recipient, text, parts, state, due, made) \
-               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8) ON CONFLICT (once) DO NOTHING";
-    let args = args![merchant.0, once, sender, recipient, text, parts(text), now, now];
+    let sql = "SELECT 1 FROM accounts WHERE merchant_id = $1 AND currency = $2";
+    let sandbox = conn.row(sql, args![merchant.0, Currency::XTS.code()]).await?.is_some();
+    let (state, way, kept) = if sandbox { SANDBOX } else { ("pending", "", text) };
+    let sql = "INSERT INTO sms (merchant_id, once, sender, recipient, text, parts, state, way, due, made, until) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10) ON CONFLICT (once) DO NOTHING";
+    let whose = args![merchant.0, once, sender, recipient, kept, parts(text), state, way];
+    let args = whose.into_iter().chain(args![now, until]).collect();
     conn.exec(sql, args).await.map(drop)
 }
 
 /// What a page wants to be sent to a subscriber, out of what it answered: without the mark of a last screen, no longer
-/// than so many parts; `None` for nothing.
+/// than so many parts; `None` for nothing, and for what is meant for browsers.
 pub(crate) fn receipt_text(answer: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(answer);
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -147,7 +164,7 @@ pub(crate) fn receipt_text(answer: &[u8]) -> Option<String> {
     let text = marked.map_or(text, |at| text[..at].trim_end());
     let shown = |c: &char| !c.is_control() || *c == '\n';
     let text: String = text.chars().filter(shown).take(RECEIPT_MAX).collect();
-    (!text.is_empty()).then_some(text)
+    (!text.is_empty() && !text.starts_with('<')).then_some(text)
 }
 
 /// Whether a message was written under this name.
@@ -170,6 +187,7 @@ fn sms_of(row: &Row) -> Result<Sms> {
         lease: row.int(10)?,
         made: row.instant(11)?,
         said: row.text(12)?,
+        until: row.instant(13)?,
     })
 }
 
@@ -178,13 +196,28 @@ async fn take(conn: &mut Conn, now: UnixMillis, limit: u32) -> Result<Vec<Sms>> 
     let sql =
         format!("{SMS} WHERE state = 'pending' AND due <= $1 ORDER BY due, id LIMIT $2{lock}");
     let rows = conn.rows(&sql, args![now, limit]).await?;
-    let mut taken = rows.iter().map(sms_of).collect::<Result<Vec<_>>>()?;
-    for sms in &mut taken {
+    let due = rows.iter().map(sms_of).collect::<Result<Vec<_>>>()?;
+    let mut taken = Vec::new();
+    for mut sms in due {
+        if sms.until <= now {
+            give_up(conn, &sms, now).await?;
+            continue;
+        }
         sms.lease += 1;
         let sql = "UPDATE sms SET due = $2, lease = $3 WHERE id = $1";
         conn.exec(sql, args![sms.id, now + LEASE, sms.lease]).await?;
+        taken.push(sms);
     }
     Ok(taken)
+}
+
+/// Nobody wants it any more, and nobody took it: who paid for it has it back.
+async fn give_up(conn: &mut Conn, sms: &Sms, now: UnixMillis) -> Result<()> {
+    let said = if sms.said.is_empty() { "it could not be sent in time" } else { &sms.said };
+    let sql =
+        "UPDATE sms SET state = 'failed', said = $2, text = '', lease = lease + 1 WHERE id = $1";
+    conn.exec(sql, args![sms.id, said]).await?;
+    sale::give_back(conn, sms.id, (sms.merchant, sms.price), now).await
 }
 
 async fn note(
@@ -195,22 +228,24 @@ async fn note(
 ) -> Result<()> {
     let lock = conn.lock("s");
     let sql = format!(
-        "SELECT s.tries, s.merchant_id, s.price FROM sms s \
+        "SELECT s.tries, s.merchant_id, s.price, s.until FROM sms s \
          WHERE s.id = $1 AND s.lease = $2 AND s.state = 'pending'{lock}"
     );
     let Some(row) = conn.row(&sql, args![id, lease]).await? else { return Ok(()) };
     let tries: u32 = row.small(0)?;
-    let pause = PAUSES.get(usize::try_from(tries).unwrap_or(usize::MAX));
-    let (state, due, said, way) = match (came, pause) {
-        (SmsSent::Taken(way, _), _) => ("sent", now, "", way.as_str()),
-        (SmsSent::Later(said), Some(pause)) => ("pending", now + *pause, said.as_str(), ""),
-        (SmsSent::Later(said) | SmsSent::Refused(said), _) => ("failed", now, said.as_str(), ""),
+    let pause = PAUSES[usize::try_from(tries).unwrap_or(usize::MAX).min(PAUSES.len() - 1)];
+    let until = row.instant(3)?;
+    let (state, due, said, way, tried) = match came {
+        SmsSent::Taken(way, _) => ("sent", now, "", way.as_str(), true),
+        SmsSent::Later(said) => ("pending", until.min(now + pause), said.as_str(), "", true),
+        SmsSent::Away => ("pending", until.min(now + PAUSE), "no way leads there now", "", false),
+        SmsSent::Refused(said) => ("failed", now, said.as_str(), "", true),
     };
     let said: String = said.chars().take(SAID_MAX).collect();
     // What it says is not needed any more: a link in it pays, a code in it opens.
-    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, way = $6, tries = tries + 1, lease = lease + 1, \
+    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, way = $6, tries = tries + $7, lease = lease + 1, \
                text = CASE WHEN $3 = 'pending' THEN text ELSE '' END WHERE id = $1 AND lease = $2";
-    conn.exec(sql, args![id, lease, state, due, said, way]).await?;
+    conn.exec(sql, args![id, lease, state, due, said, way, tried]).await?;
     if let SmsSent::Taken(way, references) = came {
         parts::name(conn, (id, way), references, now).await?;
     }
@@ -226,7 +261,7 @@ pub(crate) const OLD: Old =
     Old { table: "sms", keys: "id", which: "made < $1 AND state <> 'pending'", life: LIFE };
 
 impl Store {
-    /// Messages that are due, for a few minutes the caller's.
+    /// Messages that are due, for a few minutes the caller's. What nobody wants any more is given up.
     ///
     /// # Errors
     /// Those of the database.
@@ -273,6 +308,7 @@ mod tests {
         assert_eq!(text("ثبت").as_deref(), Some("ثبت"));
         assert_eq!(text(&"س".repeat(2_000)).map(|text| parts(&text)), Some(5));
         assert!(receipt_text(b"\xff\xfe").is_some());
+        assert_eq!([text("<html>thanks"), text("\u{feff}\r\n <br>")], [None, None]);
     }
 
     #[test]

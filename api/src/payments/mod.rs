@@ -49,7 +49,16 @@ pub(crate) async fn asked(
     let sandbox = merchant.is_some_and(|merchant| merchant.currency == Currency::XTS);
     let trial = sandbox || step.door == Door::Simulator;
     let base = state.0.config.public_url.as_deref().map(|url| url.trim_end_matches('/'));
-    let ways = offered(&store.payment_gateways().await?, trial).len();
+    let gateways = store.payment_gateways().await?;
+    // What is paid without money buys something from whoever does not look twice.
+    if trial && !sandbox && !without_money(&gateways, false) {
+        tracing::info!(
+            code = code.code,
+            "a try of a menu is not paid where there is a gateway that takes money"
+        );
+        return Ok(Screen::Last(words.no_trial.to_owned()));
+    }
+    let ways = offered(&gateways, trial).len();
     let sends = trial || store.sms_gateway().await?.is_some();
     let Some(base) = base.filter(|_| ways > 0 && sends) else {
         tracing::warn!(
@@ -129,8 +138,10 @@ pub(crate) async fn settle(
     let store = &state.0.store;
     let invoice =
         store.invoice(attempt.invoice).await?.ok_or(billing::Error::Missing("invoice"))?;
-    // By another way it is paid already: what comes by this one too is nobody's.
-    let spare = attempt.state == AttemptState::Pending && invoice.state != InvoiceState::Open;
+    // By another way it is paid already: what comes by this one too is nobody's. One that was taken up again may have
+    // been verified before: only asking tells.
+    let pending = attempt.state == AttemptState::Pending && !attempt.late;
+    let spare = pending && invoice.state != InvoiceState::Open;
     let word = match there(state, attempt).await? {
         Err(why) => Err(why.to_owned()),
         Ok(there) if spare => there.leave(attempt).await,
@@ -253,7 +264,7 @@ pub async fn turn(state: &ApiState) -> billing::Result<()> {
     for attempt in store.attempts_due(state.0.config.node, now()).await? {
         let state = state.clone();
         asked.spawn(async move {
-            let end = now() > attempt.made + AT_GATEWAY;
+            let end = attempt.late || now() > attempt.made + AT_GATEWAY;
             (attempt.invoice, settle(&state, &attempt, end).await)
         });
     }

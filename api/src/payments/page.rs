@@ -39,6 +39,8 @@ pub(super) struct Stands {
     pub(super) pending: bool,
     /// The gateway could not be reached just now.
     pub(super) failed: bool,
+    /// Its time is not over.
+    pub(super) alive: bool,
     /// Somebody may begin to pay.
     pub(super) payable: bool,
 }
@@ -105,6 +107,8 @@ pub(super) fn invoice(
             let text = match state {
                 InvoiceState::Cancelled => words.cancelled,
                 InvoiceState::Refunding | InvoiceState::Refunded => words.refunded,
+                // It was begun too often.
+                InvoiceState::Open if stands.alive => words.unavailable,
                 _ => words.expired,
             };
             headline(&mut body, text, "bad");

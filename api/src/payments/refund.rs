@@ -65,10 +65,14 @@ pub(super) async fn ask(state: &ApiState, round: &Round) -> billing::Result<Refu
     // What was paid at a gateway of another kind is not that gateway's to give back.
     let given = match there(state, &round.attempt).await? {
         Err(why) => Ok(Given::ByHand(why)),
-        Ok(there) => there.refund(&round.invoice).await,
+        Ok(there) => there.refund(round).await,
     };
     match given {
         Ok(Given::Done) => store.end_refund(id, Refund::Done, now()).await.map(Refunded::Yes),
+        Ok(Given::Begun(reference, said)) => {
+            store.await_refund(id, (&reference, &said), now()).await?;
+            Ok(Refunded::Later(said))
+        }
         Ok(Given::Refused(said)) => {
             store.end_refund(id, Refund::Refused(said.clone()), now()).await?;
             Ok(Refunded::Refused(said))

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use billing::payments::{
-    Attempt, Began, Gateway as Row, GatewayKind, Invoice, InvoiceState, NewAttempt,
+    Attempt, AttemptState, Began, Gateway as Row, GatewayKind, Invoice, InvoiceState, NewAttempt,
 };
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::ussd::Language;
@@ -156,11 +156,14 @@ async fn look(
 async fn whole(state: &ApiState, visit: &Visit, failed: bool) -> Page {
     let (store, invoice) = (&state.0.store, &visit.invoice);
     let merchant = store.merchant(invoice.merchant).await?;
-    let pending = store.pending_attempt(invoice.id).await?.is_some();
+    let ways = store.attempts_of(invoice.id).await?;
+    let pending = ways.iter().any(|way| way.state == AttemptState::Pending);
+    let alive = invoice.is_payable(now());
+    let payable = alive && ways.len() < WAYS_MAX;
     let rows = store.payment_gateways().await?;
     let gateways = offered(&rows, invoice.trial);
     let whose = merchant.map(|merchant| merchant.name).unwrap_or_default();
-    let stands = page::Stands { pending, failed, payable: invoice.is_payable(now()) };
+    let stands = page::Stands { pending, failed, alive, payable };
     let html = page::invoice(visit.language, invoice, &whose, &gateways, stands);
     Ok(dressed(visit.language, StatusCode::OK, html))
 }
@@ -264,20 +267,30 @@ async fn back(
         let (store, id) = (&state.0.store, visit.invoice.id);
         let nok = text(&visit.fields, "Status").is_some_and(|word| word == "NOK");
         let named = text(&visit.fields, "Authority").filter(|named| !named.is_empty());
-        // Whoever comes back late from a way that was given up may have paid by it, and then it is paid.
+        // Whoever comes back late from a way that was given up may have paid by it, and then it is paid. Once it is
+        // verified the gateway has the money: first it is written down that it is asked after until it is known.
         if let Some(named) = named.as_deref().filter(|_| !nok)
-            && let Some(way) = store.left_attempt(id, named).await?
+            && let Some(way) = store.resume_attempt((id, named), state.0.config.node, now()).await?
         {
-            settle(&state, &way, false).await?;
+            settle(&state, &way, true).await?;
         }
         if let Some(way) = store.pending_attempt(id).await? {
-            // Zarinpal says of which way it speaks: one that he left before may not end the one he is on.
-            let left = nok && named.is_none_or(|named| named == way.reference);
-            settle(&state, &way, left).await?;
+            // It is said of which way this speaks: one that he left before may not end the one he is on.
+            let named = named.is_none_or(|named| named == way.reference);
+            let left = nok && named && is_meant(&state, &visit, &way).await?;
+            settle(&state, &way, left || way.late).await?;
         }
         Ok(see(&visit, ""))
     };
     shown(page.await)
+}
+
+/// Whether an address that a gateway was given means this way: it says which of the invoice's it is, counted from 0.
+async fn is_meant(state: &ApiState, visit: &Visit, way: &Attempt) -> billing::Result<bool> {
+    let Some(nth) = text(&visit.fields, "way") else { return Ok(true) };
+    let ways = state.0.store.attempts_of(visit.invoice.id).await?;
+    let at = ways.iter().position(|one| one.id == way.id);
+    Ok(at.is_some_and(|at| at.to_string() == nth))
 }
 
 /// The subscriber does not want to pay. First it has to be known that he did not.

@@ -11,6 +11,7 @@ pub(super) struct Words {
     pub(super) paid_already: &'static str,
     pub(super) unavailable: &'static str,
     pub(super) trial: &'static str,
+    pub(super) no_trial: &'static str,
     // In messages.
     pub(super) sms_link: &'static str,
     pub(super) sms_paid: &'static str,
@@ -50,6 +51,7 @@ const FA: Words = Words {
     paid_already: "قبلا پرداخت شده",
     unavailable: "پرداخت در دسترس نیست",
     trial: TRIAL,
+    no_trial: "اینجا پرداخت آزمایشی ممکن نیست",
     sms_link: "پرداخت {amount}\nفاکتور {factor}\n{link}",
     sms_paid: "پرداخت {amount} با موفقیت انجام شد\nفاکتور {factor}\nشناسه رهگیری: {rrn}",
     title: "پرداخت صورتحساب",
@@ -84,6 +86,7 @@ const EN: Words = Words {
     paid_already: "Already paid",
     unavailable: "Payments are not available",
     trial: TRIAL,
+    no_trial: "Payments cannot be tried out here",
     sms_link: "Pay {amount}\nInvoice {factor}\n{link}",
     sms_paid: "{amount} paid\nInvoice {factor}\nTracking id: {rrn}",
     title: "Pay an invoice",
@@ -118,6 +121,7 @@ const ZH: Words = Words {
     paid_already: "已支付",
     unavailable: "暂不能支付",
     trial: TRIAL,
+    no_trial: "此处不能试付",
     sms_link: "支付{amount}\n账单 {factor}\n{link}",
     sms_paid: "已成功支付{amount}\n账单 {factor}\n跟踪号：{rrn}",
     title: "支付账单",
@@ -241,7 +245,13 @@ mod tests {
         for language in [Language::Fa, Language::En, Language::Zh] {
             let words = of(language);
             let most = amount(language, 999_999_999_999);
-            let texts = [words.enough, words.under_way, words.paid_already, words.unavailable];
+            let texts = [
+                words.enough,
+                words.under_way,
+                words.paid_already,
+                words.unavailable,
+                words.no_trial,
+            ];
             let sent = filled(words.sent, &[("amount", &most)]);
             let link = format!("https://{}/pay/{}", "x".repeat(120), "f".repeat(32));
             let trial = filled(words.trial, &[("link", &link)]);

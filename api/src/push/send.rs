@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use billing::rows::{Attempt, OutboxRow, Payload};
 use billing::{After, Leased, Report, Writer};
+use dialect::inoti::page as merchant_page;
 use dialect::{
     Event, Method, Secrets, delivered, format_paid, format_push, patience_seconds, rest,
     retry_delays,
@@ -57,6 +58,14 @@ pub(super) fn writer() -> Writer {
     })
 }
 
+/// What a page answers, in UTF-8 whatever it writes in; nothing of what is no text.
+fn in_words(seen: Fetched) -> Fetched {
+    let kind = seen.content_type.as_deref();
+    let binary = merchant_page::is_binary(kind, &seen.body);
+    let text = if binary { String::new() } else { merchant_page::decoded(kind, &seen.body) };
+    Fetched { body: text.into_bytes(), ..seen }
+}
+
 /// What of a call a row tells.
 fn happened(row: &OutboxRow) -> Option<Event<'_>> {
     Some(match &row.payload {
@@ -87,7 +96,10 @@ impl Sender {
         let patience = outgoing.patience.unwrap_or(self.config.timeout);
         let answer = match row.payload {
             // A page is visited as in its menus: it may have moved.
-            Payload::Paid(_) => self.guard.get_within(&outgoing.url, ANSWER_MAX, patience).await,
+            Payload::Paid(_) => {
+                let seen = self.guard.get_within(&outgoing.url, ANSWER_MAX, patience).await;
+                seen.map(in_words)
+            }
             _ => {
                 let sent = self.guard.send(&outgoing, ANSWER_MAX);
                 tokio::time::timeout(patience, sent).await.unwrap_or(Err(FetchError::TimedOut))
@@ -244,4 +256,24 @@ pub(crate) fn failure(row: &OutboxRow, status: u16, answer: &[u8]) -> Option<Str
         200..300 => format!("HTTP {status} with other words than the system asks for"),
         _ => format!("HTTP {status}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_3_what_a_page_answers_is_read_by_the_charset_of_its_header() {
+        let seen = |kind: Option<&str>, body: &[u8]| Fetched {
+            status: 200,
+            body: body.to_vec(),
+            content_type: kind.map(str::to_owned),
+            validators: facts::ports::Validators::default(),
+            retry_after_s: None,
+        };
+        let text = |kind, body| String::from_utf8(in_words(seen(kind, body)).body).unwrap();
+        assert_eq!(text(Some("text/plain; charset=windows-1256"), b"\xd3\xe1\xc7\xe3"), "سلام");
+        assert_eq!(text(None, "سلام".as_bytes()), "سلام");
+        assert_eq!(text(Some("image/png"), b"\x89PNG\0\x01\x02\x03"), "");
+    }
 }

@@ -3,22 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use billing::Once;
 use billing::rows::MerchantStatus;
-use billing::sms::{Account, Line, Sale, Sold};
+use billing::sms::{Account, DAY, Line, Sale, Sold};
 use dialect::inoti::page::mobile;
 use dialect::inoti::sms::{
     ActiveLine, Otp, Refused, active_lines, answer as told, fit, numbers, object,
 };
 use dialect::inoti::soap::{self, SMS};
-use dialect::text::{Fields, Plus, decode, unescape};
+use dialect::text::decode;
 use facts::{Number, NumberPlan};
 
+use super::hooks::form as form_fields;
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
 use crate::guests::Judged;
@@ -31,6 +32,8 @@ const JSON: &str = "application/json; charset=utf-8";
 const BODY_MAX: usize = 64 * 1024;
 /// The line that means the usual one.
 const USUAL: &str = "0";
+/// How long a code is worth sending: whoever waits for it asks for another one then.
+const CODE_LIFE: Duration = Duration::from_secs(600);
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,24 +96,17 @@ pub(crate) async fn serve(state: ApiState, door: Door, request: Request) -> Resp
 /// Fields of the query, of a form or of a JSON object, by their names in small letters.
 async fn values(state: &ApiState, request: Request) -> Result<Values, Trouble> {
     let (parts, body) = request.into_parts();
-    let mut values = fields(parts.uri.query().unwrap_or_default().as_bytes());
+    let mut values = form_fields(parts.uri.query().unwrap_or_default().as_bytes());
     if parts.method == Method::POST {
         let body = body_of(state, &parts.headers, body).await?;
         match object(&decode(&body)) {
             Some(json) => values.extend(json),
-            None => values.extend(fields(&body)),
+            None => values.extend(form_fields(&body)),
         }
     } else if parts.method != Method::GET {
         return Err(Trouble::Method);
     }
     Ok(values)
-}
-
-fn fields(raw: &[u8]) -> Values {
-    let fields = Fields::parse(raw);
-    let names: Vec<String> = fields.names().map(str::to_owned).collect();
-    let value = |name: &str| Some(decode(&unescape(fields.first(name)?, Plus::Blank)));
-    names.iter().filter_map(|name| Some((name.to_lowercase(), value(name)?))).collect()
 }
 
 async fn body_of(
@@ -143,13 +139,13 @@ async fn by_token(
             return Ok(answer(StatusCode::OK, JSON, active_lines(Ok(&lines))));
         }
         Door::Otp => match Otp::read(field, &account.company) {
-            Ok(otp) => send(state, &account, (USUAL, &otp.mobile, &otp.text)).await,
+            Ok(otp) => send(state, &account, (USUAL, &otp.mobile, &otp.text), CODE_LIFE).await,
             Err(refused) => Err(refused),
         },
         Door::Send | Door::Service | Door::Form => {
             let given = |name| field(name).unwrap_or_default();
             let what = (given("lineno"), given("mobilenumbers"), given("message"));
-            send(state, &account, what).await
+            send(state, &account, what, DAY).await
         }
     };
     Ok(json(state, door, came))
@@ -228,6 +224,7 @@ async fn send(
     state: &ApiState,
     account: &Account,
     (line, list, text): (&str, &str, &str),
+    life: Duration,
 ) -> Result<i64, Refused> {
     let store = &state.0.store;
     let gateway =
@@ -245,7 +242,8 @@ async fn send(
             recipients.push(number);
         }
     }
-    let sale = Sale { merchant: account.merchant, line, recipients, text: text.to_owned() };
+    let (merchant, text) = (account.merchant, text.to_owned());
+    let sale = Sale { merchant, line, recipients, text, life };
     let once = Once::fresh().map_err(|error| away(&error))?;
     match store.sell_sms(once, sale, now()).await.map_err(|error| away(&error))? {
         Sold::Now(ids) => {
@@ -319,7 +317,7 @@ async fn single(
             let one = given(to);
             match numbers(&one) {
                 Ok(list) if list.len() == 1 => {
-                    send(state, &account, (&given(line), &one, &given(text))).await
+                    send(state, &account, (&given(line), &one, &given(text)), DAY).await
                 }
                 _ => Err(Refused::Number),
             }

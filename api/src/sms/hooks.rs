@@ -84,8 +84,8 @@ fn away(error: &billing::Error) -> Response {
     plain(StatusCode::SERVICE_UNAVAILABLE, "try again\n")
 }
 
-/// Fields by their names in small letters.
-fn form(raw: &[u8]) -> BTreeMap<String, String> {
+/// Fields of a query or a form by their names in small letters.
+pub(super) fn form(raw: &[u8]) -> BTreeMap<String, String> {
     let fields = Fields::parse(raw);
     let names: Vec<String> = fields.names().map(str::to_owned).collect();
     let value = |name: &str| Some(decode(&unescape(fields.first(name)?, Plus::Blank)));

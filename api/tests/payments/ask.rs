@@ -185,6 +185,21 @@ async fn s5_4_tries_are_told_by_their_session_alone_and_in_sandboxes() {
 }
 
 #[tokio::test]
+async fn s5_4_where_the_database_is_away_there_is_no_answer_and_no_empty_list() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let query = "Username=u&Password=p&CodeName=123";
+    let form = format!("{AT}/GetPayments?{query}");
+    assert_eq!(result(&shop.get(&form).await), "[]");
+    shop.world.store.close().await;
+    let fields = [("Username", "u"), ("Password", "p"), ("CodeName", "123")];
+    let kind = "text/xml; charset=utf-8";
+    for seen in [shop.get(&form).await, post(&shop, AT, kind, envelope(SOAP_11, &fields)).await] {
+        assert_eq!(seen.status, StatusCode::SERVICE_UNAVAILABLE, "{}", seen.body);
+        assert!(!seen.body.contains("[]"), "{}", seen.body);
+    }
+}
+
+#[tokio::test]
 async fn s5_4_soap_of_both_versions_forms_and_faults() {
     let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
     let fields = [("Username", "u"), ("Password", "p"), ("CodeName", "123"), ("NullResult", "-")];

@@ -232,7 +232,7 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
          &line_items%5B0%5D%5Bprice_data%5D%5Bcurrency%5D=eur&line_items%5B0%5D%5Bprice_data%5D%5Bunit_amount%5D=14\
          &line_items%5B0%5D%5Bprice_data%5D%5Bproduct_data%5D%5Bname%5D=\
          %D8%B4%D9%85%D8%A7%D8%B1%D9%87+%D9%81%D8%A7%DA%A9%D8%AA%D9%88%D8%B1+F_7\
-         &expires_at={expires}&success_url={back}&cancel_url={back}%3FStatus%3DNOK",
+         &expires_at={expires}&success_url={back}&cancel_url={back}%3FStatus%3DNOK%26way%3D0",
         invoice.id
     );
     assert_eq!(came.body, wanted);
@@ -273,6 +273,62 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     let wanted = format!("payment_intent={INTENT}&metadata%5Binvoice%5D={}", invoice.id);
     assert_eq!(came[1].body, wanted);
     shop.in_order().await;
+}
+
+#[tokio::test]
+async fn s5_3_a_refund_that_stripe_has_begun_is_asked_after_until_it_decides() {
+    let (shop, there) = stripe().await;
+    let invoice = shop.invoice("1", 90_000).await;
+    there.answer(200, &session("open", "unpaid", 10));
+    shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+    there.answer(200, &session("complete", "paid", 10));
+    shop.back(&invoice, "").await;
+    there.take();
+    let refund = format!("/ussd-invoices/{}/refund", invoice.id);
+    let due = async || shop.world.store.payments_due(shop.merchant).await.unwrap();
+    let asked = async |status: &str, wanted: &str| {
+        there.answer(200, &format!(r#"{{"id":"re_1","object":"refund","status":"{status}"}}"#));
+        shop.world.store.hasten_payments(7, crate::now()).await.unwrap();
+        api::payments::refund_turn(&shop.world.state).await.unwrap();
+        let came = there.take().remove(0);
+        assert_eq!(format!("{} {}", came.method, came.target), wanted);
+        shop.in_order().await;
+    };
+    for (state, left) in [(InvoiceState::Paid, 90_000), (InvoiceState::Refunded, 0)] {
+        let begun = if left > 0 { "pending" } else { "requires_action" };
+        there.answer(200, &format!(r#"{{"id":"re_1","object":"refund","status":"{begun}"}}"#));
+        let (status, _) = shop.world.admin("POST", &refund, None).await;
+        assert_eq!((status, there.take()[0].method.as_str()), (StatusCode::ACCEPTED, "POST"));
+        asked("pending", "GET /v1/refunds/re_1").await;
+        assert_eq!((shop.now(&invoice).await.state, due().await), (InvoiceState::Refunding, 0));
+        let word = if left > 0 { "failed" } else { "succeeded" };
+        asked(word, "GET /v1/refunds/re_1").await;
+        assert_eq!((shop.now(&invoice).await.state, due().await), (state, left));
+    }
+}
+
+#[tokio::test]
+async fn s5_3_a_page_of_stripe_that_he_left_ends_no_other_way() {
+    let (shop, there) = stripe().await;
+    let invoice = shop.invoice("1", 90_000).await;
+    let start = format!("/pay/{}/start", invoice.token);
+    there.answer(200, &session("open", "unpaid", 10));
+    shop.press(&start, "").await;
+    there.answer(200, &session("expired", "unpaid", 10));
+    shop.back(&invoice, "?Status=NOK&way=0").await;
+    assert!(shop.world.store.pending_attempt(invoice.id).await.unwrap().is_none());
+    there.take();
+    let second = session("open", "unpaid", 10).replace(SESSION, "cs_2");
+    there.answer(200, &second);
+    shop.press(&start, "").await;
+    assert!(there.take()[0].body.ends_with("way%3D1"));
+    // The tab of the first one is still there, and there he says that he does not want to.
+    shop.back(&invoice, "?Status=NOK&way=0").await;
+    let came: Vec<_> = there.take().into_iter().map(|one| (one.method, one.target)).collect();
+    assert_eq!(came, [("GET".to_owned(), "/v1/checkout/sessions/cs_2".to_owned())]);
+    assert!(shop.world.store.pending_attempt(invoice.id).await.unwrap().is_some());
+    shop.back(&invoice, "?Status=NOK&way=1").await;
+    assert_eq!(there.take()[0].target, "/v1/checkout/sessions/cs_2/expire");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Whatever comes in whatever order, and too late (spec §5.3): what is in the books is what the gateway has.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use billing::payments::{
@@ -301,6 +301,66 @@ async fn held(first: &'static str, then: &'static str) -> (Shop, Peer, Arc<Notif
     let gate = Peer::by(mind).await;
     let row = json!({ "name": "card", "kind": "zarinpal", "account": "a", "url": gate.url("") });
     (Shop::new(json!([row])).await, gate, go)
+}
+
+#[tokio::test]
+async fn s5_3_who_comes_back_late_is_asked_after_until_it_is_known() {
+    let (says, opened) = (Arc::new(Mutex::new(None::<&str>)), Arc::new(Mutex::new(0)));
+    let word = Arc::clone(&says);
+    let mind: Mind = Arc::new(move |came| {
+        let (word, opened) = (Arc::clone(&word), Arc::clone(&opened));
+        Box::pin(async move {
+            if came.target.ends_with("/request.json") {
+                *opened.lock().unwrap() += 1;
+                let data =
+                    json!({ "code": 100, "authority": format!("A{}", opened.lock().unwrap()) });
+                return Some((200, json!({ "data": data, "errors": [] }).to_string()));
+            }
+            let said = *word.lock().unwrap();
+            said.map(|body| (200, body.to_owned()))
+        })
+    });
+    let gate = Peer::by(mind).await;
+    let row = json!({ "name": "card", "kind": "zarinpal", "account": "a", "url": gate.url("") });
+    let shop = Shop::new(json!([row])).await;
+    let store = &shop.world.store;
+    let lapsed = async |factor: &str| {
+        let invoice = shop.invoice(factor, 5000).await;
+        shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+        let way = store.pending_attempt(invoice.id).await.unwrap().unwrap();
+        store.fail_attempt(way.id, "closed", now() + Duration::from_secs(1900)).await.unwrap();
+        assert_eq!(shop.now(&invoice).await.state, InvoiceState::Expired);
+        (invoice, way.reference)
+    };
+    let next = async || {
+        store.hasten_payments(7, now()).await.unwrap();
+        api::payments::turn(&shop.world.state).await.unwrap();
+    };
+    // Zarinpal has the money from the question on, and its answer is lost: it is asked until it is heard.
+    let (invoice, reference) = lapsed("1").await;
+    let seen = shop.back(&invoice, &format!("?Authority={reference}&Status=OK&lang=en")).await;
+    assert!(seen.body.contains("It is not known yet"), "{}", seen.body);
+    for _ in 0..2 {
+        next().await;
+        assert_eq!(shop.now(&invoice).await.state, InvoiceState::Open);
+        shop.in_order().await;
+    }
+    *says.lock().unwrap() = Some(PAID);
+    next().await;
+    assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+    // Whoever was about to ask died.
+    let (invoice, reference) = lapsed("2").await;
+    store.resume_attempt((invoice.id, &reference), 7, now()).await.unwrap().unwrap();
+    next().await;
+    assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+    assert_eq!(store.payments_due(shop.merchant).await.unwrap(), 10_000);
+    // Whoever has not paid is told that he has not.
+    let (invoice, reference) = lapsed("3").await;
+    *says.lock().unwrap() = Some(UNPAID);
+    shop.back(&invoice, &format!("?Authority={reference}&Status=OK")).await;
+    assert!(store.pending_attempt(invoice.id).await.unwrap().is_none());
+    assert_ne!(shop.now(&invoice).await.state, InvoiceState::Paid);
+    shop.in_order().await;
 }
 
 const PAID: &str = r#"{"data":{"code":100,"ref_id":201764891234},"errors":[]}"#;

@@ -1,10 +1,12 @@
 -- Short messages by several ways, with receipts, and those that come in.
 
 -- `sender`: what it comes from; empty: as the gateway's settings say. `way`: by which it left. `price`: taken from the
--- merchant, in millionths. `text` is emptied once nobody sends it any more.
+-- merchant, in millionths. `until`: nobody wants it any more from then on. `text` is emptied once nobody sends it any more.
 ALTER TABLE sms ADD COLUMN sender TEXT NOT NULL DEFAULT '';
 ALTER TABLE sms ADD COLUMN way TEXT NOT NULL DEFAULT '';
 ALTER TABLE sms ADD COLUMN price BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE sms ADD COLUMN until BIGINT NOT NULL DEFAULT 0;
+UPDATE sms SET until = made + 86400000;
 ALTER TABLE sms DROP CONSTRAINT sms_state;
 ALTER TABLE sms ADD CONSTRAINT sms_state
   CHECK (state IN ('pending', 'sent', 'delivered', 'undelivered', 'failed'));

@@ -1,7 +1,7 @@
 -- Short messages by several ways, with receipts, and those that come in.
 
 -- `sender`: what it comes from; empty: as the gateway's settings say. `way`: by which it left. `price`: taken from the
--- merchant, in millionths. `text` is emptied once nobody sends it any more.
+-- merchant, in millionths. `until`: nobody wants it any more from then on. `text` is emptied once nobody sends it any more.
 CREATE TABLE sms_new (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   merchant_id BIGINT NOT NULL,
@@ -14,15 +14,17 @@ CREATE TABLE sms_new (
     CHECK (state IN ('pending', 'sent', 'delivered', 'undelivered', 'failed')),
   way         TEXT   NOT NULL DEFAULT '',
   price       BIGINT NOT NULL DEFAULT 0,
+  until       BIGINT NOT NULL,
   tries       BIGINT NOT NULL DEFAULT 0,
   lease       BIGINT NOT NULL DEFAULT 0,
   due         BIGINT NOT NULL,
   made        BIGINT NOT NULL,
   said        TEXT   NOT NULL DEFAULT ''
 );
-INSERT INTO sms_new (id, merchant_id, once, recipient, text, parts, state, way, tries, lease, due, made, said)
+INSERT INTO sms_new (id, merchant_id, once, recipient, text, parts, state, way, until, tries, lease, due, made,
+  said)
   SELECT id, merchant_id, once, recipient, CASE WHEN state = 'pending' THEN text ELSE '' END, parts, state,
-    CASE WHEN state = 'sent' THEN 'http' ELSE '' END, tries, lease, due, made, said FROM sms;
+    CASE WHEN state = 'sent' THEN 'http' ELSE '' END, made + 86400000, tries, lease, due, made, said FROM sms;
 DROP TABLE sms;
 ALTER TABLE sms_new RENAME TO sms;
 CREATE INDEX sms_due ON sms (due) WHERE state = 'pending';

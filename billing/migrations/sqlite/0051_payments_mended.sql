@@ -1,9 +1,14 @@
 -- Payments of menus, mended.
 
 -- `kind`: the gateway's when the way was begun. `lease`: until when it is asked after by the process of number `holder`.
+-- `late`: it was given up, and whoever paid by it came back all the same: it is asked after
+-- beside the invoice's own way.
 ALTER TABLE ussd_attempts ADD COLUMN kind TEXT NOT NULL DEFAULT 'test';
 ALTER TABLE ussd_attempts ADD COLUMN lease BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ussd_attempts ADD COLUMN holder BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE ussd_attempts ADD COLUMN late BIGINT NOT NULL DEFAULT 0;
+DROP INDEX ussd_attempts_one;
+CREATE UNIQUE INDEX ussd_attempts_one ON ussd_attempts (invoice_id) WHERE state = 'pending' AND late = 0;
 -- Of a gateway that is gone nothing is asked any more; one for tests has left its button behind.
 UPDATE ussd_attempts SET kind = COALESCE(
   (SELECT g.kind FROM payment_gateways g WHERE g.name = ussd_attempts.gateway),
@@ -15,13 +20,15 @@ UPDATE ussd_entries SET account = 'trial:' || substr(account, 10)
   WHERE account LIKE 'merchant:%' AND invoice_id IN
     (SELECT a.invoice_id FROM ussd_attempts a WHERE a.state = 'paid' AND a.kind = 'test');
 
--- Each time that the money of an invoice is to go back. `no`: counted from 1 for each invoice.
+-- Each time that the money of an invoice is to go back. `no`: counted from 1 for each invoice. `reference`: by which
+-- the gateway knows it, where it has not decided yet.
 CREATE TABLE ussd_refunds (
   invoice_id BIGINT NOT NULL REFERENCES ussd_invoices (id),
   no         BIGINT NOT NULL,
   by_hand    BIGINT NOT NULL,
   state      TEXT   NOT NULL CONSTRAINT ussd_refunds_state CHECK (state IN ('pending', 'done', 'refused')),
   said       TEXT   NOT NULL DEFAULT '',
+  reference  TEXT   NOT NULL DEFAULT '',
   made       BIGINT NOT NULL,
   due        BIGINT NOT NULL,
   lease      BIGINT NOT NULL DEFAULT 0,

@@ -6,8 +6,8 @@ use facts::{MerchantId, UnixMillis};
 
 use super::{
     ATTEMPT, Attempt, AttemptState, Gateway, INVOICE, Invoice, InvoiceState, LEASE, PAUSES,
-    account_of, at_gateway, attempt_of, due_to, invoice_of, later, locked, pending, post, skipping,
-    told,
+    account_of, at_gateway, attempt_of, due_to, in_its_place, invoice_of, later, locked, pending,
+    post, skipping, told,
 };
 use crate::db::{Batch, Conn, args, word, work};
 use crate::error::{Error, Result};
@@ -168,7 +168,8 @@ async fn book(conn: &mut Conn, id: i64, paid: &Verified, now: UnixMillis) -> Res
     .await?;
     if !invoice.trial {
         let whose = (invoice.merchant, invoice.subscriber.as_str());
-        sms::insert(conn, &format!("paid {}", invoice.id), whose, &paid.text, now).await?;
+        let once = format!("paid {}", invoice.id);
+        sms::insert(conn, &once, whose, &paid.text, (now, now + sms::DAY)).await?;
     }
     Ok(Booked::Now(locked(conn, invoice.id).await?))
 }
@@ -192,7 +193,8 @@ async fn fail(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<I
     let sql =
         "UPDATE ussd_attempts SET state = 'failed', said = $2 WHERE id = $1 AND state = 'pending'";
     conn.exec(sql, args![id, said]).await?;
-    if invoice.state == InvoiceState::Open && invoice.expires <= now {
+    let lapsed = invoice.state == InvoiceState::Open && invoice.expires <= now;
+    if lapsed && pending(conn, invoice.id).await?.is_none() {
         let sql = "UPDATE ussd_invoices SET state = $2, closed = $3 WHERE id = $1";
         conn.exec(sql, args![invoice.id, word(&InvoiceState::Expired)?, now]).await?;
     }
@@ -222,18 +224,33 @@ async fn due(conn: &mut Conn, node: u16, now: UnixMillis) -> Result<Vec<Attempt>
     Ok(attempts)
 }
 
-/// A way that was given up, by which its invoice may be paid all the same.
-async fn left(conn: &mut Conn, invoice: i64, reference: &str) -> Result<Option<Attempt>> {
-    let sql = format!("{INVOICE} WHERE i.id = $1 AND i.state IN ('open', 'expired')");
-    let Some(row) = conn.row(&sql, args![invoice]).await? else { return Ok(None) };
-    let invoice = invoice_of(&row)?;
-    if !may_be_paid(conn, &invoice).await? {
+/// Takes up a way that was given up, by which its invoice may be paid all the same: from now on it is asked after until
+/// that is decided, and nothing takes the invoice's place meanwhile.
+async fn resume(
+    conn: &mut Conn,
+    (id, reference): (i64, &str),
+    node: u16,
+    now: UnixMillis,
+) -> Result<Option<Attempt>> {
+    let sql = format!("{INVOICE} WHERE i.id = $1");
+    let Some(row) = conn.row(&sql, args![id]).await? else { return Ok(None) };
+    // In the order of those who make invoices: theirs first, then the rows.
+    in_its_place(conn, &invoice_of(&row)?).await?;
+    let invoice = locked(conn, id).await?;
+    let is_left = matches!(invoice.state, InvoiceState::Open | InvoiceState::Expired);
+    if !is_left || !may_be_paid(conn, &invoice).await? {
         return Ok(None);
     }
     let sql = format!(
         "{ATTEMPT} WHERE a.invoice_id = $1 AND a.reference = $2 AND a.state = 'failed' ORDER BY a.id"
     );
-    conn.row(&sql, args![invoice.id, reference]).await?.as_ref().map(attempt_of).transpose()
+    let Some(row) = conn.row(&sql, args![id, reference]).await? else { return Ok(None) };
+    let attempt = attempt_of(&row)?;
+    let sql = "UPDATE ussd_attempts SET state = 'pending', late = 1, due = $2, lease = $3, holder = $4 WHERE id = $1";
+    conn.exec(sql, args![attempt.id, now, now + LEASE, i64::from(node)]).await?;
+    let sql = "UPDATE ussd_invoices SET state = 'open', closed = NULL WHERE id = $1 AND state = 'expired'";
+    conn.exec(sql, args![id]).await?;
+    one(conn, attempt.id).await.map(Some)
 }
 
 impl Store {
@@ -298,14 +315,23 @@ impl Store {
         .await
     }
 
-    /// The attempt of an invoice that a gateway knows by this reference, if it was given up, nothing has taken the
-    /// invoice's place, and the subscriber did not cancel it: it may be paid by it all the same.
+    /// Takes up the attempt of an invoice that a gateway knows by this reference, if it was given up, nothing has taken
+    /// the invoice's place, and the subscriber did not cancel it: it may be paid by it all the same. It is asked after
+    /// until that is decided, for a minute by the process of this number.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn left_attempt(&self, invoice: i64, reference: &str) -> Result<Option<Attempt>> {
+    pub async fn resume_attempt(
+        &self,
+        (invoice, reference): (i64, &str),
+        node: u16,
+        now: UnixMillis,
+    ) -> Result<Option<Attempt>> {
         let reference = reference.to_owned();
-        self.read(work!(conn, [reference] => left(conn, invoice, &reference).await?)).await
+        self.write(
+            work!(conn, [reference] => resume(conn, (invoice, &reference), node, now).await?),
+        )
+        .await
     }
 
     /// The attempt that an invoice is on.

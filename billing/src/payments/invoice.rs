@@ -3,7 +3,9 @@
 use facts::ussd::Language;
 use facts::{CallId, MerchantId, UnixMillis};
 
-use super::{INVOICE, Invoice, InvoiceState, LINK_LIFE, NOTICES_MAX, invoice_of, locked, pending};
+use super::{
+    INVOICE, Invoice, InvoiceState, LINK_LIFE, NOTICES_MAX, invoice_of, locked, once_of, pending,
+};
 use crate::db::{Conn, args, word, work};
 use crate::error::{Error, Result};
 use crate::sms;
@@ -61,7 +63,7 @@ pub enum Made {
 }
 
 async fn make(conn: &mut Conn, new: &NewInvoice, now: UnixMillis) -> Result<Made> {
-    conn.one_at_a_time(&format!("ussd invoice {} {}", new.merchant.0, new.factor)).await?;
+    conn.one_at_a_time(&once_of(new.merchant, &new.factor)).await?;
     let sql = format!(
         "{INVOICE} WHERE i.merchant_id = $1 AND i.trial = $2 AND i.factor = $3 \
          AND i.state IN ('open', 'paid', 'refunding'){}",
@@ -154,7 +156,7 @@ async fn notify(
     }
     let text = new.text.replace("{token}", &invoice.token);
     let whose = (invoice.merchant, invoice.subscriber.as_str());
-    sms::insert(conn, &once(new), whose, &text, now).await
+    sms::insert(conn, &once(new), whose, &text, (now, invoice.expires)).await
 }
 
 async fn close(conn: &mut Conn, id: i64, state: InvoiceState, now: UnixMillis) -> Result<u64> {

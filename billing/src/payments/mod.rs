@@ -1,7 +1,8 @@
 //! What menus of merchants have paid (merchant API §5.3, §5.4): invoices, the ways to a gateway, their money in rials.
 //!
 //! An invoice of a merchant's is paid once, whatever is repeated: there is one that is open or paid, it has one way to a
-//! gateway at a time, and what that came to is booked where it ends. Their ledger is its own: accounts are named, and
+//! gateway at a time, and what that came to is booked where it ends. Whoever comes back from one that was given up has it
+//! asked after once more, beside the other. Their ledger is its own: accounts are named, and
 //! what is posted at one time sums to zero.
 //!
 //! ```text
@@ -166,6 +167,8 @@ pub struct Attempt {
     pub rrn: Option<String>,
     /// When it began.
     pub made: UnixMillis,
+    /// It was given up, and whoever paid by it came back all the same.
+    pub late: bool,
 }
 
 /// Who may ask what was paid.
@@ -275,7 +278,7 @@ const INVOICE: &str = "SELECT i.id, i.merchant_id, i.code, i.page, i.language, i
                        i.call, i.factor, i.rials, i.trial, i.token, i.state, i.notices, i.made, i.expires, \
                        i.closed, i.gateway, i.reference, i.rrn, i.refunds FROM ussd_invoices i";
 const ATTEMPT: &str = "SELECT a.id, a.invoice_id, a.gateway, a.reference, a.url, a.amount, a.currency, a.state, \
-                       a.said, a.rrn, a.made, a.kind FROM ussd_attempts a";
+                       a.said, a.rrn, a.made, a.kind, a.late FROM ussd_attempts a";
 
 fn invoice_of(row: &Row) -> Result<Invoice> {
     Ok(Invoice {
@@ -318,6 +321,7 @@ fn attempt_of(row: &Row) -> Result<Attempt> {
         rrn: row.opt_text(9)?,
         made: row.instant(10)?,
         kind: row.word(11)?,
+        late: row.truth(12)?,
     })
 }
 
@@ -335,14 +339,25 @@ async fn locked(conn: &mut Conn, id: i64) -> Result<Invoice> {
     invoice_of(&row)
 }
 
+/// Whoever makes an invoice of this id of the merchant's waits until the end of this transaction.
+async fn in_its_place(conn: &mut Conn, invoice: &Invoice) -> Result<()> {
+    conn.one_at_a_time(&once_of(invoice.merchant, &invoice.factor)).await
+}
+
+/// Names an invoice of a merchant's.
+fn once_of(merchant: MerchantId, factor: &str) -> String {
+    format!("ussd invoice {} {factor}", merchant.0)
+}
+
 /// Locks rows of which other processes may have others meanwhile.
 fn skipping(conn: &Conn, of: &str) -> String {
     if conn.is_pg() { format!("{} SKIP LOCKED", conn.lock(of)) } else { String::new() }
 }
 
-/// The way to a gateway that an invoice is on.
+/// The way to a gateway that an invoice is on; one that was given up and is asked after only where there is no other.
 async fn pending(conn: &mut Conn, invoice: i64) -> Result<Option<Attempt>> {
-    let sql = format!("{ATTEMPT} WHERE a.invoice_id = $1 AND a.state = 'pending'");
+    let sql =
+        format!("{ATTEMPT} WHERE a.invoice_id = $1 AND a.state = 'pending' ORDER BY a.late, a.id");
     conn.row(&sql, args![invoice]).await?.as_ref().map(attempt_of).transpose()
 }
 

@@ -26,6 +26,8 @@ pub struct Round {
     pub attempt: Attempt,
     /// Which refund of the invoice, from 1.
     pub no: u32,
+    /// By which the gateway knows it, where it has begun and not decided yet; empty: nothing is known there.
+    pub reference: String,
 }
 
 /// What came of a refund that was asked for.
@@ -111,7 +113,7 @@ async fn begin(conn: &mut Conn, id: i64, node: u16, now: UnixMillis) -> Result<R
     post(&mut batch, (id, &format!("refund.{no}")), (REFUNDS, &whose), invoice.rials, now)?;
     conn.batch(batch).await?;
     let invoice = locked(conn, id).await?;
-    Ok(RefundBegun::Now(Box::new(Round { invoice, attempt, no })))
+    Ok(RefundBegun::Now(Box::new(Round { invoice, attempt, no, reference: String::new() })))
 }
 
 /// The round that an invoice is in, if nobody is asking about it just now.
@@ -129,7 +131,10 @@ async fn again(
     }
     let attempt = paid_by(conn, invoice.id).await?;
     let no = invoice.refunds;
-    Ok(RefundBegun::Now(Box::new(Round { invoice, attempt, no })))
+    let sql = "SELECT reference FROM ussd_refunds WHERE invoice_id = $1 AND no = $2";
+    let row = conn.row(sql, args![invoice.id, no]).await?.ok_or(Error::Missing("refund"))?;
+    let reference = row.text(0)?;
+    Ok(RefundBegun::Now(Box::new(Round { invoice, attempt, no, reference })))
 }
 
 /// The operator has given the money back himself: taken from the merchant and gone, in one transaction.
@@ -193,33 +198,39 @@ async fn end(
     locked(conn, id).await
 }
 
-/// Notes what a gateway said that decides nothing.
-async fn wait(conn: &mut Conn, (id, no): (i64, u32), said: &str, now: UnixMillis) -> Result<()> {
+/// Notes what a gateway said that decides nothing, and by which it knows the refund if it has begun it.
+async fn wait(
+    conn: &mut Conn,
+    (id, no): (i64, u32),
+    (reference, said): (&str, &str),
+    now: UnixMillis,
+) -> Result<()> {
     let sql = "SELECT made FROM ussd_refunds WHERE invoice_id = $1 AND no = $2";
     let Some(row) = conn.row(sql, args![id, no]).await? else { return Ok(()) };
     let due = later(row.instant(0)?, now);
-    let sql = "UPDATE ussd_refunds SET due = $3, lease = 0, said = $4 \
+    let sql = "UPDATE ussd_refunds SET due = $3, lease = 0, said = $4, \
+               reference = CASE WHEN $5 = '' THEN reference ELSE $5 END \
                WHERE invoice_id = $1 AND no = $2 AND state = 'pending'";
-    conn.exec(sql, args![id, no, due, said]).await.map(drop)
+    conn.exec(sql, args![id, no, due, said, reference]).await.map(drop)
 }
 
 async fn due(conn: &mut Conn, node: u16, now: UnixMillis) -> Result<Vec<Round>> {
     let sql = format!(
-        "SELECT r.invoice_id, r.no FROM ussd_refunds r \
+        "SELECT r.invoice_id, r.no, r.reference FROM ussd_refunds r \
          WHERE r.state = 'pending' AND r.due <= $1 AND r.lease <= $1 \
          ORDER BY r.due, r.invoice_id LIMIT $2{}",
         skipping(conn, "r")
     );
     let mut rounds = Vec::new();
     for row in conn.rows(&sql, args![now, DUE_MAX]).await? {
-        let (id, no): (i64, u32) = (row.int(0)?, row.small(1)?);
+        let (id, no, reference): (i64, u32, _) = (row.int(0)?, row.small(1)?, row.text(2)?);
         let sql =
             "UPDATE ussd_refunds SET lease = $3, holder = $4 WHERE invoice_id = $1 AND no = $2";
         conn.exec(sql, args![id, no, now + LEASE, i64::from(node)]).await?;
         let sql = format!("{INVOICE} WHERE i.id = $1");
         let row = conn.row(&sql, args![id]).await?.ok_or(Error::Missing("invoice"))?;
         let attempt = paid_by(conn, id).await?;
-        rounds.push(Round { invoice: invoice_of(&row)?, attempt, no });
+        rounds.push(Round { invoice: invoice_of(&row)?, attempt, no, reference });
     }
     Ok(rounds)
 }
@@ -271,8 +282,24 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn delay_refund(&self, round: (i64, u32), said: &str, now: UnixMillis) -> Result<()> {
-        let said = said.to_owned();
-        self.write(work!(conn, [said] => wait(conn, round, &said, now).await?)).await
+        self.await_refund(round, ("", said), now).await
+    }
+
+    /// The same of one that the gateway has begun: by which it knows it, and what it said.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn await_refund(
+        &self,
+        round: (i64, u32),
+        (reference, said): (&str, &str),
+        now: UnixMillis,
+    ) -> Result<()> {
+        let (reference, said) = (reference.to_owned(), said.to_owned());
+        self.write(
+            work!(conn, [reference, said] => wait(conn, round, (&reference, &said), now).await?),
+        )
+        .await
     }
 
     /// Refunds that are to be asked after, for a minute those of the process of this number.

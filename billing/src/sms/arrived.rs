@@ -11,7 +11,7 @@ use facts::ussd::Language;
 use facts::{CallId, Dialect, MerchantId, Push, PushKind, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::insert_from;
+use super::{DAY, insert_from};
 use crate::db::{Batch, Conn, Old, Row, args, json, work};
 use crate::desired::HookFields;
 use crate::error::{Constraint, Error, Result};
@@ -213,7 +213,7 @@ async fn sign_up(
         &[("merchant", &owner.name), ("account", &made.number), ("password", password)],
     );
     let whose = (owner.merchant, from, to);
-    insert_from(conn, &format!("signup {id}"), whose, &text, at).await?;
+    insert_from(conn, &format!("signup {id}"), whose, &text, (at, at + DAY)).await?;
     stands(conn, id, (Some(&made.number), state)).await?;
     Ok(Some(made.number))
 }
@@ -294,7 +294,7 @@ async fn approve(
     let language = row.map(|row| row.word(0)).transpose()?.unwrap_or_default();
     let text = filled(words(language).approved, &[("account", &account)]);
     let whose = (merchant, inbound.from.as_str(), inbound.to.as_str());
-    insert_from(conn, &format!("approved {id}"), whose, &text, at).await?;
+    insert_from(conn, &format!("approved {id}"), whose, &text, (at, at + DAY)).await?;
     inbound.state = Some(InboundState::Approved);
     Ok(Some(inbound))
 }

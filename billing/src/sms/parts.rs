@@ -71,8 +71,9 @@ pub(super) async fn name(
     tell(conn, sms).await
 }
 
-/// A message stands as its parts do.
+/// A message stands as its parts do. Who counts them has its row: two receipts at once are counted one after the other.
 async fn tell(conn: &mut Conn, sms: i64) -> Result<()> {
+    hold(conn, sms).await?;
     let sql = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN state = 'delivered' THEN 1 ELSE 0 END), 0), \
                COALESCE(SUM(CASE WHEN state = 'undelivered' THEN 1 ELSE 0 END), 0) FROM sms_parts \
                WHERE sms_id = $1";
@@ -89,6 +90,12 @@ async fn tell(conn: &mut Conn, sms: i64) -> Result<()> {
     conn.exec(sql, args![sms, state]).await.map(drop)
 }
 
+/// Nobody else changes a message or counts its parts until the end of this transaction.
+async fn hold(conn: &mut Conn, sms: i64) -> Result<()> {
+    let lock = conn.lock("s");
+    conn.row(&format!("SELECT s.id FROM sms s WHERE s.id = $1{lock}"), args![sms]).await.map(drop)
+}
+
 /// Notes a receipt. False where it says nothing new.
 async fn receive(conn: &mut Conn, receipt: &Receipt, at: UnixMillis) -> Result<bool> {
     let state = match receipt.delivery {
@@ -101,10 +108,13 @@ async fn receive(conn: &mut Conn, receipt: &Receipt, at: UnixMillis) -> Result<b
     if conn.exec(sql, args![link, &reference, state, cut(&receipt.word), at]).await? == 1 {
         return Ok(true);
     }
-    let lock = conn.lock("p");
-    let sql = format!(
-        "SELECT p.sms_id, p.state FROM sms_parts p WHERE p.link = $1 AND p.reference = $2{lock}"
-    );
+    let sql = "SELECT p.sms_id, p.state FROM sms_parts p WHERE p.link = $1 AND p.reference = $2";
+    // The message first, then its part, as whoever names parts does.
+    let named = conn.row(sql, args![link, &reference]).await?;
+    if let Some(sms) = named.map(|row| row.opt_int(0)).transpose()?.flatten() {
+        hold(conn, sms).await?;
+    }
+    let sql = format!("{sql}{}", conn.lock("p"));
     let Some(row) = conn.row(&sql, args![link, &reference]).await? else { return Ok(false) };
     // A phone that has it has it, whatever is told later.
     let known = row.text(1)?;

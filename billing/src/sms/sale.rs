@@ -1,11 +1,13 @@
 //! Messages that merchants send by the vendor's doors (merchant API §5.5): who may, from which numbers, and what each
 //! costs. The price is taken in the transaction that writes the rows, and given back where a message is given up.
 
+use std::time::Duration;
+
 use facts::gsm::septet_count;
 use facts::{Currency, MerchantId, Micros, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::parts;
+use super::{SANDBOX, parts};
 use crate::db::{Batch, Conn, Row, args, work};
 use crate::error::{Error, Result};
 use crate::once::Once;
@@ -61,6 +63,8 @@ pub struct Sale {
     pub recipients: Vec<String>,
     /// What.
     pub text: String,
+    /// How long it is worth sending.
+    pub life: Duration,
 }
 
 impl Sale {
@@ -112,15 +116,15 @@ async fn sell(conn: &mut Conn, once: &Once, sale: &Sale, at: UnixMillis) -> Resu
     }
     // Whoever tries things out writes to nobody.
     let trial = row.text(4)? == Currency::XTS.code();
-    let (state, way, text) =
-        if trial { ("sent", "sandbox", "") } else { ("pending", "", sale.text.as_str()) };
+    let (state, way, text) = if trial { SANDBOX } else { ("pending", "", sale.text.as_str()) };
     let mut ids = Vec::with_capacity(sale.recipients.len());
     let mut batch = Batch::default();
     for (no, recipient) in sale.recipients.iter().enumerate() {
-        let sql = "INSERT INTO sms (merchant_id, once, sender, recipient, text, parts, price, due, made, state, way) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) RETURNING id";
+        let sql = "INSERT INTO sms (merchant_id, once, sender, recipient, text, parts, price, due, made, state, way, \
+                   until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11) RETURNING id";
         let (merchant, line, count) = (sale.merchant.0, &sale.line.number, parts(&sale.text));
-        let args = args![merchant, named(no), line, recipient, text, count, each, at, state, way];
+        let whose = args![merchant, named(no), line, recipient, text, count, each, at, state, way];
+        let args = whose.into_iter().chain(args![at + sale.life]).collect();
         let row = conn.row(sql, args).await?.ok_or(Error::Missing("row just inserted"))?;
         let id = row.int(0)?;
         book(&mut batch, (account, revenue), (id, "sms"), each, at);

@@ -417,6 +417,9 @@ pub(crate) async fn s5_5_a_message_is_sent_by_one_worker_and_tried_again(store: 
     }
     let last = take(now).await.remove(0);
     store.note_sms((last.id, last.lease), later(), at(now)).await.unwrap();
+    // A link is worth sending as long as it pays.
+    assert_eq!(store.sms(0, 10).await.unwrap()[0].state, billing::sms::SmsState::Pending);
+    assert!(take(899).await.is_empty() && take(900).await.is_empty());
     let rows = store.sms(0, 10).await.unwrap();
     assert_eq!((rows[0].tries, rows[0].said.as_str()), (5, "HTTP 503"));
     assert_eq!(rows[0].state, billing::sms::SmsState::Failed);

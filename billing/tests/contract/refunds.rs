@@ -327,24 +327,41 @@ pub(crate) async fn s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_ca
     let merchant = fill(&store, "0").await;
     let invoice = made(&store, wanted(merchant, "F1", 5000, 1), 0).await;
     let first = began(&store, &invoice, "r1", 800).await;
-    let left = async |reference| store.left_attempt(invoice.id, reference).await.unwrap();
+    let left =
+        async |reference| store.resume_attempt((invoice.id, reference), 1, at(2650)).await.unwrap();
+    let state = async || store.invoice(invoice.id).await.unwrap().unwrap().state;
     assert!(left("r1").await.is_none(), "it is under way");
     store.fail_attempt(first.id, "closed", at(2601)).await.unwrap();
-    assert_eq!(store.invoice(invoice.id).await.unwrap().unwrap().state, InvoiceState::Expired);
-    assert_eq!(left("r1").await.map(|way| way.id), Some(first.id));
+    assert_eq!(state().await, InvoiceState::Expired);
     assert!(left("r2").await.is_none());
-    made(&store, wanted(merchant, "F1", 6000, 2), 2700).await;
+    let late = left("r1").await.unwrap();
+    assert_eq!((late.id, late.late, state().await), (first.id, true, InvoiceState::Open));
+    // From now on it is asked after, and nothing takes the invoice's place before it is known.
+    assert!(left("r1").await.is_none(), "it is taken up already");
+    assert!(store.attempts_due(2, at(2709)).await.unwrap().is_empty(), "another one is asking");
+    assert_eq!(store.attempts_due(2, at(2710)).await.unwrap()[0].id, first.id);
+    assert_eq!(store.expire_invoices(at(2710)).await.unwrap(), 0);
+    let waits = store.make_invoice(wanted(merchant, "F1", 6000, 2), at(2710)).await.unwrap();
+    assert!(matches!(waits, billing::payments::Made::UnderWay(_)), "{waits:?}");
+    in_order(&store).await;
+    store.fail_attempt(first.id, "not paid", at(2711)).await.unwrap();
+    assert_eq!(state().await, InvoiceState::Expired);
+    made(&store, wanted(merchant, "F1", 6000, 2), 2720).await;
     assert!(left("r1").await.is_none(), "another one is in its place");
     let other = made(&store, wanted(merchant, "F2", 5000, 3), 0).await;
     let way = began(&store, &other, "r3", 1).await;
     store.fail_attempt(way.id, "left", at(2)).await.unwrap();
     store.cancel_invoice(other.id, at(3)).await.unwrap();
-    assert!(store.left_attempt(other.id, "r3").await.unwrap().is_none(), "he does not want to");
+    let late = store.resume_attempt((other.id, "r3"), 1, at(4)).await.unwrap();
+    assert!(late.is_none(), "he does not want to");
     // Two ways, and the one that was given up turns out to be paid while he is on the other.
     let third = made(&store, wanted(merchant, "F3", 10, 4), 0).await;
     let one = began(&store, &third, "r4", 1).await;
     store.fail_attempt(one.id, "left", at(2)).await.unwrap();
     let two = began(&store, &third, "r5", 3).await;
+    assert!(store.resume_attempt((third.id, "r4"), 1, at(3)).await.unwrap().is_some());
+    assert_eq!(store.pending_attempt(third.id).await.unwrap().map(|way| way.id), Some(two.id));
+    in_order(&store).await;
     store.book_attempt(one.id, verified(10), at(4)).await.unwrap();
     in_order(&store).await;
     assert_eq!(store.pending_attempt(third.id).await.unwrap().map(|way| way.id), Some(two.id));

@@ -39,7 +39,8 @@ fn line(number: &str, en: &str, fa: &str) -> Line {
 
 fn sale(merchant: MerchantId, to: &[&str], text: &str) -> Sale {
     let recipients = to.iter().map(|to| (*to).to_owned()).collect();
-    Sale { merchant, line: line("3000", "0.10", "0.25"), recipients, text: text.into() }
+    let (line, text) = (line("3000", "0.10", "0.25"), text.into());
+    Sale { merchant, line, recipients, text, life: billing::sms::DAY }
 }
 
 async fn sold(store: &Store, sale: Sale, s: u64) -> Sold {
@@ -183,6 +184,100 @@ pub(crate) async fn a_receipt_is_of_its_part_whichever_comes_first(store: Store,
     store.purge(at(91 * 86_400)).await.unwrap();
     assert!(all(&store).await.is_empty());
     assert!(store.sms_parts((0, i64::MAX)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn receipts_of_two_parts_at_once_are_both_counted(store: Store, _: String) {
+    let merchant = fill(&store, "10").await;
+    for nth in 0..12 {
+        sold(&store, sale(merchant, &[MOBILE], "hello"), 1).await;
+        let sms = store.take_sms(at(2), 10).await.unwrap().remove(0);
+        let names = [format!("a{nth}"), format!("b{nth}")];
+        let taken = SmsSent::Taken("smpp:mci".into(), names.to_vec());
+        store.note_sms((sms.id, sms.lease), taken, at(3)).await.unwrap();
+        let [one, two] = names.map(|name| {
+            let store = store.clone();
+            let came = receipt("mci", &name, Delivery::Delivered);
+            tokio::spawn(async move { store.sms_receipt(came, at(4)).await.unwrap() })
+        });
+        assert!(one.await.unwrap() && two.await.unwrap());
+    }
+    let rows = all(&store).await;
+    assert!(rows.iter().all(|sms| sms.state == SmsState::Delivered), "{rows:?}");
+}
+
+pub(crate) async fn s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "1").await;
+    let code = Sale {
+        life: Duration::from_secs(600),
+        ..sale(merchant, &["8613800138000"], "code 123456")
+    };
+    sold(&store, code, 0).await;
+    sold(&store, sale(merchant, &["8613800138001"], "hello"), 0).await;
+    assert_eq!(balance(&store, merchant).await, micros("0.80"));
+    let mut s = 0;
+    // All night no way leads there: nobody was asked, and nothing is lost.
+    while s < 86_399 {
+        for sms in store.take_sms(at(s), 10).await.unwrap() {
+            assert!((sms.tries, s < 600) == (0, true) || sms.text == "hello", "{sms:?} at {s}");
+            store.note_sms((sms.id, sms.lease), SmsSent::Away, at(s)).await.unwrap();
+        }
+        s += if s < 660 { 60 } else { 21_600 };
+    }
+    let rows = all(&store).await;
+    assert_eq!((rows[0].state, rows[0].text.as_str()), (SmsState::Failed, ""));
+    assert_eq!((rows[1].state, rows[1].tries), (SmsState::Pending, 0));
+    assert_eq!(balance(&store, merchant).await, micros("0.90"), "the code is not paid");
+    assert!(store.take_sms(at(86_400), 10).await.unwrap().is_empty());
+    assert_eq!(balance(&store, merchant).await, micros("1"));
+    // A gateway that is away is asked less and less often, and never given up before the day is over.
+    sold(&store, sale(merchant, &[MOBILE], "hello"), 100_000).await;
+    let mut tries = 0;
+    for s in (100_000..186_400).step_by(600) {
+        for sms in store.take_sms(at(s), 10).await.unwrap() {
+            tries += 1;
+            let later = SmsSent::Later("HTTP 503".into());
+            store.note_sms((sms.id, sms.lease), later, at(s)).await.unwrap();
+        }
+    }
+    assert!((20..40).contains(&tries), "{tries}");
+    store.take_sms(at(186_400), 10).await.unwrap();
+    let last = all(&store).await.pop().unwrap();
+    assert_eq!((last.state, last.said.as_str()), (SmsState::Failed, "HTTP 503"));
+    assert_eq!(balance(&store, merchant).await, micros("1"));
+}
+
+pub(crate) async fn s4_1_whoever_signs_up_with_a_sandbox_is_sent_nothing(store: Store, _: String) {
+    fill(&store, "1").await;
+    let file = r#"
+        [[tariffs]]
+        name = "play"
+        currency = "XTS"
+        rates = []
+        [[merchants]]
+        name = "sand"
+        currency = "XTS"
+        sandbox = true
+        tariff = "play"
+        [[sms_keywords]]
+        number = "3000"
+        keyword = "REG"
+        merchant = "sand"
+        purpose = "signup"
+        "#;
+    assert_eq!(store.apply(&from_toml(file), at(1), false).await.unwrap().mistakes, []);
+    assert!(write(&store, "1", MOBILE, "REG", 10).await);
+    let inbound = store.sms_inbound(None, 0, 10).await.unwrap().remove(0);
+    store.approve_sms(inbound.id, words, at(11)).await.unwrap().unwrap();
+    let rows = all(&store).await;
+    assert_eq!(rows.len(), 2);
+    for sms in rows {
+        let stands = (sms.state, sms.way.as_str(), sms.text.as_str());
+        assert_eq!(stands, (SmsState::Sent, "sandbox", ""));
+    }
+    assert!(store.take_sms(at(12), 10).await.unwrap().is_empty());
 }
 
 pub(crate) async fn what_a_message_says_is_forgotten_once_nobody_sends_it(store: Store, _: String) {

@@ -136,7 +136,9 @@ pub fn is_binary(content_type: Option<&str>, body: &[u8]) -> bool {
     text.contains('\0') || odd * 4 > all
 }
 
-fn decoded(content_type: Option<&str>, body: &[u8]) -> String {
+/// The text of an answer, by the charset of its header; UTF-8 without one.
+#[must_use]
+pub fn decoded(content_type: Option<&str>, body: &[u8]) -> String {
     let named = content_type.and_then(|value| {
         value.split(';').skip(1).find_map(|parameter| {
             let (name, label) = parameter.split_once('=')?;

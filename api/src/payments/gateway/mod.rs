@@ -6,7 +6,7 @@ mod zarinpal;
 
 use std::time::Duration;
 
-use billing::payments::{Attempt, Gateway as Row, GatewayKind, Invoice};
+use billing::payments::{Attempt, Gateway as Row, GatewayKind, Invoice, Round};
 use facts::ports::{FetchError, Promise};
 use serde_json::Value;
 
@@ -74,6 +74,8 @@ pub(crate) enum Word {
 pub(crate) enum Given {
     /// It is done.
     Done,
+    /// It was begun: by which the gateway knows it, and how it stands there.
+    Begun(String, String),
     /// It will not be done.
     Refused(String),
     /// It cannot be asked for from here, for this reason.
@@ -95,8 +97,9 @@ pub(crate) trait Gateway: Send + Sync {
     fn leave(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>> {
         self.close(attempt)
     }
-    /// Gives back what was paid, once, however often it is asked for under one count of the invoice's.
-    fn refund(&self, invoice: &Invoice) -> Promise<Result<Given, Trouble>>;
+    /// Gives back what was paid, once, however often it is asked for under one count of the invoice's; what became of it
+    /// where it was begun before.
+    fn refund(&self, round: &Round) -> Promise<Result<Given, Trouble>>;
 }
 
 /// The gateway of a row of the operator's file.

@@ -3,7 +3,7 @@
 //!
 //! What its webhook says is a reason to ask, no more.
 
-use billing::payments::{Attempt, Gateway as Row, Invoice};
+use billing::payments::{Attempt, Gateway as Row, Round};
 use facts::ports::Promise;
 use hmac::{Hmac, Mac};
 use serde_json::Value;
@@ -74,7 +74,7 @@ impl Stripe {
             ("line_items[0][price_data][product_data][name]", order.title),
             ("expires_at", expires.to_string()),
             ("success_url", format!("{}/back", order.page)),
-            ("cancel_url", format!("{}/back?Status=NOK", order.page)),
+            ("cancel_url", format!("{}/back?Status=NOK&way={}", order.page, order.before)),
         ];
         // The same is asked for under the same name, and nothing else is: a rate may change in between.
         let digest = Sha256::digest(written(&form));
@@ -109,18 +109,43 @@ impl Stripe {
         if status == 200 { word(&session) } else { self.asked(attempt).await }
     }
 
-    async fn given(self, invoice: Invoice) -> Result<Given, Trouble> {
+    async fn given(self, round: Round) -> Result<Given, Trouble> {
+        if !round.reference.is_empty() {
+            let path = format!("refunds/{}", round.reference);
+            let (status, refund) = self.send((false, &path), &[], None).await?;
+            return match status {
+                200 => stands(&refund),
+                _ => Err(said(status, &refund)),
+            };
+        }
+        let invoice = round.invoice;
         let form = [
             ("payment_intent", invoice.reference.clone().unwrap_or_default()),
             ("metadata[invoice]", invoice.id.to_string()),
         ];
         let once = format!("tandem-refund-{}-{}", invoice.token, invoice.refunds);
         let (status, refund) = self.send((true, "refunds"), &form, Some(once)).await?;
-        Ok(match (status, refund["status"].as_str()) {
-            (200, Some("succeeded" | "pending" | "requires_action")) => Given::Done,
-            _ if refund["error"]["code"] == "charge_already_refunded" => Given::Done,
-            _ => Given::Refused(said(status, &refund)),
-        })
+        match status {
+            200 => stands(&refund),
+            _ if refund["error"]["code"] == "charge_already_refunded" => Ok(Given::Done),
+            _ => Ok(Given::Refused(said(status, &refund))),
+        }
+    }
+}
+
+/// How a refund stands: the money is gone once it says so.
+fn stands(refund: &Value) -> Result<Given, Trouble> {
+    let word = |name: &str| refund[name].as_str().filter(|word| is_id(word)).unwrap_or_default();
+    let (id, status, reason) = (word("id"), word("status"), word("failure_reason"));
+    match (status, id) {
+        ("succeeded", _) => Ok(Given::Done),
+        ("pending" | "requires_action", id) if !id.is_empty() => {
+            Ok(Given::Begun(id.to_owned(), status.to_owned()))
+        }
+        ("failed" | "canceled", _) => {
+            Ok(Given::Refused(format!("{status} {reason}").trim_end().to_owned()))
+        }
+        _ => Err(format!("a refund that is {status}")),
     }
 }
 
@@ -212,7 +237,7 @@ impl Gateway for Stripe {
         Box::pin(self.clone().closed(attempt.clone()))
     }
 
-    fn refund(&self, invoice: &Invoice) -> Promise<Result<Given, Trouble>> {
-        Box::pin(self.clone().given(invoice.clone()))
+    fn refund(&self, round: &Round) -> Promise<Result<Given, Trouble>> {
+        Box::pin(self.clone().given(round.clone()))
     }
 }

@@ -1,6 +1,6 @@
 //! A gateway of two buttons: nothing is paid, and all is as if it were (spec §5.3).
 
-use billing::payments::{Attempt, Invoice};
+use billing::payments::{Attempt, Round};
 use facts::ports::Promise;
 
 use super::{Gateway, Given, Opened, Order, Payment, Trouble, Word};
@@ -47,7 +47,7 @@ impl Gateway for Test {
         Box::pin(async move { Ok(word) })
     }
 
-    fn refund(&self, _: &Invoice) -> Promise<Result<Given, Trouble>> {
+    fn refund(&self, _: &Round) -> Promise<Result<Given, Trouble>> {
         Box::pin(async { Ok(Given::Done) })
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Amounts are rials, and said to be (`currency`). Refunds need another key than payments: they are made by hand.
 
-use billing::payments::{Attempt, Gateway as Row, Invoice};
+use billing::payments::{Attempt, Gateway as Row, Round};
 use facts::ports::Promise;
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ impl Gateway for Zarinpal {
         Box::pin(async { Ok(Word::Never("not verified: it was paid by another way".to_owned())) })
     }
 
-    fn refund(&self, _: &Invoice) -> Promise<Result<Given, Trouble>> {
+    fn refund(&self, _: &Round) -> Promise<Result<Given, Trouble>> {
         Box::pin(async { Ok(Given::ByHand("refunds of Zarinpal are made there")) })
     }
 }
