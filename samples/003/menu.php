@@ -12,8 +12,9 @@ define('SWITCH_URL', getenv('MERCHANT_URL') ?: 'http://127.0.0.1:8080');
 define('USERNAME', getenv('MERCHANT_USERNAME') ?: 'your-name');
 define('PASSWORD', getenv('MERCHANT_PASSWORD') ?: 'your-password');
 define('CODE', trim(getenv('MERCHANT_CODE') ?: '*6655*123#', '*#'));
-// Where orders are kept: a folder outside of what the web server shows. In a shop of your own: a table whose key is the order.
-define('ORDERS', getenv('MERCHANT_ORDERS') ?: sys_get_temp_dir() . '/orders');
+// Where orders are kept: a folder that outlives a restart, nobody else's, outside of what the web server shows. In a shop of
+// your own: a table whose key is the order.
+define('ORDERS', getenv('MERCHANT_ORDERS') ?: '');
 
 const DRINKS = ['1' => ['tea', 50000], '2' => ['coffee', 80000]];
 
@@ -26,6 +27,9 @@ function note(string $line): void
 /** Keeps a text under a name, once and whole; whether this was the time. How often it is asked to does not matter. */
 function keep(string $name, string $text): bool
 {
+    if (ORDERS === '') {
+        throw new RuntimeException('MERCHANT_ORDERS names no folder for orders');
+    }
     is_dir(ORDERS) || @mkdir(ORDERS, 0700, true);
     $lock = fopen(ORDERS . '/lock', 'c');
     if (!$lock || !flock($lock, LOCK_EX)) {

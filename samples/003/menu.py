@@ -27,8 +27,8 @@ USERNAME = os.environ.get("MERCHANT_USERNAME", "your-name")
 PASSWORD = os.environ.get("MERCHANT_PASSWORD", "your-password")
 CODE = os.environ.get("MERCHANT_CODE", "*6655*123#").strip("*#")
 LISTEN = os.environ.get("MERCHANT_LISTEN", "0.0.0.0:8000")
-# Where orders are kept: a folder.
-ORDERS = os.environ.get("MERCHANT_ORDERS", "orders")
+# Where orders are kept: a folder that outlives a restart.
+ORDERS = os.environ.get("MERCHANT_ORDERS") or sys.exit("MERCHANT_ORDERS: a folder for orders, nobody else's")
 
 DRINKS = {"1": ("tea", 50_000), "2": ("coffee", 80_000)}
 
