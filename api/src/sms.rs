@@ -19,7 +19,7 @@ use crate::state::{ApiState, now};
 
 pub(crate) use doors::{at as door_at, serve as serve_door};
 pub(crate) use inbound::REPLIES;
-pub use inbound::{arrived, receipt};
+pub use inbound::{arrived, came, receipt};
 
 /// Between two looks, unless somebody says that there is something.
 const LOOK: Duration = Duration::from_secs(2);

@@ -554,3 +554,34 @@ async fn s5_5_whoever_guesses_tokens_waits() {
     assert!(seen[..20].iter().all(|status| *status == StatusCode::OK));
     assert_eq!(seen[39], StatusCode::TOO_MANY_REQUESTS);
 }
+
+#[tokio::test]
+async fn s5_5_a_message_by_hand_is_in_the_audit_trail_and_what_it_says_is_not() {
+    let office = Office::new(&["phone"]).await;
+    let before = audit(&office).await.len();
+    let by_hand = async |link: &str| {
+        let body = json!({ "to": "+8613800138000", "from": "Acme", "text": "open sesame" });
+        office.world.admin("POST", &format!("/smpp/{link}/messages"), Some(body)).await.0
+    };
+    office.comes("mci", Sent::Taken(vec!["a1".into()]));
+    assert_eq!(by_hand("mci").await, StatusCode::OK);
+    office.comes("mci", Sent::Refused("part 2 of 2: ESME_RINVDSTADR (0xb); 1 have left".into()));
+    assert_eq!(by_hand("mci").await, StatusCode::BAD_GATEWAY);
+    // Nothing has left by a line that is not there.
+    office.comes("mci", Sent::NotHere);
+    assert_eq!(by_hand("mci").await, StatusCode::NOT_FOUND);
+    let entries = audit(&office).await.split_off(before);
+    let told = |entry: &Value| (entry["act"].clone(), entry["changes"].clone());
+    let what = |came: &str| {
+        let to = "8613800138000";
+        (json!("message"), json!({ "link": "mci", "from": "Acme", "to": to, "came": came }))
+    };
+    let told: Vec<_> = entries.iter().map(told).collect();
+    assert_eq!(told, [what("sent"), what("refused")]);
+    assert!(!json!(entries).to_string().contains("sesame"));
+}
+
+async fn audit(office: &Office) -> Vec<Value> {
+    let (_, page) = office.world.admin("GET", "/audit?limit=100", None).await;
+    page["items"].as_array().unwrap().clone()
+}

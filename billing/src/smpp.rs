@@ -5,12 +5,16 @@ use std::time::Duration;
 use facts::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Conn, Old, Row, args, work};
+use crate::db::{Conn, Old, Row, Value, args, work};
 use crate::error::Result;
 use crate::store::Store;
 
-/// How long a part waits for the others.
+/// How long parts are kept whose others do not come, and those of whole messages, by which one that comes again is known.
 const PART_LIFE: Duration = Duration::from_secs(86_400);
+/// So long after the last one the next part is of another message, although a phone calls it as before.
+const PART_GAP: Duration = Duration::from_secs(600);
+/// How long it is known which parts of a message have left: longer than anybody tries.
+const LEFT_LIFE: Duration = Duration::from_secs(86_400);
 /// Parts of one link that wait at a time, at most.
 const PARTS_MAX: i64 = 50_000;
 
@@ -61,6 +65,19 @@ pub enum LongTexts {
     Payload,
 }
 
+/// How a network calls a message when it takes it, and how in its receipts. Stored by its word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ids {
+    /// By the same letters (SMPP 3.4 §5.3.2.12).
+    #[default]
+    Same,
+    /// By the same number: hexadecimal when it takes it, decimal in receipts.
+    HexThenDecimal,
+    /// The other way about.
+    DecimalThenHex,
+}
+
 /// A link as it is set.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Link {
@@ -93,6 +110,8 @@ pub struct Link {
     pub alphabet: Alphabet,
     /// How long texts leave.
     pub long_texts: LongTexts,
+    /// How messages are called there.
+    pub ids: Ids,
     /// Requests that wait for their answers at one time, at most.
     pub window: u32,
     /// Messages a second at most; 0: no limit.
@@ -114,6 +133,15 @@ impl std::fmt::Debug for Link {
         shown.field("name", &self.name).field("host", &self.host).field("port", &self.port);
         shown.finish_non_exhaustive()
     }
+}
+
+/// How a message came, which says whether it came before.
+#[derive(Clone, Debug, Default)]
+pub struct Came {
+    /// Where nothing names a message: its name only says how it looks, and one that looks so after this time is another.
+    pub same: Option<Duration>,
+    /// It was put together of these parts: they are handed on with it.
+    pub parts: Option<PartOf>,
 }
 
 /// Which message a part is of: the sender's phone names it.
@@ -149,6 +177,8 @@ pub enum Kept {
     Waits,
     /// All are there, in order.
     Whole(Vec<Part>),
+    /// Its message was whole, and is handed on: it came again.
+    Again,
     /// Too many wait.
     Full,
 }
@@ -175,6 +205,7 @@ fn link_of(row: &Row) -> Result<Link> {
         sms: row.truth(17)?,
         ussd: row.truth(18)?,
         enabled: row.truth(19)?,
+        ids: row.word(20)?,
     })
 }
 
@@ -186,32 +217,64 @@ fn part_of(row: &Row) -> Result<Part> {
     })
 }
 
+/// The rows of a message's parts; its values are [`PartOf::key`].
+const OF: &str =
+    "link = $1 AND sender = $2 AND recipient = $3 AND reference = $4 AND total = $5";
+
+impl PartOf {
+    fn key(&self) -> Vec<Value> {
+        let (reference, total) = (i64::from(self.reference), i64::from(self.total));
+        args![&self.link, &self.sender, &self.recipient, reference, total]
+    }
+
+    /// Two parts that are kept at one time do not see each other: each would wait for the other.
+    async fn alone(&self, conn: &mut Conn) -> Result<()> {
+        let PartOf { link, sender, recipient, reference, total } = self;
+        let word = format!("smpp parts {link} {sender} {recipient} {reference} {total}");
+        conn.one_at_a_time(&word).await
+    }
+}
+
 async fn keep(conn: &mut Conn, of: &PartOf, part: &Part, now: UnixMillis) -> Result<Kept> {
-    let waiting = "SELECT COUNT(*) FROM smpp_parts WHERE link = $1";
+    let with = |more: Vec<Value>| of.key().into_iter().chain(more).collect::<Vec<_>>();
+    of.alone(conn).await?;
+    let sql = format!("DELETE FROM smpp_parts WHERE {OF} AND at < $6");
+    conn.exec(&sql, with(args![now - PART_GAP])).await?;
+    let sql =
+        format!("SELECT number, coding, octets, done FROM smpp_parts WHERE {OF} ORDER BY number");
+    let rows = conn.rows(&sql, of.key()).await?;
+    if rows.first().map_or(Ok(false), |row| row.truth(3))? {
+        let known = rows.iter().map(part_of).collect::<Result<Vec<_>>>()?;
+        if known.contains(part) {
+            return Ok(Kept::Again);
+        }
+        // A phone uses its names again: this is of its next message.
+        conn.exec(&format!("DELETE FROM smpp_parts WHERE {OF}"), of.key()).await?;
+    }
+    let waiting = "SELECT COUNT(*) FROM smpp_parts WHERE link = $1 AND done = 0";
     let row = conn.row(waiting, args![&of.link]).await?;
     if row.map_or(Ok(0), |row| row.int(0))? >= PARTS_MAX {
         return Ok(Kept::Full);
     }
-    // A phone uses its names again: what waits of an older message of this name is overwritten.
-    let sql = "INSERT INTO smpp_parts (link, sender, recipient, reference, total, number, coding, octets, at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-               ON CONFLICT (link, sender, recipient, reference, total, number) \
-               DO UPDATE SET coding = excluded.coding, octets = excluded.octets, at = excluded.at";
-    let key = || {
-        let (reference, total) = (i64::from(of.reference), i64::from(of.total));
-        args![&of.link, &of.sender, &of.recipient, reference, total]
-    };
-    let mut values = key();
+    let insert = "INSERT INTO smpp_parts (link, sender, recipient, reference, total, number, coding, octets, at) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+                  ON CONFLICT (link, sender, recipient, reference, total, number) \
+                  DO UPDATE SET coding = excluded.coding, octets = excluded.octets";
     let (number, coding) = (i64::from(part.number), i64::from(part.coding));
-    values.extend(args![number, coding, part.octets.clone(), now]);
-    conn.exec(sql, values).await?;
-    let sql = "SELECT number, coding, octets FROM smpp_parts WHERE link = $1 AND sender = $2 \
-               AND recipient = $3 AND reference = $4 AND total = $5 ORDER BY number";
-    let rows = conn.rows(sql, key()).await?;
+    conn.exec(insert, with(args![number, coding, part.octets.clone(), now])).await?;
+    // The others are waited for from the last one on.
+    conn.exec(&format!("UPDATE smpp_parts SET at = $6 WHERE {OF}"), with(args![now])).await?;
+    let rows = conn.rows(&sql, of.key()).await?;
     if rows.len() < usize::from(of.total) {
         return Ok(Kept::Waits);
     }
     Ok(Kept::Whole(rows.iter().map(part_of).collect::<Result<_>>()?))
+}
+
+/// The parts of a message that is handed on in this transaction: one of them that comes again changes nothing.
+pub(crate) async fn handed_on(conn: &mut Conn, of: &PartOf) -> Result<()> {
+    of.alone(conn).await?;
+    conn.exec(&format!("UPDATE smpp_parts SET done = 1 WHERE {OF}"), of.key()).await.map(drop)
 }
 
 /// Parts of long ago, whose others never came.
@@ -222,6 +285,14 @@ pub(crate) const OLD_PARTS: Old = Old {
     life: PART_LIFE,
 };
 
+/// Parts that left long ago.
+pub(crate) const OLD_LEFT: Old = Old {
+    table: "smpp_left",
+    keys: "link, sms_id, total, number",
+    which: "at < $1",
+    life: LEFT_LIFE,
+};
+
 impl Store {
     /// All links, by name.
     ///
@@ -230,7 +301,7 @@ impl Store {
     pub async fn smpp_links(&self) -> Result<Vec<Link>> {
         let sql = "SELECT name, host, port, tls, version, system_id, password, system_type, bind, sender, \
                    sender_ton, sender_npi, alphabet, long_texts, bind_window, per_second, \
-                   enquire_seconds, sms, ussd, enabled FROM smpp_links ORDER BY name";
+                   enquire_seconds, sms, ussd, enabled, ids FROM smpp_links ORDER BY name";
         self.read(work!(conn, [] => {
             let rows = conn.rows(sql, args![]).await?;
             rows.iter().map(link_of).collect::<Result<Vec<_>>>()?
@@ -238,8 +309,8 @@ impl Store {
         .await
     }
 
-    /// Keeps a part of a message until all are there. Those that are whole stay until
-    /// [`Store::forget_parts`]: whoever reads them may fail to hand them on.
+    /// Keeps a part of a message until all are there. Those that are whole stay until the message that they are is handed
+    /// on ([`Store::sms_came`]).
     ///
     /// # Errors
     /// Those of the database.
@@ -247,17 +318,40 @@ impl Store {
         self.write(work!(conn, [of, part] => keep(conn, &of, &part, now).await?)).await
     }
 
-    /// Forgets the parts of a message that was handed on.
+    /// How a network calls the parts of a message that have left, when it was cut into so many; in order.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn forget_parts(&self, of: PartOf) -> Result<()> {
-        let sql = "DELETE FROM smpp_parts WHERE link = $1 AND sender = $2 AND recipient = $3 \
-                   AND reference = $4 AND total = $5";
-        self.write(work!(conn, [of] => {
-            let (reference, total) = (i64::from(of.reference), i64::from(of.total));
-            let key = args![&of.link, &of.sender, &of.recipient, reference, total];
-            conn.exec(sql, key).await.map(drop)?;
+    pub async fn parts_left(&self, link: &str, sms: i64, total: usize) -> Result<Vec<String>> {
+        let (link, total) = (link.to_owned(), i64::try_from(total).unwrap_or(i64::MAX));
+        let sql = "SELECT reference FROM smpp_left WHERE link = $1 AND sms_id = $2 AND total = $3 \
+                   ORDER BY number";
+        self.read(work!(conn, [link] => {
+            let rows = conn.rows(sql, args![link.as_str(), sms, total]).await?;
+            rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>>>()?
+        }))
+        .await
+    }
+
+    /// Notes that a part has left: whoever tries the rest of its message does not send it again. `number` counts from 1.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn part_left(
+        &self,
+        (link, sms): (&str, i64),
+        (number, total): (usize, usize),
+        reference: &str,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let (link, reference) = (link.to_owned(), reference.to_owned());
+        let count = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
+        let (number, total) = (count(number), count(total));
+        let sql = "INSERT INTO smpp_left (link, sms_id, total, number, reference, at) \
+                   VALUES ($1, $2, $3, $4, $5, $6) \
+                   ON CONFLICT (link, sms_id, total, number) DO NOTHING";
+        self.write(work!(conn, [link, reference] => {
+            conn.exec(sql, args![link.as_str(), sms, total, number, reference.as_str(), now]).await.map(drop)?;
         }))
         .await
     }

@@ -9,7 +9,7 @@ use facts::sms::{Sent, Text};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::audit::Asker;
+use super::audit::{Asker, note};
 use super::objects::body;
 use super::{Reply, fault, not_found, ok, shown, store_fault};
 use crate::state::{ApiState, now};
@@ -55,8 +55,20 @@ async fn send(
     // Its time stands for the row that it has not: below zero, where rows are not.
     let id = -now().0;
     let text = Text { id, from: asked.from, to: to.digits().to_owned(), text: asked.text };
-    tracing::info!(link = name, %asker, "admin: a message by hand");
-    match state.0.texts.by_link(name, text).await {
+    let mut what = json!({ "link": name, "from": text.from, "to": text.to });
+    let came = state.0.texts.by_link(name, text).await;
+    // Also of what was refused some parts may have left. What it says stands nowhere.
+    let outcome = match &came {
+        Sent::NotHere => None,
+        Sent::Taken(_) => Some("sent"),
+        Sent::Later(_) => Some("later"),
+        Sent::Refused(_) => Some("refused"),
+    };
+    if let Some(outcome) = outcome {
+        what["came"] = outcome.into();
+        note(&state, asker, "message", what).await;
+    }
+    match came {
         Sent::Taken(references) => Ok(ok(&json!({ "sent": true, "references": references }))),
         Sent::NotHere => Err(not_found("line of this name that carries messages")),
         Sent::Later(why) => Err(fault(StatusCode::SERVICE_UNAVAILABLE, "later", why)),

@@ -1,5 +1,6 @@
 //! What comes in: messages that somebody wrote to us, and receipts of those that left.
 
+use billing::smpp::Came;
 use billing::sms::{NewInbound, Replies};
 use facts::Number;
 use facts::sms::{Arrived, Receipt, line};
@@ -48,7 +49,19 @@ fn replies(language: Language) -> &'static Replies {
 ///
 /// # Errors
 /// Those of the store: the line is to bring it again.
-pub async fn arrived(state: &ApiState, mut arrived: Arrived) -> billing::Result<bool> {
+pub async fn arrived(state: &ApiState, arrived: Arrived) -> billing::Result<bool> {
+    came(state, arrived, Came::default()).await
+}
+
+/// The same, of a message that nothing names, or that was put together of parts.
+///
+/// # Errors
+/// Those of the store: the line is to bring it again.
+pub async fn came(
+    state: &ApiState,
+    mut arrived: Arrived,
+    how: Came,
+) -> billing::Result<bool> {
     let view = state.0.settings.current(&state.0.store).await?;
     // Numbers of the public network come without their mark; an extension and a short number are what they are.
     let plan = &view.plan;
@@ -70,7 +83,7 @@ pub async fn arrived(state: &ApiState, mut arrived: Arrived) -> billing::Result<
         arrived.to = to;
     }
     let new = NewInbound { arrived, public: public && !own, words: REPLIES };
-    let fresh = state.0.store.sms_arrived(new, now()).await?;
+    let fresh = state.0.store.sms_came(new, how, now()).await?;
     if fresh {
         count(&state.0.counters.sms_received);
         state.0.sms_wake.notify_one();

@@ -15,6 +15,7 @@ CREATE TABLE smpp_links (
   sender_npi      BIGINT,
   alphabet        TEXT   NOT NULL,
   long_texts      TEXT   NOT NULL,
+  ids             TEXT   NOT NULL,
   bind_window     BIGINT NOT NULL,
   per_second      BIGINT NOT NULL,
   enquire_seconds BIGINT NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE smpp_links (
 );
 
 -- Parts of messages that came by such a line and wait for the others. `reference`: how the sender's phone calls the message.
+-- `done`: it was whole and is handed on; by its parts one that comes again is known.
 CREATE TABLE smpp_parts (
   link      TEXT   NOT NULL,
   sender    TEXT   NOT NULL,
@@ -35,6 +37,20 @@ CREATE TABLE smpp_parts (
   coding    BIGINT NOT NULL,
   octets    BYTEA   NOT NULL,
   at        BIGINT NOT NULL,
+  done      BIGINT NOT NULL DEFAULT 0,
   CONSTRAINT smpp_parts_once PRIMARY KEY (link, sender, recipient, reference, total, number)
 );
 CREATE INDEX smpp_parts_at ON smpp_parts (at);
+CREATE INDEX smpp_parts_waiting ON smpp_parts (link) WHERE done = 0;
+
+-- Parts of messages that have left, when each was cut into `total`, and how the network calls them.
+CREATE TABLE smpp_left (
+  link      TEXT   NOT NULL,
+  sms_id    BIGINT NOT NULL,
+  total     BIGINT NOT NULL,
+  number    BIGINT NOT NULL,
+  reference TEXT   NOT NULL,
+  at        BIGINT NOT NULL,
+  CONSTRAINT smpp_left_once PRIMARY KEY (link, sms_id, total, number)
+);
+CREATE INDEX smpp_left_at ON smpp_left (at);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::yes;
-use crate::smpp::{Alphabet, Bind, LongTexts, Version};
+use crate::smpp::{Alphabet, Bind, Ids, LongTexts, Version};
 
 /// A line to a network's message centre or USSD gateway.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct SmppLink {
     /// How texts leave that are longer than one message.
     #[serde(default)]
     pub long_texts: LongTexts,
+    /// How messages are called when they are taken, and in receipts.
+    #[serde(default)]
+    pub ids: Ids,
     /// Requests of ours that wait for their answers at one time, at most.
     #[serde(default = "window")]
     pub window: u32,

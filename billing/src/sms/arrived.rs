@@ -17,8 +17,9 @@ use crate::desired::HookFields;
 use crate::error::{Constraint, Error, Result};
 use crate::once::Once;
 use crate::rows::Payload;
+use crate::smpp::Came;
 use crate::store::Store;
-use crate::{outbox, register, secrets};
+use crate::{outbox, register, secrets, smpp};
 
 /// How long it is known what was written.
 const LIFE: Duration = Duration::from_secs(90 * 86_400);
@@ -137,8 +138,17 @@ async fn owner(conn: &mut Conn, number: &str, text: &str) -> Result<Option<Owner
     Ok(found)
 }
 
-async fn arrive(conn: &mut Conn, new: &NewInbound, at: UnixMillis) -> Result<bool> {
+async fn arrive(conn: &mut Conn, new: &NewInbound, came: &Came, at: UnixMillis) -> Result<bool> {
     let arrived = &new.arrived;
+    if let Some(of) = &came.parts {
+        smpp::handed_on(conn, of).await?;
+    }
+    if let Some(same) = came.same {
+        // What looks the same and came longer ago is another one: its name is free.
+        let sql = "UPDATE sms_in SET once = once || ' ' || CAST(id AS TEXT) \
+                   WHERE link = $1 AND once = $2 AND at < $3";
+        conn.exec(sql, args![&arrived.link, &arrived.once, at - same]).await?;
+    }
     let owner = owner(conn, &arrived.to, &arrived.text).await?;
     let text: String = arrived.text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
     let sql = "INSERT INTO sms_in (link, once, merchant_id, sender, number, keyword, purpose, text, at) \
@@ -333,7 +343,15 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn sms_arrived(&self, new: NewInbound, at: UnixMillis) -> Result<bool> {
-        self.write(work!(conn, [new] => arrive(conn, &new, at).await?)).await
+        self.sms_came(new, Came::default(), at).await
+    }
+
+    /// The same of a message that a line to a network brought.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sms_came(&self, new: NewInbound, came: Came, at: UnixMillis) -> Result<bool> {
+        self.write(work!(conn, [new, came] => arrive(conn, &new, &came, at).await?)).await
     }
 
     /// Approves the account of a sign-up and tells its owner; `None` where none waits. Again, nothing more.

@@ -12,6 +12,9 @@ use crate::store::Store;
 
 /// As long as their messages.
 const LIFE: Duration = Duration::from_secs(90 * 86_400);
+/// A receipt that came longer before its part was named is of another part: networks begin anew. Whoever tries a message in
+/// parts has named them by then.
+const EARLY: Duration = Duration::from_secs(1_800);
 /// Characters of names and words that are kept.
 const NAME_MAX: usize = 100;
 
@@ -63,10 +66,10 @@ pub(super) async fn name(
     for reference in references.iter().filter(|reference| !reference.is_empty()) {
         let sql = "INSERT INTO sms_parts (link, reference, sms_id, state, at) VALUES ($1, $2, $3, 'sent', $4) \
                    ON CONFLICT (link, reference) DO UPDATE SET sms_id = excluded.sms_id, \
-                   state = CASE WHEN sms_parts.sms_id IS NULL THEN sms_parts.state ELSE 'sent' END, \
-                   word = CASE WHEN sms_parts.sms_id IS NULL THEN sms_parts.word ELSE '' END, \
-                   at = CASE WHEN sms_parts.sms_id IS NULL THEN sms_parts.at ELSE excluded.at END";
-        conn.exec(sql, args![link(way), cut(reference), sms, at]).await?;
+                   state = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.state ELSE 'sent' END, \
+                   word = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.word ELSE '' END, \
+                   at = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.at ELSE excluded.at END";
+        conn.exec(sql, args![link(way), cut(reference), sms, at, at - EARLY]).await?;
     }
     tell(conn, sms).await
 }

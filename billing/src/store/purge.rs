@@ -34,6 +34,7 @@ impl Store {
             numbers::OLD,
             sms::OLD,
             smpp::OLD_PARTS,
+            smpp::OLD_LEFT,
             sms::OLD_PARTS,
             sms::OLD_IN,
         ];

@@ -2,8 +2,12 @@
 
 use billing::Store;
 use billing::desired::Act;
-use billing::smpp::{Alphabet, Bind, Kept, LongTexts, Part, PartOf, Version};
+use std::time::Duration;
+
+use billing::sms::{NewInbound, PartState, SmsSent};
+use billing::smpp::{Alphabet, Bind, Came, Ids, Kept, LongTexts, Part, PartOf, Version};
 use facts::UnixMillis;
+use facts::sms::{Arrived, Delivery, Receipt};
 
 use crate::support::*;
 
@@ -33,6 +37,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
         sender_npi = 8
         alphabet = "latin1"
         long_texts = "sar"
+        ids = "hex_then_decimal"
         window = 50
         per_second = 20
         enquire_seconds = 15
@@ -53,6 +58,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     );
     assert_eq!((plain.window, plain.per_second, plain.enquire_seconds), (10, 0, 30));
     assert_eq!((plain.alphabet, plain.long_texts), (Alphabet::Gsm, LongTexts::Udh));
+    assert_eq!((plain.ids, full.ids), (Ids::Same, Ids::HexThenDecimal));
     assert_eq!((plain.sender_ton, plain.sms, plain.ussd, plain.enabled), (None, true, false, true));
     assert_eq!(plain.password, "hidden");
     assert_eq!(
@@ -110,19 +116,42 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     }
 }
 
-pub(crate) async fn s5_5_parts_wait_for_the_others_and_are_whole_once(store: Store, _: String) {
-    fill(&store, "0").await;
-    let of = |reference| PartOf {
+fn of(sender: &str, reference: u32) -> PartOf {
+    PartOf {
         link: "carrier".into(),
-        sender: "989123456789".into(),
+        sender: sender.into(),
         recipient: "3000".into(),
         reference,
         total: 3,
+    }
+}
+
+fn part(number: u8, letter: u8) -> Part {
+    Part { number, coding: 8, octets: vec![letter, number] }
+}
+
+/// Hands a message on at this millisecond; false where it came before.
+async fn hand_on(store: &Store, once: &str, parts: Option<PartOf>, ms: i64) -> bool {
+    let arrived = Arrived {
+        link: "carrier".into(),
+        once: once.into(),
+        from: "989123456789".into(),
+        to: "3000".into(),
+        text: "1".into(),
     };
-    let part = |number: u8| Part { number, coding: 8, octets: vec![0, number] };
-    let keep = async |reference, number, ms| {
-        store.keep_part(of(reference), part(number), UnixMillis(ms)).await.unwrap()
+    let new = NewInbound { arrived, public: true, words: super::sms::words };
+    let came = Came { same: Some(Duration::from_secs(90)), parts };
+    store.sms_came(new, came, UnixMillis(ms)).await.unwrap()
+}
+
+pub(crate) async fn s5_5_parts_wait_for_the_others_and_are_whole_once(store: Store, _: String) {
+    fill(&store, "0").await;
+    let phone = "989123456789";
+    let keep_of = async |reference, (number, letter), ms| {
+        let (of, part) = (of(phone, reference), part(number, letter));
+        store.keep_part(of, part, UnixMillis(ms)).await.unwrap()
     };
+    let keep = async |reference, number, ms| keep_of(reference, (number, 0), ms).await;
     assert!(matches!(keep(1, 3, 10).await, Kept::Waits));
     // Again: it is the same part.
     assert!(matches!(keep(1, 3, 11).await, Kept::Waits));
@@ -131,12 +160,120 @@ pub(crate) async fn s5_5_parts_wait_for_the_others_and_are_whole_once(store: Sto
     let Kept::Whole(parts) = keep(1, 2, 13).await else { panic!("not whole") };
     assert_eq!(parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((parts[1].coding, parts[1].octets.as_slice()), (8, &[0, 2][..]));
-    // Until it is handed on it stays whole.
+    // Until it is handed on it stays whole; then a part that comes again changes nothing.
     assert!(matches!(keep(1, 2, 14).await, Kept::Whole(_)));
-    store.forget_parts(of(1)).await.unwrap();
-    assert!(matches!(keep(1, 1, 15).await, Kept::Waits), "a new message of the same name");
+    assert!(hand_on(&store, "long", Some(of(phone, 1)), 14).await);
+    assert!(matches!(keep(1, 3, 15).await, Kept::Again));
+    assert!(!hand_on(&store, "long", Some(of(phone, 1)), 15).await);
+    // The next message of the same name has none of its parts.
+    assert!(matches!(keep_of(1, (1, 7), 16).await, Kept::Waits));
+    assert!(matches!(keep_of(1, (2, 7), 17).await, Kept::Waits));
+    // Nor has one that begins long after another of which a part was lost; slow ones wait for each other.
+    let minute = 60_000;
+    assert!(matches!(keep_of(1, (3, 8), 11 * minute).await, Kept::Waits), "those are too old");
+    assert!(matches!(keep_of(1, (1, 8), 20 * minute).await, Kept::Waits));
+    let Kept::Whole(parts) = keep_of(1, (2, 8), 29 * minute).await else { panic!("not whole") };
+    assert!(parts.iter().all(|part| part.octets[0] == 8));
     // After a day nobody waits any more.
     let day = 86_400_000;
     assert_eq!(store.purge(UnixMillis(day)).await.unwrap(), 0);
-    assert_eq!(store.purge(UnixMillis(day + 16)).await.unwrap(), 2);
+    assert_eq!(store.purge(UnixMillis(day + 12)).await.unwrap(), 1);
+    assert_eq!(store.purge(UnixMillis(day + 30 * minute)).await.unwrap(), 3);
+}
+
+/// A network brings the parts of a message one behind the other, and does not wait for our answers.
+pub(crate) async fn s5_5_of_parts_that_come_at_one_time_one_makes_it_whole(
+    store: Store,
+    _: String,
+) {
+    fill(&store, "0").await;
+    for message in 0..12 {
+        let phone = format!("98912345678{message}");
+        let keeping: Vec<_> = (1..=3)
+            .map(|number| {
+                let (store, of) = (store.clone(), of(&phone, 1));
+                tokio::spawn(async move {
+                    store.keep_part(of, part(number, 0), UnixMillis(10)).await.unwrap()
+                })
+            })
+            .collect();
+        let mut whole = 0;
+        for kept in keeping {
+            match kept.await.unwrap() {
+                Kept::Whole(parts) => {
+                    assert_eq!(parts.len(), 3);
+                    whole += 1;
+                }
+                kept => assert!(matches!(kept, Kept::Waits)),
+            }
+        }
+        assert_eq!(whole, 1, "message {message}");
+    }
+}
+
+/// Nothing names a message of a network: the same words soon after are one that came again, later they are another.
+pub(crate) async fn s5_5_the_same_words_are_another_message_after_a_while(
+    store: Store,
+    _: String,
+) {
+    fill(&store, "0").await;
+    // On both sides of any boundary of minutes.
+    let start = 599_000;
+    assert!(hand_on(&store, "1", None, start).await);
+    assert!(!hand_on(&store, "1", None, start + 2_000).await);
+    assert!(!hand_on(&store, "1", None, start + 90_000).await);
+    assert!(hand_on(&store, "1", None, start + 91_000).await, "he votes again");
+    assert!(!hand_on(&store, "1", None, start + 92_000).await);
+    assert!(hand_on(&store, "1", None, start + 200_000).await);
+    let at_once: Vec<_> = (0..4)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { hand_on(&store, "1", None, start + 400_000).await })
+        })
+        .collect();
+    let mut new = 0;
+    for one in at_once {
+        new += i32::from(one.await.unwrap());
+    }
+    assert_eq!(new, 1);
+    assert_eq!(store.sms_inbound(None, 0, 10).await.unwrap().len(), 4);
+}
+
+/// Which parts have left is known to whoever tries the rest; a receipt of long ago is of another message.
+pub(crate) async fn s5_5_parts_that_have_left_are_known_and_old_receipts_are_nobodys(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "1").await;
+    let left = async |total| store.parts_left("carrier", 7, total).await.unwrap();
+    let note = async |number, reference: &str| {
+        let (of, part) = (("carrier", 7), (number, 3));
+        store.part_left(of, part, reference, UnixMillis(5)).await.unwrap();
+    };
+    note(1, "a").await;
+    note(1, "again").await;
+    note(2, "").await;
+    assert_eq!(left(3).await, ["a", ""]);
+    assert!(left(2).await.is_empty(), "it is cut in another way now");
+    assert!(store.parts_left("other", 7, 3).await.unwrap().is_empty());
+    assert_eq!(store.purge(UnixMillis(86_400_000 + 6)).await.unwrap(), 2);
+    assert!(left(3).await.is_empty());
+
+    let receipt = async |reference: &str, s| {
+        let (link, word) = ("carrier".to_owned(), "UNDELIV".to_owned());
+        let (reference, delivery) = (reference.to_owned(), Delivery::Undelivered);
+        let receipt = Receipt { link, reference, delivery, word };
+        assert!(store.sms_receipt(receipt, at(s)).await.unwrap());
+    };
+    receipt("old", 10).await;
+    receipt("early", 2_000).await;
+    let sale = super::sms::sale(merchant, &["8613800138000"], "hello");
+    super::sms::sold(&store, sale, 2_000).await;
+    let sms = store.take_sms(at(2_100), 1).await.unwrap().remove(0);
+    let references = vec!["old".to_owned(), "early".to_owned()];
+    let taken = SmsSent::Taken("smpp:carrier".into(), references);
+    store.note_sms((sms.id, sms.lease), taken, at(2_101)).await.unwrap();
+    let parts = store.sms_parts((sms.id, sms.id)).await.unwrap();
+    let states: Vec<_> = parts.iter().map(|part| (part.reference.as_str(), part.state)).collect();
+    assert_eq!(states, [("early", PartState::Undelivered), ("old", PartState::Sent)]);
 }

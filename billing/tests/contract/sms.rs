@@ -24,7 +24,7 @@ const WORDS: Replies = Replies {
     approved: "approved {account}",
 };
 
-fn words(_: Language) -> &'static Replies {
+pub(crate) fn words(_: Language) -> &'static Replies {
     &WORDS
 }
 
@@ -37,13 +37,13 @@ fn line(number: &str, en: &str, fa: &str) -> Line {
     }
 }
 
-fn sale(merchant: MerchantId, to: &[&str], text: &str) -> Sale {
+pub(crate) fn sale(merchant: MerchantId, to: &[&str], text: &str) -> Sale {
     let recipients = to.iter().map(|to| (*to).to_owned()).collect();
     let (line, text) = (line("3000", "0.10", "0.25"), text.into());
     Sale { merchant, line, recipients, text, life: billing::sms::DAY }
 }
 
-async fn sold(store: &Store, sale: Sale, s: u64) -> Sold {
+pub(crate) async fn sold(store: &Store, sale: Sale, s: u64) -> Sold {
     store.sell_sms(Once::fresh().unwrap(), sale, at(s)).await.unwrap()
 }
 

@@ -2,8 +2,12 @@
 //! again; and how it stands.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use billing::smpp::{Bind, Link, Version};
@@ -244,9 +248,14 @@ async fn keep(line: Arc<Line>, role: Role, mut outgoing: Option<Outgoing>, mut g
         let (state, why, least) = match dialled {
             Ok(stream) => {
                 let mut connection = Connection::new(&line, role, stream, &given);
-                let over = connection.serve(outgoing.as_mut(), &mut given.stop).await;
+                let over = calm(connection.serve(outgoing.as_mut(), &mut given.stop)).await;
+                if over.is_none() {
+                    tracing::error!(link, role = role_name, "an SMPP connection panicked");
+                }
+                let over = over.unwrap_or(Why::Broken);
                 if connection.was_bound {
-                    failures = 0;
+                    // Whatever makes it panic may come again at once.
+                    failures = if over == Why::Broken { failures } else { 0 };
                     line.counts.lost.fetch_add(1, Ordering::Relaxed);
                     given.hears.lost(&line);
                 }
@@ -258,6 +267,7 @@ async fn keep(line: Arc<Line>, role: Role, mut outgoing: Option<Outgoing>, mut g
                     Why::Silent => (LinkState::Down, "no answer".to_owned(), Duration::ZERO),
                     Why::Unbound => (LinkState::Down, "they unbound".to_owned(), Duration::ZERO),
                     Why::Lost => (LinkState::Down, "connection lost".to_owned(), Duration::ZERO),
+                    Why::Broken => (LinkState::Down, "a fault of ours".to_owned(), Duration::ZERO),
                 }
             }
             Err(error) => (LinkState::Down, error.to_string(), Duration::ZERO),
@@ -453,10 +463,22 @@ impl Connection<'_> {
         let came = self.hears.came(Arc::clone(self.line), message);
         let dealt = self.dealt.0.clone();
         tokio::spawn(async move {
-            let came = tokio::time::timeout(DEALING_MAX, came).await;
-            let _ = dealt.send((sequence, came.unwrap_or(status::TEMPORARY))).await;
+            // Whatever becomes of it, it is answered, and there is room for another.
+            let came = calm(tokio::time::timeout(DEALING_MAX, came)).await;
+            let came = came.and_then(Result::ok).unwrap_or(status::TEMPORARY);
+            let _ = dealt.send((sequence, came)).await;
         });
     }
+}
+
+/// What comes of it; `None`: it panicked, which ends nothing but itself.
+async fn calm<F: Future>(work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// A deadline that is none.

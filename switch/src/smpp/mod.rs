@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use api::ApiState;
 use billing::Store;
-use billing::smpp::{Kept, Link, Part, PartOf};
+use billing::smpp::{Came, Kept, Link, Part, PartOf};
 use facts::ports::Promise;
 use facts::sms::{Arrived, LinkState, LinkStatus, Receipt, Sent, Text};
 use facts::ussd::{Act, ActRefused, Dialled, Door as MenuDoor, End};
@@ -46,8 +46,11 @@ const ANSWERED: Duration = Duration::from_secs(11);
 const SCREEN_PATIENCE: Duration = Duration::from_secs(15);
 /// Messages of which some parts have left and others are to follow, at most.
 const BEGUN_MAX: usize = 10_000;
-/// Within this time the same words of the same sender are one message that came twice.
-const SAME_MS: i64 = 600_000;
+/// Within this time the same octets of the same sender are one message that came twice: our answer was lost, and the
+/// network is back with it as soon as the link is.
+const SAME: Duration = Duration::from_secs(90);
+/// The same of a message in parts, which its sender's phone names.
+const SAME_LONG: Duration = Duration::from_secs(600);
 
 /// All links. Cheap to clone.
 #[derive(Clone)]
@@ -56,11 +59,30 @@ pub(crate) struct Smpp(Arc<Inner>);
 struct Inner {
     lines: RwLock<BTreeMap<String, Running>>,
     desk: Mutex<Desk>,
-    /// References of the parts that have left, by link and message.
-    begun: Mutex<BTreeMap<(String, i64), Vec<String>>>,
+    begun: Mutex<Begun>,
     behind: OnceLock<Behind>,
     plan: RwLock<NumberPlan>,
     runtime: Handle,
+}
+
+/// References of the parts that have left, by link and message, and since when: of what has no row, and while the store
+/// is away.
+#[derive(Default)]
+struct Begun {
+    by_key: BTreeMap<(String, i64), (Instant, Vec<String>)>,
+}
+
+impl Begun {
+    /// Where there are too many, the oldest goes.
+    fn keep(&mut self, key: (String, i64), references: Vec<String>) {
+        if self.by_key.len() >= BEGUN_MAX {
+            let oldest = self.by_key.iter().min_by_key(|(_, (since, _))| *since);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.by_key.remove(&oldest);
+            }
+        }
+        self.by_key.insert(key, (Instant::now(), references));
+    }
 }
 
 /// What stands behind the links.
@@ -98,10 +120,19 @@ impl Smpp {
         let Some(line) = self.line(&link).filter(|line| line.settings.sms) else {
             return Sent::NotHere;
         };
-        let key = (link, text.id);
-        let mut references = self.begun().remove(&key).unwrap_or_default();
         let messages = parts::cut(text, &line.settings);
         let (total, until) = (messages.len(), Instant::now() + PATIENCE);
+        let key = (link, text.id);
+        let mut references = self.forget_begun(&key);
+        match self.left(&key, total).await {
+            Ok(left) if left.len() > references.len() => references = left,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "which parts of a message have left cannot be read");
+                self.keep_begun(key, references);
+                return Sent::Later("the database is away".to_owned());
+            }
+        }
         for (at, message) in messages.into_iter().enumerate().skip(references.len()) {
             let outcome = match line.post(message, false, until) {
                 Some(outcome) => {
@@ -115,6 +146,8 @@ impl Smpp {
                 if total > 1 { format!("part {} of {total}: ", at + 1) } else { String::new() };
             let failed = match outcome {
                 Outcome::Taken(reference) => {
+                    let reference = receipts::one_id(line.settings.ids, false, reference);
+                    self.note_left(&key, (at + 1, total), &reference).await;
                     references.push(reference);
                     continue;
                 }
@@ -143,15 +176,36 @@ impl Smpp {
         if references.is_empty() {
             return;
         }
-        let mut begun = self.begun();
-        while begun.len() >= BEGUN_MAX {
-            begun.pop_first();
-        }
-        begun.insert(key, references);
+        self.begun().keep(key, references);
     }
 
-    fn begun(&self) -> MutexGuard<'_, BTreeMap<(String, i64), Vec<String>>> {
+    fn forget_begun(&self, key: &(String, i64)) -> Vec<String> {
+        self.begun().by_key.remove(key).map(|(_, references)| references).unwrap_or_default()
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun> {
         self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store, for a message of several parts that has a row there: another process may try it next.
+    fn noting(&self, id: i64, total: usize) -> Option<&Store> {
+        self.0.behind.get().map(|behind| &behind.store).filter(|_| id > 0 && total > 1)
+    }
+
+    /// Which parts have left by what the store knows.
+    async fn left(&self, (link, id): &(String, i64), total: usize) -> billing::Result<Vec<String>> {
+        match self.noting(*id, total) {
+            Some(store) => store.parts_left(link, *id, total).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn note_left(&self, (link, id): &(String, i64), part: (usize, usize), reference: &str) {
+        let Some(store) = self.noting(*id, part.1) else { return };
+        // It has left: a store that is away is no reason to keep the others.
+        if let Err(error) = store.part_left((link, *id), part, reference, clock::wall()).await {
+            tracing::warn!(%error, "that a part of a message has left was not noted");
+        }
     }
 
     fn line(&self, name: &str) -> Option<Arc<Line>> {
@@ -250,17 +304,18 @@ impl Smpp {
     /// A message that somebody wrote, or a part of one; the status of its answer: it is kept before it is taken.
     async fn written(&self, behind: &Behind, link: &Link, message: &Message) -> u32 {
         let (octets, piece) = parts::read(message);
-        let once = once(&link.name, message, clock::wall().0);
-        let arrived = |text: String| Arrived {
+        let arrived = |once: String, text: String| Arrived {
             link: link.name.clone(),
-            once: once.clone(),
+            once,
             from: self.number(&message.from).unwrap_or_else(|| message.from.digits.clone()),
             to: message.to.digits.clone(),
             text,
         };
         let Some(piece) = piece else {
             let text = coding::text(&octets, message.coding, link.alphabet);
-            return kept(api::sms::arrived(&behind.state, arrived(text)).await);
+            let came = Came { same: Some(SAME), parts: None };
+            let arrived = arrived(once(&link.name, message), text);
+            return kept(api::sms::came(&behind.state, arrived, came).await);
         };
         let of = PartOf {
             link: link.name.clone(),
@@ -271,7 +326,7 @@ impl Smpp {
         };
         let part = Part { number: piece.number, coding: message.coding, octets };
         let parts = match behind.store.keep_part(of.clone(), part, clock::wall()).await {
-            Ok(Kept::Waits) => return status::OK,
+            Ok(Kept::Waits | Kept::Again) => return status::OK,
             Ok(Kept::Whole(parts)) => parts,
             Ok(Kept::Full) => {
                 tracing::warn!(link = link.name, "too many parts of messages wait for the others");
@@ -281,13 +336,9 @@ impl Smpp {
         };
         let parts: Vec<_> = parts.into_iter().map(|part| (part.coding, part.octets)).collect();
         let text = parts::join(&parts, link.alphabet);
-        let status = kept(api::sms::arrived(&behind.state, arrived(text)).await);
-        if status == status::OK
-            && let Err(error) = behind.store.forget_parts(of).await
-        {
-            tracing::warn!(%error, "parts of a message that is whole were not forgotten");
-        }
-        status
+        let arrived = arrived(once_of_parts(&of, &parts), text);
+        let came = Came { same: Some(SAME_LONG), parts: Some(of) };
+        kept(api::sms::came(&behind.state, arrived, came).await)
     }
 
     /// E.164 digits of an address; `None`: it is none of E.164.
@@ -375,6 +426,7 @@ impl Hears for Smpp {
             }
             match receipts::read(&message, &text) {
                 receipts::Kind::Receipt { reference, delivery, word } => {
+                    let reference = receipts::one_id(link.ids, true, reference);
                     let receipt = Receipt { link: link.name.clone(), reference, delivery, word };
                     kept(api::sms::receipt(&behind.state, receipt).await)
                 }
@@ -409,15 +461,13 @@ fn kept(kept: billing::Result<bool>) -> u32 {
     }
 }
 
-/// What is the same when the link brings a message again: nothing in it names it, but nobody writes the same words to
-/// the same number twice within minutes and means two messages.
-fn once(link: &str, message: &Message, at_ms: i64) -> String {
+/// What is the same when the link brings a message again: nothing in it names it.
+fn once(link: &str, message: &Message) -> String {
     let mut sum = Md5::new();
     for field in [link, &message.from.digits, &message.to.digits] {
         sum.update(field.as_bytes());
         sum.update([0]);
     }
-    sum.update(at_ms.div_euclid(SAME_MS).to_be_bytes());
     sum.update(message.user_reference.map_or([0, 0, 0], |reference| {
         let [high, low] = reference.to_be_bytes();
         [1, high, low]
@@ -425,6 +475,22 @@ fn once(link: &str, message: &Message, at_ms: i64) -> String {
     sum.update([message.coding, message.esm_class]);
     sum.update(&message.octets);
     format!("smpp:{}", hex::encode(sum.finalize()))
+}
+
+/// The same of a message in parts, whichever of them came last.
+fn once_of_parts(of: &PartOf, parts: &[(u8, Vec<u8>)]) -> String {
+    let mut sum = Md5::new();
+    for field in [&of.link, &of.sender, &of.recipient] {
+        sum.update(field.as_bytes());
+        sum.update([0]);
+    }
+    sum.update(of.reference.to_be_bytes());
+    for (coding, octets) in parts {
+        sum.update([*coding]);
+        sum.update(octets.len().to_be_bytes());
+        sum.update(octets);
+    }
+    format!("smpp parts:{}", hex::encode(sum.finalize()))
 }
 
 /// Keeps the links as the settings say, until `stop`; then each takes its leave.

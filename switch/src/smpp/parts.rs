@@ -136,7 +136,7 @@ pub(super) fn join(parts: &[(u8, Vec<u8>)], alphabet: Alphabet) -> String {
 
 #[cfg(test)]
 mod tests {
-    use billing::smpp::{Bind, Version};
+    use billing::smpp::{Bind, Ids, Version};
 
     use super::*;
 
@@ -156,6 +156,7 @@ mod tests {
             sender_npi: None,
             alphabet,
             long_texts,
+            ids: Ids::Same,
             window: 10,
             per_second: 0,
             enquire_seconds: 30,

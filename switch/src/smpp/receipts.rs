@@ -1,6 +1,7 @@
 //! Receipts: what became of a message that left (SMPP 3.4 §2.11, §5.2.28, appendix B). Where the far end says it in
 //! fields of its own, those count; else the text, which each network writes a little differently.
 
+use billing::smpp::Ids;
 use facts::sms::Delivery;
 
 use super::wire::Message;
@@ -54,6 +55,17 @@ pub(super) fn read(message: &Message, text: &str) -> Kind {
         }
         _ => Kind::Passing,
     }
+}
+
+/// A message's id in the one way in which it is kept, so that what a receipt names is found: where a network writes one
+/// number in two ways, in decimal digits. What is no such number stays as it is.
+pub(super) fn one_id(ids: Ids, in_receipt: bool, id: String) -> String {
+    let radix = match (ids, in_receipt) {
+        (Ids::Same, _) => return id,
+        (Ids::HexThenDecimal, false) | (Ids::DecimalThenHex, true) => 16,
+        (Ids::HexThenDecimal, true) | (Ids::DecimalThenHex, false) => 10,
+    };
+    u128::from_str_radix(id.trim(), radix).map_or(id, |number| number.to_string())
 }
 
 /// §5.2.28. `None`: it says nothing that the text might not say better.
@@ -159,6 +171,24 @@ mod tests {
         assert_eq!(receipt(RECEIPT, Some("17"), Some(2), ""), told("17", yes, "DELIVRD"));
         // Some forget to say that it is a receipt.
         assert_eq!(receipt(0, Some("17"), Some(2), ""), told("17", yes, "DELIVRD"));
+    }
+
+    #[test]
+    fn smpp34_5_2_23_an_id_in_two_ways_of_writing_is_one() {
+        let id = |ids, in_receipt, id: &str| one_id(ids, in_receipt, id.into());
+        for (taken, receipt) in
+            [("1A2B3C4D", "439041101"), ("0000000a", "10"), ("a", "0000000010"), ("10", "16")]
+        {
+            let there = Ids::HexThenDecimal;
+            assert_eq!(id(there, false, taken), id(there, true, receipt), "{taken} {receipt}");
+            let back = Ids::DecimalThenHex;
+            assert_eq!(id(back, false, receipt), id(back, true, taken), "{receipt} {taken}");
+        }
+        // Letters where none can be, and more than a number has: as they are.
+        for odd in ["id-17", "", &"9".repeat(64)] {
+            assert_eq!(id(Ids::HexThenDecimal, true, odd), odd);
+        }
+        assert_eq!(id(Ids::Same, true, "0017"), "0017");
     }
 
     #[test]

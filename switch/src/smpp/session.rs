@@ -91,6 +91,8 @@ pub(super) enum Why {
     Left,
     /// The stream ended or broke.
     Lost,
+    /// We did wrong.
+    Broken,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -405,6 +407,11 @@ impl<T> Session<T> {
             let Some(job) = self.urgent.pop_front().or_else(|| self.waiting.pop_front()) else {
                 break;
             };
+            // Whoever wanted it sent was told, or will be: he does not want it twice.
+            if job.until <= now {
+                self.events.push_back(Event::Done(job.of, Outcome::Unsent(self.throttled)));
+                continue;
+            }
             self.not_before = (!self.knobs.spacing.is_zero()).then(|| now + self.knobs.spacing);
             let sequence = self.request(Body::Submit(Box::new(job.message.clone())));
             self.outstanding.insert(sequence, (now + ANSWER_MAX, Asked::Submit(job)));

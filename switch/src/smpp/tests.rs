@@ -1,7 +1,7 @@
 //! Links against a message centre that does what a test wants, over sockets of loopback: what one of somebody else's
 //! making cannot be made to do.
 
-use billing::smpp::{Alphabet, Bind, LongTexts, Version};
+use billing::smpp::{Alphabet, Bind, Ids, LongTexts, Version};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -97,6 +97,7 @@ fn link(port: u16) -> Link {
         sender_npi: None,
         alphabet: Alphabet::Gsm,
         long_texts: LongTexts::Udh,
+        ids: Ids::Same,
         window: 10,
         per_second: 0,
         enquire_seconds: 30,
@@ -177,7 +178,7 @@ async fn s5_5_parts_that_have_left_do_not_leave_again_when_the_message_is_tried_
     }
     let references = ["one", "two", "three"].map(str::to_owned).to_vec();
     assert_eq!(sending.await.unwrap(), Sent::Taken(references));
-    assert!(smpp.begun().is_empty());
+    assert!(smpp.begun().by_key.is_empty());
     // A link of another name, or one that carries no messages: another way may do.
     assert_eq!(smpp.send("other".into(), text(6, "x")).await, Sent::NotHere);
 }
@@ -303,13 +304,105 @@ async fn s5_6_a_screen_leaves_before_messages_that_wait() {
 #[test]
 fn what_a_link_brings_again_is_known_and_other_words_are_not_the_same() {
     let message = |words: &str| Message { octets: words.into(), ..Message::default() };
-    let at = |words: &str, ms| once("carrier", &message(words), ms);
-    assert_eq!(at("yes", 1_000), at("yes", 500_000));
-    assert_ne!(at("yes", 1_000), at("yes", 700_000), "he may say it again");
-    assert_ne!(at("yes", 1_000), at("no", 1_000));
-    assert_ne!(at("yes", 1_000), once("other", &message("yes"), 1_000));
+    let known = |words: &str| once("carrier", &message(words));
+    assert_eq!(known("yes"), known("yes"));
+    assert_ne!(known("yes"), known("no"));
+    assert_ne!(known("yes"), once("other", &message("yes")));
     let named = Message { user_reference: Some(0), ..message("yes") };
-    assert_ne!(at("yes", 1_000), once("carrier", &named, 1_000));
+    assert_ne!(known("yes"), once("carrier", &named));
+    // Of a long one all parts count, and how its sender's phone calls it.
+    let of = |reference| PartOf {
+        link: "carrier".into(),
+        sender: "989123456789".into(),
+        recipient: "3000".into(),
+        reference,
+        total: 2,
+    };
+    let parts = |last: &[u8]| [(0, b"yes".to_vec()), (0, last.to_vec())];
+    let known = once_of_parts(&of(1), &parts(b"no"));
+    assert_eq!(known, once_of_parts(&of(1), &parts(b"no")));
+    assert_ne!(known, once_of_parts(&of(2), &parts(b"no")));
+    assert_ne!(known, once_of_parts(&of(1), &parts(b"na")));
+    assert_ne!(known, once_of_parts(&of(1), &[(0, b"y".to_vec()), (0, b"esno".to_vec())]));
+}
+
+#[test]
+fn of_too_many_messages_that_have_begun_the_oldest_is_forgotten() {
+    let mut begun = Begun::default();
+    let key = |link: &str, id| (link.to_owned(), id);
+    // By its name it would be the last.
+    begun.keep(key("z", 1), vec!["old".into()]);
+    for id in 1..i64::try_from(BEGUN_MAX).unwrap() + 1 {
+        begun.keep(key("a", id), vec!["new".into()]);
+    }
+    assert_eq!(begun.by_key.len(), BEGUN_MAX);
+    assert!(!begun.by_key.contains_key(&key("z", 1)) && begun.by_key.contains_key(&key("a", 1)));
+}
+
+/// Hears once, and then panics.
+struct Faint(mpsc::UnboundedSender<()>);
+
+impl Hears for Faint {
+    fn came(&self, _: Arc<Line>, message: Message) -> Promise<u32> {
+        let _ = self.0.send(());
+        assert_ne!(message.octets, b"now", "a fault at once");
+        Box::pin(async move {
+            assert_ne!(message.octets, b"later", "a fault later");
+            status::OK
+        })
+    }
+
+    fn lost(&self, _: &Line) {}
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_costs_one_connection_and_not_the_link() {
+    let (listener, link) = far_end().await;
+    let (heard, mut ear) = mpsc::unbounded_channel();
+    let (line, outgoing) = Line::new(link);
+    let (stop, stopped) = watch::channel(false);
+    let given = Given { hears: Arc::new(Faint(heard)), tls: None, stop: stopped };
+    let task = tokio::spawn(line::run(Arc::clone(&line), outgoing, given));
+    let mut far = Far::bound(&listener).await;
+    let message = |words: &str| Message { octets: words.into(), ..Message::default() };
+    // While one is dealt with: it is to come again, and the connection goes on.
+    assert_eq!(far.deliver(message("later")).await, status::TEMPORARY);
+    assert_eq!(far.deliver(message("fine")).await, status::OK);
+    // In the connection itself: another follows, and carries both ways.
+    far.say(0, 9, Body::Deliver(Box::new(message("now")))).await;
+    assert_eq!(far.next().await, None);
+    let mut far = Far::bound(&listener).await;
+    assert_eq!(far.deliver(message("fine")).await, status::OK);
+    let until = Instant::now() + Duration::from_secs(5);
+    let outcome = line.post(message("out"), false, until).expect("it is bound");
+    let (sequence, _) = far.submitted().await;
+    far.say(0, sequence, taken("1")).await;
+    assert_eq!(outcome.await.unwrap(), Outcome::Taken("1".into()));
+    assert_eq!(line.status().lost, 1);
+    for _ in 0..4 {
+        assert!(ear.recv().await.is_some());
+    }
+    drop(far);
+    stop.send_replace(true);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn smpp34_4_4_2_what_was_taken_under_an_odd_id_does_not_leave_again() {
+    let (listener, link) = far_end().await;
+    let smpp = smpp(link);
+    let mut far = Far::bound(&listener).await;
+    stands(&smpp, LinkState::Bound).await;
+    let sending = send(&smpp, text(1, "x"));
+    let (sequence, _) = far.submitted().await;
+    let id = "a".repeat(80);
+    let mut frame = Vec::new();
+    for word in [16 + 81, 0x8000_0004, 0, sequence] {
+        frame.extend_from_slice(&word.to_be_bytes());
+    }
+    frame.extend_from_slice(format!("{id}\0").as_bytes());
+    far.stream.write_all(&frame).await.unwrap();
+    assert_eq!(sending.await.unwrap(), Sent::Taken(vec![id]));
 }
 
 #[test]

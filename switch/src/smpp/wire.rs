@@ -25,6 +25,8 @@ use rusmpp::{Command, CommandId, CommandStatus};
 const FRAME_MAX: usize = 70_000;
 /// Octets of a header (§3.2).
 const HEADER: usize = 16;
+/// Characters of an id of a message at most, when it is longer than it may be.
+const ID_MAX: usize = 200;
 /// Octets of `short_message` at most (§4.4.1; 5.0 allows one more, 3.4 does not).
 pub(super) const SHORT_MAX: usize = 254;
 
@@ -165,9 +167,14 @@ fn pdu(mut frame: BytesMut) -> Result<Pdu, Unread> {
         octets.map_or(0, |octets| u32::from_be_bytes(*octets))
     };
     let unread = Unread { id: word(4), sequence: word(12), status: status::BAD_LENGTH };
+    let status = word(8);
     let length = frame.len() - 4;
     let _ = frame.split_to(4);
-    let (command, _) = Command::decode(&mut frame, length).map_err(|_| unread)?;
+    let whole = frame.clone();
+    let Ok((command, _)) = Command::decode(&mut frame, length) else {
+        let body = answer(unread.id, &whole[HEADER - 4..]).ok_or(unread)?;
+        return Ok(Pdu { status, sequence: unread.sequence, body });
+    };
     let body = match command.pdu() {
         Some(pdu) => body(pdu, unread.id),
         // Refusals come without a body (§4.4.2).
@@ -186,6 +193,25 @@ fn pdu(mut frame: BytesMut) -> Result<Pdu, Unread> {
         },
     };
     Ok(Pdu { status: command.status().into(), sequence: command.sequence_number(), body })
+}
+
+/// What an answer says whose body cannot be read: its status, which stands before that, counts. An id that is no field as
+/// the codec wants it (§5.2.23: 64 characters, a zero behind them) is taken as far as it can be read.
+fn answer(id: u32, body: &[u8]) -> Option<Body> {
+    Some(match id {
+        0x8000_0000 => Body::Nack,
+        0x8000_0001 => Body::BindResp(Role::Receiver),
+        0x8000_0002 => Body::BindResp(Role::Transmitter),
+        0x8000_0009 => Body::BindResp(Role::Transceiver),
+        0x8000_0004 => {
+            let id = body.split(|octet| *octet == 0).next().unwrap_or_default();
+            let id = str::from_utf8(id).unwrap_or_default();
+            Body::SubmitResp(id.chars().filter(|c| !c.is_control()).take(ID_MAX).collect())
+        }
+        0x8000_0006 => Body::UnbindResp,
+        0x8000_0015 => Body::EnquireLinkResp,
+        _ => return None,
+    })
 }
 
 fn body(pdu: &rusmpp::Pdu, id: u32) -> Body {
@@ -506,6 +532,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What is taken is taken, whatever its id looks like: it must not leave again.
+    #[test]
+    fn smpp34_4_4_2_an_answer_that_cannot_be_read_is_what_its_status_says() {
+        let answer = |id: u32, status: u32, body: &[u8]| {
+            let mut frame = Vec::new();
+            for word in [u32::try_from(16 + body.len()).unwrap(), id, status, 3] {
+                frame.extend_from_slice(&word.to_be_bytes());
+            }
+            frame.extend_from_slice(body);
+            next(&mut BytesMut::from(frame.as_slice())).unwrap().unwrap()
+        };
+        let long = "a".repeat(80);
+        for (body, id) in [
+            (format!("{long}\0").into_bytes(), long.as_str()),
+            (b"17".to_vec(), "17"),
+            ("شناسه\0".as_bytes().to_vec(), "شناسه"),
+            (b"\xff\xfe\0".to_vec(), ""),
+            // A field behind it that says of itself that it is longer than all there is.
+            (b"17\0\x04\x23\0\x09\x01".to_vec(), "17"),
+            (b"17\0\x04".to_vec(), "17"),
+        ] {
+            for status in [0, 0x0b] {
+                let read = answer(0x8000_0004, status, &body).expect("an answer");
+                assert_eq!((read.status, read.sequence), (status, 3));
+                assert_eq!(read.body, Body::SubmitResp(id.into()), "{body:?}");
+            }
+        }
+        for (id, role) in [(1, Role::Receiver), (2, Role::Transmitter), (9, Role::Transceiver)] {
+            let refused = answer(0x8000_0000 | id, 0x0e, b"more than fifteen characters\0");
+            let refused = refused.expect("an answer");
+            assert_eq!((refused.status, refused.body), (0x0e, Body::BindResp(role)));
+        }
+        // Requests are answered with an error, and what is nobody's answer is none.
+        assert!(answer(5, 0, b"17").is_err());
+        assert!(answer(0x8000_0103, 0, b"\xff").is_err());
     }
 
     #[test]

@@ -240,6 +240,24 @@ fn rfc8446_a_link_in_tls_and_a_password_that_changes() {
     stands(&tandem, "bound");
     assert_eq!(send(&tandem, "in TLS").0, 200);
     smsc.wait("sms", &json!({ "text": "in TLS" }));
+    // The other ways in which long texts leave; each change binds the link anew.
+    let text = "Code €12 for the gate. ".repeat(12);
+    let text = text.trim();
+    for (way, parts) in [("sar", 2), ("payload", 1)] {
+        let file = std::fs::read_to_string(&path).expect("a file");
+        let more = format!("tls = true\nlong_texts = \"{way}\"\n");
+        let (before, behind) = file.split_once("tls = true\n").expect("the link");
+        let behind = behind.strip_prefix("long_texts = \"sar\"\n").unwrap_or(behind);
+        std::fs::write(&path, format!("{before}{more}{behind}")).expect("a file");
+        assert!(tandem.run(&["apply", &path.display().to_string()]).0);
+        smsc.wait("unbound", &json!({}));
+        smsc.wait("bound", &json!({}));
+        stands(&tandem, "bound");
+        let (status, said) = send(&tandem, text);
+        assert_eq!(said["references"].as_array().map(Vec::len), Some(parts), "{status} {said}");
+        let sms = smsc.wait("sms", &json!({ "parts": parts }));
+        assert_eq!(sms["text"], text, "{way}");
+    }
     // Theirs is answered.
     smsc.order(&json!({ "do": "enquire" }));
     smsc.wait("there", &json!({}));
@@ -342,6 +360,8 @@ merchant = "{USER}"
         all["items"].as_array().cloned().unwrap_or_default()
     };
     assert_eq!(inbound(&tandem).len(), 0);
+    assert_eq!(smsc.deliver(&part(2, "من اینجا هستم. ")), 0);
+    // Nor does one that comes again change anything.
     assert_eq!(smsc.deliver(&part(2, "من اینجا هستم. ")), 0);
     // The network did not hear that it was taken, and brings a short one again.
     let short = json!({ "fields": from(0, 0), "text": "Ja @", "tag": "short" });

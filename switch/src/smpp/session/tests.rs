@@ -300,3 +300,21 @@ fn who_tries_again_waits_longer_each_time_and_not_as_long_as_others() {
     assert_eq!((ms(3, 0), ms(3, u32::MAX)), (4_000, 8_000));
     assert_eq!((ms(6, u32::MAX), ms(4_000_000, u32::MAX)), (60_000, 60_000));
 }
+
+/// Whoever wanted it sent is told that it was not, and may try it by another way: it must not leave as well.
+#[test]
+fn what_nobody_wants_sent_any_more_does_not_leave_however_it_waited() {
+    let t = origin();
+    let mut session = bound(t, knobs(1));
+    let second = Duration::from_secs(1);
+    for (of, until) in [(0, 25), (1, 9), (2, 3), (3, 20)] {
+        session.submit(t, Job { until: t + second * until, ..job(t, of) });
+    }
+    assert_eq!(sent(&mut session), [(2, 0)]);
+    // The answer comes before anybody has looked at the clock; 2 stands behind 1, whose time is longer.
+    session.handle(t + second * 9, taken(2));
+    assert_eq!(sent(&mut session), [(3, 3)]);
+    let late = [1, 2].map(|of| (of, Outcome::Unsent(None)));
+    let outcomes = done(&mut session);
+    assert_eq!(outcomes[1..], late, "{outcomes:?}");
+}
