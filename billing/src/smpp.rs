@@ -218,8 +218,7 @@ fn part_of(row: &Row) -> Result<Part> {
 }
 
 /// The rows of a message's parts; its values are [`PartOf::key`].
-const OF: &str =
-    "link = $1 AND sender = $2 AND recipient = $3 AND reference = $4 AND total = $5";
+const OF: &str = "link = $1 AND sender = $2 AND recipient = $3 AND reference = $4 AND total = $5";
 
 impl PartOf {
     fn key(&self) -> Vec<Value> {

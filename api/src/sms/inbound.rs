@@ -57,11 +57,7 @@ pub async fn arrived(state: &ApiState, arrived: Arrived) -> billing::Result<bool
 ///
 /// # Errors
 /// Those of the store: the line is to bring it again.
-pub async fn came(
-    state: &ApiState,
-    mut arrived: Arrived,
-    how: Came,
-) -> billing::Result<bool> {
+pub async fn came(state: &ApiState, mut arrived: Arrived, how: Came) -> billing::Result<bool> {
     let view = state.0.settings.current(&state.0.store).await?;
     // Numbers of the public network come without their mark; an extension and a short number are what they are.
     let plan = &view.plan;

@@ -4,8 +4,8 @@ use billing::Store;
 use billing::desired::Act;
 use std::time::Duration;
 
-use billing::sms::{NewInbound, PartState, SmsSent};
 use billing::smpp::{Alphabet, Bind, Came, Ids, Kept, LongTexts, Part, PartOf, Version};
+use billing::sms::{NewInbound, PartState, SmsSent};
 use facts::UnixMillis;
 use facts::sms::{Arrived, Delivery, Receipt};
 
@@ -212,10 +212,7 @@ pub(crate) async fn s5_5_of_parts_that_come_at_one_time_one_makes_it_whole(
 }
 
 /// Nothing names a message of a network: the same words soon after are one that came again, later they are another.
-pub(crate) async fn s5_5_the_same_words_are_another_message_after_a_while(
-    store: Store,
-    _: String,
-) {
+pub(crate) async fn s5_5_the_same_words_are_another_message_after_a_while(store: Store, _: String) {
     fill(&store, "0").await;
     // On both sides of any boundary of minutes.
     let start = 599_000;

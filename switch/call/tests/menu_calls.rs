@@ -191,7 +191,7 @@ fn writes_within(sim: &mut Sim, content_type: &str, text: &str) -> u16 {
         message.cseq().is_ok_and(|cseq| cseq.method == Method::Message)
     };
     let mut answers = sim.fars["desk"].heard.iter().rev().filter(ours);
-    answers.find_map(|message| message.status()).unwrap()
+    answers.find_map(sip::wire::Message::status).unwrap()
 }
 
 #[test]
