@@ -12,56 +12,85 @@ use facts::ussd::{Screen, Step};
 use crate::payments;
 use crate::state::ApiState;
 
+/// What a visit came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// What is to be seen next.
+    pub screen: Screen,
+    /// What was odd in the answer, in words for whoever made the page.
+    pub note: Option<String>,
+}
+
+/// Why there is nothing to show.
+enum Failed {
+    /// The page's own doing.
+    Page(String),
+    /// Ours: of it the merchant hears no more than that.
+    Books(billing::Error),
+}
+
+impl From<billing::Error> for Failed {
+    fn from(error: billing::Error) -> Failed {
+        Failed::Books(error)
+    }
+}
+
 /// Asks the page of a step, and says what is to be seen next, within the time that the code gives its page.
-pub async fn visit(state: &ApiState, step: &Step) -> Screen {
-    let (code, session) = (step.code.to_string(), step.session);
-    match said(state, step).await {
-        Ok(screen) => screen,
-        Err(why) => {
-            let number = step.number;
-            tracing::info!(code, %session, number, why, "a menu's page said nothing to show");
-            Screen::Unavailable
+pub async fn visit(state: &ApiState, step: &Step) -> Seen {
+    let (code, session, number) = (step.code.to_string(), step.session, step.number);
+    let (why, note) = match said(state, step).await {
+        Ok((screen, odd)) => {
+            if let Some(odd) = odd {
+                tracing::warn!(code, %session, number, odd, "a menu's page answered, perhaps not as it was meant to");
+            }
+            return Seen { screen, note: odd.map(str::to_owned) };
+        }
+        Err(Failed::Page(why)) => (why.clone(), why),
+        Err(Failed::Books(error)) => (error.to_string(), "the switch could not ask it now".into()),
+    };
+    tracing::info!(code, %session, number, why, "a menu's page said nothing to show");
+    Seen { screen: Screen::Unavailable, note: Some(note) }
+}
+
+/// What is to be seen, and what is odd in it.
+async fn said(state: &ApiState, step: &Step) -> Result<(Screen, Option<&'static str>), Failed> {
+    let (store, begun) = (&state.0.store, Instant::now());
+    let page = |why: &str| Failed::Page(why.to_owned());
+    let view = state.0.settings.current(store).await?;
+    let code = view.ussd_code(store, &step.code).await?;
+    let code = code.filter(|code| code.merchant == step.merchant);
+    let code = code.ok_or_else(|| page("the code is gone"))?;
+    let within = Duration::from_millis(code.page_ms).saturating_sub(begun.elapsed());
+    let address = page::address(&code.page, &view.plan, step, code.leading_star);
+    let fetched = state.0.guard.get_within(&address, page::ANSWER_MAX, within).await;
+    let fetched = fetched.map_err(|error| Failed::Page(words(error)))?;
+    if fetched.status != 200 {
+        return Err(Failed::Page(format!("it answered {}", fetched.status)));
+    }
+    let (kind, body) = (fetched.content_type.as_deref(), fetched.body.as_slice());
+    if page::is_binary(kind, body) {
+        return Err(page("it answered what is no text"));
+    }
+    let answer = page::answer(kind, body);
+    let odd = odd(&answer, body);
+    match answer {
+        Answer::Menu(text) => Ok((Screen::Menu(text), odd)),
+        Answer::Last(text) => Ok((Screen::Last(text), odd)),
+        Answer::Nothing => Err(page("it answered nothing")),
+        Answer::Pay { factor, rials } => {
+            let asked = payments::asked(state, &view, (step, &code), (factor, rials));
+            Ok((asked.await?, odd))
         }
     }
 }
 
-async fn said(state: &ApiState, step: &Step) -> Result<Screen, String> {
-    let (store, begun) = (&state.0.store, Instant::now());
-    let failed = |error: billing::Error| error.to_string();
-    let view = state.0.settings.current(store).await.map_err(failed)?;
-    let code = view.ussd_code(store, &step.code).await.map_err(failed)?;
-    let code = code.filter(|code| code.merchant == step.merchant).ok_or("the code is gone")?;
-    let within = Duration::from_millis(code.page_ms).saturating_sub(begun.elapsed());
-    let address = page::address(&code.page, &view.plan, step, code.leading_star);
-    let fetched = state.0.guard.get_within(&address, page::ANSWER_MAX, within).await;
-    let fetched = fetched.map_err(words)?;
-    if fetched.status != 200 {
-        return Err(format!("it answered {}", fetched.status));
-    }
-    let (kind, body) = (fetched.content_type.as_deref(), fetched.body.as_slice());
-    if page::is_binary(kind, body) {
-        return Err("it answered what is no text".to_owned());
-    }
-    if page::is_markup(body) {
-        let (code, session) = (step.code.to_string(), step.session);
-        tracing::warn!(code, %session, "a menu's page answered with markup, which is shown as it is");
-    }
-    let answer = page::answer(kind, body);
-    if let Answer::Menu(text) | Answer::Last(text) = &answer
-        && page::is_almost_a_payment(text)
-    {
-        let (code, session) = (step.code.to_string(), step.session);
-        let why = "no 9900|Factor|Price: 1 to 50 letters, digits, - and _; 1 to 12 digits, not 0; nothing else";
-        tracing::warn!(code, %session, why, "a menu's page answered with what is shown, and nothing to be paid");
-    }
+/// What is shown as it is, and was hardly meant to be.
+fn odd(answer: &Answer, body: &[u8]) -> Option<&'static str> {
     match answer {
-        Answer::Menu(text) => Ok(Screen::Menu(text)),
-        Answer::Last(text) => Ok(Screen::Last(text)),
-        Answer::Nothing => Err("it answered nothing".to_owned()),
-        Answer::Pay { factor, rials } => {
-            let asked = payments::asked(state, &view, (step, &code), (factor, rials));
-            asked.await.map_err(failed)
-        }
+        Answer::Menu(text) | Answer::Last(text) if page::is_almost_a_payment(text) => Some(
+            "no 9900|Factor|Price: 1 to 50 letters, digits, - and _; 1 to 12 digits, not 0; nothing else",
+        ),
+        _ => page::is_markup(body).then_some("it answered with markup, which is shown as it is"),
     }
 }
 

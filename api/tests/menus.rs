@@ -96,7 +96,7 @@ async fn step(world: &World, inputs: &[&str]) -> Step {
 }
 
 async fn visit(world: &World, step: &Step) -> Screen {
-    api::menus::visit(&world.state, step).await
+    api::menus::visit(&world.state, step).await.screen
 }
 
 #[tokio::test]
@@ -141,27 +141,37 @@ async fn s5_2_a_page_is_asked_as_the_document_says_and_its_text_is_shown() {
 
 #[tokio::test]
 async fn s5_2_what_cannot_be_shown_is_not_and_takes_no_longer_than_it_may() {
-    let answers: [(&str, Page); 11] = [
-        ("status", |_| (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nhi".to_vec(), false)),
-        ("created", |_| (b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nhi".to_vec(), false)),
-        ("empty", |_| (text(" \r\n"), false)),
-        ("only the mark", |_| (text("[end]"), false)),
-        ("huge", |_| (text(&"x".repeat(64 * 1024 + 1)), false)),
-        ("binary", |_| (text("\u{1}PNG\0\0\0\u{2}IHDR"), false)),
-        ("never", |_| (Vec::new(), true)),
-        ("slow", |_| (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nbegun".to_vec(), true)),
-        ("broken off", |_| (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nbegun".to_vec(), false)),
-        ("no HTTP", |_| (b"hello\r\n\r\n".to_vec(), false)),
-        ("inward", |_| {
+    let answers: [(&str, &str, Page); 11] = [
+        ("status", "it answered 500", |_| {
+            (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nhi".to_vec(), false)
+        }),
+        ("created", "it answered 201", |_| {
+            (b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nhi".to_vec(), false)
+        }),
+        ("empty", "answered nothing", |_| (text(" \r\n"), false)),
+        ("only the mark", "answered nothing", |_| (text("[end]"), false)),
+        ("huge", "more than is read", |_| (text(&"x".repeat(64 * 1024 + 1)), false)),
+        ("binary", "no text", |_| (text("\u{1}PNG\0\0\0\u{2}IHDR"), false)),
+        ("never", "in time", |_| (Vec::new(), true)),
+        ("slow", "in time", |_| {
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nbegun".to_vec(), true)
+        }),
+        ("broken off", "", |_| {
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nbegun".to_vec(), false)
+        }),
+        ("no HTTP", "", |_| (b"hello\r\n\r\n".to_vec(), false)),
+        ("inward", "barred", |_| {
             let to = "Location: http://169.254.169.254/latest/meta-data/";
             (format!("HTTP/1.1 302 Go\r\n{to}\r\nContent-Length: 0\r\n\r\n").into(), false)
         }),
     ];
-    for (name, page) in answers {
+    for (name, why, page) in answers {
         let server = Server::start(page).await;
         let world = world(&format!("http://{}/", server.address), true).await;
         let begun = Instant::now();
-        assert_eq!(visit(&world, &step(&world, &[]).await).await, Screen::Unavailable, "{name}");
+        let seen = api::menus::visit(&world.state, &step(&world, &[]).await).await;
+        assert_eq!(seen.screen, Screen::Unavailable, "{name}");
+        assert!(seen.note.as_ref().is_some_and(|note| note.contains(why)), "{name}: {seen:?}");
         assert!(begun.elapsed() < Duration::from_millis(1800), "{name}: {:?}", begun.elapsed());
     }
 }
@@ -184,8 +194,9 @@ async fn s0_3_a_page_may_have_moved_three_times_and_every_step_is_checked() {
     })
     .await;
     let moved = world(&format!("http://{}/a", server.address), true).await;
-    let screen = visit(&moved, &step(&moved, &[]).await).await;
-    assert_eq!(screen, Screen::Menu("<b>moved</b>".into()), "markup is shown as text");
+    let seen = api::menus::visit(&moved.state, &step(&moved, &[]).await).await;
+    assert_eq!(seen.screen, Screen::Menu("<b>moved</b>".into()), "markup is shown as text");
+    assert!(seen.note.is_some_and(|note| note.contains("markup")));
     assert_eq!(server.asked().len(), 4);
     let round = world(&format!("http://{}/round", server.address), true).await;
     assert_eq!(visit(&round, &step(&round, &[]).await).await, Screen::Unavailable);
@@ -227,7 +238,7 @@ async fn s5_1_a_merchant_tries_his_menus_out_as_a_subscriber_would() {
     let own = client(&world, "test").await;
     let merchant = step(&world, &[]).await.merchant;
     let (session, path) = (CallId(0x1234_5678_9abc), "/ussd/sessions");
-    let shown = Shown { session, text: "1-خرید".into(), more: true };
+    let shown = Shown { session, text: "1-خرید".into(), more: true, note: None };
     *world.switch.screen.lock().unwrap() = Ok(shown);
     let dial = json!({ "dialled": "*6655*123#", "mobile": "+98 912 345 6789" });
     let opened = own.ask("POST", path, Some(dial.clone())).await;

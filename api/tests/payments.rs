@@ -90,7 +90,7 @@ impl Shop {
             number: 1,
         };
         self.page.answer(200, answer);
-        match api::menus::visit(&self.world.state, &step).await {
+        match api::menus::visit(&self.world.state, &step).await.screen {
             Screen::Last(text) => text,
             other => panic!("{other:?}"),
         }

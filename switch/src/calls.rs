@@ -282,7 +282,7 @@ impl Calls for Door {
             };
             let later = match next {
                 Some(next) => next,
-                None if leaves => return Ok(Shown { session, text: String::new(), more: false }),
+                None if leaves => return Ok(Shown::nothing(session)),
                 None => match screens.first(session, merchant) {
                     Next::Now(shown) => return Ok(shown),
                     Next::Later(later) => later,
@@ -502,7 +502,7 @@ mod tests {
     async fn s5_2_whoever_tries_a_menu_out_sees_its_screens_and_no_others() {
         let (door, outlet) = door();
         let (own, other, session) = (MerchantId(7), MerchantId(8), CallId(1));
-        let shown = move |text: &str, more| Shown { session, text: text.into(), more };
+        let shown = move |text: &str, more| Shown { session, text: text.into(), more, note: None };
         let (screens, answers) = (Arc::clone(&door.screens), Arc::clone(&door.answers));
         // The engine: what it is told to do, and what it shows of it, before it answers or after.
         let engine = std::thread::spawn(move || {
@@ -515,10 +515,10 @@ mod tests {
                         std::thread::sleep(Duration::from_millis(20));
                         screens.begin(session, own);
                         std::thread::sleep(Duration::from_millis(20));
-                        screens.show(shown("menu", true));
+                        screens.show(session, "menu".into(), true);
                     }
                     ussd::Act::Type { .. } => {
-                        screens.show(shown("more", true));
+                        screens.show(session, "more".into(), true);
                         answers.give(token, Answer::Menu(Ok(session)));
                     }
                     ussd::Act::Leave { .. } | ussd::Act::Lose { .. } => {

@@ -17,7 +17,9 @@ const busy = (waits) => {
   if (waits) at("state").textContent = words.waiting;
 };
 
-const show = (text) => {
+const show = (text, note) => {
+  // What was odd in the page's answer: for whoever made it, never on a phone.
+  Object.assign(at("note"), { textContent: note || "", hidden: !note });
   // An address may be followed: what is tried out shows the link by which it is paid.
   at("display").replaceChildren(...text.split(/(https?:\/\/\S+)/).map((part, nth) => {
     if (nth % 2 === 0) return part;
@@ -51,7 +53,7 @@ const seen = async (request) => {
   } else if (answer.ok) {
     session = said.more ? said.session : null;
     at("session").textContent = said.session;
-    show(said.text);
+    show(said.text, said.note);
     turn(said.more);
   } else {
     show(said.detail || said.title);

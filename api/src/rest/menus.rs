@@ -72,8 +72,8 @@ pub(super) async fn list(state: &ApiState, asker: &Asker, asked: &Asked) -> Repl
     Ok(ok(StatusCode::OK, &Page { items, next }))
 }
 
-fn screen(Shown { session, text, more }: Shown) -> MenuScreen {
-    MenuScreen { session: session.to_string(), text, more }
+fn screen(Shown { session, text, more, note }: Shown) -> MenuScreen {
+    MenuScreen { session: session.to_string(), text, more, note }
 }
 
 fn shown(row: &Session) -> MenuSession {

@@ -301,6 +301,16 @@ pub struct Shown {
     pub text: String,
     /// Something may be typed; else the session is over.
     pub more: bool,
+    /// What was odd in the page's answer, for whoever made the page.
+    pub note: Option<String>,
+}
+
+impl Shown {
+    /// A session that ended without a word.
+    #[must_use]
+    pub fn nothing(session: CallId) -> Shown {
+        Shown { session, text: String::new(), more: false, note: None }
+    }
 }
 
 /// Why nothing came of an [`Act`].

@@ -17,7 +17,7 @@ use api::ApiState;
 use billing::Store;
 use billing::menus::Opened;
 use call::Reply;
-use facts::ussd::{Door, Over, Screen, Shown, Step};
+use facts::ussd::{Door, Over, Screen, Step};
 use facts::{CallId, MerchantId};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -139,7 +139,7 @@ impl Menus {
     /// This is to be seen at a door that is not SIP's.
     pub(crate) fn show(&self, session: CallId, text: String, more: bool) {
         self.0.smpp.show(session, &text, more);
-        self.0.screens.show(Shown { session, text, more });
+        self.0.screens.show(session, text, more);
     }
 
     /// A session is over: that is written for as long as it takes. Never waits.
@@ -209,9 +209,12 @@ impl Menus {
             }
         }
         let begun = Instant::now();
-        let screen = api::menus::visit(state, step).await;
-        self.0.counts.visited(&screen, begun.elapsed());
-        screen
+        let seen = api::menus::visit(state, step).await;
+        self.0.counts.visited(&seen.screen, begun.elapsed());
+        if let Some(note) = seen.note {
+            self.0.screens.note(step.session, note);
+        }
+        seen.screen
     }
 
     fn answer(&self, (session, number): (CallId, u32), screen: Screen) {

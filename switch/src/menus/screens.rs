@@ -32,6 +32,8 @@ struct Seat {
     shown: Option<Shown>,
     /// Who waits for what is shown next.
     reader: Option<oneshot::Sender<Shown>>,
+    /// What was odd in what comes next.
+    note: Option<String>,
     /// Whoever opened the session has not looked yet.
     fresh: bool,
     over: bool,
@@ -56,10 +58,18 @@ impl Screens {
         }
     }
 
+    /// What is shown next has something odd, which whoever tries the menu out is told with it.
+    pub(crate) fn note(&self, session: CallId, note: String) {
+        if let Some(seat) = self.lock().all.get_mut(&session) {
+            seat.note = Some(note);
+        }
+    }
+
     /// This is to be seen. Sessions of other doors have no seat.
-    pub(crate) fn show(&self, shown: Shown) {
+    pub(crate) fn show(&self, session: CallId, text: String, more: bool) {
         let mut seats = self.lock();
-        let Some(seat) = seats.all.get_mut(&shown.session) else { return };
+        let Some(seat) = seats.all.get_mut(&session) else { return };
+        let shown = Shown { session, text, more, note: seat.note.take() };
         seat.shown = match seat.reader.take() {
             Some(reader) => reader.send(shown).err(),
             None => Some(shown),
@@ -71,7 +81,7 @@ impl Screens {
         let mut seats = self.lock();
         let Some(seat) = seats.all.get_mut(&session) else { return };
         let waits = seat.reader.take();
-        let told = waits.is_some_and(|reader| reader.send(nothing(session)).is_ok());
+        let told = waits.is_some_and(|reader| reader.send(Shown::nothing(session)).is_ok());
         if told || !seat.fresh {
             seats.all.remove(&session);
         } else {
@@ -87,7 +97,7 @@ impl Screens {
         let (shown, over) = (seat.shown.take(), seat.over);
         if over {
             seats.all.remove(&session);
-            return Next::Now(shown.unwrap_or_else(|| nothing(session)));
+            return Next::Now(shown.unwrap_or_else(|| Shown::nothing(session)));
         }
         match shown {
             Some(shown) => Next::Now(shown),
@@ -139,17 +149,20 @@ impl Screens {
 
 impl Seat {
     fn new(merchant: MerchantId) -> Seat {
-        Seat { merchant, begun: false, shown: None, reader: None, fresh: true, over: false }
+        Seat {
+            merchant,
+            begun: false,
+            shown: None,
+            reader: None,
+            note: None,
+            fresh: true,
+            over: false,
+        }
     }
 
     fn is_of(&self, merchant: MerchantId) -> bool {
         self.merchant == merchant && !self.over
     }
-}
-
-/// It ended without a word.
-fn nothing(session: CallId) -> Shown {
-    Shown { session, text: String::new(), more: false }
 }
 
 #[cfg(test)]
@@ -160,7 +173,7 @@ mod tests {
     const OWNER: MerchantId = MerchantId(7);
 
     fn shown(text: &str, more: bool) -> Shown {
-        Shown { session: SESSION, text: text.into(), more }
+        Shown { session: SESSION, text: text.into(), more, note: None }
     }
 
     fn begun() -> Screens {
@@ -182,11 +195,16 @@ mod tests {
     #[test]
     fn s5_2_what_was_shown_before_anybody_looked_is_seen_and_what_comes_later_too() {
         let screens = begun();
-        screens.show(shown("menu", true));
+        screens.show(SESSION, "menu".into(), true);
         assert_eq!(now(screens.first(SESSION, OWNER)), shown("menu", true));
         let mut typed = screens.next(SESSION, OWNER).unwrap();
         assert_eq!(screens.next(SESSION, OWNER).unwrap_err(), ActRefused::NotNow);
-        screens.show(shown("bye", false));
+        // What was odd is told with what it belongs to, and once.
+        screens.note(SESSION, "it answered 500".into());
+        screens.show(SESSION, "again".into(), true);
+        assert_eq!(typed.try_recv().unwrap().note.as_deref(), Some("it answered 500"));
+        let mut typed = screens.next(SESSION, OWNER).unwrap();
+        screens.show(SESSION, "bye".into(), false);
         screens.end(SESSION);
         assert_eq!(typed.try_recv().unwrap(), shown("bye", false));
         assert_eq!(screens.next(SESSION, OWNER).unwrap_err(), ActRefused::NoSession);
@@ -197,14 +215,14 @@ mod tests {
         screens.begin(SESSION, OWNER);
         assert!(first.try_recv().is_err());
         screens.end(SESSION);
-        assert_eq!(first.try_recv().unwrap(), nothing(SESSION));
+        assert_eq!(first.try_recv().unwrap(), Shown::nothing(SESSION));
         assert!(screens.lock().all.is_empty());
     }
 
     #[test]
     fn s5_2_last_words_wait_for_whoever_opened_the_session_and_for_nobody_else() {
         let screens = begun();
-        screens.show(shown("bye", false));
+        screens.show(SESSION, "bye".into(), false);
         screens.end(SESSION);
         assert!(!screens.is_of(SESSION, OWNER), "it is over");
         assert_eq!(now(screens.first(SESSION, OWNER)), shown("bye", false));
@@ -226,12 +244,12 @@ mod tests {
         drop(later(screens.first(SESSION, OWNER)));
         assert_eq!(screens.next(SESSION, MerchantId(8)).unwrap_err(), ActRefused::NoSession);
         // His request broke off: what it waited for is not shown to the next.
-        screens.show(shown("menu", true));
+        screens.show(SESSION, "menu".into(), true);
         let mut typed = screens.next(SESSION, OWNER).unwrap();
         assert!(typed.try_recv().is_err());
-        screens.show(shown("second", true));
+        screens.show(SESSION, "second".into(), true);
         assert_eq!(typed.try_recv().unwrap(), shown("second", true));
-        screens.show(Shown { session: CallId(2), text: "of a phone".into(), more: true });
+        screens.show(CallId(2), "of a phone".into(), true);
         assert_eq!(screens.lock().all.len(), 1);
         screens.end(SESSION);
         assert!(screens.lock().all.is_empty());

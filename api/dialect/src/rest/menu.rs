@@ -32,6 +32,10 @@ pub struct MenuScreen {
     pub text: String,
     /// Something may be typed; else the session is over.
     pub more: bool,
+    /// What was odd in the page's answer, in English, for whoever made the page: why it could not be shown, or what
+    /// was shown and hardly meant to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A session of a menu, by whichever door. Numbers are E.164 digits.
@@ -43,7 +47,7 @@ pub struct MenuSession {
     pub code: String,
     /// Who dialled it.
     pub mobile: String,
-    /// `ims`, `message`, `smpp` or `simulator`.
+    /// `ims`, `message`, `call`, `smpp` or `simulator`.
     pub door: String,
     /// When it was opened.
     pub opened: String,
