@@ -108,6 +108,7 @@ impl Guests {
                 table.pop_first();
             }
         }
+        let (ip, name) = key.clone();
         let wrong = table.entry(key).or_default();
         wrong.at.push_back(now);
         while wrong.at.front().is_some_and(|at| now.saturating_duration_since(*at) >= WRONG_WITHIN)
@@ -117,6 +118,7 @@ impl Guests {
         if wrong.at.len() >= WRONG_MAX {
             wrong.at.clear();
             wrong.until = Some(now + LOCKED);
+            tracing::warn!(%ip, name, seconds = LOCKED.as_secs(), "too many wrong passwords: locked");
         }
     }
 

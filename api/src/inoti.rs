@@ -93,9 +93,13 @@ async fn service(state: ApiState, request: Request) -> Response {
 }
 
 pub(crate) fn not_allowed() -> Response {
-    let mut response =
-        answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "GET or POST\n");
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    only("GET or POST\n", "GET, HEAD, POST")
+}
+
+/// Another method than those that there are.
+pub(crate) fn only(words: &'static str, methods: &'static str) -> Response {
+    let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", words);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 

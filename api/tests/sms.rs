@@ -437,7 +437,11 @@ async fn s5_5_every_status_of_the_door_for_codes() {
         texts,
         [(to(), "Acme\nCode: 123456\nacme.ir".to_owned()), (to(), "Shop\nCode: 7".to_owned())]
     );
-    assert_eq!(office.ask("GET", "/api/SMSAPI/OTP", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let (status, text) = office.ask("GET", "/api/SMSAPI/OTP", "").await;
+    assert_eq!((status, text.as_str()), (StatusCode::METHOD_NOT_ALLOWED, "POST\n"));
+    let broken = format!("\u{feff} {{\"Token\":\"{TOKEN}\",\"Code\":\"7\"");
+    let (_, text) = office.ask("POST", "/api/SMSAPI/OTP", &broken).await;
+    assert!(text.contains("JSON") && text.contains("-10"), "{text}");
     // Nothing to send it by: 0.
     let off: billing::desired::Desired = serde_json::from_value(
         json!({ "sms": { "url": "http://sms.example/{to}{text}", "enabled": false } }),

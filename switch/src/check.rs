@@ -1,5 +1,7 @@
 //! `tandem check`: looks for mistakes and changes nothing, not even a folder.
 
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,7 +37,7 @@ pub(crate) async fn check(config: &Config, wanted: Wanted<'_>) -> ExitCode {
         return failed(&missing.join("\n"));
     }
     print("settings: in order\n");
-    let passed = passed_over(config).into_iter().chain(copies(config));
+    let passed = passed_over(config).into_iter().chain(copies(config)).chain(unspoken(config));
     for finding in secrets::open_to_others(config).into_iter().chain(passed) {
         print(&format!("warning: {finding}\n"));
     }
@@ -119,6 +121,25 @@ fn passed_over(config: &Config) -> Vec<String> {
         prompts.map(|file| format!("media.prompts: {}: {}", file.path.display(), file.error));
     let (_, refused) = announcements::folder(&config.known_folder());
     prompts.chain(refused.iter().map(|error| format!("recognition.library: {error}"))).collect()
+}
+
+/// A program that is to speak and that nobody could start from here.
+pub(crate) fn unspoken(config: &Config) -> Option<String> {
+    let program = config.speech.as_ref()?.first()?;
+    let found = is_program(program, std::env::var_os("PATH").as_deref());
+    (!found).then(|| format!("speech.program: there is no program {program:?}"))
+}
+
+/// Whether there is a program of this name in the folders of `path`, or at the place that it names.
+fn is_program(name: &str, path: Option<&OsStr>) -> bool {
+    let runs = |file: &Path| {
+        std::fs::metadata(file)
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    if name.contains('/') {
+        return runs(Path::new(name));
+    }
+    path.is_some_and(|path| std::env::split_paths(path).any(|folder| runs(&folder.join(name))))
 }
 
 /// Copies of recordings that whoever is on the way to the storage can hear.
@@ -239,6 +260,26 @@ mod tests {
         assert!(found[0].starts_with("media.prompts: ") && found[0].contains("zh/welcome.wav: "));
         assert!(found[1].starts_with("recognition.library: ") && found[1].contains("off.prints"));
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_program_that_speaks_and_is_not_there_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("say");
+        let (named, path) = (file.to_str().unwrap(), Some(folder.path().as_os_str()));
+        assert!(!is_program("say", path) && !is_program(named, path));
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode));
+        mode(0o644).unwrap();
+        assert!(!is_program("say", path) && !is_program(named, None));
+        mode(0o755).unwrap();
+        assert!(is_program("say", path) && is_program(named, None) && !is_program("say", None));
+        let mut config = Config::default();
+        assert_eq!(unspoken(&config), None);
+        config.speech = Some(vec![named.to_owned(), "{language}".to_owned()]);
+        assert_eq!(unspoken(&config), None);
+        std::fs::remove_file(&file).unwrap();
+        assert!(unspoken(&config).is_some_and(|told| told.starts_with("speech.program: ")));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::hooks::form as form_fields;
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_allowed, ip_may_ask, merchant_may_ask, read_body, source};
 use crate::guests::Judged;
-use crate::inoti::{busy, faulted, kept_nowhere, not_allowed};
+use crate::inoti::{busy, faulted, kept_nowhere, not_allowed, only};
 use crate::samples::base;
 use crate::state::{ApiState, now};
 
@@ -70,6 +70,8 @@ enum Trouble {
     TooMany,
     /// Not this method.
     Method,
+    /// Nor this one: a question has a body here.
+    Get,
     /// The body could not be read.
     Response(Box<Response>),
 }
@@ -89,24 +91,33 @@ pub(crate) async fn serve(state: ApiState, door: Door, request: Request) -> Resp
         Ok(response) => response,
         Err(Trouble::TooMany) => busy(),
         Err(Trouble::Method) => not_allowed(),
+        Err(Trouble::Get) => only("POST\n", "POST"),
         Err(Trouble::Response(response)) => *response,
     })
 }
 
-/// Fields of the query, of a form or of a JSON object, by their names in small letters.
-async fn values(state: &ApiState, request: Request) -> Result<Values, Trouble> {
+/// Fields of the query, of a form or of a JSON object, by their names in small letters. `None`: the body begins like an
+/// object of JSON and is none.
+async fn values(state: &ApiState, request: Request) -> Result<Option<Values>, Trouble> {
     let (parts, body) = request.into_parts();
     let mut values = form_fields(parts.uri.query().unwrap_or_default().as_bytes());
     if parts.method == Method::POST {
         let body = body_of(state, &parts.headers, body).await?;
-        match object(&decode(&body)) {
+        let text = decode(&body);
+        match object(&text) {
             Some(json) => values.extend(json),
+            None if text
+                .trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n'])
+                .starts_with('{') =>
+            {
+                return Ok(None);
+            }
             None => values.extend(form_fields(&body)),
         }
     } else if parts.method != Method::GET {
         return Err(Trouble::Method);
     }
-    Ok(values)
+    Ok(Some(values))
 }
 
 async fn body_of(
@@ -125,9 +136,11 @@ async fn by_token(
     request: Request,
 ) -> Result<Response, Trouble> {
     if door != Door::Send && request.method() != Method::POST {
-        return Err(Trouble::Method);
+        return Err(Trouble::Get);
     }
-    let values = values(state, request).await?;
+    let Some(values) = values(state, request).await? else {
+        return Ok(json(state, door, Err(Refused::Unread)));
+    };
     let field = |name: &str| values.get(name).map(String::as_str);
     let account = match holder(state, ip, field("token").unwrap_or_default().trim()).await? {
         Ok(account) => account,
@@ -331,7 +344,7 @@ async fn single(
 }
 
 async fn form(state: &ApiState, ip: IpAddr, request: Request) -> Result<Response, Trouble> {
-    let values = values(state, request).await?;
+    let values = values(state, request).await?.unwrap_or_default();
     let field = |name: &str| values.get(&name.to_lowercase()).cloned();
     let result = single(state, ip, &field).await?;
     Ok(answer(StatusCode::OK, "text/xml; charset=utf-8", soap::plain(&result)))

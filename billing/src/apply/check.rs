@@ -1,6 +1,7 @@
 //! Is what the file says possible? Every mistake is noted with its path; none stops the search for others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use facts::carrier::{Probe, Registration};
@@ -364,7 +365,7 @@ impl Check {
     pub(super) fn url(&mut self, path: &str, url: Option<&str>) {
         let Some(url) = url else { return };
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/')) || url.len() > 1024 {
+        if !rest.is_some_and(has_host) || url.len() > 1024 {
             self.wrong(path, format!("{url:?} is not an http or https address"));
         }
     }
@@ -383,6 +384,18 @@ impl Check {
     }
 }
 
+/// Whether what follows `http://` begins with a host, perhaps after a name and before a port (RFC 3986 §3.2).
+fn has_host(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if let Some(literal) = host.strip_prefix('[') {
+        let (address, port) = literal.split_once(']').unwrap_or_default();
+        return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));
+    }
+    let never = |c: char| c.is_whitespace() || c.is_control() || "[]<>\"\\^`|".contains(c);
+    !host.is_empty() && !host.starts_with(':') && !host.contains(never)
+}
+
 /// A code of a menu as it is kept: `*6655*123#`. What is none stays as it is.
 pub(super) fn code(text: &str) -> String {
     Dialled::code(text).map_or_else(|| text.to_owned(), |code| code.to_string())
@@ -398,4 +411,21 @@ fn net(text: &str) -> Option<String> {
     let address: std::net::IpAddr = address.parse().ok()?;
     let bits: u8 = bits.parse().ok()?;
     (bits <= if address.is_ipv4() { 32 } else { 128 }).then(|| format!("{address}/{bits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_host;
+
+    #[test]
+    fn rfc3986_3_2_an_address_has_a_host_that_could_be_one() {
+        for good in
+            ["a.example/x?y=[1]", "192.0.2.1:8080", "[2001:db8::1]:80/", "u:p@shop", "shop#x"]
+        {
+            assert!(has_host(good), "{good}");
+        }
+        for bad in ["", "/x", ":80", "[bad", "[bad]", "[::1]x", "u@/", "a b", "sh<op/", "?q"] {
+            assert!(!has_host(bad), "{bad}");
+        }
+    }
 }

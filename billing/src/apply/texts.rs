@@ -81,7 +81,8 @@ impl Run<'_> {
         if url.is_none() && (!http || sms.ways.len() > 1) && !sms.body.is_empty() {
             self.check.wrong("sms.url", "a body needs somewhere to go");
         }
-        if url.is_none() && sms.ways == ["http"] {
+        // The usual ways are those of whoever has phones here, a gateway or not.
+        if url.is_none() && http && sms.ways != ["phone", "http"] {
             self.check.wrong("sms.url", "the way http needs it");
         }
         if !sms.reference.is_empty() && !sms.reference.starts_with('/') {
@@ -131,23 +132,27 @@ impl Run<'_> {
             self.check.wrong("sms.ways", format!("1 to {WAYS_MAX} ways"));
         }
         for (i, way) in ways.iter().enumerate() {
+            if ways[..i].contains(way) {
+                self.check.wrong(format!("sms.ways[{i}]"), format!("{way} is there twice"));
+            }
             let known = matches!(way.as_str(), "phone" | "http");
             match way.strip_prefix("smpp:").filter(|name| is_name(name)) {
                 Some(line) => {
-                    let sql = "SELECT 1 FROM smpp_links WHERE name = $1";
-                    if self.conn.row(sql, args![line]).await?.is_none() {
-                        let why = format!("there is no line {line} in [[smpp_links]]");
-                        self.check.wrong(format!("sms.ways[{i}]"), why);
-                    }
+                    let sql = "SELECT sms FROM smpp_links WHERE name = $1";
+                    let takes = self.conn.row(sql, args![line]).await?;
+                    let takes = takes.map(|row| row.truth(0)).transpose()?;
+                    let why = match takes {
+                        Some(true) => continue,
+                        Some(false) => format!("the line {line} takes no messages (sms = false)"),
+                        None => format!("there is no line {line} in [[smpp_links]]"),
+                    };
+                    self.check.wrong(format!("sms.ways[{i}]"), why);
                 }
                 None if known => {}
                 None => {
                     let why = "phone, http, or smpp: and the name of a line";
                     self.check.wrong(format!("sms.ways[{i}]"), why);
                 }
-            }
-            if ways[..i].contains(way) {
-                self.check.wrong(format!("sms.ways[{i}]"), format!("{way} is there twice"));
             }
         }
         Ok(())

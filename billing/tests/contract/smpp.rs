@@ -74,7 +74,12 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
     let told = apply(less).await.mistakes;
     assert!(told.len() == 1 && told[0].message.contains("sms.ways"), "{told:?}");
-    assert_eq!(apply("[sms]\nways = [\"phone\", \"smpp:menus\"]").await.mistakes, []);
+    // Nor does anything leave by one that takes no messages.
+    let ways = "[sms]\nways = [\"phone\", \"smpp:menus\"]";
+    let told = apply(ways).await.mistakes;
+    assert!(told.len() == 1 && told[0].message.contains("sms = false"), "{told:?}");
+    let link = "[[smpp_links]]\nname = \"menus\"\nhost = \"2001:db8::1\"\nsystem_id = \"tandem\"";
+    assert_eq!(apply(&format!("{ways}\n{link}")).await.mistakes, []);
     let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
     let changes = apply(less).await;
     assert_eq!((changes.count(Act::Removed), changes.count(Act::Updated)), (1, 1));

@@ -14,7 +14,7 @@ use facts::ussd::Dialled;
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
 use crate::document::{self, Mistake};
-use crate::{clock, serve};
+use crate::{check, clock, serve};
 pub(crate) use file::{OperatorFile, is_operators};
 
 /// Applies a file, or shows what it would change. Mistakes are reported all at once, with their lines.
@@ -157,12 +157,16 @@ fn hidden(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
 
 /// Whoever calls a menu by a phone that cannot be shown it hears nothing of it.
 fn unsaid(config: &Config, desired: &Desired) -> Option<String> {
-    let unsaid = !desired.ussd_codes.is_empty() && config.speech.is_none();
-    unsaid.then(|| {
-        "speech.program is off: whoever calls the code of a menu by a phone that takes no messages hears that it \
-         cannot be shown"
-            .to_owned()
-    })
+    if desired.ussd_codes.is_empty() {
+        return None;
+    }
+    let why = match config.speech {
+        Some(_) => check::unspoken(config)?,
+        None => "speech.program is off".to_owned(),
+    };
+    Some(format!(
+        "{why}: whoever calls the code of a menu by a phone that takes no messages hears that it cannot be shown"
+    ))
 }
 
 /// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.
@@ -250,8 +254,11 @@ mod tests {
             unsaid(&config, file.desired()).is_some_and(|told| told.contains("speech.program"))
         );
         assert_eq!(unsaid(&config, &Desired::default()), None);
-        config.speech = Some(vec!["espeak-ng".into()]);
+        config.speech = Some(vec!["/bin/cat".into()]);
         assert_eq!(unsaid(&config, file.desired()), None);
+        config.speech = Some(vec!["espeak-nng".into(), "--stdin".into()]);
+        let told = unsaid(&config, file.desired()).unwrap();
+        assert!(told.contains("there is no program \"espeak-nng\""), "{told}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Hall {
         doors_stop: watch::Receiver<bool>,
         deliveries_stop: watch::Receiver<bool>,
     ) -> Result<Hall, StartError> {
-        for finding in secrets::open_to_others(config) {
+        for finding in secrets::open_to_others(config).into_iter().chain(check::unspoken(config)) {
             tracing::warn!("{finding}");
         }
         let recordings = config.recordings_folder();

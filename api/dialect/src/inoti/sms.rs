@@ -45,6 +45,8 @@ pub enum Refused {
     Site,
     /// There is no token.
     NoToken,
+    /// There is none that could be read: the JSON is broken.
+    Unread,
     /// Nobody has this token.
     BadToken,
 }
@@ -64,7 +66,7 @@ impl Refused {
             Refused::Code => -7,
             Refused::Company => -8,
             Refused::Site => -9,
-            Refused::NoToken => -10,
+            Refused::NoToken | Refused::Unread => -10,
             Refused::BadToken => -11,
         }
     }
@@ -84,6 +86,7 @@ impl Refused {
             Refused::Company => "CompanyName is longer than 25 characters",
             Refused::Site => "WebSite is longer than 25 characters",
             Refused::NoToken => "Token is missing",
+            Refused::Unread => "Token is missing: the body is not the JSON that it begins like",
             Refused::BadToken => "Token is wrong",
         }
     }
