@@ -90,7 +90,10 @@ async fn begin(state: &ApiState, sends: &mut Sends) -> billing::Result<u32> {
     if room == 0 {
         return Ok(0);
     }
-    let Some(gateway) = store.sms_gateway().await? else { return Ok(0) };
+    let Some(gateway) = store.sms_gateway().await? else {
+        store.lapse_sms(now()).await?;
+        return Ok(0);
+    };
     let due = store.take_sms(now(), room).await?;
     let begun = u32::try_from(due.len()).unwrap_or(room);
     for sms in due {
@@ -129,7 +132,7 @@ async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
 /// rather have it twice than late.
 async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     let from = if sms.sender.is_empty() { &gateway.sender } else { &sms.sender };
-    let (mut later, mut refused) = (None, None);
+    let (mut said, mut later) = (Vec::new(), false);
     for way in &gateway.ways {
         let text = Text {
             id: sms.id,
@@ -148,14 +151,18 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
         match came {
             Sent::Taken(references) => return SmsSent::Taken(way.clone(), references),
             Sent::NotHere => {}
-            Sent::Later(why) => later = Some(format!("{way}: {}", cleaned(&why, &sms.text))),
-            Sent::Refused(why) => refused = Some(format!("{way}: {}", cleaned(&why, &sms.text))),
+            Sent::Later(why) => {
+                later = true;
+                said.push(format!("{way}: {}", cleaned(&why, &sms.text)));
+            }
+            Sent::Refused(why) => said.push(format!("{way}: {}", cleaned(&why, &sms.text))),
         }
     }
-    match (later, refused) {
-        (Some(why), _) => SmsSent::Later(why),
-        (None, Some(why)) => SmsSent::Refused(why),
-        (None, None) => SmsSent::Away,
+    let words = said.join("; ");
+    match (later, said.is_empty()) {
+        (true, _) => SmsSent::Later(words),
+        (false, false) => SmsSent::Refused(words),
+        (false, true) => SmsSent::Away,
     }
 }
 

@@ -225,11 +225,14 @@ async fn s5_1_operators_see_codes_and_hear_of_pages_that_would_not_be_visited() 
     let barred = json!({ "ussd_codes": [
         { "code": "1", "merchant": "test", "page": "http://10.0.0.1/menu" },
         { "code": "2", "merchant": "test", "page": "https://m.example/menu" },
+    ], "sms": { "url": "http://10.0.0.1/?to={to}&text={text}" }, "payment_gateways": [
+        { "name": "card", "kind": "zarinpal", "account": "a", "url": "http://10.0.0.1/" },
     ]});
     let (status, told) = world.admin("POST", "/apply?dry_run=1", Some(barred)).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(told["warnings"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!(told["warnings"][0]["path"], "ussd_codes[0].page");
+    let told = told["warnings"].as_array().unwrap().iter();
+    let told: Vec<_> = told.map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(told, ["ussd_codes[0].page", "sms.url", "payment_gateways[0].url"]);
 }
 
 #[tokio::test]
@@ -245,7 +248,12 @@ async fn s5_1_a_merchant_tries_his_menus_out_as_a_subscriber_would() {
     assert_eq!(opened.status, StatusCode::CREATED);
     let id = session.to_string();
     assert_eq!(opened.json(), json!({ "session": id, "text": "1-خرید", "more": true }));
+    // What is odd is told beside it.
+    let note = Some("it answered 500".to_owned());
+    *world.switch.screen.lock().unwrap() =
+        Ok(Shown { session, text: "".into(), more: false, note });
     let typed = own.ask("POST", &format!("{path}/{id}/input"), Some(json!({ "text": "1" }))).await;
+    assert_eq!(typed.json()["note"], "it answered 500");
     assert_eq!((typed.status, typed.json()["session"].as_str()), (StatusCode::OK, Some(&*id)));
     let left = own.ask("DELETE", &format!("{path}/{id}"), None).await;
     assert_eq!((left.status, left.json()), (StatusCode::OK, json!({ "id": id, "done": "leave" })));

@@ -3,6 +3,7 @@
 //! they took is noted by their names.
 
 mod arrived;
+mod listed;
 mod parts;
 mod sale;
 
@@ -17,6 +18,7 @@ use crate::error::Result;
 use crate::store::Store;
 
 pub use arrived::{Inbound, InboundState, NewInbound, Replies};
+pub use listed::{AccountRow, HookRow, KeywordRow};
 pub use parts::{Part, PartState};
 pub use sale::{Account, Line, Sale, Sold};
 
@@ -37,6 +39,10 @@ const PAUSES: [Duration; 7] = [
 ];
 /// The same where no way leads there: nobody was asked.
 const PAUSE: Duration = Duration::from_secs(60);
+/// Of the time that is left a pause takes no more than this part, so that there is a try near its end; but a minute.
+const PART_OF_REST: u32 = 4;
+/// Messages given up in one transaction.
+const LAPSE_AT_ONCE: u32 = 200;
 /// How long most messages are worth sending; links and codes less.
 pub const DAY: Duration = Duration::from_secs(86_400);
 /// How long it is known that one was sent.
@@ -192,23 +198,37 @@ fn sms_of(row: &Row) -> Result<Sms> {
 }
 
 async fn take(conn: &mut Conn, now: UnixMillis, limit: u32) -> Result<Vec<Sms>> {
-    let lock = if conn.is_pg() { " FOR UPDATE SKIP LOCKED" } else { "" };
-    let sql =
-        format!("{SMS} WHERE state = 'pending' AND due <= $1 ORDER BY due, id LIMIT $2{lock}");
-    let rows = conn.rows(&sql, args![now, limit]).await?;
-    let due = rows.iter().map(sms_of).collect::<Result<Vec<_>>>()?;
+    lapse(conn, now).await?;
+    // A code or a link does not stand behind somebody's mail to a whole town.
+    let which = "until > $1 AND due <= $1";
     let mut taken = Vec::new();
-    for mut sms in due {
-        if sms.until <= now {
-            give_up(conn, &sms, now).await?;
-            continue;
-        }
+    for mut sms in pending(conn, which, (now, limit)).await? {
         sms.lease += 1;
         let sql = "UPDATE sms SET due = $2, lease = $3 WHERE id = $1";
         conn.exec(sql, args![sms.id, now + LEASE, sms.lease]).await?;
         taken.push(sms);
     }
     Ok(taken)
+}
+
+/// Messages that wait and of which this is so, for this transaction alone: what ends first stands first.
+async fn pending(
+    conn: &mut Conn,
+    which: &str,
+    (now, limit): (UnixMillis, u32),
+) -> Result<Vec<Sms>> {
+    let lock = if conn.is_pg() { " FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql =
+        format!("{SMS} WHERE state = 'pending' AND {which} ORDER BY until, id LIMIT $2{lock}");
+    conn.rows(&sql, args![now, limit]).await?.iter().map(sms_of).collect()
+}
+
+/// Gives up what nobody wants any more and nobody is sending now.
+async fn lapse(conn: &mut Conn, now: UnixMillis) -> Result<()> {
+    for sms in pending(conn, "until <= $1 AND due <= $1", (now, LAPSE_AT_ONCE)).await? {
+        give_up(conn, &sms, now).await?;
+    }
+    Ok(())
 }
 
 /// Nobody wants it any more, and nobody took it: who paid for it has it back.
@@ -235,6 +255,8 @@ async fn note(
     let tries: u32 = row.small(0)?;
     let pause = PAUSES[usize::try_from(tries).unwrap_or(usize::MAX).min(PAUSES.len() - 1)];
     let until = row.instant(3)?;
+    let rest = Duration::from_millis(until.0.saturating_sub(now.0).try_into().unwrap_or(0));
+    let pause = pause.min(PAUSE.max(rest / PART_OF_REST));
     let (state, due, said, way, tried) = match came {
         SmsSent::Taken(way, _) => ("sent", now, "", way.as_str(), true),
         SmsSent::Later(said) => ("pending", until.min(now + pause), said.as_str(), "", true),
@@ -267,6 +289,14 @@ impl Store {
     /// Those of the database.
     pub async fn take_sms(&self, now: UnixMillis, limit: u32) -> Result<Vec<Sms>> {
         self.write(work!(conn, [] => take(conn, now, limit).await?)).await
+    }
+
+    /// Gives up what nobody wants any more, where nothing is sent. [`Store::take_sms`] does it beside.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn lapse_sms(&self, now: UnixMillis) -> Result<()> {
+        self.write(work!(conn, [] => lapse(conn, now).await?)).await
     }
 
     /// Notes what came of a message that was taken with this lease; again, nothing.

@@ -120,6 +120,7 @@ contract! {
     sms::a_receipt_is_of_its_part_whichever_comes_first,
     sms::what_a_message_says_is_forgotten_once_nobody_sends_it,
     sms::receipts_of_two_parts_at_once_are_both_counted,
+    sms::s5_5_a_code_does_not_stand_behind_mail_to_a_whole_town,
     sms::s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid,
     sms::s4_1_whoever_signs_up_with_a_sandbox_is_sent_nothing,
     sms::s4_1_who_signs_up_by_text_has_an_account_once_and_its_password_by_answer,

@@ -19,6 +19,16 @@ pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
     });
     let pages = desired.ussd_codes.iter().enumerate();
     let pages = pages.map(|(i, code)| (format!("ussd_codes[{i}].page"), code.page.as_str()));
+    // What is filled in stands behind the host.
+    let filled = |text: &str| text.replace(['{', '}'], "");
+    let sms = desired.sms.iter().filter(|sms| sms.enabled && !sms.url.is_empty());
+    let sms = sms.map(|sms| ("sms.url".to_owned(), filled(&sms.url)));
+    let gateways = desired.payment_gateways.iter().enumerate();
+    let gateways = gateways.filter(|(_, gateway)| !gateway.url.is_empty());
+    let gateways =
+        gateways.map(|(i, gateway)| (format!("payment_gateways[{i}].url"), gateway.url.clone()));
+    let others: Vec<_> = sms.chain(gateways).collect();
+    let others = others.iter().map(|(path, url)| (path.clone(), url.as_str()));
     let told = |(path, url): (String, &str)| {
         let why = match guard.admits(url) {
             Err(FetchError::Refused) => {
@@ -30,5 +40,5 @@ pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
         Some(Mistake { path, message: format!("nothing would be sent there: {why}") })
     };
     let given = apps.chain(companies).filter_map(|(path, url)| Some((path, url.as_deref()?)));
-    given.chain(pages).filter_map(told).collect()
+    given.chain(pages).chain(others).filter_map(told).collect()
 }

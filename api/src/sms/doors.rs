@@ -264,6 +264,7 @@ async fn send(
             ids.first().copied().ok_or(Refused::Number)
         }
         Sold::Poor => Err(Refused::Credit),
+        Sold::Full => Err(Refused::NotNow),
         Sold::Gone => Err(Refused::NotYou),
     }
 }

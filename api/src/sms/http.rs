@@ -58,7 +58,7 @@ fn json(text: &str) -> String {
 fn judged(gateway: &SmsGateway, answer: Result<Fetched, FetchError>) -> Sent {
     let fetched = match answer {
         Ok(fetched) => fetched,
-        Err(FetchError::BadUrl) => return Sent::Refused("its address is none".to_owned()),
+        Err(FetchError::BadUrl) => return Sent::Later("its address is none".to_owned()),
         Err(FetchError::Refused) => return Sent::Later("its address is refused".to_owned()),
         Err(FetchError::TimedOut) => return Sent::Later("no answer in time".to_owned()),
         Err(FetchError::TooLarge) => return Sent::Later("its answer is too large".to_owned()),
@@ -71,7 +71,7 @@ fn judged(gateway: &SmsGateway, answer: Result<Fetched, FetchError>) -> Sent {
             Sent::Taken(reference(gateway, &fetched.body))
         }
         // Not our mistake, or one that the operator may mend meanwhile.
-        200..300 | 401 | 403 | 408 | 429 | 500.. => Sent::Later(words()),
+        200..=399 | 401..=405 | 407 | 408 | 429 | 500.. => Sent::Later(words()),
         _ => Sent::Refused(words()),
     }
 }

@@ -7,6 +7,10 @@ ALTER TABLE sms ADD COLUMN way TEXT NOT NULL DEFAULT '';
 ALTER TABLE sms ADD COLUMN price BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE sms ADD COLUMN until BIGINT NOT NULL DEFAULT 0;
 UPDATE sms SET until = made + 86400000;
+-- What is wanted for the shortest time goes first.
+DROP INDEX sms_due;
+CREATE INDEX sms_due ON sms (until, id, due) WHERE state = 'pending';
+CREATE INDEX sms_waiting ON sms (merchant_id) WHERE state = 'pending';
 ALTER TABLE sms DROP CONSTRAINT sms_state;
 ALTER TABLE sms ADD CONSTRAINT sms_state
   CHECK (state IN ('pending', 'sent', 'delivered', 'undelivered', 'failed'));

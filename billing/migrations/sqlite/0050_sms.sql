@@ -27,7 +27,9 @@ INSERT INTO sms_new (id, merchant_id, once, recipient, text, parts, state, way, 
     CASE WHEN state = 'sent' THEN 'http' ELSE '' END, made + 86400000, tries, lease, due, made, said FROM sms;
 DROP TABLE sms;
 ALTER TABLE sms_new RENAME TO sms;
-CREATE INDEX sms_due ON sms (due) WHERE state = 'pending';
+-- What is wanted for the shortest time goes first.
+CREATE INDEX sms_due ON sms (until, id, due) WHERE state = 'pending';
+CREATE INDEX sms_waiting ON sms (merchant_id) WHERE state = 'pending';
 CREATE INDEX sms_by_age ON sms (made);
 
 -- Parts as the network calls them. Without `sms_id`: a receipt that came before it was known what it is of.

@@ -384,15 +384,15 @@ impl Check {
     }
 }
 
-/// Whether what follows `http://` begins with a host, perhaps after a name and before a port (RFC 3986 §3.2).
+/// Whether what follows `http://` begins with a host, perhaps before a port (RFC 3986 §3.2). Names and passwords before it
+/// are not sent anywhere.
 fn has_host(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if let Some(literal) = host.strip_prefix('[') {
         let (address, port) = literal.split_once(']').unwrap_or_default();
         return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));
     }
-    let never = |c: char| c.is_whitespace() || c.is_control() || "[]<>\"\\^`|".contains(c);
+    let never = |c: char| c.is_whitespace() || c.is_control() || "@[]<>\"\\^`|".contains(c);
     !host.is_empty() && !host.starts_with(':') && !host.contains(never)
 }
 
@@ -419,12 +419,12 @@ mod tests {
 
     #[test]
     fn rfc3986_3_2_an_address_has_a_host_that_could_be_one() {
-        for good in
-            ["a.example/x?y=[1]", "192.0.2.1:8080", "[2001:db8::1]:80/", "u:p@shop", "shop#x"]
-        {
+        for good in ["a.example/x?y=[1]", "192.0.2.1:8080", "[2001:db8::1]:80/", "shop#x@y"] {
             assert!(has_host(good), "{good}");
         }
-        for bad in ["", "/x", ":80", "[bad", "[bad]", "[::1]x", "u@/", "a b", "sh<op/", "?q"] {
+        for bad in
+            ["", "/x", ":80", "[bad", "[bad]", "[::1]x", "u@/", "u:p@shop/", "a b", "sh<op/", "?q"]
+        {
             assert!(!has_host(bad), "{bad}");
         }
     }

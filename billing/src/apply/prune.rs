@@ -23,6 +23,10 @@ struct Kind {
     needed: &'static str,
 }
 
+/// What names a line as a way of messages: ways stand a line each.
+pub(super) const WAYS_OF: &str = "SELECT 'sms.ways' FROM sms_gateways \
+                                  WHERE '\n' || ways || '\n' LIKE '%\nsmpp:' || $1 || '\n%'";
+
 const KINDS: [Kind; 20] = [
     Kind {
         section: "ussd_owners",
@@ -46,9 +50,7 @@ const KINDS: [Kind; 20] = [
         kind: "smpp link",
         list: "SELECT name, name FROM smpp_links WHERE managed = 1",
         remove: "DELETE FROM smpp_links WHERE name = $1",
-        // Ways stand a line each.
-        needed: "SELECT 'sms.ways' FROM sms_gateways \
-                 WHERE '\n' || ways || '\n' LIKE '%\nsmpp:' || $1 || '\n%'",
+        needed: WAYS_OF,
     },
     Kind {
         section: "inbound",

@@ -1,7 +1,7 @@
 //! Lines to networks by SMPP.
 
-use super::Run;
 use super::sync::{Item, Show, Table, set};
+use super::{Run, prune};
 use crate::db::{args, word};
 use crate::desired::SmppLink;
 use crate::error::Result;
@@ -47,6 +47,11 @@ impl Run<'_> {
         for (i, link) in desired.smpp_links.iter().enumerate() {
             let before = self.check.mistakes.len();
             self.smpp_link(&format!("smpp_links[{i}]"), link);
+            // A file that has [sms] is looked at there.
+            if !link.sms && desired.sms.is_none() && self.is_way(&link.name).await? {
+                let why = "messages leave by it: sms.ways names it";
+                self.check.wrong(format!("smpp_links[{i}].sms"), why);
+            }
             if self.check.mistakes.len() != before {
                 continue;
             }
@@ -81,10 +86,18 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether messages leave by a line, as the store has it.
+    async fn is_way(&mut self, line: &str) -> Result<bool> {
+        Ok(self.conn.row(prune::WAYS_OF, args![line]).await?.is_some())
+    }
+
     fn smpp_link(&mut self, path: &str, link: &SmppLink) {
         let sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if !link.name.chars().all(sign) {
             self.check.wrong(format!("{path}.name"), "letters, digits, - and _");
+        }
+        if matches!(link.name.as_str(), "phone" | "http") {
+            self.check.wrong(format!("{path}.name"), "that is another way of messages");
         }
         let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
         if link.host.is_empty() || !link.host.chars().all(host) {

@@ -82,6 +82,9 @@ impl Sale {
     }
 }
 
+/// Messages of one merchant that may wait: whoever sends more than his lines take is told so.
+const WAITING_MAX: i64 = 10_000;
+
 /// What came of a sale.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Sold {
@@ -89,6 +92,8 @@ pub enum Sold {
     Now(Vec<i64>),
     /// The merchant cannot pay for all of it: nothing is sent.
     Poor,
+    /// Too many of the merchant's wait: later.
+    Full,
     /// The merchant is not served any more.
     Gone,
 }
@@ -113,6 +118,11 @@ async fn sell(conn: &mut Conn, once: &Once, sale: &Sale, at: UnixMillis) -> Resu
     let (Some(whole), Some(each)) = (sale.price(), sale.each()) else { return Ok(Sold::Poor) };
     if whole > available && whole > Micros::ZERO {
         return Ok(Sold::Poor);
+    }
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM sms WHERE merchant_id = $1 AND state = 'pending' LIMIT $2) w";
+    let waiting = conn.row(sql, args![sale.merchant.0, WAITING_MAX]).await?;
+    if waiting.map(|row| row.int(0)).transpose()?.unwrap_or_default() >= WAITING_MAX {
+        return Ok(Sold::Full);
     }
     // Whoever tries things out writes to nobody.
     let trial = row.text(4)? == Currency::XTS.code();

@@ -386,7 +386,7 @@ pub(crate) async fn nothing_that_pays_or_sends_is_in_what_programs_write_down(
         hook_secret = "whsec_1"
         account = "acct_1"
         currency = "EUR"
-        url = "https://me:pass@gate.example"
+        url = "https://gate.example/?key=pass"
         [sms]
         url = "https://sms.example/?key=k1&to={to}&text={text}"
         headers = { "X-Key" = "k2" }

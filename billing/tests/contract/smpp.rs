@@ -74,6 +74,9 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
     let told = apply(less).await.mistakes;
     assert!(told.len() == 1 && told[0].message.contains("sms.ways"), "{told:?}");
+    let link = "[[smpp_links]]\nname = \"carrier\"\nhost = \"smsc.example\"\nsystem_id = \"tandem\"\nsms = false";
+    let told = apply(link).await.mistakes;
+    assert!(told.len() == 1 && told[0].path == "smpp_links[0].sms", "{told:?}");
     // Nor does anything leave by one that takes no messages.
     let ways = "[sms]\nways = [\"phone\", \"smpp:menus\"]";
     let told = apply(ways).await.mistakes;

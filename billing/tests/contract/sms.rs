@@ -249,6 +249,49 @@ pub(crate) async fn s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid(
     assert_eq!(balance(&store, merchant).await, micros("1"));
 }
 
+pub(crate) async fn s5_5_a_code_does_not_stand_behind_mail_to_a_whole_town(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "1").await;
+    let free = Line { price_en: Micros::ZERO, ..sale(merchant, &[], "").line };
+    let mail = async |many: usize, s: u64| {
+        let recipients = (0..many).map(|nth| format!("86138{s:03}{nth:05}")).collect();
+        let line = free.clone();
+        sold(&store, Sale { line, recipients, ..sale(merchant, &[], "hello") }, s).await
+    };
+    let Sold::Now(ids) = mail(9_999, 1).await else { panic!() };
+    assert_eq!(ids.len(), 9_999);
+    let code = Sale { life: Duration::from_secs(600), ..sale(merchant, &[MOBILE], "code 123456") };
+    let Sold::Now(code) = sold(&store, code, 2).await else { panic!() };
+    let first = store.take_sms(at(3), 1).await.unwrap();
+    assert_eq!(first.iter().map(|sms| sms.id).collect::<Vec<_>>(), code);
+    // So many of one merchant wait, and none beyond.
+    assert_eq!(mail(1, 4).await, Sold::Full);
+    // A code is tried near its end too, however often it was before.
+    let mut tries = Vec::new();
+    store
+        .note_sms((first[0].id, first[0].lease), SmsSent::Later("busy".into()), at(3))
+        .await
+        .unwrap();
+    for s in (5..602).step_by(5) {
+        for sms in store.take_sms(at(s), 1).await.unwrap() {
+            if sms.id == code[0] {
+                tries.push(s);
+            }
+            store
+                .note_sms((sms.id, sms.lease), SmsSent::Later("busy".into()), at(s))
+                .await
+                .unwrap();
+        }
+    }
+    assert!(tries.len() < 15 && tries.last().is_some_and(|last| *last > 520), "{tries:?}");
+    // Where nothing is sent at all, what is over is given up all the same, and paid back.
+    assert_eq!(balance(&store, merchant).await, micros("0.90"));
+    store.lapse_sms(at(602)).await.unwrap();
+    assert_eq!(balance(&store, merchant).await, micros("1"));
+}
+
 pub(crate) async fn s4_1_whoever_signs_up_with_a_sandbox_is_sent_nothing(store: Store, _: String) {
     fill(&store, "1").await;
     let file = r#"
