@@ -108,7 +108,7 @@ impl Guests {
                 table.pop_first();
             }
         }
-        let (ip, name) = key.clone();
+        let ip = key.0;
         let wrong = table.entry(key).or_default();
         wrong.at.push_back(now);
         while wrong.at.front().is_some_and(|at| now.saturating_duration_since(*at) >= WRONG_WITHIN)
@@ -118,7 +118,8 @@ impl Guests {
         if wrong.at.len() >= WRONG_MAX {
             wrong.at.clear();
             wrong.until = Some(now + LOCKED);
-            tracing::warn!(%ip, name, seconds = LOCKED.as_secs(), "too many wrong passwords: locked");
+            // Not the name: it may be a number of somebody's, or a password in the wrong field.
+            tracing::info!(%ip, seconds = LOCKED.as_secs(), "too many wrong passwords for one name: it is locked");
         }
     }
 

@@ -6,11 +6,17 @@
 use std::time::{Duration, Instant};
 
 use dialect::inoti::page::{self, Answer};
+use facts::gsm::Room;
 use facts::ports::FetchError;
 use facts::ussd::{Screen, Step};
 
 use crate::payments;
 use crate::state::ApiState;
+
+/// Screens of one text that are shown, and what surely fits on one beside the way to the next.
+const SCREENS_MAX: usize = 5;
+/// See [`SCREENS_MAX`].
+const SCREEN: Room = Room { septets: 175, units: 74 };
 
 /// What a visit came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,19 +85,25 @@ async fn said(state: &ApiState, step: &Step) -> Result<(Screen, Option<&'static 
         Answer::Nothing => Err(page("it answered nothing")),
         Answer::Pay { factor, rials } => {
             let asked = payments::asked(state, &view, (step, &code), (factor, rials));
-            Ok((asked.await?, odd))
+            let (screen, refused) = asked.await?;
+            Ok((screen, refused.or(odd)))
         }
     }
 }
 
 /// What is shown as it is, and was hardly meant to be.
 fn odd(answer: &Answer, body: &[u8]) -> Option<&'static str> {
-    match answer {
-        Answer::Menu(text) | Answer::Last(text) if page::is_almost_a_payment(text) => Some(
+    let (Answer::Menu(text) | Answer::Last(text)) = answer else { return None };
+    let finds = [
+        (
+            page::is_almost_a_payment(text),
             "no 9900|Factor|Price: 1 to 50 letters, digits, - and _; 1 to 12 digits, not 0; nothing else",
         ),
-        _ => page::is_markup(body).then_some("it answered with markup, which is shown as it is"),
-    }
+        (page::is_markup(body), "it answered with markup, which is shown as it is"),
+        (page::has_mark_within(text), "[end] ends a session at the end of an answer alone"),
+        (SCREEN.parts(text).len() > SCREENS_MAX, "of a text that is longer five screens are shown"),
+    ];
+    finds.into_iter().find_map(|(odd, words)| odd.then_some(words))
 }
 
 fn words(why: FetchError) -> String {
@@ -101,5 +113,34 @@ fn words(why: FetchError) -> String {
         FetchError::Failed(why) => why,
         FetchError::TimedOut => "it did not answer in time".to_owned(),
         FetchError::TooLarge => "it answered more than is read".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_2_what_was_hardly_meant_to_be_shown_is_told_to_whoever_made_the_page() {
+        let told = |text: &str| odd(&page::answer(None, text.as_bytes()), text.as_bytes());
+        for (text, words) in [
+            ("9900 | F1 | 100000", "9900|Factor|Price"),
+            ("<p>9900|F1|1000</p>", "9900|Factor|Price"),
+            ("9900|F1|1,000", "9900|Factor|Price"),
+            ("<b>1-tea</b>", "markup"),
+            ("before [END] after", "[end]"),
+            (&"word ".repeat(400), "five screens"),
+            (&"چای ".repeat(120), "five screens"),
+        ] {
+            assert!(
+                told(text).is_some_and(|told| told.contains(words)),
+                "{text}: {:?}",
+                told(text)
+            );
+        }
+        for text in ["1-tea", "bye[end]", "9900|F1|1000", "99001|a", "a < b", &"word ".repeat(150)]
+        {
+            assert_eq!(told(text), None, "{text}");
+        }
     }
 }

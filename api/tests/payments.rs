@@ -80,6 +80,19 @@ impl Shop {
     }
 
     async fn step_behind(&self, session: u64, door: Door, inputs: &[&str], answer: &str) -> String {
+        match self.seen_behind(session, door, inputs, answer).await.screen {
+            Screen::Last(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn seen_behind(
+        &self,
+        session: u64,
+        door: Door,
+        inputs: &[&str],
+        answer: &str,
+    ) -> api::menus::Seen {
         let step = Step {
             session: CallId(session),
             merchant: self.merchant,
@@ -90,10 +103,7 @@ impl Shop {
             number: 1,
         };
         self.page.answer(200, answer);
-        match api::menus::visit(&self.world.state, &step).await.screen {
-            Screen::Last(text) => text,
-            other => panic!("{other:?}"),
-        }
+        api::menus::visit(&self.world.state, &step).await
     }
 
     /// A new invoice of so many rials.
@@ -412,7 +422,9 @@ async fn s5_3_where_nothing_can_be_paid_there_is_no_invoice() {
     assert!(shop.all().await.is_empty());
     // Behind so much the last visit would be longer than pages take (spec §5.2).
     let deep = ["1"; 7];
-    assert_eq!(shop.step_behind(3, Door::Simulator, &deep, "9900|7|5000").await, unavailable);
+    let seen = shop.seen_behind(3, Door::Simulator, &deep, "9900|7|5000").await;
+    assert_eq!(seen.screen, Screen::Last(unavailable.into()));
+    assert!(seen.note.is_some_and(|note| note.contains("10 parts")));
     assert!(shop.all().await.is_empty());
     // Who tries out his own menu needs no network: the link is on the screen, and no money moves.
     let screen = shop.step(2, Door::Simulator, "9900|7|5000").await;

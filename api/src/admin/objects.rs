@@ -64,6 +64,9 @@ async fn objects(
         "policies" => (rows!(store.policies()), "name"),
         "ussd-codes" => (rows!(store.ussd_codes(merchant)), "code"),
         "ussd-owners" => (rows!(store.ussd_owners()), "username"),
+        "sms-accounts" => (rows!(store.sms_accounts()), "username"),
+        "sms-keywords" => (rows!(store.sms_keywords()), "keyword"),
+        "sms-hooks" => (rows!(store.sms_hooks()), "name"),
         "smpp-links" => (rows!(store.smpp_links()), "name"),
         "payment-gateways" => (rows!(store.payment_gateways()), "name"),
         "trunks" => {

@@ -37,14 +37,23 @@ const AT_GATEWAY: Duration = Duration::from_secs(30 * 60);
 /// Characters of our own invoice behind what a page is told at most, and of the two stars there.
 const INVOICE_MAX: usize = 21;
 
-/// What a subscriber sees whose menu asked for a payment: that a link is on its way, or why none is.
+/// What whoever made the page hears of a payment that is asked for too deep in a menu.
+const TOO_DEEP: &str = "a payment is asked for behind too much: code, inputs, its own factor and ours are 10 parts and 256 \
+                        characters at most";
+
+/// What a subscriber sees whose menu asked for a payment: that a link is on its way, or why none is; and that, in words
+/// for whoever made the page.
 pub(crate) async fn asked(
     state: &ApiState,
     view: &View,
     (step, code): (&Step, &CodeRow),
     (factor, rials): (String, u64),
-) -> billing::Result<Screen> {
+) -> billing::Result<(Screen, Option<&'static str>)> {
     let (store, words) = (&state.0.store, words::of(code.language));
+    let refused = |words: &str, why| {
+        tracing::warn!(code = code.code, why, "a menu wants something paid, which cannot be");
+        (Screen::Last(words.to_owned()), Some(why))
+    };
     let merchant = view.merchant(store, step.merchant).await?;
     let sandbox = merchant.is_some_and(|merchant| merchant.currency == Currency::XTS);
     let trial = sandbox || step.door == Door::Simulator;
@@ -52,30 +61,20 @@ pub(crate) async fn asked(
     let gateways = store.payment_gateways().await?;
     // What is paid without money buys something from whoever does not look twice.
     if trial && !sandbox && !without_money(&gateways, false) {
-        tracing::info!(
-            code = code.code,
-            "a try of a menu is not paid where there is a gateway that takes money"
-        );
-        return Ok(Screen::Last(words.no_trial.to_owned()));
+        let why = "a try is paid only by a sandbox where there is a gateway that takes money";
+        return Ok(refused(words.no_trial, why));
     }
     let ways = offered(&gateways, trial).len();
     let sends = trial || store.sms_gateway().await?.is_some();
     let Some(base) = base.filter(|_| ways > 0 && sends) else {
-        tracing::warn!(
-            code = code.code,
-            "a menu wants something paid: no public_url, gateway or way for short messages"
-        );
-        return Ok(Screen::Last(words.unavailable.to_owned()));
+        let why = "the switch has no http.public_url, no payment gateway, or no [sms]";
+        return Ok(refused(words.unavailable, why));
     };
     // The last visit tells both invoices behind what was typed, and pages take a string only so long (spec §5.2).
     let longest = step.call(true).chars().count() + factor.len() + INVOICE_MAX;
     let segments = step.code.as_slice().len() + step.inputs.len() + 2;
     if longest > CALL_MAX || segments > SEGMENTS_MAX {
-        tracing::warn!(
-            code = code.code,
-            "a menu wants something paid behind more than a page can be told"
-        );
-        return Ok(Screen::Last(words.unavailable.to_owned()));
+        return Ok(refused(words.unavailable, TOO_DEEP));
     }
     let amount = words::amount(code.language, rials);
     let link = format!("{base}/pay/{{token}}");
@@ -99,7 +98,7 @@ pub(crate) async fn asked(
     };
     let made = store.make_invoice(new, now()).await?;
     state.0.sms_wake.notify_one();
-    Ok(Screen::Last(match made {
+    let screen = Screen::Last(match made {
         Made::Now(invoice) | Made::Again(invoice) | Made::Enough(invoice) if invoice.trial => {
             let link = format!("{base}/pay/{}", invoice.token);
             words::filled(words.trial, &[("link", &link)])
@@ -108,7 +107,8 @@ pub(crate) async fn asked(
         Made::Enough(_) => words.enough.to_owned(),
         Made::UnderWay(_) => words.under_way.to_owned(),
         Made::Paid(_) => words.paid_already.to_owned(),
-    }))
+    });
+    Ok((screen, None))
 }
 
 /// 128 random bits in hex: what nobody guesses.

@@ -29,7 +29,7 @@ pub(super) async fn open(state: &ApiState, view: &View, asker: &Asker, asked: &A
         _ => {
             wrong.push(FieldError::new(
                 "/mobile",
-                "is no number of a telephone outside: +989123456789",
+                "is no number of a telephone outside, such as +989123456789",
             ));
             String::new()
         }

@@ -56,6 +56,8 @@ pub(super) fn index(language: Language, base: &str) -> String {
         ("system-002", words.system_002),
         ("system-003", words.system_003),
         ("system-003-payments", words.payments),
+        ("system-003-sms", words.messages),
+        ("menu-in-five-minutes", words.menu),
     ] {
         let _ = write!(
             body,

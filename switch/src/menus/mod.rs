@@ -132,6 +132,7 @@ impl Menus {
         };
         if !place.is_some_and(put) {
             tracing::warn!(%session, number, merchant, "a menu's page is not visited: too many are");
+            self.0.screens.note(session, "it was not asked: too many pages are being asked".into());
             self.answer((session, number), Screen::Unavailable);
         }
     }
@@ -205,7 +206,11 @@ impl Menus {
             match opened(opening).await {
                 Some(Opened::Now) => {}
                 Some(Opened::Unpaid) => return Screen::Unpaid,
-                Some(Opened::Gone) | None => return Screen::Unavailable,
+                Some(Opened::Gone) | None => {
+                    let why = "it was not asked: the switch could not open the session";
+                    self.0.screens.note(step.session, why.into());
+                    return Screen::Unavailable;
+                }
             }
         }
         let begun = Instant::now();

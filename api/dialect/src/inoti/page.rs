@@ -113,16 +113,30 @@ pub fn answer(content_type: Option<&str>, body: &[u8]) -> Answer {
     }
 }
 
+/// The mark of a last screen.
+const MARK: &str = "[end]";
+
 /// Whether the answer looks like a page for browsers: shown as it is, but worth a word to its owner.
 #[must_use]
 pub fn is_markup(body: &[u8]) -> bool {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"<")
 }
 
-/// Whether a text that is shown begins as a payment does: its owner may have meant one.
+/// Whether a text that is shown begins as a payment does, behind blanks and marks for browsers: its owner may have meant
+/// one.
 #[must_use]
 pub fn is_almost_a_payment(shown: &str) -> bool {
-    shown.trim_start().starts_with("9900|")
+    let mut text = shown.trim_start();
+    while let Some((_, rest)) = text.strip_prefix('<').and_then(|text| text.split_once('>')) {
+        text = rest.trim_start();
+    }
+    text.strip_prefix("9900").is_some_and(|rest| rest.trim_start().starts_with('|'))
+}
+
+/// Whether a text that is shown has the mark of a last screen, which counts at its end alone.
+#[must_use]
+pub fn has_mark_within(shown: &str) -> bool {
+    shown.to_ascii_lowercase().contains(MARK)
 }
 
 /// Whether the answer is no text at all, whatever its header says: it has octets that no text has, or most of it
@@ -154,7 +168,6 @@ pub fn decoded(content_type: Option<&str>, body: &[u8]) -> String {
 
 /// `[end]` at the end, in any case.
 fn without_end(text: &str) -> Option<&str> {
-    const MARK: &str = "[end]";
     let text = text.trim_end();
     let at = text.len().checked_sub(MARK.len())?;
     let tail = text.get(at..)?;

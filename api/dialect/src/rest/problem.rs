@@ -71,7 +71,7 @@ codes! {
     /// Nothing there, or nothing of this merchant's.
     NotFound = 404 "not_found", "There is no such thing";
     /// The call is over, or nobody there can hear.
-    NotLive = 404 "not_live", "The call is not live";
+    NotLive = 404 "not_live", "It is not live";
     /// Nobody of this number is in the conference.
     NotThere = 404 "not_there", "Nobody of this number is in the conference";
     /// The call is not being recorded.
