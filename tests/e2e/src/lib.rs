@@ -32,3 +32,4 @@ pub mod tandem;
 pub mod ussd;
 pub mod wait;
 pub mod ytx;
+pub mod zarinpal;

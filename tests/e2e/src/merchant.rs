@@ -43,6 +43,9 @@ impl Received {
 /// Answers still to be given: to targets that start with the prefix, a status and a body.
 type Plan = Arc<Mutex<Vec<(String, u16, String)>>>;
 
+/// What is answered to a request for which no answer was planned: a status and a body.
+type Mind = Arc<dyn Fn(&Received) -> (u16, String) + Send + Sync>;
+
 /// The merchant's web server.
 #[derive(Debug)]
 pub struct Merchant {
@@ -59,6 +62,16 @@ impl Merchant {
     /// When no socket can be had.
     #[must_use]
     pub fn start() -> Merchant {
+        Merchant::by(|_| (200, "success".to_owned()))
+    }
+
+    /// The same with answers of its own: a status and a body.
+    ///
+    /// # Panics
+    /// When no socket can be had.
+    #[must_use]
+    pub fn by(mind: impl Fn(&Received) -> (u16, String) + Send + Sync + 'static) -> Merchant {
+        let mind: Mind = Arc::new(mind);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -67,7 +80,8 @@ impl Merchant {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (inbox, plan) = (Arc::clone(&inbox), Arc::clone(&plan));
-                std::thread::spawn(move || serve(stream, &inbox, &plan));
+                let mind = Arc::clone(&mind);
+                std::thread::spawn(move || serve(stream, &inbox, &plan, &mind));
             }
         });
         Merchant { address, received, answers }
@@ -109,7 +123,7 @@ impl Merchant {
     }
 }
 
-fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan) {
+fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan, mind: &Mind) {
     let _ = stream.set_read_timeout(Some(wait::PATIENCE));
     let mut reader = BufReader::new(stream);
     loop {
@@ -136,19 +150,18 @@ fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan) {
             return;
         }
         let body = String::from_utf8_lossy(&body).into_owned();
-        let (status, text) = {
+        let planned = {
             let mut plan = plan.lock().expect("unpoisoned");
             let line = format!("{target} ");
-            match plan.iter().position(|(prefix, ..)| line.starts_with(prefix.as_str())) {
-                None => (200, "success".to_owned()),
-                Some(at) => {
-                    let (_, status, text) = plan.remove(at);
-                    (status, text)
-                }
-            }
+            let at = plan.iter().position(|(prefix, ..)| line.starts_with(prefix.as_str()));
+            at.map(|at| plan.remove(at))
         };
         let got = Received { at: Instant::now(), target, method, body };
-        inbox.lock().expect("unpoisoned").push(got);
+        inbox.lock().expect("unpoisoned").push(got.clone());
+        let (status, text) = match planned {
+            Some((_, status, text)) => (status, text),
+            None => mind(&got),
+        };
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
             text.len()

@@ -250,6 +250,22 @@ impl Tandem {
         assert!(books, "{said}");
     }
 
+    /// What the database (SQLite) itself says: the first column of all rows, a blank between them.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    #[must_use]
+    pub fn sql(&self, sql: &str) -> String {
+        let program = "import sqlite3, sys\n\
+             with sqlite3.connect(sys.argv[1], timeout=10) as db:\n\
+             \x20   print(*[row[0] for row in db.execute(sys.argv[2])])";
+        let data = self.folder.join("data/tandem.sqlite").display().to_string();
+        let out =
+            Command::new("python3").args(["-c", program, &data, sql]).output().expect("python3");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+
     /// Folder of everything.
     #[must_use]
     pub fn folder(&self) -> &Path {

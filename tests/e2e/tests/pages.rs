@@ -3,7 +3,6 @@
 //! browser, the page of samples, and that of `GetPayments`.
 
 use std::path::Path;
-use std::process::Command;
 
 use e2e::merchant::Merchant;
 use e2e::pages::{DESK, Pages, SMALL, View, is_kind_to_people};
@@ -48,24 +47,12 @@ impl World {
         let state = invoice["state"].as_str().expect("a state").to_owned();
         let rows = |table: &str, what: &str| {
             let sql = format!("SELECT COUNT({what}) FROM {table} WHERE invoice_id = {id}");
-            self.sql(&sql).parse().expect("a count")
+            self.tandem.sql(&sql).parse().expect("a count")
         };
         let told = format!("*90{}*{id}&RRN=", self.invoices);
         let told =
             self.merchant.received("/menu").iter().filter(|r| r.target.contains(&told)).count();
         (state, rows("ussd_attempts", "*"), rows("ussd_entries", "DISTINCT posting"), told)
-    }
-
-    /// What the database itself says.
-    fn sql(&self, sql: &str) -> String {
-        let program = "import sqlite3, sys\n\
-             with sqlite3.connect(sys.argv[1], timeout=10) as db:\n\
-             \x20   print(*[row[0] for row in db.execute(sys.argv[2])])";
-        let data = self.tandem.folder().join("data/tandem.sqlite").display().to_string();
-        let out =
-            Command::new("python3").args(["-c", program, &data, sql]).output().expect("python3");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
     /// Whatever was pressed: it is paid once, posted once, told once, and stays so.
@@ -186,7 +173,7 @@ fn s5_3_who_cancels_or_comes_too_late_sees_so_and_the_merchant_is_not_told() {
     let invoice = format!("{}?lang=zh", world.invoice());
     world.pages.open("a", &invoice, SMALL);
     world.pages.heading("a", "支付账单");
-    world.sql("UPDATE ussd_invoices SET expires = made WHERE state = 'open'");
+    world.tandem.sql("UPDATE ussd_invoices SET expires = made WHERE state = 'open'");
     world.pages.press("a", "支付", 1);
     offers(&world.pages.heading("a", "此链接已过期"), "zh", "ltr", &[]);
     wait::until("the invoice to lapse", || (world.stands().0 == "expired").then_some(()));
