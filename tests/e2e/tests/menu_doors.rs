@@ -1,7 +1,11 @@
 //! The manual's own pages of system 003 at every door by which subscribers come (spec §5.6, §7): what is seen there, and
 //! what the page is asked, octet by octet.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use e2e::baresip::{Account, Baresip};
 use e2e::country::{PASSWORD, USER, Wish, operator};
@@ -239,6 +243,64 @@ fn s7_003_the_asp_net_page_at_every_door() {
     let folder = tempfile::tempdir().expect("a folder");
     let page = Page::asp_net(folder.path());
     at_every_door(folder.path(), page, &[(PROMPT, true), (DONE, true)]);
+}
+
+/// A page that is asked and never answers: whoever waits reads so in his language when its time is over, in the request
+/// that ends the session, and in either dialect of it.
+#[test]
+fn s5_2_by_the_ims_a_page_that_never_answers_ends_in_the_codes_own_language() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let page = format!("http://{}/menu", listener.local_addr().expect("bound"));
+    let visits = Arc::new(Mutex::new(Vec::new()));
+    let visited = Arc::clone(&visits);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            // Kept open.
+            visited.lock().expect("unpoisoned").push((stream, line));
+        }
+    });
+    let tandem = switch(folder.path(), &page, "page_seconds = 1\n");
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ussd-data>";
+    let standard =
+        format!("<language>fa</language><ussd-string>{NO_SERVICE}</ussd-string></ussd-data>");
+    let old = format!(
+        "<language value=\"fa\"/><ussd-string value=\"{NO_SERVICE}\"/><anyExt><message-type>\
+         processUnstructuredSSRequest_Response</message-type></anyExt></ussd-data>"
+    );
+    for (name, is_old, wanted) in [("standard", false, standard), ("old", true, old)] {
+        let began = Instant::now();
+        let screens = [(NO_SERVICE, false)];
+        let dialogue = ims::dialogue(tandem.sip.port(), is_old, MOBILE, &screens);
+        let mut phone = Sipp::start(folder.path(), name, &dialogue, 1);
+        assert!(phone.finish().success(), "{name}: {}", phone.messages());
+        let took = began.elapsed();
+        assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&took), "{took:?}");
+        // To the octet.
+        let messages = phone.messages().replace("\r\n", "\n");
+        let (_, bye) = messages.split_once("\nBYE ").expect(&messages);
+        let (fields, behind) = bye.split_once("\n\n").expect("a body");
+        let body = format!("{head}{wanted}");
+        assert!(behind.starts_with(&format!("{body}\n")), "{behind}");
+        let length = format!("\nContent-Length: {}\n", body.len());
+        assert!(format!("{fields}\n").contains(&length), "{length} {fields}");
+    }
+    let listed = Tries::of(&tandem).ask("GET", "/v1/ussd/sessions", &Value::Null);
+    let sessions = listed["items"].as_array().expect("a list");
+    let visits: Vec<_> =
+        visits.lock().expect("unpoisoned").drain(..).map(|(_, line)| line).collect();
+    assert_eq!((sessions.len(), visits.len()), (2, 2));
+    for (one, line) in sessions.iter().zip(visits) {
+        assert_eq!((&one["door"], &one["outcome"]), (&json!("ims"), &json!("unavailable")));
+        let id: u64 = one["id"].as_str().expect("an id").parse().expect("digits");
+        let wanted =
+            format!("GET /menu?mobile=09123456789&sessionid={id}&call=*6655*123 HTTP/1.1\r\n");
+        assert_eq!(line, wanted);
+    }
+    assert_eq!(tandem.log().matches("did not answer in time").count(), 2);
+    tandem.books_in_order();
 }
 
 /// Another make of phone, which calls nobody.

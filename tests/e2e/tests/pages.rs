@@ -173,7 +173,7 @@ fn s5_3_who_cancels_or_comes_too_late_sees_so_and_the_merchant_is_not_told() {
     let invoice = format!("{}?lang=zh", world.invoice());
     world.pages.open("a", &invoice, SMALL);
     world.pages.heading("a", "支付账单");
-    world.tandem.sql("UPDATE ussd_invoices SET expires = made WHERE state = 'open'");
+    let _ = world.tandem.sql("UPDATE ussd_invoices SET expires = made WHERE state = 'open'");
     world.pages.press("a", "支付", 1);
     offers(&world.pages.heading("a", "此链接已过期"), "zh", "ltr", &[]);
     wait::until("the invoice to lapse", || (world.stands().0 == "expired").then_some(()));

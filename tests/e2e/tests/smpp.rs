@@ -2,6 +2,7 @@
 //! menus, messages out and in, receipts, TLS; what a lost link and a busy network do.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use e2e::country::{USER, Wish, operator};
 use e2e::merchant::http;
@@ -275,6 +276,23 @@ fn rfc8446_a_link_in_tls_and_a_password_that_changes() {
     assert!(why.contains("certificate"), "{why}");
     assert!(liar.told("bound").is_empty());
     liar.order(&json!({ "do": "most" }));
+}
+
+/// A network that says nothing is asked whether it is there, and not before its time; it is, and all goes on.
+#[test]
+fn s5_5_a_link_on_which_nothing_is_said_is_asked_whether_somebody_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut smsc = Smsc::start(folder.path(), e2e::ports::one(), None);
+    let begun = Instant::now();
+    let more = link(smsc.port, "enquire_seconds = 5");
+    let tandem = switch(folder.path(), more, Vec::new());
+    stands(&tandem, "bound");
+    smsc.wait("enquired", &json!({}));
+    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(send(&tandem, "still here").0, 200);
+    smsc.wait("sms", &json!({ "text": "still here" }));
+    assert_eq!((smsc.told("bound").len(), smsc.told("closed").len()), (1, 0));
+    assert_eq!(tandem.metrics()["tandem_smpp_lost_total{link=\"carrier\"}"], 0.0);
 }
 
 /// A merchant's message leaves by the link, and its receipt changes how it stands; what subscribers write comes in, whole
