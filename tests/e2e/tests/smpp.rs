@@ -288,7 +288,8 @@ fn s5_5_a_link_on_which_nothing_is_said_is_asked_whether_somebody_is_there() {
     let tandem = switch(folder.path(), more, Vec::new());
     stands(&tandem, "bound");
     smsc.wait("enquired", &json!({}));
-    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(5)..Duration::from_secs(20)).contains(&took), "{took:?}");
     assert_eq!(send(&tandem, "still here").0, 200);
     smsc.wait("sms", &json!({ "text": "still here" }));
     assert_eq!((smsc.told("bound").len(), smsc.told("closed").len()), (1, 0));
