@@ -541,6 +541,8 @@ async fn operators_list_invoices_and_give_money_back_and_merchants_see_their_own
     assert_eq!(kinds["items"][0]["name"], "try");
     let (_, owners) = shop.world.admin("GET", "/ussd-owners", None).await;
     assert!(owners["items"][0]["password"].is_null(), "{owners}");
+    let (_, due) = shop.world.admin("GET", "/payments-due", None).await;
+    assert_eq!(due["items"][0]["rials"], 0, "what was paid without money is owed to nobody");
     let own = client::client(&shop.world, "test").await;
     let listed = own.get("/ussd/invoices").await.json();
     assert_eq!(listed["items"][0]["state"], "paid", "{listed}");

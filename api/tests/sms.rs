@@ -194,6 +194,15 @@ async fn s5_5_receipts_of_lines_and_gateways_change_how_a_message_stands() {
     let office = Office::new(&["http"]).await;
     let hook = |rest: &str| format!("/sms-hooks/gate?secret={SECRET}&{rest}");
     let told = async |path: &str| office.ask("GET", path, "").await.0;
+    for (kind, wanted) in [
+        ("sms-hooks", "gate"),
+        ("sms-accounts", "\"has_token\":true"),
+        ("sms-keywords", "\"purpose\":\"signup\""),
+    ] {
+        let (_, listed) = office.world.admin("GET", &format!("/{kind}"), None).await;
+        let listed = listed.to_string();
+        assert!(listed.contains(wanted) && !listed.contains(SECRET) && !listed.contains(TOKEN), "{listed}");
+    }
     assert_eq!(told("/sms-hooks/gate?id=4711&status=DONE").await, StatusCode::FORBIDDEN);
     assert_eq!(told("/sms-hooks/none?id=4711&status=DONE").await, StatusCode::FORBIDDEN);
     office.otp(json!({})).await;

@@ -19,6 +19,7 @@ use crate::state::{ApiState, now};
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/admin/v1/ussd-invoices", get(list))
+        .route("/admin/v1/payments-due", get(due))
         .route("/admin/v1/ussd-invoices/{id}", get(show))
         .route("/admin/v1/ussd-invoices/{id}/refund", post(give_back))
         .route("/admin/v1/sms", get(messages))
@@ -53,6 +54,20 @@ async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply
     let which = InvoicesAsked { merchant, state: which, odd, after, limit };
     let rows = state.0.store.invoices(which).await.map_err(store_fault)?;
     Ok(page(&rows, limit, |row| row.id))
+}
+
+/// What merchants are due of payments: money that gateways have and the operator owes.
+async fn due(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
+    let only = Asked::read(query.as_deref()).merchant(&state).await?;
+    let store = &state.0.store;
+    let mut items = Vec::new();
+    for row in store.merchants().await.map_err(store_fault)? {
+        if only.is_none_or(|id| id == row.id) {
+            let rials = store.payments_due(row.id).await.map_err(store_fault)?;
+            items.push(json!({ "merchant": row.name, "rials": rials }));
+        }
+    }
+    Ok(ok(&json!({ "items": items })))
 }
 
 async fn find(state: &ApiState, id: &str) -> Result<Invoice, Fault> {

@@ -248,6 +248,8 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     assert_eq!((held.state, held.reference.as_deref()), (InvoiceState::Paid, Some(INTENT)));
     assert!(rrn.len() == 12 && seen.body.contains(&rrn), "{rrn}: {}", seen.body);
     assert_eq!(shop.world.store.payments_due(shop.merchant).await.unwrap(), 125_001);
+    let (_, due) = shop.world.admin("GET", "/payments-due?merchant=test", None).await;
+    assert_eq!(due["items"], serde_json::json!([{ "merchant": "test", "rials": 125_001 }]));
     // The money goes back once, whatever is repeated.
     let refund = format!("/ussd-invoices/{}/refund", invoice.id);
     there.answer(503, "");
