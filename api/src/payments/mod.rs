@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use billing::menus::CodeRow;
 use billing::payments::{
-    Attempt, AttemptState, Booked, Gateway as Row, GatewayKind, Invoice, InvoiceState, Made,
-    NewInvoice, Verified,
+    Attempt, Booked, Gateway as Row, GatewayKind, Invoice, Made, NewInvoice, Verified,
 };
 use dialect::inoti::page as merchant_page;
 use facts::Currency;
@@ -136,15 +135,13 @@ pub(crate) async fn settle(
     end: bool,
 ) -> billing::Result<Invoice> {
     let store = &state.0.store;
-    let invoice =
-        store.invoice(attempt.invoice).await?.ok_or(billing::Error::Missing("invoice"))?;
-    // By another way it is paid already: what comes by this one too is nobody's. One that was taken up again may have
-    // been verified before: only asking tells.
-    let pending = attempt.state == AttemptState::Pending && !attempt.late;
-    let spare = pending && invoice.state != InvoiceState::Open;
-    let word = match there(state, attempt).await? {
+    let there = there(state, attempt).await?;
+    let takes = there.as_ref().is_ok_and(|there| there.takes());
+    let question = store.ask_attempt(attempt.id, takes, now()).await?;
+    let word = match there {
         Err(why) => Err(why.to_owned()),
-        Ok(there) if spare => there.leave(attempt).await,
+        // By another way it is paid already: what comes by this one too is nobody's.
+        Ok(there) if question.spare => there.leave(attempt).await,
         Ok(there) if end => there.close(attempt).await,
         Ok(there) => there.ask(attempt).await,
     };
@@ -155,7 +152,7 @@ pub(crate) async fn settle(
             tracing::info!(invoice, gateway = attempt.gateway, said, "nothing was paid");
             return store.fail_attempt(id, &said, now()).await;
         }
-        Ok(Word::NotYet(said)) => store.delay_attempt(id, &said, now()).await?,
+        Ok(Word::NotYet(said)) => store.deny_attempt(id, &question, &said, now()).await?,
         Err(said) => {
             tracing::warn!(
                 invoice,

@@ -363,6 +363,80 @@ async fn s5_3_who_comes_back_late_is_asked_after_until_it_is_known() {
     shop.in_order().await;
 }
 
+/// Zarinpal that opens A1, A2 and so on, and says of each what stands here; nothing: its answer is lost.
+async fn each(says: &Arc<Mutex<Vec<Option<&'static str>>>>) -> (Shop, Peer) {
+    let (says, opened) = (Arc::clone(says), Arc::new(Mutex::new(0)));
+    let mind: Mind = Arc::new(move |came| {
+        let (says, opened) = (Arc::clone(&says), Arc::clone(&opened));
+        Box::pin(async move {
+            if came.target.ends_with("/request.json") {
+                *opened.lock().unwrap() += 1;
+                let data =
+                    json!({ "code": 100, "authority": format!("A{}", opened.lock().unwrap()) });
+                return Some((200, json!({ "data": data, "errors": [] }).to_string()));
+            }
+            let asked: serde_json::Value = serde_json::from_str(&came.body).unwrap();
+            let nth: usize = asked["authority"].as_str().unwrap()[1..].parse().unwrap();
+            let said = says.lock().unwrap()[nth - 1];
+            said.map(|body| (200, body.to_owned()))
+        })
+    });
+    let gate = Peer::by(mind).await;
+    let row = json!({ "name": "card", "kind": "zarinpal", "account": "a", "url": gate.url("") });
+    (Shop::new(json!([row])).await, gate)
+}
+
+#[tokio::test]
+async fn s5_3_a_way_whose_answer_was_lost_is_not_left_when_another_one_is_booked() {
+    let says = Arc::new(Mutex::new(vec![None; 4]));
+    let (shop, gate) = each(&says).await;
+    let store = &shop.world.store;
+    let says = |nth: usize, word| says.lock().unwrap()[nth - 1] = word;
+    let next = async || {
+        store.hasten_payments(7, now()).await.unwrap();
+        api::payments::turn(&shop.world.state).await.unwrap();
+    };
+    let states = async |invoice: &Invoice| {
+        let ways = store.attempts_of(invoice.id).await.unwrap();
+        ways.iter().map(|way| way.state).collect::<Vec<_>>()
+    };
+    // He leaves one way and pays by another; then by the first one too, whose tab is still open.
+    let paid = async |factor: &str, (first, second): (usize, usize), word| {
+        let invoice = shop.invoice(factor, 5000).await;
+        let start = format!("/pay/{}/start", invoice.token);
+        shop.press(&start, "").await;
+        says(first, Some(UNPAID));
+        shop.back(&invoice, &format!("?Authority=A{first}&Status=NOK")).await;
+        shop.press(&start, "").await;
+        says(second, word);
+        next().await;
+        says(first, Some(PAID));
+        shop.back(&invoice, &format!("?Authority=A{first}&Status=OK")).await;
+        assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+        invoice
+    };
+    // What Zarinpal said of the second one was lost: it may have the money, and is asked until it is heard.
+    let invoice = paid("1", (1, 2), None).await;
+    assert_eq!(states(&invoice).await, [AttemptState::Paid, AttemptState::Pending]);
+    next().await;
+    assert_eq!(states(&invoice).await, [AttemptState::Paid, AttemptState::Pending]);
+    says(2, Some(PAID));
+    next().await;
+    assert_eq!(states(&invoice).await, [AttemptState::Paid, AttemptState::Odd]);
+    let odd = InvoicesAsked { odd: true, limit: 9, ..InvoicesAsked::default() };
+    assert_eq!(store.invoices(odd).await.unwrap().len(), 1, "the operator sees it");
+    assert_eq!(store.payments_due(shop.merchant).await.unwrap(), 5000);
+    shop.in_order().await;
+    // It said that nothing was paid by it: it is left, and never asked again.
+    gate.take();
+    let invoice = paid("2", (3, 4), Some(UNPAID)).await;
+    next().await;
+    assert_eq!(states(&invoice).await, [AttemptState::Paid, AttemptState::Failed]);
+    let asked = gate.take().into_iter().filter(|came| came.body.contains("\"A4\"")).count();
+    assert_eq!(asked, 1);
+    shop.in_order().await;
+}
+
 const PAID: &str = r#"{"data":{"code":100,"ref_id":201764891234},"errors":[]}"#;
 const UNPAID: &str = r#"{"data":[],"errors":{"code":-51,"message":"not paid"}}"#;
 

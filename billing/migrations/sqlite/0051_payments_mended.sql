@@ -2,11 +2,13 @@
 
 -- `kind`: the gateway's when the way was begun. `lease`: until when it is asked after by the process of number `holder`.
 -- `late`: it was given up, and whoever paid by it came back all the same: it is asked after
--- beside the invoice's own way.
+-- beside the invoice's own way. `taking`: when it was last asked whether it was paid at a gateway where to ask is to take,
+-- as long as it is not known what came of that; else 0.
 ALTER TABLE ussd_attempts ADD COLUMN kind TEXT NOT NULL DEFAULT 'test';
 ALTER TABLE ussd_attempts ADD COLUMN lease BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ussd_attempts ADD COLUMN holder BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ussd_attempts ADD COLUMN late BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE ussd_attempts ADD COLUMN taking BIGINT NOT NULL DEFAULT 0;
 DROP INDEX ussd_attempts_one;
 CREATE UNIQUE INDEX ussd_attempts_one ON ussd_attempts (invoice_id) WHERE state = 'pending' AND late = 0;
 -- Of a gateway that is gone nothing is asked any more; one for tests has left its button behind.

@@ -47,6 +47,17 @@ pub enum Began {
     Moved(Invoice),
 }
 
+/// A question after a way, as it is noted before it is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// By another way the invoice is paid, and by this one the gateway has nothing yet: it need not be asked.
+    pub spare: bool,
+    /// What the note says; 0: there is none.
+    asked: UnixMillis,
+    /// Every question before it was answered, or is not on its way any more.
+    alone: bool,
+}
+
 /// What a gateway says was paid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified {
@@ -201,12 +212,41 @@ async fn fail(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<I
     locked(conn, invoice.id).await
 }
 
-/// Notes what a gateway said that decides nothing: it is asked again, the later the older the way is.
-async fn wait(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<()> {
+/// Notes that a way is asked after. Where to ask is to take (`takes`), the note stays until the gateway has said that it
+/// has nothing: whoever pays by another way meanwhile has this one asked, and not left.
+async fn ask(conn: &mut Conn, id: i64, takes: bool, now: UnixMillis) -> Result<Question> {
+    let invoice = one(conn, id).await?.invoice;
+    // Behind the lock another way is booked before this, and then this one is left; or after it, and finds the note.
+    let invoice = locked(conn, invoice).await?;
+    let attempt = one(conn, id).await?;
+    let sql = "SELECT taking FROM ussd_attempts WHERE id = $1";
+    let before = conn.row(sql, args![id]).await?.ok_or(Error::Missing("attempt"))?.instant(0)?;
+    // One that was taken up again may have been verified before: only asking tells.
+    let pending = attempt.state == AttemptState::Pending && !attempt.late;
+    let spare = pending && invoice.state != InvoiceState::Open && before.0 == 0;
+    let (mut asked, alone) = (UnixMillis(0), before.0 == 0 || before + LEASE < now);
+    if takes && !spare {
+        asked = UnixMillis(now.0.max(before.0 + 1));
+        conn.exec("UPDATE ussd_attempts SET taking = $2 WHERE id = $1", args![id, asked]).await?;
+    }
+    Ok(Question { spare, asked, alone })
+}
+
+/// Notes what a gateway said that decides nothing: it is asked again, the later the older the way is. `answered`: that
+/// nothing was paid by then.
+async fn wait(
+    conn: &mut Conn,
+    id: i64,
+    (said, answered): (&str, Option<&Question>),
+    now: UnixMillis,
+) -> Result<()> {
     let attempt = one(conn, id).await?;
     let due = later(attempt.made, now);
-    let sql = "UPDATE ussd_attempts SET due = $2, lease = 0, said = $3 WHERE id = $1 AND state = 'pending'";
-    conn.exec(sql, args![id, due, said]).await.map(drop)
+    // One that was asked before and is on its way still may find it paid all the same.
+    let known = answered.filter(|question| question.alone).map_or(-1, |question| question.asked.0);
+    let sql = "UPDATE ussd_attempts SET due = $2, lease = 0, said = $3, \
+               taking = CASE WHEN taking = $4 THEN 0 ELSE taking END WHERE id = $1 AND state = 'pending'";
+    conn.exec(sql, args![id, due, said, known]).await.map(drop)
 }
 
 async fn due(conn: &mut Conn, node: u16, now: UnixMillis) -> Result<Vec<Attempt>> {
@@ -279,13 +319,37 @@ impl Store {
         self.write(work!(conn, [said] => fail(conn, id, &said, now).await?)).await
     }
 
-    /// Has an attempt asked after later.
+    /// Notes that an attempt is about to be asked after; `takes`: what was paid is ours from the question on.
+    ///
+    /// # Errors
+    /// When there is no such attempt; those of the database.
+    pub async fn ask_attempt(&self, id: i64, takes: bool, now: UnixMillis) -> Result<Question> {
+        self.write(work!(conn, [] => ask(conn, id, takes, now).await?)).await
+    }
+
+    /// Has an attempt asked after later: nothing is known of it.
     ///
     /// # Errors
     /// When there is no such attempt; those of the database.
     pub async fn delay_attempt(&self, id: i64, said: &str, now: UnixMillis) -> Result<()> {
         let said = said.to_owned();
-        self.write(work!(conn, [said] => wait(conn, id, &said, now).await?)).await
+        self.write(work!(conn, [said] => wait(conn, id, (&said, None), now).await?)).await
+    }
+
+    /// The same of one by which nothing was paid when this was asked.
+    ///
+    /// # Errors
+    /// When there is no such attempt; those of the database.
+    pub async fn deny_attempt(
+        &self,
+        id: i64,
+        asked: &Question,
+        said: &str,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let (said, asked) = (said.to_owned(), asked.clone());
+        self.write(work!(conn, [said, asked] => wait(conn, id, (&said, Some(&asked)), now).await?))
+            .await
     }
 
     /// Attempts that are to be asked after, for a minute those of the process of this number.

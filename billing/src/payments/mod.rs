@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::{Batch, Conn, Row, args, tuples};
 use crate::error::{Error, Result};
 
-pub use attempt::{Began, Booked, NewAttempt, Verified};
+pub use attempt::{Began, Booked, NewAttempt, Question, Verified};
 pub use invoice::{Made, NewInvoice};
 pub use refund::{Refund, RefundBegun, RefundRow, RefundState, Round};
 pub(crate) use told::gateways_to_change;

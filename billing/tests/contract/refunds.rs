@@ -373,6 +373,59 @@ pub(crate) async fn s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_ca
     in_order(&store).await;
 }
 
+pub(crate) async fn s5_3_a_question_that_takes_is_noted_until_it_is_answered(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    // Two ways, and the first one turns out to be paid.
+    let nth = std::cell::Cell::new(0);
+    let two = async || {
+        nth.set(nth.get() + 1);
+        let (n, factor) = (nth.get(), format!("F{}", nth.get()));
+        let invoice = made(&store, wanted(merchant, &factor, 5000, n), 0).await;
+        let first = began(&store, &invoice, &format!("{factor}a"), 1).await;
+        store.fail_attempt(first.id, "left", at(2)).await.unwrap();
+        (first.id, began(&store, &invoice, &format!("{factor}b"), 3).await.id)
+    };
+    let book = async |id| store.book_attempt(id, verified(5000), at(500)).await.unwrap();
+    let ask = async |id, s| store.ask_attempt(id, true, at(s)).await.unwrap();
+    let deny = async |id, asked: &_, s| store.deny_attempt(id, asked, "no", at(s)).await.unwrap();
+    let spare = async |id| store.ask_attempt(id, true, at(501)).await.unwrap().spare;
+    // It was never asked, or said that it has nothing: it may be left.
+    let (first, second) = two().await;
+    book(first).await;
+    assert!(spare(second).await);
+    let (first, second) = two().await;
+    let asked = ask(second, 10).await;
+    assert!(!asked.spare);
+    deny(second, &asked, 11).await;
+    book(first).await;
+    assert!(spare(second).await);
+    // Where to ask is not to take there is nothing to note.
+    let (first, second) = two().await;
+    store.ask_attempt(second, false, at(10)).await.unwrap();
+    book(first).await;
+    assert!(spare(second).await);
+    // Its answer was lost: it is asked, until it has said that it has nothing.
+    let (first, second) = two().await;
+    ask(second, 10).await;
+    store.delay_attempt(second, "no answer", at(11)).await.unwrap();
+    book(first).await;
+    assert!(!spare(second).await);
+    let asked = ask(second, 600).await;
+    deny(second, &asked, 601).await;
+    assert!(spare(second).await);
+    // Two questions on their way: what one of them was told says nothing of the other.
+    let (first, second) = two().await;
+    let (one, other) = (ask(second, 10).await, ask(second, 10).await);
+    deny(second, &one, 11).await;
+    deny(second, &other, 12).await;
+    book(first).await;
+    assert!(!spare(second).await);
+    in_order(&store).await;
+}
+
 pub(crate) async fn nothing_that_pays_or_sends_is_in_what_programs_write_down(
     store: Store,
     _: String,

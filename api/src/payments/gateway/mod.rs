@@ -89,6 +89,10 @@ pub(crate) type Trouble = String;
 pub(crate) trait Gateway: Send + Sync {
     /// Opens a way by which an invoice may be paid. Nobody pays by one that is not used.
     fn open(&self, order: Order) -> Promise<Result<Opened, Trouble>>;
+    /// Whether what was paid is ours from the question on, and not before.
+    fn takes(&self) -> bool {
+        false
+    }
     /// What came of it.
     fn ask(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>>;
     /// Closes it as far as the gateway lets us, if it was not paid by then.

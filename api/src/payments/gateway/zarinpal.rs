@@ -117,6 +117,10 @@ impl Gateway for Zarinpal {
         Box::pin(self.clone().opened(order))
     }
 
+    fn takes(&self) -> bool {
+        true
+    }
+
     fn ask(&self, attempt: &Attempt) -> Promise<Result<Word, Trouble>> {
         Box::pin(self.clone().verified(attempt.clone()))
     }
