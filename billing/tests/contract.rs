@@ -229,6 +229,7 @@ contract! {
     refunds::s5_3_what_is_paid_without_money_is_not_what_a_merchant_is_due,
     refunds::s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_cancelled_or_replaced,
     refunds::s5_3_a_question_that_takes_is_noted_until_it_is_answered,
+    refunds::s5_3_a_refund_of_which_nothing_is_known_is_told_of_once_an_hour,
     refunds::nothing_that_pays_or_sends_is_in_what_programs_write_down,
     payments::s5_4_each_filter_of_get_payments,
     payments::s5_5_a_message_is_sent_by_one_worker_and_tried_again,

@@ -82,7 +82,15 @@ pub(super) async fn ask(state: &ApiState, round: &Round) -> billing::Result<Refu
             Ok(Refunded::ByHand)
         }
         Err(said) => {
-            store.delay_refund(id, &said, now()).await?;
+            if store.delay_refund(id, &said, now()).await? {
+                let (invoice, gateway) = (round.invoice.id, round.attempt.gateway.as_str());
+                tracing::error!(
+                    invoice,
+                    gateway,
+                    said,
+                    "a gateway has said nothing of a refund for another hour: asked again"
+                );
+            }
             Ok(Refunded::Later(said))
         }
     }

@@ -1,15 +1,16 @@
 //! Gateways against servers that answer as their contracts have it, and look at every byte they are asked.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use billing::payments::{AttemptState, InvoiceState};
 pub(crate) use hmac_sha256::sign;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::peer::{Came, Peer};
+use crate::peer::{Came, Mind, Peer};
 use crate::{BASE, Shop};
 
 mod hmac_sha256 {
@@ -222,9 +223,8 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     assert_eq!(came.header("content-type"), "application/x-www-form-urlencoded");
     assert_eq!(came.header("stripe-version"), "2024-06-20");
     let expires = invoice.expires.seconds() + 1860;
-    let digest = hex::encode(&Sha256::digest(&came.body)[..8]);
-    let once = format!("tandem-{}-0-{digest}", invoice.token);
-    assert_eq!(came.header("idempotency-key"), once);
+    let once = came.header("idempotency-key");
+    assert!(once.starts_with(&format!("tandem-{}-0-", invoice.token)), "{once}");
     let back = format!("http%3A%2F%2Fpay.example%2Fpay%2F{}%2Fback", invoice.token);
     // 125,001 rials are 13.9 cents: never less than was asked for.
     let wanted = format!(
@@ -275,6 +275,34 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     let wanted = format!("payment_intent={INTENT}&metadata%5Binvoice%5D={}", invoice.id);
     assert_eq!(came[1].body, wanted);
     shop.in_order().await;
+}
+
+#[tokio::test]
+async fn s5_3_who_presses_again_behind_a_fault_of_stripe_gets_on() {
+    // Under one name it says again what it said, also that it failed.
+    let kept = Arc::new(Mutex::new(BTreeMap::new()));
+    let mind: Mind = Arc::new(move |came| {
+        let kept = Arc::clone(&kept);
+        Box::pin(async move {
+            let once = came.header("idempotency-key").to_owned();
+            let mut kept = kept.lock().unwrap();
+            let failed = (500, r#"{"error":{"type":"api_error"}}"#.to_owned());
+            let first = kept.is_empty();
+            let opened = (200, session("open", "unpaid", 10));
+            Some(kept.entry(once).or_insert(if first { failed } else { opened }).clone())
+        })
+    });
+    let there = Peer::by(mind).await;
+    let row = json!({ "name": "abroad", "kind": "stripe", "secret": "s", "hook_secret": HOOK, "currency": "EUR",
+                      "rials_per_unit": 9_000, "url": there.url("") });
+    let shop = Shop::new(json!([row])).await;
+    let invoice = shop.invoice("1", 90_000).await;
+    let start = format!("/pay/{}/start", invoice.token);
+    let seen = shop.press(&start, "lang=en").await;
+    assert!(seen.body.contains("did not answer"), "{}", seen.body);
+    shop.press(&start, "").await;
+    let way = shop.world.store.pending_attempt(invoice.id).await.unwrap().unwrap();
+    assert_eq!((way.reference.as_str(), there.count()), (SESSION, 2));
 }
 
 #[tokio::test]

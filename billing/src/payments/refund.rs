@@ -16,6 +16,7 @@ use crate::store::Store;
 
 /// Refunds that one turn asks after at most.
 const DUE_MAX: u32 = 20;
+const HOUR_MS: i64 = 3_600_000;
 
 /// A refund that the caller may ask a gateway for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -198,20 +199,24 @@ async fn end(
     locked(conn, id).await
 }
 
-/// Notes what a gateway said that decides nothing, and by which it knows the refund if it has begun it.
+/// Notes what a gateway said that decides nothing, and by which it knows the refund if it has begun it; whether another
+/// hour has gone by since the refund began.
 async fn wait(
     conn: &mut Conn,
     (id, no): (i64, u32),
     (reference, said): (&str, &str),
     now: UnixMillis,
-) -> Result<()> {
-    let sql = "SELECT made FROM ussd_refunds WHERE invoice_id = $1 AND no = $2";
-    let Some(row) = conn.row(sql, args![id, no]).await? else { return Ok(()) };
-    let due = later(row.instant(0)?, now);
+) -> Result<bool> {
+    let sql = "SELECT made, due FROM ussd_refunds WHERE invoice_id = $1 AND no = $2";
+    let Some(row) = conn.row(sql, args![id, no]).await? else { return Ok(false) };
+    let (made, before) = (row.instant(0)?, row.instant(1)?);
+    let due = later(made, now);
+    let hours = |at: UnixMillis| (at.0 - made.0) / HOUR_MS;
     let sql = "UPDATE ussd_refunds SET due = $3, lease = 0, said = $4, \
                reference = CASE WHEN $5 = '' THEN reference ELSE $5 END \
                WHERE invoice_id = $1 AND no = $2 AND state = 'pending'";
-    conn.exec(sql, args![id, no, due, said, reference]).await.map(drop)
+    let noted = conn.exec(sql, args![id, no, due, said, reference]).await?;
+    Ok(noted > 0 && hours(due) > hours(before))
 }
 
 async fn due(conn: &mut Conn, node: u16, now: UnixMillis) -> Result<Vec<Round>> {
@@ -277,11 +282,16 @@ impl Store {
         self.write(work!(conn, [how] => end(conn, round, &how, now).await?)).await
     }
 
-    /// Has a refund asked after later.
+    /// Has a refund asked after later; whether another hour has gone by since it began.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn delay_refund(&self, round: (i64, u32), said: &str, now: UnixMillis) -> Result<()> {
+    pub async fn delay_refund(
+        &self,
+        round: (i64, u32),
+        said: &str,
+        now: UnixMillis,
+    ) -> Result<bool> {
         self.await_refund(round, ("", said), now).await
     }
 
@@ -294,7 +304,7 @@ impl Store {
         round: (i64, u32),
         (reference, said): (&str, &str),
         now: UnixMillis,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (reference, said) = (reference.to_owned(), said.to_owned());
         self.write(
             work!(conn, [reference, said] => wait(conn, round, (&reference, &said), now).await?),

@@ -426,6 +426,24 @@ pub(crate) async fn s5_3_a_question_that_takes_is_noted_until_it_is_answered(
     in_order(&store).await;
 }
 
+pub(crate) async fn s5_3_a_refund_of_which_nothing_is_known_is_told_of_once_an_hour(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "0").await;
+    let invoice = paid(&store, wanted(merchant, "F1", 5000, 1), 0).await;
+    store.begin_refund(invoice.id, 1, at(100)).await.unwrap();
+    let (mut hours, mut tries) = (0, 0);
+    for s in (100..100 + 3 * 3600).step_by(60) {
+        for round in store.refunds_due(1, at(s)).await.unwrap() {
+            let another = store.delay_refund((round.invoice.id, 1), "HTTP 500", at(s)).await;
+            (hours, tries) = (hours + u32::from(another.unwrap()), tries + 1);
+        }
+    }
+    assert!(hours == 3 && tries > 30, "{hours} of {tries}");
+    in_order(&store).await;
+}
+
 pub(crate) async fn nothing_that_pays_or_sends_is_in_what_programs_write_down(
     store: Store,
     _: String,

@@ -76,10 +76,11 @@ impl Stripe {
             ("success_url", format!("{}/back", order.page)),
             ("cancel_url", format!("{}/back?Status=NOK&way={}", order.page, order.before)),
         ];
-        // The same is asked for under the same name, and nothing else is: a rate may change in between.
-        let digest = Sha256::digest(written(&form));
+        // Each press asks under a name of its own: under one name Stripe says again what it said, also that it failed.
+        // A session of which the answer was lost is shown to nobody.
+        let drawn = billing::random_octets().map_err(|error| error.to_string())?;
         let once =
-            format!("tandem-{}-{}-{}", invoice.token, order.before, hex::encode(&digest[..8]));
+            format!("tandem-{}-{}-{}", invoice.token, order.before, hex::encode(&drawn[..8]));
         let (status, session) = self.send((true, "checkout/sessions"), &form, Some(once)).await?;
         let (id, url) = (session["id"].as_str(), session["url"].as_str());
         match (status, id, url) {
