@@ -7,11 +7,16 @@
 mod peer;
 mod world;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use billing::sms::{Sms, SmsState};
+use billing::smpp::Came;
+use billing::sms::{NewInbound, Replies, Sms, SmsState};
 use facts::sms::{Arrived, Delivery, Receipt, Sent};
+use facts::ussd::Language;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use peer::Peer;
 use world::client::client;
@@ -22,6 +27,9 @@ const POOR: &str = "fedcba9876543210";
 const FENCED: &str = "1111222233334444";
 const CLOSED: &str = "5555666677778888";
 const SECRET: &str = "secret-of-the-gate";
+
+/// Nobody signs up.
+static NONE: Replies = Replies { made: "", pending: "", again: "", known: "", approved: "" };
 
 /// A world whose messages leave by these ways.
 struct Office {
@@ -190,6 +198,35 @@ async fn s5_5_a_gateway_that_repeats_a_message_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn s5_5_what_a_gateway_tells_again_without_a_name_is_the_same_for_ten_minutes() {
+    let office = Office::new(&["http"]).await;
+    let ago = |text: &str, seconds: u64| {
+        let same = Duration::from_secs(600);
+        let arrived = Arrived {
+            link: "gate".into(),
+            once: hex::encode(Sha256::digest(format!("13800138001\n3000\n{text}"))),
+            from: "8613800138001".into(),
+            to: "3000".into(),
+            text: text.into(),
+        };
+        let new = NewInbound { arrived, public: true, words: |_: Language| &NONE };
+        let came = Came { same: Some(same), parts: None };
+        office.world.store.sms_came(new, came, now() - Duration::from_secs(seconds))
+    };
+    let told = async |text: &str| {
+        let form = format!("secret={SECRET}&sender=13800138001&to=3000&text={text}");
+        assert_eq!(office.ask("POST", "/sms-hooks/gate", &form).await.0, StatusCode::OK);
+        let rows = office.world.store.sms_inbound(None, 0, 99).await.unwrap();
+        rows.iter().filter(|row| row.text == text).count()
+    };
+    // By the sender's clock, not by ours: wherever in an hour it is.
+    assert!(ago("one", 590).await.unwrap());
+    assert_eq!((told("one").await, told("one").await), (1, 1));
+    assert!(ago("two", 601).await.unwrap());
+    assert_eq!((told("two").await, told("two").await), (2, 2));
+}
+
+#[tokio::test]
 async fn s5_5_receipts_of_lines_and_gateways_change_how_a_message_stands() {
     let office = Office::new(&["http"]).await;
     let hook = |rest: &str| format!("/sms-hooks/gate?secret={SECRET}&{rest}");
@@ -351,12 +388,12 @@ async fn s5_5_a_phone_that_says_nothing_keeps_no_other_message_waiting() {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let worker = tokio::spawn(api::sms::run(office.world.state.clone(), stopped));
     while office.world.switch.texts.lock().unwrap().is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     office.world.switch.hang.store(false, std::sync::atomic::Ordering::SeqCst);
     assert!(office.otp(json!({ "Mobile": "09123456780" })).await > 0);
     while office.gateway.count() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(office.gateway.take()[0].body.contains("989123456780"));
     stop.send_replace(true);
@@ -393,7 +430,7 @@ async fn f19_a_message_that_came_in_is_pushed_and_is_of_no_call() {
         stopped,
     ));
     while receiver.count() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let came = receiver.take().remove(0);
     let body: Value = serde_json::from_str(&came.body).unwrap();

@@ -9,22 +9,23 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use billing::desired::HookFields;
+use billing::smpp::Came;
 use dialect::inoti::sms::object;
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::NumberPlan;
 use facts::sms::{Arrived, Delivery, Receipt};
 use sha2::{Digest as _, Sha256};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{arrived, receipt};
+use super::{came, receipt};
 use crate::counters::count;
 use crate::door::{answer, client_ip, ip_may_ask, read_body, source};
-use crate::state::{ApiState, now};
+use crate::state::ApiState;
 
 /// Bytes of a request at most.
 const BODY_MAX: usize = 16 * 1024;
-/// A message without a name of its own is the same one within so many seconds.
-const SAME_S: i64 = 600;
+/// A message without a name of its own is the same one so long.
+const SAME: Duration = Duration::from_secs(600);
 /// The way that such a gateway sends by, as its receipts are kept.
 const LINK: &str = "http";
 
@@ -120,17 +121,14 @@ async fn keep(
         return Ok(false);
     };
     let view = state.0.settings.current(&state.0.store).await?;
-    let once = match given(&names.id) {
-        Some(id) => format!("id {id}"),
-        None => {
-            let same = now().seconds() / SAME_S;
-            let digest = Sha256::digest(format!("{from}\n{to}\n{text}"));
-            format!("{same} {}", hex::encode(digest))
-        }
+    let (once, same) = match given(&names.id) {
+        Some(id) => (format!("id {id}"), None),
+        None => (hex::encode(Sha256::digest(format!("{from}\n{to}\n{text}"))), Some(SAME)),
     };
     let from = public(&view.plan, from);
     let (to, text) = (to.to_owned(), text.to_owned());
-    arrived(state, Arrived { link: hook.to_owned(), once, from, to, text }).await?;
+    let arrived = Arrived { link: hook.to_owned(), once, from, to, text };
+    came(state, arrived, Came { same, parts: None }).await?;
     Ok(true)
 }
 
