@@ -228,6 +228,7 @@ contract! {
     refunds::s5_3_a_file_and_a_way_at_once_are_one_after_the_other,
     refunds::s5_3_what_is_paid_without_money_is_not_what_a_merchant_is_due,
     refunds::s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_cancelled_or_replaced,
+    refunds::s5_3_a_way_of_long_ago_is_not_taken_up_and_what_lapsed_lapsed_then,
     refunds::s5_3_a_question_that_takes_is_noted_until_it_is_answered,
     refunds::s5_3_a_refund_of_which_nothing_is_known_is_told_of_once_an_hour,
     refunds::nothing_that_pays_or_sends_is_in_what_programs_write_down,

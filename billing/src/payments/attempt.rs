@@ -1,9 +1,12 @@
 //! Ways to a gateway: begun before the subscriber is sent there, asked after until what came of them is known, booked
 //! once.
 
+use std::time::Duration;
+
 use facts::payment::Paid;
 use facts::{MerchantId, UnixMillis};
 
+use super::invoice::lapse;
 use super::{
     ATTEMPT, Attempt, AttemptState, Gateway, INVOICE, Invoice, InvoiceState, LEASE, PAUSES,
     account_of, at_gateway, attempt_of, due_to, in_its_place, invoice_of, later, locked, pending,
@@ -16,6 +19,8 @@ use crate::{outbox, sms};
 
 /// Ways that one turn asks after at most.
 const DUE_MAX: u32 = 50;
+/// How long whoever comes back from a way that was given up has it asked after: whoever had the address could ask for ever.
+const LATE: Duration = Duration::from_secs(2 * 86_400);
 
 /// A way that a gateway has opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -206,8 +211,7 @@ async fn fail(conn: &mut Conn, id: i64, said: &str, now: UnixMillis) -> Result<I
     conn.exec(sql, args![id, said]).await?;
     let lapsed = invoice.state == InvoiceState::Open && invoice.expires <= now;
     if lapsed && pending(conn, invoice.id).await?.is_none() {
-        let sql = "UPDATE ussd_invoices SET state = $2, closed = $3 WHERE id = $1";
-        conn.exec(sql, args![invoice.id, word(&InvoiceState::Expired)?, now]).await?;
+        lapse(conn, invoice.id, now).await?;
     }
     locked(conn, invoice.id).await
 }
@@ -286,9 +290,13 @@ async fn resume(
     );
     let Some(row) = conn.row(&sql, args![id, reference]).await? else { return Ok(None) };
     let attempt = attempt_of(&row)?;
+    if attempt.made <= now - LATE {
+        return Ok(None);
+    }
     let sql = "UPDATE ussd_attempts SET state = 'pending', late = 1, due = $2, lease = $3, holder = $4 WHERE id = $1";
     conn.exec(sql, args![attempt.id, now, now + LEASE, i64::from(node)]).await?;
-    let sql = "UPDATE ussd_invoices SET state = 'open', closed = NULL WHERE id = $1 AND state = 'expired'";
+    // It keeps when it lapsed: if nothing was paid, it did so then.
+    let sql = "UPDATE ussd_invoices SET state = 'open' WHERE id = $1 AND state = 'expired'";
     conn.exec(sql, args![id]).await?;
     one(conn, attempt.id).await.map(Some)
 }
@@ -379,9 +387,9 @@ impl Store {
         .await
     }
 
-    /// Takes up the attempt of an invoice that a gateway knows by this reference, if it was given up, nothing has taken
-    /// the invoice's place, and the subscriber did not cancel it: it may be paid by it all the same. It is asked after
-    /// until that is decided, for a minute by the process of this number.
+    /// Takes up the attempt of an invoice that a gateway knows by this reference, if it began less than two days ago and
+    /// was given up, nothing has taken the invoice's place, and the subscriber did not cancel it: it may be paid by it all
+    /// the same. It is asked after until that is decided, for a minute by the process of this number.
     ///
     /// # Errors
     /// Those of the database.

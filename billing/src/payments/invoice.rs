@@ -90,9 +90,11 @@ async fn make(conn: &mut Conn, new: &NewInvoice, now: UnixMillis) -> Result<Made
         (true, _) => again(conn, held, new, now).await,
         (false, true) => Ok(Made::UnderWay(held)),
         (false, false) => {
-            let state =
-                if held.expires > now { InvoiceState::Cancelled } else { InvoiceState::Expired };
-            close(conn, held.id, state, now).await?;
+            if held.expires > now {
+                withdraw(conn, held.id, now).await?;
+            } else {
+                lapse(conn, held.id, now).await?;
+            }
             insert(conn, new, now).await
         }
     }
@@ -133,7 +135,8 @@ async fn insert(conn: &mut Conn, new: &NewInvoice, now: UnixMillis) -> Result<Ma
 async fn again(conn: &mut Conn, held: Invoice, new: &NewInvoice, now: UnixMillis) -> Result<Made> {
     let more = held.notices < NOTICES_MAX;
     let sql = "UPDATE ussd_invoices SET session = $2, call = $3, mobile = $4, page = $5, \
-               notices = notices + $6, expires = CASE WHEN $6 = 1 THEN $7 ELSE expires END WHERE id = $1";
+               notices = notices + $6, expires = CASE WHEN $6 = 1 THEN $7 ELSE expires END, \
+               closed = CASE WHEN $6 = 1 THEN NULL ELSE closed END WHERE id = $1";
     let args =
         args![held.id, new.session, &new.call, &new.mobile, &new.page, more, now + LINK_LIFE];
     conn.exec(sql, args).await?;
@@ -159,16 +162,24 @@ async fn notify(
     sms::insert(conn, &once(new), whose, &text, (now, invoice.expires)).await
 }
 
-async fn close(conn: &mut Conn, id: i64, state: InvoiceState, now: UnixMillis) -> Result<u64> {
-    let sql = "UPDATE ussd_invoices SET state = $2, closed = $3 WHERE id = $1 AND state = 'open'";
-    conn.exec(sql, args![id, word(&state)?, now]).await
+/// Gives an open invoice up. One that had lapsed, and was asked after once more, lapsed then.
+pub(super) async fn lapse(conn: &mut Conn, id: i64, now: UnixMillis) -> Result<u64> {
+    let sql = "UPDATE ussd_invoices SET state = 'expired', closed = COALESCE(closed, $2) \
+               WHERE id = $1 AND state = 'open'";
+    conn.exec(sql, args![id, now]).await
+}
+
+/// Nobody is to pay it any more: somebody has said so.
+async fn withdraw(conn: &mut Conn, id: i64, now: UnixMillis) -> Result<u64> {
+    let sql = "UPDATE ussd_invoices SET state = 'cancelled', closed = $2 WHERE id = $1 AND state = 'open'";
+    conn.exec(sql, args![id, now]).await
 }
 
 /// Cancels an open invoice that nobody is paying; how it stands then.
 async fn cancel(conn: &mut Conn, id: i64, now: UnixMillis) -> Result<Invoice> {
     let held = locked(conn, id).await?;
     if held.state == InvoiceState::Open && pending(conn, id).await?.is_none() {
-        close(conn, id, InvoiceState::Cancelled, now).await?;
+        withdraw(conn, id, now).await?;
     }
     locked(conn, id).await
 }
@@ -186,7 +197,7 @@ async fn expire(conn: &mut Conn, now: UnixMillis) -> Result<u64> {
         let id = row.int(0)?;
         // Whoever began to pay before the lock was had has it in his hands.
         if pending(conn, id).await?.is_none() {
-            gone += close(conn, id, InvoiceState::Expired, now).await?;
+            gone += lapse(conn, id, now).await?;
         }
     }
     Ok(gone)

@@ -281,6 +281,9 @@ const ATTEMPT: &str = "SELECT a.id, a.invoice_id, a.gateway, a.reference, a.url,
                        a.said, a.rrn, a.made, a.kind, a.late FROM ussd_attempts a";
 
 fn invoice_of(row: &Row) -> Result<Invoice> {
+    let state: InvoiceState = row.word(13)?;
+    // One that had lapsed and is asked after once more keeps in its row when it did.
+    let open = state == InvoiceState::Open;
     Ok(Invoice {
         id: row.int(0)?,
         merchant: MerchantId(row.int(1)?),
@@ -295,11 +298,11 @@ fn invoice_of(row: &Row) -> Result<Invoice> {
         rials: row.small(10)?,
         trial: row.truth(11)?,
         token: row.text(12)?,
-        state: row.word(13)?,
+        state,
         notices: row.small(14)?,
         made: row.instant(15)?,
         expires: row.instant(16)?,
-        closed: row.opt_int(17)?.map(UnixMillis),
+        closed: if open { None } else { row.opt_int(17)?.map(UnixMillis) },
         gateway: row.opt_text(18)?,
         reference: row.opt_text(19)?,
         rrn: row.opt_text(20)?,

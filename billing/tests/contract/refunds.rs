@@ -373,6 +373,37 @@ pub(crate) async fn s5_3_a_way_that_was_left_may_be_asked_after_unless_it_was_ca
     in_order(&store).await;
 }
 
+pub(crate) async fn s5_3_a_way_of_long_ago_is_not_taken_up_and_what_lapsed_lapsed_then(
+    store: Store,
+    _: String,
+) {
+    const DAY: u64 = 86_400;
+    let merchant = fill(&store, "0").await;
+    let invoice = made(&store, wanted(merchant, "F1", 5000, 1), 0).await;
+    let way = began(&store, &invoice, "r1", 800).await;
+    store.fail_attempt(way.id, "closed", at(2601)).await.unwrap();
+    let take =
+        async |s| store.resume_attempt((invoice.id, "r1"), 1, at(s)).await.unwrap().is_some();
+    let held = async || {
+        let held = store.invoice(invoice.id).await.unwrap().unwrap();
+        (held.state, held.closed)
+    };
+    assert_eq!(held().await, (InvoiceState::Expired, Some(at(2601))));
+    // He may have paid, and comes back: it is asked after, and lapsed when it lapsed if he has not.
+    for s in [2700, 799 + 2 * DAY] {
+        assert!(take(s).await);
+        assert_eq!(held().await, (InvoiceState::Open, None));
+        store.fail_attempt(way.id, "not paid", at(s + 1)).await.unwrap();
+        assert_eq!(held().await, (InvoiceState::Expired, Some(at(2601))));
+    }
+    assert!(!take(800 + 2 * DAY).await, "an address of long ago asks nothing");
+    // What is paid behind that is paid then.
+    assert!(take(9000).await);
+    store.book_attempt(way.id, verified(5000), at(9001)).await.unwrap();
+    assert_eq!(held().await, (InvoiceState::Paid, Some(at(9001))));
+    in_order(&store).await;
+}
+
 pub(crate) async fn s5_3_a_question_that_takes_is_noted_until_it_is_answered(
     store: Store,
     _: String,
