@@ -124,6 +124,7 @@ contract! {
     sms::s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid,
     sms::s4_1_whoever_signs_up_with_a_sandbox_is_sent_nothing,
     sms::s4_1_who_signs_up_by_text_has_an_account_once_and_its_password_by_answer,
+    sms::s4_1_of_sign_ups_that_come_at_one_time_three_are_answered,
     sms::what_is_written_belongs_to_whose_keyword_it_bears,
     sms::s5_3_what_the_page_answers_is_sent_once_where_its_code_says_so,
     sms::s5_5_who_sends_and_what_comes_in_stand_in_the_file,

@@ -194,6 +194,8 @@ async fn sign_up(
     at: UnixMillis,
 ) -> Result<Option<String>> {
     let (from, to) = (new.arrived.from.as_str(), new.arrived.to.as_str());
+    // Of two that come at one time one is counted behind the other.
+    conn.one_at_a_time(&format!("signup {from}")).await?;
     let sql = "SELECT COUNT(*) FROM sms_in WHERE sender = $1 AND at > $2 AND purpose = 'signup' AND id <> $3";
     let before = conn.row(sql, args![from, at - ANSWERED, id]).await?;
     if before.map_or(Ok(0), |row| row.int(0))? >= ANSWERS_MAX {

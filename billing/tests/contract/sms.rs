@@ -7,7 +7,7 @@ use billing::rows::{Attempt, Payload};
 use billing::sms::{
     Account, InboundState, Line, NewInbound, PartState, Replies, Sale, Sms, SmsSent, SmsState, Sold,
 };
-use billing::{After, Lease, Once, Report, Store, Writer};
+use billing::{After, Lease, Once, Report, Store, StoreConfig, Writer};
 use facts::sms::{Arrived, Delivery, Purpose, Receipt};
 use facts::ussd::Language;
 use facts::{MerchantId, Micros, Number};
@@ -432,6 +432,29 @@ pub(crate) async fn s4_1_who_signs_up_by_text_has_an_account_once_and_its_passwo
     assert_eq!(told[0], (Purpose::Signup, Some(account.clone())));
     assert_eq!(told[3], (Purpose::Signup, None), "too often");
     assert!(told[5].1.is_some() && told[5].1.as_ref() != Some(&account));
+    audited(&store).await;
+}
+
+pub(crate) async fn s4_1_of_sign_ups_that_come_at_one_time_three_are_answered(
+    store: Store,
+    url: String,
+) {
+    let merchant = written_to(&store, false).await;
+    let other = Store::open(&url, StoreConfig::default()).await.unwrap();
+    let mut come = Vec::new();
+    for nth in 0..10_u64 {
+        let store = if nth % 2 == 0 { store.clone() } else { other.clone() };
+        come.push(tokio::spawn(
+            async move { write(&store, &nth.to_string(), MOBILE, "REG", 10).await },
+        ));
+    }
+    for one in come {
+        assert!(one.await.unwrap());
+    }
+    let states = store.sms_inbound(Some(merchant), 0, 99).await.unwrap();
+    let refused = states.iter().filter(|row| row.state == Some(InboundState::Refused)).count();
+    assert_eq!((states.len(), refused, all(&store).await.len()), (10, 7, 3));
+    other.close().await;
     audited(&store).await;
 }
 
