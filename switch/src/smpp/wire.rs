@@ -2,7 +2,9 @@
 //! its many types is here in a few of our own.
 //!
 //! Frames are cut here, not by the codec: a request that cannot be read is answered with an error of its own, and the
-//! link goes on.
+//! link goes on. What networks deliver is read by `deliver`, which takes what the codec would not.
+
+mod deliver;
 
 use bytes::{Bytes, BytesMut};
 use rusmpp::decode::DecodeWithLength;
@@ -25,6 +27,8 @@ use rusmpp::{Command, CommandId, CommandStatus};
 const FRAME_MAX: usize = 70_000;
 /// Octets of a header (§3.2).
 const HEADER: usize = 16;
+/// Command ids (§5.1.2.1).
+const DELIVER_SM: u32 = 0x05;
 /// Characters of an id of a message at most, when it is longer than it may be.
 const ID_MAX: usize = 200;
 /// Octets of `short_message` at most (§4.4.1; 5.0 allows one more, 3.4 does not).
@@ -35,6 +39,7 @@ pub(super) mod status {
     pub(crate) const OK: u32 = 0x00;
     pub(crate) const BAD_LENGTH: u32 = 0x02;
     pub(crate) const BAD_COMMAND: u32 = 0x03;
+    pub(crate) const BAD_BIND: u32 = 0x04;
     pub(crate) const SYSTEM: u32 = 0x08;
     pub(crate) const QUEUE_FULL: u32 = 0x14;
     pub(crate) const THROTTLED: u32 = 0x58;
@@ -168,6 +173,11 @@ fn pdu(mut frame: BytesMut) -> Result<Pdu, Unread> {
     };
     let unread = Unread { id: word(4), sequence: word(12), status: status::BAD_LENGTH };
     let status = word(8);
+    if unread.id == DELIVER_SM {
+        let message = frame.get(HEADER..).and_then(deliver::read).ok_or(unread)?;
+        let body = Body::Deliver(Box::new(message));
+        return Ok(Pdu { status, sequence: unread.sequence, body });
+    }
     let length = frame.len() - 4;
     let _ = frame.split_to(4);
     let whole = frame.clone();
@@ -240,45 +250,33 @@ fn body(pdu: &rusmpp::Pdu, id: u32) -> Body {
         P::EnquireLinkResp => Body::EnquireLinkResp,
         P::SubmitSm(submit) => Body::Submit(Box::new(submitted(submit))),
         P::SubmitSmResp(answer) => Body::SubmitResp(answer.message_id().as_str().to_owned()),
-        P::DeliverSm(deliver) => Body::Deliver(Box::new(delivered(deliver))),
         P::DeliverSmResp(_) => Body::DeliverResp,
         P::GenericNack => Body::Nack,
         _ => Body::Other(id),
     }
 }
 
-macro_rules! message_of {
-    ($sm:expr) => {{
-        let sm = $sm;
-        let mut message = Message {
-            service_type: sm.service_type.value().as_str().to_owned(),
-            from: Address {
-                ton: sm.source_addr_ton.into(),
-                npi: sm.source_addr_npi.into(),
-                digits: sm.source_addr.as_str().to_owned(),
-            },
-            to: Address {
-                ton: sm.dest_addr_ton.into(),
-                npi: sm.dest_addr_npi.into(),
-                digits: sm.destination_addr.as_str().to_owned(),
-            },
-            esm_class: sm.esm_class.into(),
-            registered: sm.registered_delivery.into(),
-            coding: sm.data_coding.into(),
-            octets: sm.short_message().as_ref().to_vec(),
-            ..Message::default()
-        };
-        extras(&mut message, sm.tlvs());
-        message
-    }};
-}
-
-fn submitted(submit: &SubmitSm) -> Message {
-    message_of!(submit)
-}
-
-fn delivered(deliver: &DeliverSm) -> Message {
-    message_of!(deliver)
+fn submitted(sm: &SubmitSm) -> Message {
+    let mut message = Message {
+        service_type: sm.service_type.value().as_str().to_owned(),
+        from: Address {
+            ton: sm.source_addr_ton.into(),
+            npi: sm.source_addr_npi.into(),
+            digits: sm.source_addr.as_str().to_owned(),
+        },
+        to: Address {
+            ton: sm.dest_addr_ton.into(),
+            npi: sm.dest_addr_npi.into(),
+            digits: sm.destination_addr.as_str().to_owned(),
+        },
+        esm_class: sm.esm_class.into(),
+        registered: sm.registered_delivery.into(),
+        coding: sm.data_coding.into(),
+        octets: sm.short_message().as_ref().to_vec(),
+        ..Message::default()
+    };
+    extras(&mut message, sm.tlvs());
+    message
 }
 
 fn extras(message: &mut Message, tlvs: &[Tlv]) {
@@ -292,8 +290,6 @@ fn extras(message: &mut Message, tlvs: &[Tlv]) {
             TlvValue::SarMsgRefNum(value) => reference = Some(*value),
             TlvValue::SarTotalSegments(value) => total = Some(*value),
             TlvValue::SarSegmentSeqnum(value) => number = Some(*value),
-            TlvValue::ReceiptedMessageId(id) => message.receipted = Some(id.as_str().to_owned()),
-            TlvValue::MessageState(state) => message.state = Some((*state).into()),
             TlvValue::UserMessageReference(value) => message.user_reference = Some(value.value),
             TlvValue::MessagePayload(payload) if message.octets.is_empty() => {
                 message.octets = payload.value.as_ref().to_vec();
