@@ -254,19 +254,22 @@ async fn keep(line: Arc<Line>, role: Role, mut outgoing: Option<Outgoing>, mut g
                 }
                 let over = over.unwrap_or(Why::Broken);
                 if connection.was_bound {
-                    // Whatever makes it panic may come again at once.
-                    failures = if over == Why::Broken { failures } else { 0 };
+                    // Whatever makes it panic may come again at once; so may what makes them forget us.
+                    let again = matches!(over, Why::Broken | Why::Forgotten);
+                    failures = if again { failures } else { 0 };
                     line.counts.lost.fetch_add(1, Ordering::Relaxed);
                     given.hears.lost(&line);
                 }
                 match over {
-                    Why::Left => break,
+                    Why::Left if *given.stop.borrow() => break,
+                    Why::Left => (LinkState::Down, "it was left".to_owned(), Duration::ZERO),
                     Why::Refused(status) => {
                         (LinkState::Refused, format!("bind: {}", words(status)), REFUSED_PAUSE)
                     }
                     Why::Silent => (LinkState::Down, "no answer".to_owned(), Duration::ZERO),
                     Why::Unbound => (LinkState::Down, "they unbound".to_owned(), Duration::ZERO),
                     Why::Lost => (LinkState::Down, "connection lost".to_owned(), Duration::ZERO),
+                    Why::Forgotten => (LinkState::Down, words(status::BAD_BIND), Duration::ZERO),
                     Why::Broken => (LinkState::Down, "a fault of ours".to_owned(), Duration::ZERO),
                 }
             }

@@ -445,9 +445,16 @@ impl Hears for Smpp {
     }
 }
 
-/// Refusals that may pass: the far end is in trouble, or has too much to do.
+/// Refusals that may pass: the far end is in trouble, has too much to do, or has lost our bind, which is made anew.
 fn passes(refused: u32) -> bool {
-    matches!(refused, status::SYSTEM | status::TEMPORARY | status::THROTTLED | status::QUEUE_FULL)
+    matches!(
+        refused,
+        status::SYSTEM
+            | status::TEMPORARY
+            | status::THROTTLED
+            | status::QUEUE_FULL
+            | status::BAD_BIND
+    )
 }
 
 /// A message is taken when it is kept, or was before.

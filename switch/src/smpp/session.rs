@@ -91,6 +91,8 @@ pub(super) enum Why {
     Left,
     /// The stream ended or broke.
     Lost,
+    /// The far end says that there is no bind.
+    Forgotten,
     /// We did wrong.
     Broken,
 }
@@ -251,7 +253,12 @@ impl<T> Session<T> {
             Body::EnquireLinkResp => {
                 self.outstanding.remove(&sequence);
             }
-            Body::UnbindResp => self.over(Why::Left),
+            Body::UnbindResp => {
+                // One that nobody asked for is an answer to nothing.
+                if let State::Leaving { .. } = self.state {
+                    self.over(Why::Left);
+                }
+            }
             Body::Nack => self.nacked(now, sequence, status),
             Body::EnquireLink => self.answer(sequence, status::OK, Body::EnquireLinkResp),
             Body::Unbind => {
@@ -367,6 +374,11 @@ impl<T> Session<T> {
                 self.throttled = Some(status);
                 let queue = if job.urgent { &mut self.urgent } else { &mut self.waiting };
                 queue.push_front(job);
+            }
+            // §5.1.3: it has lost our bind, and refuses whatever comes until there is another.
+            status::BAD_BIND => {
+                self.events.push_back(Event::Done(job.of, Outcome::Refused(status)));
+                self.over(Why::Forgotten);
             }
             status => self.events.push_back(Event::Done(job.of, Outcome::Refused(status))),
         }

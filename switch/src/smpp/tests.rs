@@ -205,6 +205,28 @@ async fn smpp34_5_1_3_refusals_are_for_good_or_for_now() {
     assert_eq!((status.refused, status.taken, status.outstanding), (4, 0, 0));
 }
 
+/// The far end was started anew behind a connection that stayed: it knows of no bind.
+#[tokio::test]
+async fn smpp34_5_1_3_a_bind_that_is_lost_is_made_anew_and_the_message_tried_again() {
+    let (listener, link) = far_end().await;
+    let smpp = smpp(link);
+    let mut far = Far::bound(&listener).await;
+    stands(&smpp, LinkState::Bound).await;
+    // Nor does an answer to nothing end the link, now or for good.
+    far.say(0, 77, Body::UnbindResp).await;
+    let sending = send(&smpp, text(1, "x"));
+    let (sequence, _) = far.submitted().await;
+    far.say(status::BAD_BIND, sequence, taken("")).await;
+    assert_eq!(sending.await.unwrap(), Sent::Later("ESME_RINVBNDSTS (0x4)".into()));
+    assert_eq!(far.next().await, None);
+    let mut far = Far::bound(&listener).await;
+    stands(&smpp, LinkState::Bound).await;
+    let sending = send(&smpp, text(1, "x"));
+    let (sequence, _) = far.submitted().await;
+    far.say(0, sequence, taken("1")).await;
+    assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["1".into()]));
+}
+
 #[tokio::test]
 async fn a_link_that_ends_says_so_and_takes_down_what_it_can() {
     let (listener, link) = far_end().await;
@@ -250,6 +272,15 @@ async fn smpp34_4_6_what_comes_is_answered_as_it_was_dealt_with_and_the_rest_by_
         let answer = far.next().await.unwrap();
         assert_eq!((answer.sequence, answer.status), (77, status::BAD_LENGTH));
         assert_eq!(far.deliver(message).await, status);
+        // One field that is not as the standard has it, and a stray octet: it comes all the same.
+        let mut odd = whole.to_vec();
+        odd.extend([0x04, 0x27, 0, 2, 0, 2, 0]);
+        odd[3] = u8::try_from(odd.len()).unwrap();
+        far.stream.write_all(&odd).await.unwrap();
+        assert_eq!(far.next().await.unwrap().status, status);
+        assert!(ear.recv().await.is_some());
+        let heard = ear.recv().await.unwrap();
+        assert_eq!((heard.octets.as_slice(), heard.state), (&b"hello"[..], Some(2)));
         // What is no SMPP ends it.
         far.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         assert_eq!(far.next().await, None);

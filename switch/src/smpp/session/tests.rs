@@ -247,6 +247,34 @@ fn smpp34_4_2_who_leaves_waits_for_what_is_under_way() {
 }
 
 #[test]
+fn smpp34_4_2_2_an_unbind_resp_that_nobody_asked_for_ends_nothing() {
+    let t = origin();
+    let mut session = Bind::begin(t, knobs(1));
+    session.handle(t, ok(1, Body::UnbindResp));
+    assert_eq!(over(&mut session), None);
+    let mut session = bound(t, knobs(1));
+    session.handle(t, ok(7, Body::UnbindResp));
+    assert!(session.is_bound());
+    session.submit(t, job(t, 1));
+    assert_eq!(sent(&mut session), [(2, 1)]);
+}
+
+/// Whoever refuses all there is because it has lost our bind is bound to again.
+#[test]
+fn smpp34_5_1_3_a_far_end_that_knows_of_no_bind_is_bound_to_anew() {
+    let t = origin();
+    let mut session = bound(t, knobs(1));
+    session.submit(t, job(t, 1));
+    session.submit(t, job(t, 2));
+    sent(&mut session);
+    session.handle(t, refused(2, status::BAD_BIND));
+    let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+    assert!(matches!(events[0], Event::Done(1, Outcome::Refused(status::BAD_BIND))));
+    assert!(matches!(events[1], Event::Done(2, Outcome::Unsent(None))), "{events:?}");
+    assert!(matches!(events[2], Event::Over(Why::Forgotten)), "{events:?}");
+}
+
+#[test]
 fn smpp34_4_3_what_is_not_known_or_not_read_is_answered_so_and_the_link_goes_on() {
     let t = origin();
     let mut session = bound(t, knobs(1));
