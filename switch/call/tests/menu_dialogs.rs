@@ -44,6 +44,8 @@ fn rfc6086_4_2_2_whoever_takes_no_package_is_sent_no_info_of_it() {
     let (headers, body) = of(OLD);
     let (mut phone, ok) = Phone::dial(&mut sim, 2, "sip:x@home1.net", &headers, &body);
     assert_eq!((ok.status(), ok.header(HeaderName::RecvInfo)), (Some(200), None));
+    // RFC 3261 §20.1: a re-INVITE may still bear a description.
+    assert!([MEDIA_TYPE, "application/sdp"].iter().all(|of| ok.lists(HeaderName::Accept, of)));
     phone.within(&mut sim, "ACK", "", "");
     say(&mut sim, menu("1 or 2?"));
     assert_eq!(shown(&sim, "INFO").style, Style::Attributes);

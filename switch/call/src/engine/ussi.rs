@@ -154,7 +154,8 @@ impl Engine {
         let now = self.world.now.mono;
         let takes = match packaged {
             true => header("Recv-Info", PACKAGE),
-            false => header("Accept", MEDIA_TYPE),
+            // RFC 3261 §20.1: what is not in it is not taken; a re-INVITE may bear a description.
+            false => header("Accept", "application/sdp, application/vnd.3gpp.ussd+xml"),
         };
         self.world.endpoint.accept(now, session, sdp, vec![takes]);
         // It is in no journal: a session that is cut off costs nobody anything more.
