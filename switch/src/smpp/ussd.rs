@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use billing::smpp::Alphabet;
 use facts::CallId;
+use facts::gsm::{self, Room};
 use facts::ussd::{Dialled, End};
 
 use super::coding;
@@ -90,15 +91,17 @@ impl Way {
 
     /// What he is to see. `more`: he may type.
     fn say(&mut self, text: &str, more: bool) -> Message {
-        let coding = match coding::coding_of(text, self.alphabet) {
+        // That coding names the alphabet itself, whatever is usual there.
+        let alphabet = if self.coding == 0x0f { Alphabet::Gsm } else { self.alphabet };
+        let text = &fitting(text, alphabet);
+        let coding = match coding::coding_of(text, alphabet) {
             // As he was heard: some gateways take the codings of cell broadcast alone.
             coding::DEFAULT if self.coding == 0x0f => 0x0f,
             coding::UCS2 if self.coding == 0x48 => 0x48,
             coding => coding,
         };
-        let alphabet = self.alphabet;
         let octets = match coding {
-            0x0f => coding::octets(text, coding::DEFAULT, Alphabet::Gsm),
+            0x0f => coding::octets(text, coding::DEFAULT, alphabet),
             coding => coding::octets(text, coding, alphabet),
         };
         let turn = self.turn;
@@ -114,6 +117,22 @@ impl Way {
             ..Message::default()
         }
     }
+}
+
+/// What of a screen one string of USSD holds, in the coding in which it leaves (TS 23.038 §6.1.2.3). The engine has made it
+/// fit for the 7 bit alphabet; where the network's own has less, UCS-2 would hold not half of it: what that alphabet has
+/// not is written with what it has.
+fn fitting(text: &str, alphabet: Alphabet) -> String {
+    let wide = |text: &str| coding::coding_of(text, alphabet) == coding::UCS2;
+    let long = |text: &str| text.encode_utf16().count() > gsm::USSD_UNITS;
+    let text = match wide(text) && long(text) && gsm::septet_count(text).is_some() {
+        true => text.replace('€', "EUR").replace(|c| u32::from(c) > 0xff, "?"),
+        false => text.to_owned(),
+    };
+    if Room::USSD.holds(&text) {
+        return text;
+    }
+    Room::USSD.parts(&text).first().copied().unwrap_or_default().to_owned()
 }
 
 /// The answer to somebody whose session is over or never was: the network lets him go.
@@ -296,6 +315,28 @@ mod tests {
         assert_eq!((way.say("a", true).session, way.say("a", true).coding), (None, 0x0f));
         way.coding = 0x48;
         assert_eq!((way.say("ک", true).coding, way.say("a", true).coding), (0x48, 0));
+    }
+
+    #[test]
+    fn ts23_038_6_1_2_3_no_screen_is_longer_than_ussd_holds_whatever_the_networks_alphabet_lacks() {
+        let mut way = Way { alphabet: Alphabet::Latin1, ..way(None, 0) };
+        let short = way.say("5 €", true);
+        assert_eq!((short.coding, short.octets.len()), (coding::UCS2, 6));
+        let words = format!("{}5 € Δ", "a".repeat(100));
+        let long = way.say(&words, true);
+        assert_eq!(long.coding, coding::DEFAULT);
+        assert_eq!(long.octets, [&[b'a'; 100][..], b"5 EUR ?"].concat());
+        for words in ["€".repeat(91), "ک".repeat(200), "a".repeat(300), "😀".repeat(60)] {
+            let said = way.say(&words, true);
+            let most = if said.coding == coding::UCS2 { 160 } else { gsm::USSD_SEPTETS };
+            assert!(!said.octets.is_empty() && said.octets.len() <= most, "{}", said.octets.len());
+        }
+        // A coding that names the alphabet itself has all of it.
+        way.coding = 0x0f;
+        assert_eq!(
+            (way.say(&words, true).coding, way.say("€", true).octets),
+            (0x0f, vec![0x1b, 0x65])
+        );
     }
 
     #[test]
