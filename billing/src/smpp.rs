@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Conn, Old, Row, Value, args, work};
 use crate::error::Result;
+use crate::sms;
 use crate::store::Store;
 
 /// How long parts are kept whose others do not come, and those of whole messages, by which one that comes again is known.
@@ -15,8 +16,10 @@ const PART_LIFE: Duration = Duration::from_secs(86_400);
 const PART_GAP: Duration = Duration::from_secs(600);
 /// How long it is known which parts of a message have left: longer than anybody tries.
 const LEFT_LIFE: Duration = Duration::from_secs(86_400);
-/// Parts of one link that wait at a time, at most.
+/// Parts of one link that wait for others which may still come, and those of one sender, at most: then no more messages
+/// begin. Whoever sends parts of nothing closes a link neither to others nor for longer than [`PART_GAP`].
 const PARTS_MAX: i64 = 50_000;
+const SENDER_PARTS_MAX: i64 = 500;
 
 /// Which version of the protocol. Stored by its word: words never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -234,6 +237,21 @@ impl PartOf {
     }
 }
 
+/// Whether so many parts wait that no other message may begin. Counted by what an index has, and no further than it matters.
+async fn full(conn: &mut Conn, of: &PartOf, now: UnixMillis) -> Result<bool> {
+    let since = now - PART_GAP;
+    let sender = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM smpp_parts \
+                  WHERE link = $1 AND sender = $2 AND done = 0 AND at >= $3 LIMIT $4) AS waiting";
+    let row = conn.row(sender, args![&of.link, &of.sender, since, SENDER_PARTS_MAX]).await?;
+    if row.map_or(Ok(0), |row| row.int(0))? >= SENDER_PARTS_MAX {
+        return Ok(true);
+    }
+    let link = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM smpp_parts \
+                WHERE link = $1 AND done = 0 AND at >= $2 LIMIT $3) AS waiting";
+    let row = conn.row(link, args![&of.link, since, PARTS_MAX]).await?;
+    Ok(row.map_or(Ok(0), |row| row.int(0))? >= PARTS_MAX)
+}
+
 async fn keep(conn: &mut Conn, of: &PartOf, part: &Part, now: UnixMillis) -> Result<Kept> {
     let with = |more: Vec<Value>| of.key().into_iter().chain(more).collect::<Vec<_>>();
     of.alone(conn).await?;
@@ -245,14 +263,16 @@ async fn keep(conn: &mut Conn, of: &PartOf, part: &Part, now: UnixMillis) -> Res
     if rows.first().map_or(Ok(false), |row| row.truth(3))? {
         let known = rows.iter().map(part_of).collect::<Result<Vec<_>>>()?;
         if known.contains(part) {
+            // It is known from now on as long again.
+            let sql = format!("UPDATE smpp_parts SET at = $6 WHERE {OF}");
+            conn.exec(&sql, with(args![now])).await?;
             return Ok(Kept::Again);
         }
         // A phone uses its names again: this is of its next message.
         conn.exec(&format!("DELETE FROM smpp_parts WHERE {OF}"), of.key()).await?;
     }
-    let waiting = "SELECT COUNT(*) FROM smpp_parts WHERE link = $1 AND done = 0";
-    let row = conn.row(waiting, args![&of.link]).await?;
-    if row.map_or(Ok(0), |row| row.int(0))? >= PARTS_MAX {
+    let begins = rows.is_empty() || rows.first().map_or(Ok(false), |row| row.truth(3))?;
+    if begins && full(conn, of, now).await? {
         return Ok(Kept::Full);
     }
     let insert = "INSERT INTO smpp_parts (link, sender, recipient, reference, total, number, coding, octets, at) \
@@ -350,7 +370,11 @@ impl Store {
                    VALUES ($1, $2, $3, $4, $5, $6) \
                    ON CONFLICT (link, sms_id, total, number) DO NOTHING";
         self.write(work!(conn, [link, reference] => {
-            conn.exec(sql, args![link.as_str(), sms, total, number, reference.as_str(), now]).await.map(drop)?;
+            let row = args![link.as_str(), sms, total, number, reference.as_str(), now];
+            if conn.exec(sql, row).await? == 1 {
+                // Its receipt may be here long before all of them have left.
+                sms::named(conn, (sms, link.as_str()), reference.as_str(), now).await?;
+            }
         }))
         .await
     }

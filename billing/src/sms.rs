@@ -23,7 +23,7 @@ pub use parts::{Part, PartState};
 pub use sale::{Account, Line, Sale, Sold};
 
 pub(crate) use arrived::{OLD as OLD_IN, numbers};
-pub(crate) use parts::OLD as OLD_PARTS;
+pub(crate) use parts::{OLD as OLD_PARTS, named};
 
 /// How long a message is the worker's: longer than all ways together may take.
 const LEASE: Duration = Duration::from_secs(120);
@@ -269,6 +269,7 @@ async fn note(
                text = CASE WHEN $3 = 'pending' THEN text ELSE '' END WHERE id = $1 AND lease = $2";
     conn.exec(sql, args![id, lease, state, due, said, way, tried]).await?;
     if let SmsSent::Taken(way, references) = came {
+        parts::forget(conn, (id, way), references).await?;
         parts::name(conn, (id, way), references, now).await?;
     }
     if state == "failed" {

@@ -115,6 +115,8 @@ contract! {
     smpp::s5_5_of_parts_that_come_at_one_time_one_makes_it_whole,
     smpp::s5_5_the_same_words_are_another_message_after_a_while,
     smpp::s5_5_parts_that_have_left_are_known_and_old_receipts_are_nobodys,
+    smpp::s5_5_parts_of_nothing_close_a_link_to_nobody_else,
+    smpp::s5_5_a_receipt_of_a_part_that_left_long_before_the_others_counts,
     sms::s5_5_a_message_is_paid_with_its_row_and_given_back_when_nobody_takes_it,
     sms::s5_5_of_many_at_once_as_many_are_sold_as_can_be_paid_for,
     sms::a_receipt_is_of_its_part_whichever_comes_first,

@@ -41,7 +41,7 @@ CREATE TABLE smpp_parts (
   CONSTRAINT smpp_parts_once PRIMARY KEY (link, sender, recipient, reference, total, number)
 );
 CREATE INDEX smpp_parts_at ON smpp_parts (at);
-CREATE INDEX smpp_parts_waiting ON smpp_parts (link) WHERE done = 0;
+CREATE INDEX smpp_parts_waiting ON smpp_parts (link, at) WHERE done = 0;
 
 -- Parts of messages that have left, when each was cut into `total`, and how the network calls them.
 CREATE TABLE smpp_left (

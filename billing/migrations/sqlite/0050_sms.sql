@@ -46,7 +46,7 @@ CREATE INDEX sms_parts_by_sms ON sms_parts (sms_id);
 CREATE INDEX sms_parts_by_age ON sms_parts (at);
 
 -- Messages that somebody wrote to us. `merchant_id`: whose keyword it bears, if anybody's. `account`: the sub-account that
--- it made or found; `state`: how that sign-up stands.
+-- it made or found; `state`: how that sign-up stands. `seen`: when it came last; a line may bring it again.
 CREATE TABLE sms_in (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   link        TEXT   NOT NULL,
@@ -60,6 +60,7 @@ CREATE TABLE sms_in (
   account     TEXT,
   state       TEXT   NOT NULL DEFAULT '',
   at          BIGINT NOT NULL,
+  seen        BIGINT NOT NULL,
   CONSTRAINT sms_in_once UNIQUE (link, once)
 );
 CREATE INDEX sms_in_by_sender ON sms_in (sender, at);

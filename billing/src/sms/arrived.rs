@@ -144,15 +144,15 @@ async fn arrive(conn: &mut Conn, new: &NewInbound, came: &Came, at: UnixMillis) 
         smpp::handed_on(conn, of).await?;
     }
     if let Some(same) = came.same {
-        // What looks the same and came longer ago is another one: its name is free.
+        // What looks the same and came last longer ago is another one: its name is free.
         let sql = "UPDATE sms_in SET once = once || ' ' || CAST(id AS TEXT) \
-                   WHERE link = $1 AND once = $2 AND at < $3";
+                   WHERE link = $1 AND once = $2 AND seen < $3";
         conn.exec(sql, args![&arrived.link, &arrived.once, at - same]).await?;
     }
     let owner = owner(conn, &arrived.to, &arrived.text).await?;
     let text: String = arrived.text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
-    let sql = "INSERT INTO sms_in (link, once, merchant_id, sender, number, keyword, purpose, text, at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (link, once) DO NOTHING RETURNING id";
+    let sql = "INSERT INTO sms_in (link, once, merchant_id, sender, number, keyword, purpose, text, at, seen) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (link, once) DO NOTHING RETURNING id";
     let row = args![
         &arrived.link,
         &arrived.once,
@@ -164,7 +164,11 @@ async fn arrive(conn: &mut Conn, new: &NewInbound, came: &Came, at: UnixMillis) 
         &text,
         at
     ];
-    let Some(row) = conn.row(sql, row).await? else { return Ok(false) };
+    let Some(row) = conn.row(sql, row).await? else {
+        let sql = "UPDATE sms_in SET seen = $3 WHERE link = $1 AND once = $2 AND seen < $3";
+        conn.exec(sql, args![&arrived.link, &arrived.once, at]).await?;
+        return Ok(false);
+    };
     let id = row.int(0)?;
     let Some(owner) = owner else { return Ok(true) };
     let said = if owner.keyword.is_empty() { text.trim() } else { first(&text).1 }.to_owned();

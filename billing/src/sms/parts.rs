@@ -12,8 +12,8 @@ use crate::store::Store;
 
 /// As long as their messages.
 const LIFE: Duration = Duration::from_secs(90 * 86_400);
-/// A receipt that came longer before its part was named is of another part: networks begin anew. Whoever tries a message in
-/// parts has named them by then.
+/// A receipt that came longer before its part was named is of another part: networks begin anew. Each is named when it has
+/// left.
 const EARLY: Duration = Duration::from_secs(1_800);
 /// Characters of names and words that are kept.
 const NAME_MAX: usize = 100;
@@ -55,6 +55,10 @@ fn link(way: &str) -> &str {
     way.strip_prefix("smpp:").unwrap_or(way)
 }
 
+/// What is known of a part that is named: its own receipt was faster, or it was named before.
+const KNOWN: &str =
+    "(sms_parts.sms_id = excluded.sms_id OR (sms_parts.sms_id IS NULL AND sms_parts.at >= $5))";
+
 /// Notes how a network calls the parts of a message. What it told of one of them before belongs to it now; one that was
 /// another message's is this one's: networks begin anew.
 pub(super) async fn name(
@@ -64,14 +68,45 @@ pub(super) async fn name(
     at: UnixMillis,
 ) -> Result<()> {
     for reference in references.iter().filter(|reference| !reference.is_empty()) {
-        let sql = "INSERT INTO sms_parts (link, reference, sms_id, state, at) VALUES ($1, $2, $3, 'sent', $4) \
-                   ON CONFLICT (link, reference) DO UPDATE SET sms_id = excluded.sms_id, \
-                   state = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.state ELSE 'sent' END, \
-                   word = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.word ELSE '' END, \
-                   at = CASE WHEN sms_parts.sms_id IS NULL AND sms_parts.at >= $5 THEN sms_parts.at ELSE excluded.at END";
-        conn.exec(sql, args![link(way), cut(reference), sms, at, at - EARLY]).await?;
+        let sql = format!(
+            "INSERT INTO sms_parts (link, reference, sms_id, state, at) VALUES ($1, $2, $3, 'sent', $4) \
+             ON CONFLICT (link, reference) DO UPDATE SET sms_id = excluded.sms_id, \
+             state = CASE WHEN {KNOWN} THEN sms_parts.state ELSE 'sent' END, \
+             word = CASE WHEN {KNOWN} THEN sms_parts.word ELSE '' END, \
+             at = CASE WHEN {KNOWN} THEN sms_parts.at ELSE excluded.at END"
+        );
+        conn.exec(&sql, args![link(way), cut(reference), sms, at, at - EARLY]).await?;
     }
     tell(conn, sms).await
+}
+
+/// The same of a part whose message has others that are to follow.
+pub(crate) async fn named(
+    conn: &mut Conn,
+    (sms, way): (i64, &str),
+    reference: &str,
+    at: UnixMillis,
+) -> Result<()> {
+    // The message first, then its part, as whoever notes a receipt does.
+    hold(conn, sms).await?;
+    name(conn, (sms, way), &[reference.to_owned()], at).await
+}
+
+/// A message was taken whole by this way, in these parts: what had left of it before is none of them.
+pub(super) async fn forget(
+    conn: &mut Conn,
+    (sms, way): (i64, &str),
+    references: &[String],
+) -> Result<()> {
+    let named = "SELECT link, reference FROM sms_parts WHERE sms_id = $1";
+    for row in conn.rows(named, args![sms]).await? {
+        let (at, reference) = (row.text(0)?, row.text(1)?);
+        if at != link(way) || !references.iter().any(|known| cut(known) == reference) {
+            let sql = "DELETE FROM sms_parts WHERE link = $1 AND reference = $2";
+            conn.exec(sql, args![&at, &reference]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A message stands as its parts do. Who counts them has its row: two receipts at once are counted one after the other.

@@ -5,7 +5,7 @@ use billing::desired::Act;
 use std::time::Duration;
 
 use billing::smpp::{Alphabet, Bind, Came, Ids, Kept, LongTexts, Part, PartOf, Version};
-use billing::sms::{NewInbound, PartState, SmsSent};
+use billing::sms::{NewInbound, PartState, SmsSent, SmsState};
 use facts::UnixMillis;
 use facts::sms::{Arrived, Delivery, Receipt};
 
@@ -189,6 +189,26 @@ pub(crate) async fn s5_5_parts_wait_for_the_others_and_are_whole_once(store: Sto
     assert_eq!(store.purge(UnixMillis(day + 30 * minute)).await.unwrap(), 3);
 }
 
+/// Parts whose others never come keep only their sender from more, and only while the others may still come.
+pub(crate) async fn s5_5_parts_of_nothing_close_a_link_to_nobody_else(store: Store, _: String) {
+    fill(&store, "0").await;
+    let keep = async |sender: &str, reference, number, ms| {
+        let (of, part) = (of(sender, reference), part(number, 0));
+        store.keep_part(of, part, UnixMillis(ms)).await.unwrap()
+    };
+    let (noisy, other) = ("989120000000", "989123456789");
+    for reference in 0..500 {
+        assert!(matches!(keep(noisy, reference, 1, 10).await, Kept::Waits), "{reference}");
+    }
+    assert!(matches!(keep(noisy, 500, 1, 11).await, Kept::Full));
+    assert!(matches!(keep(other, 1, 1, 11).await, Kept::Waits));
+    // What has begun may become whole.
+    assert!(matches!(keep(noisy, 7, 2, 12).await, Kept::Waits));
+    assert!(matches!(keep(noisy, 7, 3, 12).await, Kept::Whole(_)));
+    let minute = 60_000;
+    assert!(matches!(keep(noisy, 500, 1, 11 * minute).await, Kept::Waits), "they never come");
+}
+
 /// A network brings the parts of a message one behind the other, and does not wait for our answers.
 pub(crate) async fn s5_5_of_parts_that_come_at_one_time_one_makes_it_whole(
     store: Store,
@@ -227,13 +247,14 @@ pub(crate) async fn s5_5_the_same_words_are_another_message_after_a_while(store:
     assert!(hand_on(&store, "1", None, start).await);
     assert!(!hand_on(&store, "1", None, start + 2_000).await);
     assert!(!hand_on(&store, "1", None, start + 90_000).await);
-    assert!(hand_on(&store, "1", None, start + 91_000).await, "he votes again");
-    assert!(!hand_on(&store, "1", None, start + 92_000).await);
-    assert!(hand_on(&store, "1", None, start + 200_000).await);
+    assert!(!hand_on(&store, "1", None, start + 170_000).await, "it was brought just now");
+    assert!(hand_on(&store, "1", None, start + 261_000).await, "he votes again");
+    assert!(!hand_on(&store, "1", None, start + 262_000).await);
+    assert!(hand_on(&store, "1", None, start + 353_000).await);
     let at_once: Vec<_> = (0..4)
         .map(|_| {
             let store = store.clone();
-            tokio::spawn(async move { hand_on(&store, "1", None, start + 400_000).await })
+            tokio::spawn(async move { hand_on(&store, "1", None, start + 450_000).await })
         })
         .collect();
     let mut new = 0;
@@ -281,4 +302,43 @@ pub(crate) async fn s5_5_parts_that_have_left_are_known_and_old_receipts_are_nob
     let parts = store.sms_parts((sms.id, sms.id)).await.unwrap();
     let states: Vec<_> = parts.iter().map(|part| (part.reference.as_str(), part.state)).collect();
     assert_eq!(states, [("early", PartState::Undelivered), ("old", PartState::Sent)]);
+}
+
+/// Hours may be between the first part of a message and its last: what is told of the first meanwhile is of it.
+pub(crate) async fn s5_5_a_receipt_of_a_part_that_left_long_before_the_others_counts(
+    store: Store,
+    _: String,
+) {
+    let merchant = fill(&store, "2").await;
+    let sale = || super::sms::sale(merchant, &["8613800138000"], "hello");
+    let receipt = async |reference: &str, delivery, s| {
+        let (link, word) = ("carrier".to_owned(), String::new());
+        let receipt = Receipt { link, reference: reference.to_owned(), delivery, word };
+        assert!(store.sms_receipt(receipt, at(s)).await.unwrap());
+    };
+    let left = async |sms: i64, reference: &str, s| {
+        store.part_left(("carrier", sms), (1, 2), reference, at(s)).await.unwrap();
+    };
+    let state = async |id: i64| store.sms(id - 1, 1).await.unwrap().remove(0).state;
+    super::sms::sold(&store, sale(), 1).await;
+    let sms = store.take_sms(at(2), 1).await.unwrap().remove(0);
+    left(sms.id, "a", 3).await;
+    receipt("a", Delivery::Delivered, 10).await;
+    assert_eq!(state(sms.id).await, SmsState::Pending);
+    let sms = store.take_sms(at(7_200), 1).await.unwrap().remove(0);
+    let taken = SmsSent::Taken("smpp:carrier".into(), vec!["a".into(), "b".into()]);
+    store.note_sms((sms.id, sms.lease), taken, at(7_201)).await.unwrap();
+    receipt("b", Delivery::Delivered, 7_202).await;
+    assert_eq!(state(sms.id).await, SmsState::Delivered);
+    // One that went whole by another way in the end: a part that had left before is none of it.
+    super::sms::sold(&store, sale(), 8_000).await;
+    let sms = store.take_sms(at(8_001), 1).await.unwrap().remove(0);
+    left(sms.id, "c", 8_002).await;
+    receipt("c", Delivery::Undelivered, 8_003).await;
+    store
+        .note_sms((sms.id, sms.lease), SmsSent::Taken("phone".into(), vec![]), at(8_004))
+        .await
+        .unwrap();
+    assert_eq!(state(sms.id).await, SmsState::Sent);
+    assert!(store.sms_parts((sms.id, sms.id)).await.unwrap().is_empty());
 }
