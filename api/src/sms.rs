@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const AT_ONCE: u32 = 64;
 /// How long a way may take: a little more than it says.
 const PATIENCE: Duration = Duration::from_secs(35);
+/// The same of a line to a network, which may have many parts to send.
+const LINE_PATIENCE: Duration = Duration::from_secs(80);
 /// How long all of them may: somebody else has the message a little later.
 const ALL_WAYS: Duration = Duration::from_secs(110);
 /// How long those under way are waited for at the end.
@@ -129,7 +131,7 @@ async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
 }
 
 /// By the first way that takes it. One that cannot now does not keep the others from it: whoever waits for a code would
-/// rather have it twice than late.
+/// rather have it twice than late. One that has sent a part of it does: it has the rest as soon as it can.
 async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     let from = if sms.sender.is_empty() { &gateway.sender } else { &sms.sender };
     let (mut said, mut later) = (Vec::new(), false);
@@ -142,15 +144,18 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
         };
         let came = match way.as_str() {
             "http" => http::send(state, gateway, text).await,
-            "phone" => patient(state.0.texts.to_phone(text)).await,
+            "phone" => patient(PATIENCE, state.0.texts.to_phone(text)).await,
             line => {
                 let name = line.strip_prefix("smpp:").unwrap_or(line).to_owned();
-                patient(state.0.texts.by_link(name, text)).await
+                patient(LINE_PATIENCE, state.0.texts.by_link(name, text)).await
             }
         };
         match came {
             Sent::Taken(references) => return SmsSent::Taken(way.clone(), references),
             Sent::NotHere => {}
+            Sent::Begun(why) => {
+                return SmsSent::Later(format!("{way}: {}", cleaned(&why, &sms.text)));
+            }
             Sent::Later(why) => {
                 later = true;
                 said.push(format!("{way}: {}", cleaned(&why, &sms.text)));
@@ -166,8 +171,8 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     }
 }
 
-async fn patient(sending: facts::ports::Promise<Sent>) -> Sent {
-    let came = tokio::time::timeout(PATIENCE, sending).await;
+async fn patient(most: Duration, sending: facts::ports::Promise<Sent>) -> Sent {
+    let came = tokio::time::timeout(most, sending).await;
     came.unwrap_or_else(|_| Sent::Later("no answer in time".to_owned()))
 }
 

@@ -162,6 +162,15 @@ async fn s5_5_ways_are_tried_in_order_until_one_takes_the_message() {
         let asked: Value = serde_json::from_str(&came.body).unwrap();
         assert_eq!(asked, json!({ "to": "989123456789", "from": "3000", "text": text }));
     }
+    // It has a part of it, and cannot take the others now: nobody else sends all of it.
+    office.comes("mci", Sent::Begun("part 2 of 3: busy".into()));
+    office.otp(json!({})).await;
+    office.turn().await;
+    let row = office.rows().await.pop().unwrap();
+    assert_eq!((row.state, row.tries), (SmsState::Pending, 1));
+    assert_eq!(row.said, "smpp:mci: part 2 of 3: busy");
+    assert!(office.gateway.take().is_empty());
+    office.comes("mci", Sent::Later("later".into()));
     // Whoever could is asked again; all refuse: it is given up, and not paid.
     let balance = async || {
         let merchant = office.rows().await[0].merchant;

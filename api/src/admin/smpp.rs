@@ -61,7 +61,7 @@ async fn send(
     let outcome = match &came {
         Sent::NotHere => None,
         Sent::Taken(_) => Some("sent"),
-        Sent::Later(_) => Some("later"),
+        Sent::Later(_) | Sent::Begun(_) => Some("later"),
         Sent::Refused(_) => Some("refused"),
     };
     if let Some(outcome) = outcome {
@@ -71,7 +71,9 @@ async fn send(
     match came {
         Sent::Taken(references) => Ok(ok(&json!({ "sent": true, "references": references }))),
         Sent::NotHere => Err(not_found("line of this name that carries messages")),
-        Sent::Later(why) => Err(fault(StatusCode::SERVICE_UNAVAILABLE, "later", why)),
+        Sent::Later(why) | Sent::Begun(why) => {
+            Err(fault(StatusCode::SERVICE_UNAVAILABLE, "later", why))
+        }
         Sent::Refused(why) => Err(fault(StatusCode::BAD_GATEWAY, "refused", why)),
     }
 }

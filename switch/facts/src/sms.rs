@@ -97,6 +97,8 @@ pub enum Sent {
     NotHere,
     /// Not now, in these words. No word of the message is in them.
     Later(String),
+    /// The same, and some of its parts have left: the rest follows by the same way, and no other is to send all of it.
+    Begun(String),
     /// Never, in these words. No word of the message is in them.
     Refused(String),
 }

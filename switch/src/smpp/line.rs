@@ -18,7 +18,7 @@ use facts::sms::{LinkState, LinkStatus};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::session::{Event, Job, Knobs, Outcome, Session, Why, backoff};
+use super::session::{Event, Job, Knobs, Outcome, Rank, Session, Why, backoff};
 use super::wire::{self, Message, Role, Who, status};
 use crate::clock;
 use crate::net::{Stream, Tls, dial};
@@ -53,7 +53,8 @@ pub(super) struct Line {
     standing: Mutex<BTreeMap<&'static str, Standing>>,
     pub(super) counts: Counts,
     messages: mpsc::Sender<Job<Asker>>,
-    menus: mpsc::Sender<Job<Asker>>,
+    /// What is before them.
+    urgent: mpsc::Sender<Job<Asker>>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,36 +79,36 @@ pub(super) struct Counts {
 /// Where a connection takes from what is to leave.
 pub(super) struct Outgoing {
     messages: mpsc::Receiver<Job<Asker>>,
-    menus: mpsc::Receiver<Job<Asker>>,
+    urgent: mpsc::Receiver<Job<Asker>>,
 }
 
 impl Line {
     pub(super) fn new(settings: Link) -> (Arc<Line>, Outgoing) {
         let (messages, messages_out) = mpsc::channel(WAITING_MAX);
-        let (menus, menus_out) = mpsc::channel(WAITING_MAX);
+        let (urgent, urgent_out) = mpsc::channel(WAITING_MAX);
         let (standing, counts) = (Mutex::default(), Counts::default());
-        let line = Line { settings, standing, counts, messages, menus };
-        (Arc::new(line), Outgoing { messages: messages_out, menus: menus_out })
+        let line = Line { settings, standing, counts, messages, urgent };
+        (Arc::new(line), Outgoing { messages: messages_out, urgent: urgent_out })
     }
 
     /// Puts a message on its way. Never waits; `None`: the link is not bound, or too many wait.
     pub(super) fn post(
         &self,
         message: Message,
-        urgent: bool,
+        rank: Rank,
         until: Instant,
     ) -> Option<oneshot::Receiver<Outcome>> {
         if !self.sends() {
             return None;
         }
         let (of, outcome) = oneshot::channel();
-        let queue = if urgent { &self.menus } else { &self.messages };
-        queue.try_send(Job { message, urgent, until, of }).ok()?;
+        let queue = if rank == Rank::Message { &self.messages } else { &self.urgent };
+        queue.try_send(Job { message, rank, until, of }).ok()?;
         Some(outcome)
     }
 
     /// Whether messages may leave: the other connection of two may be down.
-    fn sends(&self) -> bool {
+    pub(super) fn sends(&self) -> bool {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let bound =
             |role| standing.get(name(role)).is_some_and(|one| one.state == LinkState::Bound);
@@ -136,7 +137,7 @@ impl Line {
             since,
             why,
             outstanding: outstanding as u64,
-            waiting: (waiting + queued(&self.messages) + queued(&self.menus)) as u64,
+            waiting: (waiting + queued(&self.messages) + queued(&self.urgent)) as u64,
             taken: read(&counts.taken),
             refused: read(&counts.refused),
             throttled: read(&counts.throttled),
@@ -298,7 +299,7 @@ async fn keep(line: Arc<Line>, role: Role, mut outgoing: Option<Outgoing>, mut g
 impl Outgoing {
     /// What slipped in while there is no connection does not wait for one.
     fn refuse(&mut self) {
-        while let Ok(job) = self.menus.try_recv().or_else(|_| self.messages.try_recv()) {
+        while let Ok(job) = self.urgent.try_recv().or_else(|_| self.messages.try_recv()) {
             let _ = job.of.send(Outcome::Unsent(None));
         }
     }
@@ -369,7 +370,7 @@ impl Connection<'_> {
                 match &mut outgoing {
                     Some(outgoing) => tokio::select! {
                         biased;
-                        Some(job) = outgoing.menus.recv(), if bound => job,
+                        Some(job) = outgoing.urgent.recv(), if bound => job,
                         Some(job) = outgoing.messages.recv(), if room => job,
                         else => std::future::pending().await,
                     },

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::line::{Given, Hears, Line};
-use self::session::Outcome;
+use self::session::{Outcome, Rank};
 use self::ussd::{Desk, Out, Way, Wish};
 use self::wire::{Address, Message, status};
 use crate::calls::Door;
@@ -39,9 +39,11 @@ use crate::texts::Links;
 
 /// Time between looks: `tandem apply` runs in another process and cannot call us.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a message may wait to be sent; its answer comes within ten seconds more, and so all of it in half a minute.
+/// How long a message, or a part of one, may wait to be sent; its answer comes within ten seconds more.
 const PATIENCE: Duration = Duration::from_secs(18);
 const ANSWERED: Duration = Duration::from_secs(11);
+/// How long all parts of a message may take; what has not left by then is tried again.
+const WHOLE: Duration = Duration::from_secs(75);
 /// How long a screen may wait: a subscriber waits no longer.
 const SCREEN_PATIENCE: Duration = Duration::from_secs(15);
 /// Messages of which some parts have left and others are to follow, at most.
@@ -49,6 +51,11 @@ const BEGUN_MAX: usize = 10_000;
 /// Within this time the same octets of the same sender are one message that came twice: our answer was lost, and the
 /// network is back with it as soon as the link is.
 const SAME: Duration = Duration::from_secs(90);
+/// The same of one that could not be answered with what became of it: it may be kept, and the network is back with it when
+/// it sees fit.
+const SAME_UNSURE: Duration = Duration::from_secs(900);
+/// Messages of which that is known, at most.
+const UNSURE_MAX: usize = 10_000;
 /// The same of a message in parts, which its sender's phone names.
 const SAME_LONG: Duration = Duration::from_secs(600);
 
@@ -60,6 +67,7 @@ struct Inner {
     lines: RwLock<BTreeMap<String, Running>>,
     desk: Mutex<Desk>,
     begun: Mutex<Begun>,
+    unsure: Mutex<Unsure>,
     behind: OnceLock<Behind>,
     plan: RwLock<NumberPlan>,
     runtime: Handle,
@@ -82,6 +90,35 @@ impl Begun {
             }
         }
         self.by_key.insert(key, (Instant::now(), references));
+    }
+}
+
+/// Messages that came and were not answered with what became of them, by what is the same when they come again, and when
+/// they came last.
+#[derive(Default)]
+struct Unsure(BTreeMap<String, Instant>);
+
+impl Unsure {
+    /// It came, and nobody knows yet what becomes of it: how long ago one that looks so may have come and be the same.
+    fn came(&mut self, once: &str, now: Instant) -> Duration {
+        if self.0.len() >= UNSURE_MAX {
+            self.0.retain(|_, since| now.duration_since(*since) <= SAME_UNSURE);
+        }
+        if self.0.len() >= UNSURE_MAX {
+            let oldest = self.0.iter().min_by_key(|(_, since)| **since);
+            if let Some(oldest) = oldest.map(|(once, _)| once.clone()) {
+                self.0.remove(&oldest);
+            }
+        }
+        match self.0.insert(once.to_owned(), now) {
+            Some(since) if now.duration_since(since) <= SAME_UNSURE => SAME_UNSURE,
+            _ => SAME,
+        }
+    }
+
+    /// What became of it is known, and answered.
+    fn sure(&mut self, once: &str) {
+        self.0.remove(once);
     }
 }
 
@@ -110,6 +147,7 @@ impl Smpp {
             lines: RwLock::default(),
             desk: Mutex::default(),
             begun: Mutex::default(),
+            unsure: Mutex::default(),
             behind: OnceLock::new(),
             plan: RwLock::default(),
             runtime,
@@ -121,7 +159,7 @@ impl Smpp {
             return Sent::NotHere;
         };
         let messages = parts::cut(text, &line.settings);
-        let (total, until) = (messages.len(), Instant::now() + PATIENCE);
+        let (total, late) = (messages.len(), Instant::now() + WHOLE);
         let key = (link, text.id);
         let mut references = self.forget_begun(&key);
         match self.left(&key, total).await {
@@ -134,16 +172,11 @@ impl Smpp {
             }
         }
         for (at, message) in messages.into_iter().enumerate().skip(references.len()) {
-            let outcome = match line.post(message, false, until) {
-                Some(outcome) => {
-                    let late = tokio::time::Instant::from_std(until + ANSWERED);
-                    let outcome = tokio::time::timeout_at(late, outcome).await;
-                    outcome.ok().and_then(Result::ok).unwrap_or(Outcome::Unanswered)
-                }
-                None => Outcome::Unsent(None),
-            };
+            let rank = if references.is_empty() { Rank::Message } else { Rank::Begun };
+            let outcome = posted(&line, message, rank, late).await;
             let part =
                 if total > 1 { format!("part {} of {total}: ", at + 1) } else { String::new() };
+            let mut elsewhere = references.is_empty();
             let failed = match outcome {
                 Outcome::Taken(reference) => {
                     let reference = receipts::one_id(line.settings.ids, false, reference);
@@ -160,14 +193,16 @@ impl Smpp {
                 }
                 Outcome::Refused(status) | Outcome::Unsent(Some(status)) => line::words(status),
                 Outcome::Unanswered => "no answer".to_owned(),
-                Outcome::Unsent(None) => match line.state() {
-                    (LinkState::Bound, ..) => "too many messages wait".to_owned(),
-                    (_, _, why) if why.is_empty() => "not bound".to_owned(),
-                    (_, _, why) => format!("not bound: {why}"),
-                },
+                Outcome::Unsent(None) => {
+                    let (bound, why) = unsent(&line);
+                    // Nobody knows when a lost line is back.
+                    elsewhere |= !bound;
+                    why
+                }
             };
             self.keep_begun(key, references);
-            return Sent::Later(format!("{part}{failed}"));
+            let why = format!("{part}{failed}");
+            return if elsewhere { Sent::Later(why) } else { Sent::Begun(why) };
         }
         Sent::Taken(references)
     }
@@ -185,6 +220,10 @@ impl Smpp {
 
     fn begun(&self) -> MutexGuard<'_, Begun> {
         self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unsure(&self) -> MutexGuard<'_, Unsure> {
+        self.0.unsure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The store, for a message of several parts that has a row there: another process may try it next.
@@ -238,8 +277,8 @@ impl Smpp {
     fn push(&self, out: Out) {
         let Out { session, link, message } = out;
         let posted = self.line(&link);
-        let posted =
-            posted.and_then(|line| line.post(message, true, Instant::now() + SCREEN_PATIENCE));
+        let posted = posted
+            .and_then(|line| line.post(message, Rank::Menu, Instant::now() + SCREEN_PATIENCE));
         let this = self.clone();
         self.0.runtime.spawn(async move {
             let outcome = match posted {
@@ -313,9 +352,15 @@ impl Smpp {
         };
         let Some(piece) = piece else {
             let text = coding::text(&octets, message.coding, link.alphabet);
-            let came = Came { same: Some(SAME), parts: None };
-            let arrived = arrived(once(&link.name, message), text);
-            return kept(api::sms::came(&behind.state, arrived, came).await);
+            let once = once(&link.name, message);
+            // Who waits too long for it drops this: then it stays unsure.
+            let same = self.unsure().came(&once, Instant::now());
+            let came = Came { same: Some(same), parts: None };
+            let came = api::sms::came(&behind.state, arrived(once.clone(), text), came).await;
+            if came.is_ok() {
+                self.unsure().sure(&once);
+            }
+            return kept(came);
         };
         let of = PartOf {
             link: link.name.clone(),
@@ -442,6 +487,24 @@ impl Hears for Smpp {
             let this = self.clone();
             self.0.runtime.spawn(async move { this.lose(session).await });
         }
+    }
+}
+
+/// What comes of a message, or of a part of one, that is to have its answer by `late`.
+async fn posted(line: &Line, message: Message, rank: Rank, late: Instant) -> Outcome {
+    let until = (Instant::now() + PATIENCE).min(late - ANSWERED);
+    let Some(outcome) = line.post(message, rank, until) else { return Outcome::Unsent(None) };
+    let answered = tokio::time::Instant::from_std(until + ANSWERED);
+    let outcome = tokio::time::timeout_at(answered, outcome).await;
+    outcome.ok().and_then(Result::ok).unwrap_or(Outcome::Unanswered)
+}
+
+/// Whether the line is bound on which nothing could be sent, and why not.
+fn unsent(line: &Line) -> (bool, String) {
+    match line.state() {
+        _ if line.sends() => (true, "too many messages wait".to_owned()),
+        (_, _, why) if why.is_empty() => (false, "not bound".to_owned()),
+        (_, _, why) => (false, format!("not bound: {why}")),
     }
 }
 

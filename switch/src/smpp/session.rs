@@ -8,8 +8,8 @@
 //!                   +------------------------+------------------------+------------------------+
 //! ```
 //!
-//! Of our requests so many wait for their answers at one time (the window, §2.9); what comes beyond waits here, menus
-//! before messages. Who is throttled goes slower and tries the same again while it may wait. A request that is not
+//! Of our requests so many wait for their answers at one time (the window, §2.9); what comes beyond waits here: menus
+//! first, then the rest of messages that have begun, then messages. Who is throttled goes slower and tries the same again while it may wait. A request that is not
 //! answered in time is given up, and the far end asked whether it is there.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -42,12 +42,21 @@ pub(super) struct Knobs {
     pub(super) enquire: Duration,
 }
 
+/// What leaves before what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rank {
+    /// A screen: somebody looks at it.
+    Menu,
+    /// A part of a message of which others have left: no other way can carry the rest.
+    Begun,
+    Message,
+}
+
 /// A message of ours, and who wants to know what comes of it.
 #[derive(Debug)]
 pub(super) struct Job<T> {
     pub(super) message: Message,
-    /// Before all that are not.
-    pub(super) urgent: bool,
+    pub(super) rank: Rank,
     /// When nobody wants it sent any more.
     pub(super) until: Instant,
     pub(super) of: T,
@@ -127,7 +136,8 @@ pub(super) struct Session<T> {
     out: VecDeque<Pdu>,
     events: VecDeque<Event<T>>,
     outstanding: BTreeMap<u32, (Instant, Asked<T>)>,
-    urgent: VecDeque<Job<T>>,
+    menus: VecDeque<Job<T>>,
+    begun: VecDeque<Job<T>>,
     waiting: VecDeque<Job<T>>,
     /// No message leaves before.
     not_before: Option<Instant>,
@@ -145,7 +155,8 @@ impl<T> Session<T> {
             out: VecDeque::new(),
             events: VecDeque::new(),
             outstanding: BTreeMap::new(),
-            urgent: VecDeque::new(),
+            menus: VecDeque::new(),
+            begun: VecDeque::new(),
             waiting: VecDeque::new(),
             not_before: None,
             pause: PAUSE_MIN,
@@ -172,7 +183,7 @@ impl<T> Session<T> {
 
     /// Requests that wait for their answers, and messages that wait to be sent.
     pub(super) fn depth(&self) -> (usize, usize) {
-        (self.outstanding.len(), self.urgent.len() + self.waiting.len())
+        (self.outstanding.len(), self.menus.len() + self.begun.len() + self.waiting.len())
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Pdu> {
@@ -191,10 +202,9 @@ impl<T> Session<T> {
             State::Over => return None,
         };
         let answers = self.outstanding.values().map(|(until, _)| *until).min();
-        let queues = [self.urgent.front(), self.waiting.front()];
-        let patience = queues.into_iter().flatten().map(|job| job.until).min();
-        let something = !self.urgent.is_empty() || !self.waiting.is_empty();
-        let room = something && self.outstanding.len() < self.knobs.window;
+        let first = [self.menus.front(), self.begun.front(), self.waiting.front()];
+        let patience = first.into_iter().flatten().map(|job| job.until).min();
+        let room = patience.is_some() && self.outstanding.len() < self.knobs.window;
         let send = self.not_before.filter(|_| room);
         // Who was asked whether he is there is asked once.
         let enquired = self.enquired();
@@ -208,8 +218,7 @@ impl<T> Session<T> {
             self.events.push_back(Event::Done(job.of, Outcome::Unsent(None)));
             return;
         }
-        let queue = if job.urgent { &mut self.urgent } else { &mut self.waiting };
-        queue.push_back(job);
+        self.queue(job.rank).push_back(job);
         self.pump(now);
     }
 
@@ -225,7 +234,8 @@ impl<T> Session<T> {
         match self.state {
             State::Bound => {
                 self.state = State::Leaving { until: now + LEAVING_MAX, asked: false };
-                for job in std::mem::take(&mut self.waiting) {
+                let begun = std::mem::take(&mut self.begun);
+                for job in begun.into_iter().chain(std::mem::take(&mut self.waiting)) {
                     self.events.push_back(Event::Done(job.of, Outcome::Unsent(self.throttled)));
                 }
                 self.pump(now);
@@ -322,7 +332,7 @@ impl<T> Session<T> {
                 None => {}
             }
         }
-        for queue in [&mut self.urgent, &mut self.waiting] {
+        for queue in [&mut self.menus, &mut self.begun, &mut self.waiting] {
             while queue.front().is_some_and(|job| job.until <= now) {
                 if let Some(job) = queue.pop_front() {
                     self.events.push_back(Event::Done(job.of, Outcome::Unsent(self.throttled)));
@@ -335,6 +345,14 @@ impl<T> Session<T> {
             self.outstanding.insert(sequence, (now + ANSWER_MAX, Asked::Enquire));
         }
         self.pump(now);
+    }
+
+    fn queue(&mut self, rank: Rank) -> &mut VecDeque<Job<T>> {
+        match rank {
+            Rank::Menu => &mut self.menus,
+            Rank::Begun => &mut self.begun,
+            Rank::Message => &mut self.waiting,
+        }
     }
 
     fn enquired(&self) -> bool {
@@ -372,8 +390,7 @@ impl<T> Session<T> {
                     self.pause = (self.pause * 2).min(PAUSE_MAX);
                 }
                 self.throttled = Some(status);
-                let queue = if job.urgent { &mut self.urgent } else { &mut self.waiting };
-                queue.push_front(job);
+                self.queue(job.rank).push_front(job);
             }
             // §5.1.3: it has lost our bind, and refuses whatever comes until there is another.
             status::BAD_BIND => {
@@ -416,9 +433,9 @@ impl<T> Session<T> {
         while self.outstanding.len() < self.knobs.window
             && self.not_before.is_none_or(|at| at <= now)
         {
-            let Some(job) = self.urgent.pop_front().or_else(|| self.waiting.pop_front()) else {
-                break;
-            };
+            let menu = self.menus.pop_front();
+            let next = menu.or_else(|| self.begun.pop_front());
+            let Some(job) = next.or_else(|| self.waiting.pop_front()) else { break };
             // Whoever wanted it sent was told, or will be: he does not want it twice.
             if job.until <= now {
                 self.events.push_back(Event::Done(job.of, Outcome::Unsent(self.throttled)));
@@ -431,7 +448,7 @@ impl<T> Session<T> {
         if let State::Leaving { until, asked: false } = self.state {
             let busy =
                 self.outstanding.values().any(|(_, asked)| matches!(asked, Asked::Submit(_)));
-            if !busy && self.urgent.is_empty() && self.waiting.is_empty() {
+            if !busy && self.depth().1 == 0 {
                 self.request(Body::Unbind);
                 self.state = State::Leaving { until, asked: true };
             }
@@ -448,7 +465,7 @@ impl<T> Session<T> {
                 self.events.push_back(Event::Done(job.of, Outcome::Unanswered));
             }
         }
-        let queues = [std::mem::take(&mut self.urgent), std::mem::take(&mut self.waiting)];
+        let queues = [&mut self.menus, &mut self.begun, &mut self.waiting].map(std::mem::take);
         for job in queues.into_iter().flatten() {
             self.events.push_back(Event::Done(job.of, Outcome::Unsent(self.throttled)));
         }

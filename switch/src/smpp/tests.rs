@@ -163,7 +163,7 @@ async fn s5_5_parts_that_have_left_do_not_leave_again_when_the_message_is_tried_
     assert_eq!(second.octets[5], 2);
     // The cable is cut before its answer: nobody knows whether it has it.
     drop(far);
-    assert_eq!(sending.await.unwrap(), Sent::Later("part 2 of 3: no answer".into()));
+    assert_eq!(sending.await.unwrap(), Sent::Begun("part 2 of 3: no answer".into()));
     let down = stands(&smpp, LinkState::Down).await;
     assert_eq!((down.why.as_str(), down.lost, down.unanswered), ("connection lost", 1, 1));
     let nobody = smpp.send("carrier".into(), text(5, &words)).await;
@@ -205,6 +205,35 @@ async fn smpp34_5_1_3_refusals_are_for_good_or_for_now() {
     assert_eq!((status.refused, status.taken, status.outstanding), (4, 0, 0));
 }
 
+/// A link that is paced or busy sends all of one message before it begins another: in the time that it has it sends some
+/// whole, and of the others nothing.
+#[tokio::test]
+async fn s5_5_on_a_slow_link_a_message_that_has_begun_leaves_whole_before_the_next() {
+    let (listener, link) = far_end().await;
+    let smpp = smpp(Link { per_second: 10, ..link });
+    let mut far = Far::bound(&listener).await;
+    stands(&smpp, LinkState::Bound).await;
+    let words = "a".repeat(400);
+    let all: Vec<_> = (1..=6).map(|id| send(&smpp, text(id, &words))).collect();
+    let mut order = Vec::new();
+    for _ in 0..18 {
+        let (sequence, message) = far.submitted().await;
+        order.push(message.octets[3]);
+        far.say(0, sequence, taken("id")).await;
+    }
+    assert!(order.chunks(3).all(|parts| parts.iter().all(|id| *id == parts[0])), "{order:?}");
+    for one in all {
+        assert!(matches!(one.await.unwrap(), Sent::Taken(_)));
+    }
+    // What has begun and cannot go on now goes on here, and by no other way.
+    let sending = send(&smpp, text(7, &words));
+    for status in [0, status::SYSTEM] {
+        let (sequence, _) = far.submitted().await;
+        far.say(status, sequence, taken("one")).await;
+    }
+    assert_eq!(sending.await.unwrap(), Sent::Begun("part 2 of 3: ESME_RSYSERR (0x8)".into()));
+}
+
 /// The far end was started anew behind a connection that stayed: it knows of no bind.
 #[tokio::test]
 async fn smpp34_5_1_3_a_bind_that_is_lost_is_made_anew_and_the_message_tried_again() {
@@ -244,7 +273,7 @@ async fn a_link_that_ends_says_so_and_takes_down_what_it_can() {
     }
     ended.await.unwrap();
     assert_eq!(line.state().0, LinkState::Down);
-    assert!(line.post(Message::default(), false, Instant::now()).is_none());
+    assert!(line.post(Message::default(), Rank::Message, Instant::now()).is_none());
 }
 
 #[tokio::test]
@@ -370,6 +399,24 @@ fn of_too_many_messages_that_have_begun_the_oldest_is_forgotten() {
     assert!(!begun.by_key.contains_key(&key("z", 1)) && begun.by_key.contains_key(&key("a", 1)));
 }
 
+#[test]
+fn s5_5_what_was_not_answered_for_good_is_known_for_longer() {
+    let (mut unsure, now) = (Unsure::default(), Instant::now());
+    let minutes = |many: u64| now + Duration::from_secs(60 * many);
+    assert_eq!(unsure.came("a", now), SAME);
+    // The network heard 0x64, or nothing, and comes again in its own time.
+    assert_eq!(unsure.came("a", minutes(10)), SAME_UNSURE);
+    assert_eq!(unsure.came("a", minutes(20)), SAME_UNSURE);
+    unsure.sure("a");
+    assert_eq!(unsure.came("a", minutes(21)), SAME);
+    assert_eq!(unsure.came("a", minutes(40)), SAME, "long ago");
+    for nth in 0..UNSURE_MAX {
+        unsure.came(&format!("b{nth}"), minutes(41));
+    }
+    assert_eq!(unsure.0.len(), UNSURE_MAX);
+    assert_eq!(unsure.came("a", minutes(41)), SAME, "the oldest went");
+}
+
 /// Hears once, and then panics.
 struct Faint(mpsc::UnboundedSender<()>);
 
@@ -405,7 +452,7 @@ async fn a_fault_of_ours_costs_one_connection_and_not_the_link() {
     let mut far = Far::bound(&listener).await;
     assert_eq!(far.deliver(message("fine")).await, status::OK);
     let until = Instant::now() + Duration::from_secs(5);
-    let outcome = line.post(message("out"), false, until).expect("it is bound");
+    let outcome = line.post(message("out"), Rank::Message, until).expect("it is bound");
     let (sequence, _) = far.submitted().await;
     far.say(0, sequence, taken("1")).await;
     assert_eq!(outcome.await.unwrap(), Outcome::Taken("1".into()));
@@ -442,6 +489,7 @@ fn s5_2_a_subscribers_number_is_read_as_networks_write_it() {
         lines: RwLock::default(),
         desk: Mutex::default(),
         begun: Mutex::default(),
+        unsure: Mutex::default(),
         behind: OnceLock::new(),
         plan: RwLock::new(NumberPlan {
             country: "98".into(),

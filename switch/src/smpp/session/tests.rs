@@ -31,7 +31,7 @@ fn refused(sequence: u32, status: u32) -> Pdu {
 
 fn job(now: Instant, of: u32) -> Job<u32> {
     let message = Message { octets: vec![u8::try_from(of).unwrap()], ..Message::default() };
-    Job { message, urgent: false, until: now + Duration::from_secs(25), of }
+    Job { message, rank: Rank::Message, until: now + Duration::from_secs(25), of }
 }
 
 /// Sequence numbers of what left, and which message each is.
@@ -115,9 +115,13 @@ fn smpp34_2_9_no_more_than_the_window_waits_for_answers() {
     session.handle(t, taken(4));
     assert_eq!((sent(&mut session), done(&mut session)), (vec![], vec![]));
     // A menu's answer is before all messages.
-    session.submit(t, Job { urgent: true, ..job(t, 99) });
+    session.submit(t, Job { rank: Rank::Menu, ..job(t, 99) });
     session.handle(t, taken(3));
     assert_eq!(sent(&mut session), [(7, 99)]);
+    // So is the rest of a message that has begun.
+    session.submit(t, Job { rank: Rank::Begun, ..job(t, 98) });
+    session.handle(t, taken(5));
+    assert_eq!(sent(&mut session), [(8, 98)]);
     for of in 10..100 {
         session.submit(t, job(t, of));
     }
@@ -220,7 +224,7 @@ fn smpp34_4_2_who_leaves_waits_for_what_is_under_way() {
     for of in 0..3 {
         session.submit(t, job(t, of));
     }
-    session.submit(t, Job { urgent: true, ..job(t, 9) });
+    session.submit(t, Job { rank: Rank::Menu, ..job(t, 9) });
     assert_eq!(sent(&mut session), [(2, 0)]);
     session.leave(t);
     assert_eq!(done(&mut session), [(1, Outcome::Unsent(None)), (2, Outcome::Unsent(None))]);
