@@ -28,14 +28,12 @@ pub(crate) use parts::{OLD as OLD_PARTS, named};
 /// How long a message is the worker's: longer than all ways together may take.
 const LEASE: Duration = Duration::from_secs(120);
 /// Before each further try, the last for ever. Whoever waits for a link does not wait for long.
-const PAUSES: [Duration; 7] = [
+const PAUSES: [Duration; 5] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
     Duration::from_secs(120),
     Duration::from_secs(300),
     Duration::from_secs(900),
-    Duration::from_secs(1800),
-    Duration::from_secs(3600),
 ];
 /// The same where no way leads there: nobody was asked.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -75,13 +75,18 @@ pub async fn came(state: &ApiState, mut arrived: Arrived, how: Came) -> billing:
     let whole = line(plan, &format!("+{bare}"));
     let forms = [Some(bare), line(plan, &arrived.to), whole];
     let known = forms.iter().flatten().find(|form| view.texts.contains(*form)).cloned();
+    let nobodys = known.is_none();
     if let Some(to) = known.or_else(|| line(plan, &arrived.to)) {
         arrived.to = to;
     }
+    let (link, to) = (arrived.link.clone(), arrived.to.clone());
     let new = NewInbound { arrived, public: public && !own, words: REPLIES };
     let fresh = state.0.store.sms_came(new, how, now()).await?;
     if fresh {
         count(&state.0.counters.sms_received);
+        if nobodys {
+            tracing::info!(link, to, "a message came in for a number that no [[sms_keywords]] names");
+        }
         state.0.sms_wake.notify_one();
         state.0.push_wake.notify_one();
         state.0.calls.settings_changed();
