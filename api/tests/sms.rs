@@ -247,7 +247,10 @@ async fn s5_5_receipts_of_lines_and_gateways_change_how_a_message_stands() {
     ] {
         let (_, listed) = office.world.admin("GET", &format!("/{kind}"), None).await;
         let listed = listed.to_string();
-        assert!(listed.contains(wanted) && !listed.contains(SECRET) && !listed.contains(TOKEN), "{listed}");
+        assert!(
+            listed.contains(wanted) && !listed.contains(SECRET) && !listed.contains(TOKEN),
+            "{listed}"
+        );
     }
     assert_eq!(told("/sms-hooks/gate?id=4711&status=DONE").await, StatusCode::FORBIDDEN);
     assert_eq!(told("/sms-hooks/none?id=4711&status=DONE").await, StatusCode::FORBIDDEN);

@@ -85,7 +85,11 @@ pub async fn came(state: &ApiState, mut arrived: Arrived, how: Came) -> billing:
     if fresh {
         count(&state.0.counters.sms_received);
         if nobodys {
-            tracing::info!(link, to, "a message came in for a number that no [[sms_keywords]] names");
+            tracing::info!(
+                link,
+                to,
+                "a message came in for a number that no [[sms_keywords]] names"
+            );
         }
         state.0.sms_wake.notify_one();
         state.0.push_wake.notify_one();

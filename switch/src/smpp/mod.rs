@@ -20,7 +20,7 @@ use api::ApiState;
 use billing::Store;
 use billing::smpp::{Came, Kept, Link, Part, PartOf};
 use facts::ports::Promise;
-use facts::sms::{Arrived, LinkState, LinkStatus, Receipt, Sent, Text};
+use facts::sms::{Arrived, LinkStatus, Receipt, Sent, Text};
 use facts::ussd::{Act, ActRefused, Dialled, Door as MenuDoor, End};
 use facts::{CallId, Number, NumberPlan};
 use md5::{Digest as _, Md5};

@@ -3,6 +3,7 @@
 
 use billing::smpp::{Alphabet, Bind, Ids, LongTexts, Version};
 use bytes::BytesMut;
+use facts::sms::LinkState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
