@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 use dialect::inoti::page::{self, Answer};
 use facts::gsm::Room;
 use facts::ports::FetchError;
-use facts::ussd::{Screen, Step};
+use facts::ussd::{Language, Screen, Step};
 
 use crate::payments;
 use crate::state::ApiState;
 
-/// Screens of one text that are shown, and what surely fits on one beside the way to the next.
+/// Screens of one text that are shown.
 const SCREENS_MAX: usize = 5;
-/// See [`SCREENS_MAX`].
-const SCREEN: Room = Room { septets: 175, units: 74 };
 
 /// What a visit came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,11 +43,13 @@ impl From<billing::Error> for Failed {
 pub async fn visit(state: &ApiState, step: &Step) -> Seen {
     let (code, session, number) = (step.code.to_string(), step.session, step.number);
     let (why, note) = match said(state, step).await {
-        Ok((screen, odd)) => {
-            if let Some(odd) = odd {
+        Ok(Said { screen, odd, refused }) => {
+            if let Some(why) = refused {
+                tracing::warn!(code, %session, number, why, "a menu wants something paid, which cannot be");
+            } else if let Some(odd) = odd {
                 tracing::warn!(code, %session, number, odd, "a menu's page answered, perhaps not as it was meant to");
             }
-            return Seen { screen, note: odd.map(str::to_owned) };
+            return Seen { screen, note: refused.or(odd).map(str::to_owned) };
         }
         Err(Failed::Page(why)) => (why.clone(), why),
         Err(Failed::Books(error)) => (error.to_string(), "the switch could not ask it now".into()),
@@ -58,8 +58,16 @@ pub async fn visit(state: &ApiState, step: &Step) -> Seen {
     Seen { screen: Screen::Unavailable, note: Some(note) }
 }
 
-/// What is to be seen, and what is odd in it.
-async fn said(state: &ApiState, step: &Step) -> Result<(Screen, Option<&'static str>), Failed> {
+/// What a page said.
+struct Said {
+    screen: Screen,
+    /// What was hardly meant to be.
+    odd: Option<&'static str>,
+    /// Why nothing can be paid.
+    refused: Option<&'static str>,
+}
+
+async fn said(state: &ApiState, step: &Step) -> Result<Said, Failed> {
     let (store, begun) = (&state.0.store, Instant::now());
     let page = |why: &str| Failed::Page(why.to_owned());
     let view = state.0.settings.current(store).await?;
@@ -78,21 +86,20 @@ async fn said(state: &ApiState, step: &Step) -> Result<(Screen, Option<&'static 
         return Err(page("it answered what is no text"));
     }
     let answer = page::answer(kind, body);
-    let odd = odd(&answer, body);
-    match answer {
-        Answer::Menu(text) => Ok((Screen::Menu(text), odd)),
-        Answer::Last(text) => Ok((Screen::Last(text), odd)),
-        Answer::Nothing => Err(page("it answered nothing")),
+    let odd = odd(&answer, body, code.language);
+    let (screen, refused) = match answer {
+        Answer::Menu(text) => (Screen::Menu(text), None),
+        Answer::Last(text) => (Screen::Last(text), None),
+        Answer::Nothing => return Err(page("it answered nothing")),
         Answer::Pay { factor, rials } => {
-            let asked = payments::asked(state, &view, (step, &code), (factor, rials));
-            let (screen, refused) = asked.await?;
-            Ok((screen, refused.or(odd)))
+            payments::asked(state, &view, (step, &code), (factor, rials)).await?
         }
-    }
+    };
+    Ok(Said { screen, odd, refused })
 }
 
 /// What is shown as it is, and was hardly meant to be.
-fn odd(answer: &Answer, body: &[u8]) -> Option<&'static str> {
+fn odd(answer: &Answer, body: &[u8], language: Language) -> Option<&'static str> {
     let (Answer::Menu(text) | Answer::Last(text)) = answer else { return None };
     let finds = [
         (
@@ -101,9 +108,20 @@ fn odd(answer: &Answer, body: &[u8]) -> Option<&'static str> {
         ),
         (page::is_markup(body), "it answered with markup, which is shown as it is"),
         (page::has_mark_within(text), "[end] ends a session at the end of an answer alone"),
-        (SCREEN.parts(text).len() > SCREENS_MAX, "of a text that is longer five screens are shown"),
+        (is_cut(text, language), "of a text that is longer five screens are shown"),
     ];
     finds.into_iter().find_map(|(odd, words)| odd.then_some(words))
+}
+
+/// Whether a text takes more screens than are shown, each with the way to the next in this language below it: in one
+/// that GSM's alphabet has not, all of the screen is UCS-2.
+fn is_cut(text: &str, language: Language) -> bool {
+    let room = match language {
+        Language::Fa => Room { septets: 74, units: 74 },
+        Language::Zh => Room { septets: 75, units: 75 },
+        Language::En => Room { septets: 175, units: 74 },
+    };
+    !Room::USSD.holds(text.trim()) && room.parts(text.trim()).len() > SCREENS_MAX
 }
 
 fn words(why: FetchError) -> String {
@@ -122,7 +140,8 @@ mod tests {
 
     #[test]
     fn s5_2_what_was_hardly_meant_to_be_shown_is_told_to_whoever_made_the_page() {
-        let told = |text: &str| odd(&page::answer(None, text.as_bytes()), text.as_bytes());
+        let read = |text: &str| page::answer(None, text.as_bytes());
+        let told = |text: &str| odd(&read(text), text.as_bytes(), Language::En);
         for (text, words) in [
             ("9900 | F1 | 100000", "9900|Factor|Price"),
             ("<p>9900|F1|1000</p>", "9900|Factor|Price"),
@@ -142,5 +161,8 @@ mod tests {
         {
             assert_eq!(told(text), None, "{text}");
         }
+        // The way to the next screen is Persian there, and makes all of it so.
+        let text = "word ".repeat(150);
+        assert!(odd(&read(&text), text.as_bytes(), Language::Fa).is_some());
     }
 }

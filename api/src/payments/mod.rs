@@ -49,10 +49,7 @@ pub(crate) async fn asked(
     (factor, rials): (String, u64),
 ) -> billing::Result<(Screen, Option<&'static str>)> {
     let (store, words) = (&state.0.store, words::of(code.language));
-    let refused = |words: &str, why| {
-        tracing::warn!(code = code.code, why, "a menu wants something paid, which cannot be");
-        (Screen::Last(words.to_owned()), Some(why))
-    };
+    let refused = |words: &str, why| (Screen::Last(words.to_owned()), Some(why));
     let merchant = view.merchant(store, step.merchant).await?;
     let sandbox = merchant.is_some_and(|merchant| merchant.currency == Currency::XTS);
     let trial = sandbox || step.door == Door::Simulator;
@@ -66,7 +63,12 @@ pub(crate) async fn asked(
     let ways = offered(&gateways, trial).len();
     let sends = trial || store.sms_gateway().await?.is_some();
     let Some(base) = base.filter(|_| ways > 0 && sends) else {
-        let why = "the switch has no http.public_url, no payment gateway, or no [sms]";
+        let why = match base {
+            None => "the switch has no http.public_url",
+            Some(_) if ways == 0 && trial => "there is no payment gateway of the kind test in use",
+            Some(_) if ways == 0 => "there is no payment gateway in use",
+            Some(_) => "there is no [sms] in use",
+        };
         return Ok(refused(words.unavailable, why));
     };
     // The last visit tells both invoices behind what was typed, and pages take a string only so long (spec §5.2).

@@ -88,7 +88,7 @@ pub(super) async fn ask(state: &ApiState, round: &Round) -> billing::Result<Refu
                     invoice,
                     gateway,
                     said,
-                    "a gateway has said nothing of a refund for another hour: asked again"
+                    "a gateway has decided nothing of a refund for another hour: asked again"
                 );
             }
             Ok(Refunded::Later(said))

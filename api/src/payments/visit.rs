@@ -183,6 +183,10 @@ async fn start(
 /// Opens a way to the gateway that was chosen; whoever is on one already goes on there.
 async fn begin(state: &ApiState, visit: &Visit) -> Page {
     let (store, invoice) = (&state.0.store, &visit.invoice);
+    // A way that is still asked after may stand beside one that was paid.
+    if invoice.state != InvoiceState::Open {
+        return Ok(see(visit, ""));
+    }
     if store.pending_attempt(invoice.id).await?.is_some() {
         return Ok(see(visit, "/go"));
     }
@@ -242,7 +246,8 @@ async fn go(
 ) -> Response {
     let page = async {
         let visit = visit(&state, &token, request).await?;
-        let Some(way) = state.0.store.pending_attempt(visit.invoice.id).await? else {
+        let way = state.0.store.pending_attempt(visit.invoice.id).await?;
+        let Some(way) = way.filter(|_| visit.invoice.state == InvoiceState::Open) else {
             return Ok(see(&visit, ""));
         };
         // The gateway for tests goes on in his language.

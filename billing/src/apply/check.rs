@@ -366,7 +366,14 @@ impl Check {
         let Some(url) = url else { return };
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
         if !rest.is_some_and(has_host) || url.len() > 1024 {
-            self.wrong(path, format!("{url:?} is not an http or https address"));
+            // It may bear a password, and is not repeated.
+            let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+            let named = host.is_some_and(|host| host.contains('@'));
+            let why = match named {
+                true => "a name and a password before the host are sent nowhere: leave them out",
+                false => "not an http or https address with a host, 1024 bytes at most",
+            };
+            self.wrong(path, why);
         }
     }
 

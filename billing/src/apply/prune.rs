@@ -25,7 +25,8 @@ struct Kind {
 
 /// What names a line as a way of messages: ways stand a line each.
 pub(super) const WAYS_OF: &str = "SELECT 'sms.ways' FROM sms_gateways \
-                                  WHERE '\n' || ways || '\n' LIKE '%\nsmpp:' || $1 || '\n%'";
+                                  WHERE '\n' || ways || '\n' LIKE '%\nsmpp:' || replace($1, '_', '!_') || '\n%' \
+                                  ESCAPE '!'";
 
 const KINDS: [Kind; 20] = [
     Kind {

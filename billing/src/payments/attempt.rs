@@ -227,7 +227,9 @@ async fn ask(conn: &mut Conn, id: i64, takes: bool, now: UnixMillis) -> Result<Q
     let before = conn.row(sql, args![id]).await?.ok_or(Error::Missing("attempt"))?.instant(0)?;
     // One that was taken up again may have been verified before: only asking tells.
     let pending = attempt.state == AttemptState::Pending && !attempt.late;
-    let spare = pending && invoice.state != InvoiceState::Open && before.0 == 0;
+    // One that has ended is left as it is: asking Zarinpal is taking.
+    let over = takes && attempt.state == AttemptState::Failed;
+    let spare = over || pending && invoice.state != InvoiceState::Open && before.0 == 0;
     let (mut asked, alone) = (UnixMillis(0), before.0 == 0 || before + LEASE < now);
     if takes && !spare {
         asked = UnixMillis(now.0.max(before.0 + 1));
