@@ -33,6 +33,8 @@ const LINE_PATIENCE: Duration = Duration::from_secs(80);
 const ALL_WAYS: Duration = Duration::from_secs(110);
 /// How long those under way are waited for at the end.
 const LAST: Duration = Duration::from_secs(2);
+/// Tries for which a message that has begun to leave by a line is kept from the other ways.
+const BEGUN_TRIES: u32 = 4;
 /// What stands in the place of words of a message.
 const CUT: &str = "…";
 /// Shorter words of a message than this open nothing.
@@ -92,10 +94,11 @@ async fn begin(state: &ApiState, sends: &mut Sends) -> billing::Result<u32> {
     if room == 0 {
         return Ok(0);
     }
-    let Some(gateway) = store.sms_gateway().await? else {
-        store.lapse_sms(now()).await?;
-        return Ok(0);
-    };
+    // Also where nothing is sent. What cannot be given up now keeps nothing from leaving.
+    if let Err(error) = store.lapse_sms(now()).await {
+        tracing::warn!(%error, "messages that nobody wants any more were not given up");
+    }
+    let Some(gateway) = store.sms_gateway().await? else { return Ok(0) };
     let due = store.take_sms(now(), room).await?;
     let begun = u32::try_from(due.len()).unwrap_or(room);
     for sms in due {
@@ -120,7 +123,7 @@ async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
         SmsSent::Away => {
             tracing::info!(sms = sms.id, "no way leads to whom a short message is for");
         }
-        SmsSent::Later(why) | SmsSent::Refused(why) => {
+        SmsSent::Begun(_, why) | SmsSent::Later(why) | SmsSent::Refused(why) => {
             count(&counters.sms_failed);
             tracing::warn!(sms = sms.id, tries = sms.tries + 1, why, "short message not sent");
         }
@@ -135,7 +138,8 @@ async fn noted(state: &ApiState, done: Result<(Sms, SmsSent), JoinError>) {
 async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     let from = if sms.sender.is_empty() { &gateway.sender } else { &sms.sender };
     let (mut said, mut later) = (Vec::new(), false);
-    for way in &gateway.ways {
+    let (begun, others): (Vec<_>, Vec<_>) = gateway.ways.iter().partition(|way| **way == sms.way);
+    for way in begun.into_iter().chain(others) {
         let text = Text {
             id: sms.id,
             from: from.clone(),
@@ -144,19 +148,20 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
         };
         let came = match way.as_str() {
             "http" => http::send(state, gateway, text).await,
-            "phone" => patient(PATIENCE, state.0.texts.to_phone(text)).await,
+            "phone" => patient(PATIENCE, Sent::Later, state.0.texts.to_phone(text)).await,
             line => {
                 let name = line.strip_prefix("smpp:").unwrap_or(line).to_owned();
-                patient(LINE_PATIENCE, state.0.texts.by_link(name, text)).await
+                patient(LINE_PATIENCE, Sent::Begun, state.0.texts.by_link(name, text)).await
             }
         };
         match came {
             Sent::Taken(references) => return SmsSent::Taken(way.clone(), references),
             Sent::NotHere => {}
-            Sent::Begun(why) => {
-                return SmsSent::Later(format!("{way}: {}", cleaned(&why, &sms.text)));
+            Sent::Begun(why) if sms.tries < BEGUN_TRIES => {
+                let why = format!("{way}: {}", cleaned(&why, &sms.text));
+                return SmsSent::Begun(way.clone(), why);
             }
-            Sent::Later(why) => {
+            Sent::Begun(why) | Sent::Later(why) => {
                 later = true;
                 said.push(format!("{way}: {}", cleaned(&why, &sms.text)));
             }
@@ -171,9 +176,14 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
     }
 }
 
-async fn patient(most: Duration, sending: facts::ports::Promise<Sent>) -> Sent {
+/// `late`: what it is when there is no answer in time.
+async fn patient(
+    most: Duration,
+    late: fn(String) -> Sent,
+    sending: facts::ports::Promise<Sent>,
+) -> Sent {
     let came = tokio::time::timeout(most, sending).await;
-    came.unwrap_or_else(|_| Sent::Later("no answer in time".to_owned()))
+    came.unwrap_or_else(|_| late("no answer in time".to_owned()))
 }
 
 /// Words of a way without those of the message: gateways repeat what they were asked, and a code or a link in it opens

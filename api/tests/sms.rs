@@ -187,7 +187,10 @@ async fn s5_5_ways_are_tried_in_order_until_one_takes_the_message() {
     office.otp(json!({})).await;
     office.turn().await;
     let row = office.rows().await.pop().unwrap();
-    assert_eq!((row.state, row.said.as_str()), (SmsState::Failed, "http: HTTP 400 never"));
+    assert_eq!(
+        (row.state, row.said.as_str()),
+        (SmsState::Failed, "smpp:mci: no; http: HTTP 400 never")
+    );
     assert_eq!(balance().await, before);
     let audit = office.world.store.check_books().await.unwrap();
     assert_eq!(audit.findings, [""; 0]);
@@ -219,7 +222,7 @@ async fn s5_5_what_a_gateway_tells_again_without_a_name_is_the_same_for_ten_minu
             text: text.into(),
         };
         let new = NewInbound { arrived, public: true, words: |_: Language| &NONE };
-        let came = Came { same: Some(same), parts: None };
+        let came = Came { same: Some(same), renewed: false, parts: None };
         office.world.store.sms_came(new, came, now() - Duration::from_secs(seconds))
     };
     let told = async |text: &str| {
@@ -231,6 +234,8 @@ async fn s5_5_what_a_gateway_tells_again_without_a_name_is_the_same_for_ten_minu
     // By the sender's clock, not by ours: wherever in an hour it is.
     assert!(ago("one", 590).await.unwrap());
     assert_eq!((told("one").await, told("one").await), (1, 1));
+    assert!(ago("three", 700).await.unwrap() && !ago("three", 300).await.unwrap());
+    assert_eq!(told("three").await, 2, "of the first, not of the last");
     assert!(ago("two", 601).await.unwrap());
     assert_eq!((told("two").await, told("two").await), (2, 2));
 }

@@ -143,6 +143,8 @@ impl std::fmt::Debug for Link {
 pub struct Came {
     /// Where nothing names a message: its name only says how it looks, and one that looks so after this time is another.
     pub same: Option<Duration>,
+    /// That time begins anew each time that it comes.
+    pub renewed: bool,
     /// It was put together of these parts: they are handed on with it.
     pub parts: Option<PartOf>,
 }

@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Of the time that is left a pause takes no more than this part, so that there is a try near its end; but a minute.
 const PART_OF_REST: u32 = 4;
 /// Messages given up in one transaction.
-const LAPSE_AT_ONCE: u32 = 200;
+const LAPSE_AT_ONCE: u32 = 50;
 /// How long most messages are worth sending; links and codes less.
 pub const DAY: Duration = Duration::from_secs(86_400);
 /// How long it is known that one was sent.
@@ -91,7 +91,7 @@ pub struct Sms {
     pub parts: u32,
     /// How it stands.
     pub state: SmsState,
-    /// By which way it left; empty until then.
+    /// By which way it left, or has begun to; empty until then.
     pub way: String,
     /// What the merchant paid for it.
     #[serde(rename = "price_micros")]
@@ -114,6 +114,8 @@ pub struct Sms {
 pub enum SmsSent {
     /// By this way it left, and these are its parts where the far end names them.
     Taken(String, Vec<String>),
+    /// A part of it has left by this way, where the rest is to follow; and why it could not now.
+    Begun(String, String),
     /// Not now, in these words.
     Later(String),
     /// Nobody was asked: no way leads there now. This was no try.
@@ -196,7 +198,6 @@ fn sms_of(row: &Row) -> Result<Sms> {
 }
 
 async fn take(conn: &mut Conn, now: UnixMillis, limit: u32) -> Result<Vec<Sms>> {
-    lapse(conn, now).await?;
     // A code or a link does not stand behind somebody's mail to a whole town.
     let which = "until > $1 AND due <= $1";
     let mut taken = Vec::new();
@@ -223,7 +224,10 @@ async fn pending(
 
 /// Gives up what nobody wants any more and nobody is sending now.
 async fn lapse(conn: &mut Conn, now: UnixMillis) -> Result<()> {
-    for sms in pending(conn, "until <= $1 AND due <= $1", (now, LAPSE_AT_ONCE)).await? {
+    let mut over = pending(conn, "until <= $1 AND due <= $1", (now, LAPSE_AT_ONCE)).await?;
+    // Accounts are locked in one order, whoever does it.
+    over.sort_by_key(|sms| (sms.merchant.0, sms.id));
+    for sms in over {
         give_up(conn, &sms, now).await?;
     }
     Ok(())
@@ -257,13 +261,16 @@ async fn note(
     let pause = pause.min(PAUSE.max(rest / PART_OF_REST));
     let (state, due, said, way, tried) = match came {
         SmsSent::Taken(way, _) => ("sent", now, "", way.as_str(), true),
+        SmsSent::Begun(way, said) => {
+            ("pending", until.min(now + pause), said.as_str(), way.as_str(), true)
+        }
         SmsSent::Later(said) => ("pending", until.min(now + pause), said.as_str(), "", true),
         SmsSent::Away => ("pending", until.min(now + PAUSE), "no way leads there now", "", false),
         SmsSent::Refused(said) => ("failed", now, said.as_str(), "", true),
     };
     let said: String = said.chars().take(SAID_MAX).collect();
     // What it says is not needed any more: a link in it pays, a code in it opens.
-    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, way = $6, tries = tries + $7, lease = lease + 1, \
+    let sql = "UPDATE sms SET state = $3, due = $4, said = $5, way = CASE WHEN $6 = '' THEN way ELSE $6 END, tries = tries + $7, lease = lease + 1, \
                text = CASE WHEN $3 = 'pending' THEN text ELSE '' END WHERE id = $1 AND lease = $2";
     conn.exec(sql, args![id, lease, state, due, said, way, tried]).await?;
     if let SmsSent::Taken(way, references) = came {
@@ -282,7 +289,7 @@ pub(crate) const OLD: Old =
     Old { table: "sms", keys: "id", which: "made < $1 AND state <> 'pending'", life: LIFE };
 
 impl Store {
-    /// Messages that are due, for a few minutes the caller's. What nobody wants any more is given up.
+    /// Messages that are due, for a few minutes the caller's. What nobody wants any more is not among them.
     ///
     /// # Errors
     /// Those of the database.
@@ -290,7 +297,7 @@ impl Store {
         self.write(work!(conn, [] => take(conn, now, limit).await?)).await
     }
 
-    /// Gives up what nobody wants any more, where nothing is sent. [`Store::take_sms`] does it beside.
+    /// Gives up what nobody wants any more, so many at a time.
     ///
     /// # Errors
     /// Those of the database.

@@ -1,5 +1,7 @@
 //! Lines to networks by SMPP: how they stand, and a message by hand to see that one works.
 
+use std::time::Duration;
+
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,6 +16,8 @@ use super::objects::body;
 use super::{Reply, fault, not_found, ok, shown, store_fault};
 use crate::state::{ApiState, now};
 
+/// How long a line may take: less than a request may.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Characters of a message that is sent by hand, at most.
 const TEXT_MAX: usize = 2_000;
 
@@ -56,7 +60,8 @@ async fn send(
     let id = -now().0;
     let text = Text { id, from: asked.from, to: to.digits().to_owned(), text: asked.text };
     let mut what = json!({ "link": name, "from": text.from, "to": text.to });
-    let came = state.0.texts.by_link(name, text).await;
+    let came = tokio::time::timeout(PATIENCE, state.0.texts.by_link(name, text)).await;
+    let came = came.unwrap_or_else(|_| Sent::Begun("no answer in time".to_owned()));
     // Also of what was refused some parts may have left. What it says stands nowhere.
     let outcome = match &came {
         Sent::NotHere => None,

@@ -128,7 +128,7 @@ async fn keep(
     let from = public(&view.plan, from);
     let (to, text) = (to.to_owned(), text.to_owned());
     let arrived = Arrived { link: hook.to_owned(), once, from, to, text };
-    came(state, arrived, Came { same, parts: None }).await?;
+    came(state, arrived, Came { same, renewed: false, parts: None }).await?;
     Ok(true)
 }
 

@@ -42,6 +42,7 @@ CREATE TABLE smpp_parts (
 );
 CREATE INDEX smpp_parts_at ON smpp_parts (at);
 CREATE INDEX smpp_parts_waiting ON smpp_parts (link, at) WHERE done = 0;
+CREATE INDEX smpp_parts_sender ON smpp_parts (link, sender, at) WHERE done = 0;
 
 -- Parts of messages that have left, when each was cut into `total`, and how the network calls them.
 CREATE TABLE smpp_left (

@@ -165,8 +165,10 @@ async fn arrive(conn: &mut Conn, new: &NewInbound, came: &Came, at: UnixMillis) 
         at
     ];
     let Some(row) = conn.row(sql, row).await? else {
-        let sql = "UPDATE sms_in SET seen = $3 WHERE link = $1 AND once = $2 AND seen < $3";
-        conn.exec(sql, args![&arrived.link, &arrived.once, at]).await?;
+        if came.renewed {
+            let sql = "UPDATE sms_in SET seen = $3 WHERE link = $1 AND once = $2 AND seen < $3";
+            conn.exec(sql, args![&arrived.link, &arrived.once, at]).await?;
+        }
         return Ok(false);
     };
     let id = row.int(0)?;

@@ -396,7 +396,10 @@ pub(crate) async fn s5_4_each_filter_of_get_payments(store: Store, _: String) {
 pub(crate) async fn s5_5_a_message_is_sent_by_one_worker_and_tried_again(store: Store, _: String) {
     let merchant = fill(&store, "0").await;
     made(&store, wanted(merchant, "F1", 5000, 1), 0).await;
-    let take = async |s: u64| store.take_sms(at(s), 10).await.unwrap();
+    let take = async |s: u64| {
+        store.lapse_sms(at(s)).await.unwrap();
+        store.take_sms(at(s), 10).await.unwrap()
+    };
     let first = take(0).await.remove(0);
     assert_eq!((first.recipient.as_str(), first.parts), (MOBILE, 1));
     assert!(take(119).await.is_empty());

@@ -148,7 +148,7 @@ async fn hand_on(store: &Store, once: &str, parts: Option<PartOf>, ms: i64) -> b
         text: "1".into(),
     };
     let new = NewInbound { arrived, public: true, words: super::sms::words };
-    let came = Came { same: Some(Duration::from_secs(90)), parts };
+    let came = Came { same: Some(Duration::from_secs(90)), renewed: true, parts };
     store.sms_came(new, came, UnixMillis(ms)).await.unwrap()
 }
 

@@ -10,7 +10,7 @@ use billing::sms::{
 use billing::{After, Lease, Once, Report, Store, StoreConfig, Writer};
 use facts::sms::{Arrived, Delivery, Purpose, Receipt};
 use facts::ussd::Language;
-use facts::{MerchantId, Micros, Number};
+use facts::{MerchantId, Micros, Number, UnixMillis};
 
 use crate::support::*;
 
@@ -45,6 +45,12 @@ pub(crate) fn sale(merchant: MerchantId, to: &[&str], text: &str) -> Sale {
 
 pub(crate) async fn sold(store: &Store, sale: Sale, s: u64) -> Sold {
     store.sell_sms(Once::fresh().unwrap(), sale, at(s)).await.unwrap()
+}
+
+/// As the worker does.
+async fn taken(store: &Store, now: UnixMillis, limit: u32) -> Vec<Sms> {
+    store.lapse_sms(now).await.unwrap();
+    store.take_sms(now, limit).await.unwrap()
 }
 
 async fn balance(store: &Store, merchant: MerchantId) -> Micros {
@@ -220,7 +226,7 @@ pub(crate) async fn s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid(
     let mut s = 0;
     // All night no way leads there: nobody was asked, and nothing is lost.
     while s < 86_399 {
-        for sms in store.take_sms(at(s), 10).await.unwrap() {
+        for sms in taken(&store, at(s), 10).await {
             assert!((sms.tries, s < 600) == (0, true) || sms.text == "hello", "{sms:?} at {s}");
             store.note_sms((sms.id, sms.lease), SmsSent::Away, at(s)).await.unwrap();
         }
@@ -230,20 +236,20 @@ pub(crate) async fn s5_5_what_nobody_wants_any_more_is_given_up_and_not_paid(
     assert_eq!((rows[0].state, rows[0].text.as_str()), (SmsState::Failed, ""));
     assert_eq!((rows[1].state, rows[1].tries), (SmsState::Pending, 0));
     assert_eq!(balance(&store, merchant).await, micros("0.90"), "the code is not paid");
-    assert!(store.take_sms(at(86_400), 10).await.unwrap().is_empty());
+    assert!(taken(&store, at(86_400), 10).await.is_empty());
     assert_eq!(balance(&store, merchant).await, micros("1"));
     // A gateway that is away is asked less and less often, and never given up before the day is over.
     sold(&store, sale(merchant, &[MOBILE], "hello"), 100_000).await;
     let mut tries = 0;
     for s in (100_000..186_400).step_by(600) {
-        for sms in store.take_sms(at(s), 10).await.unwrap() {
+        for sms in taken(&store, at(s), 10).await {
             tries += 1;
             let later = SmsSent::Later("HTTP 503".into());
             store.note_sms((sms.id, sms.lease), later, at(s)).await.unwrap();
         }
     }
     assert!((70..150).contains(&tries), "{tries}");
-    store.take_sms(at(186_400), 10).await.unwrap();
+    taken(&store, at(186_400), 10).await;
     let last = all(&store).await.pop().unwrap();
     assert_eq!((last.state, last.said.as_str()), (SmsState::Failed, "HTTP 503"));
     assert_eq!(balance(&store, merchant).await, micros("1"));

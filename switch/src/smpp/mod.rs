@@ -93,27 +93,28 @@ impl Begun {
     }
 }
 
-/// Messages that came and were not answered with what became of them, by what is the same when they come again, and when
-/// they came last.
+/// Messages that came and were not answered with what became of them, by what is the same when they come again: when they
+/// came first without an answer, and when last.
 #[derive(Default)]
-struct Unsure(BTreeMap<String, Instant>);
+struct Unsure(BTreeMap<String, (Instant, Instant)>);
 
 impl Unsure {
-    /// It came, and nobody knows yet what becomes of it: how long ago one that looks so may have come and be the same.
+    /// It came, and nobody knows yet what becomes of it: how long ago one that looks so may have come and be the same. That
+    /// reaches back to the first time that was not answered: what was answered before is another one.
     fn came(&mut self, once: &str, now: Instant) -> Duration {
         if self.0.len() >= UNSURE_MAX {
-            self.0.retain(|_, since| now.duration_since(*since) <= SAME_UNSURE);
+            self.0.retain(|_, (_, last)| now.duration_since(*last) <= SAME_UNSURE);
         }
         if self.0.len() >= UNSURE_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, since)| **since);
+            let oldest = self.0.iter().min_by_key(|(_, (_, last))| *last);
             if let Some(oldest) = oldest.map(|(once, _)| once.clone()) {
                 self.0.remove(&oldest);
             }
         }
-        match self.0.insert(once.to_owned(), now) {
-            Some(since) if now.duration_since(since) <= SAME_UNSURE => SAME_UNSURE,
-            _ => SAME,
-        }
+        let known = self.0.get(once).filter(|(_, last)| now.duration_since(*last) <= SAME_UNSURE);
+        let first = known.map_or(now, |(first, _)| *first);
+        self.0.insert(once.to_owned(), (first, now));
+        SAME + now.duration_since(first)
     }
 
     /// What became of it is known, and answered.
@@ -168,7 +169,8 @@ impl Smpp {
             Err(error) => {
                 tracing::warn!(%error, "which parts of a message have left cannot be read");
                 self.keep_begun(key, references);
-                return Sent::Later("the database is away".to_owned());
+                // Nobody knows whether it has begun.
+                return Sent::Begun("the database is away".to_owned());
             }
         }
         for (at, message) in messages.into_iter().enumerate().skip(references.len()) {
@@ -355,7 +357,7 @@ impl Smpp {
             let once = once(&link.name, message);
             // Who waits too long for it drops this: then it stays unsure.
             let same = self.unsure().came(&once, Instant::now());
-            let came = Came { same: Some(same), parts: None };
+            let came = Came { same: Some(same), renewed: true, parts: None };
             let came = api::sms::came(&behind.state, arrived(once.clone(), text), came).await;
             if came.is_ok() {
                 self.unsure().sure(&once);
@@ -382,7 +384,7 @@ impl Smpp {
         let parts: Vec<_> = parts.into_iter().map(|part| (part.coding, part.octets)).collect();
         let text = parts::join(&parts, link.alphabet);
         let arrived = arrived(once_of_parts(&of, &parts), text);
-        let came = Came { same: Some(SAME_LONG), parts: Some(of) };
+        let came = Came { same: Some(SAME_LONG), renewed: true, parts: Some(of) };
         kept(api::sms::came(&behind.state, arrived, came).await)
     }
 
