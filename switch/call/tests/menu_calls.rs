@@ -314,6 +314,18 @@ fn s5_2_times_and_refusals_of_a_menu_that_is_called_are_those_of_every_door() {
 }
 
 #[test]
+fn s5_6_whoever_is_not_let_in_by_the_ledger_in_time_leaves_no_menu_behind() {
+    let mut sim = desk(false);
+    sim.ledger.answers = false;
+    calls_code(&mut sim);
+    sim.advance(s(120));
+    assert!(told(&sim, "desk").is_some_and(|code| code >= 400));
+    assert!(sim.pages.is_empty(), "no menu was begun");
+    assert_eq!((sim.engine.counts().menus, sim.engine.counts().shown), (0, 0));
+    sim.assert_clean();
+}
+
+#[test]
 fn s5_6_who_is_nobody_or_dials_no_code_gets_no_menu() {
     let mut sim = desk(false);
     let from = format!("<sip:80002@{REALM}>");

@@ -45,7 +45,7 @@ use crate::backlog::Backlog;
 use crate::call::Call;
 use crate::carrier::Addresses;
 use crate::config::EngineConfig;
-use crate::event::{Answer, Command, Counts, Effect, LegEvent, Reply, ours};
+use crate::event::{Answer, Command, Counts, Effect, LegEvent, MenuWish, Reply, ours};
 use crate::leg::Leg;
 use crate::presence::Mail;
 use crate::timers::Timer;
@@ -594,6 +594,10 @@ impl Engine {
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
+        // Whoever called a code and was not let in by the ledger in time has not come to his menu.
+        if self.menus.callers.contains_key(&id) {
+            self.menu_wished(id, MenuWish::Gone);
+        }
         self.world.timers.cancel_call(id);
         self.world.fraud.forget(id);
         self.world.pools.forget(id);
