@@ -366,6 +366,11 @@ fn remember(body: &str, behaviour: &Behaviour) -> String {
 /// Messages are logged only where somebody will read them.
 const TRACED_MAX: u32 = 100;
 
+/// How often sipp is started anew with another port.
+const TRIES: u32 = 3;
+/// What sipp ends with when it gets no socket, among other reasons not to begin.
+const CANNOT_BEGIN: i32 = 254;
+
 /// A running sipp.
 #[derive(Debug)]
 pub struct Sipp {
@@ -399,7 +404,6 @@ impl Sipp {
         calls: u32,
         media_port: u16,
     ) -> Sipp {
-        let port = crate::ports::one();
         let to = match behaviour {
             Behaviour::Calls { port, .. }
             | Behaviour::Dials { port, .. }
@@ -410,30 +414,44 @@ impl Sipp {
         let scenario = folder.join(format!("{name}.xml"));
         std::fs::write(&scenario, behaviour.scenario()).expect("a scenario file");
         let trace = folder.join(format!("{name}.messages"));
-        let log = File::create(folder.join(format!("{name}.log"))).expect("a log file");
-        let mut command = Command::new("sipp");
-        if calls <= TRACED_MAX {
-            command.args(["-trace_msg", "-message_file"]).arg(&trace);
+        let log = folder.join(format!("{name}.log"));
+        // A port that was free when it was chosen may be somebody's by the time sipp asks for it.
+        for _ in 0..TRIES {
+            let port = crate::ports::one();
+            let out = File::create(&log).expect("a log file");
+            let mut command = Command::new("sipp");
+            if calls <= TRACED_MAX {
+                command.args(["-trace_msg", "-message_file"]).arg(&trace);
+            }
+            let child = command
+                .arg("-sf")
+                .arg(&scenario)
+                .args(["-i", "127.0.0.1", "-p", &port.to_string()])
+                .args(["-mi", "127.0.0.1", "-mp", &media_port.to_string()])
+                .args(["-m", &calls.to_string(), "-nostdin"])
+                .args(&to)
+                .current_dir(folder)
+                .stdout(out.try_clone().expect("a log file"))
+                .stderr(out)
+                .stdin(Stdio::null())
+                .env("TERM", "dumb")
+                .spawn()
+                .expect("sipp runs");
+            let mut sipp = Sipp { child, port, media_port, trace: trace.clone() };
+            if wait::until("sipp to listen, or to end", || sipp.began()) {
+                return sipp;
+            }
         }
-        let child = command
-            .arg("-sf")
-            .arg(&scenario)
-            .args(["-i", "127.0.0.1", "-p", &port.to_string()])
-            .args(["-mi", "127.0.0.1", "-mp", &media_port.to_string()])
-            .args(["-m", &calls.to_string(), "-nostdin"])
-            .args(to)
-            .current_dir(folder)
-            .stdout(log.try_clone().expect("a log file"))
-            .stderr(log)
-            .stdin(Stdio::null())
-            .env("TERM", "dumb")
-            .spawn()
-            .expect("sipp runs");
-        // Bound when its port no longer is free for us.
-        wait::until("sipp to listen", || {
-            std::net::UdpSocket::bind(("127.0.0.1", port)).is_err().then_some(())
-        });
-        Sipp { child, port, media_port, trace }
+        panic!("sipp does not begin: {}", std::fs::read_to_string(&log).unwrap_or_default());
+    }
+
+    /// Whether it listens, or did and is through; `false` when it has ended without. Bound when its port no longer is
+    /// free for us.
+    fn began(&mut self) -> Option<bool> {
+        if let Some(status) = self.child.try_wait().ok().flatten() {
+            return Some(status.code() != Some(CANNOT_BEGIN));
+        }
+        std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_err().then_some(true)
     }
 
     /// Every SIP message it sent and received, as sipp logs them.
