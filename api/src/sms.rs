@@ -145,6 +145,7 @@ async fn send(state: &ApiState, gateway: &SmsGateway, sms: &Sms) -> SmsSent {
             from: from.clone(),
             to: sms.recipient.clone(),
             text: sms.text.clone(),
+            until: Some(sms.until),
         };
         let came = match way.as_str() {
             "http" => http::send(state, gateway, text).await,

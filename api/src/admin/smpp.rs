@@ -58,7 +58,8 @@ async fn send(
     }
     // Its time stands for the row that it has not: below zero, where rows are not.
     let id = -now().0;
-    let text = Text { id, from: asked.from, to: to.digits().to_owned(), text: asked.text };
+    let to = to.digits().to_owned();
+    let text = Text { id, from: asked.from, to, text: asked.text, until: None };
     let mut what = json!({ "link": name, "from": text.from, "to": text.to });
     let came = tokio::time::timeout(PATIENCE, state.0.texts.by_link(name, text)).await;
     let came = came.unwrap_or_else(|_| Sent::Begun("no answer in time".to_owned()));

@@ -33,6 +33,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/pay/{token}/start", post(start))
         .route("/pay/{token}/go", get(go))
         .route("/pay/{token}/back", get(back))
+        .route("/pay/{token}/back/{lang}", get(back_in))
         .route("/pay/{token}/cancel", post(cancel))
         .route("/pay/{token}/test", get(test).post(press))
         .route("/pay-hooks/{gateway}", post(hook))
@@ -206,7 +207,7 @@ async fn begin(state: &ApiState, visit: &Visit) -> Page {
     let there = row.clone();
     let page = format!("{base}/pay/{}", invoice.token);
     let title = format!("{} {}", words::of(invoice.language).factor, invoice.factor);
-    let order = Order { invoice: invoice.clone(), before, title, page };
+    let order = Order { invoice: invoice.clone(), before, title, page, language: visit.language };
     let opened = match gateway::of(row, &state.0.guard).open(order).await {
         Ok(opened) => opened,
         Err(said) => {
@@ -261,14 +262,33 @@ async fn go(
     shown(page.await)
 }
 
-/// Back from the gateway: it is asked what came of it, whatever the address says.
+/// Back from the gateway, in the language in which he went there.
+async fn back_in(
+    State(state): State<ApiState>,
+    Path((token, tag)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    came_back(&state, &token, page::language(&tag), request).await
+}
+
 async fn back(
     State(state): State<ApiState>,
     Path(token): Path<String>,
     request: Request,
 ) -> Response {
+    came_back(&state, &token, None, request).await
+}
+
+/// The gateway is asked what came of it, whatever the address says.
+async fn came_back(
+    state: &ApiState,
+    token: &str,
+    language: Option<Language>,
+    request: Request,
+) -> Response {
     let page = async {
-        let visit = visit(&state, &token, request).await?;
+        let mut visit = visit(state, token, request).await?;
+        visit.language = language.unwrap_or(visit.language);
         let (store, id) = (&state.0.store, visit.invoice.id);
         let nok = text(&visit.fields, "Status").is_some_and(|word| word == "NOK");
         let named = text(&visit.fields, "Authority").filter(|named| !named.is_empty());
@@ -277,13 +297,13 @@ async fn back(
         if let Some(named) = named.as_deref().filter(|_| !nok)
             && let Some(way) = store.resume_attempt((id, named), state.0.config.node, now()).await?
         {
-            settle(&state, &way, true).await?;
+            settle(state, &way, true).await?;
         }
         if let Some(way) = store.pending_attempt(id).await? {
             // It is said of which way this speaks: one that he left before may not end the one he is on.
             let named = named.is_none_or(|named| named == way.reference);
-            let left = nok && named && is_meant(&state, &visit, &way).await?;
-            settle(&state, &way, left || way.late).await?;
+            let left = nok && named && is_meant(state, &visit, &way).await?;
+            settle(state, &way, left || way.late).await?;
         }
         Ok(see(&visit, ""))
     };

@@ -60,6 +60,24 @@ fn json_body(came: &Came) -> Value {
 }
 
 #[tokio::test]
+async fn s5_3_whoever_comes_back_from_a_gateway_reads_what_he_read_before() {
+    let (shop, there) = zarinpal().await;
+    let invoice = shop.invoice("F-8", 1_000).await;
+    there.answer(200, &opened(AUTHORITY));
+    shop.press(&format!("/pay/{}/start", invoice.token), "gateway=card&lang=zh").await;
+    let back = json_body(&there.take()[0])["callback_url"].as_str().unwrap().to_owned();
+    let path = back.strip_prefix(BASE).unwrap();
+    assert_eq!(path, format!("/pay/{}/back/zh", invoice.token));
+    there.answer(200, &verified(100));
+    let seen = shop.ask("GET", &format!("{path}?Authority={AUTHORITY}&Status=OK"), "").await;
+    assert_eq!(seen.to(), Some(format!("/pay/{}?lang=zh", invoice.token)));
+    assert_eq!(shop.now(&invoice).await.state, InvoiceState::Paid);
+    // A language that there is not is the code's.
+    let seen = shop.ask("GET", &format!("/pay/{}/back/xx", invoice.token), "").await;
+    assert_eq!(seen.to(), Some(format!("/pay/{}?lang=fa", invoice.token)));
+}
+
+#[tokio::test]
 async fn s5_3_zarinpal_is_asked_in_rials_and_verified_from_here() {
     let (shop, there) = zarinpal().await;
     let invoice = shop.invoice("F-7", 125_000).await;
@@ -76,7 +94,7 @@ async fn s5_3_zarinpal_is_asked_in_rials_and_verified_from_here() {
         "amount": 125_000,
         "currency": "IRR",
         "description": "شماره فاکتور F-7",
-        "callback_url": format!("{BASE}/pay/{}/back", invoice.token),
+        "callback_url": format!("{BASE}/pay/{}/back/fa", invoice.token),
         "metadata": { "mobile": "09123456789", "order_id": invoice.id.to_string() },
     });
     assert_eq!(json_body(&came[0]), wanted);
@@ -225,7 +243,7 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     let expires = invoice.expires.seconds() + 1860;
     let once = came.header("idempotency-key");
     assert!(once.starts_with(&format!("tandem-{}-0-", invoice.token)), "{once}");
-    let back = format!("http%3A%2F%2Fpay.example%2Fpay%2F{}%2Fback", invoice.token);
+    let back = format!("http%3A%2F%2Fpay.example%2Fpay%2F{}%2Fback%2Ffa", invoice.token);
     // 125,001 rials are 13.9 cents: never less than was asked for.
     let wanted = format!(
         "mode=payment&payment_method_types%5B0%5D=card&client_reference_id={}&line_items%5B0%5D%5Bquantity%5D=1\

@@ -44,7 +44,7 @@ fn sim() -> Sim {
 }
 
 fn write(sim: &mut Sim, token: u64, to: &str, text: &str) -> Option<Sent> {
-    let text = Text { id: 1, from: "3000".into(), to: to.into(), text: text.into() };
+    let text = Text { id: 1, from: "3000".into(), to: to.into(), text: text.into(), until: None };
     sim.command(Command::Text { token, text: Box::new(text) });
     came(sim, token)
 }

@@ -17,6 +17,9 @@ pub struct Text {
     pub to: String,
     /// What it says. It may bear a link that pays.
     pub text: String,
+    /// From when on nobody wants it any more: a network that cannot deliver it by then is to drop it. `None`: as long as
+    /// the network keeps it.
+    pub until: Option<UnixMillis>,
 }
 
 /// Without what it says.

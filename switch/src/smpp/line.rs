@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -55,6 +55,8 @@ pub(super) struct Line {
     messages: mpsc::Sender<Job<Asker>>,
     /// What is before them.
     urgent: mpsc::Sender<Job<Asker>>,
+    /// The network has refused a message for the time that it was to be tried.
+    no_validity: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +89,8 @@ impl Line {
         let (messages, messages_out) = mpsc::channel(WAITING_MAX);
         let (urgent, urgent_out) = mpsc::channel(WAITING_MAX);
         let (standing, counts) = (Mutex::default(), Counts::default());
-        let line = Line { settings, standing, counts, messages, urgent };
+        let no_validity = AtomicBool::new(false);
+        let line = Line { settings, standing, counts, messages, urgent, no_validity };
         (Arc::new(line), Outgoing { messages: messages_out, urgent: urgent_out })
     }
 
@@ -105,6 +108,22 @@ impl Line {
         let queue = if rank == Rank::Message { &self.messages } else { &self.urgent };
         queue.try_send(Job { message, rank, until, of }).ok()?;
         Some(outcome)
+    }
+
+    /// Whether messages say for how long they are worth being delivered.
+    pub(super) fn takes_validity(&self) -> bool {
+        !self.no_validity.load(Ordering::Relaxed)
+    }
+
+    /// From now on they do not, until the line's settings change or the program begins anew.
+    pub(super) fn take_no_validity(&self) {
+        if !self.no_validity.swap(true, Ordering::Relaxed) {
+            let link = self.settings.name.as_str();
+            tracing::warn!(
+                link,
+                "takes no validity_period: messages leave without, and may come late"
+            );
+        }
     }
 
     /// Whether messages may leave: the other connection of two may be down.
@@ -513,6 +532,7 @@ pub(super) fn words(status: u32) -> String {
         0x51 => "ESME_RINVDSTNPI",
         0x53 => "ESME_RINVSYSTYP",
         0x58 => "ESME_RTHROTTLED",
+        0x62 => "ESME_RINVEXPIRY",
         0xfe => "ESME_RDELIVERYFAILURE",
         0xff => "ESME_RUNKNOWNERR",
         _ => return format!("status {status:#x}"),

@@ -22,7 +22,7 @@ use billing::smpp::{Came, Kept, Link, Part, PartOf};
 use facts::ports::Promise;
 use facts::sms::{Arrived, LinkStatus, Receipt, Sent, Text};
 use facts::ussd::{Act, ActRefused, Dialled, Door as MenuDoor, End};
-use facts::{CallId, Number, NumberPlan};
+use facts::{CallId, Number, NumberPlan, UnixMillis};
 use md5::{Digest as _, Md5};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -44,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(18);
 const ANSWERED: Duration = Duration::from_secs(11);
 /// How long all parts of a message may take; what has not left by then is tried again.
 const WHOLE: Duration = Duration::from_secs(75);
+/// A network tries for this many seconds at least: its clock may not be ours.
+const VALIDITY_MIN: u32 = 60;
 /// How long a screen may wait: a subscriber waits no longer.
 const SCREEN_PATIENCE: Duration = Duration::from_secs(15);
 /// Messages of which some parts have left and others are to follow, at most.
@@ -175,7 +177,7 @@ impl Smpp {
         }
         for (at, message) in messages.into_iter().enumerate().skip(references.len()) {
             let rank = if references.is_empty() { Rank::Message } else { Rank::Begun };
-            let outcome = posted(&line, message, rank, late).await;
+            let outcome = posted(&line, (message, text.until), rank, late).await;
             let part =
                 if total > 1 { format!("part {} of {total}: ", at + 1) } else { String::new() };
             let mut elsewhere = references.is_empty();
@@ -492,8 +494,34 @@ impl Hears for Smpp {
     }
 }
 
-/// What comes of a message, or of a part of one, that is to have its answer by `late`.
-async fn posted(line: &Line, message: Message, rank: Rank, late: Instant) -> Outcome {
+/// What comes of a message, or of a part of one, that is to have its answer by `late`, and that nobody wants any more from
+/// `dead` on.
+async fn posted(
+    line: &Line,
+    (mut message, dead): (Message, Option<UnixMillis>),
+    rank: Rank,
+    late: Instant,
+) -> Outcome {
+    message.validity =
+        dead.filter(|_| line.takes_validity()).map(|dead| validity(dead, clock::wall()));
+    let told = message.validity.is_some();
+    let outcome = asked(line, message.clone(), rank, late).await;
+    if !told || outcome != Outcome::Refused(status::BAD_VALIDITY) {
+        return outcome;
+    }
+    // Rather late than never.
+    line.take_no_validity();
+    message.validity = None;
+    asked(line, message, rank, late).await
+}
+
+/// Seconds for which a network is to try.
+fn validity(dead: UnixMillis, now: UnixMillis) -> u32 {
+    let left = dead.0.saturating_sub(now.0).max(0) / 1_000;
+    u32::try_from(left).unwrap_or(u32::MAX).max(VALIDITY_MIN)
+}
+
+async fn asked(line: &Line, message: Message, rank: Rank, late: Instant) -> Outcome {
     let until = (Instant::now() + PATIENCE).min(late - ANSWERED);
     let Some(outcome) = line.post(message, rank, until) else { return Outcome::Unsent(None) };
     let answered = tokio::time::Instant::from_std(until + ANSWERED);

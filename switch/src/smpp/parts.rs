@@ -167,7 +167,8 @@ mod tests {
     }
 
     fn text(words: &str) -> Text {
-        Text { id: 0x1_2345, from: String::new(), to: "989123456789".into(), text: words.into() }
+        let (from, to, text) = (String::new(), "989123456789".into(), words.into());
+        Text { id: 0x1_2345, from, to, text, until: None }
     }
 
     /// What a phone makes of them.

@@ -138,7 +138,8 @@ async fn stands(smpp: &Smpp, state: LinkState) -> LinkStatus {
 }
 
 fn text(id: i64, words: &str) -> Text {
-    Text { id, from: String::new(), to: "989123456789".into(), text: words.into() }
+    let (from, to) = (String::new(), "989123456789".into());
+    Text { id, from, to, text: words.into(), until: None }
 }
 
 fn send(smpp: &Smpp, text: Text) -> JoinHandle<Sent> {
@@ -515,4 +516,41 @@ fn s5_2_a_subscribers_number_is_read_as_networks_write_it() {
     }
     assert_eq!((read(5, "iNoti"), read(0, "3000"), read(0, "")), (None, None, None));
     assert_eq!(read(1, "4915112345678"), Some("4915112345678".into()));
+}
+
+/// SMPP 3.4 §5.2.16, §7.1.1.2: a code that nobody wants tomorrow is not delivered tomorrow.
+#[tokio::test]
+async fn smpp34_5_2_16_a_network_is_told_for_how_long_a_message_is_worth_its_delivery() {
+    let (listener, link) = far_end().await;
+    let smpp = smpp(link);
+    let mut far = Far::bound(&listener).await;
+    stands(&smpp, LinkState::Bound).await;
+    let until = |seconds: i64| Some(UnixMillis(clock::wall().0 + seconds * 1_000));
+    let short = Text { until: until(600), ..text(7, "your code is 4711") };
+    let sending = send(&smpp, short.clone());
+    let (sequence, message) = far.submitted().await;
+    assert!(matches!(message.validity, Some(590..=600)), "{:?}", message.validity);
+    far.say(0, sequence, taken("one")).await;
+    assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["one".into()]));
+    // As long as the network likes; and nearly over by our clock.
+    for (until, told) in [(None, None), (until(2), Some(60))] {
+        let sending = send(&smpp, Text { until, ..text(8, "x") });
+        let (sequence, message) = far.submitted().await;
+        assert_eq!(message.validity, told);
+        far.say(0, sequence, taken("two")).await;
+        sending.await.unwrap();
+    }
+    // A network that takes none has the message without, and from then on every one.
+    let sending = send(&smpp, short.clone());
+    let (sequence, _) = far.submitted().await;
+    far.say(status::BAD_VALIDITY, sequence, taken("")).await;
+    let (sequence, message) = far.submitted().await;
+    assert_eq!(message.validity, None);
+    far.say(0, sequence, taken("three")).await;
+    assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["three".into()]));
+    let sending = send(&smpp, short);
+    let (sequence, message) = far.submitted().await;
+    assert_eq!(message.validity, None);
+    far.say(0, sequence, taken("four")).await;
+    assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["four".into()]));
 }

@@ -16,7 +16,7 @@ use rusmpp::pdus::{
 use rusmpp::tlvs::{
     MessageDeliveryRequestTlvValue, MessageSubmissionRequestTlvValue, Tlv, TlvValue,
 };
-use rusmpp::types::{AnyOctetString, COctetString, OctetString};
+use rusmpp::types::{AnyOctetString, COctetString, EmptyOrFullCOctetString, OctetString};
 use rusmpp::values::{
     DataCoding, EsmClass, InterfaceVersion, ItsSessionInfo, MessagePayload, MessageState, Npi,
     RegisteredDelivery, ServiceType, Ton, UserMessageReference, UssdServiceOp,
@@ -43,6 +43,7 @@ pub(super) mod status {
     pub(crate) const SYSTEM: u32 = 0x08;
     pub(crate) const QUEUE_FULL: u32 = 0x14;
     pub(crate) const THROTTLED: u32 = 0x58;
+    pub(crate) const BAD_VALIDITY: u32 = 0x62;
     pub(crate) const TEMPORARY: u32 = 0x64;
     pub(crate) const PERMANENT: u32 = 0x65;
 }
@@ -114,6 +115,9 @@ pub(super) struct Message {
     pub(super) to: Address,
     pub(super) esm_class: u8,
     pub(super) registered: u8,
+    /// For how many seconds the network is to try (`validity_period`, §5.2.16, as relative time §7.1.1.2); `None`: as
+    /// long as it does.
+    pub(super) validity: Option<u32>,
     pub(super) coding: u8,
     /// Of `short_message`, or of `message_payload` where that is empty.
     pub(super) octets: Vec<u8>,
@@ -271,6 +275,7 @@ fn submitted(sm: &SubmitSm) -> Message {
         },
         esm_class: sm.esm_class.into(),
         registered: sm.registered_delivery.into(),
+        validity: seconds(sm.validity_period.as_str()),
         coding: sm.data_coding.into(),
         octets: sm.short_message().as_ref().to_vec(),
         ..Message::default()
@@ -392,7 +397,28 @@ macro_rules! sm_of {
 }
 
 fn submit_sm(message: &Message) -> SubmitSm {
-    sm_of!(SubmitSm, MessageSubmissionRequestTlvValue, message)
+    let mut sm = sm_of!(SubmitSm, MessageSubmissionRequestTlvValue, message);
+    if let Some(seconds) = message.validity {
+        sm.validity_period = EmptyOrFullCOctetString::from_slice(relative(seconds).as_bytes())
+            .unwrap_or_else(|_| EmptyOrFullCOctetString::empty());
+    }
+    sm
+}
+
+/// `YYMMDDhhmmss000R`, and the NUL at its end (§7.1.1.2): months of no certain length are not used.
+fn relative(seconds: u32) -> String {
+    const DAY: u32 = 86_400;
+    let seconds = seconds.min(99 * DAY);
+    let (days, rest) = (seconds / DAY, seconds % DAY);
+    format!("0000{days:02}{:02}{:02}{:02}000R\0", rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
+/// Seconds of such a time. `None`: it is none.
+fn seconds(relative: &str) -> Option<u32> {
+    let digits = relative.strip_suffix("000R").filter(|digits| digits.len() == 12)?;
+    let of = |at: usize| digits.get(at..at + 2)?.parse::<u32>().ok();
+    let months = of(0)? + of(2)?;
+    (months == 0).then_some(of(4)? * 86_400 + of(6)? * 3_600 + of(8)? * 60 + of(10)?)
 }
 
 fn deliver_sm(message: &Message) -> DeliverSm {
@@ -445,6 +471,18 @@ mod tests {
     }
 
     #[test]
+    fn smpp34_7_1_1_2_a_relative_time_has_days_hours_minutes_and_seconds() {
+        assert_eq!(relative(600), "000000001000000R\0");
+        assert_eq!(relative(2 * 86_400 + 3_600 + 61), "000002010101000R\0");
+        assert_eq!(relative(u32::MAX), "000099000000000R\0");
+        for none in
+            ["", "261124120000000+", "000100000000000R", "00000000100000R", "0000000é000000R"]
+        {
+            assert_eq!(seconds(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
     fn smpp34_4_what_is_written_is_read_again() {
         let who = Who {
             system_id: "tandem".into(),
@@ -459,7 +497,8 @@ mod tests {
         there_and_back(Body::EnquireLink);
         there_and_back(Body::Unbind);
         there_and_back(Body::Nack);
-        there_and_back(Body::Submit(Box::new(message())));
+        let validity = Some(((2 * 24 + 3) * 60 + 4) * 60 + 5);
+        there_and_back(Body::Submit(Box::new(Message { validity, ..message() })));
         there_and_back(Body::SubmitResp("a1".into()));
         let receipt =
             Message { receipted: Some("a1".into()), state: Some(2), esm_class: 4, ..message() };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use billing::payments::{Attempt, Gateway as Row, GatewayKind, Invoice, Round};
 use facts::ports::{FetchError, Promise};
+use facts::ussd::Language;
 use serde_json::Value;
 
 use crate::guard::{GuardedClient, Outgoing};
@@ -30,6 +31,15 @@ pub(crate) struct Order {
     pub(crate) title: String,
     /// Address of the invoice's page.
     pub(crate) page: String,
+    /// In which he reads it.
+    pub(crate) language: Language,
+}
+
+impl Order {
+    /// Where he comes back to. Without a query: gateways write one themselves.
+    fn back(&self) -> String {
+        format!("{}/back/{}", self.page, self.language.tag())
+    }
 }
 
 /// A way that a gateway has opened.

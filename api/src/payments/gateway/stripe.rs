@@ -71,10 +71,10 @@ impl Stripe {
             ("line_items[0][quantity]", "1".to_owned()),
             ("line_items[0][price_data][currency]", currency),
             ("line_items[0][price_data][unit_amount]", amount.to_string()),
-            ("line_items[0][price_data][product_data][name]", order.title),
+            ("line_items[0][price_data][product_data][name]", order.title.clone()),
             ("expires_at", expires.to_string()),
-            ("success_url", format!("{}/back", order.page)),
-            ("cancel_url", format!("{}/back?Status=NOK&way={}", order.page, order.before)),
+            ("success_url", order.back()),
+            ("cancel_url", format!("{}?Status=NOK&way={}", order.back(), order.before)),
         ];
         // Each press asks under a name of its own: under one name Stripe says again what it said, also that it failed.
         // A session of which the answer was lost is shown to nobody.

@@ -55,7 +55,7 @@ impl Zarinpal {
             "amount": invoice.rials,
             "currency": CURRENCY,
             "description": order.title,
-            "callback_url": format!("{}/back", order.page),
+            "callback_url": order.back(),
             "metadata": { "mobile": invoice.mobile, "order_id": invoice.id.to_string() },
         });
         let answer = self.post("request", &body).await?;

@@ -45,6 +45,8 @@ function submitted(session, pdu) {
     registered: pdu.registered_delivery,
     service: pdu.service_type,
     by: session.bound,
+    // The library makes a time of it: seconds from now on.
+    validity: pdu.validity_period ? Math.round((new Date(pdu.validity_period) - Date.now()) / 1000) : null,
   };
   if (pdu.ussd_service_op !== undefined) {
     const info = pdu.its_session_info;
