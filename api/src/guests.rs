@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+
+use crate::door::source;
 
 /// Wrong passwords under one name from one address, within this time, after which it waits.
 const WRONG_MAX: usize = 10;
@@ -16,8 +17,9 @@ const WRONG_WITHIN: Duration = Duration::from_secs(600);
 const LOCKED: Duration = Duration::from_secs(900);
 /// Names of which wrong passwords are remembered, and those whose right ones are.
 const NAMES_MAX: usize = 16_384;
-/// Passwords that wait to be stretched at most.
+/// Passwords that wait to be stretched at most, and those of one address: who guesses there keeps out nobody elsewhere.
 const WAITING_MAX: usize = 64;
+const WAITING_OF_ONE_MAX: usize = 32;
 
 /// What a password came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +36,7 @@ pub(crate) enum Judged {
 pub(crate) struct Guests {
     /// Passwords are stretched one after the other: a lock holds for all that wait behind the one that brought it.
     turn: Semaphore,
-    waiting: AtomicUsize,
+    waiting: Mutex<Waiting>,
     wrong: Mutex<BTreeMap<(IpAddr, String), Wrong>>,
     /// Hashes of passwords, each with the one that fitted: to stretch it again takes tens of milliseconds.
     right: Mutex<BTreeMap<String, [u8; 32]>>,
@@ -50,7 +52,7 @@ impl Default for Guests {
     fn default() -> Guests {
         Guests {
             turn: Semaphore::new(1),
-            waiting: AtomicUsize::new(0),
+            waiting: Mutex::default(),
             wrong: Mutex::default(),
             right: Mutex::default(),
         }
@@ -75,7 +77,7 @@ impl Guests {
         if hash.as_ref().is_some_and(|hash| self.remembers(hash, password)) {
             return Ok(Judged::Right);
         }
-        let _place = Place::take(&self.waiting).ok_or(billing::Error::Busy)?;
+        let _place = Place::take(&self.waiting, source(key.0)).ok_or(billing::Error::Busy)?;
         let Ok(_turn) = self.turn.acquire().await else { return Err(billing::Error::Closed) };
         if self.is_locked(&key, Instant::now()) {
             return Ok(Judged::Locked);
@@ -154,18 +156,38 @@ async fn stretched(hash: Option<String>, password: &str) -> bool {
 }
 
 /// A place among those who wait for their turn.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a>(&'a Mutex<Waiting>, IpAddr);
+
+/// How many wait, of each address.
+#[derive(Debug, Default)]
+struct Waiting {
+    all: usize,
+    of: BTreeMap<IpAddr, usize>,
+}
 
 impl Place<'_> {
-    fn take(waiting: &AtomicUsize) -> Option<Place<'_>> {
-        let place = Place(waiting);
-        (waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(place)
+    fn take(waiting: &Mutex<Waiting>, from: IpAddr) -> Option<Place<'_>> {
+        let mut held = lock(waiting);
+        let of = held.of.get(&from).copied().unwrap_or_default();
+        if held.all >= WAITING_MAX || of >= WAITING_OF_ONE_MAX {
+            return None;
+        }
+        held.all += 1;
+        held.of.insert(from, of + 1);
+        Some(Place(waiting, from))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut held = lock(self.0);
+        held.all -= 1;
+        match held.of.get_mut(&self.1) {
+            Some(of) if *of > 1 => *of -= 1,
+            _ => {
+                held.of.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -224,14 +246,26 @@ mod tests {
             }
             all.join_all().await
         };
-        // Forty at once: ten are stretched, and the others hear that it is too late.
-        let judged = at_once(40, &|_| "a".to_owned()).await;
+        // Thirty at once: ten are stretched, and the others hear that it is too late.
+        let judged = at_once(30, &|_| "a".to_owned()).await;
         let wrong = judged.iter().filter(|one| matches!(one, Ok(Judged::Wrong))).count();
         let locked = judged.iter().filter(|one| matches!(one, Ok(Judged::Locked))).count();
-        assert_eq!((wrong, locked), (WRONG_MAX, 30));
+        assert_eq!((wrong, locked), (WRONG_MAX, 20));
         // More than may wait are told to come again.
         let judged = at_once(WAITING_MAX + 20, &|nth| format!("m{nth}")).await;
         assert!(judged.iter().any(Result::is_err));
-        assert_eq!(guests.waiting.load(Ordering::Relaxed), 0);
+        let left = lock(&guests.waiting);
+        assert_eq!((left.all, left.of.len()), (0, 0));
+    }
+
+    #[test]
+    fn s5_4_who_guesses_at_one_address_keeps_out_nobody_at_another() {
+        let waiting = Mutex::default();
+        let at = |octet: u8| IpAddr::from([192, 0, 2, octet]);
+        let all: Vec<_> = (0..WAITING_OF_ONE_MAX).map(|_| Place::take(&waiting, at(1))).collect();
+        assert!(all.iter().all(Option::is_some) && Place::take(&waiting, at(1)).is_none());
+        assert!(Place::take(&waiting, at(2)).is_some());
+        drop(all);
+        assert!(Place::take(&waiting, at(1)).is_some());
     }
 }

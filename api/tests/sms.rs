@@ -210,6 +210,17 @@ async fn s5_5_a_gateway_that_repeats_a_message_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn s5_5_a_gateway_that_begins_anew_with_its_names_loses_no_message() {
+    let office = Office::new(&["http"]).await;
+    let told = async |text: &str| {
+        let form = format!("secret={SECRET}&id=1&sender=13800138001&to=3000&text={text}");
+        assert_eq!(office.ask("POST", "/sms-hooks/gate", &form).await.0, StatusCode::OK);
+        office.world.store.sms_inbound(None, 0, 99).await.unwrap().len()
+    };
+    assert_eq!((told("one").await, told("one").await, told("two").await), (1, 1, 2));
+}
+
+#[tokio::test]
 async fn s5_5_what_a_gateway_tells_again_without_a_name_is_the_same_for_ten_minutes() {
     let office = Office::new(&["http"]).await;
     let ago = |text: &str, seconds: u64| {

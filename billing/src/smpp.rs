@@ -127,6 +127,8 @@ pub struct Link {
     pub ussd: bool,
     /// In use.
     pub enabled: bool,
+    /// Which process binds it; `None`: every one.
+    pub node: Option<u16>,
 }
 
 /// Without its password.
@@ -211,6 +213,7 @@ fn link_of(row: &Row) -> Result<Link> {
         ussd: row.truth(18)?,
         enabled: row.truth(19)?,
         ids: row.word(20)?,
+        node: row.opt_small(21)?,
     })
 }
 
@@ -322,7 +325,7 @@ impl Store {
     pub async fn smpp_links(&self) -> Result<Vec<Link>> {
         let sql = "SELECT name, host, port, tls, version, system_id, password, system_type, bind, sender, \
                    sender_ton, sender_npi, alphabet, long_texts, bind_window, per_second, \
-                   enquire_seconds, sms, ussd, enabled, ids FROM smpp_links ORDER BY name";
+                   enquire_seconds, sms, ussd, enabled, ids, node FROM smpp_links ORDER BY name";
         self.read(work!(conn, [] => {
             let rows = conn.rows(sql, args![]).await?;
             rows.iter().map(link_of).collect::<Result<Vec<_>>>()?

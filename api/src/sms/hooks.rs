@@ -121,9 +121,11 @@ async fn keep(
         return Ok(false);
     };
     let view = state.0.settings.current(&state.0.store).await?;
+    let looks = hex::encode(Sha256::digest(format!("{from}\n{to}\n{text}")));
     let (once, same) = match given(&names.id) {
-        Some(id) => (format!("id {id}"), None),
-        None => (hex::encode(Sha256::digest(format!("{from}\n{to}\n{text}"))), Some(SAME)),
+        // Gateways begin anew with their names: another message under an old one is another.
+        Some(id) => (format!("id {id} {looks}"), None),
+        None => (looks, Some(SAME)),
     };
     let from = public(&view.plan, from);
     let (to, text) = (to.to_owned(), text.to_owned());

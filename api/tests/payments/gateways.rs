@@ -239,7 +239,7 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     assert_eq!((came.method.as_str(), came.target.as_str()), ("POST", "/v1/checkout/sessions"));
     assert_eq!(came.header("authorization"), "Bearer sk_test_4eC39HqLyjWDarjtT1zdp7dc");
     assert_eq!(came.header("content-type"), "application/x-www-form-urlencoded");
-    assert_eq!(came.header("stripe-version"), "2024-06-20");
+    assert_eq!(came.header("stripe-version"), "2024-11-20.acacia");
     let expires = invoice.expires.seconds() + 1860;
     let once = came.header("idempotency-key");
     assert!(once.starts_with(&format!("tandem-{}-0-", invoice.token)), "{once}");
@@ -250,7 +250,7 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
          &line_items%5B0%5D%5Bprice_data%5D%5Bcurrency%5D=eur&line_items%5B0%5D%5Bprice_data%5D%5Bunit_amount%5D=14\
          &line_items%5B0%5D%5Bprice_data%5D%5Bproduct_data%5D%5Bname%5D=\
          %D8%B4%D9%85%D8%A7%D8%B1%D9%87+%D9%81%D8%A7%DA%A9%D8%AA%D9%88%D8%B1+F_7\
-         &expires_at={expires}&success_url={back}&cancel_url={back}%3FStatus%3DNOK%26way%3D0",
+         &adaptive_pricing%5Benabled%5D=false&expires_at={expires}&success_url={back}&cancel_url={back}%3FStatus%3DNOK%26way%3D0",
         invoice.id
     );
     assert_eq!(came.body, wanted);
@@ -292,6 +292,29 @@ async fn s5_3_stripe_is_paid_in_its_currency_and_booked_in_rials() {
     assert_eq!(came[1].target, "/v1/refunds");
     let wanted = format!("payment_intent={INTENT}&metadata%5Binvoice%5D={}", invoice.id);
     assert_eq!(came[1].body, wanted);
+    shop.in_order().await;
+}
+
+#[tokio::test]
+async fn s5_3_who_paid_stripe_in_a_currency_of_his_own_has_paid() {
+    let (shop, there) = stripe().await;
+    let invoice = shop.invoice("1", 90_000).await;
+    there.answer(200, &session("open", "unpaid", 10));
+    shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+    let own = session("complete", "paid", 1_612)
+        .replace("\"currency\":\"eur\"", "\"currency\":\"jpy\",\"currency_conversion\":\
+            {\"amount_subtotal\":10,\"amount_total\":10,\"fx_rate\":\"161.2\",\"source_currency\":\"eur\"}");
+    there.answer(200, &own);
+    shop.back(&invoice, "").await;
+    let held = shop.now(&invoice).await;
+    assert_eq!((held.state, held.reference.as_deref()), (InvoiceState::Paid, Some(INTENT)));
+    // What was asked for is what counts, in his currency or not.
+    let invoice = shop.invoice("2", 90_000).await;
+    there.answer(200, &session("open", "unpaid", 10));
+    shop.press(&format!("/pay/{}/start", invoice.token), "").await;
+    there.answer(200, &own.replace("\"amount_total\":10,", "\"amount_total\":9,"));
+    shop.back(&invoice, "").await;
+    assert_ne!(shop.now(&invoice).await.state, InvoiceState::Paid);
     shop.in_order().await;
 }
 

@@ -1,5 +1,5 @@
 -- Lines to networks by SMPP. `password` is stored readable, since binds are made with it. `sender_ton`, `sender_npi`: NULL where
--- the sender's own form says. `per_second` 0: no limit.
+-- the sender's own form says. `per_second` 0: no limit. `node`: which process binds it; NULL: every one.
 CREATE TABLE smpp_links (
   name            TEXT   NOT NULL PRIMARY KEY,
   host            TEXT   NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE smpp_links (
   sms             BIGINT NOT NULL,
   ussd            BIGINT NOT NULL,
   enabled         BIGINT NOT NULL DEFAULT 1,
+  node            BIGINT,
   managed         BIGINT NOT NULL DEFAULT 0
 );
 

@@ -31,6 +31,7 @@ const LINKS: Table = Table {
         ("sms", Show::Truth),
         ("ussd", Show::Truth),
         ("enabled", Show::Truth),
+        ("node", Show::Plain),
     ],
 };
 
@@ -79,6 +80,7 @@ impl Run<'_> {
                     set(link.sms),
                     set(link.ussd),
                     set(link.enabled),
+                    set(link.node),
                 ],
             });
         }
@@ -120,6 +122,11 @@ impl Run<'_> {
         }
         if link.system_id.is_empty() {
             self.check.wrong(format!("{path}.system_id"), "may not be empty");
+        }
+        // A process that takes a message looks for the line among its own.
+        if link.node.is_some() && link.sms {
+            let why = "a line that carries short messages is bound by every process: sms = false";
+            self.check.wrong(format!("{path}.node"), why);
         }
         if !(1..=1000).contains(&link.window) {
             self.check.wrong(format!("{path}.window"), "1 to 1000 requests");

@@ -69,6 +69,9 @@ pub struct SmppLink {
     /// In use.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Which process binds it, by its number; every one when absent.
+    #[serde(default)]
+    pub node: Option<u8>,
 }
 
 /// Without its password.

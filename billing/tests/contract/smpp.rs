@@ -43,6 +43,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
         enquire_seconds = 15
         sms = false
         ussd = true
+        node = 7
         "#;
     let apply = async |text: &str| store.apply(&from_toml(text), at(1), false).await.unwrap();
     let changes = apply(file).await;
@@ -67,7 +68,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     );
     assert_eq!((full.alphabet, full.long_texts), (Alphabet::Latin1, LongTexts::Sar));
     assert_eq!((full.sender_ton, full.sender_npi, full.window), (Some(3), Some(8), 50));
-    assert_eq!((full.sms, full.ussd), (false, true));
+    assert_eq!((full.sms, full.ussd, full.node, plain.node), (false, true, Some(7), None));
     // A line by which messages leave is not taken away.
     let ways = "[sms]\nways = [\"phone\", \"smpp:carrier\"]";
     assert_eq!(apply(ways).await.mistakes, []);
@@ -99,6 +100,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
         window = 0
         per_second = 10001
         enquire_seconds = 4
+        node = 1
         [[smpp_links]]
         name = "b"
         host = ""
@@ -107,6 +109,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     let told: Vec<String> = apply(wrong).await.mistakes.into_iter().map(|one| one.path).collect();
     for field in [
         "[0].name",
+        "[0].node",
         "[0].host",
         "[0].port",
         "[0].system_id",

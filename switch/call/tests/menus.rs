@@ -283,6 +283,33 @@ fn s5_6_rfc3428_a_phone_of_ours_dials_a_code_and_types_by_messages() {
 }
 
 #[test]
+fn s5_6_what_is_written_to_another_code_is_not_for_the_page_of_this_one() {
+    let (mut sim, mut desk, _) = office();
+    assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);
+    say(&mut sim, menu(PROMPT));
+    read(&mut sim, &desk, 200);
+    assert_eq!(writes_to(&mut sim, &mut desk, "*6655*7%23", "0012345678"), 200);
+    assert_eq!((calls(&sim)[1].as_str(), over(&sim)), ("*6655*7", (End::Left, 1)));
+    say(&mut sim, menu("seven"));
+    assert_eq!(read(&mut sim, &desk, 200), "seven");
+    assert_eq!(writes_to(&mut sim, &mut desk, "*6655*7%23", "1"), 200);
+    assert_eq!(calls(&sim)[2], "*6655*7*1");
+    // Where a code was dialled in the chat with another one, both are its own.
+    say(&mut sim, menu("more"));
+    read(&mut sim, &desk, 200);
+    assert_eq!(writes_to(&mut sim, &mut desk, "*6655*7%23", "*7#"), 200);
+    for (chat, call) in [("*6655*7%23", "*7*1"), ("*7%23", "*7*1*1")] {
+        say(&mut sim, menu("which?"));
+        read(&mut sim, &desk, 200);
+        assert_eq!(writes_to(&mut sim, &mut desk, chat, "1"), 200);
+        assert_eq!(calls(&sim).last().unwrap(), call);
+    }
+    assert_eq!(writes_to(&mut sim, &mut desk, "*6655*9%23", "1"), 404, "no such code");
+    assert_eq!(sim.engine.counts().menus, 1);
+    sim.assert_clean();
+}
+
+#[test]
 fn s5_2_a_star_that_is_typed_into_an_open_menu_dials_nothing_but_a_whole_code() {
     let (mut sim, mut desk, _) = office();
     assert_eq!(writes(&mut sim, &mut desk, "hello"), 200);

@@ -37,7 +37,7 @@ async fn store(folder: &Path) -> (Store, MerchantId) {
 }
 
 fn smpp() -> Smpp {
-    Smpp::new(Handle::current())
+    Smpp::new(Handle::current(), 0)
 }
 
 fn step(merchant: MerchantId, session: u64, number: u32) -> Step {

@@ -267,7 +267,7 @@ impl Hall {
             Arc::clone(&wake),
             Recordings { folder: recordings, unfinished },
         );
-        let smpp = Smpp::new(Handle::current());
+        let smpp = Smpp::new(Handle::current(), config.node);
         let (menus, steps) =
             Menus::new(inbox.clone(), ground.store.clone(), smpp.clone(), Handle::current());
         let door = Arc::new(Door {

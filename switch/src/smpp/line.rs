@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -55,8 +55,8 @@ pub(super) struct Line {
     messages: mpsc::Sender<Job<Asker>>,
     /// What is before them.
     urgent: mpsc::Sender<Job<Asker>>,
-    /// The network has refused a message for the time that it was to be tried.
-    no_validity: AtomicBool,
+    /// Messages that are to be tried for more seconds than this say nothing of it: the network has refused some.
+    validity_max: AtomicU32,
 }
 
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ impl Line {
         let (messages, messages_out) = mpsc::channel(WAITING_MAX);
         let (urgent, urgent_out) = mpsc::channel(WAITING_MAX);
         let (standing, counts) = (Mutex::default(), Counts::default());
-        let no_validity = AtomicBool::new(false);
-        let line = Line { settings, standing, counts, messages, urgent, no_validity };
+        let validity_max = AtomicU32::new(u32::MAX);
+        let line = Line { settings, standing, counts, messages, urgent, validity_max };
         (Arc::new(line), Outgoing { messages: messages_out, urgent: urgent_out })
     }
 
@@ -110,20 +110,21 @@ impl Line {
         Some(outcome)
     }
 
-    /// Whether messages say for how long they are worth being delivered.
-    pub(super) fn takes_validity(&self) -> bool {
-        !self.no_validity.load(Ordering::Relaxed)
+    /// Whether a message says for so many seconds that it is worth being delivered.
+    pub(super) fn takes_validity(&self, seconds: u32) -> bool {
+        seconds <= self.validity_max.load(Ordering::Relaxed)
     }
 
-    /// From now on they do not, until the line's settings change or the program begins anew.
-    pub(super) fn take_no_validity(&self) {
-        if !self.no_validity.swap(true, Ordering::Relaxed) {
-            let link = self.settings.name.as_str();
-            tracing::warn!(
-                link,
-                "takes no validity_period: messages leave without, and may come late"
-            );
-        }
+    /// It does not take that many: from now on half of it at most, until the line's settings change or the program begins
+    /// anew. What is worth less leaves as before.
+    pub(super) fn refuses_validity(&self, seconds: u32) {
+        self.validity_max.fetch_min(seconds / 2, Ordering::Relaxed);
+        let link = self.settings.name.as_str();
+        tracing::warn!(
+            link,
+            seconds,
+            "takes no such validity_period: longer ones than half of it are not told"
+        );
     }
 
     /// Whether messages may leave: the other connection of two may be down.

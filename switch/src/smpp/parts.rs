@@ -163,6 +163,7 @@ mod tests {
             sms: true,
             ussd: false,
             enabled: true,
+            node: None,
         }
     }
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Of our requests so many wait for their answers at one time (the window, §2.9); what comes beyond waits here: menus
-//! first, then the rest of messages that have begun, then messages. Who is throttled goes slower and tries the same again while it may wait. A request that is not
-//! answered in time is given up, and the far end asked whether it is there.
+//! first, then the rest of messages that have begun, then messages. Who is throttled goes slower and tries the same again
+//! while it may wait. A request that is not answered in time is given up, and the far end asked whether it is there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

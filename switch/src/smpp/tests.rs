@@ -3,6 +3,7 @@
 
 use billing::smpp::{Alphabet, Bind, Ids, LongTexts, Version};
 use bytes::BytesMut;
+use facts::UnixMillis;
 use facts::sms::LinkState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::wire::{Body, Pdu};
 use super::*;
+use crate::clock;
 
 /// A connection of the message centre.
 struct Far {
@@ -105,6 +107,7 @@ fn link(port: u16) -> Link {
         sms: true,
         ussd: true,
         enabled: true,
+        node: None,
     }
 }
 
@@ -116,7 +119,7 @@ async fn far_end() -> (TcpListener, Link) {
 
 /// All links, of which there is this one.
 fn smpp(link: Link) -> Smpp {
-    let smpp = Smpp::new(Handle::current());
+    let smpp = Smpp::new(Handle::current(), 0);
     let (stop, stopped) = watch::channel(false);
     let (line, outgoing) = Line::new(link);
     let hears: Arc<dyn Hears> = Arc::new(smpp.clone());
@@ -180,7 +183,7 @@ async fn s5_5_parts_that_have_left_do_not_leave_again_when_the_message_is_tried_
     }
     let references = ["one", "two", "three"].map(str::to_owned).to_vec();
     assert_eq!(sending.await.unwrap(), Sent::Taken(references));
-    assert!(smpp.begun().by_key.is_empty());
+    assert!(smpp.begun().is_empty());
     // A link of another name, or one that carries no messages: another way may do.
     assert_eq!(smpp.send("other".into(), text(6, "x")).await, Sent::NotHere);
 }
@@ -363,62 +366,6 @@ async fn s5_6_a_screen_leaves_before_messages_that_wait() {
     }
 }
 
-#[test]
-fn what_a_link_brings_again_is_known_and_other_words_are_not_the_same() {
-    let message = |words: &str| Message { octets: words.into(), ..Message::default() };
-    let known = |words: &str| once("carrier", &message(words));
-    assert_eq!(known("yes"), known("yes"));
-    assert_ne!(known("yes"), known("no"));
-    assert_ne!(known("yes"), once("other", &message("yes")));
-    let named = Message { user_reference: Some(0), ..message("yes") };
-    assert_ne!(known("yes"), once("carrier", &named));
-    // Of a long one all parts count, and how its sender's phone calls it.
-    let of = |reference| PartOf {
-        link: "carrier".into(),
-        sender: "989123456789".into(),
-        recipient: "3000".into(),
-        reference,
-        total: 2,
-    };
-    let parts = |last: &[u8]| [(0, b"yes".to_vec()), (0, last.to_vec())];
-    let known = once_of_parts(&of(1), &parts(b"no"));
-    assert_eq!(known, once_of_parts(&of(1), &parts(b"no")));
-    assert_ne!(known, once_of_parts(&of(2), &parts(b"no")));
-    assert_ne!(known, once_of_parts(&of(1), &parts(b"na")));
-    assert_ne!(known, once_of_parts(&of(1), &[(0, b"y".to_vec()), (0, b"esno".to_vec())]));
-}
-
-#[test]
-fn of_too_many_messages_that_have_begun_the_oldest_is_forgotten() {
-    let mut begun = Begun::default();
-    let key = |link: &str, id| (link.to_owned(), id);
-    // By its name it would be the last.
-    begun.keep(key("z", 1), vec!["old".into()]);
-    for id in 1..i64::try_from(BEGUN_MAX).unwrap() + 1 {
-        begun.keep(key("a", id), vec!["new".into()]);
-    }
-    assert_eq!(begun.by_key.len(), BEGUN_MAX);
-    assert!(!begun.by_key.contains_key(&key("z", 1)) && begun.by_key.contains_key(&key("a", 1)));
-}
-
-#[test]
-fn s5_5_what_was_not_answered_for_good_is_known_for_longer() {
-    let (mut unsure, now) = (Unsure::default(), Instant::now());
-    let minutes = |many: u64| now + Duration::from_secs(60 * many);
-    assert_eq!(unsure.came("a", now), SAME);
-    // The network heard 0x64, or nothing, and comes again in its own time.
-    assert_eq!(unsure.came("a", minutes(10)), SAME + Duration::from_secs(600));
-    assert_eq!(unsure.came("a", minutes(20)), SAME + Duration::from_secs(1200));
-    unsure.sure("a");
-    assert_eq!(unsure.came("a", minutes(21)), SAME);
-    assert_eq!(unsure.came("a", minutes(40)), SAME, "long ago");
-    for nth in 0..UNSURE_MAX {
-        unsure.came(&format!("b{nth}"), minutes(41));
-    }
-    assert_eq!(unsure.0.len(), UNSURE_MAX);
-    assert_eq!(unsure.came("a", minutes(41)), SAME, "the oldest went");
-}
-
 /// Hears once, and then panics.
 struct Faint(mpsc::UnboundedSender<()>);
 
@@ -499,6 +446,7 @@ fn s5_2_a_subscribers_number_is_read_as_networks_write_it() {
             international_prefix: "00".into(),
             short_max: 6,
         }),
+        node: 0,
         runtime: tokio::runtime::Runtime::new().unwrap().handle().clone(),
     }));
     let read = |ton, digits: &str| smpp.number(&Address { ton, npi: 1, digits: digits.into() });
@@ -540,17 +488,37 @@ async fn smpp34_5_2_16_a_network_is_told_for_how_long_a_message_is_worth_its_del
         far.say(0, sequence, taken("two")).await;
         sending.await.unwrap();
     }
-    // A network that takes none has the message without, and from then on every one.
-    let sending = send(&smpp, short.clone());
+    // A network that takes no such time has the message without, and so those that are worth longer than half of it.
+    let long = Text { until: until(86_400), ..text(9, "a bill") };
+    let sending = send(&smpp, long.clone());
     let (sequence, _) = far.submitted().await;
     far.say(status::BAD_VALIDITY, sequence, taken("")).await;
     let (sequence, message) = far.submitted().await;
     assert_eq!(message.validity, None);
     far.say(0, sequence, taken("three")).await;
     assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["three".into()]));
-    let sending = send(&smpp, short);
-    let (sequence, message) = far.submitted().await;
-    assert_eq!(message.validity, None);
-    far.say(0, sequence, taken("four")).await;
-    assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["four".into()]));
+    for (text, told) in [(long, false), (short, true)] {
+        let sending = send(&smpp, text);
+        let (sequence, message) = far.submitted().await;
+        assert_eq!(message.validity.is_some(), told);
+        far.say(0, sequence, taken("four")).await;
+        assert_eq!(sending.await.unwrap(), Sent::Taken(vec!["four".into()]));
+    }
+}
+
+#[tokio::test]
+async fn s5_6_a_link_with_a_node_is_bound_by_that_process_alone() {
+    let store = Store::open("sqlite::memory:", billing::StoreConfig::default()).await.unwrap();
+    store.migrate().await.unwrap();
+    let file = serde_json::from_value(serde_json::json!({ "smpp_links": [
+        { "name": "menus", "host": "h.example", "system_id": "t", "sms": false, "ussd": true, "node": 1 },
+        { "name": "texts", "host": "h.example", "system_id": "t" },
+    ] }));
+    let file: billing::desired::Desired = file.unwrap();
+    store.apply(&file, clock::wall(), false).await.unwrap();
+    for (node, own) in [(0, vec!["texts"]), (1, vec!["menus", "texts"])] {
+        let (_, links, _) = refreshed(&store, node, None).await.unwrap().unwrap();
+        let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(names, own);
+    }
 }

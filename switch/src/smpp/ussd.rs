@@ -2,6 +2,7 @@
 //! subscribers in it. Who asked for what a message means is decided here; pages are the engine's.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use billing::smpp::Alphabet;
 use facts::CallId;
@@ -24,6 +25,12 @@ const USSN_CONFIRM: u8 = 19;
 const OVER: u8 = 1;
 /// Sessions from which on those that ended before anybody knew of them are looked for.
 const SEATS: usize = 8_192;
+
+/// Within this time a dial that looks like the one before is that one: the network has heard no answer to it, and is back
+/// as soon as the link is.
+const DIALS_AGAIN: Duration = Duration::from_secs(30);
+/// The same of what is typed, where the network counts the steps of a session.
+const TYPES_AGAIN: Duration = Duration::from_secs(90);
 
 /// What somebody wants with a message that has `ussd_service_op`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,7 +166,22 @@ pub(super) struct Desk {
     seats: BTreeMap<CallId, Seat>,
     /// Which session a subscriber has at a link.
     of: BTreeMap<(String, String), CallId>,
+    /// What he said last, where the network names it.
+    steps: BTreeMap<(String, String), Step>,
     room: usize,
+}
+
+/// The last step of a subscriber at a link.
+#[derive(Debug)]
+struct Step {
+    /// What the network calls it: its session, and its turn in it.
+    name: [u8; 2],
+    op: Option<u8>,
+    text: String,
+    at: Instant,
+    /// It was named otherwise than the one before, in the same session.
+    counts: bool,
+    dials: bool,
 }
 
 /// What is to leave, and by which link, of which session.
@@ -201,6 +223,43 @@ impl Desk {
         same.then_some(session)
     }
 
+    /// Whether the network says again what it said last, for our answer did not come through; else this is what it said
+    /// last. Networks that name no steps, or all alike, are believed.
+    pub(super) fn again(
+        &mut self,
+        (link, mobile): (&str, &str),
+        (message, text): (&Message, &str),
+        wish: Wish,
+        now: Instant,
+    ) -> bool {
+        let Some(name) = message.session.filter(|name| *name != [0, 0]) else { return false };
+        let (key, dials) = ((link.to_owned(), mobile.to_owned()), wish == Wish::Open);
+        let before = self.steps.get(&key);
+        let again = before.is_some_and(|before| {
+            let within = if dials { DIALS_AGAIN } else { TYPES_AGAIN };
+            (before.name, before.op, before.text.as_str()) == (name, message.ussd, text)
+                && (before.counts || before.dials && dials)
+                && now.saturating_duration_since(before.at) < within
+        });
+        if !again {
+            let counts =
+                before.is_some_and(|before| before.name[0] == name[0] && before.name != name);
+            let step =
+                Step { name, op: message.ussd, text: text.to_owned(), at: now, counts, dials };
+            self.steps.insert(key, step);
+        }
+        if self.steps.len() > self.room.max(SEATS) {
+            let old = |step: &Step| now.saturating_duration_since(step.at) >= TYPES_AGAIN;
+            self.steps.retain(|_, step| !old(step));
+        }
+        again
+    }
+
+    /// What he said last came to nothing: said again, it is asked again.
+    pub(super) fn refused(&mut self, link: &str, mobile: &str) {
+        self.steps.remove(&(link.to_owned(), mobile.to_owned()));
+    }
+
     /// This is to be seen. Sessions of other doors have no seat here.
     pub(super) fn show(&mut self, session: CallId, text: &str, more: bool) -> Option<Out> {
         let seat = self.seats.get_mut(&session)?;
@@ -224,6 +283,7 @@ impl Desk {
         let key = (way.link.clone(), std::mem::take(&mut seat.mobile));
         if self.of.get(&key) == Some(&session) {
             self.of.remove(&key);
+            self.steps.remove(&key);
         }
         let told = seat.closed || end == End::Left;
         (!told).then(|| Out { session, link: way.link.clone(), message: way.say("", false) })
@@ -236,7 +296,7 @@ impl Desk {
 
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        self.seats.is_empty() && self.of.is_empty()
+        self.seats.is_empty() && self.of.is_empty() && self.steps.is_empty()
     }
 }
 
@@ -362,6 +422,41 @@ mod tests {
         // One of another door has no seat.
         assert_eq!(desk.show(CallId(99), "x", true), None);
         assert_eq!(desk.end(CallId(99), End::Said), None);
+    }
+
+    #[test]
+    fn s5_6_a_step_that_the_network_says_again_is_the_same_where_it_names_its_steps() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let said = |desk: &mut Desk, name: Option<[u8; 2]>, text: &str, second: u64| {
+            let wish = if text.starts_with('*') { Wish::Open } else { Wish::Type };
+            desk.again(("carrier", MOBILE), (&came(1, name, 0), text), wish, at(second))
+        };
+        // A dial, before anybody knows what becomes of it and while its menu is open.
+        let mut desk = open(Some([9, 2]));
+        assert!(!said(&mut desk, Some([9, 2]), "*6655*123#", 0));
+        assert!(said(&mut desk, Some([9, 2]), "*6655*123#", 5));
+        assert!(!said(&mut desk, Some([10, 2]), "*6655*123#", 6), "another session");
+        assert!(!said(&mut desk, Some([10, 2]), "*6655*123#", 36), "he dials anew");
+        // What is typed, where its turn says which it is.
+        assert!(!said(&mut desk, Some([10, 4]), "1", 40));
+        assert!(said(&mut desk, Some([10, 4]), "1", 60));
+        assert!(!said(&mut desk, Some([10, 4]), "2", 61), "that is another one");
+        assert!(!said(&mut desk, Some([10, 6]), "2", 62));
+        assert!(!said(&mut desk, Some([10, 6]), "2", 152), "too late");
+        // A network that names all steps alike, and one that names none: 1 and 1 again are two.
+        let mut desk = Desk::default();
+        for name in [Some([3, 2]), Some([0, 0]), None] {
+            assert!(!said(&mut desk, name, "*6655*123#", 0));
+            assert!(!said(&mut desk, name, "1", 1) && !said(&mut desk, name, "1", 2), "{name:?}");
+        }
+        // One that came to nothing, and whose menu is over, is asked again.
+        let mut desk = open(Some([9, 2]));
+        assert!(!said(&mut desk, Some([9, 2]), "*6655*123#", 0));
+        desk.refused("carrier", MOBILE);
+        assert!(!said(&mut desk, Some([9, 2]), "*6655*123#", 1));
+        desk.end(SESSION, End::Said);
+        assert!(desk.is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::guard::{GuardedClient, Outgoing};
 /// Where everybody finds it.
 const URL: &str = "https://api.stripe.com";
 /// The version of its contract that is spoken here.
-const VERSION: &str = "2024-06-20";
+const VERSION: &str = "2024-11-20.acacia";
 /// Seconds that a session lives beyond the invoice's own time: half an hour at least, by its contract.
 const BEYOND_S: i64 = 31 * 60;
 /// How far the instant of a webhook may be from ours, seconds.
@@ -72,6 +72,8 @@ impl Stripe {
             ("line_items[0][price_data][currency]", currency),
             ("line_items[0][price_data][unit_amount]", amount.to_string()),
             ("line_items[0][price_data][product_data][name]", order.title.clone()),
+            // He is asked for what will be compared, wherever he is.
+            ("adaptive_pricing[enabled]", "false".to_owned()),
             ("expires_at", expires.to_string()),
             ("success_url", order.back()),
             ("cancel_url", format!("{}?Status=NOK&way={}", order.back(), order.before)),
@@ -166,13 +168,14 @@ fn word(session: &Value) -> Result<Word, Trouble> {
                 return Err("it was paid, and there is no payment_intent".to_owned());
             }
             let rrn = tracking(&reference);
-            let amount = session["amount_total"].as_u64().unwrap_or_default();
-            Word::Paid(Payment {
-                amount,
-                currency: text("currency").to_uppercase(),
-                reference,
-                rrn,
-            })
+            // Whoever paid in a currency of his own all the same: what was asked for stands beside it.
+            let (asked, currency) = match &session["currency_conversion"] {
+                Value::Null => (session, "currency"),
+                conversion => (conversion, "source_currency"),
+            };
+            let amount = asked["amount_total"].as_u64().unwrap_or_default();
+            let currency = asked[currency].as_str().unwrap_or_default().to_uppercase();
+            Word::Paid(Payment { amount, currency, reference, rrn })
         }
         ("expired", _) => Word::Never(said),
         ("open" | "complete", _) => Word::NotYet(said),

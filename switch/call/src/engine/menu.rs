@@ -107,6 +107,15 @@ impl Desk {
         }
     }
 
+    /// The phone that writes into this session.
+    pub(super) fn phone(&self, id: CallId) -> Option<&Phone> {
+        match &self.open.get(&id)?.way {
+            Way::Phone(phone) => Some(phone),
+            Way::Call(call) => self.callers.get(call)?.phone.as_ref(),
+            Way::Dialog(_) | Way::Shell => None,
+        }
+    }
+
     pub(super) fn way(&mut self, id: CallId) -> Option<&mut Way> {
         self.open.get_mut(&id).map(|live| &mut live.way)
     }

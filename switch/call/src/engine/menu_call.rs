@@ -42,7 +42,8 @@ impl Engine {
             takes && contacts.iter().any(|entry| entry.flow == *flow)
         };
         let phone = user.as_ref().filter(there);
-        let phone = phone.map(|user| Phone::new(user.clone(), *flow, dialled.clone()));
+        let phone =
+            phone.map(|user| Phone::new(user.clone(), *flow, dialled.clone(), dialled.clone()));
         let caller = Caller {
             dialled: dialled.clone(),
             mobile: mobile.clone(),

@@ -47,6 +47,8 @@ pub(super) struct Phone {
     pub(super) flow: Flow,
     /// As it was dialled: where answers are written to.
     pub(super) dialled: Dialled,
+    /// To which it was written: another code may be dialled in a chat with one.
+    chat: Dialled,
     /// Which of its screens is on show, counted from 1.
     screen: u32,
     /// Messages that are not answered, of those that bear what is on show.
@@ -58,8 +60,8 @@ pub(super) struct Phone {
 }
 
 impl Phone {
-    pub(super) fn new(user: String, flow: Flow, dialled: Dialled) -> Phone {
-        Phone { user, flow, dialled, screen: 0, open: 0, taken: false, unsent: None }
+    pub(super) fn new(user: String, flow: Flow, dialled: Dialled, chat: Dialled) -> Phone {
+        Phone { user, flow, dialled, chat, screen: 0, open: 0, taken: false, unsent: None }
     }
 
     /// A message that bears this screen was answered. The refusal, once all that bear what is on show are refused.
@@ -101,7 +103,9 @@ impl Engine {
         dialled: Dialled,
     ) -> Result<(), Refused> {
         let Some(text) = self.text_of(request, user)? else { return Ok(()) };
+        // Whoever writes to another code dials that one: what he says there is not for this page.
         let session = self.menus.phones.get(user).copied();
+        let session = session.filter(|session| self.is_written_at(*session, &dialled));
         let again = match session {
             Some(_) => self.dialled_anew(&text),
             None => Dialled::parse(&text),
@@ -112,12 +116,22 @@ impl Engine {
             return Ok(());
         }
         let mobile = self.subscriber(request, Subscriber::Phone(user)).ok_or((403, Vec::new()))?;
+        let chat = dialled.clone();
         let dialled = again.unwrap_or(dialled);
-        let phone = Phone::new(user.to_owned(), *flow, dialled.clone());
+        let phone = Phone::new(user.to_owned(), *flow, dialled.clone(), chat);
         let opened = self.open_menu((&dialled, &mobile), (Door::Message, None), Way::Phone(phone));
         let session = opened.map_err(|why| (status(why), Vec::new()))?;
         self.ask_first(session);
         Ok(())
+    }
+
+    /// Whether what is written to this address is for this session.
+    fn is_written_at(&self, session: CallId, dialled: &Dialled) -> bool {
+        let codes = &self.world.snapshot.ussd;
+        let code = |dialled: &Dialled| ussd::longest(codes, dialled).map(|code| &code.code);
+        self.menus.phone(session).is_some_and(|phone| {
+            [&phone.dialled, &phone.chat].iter().any(|own| code(own) == code(dialled))
+        })
     }
 
     /// What is dialled by what somebody writes whose menu is open: only a whole code that there is ends it, for what is

@@ -200,7 +200,12 @@ pub fn office() -> (Sim, Asker, Asker) {
 pub const TEXT: &str = "Content-Type: text/plain;charset=utf-8\n";
 
 pub fn writes(sim: &mut Sim, phone: &mut Asker, text: &str) -> u16 {
-    let answer = phone.ask_proved(sim, ("MESSAGE", "*6655*123%23"), TEXT, text);
+    writes_to(sim, phone, "*6655*123%23", text)
+}
+
+/// The same to another code.
+pub fn writes_to(sim: &mut Sim, phone: &mut Asker, code: &str, text: &str) -> u16 {
+    let answer = phone.ask_proved(sim, ("MESSAGE", code), TEXT, text);
     answer.and_then(|answer| answer.status()).unwrap()
 }
 
