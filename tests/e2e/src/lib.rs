@@ -28,6 +28,7 @@ pub mod sipcall;
 pub mod sipp;
 pub mod smsc;
 pub mod sound;
+pub mod stripe;
 pub mod tandem;
 pub mod ussd;
 pub mod wait;

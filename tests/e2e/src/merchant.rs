@@ -26,18 +26,35 @@ pub struct Received {
     pub method: String,
     /// Body.
     pub body: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Received {
+    /// The value of a header, whose name is given in small letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A decoded field of a form.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<String> {
+        named(&self.body, name)
+    }
+
     /// A decoded query parameter.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let (_, query) = self.target.split_once('?')?;
-        query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            (key == name).then(|| unescape(value))
-        })
+        named(query, name)
     }
+}
+
+fn named(pairs: &str, name: &str) -> Option<String> {
+    pairs.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (unescape(key) == name).then(|| unescape(value))
+    })
 }
 
 /// Answers still to be given: to targets that start with the prefix, a status and a body.
@@ -134,16 +151,18 @@ fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan, mind: &Mi
         let mut words = line.split_whitespace();
         let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
         let (method, target) = (method.to_owned(), target.to_owned());
-        let mut length = 0;
+        let (mut length, mut headers) = (0, Vec::new());
         loop {
             let mut header = String::new();
             if reader.read_line(&mut header).unwrap_or(0) == 0 || header.trim().is_empty() {
                 break;
             }
-            let lower = header.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
+            let (name, value) = header.split_once(':').unwrap_or_default();
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
+            if name == "content-length" {
+                length = value.parse().unwrap_or(0);
             }
+            headers.push((name, value));
         }
         let mut body = vec![0; length];
         if reader.read_exact(&mut body).is_err() {
@@ -156,7 +175,7 @@ fn serve(stream: TcpStream, inbox: &Mutex<Vec<Received>>, plan: &Plan, mind: &Mi
             let at = plan.iter().position(|(prefix, ..)| line.starts_with(prefix.as_str()));
             at.map(|at| plan.remove(at))
         };
-        let got = Received { at: Instant::now(), target, method, body };
+        let got = Received { at: Instant::now(), target, method, body, headers };
         inbox.lock().expect("unpoisoned").push(got.clone());
         let (status, text) = match planned {
             Some((_, status, text)) => (status, text),

@@ -9,6 +9,7 @@ use e2e::baresip::{Account, Baresip};
 use e2e::country::{USER, Wish, operator};
 use e2e::merchant::{Merchant, http, try_http};
 use e2e::sipp::Sipp;
+use e2e::stripe::{Stripe, intent};
 use e2e::tandem::{Setup, Tandem};
 use e2e::ussd::{CODE, PUBLIC, Tries, pay};
 use e2e::zarinpal::Zarinpal;
@@ -317,6 +318,84 @@ fn s5_3_what_zarinpal_has_is_due_once_whenever_the_power_is_lost() {
     );
     assert_eq!(shop.tandem.sql("SELECT state FROM outbox"), "done done");
     assert_eq!(shop.texts().len(), 6);
+    shop.tandem.books_in_order();
+}
+
+/// Stripe has the money: before whoever paid is heard of again the power goes; another time Stripe says so itself, as nobody
+/// else can; and what goes back goes back once, though the power goes before its answer is heard.
+#[test]
+fn s5_3_what_stripe_has_is_due_once_and_goes_back_once_whenever_the_power_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stripe = Stripe::start();
+    let mut shop = Shop::open(folder.path(), &stripe.row());
+    let starts = |shop: &Shop, path: &str| {
+        assert_eq!(shop.browser("POST", &format!("{path}/start"), "gateway=abroad").0, 303);
+        let (_, going) = shop.browser("GET", &format!("{path}/go"), "");
+        let behind = going.split_once("0;url=https://checkout.stripe.com/c/pay/");
+        let (way, _) = behind.and_then(|(_, rest)| rest.split_once('"')).expect(&going);
+        way.to_owned()
+    };
+
+    // He has paid; the power goes.
+    let (path, session) = shop.orders(12, "۱۲۵٬۰۰۰");
+    let way = starts(&shop, &path);
+    stripe.pay(&way);
+    shop.tandem.kill();
+    shop.tandem.resume();
+    let first = shop.tries.wait_invoice("paid");
+    assert_eq!(first["reference"], json!(intent(&way)));
+    let _ = shop.page.wait_for("/menu", 2);
+    let told = visit(session, 12, &first);
+    assert_eq!(shop.told(), std::slice::from_ref(&told));
+    let _ = shop.gateway.wait_for("/send", 3);
+
+    // He has paid, and his telephone is empty: Stripe says so. Nobody else can.
+    let (path, session) = shop.orders(13, "۷٬۰۰۰");
+    let way = starts(&shop, &path);
+    let hook = |(signature, body): (String, String)| {
+        let headers = [("Stripe-Signature", signature.as_str())];
+        http(shop.tandem.http, "POST", "/pay-hooks/abroad", &headers, &body).0
+    };
+    assert_eq!(hook(stripe.word(&way, true)), 200);
+    assert_eq!(shop.tries.invoice()["state"], "open", "it is asked, and has nothing");
+    stripe.pay(&way);
+    assert_eq!(hook(stripe.word(&way, false)), 400);
+    assert_eq!((hook(stripe.word(&way, true)), hook(stripe.word(&way, true))), (200, 200));
+    let second = shop.tries.wait_invoice("paid");
+    let _ = shop.page.wait_for("/menu", 4);
+    assert_eq!(shop.told(), [told, visit(session, 13, &second)]);
+
+    // The first one is to go back: Stripe gives it, and before it has said so the power goes.
+    stripe.silent(true);
+    let refund = format!("/admin/v1/ussd-invoices/{}/refund", first["id"].as_str().expect("an id"));
+    let token = std::fs::read_to_string(folder.path().join("data/admin.token"));
+    let bearer = format!("Bearer {}", token.expect("a token").trim());
+    std::thread::scope(|scope| {
+        let door = shop.tandem.admin;
+        let headers = [("Authorization", bearer.as_str())];
+        let asking = scope.spawn(move || try_http(door, "POST", &refund, &headers, "").is_err());
+        wait::until("Stripe to be asked", || (stripe.refunds().len() == 1).then_some(()));
+        shop.tandem.kill();
+        assert!(asking.join().expect("it has ended"), "nobody heard of it");
+    });
+    stripe.silent(false);
+    shop.tandem.resume();
+    let state = || {
+        let listed = shop.tries.ask("GET", "/v1/ussd/invoices?limit=500", &Value::Null);
+        let all = listed["items"].as_array().expect("a list");
+        all.iter().find(|one| one["id"] == first["id"]).expect("the first")["state"].clone()
+    };
+    wait::until("the money to be back", || (state() == "refunded").then_some(()));
+    assert!(shop.tandem.terminate().success());
+    assert_eq!(stripe.refunds(), [first["reference"].as_str().expect("a payment")]);
+    assert_eq!(shop.told().len(), 2);
+    assert_eq!(
+        shop.posted(),
+        "payment:gateway:abroad:125000 refunded.1:gateway:abroad:-125000 \
+         payment:merchant:1:-125000 refund.1:merchant:1:125000 \
+         refund.1:refunds:-125000 refunded.1:refunds:125000 \
+         payment:gateway:abroad:7000 payment:merchant:1:-7000"
+    );
     shop.tandem.books_in_order();
 }
 
