@@ -32,6 +32,7 @@ pub mod signature;
 mod sipcall;
 pub mod sms;
 mod state;
+pub mod warnings;
 mod ytx;
 
 pub use counters::Counters;

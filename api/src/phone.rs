@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("phone/page.html");
 const STYLE: &str = include_str!("phone/phone.css");
 const SCRIPT: &str = include_str!("phone/phone.js");
 /// The words of the page, by their names in it: English, Chinese, Persian.
-const WORDS: [(&str, [&str; 3]); 16] = [
+const WORDS: [(&str, [&str; 3]); 21] = [
     ("title", ["Try a USSD menu", "试用 USSD 菜单", "آزمایش منوی USSD"]),
     (
         "about",
@@ -30,9 +30,9 @@ const WORDS: [(&str, [&str; 3]); 16] = [
     (
         "kept",
         [
-            "Good for ussd:write. It stays in this page and is kept nowhere.",
-            "需要 ussd:write 权限。密钥仅留在此页面，不会保存。",
-            "با دسترسی ussd:write؛ فقط در همین صفحه می‌ماند و جایی ذخیره نمی‌شود.",
+            "It needs the scope ussd:write. It stays in this page and is kept nowhere.",
+            "密钥需有 ussd:write 权限，仅留在此页面，不会保存。",
+            "کلید باید دسترسی ussd:write داشته باشد؛ فقط در همین صفحه می‌ماند و جایی ذخیره نمی‌شود.",
         ],
     ),
     ("mobile", ["Subscriber's number", "用户号码", "شمارهٔ مشترک"]),
@@ -47,6 +47,40 @@ const WORDS: [(&str, [&str; 3]); 16] = [
     ("over", ["Session over", "会话已结束", "نشست پایان یافت"]),
     ("unreachable", ["The switch cannot be reached", "无法连接交换机", "سوئیچ در دسترس نیست"]),
     ("session", ["Session", "会话", "نشست"]),
+    ("characters", ["Characters", "字符数", "تعداد نویسه‌ها"]),
+    (
+        "wrong_key",
+        [
+            "This key is not good, or lacks the scope ussd:write.",
+            "密钥无效，或没有 ussd:write 权限。",
+            "این کلید معتبر نیست یا دسترسی ussd:write ندارد.",
+        ],
+    ),
+    (
+        "wrong_code",
+        [
+            "You have no such code. Dial one of yours, in the form *6655*123#.",
+            "您没有这样的代码。请拨打您自己的代码，格式如 *6655*123#。",
+            // Signs at its ends stay there where it is read from right to left.
+            "چنین کدی ندارید. یکی از کدهای خود را مانند \u{2066}*6655*123#\u{2069} شماره‌گیری کنید.",
+        ],
+    ),
+    (
+        "wrong_mobile",
+        [
+            "This is no telephone number. Write it like +989121234567.",
+            "这不是电话号码。请写成 +989121234567 的形式。",
+            "این شمارهٔ تلفن نیست. آن را مانند \u{2066}+989121234567\u{2069} بنویسید.",
+        ],
+    ),
+    (
+        "later",
+        [
+            "Too many requests, or the switch is busy. Try again in a moment.",
+            "请求过多，或交换机繁忙。请稍后再试。",
+            "درخواست‌ها زیاد است یا سوئیچ مشغول است. کمی بعد دوباره تلاش کنید.",
+        ],
+    ),
 ];
 
 pub(crate) fn routes() -> Router<ApiState> {
@@ -131,6 +165,28 @@ mod tests {
             let page = written(language);
             assert!(!page.contains(['{', '}']), "{page}");
             assert!(page.contains(&format!("dir=\"{}\"", language.direction())));
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_beside_the_form_in_the_page_s_language() {
+        // What the script looks up is there; what it says of a refusal stands apart from the screen.
+        let script = SCRIPT.split("words.").skip(1);
+        for name in script.map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next()) {
+            let name = name.unwrap_or_default();
+            let data = name.replace("wrong", "wrong-").to_lowercase();
+            assert!(PAGE.contains(&format!(" data-{data}=\"")), "{name}");
+        }
+        let all = [Language::English, Language::Chinese, Language::Persian];
+        for (at, page) in all.map(written).iter().enumerate() {
+            assert!(page.contains("<p id=\"refused\" role=\"alert\""), "{page}");
+            for name in ["wrong_key", "wrong_code", "wrong_mobile", "later", "characters"] {
+                let (_, words) = WORDS.iter().find(|(known, _)| *known == name).unwrap();
+                assert!(page.contains(words[at]), "{name}");
+            }
+        }
+        for reason in ["wrongKey", "wrongCode", "wrongMobile", "later"] {
+            assert!(SCRIPT.contains(&format!("words.{reason}")), "{reason} is said never");
         }
     }
 }

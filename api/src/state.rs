@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use facts::ports::{Calls, Texts};
-use facts::{CallCommand, MerchantId, Placed, Refusal, RequestKey, UnixMillis};
+use facts::{CallCommand, Features, MerchantId, Placed, Refusal, RequestKey, UnixMillis};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
@@ -51,6 +51,10 @@ pub struct ApiConfig {
     pub ytx_validity: Duration,
     /// System 001: refuse a `credit` that is not above 60 instead of raising it.
     pub ytx_strict_credit: bool,
+    /// What extensions dial for features, which menus of the same codes are warned of.
+    pub features: Features,
+    /// Why nothing speaks what menus say; `None`: something does.
+    pub mute: Option<String>,
 }
 
 impl Default for ApiConfig {
@@ -72,6 +76,8 @@ impl Default for ApiConfig {
             ring: Duration::from_secs(60),
             ytx_validity: dialect::ytx::VALIDITY_DEFAULT,
             ytx_strict_credit: false,
+            features: Features::default(),
+            mute: None,
         }
     }
 }

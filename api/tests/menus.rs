@@ -225,6 +225,7 @@ async fn s5_1_operators_see_codes_and_hear_of_pages_that_would_not_be_visited() 
     let barred = json!({ "ussd_codes": [
         { "code": "1", "merchant": "test", "page": "http://10.0.0.1/menu" },
         { "code": "2", "merchant": "test", "page": "https://m.example/menu" },
+        { "code": "97", "merchant": "test", "page": "https://m.example/menu" },
     ], "sms": { "url": "http://10.0.0.1/?to={to}&text={text}" }, "payment_gateways": [
         { "name": "card", "kind": "zarinpal", "account": "a", "url": "http://10.0.0.1/" },
     ]});
@@ -232,7 +233,8 @@ async fn s5_1_operators_see_codes_and_hear_of_pages_that_would_not_be_visited() 
     assert_eq!(status, StatusCode::OK);
     let told = told["warnings"].as_array().unwrap().iter();
     let told: Vec<_> = told.map(|one| one["path"].as_str().unwrap()).collect();
-    assert_eq!(told, ["ussd_codes[0].page", "sms.url", "payment_gateways[0].url"]);
+    let paths = ["ussd_codes[0].page", "sms.url", "payment_gateways[0].url", "ussd_codes[2].code"];
+    assert_eq!(told, paths);
 }
 
 #[tokio::test]

@@ -432,7 +432,7 @@ async fn s5_3_where_nothing_can_be_paid_there_is_no_invoice() {
     assert_eq!(screen, format!("TEST {BASE}/pay/{}", invoice.token));
     let seen = shop.pay(&invoice).await;
     assert!(seen.body.contains("پرداخت با موفقیت انجام شد"), "{}", seen.body);
-    assert!(shop.world.store.sms(0, 10).await.unwrap().is_empty());
+    assert!(shop.world.store.sms(billing::sms::SmsAsked::page(0, 10)).await.unwrap().is_empty());
     shop.page.take();
     shop.push().await;
     assert_eq!(shop.page.take().len(), 1);

@@ -126,10 +126,11 @@ async fn the_interfaces_are_there_to_read_without_the_operator_s_part() {
         "system-003",
         "system-003-payments",
         "system-003-sms",
+        "menu-in-five-minutes",
     ];
     for document in documents {
         let (_, _, page) = get(&world, &format!("/samples/{document}"), &[]).await;
-        assert!(page.contains("<h2 id=\""), "{document}");
+        assert!(page.contains("<h1 id=\""), "{document}");
         for link in page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             if let Some(place) = link.strip_prefix('#') {
                 assert!(page.contains(&format!("id=\"{place}\"")), "{document}: {link}");

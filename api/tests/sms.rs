@@ -108,7 +108,7 @@ impl Office {
     }
 
     async fn rows(&self) -> Vec<Sms> {
-        self.world.store.sms(0, 100).await.unwrap()
+        self.world.store.sms(billing::sms::SmsAsked::page(0, 100)).await.unwrap()
     }
 
     /// How the last of them stands, and by which way it left.
@@ -207,6 +207,14 @@ async fn s5_5_a_gateway_that_repeats_a_message_is_not_repeated() {
     let (_, page) = office.world.admin("GET", "/sms", None).await;
     assert!(!page.to_string().contains("864209"), "{page}");
     assert_eq!(page["items"][0]["state"], "pending");
+    // Listed by how they stand, and by whose they are.
+    let listed =
+        async |query: &str| office.world.admin("GET", &format!("/sms?{query}"), None).await;
+    for (query, count) in [("state=pending&merchant=test", 1), ("state=delivered", 0)] {
+        assert_eq!(listed(query).await.1["items"].as_array().map(Vec::len), Some(count), "{query}");
+    }
+    assert_eq!(listed("state=bogus").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(listed("merchant=nobody").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

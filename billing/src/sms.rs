@@ -13,7 +13,7 @@ use facts::gsm::{self, Room};
 use facts::{Currency, MerchantId, Micros, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Conn, Old, Row, args, work};
+use crate::db::{Conn, Old, Row, args, word, work};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -71,6 +71,27 @@ pub enum SmsState {
     Undelivered,
     /// It was given up.
     Failed,
+}
+
+/// Which messages are listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SmsAsked {
+    /// Of whose subscribers; all when absent.
+    pub merchant: Option<MerchantId>,
+    /// In this state; all when absent.
+    pub state: Option<SmsState>,
+    /// Those behind this row.
+    pub after: i64,
+    /// So many at most.
+    pub limit: u32,
+}
+
+impl SmsAsked {
+    /// Of all messages.
+    #[must_use]
+    pub fn page(after: i64, limit: u32) -> SmsAsked {
+        SmsAsked { merchant: None, state: None, after, limit }
+    }
 }
 
 /// A message.
@@ -317,11 +338,17 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn sms(&self, after: i64, limit: u32) -> Result<Vec<Sms>> {
-        let sql = format!("{SMS} WHERE id > $1 AND id <= $3 ORDER BY id LIMIT $2");
+    pub async fn sms(&self, asked: SmsAsked) -> Result<Vec<Sms>> {
+        let sql = format!(
+            "{SMS} WHERE id > $1 AND id <= $3 AND (CAST($4 AS BIGINT) IS NULL OR merchant_id = $4) \
+             AND (CAST($5 AS TEXT) IS NULL OR state = $5) ORDER BY id LIMIT $2"
+        );
         let last = self.settled("sms").await?;
-        self.read(work!(conn, [sql] => {
-            let rows = conn.rows(&sql, args![after, limit, last]).await?;
+        let SmsAsked { merchant, state, after, limit } = asked;
+        let (merchant, state) =
+            (merchant.map(|id| id.0), state.map(|state| word(&state)).transpose()?);
+        self.read(work!(conn, [sql, state] => {
+            let rows = conn.rows(&sql, args![after, limit, last, merchant, (*state).as_deref()]).await?;
             rows.iter().map(sms_of).collect::<Result<Vec<_>>>()?
         }))
         .await

@@ -130,6 +130,14 @@ pub(crate) fn unspoken(config: &Config) -> Option<String> {
     (!found).then(|| format!("speech.program: there is no program {program:?}"))
 }
 
+/// Why nothing speaks what menus say; `None`: something does.
+pub(crate) fn mute(config: &Config) -> Option<String> {
+    match config.speech {
+        Some(_) => unspoken(config),
+        None => Some("speech.program is off".to_owned()),
+    }
+}
+
 /// Whether there is a program of this name in the folders of `path`, or at the place that it names.
 fn is_program(name: &str, path: Option<&OsStr>) -> bool {
     let runs = |file: &Path| {

@@ -20,6 +20,7 @@ use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store
 use crate::door::{answer, read_body};
 use crate::guard::unvisited;
 use crate::state::{ApiState, now};
+use crate::warnings::{hidden, unsaid};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -154,8 +155,17 @@ async fn apply(
         // Made of stand-ins, some of it, or not made at all.
         changes.lines.clear();
     }
-    let told = if wrong { Vec::new() } else { unvisited(&document.desired, &state.0.guard) };
+    let told = if wrong { Vec::new() } else { warnings(&state, &document.desired) };
     Ok(written(&changes, Some((&places, &told))))
+}
+
+/// By the settings of the switch that runs.
+fn warnings(state: &ApiState, desired: &Desired) -> Vec<Mistake> {
+    let config = &state.0.config;
+    let mut told = unvisited(desired, &state.0.guard);
+    told.extend(hidden(desired, &config.features));
+    told.extend(unsaid(desired, config.mute.as_deref()));
+    told
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use billing::payments::{Invoice, InvoiceState, InvoicesAsked};
+use billing::sms::SmsAsked;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
@@ -143,7 +144,16 @@ async fn give_back(
 async fn messages(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
     let asked = Asked::read(query.as_deref());
     let (after, limit) = (asked.after()?, asked.limit()?);
-    let rows = state.0.store.sms(after, limit).await.map_err(store_fault)?;
+    let which = match asked.text("state") {
+        None => None,
+        Some(word) => Some(
+            serde_json::from_value(word.into())
+                .map_err(|_| bad("`state` is pending, sent, delivered, undelivered or failed"))?,
+        ),
+    };
+    let merchant = asked.merchant(&state).await?;
+    let which = SmsAsked { merchant, state: which, after, limit };
+    let rows = state.0.store.sms(which).await.map_err(store_fault)?;
     let span = rows.first().zip(rows.last()).map(|(first, last)| (first.id, last.id));
     let parts = match span {
         Some(span) => state.0.store.sms_parts(span).await.map_err(store_fault)?,

@@ -1,6 +1,6 @@
 //! What people see who open the address of the service in a browser: how `GetPayments` is asked, in their language.
 
-use dialect::inoti::payments::{FIELDS, NOT_YOU};
+use dialect::inoti::payments::{FIELDS, NO_CODE, NOT_YOU, bad_form};
 use dialect::inoti::soap::{NAMESPACE, OPERATION};
 
 use crate::samples::{Language, escaped, languages, whole};
@@ -14,7 +14,35 @@ struct Words {
     answer: &'static str,
     none: &'static str,
     refused: &'static str,
+    not_you: &'static str,
+    no_code: &'static str,
+    flag: &'static str,
+    day: &'static str,
+    price: &'static str,
+    number: &'static str,
+    factor: &'static str,
     more: &'static str,
+}
+
+impl Words {
+    /// How a field has to be written; nothing of one that is taken as it is.
+    fn form(&self, field: &str) -> Option<&'static str> {
+        Some(match field {
+            "IsAll" => self.flag,
+            "DateFrom" | "DateTo" => self.day,
+            "PriceFrom" | "PriceTo" => self.price,
+            "iNotiFactorID" | "RRN" => self.number,
+            "YourFactorID" => self.factor,
+            _ => return None,
+        })
+    }
+
+    /// All words of refusal, and what each means.
+    fn refusals(&self) -> Vec<(String, &'static str)> {
+        let forms = FIELDS.iter().filter_map(|name| Some((bad_form(name), self.form(name)?)));
+        let first = [(NOT_YOU.to_owned(), self.not_you), (NO_CODE.to_owned(), self.no_code)];
+        first.into_iter().chain(forms).collect()
+    }
 }
 
 const ENGLISH: Words = Words {
@@ -24,7 +52,14 @@ const ENGLISH: Words = Words {
     forms: "Asked by a form, GET or POST",
     answer: "The result is a text: a list in JSON",
     none: "Where nothing is found it is NullResult as you sent it, else []. An empty field asks for nothing.",
-    refused: "What cannot be answered is told in a few words:",
+    refused: "What cannot be answered is told in a few words, one thing at a time:",
+    not_you: "wrong name or password; locked after ten wrong ones; the merchant is stopped; not from this address",
+    no_code: "you have no such code",
+    flag: "true, false, 1 or 0",
+    day: "1405/09/01 or 2026-11-23; a time of day may follow, 12:34 or 12:34:56",
+    price: "digits alone, in rials",
+    number: "digits alone",
+    factor: "letters, digits, - and _, 50 at most; digits alone if the operator has set it so",
     more: "All of it",
 };
 
@@ -35,7 +70,14 @@ const CHINESE: Words = Words {
     forms: "表单请求，GET 或 POST",
     answer: "结果是一段文字：JSON 列表",
     none: "没有找到时返回您发送的 NullResult，未发送则返回 []。空字段不作为条件。",
-    refused: "不能回答时只有几个词：",
+    refused: "不能回答时只有几个词，每次指出一处：",
+    not_you: "用户名或密码错误；错误十次后锁定；商户已停用；不允许从此地址查询",
+    no_code: "您没有此代码",
+    flag: "true、false、1 或 0",
+    day: "1405/09/01 或 2026-11-23，其后可加时间 12:34 或 12:34:56",
+    price: "只能是数字，单位为里亚尔",
+    number: "只能是数字",
+    factor: "字母、数字、- 和 _，最多 50 个；运营方可限定只用数字",
     more: "完整说明（英文）",
 };
 
@@ -46,7 +88,14 @@ const PERSIAN: Words = Words {
     forms: "درخواست با فرم، GET یا POST",
     answer: "نتیجه یک متن است: فهرستی به صورت JSON",
     none: "اگر چیزی پیدا نشود همان NullResult شما برمی‌گردد و بدون آن []. فیلد خالی شرط نیست.",
-    refused: "آنچه پاسخی ندارد با چند واژه گفته می‌شود:",
+    refused: "آنچه پاسخی ندارد با چند واژه گفته می‌شود، هر بار یکی:",
+    not_you: "نام کاربری یا رمز نادرست؛ قفل پس از ده بار اشتباه؛ پذیرنده غیرفعال است؛ از این نشانی مجاز نیست",
+    no_code: "چنین کدی ندارید",
+    flag: "true، false، 1 یا 0",
+    day: "\u{2066}1405/09/01\u{2069} یا \u{2066}2026-11-23\u{2069}؛ پس از آن ساعت نیز می‌آید: 12:34 یا 12:34:56",
+    price: "فقط رقم، به ریال",
+    number: "فقط رقم",
+    factor: "حروف لاتین، رقم، - و _، حداکثر ۵۰ نویسه؛ اگر اپراتور چنین خواسته باشد فقط رقم",
     more: "شرح کامل (انگلیسی)",
 };
 
@@ -74,6 +123,9 @@ const ANSWER: &str = r#"[{"PayID":55,"SessionID":"2236055455925272576","RefKeyBa
   "PayDateTime":"2026-11-23T11:36:04",
   "InotiFactorID":55,"YourFactorID":"9001","RRN":433616053800}]"#;
 
+/// Long lines are read to their ends on telephones too, and nothing is moved sideways.
+const WRAPPED: &str = "white-space:pre-wrap;overflow-wrap:anywhere";
+
 /// The page; `here`: where the service is.
 pub(super) fn page(language: Language, here: &str) -> String {
     let words = match language {
@@ -91,10 +143,11 @@ pub(super) fn page(language: Language, here: &str) -> String {
     let form = format!(
         "GET {here}/{OPERATION}?Username=name&Password=password&CodeName=123&YourFactorID=9001"
     );
-    let block = |text: &str| format!("<pre dir=\"ltr\" tabindex=\"0\">{}</pre>", escaped(text));
-    let refusals: String = [NOT_YOU, "CodeName Error", "DateFrom Error", "PriceFrom Error"]
-        .iter()
-        .map(|word| format!("<li><code dir=\"ltr\">{word}</code></li>"))
+    let block =
+        |text: &str| format!("<pre dir=\"ltr\" style=\"{WRAPPED}\">{}</pre>", escaped(text));
+    let refusals = words.refusals().into_iter();
+    let refusals: String = refusals
+        .map(|(word, why)| format!("<li><code dir=\"ltr\">{word}</code> – {why}</li>"))
         .collect();
     let body = format!(
         "<h1>{OPERATION}</h1><p>{}</p><p><a href=\"?WSDL\">{}</a> · \
@@ -118,6 +171,8 @@ pub(super) fn page(language: Language, here: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dialect::inoti::payments::Query;
+
     use super::*;
 
     #[test]
@@ -129,6 +184,16 @@ mod tests {
             }
             assert!(page.contains("POST http://a.example/x&lt;y\n") && !page.contains("x<y"));
             assert!(page.contains(&format!("dir=\"{}\"", language.direction())));
+        }
+    }
+
+    #[test]
+    fn s5_4_the_page_of_help_tells_the_form_of_every_field_that_has_one() {
+        for name in FIELDS {
+            let read = Query::read(|field| (field == name).then_some("?"), true);
+            for words in [&ENGLISH, &CHINESE, &PERSIAN] {
+                assert_eq!(read.is_err(), words.form(name).is_some(), "{name}");
+            }
         }
     }
 }

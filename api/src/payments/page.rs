@@ -39,6 +39,10 @@ pub(super) struct Stands {
     pub(super) pending: bool,
     /// The gateway could not be reached just now.
     pub(super) failed: bool,
+    /// He has come back from a way that is over, and nothing was paid.
+    pub(super) unpaid: bool,
+    /// It was paid without money.
+    pub(super) played: bool,
     /// Its time is not over.
     pub(super) alive: bool,
     /// Somebody may begin to pay.
@@ -76,6 +80,8 @@ pub(super) fn invoice(
             headline(&mut body, words.title, "");
             if stands.failed {
                 note(&mut body, words.failed, "bad");
+            } else if stands.unpaid {
+                note(&mut body, words.unpaid, "");
             }
             details(&mut body, words, (language, invoice, merchant));
             if invoice.trial {
@@ -101,6 +107,9 @@ pub(super) fn invoice(
         InvoiceState::Paid => {
             headline(&mut body, words.success, "good");
             details(&mut body, words, (language, invoice, merchant));
+            if stands.played {
+                note(&mut body, words.was_trial, "");
+            }
             note(&mut body, words.close, "");
         }
         state => {
@@ -113,6 +122,9 @@ pub(super) fn invoice(
             };
             headline(&mut body, text, "bad");
             details(&mut body, words, (language, invoice, merchant));
+            if stands.played {
+                note(&mut body, words.was_trial, "");
+            }
             note(&mut body, words.close, "");
         }
     }

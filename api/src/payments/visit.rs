@@ -26,6 +26,10 @@ const WAYS_MAX: usize = 10;
 /// Bytes of a form, and of what a gateway tells by itself, at most.
 const FORM_MAX: usize = 4 * 1024;
 const HOOK_MAX: usize = 64 * 1024;
+/// What the page of an invoice is told of whoever is sent back to it: the gateway could not be reached; by no way was
+/// anything paid.
+const FAILED: &str = "failed";
+const UNPAID: &str = "unpaid";
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
@@ -147,14 +151,13 @@ async fn look(
 ) -> Response {
     let page = async {
         let visit = visit(&state, &token, request).await?;
-        let failed = text(&visit.fields, "failed").is_some();
-        whole(&state, &visit, failed).await
+        whole(&state, &visit).await
     };
     shown(page.await)
 }
 
 /// The invoice as it stands.
-async fn whole(state: &ApiState, visit: &Visit, failed: bool) -> Page {
+async fn whole(state: &ApiState, visit: &Visit) -> Page {
     let (store, invoice) = (&state.0.store, &visit.invoice);
     let merchant = store.merchant(invoice.merchant).await?;
     let ways = store.attempts_of(invoice.id).await?;
@@ -164,9 +167,19 @@ async fn whole(state: &ApiState, visit: &Visit, failed: bool) -> Page {
     let rows = store.payment_gateways().await?;
     let gateways = offered(&rows, invoice.trial);
     let whose = merchant.map(|merchant| merchant.name).unwrap_or_default();
-    let stands = page::Stands { pending, failed, alive, payable };
+    // An address may say anything: of what became of payments it is the books that are believed.
+    let said = |flag: &str| text(&visit.fields, flag).is_some();
+    let (failed, unpaid) = (said(FAILED), said(UNPAID) && is_unpaid(&ways));
+    let by_play = |way: &Attempt| way.state == AttemptState::Paid && way.kind == GatewayKind::Test;
+    let played = ways.iter().any(by_play);
+    let stands = page::Stands { pending, failed, unpaid, played, alive, payable };
     let html = page::invoice(visit.language, invoice, &whose, &gateways, stands);
     Ok(dressed(visit.language, StatusCode::OK, html))
+}
+
+/// Whether somebody was on a way to a gateway, and by none was or will be anything paid.
+fn is_unpaid(ways: &[Attempt]) -> bool {
+    !ways.is_empty() && ways.iter().all(|way| way.state == AttemptState::Failed)
 }
 
 async fn start(
@@ -217,7 +230,7 @@ async fn begin(state: &ApiState, visit: &Visit) -> Page {
                 said,
                 "a gateway opens no way to pay"
             );
-            return Ok(failed(visit));
+            return Ok(told(visit, FAILED));
         }
     };
     let gateway::Opened { reference, url, amount, currency } = opened;
@@ -225,14 +238,14 @@ async fn begin(state: &ApiState, visit: &Visit) -> Page {
     Ok(match store.begin_attempt(new, now()).await? {
         Began::Now(_) | Began::Before(_) => see(visit, "/go"),
         Began::Closed(_) => see(visit, ""),
-        Began::Moved(_) => failed(visit),
+        Began::Moved(_) => told(visit, FAILED),
     })
 }
 
-/// To the invoice, where it says that the gateway could not be reached.
-fn failed(visit: &Visit) -> Response {
+/// To the invoice, where it says what came of it.
+fn told(visit: &Visit, flag: &str) -> Response {
     let mut response = see(visit, "");
-    let back = format!("/pay/{}?failed=1&lang={}", visit.invoice.token, visit.language.tag());
+    let back = format!("/pay/{}?{flag}=1&lang={}", visit.invoice.token, visit.language.tag());
     if let Ok(value) = HeaderValue::from_str(&back) {
         response.headers_mut().insert(header::LOCATION, value);
     }
@@ -305,7 +318,9 @@ async fn came_back(
             let left = nok && named && is_meant(state, &visit, &way).await?;
             settle(state, &way, left || way.late).await?;
         }
-        Ok(see(&visit, ""))
+        // Whoever pressed twice comes back twice: also the second time he is told.
+        let over = is_unpaid(&store.attempts_of(id).await?);
+        Ok(if over { told(&visit, UNPAID) } else { see(&visit, "") })
     };
     shown(page.await)
 }

@@ -14,7 +14,14 @@ const ask = (method, path, body) => {
 // One request at a time: what is shown follows from the last one.
 const busy = (waits) => {
   for (const part of document.querySelectorAll(".phone input, .phone .go")) part.disabled = waits;
-  if (waits) at("state").textContent = words.waiting;
+  if (!waits) return;
+  at("state").textContent = words.waiting;
+  refuse("");
+};
+
+// Why nothing came of what was asked: beside the form, for no phone shows it. `lang`: of words that are not the page's.
+const refuse = (text, lang) => {
+  Object.assign(at("refused"), { textContent: text, lang: lang || document.documentElement.lang, hidden: !text });
 };
 
 const show = (text, note) => {
@@ -27,7 +34,7 @@ const show = (text, note) => {
     Object.assign(link, { href: part, textContent: part, target: "_blank", rel: "noreferrer" });
     return link;
   }));
-  at("count").textContent = text ? String(text.length) : "";
+  at("count").textContent = text ? String(text.length) : "–";
 };
 
 const turn = (more) => {
@@ -36,6 +43,20 @@ const turn = (more) => {
   at("text").value = "";
   at("state").textContent = more ? words.open : words.over;
   at(more ? "text" : "code").focus();
+};
+
+// The reason in the page's language, where it has words for it, else in the API's own; and where it is to be mended.
+const reason = (status, said) => {
+  const places = { "/dialled": [words.wrongCode, "code"], "/mobile": [words.wrongMobile, "mobile"] };
+  const wrong = (said.errors || []).map((one) => places[one.pointer]);
+  // That it is over is said by the state.
+  if (said.code === "not_live") return { text: "" };
+  // No browser sends a key of other signs.
+  const unsent = /[^!-~]/.test(at("key").value.trim());
+  if (unsent || status === 401 || said.code === "scope_missing") return { text: words.wrongKey, field: "key" };
+  if (status === 429 || status === 503 || said.code === "menu_busy") return { text: words.later };
+  if (wrong.length && wrong.every(Boolean)) return { text: wrong.map(([text]) => text).join(" "), field: wrong[0][1] };
+  return said.title ? { text: said.detail || said.title, lang: "en" } : { text: words.unreachable };
 };
 
 const seen = async (request) => {
@@ -48,28 +69,32 @@ const seen = async (request) => {
     // No answer, or none that can be read.
   }
   busy(false);
-  if (!answer || !said) {
-    at("state").textContent = words.unreachable;
-  } else if (answer.ok) {
+  if (answer && answer.ok && said) {
     session = said.more ? said.session : null;
     at("session").textContent = said.session;
     show(said.text, said.note);
     turn(said.more);
-  } else {
-    show(said.detail || said.title);
-    // A page that is being asked still answers; every other refusal leaves nothing to type into.
-    if (answer.status === 404 || !session) {
-      session = null;
-      turn(false);
-    } else {
-      at("state").textContent = words.open;
-    }
+    return;
   }
+  const { text, lang, field } = reason(answer ? answer.status : 0, said || {});
+  if (said && said.code === "not_live" || session && answer && answer.status === 404) {
+    session = null;
+    turn(false);
+  } else {
+    // What was refused has neither opened a session nor ended one.
+    at("state").textContent = session ? words.open : words.idle;
+    const wrong = at(field || (session ? "text" : "code"));
+    wrong.focus();
+    wrong.select();
+  }
+  refuse(text, lang);
+  at("refused").scrollIntoView({ block: "nearest" });
 };
 
 at("dialling").addEventListener("submit", (event) => {
   event.preventDefault();
   show("");
+  at("session").textContent = "–";
   seen(ask("POST", sessions, { dialled: at("code").value, mobile: at("mobile").value }));
 });
 
@@ -86,6 +111,7 @@ const leave = () => {
 
 at("leave").addEventListener("click", () => {
   leave();
+  refuse("");
   show("");
   turn(false);
 });

@@ -102,10 +102,13 @@ fn linked<'d>(event: Event<'d>, dropped: &mut Vec<bool>) -> Option<Event<'d>> {
             let whole = dest_url.trim_start_matches("../");
             let (file, place) = whole.split_at(whole.find('#').unwrap_or(whole.len()));
             let served = DOCUMENTS.iter().find(|(_, known, _)| *known == file);
-            let elsewhere = served.is_none() && file.ends_with(".md");
+            let list = file == "samples";
+            let here = served.is_some() || list || file.is_empty();
+            let elsewhere = !here && !file.contains("://");
             dropped.push(elsewhere);
             let dest_url = match served {
                 Some((name, ..)) => format!("{name}{place}").into(),
+                None if list => "/samples".into(),
                 None => dest_url,
             };
             (!elsewhere).then_some(Event::Start(Tag::Link { link_type, dest_url, title, id }))

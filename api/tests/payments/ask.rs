@@ -251,6 +251,32 @@ async fn s5_4_soap_of_both_versions_forms_and_faults() {
 }
 
 #[tokio::test]
+async fn s5_4_the_page_of_help_has_every_word_of_refusal_and_long_lines_wrap() {
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let mut said = Vec::new();
+    for field in dialect::inoti::payments::FIELDS {
+        let word = ask(&shop, &[(field, "?")]).await;
+        if word.ends_with(" Error") && !said.contains(&word) {
+            said.push(word);
+        }
+    }
+    assert_eq!(said.len(), 10, "{said:?}");
+    for (tag, why) in [("en", "digits alone"), ("zh", "只能是数字"), ("fa", "فقط رقم")] {
+        let page = shop.get(&format!("{AT}?op=GetPayments&lang={tag}")).await.body;
+        for word in &said {
+            assert!(page.contains(&format!("<code dir=\"ltr\">{word}</code> – ")), "{tag} {word}");
+        }
+        assert_eq!(page.matches(" Error</code>").count(), said.len(), "{page}");
+        assert!(page.contains(&format!("RRN Error</code> – {why}</li>")), "{page}");
+        let (blocks, wraps) = ("<pre ", "white-space:pre-wrap;overflow-wrap:anywhere");
+        assert_eq!(page.matches(blocks).count(), 3, "{page}");
+        assert!(page.split(blocks).skip(1).all(|block| {
+            block.split('>').next().is_some_and(|attributes| attributes.contains(wraps))
+        }));
+    }
+}
+
+#[tokio::test]
 async fn s5_4_ten_wrong_passwords_lock_the_name_also_for_the_right_one() {
     let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
     for _ in 0..10 {

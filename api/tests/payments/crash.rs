@@ -360,7 +360,7 @@ impl Play {
         let rrn = invoice.rrn.unwrap();
         // One row that tells of it, beside those of the link: it left, or it is still owed, for the crash came while it was
         // leaving and its lease is not over.
-        let rows = self.open.sms(0, 99).await.unwrap();
+        let rows = self.open.sms(billing::sms::SmsAsked::page(0, 99)).await.unwrap();
         assert_eq!(rows.len(), usize::try_from(invoice.notices).unwrap() + 1);
         let left = self.town.sms.take().iter().any(|one| one.target.contains(&rrn));
         assert!(left || rows.iter().any(|sms| sms.text.contains(&rrn)), "{rows:?}");

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use billing::payments::{AttemptState, InvoiceState};
+use facts::ussd::Door;
 pub(crate) use hmac_sha256::sign;
 use serde_json::{Value, json};
 
@@ -191,6 +192,103 @@ async fn s5_3_who_does_not_pay_at_zarinpal_may_pay_by_another_way() {
     let states: Vec<_> = ways.iter().map(|way| way.state).collect();
     assert_eq!(states, [AttemptState::Failed, AttemptState::Paid]);
     shop.in_order().await;
+}
+
+#[tokio::test]
+async fn s5_3_the_page_of_what_was_paid_without_money_says_so() {
+    let words = [
+        ("fa", "این پرداخت آزمایشی بود و پولی جابه‌جا نشد."),
+        ("en", "This was for tests: no money moved."),
+        ("zh", "这是测试，没有扣款。"),
+    ];
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let is_told = async |token: &str, wanted: bool| {
+        for (tag, text) in words {
+            let seen = shop.get(&format!("/pay/{token}?lang={tag}")).await;
+            assert_eq!(seen.body.contains(text), wanted, "{}", seen.body);
+        }
+    };
+    // A subscriber's, where no gateway takes money; and a merchant's own try.
+    let played = shop.invoice("1", 5000).await;
+    shop.step(900, Door::Simulator, "9900|2|5000").await;
+    let tried = shop.all().await.into_iter().find(|one| one.trial).unwrap();
+    assert!(!played.trial);
+    for invoice in [&played, &tried] {
+        is_told(&invoice.token, false).await;
+        let seen = shop.pay(invoice).await;
+        assert!(seen.body.contains(words[0].1), "{}", seen.body);
+        is_told(&invoice.token, true).await;
+    }
+    let refund = format!("/ussd-invoices/{}/refund", played.id);
+    assert_eq!(shop.world.admin("POST", &refund, None).await.0, StatusCode::OK);
+    assert_eq!(shop.now(&played).await.state, InvoiceState::Refunded);
+    is_told(&played.token, true).await;
+    // With money it is not said.
+    let (shop, there) = zarinpal().await;
+    let invoice = shop.invoice("1", 5000).await;
+    there.answer(200, &opened(AUTHORITY));
+    shop.press(&format!("/pay/{}/start", invoice.token), "gateway=card").await;
+    there.answer(200, &verified(100));
+    let seen = shop.back(&invoice, &format!("?Authority={AUTHORITY}&Status=OK&lang=en")).await;
+    assert!(seen.body.contains("Paid") && !seen.body.contains(words[1].1), "{}", seen.body);
+}
+
+#[tokio::test]
+async fn s5_3_who_comes_back_from_a_way_that_is_over_reads_that_nothing_was_paid() {
+    let words = [("fa", "چیزی پرداخت نشد."), ("en", "Nothing was paid."), ("zh", "没有付款。")];
+    let shop = Shop::new(json!([{ "name": "try", "kind": "test" }])).await;
+    let invoice = shop.invoice("1", 5000).await;
+    let at = format!("/pay/{}", invoice.token);
+    // An address that somebody has written says nothing that is not so.
+    let by_hand = async |wanted: bool| {
+        for (tag, text) in words {
+            let seen = shop.get(&format!("{at}?unpaid=1&lang={tag}")).await;
+            assert_eq!(seen.body.contains(text), wanted, "{}", seen.body);
+        }
+    };
+    by_hand(false).await;
+    for (tag, text) in words {
+        shop.press(&format!("{at}/start"), "").await;
+        by_hand(false).await;
+        // Pressed twice, told twice; and he may try again.
+        for _ in 0..2 {
+            let seen = shop.press(&format!("{at}/test"), &format!("act=cancel&lang={tag}")).await;
+            assert!(seen.body.contains(text), "{}", seen.body);
+            assert!(seen.body.contains(&format!("{at}/start")), "{}", seen.body);
+        }
+        by_hand(true).await;
+        assert!(!shop.get(&format!("{at}?lang={tag}")).await.body.contains(text));
+    }
+    shop.pay(&invoice).await;
+    by_hand(false).await;
+    let seen = shop.get(&format!("{at}?unpaid=1&failed=1&lang=en")).await;
+    assert!(seen.body.contains("Paid") && !seen.body.contains("did not answer"), "{}", seen.body);
+    // He left Zarinpal's page: as long as that has not said that nothing was paid, nobody says so.
+    let (shop, there) = zarinpal().await;
+    let invoice = shop.invoice("1", 5000).await;
+    there.answer(200, &opened(AUTHORITY));
+    shop.press(&format!("/pay/{}/start", invoice.token), "gateway=card").await;
+    let left = format!("?Authority={AUTHORITY}&Status=NOK&lang=en");
+    there.answer(503, "oops");
+    let seen = shop.back(&invoice, &left).await;
+    assert!(seen.body.contains("It is not known yet"), "{}", seen.body);
+    assert!(!seen.body.contains(words[1].1), "{}", seen.body);
+    there.answer(401, &refused(-51));
+    let seen = shop.back(&invoice, &left).await;
+    assert!(seen.body.contains(words[1].1), "{}", seen.body);
+    // By another way he has paid another amount: it is not said that it was nothing.
+    let (shop, there) = stripe().await;
+    let invoice = shop.invoice("1", 90_000).await;
+    let start = format!("/pay/{}/start", invoice.token);
+    there.answer(200, &session("open", "unpaid", 10));
+    shop.press(&start, "").await;
+    there.answer(200, &session("complete", "paid", 9));
+    shop.back(&invoice, "").await;
+    there.answer(200, &session("open", "unpaid", 10).replace(SESSION, "cs_2"));
+    shop.press(&start, "").await;
+    there.answer(200, &session("expired", "unpaid", 10));
+    let seen = shop.back(&invoice, "?Status=NOK&way=1&lang=en").await;
+    assert!(seen.body.contains("Pay</button>") && !seen.body.contains(words[1].1), "{}", seen.body);
 }
 
 const SESSION: &str = "cs_test_a1YS1URlnyQCN5fUUduORoQ7Pw41PJqDWkIVQCpJPqkfIhd6tVY8XB1OLY";

@@ -107,7 +107,7 @@ async fn in_any_order(kind: Kind, events: &[Event]) {
         due += if booked { 5000 } else { 0 };
         assert_eq!(play.open.payments_due(play.shop.merchant).await.unwrap(), due);
     }
-    let told = play.open.sms(0, 1000).await.unwrap();
+    let told = play.open.sms(billing::sms::SmsAsked::page(0, 1000)).await.unwrap();
     let told = told.iter().filter(|sms| sms.text.contains("شناسه رهگیری")).count();
     assert_eq!(i64::try_from(told).unwrap() * 5000, due, "a message of each, and of no other");
     assert!(due > 0 && i64::try_from(play.town.bank.taken()).unwrap() * 5000 == due);

@@ -1,5 +1,7 @@
 //! Lines to networks by SMPP.
 
+use std::net::Ipv6Addr;
+
 use super::sync::{Item, Show, Table, set};
 use super::{Run, prune};
 use crate::db::{args, word};
@@ -101,9 +103,11 @@ impl Run<'_> {
         if matches!(link.name.as_str(), "phone" | "http") {
             self.check.wrong(format!("{path}.name"), "that is another way of messages");
         }
-        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        if link.host.is_empty() || !link.host.chars().all(host) {
-            self.check.wrong(format!("{path}.host"), "a name or an address, without a port");
+        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_address = link.host.parse::<Ipv6Addr>().is_ok();
+        if !is_address && (link.host.is_empty() || !link.host.chars().all(host)) {
+            let why = "a name or an address, with nothing around it; the port is a key of its own";
+            self.check.wrong(format!("{path}.host"), why);
         }
         if link.port == 0 {
             self.check.wrong(format!("{path}.port"), "1 to 65535");
@@ -125,8 +129,12 @@ impl Run<'_> {
         }
         // A process that takes a message looks for the line among its own.
         if link.node.is_some() && link.sms {
-            let why = "a line that carries short messages is bound by every process: sms = false";
+            let why = "every process binds a line that carries short messages: leave node out, or say sms = false";
             self.check.wrong(format!("{path}.node"), why);
+        }
+        if link.enabled && !link.sms && !link.ussd {
+            let why = "it carries neither messages nor menus: ussd = true, or sms = true";
+            self.check.wrong(format!("{path}.sms"), why);
         }
         if !(1..=1000).contains(&link.window) {
             self.check.wrong(format!("{path}.window"), "1 to 1000 requests");
@@ -137,9 +145,11 @@ impl Run<'_> {
         if !(5..=3600).contains(&link.enquire_seconds) {
             self.check.wrong(format!("{path}.enquire_seconds"), "5 to 3600 seconds");
         }
-        for (field, value) in [("sender_ton", link.sender_ton), ("sender_npi", link.sender_npi)] {
-            if value.is_some_and(|value| value > 18) {
-                self.check.wrong(format!("{path}.{field}"), "a number of SMPP 3.4 §5.2.5, §5.2.6");
+        // §5.2.5, §5.2.6.
+        let kinds = [("sender_ton", link.sender_ton, 6), ("sender_npi", link.sender_npi, 18)];
+        for (field, value, most) in kinds {
+            if value.is_some_and(|value| value > most) {
+                self.check.wrong(format!("{path}.{field}"), format!("0 to {most}"));
             }
         }
     }

@@ -22,6 +22,8 @@ pub(super) enum Show {
     Amount,
     /// How many lines a text has.
     Lines,
+    /// The lines of a text, one behind the other.
+    List,
     /// Only that it changed.
     Secret,
     /// A row id: shown by the names of another table.
@@ -201,6 +203,7 @@ fn field(
             .unwrap_or_else(|| id.to_string()),
         (Show::Amount, Value::Int(Some(int))) => amount(Micros(*int)),
         (Show::Lines, Value::Text(Some(text))) => text.lines().count().to_string(),
+        (Show::List, Value::Text(Some(text))) => text.lines().collect::<Vec<_>>().join(", "),
         (_, Value::Int(Some(int))) => int.to_string(),
         (_, Value::Text(Some(text))) => text.clone(),
         (_, Value::Blob(Some(blob))) => format!("{} bytes", blob.len()),

@@ -23,7 +23,7 @@ const SMS: Table = Table {
         ("body", Show::Secret),
         ("accept", Show::Plain),
         ("enabled", Show::Truth),
-        ("ways", Show::Plain),
+        ("ways", Show::List),
         ("reference", Show::Plain),
         ("bad_words", Show::Lines),
     ],
@@ -109,7 +109,7 @@ impl Run<'_> {
             return Ok(());
         }
         let item = Item {
-            name: SMS_NAME.into(),
+            name: "settings".into(),
             key: args![SMS_NAME],
             cells: vec![
                 set(&sms.url),
@@ -128,6 +128,7 @@ impl Run<'_> {
     }
 
     async fn ways(&mut self, ways: &[String]) -> Result<()> {
+        let desired = &self.desired.smpp_links;
         if ways.is_empty() || ways.len() > WAYS_MAX {
             self.check.wrong("sms.ways", format!("1 to {WAYS_MAX} ways"));
         }
@@ -144,6 +145,8 @@ impl Run<'_> {
                     let why = match takes {
                         Some(true) => continue,
                         Some(false) => format!("the line {line} takes no messages (sms = false)"),
+                        // One that is wrong is told of there.
+                        None if desired.iter().any(|link| link.name == line) => continue,
                         None => format!("there is no line {line} in [[smpp_links]]"),
                     };
                     self.check.wrong(format!("sms.ways[{i}]"), why);

@@ -122,7 +122,13 @@ pub(crate) async fn paid(store: &Store, new: NewInvoice, s: u64) -> Invoice {
 
 /// Texts of messages that are to be sent.
 async fn texts(store: &Store) -> Vec<String> {
-    store.sms(0, 100).await.unwrap().into_iter().map(|sms| sms.text).collect()
+    store
+        .sms(billing::sms::SmsAsked::page(0, 100))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|sms| sms.text)
+        .collect()
 }
 
 pub(crate) async fn s5_3_the_same_invoice_again_is_the_same_link_three_times_at_most(
@@ -422,17 +428,20 @@ pub(crate) async fn s5_5_a_message_is_sent_by_one_worker_and_tried_again(store: 
     let last = take(now).await.remove(0);
     store.note_sms((last.id, last.lease), later(), at(now)).await.unwrap();
     // A link is worth sending as long as it pays.
-    assert_eq!(store.sms(0, 10).await.unwrap()[0].state, billing::sms::SmsState::Pending);
+    assert_eq!(
+        store.sms(billing::sms::SmsAsked::page(0, 10)).await.unwrap()[0].state,
+        billing::sms::SmsState::Pending
+    );
     assert!(take(899).await.is_empty() && take(900).await.is_empty());
-    let rows = store.sms(0, 10).await.unwrap();
+    let rows = store.sms(billing::sms::SmsAsked::page(0, 10)).await.unwrap();
     assert_eq!((rows[0].tries, rows[0].said.as_str()), (11, "HTTP 503"));
     assert_eq!(rows[0].state, billing::sms::SmsState::Failed);
     assert!(take(99_999).await.is_empty());
     let ninety_days = 90 * 86_400;
     store.purge(at(ninety_days)).await.unwrap();
-    assert_eq!(store.sms(0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.sms(billing::sms::SmsAsked::page(0, 10)).await.unwrap().len(), 1);
     store.purge(at(ninety_days + 1)).await.unwrap();
-    assert!(store.sms(0, 10).await.unwrap().is_empty());
+    assert!(store.sms(billing::sms::SmsAsked::page(0, 10)).await.unwrap().is_empty());
 }
 
 pub(crate) async fn who_asks_where_is_paid_and_what_sends_links_stand_in_the_file(

@@ -75,7 +75,7 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
     let less = "prune = true\n[[smpp_links]]\nname = \"menus\"\nhost = \"h\"\nsystem_id = \"t\"";
     let told = apply(less).await.mistakes;
     assert!(told.len() == 1 && told[0].message.contains("sms.ways"), "{told:?}");
-    let link = "[[smpp_links]]\nname = \"carrier\"\nhost = \"smsc.example\"\nsystem_id = \"tandem\"\nsms = false";
+    let link = "[[smpp_links]]\nname = \"carrier\"\nhost = \"smsc.example\"\nsystem_id = \"tandem\"\nsms = false\nussd = true";
     let told = apply(link).await.mistakes;
     assert!(told.len() == 1 && told[0].path == "smpp_links[0].sms", "{told:?}");
     // Nor does anything leave by one that takes no messages.
@@ -103,8 +103,15 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
         node = 1
         [[smpp_links]]
         name = "b"
-        host = ""
+        host = "192.0.2.1:2775"
         system_id = ""
+        [[smpp_links]]
+        name = "c"
+        host = "[2001:db8::1]"
+        system_id = "t"
+        sms = false
+        [sms]
+        ways = ["smpp:b", "smpp:d"]
         "#;
     let told: Vec<String> = apply(wrong).await.mistakes.into_iter().map(|one| one.path).collect();
     for field in [
@@ -122,9 +129,14 @@ pub(crate) async fn s5_6_links_stand_in_the_file_and_their_passwords_nowhere_els
         "[0].enquire_seconds",
         "[1].host",
         "[1].system_id",
+        "[2].host",
+        "[2].sms",
     ] {
         assert!(told.contains(&format!("smpp_links{field}")), "{field}: {told:?}");
     }
+    // A line that is wrong is no line that is missing.
+    let ways: Vec<_> = told.iter().filter(|path| path.starts_with("sms.ways")).collect();
+    assert_eq!(ways, ["sms.ways[1]"]);
 }
 
 fn of(sender: &str, reference: u32) -> PartOf {
@@ -322,7 +334,9 @@ pub(crate) async fn s5_5_a_receipt_of_a_part_that_left_long_before_the_others_co
     let left = async |sms: i64, reference: &str, s| {
         store.part_left(("carrier", sms), (1, 2), reference, at(s)).await.unwrap();
     };
-    let state = async |id: i64| store.sms(id - 1, 1).await.unwrap().remove(0).state;
+    let state = async |id: i64| {
+        store.sms(billing::sms::SmsAsked::page(id - 1, 1)).await.unwrap().remove(0).state
+    };
     super::sms::sold(&store, sale(), 1).await;
     let sms = store.take_sms(at(2), 1).await.unwrap().remove(0);
     left(sms.id, "a", 3).await;

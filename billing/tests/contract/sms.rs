@@ -64,7 +64,7 @@ async fn audited(store: &Store) {
 }
 
 async fn all(store: &Store) -> Vec<Sms> {
-    store.sms(0, 100).await.unwrap()
+    store.sms(billing::sms::SmsAsked::page(0, 100)).await.unwrap()
 }
 
 pub(crate) async fn s5_5_a_message_is_paid_with_its_row_and_given_back_when_nobody_takes_it(

@@ -5,11 +5,11 @@ mod file;
 use std::path::Path;
 use std::process::ExitCode;
 
-use api::guard::GuardedClient;
+use api::guard::{GuardedClient, unvisited};
+use api::warnings::{hidden, unsaid};
 use billing::desired::{Act, Changes, Desired};
 use billing::{Store, StoreConfig};
 use facts::sound::Clip;
-use facts::ussd::Dialled;
 
 use crate::cli::{complain, failed, print};
 use crate::config::Config;
@@ -43,11 +43,9 @@ pub(crate) async fn apply(config: &Config, path: &Path, dry_run: bool) -> ExitCo
     match outcome {
         Ok(changes) => {
             print(&difference(&changes, dry_run));
-            let silent = unsaid(config, file.desired()).into_iter();
-            for warning in unvisited(config, &file).into_iter().chain(hidden(config, &file)) {
+            for warning in warnings(config, &file) {
                 complain(&format!("warning: {warning}"));
             }
-            silent.for_each(|warning| complain(&format!("warning: {warning}")));
             if !dry_run && changes.count(Act::Unchanged) != changes.lines.len() {
                 print(&format!("audit entry {}, head {}\n", head.entry, head.hash));
             }
@@ -126,47 +124,15 @@ fn unspeakable(desired: &Desired, prompts: Option<&Path>) -> Vec<billing::desire
     billing::speech::unspeakable(desired, playable)
 }
 
-/// Where pushes were to go and cannot, by the settings that this program was started with.
-fn unvisited(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
+/// What is no mistake and perhaps not meant, by the settings that this program was started with.
+fn warnings(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
+    let desired = file.desired();
     // Without a client nothing can be said; `serve` says why there is none.
-    let Ok(guard) = GuardedClient::new(serve::parts::guard(config, &[])) else { return Vec::new() };
-    file.all_mistakes(&api::guard::unvisited(file.desired(), &guard))
-}
-
-/// Codes of menus that no phone of ours can call, for what it dials is a feature's: `*97#` is called as `*97` by phones
-/// that keep the `#` to themselves. Networks outside lead to them all the same.
-fn hidden(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
-    let features = &config.features.codes;
-    let codes = file.desired().ussd_codes.iter().enumerate();
-    let found = codes.filter_map(|(at, code)| {
-        let whole = Dialled::code(&code.code)?.to_string();
-        let bare = whole.trim_end_matches('#');
-        let (feature, how) = match (features.read(&whole), features.read(bare)) {
-            (Some((feature, _)), _) => (feature, "is"),
-            (None, Some((feature, _))) => (feature, "without its # is"),
-            (None, None) => return None,
-        };
-        let word = feature.word();
-        Some(billing::desired::Mistake {
-            path: format!("ussd_codes[{at}].code"),
-            message: format!("{whole} {how} what extensions dial for features.{word}: they do not come to this menu by it"),
-        })
-    });
-    file.all_mistakes(&found.collect::<Vec<_>>())
-}
-
-/// Whoever calls a menu by a phone that cannot be shown it hears nothing of it.
-fn unsaid(config: &Config, desired: &Desired) -> Option<String> {
-    if desired.ussd_codes.is_empty() {
-        return None;
-    }
-    let why = match config.speech {
-        Some(_) => check::unspoken(config)?,
-        None => "speech.program is off".to_owned(),
-    };
-    Some(format!(
-        "{why}: whoever calls the code of a menu by a phone that takes no messages hears that it cannot be shown"
-    ))
+    let guard = GuardedClient::new(serve::parts::guard(config, &[])).ok();
+    let mut told = guard.map(|guard| unvisited(desired, &guard)).unwrap_or_default();
+    told.extend(hidden(desired, &config.features.codes));
+    told.extend(unsaid(desired, check::mute(config).as_deref()));
+    file.all_mistakes(&told)
 }
 
 /// Who runs this program, for the audit trail: the system's word, and sudo's when it was used.
@@ -199,7 +165,7 @@ pub(crate) fn difference(changes: &Changes, dry_run: bool) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{Config, Desired, OperatorFile, hidden, unsaid};
+    use super::{Config, Desired, OperatorFile, warnings};
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
@@ -238,27 +204,35 @@ mod tests {
         };
         let text: String = codes.iter().map(code).collect();
         let file = OperatorFile::read(Path::new("operator.toml"), &text);
-        let mut config = Config::default();
-        let told: Vec<String> = hidden(&config, &file).iter().map(ToString::to_string).collect();
+        let mut config = Config { speech: Some(vec!["/bin/cat".into()]), ..Config::default() };
+        let told = |config: &Config, file: &OperatorFile| -> Vec<String> {
+            let told = warnings(config, file);
+            told.iter().map(ToString::to_string).filter(|told| !told.contains(".page")).collect()
+        };
         let words = ["*97# without its # is", "*8123*5# is", "*72*5# is"];
-        assert_eq!(told.len(), words.len(), "{told:#?}");
+        let hidden = told(&config, &file);
+        assert_eq!(hidden.len(), words.len(), "{hidden:#?}");
         for ((line, word), feature) in
-            told.iter().zip(words).zip(["voicemail", "pickup", "forward"])
+            hidden.iter().zip(words).zip(["voicemail", "pickup", "forward"])
         {
             let whole = format!("{word} what extensions dial for features.{feature}:");
             assert!(line.contains(&whole) && line.contains("operator.toml"), "{line}");
         }
         config.features.codes = facts::Features::off();
-        assert_eq!(hidden(&config, &file).len(), 0);
-        assert!(
-            unsaid(&config, file.desired()).is_some_and(|told| told.contains("speech.program"))
-        );
-        assert_eq!(unsaid(&config, &Desired::default()), None);
-        config.speech = Some(vec!["/bin/cat".into()]);
-        assert_eq!(unsaid(&config, file.desired()), None);
-        config.speech = Some(vec!["espeak-nng".into(), "--stdin".into()]);
-        let told = unsaid(&config, file.desired()).unwrap();
-        assert!(told.contains("there is no program \"espeak-nng\""), "{told}");
+        assert_eq!(told(&config, &file), [""; 0]);
+        for (speech, why) in [
+            (None, "speech.program is off"),
+            (
+                Some(vec!["espeak-nng".into(), "--stdin".into()]),
+                "there is no program \"espeak-nng\"",
+            ),
+        ] {
+            config.speech = speech;
+            let silent = told(&config, &file);
+            assert!(silent.len() == 1 && silent[0].contains(why), "{silent:?}");
+            let nothing = OperatorFile::read(Path::new("operator.toml"), "");
+            assert_eq!(told(&config, &nothing), [""; 0]);
+        }
     }
 
     #[test]

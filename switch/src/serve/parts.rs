@@ -15,6 +15,7 @@ use media::{Home, MediaConfig};
 use sip::endpoint::{EndpointConfig, Listener, SessionTimers, Timers};
 
 use super::StartError;
+use crate::check;
 use crate::config::{Config, Pace, reachable};
 
 /// Where merchants fetch recordings.
@@ -186,6 +187,8 @@ pub(super) fn api(config: &Config, admin_token: String) -> ApiConfig {
         ring: config.call.ring,
         ytx_validity: web.ytx_validity,
         ytx_strict_credit: web.ytx_strict,
+        features: config.features.codes.clone(),
+        mute: check::mute(config),
         ..ApiConfig::default()
     }
 }

@@ -265,20 +265,34 @@ fn moto_server() -> PathBuf {
 }
 
 fn moto() -> (Moto, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let child = Command::new(moto_server())
-        .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let moto = Moto(child);
     let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < MINUTE, "moto_server never listened");
-        std::thread::sleep(Duration::from_millis(50));
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(moto_server())
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut moto = Moto(child);
+        // Somebody else may take the port before it does: then it ends, and who answers there is another.
+        while moto.0.try_wait().unwrap().is_none() {
+            if is_moto(port) {
+                return (moto, format!("http://127.0.0.1:{port}"));
+            }
+            assert!(begun.elapsed() < MINUTE, "moto_server never listened");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
-    (moto, format!("http://127.0.0.1:{port}"))
+}
+
+fn is_moto(port: u16) -> bool {
+    let Ok(mut line) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let _ = line.set_read_timeout(Some(Duration::from_secs(5)));
+    let mut answer = Vec::new();
+    let asked = line.write_all(b"GET /moto-api/ HTTP/1.0\r\nhost: localhost\r\n\r\n");
+    let _ = asked.and_then(|()| line.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).contains("Moto")
 }
 
 fn ask(endpoint: &str, method: &str, path: &str) -> String {

@@ -162,6 +162,8 @@ fn s5_3_who_cancels_or_comes_too_late_sees_so_and_the_merchant_is_not_told() {
     world.pages.press("a", "Cancel", 1);
     let seen = world.pages.heading("a", "Pay an invoice");
     offers(&seen, "en", "ltr", &["Pay", "Cancel"]);
+    let text = seen["text"].as_str().expect("a text");
+    assert!(text.contains("Nothing was paid"), "{text}");
     assert_eq!(world.stands(), ("open".to_owned(), 1, 0, 0));
     world.pages.press("a", "Pay", 1);
     world.pages.heading("a", "Test gateway");
@@ -268,4 +270,57 @@ fn s5_1_a_menu_is_tried_out_and_paid_in_the_browser_alone() {
     let link = link.unwrap_or_else(|| panic!("it can be followed: {seen:#}"));
     world.pages.open("b", link, SMALL);
     world.pages.heading("b", "پرداخت صورتحساب");
+}
+
+/// What the switch refuses is told beside the form, in the page's language: no phone shows it, and no session is over.
+#[test]
+fn s5_1_what_is_refused_is_told_beside_the_phone_in_its_language() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut world = World::new(folder.path());
+    let good = world.tandem.api_key(country::USER, &["ussd:write"]);
+    let reads = world.tandem.api_key(country::USER, &["ussd:read"]);
+    let (code, mobile) = ("*6655*123#", "+989121234567");
+    let no_key = ["این کلید معتبر نیست", "密钥无效", "lacks the scope ussd:write"];
+    let no_code = ["چنین کدی ندارید", "您没有这样的代码", "You have no such code"];
+    let no_mobile = ["شمارهٔ تلفن نیست", "这不是电话号码", "This is no telephone number"];
+    let of = [
+        ("fa", "کدی را شماره‌گیری کنید", "نشست پایان یافت", "تعداد نویسه‌ها –"),
+        ("zh", "请拨打代码", "会话已结束", "字符数 –"),
+        ("en", "Dial a code", "Session over", "Characters –"),
+    ];
+    let dials = ["شماره‌گیری", "拨打", "Dial"];
+    for (at, (lang, idle, over, none)) in of.into_iter().enumerate() {
+        for (key, mobile, code, told) in [
+            ("nonsense", mobile, code, no_key[at]),
+            (reads.as_str(), mobile, code, no_key[at]),
+            (good.as_str(), mobile, "*1*1#", no_code[at]),
+            (good.as_str(), "12", code, no_mobile[at]),
+        ] {
+            world.pages.open("a", &format!("{PUBLIC}/ussd?lang={lang}"), SMALL);
+            // What is in a field is marked by whoever comes to it by keys, and gives way.
+            for text in ["", "", key, mobile, code] {
+                world.pages.key("a", "Tab");
+                if !text.is_empty() {
+                    world.pages.write("a", text);
+                }
+            }
+            world.pages.press("a", dials[at], 1);
+            let is_told = |seen: &Value| seen["alert"].as_str().is_some_and(|t| t.contains(told));
+            let seen = world.pages.until("a", told, is_told);
+            let text = seen["text"].as_str().expect("a text");
+            assert_eq!(text.matches(told).count(), 1, "{text}");
+            assert!(text.contains(idle) && !text.contains(over) && text.contains(none), "{text}");
+            assert!(!text.contains("Authorization") && !text.contains("/dialled"), "{text}");
+            is_kind_to_people(&seen);
+        }
+    }
+    // Mended where it was wrong, for there he is now: nothing is left of the refusal.
+    world.merchant.answer_next_at("/menu", &[(200, "1-Tea")]);
+    world.pages.write("a", mobile);
+    world.pages.press("a", "Dial", 1);
+    let shows = |seen: &Value| seen["text"].as_str().is_some_and(|text| text.contains("1-Tea"));
+    let seen = world.pages.until("a", "the menu", shows);
+    let text = seen["text"].as_str().expect("a text");
+    assert_eq!(seen["alert"], "", "{text}");
+    assert!(text.contains("Session open") && text.contains("Characters 5"), "{text}");
 }

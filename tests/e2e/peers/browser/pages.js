@@ -104,6 +104,7 @@ function seen() {
     title: document.title,
     heading: document.querySelector('h1')?.textContent ?? '',
     text: document.body.innerText,
+    alert: document.querySelector('[role=alert]')?.innerText ?? '',
     // How far it has to be moved sideways.
     sideways: Math.round(document.documentElement.scrollWidth - document.documentElement.clientWidth),
     contrast: Math.round(contrast * 100) / 100,

@@ -246,6 +246,8 @@ proptest! {
             prop_assert!(!was_ending || orders.is_empty() || taken);
             for order in &orders {
                 match order {
+                    // Whoever takes the call of somebody who is rung has called himself.
+                    Order::Accept(LegNo(3)) => prop_assert!(taken),
                     Order::Accept(_) => prop_assert!(!std::mem::replace(&mut accepted, true)),
                     Order::Limit => prop_assert!(accepted && !std::mem::replace(&mut limited, true)),
                     Order::Say { .. } | Order::Lead { .. } | Order::Join => prop_assert!(limited),
