@@ -121,14 +121,14 @@ impl Pages {
             last = self.order(tab, json!({ "do": "look" })).ok()?;
             Some(last.clone()).filter(|seen| is(seen))
         });
-        found.unwrap_or_else(|| panic!("{tab}: no page with {what}: {last:#}"))
+        let seen = found.unwrap_or_else(|| panic!("{tab}: no page with {what}: {last:#}"));
+        self.keep(tab, what);
+        seen
     }
 
     /// Waits for a page with this heading.
     pub fn heading(&mut self, tab: &str, heading: &str) -> Value {
-        let seen = self.until(tab, heading, |seen| seen["heading"] == heading);
-        self.keep(tab, heading);
-        seen
+        self.until(tab, heading, |seen| seen["heading"] == heading)
     }
 
     /// Where somebody wants to look at it himself: a picture in the folder that `PAGES_SHOWN` names.
