@@ -6,15 +6,11 @@
 use std::time::{Duration, Instant};
 
 use dialect::inoti::page::{self, Answer};
-use facts::gsm::Room;
 use facts::ports::FetchError;
-use facts::ussd::{Language, Screen, Step};
+use facts::ussd::{Language, Screen, Step, screens};
 
 use crate::payments;
 use crate::state::ApiState;
-
-/// Screens of one text that are shown.
-const SCREENS_MAX: usize = 5;
 
 /// What a visit came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,20 +104,9 @@ fn odd(answer: &Answer, body: &[u8], language: Language) -> Option<&'static str>
         ),
         (page::is_markup(body), "it answered with markup, which is shown as it is"),
         (page::has_mark_within(text), "[end] ends a session at the end of an answer alone"),
-        (is_cut(text, language), "of a text that is longer five screens are shown"),
+        (screens(text, language).1, "of a text that is longer five screens are shown"),
     ];
     finds.into_iter().find_map(|(odd, words)| odd.then_some(words))
-}
-
-/// Whether a text takes more screens than are shown, each with the way to the next in this language below it: in one
-/// that GSM's alphabet has not, all of the screen is UCS-2.
-fn is_cut(text: &str, language: Language) -> bool {
-    let room = match language {
-        Language::Fa => Room { septets: 74, units: 74 },
-        Language::Zh => Room { septets: 75, units: 75 },
-        Language::En => Room { septets: 175, units: 74 },
-    };
-    !Room::USSD.holds(text.trim()) && room.parts(text.trim()).len() > SCREENS_MAX
 }
 
 fn words(why: FetchError) -> String {
@@ -157,6 +142,10 @@ mod tests {
                 told(text)
             );
         }
+        // As many as are shown, to the last character, and one more: 73 characters beside the way to the next.
+        let whole = "茶".repeat(4 * 73 + 73);
+        assert_eq!(told(&whole), None);
+        assert!(told(&(whole + "茶")).is_some_and(|told| told.contains("five screens")));
         for text in ["1-tea", "bye[end]", "9900|F1|1000", "99001|a", "a < b", &"word ".repeat(150)]
         {
             assert_eq!(told(text), None, "{text}");

@@ -1,14 +1,29 @@
-//! What of an operator's document is no mistake, and perhaps not what was meant. Which pages and pushes would not be
-//! visited is told by [`guard::unvisited`](crate::guard::unvisited).
+//! What of an operator's document is no mistake, and perhaps not what was meant.
 
 use billing::desired::{Desired, Mistake};
 use facts::Features;
 use facts::ussd::Dialled;
 
+use crate::guard::{GuardedClient, unvisited};
+
+/// All of it, by these settings of a switch; `mute`: why nothing speaks what menus say. Without `guard` nothing is said of
+/// addresses.
+#[must_use]
+pub fn warnings(
+    desired: &Desired,
+    guard: Option<&GuardedClient>,
+    features: &Features,
+    mute: Option<&str>,
+) -> Vec<Mistake> {
+    let mut told = guard.map(|guard| unvisited(desired, guard)).unwrap_or_default();
+    told.extend(hidden(desired, features));
+    told.extend(unsaid(desired, mute));
+    told
+}
+
 /// Codes of menus that no phone of ours can call, for what it dials is a feature's: `*97#` is called as `*97` by phones
 /// that keep the `#` to themselves. Networks outside lead to them all the same.
-#[must_use]
-pub fn hidden(desired: &Desired, features: &Features) -> Vec<Mistake> {
+fn hidden(desired: &Desired, features: &Features) -> Vec<Mistake> {
     let codes = desired.ussd_codes.iter().enumerate();
     let found = codes.filter_map(|(at, code)| {
         let whole = Dialled::code(&code.code)?.to_string();
@@ -28,8 +43,7 @@ pub fn hidden(desired: &Desired, features: &Features) -> Vec<Mistake> {
 }
 
 /// Whoever calls a menu by a phone that cannot be shown it hears nothing of it, where nothing speaks: `why`.
-#[must_use]
-pub fn unsaid(desired: &Desired, why: Option<&str>) -> Option<Mistake> {
+fn unsaid(desired: &Desired, why: Option<&str>) -> Option<Mistake> {
     let why = why.filter(|_| !desired.ussd_codes.is_empty())?;
     let message = format!(
         "{why}: whoever calls the code of a menu by a phone that takes no messages hears that it cannot be shown"

@@ -348,7 +348,8 @@ impl Store {
         let (merchant, state) =
             (merchant.map(|id| id.0), state.map(|state| word(&state)).transpose()?);
         self.read(work!(conn, [sql, state] => {
-            let rows = conn.rows(&sql, args![after, limit, last, merchant, (*state).as_deref()]).await?;
+            let state = (*state).as_deref();
+            let rows = conn.rows(&sql, args![after, limit, last, merchant, state]).await?;
             rows.iter().map(sms_of).collect::<Result<Vec<_>>>()?
         }))
         .await

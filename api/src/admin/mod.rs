@@ -23,6 +23,7 @@ use axum::response::{IntoResponse, Response};
 use dialect::text::{Fields, Plus, decode, unescape};
 use facts::MerchantId;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
@@ -180,6 +181,12 @@ impl Asked {
             Ok(limit @ 1..=PAGE_MAX) => Ok(limit),
             _ => Err(bad(format!("`limit` is a number from 1 to {PAGE_MAX}"))),
         }
+    }
+
+    /// One of some words, as rows have them.
+    fn word<T: DeserializeOwned>(&self, name: &str, words: &str) -> Result<Option<T>, Fault> {
+        let word = self.text(name).map(|word| serde_json::from_value(word.into()));
+        word.transpose().map_err(|_| bad(format!("`{name}` is {words}")))
     }
 
     /// `merchant` by id or by name.

@@ -18,9 +18,8 @@ use super::audit::Asker;
 use super::text::Places;
 use super::{Asked, Fault, Reply, fault, merchant_id, not_found, ok, shown, store_fault};
 use crate::door::{answer, read_body};
-use crate::guard::unvisited;
 use crate::state::{ApiState, now};
-use crate::warnings::{hidden, unsaid};
+use crate::warnings::warnings;
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new()
@@ -155,17 +154,13 @@ async fn apply(
         // Made of stand-ins, some of it, or not made at all.
         changes.lines.clear();
     }
-    let told = if wrong { Vec::new() } else { warnings(&state, &document.desired) };
+    // By the settings of the switch that runs.
+    let (guard, config) = (Some(&state.0.guard), &state.0.config);
+    let told = match wrong {
+        true => Vec::new(),
+        false => warnings(&document.desired, guard, &config.features, config.mute.as_deref()),
+    };
     Ok(written(&changes, Some((&places, &told))))
-}
-
-/// By the settings of the switch that runs.
-fn warnings(state: &ApiState, desired: &Desired) -> Vec<Mistake> {
-    let config = &state.0.config;
-    let mut told = unvisited(desired, &state.0.guard);
-    told.extend(hidden(desired, &config.features));
-    told.extend(unsaid(desired, config.mute.as_deref()));
-    told
 }
 
 #[derive(Deserialize)]

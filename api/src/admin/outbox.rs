@@ -29,13 +29,7 @@ async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply
     let asked = Asked::read(query.as_deref());
     let (after, limit) = (asked.after()?, asked.limit()?);
     let merchant = asked.merchant(&state).await?;
-    let which = match asked.text("state").as_deref() {
-        None => None,
-        Some("pending") => Some(OutboxState::Pending),
-        Some("done") => Some(OutboxState::Done),
-        Some("parked") => Some(OutboxState::Parked),
-        Some(_) => return Err(bad("`state` is pending, done or parked")),
-    };
+    let which = asked.word("state", "pending, done or parked")?;
     let rows = state.0.store.outbox(merchant, which, after, limit).await.map_err(store_fault)?;
     let next = (rows.len() >= limit as usize).then(|| rows.last().map(|row| row.id)).flatten();
     let tried = match (rows.first(), rows.last()) {

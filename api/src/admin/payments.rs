@@ -28,28 +28,11 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/admin/v1/sms/inbound/{id}/approve", post(approve))
 }
 
-/// The meaning of a word.
-pub(crate) fn state_named(word: &str) -> Option<InvoiceState> {
-    Some(match word {
-        "open" => InvoiceState::Open,
-        "paid" => InvoiceState::Paid,
-        "cancelled" => InvoiceState::Cancelled,
-        "expired" => InvoiceState::Expired,
-        "refunding" => InvoiceState::Refunding,
-        "refunded" => InvoiceState::Refunded,
-        _ => return None,
-    })
-}
-
 async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
     let asked = Asked::read(query.as_deref());
     let (after, limit) = (asked.after()?, asked.limit()?);
-    let which = match asked.text("state") {
-        None => None,
-        Some(word) => Some(state_named(&word).ok_or_else(|| {
-            bad("`state` is open, paid, cancelled, expired, refunding or refunded")
-        })?),
-    };
+    let states = "open, paid, cancelled, expired, refunding or refunded";
+    let which = asked.word("state", states)?;
     let merchant = asked.merchant(&state).await?;
     let odd = asked.flag("odd");
     let which = InvoicesAsked { merchant, state: which, odd, after, limit };
@@ -144,13 +127,7 @@ async fn give_back(
 async fn messages(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Reply {
     let asked = Asked::read(query.as_deref());
     let (after, limit) = (asked.after()?, asked.limit()?);
-    let which = match asked.text("state") {
-        None => None,
-        Some(word) => Some(
-            serde_json::from_value(word.into())
-                .map_err(|_| bad("`state` is pending, sent, delivered, undelivered or failed"))?,
-        ),
-    };
+    let which = asked.word("state", "pending, sent, delivered, undelivered or failed")?;
     let merchant = asked.merchant(&state).await?;
     let which = SmsAsked { merchant, state: which, after, limit };
     let rows = state.0.store.sms(which).await.map_err(store_fault)?;

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
-pub use named::unvisited;
+pub(crate) use named::unvisited;
 
 /// Longest URL we visit.
 pub const URL_MAX: usize = 8192;

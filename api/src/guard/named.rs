@@ -7,8 +7,7 @@ use super::GuardedClient;
 
 /// Where pushes were to go and cannot, as far as can be told without asking what a name leads to. It is no mistake:
 /// the settings of the switch may be about to change.
-#[must_use]
-pub fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
+pub(crate) fn unvisited(desired: &Desired, guard: &GuardedClient) -> Vec<Mistake> {
     let apps = desired.ytx_apps.iter().enumerate().flat_map(|(i, app)| {
         [("callback_url", &app.callback_url), ("state_url", &app.state_url)]
             .map(|(key, url)| (format!("ytx_apps[{i}].{key}"), url))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gsm::{Room, septet_count};
 use crate::id::{CallId, MerchantId};
 use crate::money::Micros;
 
@@ -14,6 +15,10 @@ use crate::money::Micros;
 pub const CALL_MAX: usize = 256;
 /// Segments of it at most, those of the code counted.
 pub const SEGMENTS_MAX: usize = 10;
+/// Screens of one text at most; the rest of it is not shown.
+pub const SCREENS_MAX: usize = 5;
+/// What is typed for the next screen of the same text.
+pub const NEXT: &str = "0";
 
 /// A dialled string without what frames it: segments of `*6655*123*7#`. At least one, none of them empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -135,6 +140,38 @@ impl Language {
             Language::Zh => "zh",
         }
     }
+}
+
+/// The screens of a text, none of an empty one, and whether some of it is on none of them. All but the last say how to
+/// come to the next.
+#[must_use]
+pub fn screens(text: &str, language: Language) -> (Vec<String>, bool) {
+    let text = text.trim();
+    if Room::USSD.holds(text) {
+        let whole = Some(text.to_owned()).filter(|text| !text.is_empty());
+        return (Vec::from_iter(whole), false);
+    }
+    let next = match language {
+        Language::Fa => "بعد",
+        Language::En => "next",
+        Language::Zh => "下页",
+    };
+    let tail = format!("\n{NEXT}-{next}");
+    // A tail that is UCS-2 makes the whole screen so.
+    let room = match septet_count(text).and(septet_count(&tail)) {
+        None => {
+            let units = Room::USSD.units - tail.encode_utf16().count();
+            Room { septets: units, units }
+        }
+        Some(septets) => Room { septets: Room::USSD.septets - septets, units: 0 },
+    };
+    let parts = room.parts(text);
+    let shown = parts.len().min(SCREENS_MAX);
+    let screen = |(at, part): (usize, &&str)| match at + 1 == shown {
+        true => (*part).to_owned(),
+        false => format!("{part}{tail}"),
+    };
+    (parts.iter().take(shown).enumerate().map(screen).collect(), parts.len() > shown)
 }
 
 /// A code and the page behind it.

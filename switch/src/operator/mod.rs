@@ -5,8 +5,7 @@ mod file;
 use std::path::Path;
 use std::process::ExitCode;
 
-use api::guard::{GuardedClient, unvisited};
-use api::warnings::{hidden, unsaid};
+use api::guard::GuardedClient;
 use billing::desired::{Act, Changes, Desired};
 use billing::{Store, StoreConfig};
 use facts::sound::Clip;
@@ -126,12 +125,10 @@ fn unspeakable(desired: &Desired, prompts: Option<&Path>) -> Vec<billing::desire
 
 /// What is no mistake and perhaps not meant, by the settings that this program was started with.
 fn warnings(config: &Config, file: &OperatorFile) -> Vec<Mistake> {
-    let desired = file.desired();
-    // Without a client nothing can be said; `serve` says why there is none.
+    // Where there is no client `serve` says why.
     let guard = GuardedClient::new(serve::parts::guard(config, &[])).ok();
-    let mut told = guard.map(|guard| unvisited(desired, &guard)).unwrap_or_default();
-    told.extend(hidden(desired, &config.features.codes));
-    told.extend(unsaid(desired, check::mute(config).as_deref()));
+    let (features, mute) = (&config.features.codes, check::mute(config));
+    let told = api::warnings::warnings(file.desired(), guard.as_ref(), features, mute.as_deref());
     file.all_mistakes(&told)
 }
 

@@ -15,6 +15,8 @@ use crate::wait;
 /// Our key there, and the one that signs its words.
 const SECRET: &str = "sk_test_contract";
 const HOOK_SECRET: &str = "whsec_contract";
+/// Where subscribers pay; what stands behind it is the session's name.
+pub const PAGE: &str = "https://checkout.stripe.com/c/pay/";
 /// Rials of a cent, as our operator has agreed.
 const RIALS: u64 = 9_000;
 
@@ -201,7 +203,7 @@ fn session(id: &str, amount: u64, state: State) -> String {
     json!({
         "id": id, "object": "checkout.session", "amount_total": amount, "currency": "eur",
         "payment_intent": payment, "payment_status": paid, "status": status,
-        "url": format!("https://checkout.stripe.com/c/pay/{id}"),
+        "url": format!("{PAGE}{id}"),
     })
     .to_string()
 }

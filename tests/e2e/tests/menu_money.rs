@@ -9,7 +9,7 @@ use e2e::baresip::{Account, Baresip};
 use e2e::country::{USER, Wish, operator};
 use e2e::merchant::{Merchant, http, try_http};
 use e2e::sipp::Sipp;
-use e2e::stripe::{Stripe, intent};
+use e2e::stripe::{PAGE, Stripe, intent};
 use e2e::tandem::{Setup, Tandem};
 use e2e::ussd::{CODE, PUBLIC, Tries, pay};
 use e2e::zarinpal::Zarinpal;
@@ -133,6 +133,16 @@ secret = "{SECRET}"
         http(self.tandem.http, method, path, &[FORM], form)
     }
 
+    /// Somebody presses *Pay*: where he is sent names the way, behind the gateway's `page`.
+    fn starts(&self, path: &str, gateway: &str, page: &str) -> String {
+        let form = format!("gateway={gateway}");
+        assert_eq!(self.browser("POST", &format!("{path}/start"), &form).0, 303);
+        let (_, going) = self.browser("GET", &format!("{path}/go"), "");
+        let behind = going.split_once(&format!("0;url={page}"));
+        let (way, _) = behind.and_then(|(_, rest)| rest.split_once('"')).expect(&going);
+        way.to_owned()
+    }
+
     /// A receipt of the gateway.
     fn receipt(&self, secret: &str, name: &str) -> u16 {
         let path = format!("/sms-hooks/gate?secret={secret}&id={name}&status=DELIVRD");
@@ -249,18 +259,11 @@ fn s5_3_what_zarinpal_has_is_due_once_whenever_the_power_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let zarinpal = Zarinpal::start();
     let mut shop = Shop::open(folder.path(), &zarinpal.row());
-    // Where he is sent, which names the way.
-    let starts = |shop: &Shop, path: &str| {
-        assert_eq!(shop.browser("POST", &format!("{path}/start"), "gateway=card").0, 303);
-        let (_, going) = shop.browser("GET", &format!("{path}/go"), "");
-        let behind = going.split_once(&format!("0;url={}", zarinpal.page()));
-        let (way, _) = behind.and_then(|(_, rest)| rest.split_once('"')).expect(&going);
-        way.to_owned()
-    };
+    let page = zarinpal.page();
 
     // He has paid; the power goes; he comes back later, when all is done.
     let (path, session) = shop.orders(12, "۱۲۵٬۰۰۰");
-    let way = starts(&shop, &path);
+    let way = shop.starts(&path, "card", &page);
     let rrn = zarinpal.pay(&way);
     shop.tandem.kill();
     assert_eq!(zarinpal.told(&way), [0_i64; 0]);
@@ -283,7 +286,7 @@ fn s5_3_what_zarinpal_has_is_due_once_whenever_the_power_is_lost() {
 
     // He comes back, Zarinpal is asked and gives the money; before it has said so the power goes.
     let (path, session) = shop.orders(13, "۷٬۰۰۰");
-    let way = starts(&shop, &path);
+    let way = shop.starts(&path, "card", &page);
     let rrn = zarinpal.pay(&way);
     zarinpal.silent(true);
     let back = format!("{path}/back?Authority={way}&Status=OK");
@@ -328,17 +331,10 @@ fn s5_3_what_stripe_has_is_due_once_and_goes_back_once_whenever_the_power_is_los
     let folder = tempfile::tempdir().expect("a folder");
     let stripe = Stripe::start();
     let mut shop = Shop::open(folder.path(), &stripe.row());
-    let starts = |shop: &Shop, path: &str| {
-        assert_eq!(shop.browser("POST", &format!("{path}/start"), "gateway=abroad").0, 303);
-        let (_, going) = shop.browser("GET", &format!("{path}/go"), "");
-        let behind = going.split_once("0;url=https://checkout.stripe.com/c/pay/");
-        let (way, _) = behind.and_then(|(_, rest)| rest.split_once('"')).expect(&going);
-        way.to_owned()
-    };
 
     // He has paid; the power goes.
     let (path, session) = shop.orders(12, "۱۲۵٬۰۰۰");
-    let way = starts(&shop, &path);
+    let way = shop.starts(&path, "abroad", PAGE);
     stripe.pay(&way);
     shop.tandem.kill();
     shop.tandem.resume();
@@ -351,7 +347,7 @@ fn s5_3_what_stripe_has_is_due_once_and_goes_back_once_whenever_the_power_is_los
 
     // He has paid, and his telephone is empty: Stripe says so. Nobody else can.
     let (path, session) = shop.orders(13, "۷٬۰۰۰");
-    let way = starts(&shop, &path);
+    let way = shop.starts(&path, "abroad", PAGE);
     let hook = |(signature, body): (String, String)| {
         let headers = [("Stripe-Signature", signature.as_str())];
         http(shop.tandem.http, "POST", "/pay-hooks/abroad", &headers, &body).0

@@ -17,13 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use facts::CallId;
-use facts::gsm::Room;
-use facts::ussd::{Code, Door, End, Language, Screen, Step, typed};
+use facts::ussd::{self, Code, Door, End, Language, Screen, Step, typed};
 
-/// Screens of one text at most; the rest of it is not shown.
-pub(crate) const PAGES_MAX: usize = 5;
-/// What leads to the next screen of the same text.
-const NEXT: &str = "0";
 /// Beyond the page's own time: what the shell may take to tell that the page was silent.
 const SHELL_WAIT: Duration = Duration::from_secs(2);
 
@@ -143,7 +138,7 @@ impl Session {
             return None;
         }
         let text = typed(text);
-        if text == NEXT && !self.pages.is_empty() {
+        if text == ussd::NEXT && !self.pages.is_empty() {
             return Some(self.turn(now));
         }
         if self.last {
@@ -175,7 +170,7 @@ impl Session {
             Screen::Unpaid => return Some(self.over(End::Unpaid, Some(words.unavailable))),
         };
         self.pages = match (self.heard, text.trim()) {
-            (false, _) => pages(&text, words.next),
+            (false, _) => ussd::screens(&text, self.code.language).0.into(),
             (true, "") => VecDeque::new(),
             (true, text) => VecDeque::from([text.to_owned()]),
         };
@@ -238,36 +233,8 @@ impl Session {
     }
 }
 
-/// The screens of a text: all but the last of those that are shown say how to come to the next.
-fn pages(text: &str, next: &str) -> VecDeque<String> {
-    let text = text.trim();
-    if Room::USSD.holds(text) {
-        return if text.is_empty() { VecDeque::new() } else { VecDeque::from([text.to_owned()]) };
-    }
-    let tail = format!("\n{NEXT}-{next}");
-    // A tail that is UCS-2 makes the whole screen so.
-    let wide =
-        facts::gsm::septet_count(text).is_none() || facts::gsm::septet_count(&tail).is_none();
-    let room = if wide {
-        let units = Room::USSD.units - tail.encode_utf16().count();
-        Room { septets: units, units }
-    } else {
-        let septets = Room::USSD.septets - facts::gsm::septet_count(&tail).unwrap_or_default();
-        Room { septets, units: 0 }
-    };
-    let parts = room.parts(text);
-    let shown = parts.len().min(PAGES_MAX);
-    let page = |(at, part): (usize, &&str)| match at + 1 == shown {
-        true => (*part).to_owned(),
-        false => format!("{part}{tail}"),
-    };
-    parts.iter().take(shown).enumerate().map(page).collect()
-}
-
 /// What the switch says by itself.
 pub(crate) struct Words {
-    /// The key for the next screen leads there.
-    pub(crate) next: &'static str,
     /// The page is not to be had.
     pub(crate) unavailable: &'static str,
     /// The session took too long.
@@ -280,21 +247,17 @@ pub(crate) struct Words {
 pub(crate) fn words(language: Language) -> &'static Words {
     match language {
         Language::Fa => &Words {
-            next: "بعد",
             unavailable: "سرویس در دسترس نیست",
             long: "زمان شما به پایان رسید",
             deep: "تعداد ورودی‌ها بیش از حد مجاز است",
         },
         Language::En => &Words {
-            next: "next",
             unavailable: "The service is not available",
             long: "Your time is up",
             deep: "Too much was typed",
         },
         Language::Zh => {
-            &Words {
-                next: "下页", unavailable: "服务暂不可用", long: "会话超时", deep: "输入过多"
-            }
+            &Words { unavailable: "服务暂不可用", long: "会话超时", deep: "输入过多" }
         }
     }
 }

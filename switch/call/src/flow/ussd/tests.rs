@@ -2,6 +2,7 @@
 
 use facts::MerchantId;
 use facts::Micros;
+use facts::gsm::Room;
 use facts::ussd::{Dialled, longest};
 use proptest::prelude::*;
 
